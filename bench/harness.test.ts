@@ -1,0 +1,32 @@
+/** Owns the tests of the harness: medians, and that every side runs once a round in alternating order. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { interleave, median, medianOf } from './harness.ts'
+
+test('median of odd and even counts', () => {
+  assert.equal(median([3, 1, 2]), 2)
+  assert.equal(median([4, 1, 2, 3]), 2.5)
+})
+
+test('sides alternate, and the warm-up is thrown away', async () => {
+  const order: string[] = []
+  let a = 0
+  const measured = await interleave(
+    [
+      {
+        name: 'a',
+        run: () => {
+          order.push('a')
+          a += 1
+          return { n: a - 1 }
+        },
+      },
+      { name: 'b', run: () => ({ n: order.push('b') }) },
+    ],
+    { rounds: 2, progress: () => {} },
+  )
+  assert.equal(order.join(''), 'abbaab')
+  assert.deepEqual(measured[0]!.samples, { n: [1, 2] })
+  assert.equal(medianOf(measured[0]!, 'n'), 1.5)
+  assert.throws(() => medianOf(measured[0]!, 'x'), RangeError)
+})

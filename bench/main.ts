@@ -1,0 +1,75 @@
+/**
+ * Owns `npm run bench`: which benches there are, running those that were named (all without a name), printing.
+ *
+ *   npm run bench                      all of them
+ *   npm run bench -- metadata scale    these
+ *   npm run bench -- --rounds 3        fewer rounds
+ */
+import { parseArgs } from 'node:util'
+import { askConsent } from '../src/host/consent.ts'
+import { setShmemHugePages, shmemHugePages } from '../src/linux/memory-info.ts'
+import { Errno } from '../src/values/errno.ts'
+
+import { benchBlackout } from './blackout.ts'
+import { benchMetadata } from './metadata.ts'
+import { benchRam } from './ram.ts'
+import { keepResult, type Result, tableLines } from './report.ts'
+import { benchRestart } from './restart.ts'
+import { benchScale } from './scale.ts'
+
+type Bench = (rounds: number, progress: (line: string) => void) => Promise<Result>
+
+const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }> = {
+  ram: { rounds: 21, bench: benchRam },
+  metadata: { rounds: 9, bench: benchMetadata },
+  scale: { rounds: 9, bench: benchScale },
+  restart: { rounds: 5, bench: benchRestart },
+  blackout: { rounds: 3, bench: benchBlackout },
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string' }, yes: { type: 'boolean', short: 'y', default: false } },
+})
+const print = (line: string): void => void process.stdout.write(`${line}\n`)
+
+/** On a terminal one line that is written over; elsewhere nothing: the table is what matters. */
+const progress = (name: string) => (line: string) => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${name}: ${line}`)
+}
+
+/** Huge pages for the time of the run, if the person agrees; put back as they were. Answers how to put them back. */
+async function withHugePages(): Promise<() => void> {
+  const before = shmemHugePages()
+  if (before !== 'never') return () => {}
+  const question = 'Huge pages for shared memory are off. Turn them on (advise) for this run?'
+  if (!(await askConsent(question, { yes: values.yes }))) return () => {}
+  const refused = setShmemHugePages('advise')
+  if (refused instanceof Errno) print(`huge pages stay off: ${refused.name}`)
+  return () => void setShmemHugePages(before)
+}
+
+const names = positionals.length > 0 ? positionals : Object.keys(BENCHES)
+const unknown = names.filter((name) => !(name in BENCHES))
+if (unknown.length > 0) {
+  print(`no bench named ${unknown.join(', ')}: there are ${Object.keys(BENCHES).join(', ')}`)
+  process.exit(2)
+}
+
+const restore = await withHugePages()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+process.once('exit', restore)
+
+for (const name of names) {
+  const { rounds, bench } = BENCHES[name]!
+  try {
+    const result = await bench(values.rounds === undefined ? rounds : Number(values.rounds), progress(name))
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+    keepResult(result)
+    for (const line of tableLines(result)) print(line)
+  } catch (error) {
+    print(`${name} could not be measured: ${error instanceof Error ? error.message : error}`)
+    process.exitCode = 1
+  }
+  print('')
+}

@@ -1,0 +1,54 @@
+/** Owns a pool for a bench: mounted through the command line like any other, discarded with what it holds afterwards. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { readPoolRecord } from '../src/keeper/pool-record.ts'
+
+const CLI = join(import.meta.dirname, '../src/cli.ts')
+const execute = promisify(execFile)
+
+/** Standard output of `guestmemfs WORDS…`. Rejects with its standard error. */
+export async function guestmemfs(...words: string[]): Promise<string> {
+  const { stdout } = await execute(process.execPath, [CLI, ...words], {
+    timeout: 300_000,
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return stdout
+}
+
+export interface BenchPool {
+  readonly name: string
+  readonly mountPoint: string
+  readonly serverPid: () => number
+  readonly keeperPid: () => number
+}
+
+let count = 0
+
+/** Mounts a pool of `size` for the time of `use`. */
+export async function withPool<T>(size: string, use: (pool: BenchPool) => Promise<T>): Promise<T> {
+  count += 1
+  const name = `bench-${process.pid}-${count}`
+  const mountPoint = mkdtempSync(join(tmpdir(), 'guestmemfs-bench-'))
+  const record = () => {
+    const found = readPoolRecord(name)
+    if (!found) throw new Error(`pool ${name} has no record`)
+    return found
+  }
+  try {
+    await guestmemfs('mount', name, mountPoint, '-o', `size=${size}`)
+    return await use({
+      name,
+      mountPoint,
+      serverPid: () => record().server?.pid ?? 0,
+      keeperPid: () => record().keeper.pid,
+    })
+  } finally {
+    await guestmemfs('umount', '--discard', name).catch((error: unknown) => {
+      process.stderr.write(`bench: ${name} did not unmount: ${error}\n`)
+    })
+    rmdirSync(mountPoint)
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Owns `npm run check`: types, style, the import rule, file sizes, dead files; one line each.
+ * Must not change a file, but for `--fix`, which lets biome put style right.
+ */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { importProblems } from './check/imports.ts'
+import { openingProblems, sizeProblems } from './check/size.ts'
+import { readSources, type Source } from './check/sources.ts'
+import { unusedProblems } from './check/unused.ts'
+
+const project = dirname(import.meta.dirname)
+const bin = (name: string): string => join(project, 'node_modules/.bin', name)
+
+/** A check answers its problems, one a line; none is a pass. */
+interface Check {
+  readonly name: string
+  readonly problems: (sources: readonly Source[]) => string[]
+}
+
+/** Both tools are started through a shell-free spawn of what npm linked; their `#!/usr/bin/env node` must find Node 24. */
+function tool(name: string, args: readonly string[]): string[] {
+  const path = `${dirname(process.execPath)}:${process.env.PATH ?? ''}`
+  const { status, stdout, stderr, error } = spawnSync(bin(name), args, {
+    cwd: project,
+    encoding: 'utf8',
+    env: { ...process.env, PATH: path },
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  if (error) return [`${name} did not start: ${error.message}`]
+  return status === 0 ? [] : `${stdout}${stderr}`.trimEnd().split('\n')
+}
+
+const CHECKS: readonly Check[] = [
+  { name: 'types', problems: () => tool('tsc', ['-p', '.', '--pretty', 'false']) },
+  {
+    name: 'style',
+    problems: () =>
+      tool('biome', [
+        'check',
+        '--error-on-warnings',
+        ...(process.argv.includes('--fix') ? ['--write'] : []),
+        '.',
+      ]),
+  },
+  { name: 'imports', problems: importProblems },
+  { name: 'size', problems: sizeProblems },
+  { name: 'openings', problems: openingProblems },
+  {
+    name: 'unused files',
+    problems: (sources) => unusedProblems(sources, readFileSync(join(project, 'package.json'), 'utf8')),
+  },
+]
+
+const sources = readSources(project)
+let failed = 0
+for (const { name, problems } of CHECKS) {
+  const started = performance.now()
+  const found = problems(sources)
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  process.stdout.write(
+    `${found.length === 0 ? 'ok    ' : 'FAILED'}  ${name.padEnd(14)} ${seconds.padStart(5)} s\n`,
+  )
+  for (const line of found) process.stdout.write(`        ${line}\n`)
+  if (found.length > 0) failed += 1
+}
+process.stdout.write(`${CHECKS.length - failed} passed, ${failed} failed\n`)
+process.exitCode = failed === 0 ? 0 : 1

@@ -1,0 +1,73 @@
+/** Owns the tests of the checks: each rule must find what it is there for. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { cycles, importProblems } from './imports.ts'
+import { LINES_MAX, openingProblems, sizeProblems } from './size.ts'
+import { type Source, specifiers } from './sources.ts'
+import { unusedProblems } from './unused.ts'
+
+const source = (path: string, imports: string[] = [], text = '/** owns */\n'): Source => ({
+  path,
+  text,
+  imports,
+})
+
+test('every form of import is seen, and words in strings are not', () => {
+  const text = [
+    "import a from './a.ts'",
+    "import type { B } from './b.ts'",
+    "import {\n  c,\n} from './c.ts'",
+    "export { d } from './d.ts'",
+    "import './e.ts'",
+    "const f = await import('./f.ts')",
+    "new Worker(new URL('./g.ts', import.meta.url))",
+    "const no = 'taken from here'",
+  ].join('\n')
+  assert.deepEqual(
+    specifiers(text).sort(),
+    ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((name) => `./${name}.ts`),
+  )
+})
+
+test('a room may import what its row says and nothing else', () => {
+  const good = [
+    source('src/fs/a.ts', ['src/values/ids.ts', 'src/stores/store.ts', 'node:zlib']),
+    source('src/linux/library.ts', ['koffi', 'node:fs']),
+    source('src/fs/a.test.ts', ['src/linux/library.ts', 'node:test']),
+  ]
+  assert.deepEqual(importProblems(good), [])
+  const bad: [string, string][] = [
+    ['src/fs/a.ts', 'src/stores/memfd.ts'],
+    ['src/fs/a.ts', 'node:fs'],
+    ['src/fs/a.ts', 'src/linux/library.ts'],
+    ['src/values/a.ts', 'src/linux/library.ts'],
+    ['src/qemu/a.ts', 'koffi'],
+    ['src/qemu/a.test.ts', 'koffi'],
+    ['bench/a.ts', 'koffi'],
+    ['src/commands/a.ts', 'testbed/main.ts'],
+    ['src/attic/a.ts', 'src/values/ids.ts'],
+  ]
+  for (const [path, to] of bad)
+    assert.equal(importProblems([source(path, [to])]).length, 1, `${path} → ${to}`)
+})
+
+test('a cycle is named once, from its first file on', () => {
+  const found = cycles([
+    source('src/fs/a.ts', ['src/fs/b.ts']),
+    source('src/fs/b.ts', ['src/fs/c.ts']),
+    source('src/fs/c.ts', ['src/fs/b.ts']),
+  ])
+  assert.deepEqual(found, ['src/fs/b.ts → src/fs/c.ts → src/fs/b.ts'])
+})
+
+test('a file over the limit, one without an opening comment and one nobody imports are found', () => {
+  const long = source('src/fs/long.ts', [], 'x\n'.repeat(LINES_MAX + 1))
+  assert.equal(sizeProblems([long]).length, 1)
+  assert.equal(sizeProblems([source('src/fs/ok.ts', [], 'x\n'.repeat(LINES_MAX))]).length, 0)
+  assert.equal(openingProblems([long]).length, 1)
+  const sources = [source('src/cli.ts', ['src/fs/a.ts']), source('src/fs/a.ts'), source('src/fs/dead.ts')]
+  assert.equal(unusedProblems(sources, '{}').length, 1)
+  const tested = [...sources, source('src/fs/dead.test.ts', ['src/fs/dead.ts'])]
+  assert.equal(unusedProblems(tested, '{}').length, 1, 'a test alone keeps no file alive')
+  assert.equal(unusedProblems(sources, '{"x": "sh scripts/run src/fs/dead.ts"}').length, 0)
+})

@@ -1,0 +1,103 @@
+/**
+ * Owns the import rule: which room of `src/` may know which other. The table is the architecture; a line
+ * is added here before the first import that needs it. Must not: excuse single files without saying why.
+ */
+import { isTest, type Source } from './sources.ts'
+
+interface Rule {
+  /** Other rooms, or single files of them, that this room may import. */
+  readonly may: readonly string[]
+  /** Packages and `node:` modules; `undefined` allows all but those that belong to one room. */
+  readonly packages?: readonly string[]
+}
+
+const EVERYTHING = [
+  'values',
+  'linux',
+  'stores',
+  'fs',
+  'fuse',
+  'server',
+  'keeper',
+  'pool',
+  'host',
+  'qemu',
+  'liveupdate',
+]
+
+/** One row per room of `src/`. */
+export const RULES: Record<string, Rule> = {
+  values: { may: [], packages: [] },
+  linux: { may: ['values'] },
+  stores: { may: ['values', 'linux'] },
+  fs: { may: ['values', 'stores/store.ts'], packages: ['node:zlib'] },
+  fuse: { may: ['values', 'linux'] },
+  server: { may: ['values', 'linux', 'stores', 'fs', 'fuse'] },
+  keeper: { may: ['values', 'linux', 'server', 'stores'] },
+  qemu: { may: ['values', 'linux'] },
+  liveupdate: { may: ['values', 'linux', 'qemu', 'host', 'pool'] },
+  pool: { may: ['values', 'linux', 'keeper'] },
+  host: { may: ['values', 'linux', 'qemu'] },
+  commands: { may: EVERYTHING },
+  'program.ts': { may: ['values', 'commands'] },
+  'cli.ts': { may: ['linux', 'program.ts'] },
+}
+
+/** Packages that one room alone may use. */
+const OWNED_PACKAGES: Record<string, string> = { koffi: 'linux' }
+
+const room = (path: string): string => path.split('/')[1] ?? ''
+
+function allowed(rule: Rule, from: string, to: string): boolean {
+  if (room(to) === from) return true
+  return rule.may.some((may) => (may.endsWith('.ts') ? to === `src/${may}` : room(to) === may))
+}
+
+function packageProblem(from: string, rule: Rule, name: string): string | undefined {
+  const owner = OWNED_PACKAGES[name]
+  if (owner !== undefined && owner !== from) return `only src/${owner} imports ${name}`
+  if (rule.packages && !rule.packages.includes(name)) return `src/${from} may not import ${name}`
+  return undefined
+}
+
+/** Problems of one file of `src/` against the table. Tests are free in what they combine, but not to own koffi. */
+function roomProblems(source: Source): string[] {
+  const from = room(source.path)
+  const rule = RULES[from]
+  if (!rule) return [`src/${from} is a room without a rule: add it to scripts/check/imports.ts`]
+  return source.imports.flatMap((to) => {
+    if (to.startsWith('src/'))
+      return isTest(source.path) || allowed(rule, from, to) ? [] : [`may not import ${to}`]
+    if (/^(test|testbed|bench|scripts)\//.test(to))
+      return isTest(source.path) ? [] : [`src/ may not import ${to}`]
+    if (isTest(source.path) && to !== 'koffi') return []
+    return packageProblem(from, rule, to) ?? []
+  })
+}
+
+/** Import cycles, each once, as `a → b → a`. Type imports count: a cycle of types is a cycle of ideas. */
+export function cycles(sources: readonly Source[]): string[] {
+  const byPath = new Map(sources.map((source) => [source.path, source]))
+  const done = new Set<string>()
+  const found: string[] = []
+  const visit = (path: string, trail: string[]): void => {
+    const at = trail.indexOf(path)
+    if (at >= 0) found.push([...trail.slice(at), path].join(' → '))
+    if (at >= 0 || done.has(path)) return
+    for (const next of byPath.get(path)?.imports ?? []) if (byPath.has(next)) visit(next, [...trail, path])
+    done.add(path)
+  }
+  for (const source of sources) visit(source.path, [])
+  return found
+}
+
+export function importProblems(sources: readonly Source[]): string[] {
+  const broken = sources.flatMap((source) => {
+    if (source.path.startsWith('src/'))
+      return roomProblems(source).map((problem) => `${source.path}: ${problem}`)
+    // A test may stand between us and the system calls: that is how one is made to fail.
+    if (source.path.startsWith('test/')) return []
+    return source.imports.includes('koffi') ? [`${source.path}: only src/linux imports koffi`] : []
+  })
+  return [...broken, ...cycles(sources).map((cycle) => `cycle: ${cycle}`)]
+}

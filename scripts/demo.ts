@@ -1,0 +1,31 @@
+/**
+ * Owns `npm run demo`: which demo is meant, and how an error leaves it. Without words it is the live update of a kernel,
+ * in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is missing, asking first.
+ */
+import { parseArgs } from 'node:util'
+import { UsageError } from '../src/values/errors.ts'
+import { demoKernel } from './demo/kernel.ts'
+import { demoLocal } from './demo/local.ts'
+
+function readOptions(): { yes: boolean; local: boolean } {
+  try {
+    const options = {
+      yes: { type: 'boolean', short: 'y', default: false },
+      local: { type: 'boolean', default: false },
+    } as const
+    return parseArgs({ options }).values
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error} (known: --yes, --local)`)
+  }
+}
+
+try {
+  const { yes, local } = readOptions()
+  await (local ? demoLocal({ yes }) : demoKernel({ yes }))
+} catch (error) {
+  const isForPeople = error instanceof UsageError
+  process.stdout.write(
+    `demo: ${isForPeople ? error.message : error instanceof Error ? error.stack : error}\n`,
+  )
+  process.exitCode = 1
+}

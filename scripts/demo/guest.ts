@@ -1,0 +1,60 @@
+/**
+ * Owns the demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its serial port
+ * read from standard output. The same pipe is handed on to each QEMU that takes the guest over.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findBreak, readTicks, type Tick } from '../../test/guest/ticks.ts'
+
+const TICK_TIMEOUT_MS = 60_000
+
+export class DemoGuest {
+  readonly #process: ChildProcess
+  readonly #onTick: (tick: Tick) => void
+  #output = ''
+  #errors = ''
+
+  constructor(command: readonly [string, ...string[]], onTick: (tick: Tick) => void) {
+    const [program, ...words] = command
+    this.#onTick = onTick
+    this.#process = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#process.stdout?.setEncoding('latin1').on('data', (text: string) => this.#receive(text))
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors += text
+    })
+  }
+
+  get ticks(): readonly Tick[] {
+    return readTicks(this.#output)
+  }
+
+  /** What is wrong with the guest's whole life so far, or `undefined`. */
+  get broken(): string | undefined {
+    return findBreak(this.ticks)
+  }
+
+  /** Waits for `more` further lines. Errors: the guest's process ended, or it stands still for a minute. */
+  async tick(more: number): Promise<void> {
+    const goal = this.ticks.length + more
+    const deadline = performance.now() + TICK_TIMEOUT_MS
+    while (this.ticks.length < goal) {
+      if (this.#process.exitCode !== null) throw new Error(`the guest ended: ${this.#errors.trim()}`)
+      if (performance.now() > deadline)
+        throw new Error(`the guest stands still at tick ${this.ticks.at(-1)?.number}`)
+      await sleep(50)
+    }
+  }
+
+  /** Resolves when `guestmemfs run` has ended, which it does with its QEMU. */
+  async ended(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null)
+      await once(this.#process, 'exit')
+  }
+
+  #receive(text: string): void {
+    const before = this.ticks.length
+    this.#output += text
+    for (const tick of this.ticks.slice(before)) this.#onTick(tick)
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Owns `npm run demo`: the whole mission once. In a throw-away host a guest runs on a pool, the host's kernel is replaced
+ * by one command, and the guest tells whether it noticed. Everything happens in the testbed; this machine stays as it is.
+ */
+import { THIS_HOST } from '../../src/host/apt.ts'
+import { ensureQemu } from '../../src/host/qemu-package.ts'
+import { UsageError } from '../../src/values/errors.ts'
+import { runScenario } from '../../testbed/scenario/run.ts'
+import { update } from '../../testbed/scenarios/update.ts'
+
+/** What `guestmemfs report --json` says, as far as it is told here. */
+interface Report {
+  readonly kernel?: { readonly before: string; readonly after: string; readonly clockUncertaintyUs: number }
+  readonly vms: readonly {
+    readonly phases: readonly { readonly phase: string; readonly durationUs: number }[]
+    readonly blackoutUs: number | null
+  }[]
+}
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`)
+const seconds = (us: number): string => `${(us / 1e6).toFixed(2)} s`
+
+export async function demoKernel({ yes }: { yes: boolean }): Promise<void> {
+  await ensureQemu(THIS_HOST, { yes }, print)
+  print('A host to throw away boots in a QEMU of its own, with a guest on a pool that a kexec leaves alone.')
+  const options = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
+  const { verdict, failure, guests, facts, accelerator, folder } = await runScenario('demo', update, options)
+  if (verdict === 'failed') throw new UsageError(`${failure} (consoles and logs: ${folder})`)
+
+  const { kernel, vms } = facts.report as Report
+  const [vm] = vms
+  const { guest } = guests
+  if (kernel === undefined || vm === undefined || guest === undefined)
+    throw new UsageError('the update left no report')
+  print('')
+  print(`  the host's kernel   ${kernel.before}  →  ${kernel.after}`)
+  print(
+    `  the guest's last line before, and its first after:   tick ${guest.before} bad 0   tick ${guest.after} bad 0`,
+  )
+  print(
+    `  ${guest.ticks} ticks without a gap, ${guest.badWords} bad words, ${(guest.silenceMs / 1000).toFixed(1)} s of silence by the clock outside`,
+  )
+  for (const { phase, durationUs } of vm.phases)
+    print(`    ${phase.padEnd(10)} ${seconds(durationUs).padStart(9)}`)
+  if (vm.blackoutUs !== null)
+    print(
+      `    ${'blackout'.padEnd(10)} ${seconds(vm.blackoutUs).padStart(9)}   (the host's clocks agree to ${seconds(kernel.clockUncertaintyUs)})`,
+    )
+  if (accelerator === 'tcg')
+    print('  All of it was emulated in software: on real hardware a kernel boots in a few seconds.')
+  print('')
+  print('The guest kept its memory through another kernel and went on.')
+}

@@ -1,0 +1,56 @@
+/** Owns `guestmemfs doctor`: print what this machine has and lacks, and with `--fix` do what was agreed to. */
+import type { Command } from 'commander'
+import { askConsent } from '../host/consent.ts'
+import { examine } from '../host/doctor.ts'
+import type { Finding } from '../host/finding.ts'
+import { print } from './print.ts'
+
+interface DoctorOptions {
+  readonly json?: boolean
+  readonly fix?: boolean
+  readonly yes?: boolean
+}
+
+function printFinding({ name, state, detail, advice }: Finding): void {
+  print(`${state.padEnd(8)} ${name.padEnd(26)} ${detail}`)
+  if (advice !== undefined) print(`${' '.repeat(36)}→ ${advice}`)
+}
+
+/** Applies each fix its person agrees to; answers whether there was one. */
+async function applyFixes(findings: readonly Finding[], yes: boolean): Promise<boolean> {
+  let applied = false
+  for (const { fix } of findings) {
+    if (!fix || !(await askConsent(fix.question, { yes }))) continue
+    await fix.apply((line) => print(`         ${line}`))
+    applied = true
+  }
+  return applied
+}
+
+async function doctor({ json, fix, yes }: DoctorOptions): Promise<void> {
+  let findings = examine()
+  if (fix && (await applyFixes(findings, yes === true))) findings = examine()
+  const missing = findings.filter(({ state }) => state === 'missing').length
+  if (json) {
+    const plain = findings.map(({ name, state, detail, advice }) => ({ name, state, detail, advice }))
+    print(JSON.stringify({ ready: missing === 0, findings: plain }, undefined, 2))
+  } else {
+    for (const finding of findings) printFinding(finding)
+    print(
+      missing === 0
+        ? 'guestmemfs works on this machine.'
+        : `${missing} missing: guestmemfs does not work on this machine yet.`,
+    )
+  }
+  process.exitCode = missing === 0 ? 0 : 1
+}
+
+export function registerDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('say what this machine has and lacks for guestmemfs, and what to do')
+    .option('--json', 'print one JSON object')
+    .option('--fix', 'do what can be done here, asking first')
+    .option('-y, --yes', 'do not ask')
+    .action(doctor)
+}

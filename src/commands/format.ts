@@ -1,0 +1,21 @@
+/** Owns `guestmemfs format`: makes a carve-out an empty pool. */
+import type { Command } from 'commander'
+import { formatRegion } from '../keeper/format-region.ts'
+import { BLOCK_BYTES } from '../stores/store.ts'
+import { formatSize } from '../values/size.ts'
+import { print, printJson } from './print.ts'
+
+export const registerFormat = (program: Command): void => {
+  program
+    .command('format')
+    .description('make a carve-out an empty pool; mounting an empty one does so by itself')
+    .argument('<pool>', 'the name it will be mounted by')
+    .option('--region <name>', 'such as dax0.0; not needed where there is one')
+    .option('--force', 'also when the region holds a pool or other data, which are given up')
+    .option('--json', 'print JSON')
+    .action((pool: string, options: { region?: string; force?: true; json?: true }) => {
+      const formatted = formatRegion({ pool, region: options.region, force: options.force ?? false })
+      if (options.json) printJson(formatted)
+      else print(`${pool} on ${formatted.region}, ${formatSize(formatted.totalBlocks * BLOCK_BYTES)}: empty`)
+    })
+}

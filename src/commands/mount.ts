@@ -1,0 +1,38 @@
+/** Owns `guestmemfs mount`: the words of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
+
+import type { Command } from 'commander'
+import { mountPool } from '../keeper/mount-pool.ts'
+import { hasUnit, mountThroughUnit } from '../keeper/unit.ts'
+import { formatSize } from '../values/size.ts'
+import { print, printJson } from './print.ts'
+
+const HOW = {
+  new: 'new pool',
+  found: 'parked pool found again',
+  adopted: 'its keeper had died: a new one took over',
+  lost: 'new pool: the processes of the former one had died, and its memory with them',
+} as const
+
+export const registerMount = (program: Command): void => {
+  program
+    .command('mount')
+    .description('mount a pool; its keeper and its server stay behind')
+    .argument('<source>', "the pool's name, such as guestmemfs")
+    .argument('<mountpoint>', 'an existing directory')
+    .option(
+      '-o <options>',
+      'size=10G and the flags of mount(8), separated by commas',
+      (word: string, all: string[]) => [...all, word],
+      [],
+    )
+    .option('--json', 'print JSON')
+    .action(async (source: string, mountPoint: string, options: { o: string[]; json?: true }) => {
+      const request = { pool: source, mountPoint, options: options.o }
+      const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request)
+      if (options.json) printJson(mounted)
+      else
+        print(
+          `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
+        )
+    })
+}

@@ -1,0 +1,115 @@
+/** Owns `guestmemfs reserve`: say which kernel parameters set RAM aside on this machine. Changes nothing. */
+import type { Command } from 'commander'
+import { carveOuts } from '../host/carve-out.ts'
+import { readMachineMemory } from '../host/machine-memory.ts'
+import { formatBytes } from '../host/memmap.ts'
+import {
+  type BootFile,
+  grubbyCommand,
+  grubFile,
+  kernelInstallFile,
+  kexecCommand,
+} from '../host/reserve-loaders.ts'
+import { inGibibytes } from '../host/reserve-place.ts'
+import { planReserve, type ReservePlan } from '../host/reserve-plan.ts'
+import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
+import { UsageError } from '../values/errors.ts'
+import { formatSize, parseSize } from '../values/size.ts'
+import { print } from './print.ts'
+
+interface ReserveOptions {
+  readonly size: string
+  readonly at?: string
+  readonly numa?: string
+  readonly replace?: boolean
+  readonly json?: boolean
+}
+
+export function registerReserve(program: Command): void {
+  program
+    .command('reserve')
+    .description(
+      'say which kernel parameters set RAM aside for a pool that outlives a kexec; changes nothing',
+    )
+    .requiredOption('--size <size>', 'how much, as 10G')
+    .option('--at <address>', 'where: a physical address, as 16G or 0x400000000; default: the best place')
+    .option('--numa <node>', 'in this memory node')
+    .option('--replace', 'instead of the carve-outs of the running kernel')
+    .option('--json', 'print one JSON object')
+    .action(reserve)
+}
+
+function reserve(options: ReserveOptions): void {
+  if (process.arch !== 'x64')
+    throw new UsageError(`memmap= is an option of x86-64 kernels: on ${process.arch} use the memfd store`)
+  const commandLine = kernelCommandLineText()
+  const memory = readMachineMemory(carveOuts(splitCommandLine(commandLine)))
+  const plan = planReserve(memory, commandLine, {
+    sizeBytes: parseSize(options.size, 'size'),
+    at: options.at === undefined ? undefined : parseAddress(options.at),
+    node: options.numa === undefined ? undefined : parseNode(options.numa),
+    replace: options.replace === true,
+  })
+  if (options.json) print(JSON.stringify(asJson(plan), undefined, 2))
+  else for (const line of asText(plan)) print(line)
+}
+
+const parseAddress = (text: string): number =>
+  /^0x[0-9a-f]{1,13}$/i.test(text) ? Number(text) : parseSize(text, 'address')
+
+function parseNode(text: string): number {
+  if (!/^\d{1,4}$/.test(text)) throw new UsageError(`memory node '${text}' is not a number`)
+  return Number(text)
+}
+
+const asJson = (plan: ReservePlan) => ({
+  startByte: plan.range.start,
+  sizeBytes: plan.range.lengthBytes,
+  alignBytes: plan.alignBytes,
+  nodes: plan.nodes,
+  ramBytes: plan.ramBytes,
+  hostKeepsBytes: plan.hostKeepsBytes,
+  addWords: plan.addWords,
+  dropWords: plan.dropWords,
+  commandLine: plan.commandLine,
+  grub: grubFile(plan),
+  kernelInstall: kernelInstallFile(plan),
+  grubby: grubbyCommand(plan),
+  kexec: plan.kexec ? kexecCommand(plan) : null,
+  notes: plan.notes,
+})
+
+function* asText(plan: ReservePlan): Generator<string> {
+  const { range, alignBytes, nodes, addWords, dropWords } = plan
+  const last = range.start + range.lengthBytes - 1
+  const where = `${formatBytes(range.start)} (0x${range.start.toString(16)}-0x${last.toString(16)})`
+  const node = nodes.length === 0 ? '' : `, memory node ${nodes.join(', ')}`
+  yield `carve-out   ${formatSize(range.lengthBytes)} at ${where}, aligned to ${formatSize(alignBytes)}${node}`
+  yield `host keeps  ${inGibibytes(plan.hostKeepsBytes)} of ${inGibibytes(plan.ramBytes)}`
+  yield `add         ${addWords.join(' ')}`
+  if (dropWords.length > 0) yield `take away   ${dropWords.join(' ')}`
+  for (const note of plan.notes) yield `note        ${note}`
+  yield* bootFile('GRUB', grubFile(plan))
+  yield* section('GRUB with grubby', grubbyCommand(plan))
+  yield* bootFile('systemd-boot', kernelInstallFile(plan))
+  if (plan.kexec)
+    yield* section('without a reboot: kexec, then systemctl kexec (or kexec -e)', kexecCommand(plan))
+  else
+    yield* section(
+      'kexec',
+      'not this time: it would load the kernel at the top of RAM, and nothing would move it',
+    )
+  yield* section(
+    'then',
+    'reboot; `guestmemfs doctor` checks what the new kernel made of it\nmount -t guestmemfs -o store=dax guestmemfs /mnt/guestmemfs',
+  )
+}
+
+const bootFile = (loader: string, { path, text, command }: BootFile): Generator<string> =>
+  section(`${loader}: write ${path}, then ${command}`, text)
+
+function* section(title: string, text: string): Generator<string> {
+  yield ''
+  yield title
+  for (const line of text.trimEnd().split('\n')) yield `  ${line}`
+}

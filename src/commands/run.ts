@@ -1,0 +1,62 @@
+/** Owns `guestmemfs run`: a QEMU command line in, a recorded and supervised VM out. */
+import { writeSync } from 'node:fs'
+import type { Command } from 'commander'
+import { startInBackground } from '../qemu/background.ts'
+import { forgetVm, recordVm } from '../qemu/run-vm.ts'
+import { exitStatus, superviseVm } from '../qemu/supervisor.ts'
+import { UsageError } from '../values/errors.ts'
+import { vmMounts } from './vm-mounts.ts'
+import { collect } from './vm-progress.ts'
+
+interface Options {
+  readonly name?: string
+  readonly user?: string
+  readonly mount?: string
+  readonly order: string
+  readonly env: readonly string[]
+  readonly replace?: true
+}
+
+export function registerRun(program: Command): void {
+  program
+    .command('run')
+    .description(
+      'run a QEMU whose guest RAM is in a mount, so that it can be updated while its guest goes on',
+    )
+    .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever")
+    .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
+    .option('--user <user>', 'run QEMU as this user; default: who called sudo')
+    .option('--mount <dir>', 'look for its RAM in this mount only')
+    .option('--order <n>', 'lower is saved and started first', '0')
+    .option('--env <name[=value]>', 'record one more environment variable', collect, [])
+    .option('--replace', 'take the place of a VM that is recorded on the same RAM and does not run')
+    .action(async (argv: string[], options: Options) => {
+      process.exitCode = await run(argv, options)
+    })
+}
+
+async function run(argv: string[], options: Options): Promise<number> {
+  if (!/^-?\d{1,9}$/.test(options.order))
+    throw new UsageError(`--order '${options.order}' is not a whole number`)
+  const vm = await recordVm({
+    argv,
+    cwd: process.cwd(),
+    environment: process.env,
+    mounts: vmMounts(options.mount),
+    name: options.name,
+    user: options.user,
+    order: Number(options.order),
+    extraEnvironment: options.env,
+    replace: options.replace === true,
+  })
+  // Not process.stderr: it would make the stream non-blocking for QEMU, which has it too.
+  for (const note of vm.notes) writeSync(2, `guestmemfs: ${note}\n`)
+  try {
+    if (!vm.daemonize) return exitStatus(await superviseVm(vm.ramFile, [0, 1, 2]))
+    await startInBackground(vm.definition)
+    return 0
+  } catch (error) {
+    forgetVm(vm)
+    throw error
+  }
+}

@@ -1,0 +1,45 @@
+/** Owns gathering what a kernel update must know of every pool of this host, mounted or not. */
+import * as v from 'valibot'
+import { listPoolRecords } from '../keeper/pool-record.ts'
+import type { PoolFacts } from '../liveupdate/pool-check.ts'
+import { findMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
+import { readVms } from '../qemu/vm-list.ts'
+import { UsageError } from '../values/errors.ts'
+import { checkPoolImage } from './pool-check.ts'
+import { vmMounts } from './vm-mounts.ts'
+
+const Identity = v.object({ store: v.string() })
+const Geometry = v.object({ ownedBlocks: v.number() })
+
+/** `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such mount. */
+export function poolFacts(named: string | undefined): PoolFacts[] {
+  const chosen = named === undefined ? undefined : findMount(named).mountPoint
+  return poolMounts().map(({ pool, mountPoint }) => {
+    const recorded = vmMounts(mountPoint).flatMap((mount) => mount.recorded)
+    return {
+      pool,
+      mountPoint,
+      store: v.parse(Identity, readVirtual(mountPoint, 'pool')).store,
+      isChosen: chosen === undefined || chosen === mountPoint,
+      holdsFiles: v.parse(Geometry, readVirtual(mountPoint, 'geometry')).ownedBlocks > 0,
+      imageErrors: imageErrors(pool),
+      ...readVms(recorded),
+    }
+  })
+}
+
+/** Pools of memfds that are not mounted: their memory is a process's, and ends with it. */
+export function parkedPools(): string[] {
+  return listPoolRecords()
+    .records.filter(({ state, source }) => state === 'parked' && source.kind === 'memfd')
+    .map(({ pool }) => pool)
+}
+
+function imageErrors(pool: string): string[] {
+  try {
+    return checkPoolImage(pool).flatMap(({ severity, message }) => (severity === 'error' ? [message] : []))
+  } catch (error) {
+    if (error instanceof UsageError) return [error.message]
+    throw error
+  }
+}

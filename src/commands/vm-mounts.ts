@@ -1,0 +1,41 @@
+/** Owns finding recorded VMs through the mounts that hold their RAM. */
+import { realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { findMount, type PoolMount, poolMounts, readVirtualList } from '../pool/pool-view.ts'
+import { readVms, type VmList } from '../qemu/vm-list.ts'
+import { UsageError } from '../values/errors.ts'
+
+export interface VmMount extends PoolMount {
+  /** RAM files that carry a VM's record. */
+  readonly recorded: readonly string[]
+}
+
+/** The mount a person named by mount point or pool, or all. Errors (UsageError): no such mount. */
+export function vmMounts(named: string | undefined): VmMount[] {
+  const mounts = named === undefined ? poolMounts() : [findMount(resolved(named))]
+  return mounts.map((mount) => ({ ...mount, recorded: recordedFiles(mount.mountPoint) }))
+}
+
+/** Every VM of one mount: the named one, or the only one. Errors (UsageError): no or several mounts. */
+export function vmsOfMount(named: string | undefined): VmList & { readonly mountPoint: string } {
+  const { mountPoint } = findMount(named === undefined ? undefined : resolved(named))
+  return { mountPoint, ...readVms(recordedFiles(mountPoint)) }
+}
+
+function recordedFiles(mountPoint: string): string[] {
+  return readVirtualList(mountPoint, 'vms').map((item) => {
+    const path = (item as { path?: unknown }).path
+    if (typeof path !== 'string')
+      throw new UsageError(`${mountPoint} lists its VMs in a way this version does not know`)
+    return join(mountPoint, path)
+  })
+}
+
+/** A mount point may be named through a symlink; a pool's name is no path. */
+function resolved(named: string): string {
+  try {
+    return named.includes('/') ? realpathSync(named) : named
+  } catch {
+    return named
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Owns what a person sees while VMs are updated: a live list on a terminal, one line for each VM as it is done elsewhere, nothing
+ * where JSON was asked for.
+ */
+import { formatDuration } from '../liveupdate/report.ts'
+import type { Phase, VmTimeline } from '../liveupdate/timeline.ts'
+import { UsageError } from '../values/errors.ts'
+import { print } from './print.ts'
+
+export interface VmProgress {
+  readonly onPhase: (name: string, phase: Phase) => void
+  readonly onDone: (result: VmTimeline) => void
+  /** Shows progress until `work` is done, and is what `work` is. */
+  readonly until: <T>(work: Promise<T>) => Promise<T>
+}
+
+/** What goes on after each phase. */
+const DOING: Readonly<Record<Phase, string>> = {
+  save: 'saved, ending its QEMU',
+  quit: 'starting the new QEMU',
+  freeze: 'waiting for the jump',
+  jump: 'starting the kernel',
+  boot: 'mounting',
+  mount: 'waiting',
+  wait: 'starting its QEMU',
+  start: 'loading',
+  load: 'continuing',
+  continue: 'runs',
+}
+
+export function showProgress(names: readonly string[], isQuiet: boolean): VmProgress {
+  if (isQuiet) return { onPhase: () => {}, onDone: () => {}, until: (work) => work }
+  if (!process.stdout.isTTY) return plainLines()
+  return liveList(names)
+}
+
+/** Errors: UsageError. */
+export function timeoutOption(text: string): number {
+  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text)
+  throw new UsageError(`--timeout-ms '${text}' is not a number of milliseconds`)
+}
+
+/** For options that may be given several times. */
+export function collect(word: string, all: readonly string[]): string[] {
+  return [...all, word]
+}
+
+function plainLines(): VmProgress {
+  return { onPhase: () => {}, onDone: (result) => print(summary(result)), until: (work) => work }
+}
+
+function summary({ name, outcome, blackoutUs }: VmTimeline): string {
+  return blackoutUs === null
+    ? `${name}: ${outcome}`
+    : `${name}: ${outcome}, blackout ${formatDuration(blackoutUs)}`
+}
+
+function liveList(names: readonly string[]): VmProgress {
+  const rows = new Map<string, Row>(
+    names.map((name) => [name, { done: Promise.withResolvers<VmTimeline>(), say: () => {} }]),
+  )
+  return {
+    onPhase: (name, phase) => rows.get(name)?.say(`${name}: ${DOING[phase]}`),
+    onDone: (result) => rows.get(result.name)?.done.resolve(result),
+    until: async (work) => {
+      // A refusal before any VM was touched ends the list without a result for its rows.
+      work.catch((error: unknown) => {
+        for (const { done } of rows.values()) done.reject(error)
+      })
+      await showRows(rows)
+      return await work
+    },
+  }
+}
+
+interface Row {
+  readonly done: PromiseWithResolvers<VmTimeline>
+  say: (text: string) => void
+}
+
+/** The package is loaded where somebody watches: nobody waits for it after a kexec. */
+async function showRows(rows: ReadonlyMap<string, Row>): Promise<void> {
+  const { Listr } = await import('listr2')
+  const tasks = [...rows].map(([name, row]) => ({
+    title: `${name}: looking`,
+    task: async (_: unknown, task: { title: string }) => {
+      row.say = (text) => {
+        task.title = text
+      }
+      const result = await row.done.promise
+      task.title = summary(result)
+      if (result.problem !== null) throw new Error(summary(result))
+    },
+  }))
+  await new Listr(tasks, { concurrent: true, exitOnError: false }).run()
+}

@@ -1,0 +1,160 @@
+/**
+ * Owns the list of what a guestmemfs can do. Each operation is decided in the file of its family; here they
+ * stand together, as whoever serves requests calls them. No operation blocks, does I/O of its own or asks a clock.
+ * An `Errno` that is returned is the answer to the request, except two, after which nothing has changed and the same is
+ * asked again: WAITS_FOR_ZEROING (allocator.ts) after `markClean`, WAITS (the store's) after its background work.
+ */
+import type { Extent, Store } from '../stores/store.ts'
+import type { Errno } from '../values/errno.ts'
+import type { ByteString, Ino } from '../values/ids.ts'
+import { type AttributeChange, fallocate, setAttributes } from './attributes.ts'
+import { create, mkdir, symlink } from './create.ts'
+import { read, seek, write } from './data.ts'
+import type { Origin } from './entry.ts'
+import type { Inode } from './inode.ts'
+import type { Journal } from './journal.ts'
+import { link, rmdir, unlink } from './links.ts'
+import { type ListedName, readDirectory, readlink } from './listing.ts'
+import { lookup, parentOf } from './names.ts'
+import { type Eviction, evict, orphans, recover, retryOrphans } from './orphans.ts'
+import { dirtyExtent, markClean, type PoolUse, setFrozen, statfs } from './pool.ts'
+import { rename } from './rename.ts'
+import { VirtualXattrs } from './virtual-xattrs.ts'
+import { type Request, Volume } from './volume.ts'
+import { getXattr, listXattrs, removeXattr, setXattr } from './xattrs.ts'
+
+export type { AttributeChange, Eviction, ListedName, PoolUse, Request }
+
+/** Our own work has an origin and nothing else: no user asked for it, and it leaves no time behind. */
+export type OwnRequest = { readonly origin: Origin }
+
+const nothingReferenced = () => false
+
+export class FileSystem {
+  readonly #volume: Volume
+  readonly #virtual: VirtualXattrs
+
+  /** `journal` was just made or opened. Call `recover` before anything else when it was opened. */
+  constructor(journal: Journal, store: Store) {
+    this.#volume = new Volume(journal, store)
+    this.#virtual = new VirtualXattrs(this.#volume)
+  }
+
+  // Names
+  inode(ino: Ino): Inode | undefined {
+    return this.#volume.state.inodes.get(ino)
+  }
+  lookup(parent: Ino, name: ByteString): Inode | Errno {
+    return lookup(this.#volume, parent, name)
+  }
+  parentOf(ino: Ino): Ino | Errno {
+    return parentOf(this.#volume, ino)
+  }
+  readDirectory(ino: Ino, cookie: number): Iterable<ListedName> | Errno {
+    return readDirectory(this.#volume, ino, cookie)
+  }
+  readlink(ino: Ino): ByteString | Errno {
+    return readlink(this.#volume, ino)
+  }
+  create(rq: Request, parent: Ino, name: ByteString, mode: number): Inode | Errno {
+    return create(this.#volume, rq, parent, name, mode)
+  }
+  mkdir(rq: Request, parent: Ino, name: ByteString, mode: number): Inode | Errno {
+    return mkdir(this.#volume, rq, parent, name, mode)
+  }
+  symlink(rq: Request, parent: Ino, name: ByteString, target: ByteString): Inode | Errno {
+    return symlink(this.#volume, rq, parent, name, target)
+  }
+  link(rq: Request, ino: Ino, newParent: Ino, newName: ByteString): Inode | Errno {
+    return link(this.#volume, rq, ino, newParent, newName)
+  }
+  unlink(rq: Request, parent: Ino, name: ByteString): Errno | undefined {
+    return unlink(this.#volume, rq, parent, name)
+  }
+  rmdir(rq: Request, parent: Ino, name: ByteString): Errno | undefined {
+    return rmdir(this.#volume, rq, parent, name)
+  }
+  rename(
+    rq: Request,
+    parent: Ino,
+    name: ByteString,
+    newParent: Ino,
+    newName: ByteString,
+    flags: number,
+  ): Errno | undefined {
+    return rename(this.#volume, rq, parent, name, newParent, newName, flags)
+  }
+
+  // Attributes and contents
+  setAttributes(rq: Request, ino: Ino, change: AttributeChange): Inode | Errno {
+    return setAttributes(this.#volume, rq, ino, change)
+  }
+  fallocate(rq: Request, ino: Ino, mode: number, offset: number, length: number): Errno | undefined {
+    return fallocate(this.#volume, rq, ino, mode, offset, length)
+  }
+  read(ino: Ino, offset: number, into: Uint8Array): number | Errno {
+    return read(this.#volume, ino, offset, into)
+  }
+  write(rq: Request, ino: Ino, offset: number, from: Uint8Array): number | Errno {
+    return write(this.#volume, rq, ino, offset, from)
+  }
+  seek(ino: Ino, offset: number, whence: number): number | Errno {
+    return seek(this.#volume, ino, offset, whence)
+  }
+
+  // Extended attributes
+  getXattr(ino: Ino, name: ByteString): Uint8Array | Errno {
+    return getXattr(this.#volume, this.#virtual, ino, name)
+  }
+  setXattr(rq: Request, ino: Ino, name: ByteString, value: Uint8Array, flags: number): Errno | undefined {
+    return setXattr(this.#volume, rq, ino, name, value, flags)
+  }
+  listXattrs(ino: Ino): ByteString[] | Errno {
+    return listXattrs(this.#volume, ino)
+  }
+  removeXattr(rq: Request, ino: Ino, name: ByteString): Errno | undefined {
+    return removeXattr(this.#volume, rq, ino, name)
+  }
+  /** The root answers `guestmemfs.NAME` as well from now on. */
+  addRootXattr(name: string, value: () => string | Uint8Array): void {
+    this.#virtual.add(name, value)
+  }
+
+  // The pool
+  statfs(): PoolUse {
+    return statfs(this.#volume)
+  }
+  get frozen(): boolean {
+    return this.#volume.frozen
+  }
+  freeze(rq: OwnRequest): Errno | undefined {
+    return setFrozen(this.#volume, rq, true)
+  }
+  thaw(rq: OwnRequest): Errno | undefined {
+    return setFrozen(this.#volume, rq, false)
+  }
+  dirtyExtent(maxBlocks: number): Extent | undefined {
+    return dirtyExtent(this.#volume, maxBlocks)
+  }
+  markClean(rq: OwnRequest, extent: Extent): Errno | undefined {
+    return markClean(this.#volume, rq, extent)
+  }
+
+  // The end of inodes, and the beginning after a crash
+  evict(rq: OwnRequest, ino: Ino): Eviction | Errno {
+    return evict(this.#volume, rq, ino)
+  }
+  orphans(): Inode[] {
+    return orphans(this.#volume)
+  }
+  retryOrphans(rq: OwnRequest, isReferenced: (ino: Ino) => boolean): number {
+    return retryOrphans(this.#volume, rq, isReferenced)
+  }
+  *guestRam(): IterableIterator<Inode> {
+    for (const inode of this.#volume.state.inodes.values()) if (inode.guestRam) yield inode
+  }
+  /** `isReferenced`: what the kernel still holds, where its connection outlived the former server. */
+  recover(rq: OwnRequest, isReferenced: (ino: Ino) => boolean = nothingReferenced): void {
+    recover(this.#volume, rq, isReferenced)
+  }
+}

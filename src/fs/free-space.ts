@@ -1,0 +1,57 @@
+/**
+ * Owns what the allocator asks of whatever knows where its free blocks are, and the plain way to know it: any file
+ * may have any block. Pools that keep ordinary files apart have `Zones` instead.
+ */
+import type { Extent } from '../stores/store.ts'
+import { cleanRuns, type Tally } from './block-kinds.ts'
+import { FreeRuns } from './free-runs.ts'
+
+/** Which kind of file wants blocks. */
+export interface For {
+  readonly guestRam: boolean
+}
+
+export interface FreeSpace {
+  /** These blocks are not what they were: look at them again. */
+  changed(extent: Extent): void
+  /** Blocks that such a file may have: at once, and once they are zeroed. */
+  available(use: For): Pick<Tally, 'clean' | 'dirty'>
+  /** `count` clean blocks, as many as are available at most. Reserves nothing. */
+  choose(count: number, use: For): Extent[]
+  /** Where the next slab will be made: zeroed first, so that it is made there. undefined: no slabs, or no room for one. */
+  nextSlab(): Extent | undefined
+  /** The beginning of `extent`, as far as it lies in one slab or outside of all. */
+  inOneZone(extent: Extent): Extent
+}
+
+export class OneZone implements FreeSpace {
+  readonly #blocks: Uint8Array
+  readonly #counts: Tally
+  readonly #runs: FreeRuns
+
+  /** `blocks` and `counts` are the allocator's own, and kept by it. */
+  constructor(blocks: Uint8Array, counts: Tally) {
+    this.#blocks = blocks
+    this.#counts = counts
+    this.#runs = new FreeRuns(blocks.length)
+  }
+
+  changed(extent: Extent): void {
+    this.#runs.mark(extent, false)
+    for (const run of cleanRuns(this.#blocks, extent)) this.#runs.mark(run, true)
+  }
+
+  available(): Tally {
+    return this.#counts
+  }
+
+  choose(count: number): Extent[] {
+    return this.#runs.choose(count)
+  }
+
+  nextSlab(): undefined {}
+
+  inOneZone(extent: Extent): Extent {
+    return extent
+  }
+}

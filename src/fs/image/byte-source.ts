@@ -1,0 +1,86 @@
+/**
+ * Owns reading encoded values back out of bytes nobody may trust. Every step checks its bounds: whatever the
+ * bytes are, the outcome is a value or a `CorruptBytesError`, never a read outside.
+ */
+import { CorruptBytesError } from '../../values/errors.ts'
+import type { ByteString } from '../../values/ids.ts'
+
+const TWO_TO_32 = 2 ** 32
+
+export class ByteSource {
+  readonly #bytes: Buffer
+  #position = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  get exhausted(): boolean {
+    return this.#position === this.#bytes.length
+  }
+
+  u8(): number {
+    return this.#bytes.readUInt8(this.#advance(1))
+  }
+
+  u32(): number {
+    return this.#bytes.readUInt32LE(this.#advance(4))
+  }
+
+  u64(): bigint {
+    return this.#bytes.readBigUInt64LE(this.#advance(8))
+  }
+
+  i64(): number {
+    const low = this.u32()
+    const value = this.#bytes.readInt32LE(this.#advance(4)) * TWO_TO_32 + low
+    if (!Number.isSafeInteger(value)) throw new CorruptBytesError(`an integer is beyond 53 bits`)
+    return value
+  }
+
+  varint(): number {
+    let value = 0
+    let unit = 1
+    for (let count = 0; count < 8; count++) {
+      const byte = this.u8()
+      value += (byte & 0x7f) * unit
+      if (byte < 0x80) {
+        if (!Number.isSafeInteger(value)) break
+        return value
+      }
+      unit *= 0x80
+    }
+    throw new CorruptBytesError('a varint is beyond 53 bits')
+  }
+
+  /** Copied out: the result stays valid when the area is written again. `limit` in bytes. */
+  bytes(limit: number): Uint8Array {
+    const length = this.#length(limit)
+    const start = this.#advance(length)
+    return new Uint8Array(this.#bytes.subarray(start, start + length))
+  }
+
+  name(limit: number): ByteString {
+    const length = this.#length(limit)
+    const start = this.#advance(length)
+    return this.#bytes.toString('latin1', start, start + length) as ByteString
+  }
+
+  #length(limit: number): number {
+    const length = this.varint()
+    if (length > limit)
+      throw new CorruptBytesError(`a length of ${length} bytes is above its limit of ${limit}`)
+    return length
+  }
+
+  #advance(bytes: number): number {
+    const start = this.#position
+    if (bytes > this.#bytes.length - start) throw new CorruptBytesError('an entry runs past its end')
+    this.#position = start + bytes
+    return start
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Owns the bytes of one entry: a tag, then its fields in the order of this file. An entry delimits itself, so
+ * records and checkpoints are entries one after the other. It must not know where the bytes are kept.
+ */
+
+import type { Extent } from '../../stores/store.ts'
+import { CorruptBytesError } from '../../values/errors.ts'
+import type { Ino, MemoryId } from '../../values/ids.ts'
+import type { BlockState, Entry } from '../entry.ts'
+import type { FileKind, Inode, Timestamp } from '../inode.ts'
+import type { ByteSink } from './byte-sink.ts'
+import type { ByteSource } from './byte-source.ts'
+
+/** Tags are part of the format: never renumber, only add. Zero is no tag, so that padding is no entry. */
+const TAG = {
+  inode: 1,
+  'inode-gone': 2,
+  name: 3,
+  'name-gone': 4,
+  xattr: 5,
+  'xattr-gone': 6,
+  blocks: 7,
+  pool: 8,
+} as const satisfies Record<Entry['kind'], number>
+
+const FILE_KINDS: readonly FileKind[] = ['directory', 'file', 'symlink']
+const BLOCK_STATES: readonly BlockState[] = ['clean', 'dirty', 'bad']
+
+/** Bits of an inode's second byte, above the two that hold its kind. */
+const GUEST_RAM = 4
+const HAS_MEMORY = 8
+
+/** NAME_MAX, XATTR_NAME_MAX, PATH_MAX and XATTR_SIZE_MAX (`include/uapi/linux/limits.h`). */
+const NAME_LIMIT = 255
+const TARGET_LIMIT = 4096
+const VALUE_LIMIT = 65536
+const NANOSECONDS = 1_000_000_000
+
+export function encodeEntry(entry: Entry, out: ByteSink): void {
+  out.u8(TAG[entry.kind])
+  switch (entry.kind) {
+    case 'inode':
+      encodeInode(entry.inode, out)
+      break
+    case 'inode-gone':
+      out.varint(entry.ino)
+      break
+    case 'name':
+      out.varint(entry.parent)
+      out.name(entry.name)
+      out.varint(entry.ino)
+      out.varint(entry.cookie)
+      break
+    case 'name-gone':
+      out.varint(entry.parent)
+      out.name(entry.name)
+      break
+    case 'xattr':
+      out.varint(entry.ino)
+      out.name(entry.name)
+      out.bytes(entry.value)
+      break
+    case 'xattr-gone':
+      out.varint(entry.ino)
+      out.name(entry.name)
+      break
+    case 'blocks':
+      encodeExtent(entry.extent, out)
+      out.u8(BLOCK_STATES.indexOf(entry.state))
+      break
+    case 'pool':
+      out.u8(entry.frozen ? 1 : 0)
+      out.varint(entry.nextGeneration)
+      out.varint(entry.nextCookie)
+      break
+  }
+}
+
+/** The next entry of `from`. Throws `CorruptBytesError` when the bytes are not one; whatever they are, reads stay inside. */
+export function decodeEntry(from: ByteSource): Entry {
+  const tag = from.u8()
+  switch (tag) {
+    case TAG.inode:
+      return { kind: 'inode', inode: decodeInode(from) }
+    case TAG['inode-gone']:
+      return { kind: 'inode-gone', ino: decodeIno(from) }
+    case TAG.name:
+      return {
+        kind: 'name',
+        parent: decodeIno(from),
+        name: from.name(NAME_LIMIT),
+        ino: decodeIno(from),
+        cookie: from.varint(),
+      }
+    case TAG['name-gone']:
+      return { kind: 'name-gone', parent: decodeIno(from), name: from.name(NAME_LIMIT) }
+    case TAG.xattr:
+      return {
+        kind: 'xattr',
+        ino: decodeIno(from),
+        name: from.name(NAME_LIMIT),
+        value: from.bytes(VALUE_LIMIT),
+      }
+    case TAG['xattr-gone']:
+      return { kind: 'xattr-gone', ino: decodeIno(from), name: from.name(NAME_LIMIT) }
+    case TAG.blocks:
+      return {
+        kind: 'blocks',
+        extent: decodeExtent(from),
+        state: choice(BLOCK_STATES, from.u8(), 'block state'),
+      }
+    case TAG.pool:
+      return {
+        kind: 'pool',
+        frozen: choice([false, true], from.u8(), 'frozen flag'),
+        nextGeneration: from.varint(),
+        nextCookie: from.varint(),
+      }
+    default:
+      throw new CorruptBytesError(`${tag} is not the tag of an entry`)
+  }
+}
+
+function encodeInode(inode: Inode, out: ByteSink): void {
+  const flags = (inode.guestRam ? GUEST_RAM : 0) | (inode.memory === undefined ? 0 : HAS_MEMORY)
+  out.u8(FILE_KINDS.indexOf(inode.kind) | flags)
+  out.varint(inode.ino)
+  out.varint(inode.generation)
+  out.varint(inode.mode)
+  out.varint(inode.uid)
+  out.varint(inode.gid)
+  out.varint(inode.links)
+  out.varint(inode.sizeBytes)
+  encodeTimestamp(inode.atime, out)
+  encodeTimestamp(inode.mtime, out)
+  encodeTimestamp(inode.ctime, out)
+  if (inode.memory !== undefined) out.varint(inode.memory)
+  out.name(inode.target)
+  out.varint(inode.extents.length)
+  for (const extent of inode.extents) encodeExtent(extent, out)
+}
+
+function decodeInode(from: ByteSource): Inode {
+  const flags = from.u8()
+  if (flags >= 2 * HAS_MEMORY) throw new CorruptBytesError(`${flags} are not the flags of an inode`)
+  return {
+    kind: choice(FILE_KINDS, flags & 3, 'file kind'),
+    guestRam: (flags & GUEST_RAM) !== 0,
+    ino: decodeIno(from),
+    generation: from.varint(),
+    mode: decodeMode(from),
+    uid: from.varint(),
+    gid: from.varint(),
+    links: from.varint(),
+    sizeBytes: from.varint(),
+    atime: decodeTimestamp(from),
+    mtime: decodeTimestamp(from),
+    ctime: decodeTimestamp(from),
+    memory: (flags & HAS_MEMORY) === 0 ? undefined : (from.varint() as MemoryId),
+    target: from.name(TARGET_LIMIT),
+    extents: decodeExtents(from),
+  }
+}
+
+/** Fixed size: touching a file must not change how much room it takes. */
+function encodeTimestamp(time: Timestamp, out: ByteSink): void {
+  out.i64(time.seconds)
+  out.u32(time.nanoseconds)
+}
+
+function decodeTimestamp(from: ByteSource): Timestamp {
+  const seconds = from.i64()
+  const nanoseconds = from.u32()
+  if (nanoseconds >= NANOSECONDS)
+    throw new CorruptBytesError(`${nanoseconds} nanoseconds are more than a second`)
+  return { seconds, nanoseconds }
+}
+
+function encodeExtent(extent: Extent, out: ByteSink): void {
+  out.varint(extent.start)
+  out.varint(extent.count)
+}
+
+function decodeExtent(from: ByteSource): Extent {
+  const start = from.varint()
+  const count = from.varint()
+  if (count === 0) throw new CorruptBytesError('an extent has no blocks')
+  return { start, count }
+}
+
+function decodeExtents(from: ByteSource): Extent[] {
+  const extents: Extent[] = []
+  // One at a time: the count is not trusted with an allocation, the bytes run out first.
+  for (let left = from.varint(); left > 0; left--) extents.push(decodeExtent(from))
+  return extents
+}
+
+function decodeIno(from: ByteSource): Ino {
+  const ino = from.varint()
+  if (ino === 0) throw new CorruptBytesError('0 is not an inode number')
+  return ino as Ino
+}
+
+function decodeMode(from: ByteSource): number {
+  const mode = from.varint()
+  if (mode > 0o7777) throw new CorruptBytesError(`mode 0${mode.toString(8)} has more than permission bits`)
+  return mode
+}
+
+function choice<T>(values: readonly T[], index: number, what: string): T {
+  const value = values[index]
+  if (value === undefined) throw new CorruptBytesError(`${index} is not a ${what}`)
+  return value
+}

@@ -1,0 +1,123 @@
+/**
+ * Owns showing an image to a person: all it holds, as plain values that `JSON.stringify` takes. Reading only.
+ * Sizes are bytes, names are text (UTF-8 where they are), other bytes are base64.
+ */
+import { BLOCK_BYTES } from '../../stores/store.ts'
+import { type ByteString, printable } from '../../values/ids.ts'
+import type { Entry } from '../entry.ts'
+import type { FileKind, Inode } from '../inode.ts'
+import type { Geometry } from './format.ts'
+import { readHeader } from './header.ts'
+import type { LogRecord } from './record.ts'
+import { recover } from './recovery.ts'
+
+export interface ImageDump {
+  readonly header: {
+    readonly version: number
+    readonly poolName: string
+    readonly storeKind: string
+    readonly totalBlocks: number
+    readonly blockBytes: number
+    readonly uuid: string
+  }
+  readonly geometry: Geometry
+  /** The checkpoint recovery starts from, and the segment that is appended to. */
+  readonly checkpointGeneration: number
+  readonly activeGeneration: number
+  readonly summary: Summary
+  /** Since the checkpoint, oldest first. */
+  readonly records: readonly PlainRecord[]
+  /** What checkpoint and records amount to. */
+  readonly entries: readonly PlainEntry[]
+}
+
+export interface Summary {
+  readonly inodes: Readonly<Record<FileKind, number>>
+  readonly names: number
+  readonly xattrs: number
+  readonly ownedBlocks: number
+  readonly dirtyBlocks: number
+  readonly badBlocks: number
+  readonly frozen: boolean
+}
+
+/** `unique` is a decimal string: it has 64 bits. */
+export interface PlainRecord {
+  readonly sequence: number
+  readonly generation: number
+  readonly unique: string
+  readonly epoch: number
+  readonly entries: readonly PlainEntry[]
+}
+
+type PlainInode = Omit<Inode, 'target'> & { readonly target: string }
+export type PlainEntry =
+  | Exclude<Entry, { kind: 'inode' | 'xattr' }>
+  | { readonly kind: 'inode'; readonly inode: PlainInode }
+  | { readonly kind: 'xattr'; readonly ino: number; readonly name: string; readonly valueBase64: string }
+
+/** Everything in the image of `area`. Throws `CorruptBytesError` if it cannot be read. */
+export function dumpImage(area: Uint8Array): ImageDump {
+  const { identity, geometry, version } = readHeader(area)
+  const found = recover(area, geometry)
+  const entries = [...found.fold.entries()]
+  return {
+    header: {
+      version,
+      poolName: identity.poolName,
+      storeKind: identity.storeKind,
+      totalBlocks: identity.totalBlocks,
+      blockBytes: BLOCK_BYTES,
+      uuid: Buffer.from(identity.uuid).toString('hex'),
+    },
+    geometry,
+    checkpointGeneration: found.checkpointGeneration,
+    activeGeneration: found.activeGeneration,
+    summary: summarise(entries),
+    records: found.records.map(plainRecord),
+    entries: entries.map(plainEntry),
+  }
+}
+
+function summarise(entries: readonly Entry[]): Summary {
+  const inodes = { directory: 0, file: 0, symlink: 0 }
+  const sums = { names: 0, xattrs: 0, ownedBlocks: 0, dirtyBlocks: 0, badBlocks: 0, frozen: false }
+  for (const entry of entries) {
+    if (entry.kind === 'inode') {
+      inodes[entry.inode.kind]++
+      for (const extent of entry.inode.extents) sums.ownedBlocks += extent.count
+    } else if (entry.kind === 'name') sums.names++
+    else if (entry.kind === 'xattr') sums.xattrs++
+    else if (entry.kind === 'pool') sums.frozen = entry.frozen
+    else if (entry.kind === 'blocks') {
+      if (entry.state === 'dirty') sums.dirtyBlocks += entry.extent.count
+      if (entry.state === 'bad') sums.badBlocks += entry.extent.count
+    }
+  }
+  return { inodes, ...sums }
+}
+
+const plainRecord = ({ sequence, generation, origin, entries }: LogRecord): PlainRecord => ({
+  sequence,
+  generation,
+  unique: origin.unique.toString(),
+  epoch: origin.epoch,
+  entries: entries.map(plainEntry),
+})
+
+function plainEntry(entry: Entry): PlainEntry {
+  switch (entry.kind) {
+    case 'inode':
+      return { kind: 'inode', inode: { ...entry.inode, target: printable(entry.inode.target) } }
+    case 'xattr': {
+      const valueBase64 = Buffer.from(entry.value).toString('base64')
+      return { kind: 'xattr', ino: entry.ino, name: printable(entry.name), valueBase64 }
+    }
+    case 'name':
+    case 'name-gone':
+    case 'xattr-gone':
+      return { ...entry, name: printable(entry.name) as ByteString }
+    default:
+      return entry
+  }
+}

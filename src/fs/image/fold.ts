@@ -1,0 +1,72 @@
+/**
+ * Owns what a sequence of entries amounts to: for each key, the last entry about it. Recovery folds the
+ * checkpoint and the log and hands the state every key once, so that the state meets no half-way version of
+ * itself. It must not know what the values mean.
+ *
+ * Why this yields the state at the last record, though the checkpoint was written while operations went on:
+ * take any key. If a record logged since the checkpoint began states it, the last such record decides, and it
+ * comes after the checkpoint in the fold. If none does, the key did not change while the checkpoint was
+ * written, so the live iteration met it with the value it still has, or met that it is not there.
+ * `inode-gone` counts as a statement about each name and xattr kept under that inode.
+ */
+import type { ByteString, Ino } from '../../values/ids.ts'
+import type { Entry } from '../entry.ts'
+import { BlockMap } from './block-map.ts'
+
+type EntryOf<K extends Entry['kind']> = Extract<Entry, { kind: K }>
+
+export class Fold {
+  readonly #inodes = new Map<Ino, EntryOf<'inode'>>()
+  readonly #names = new Map<Ino, Map<ByteString, EntryOf<'name'>>>()
+  readonly #xattrs = new Map<Ino, Map<ByteString, EntryOf<'xattr'>>>()
+  readonly #blocks = new BlockMap()
+  #pool: EntryOf<'pool'> | undefined
+
+  add(entry: Entry): void {
+    switch (entry.kind) {
+      case 'inode':
+        this.#inodes.set(entry.inode.ino, entry)
+        return
+      case 'inode-gone':
+        this.#inodes.delete(entry.ino)
+        this.#names.delete(entry.ino)
+        this.#xattrs.delete(entry.ino)
+        return
+      case 'name':
+        under(this.#names, entry.parent).set(entry.name, entry)
+        return
+      case 'name-gone':
+        this.#names.get(entry.parent)?.delete(entry.name)
+        return
+      case 'xattr':
+        under(this.#xattrs, entry.ino).set(entry.name, entry)
+        return
+      case 'xattr-gone':
+        this.#xattrs.get(entry.ino)?.delete(entry.name)
+        return
+      case 'blocks':
+        this.#blocks.set(entry.extent, entry.state)
+        return
+      case 'pool':
+        this.#pool = entry
+        return
+    }
+  }
+
+  /** Each key once: pool, inodes, names (in order of their cookies, as they were created), xattrs, blocks. */
+  *entries(): IterableIterator<Entry> {
+    if (this.#pool !== undefined) yield this.#pool
+    yield* this.#inodes.values()
+    for (const names of this.#names.values()) yield* [...names.values()].sort((a, b) => a.cookie - b.cookie)
+    for (const xattrs of this.#xattrs.values()) yield* xattrs.values()
+    for (const { extent, state } of this.#blocks.ranges()) yield { kind: 'blocks', extent, state }
+  }
+}
+
+function under<V>(maps: Map<Ino, Map<ByteString, V>>, ino: Ino): Map<ByteString, V> {
+  const known = maps.get(ino)
+  if (known !== undefined) return known
+  const made = new Map<ByteString, V>()
+  maps.set(ino, made)
+  return made
+}

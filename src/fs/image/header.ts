@@ -1,0 +1,170 @@
+/**
+ * Owns the header: what any version of guestmemfs can read about an image before it understands the rest. It
+ * is written once, when the image is made, and never again.
+ *
+ * Fixed for all versions: the magic word, the version after it, and the crc32 at the end of the 4 KiB.
+ */
+import { crc32 } from 'node:zlib'
+import { BLOCK_BYTES } from '../../stores/store.ts'
+import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'
+import { FORMAT_VERSION, type Geometry, geometryOf, HEADER_BYTES } from './format.ts'
+import { viewOf } from './words.ts'
+import type { AreaWriter } from './writer.ts'
+
+/** What an image is of. `totalBlocks` in units of `BLOCK_BYTES`; `uuid` is 16 bytes. */
+export interface Identity {
+  readonly poolName: string
+  readonly storeKind: string
+  readonly totalBlocks: number
+  readonly uuid: Uint8Array
+}
+
+/** What the one who opens an image knows already; `totalBlocks` only where the store has a size of its own. */
+export interface Expected {
+  readonly storeKind: string
+  readonly totalBlocks?: number
+}
+
+/** `blank`: never used, may be formatted. `unfinished`: formatting began and did not end, nothing was ever in it. */
+export type Probe = 'blank' | 'unfinished' | 'image' | 'foreign'
+
+const word = (text: string): bigint => Buffer.from(text, 'latin1').readBigUInt64LE()
+const MAGIC = word('GUESTMEM')
+const FORMATTING = word('guestmem')
+
+const FIELD = {
+  magic: 0,
+  version: 8,
+  blockBytes: 12,
+  areaBytes: 16,
+  totalBlocks: 24,
+  slotBytes: 32,
+  segmentBytes: 40,
+  slotOffsets: 48,
+  segmentOffsets: 64,
+  uuid: 80,
+  storeKind: 96,
+  poolName: 128,
+  crc: HEADER_BYTES - 4,
+} as const
+/** Text fields: a length byte, then UTF-8. */
+const STORE_KIND_LIMIT = FIELD.poolName - FIELD.storeKind - 1
+const POOL_NAME_LIMIT = 255
+
+/** What lies in `area`, judged by the beginning alone: says whether to format it, open it, or leave it alone. */
+export function probe(area: Uint8Array): Probe {
+  const magic = viewOf(area).getBigUint64(FIELD.magic, true)
+  if (magic === MAGIC) return 'image'
+  if (magic === FORMATTING) return 'unfinished'
+  return area.subarray(0, HEADER_BYTES).every((byte) => byte === 0) ? 'blank' : 'foreign'
+}
+
+/** From here until `finishHeader` the area is no image: whatever it was is given up. */
+export function beginHeader(writer: AreaWriter): void {
+  writer.word(FIELD.magic, FORMATTING)
+}
+
+/** Makes the area an image, by its last store. Everything else must be in place. */
+export function finishHeader(writer: AreaWriter, geometry: Geometry, identity: Identity): void {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.writeUInt32LE(FORMAT_VERSION, FIELD.version)
+  header.writeUInt32LE(BLOCK_BYTES, FIELD.blockBytes)
+  const numbers: [number, number][] = [
+    [FIELD.areaBytes, geometry.areaBytes],
+    [FIELD.totalBlocks, identity.totalBlocks],
+    [FIELD.slotBytes, geometry.slotBytes],
+    [FIELD.segmentBytes, geometry.segmentBytes],
+    ...geometry.slotOffsets.map((offset, side): [number, number] => [FIELD.slotOffsets + 8 * side, offset]),
+    ...geometry.segmentOffsets.map((offset, side): [number, number] => [
+      FIELD.segmentOffsets + 8 * side,
+      offset,
+    ]),
+  ]
+  for (const [offset, value] of numbers) header.writeBigUInt64LE(BigInt(value), offset)
+  if (identity.uuid.length !== 16) throw new BrokenInvariantError('a uuid is 16 bytes')
+  header.set(identity.uuid, FIELD.uuid)
+  writeText(header, FIELD.storeKind, identity.storeKind, STORE_KIND_LIMIT)
+  writeText(header, FIELD.poolName, identity.poolName, POOL_NAME_LIMIT)
+  header.writeUInt32LE(headerCrc(header), FIELD.crc)
+  writer.bytes(FIELD.version, header.subarray(FIELD.version))
+  writer.word(FIELD.magic, MAGIC)
+}
+
+/** Throws `CorruptBytesError` unless this is a whole header of a version and geometry we know. */
+export function readHeader(area: Uint8Array): { identity: Identity; geometry: Geometry; version: number } {
+  const state = area.length < HEADER_BYTES ? 'foreign' : probe(area)
+  if (state !== 'image') throw new CorruptBytesError(NOT_AN_IMAGE[state])
+  const header = Buffer.from(area.subarray(0, HEADER_BYTES))
+  if (header.readUInt32LE(FIELD.crc) !== headerCrc(header)) {
+    throw new CorruptBytesError('the header of the image fails its checksum')
+  }
+  const version = header.readUInt32LE(FIELD.version)
+  if (version !== FORMAT_VERSION) {
+    throw new CorruptBytesError(
+      `the image has format version ${version}, this guestmemfs knows ${FORMAT_VERSION}: use the release that made it`,
+    )
+  }
+  const identity = {
+    poolName: readText(header, FIELD.poolName),
+    storeKind: readText(header, FIELD.storeKind),
+    totalBlocks: number(header, FIELD.totalBlocks),
+    uuid: new Uint8Array(header.subarray(FIELD.uuid, FIELD.uuid + 16)),
+  }
+  return { identity, geometry: readGeometry(header, area.length), version }
+}
+
+/** Throws `CorruptBytesError` unless the image was made for the pool it was found in. */
+export function checkExpected(identity: Identity, expected: Expected): void {
+  if (identity.storeKind !== expected.storeKind) {
+    throw new CorruptBytesError(
+      `the image belongs to a ${identity.storeKind} store and was found in a ${expected.storeKind} store`,
+    )
+  }
+  if (expected.totalBlocks !== undefined && identity.totalBlocks !== expected.totalBlocks) {
+    throw new CorruptBytesError(
+      `the image describes a pool of ${identity.totalBlocks} blocks, the store has ${expected.totalBlocks}`,
+    )
+  }
+}
+
+const NOT_AN_IMAGE = {
+  blank: 'there is no image: the metadata area is blank',
+  unfinished: 'the image was never finished: formatting was interrupted',
+  foreign: 'the metadata area does not hold a guestmemfs image',
+} as const
+
+/** Version 1 has one geometry for each area size; the numbers are stored for other versions to read. */
+function readGeometry(header: Buffer, areaBytes: number): Geometry {
+  if (number(header, FIELD.areaBytes) !== areaBytes) {
+    throw new CorruptBytesError(
+      `the image was made for a metadata area of ${number(header, FIELD.areaBytes)} bytes, this one has ${areaBytes}`,
+    )
+  }
+  const geometry = geometryOf(areaBytes)
+  const same =
+    header.readUInt32LE(FIELD.blockBytes) === BLOCK_BYTES &&
+    number(header, FIELD.slotBytes) === geometry.slotBytes &&
+    number(header, FIELD.segmentBytes) === geometry.segmentBytes &&
+    geometry.slotOffsets.every((offset, side) => number(header, FIELD.slotOffsets + 8 * side) === offset) &&
+    geometry.segmentOffsets.every(
+      (offset, side) => number(header, FIELD.segmentOffsets + 8 * side) === offset,
+    )
+  if (!same)
+    throw new CorruptBytesError(`the image has a geometry format version ${FORMAT_VERSION} does not define`)
+  return geometry
+}
+
+/** The magic word is left out: it is the last thing stored. */
+const headerCrc = (header: Buffer): number => crc32(header.subarray(FIELD.version, FIELD.crc))
+
+const number = (header: Buffer, offset: number): number => Number(header.readBigUInt64LE(offset))
+
+function writeText(header: Buffer, offset: number, text: string, limit: number): void {
+  const bytes = Buffer.from(text, 'utf8')
+  if (bytes.length > limit) throw new BrokenInvariantError(`"${text}" is longer than ${limit} bytes`)
+  header.writeUInt8(bytes.length, offset)
+  header.set(bytes, offset + 1)
+}
+
+const readText = (header: Buffer, offset: number): string =>
+  header.toString('utf8', offset + 1, offset + 1 + header.readUInt8(offset))

@@ -1,0 +1,21 @@
+/**
+ * Owns what the image asks of the state it keeps. The image must know nothing else about files: it moves
+ * entries, it does not read meaning into them beyond which key each one states.
+ */
+import type { Entry } from '../entry.ts'
+
+export interface ImageState {
+  /** Carry one entry out. The only way the image changes the state. */
+  apply(entry: Entry): void
+  /**
+   * The whole state as entries, live and lazy: `apply` may run between two `next()` calls. A key that exists
+   * from the first call to the last is met at least once; a key that came, went or changed meanwhile may be
+   * met in any of its values, or not at all. Recovery needs no more than that (docs/image-format.md).
+   */
+  entries(): IterableIterator<Entry>
+}
+
+/** A state that can also say what is wrong with itself: what `fsck` needs. One sentence for each fault. `slabBlocks`: as `Store` has it. */
+export interface VerifiableState extends ImageState {
+  verify(totalBlocks: number, slabBlocks: number | undefined): string[]
+}

@@ -1,0 +1,106 @@
+/**
+ * Owns a recorded life of an image: the stores of each commit and the state after it. And the judgement of such a
+ * record: whether a crash between any two of its stores would be recovered from as promised.
+ */
+import { CorruptBytesError } from '../../../values/errors.ts'
+import type { Entry } from '../../entry.ts'
+import { type Geometry, geometryOf } from '../format.ts'
+import { checkImage } from '../fsck.ts'
+import type { TracedStore } from '../writer.ts'
+import { formatted, openImage, replay } from './pool.ts'
+import type { Random } from './random.ts'
+import { BLOCKS, randomEntries } from './steps.ts'
+import { TableState } from './table-state.ts'
+
+export interface Commit {
+  readonly stores: readonly TracedStore[]
+  /** `TableState.snapshot` after it. */
+  readonly snapshot: string
+}
+
+export interface Run {
+  readonly base: Uint8Array
+  readonly baseSnapshot: string
+  readonly commits: readonly Commit[]
+  readonly generations: number
+}
+
+/** Commits on a small area, so that segments are switched and checkpoints written many times. */
+export function recordRun(count: number, step: () => Entry[]): Run {
+  const area = formatted()
+  const base = area.slice()
+  let stores: TracedStore[] = []
+  const image = openImage(area, (store) => stores.push(store))
+  const baseSnapshot = image.state.snapshot()
+  const commits: Commit[] = []
+  while (commits.length < count) {
+    const entries = step()
+    if (!image.fits(entries)) continue
+    image.commit({ unique: BigInt(commits.length + 1), epoch: 1 }, entries)
+    commits.push({ stores, snapshot: image.state.snapshot() })
+    stores = []
+  }
+  return { base, baseSnapshot, commits, generations: image.generation }
+}
+
+export const randomRun = (random: Random, count: number): Run => recordRun(count, () => randomEntries(random))
+
+class Verifiable extends TableState {
+  verify(): string[] {
+    return []
+  }
+}
+
+/**
+ * What a crash somewhere in `run`, or a byte harmed after a commit, would do that was not promised; undefined:
+ * nothing. `disguise` changes the harmed area before it is judged.
+ */
+export function faultOf(run: Run, disguise: (area: Uint8Array) => void = () => {}): string | undefined {
+  const geometry = geometryOf(run.base.length)
+  const area = run.base.slice()
+  let before = run.baseSnapshot
+  for (const [index, commit] of run.commits.entries()) {
+    for (const [number, store] of commit.stores.entries()) {
+      replay(area, store)
+      const fault = faultNow(area, [before, commit.snapshot])
+      if (fault !== undefined) return `commit ${index}, store ${number}: ${fault}`
+    }
+    const fault = faultNow(area, [commit.snapshot]) ?? unnoticedHarm(area, geometry, commit, disguise)
+    if (fault !== undefined) return `after commit ${index}: ${fault}`
+    before = commit.snapshot
+  }
+  return undefined
+}
+
+/** What is wrong if the server dies now and one of the `allowed` states must be found. */
+function faultNow(area: Uint8Array, allowed: readonly string[]): string | undefined {
+  const finding = checkImage(area, new Verifiable(BLOCKS)).find(({ severity }) => severity !== 'note')
+  if (finding !== undefined) return finding.message
+  const image = openImage(area.slice())
+  return allowed.includes(image.state.snapshot())
+    ? undefined
+    : 'the state is neither the one before nor the one after'
+}
+
+/** A byte of the newest record is harmed: that must be refused, for the record was acknowledged. */
+function unnoticedHarm(
+  area: Uint8Array,
+  geometry: Geometry,
+  commit: Commit,
+  disguise: (area: Uint8Array) => void,
+): string | undefined {
+  const [first] = geometry.segmentOffsets
+  const body = commit.stores.find(({ offset, bytes }) => offset >= first && bytes.length > 8)
+  if (body === undefined) return 'there is no record'
+  const harmed = area.slice()
+  const place = body.offset + (body.bytes.length >> 1)
+  harmed[place] = (harmed[place] as number) ^ 1
+  disguise(harmed)
+  try {
+    openImage(harmed)
+  } catch (error) {
+    if (error instanceof CorruptBytesError) return undefined
+    throw error
+  }
+  return 'harm to an acknowledged record is not noticed'
+}

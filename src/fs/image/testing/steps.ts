@@ -1,0 +1,83 @@
+/** Owns random lists of entries as operations would commit them: over few keys, so that they meet again and again. */
+import type { ByteString, Ino, MemoryId } from '../../../values/ids.ts'
+import type { Entry } from '../../entry.ts'
+import type { Inode } from '../../inode.ts'
+import type { Random } from './random.ts'
+
+const INOS = 12
+const NAMES = 9
+export const BLOCKS = 64
+
+export function randomInode(random: Random, ino: Ino): Inode {
+  const kind = random.pick(['directory', 'file', 'symlink'] as const)
+  const time = () => ({ seconds: random.below(2 ** 31) - 2 ** 30, nanoseconds: random.below(1_000_000_000) })
+  return {
+    ino,
+    generation: random.below(1000),
+    kind,
+    mode: random.below(0o10000),
+    uid: random.below(70_000),
+    gid: random.below(70_000),
+    links: random.below(4),
+    sizeBytes: random.below(2 ** 31) * 1024,
+    atime: time(),
+    mtime: time(),
+    ctime: time(),
+    memory: kind === 'file' ? (random.below(1000) as MemoryId) : undefined,
+    extents:
+      kind === 'file'
+        ? Array.from({ length: random.below(5) }, () => ({
+            start: random.below(BLOCKS),
+            count: 1 + random.below(9),
+          }))
+        : [],
+    guestRam: kind === 'file' && random.below(2) === 0,
+    target: (kind === 'symlink' ? 'x'.repeat(random.below(20)) : '') as ByteString,
+  }
+}
+
+export function randomEntry(random: Random): Entry {
+  const ino = (1 + random.below(INOS)) as Ino
+  const name = `name${random.below(NAMES)}` as ByteString
+  switch (random.below(9)) {
+    case 0:
+    case 1:
+      return { kind: 'inode', inode: randomInode(random, ino) }
+    case 2:
+      return { kind: 'inode-gone', ino }
+    case 3:
+    case 4:
+      return {
+        kind: 'name',
+        parent: ino,
+        name,
+        ino: (1 + random.below(INOS)) as Ino,
+        cookie: 3 + random.below(99),
+      }
+    case 5:
+      return { kind: 'name-gone', parent: ino, name }
+    case 6:
+      return { kind: 'xattr', ino, name, value: random.bytes(random.below(60)) }
+    case 7:
+      return random.below(2) === 0
+        ? { kind: 'xattr-gone', ino, name }
+        : {
+            kind: 'pool',
+            frozen: random.below(2) === 0,
+            nextGeneration: random.below(99),
+            nextCookie: random.below(99),
+          }
+    default: {
+      const start = random.below(BLOCKS)
+      const count = 1 + random.below(BLOCKS - start)
+      return {
+        kind: 'blocks',
+        extent: { start, count },
+        state: random.pick(['clean', 'dirty', 'bad'] as const),
+      }
+    }
+  }
+}
+
+export const randomEntries = (random: Random): Entry[] =>
+  Array.from({ length: 1 + random.below(4) }, () => randomEntry(random))

@@ -1,0 +1,30 @@
+/**
+ * Owns what the file system asks of whatever makes its changes last. `image/` is the real one; a test may
+ * use a smaller one. The file system never changes its state itself: it hands entries to `commit`, and the
+ * journal makes them last and only then applies them to `state`.
+ */
+import type { Entry, Origin } from './entry.ts'
+import type { State } from './state.ts'
+
+/** Fixed when the pool was made. `uuid` is 16 bytes. */
+export interface PoolIdentity {
+  readonly poolName: string
+  readonly storeKind: string
+  readonly totalBlocks: number
+  readonly uuid: Uint8Array
+}
+
+export interface Journal {
+  readonly state: State
+  readonly identity: PoolIdentity
+  /** Counts the checkpoints of the pool's life. */
+  readonly generation: number
+  /** The last request that changed anything. Own work (unique 0) after it does not count. */
+  readonly lastOrigin: Origin | undefined
+  /** What the last record changed, whoever it was made for. */
+  readonly lastEntries: readonly Entry[]
+  /** True when a record of these entries has room now: `commit` of the same entries then cannot fail. */
+  fits(entries: readonly Entry[]): boolean
+  /** One record: after this returns all of `entries` survive a crash; before, none of them does. */
+  commit(origin: Origin, entries: readonly Entry[]): void
+}

@@ -1,0 +1,85 @@
+/** Owns what the root directory says about the pool in `guestmemfs.*` xattrs. Integers are bytes or blocks, as named. */
+import { BLOCK_BYTES } from '../stores/store.ts'
+import { type Ino, printable, ROOT_INO } from '../values/ids.ts'
+import { parseObject, VM } from './control-xattrs.ts'
+import type { DirectoryEntry } from './directory.ts'
+import { countBlocks } from './extents.ts'
+import { orphans } from './orphans.ts'
+import type { Volume } from './volume.ts'
+
+/** `guestmemfs.pool`. */
+export function describePool({ journal, frozen }: Volume): object {
+  const { poolName, uuid, storeKind } = journal.identity
+  return { name: poolName, uuid: uuidText(uuid), store: storeKind, generation: journal.generation, frozen }
+}
+
+/** `guestmemfs.geometry`. Where ordinary files are kept apart, not every free block is free for either kind. */
+export function describeGeometry({ index }: Volume): object {
+  const { total, owned, clean, dirty, bad } = index.allocator.counts
+  return {
+    blockBytes: BLOCK_BYTES,
+    totalBytes: total * BLOCK_BYTES,
+    totalBlocks: total,
+    ownedBlocks: owned,
+    cleanBlocks: clean,
+    dirtyBlocks: dirty,
+    badBlocks: bad,
+    freeForGuestRamBlocks: index.allocator.freeFor({ guestRam: true }),
+    freeForOrdinaryBlocks: index.allocator.freeFor({ guestRam: false }),
+  }
+}
+
+/** `guestmemfs.health`: what is not as it should be, or not yet. */
+export function describeHealth({ index, state }: Volume): object {
+  const { dirty, bad } = index.allocator.counts
+  let orphanBlocks = 0
+  for (const ino of index.orphans) orphanBlocks += countBlocks(state.inodes.get(ino)?.extents ?? [])
+  return { badBlocks: bad, dirtyBlocks: dirty, orphans: index.orphans.size, orphanBlocks }
+}
+
+/** `guestmemfs.orphans`: files without a name whose memory something still holds. */
+export function describeOrphans(volume: Volume): object[] {
+  return orphans(volume).map(({ ino, kind, sizeBytes, guestRam, extents }) => {
+    return { ino, kind, sizeBytes, guestRam, blocks: countBlocks(extents) }
+  })
+}
+
+/** `guestmemfs.vms`: the files that are a VM's RAM, by one of their paths below the mount. Orphans have none and are left out. */
+export function describeVms(volume: Volume): object[] {
+  const found: { ino: Ino; name: unknown }[] = []
+  for (const [ino, xattrs] of volume.state.xattrs) {
+    const record = xattrs.get(VM)
+    if (record) found.push({ ino, name: parseObject(record)?.name })
+  }
+  return found.flatMap(({ ino, name }) => {
+    const path = pathOf(volume, ino)
+    if (path === undefined) return []
+    return typeof name === 'string' ? { path, ino, name } : { path, ino }
+  })
+}
+
+/** A path from the mount point, without a leading slash; undefined for an orphan. */
+function pathOf(volume: Volume, ino: Ino): string | undefined {
+  const names: string[] = []
+  for (let at = ino; at !== ROOT_INO; ) {
+    const entry = volume.index.nameOf(at) ?? searchName(volume, at)
+    if (!entry) return undefined
+    names.unshift(printable(entry.name))
+    at = entry.parent
+  }
+  return names.join('/')
+}
+
+/** The index knows one name of a file; when that one went and others stayed, only the directories know them. */
+function searchName(volume: Volume, ino: Ino): DirectoryEntry | undefined {
+  if (!volume.state.inodes.get(ino)?.links) return undefined
+  for (const directory of volume.state.directories.values())
+    for (const entry of directory.values()) if (entry.ino === ino) return entry
+  return undefined
+}
+
+function uuidText(uuid: Uint8Array): string {
+  return Buffer.from(uuid)
+    .toString('hex')
+    .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}

@@ -1,0 +1,82 @@
+/** Owns a small file system for tests, and what must hold after every step of every test. */
+import assert from 'node:assert/strict'
+import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
+import { Errno } from '../../values/errno.ts'
+import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { FileSystem } from '../file-system.ts'
+import type { Inode } from '../inode.ts'
+import type { Journal } from '../journal.ts'
+import type { Request } from '../volume.ts'
+import { MemoryStore } from './memory-store.ts'
+import { PlainJournal } from './plain-journal.ts'
+
+export const MIB = 1024 * 1024
+export const ROOT = ROOT_INO
+export const n = byteString
+
+export interface Fixture<J extends Journal = PlainJournal> {
+  readonly fs: FileSystem
+  readonly store: MemoryStore
+  readonly journal: J
+  /** A request of its own, one second later than the last. */
+  rq(fields?: Partial<Request>): Request
+  /** Creates `name` in the root, `sizeBytes` long. */
+  file(name: string, sizeBytes?: number): Ino
+  stat(ino: Ino): Inode
+}
+
+export interface FixtureOptions {
+  readonly clearing?: 'kernel' | 'ours'
+  readonly totalBlocks?: number
+  readonly slabBlocks?: number
+}
+
+export function fixture(options: FixtureOptions = {}): Fixture {
+  const { clearing = 'kernel', totalBlocks = 16, slabBlocks } = options
+  const store = new MemoryStore({ clearing, totalBlocks, slabBlocks })
+  return fixtureOver(new PlainJournal(totalBlocks), store)
+}
+
+/** A file system over what another one left: how a successor finds it. */
+export function fixtureOver<J extends Journal>(journal: J, store: MemoryStore): Fixture<J> {
+  const fs = new FileSystem(journal, store)
+  let requests = Number(journal.lastOrigin?.unique ?? 0)
+  const rq = (fields: Partial<Request> = {}): Request => {
+    requests++
+    const now = { seconds: 1000 + requests, nanoseconds: requests }
+    return { origin: { unique: BigInt(requests), epoch: 1 }, uid: 0, gid: 0, now, ...fields }
+  }
+  const stat = (ino: Ino) => fs.inode(ino) ?? assert.fail(`inode ${ino} is gone`)
+  const file = (name: string, sizeBytes = 0): Ino => {
+    const { ino } = ok(fs.create(rq(), ROOT, n(name), 0o644))
+    if (sizeBytes > 0) ok(fs.setAttributes(rq(), ino, { sizeBytes }))
+    return ino
+  }
+  return { fs, store, journal, rq, file, stat }
+}
+
+/** A result that must not be an errno. */
+export function ok<T>(result: T | Errno): T {
+  if (result instanceof Errno) assert.fail(`unexpected ${result}`)
+  return result
+}
+
+/** All invariants of the state, and statfs telling the truth about it. `slabBlocks`: as the store has it. */
+export function checkInvariants(fs: FileSystem, journal: Journal, slabBlocks?: number): void {
+  const { totalBlocks } = journal.identity
+  assert.deepEqual(journal.state.verify(totalBlocks, slabBlocks), [])
+  // A block that turned bad under a file is the file's until it gives it up.
+  const notFree = new Set<number>()
+  const count = ({ start, count }: Extent) => {
+    for (let block = start; block < start + count; block++) notFree.add(block)
+  }
+  for (const { extents } of journal.state.inodes.values()) extents.forEach(count)
+  for (const entry of journal.state.entries())
+    if (entry.kind === 'blocks' && entry.state === 'bad') count(entry.extent)
+  const use = fs.statfs()
+  assert.equal(use.totalBlocks, totalBlocks)
+  assert.equal(use.freeBlocks, totalBlocks - notFree.size)
+  assert.equal(use.files - use.freeFiles, journal.state.inodes.size)
+}
+
+export const blocks = (count: number): number => count * BLOCK_BYTES

@@ -1,0 +1,206 @@
+/**
+ * Owns a store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to fail.
+ * Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled by
+ * building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough to see
+ * whose they are, few enough to copy whole pools in a test.
+ */
+import { BLOCK_BYTES, type Exposure, type Extent, type Placement, type Store } from '../../stores/store.ts'
+import { ENXIO, type Errno } from '../../values/errno.ts'
+import type { Fd, MemoryId } from '../../values/ids.ts'
+
+export interface MemoryStoreOptions {
+  readonly clearing: 'kernel' | 'ours'
+  readonly totalBlocks: number
+  /** Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096. */
+  readonly modelBytes?: number
+  readonly slabBlocks?: number | undefined
+  /** What the blocks of the pool hold before anybody writes them (`clearing: 'ours'` only). Default: 0. */
+  readonly formerByte?: number
+}
+
+interface Memory {
+  sizeBytes: number
+  extents: readonly Extent[]
+}
+
+/** The next answers of the calls that can fail. */
+const noFailures = () => {
+  const [create, resize, isHeld]: [Errno[], Errno[], Errno[]] = [[], [], []]
+  const [read, write, punchHole]: [Errno[], Errno[], Errno[]] = [[], [], []]
+  return { create, resize, isHeld, read, write, punchHole }
+}
+
+export class MemoryStore implements Store {
+  readonly kind = 'memfd'
+  readonly isBehind = false
+  catchUp(): void {}
+  readonly background = undefined
+  readonly clearing: 'kernel' | 'ours'
+  readonly totalBlocks: number
+  readonly slabBlocks: number | undefined
+  /** Memories that a mapping holds. */
+  readonly held = new Set<MemoryId>()
+  /** Answered once each by the next calls of that name. */
+  readonly failures = noFailures()
+  readonly #modelBytes: number
+  readonly #formerByte: number
+  readonly #memories = new Map<MemoryId, Memory>()
+  /** `ours`: the pool's blocks. `kernel`: pages of each memory, gone with it. */
+  readonly #blocks = new Map<string, Uint8Array>()
+  #nextMemory = 1
+
+  constructor(options: MemoryStoreOptions) {
+    this.clearing = options.clearing
+    this.totalBlocks = options.totalBlocks
+    this.slabBlocks = options.slabBlocks
+    this.#modelBytes = options.modelBytes ?? 4096
+    this.#formerByte = options.formerByte ?? 0
+  }
+
+  /** The same memory, twice: what each does from here on the other does not see. */
+  clone(): MemoryStore {
+    const { clearing, totalBlocks, slabBlocks } = this
+    const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
+    const copy = new MemoryStore({ clearing, totalBlocks, slabBlocks, modelBytes, formerByte })
+    for (const memory of this.held) copy.held.add(memory)
+    for (const [id, memory] of this.#memories) copy.#memories.set(id, { ...memory })
+    for (const [key, bytes] of this.#blocks) copy.#blocks.set(key, bytes.slice())
+    copy.#nextMemory = this.#nextMemory
+    return copy
+  }
+
+  create(): MemoryId | Errno {
+    const failure = this.failures.create.shift()
+    if (failure) return failure
+    const memory = this.#nextMemory++ as MemoryId
+    this.#memories.set(memory, { sizeBytes: 0, extents: [] })
+    return memory
+  }
+
+  adopt(): void {}
+
+  /** A test may have it reached otherwise. */
+  reach: Store['reach'] = 'file'
+  publish(): undefined {}
+  nodePath(memory: MemoryId): string {
+    return `/dev/guestmemfs/${memory}`
+  }
+  nodeOwner(): undefined {}
+
+  resize(memory: MemoryId, to: Placement): Errno | undefined {
+    const failure = this.failures.resize.shift()
+    if (failure) return failure
+    const found = this.#memory(memory)
+    // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where clearing
+    // is ours only the last kept block is touched, the others are no longer this memory's.
+    const clearable = this.clearing === 'kernel' ? found.extents : to.extents
+    this.#clear(memory, to.sizeBytes, found.sizeBytes, clearable)
+    found.sizeBytes = to.sizeBytes
+    found.extents = to.extents
+    return undefined
+  }
+
+  isHeld(memory: MemoryId): boolean | Errno {
+    return this.failures.isHeld.shift() ?? this.held.has(memory)
+  }
+
+  release(memory: MemoryId): void {
+    if (this.clearing === 'kernel')
+      for (const key of this.#blocks.keys()) if (key.startsWith(`${memory}/`)) this.#blocks.delete(key)
+    this.#memories.delete(memory)
+  }
+
+  memories(): Iterable<MemoryId> {
+    return this.#memories.keys()
+  }
+
+  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
+    const failure = this.failures.read.shift()
+    if (failure) return failure
+    const length = Math.max(0, Math.min(into.length, this.#memory(memory).sizeBytes - offset))
+    into.fill(0, 0, length)
+    for (const piece of this.#pieces(memory, offset, offset + length)) {
+      into.set(this.#block(piece.key).subarray(piece.from, piece.to), piece.at - offset)
+    }
+    return length
+  }
+
+  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
+    const failure = this.failures.write.shift()
+    if (failure) return failure
+    const length = Math.max(0, Math.min(from.length, this.#memory(memory).sizeBytes - offset))
+    for (const piece of this.#pieces(memory, offset, offset + length)) {
+      const block = this.#block(piece.key)
+      this.#blocks.set(piece.key, block)
+      block.set(from.subarray(piece.at - offset, piece.at - offset + piece.to - piece.from), piece.from)
+    }
+    return length
+  }
+
+  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
+    const failure = this.failures.punchHole.shift()
+    if (failure) return failure
+    this.#clear(memory, offset, offset + length, this.#memory(memory).extents)
+    return undefined
+  }
+
+  /** Without knowledge of holes, as lseek(2) allows: everything is data. */
+  seek(memory: MemoryId, offset: number, whence: number): number | Errno {
+    const { sizeBytes } = this.#memory(memory)
+    if (offset >= sizeBytes) return ENXIO
+    return whence === 3 ? offset : sizeBytes
+  }
+
+  expose(): Exposure {
+    return { kind: 'backing', fd: -1 as Fd }
+  }
+
+  metadataArea(): Uint8Array {
+    throw new Error('a memory store keeps no image: a test brings its own area')
+  }
+
+  /** What a zeroing worker does to dirty blocks. */
+  zero({ start, count }: Extent): void {
+    for (let block = start; block < start + count; block++)
+      this.#blocks.set(`pool/${block}`, new Uint8Array(this.#modelBytes))
+  }
+
+  /** The bytes a block of the pool holds, whoever owns it (`clearing: 'ours'` only). */
+  blockBytes(block: number): Uint8Array {
+    return this.#block(`pool/${block}`).slice()
+  }
+
+  /** What a block holds; nothing keeps it until it is written. */
+  #block(key: string): Uint8Array {
+    const former = this.clearing === 'ours' ? this.#formerByte : 0
+    return this.#blocks.get(key) ?? new Uint8Array(this.#modelBytes).fill(former)
+  }
+
+  #memory(memory: MemoryId): Memory {
+    const found = this.#memories.get(memory)
+    if (!found) throw new Error(`there is no memory ${memory}`)
+    return found
+  }
+
+  #clear(memory: MemoryId, start: number, end: number, extents: readonly Extent[]): void {
+    for (const { key, from, to } of this.#pieces(memory, start, end, extents)) {
+      // What was never written reads as zero already, but for a pool's former bytes.
+      if (!this.#blocks.has(key) && this.#formerByte === 0) continue
+      const block = this.#block(key)
+      this.#blocks.set(key, block)
+      block.fill(0, from, to)
+    }
+  }
+
+  /** The modelled bytes of a range, block by block: `key` of the block, `from`..`to` in it, `at` in the memory. */
+  *#pieces(memory: MemoryId, start: number, end: number, extents = this.#memory(memory).extents) {
+    let blockStart = 0
+    for (const { start: first, count } of extents)
+      for (let block = first; block < first + count; block++, blockStart += BLOCK_BYTES) {
+        const from = Math.max(start - blockStart, 0)
+        const to = Math.min(end - blockStart, this.#modelBytes)
+        const key = this.clearing === 'ours' ? `pool/${block}` : `${memory}/${blockStart}`
+        if (from < to) yield { key, from, to, at: blockStart + from }
+      }
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Owns a journal for tests of decisions: it keeps the records in a list and nothing survives it. `limit` records
+ * fit; `replay` rebuilds a state from them, as a recovery would.
+ */
+import type { Entry, Origin } from '../entry.ts'
+import type { Journal } from '../journal.ts'
+import { State } from '../state.ts'
+
+export interface PlainRecord {
+  readonly origin: Origin
+  readonly entries: readonly Entry[]
+}
+
+export class PlainJournal implements Journal {
+  readonly state: State
+  readonly generation = 1
+  readonly identity
+  readonly records: PlainRecord[] = []
+  /** How many records fit. */
+  limit = Number.POSITIVE_INFINITY
+  readonly #first: readonly Entry[]
+
+  constructor(totalBlocks: number, state: State = State.fresh({ seconds: 0, nanoseconds: 0 })) {
+    this.state = state
+    this.#first = [...state.entries()]
+    this.identity = { poolName: 'test', storeKind: 'memfd', totalBlocks, uuid: new Uint8Array(16).fill(0xab) }
+  }
+
+  get lastOrigin(): Origin | undefined {
+    return this.records.at(-1)?.origin
+  }
+
+  get lastEntries(): readonly Entry[] {
+    return this.records.at(-1)?.entries ?? []
+  }
+
+  fits(): boolean {
+    return this.records.length < this.limit
+  }
+
+  commit(origin: Origin, entries: readonly Entry[]): void {
+    if (!this.fits()) throw new Error('commit without asking whether it fits')
+    this.records.push({ origin, entries })
+    for (const entry of entries) this.state.apply(entry)
+  }
+
+  /** A journal that found the first `count` records of this one, and nothing after them. */
+  replay(count = this.records.length): PlainJournal {
+    const state = new State()
+    for (const entry of this.#first) state.apply(entry)
+    const next = new PlainJournal(this.identity.totalBlocks, state)
+    for (const { origin, entries } of this.records.slice(0, count)) next.commit(origin, entries)
+    return next
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Owns the first exchange of a connection: what we ask of the kernel, and why. Must not keep state: the outcome is a plain
+ * value, because a successor server of the same connection gets no second INIT and must be handed it.
+ * Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
+ */
+import { INIT_FLAGS } from './constants.ts'
+import type { ValuesOf } from './layout.ts'
+import type { INIT_IN, INIT_OUT } from './layouts.ts'
+
+/** The largest WRITE and READ in bytes, and so, with a page for the headers, the size of our read buffer. */
+export const MAX_WRITE_BYTES = 1024 * 1024
+const MAX_PAGES = MAX_WRITE_BYTES / 4096
+
+const MAJOR = 7
+/** What we speak. The first with RESEND, and with backing ids in OPEN replies (Linux 6.9). */
+const MINOR = 40
+
+/**
+ * What we cannot do without:
+ * INIT_EXT         carries the flags above bit 31.
+ * PASSTHROUGH      mmap of guest RAM reaches the memfd itself: without it there is no point in us.
+ * HAS_RESEND       what a killed server left unanswered reaches its successor.
+ */
+const REQUIRED = INIT_FLAGS.INIT_EXT | INIT_FLAGS.PASSTHROUGH | INIT_FLAGS.HAS_RESEND
+
+/**
+ * What we take where it is offered:
+ * BIG_WRITES, MAX_PAGES         1 MiB per READ and WRITE instead of 128 KiB: device state of a VM in few requests.
+ * DO_READDIRPLUS, READDIRPLUS_AUTO   `ls -l` without a LOOKUP per name; AUTO leaves plain `ls` cheap.
+ * PARALLEL_DIROPS  lookups in one directory need not queue on its mutex. We are one thread, but with several requests in the
+ *                  queue it finds the next one without going to sleep, and callers wait killably.
+ *
+ * What we leave, each for its reason:
+ * ATOMIC_O_TRUNC   truncation stays a SETATTR of its own: one place decides about sizes.
+ * WRITEBACK_CACHE  excludes passthrough; an ordinary file's bytes must be in the store when write(2) returns.
+ * DIRECT_IO_ALLOW_MMAP  would map DIRECT_IO files through the page cache: a copy of guest RAM where none may be.
+ * POSIX_LOCKS, FLOCK_LOCKS  the kernel keeps locks by itself: they live and die with processes of this machine.
+ * CACHE_SYMLINKS   a symlink to a device node may get another target; nothing would tell the cache.
+ * NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT  passthrough is asked for in the OPEN reply; the second also caches directories.
+ * HANDLE_KILLPRIV, _V2  the kernel drops set-id bits itself, with a SETATTR: correct, and rare.
+ * EXPORT_SUPPORT   file handles would have to outlive the connection.
+ * SETXATTR_EXT     one flag for POSIX ACLs, which we do not have.
+ * DONT_MASK        the kernel applies the umask.
+ * AUTO_INVAL_DATA, ASYNC_READ, ASYNC_DIO  page cache and split I/O: every file here is opened DIRECT_IO, one thread serves.
+ */
+const WANTED =
+  REQUIRED |
+  INIT_FLAGS.BIG_WRITES |
+  INIT_FLAGS.MAX_PAGES |
+  INIT_FLAGS.DO_READDIRPLUS |
+  INIT_FLAGS.READDIRPLUS_AUTO |
+  INIT_FLAGS.PARALLEL_DIROPS
+
+/** What was agreed on: plain numbers that fit a fixed record. */
+export interface Negotiated {
+  /** The kernel's own minor version, 40 or higher. */
+  readonly kernelMinor: number
+  /** The INIT flags in force, lower and upper 32 bits, unsigned. */
+  readonly flags: number
+  readonly flags2: number
+  readonly maxWriteBytes: number
+}
+
+export type Negotiation =
+  | { readonly initOut: ValuesOf<typeof INIT_OUT>; readonly session: Negotiated }
+  /** One line for a person. The mount cannot be served. */
+  | { readonly refusal: string }
+
+export function negotiate(initIn: ValuesOf<typeof INIT_IN>): Negotiation {
+  const { major, minor } = initIn
+  if (major !== MAJOR || minor < MINOR) {
+    return {
+      refusal: `this kernel speaks FUSE ${major}.${minor}, ${MAJOR}.${MINOR} is needed: boot Linux 6.9 or newer`,
+    }
+  }
+  const offered = (BigInt(initIn.flags2) << 32n) | BigInt(initIn.flags)
+  if ((offered & INIT_FLAGS.PASSTHROUGH) === 0n) {
+    return {
+      refusal: 'this kernel offers no FUSE passthrough: boot one built with CONFIG_FUSE_PASSTHROUGH=y',
+    }
+  }
+  if ((offered & REQUIRED) !== REQUIRED) {
+    return {
+      refusal: `this kernel lacks FUSE features (offers 0x${offered.toString(16)}, 0x${REQUIRED.toString(16)} are needed)`,
+    }
+  }
+  const agreed = offered & WANTED
+  const flags = Number(agreed & 0xffff_ffffn)
+  const flags2 = Number(agreed >> 32n)
+  return {
+    session: { kernelMinor: minor, flags, flags2, maxWriteBytes: MAX_WRITE_BYTES },
+    initOut: {
+      major: MAJOR,
+      minor: MINOR,
+      maxReadahead: initIn.maxReadahead,
+      flags,
+      // RELEASE and FORGET are sent in the background: as many may queue as a burst of closing files makes.
+      maxBackground: 64,
+      congestionThreshold: 48,
+      maxWrite: MAX_WRITE_BYTES,
+      timeGran: 1,
+      maxPages: MAX_PAGES,
+      mapAlignment: 0,
+      flags2,
+      // Backing files may be on a file system that is not stacked itself: memfds are.
+      maxStackDepth: 1,
+      // None: a timeout would abort the connection while a killed server is being replaced.
+      requestTimeout: 0,
+    },
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * Owns the one notification that asks the kernel something: whether it still knows a node id. Must not be used
+ * while a request is being handled; FUSE_NOTIFY_INVAL_ENTRY is not here on purpose (docs/deadlocks.md).
+ */
+import { writeReply } from '../linux/fuse-device.ts'
+import { ENOENT } from '../values/errno.ts'
+import type { Fd, NodeId } from '../values/ids.ts'
+import { Layout } from './layout.ts'
+import { OUT_HEADER } from './layouts.ts'
+
+const FUSE_NOTIFY_INVAL_INODE = 2
+/** struct fuse_notify_inval_inode_out. A negative offset drops cached attributes alone, no pages. */
+const INVAL_INODE_OUT = new Layout({ ino: 'nodeid', off: 's64', len: 's64' })
+
+/**
+ * False when the kernel has forgotten the node id: fuse_reverse_inval_inode() (fs/fuse/inode.c) answers ENOENT for
+ * an inode it does not have. Takes no lock that a request could hold; costs the kernel one cached stat of the inode.
+ */
+export function isKnown(fuseFd: Fd, nodeId: NodeId): boolean {
+  const bytes = new Uint8Array(OUT_HEADER.sizeBytes + INVAL_INODE_OUT.sizeBytes)
+  const view = new DataView(bytes.buffer)
+  OUT_HEADER.encode(view, 0, { len: bytes.byteLength, error: FUSE_NOTIFY_INVAL_INODE, unique: 0n })
+  INVAL_INODE_OUT.encode(view, OUT_HEADER.sizeBytes, { ino: nodeId, off: -1, len: 0 })
+  return writeReply(fuseFd, bytes) !== ENOENT
+}

@@ -1,0 +1,199 @@
+/**
+ * Owns the way from typed results to reply bytes, in one buffer used again and again. Must not decide or send.
+ * `begin` says whom to answer, exactly one of the other methods (or a finished directory) fills the reply, `bytes` is
+ * what to write. Layouts are those of include/uapi/linux/fuse.h.
+ */
+import type { Errno } from '../values/errno.ts'
+import { BrokenInvariantError } from '../values/errors.ts'
+import { type ByteString, toBytes } from '../values/ids.ts'
+import { FUSE_UNIQUE_RESEND } from './constants.ts'
+import {
+  type Attributes,
+  direntBytes,
+  type EntryReply,
+  type OpenReply,
+  putAttributes,
+  putDirent,
+  putEntry,
+  putOpen,
+  putValidity,
+} from './entry.ts'
+import type { Fields, Layout, Values, ValuesOf } from './layout.ts'
+import * as layouts from './layouts.ts'
+import type { RequestHeader } from './opcodes.ts'
+
+export type { Attributes, EntryReply, OpenReply, Time } from './entry.ts'
+
+const HEADER = layouts.OUT_HEADER
+const BODY = HEADER.sizeBytes
+
+export class Reply {
+  readonly #buffer: Buffer
+  readonly #view: DataView
+  #length = 0
+  #unique = 0n
+  /** The end of the directory entries so far, and where they must end. */
+  #directoryAt = 0
+  #directoryEnd = 0
+
+  /** Room for replies with up to `maxDataBytes` of data. */
+  constructor(maxDataBytes: number) {
+    this.#buffer = Buffer.alloc(Math.max(BODY + maxDataBytes, 4096))
+    this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength)
+  }
+
+  /** Forget the last reply; the next one answers `header`'s request. */
+  begin(header: RequestHeader): void {
+    // The kernel looks a request up by the id it sent, RESEND mark included (fuse_request_find, fs/fuse/dev.c).
+    this.#unique = header.resent ? header.unique | FUSE_UNIQUE_RESEND : header.unique
+    this.#length = 0
+  }
+
+  get isFilled(): boolean {
+    return this.#length > 0
+  }
+
+  /** The reply to write, a view valid until the next `begin`. */
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length)
+  }
+
+  /** After the kernel refused what was filled in. */
+  replaceByError(errno: Errno): void {
+    this.#length = 0
+    this.error(errno)
+  }
+
+  error(errno: Errno): void {
+    this.#finish(0, -errno.code)
+  }
+
+  empty(): void {
+    this.#finish(0)
+  }
+
+  entry(entry: EntryReply): void {
+    putEntry(this.#view, BODY, entry)
+    this.#finish(layouts.ENTRY_OUT.sizeBytes)
+  }
+
+  attr(attributes: Attributes, validSeconds: number): void {
+    const { at } = layouts.ATTR_OUT
+    putValidity(this.#view, BODY + at.attrValid, BODY + at.attrValidNsec, validSeconds)
+    this.#view.setUint32(BODY + at.dummy, 0, true)
+    putAttributes(this.#view, BODY + at.ino, attributes)
+    this.#finish(layouts.ATTR_OUT.sizeBytes)
+  }
+
+  open(open: OpenReply): void {
+    putOpen(this.#view, BODY, open)
+    this.#finish(layouts.OPEN_OUT.sizeBytes)
+  }
+
+  create(entry: EntryReply, open: OpenReply): void {
+    putEntry(this.#view, BODY, entry)
+    putOpen(this.#view, BODY + layouts.ENTRY_OUT.sizeBytes, open)
+    this.#finish(layouts.ENTRY_OUT.sizeBytes + layouts.OPEN_OUT.sizeBytes)
+  }
+
+  /** `size`: how many bytes were taken. */
+  write(size: number): void {
+    this.#struct(layouts.WRITE_OUT, { size })
+  }
+
+  statfs(values: ValuesOf<typeof layouts.STATFS_OUT>): void {
+    this.#struct(layouts.STATFS_OUT, values)
+  }
+
+  statx(values: ValuesOf<typeof layouts.STATX_OUT>): void {
+    this.#struct(layouts.STATX_OUT, values)
+  }
+
+  init(values: ValuesOf<typeof layouts.INIT_OUT>): void {
+    this.#struct(layouts.INIT_OUT, values)
+  }
+
+  lseek(offset: number): void {
+    this.#struct(layouts.LSEEK_OUT, { offset })
+  }
+
+  /** GETXATTR or LISTXATTR with `size` 0: how large the answer would be. */
+  xattrSize(size: number): void {
+    this.#struct(layouts.GETXATTR_OUT, { size })
+  }
+
+  /** READ, READLINK, GETXATTR, LISTXATTR: the bytes alone. Never more than the request's `size`. */
+  data(bytes: Uint8Array): void {
+    this.#buffer.set(bytes, BODY)
+    this.#finish(bytes.byteLength)
+  }
+
+  /** Where a READ's bytes may be put directly; `filled` then says how many there are. Saves a copy. */
+  dataArea(sizeBytes: number): Uint8Array {
+    return this.#buffer.subarray(BODY, BODY + sizeBytes)
+  }
+
+  filled(sizeBytes: number): void {
+    this.#finish(sizeBytes)
+  }
+
+  /** READDIR or READDIRPLUS: `size` is the request's. Then `name` or `namePlus` until one says false, then `endDirectory`. */
+  beginDirectory(size: number): void {
+    this.#directoryAt = BODY
+    this.#directoryEnd = Math.min(BODY + size, this.#buffer.byteLength)
+  }
+
+  /**
+   * Add an entry for READDIR. `cookie` is where the next read goes on: behind this entry. False: no room, nothing was
+   * added. `mode` supplies the file type alone.
+   */
+  name(name: ByteString, ino: number, mode: number, cookie: number): boolean {
+    const bytes = toBytes(name)
+    const size = direntBytes(bytes)
+    if (this.#directoryAt + size > this.#directoryEnd) return false
+    putDirent(this.#view, this.#directoryAt, bytes, ino, mode, cookie)
+    this.#directoryAt += size
+    return true
+  }
+
+  /**
+   * Add an entry for READDIRPLUS. It counts as a lookup of `entry.nodeid`, so the caller counts it too; `.` and `..`, and whatever
+   * shall not be looked up, take no `entry`. False: no room, nothing was added or is to be counted.
+   */
+  namePlus(
+    name: ByteString,
+    ino: number,
+    mode: number,
+    cookie: number,
+    entry: EntryReply | undefined,
+  ): boolean {
+    const bytes = toBytes(name)
+    const entryBytes = layouts.ENTRY_OUT.sizeBytes
+    const size = entryBytes + direntBytes(bytes)
+    const start = this.#directoryAt
+    if (start + size > this.#directoryEnd) return false
+    if (entry === undefined) this.#buffer.fill(0, start, start + entryBytes)
+    else putEntry(this.#view, start, entry)
+    putDirent(this.#view, start + entryBytes, bytes, ino, mode, cookie)
+    this.#directoryAt += size
+    return true
+  }
+
+  endDirectory(): void {
+    this.#finish(this.#directoryAt - BODY)
+  }
+
+  #struct<F extends Fields>(layout: Layout<F>, values: Values<F>): void {
+    layout.encode(this.#view, BODY, values)
+    this.#finish(layout.sizeBytes)
+  }
+
+  #finish(bodyBytes: number, error = 0): void {
+    if (this.#length > 0) throw new BrokenInvariantError('a second reply to one request')
+    const view = this.#view
+    this.#length = BODY + bodyBytes
+    view.setUint32(HEADER.at.len, this.#length, true)
+    view.setInt32(HEADER.at.error, error, true)
+    view.setBigUint64(HEADER.at.unique, this.#unique, true)
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Owns what a carve-out needs of a kernel command line: RAM made soft-reserved, a kernel that does not put itself into
+ * it, and no driver that takes it back as ordinary RAM. Pure; for the running kernel's command line and the next one's alike.
+ */
+import type { PhysicalRange } from '../linux/dax.ts'
+import { kaslrMayLandIn } from './kaslr.ts'
+import { E820, formatMemmap, type MemoryOption, memoryOptions, optionValue, parseMemmap } from './memmap.ts'
+
+const isCarveOut = (option: MemoryOption): option is MemoryOption & { kind: 'retype' } =>
+  option.kind === 'retype' && option.to === E820.SOFT_RESERVED && option.range.lengthBytes > 0
+
+/** The ranges that these words make soft-reserved, in their order. What touches stays apart: e820_nomerge(), arch/x86/kernel/e820.c. */
+export function carveOuts(words: readonly string[]): PhysicalRange[] {
+  return memoryOptions(words).flatMap((option) => (isCarveOut(option) ? [option.range] : []))
+}
+
+/** The word that makes ordinary RAM soft-reserved: `memmap=10G%16G-1+0xefffffff`. Anything in it that is no RAM stays as it is. */
+export function carveOutWord(range: PhysicalRange): string {
+  const option: MemoryOption = { kind: 'retype', range, from: E820.RAM, to: E820.SOFT_RESERVED }
+  return `memmap=${formatMemmap(option)}`
+}
+
+/** No firmware and no kernel uses this type. */
+const NO_TYPE = 0xefff_fffe
+
+/**
+ * The word that keeps a randomised kernel below `limitBytes` and does nothing else: `memmap=4G%0-0xeffffffe+1`. It turns memory of a
+ * type that does not exist into RAM, so no memory changes; KASLR reads `memmap=4G` (see kaslr.ts). The kernel's virtual
+ * address stays random, which `nokaslr` would end as well.
+ */
+export function ceilingWord(limitBytes: number): string {
+  const range = { start: 0, lengthBytes: limitBytes }
+  return `memmap=${formatMemmap({ kind: 'retype', range, from: NO_TYPE, to: E820.RAM })}`
+}
+
+/** The words that keep KASLR out of every carve-out of `words`; none where it stays out by itself. */
+export function wordsAgainstKaslr(words: readonly string[]): string[] {
+  const ranges = carveOuts(words)
+  const unsafe = (more: readonly string[]): boolean =>
+    ranges.some((range) => kaslrMayLandIn([...words, ...more], range))
+  if (!unsafe([])) return []
+  const ceiling = ceilingWord(Math.min(...ranges.map(({ start }) => start)))
+  // A fifth range is one that KASLR has no room for: then it does not look at the ceiling either.
+  return unsafe([ceiling]) ? ['nokaslr'] : [ceiling]
+}
+
+/** The word without carve-outs and ceilings; undefined: nothing is left of it. */
+export function withoutCarveOuts(word: string): string | undefined {
+  const parts = optionValue(word, 'memmap')?.split(',')
+  if (parts === undefined) return word
+  const kept = parts.filter((part) => {
+    const option = parseMemmap(part)
+    return !isCarveOut(option) && !(option.kind === 'retype' && option.from === NO_TYPE)
+  })
+  if (kept.length === parts.length) return word
+  return kept.length === 0 ? undefined : `memmap=${kept.join(',')}`
+}
+
+/** Said in messages, and what `reserve` prints. */
+export const KMEM_WORD = 'modprobe.blacklist=kmem'
+
+/**
+ * Whether these words keep `kmem` from claiming the memory as ordinary RAM: modprobe reads `modprobe.blacklist=`
+ * (modprobe(8)), the kernel itself `module_blacklist=` (kernel/module/main.c).
+ */
+export function keepsKmemAway(words: readonly string[]): boolean {
+  return words.some((word) => {
+    const names = optionValue(word, 'modprobe.blacklist') ?? optionValue(word, 'module_blacklist')
+    return names?.split(',').includes('kmem')
+  })
+}

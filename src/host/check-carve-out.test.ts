@@ -1,0 +1,104 @@
+/** Owns the tests of the doctor's findings about carve-outs, on regions as sysfs shows them. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { DaxDevice, DaxRegion, PhysicalRange } from '../linux/dax.ts'
+import type { DeviceNumber } from '../linux/device-node.ts'
+import { splitCommandLine } from '../linux/memory-info.ts'
+import { judgeCarveOuts } from './check-carve-out.ts'
+import type { Finding } from './finding.ts'
+
+const G = 2 ** 30
+const M = 2 ** 20
+const LINE = 'ro memmap=10G%16G-1+0xefffffff modprobe.blacklist=kmem'
+
+const device = (name: string, mappings: PhysicalRange[], driver?: string): DaxDevice => ({
+  name,
+  path: `/sys/x/${name}`,
+  driver,
+  number: 0 as unknown as DeviceNumber,
+  sizeBytes: mappings.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+  alignBytes: 2 * M,
+  mappings,
+})
+
+const region = (start: number, sizeBytes: number, more: Partial<DaxRegion> = {}): DaxRegion => ({
+  id: 0,
+  path: '/sys/x',
+  isCarveOut: true,
+  isStatic: false,
+  startByte: start,
+  sizeBytes,
+  alignBytes: 2 * M,
+  targetNode: 0,
+  devices: [device('dax0.0', [{ start, lengthBytes: sizeBytes }], 'device_dax')],
+  ...more,
+})
+
+const judge = (line: string, regions: readonly DaxRegion[], hasDriver = true): Finding[] => {
+  const findings = judgeCarveOuts({ words: splitCommandLine(line), regions, hasDriver })
+  assert.equal(new Set(findings.map(({ name }) => name)).size, findings.length)
+  for (const { state, advice } of findings) assert.equal(advice === undefined, state === 'ok')
+  return findings
+}
+const states = (findings: readonly Finding[]): string[] => findings.map(({ state }) => state)
+const find = (findings: readonly Finding[], name: string): Finding => {
+  const finding = findings.find((each) => each.name === name)
+  assert.ok(finding, `${name} is among ${findings.map((each) => each.name).join(', ')}`)
+  return finding
+}
+
+test('no carve-out is nothing to worry about', () => {
+  assert.deepEqual(states(judge('ro quiet', [])), ['ok'])
+  // Persistent memory is another one's.
+  assert.deepEqual(states(judge('ro quiet', [region(4 * G, G, { isCarveOut: false })])), ['ok'])
+})
+
+test('a carve-out as it should be, whole or already cut up', () => {
+  const whole = judge(LINE, [region(16 * G, 10 * G)])
+  assert.deepEqual(states(whole), ['ok', 'ok', 'ok'])
+  assert.match(find(whole, 'carve-out 10G at 16G').detail, /dax0: 10G in pages of 2M, memory node 0/)
+  const parts = [0, 4].map((at, index) =>
+    device(`dax0.${index + 1}`, [{ start: (16 + at) * G, lengthBytes: 2 * G }], 'device_dax'),
+  )
+  const cut = region(16 * G, 10 * G, { startByte: undefined, devices: parts })
+  assert.deepEqual(states(judge(LINE, [cut])), ['ok', 'ok', 'ok'])
+})
+
+test('drivers that are not loaded, and a range that came to nothing', () => {
+  const without = find(judge(LINE, [], false), 'carve-out 10G at 16G')
+  assert.equal(without.state, 'missing')
+  assert.match(without.advice ?? '', /modprobe -a device_dax dax_hmem/)
+  assert.ok(without.fix)
+  assert.match(find(judge(LINE, []), 'carve-out 10G at 16G').detail, /asked for, but not there/)
+})
+
+test('a kernel that put itself into the carve-out: what remains is named', () => {
+  const line = LINE.replace('10G%16G', '5G%4G')
+  const parts = [region(4 * G, 608 * M), region(0x128c3_0000, 4461 * M, { id: 1 })]
+  const findings = judge(line, parts)
+  assert.match(
+    find(findings, 'carve-out 5G at 4G').detail,
+    /not whole: only 608M at 4G and 4461M at 0x128c30000/,
+  )
+  const kaslr = find(findings, 'carve-out KASLR')
+  assert.equal(kaslr.state, 'missing')
+  assert.match(kaslr.advice ?? '', /add memmap=4G%0-0xeffffffe\+1 /)
+  assert.equal(find(judge(`${line} memmap=4G%0-0xeffffffe+1`, parts), 'carve-out KASLR').state, 'ok')
+  assert.equal(find(judge(`${line} nokaslr`, parts), 'carve-out KASLR').state, 'ok')
+})
+
+test('kmem: claimed, not kept away, kept away', () => {
+  const kmem = (line: string, driver: string): Finding =>
+    find(judge(line, [region(16 * G, 10 * G, { devices: [device('dax0.0', [], driver)] })]), 'carve-out kmem')
+  const bare = LINE.replace(/ modprobe.*/, '')
+  assert.deepEqual([kmem(bare, 'kmem').state, kmem(LINE, 'kmem').state], ['missing', 'missing'])
+  assert.match(kmem(bare, 'kmem').detail, /dax0\.0 is ordinary RAM now/)
+  assert.equal(kmem(bare, 'device_dax').state, 'warn')
+  assert.equal(kmem(LINE, 'device_dax').state, 'ok')
+})
+
+test('soft-reserved memory of the firmware needs no option', () => {
+  const findings = judge('modprobe.blacklist=kmem', [region(64 * G, 8 * G, { id: 3 })])
+  assert.match(find(findings, 'carve-out 3').detail, /offered by the firmware/)
+  assert.deepEqual(states(findings), ['ok', 'ok', 'ok'])
+})

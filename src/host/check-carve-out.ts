@@ -1,0 +1,125 @@
+/**
+ * Owns the doctor's findings about carve-outs: what the command line asks for, what the kernel made of it, and whether it will
+ * still be so after the next kexec. Must not change anything unless its fix is asked for. The rules are `reserve`'s.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { type DaxRegion, type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
+import { kernelCommandLine } from '../linux/memory-info.ts'
+import { SystemCallError, UsageError } from '../values/errors.ts'
+import { formatSize } from '../values/size.ts'
+import { carveOuts, KMEM_WORD, keepsKmemAway, wordsAgainstKaslr } from './carve-out.ts'
+import { type Finding, type Fix, missing, ok, warn } from './finding.ts'
+import { kaslrMayLandIn } from './kaslr.ts'
+import { formatBytes } from './memmap.ts'
+import { covers, overlap } from './memory-ranges.ts'
+
+const NAME = 'carve-out'
+const MODULES = ['device_dax', 'dax_hmem']
+
+/** What the findings are made from. */
+export interface CarveOutView {
+  /** The running kernel's command line. */
+  readonly words: readonly string[]
+  readonly regions: readonly DaxRegion[]
+  /** The driver `device_dax` is loaded or built in. */
+  readonly hasDriver: boolean
+}
+
+/** One finding where there is no carve-out; else one for each, and for each rule that they share. */
+export function checkCarveOuts(): Finding[] {
+  const words = kernelCommandLine()
+  try {
+    const hasDriver = existsSync('/sys/bus/dax/drivers/device_dax')
+    return judgeCarveOuts({ words, regions: readDaxRegions(), hasDriver })
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error
+    return [warn(NAME, `not looked at: ${error.message}`, 'as root this is looked at')]
+  }
+}
+
+export function judgeCarveOuts({ words, regions, hasDriver }: CarveOutView): Finding[] {
+  const asked = carveOuts(words)
+  const made = regions.filter(({ isCarveOut }) => isCarveOut)
+  const unasked = made.filter((region) => !asked.some((range) => touches(region, range)))
+  if (asked.length + made.length === 0)
+    return [ok(NAME, 'none; `guestmemfs reserve --size 10G` says how to set RAM aside')]
+  return [
+    ...asked.map((range) => judgeRange(range, made, hasDriver)),
+    ...unasked.map((region) => ok(`${NAME} ${region.id}`, `${describe(region)}, offered by the firmware`)),
+    judgeKmem(words, made),
+    judgeKaslr(words, asked),
+  ]
+}
+
+const nameOf = ({ start, lengthBytes }: PhysicalRange): string =>
+  `${formatSize(lengthBytes)} at ${formatBytes(start)}`
+
+/** Where the region's devices hide its start, their memory tells where it is. */
+function rangesOf(region: DaxRegion): readonly PhysicalRange[] {
+  if (region.startByte !== undefined) return [{ start: region.startByte, lengthBytes: region.sizeBytes }]
+  return region.devices.flatMap(({ mappings }) => mappings)
+}
+
+const touches = (region: DaxRegion, range: PhysicalRange): boolean =>
+  rangesOf(region).some((each) => overlap(each, range))
+
+const isWhole = (region: DaxRegion, range: PhysicalRange): boolean =>
+  region.sizeBytes === range.lengthBytes && rangesOf(region).every((each) => covers([range], each))
+
+const describe = ({ id, sizeBytes, alignBytes, targetNode }: DaxRegion): string =>
+  `dax${id}: ${formatSize(sizeBytes)} in pages of ${formatSize(alignBytes)}${targetNode < 0 ? '' : `, memory node ${targetNode}`}`
+
+function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver: boolean): Finding {
+  const name = `${NAME} ${nameOf(range)}`
+  const there = made.filter((region) => touches(region, range))
+  const [region] = there
+  const again = `\`guestmemfs reserve --replace --size ${formatSize(range.lengthBytes)}\` plans one that holds`
+  if (region === undefined && !hasDriver)
+    return missing(name, 'no driver offers it', `load the modules: modprobe -a ${MODULES.join(' ')}`, LOAD)
+  if (region === undefined)
+    return missing(
+      name,
+      'asked for, but not there: the range is no RAM, or dax_hmem is not loaded',
+      again,
+      LOAD,
+    )
+  if (there.length > 1 || !isWhole(region, range)) {
+    const parts = there.flatMap(rangesOf).map(nameOf).join(' and ')
+    return missing(name, `not whole: only ${parts}; a kernel or the firmware is in the rest`, again)
+  }
+  return ok(name, describe(region))
+}
+
+const LOAD: Fix = {
+  question: `Load the kernel modules ${MODULES.join(' and ')}?`,
+  apply: () => {
+    const { status, stderr } = spawnSync('modprobe', ['-a', ...MODULES], { encoding: 'utf8' })
+    if (status !== 0)
+      throw new UsageError(`modprobe -a ${MODULES.join(' ')} failed: ${(stderr ?? '').trim()}`)
+  },
+}
+
+/** kmem makes ordinary RAM of it, which the kernel then uses for itself: nothing in there outlives a kexec. */
+function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Finding {
+  const name = `${NAME} kmem`
+  const claimed = made.flatMap(({ devices }) => devices.filter(({ driver }) => driver === 'kmem'))
+  if (claimed.length > 0) {
+    const names = claimed.map((device) => device.name).join(' ')
+    return missing(name, `${names} is ordinary RAM now`, `boot with ${KMEM_WORD}`)
+  }
+  if (keepsKmemAway(words)) return ok(name, 'kept away by the command line')
+  return warn(name, 'not loaded now, but nothing keeps it away', `boot with ${KMEM_WORD}`)
+}
+
+/** This command line is the next kernel's too, unless someone says otherwise. */
+function judgeKaslr(words: readonly string[], asked: readonly PhysicalRange[]): Finding {
+  const name = `${NAME} KASLR`
+  const exposed = asked.filter((range) => kaslrMayLandIn(words, range))
+  if (exposed.length === 0) return ok(name, 'a kernel with this command line stays out')
+  return missing(
+    name,
+    `a kernel with this command line may put itself into ${exposed.map(nameOf).join(' and ')}`,
+    `add ${wordsAgainstKaslr(words).join(' ')} (docs/carve-out.md says why)`,
+  )
+}

@@ -1,0 +1,52 @@
+/** Owns the doctor's findings about the kernel and this process's rights in it. Must not change anything. */
+import { existsSync, readFileSync } from 'node:fs'
+import { kernelCommandLine, kernelRelease } from '../linux/memory-info.ts'
+import { type Finding, missing, ok, warn } from './finding.ts'
+import { isConfigured, kernelConfig } from './kernel-config.ts'
+import { atLeast, formatVersion, type Version } from './version.ts'
+
+/** Capability numbers of include/uapi/linux/capability.h: what is needed now, and what a kexec needs besides. */
+const CAP_SYS_ADMIN = 21n
+const CAP_SYS_BOOT = 22n
+
+/** FUSE passthrough came with 6.9 (fs/fuse/backing.c). */
+const KERNEL_MINIMUM: Version = { major: 6, minor: 9 }
+
+export function checkPrivileges(): Finding {
+  const status = readFileSync('/proc/self/status', 'latin1')
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
+  const has = (capability: bigint): boolean => ((effective >> capability) & 1n) === 1n
+  if (!has(CAP_SYS_ADMIN))
+    return missing('privileges', 'no CAP_SYS_ADMIN', 'mounting needs root: try again with sudo')
+  if (!has(CAP_SYS_BOOT))
+    return warn('privileges', 'no CAP_SYS_BOOT', 'a kernel update needs it; all else works')
+  return ok('privileges', 'CAP_SYS_ADMIN and CAP_SYS_BOOT')
+}
+
+export function checkKernel(): Finding {
+  const release = kernelRelease()
+  if (atLeast(release, KERNEL_MINIMUM)) return ok('kernel', `Linux ${release.text}`)
+  return missing(
+    'kernel',
+    `Linux ${release.text}`,
+    `FUSE passthrough needs Linux ${formatVersion(KERNEL_MINIMUM)} or newer`,
+  )
+}
+
+/** LUO and KHO (Linux 6.19 and newer): whether memfds could outlive this kernel. */
+export function checkLiveUpdate(): Finding {
+  const name = 'live update orchestrator'
+  if (existsSync('/dev/liveupdate')) return ok(name, '/dev/liveupdate is there')
+  const config = kernelConfig(kernelRelease().text)
+  if (config === undefined)
+    return warn(name, 'no /dev/liveupdate', 'without it the memfd store does not outlive a kexec')
+  if (!isConfigured(config, 'CONFIG_LIVEUPDATE')) {
+    return warn(
+      name,
+      'this kernel has no CONFIG_LIVEUPDATE',
+      'without it the memfd store does not outlive a kexec',
+    )
+  }
+  const off = ['kho=on', 'liveupdate=on'].filter((word) => !kernelCommandLine().includes(word))
+  return warn(name, 'built in, but not started', `boot with ${off.join(' ')} on the kernel command line`)
+}

@@ -1,0 +1,67 @@
+/** Owns the doctor's findings about memory: huge pages, swap. Must not change anything unless its fix is asked for. */
+import { close } from '../linux/descriptors.ts'
+import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../linux/memory.ts'
+import { memoryInfo, setShmemHugePages, shmemHugePages } from '../linux/memory-info.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { type Finding, missing, ok, warn } from './finding.ts'
+
+const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
+const MIB = 1024 * 1024
+
+/** Modes under which a memfd whose mapper asks (`MADV_HUGEPAGE`, as QEMU does) gets 2 MiB pages. */
+const HUGE_MODES = new Set(['always', 'within_size', 'advise', 'force'])
+
+/** The kernel's default is `never` in many places: mappings are then made of 4 KiB pages, in silence. */
+export function checkHugePages(): Finding {
+  const mode = shmemHugePages()
+  if (mode instanceof Errno) {
+    return warn(
+      'huge pages',
+      'this kernel has none for shared memory',
+      'guest RAM is mapped in 4 KiB pages: more TLB misses',
+    )
+  }
+  if (HUGE_MODES.has(mode)) return ok('huge pages', `shmem_enabled is ${mode}`)
+  return warn(
+    'huge pages',
+    `shmem_enabled is ${mode}: guest RAM is mapped in 4 KiB pages`,
+    `echo advise > ${SHMEM_ENABLED}`,
+    {
+      question: `Set ${SHMEM_ENABLED} to advise (until the next boot)?`,
+      apply: (say) => {
+        const refused = setShmemHugePages('advise')
+        if (refused) throw new UsageError(`${SHMEM_ENABLED}: ${refused.name}`)
+        say('memory that asks for huge pages gets them, from the next mapping on')
+      },
+    },
+  )
+}
+
+/** memfd_create(2), and MADV_COLLAPSE on it, which makes huge pages whatever the setting says. */
+export function checkMemfd(): Finding {
+  let fd: ReturnType<typeof memfdCreate>
+  try {
+    fd = memfdCreate('guestmemfs-doctor', { sealable: false })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return missing('memfd', reason, 'boot a kernel with CONFIG_MEMFD_CREATE=y')
+  }
+  // Four MiB hold one aligned run of two wherever the mapping begins.
+  const refused = resize(fd, 4 * MIB) ?? requestCollapse(mapShared(fd, 4 * MIB).fill(1))
+  close(fd)
+  if (refused)
+    return warn('memfd', `MADV_COLLAPSE: ${refused.name}`, 'huge pages then depend on shmem_enabled alone')
+  return ok('memfd', 'there, and MADV_COLLAPSE makes huge pages of it')
+}
+
+export function checkSwap(): Finding {
+  const { swapTotalBytes } = memoryInfo()
+  if (swapTotalBytes === 0) return ok('swap', 'off')
+  const size = `${Math.round(swapTotalBytes / MIB)} MiB of swap`
+  return warn(
+    'swap',
+    `${size}: guest RAM may be written to disk`,
+    'swapoff -a, or keep guests in a cgroup with memory.swap.max=0',
+  )
+}

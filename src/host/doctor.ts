@@ -1,0 +1,45 @@
+/** Owns the list of what the doctor looks at, in the order a person should read it. */
+import { checkCarveOuts } from './check-carve-out.ts'
+import { checkFuseAbilities, checkFuseDevice } from './check-fuse.ts'
+import { checkKernel, checkLiveUpdate, checkPrivileges } from './check-kernel.ts'
+import { checkHugePages, checkMemfd, checkSwap } from './check-memory.ts'
+import {
+  checkDescriptors,
+  checkKvm,
+  checkMountHelper,
+  checkQemu,
+  checkServiceManager,
+} from './check-tools.ts'
+import type { Finding } from './finding.ts'
+
+/** What mounting a pool needs. */
+export const MOUNT_CHECKS: readonly (() => Finding)[] = [
+  checkPrivileges,
+  checkKernel,
+  checkFuseDevice,
+  checkFuseAbilities,
+  checkMemfd,
+]
+
+const CHECKS: readonly (() => Finding)[] = [
+  ...MOUNT_CHECKS,
+  checkHugePages,
+  checkSwap,
+  checkDescriptors,
+  checkQemu,
+  checkKvm,
+  checkServiceManager,
+  checkMountHelper,
+  checkLiveUpdate,
+]
+
+export const examine = (): Finding[] => [...CHECKS.map((check) => check()), ...checkCarveOuts()]
+
+/** The first thing that stops a pool from being mounted here, or `undefined`. */
+export function mountObstacle(): Finding | undefined {
+  for (const check of MOUNT_CHECKS) {
+    const finding = check()
+    if (finding.state === 'missing') return finding
+  }
+  return undefined
+}

@@ -1,0 +1,116 @@
+/**
+ * Owns the text of what `guestmemfs install` puts on a machine: the mount helper, the command, the unit.
+ * Pure. Must not write a file. Where mount(8) looks and what it passes: mount(8), "EXTERNAL HELPERS".
+ */
+import type { Program } from './program.ts'
+import { shellWord, unitWord } from './shell-word.ts'
+
+export interface InstallFile {
+  /** Below the prefix, beginning with a slash. */
+  readonly path: string
+  readonly mode: number
+  readonly text: string
+}
+
+const start = ({ node, cli }: Program): string => `${shellWord(node)} ${shellWord(cli)}`
+
+/** mount(8) calls `mount.guestmemfs SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type]`. */
+export const mountHelper = (program: Program): string => `#!/bin/sh
+# Installed by guestmemfs: makes "mount -t guestmemfs" and fstab lines work. "guestmemfs uninstall" removes it.
+[ $# -ge 2 ] || { echo "usage: mount.guestmemfs NAME DIR [-sfnv] [-o OPTIONS]" >&2; exit 1; }
+pool=$1 directory=$2 options= fake= verbose=
+shift 2
+while getopts sfnvN:o:t: flag; do
+  case $flag in
+    f) fake=1 ;;
+    v) verbose=1 ;;
+    o) options=\${options:+$options,}$OPTARG ;;
+    N) echo "mount.guestmemfs: other mount namespaces are not supported" >&2; exit 1 ;;
+    s | n | t) ;;
+    *) exit 1 ;;
+  esac
+done
+[ -z "$fake" ] || exit 0
+[ -n "$verbose" ] || exec >/dev/null
+exec ${start(program)} mount "$pool" "$directory" \${options:+-o "$options"}
+`
+
+export const commandScript = (program: Program): string => `#!/bin/sh
+# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+exec ${start(program)} "$@"
+`
+
+/**
+ * One pool's keeper. It holds guest memory, so nothing may end it in passing: not isolate, not shutdown's final kill
+ * (the memory must live until the jump), not the OOM killer, not `systemctl stop` typed by mistake. When it dies all
+ * the same, the unit starts again and a new keeper takes over from the server, which holds the memory too.
+ * Where there is nothing to take over, ExecCondition= ends the restarts.
+ * A parked pool is mounted again by reloading the unit: its new keeper then ends the old one with SIGKILL.
+ * Directives: systemd.unit(5), systemd.service(5); SurviveFinalKillSignal= is new in 255, older ones warn and go on.
+ */
+export const keeperUnit = ({
+  node,
+  cli,
+}: Program): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+[Unit]
+Description=guestmemfs pool %i
+DefaultDependencies=no
+IgnoreOnIsolate=yes
+RefuseManualStop=yes
+SurviveFinalKillSignal=yes
+StartLimitIntervalSec=0
+
+[Service]
+Type=forking
+PIDFile=/run/guestmemfs/pools/%i.pid
+Environment=GUESTMEMFS_UNIT=%i
+ExecCondition=${unitWord(node)} ${unitWord(cli)} keep --check %i
+ExecStart=${unitWord(node)} ${unitWord(cli)} keep %i
+ExecReload=${unitWord(node)} ${unitWord(cli)} keep %i
+KillMode=process
+SendSIGKILL=no
+SuccessExitStatus=SIGKILL
+Restart=always
+RestartSec=100ms
+OOMScoreAdjust=-1000
+LimitNOFILE=infinity
+TasksMax=infinity
+`
+
+/**
+ * Guests that an update of the kernel saved go on when the machine is up again: after the mounts of fstab, before anything that
+ * waits for them. Where no pool is mounted there is nothing to do. The guests' supervisors stay behind in this unit's cgroup when
+ * `resume` ends, and must outlive it, and whatever stops it.
+ */
+export const resumeUnit = ({
+  node,
+  cli,
+}: Program): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+[Unit]
+Description=guestmemfs: guests that were saved go on
+After=local-fs.target remote-fs.target
+ConditionPathExistsGlob=/run/guestmemfs/pools/*.json
+
+[Service]
+Type=oneshot
+ExecStart=${unitWord(node)} ${unitWord(cli)} resume
+KillMode=process
+SendSIGKILL=no
+TimeoutStartSec=infinity
+LimitNOFILE=infinity
+TasksMax=infinity
+`
+
+/** Wanted by a drop-in, which is a file like the others, and not by a link that `systemctl enable` would make. */
+export const resumeAtBoot = `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+[Unit]
+Wants=guestmemfs-resume.service
+`
+
+export const installFiles = (program: Program): InstallFile[] => [
+  { path: '/sbin/mount.guestmemfs', mode: 0o755, text: mountHelper(program) },
+  { path: '/usr/local/bin/guestmemfs', mode: 0o755, text: commandScript(program) },
+  { path: '/etc/systemd/system/guestmemfs@.service', mode: 0o644, text: keeperUnit(program) },
+  { path: '/etc/systemd/system/guestmemfs-resume.service', mode: 0o644, text: resumeUnit(program) },
+  { path: '/etc/systemd/system/multi-user.target.d/guestmemfs.conf', mode: 0o644, text: resumeAtBoot },
+]

@@ -1,0 +1,78 @@
+/**
+ * Owns where the x86 kernel may put itself in physical memory (KASLR), given a command line. Pure.
+ *
+ * The decompressor runs before the kernel and reads the options with a parser of its own, which is older than `%`:
+ * it takes `memmap=SIZE%START…` for `memmap=SIZE`, a limit. So the kernel stays below SIZE, wherever START is, and
+ * never learns that START is taken. Source: handle_mem_options(), mem_avoid_memmap(), parse_memmap() and
+ * find_random_phys_addr(), arch/x86/boot/compressed/kaslr.c.
+ *
+ * Started by UEFI the kernel is not moved by this code. Any `memmap=` then turns physical randomisation off, and the kernel takes the
+ * first free place from 16 MiB on (parse_options(), efi_decompress_kernel(), drivers/firmware/efi/libstub/x86-stub.c).
+ */
+import type { PhysicalRange } from '../linux/dax.ts'
+import { E820, kernelWords, type MemoryOption, optionValue, parseMem, parseMemmap } from './memmap.ts'
+import { subtractRanges } from './memory-ranges.ts'
+
+/** MAX_MEMMAP_REGIONS: more ranges to keep away from it has no room for. */
+const RANGES_MAX = 4
+
+export interface KaslrView {
+  /** The whole kernel goes below this address. Infinity: anywhere. */
+  readonly limitBytes: number
+  /** Where it does not go. */
+  readonly avoided: readonly PhysicalRange[]
+  /** Without it the kernel stays where its loader put it: `nokaslr`, or too many ranges in one option. */
+  readonly movesKernel: boolean
+}
+
+/** What KASLR makes of a command line. `words`: see splitCommandLine(). */
+export function kaslrView(words: readonly string[]): KaslrView {
+  let limitBytes = Number.POSITIVE_INFINITY
+  let tooMany = false
+  const avoided: PhysicalRange[] = []
+  const limit = (bytes: number): void => {
+    if (bytes > 0) limitBytes = Math.min(limitBytes, bytes)
+  }
+  for (const word of kernelWords(words)) {
+    const mem = optionValue(word, 'mem')
+    if (mem !== undefined) {
+      const option = parseMem(mem)
+      if (option?.kind === 'limit') limit(option.sizeBytes)
+      // A size of 0 ends its reading of the whole command line.
+      else if (!mem.startsWith('nopentium')) break
+    }
+    const parts = optionValue(word, 'memmap')?.split(',') ?? []
+    // Once it is full, further options are not even looked at, their limits included.
+    while (parts.length > 0 && avoided.length < RANGES_MAX) {
+      const seen = readAsKaslr(parseMemmap(parts.shift() as string))
+      if (seen === undefined) break
+      // A range that begins at 0 is taken for a limit, whatever its sign.
+      if (seen.start === 0) limit(seen.lengthBytes)
+      else avoided.push(seen)
+      if (avoided.length === RANGES_MAX && parts.length > 0) tooMany = true
+    }
+  }
+  return { limitBytes, avoided, movesKernel: !tooMany && !words.includes('nokaslr') }
+}
+
+/** A range to keep away from; one that begins at 0 is a limit. Undefined: the rest of this option is not read. */
+function readAsKaslr(option: MemoryOption): PhysicalRange | undefined {
+  switch (option.kind) {
+    case 'exactmap':
+      return undefined
+    case 'malformed':
+      return option.sizeBytes === undefined ? undefined : { start: 0, lengthBytes: option.sizeBytes }
+    case 'limit':
+      return { start: 0, lengthBytes: option.sizeBytes }
+    case 'retype':
+      return { start: 0, lengthBytes: option.range.lengthBytes }
+    case 'add':
+      return option.type === E820.RAM ? { start: 0, lengthBytes: 0 } : option.range
+  }
+}
+
+/** Whether a kernel booted with these words may put itself into `range`. */
+export function kaslrMayLandIn(words: readonly string[], range: PhysicalRange): boolean {
+  const { limitBytes, avoided, movesKernel } = kaslrView(words)
+  return movesKernel && subtractRanges([range], avoided).some(({ start }) => start < limitBytes)
+}

@@ -1,0 +1,175 @@
+/**
+ * Owns reading this machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads alone, and
+ * does not judge. Without root the kernel hides addresses of the second kind: it is then not known.
+ * Sources: drivers/firmware/memmap.c, kernel/resource.c (/proc/iomem), drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type DaxRegion, type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
+import { firmwareMap } from '../linux/firmware-map.ts'
+import { SystemCallError, UsageError } from '../values/errors.ts'
+import { E820 } from './memmap.ts'
+import type { MemoryRange } from './memory-map.ts'
+import { endOf, mergeRanges, overlap, rangeBetween, subtractRanges } from './memory-ranges.ts'
+
+export interface MachineMemory {
+  /** What the firmware handed over, before any option of the command line. */
+  readonly firmware: readonly MemoryRange[]
+  /** Empty where the kernel knows no nodes. */
+  readonly nodes: readonly MemoryNode[]
+  /** What the running kernel and its loader put somewhere; the next boot may put it elsewhere. */
+  readonly occupants: readonly Occupant[]
+}
+
+export interface MemoryNode {
+  readonly id: number
+  readonly ranges: readonly PhysicalRange[]
+}
+
+export interface Occupant {
+  readonly what: 'kernel' | 'crash kernel' | 'initrd'
+  readonly range: PhysicalRange
+}
+
+/** A line of /proc/iomem. `depth` 0: not part of another one. */
+export interface IomemLine {
+  readonly depth: number
+  readonly range: PhysicalRange
+  readonly name: string
+}
+
+/**
+ * `carveOuts`: those of the running kernel, which /proc/iomem shows no longer as RAM. `root` is where sysfs and procfs are found;
+ * tests hand over a folder of theirs. Throws UsageError when neither source says where RAM is.
+ */
+export function readMachineMemory(carveOuts: readonly PhysicalRange[], root = '/'): MachineMemory {
+  const iomem = parseIomem(text(join(root, 'proc/iomem')) ?? '')
+  const firmware = firmwareMap(join(root, 'sys/firmware/memmap'))?.map(({ start, end, name }) => ({
+    start,
+    end,
+    type: TYPES[name] ?? E820.RESERVED,
+  }))
+  const map = firmware === undefined || firmware.length === 0 ? mapOfIomem(iomem, carveOuts) : firmware
+  if (!map.some(({ type }) => type === E820.RAM))
+    throw new UsageError(
+      'the memory map cannot be read: there is no /sys/firmware/memmap, and /proc/iomem shows addresses to root alone',
+    )
+  return {
+    firmware: map,
+    nodes: withRegions(readNodes(join(root, 'sys/devices/system')), join(root, 'sys')),
+    occupants: [...occupantsOfIomem(iomem), ...initrdOf(bytes(join(root, 'sys/kernel/boot_params/data')))],
+  }
+}
+
+/** Names of e820_type_to_string(); a name that is not listed is nothing to use. */
+const TYPES: Readonly<Record<string, number>> = {
+  'System RAM': E820.RAM,
+  'ACPI Tables': E820.ACPI,
+  'Persistent Memory (legacy)': E820.PERSISTENT,
+  'Soft Reserved': E820.SOFT_RESERVED,
+}
+
+/** Lines `START-LAST : NAME` in hexadecimal, two spaces further in for each depth. For others than root all addresses are 0: those lines are left out. */
+export function parseIomem(content: string): IomemLine[] {
+  const lines = content.matchAll(/^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$/gm)
+  return [...lines].flatMap(([, indent = '', first = '', last = '', name = '']) => {
+    const range = rangeBetween(Number.parseInt(first, 16), Number.parseInt(last, 16) + 1)
+    return range.lengthBytes > 1 ? [{ depth: indent.length / 2, range, name }] : []
+  })
+}
+
+/** Where firmware does not show its map. What a carve-out took is RAM again, since it is asked for anew. */
+function mapOfIomem(lines: readonly IomemLine[], carveOuts: readonly PhysicalRange[]): MemoryRange[] {
+  const top = lines.filter(({ depth }) => depth === 0)
+  const others = top.filter(({ name }) => name !== 'System RAM' && name !== 'Soft Reserved')
+  const taken = others.map(({ range }) => range)
+  const back = top.filter(
+    ({ name, range }) => name === 'Soft Reserved' && carveOuts.some((each) => overlap(each, range)),
+  )
+  const ram = [...top.filter(({ name }) => name === 'System RAM'), ...back].map(({ range }) => range)
+  const typed = (ranges: readonly PhysicalRange[], type: number): MemoryRange[] =>
+    ranges.map((range) => ({ start: range.start, end: endOf(range), type }))
+  return [...typed(subtractRanges(ram, taken), E820.RAM), ...typed(mergeRanges(taken), E820.RESERVED)]
+}
+
+/** The kernel is one image: code, read-only data, data and bss follow one another. */
+function occupantsOfIomem(lines: readonly IomemLine[]): Occupant[] {
+  const parts = lines
+    .filter(({ name }) => /^Kernel (code|rodata|data|bss)$/.test(name))
+    .map(({ range }) => range)
+  const crash = lines.filter(({ name }) => name === 'Crash kernel')
+  const image =
+    parts.length === 0
+      ? []
+      : [rangeBetween(Math.min(...parts.map(({ start }) => start)), Math.max(...parts.map(endOf)))]
+  return [
+    ...image.map((range): Occupant => ({ what: 'kernel', range })),
+    ...crash.map(({ range }): Occupant => ({ what: 'crash kernel', range })),
+  ]
+}
+
+/** Where the loader put the initrd: fields of struct boot_params (ramdisk_image and _size, ext_ramdisk_image and _size). */
+function initrdOf(bootParams: Buffer | undefined): Occupant[] {
+  if (bootParams === undefined || bootParams.length < 0x220) return []
+  const wide = (low: number, high: number): number =>
+    bootParams.readUInt32LE(high) * 2 ** 32 + bootParams.readUInt32LE(low)
+  const range = { start: wide(0x218, 0x0c0), lengthBytes: wide(0x21c, 0x0c4) }
+  return range.lengthBytes === 0 ? [] : [{ what: 'initrd', range }]
+}
+
+/** A node's memory, block by block: what is no RAM inside a block is sorted out by the map. */
+function readNodes(system: string): MemoryNode[] {
+  const blockBytes = Number.parseInt(text(join(system, 'memory/block_size_bytes')) ?? '', 16)
+  if (Number.isNaN(blockBytes)) return []
+  return numbered(join(system, 'node'), 'node').map((id) => {
+    const blocks = numbered(join(system, `node/node${id}`), 'memory')
+    const ranges = blocks.map((block) => ({ start: block * blockBytes, lengthBytes: blockBytes }))
+    return { id, ranges: mergeRanges(ranges) }
+  })
+}
+
+/** A carve-out is no memory of its node as sysfs shows it, but it would be without its option. */
+function withRegions(nodes: readonly MemoryNode[], sysfs: string): MemoryNode[] {
+  const regions = readable(sysfs).flatMap(({ startByte, sizeBytes, targetNode }) =>
+    startByte === undefined
+      ? []
+      : [{ node: targetNode, range: { start: startByte, lengthBytes: sizeBytes } }],
+  )
+  return nodes.map(({ id, ranges }) => {
+    const more = regions.filter(({ node }) => node === id).map(({ range }) => range)
+    return { id, ranges: mergeRanges([...ranges, ...more]) }
+  })
+}
+
+function readable(sysfs: string): DaxRegion[] {
+  try {
+    return readDaxRegions(sysfs)
+  } catch (error) {
+    if (error instanceof SystemCallError) return [] // addresses are for root
+    throw error
+  }
+}
+
+/** The N of all entries `PREFIXN`, ascending; none where there is no such folder. */
+function numbered(folder: string, prefix: string): number[] {
+  let names: string[]
+  try {
+    names = readdirSync(folder)
+  } catch {
+    return []
+  }
+  const pattern = new RegExp(`^${prefix}(\\d+)$`)
+  return names
+    .flatMap((name) => pattern.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((a, b) => a - b)
+}
+
+const bytes = (path: string): Buffer | undefined => {
+  try {
+    return readFileSync(path)
+  } catch {
+    return undefined // not there, or not for us: what it would say is not known
+  }
+}
+const text = (path: string): string | undefined => bytes(path)?.toString('latin1')

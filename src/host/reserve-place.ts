@@ -1,0 +1,186 @@
+/**
+ * Owns the choice of the physical range that a carve-out takes. Pure. Must not write kernel options: reserve-plan.ts does.
+ *
+ * What every place keeps to: multiples of 2 MiB, ordinary RAM throughout, and nothing below 1 GiB. Down there is what no
+ * option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free place from 16 MiB on),
+ * memory for old devices, a crash kernel's low part.
+ */
+import type { PhysicalRange } from '../linux/dax.ts'
+import { UsageError } from '../values/errors.ts'
+import { formatSize } from '../values/size.ts'
+import type { MemoryNode, Occupant } from './machine-memory.ts'
+import { formatBytes } from './memmap.ts'
+import {
+  covers,
+  endOf,
+  intersectRanges,
+  overlap,
+  rangeBetween,
+  subtractRanges,
+  totalBytes,
+} from './memory-ranges.ts'
+
+export const MIB = 2 ** 20
+export const GIB = 2 ** 30
+/** PMD and PUD pages: what device-dax maps with, and the pool's block. */
+export const BLOCK_BYTES = 2 * MIB
+/** Image and first slab: stores/dax refuses a smaller region. */
+const SIZE_MIN_BYTES = 64 * MIB
+const LOWEST_BYTE = GIB
+/** Above it there is no memory that a 32-bit device or an old loader could need. */
+const DMA32_END = 4 * GIB
+/** A kernel, its services and QEMU processes, without any guest. */
+const HOST_MIN_BYTES = GIB
+/** A struct page, 64 bytes, for each 4 KiB of a carve-out: in the host's own memory. */
+const PAGES_SHARE = 64
+
+export interface PlaceRequest {
+  readonly sizeBytes: number
+  /** Physical address; undefined: wherever it is best. */
+  readonly at: number | undefined
+  /** Memory node; undefined: any. */
+  readonly node: number | undefined
+}
+
+export interface Room {
+  /** Ordinary RAM of the kernel to come, before this carve-out. */
+  readonly ram: readonly PhysicalRange[]
+  /** What of it is spoken for, with the reason. */
+  readonly taken: readonly { readonly range: PhysicalRange; readonly why: string }[]
+  readonly nodes: readonly MemoryNode[]
+  /** What lies somewhere now and will move out of the way; a place without them is still better. */
+  readonly occupants: readonly Occupant[]
+  /** Whether KASLR would leave a carve-out in this range alone without being told. */
+  readonly isSafeFromKaslr: (range: PhysicalRange) => boolean
+}
+
+/** Where the carve-out goes. Errors: UsageError, one for each thing that can be wrong with what was asked for. */
+export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
+  checkSize(room, request.sizeBytes)
+  const { node } = request
+  const known = room.nodes.map(({ id }) => id)
+  if (node !== undefined && !known.includes(node))
+    throw new UsageError(
+      `no memory node ${node} on this machine: there are ${known.join(', ') || 'none known'}`,
+    )
+  return request.at === undefined ? best(room, request) : checked(room, request, request.at)
+}
+
+/** What the host is left with, and what it needs: bytes. */
+export function hostShare(room: Room, sizeBytes: number): { readonly keeps: number; readonly needs: number } {
+  const crash = room.occupants.filter(({ what }) => what === 'crash kernel').map(({ range }) => range)
+  return {
+    keeps: totalBytes(room.ram) - sizeBytes,
+    needs: HOST_MIN_BYTES + Math.ceil(sizeBytes / PAGES_SHARE) + totalBytes(crash),
+  }
+}
+
+function checkSize(room: Room, sizeBytes: number): void {
+  const size = formatSize(sizeBytes)
+  if (sizeBytes % BLOCK_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
+  if (sizeBytes < SIZE_MIN_BYTES)
+    throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SIZE_MIN_BYTES)}`)
+  const { keeps, needs } = hostShare(room, sizeBytes)
+  if (keeps >= needs) return
+  const ram = totalBytes(room.ram)
+  const fixed = hostShare(room, 0).needs
+  const most = alignDown(((ram - fixed) * PAGES_SHARE) / (PAGES_SHARE + 1), BLOCK_BYTES)
+  throw new UsageError(
+    `size ${size} is too much: of ${inGibibytes(ram)} of RAM the host must keep ${inGibibytes(needs)}; ` +
+      (most < SIZE_MIN_BYTES ? 'this machine has no RAM to spare' : `at most ${formatSize(most)} can go`),
+  )
+}
+
+/** For people, where it need not be exact. */
+export const inGibibytes = (bytes: number): string => `${(bytes / GIB).toFixed(1)}G`
+
+/** Free RAM that a carve-out may have. */
+function free({ ram, taken }: Room): PhysicalRange[] {
+  const low = rangeBetween(0, LOWEST_BYTE)
+  return subtractRanges(ram, [low, ...taken.map(({ range }) => range)])
+}
+
+function checked(room: Room, { sizeBytes, node }: PlaceRequest, at: number): PhysicalRange {
+  const range = { start: at, lengthBytes: sizeBytes }
+  const named = `${formatSize(sizeBytes)} at ${formatBytes(at)}`
+  if (at % BLOCK_BYTES !== 0) throw new UsageError(`address ${formatBytes(at)} is not a multiple of 2M`)
+  if (at < LOWEST_BYTE)
+    throw new UsageError(
+      `${named} begins below 1G: the memory there is the kernel's and old devices', whatever is asked for`,
+    )
+  for (const { range: other, why } of room.taken)
+    if (overlap(range, other)) throw new UsageError(`${named} overlaps ${nameRange(other)}: ${why}`)
+  const [gap] = subtractRanges([range], room.ram)
+  if (gap !== undefined)
+    throw new UsageError(
+      `${named} is not all ordinary RAM: ${nameRange(gap)} is the firmware's, a device's or nothing`,
+    )
+  if (node !== undefined && !covers(nodeRanges(room, node), range))
+    throw new UsageError(`${named} is not in memory node ${node}`)
+  return range
+}
+
+function best(room: Room, { sizeBytes, node }: PlaceRequest): PhysicalRange {
+  const all = free(room)
+  const eligible = node === undefined ? all : intersectRanges(all, nodeRanges(room, node))
+  const places = starts(room, eligible, sizeBytes).map((start) => ({ start, lengthBytes: sizeBytes }))
+  const rated = places.map((range) => ({ range, rating: rate(room, range) }))
+  const chosen = rated.toSorted((one, other) => compare(one.rating, other.rating))[0]
+  if (chosen !== undefined) return chosen.range
+  const longest = eligible.toSorted((one, other) => other.lengthBytes - one.lengthBytes)[0]
+  const where = node === undefined ? '' : ` in memory node ${node}`
+  throw new UsageError(
+    `no ${formatSize(sizeBytes)} of free RAM in one piece above 1G${where}: ` +
+      (longest ? `the longest piece is ${nameRange(longest)}` : 'there is none at all'),
+  )
+}
+
+/** Every start worth a look: the lowest of each kind in each piece of RAM, and in each piece of a piece that is better than the rest of it. */
+function starts(room: Room, eligible: readonly PhysicalRange[], sizeBytes: number): number[] {
+  const pieces = [
+    eligible,
+    ...room.nodes.map(({ ranges }) => intersectRanges(eligible, ranges)),
+    subtractRanges(
+      eligible,
+      room.occupants.map(({ range }) => range),
+    ),
+  ].flat()
+  const found = pieces.flatMap((piece) =>
+    [piece.start, DMA32_END, sizeBytes].flatMap((floor) =>
+      [BLOCK_BYTES, GIB]
+        .map((align) => alignUp(Math.max(piece.start, floor), align))
+        .filter((start) => start + sizeBytes <= endOf(piece)),
+    ),
+  )
+  return [...new Set(found)]
+}
+
+/** What is better comes first; all else equal, the lowest address. */
+function rate(room: Room, range: PhysicalRange): number[] {
+  const inOneNode = room.nodes.length === 0 || nodesOf(room.nodes, range).length === 1
+  return [
+    Number(range.start < DMA32_END),
+    Number(!inOneNode),
+    Number(room.occupants.some((occupant) => overlap(occupant.range, range))),
+    Number(range.start % GIB !== 0),
+    Number(!room.isSafeFromKaslr(range)),
+    range.start,
+  ]
+}
+
+function compare(one: readonly number[], other: readonly number[]): number {
+  const index = one.findIndex((value, at) => value !== other[at])
+  return index < 0 ? 0 : (one[index] as number) - (other[index] as number)
+}
+
+/** Ids of the nodes that it has memory of. */
+export const nodesOf = (nodes: readonly MemoryNode[], range: PhysicalRange): number[] =>
+  nodes.filter(({ ranges }) => ranges.some((each) => overlap(each, range))).map(({ id }) => id)
+
+const nodeRanges = (room: Room, node: number): readonly PhysicalRange[] =>
+  room.nodes.find(({ id }) => id === node)?.ranges ?? []
+
+const nameRange = (range: PhysicalRange): string =>
+  `${formatSize(range.lengthBytes)} at ${formatBytes(range.start)}`
+const alignUp = (value: number, align: number): number => Math.ceil(value / align) * align
+const alignDown = (value: number, align: number): number => Math.floor(value / align) * align

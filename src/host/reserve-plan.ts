@@ -1,0 +1,180 @@
+/**
+ * Owns the plan of a carve-out: where, which words the next kernel gets, what the host keeps, what a person should know.
+ * Pure; changes nothing and shows nothing. The plan is checked by the rules of the kernel itself before it is given out.
+ */
+import type { PhysicalRange } from '../linux/dax.ts'
+import { splitCommandLine } from '../linux/memory-info.ts'
+import { BrokenInvariantError, UsageError } from '../values/errors.ts'
+import {
+  carveOuts,
+  carveOutWord,
+  KMEM_WORD,
+  keepsKmemAway,
+  withoutCarveOuts,
+  wordsAgainstKaslr,
+} from './carve-out.ts'
+import { kaslrMayLandIn, kaslrView } from './kaslr.ts'
+import type { MachineMemory } from './machine-memory.ts'
+import { E820, formatBytes, kernelWords, memoryOptions } from './memmap.ts'
+import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from './memory-map.ts'
+import { overlap, totalBytes } from './memory-ranges.ts'
+import {
+  BLOCK_BYTES,
+  choosePlace,
+  GIB,
+  hostShare,
+  inGibibytes,
+  MIB,
+  nodesOf,
+  type PlaceRequest,
+  type Room,
+} from './reserve-place.ts'
+
+export interface ReserveRequest extends PlaceRequest {
+  /** Plan as if the command line had no carve-out yet. */
+  readonly replace: boolean
+}
+
+export interface ReservePlan {
+  readonly range: PhysicalRange
+  /** What its addresses are multiples of, and with that the largest pages that can map it. */
+  readonly alignBytes: number
+  /** Memory nodes it lies in; empty where none are known. */
+  readonly nodes: readonly number[]
+  readonly ramBytes: number
+  readonly hostKeepsBytes: number
+  /** What the next kernel must be given, and the running one was not. */
+  readonly addWords: readonly string[]
+  /** What the running kernel was given, and the next one must not be. */
+  readonly dropWords: readonly string[]
+  /** The next kernel's whole command line, without what its loader adds. */
+  readonly commandLine: string
+  /** Whether a kexec from the running kernel is a safe way to the next one. */
+  readonly kexec: boolean
+  readonly notes: readonly string[]
+}
+
+/** COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h, with the byte at its end: what is longer is cut in silence. */
+const COMMAND_LINE_MAX = 2047
+
+/** `commandLine`: /proc/cmdline. Errors: UsageError. */
+export function planReserve(
+  memory: MachineMemory,
+  commandLine: string,
+  request: ReserveRequest,
+): ReservePlan {
+  const given = splitRaw(commandLine)
+  const base = given.flatMap((word) => keptWord(word, request.replace) ?? [])
+  const words = kernelWords(unquote(base))
+  const room = roomOf(memory, words)
+  const range = choosePlace(room, request)
+  const changed = base.filter((word) => !given.includes(word))
+  const added = [carveOutWord(range)]
+  const needs = wordsAgainstKaslr([...words, ...added])
+  added.push(...needs, ...(keepsKmemAway(words) ? [] : [KMEM_WORD]))
+  const next = insert(base, added)
+  checkPlan(memory.firmware, unquote(next), range)
+  const line = next.join(' ')
+  if (line.length > COMMAND_LINE_MAX)
+    throw new UsageError(
+      `the kernel's command line would have ${line.length} characters: it is cut after ${COMMAND_LINE_MAX}`,
+    )
+  const dropWords = given.filter((word) => keptWord(word, request.replace) !== word && !isLoaders(word))
+  return {
+    range,
+    alignBytes: [GIB, BLOCK_BYTES].find((align) => range.start % align === 0) as number,
+    nodes: nodesOf(memory.nodes, range),
+    ramBytes: totalBytes(room.ram),
+    hostKeepsBytes: hostShare(room, request.sizeBytes).keeps,
+    addWords: [...changed, ...added],
+    dropWords,
+    commandLine: line,
+    kexec: pullsKernelDown(unquote(next)),
+    notes: [...notes(room, range, needs), ...lost(dropWords)],
+  }
+}
+
+/** What the boot loader adds by itself: GRUB the kernel's path, systemd-boot and the EFI stub the initrd's. */
+const isLoaders = (word: string): boolean => /^(BOOT_IMAGE|initrd)=/.test(word)
+
+function keptWord(word: string, replace: boolean): string | undefined {
+  if (isLoaders(word)) return undefined
+  return replace ? withoutCarveOuts(word) : word
+}
+
+/** Words with their quotes: they are written again as they were. */
+const splitRaw = (commandLine: string): string[] => commandLine.match(/(?:"[^"]*"?|[^\s"])+/g) ?? []
+const unquote = (words: readonly string[]): string[] => splitCommandLine(words.join(' '))
+
+/** Before `--`: what stands behind it goes to init. */
+function insert(base: readonly string[], added: readonly string[]): string[] {
+  const end = base.indexOf('--')
+  return end < 0 ? [...base, ...added] : base.toSpliced(end, 0, ...added)
+}
+
+function roomOf(memory: MachineMemory, words: readonly string[]): Room {
+  const map = applyMemoryOptions(memory.firmware, memoryOptions(words))
+  const fixedCrash = words.some((word) => word.startsWith('crashkernel=') && word.includes('@'))
+  const crash = memory.occupants.filter(({ what }) => fixedCrash && what === 'crash kernel')
+  return {
+    ram: rangesOfType(map, E820.RAM),
+    taken: [
+      ...softReserved(map).map((range) => ({
+        range,
+        why: 'a carve-out that is there already; --replace plans without it',
+      })),
+      ...crash.map(({ range }) => ({ range, why: 'the crash kernel, which crashkernel=…@… puts there' })),
+    ],
+    nodes: memory.nodes,
+    occupants: memory.occupants,
+    isSafeFromKaslr: (range) => !kaslrMayLandIn([...words, carveOutWord(range)], range),
+  }
+}
+
+/** The kernel's own rules, applied to the whole line: the carve-out is there as planned, and the kernel is not in it. */
+function checkPlan(firmware: readonly MemoryRange[], words: readonly string[], range: PhysicalRange): void {
+  const made = softReserved(applyMemoryOptions(firmware, memoryOptions(words)))
+  const whole = made.some(
+    ({ start, lengthBytes }) => start === range.start && lengthBytes === range.lengthBytes,
+  )
+  if (!whole || carveOuts(words).some((each) => kaslrMayLandIn(words, each)))
+    throw new BrokenInvariantError(`the plan for ${carveOutWord(range)} does not hold: ${words.join(' ')}`)
+}
+
+/** Kernel and decompressor, with room to spare. */
+const KERNEL_BYTES = 128 * MIB
+/** From where on KASLR looks for a place after a kexec: min_addr in choose_random_location(). */
+const KASLR_MIN_BYTES = 512 * MIB
+
+/**
+ * kexec loads the kernel at the top of the running kernel's RAM (bzImage64_load(), top_down), which may be the carve-out to be.
+ * Only KASLR moves it away from there, and only where it finds room below its limit.
+ */
+function pullsKernelDown(words: readonly string[]): boolean {
+  const { movesKernel, limitBytes } = kaslrView(words)
+  return movesKernel && limitBytes >= KASLR_MIN_BYTES + KERNEL_BYTES
+}
+
+const lowBytes = ({ ram }: Room): number => totalBytes(ram.filter(({ start }) => start < 4 * GIB))
+
+const lost = (dropWords: readonly string[]): string[] =>
+  dropWords.length === 0
+    ? []
+    : ['what is in the carve-outs that are taken away is lost: end their guests first']
+
+function* notes(room: Room, range: PhysicalRange, kaslr: readonly string[]): Generator<string> {
+  const [word] = kaslr
+  if (word === 'nokaslr')
+    yield 'nokaslr: four ranges of memmap= are all that KASLR keeps, so it would not stay out of this one'
+  else if (word !== undefined)
+    yield `${word} changes no memory: KASLR, which takes it for a limit, then keeps the kernel below the carve-out`
+  if (range.start % GIB !== 0) yield 'it does not begin at a multiple of 1G: 2M pages, no 1G pages'
+  const nodes = nodesOf(room.nodes, range)
+  if (nodes.length > 1)
+    yield `it lies in memory nodes ${nodes.join(', ')}, and is treated as node ${nodes[0]} throughout: --numa keeps it in one`
+  for (const { what, range: other } of room.occupants)
+    if (overlap(range, other))
+      yield `the running ${what} lies in it now, at ${formatBytes(other.start)}: the next boot puts it elsewhere`
+  if (range.start < 4 * GIB)
+    yield `it lies below 4G, where 32-bit devices need memory: ${inGibibytes(lowBytes(room) - range.lengthBytes)} remain there`
+}

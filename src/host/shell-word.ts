@@ -1,0 +1,9 @@
+/** Owns writing a word into a sh script or a unit file so that it is read back as itself. */
+
+/** For sh: single quotes keep everything but themselves. */
+export const shellWord = (text: string): string =>
+  /^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+
+/** For ExecStart=: C-style quotes; `%` starts a specifier and `$` a variable, both are doubled (systemd.service(5)). */
+export const unitWord = (text: string): string =>
+  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`

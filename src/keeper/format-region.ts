@@ -1,0 +1,34 @@
+/** Owns making a region an empty pool, before anybody mounts it. What was in it is given up: that must have been said. */
+import { formatPool } from '../server/open-file-system.ts'
+import { examineRegion } from '../server/open-store.ts'
+import { openDaxStore } from '../stores/dax/open-dax-store.ts'
+import { UsageError } from '../values/errors.ts'
+import { checkPoolName } from './pool-record.ts'
+import { lockRegion } from './region-lock.ts'
+
+export interface FormatRequest {
+  readonly pool: string
+  readonly region: string | undefined
+  /** Also when the region holds a pool, or somebody else's bytes. */
+  readonly force: boolean
+}
+
+export interface Formatted {
+  readonly pool: string
+  readonly region: string
+  readonly totalBlocks: number
+}
+
+/** Errors: UsageError, with nothing changed. */
+export const formatRegion = ({ pool, region, force }: FormatRequest): Formatted => {
+  checkPoolName(pool)
+  lockRegion(region ?? null)
+  const { found, content } = examineRegion(region)
+  if (content.content !== 'zero' && !force) {
+    const what = content.content === 'ours' ? 'it holds a pool' : content.why
+    throw new UsageError(`region ${found.name}: ${what}; to give that up, say --force`)
+  }
+  const store = openDaxStore({ pool, region: found.name })
+  formatPool(store, pool)
+  return { pool, region: found.name, totalBlocks: store.totalBlocks }
+}

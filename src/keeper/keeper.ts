@@ -1,0 +1,262 @@
+/**
+ * Owns one pool's life: it holds every descriptor, keeps a server running, and decides what happens when the
+ * server ends. It must never touch its own mount: while no server answers, that would block the one process
+ * that can start one (docs/deadlocks.md).
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
+import { openFuseDevice } from '../linux/fuse-device.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
+import { FUSE_TYPE, mountFuse, mountTable, unmount } from '../linux/mount.ts'
+import { setOomScore } from '../linux/process.ts'
+import type { MemorySource } from '../server/messages.ts'
+import { BLOCK_BYTES } from '../stores/store.ts'
+import { BrokenInvariantError, UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { type Areas, makeImage, makeRuntime, makeTable } from './areas.ts'
+import { Custody } from './custody.ts'
+import { type Estate, inherit } from './inheritance.ts'
+import type { KeeperLog } from './log.ts'
+import {
+  identify,
+  isAlive,
+  type PoolRecord,
+  type ProcessIdentity,
+  removePoolRecord,
+  writePoolRecord,
+} from './pool-record.ts'
+import { end, letGoOn, suspend } from './predecessor.ts'
+import { lockRegion } from './region-lock.ts'
+import { type ServerEnd, ServerProcess } from './server-process.ts'
+
+export interface KeeperOptions {
+  readonly pool: string
+  readonly mountPoint: string
+  readonly source: MemorySource
+  /** Mount flags and options for the kernel, beyond those every pool has. */
+  readonly mountFlags: number
+  /** Who holds the pool now, if it exists already. */
+  readonly predecessor: { readonly role: 'keeper' | 'server'; readonly process: ProcessIdentity } | null
+}
+
+/**
+ * A server that served is replaced at once: guests' new opens are waiting. One that does not even get that far is
+ * tried again ever more slowly, and never given up, because without a server the mount hangs.
+ */
+const MAX_BACKOFF_MS = 1000
+/** A server that ends by itself, again and again, must neither fill the log nor the processors. */
+const CRASH_PAUSE_MS = 100
+
+export class Keeper {
+  readonly #options: KeeperOptions
+  readonly #log: KeeperLog
+  readonly #custody: Custody
+  readonly #self: ProcessIdentity
+  #areas: Areas
+  #fuse: Fd | undefined
+  #server: ServerProcess | undefined
+  #restarts = 0
+  /** The last server ended by itself: the request it was at may be why. */
+  #isCrashed = false
+  #totalBlocks = 0
+
+  constructor(options: KeeperOptions, log: KeeperLog) {
+    this.#options = options
+    this.#log = log
+    raiseDescriptorLimit()
+    setOomScore(process.pid, -1000)
+    const self = identify(process.pid)
+    if (self === undefined) throw new BrokenInvariantError('this process is not in /proc')
+    this.#self = self
+    const estate = options.predecessor === null ? newEstate(options.source) : inheritFrom(options)
+    this.#areas = estate.areas
+    this.#custody = estate.custody
+    this.#fuse = estate.fuse
+  }
+
+  /** Resolves when the mount serves. Rejects with a UsageError when it cannot; the former holder, if any, still holds everything. */
+  async start(): Promise<void> {
+    try {
+      await this.#takeOver()
+    } catch (error) {
+      if (this.#options.predecessor !== null) letGoOn(this.#options.predecessor.process)
+      throw error
+    }
+  }
+
+  async #takeOver(): Promise<void> {
+    const { predecessor, mountPoint, source } = this.#options
+    const isLive = this.#fuse !== undefined
+    // A region's memory needs nobody to hold it, but only one who claims it.
+    if (isLive && predecessor !== null && source.kind === 'dax') end(predecessor.process)
+    if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
+    if (source.kind === 'dax') lockRegion(source.region)
+    const server = await this.#startServer(source)
+    // Two servers on one connection would answer in turns: the old one ends before the new one reads.
+    if (isLive && predecessor !== null) end(predecessor.process)
+    if (!isLive) {
+      try {
+        this.#fuse = this.#mount()
+      } catch (error) {
+        server.kill()
+        throw error
+      }
+    }
+    this.#serve(server)
+    if (!isLive && predecessor !== null) end(predecessor.process)
+    this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${mountPoint}`, {
+      sizeBytes: this.sizeBytes,
+    })
+    this.#writeRecord('mounted')
+  }
+
+  /** Runs until the pool is unmounted. Resolves 'ended' when nothing is left to hold, 'parked' when the memory must stay. */
+  async run(): Promise<'parked' | 'ended'> {
+    for (;;) {
+      const server = this.#server as ServerProcess
+      const ended = await server.end
+      if (ended.kind === 'unmounted') return this.#unmounted(ended.isHeld)
+      this.#restarts++
+      // Whoever is killed from outside did nothing wrong; whoever ends by itself may do so again at once.
+      this.#isCrashed = !(ended.kind === 'died' && ended.how === 'SIGKILL')
+      this.#log.event(`server ${server.pid} ${describe(ended)}; starting it again`, {
+        restarts: this.#restarts,
+      })
+      if (this.#isCrashed) await sleep(CRASH_PAUSE_MS)
+      await this.#restart()
+    }
+  }
+
+  async #restart(): Promise<void> {
+    for (let backoffMs = 10; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
+      try {
+        this.#serve(await this.#startServer(reopened(this.#options.source)))
+        break
+      } catch (error) {
+        this.#log.event(`the server could not be started: ${error instanceof Error ? error.message : error}`)
+        await sleep(backoffMs)
+      }
+    }
+    // Not among what is tried again: a second server on the same connection would be the end of the pool.
+    this.#writeRecord('mounted')
+  }
+
+  /** A server that has read the image. Throws UsageError when the image is refused. */
+  async #startServer(source: MemorySource): Promise<ServerProcess> {
+    const server = new ServerProcess(this.#custody, this.#log.fd)
+    this.#server = server
+    const { pool } = this.#options
+    const opened = await server.open(pool, source, this.#areas)
+    if (opened.kind === 'opened') {
+      this.#totalBlocks = opened.totalBlocks
+      return server
+    }
+    throw new UsageError(
+      opened.kind === 'refused'
+        ? `pool '${pool}': ${opened.reason}`
+        : `pool '${pool}': its server ${describe(opened)}`,
+    )
+  }
+
+  get sizeBytes(): number {
+    return this.#totalBlocks * BLOCK_BYTES
+  }
+
+  #serve(server: ServerProcess): void {
+    if (this.#fuse === undefined) throw new UsageError(`pool '${this.#options.pool}' has no connection`)
+    const { mountPoint } = this.#options
+    server.serve({ fuse: this.#fuse, restarts: this.#restarts, isCrashed: this.#isCrashed, mountPoint })
+  }
+
+  #mount(): Fd {
+    const { pool, mountPoint, mountFlags } = this.#options
+    const fuse = openFuseDevice()
+    const options = ['allow_other', 'default_permissions']
+    const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
+    if (failed === undefined) return fuse
+    close(fuse)
+    throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
+  }
+
+  #unmounted(isHeld: boolean): 'parked' | 'ended' {
+    const { pool, mountPoint } = this.#options
+    if (this.#fuse !== undefined) close(this.#fuse)
+    this.#fuse = undefined
+    this.#server = undefined
+    // An aborted connection leaves its mount behind, answering ENOTCONN to everybody: take it away.
+    const left = mountTable().some(
+      (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,
+    )
+    if (left) unmount(mountPoint, { lazy: true })
+    if (!isHeld) {
+      removePoolRecord(pool)
+      this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)
+      return 'ended'
+    }
+    this.#writeRecord('parked')
+    this.#log.event(`unmounted from ${mountPoint}, parked: mount it again to find its files, or discard it`)
+    return 'parked'
+  }
+
+  /** A record that cannot be written (a full /run) leads to nobody; dying of it would take the memory along. */
+  #writeRecord(state: PoolRecord['state']): void {
+    try {
+      writePoolRecord(this.#recordOf(state))
+    } catch (error) {
+      this.#log.event(
+        `the pool's record could not be written (${errnoOfNodeError(error)}): nobody will find this keeper`,
+      )
+    }
+  }
+
+  #recordOf(state: PoolRecord['state']): PoolRecord {
+    const { pool, source, mountPoint } = this.#options
+    const server = this.#server === undefined ? null : (identify(this.#server.pid) ?? null)
+    return {
+      pool,
+      source: reopened(source),
+      sizeBytes: this.sizeBytes,
+      state,
+      mountPoint: state === 'parked' ? null : mountPoint,
+      keeper: this.#self,
+      server,
+    }
+  }
+}
+
+/** A pool of memfds is new only once. */
+const reopened = (source: MemorySource): MemorySource =>
+  source.kind === 'memfd' ? { ...source, isNew: false } : source
+
+const newEstate = (source: MemorySource): Estate => {
+  const { fd, table } = makeTable()
+  const memfd = source.kind === 'memfd' ? ([fd, makeImage()] as const) : undefined
+  return { areas: { runtime: makeRuntime(), memfd }, custody: new Custody(table), fuse: undefined }
+}
+
+const inheritFrom = ({ pool, predecessor }: KeeperOptions): Estate => {
+  if (predecessor === null || !isAlive(predecessor.process)) {
+    throw new UsageError(
+      `pool '${pool}': the process that held it has ended, and its memory with it: mount again for a new pool`,
+    )
+  }
+  // A server serves on; a keeper without one does nothing that could change what is copied.
+  if (predecessor.role === 'server') suspend(predecessor.process)
+  try {
+    return inherit(pool, predecessor.process.pid, predecessor.role)
+  } catch (error) {
+    letGoOn(predecessor.process)
+    throw error
+  }
+}
+
+const describe = (ended: ServerEnd): string => {
+  switch (ended.kind) {
+    case 'died':
+      return `died (${ended.how})`
+    case 'refused':
+      return `refused its image: ${ended.reason}`
+    case 'unmounted':
+      return 'saw the pool unmounted'
+  }
+}

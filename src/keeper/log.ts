@@ -1,0 +1,58 @@
+/**
+ * Owns what a pool's keeper tells the operator: JSON lines in /run/guestmemfs/pools/POOL.log, never longer than two
+ * files of MAX_BYTES, and the few events a host's `dmesg` should show.
+ */
+import { fstatSync, openSync, renameSync } from 'node:fs'
+import pino from 'pino'
+import { writeKernelLog } from '../linux/kmsg.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
+import type { Fd } from '../values/ids.ts'
+import { logPath } from './pool-record.ts'
+
+const MAX_BYTES = 1024 * 1024
+
+export class KeeperLog {
+  readonly #pool: string
+  readonly #path: string
+  /** Servers write their last words here too: opened for appending, so that writers do not overwrite each other. */
+  fd: Fd
+  #logger: pino.Logger
+
+  constructor(pool: string) {
+    this.#pool = pool
+    this.#path = logPath(pool)
+    this.fd = openSync(this.#path, 'a', 0o600) as Fd
+    this.#logger = this.#makeLogger()
+  }
+
+  /** An event of the pool's life: in the log and in dmesg. */
+  event(message: string, details: Record<string, unknown> = {}): void {
+    this.note(message, details)
+    writeKernelLog(`pool ${this.#pool}: ${message}`)
+  }
+
+  /** A line that cannot be written (a full /run, say) is lost: the keeper must not die of it, guests' memory would too. */
+  note(message: string, details: Record<string, unknown> = {}): void {
+    try {
+      this.#rotate()
+      this.#logger.info(details, message)
+    } catch (error) {
+      errnoOfNodeError(error)
+    }
+  }
+
+  #makeLogger(): pino.Logger {
+    return pino(
+      { base: { pool: this.#pool }, timestamp: pino.stdTimeFunctions.isoTime },
+      pino.destination({ fd: this.fd, sync: true }),
+    )
+  }
+
+  /** Between events only: the keeper and each new server open the new file, an old server's tail stays in the old one. */
+  #rotate(): void {
+    if (fstatSync(this.fd).size < MAX_BYTES) return
+    renameSync(this.#path, `${this.#path}.1`)
+    this.fd = openSync(this.#path, 'a', 0o600) as Fd
+    this.#logger = this.#makeLogger()
+  }
+}

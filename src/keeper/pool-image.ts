@@ -1,0 +1,67 @@
+/**
+ * Owns finding a pool's image for those who only read it: in the process that holds it, in its region, or in a file
+ * somebody copied.
+ */
+import { existsSync, openSync, statSync } from 'node:fs'
+import { close } from '../linux/descriptors.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
+import { mapPrivate, mapReadOnly } from '../linux/private-map.ts'
+import { Instances } from '../stores/dax/instances.ts'
+import { findDaxRegion } from '../stores/dax/region.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { findAreas } from './inheritance.ts'
+import { findPoolRecord, isAlive } from './pool-record.ts'
+
+export interface PoolImage {
+  readonly area: Uint8Array
+  /** A server may be writing to it while it is read. */
+  readonly isServed: boolean
+}
+
+/** `named`: a pool, a mount point, or a file that holds an image. Errors: UsageError. */
+export const readPoolImage = (named: string): PoolImage => {
+  const record = findPoolRecord(named)
+  if (record === undefined) {
+    if (!named.includes('/') || !existsSync(named)) {
+      throw new UsageError(
+        `'${named}' is neither a pool, a mount point of one, nor a file (write ./${named} for a file here)`,
+      )
+    }
+    return { area: mapFile(named), isServed: false }
+  }
+  if (process.getuid?.() !== 0)
+    throw new UsageError(`reading the image of pool '${record.pool}' needs root: run it with sudo`)
+  if (record.source.kind === 'dax')
+    return { area: mapRegion(record.pool, record.source.region), isServed: record.state === 'mounted' }
+  const holder = [record.keeper, record.server].find((process) => process !== null && isAlive(process))
+  const fd = holder == null ? undefined : findAreas(holder.pid).image
+  if (holder == null || fd === undefined)
+    throw new UsageError(`pool '${record.pool}' is held by no process any more: there is no image to read`)
+  return { area: mapFile(`/proc/${holder.pid}/fd/${fd}`), isServed: record.state === 'mounted' }
+}
+
+/** By way of the device that the server made for the metadata: there is one as long as somebody serves the region. */
+const mapRegion = (pool: string, name: string | null): Uint8Array => {
+  const { region, layout } = findDaxRegion(name ?? undefined)
+  const instances = new Instances(region.path)
+  const metadata = instances.exactly([layout.metadata])
+  const fd = metadata && instances.open(metadata, { writable: false })
+  if (fd === undefined || fd instanceof Errno)
+    throw new UsageError(`the image of pool '${pool}' cannot be read (${fd ?? 'its region is not served'})`)
+  const area = mapReadOnly(fd, layout.metadata.lengthBytes)
+  close(fd)
+  return area
+}
+
+const mapFile = (path: string): Uint8Array => {
+  if (!statSync(path).isFile()) throw new UsageError(`${path} is not a regular file: there is no image in it`)
+  let fd: Fd
+  try {
+    fd = openSync(path, 'r') as Fd
+  } catch (error) {
+    throw new UsageError(`${path} cannot be read (${errnoOfNodeError(error)})`)
+  }
+  return mapPrivate(fd)
+}

@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict'
+import { openSync } from 'node:fs'
+import { test } from 'node:test'
+import type { Fd } from '../values/ids.ts'
+import { makeRuntime, makeTable } from './areas.ts'
+import { Custody } from './custody.ts'
+import { ServerProcess } from './server-process.ts'
+
+test('a server that cannot be started has died, and takes nobody along', async () => {
+  const program = process.execPath
+  process.execPath = '/nonexistent'
+  const server = new ServerProcess(new Custody(makeTable().table), openSync('/dev/null', 'a') as Fd)
+  process.execPath = program
+  const source = { kind: 'dax', region: null } as const
+  const ended = await server.open('pool', source, { runtime: makeRuntime(), memfd: undefined })
+  assert.equal(ended.kind, 'died')
+  assert.match((ended as { how: string }).how, /could not be started.*ENOENT/)
+})

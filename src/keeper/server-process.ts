@@ -1,0 +1,141 @@
+/**
+ * Owns one server process from its birth to the last message it left behind: starting it, handing it the
+ * pool's descriptors, receiving what it makes. What it means that a server ended is the keeper's decision.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { compiledEnvironment } from '../linux/compiled.ts'
+import { close } from '../linux/descriptors.ts'
+import { setOomScore } from '../linux/process.ts'
+import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
+import {
+  decodeMessage,
+  encodeMessage,
+  MAX_MESSAGE_BYTES,
+  type MemorySource,
+  type ToKeeper,
+  type ToServer,
+} from '../server/messages.ts'
+import type { Fd } from '../values/ids.ts'
+import type { Areas } from './areas.ts'
+import type { Custody } from './custody.ts'
+
+/** `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as ours. */
+const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice(-3)}`, import.meta.url))
+
+/** The number of the socket in the server: the first after its standard streams. */
+export const SERVER_SOCKET = 3 as Fd
+
+export type Opened = Extract<ToKeeper, { kind: 'opened' }>
+
+/** How a server ended. Everything it had sent was received before. */
+export type ServerEnd =
+  | { readonly kind: 'unmounted'; readonly isHeld: boolean }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'died'; readonly how: string }
+
+export class ServerProcess {
+  readonly #child: ChildProcess
+  readonly #socket: Fd
+  readonly #custody: Custody
+  readonly end: Promise<ServerEnd>
+  readonly #opened = Promise.withResolvers<Opened>()
+
+  constructor(custody: Custody, logFd: Fd) {
+    const [ours, theirs] = socketPair()
+    this.#socket = ours
+    this.#custody = custody
+    try {
+      this.#child = spawn(process.execPath, [...process.execArgv, SERVER_MAIN], {
+        stdio: ['ignore', logFd, logFd, theirs],
+        env: compiledEnvironment(),
+      })
+    } catch (error) {
+      close(ours)
+      throw error
+    } finally {
+      close(theirs)
+    }
+    if (this.#child.pid !== undefined) setOomScore(this.#child.pid, -1000)
+    this.end = this.#follow()
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  /** Resolves when the server has read the image, or with how it ended instead. */
+  async open(pool: string, source: MemorySource, areas: Areas): Promise<Opened | ServerEnd> {
+    this.#send({ kind: 'open', pool, source }, [areas.runtime, ...(areas.memfd ?? [])])
+    for (const { memories, descriptors } of this.#custody.batches()) {
+      this.#send({ kind: 'memories', memories }, descriptors)
+    }
+    this.#send({ kind: 'begin' })
+    return await Promise.race([this.#opened.promise, this.end])
+  }
+
+  serve(options: { fuse: Fd; restarts: number; isCrashed: boolean; mountPoint: string }): void {
+    const { fuse, restarts, isCrashed, mountPoint } = options
+    this.#send({ kind: 'serve', restarts, isCrashed, keeperPid: process.pid, mountPoint }, [fuse])
+  }
+
+  /** A server that died cannot be told anything; how it ended is said by `end`. */
+  #send(message: ToServer, descriptors: readonly Fd[] = []): void {
+    try {
+      sendMessage(this.#socket, encodeMessage(message), [...descriptors])
+    } catch {
+      this.kill()
+    }
+  }
+
+  /**
+   * Receives until the end of the stream. The kernel delivers what was queued before it reports the end, so
+   * when this is done every memfd the server handed over is in custody.
+   */
+  async #follow(): Promise<ServerEnd> {
+    const exited = this.#exit()
+    let end: ServerEnd | undefined
+    for (;;) {
+      const received = await receiveMessage(this.#socket, MAX_MESSAGE_BYTES)
+      if (received === undefined) break
+      const message = decodeMessage<ToKeeper>(received.bytes)
+      switch (message.kind) {
+        case 'keep':
+          this.#custody.keep(message.memories, received.descriptors)
+          break
+        case 'drop':
+          for (const memory of message.memories) this.#custody.drop(memory)
+          break
+        case 'opened':
+          this.#opened.resolve(message)
+          break
+        case 'unmounted':
+          this.#send({ kind: 'released' })
+          end = message
+          break
+        case 'refused':
+          end = message
+          break
+      }
+    }
+    // The stream ends only when every copy of the server's end is closed, which a dying process may do late.
+    const how = await exited
+    close(this.#socket)
+    return end ?? { kind: 'died', how }
+  }
+
+  /** Never rejects: one that could not be started (no more processes, no more descriptors) is one that died. */
+  async #exit(): Promise<string> {
+    try {
+      const [code, signal] = (await once(this.#child, 'exit')) as [number | null, string | null]
+      return signal ?? `exit status ${code}`
+    } catch (error) {
+      return `could not be started: ${error instanceof Error ? error.message : error}`
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** Owns which boot of the machine this is, and when it began. */
+import { readFileSync } from 'node:fs'
+
+/** Differs from kernel to kernel, also across a kexec (drivers/char/random.c). */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+}
+
+/** When this kernel's clocks began to run, in milliseconds since the epoch. A time a machine spent suspended is not counted. */
+export function kernelStartMs(): number {
+  return performance.timeOrigin + performance.now() - Number(process.hrtime.bigint()) / 1e6
+}
+
+/** Ticks of /proc/PID/stat in a second: USER_HZ, which the kernel's ABI fixes on x86-64 and arm64. */
+const USER_HZ = 100
+
+/** `startTime`: as processStartTime() gives it. Milliseconds since the epoch, as fine as a tick. */
+export function startTimeMs(startTime: string): number {
+  return kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
+}

@@ -1,0 +1,12 @@
+/** Owns what this process may do in the kernel's eyes. Numbers: include/uapi/linux/capability.h. */
+import { readFileSync } from 'node:fs'
+
+export const CAP_SYS_ADMIN = 21n
+export const CAP_SYS_BOOT = 22n
+
+/** Whether it is in the effective set. */
+export function hasCapability(capability: bigint): boolean {
+  const status = readFileSync('/proc/self/status', 'latin1')
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
+  return ((effective >> capability) & 1n) === 1n
+}

@@ -1,0 +1,87 @@
+/**
+ * Owns what can be said about any file descriptor: close, duplicate, close-on-exec, readable, how many.
+ * Must not know what a descriptor refers to. Numbers: include/uapi/linux/fcntl.h, resource.h, poll.h.
+ */
+import { readFileSync } from 'node:fs'
+import { EINTR } from '../values/errno.ts'
+import { SystemCallError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { lastErrno, libcCall, must } from './library.ts'
+
+const libcClose = libcCall('close', 'int', ['int'])
+const fcntl = libcCall('fcntl', 'int', ['int', 'int', 'long'])
+const prlimit = libcCall('prlimit64', 'int', ['int', 'int', 'void *', 'void *'])
+const poll = libcCall('poll', 'int', ['void *', 'ulong', 'int'])
+
+const F_GETFD = 1
+const F_SETFD = 2
+const FD_CLOEXEC = 1
+const F_DUPFD_CLOEXEC = 1030
+const RLIMIT_NOFILE = 7
+const POLLIN = 1
+const POLLOUT = 4
+
+/** Whether an exec'd program loses the descriptor. */
+export function setCloseOnExec(fd: Fd, closeOnExec: boolean): void {
+  const flags = must(fcntl(fd, F_GETFD, 0), `F_GETFD fd ${fd}`)
+  must(fcntl(fd, F_SETFD, closeOnExec ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC), `F_SETFD fd ${fd}`)
+}
+
+/** Throws SystemCallError EBADF: closing what is not open is a bug that may hit a stranger's descriptor next time. */
+export function close(fd: Fd): void {
+  // EINTR after close(2) on Linux means closed: retrying could close another's descriptor.
+  if (libcClose(fd) < 0 && lastErrno() !== EINTR) throw new SystemCallError(`close fd ${fd}`, lastErrno())
+}
+
+/** A close-on-exec duplicate with the lowest free number >= `min`. Throws SystemCallError: EMFILE, EBADF. */
+export function duplicateAbove(fd: Fd, min: number): Fd {
+  return must(fcntl(fd, F_DUPFD_CLOEXEC, min), `F_DUPFD_CLOEXEC fd ${fd}`) as Fd
+}
+
+/**
+ * Raise this process's limit on open descriptors as far as it may: to the hard limit, which root (CAP_SYS_RESOURCE) first
+ * raises to fs.nr_open. Children inherit it. Returns the limit in force.
+ */
+export function raiseDescriptorLimit(): number {
+  const limits = new BigUint64Array(2)
+  // SAFETY: prlimit writes (then reads) one struct rlimit64 of 16 bytes, which is what `limits` is.
+  must(prlimit(0, RLIMIT_NOFILE, null, limits), 'prlimit RLIMIT_NOFILE')
+  const most = BigInt(readFileSync('/proc/sys/fs/nr_open', 'latin1').trim())
+  if (prlimit(0, RLIMIT_NOFILE, BigUint64Array.of(most, most), null) === 0) return Number(most)
+  const hard = limits[1] ?? 0n
+  must(prlimit(0, RLIMIT_NOFILE, BigUint64Array.of(hard, hard), null), 'prlimit RLIMIT_NOFILE')
+  return Number(hard)
+}
+
+/**
+ * Block this thread until `fd` can be read, has ended or has failed: the next read will not block. False after
+ * `timeoutMs`; a negative timeout waits for ever. Pidfds become readable at exit.
+ */
+export function waitReadable(fd: Fd, timeoutMs: number): boolean {
+  return waitAny([fd], timeoutMs).length > 0
+}
+
+/** Those of `fds` that are readable, or gone at their other end; none after `timeoutMs` (-1: wait for ever). Throws SystemCallError. */
+export function waitAny(fds: readonly Fd[], timeoutMs: number): readonly Fd[] {
+  const deadline = timeoutMs < 0 ? undefined : performance.now() + timeoutMs
+  const pollfds = Int32Array.from(fds.flatMap((fd) => [fd, POLLIN]))
+  for (;;) {
+    const left = deadline === undefined ? -1 : Math.max(0, Math.ceil(deadline - performance.now()))
+    // SAFETY: poll reads and writes one struct pollfd of 8 bytes {int fd; short events, revents} per descriptor.
+    const ready = poll(pollfds, fds.length, left)
+    // `revents` is the upper half of a pollfd's second word.
+    if (ready >= 0) return fds.filter((_, index) => (pollfds[index * 2 + 1] ?? 0) >>> 16 !== 0)
+    const errno = lastErrno()
+    if (errno !== EINTR) throw new SystemCallError(`poll fd ${fds}`, errno)
+  }
+}
+
+/** Block this thread until `fd` takes a write, or its other end is gone, which the write will say. Throws SystemCallError. */
+export function waitWritable(fd: Fd): void {
+  const pollfd = new Int32Array([fd, POLLOUT])
+  // SAFETY: poll reads and writes one struct pollfd of 8 bytes {int fd; short events, revents}.
+  while (poll(pollfd, 1, -1) < 0) {
+    const errno = lastErrno()
+    if (errno !== EINTR) throw new SystemCallError(`poll fd ${fd}`, errno)
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Owns character device nodes: making one with its owner in one step, reading whose it is, taking it away.
+ * Only ever for devtmpfs or tmpfs: on a FUSE file system a device-dax node can crash the kernel (dax_open, drivers/dax/device.c).
+ */
+import { chmodSync, chownSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { ENOENT, type Errno } from '../values/errno.ts'
+import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+
+const mknod = libcCall('mknod', 'int', ['str', 'uint', 'ulong'])
+
+const S_IFMT = 0o170000
+const S_IFCHR = 0o020000
+
+/** As sysfs and /proc write it: `MAJOR:MINOR`. */
+export type DeviceNumber = `${number}:${number}`
+
+export interface NodeOwner {
+  readonly uid: number
+  readonly gid: number
+  /** Permission bits, 0777. */
+  readonly mode: number
+}
+
+/**
+ * Makes `path` a node of `device` for `owner`, in place of whatever has the name. Nobody ever sees it with another
+ * owner or mode. Errors: ENOENT (no such folder), EPERM, ENOSPC.
+ */
+export function makeDeviceNode(path: string, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
+  // A dot and no digit first: no node of ours is ever called like it.
+  const unready = join(dirname(path), `.new-${basename(path)}`)
+  try {
+    removeNode(unready)
+    const failed = errnoUnlessZero(mknod(unready, S_IFCHR, deviceWord(device)))
+    if (failed) return failed
+    chownSync(unready, owner.uid, owner.gid)
+    chmodSync(unready, owner.mode & 0o777)
+    renameSync(unready, path)
+    return undefined
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
+}
+
+export interface DeviceNode extends NodeOwner {
+  readonly device: DeviceNumber
+}
+
+/** The character device node at `path`; undefined: there is none. */
+export function readDeviceNode(path: string): DeviceNode | undefined {
+  try {
+    const { mode, uid, gid, rdev } = lstatSync(path)
+    return (mode & S_IFMT) === S_IFCHR ? { device: numberOf(rdev), uid, gid, mode: mode & 0o777 } : undefined
+  } catch (error) {
+    if (errnoOfNodeError(error) === ENOENT) return undefined
+    throw error
+  }
+}
+
+/** Whoever has it open keeps it open. That it is gone already is no error. Throws what node:fs throws for anything else. */
+export function removeNode(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (error) {
+    if (errnoOfNodeError(error) !== ENOENT) throw error
+  }
+}
+
+/** dev_t as glibc has it (gnu_dev_makedev): 12 + 20 bits of major, 8 + 24 bits of minor. */
+function deviceWord(device: DeviceNumber): bigint {
+  const [major, minor] = device.split(':').map((part) => BigInt(part)) as [bigint, bigint]
+  return (
+    ((major & 0xfffn) << 8n) |
+    ((major & 0xffff_f000n) << 32n) |
+    (minor & 0xffn) |
+    ((minor & 0xffff_ff00n) << 12n)
+  )
+}
+
+/** Node hands st_rdev over as a number; device numbers in use are far below 2^53. */
+function numberOf(rdev: number): DeviceNumber {
+  const word = BigInt(rdev)
+  const major = ((word >> 8n) & 0xfffn) | ((word >> 32n) & 0xffff_f000n)
+  const minor = (word & 0xffn) | ((word >> 12n) & 0xffff_ff00n)
+  return `${Number(major)}:${Number(minor)}`
+}

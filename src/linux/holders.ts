@@ -1,0 +1,148 @@
+/**
+ * Owns finding who holds a character device: which process has it open or mapped. By device number, since a
+ * container has nodes of its own. Must not decide what that means. Needs root, and sees the processes of our own
+ * pid namespace and those below it; a descriptor on its way through a socket, or registered with io_uring alone, is seen by nobody.
+ *
+ * It asks no file system anything: statx(2) with AT_STATX_DONT_SYNC answers from what the kernel knows, also for a file
+ * on our own mount. NFS alone looks after what a link of /proc leads to (nfs_weak_revalidate, fs/nfs/dir.c), and so a
+ * dead NFS server can make us wait: not for the thread that serves requests.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { EACCES } from '../values/errno.ts'
+import type { DeviceNumber } from './device-node.ts'
+import { errnoOfNodeError, libcCall } from './library.ts'
+
+const statx = libcCall('statx', 'int', ['int', 'str', 'int', 'uint', 'void *'])
+
+const AT_FDCWD = -100
+const AT_NO_AUTOMOUNT = 0x800
+const AT_STATX_DONT_SYNC = 0x4000
+/** struct statx, include/uapi/linux/stat.h. */
+const STATX = { sizeBytes: 256, mode: 28, rdevMajor: 128, rdevMinor: 132 } as const
+const S_IFMT = 0o170000
+const S_IFCHR = 0o020000
+
+/** A process that is born while we look may be missed: then we look again, this often at most. */
+const MAX_PASSES = 5
+/** A process may change its mappings between the list of them and the look at one. */
+const MAX_LOOKS = 3
+
+export interface Holder {
+  readonly pid: number
+  /** The program's name, as `ps` shows it; for people. */
+  readonly program: string
+}
+
+type Held = Map<DeviceNumber, Holder>
+
+/**
+ * Which of `devices` somebody holds, and one holder of each. A device that is not in the answer was held by nobody: two
+ * looks in a row, or one during which no process was born, found none. Only a holder can make another one
+ * (by fork or by passing a descriptor), as long as no node leads to the device. A process that cannot be told,
+ * because we may not look into it or because its mappings change all the time, counts as a holder.
+ */
+export function findHolders(devices: ReadonlySet<DeviceNumber>, proc = '/proc'): Held {
+  const held: Held = new Map()
+  let clean = 0
+  let unclear: Holder | undefined
+  for (let pass = 0; pass < MAX_PASSES && held.size < devices.size; pass++) {
+    const births = birthCount(proc)
+    const found = held.size
+    unclear = lookOnce(devices, proc, held)
+    clean = held.size > found || unclear !== undefined ? 0 : clean + 1
+    if (clean === 2 || (clean === 1 && birthCount(proc) === births)) return held
+  }
+  if (unclear !== undefined) for (const device of devices) if (!held.has(device)) held.set(device, unclear)
+  return held
+}
+
+/** Adds to `held`. Returns a process whose mappings could not be told, if there is one. */
+function lookOnce(devices: ReadonlySet<DeviceNumber>, proc: string, held: Held): Holder | undefined {
+  let unclear: Holder | undefined
+  for (const name of list(proc)) {
+    if (!/^\d+$/.test(name)) continue
+    const holder = () => ({ pid: Number(name), program: read(join(proc, name, 'comm')).trim() })
+    for (const task of tasksToAsk(join(proc, name))) {
+      const found = devicesOf(task)
+      if (found === undefined) unclear = holder()
+      for (const device of found ?? [])
+        if (devices.has(device) && !held.has(device)) held.set(device, holder())
+    }
+  }
+  return unclear
+}
+
+/** Character devices that a task has open or mapped; undefined where that cannot be told. */
+function devicesOf(task: string): Set<DeviceNumber> | undefined {
+  const found = new Set<DeviceNumber>()
+  const note = (path: string): boolean => {
+    const device = characterDevice(path)
+    if (device !== undefined && device !== 'gone') found.add(device)
+    return device !== 'gone'
+  }
+  try {
+    for (const fd of list(join(task, 'fd'))) note(join(task, 'fd', fd))
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const ranges = sharedFileMappings(read(join(task, 'maps')))
+      if (ranges.filter((range) => !note(join(task, 'map_files', range))).length === 0) return found
+    }
+    return undefined
+  } catch (error) {
+    if (errnoOfNodeError(error) === EACCES) return undefined
+    throw error
+  }
+}
+
+/**
+ * Threads share memory and, nearly always, descriptors: the first one speaks for all of them, unless it has ended
+ * before the others did. A thread with descriptors of its own shows its mappings all the same.
+ */
+function tasksToAsk(process: string): string[] {
+  if (!/^State:\s+[ZX]/m.test(read(join(process, 'status')))) return [process]
+  const living = list(join(process, 'task')).filter(
+    (tid) => !/^State:\s+[ZX]/m.test(read(join(process, 'task', tid, 'status'))),
+  )
+  // /proc/TID is there for every thread, though it is not listed.
+  return living.slice(0, 1).map((tid) => join(process, '..', tid))
+}
+
+/** `START-END` of one mapping of each file that is mapped shared: device-dax knows no other (check_vma, drivers/dax/device.c). */
+function sharedFileMappings(maps: string): string[] {
+  const byFile = new Map<string, string>()
+  for (const line of maps.split('\n')) {
+    const [range, permissions, , device, inode] = line.split(/\s+/, 5)
+    if (range !== undefined && permissions?.[3] === 's' && inode !== '0')
+      byFile.set(`${device} ${inode}`, range)
+  }
+  return [...byFile.values()]
+}
+
+const buffer = new Uint8Array(STATX.sizeBytes)
+const words = new DataView(buffer.buffer)
+
+/** Undefined: it is no character device. `gone`: there is no such file any more. */
+function characterDevice(path: string): DeviceNumber | 'gone' | undefined {
+  // SAFETY: statx writes one struct statx of 256 bytes, which is what `buffer` is.
+  if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, buffer) !== 0) return 'gone'
+  if ((words.getUint16(STATX.mode, true) & S_IFMT) !== S_IFCHR) return undefined
+  return `${words.getUint32(STATX.rdevMajor, true)}:${words.getUint32(STATX.rdevMinor, true)}`
+}
+
+/** Processes born since boot. */
+const birthCount = (proc: string): string =>
+  /^processes (\d+)$/m.exec(read(join(proc, 'stat')))?.[1] ?? String(Math.random())
+
+/** A process that ends while it is looked at holds nothing any more. */
+const list = (path: string): string[] => whileItLives(() => readdirSync(path)) ?? []
+const read = (path: string): string => whileItLives(() => readFileSync(path, 'latin1')) ?? ''
+
+function whileItLives<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch (error) {
+    const errno = errnoOfNodeError(error)
+    if (errno.name === 'ENOENT' || errno.name === 'ESRCH' || errno.name === 'ENOTDIR') return undefined
+    throw error
+  }
+}

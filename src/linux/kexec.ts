@@ -1,0 +1,91 @@
+/**
+ * Owns the kernel's own way into another kernel: loading it, giving it up, jumping. Must not know why, or what must be saved before.
+ * Always kexec_file_load(2), the call that checks signatures and that hands memory over; the other one does neither.
+ * Sources: kernel/kexec_file.c, kernel/reboot.c, include/uapi/linux/kexec.h.
+ */
+import { readFileSync } from 'node:fs'
+import { ENOSYS, type Errno } from '../values/errno.ts'
+import type { Fd } from '../values/ids.ts'
+import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+
+const syscall = libcCall('syscall', 'long', ['long', 'int', 'int', 'ulong', 'str', 'ulong'])
+const libcReboot = libcCall('reboot', 'int', ['int'])
+const libcSync = libcCall('sync', 'int', [])
+
+/** kexec_file_load is older than the numbers that all architectures share. */
+const NUMBERS: Readonly<Record<string, number>> = { x64: 320, arm64: 294 }
+const KEXEC_FILE_UNLOAD = 1
+const KEXEC_FILE_NO_INITRAMFS = 4
+/** LINUX_REBOOT_CMD_KEXEC, include/uapi/linux/reboot.h. */
+const RB_KEXEC = 0x45584543
+
+/**
+ * Loads a kernel in place of the one loaded before, if any. Takes as long as reading both files. Errors: EPERM (no CAP_SYS_BOOT, switched off,
+ * locked down), EKEYREJECTED and ENODATA (signature), ENOEXEC (no kernel), EINVAL (command line too long), ENOMEM, EADDRNOTAVAIL
+ * (no room), EBUSY, ENOSYS.
+ */
+export function loadKernel(kernel: Fd, initrd: Fd | undefined, commandLine: string): Errno | undefined {
+  const lengthBytes = Buffer.byteLength(commandLine) + 1
+  const flags = initrd === undefined ? KEXEC_FILE_NO_INITRAMFS : 0
+  return kexecFileLoad(kernel, initrd ?? (-1 as Fd), lengthBytes, commandLine, flags)
+}
+
+/** No kernel is loaded any more. That none was is no error. */
+export function unloadKernel(): Errno | undefined {
+  return kexecFileLoad(-1 as Fd, -1 as Fd, 0, '', KEXEC_FILE_UNLOAD)
+}
+
+function kexecFileLoad(
+  kernel: Fd,
+  initrd: Fd,
+  lengthBytes: number,
+  text: string,
+  flags: number,
+): Errno | undefined {
+  const number = NUMBERS[process.arch]
+  if (number === undefined) return ENOSYS
+  // SAFETY: the kernel reads lengthBytes of `text`, which koffi keeps as NUL-terminated UTF-8 during the call.
+  return errnoUnlessZero(syscall(number, kernel, initrd, lengthBytes, text, flags))
+}
+
+/** The jump, at once and for everybody on this machine: no process is told. Returns only if it failed: EINVAL (none is loaded), EPERM, EBUSY. */
+export function jumpIntoKernel(): Errno | undefined {
+  return errnoUnlessZero(libcReboot(RB_KEXEC))
+}
+
+/** Every file system's dirty pages are on disk when this returns. */
+export function syncFileSystems(): void {
+  libcSync()
+}
+
+export interface KexecState {
+  /** False: this kernel has no kexec (CONFIG_KEXEC_FILE), or hides it. */
+  readonly exists: boolean
+  /** A kernel is loaded: a jump would go there. */
+  readonly isLoaded: boolean
+  /** Until the next boot, nobody may load one (sysctl kernel.kexec_load_disabled, kexec_load_limit_reboot). */
+  readonly isDisabled: boolean
+  /** `none`, `integrity` or `confidentiality`; undefined where there is no lockdown. */
+  readonly lockdown: string | undefined
+}
+
+export function kexecState(): KexecState {
+  const isLoaded = text('/sys/kernel/kexec_loaded')
+  return {
+    exists: isLoaded !== undefined,
+    isLoaded: isLoaded === '1',
+    isDisabled:
+      text('/proc/sys/kernel/kexec_load_disabled') === '1' ||
+      text('/proc/sys/kernel/kexec_load_limit_reboot') === '0',
+    lockdown: /\[(\w+)\]/.exec(text('/sys/kernel/security/lockdown') ?? '')?.[1],
+  }
+}
+
+function text(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1').trim()
+  } catch (error) {
+    errnoOfNodeError(error)
+    return undefined
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Owns finding the processes that run a KVM guest, by the descriptor that each of them has (kvm_create_vm names it, virt/kvm/kvm_main.c).
+ * Needs root; sees the processes of our own pid namespace and those below it.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { errnoOfNodeError } from './library.ts'
+
+const KVM_GUEST = 'anon_inode:kvm-vm'
+
+export interface KvmGuest {
+  readonly pid: number
+  /** The program's name, as `ps` shows it; for people. */
+  readonly program: string
+}
+
+export function kvmGuests(proc = '/proc'): KvmGuest[] {
+  return namesIn(proc).flatMap((name) => {
+    const folder = join(proc, name)
+    if (!/^\d+$/.test(name) || !namesIn(join(folder, 'fd')).some((fd) => isGuest(join(folder, 'fd', fd))))
+      return []
+    const program = orGone(() => readFileSync(join(folder, 'comm'), 'latin1').trim())
+    return program === undefined ? [] : [{ pid: Number(name), program }]
+  })
+}
+
+const namesIn = (folder: string): string[] => orGone(() => readdirSync(folder)) ?? []
+const isGuest = (fd: string): boolean => orGone(() => readlinkSync(fd)) === KVM_GUEST
+
+/** Processes end while they are looked at. */
+function orGone<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch (error) {
+    errnoOfNodeError(error)
+    return undefined
+  }
+}

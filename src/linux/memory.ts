@@ -1,0 +1,144 @@
+/**
+ * Owns memfds and their mappings: making, sizing, mapping, punching, sealing, reading and writing.
+ * Must not know what the memory is for. Numbers: include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
+ */
+import { EBUSY, EINTR, type Errno } from '../values/errno.ts'
+import { SystemCallError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { addressOf, errnoUnlessZero, lastErrno, libcCall, must, orErrno, viewOf } from './library.ts'
+
+const memfd_create = libcCall('memfd_create', 'int', ['str', 'uint'])
+const ftruncate = libcCall('ftruncate', 'int', ['int', 'int64_t'])
+const fallocate = libcCall('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t'])
+const lseek = libcCall('lseek', 'int64_t', ['int', 'int64_t', 'int'])
+const pread = libcCall('pread', 'int64_t', ['int', 'void *', 'size_t', 'int64_t'])
+const pwrite = libcCall('pwrite', 'int64_t', ['int', 'void *', 'size_t', 'int64_t'])
+const mmap = libcCall('mmap', 'int64_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t'])
+const munmap = libcCall('munmap', 'int', ['uintptr_t', 'size_t'])
+const madvise = libcCall('madvise', 'int', ['uintptr_t', 'size_t', 'int'])
+const fcntl = libcCall('fcntl', 'int', ['int', 'int', 'long'])
+
+const MFD_CLOEXEC = 1
+const MFD_ALLOW_SEALING = 2
+const FALLOC_FL_KEEP_SIZE = 1
+const FALLOC_FL_PUNCH_HOLE = 2
+const PROT_READ = 1
+const PROT_WRITE = 2
+const MAP_SHARED = 1
+const MAP_PRIVATE = 2
+const MAP_FIXED = 0x10
+const MAP_ANONYMOUS = 0x20
+const MADV_HUGEPAGE = 14
+const MADV_COLLAPSE = 25
+const F_ADD_SEALS = 1033
+const F_SEAL_WRITE = 8
+
+/** Page size of a PMD mapping: huge pages need address and file offset to agree modulo this. */
+const PMD_BYTES = 2 * 1024 * 1024
+
+/** A new, empty memfd, close-on-exec. `name` is seen in /proc alone. Throws SystemCallError: EMFILE, ENFILE, ENOMEM. */
+export function memfdCreate(name: string, { sealable }: { sealable: boolean }): Fd {
+  return must(
+    memfd_create(name, MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0)),
+    `memfd_create ${name}`,
+  ) as Fd
+}
+
+/**
+ * Map the first `lengthBytes` of `fd` readable and writable, shared, as bytes. From 2 MiB on the address is a
+ * multiple of 2 MiB, so that the kernel can use huge pages. Throws SystemCallError.
+ *
+ * Never unmapped: JavaScript cannot tell when the last view is gone, and a store through a view whose mapping is gone, or
+ * was replaced by another, would crash us or silently damage what is there now. Map once, for life.
+ */
+export function mapShared(fd: Fd, lengthBytes: number): Uint8Array<ArrayBuffer> {
+  const what = `mmap ${lengthBytes} bytes of fd ${fd}`
+  // SAFETY: the address comes from mmap and covers lengthBytes; the mapping belongs to the view for the life of the process.
+  if (lengthBytes < PMD_BYTES) {
+    return viewOf(must(mmap(0, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), what), lengthBytes)
+  }
+  // SAFETY: MAP_FIXED replaces only addresses of the reservation made one line above, and only its unused ends,
+  // which no view was ever made of, are unmapped.
+  const pages = Math.ceil(lengthBytes / 4096) * 4096
+  const reserved = must(mmap(0, pages + PMD_BYTES, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), what)
+  const start = Math.ceil(reserved / PMD_BYTES) * PMD_BYTES
+  must(mmap(start, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0), what)
+  if (start > reserved) munmap(reserved, start - reserved)
+  munmap(start + pages, reserved + PMD_BYTES - start)
+  return viewOf(start, lengthBytes)
+}
+
+/** Ask for huge pages on a mapping (a hint: nothing happens where shmem_enabled is `never`). */
+export function adviseHuge(mapping: Uint8Array): Errno | undefined {
+  // SAFETY: the range is exactly the view's own mapping; MADV_HUGEPAGE changes no byte.
+  return errnoUnlessZero(madvise(addressOf(mapping), mapping.byteLength, MADV_HUGEPAGE))
+}
+
+/**
+ * Make huge pages of a mapping now, whatever shmem_enabled says (Linux 6.1). Slow, O(bytes), allocates what is missing.
+ * Errors: EAGAIN and EBUSY (pages in use: try later), ENOMEM, EINVAL (a 2 MiB range of it has
+ * no page at all yet, or it is not aligned).
+ */
+export function collapse(mapping: Uint8Array): Errno | undefined {
+  // SAFETY: the range is exactly the view's own mapping; MADV_COLLAPSE changes no byte.
+  return errnoUnlessZero(madvise(addressOf(mapping), mapping.byteLength, MADV_COLLAPSE))
+}
+
+/**
+ * ftruncate(2). Bytes past the old end read as zero, bytes past the new end are given back. Pages come at first
+ * touch, so growing cannot run out of memory. Throws SystemCallError: EFBIG, EPERM (sealed, or preserved by LUO).
+ */
+export function resize(fd: Fd, sizeBytes: number): void {
+  must(ftruncate(fd, sizeBytes), `ftruncate fd ${fd} to ${sizeBytes}`)
+}
+
+/** Give the pages of a range back; it reads as zero afterwards, the size stays. Throws SystemCallError: EPERM (sealed, preserved). */
+export function punchHole(fd: Fd, offset: number, length: number): void {
+  while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) < 0) {
+    const errno = lastErrno()
+    if (errno !== EINTR) throw new SystemCallError(`fallocate PUNCH_HOLE fd ${fd}`, errno)
+  }
+}
+
+/** lseek(2), for SEEK_DATA (3) and SEEK_HOLE (4) above all. Moves the descriptor's position, which nothing here uses. Errors: ENXIO. */
+export function seek(fd: Fd, offset: number, whence: number): number | Errno {
+  return orErrno(lseek(fd, offset, whence))
+}
+
+/**
+ * F_SEAL_WRITE, for good: only for memory that is being given up. False: some process has a shared mapping it may
+ * write to (EBUSY, `mapping_deny_writable`), and nothing was changed. Private mappings are not noticed. Needs a sealable memfd.
+ */
+export function trySealWrites(fd: Fd): boolean {
+  const errno = errnoUnlessZero(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE))
+  if (errno === undefined) return true
+  if (errno === EBUSY) return false
+  throw new SystemCallError(`F_ADD_SEALS fd ${fd}`, errno)
+}
+
+/** Fill `bytes` from `offset`. Returns the bytes moved: fewer only at the end of the file. Throws SystemCallError. */
+export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number {
+  // SAFETY: pread writes at most the rest of `bytes`, which is reachable during the call.
+  return moveAll(bytes, `pread fd ${fd}`, (rest, done) => pread(fd, rest, rest.byteLength, offset + done))
+}
+
+/** Store `bytes` at `offset`. Returns the bytes moved: fewer only where the file cannot grow. Throws SystemCallError. */
+export function writeAt(fd: Fd, offset: number, bytes: Uint8Array): number {
+  // SAFETY: pwrite reads at most the rest of `bytes`, which is reachable during the call.
+  return moveAll(bytes, `pwrite fd ${fd}`, (rest, done) => pwrite(fd, rest, rest.byteLength, offset + done))
+}
+
+function moveAll(bytes: Uint8Array, what: string, move: (rest: Uint8Array, done: number) => number): number {
+  let done = 0
+  while (done < bytes.byteLength) {
+    const moved = move(done === 0 ? bytes : bytes.subarray(done), done)
+    if (moved === 0) break
+    if (moved < 0) {
+      const errno = lastErrno()
+      if (errno === EINTR) continue
+      throw new SystemCallError(what, errno)
+    }
+    done += moved
+  }
+  return done
+}

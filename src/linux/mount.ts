@@ -1,0 +1,135 @@
+/**
+ * Owns mounting, unmounting and the mount table. Must not know what is mounted, only that it is FUSE.
+ * Numbers: include/uapi/linux/mount.h, include/linux/fs.h; the table: Documentation/filesystems/proc.rst.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { ENOENT, type Errno } from '../values/errno.ts'
+import type { Fd } from '../values/ids.ts'
+import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+
+const libcMount = libcCall('mount', 'int', ['str', 'str', 'str', 'ulong', 'str'])
+const umount2 = libcCall('umount2', 'int', ['str', 'int'])
+
+const MNT_FORCE = 1
+const MNT_DETACH = 2
+const UMOUNT_NOFOLLOW = 8
+
+/** mount(2) flags a person may ask for, by the names mount(8) gives them. */
+export const MOUNT_FLAGS = {
+  ro: 1,
+  nosuid: 2,
+  nodev: 4,
+  noexec: 8,
+  sync: 16,
+  dirsync: 128,
+  noatime: 1024,
+  nodiratime: 2048,
+  relatime: 1 << 21,
+  strictatime: 1 << 24,
+} as const
+
+/** What `mount` and /proc/mounts show: the kernel takes everything after `fuse.` as ours. */
+export const FUSE_TYPE = 'fuse.guestmemfs'
+
+export interface FuseMount {
+  /** An open /dev/fuse that carries no connection yet. */
+  readonly fuseFd: Fd
+  readonly source: string
+  readonly target: string
+  /** A sum of `MOUNT_FLAGS`. */
+  readonly flags: number
+  /** FUSE's own options, such as `allow_other` and `default_permissions`. */
+  readonly options: readonly string[]
+}
+
+/**
+ * Returns at once: INIT waits on the descriptor, and so does whoever touches the mount before it is answered. The root is
+ * a directory of root's. Errors: ENOENT, ENOTDIR, EPERM, ENODEV (no FUSE), EBUSY, EINVAL (an option).
+ */
+export function mountFuse({ fuseFd, source, target, flags, options }: FuseMount): Errno | undefined {
+  const data = [`fd=${fuseFd}`, 'rootmode=40755', 'user_id=0', 'group_id=0', ...options].join(',')
+  return errnoUnlessZero(libcMount(source, target, FUSE_TYPE, flags, data))
+}
+
+/**
+ * umount2(2); never follows a symlink at `target`. `lazy` takes the name away now and the file system when its last user
+ * is gone. Errors: EBUSY (in use), EINVAL (not a mount point), ENOENT, EPERM.
+ */
+export function unmount(target: string, { lazy }: { lazy: boolean }): Errno | undefined {
+  return errnoUnlessZero(umount2(target, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
+}
+
+export interface Mount {
+  readonly id: number
+  readonly parentId: number
+  /** The device number; for FUSE `minor` is the connection's number in /sys/fs/fuse/connections. */
+  readonly major: number
+  readonly minor: number
+  /** What of the file system is mounted here: `/`, or the directory a bind mount shows. */
+  readonly root: string
+  readonly target: string
+  readonly options: readonly string[]
+  readonly type: string
+  readonly source: string
+  readonly superOptions: readonly string[]
+}
+
+/**
+ * The mounts that a process sees, this one unless another is named, in the order they were made. Paths are read as UTF-8.
+ * Throws what readFileSync throws where there is no such process.
+ */
+export function mountTable(pid: number | 'self' = 'self'): Mount[] {
+  return parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, 'latin1'))
+}
+
+/** `text` is /proc/PID/mountinfo read as latin1; lines of another shape are left out. */
+export function parseMountInfo(text: string): Mount[] {
+  return text.split('\n').flatMap((line) => {
+    const [before, after] = line.split(' - ', 2)
+    const [id, parentId, device, root, target, options] = before?.split(' ') ?? []
+    const [type, source, superOptions] = after?.split(' ') ?? []
+    const [major, minor] = device?.split(':') ?? []
+    if (!id || !parentId || !major || !minor || !root || !target || !options || !type || source === undefined)
+      return []
+    return {
+      id: Number(id),
+      parentId: Number(parentId),
+      major: Number(major),
+      minor: Number(minor),
+      root: unmangle(root),
+      target: unmangle(target),
+      options: options.split(','),
+      type: unmangle(type),
+      source: unmangle(source),
+      superOptions: (superOptions ?? '').split(','),
+    }
+  })
+}
+
+/** The kernel writes space, tab, newline, backslash and `#` as three octal digits (`mangle()`, fs/seq_file.c). */
+function unmangle(field: string): string {
+  const bytes = field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  )
+  return Buffer.from(bytes, 'latin1').toString('utf8')
+}
+
+/**
+ * End a FUSE connection whoever holds it: every request, waiting or to come, fails with ENOTCONN. `minor` is that of its mount's
+ * device. Goes through /sys/fs/fuse/connections, or where that is not mounted through a forced unmount of one of its mount
+ * points, which fails with EBUSY while files are open and has aborted the connection all the same (fuse_umount_begin). Errors: ENOENT (no such connection).
+ */
+export function abortFuseConnection(minor: number): Errno | undefined {
+  try {
+    writeFileSync(`/sys/fs/fuse/connections/${minor}/abort`, '1')
+    return undefined
+  } catch (error) {
+    const errno = errnoOfNodeError(error)
+    const mount = mountTable().find(
+      (each) => each.type.startsWith('fuse') && each.major === 0 && each.minor === minor,
+    )
+    if (errno !== ENOENT || mount === undefined) return errno
+    umount2(mount.target, UMOUNT_NOFOLLOW | MNT_FORCE)
+    return undefined
+  }
+}

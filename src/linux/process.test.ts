@@ -1,0 +1,123 @@
+/** Owns the proof that other processes are named, signalled and waited for, and that a lock has one holder. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { EAGAIN, EBADF, ENOENT, Errno, ESRCH } from '../values/errno.ts'
+import type { Fd } from '../values/ids.ts'
+import { close, waitReadable } from './descriptors.ts'
+import { memfdCreate, readAt, resize, writeAt } from './memory.ts'
+import {
+  isStopped,
+  lockFile,
+  pidfdGetFd,
+  pidfdOpen,
+  processStartTime,
+  sendSignal,
+  setOomScore,
+  waitExit,
+} from './process.ts'
+
+const ok = <T>(result: T | Errno): T => {
+  assert.ok(!(result instanceof Errno), String(result))
+  return result as T
+}
+
+test('a child is named by a pidfd, killed through it, and its end is seen', async () => {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' })
+  const pid = child.pid ?? 0
+  const pidfd: Fd = ok(pidfdOpen(pid))
+  assert.equal(await waitExit(pidfd, 10), false)
+  assert.equal(waitReadable(pidfd, 0), false)
+  const started = processStartTime(pid)
+  assert.match(started ?? '', /^\d+$/)
+  assert.equal(sendSignal(pidfd, 'SIGKILL'), undefined)
+  assert.equal(await waitExit(pidfd, 5000), true)
+  assert.equal(waitReadable(pidfd, 0), true)
+  if (child.exitCode === null && child.signalCode === null)
+    await new Promise((done) => child.once('exit', done))
+  assert.equal(sendSignal(pidfd, 'SIGTERM'), ESRCH)
+  assert.equal(pidfdOpen(pid), ESRCH)
+  assert.equal(processStartTime(pid), undefined)
+  close(pidfd)
+})
+
+test('start times tell processes apart and stay the same', () => {
+  assert.equal(processStartTime(process.pid), processStartTime(process.pid))
+  assert.ok(BigInt(processStartTime(process.pid) ?? 0) > BigInt(processStartTime(1) ?? 0))
+})
+
+test("a live process's descriptor is copied", () => {
+  const fd = memfdCreate('test', { sealable: false })
+  resize(fd, 1)
+  const self = ok(pidfdOpen(process.pid))
+  const copy = ok(pidfdGetFd(self, fd))
+  writeAt(fd, 0, Uint8Array.of(9))
+  close(fd)
+  const value = new Uint8Array(1)
+  assert.equal(readAt(copy, 0, value), 1)
+  assert.equal(value[0], 9)
+  assert.equal(pidfdGetFd(self, 999_999), EBADF)
+  close(copy)
+  close(self)
+})
+
+test('the OOM score is set, and not for a process that is not there', async () => {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore' })
+  assert.equal(setOomScore(child.pid ?? 0, 321), undefined)
+  assert.equal(readFileSync(`/proc/${child.pid}/oom_score_adj`, 'latin1'), '321\n')
+  child.kill('SIGKILL')
+  await new Promise((done) => child.once('exit', done))
+  assert.equal(setOomScore(child.pid ?? 0, 321), ENOENT)
+})
+
+test('a stopped process is there and runs nothing; one that ended is gone before it is waited for', async () => {
+  const child = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [said] = (await new Promise<Buffer[]>((done) =>
+    child.stdout.once('data', (...data) => done(data)),
+  )) as [Buffer]
+  const pid = child.pid ?? 0
+  const until = async (holds: () => boolean): Promise<void> => {
+    for (let look = 0; look < 500 && !holds(); look++) await new Promise((done) => setTimeout(done, 10))
+    assert.ok(holds())
+  }
+  assert.equal(isStopped(pid), false)
+  child.kill('SIGSTOP')
+  await until(() => isStopped(pid))
+  assert.match(processStartTime(pid) ?? '', /^\d+$/)
+  child.kill('SIGCONT')
+  await until(() => !isStopped(pid))
+  // `sleep` does not wait for the child that the shell before it had.
+  await until(() => processStartTime(Number(said.toString())) === undefined)
+  assert.match(readFileSync(`/proc/${Number(said.toString())}/stat`, 'latin1'), /\) Z /)
+  child.kill('SIGKILL')
+  await new Promise((done) => child.once('exit', done))
+  assert.deepEqual([isStopped(pid), processStartTime(pid)], [false, undefined])
+})
+
+test('one process at a time holds a lock, and its end gives it back', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-lock-'))
+  const path = join(folder, 'lock')
+  const first = ok(lockFile(path))
+  assert.equal(lockFile(path), EAGAIN)
+  close(first)
+  const script = `import { lockFile } from ${JSON.stringify(join(import.meta.dirname, 'process.ts'))}
+    process.stdout.write(typeof lockFile(${JSON.stringify(path)})); setInterval(() => {}, 1000)`
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const [said] = (await new Promise<Buffer[]>((done) =>
+    holder.stdout.once('data', (...data) => done(data)),
+  )) as [Buffer]
+  assert.equal(said.toString(), 'number')
+  assert.equal(lockFile(path), EAGAIN)
+  holder.kill('SIGKILL')
+  await new Promise((done) => holder.once('exit', done))
+  close(ok(lockFile(path)))
+  assert.equal(lockFile(join(folder, 'no', 'lock')), ENOENT)
+  rmSync(folder, { recursive: true })
+})

@@ -1,0 +1,109 @@
+/**
+ * Owns what can be asked of and done to another process: pidfds, its descriptors, signals, exit, OOM score,
+ * and the lock file that keeps a second one out. Must not know what the process is for.
+ * System call numbers from 424 on are the same on every architecture (include/uapi/asm-generic/unistd.h).
+ */
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { EINTR, type Errno } from '../values/errno.ts'
+import type { Fd } from '../values/ids.ts'
+import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno, untilReadable } from './library.ts'
+
+const syscall = libcCall('syscall', 'long', ['long', 'long', 'long', 'long', 'long'])
+const flock = libcCall('flock', 'int', ['int', 'int'])
+
+const SYS_pidfd_send_signal = 424
+const SYS_pidfd_open = 434
+const SYS_pidfd_getfd = 438
+const LOCK_EX = 2
+const LOCK_NB = 4
+/** setTimeout fires at once when it is asked for more. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** A close-on-exec descriptor that names this one process, even after its pid is used again. Errors: ESRCH, EMFILE. */
+export function pidfdOpen(pid: number): Fd | Errno {
+  return orErrno(syscall(SYS_pidfd_open, pid, 0, 0, 0)) as Fd | Errno
+}
+
+/** A close-on-exec copy of descriptor `number` of a live process. Errors: EBADF, EPERM, ESRCH, EMFILE. */
+export function pidfdGetFd(pidfd: Fd, number: number): Fd | Errno {
+  return orErrno(syscall(SYS_pidfd_getfd, pidfd, number, 0, 0)) as Fd | Errno
+}
+
+/** Never hits a stranger that got the same pid. Errors: ESRCH (it has ended and was waited for), EPERM. */
+export function sendSignal(pidfd: Fd, signal: NodeJS.Signals): Errno | undefined {
+  return errnoUnlessZero(syscall(SYS_pidfd_send_signal, pidfd, constants.signals[signal], 0, 0))
+}
+
+/**
+ * Resolves to true when the process has ended (it need not be a child of ours), to false after `timeoutMs`; a negative timeout
+ * waits for ever. Waits in the event loop; a thread that must block uses `waitReadable` of descriptors.ts on the pidfd.
+ */
+export async function waitExit(pidfd: Fd, timeoutMs: number): Promise<boolean> {
+  const wait = untilReadable(pidfd)
+  let ended = true
+  const giveUp = (): void => {
+    ended = false
+    wait.cancel()
+  }
+  const timer = timeoutMs < 0 ? undefined : setTimeout(giveUp, Math.min(timeoutMs, MAX_TIMER_MS))
+  await wait.readable
+  clearTimeout(timer)
+  return ended
+}
+
+/** -1000 (never chosen by the OOM killer; needs CAP_SYS_RESOURCE) to 1000. Errors: ENOENT or ESRCH (no such process), EACCES. */
+export function setOomScore(pid: number, score: number): Errno | undefined {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, String(score))
+    return undefined
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
+}
+
+/**
+ * When the process started, in clock ticks since boot (field 22 of /proc/PID/stat): together with the pid it names
+ * a process for good, within one boot. Undefined: there is no such process, or it has ended and was not waited for yet.
+ */
+export function processStartTime(pid: number): string | undefined {
+  const fields = fieldsOfStat(pid)
+  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[22 - 3]
+}
+
+/** Whether a SIGSTOP holds the process: its main thread runs no instruction. */
+export function isStopped(pid: number): boolean {
+  return fieldsOfStat(pid)[0] === 'T'
+}
+
+/** Of /proc/PID/stat from field 3 on; none where there is no such process. */
+function fieldsOfStat(pid: number): string[] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // Field 2 is the program's name in parentheses, which may itself hold spaces and parentheses.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  } catch (error) {
+    errnoOfNodeError(error)
+    return []
+  }
+}
+
+/**
+ * Take the lock on `path`, made if it is missing, mode 0600. It is held until every duplicate of the returned descriptor
+ * is closed, at the latest when we die. Errors: EAGAIN (another holds it), ENOENT, EACCES.
+ */
+export function lockFile(path: string): Fd | Errno {
+  let fd: number
+  try {
+    fd = openSync(path, 'a', 0o600)
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
+  for (;;) {
+    const errno = errnoUnlessZero(flock(fd, LOCK_EX | LOCK_NB))
+    if (errno === undefined) return fd as Fd
+    if (errno === EINTR) continue
+    closeSync(fd)
+    return errno
+  }
+}

@@ -1,0 +1,122 @@
+/** Owns the proof that messages and the descriptors in them arrive whole, also when the sender is gone. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EMSGSIZE, EPIPE } from '../values/errno.ts'
+import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { close } from './descriptors.ts'
+import { memfdCreate, readAt, resize, writeAt } from './memory.ts'
+import {
+  MAX_DESCRIPTORS,
+  type Message,
+  receiveMessage,
+  receiveMessageNow,
+  sendMessage,
+  shutdownSocket,
+  socketPair,
+} from './sockets.ts'
+
+const textOf = (message: Message | 'ended' | undefined): string | undefined =>
+  message === undefined || message === 'ended' ? message : Buffer.from(message.bytes).toString()
+
+const numbered = (value: number): Fd => {
+  const fd = memfdCreate('test', { sealable: false })
+  resize(fd, 1)
+  writeAt(fd, 0, Uint8Array.of(value))
+  return fd
+}
+
+test('messages keep their boundaries and their order', () => {
+  const [a, b] = socketPair()
+  sendMessage(a, Buffer.from('one'))
+  sendMessage(a, Buffer.from('three'))
+  assert.equal(textOf(receiveMessageNow(b)), 'one')
+  assert.equal(textOf(receiveMessageNow(b)), 'three')
+  assert.equal(receiveMessageNow(b), undefined)
+  close(a)
+  assert.equal(receiveMessageNow(b), 'ended')
+  close(b)
+})
+
+test('descriptors arrive in order, as many as a message may have, after their sender closed everything', () => {
+  const [a, b] = socketPair()
+  const sent = Array.from({ length: MAX_DESCRIPTORS }, (_, index) => numbered(index))
+  sendMessage(a, Buffer.from('x'), sent)
+  sendMessage(a, Buffer.from('y'), sent.slice(0, 1))
+  for (const fd of [...sent, a]) close(fd)
+  for (const expected of [MAX_DESCRIPTORS, 1]) {
+    const message = receiveMessageNow(b)
+    assert.ok(message !== undefined && message !== 'ended')
+    const values = message.descriptors.map((fd) => {
+      const value = new Uint8Array(1)
+      readAt(fd, 0, value)
+      close(fd)
+      return value[0]
+    })
+    assert.deepEqual(
+      values,
+      Array.from({ length: expected }, (_, index) => index),
+    )
+  }
+  assert.equal(receiveMessageNow(b), 'ended')
+  close(b)
+})
+
+test('waiting for a message leaves the event loop free, and ends with the connection', async () => {
+  const [a, b] = socketPair()
+  const first = receiveMessage(b)
+  setTimeout(() => sendMessage(a, Buffer.from('late')), 5)
+  assert.equal(textOf(await first), 'late')
+  const second = receiveMessage(b)
+  setTimeout(() => close(a), 5)
+  assert.equal(await second, undefined)
+  close(b)
+  const [c, d] = socketPair()
+  const third = receiveMessage(d)
+  setTimeout(() => shutdownSocket(d), 5)
+  assert.equal(await third, undefined)
+  close(c)
+  close(d)
+})
+
+test('many may wait at once', async () => {
+  const pairs = Array.from({ length: 40 }, () => socketPair())
+  const waiting = Promise.all(
+    pairs.map(async ([, b], index) => textOf(await receiveMessage(b)) === String(index)),
+  )
+  for (const [index, [a]] of pairs.entries()) sendMessage(a, Buffer.from(String(index)))
+  assert.ok((await waiting).every(Boolean))
+  for (const fd of pairs.flat()) close(fd)
+})
+
+test('a large message arrives whole, one too large for the reader is an error and closes what came with it', () => {
+  const [a, b] = socketPair()
+  const large = Buffer.alloc(100_000, 'z')
+  sendMessage(a, large)
+  assert.equal(textOf(receiveMessageNow(b, 200_000)), large.toString())
+  const fd = numbered(1)
+  sendMessage(a, large, [fd])
+  assert.throws(
+    () => receiveMessageNow(b, 10),
+    (error) => error instanceof SystemCallError && error.errno === EMSGSIZE,
+  )
+  const next = numbered(2)
+  // The copy that came with the message was closed again: its number is the lowest free one.
+  assert.equal(next, fd + 1)
+  for (const open of [a, b, fd, next]) close(open)
+})
+
+test('a peer that is gone is EPIPE, an empty message or too many descriptors are our own bug', () => {
+  const [a, b] = socketPair()
+  close(b)
+  assert.throws(
+    () => sendMessage(a, Buffer.from('x')),
+    (error) => error instanceof SystemCallError && error.errno === EPIPE,
+  )
+  assert.throws(() => sendMessage(a, new Uint8Array(0)), BrokenInvariantError)
+  assert.throws(
+    () => sendMessage(a, Buffer.from('x'), new Array(MAX_DESCRIPTORS + 1).fill(a)),
+    BrokenInvariantError,
+  )
+  close(a)
+})

@@ -1,0 +1,155 @@
+/**
+ * Owns messages with descriptors between our own processes: Unix sequenced-packet pairs and SCM_RIGHTS.
+ * Must not know what a message means. A descriptor in a queued message lives on when its sender dies: that is why
+ * they travel this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit Linux (include/linux/socket.h).
+ */
+import { EAGAIN, ECONNRESET, EINTR, EMFILE, EMSGSIZE } from '../values/errno.ts'
+import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { close, waitWritable } from './descriptors.ts'
+import { addressOf, lastErrno, libcCall, must, untilReadable } from './library.ts'
+
+const socketpair = libcCall('socketpair', 'int', ['int', 'int', 'int', 'void *'])
+const sendmsg = libcCall('sendmsg', 'int64_t', ['int', 'void *', 'int'])
+const recvmsg = libcCall('recvmsg', 'int64_t', ['int', 'void *', 'int'])
+const shutdown = libcCall('shutdown', 'int', ['int', 'int'])
+
+const AF_UNIX = 1
+const SOCK_SEQPACKET = 5
+const SOCK_CLOEXEC = 0o2000000
+const SOL_SOCKET = 1
+const SCM_RIGHTS = 1
+const MSG_CTRUNC = 0x8
+const MSG_TRUNC = 0x20
+const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
+const MSG_CMSG_CLOEXEC = 0x40000000
+const SHUT_RDWR = 2
+
+/** Descriptors in one message. The kernel's own limit is 253 (SCM_MAX_FD). */
+export const MAX_DESCRIPTORS = 64
+
+const CMSG_HEADER_BYTES = 16
+const CONTROL_BYTES = CMSG_HEADER_BYTES + MAX_DESCRIPTORS * 4
+
+export interface Message {
+  readonly bytes: Uint8Array
+  /** Ours from now on: close-on-exec, to be closed by whoever takes the message. */
+  readonly descriptors: readonly Fd[]
+}
+
+/** Two connected ends; message boundaries are kept, both ends close-on-exec. */
+export function socketPair(): [Fd, Fd] {
+  const ends = new Int32Array(2)
+  // SAFETY: socketpair writes two ints.
+  must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 'socketpair')
+  return [ends[0] as Fd, ends[1] as Fd]
+}
+
+/**
+ * Send one message, blocking while the peer has net.unix.max_dgram_qlen (10 by default) unread. `bytes` must not be empty (an empty message reads as
+ * the end). When it returns, message and descriptors are queued and survive us. Throws SystemCallError: EPIPE
+ * (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
+ */
+export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
+  if (bytes.byteLength === 0 || descriptors.length > MAX_DESCRIPTORS) {
+    throw new BrokenInvariantError(
+      `sendMessage: ${bytes.byteLength} bytes, ${descriptors.length} descriptors`,
+    )
+  }
+  const controlBytes = descriptors.length === 0 ? 0 : CMSG_HEADER_BYTES + descriptors.length * 4
+  const envelope = new Envelope(bytes, controlBytes)
+  if (controlBytes > 0) envelope.putDescriptors(descriptors)
+  for (;;) {
+    // SAFETY: the envelope points at itself and at `bytes`; both are reachable until sendmsg has returned.
+    if (sendmsg(fd, envelope.header, MSG_NOSIGNAL) >= 0) return
+    const errno = lastErrno()
+    // A full queue: waiting for readiness has made the socket non-blocking, and the peer must read first.
+    if (errno === EAGAIN) waitWritable(fd)
+    else if (errno !== EINTR) throw new SystemCallError(`sendmsg fd ${fd}`, errno)
+  }
+}
+
+/**
+ * The next message if one is queued: undefined if none, 'ended' if the peer is gone and everything was read. Throws SystemCallError:
+ * EMSGSIZE if it had more than `maxBytes`, EMFILE if descriptors were lost on the way (our limit is reached).
+ */
+export function receiveMessageNow(fd: Fd, maxBytes = 65536): Message | 'ended' | undefined {
+  const bytes = new Uint8Array(maxBytes)
+  const envelope = new Envelope(bytes, CONTROL_BYTES)
+  for (;;) {
+    // SAFETY: recvmsg writes at most maxBytes and CONTROL_BYTES into buffers the envelope points at, reachable until it has returned.
+    const received = recvmsg(fd, envelope.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+    if (received >= 0) return received === 0 ? 'ended' : checked(fd, envelope, bytes.subarray(0, received))
+    const errno = lastErrno()
+    if (errno === EAGAIN) return undefined
+    if (errno === ECONNRESET) return 'ended'
+    if (errno !== EINTR) throw new SystemCallError(`recvmsg fd ${fd}`, errno)
+  }
+}
+
+/**
+ * The next message, undefined at the end. Waits in the event loop rather than on a thread (a blocked recvmsg would hold one of
+ * libuv's four), so one reader at a time per descriptor; `shutdownSocket` ends the wait. Rejects as `receiveMessageNow` throws.
+ */
+export async function receiveMessage(fd: Fd, maxBytes = 65536): Promise<Message | undefined> {
+  for (;;) {
+    const message = receiveMessageNow(fd, maxBytes)
+    if (message === 'ended') return undefined
+    if (message !== undefined) return message
+    await untilReadable(fd).readable
+  }
+}
+
+/** End both directions for every process that holds the socket; the peer reads what is queued, then the end. */
+export function shutdownSocket(fd: Fd): void {
+  must(shutdown(fd, SHUT_RDWR), `shutdown fd ${fd}`)
+}
+
+function checked(fd: Fd, envelope: Envelope, bytes: Uint8Array): Message {
+  const descriptors = envelope.takeDescriptors()
+  const cut = envelope.flags & (MSG_TRUNC | MSG_CTRUNC)
+  if (cut === 0) return { bytes, descriptors }
+  for (const descriptor of descriptors) close(descriptor)
+  throw new SystemCallError(`recvmsg fd ${fd}, message cut off`, cut & MSG_TRUNC ? EMSGSIZE : EMFILE)
+}
+
+/** A struct msghdr with one iovec and its control buffer, in one piece of memory: 56 + 8 (gap) + 16 bytes, then control. */
+class Envelope {
+  readonly header: Uint8Array
+  private readonly view: DataView
+  private readonly bytes: Uint8Array
+
+  constructor(bytes: Uint8Array, controlBytes: number) {
+    this.header = new Uint8Array(80 + Math.ceil(controlBytes / 8) * 8)
+    this.bytes = bytes
+    this.view = new DataView(this.header.buffer)
+    const here = BigInt(addressOf(this.header))
+    this.view.setBigUint64(16, here + 64n, true)
+    this.view.setBigUint64(24, 1n, true)
+    this.view.setBigUint64(32, controlBytes === 0 ? 0n : here + 80n, true)
+    this.view.setBigUint64(40, BigInt(controlBytes), true)
+    this.view.setBigUint64(64, BigInt(addressOf(this.bytes)), true)
+    this.view.setBigUint64(72, BigInt(bytes.byteLength), true)
+  }
+
+  get flags(): number {
+    return this.view.getInt32(48, true)
+  }
+
+  putDescriptors(descriptors: readonly Fd[]): void {
+    this.view.setBigUint64(80, BigInt(CMSG_HEADER_BYTES + descriptors.length * 4), true)
+    this.view.setInt32(88, SOL_SOCKET, true)
+    this.view.setInt32(92, SCM_RIGHTS, true)
+    for (const [index, fd] of descriptors.entries()) this.view.setInt32(96 + index * 4, fd, true)
+  }
+
+  /** Unix sockets deliver one SCM_RIGHTS block at most, and we turn no other kind of control message on. */
+  takeDescriptors(): Fd[] {
+    const controlBytes = Number(this.view.getBigUint64(40, true))
+    if (controlBytes < CMSG_HEADER_BYTES) return []
+    if (this.view.getInt32(88, true) !== SOL_SOCKET || this.view.getInt32(92, true) !== SCM_RIGHTS) return []
+    const count = Math.floor((Number(this.view.getBigUint64(80, true)) - CMSG_HEADER_BYTES) / 4)
+    return Array.from({ length: count }, (_, index) => this.view.getInt32(96 + index * 4, true) as Fd)
+  }
+}

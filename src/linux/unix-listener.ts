@@ -1,0 +1,43 @@
+/**
+ * Owns a listening Unix socket that is made here and used by a child: the child inherits the descriptor, so the socket's
+ * name can lie where the child could not make one, and it stays while one child takes another's place.
+ * Layout: struct sockaddr_un, include/uapi/linux/un.h.
+ */
+import { chmodSync, renameSync, rmSync } from 'node:fs'
+import { ENAMETOOLONG } from '../values/errno.ts'
+import { SystemCallError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { libcCall, must } from './library.ts'
+
+const socket = libcCall('socket', 'int', ['int', 'int', 'int'])
+const bind = libcCall('bind', 'int', ['int', 'void *', 'uint'])
+const listen = libcCall('listen', 'int', ['int', 'int'])
+
+const AF_UNIX = 1
+const SOCK_STREAM = 1
+const SOCK_CLOEXEC = 0o2000000
+const PATH_BYTES = 108
+const BACKLOG = 16
+
+/**
+ * A close-on-exec stream socket that listens at `path`, in place of whatever had the name; only its owner may connect.
+ * Throws SystemCallError: ENAMETOOLONG (101 bytes are the most), ENOENT, EACCES.
+ */
+export function listenUnix(path: string): Fd {
+  // A child that ends may take away the name its socket was bound to (QEMU does: `socket_listen_cleanup`). Renamed, the socket
+  // is still reached, and that name is not there to be taken.
+  const boundTo = `${path}.bound`
+  const name = Buffer.from(boundTo)
+  if (name.length >= PATH_BYTES) throw new SystemCallError(`bind ${boundTo}`, ENAMETOOLONG)
+  const address = Buffer.alloc(2 + PATH_BYTES)
+  address.writeUInt16LE(AF_UNIX, 0)
+  name.copy(address, 2)
+  rmSync(boundTo, { force: true })
+  const fd = must(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket AF_UNIX') as Fd
+  // SAFETY: bind reads address.length bytes, which is one whole struct sockaddr_un, zero-terminated.
+  must(bind(fd, address, address.length), `bind ${boundTo}`)
+  chmodSync(boundTo, 0o600) // before listen: nobody can have connected
+  must(listen(fd, BACKLOG), `listen ${path}`)
+  renameSync(boundTo, path)
+  return fd
+}

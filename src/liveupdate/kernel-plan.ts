@@ -1,0 +1,93 @@
+/**
+ * Owns the plan of a kernel update: what is going to be started, with which words, and for whom; and everything that speaks against
+ * it, found before anything is changed. Loads nothing, pauses nobody.
+ */
+import { ramBytesOf } from '../qemu/vm-definition.ts'
+import type { Vm } from '../qemu/vm-list.ts'
+import { type PreflightFinding, refuse, warn } from './finding.ts'
+import { checkHost, type HostFacts, type Via } from './host-check.ts'
+import { type CommandLineChoice, checkCommandLine, nextCommandLine } from './next-command-line.ts'
+import { examineNextKernel } from './next-kernel.ts'
+import { checkPools, checkStrangers, outlivesKexec, type PoolFacts } from './pool-check.ts'
+import { findObstacles } from './preflight.ts'
+
+export interface KernelChoice {
+  readonly kernel: string
+  readonly initrd: string | undefined
+  readonly commandLine: CommandLineChoice
+  readonly via: Via
+}
+
+/** A plain value, for people and scripts. */
+export interface KernelPlan {
+  readonly via: Via
+  readonly kernel: string
+  readonly initrd: string | null
+  readonly before: string
+  /** Undefined only in a plan that is refused. */
+  readonly next: string | undefined
+  readonly commandLine: string
+  readonly pools: readonly { readonly pool: string; readonly mountPoint: string; readonly store: string }[]
+  readonly vms: readonly { readonly name: string; readonly mountPoint: string; readonly ramBytes: number }[]
+}
+
+export interface Preflight {
+  readonly plan: KernelPlan
+  readonly findings: readonly PreflightFinding[]
+  /** The running guests that the plan is about. */
+  readonly vms: readonly Vm[]
+}
+
+/** `parked`: names of pools that are held by processes alone. */
+export async function planKernelUpdate(
+  choice: KernelChoice,
+  host: HostFacts,
+  pools: readonly PoolFacts[],
+  parked: readonly string[],
+): Promise<Preflight> {
+  const { kernel, initrd, via } = choice
+  const commandLine = nextCommandLine(host.commandLine, choice.commandLine)
+  const { next, findings: ofFiles } = examineNextKernel(kernel, initrd)
+  const chosen = pools.filter((pool) => pool.isChosen && outlivesKexec(pool))
+  const vms = chosen.flatMap((pool) => pool.vms.filter(({ state }) => state === 'running'))
+  const obstacles = await findObstacles(vms, undefined)
+  const findings = [
+    ...checkHost(host, { via, loadBytes: next?.sizeBytes ?? 0, hasInitrd: initrd !== undefined }),
+    ...ofFiles,
+    ...checkCommandLine({
+      current: host.commandLine,
+      next: commandLine,
+      firmware: host.firmware,
+      regions: pools.some(outlivesKexec) ? host.regions : [],
+    }),
+    ...tooLong(commandLine, next?.commandLineMax),
+    ...checkPools(pools, parked),
+    ...checkStrangers(pools, host.kvmGuests),
+    ...obstacles.map(refuse),
+  ]
+  if (vms.length === 0) findings.push(warn('no guest runs in a pool that outlives the kexec'))
+  return {
+    plan: {
+      via,
+      kernel,
+      initrd: initrd ?? null,
+      before: host.release,
+      next: next?.release,
+      commandLine,
+      pools: chosen.map(({ pool, mountPoint, store }) => ({ pool, mountPoint, store })),
+      vms: vms.map(({ definition }) => ({
+        name: definition.name,
+        mountPoint: definition.mountPoint,
+        ramBytes: ramBytesOf(definition),
+      })),
+    },
+    findings,
+    vms,
+  }
+}
+
+function tooLong(commandLine: string, most: number | undefined): PreflightFinding[] {
+  const lengthBytes = Buffer.byteLength(commandLine)
+  if (most === undefined || lengthBytes <= most) return []
+  return [refuse(`the next kernel's command line has ${lengthBytes} bytes, it takes ${most}: shorten it`)]
+}

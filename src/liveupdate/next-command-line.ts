@@ -1,0 +1,100 @@
+/**
+ * Owns the next kernel's command line: what it is, and whether the memory that holds the guests is still set aside by
+ * it, in the same place, of the same size and type. Pure.
+ */
+import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway } from '../host/carve-out.ts'
+import { kaslrMayLandIn } from '../host/kaslr.ts'
+import { formatBytes, memoryOptions } from '../host/memmap.ts'
+import { applyMemoryOptions, type MemoryRange, softReserved } from '../host/memory-map.ts'
+import { covers, overlap } from '../host/memory-ranges.ts'
+import type { PhysicalRange } from '../linux/dax.ts'
+import { splitCommandLine } from '../linux/memory-info.ts'
+import { type PreflightFinding, refuse, warn } from './finding.ts'
+
+export interface CommandLineChoice {
+  /** All of it; with `reuses`, what is added to the running kernel's. */
+  readonly append: string | undefined
+  readonly reuses: boolean
+}
+
+/** Words that a boot loader added for itself. kexec(8) drops the first one, too. */
+const LOADER_WORDS = /(?:^|\s)(?:BOOT_IMAGE|initrd)=\S*/g
+
+/** `current`: the running kernel's, as it was written. Without any choice it is taken over: an empty one would boot nowhere. */
+export function nextCommandLine(current: string, { append, reuses }: CommandLineChoice): string {
+  if (append !== undefined && !reuses) return append.trim()
+  // What follows `--` is init's: what is added is the kernel's.
+  const [, kernels = '', inits = ''] = /^(.*?)((?:^|\s)--(?:\s.*)?)?$/s.exec(current) ?? []
+  const words = [kernels.replace(LOADER_WORDS, ''), append ?? '', inits]
+  return words
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .join(' ')
+}
+
+export interface CommandLineCheck {
+  /** Of the running kernel and of the next one. */
+  readonly current: string
+  readonly next: string
+  /** The map that both kernels begin with, before their options. */
+  readonly firmware: readonly MemoryRange[]
+  /** Regions that hold guests or files. */
+  readonly regions: readonly PhysicalRange[]
+}
+
+export function checkCommandLine({ current, next, firmware, regions }: CommandLineCheck): PreflightFinding[] {
+  const [now, then] = [current, next].map(splitCommandLine) as [string[], string[]]
+  const [before, after] = [now, then].map((words) =>
+    softReserved(applyMemoryOptions(firmware, memoryOptions(words))),
+  ) as [PhysicalRange[], PhysicalRange[]]
+  const findings = regions.flatMap((region) => {
+    const lost = carveOutProblems(region, before, after)
+    // The word that is missing is what keeps KASLR away, as a rule.
+    return lost.length > 0 ? lost : kaslrProblems(region, then)
+  })
+  if (regions.length > 0 && !keepsKmemAway(then))
+    findings.push(
+      refuse(
+        `the next kernel's kmem driver would take the carve-out as ordinary RAM: add ${KMEM_WORD} to its command line`,
+      ),
+    )
+  for (const option of memoryOptions(then))
+    if (option.kind === 'malformed')
+      findings.push(warn(`the next kernel would not understand memmap=${option.text}`))
+  if (names(now, 'root=') && !names(then, 'root='))
+    findings.push(warn("the next kernel's command line names no root=, this kernel's does"))
+  return findings
+}
+
+/** A region must be what it is now, to the byte: larger or smaller, its metadata would not be found. */
+function carveOutProblems(
+  region: PhysicalRange,
+  before: readonly PhysicalRange[],
+  after: readonly PhysicalRange[],
+): PreflightFinding[] {
+  const wanted = before.find((range) => covers([range], region)) ?? region
+  if (after.some(({ start, lengthBytes }) => start === wanted.start && lengthBytes === wanted.lengthBytes))
+    return []
+  const found = after.find((range) => overlap(range, region))
+  const instead = found === undefined ? 'does not set it aside' : `sets aside ${say(found)} instead`
+  return [
+    refuse(
+      `the carve-out of ${say(wanted)} holds the guests, and the next kernel's command line ${instead}: give it ${carveOutWord(wanted)}, or use --reuse-cmdline`,
+    ),
+  ]
+}
+
+function kaslrProblems(region: PhysicalRange, words: readonly string[]): PreflightFinding[] {
+  if (!kaslrMayLandIn(words, region)) return []
+  return [
+    refuse(
+      `the next kernel may put itself into the carve-out at ${formatBytes(region.start)} (KASLR): add ${ceilingWord(region.start)}, or nokaslr, to its command line`,
+    ),
+  ]
+}
+
+const say = ({ start, lengthBytes }: PhysicalRange): string =>
+  `${formatBytes(lengthBytes)} at ${formatBytes(start)}`
+
+const names = (words: readonly string[], prefix: string): boolean =>
+  words.some((word) => word.startsWith(prefix))

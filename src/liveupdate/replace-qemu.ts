@@ -1,0 +1,209 @@
+/**
+ * Owns the replacement of one VM's QEMU while its memory stays: out of the old one, into the new one, and back
+ * into one of the old kind when the new one does not take the guest. Whatever happens, the memory is kept, and
+ * the result says what to do next.
+ */
+import { close } from '../linux/descriptors.ts'
+import { pidfdGetFd, pidfdOpen } from '../linux/process.ts'
+import { closeStreams, logStreams, superviseInBackground } from '../qemu/background.ts'
+import { endQemu, handOver } from '../qemu/hand-over.ts'
+import { QmpClient } from '../qemu/qmp-client.ts'
+import { StrandedError } from '../qemu/save.ts'
+import { type BringUp, BringUpError, bringUp } from '../qemu/successor.ts'
+import type { Streams } from '../qemu/supervisor.ts'
+import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
+import { readVms, type Vm } from '../qemu/vm-list.ts'
+import {
+  isAlive,
+  type ProcessIdentity,
+  readRuntime,
+  tryLock,
+  type VmRuntime,
+  vmPaths,
+} from '../qemu/vm-runtime.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { describe } from './preflight.ts'
+import { type Phase, PhaseClock, type VmTimeline } from './timeline.ts'
+
+export interface Replacement {
+  readonly vm: Vm
+  /** Absolute path of another QEMU; undefined: the one the VM has. */
+  readonly nextQemu: string | undefined
+  readonly timeoutMs: number
+  /** The beginning of the whole update, milliseconds since the epoch. */
+  readonly originMs: number
+  readonly onPhase: (phase: Phase) => void
+}
+
+/** Never rejects: what goes wrong is in the result. */
+export async function replaceQemu(request: Replacement): Promise<VmTimeline> {
+  const { definition } = request.vm
+  const lock = tryLock(vmPaths(definition.name).updateLock)
+  if (lock === undefined)
+    return new Replacing(request).result('rolled-back', 'another update of it is under way')
+  try {
+    // What was true when the update was planned may be an earlier update's past by now.
+    const [vm] = readVms([ramFileOf(definition)]).vms
+    const replacing = new Replacing({ ...request, vm: vm ?? request.vm })
+    return await replacing.run().catch((error: unknown) => replacing.failed(error))
+  } finally {
+    close(lock)
+  }
+}
+
+class Replacing {
+  readonly #request: Replacement
+  readonly #before: VmDefinition
+  readonly #clock: PhaseClock
+  #after: VmDefinition | undefined
+  #stateBytes = 0
+
+  constructor(request: Replacement) {
+    this.#request = request
+    this.#before = request.vm.definition
+    this.#clock = new PhaseClock(request.originMs)
+  }
+
+  async run(): Promise<VmTimeline> {
+    const { nextQemu, timeoutMs, vm } = this.#request
+    const { name, argv } = this.#before
+    const nextArgv = nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)]
+    const qemu = vm.qemu
+    if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
+    const runtime = readRuntime(name)
+    const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
+    const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
+    let saved: VmDefinition
+    try {
+      saved = await handOver({
+        definition: this.#before,
+        qmp,
+        qemu,
+        nextArgv,
+        timeoutMs,
+        onStep: (step, atMs) => this.#stepDone(step, atMs),
+      })
+    } finally {
+      qmp.close()
+    }
+    this.#stateBytes = saved.saved?.sizeBytes ?? 0
+    return await this.#enter(saved, orphanStreams, runtime)
+  }
+
+  /** From here on the old QEMU is gone. */
+  async #enter(
+    saved: VmDefinition,
+    orphanStreams: Streams | undefined,
+    before: VmRuntime | undefined,
+  ): Promise<VmTimeline> {
+    const { name, argv } = this.#before
+    const start = this.#startOf(saved, orphanStreams, before)
+    try {
+      this.#after = await bringUp(start)
+      return this.result('updated', null)
+    } catch (error) {
+      if (error instanceof BringUpError && error.isLoaded) {
+        return this.result('stranded', `${describe(error)}: try 'guestmemfs resume ${name}'`)
+      }
+      const isSameQemu = saved.argv[0] === argv[0]
+      const problem = `${describe(error)}; RAM and state file ${saved.statePath} are kept`
+      await this.#clearAway()
+      if (isSameQemu) return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
+      return await this.#goBack({ ...saved, argv }, problem)
+    }
+  }
+
+  async #goBack(saved: VmDefinition, problem: string): Promise<VmTimeline> {
+    const { name } = this.#before
+    const runtime = readRuntime(name)
+    const isSupervised = runtime !== undefined && isAlive(runtime.supervisor)
+    try {
+      // The supervisor starts a definition once: a changed one is its sign to start again.
+      writeDefinition(saved)
+      const streams = isSupervised ? undefined : logStreams(name)
+      this.#after = await bringUp(this.#startOf(saved, streams, runtime))
+      return this.result('rolled-back', `${problem}; it runs in ${saved.argv[0]} again`)
+    } catch (error) {
+      await this.#clearAway()
+      const again = `and ${saved.argv[0]} does not take it back: ${describe(error)}`
+      return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
+    }
+  }
+
+  /** `streams`: for a new supervisor; undefined: the one there is goes on. */
+  #startOf(definition: VmDefinition, streams: Streams | undefined, before: VmRuntime | undefined): BringUp {
+    const start = {
+      definition,
+      before,
+      timeoutMs: this.#request.timeoutMs,
+      onStep: (step: Phase, atMs?: number) => this.#stepDone(step, atMs),
+    }
+    if (streams === undefined) return start
+    const givenUp = superviseInBackground(ramFileOf(definition), streams)
+    closeStreams(streams)
+    return { ...start, givenUp }
+  }
+
+  /** A QEMU that has not taken the guest must not stay and wait for it. */
+  async #clearAway(): Promise<void> {
+    const { name } = this.#before
+    const qemu = readRuntime(name)?.qemu
+    if (!qemu) return
+    const qmp = await QmpClient.connect(vmPaths(name).qmp, 1000).catch(() => undefined)
+    await qmp?.execute('quit').catch(() => {})
+    qmp?.close()
+    await endQemu(name, qemu).catch(() => {})
+  }
+
+  #stepDone(step: Phase | 'stop', atMs?: number): void {
+    if (step === 'stop') {
+      this.#clock.stopped(atMs as number)
+      return
+    }
+    this.#clock.ended(step, atMs)
+    this.#request.onPhase(step)
+  }
+
+  /** Before the old QEMU's end every step undoes itself. */
+  failed(error: unknown): VmTimeline {
+    if (!(error instanceof StrandedError)) return this.result('rolled-back', describe(error))
+    return this.result('stranded', `${describe(error)}: try 'guestmemfs resume ${this.#before.name}'`)
+  }
+
+  result(outcome: VmTimeline['outcome'], problem: string | null): VmTimeline {
+    const isRunning = this.#after !== undefined
+    return {
+      name: this.#before.name,
+      ramBytes: ramBytesOf(this.#before),
+      outcome,
+      problem,
+      qemuBefore: this.#before.qemuVersion,
+      qemuAfter: this.#after?.qemuVersion ?? null,
+      stateBytes: this.#stateBytes,
+      phases: this.#clock.phases,
+      blackoutUs: isRunning ? this.#clock.blackoutUs : null,
+    }
+  }
+}
+
+/** Copies of a QEMU's standard streams, for the one that follows it when its supervisor is gone. */
+function streamsOf({ pid }: ProcessIdentity): Streams {
+  const pidfd = pidfdOpen(pid)
+  if (pidfd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has ended`)
+  const copies: Fd[] = []
+  try {
+    for (const number of [0, 1, 2]) {
+      const fd = pidfdGetFd(pidfd, number)
+      if (fd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has no standard streams: ${fd}`)
+      copies.push(fd)
+    }
+    return copies as unknown as Streams
+  } catch (error) {
+    for (const fd of copies) close(fd)
+    throw error
+  } finally {
+    close(pidfd)
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Owns one pool's guests going on after the jump: thaw, start every saved guest at once, join both kernels' times into one
+ * report, and forget the update's record. It does the same after an update that died on its way to the jump.
+ */
+import { bootId, kernelStartMs, startTimeMs } from '../linux/boot.ts'
+import { kernelRelease } from '../linux/memory-info.ts'
+import { processStartTime } from '../linux/process.ts'
+import { measureClockOffset } from '../linux/rtc.ts'
+import { type PoolMount, readVirtual, setFrozen } from '../pool/pool-view.ts'
+import { type Arrival, clockShift, joinTimeline } from './kernel-timeline.ts'
+import type { UpdateReport } from './report.ts'
+import { type ResumeAll, resumeVms } from './resume-all.ts'
+import { readUpdateRecord, removeUpdateRecord } from './update-record.ts'
+
+/** An update of the kernel left word there: it arrived, or died on its way. */
+export function isUpdated(mountPoint: string): boolean {
+  return readUpdateRecord(mountPoint) !== undefined
+}
+
+/** Starting a guest changes its pool, so this comes first. A pool that a person froze stays frozen. Errors: UsageError. */
+export function thawAfterUpdate(mount: PoolMount): void {
+  if (isUpdated(mount.mountPoint)) setFrozen(mount, false)
+}
+
+/** The pool is thawed. One guest's failure holds back no other, and is in the report. */
+export async function resumePool(request: ResumeAll): Promise<UpdateReport> {
+  const { mountPoint, vms } = request
+  const record = readUpdateRecord(mountPoint)
+  if (record === undefined || record.bootId === bootId()) return await resumeVms(request)
+
+  const report = await resumeVms(request)
+  // Afterwards: it waits for the RTC, and what keeps the machine busy would blur it.
+  const rtc = await measureClockOffset()
+  const arrival: Arrival = { ...arrivalOf(mountPoint, report.startedAtMs), rtc }
+  const stops = new Map(
+    vms.map(({ definition: { name, saved } }) => [name, saved?.wasRunning ? saved.stoppedAtMs : undefined]),
+  )
+  const { shiftMs, uncertaintyMs } = clockShift(record.rtc, arrival.rtc)
+  const endedAtMs = report.startedAtMs + report.durationUs / 1000 - shiftMs
+  return {
+    ...report,
+    kind: 'kernel',
+    startedAtMs: Math.round(record.startedAtMs),
+    durationUs: Math.round((endedAtMs - record.startedAtMs) * 1000),
+    kernel: {
+      before: record.before,
+      after: kernelRelease().text,
+      wanted: record.next,
+      via: record.via,
+      clockUncertaintyUs: Math.round(uncertaintyMs * 1000),
+    },
+    vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, arrival)),
+  }
+}
+
+/** Every guest of the pool was tried: what the update left word of is told. */
+export function forgetUpdate(mountPoint: string): void {
+  removeUpdateRecord(mountPoint)
+}
+
+/** From what the pool's processes are: the keeper's start is where mounting began. */
+function arrivalOf(mountPoint: string, resumedAtMs: number): Omit<Arrival, 'rtc'> {
+  const { startedAt, keeperPid } = readVirtual(mountPoint, 'server') as {
+    startedAt: string
+    keeperPid: number
+  }
+  const keeperStart = processStartTime(keeperPid)
+  const startMs = kernelStartMs()
+  // A server that was replaced since then serves from later on: the mount was there when resuming began.
+  const servedAtMs = Math.min(Date.parse(startedAt), resumedAtMs)
+  const mountStartMs = keeperStart === undefined ? servedAtMs : startTimeMs(keeperStart)
+  return {
+    kernelStartMs: startMs,
+    mountStartMs: Math.min(mountStartMs, servedAtMs),
+    servedAtMs,
+    resumedAtMs,
+  }
+}

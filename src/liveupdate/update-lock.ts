@@ -1,0 +1,28 @@
+/** Owns that one live update of the kernel, or one resumption after it, is under way on a host at a time. */
+import { mkdirSync } from 'node:fs'
+import { close } from '../linux/descriptors.ts'
+import { lockFile } from '../linux/process.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+
+const DIRECTORY = '/run/guestmemfs'
+
+/** Returns what gives the lock back; the end of the process does, too. Errors (UsageError): another holds it, no permission. */
+export function lockUpdates(directory = DIRECTORY): () => void {
+  let lock: ReturnType<typeof lockFile>
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 })
+    lock = lockFile(`${directory}/kernel-update.lock`)
+  } catch (cause) {
+    throw new UsageError('a live update needs root: run it with sudo', { cause })
+  }
+  if (lock instanceof Errno) {
+    throw new UsageError(
+      lock.name === 'EAGAIN'
+        ? 'a live update of the kernel is under way: wait for its end'
+        : `a live update needs root: run it with sudo (${lock})`,
+    )
+  }
+  const held = lock
+  return () => close(held)
+}

@@ -1,0 +1,113 @@
+/**
+ * Owns what is done to guests and pools before a jump, and undone where there is none: save all guests at once, freeze, leave word
+ * for the next kernel. Until the jump every step can be undone. It must not know how the jump is done.
+ */
+import { randomUUID } from 'node:crypto'
+import { bootId } from '../linux/boot.ts'
+import { measureClockOffset } from '../linux/rtc.ts'
+import { type PoolMount, setFrozen } from '../pool/pool-view.ts'
+import type { Vm } from '../qemu/vm-list.ts'
+import { UsageError } from '../values/errors.ts'
+import { describe } from './preflight.ts'
+import { resumeVm } from './resume.ts'
+import { type SuspendedVm, suspendVm } from './suspend.ts'
+import { nowMs, type VmTimeline } from './timeline.ts'
+import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './update-record.ts'
+
+export interface Travellers {
+  readonly vms: readonly Vm[]
+  readonly pools: readonly PoolMount[]
+  /** For each step of each VM. */
+  readonly timeoutMs: number
+  /** From, to and how, for the record. */
+  readonly change: Pick<UpdateRecord, 'via' | 'before' | 'next'>
+}
+
+export class WayToJump {
+  readonly #id = randomUUID()
+  readonly #travellers: Travellers
+  readonly #startedAtMs: number
+  readonly #suspended: SuspendedVm[] = []
+  readonly #frozen: string[] = []
+  #rtc: UpdateRecord['rtc'] = null
+
+  constructor(travellers: Travellers, startedAtMs: number) {
+    this.#travellers = travellers
+    this.#startedAtMs = startedAtMs
+  }
+
+  /** Takes up to a second. */
+  async readClock(): Promise<void> {
+    this.#rtc = (await measureClockOffset()) ?? null
+  }
+
+  /** All at once. Errors (UsageError): one could not be saved; the others are by then. */
+  async suspendAll(): Promise<void> {
+    const { vms, timeoutMs } = this.#travellers
+    const failures: string[] = []
+    await Promise.all(
+      vms.map(async (vm) => {
+        try {
+          this.#suspended.push(await suspendVm(vm, timeoutMs))
+        } catch (error) {
+          failures.push(`VM ${vm.definition.name}: ${describe(error)}`)
+        }
+      }),
+    )
+    if (failures.length > 0) throw new UsageError(failures.join('; '))
+  }
+
+  freeze(): void {
+    for (const pool of this.#travellers.pools) if (setFrozen(pool, true)) this.#frozen.push(pool.mountPoint)
+  }
+
+  /** Whoever stops the machine ends QEMUs as well; their supervisors must take that for the end it is. */
+  letGo(): void {
+    for (const { release } of this.#suspended) release()
+  }
+
+  /** The times so far, in each pool. May be said again, also when it is frozen. Errors: UsageError. */
+  leaveWord(): void {
+    const { pools, change } = this.#travellers
+    const record = {
+      format: 1,
+      id: this.#id,
+      ...change,
+      bootId: bootId(),
+      startedAtMs: this.#startedAtMs,
+      rtc: this.#rtc,
+      jumpAtMs: nowMs(),
+    } as const
+    for (const { mountPoint } of pools) {
+      const theirs = this.#suspended.filter(({ vm }) => vm.definition.mountPoint === mountPoint)
+      const savedAtMs = theirs.map(({ vm, savedAtMs }) => [vm.definition.name, savedAtMs] as const)
+      writeUpdateRecord(mountPoint, { ...record, savedAtMs: Object.fromEntries(savedAtMs) })
+    }
+  }
+
+  /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
+  async goBack(): Promise<VmTimeline[]> {
+    const { pools, timeoutMs } = this.#travellers
+    for (const pool of pools) {
+      if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))
+      removeUpdateRecord(pool.mountPoint)
+    }
+    return await Promise.all(
+      this.#suspended.map(async ({ vm, release }) => {
+        release()
+        const originMs = this.#startedAtMs
+        const result = await resumeVm({ vm, nextQemu: undefined, timeoutMs, originMs, onPhase: () => {} })
+        return result.outcome === 'resumed' ? { ...result, outcome: 'rolled-back' as const } : result
+      }),
+    )
+  }
+}
+
+/** What could not be undone shows in the guests' timelines; the rest must be undone all the same. */
+function tryTo(step: () => unknown): void {
+  try {
+    step()
+  } catch {
+    // Said by whatever needed it.
+  }
+}

@@ -1,0 +1,67 @@
+/** Owns the one-line view of every pool of this host: mounted, parked, or dead with its signpost left behind. */
+import { statfsSync } from 'node:fs'
+import { isMountedHere } from '../keeper/find-holder.ts'
+import { isAlive, listPoolRecords, type PoolRecord } from '../keeper/pool-record.ts'
+
+export interface PoolSummary {
+  readonly pool: string
+  /** 'unreadable': its record is of another version; 'unserved': mounted, but no server answers just now; 'lost': its processes have died, and its memory with them. */
+  readonly state: 'mounted' | 'parked' | 'unserved' | 'lost' | 'unreadable'
+  readonly mountPoint: string | null
+  readonly sizeBytes: number
+  /** null where asking the mount could wait for ever, or there is none to ask. */
+  readonly freeBytes: number | null
+  readonly keeperPid: number | null
+  readonly serverPid: number | null
+}
+
+export const summarisePools = (): PoolSummary[] => {
+  const { records, unreadable } = listPoolRecords()
+  return [...records.map(summarise), ...unreadable.map(summariseUnreadable)]
+}
+
+const summariseUnreadable = (pool: string): PoolSummary => ({
+  pool,
+  state: 'unreadable',
+  mountPoint: null,
+  sizeBytes: 0,
+  freeBytes: null,
+  keeperPid: null,
+  serverPid: null,
+})
+
+const summarise = (record: PoolRecord): PoolSummary => {
+  const { pool, mountPoint, sizeBytes, keeper, server } = record
+  const hasKeeper = isAlive(keeper)
+  const serverPid = server !== null && isAlive(server) ? server.pid : null
+  const isHere = isMountedHere(record)
+  return {
+    pool,
+    state: stateOf(record, { hasKeeper, hasServer: serverPid !== null, isHere }),
+    mountPoint,
+    sizeBytes,
+    freeBytes: serverPid !== null && mountPoint !== null && isHere ? freeBytes(mountPoint) : null,
+    keeperPid: hasKeeper ? keeper.pid : null,
+    serverPid,
+  }
+}
+
+const stateOf = (
+  record: PoolRecord,
+  { hasKeeper, hasServer, isHere }: { hasKeeper: boolean; hasServer: boolean; isHere: boolean },
+): PoolSummary['state'] => {
+  if (!hasKeeper && !hasServer) return 'lost'
+  if (record.state === 'parked') return hasKeeper ? 'parked' : 'lost'
+  if (!hasServer) return 'unserved'
+  // Unmounted without a keeper, the server is what the memory is parked in.
+  return hasKeeper || isHere ? 'mounted' : 'parked'
+}
+
+const freeBytes = (mountPoint: string): number | null => {
+  try {
+    const figures = statfsSync(mountPoint)
+    return figures.bsize * figures.bfree
+  } catch {
+    return null
+  }
+}

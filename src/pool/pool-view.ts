@@ -1,0 +1,82 @@
+/**
+ * Owns what can be read of and told to a mounted pool from outside: the mount is the API, so all of it is
+ * xattrs on the mount point. It must not know the keeper or the image.
+ */
+import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
+import { getxattr, setxattr } from '../linux/xattr.ts'
+import { EACCES, EBUSY, ENODATA, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+
+/** Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name says. */
+export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
+export const FROZEN_XATTR = 'trusted.guestmemfs.frozen'
+
+export interface PoolMount {
+  readonly pool: string
+  readonly mountPoint: string
+}
+
+/** Every guestmemfs mount this process sees. */
+export const poolMounts = (): PoolMount[] =>
+  mountTable()
+    .filter((mount) => mount.type === FUSE_TYPE && mount.root === '/')
+    .map((mount) => ({ pool: mount.source, mountPoint: mount.target }))
+
+/** The mount a person means: its mount point, its pool's name, or nothing where there is only one. Errors: UsageError. */
+export const findMount = (named: string | undefined): PoolMount => {
+  const mounts = poolMounts()
+  if (named === undefined) {
+    const [only, another] = mounts
+    if (only === undefined)
+      throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
+    if (another !== undefined)
+      throw new UsageError(
+        `several pools are mounted: say which of ${mounts.map((mount) => mount.mountPoint).join(', ')}`,
+      )
+    return only
+  }
+  const path = named.length > 1 ? named.replace(/\/+$/, '') : named
+  const found = mounts.find((mount) => mount.mountPoint === path || mount.pool === named)
+  if (found === undefined)
+    throw new UsageError(`'${named}' is not a mounted pool or its mount point: see 'guestmemfs list'`)
+  return found
+}
+
+const readText = (path: string, name: string): string | Errno => {
+  const value = getxattr(path, name)
+  return value instanceof Errno ? value : Buffer.from(value).toString('utf8')
+}
+
+/** A virtual xattr `guestmemfs.NAME`, parsed. undefined where it does not exist. Errors: UsageError. */
+export const readVirtual = (path: string, name: string): unknown => {
+  const text = readText(path, `guestmemfs.${name}`)
+  if (text === ENODATA) return undefined
+  if (text === EOPNOTSUPP) throw new UsageError(`${path} is not in a guestmemfs mount: see 'guestmemfs list'`)
+  if (text instanceof Errno) throw new UsageError(`reading guestmemfs.${name} of ${path} failed: ${text}`)
+  return JSON.parse(text)
+}
+
+/** Long lists come in pages: guestmemfs.NAME, guestmemfs.NAME.1, … */
+export const readVirtualList = (path: string, name: string): unknown[] => {
+  const items: unknown[] = []
+  for (let page = 0; ; page++) {
+    const part = readVirtual(path, page === 0 ? name : `${name}.${page}`)
+    if (!Array.isArray(part)) return items
+    items.push(...part)
+  }
+}
+
+/** Freezes or thaws. Returns false when it was so already. Errors: UsageError. */
+export const setFrozen = (mount: PoolMount, frozen: boolean): boolean => {
+  const before = readText(mount.mountPoint, FROZEN_XATTR)
+  if (before === (frozen ? '1' : '0')) return false
+  const failed = setxattr(mount.mountPoint, FROZEN_XATTR, Buffer.from(frozen ? '1' : '0'))
+  if (failed === undefined) return true
+  const why =
+    failed === EPERM || failed === EACCES
+      ? 'it needs root'
+      : failed === EBUSY
+        ? 'a modification is under way: try again'
+        : failed.name
+  throw new UsageError(`${frozen ? 'freezing' : 'thawing'} pool '${mount.pool}' failed: ${why}`)
+}

@@ -1,0 +1,58 @@
+/** Owns putting a VM's supervisor into the background, with streams that outlive whoever starts it. */
+import { spawn } from 'node:child_process'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { UsageError } from '../values/errors.ts'
+import { greetQemu } from './greeting.ts'
+import type { Streams } from './supervisor.ts'
+import { ramFileOf, type VmDefinition } from './vm-definition.ts'
+import { makeVmDirectory, readRuntime, vmPaths } from './vm-runtime.ts'
+
+const START_TIMEOUT_MS = 60_000
+
+/** `supervisor-main.ts` in the sources, `.js` in the built package. */
+const MAIN = fileURLToPath(new URL(`supervisor-main${import.meta.url.slice(-3)}`, import.meta.url))
+
+/**
+ * Starts the VM recorded on `ramFile` under a supervisor of its own, in a new session. The promise resolves if
+ * and when that supervisor ends while we are still there.
+ */
+export function superviseInBackground(ramFile: string, streams: Streams): Promise<void> {
+  const child = spawn(process.execPath, [...process.execArgv, MAIN, ramFile], {
+    cwd: '/',
+    detached: true,
+    stdio: [...streams],
+  })
+  child.unref()
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve())
+    child.once('error', () => resolve())
+  })
+}
+
+/** What `-daemonize` means to a person: returns when QEMU is up. Errors (UsageError): it did not come up, with what it said. */
+export async function startInBackground(definition: VmDefinition): Promise<void> {
+  const { name } = definition
+  const streams = logStreams(name)
+  const logBytes = fstatSync(streams[1]).size
+  const before = readRuntime(name)
+  const givenUp = superviseInBackground(ramFileOf(definition), streams)
+  closeStreams(streams)
+  try {
+    const qmp = await greetQemu({ name, before, givenUp, timeoutMs: START_TIMEOUT_MS })
+    qmp.close()
+  } catch (cause) {
+    const said = readFileSync(vmPaths(name).log).subarray(logBytes).toString('utf8').trim()
+    throw new UsageError(said.split('\n').at(-1) || (cause as Error).message, { cause })
+  }
+}
+
+/** No input, and the VM's log for output. The caller closes them with `closeStreams`. */
+export function logStreams(name: string): Streams {
+  const log = openSync(makeVmDirectory(name).log, 'a', 0o600)
+  return [openSync('/dev/null', 'r'), log, log]
+}
+
+export function closeStreams(streams: Streams): void {
+  for (const fd of new Set(streams)) closeSync(fd)
+}

@@ -1,0 +1,106 @@
+/**
+ * Owns what a QEMU binary says about itself: its version and the machine types it has. It is asked over QMP with no
+ * machine at all, which takes some tens of milliseconds and starts no guest.
+ */
+import { spawn } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { join, resolve } from 'node:path'
+import * as v from 'valibot'
+import { UsageError } from '../values/errors.ts'
+import { commandAs, type Identity } from './identity.ts'
+import { compareVersions, OLDEST_USABLE, type QemuVersion, VersionSchema, versionOf } from './version.ts'
+
+export interface QemuBinary {
+  /** Absolute. */
+  readonly path: string
+  readonly version: QemuVersion
+  readonly machines: readonly MachineType[]
+}
+
+const MachineSchema = v.object({
+  name: v.string(),
+  alias: v.optional(v.string()),
+  'is-default': v.optional(v.boolean()),
+  'default-ram-id': v.optional(v.string()),
+})
+export type MachineType = v.InferOutput<typeof MachineSchema>
+
+const PROBE_TIMEOUT_MS = 20_000
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024
+const QUESTIONS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit']
+
+/** The file a shell would run. Errors: UsageError. */
+export function findBinary(name: string, cwd: string, searchPath: string): string {
+  const candidates = name.includes('/')
+    ? [resolve(cwd, name)]
+    : searchPath.split(':').map((directory) => join(resolve(cwd, directory), name))
+  const found = candidates.find(isExecutable)
+  if (found !== undefined) return found
+  throw new UsageError(
+    `${name} is not there: install QEMU ${OLDEST_USABLE} or newer (Debian: qemu-system-x86), or give its path`,
+  )
+}
+
+/** Asked as the user it is going to run as. Errors (UsageError): it is no QEMU, it does not answer, it is too old. */
+export async function probeBinary(path: string, identity: Identity): Promise<QemuBinary> {
+  const answers = await ask(path, identity)
+  const version = answers.find((answer) => v.is(v.object({ return: VersionSchema }), answer))
+  const machines = answers.find((answer) => v.is(v.object({ return: v.array(MachineSchema) }), answer))
+  if (version === undefined || machines === undefined) {
+    throw new UsageError(`${path} does not answer as a QEMU system emulator does`)
+  }
+  const parsed = versionOf(v.parse(v.object({ return: VersionSchema }), version).return)
+  if (compareVersions(parsed, OLDEST_USABLE) < 0) {
+    throw new UsageError(
+      `${path} is QEMU ${parsed}: cpr-reboot needs ${OLDEST_USABLE} or newer (Debian 12: from bookworm-backports)`,
+    )
+  }
+  return {
+    path,
+    version: parsed,
+    machines: v.parse(v.object({ return: v.array(MachineSchema) }), machines).return,
+  }
+}
+
+/** Every JSON line the binary answers. One that is no QEMU answers none. */
+async function ask(path: string, identity: Identity): Promise<unknown[]> {
+  const words = ['-machine', 'none', '-nodefaults', '-display', 'none', '-qmp', 'stdio']
+  const [program, ...rest] = commandAs(identity, [path, ...words])
+  const child = spawn(program, rest, {
+    stdio: ['pipe', 'pipe', 'ignore'],
+    timeout: PROBE_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  })
+  const failed = new Promise<never>((_, reject) => {
+    child.once('error', (cause) =>
+      reject(new UsageError(`${path} does not start: ${cause.message}`, { cause })),
+    )
+  })
+  child.stdin.on('error', () => {}) // it ended before it read: what it said decides
+  child.stdin.end(QUESTIONS.map((execute) => JSON.stringify({ execute })).join('\n'))
+  return await Promise.race([failed, collectLines(path, child.stdout)])
+}
+
+async function collectLines(path: string, output: AsyncIterable<Buffer>): Promise<unknown[]> {
+  let text = ''
+  for await (const chunk of output) {
+    text += chunk
+    if (text.length > MAX_ANSWER_BYTES) throw new UsageError(`${path} says more than a QEMU would`)
+  }
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as unknown]
+    } catch {
+      return []
+    }
+  })
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Owns waiting for a QEMU that a supervisor is just starting, until it answers on its QMP socket or is known not to.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { QemuError } from '../values/errors.ts'
+import { QmpClient } from './qmp-client.ts'
+import { isAlive, readRuntime, type VmRuntime, vmPaths } from './vm-runtime.ts'
+
+const POLL_MS = 10
+
+export interface Expected {
+  /** The VM's. */
+  readonly name: string
+  /** What the VM's runtime record said before the start was asked for; undefined: whatever is there is what is expected. */
+  readonly before: VmRuntime | undefined
+  /** Resolves if its supervisor has ended, so that it cannot come any more. */
+  readonly givenUp?: Promise<void>
+  readonly timeoutMs: number
+}
+
+/** The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked for. */
+export async function greetQemu({ name, before, givenUp, timeoutMs }: Expected): Promise<QmpClient> {
+  const deadline = performance.now() + timeoutMs
+  const over = new AbortController()
+  givenUp?.then(() => over.abort())
+  while (!isStarted(name, before)) {
+    if (over.signal.aborted) throw new QemuError(`QEMU was not started (see ${vmPaths(name).log})`)
+    if (performance.now() > deadline) throw new QemuError(`no QEMU was started within ${timeoutMs} ms`)
+    await sleep(POLL_MS)
+  }
+  const greeting = QmpClient.connect(vmPaths(name).qmp, Math.max(1, deadline - performance.now()))
+  const watch = watchForEnd(name, over.signal)
+  try {
+    return await Promise.race([greeting, watch])
+  } catch (error) {
+    greeting.then((late) => late.close()).catch(() => {})
+    throw error
+  } finally {
+    over.abort()
+  }
+}
+
+/** Another start than the one before: by another supervisor, or the next one by the same. */
+function isStarted(name: string, before: VmRuntime | undefined): boolean {
+  const now = readRuntime(name)
+  if (now === undefined || !isAlive(now.supervisor)) return false
+  const { pid, startTime } = now.supervisor
+  const isSame = pid === before?.supervisor.pid && startTime === before.supervisor.startTime
+  return !isSame || now.starts > before.starts
+}
+
+async function watchForEnd(name: string, stop: AbortSignal): Promise<never> {
+  for (;;) {
+    const runtime = readRuntime(name)
+    if (runtime === undefined || runtime.qemu === null) {
+      throw new QemuError(`QEMU ${runtime?.end ?? 'ended'} before it answered`)
+    }
+    if (stop.aborted) return await new Promise<never>(() => {})
+    await sleep(POLL_MS)
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Owns one VM's way out of its old QEMU: save, put the saved guest on record, end the QEMU. A failure before the end of the old
+ * QEMU leaves the guest running as it was and nothing on record.
+ */
+import { close } from '../linux/descriptors.ts'
+import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
+import { Errno } from '../values/errno.ts'
+import { QemuError } from '../values/errors.ts'
+import type { QmpClient } from './qmp-client.ts'
+import { saveGuest, takeBack } from './save.ts'
+import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
+import { type VmDefinition, writeDefinition } from './vm-definition.ts'
+import { isAlive, type ProcessIdentity } from './vm-runtime.ts'
+
+/** A QEMU that has saved its guest has nothing left to lose; one that does not end then is killed. */
+const QUIT_TIMEOUT_MS = 10_000
+
+export interface HandOver {
+  readonly definition: VmDefinition
+  readonly qmp: QmpClient
+  readonly qemu: ProcessIdentity
+  /** The command line the successor gets. */
+  readonly nextArgv: readonly string[]
+  readonly timeoutMs: number
+  /** Called as each step is done; 'stop' with the time a running guest stopped. */
+  readonly onStep: (step: 'stop' | 'save' | 'quit', atMs?: number) => void
+}
+
+/** Returns the definition on record: that of a saved guest, whose QEMU is gone. Errors (QemuError, CorruptBytesError, UsageError). */
+export async function handOver(request: HandOver): Promise<VmDefinition> {
+  const next = await putAside(request)
+  await quit(request)
+  request.onStep('quit')
+  return next
+}
+
+/** All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back (`giveBack`). */
+export async function putAside(request: Omit<HandOver, 'qemu'>): Promise<VmDefinition> {
+  const { definition, qmp, nextArgv, timeoutMs, onStep } = request
+  const { statePath, uid, gid } = definition
+  createStateFile(statePath, { uid, gid })
+  let saved: SavedState
+  try {
+    saved = await saveGuest(qmp, statePath, timeoutMs)
+  } catch (error) {
+    removeStateFile(statePath)
+    throw error
+  }
+  if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
+  const next: VmDefinition = { ...definition, argv: [...nextArgv], saved }
+  try {
+    writeDefinition(next)
+  } catch (error) {
+    removeStateFile(statePath)
+    await takeBack(qmp, saved.wasRunning)
+    throw error
+  }
+  onStep('save')
+  return next
+}
+
+/** Undoes a finished save whose QEMU is still there. The record first: once the guest runs again, the state file must not be found. */
+export async function giveBack(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
+  writeDefinition({ ...definition, saved: null })
+  removeStateFile(saved.path)
+  await takeBack(qmp, saved.wasRunning)
+}
+
+async function quit({ definition, qmp, qemu }: HandOver): Promise<void> {
+  // It may end before it has answered.
+  await qmp.execute('quit').catch(() => {})
+  await endQemu(definition.name, qemu)
+}
+
+/** Waits for a QEMU to end, and kills it if it does not. Only for one whose guest is saved. */
+export async function endQemu(name: string, qemu: ProcessIdentity): Promise<void> {
+  const { pid } = qemu
+  const pidfd = pidfdOpen(pid)
+  if (pidfd instanceof Errno) return // ESRCH: gone
+  try {
+    if (!isAlive(qemu)) return // another process by now
+    if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
+    sendSignal(pidfd, 'SIGKILL')
+    if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
+    throw new QemuError(`QEMU of VM ${name} (process ${pid}) cannot be ended`)
+  } finally {
+    close(pidfd)
+  }
+}

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { chooseEnvironment, commandAs, findPerson } from './identity.ts'
+
+const ALICE = { uid: 1000, gid: 1000, groups: [1000, 36], name: 'alice', home: '/home/alice' }
+
+test('only a chosen few variables are recorded, and those that are named', () => {
+  const from = { PATH: '/bin', LC_TIME: 'de', AWS_SECRET: 'x', SUDO_UID: '1000', HOME: '/root', DEBUG: '1' }
+  const user = { HOME: '/home/alice', USER: 'alice', LOGNAME: 'alice' }
+  assert.deepEqual(chooseEnvironment(ALICE, from, []), { PATH: '/bin', LC_TIME: 'de', ...user })
+  const more = chooseEnvironment(ALICE, from, ['DEBUG', 'A=b=c', 'EMPTY='])
+  assert.deepEqual([more.DEBUG, more.A, more.EMPTY, more.AWS_SECRET], ['1', 'b=c', '', undefined])
+  assert.throws(() => chooseEnvironment(ALICE, from, ['MISSING']), /MISSING is not set/)
+})
+
+test('another user is become through setpriv, with exactly their groups; ourselves not at all', () => {
+  const argv = ['qemu', '-S']
+  assert.deepEqual(commandAs(ALICE, argv).slice(1, -argv.length), [
+    ...['--reuid', '1000', '--regid', '1000', '--groups', '1000,36', '--'],
+  ])
+  assert.ok(commandAs({ ...ALICE, groups: [] }, argv).includes('--clear-groups'))
+  const us = {
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    groups: process.getgroups?.() ?? [],
+  }
+  assert.deepEqual(commandAs(us, argv), argv)
+})
+
+test('who asks: the named user, else who called sudo, else us', () => {
+  assert.equal(findPerson('root', {}).uid, 0)
+  assert.equal(findPerson('0', { SUDO_UID: '4242' }).uid, 0)
+  assert.equal(findPerson(undefined, {}).uid, process.getuid?.())
+  const expected = process.getuid?.() === 0 ? 987654 : process.getuid?.()
+  assert.equal(findPerson(undefined, { SUDO_UID: '987654' }).uid, expected)
+  assert.throws(() => findPerson('no-such-user', {}), /there is no user 'no-such-user'/)
+})

@@ -1,0 +1,154 @@
+/**
+ * Owns the memory-backend-file objects of a command line whose file lies in the mount: finding them,
+ * refusing what would lose or hide the guest's memory, and adding what a PMD mapping needs.
+ */
+import { realpathSync } from 'node:fs'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import { UsageError } from '../values/errors.ts'
+import {
+  type Argument,
+  argumentsOf,
+  type CommandLine,
+  hasOption,
+  jsonOf,
+  pairsOf,
+  replaceValue,
+} from './command-line.ts'
+import {
+  type OptionString,
+  optionValue,
+  parseOptionString,
+  printOptionString,
+  withValue,
+} from './option-string.ts'
+import { parseQemuSize } from './qemu-size.ts'
+
+/** One PMD mapping. QEMU cannot see the page size through FUSE, so the alignment must be said. */
+const ALIGN_BYTES = 2 * 1024 * 1024
+
+export interface RamFile {
+  /** The object's id, by which the machine refers to it. */
+  readonly id: string
+  /** Absolute; symlinks are resolved up to the file's directory, not the file's own name. */
+  readonly path: string
+  readonly sizeBytes: number
+}
+
+/** Where paths of a command line begin, and the mount that counts. */
+export interface Place {
+  readonly cwd: string
+  /** The mount point, resolved. */
+  readonly mount: string
+}
+
+/**
+ * All RAM files of the mount, in order. Errors (UsageError): none, one that QEMU would not share, resize wrongly,
+ * discard or leave unused.
+ */
+export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
+  if (hasOption(line, 'mem-path')) {
+    throw new UsageError(
+      'QEMU option -mem-path maps memory privately: use -object memory-backend-file,id=ram,size=…,mem-path=…,share=on',
+    )
+  }
+  const files = fileBackends(line, place).map(({ pairs, path }) => checkBackend(pairs, path))
+  if (files.length === 0) {
+    throw new UsageError(
+      `no guest RAM under ${place.mount}: give QEMU -object memory-backend-file,id=ram,size=…,mem-path=${place.mount}/NAME,share=on`,
+    )
+  }
+  const unused = unusedBackends(line, files)
+  const [odd] = hasMachineMemory(line) ? unused : unused.slice(1)
+  if (odd !== undefined) {
+    throw new UsageError(
+      `QEMU would not use memory backend '${odd.id}': add memory-backend=${odd.id} to -machine, or a memdev=${odd.id}`,
+    )
+  }
+  return files
+}
+
+export function hasRamFile(line: CommandLine, place: Place): boolean {
+  return fileBackends(line, place).length > 0
+}
+
+/** The line with `align=2M` on every RAM file that says nothing about alignment. */
+export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
+  let aligned = line
+  for (const { argument, pairs } of fileBackends(line, place)) {
+    if (optionValue(pairs, 'align') !== undefined) continue
+    const value = argument.value as string
+    const json = jsonOf(value)
+    const text = json
+      ? JSON.stringify({ ...json, align: ALIGN_BYTES })
+      : printOptionString(withValue(parseOptionString(value), 'align', '2M'))
+    aligned = replaceValue(aligned, argument, text)
+  }
+  return aligned
+}
+
+/** The one RAM file that becomes the machine's own memory once the machine is told so; undefined: all are in use. */
+export function machineMemory(line: CommandLine, files: readonly RamFile[]): RamFile | undefined {
+  return unusedBackends(line, files)[0]
+}
+
+function unusedBackends(line: CommandLine, files: readonly RamFile[]): RamFile[] {
+  const used = referencesIn(line, 'machine', 'M', 'numa', 'device')
+  return files.filter(({ id }) => !used.has(id))
+}
+
+function hasMachineMemory(line: CommandLine): boolean {
+  return referencesIn(line, 'machine', 'M', 'numa').size > 0
+}
+
+/** Ids of the memory backends that these options refer to. */
+function referencesIn(line: CommandLine, ...options: readonly string[]): Set<string> {
+  const pairs = argumentsOf(line, ...options).flatMap(pairsOf)
+  const references = pairs.filter(({ key }) => key === 'memdev' || key === 'memory-backend')
+  return new Set(references.map(({ value }) => value ?? ''))
+}
+
+interface FileBackend {
+  readonly argument: Argument
+  readonly pairs: OptionString
+  readonly path: string
+}
+
+function fileBackends(line: CommandLine, place: Place): FileBackend[] {
+  return argumentsOf(line, 'object').flatMap((argument) => {
+    const pairs = pairsOf(argument)
+    const type = pairs.find(({ key }) => key === '' || key === 'qom-type')?.value
+    const memPath = optionValue(pairs, 'mem-path')
+    if (type !== 'memory-backend-file' || memPath === undefined) return []
+    const path = resolveInDirectory(resolve(place.cwd, memPath))
+    return isInside(path, place.mount) ? [{ argument, pairs, path }] : []
+  })
+}
+
+function checkBackend(pairs: OptionString, path: string): RamFile {
+  const id = optionValue(pairs, 'id') ?? ''
+  const isOn = (key: string) => ['on', 'yes', 'true', 'y'].includes(optionValue(pairs, key) ?? 'off')
+  const refuse = (reason: string): never => {
+    throw new UsageError(`memory backend '${id}' on ${path}: ${reason}`)
+  }
+  if (!isOn('share')) refuse('needs share=on, or the guest would run in a private copy')
+  if (isOn('discard-data')) refuse("discard-data=on would destroy the guest's memory when QEMU ends")
+  if (isOn('readonly') || isOn('rom')) refuse('readonly=on cannot be guest RAM')
+  const size = optionValue(pairs, 'size') ?? ''
+  const sizeBytes = parseQemuSize(size) ?? refuse(`size '${size}' is not a size`)
+  if (sizeBytes === 0 || sizeBytes % ALIGN_BYTES !== 0) refuse(`size=${size} is not a multiple of 2 MiB`)
+  return { id, path, sizeBytes }
+}
+
+/** The file's own name may be a symlink (to a device), which must not be followed; its directory's names are. */
+function resolveInDirectory(path: string): string {
+  try {
+    return join(realpathSync(dirname(path)), basename(path))
+  } catch {
+    return path // the directory is missing: QEMU or the caller says so
+  }
+}
+
+function isInside(path: string, directory: string): boolean {
+  const way = relative(directory, path)
+  return way !== '' && !way.startsWith('..') && !way.startsWith('/')
+}

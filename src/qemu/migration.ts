@@ -1,0 +1,55 @@
+/**
+ * Owns the QMP commands both halves of a live update share: the settings that make a migration leave guest RAM
+ * where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in `docs/devel/migration/CPR.rst`.
+ */
+import * as v from 'valibot'
+import { QemuError } from '../values/errors.ts'
+import type { QmpClient } from './qmp-client.ts'
+
+const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
+export type RunStatus = v.InferOutput<typeof StatusSchema>
+
+const MigrateSchema = v.object({
+  status: v.optional(v.string()),
+  'error-desc': v.optional(v.string()),
+  'blocked-reasons': v.optional(v.array(v.string())),
+})
+
+/** `events` makes QEMU tell of each change of status; `x-ignore-shared` leaves shared guest RAM out of the stream. */
+const CAPABILITIES = ['events', 'x-ignore-shared']
+
+export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
+  return v.parse(StatusSchema, await qmp.execute('query-status'))
+}
+
+/** Turns cpr-reboot on or off. Left on, an ordinary live migration by someone else would lose the guest's RAM. */
+export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void> {
+  const capabilities = CAPABILITIES.map((capability) => ({ capability, state: isOn }))
+  await qmp.execute('migrate-set-capabilities', { capabilities })
+  await qmp.execute('migrate-set-parameters', { mode: isOn ? 'cpr-reboot' : 'normal' })
+}
+
+/** Why this guest cannot be saved: devices and mounts that QEMU knows to block it. Needs cpr-reboot on. */
+export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]> {
+  return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
+}
+
+/** The stream's place as QMP wants it, with no syntax that a file name could upset. */
+export function fileChannels(path: string): object {
+  return {
+    channels: [{ 'channel-type': 'main', addr: { transport: 'file', filename: path, offset: 0 } }],
+  }
+}
+
+/** Resolves when the migration is complete. Errors (QemuError): it failed (in QEMU's words), it takes longer than `timeoutMs`. */
+export async function awaitMigration(qmp: QmpClient, timeoutMs: number): Promise<void> {
+  const isFinal = (status: unknown) => status === 'completed' || status === 'failed' || status === 'cancelled'
+  const end = await qmp.event(
+    ({ name, data }) => name === 'MIGRATION' && isFinal(data.status),
+    timeoutMs,
+    'the migration did not end',
+  )
+  if (end.data.status === 'completed') return
+  const { 'error-desc': reason } = v.parse(MigrateSchema, await qmp.execute('query-migrate'))
+  throw new QemuError(reason ?? `the migration was ${end.data.status}`)
+}

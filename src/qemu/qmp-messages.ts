@@ -1,0 +1,68 @@
+/**
+ * Owns what comes over a QMP socket as bytes: cutting it into messages and telling their kinds apart.
+ * The peer runs as the guest's user and is not trusted: size and shape are checked before anything is used.
+ * Source: QEMU `docs/interop/qmp-spec.rst`.
+ */
+import * as v from 'valibot'
+import { CorruptBytesError } from '../values/errors.ts'
+import { VersionSchema } from './version.ts'
+
+/** Answers to what we ask, and events, are a few kilobytes at most. */
+const MAX_MESSAGE_BYTES = 128 * 1024
+
+const GreetingSchema = v.object({ QMP: v.object({ version: VersionSchema }) })
+const EventSchema = v.object({
+  event: v.string(),
+  data: v.optional(v.record(v.string(), v.unknown())),
+  timestamp: v.object({ seconds: v.number(), microseconds: v.number() }),
+})
+const ReturnSchema = v.object({ return: v.unknown(), id: v.number() })
+const ErrorSchema = v.object({
+  error: v.object({ class: v.string(), desc: v.string() }),
+  id: v.optional(v.number()),
+})
+
+export type QmpMessage =
+  | { readonly kind: 'greeting'; readonly greeting: v.InferOutput<typeof GreetingSchema> }
+  | { readonly kind: 'event'; readonly event: QmpEvent }
+  | { readonly kind: 'return'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'error'; readonly id: number | undefined; readonly description: string }
+
+export interface QmpEvent {
+  readonly name: string
+  readonly data: Readonly<Record<string, unknown>>
+  /** When QEMU says it happened, in milliseconds since the epoch (with a fraction). */
+  readonly atMs: number
+}
+
+/** Collects bytes until a line is whole. One per connection. */
+export class QmpReader {
+  #pending = ''
+
+  /** The messages that `chunk` completes. Throws CorruptBytesError: not QMP, or a message beyond any that QEMU sends. */
+  read(chunk: string): QmpMessage[] {
+    const lines = (this.#pending + chunk).split('\n')
+    this.#pending = lines.pop() as string
+    if (this.#pending.length > MAX_MESSAGE_BYTES) throw new CorruptBytesError('a QMP message without end')
+    return lines.filter((line) => line.trim() !== '').map(parseMessage)
+  }
+}
+
+function parseMessage(line: string): QmpMessage {
+  if (line.length > MAX_MESSAGE_BYTES) throw new CorruptBytesError('a QMP message of impossible length')
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (cause) {
+    throw new CorruptBytesError(`not a QMP message: ${line.slice(0, 80)}`, { cause })
+  }
+  if (v.is(ReturnSchema, value)) return { kind: 'return', id: value.id, value: value.return }
+  if (v.is(ErrorSchema, value)) return { kind: 'error', id: value.id, description: value.error.desc }
+  if (v.is(GreetingSchema, value)) return { kind: 'greeting', greeting: value }
+  if (v.is(EventSchema, value)) {
+    const { seconds, microseconds } = value.timestamp
+    const atMs = seconds * 1000 + microseconds / 1000
+    return { kind: 'event', event: { name: value.event, data: value.data ?? {}, atMs } }
+  }
+  throw new CorruptBytesError(`not a QMP message: ${line.slice(0, 80)}`)
+}

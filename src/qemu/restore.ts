@@ -1,0 +1,33 @@
+/**
+ * Owns the other half of save: a fresh QEMU that waits with `-S -incoming defer` becomes the guest that was saved. The guest
+ * does not run before `continueGuest`, so that the caller can first forget the state file: loading it a second time,
+ * after the guest has changed its memory, would corrupt the guest.
+ */
+import { QemuError } from '../values/errors.ts'
+import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
+import type { QmpClient } from './qmp-client.ts'
+import { checkStateFile, type SavedState } from './saved-state.ts'
+
+/** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
+export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
+  const { status } = await runStatus(qmp)
+  if (status !== 'inmigrate')
+    throw new QemuError(`QEMU is in state '${status}' and does not wait for a saved guest`)
+  checkStateFile(saved)
+  await setCprReboot(qmp, true)
+  qmp.forgetEvents()
+  await qmp.execute('migrate-incoming', fileChannels(saved.path))
+  await awaitMigration(qmp, timeoutMs)
+}
+
+/** Lets a loaded guest run if it ran before. Returns when its virtual CPUs started, in milliseconds since the epoch. */
+export async function continueGuest(qmp: QmpClient, wasRunning: boolean, timeoutMs: number): Promise<number> {
+  let resumedAtMs = Date.now()
+  if (wasRunning) {
+    await qmp.execute('cont')
+    resumedAtMs = (await qmp.event(({ name }) => name === 'RESUME', timeoutMs, 'the guest did not resume'))
+      .atMs
+  }
+  await setCprReboot(qmp, false)
+  return resumedAtMs
+}

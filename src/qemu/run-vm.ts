@@ -1,0 +1,137 @@
+/**
+ * Owns the way from a typed QEMU command line to a recorded VM: everything that can be refused is refused
+ * before anything is made, and what was made is taken away when a later step fails.
+ */
+import { readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { UsageError } from '../values/errors.ts'
+import { findBinary, probeBinary } from './binary.ts'
+import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
+import { chooseEnvironment, findPerson } from './identity.ts'
+import { hasRamFile } from './memory-backends.ts'
+import { prepareRamFile } from './ram-file.ts'
+import { prepareCommandLine, type VmCommandLine } from './vm-command-line.ts'
+import {
+  checkVmName,
+  ramFileOf,
+  readDefinition,
+  removeDefinition,
+  type VmDefinition,
+  writeDefinition,
+} from './vm-definition.ts'
+import { readVms } from './vm-list.ts'
+import { liveQemu } from './vm-runtime.ts'
+
+export interface RunRequest {
+  readonly argv: readonly string[]
+  readonly cwd: string
+  readonly environment: NodeJS.ProcessEnv
+  /** Mount points, resolved, with the RAM files in each that carry a record. */
+  readonly mounts: readonly { readonly mountPoint: string; readonly recorded: readonly string[] }[]
+  readonly name: string | undefined
+  readonly user: string | undefined
+  readonly order: number
+  /** More environment variables to record, `NAME` or `NAME=VALUE`. */
+  readonly extraEnvironment: readonly string[]
+  /** Take the place of a VM that is recorded on the same RAM but does not run. */
+  readonly replace: boolean
+}
+
+export interface RecordedVm {
+  readonly ramFile: string
+  readonly definition: VmDefinition
+  readonly daemonize: boolean
+  readonly notes: readonly string[]
+}
+
+/** Records the VM; nothing is started yet. Errors (UsageError): see the files this calls; nothing is left behind then. */
+export async function recordVm(request: RunRequest): Promise<RecordedVm> {
+  const { argv, cwd } = request
+  const line = parseCommandLine(argv)
+  const person = findPerson(request.user, request.environment)
+  const environment = chooseEnvironment(person, request.environment, request.extraEnvironment)
+  const mountPoint = chooseMount(line, request)
+  const binary = await probeBinary(findBinary(line.binary, cwd, environment.PATH ?? ''), person)
+  const prepared = prepareCommandLine(line, { cwd, mount: mountPoint }, binary)
+  const ramFile = (prepared.ramFiles[0] as { path: string }).path
+  const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
+  refuseConflicts(name, prepared, request)
+
+  // The record must be there before QEMU is, so the files must be, too.
+  for (const file of prepared.ramFiles) prepareRamFile(file, person)
+  const { uid, gid, groups } = person
+  const definition: VmDefinition = {
+    format: 1,
+    name,
+    argv: [...prepared.argv],
+    environment,
+    cwd,
+    uid,
+    gid,
+    groups: [...groups],
+    cgroup: ownCgroup(),
+    order: request.order,
+    machineType: prepared.machineType,
+    qemuVersion: binary.version,
+    mountPoint,
+    ramFiles: [...prepared.ramFiles],
+    statePath: join(dirname(ramFile), `${name}.vmstate`),
+    saved: null,
+  }
+  writeDefinition(definition)
+  return { ramFile, definition, daemonize: prepared.daemonize, notes: prepared.notes }
+}
+
+/** Takes back what `recordVm` wrote, when its QEMU never came up. */
+export function forgetVm({ ramFile }: RecordedVm): void {
+  removeDefinition(ramFile)
+}
+
+function chooseMount(line: CommandLine, { cwd, mounts }: RunRequest): string {
+  const [found, another] = mounts.filter(({ mountPoint }) => hasRamFile(line, { cwd, mount: mountPoint }))
+  if (found !== undefined && another !== undefined) {
+    throw new UsageError(
+      `the guest's RAM lies in ${found.mountPoint} and in ${another.mountPoint}: put all of it into one`,
+    )
+  }
+  if (found !== undefined) return found.mountPoint
+  const [only] = mounts
+  if (only === undefined)
+    throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
+  return only.mountPoint // findRamFiles says what is missing
+}
+
+function guestName(line: CommandLine): string | undefined {
+  const [option] = argumentsOf(line, 'name')
+  return option && pairsOf(option).find(({ key }) => key === '' || key === 'guest')?.value
+}
+
+function refuseConflicts(name: string, { ramFiles }: VmCommandLine, { mounts, replace }: RunRequest): void {
+  const paths = new Set(ramFiles.map(({ path }) => path))
+  for (const { definition, state, qemu } of readVms(mounts.flatMap(({ recorded }) => recorded)).vms) {
+    const { name: other, ramFiles: theirs } = definition
+    const shared = theirs.find(({ path }) => paths.has(path))
+    if (shared === undefined && other !== name) continue
+    const what = shared === undefined ? `a VM named ${other}` : `VM ${other} on ${shared.path}`
+    if (state === 'running') throw new UsageError(`${what} is running (process ${qemu?.pid})`)
+    if (shared === undefined)
+      throw new UsageError(`${what} is recorded on ${ramFileOf(definition)}: choose another --name`)
+    if (replace) continue
+    throw new UsageError(
+      state === 'saved'
+        ? `${what} is saved: continue it with 'guestmemfs resume ${other}', or give it up with --replace`
+        : `${what} is recorded, but its QEMU is gone: start over with --replace`,
+    )
+  }
+  const live = liveQemu(name)
+  if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
+  if (replace) for (const path of paths) if (readDefinition(path) !== undefined) removeDefinition(path)
+}
+
+function ownCgroup(): string | null {
+  try {
+    return /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Owns saving one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until `quit` the
+ * guest can be taken back (`takeBack`), which is what a failure here does by itself.
+ */
+import { QemuError } from '../values/errors.ts'
+import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
+import type { QmpClient } from './qmp-client.ts'
+import { measureStateFile, type SavedState } from './saved-state.ts'
+
+/** States from which a guest can be saved and later be as it was. */
+export const SAVEABLE = ['running', 'paused', 'suspended']
+const CANCEL_TIMEOUT_MS = 5_000
+
+/** The guest is in its QEMU still, and stopped there. */
+export class StrandedError extends QemuError {}
+
+/**
+ * `path`: a file QEMU may write. On success QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the
+ * guest is running again if it ran before. StrandedError: it is not.
+ */
+export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number): Promise<SavedState> {
+  const before = await runStatus(qmp)
+  if (!SAVEABLE.includes(before.status)) throw new QemuError(`the guest is in state '${before.status}'`)
+  const startedAtMs = Date.now()
+  try {
+    await setCprReboot(qmp, true)
+    qmp.forgetEvents()
+    await qmp.execute('migrate', fileChannels(path))
+    await awaitMigration(qmp, timeoutMs)
+    return {
+      path,
+      ...measureStateFile(path),
+      wasRunning: before.running,
+      stoppedAtMs: qmp.takeEvent('STOP')?.atMs ?? startedAtMs,
+      qemuVersion: qmp.version,
+    }
+  } catch (error) {
+    await takeBack(qmp, before.running).catch((cause: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new StrandedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
+        cause,
+      })
+    })
+    throw error
+  }
+}
+
+/** Back to how the guest was before `saveGuest`, at any point of it or after it. The caller has made sure that no one will restore the file. */
+export async function takeBack(qmp: QmpClient, wasRunning: boolean): Promise<void> {
+  await qmp.execute('migrate_cancel')
+  const deadline = performance.now() + CANCEL_TIMEOUT_MS
+  while ((await runStatus(qmp)).status === 'finish-migrate') {
+    if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  if (wasRunning && !(await runStatus(qmp)).running) await qmp.execute('cont')
+  await setCprReboot(qmp, false)
+}

@@ -1,0 +1,54 @@
+/**
+ * Owns bringing a saved guest up in a fresh QEMU that a supervisor is just starting: finding it, loading it, forgetting the
+ * saved state, letting it run. In that order: a state file that is still on record when the guest runs could be
+ * loaded over newer memory after a crash.
+ */
+import { QemuError } from '../values/errors.ts'
+import { type Expected, greetQemu } from './greeting.ts'
+import type { QmpClient } from './qmp-client.ts'
+import { continueGuest, loadGuest } from './restore.ts'
+import { removeStateFile, type SavedState } from './saved-state.ts'
+import { type VmDefinition, writeDefinition } from './vm-definition.ts'
+
+export interface BringUp extends Omit<Expected, 'name'> {
+  /** Its `saved` is not null. */
+  readonly definition: VmDefinition
+  /** Called as each step is done. */
+  readonly onStep: (step: 'start' | 'load' | 'continue', atMs?: number) => void
+}
+
+/**
+ * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `BringUpError`
+ * says whether the guest is already in the new QEMU, and its saved state gone.
+ */
+export async function bringUp(request: BringUp): Promise<VmDefinition> {
+  const { definition, timeoutMs, onStep } = request
+  const saved = definition.saved as SavedState
+  let qmp: QmpClient | undefined
+  let isLoaded = false
+  try {
+    qmp = await greetQemu({ ...request, name: definition.name })
+    onStep('start')
+    await loadGuest(qmp, saved, timeoutMs)
+    onStep('load')
+    const running: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
+    writeDefinition(running)
+    isLoaded = true
+    removeStateFile(saved.path)
+    onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
+    return running
+  } catch (cause) {
+    throw new BringUpError(cause, isLoaded)
+  } finally {
+    qmp?.close()
+  }
+}
+
+export class BringUpError extends QemuError {
+  readonly isLoaded: boolean
+
+  constructor(cause: unknown, isLoaded: boolean) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.isLoaded = isLoaded
+  }
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+/**
+ * Owns the background process that supervises one VM nobody waits for: `supervisor-main.ts RAM_FILE`. Its own standard streams
+ * become QEMU's. It says nothing unless the VM cannot be started.
+ */
+import { writeSync } from 'node:fs'
+import { exitStatus, superviseVm } from './supervisor.ts'
+
+const [, , ramFile] = process.argv
+if (ramFile === undefined) throw new Error('usage: supervisor-main RAM_FILE')
+process.title = `guestmemfs-supervisor ${ramFile}`
+try {
+  process.exitCode = exitStatus(await superviseVm(ramFile, [0, 1, 2]))
+} catch (error) {
+  // Not process.stderr: it would make the stream non-blocking for QEMU as well.
+  writeSync(2, `guestmemfs: ${error instanceof Error ? error.message : error}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,186 @@
+/**
+ * Owns a VM's QEMU process: starting it, waiting for it, starting its successor during a live update, and deciding what its end
+ * means. It never talks to QEMU and never changes a guest: whoever updates the VM does, holding the VM's update lock.
+ *
+ * One supervisor lives through all of a guest's QEMUs. That is why they have the same terminal, standard streams, cgroup
+ * and QMP socket, and why `guestmemfs run` ends when the guest does and not when its first QEMU does.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { close } from '../linux/descriptors.ts'
+import { listenUnix } from '../linux/unix-listener.ts'
+import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { commandAs } from './identity.ts'
+import { incomingArgv } from './vm-command-line.ts'
+import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
+import {
+  identify,
+  makeVmDirectory,
+  removeRuntime,
+  tryLock,
+  type VmPaths,
+  writeRuntime,
+} from './vm-runtime.ts'
+
+/** Standard input, output and error of QEMU: descriptors of ours. */
+export type Streams = readonly [number, number, number]
+
+/** How a guest's last QEMU ended. */
+export interface GuestEnd {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** As a shell has it: 128 + signal. */
+export function exitStatus({ code, signal }: GuestEnd): number {
+  return signal === null ? (code ?? 1) : 128 + constants.signals[signal]
+}
+
+const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']
+/** How often a supervisor looks for the next step of an update that has paused half-way. */
+const UPDATE_POLL_MS = 10
+
+/**
+ * Runs the VM recorded on `ramFile` until its guest has ended: from its saved state if there is one, else
+ * from power-on. Errors (UsageError): nothing is recorded there, it runs already, its program does not start.
+ */
+export async function superviseVm(ramFile: string, streams: Streams): Promise<GuestEnd> {
+  const definition = recorded(ramFile)
+  const paths = makeVmDirectory(definition.name)
+  const lock = tryLock(paths.supervisorLock)
+  if (lock === undefined) throw new UsageError(`VM ${definition.name} runs already`)
+  const monitor = listenUnix(paths.qmp)
+  try {
+    return await new Supervisor(definition, streams, monitor, paths).run()
+  } finally {
+    removeRuntime(definition.name)
+    close(monitor)
+    close(lock)
+  }
+}
+
+class Supervisor {
+  readonly #name: string
+  readonly #ramFile: string
+  readonly #streams: Streams
+  readonly #monitor: Fd
+  readonly #paths: VmPaths
+  #definition: VmDefinition
+  #starts = 0
+
+  constructor(definition: VmDefinition, streams: Streams, monitor: Fd, paths: VmPaths) {
+    this.#definition = definition
+    this.#name = definition.name
+    this.#ramFile = ramFileOf(definition)
+    this.#streams = streams
+    this.#monitor = monitor
+    this.#paths = paths
+  }
+
+  async run(): Promise<GuestEnd> {
+    for (;;) {
+      const end = await this.#runQemu()
+      const next = await this.#nextOfUpdate()
+      if (next === undefined) {
+        this.#settle(end)
+        return end
+      }
+      this.#definition = next
+    }
+  }
+
+  async #runQemu(): Promise<GuestEnd> {
+    const { argv, saved, cwd, environment, cgroup } = this.#definition
+    const [program, ...words] = commandAs(this.#definition, saved === null ? argv : incomingArgv(argv))
+    const child = spawn(program, words, {
+      cwd,
+      env: environment,
+      // The fourth is MONITOR_FD in the child.
+      stdio: [...this.#streams, this.#monitor],
+    })
+    // Rejects on 'error': the program could not be started.
+    const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+    const stopForwarding = forwardSignals(child)
+    if (child.pid !== undefined) {
+      joinCgroup(child.pid, cgroup)
+      this.#starts++
+      this.#tell(child.pid, null)
+    }
+    try {
+      const [code, signal] = await ended
+      this.#tell(undefined, signal === null ? `ended with status ${code}` : `was killed by ${signal}`)
+      return { code, signal }
+    } catch (cause) {
+      throw new UsageError(`VM ${this.#name}: ${program} does not start: ${(cause as Error).message}`, {
+        cause,
+      })
+    } finally {
+      stopForwarding()
+    }
+  }
+
+  /**
+   * The definition to start next, when QEMU ended as part of a live update: one that has a saved guest and differs from the
+   * one just started (the same again would fail the same way). Undefined: the guest's end is the VM's end.
+   */
+  async #nextOfUpdate(): Promise<VmDefinition | undefined> {
+    const before = JSON.stringify(this.#definition)
+    for (;;) {
+      const lock = tryLock(this.#paths.updateLock)
+      if (lock !== undefined) {
+        close(lock)
+        return undefined
+      }
+      const now = readDefinition(this.#ramFile)
+      if (now?.saved != null && JSON.stringify(now) !== before) return now
+      await sleep(UPDATE_POLL_MS)
+    }
+  }
+
+  /** A guest that ended by itself leaves nothing to start again. One that was killed, or lies saved, keeps its record. */
+  #settle({ signal }: GuestEnd): void {
+    const now = readDefinition(this.#ramFile)
+    if (signal === null && now?.name === this.#name && now.saved === null) removeDefinition(this.#ramFile)
+  }
+
+  #tell(qemu: number | undefined, end: string | null): void {
+    writeRuntime(this.#name, {
+      ramFile: this.#ramFile,
+      supervisor: identify(process.pid),
+      starts: this.#starts,
+      qemu: qemu === undefined ? null : identify(qemu),
+      end,
+    })
+  }
+}
+
+function recorded(ramFile: string): VmDefinition {
+  const definition = readDefinition(ramFile)
+  if (definition === undefined) throw new UsageError(`no VM is recorded on ${ramFile}`)
+  return definition
+}
+
+/** Whoever ends us means QEMU: it gets the chance to end in order, and then so do we. */
+function forwardSignals(child: ChildProcess): () => void {
+  const forward = (signal: NodeJS.Signals) => {
+    child.kill(signal)
+  }
+  for (const signal of FORWARDED) process.on(signal, forward)
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, forward)
+  }
+}
+
+/** Back to the VM's own cgroup, if it is still there: after a reboot or from another session it may not be. */
+function joinCgroup(pid: number, cgroup: string | null): void {
+  if (cgroup === null) return
+  try {
+    writeFileSync(`/sys/fs/cgroup${cgroup}/cgroup.procs`, String(pid))
+  } catch {
+    // It then stays in ours, which is where whoever resumes it has put it.
+  }
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { QemuBinary } from './binary.ts'
+import { parseCommandLine } from './command-line.ts'
+import { incomingArgv, prepareCommandLine } from './vm-command-line.ts'
+
+const BINARY: QemuBinary = {
+  path: '/usr/bin/qemu-system-x86_64',
+  version: '10.0.2',
+  machines: [
+    { name: 'pc-i440fx-10.0', alias: 'pc', 'is-default': true },
+    { name: 'pc-q35-10.0', alias: 'q35' },
+    { name: 'pc-q35-8.2' },
+    { name: 'microvm' },
+  ],
+}
+const PLACE = { cwd: '/tmp', mount: '/mnt/gm' }
+const RAM = 'memory-backend-file,id=ram,size=64M,mem-path=/mnt/gm/a,share=on'
+
+const prepare = (...words: string[]) =>
+  prepareCommandLine(parseCommandLine(['qemu-system-x86_64', ...words]), PLACE, BINARY)
+const refusal = (...words: string[]): string => {
+  try {
+    prepare(...words)
+    return 'accepted'
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+test("the seed's line: aligned, its memory in use, its machine pinned, our monitor added", () => {
+  const seed = 'memory-backend-file,id=pc.ram,size=100M,mem-path=/mnt/gm/guest-ram,share=yes,prealloc=off'
+  const { argv, ramFiles, machineType, notes } = prepare(
+    '-object',
+    seed,
+    '-migrate-mode-enable',
+    'cpr-reboot',
+    '-nographic',
+  )
+  assert.deepEqual(argv, [
+    '/usr/bin/qemu-system-x86_64',
+    ...['-object', `${seed},align=2M`],
+    '-nographic',
+    ...['-machine', 'memory-backend=pc.ram'],
+    ...['-machine', 'pc-i440fx-10.0'],
+    ...['-chardev', 'socket,id=guestmemfs-qmp,fd=3,server=on,wait=off'],
+    ...['-mon', 'chardev=guestmemfs-qmp,mode=control'],
+  ])
+  assert.deepEqual(ramFiles, [{ id: 'pc.ram', path: '/mnt/gm/guest-ram', sizeBytes: 100 << 20 }])
+  assert.equal(machineType, 'pc-i440fx-10.0')
+  assert.equal(notes.length, 2)
+  assert.deepEqual(incomingArgv(argv).slice(-3), ['-S', '-incoming', 'defer'])
+})
+
+test('the machine type is pinned where it stands; the rest of the option stays', () => {
+  const machineOf = (...words: string[]) => {
+    const { argv, machineType } = prepare(...words, '-object', RAM)
+    return [argv[argv.findIndex((word) => word === '-machine' || word === '-M') + 1], machineType]
+  }
+  assert.deepEqual(machineOf('-machine', 'q35,accel=tcg,memory-backend=ram'), [
+    'pc-q35-10.0,accel=tcg,memory-backend=ram',
+    'pc-q35-10.0',
+  ])
+  assert.deepEqual(machineOf('-M', 'type=q35,memory-backend=ram'), [
+    'type=pc-q35-10.0,memory-backend=ram',
+    'pc-q35-10.0',
+  ])
+  assert.deepEqual(machineOf('-machine', 'pc-q35-8.2,memory-backend=ram'), [
+    'pc-q35-8.2,memory-backend=ram',
+    'pc-q35-8.2',
+  ])
+  assert.match(refusal('-machine', 'microvm', '-object', RAM), /machine type 'microvm' has no version/)
+  assert.match(refusal('-machine', 'pc-q35-42.0', '-object', RAM), /has no machine type 'pc-q35-42.0'/)
+})
+
+test('JSON objects are aligned, too; an alignment that is there is left alone', () => {
+  const json = {
+    'qom-type': 'memory-backend-file',
+    id: 'ram',
+    size: 2 ** 26,
+    'mem-path': '/mnt/gm/a',
+    share: true,
+  }
+  const { argv } = prepare('-object', JSON.stringify(json), '-machine', 'q35,memory-backend=ram')
+  assert.deepEqual(JSON.parse(argv[2] as string), { ...json, align: 2 ** 21 })
+  assert.ok(prepare('-object', `${RAM},align=1G`).argv.includes(`${RAM},align=1G`))
+})
+
+test('several RAM files, by NUMA node and as a DIMM', () => {
+  const second = RAM.replaceAll('ram', 'two').replace('/a', '/b')
+  const { ramFiles } = prepare(
+    '-object',
+    RAM,
+    '-object',
+    second,
+    '-numa',
+    'node,memdev=ram',
+    '-numa',
+    'node,memdev=two',
+  )
+  assert.deepEqual(
+    ramFiles.map(({ path }) => path),
+    ['/mnt/gm/a', '/mnt/gm/b'],
+  )
+  assert.match(refusal('-object', RAM, '-object', second), /would not use memory backend 'two'/)
+  assert.match(
+    refusal('-object', RAM, '-machine', 'q35,memory-backend=other'),
+    /would not use memory backend 'ram'/,
+  )
+  assert.ok(
+    prepare('-object', RAM, '-object', second, '-device', 'pc-dimm,memdev=two').argv.includes(
+      'memory-backend=ram',
+    ),
+  )
+})
+
+test('what would lose the memory or could not be repeated is refused, in one line each', () => {
+  const backend = (text: string) => refusal('-object', text)
+  assert.match(backend(RAM.replace('share=on', 'share=off')), /needs share=on/)
+  assert.match(backend(RAM.replace(',share=on', '')), /needs share=on/)
+  assert.match(backend(`${RAM},discard-data=on`), /would destroy the guest's memory/)
+  assert.match(backend(`${RAM},readonly=on`), /cannot be guest RAM/)
+  assert.match(backend(RAM.replace('64M', '65537K')), /size=65537K is not a multiple of 2 MiB/)
+  assert.match(backend(RAM.replace('64M', 'lots')), /'lots' is not a size/)
+  assert.match(backend(RAM.replace('/mnt/gm/', '/mnt/other/')), /no guest RAM under \/mnt\/gm/)
+  assert.match(refusal('-mem-path', '/mnt/gm', '-m', '64M'), /-mem-path maps memory privately/)
+  for (const words of [
+    ['-incoming', 'defer'],
+    ['-loadvm', 'x'],
+    ['-snapshot'],
+    ['-drive', 'file=x,snapshot=on'],
+    ['-netdev', 'tap,id=n,fd=5'],
+    ['-add-fd', 'fd=5,set=1'],
+    ['-runas', 'nobody'],
+  ]) {
+    assert.match(refusal('-object', RAM, ...words), /^QEMU option -/)
+  }
+  assert.equal(refusal('-object', RAM, '-append', 'fd=3 incoming snapshot'), 'accepted')
+})
+
+test('-daemonize is ours to do', () => {
+  const { argv, daemonize } = prepare('-object', RAM, '-daemonize')
+  assert.equal(daemonize, true)
+  assert.equal(argv.includes('-daemonize'), false)
+  assert.equal(prepare('-object', RAM).daemonize, false)
+})
+
+test('a log that the next QEMU would empty is mentioned', () => {
+  const notesOf = (...words: string[]) =>
+    prepare('-object', RAM, '-machine', 'q35,memory-backend=ram', ...words).notes
+  assert.match(notesOf('-serial', 'file:/tmp/log').join(), /^\/tmp\/log will be emptied/)
+  assert.match(notesOf('-chardev', 'file,id=c,path=/tmp/log').join(), /^\/tmp\/log will be emptied/)
+  assert.deepEqual(notesOf('-chardev', 'file,id=c,path=/tmp/log,append=on', '-serial', 'stdio'), [])
+})

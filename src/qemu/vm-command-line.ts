@@ -1,0 +1,112 @@
+/**
+ * Owns the turning of a person's QEMU command line into one that can be started again, by us, for the same
+ * guest: what is refused, what is pinned, what is added. The result is recorded and used for every start.
+ */
+
+import { UsageError } from '../values/errors.ts'
+import type { QemuBinary } from './binary.ts'
+import {
+  append,
+  argumentsOf,
+  type CommandLine,
+  hasOption,
+  pairsOf,
+  printCommandLine,
+  withoutOption,
+} from './command-line.ts'
+import { pinMachineType } from './machine-type.ts'
+import { alignRamFiles, findRamFiles, machineMemory, type Place, type RamFile } from './memory-backends.ts'
+import { optionValue } from './option-string.ts'
+
+export interface VmCommandLine {
+  readonly argv: readonly string[]
+  readonly ramFiles: readonly RamFile[]
+  readonly machineType: string
+  /** `-daemonize` was asked for. It is taken out: the process that supervises QEMU goes to the background instead. */
+  readonly daemonize: boolean
+  /** What a person should know about the line they typed. */
+  readonly notes: readonly string[]
+}
+
+/** The descriptor on which QEMU inherits the listening socket of our monitor: the first after its standard streams. */
+export const MONITOR_FD = 3
+const MONITOR_ID = 'guestmemfs-qmp'
+
+/** Options that cannot be carried out a second time, each with what to do instead. */
+const REFUSED: Readonly<Record<string, string>> = {
+  incoming: "is ours to add: 'guestmemfs resume' starts a saved VM",
+  loadvm: 'would load the snapshot again at each update: load it in the monitor instead',
+  snapshot: 'keeps what the guest writes in a temporary file that an update would lose',
+  preconfig: 'waits for commands that nobody would repeat at an update',
+  'add-fd': "passes a descriptor that QEMU's successor would not have: name the file or device instead",
+  runas: "changes the user behind our back: use 'guestmemfs run --user'",
+  chroot: 'hides the mount from QEMU',
+}
+/** Keys whose value is a descriptor of the caller's, and the options that have them. */
+const DESCRIPTOR_KEYS = ['fd', 'fds', 'vhostfd', 'vhostfds']
+const DESCRIPTOR_OPTIONS = ['netdev', 'nic', 'net', 'chardev', 'device', 'object']
+
+/** Errors (UsageError): anything in the line that would not survive, or not be the same machine, at an update. */
+export function prepareCommandLine(line: CommandLine, place: Place, binary: QemuBinary): VmCommandLine {
+  refuseUnrepeatable(line)
+  const ramFiles = findRamFiles(line, place)
+  const notes: string[] = []
+  let prepared = alignRamFiles(withoutOption(line, 'daemonize'), place)
+  if (hasOption(prepared, 'migrate-mode-enable')) {
+    prepared = withoutOption(prepared, 'migrate-mode-enable')
+    notes.push('-migrate-mode-enable is left out: QEMU never had it, the mode is set over QMP')
+  }
+  for (const path of emptiedFiles(prepared)) {
+    notes.push(`${path} will be emptied by the next QEMU: use -chardev file,append=on to keep it`)
+  }
+  const memory = machineMemory(prepared, ramFiles)
+  if (memory !== undefined) {
+    prepared = append(prepared, 'machine', `memory-backend=${memory.id}`)
+    notes.push(`memory-backend=${memory.id} is added to -machine, or QEMU would not use it`)
+  }
+  const pinned = pinMachineType(prepared, binary)
+  prepared = append(pinned.line, 'chardev', `socket,id=${MONITOR_ID},fd=${MONITOR_FD},server=on,wait=off`)
+  prepared = append(prepared, 'mon', `chardev=${MONITOR_ID},mode=control`)
+  return {
+    argv: printCommandLine({ ...prepared, binary: binary.path }),
+    ramFiles,
+    machineType: pinned.machineType,
+    daemonize: hasOption(line, 'daemonize'),
+    notes,
+  }
+}
+
+/** The line for a QEMU that takes over a saved guest: it waits, and does not let the guest run until it is told to. */
+export function incomingArgv(argv: readonly string[]): string[] {
+  return [...argv, '-S', '-incoming', 'defer']
+}
+
+/** Output files that QEMU opens anew, empty, each time it starts. */
+function emptiedFiles(line: CommandLine): string[] {
+  const devices = argumentsOf(line, 'serial', 'parallel', 'monitor', 'debugcon', 'qmp').map(
+    ({ value = '' }) => value,
+  )
+  const files = devices
+    .filter((value) => value.startsWith('file:'))
+    .map((value) => value.slice('file:'.length))
+  const chardevs = argumentsOf(line, 'chardev').map(pairsOf)
+  const written = chardevs.filter(
+    (pairs) => pairs[0]?.value === 'file' && optionValue(pairs, 'append') !== 'on',
+  )
+  return [...files, ...written.map((pairs) => optionValue(pairs, 'path') ?? '')]
+}
+
+function refuseUnrepeatable(line: CommandLine): void {
+  for (const argument of line.arguments) {
+    const reason = argument.option === undefined ? undefined : REFUSED[argument.option]
+    if (reason !== undefined) throw new UsageError(`QEMU option -${argument.option} ${reason}`)
+    for (const { key, value } of pairsOf(argument)) {
+      if (DESCRIPTOR_KEYS.includes(key) && DESCRIPTOR_OPTIONS.includes(argument.option ?? '')) {
+        throw new UsageError(`QEMU option -${argument.option} ${key}=${value} ${REFUSED['add-fd']}`)
+      }
+      if (key === 'snapshot' && argument.option === 'drive' && value !== 'off') {
+        throw new UsageError(`QEMU option -drive snapshot=on ${REFUSED.snapshot}`)
+      }
+    }
+  }
+}

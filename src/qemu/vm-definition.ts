@@ -1,0 +1,108 @@
+/**
+ * Owns the record of a VM: all it takes to start its QEMU again. It is an xattr of the VM's (first) RAM file, so it
+ * lives as long as the memory, and a `trusted.` one, so that only root can write what root will start.
+ */
+import { lstatSync } from 'node:fs'
+import * as v from 'valibot'
+import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
+import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { SavedStateSchema } from './saved-state.ts'
+
+export const VM_XATTR = 'trusted.guestmemfs.vm'
+/** XATTR_SIZE_MAX, include/uapi/linux/limits.h. */
+const MAX_BYTES = 64 * 1024
+
+const VmDefinitionSchema = v.object({
+  format: v.literal(1),
+  name: v.string(),
+  /** What is started, our additions included; without what makes it wait for a saved guest. */
+  argv: v.pipe(v.array(v.string()), v.minLength(1)),
+  environment: v.record(v.string(), v.string()),
+  cwd: v.string(),
+  uid: v.number(),
+  gid: v.number(),
+  groups: v.array(v.number()),
+  /** Path below /sys/fs/cgroup, or null where there is no cgroup v2. */
+  cgroup: v.nullable(v.string()),
+  /** Lower is saved and started first. */
+  order: v.number(),
+  machineType: v.string(),
+  /** Of the binary in argv. */
+  qemuVersion: v.string(),
+  mountPoint: v.string(),
+  /** The first one carries this record. */
+  ramFiles: v.pipe(
+    v.array(v.object({ id: v.string(), path: v.string(), sizeBytes: v.number() })),
+    v.minLength(1),
+  ),
+  /** Where its device state goes, in the mount. */
+  statePath: v.string(),
+  /** Not null: the guest lies in its RAM and this state file, and may be started from them once. */
+  saved: v.nullable(SavedStateSchema),
+})
+export type VmDefinition = v.InferOutput<typeof VmDefinitionSchema>
+
+const NAME = /^[A-Za-z0-9_.-]{1,64}$/
+
+/** A VM's name becomes a directory's and a file's. Errors: UsageError. */
+export function checkVmName(name: string): string {
+  if (NAME.test(name) && !name.startsWith('.')) return name
+  throw new UsageError(
+    `VM name '${name}' is not usable: give one with --name, of 1 to 64 of the characters A-Z a-z 0-9 _ . -`,
+  )
+}
+
+export function ramFileOf(definition: VmDefinition): string {
+  return (definition.ramFiles[0] as { path: string }).path
+}
+
+export function ramBytesOf(definition: VmDefinition): number {
+  return definition.ramFiles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+}
+
+/** Undefined: no VM is recorded there. Errors (UsageError): the record is not one of ours, or was carried to another file. */
+export function readDefinition(ramFile: string): VmDefinition | undefined {
+  const value = lgetxattr(ramFile, VM_XATTR)
+  if (value === ENODATA || value === ENOENT || value === EOPNOTSUPP) return undefined
+  if (value instanceof Errno) throw new UsageError(`reading the VM recorded on ${ramFile} failed: ${value}`)
+  let parsed: VmDefinition
+  try {
+    parsed = v.parse(VmDefinitionSchema, JSON.parse(Buffer.from(value).toString('utf8')))
+  } catch (cause) {
+    throw new UsageError(
+      `the record on ${ramFile} is no VM of ours: remove it with 'setfattr -h -x ${VM_XATTR} ${ramFile}'`,
+      { cause },
+    )
+  }
+  if (ramFileOf(parsed) === ramFile || isSameFile(ramFileOf(parsed), ramFile)) return parsed
+  throw new UsageError(
+    `VM ${parsed.name} is recorded on ${ramFile} but its RAM is ${ramFileOf(parsed)}: rename the file back`,
+  )
+}
+
+/** A file may have several names, and be listed under another than the one QEMU opens. */
+function isSameFile(left: string, right: string): boolean {
+  const [a, b] = [left, right].map((path) => lstatSync(path, { throwIfNoEntry: false }))
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino
+}
+
+/** Errors (UsageError): the command line and environment are too long, no permission, the mount is full. */
+export function writeDefinition(definition: VmDefinition): void {
+  const value = Buffer.from(JSON.stringify(definition))
+  const failed = value.length > MAX_BYTES ? E2BIG : lsetxattr(ramFileOf(definition), VM_XATTR, value)
+  if (failed === undefined) return
+  const reason =
+    failed === E2BIG
+      ? `its command line and environment take more than ${MAX_BYTES} bytes`
+      : failed === EPERM
+        ? 'it needs root'
+        : failed.name
+  throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
+}
+
+/** Takes the record away; nothing to do where the file or the record is gone. */
+export function removeDefinition(ramFile: string): Errno | undefined {
+  const failed = lremovexattr(ramFile, VM_XATTR)
+  return failed === ENODATA || failed === ENOENT ? undefined : failed
+}

@@ -1,0 +1,63 @@
+/** Owns what is known of recorded VMs right now: who they are, and whether they run, lie saved or are gone. */
+import { ramBytesOf, ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
+import { liveQemu, type ProcessIdentity } from './vm-runtime.ts'
+
+export interface Vm {
+  readonly definition: VmDefinition
+  /**
+   * 'running': its QEMU is alive. 'saved': it is not, and the guest can be resumed. 'dead': its QEMU was killed; the RAM is
+   * there, the rest of the guest is not.
+   */
+  readonly state: 'running' | 'saved' | 'dead'
+  readonly qemu: ProcessIdentity | undefined
+}
+
+export interface VmList {
+  /** Those to be handled first first. */
+  readonly vms: readonly Vm[]
+  /** What is wrong with records that cannot be read, one line each: they must not hold up the others. */
+  readonly problems: readonly string[]
+}
+
+/** The VMs recorded on `ramFiles`; files without a record are passed over. */
+export function readVms(ramFiles: readonly string[]): VmList {
+  const definitions = new Map<string, VmDefinition>()
+  const problems: string[] = []
+  for (const ramFile of ramFiles) {
+    try {
+      const definition = readDefinition(ramFile)
+      if (definition !== undefined) definitions.set(ramFileOf(definition), definition)
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error))
+    }
+  }
+  const vms = [...definitions.values()].map(lookAt).sort(byOrder)
+  return { vms, problems }
+}
+
+function byOrder({ definition: a }: Vm, { definition: b }: Vm): number {
+  return a.order - b.order || (a.name < b.name ? -1 : 1)
+}
+
+function lookAt(definition: VmDefinition): Vm {
+  const qemu = liveQemu(definition.name)
+  const state = qemu !== undefined ? 'running' : definition.saved !== null ? 'saved' : 'dead'
+  return { definition, state, qemu }
+}
+
+/** A plain value for people and scripts; sizes in bytes. */
+export function describeVm({ definition, state, qemu }: Vm) {
+  const { name, machineType, qemuVersion, uid, order, saved } = definition
+  return {
+    name,
+    state,
+    pid: qemu?.pid ?? null,
+    uid,
+    order,
+    ramFile: ramFileOf(definition),
+    ramBytes: ramBytesOf(definition),
+    machineType,
+    qemuVersion,
+    savedAtMs: saved === null ? null : Math.round(saved.stoppedAtMs),
+  }
+}

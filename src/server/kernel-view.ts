@@ -1,0 +1,154 @@
+/**
+ * Owns what the kernel knows of the file system on this connection: which node id stands for which inode, how
+ * often it has looked each one up, and which backing id carries its mappings. Counts are staged per request and
+ * carried over once the reply has arrived (see runtime-area.ts for the argument).
+ * It must not decide anything about files: that the kernel forgot an unlinked one is reported, not acted on.
+ */
+
+import type { Inode } from '../fs/inode.ts'
+import { isKnown } from '../fuse/notify.ts'
+import { closeBacking, openBacking } from '../linux/fuse-device.ts'
+import { EIO, ENOENT, Errno, ESTALE } from '../values/errno.ts'
+import { type BackingId, type Fd, type Ino, type NodeId, ROOT_INO } from '../values/ids.ts'
+import type { Form, PendingLookup, RuntimeArea } from './runtime-area.ts'
+
+/** The root has FUSE_ROOT_ID whatever its generation, and the kernel never looks it up nor forgets it. */
+const ROOT_NODE_ID = 1n as NodeId
+
+/** Set in the node id of a guest RAM that is shown as a symlink: to the kernel a name that changes its type is another inode. */
+const LINK_FORM = 1n << 31n
+
+export const nodeIdOf = (inode: Inode, form: Form): NodeId => {
+  if (inode.ino === ROOT_INO) return ROOT_NODE_ID
+  const id = (BigInt(inode.generation) << 32n) | BigInt(inode.ino)
+  return (form === 'link' ? id | LINK_FORM : id) as NodeId
+}
+
+const formOf = (nodeId: NodeId): Form => ((nodeId & LINK_FORM) === 0n ? 'file' : 'link')
+const inoOf = (nodeId: NodeId): Ino => Number(nodeId & (LINK_FORM - 1n)) as Ino
+
+/** An inode in the form the kernel knows it by. */
+export interface Known {
+  readonly inode: Inode
+  readonly form: Form
+}
+
+export class KernelView {
+  readonly #runtime: RuntimeArea
+  readonly #fuse: Fd
+  readonly #find: (ino: Ino) => Inode | undefined
+  #staged: PendingLookup[] = []
+
+  constructor(runtime: RuntimeArea, fuse: Fd, find: (ino: Ino) => Inode | undefined) {
+    this.#runtime = runtime
+    this.#fuse = fuse
+    this.#find = find
+  }
+
+  /** ESTALE: the inode is gone, or its number is used by another now. */
+  resolve(nodeId: NodeId): Known | Errno {
+    const inode = this.#find(inoOf(nodeId))
+    const form = formOf(nodeId)
+    return inode !== undefined && nodeIdOf(inode, form) === nodeId ? { inode, form } : ESTALE
+  }
+
+  isReferenced(ino: Ino): boolean {
+    return ino === ROOT_INO || this.#runtime.isReferenced(ino)
+  }
+
+  // --- lookup counts, one request at a time ---
+
+  /** Whether the reply under way may name one more inode. */
+  get canStage(): boolean {
+    return this.#staged.length < this.#runtime.maxPending
+  }
+
+  /** The reply under way will make the kernel know `inode` once more. */
+  stageLookup({ inode: { ino }, form }: Known): void {
+    if (ino === ROOT_INO) return
+    // One reply may name an inode more than once (hard links in one directory): each counts.
+    const staged = this.#staged.findLast((lookup) => lookup.ino === ino && lookup.form === form)
+    const before = staged?.count ?? this.#runtime.lookups(ino, form)
+    this.#staged.push({ ino, form, count: before + 1 })
+  }
+
+  beforeReply(unique: bigint): void {
+    if (this.#staged.length > 0) this.#runtime.armPending(unique, this.#staged)
+  }
+
+  afterReply(delivered: boolean): void {
+    if (this.#staged.length === 0) return
+    if (delivered) this.#runtime.applyPending()
+    else this.#runtime.dropPending()
+    this.#staged = []
+  }
+
+  /** Returns the inode when the kernel has forgotten it altogether. */
+  forget(nodeId: NodeId, count: number): Inode | undefined {
+    const known = this.resolve(nodeId)
+    if (known instanceof Errno || known.inode.ino === ROOT_INO) return undefined
+    const { inode, form } = known
+    const left = Math.max(0, this.#runtime.lookups(inode.ino, form) - count)
+    // The backing id is given up before the count says so: in between a crash leaves an id that is closed later.
+    if (left === 0 && form === 'file') this.#closeBacking(inode.ino)
+    this.#runtime.setLookups(inode.ino, form, left)
+    return this.#runtime.isReferenced(inode.ino) ? undefined : inode
+  }
+
+  /**
+   * A FORGET that died with the server that had read it is never sent again. Only unlinked inodes suffer: they would
+   * stay for good. So a successor asks the kernel about those it is said to know.
+   */
+  settleOrphans(orphans: readonly Inode[]): void {
+    for (const inode of orphans) {
+      for (const form of ['file', 'link'] as const) {
+        if (this.#runtime.lookups(inode.ino, form) === 0 || isKnown(this.#fuse, nodeIdOf(inode, form)))
+          continue
+        if (form === 'file') this.#closeBacking(inode.ino)
+        this.#runtime.setLookups(inode.ino, form, 0)
+      }
+    }
+  }
+
+  // --- backing ids ---
+
+  /**
+   * The one backing id of an inode: every open of it on this connection must carry the same (fs/fuse/iomode.c).
+   * Kept until the kernel forgets the inode. `fd` is asked for only when a new id has to be made. Errors: EIO.
+   */
+  backingId(ino: Ino, fd: () => Fd): BackingId | Errno {
+    const known = this.#runtime.backingId(ino)
+    if (known !== undefined) return known
+    this.#runtime.backingIntent = true
+    const id = openBacking(this.#fuse, fd())
+    if (id instanceof Errno) {
+      this.#runtime.backingIntent = false
+      return id === ENOENT ? EIO : id
+    }
+    this.#runtime.setBackingId(ino, id)
+    this.#runtime.backingIntent = false
+    return id
+  }
+
+  /**
+   * A predecessor that died between getting a backing id and writing it down left an id that holds memory for
+   * the life of the connection. Ids are handed out in turn (idr_alloc_cyclic, fs/fuse/backing.c), so it can only
+   * be the one after the last; closing an id that does not exist is ENOENT and harms nothing.
+   */
+  closeLostBacking(): void {
+    if (!this.#runtime.backingIntent) return
+    const candidate = (this.#runtime.lastBackingId + 1) as BackingId
+    const isWrittenDown = [...this.#runtime.knownInodes()].some(
+      (ino) => this.#runtime.backingId(ino) === candidate,
+    )
+    if (!isWrittenDown) closeBacking(this.#fuse, candidate)
+    this.#runtime.backingIntent = false
+  }
+
+  #closeBacking(ino: Ino): void {
+    const id = this.#runtime.backingId(ino)
+    if (id === undefined) return
+    closeBacking(this.#fuse, id)
+    this.#runtime.setBackingId(ino, undefined)
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Owns the server process: receives the pool from its keeper, opens the image, serves the connection in one
+ * blocking thread until it is gone. Crash-only: it has no signal handlers and nothing to tidy up; whatever
+ * kills it, its successor starts here.
+ */
+
+import { writeCompiled } from '../linux/compiled.ts'
+import { close } from '../linux/descriptors.ts'
+import { mapShared } from '../linux/memory.ts'
+import { CorruptBytesError, UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { KeeperLink } from './keeper-link.ts'
+import { openFileSystem } from './open-file-system.ts'
+import { openStore } from './open-store.ts'
+import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
+import { serveConnection } from './serve-connection.ts'
+
+/** Where the keeper put our end of the socket. */
+const SOCKET = 3 as Fd
+
+const link = new KeeperLink(SOCKET)
+
+/** Without a keeper this process has the only copies of the memory: it stays until the next mount's keeper has its own and ends it. */
+const holdOn = (): Promise<never> => new Promise(() => setInterval(() => {}, 2 ** 31 - 1))
+
+const { message: open, descriptors } = await link.expect('open')
+const [runtimeFd, ...memfdAreas] = descriptors as readonly [Fd, ...Fd[]]
+const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
+
+try {
+  const { store, isNew } = await openStore(link, open, memfdAreas)
+  const { fs, image } = openFileSystem(store, { pool: open.pool, isNew })
+  link.send({ kind: 'opened', totalBlocks: store.totalBlocks })
+  // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
+  if (!runtime.isEstablished) writeCompiled()
+  const { message: orders, descriptors: connection } = await link.expect('serve')
+  const fuse = connection[0] as Fd
+  if (!orders.isCrashed) runtime.forgiveRequest()
+  const startedAt = new Date().toISOString()
+  const { restarts, keeperPid } = orders
+  fs.addRootXattr('server', () => JSON.stringify({ pid: process.pid, startedAt, restarts, keeperPid }))
+  serveConnection({ fs, image, store, runtime, fuse, report: (line) => process.stderr.write(`${line}\n`) })
+  const { files, freeFiles } = fs.statfs()
+  // The root directory alone is nothing to keep.
+  const isHeld = store.kind === 'memfd' && files - freeFiles > 1
+  // Found again by the next mount's keeper, which takes a connection it finds here for a living one.
+  close(fuse)
+  // Told is not heard: a keeper that is dying takes messages to the end. Only its answer lets go of the memory.
+  const isHeard =
+    link.tell({ kind: 'unmounted', isHeld }) && (await link.receive())?.message.kind === 'released'
+  if (isHeld && !isHeard) await holdOn()
+} catch (error) {
+  // Memory that cannot be had and an image that cannot be read are the operator's to decide on; anything else is a crash like any other.
+  if (!(error instanceof CorruptBytesError || error instanceof UsageError)) throw error
+  link.send({ kind: 'refused', reason: error.message })
+}

@@ -1,0 +1,54 @@
+/**
+ * Owns what keeper and server say to each other over their SOCK_SEQPACKET pair: one JSON object per message,
+ * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
+ * outlive a process is in the shared areas, and all control goes through the mount.
+ */
+import type { MemoryId } from '../values/ids.ts'
+
+/** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
+export const DESCRIPTORS_PER_MESSAGE = 64
+
+/** Where a pool's memory comes from. `isNew`: no image is there yet. A region says itself what is in it. */
+export type MemorySource =
+  | { readonly kind: 'memfd'; readonly totalBlocks: number; readonly isNew: boolean }
+  | { readonly kind: 'dax'; readonly region: string | null }
+
+/** Keeper to server. */
+export type ToServer =
+  /** With the runtime area; for a pool of memfds also with the descriptor table and the image. */
+  | { readonly kind: 'open'; readonly pool: string; readonly source: MemorySource }
+  /** With one descriptor per memory. */
+  | { readonly kind: 'memories'; readonly memories: readonly MemoryId[] }
+  /** All memories are there: read the image. */
+  | { readonly kind: 'begin' }
+  /** With the /dev/fuse descriptor: serve it. `isCrashed`: the server before this one ended by itself. */
+  | {
+      readonly kind: 'serve'
+      readonly restarts: number
+      readonly isCrashed: boolean
+      readonly keeperPid: number
+      readonly mountPoint: string
+    }
+
+  /** The keeper has heard that the pool was unmounted, and holds it from here on. */
+  | { readonly kind: 'released' }
+
+/** Server to keeper. */
+export type ToKeeper =
+  /** With one descriptor per memory. */
+  | { readonly kind: 'keep'; readonly memories: readonly MemoryId[] }
+  | { readonly kind: 'drop'; readonly memories: readonly MemoryId[] }
+  | { readonly kind: 'opened'; readonly totalBlocks: number }
+  /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it. */
+  | { readonly kind: 'unmounted'; readonly isHeld: boolean }
+
+export const MAX_MESSAGE_BYTES = 16 * 1024
+
+export const encodeMessage = (message: ToServer | ToKeeper): Uint8Array =>
+  Buffer.from(JSON.stringify(message), 'utf8')
+
+/** The peer is our own code at the other end of a socket pair nobody else has: the shape is trusted. */
+export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8Array): Message =>
+  JSON.parse(Buffer.from(bytes).toString('utf8')) as Message

@@ -1,0 +1,44 @@
+/** Owns opening a pool's file system on its store: a new pool's image is formatted first, any other is read as it is. */
+import { randomBytes } from 'node:crypto'
+import { FileSystem } from '../fs/file-system.ts'
+import { Image } from '../fs/image/image.ts'
+import { State } from '../fs/state.ts'
+import type { Store } from '../stores/store.ts'
+import { UsageError } from '../values/errors.ts'
+import { wallClock } from './clock.ts'
+
+export interface PoolToOpen {
+  readonly pool: string
+  /** The pool is made just now: its image area is empty. */
+  readonly isNew: boolean
+}
+
+/** Throws CorruptBytesError, having changed nothing, when the image cannot be served. */
+export const openFileSystem = (
+  store: Store,
+  { pool, isNew }: PoolToOpen,
+): { fs: FileSystem; image: Image<State> } => {
+  const area = store.metadataArea()
+  if (isNew) {
+    const identity = {
+      poolName: pool,
+      storeKind: store.kind,
+      totalBlocks: store.totalBlocks,
+      uuid: randomBytes(16),
+    }
+    const dirtyBlocks = store.clearing === 'ours' ? store.totalBlocks : 0
+    Image.format(area, identity, State.fresh(wallClock(), { dirtyBlocks }))
+  }
+  const image = Image.open(area, { storeKind: store.kind, totalBlocks: store.totalBlocks }, new State())
+  const { poolName } = image.identity
+  if (poolName !== pool) throw new UsageError(`it is pool '${poolName}': mount it by that name`)
+  return { fs: new FileSystem(image, store), image }
+}
+
+/** Makes an empty pool of whatever the store holds. What its memory held before is unknown: where clearing is ours, all of it is dirty. */
+export const formatPool = (store: Store, pool: string): void => {
+  const { kind, totalBlocks } = store
+  const identity = { poolName: pool, storeKind: kind, totalBlocks, uuid: randomBytes(16) }
+  const dirtyBlocks = store.clearing === 'ours' ? totalBlocks : 0
+  Image.format(store.metadataArea(), identity, State.fresh(wallClock(), { dirtyBlocks }))
+}

@@ -1,0 +1,75 @@
+/** Owns coming by the memory of a pool: what the keeper holds, or what a region of this machine holds by itself. */
+import { probe } from '../fs/image/header.ts'
+import { raiseDescriptorLimit } from '../linux/descriptors.ts'
+import { mapShared } from '../linux/memory.ts'
+import { openDaxStore } from '../stores/dax/open-dax-store.ts'
+import { probeRegion } from '../stores/dax/probe.ts'
+import { findDaxRegion } from '../stores/dax/region.ts'
+import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/descriptor-table.ts'
+import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd.ts'
+import type { Store } from '../stores/store.ts'
+import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import type { KeeperLink } from './keeper-link.ts'
+import type { MemorySource, ToServer } from './messages.ts'
+
+export interface OpenedStore {
+  readonly store: Store
+  /** No image is there yet. */
+  readonly isNew: boolean
+}
+
+/** `areas`: descriptor table and image, for a pool of memfds. Throws UsageError, with nothing changed. */
+export const openStore = async (
+  link: KeeperLink,
+  { pool, source }: Extract<ToServer, { kind: 'open' }>,
+  areas: readonly Fd[],
+): Promise<OpenedStore> => {
+  if (source.kind === 'memfd') return await openMemfds(link, source, areas)
+  await link.expect('begin')
+  return openRegion(pool, source.region)
+}
+
+/** Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's. */
+export const examineRegion = (region: string | undefined) => {
+  const found = findDaxRegion(region)
+  return { found, content: probeRegion(found, probe) }
+}
+
+/** A region that holds somebody's bytes is never formatted in passing: only when that was asked for (`guestmemfs format`). */
+const openRegion = (pool: string, region: string | null): OpenedStore => {
+  const { found, content } = examineRegion(region ?? undefined)
+  if (content.content === 'foreign') {
+    throw new UsageError(
+      `region ${found.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --region ${found.name} --force'`,
+    )
+  }
+  const store = openDaxStore({ pool, region: found.name })
+  return { store, isNew: probe(store.metadataArea()) !== 'image' }
+}
+
+const openMemfds = async (
+  link: KeeperLink,
+  source: Extract<MemorySource, { kind: 'memfd' }>,
+  areas: readonly Fd[],
+): Promise<OpenedStore> => {
+  const [tableFd, imageFd] = areas as readonly [Fd, Fd]
+  const table = new DescriptorTable(mapShared(tableFd, DESCRIPTOR_TABLE_BYTES))
+  table.clear('server')
+  for (;;) {
+    const received = await link.receive()
+    if (received?.message.kind !== 'memories') break
+    for (const [index, memory] of received.message.memories.entries()) {
+      table.set(memory, 'server', received.descriptors[index] as Fd)
+    }
+  }
+  const metadata = mapShared(imageFd, METADATA_AREA_BYTES)
+  const store = new MemfdStore({
+    table,
+    custody: link,
+    metadata,
+    totalBlocks: source.totalBlocks,
+    descriptorLimit: raiseDescriptorLimit(),
+  })
+  return { store, isNew: source.isNew }
+}

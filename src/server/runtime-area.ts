@@ -1,0 +1,215 @@
+/**
+ * Owns what a successor needs to know about one FUSE connection and no second INIT will tell it: what was
+ * negotiated, how often the kernel knows each inode, and which backing id each inode has. It lives in a memfd
+ * that the keeper holds, valid for that connection alone; the persistent image knows nothing of it.
+ *
+ * Crash argument. The kernel counts a lookup when it has read our reply, so a count may change only if the
+ * reply arrives. New counts are therefore first written down as *pending* under the request's id, then the
+ * reply is sent, then they are carried over and the pending mark is taken away. A successor that finds the
+ * mark asks the kernel to re-send what was not answered: if that very request comes again, its reply never
+ * arrived and the pending counts are dropped; if not, it did, and they are carried over (again, if need be:
+ * they are absolute). Either way no count is ever off by one.
+ */
+import { INO_MAX } from '../fs/limits.ts'
+import type { BackingId, Ino } from '../values/ids.ts'
+
+/** 'GMFSRUN1' as two little-endian words. */
+const MAGIC = 0x53464d47
+const VERSION = 1
+const MAX_INODES = INO_MAX + 1
+/** A READDIRPLUS reply of 1 MiB holds fewer entries than this. */
+const MAX_PENDING = 8192
+const NEGOTIATED_BYTES = 1024
+
+/** Word offsets (u32) of the header; the slots and the pending list follow on pages of their own. */
+const WORD = {
+  magic: 0,
+  version: 1,
+  epoch: 2,
+  negotiatedLength: 3,
+  inFlightLow: 4,
+  inFlightHigh: 5,
+  attempts: 6,
+  pendingArmed: 7,
+  pendingLow: 8,
+  pendingHigh: 9,
+  pendingCount: 10,
+  backingIntent: 11,
+  lastBackingId: 12,
+  usedInodes: 13,
+} as const
+const NEGOTIATED_WORD = 256
+const PENDING_WORD = NEGOTIATED_WORD + NEGOTIATED_BYTES / 4
+const PENDING_WORDS = 2
+const SLOT_WORD = PENDING_WORD + MAX_PENDING * PENDING_WORDS
+/** Lookups in each of the two forms, and the backing id. */
+const SLOT_WORDS = 3
+const FORM_WORD = { file: 0, link: 1 } as const
+const BACKING_WORD = 2
+/** In a pending entry's first word, above any inode number. */
+const LINK_BIT = 2 ** 31
+export const RUNTIME_AREA_BYTES = (SLOT_WORD + MAX_INODES * SLOT_WORDS) * 4
+
+/** Guest RAM may be shown as a symlink to what maps it: to the kernel that is another inode than the file it was. */
+export type Form = 'file' | 'link'
+
+export interface PendingLookup {
+  readonly ino: Ino
+  readonly form: Form
+  readonly count: number
+}
+
+export class RuntimeArea {
+  readonly #bytes: Uint8Array
+  readonly #words: Uint32Array
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+  }
+
+  /** True once an INIT has been answered: whoever starts now is a successor on a live connection. */
+  get isEstablished(): boolean {
+    return this.#load(WORD.magic) === MAGIC && this.#load(WORD.version) === VERSION
+  }
+
+  get epoch(): number {
+    return this.#load(WORD.epoch)
+  }
+
+  /** `negotiated` is kept as JSON: it is read once, by a successor that may be a newer version of this code. */
+  establish(epoch: number, negotiated: unknown): void {
+    const text = Buffer.from(JSON.stringify(negotiated), 'utf8')
+    if (text.length > NEGOTIATED_BYTES) throw new RangeError(`negotiated values take ${text.length} bytes`)
+    this.#bytes.set(text, NEGOTIATED_WORD * 4)
+    this.#store(WORD.negotiatedLength, text.length)
+    this.#store(WORD.epoch, epoch)
+    this.#store(WORD.version, VERSION)
+    this.#store(WORD.magic, MAGIC)
+  }
+
+  get negotiated(): unknown {
+    const start = NEGOTIATED_WORD * 4
+    const text = this.#bytes.subarray(start, start + this.#load(WORD.negotiatedLength))
+    return JSON.parse(Buffer.from(text).toString('utf8'))
+  }
+
+  // --- the request being worked on, so that one that kills every server is given up in the end ---
+
+  /** Returns how often this request has been begun, this time included. */
+  beginRequest(unique: bigint): number {
+    const low = Number(unique & 0xffffffffn)
+    const high = Number(unique >> 32n)
+    const again = this.#words[WORD.inFlightLow] === low && this.#words[WORD.inFlightHigh] === high
+    const attempts = again ? (this.#words[WORD.attempts] as number) + 1 : 1
+    this.#words[WORD.inFlightLow] = low
+    this.#words[WORD.inFlightHigh] = high
+    this.#words[WORD.attempts] = attempts
+    return attempts
+  }
+
+  /** The server before was killed from outside: the request it was at is not to blame. */
+  forgiveRequest(): void {
+    this.#words[WORD.attempts] = 0
+  }
+
+  // --- lookup counts ---
+
+  lookups(ino: Ino, form: Form): number {
+    return this.#load(SLOT_WORD + ino * SLOT_WORDS + FORM_WORD[form])
+  }
+
+  setLookups(ino: Ino, form: Form, count: number): void {
+    this.#noteInode(ino)
+    this.#store(SLOT_WORD + ino * SLOT_WORDS + FORM_WORD[form], count)
+  }
+
+  isReferenced(ino: Ino): boolean {
+    return this.lookups(ino, 'file') > 0 || this.lookups(ino, 'link') > 0
+  }
+
+  get maxPending(): number {
+    return MAX_PENDING
+  }
+
+  armPending(unique: bigint, lookups: readonly PendingLookup[]): void {
+    lookups.forEach((lookup, index) => {
+      const key = lookup.form === 'link' ? LINK_BIT + lookup.ino : lookup.ino
+      this.#words[PENDING_WORD + index * PENDING_WORDS] = key
+      this.#words[PENDING_WORD + index * PENDING_WORDS + 1] = lookup.count
+    })
+    this.#words[WORD.pendingCount] = lookups.length
+    this.#words[WORD.pendingLow] = Number(unique & 0xffffffffn)
+    this.#words[WORD.pendingHigh] = Number(unique >> 32n)
+    this.#store(WORD.pendingArmed, 1)
+  }
+
+  /** The request whose lookups are pending, if any. */
+  get pending(): bigint | undefined {
+    if (this.#load(WORD.pendingArmed) === 0) return undefined
+    return (BigInt(this.#load(WORD.pendingHigh)) << 32n) | BigInt(this.#load(WORD.pendingLow))
+  }
+
+  /** Carries the pending counts over. Idempotent until `dropPending`, which ends it. */
+  applyPending(): void {
+    if (this.#load(WORD.pendingArmed) === 0) return
+    const count = this.#load(WORD.pendingCount)
+    for (let index = 0; index < count; index++) {
+      const word = PENDING_WORD + index * PENDING_WORDS
+      const key = this.#load(word)
+      const form = key >= LINK_BIT ? 'link' : 'file'
+      this.setLookups((key % LINK_BIT) as Ino, form, this.#load(word + 1))
+    }
+    this.dropPending()
+  }
+
+  dropPending(): void {
+    this.#store(WORD.pendingArmed, 0)
+  }
+
+  // --- backing ids ---
+
+  backingId(ino: Ino): BackingId | undefined {
+    const stored = this.#load(SLOT_WORD + ino * SLOT_WORDS + BACKING_WORD)
+    return stored === 0 ? undefined : (stored as BackingId)
+  }
+
+  setBackingId(ino: Ino, id: BackingId | undefined): void {
+    this.#noteInode(ino)
+    this.#store(SLOT_WORD + ino * SLOT_WORDS + BACKING_WORD, id ?? 0)
+    if (id !== undefined) this.#store(WORD.lastBackingId, id)
+  }
+
+  get lastBackingId(): number {
+    return this.#load(WORD.lastBackingId)
+  }
+
+  /** Set around FUSE_DEV_IOC_BACKING_OPEN: an id the kernel made and nobody wrote down would hold memory for ever. */
+  set backingIntent(open: boolean) {
+    this.#store(WORD.backingIntent, open ? 1 : 0)
+  }
+
+  get backingIntent(): boolean {
+    return this.#load(WORD.backingIntent) !== 0
+  }
+
+  *knownInodes(): IterableIterator<Ino> {
+    const used = this.#load(WORD.usedInodes)
+    for (let ino = 1; ino < used; ino++) {
+      if (this.isReferenced(ino as Ino) || this.backingId(ino as Ino) !== undefined) yield ino as Ino
+    }
+  }
+
+  #noteInode(ino: Ino): void {
+    if (ino >= MAX_INODES) throw new RangeError(`inode ${ino} is beyond the runtime area`)
+    if (ino >= this.#load(WORD.usedInodes)) this.#store(WORD.usedInodes, ino + 1)
+  }
+
+  #load(word: number): number {
+    return Atomics.load(this.#words, word)
+  }
+
+  #store(word: number, value: number): void {
+    Atomics.store(this.#words, word, value)
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Owns what every operation of one connection works with, and how results become replies: an `Errno` is
+ * answered as it is, an inode as its entry or attributes.
+ */
+
+import { WAITS_FOR_ZEROING } from '../fs/allocator.ts'
+import type { FileSystem } from '../fs/file-system.ts'
+import type { Inode } from '../fs/inode.ts'
+import type { Request } from '../fs/volume.ts'
+import { FOPEN } from '../fuse/constants.ts'
+import type { RequestOf } from '../fuse/opcodes.ts'
+import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
+import type { HandledRequest } from '../fuse/session.ts'
+import { type Store, WAITS } from '../stores/store.ts'
+import { ENOSPC, Errno } from '../values/errno.ts'
+import { BrokenInvariantError } from '../values/errors.ts'
+import type { MemoryId, NodeId } from '../values/ids.ts'
+import { attributesOf, linkAttributesOf } from './attributes.ts'
+import { wallClock } from './clock.ts'
+import { type KernelView, type Known, nodeIdOf } from './kernel-view.ts'
+import type { Form } from './runtime-area.ts'
+
+export type HandledOpcode = HandledRequest['opcode']
+export type Operation<O extends HandledOpcode> = (
+  service: Service,
+  request: RequestOf<O>,
+  reply: Reply,
+) => void
+export type Operations = { readonly [O in HandledOpcode]: Operation<O> }
+
+/**
+ * Nothing changes but through this mount, and the kernel drops what its own operations outdate: what it was told
+ * stays true. A day, as libfuse's passthrough examples have it with `cache=always`.
+ */
+export const VALID_SECONDS = 86_400
+
+export class Service {
+  readonly fs: FileSystem
+  readonly kernel: KernelView
+  readonly store: Store
+  readonly #epoch: () => number
+  #isWaiting = false
+  /** Room that was to come has had its time: a full pool is answered as one. */
+  isLastTry = false
+
+  /** `epoch`: of the connection, known once INIT was answered. */
+  constructor(options: { fs: FileSystem; store: Store; kernel: KernelView; epoch: () => number }) {
+    this.fs = options.fs
+    this.kernel = options.kernel
+    this.store = options.store
+    this.#epoch = options.epoch
+  }
+
+  /** Who asks, as the file system wants to know it. */
+  asked({ header }: Pick<HandledRequest, 'header'>): Request {
+    const { unique, uid, gid } = header
+    return { origin: { unique, epoch: this.#epoch() }, uid, gid, now: wallClock() }
+  }
+
+  /** The origin of what the server does by itself: no request carries it. */
+  get ownWork(): Request {
+    return { origin: { unique: 0n, epoch: this.#epoch() }, uid: 0, gid: 0, now: wallClock() }
+  }
+
+  /**
+   * Answers with an error, unless asking again later may do better: slow work was begun, or the pool is full while
+   * unlinked files still own blocks. The kernel says that it has forgotten a file some time after unlink(2) has
+   * returned (FORGET is queued, fs/fuse/inode.c), and whoever deletes a file to make room must find it.
+   */
+  refuse(errno: Errno, reply: Reply): void {
+    const isWorkUnderWay = errno === WAITS || errno === WAITS_FOR_ZEROING
+    const isRoomToCome = errno === ENOSPC && !this.isLastTry && this.fs.orphans().length > 0
+    if (isWorkUnderWay || isRoomToCome) this.#isWaiting = true
+    else reply.error(errno)
+  }
+
+  /** Whether the operation that just returned has to be asked again. Asking forgets it. */
+  takeWaiting(): boolean {
+    const isWaiting = this.#isWaiting
+    this.#isWaiting = false
+    return isWaiting
+  }
+
+  /** How the kernel is shown an inode from now on. */
+  present(inode: Inode): Known {
+    return { inode, form: inode.guestRam && this.store.reach === 'link' ? 'link' : 'file' }
+  }
+
+  /** Runs `work` on the inode that `nodeId` stands for; answers for it when there is none. */
+  withInode(nodeId: NodeId, reply: Reply, work: (inode: Inode, form: Form) => void): void {
+    const known = this.kernel.resolve(nodeId)
+    if (known instanceof Errno) this.refuse(known, reply)
+    else work(known.inode, known.form)
+  }
+
+  /** For what succeeds without a value. */
+  answerDone(result: Errno | undefined, reply: Reply): void {
+    if (result === undefined) reply.empty()
+    else this.refuse(result, reply)
+  }
+
+  answerAttributes(result: Inode | Errno, form: Form, reply: Reply): void {
+    if (result instanceof Errno) this.refuse(result, reply)
+    else reply.attr(this.attributesOf({ inode: result, form }), VALID_SECONDS)
+  }
+
+  /** An entry is a lookup: the kernel will forget it as often as it got it. */
+  answerEntry(result: Inode | Errno, reply: Reply): void {
+    if (result instanceof Errno) {
+      this.refuse(result, reply)
+    } else {
+      const shown = this.present(result)
+      this.kernel.stageLookup(shown)
+      reply.entry(this.entryOf(shown))
+    }
+  }
+
+  entryOf(shown: Known): EntryReply {
+    const { inode, form } = shown
+    return {
+      nodeid: nodeIdOf(inode, form),
+      generation: inode.generation,
+      entryValidSeconds: this.#mayChangeForm(inode) ? 0 : VALID_SECONDS,
+      attrValidSeconds: VALID_SECONDS,
+      attributes: this.attributesOf(shown),
+    }
+  }
+
+  /** An empty file may become guest RAM, and guest RAM empty: where that is another node id, names are asked for each time. */
+  #mayChangeForm({ kind, guestRam, sizeBytes }: Inode): boolean {
+    return this.store.reach === 'link' && kind === 'file' && (guestRam || sizeBytes === 0)
+  }
+
+  attributesOf({ inode, form }: Known): Attributes {
+    return form === 'file' ? attributesOf(inode) : linkAttributesOf(inode, this.targetOf(inode).length)
+  }
+
+  /** Where a symlink points: guest RAM shown as one points at the node that maps it. */
+  targetOf(inode: Inode): string {
+    return this.store.nodePath(memoryOf(inode))
+  }
+
+  /**
+   * How a file is opened, for life: mmap reaches the memory itself, read and write come to us, and closing needs
+   * no FLUSH, which would hang a killed process while no server answers. Mixed modes on one inode fail. A memory
+   * no FUSE file can carry is opened for read and write alone: its mmap is a clean ENODEV.
+   */
+  openReplyOf(inode: Inode): OpenReply | Errno {
+    const memory = memoryOf(inode)
+    const flags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH
+    if (this.store.reach !== 'file') return { fh: 0n, flags }
+    const backingId = this.kernel.backingId(inode.ino, () => {
+      const exposure = this.store.expose(memory, inode)
+      if (exposure.kind !== 'backing') throw new BrokenInvariantError(`memory ${memory} has no backing file`)
+      return exposure.fd
+    })
+    return backingId instanceof Errno ? backingId : { fh: 0n, flags: flags | FOPEN.PASSTHROUGH, backingId }
+  }
+}
+
+const memoryOf = ({ ino, memory }: Inode): MemoryId => {
+  if (memory === undefined) throw new BrokenInvariantError(`inode ${ino} has no memory`)
+  return memory
+}

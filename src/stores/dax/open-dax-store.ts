@@ -1,0 +1,66 @@
+/**
+ * Owns opening the dax store: from whatever the region was left as by a former server, by another kernel, or by nobody, to a
+ * region cut our way with the metadata area mapped. No byte of the region is written: it must have been probed before.
+ */
+
+import { close } from '../../linux/descriptors.ts'
+import { findHolders } from '../../linux/holders.ts'
+import { mapShared } from '../../linux/memory.ts'
+import { Crew } from './crew.ts'
+import { DaxStore } from './dax-store.ts'
+import { GuestNodes } from './guest-nodes.ts'
+import { type Instance, Instances, PLACES, type Places } from './instances.ts'
+import { isSlab } from './layout.ts'
+import { must, mustWork, refuseInUse, WholeDevice } from './probe.ts'
+import { type FoundRegion, findDaxRegion } from './region.ts'
+
+export interface DaxStoreOptions {
+  readonly pool: string
+  /** See findDaxRegion; undefined: the only carve-out. */
+  readonly region?: string | undefined
+}
+
+/** Whoever calls holds the region's lock (`regionLockName`). Blocks. Errors: UsageError, nothing changed; SystemCallError. */
+export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places = PLACES): DaxStore {
+  const found = findDaxRegion(region, places.sysfs)
+  refuseInUse(found)
+  const nodes = new GuestNodes(places.nodeRoot, pool)
+  const instances = cut(found, nodes, places)
+  const metadata = must(
+    'metadata device',
+    instances.exactly([found.layout.metadata]) ?? instances.make([found.layout.metadata]),
+  )
+  const fd = must(`open ${metadata.name}`, instances.open(metadata, { writable: true }))
+  const area = mapShared(fd, found.layout.metadata.lengthBytes)
+  close(fd)
+  return new DaxStore({
+    layout: found.layout,
+    metadata: area,
+    crew: new Crew(found.region.path, places),
+    nodes,
+    found: instances.all.filter(({ name }) => name !== metadata.name),
+  })
+}
+
+/**
+ * The region without what nobody needs: the kernel's own cut, unfinished instances, and those that a server had made
+ * for its own work. What a node leads to stays, since somebody may be about to open it; so does what
+ * somebody holds, and slabs, which are soon wanted again.
+ */
+function cut(found: FoundRegion, nodes: GuestNodes, places: Places): Instances {
+  new WholeDevice(found, places).take()
+  const instances = new Instances(found.region.path, places)
+  instances.clearLeftovers()
+  const { layout } = found
+  const numbers = new Set(instances.all.map(({ number }) => number))
+  const published = new Set(nodes.takeStock(numbers).values())
+  const doubtful = instances.all.filter(
+    ({ number, ranges }) =>
+      !published.has(number) && !isSlab(layout, ranges) && ranges[0]?.start !== layout.metadata.start,
+  )
+  const holders = findHolders(new Set(doubtful.map(({ number }) => number)))
+  const isHeld = ({ number }: Instance): boolean => holders.has(number)
+  for (const instance of doubtful)
+    if (!isHeld(instance)) mustWork(`destroy ${instance.name}`, instances.destroy(instance))
+  return instances
+}

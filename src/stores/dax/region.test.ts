@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
+import { test } from 'node:test'
+import { type FakeRegion, fakeSysfs } from '../../linux/testing/fake-sysfs.ts'
+import { UsageError } from '../../values/errors.ts'
+import { refuseInUse } from './probe.ts'
+import { findDaxRegion, regionLockName } from './region.ts'
+
+const MIB = 2 ** 20
+const GIB = 2 ** 30
+const ONE: FakeRegion = { id: 0, start: 4 * GIB, sizeBytes: GIB }
+const TWO: FakeRegion = { id: 1, start: 8 * GIB, sizeBytes: 2 * GIB }
+const whole = { start: ONE.start, lengthBytes: GIB }
+const metadata = { start: ONE.start + GIB - 16 * MIB, lengthBytes: 16 * MIB }
+
+/** What is found, or the words of the refusal. */
+const find = (regions: readonly FakeRegion[], wanted?: string, drivers?: string[]) => {
+  const sysfs = fakeSysfs(regions, drivers)
+  try {
+    return findDaxRegion(wanted, sysfs)
+  } catch (error) {
+    if (error instanceof UsageError) return error.message
+    throw error
+  } finally {
+    rmSync(sysfs, { recursive: true })
+  }
+}
+
+const nameOf = (found: ReturnType<typeof find>): string => (typeof found === 'string' ? found : found.name)
+
+test('the only carve-out is found without a name, others by theirs', () => {
+  assert.equal(nameOf(find([ONE])), 'dax0.0')
+  for (const wanted of ['dax1.0', 'dax1', '0x200000000'])
+    assert.equal(nameOf(find([ONE, TWO], wanted)), 'dax1.0')
+  const pmem = { ...TWO, parent: 'dax1.0_pmem', isStatic: true }
+  assert.equal(nameOf(find([ONE, pmem])), 'dax0.0')
+})
+
+test('each refusal is one line that says what to do', () => {
+  const claimed = { ...ONE, devices: [{ number: '250:0', driver: 'kmem', mappings: [whole] }] }
+  const hidden = {
+    ...ONE,
+    devices: [{ number: '250:0', mappings: [{ start: 5 * GIB, lengthBytes: 2 * MIB }] }],
+  }
+  const pmem = { ...ONE, parent: 'dax0.0_pmem', isStatic: true }
+  const refusals: [ReturnType<typeof find>, RegExp][] = [
+    [find([]), /^there is no carve-out: .*'guestmemfs reserve' says how/],
+    [find([pmem]), /^there is no carve-out/],
+    [find([ONE, TWO]), /^there are several carve-outs: say which one with region=, of dax0.0, dax1.0$/],
+    [find([ONE], 'dax7'), /^there is no region dax7: there are dax0.0$/],
+    [find([], 'dax7'), /^there is no region dax7: there is none at all$/],
+    [
+      find([claimed]),
+      /^region dax0.0 is ordinary RAM now, claimed by kmem: boot with modprobe.blacklist=kmem$/,
+    ],
+    [find([pmem], 'dax0.0'), /^region dax0.0 cannot be cut into devices/],
+    [find([ONE], undefined, []), /'modprobe device_dax'$/],
+    [
+      find([hidden]),
+      /^region dax0.0 was cut up by somebody else: take dax0.0 away with 'daxctl destroy-device'$/,
+    ],
+    [find([{ ...ONE, sizeBytes: 32 * MIB }]), /^region dax0.0 has 32M: a pool needs 64M$/],
+  ]
+  for (const [refusal, words] of refusals) {
+    assert.ok(typeof refusal === 'string', 'it was not refused')
+    assert.match(refusal, words)
+  }
+})
+
+test('the lock of a region is called by its place: numbers change from boot to boot', () => {
+  const [first, renumbered] = [find([ONE]), find([{ ...ONE, id: 5 }])]
+  assert.ok(typeof first !== 'string' && typeof renumbered !== 'string')
+  assert.equal(regionLockName(first), 'dax-100000000')
+  assert.equal(regionLockName(renumbered), regionLockName(first))
+})
+
+test('a region that somebody else cut is left alone, one of ours is not', () => {
+  const empty = { number: '250:0' }
+  const guest = {
+    number: '250:2',
+    driver: 'device_dax',
+    mappings: [{ start: ONE.start, lengthBytes: 2 * MIB }],
+  }
+  const inUse = (devices: FakeRegion['devices']): string | undefined => {
+    const found = find([{ ...ONE, ...(devices && { devices }) }])
+    assert.ok(typeof found !== 'string')
+    try {
+      refuseInUse(found)
+      return undefined
+    } catch (error) {
+      assert.ok(error instanceof UsageError)
+      return error.message
+    }
+  }
+  assert.equal(inUse(undefined), undefined, 'as the kernel made it')
+  assert.equal(inUse([empty]), undefined, 'empty')
+  assert.equal(inUse([empty, { number: '250:1', mappings: [metadata] }]), undefined, 'we died making it')
+  assert.equal(
+    inUse([empty, { number: '250:1', driver: 'device_dax', mappings: [metadata] }, guest]),
+    undefined,
+    'ours, with a guest',
+  )
+  assert.match(inUse([empty, guest]) ?? '', /^region dax0.0 was cut up by somebody else: take dax0.1 away/)
+})

@@ -1,0 +1,82 @@
+/**
+ * Owns choosing the region a pool lives in, and refusing one that cannot be it. Reads alone.
+ * A region is named by its device 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the
+ * only one of the three that a kernel cannot give to another region next time.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type DaxRegion, readDaxRegions, SYSFS } from '../../linux/dax.ts'
+import { DEVICE_DAX } from '../../linux/dax-device.ts'
+import { UsageError } from '../../values/errors.ts'
+import { type Layout, layOut } from './layout.ts'
+
+export interface FoundRegion {
+  /** `dax0.0`. */
+  readonly name: string
+  readonly region: DaxRegion
+  readonly layout: Layout
+}
+
+/** `wanted` undefined: the only carve-out there is. Errors: UsageError, one line that says what to do. */
+export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS): FoundRegion {
+  const regions = readDaxRegions(sysfs)
+  const region = wanted === undefined ? onlyCarveOut(regions) : named(regions, wanted)
+  const name = regionName(region)
+  refuseUnusable(region, name)
+  if (!existsSync(join(sysfs, 'bus/dax/drivers', DEVICE_DAX)))
+    throw new UsageError("the driver device_dax is not loaded: load it with 'modprobe device_dax'")
+  if (region.startByte === undefined)
+    throw new UsageError(`region ${name} was cut up by somebody else: ${cutBy(region)}`)
+  return { name, region, layout: layOut({ start: region.startByte, lengthBytes: region.sizeBytes }, name) }
+}
+
+/** Two mounts of one region exclude each other by a lock of this name: its place, which no renumbering changes. */
+export const regionLockName = ({ layout }: FoundRegion): string => `dax-${layout.startByte.toString(16)}`
+
+export const regionName = ({ id }: DaxRegion): string => `dax${id}.0`
+
+/** How somebody who made these devices takes them away again. */
+export function cutBy({ devices }: DaxRegion): string {
+  const names = devices.filter(({ sizeBytes }) => sizeBytes > 0).map(({ name }) => name)
+  return `take ${names.join(', ')} away with 'daxctl destroy-device'`
+}
+
+function onlyCarveOut(regions: readonly DaxRegion[]): DaxRegion {
+  const carveOuts = regions.filter(({ isCarveOut }) => isCarveOut)
+  const [first, second] = carveOuts
+  if (first === undefined)
+    throw new UsageError(
+      "there is no carve-out: set memory aside at boot ('guestmemfs reserve' says how), and load dax_hmem and device_dax",
+    )
+  if (second !== undefined)
+    throw new UsageError(
+      `there are several carve-outs: say which one with region=, of ${carveOuts.map(regionName).join(', ')}`,
+    )
+  return first
+}
+
+function named(regions: readonly DaxRegion[], wanted: string): DaxRegion {
+  const found = regions.find(
+    (region) =>
+      wanted === regionName(region) ||
+      wanted === `dax${region.id}` ||
+      (region.startByte !== undefined && wanted.toLowerCase() === `0x${region.startByte.toString(16)}`),
+  )
+  if (found !== undefined) return found
+  const names = regions.map(regionName).join(', ')
+  throw new UsageError(
+    `there is no region ${wanted}: ${names === '' ? 'there is none at all' : `there are ${names}`}`,
+  )
+}
+
+function refuseUnusable({ devices, isStatic }: DaxRegion, name: string): void {
+  const claimed = devices.find(({ driver }) => driver === 'kmem')
+  if (claimed !== undefined)
+    throw new UsageError(
+      `region ${name} is ordinary RAM now, claimed by kmem: boot with modprobe.blacklist=kmem`,
+    )
+  if (isStatic)
+    throw new UsageError(
+      `region ${name} cannot be cut into devices: it is persistent memory, not a carve-out`,
+    )
+}

@@ -1,0 +1,135 @@
+/**
+ * Owns the contract between the file system and the memory under it. A store hands out memory and says
+ * how it can be mapped; it never sees a name, a directory or a mode. A new kind of memory is one new file
+ * that implements `Store`.
+ */
+import { Errno } from '../values/errno.ts'
+import type { Fd, MemoryId } from '../values/ids.ts'
+
+/** Pool allocation unit in bytes: one PMD mapping. */
+export const BLOCK_BYTES = 2 * 1024 * 1024
+
+/** A slab of the `dax` store in blocks: 64 MiB. Part of its persistent format. */
+export const DAX_SLAB_BLOCKS = 32
+
+/** `Store.slabBlocks` of a kind of store, so that an image can be checked without its store. */
+export const slabBlocksOf = (storeKind: string): number | undefined =>
+  storeKind === 'dax' ? DAX_SLAB_BLOCKS : undefined
+
+/** A run of pool blocks: `start` and `count` in units of `BLOCK_BYTES` from the pool's beginning. */
+export interface Extent {
+  readonly start: number
+  readonly count: number
+}
+
+/** What one memory must be: the store makes it so. `sizeBytes` is exact; `extents` cover it, rounded up to blocks. */
+export interface Placement {
+  readonly sizeBytes: number
+  readonly extents: readonly Extent[]
+  /** Guest RAM is mapped by a guest, any other memory read and written by us: a store may keep them apart. */
+  readonly guestRam: boolean
+}
+
+/**
+ * Not an error: slow work was begun, nothing has changed yet. Ask the very same again once `background.wake` was
+ * readable and `drain` was called. Its own object: compared by identity, never sent to anybody.
+ */
+export const WAITS = new Errno('EAGAIN', 11)
+
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+  /** Permission bits, 0777. */
+  readonly mode: number
+}
+
+/** Work that is too slow for whoever serves requests: done beside it, told of through one descriptor. */
+export interface Background {
+  /** Readable when something finished. */
+  readonly wake: Fd
+  /** Takes note of what finished; `wake` is not readable any more. */
+  drain(): void
+  /** Begins to zero blocks that no file owns. False: one extent is being zeroed already. */
+  clear(extent: Extent): boolean
+  /** Extents whose last byte was zeroed since this was last asked. */
+  cleared(): Extent[]
+  /** Bytes zeroed of the extent under way. */
+  readonly clearedBytes: number
+}
+
+/** How a memory is reached by mmap. */
+export type Exposure =
+  | { readonly kind: 'backing'; readonly fd: Fd }
+  /** Its numbers are undefined until somebody follows the link: only then is there a device. */
+  | {
+      readonly kind: 'device'
+      readonly major: number | undefined
+      readonly minor: number | undefined
+      readonly path: string
+    }
+  | { readonly kind: 'window'; readonly path: string; readonly offsetBytes: number }
+  /** Not at all: it is read and written through us. */
+  | { readonly kind: 'none' }
+
+export interface Store {
+  readonly kind: 'memfd' | 'dax' | 'devmem'
+  /** Who clears a released block before it can be handed out again: the kernel (fresh pages), or we do. */
+  readonly clearing: 'kernel' | 'ours'
+  /** Pool size in blocks, as far as the store knows it. */
+  readonly totalBlocks: number
+
+  /** A new, empty memory that survives this process from the moment this returns. Errors: ENOMEM, EMFILE. */
+  create(): MemoryId | Errno
+  /**
+   * Ordinary files live in slabs, aligned chunks of so many blocks (the last one may be shorter), apart from guest RAM:
+   * which chunk is a slab follows from what inodes own and changes as they do. undefined: no such zones.
+   */
+  readonly slabBlocks: number | undefined
+  /**
+   * How a guest reaches its RAM: by mapping the file itself, by a device node that the file's name links to, or by
+   * a window of another file, which `guestmemfs run` puts in its place.
+   */
+  readonly reach: 'file' | 'link' | 'window'
+  readonly background: Background | undefined
+
+  /** After a start, once for each memory that an inode owns: what the image says about it. Before anything else is asked. */
+  adopt(memory: MemoryId, as: Placement): void
+  /**
+   * Make `memory` as large as `to` says: the bytes kept are kept, new bytes read as zero, also those in what was its
+   * last block, whatever a server that died left there. Guest RAM that `reach` does not let us write keeps its last
+   * block whole, with the guest's own bytes behind its size. Idempotent. The blocks of `to` that are new are clean and
+   * not logged as this memory's yet; those it no longer names are no longer its own and are left as they are.
+   * Errors: ENOMEM; EBUSY where a mapping that is held would have to go; WAITS.
+   */
+  resize(memory: MemoryId, to: Placement): Errno | undefined
+  /** True while some process maps the memory: its blocks must not be used again yet. WAITS: not known yet, take it for held. */
+  isHeld(memory: MemoryId): boolean | Errno
+  /** Give the memory up. Called after the log says so; called again after a crash in between. Idempotent. */
+  release(memory: MemoryId): void
+  /** Whether giving memory up was put off, to do more of it at once; `catchUp` does it, when nobody waits. */
+  readonly isBehind: boolean
+  catchUp(): void
+  /** Memories that exist; what no inode owns after recovery was never acknowledged, or was given up, and is released. */
+  memories(): Iterable<MemoryId>
+
+  /** Ordinary files only, their blocks are there. Returns bytes moved; reads past the end return fewer. Errors: WAITS, nothing was moved. */
+  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno
+  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno
+  /** fallocate(2) PUNCH_HOLE: the range reads as zero afterwards. Errors: WAITS. */
+  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined
+  /** lseek(2) SEEK_DATA (3) and SEEK_HOLE (4). Errors: ENXIO past the end. */
+  seek(memory: MemoryId, offset: number, whence: number): number | Errno
+
+  expose(memory: MemoryId, placement: Placement): Exposure
+  /**
+   * Reach `link`: makes sure that the node maps guest RAM, and no more than that. A node that is there already
+   * keeps its owner: `chown` of the name went to it. Errors: EIO, EBUSY; WAITS.
+   */
+  publish(memory: MemoryId, placement: Placement, owner: Owner): Errno | undefined
+  /** Reach `link`: where the node is, or will be. */
+  nodePath(memory: MemoryId): string
+  /** Reach `link`: the owner of a node that is there, undefined where there is none. */
+  nodeOwner(memory: MemoryId): Owner | undefined
+  /** Bytes that live exactly as long as the pool's memory: the persistent image is kept here. */
+  metadataArea(): Uint8Array
+}

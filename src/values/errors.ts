@@ -1,0 +1,36 @@
+/**
+ * Owns the classes of thrown failures. What a caller can expect is an `Errno` result; what is thrown is
+ * one of these, and `UsageError` is the only one whose message is meant to be the whole story for a person.
+ */
+import type { Errno } from './errno.ts'
+
+/** A system call failed in a way its caller did not plan for. `message` names the call and its object. */
+export class SystemCallError extends Error {
+  override readonly name = 'SystemCallError'
+  readonly errno: Errno
+
+  constructor(call: string, errno: Errno, options?: ErrorOptions) {
+    super(`${call}: ${errno.name}`, options)
+    this.errno = errno
+  }
+}
+
+/** Bytes that were read are not what they must be: an image, a log record, a state file. Nothing was changed. */
+export class CorruptBytesError extends Error {
+  override readonly name = 'CorruptBytesError'
+}
+
+/** Our own state contradicts itself. Never caught to continue: the server dies and its successor recovers. */
+export class BrokenInvariantError extends Error {
+  override readonly name = 'BrokenInvariantError'
+}
+
+/** What a person asked for cannot be done. The message is one line that says what to do instead. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** QEMU refused, did not answer or ended. The message is one line, in QEMU's words where it gave some. */
+export class QemuError extends Error {
+  override readonly name = 'QemuError'
+}

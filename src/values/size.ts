@@ -1,0 +1,23 @@
+/** Owns how sizes are written by people: binary units as `10G`, `512M`; bytes as plain integers. */
+import { UsageError } from './errors.ts'
+
+const UNIT: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+const PATTERN = /^(\d{1,15})\s*([KMGT]?)(?:i?B)?$/i
+
+/** Bytes. `what` names the value in the error. Errors: UsageError. */
+export const parseSize = (text: string, what: string): number => {
+  const [, digits, unit] = PATTERN.exec(text.trim()) ?? []
+  const bytes = Number(digits) * (UNIT[(unit ?? '').toUpperCase()] ?? Number.NaN)
+  if (!Number.isSafeInteger(bytes))
+    throw new UsageError(`${what} '${text}' is not a size: write it as 512M or 10G, or in bytes`)
+  return bytes
+}
+
+/** Exact where two decimals of a unit of at least 1 M do it: 10G, 1.5G, 500M; else rounded: 23.5G, 48K, 512. */
+export const formatSize = (bytes: number): string => {
+  const inUnit = (unit: string): number => bytes / (UNIT[unit] as number)
+  const exact = ['T', 'G', 'M'].find((unit) => inUnit(unit) >= 1 && Number.isInteger(inUnit(unit) * 100))
+  if (exact !== undefined) return `${inUnit(exact)}${exact}`
+  const largest = ['T', 'G', 'M', 'K'].find((unit) => inUnit(unit) >= 1)
+  return largest === undefined ? `${bytes}` : `${Math.round(inUnit(largest) * 10) / 10}${largest}`
+}

@@ -1,0 +1,34 @@
+/** Owns the reading of a test guest's serial output: `tick N bad M` lines, and whether they tell of one unbroken run. */
+
+export interface Tick {
+  /** Passes over the guest's memory so far; the guest counts from 1. */
+  readonly number: number
+  /** Words that were wrong, in all passes so far. */
+  readonly bad: number
+}
+
+const LINE = /^tick (\d+) bad (\d+)\r?$/
+
+/** Every whole tick line of `text`, in order. A last line without its line end is not whole yet. */
+export function readTicks(text: string): Tick[] {
+  const ticks: Tick[] = []
+  for (const line of text.split('\n').slice(0, -1)) {
+    const match = LINE.exec(line)
+    if (match !== null) ticks.push({ number: Number(match[1]), bad: Number(match[2]) })
+  }
+  return ticks
+}
+
+/**
+ * The first thing that is wrong with a guest's ticks, or undefined: numbers go up by one from 1 (a smaller
+ * one means the guest was started over), and no word was ever bad.
+ */
+export function findBreak(ticks: readonly Tick[]): string | undefined {
+  let expected = 1
+  for (const { number, bad } of ticks) {
+    if (number !== expected) return `tick ${number} where tick ${expected} was due`
+    if (bad !== 0) return `${bad} bad words at tick ${number}`
+    expected++
+  }
+  return undefined
+}

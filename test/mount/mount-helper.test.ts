@@ -1,0 +1,47 @@
+/**
+ * Owns the proof that `mount -t guestmemfs` and an fstab line work, with what `guestmemfs install` writes. mount(8) looks for
+ * its helper in /sbin alone: the test lays ours over it in a mount namespace of its own, the machine's /sbin stays.
+ */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { cannotMount, guestmemfs } from './support.ts'
+
+test('mount -t guestmemfs, and a line of fstab', { skip: cannotMount }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'helper-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const installed = await guestmemfs('install', '--yes', '--prefix', join(folder, 'root'))
+  assert.equal(installed.status, 0, installed.stderr)
+  const [mountPoint, fstab] = [join(folder, 'mnt'), join(folder, 'fstab')]
+  mkdirSync(mountPoint)
+  const pool = `helper-${process.pid}`
+  writeFileSync(fstab, `${pool} ${mountPoint} guestmemfs size=128M,nofail 0 0\n`)
+  const command = join(folder, 'root/usr/local/bin/guestmemfs')
+  const script = `
+    mount -t overlay overlay -o lowerdir=${folder}/root/sbin:${realpathSync('/sbin')} ${realpathSync('/sbin')}
+    trap '${command} umount --discard ${pool} >/dev/null 2>&1 || true' EXIT
+    mount -t guestmemfs -o size=64M ${pool} ${mountPoint}
+    touch ${mountPoint}/guest-ram
+    truncate -s 8M ${mountPoint}/guest-ram
+    stat -c %s ${mountPoint}/guest-ram
+    stat -f -c %b:%S ${mountPoint}
+    umount ${mountPoint}
+    ${command} umount --discard ${pool} >/dev/null
+    mount -T ${fstab} ${mountPoint}
+    stat -f -c %b:%S ${mountPoint}
+    mount -t guestmemfs -o size=64M,frobnicate ${pool}-2 ${mountPoint} 2>&1 && exit 1
+    umount ${mountPoint}
+  `
+  const output = execFileSync('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', script], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  })
+  const [size, first, second, refusal] = output.split('\n')
+  assert.equal(size, String(8 * 1024 * 1024))
+  assert.equal(first, '32:2097152')
+  assert.equal(second, '64:2097152')
+  assert.match(refusal ?? '', /unknown mount option 'frobnicate'/)
+})

@@ -1,0 +1,179 @@
+/** Owns how a test gets a real pool: mounted through the command line a person types, and gone when the test ends. */
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, statfsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/keeper/pool-record.ts'
+import { unmount } from '../../src/linux/mount.ts'
+
+const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
+const run = promisify(execFile)
+
+/** Why this machine cannot run the mount tier, or false: what `node:test` takes as `skip`. */
+export const cannotMount: string | false =
+  process.getuid?.() !== 0 ? 'needs root' : existsSync('/dev/fuse') ? false : 'needs /dev/fuse'
+
+/** Messages of other programs as the tests know them. */
+const UNTRANSLATED = { LC_ALL: 'C.UTF-8' } as const
+
+export interface Outcome {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a program; never rejects for an exit status, so that a test can look at it. */
+export const runProgram = async (
+  program: string,
+  words: readonly string[],
+  { cwd, environment = {} }: { cwd?: string; environment?: Record<string, string> } = {},
+): Promise<Outcome> => {
+  try {
+    const env = { ...process.env, ...UNTRANSLATED, ...environment }
+    const { stdout, stderr } = await run(program, words, { timeout: 90_000, env, ...(cwd && { cwd }) })
+    return { status: 0, stdout, stderr }
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string }
+    return { status: code, stdout, stderr }
+  }
+}
+
+/** Runs `guestmemfs ARGUMENTS…`. */
+export const guestmemfs = (...words: string[]): Promise<Outcome> => guestmemfsWith({}, ...words)
+
+/** The same with further environment variables, which keeper and server inherit. */
+export const guestmemfsWith = (environment: Record<string, string>, ...words: string[]): Promise<Outcome> =>
+  runProgram(process.execPath, [CLI, ...words], { environment })
+
+/** A user and group that nothing else on a machine has. */
+export const STRANGER = { uid: 61_234, gid: 61_234 } as const
+
+/** Words before a program's own that make it run as somebody without any privilege. */
+export const asStranger = ({ uid, gid }: { uid: number; gid: number } = STRANGER): string[] => [
+  `--reuid=${uid}`,
+  `--regid=${gid}`,
+  '--clear-groups',
+]
+
+/**
+ * A program of ours as a stranger runs it. It may look into any directory, for these sources may lie in a closed one, and has no
+ * other privilege.
+ */
+export const nodeAsStranger = (
+  words: readonly string[],
+  options: { cwd?: string } = {},
+): Promise<Outcome> => {
+  const capabilities = ['--inh-caps', '--ambient-caps'].map((set) => `${set}=-all,+dac_read_search`)
+  return runProgram('setpriv', [...asStranger(), ...capabilities, process.execPath, ...words], options)
+}
+
+/** The same command as a stranger types it. */
+export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> => nodeAsStranger([CLI, ...words])
+
+export interface TestPool {
+  readonly pool: string
+  readonly mountPoint: string
+  readonly path: (...names: string[]) => string
+  /** Pids as they are now: servers come and go. */
+  readonly keeperPid: () => number
+  readonly serverPid: () => number
+}
+
+let pools = 0
+const endings = new WeakMap<TestContext, (() => unknown)[]>()
+
+/** Whatever uses the mount beside the test itself is ended by this, before the pool is unmounted. */
+export const beforeUnmount = (t: TestContext, end: () => unknown): void => {
+  endings.set(t, [...(endings.get(t) ?? []), end])
+}
+
+/** A pool name no other test has; whatever it becomes, the pool is discarded after the test. */
+export const testPoolName = (t: TestContext): string => {
+  const pool = `test-${process.pid}-${++pools}`
+  t.after(async () => {
+    for (const end of endings.get(t) ?? []) await end()
+    if (readPoolRecord(pool) !== undefined) await discard(pool)
+    for (const path of [lockPath(pool), logPath(pool)]) rmSync(path, { force: true })
+  })
+  return pool
+}
+
+/** An empty folder, removed after the test; what is mounted there then is taken away first. */
+export const testMountPoint = (t: TestContext): string => {
+  const mountPoint = mkdtempSync(join(tmpdir(), 'guestmemfs-test-'))
+  t.after(() => {
+    unmount(mountPoint, { lazy: true })
+    rmdirSync(mountPoint)
+  })
+  return mountPoint
+}
+
+/** A test that leaves its pool busy has failed, and must not leave it behind all the same. */
+const discard = async (pool: string): Promise<void> => {
+  const { status, stderr } = await guestmemfs('umount', '--discard', pool)
+  // An empty pool ends by itself, perhaps just now.
+  if (status === 0 || readPoolRecord(pool) === undefined) return
+  const mountPoint = readPoolRecord(pool)?.mountPoint
+  if (mountPoint != null) unmount(mountPoint, { lazy: true })
+  await until('it is parked', () => readPoolRecord(pool)?.state !== 'mounted').catch(() => {})
+  await guestmemfs('umount', '--discard', pool)
+  throw new Error(`pool ${pool} could not be discarded: ${stderr}`)
+}
+
+/** A mounted pool of `size`, unmounted and discarded after the test. */
+export const mountTestPool = async (
+  t: TestContext,
+  { size = '256M', environment = {} }: { size?: string; environment?: Record<string, string> } = {},
+): Promise<TestPool> => {
+  const pool = testPoolName(t)
+  const mountPoint = testMountPoint(t)
+  const mounted = await guestmemfsWith(environment, 'mount', pool, mountPoint, '-o', `size=${size}`)
+  if (mounted.status !== 0) throw new Error(mounted.stderr)
+  return {
+    pool,
+    mountPoint,
+    path: (...names) => join(mountPoint, ...names),
+    keeperPid: () => poolRecord(pool).keeper.pid,
+    serverPid: () => poolRecord(pool).server?.pid ?? 0,
+  }
+}
+
+/** Tests that share a pool work in folders of their own: makes one, returns what joins names to its path. */
+export const folders =
+  (pool: TestPool) =>
+  (name: string): ((...names: string[]) => string) => {
+    mkdirSync(pool.path(name))
+    return (...names) => pool.path(name, ...names)
+  }
+
+/** Throws where there is none. */
+export const poolRecord = (pool: string): PoolRecord => {
+  const found = readPoolRecord(pool)
+  if (found === undefined) throw new Error(`pool ${pool} has no record`)
+  return found
+}
+
+/** Blocks of 2 MiB, as statfs(2) says it. */
+export const freeBlocks = (mountPoint: string): number => statfsSync(mountPoint).bfree
+
+/** Resolves when `holds()` does; rejects, saying `what`, when it does not in time. */
+export const until = async (what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> => {
+  const deadline = performance.now() + timeoutMs
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`${timeoutMs} ms went by without: ${what}`)
+    await sleep(20)
+  }
+}
+
+/** Output of a shell command, as a person would type it; throws with its stderr when it fails. */
+export const shell = (command: string): string =>
+  execFileSync('sh', ['-ec', command], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { ...process.env, ...UNTRANSLATED },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })

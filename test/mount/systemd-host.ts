@@ -1,0 +1,90 @@
+/**
+ * Owns a systemd of its own for a test: PID 1 of new namespaces, with no units but those the test gives it, in a control
+ * group of its own. It shares the machine's files, has a /run of its own, and is gone when its PID 1 is killed.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { mountTable } from '../../src/linux/mount.ts'
+
+const SYSTEMD = '/lib/systemd/systemd'
+
+/** Why no systemd can be started here, or false. */
+export const cannotRunSystemd: string | false =
+  process.getuid?.() !== 0 ? 'needs root' : existsSync(SYSTEMD) ? false : 'needs systemd installed'
+
+export interface SystemdHost {
+  /** Runs a command inside; answers its output, and never throws for its exit status. */
+  readonly run: (program: string, ...words: string[]) => { status: number; output: string }
+  readonly stop: () => Promise<void>
+}
+
+/** The control group hierarchies that systemd manages: the unified one, and its named one where v1 is in use. */
+function hierarchies(): string[] {
+  return mountTable()
+    .filter(
+      ({ type, superOptions }) =>
+        type === 'cgroup2' || (type === 'cgroup' && superOptions.includes('name=systemd')),
+    )
+    .map(({ target }) => target)
+}
+
+function removeGroups(group: string): void {
+  if (!existsSync(group)) return
+  for (const entry of readdirSync(group, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeGroups(join(group, entry.name))
+  }
+  rmdirSync(group)
+}
+
+/** PID 1 inside is the one child of the `unshare` that forked it. */
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ')[0])
+}
+
+/** `units` becomes /etc/systemd/system inside; it must hold `test.target`. `folder` takes its console. */
+export async function startSystemd(folder: string, units: string): Promise<SystemdHost> {
+  const groups = hierarchies().map((root) => join(root, `guestmemfs-test-${process.pid}`))
+  for (const group of groups) mkdirSync(group)
+  const enter = groups.map((group) => `echo $$ > ${group}/cgroup.procs`).join('\n')
+  const script = `
+    ${enter}
+    exec unshare --fork --pid --mount --uts --ipc --cgroup --mount-proc --propagation slave sh -ec '
+      mount -t tmpfs tmpfs /run
+      mount --bind ${units} /etc/systemd/system
+      export container=test SYSTEMD_UNIT_PATH=/etc/systemd/system
+      export SYSTEMD_GENERATOR_PATH=${folder}/none SYSTEMD_ENVIRONMENT_GENERATOR_PATH=${folder}/none
+      exec ${SYSTEMD} --system --unit=test.target --log-target=console --show-status=no
+    ' </dev/null >${folder}/console 2>&1`
+  const shell = spawn('sh', ['-ec', script], { stdio: 'inherit' })
+  const ended = new Promise((resolve) => shell.once('exit', resolve))
+  const stop = async (): Promise<void> => {
+    const init = shell.exitCode === null ? childOf(shell.pid ?? 0) : 0
+    if (init > 0) process.kill(init, 'SIGKILL')
+    await ended
+    for (const group of groups) removeGroups(group)
+  }
+  const run: SystemdHost['run'] = (program, ...words) => {
+    const inside = ['--target', String(childOf(shell.pid ?? 0)), '--all', program, ...words]
+    try {
+      const output = execFileSync('nsenter', inside, { encoding: 'utf8', timeout: 60_000, stdio: 'pipe' })
+      return { status: 0, output }
+    } catch (error) {
+      const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string }
+      return { status, output: `${stdout}${stderr}` }
+    }
+  }
+  for (let wait = 0; ; wait += 1) {
+    await sleep(100)
+    if (shell.exitCode === null && run('systemctl', 'is-active', 'test.target').status === 0) break
+    if (wait === 100 || shell.exitCode !== null) {
+      await stop()
+      throw new Error(`systemd did not come up: ${readFileSync(join(folder, 'console'), 'utf8')}`)
+    }
+  }
+  return { run, stop }
+}
+
+export const writeTarget = (units: string): void =>
+  writeFileSync(join(units, 'test.target'), '[Unit]\nDefaultDependencies=no\n')

@@ -1,0 +1,83 @@
+/** Owns the proof that the systemd unit keeps a pool: through its keeper's death, parking, remounting, refusals. */
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { installFiles } from '../../src/host/install-files.ts'
+import { thisProgram } from '../../src/host/program.ts'
+import { cannotMount } from './support.ts'
+import { cannotRunSystemd, startSystemd, writeTarget } from './systemd-host.ts'
+
+test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'unit-'))
+  const [units, mountPoint] = [join(folder, 'units'), join(folder, 'mnt')]
+  for (const path of [units, mountPoint]) mkdirSync(path)
+  writeTarget(units)
+  const program = thisProgram()
+  const unit = installFiles(program).find(({ path }) => path.endsWith('@.service'))
+  writeFileSync(join(units, 'guestmemfs@.service'), unit?.text ?? '')
+  const { run, stop } = await startSystemd(folder, units)
+  t.after(async () => {
+    await stop()
+    rmSync(folder, { recursive: true })
+  })
+
+  const pool = 'kept'
+  const service = `guestmemfs@${pool}.service`
+  const guestmemfs = (...words: string[]) => run(program.node, program.cli, ...words)
+  const good = (...words: string[]): string => {
+    const { status, output } = guestmemfs(...words)
+    assert.equal(status, 0, output)
+    return output
+  }
+  const mainPid = (): number => Number(run('systemctl', 'show', '-P', 'MainPID', service).output)
+  const until = async (what: string, holds: () => boolean): Promise<void> => {
+    for (let wait = 0; !holds(); wait += 1) {
+      assert.ok(wait < 150, `${what}: not within 15 s\n${readFileSync(join(folder, 'console'), 'utf8')}`)
+      await sleep(100)
+    }
+  }
+  const isInactive = () => run('systemctl', 'is-active', service).output.trim() === 'inactive'
+
+  await t.test('a refused mount says why, and leaves the unit inactive', async () => {
+    const { status, output } = guestmemfs('mount', pool, join(folder, 'nowhere'))
+    assert.equal(status, 1)
+    assert.match(output, /does not exist/)
+    await until('inactive', isInactive)
+  })
+
+  await t.test(
+    'the keeper is the unit’s main process; killed, it is replaced and nothing is lost',
+    async () => {
+      assert.match(good('mount', pool, mountPoint, '-o', 'size=64M'), /new pool/)
+      const first = mainPid()
+      assert.ok(first > 1)
+      assert.equal(run('sh', '-c', `echo here > ${mountPoint}/file`).status, 0)
+      run('kill', '-9', String(first))
+      await until('a new keeper', () => ![0, first].includes(mainPid()))
+      assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+    },
+  )
+
+  await t.test('the unit refuses to be stopped', () => {
+    assert.notEqual(run('systemctl', 'stop', service).status, 0)
+    assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+  })
+
+  await t.test('a parked pool is mounted again with its files, also after a refusal in between', async () => {
+    assert.match(good('umount', pool), /parked/)
+    assert.match(guestmemfs('mount', pool, join(folder, 'nowhere')).output, /does not exist/)
+    const parked = mainPid()
+    assert.match(good('mount', pool, mountPoint), /found again/)
+    await until('a new keeper', () => ![0, parked].includes(mainPid()))
+    assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+  })
+
+  await t.test('a discarded pool ends its unit', async () => {
+    good('umount', '--discard', pool)
+    await until('inactive', isInactive)
+    assert.equal(good('list').trim(), 'no pools')
+  })
+})

@@ -1,0 +1,18 @@
+/**
+ * Owns a process that works on a directory until the kernel under it is gone: `load.ts DIRECTORY SEED COUNTERS`. It says
+ * each operation that was answered on its standard output as well, for whoever watches from outside.
+ */
+import { writeSync } from 'node:fs'
+import { Counters } from './counters.ts'
+import { Operations } from './operations.ts'
+
+const [directory = '', seed = '', ram = ''] = process.argv.slice(2)
+const counters = new Counters(ram)
+const operations = new Operations(Number(seed))
+for (;;) {
+  const act = operations.next()
+  counters.begin(operations.count)
+  act(directory)
+  counters.acknowledge(operations.count)
+  writeSync(1, `did ${operations.count}\n`)
+}

@@ -1,0 +1,14 @@
+/** Owns what an unprivileged owner of a RAM file tries on its record: prints the errno of reading, writing and removing it. */
+import { getxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
+import { VM_XATTR } from '../../src/qemu/vm-definition.ts'
+import { Errno } from '../../src/values/errno.ts'
+
+const file = process.argv[2] ?? ''
+const read = getxattr(file, VM_XATTR)
+const tries = [
+  read instanceof Errno ? read.name : 'read',
+  setxattr(file, VM_XATTR, Buffer.from('{"format":1,"name":"evil"}'))?.name ?? 'written',
+  removexattr(file, VM_XATTR)?.name ?? 'removed',
+  setxattr(file, 'user.mine', Buffer.from('1'))?.name ?? 'written',
+]
+process.stdout.write(tries.join(' '))

@@ -1,0 +1,209 @@
+/** Owns what can go wrong around a guest: each ends in one clear line, and no guest is lost. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { vmPaths } from '../../src/qemu/vm-runtime.ts'
+import { guestmemfs } from '../mount/support.ts'
+import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
+import {
+  CLI,
+  kill,
+  listVms,
+  monitor,
+  mountVmPool,
+  qemuPid,
+  ramOptions,
+  resumeVms,
+  Serial,
+  SMALL_MACHINE,
+  scratchFolder,
+  startTinyVm,
+  updateVmm,
+} from './support.ts'
+
+test('a new QEMU that does not take the guest: it goes on in the old one', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'back')
+  const { status, report } = await updateVmm(pool, '--qemu', brokenQemu(scratchFolder(t)))
+  assert.equal(status, 1)
+  const [timeline] = report.vms
+  assert.equal(timeline?.outcome, 'rolled-back')
+  assert.match(
+    timeline.problem ?? '',
+    /ended with status 3 before it answered.*runs in .*qemu-system-x86_64 again/,
+  )
+  await vm.serial.moreTicks(3)
+  assert.equal(vm.serial.findBreak(), undefined)
+  assert.equal(vm.process.exitCode, null)
+})
+
+test('no QEMU takes the guest: it lies saved; a damaged state file is refused; then it is resumed', async (t) => {
+  const pool = await mountVmPool(t)
+  const qemu = moodyQemu(scratchFolder(t))
+  const vm = await startTinyVm(t, pool, 'kept', { qemu: qemu.path })
+  qemu.set('exit 7')
+  const failed = await updateVmm(pool)
+  assert.equal(failed.status, 1)
+  assert.equal(failed.report.vms[0]?.outcome, 'saved')
+  assert.match(
+    failed.report.vms[0].problem ?? '',
+    /status 7.*are kept: go on with 'guestmemfs resume kept-\d+'/,
+  )
+  assert.equal(await vm.ended, 7)
+  assert.equal((await listVms(pool))[0]?.state, 'saved')
+  qemu.reset()
+
+  const again = await guestmemfs(
+    'run',
+    '--mount',
+    pool.mountPoint,
+    '--',
+    qemu.path,
+    ...SMALL_MACHINE,
+    ...ramOptions(vm.ramFile),
+  )
+  assert.match(again.stderr, /is saved: continue it with 'guestmemfs resume kept-\d+'/)
+
+  const stateFile = pool.path(`${vm.name}.vmstate`)
+  const state = readFileSync(stateFile)
+  for (const [damaged, reason] of [
+    [state.subarray(0, -1), /has \d+ bytes, \d+ were saved; its RAM is kept/],
+    [Buffer.from(state).fill(0xff, 100, 101), /not what was saved \(checksum\); its RAM is kept/],
+  ] as const) {
+    writeFileSync(stateFile, damaged)
+    const refused = await resumeVms(pool, vm.name)
+    assert.equal(refused.status, 1)
+    assert.match(refused.report.vms[0]?.problem ?? '', reason)
+    assert.equal((await listVms(pool))[0]?.state, 'saved')
+  }
+
+  writeFileSync(stateFile, state)
+  const ticks = vm.serial.ticks().length
+  const { status, report } = await resumeVms(pool)
+  assert.equal(status, 0, JSON.stringify(report))
+  await sleep(500)
+  const log = new Serial(vmPaths(vm.name).log)
+  await log.moreTicks(3)
+  assert.equal(log.ticks()[0]?.number, ticks + 1, 'it goes on with the tick after its last')
+  assert.ok(log.ticks().every(({ bad }) => bad === 0))
+})
+
+test('a QEMU that does not answer is named before any guest is paused', async (t) => {
+  const pool = await mountVmPool(t)
+  const deaf = await startTinyVm(t, pool, 'deaf')
+  const fine = await startTinyVm(t, pool, 'fine', { seed: 2 })
+  const pids = [qemuPid(deaf.name), qemuPid(fine.name)]
+  kill(pids[0] as number, 'SIGSTOP')
+  const { status, stderr } = await updateVmm(pool)
+  kill(pids[0] as number, 'SIGCONT')
+  assert.equal(status, 1)
+  assert.match(stderr, /^guestmemfs: VM deaf-\d+: QMP socket .*\/qmp: no greeting within 5000 ms$/m)
+  assert.deepEqual([qemuPid(deaf.name), qemuPid(fine.name)], pids)
+  for (const { serial } of [deaf, fine]) {
+    await serial.moreTicks(2)
+    assert.equal(serial.findBreak(), undefined)
+  }
+})
+
+test('a QEMU without cpr-reboot is refused, to start with and to update to', async (t) => {
+  const pool = await mountVmPool(t)
+  const old = oldQemu(scratchFolder(t))
+  const refused = await guestmemfs(
+    'run',
+    '--mount',
+    pool.mountPoint,
+    '--',
+    old,
+    ...ramOptions(pool.path('x')),
+  )
+  assert.equal(refused.status, 1)
+  assert.match(refused.stderr, /is QEMU 7\.2\.22: cpr-reboot needs 8\.2\.0 or newer/)
+  const missing = await guestmemfs(
+    'run',
+    '--mount',
+    pool.mountPoint,
+    '--',
+    '/nowhere/qemu',
+    ...ramOptions(pool.path('x')),
+  )
+  assert.match(missing.stderr, /\/nowhere\/qemu is not there: install QEMU 8\.2\.0 or newer/)
+
+  const vm = await startTinyVm(t, pool, 'new')
+  const pid = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool, '--qemu', old)
+  assert.equal(status, 1)
+  assert.match(stderr, /VM new-\d+: .*is QEMU 7\.2\.22/)
+  assert.equal(qemuPid(vm.name), pid)
+})
+
+test('run itself was killed: the guest is updated all the same, on the same streams', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'orphan')
+  vm.process.kill('SIGKILL')
+  await vm.ended
+  await vm.serial.moreTicks(2)
+  const { status, report } = await updateVmm(pool)
+  assert.equal(status, 0, JSON.stringify(report))
+  await vm.serial.moreTicks(3)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('the update itself is killed while the new QEMU starts: resume finishes it', async (t) => {
+  const pool = await mountVmPool(t)
+  const qemu = moodyQemu(scratchFolder(t))
+  const vm = await startTinyVm(t, pool, 'half', { qemu: qemu.path })
+  qemu.set('sleep 1')
+  const update = spawn(process.execPath, [CLI, 'live-update', '--vmm-only', '--mount', pool.mountPoint], {
+    stdio: 'ignore',
+  })
+  const before = qemuPid(vm.name)
+  while (qemuPidOr(vm.name, before) === before) await sleep(10)
+  update.kill('SIGKILL')
+  await once(update, 'exit')
+  const { status, report } = await resumeVms(pool, vm.name)
+  assert.equal(status, 0, JSON.stringify(report))
+  await vm.serial.moreTicks(3)
+  assert.equal(vm.serial.findBreak(), undefined)
+  assert.equal(vm.process.exitCode, null)
+})
+
+test('-daemonize: run returns when QEMU is up, and says why when it does not come up', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'probe')
+  await monitor(vm.name, 'quit').catch(() => {})
+  await vm.ended
+  const line = [...SMALL_MACHINE, ...ramOptions(vm.ramFile), '-daemonize']
+  const run = (...more: string[]) =>
+    guestmemfs(
+      'run',
+      '--name',
+      vm.name,
+      '--mount',
+      pool.mountPoint,
+      '--',
+      'qemu-system-x86_64',
+      ...line,
+      ...more,
+    )
+  const failed = await run('-device', 'no-such-device')
+  assert.equal(failed.status, 1)
+  assert.match(failed.stderr, /no-such-device/)
+  assert.deepEqual(await listVms(pool), [])
+  const started = await run()
+  assert.equal(started.status, 0, started.stderr)
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+  const taken = await run()
+  assert.match(taken.stderr, /VM probe-\d+ on .* is running \(process \d+\)/)
+  assert.equal((await updateVmm(pool)).status, 0)
+})
+
+function qemuPidOr(name: string, otherwise: number): number {
+  try {
+    return qemuPid(name)
+  } catch {
+    return otherwise
+  }
+}

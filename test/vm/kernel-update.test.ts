@@ -1,0 +1,126 @@
+/**
+ * Owns what an update of the kernel does to guests and pools before the jump, and that all of it is undone where there is none; on
+ * a pool of memfds, since nothing here jumps. The jump itself is the testbed's.
+ */
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { type TestContext, test } from 'node:test'
+import { getxattr } from '../../src/linux/xattr.ts'
+import { readUpdateRecord } from '../../src/liveupdate/update-record.ts'
+import { WayToJump } from '../../src/liveupdate/way-to-jump.ts'
+import { readVms } from '../../src/qemu/vm-list.ts'
+import {
+  listVms,
+  monitor,
+  mountVmPool,
+  qemuPid,
+  resumeVms,
+  startTinyVm,
+  type TestVm,
+  type VmPool,
+} from './support.ts'
+
+const isFrozen = (pool: VmPool): boolean =>
+  Buffer.from(getxattr(pool.mountPoint, 'trusted.guestmemfs.frozen') as Uint8Array).toString() === '1'
+
+function wayOf(pool: VmPool, guests: readonly TestVm[]): WayToJump {
+  const { vms } = readVms(guests.map(({ ramFile }) => ramFile))
+  const change = { via: 'kexec', before: '6.12', next: '7.3' } as const
+  const travellers = {
+    vms,
+    pools: [{ pool: pool.pool, mountPoint: pool.mountPoint }],
+    timeoutMs: 20_000,
+    change,
+  }
+  return new WayToJump(travellers, Date.now())
+}
+
+async function twoGuests(t: TestContext, pool: VmPool): Promise<TestVm[]> {
+  return [await startTinyVm(t, pool, 'one', { seed: 1 }), await startTinyVm(t, pool, 'two', { seed: 2 })]
+}
+
+async function allRunOn(guests: readonly TestVm[]): Promise<void> {
+  for (const { serial } of guests) {
+    await serial.moreTicks(2)
+    assert.equal(serial.findBreak(), undefined)
+  }
+}
+
+test('all the way to the jump, and back: every guest in the QEMU it had', async (t) => {
+  const pool = await mountVmPool(t)
+  const guests = await twoGuests(t, pool)
+  const before = guests.map(({ name }) => qemuPid(name))
+  const way = wayOf(pool, guests)
+  way.leaveWord()
+  await way.suspendAll()
+  way.freeze()
+  way.letGo()
+  way.leaveWord()
+  assert.ok(isFrozen(pool))
+  assert.throws(() => writeFileSync(pool.path('late'), ''), /EBUSY/)
+  assert.deepEqual(Object.keys(readUpdateRecord(pool.mountPoint)?.savedAtMs ?? {}).length, 2)
+  const ticks = guests.map(({ serial }) => serial.ticks().length)
+
+  const timelines = await way.goBack()
+  assert.deepEqual(
+    timelines.map(({ outcome, problem }) => [outcome, problem]),
+    [
+      ['rolled-back', null],
+      ['rolled-back', null],
+    ],
+  )
+  for (const [index, { serial }] of guests.entries())
+    assert.ok(serial.ticks().length >= (ticks[index] as number))
+  await allRunOn(guests)
+  assert.deepEqual(
+    guests.map(({ name }) => qemuPid(name)),
+    before,
+  )
+  assert.equal(isFrozen(pool), false)
+  assert.equal(readUpdateRecord(pool.mountPoint), undefined)
+  assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['one', 'two'], 'no state file is left')
+})
+
+test('killed on the way: resume thaws, and every guest goes on', async (t) => {
+  const pool = await mountVmPool(t)
+  const guests = await twoGuests(t, pool)
+  const way = wayOf(pool, guests)
+  way.leaveWord()
+  await way.suspendAll()
+  way.freeze()
+  // What a dead process leaves: no locks, and no more steps. One QEMU is ended besides, as a shutdown would.
+  way.letGo()
+  await monitor(guests[0]?.name as string, 'quit').catch(() => {})
+  await guests[0]?.ended
+
+  const { status, report, stderr } = await resumeVms(pool)
+  assert.equal(status, 0, stderr)
+  assert.deepEqual(
+    report.vms.map(({ outcome }) => outcome),
+    ['resumed', 'resumed'],
+  )
+  assert.equal(report.kind, 'resume', 'there was no other kernel')
+  assert.equal(isFrozen(pool), false)
+  assert.equal(readUpdateRecord(pool.mountPoint), undefined)
+  assert.deepEqual(
+    (await listVms(pool)).map(({ state }) => state),
+    ['running', 'running'],
+  )
+  // The first one's terminal went with its supervisor.
+  await allRunOn(guests.slice(1))
+})
+
+test('one guest cannot be saved: it and the others go on, and nothing is frozen', async (t) => {
+  const pool = await mountVmPool(t)
+  const guests = await twoGuests(t, pool)
+  const way = wayOf(pool, guests)
+  way.leaveWord()
+  await monitor(guests[1]?.name as string, 'quit').catch(() => {})
+  await guests[1]?.ended
+  await assert.rejects(way.suspendAll(), /VM two-\d+: it is gone now/)
+  const [timeline, ...more] = await way.goBack()
+  assert.deepEqual([timeline?.outcome, more.length], ['rolled-back', 0])
+  await allRunOn(guests.slice(0, 1))
+  assert.equal(readUpdateRecord(pool.mountPoint), undefined)
+  assert.equal(existsSync(pool.path('one.vmstate')), false)
+})

@@ -1,0 +1,82 @@
+/** Owns the main promise of the VMM-only update: the guest goes on from where it stopped, every byte in place, and nobody around it notices. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { listVms, monitor, mountVmPool, qemuPid, startTinyVm, updateVmm } from './support.ts'
+
+test('a running guest goes on in a new QEMU, on the same terminal', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'one')
+  const before = qemuPid(vm.name)
+  await vm.serial.moreTicks(3)
+
+  const { status, report, stderr } = await updateVmm(pool)
+  assert.equal(status, 0, stderr)
+  const [timeline] = report.vms
+  assert.equal(timeline?.outcome, 'updated')
+  assert.deepEqual(
+    timeline.phases.map(({ phase }) => phase),
+    ['save', 'quit', 'start', 'load', 'continue'],
+  )
+  const sum = timeline.phases.reduce((total, { durationUs }) => total + durationUs, 0)
+  assert.ok(Math.abs(sum - (timeline.blackoutUs ?? 0)) <= 5, 'the phases are the blackout')
+  assert.notEqual(qemuPid(vm.name), before)
+
+  await vm.serial.moreTicks(3)
+  assert.equal(vm.serial.findBreak(), undefined)
+  assert.equal(vm.process.exitCode, null, 'run stays with its guest')
+  assert.deepEqual(readdirSync(pool.mountPoint), ['one'], 'the state file is gone')
+
+  const again = await updateVmm(pool)
+  assert.equal(again.status, 0, again.stderr)
+  await vm.serial.moreTicks(3)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('the check of the guest can fail: a byte changed under it is seen', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'bad')
+  await monitor(vm.name, 'stop')
+  // In the pattern, which begins at 2 MiB.
+  execFileSync(process.execPath, [join(import.meta.dirname, 'flip-byte.ts'), vm.ramFile, String(5 << 20)])
+  await monitor(vm.name, 'cont')
+  await vm.serial.moreTicks(3)
+  assert.match(vm.serial.findBreak() ?? '', /1 bad words/)
+})
+
+test('a paused guest stays paused, and run passes on how its guest ended', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'idle')
+  await monitor(vm.name, 'stop')
+  const ticks = vm.serial.ticks().length
+  const { status, report } = await updateVmm(pool)
+  assert.equal(status, 0)
+  assert.equal(report.vms[0]?.blackoutUs, null)
+  assert.equal(((await monitor(vm.name, 'query-status')) as { status: string }).status, 'paused')
+  assert.equal(vm.serial.ticks().length, ticks)
+  await monitor(vm.name, 'cont')
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+
+  await monitor(vm.name, 'quit').catch(() => {})
+  assert.equal(await vm.ended, 0)
+  assert.deepEqual(await listVms(pool), [], 'a guest that ended leaves no record')
+  assert.ok(existsSync(vm.ramFile))
+})
+
+test('the record stays when QEMU is killed, and --replace starts over', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'dead')
+  process.kill(qemuPid(vm.name), 'SIGKILL')
+  assert.equal(await vm.ended, 128 + 9)
+  assert.equal((await listVms(pool))[0]?.state, 'dead')
+  await assert.rejects(
+    startTinyVm(t, pool, 'dead'),
+    /is recorded, but its QEMU is gone: start over with --replace/,
+  )
+  const next = await startTinyVm(t, pool, 'dead', { runOptions: ['--replace'] })
+  await next.serial.moreTicks(2)
+  assert.equal(next.serial.findBreak(), undefined)
+})

@@ -1,0 +1,128 @@
+/** Owns the update of several VMs at once: each for itself, one's trouble never another's. */
+import assert from 'node:assert/strict'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { guestmemfs } from '../mount/support.ts'
+import {
+  listVms,
+  monitor,
+  mountVmPool,
+  qemuPid,
+  scratchFolder,
+  startTinyVm,
+  type TestVm,
+  updateVmm,
+  type VmPool,
+  vmName,
+} from './support.ts'
+
+test('three VMs at once, in the order they were given, and the report afterwards', async (t) => {
+  const pool = await mountVmPool(t, '512M')
+  const vms = []
+  for (const [index, word] of ['c', 'b', 'a'].entries()) {
+    vms.push(await startTinyVm(t, pool, word, { seed: index + 1, runOptions: ['--order', String(index)] }))
+  }
+  const { status, report, stderr } = await updateVmm(pool)
+  assert.equal(status, 0, stderr)
+  assert.deepEqual(
+    report.vms.map(({ name, outcome }) => [name, outcome]),
+    ['c', 'b', 'a'].map((word) => [vmName(word), 'updated']),
+  )
+  for (const { serial } of vms) {
+    await serial.moreTicks(2)
+    assert.equal(serial.findBreak(), undefined)
+  }
+  const shown = await guestmemfs('report', '--mount', pool.mountPoint)
+  for (const { name } of vms) assert.match(shown.stdout, new RegExp(`^${name} +64M +updated`, 'm'))
+})
+
+test('a save that fails half-way leaves its guest running, and the others are updated', async (t) => {
+  const pool = await mountVmPool(t, '160M')
+  const big = await startBulkyVm(t, pool, 'big')
+  const small = await startTinyVm(t, pool, 'small', { seed: 2 })
+  const before = qemuPid(big.name)
+
+  const { status, report } = await updateVmm(pool)
+  assert.equal(status, 1)
+  const outcome = (name: string) => report.vms.find((vm) => vm.name === name)
+  assert.equal(outcome(small.name)?.outcome, 'updated')
+  assert.equal(outcome(big.name)?.outcome, 'rolled-back')
+  assert.match(outcome(big.name)?.problem ?? '', /No space left on device|Unable to write/i)
+  assert.equal(qemuPid(big.name), before)
+  for (const { serial } of [big, small]) {
+    await serial.moreTicks(3)
+    assert.equal(serial.findBreak(), undefined)
+  }
+  assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['big', 'small'], 'no state file is left')
+})
+
+test('a save that takes too long is cancelled, and its guest goes on', async (t) => {
+  const pool = await mountVmPool(t, '256M')
+  const slow = await startBulkyVm(t, pool, 'slow')
+  const before = qemuPid(slow.name)
+  await monitor(slow.name, 'migrate-set-parameters', { 'max-bandwidth': 1 << 20 })
+  const { status, report } = await updateVmm(pool, '--timeout-ms', '2000')
+  assert.equal(status, 1)
+  assert.equal(report.vms[0]?.outcome, 'rolled-back')
+  assert.match(report.vms[0].problem ?? '', /the migration did not end within \d+ ms/)
+  assert.equal(qemuPid(slow.name), before)
+  await slow.serial.moreTicks(3)
+  assert.equal(slow.serial.findBreak(), undefined)
+
+  await monitor(slow.name, 'migrate-set-parameters', { 'max-bandwidth': 1 << 30 })
+  assert.equal((await updateVmm(pool)).status, 0, 'with time enough it is saved, its private memory included')
+  await slow.serial.moreTicks(3)
+  assert.equal(slow.serial.findBreak(), undefined)
+})
+
+test('a frozen pool, a name that is taken: refused before anything is done', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'first')
+  await assert.rejects(
+    startTinyVm(t, pool, 'second', { runOptions: ['--name', vm.name] }),
+    /a VM named first-\d+ is running/,
+  )
+  await guestmemfs('freeze', pool.mountPoint)
+  const frozen = await updateVmm(pool)
+  assert.match(frozen.stderr, /is frozen: 'guestmemfs thaw' it first/)
+  await guestmemfs('thaw', pool.mountPoint)
+  assert.equal((await updateVmm(pool)).status, 0)
+})
+
+test('a device that cannot be saved is found before any guest is paused', async (t) => {
+  const pool = await mountVmPool(t)
+  const blocked = await startTinyVm(t, pool, 'nvme', {
+    options: ['-blockdev', 'null-co,node-name=disk,read-zeroes=on', '-device', 'nvme,serial=x,drive=disk'],
+  })
+  const free = await startTinyVm(t, pool, 'free', { seed: 2 })
+  const pids = [blocked, free].map(({ name }) => qemuPid(name))
+  const refused = await updateVmm(pool)
+  assert.equal(refused.status, 1)
+  assert.match(refused.stderr, /VM nvme-\d+: cannot be saved: non-migratable device: .*nvme/)
+  assert.deepEqual(await running(pool), pids)
+
+  const { status } = await updateVmm(pool, '--name', free.name)
+  assert.equal(status, 0, 'the other one can be updated by name')
+  await free.serial.moreTicks(2)
+  assert.equal(free.serial.findBreak(), undefined)
+})
+
+/**
+ * Its second DIMM is a private copy of a file elsewhere, so what it holds goes into the state file, which takes room and time.
+ */
+function startBulkyVm(t: TestContext, pool: VmPool, word: string): Promise<TestVm> {
+  const dimm = join(scratchFolder(t), 'dimm')
+  writeFileSync(dimm, Buffer.alloc(64 << 20, 0x5a))
+  return startTinyVm(t, pool, word, {
+    options: [
+      ...['-m', '64M,slots=1,maxmem=256M', '-device', 'pc-dimm,memdev=own'],
+      ...['-object', `memory-backend-file,id=own,size=64M,mem-path=${dimm},share=off`],
+    ],
+  })
+}
+
+async function running(pool: VmPool): Promise<(number | null)[]> {
+  const vms = await listVms(pool)
+  return vms.sort((a, b) => (a.name > b.name ? -1 : 1)).map(({ pid }) => pid)
+}

@@ -1,0 +1,244 @@
+/**
+ * Owns how a test gets a real guest in a real pool: started through the command line a person types, followed by its
+ * serial output, and gone when the test ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { UpdateReport } from '../../src/liveupdate/report.ts'
+import { QmpClient } from '../../src/qemu/qmp-client.ts'
+import { readRuntime, vmPaths } from '../../src/qemu/vm-runtime.ts'
+import { findBreak, readTicks, type Tick } from '../guest/ticks.ts'
+import { buildTinyGuest } from '../guest/tiny-guest.ts'
+import { guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
+
+export const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
+export const QEMU = 'qemu-system-x86_64'
+const PATTERN_MEBIBYTES = 8
+
+/** A pool whose VMs are ended, after the test, before it is unmounted. */
+export interface VmPool extends TestPool {
+  readonly endings: (() => Promise<void>)[]
+}
+
+export async function mountVmPool(t: TestContext, size = '256M'): Promise<VmPool> {
+  const endings: (() => Promise<void>)[] = []
+  // Hooks run in the order they were set: this one before the pool's own.
+  t.after(async () => {
+    for (const end of endings) await end()
+  })
+  return { ...(await mountTestPool(t, { size })), endings }
+}
+
+/** A folder that is gone after the test. */
+export function scratchFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'vm-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A name no other test run on this machine has: VMs are named host-wide. */
+export function vmName(word: string): string {
+  return `${word}-${process.pid}`
+}
+
+/** The tiny guest as a kernel file; `seed` tells guests apart. */
+export function tinyKernel(folder: string, seed = 1): string {
+  const path = join(folder, `guest-${seed}.bin`)
+  writeFileSync(path, buildTinyGuest({ mebibytes: PATTERN_MEBIBYTES, seed, pace: 1 }))
+  return path
+}
+
+/** The options of a small machine without any RAM option: what every test's command line begins with. */
+export const SMALL_MACHINE = [
+  '-machine',
+  'q35',
+  '-accel',
+  'tcg',
+  '-display',
+  'none',
+  '-nodefaults',
+  '-no-reboot',
+]
+
+export function ramOptions(path: string, size = '64M'): string[] {
+  return ['-m', size, '-object', `memory-backend-file,id=ram,size=${size},mem-path=${path},share=on`]
+}
+
+/** What a guest wrote to a file, as ticks. */
+export class Serial {
+  readonly path: string
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  text(): string {
+    return readFileSync(this.path, 'latin1')
+  }
+
+  ticks(): Tick[] {
+    return readTicks(this.text())
+  }
+
+  /** Waits until the guest has ticked `count` times more than now. */
+  async moreTicks(count: number, timeoutMs = 30_000): Promise<void> {
+    await this.until(this.ticks().length + count, timeoutMs)
+  }
+
+  async until(total: number, timeoutMs = 30_000): Promise<void> {
+    const deadline = performance.now() + timeoutMs
+    while (this.ticks().length < total) {
+      if (performance.now() > deadline)
+        throw new Error(`no tick ${total} within ${timeoutMs} ms: ${this.text().slice(-500)}`)
+      await sleep(30)
+    }
+  }
+
+  /** What is wrong with the run as a whole, or undefined. */
+  findBreak(): string | undefined {
+    return findBreak(this.ticks())
+  }
+}
+
+export interface TestVm {
+  readonly name: string
+  readonly ramFile: string
+  readonly serial: Serial
+  readonly process: ChildProcess
+  /** What `guestmemfs run` and QEMU say on standard error. */
+  readonly errors: () => string
+  /** Exit status of `guestmemfs run`. */
+  readonly ended: Promise<number | null>
+}
+
+/** Starts `guestmemfs run -- qemu…` with the tiny guest, its serial port on standard output, and waits for its first tick. */
+export async function startTinyVm(
+  t: TestContext,
+  pool: VmPool,
+  word: string,
+  more: { options?: readonly string[]; runOptions?: readonly string[]; seed?: number; qemu?: string } = {},
+): Promise<TestVm> {
+  const folder = scratchFolder(t)
+  const kernel = tinyKernel(folder, more.seed)
+  const ramFile = pool.path(word)
+  const { options = [], runOptions = [], qemu = QEMU } = more
+  const line = [
+    qemu,
+    ...SMALL_MACHINE,
+    ...ramOptions(ramFile),
+    '-kernel',
+    kernel,
+    '-serial',
+    'stdio',
+    ...options,
+  ]
+  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line)
+  await firstTick(vm)
+  return vm
+}
+
+/** Starts `guestmemfs run`; its standard output becomes the VM's `serial`. */
+export function runVm(
+  pool: VmPool,
+  folder: string,
+  name: string,
+  ramFile: string,
+  runOptions: readonly string[],
+  line: readonly string[],
+): TestVm {
+  const serial = new Serial(join(folder, `${name}.out`))
+  const errorPath = join(folder, `${name}.err`)
+  const [output, errors] = [serial.path, errorPath].map((path) => openSync(path, 'a')) as [number, number]
+  const words = ['run', '--name', name, '--mount', pool.mountPoint, ...runOptions]
+  const child = spawn(process.execPath, [CLI, ...words, '--', ...line], {
+    stdio: ['ignore', output, errors],
+  })
+  closeSync(output)
+  closeSync(errors)
+  const ended = once(child, 'exit').then(([code]) => code as number | null)
+  pool.endings.push(() => endVm(name, child, ended))
+  return { name, ramFile, serial, process: child, errors: () => readFileSync(errorPath, 'latin1'), ended }
+}
+
+async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {
+  const over = ended.then((code) => {
+    throw new Error(`run ended with status ${code}: ${errors()}`)
+  })
+  await Promise.race([serial.until(1), over])
+}
+
+/** Ends whatever runs the VM now, wherever it was started. */
+async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>): Promise<void> {
+  const runtime = readRuntime(name)
+  for (const pid of [runtime?.qemu?.pid, runtime?.supervisor.pid]) if (pid !== undefined) kill(pid)
+  child.kill('SIGKILL')
+  await ended
+  rmSync(vmPaths(name).directory, { recursive: true, force: true })
+}
+
+export function kill(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It ended by itself.
+  }
+}
+
+/** The process id of the VM's QEMU as it is now. */
+export function qemuPid(name: string): number {
+  const pid = readRuntime(name)?.qemu?.pid
+  if (pid === undefined) throw new Error(`no QEMU runs VM ${name}`)
+  return pid
+}
+
+/** One QMP command on the VM's own monitor. */
+export async function monitor(name: string, command: string, parameters: object = {}): Promise<unknown> {
+  const qmp = await QmpClient.connect(vmPaths(name).qmp, 5_000)
+  try {
+    return await qmp.execute(command, parameters)
+  } finally {
+    qmp.close()
+  }
+}
+
+/** `guestmemfs live-update --vmm-only` on one pool, with its report. */
+export async function updateVmm(
+  pool: TestPool,
+  ...words: string[]
+): Promise<Outcome & { readonly report: UpdateReport }> {
+  const outcome = await guestmemfs(
+    'live-update',
+    '--vmm-only',
+    '--mount',
+    pool.mountPoint,
+    '--json',
+    ...words,
+  )
+  return { ...outcome, report: reportOf(outcome) }
+}
+
+export async function resumeVms(
+  pool: TestPool,
+  ...words: string[]
+): Promise<Outcome & { readonly report: UpdateReport }> {
+  const outcome = await guestmemfs('resume', '--mount', pool.mountPoint, '--json', ...words)
+  return { ...outcome, report: reportOf(outcome) }
+}
+
+/** A refusal has no report: its words are in `stderr`. */
+function reportOf({ stdout }: Outcome): UpdateReport {
+  return (stdout.trim() === '' ? { vms: [] } : JSON.parse(stdout)) as UpdateReport
+}
+
+/** The VMs of a pool as `guestmemfs vms --json` lists them. */
+export async function listVms(
+  pool: TestPool,
+): Promise<{ name: string; state: string; pid: number | null }[]> {
+  return JSON.parse((await guestmemfs('vms', '--mount', pool.mountPoint, '--json')).stdout)
+}

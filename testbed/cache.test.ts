@@ -1,0 +1,53 @@
+/** Owns the tests of the cache: whole things only, built once. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+
+const home = mkdtempSync(join(tmpdir(), 'testbed-cache-'))
+process.env.XDG_CACHE_HOME = home
+const { cached, cacheFolder, cacheRoot, contentKey, dropUnused } = await import('./cache.ts')
+after(() => rmSync(home, { recursive: true }))
+
+const build = (words: string) => async (folder: string) => {
+  writeFileSync(join(folder, 'thing'), words)
+  return join(folder, 'thing')
+}
+
+test('a thing is built once and leaves nothing beside it', async () => {
+  const place = await cached('kind/a', build('first'))
+  assert.ok(place.startsWith(cacheRoot))
+  assert.equal(await cached('kind/a', build('second')), place)
+  assert.equal(readFileSync(place, 'utf8'), 'first')
+  assert.deepEqual(readdirSync(dirname(place)), ['a'])
+})
+
+test('a build that fails leaves nothing', async () => {
+  const failing = cached('kind/b', async (folder) => {
+    writeFileSync(join(folder, 'half'), '')
+    throw new Error('no space')
+  })
+  await assert.rejects(failing, /no space/)
+  assert.ok(!readdirSync(join(cacheRoot, 'kind')).some((name) => name.startsWith('b')))
+})
+
+test('of two builders at once both get the same thing', async () => {
+  const both = await Promise.all(['one', 'two'].map((words) => cached('kind/c', build(words))))
+  assert.equal(both[0], both[1])
+  assert.ok(existsSync(both[0] as string))
+})
+
+test('a key tells where one part ends and the next begins', () => {
+  assert.notEqual(contentKey('ab', 'c'), contentKey('a', 'bc'))
+  assert.equal(contentKey('a', Buffer.from('b')), contentKey('a', 'b'))
+})
+
+test('what was not asked for in two weeks goes, what was asked for stays', async () => {
+  const [unused] = [await cached('old/unused', build('')), await cached('old/used', build(''))]
+  await setTimeout(20)
+  await cached('old/used', build('again'))
+  dropUnused(['old', 'never made'], statSync(unused).ctimeMs + 14 * 24 * 3600 * 1000 + 10)
+  assert.deepEqual(readdirSync(cacheFolder('old')), ['used'])
+})

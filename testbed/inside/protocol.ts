@@ -1,0 +1,32 @@
+/**
+ * Owns the words between a scenario (outside) and the agent (inside): JSON objects, one a line, over a virtio-serial
+ * port. Types alone, so that the agent is one file. The port lives through a kexec; the agent starts again and says hello.
+ */
+export const PORT_NAME = 'org.guestmemfs.testbed'
+
+export type Request = { readonly id: number } & (
+  | { readonly type: 'run'; readonly script: string; readonly timeoutMs: number }
+  /** Runs beside everything else; its output goes to the log `name`, its complaints to `name.err`. */
+  | { readonly type: 'start'; readonly name: string; readonly script: string }
+)
+
+export type Message =
+  /** The agent of a new kernel (`bootId` tells) is there. */
+  | { readonly type: 'hello'; readonly bootId: string; readonly release: string; readonly uptimeMs: number }
+  | {
+      readonly type: 'ran'
+      readonly id: number
+      readonly code: number | null
+      readonly stdout: string
+      readonly stderr: string
+    }
+  | { readonly type: 'started'; readonly id: number; readonly pid: number }
+  | {
+      readonly type: 'ended'
+      readonly name: string
+      readonly pid: number
+      readonly code: number | null
+      readonly signal: string | null
+    }
+  /** New bytes (latin1) of the log `name`. */
+  | { readonly type: 'log'; readonly name: string; readonly text: string }

@@ -1,0 +1,79 @@
+/**
+ * Owns the outside end of the agent's port: requests and their answers, and every other message handed on. Knows
+ * nothing of kernels or scenarios. Requests that wait when the agent is gone are failed by whoever notices.
+ */
+import { connect, type Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import type { Message, Request } from '../inside/protocol.ts'
+
+type Answer = Extract<Message, { type: 'ran' | 'started' }>
+type Notice = Exclude<Message, Answer>
+interface Waiter {
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: Error) => void
+}
+/** A request without its id: the channel numbers them. */
+export type Order = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never
+
+export class Channel {
+  readonly #socket: Socket
+  readonly #waiting = new Map<number, Waiter>()
+  #nextId = 1
+
+  private constructor(socket: Socket, onNotice: (notice: Notice) => void) {
+    this.#socket = socket
+    const lines = createInterface({ input: socket })
+    lines.on('line', (line) => {
+      const message = parse(line)
+      if (message === undefined) return
+      if (message.type === 'ran' || message.type === 'started') this.#answer(message)
+      else onNotice(message)
+    })
+    // QEMU going away is noticed by whoever started it.
+    socket.on('error', () => {})
+  }
+
+  /** Connects to QEMU's socket. `onNotice` gets hellos, logs and ends, in order. */
+  static open(path: string, onNotice: (notice: Notice) => void): Promise<Channel> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(path)
+      socket.once('error', reject)
+      socket.once('connect', () => {
+        socket.removeListener('error', reject)
+        resolve(new Channel(socket, onNotice))
+      })
+    })
+  }
+
+  ask(order: Order): Promise<Answer> {
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#socket.write(`${JSON.stringify({ id, ...order })}\n`)
+    })
+  }
+
+  /** Ends every request that waits. Those asked later wait for a new agent. */
+  failAll(error: Error): void {
+    for (const { reject } of this.#waiting.values()) reject(error)
+    this.#waiting.clear()
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #answer(answer: Answer): void {
+    this.#waiting.get(answer.id)?.resolve(answer)
+    this.#waiting.delete(answer.id)
+  }
+}
+
+/** A kexec can cut a line in two: what is no message of ours is dropped. */
+function parse(line: string): Message | undefined {
+  try {
+    return JSON.parse(line) as Message
+  } catch {
+    return undefined
+  }
+}

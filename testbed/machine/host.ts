@@ -1,0 +1,193 @@
+/**
+ * Owns the host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
+ * Everything that waits is bounded and fails at once when the host crashes. Knows no scenario.
+ */
+import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import type { Message } from '../inside/protocol.ts'
+import { type Boot, BootClock } from './boot-clock.ts'
+import { Channel, type Order } from './channel.ts'
+import { HostError, Log, within } from './log.ts'
+import { Machine, type MachineOptions } from './machine.ts'
+
+type Hello = Extract<Message, { type: 'hello' }>
+type Notice = Exclude<Message, { type: 'ran' | 'started' }>
+
+// An emulated host on a busy machine is slow: these end what hangs, not what is late.
+export const BOOT_TIMEOUT_MS = 300_000
+const RUN_TIMEOUT_MS = 180_000
+const SOCKET_PAUSE_MS = 50
+const LAST_WORDS_MS = 1500
+/** Where inside/setup.sh looks for it. */
+const AT_BOOT = '/etc/testbed/at-boot'
+const CRASH = /^testbed: |Kernel panic - not syncing|BUG: unable to handle|Oops: |general protection fault/
+
+export interface Program {
+  /** Its process group: `kill -TERM -PID` reaches all of it. */
+  readonly pid: number
+  readonly log: Log
+}
+
+export class Host {
+  readonly #folder: string
+  readonly #machine: Machine
+  #channel: Channel | undefined
+  readonly #logs = new Map<string, Log>()
+  readonly #files = new Map<string, WriteStream>()
+  readonly #running = new Map<string, number>()
+  #hello: Hello | undefined
+  #crash: string | undefined
+  #onHello: ((hello: Hello) => void) | undefined
+  #failed = Promise.withResolvers<never>()
+  readonly #clock = new BootClock(performance.now())
+
+  /** Starts the machine. It is there to be used after `boot`. */
+  constructor(options: Omit<MachineOptions, 'onConsole'>) {
+    this.#folder = options.folder
+    mkdirSync(join(options.folder, 'logs'), { recursive: true })
+    this.#machine = new Machine({ ...options, onConsole: (line) => this.#readConsole(line) })
+    this.#machine.ended.then((words) => this.#fail(this.#crash ?? `the host is gone: ${words}`))
+    this.#failed.promise.catch(() => {}) // it is also read later, by whatever waits then
+  }
+
+  /** Waits for the agent of the first kernel. */
+  async boot(): Promise<void> {
+    const hello = this.#untilHello()
+    hello.catch(() => {}) // said by the loop below, if it comes to that
+    while (this.#channel === undefined) {
+      // QEMU makes its sockets a moment after it starts.
+      await this.#bounded(setTimeout(SOCKET_PAUSE_MS), BOOT_TIMEOUT_MS, 'QEMU made no socket')
+      this.#channel = await Channel.open(this.#machine.agentSocket, (notice) => this.#note(notice)).catch(
+        () => undefined,
+      )
+    }
+    await hello
+  }
+
+  /** Every kernel so far; the last one runs now. */
+  get boots(): readonly Boot[] {
+    return this.#clock.boots
+  }
+
+  /** Runs a bash script (`-euo pipefail`) to its end: its standard output, without the last line end. Throws when it fails. */
+  async run(script: string, options: { readonly timeoutMs?: number } = {}): Promise<string> {
+    const { timeoutMs = RUN_TIMEOUT_MS } = options
+    const asked = this.#ask({ type: 'run', script, timeoutMs })
+    const answer = await this.#bounded(
+      asked,
+      timeoutMs + 10_000,
+      `the agent did not answer to: ${script.trim()}`,
+    )
+    if (answer.type !== 'ran') throw new HostError('the agent answered something else than was asked')
+    if (answer.code === 0) return answer.stdout.replace(/\n$/, '')
+    const words = [answer.stderr.trim(), answer.stdout.trim()].filter((text) => text !== '').join('\n')
+    throw new HostError(`failed inside (${answer.code}): ${script.trim()}\n${words}`)
+  }
+
+  /** Starts a program that goes on by itself. Its output is the log `name`, here and in the run's folder. */
+  async start(name: string, script: string): Promise<Program> {
+    const asked = this.#ask({ type: 'start', name, script })
+    const answer = await this.#bounded(asked, RUN_TIMEOUT_MS, `the agent did not start ${name}`)
+    if (answer.type !== 'started') throw new HostError(`${name} did not start: ${answer.stderr}`)
+    const log = this.log(name)
+    log.reopen()
+    this.#running.set(name, answer.pid)
+    return { pid: answer.pid, log }
+  }
+
+  /** `script` (bash) is run by every boot from the next one on, before the agent is there; its output is the log `at-boot`. */
+  async atBoot(script: string): Promise<void> {
+    const setting = 'set -euo pipefail\nexport PATH=$PATH:/opt/testbed/bin'
+    const hook = Buffer.from(`#!/bin/bash\n${setting}\n${script}\n`).toString('base64')
+    await this.run(`mkdir -p /etc/testbed; base64 -d <<<${hook} >${AT_BOOT}; chmod 755 ${AT_BOOT}; sync`)
+  }
+
+  /** All that was ever written to the log `name`, by programs of every kernel so far. */
+  log(name: string): Log {
+    let log = this.#logs.get(name)
+    if (log === undefined) {
+      log = new Log(name, this.#failed.promise)
+      this.#logs.set(name, log)
+    }
+    return log
+  }
+
+  /** Runs `script`, which ends in a kexec, and waits for the agent of the next kernel. Throws when the script fails or ends. */
+  async jump(script: string): Promise<void> {
+    const before = this.#hello
+    const ended = this.run(script, { timeoutMs: BOOT_TIMEOUT_MS }).then(() => {
+      throw new HostError(`no kexec happened: ${script.trim()}`)
+    })
+    const arrived = this.#untilHello()
+    const hello = await Promise.race([arrived, ended])
+    ended.catch(() => {}) // the request died with its kernel
+    this.#channel?.failAll(new HostError('the kernel that was asked is gone'))
+    if (hello.bootId === before?.bootId) throw new HostError('the agent started again, on the same kernel')
+  }
+
+  async end(): Promise<void> {
+    this.#fail('the scenario is over')
+    await this.#machine.end()
+    this.#channel?.close()
+    for (const file of this.#files.values()) file.end()
+  }
+
+  #ask(order: Order): ReturnType<Channel['ask']> {
+    if (this.#channel === undefined) throw new HostError('the host is not up')
+    return this.#channel.ask(order)
+  }
+
+  #untilHello(): Promise<Hello> {
+    const hello = new Promise<Hello>((resolve) => {
+      this.#onHello = resolve
+    })
+    return this.#bounded(hello, BOOT_TIMEOUT_MS, 'the host did not come up')
+  }
+
+  #note(notice: Notice): void {
+    switch (notice.type) {
+      case 'hello':
+        this.#hello = notice
+        this.#clock.complete(notice.release, performance.now())
+        if (this.#onHello === undefined) this.#fail('the agent started again, unasked')
+        this.#onHello?.(notice)
+        this.#onHello = undefined
+        return
+      case 'log':
+        this.log(notice.name).append(notice.text)
+        this.#fileOf(notice.name).write(notice.text, 'latin1')
+        return
+      case 'ended':
+        // A program of the same name may run already.
+        if (this.#running.get(notice.name) === notice.pid)
+          this.log(notice.name).close(notice.signal ?? notice.code ?? 0)
+    }
+  }
+
+  #fileOf(name: string): WriteStream {
+    let file = this.#files.get(name)
+    if (file === undefined) {
+      file = createWriteStream(join(this.#folder, 'logs', name))
+      this.#files.set(name, file)
+    }
+    return file
+  }
+
+  #readConsole(line: string): void {
+    const jumps = this.#clock.readConsole(line, performance.now())
+    if (jumps) this.#machine.switchConsole(String(this.boots.length + 1))
+    if (this.#crash !== undefined || !CRASH.test(line)) return
+    this.#crash = `the host failed: ${line.trim()}`
+    // What it says next is the reason, and wanted in the console's log.
+    setTimeout(LAST_WORDS_MS, undefined, { ref: false }).then(() => this.#fail(this.#crash as string))
+  }
+
+  #fail(words: string): void {
+    this.#failed.reject(new HostError(words))
+  }
+
+  #bounded<T>(promise: Promise<T>, timeoutMs: number, words: string): Promise<T> {
+    return within(Promise.race([promise, this.#failed.promise]), timeoutMs, () => words)
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Owns the QEMU that is the host: its command line, its console, its life. It ends with this process, whatever
+ * happens (parent-death signal). Knows nothing of agents and scenarios.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { PORT_NAME } from '../inside/protocol.ts'
+import type { Accelerator } from './accelerator.ts'
+
+export interface MachineOptions {
+  readonly accelerator: Accelerator
+  /** QEMU's spelling: `4G`. */
+  readonly memory: string
+  readonly cpus: number
+  readonly kernel: string
+  readonly initramfs: string
+  readonly commandLine: string
+  /** Written to a throw-away layer; the files stay as they are. They are /dev/vda, /dev/vdb, … inside. */
+  readonly disks: readonly string[]
+  /** A kexec is no reset. Where a reset is not part of the plan it is a crash, and must not pass for a new start. */
+  readonly resetStartsAgain: boolean
+  /** Sockets, console logs and the throw-away layers go here. */
+  readonly folder: string
+  /** Each whole line of the console. */
+  readonly onConsole: (line: string) => void
+}
+
+export class Machine {
+  readonly agentSocket: string
+  /** Resolves when QEMU has ended, with what it said last. */
+  readonly ended: Promise<string>
+  readonly #child: ChildProcess
+  readonly #folder: string
+  #console: ReturnType<typeof createWriteStream>
+
+  constructor(options: MachineOptions) {
+    this.#folder = options.folder
+    this.agentSocket = join(options.folder, 'agent.socket')
+    this.#console = this.#openConsole('1')
+    const args = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...this.#arguments(options)]
+    this.#child = spawn('setpriv', args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, TMPDIR: options.folder },
+    })
+    this.ended = this.#follow(options.onConsole)
+  }
+
+  /** From the next line on the console is another kernel's, and goes to a file of its own. */
+  switchConsole(name: string): void {
+    this.#console.end()
+    this.#console = this.#openConsole(name)
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.ended
+  }
+
+  #openConsole(name: string): ReturnType<typeof createWriteStream> {
+    return createWriteStream(join(this.#folder, `console-${name}.log`))
+  }
+
+  #follow(onConsole: (line: string) => void): Promise<string> {
+    let rest = ''
+    this.#child.stdout?.setEncoding('latin1').on('data', (text: string) => {
+      const lines = (rest + text).split(/\r?\n/)
+      rest = lines.pop() as string
+      for (const line of lines) {
+        this.#console.write(`${line}\n`, 'latin1')
+        onConsole(line)
+      }
+    })
+    let complaints = ''
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      complaints += text
+    })
+    return new Promise((resolve) => {
+      this.#child.on('error', (error) => resolve(error.message))
+      this.#child.on('close', (code, signal) => {
+        this.#console.end(rest, 'latin1')
+        resolve(complaints.trim() || `QEMU ended (${signal ?? code})`)
+      })
+    })
+  }
+
+  #arguments(options: MachineOptions): string[] {
+    const emulation = options.accelerator === 'kvm' ? ['-accel', 'kvm', '-cpu', 'host'] : TCG
+    return [
+      ...['-name', 'guestmemfs-testbed', '-nodefaults', '-no-user-config', '-display', 'none'],
+      ...['-machine', 'q35', ...emulation, '-smp', String(options.cpus), '-m', options.memory],
+      ...['-kernel', options.kernel, '-initrd', options.initramfs, '-append', options.commandLine],
+      ...['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'],
+      ...[
+        '-device',
+        'virtio-serial-pci',
+        '-chardev',
+        `socket,id=agent,path=${this.agentSocket},server=on,wait=off`,
+      ],
+      ...['-device', `virtserialport,chardev=agent,name=${PORT_NAME}`],
+      ...['-action', options.resetStartsAgain ? 'reboot=reset' : 'reboot=shutdown'],
+      ...options.disks.flatMap((file) => [
+        '-drive',
+        `file=${file},format=raw,if=virtio,snapshot=on,cache=unsafe`,
+      ]),
+    ]
+  }
+}
+
+/** Under TCG `max` emulates AMD SVM with nested paging: inside, KVM is real. */
+const TCG = ['-accel', 'tcg,thread=multi', '-cpu', 'max']

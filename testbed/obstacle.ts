@@ -1,0 +1,43 @@
+/** Owns the question whether this machine can run the testbed: programs, memory, Debian packages. Gets the packages that answer it. */
+import { accessSync, constants } from 'node:fs'
+import { join } from 'node:path'
+import { memoryInfo } from '../src/linux/memory-info.ts'
+import { UsageError } from '../src/values/errors.ts'
+import { formatSize } from '../src/values/size.ts'
+import { CommandError } from './command.ts'
+import { findKernel, NEWEST } from './debian/kernel.ts'
+
+const PROGRAMS = ['apt-get', 'apt-cache', 'dpkg-deb', 'mkfs.ext4', 'setpriv', 'flock'] as const
+/** A host of 4 GiB uses little more than its guests do; the rest is for building its disks. */
+const LEAST_MEMORY_BYTES = 4 * 2 ** 30
+
+/** One line for why not, or `undefined`. QEMU is not looked for: whoever asks has seen to it. */
+export async function testbedObstacle(): Promise<string | undefined> {
+  const missing = PROGRAMS.filter((program) => !isOnPath(program))
+  if (missing.length > 0) return `the testbed needs ${missing.join(', ')}`
+  const { availableBytes } = memoryInfo()
+  if (availableBytes < LEAST_MEMORY_BYTES)
+    return `the testbed needs ${formatSize(LEAST_MEMORY_BYTES)} of free memory, there are ${formatSize(availableBytes)}`
+  try {
+    await findKernel(NEWEST)
+    return undefined
+  } catch (error) {
+    // Anything else is a fault of ours, and no reason to skip a test.
+    if (error instanceof UsageError || error instanceof CommandError)
+      return `the testbed gets no Debian kernel here: ${error.message.split('\n')[0]}`
+    throw error
+  }
+}
+
+/** Not every user has the folders of administrators on the path. */
+function isOnPath(program: string): boolean {
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin']
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}

@@ -1,0 +1,46 @@
+/** Owns the tests of what a guest's ticks tell. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { Log } from '../machine/log.ts'
+import { GuestLog } from './guest-log.ts'
+
+const never = new Promise<never>(() => {})
+
+test('a line cut in two by the jump is one tick, and the silence before its end is the blackout', async () => {
+  const log = new Log('guest', never)
+  for (let tick = 1; tick < 5; tick++) log.append(`tick ${tick} bad 0\n`)
+  log.append('tick 5')
+  await setTimeout(60)
+  log.append(' bad 0\ntick 6 bad 0\n')
+  const { silenceMs, ...rest } = new GuestLog(log).continuity()
+  assert.deepEqual(rest, { ticks: 6, before: 4, after: 5, badWords: 0, broken: undefined })
+  assert.ok(silenceMs >= 55, `${silenceMs} ms`)
+})
+
+test('a guest that started over, lost a word or never spoke is broken', () => {
+  const judge = (text: string): string | undefined => {
+    const log = new Log('guest', never)
+    log.append(text)
+    return new GuestLog(log).continuity().broken
+  }
+  assert.match(judge('tick 1 bad 0\ntick 2 bad 0\ntick 1 bad 0\n') ?? '', /tick 1 where tick 3/)
+  assert.match(judge('tick 1 bad 0\ntick 2 bad 9\n') ?? '', /9 bad words/)
+  assert.equal(judge('SeaBIOS\n'), 'no tick was seen')
+})
+
+test('ticks are waited for from now on', async () => {
+  const log = new Log('guest', never)
+  const guest = new GuestLog(log)
+  log.append('tick 1 bad 0\ntick 2 bad 0\n')
+  const wait = guest.waitForTicks(2, 2000)
+  let done = false
+  wait.then(() => {
+    done = true
+  })
+  log.append('tick 3 bad 0\n')
+  await setTimeout(5)
+  assert.equal(done, false)
+  log.append('tick 4 bad 0\n')
+  await wait
+})

@@ -1,0 +1,55 @@
+/**
+ * Owns what a guest's ticks tell from outside: one unbroken run or not, and the longest silence. The clock is ours,
+ * outside the host, which no kexec stops; it is as fine as the way of a line to us (some 10 ms under emulation).
+ */
+import { findBreak, readTicks, type Tick } from '../../test/guest/ticks.ts'
+import type { Log } from '../machine/log.ts'
+
+export interface Continuity {
+  readonly ticks: number
+  /** The tick before the longest silence and the one after it. */
+  readonly before: number
+  readonly after: number
+  readonly badWords: number
+  readonly silenceMs: number
+  /** The first thing that is wrong, if anything is. */
+  readonly broken: string | undefined
+}
+
+const TICK_LINE = /^tick \d+ bad \d+\r?\n/gm
+
+export class GuestLog {
+  readonly log: Log
+
+  constructor(log: Log) {
+    this.log = log
+  }
+
+  get ticks(): Tick[] {
+    return readTicks(this.log.text)
+  }
+
+  /** Waits until the guest has made `more` ticks from here on. */
+  async waitForTicks(more: number, timeoutMs = 180_000): Promise<void> {
+    const from = this.log.text.length
+    await this.log.waitFor(new RegExp(`(?:tick \\d+ bad \\d+\\r?\\n[^]*?){${more}}`), { from, timeoutMs })
+  }
+
+  continuity(): Continuity {
+    const ticks = this.ticks
+    const arrivals = [...this.log.text.matchAll(TICK_LINE)].map(({ index, 0: line }) => {
+      return this.log.arrivalOf(index + line.length - 1) ?? 0
+    })
+    const gaps = arrivals.slice(1).map((at, index) => at - (arrivals[index] as number))
+    const silenceMs = Math.max(0, ...gaps)
+    const longest = gaps.indexOf(silenceMs)
+    return {
+      ticks: ticks.length,
+      before: ticks[longest]?.number ?? 0,
+      after: ticks[longest + 1]?.number ?? 0,
+      badWords: ticks.at(-1)?.bad ?? 0,
+      silenceMs: Math.round(silenceMs),
+      broken: ticks.length === 0 ? 'no tick was seen' : findBreak(ticks),
+    }
+  }
+}

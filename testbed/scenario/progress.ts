@@ -1,0 +1,37 @@
+/** Owns what a person sees while a scenario runs: one line a phase, on standard error; moving only on a terminal. */
+const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
+const FRAME_MS = 120
+
+export class Progress {
+  readonly #moving = process.stderr.isTTY === true
+
+  /** Shows `name` while `work` runs, then how long it took. */
+  async show<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const startMs = performance.now()
+    const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(1)} s`
+    const timer = this.#moving ? setInterval(() => this.#draw(name, seconds()), FRAME_MS) : undefined
+    try {
+      const value = await work()
+      this.#settle(`✓ ${name}  ${seconds()}`)
+      return value
+    } catch (error) {
+      this.#settle(`✗ ${name}  ${seconds()}`)
+      throw error
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  say(line: string): void {
+    this.#settle(line)
+  }
+
+  #draw(name: string, seconds: string): void {
+    const frame = FRAMES[Math.floor(performance.now() / FRAME_MS) % FRAMES.length]
+    process.stderr.write(`\r\x1b[K${frame} ${name}  ${seconds}`)
+  }
+
+  #settle(line: string): void {
+    process.stderr.write(`${this.#moving ? '\r\x1b[K' : ''}${line}\n`)
+  }
+}

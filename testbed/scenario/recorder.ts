@@ -1,0 +1,88 @@
+/** Owns what is written down about one run: phases, facts, guests; and the verdict that follows from them. */
+import type { Boot } from '../machine/boot-clock.ts'
+import type { Log } from '../machine/log.ts'
+import { type Continuity, GuestLog } from './guest-log.ts'
+import { Progress } from './progress.ts'
+
+export interface Phase {
+  readonly name: string
+  /** From the start of the run. */
+  readonly startMs: number
+  readonly durationMs: number
+}
+
+/** What a run says about itself. Times are milliseconds by the clock outside the host. */
+export interface Summary {
+  readonly scenario: string
+  readonly verdict: 'passed' | 'failed'
+  readonly failure?: string
+  readonly accelerator: string
+  /** Every kernel that ran, in order. */
+  readonly boots: readonly Boot[]
+  readonly phases: readonly Phase[]
+  readonly guests: Readonly<Record<string, Continuity>>
+  readonly facts: Readonly<Record<string, unknown>>
+  /** Consoles of all kernels and logs of all programs; absent when nothing was kept. */
+  readonly folder?: string
+}
+
+export class Recorder {
+  failure: string | undefined
+  accelerator = ''
+  boots: readonly Boot[] = []
+  readonly #startMs = performance.now()
+  readonly #progress = new Progress()
+  readonly #phases: Phase[] = []
+  readonly #facts: Record<string, unknown> = {}
+  readonly #guests = new Map<string, GuestLog>()
+
+  async phase<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const startMs = performance.now()
+    try {
+      return await this.#progress.show(name, work)
+    } finally {
+      const durationMs = Math.round(performance.now() - startMs)
+      this.#phases.push({ name, startMs: Math.round(startMs - this.#startMs), durationMs })
+    }
+  }
+
+  fact(name: string, value: unknown): void {
+    this.#facts[name] = value
+    this.#progress.say(`  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  }
+
+  guest(log: Log): GuestLog {
+    let guest = this.#guests.get(log.name)
+    if (guest === undefined) {
+      guest = new GuestLog(log)
+      this.#guests.set(log.name, guest)
+    }
+    return guest
+  }
+
+  /** A run is only good when every guest in it ran on unbroken. */
+  judgeGuests(): void {
+    for (const [name, guest] of this.#guests) {
+      const { broken, before, after, silenceMs } = guest.continuity()
+      this.#progress.say(
+        `  ${name}: tick ${before}, ${(silenceMs / 1000).toFixed(1)} s of silence, tick ${after}`,
+      )
+      if (broken !== undefined) this.failure ??= `guest ${name}: ${broken}`
+    }
+  }
+
+  summary(scenario: string, folder: string | undefined): Summary {
+    const guests = [...this.#guests].map(([name, guest]) => [name, guest.continuity()])
+    return {
+      scenario,
+      verdict: this.failure === undefined ? 'passed' : 'failed',
+      ...(this.failure === undefined ? {} : { failure: this.failure }),
+      accelerator: this.accelerator,
+      boots: this.boots,
+      phases: this.#phases,
+      guests: Object.fromEntries(guests),
+      facts: this.#facts,
+      ...(folder === undefined ? {} : { folder }),
+    }
+  }
+}

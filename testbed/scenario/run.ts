@@ -1,0 +1,150 @@
+/**
+ * Owns one run of a scenario: prepares kernels and disks, boots, runs it within its time, and answers a summary. All
+ * it makes is in one folder, which stays when the run failed or was asked to stay.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { UsageError } from '../../src/values/errors.ts'
+import { cacheFolder, dropUnused } from '../cache.ts'
+import { findKernel, NEWEST } from '../debian/kernel.ts'
+import { buildInitramfs } from '../image/initramfs.ts'
+import { type BootFiles, buildProjectDisk, INSIDE_HOME } from '../image/project.ts'
+import { buildRoot } from '../image/root.ts'
+import { chooseAccelerator } from '../machine/accelerator.ts'
+import { Host } from '../machine/host.ts'
+import { within } from '../machine/log.ts'
+import type { MachineOptions } from '../machine/machine.ts'
+import { Recorder, type Summary } from './recorder.ts'
+import type { BootChoice, Scenario, Stage } from './scenario.ts'
+
+/** What a person may choose over the scenario's own choice. */
+export interface RunOptions {
+  readonly kernel: string | undefined
+  readonly nextKernel: string | undefined
+  readonly memory: string | undefined
+  readonly keep: boolean
+  /** For the scenario. */
+  readonly words: readonly string[]
+}
+
+const DEFAULT_MEMORY = '2G'
+const DEFAULT_TIMEOUT_MS = 1200_000
+const CPUS = 2
+const PROJECT_DISK = 'project.ext4'
+/** A crash of the host's kernel ends it at once. */
+const COMMON_COMMAND_LINE = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
+const CLEANUP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Throws `UsageError` for what cannot be asked for. What happens inside is never thrown: it is the summary's verdict. */
+export async function runScenario(name: string, scenario: Scenario, options: RunOptions): Promise<Summary> {
+  dropUnused(['runs', 'root', 'kernels', 'initramfs', 'debs'])
+  const folder = mkdtempSync(join(cacheFolder('runs'), `${name}-`))
+  const recorder = new Recorder()
+  const stopped = Promise.withResolvers<never>()
+  const stop = (signal: string): void => stopped.reject(new Error(`stopped by ${signal}`))
+  for (const signal of CLEANUP_SIGNALS) process.once(signal, stop)
+  const hosts: Host[] = []
+  let over = false
+  const body = async (): Promise<void> => {
+    const { machine, ...choices } = await prepare(scenario, options, folder, recorder)
+    if (over) return // stopped while it was being prepared: nothing may start now
+    const host = new Host(machine)
+    hosts.push(host)
+    await recorder.phase('boot', () => host.boot())
+    await scenario.run(makeStage(host, choices, options.words, recorder))
+    recorder.judgeGuests()
+  }
+  try {
+    const timeoutMs = scenario.timeoutMs ?? DEFAULT_TIMEOUT_MS
+    await within(Promise.race([body(), stopped.promise]), timeoutMs, () => `${name} took too long`)
+  } catch (error) {
+    if (error instanceof UsageError) {
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    }
+    recorder.failure = error instanceof Error ? error.message : String(error)
+  } finally {
+    over = true
+    recorder.boots = hosts.flatMap((host) => host.boots)
+    for (const host of hosts) await host.end()
+    for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)
+  }
+  return putAway(name, recorder, folder, options.keep)
+}
+
+interface Prepared {
+  readonly machine: Omit<MachineOptions, 'onConsole'>
+  readonly first: BootChoice
+  readonly next: BootChoice
+}
+
+async function prepare(
+  scenario: Scenario,
+  options: RunOptions,
+  folder: string,
+  recorder: Recorder,
+): Promise<Prepared> {
+  const firstSpec = options.kernel ?? scenario.kernel ?? NEWEST
+  const nextSpec = options.nextKernel ?? scenario.nextKernel ?? firstSpec
+  const [first, next] = await recorder.phase('kernels', async () => [
+    await bootFiles(firstSpec),
+    await bootFiles(nextSpec),
+  ])
+  const root = await recorder.phase('root image', () => buildRoot())
+  const project = join(folder, PROJECT_DISK)
+  const files = (await scenario.files?.()) ?? {}
+  await recorder.phase('project disk', () => buildProjectDisk({ kernels: { first, next }, files }, project))
+  const accelerator = await chooseAccelerator(folder)
+  recorder.accelerator = accelerator
+  const commandLine = `${COMMON_COMMAND_LINE} ${scenario.append ?? ''}`.trim()
+  const machine = {
+    accelerator,
+    memory: options.memory ?? scenario.memory ?? DEFAULT_MEMORY,
+    cpus: CPUS,
+    kernel: first.kernel.vmlinuz,
+    initramfs: first.initramfs,
+    commandLine,
+    disks: [root, project],
+    resetStartsAgain: scenario.resetStartsAgain ?? false,
+    folder,
+  }
+  return { machine, first: choice('first', first), next: choice('next', next) }
+}
+
+async function bootFiles(spec: string): Promise<BootFiles> {
+  const kernel = await findKernel(spec)
+  return { kernel, initramfs: await buildInitramfs(kernel) }
+}
+
+const choice = (name: string, { kernel }: BootFiles): BootChoice => ({
+  release: kernel.release,
+  vmlinuz: `${INSIDE_HOME}/kernels/${name}/vmlinuz`,
+  initramfs: `${INSIDE_HOME}/kernels/${name}/initramfs`,
+})
+
+function makeStage(
+  host: Host,
+  choices: Omit<Prepared, 'machine'>,
+  words: readonly string[],
+  recorder: Recorder,
+): Stage {
+  return {
+    host,
+    ...choices,
+    words,
+    phase: (name, work) => recorder.phase(name, work),
+    record: (name, value) => recorder.fact(name, value),
+    guest: (name) => recorder.guest(host.log(name)),
+  }
+}
+
+function putAway(name: string, recorder: Recorder, folder: string, keep: boolean): Summary {
+  const keeps = keep || recorder.failure !== undefined
+  const summary = recorder.summary(name, keeps ? folder : undefined)
+  if (!keeps) rmSync(folder, { recursive: true, force: true })
+  else {
+    rmSync(join(folder, PROJECT_DISK), { force: true }) // large, and made again from the same files
+    writeFileSync(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
+  }
+  return summary
+}

@@ -1,0 +1,45 @@
+/** Owns what a scenario is: what it needs, and what it is handed while it runs. Scenarios live in ../scenarios/, one a file. */
+import type { Host } from '../machine/host.ts'
+import type { GuestLog } from './guest-log.ts'
+
+type Files = Readonly<Record<string, Uint8Array>>
+
+export interface Scenario {
+  /** One line for `--list`. */
+  readonly about: string
+  /** Kernel specs (see debian/kernel.ts) where the command line names none. Next: default the same again. */
+  readonly kernel?: string
+  readonly nextKernel?: string
+  /** RAM of the host, as QEMU spells it. */
+  readonly memory?: string
+  /** Appended to the kernel's command line, for all kernels alike unless the scenario says otherwise when it jumps. */
+  readonly append?: string
+  /** Found inside under /opt/testbed/files/. */
+  readonly files?: () => Files | Promise<Files>
+  /** For all of it, from the first boot on. Default: twenty minutes, which is plenty. */
+  readonly timeoutMs?: number
+  /** A reset of the machine is part of the scenario (`host.jump` waits for what it starts); its memory stays. */
+  readonly resetStartsAgain?: true
+  readonly run: (stage: Stage) => Promise<void>
+}
+
+/** One boot choice, as commands inside name it. */
+export interface BootChoice {
+  readonly release: string
+  readonly vmlinuz: string
+  readonly initramfs: string
+}
+
+export interface Stage {
+  readonly host: Host
+  readonly first: BootChoice
+  readonly next: BootChoice
+  /** What was typed after the scenario's name; what it means is the scenario's. */
+  readonly words: readonly string[]
+  /** Runs `work` as a named step: shown while it runs, timed in the summary. */
+  phase<T>(name: string, work: () => Promise<T>): Promise<T>
+  /** A number or a word for the summary. */
+  record(name: string, value: unknown): void
+  /** Follows a guest's ticks in the log `name`; the summary tells whether they are one unbroken run. */
+  guest(name: string): GuestLog
+}

@@ -1,0 +1,24 @@
+/** Owns the least a hypervisor host must be: our kernel, our tools, and KVM that runs a guest. */
+import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import type { Scenario } from '../scenario/scenario.ts'
+
+const QEMU = `exec qemu-system-x86_64 -machine q35 -accel kvm -cpu host -m 32M \\
+  -nodefaults -display none -serial stdio -kernel /opt/testbed/files/tiny-guest`
+
+export const boot: Scenario = {
+  about: 'the host boots, has its tools, runs a guest on KVM, and says what it is',
+  files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 8 }) }),
+  async run({ host, phase, record, guest }) {
+    record('kernel', await host.run('uname -r'))
+    record('uptime s', Number(await host.run('cut -d" " -f1 /proc/uptime')))
+    record('memory MB', Number(await host.run("free --mega | awk '/^Mem/ { print $2 }'")))
+    record('modules', await host.run("lsmod | awk 'NR > 1 { print $1 }' | xargs"))
+    record('qemu', await host.run('qemu-system-x86_64 --version | head -1'))
+    record('kexec', await host.run('kexec --version'))
+    await phase('node', async () => record('node', await host.run('node --version')))
+    await phase('kvm', async () => {
+      await host.start('guest', QEMU)
+      await guest('guest').waitForTicks(5)
+    })
+  },
+}

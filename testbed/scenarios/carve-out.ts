@@ -1,0 +1,7 @@
+/** Owns the carve-out that scenarios boot with, and what makes the kernels leave it alone. */
+
+/**
+ * 1 GiB at 4 GiB, where the second half of a 4G q35 machine begins. KASLR takes `memmap=SIZE%…` for `mem=SIZE` and
+ * so stays below 1 GiB.
+ */
+export const CARVE_OUT = 'memmap=1G%4G-1+0xefffffff modprobe.blacklist=kmem'

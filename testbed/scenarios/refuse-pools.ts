@@ -1,0 +1,122 @@
+/**
+ * Owns the part of `refuse` that is about pools: regions that are not ours to use, a region that is in use, images that are
+ * damaged. Each is typed for real, must end in one line, and leave everything as it was.
+ */
+import assert from 'node:assert/strict'
+import type { Stage } from '../scenario/scenario.ts'
+
+const FLIP = 'node /opt/testbed/guestmemfs/test/dax/flip.ts'
+const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
+const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'
+
+/** All that a refused request could have changed: devices and what they map, mounts, files, the loaded kernel, QEMUs. */
+const STATE = `
+  for device in /sys/bus/dax/devices/*; do
+    echo "\${device##*/} $(readlink "$device/driver" || echo unbound)" $(cat "$device/size" "$device"/mapping*/start 2>/dev/null)
+  done
+  grep guestmemfs /proc/mounts || echo not mounted
+  ! mountpoint -q /mnt/guestmemfs || ${LIST}
+  cat /sys/kernel/kexec_loaded
+  pgrep qemu-system || echo no guest`
+
+interface Refusal {
+  readonly what: string
+  readonly command: string
+  readonly says: RegExp
+}
+
+/** Said beside the reason: what a person should know first, and that the guests run on. */
+const BESIDE = /^guestmemfs: (?:warning: |nothing was changed)/
+
+/** The command fails with one line that matches, and has changed nothing. */
+async function refuse({ host, phase, record }: Stage, { what, command, says }: Refusal): Promise<void> {
+  const before = await host.run(STATE)
+  const script = `code=0; said=$({ ${command}; } 2>&1 >/dev/null </dev/null) || code=$?; printf '%s\\n' "$code" "$said"`
+  const answer = await phase(what, () => host.run(script))
+  const [code, ...said] = answer.split('\n')
+  const [line = '', ...more] = said.filter((each) => !BESIDE.test(each))
+  assert.ok(Number(code) > 0 && Number(code) < 128, `${what}: ended with ${answer}`)
+  assert.match(line, says, `${what}: said ${answer}`)
+  assert.deepEqual(more, [], `${what}: more than one line`)
+  assert.equal(await host.run(STATE), before, `${what}: something changed`)
+  record(what, line)
+}
+
+/** As a boot without the blacklist would have it, but for its memory, which stays offline so that it can be taken back. */
+const CLAIM_BY_KMEM = `
+  echo offline >/sys/devices/system/memory/auto_online_blocks
+  [ ! -e /sys/bus/dax/devices/dax0.0/driver ] || echo dax0.0 >/sys/bus/dax/devices/dax0.0/driver/unbind
+  modprobe kmem
+  [ "$(basename "$(readlink /sys/bus/dax/devices/dax0.0/driver)")" = kmem ]`
+
+/** Before the first mount. The region is empty again afterwards. */
+export async function refuseRegions(stage: Stage): Promise<void> {
+  const { host } = stage
+  await refuse(stage, {
+    what: 'no such region',
+    command: `${MOUNT},region=dax9.0`,
+    says: /there is no region dax9\.0: there are dax0\.0/,
+  })
+
+  await host.run(CLAIM_BY_KMEM)
+  const claimed = /ordinary RAM now, claimed by kmem: boot with modprobe\.blacklist=kmem/
+  await refuse(stage, { what: 'claimed by kmem', command: MOUNT, says: claimed })
+  await host.run('rmmod kmem')
+
+  await host.run(`${FLIP} 4194304`)
+  const foreign = /it holds data that is not ours, at 0x100400000\b.*--force/
+  await refuse(stage, { what: 'foreign data, mount', command: MOUNT, says: foreign })
+  await refuse(stage, {
+    what: 'foreign data, format',
+    command: 'guestmemfs format guestmemfs',
+    says: foreign,
+  })
+  await host.run(`${FLIP} 4194304`)
+}
+
+/** While a guest runs in it. `update`: a live update that nothing speaks against. */
+export async function refuseUses(stage: Stage, update: string): Promise<void> {
+  const inUse = /region dax0\.0 is in use by another pool/
+  await refuse(stage, {
+    what: 'mounted twice',
+    command: 'mkdir -p /mnt/other; guestmemfs mount other /mnt/other -o store=dax',
+    says: inUse,
+  })
+  await refuse(stage, {
+    what: 'format while mounted',
+    command: 'guestmemfs format guestmemfs --force',
+    says: inUse,
+  })
+  const odd = 'memory-backend-file,id=ram,size=3M,mem-path=/mnt/guestmemfs/odd,share=on'
+  await refuse(stage, {
+    what: 'RAM of 3 MiB',
+    command: `guestmemfs run --name odd -- qemu-system-x86_64 -machine q35,memory-backend=ram -m 3M -object ${odd}`,
+    says: /size=3M is not a multiple of 2 MiB/,
+  })
+  await refuse(stage, {
+    what: 'update of a damaged image',
+    command: `${FLIP} metadata+200; code=0; ${update} || code=$?; ${FLIP} metadata+200; (exit $code)`,
+    says: /image of pool 'guestmemfs' is not sound: .*checksum/,
+  })
+}
+
+/** Ends with the pool mounted again, its files as they were. No guest runs by now. */
+export async function refuseImages(stage: Stage): Promise<void> {
+  const { host } = stage
+  const files = await host.run(LIST)
+  await host.run('guestmemfs umount guestmemfs')
+  await refuse(stage, {
+    what: 'format of a pool',
+    command: 'guestmemfs format guestmemfs',
+    says: /it holds a pool.*--force/,
+  })
+  await host.run(`${FLIP} metadata+200`)
+  await refuse(stage, {
+    what: 'mount of a damaged image',
+    command: MOUNT,
+    says: /header of the image fails its checksum/,
+  })
+  await host.run(`${FLIP} metadata+200`)
+  await host.run(MOUNT)
+  assert.equal(await host.run(LIST), files, 'the files are not what they were')
+}

@@ -1,0 +1,57 @@
+/**
+ * Owns the host that is torn off in the middle of metadata operations: by a kexec that asks nobody, and by a reset of the
+ * machine whose memory stays. The next mount must show what was acknowledged, and nothing half done.
+ */
+import type { Scenario, Stage } from '../scenario/scenario.ts'
+import { CARVE_OUT } from './carve-out.ts'
+
+const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
+const COUNTERS = '/mnt/guestmemfs/counters'
+const LOAD = 'node /opt/testbed/guestmemfs/test/torn/load.ts'
+const VERIFY = 'node /opt/testbed/guestmemfs/test/torn/verify.ts'
+/** Enough for a log that turned over a few times; at most as much again before the tear. */
+const OPERATIONS = 400
+
+const TEARS = { 'kexec -e': 'kexec -e', reset: 'echo b >/proc/sysrq-trigger' } as const
+const ROUNDS: readonly (keyof typeof TEARS)[] = ['kexec -e', 'reset', 'kexec -e']
+
+export const torn: Scenario = {
+  about: 'a kexec, and a reset, in the middle of metadata operations: what was acknowledged is there',
+  memory: '4G',
+  append: CARVE_OUT,
+  timeoutMs: 1500_000,
+  resetStartsAgain: true,
+  async run(stage) {
+    const { host } = stage
+    await host.run(`mkdir -p /mnt/guestmemfs; ${MOUNT}; touch ${COUNTERS}; truncate -s 2M ${COUNTERS}`)
+    await host.atBoot(`mkdir -p /mnt/guestmemfs; ${MOUNT}`)
+    for (const [round, tear] of ROUNDS.entries())
+      await stage.phase(`${tear}, torn`, () => oneTear(stage, round, tear))
+  },
+}
+
+async function oneTear(
+  { host, next, record }: Stage,
+  round: number,
+  tear: keyof typeof TEARS,
+): Promise<void> {
+  const seed = Math.floor(Math.random() * 2 ** 31)
+  const directory = `/mnt/guestmemfs/round-${round}`
+  const mounted = host.log('at-boot')
+  const from = mounted.text.length
+  await host.run(`mkdir ${directory}`)
+  if (tear === 'kexec -e')
+    await host.run(`kexec -s -l ${next.vmlinuz} --initrd=${next.initramfs} --reuse-cmdline`)
+
+  const { log } = await host.start(`load-${round}`, `exec ${LOAD} ${directory} ${seed} ${COUNTERS}`)
+  const enough = OPERATIONS + Math.floor(Math.random() * OPERATIONS)
+  await log.waitFor(new RegExp(`^did ${enough}$`, 'm'))
+  await host.jump(TEARS[tear])
+
+  // All that was said before the tear has arrived: the port's bytes come in order, and the next agent said hello behind them.
+  const seen = [...log.text.matchAll(/^did (\d+)$/gm)].at(-1)?.[1]
+  await mounted.waitFor(/on \/mnt\/guestmemfs/, { from })
+  const found = await host.run(`${VERIFY} ${directory} ${seed} ${COUNTERS} ${seen}`)
+  const fsck = await host.run('guestmemfs fsck guestmemfs')
+  record(`${tear}, round ${round}`, { seed, seen: Number(seen), ...JSON.parse(found), fsck })
+}
