@@ -1,5 +1,5 @@
 /** Owns setattr: mode, owner, times, and size by truncate and fallocate. */
-import { EINVAL, EISDIR, EOPNOTSUPP, Errno } from '../values/errno.ts'
+import { EBUSY, EINVAL, EISDIR, EOPNOTSUPP, Errno } from '../values/errno.ts'
 import type { Ino } from '../values/ids.ts'
 import type { Inode, Timestamp } from './inode.ts'
 import { draftFreed, growMemory, memoryOf, planSize, shrinkMemory } from './resize.ts'
@@ -110,6 +110,7 @@ function punchHole(
 ): Errno | undefined {
   // Such guest RAM has a device of its own, and its bytes are the guest's: no store reaches into it.
   if (inode.guestRam && volume.store.reach !== 'file') return EOPNOTSUPP
+  if (volume.store.passage(memoryOf(inode)) === 'leaving') return EBUSY
   const length = Math.min(end, inode.sizeBytes) - offset
   if (length <= 0) return undefined
   const draft = volume.draft()

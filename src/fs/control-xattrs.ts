@@ -8,10 +8,12 @@
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
  *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started by, a JSON object.
  *                               Kept like any xattr, but may be set while frozen: the last thing before the jump
+ *   trusted.guestmemfs.handover on the root: hand-over.ts
  */
 import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../values/ids.ts'
 import { setAttributes } from './attributes.ts'
+import { setHandOver } from './hand-over.ts'
 import type { Inode } from './inode.ts'
 import { XATTR_SIZE_MAX } from './limits.ts'
 import { setFrozen } from './pool.ts'
@@ -22,6 +24,7 @@ export const FROZEN = byteString('trusted.guestmemfs.frozen')
 export const SIZE = byteString('trusted.guestmemfs.size')
 export const VM = byteString('trusted.guestmemfs.vm')
 export const UPDATE = byteString('trusted.guestmemfs.update')
+export const HANDOVER = byteString('trusted.guestmemfs.handover')
 
 /** Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of `setAttributes`. */
 export function setControl(
@@ -37,6 +40,7 @@ export function setControl(
   // `echo 1 | …` brings a newline along.
   const text = Buffer.from(value).toString('latin1').replace(/\n$/, '')
   if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(volume, rq, text === '1')
+  if (name === HANDOVER && ino === ROOT_INO) return setHandOver(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
   const resized = setAttributes(volume, rq, ino, { sizeBytes: Number(text) })
   return resized instanceof Errno ? resized : undefined

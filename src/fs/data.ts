@@ -5,7 +5,7 @@ import type { Ino } from '../values/ids.ts'
 import type { BlockState } from './entry.ts'
 import { countBlocks, cutExtents } from './extents.ts'
 import type { Inode } from './inode.ts'
-import { growMemory, memoryOf, planExtents, undoGrowth } from './resize.ts'
+import { growMemory, memoryOf, mustStay, planExtents, undoGrowth } from './resize.ts'
 import type { Request, Volume } from './volume.ts'
 
 /** lseek(2). The other whences are the kernel's own business. */
@@ -75,7 +75,7 @@ function writeBeyond(
   from: Uint8Array,
   end: number,
 ): number | Errno {
-  const extents = planExtents(volume, inode, end, inode)
+  const extents = mustStay(volume, inode, end) ?? planExtents(volume, inode, end, inode)
   if (extents instanceof Errno) return extents
   const fresh = volume.store.clearing === 'ours' ? newBlocks(inode, extents) : []
   const draft = volume.draft()

@@ -27,12 +27,17 @@ export function statfs(volume: Volume): PoolUse {
   }
 }
 
-/** The seed's "serialised": from now on every modification answers EBUSY. Freezing twice is freezing once. Errors: ENOSPC. */
+/**
+ * The seed's "serialised": from now on every modification answers EBUSY. Freezing twice is freezing once. What is thawed goes its own way
+ * again: what was handed over of it would be no more than what it was, and is taken back. Errors: ENOSPC.
+ */
 export function setFrozen(volume: Volume, rq: Pick<Request, 'origin'>, frozen: boolean): Errno | undefined {
   if (volume.frozen === frozen) return undefined
   const draft = volume.draft()
   draft.pool({ frozen })
-  return volume.commitIfRoom(rq, draft)
+  const failed = volume.commitIfRoom(rq, draft)
+  if (failed === undefined && !frozen) volume.store.handOver?.takeBack()
+  return failed
 }
 
 /**

@@ -14,8 +14,14 @@ export function describeExtents(_: Volume, inode: Inode): object[] {
   })
 }
 
-/** `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be ours alone. */
+/**
+ * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be ours alone. `awaited`: it is on its way
+ * from the former kernel, whoever opens it waits; `lost`: it was lost on the way, and cannot be opened.
+ */
 export function describeMap(volume: Volume, inode: Inode): object {
+  const passage = volume.store.passage(memoryOf(inode))
+  if (passage === 'awaited' || passage === 'lost')
+    return { kind: passage, sizeBytes: inode.sizeBytes, alignBytes: BLOCK_BYTES }
   const exposure = volume.store.expose(memoryOf(inode), inode)
   return { ...how(exposure), sizeBytes: inode.sizeBytes, alignBytes: BLOCK_BYTES }
 }

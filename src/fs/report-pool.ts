@@ -1,10 +1,11 @@
 /** Owns what the root directory says about the pool in `guestmemfs.*` xattrs. Integers are bytes or blocks, as named. */
 import { BLOCK_BYTES } from '../stores/store.ts'
-import { type Ino, printable, ROOT_INO } from '../values/ids.ts'
+import type { Ino } from '../values/ids.ts'
 import { parseObject, VM } from './control-xattrs.ts'
-import type { DirectoryEntry } from './directory.ts'
 import { countBlocks } from './extents.ts'
+import { count } from './hand-over.ts'
 import { orphans } from './orphans.ts'
+import { pathOf } from './path-of.ts'
 import type { Volume } from './volume.ts'
 
 /** `guestmemfs.pool`. */
@@ -29,12 +30,20 @@ export function describeGeometry({ index }: Volume): object {
   }
 }
 
-/** `guestmemfs.health`: what is not as it should be, or not yet. */
-export function describeHealth({ index, state }: Volume): object {
+/** `guestmemfs.health`: what is not as it should be, or not yet. `awaited` and `lost`: files whose memory the former kernel handed over. */
+export function describeHealth(volume: Volume): object {
+  const { index, state } = volume
   const { dirty, bad } = index.allocator.counts
   let orphanBlocks = 0
   for (const ino of index.orphans) orphanBlocks += countBlocks(state.inodes.get(ino)?.extents ?? [])
-  return { badBlocks: bad, dirtyBlocks: dirty, orphans: index.orphans.size, orphanBlocks }
+  return {
+    badBlocks: bad,
+    dirtyBlocks: dirty,
+    orphans: index.orphans.size,
+    orphanBlocks,
+    awaitedFiles: count(volume, 'awaited'),
+    lostFiles: count(volume, 'lost'),
+  }
 }
 
 /** `guestmemfs.orphans`: files without a name whose memory something still holds. */
@@ -56,26 +65,6 @@ export function describeVms(volume: Volume): object[] {
     if (path === undefined) return []
     return typeof name === 'string' ? { path, ino, name } : { path, ino }
   })
-}
-
-/** A path from the mount point, without a leading slash; undefined for an orphan. */
-function pathOf(volume: Volume, ino: Ino): string | undefined {
-  const names: string[] = []
-  for (let at = ino; at !== ROOT_INO; ) {
-    const entry = volume.index.nameOf(at) ?? searchName(volume, at)
-    if (!entry) return undefined
-    names.unshift(printable(entry.name))
-    at = entry.parent
-  }
-  return names.join('/')
-}
-
-/** The index knows one name of a file; when that one went and others stayed, only the directories know them. */
-function searchName(volume: Volume, ino: Ino): DirectoryEntry | undefined {
-  if (!volume.state.inodes.get(ino)?.links) return undefined
-  for (const directory of volume.state.directories.values())
-    for (const entry of directory.values()) if (entry.ino === ino) return entry
-  return undefined
 }
 
 function uuidText(uuid: Uint8Array): string {

@@ -9,7 +9,7 @@
  * last record names. The other way round, a crash would leave a file of the old size whose bytes are gone.
  */
 import { BLOCK_BYTES, type Extent, type Placement, WAITS } from '../stores/store.ts'
-import { EBUSY, EFBIG, EINVAL, Errno } from '../values/errno.ts'
+import { EBUSY, EFBIG, EINVAL, EIO, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { MemoryId } from '../values/ids.ts'
 import type { Draft } from './draft.ts'
@@ -29,16 +29,39 @@ export function memoryOf(inode: Inode): MemoryId {
 
 /**
  * What truncate and fallocate make of a file: a file that was empty and becomes a block or more is guest RAM
- * from then on. Errors: EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING; EBUSY where a mapping is in the way,
+ * from then on. Errors: EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING, those of `mustStay`; EBUSY where a mapping is in the way,
  * WAITS while that is being found out.
  */
 export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Errno {
   if (sizeBytes < 0) return EINVAL
   if (!Number.isSafeInteger(sizeBytes)) return EFBIG
+  const fixed = mustStay(volume, inode, sizeBytes)
+  if (fixed) return fixed
   const becomesRam = inode.sizeBytes === 0 && sizeBytes >= BLOCK_BYTES
   const guestRam = sizeBytes > 0 && (inode.guestRam || becomesRam)
   const extents = planExtents(volume, inode, sizeBytes, { guestRam })
   return extents instanceof Errno ? extents : { sizeBytes, extents, guestRam }
+}
+
+/**
+ * A memory on its way from one kernel to the next keeps its size. What was lost on it has none that could change: such a file
+ * is given up by emptying it. Errors: EBUSY, WAITS, EIO.
+ */
+export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Errno | undefined {
+  if (inode.memory === undefined || sizeBytes === inode.sizeBytes) return undefined
+  const passage = store.passage(inode.memory)
+  switch (passage) {
+    case 'none':
+      return undefined
+    case 'leaving':
+      return EBUSY
+    case 'awaited':
+      return WAITS
+    case 'lost':
+      return sizeBytes === 0 ? undefined : EIO
+    default:
+      return passage satisfies never
+  }
 }
 
 /** The blocks a file of `sizeBytes` owns: those it has, fewer or more of its kind. */

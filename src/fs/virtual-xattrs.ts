@@ -9,6 +9,7 @@
  */
 import { ENODATA, ERANGE, type Errno } from '../values/errno.ts'
 import { type ByteString, ROOT_INO } from '../values/ids.ts'
+import { describeHandOver } from './hand-over.ts'
 import type { Inode } from './inode.ts'
 import { jsonPage } from './json-pages.ts'
 import { XATTR_SIZE_MAX } from './limits.ts'
@@ -24,13 +25,14 @@ import type { Volume } from './volume.ts'
 
 export const VIRTUAL_PREFIX = 'guestmemfs.'
 
-/** A value is text, or something that JSON can say; a list is paged. */
+/** A value is text, or something that JSON can say; undefined: there is none here. A list is paged. */
 type Report = (volume: Volume, inode: Inode) => unknown
 
 const ROOT_VALUES: Readonly<Record<string, Report>> = {
   pool: describePool,
   geometry: describeGeometry,
   health: describeHealth,
+  handover: describeHandOver,
 }
 const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => readonly unknown[]>> = {
   orphans: describeOrphans,
@@ -66,7 +68,10 @@ export class VirtualXattrs {
     if (!isRoot && inode.kind !== 'file') return ENODATA
 
     const value = own(isRoot ? ROOT_VALUES : FILE_VALUES, key)
-    if (value) return bounded(asText(value(this.#volume, inode)))
+    if (value) {
+      const answer = value(this.#volume, inode)
+      return answer === undefined ? ENODATA : bounded(asText(answer))
+    }
     const [, listName, page] = /^([a-z]+)(?:\.(0|[1-9]\d{0,8}))?$/.exec(key) ?? []
     const list = listName === undefined ? undefined : own(isRoot ? ROOT_LISTS : FILE_LISTS, listName)
     return list ? (jsonPage(list(this.#volume, inode), Number(page ?? 0)) ?? ENODATA) : ENODATA

@@ -188,7 +188,11 @@ test('the root says what the pool is', () => {
     freeForGuestRamBlocks: 13,
     freeForOrdinaryBlocks: 13,
   })
-  assert.deepEqual(get('health'), { badBlocks: 0, dirtyBlocks: 2, orphans: 0, orphanBlocks: 0 })
+  const nowhere = { awaitedFiles: 0, lostFiles: 0 }
+  assert.deepEqual(get('health'), { badBlocks: 0, dirtyBlocks: 2, orphans: 0, orphanBlocks: 0, ...nowhere })
+  // This memory outlives a kernel by itself.
+  assert.equal(fs.getXattr(ROOT, n('guestmemfs.handover')), ENODATA)
+  assert.equal(fs.setXattr(rq(), ROOT, n('trusted.guestmemfs.handover'), text('ram'), 0), EOPNOTSUPP)
   assert.equal(fs.getXattr(ROOT, n('guestmemfs.nothing')), ENODATA)
   assert.equal(fs.getXattr(ROOT, n('guestmemfs.constructor')), ENODATA)
   assert.equal(fs.getXattr(ROOT, n('guestmemfs.extents')), ENODATA)

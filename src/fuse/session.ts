@@ -42,10 +42,10 @@ export interface SessionOptions {
    */
   readonly periodic?: { intervalMs(): number | undefined; run(answer: Answer): void }
   /**
-   * Work done beside the session: `run` is called when `wake` is readable. Here and in periodic work requests that a
-   * handler left unanswered may be answered.
+   * Work done beside the session: `run` is called when what `wake` names is readable; it names nothing while no work is under way. Here
+   * and in periodic work requests that a handler left unanswered may be answered.
    */
-  readonly background?: { readonly wake: Fd; run(answer: Answer): void }
+  readonly background?: { wake(): Fd | undefined; run(answer: Answer): void }
   /** One line about something that should not happen. Called rarely, however often it happens. */
   readonly report?: (line: string) => void
 }
@@ -81,10 +81,11 @@ export function serve(fuseFd: Fd, handler: Handler, options: SessionOptions = {}
       periodic?.run(answer)
       continue
     }
-    if (dueMs !== undefined || background !== undefined) {
+    const wake = background?.wake()
+    if (dueMs !== undefined || wake !== undefined) {
       const timeoutMs = dueMs === undefined ? -1 : dueMs - nowMs
-      const ready = waitAny(background === undefined ? [fuseFd] : [fuseFd, background.wake], timeoutMs)
-      if (background !== undefined && ready.includes(background.wake)) background.run(answer)
+      const ready = waitAny(wake === undefined ? [fuseFd] : [fuseFd, wake], timeoutMs)
+      if (wake !== undefined && ready.includes(wake)) background?.run(answer)
       if (!ready.includes(fuseFd)) continue
     }
     const length = readRequest(fuseFd, buffer)

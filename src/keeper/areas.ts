@@ -2,7 +2,7 @@
  * Owns the descriptors of a pool's shared areas: descriptor table, image, and the runtime area of the current
  * connection. Sparse memfds: what is not used costs nothing.
  */
-import { mapShared, memfdCreate, resize } from '../linux/memory.ts'
+import { mapShared, memfdCreate, memfdSize, resize } from '../linux/memory.ts'
 import { RUNTIME_AREA_BYTES } from '../server/runtime-area.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/descriptor-table.ts'
 import { METADATA_AREA_BYTES } from '../stores/memfd.ts'
@@ -12,6 +12,8 @@ export interface Areas {
   readonly runtime: Fd
   /** Descriptor table and image: a pool of memfds keeps both in memfds of its own, any other in its own memory. */
   readonly memfd: readonly [table: Fd, image: Fd] | undefined
+  /** What the former kernel handed over to make the image of; until that is done. */
+  readonly packed?: Fd | undefined
 }
 
 const sparse = (name: string, sizeBytes: number): Fd => {
@@ -21,6 +23,8 @@ const sparse = (name: string, sizeBytes: number): Fd => {
 }
 
 export const makeImage = (): Fd => sparse('guestmemfs:image', METADATA_AREA_BYTES)
+/** Of no size yet. */
+export const makePacked = (): Fd => sparse('guestmemfs:packed-image', 0)
 export const makeRuntime = (): Fd => sparse('guestmemfs:runtime', RUNTIME_AREA_BYTES)
 
 export const makeTable = (): { fd: Fd; table: DescriptorTable } => {
@@ -28,5 +32,8 @@ export const makeTable = (): { fd: Fd; table: DescriptorTable } => {
   return { fd, table: mapTable(fd) }
 }
 
-export const mapTable = (fd: Fd): DescriptorTable =>
-  new DescriptorTable(mapShared(fd, DESCRIPTOR_TABLE_BYTES))
+/** One that an earlier version made may be shorter: it has nothing to say there. */
+export const mapTable = (fd: Fd): DescriptorTable => {
+  if (memfdSize(fd).sizeBytes < DESCRIPTOR_TABLE_BYTES) resize(fd, DESCRIPTOR_TABLE_BYTES)
+  return new DescriptorTable(mapShared(fd, DESCRIPTOR_TABLE_BYTES))
+}

@@ -40,6 +40,10 @@ export class Custody {
     close(fd)
   }
 
+  descriptor(memory: MemoryId): Fd | undefined {
+    return this.#descriptors.get(memory)
+  }
+
   get size(): number {
     return this.#descriptors.size
   }

@@ -6,43 +6,88 @@
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { close } from '../linux/descriptors.ts'
+import { SESSION_LINK } from '../linux/luo.ts'
 import { pidfdGetFd, pidfdOpen } from '../linux/process.ts'
-import type { Holder } from '../stores/descriptor-table.ts'
+import type { DescriptorTable, Holder } from '../stores/descriptor-table.ts'
+import { HandOverWords } from '../stores/hand-over-words.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeTable, mapTable } from './areas.ts'
+import type { Awaited } from './arrival.ts'
 import { Custody } from './custody.ts'
 
 export interface Estate {
   readonly areas: Areas
+  readonly table: DescriptorTable
   readonly custody: Custody
+  readonly travel: Travel
   /** The live connection, when the former holder was still serving it. */
   readonly fuse: Fd | undefined
 }
+
+/** What a pool has to do with the kernel before this one, or after it. Sessions are the heir's to hold. */
+export type Travel =
+  | { readonly kind: 'none' }
+  /** The table says which memories are awaited; `awaited` only in which order, where that is known. */
+  | { readonly kind: 'arriving'; readonly sessions: readonly Fd[]; readonly awaited: readonly Awaited[] }
+  /** All of it is handed over. */
+  | { readonly kind: 'leaving'; readonly sessions: readonly Fd[] }
 
 const LINKS = {
   table: '/memfd:guestmemfs:descriptors (deleted)',
   image: '/memfd:guestmemfs:image (deleted)',
   runtime: '/memfd:guestmemfs:runtime (deleted)',
+  packed: '/memfd:guestmemfs:packed-image (deleted)',
   fuse: '/dev/fuse',
 } as const
 
 /** Descriptor number of each area in process `pid`, found by what /proc says each descriptor is. */
 export const findAreas = (pid: number): Partial<Record<keyof typeof LINKS, Fd>> => {
   const found: Partial<Record<keyof typeof LINKS, Fd>> = {}
-  for (const entry of readdirSync(`/proc/${pid}/fd`)) {
-    let link: string
-    try {
-      link = readlinkSync(`/proc/${pid}/fd/${entry}`)
-    } catch {
-      continue
-    }
+  for (const [fd, link] of descriptorLinks(pid)) {
     for (const [area, wanted] of Object.entries(LINKS)) {
-      if (link === wanted) found[area as keyof typeof LINKS] = Number(entry) as Fd
+      if (link === wanted) found[area as keyof typeof LINKS] = fd
     }
   }
   return found
+}
+
+function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
+  for (const entry of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      yield [Number(entry) as Fd, readlinkSync(`/proc/${pid}/fd/${entry}`)]
+    } catch {
+      // Closed while we looked.
+    }
+  }
+}
+
+/** A process may hold several copies of one: one of each name is enough. */
+const findSessions = (pid: number): Fd[] => {
+  const byName = new Map<string, Fd>()
+  for (const [fd, link] of descriptorLinks(pid)) if (link.startsWith(SESSION_LINK)) byName.set(link, fd)
+  return [...byName.values()]
+}
+
+/**
+ * What was begun and not ended is not taken over: a hand-over that was under way is undone when the last holder of its sessions
+ * ends, and begins again when it is asked for.
+ */
+const takeTravel = (theirs: DescriptorTable, ours: DescriptorTable, takeSessions: () => Fd[]): Travel => {
+  const words = new HandOverWords(theirs.words)
+  const isGone = words.status.step === 'image' && words.state === 'done'
+  const awaited: Awaited[] = []
+  for (const memory of theirs.memories()) {
+    const passage = theirs.passage(memory)
+    if (passage === 'awaited') awaited.push({ memory, session: undefined })
+    if (passage !== 'leaving' || isGone) ours.setPassage(memory, passage)
+  }
+  if (words.state !== 'idle' && !isGone) return { kind: 'none' }
+  const sessions = takeSessions()
+  if (isGone) new HandOverWords(ours.words).copyFrom(words)
+  if (sessions.length === 0) return { kind: 'none' }
+  return isGone ? { kind: 'leaving', sessions } : { kind: 'arriving', sessions, awaited }
 }
 
 /** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */
@@ -66,7 +111,8 @@ export const inherit = (pool: string, pid: number, role: Holder): Estate => {
     // A table of our own: theirs must go on telling the truth about them until they are gone.
     const { fd: tableFd, table } = makeTable()
     const custody = new Custody(table)
-    if (theirs.table === undefined) return { areas: { runtime, memfd: undefined }, custody, fuse }
+    if (theirs.table === undefined)
+      return { areas: { runtime, memfd: undefined }, table, custody, fuse, travel: { kind: 'none' } }
 
     const theirTableFd = copy(theirs.table, 'descriptor table')
     const theirTable = mapTable(theirTableFd)
@@ -74,9 +120,13 @@ export const inherit = (pool: string, pid: number, role: Holder): Estate => {
       const number = theirTable.get(memory, role)
       if (number !== undefined) custody.keep([memory], [copy(number, `memory ${memory}`)])
     }
+    const sessions = () => findSessions(pid).map((session) => copy(session, 'live update session'))
+    const travel = takeTravel(theirTable, table, sessions)
     close(theirTableFd)
     const image = copy(theirs.image, 'image')
-    return { areas: { runtime, memfd: [tableFd, image] }, custody, fuse }
+    const packed =
+      theirs.packed === undefined ? undefined : copy(theirs.packed, 'image from the former kernel')
+    return { areas: { runtime, memfd: [tableFd, image], packed }, table, custody, fuse, travel }
   } finally {
     close(pidfd)
   }

@@ -13,31 +13,22 @@ import type { MemorySource } from '../server/messages.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { BrokenInvariantError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { type Areas, makeImage, makeRuntime, makeTable } from './areas.ts'
-import { Custody } from './custody.ts'
-import { type Estate, inherit } from './inheritance.ts'
+import { type Areas, makeRuntime } from './areas.ts'
+import { type Beginning, begin } from './beginning.ts'
+import type { Custody } from './custody.ts'
+import type { KeeperOptions } from './keeper-options.ts'
 import type { KeeperLog } from './log.ts'
+import { Passage } from './passage.ts'
 import {
   identify,
-  isAlive,
   type PoolRecord,
   type ProcessIdentity,
   removePoolRecord,
   writePoolRecord,
 } from './pool-record.ts'
-import { end, letGoOn, suspend } from './predecessor.ts'
+import { end, letGoOn } from './predecessor.ts'
 import { lockRegion } from './region-lock.ts'
 import { type ServerEnd, ServerProcess } from './server-process.ts'
-
-export interface KeeperOptions {
-  readonly pool: string
-  readonly mountPoint: string
-  readonly source: MemorySource
-  /** Mount flags and options for the kernel, beyond those every pool has. */
-  readonly mountFlags: number
-  /** Who holds the pool now, if it exists already. */
-  readonly predecessor: { readonly role: 'keeper' | 'server'; readonly process: ProcessIdentity } | null
-}
 
 /**
  * A server that served is replaced at once: guests' new opens are waiting. One that does not even get that far is
@@ -51,6 +42,8 @@ export class Keeper {
   readonly #options: KeeperOptions
   readonly #log: KeeperLog
   readonly #custody: Custody
+  readonly #passage: Passage
+  #source: MemorySource
   readonly #self: ProcessIdentity
   #areas: Areas
   #fuse: Fd | undefined
@@ -60,18 +53,29 @@ export class Keeper {
   #isCrashed = false
   #totalBlocks = 0
 
-  constructor(options: KeeperOptions, log: KeeperLog) {
+  private constructor(options: KeeperOptions, { estate, source }: Beginning, log: KeeperLog) {
     this.#options = options
+    this.#source = source
     this.#log = log
-    raiseDescriptorLimit()
-    setOomScore(process.pid, -1000)
     const self = identify(process.pid)
     if (self === undefined) throw new BrokenInvariantError('this process is not in /proc')
     this.#self = self
-    const estate = options.predecessor === null ? newEstate(options.source) : inheritFrom(options)
     this.#areas = estate.areas
     this.#custody = estate.custody
     this.#fuse = estate.fuse
+    this.#passage = new Passage({ pool: options.pool, estate, totalBlocks: () => this.#totalBlocks, log })
+  }
+
+  /** Comes by the pool's memory. Errors: UsageError; StrandedError, then this process is what keeps it. */
+  static async make(options: KeeperOptions, log: KeeperLog): Promise<Keeper> {
+    raiseDescriptorLimit()
+    setOomScore(process.pid, -1000)
+    return new Keeper(options, await begin(options), log)
+  }
+
+  /** The pool came from the former kernel: memory that nobody else holds. */
+  get isArriving(): boolean {
+    return this.#options.predecessor === null && this.#passage.isArriving
   }
 
   /** Resolves when the mount serves. Rejects with a UsageError when it cannot; the former holder, if any, still holds everything. */
@@ -85,7 +89,8 @@ export class Keeper {
   }
 
   async #takeOver(): Promise<void> {
-    const { predecessor, mountPoint, source } = this.#options
+    const { predecessor, mountPoint } = this.#options
+    const source = this.#source
     const isLive = this.#fuse !== undefined
     // A region's memory needs nobody to hold it, but only one who claims it.
     if (isLive && predecessor !== null && source.kind === 'dax') end(predecessor.process)
@@ -103,6 +108,7 @@ export class Keeper {
       }
     }
     this.#serve(server)
+    this.#passage.begin()
     if (!isLive && predecessor !== null) end(predecessor.process)
     this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${mountPoint}`, {
       sizeBytes: this.sizeBytes,
@@ -130,7 +136,7 @@ export class Keeper {
   async #restart(): Promise<void> {
     for (let backoffMs = 10; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
       try {
-        this.#serve(await this.#startServer(reopened(this.#options.source)))
+        this.#serve(await this.#startServer(reopened(this.#source)))
         break
       } catch (error) {
         this.#log.event(`the server could not be started: ${error instanceof Error ? error.message : error}`)
@@ -143,12 +149,15 @@ export class Keeper {
 
   /** A server that has read the image. Throws UsageError when the image is refused. */
   async #startServer(source: MemorySource): Promise<ServerProcess> {
-    const server = new ServerProcess(this.#custody, this.#log.fd)
+    const server = new ServerProcess(this.#custody, this.#log.fd, this.#passage)
     this.#server = server
     const { pool } = this.#options
-    const opened = await server.open(pool, source, this.#areas)
+    const opening = server.open(pool, source, this.#areas)
+    this.#passage.attach(server)
+    const opened = await opening
     if (opened.kind === 'opened') {
       this.#totalBlocks = opened.totalBlocks
+      this.#unpacked()
       return server
     }
     throw new UsageError(
@@ -156,6 +165,14 @@ export class Keeper {
         ? `pool '${pool}': ${opened.reason}`
         : `pool '${pool}': its server ${describe(opened)}`,
     )
+  }
+
+  /** The pool has an image: what it was made of is not needed any more. */
+  #unpacked(): void {
+    const { packed, ...rest } = this.#areas
+    if (packed === undefined) return
+    close(packed)
+    this.#areas = rest
   }
 
   get sizeBytes(): number {
@@ -183,6 +200,7 @@ export class Keeper {
     if (this.#fuse !== undefined) close(this.#fuse)
     this.#fuse = undefined
     this.#server = undefined
+    this.#passage.detach()
     // An aborted connection leaves its mount behind, answering ENOTCONN to everybody: take it away.
     const left = mountTable().some(
       (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,
@@ -198,6 +216,12 @@ export class Keeper {
     return 'parked'
   }
 
+  /** It could not be mounted, and this process has its only memory: it stays until the next mount takes that over, or it is discarded. */
+  park(): void {
+    this.#server = undefined
+    this.#writeRecord('parked')
+  }
+
   /** A record that cannot be written (a full /run) leads to nobody; dying of it would take the memory along. */
   #writeRecord(state: PoolRecord['state']): void {
     try {
@@ -210,7 +234,8 @@ export class Keeper {
   }
 
   #recordOf(state: PoolRecord['state']): PoolRecord {
-    const { pool, source, mountPoint } = this.#options
+    const { pool, mountPoint } = this.#options
+    const source = this.#source
     const server = this.#server === undefined ? null : (identify(this.#server.pid) ?? null)
     return {
       pool,
@@ -227,28 +252,6 @@ export class Keeper {
 /** A pool of memfds is new only once. */
 const reopened = (source: MemorySource): MemorySource =>
   source.kind === 'memfd' ? { ...source, isNew: false } : source
-
-const newEstate = (source: MemorySource): Estate => {
-  const { fd, table } = makeTable()
-  const memfd = source.kind === 'memfd' ? ([fd, makeImage()] as const) : undefined
-  return { areas: { runtime: makeRuntime(), memfd }, custody: new Custody(table), fuse: undefined }
-}
-
-const inheritFrom = ({ pool, predecessor }: KeeperOptions): Estate => {
-  if (predecessor === null || !isAlive(predecessor.process)) {
-    throw new UsageError(
-      `pool '${pool}': the process that held it has ended, and its memory with it: mount again for a new pool`,
-    )
-  }
-  // A server serves on; a keeper without one does nothing that could change what is copied.
-  if (predecessor.role === 'server') suspend(predecessor.process)
-  try {
-    return inherit(pool, predecessor.process.pid, predecessor.role)
-  } catch (error) {
-    letGoOn(predecessor.process)
-    throw error
-  }
-}
 
 const describe = (ended: ServerEnd): string => {
   switch (ended.kind) {

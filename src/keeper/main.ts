@@ -5,13 +5,15 @@
 import { closeSync, writeSync } from 'node:fs'
 import { writeCompiled } from '../linux/compiled.ts'
 import { UsageError } from '../values/errors.ts'
-import { Keeper, type KeeperOptions } from './keeper.ts'
+import { StrandedError } from './beginning.ts'
+import { Keeper } from './keeper.ts'
+import type { KeeperOptions } from './keeper-options.ts'
 import { KeeperLog } from './log.ts'
-import { makeRunDirectory } from './pool-record.ts'
+import { identify, makeRunDirectory, writePoolRecord } from './pool-record.ts'
 
-/** One JSON line: what the starter prints. */
+/** One JSON line: what the starter prints. `isArriving`: the former kernel handed the pool over. */
 export type Readiness =
-  | { readonly ok: true; readonly sizeBytes: number }
+  | { readonly ok: true; readonly sizeBytes: number; readonly isArriving: boolean }
   | { readonly ok: false; readonly reason: string }
 const READY_FD = 3
 
@@ -38,21 +40,48 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   )
 }
 
-let keeper: Keeper
+/** What this process holds is held by nobody else: until the next mount copies it out and ends us, or somebody gives it up. */
+const stay = (): void => void setInterval(() => {}, 2 ** 31 - 1)
+
+/** The former kernel handed over what cannot be used: a record leads to it, so that it can be given up. */
+function parkStranded(): void {
+  const self = identify(process.pid)
+  if (self === undefined) return
+  const { pool, source } = options
+  writePoolRecord({
+    pool,
+    source,
+    sizeBytes: 0,
+    state: 'parked',
+    mountPoint: null,
+    keeper: self,
+    server: null,
+  })
+}
+
+let keeper: Keeper | undefined
 try {
-  keeper = new Keeper(options, log)
+  keeper = await Keeper.make(options, log)
   await keeper.start()
 } catch (error) {
   const isForPeople = error instanceof UsageError
-  if (!isForPeople)
-    log.note('the pool could not be mounted', { error: error instanceof Error ? error.stack : error })
+  if (isForPeople) log.note(error.message)
+  else log.note('the pool could not be mounted', { error: error instanceof Error ? error.stack : error })
   tell({ ok: false, reason: error instanceof Error ? error.message : String(error) })
-  process.kill(process.pid, 'SIGKILL')
-  throw error
+  const holdsAlone = error instanceof StrandedError || keeper?.isArriving === true
+  if (!holdsAlone) {
+    process.kill(process.pid, 'SIGKILL')
+    throw error
+  }
+  if (keeper === undefined) parkStranded()
+  else keeper.park()
+  stay()
+  keeper = undefined
 }
-tell({ ok: true, sizeBytes: keeper.sizeBytes })
-writeCompiled()
 
-if ((await keeper.run()) === 'ended') process.exit(0)
-// Parked: the descriptors are the memory. The next mount copies them out of this process and ends it.
-setInterval(() => {}, 2 ** 31 - 1)
+if (keeper !== undefined) {
+  tell({ ok: true, sizeBytes: keeper.sizeBytes, isArriving: keeper.isArriving })
+  writeCompiled()
+  if ((await keeper.run()) === 'ended') process.exit(0)
+  stay()
+}

@@ -12,6 +12,7 @@ test('our option, the flags of mount(8) and the words of fstab are told apart', 
     store: undefined,
     region: undefined,
     sizeBytes: 10 * GIB,
+    isNew: false,
     mountFlags: MOUNT_FLAGS.noatime | MOUNT_FLAGS.nodev,
   })
 })
@@ -21,6 +22,11 @@ test('a word nobody knows and a size nobody can read are refused by name', () =>
     () => parseMountOptions(['sise=10G']),
     (error: unknown) => error instanceof UsageError && /'sise=10G'/.test(error.message),
   )
+  assert.throws(
+    () => parseMountOptions(['store=dax,new']),
+    (error: unknown) => error instanceof UsageError && /format/.test(error.message),
+  )
+  assert.equal(parseMountOptions(['new']).isNew, true)
   assert.throws(
     () => parseMountOptions(['size=ten']),
     (error: unknown) => error instanceof UsageError && /'ten'/.test(error.message),

@@ -12,6 +12,8 @@ export interface MountOptions {
   /** Which carve-out, as /sys/bus/dax/devices names its device: `dax0.0`. Undefined: the only one there is. */
   readonly region: string | undefined
   readonly sizeBytes: number | undefined
+  /** A new pool even where the former kernel handed one over by this name, or may have. */
+  readonly isNew: boolean
   readonly mountFlags: number
 }
 
@@ -27,6 +29,7 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
   let sizeBytes: number | undefined
   let store: StoreKind | undefined
   let region: string | undefined
+  let isNew = false
   let mountFlags = 0
   for (const word of words.flatMap((list) => list.split(',')).filter((word) => word !== '')) {
     if (word.startsWith('size=')) {
@@ -35,11 +38,13 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
       store = parseStore(word.slice('store='.length))
     } else if (word.startsWith('region=')) {
       region = word.slice('region='.length)
+    } else if (word === 'new') {
+      isNew = true
     } else if (word in MOUNT_FLAGS) {
       mountFlags |= MOUNT_FLAGS[word as keyof typeof MOUNT_FLAGS]
     } else if (!NOT_FOR_US.test(word)) {
       throw new UsageError(
-        `unknown mount option '${word}': known are size=SIZE, store=memfd|dax, region=NAME, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
+        `unknown mount option '${word}': known are size=SIZE, store=memfd|dax, region=NAME, new, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
       )
     }
   }
@@ -48,7 +53,9 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
   }
   if (region !== undefined && store !== 'dax')
     throw new UsageError('region= is only for store=dax: write both')
-  return { store, region, sizeBytes, mountFlags }
+  if (isNew && store === 'dax')
+    throw new UsageError("new is not for store=dax: 'guestmemfs format' makes a new pool of a region")
+  return { store, region, sizeBytes, isNew, mountFlags }
 }
 
 const parseStore = (text: string): StoreKind => {

@@ -29,11 +29,13 @@ export interface Mounted {
   readonly mountPoint: string
   readonly sizeBytes: number
   /**
-   * 'new', 'found' (it was parked), 'adopted' (its keeper had died, its server had not), or 'lost' (both had died, and the
-   * pool's memory with them: this is a new one).
+   * 'new', 'found' (it was parked), 'handed-over' (by the former kernel), 'adopted' (its keeper had died, its server had not), or
+   * 'lost' (both had died, and the pool's memory with them: this is a new one).
    */
-  readonly how: 'new' | 'found' | 'adopted' | 'lost'
+  readonly how: (typeof HOW)[number]
 }
+
+export const HOW = ['new', 'found', 'handed-over', 'adopted', 'lost'] as const
 
 /** Errors: UsageError, with nothing changed. */
 export const mountPool = async (request: MountRequest): Promise<Mounted> => {
@@ -52,14 +54,12 @@ export const mountPool = async (request: MountRequest): Promise<Mounted> => {
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
   const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
-  const { mountFlags } = options
-  const sizeBytes = await startKeeper({ pool, mountPoint, source, mountFlags, predecessor })
-  return {
-    pool,
-    mountPoint,
-    sizeBytes,
-    how: holder === undefined ? (wasLost ? 'lost' : 'new') : holder.role === 'keeper' ? 'found' : 'adopted',
-  }
+  const { mountFlags, isNew } = options
+  const ready = await startKeeper({ pool, mountPoint, source, mountFlags, isNew, predecessor })
+  const { sizeBytes, isArriving } = ready
+  const anew = isArriving ? 'handed-over' : wasLost ? 'lost' : 'new'
+  const how = holder === undefined ? anew : holder.role === 'keeper' ? 'found' : 'adopted'
+  return { pool, mountPoint, sizeBytes, how }
 }
 
 const newSource = ({ store, region, sizeBytes }: MountOptions): MemorySource =>

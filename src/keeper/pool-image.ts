@@ -36,7 +36,9 @@ export const readPoolImage = (named: string): PoolImage => {
   if (record.source.kind === 'dax')
     return { area: mapRegion(record.pool, record.source.region), isServed: record.state === 'mounted' }
   const holder = [record.keeper, record.server].find((process) => process !== null && isAlive(process))
-  const fd = holder == null ? undefined : findAreas(holder.pid).image
+  // As long as there is one that the former kernel handed over, the other is not made yet.
+  const areas = holder == null ? {} : findAreas(holder.pid)
+  const fd = areas.packed ?? areas.image
   if (holder == null || fd === undefined)
     throw new UsageError(`pool '${record.pool}' is held by no process any more: there is no image to read`)
   return { area: mapFile(`/proc/${holder.pid}/fd/${fd}`), isServed: record.state === 'mounted' }

@@ -9,7 +9,8 @@ import { ServerProcess } from './server-process.ts'
 test('a server that cannot be started has died, and takes nobody along', async () => {
   const program = process.execPath
   process.execPath = '/nonexistent'
-  const server = new ServerProcess(new Custody(makeTable().table), openSync('/dev/null', 'a') as Fd)
+  const orders = { handOver() {}, takeBack() {} }
+  const server = new ServerProcess(new Custody(makeTable().table), openSync('/dev/null', 'a') as Fd, orders)
   process.execPath = program
   const source = { kind: 'dax', region: null } as const
   const ended = await server.open('pool', source, { runtime: makeRuntime(), memfd: undefined })

@@ -10,6 +10,7 @@ import { close } from '../linux/descriptors.ts'
 import { setOomScore } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
 import {
+  DESCRIPTORS_PER_MESSAGE,
   decodeMessage,
   encodeMessage,
   MAX_MESSAGE_BYTES,
@@ -17,7 +18,8 @@ import {
   type ToKeeper,
   type ToServer,
 } from '../server/messages.ts'
-import type { Fd } from '../values/ids.ts'
+import type { HandOverStep } from '../stores/store.ts'
+import type { Fd, MemoryId } from '../values/ids.ts'
 import type { Areas } from './areas.ts'
 import type { Custody } from './custody.ts'
 
@@ -35,17 +37,26 @@ export type ServerEnd =
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'died'; readonly how: string }
 
+/** What a server asks of its keeper beside keeping memory. */
+export interface Orders {
+  handOver(step: HandOverStep, image: Fd | undefined): void
+  takeBack(): void
+}
+
 export class ServerProcess {
   readonly #child: ChildProcess
   readonly #socket: Fd
   readonly #custody: Custody
   readonly end: Promise<ServerEnd>
   readonly #opened = Promise.withResolvers<Opened>()
+  readonly #orders: Orders
+  #sessionsClosed: (() => void) | undefined
 
-  constructor(custody: Custody, logFd: Fd) {
+  constructor(custody: Custody, logFd: Fd, orders: Orders) {
     const [ours, theirs] = socketPair()
     this.#socket = ours
     this.#custody = custody
+    this.#orders = orders
     try {
       this.#child = spawn(process.execPath, [...process.execArgv, SERVER_MAIN], {
         stdio: ['ignore', logFd, logFd, theirs],
@@ -71,7 +82,8 @@ export class ServerProcess {
 
   /** Resolves when the server has read the image, or with how it ended instead. */
   async open(pool: string, source: MemorySource, areas: Areas): Promise<Opened | ServerEnd> {
-    this.#send({ kind: 'open', pool, source }, [areas.runtime, ...(areas.memfd ?? [])])
+    const { runtime, memfd = [], packed } = areas
+    this.#send({ kind: 'open', pool, source }, [runtime, ...memfd, ...(packed === undefined ? [] : [packed])])
     for (const { memories, descriptors } of this.#custody.batches()) {
       this.#send({ kind: 'memories', memories }, descriptors)
     }
@@ -82,6 +94,26 @@ export class ServerProcess {
   serve(options: { fuse: Fd; restarts: number; isCrashed: boolean; mountPoint: string }): void {
     const { fuse, restarts, isCrashed, mountPoint } = options
     this.#send({ kind: 'serve', restarts, isCrashed, keeperPid: process.pid, mountPoint }, [fuse])
+  }
+
+  /** One more memory came back from the former kernel, or is lost: without a descriptor. */
+  bring(memory: MemoryId, fd: Fd | undefined): void {
+    if (fd === undefined) this.#send({ kind: 'lost', memory })
+    else this.#send({ kind: 'memories', memories: [memory] }, [fd])
+  }
+
+  /** It holds copies from now on. */
+  shareSessions(sessions: readonly Fd[]): void {
+    for (let from = 0; from < sessions.length; from += DESCRIPTORS_PER_MESSAGE)
+      this.#send({ kind: 'sessions' }, sessions.slice(from, from + DESCRIPTORS_PER_MESSAGE))
+  }
+
+  /** Resolves when it holds none, or has ended. */
+  async closeSessions(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#sessionsClosed = resolve
+    this.#send({ kind: 'close-sessions' })
+    await Promise.race([promise, this.end])
   }
 
   /** A server that died cannot be told anything; how it ended is said by `end`. */
@@ -113,6 +145,15 @@ export class ServerProcess {
           break
         case 'opened':
           this.#opened.resolve(message)
+          break
+        case 'hand-over':
+          this.#orders.handOver(message.step, received.descriptors[0])
+          break
+        case 'take-back':
+          this.#orders.takeBack()
+          break
+        case 'sessions-closed':
+          this.#sessionsClosed?.()
           break
         case 'unmounted':
           this.#send({ kind: 'released' })

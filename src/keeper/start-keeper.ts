@@ -6,15 +6,15 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { compiledEnvironment } from '../linux/compiled.ts'
 import { UsageError } from '../values/errors.ts'
-import type { KeeperOptions } from './keeper.ts'
+import type { KeeperOptions } from './keeper-options.ts'
 import type { Readiness } from './main.ts'
 import { logPath } from './pool-record.ts'
 
 const KEEPER_MAIN = fileURLToPath(new URL(`./main${import.meta.url.slice(-3)}`, import.meta.url))
 const READY_TIMEOUT_MS = 60_000
 
-/** Resolves with the pool's size when the keeper says that the mount serves; the keeper lives on by itself. */
-export const startKeeper = async (options: KeeperOptions): Promise<number> => {
+/** Resolves when the keeper says that the mount serves; the keeper lives on by itself. Errors: UsageError, with the keeper's reason. */
+export const startKeeper = async (options: KeeperOptions): Promise<Extract<Readiness, { ok: true }>> => {
   // What a keeper says when it cannot even begin to log goes where its log will be.
   const log = openSync(logPath(options.pool), 'a', 0o600)
   const child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN, JSON.stringify(options)], {
@@ -38,5 +38,5 @@ export const startKeeper = async (options: KeeperOptions): Promise<number> => {
       `the keeper of pool '${options.pool}' did not get ready: see ${logPath(options.pool)}`,
     )
   if (!readiness.ok) throw new UsageError(readiness.reason)
-  return readiness.sizeBytes
+  return readiness
 }

@@ -9,7 +9,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
-import type { Mounted, MountRequest } from './mount-pool.ts'
+import { HOW, type Mounted, type MountRequest } from './mount-pool.ts'
 import { checkPoolName, makeRunDirectory, RUN_DIRECTORY } from './pool-record.ts'
 
 export const UNIT_PATH = '/etc/systemd/system/guestmemfs@.service'
@@ -22,7 +22,7 @@ const Answer = v.variant('ok', [
       pool: v.string(),
       mountPoint: v.string(),
       sizeBytes: v.number(),
-      how: v.picklist(['new', 'found', 'adopted', 'lost']),
+      how: v.picklist(HOW),
     }),
   }),
   v.object({ ok: v.literal(false), reason: v.string() }),

@@ -2,6 +2,7 @@
  * Owns memfds and their mappings: making, sizing, mapping, punching, sealing, reading and writing.
  * Must not know what the memory is for. Numbers: include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
  */
+import { fstatSync } from 'node:fs'
 import { EBUSY, EINTR, type Errno } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -90,6 +91,12 @@ export function collapse(mapping: Uint8Array): Errno | undefined {
  */
 export function resize(fd: Fd, sizeBytes: number): void {
   must(ftruncate(fd, sizeBytes), `ftruncate fd ${fd} to ${sizeBytes}`)
+}
+
+/** Bytes up to its end, and bytes of pages it has: what is missing between them are holes. */
+export function memfdSize(fd: Fd): { readonly sizeBytes: number; readonly allocatedBytes: number } {
+  const { size, blocks } = fstatSync(fd)
+  return { sizeBytes: size, allocatedBytes: blocks * 512 }
 }
 
 /** Give the pages of a range back; it reads as zero afterwards, the size stays. Throws SystemCallError: EPERM (sealed, preserved). */

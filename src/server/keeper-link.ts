@@ -1,9 +1,12 @@
 /**
- * Owns the server's end of the socket to its keeper. Before serving it receives; once the blocking loop runs
- * it only sends. A keeper that is gone makes every new memory fail, never a file that already exists.
+ * Owns the server's end of the socket to its keeper. Before serving it waits for what the keeper says; once the blocking loop runs
+ * it sends, and takes what comes only where memory is on its way from one kernel to another. A keeper that is gone makes every new memory
+ * fail, never a file that already exists.
  */
-import { receiveMessage, sendMessage } from '../linux/sockets.ts'
+import { close } from '../linux/descriptors.ts'
+import { receiveMessage, receiveMessageNow, sendMessage } from '../linux/sockets.ts'
 import type { Custody } from '../stores/memfd.ts'
+import type { HandOverStep } from '../stores/store.ts'
 import { ECONNRESET, EPIPE } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
 import type { Fd, MemoryId } from '../values/ids.ts'
@@ -16,6 +19,12 @@ import {
   type ToServer,
 } from './messages.ts'
 
+/** `fd` undefined: it does not come. */
+interface Arrival {
+  readonly memory: MemoryId
+  readonly fd: Fd | undefined
+}
+
 export interface Received {
   readonly message: ToServer
   readonly descriptors: readonly Fd[]
@@ -23,18 +32,30 @@ export interface Received {
 
 export class KeeperLink implements Custody {
   readonly #socket: Fd
+  #isEnded = false
   /** Not yet said: deleting many files must not cost a message each. */
   #dropped: MemoryId[] = []
+  /** Came while something else was waited for. */
+  #arrived: Arrival[] = []
+  readonly #sessions: Fd[] = []
 
   constructor(socket: Fd) {
     this.#socket = socket
   }
 
-  /** undefined: the keeper closed its end, nobody wants this server any more. */
+  /** Readable when the keeper has said something; undefined: it is gone. */
+  get socket(): Fd | undefined {
+    return this.#isEnded ? undefined : this.#socket
+  }
+
+  /** What is not about memory that comes back. undefined: the keeper closed its end, nobody wants this server any more. */
   async receive(): Promise<Received | undefined> {
-    const received = await receiveMessage(this.#socket, MAX_MESSAGE_BYTES)
-    if (received === undefined) return undefined
-    return { message: decodeMessage<ToServer>(received.bytes), descriptors: received.descriptors }
+    for (;;) {
+      const received = await receiveMessage(this.#socket, MAX_MESSAGE_BYTES)
+      if (received === undefined) return undefined
+      const taken = { message: decodeMessage<ToServer>(received.bytes), descriptors: received.descriptors }
+      if (!this.#take(taken)) return taken
+    }
   }
 
   async expect<Kind extends ToServer['kind']>(
@@ -55,14 +76,63 @@ export class KeeperLink implements Custody {
     }
   }
 
+  /** Memory that came since this was last asked. Never waits. */
+  received(): readonly Arrival[] {
+    for (;;) {
+      const received = receiveMessageNow(this.#socket, MAX_MESSAGE_BYTES)
+      if (received === undefined) break
+      if (received === 'ended') {
+        this.#isEnded = true
+        break
+      }
+      const message = decodeMessage<ToServer>(received.bytes)
+      if (!this.#take({ message, descriptors: received.descriptors }))
+        throw new BrokenInvariantError(`the keeper sent '${message.kind}' while requests are served`)
+    }
+    const arrived = this.#arrived
+    this.#arrived = []
+    return arrived
+  }
+
+  /** What may come at any time. False: it is something else. */
+  #take({ message, descriptors }: Received): boolean {
+    switch (message.kind) {
+      case 'memories':
+        this.#arrived.push(
+          ...message.memories.map((memory, index) => ({ memory, fd: descriptors[index] as Fd })),
+        )
+        return true
+      case 'lost':
+        this.#arrived.push({ memory: message.memory, fd: undefined })
+        return true
+      case 'sessions':
+        this.#sessions.push(...descriptors)
+        return true
+      case 'close-sessions':
+        for (const session of this.#sessions.splice(0)) close(session)
+        this.tell({ kind: 'sessions-closed' })
+        return true
+      default:
+        return false
+    }
+  }
+
+  handOver(step: HandOverStep, image: Fd | undefined): boolean {
+    return this.tell({ kind: 'hand-over', step }, image === undefined ? [] : [image])
+  }
+
+  takeBack(): boolean {
+    return this.tell({ kind: 'take-back' })
+  }
+
   send(message: ToKeeper, descriptors: readonly Fd[] = []): void {
     sendMessage(this.#socket, encodeMessage(message), [...descriptors])
   }
 
   /** For what a keeper that is gone need not know. False: it is gone. */
-  tell(message: ToKeeper): boolean {
+  tell(message: ToKeeper, descriptors: readonly Fd[] = []): boolean {
     try {
-      this.send(message)
+      this.send(message, descriptors)
       return true
     } catch (error) {
       // ECONNRESET: it died with messages unread (unix_release_sock, net/unix/af_unix.c).

@@ -28,8 +28,8 @@ const [runtimeFd, ...memfdAreas] = descriptors as readonly [Fd, ...Fd[]]
 const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
 
 try {
-  const { store, isNew } = await openStore(link, open, memfdAreas)
-  const { fs, image } = openFileSystem(store, { pool: open.pool, isNew })
+  const { store, ...opened } = await openStore(link, open, memfdAreas)
+  const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
   link.send({ kind: 'opened', totalBlocks: store.totalBlocks })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompiled()

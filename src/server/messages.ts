@@ -3,6 +3,7 @@
  * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
  * outlive a process is in the shared areas, and all control goes through the mount.
  */
+import type { HandOverStep } from '../stores/store.ts'
 import type { MemoryId } from '../values/ids.ts'
 
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
@@ -15,10 +16,19 @@ export type MemorySource =
 
 /** Keeper to server. */
 export type ToServer =
-  /** With the runtime area; for a pool of memfds also with the descriptor table and the image. */
+  /**
+   * With the runtime area; for a pool of memfds also with the descriptor table and the image, and, as long as the image is not yet made of it,
+   * with the image that the former kernel handed over.
+   */
   | { readonly kind: 'open'; readonly pool: string; readonly source: MemorySource }
-  /** With one descriptor per memory. */
+  /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
   | { readonly kind: 'memories'; readonly memories: readonly MemoryId[] }
+  /** The former kernel handed it over, and it does not come back. */
+  | { readonly kind: 'lost'; readonly memory: MemoryId }
+  /** With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their last copy. */
+  | { readonly kind: 'sessions' }
+  /** Close all of those; answered with `sessions-closed`. */
+  | { readonly kind: 'close-sessions' }
   /** All memories are there: read the image. */
   | { readonly kind: 'begin' }
   /** With the /dev/fuse descriptor: serve it. `isCrashed`: the server before this one ended by itself. */
@@ -39,6 +49,10 @@ export type ToKeeper =
   | { readonly kind: 'keep'; readonly memories: readonly MemoryId[] }
   | { readonly kind: 'drop'; readonly memories: readonly MemoryId[] }
   | { readonly kind: 'opened'; readonly totalBlocks: number }
+  /** Preserve what the descriptor table calls leaving; the last step comes with the image. */
+  | { readonly kind: 'hand-over'; readonly step: HandOverStep }
+  | { readonly kind: 'take-back' }
+  | { readonly kind: 'sessions-closed' }
   /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
   | { readonly kind: 'refused'; readonly reason: string }
   /** The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it. */

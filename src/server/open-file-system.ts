@@ -1,7 +1,9 @@
 /** Owns opening a pool's file system on its store: a new pool's image is formatted first, any other is read as it is. */
 import { randomBytes } from 'node:crypto'
 import { FileSystem } from '../fs/file-system.ts'
+import { probe } from '../fs/image/header.ts'
 import { Image } from '../fs/image/image.ts'
+import { unpackImage } from '../fs/image/travel.ts'
 import { State } from '../fs/state.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
@@ -11,12 +13,14 @@ export interface PoolToOpen {
   readonly pool: string
   /** The pool is made just now: its image area is empty. */
   readonly isNew: boolean
+  /** The image that the former kernel handed over. */
+  readonly packed?: Uint8Array
 }
 
 /** Throws CorruptBytesError, having changed nothing, when the image cannot be served. */
 export const openFileSystem = (
   store: Store,
-  { pool, isNew }: PoolToOpen,
+  { pool, isNew, packed }: PoolToOpen,
 ): { fs: FileSystem; image: Image<State> } => {
   const area = store.metadataArea()
   if (isNew) {
@@ -29,7 +33,10 @@ export const openFileSystem = (
     const dirtyBlocks = store.clearing === 'ours' ? store.totalBlocks : 0
     Image.format(area, identity, State.fresh(wallClock(), { dirtyBlocks }))
   }
-  const image = Image.open(area, { storeKind: store.kind, totalBlocks: store.totalBlocks }, new State())
+  const expected = { storeKind: store.kind, totalBlocks: store.totalBlocks }
+  // A server that died in the middle of it left no image: the last store makes it one.
+  if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
+  const image = Image.open(area, expected, new State())
   const { poolName } = image.identity
   if (poolName !== pool) throw new UsageError(`it is pool '${poolName}': mount it by that name`)
   return { fs: new FileSystem(image, store), image }

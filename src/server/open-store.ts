@@ -1,7 +1,7 @@
 /** Owns coming by the memory of a pool: what the keeper holds, or what a region of this machine holds by itself. */
 import { probe } from '../fs/image/header.ts'
 import { raiseDescriptorLimit } from '../linux/descriptors.ts'
-import { mapShared } from '../linux/memory.ts'
+import { mapShared, memfdSize, readAt } from '../linux/memory.ts'
 import { openDaxStore } from '../stores/dax/open-dax-store.ts'
 import { probeRegion } from '../stores/dax/probe.ts'
 import { findDaxRegion } from '../stores/dax/region.ts'
@@ -17,6 +17,8 @@ export interface OpenedStore {
   readonly store: Store
   /** No image is there yet. */
   readonly isNew: boolean
+  /** What the former kernel handed over, to make an image of where there is none yet. */
+  readonly packed?: Uint8Array
 }
 
 /** `areas`: descriptor table and image, for a pool of memfds. Throws UsageError, with nothing changed. */
@@ -53,16 +55,11 @@ const openMemfds = async (
   source: Extract<MemorySource, { kind: 'memfd' }>,
   areas: readonly Fd[],
 ): Promise<OpenedStore> => {
-  const [tableFd, imageFd] = areas as readonly [Fd, Fd]
+  const [tableFd, imageFd, packedFd] = areas as readonly [Fd, Fd, Fd?]
   const table = new DescriptorTable(mapShared(tableFd, DESCRIPTOR_TABLE_BYTES))
   table.clear('server')
-  for (;;) {
-    const received = await link.receive()
-    if (received?.message.kind !== 'memories') break
-    for (const [index, memory] of received.message.memories.entries()) {
-      table.set(memory, 'server', received.descriptors[index] as Fd)
-    }
-  }
+  await link.expect('begin')
+  for (const { memory, fd } of link.received()) table.set(memory, 'server', fd)
   const metadata = mapShared(imageFd, METADATA_AREA_BYTES)
   const store = new MemfdStore({
     table,
@@ -71,5 +68,8 @@ const openMemfds = async (
     totalBlocks: source.totalBlocks,
     descriptorLimit: raiseDescriptorLimit(),
   })
-  return { store, isNew: source.isNew }
+  if (packedFd === undefined) return { store, isNew: source.isNew }
+  const packed = Buffer.alloc(memfdSize(packedFd).sizeBytes)
+  readAt(packedFd, 0, packed)
+  return { store, isNew: source.isNew, packed }
 }

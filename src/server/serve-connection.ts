@@ -102,7 +102,7 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
     },
     ...(store.background && {
       background: {
-        wake: store.background.wake,
+        wake: () => store.background?.wake,
         run: (answer) => {
           store.background?.drain()
           // First what sets memory free, then what zeroes it, then who waits for it.

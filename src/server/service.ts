@@ -12,7 +12,7 @@ import type { RequestOf } from '../fuse/opcodes.ts'
 import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { type Store, WAITS } from '../stores/store.ts'
-import { ENOSPC, Errno } from '../values/errno.ts'
+import { EIO, ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { MemoryId, NodeId } from '../values/ids.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
@@ -149,6 +149,9 @@ export class Service {
     const memory = memoryOf(inode)
     const flags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH
     if (this.store.reach !== 'file') return { fh: 0n, flags }
+    const passage = this.store.passage(memory)
+    if (passage === 'awaited') return WAITS
+    if (passage === 'lost') return EIO
     const backingId = this.kernel.backingId(inode.ino, () => {
       const exposure = this.store.expose(memory, inode)
       if (exposure.kind !== 'backing') throw new BrokenInvariantError(`memory ${memory} has no backing file`)

@@ -22,8 +22,8 @@ export class Zeroing {
 
   /** Called after every request and every end of background work; costs next to nothing when there is nothing to do. */
   advance(rq: OwnRequest): void {
-    const { background } = this.#store
-    if (background === undefined || this.#fs.frozen) return
+    const { background, clearing } = this.#store
+    if (background === undefined || clearing === 'kernel' || this.#fs.frozen) return
     this.#unlogged = [...this.#unlogged, ...background.cleared()].filter(
       (extent) => this.#fs.markClean(rq, extent) !== undefined,
     )

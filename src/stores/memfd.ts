@@ -10,10 +10,20 @@ import { EIO, EMFILE, Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
 import type { Fd, MemoryId } from '../values/ids.ts'
 import { DescriptorTable } from './descriptor-table.ts'
-import type { Exposure, Owner, Placement, Store } from './store.ts'
+import { MemfdArrivals, type Supply } from './memfd-arrivals.ts'
+import { type Handing, MemfdHandOver } from './memfd-hand-over.ts'
+import {
+  type Background,
+  type Exposure,
+  type Owner,
+  type Passage,
+  type Placement,
+  type Store,
+  WAITS,
+} from './store.ts'
 
 /** How memfds travel to and leave the keeper: the store's only way out of the process. */
-export interface Custody {
+export interface Custody extends Handing, Supply {
   /** Returns once every descriptor is queued to the keeper: from then on it survives this process. */
   keep(memories: readonly MemoryId[], descriptors: readonly Fd[]): void
   /** May be put off until `catchUp`: until then the memory goes on costing what it did. */
@@ -39,13 +49,16 @@ export class MemfdStore implements Store {
   readonly clearing = 'kernel'
   readonly slabBlocks = undefined
   readonly reach = 'file'
-  readonly background = undefined
+  readonly handOver: MemfdHandOver
+  /** There is work beside the server only while memory is on its way from one kernel to another. */
+  readonly background: Background
   readonly totalBlocks: number
   readonly #maxDescriptor: number
   readonly #table: DescriptorTable
   readonly #custody: Custody
   readonly #metadata: Uint8Array
   readonly #spare: MemoryId[] = []
+  readonly #arrivals: MemfdArrivals
   readonly #freeRows: MemoryId[] = []
   #ahead = 1
 
@@ -63,6 +76,9 @@ export class MemfdStore implements Store {
     this.#custody = options.custody
     this.#metadata = options.metadata
     this.totalBlocks = options.totalBlocks
+    this.#arrivals = new MemfdArrivals(this.#table, this.#custody)
+    this.handOver = new MemfdHandOver(this.#table, this.#custody)
+    this.background = besides(this.#arrivals, this.handOver)
     for (let row = 1; row < this.#table.usedRows; row++) {
       if (!this.#table.inUse(row as MemoryId)) this.#freeRows.push(row as MemoryId)
     }
@@ -111,11 +127,36 @@ export class MemfdStore implements Store {
     return row < DescriptorTable.maxRows ? (row as MemoryId) : undefined
   }
 
-  /** The descriptor says it all. */
-  adopt(): void {}
+  adopt(memory: MemoryId, as: Placement): void {
+    this.#arrivals.adopt(memory, as)
+  }
+
+  passage(memory: MemoryId): Passage {
+    if (this.#arrivals.isAwaited(memory)) return 'awaited'
+    if (this.#arrivals.isLost(memory)) return 'lost'
+    return this.#table.passage(memory) === 'leaving' ? 'leaving' : 'none'
+  }
 
   resize(memory: MemoryId, to: Placement): Errno | undefined {
-    resize(this.#fd(memory), to.sizeBytes)
+    const fd = this.#here(memory)
+    if (fd instanceof Errno) return fd === EIO ? this.#resizeLost(memory, to.sizeBytes) : fd
+    resize(fd, to.sizeBytes)
+    return undefined
+  }
+
+  /** Whoever gives a lost file up by emptying it gets a memory again. That it is as large as it was is said by recovery. */
+  #resizeLost(memory: MemoryId, sizeBytes: number): Errno | undefined {
+    if (sizeBytes === this.#arrivals.lostBytes(memory)) return undefined
+    if (sizeBytes !== 0) return EIO
+    const fd = tryMemfd(memory, this.#maxDescriptor)
+    if (fd instanceof Errno) return fd
+    const refused = tryKeep(this.#custody, [memory], [fd])
+    if (refused !== undefined) {
+      close(fd)
+      return refused
+    }
+    this.#table.set(memory, 'server', fd)
+    this.#arrivals.forget(memory)
     return undefined
   }
 
@@ -125,8 +166,12 @@ export class MemfdStore implements Store {
    * no open file leads to any more, so the seal hurts nobody. A mapping that can only read does not count, and
    * need not: the kernel keeps its pages for it, and no other file ever gets them.
    */
-  isHeld(memory: MemoryId): boolean {
-    return !trySealWrites(this.#fd(memory))
+  isHeld(memory: MemoryId): boolean | Errno {
+    // What is preserved is pinned, which sealing would wait for in vain, and not free before it is taken back.
+    if (this.#table.passage(memory) === 'leaving') return true
+    const fd = this.#here(memory)
+    if (fd instanceof Errno) return fd === WAITS ? WAITS : false
+    return !trySealWrites(fd)
   }
 
   release(memory: MemoryId): void {
@@ -136,6 +181,7 @@ export class MemfdStore implements Store {
     this.#custody.drop(memory)
     if (fd !== undefined) close(fd)
     this.#table.set(memory, 'server', undefined)
+    this.#arrivals.forget(memory)
     this.#freeRows.push(memory)
   }
 
@@ -152,25 +198,31 @@ export class MemfdStore implements Store {
     return [...this.#table.memories()].filter((memory) => !spare.has(memory))
   }
 
-  read(memory: MemoryId, offset: number, into: Uint8Array): number {
-    return readAt(this.#fd(memory), offset, into)
+  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
+    const fd = this.#here(memory)
+    return fd instanceof Errno ? fd : readAt(fd, offset, into)
   }
 
-  write(memory: MemoryId, offset: number, from: Uint8Array): number {
-    return writeAt(this.#fd(memory), offset, from)
+  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
+    const fd = this.#here(memory)
+    return fd instanceof Errno ? fd : writeAt(fd, offset, from)
   }
 
   punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
-    punchHole(this.#fd(memory), offset, length)
+    const fd = this.#here(memory)
+    if (fd instanceof Errno) return fd
+    punchHole(fd, offset, length)
     return undefined
   }
 
   seek(memory: MemoryId, offset: number, whence: number): number | Errno {
-    return seek(this.#fd(memory), offset, whence)
+    const fd = this.#here(memory)
+    return fd instanceof Errno ? fd : seek(fd, offset, whence)
   }
 
   expose(memory: MemoryId, _placement: Placement): Exposure {
-    return { kind: 'backing', fd: this.#fd(memory) }
+    const fd = this.#here(memory)
+    return fd instanceof Errno ? { kind: 'none' } : { kind: 'backing', fd }
   }
 
   publish(memory: MemoryId): Errno | undefined {
@@ -189,10 +241,24 @@ export class MemfdStore implements Store {
     return this.#metadata
   }
 
-  #fd(memory: MemoryId): Fd {
-    const fd = this.#table.get(memory, 'server')
+  /** Errors: WAITS while it is on its way from the former kernel, EIO where it was lost. */
+  #here(memory: MemoryId): Fd | Errno {
+    const fd = this.#table.get(memory, 'server') ?? this.#arrivals.refusal(memory)
     if (fd === undefined) throw new BrokenInvariantError(`memory ${memory} has no descriptor in this server`)
     return fd
+  }
+}
+
+/** What is done beside this store's server is done by the keeper: bringing memory back, and handing it over. The kernel clears. */
+function besides(arrivals: MemfdArrivals, handOver: MemfdHandOver): Background {
+  return {
+    get wake() {
+      return arrivals.isUnderWay || handOver.isUnderWay ? arrivals.wake : undefined
+    },
+    drain: () => arrivals.drain(),
+    clear: () => false,
+    cleared: () => [],
+    clearedBytes: 0,
   }
 }
 

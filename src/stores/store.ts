@@ -45,8 +45,8 @@ export interface Owner {
 
 /** Work that is too slow for whoever serves requests: done beside it, told of through one descriptor. */
 export interface Background {
-  /** Readable when something finished. */
-  readonly wake: Fd
+  /** Readable when something finished. undefined: nothing is under way, and nothing need be looked at. */
+  readonly wake: Fd | undefined
   /** Takes note of what finished; `wake` is not readable any more. */
   drain(): void
   /** Begins to zero blocks that no file owns. False: one extent is being zeroed already. */
@@ -55,6 +55,42 @@ export interface Background {
   cleared(): Extent[]
   /** Bytes zeroed of the extent under way. */
   readonly clearedBytes: number
+}
+
+/**
+ * Where a memory is on its way from one kernel to the next. `leaving`: being preserved, or preserved: its size is fixed until
+ * that is undone. `awaited`: handed over by the former kernel, and not back yet: what needs it WAITS. `lost`: it will not come
+ * back, and what needs it gets EIO.
+ */
+export const PASSAGES = ['none', 'leaving', 'awaited', 'lost'] as const
+export type Passage = (typeof PASSAGES)[number]
+
+/** In this order: guest RAM while the guests run, all other files once the pool is frozen, and last the image. */
+export const HAND_OVER_STEPS = ['ram', 'files', 'image'] as const
+export type HandOverStep = (typeof HAND_OVER_STEPS)[number]
+
+export interface HandOverStatus {
+  /** The one under way, or the last one. */
+  readonly step: HandOverStep | 'none'
+  readonly state: 'idle' | 'busy' | 'done' | 'failed' | 'undoing'
+  /** Memories to be preserved by the steps so far, and those that are. */
+  readonly memories: number
+  readonly preserved: number
+  /** Of a step that failed. `memory`: undefined where it was not about one. */
+  readonly failure: { readonly errno: Errno; readonly memory: MemoryId | undefined } | undefined
+}
+
+/** Memory that outlives a kernel only where it is handed over to the next one. Slow: done beside the server, told of by `status`. */
+export interface HandOver {
+  readonly status: HandOverStatus
+  /** The step before it is done. From here on the memories are `leaving`. */
+  begin(step: 'ram' | 'files', memories: readonly MemoryId[]): void
+  /** The last step: `image` is what the next kernel's server begins with. */
+  finish(image: Uint8Array): void
+  /** Everything is as it was before the first step, when `status` says so. Without effect where nothing was begun. */
+  takeBack(): void
+  /** Bytes that preserving would have to allocate: the holes of these memories. */
+  holeBytes(memories: Iterable<MemoryId>): number
 }
 
 /** How a memory is reached by mmap. */
@@ -91,6 +127,9 @@ export interface Store {
    */
   readonly reach: 'file' | 'link' | 'window'
   readonly background: Background | undefined
+  /** undefined: this memory outlives a kernel by itself. */
+  readonly handOver: HandOver | undefined
+  passage(memory: MemoryId): Passage
 
   /** After a start, once for each memory that an inode owns: what the image says about it. Before anything else is asked. */
   adopt(memory: MemoryId, as: Placement): void

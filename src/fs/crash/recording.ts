@@ -137,6 +137,10 @@ export class RecordedStore implements Store {
   readonly isBehind = false
   catchUp(): void {}
   readonly background = undefined
+  readonly handOver = undefined
+  passage(): 'none' {
+    return 'none'
+  }
   adopt(): void {}
   readonly reach = 'file'
   publish(): undefined {}

@@ -4,7 +4,15 @@
  * building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough to see
  * whose they are, few enough to copy whole pools in a test.
  */
-import { BLOCK_BYTES, type Exposure, type Extent, type Placement, type Store } from '../../stores/store.ts'
+import {
+  BLOCK_BYTES,
+  type Exposure,
+  type Extent,
+  type HandOver,
+  type Passage,
+  type Placement,
+  type Store,
+} from '../../stores/store.ts'
 import { ENXIO, type Errno } from '../../values/errno.ts'
 import type { Fd, MemoryId } from '../../values/ids.ts'
 
@@ -35,6 +43,9 @@ export class MemoryStore implements Store {
   readonly isBehind = false
   catchUp(): void {}
   readonly background = undefined
+  readonly handOver: HandOver | undefined = undefined
+  /** Memories that are on their way from one kernel to another. */
+  readonly passages = new Map<MemoryId, Passage>()
   readonly clearing: 'kernel' | 'ours'
   readonly totalBlocks: number
   readonly slabBlocks: number | undefined
@@ -75,6 +86,10 @@ export class MemoryStore implements Store {
     const memory = this.#nextMemory++ as MemoryId
     this.#memories.set(memory, { sizeBytes: 0, extents: [] })
     return memory
+  }
+
+  passage(memory: MemoryId): Passage {
+    return this.passages.get(memory) ?? 'none'
   }
 
   adopt(): void {}

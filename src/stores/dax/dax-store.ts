@@ -8,7 +8,7 @@ import { raiseEventfd } from '../../linux/eventfd.ts'
 import type { Holder } from '../../linux/holders.ts'
 import { EINVAL, ENXIO, type Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { MemoryId } from '../../values/ids.ts'
+import type { Fd, MemoryId } from '../../values/ids.ts'
 import {
   type Background,
   BLOCK_BYTES,
@@ -50,8 +50,9 @@ export class DaxStore implements Store {
   readonly reach = 'link'
   readonly slabBlocks = SLAB_BLOCKS
   readonly isBehind = false
+  readonly handOver = undefined
   readonly totalBlocks: number
-  readonly background: Background
+  readonly background: Background & { readonly wake: Fd }
   readonly #layout: Layout
   readonly #metadata: Uint8Array
   readonly #nodes: Nodes
@@ -91,6 +92,10 @@ export class DaxStore implements Store {
     const memory = this.#nextMemory as MemoryId
     this.#note(memory, EMPTY)
     return memory
+  }
+
+  passage(): 'none' {
+    return 'none'
   }
 
   adopt(memory: MemoryId, { sizeBytes, extents, guestRam }: Placement): void {
@@ -212,7 +217,7 @@ export class DaxStore implements Store {
     return this.#metadata
   }
 
-  #backgroundOf(crew: Hands): Background {
+  #backgroundOf(crew: Hands): Background & { readonly wake: Fd } {
     const clear = (extent: Extent): boolean => this.#clear(crew, extent)
     return {
       wake: crew.wake,

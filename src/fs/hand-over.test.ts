@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type HandOver, type HandOverStatus, WAITS } from '../stores/store.ts'
+import { EBUSY, EINVAL, EIO, EMFILE } from '../values/errno.ts'
+import type { MemoryId } from '../values/ids.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './attributes.ts'
+import { unpackImage } from './image/travel.ts'
+import { State } from './state.ts'
+import { blocks, fixtureOver, n, ok, ROOT } from './testing/fixture.ts'
+import { MemoryStore } from './testing/memory-store.ts'
+import { PlainJournal } from './testing/plain-journal.ts'
+
+const IDLE: HandOverStatus = { step: 'none', state: 'idle', memories: 0, preserved: 0, failure: undefined }
+
+/** A hand-over whose work is done by the test: it writes down what it was asked for. */
+class Asked implements HandOver {
+  status: HandOverStatus = IDLE
+  readonly left: [string, readonly MemoryId[]][] = []
+  image: Uint8Array | undefined
+  readonly #store: HandedStore
+
+  constructor(store: HandedStore) {
+    this.#store = store
+  }
+  begin(step: 'ram' | 'files', memories: readonly MemoryId[]): void {
+    this.left.push([step, memories])
+    for (const memory of memories) this.#store.passages.set(memory, 'leaving')
+    this.status = { ...IDLE, step, state: 'busy' }
+  }
+  finish(image: Uint8Array): void {
+    this.image = image
+    this.status = { ...IDLE, step: 'image', state: 'busy' }
+  }
+  takeBack(): void {
+    this.#store.passages.clear()
+    this.status = IDLE
+  }
+  holeBytes(memories: Iterable<MemoryId>): number {
+    return [...memories].length
+  }
+  done(): void {
+    this.status = { ...this.status, state: 'done' }
+  }
+}
+
+class HandedStore extends MemoryStore {
+  override readonly handOver: Asked = new Asked(this)
+}
+
+function handed() {
+  const store = new HandedStore({ clearing: 'kernel', totalBlocks: 32 })
+  const fx = fixtureOver(new PlainJournal(32), store)
+  const ask = (word: string) =>
+    fx.fs.setXattr(fx.rq(), ROOT, n('trusted.guestmemfs.handover'), Buffer.from(word), 0)
+  const says = () => JSON.parse(Buffer.from(ok(fx.fs.getXattr(ROOT, n('guestmemfs.handover')))).toString())
+  const memory = (ino: Parameters<typeof fx.stat>[0]) => fx.stat(ino).memory as MemoryId
+  return { ...fx, store, asked: store.handOver, ask, says, memory }
+}
+
+test('guest RAM leaves while the pool is used, the rest once it is frozen, and last the image', () => {
+  const { fs, rq, file, asked, ask, memory } = handed()
+  const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
+  const gone = file('gone', blocks(1))
+  fs.unlink(rq(), ROOT, n('gone'))
+  assert.equal(ask('files'), EBUSY)
+  assert.equal(ask('image'), EINVAL)
+  assert.equal(ask('ram'), undefined)
+  assert.deepEqual(asked.left, [['ram', [memory(ram)]]], `${gone} is an orphan`)
+  assert.equal(ask('files'), EBUSY, 'a step is under way')
+  asked.done()
+  const late = file('late', blocks(2))
+  assert.equal(fs.freeze(rq()), undefined)
+  assert.equal(ask('ram'), EINVAL)
+  assert.equal(ask('files'), undefined)
+  assert.deepEqual(asked.left[1], ['files', [memory(plain), memory(late)]])
+  asked.done()
+  assert.equal(ask('image'), undefined)
+  const unpacked = new State()
+  unpackImage(asked.image ?? assert.fail(), { storeKind: 'memfd' }, unpacked, new Uint8Array(1024 * 1024))
+  assert.equal(unpacked.pool.frozen, true)
+  assert.equal(unpacked.inodes.get(ram)?.sizeBytes, blocks(3))
+})
+
+test('what is said of it: the step, what failed and whose memory it was, and what it would cost', () => {
+  const { file, asked, ask, says, memory } = handed()
+  const ram = file('ram', blocks(3))
+  assert.deepEqual(says(), {
+    step: 'none',
+    state: 'idle',
+    memories: 0,
+    preserved: 0,
+    failure: null,
+    holeBytes: 1,
+  })
+  ask('ram')
+  asked.status = { ...asked.status, state: 'failed', failure: { errno: EMFILE, memory: memory(ram) } }
+  assert.deepEqual(says().failure, { errno: 'EMFILE', path: 'ram' })
+  assert.equal(says().holeBytes, 0)
+  assert.equal(ask('ram'), EBUSY)
+  assert.equal(ask('none'), undefined)
+  assert.equal(ask('ram'), undefined)
+  assert.equal(ask('quickly'), EINVAL)
+})
+
+test('thawing takes everything back, and freezing does not', () => {
+  const { fs, rq, file, asked, ask, store } = handed()
+  file('ram', blocks(3))
+  ask('ram')
+  asked.done()
+  fs.freeze(rq())
+  assert.equal(asked.status.state, 'done')
+  fs.thaw(rq())
+  assert.equal(asked.status.state, 'idle')
+  assert.equal(store.passages.size, 0)
+})
+
+test('memory that leaves keeps its size and its bytes, and its file everything else', () => {
+  const { fs, rq, file, ask, stat } = handed()
+  const ram = file('ram', blocks(3))
+  ask('ram')
+  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: blocks(2) }), EBUSY)
+  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: blocks(4) }), EBUSY)
+  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), EBUSY)
+  assert.equal(fs.fallocate(rq(), ram, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), EBUSY)
+  assert.equal(fs.fallocate(rq(), ram, 0, 0, blocks(4)), EBUSY)
+  ok(fs.setAttributes(rq(), ram, { sizeBytes: blocks(3), mode: 0o600 }))
+  assert.equal(stat(ram).mode, 0o600)
+  assert.equal(fs.rename(rq(), ROOT, n('ram'), ROOT, n('moved'), 0), undefined)
+})
+
+test('memory that has not come back makes those wait who need it, and nobody else', () => {
+  const { fs, rq, file, store, memory, ask, stat } = handed()
+  const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
+  store.passages.set(memory(ram), 'awaited').set(memory(plain), 'awaited')
+  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), WAITS)
+  assert.equal(fs.write(rq(), plain, 90, new Uint8Array(50)), WAITS)
+  assert.equal(stat(plain).sizeBytes, 100)
+  ok(fs.setAttributes(rq(), ram, { mode: 0o600 }))
+  assert.equal(ask('ram'), EBUSY)
+  const health = JSON.parse(Buffer.from(ok(fs.getXattr(ROOT, n('guestmemfs.health')))).toString())
+  assert.equal(health.awaitedFiles, 2)
+  const map = JSON.parse(Buffer.from(ok(fs.getXattr(ram, n('guestmemfs.map')))).toString())
+  assert.equal(map.kind, 'awaited')
+})
+
+test('a file whose memory is lost is there, says so, and can be emptied or deleted', () => {
+  const { fs, rq, file, store, memory, asked, ask } = handed()
+  const [ram, other] = [file('ram', blocks(3)), file('other', blocks(1))]
+  store.passages.set(memory(ram), 'lost')
+  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: blocks(1) }), EIO)
+  const map = JSON.parse(Buffer.from(ok(fs.getXattr(ram, n('guestmemfs.map')))).toString())
+  assert.deepEqual(map, { kind: 'lost', sizeBytes: blocks(3), alignBytes: blocks(1) })
+  ask('ram')
+  assert.deepEqual(asked.left, [['ram', [memory(other)]]])
+  ask('none')
+  store.passages.set(memory(ram), 'lost')
+  ok(fs.setAttributes(rq(), ram, { sizeBytes: 0 }))
+  assert.equal(fs.unlink(rq(), ROOT, n('ram')), undefined)
+})

@@ -1,0 +1,46 @@
+/**
+ * Owns the image in the form in which it goes from one kernel to the next: the same format in an area no larger than the state
+ * needs, because every page that is handed over has to be kept out of two kernels' way. It begins a new life there:
+ * one checkpoint, an empty log.
+ */
+
+import { slabBlocksOf } from '../../stores/store.ts'
+import { CorruptBytesError } from '../../values/errors.ts'
+import type { Entry } from '../entry.ts'
+import { HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './format.ts'
+import type { Expected, Identity } from './header.ts'
+import { Image } from './image.ts'
+import type { ImageState, VerifiableState } from './image-state.ts'
+import { entryBytes } from './state-size.ts'
+
+const PAGE_BYTES = 4096
+/** `geometryOf`: a slot is five sixteenths of the room. */
+const ROOM_PER_SLOT = 16 / 5
+
+/** The state of a pool in an area of its own, in whole pages. */
+export function packImage(identity: Identity, state: ImageState): Uint8Array {
+  let bytes: number = SLOT.body
+  for (const entry of state.entries()) bytes += entryBytes(entry as Entry)
+  const areaBytes = Math.max(SMALLEST_AREA_BYTES, HEADER_BYTES + Math.ceil(bytes * ROOM_PER_SLOT))
+  const area = new Uint8Array(Math.ceil(areaBytes / PAGE_BYTES + 1) * PAGE_BYTES)
+  Image.format(area, identity, state)
+  return area
+}
+
+/**
+ * Makes `area` the image of what `packed` holds, `emptyState` is filled on the way. Throws CorruptBytesError, with `area` unchanged, if
+ * `packed` is of another version, store or pool, harmed, or contradicts itself.
+ */
+export function unpackImage<S extends VerifiableState>(
+  packed: Uint8Array,
+  expected: Expected,
+  emptyState: S,
+  area: Uint8Array,
+): void {
+  // Opening may mend what a crash left, and none could: but what was handed over stays as it came.
+  const { identity, state } = Image.open(Uint8Array.from(packed), expected, emptyState)
+  const [contradiction] = state.verify(identity.totalBlocks, slabBlocksOf(identity.storeKind))
+  if (contradiction !== undefined)
+    throw new CorruptBytesError(`the image that was handed over contradicts itself: ${contradiction}`)
+  Image.format(area, identity, state)
+}

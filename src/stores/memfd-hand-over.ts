@@ -1,0 +1,77 @@
+/**
+ * Owns the server's part of handing memfds over to the next kernel: it says which memories leave, in the descriptor table, before the
+ * keeper is asked to preserve them. From then on it neither resizes nor punches them, so nothing here can meet the
+ * kernel's EPERM (`shmem_freeze`, mm/memfd_luo.c).
+ */
+import { close } from '../linux/descriptors.ts'
+import { memfdCreate, memfdSize, resize, writeAt } from '../linux/memory.ts'
+import { EIO } from '../values/errno.ts'
+import type { Fd, MemoryId } from '../values/ids.ts'
+import type { DescriptorTable } from './descriptor-table.ts'
+import { HandOverWords } from './hand-over-words.ts'
+import type { HandOver, HandOverStatus, HandOverStep } from './store.ts'
+
+/** The keeper's end, as far as it preserves. False: the keeper is gone. */
+export interface Handing {
+  /** `image`: with the last step alone. */
+  handOver(step: HandOverStep, image: Fd | undefined): boolean
+  takeBack(): boolean
+}
+
+export class MemfdHandOver implements HandOver {
+  readonly #table: DescriptorTable
+  readonly #words: HandOverWords
+  readonly #handing: Handing
+
+  constructor(table: DescriptorTable, handing: Handing) {
+    this.#table = table
+    this.#words = new HandOverWords(table.words)
+    this.#handing = handing
+  }
+
+  get status(): HandOverStatus {
+    return this.#words.status
+  }
+
+  /** From the first step until everything was taken back. */
+  get isUnderWay(): boolean {
+    return this.#words.state !== 'idle'
+  }
+
+  begin(step: 'ram' | 'files', memories: readonly MemoryId[]): void {
+    for (const memory of memories) this.#table.setPassage(memory, 'leaving')
+    this.#ask(step, memories.length, undefined)
+  }
+
+  finish(image: Uint8Array): void {
+    const fd = memfdCreate('guestmemfs:leaving-image', { sealable: false })
+    resize(fd, image.byteLength)
+    writeAt(fd, 0, image)
+    this.#ask('image', 1, fd)
+    close(fd)
+  }
+
+  takeBack(): void {
+    if (this.#words.state === 'idle' || this.#words.state === 'undoing') return
+    this.#words.undoing()
+    // A keeper that is gone holds nothing any more; its successor begins with a table of its own.
+    this.#handing.takeBack()
+  }
+
+  holeBytes(memories: Iterable<MemoryId>): number {
+    let bytes = 0
+    for (const memory of memories) {
+      const fd = this.#table.get(memory, 'server')
+      if (fd === undefined) continue
+      const { sizeBytes, allocatedBytes } = memfdSize(fd)
+      bytes += Math.max(0, sizeBytes - allocatedBytes)
+    }
+    return bytes
+  }
+
+  /** The words first: whoever asks next must not see the step before. */
+  #ask(step: HandOverStep, memories: number, image: Fd | undefined): void {
+    this.#words.begin(step, memories)
+    if (!this.#handing.handOver(step, image)) this.#words.failed(EIO, undefined)
+  }
+}
