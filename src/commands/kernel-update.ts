@@ -4,6 +4,7 @@ import { isRefused, type PreflightFinding } from '../liveupdate/finding.ts'
 import { readHostFacts, type Via } from '../liveupdate/host-check.ts'
 import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel-plan.ts'
 import { type RolledBack, updateKernel } from '../liveupdate/kernel-update.ts'
+import type { WayOver } from '../liveupdate/pool-check.ts'
 import { keepReport, type UpdateReport } from '../liveupdate/report.ts'
 import { lockUpdates } from '../liveupdate/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
@@ -63,6 +64,12 @@ function viaOption(text: string): Via {
   throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
 }
 
+/** How memory gets over, and why so. */
+const WAYS: Readonly<Record<WayOver, string>> = {
+  'carve-out': 'it stays where it is, in a carve-out',
+  luo: "handed over by this kernel's live update orchestrator",
+}
+
 /** Refusals go to standard error, one line each; the plan is what a dry run is asked for. */
 function printPlan(plan: KernelPlan, findings: readonly PreflightFinding[], asked: boolean): void {
   if (asked) {
@@ -73,7 +80,10 @@ function printPlan(plan: KernelPlan, findings: readonly PreflightFinding[], aske
         ['initrd', plan.initrd ?? '-'],
         ['command line', plan.commandLine],
         ['by', plan.via],
-        ...plan.pools.map(({ pool, mountPoint, store }) => ['pool', `${pool} on ${mountPoint} (${store})`]),
+        ...plan.pools.map(({ pool, mountPoint, store, by }) => [
+          'pool',
+          `${pool} on ${mountPoint} (store=${store}): ${WAYS[by]}`,
+        ]),
         ...plan.vms.map(({ name, ramBytes }) => ['guest', `${name}, ${formatSize(ramBytes)}`]),
       ],
     )

@@ -1,31 +1,44 @@
 /** Owns gathering what a kernel update must know of every pool of this host, mounted or not. */
 import * as v from 'valibot'
 import { listPoolRecords } from '../keeper/pool-record.ts'
-import type { PoolFacts } from '../liveupdate/pool-check.ts'
-import { findMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
+import { hasLiveUpdate } from '../linux/luo.ts'
+import { type HandOverFacts, type PoolFacts, wayOver } from '../liveupdate/pool-check.ts'
+import { handOverStatus } from '../pool/hand-over.ts'
+import { findMount, type PoolMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
 import { readVms } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { checkPoolImage } from './pool-check.ts'
 import { vmMounts } from './vm-mounts.ts'
 
 const Identity = v.object({ store: v.string() })
+const Health = v.object({ awaitedFiles: v.number(), lostFiles: v.number() })
 const Geometry = v.object({ ownedBlocks: v.number() })
 
 /** `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such mount. */
 export function poolFacts(named: string | undefined): PoolFacts[] {
   const chosen = named === undefined ? undefined : findMount(named).mountPoint
   return poolMounts().map(({ pool, mountPoint }) => {
+    const { store } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
     const recorded = vmMounts(mountPoint).flatMap((mount) => mount.recorded)
     return {
       pool,
       mountPoint,
-      store: v.parse(Identity, readVirtual(mountPoint, 'pool')).store,
+      store,
+      by: wayOver(store, hasLiveUpdate()),
+      handOver: handOverFacts({ pool, mountPoint }),
       isChosen: chosen === undefined || chosen === mountPoint,
       holdsFiles: v.parse(Geometry, readVirtual(mountPoint, 'geometry')).ownedBlocks > 0,
       imageErrors: imageErrors(pool),
       ...readVms(recorded),
     }
   })
+}
+
+function handOverFacts(mount: PoolMount): HandOverFacts | undefined {
+  const status = handOverStatus(mount)
+  if (status === undefined) return undefined
+  const { state, holeBytes } = status
+  return { state, holeBytes, ...v.parse(Health, readVirtual(mount.mountPoint, 'health')) }
 }
 
 /** Pools of memfds that are not mounted: their memory is a process's, and ends with it. */

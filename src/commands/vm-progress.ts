@@ -19,6 +19,7 @@ const DOING: Readonly<Record<Phase, string>> = {
   save: 'saved, ending its QEMU',
   quit: 'starting the new QEMU',
   freeze: 'waiting for the jump',
+  preserve: 'waiting for the jump',
   jump: 'starting the kernel',
   boot: 'mounting',
   mount: 'waiting',

@@ -2,7 +2,7 @@
  * Owns what this machine must be for a kexec: rights, the kernel's own switches, memory for the next kernel, and the memory map
  * both kernels begin with. Reads the machine; the findings about it are pure.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts } from '../host/carve-out.ts'
 import { readMachineMemory } from '../host/machine-memory.ts'
 import type { MemoryRange } from '../host/memory-map.ts'
@@ -10,9 +10,12 @@ import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../linux/capabilitie
 import { type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
 import { type KexecState, kexecState } from '../linux/kexec.ts'
 import { type KvmGuest, kvmGuests } from '../linux/kvm-guests.ts'
+import { hasLiveUpdate, withLiveUpdate } from '../linux/luo.ts'
 import { kernelCommandLineText, kernelRelease, memoryInfo, splitCommandLine } from '../linux/memory-info.ts'
+import { EBUSY, EIO } from '../values/errno.ts'
 import { formatSize } from '../values/size.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
+import type { HandOverCheck } from './hand-over-check.ts'
 
 /** How the machine gets from one kernel into the other: at once, or by way of the service manager. */
 export type Via = 'kexec' | 'systemctl'
@@ -29,6 +32,10 @@ export interface HostFacts {
   readonly firmware: readonly MemoryRange[]
   /** Every region of set-aside memory, whoever uses it. */
   readonly regions: readonly PhysicalRange[]
+  /** Of the live update orchestrator; undefined: this kernel has none, or was not told to start it. */
+  readonly liveUpdate: HandOverCheck['device'] | undefined
+  /** /proc/version. */
+  readonly version: string
   /** Whoever runs them, and whether we know of them or not. */
   readonly kvmGuests: readonly KvmGuest[]
 }
@@ -48,9 +55,27 @@ export function readHostFacts(): HostFacts {
     regions: readDaxRegions().flatMap(({ isCarveOut, startByte, sizeBytes }) =>
       isCarveOut && startByte !== undefined ? [{ start: startByte, lengthBytes: sizeBytes }] : [],
     ),
+    liveUpdate: liveUpdateState(),
+    version: readFileSync('/proc/version', 'latin1'),
     kvmGuests: kvmGuests(),
   }
 }
+
+/** Others have the device open for moments: asked more than once. */
+function liveUpdateState(): HostFacts['liveUpdate'] {
+  if (!hasLiveUpdate()) return undefined
+  const deadline = performance.now() + BUSY_PATIENCE_MS
+  for (;;) {
+    const failed = withLiveUpdate(() => undefined)
+    if (failed === undefined) return 'ready'
+    if (failed !== EBUSY) return failed === EIO ? 'broken' : undefined
+    if (performance.now() > deadline) return 'busy'
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_RETRY_MS)
+  }
+}
+
+const BUSY_PATIENCE_MS = 1000
+const BUSY_RETRY_MS = 20
 
 /** The kernel reads both files into memory before it places them (kernel_read_file, then kexec_add_buffer). */
 const COPIES = 2

@@ -2,13 +2,17 @@
  * Owns the plan of a kernel update: what is going to be started, with which words, and for whom; and everything that speaks against
  * it, found before anything is changed. Loads nothing, pauses nobody.
  */
+import { existsSync } from 'node:fs'
+import { splitCommandLine } from '../linux/memory-info.ts'
 import { ramBytesOf } from '../qemu/vm-definition.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
+import { checkHandOver } from './hand-over-check.ts'
 import { checkHost, type HostFacts, type Via } from './host-check.ts'
+import { kernelAbi, runningAbi } from './kernel-abi.ts'
 import { type CommandLineChoice, checkCommandLine, nextCommandLine } from './next-command-line.ts'
 import { examineNextKernel } from './next-kernel.ts'
-import { checkPools, checkStrangers, outlivesKexec, type PoolFacts } from './pool-check.ts'
+import { checkPools, checkStrangers, outlivesKexec, type PoolFacts, type WayOver } from './pool-check.ts'
 import { findObstacles } from './preflight.ts'
 
 export interface KernelChoice {
@@ -27,8 +31,15 @@ export interface KernelPlan {
   /** Undefined only in a plan that is refused. */
   readonly next: string | undefined
   readonly commandLine: string
-  readonly pools: readonly { readonly pool: string; readonly mountPoint: string; readonly store: string }[]
+  readonly pools: readonly PlannedPool[]
   readonly vms: readonly { readonly name: string; readonly mountPoint: string; readonly ramBytes: number }[]
+}
+
+export interface PlannedPool {
+  readonly pool: string
+  readonly mountPoint: string
+  readonly store: string
+  readonly by: WayOver
 }
 
 export interface Preflight {
@@ -58,8 +69,9 @@ export async function planKernelUpdate(
       current: host.commandLine,
       next: commandLine,
       firmware: host.firmware,
-      regions: pools.some(outlivesKexec) ? host.regions : [],
+      regions: pools.some(({ by }) => by === 'carve-out') ? host.regions : [],
     }),
+    ...handOverFindings(chosen, host, kernel, commandLine),
     ...tooLong(commandLine, next?.commandLineMax),
     ...checkPools(pools, parked),
     ...checkStrangers(pools, host.kvmGuests),
@@ -74,7 +86,9 @@ export async function planKernelUpdate(
       before: host.release,
       next: next?.release,
       commandLine,
-      pools: chosen.map(({ pool, mountPoint, store }) => ({ pool, mountPoint, store })),
+      pools: chosen.flatMap(({ pool, mountPoint, store, by }) =>
+        by === undefined ? [] : { pool, mountPoint, store, by },
+      ),
       vms: vms.map(({ definition }) => ({
         name: definition.name,
         mountPoint: definition.mountPoint,
@@ -84,6 +98,25 @@ export async function planKernelUpdate(
     findings,
     vms,
   }
+}
+
+/** Unpacking a kernel takes a second: only where memory is handed over to it. */
+function handOverFindings(
+  chosen: readonly PoolFacts[],
+  { liveUpdate, release, version, availableBytes }: HostFacts,
+  kernel: string,
+  commandLine: string,
+): PreflightFinding[] {
+  const pools = chosen.filter(({ by }) => by === 'luo')
+  if (pools.length === 0 || liveUpdate === undefined || !existsSync(kernel)) return []
+  return checkHandOver({
+    pools,
+    device: liveUpdate,
+    now: runningAbi(release, version, kernel),
+    next: kernelAbi(kernel),
+    words: splitCommandLine(commandLine),
+    availableBytes,
+  })
 }
 
 function tooLong(commandLine: string, most: number | undefined): PreflightFinding[] {

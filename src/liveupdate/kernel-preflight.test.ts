@@ -8,7 +8,7 @@ import type { PreflightFinding } from './finding.ts'
 import { checkHost, type HostFacts } from './host-check.ts'
 import { planKernelUpdate } from './kernel-plan.ts'
 import { examineNextKernel } from './next-kernel.ts'
-import { checkPools, checkStrangers, type PoolFacts } from './pool-check.ts'
+import { checkPools, checkStrangers, type PoolFacts, wayOver } from './pool-check.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'preflight-'))
 after(() => rmSync(scratch, { recursive: true }))
@@ -90,6 +90,8 @@ const HOST: HostFacts = {
   hadInitrd: false,
   firmware: [],
   regions: [],
+  liveUpdate: undefined,
+  version: 'Linux version 6.12.0 (builder) (gcc) #1 SMP',
   kvmGuests: [],
 }
 const WANTED = { via: 'kexec', loadBytes: 20 * 2 ** 20, hasInitrd: false } as const
@@ -119,6 +121,8 @@ const POOL: PoolFacts = {
   pool: 'p',
   mountPoint: '/mnt/p',
   store: 'dax',
+  by: 'carve-out',
+  handOver: undefined,
   isChosen: true,
   holdsFiles: true,
   imageErrors: [],
@@ -130,11 +134,23 @@ test('every guest must be in memory that outlives the kernel', () => {
   const say = (change: Partial<PoolFacts>) => messages(checkPools([{ ...POOL, ...change }], []))
   assert.deepEqual(say({}), [])
   assert.match(
-    say({ store: 'memfd' }).join(),
+    say({ store: 'memfd', by: undefined }).join(),
     /^refuse: pool 'p' \(store=memfd\) .* VM a, b with it: .*store=dax/,
   )
-  assert.match(say({ store: 'memfd', vms: [] }).join(), /^warn: pool 'p' .* and its files with it$/)
-  assert.deepEqual(say({ store: 'memfd', vms: [], holdsFiles: false }), [])
+  assert.match(
+    say({ store: 'memfd', by: undefined, vms: [] }).join(),
+    /^warn: pool 'p' .* and its files with it$/,
+  )
+  assert.deepEqual(say({ store: 'memfd', by: undefined, vms: [], holdsFiles: false }), [])
+  assert.deepEqual(say({ store: 'memfd', by: 'luo' }), [])
+  assert.deepEqual(
+    (['dax', 'devmem', 'memfd'] as const).map((store) => [wayOver(store, true), wayOver(store, false)]),
+    [
+      ['carve-out', 'carve-out'],
+      ['carve-out', 'carve-out'],
+      ['luo', undefined],
+    ],
+  )
   assert.match(say({ imageErrors: ['bad'] }).join(), /^refuse: the image of pool 'p' is not sound: bad/)
   assert.match(say({ isChosen: false }).join(), /^refuse: VM a of pool 'p' would end .* leave --mount away/)
   assert.match(say({ problems: ['no VM of ours'] }).join(), /^refuse: no VM of ours$/)
@@ -174,7 +190,7 @@ test('the plan holds all that is wrong at once, and is a plain value', async () 
     before: '6.12.0',
     next: '7.3.4-test',
     commandLine: 'root=/dev/vda',
-    pools: [{ pool: 'p', mountPoint: '/mnt/p', store: 'dax' }],
+    pools: [{ pool: 'p', mountPoint: '/mnt/p', store: 'dax', by: 'carve-out' }],
     vms: [],
   })
   const long = await planKernelUpdate({ ...none, kernel: KERNEL, commandLine }, HOST, [], [])

@@ -53,7 +53,8 @@ export function joinTimeline(
   const savedAtMs = record.savedAtMs[name] ?? record.jumpAtMs
   const ends: (readonly [Phase, number])[] = [
     ['save', savedAtMs],
-    ['freeze', record.jumpAtMs],
+    ['freeze', record.frozenAtMs ?? record.jumpAtMs],
+    ...(record.frozenAtMs === undefined ? [] : [['preserve', record.jumpAtMs] as const]),
     ['jump', byOldClock(arrival.kernelStartMs)],
     ['boot', byOldClock(arrival.mountStartMs)],
     ['mount', byOldClock(arrival.servedAtMs)],

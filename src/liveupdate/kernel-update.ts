@@ -48,13 +48,18 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
     interruption.check()
     // First, so that `guestmemfs resume` knows what to undo, should this process be killed on its way.
     way.leaveWord()
+    // The guests' RAM takes time in proportion to its size, and they may write to it meanwhile.
+    await way.handOver('ram')
+    interruption.check()
     await way.suspendAll()
     interruption.check()
     way.freeze()
+    await way.handOver('files')
     syncFileSystems()
     interruption.check()
     way.letGo()
     way.leaveWord()
+    await way.handOver('image')
     say(`jumping into kernel ${plan.next}`)
     throw new UsageError(await jump(plan.via))
   } catch (error) {

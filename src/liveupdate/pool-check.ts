@@ -11,6 +11,10 @@ export interface PoolFacts {
   readonly mountPoint: string
   /** As `guestmemfs.pool` names it: `memfd`, `dax`, … */
   readonly store: string
+  /** How its memory gets into the next kernel; undefined: it does not. */
+  readonly by: WayOver | undefined
+  /** Of memory that is handed over. */
+  readonly handOver: HandOverFacts | undefined
   /** The update is about this pool. */
   readonly isChosen: boolean
   readonly holdsFiles: boolean
@@ -21,10 +25,25 @@ export interface PoolFacts {
   readonly problems: readonly string[]
 }
 
-/** Stores whose memory a kernel does not take when it starts. */
-const SURVIVES: readonly string[] = ['dax', 'devmem']
+export interface HandOverFacts {
+  readonly state: string
+  /** Memory that preserving would allocate. */
+  readonly holeBytes: number
+  readonly awaitedFiles: number
+  readonly lostFiles: number
+}
 
-export const outlivesKexec = ({ store }: Pick<PoolFacts, 'store'>): boolean => SURVIVES.includes(store)
+/** `carve-out`: it lies where no kernel puts anything. `luo`: this kernel's live update orchestrator hands it to the next one. */
+export type WayOver = 'carve-out' | 'luo'
+
+/** Stores whose memory a kernel does not take when it starts. */
+const CARVED: readonly string[] = ['dax', 'devmem']
+
+/** The one way there is for the pool: where its memory lies says it. undefined: none on this kernel. */
+export const wayOver = (store: string, hasLiveUpdate: boolean): WayOver | undefined =>
+  CARVED.includes(store) ? 'carve-out' : hasLiveUpdate ? 'luo' : undefined
+
+export const outlivesKexec = ({ by }: Pick<PoolFacts, 'by'>): boolean => by !== undefined
 
 /** `parked`: pools of memfds that are not mounted; their memory is held by a process. */
 export function checkPools(pools: readonly PoolFacts[], parked: readonly string[]): PreflightFinding[] {
@@ -53,7 +72,8 @@ function checkPool(facts: PoolFacts): PreflightFinding[] {
   const guests = vms.filter(({ state }) => state !== 'dead').map(({ definition }) => definition.name)
   const findings = problems.map((problem) => refuse(problem))
   if (!outlivesKexec(facts)) {
-    const advice = "move them to a pool with store=dax on a carve-out: see 'guestmemfs reserve'"
+    const advice =
+      "boot a kernel with CONFIG_LIVEUPDATE and kho=on liveupdate=on, or move them to a pool with store=dax on a carve-out: see 'guestmemfs doctor' and 'guestmemfs reserve'"
     if (guests.length > 0)
       findings.push(
         refuse(

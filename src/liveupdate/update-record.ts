@@ -21,6 +21,8 @@ const UpdateRecordSchema = v.object({
   /** Milliseconds since the epoch, by the old kernel's clock. */
   startedAtMs: v.number(),
   jumpAtMs: v.number(),
+  /** All guests saved, pools frozen: from here on files are handed over. Left out where none are, and by older versions. */
+  frozenAtMs: v.optional(v.number()),
   /** How far that clock was ahead of the RTC; null where it could not be measured. */
   rtc: v.nullable(v.object({ offsetMs: v.number(), uncertaintyMs: v.number() })),
   /** When each guest of the pool lay saved. Left out for those that an xattr has no room for. */

@@ -5,9 +5,11 @@
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../linux/boot.ts'
 import { measureClockOffset } from '../linux/rtc.ts'
+import { type HandOverStep, handOver, takeBack } from '../pool/hand-over.ts'
 import { type PoolMount, setFrozen } from '../pool/pool-view.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
+import type { WayOver } from './pool-check.ts'
 import { describe } from './preflight.ts'
 import { resumeVm } from './resume.ts'
 import { type SuspendedVm, suspendVm } from './suspend.ts'
@@ -16,7 +18,7 @@ import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './upda
 
 export interface Travellers {
   readonly vms: readonly Vm[]
-  readonly pools: readonly PoolMount[]
+  readonly pools: readonly (PoolMount & { readonly by: WayOver })[]
   /** For each step of each VM. */
   readonly timeoutMs: number
   /** From, to and how, for the record. */
@@ -30,6 +32,7 @@ export class WayToJump {
   readonly #suspended: SuspendedVm[] = []
   readonly #frozen: string[] = []
   #rtc: UpdateRecord['rtc'] = null
+  #frozenAtMs: number | undefined
 
   constructor(travellers: Travellers, startedAtMs: number) {
     this.#travellers = travellers
@@ -59,6 +62,16 @@ export class WayToJump {
 
   freeze(): void {
     for (const pool of this.#travellers.pools) if (setFrozen(pool, true)) this.#frozen.push(pool.mountPoint)
+    if (this.#handed.length > 0) this.#frozenAtMs = nowMs()
+  }
+
+  /** One step, for all pools at once whose memory needs it. Errors (UsageError): one could not. */
+  async handOver(step: HandOverStep): Promise<void> {
+    await Promise.all(this.#handed.map((pool) => handOver(pool, step)))
+  }
+
+  get #handed(): readonly PoolMount[] {
+    return this.#travellers.pools.filter(({ by }) => by === 'luo')
   }
 
   /** Whoever stops the machine ends QEMUs as well; their supervisors must take that for the end it is. */
@@ -76,6 +89,7 @@ export class WayToJump {
       bootId: bootId(),
       startedAtMs: this.#startedAtMs,
       rtc: this.#rtc,
+      ...(this.#frozenAtMs !== undefined && { frozenAtMs: this.#frozenAtMs }),
       jumpAtMs: nowMs(),
     } as const
     for (const { mountPoint } of pools) {
@@ -88,6 +102,7 @@ export class WayToJump {
   /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
   async goBack(): Promise<VmTimeline[]> {
     const { pools, timeoutMs } = this.#travellers
+    for (const pool of this.#handed) takeBack(pool)
     for (const pool of pools) {
       if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))
       removeUpdateRecord(pool.mountPoint)

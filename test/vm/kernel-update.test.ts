@@ -28,7 +28,7 @@ function wayOf(pool: VmPool, guests: readonly TestVm[]): WayToJump {
   const change = { via: 'kexec', before: '6.12', next: '7.3' } as const
   const travellers = {
     vms,
-    pools: [{ pool: pool.pool, mountPoint: pool.mountPoint }],
+    pools: [{ pool: pool.pool, mountPoint: pool.mountPoint, by: 'carve-out' as const }],
     timeoutMs: 20_000,
     change,
   }

@@ -1,0 +1,110 @@
+/**
+ * Owns what a kernel image says about handing memory over: the names of the formats that it writes and understands. A kernel that does not
+ * know the other's KHO format forgets everything in silence, one that does not know its LUO format panics, and one without its
+ * memfd format answers EIO for ever (kho_populate, luo_early_startup, luo_open): so they are compared before any guest is paused.
+ * Sources: include/linux/kho/abi/*.h, Documentation/arch/x86/boot.rst for where the payload lies.
+ */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
+import { errnoOfNodeError } from '../linux/library.ts'
+
+/** Names such as `kho-v4`, `luo-v5`, `memfd-v2`; undefined: the kernel has none. */
+export interface HandOverAbi {
+  readonly kho: string | undefined
+  readonly luo: string | undefined
+  readonly memfd: string | undefined
+}
+
+/** No kernel is larger when it is unpacked. */
+const MAX_KERNEL_BYTES = 512 * 1024 * 1024
+const UNPACK_TIMEOUT_MS = 60_000
+/** A compressed payload ends in its unpacked size, four bytes (scripts/Makefile.lib, size_append), which not every unpacker passes over. */
+const SIZE_BYTES = 4
+
+type Unpack = (payload: Buffer) => Buffer | undefined
+const by =
+  (program: string, ...words: string[]): Unpack =>
+  (input) => {
+    const options = { input, maxBuffer: MAX_KERNEL_BYTES, timeout: UNPACK_TIMEOUT_MS }
+    const { stdout } = spawnSync(program, words, options)
+    // Whatever follows the stream is said to be garbage, by some with an exit status.
+    return stdout?.length > 0 ? stdout : undefined
+  }
+
+/** By the first bytes of the payload. */
+const UNPACKERS: readonly (readonly [magic: string, unpack: Unpack])[] = [
+  [
+    '1f8b',
+    (bytes) => gunzipSync(bytes, { maxOutputLength: MAX_KERNEL_BYTES, finishFlush: constants.Z_SYNC_FLUSH }),
+  ],
+  ['28b52ffd', (bytes) => zstdDecompressSync(bytes, { maxOutputLength: MAX_KERNEL_BYTES })],
+  ['fd377a585a00', by('xz', '-dc', '--single-stream')],
+  ['5d0000', by('xz', '-dc', '--format=lzma')],
+  ['425a68', by('bzip2', '-dc')],
+  ['02214c18', by('lz4', '-dc')],
+  ['894c5a4f', by('lzop', '-dc')],
+]
+
+/** What a bzImage can do; undefined: it cannot be unpacked here. Reads and unpacks all of it: a second or so. Throws what reading throws. */
+export function kernelAbi(path: string): HandOverAbi | undefined {
+  const image = readFileSync(path)
+  if (image.length < 0x250) return undefined
+  const start = ((image[0x1f1] || 4) + 1) * 512 + image.readUInt32LE(0x248)
+  const payload = image.subarray(start, start + image.readUInt32LE(0x24c) - SIZE_BYTES)
+  const magic = payload.toString('hex', 0, 8)
+  const unpack = UNPACKERS.find(([first]) => magic.startsWith(first))?.[1]
+  try {
+    const kernel = unpack?.(payload)
+    return kernel && abiIn(kernel)
+  } catch {
+    return undefined
+  }
+}
+
+/** The names stand in the kernel's data as they are compared: whole strings. */
+export function abiIn(bytes: Buffer): HandOverAbi {
+  const name = (prefix: string): string | undefined => {
+    for (let at = bytes.indexOf(`\0${prefix}-v`); at >= 0; at = bytes.indexOf(`\0${prefix}-v`, at + 1)) {
+      const [found] = /^[a-z]+-v\d+(?=\0)/.exec(bytes.toString('latin1', at + 1, at + 32)) ?? []
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return { kho: name('kho'), luo: name('luo'), memfd: name('memfd') }
+}
+
+/** What a kernel calls itself, release and build: equal for equal kernels. Undefined: it is no bzImage. */
+export function kernelBanner(image: Buffer): string | undefined {
+  if (image.length < 0x250 || image.toString('latin1', 0x202, 0x206) !== 'HdrS') return undefined
+  const start = image.readUInt16LE(0x20e) + 0x200
+  return image.toString('latin1', start, start + 512).split('\0', 1)[0]
+}
+
+/**
+ * What the running kernel can do, as its own image says; undefined: no image of it is found. `version`: /proc/version, so that an image of
+ * another build is not taken for it.
+ */
+export function runningAbi(release: string, version: string, next: string): HandOverAbi | undefined {
+  const places = [next, `/boot/vmlinuz-${release}`, `/usr/lib/modules/${release}/vmlinuz`, '/boot/vmlinuz']
+  for (const path of places) {
+    try {
+      const banner = kernelBanner(readFileSync(path))
+      if (banner !== undefined && isSameBuild(banner, version)) return kernelAbi(path)
+    } catch (error) {
+      errnoOfNodeError(error)
+    }
+  }
+  return undefined
+}
+
+/** An image says `RELEASE (BUILDER) #N …`, and /proc/version `Linux version RELEASE (BUILDER) (COMPILER) #N …`. */
+function isSameBuild(banner: string, version: string): boolean {
+  const [, release, build] = /^(\S+) .*?(#\d+ .*?)\s*$/s.exec(banner) ?? []
+  return (
+    release !== undefined &&
+    build !== undefined &&
+    version.startsWith(`Linux version ${release} `) &&
+    version.trimEnd().endsWith(build)
+  )
+}

@@ -1,0 +1,105 @@
+/**
+ * Owns handing a pool over as it is asked of its mount: one step after the other, each begun by an xattr and waited for. What a step does
+ * is the file system's business (`trusted.guestmemfs.handover`).
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as v from 'valibot'
+import { setxattr } from '../linux/xattr.ts'
+import { EBUSY, EOPNOTSUPP, EPERM, type Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { type PoolMount, readVirtual } from './pool-view.ts'
+
+const HANDOVER_XATTR = 'trusted.guestmemfs.handover'
+
+export const HAND_OVER_STEPS = ['ram', 'files', 'image'] as const
+export type HandOverStep = (typeof HAND_OVER_STEPS)[number]
+
+const StatusSchema = v.object({
+  step: v.picklist(['none', ...HAND_OVER_STEPS]),
+  state: v.picklist(['idle', 'busy', 'done', 'failed', 'undoing']),
+  memories: v.number(),
+  preserved: v.number(),
+  holeBytes: v.number(),
+  failure: v.nullable(v.object({ errno: v.string(), path: v.optional(v.string()) })),
+})
+export type HandOverView = v.InferOutput<typeof StatusSchema>
+
+/** The blackout of guests hangs on it: looked at often. */
+const LOOK_EVERY_MS = 2
+/** Without a memory more being preserved for so long, it will not be. One terabyte takes less. */
+const STANDSTILL_MS = 600_000
+
+/** undefined: its memory outlives a kernel by itself. Errors: UsageError. */
+export function handOverStatus({ mountPoint }: PoolMount): HandOverView | undefined {
+  const value = readVirtual(mountPoint, 'handover')
+  return value === undefined ? undefined : v.parse(StatusSchema, value)
+}
+
+/** Resolves when the step is done. Errors (UsageError): why it is not; all that was handed over before stays so. */
+export async function handOver(mount: PoolMount, step: HandOverStep): Promise<HandOverView> {
+  await untilState(mount, (state) => state !== 'undoing')
+  const refused = setxattr(mount.mountPoint, HANDOVER_XATTR, Buffer.from(step))
+  if (refused !== undefined)
+    throw new UsageError(`handing over pool '${mount.pool}' failed: ${whyRefused(refused)}`)
+  const status = await untilState(mount, (state) => state !== 'busy')
+  if (status.state === 'done' && status.step === step) return status
+  throw new UsageError(`handing over pool '${mount.pool}' failed: ${whyFailed(status)}`)
+}
+
+/** Takes everything back, in its own time. Errors: those of setxattr(2). */
+export function takeBack({ mountPoint }: PoolMount): Errno | undefined {
+  return setxattr(mountPoint, HANDOVER_XATTR, Buffer.from('none'))
+}
+
+async function untilState(
+  mount: PoolMount,
+  isOver: (state: HandOverView['state']) => boolean,
+): Promise<HandOverView> {
+  let preserved = -1
+  let deadline = 0
+  for (;;) {
+    const status = handOverStatus(mount)
+    if (status === undefined)
+      throw new UsageError(
+        `pool '${mount.pool}' cannot be handed over: its memory outlives a kernel by itself`,
+      )
+    if (isOver(status.state)) return status
+    if (status.preserved !== preserved) deadline = performance.now() + STANDSTILL_MS
+    preserved = status.preserved
+    if (performance.now() > deadline)
+      throw new UsageError(`handing over pool '${mount.pool}' does not get on: see its keeper's log`)
+    await sleep(LOOK_EVERY_MS)
+  }
+}
+
+function whyRefused(errno: Errno): string {
+  switch (errno) {
+    case EPERM:
+      return 'it needs root'
+    case EBUSY:
+      return 'it is under way already, memory is still coming from the former kernel, or the pool is not frozen'
+    case EOPNOTSUPP:
+      return 'its memory outlives a kernel by itself'
+    default:
+      return errno.name
+  }
+}
+
+/** In the kernel's words where it said why (`preserve` in linux/luo.ts). */
+function whyFailed({ state, failure }: HandOverView): string {
+  if (failure === null) return state === 'idle' ? 'it was taken back' : `it is ${state}`
+  const { errno, path } = failure
+  const what = path === undefined ? '' : `${path}: `
+  switch (errno) {
+    case 'EEXIST':
+      return `${what}another live update session has its name`
+    case 'EBUSY':
+      return `${what}/dev/liveupdate is in use, or the file is part of another live update`
+    case 'ENOMEM':
+      return `${what}there is not enough memory to fill its holes or to describe it`
+    case 'ENOENT':
+      return `${what}there is no /dev/liveupdate, or it does not take such a file`
+    default:
+      return `${what}${errno}`
+  }
+}
