@@ -59,7 +59,10 @@ const program = new Command('testbed')
   .description('Boots a throw-away hypervisor host in QEMU and runs a scenario in it, across a real kexec.')
   .argument('[scenario]', 'one of testbed/scenarios/; without it, they are listed')
   .argument('[words...]', 'for the scenario, if it takes any')
-  .option('--kernel <spec>', 'kernel to start with: 6.12, 7.3.4, a Debian suite, or the path of a vmlinuz')
+  .option(
+    '--kernel <spec>',
+    'kernel to start with: 6.12, 7.3.4, a Debian suite, luo, or the path of a vmlinuz',
+  )
   .option('--next-kernel <spec>', 'kernel to jump to')
   .option('--memory <size>', 'RAM of the host, for example 4G')
   .option('--keep', 'keep consoles, logs and the summary of a run that passed, too', false)

@@ -6,6 +6,7 @@ import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { UsageError } from '../../src/values/errors.ts'
 import { cached } from '../cache.ts'
+import { LUO, luoKernel } from '../kernel/luo.ts'
 import { Apt, type OfferedPackage, SUITES } from './apt.ts'
 import { unpackPackages } from './unpack.ts'
 
@@ -24,9 +25,10 @@ export interface Kernel {
   readonly modules: string | undefined
 }
 
-/** `spec`: `6.12` or `7.3.4`, a suite such as `trixie-backports`, or the path of a vmlinuz. */
+/** `spec`: `6.12` or `7.3.4`, a suite such as `trixie-backports`, `luo` (kernel/luo.ts), or the path of a vmlinuz. */
 export async function findKernel(spec: string): Promise<Kernel> {
   if (spec.includes('/')) return kernelFile(resolve(spec))
+  if (spec === LUO) return kernelFile(await luoKernel())
   const apt = await Apt.open()
   const offer = chooseOffer(await apt.offers(METAPACKAGE), spec)
   const place = await cached(`kernels/${METAPACKAGE}_${offer.version}`, async (folder) => {
@@ -57,7 +59,9 @@ export function chooseOffer(offers: readonly OfferedPackage[], spec: string): Of
   )
   if (found !== undefined) return found
   const known = offers.map(({ suite, version }) => `${version} (${suite})`).join(', ')
-  throw new UsageError(`no Debian kernel ${spec}: name a vmlinuz by its path, a suite, or one of ${known}`)
+  throw new UsageError(
+    `no Debian kernel ${spec}: name a vmlinuz by its path, luo, a suite, or one of ${known}`,
+  )
 }
 
 function unpackedKernel(tree: string): Kernel {

@@ -5,11 +5,12 @@ const FRAME_MS = 120
 export class Progress {
   readonly #moving = process.stderr.isTTY === true
 
-  /** Shows `name` while `work` runs, then how long it took. */
-  async show<T>(name: string, work: () => Promise<T>): Promise<T> {
+  /** Shows `name`, and `detail` where there is one, while `work` runs; then how long it took. */
+  async show<T>(name: string, work: () => Promise<T>, detail?: () => string): Promise<T> {
     const startMs = performance.now()
     const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(1)} s`
-    const timer = this.#moving ? setInterval(() => this.#draw(name, seconds()), FRAME_MS) : undefined
+    const tell = () => this.#draw(name, [seconds(), ...(detail ? [detail()] : [])].join('  '))
+    const timer = this.#moving ? setInterval(tell, FRAME_MS) : undefined
     try {
       const value = await work()
       this.#settle(`✓ ${name}  ${seconds()}`)
@@ -26,9 +27,9 @@ export class Progress {
     this.#settle(line)
   }
 
-  #draw(name: string, seconds: string): void {
+  #draw(name: string, state: string): void {
     const frame = FRAMES[Math.floor(performance.now() / FRAME_MS) % FRAMES.length]
-    process.stderr.write(`\r\x1b[K${frame} ${name}  ${seconds}`)
+    process.stderr.write(`\r\x1b[K${frame} ${name}  ${state}`)
   }
 
   #settle(line: string): void {

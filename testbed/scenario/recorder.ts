@@ -36,10 +36,10 @@ export class Recorder {
   readonly #facts: Record<string, unknown> = {}
   readonly #guests = new Map<string, GuestLog>()
 
-  async phase<T>(name: string, work: () => Promise<T>): Promise<T> {
+  async phase<T>(name: string, work: () => Promise<T>, detail?: () => string): Promise<T> {
     const startMs = performance.now()
     try {
-      return await this.#progress.show(name, work)
+      return await this.#progress.show(name, work, detail)
     } finally {
       const durationMs = Math.round(performance.now() - startMs)
       this.#phases.push({ name, startMs: Math.round(startMs - this.#startMs), durationMs })

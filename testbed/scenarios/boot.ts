@@ -7,12 +7,15 @@ const QEMU = `exec qemu-system-x86_64 -machine q35 -accel kvm -cpu host -m 32M \
 
 export const boot: Scenario = {
   about: 'the host boots, has its tools, runs a guest on KVM, and says what it is',
+  // Words for kernels that have a Live Update Orchestrator; others pass them over.
+  append: 'kho=on liveupdate=on',
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 8 }) }),
   async run({ host, phase, record, guest }) {
     record('kernel', await host.run('uname -r'))
     record('uptime s', Number(await host.run('cut -d" " -f1 /proc/uptime')))
     record('memory MB', Number(await host.run("free --mega | awk '/^Mem/ { print $2 }'")))
     record('modules', await host.run("lsmod | awk 'NR > 1 { print $1 }' | xargs"))
+    record('live update', await host.run('ls -l /dev/liveupdate 2>/dev/null || echo none'))
     record('qemu', await host.run('qemu-system-x86_64 --version | head -1'))
     record('kexec', await host.run('kexec --version'))
     await phase('node', async () => record('node', await host.run('node --version')))

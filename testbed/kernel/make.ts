@@ -1,0 +1,46 @@
+/** Owns running make to its end: bounded in time, counting what it has made, with its own words when it fails. */
+import { spawn } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import { CommandError } from '../command.ts'
+
+/** The first build takes ten minutes on two slow processors; this ends what hangs. */
+const TIMEOUT_MS = 90 * 60_000
+const LAST_WORDS = 20_000
+
+/** No name of this machine or its user goes into the kernel. */
+const ENVIRONMENT = { LC_ALL: 'C', KBUILD_BUILD_USER: 'guestmemfs', KBUILD_BUILD_HOST: 'testbed' }
+
+/**
+ * `make ARGS` in `folder`, on all processors. `step` is called for each line that says what is being made. Errors:
+ * `CommandError` with the lines that tell why. It ends with this process, and its compilers with it.
+ */
+export function make(folder: string, args: readonly string[], step: () => void = () => {}): Promise<void> {
+  const words = ['--pdeathsig', 'TERM', '--', 'make', `-j${availableParallelism()}`, ...args]
+  const child = spawn('setpriv', words, {
+    cwd: folder,
+    env: { ...process.env, ...ENVIRONMENT },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: TIMEOUT_MS,
+  })
+  let said = ''
+  const listen = (text: string): void => {
+    said = (said + text).slice(-LAST_WORDS)
+    for (const _ of text.matchAll(/^ {2}[A-Z]+ /gm)) step()
+  }
+  child.stdout.setEncoding('utf8').on('data', listen)
+  child.stderr.setEncoding('utf8').on('data', listen)
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      if (code === 0) return resolve()
+      reject(new CommandError(`make ${args.join(' ')} (${signal ?? code}): ${tellingLines(said)}`))
+    })
+  })
+}
+
+/** The compiler's complaints stand anywhere before the end, the other processor's work among them. */
+export function tellingLines(text: string): string {
+  const lines = text.trim().split('\n')
+  const errors = lines.filter((line) => /\berror\b|\*\*\*/i.test(line))
+  return (errors.length > 0 ? errors : lines).slice(-5).join(' / ')
+}

@@ -1,0 +1,46 @@
+/** Owns getting what compiles a kernel onto this machine: asks first, and installs only what is missing. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type AptHost, hasApt, installPackages, updateLists } from '../../src/host/apt.ts'
+import { askConsent, type Consent } from '../../src/host/consent.ts'
+import { UsageError } from '../../src/values/errors.ts'
+
+/** A program on PATH, or a header, and the Debian package that brings it. */
+export const TOOLS: Readonly<Record<string, string>> = {
+  make: 'make',
+  gcc: 'gcc',
+  ld: 'binutils',
+  flex: 'flex',
+  bison: 'bison',
+  bc: 'bc',
+  xz: 'xz-utils',
+  '/usr/include/stdio.h': 'libc6-dev',
+  '/usr/include/libelf.h': 'libelf-dev', // objtool's
+}
+
+/** Packages of what is not there; `isThere` is told a path. */
+export function missingPackages(searchPath: string, isThere: (path: string) => boolean): string[] {
+  const folders = searchPath.split(':').filter((folder) => folder !== '')
+  const found = (tool: string): boolean =>
+    tool.startsWith('/') ? isThere(tool) : folders.some((folder) => isThere(join(folder, tool)))
+  return Object.entries(TOOLS).flatMap(([tool, name]) => (found(tool) ? [] : [name]))
+}
+
+/** Makes sure a kernel can be compiled here. Errors: `UsageError` that says what to install, by whom it was refused or cannot be. */
+export async function ensureBuildTools(
+  host: AptHost,
+  consent: Consent,
+  say: (line: string) => void,
+): Promise<void> {
+  const missing = missingPackages(process.env.PATH ?? '', existsSync)
+  if (missing.length === 0) return
+  const names = missing.join(' ')
+  const found = `the testbed's kernel needs ${names} to be built`
+  if (!hasApt()) throw new UsageError(`${found}: install them`)
+  if (process.getuid?.() !== 0) throw new UsageError(`${found}: sudo apt-get install ${names}`)
+  if (!(await askConsent(`${found}. Install with apt?`, consent)))
+    throw new UsageError(`${found}: install them`)
+  say(`installing ${names}`)
+  updateLists(host)
+  installPackages(host, missing)
+}
