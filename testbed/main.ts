@@ -14,6 +14,7 @@ import { mount } from './scenarios/mount.ts'
 import { mountTier } from './scenarios/mount-tier.ts'
 import { refuse } from './scenarios/refuse.ts'
 import { reserve } from './scenarios/reserve.ts'
+import { systemd } from './scenarios/systemd.ts'
 import { torn } from './scenarios/torn.ts'
 import { update } from './scenarios/update.ts'
 
@@ -27,6 +28,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'dax-store': daxStore,
   reserve,
   refuse,
+  systemd,
   torn,
   many,
 }

@@ -18,5 +18,6 @@ until [ -b /dev/vda ]; do
   busybox sleep 0.1
 done
 busybox mount -t ext4 -o noatime /dev/vda /sysroot || busybox poweroff -f
+init=$(busybox tr ' ' '\n' </proc/cmdline | busybox sed -n 's/^init=//p')
 for mount in /proc /sys /dev /run; do busybox mount --move $mount /sysroot$mount; done
-exec busybox switch_root /sysroot /usr/lib/testbed/init.sh
+exec busybox switch_root /sysroot "${init:-/usr/lib/testbed/init.sh}"

@@ -18,6 +18,7 @@ import { cached, contentKey } from '../cache.ts'
 import { Apt, type Package } from '../debian/apt.ts'
 import { unpackPackages } from '../debian/unpack.ts'
 import { makeExt4 } from './ext4.ts'
+import { addSystemd, SYSTEMD_PACKAGES } from './systemd.ts'
 
 const MIB = 1024 * 1024
 const ROOM_BYTES = 1024 * MIB
@@ -58,10 +59,13 @@ const BUSYBOX_NAMES = [
   'reboot',
 ]
 
+/** What the host's process 1 is: busybox's init, quick to boot, or systemd, as a distribution has it. */
+export type Init = 'busybox' | 'systemd'
+
 /** The path of the root image in the cache. */
-export async function buildRoot(): Promise<string> {
+export async function buildRoot(init: Init): Promise<string> {
   const apt = await Apt.open()
-  const packages = await apt.closure(PACKAGES)
+  const packages = await apt.closure(init === 'systemd' ? [...PACKAGES, ...SYSTEMD_PACKAGES] : PACKAGES)
   return cached(`root/${rootKey(packages)}`, async (folder) => {
     const tree = join(folder, 'tree')
     const image = join(folder, 'image')
@@ -70,15 +74,20 @@ export async function buildRoot(): Promise<string> {
     trim(tree)
     addNode(tree)
     addInside(tree)
+    if (init === 'systemd') addSystemd(tree, join(INSIDE, 'systemd'))
     await makeExt4(tree, image, ROOM_BYTES)
     return image
   })
 }
 
 function rootKey(packages: readonly Package[]): string {
-  const inside = readdirSync(INSIDE).map((name) => readFileSync(join(INSIDE, name)))
+  const inside = readdirSync(INSIDE, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .sort()
   const versions = packages.map(({ name, version }) => `${name}=${version}`).join('\n')
-  return contentKey(versions, process.version, readFileSync(import.meta.filename), ...inside)
+  const sources = [import.meta.filename, join(import.meta.dirname, 'systemd.ts'), ...inside]
+  return contentKey(versions, process.version, ...sources.map((file) => readFileSync(file)))
 }
 
 /** Debian's /bin, /sbin and /lib are links into /usr; packages unpacked before base-files must find them so. */

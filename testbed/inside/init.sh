@@ -1,6 +1,6 @@
 #!/bin/sh
 # Owns process 1 of the testbed's host: sets the machine up, then keeps the agent running and reaps orphans.
-# busybox's init does both; a scenario that needs systemd names another init on the kernel command line.
+# busybox's init does both; a scenario whose host has systemd (`root: 'systemd'`) never comes here.
 printf '%s\n' '::sysinit:/usr/lib/testbed/setup.sh' '::respawn:/usr/lib/testbed/agent.sh' >/run/inittab
 mkdir -p /etc && ln -sf /run/inittab /etc/inittab
 exec busybox init

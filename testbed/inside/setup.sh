@@ -2,14 +2,16 @@
 # Owns what a distribution does between the kernel and the first service: file systems, drivers, the
 # project's disk. Then it runs what the scenario asked to run at boot (/etc/testbed/at-boot).
 export PATH=/opt/testbed/bin:/usr/sbin:/usr/bin
-mkdir -p /dev/pts /dev/shm
-mount -t devpts devpts /dev/pts
-mount -t tmpfs -o mode=1777 shm /dev/shm
-mount -t tmpfs -o mode=1777 tmp /tmp
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
-hostname testbed
-ip link set lo up
+if [ ! -d /run/systemd/system ]; then # which does all this by itself
+  mkdir -p /dev/pts /dev/shm
+  mount -t devpts devpts /dev/pts
+  mount -t tmpfs -o mode=1777 shm /dev/shm
+  mount -t tmpfs -o mode=1777 tmp /tmp
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
+  mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
+  hostname testbed
+  ip link set lo up
+fi
 
 # What udev would load. It obeys modprobe.blacklist=, as udev and kmod do; busybox's modprobe does not.
 blacklist=$(tr ' ' '\n' </proc/cmdline | sed -n 's/^modprobe\.blacklist=//p' | tr '\n' ',')

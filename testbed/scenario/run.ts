@@ -10,6 +10,7 @@ import { findKernel, NEWEST } from '../debian/kernel.ts'
 import { buildInitramfs } from '../image/initramfs.ts'
 import { type BootFiles, buildProjectDisk, INSIDE_HOME } from '../image/project.ts'
 import { buildRoot } from '../image/root.ts'
+import { SYSTEMD_INIT } from '../image/systemd.ts'
 import { LUO, luoKernel } from '../kernel/luo.ts'
 import { chooseAccelerator } from '../machine/accelerator.ts'
 import { Host } from '../machine/host.ts'
@@ -91,13 +92,16 @@ async function prepare(
     await bootFiles(firstSpec),
     await bootFiles(nextSpec),
   ])
-  const root = await recorder.phase('root image', () => buildRoot())
+  const root = await recorder.phase('root image', () => buildRoot(scenario.init ?? 'busybox'))
   const project = join(folder, PROJECT_DISK)
   const files = (await scenario.files?.()) ?? {}
   await recorder.phase('project disk', () => buildProjectDisk({ kernels: { first, next }, files }, project))
   const accelerator = await chooseAccelerator(folder)
   recorder.accelerator = accelerator
-  const commandLine = `${COMMON_COMMAND_LINE} ${scenario.append ?? ''}`.trim()
+  const init = scenario.init === 'systemd' ? SYSTEMD_INIT : ''
+  const commandLine = [COMMON_COMMAND_LINE, init, scenario.append ?? '']
+    .filter((words) => words !== '')
+    .join(' ')
   const machine = {
     accelerator,
     memory: options.memory ?? scenario.memory ?? DEFAULT_MEMORY,

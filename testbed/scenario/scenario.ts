@@ -1,4 +1,5 @@
 /** Owns what a scenario is: what it needs, and what it is handed while it runs. Scenarios live in ../scenarios/, one a file. */
+import type { Init } from '../image/root.ts'
 import type { Host } from '../machine/host.ts'
 import type { GuestLog } from './guest-log.ts'
 
@@ -10,6 +11,8 @@ export interface Scenario {
   /** Kernel specs (see debian/kernel.ts) where the command line names none. Next: default the same again. */
   readonly kernel?: string
   readonly nextKernel?: string
+  /** The host's process 1. Default: busybox's, which boots in a third of the time. */
+  readonly init?: Init
   /** RAM of the host, as QEMU spells it. */
   readonly memory?: string
   /** Appended to the kernel's command line, for all kernels alike unless the scenario says otherwise when it jumps. */

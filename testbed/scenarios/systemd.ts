@@ -1,0 +1,72 @@
+/**
+ * Owns the proof that a host with systemd is updated as its administrator would do it: `guestmemfs install`, a line in fstab, guests
+ * in units, and `systemctl kexec`. Nothing but fstab and the installed units brings pool and guests back.
+ */
+import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import type { Scenario, Stage } from '../scenario/scenario.ts'
+import { CARVE_OUT } from './carve-out.ts'
+
+const GUESTS = ['first', 'second'] as const
+const MEBIBYTES = 128
+/** Under emulation on a busy machine, systemd alone takes a minute to come up. */
+const PATIENCE_MS = 300_000
+
+/** A guest as a service: `systemctl start vm@first`. Nothing wants it, so only what was saved comes back after a boot. */
+const VM_UNIT = `[Unit]
+RequiresMountsFor=/mnt/guestmemfs
+[Service]
+ExecStart=/usr/local/bin/guestmemfs run --name %i -- qemu-system-x86_64 \\
+  -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m ${MEBIBYTES}M \\
+  -object memory-backend-file,id=pc.ram,size=${MEBIBYTES}M,mem-path=/mnt/guestmemfs/%i-ram,share=on,prealloc=off \\
+  -nodefaults -display none -kernel /opt/testbed/files/%i \\
+  -chardev file,id=serial,path=/run/testbed/logs/%i,append=on -serial chardev:serial
+`
+const FSTAB = 'guestmemfs /mnt/guestmemfs guestmemfs store=dax 0 0\n'
+const file = (path: string, text: string): string => `base64 -d <<<${btoa(text)} >>${path}`
+
+export const systemd: Scenario = {
+  about: 'a host with systemd: fstab, guests in units, and a live update by `systemctl kexec`',
+  init: 'systemd',
+  memory: '4G',
+  timeoutMs: 1500_000,
+  append: CARVE_OUT,
+  files: () =>
+    Object.fromEntries(
+      GUESTS.map((name, index) => [name, buildTinyGuest({ mebibytes: 32, seed: index + 1 })]),
+    ),
+  async run(stage) {
+    const { host, first, next, phase, record } = stage
+    await phase('install', () => install(stage))
+    const guests = await phase('guests run', () => startGuests(stage))
+    const liveUpdate = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline --via systemctl`
+    record('plan', await host.run(`${liveUpdate} --dry-run 2>&1`))
+    await phase('systemctl kexec', () => host.jump(liveUpdate))
+    await phase('guests run on', () => Promise.all(guests.map((each) => each.waitForTicks(10, PATIENCE_MS))))
+    record('report', JSON.parse(await host.run('guestmemfs report --json')))
+    record('told', await host.run('guestmemfs report'))
+    record('kernels', [first.release, await host.run('uname -r')])
+    record('units', await host.run('systemctl --no-legend --plain list-units "guestmemfs*" "mnt-*"'))
+    await host.run('touch /mnt/guestmemfs/thawed; guestmemfs fsck guestmemfs')
+  },
+}
+
+async function install({ host, record }: Stage): Promise<void> {
+  record('systemd', await host.run('systemctl --version | head -1'))
+  await host.run(`guestmemfs install --yes; mkdir -p /mnt/guestmemfs
+    ${file('/etc/fstab', FSTAB)}
+    ${file('/etc/systemd/system/vm@.service', VM_UNIT)}
+    systemctl daemon-reload; mount /mnt/guestmemfs; sync`)
+  record(
+    'pool',
+    await host.run('guestmemfs status; systemctl is-active guestmemfs@guestmemfs mnt-guestmemfs.mount'),
+  )
+}
+
+async function startGuests({ host, guest }: Stage): Promise<ReturnType<Stage['guest']>[]> {
+  for (const name of GUESTS)
+    await host.run(`cd /mnt/guestmemfs; touch ${name}-ram; truncate -s ${MEBIBYTES}M ${name}-ram
+      systemctl start vm@${name}`)
+  const guests = GUESTS.map((name) => guest(name))
+  await Promise.all(guests.map((each) => each.waitForTicks(5)))
+  return guests
+}
