@@ -9,6 +9,10 @@ import { boot } from './scenarios/boot.ts'
 import { daxStore } from './scenarios/dax-store.ts'
 import { kexec } from './scenarios/kexec.ts'
 import { kexecRaw } from './scenarios/kexec-raw.ts'
+import { kho } from './scenarios/kho.ts'
+import { khoAbort } from './scenarios/kho-abort.ts'
+import { khoMany } from './scenarios/kho-many.ts'
+import { khoRefuse } from './scenarios/kho-refuse.ts'
 import { many } from './scenarios/many.ts'
 import { mount } from './scenarios/mount.ts'
 import { mountTier } from './scenarios/mount-tier.ts'
@@ -25,6 +29,10 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   kexec,
   update,
   'kexec-raw': kexecRaw,
+  kho,
+  'kho-many': khoMany,
+  'kho-abort': khoAbort,
+  'kho-refuse': khoRefuse,
   'dax-store': daxStore,
   reserve,
   refuse,

@@ -16,7 +16,7 @@ export function describeExtents(_: Volume, inode: Inode): object[] {
 
 /**
  * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be ours alone. `awaited`: it is on its way
- * from the former kernel, whoever opens it waits; `lost`: it was lost on the way, and cannot be opened.
+ * from the former kernel, whoever opens it waits; `lost`: it was lost on the way, and can only be emptied or deleted.
  */
 export function describeMap(volume: Volume, inode: Inode): object {
   const passage = volume.store.passage(memoryOf(inode))

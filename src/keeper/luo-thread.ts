@@ -76,7 +76,8 @@ export class LuoThread implements Luo {
 
   /** A thread that breaks takes the keeper down with it, unhandled: the server then has the copies, and the next keeper goes on. */
   #start(): Worker {
-    const worker = new Worker(WORKER)
+    // Descriptors that are opened there are the process's: Node must neither watch them nor close them with the thread.
+    const worker = new Worker(WORKER, { trackUnmanagedFds: false })
     worker.unref()
     worker.on('message', (result: LuoResult) => {
       this.#waiting.get(result.id)?.(result)

@@ -62,11 +62,11 @@ export function kernelAbi(path: string): HandOverAbi | undefined {
   }
 }
 
-/** The names stand in the kernel's data as they are compared: whole strings. */
+/** The names stand in the kernel's data as they are compared: to their terminating NUL, behind whatever comes before them. */
 export function abiIn(bytes: Buffer): HandOverAbi {
   const name = (prefix: string): string | undefined => {
-    for (let at = bytes.indexOf(`\0${prefix}-v`); at >= 0; at = bytes.indexOf(`\0${prefix}-v`, at + 1)) {
-      const [found] = /^[a-z]+-v\d+(?=\0)/.exec(bytes.toString('latin1', at + 1, at + 32)) ?? []
+    for (let at = bytes.indexOf(`${prefix}-v`); at >= 0; at = bytes.indexOf(`${prefix}-v`, at + 1)) {
+      const [found] = /^[a-z]+-v\d+(?=\0)/.exec(bytes.toString('latin1', at, at + 32)) ?? []
       if (found !== undefined) return found
     }
     return undefined
@@ -81,21 +81,32 @@ export function kernelBanner(image: Buffer): string | undefined {
   return image.toString('latin1', start, start + 512).split('\0', 1)[0]
 }
 
+/** What the running kernel is about to hand over, as it shows it where debugfs is mounted (kexec_handover_debugfs.c). */
+const SHOWN = '/sys/kernel/debug/kho/out'
+
 /**
- * What the running kernel can do, as its own image says; undefined: no image of it is found. `version`: /proc/version, so that an image of
- * another build is not taken for it.
+ * What the running kernel can do, as it shows by itself, and for the rest as its own image says; undefined: neither is found. `version`:
+ * /proc/version, so that an image of another build is not taken for it. `next`: it may be the same kernel again, and then is its image.
  */
 export function runningAbi(release: string, version: string, next: string): HandOverAbi | undefined {
-  const places = [next, `/boot/vmlinuz-${release}`, `/usr/lib/modules/${release}/vmlinuz`, '/boot/vmlinuz']
-  for (const path of places) {
-    try {
-      const banner = kernelBanner(readFileSync(path))
-      if (banner !== undefined && isSameBuild(banner, version)) return kernelAbi(path)
-    } catch (error) {
-      errnoOfNodeError(error)
-    }
+  const places = [`/boot/vmlinuz-${release}`, `/usr/lib/modules/${release}/vmlinuz`, '/boot/vmlinuz', next]
+  const image = places.find((path) => {
+    const banner = read(path, kernelBanner)
+    return banner !== undefined && isSameBuild(banner, version)
+  })
+  const told = image === undefined ? undefined : kernelAbi(image)
+  const kho = read(`${SHOWN}/fdt`, (bytes) => abiIn(bytes).kho) ?? told?.kho
+  const luo = read(`${SHOWN}/sub_fdts/LUO`, (bytes) => abiIn(bytes).luo) ?? told?.luo
+  return told && { kho, luo, memfd: told.memfd }
+}
+
+function read<T>(path: string, look: (bytes: Buffer) => T): T | undefined {
+  try {
+    return look(readFileSync(path))
+  } catch (error) {
+    errnoOfNodeError(error)
+    return undefined
   }
-  return undefined
 }
 
 /** An image says `RELEASE (BUILDER) #N …`, and /proc/version `Linux version RELEASE (BUILDER) (COMPILER) #N …`. */

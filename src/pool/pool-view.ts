@@ -8,7 +8,8 @@ import { EACCES, EBUSY, ENODATA, EOPNOTSUPP, EPERM, Errno } from '../values/errn
 import { UsageError } from '../values/errors.ts'
 
 /** Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name says. */
-export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
+/** `handover`: of pools whose memory is handed over alone. */
+export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server', 'handover'] as const
 export const FROZEN_XATTR = 'trusted.guestmemfs.frozen'
 
 export interface PoolMount {

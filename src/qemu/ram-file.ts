@@ -15,16 +15,26 @@ import type { RamFile } from './memory-backends.ts'
 
 /** What a file of a mount says about itself, a link included. */
 const MAP_XATTR = 'guestmemfs.map'
-const MapSchema = v.object({ sizeBytes: v.number() })
+const MapSchema = v.object({ kind: v.string(), sizeBytes: v.number() })
 
-/** Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached by a link. */
+/**
+ * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached by a link, or its memory was lost
+ * between two kernels.
+ */
 export function ramFileBytes(path: string): number | undefined {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return undefined
-  if (stat.isFile()) return stat.size
-  const map = stat.isSymbolicLink() ? lgetxattr(path, MAP_XATTR) : undefined
-  if (map === undefined || map instanceof Errno) throw new UsageError(`${path} is not a file`)
-  return v.parse(MapSchema, JSON.parse(Buffer.from(map).toString('utf8'))).sizeBytes
+  const map = stat.isFile() || stat.isSymbolicLink() ? lgetxattr(path, MAP_XATTR) : undefined
+  if (map === undefined || map instanceof Errno) {
+    if (stat.isFile()) return stat.size
+    throw new UsageError(`${path} is not a file`)
+  }
+  const { kind, sizeBytes } = v.parse(MapSchema, JSON.parse(Buffer.from(map).toString('utf8')))
+  if (kind === 'lost')
+    throw new UsageError(
+      `${path} was lost on its way from the former kernel: delete it, or truncate it to 0 for a new guest`,
+    )
+  return sizeBytes
 }
 
 /** Made by its user, with its user's permissions. Errors (UsageError): too small, no room, no permission. */

@@ -48,6 +48,10 @@ export class KeeperLink implements Custody {
     return this.#isEnded ? undefined : this.#socket
   }
 
+  get holdsSessions(): boolean {
+    return this.#sessions.length > 0
+  }
+
   /** What is not about memory that comes back. undefined: the keeper closed its end, nobody wants this server any more. */
   async receive(): Promise<Received | undefined> {
     for (;;) {

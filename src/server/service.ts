@@ -12,7 +12,7 @@ import type { RequestOf } from '../fuse/opcodes.ts'
 import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { type Store, WAITS } from '../stores/store.ts'
-import { EIO, ENOSPC, Errno } from '../values/errno.ts'
+import { ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { MemoryId, NodeId } from '../values/ids.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
@@ -151,7 +151,8 @@ export class Service {
     if (this.store.reach !== 'file') return { fh: 0n, flags }
     const passage = this.store.passage(memory)
     if (passage === 'awaited') return WAITS
-    if (passage === 'lost') return EIO
+    // It can be emptied, which gives it a memory again; reading it is EIO, and mapping it ENODEV.
+    if (passage === 'lost') return { fh: 0n, flags }
     const backingId = this.kernel.backingId(inode.ino, () => {
       const exposure = this.store.expose(memory, inode)
       if (exposure.kind !== 'backing') throw new BrokenInvariantError(`memory ${memory} has no backing file`)

@@ -13,6 +13,8 @@ import { type Placement, WAITS } from './store.ts'
 export interface Supply {
   /** Readable when something has come; undefined: the keeper is gone, nothing will come. */
   readonly socket: Fd | undefined
+  /** Sessions are held here as well, and it will say when to close them. */
+  readonly holdsSessions: boolean
   /** What has come, and who lost what: `fd` undefined. Never waits. */
   received(): Iterable<{ readonly memory: MemoryId; readonly fd: Fd | undefined }>
 }
@@ -48,8 +50,9 @@ export class MemfdArrivals {
     else this.#lose(memory, sizeBytes)
   }
 
+  /** The keeper has something to say: memory is to come, or sessions to be closed. */
   get isUnderWay(): boolean {
-    return this.#awaited.size > 0
+    return this.#awaited.size > 0 || this.#supply.holdsSessions
   }
 
   get wake(): Fd | undefined {

@@ -20,6 +20,7 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
       isBehind: false,
       catchUp() {},
       socket: undefined,
+      holdsSessions: false,
       received: () => [],
       handOver: () => false,
       takeBack: () => false,

@@ -60,7 +60,7 @@ export interface Background {
 /**
  * Where a memory is on its way from one kernel to the next. `leaving`: being preserved, or preserved: its size is fixed until
  * that is undone. `awaited`: handed over by the former kernel, and not back yet: what needs it WAITS. `lost`: it will not come
- * back, and what needs it gets EIO.
+ * back: its file can be emptied or deleted, all else gets EIO.
  */
 export const PASSAGES = ['none', 'leaving', 'awaited', 'lost'] as const
 export type Passage = (typeof PASSAGES)[number]

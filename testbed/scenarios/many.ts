@@ -12,6 +12,7 @@ import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
 import type { GuestLog } from '../scenario/guest-log.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
+import { MAKE_TREE, TELL_TREE } from './tree.ts'
 
 const MIB = 2 ** 20
 const UPDATES = 3
@@ -39,27 +40,6 @@ const BY_PORT = 'disable-modern=on,disable-legacy=off'
 const LINUX_WORDS = `-kernel ${FILES}/linux -initrd ${FILES}/linux-initrd -append 'console=ttyS0 quiet' \\
   -drive file=/var/lib/linux.disk,format=raw,if=none,id=disk -device virtio-blk-pci,drive=disk,${BY_PORT} \\
   -netdev user,id=cable -device virtio-net-pci,netdev=cable,romfile=,${BY_PORT}`
-
-/** One of everything that a name can be, and all that can be said of it. */
-const MAKE_TREE = `
-  mkdir -p /mnt/guestmemfs/tree/a/b/c/d
-  cd /mnt/guestmemfs/tree
-  for name in one a/two a/b/three a/b/c/d/four; do head -c 70001 /dev/urandom >$name; done
-  : >empty
-  ln one a/b/c/one-again
-  ln -s ../two a/b/to-two
-  ln -s /nowhere dangling
-  chmod 4751 one; chmod 1777 a/b; chmod 0 empty
-  chown 1234:5678 a/two a/b; chown -h 42:43 dangling
-  setfattr -n user.note -v 'kept in memory' one
-  setfattr -n user.empty a/b
-  setfattr -n trusted.secret -v 0x00ff00 a/b/three
-  touch -d '2001-02-03 04:05:06.789' a/b/three a`
-const TELL_TREE = `
-  cd /mnt/guestmemfs/tree
-  find . -printf '%p %y %m %U %G %n %T@ %l\\n' | sort
-  find . -type f -print0 | sort -z | xargs -0 md5sum
-  find . ! -type l -print0 | sort -z | xargs -0 getfattr -dh -e hex -m '^(user|trusted[.]secret)'`
 
 export const many: Scenario = {
   about: 'five guests, files of every kind and a deleted secret, through three live updates in a row',

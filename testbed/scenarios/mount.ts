@@ -5,6 +5,7 @@
 import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
 import { GuestMonitor } from '../scenario/guest-monitor.ts'
 import type { Scenario } from '../scenario/scenario.ts'
+import { SERVER_PID } from './server-pid.ts'
 
 const QEMU = `exec qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram -accel kvm -cpu host -m 500M \\
   -object memory-backend-file,id=pc.ram,size=500M,mem-path=/mnt/guestmemfs/guest-ram,align=2M,share=on,prealloc=off \\
@@ -12,7 +13,6 @@ const QEMU = `exec qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram
   -kernel /opt/testbed/files/tiny-guest`
 
 const monitor = new GuestMonitor('/run/guest.monitor')
-const SERVER_PID = `guestmemfs status --json guestmemfs | sed -E 's/.*"server":\\{"pid":([0-9]+).*/\\1/'`
 
 export const mount: Scenario = {
   about:

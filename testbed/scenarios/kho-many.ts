@@ -1,0 +1,62 @@
+/**
+ * Owns the crowd without a carve-out: four guests of different sizes and some two hundred files in several live update sessions, through
+ * three updates of the host's kernel in a row.
+ */
+import assert from 'node:assert/strict'
+import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import type { GuestLog } from '../scenario/guest-log.ts'
+import type { Scenario, Stage } from '../scenario/scenario.ts'
+import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, tinyQemu } from './luo.ts'
+import { MAKE_TREE, TELL_TREE } from './tree.ts'
+
+const UPDATES = 3
+/** Of RAM, by name; the pattern of each is another one. */
+const GUESTS = { small: 32, odd: 66, middle: 128, large: 256 } as const
+/** Beside the tree: more than one session takes. */
+const MAKE_FILES = `mkdir -p /mnt/guestmemfs/tree/files; cd /mnt/guestmemfs/tree/files
+  for number in $(seq 200); do head -c $((number * 37)) /dev/urandom >file-$number; done`
+
+export const khoMany: Scenario = {
+  about:
+    'four guests and 200 files, handed over by LUO in several sessions, through three live updates in a row',
+  kernel: LUO_KERNEL,
+  memory: '4G',
+  append: LUO_WORDS,
+  files: () =>
+    Object.fromEntries(
+      Object.keys(GUESTS).map((name, index) => [
+        name,
+        buildTinyGuest({ mebibytes: 8, seed: index + 1, pace: 10 }),
+      ]),
+    ),
+  async run(stage) {
+    const { host, phase, record, guest } = stage
+    await phase('mount', () => host.run(MOUNT_MEMFDS))
+    const tree = await phase('files', () => host.run(`${MAKE_TREE}\n${MAKE_FILES}\n${TELL_TREE}`))
+    record('files', tree.split('\n').filter((line) => line.startsWith('.')).length)
+    for (const [name, mebibytes] of Object.entries(GUESTS))
+      await host.start(`run-${name}`, `exec guestmemfs run --name ${name} -- ${tinyQemu(name, mebibytes)}`)
+    const guests = Object.keys(GUESTS).map((name) => guest(name))
+    await phase('guests run', () => Promise.all(guests.map((each) => each.waitForTicks(3))))
+    await host.atBoot(`${MOUNT_MEMFDS}; guestmemfs resume`)
+    for (let update = 1; update <= UPDATES; update++) {
+      record(`update ${update}`, await phase(`update ${update}`, () => updateOnce(stage, guests)))
+      assert.equal(await host.run(TELL_TREE), tree, `files differ after update ${update}`)
+    }
+    record(
+      'fsck',
+      await host.run('guestmemfs fsck guestmemfs; grep -h sessions /run/guestmemfs/pools/*.log || true'),
+    )
+  },
+}
+
+async function updateOnce({ host, next }: Stage, guests: readonly GuestLog[]): Promise<unknown> {
+  const atBoot = host.log('at-boot')
+  const from = atBoot.text.length
+  await host.jump(
+    `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline --timeout-ms 180000`,
+  )
+  await atBoot.waitFor(/BLACKOUT[\s\S]*updated/, { from })
+  await Promise.all(guests.map((each) => each.waitForTicks(3)))
+  return JSON.parse(await host.run('guestmemfs report --json'))
+}
