@@ -17,21 +17,40 @@ export async function jump(via: Via): Promise<string> {
 }
 
 /**
- * systemd stops everything, unmounts, and starts the kernel that is loaded. We are stopped on the way, like everybody:
- * that is the good end, and no signal to undo anything.
+ * systemd stops everything, unmounts, and starts the kernel that is loaded. We are stopped on the way, like everybody: that is the
+ * good end, and no signal to undo anything. It may come before systemctl has ended, and to systemctl as well.
  */
 async function jumpThroughSystemd(): Promise<string> {
-  const { status, stderr, error } = spawnSync('systemctl', ['kexec'], { encoding: 'utf8' })
+  const told = Promise.withResolvers<NodeJS.Signals>()
+  for (const signal of STOPPED_BY) process.once(signal, told.resolve)
+  const { status, signal, stderr, error } = spawnSync('systemctl', ['kexec'], { encoding: 'utf8' })
   if (error) return `systemctl does not start: ${error.message}`
-  if (status !== 0) return `systemctl kexec failed: ${stderr.trim().split('\n').at(-1)}`
-  process.removeAllListeners('SIGTERM')
-  process.removeAllListeners('SIGHUP')
+  const isRefused = status !== 0 && signal === null
+  if (isRefused && !isStopping()) return `systemctl kexec failed: ${stderr.trim().split('\n').at(-1)}`
   const patienceMs = performance.now() + STOPS_WITHIN_MS
-  while (isStopping() || performance.now() < patienceMs) await sleep(LOOK_EVERY_MS)
+  do {
+    const stoppedBy = await Promise.race([told.promise, sleep(LOOK_EVERY_MS)])
+    if (stoppedBy !== undefined) {
+      if (!isStopping()) return `stopped by ${stoppedBy}`
+      endBy(stoppedBy)
+    }
+  } while (isStopping() || performance.now() < patienceMs)
   return 'systemctl kexec did not stop the machine'
 }
 
+const STOPPED_BY = ['SIGTERM', 'SIGHUP'] as const
+
+/** At once: whoever stops the machine waits for us, and the guests with it. */
+function endBy(signal: NodeJS.Signals): never {
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+  process.exit(1)
+}
+
 function isStopping(): boolean {
-  const { stdout } = spawnSync('systemctl', ['is-system-running'], { encoding: 'utf8' })
+  const ask = () => spawnSync('systemctl', ['is-system-running'], { encoding: 'utf8' })
+  const first = ask()
+  // The signal that stops us may have hit it instead of an answer. It comes once.
+  const { stdout } = first.signal === null ? first : ask()
   return stdout?.trim() === 'stopping'
 }
