@@ -1,17 +1,18 @@
 /**
  * Owns `guestmemfs keep POOL`, which the systemd unit calls and nobody else: it mounts what `guestmemfs mount` asked
- * the unit for, or, after a keeper died, brings a new one to the server that still lives. The keeper stays behind
+ * the unit for, or, after a keeper died, brings a new one to the server that still lives, or to what the service manager kept. It stays behind
  * in the unit's cgroup.
  */
 import type { Command } from 'commander'
-import { type Mounted, type MountRequest, mountPool } from '../keeper/mount-pool.ts'
-import { isAlive, readPoolRecord } from '../keeper/pool-record.ts'
-import { giveAnswer, hasRequest, takeRequest, writePidFile } from '../keeper/unit.ts'
+import { type Mounted, type MountRequest, mountPool, parkAgain } from '../keeper/mount-pool.ts'
+import { isAlive, type PoolRecord, readPoolRecord } from '../keeper/pool-record.ts'
+import { type StoredPool, takeStored } from '../keeper/stored-pool.ts'
+import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../keeper/unit.ts'
 import { UsageError } from '../values/errors.ts'
 
-async function mountAsked(request: MountRequest): Promise<Mounted> {
+async function mountAsked(request: MountRequest, stored: StoredPool | undefined): Promise<Mounted> {
   try {
-    const mounted = await mountPool(request)
+    const mounted = await mountPool(request, stored)
     giveAnswer(request.pool, { ok: true, mounted })
     return mounted
   } catch (error) {
@@ -20,25 +21,29 @@ async function mountAsked(request: MountRequest): Promise<Mounted> {
   }
 }
 
-/** Where the keeper died and its server did not: the server's descriptors are the pool. */
-function orphanedMountPoint(pool: string): string | undefined {
+/** A pool whose keeper died: the server's descriptors are the pool, or, where it died as well, the service manager's. */
+function orphan(pool: string): { record: PoolRecord; hasServer: boolean } | undefined {
   const record = readPoolRecord(pool)
-  if (!record?.server || record.mountPoint === null) return undefined
-  return !isAlive(record.keeper) && isAlive(record.server) ? record.mountPoint : undefined
+  if (record === undefined || isAlive(record.keeper)) return undefined
+  return { record, hasServer: record.server !== null && isAlive(record.server) }
 }
 
 async function keep(pool: string, { check }: { check?: true }): Promise<void> {
-  const mountPoint = orphanedMountPoint(pool)
+  const left = orphan(pool)
   if (check) {
-    // ExecCondition=: 1 means that there is nothing to do, and that this is no failure.
-    process.exitCode = hasRequest(pool) || mountPoint !== undefined ? 0 : 1
+    // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It is not handed the store itself.
+    const isWanted = hasRequest(pool) || left?.hasServer || (left !== undefined && storedCount(pool) > 0)
+    process.exitCode = isWanted ? 0 : 1
     return
   }
+  const stored = takeStored(process.env)
   const request = takeRequest(pool)
-  if (request) await mountAsked(request)
-  else if (mountPoint !== undefined) await mountPool({ pool, mountPoint, options: [] })
-  else
-    throw new UsageError(`pool '${pool}': nobody asked to mount it, and no server is left without a keeper`)
+  if (request) await mountAsked(request, stored)
+  else if (left === undefined || !(left.hasServer || stored))
+    throw new UsageError(`pool '${pool}': nobody asked to mount it, and nothing is left without a keeper`)
+  else if (left.record.mountPoint !== null)
+    await mountPool({ pool, mountPoint: left.record.mountPoint, options: [] }, stored)
+  else if (stored !== undefined) await parkAgain(left.record, stored)
   const keeper = readPoolRecord(pool)?.keeper
   if (keeper) writePidFile(pool, keeper.pid)
 }

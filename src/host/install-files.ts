@@ -42,10 +42,12 @@ exec ${start(program)} "$@"
 
 /**
  * One pool's keeper. It holds guest memory, so nothing may end it in passing: not isolate, not shutdown's final kill
- * (the memory must live until the jump), not the OOM killer, not `systemctl stop` typed by mistake. When it dies all
- * the same, the unit starts again and a new keeper takes over from the server, which holds the memory too.
+ * (the memory must live until the jump), not the OOM killer. When it dies all the same, the unit starts again and a new keeper
+ * takes over from the server, which holds the memory too. `systemctl restart` does just that on purpose, and `stop` half of it:
+ * the server stays and serves. If both die, the descriptors come back from the manager's own store.
  * Where there is nothing to take over, ExecCondition= ends the restarts.
  * A parked pool is mounted again by reloading the unit: its new keeper then ends the old one with SIGKILL.
+ * Shutdown stops every slice but the root, and with a slice what is in it: hence Slice=.
  * Directives: systemd.unit(5), systemd.service(5); SurviveFinalKillSignal= is new in 255, older ones warn and go on.
  */
 export const keeperUnit = ({
@@ -56,7 +58,6 @@ export const keeperUnit = ({
 Description=guestmemfs pool %i
 DefaultDependencies=no
 IgnoreOnIsolate=yes
-RefuseManualStop=yes
 SurviveFinalKillSignal=yes
 StartLimitIntervalSec=0
 
@@ -67,11 +68,16 @@ Environment=GUESTMEMFS_UNIT=%i
 ExecCondition=${unitWord(node)} ${unitWord(cli)} keep --check %i
 ExecStart=${unitWord(node)} ${unitWord(cli)} keep %i
 ExecReload=${unitWord(node)} ${unitWord(cli)} keep %i
+NotifyAccess=all
+FileDescriptorStoreMax=65536
+FileDescriptorStorePreserve=yes
 KillMode=process
 SendSIGKILL=no
+TimeoutStopSec=10s
 SuccessExitStatus=SIGKILL
 Restart=always
 RestartSec=100ms
+Slice=-.slice
 OOMScoreAdjust=-1000
 LimitNOFILE=infinity
 TasksMax=infinity

@@ -66,16 +66,16 @@ function inheritFrom({ pool, source, predecessor }: KeeperOptions): Estate {
     )
   }
   // A server serves on, and a keeper may be retrieving what the former kernel handed over.
-  suspend(predecessor.process)
+  suspend(predecessor)
   try {
-    const estate = inherit(pool, predecessor.process.pid, predecessor.role)
+    const estate = inherit(pool, predecessor.process.pid, predecessor.role === 'server' ? 'server' : 'keeper')
     if (source.kind === 'memfd' && estate.areas.memfd === undefined)
       throw new UsageError(
         `pool '${pool}': process ${predecessor.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,
       )
     return estate
   } catch (error) {
-    letGoOn(predecessor.process)
+    letGoOn(predecessor)
     throw error
   }
 }

@@ -8,13 +8,26 @@ import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
 import type { DescriptorTable } from '../stores/descriptor-table.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { Fd, MemoryId } from '../values/ids.ts'
+import { type ManagerStore, storedMemory } from './manager-store.ts'
 
 export class Custody {
   readonly #table: DescriptorTable
   readonly #descriptors = new Map<MemoryId, Fd>()
 
+  #backup: ManagerStore | undefined
+
   constructor(table: DescriptorTable) {
     this.#table = table
+  }
+
+  /** From now on `store` has a copy of each, for the day when this process and the server both die. */
+  backUpIn(store: ManagerStore): void {
+    this.#backup = store
+    for (const [memory, fd] of this.#descriptors) store.put(storedMemory(memory), fd)
+  }
+
+  get memories(): Iterable<MemoryId> {
+    return this.#descriptors.keys()
   }
 
   keep(memories: readonly MemoryId[], descriptors: readonly Fd[]): void {
@@ -29,6 +42,7 @@ export class Custody {
       if (former !== undefined) close(former)
       this.#descriptors.set(memory, fd)
       this.#table.set(memory, 'keeper', fd)
+      this.#backup?.put(storedMemory(memory), fd)
     })
   }
 
@@ -37,6 +51,7 @@ export class Custody {
     if (fd === undefined) return
     this.#table.set(memory, 'keeper', undefined)
     this.#descriptors.delete(memory)
+    this.#backup?.remove(storedMemory(memory))
     close(fd)
   }
 

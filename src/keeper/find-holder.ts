@@ -1,18 +1,12 @@
-/** Owns finding out who holds a pool now: nobody, a parked keeper, or a server whose keeper died. */
+/** Owns finding out who holds a pool now: nobody, a parked keeper, a server whose keeper died, or the service manager. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'
-import {
-  isAlive,
-  type PoolRecord,
-  type ProcessIdentity,
-  readPoolRecord,
-  removePoolRecord,
-} from './pool-record.ts'
+import { isAlive, type PoolRecord, readPoolRecord, removePoolRecord } from './pool-record.ts'
+import type { Predecessor } from './predecessor.ts'
+import type { StoredPool } from './stored-pool.ts'
 
-export interface PoolHolder {
-  readonly role: 'keeper' | 'server'
-  readonly process: ProcessIdentity
+export interface PoolHolder extends Predecessor {
   readonly record: PoolRecord
 }
 
@@ -20,10 +14,13 @@ export interface PoolHolder {
 const SETTLE_MS = 3000
 
 /**
- * Who holds the pool's memory. 'lost': it was held by processes that have died, and what they left behind is taken
+ * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where nobody else has. 'lost': it was held by processes that have died, and what they left behind is taken
  * away. Errors: UsageError when the pool is mounted already, or unmounted and still in use.
  */
-export const findHolder = async (pool: string): Promise<PoolHolder | 'lost' | undefined> => {
+export const findHolder = async (
+  pool: string,
+  stored: StoredPool | undefined,
+): Promise<PoolHolder | 'lost' | undefined> => {
   const record = await settledRecord(pool)
   if (record === undefined) return undefined
   if (isAlive(record.keeper)) {
@@ -36,6 +33,11 @@ export const findHolder = async (pool: string): Promise<PoolHolder | 'lost' | un
   }
   if (record.server !== null && isAlive(record.server))
     return { role: 'server', process: record.server, record }
+  if (stored !== undefined) {
+    stored.claim()
+    if (!isMountedHere(record)) stored.forgetConnection()
+    return { role: 'store', process: stored.process, record }
+  }
   removePoolRecord(pool)
   if (isMountedHere(record) && record.mountPoint !== null) unmount(record.mountPoint, { lazy: true })
   return record.source.kind === 'memfd' ? 'lost' : undefined

@@ -1,6 +1,6 @@
 /** Owns what a keeper is told by whoever starts it: a plain value, which travels as JSON. */
 import type { MemorySource } from '../server/messages.ts'
-import type { ProcessIdentity } from './pool-record.ts'
+import type { Predecessor } from './predecessor.ts'
 
 export interface KeeperOptions {
   readonly pool: string
@@ -11,5 +11,7 @@ export interface KeeperOptions {
   /** Not even what the former kernel may have handed over by this name is wanted. */
   readonly isNew: boolean
   /** Who holds the pool now, if it exists already. */
-  readonly predecessor: { readonly role: 'keeper' | 'server'; readonly process: ProcessIdentity } | null
+  readonly predecessor: Predecessor | null
+  /** Only hold what the predecessor held: the pool was parked, and stays so. */
+  readonly isParked: boolean
 }

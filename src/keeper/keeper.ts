@@ -14,6 +14,7 @@ import { BLOCK_BYTES } from '../stores/store.ts'
 import { BrokenInvariantError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
+import { Backup } from './backup.ts'
 import { type Beginning, begin } from './beginning.ts'
 import type { Custody } from './custody.ts'
 import type { KeeperOptions } from './keeper-options.ts'
@@ -43,6 +44,7 @@ export class Keeper {
   readonly #log: KeeperLog
   readonly #custody: Custody
   readonly #passage: Passage
+  readonly #backup: Backup
   #source: MemorySource
   readonly #self: ProcessIdentity
   #areas: Areas
@@ -63,6 +65,7 @@ export class Keeper {
     this.#areas = estate.areas
     this.#custody = estate.custody
     this.#fuse = estate.fuse
+    this.#backup = new Backup(estate.custody)
     this.#passage = new Passage({ pool: options.pool, estate, totalBlocks: () => this.#totalBlocks, log })
   }
 
@@ -83,7 +86,7 @@ export class Keeper {
     try {
       await this.#takeOver()
     } catch (error) {
-      if (this.#options.predecessor !== null) letGoOn(this.#options.predecessor.process)
+      if (this.#options.predecessor !== null) letGoOn(this.#options.predecessor)
       throw error
     }
   }
@@ -93,12 +96,12 @@ export class Keeper {
     const source = this.#source
     const isLive = this.#fuse !== undefined
     // A region's memory needs nobody to hold it, but only one who claims it.
-    if (isLive && predecessor !== null && source.kind === 'dax') end(predecessor.process)
+    if (isLive && predecessor !== null && source.kind === 'dax') end(predecessor)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
     if (source.kind === 'dax') lockRegion(source.region)
     const server = await this.#startServer(source)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
-    if (isLive && predecessor !== null) end(predecessor.process)
+    if (isLive && predecessor !== null) end(predecessor)
     if (!isLive) {
       try {
         this.#fuse = this.#mount()
@@ -109,7 +112,9 @@ export class Keeper {
     }
     this.#serve(server)
     this.#passage.begin()
-    if (!isLive && predecessor !== null) end(predecessor.process)
+    if (!isLive && predecessor !== null) end(predecessor)
+    const was = { isNew: predecessor === null, isConnected: isLive }
+    this.#backup.mounted(this.#areas, this.#fuse as Fd, was)
     this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${mountPoint}`, {
       sizeBytes: this.sizeBytes,
     })
@@ -121,7 +126,7 @@ export class Keeper {
     for (;;) {
       const server = this.#server as ServerProcess
       const ended = await server.end
-      if (ended.kind === 'unmounted') return this.#unmounted(ended.isHeld)
+      if (ended.kind === 'unmounted') return await this.#unmounted(ended.isHeld)
       this.#restarts++
       // Whoever is killed from outside did nothing wrong; whoever ends by itself may do so again at once.
       this.#isCrashed = !(ended.kind === 'died' && ended.how === 'SIGKILL')
@@ -175,6 +180,11 @@ export class Keeper {
     this.#areas = rest
   }
 
+  /** A server that serves holds everything, too: this process may go, and another take its place. */
+  get isDispensable(): boolean {
+    return this.#fuse !== undefined && this.#server !== undefined && !this.#passage.isArriving
+  }
+
   get sizeBytes(): number {
     return this.#totalBlocks * BLOCK_BYTES
   }
@@ -195,7 +205,7 @@ export class Keeper {
     throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
   }
 
-  #unmounted(isHeld: boolean): 'parked' | 'ended' {
+  async #unmounted(isHeld: boolean): Promise<'parked' | 'ended'> {
     const { pool, mountPoint } = this.#options
     if (this.#fuse !== undefined) close(this.#fuse)
     this.#fuse = undefined
@@ -206,9 +216,11 @@ export class Keeper {
       (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,
     )
     if (left) unmount(mountPoint, { lazy: true })
+    this.#backup.unmounted()
     if (!isHeld) {
       removePoolRecord(pool)
       this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)
+      await this.#backup.ended()
       return 'ended'
     }
     this.#writeRecord('parked')
@@ -216,9 +228,10 @@ export class Keeper {
     return 'parked'
   }
 
-  /** It could not be mounted, and this process has its only memory: it stays until the next mount takes that over, or it is discarded. */
+  /** It is not mounted, and this process has its only memory: it stays until the next mount takes that over, or it is discarded. */
   park(): void {
     this.#server = undefined
+    if (this.#source.kind === 'memfd') this.#totalBlocks = this.#source.totalBlocks
     this.#writeRecord('parked')
   }
 

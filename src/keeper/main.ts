@@ -32,12 +32,19 @@ process.title = `guestmemfs-keeper ${options.pool}`
 process.chdir('/')
 makeRunDirectory()
 const log = new KeeperLog(options.pool)
+/** systemd brings another keeper, and one that stops a unit means to. */
+const isUnit = process.env.GUESTMEMFS_UNIT !== undefined
+let keeper: Keeper | undefined
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   // Ending would take the guests' memory with it. Whoever means that says so: `guestmemfs umount --discard`.
-  process.on(signal, () =>
-    log.event(`${signal} ignored: this process holds the pool's memory; use 'guestmemfs umount'`),
-  )
+  process.on(signal, () => {
+    if (isUnit && signal === 'SIGTERM' && keeper?.isDispensable) {
+      log.event('SIGTERM: the server holds the pool until the unit starts again')
+      process.exit(0)
+    }
+    log.event(`${signal} ignored: this process holds the pool's memory; use 'guestmemfs umount'`)
+  })
 }
 
 /** What this process holds is held by nobody else: until the next mount copies it out and ends us, or somebody gives it up. */
@@ -59,10 +66,10 @@ function parkStranded(): void {
   })
 }
 
-let keeper: Keeper | undefined
 try {
   keeper = await Keeper.make(options, log)
-  await keeper.start()
+  if (options.isParked) keeper.park()
+  else await keeper.start()
 } catch (error) {
   const isForPeople = error instanceof UsageError
   if (isForPeople) log.note(error.message)
@@ -82,6 +89,6 @@ try {
 if (keeper !== undefined) {
   tell({ ok: true, sizeBytes: keeper.sizeBytes, isArriving: keeper.isArriving })
   writeCompiled()
-  if ((await keeper.run()) === 'ended') process.exit(0)
+  if (!options.isParked && (await keeper.run()) === 'ended') process.exit(0)
   stay()
 }

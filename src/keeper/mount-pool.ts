@@ -17,6 +17,7 @@ import { type MountOptions, parseMountOptions } from './mount-options.ts'
 import { checkPoolName, lockPath, makeRunDirectory, type PoolRecord } from './pool-record.ts'
 import { choosePoolSize } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
+import type { StoredPool } from './stored-pool.ts'
 
 export interface MountRequest {
   readonly pool: string
@@ -37,8 +38,8 @@ export interface Mounted {
 
 export const HOW = ['new', 'found', 'handed-over', 'adopted', 'lost'] as const
 
-/** Errors: UsageError, with nothing changed. */
-export const mountPool = async (request: MountRequest): Promise<Mounted> => {
+/** `stored`: what the service manager handed to the pool's unit, if it did. Errors: UsageError, with nothing changed. */
+export const mountPool = async (request: MountRequest, stored?: StoredPool): Promise<Mounted> => {
   const pool = checkPoolName(request.pool)
   const options = parseMountOptions(request.options)
   checkMachine()
@@ -47,19 +48,44 @@ export const mountPool = async (request: MountRequest): Promise<Mounted> => {
   if (lock instanceof Errno)
     throw new UsageError(`pool '${pool}' is being mounted by somebody else just now: see 'guestmemfs list'`)
 
-  const found = await findHolder(pool)
+  const found = await findHolder(pool, stored)
   const wasLost = found === 'lost'
   const holder = wasLost ? undefined : found
-  const isServed = holder?.role === 'server' && isMountedHere(holder.record)
+  const isLive = holder?.role === 'server' || (holder?.role === 'store' && stored?.isConnected === true)
+  const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
   const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
   const { mountFlags, isNew } = options
-  const ready = await startKeeper({ pool, mountPoint, source, mountFlags, isNew, predecessor })
+  const ready = await startKeeper({
+    pool,
+    mountPoint,
+    source,
+    mountFlags,
+    isNew,
+    predecessor,
+    isParked: false,
+  })
   const { sizeBytes, isArriving } = ready
   const anew = isArriving ? 'handed-over' : wasLost ? 'lost' : 'new'
-  const how = holder === undefined ? anew : holder.role === 'keeper' ? 'found' : 'adopted'
+  const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
   return { pool, mountPoint, sizeBytes, how }
+}
+
+/** What was parked when its keeper died, and is in the service manager's store, has a keeper again. Errors: UsageError. */
+export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> => {
+  stored.claim()
+  stored.forgetConnection()
+  const predecessor = { role: 'store', process: stored.process } as const
+  await startKeeper({
+    pool,
+    mountPoint: '',
+    source,
+    mountFlags: 0,
+    isNew: false,
+    predecessor,
+    isParked: true,
+  })
 }
 
 const newSource = ({ store, region, sizeBytes }: MountOptions): MemorySource =>

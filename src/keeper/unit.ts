@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
 import { HOW, type Mounted, type MountRequest } from './mount-pool.ts'
@@ -75,6 +76,32 @@ function takeAnswer(pool: string): Answer | undefined {
   const answer = v.parse(Answer, JSON.parse(readFileSync(file, 'utf8')))
   rmSync(file)
   return answer
+}
+
+/** How many descriptors of the pool the service manager has in its store. */
+export function storedCount(pool: string): number {
+  const words = ['show', '--property=NFileDescriptorStore', '--value', unit(pool)]
+  const { stdout } = spawnSync('systemctl', words, { encoding: 'utf8' })
+  return Number(stdout) || 0
+}
+
+/** Tries so often, while the unit whose keeper was ended comes to rest. */
+const FORGET_TRIES = 50
+const FORGET_PAUSE_MS = 100
+
+/**
+ * What the store still has of a pool that was given up is memory that nobody can reach. Before systemd 254 it lets go by itself. Errors:
+ * `UsageError` when it does not.
+ */
+export async function forgetStored(pool: string): Promise<void> {
+  for (let tries = 0; storedCount(pool) > 0; tries++) {
+    if (systemctl('clean', '--what=fdstore', unit(pool)) === 0) return
+    if (tries === FORGET_TRIES)
+      throw new UsageError(
+        `the service manager still holds memory of '${pool}': systemctl clean --what=fdstore ${unit(pool)}`,
+      )
+    await sleep(FORGET_PAUSE_MS)
+  }
 }
 
 /** For the unit's process: whether it was asked for anything. */

@@ -14,7 +14,9 @@ import {
   type PoolRecord,
   readPoolRecord,
   removePoolRecord,
+  writePoolRecord,
 } from './pool-record.ts'
+import { forgetStored, hasUnit } from './unit.ts'
 
 /** 'lost': the processes that held it had died before, and its memory with them. */
 export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'
@@ -31,8 +33,15 @@ export const unmountPool = async (named: string, { discard }: { discard: boolean
   const settled = await waitSettled(record.pool)
   if (settled === undefined) return 'ended'
   if (!discard && !isLost) return 'parked'
-  await endHolders(settled)
+  // Its unit starts again as soon as they are gone, and must find nothing that it could bring back.
   removePoolRecord(settled.pool)
+  try {
+    await endHolders(settled)
+  } catch (error) {
+    writePoolRecord(settled)
+    throw error
+  }
+  if (hasUnit()) await forgetStored(settled.pool)
   return isLost ? 'lost' : 'discarded'
 }
 

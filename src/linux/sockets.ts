@@ -1,9 +1,9 @@
 /**
- * Owns messages with descriptors between our own processes: Unix sequenced-packet pairs and SCM_RIGHTS.
+ * Owns messages with descriptors (SCM_RIGHTS): between our own processes, over Unix sequenced-packet pairs, and to the service manager.
  * Must not know what a message means. A descriptor in a queued message lives on when its sender dies: that is why
  * they travel this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit Linux (include/linux/socket.h).
  */
-import { EAGAIN, ECONNRESET, EINTR, EMFILE, EMSGSIZE } from '../values/errno.ts'
+import { EAGAIN, ECONNRESET, EINTR, EMFILE, EMSGSIZE, ENAMETOOLONG, type Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { close, waitWritable } from './descriptors.ts'
@@ -12,9 +12,13 @@ import { addressOf, lastErrno, libcCall, must, untilReadable } from './library.t
 const socketpair = libcCall('socketpair', 'int', ['int', 'int', 'int', 'void *'])
 const sendmsg = libcCall('sendmsg', 'int64_t', ['int', 'void *', 'int'])
 const recvmsg = libcCall('recvmsg', 'int64_t', ['int', 'void *', 'int'])
+const socket = libcCall('socket', 'int', ['int', 'int', 'int'])
+const connect = libcCall('connect', 'int', ['int', 'void *', 'uint'])
 const shutdown = libcCall('shutdown', 'int', ['int', 'int'])
 
 const AF_UNIX = 1
+const SUN_PATH_BYTES = 108
+const SOCK_DGRAM = 2
 const SOCK_SEQPACKET = 5
 const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
@@ -52,6 +56,30 @@ export function socketPair(): [Fd, Fd] {
  * (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
  */
 export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
+  const envelope = sealed(bytes, descriptors)
+  for (;;) {
+    const errno = send(fd, envelope, MSG_NOSIGNAL)
+    if (errno === undefined) return
+    // A full queue: waiting for readiness has made the socket non-blocking, and the peer must read first.
+    if (errno === EAGAIN) waitWritable(fd)
+    else if (errno !== EINTR) throw new SystemCallError(`sendmsg fd ${fd}`, errno)
+  }
+}
+
+/** As `sendMessage`, but never waits. Errors: EAGAIN (the peer's queue is full), ECONNREFUSED (nobody listens), and sendMessage's. */
+export function sendMessageNow(
+  fd: Fd,
+  bytes: Uint8Array,
+  descriptors: readonly Fd[] = [],
+): Errno | undefined {
+  const envelope = sealed(bytes, descriptors)
+  for (;;) {
+    const errno = send(fd, envelope, MSG_NOSIGNAL | MSG_DONTWAIT)
+    if (errno !== EINTR) return errno
+  }
+}
+
+function sealed(bytes: Uint8Array, descriptors: readonly Fd[]): Envelope {
   if (bytes.byteLength === 0 || descriptors.length > MAX_DESCRIPTORS) {
     throw new BrokenInvariantError(
       `sendMessage: ${bytes.byteLength} bytes, ${descriptors.length} descriptors`,
@@ -60,14 +88,33 @@ export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[
   const controlBytes = descriptors.length === 0 ? 0 : CMSG_HEADER_BYTES + descriptors.length * 4
   const envelope = new Envelope(bytes, controlBytes)
   if (controlBytes > 0) envelope.putDescriptors(descriptors)
-  for (;;) {
-    // SAFETY: the envelope points at itself and at `bytes`; both are reachable until sendmsg has returned.
-    if (sendmsg(fd, envelope.header, MSG_NOSIGNAL) >= 0) return
-    const errno = lastErrno()
-    // A full queue: waiting for readiness has made the socket non-blocking, and the peer must read first.
-    if (errno === EAGAIN) waitWritable(fd)
-    else if (errno !== EINTR) throw new SystemCallError(`sendmsg fd ${fd}`, errno)
-  }
+  return envelope
+}
+
+function send(fd: Fd, envelope: Envelope, flags: number): Errno | undefined {
+  // SAFETY: the envelope points at itself and at its bytes; both are reachable until sendmsg has returned.
+  return sendmsg(fd, envelope.header, flags) >= 0 ? undefined : lastErrno()
+}
+
+/**
+ * A close-on-exec datagram socket connected to `address`: a path, or the name of an abstract socket after '@' (unix(7)). Errors:
+ * ENAMETOOLONG, ENOENT, ECONNREFUSED, EACCES.
+ */
+export function connectDatagram(address: string): Fd | Errno {
+  const name = Buffer.from(address)
+  if (name.length >= SUN_PATH_BYTES) return ENAMETOOLONG
+  const isAbstract = address.startsWith('@')
+  if (isAbstract) name[0] = 0
+  // A path ends with a zero byte; an abstract name is as long as it is said to be.
+  const sockaddr = Buffer.alloc(2 + name.length + (isAbstract ? 0 : 1))
+  sockaddr.writeUInt16LE(AF_UNIX, 0)
+  name.copy(sockaddr, 2)
+  const fd = must(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'socket AF_UNIX') as Fd
+  // SAFETY: connect reads sockaddr.length bytes of a struct sockaddr_un.
+  if (connect(fd, sockaddr, sockaddr.length) === 0) return fd
+  const errno = lastErrno()
+  close(fd)
+  return errno
 }
 
 /**

@@ -30,6 +30,11 @@ function hierarchies(): string[] {
     .map(({ target }) => target)
 }
 
+const otherHierarchies = (ours: readonly string[]): string[] =>
+  mountTable()
+    .filter(({ type, target }) => type === 'cgroup' && !ours.includes(target))
+    .map(({ target }) => target)
+
 function removeGroups(group: string): void {
   if (!existsSync(group)) return
   for (const entry of readdirSync(group, { withFileTypes: true })) {
@@ -45,12 +50,19 @@ function childOf(pid: number): number {
 
 /** `units` becomes /etc/systemd/system inside; it must hold `test.target`. `folder` takes its console. */
 export async function startSystemd(folder: string, units: string): Promise<SystemdHost> {
-  const groups = hierarchies().map((root) => join(root, `guestmemfs-test-${process.pid}`))
+  const roots = hierarchies()
+  const groups = roots.map((root) => join(root, `guestmemfs-test-${process.pid}`))
   for (const group of groups) mkdirSync(group)
   const enter = groups.map((group) => `echo $$ > ${group}/cgroup.procs`).join('\n')
+  // Inside, our group is the whole of a hierarchy, and others are not there: its units' groups would lie beside the machine's own.
+  const narrow = [
+    ...roots.map((root, index) => `mount --bind ${groups[index]} ${root}`),
+    ...otherHierarchies(roots).map((root) => `umount -l ${root}`),
+  ].join('\n')
   const script = `
     ${enter}
     exec unshare --fork --pid --mount --uts --ipc --cgroup --mount-proc --propagation slave sh -ec '
+      ${narrow}
       mount -t tmpfs tmpfs /run
       mount --bind ${units} /etc/systemd/system
       export container=test SYSTEMD_UNIT_PATH=/etc/systemd/system

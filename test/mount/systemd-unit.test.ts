@@ -33,6 +33,7 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
     return output
   }
   const mainPid = (): number => Number(run('systemctl', 'show', '-P', 'MainPID', service).output)
+  const stored = (): number => Number(run('systemctl', 'show', '-P', 'NFileDescriptorStore', service).output)
   const until = async (what: string, holds: () => boolean): Promise<void> => {
     for (let wait = 0; !holds(); wait += 1) {
       assert.ok(wait < 150, `${what}: not within 15 s\n${readFileSync(join(folder, 'console'), 'utf8')}`)
@@ -61,9 +62,37 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
     },
   )
 
-  await t.test('the unit refuses to be stopped', () => {
-    assert.notEqual(run('systemctl', 'stop', service).status, 0)
-    assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+  const serverPid = (): number => JSON.parse(good('status', '--json', pool)).server.pid
+  const isNew = (pids: readonly number[]) => () => ![0, ...pids].includes(mainPid())
+
+  await t.test(
+    'restarted, it has another keeper and the same server; stopped, the server goes on',
+    async () => {
+      const [keeper, server] = [mainPid(), serverPid()]
+      assert.equal(run('systemctl', 'restart', service).status, 0)
+      await until('a new keeper', isNew([keeper]))
+      assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+      assert.equal(run('systemctl', 'stop', service).status, 0)
+      assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+      assert.equal(run('systemctl', 'start', service).status, 0)
+      await until('a keeper', isNew([keeper]))
+      assert.notEqual(serverPid(), server, 'a new keeper starts a server of its own')
+      assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+    },
+  )
+
+  await t.test('keeper and server killed at once: files, open files and guest RAM are back', async () => {
+    const [keeper, server] = [mainPid(), serverPid()]
+    const made = `cd ${mountPoint}; touch ram; truncate -s 4M ram; echo more >later; rm -f gone; echo gone >gone; rm gone`
+    assert.equal(run('sh', '-ec', made).status, 0)
+    run('kill', '-9', String(keeper), String(server))
+    // It waits for a server, which the unit brings.
+    assert.equal(run('sh', '-c', `cat ${mountPoint}/file ${mountPoint}/later`).output, 'here\nmore\n')
+    await until('a new keeper', isNew([keeper]))
+    assert.notEqual(serverPid(), server)
+    assert.equal(run('stat', '-c', '%s', join(mountPoint, 'ram')).output, '4194304\n')
+    assert.equal(run('sh', '-ec', `echo again >${mountPoint}/again; rm ${mountPoint}/again`).status, 0)
+    assert.equal(good('fsck', pool).length > 0, true)
   })
 
   await t.test('a parked pool is mounted again with its files, also after a refusal in between', async () => {
@@ -75,9 +104,20 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
     assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
   })
 
+  await t.test('a parked pool whose keeper is killed is parked again', async () => {
+    assert.match(good('umount', pool), /parked/)
+    const parked = mainPid()
+    run('kill', '-9', String(parked))
+    await until('a new keeper', isNew([parked]))
+    assert.match(good('mount', pool, mountPoint), /found again/)
+    assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+  })
+
   await t.test('a discarded pool ends its unit', async () => {
+    assert.ok(stored() > 0)
     good('umount', '--discard', pool)
     await until('inactive', isInactive)
+    assert.equal(stored(), 0, 'the service manager holds memory that nobody can reach')
     assert.equal(good('list').trim(), 'no pools')
   })
 })
