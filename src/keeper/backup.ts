@@ -5,16 +5,21 @@
 import type { Fd } from '../values/ids.ts'
 import type { Areas } from './areas.ts'
 import type { Custody } from './custody.ts'
-import { isStoredMemory, managerStore, storedMemory } from './manager-store.ts'
+import { isStoredMemory, MAX_STORED, type ManagerStore, managerStore, storedMemory } from './manager-store.ts'
 import { storedNames } from './stored-pool.ts'
 
 export class Backup {
-  readonly #store = managerStore(process.env)
+  readonly #store: ManagerStore
   readonly #custody: Custody
 
-  /** `custody`: from here on, what it keeps and drops. */
-  constructor(custody: Custody) {
+  /** `custody`: from here on, what it keeps and drops. `note`: for the log. */
+  constructor(custody: Custody, note: (line: string) => void) {
     this.#custody = custody
+    this.#store = managerStore(process.env, () =>
+      note(
+        `more than ${MAX_STORED} files: the newest are not in the service manager's store, and would be lost with keeper and server`,
+      ),
+    )
     const kept = new Set<string>([...custody.memories].map(storedMemory))
     // What the last keeper could not take out any more, before another memory gets its name.
     for (const name of storedNames(process.env))

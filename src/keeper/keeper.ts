@@ -65,7 +65,7 @@ export class Keeper {
     this.#areas = estate.areas
     this.#custody = estate.custody
     this.#fuse = estate.fuse
-    this.#backup = new Backup(estate.custody)
+    this.#backup = new Backup(estate.custody, (line) => log.event(line))
     this.#passage = new Passage({ pool: options.pool, estate, totalBlocks: () => this.#totalBlocks, log })
   }
 

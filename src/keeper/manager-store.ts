@@ -28,22 +28,46 @@ interface Notice {
 }
 
 const RETRY_MS = 5
+/**
+ * A little less than the unit's FileDescriptorStoreMax=. The manager compares each descriptor with all it has (`service_add_fd_store`), so
+ * that tens of thousands would keep it busy for minutes.
+ */
+export const MAX_STORED = 4000
 
 const text = ({ name, fd }: Notice): Buffer =>
   // Without FDPOLL=0 the manager drops a descriptor that hangs up, and ours may while its successor is on the way.
   Buffer.from(fd === undefined ? `FDSTOREREMOVE=1\nFDNAME=${name}` : `FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`)
 
-class NotifiedStore implements ManagerStore {
-  readonly #socket: Fd
+/** `send`: one datagram, or why it cannot go now (EAGAIN) or at all. */
+export class NotifiedStore implements ManagerStore {
+  readonly #tellFull: () => void
+  readonly #sendNow: (bytes: Uint8Array, descriptors: readonly Fd[]) => Errno | undefined
+  readonly #memories = new Set<string>()
   #owed: Notice[] = []
   #timer: NodeJS.Timeout | undefined
   #whenSettled: (() => void)[] = []
 
-  constructor(socket: Fd) {
-    this.#socket = socket
+  /** `tellFull`: from now on there are descriptors that are not in the store. Called once. */
+  constructor(
+    send: (bytes: Uint8Array, descriptors: readonly Fd[]) => Errno | undefined,
+    tellFull: () => void,
+  ) {
+    this.#sendNow = send
+    let isTold = false
+    this.#tellFull = () => {
+      if (!isTold) tellFull()
+      isTold = true
+    }
   }
 
   put(name: StoredName, fd: Fd): void {
+    // Without the pool's own areas no memory is of use.
+    const isOneMore = isStoredMemory(name) && !this.#memories.has(name)
+    if (isOneMore && this.#memories.size >= MAX_STORED) {
+      this.#tellFull()
+      return
+    }
+    if (isOneMore) this.#memories.add(name)
     this.#say({ name, fd })
   }
 
@@ -54,6 +78,7 @@ class NotifiedStore implements ManagerStore {
 
   remove(name: string): void {
     // The number may be another file's by the time it would be sent.
+    this.#memories.delete(name)
     this.#owed = this.#owed.filter((notice) => notice.name !== name || notice.fd === undefined)
     this.#say({ name, fd: undefined })
   }
@@ -72,7 +97,7 @@ class NotifiedStore implements ManagerStore {
   #send(): void {
     this.#timer = undefined
     for (let notice = this.#owed[0]; notice !== undefined; notice = this.#owed[0]) {
-      const errno = sendMessageNow(this.#socket, text(notice), notice.fd === undefined ? [] : [notice.fd])
+      const errno = this.#sendNow(text(notice), notice.fd === undefined ? [] : [notice.fd])
       if (errno === EAGAIN) {
         this.#timer = setTimeout(() => this.#send(), RETRY_MS)
         return
@@ -93,8 +118,9 @@ const NO_STORE: ManagerStore = {
 }
 
 /** The store of the unit that this process belongs to, by what the manager put into its environment. */
-export const managerStore = (environment: NodeJS.ProcessEnv): ManagerStore => {
+export const managerStore = (environment: NodeJS.ProcessEnv, tellFull: () => void): ManagerStore => {
   const address = environment.GUESTMEMFS_UNIT === undefined ? undefined : environment.NOTIFY_SOCKET
   const socket = address === undefined ? undefined : connectDatagram(address)
-  return socket === undefined || socket instanceof Errno ? NO_STORE : new NotifiedStore(socket)
+  if (socket === undefined || socket instanceof Errno) return NO_STORE
+  return new NotifiedStore((bytes, descriptors) => sendMessageNow(socket, bytes, descriptors), tellFull)
 }

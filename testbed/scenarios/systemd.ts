@@ -2,12 +2,15 @@
  * Owns the proof that a host with systemd is updated as its administrator would do it: `guestmemfs install`, a line in fstab, guests
  * in units, and `systemctl kexec`. Nothing but fstab and the installed units brings pool and guests back.
  */
+import assert from 'node:assert/strict'
 import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import type { GuestLog } from '../scenario/guest-log.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 
 const GUESTS = ['first', 'second'] as const
 const MEBIBYTES = 128
+const UPDATES = 2
 /** Under emulation on a busy machine, systemd alone takes a minute to come up. */
 const PATIENCE_MS = 300_000
 
@@ -25,7 +28,8 @@ const FSTAB = 'guestmemfs /mnt/guestmemfs guestmemfs store=dax 0 0\n'
 const file = (path: string, text: string): string => `base64 -d <<<${btoa(text)} >>${path}`
 
 export const systemd: Scenario = {
-  about: 'a host with systemd: fstab, guests in units, and a live update by `systemctl kexec`',
+  about:
+    'a host with systemd: fstab, guests in units, a unit whose processes are killed, and `systemctl kexec`',
   init: 'systemd',
   memory: '4G',
   timeoutMs: 1500_000,
@@ -38,16 +42,57 @@ export const systemd: Scenario = {
     const { host, first, next, phase, record } = stage
     await phase('install', () => install(stage))
     const guests = await phase('guests run', () => startGuests(stage))
+    await phase('unit restarted', () => restartUnit(stage, guests))
+    await phase('keeper and server killed', () => killBoth(stage, guests))
     const liveUpdate = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline --via systemctl`
     record('plan', await host.run(`${liveUpdate} --dry-run 2>&1`))
-    await phase('systemctl kexec', () => host.jump(liveUpdate))
-    await phase('guests run on', () => Promise.all(guests.map((each) => each.waitForTicks(10, PATIENCE_MS))))
-    record('report', JSON.parse(await host.run('guestmemfs report --json')))
-    record('told', await host.run('guestmemfs report'))
+    // The second time the guests are what the first one's resume unit left behind.
+    for (let update = 1; update <= UPDATES; update++) {
+      await phase(`systemctl kexec ${update}`, () => host.jump(liveUpdate))
+      await phase(`guests run on ${update}`, () =>
+        Promise.all(guests.map((each) => each.waitForTicks(10, PATIENCE_MS))),
+      )
+      record(`report ${update}`, await reportOf(stage))
+    }
     record('kernels', [first.release, await host.run('uname -r')])
     record('units', await host.run('systemctl --no-legend --plain list-units "guestmemfs*" "mnt-*"'))
     await host.run('touch /mnt/guestmemfs/thawed; guestmemfs fsck guestmemfs')
   },
+}
+
+const POOL_UNIT = 'guestmemfs@guestmemfs.service'
+const MAIN_PID = `systemctl show -P MainPID ${POOL_UNIT}`
+
+/** Whatever happens to the unit's processes, files are there and guests go on. Answers the new keeper's pid. */
+async function comesBack({ host }: Stage, guests: readonly GuestLog[], former: string): Promise<string> {
+  // The first look waits for whoever serves next; the other for the unit to say so.
+  const pid = await host.run(`stat /mnt/guestmemfs/first-ram >/dev/null; echo kept >/mnt/guestmemfs/note
+    for wait in {1..240}; do pid=$(${MAIN_PID}); [[ $pid != 0 && $pid != ${former} ]] && break; sleep .5; done; echo $pid`)
+  assert.notEqual(pid, former)
+  await Promise.all(guests.map((each) => each.waitForTicks(3)))
+  return pid
+}
+
+async function restartUnit(stage: Stage, guests: readonly GuestLog[]): Promise<void> {
+  const former = await stage.host.run(MAIN_PID)
+  await stage.host.run(`systemctl restart ${POOL_UNIT}`)
+  await comesBack(stage, guests, former)
+}
+
+/** What neither of them can hand on, the service manager's store has. */
+async function killBoth(stage: Stage, guests: readonly GuestLog[]): Promise<void> {
+  const { host, record } = stage
+  record('stored', await host.run(`systemctl show -P NFileDescriptorStore ${POOL_UNIT}`))
+  const keeper = await host.run(MAIN_PID)
+  const { server } = JSON.parse(await host.run('guestmemfs status --json guestmemfs'))
+  await host.run(`kill -KILL ${keeper} ${server.pid}`)
+  await comesBack(stage, guests, keeper)
+}
+
+/** `resume` writes it when all guests run. */
+async function reportOf({ host }: Stage): Promise<unknown> {
+  await host.run('until [[ $(systemctl is-active guestmemfs-resume) == inactive ]]; do sleep 1; done')
+  return JSON.parse(await host.run('guestmemfs report --json'))
 }
 
 async function install({ host, record }: Stage): Promise<void> {
@@ -62,7 +107,7 @@ async function install({ host, record }: Stage): Promise<void> {
   )
 }
 
-async function startGuests({ host, guest }: Stage): Promise<ReturnType<Stage['guest']>[]> {
+async function startGuests({ host, guest }: Stage): Promise<GuestLog[]> {
   for (const name of GUESTS)
     await host.run(`cd /mnt/guestmemfs; touch ${name}-ram; truncate -s ${MEBIBYTES}M ${name}-ram
       systemctl start vm@${name}`)
