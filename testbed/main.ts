@@ -19,6 +19,7 @@ import { mountTier } from './scenarios/mount-tier.ts'
 import { refuse } from './scenarios/refuse.ts'
 import { reserve } from './scenarios/reserve.ts'
 import { systemd } from './scenarios/systemd.ts'
+import { systemdKho } from './scenarios/systemd-kho.ts'
 import { torn } from './scenarios/torn.ts'
 import { update } from './scenarios/update.ts'
 
@@ -37,6 +38,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   reserve,
   refuse,
   systemd,
+  'systemd-kho': systemdKho,
   torn,
   many,
 }

@@ -1,6 +1,7 @@
 /** Owns gathering what a kernel update must know of every pool of this host, mounted or not. */
 import * as v from 'valibot'
 import { listPoolRecords } from '../keeper/pool-record.ts'
+import { outlivesShutdown } from '../linux/final-kill.ts'
 import { hasLiveUpdate } from '../linux/luo.ts'
 import { type HandOverFacts, type PoolFacts, wayOver } from '../liveupdate/pool-check.ts'
 import { handOverStatus } from '../pool/hand-over.ts'
@@ -11,6 +12,7 @@ import { checkPoolImage } from './pool-check.ts'
 import { vmMounts } from './vm-mounts.ts'
 
 const Identity = v.object({ store: v.string() })
+const Server = v.object({ keeperPid: v.number() })
 const Health = v.object({ awaitedFiles: v.number(), lostFiles: v.number() })
 const Geometry = v.object({ ownedBlocks: v.number() })
 
@@ -25,6 +27,7 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
       mountPoint,
       store,
       by: wayOver(store, hasLiveUpdate()),
+      outlivesShutdown: outlivesShutdown(v.parse(Server, readVirtual(mountPoint, 'server')).keeperPid),
       handOver: handOverFacts({ pool, mountPoint }),
       isChosen: chosen === undefined || chosen === mountPoint,
       holdsFiles: v.parse(Geometry, readVirtual(mountPoint, 'geometry')).ownedBlocks > 0,

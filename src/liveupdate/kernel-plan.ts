@@ -14,6 +14,7 @@ import { type CommandLineChoice, checkCommandLine, nextCommandLine } from './nex
 import { examineNextKernel } from './next-kernel.ts'
 import { checkPools, checkStrangers, outlivesKexec, type PoolFacts, type WayOver } from './pool-check.ts'
 import { findObstacles } from './preflight.ts'
+import { checkShutdown } from './shutdown-check.ts'
 
 export interface KernelChoice {
   readonly kernel: string
@@ -74,6 +75,7 @@ export async function planKernelUpdate(
     ...handOverFindings(chosen, host, kernel, commandLine),
     ...tooLong(commandLine, next?.commandLineMax),
     ...checkPools(pools, parked),
+    ...checkShutdown(via, chosen),
     ...checkStrangers(pools, host.kvmGuests),
     ...obstacles.map(refuse),
   ]

@@ -9,6 +9,7 @@ import { checkHost, type HostFacts } from './host-check.ts'
 import { planKernelUpdate } from './kernel-plan.ts'
 import { examineNextKernel } from './next-kernel.ts'
 import { checkPools, checkStrangers, type PoolFacts, wayOver } from './pool-check.ts'
+import { checkShutdown } from './shutdown-check.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'preflight-'))
 after(() => rmSync(scratch, { recursive: true }))
@@ -123,6 +124,7 @@ const POOL: PoolFacts = {
   store: 'dax',
   by: 'carve-out',
   handOver: undefined,
+  outlivesShutdown: false,
   isChosen: true,
   holdsFiles: true,
   imageErrors: [],
@@ -155,6 +157,15 @@ test('every guest must be in memory that outlives the kernel', () => {
   assert.match(say({ isChosen: false }).join(), /^refuse: VM a of pool 'p' would end .* leave --mount away/)
   assert.match(say({ problems: ['no VM of ours'] }).join(), /^refuse: no VM of ours$/)
   assert.match(messages(checkPools([], ['q'])).join(), /^warn: pool 'q' is parked/)
+})
+
+test('memory that a process holds must live through the shutdown that systemd leads', () => {
+  const say = (via: 'kexec' | 'systemctl', change: Partial<PoolFacts>) =>
+    messages(checkShutdown(via, [{ ...POOL, ...change }])).join()
+  assert.match(say('systemctl', { by: 'luo' }), /^refuse: pool 'p' would be killed on the way down/)
+  assert.equal(say('systemctl', { by: 'luo', outlivesShutdown: true }), '')
+  assert.equal(say('kexec', { by: 'luo' }), '')
+  assert.equal(say('systemctl', { by: 'carve-out' }), '')
 })
 
 test('a guest that nobody takes along is mentioned', () => {

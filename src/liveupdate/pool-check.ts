@@ -15,6 +15,8 @@ export interface PoolFacts {
   readonly by: WayOver | undefined
   /** Of memory that is handed over. */
   readonly handOver: HandOverFacts | undefined
+  /** Who holds its memory is still there when systemd has stopped everything else. */
+  readonly outlivesShutdown: boolean
   /** The update is about this pool. */
   readonly isChosen: boolean
   readonly holdsFiles: boolean

@@ -24,23 +24,24 @@ ExecStart=/usr/local/bin/guestmemfs run --name %i -- qemu-system-x86_64 \\
   -nodefaults -display none -kernel /opt/testbed/files/%i \\
   -chardev file,id=serial,path=/run/testbed/logs/%i,append=on -serial chardev:serial
 `
-const FSTAB = 'guestmemfs /mnt/guestmemfs guestmemfs store=dax 0 0\n'
 const file = (path: string, text: string): string => `base64 -d <<<${btoa(text)} >>${path}`
 
-export const systemd: Scenario = {
-  about:
-    'a host with systemd: fstab, guests in units, a unit whose processes are killed, and `systemctl kexec`',
+interface Choice extends Pick<Scenario, 'about' | 'kernel' | 'memory' | 'append'> {
+  /** Of the line in fstab. */
+  readonly options: string
+}
+
+export const onSystemd = ({ options, ...choice }: Choice): Scenario => ({
+  ...choice,
   init: 'systemd',
-  memory: '4G',
   timeoutMs: 1500_000,
-  append: CARVE_OUT,
   files: () =>
     Object.fromEntries(
       GUESTS.map((name, index) => [name, buildTinyGuest({ mebibytes: 32, seed: index + 1 })]),
     ),
   async run(stage) {
     const { host, first, next, phase, record } = stage
-    await phase('install', () => install(stage))
+    await phase('install', () => install(stage, options))
     const guests = await phase('guests run', () => startGuests(stage))
     await phase('unit restarted', () => restartUnit(stage, guests))
     await phase('keeper and server killed', () => killBoth(stage, guests))
@@ -58,7 +59,15 @@ export const systemd: Scenario = {
     record('units', await host.run('systemctl --no-legend --plain list-units "guestmemfs*" "mnt-*"'))
     await host.run('touch /mnt/guestmemfs/thawed; guestmemfs fsck guestmemfs')
   },
-}
+})
+
+export const systemd = onSystemd({
+  about:
+    'a host with systemd: fstab, guests in units, a unit whose processes are killed, and `systemctl kexec`',
+  memory: '4G',
+  append: CARVE_OUT,
+  options: 'store=dax',
+})
 
 const POOL_UNIT = 'guestmemfs@guestmemfs.service'
 const MAIN_PID = `systemctl show -P MainPID ${POOL_UNIT}`
@@ -95,10 +104,10 @@ async function reportOf({ host }: Stage): Promise<unknown> {
   return JSON.parse(await host.run('guestmemfs report --json'))
 }
 
-async function install({ host, record }: Stage): Promise<void> {
+async function install({ host, record }: Stage, options: string): Promise<void> {
   record('systemd', await host.run('systemctl --version | head -1'))
   await host.run(`guestmemfs install --yes; mkdir -p /mnt/guestmemfs
-    ${file('/etc/fstab', FSTAB)}
+    ${file('/etc/fstab', `guestmemfs /mnt/guestmemfs guestmemfs ${options} 0 0\n`)}
     ${file('/etc/systemd/system/vm@.service', VM_UNIT)}
     systemctl daemon-reload; mount /mnt/guestmemfs; sync`)
   record(
