@@ -7,6 +7,8 @@ import { type RunOptions, runScenario } from './scenario/run.ts'
 import type { Scenario } from './scenario/scenario.ts'
 import { boot } from './scenarios/boot.ts'
 import { daxStore } from './scenarios/dax-store.ts'
+import { devmem } from './scenarios/devmem.ts'
+import { devmemUpdate } from './scenarios/devmem-update.ts'
 import { kexec } from './scenarios/kexec.ts'
 import { kexecRaw } from './scenarios/kexec-raw.ts'
 import { many } from './scenarios/many.ts'
@@ -26,6 +28,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   update,
   'kexec-raw': kexecRaw,
   'dax-store': daxStore,
+  devmem,
+  'devmem-update': devmemUpdate,
   reserve,
   refuse,
   systemd,

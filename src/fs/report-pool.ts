@@ -9,13 +9,20 @@ import { pathOf } from './path-of.ts'
 import type { Volume } from './volume.ts'
 
 /** `guestmemfs.pool`. */
-export function describePool({ journal, frozen }: Volume): object {
+export function describePool({ journal, frozen, store }: Volume): object {
   const { poolName, uuid, storeKind } = journal.identity
-  return { name: poolName, uuid: uuidText(uuid), store: storeKind, generation: journal.generation, frozen }
+  const known = {
+    name: poolName,
+    uuid: uuidText(uuid),
+    store: storeKind,
+    generation: journal.generation,
+    frozen,
+  }
+  return store.place === undefined ? known : { ...known, place: store.place }
 }
 
 /** `guestmemfs.geometry`. Where ordinary files are kept apart, not every free block is free for either kind. */
-export function describeGeometry({ index }: Volume): object {
+export function describeGeometry({ index, store }: Volume): object {
   const { total, owned, clean, dirty, bad } = index.allocator.counts
   return {
     blockBytes: BLOCK_BYTES,
@@ -27,6 +34,7 @@ export function describeGeometry({ index }: Volume): object {
     badBlocks: bad,
     freeForGuestRamBlocks: index.allocator.freeFor({ guestRam: true }),
     freeForOrdinaryBlocks: index.allocator.freeFor({ guestRam: false }),
+    ...(store.frames && { frameBlocks: store.frames.blocks, wholeFrames: index.allocator.wholeFrames }),
   }
 }
 

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { DaxDevice, DaxRegion, PhysicalRange } from '../linux/dax.ts'
 import type { DeviceNumber } from '../linux/device-node.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
-import { judgeCarveOuts } from './check-carve-out.ts'
+import { type CarveOutView, judgeCarveOuts } from './check-carve-out.ts'
 import type { Finding } from './finding.ts'
 
 const G = 2 ** 30
@@ -34,8 +34,15 @@ const region = (start: number, sizeBytes: number, more: Partial<DaxRegion> = {})
   ...more,
 })
 
-const judge = (line: string, regions: readonly DaxRegion[], hasDriver = true): Finding[] => {
-  const findings = judgeCarveOuts({ words: splitCommandLine(line), regions, hasDriver })
+const judge = (
+  line: string,
+  regions: readonly DaxRegion[],
+  hasDriver = true,
+  more: Partial<CarveOutView> = {},
+): Finding[] => {
+  const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined }
+  const words = splitCommandLine(line)
+  const findings = judgeCarveOuts({ words, regions, hasDriver, ...memory, ...more })
   assert.equal(new Set(findings.map(({ name }) => name)).size, findings.length)
   for (const { state, advice } of findings) assert.equal(advice === undefined, state === 'ok')
   return findings

@@ -3,15 +3,15 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { E820, memoryOptions } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
+import { covers, totalBytes } from '../linux/memory-ranges.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseSize } from '../values/size.ts'
 import { carveOuts, KMEM_WORD } from './carve-out.ts'
 import { kaslrMayLandIn } from './kaslr.ts'
 import type { MachineMemory } from './machine-memory.ts'
-import { E820, memoryOptions } from './memmap.ts'
 import { applyMemoryOptions, rangesOfType, softReserved } from './memory-map.ts'
-import { covers, totalBytes } from './memory-ranges.ts'
 import { grubbyCommand, grubFile, kernelInstallFile, kexecCommand } from './reserve-loaders.ts'
 import { planReserve, type ReservePlan, type ReserveRequest } from './reserve-plan.ts'
 import { LAPTOP, Q35, SERVER } from './testing/machines.ts'
@@ -25,6 +25,7 @@ const request = (size: string, more: Partial<ReserveRequest> = {}): ReserveReque
   at: undefined,
   node: undefined,
   replace: false,
+  store: 'dax',
   ...more,
 })
 const plan = (
@@ -177,7 +178,13 @@ test('whatever is asked for, a plan holds: RAM throughout, whole, out of KASLRâ€
       (memory, sizeBytes, at, given) => {
         let made: ReservePlan
         try {
-          made = planReserve(memory, given.join(' '), { sizeBytes, at, node: undefined, replace: false })
+          made = planReserve(memory, given.join(' '), {
+            sizeBytes,
+            at,
+            node: undefined,
+            replace: false,
+            store: 'dax',
+          })
         } catch (error) {
           assert.ok(error instanceof UsageError, String(error))
           return

@@ -123,6 +123,7 @@ const POOL: PoolFacts = {
   store: 'dax',
   by: 'carve-out',
   handOver: undefined,
+  place: undefined,
   isChosen: true,
   holdsFiles: true,
   imageErrors: [],

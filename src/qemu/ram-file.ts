@@ -15,16 +15,28 @@ import type { RamFile } from './memory-backends.ts'
 
 /** What a file of a mount says about itself, a link included. */
 const MAP_XATTR = 'guestmemfs.map'
-const MapSchema = v.object({ sizeBytes: v.number() })
+const Common = { sizeBytes: v.number(), alignBytes: v.number() }
+const MapSchema = v.variant('kind', [
+  v.object({ kind: v.picklist(['file', 'device', 'none']), ...Common }),
+  v.object({ kind: v.literal('window'), path: v.string(), offsetBytes: v.number(), ...Common }),
+])
+/** What to open, at which offset, to map the file; `file` and `device`: the file's own name leads there. */
+export type RamMap = v.InferOutput<typeof MapSchema>
 
 /** Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached by a link. */
 export function ramFileBytes(path: string): number | undefined {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return undefined
   if (stat.isFile()) return stat.size
-  const map = stat.isSymbolicLink() ? lgetxattr(path, MAP_XATTR) : undefined
-  if (map === undefined || map instanceof Errno) throw new UsageError(`${path} is not a file`)
-  return v.parse(MapSchema, JSON.parse(Buffer.from(map).toString('utf8'))).sizeBytes
+  if (!stat.isSymbolicLink()) throw new UsageError(`${path} is not a file`)
+  return readRamMap(path).sizeBytes
+}
+
+/** Errors (UsageError): there is no such file in a mount of ours. */
+export function readRamMap(path: string): RamMap {
+  const map = lgetxattr(path, MAP_XATTR)
+  if (map instanceof Errno) throw new UsageError(`${path} is not a file of a guestmemfs mount (${map})`)
+  return v.parse(MapSchema, JSON.parse(Buffer.from(map).toString('utf8')))
 }
 
 /** Made by its user, with its user's permissions. Errors (UsageError): too small, no room, no permission. */

@@ -9,6 +9,7 @@ import { close } from '../linux/descriptors.ts'
 import { mapShared } from '../linux/memory.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { checkAlignment } from './gigantic-pages.ts'
 import { KeeperLink } from './keeper-link.ts'
 import { openFileSystem } from './open-file-system.ts'
 import { openStore } from './open-store.ts'
@@ -30,6 +31,8 @@ const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
 try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
+  const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
+  if (alignBytes !== null) checkAlignment(store, alignBytes)
   link.send({ kind: 'opened', totalBlocks: store.totalBlocks })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompiled()
@@ -39,7 +42,8 @@ try {
   const startedAt = new Date().toISOString()
   const { restarts, keeperPid } = orders
   fs.addRootXattr('server', () => JSON.stringify({ pid: process.pid, startedAt, restarts, keeperPid }))
-  serveConnection({ fs, image, store, runtime, fuse, report: (line) => process.stderr.write(`${line}\n`) })
+  const report = (line: string) => process.stderr.write(`${line}\n`)
+  serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
   const { files, freeFiles } = fs.statfs()
   // The root directory alone is nothing to keep.
   const isHeld = store.kind === 'memfd' && files - freeFiles > 1

@@ -1,10 +1,11 @@
 /**
  * Owns the `memmap=` and `mem=` options of a kernel command line: read as the x86 kernel reads them, and written again.
- * Pure. Must not judge them: what KASLR makes of them is kaslr.ts, what a carve-out needs is carve-out.ts.
+ * Pure. Must not judge them: what KASLR makes of them, and what a carve-out needs, is for host/ to say.
  * Source: parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(), lib/cmdline.c.
  */
-import type { PhysicalRange } from '../linux/dax.ts'
+
 import { unsignedQuantity } from '../values/narrow.ts'
+import type { PhysicalRange } from './dax.ts'
 
 /** Types of the firmware's memory map (enum e820_type, arch/x86/include/asm/e820/types.h). */
 export const E820 = { RAM: 1, RESERVED: 2, ACPI: 3, PERSISTENT: 12, SOFT_RESERVED: 0xefff_ffff } as const
@@ -41,6 +42,15 @@ export function memoryOptions(words: readonly string[]): MemoryOption[] {
     if (mem !== undefined) return parseMem(mem) ?? []
     return optionValue(word, 'memmap')?.split(',').map(parseMemmap) ?? []
   })
+}
+
+/** The ranges that these words make reserved (`SIZE$START`), in their order. */
+export function reservedRanges(words: readonly string[]): PhysicalRange[] {
+  return memoryOptions(words).flatMap((option) =>
+    option.kind === 'add' && option.type === E820.RESERVED && option.range.lengthBytes > 0
+      ? [option.range]
+      : [],
+  )
 }
 
 /** The words that are the kernel's: those before `--`, which ends them (parse_args(), kernel/params.c). */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { splitCommandLine } from '../linux/memory-info.ts'
 import { E820, formatBytes, formatMemmap, type MemoryOption, memoryOptions, parseMemmap } from './memmap.ts'
+import { splitCommandLine } from './memory-info.ts'
 
 const G = 2 ** 30
 const M = 2 ** 20

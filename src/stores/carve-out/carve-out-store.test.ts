@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, EINVAL, ENXIO } from '../../values/errno.ts'
-import { BLOCK_BYTES, WAITS } from '../store.ts'
-import { SLAB_BLOCKS } from './layout.ts'
+import { BLOCK_BYTES, SLAB_BLOCKS, WAITS } from '../store.ts'
 import { OWNER, RAM, World } from './testing/world.ts'
 
 test('following the link makes the device and its node, once', () => {

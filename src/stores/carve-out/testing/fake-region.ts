@@ -66,9 +66,9 @@ export class FakeRegion implements InstanceTable {
     return { address: whole.address + (range.start - START), lengthBytes: range.lengthBytes }
   }
 
-  findHolders(devices: ReadonlySet<DeviceNumber>): Map<DeviceNumber, Holder> {
-    const held = [...devices].filter((device) => this.held.has(device))
-    return new Map(held.map((device) => [device, { pid: 42, program: 'guest' }]))
+  holders(instances: readonly Instance[]): Map<string, Holder> {
+    const held = instances.filter(({ number }) => this.held.has(number))
+    return new Map(held.map(({ name }) => [name, { pid: 42, program: 'guest' }]))
   }
 
   fill(block: number, count: number, byte: number): void {

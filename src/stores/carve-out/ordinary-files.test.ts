@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BLOCK_BYTES, type Placement, WAITS } from '../store.ts'
-import { SLAB_BLOCKS } from './layout.ts'
+import { BLOCK_BYTES, type Placement, SLAB_BLOCKS, WAITS } from '../store.ts'
 import { World } from './testing/world.ts'
 
 const KIB = 1024

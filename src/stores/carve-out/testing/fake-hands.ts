@@ -3,8 +3,8 @@
 import type { DeviceNumber, NodeOwner } from '../../../linux/device-node.ts'
 import { lowerEventfd, makeEventfd, raiseEventfd } from '../../../linux/eventfd.ts'
 import type { MemoryId } from '../../../values/ids.ts'
+import type { Nodes } from '../../dax/guest-nodes.ts'
 import type { Hands } from '../crew.ts'
-import type { Nodes } from '../guest-nodes.ts'
 import type { Kind, Ranges, Result } from '../jobs.ts'
 import { Work } from '../work.ts'
 import type { FakeRegion } from './fake-region.ts'
@@ -20,7 +20,6 @@ export class FakeHands implements Hands {
   constructor(region: FakeRegion) {
     this.#work = new Work({
       instances: region,
-      findHolders: (devices) => region.findHolders(devices),
       progress: (doneBytes) => {
         this.progressBytes = doneBytes
       },
@@ -31,10 +30,10 @@ export class FakeHands implements Hands {
     })
   }
 
-  ask(kind: Kind, ranges: Ranges, done: (result: Result) => void): void {
+  ask(kind: Kind, ranges: Ranges, done: (result: Result) => void, { gigantic = false } = {}): void {
     const id = ++this.#lastId
     this.#waiting.set(id, done)
-    this.#work.add({ id, kind, ranges })
+    this.#work.add({ id, kind, ranges, gigantic })
   }
 
   drain(): void {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY } from '../../values/errno.ts'
+import { SLAB_BLOCKS } from '../store.ts'
 import type { Job, Outcome } from './jobs.ts'
-import { rangesOf, SLAB_BLOCKS, slabExtent } from './layout.ts'
+import { rangesOf, slabExtent } from './layout.ts'
 import { FakeRegion } from './testing/fake-region.ts'
 import { Work } from './work.ts'
 
@@ -15,7 +16,6 @@ const setUp = () => {
   const progress: number[] = []
   const work = new Work({
     instances: region,
-    findHolders: (devices) => region.findHolders(devices),
     finish: (job, outcome) => {
       told.push(`${job.kind} ${job.id} ${outcome.kind}`)
       outcomes.push(outcome)
@@ -73,10 +73,10 @@ test('all that are to be freed are looked for at once', () => {
   for (const start of [0, 4, 8]) add('make', start, 2)
   runAll(work)
   let looks = 0
-  const look = region.findHolders.bind(region)
-  region.findHolders = (devices) => {
+  const look = region.holders.bind(region)
+  region.holders = (instances) => {
     looks++
-    return look(devices)
+    return look(instances)
   }
   for (const start of [0, 4, 8]) add('free', start, 2)
   runAll(work)

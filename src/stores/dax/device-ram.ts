@@ -12,13 +12,14 @@ import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { MemoryId } from '../../values/ids.ts'
-import { type Extent, type Owner, WAITS } from '../store.ts'
-import type { Hands } from './crew.ts'
+import type { Hands } from '../carve-out/crew.ts'
+import type { GuestRam } from '../carve-out/guest-ram.ts'
+import type { Instance } from '../carve-out/instances.ts'
+import type { Ranges, Result } from '../carve-out/jobs.ts'
+import { type Layout, overlap, rangesOf } from '../carve-out/layout.ts'
+import type { Slabs } from '../carve-out/slabs.ts'
+import { type Exposure, type Extent, type Owner, type Placement, WAITS } from '../store.ts'
 import type { Nodes } from './guest-nodes.ts'
-import type { Instance } from './instances.ts'
-import type { Ranges, Result } from './jobs.ts'
-import { type Layout, overlap, rangesOf } from './layout.ts'
-import type { Slabs } from './slabs.ts'
 
 /** After somebody was found to hold a memory, nobody is looked for again before so long. */
 const LOOK_AGAIN_MS = 1000
@@ -35,7 +36,7 @@ interface Way {
   isReleased: boolean
 }
 
-export class GuestRam {
+export class DeviceRam implements GuestRam {
   readonly #layout: Layout
   readonly #crew: Hands
   readonly #nodes: Nodes
@@ -56,6 +57,14 @@ export class GuestRam {
     this.#nodes = given.nodes
     this.#slabs = given.slabs
     this.#found = given.found
+    const numbers = new Set(given.found.map(({ number }) => number))
+    // Of their devices only the nodes of a former server tell.
+    for (const [memory, device] of this.#nodes.takeStock(numbers))
+      this.#way(memory).devices = this.#found.filter(({ number }) => number === device)
+  }
+
+  left(): MemoryId[] {
+    return [...this.#ways.keys()]
   }
 
   /** After a start: whatever lies across its blocks leads to this memory. */
@@ -68,12 +77,24 @@ export class GuestRam {
       this.#nodes.remove(memory)
   }
 
-  /** A memory of whose device only the node of a former server tells. */
-  adoptNode(memory: MemoryId, device: DeviceNumber): void {
-    this.#way(memory).devices = this.#found.filter(({ number }) => number === device)
+  /** The next to follow the link finds a device that is exactly this: `publish` sees to it. */
+  resize(): undefined {}
+
+  expose(memory: MemoryId): Exposure {
+    const [major, minor] = this.#device(memory)?.split(':').map(Number) ?? []
+    return { kind: 'device', path: this.nodePath(memory), major, minor }
   }
 
-  device(memory: MemoryId): DeviceNumber | undefined {
+  nodePath(memory: MemoryId): string {
+    return this.#nodes.path(memory)
+  }
+
+  nodeOwner(memory: MemoryId): Owner | undefined {
+    const device = this.#device(memory)
+    return device === undefined ? undefined : this.#nodes.owner(memory, device)
+  }
+
+  #device(memory: MemoryId): DeviceNumber | undefined {
     return this.#ways.get(memory)?.devices[0]?.number
   }
 
@@ -83,7 +104,7 @@ export class GuestRam {
   }
 
   /** Errors: EBUSY (somebody still holds blocks of it by an older device), ENOMEM, EIO; WAITS. */
-  publish(memory: MemoryId, extents: readonly Extent[], owner: Owner): Errno | undefined {
+  publish(memory: MemoryId, { extents, gigantic }: Placement, owner: Owner): Errno | undefined {
     const way = this.#way(memory)
     if (way.underWay) return WAITS
     const { failed } = way
@@ -99,10 +120,11 @@ export class GuestRam {
     if (device !== undefined) return this.isHeld(memory) === WAITS ? WAITS : EBUSY
     const inTheWay = this.#slabs.yield(extents)
     if (inTheWay) return inTheWay
-    this.#begin(way, 'make', ranges, (result) => {
+    const done = (result: Result): void => {
       if (result.kind === 'made') way.devices = [{ number: result.number, ranges }]
       if (result.kind === 'failed') way.failed = errnoFromCode(result.errnoCode)
-    })
+    }
+    this.#begin(way, 'make', ranges, done, gigantic)
     return WAITS
   }
 
@@ -141,14 +163,21 @@ export class GuestRam {
     })
   }
 
-  #begin(way: Way, kind: 'make' | 'free', ranges: Ranges, done: (result: Result) => void): void {
+  #begin(
+    way: Way,
+    kind: 'make' | 'free',
+    ranges: Ranges,
+    done: (result: Result) => void,
+    gigantic = false,
+  ): void {
     way.underWay = true
-    this.#crew.ask(kind, ranges, (result) => {
+    const ended = (result: Result): void => {
       way.underWay = false
       done(result)
       // Its file went while its device was made.
       if (way.isReleased && kind === 'make' && way.devices.length > 0) this.#free(way)
-    })
+    }
+    this.#crew.ask(kind, ranges, ended, { gigantic })
   }
 
   #way(memory: MemoryId): Way {

@@ -15,6 +15,7 @@ const SLICE_BYTES = 16 * 1024 * 1024
 export interface MappedSlab {
   readonly range: PhysicalRange
   readonly mapping: RawMapping
+  readonly instance: Instance
 }
 
 interface Piece {
@@ -30,7 +31,7 @@ interface Piece {
 export class Zeroing {
   readonly range: PhysicalRange
   readonly #instances: InstanceTable
-  readonly #slabs: () => MappedSlab[]
+  readonly #slabs: () => readonly MappedSlab[]
   readonly #freeWay: (range: PhysicalRange) => Errno | undefined
   #doneBytes = 0
   #piece: Piece | undefined
@@ -40,7 +41,7 @@ export class Zeroing {
     range: PhysicalRange,
     given: {
       instances: InstanceTable
-      slabs: () => MappedSlab[]
+      slabs: () => readonly MappedSlab[]
       freeWay: (range: PhysicalRange) => Errno | undefined
     },
   ) {

@@ -6,9 +6,8 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import { lowerEventfd, makeEventfd } from '../../linux/eventfd.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
-import type { Places } from './instances.ts'
 import type { Job, Kind, Ranges, Result } from './jobs.ts'
-import type { WorkerData } from './worker.ts'
+import type { Territory, WorkerData } from './worker.ts'
 
 const WORKER = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url)
 
@@ -25,14 +24,13 @@ export class Crew {
   readonly #progress = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
   #lastId = 0
 
-  constructor(regionPath: string, places: Places) {
+  constructor(territory: Territory) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     const workerData: WorkerData = {
       port: port2,
       wake: this.wake,
-      regionPath,
-      places,
+      territory,
       progress: this.#progress,
     }
     // The process ends when the server does, whatever the worker is at.
@@ -45,11 +43,11 @@ export class Crew {
   }
 
   /** `done` is called from a later `drain`. */
-  ask(kind: Kind, ranges: Ranges, done: Done): void {
+  ask(kind: Kind, ranges: Ranges, done: Done, { gigantic = false } = {}): void {
     const id = ++this.#lastId
     if (kind === 'clear') Atomics.store(this.#progress, 0, 0n)
     this.#waiting.set(id, done)
-    const job: Job = { id, kind, ranges }
+    const job: Job = { id, kind, ranges, gigantic }
     this.#port.postMessage(job)
   }
 
@@ -59,7 +57,8 @@ export class Crew {
     // Lowered first: what finishes from here on raises it again.
     for (let got = receiveMessageOnPort(this.#port); got; got = receiveMessageOnPort(this.#port)) {
       const result = got.message as Result
-      if (result.kind === 'broken') throw new BrokenInvariantError(`the dax worker broke: ${result.reason}`)
+      if (result.kind === 'broken')
+        throw new BrokenInvariantError(`the store's worker broke: ${result.reason}`)
       const done = this.#waiting.get(result.id)
       this.#waiting.delete(result.id)
       done?.(result)

@@ -12,6 +12,8 @@ export type Ranges = readonly PhysicalRange[]
 export type Job = {
   readonly id: number
   readonly ranges: Ranges
+  /** To be mapped by gigantic pages. */
+  readonly gigantic?: boolean
 } /** An instance that covers the ranges, for a guest. What lies across them and is held by nobody goes. */ & (
   | { readonly kind: 'make' }
   /** The same, mapped for ourselves, until it is dropped. */

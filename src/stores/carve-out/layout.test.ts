@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { UsageError } from '../../values/errors.ts'
-import { BLOCK_BYTES } from '../store.ts'
-import { isSlab, layOut, overlap, rangesOf, SLAB_BLOCKS, slabExtent, slabOf, slabsOf } from './layout.ts'
+import { BLOCK_BYTES, SLAB_BLOCKS } from '../store.ts'
+import { isSlab, layOut, overlap, rangesOf, slabExtent, slabOf, slabsOf } from './layout.ts'
 
 const MIB = 2 ** 20
 const GIB = 2 ** 30

@@ -5,21 +5,21 @@
 import type { PhysicalRange } from '../../linux/dax.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
-import { BLOCK_BYTES, DAX_SLAB_BLOCKS, type Extent } from '../store.ts'
+import { BLOCK_BYTES, type Extent, type FrameGrid, SLAB_BLOCKS } from '../store.ts'
 
 const MIB = 1024 * 1024
+const GIB = 1024 * MIB
 const METADATA_MIN_BYTES = 8 * MIB
 const METADATA_MAX_BYTES = 512 * MIB
 /** Metadata is this part of the region: room for an inode of some KiB for each file of a block. */
 const METADATA_SHARE = 64
 const REGION_MIN_BYTES = 64 * MIB
 
-/** Ordinary files live in aligned chunks of so many blocks, so that one device carries many of them. */
-export const SLAB_BLOCKS = DAX_SLAB_BLOCKS
-
 export interface Layout {
   /** Physical address of block 0. */
   readonly startByte: number
+  /** All of it, metadata included. */
+  readonly sizeBytes: number
   readonly totalBlocks: number
   readonly metadata: PhysicalRange
 }
@@ -40,9 +40,16 @@ export function layOut(region: PhysicalRange, name: string): Layout {
   const metadataBytes = roundDown(share, BLOCK_BYTES)
   return {
     startByte: start,
+    sizeBytes: lengthBytes,
     totalBlocks: (wholeBytes - metadataBytes) / BLOCK_BYTES,
     metadata: { start: start + wholeBytes - metadataBytes, lengthBytes: metadataBytes },
   }
+}
+
+/** Where 1 GiB pages can lie: they are aligned in physical memory. */
+export function gibibyteFrames({ startByte }: Pick<Layout, 'startByte'>): FrameGrid {
+  const blocks = GIB / BLOCK_BYTES
+  return { blocks, first: (Math.ceil(startByte / GIB) * GIB - startByte) / BLOCK_BYTES }
 }
 
 /** The physical ranges of a file's blocks, in file order; blocks that follow one another are one range. */

@@ -1,6 +1,6 @@
 /**
- * Owns the `dax` store: a carve-out of physical memory, in blocks that the file system hands out. Guest RAM is
- * reached through device nodes of its own (guest-ram.ts), ordinary files are moved by us through slabs (slabs.ts), and
+ * Owns the stores of a carve-out: physical memory that the kernel leaves alone, in blocks that the file system hands out. How
+ * guests reach their RAM is where they differ (guest-ram.ts), ordinary files are moved by us through slabs (slabs.ts), and
  * a worker does whatever is slow (work.ts). Memory survives every process and every kexec, so a memory is no more
  * than a number here: what it is made of stands in the image alone, and `adopt` tells it after each start.
  */
@@ -14,17 +14,17 @@ import {
   BLOCK_BYTES,
   type Exposure,
   type Extent,
+  type FrameGrid,
   type Owner,
   type Placement,
+  SLAB_BLOCKS,
   type Store,
   WAITS,
 } from '../store.ts'
 import type { Hands } from './crew.ts'
-import type { Nodes } from './guest-nodes.ts'
-import { GuestRam } from './guest-ram.ts'
-import type { Instance } from './instances.ts'
-import { type Layout, rangesOf, SLAB_BLOCKS } from './layout.ts'
-import { Slabs } from './slabs.ts'
+import type { GuestRam } from './guest-ram.ts'
+import { gibibyteFrames, type Layout, rangesOf } from './layout.ts'
+import type { Slabs } from './slabs.ts'
 
 const SEEK_DATA = 3
 /** Zeroed at memory speed in one go; more than that lets other requests in between. */
@@ -44,10 +44,13 @@ interface Punching {
 
 const EMPTY: Memory = { sizeBytes: 0, extents: [], guestRam: false, isTailZero: true }
 
-export class DaxStore implements Store {
-  readonly kind = 'dax'
+export class CarveOutStore implements Store {
+  readonly kind: 'dax' | 'devmem'
   readonly clearing = 'ours'
-  readonly reach = 'link'
+  readonly reach: 'link' | 'window'
+  readonly inOnePiece: boolean
+  readonly frames: FrameGrid | undefined
+  readonly place: Store['place']
   readonly slabBlocks = SLAB_BLOCKS
   readonly isBehind = false
   readonly handOver = undefined
@@ -55,7 +58,6 @@ export class DaxStore implements Store {
   readonly background: Background & { readonly wake: Fd }
   readonly #layout: Layout
   readonly #metadata: Uint8Array
-  readonly #nodes: Nodes
   readonly #slabs: Slabs
   readonly #ram: GuestRam
   readonly #memories = new Map<MemoryId, Memory>()
@@ -65,26 +67,29 @@ export class DaxStore implements Store {
   /** Large holes under way: the kernel lets one file have one at a time. */
   readonly #punching = new Map<MemoryId, Punching>()
 
-  /** `found`: instances of the region at the start, but for the metadata's. */
   constructor(given: {
+    kind: 'dax' | 'devmem'
+    reach: 'link' | 'window'
     layout: Layout
     metadata: Uint8Array
     crew: Hands
-    nodes: Nodes
-    found: readonly Instance[]
+    slabs: Slabs
+    ram: GuestRam
   }) {
-    const { layout, crew, nodes, found } = given
+    const { layout, crew } = given
+    this.kind = given.kind
+    this.reach = given.reach
+    this.inOnePiece = given.reach === 'window'
+    // /dev/mem maps 4 KiB at a time, wherever memory lies.
+    this.frames = given.reach === 'link' ? gibibyteFrames(layout) : undefined
+    this.place = { startByte: layout.startByte, sizeBytes: layout.sizeBytes }
     this.totalBlocks = layout.totalBlocks
     this.#layout = layout
     this.#metadata = given.metadata
-    this.#nodes = nodes
-    this.#slabs = new Slabs(layout, crew)
-    this.#ram = new GuestRam({ layout, crew, nodes, slabs: this.#slabs, found })
+    this.#slabs = given.slabs
+    this.#ram = given.ram
     this.background = this.#backgroundOf(crew)
-    for (const [memory, device] of nodes.takeStock(new Set(found.map(({ number }) => number)))) {
-      this.#note(memory, EMPTY)
-      this.#ram.adoptNode(memory, device)
-    }
+    for (const memory of this.#ram.left()) this.#note(memory, EMPTY)
   }
 
   /** A number that no memory has: there is nothing else to be made, and nothing that a crash could leave. */
@@ -108,8 +113,8 @@ export class DaxStore implements Store {
     const before = this.#of(memory)
     this.#punching.delete(memory)
     const to = { sizeBytes, extents, guestRam }
-    // The next to follow the link finds a device that is exactly this: `publish` sees to it.
-    if (guestRam) return this.#replace(memory, { ...to, isTailZero: false })
+    if (guestRam)
+      return this.#ram.resize(memory, extents) ?? this.#replace(memory, { ...to, isTailZero: false })
     const growsBy = Math.max(0, sizeBytes - before.sizeBytes)
     if (growsBy === 0)
       return this.#replace(memory, { ...to, isTailZero: before.isTailZero && sizeBytes === before.sizeBytes })
@@ -194,23 +199,21 @@ export class DaxStore implements Store {
   }
 
   expose(memory: MemoryId): Exposure {
-    const { guestRam } = this.#of(memory)
-    if (!guestRam) return { kind: 'none' }
-    const [major, minor] = this.#ram.device(memory)?.split(':').map(Number) ?? []
-    return { kind: 'device', path: this.nodePath(memory), major, minor }
+    const { guestRam, extents } = this.#of(memory)
+    return guestRam ? this.#ram.expose(memory, extents) : { kind: 'none' }
   }
 
-  publish(memory: MemoryId, { extents, guestRam }: Placement, owner: Owner): Errno | undefined {
-    return guestRam && extents.length > 0 ? this.#ram.publish(memory, extents, owner) : EINVAL
+  publish(memory: MemoryId, placement: Placement, owner: Owner): Errno | undefined {
+    const isShown = placement.guestRam && placement.extents.length > 0
+    return isShown ? this.#ram.publish(memory, placement, owner) : EINVAL
   }
 
   nodePath(memory: MemoryId): string {
-    return this.#nodes.path(memory)
+    return this.#ram.nodePath(memory)
   }
 
   nodeOwner(memory: MemoryId): Owner | undefined {
-    const device = this.#ram.device(memory)
-    return device === undefined ? undefined : this.#nodes.owner(memory, device)
+    return this.#ram.nodeOwner(memory)
   }
 
   metadataArea(): Uint8Array {

@@ -4,23 +4,28 @@
  */
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { raiseEventfd } from '../../linux/eventfd.ts'
-import { findHolders } from '../../linux/holders.ts'
 import type { Fd } from '../../values/ids.ts'
-import { Instances, type Places } from './instances.ts'
+import { Instances, type Places } from '../dax/instances.ts'
+import { Windows } from '../devmem/windows.ts'
+import type { InstanceTable } from './instances.ts'
 import type { Job, Result } from './jobs.ts'
 import { Work } from './work.ts'
+
+/** What the worker is set to work on. A plain value: it crosses over into another thread. */
+export type Territory =
+  /** `regionPath`: sysfs folder of the region. */
+  | { readonly kind: 'dax'; readonly regionPath: string; readonly places: Places }
+  | { readonly kind: 'devmem'; readonly memoryPath: string }
 
 export interface WorkerData {
   readonly port: MessagePort
   readonly wake: Fd
-  /** Sysfs folder of the region. */
-  readonly regionPath: string
-  readonly places: Places
+  readonly territory: Territory
   /** One word: bytes zeroed of the extent under way. */
   readonly progress: BigInt64Array
 }
 
-const { port, wake, regionPath, places, progress } = workerData as WorkerData
+const { port, wake, territory, progress } = workerData as WorkerData
 
 const tell = (result: Result): void => {
   port.postMessage(result)
@@ -38,6 +43,9 @@ const guarded = (work: () => void): void => {
     tell({ id: 0, kind: 'broken', reason: error instanceof Error ? String(error.stack) : String(error) })
   }
 }
+
+const tableOf = (place: Territory): InstanceTable =>
+  place.kind === 'dax' ? new Instances(place.regionPath, place.places) : new Windows(place.memoryPath)
 
 let work: Work | undefined
 let timer: NodeJS.Timeout | undefined
@@ -63,8 +71,7 @@ const schedule = (): void => {
 port.on('message', (job: Job) => {
   guarded(() => {
     work ??= new Work({
-      instances: new Instances(regionPath, places),
-      findHolders: (devices) => findHolders(devices),
+      instances: tableOf(territory),
       finish: ({ id }, outcome) => tell({ id, ...outcome }),
       progress: (doneBytes) => void Atomics.store(progress, 0, BigInt(doneBytes)),
     })

@@ -6,7 +6,6 @@
  * job before it: jobs about the same memory keep their order.
  */
 import type { PhysicalRange } from '../../linux/dax.ts'
-import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, Errno } from '../../values/errno.ts'
@@ -19,11 +18,10 @@ import { type MappedSlab, Zeroing } from './zeroing.ts'
 /** Somebody holds what is to be zeroed, or there was no memory for its pages: look again after so long. */
 const ZEROING_PAUSE_MS = 2000
 
-type Holders = ReadonlyMap<DeviceNumber, Holder>
+type Holders = ReadonlyMap<string, Holder>
 
 export interface Given {
   readonly instances: InstanceTable
-  readonly findHolders: (devices: ReadonlySet<DeviceNumber>) => Holders
   /** Called once for each job that was added. */
   readonly finish: (job: Job, outcome: Outcome) => void
   /** Called after each slice of zeroing. */
@@ -33,8 +31,7 @@ export interface Given {
 export class Work {
   readonly #instances: InstanceTable
   readonly #given: Given
-  /** Slabs we have mapped, by the name of their instance. */
-  readonly #slabs = new Map<string, MappedSlab>()
+  readonly #slabs: MappedSlab[] = []
   #queue: Job[] = []
   #clear: { readonly job: Job; readonly zeroing: Zeroing } | undefined
   #pausedUntilMs = 0
@@ -66,7 +63,7 @@ export class Work {
   #carryOut(job: Job): void {
     switch (job.kind) {
       case 'make':
-        this.#end(job, this.#make(job.ranges))
+        this.#end(job, this.#make(job))
         break
       case 'slab':
         this.#end(job, this.#makeSlab(job.ranges))
@@ -89,58 +86,64 @@ export class Work {
     this.#given.finish(job, outcome instanceof Errno ? { kind: 'failed', errnoCode: outcome.code } : outcome)
   }
 
-  #make(ranges: Ranges): Outcome | Errno {
-    const instance = this.#ensure(ranges)
+  #make({ ranges, gigantic }: Job): Outcome | Errno {
+    const instance = this.#ensure(ranges, gigantic)
     return instance instanceof Errno ? instance : { kind: 'made', number: instance.number }
   }
 
   #makeSlab(ranges: Ranges): Outcome | Errno {
     const [range] = ranges
     if (range === undefined || ranges.length !== 1) throw new BrokenInvariantError('a slab is one range')
+    const known = this.#slabOf(range)
+    if (known !== undefined) return { kind: 'mapped', mapping: known.mapping }
     const instance = this.#ensure(ranges)
     if (instance instanceof Errno) return instance
-    const mapping =
-      this.#slabs.get(instance.name)?.mapping ?? this.#instances.map(instance, { writable: true })
+    const mapping = this.#instances.map(instance, { writable: true })
     if (mapping instanceof Errno) return mapping
-    this.#slabs.set(instance.name, { range, mapping })
+    this.#slabs.push({ range, mapping, instance })
     return { kind: 'mapped', mapping }
   }
 
   /** The instance of a former server, or of before, where it is exactly that; a new one otherwise. */
-  #ensure(ranges: Ranges): Instance | Errno {
-    return this.#instances.exactly(ranges) ?? this.#freeWay(ranges) ?? this.#instances.make(ranges)
+  #ensure(ranges: Ranges, gigantic = false): Instance | Errno {
+    return (
+      this.#instances.exactly(ranges) ?? this.#freeWay(ranges) ?? this.#instances.make(ranges, { gigantic })
+    )
   }
 
   #freeWay(ranges: Ranges): Errno | undefined {
     const inTheWay = this.#instances.overlapping(ranges)
     if (inTheWay.length === 0) return undefined
-    const outcome = this.#destroyUnheld(inTheWay, this.#given.findHolders(numbersOf(inTheWay)))
+    const outcome = this.#destroyUnheld(inTheWay, this.#instances.holders(inTheWay))
     return outcome instanceof Errno ? outcome : outcome.kind === 'held' ? EBUSY : undefined
   }
 
+  #slabOf({ start, lengthBytes }: PhysicalRange): MappedSlab | undefined {
+    return this.#slabs.find(({ range }) => range.start === start && range.lengthBytes === lengthBytes)
+  }
+
   #drop(ranges: Ranges): Outcome | Errno {
-    const instance = this.#instances.exactly(ranges)
-    const slab = instance && this.#slabs.get(instance.name)
-    if (instance === undefined || slab === undefined) return { kind: 'done' }
+    const slab = ranges.length === 1 ? this.#slabOf(ranges[0] as PhysicalRange) : undefined
+    if (slab === undefined) return { kind: 'done' }
     unmapRaw(slab.mapping)
-    this.#slabs.delete(instance.name)
-    return this.#instances.destroy(instance) ?? { kind: 'done' }
+    this.#slabs.splice(this.#slabs.indexOf(slab), 1)
+    return this.#instances.destroy(slab.instance) ?? { kind: 'done' }
   }
 
   /** Looking for holders costs the same for one device and for many: all that wait are looked for at once. */
   #freeAll(): void {
     const jobs = this.#queue.filter((job) => job.kind === 'free' && this.#isFree(job))
     const inTheWay = jobs.map(({ ranges }) => this.#instances.overlapping(ranges))
-    const holders = this.#given.findHolders(numbersOf(inTheWay.flat()))
+    const holders = this.#instances.holders(inTheWay.flat())
     for (const [index, job] of jobs.entries())
       this.#end(job, this.#destroyUnheld(inTheWay[index] ?? [], holders))
   }
 
   /** All of them or none: what one holder keeps is not given away, whatever becomes of the rest. */
   #destroyUnheld(instances: readonly Instance[], holders: Holders): Outcome | Errno {
-    for (const { number, name } of instances) {
-      if (this.#slabs.has(name)) return EBUSY
-      const by = holders.get(number)
+    for (const { name, ranges } of instances) {
+      if (this.#slabs.some(({ range }) => overlap([range], ranges))) return EBUSY
+      const by = holders.get(name)
       if (by !== undefined) return { kind: 'held', by }
     }
     for (const instance of instances) {
@@ -156,7 +159,7 @@ export class Work {
       throw new BrokenInvariantError('one range is zeroed at a time')
     const zeroing = new Zeroing(range, {
       instances: this.#instances,
-      slabs: () => [...this.#slabs.values()],
+      slabs: () => this.#slabs,
       freeWay: (way: PhysicalRange) => this.#freeWay([way]),
     })
     this.#clear = { job, zeroing }
@@ -172,5 +175,3 @@ export class Work {
     this.#given.finish(job, { kind: 'done' })
   }
 }
-
-const numbersOf = (instances: readonly Instance[]) => new Set(instances.map(({ number }) => number))

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
 import type { Errno } from '../../../values/errno.ts'
 import type { MemoryId } from '../../../values/ids.ts'
-import { BLOCK_BYTES, type Placement, WAITS } from '../../store.ts'
-import { DaxStore } from '../dax-store.ts'
-import { SLAB_BLOCKS } from '../layout.ts'
+import { DeviceRam } from '../../dax/device-ram.ts'
+import { BLOCK_BYTES, type Placement, SLAB_BLOCKS, WAITS } from '../../store.ts'
+import { CarveOutStore } from '../carve-out-store.ts'
+import { Slabs } from '../slabs.ts'
 import { FakeHands, FakeNodes } from './fake-hands.ts'
 import { FakeRegion } from './fake-region.ts'
 
@@ -58,13 +59,19 @@ export class World {
     return this.settle(() => this.store.isHeld(memory))
   }
 
-  #open(): DaxStore {
-    return new DaxStore({
-      layout: this.region.layout,
+  #open(): CarveOutStore {
+    const { layout } = this.region
+    const [crew, nodes] = [this.hands, this.nodes]
+    const slabs = new Slabs(layout, crew)
+    const ram = new DeviceRam({ layout, crew, nodes, slabs, found: [...this.region.instances.values()] })
+    return new CarveOutStore({
+      kind: 'dax',
+      reach: 'link',
+      layout,
       metadata: new Uint8Array(4096),
-      crew: this.hands,
-      nodes: this.nodes,
-      found: [...this.region.instances.values()],
+      crew,
+      slabs,
+      ram,
     })
   }
 }

@@ -5,9 +5,9 @@
 import { type RawMapping, readRaw, writeRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import { BLOCK_BYTES, type Extent, WAITS } from '../store.ts'
+import { BLOCK_BYTES, type Extent, SLAB_BLOCKS, WAITS } from '../store.ts'
 import type { Hands } from './crew.ts'
-import { type Layout, rangesOf, SLAB_BLOCKS, slabExtent, slabOf, slabsOf } from './layout.ts'
+import { type Layout, rangesOf, slabExtent, slabOf, slabsOf } from './layout.ts'
 
 /** Bytes of a file that lie in one slab, one after the other. */
 export interface Piece {

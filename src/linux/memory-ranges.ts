@@ -1,5 +1,5 @@
 /** Owns the arithmetic on ranges of physical memory. Pure; ranges are half-open, and lists of them need not be sorted. */
-import type { PhysicalRange } from '../linux/dax.ts'
+import type { PhysicalRange } from './dax.ts'
 
 export const endOf = ({ start, lengthBytes }: PhysicalRange): number => start + lengthBytes
 
