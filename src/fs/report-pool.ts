@@ -6,6 +6,7 @@ import { countBlocks } from './extents.ts'
 import { count } from './hand-over.ts'
 import { orphans } from './orphans.ts'
 import { pathOf } from './path-of.ts'
+import { describeMap } from './report-file.ts'
 import type { Volume } from './volume.ts'
 
 /** `guestmemfs.pool`. */
@@ -72,6 +73,16 @@ export function describeVms(volume: Volume): object[] {
     const path = pathOf(volume, ino)
     if (path === undefined) return []
     return typeof name === 'string' ? { path, ino, name } : { path, ino }
+  })
+}
+
+/** `guestmemfs.ram`: all guest RAM that has a name, and how it is mapped (`guestmemfs.map` of each). */
+export function describeRam(volume: Volume): object[] {
+  return [...volume.state.inodes.values()].flatMap((inode) => {
+    const file = inode.guestRam && inode.links > 0 ? pathOf(volume, inode.ino) : undefined
+    return file === undefined
+      ? []
+      : [{ file, extents: inode.extents.length, map: describeMap(volume, inode) }]
   })
 }
 

@@ -94,6 +94,24 @@ test('a kernel that put itself into the carve-out: what remains is named', () =>
   assert.equal(find(judge(`${line} nokaslr`, parts), 'carve-out KASLR').state, 'ok')
 })
 
+test('a reserved range: as it should be, taken back, taken by a driver, out of reach', () => {
+  const line = 'ro memmap=1G$4G memmap=4K$0x12345000'
+  const name = 'reserved 1G at 4G'
+  const range = { start: 4 * G, lengthBytes: G }
+  const reserved = { depth: 0, range, name: 'Reserved' }
+  const look = (more: Partial<CarveOutView>) =>
+    find(judge(line, [], false, { iomem: [reserved], ...more }), name)
+  assert.equal(look({}).state, 'ok')
+  assert.deepEqual(states(judge(line, [], false, { iomem: [reserved] })), ['ok', 'ok'])
+  assert.match(look({ iomem: [{ ...reserved, name: 'System RAM' }] }).detail, /partly ordinary RAM/)
+  assert.match(
+    look({ iomem: [reserved, { ...reserved, depth: 1, name: 'ramoops' }] }).detail,
+    /held by 'ramoops'/,
+  )
+  assert.match(look({ hasMemoryDevice: false }).detail, /no \/dev\/mem/)
+  assert.match(look({ lockdown: 'integrity' }).detail, /locked down \(integrity\)/)
+})
+
 test('kmem: claimed, not kept away, kept away', () => {
   const kmem = (line: string, driver: string): Finding =>
     find(judge(line, [region(16 * G, 10 * G, { devices: [device('dax0.0', [], driver)] })]), 'carve-out kmem')

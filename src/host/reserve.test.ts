@@ -71,6 +71,24 @@ test('the testbed: all that lies above 4 GiB, where the kernel is now; no more t
   assert.match(refusal(Q35, '3G'), /of 4\.0G of RAM the host must keep 1\.0G; at most 3024M can go/)
 })
 
+test('reserved memory: a word of its own, none for kmem or KASLR, and nothing of the host for its pages', () => {
+  const hidden = plan(LAPTOP, '12G', { store: 'devmem' })
+  assert.deepEqual(hidden.addWords, ['memmap=12G$4G'])
+  assert.match(hidden.notes.join('\n'), /hidden: no struct pages, not in the kernel's direct map/)
+  assert.match(grubFile(hidden).text, /memmap=12G\\\$4G/, 'GRUB takes a bare $ for a variable')
+  const again = plan(LAPTOP, '12G', { store: 'devmem', replace: true }, hidden.commandLine)
+  assert.deepEqual(again.addWords, ['memmap=12G$4G'])
+  assert.match(
+    refusal(LAPTOP, '1G', { at: 5 * G }, hidden.commandLine),
+    /overlaps 12G at 4G: a range that memmap= reserves/,
+  )
+  const kept = 'root=/dev/vda memmap=4K$0x12345000'
+  assert.match(
+    plan(LAPTOP, '4G', { store: 'devmem', replace: true }, kept).commandLine,
+    /memmap=4K\$0x12345000 /,
+  )
+})
+
 test('a laptop: START below SIZE takes a ceiling, so that KASLR stays below', () => {
   const small = plan(LAPTOP, '6G')
   assert.deepEqual([small.range.start, small.addWords.length], [11 * G, 2], 'past the kernel of the moment')

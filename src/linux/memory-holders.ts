@@ -3,8 +3,10 @@
  * sees what holders.ts sees. This very process is passed over: it knows what it maps itself.
  */
 import { join } from 'node:path'
+import { EACCES } from '../values/errno.ts'
 import type { PhysicalRange } from './dax.ts'
 import { characterDevice, type Holder, lookForHolders, read } from './holders.ts'
+import { errnoOfNodeError } from './library.ts'
 import { MEMORY_DEVICE } from './memory-device.ts'
 
 /**
@@ -27,20 +29,25 @@ const MAX_LOOKS = 3
 
 /** Undefined where it cannot be told. */
 function rangesOf(task: string, wanted: readonly PhysicalRange[]): Set<PhysicalRange> | undefined {
-  for (let look = 0; look < MAX_LOOKS; look++) {
-    const found = new Set<PhysicalRange>()
-    let isGone = false
-    for (const { name, start, end } of fileMappings(read(join(task, 'maps')))) {
-      const hit = wanted.filter((range) => start < range.start + range.lengthBytes && range.start < end)
-      if (hit.length === 0) continue
-      // A large file may be mapped at the same offset.
-      const device = characterDevice(join(task, 'map_files', name))
-      if (device === 'gone') isGone = true
-      else if (device === MEMORY_DEVICE) for (const range of hit) found.add(range)
+  try {
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const found = new Set<PhysicalRange>()
+      let isGone = false
+      for (const { name, start, end } of fileMappings(read(join(task, 'maps')))) {
+        const hit = wanted.filter((range) => start < range.start + range.lengthBytes && range.start < end)
+        if (hit.length === 0) continue
+        // A large file may be mapped at the same offset.
+        const device = characterDevice(join(task, 'map_files', name))
+        if (device === 'gone') isGone = true
+        else if (device === MEMORY_DEVICE) for (const range of hit) found.add(range)
+      }
+      if (!isGone) return found
     }
-    if (!isGone) return found
+    return undefined
+  } catch (error) {
+    if (errnoOfNodeError(error) === EACCES) return undefined
+    throw error
   }
-  return undefined
 }
 
 interface FileMapping {

@@ -127,7 +127,7 @@ async function deleteSecret({ host }: Stage): Promise<void> {
   const zero = crc32(new Uint8Array(bytes))
   const secret = await hold('secret', '7')
   await host.run('! truncate -s 2M /mnt/guestmemfs/secret; rm /mnt/guestmemfs/secret')
-  const orphans = 'guestmemfs status --json | grep -o "\\"orphans\\":[0-9]*"'
+  const orphans = 'guestmemfs status --json | grep -oE "\\"orphans\\":[0-9]+"'
   const held = await hold('other', '')
   assert.ok(
     Math.abs(held.offsetBytes - secret.offsetBytes) >= bytes,

@@ -15,7 +15,7 @@ import { Work } from './work.ts'
 export type Territory =
   /** `regionPath`: sysfs folder of the region. */
   | { readonly kind: 'dax'; readonly regionPath: string; readonly places: Places }
-  | { readonly kind: 'devmem'; readonly memoryPath: string }
+  | { readonly kind: 'devmem'; readonly memoryPath: string; readonly proc: string }
 
 export interface WorkerData {
   readonly port: MessagePort
@@ -45,7 +45,9 @@ const guarded = (work: () => void): void => {
 }
 
 const tableOf = (place: Territory): InstanceTable =>
-  place.kind === 'dax' ? new Instances(place.regionPath, place.places) : new Windows(place.memoryPath)
+  place.kind === 'dax'
+    ? new Instances(place.regionPath, place.places)
+    : new Windows(place.memoryPath, place.proc)
 
 let work: Work | undefined
 let timer: NodeJS.Timeout | undefined

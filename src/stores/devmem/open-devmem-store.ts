@@ -41,12 +41,16 @@ export function probeRange({ layout }: FoundRange, judge: Judge, memoryPath = ME
 }
 
 /** Whoever calls holds the range's lock. Errors: UsageError, nothing changed. */
-export function openDevmemStore({ layout }: FoundRange, memoryPath = MEMORY_PATH): CarveOutStore {
+export function openDevmemStore(
+  { layout }: FoundRange,
+  memoryPath = MEMORY_PATH,
+  proc = '/proc',
+): CarveOutStore {
   const fd = openMemory(memoryPath, { writable: true })
   if (fd instanceof Errno) throw new UsageError(whyNot(fd, memoryPath))
   const metadata = mapShared(fd, layout.metadata.lengthBytes, layout.metadata.start)
   close(fd)
-  const crew = new Crew({ kind: 'devmem', memoryPath })
+  const crew = new Crew({ kind: 'devmem', memoryPath, proc })
   const slabs = new Slabs(layout, crew)
   const ram = new WindowRam({ layout, crew, slabs, memoryPath })
   return new CarveOutStore({ kind: 'devmem', reach: 'window', layout, metadata, crew, slabs, ram })

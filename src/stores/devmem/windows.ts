@@ -13,9 +13,11 @@ import type { Instance, InstanceTable } from '../carve-out/instances.ts'
 
 export class Windows implements InstanceTable {
   readonly #memoryPath: string
+  readonly #proc: string
 
-  constructor(memoryPath: string) {
+  constructor(memoryPath: string, proc: string) {
     this.#memoryPath = memoryPath
+    this.#proc = proc
   }
 
   /** None lasts: whoever wants one makes it, after a look at who maps it. */
@@ -40,7 +42,7 @@ export class Windows implements InstanceTable {
 
   holders(instances: readonly Instance[]): Map<string, Holder> {
     const ranges = instances.flatMap((instance) => instance.ranges)
-    const held = findMemoryHolders(ranges)
+    const held = findMemoryHolders(ranges, this.#proc)
     const found = instances.map(({ name, ranges: own }) => [
       name,
       own.flatMap((range) => held.get(range) ?? [])[0],
