@@ -9,6 +9,8 @@ import { boot } from './scenarios/boot.ts'
 import { daxStore } from './scenarios/dax-store.ts'
 import { devmem } from './scenarios/devmem.ts'
 import { devmemUpdate } from './scenarios/devmem-update.ts'
+import { gigantic } from './scenarios/gigantic.ts'
+import { hidden } from './scenarios/hidden.ts'
 import { kexec } from './scenarios/kexec.ts'
 import { kexecRaw } from './scenarios/kexec-raw.ts'
 import { many } from './scenarios/many.ts'
@@ -30,6 +32,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'dax-store': daxStore,
   devmem,
   'devmem-update': devmemUpdate,
+  hidden,
+  gigantic,
   reserve,
   refuse,
   systemd,
