@@ -67,9 +67,7 @@ export const hidden: Scenario = {
 async function rangesOf({ host }: Stage, store: StoreKind): Promise<PhysicalRange[]> {
   if (store === 'memfd') {
     const pid = `$(guestmemfs vms --json --mount /mnt/memfd | sed -E 's/.*"pid":([0-9]+).*/\\1/')`
-    return JSON.parse(
-      await host.run(`node /opt/testbed/guestmemfs/test/dax/physical.ts ${pid} /mnt/memfd/ram`),
-    )
+    return JSON.parse(await host.run(`${PHYSICAL} ${pid} /mnt/memfd/ram`))
   }
   const value = async (path: string, name: string) =>
     JSON.parse(await host.run(`getfattr -h --only-values -n guestmemfs.${name} ${path}`))
