@@ -16,6 +16,7 @@ import { kexecRaw } from './scenarios/kexec-raw.ts'
 import { many } from './scenarios/many.ts'
 import { mount } from './scenarios/mount.ts'
 import { mountTier } from './scenarios/mount-tier.ts'
+import { overhead } from './scenarios/overhead.ts'
 import { refuse } from './scenarios/refuse.ts'
 import { reserve } from './scenarios/reserve.ts'
 import { systemd } from './scenarios/systemd.ts'
@@ -34,6 +35,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'devmem-update': devmemUpdate,
   hidden,
   gigantic,
+  overhead,
   reserve,
   refuse,
   systemd,

@@ -2,27 +2,27 @@
 import { readFileSync } from 'node:fs'
 import { ALIGN } from '../fs/alignment.ts'
 import type { FileSystem, Request } from '../fs/file-system.ts'
-import { BLOCK_BYTES, type Store } from '../stores/store.ts'
+import { gibibyteFrames, type Layout } from '../stores/carve-out/layout.ts'
+import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { ROOT_INO } from '../values/ids.ts'
 import { formatSize } from '../values/size.ts'
 
 /** Errors: UsageError, one line that says what forbids it. */
 export const checkAlignment = (
-  { frames, totalBlocks, place }: Pick<Store, 'frames' | 'totalBlocks' | 'place'>,
+  layout: Layout,
   alignBytes: number,
   cpuinfo = readFileSync('/proc/cpuinfo', 'latin1'),
 ): void => {
   if (alignBytes === BLOCK_BYTES) return
   const page = formatSize(alignBytes)
-  if (frames === undefined)
-    throw new UsageError(`this store has no pages of ${page}: mount it without align=`)
   if (!/^flags\s*:.*\bpdpe1gb\b/m.test(cpuinfo))
     throw new UsageError(`this processor has no pages of ${page} (pdpe1gb): mount it without align=`)
-  if (frames.first + frames.blocks <= totalBlocks) return
-  const where = place && `begins at 0x${place.startByte.toString(16)} and has ${formatSize(place.sizeBytes)}`
+  const { blocks, first } = gibibyteFrames(layout)
+  if (first + blocks <= layout.totalBlocks) return
+  const { startByte, sizeBytes } = layout
   throw new UsageError(
-    `no aligned page of ${page} fits into the pool, which ${where}: mount it without align=, or set more memory aside, at a multiple of ${page}`,
+    `no aligned page of ${page} fits into the pool, which begins at 0x${startByte.toString(16)} and has ${formatSize(sizeBytes)}: mount it without align=, or set more memory aside, at a multiple of ${page}`,
   )
 }
 

@@ -9,7 +9,6 @@ import { close } from '../linux/descriptors.ts'
 import { mapShared } from '../linux/memory.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { checkAlignment } from './gigantic-pages.ts'
 import { KeeperLink } from './keeper-link.ts'
 import { openFileSystem } from './open-file-system.ts'
 import { openStore } from './open-store.ts'
@@ -32,7 +31,6 @@ try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  if (alignBytes !== null) checkAlignment(store, alignBytes)
   link.send({ kind: 'opened', totalBlocks: store.totalBlocks })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompiled()

@@ -8,6 +8,7 @@ import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { checkAlignment } from './gigantic-pages.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import type { MemorySource, ToServer } from './messages.ts'
 
@@ -30,15 +31,18 @@ export const openStore = async (
   return openRegion(pool, source)
 }
 
-/** Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's. */
-export const examineRegion = (choice: CarveOutChoice) => {
+/** Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's, or have pages of `alignBytes`. */
+export const examineRegion = (choice: CarveOutChoice, alignBytes?: number | null) => {
   const found = findCarveOut(choice)
+  if (alignBytes) checkAlignment(found.layout, alignBytes)
   return { found, content: found.probe(probe) }
 }
 
+type Region = Exclude<MemorySource, { kind: 'memfd' }>
+
 /** A region that holds somebody's bytes is never formatted in passing: only when that was asked for (`guestmemfs format`). */
-const openRegion = (pool: string, choice: CarveOutChoice): OpenedStore => {
-  const { found, content } = examineRegion(choice)
+const openRegion = (pool: string, choice: Region): OpenedStore => {
+  const { found, content } = examineRegion(choice, choice.alignBytes)
   if (content.content === 'foreign') {
     throw new UsageError(
       `region ${found.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --store ${found.kind} --region ${found.name} --force'`,
