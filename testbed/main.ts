@@ -17,6 +17,7 @@ import { many } from './scenarios/many.ts'
 import { mount } from './scenarios/mount.ts'
 import { mountTier } from './scenarios/mount-tier.ts'
 import { overhead } from './scenarios/overhead.ts'
+import { pages } from './scenarios/pages.ts'
 import { refuse } from './scenarios/refuse.ts'
 import { reserve } from './scenarios/reserve.ts'
 import { systemd } from './scenarios/systemd.ts'
@@ -36,6 +37,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   hidden,
   gigantic,
   overhead,
+  pages,
   reserve,
   refuse,
   systemd,

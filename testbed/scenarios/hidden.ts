@@ -11,8 +11,8 @@ import type { Scenario, Stage } from '../scenario/scenario.ts'
 const MIB = 2 ** 20
 const GUEST_MIB = 64
 const CARVED_MIB = 512
-/** Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no kernel at all. */
-const APPEND = 'memmap=512M$4G memmap=512M%4608M-1+0xefffffff modprobe.blacklist=kmem nopti'
+/** Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no kernel at all. `no5lvl`: QEMU takes minutes for five levels of tables. */
+const APPEND = 'memmap=512M$4G memmap=512M%4608M-1+0xefffffff modprobe.blacklist=kmem nopti no5lvl'
 const SEEDS = { memfd: 3, dax: 5, devmem: 7 } as const
 type StoreKind = keyof typeof SEEDS
 const STORES = Object.keys(SEEDS) as StoreKind[]
