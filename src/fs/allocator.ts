@@ -98,7 +98,8 @@ export class Allocator {
     if (count > 0 && count <= clean + dirty && (use.inFrames || use.inOnePiece))
       return this.#shaped(count, use)
     if (count > clean) return count > clean + dirty ? ENOSPC : WAITS_FOR_ZEROING
-    return count === 0 ? [] : this.#space.choose(count, use)
+    if (count === 0) return []
+    return this.#space.shouldWait(count, use) ? WAITS_FOR_ZEROING : this.#space.choose(count, use)
   }
 
   #shaped(count: number, use: For): Extent[] | Errno {
@@ -114,6 +115,11 @@ export class Allocator {
   /** Where the next slab will be made. undefined: no slabs here, or no room for one. */
   nextSlab(): Extent | undefined {
     return this.#space.nextSlab()
+  }
+
+  /** What to zero after that: what lies outside of whole gigantic frames. */
+  outsideFrames(): readonly Extent[] {
+    return this.#space.outsideFrames()
   }
 
   /** The beginning of `extent`, as far as it lies in one slab or outside of all. */

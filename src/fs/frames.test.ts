@@ -59,6 +59,20 @@ test('ordinary files open their slabs outside of whole frames, wherever that is'
   assert.deepEqual(allocator.nextSlab(), { start: 40, count: 4 }, 'only whole frames are left')
 })
 
+test('no frame is broken because what lies outside is not zeroed yet, and that is zeroed first', () => {
+  const allocator = new Allocator(40, 4, GRID)
+  allocator.state({ start: 0, count: 40 }, 'dirty')
+  assert.deepEqual(allocator.outsideFrames(), [
+    { start: 0, count: 3 },
+    { start: 35, count: 5 },
+  ])
+  allocator.state({ start: 3, count: 8 }, 'clean')
+  assert.equal(allocator.choose(4, RAM), WAITS_FOR_ZEROING, 'a frame is clean, and not wanted')
+  assert.equal(countBlocks(ok(allocator.choose(8, FRAMES))), 8)
+  allocator.state({ start: 35, count: 5 }, 'clean')
+  assert.deepEqual(allocator.choose(4, RAM), [{ start: 35, count: 4 }])
+})
+
 test('frames that hold dirty blocks can be had once they are zeroed; bad blocks break one for good', () => {
   const allocator = new Allocator(40, 4, GRID)
   for (let start = 3; start < 35; start += 8) allocator.state({ start, count: 1 }, 'dirty')

@@ -27,6 +27,13 @@ export interface FreeSpace {
    * zeroed count as well. undefined: there are none. Reserves nothing.
    */
   chooseShaped(count: number, use: For, options: { readonly dirtyToo: boolean }): Extent[] | undefined
+  /**
+   * Blocks that such a file could have at once would break more gigantic frames than those it could have once dirty blocks
+   * outside of them are zeroed.
+   */
+  shouldWait(count: number, use: For): boolean
+  /** What lies outside of whole gigantic frames, ascending: zeroed first. None where there are no frames. */
+  outsideFrames(): readonly Extent[]
   /** Gigantic frames of which no file owns a block. */
   readonly wholeFrames: number
   /** Where the next slab will be made: zeroed first, so that it is made there. undefined: no slabs, or no room for one. */
@@ -64,6 +71,14 @@ export class OneZone implements FreeSpace {
   chooseShaped(): undefined {}
 
   readonly wholeFrames = 0
+
+  shouldWait(): boolean {
+    return false
+  }
+
+  outsideFrames(): readonly Extent[] {
+    return []
+  }
 
   nextSlab(): undefined {}
 

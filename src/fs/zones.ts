@@ -37,6 +37,8 @@ export class Zones implements FreeSpace {
   readonly #frames: Frames | undefined
   /** What `nextSlab` last said; undefined: to be found out again. */
   #nextSlab: { readonly extent: Extent | undefined } | undefined
+  /** The same for `outsideFrames`. */
+  #gaps: readonly Extent[] | undefined
 
   /** `blocks` are the allocator's own, and kept by it. */
   constructor(blocks: Uint8Array, slabBlocks: number, frames?: FrameGrid) {
@@ -53,6 +55,7 @@ export class Zones implements FreeSpace {
 
   changed({ start, count }: Extent): void {
     this.#nextSlab = undefined
+    this.#gaps = undefined
     for (let chunk = this.#chunkOf(start); chunk * this.#slabBlocks < start + count; chunk++)
       this.#settle(chunk)
     this.#frames?.changed({ start: start - this.#slabBlocks, count: count + 2 * this.#slabBlocks })
@@ -140,11 +143,8 @@ export class Zones implements FreeSpace {
   #chooseSparing(count: number, frames: Frames): Extent[] {
     const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
     const runs = whole.flatMap((extent) => cleanRuns(this.#blocks, extent))
-    const { open, guestRam } = this.#sums
-    const broken = open.clean + guestRam.clean - countBlocks(runs)
-    const frameBlocks = whole[0]?.count ?? 1
-    const saves = Math.ceil((count - broken) / frameBlocks) < Math.ceil(count / frameBlocks)
-    if (whole.length === 0 || !saves) return this.#outside.choose(count)
+    const broken = this.#outsideOf(whole).clean
+    if (breaks(count, broken, whole) === breaks(count, 0, whole)) return this.#outside.choose(count)
     for (const run of runs) this.#outside.mark(run, false)
     const chosen = this.#outside.choose(Math.min(count, broken))
     for (const run of runs) this.#outside.mark(run, true)
@@ -152,6 +152,28 @@ export class Zones implements FreeSpace {
     const more = this.#outside.choose(count - countBlocks(chosen))
     for (const run of chosen) this.#outside.mark(run, true)
     return joinExtents(chosen, more)
+  }
+
+  shouldWait(count: number, { guestRam }: For): boolean {
+    if (!guestRam || this.#frames === undefined) return false
+    const frames = this.#frames
+    const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
+    const { clean, dirty } = this.#outsideOf(whole)
+    return breaks(count, clean + dirty, whole) < breaks(count, clean, whole)
+  }
+
+  outsideFrames(): readonly Extent[] {
+    this.#gaps ??= this.#frames ? gapsBetween(this.#frames, this.#blocks.length) : []
+    return this.#gaps
+  }
+
+  /** What guest RAM could have outside of these frames. */
+  #outsideOf(whole: readonly Extent[]): Pick<Tally, 'clean' | 'dirty'> {
+    const { open, guestRam } = this.#sums
+    const inside = whole.map((extent) => tally(this.#blocks, extent))
+    const sum = (kind: 'clean' | 'dirty') =>
+      open[kind] + guestRam[kind] - inside.reduce((total, each) => total + each[kind], 0)
+    return { clean: sum('clean'), dirty: sum('dirty') }
   }
 
   /** Chunks of `among` from the top of the pool: those outside of whole frames, and then the others. */
@@ -214,6 +236,22 @@ export class Zones implements FreeSpace {
     const start = chunk * this.#slabBlocks
     return { start, count: this.#endOf(chunk) - start }
   }
+}
+
+/** How many whole frames a file of so many blocks breaks, with `free` blocks outside of them. */
+function breaks(count: number, free: number, whole: readonly Extent[]): number {
+  return Math.ceil(Math.max(0, count - free) / (whole[0]?.count ?? Number.POSITIVE_INFINITY))
+}
+
+function gapsBetween(frames: Frames, totalBlocks: number): Extent[] {
+  const gaps: Extent[] = []
+  let start = 0
+  for (const frame of frames.whole()) {
+    const extent = frames.extentOf(frame)
+    if (extent.start > start) gaps.push({ start, count: extent.start - start })
+    start = extent.start + extent.count
+  }
+  return start < totalBlocks ? [...gaps, { start, count: totalBlocks - start }] : gaps
 }
 
 function roleOf({ ordinary, guestRam }: Tally): Role {

@@ -35,7 +35,7 @@ export function kernelMappings(infoMem: string, infoTlb: string): KernelMappings
   for (const { virtual, physical } of entries)
     counts.set(virtual - physical, (counts.get(virtual - physical) ?? 0) + 1)
   const [most] = [...counts].toSorted(([, one], [, other]) => other - one)
-  if (most === undefined) throw new Error('the page tables show no kernel')
+  if (most === undefined) throw new Error(`the page tables show no kernel: ${infoTlb.slice(0, 200)}`)
   const [directMapBase] = most
   const direct = [...infoMem.matchAll(/^([0-9a-f]{16})-([0-9a-f]{16}) [0-9a-f]{16} (\S+)$/gm)].flatMap(
     ([, from, to, flags]) => {
@@ -44,7 +44,7 @@ export function kernelMappings(infoMem: string, infoTlb: string): KernelMappings
       return [{ start: Number(start), lengthBytes: Number(end - start) }]
     },
   )
-  if (direct.length === 0) throw new Error('the page tables show no direct map')
+  if (direct.length === 0) throw new Error(`the page tables show no direct map: ${infoMem.slice(0, 200)}`)
   return { directMapBase, direct, entries: entries.map(({ physical }) => Number(physical)) }
 }
 

@@ -112,7 +112,10 @@ function physicalOf(ranges: readonly (PhysicalRange & { readonly offset?: number
 }
 
 async function lookAt({ host }: Stage, ranges: Readonly<Record<string, PhysicalRange[]>>): Promise<object> {
+  // A processor that runs a guest just then would show the guest's tables, or none.
+  await host.run('! pgrep qemu-system || pkill -STOP qemu-system')
   const mappings = kernelMappings(await host.monitor('info mem'), await host.monitor('info tlb'))
+  await host.run('! pgrep qemu-system || pkill -CONT qemu-system')
   const seen = Object.entries(ranges).map(([store, of]) => {
     const bytes = of.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
     return [store, { bytes, ...visibleBytes(mappings, of) }] as const
