@@ -22,8 +22,11 @@ export async function benchOverhead(_rounds: number, progress: (line: string) =>
       name,
       samples: { structPages: [structPages], pageTables: [pageTables], pageBytes: [pageBytes] },
     })),
-    rows: kinds.map(([name, { structPages, pageTables, pageBytes }]) =>
-      fact(name, `${perGib(structPages)} + ${perGib(pageTables)} (${pageBytes / 1024}K)`),
+    rows: kinds.map(([name, { structPages, pageTables, pageBytes, direct }]) =>
+      fact(
+        name,
+        `${perGib(structPages)} + ${perGib(pageTables)} (${pageBytes / 1024}K, O_DIRECT: ${direct})`,
+      ),
     ),
   }
 }

@@ -6,6 +6,7 @@ import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const GIB = 2 ** 30
 const TOUCH = 'node /opt/testbed/guestmemfs/test/dax/touch.ts'
+const DIRECT = 'node /opt/testbed/guestmemfs/test/dax/direct.ts'
 const APPEND = 'memmap=1G$4G memmap=2560M%5G-1+0xefffffff modprobe.blacklist=kmem'
 
 /** Bytes per GiB of guest memory. */
@@ -15,6 +16,8 @@ export interface Overhead {
   readonly pageTables: number
   /** As the kernel has it for the mapping. */
   readonly pageBytes: number
+  /** What a read past the page cache into it answers: bytes, or an error. */
+  readonly direct: string
 }
 
 export const overhead: Scenario = {
@@ -80,10 +83,15 @@ export const overhead: Scenario = {
       await host.run('truncate -s 960M /mnt/devmem/ram', { timeoutMs: 300_000 })
       // Described at boot beyond the RAM that the kernel uses: with struct pages for the reserved GiB it would be 16 MiB more.
       const cost = boot.memmapBytes - (boot.presentBytes / 4096) * 64
-      const { tableBytes, kernelPageBytes } = JSON.parse(
-        await host.run(`${TOUCH} /dev/mem ${960 * 2 ** 20} ${4 * GIB}`),
-      )
-      row('devmem', { structPages: cost, pageTables: (tableBytes * 1024) / 960, pageBytes: kernelPageBytes })
+      const said = await host.run(`${TOUCH} /dev/mem ${960 * 2 ** 20} ${4 * GIB}`)
+      const direct = await host.run(`${DIRECT} /usr/bin/node /dev/mem ${4 * GIB}`)
+      const { tableBytes, kernelPageBytes } = JSON.parse(said)
+      row('devmem', {
+        structPages: cost,
+        pageTables: (tableBytes * 1024) / 960,
+        pageBytes: kernelPageBytes,
+        direct,
+      })
     })
   },
 }
@@ -91,7 +99,8 @@ export const overhead: Scenario = {
 async function touch({ host }: Stage, path: string): Promise<Omit<Overhead, 'structPages'>> {
   const said = JSON.parse(await host.run(`${TOUCH} ${path} ${GIB}`))
   const pageBytes = said.pmdMappedBytes > 0 ? 2 * 2 ** 20 : said.kernelPageBytes
-  return { pageTables: said.tableBytes, pageBytes }
+  const direct = await host.run(`${DIRECT} /usr/bin/node ${path}`)
+  return { pageTables: said.tableBytes, pageBytes, direct }
 }
 
 async function counts({ host }: Stage): Promise<{ memmapBytes: number; presentBytes: number }> {
