@@ -8,9 +8,9 @@ import {
   BLOCK_BYTES,
   type Exposure,
   type Extent,
+  type FrameGrid,
   type HandOver,
   type Passage,
-  type FrameGrid,
   type Placement,
   type Store,
 } from '../../stores/store.ts'

@@ -20,6 +20,14 @@ test('following the link makes the device and its node, once', () => {
   assert.equal(store.publish(memory, { ...RAM, sizeBytes: 0, extents: [] }, OWNER), EINVAL)
 })
 
+test('a device of gigantic pages is made where they were asked for, and nowhere else', () => {
+  const world = new World()
+  const memory = world.store.create()
+  assert.equal(world.publish(memory, { ...RAM, gigantic: true }), undefined)
+  world.publish(world.store.create(), { ...RAM, extents: [{ start: 12, count: 2 }] })
+  assert.deepEqual(world.region.trace, ['make gigantic 2+1 6+2', 'make 12+2'])
+})
+
 test('a node that is there keeps its owner, one that was taken away is made again', () => {
   const world = new World()
   const memory = world.store.create()

@@ -41,12 +41,12 @@ export class FakeRegion implements InstanceTable {
     return [...this.instances.values()].filter((instance) => overlap(instance.ranges, ranges))
   }
 
-  make(ranges: Ranges): Instance | Errno {
+  make(ranges: Ranges, { gigantic = false } = {}): Instance | Errno {
     if (this.overlapping(ranges).length > 0) return ENOMEM
     const id = ++this.#lastId
     const instance = { name: `dax0.${id}`, number: `250:${id}` as const, ranges }
     this.instances.set(instance.name, instance)
-    this.#note('make', ranges)
+    this.#note(gigantic ? 'make gigantic' : 'make', ranges)
     return instance
   }
 
