@@ -84,7 +84,7 @@ export const overhead: Scenario = {
       // Described at boot beyond the RAM that the kernel uses: with struct pages for the reserved GiB it would be 16 MiB more.
       const cost = boot.memmapBytes - (boot.presentBytes / 4096) * 64
       const said = await host.run(`${TOUCH} /dev/mem ${960 * 2 ** 20} ${4 * GIB}`)
-      const direct = await host.run(`${DIRECT} /usr/bin/node /dev/mem ${4 * GIB}`)
+      const direct = await host.run(`${DIRECT} /usr/bin/node /dev/mem ${2 * 2 ** 20} ${4 * GIB}`)
       const { tableBytes, kernelPageBytes } = JSON.parse(said)
       row('devmem', {
         structPages: cost,
@@ -99,7 +99,7 @@ export const overhead: Scenario = {
 async function touch({ host }: Stage, path: string): Promise<Omit<Overhead, 'structPages'>> {
   const said = JSON.parse(await host.run(`${TOUCH} ${path} ${GIB}`))
   const pageBytes = said.pmdMappedBytes > 0 ? 2 * 2 ** 20 : said.kernelPageBytes
-  const direct = await host.run(`${DIRECT} /usr/bin/node ${path}`)
+  const direct = await host.run(`${DIRECT} /usr/bin/node ${path} ${GIB}`)
   return { pageTables: said.tableBytes, pageBytes, direct }
 }
 
