@@ -108,6 +108,7 @@ test('a reserved range: as it should be, taken back, taken by a driver, out of r
     look({ iomem: [reserved, { ...reserved, depth: 1, name: 'ramoops' }] }).detail,
     /held by 'ramoops'/,
   )
+  assert.equal(look({ iomem: [] }).state, 'warn', 'who may not see addresses cannot say')
   assert.match(look({ hasMemoryDevice: false }).detail, /no \/dev\/mem/)
   assert.match(look({ lockdown: 'integrity' }).detail, /locked down \(integrity\)/)
 })
