@@ -12,6 +12,8 @@ import { Errno } from '../src/values/errno.ts'
 
 import { benchBlackout } from './blackout.ts'
 import { benchMetadata } from './metadata.ts'
+import { benchOverhead } from './overhead.ts'
+import { benchPages } from './pages.ts'
 import { benchRam } from './ram.ts'
 import { keepResult, type Result, tableLines } from './report.ts'
 import { benchRestart } from './restart.ts'
@@ -25,6 +27,8 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   scale: { rounds: 9, bench: benchScale },
   restart: { rounds: 5, bench: benchRestart },
   blackout: { rounds: 3, bench: benchBlackout },
+  pages: { rounds: 1, bench: benchPages },
+  overhead: { rounds: 1, bench: benchOverhead },
 }
 
 const { values, positionals } = parseArgs({

@@ -7,6 +7,10 @@ import { type RunOptions, runScenario } from './scenario/run.ts'
 import type { Scenario } from './scenario/scenario.ts'
 import { boot } from './scenarios/boot.ts'
 import { daxStore } from './scenarios/dax-store.ts'
+import { devmem } from './scenarios/devmem.ts'
+import { devmemUpdate } from './scenarios/devmem-update.ts'
+import { gigantic } from './scenarios/gigantic.ts'
+import { hidden } from './scenarios/hidden.ts'
 import { kexec } from './scenarios/kexec.ts'
 import { kexecRaw } from './scenarios/kexec-raw.ts'
 import { kho } from './scenarios/kho.ts'
@@ -16,6 +20,8 @@ import { khoRefuse } from './scenarios/kho-refuse.ts'
 import { many } from './scenarios/many.ts'
 import { mount } from './scenarios/mount.ts'
 import { mountTier } from './scenarios/mount-tier.ts'
+import { overhead } from './scenarios/overhead.ts'
+import { pages } from './scenarios/pages.ts'
 import { refuse } from './scenarios/refuse.ts'
 import { reserve } from './scenarios/reserve.ts'
 import { systemd } from './scenarios/systemd.ts'
@@ -35,6 +41,12 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'kho-abort': khoAbort,
   'kho-refuse': khoRefuse,
   'dax-store': daxStore,
+  devmem,
+  'devmem-update': devmemUpdate,
+  hidden,
+  gigantic,
+  overhead,
+  pages,
   reserve,
   refuse,
   systemd,

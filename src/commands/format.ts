@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { formatRegion } from '../keeper/format-region.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
+import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { print, printJson } from './print.ts'
 
@@ -10,12 +11,23 @@ export const registerFormat = (program: Command): void => {
     .command('format')
     .description('make a carve-out an empty pool; mounting an empty one does so by itself')
     .argument('<pool>', 'the name it will be mounted by')
-    .option('--region <name>', 'such as dax0.0; not needed where there is one')
+    .option('--store <kind>', 'dax: a region of device-dax; devmem: a reserved range', 'dax')
+    .option('--region <name>', 'such as dax0.0 or 0x100000000; not needed where there is one')
     .option('--force', 'also when the region holds a pool or other data, which are given up')
     .option('--json', 'print JSON')
-    .action((pool: string, options: { region?: string; force?: true; json?: true }) => {
-      const formatted = formatRegion({ pool, region: options.region, force: options.force ?? false })
+    .action((pool: string, options: { store: string; region?: string; force?: true; json?: true }) => {
+      const formatted = formatRegion({
+        pool,
+        kind: carveOutKind(options.store),
+        region: options.region ?? null,
+        force: options.force ?? false,
+      })
       if (options.json) printJson(formatted)
       else print(`${pool} on ${formatted.region}, ${formatSize(formatted.totalBlocks * BLOCK_BYTES)}: empty`)
     })
+}
+
+function carveOutKind(text: string): 'dax' | 'devmem' {
+  if (text === 'dax' || text === 'devmem') return text
+  throw new UsageError(`--store '${text}' is no carve-out: take dax or devmem`)
 }

@@ -1,16 +1,18 @@
-/** Owns `guestmemfs list`: the pools of this host. */
+/** Owns `guestmemfs list`: the pools of this host, and the guest RAM in them with the pages it is really mapped by. */
 import type { Command } from 'commander'
-import { summarisePools } from '../pool/pool-summary.ts'
+import { type PoolSummary, summarisePools } from '../pool/pool-summary.ts'
+import { type Mapping, type RamFile, ramFiles } from '../pool/ram-files.ts'
+import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { print, printJson, printTable } from './print.ts'
 
 export const registerList = (program: Command): void => {
   program
     .command('list')
-    .description('list the pools of this host, mounted and parked')
+    .description('list the pools of this host, mounted and parked, and the guest RAM in them')
     .option('--json', 'print JSON, sizes in bytes')
     .action((options: { json?: true }) => {
-      const pools = summarisePools()
+      const pools = summarisePools().map((pool) => ({ ...pool, ram: ramOf(pool) }))
       if (options.json) return printJson(pools)
       if (pools.length === 0) return print('no pools')
       printTable(
@@ -23,5 +25,37 @@ export const registerList = (program: Command): void => {
           pool.mountPoint ?? '-',
         ]),
       )
+      const rows = pools.flatMap(({ mountPoint, ram }) =>
+        ram.flatMap((file) => ramRows(mountPoint ?? '', file)),
+      )
+      if (rows.length === 0) return
+      print('')
+      printTable(['GUEST RAM', 'SIZE', 'PIECES', 'PLACED FOR', 'MAPPED IN', 'BY'], rows)
     })
+}
+
+/** Asking a mount that nobody serves could wait for ever. */
+function ramOf({ freeBytes, mountPoint }: PoolSummary): RamFile[] {
+  if (freeBytes === null || mountPoint === null) return []
+  try {
+    return ramFiles(mountPoint)
+  } catch (error) {
+    if (error instanceof UsageError) return []
+    throw error
+  }
+}
+
+function ramRows(
+  mountPoint: string,
+  { file, sizeBytes, extents, alignBytes, mappings }: RamFile,
+): string[][] {
+  const head = [`${mountPoint}/${file}`, formatSize(sizeBytes), String(extents), formatSize(alignBytes)]
+  if (mappings.length === 0) return [[...head, '-', '-']]
+  return mappings.map((mapping) => [...head, pagesOf(mapping), `${mapping.program} (${mapping.pid})`])
+}
+
+/** Shared memory is mapped by whole 2 MiB entries as far as the kernel has found such pages for it. */
+function pagesOf({ kernelPageBytes, pmdMappedBytes }: Mapping): string {
+  const page = formatSize(kernelPageBytes)
+  return pmdMappedBytes === 0 ? page : `2M (${formatSize(pmdMappedBytes)}), ${page}`
 }

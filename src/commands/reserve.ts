@@ -2,7 +2,6 @@
 import type { Command } from 'commander'
 import { carveOuts } from '../host/carve-out.ts'
 import { readMachineMemory } from '../host/machine-memory.ts'
-import { formatBytes } from '../host/memmap.ts'
 import {
   type BootFile,
   grubbyCommand,
@@ -12,6 +11,7 @@ import {
 } from '../host/reserve-loaders.ts'
 import { inGibibytes } from '../host/reserve-place.ts'
 import { planReserve, type ReservePlan } from '../host/reserve-plan.ts'
+import { formatBytes } from '../linux/memmap.ts'
 import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize, parseSize } from '../values/size.ts'
@@ -22,6 +22,7 @@ interface ReserveOptions {
   readonly at?: string
   readonly numa?: string
   readonly replace?: boolean
+  readonly store: string
   readonly json?: boolean
 }
 
@@ -34,6 +35,7 @@ export function registerReserve(program: Command): void {
     .requiredOption('--size <size>', 'how much, as 10G')
     .option('--at <address>', 'where: a physical address, as 16G or 0x400000000; default: the best place')
     .option('--numa <node>', 'in this memory node')
+    .option('--store <kind>', 'dax, or devmem: hidden, without struct pages', 'dax')
     .option('--replace', 'instead of the carve-outs of the running kernel')
     .option('--json', 'print one JSON object')
     .action(reserve)
@@ -49,6 +51,7 @@ function reserve(options: ReserveOptions): void {
     at: options.at === undefined ? undefined : parseAddress(options.at),
     node: options.numa === undefined ? undefined : parseNode(options.numa),
     replace: options.replace === true,
+    store: parseStore(options.store),
   })
   if (options.json) print(JSON.stringify(asJson(plan), undefined, 2))
   else for (const line of asText(plan)) print(line)
@@ -57,12 +60,18 @@ function reserve(options: ReserveOptions): void {
 const parseAddress = (text: string): number =>
   /^0x[0-9a-f]{1,13}$/i.test(text) ? Number(text) : parseSize(text, 'address')
 
+function parseStore(text: string): 'dax' | 'devmem' {
+  if (text === 'dax' || text === 'devmem') return text
+  throw new UsageError(`store '${text}' needs no memory set aside: take dax or devmem`)
+}
+
 function parseNode(text: string): number {
   if (!/^\d{1,4}$/.test(text)) throw new UsageError(`memory node '${text}' is not a number`)
   return Number(text)
 }
 
 const asJson = (plan: ReservePlan) => ({
+  store: plan.store,
   startByte: plan.range.start,
   sizeBytes: plan.range.lengthBytes,
   alignBytes: plan.alignBytes,
@@ -101,7 +110,7 @@ function* asText(plan: ReservePlan): Generator<string> {
     )
   yield* section(
     'then',
-    'reboot; `guestmemfs doctor` checks what the new kernel made of it\nmount -t guestmemfs -o store=dax guestmemfs /mnt/guestmemfs',
+    `reboot; 'guestmemfs doctor' checks what the new kernel made of it\nmount -t guestmemfs -o store=${plan.store} guestmemfs /mnt/guestmemfs`,
   )
 }
 

@@ -11,17 +11,18 @@ import { UsageError } from '../values/errors.ts'
 import { checkPoolImage } from './pool-check.ts'
 import { vmMounts } from './vm-mounts.ts'
 
-const Identity = v.object({ store: v.string() })
 const Server = v.object({ keeperPid: v.number() })
 const Health = v.object({ awaitedFiles: v.number(), lostFiles: v.number() })
+const Place = v.object({ startByte: v.number(), sizeBytes: v.number() })
+const Identity = v.object({ store: v.string(), place: v.optional(Place) })
 const Geometry = v.object({ ownedBlocks: v.number() })
 
 /** `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such mount. */
 export function poolFacts(named: string | undefined): PoolFacts[] {
   const chosen = named === undefined ? undefined : findMount(named).mountPoint
   return poolMounts().map(({ pool, mountPoint }) => {
-    const { store } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
     const recorded = vmMounts(mountPoint).flatMap((mount) => mount.recorded)
+    const { store, place } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
     return {
       pool,
       mountPoint,
@@ -29,6 +30,7 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
       by: wayOver(store, hasLiveUpdate()),
       outlivesShutdown: outlivesShutdown(v.parse(Server, readVirtual(mountPoint, 'server')).keeperPid),
       handOver: handOverFacts({ pool, mountPoint }),
+      place: place && { start: place.startByte, lengthBytes: place.sizeBytes },
       isChosen: chosen === undefined || chosen === mountPoint,
       holdsFiles: v.parse(Geometry, readVirtual(mountPoint, 'geometry')).ownedBlocks > 0,
       imageErrors: imageErrors(pool),

@@ -3,7 +3,7 @@
  * and the choice of blocks for a growing file. It follows the state's tables (it is told what inodes own and
  * what is said about blocks) and never changes them: choosing reserves nothing.
  */
-import type { Extent } from '../stores/store.ts'
+import type { Extent, FrameGrid } from '../stores/store.ts'
 import { ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import {
@@ -40,12 +40,14 @@ export class Allocator {
   readonly #counts: Tally
   readonly #space: FreeSpace
 
-  /** A pool of clean blocks. `slabBlocks`: as the store has it. */
-  constructor(totalBlocks: number, slabBlocks: number | undefined) {
+  /** A pool of clean blocks. `slabBlocks`, `frames`: as the store has them. */
+  constructor(totalBlocks: number, slabBlocks: number | undefined, frames?: FrameGrid) {
     this.#blocks = new Uint8Array(totalBlocks)
     this.#counts = { ...noBlocks(), clean: totalBlocks }
     this.#space =
-      slabBlocks === undefined ? new OneZone(this.#blocks, this.#counts) : new Zones(this.#blocks, slabBlocks)
+      slabBlocks === undefined
+        ? new OneZone(this.#blocks, this.#counts)
+        : new Zones(this.#blocks, slabBlocks, frames)
     this.#space.changed({ start: 0, count: totalBlocks })
   }
 
@@ -58,6 +60,11 @@ export class Allocator {
   freeFor(use: For): number {
     const { clean, dirty } = this.#space.available(use)
     return clean + dirty
+  }
+
+  /** Gigantic frames of which no file owns a block. */
+  get wholeFrames(): number {
+    return this.#space.wholeFrames
   }
 
   /** A file owns these blocks from now on. They were clean, or the state contradicts itself. */
@@ -83,13 +90,21 @@ export class Allocator {
 
   /**
    * Blocks for a file to grow by: the lowest run that is long enough, otherwise the longest runs there are,
-   * so that a file has few extents; where there are zones, as `Zones` has it. All or nothing.
+   * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All or nothing.
    * Errors: ENOSPC; WAITS_FOR_ZEROING.
    */
   choose(count: number, use: For): Extent[] | Errno {
     const { clean, dirty } = this.#space.available(use)
+    if (count > 0 && count <= clean + dirty && (use.inFrames || use.inOnePiece))
+      return this.#shaped(count, use)
     if (count > clean) return count > clean + dirty ? ENOSPC : WAITS_FOR_ZEROING
-    return count === 0 ? [] : this.#space.choose(count, use)
+    if (count === 0) return []
+    return this.#space.shouldWait(count, use) ? WAITS_FOR_ZEROING : this.#space.choose(count, use)
+  }
+
+  #shaped(count: number, use: For): Extent[] | Errno {
+    const isThere = (dirtyToo: boolean) => this.#space.chooseShaped(count, use, { dirtyToo })
+    return isThere(false) ?? (isThere(true) ? WAITS_FOR_ZEROING : ENOSPC)
   }
 
   /** True when every one of these blocks is dirty and nobody's. */
@@ -100,6 +115,11 @@ export class Allocator {
   /** Where the next slab will be made. undefined: no slabs here, or no room for one. */
   nextSlab(): Extent | undefined {
     return this.#space.nextSlab()
+  }
+
+  /** What to zero after that: what lies outside of whole gigantic frames. */
+  outsideFrames(): readonly Extent[] {
+    return this.#space.outsideFrames()
   }
 
   /** The beginning of `extent`, as far as it lies in one slab or outside of all. */

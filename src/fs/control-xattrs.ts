@@ -5,6 +5,8 @@
  *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; what reads it gets the same
  *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); what reads it gets the size. The only way to
  *                               resize guest RAM that is shown as a link to a device; EBUSY while a mapping is in the way
+ *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is to have, `2M` or `1G`;
+ *                               kept like any xattr
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
  *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started by, a JSON object.
  *                               Kept like any xattr, but may be set while frozen: the last thing before the jump
@@ -12,6 +14,7 @@
  */
 import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../values/ids.ts'
+import { ALIGN, parseAlignment } from './alignment.ts'
 import { setAttributes } from './attributes.ts'
 import { setHandOver } from './hand-over.ts'
 import type { Inode } from './inode.ts'
@@ -39,11 +42,22 @@ export function setControl(
   if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(volume, rq, value) : EINVAL
   // `echo 1 | …` brings a newline along.
   const text = Buffer.from(value).toString('latin1').replace(/\n$/, '')
+  if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(volume, rq, inode, text) : EINVAL
   if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(volume, rq, text === '1')
   if (name === HANDOVER && ino === ROOT_INO) return setHandOver(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
   const resized = setAttributes(volume, rq, ino, { sizeBytes: Number(text) })
   return resized instanceof Errno ? resized : undefined
+}
+
+/** Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no such pages), ENOSPC. */
+export function setAlignment(volume: Volume, rq: Request, directory: Inode, text: string): Errno | undefined {
+  const value = volume.refusal() ?? parseAlignment(volume, text)
+  if (value instanceof Errno) return value
+  const draft = volume.draft()
+  draft.xattr(directory.ino, ALIGN, value)
+  draft.change(directory, { ctime: rq.now })
+  return volume.commitIfRoom(rq, draft)
 }
 
 function recordUpdate(volume: Volume, rq: Request, value: Uint8Array): Errno | undefined {

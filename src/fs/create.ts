@@ -96,6 +96,7 @@ function draftInode(
     memory: undefined,
     extents: [],
     guestRam: false,
+    gigantic: false,
     target: NOTHING,
     ...fields,
     mode: (fields.mode ?? 0) & 0o7777,

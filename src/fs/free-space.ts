@@ -6,9 +6,13 @@ import type { Extent } from '../stores/store.ts'
 import { cleanRuns, type Tally } from './block-kinds.ts'
 import { FreeRuns } from './free-runs.ts'
 
-/** Which kind of file wants blocks. */
+/** Which kind of file wants blocks, and of what shape. */
 export interface For {
   readonly guestRam: boolean
+  /** Gigantic frames, each as a whole. */
+  readonly inFrames?: boolean
+  /** One run of blocks; `behind`: the one that begins there, since the file ends there. */
+  readonly inOnePiece?: { readonly behind: number | undefined } | undefined
 }
 
 export interface FreeSpace {
@@ -18,6 +22,20 @@ export interface FreeSpace {
   available(use: For): Pick<Tally, 'clean' | 'dirty'>
   /** `count` clean blocks, as many as are available at most. Reserves nothing. */
   choose(count: number, use: For): Extent[]
+  /**
+   * For a use that wants frames or one piece: `count` blocks that are that. `dirtyToo`: blocks that could be had once they are
+   * zeroed count as well. undefined: there are none. Reserves nothing.
+   */
+  chooseShaped(count: number, use: For, options: { readonly dirtyToo: boolean }): Extent[] | undefined
+  /**
+   * Blocks that such a file could have at once would break more gigantic frames than those it could have once dirty blocks
+   * outside of them are zeroed.
+   */
+  shouldWait(count: number, use: For): boolean
+  /** What lies outside of whole gigantic frames, ascending: zeroed first. None where there are no frames. */
+  outsideFrames(): readonly Extent[]
+  /** Gigantic frames of which no file owns a block. */
+  readonly wholeFrames: number
   /** Where the next slab will be made: zeroed first, so that it is made there. undefined: no slabs, or no room for one. */
   nextSlab(): Extent | undefined
   /** The beginning of `extent`, as far as it lies in one slab or outside of all. */
@@ -47,6 +65,19 @@ export class OneZone implements FreeSpace {
 
   choose(count: number): Extent[] {
     return this.#runs.choose(count)
+  }
+
+  /** Memory that is not ours to place has no shape. */
+  chooseShaped(): undefined {}
+
+  readonly wholeFrames = 0
+
+  shouldWait(): boolean {
+    return false
+  }
+
+  outsideFrames(): readonly Extent[] {
+    return []
   }
 
   nextSlab(): undefined {}

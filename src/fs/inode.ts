@@ -31,6 +31,8 @@ export interface Inode {
   readonly extents: readonly Extent[]
   /** True from the first truncate or fallocate of an empty file to 2 MiB or more until it is truncated to 0. */
   readonly guestRam: boolean
+  /** Guest RAM that consists of gigantic frames, and is mapped by gigantic pages alone. */
+  readonly gigantic: boolean
   /** Symlinks: where it points. Empty for every other kind. */
   readonly target: ByteString
 }

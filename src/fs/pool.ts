@@ -2,6 +2,7 @@
 import type { Extent } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
+import type { BlockStates } from './block-states.ts'
 import { INO_MAX } from './limits.ts'
 import type { Request, Volume } from './volume.ts'
 
@@ -42,14 +43,24 @@ export function setFrozen(volume: Volume, rq: Pick<Request, 'origin'>, frozen: b
 
 /**
  * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one slab or outside of all: those of the next
- * slab, so that it is made where it should be and not wherever clean blocks are, and then the lowest.
+ * slab, so that it is made where it should be and not wherever clean blocks are, then those that break no gigantic frame,
+ * and then the lowest.
  * None while frozen: the result could not be recorded.
  */
 export function dirtyExtent({ frozen, index, state }: Volume, maxBlocks: number): Extent | undefined {
   if (frozen) return undefined
   const next = index.allocator.nextSlab()
-  const run = (next && state.blockStates.firstIn(next, 'dirty')) ?? state.blockStates.first('dirty')
+  const wanted = [...(next ? [next] : []), ...index.allocator.outsideFrames()]
+  const run = firstDirtyIn(state.blockStates, wanted) ?? state.blockStates.first('dirty')
   return run && index.allocator.inOneZone({ start: run.start, count: Math.min(run.count, maxBlocks) })
+}
+
+function firstDirtyIn(states: BlockStates, extents: readonly Extent[]): Extent | undefined {
+  for (const extent of extents) {
+    const found = states.firstIn(extent, 'dirty')
+    if (found) return found
+  }
+  return undefined
 }
 
 /** The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: say it again later. */

@@ -23,8 +23,12 @@ export function describeMap(volume: Volume, inode: Inode): object {
   if (passage === 'awaited' || passage === 'lost')
     return { kind: passage, sizeBytes: inode.sizeBytes, alignBytes: BLOCK_BYTES }
   const exposure = volume.store.expose(memoryOf(inode), inode)
-  return { ...how(exposure), sizeBytes: inode.sizeBytes, alignBytes: BLOCK_BYTES }
+  return { ...how(exposure), sizeBytes: inode.sizeBytes, alignBytes: pageBytes(volume, inode) }
 }
+
+/** What a mapping of it must be aligned to, so that it gets the largest pages it can have. */
+const pageBytes = ({ store }: Volume, { gigantic }: Inode): number =>
+  gigantic && store.frames !== undefined ? store.frames.blocks * BLOCK_BYTES : BLOCK_BYTES
 
 function how(exposure: Exposure): object {
   switch (exposure.kind) {

@@ -6,16 +6,24 @@ import { countBlocks } from './extents.ts'
 import { count } from './hand-over.ts'
 import { orphans } from './orphans.ts'
 import { pathOf } from './path-of.ts'
+import { describeMap } from './report-file.ts'
 import type { Volume } from './volume.ts'
 
 /** `guestmemfs.pool`. */
-export function describePool({ journal, frozen }: Volume): object {
+export function describePool({ journal, frozen, store }: Volume): object {
   const { poolName, uuid, storeKind } = journal.identity
-  return { name: poolName, uuid: uuidText(uuid), store: storeKind, generation: journal.generation, frozen }
+  const known = {
+    name: poolName,
+    uuid: uuidText(uuid),
+    store: storeKind,
+    generation: journal.generation,
+    frozen,
+  }
+  return store.place === undefined ? known : { ...known, place: store.place }
 }
 
 /** `guestmemfs.geometry`. Where ordinary files are kept apart, not every free block is free for either kind. */
-export function describeGeometry({ index }: Volume): object {
+export function describeGeometry({ index, store }: Volume): object {
   const { total, owned, clean, dirty, bad } = index.allocator.counts
   return {
     blockBytes: BLOCK_BYTES,
@@ -27,6 +35,7 @@ export function describeGeometry({ index }: Volume): object {
     badBlocks: bad,
     freeForGuestRamBlocks: index.allocator.freeFor({ guestRam: true }),
     freeForOrdinaryBlocks: index.allocator.freeFor({ guestRam: false }),
+    ...(store.frames && { frameBlocks: store.frames.blocks, wholeFrames: index.allocator.wholeFrames }),
   }
 }
 
@@ -64,6 +73,16 @@ export function describeVms(volume: Volume): object[] {
     const path = pathOf(volume, ino)
     if (path === undefined) return []
     return typeof name === 'string' ? { path, ino, name } : { path, ino }
+  })
+}
+
+/** `guestmemfs.ram`: all guest RAM that has a name, and how it is mapped (`guestmemfs.map` of each). */
+export function describeRam(volume: Volume): object[] {
+  return [...volume.state.inodes.values()].flatMap((inode) => {
+    const file = inode.guestRam && inode.links > 0 ? pathOf(volume, inode.ino) : undefined
+    return file === undefined
+      ? []
+      : [{ file, extents: inode.extents.length, map: describeMap(volume, inode) }]
   })
 }
 

@@ -12,6 +12,7 @@ import { BLOCK_BYTES, type Extent, type Placement, WAITS } from '../stores/store
 import { EBUSY, EFBIG, EINVAL, EIO, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { MemoryId } from '../values/ids.ts'
+import { wantsFrames } from './alignment.ts'
 import type { Draft } from './draft.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from './extents.ts'
 import type { For } from './free-space.ts'
@@ -19,7 +20,7 @@ import type { Inode } from './inode.ts'
 import type { Volume } from './volume.ts'
 
 /** The fields of an inode that follow from its size. */
-export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam'>
+export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gigantic'>
 
 /** The memory of a file: every file has one. */
 export function memoryOf(inode: Inode): MemoryId {
@@ -29,7 +30,8 @@ export function memoryOf(inode: Inode): MemoryId {
 
 /**
  * What truncate and fallocate make of a file: a file that was empty and becomes a block or more is guest RAM
- * from then on. Errors: EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING, those of `mustStay`; EBUSY where a mapping is in the way,
+ * from then on; in a directory of gigantic pages it has whole ones. Errors: EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING, those of
+ * `mustStay`; EBUSY where a mapping is in the way,
  * WAITS while that is being found out.
  */
 export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Errno {
@@ -39,8 +41,11 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
   if (fixed) return fixed
   const becomesRam = inode.sizeBytes === 0 && sizeBytes >= BLOCK_BYTES
   const guestRam = sizeBytes > 0 && (inode.guestRam || becomesRam)
-  const extents = planExtents(volume, inode, sizeBytes, { guestRam })
-  return extents instanceof Errno ? extents : { sizeBytes, extents, guestRam }
+  const gigantic = guestRam && wantsFrames(volume, inode)
+  const frameBytes = (volume.store.frames?.blocks ?? 0) * BLOCK_BYTES
+  if (gigantic && (frameBytes === 0 || sizeBytes % frameBytes !== 0)) return EINVAL
+  const extents = planExtents(volume, inode, sizeBytes, { guestRam, inFrames: gigantic })
+  return extents instanceof Errno ? extents : { sizeBytes, extents, guestRam, gigantic }
 }
 
 /**
@@ -76,7 +81,10 @@ export function planExtents(
   const held = mustNotBeHeld(volume, inode, needs < has) && volume.store.isHeld(memoryOf(inode))
   if (held) return held === true ? EBUSY : held
   if (needs < has) return cutExtents(inode.extents, needs).kept
-  const more = volume.index.allocator.choose(needs - has, use)
+  const last = inode.extents.at(-1)
+  const behind = last && last.start + last.count
+  const shape = use.guestRam && volume.store.inOnePiece ? { inOnePiece: { behind } } : {}
+  const more = volume.index.allocator.choose(needs - has, { ...use, ...shape })
   return more instanceof Errno ? more : joinExtents(inode.extents, more)
 }
 

@@ -22,8 +22,11 @@ export class StateIndex implements StateObserver {
   #highestIno: number = ROOT_INO
   #inodeCount = 0
 
-  constructor(state: State, { totalBlocks, slabBlocks }: Pick<Store, 'totalBlocks' | 'slabBlocks'>) {
-    this.allocator = new Allocator(totalBlocks, slabBlocks)
+  constructor(
+    state: State,
+    { totalBlocks, slabBlocks, frames }: Pick<Store, 'totalBlocks' | 'slabBlocks' | 'frames'>,
+  ) {
+    this.allocator = new Allocator(totalBlocks, slabBlocks, frames)
     for (const inode of state.inodes.values()) this.inodeChanged(undefined, inode)
     for (let ino = ROOT_INO + 1; ino < this.#highestIno; ino++)
       if (!state.inodes.has(ino as Ino)) this.#freeInos.push(ino as Ino)

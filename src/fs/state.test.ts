@@ -30,7 +30,16 @@ function rebuilt(entries: Iterable<Entry>): State {
 
 const inode = (ino: number, links: number): Inode => {
   const times = { atime: now, mtime: now, ctime: now }
-  const fields = { mode: 0, uid: 0, gid: 0, sizeBytes: 0, memory: undefined, extents: [], guestRam: false }
+  const fields = {
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    sizeBytes: 0,
+    memory: undefined,
+    extents: [],
+    guestRam: false,
+    gigantic: false,
+  }
   return {
     ino: ino as Ino,
     generation: 1,

@@ -48,7 +48,14 @@ export class State {
     const state = new State()
     const times = { atime: now, mtime: now, ctime: now }
     const owner = { uid: 0, gid: 0, mode: 0o755, links: 2 }
-    const content = { sizeBytes: 0, memory: undefined, extents: [], guestRam: false, target: EMPTY }
+    const content = {
+      sizeBytes: 0,
+      memory: undefined,
+      extents: [],
+      guestRam: false,
+      gigantic: false,
+      target: EMPTY,
+    }
     const inode = { ino: ROOT_INO, generation: 0, kind: 'directory' as const, ...owner, ...times, ...content }
     state.apply({ kind: 'inode', inode })
     if (dirtyBlocks > 0)

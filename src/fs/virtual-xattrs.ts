@@ -19,6 +19,7 @@ import {
   describeHealth,
   describeOrphans,
   describePool,
+  describeRam,
   describeVms,
 } from './report-pool.ts'
 import type { Volume } from './volume.ts'
@@ -36,6 +37,7 @@ const ROOT_VALUES: Readonly<Record<string, Report>> = {
 }
 const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => readonly unknown[]>> = {
   orphans: describeOrphans,
+  ram: describeRam,
   vms: describeVms,
 }
 const FILE_VALUES: Readonly<Record<string, Report>> = {

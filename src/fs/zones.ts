@@ -4,13 +4,16 @@
  * RAM from the top of the pool, which become slabs; guest RAM takes the lowest blocks outside of slabs. So both
  * grow towards each other, and few chunks hold ordinary files.
  *
+ * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
+ *
  * What a chunk is follows from what its blocks are. Nothing is remembered: a chunk whose last ordinary block
  * was given up is open again.
  */
-import type { Extent } from '../stores/store.ts'
+import type { Extent, FrameGrid } from '../stores/store.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
-import { cleanRuns, noBlocks, type Tally, tally } from './block-kinds.ts'
+import { CLEAN, cleanRuns, isDirty, noBlocks, type Tally, tally } from './block-kinds.ts'
 import { countBlocks, joinExtents } from './extents.ts'
+import { Frames } from './frames.ts'
 import { FreeRuns } from './free-runs.ts'
 import type { For, FreeSpace } from './free-space.ts'
 
@@ -31,8 +34,14 @@ export class Zones implements FreeSpace {
   readonly #openClean: FreeRuns
   readonly #openFree: FreeRuns
 
+  readonly #frames: Frames | undefined
+  /** What `nextSlab` last said; undefined: to be found out again. */
+  #nextSlab: { readonly extent: Extent | undefined } | undefined
+  /** The same for `outsideFrames`. */
+  #gaps: readonly Extent[] | undefined
+
   /** `blocks` are the allocator's own, and kept by it. */
-  constructor(blocks: Uint8Array, slabBlocks: number) {
+  constructor(blocks: Uint8Array, slabBlocks: number, frames?: FrameGrid) {
     this.#blocks = blocks
     this.#slabBlocks = slabBlocks
     const chunks = Math.ceil(blocks.length / slabBlocks)
@@ -41,11 +50,15 @@ export class Zones implements FreeSpace {
     this.#outside = new FreeRuns(blocks.length)
     this.#openClean = new FreeRuns(chunks)
     this.#openFree = new FreeRuns(chunks)
+    this.#frames = frames && new Frames(blocks, frames, (block) => this.#isSlab(this.#chunkOf(block)))
   }
 
   changed({ start, count }: Extent): void {
+    this.#nextSlab = undefined
+    this.#gaps = undefined
     for (let chunk = this.#chunkOf(start); chunk * this.#slabBlocks < start + count; chunk++)
       this.#settle(chunk)
+    this.#frames?.changed({ start: start - this.#slabBlocks, count: count + 2 * this.#slabBlocks })
   }
 
   available({ guestRam }: For): Pick<Tally, 'clean' | 'dirty'> {
@@ -55,31 +68,123 @@ export class Zones implements FreeSpace {
   }
 
   choose(count: number, { guestRam }: For): Extent[] {
-    if (guestRam) return this.#outside.choose(count)
+    if (guestRam) return this.#frames ? this.#chooseSparing(count, this.#frames) : this.#outside.choose(count)
     const chosen = this.#inSlabs.choose(Math.min(count, this.#sums.slab.clean))
     let left = count - countBlocks(chosen)
     if (left === 0) return chosen
     const fresh: Extent[] = []
-    for (let end = this.#tallies.length; left > 0; ) {
-      const chunk = this.#openClean.lastBelow(end)
-      if (chunk === undefined)
-        throw new BrokenInvariantError(`${count} clean blocks are counted, ${left} of them cannot be found`)
+    for (const chunk of this.#openFromTop(this.#openClean)) {
+      if (left === 0) break
       for (const run of cleanRuns(this.#blocks, this.#extentOf(chunk))) {
         const taken = Math.min(run.count, left)
         if (taken > 0) fresh.push({ start: run.start, count: taken })
         left -= taken
       }
-      end = chunk
     }
+    if (left > 0)
+      throw new BrokenInvariantError(`${count} clean blocks are counted, ${left} of them cannot be found`)
     return joinExtents(
       chosen,
       fresh.sort((a, b) => a.start - b.start),
     )
   }
 
+  get wholeFrames(): number {
+    return this.#frames ? [...this.#frames.whole()].length : 0
+  }
+
   nextSlab(): Extent | undefined {
-    const chunk = this.#openFree.lastBelow(this.#tallies.length)
-    return chunk === undefined ? undefined : this.#extentOf(chunk)
+    // Asked after every request, and the same until a block changes.
+    if (this.#nextSlab === undefined) {
+      const [chunk] = this.#openFromTop(this.#openFree)
+      this.#nextSlab = { extent: chunk === undefined ? undefined : this.#extentOf(chunk) }
+    }
+    return this.#nextSlab.extent
+  }
+
+  chooseShaped(count: number, use: For, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
+    return use.inFrames ? this.#chooseFrames(count, dirtyToo) : this.#chooseOnePiece(count, use, dirtyToo)
+  }
+
+  #chooseFrames(count: number, dirtyToo: boolean): Extent[] | undefined {
+    const chosen: Extent[] = []
+    let left = count
+    for (const frame of this.#frames?.whole({ clean: !dirtyToo }) ?? []) {
+      const extent = this.#frames?.extentOf(frame) as Extent
+      chosen.push(extent)
+      left -= extent.count
+      if (left <= 0) break
+    }
+    // A part of a frame is none.
+    return left === 0 ? joinExtents([], chosen) : undefined
+  }
+
+  #chooseOnePiece(count: number, { inOnePiece }: For, dirtyToo: boolean): Extent[] | undefined {
+    const behind = inOnePiece?.behind
+    if (behind === undefined && !dirtyToo) {
+      const run = this.#outside.firstFit(count)
+      return run && [run]
+    }
+    const end = behind === undefined ? this.#blocks.length : Math.min(behind + count, this.#blocks.length)
+    let start = behind ?? 0
+    for (let at = start; at < end; at++) {
+      const block = this.#blocks[at] as number
+      const isFree = block === CLEAN || (dirtyToo && isDirty(block))
+      if (!isFree || this.#isSlab(this.#chunkOf(at))) start = at + 1
+      else if (at + 1 - start === count) return [{ start, count }]
+    }
+    return undefined
+  }
+
+  /**
+   * What is free outside of whole frames first, if that saves breaking one; in few pieces otherwise. The frames that are
+   * broken are the lowest.
+   */
+  #chooseSparing(count: number, frames: Frames): Extent[] {
+    const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
+    const runs = whole.flatMap((extent) => cleanRuns(this.#blocks, extent))
+    const broken = this.#outsideOf(whole).clean
+    if (breaks(count, broken, whole) === breaks(count, 0, whole)) return this.#outside.choose(count)
+    for (const run of runs) this.#outside.mark(run, false)
+    const chosen = this.#outside.choose(Math.min(count, broken))
+    for (const run of runs) this.#outside.mark(run, true)
+    for (const run of chosen) this.#outside.mark(run, false)
+    const more = this.#outside.choose(count - countBlocks(chosen))
+    for (const run of chosen) this.#outside.mark(run, true)
+    return joinExtents(chosen, more)
+  }
+
+  shouldWait(count: number, { guestRam }: For): boolean {
+    if (!guestRam || this.#frames === undefined) return false
+    const frames = this.#frames
+    const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
+    const { clean, dirty } = this.#outsideOf(whole)
+    return breaks(count, clean + dirty, whole) < breaks(count, clean, whole)
+  }
+
+  outsideFrames(): readonly Extent[] {
+    this.#gaps ??= this.#frames ? gapsBetween(this.#frames, this.#blocks.length) : []
+    return this.#gaps
+  }
+
+  /** What guest RAM could have outside of these frames. */
+  #outsideOf(whole: readonly Extent[]): Pick<Tally, 'clean' | 'dirty'> {
+    const { open, guestRam } = this.#sums
+    const inside = whole.map((extent) => tally(this.#blocks, extent))
+    const sum = (kind: 'clean' | 'dirty') =>
+      open[kind] + guestRam[kind] - inside.reduce((total, each) => total + each[kind], 0)
+    return { clean: sum('clean'), dirty: sum('dirty') }
+  }
+
+  /** Chunks of `among` from the top of the pool: those outside of whole frames, and then the others. */
+  *#openFromTop(among: FreeRuns): IterableIterator<number> {
+    const isInWhole = (chunk: number) => this.#frames?.touchesWhole(this.#extentOf(chunk)) ?? false
+    const all = this.#tallies.length
+    for (let chunk = among.lastBelow(all); chunk !== undefined; chunk = among.lastBelow(chunk))
+      if (!isInWhole(chunk)) yield chunk
+    if (this.#frames === undefined) return
+    for (let chunk = among.lastBelow(all); chunk !== undefined; chunk = among.lastBelow(chunk))
+      if (isInWhole(chunk)) yield chunk
   }
 
   inOneZone({ start, count }: Extent): Extent {
@@ -131,6 +236,22 @@ export class Zones implements FreeSpace {
     const start = chunk * this.#slabBlocks
     return { start, count: this.#endOf(chunk) - start }
   }
+}
+
+/** How many whole frames a file of so many blocks breaks, with `free` blocks outside of them. */
+function breaks(count: number, free: number, whole: readonly Extent[]): number {
+  return Math.ceil(Math.max(0, count - free) / (whole[0]?.count ?? Number.POSITIVE_INFINITY))
+}
+
+function gapsBetween(frames: Frames, totalBlocks: number): Extent[] {
+  const gaps: Extent[] = []
+  let start = 0
+  for (const frame of frames.whole()) {
+    const extent = frames.extentOf(frame)
+    if (extent.start > start) gaps.push({ start, count: extent.start - start })
+    start = extent.start + extent.count
+  }
+  return start < totalBlocks ? [...gaps, { start, count: totalBlocks - start }] : gaps
 }
 
 function roleOf({ ordinary, guestRam }: Tally): Role {

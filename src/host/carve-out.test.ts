@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { E820, memoryOptions } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
 import { carveOuts, carveOutWord, keepsKmemAway } from './carve-out.ts'
 import { kaslrMayLandIn, kaslrView } from './kaslr.ts'
-import { E820, memoryOptions } from './memmap.ts'
 import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from './memory-map.ts'
 
 const G = 2 ** 30

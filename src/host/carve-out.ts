@@ -3,8 +3,16 @@
  * it, and no driver that takes it back as ordinary RAM. Pure; for the running kernel's command line and the next one's alike.
  */
 import type { PhysicalRange } from '../linux/dax.ts'
+import {
+  E820,
+  formatMemmap,
+  type MemoryOption,
+  memoryOptions,
+  optionValue,
+  parseMemmap,
+  reservedRanges,
+} from '../linux/memmap.ts'
 import { kaslrMayLandIn } from './kaslr.ts'
-import { E820, formatMemmap, type MemoryOption, memoryOptions, optionValue, parseMemmap } from './memmap.ts'
 
 const isCarveOut = (option: MemoryOption): option is MemoryOption & { kind: 'retype' } =>
   option.kind === 'retype' && option.to === E820.SOFT_RESERVED && option.range.lengthBytes > 0
@@ -19,6 +27,15 @@ export function carveOutWord(range: PhysicalRange): string {
   const option: MemoryOption = { kind: 'retype', range, from: E820.RAM, to: E820.SOFT_RESERVED }
   return `memmap=${formatMemmap(option)}`
 }
+
+/** The word that makes any memory reserved: `memmap=10G$16G`. Without struct pages, and not in the direct map. */
+export function reservedWord(range: PhysicalRange): string {
+  return `memmap=${formatMemmap({ kind: 'add', range, type: E820.RESERVED })}`
+}
+
+const BLOCK_BYTES = 2 * 1024 * 1024
+/** Image and first slab: stores/carve-out refuses a smaller one. */
+const SMALLEST_POOL_BYTES = 64 * 1024 * 1024
 
 /** No firmware and no kernel uses this type. */
 const NO_TYPE = 0xefff_fffe
@@ -35,7 +52,7 @@ export function ceilingWord(limitBytes: number): string {
 
 /** The words that keep KASLR out of every carve-out of `words`; none where it stays out by itself. */
 export function wordsAgainstKaslr(words: readonly string[]): string[] {
-  const ranges = carveOuts(words)
+  const ranges = [...carveOuts(words), ...reservedRanges(words)]
   const unsafe = (more: readonly string[]): boolean =>
     ranges.some((range) => kaslrMayLandIn([...words, ...more], range))
   if (!unsafe([])) return []
@@ -44,13 +61,24 @@ export function wordsAgainstKaslr(words: readonly string[]): string[] {
   return unsafe([ceiling]) ? ['nokaslr'] : [ceiling]
 }
 
-/** The word without carve-outs and ceilings; undefined: nothing is left of it. */
+/** A pool could lie in it: smaller or unaligned ranges are reserved for other reasons, as for RAM that is broken. */
+const isReservedForPool = (option: MemoryOption): boolean =>
+  option.kind === 'add' &&
+  option.type === E820.RESERVED &&
+  option.range.lengthBytes >= SMALLEST_POOL_BYTES &&
+  option.range.start % BLOCK_BYTES === 0
+
+/** The word without carve-outs of either kind and ceilings; undefined: nothing is left of it. */
 export function withoutCarveOuts(word: string): string | undefined {
   const parts = optionValue(word, 'memmap')?.split(',')
   if (parts === undefined) return word
   const kept = parts.filter((part) => {
     const option = parseMemmap(part)
-    return !isCarveOut(option) && !(option.kind === 'retype' && option.from === NO_TYPE)
+    return (
+      !isCarveOut(option) &&
+      !isReservedForPool(option) &&
+      !(option.kind === 'retype' && option.from === NO_TYPE)
+    )
   })
   if (kept.length === parts.length) return word
   return kept.length === 0 ? undefined : `memmap=${kept.join(',')}`

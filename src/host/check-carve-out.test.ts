@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { DaxDevice, DaxRegion, PhysicalRange } from '../linux/dax.ts'
 import type { DeviceNumber } from '../linux/device-node.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
-import { judgeCarveOuts } from './check-carve-out.ts'
+import { type CarveOutView, judgeCarveOuts } from './check-carve-out.ts'
 import type { Finding } from './finding.ts'
 
 const G = 2 ** 30
@@ -34,8 +34,15 @@ const region = (start: number, sizeBytes: number, more: Partial<DaxRegion> = {})
   ...more,
 })
 
-const judge = (line: string, regions: readonly DaxRegion[], hasDriver = true): Finding[] => {
-  const findings = judgeCarveOuts({ words: splitCommandLine(line), regions, hasDriver })
+const judge = (
+  line: string,
+  regions: readonly DaxRegion[],
+  hasDriver = true,
+  more: Partial<CarveOutView> = {},
+): Finding[] => {
+  const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined }
+  const words = splitCommandLine(line)
+  const findings = judgeCarveOuts({ words, regions, hasDriver, ...memory, ...more })
   assert.equal(new Set(findings.map(({ name }) => name)).size, findings.length)
   for (const { state, advice } of findings) assert.equal(advice === undefined, state === 'ok')
   return findings
@@ -85,6 +92,25 @@ test('a kernel that put itself into the carve-out: what remains is named', () =>
   assert.match(kaslr.advice ?? '', /add memmap=4G%0-0xeffffffe\+1 /)
   assert.equal(find(judge(`${line} memmap=4G%0-0xeffffffe+1`, parts), 'carve-out KASLR').state, 'ok')
   assert.equal(find(judge(`${line} nokaslr`, parts), 'carve-out KASLR').state, 'ok')
+})
+
+test('a reserved range: as it should be, taken back, taken by a driver, out of reach', () => {
+  const line = 'ro memmap=1G$4G memmap=4K$0x12345000'
+  const name = 'reserved 1G at 4G'
+  const range = { start: 4 * G, lengthBytes: G }
+  const reserved = { depth: 0, range, name: 'Reserved' }
+  const look = (more: Partial<CarveOutView>) =>
+    find(judge(line, [], false, { iomem: [reserved], ...more }), name)
+  assert.equal(look({}).state, 'ok')
+  assert.deepEqual(states(judge(line, [], false, { iomem: [reserved] })), ['ok', 'ok'])
+  assert.match(look({ iomem: [{ ...reserved, name: 'System RAM' }] }).detail, /partly ordinary RAM/)
+  assert.match(
+    look({ iomem: [reserved, { ...reserved, depth: 1, name: 'ramoops' }] }).detail,
+    /held by 'ramoops'/,
+  )
+  assert.equal(look({ iomem: [] }).state, 'warn', 'who may not see addresses cannot say')
+  assert.match(look({ hasMemoryDevice: false }).detail, /no \/dev\/mem/)
+  assert.match(look({ lockdown: 'integrity' }).detail, /locked down \(integrity\)/)
 })
 
 test('kmem: claimed, not kept away, kept away', () => {

@@ -3,18 +3,22 @@
  * still be so after the next kexec. Must not change anything unless its fix is asked for. The rules are `reserve`'s.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { type DaxRegion, type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
+import { type IomemLine, parseIomem } from '../linux/iomem.ts'
+import { kernelLockdown } from '../linux/lockdown.ts'
+import { formatBytes, reservedRanges } from '../linux/memmap.ts'
+import { MEMORY_PATH } from '../linux/memory-device.ts'
 import { kernelCommandLine } from '../linux/memory-info.ts'
+import { covers, overlap } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { carveOuts, KMEM_WORD, keepsKmemAway, wordsAgainstKaslr } from './carve-out.ts'
 import { type Finding, type Fix, missing, ok, warn } from './finding.ts'
 import { kaslrMayLandIn } from './kaslr.ts'
-import { formatBytes } from './memmap.ts'
-import { covers, overlap } from './memory-ranges.ts'
 
 const NAME = 'carve-out'
+const MIB = 2 ** 20
 const MODULES = ['device_dax', 'dax_hmem']
 
 /** What the findings are made from. */
@@ -24,6 +28,11 @@ export interface CarveOutView {
   readonly regions: readonly DaxRegion[]
   /** The driver `device_dax` is loaded or built in. */
   readonly hasDriver: boolean
+  /** /proc/iomem; empty where it is hidden from us. */
+  readonly iomem: readonly IomemLine[]
+  /** Whether there is a /dev/mem, and what keeps it closed: see kernelLockdown(). */
+  readonly hasMemoryDevice: boolean
+  readonly lockdown: string | undefined
 }
 
 /** One finding where there is no carve-out; else one for each, and for each rule that they share. */
@@ -31,24 +40,34 @@ export function checkCarveOuts(): Finding[] {
   const words = kernelCommandLine()
   try {
     const hasDriver = existsSync('/sys/bus/dax/drivers/device_dax')
-    return judgeCarveOuts({ words, regions: readDaxRegions(), hasDriver })
+    return judgeCarveOuts({
+      words,
+      regions: readDaxRegions(),
+      hasDriver,
+      iomem: parseIomem(readFileSync('/proc/iomem', 'latin1')),
+      hasMemoryDevice: existsSync(MEMORY_PATH),
+      lockdown: kernelLockdown(),
+    })
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error
     return [warn(NAME, `not looked at: ${error.message}`, 'as root this is looked at')]
   }
 }
 
-export function judgeCarveOuts({ words, regions, hasDriver }: CarveOutView): Finding[] {
+export function judgeCarveOuts(view: CarveOutView): Finding[] {
+  const { words, regions, hasDriver } = view
+  const reserved = reservedRanges(words).filter(isForPool)
   const asked = carveOuts(words)
   const made = regions.filter(({ isCarveOut }) => isCarveOut)
   const unasked = made.filter((region) => !asked.some((range) => touches(region, range)))
-  if (asked.length + made.length === 0)
+  if (asked.length + made.length + reserved.length === 0)
     return [ok(NAME, 'none; `guestmemfs reserve --size 10G` says how to set RAM aside')]
   return [
     ...asked.map((range) => judgeRange(range, made, hasDriver)),
     ...unasked.map((region) => ok(`${NAME} ${region.id}`, `${describe(region)}, offered by the firmware`)),
-    judgeKmem(words, made),
-    judgeKaslr(words, asked),
+    ...(asked.length + made.length > 0 ? [judgeKmem(words, made)] : []),
+    ...reserved.map((range) => judgeReserved(range, view)),
+    judgeKaslr(words, [...asked, ...reserved]),
   ]
 }
 
@@ -89,6 +108,31 @@ function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver:
     return missing(name, `not whole: only ${parts}; a kernel or the firmware is in the rest`, again)
   }
   return ok(name, describe(region))
+}
+
+/** Of what `memmap=SIZE$START` reserves, what a pool could lie in: smaller pieces have other reasons. */
+const isForPool = ({ start, lengthBytes }: PhysicalRange): boolean =>
+  lengthBytes >= 64 * MIB && start % (2 * MIB) === 0
+
+function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown }: CarveOutView): Finding {
+  const name = `reserved ${nameOf(range)}`
+  const used = iomem.find(
+    (line) => line.depth === 0 && line.name === 'System RAM' && overlap(line.range, range),
+  )
+  const taken = iomem.find((line) => line.depth > 0 && overlap(line.range, range))
+  if (used !== undefined)
+    return missing(name, 'partly ordinary RAM of this kernel', 'leave the memmap= away that takes it back')
+  if (taken !== undefined)
+    return missing(name, `held by '${taken.name}'`, 'take it away from that, or reserve another range')
+  if (!hasMemoryDevice)
+    return missing(name, `no ${MEMORY_PATH} (CONFIG_DEVMEM)`, 'use a carve-out for store=dax')
+  if (lockdown !== undefined && lockdown !== 'none')
+    return missing(
+      name,
+      `this kernel is locked down (${lockdown}) and keeps ${MEMORY_PATH} closed`,
+      'use store=dax',
+    )
+  return ok(name, "for store=devmem: no struct pages, not in the kernel's direct map, pages of 4K")
 }
 
 const LOAD: Fix = {

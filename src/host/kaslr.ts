@@ -10,8 +10,8 @@
  * first free place from 16 MiB on (parse_options(), efi_decompress_kernel(), drivers/firmware/efi/libstub/x86-stub.c).
  */
 import type { PhysicalRange } from '../linux/dax.ts'
-import { E820, kernelWords, type MemoryOption, optionValue, parseMem, parseMemmap } from './memmap.ts'
-import { subtractRanges } from './memory-ranges.ts'
+import { E820, kernelWords, type MemoryOption, optionValue, parseMem, parseMemmap } from '../linux/memmap.ts'
+import { subtractRanges } from '../linux/memory-ranges.ts'
 
 /** MAX_MEMMAP_REGIONS: more ranges to keep away from it has no room for. */
 const RANGES_MAX = 4

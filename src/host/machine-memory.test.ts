@@ -4,9 +4,10 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { parseIomem } from '../linux/iomem.ts'
+import { E820 } from '../linux/memmap.ts'
 import { UsageError } from '../values/errors.ts'
-import { parseIomem, readMachineMemory } from './machine-memory.ts'
-import { E820 } from './memmap.ts'
+import { readMachineMemory } from './machine-memory.ts'
 
 const G = 2 ** 30
 

@@ -1,16 +1,17 @@
 /**
  * Owns reading this machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads alone, and
  * does not judge. Without root the kernel hides addresses of the second kind: it is then not known.
- * Sources: drivers/firmware/memmap.c, kernel/resource.c (/proc/iomem), drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
+ * Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DaxRegion, type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
 import { firmwareMap } from '../linux/firmware-map.ts'
+import { type IomemLine, parseIomem } from '../linux/iomem.ts'
+import { E820 } from '../linux/memmap.ts'
+import { endOf, mergeRanges, overlap, rangeBetween, subtractRanges } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
-import { E820 } from './memmap.ts'
 import type { MemoryRange } from './memory-map.ts'
-import { endOf, mergeRanges, overlap, rangeBetween, subtractRanges } from './memory-ranges.ts'
 
 export interface MachineMemory {
   /** What the firmware handed over, before any option of the command line. */
@@ -29,13 +30,6 @@ export interface MemoryNode {
 export interface Occupant {
   readonly what: 'kernel' | 'crash kernel' | 'initrd'
   readonly range: PhysicalRange
-}
-
-/** A line of /proc/iomem. `depth` 0: not part of another one. */
-export interface IomemLine {
-  readonly depth: number
-  readonly range: PhysicalRange
-  readonly name: string
 }
 
 /**
@@ -67,15 +61,6 @@ const TYPES: Readonly<Record<string, number>> = {
   'ACPI Tables': E820.ACPI,
   'Persistent Memory (legacy)': E820.PERSISTENT,
   'Soft Reserved': E820.SOFT_RESERVED,
-}
-
-/** Lines `START-LAST : NAME` in hexadecimal, two spaces further in for each depth. For others than root all addresses are 0: those lines are left out. */
-export function parseIomem(content: string): IomemLine[] {
-  const lines = content.matchAll(/^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$/gm)
-  return [...lines].flatMap(([, indent = '', first = '', last = '', name = '']) => {
-    const range = rangeBetween(Number.parseInt(first, 16), Number.parseInt(last, 16) + 1)
-    return range.lengthBytes > 1 ? [{ depth: indent.length / 2, range, name }] : []
-  })
 }
 
 /** Where firmware does not show its map. What a carve-out took is RAM again, since it is asked for anew. */

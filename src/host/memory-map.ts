@@ -4,8 +4,8 @@
  * matters. Source: e820__range_add(), e820__range_update(), e820__range_remove(), e820__update_table(), arch/x86/kernel/e820.c.
  */
 import type { PhysicalRange } from '../linux/dax.ts'
-import { E820, type MemoryOption } from './memmap.ts'
-import { endOf, mergeRanges } from './memory-ranges.ts'
+import { E820, type MemoryOption } from '../linux/memmap.ts'
+import { endOf, mergeRanges } from '../linux/memory-ranges.ts'
 
 /** Physical bytes `start` to `end` (not included). */
 export interface MemoryRange {

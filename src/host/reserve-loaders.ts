@@ -2,7 +2,7 @@
  * Owns how a plan's words are written for each way to start a kernel, rightly escaped. Pure. Must not write a file: a
  * person does, since a machine that does not boot is not ours to repair.
  */
-import { formatBytes } from './memmap.ts'
+import { formatBytes } from '../linux/memmap.ts'
 import type { ReservePlan } from './reserve-plan.ts'
 import { shellWord } from './shell-word.ts'
 

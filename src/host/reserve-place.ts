@@ -6,10 +6,7 @@
  * memory for old devices, a crash kernel's low part.
  */
 import type { PhysicalRange } from '../linux/dax.ts'
-import { UsageError } from '../values/errors.ts'
-import { formatSize } from '../values/size.ts'
-import type { MemoryNode, Occupant } from './machine-memory.ts'
-import { formatBytes } from './memmap.ts'
+import { formatBytes } from '../linux/memmap.ts'
 import {
   covers,
   endOf,
@@ -18,13 +15,16 @@ import {
   rangeBetween,
   subtractRanges,
   totalBytes,
-} from './memory-ranges.ts'
+} from '../linux/memory-ranges.ts'
+import { UsageError } from '../values/errors.ts'
+import { formatSize } from '../values/size.ts'
+import type { MemoryNode, Occupant } from './machine-memory.ts'
 
 export const MIB = 2 ** 20
 export const GIB = 2 ** 30
 /** PMD and PUD pages: what device-dax maps with, and the pool's block. */
 export const BLOCK_BYTES = 2 * MIB
-/** Image and first slab: stores/dax refuses a smaller region. */
+/** Image and first slab: stores/carve-out refuses a smaller one. */
 const SIZE_MIN_BYTES = 64 * MIB
 const LOWEST_BYTE = GIB
 /** Above it there is no memory that a 32-bit device or an old loader could need. */
@@ -36,6 +36,8 @@ const PAGES_SHARE = 64
 
 export interface PlaceRequest {
   readonly sizeBytes: number
+  /** Reserved memory has no struct pages, which the host would pay for. */
+  readonly store: 'dax' | 'devmem'
   /** Physical address; undefined: wherever it is best. */
   readonly at: number | undefined
   /** Memory node; undefined: any. */
@@ -56,7 +58,7 @@ export interface Room {
 
 /** Where the carve-out goes. Errors: UsageError, one for each thing that can be wrong with what was asked for. */
 export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
-  checkSize(room, request.sizeBytes)
+  checkSize(room, request)
   const { node } = request
   const known = room.nodes.map(({ id }) => id)
   if (node !== undefined && !known.includes(node))
@@ -67,24 +69,28 @@ export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
 }
 
 /** What the host is left with, and what it needs: bytes. */
-export function hostShare(room: Room, sizeBytes: number): { readonly keeps: number; readonly needs: number } {
+export function hostShare(
+  room: Room,
+  { sizeBytes, store }: Pick<PlaceRequest, 'sizeBytes' | 'store'>,
+): { readonly keeps: number; readonly needs: number } {
   const crash = room.occupants.filter(({ what }) => what === 'crash kernel').map(({ range }) => range)
   return {
     keeps: totalBytes(room.ram) - sizeBytes,
-    needs: HOST_MIN_BYTES + Math.ceil(sizeBytes / PAGES_SHARE) + totalBytes(crash),
+    needs: HOST_MIN_BYTES + (store === 'dax' ? Math.ceil(sizeBytes / PAGES_SHARE) : 0) + totalBytes(crash),
   }
 }
 
-function checkSize(room: Room, sizeBytes: number): void {
+function checkSize(room: Room, { sizeBytes, store }: PlaceRequest): void {
   const size = formatSize(sizeBytes)
   if (sizeBytes % BLOCK_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
   if (sizeBytes < SIZE_MIN_BYTES)
     throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SIZE_MIN_BYTES)}`)
-  const { keeps, needs } = hostShare(room, sizeBytes)
+  const { keeps, needs } = hostShare(room, { sizeBytes, store })
   if (keeps >= needs) return
   const ram = totalBytes(room.ram)
-  const fixed = hostShare(room, 0).needs
-  const most = alignDown(((ram - fixed) * PAGES_SHARE) / (PAGES_SHARE + 1), BLOCK_BYTES)
+  const fixed = hostShare(room, { sizeBytes: 0, store }).needs
+  const share = store === 'dax' ? PAGES_SHARE / (PAGES_SHARE + 1) : 1
+  const most = alignDown((ram - fixed) * share, BLOCK_BYTES)
   throw new UsageError(
     `size ${size} is too much: of ${inGibibytes(ram)} of RAM the host must keep ${inGibibytes(needs)}; ` +
       (most < SIZE_MIN_BYTES ? 'this machine has no RAM to spare' : `at most ${formatSize(most)} can go`),

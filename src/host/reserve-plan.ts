@@ -3,21 +3,22 @@
  * Pure; changes nothing and shows nothing. The plan is checked by the rules of the kernel itself before it is given out.
  */
 import type { PhysicalRange } from '../linux/dax.ts'
+import { E820, formatBytes, kernelWords, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
+import { covers, overlap, totalBytes } from '../linux/memory-ranges.ts'
 import { BrokenInvariantError, UsageError } from '../values/errors.ts'
 import {
   carveOuts,
   carveOutWord,
   KMEM_WORD,
   keepsKmemAway,
+  reservedWord,
   withoutCarveOuts,
   wordsAgainstKaslr,
 } from './carve-out.ts'
 import { kaslrMayLandIn, kaslrView } from './kaslr.ts'
 import type { MachineMemory } from './machine-memory.ts'
-import { E820, formatBytes, kernelWords, memoryOptions } from './memmap.ts'
 import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from './memory-map.ts'
-import { overlap, totalBytes } from './memory-ranges.ts'
 import {
   BLOCK_BYTES,
   choosePlace,
@@ -31,11 +32,14 @@ import {
 } from './reserve-place.ts'
 
 export interface ReserveRequest extends PlaceRequest {
+  /** `dax`: soft-reserved memory; `devmem`: reserved memory, without struct pages and hidden from the kernel's own mappings. */
+  readonly store: 'dax' | 'devmem'
   /** Plan as if the command line had no carve-out yet. */
   readonly replace: boolean
 }
 
 export interface ReservePlan {
+  readonly store: 'dax' | 'devmem'
   readonly range: PhysicalRange
   /** What its addresses are multiples of, and with that the largest pages that can map it. */
   readonly alignBytes: number
@@ -66,14 +70,16 @@ export function planReserve(
   const given = splitRaw(commandLine)
   const base = given.flatMap((word) => keptWord(word, request.replace) ?? [])
   const words = kernelWords(unquote(base))
-  const room = roomOf(memory, words)
+  const { store } = request
+  const wordOf = store === 'dax' ? carveOutWord : reservedWord
+  const room = roomOf(memory, words, wordOf)
   const range = choosePlace(room, request)
   const changed = base.filter((word) => !given.includes(word))
-  const added = [carveOutWord(range)]
+  const added = [wordOf(range)]
   const needs = wordsAgainstKaslr([...words, ...added])
-  added.push(...needs, ...(keepsKmemAway(words) ? [] : [KMEM_WORD]))
+  added.push(...needs, ...(store === 'devmem' || keepsKmemAway(words) ? [] : [KMEM_WORD]))
   const next = insert(base, added)
-  checkPlan(memory.firmware, unquote(next), range)
+  checkPlan(memory.firmware, unquote(next), range, store)
   const line = next.join(' ')
   if (line.length > COMMAND_LINE_MAX)
     throw new UsageError(
@@ -81,16 +87,17 @@ export function planReserve(
     )
   const dropWords = given.filter((word) => keptWord(word, request.replace) !== word && !isLoaders(word))
   return {
+    store,
     range,
     alignBytes: [GIB, BLOCK_BYTES].find((align) => range.start % align === 0) as number,
     nodes: nodesOf(memory.nodes, range),
     ramBytes: totalBytes(room.ram),
-    hostKeepsBytes: hostShare(room, request.sizeBytes).keeps,
+    hostKeepsBytes: hostShare(room, request).keeps,
     addWords: [...changed, ...added],
     dropWords,
     commandLine: line,
     kexec: pullsKernelDown(unquote(next)),
-    notes: [...notes(room, range, needs), ...lost(dropWords)],
+    notes: [...notes(room, range, needs, store), ...lost(dropWords)],
   }
 }
 
@@ -112,7 +119,11 @@ function insert(base: readonly string[], added: readonly string[]): string[] {
   return end < 0 ? [...base, ...added] : base.toSpliced(end, 0, ...added)
 }
 
-function roomOf(memory: MachineMemory, words: readonly string[]): Room {
+function roomOf(
+  memory: MachineMemory,
+  words: readonly string[],
+  wordOf: (range: PhysicalRange) => string,
+): Room {
   const map = applyMemoryOptions(memory.firmware, memoryOptions(words))
   const fixedCrash = words.some((word) => word.startsWith('crashkernel=') && word.includes('@'))
   const crash = memory.occupants.filter(({ what }) => fixedCrash && what === 'crash kernel')
@@ -123,22 +134,33 @@ function roomOf(memory: MachineMemory, words: readonly string[]): Room {
         range,
         why: 'a carve-out that is there already; --replace plans without it',
       })),
+      ...reservedRanges(words).map((range) => ({ range, why: 'a range that memmap= reserves already' })),
       ...crash.map(({ range }) => ({ range, why: 'the crash kernel, which crashkernel=…@… puts there' })),
     ],
     nodes: memory.nodes,
     occupants: memory.occupants,
-    isSafeFromKaslr: (range) => !kaslrMayLandIn([...words, carveOutWord(range)], range),
+    isSafeFromKaslr: (range) => !kaslrMayLandIn([...words, wordOf(range)], range),
   }
 }
 
 /** The kernel's own rules, applied to the whole line: the carve-out is there as planned, and the kernel is not in it. */
-function checkPlan(firmware: readonly MemoryRange[], words: readonly string[], range: PhysicalRange): void {
-  const made = softReserved(applyMemoryOptions(firmware, memoryOptions(words)))
+function checkPlan(
+  firmware: readonly MemoryRange[],
+  words: readonly string[],
+  range: PhysicalRange,
+  store: ReservePlan['store'],
+): void {
+  const map = applyMemoryOptions(firmware, memoryOptions(words))
+  const reserved = covers(rangesOfType(map, E820.RESERVED), range) ? [range] : []
+  const made = store === 'dax' ? softReserved(map) : reserved
   const whole = made.some(
     ({ start, lengthBytes }) => start === range.start && lengthBytes === range.lengthBytes,
   )
-  if (!whole || carveOuts(words).some((each) => kaslrMayLandIn(words, each)))
-    throw new BrokenInvariantError(`the plan for ${carveOutWord(range)} does not hold: ${words.join(' ')}`)
+  const all = [...carveOuts(words), ...(store === 'devmem' ? [range] : [])]
+  if (!whole || all.some((each) => kaslrMayLandIn(words, each)))
+    throw new BrokenInvariantError(
+      `the plan for ${formatBytes(range.start)} does not hold: ${words.join(' ')}`,
+    )
 }
 
 /** Kernel and decompressor, with room to spare. */
@@ -162,13 +184,20 @@ const lost = (dropWords: readonly string[]): string[] =>
     ? []
     : ['what is in the carve-outs that are taken away is lost: end their guests first']
 
-function* notes(room: Room, range: PhysicalRange, kaslr: readonly string[]): Generator<string> {
+function* notes(
+  room: Room,
+  range: PhysicalRange,
+  kaslr: readonly string[],
+  store: ReservePlan['store'],
+): Generator<string> {
   const [word] = kaslr
   if (word === 'nokaslr')
     yield 'nokaslr: four ranges of memmap= are all that KASLR keeps, so it would not stay out of this one'
   else if (word !== undefined)
     yield `${word} changes no memory: KASLR, which takes it for a limit, then keeps the kernel below the carve-out`
-  if (range.start % GIB !== 0) yield 'it does not begin at a multiple of 1G: 2M pages, no 1G pages'
+  if (store === 'devmem')
+    yield "hidden: no struct pages, not in the kernel's direct map; mapped in pages of 4K (docs/stores.md)"
+  else if (range.start % GIB !== 0) yield 'it does not begin at a multiple of 1G: 2M pages, no 1G pages'
   const nodes = nodesOf(room.nodes, range)
   if (nodes.length > 1)
     yield `it lies in memory nodes ${nodes.join(', ')}, and is treated as node ${nodes[0]} throughout: --numa keeps it in one`

@@ -3,15 +3,15 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { E820, memoryOptions } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
+import { covers, totalBytes } from '../linux/memory-ranges.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseSize } from '../values/size.ts'
 import { carveOuts, KMEM_WORD } from './carve-out.ts'
 import { kaslrMayLandIn } from './kaslr.ts'
 import type { MachineMemory } from './machine-memory.ts'
-import { E820, memoryOptions } from './memmap.ts'
 import { applyMemoryOptions, rangesOfType, softReserved } from './memory-map.ts'
-import { covers, totalBytes } from './memory-ranges.ts'
 import { grubbyCommand, grubFile, kernelInstallFile, kexecCommand } from './reserve-loaders.ts'
 import { planReserve, type ReservePlan, type ReserveRequest } from './reserve-plan.ts'
 import { LAPTOP, Q35, SERVER } from './testing/machines.ts'
@@ -25,6 +25,7 @@ const request = (size: string, more: Partial<ReserveRequest> = {}): ReserveReque
   at: undefined,
   node: undefined,
   replace: false,
+  store: 'dax',
   ...more,
 })
 const plan = (
@@ -68,6 +69,24 @@ test('the testbed: all that lies above 4 GiB, where the kernel is now; no more t
     /no 2050M of free RAM in one piece above 1G: the longest piece is 2G at 4G/,
   )
   assert.match(refusal(Q35, '3G'), /of 4\.0G of RAM the host must keep 1\.0G; at most 3024M can go/)
+})
+
+test('reserved memory: a word of its own, none for kmem or KASLR, and nothing of the host for its pages', () => {
+  const hidden = plan(LAPTOP, '12G', { store: 'devmem' })
+  assert.deepEqual(hidden.addWords, ['memmap=12G$4G'])
+  assert.match(hidden.notes.join('\n'), /hidden: no struct pages, not in the kernel's direct map/)
+  assert.match(grubFile(hidden).text, /memmap=12G\\\$4G/, 'GRUB takes a bare $ for a variable')
+  const again = plan(LAPTOP, '12G', { store: 'devmem', replace: true }, hidden.commandLine)
+  assert.deepEqual(again.addWords, ['memmap=12G$4G'])
+  assert.match(
+    refusal(LAPTOP, '1G', { at: 5 * G }, hidden.commandLine),
+    /overlaps 12G at 4G: a range that memmap= reserves/,
+  )
+  const kept = 'root=/dev/vda memmap=4K$0x12345000'
+  assert.match(
+    plan(LAPTOP, '4G', { store: 'devmem', replace: true }, kept).commandLine,
+    /memmap=4K\$0x12345000 /,
+  )
 })
 
 test('a laptop: START below SIZE takes a ceiling, so that KASLR stays below', () => {
@@ -177,7 +196,13 @@ test('whatever is asked for, a plan holds: RAM throughout, whole, out of KASLRâ€
       (memory, sizeBytes, at, given) => {
         let made: ReservePlan
         try {
-          made = planReserve(memory, given.join(' '), { sizeBytes, at, node: undefined, replace: false })
+          made = planReserve(memory, given.join(' '), {
+            sizeBytes,
+            at,
+            node: undefined,
+            replace: false,
+            store: 'dax',
+          })
         } catch (error) {
           assert.ok(error instanceof UsageError, String(error))
           return

@@ -1,14 +1,13 @@
 /** Owns making a region an empty pool, before anybody mounts it. What was in it is given up: that must have been said. */
 import { formatPool } from '../server/open-file-system.ts'
 import { examineRegion } from '../server/open-store.ts'
-import { openDaxStore } from '../stores/dax/open-dax-store.ts'
+import type { CarveOutChoice } from '../stores/find-carve-out.ts'
 import { UsageError } from '../values/errors.ts'
 import { checkPoolName } from './pool-record.ts'
 import { lockRegion } from './region-lock.ts'
 
-export interface FormatRequest {
+export interface FormatRequest extends CarveOutChoice {
   readonly pool: string
-  readonly region: string | undefined
   /** Also when the region holds a pool, or somebody else's bytes. */
   readonly force: boolean
 }
@@ -20,15 +19,15 @@ export interface Formatted {
 }
 
 /** Errors: UsageError, with nothing changed. */
-export const formatRegion = ({ pool, region, force }: FormatRequest): Formatted => {
+export const formatRegion = ({ pool, force, ...choice }: FormatRequest): Formatted => {
   checkPoolName(pool)
-  lockRegion(region ?? null)
-  const { found, content } = examineRegion(region)
+  lockRegion(choice)
+  const { found, content } = examineRegion(choice)
   if (content.content !== 'zero' && !force) {
     const what = content.content === 'ours' ? 'it holds a pool' : content.why
     throw new UsageError(`region ${found.name}: ${what}; to give that up, say --force`)
   }
-  const store = openDaxStore({ pool, region: found.name })
+  const store = found.open(pool)
   formatPool(store, pool)
   return { pool, region: found.name, totalBlocks: store.totalBlocks }
 }

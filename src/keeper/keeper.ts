@@ -96,9 +96,9 @@ export class Keeper {
     const source = this.#source
     const isLive = this.#fuse !== undefined
     // A region's memory needs nobody to hold it, but only one who claims it.
-    if (isLive && predecessor !== null && source.kind === 'dax') end(predecessor)
+    if (isLive && predecessor !== null && source.kind !== 'memfd') end(predecessor)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
-    if (source.kind === 'dax') lockRegion(source.region)
+    if (source.kind !== 'memfd') lockRegion(source)
     const server = await this.#startServer(source)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
     if (isLive && predecessor !== null) end(predecessor)
@@ -262,9 +262,9 @@ export class Keeper {
   }
 }
 
-/** A pool of memfds is new only once. */
+/** A pool of memfds is new only once, and what a mount says of pages is said once. */
 const reopened = (source: MemorySource): MemorySource =>
-  source.kind === 'memfd' ? { ...source, isNew: false } : source
+  source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }
 
 const describe = (ended: ServerEnd): string => {
   switch (ended.kind) {

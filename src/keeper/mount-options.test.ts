@@ -13,6 +13,7 @@ test('our option, the flags of mount(8) and the words of fstab are told apart', 
     region: undefined,
     sizeBytes: 10 * GIB,
     isNew: false,
+    alignBytes: undefined,
     mountFlags: MOUNT_FLAGS.noatime | MOUNT_FLAGS.nodev,
   })
 })
@@ -31,6 +32,21 @@ test('a word nobody knows and a size nobody can read are refused by name', () =>
     () => parseMountOptions(['size=ten']),
     (error: unknown) => error instanceof UsageError && /'ten'/.test(error.message),
   )
+})
+
+test('carve-outs have a place and no size; pages of 1G are for one of them alone', () => {
+  const { store, region, alignBytes } = parseMountOptions(['store=dax,region=dax1.0,align=1G'])
+  assert.deepEqual([store, region, alignBytes], ['dax', 'dax1.0', GIB])
+  assert.equal(parseMountOptions(['store=devmem,region=4G,align=2M']).alignBytes, 2 ** 21)
+  for (const [words, says] of [
+    ['store=devmem,size=1G', /size= is not for store=devmem/],
+    ['region=4G', /region= is only for store=dax and store=devmem/],
+    ['store=devmem,align=1G', /align=1G is only for store=dax/],
+    ['align=1G', /align=1G is only for store=dax/],
+    ['store=dax,align=4M', /align=4M is no size of pages: take 2M or 1G/],
+    ['store=hugetlb', /take memfd or dax or devmem/],
+  ] as const)
+    assert.throws(() => parseMountOptions([words]), says)
 })
 
 test('the size is what the mount asks for, else the kernel parameter, else half of the memory', () => {

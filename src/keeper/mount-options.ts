@@ -9,16 +9,22 @@ import { parseSize } from '../values/size.ts'
 export interface MountOptions {
   /** Undefined: memfds, unless the pool exists already. */
   readonly store: StoreKind | undefined
-  /** Which carve-out, as /sys/bus/dax/devices names its device: `dax0.0`. Undefined: the only one there is. */
+  /** Which carve-out: as /sys/bus/dax/devices names its device (`dax0.0`), or its first byte. Undefined: the only one there is. */
   readonly region: string | undefined
   readonly sizeBytes: number | undefined
   /** A new pool even where the former kernel handed one over by this name, or may have. */
   readonly isNew: boolean
+  /** What pages guest RAM is to have, unless its directory says otherwise. Undefined: as was said before, else 2 MiB. */
+  readonly alignBytes: number | undefined
   readonly mountFlags: number
 }
 
-const STORE_KINDS = ['memfd', 'dax'] as const
+const STORE_KINDS = ['memfd', 'dax', 'devmem'] as const
 export type StoreKind = (typeof STORE_KINDS)[number]
+
+/** The pages of x86-64 that map guest RAM. */
+const PMD_BYTES = 2 * 1024 * 1024
+const PUD_BYTES = 1024 * 1024 * 1024
 
 /** Meant for mount(8), systemd or fsck, or the opposite of a flag that is off anyway. */
 const NOT_FOR_US =
@@ -30,12 +36,15 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
   let store: StoreKind | undefined
   let region: string | undefined
   let isNew = false
+  let alignBytes: number | undefined
   let mountFlags = 0
   for (const word of words.flatMap((list) => list.split(',')).filter((word) => word !== '')) {
     if (word.startsWith('size=')) {
       sizeBytes = parseSize(word.slice('size='.length), 'size')
     } else if (word.startsWith('store=')) {
       store = parseStore(word.slice('store='.length))
+    } else if (word.startsWith('align=')) {
+      alignBytes = parseAlign(word.slice('align='.length))
     } else if (word.startsWith('region=')) {
       region = word.slice('region='.length)
     } else if (word === 'new') {
@@ -44,18 +53,27 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
       mountFlags |= MOUNT_FLAGS[word as keyof typeof MOUNT_FLAGS]
     } else if (!NOT_FOR_US.test(word)) {
       throw new UsageError(
-        `unknown mount option '${word}': known are size=SIZE, store=memfd|dax, region=NAME, new, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
+        `unknown mount option '${word}': known are size=SIZE, store=memfd|dax|devmem, region=NAME, align=2M|1G, new, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
       )
     }
   }
-  if (sizeBytes !== undefined && store === 'dax') {
-    throw new UsageError('size= is not for store=dax: the pool is as large as its region')
+  const isCarveOut = store === 'dax' || store === 'devmem'
+  if (sizeBytes !== undefined && isCarveOut) {
+    throw new UsageError(`size= is not for store=${store}: the pool is as large as its region`)
   }
-  if (region !== undefined && store !== 'dax')
-    throw new UsageError('region= is only for store=dax: write both')
-  if (isNew && store === 'dax')
-    throw new UsageError("new is not for store=dax: 'guestmemfs format' makes a new pool of a region")
-  return { store, region, sizeBytes, isNew, mountFlags }
+  if (isNew && isCarveOut)
+    throw new UsageError(`new is not for store=${store}: 'guestmemfs format' makes a new pool of a region`)
+  if (region !== undefined && !isCarveOut)
+    throw new UsageError('region= is only for store=dax and store=devmem: write both')
+  if (alignBytes !== undefined && alignBytes > PMD_BYTES && store !== 'dax')
+    throw new UsageError('align=1G is only for store=dax: no other memory is mapped in pages of 1G')
+  return { store, region, sizeBytes, alignBytes, isNew, mountFlags }
+}
+
+const parseAlign = (text: string): number => {
+  const bytes = parseSize(text, 'align')
+  if (bytes === PMD_BYTES || bytes === PUD_BYTES) return bytes
+  throw new UsageError(`align=${text} is no size of pages: take 2M or 1G`)
 }
 
 const parseStore = (text: string): StoreKind => {

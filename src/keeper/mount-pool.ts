@@ -88,9 +88,9 @@ export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool
   })
 }
 
-const newSource = ({ store, region, sizeBytes }: MountOptions): MemorySource =>
-  store === 'dax'
-    ? { kind: 'dax', region: region ?? null }
+const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): MemorySource =>
+  store === 'dax' || store === 'devmem'
+    ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }
     : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
 
 /** What is asked for must be what is there: nobody gets another pool than they meant. */

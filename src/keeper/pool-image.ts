@@ -3,12 +3,9 @@
  * somebody copied.
  */
 import { existsSync, openSync, statSync } from 'node:fs'
-import { close } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { mapPrivate, mapReadOnly } from '../linux/private-map.ts'
-import { Instances } from '../stores/dax/instances.ts'
-import { findDaxRegion } from '../stores/dax/region.ts'
-import { Errno } from '../values/errno.ts'
+import { mapPrivate } from '../linux/private-map.ts'
+import { findCarveOut } from '../stores/find-carve-out.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { findAreas } from './inheritance.ts'
@@ -33,8 +30,8 @@ export const readPoolImage = (named: string): PoolImage => {
   }
   if (process.getuid?.() !== 0)
     throw new UsageError(`reading the image of pool '${record.pool}' needs root: run it with sudo`)
-  if (record.source.kind === 'dax')
-    return { area: mapRegion(record.pool, record.source.region), isServed: record.state === 'mounted' }
+  if (record.source.kind !== 'memfd')
+    return { area: findCarveOut(record.source).readMetadata(), isServed: record.state === 'mounted' }
   const holder = [record.keeper, record.server].find((process) => process !== null && isAlive(process))
   // As long as there is one that the former kernel handed over, the other is not made yet.
   const areas = holder == null ? {} : findAreas(holder.pid)
@@ -42,19 +39,6 @@ export const readPoolImage = (named: string): PoolImage => {
   if (holder == null || fd === undefined)
     throw new UsageError(`pool '${record.pool}' is held by no process any more: there is no image to read`)
   return { area: mapFile(`/proc/${holder.pid}/fd/${fd}`), isServed: record.state === 'mounted' }
-}
-
-/** By way of the device that the server made for the metadata: there is one as long as somebody serves the region. */
-const mapRegion = (pool: string, name: string | null): Uint8Array => {
-  const { region, layout } = findDaxRegion(name ?? undefined)
-  const instances = new Instances(region.path)
-  const metadata = instances.exactly([layout.metadata])
-  const fd = metadata && instances.open(metadata, { writable: false })
-  if (fd === undefined || fd instanceof Errno)
-    throw new UsageError(`the image of pool '${pool}' cannot be read (${fd ?? 'its region is not served'})`)
-  const area = mapReadOnly(fd, layout.metadata.lengthBytes)
-  close(fd)
-  return area
 }
 
 const mapFile = (path: string): Uint8Array => {

@@ -17,7 +17,11 @@ const PoolRecordSchema = v.object({
   pool: v.string(),
   source: v.variant('kind', [
     v.object({ kind: v.literal('memfd'), totalBlocks: v.number(), isNew: v.boolean() }),
-    v.object({ kind: v.literal('dax'), region: v.nullable(v.string()) }),
+    v.object({
+      kind: v.picklist(['dax', 'devmem']),
+      region: v.nullable(v.string()),
+      alignBytes: v.optional(v.nullable(v.number())),
+    }),
   ]),
   sizeBytes: v.number(),
   state: v.picklist(['mounted', 'parked']),

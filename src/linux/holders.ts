@@ -34,7 +34,7 @@ export interface Holder {
   readonly program: string
 }
 
-type Held = Map<DeviceNumber, Holder>
+type Held<What> = Map<What, Holder>
 
 /**
  * Which of `devices` somebody holds, and one holder of each. A device that is not in the answer was held by nobody: two
@@ -42,14 +42,23 @@ type Held = Map<DeviceNumber, Holder>
  * (by fork or by passing a descriptor), as long as no node leads to the device. A process that cannot be told,
  * because we may not look into it or because its mappings change all the time, counts as a holder.
  */
-export function findHolders(devices: ReadonlySet<DeviceNumber>, proc = '/proc'): Held {
-  const held: Held = new Map()
+export function findHolders(devices: ReadonlySet<DeviceNumber>, proc = '/proc'): Held<DeviceNumber> {
+  return lookForHolders(devices, devicesOf, proc)
+}
+
+/** The same for anything that can be told of a task: `ask` says what it holds, undefined where that cannot be told. */
+export function lookForHolders<What>(
+  devices: ReadonlySet<What>,
+  ask: (task: string) => ReadonlySet<What> | undefined,
+  proc: string,
+): Held<What> {
+  const held: Held<What> = new Map()
   let clean = 0
   let unclear: Holder | undefined
   for (let pass = 0; pass < MAX_PASSES && held.size < devices.size; pass++) {
     const births = birthCount(proc)
     const found = held.size
-    unclear = lookOnce(devices, proc, held)
+    unclear = lookOnce(devices, ask, proc, held)
     clean = held.size > found || unclear !== undefined ? 0 : clean + 1
     if (clean === 2 || (clean === 1 && birthCount(proc) === births)) return held
   }
@@ -58,13 +67,18 @@ export function findHolders(devices: ReadonlySet<DeviceNumber>, proc = '/proc'):
 }
 
 /** Adds to `held`. Returns a process whose mappings could not be told, if there is one. */
-function lookOnce(devices: ReadonlySet<DeviceNumber>, proc: string, held: Held): Holder | undefined {
+function lookOnce<What>(
+  devices: ReadonlySet<What>,
+  ask: (task: string) => ReadonlySet<What> | undefined,
+  proc: string,
+  held: Held<What>,
+): Holder | undefined {
   let unclear: Holder | undefined
   for (const name of list(proc)) {
     if (!/^\d+$/.test(name)) continue
     const holder = () => ({ pid: Number(name), program: read(join(proc, name, 'comm')).trim() })
     for (const task of tasksToAsk(join(proc, name))) {
-      const found = devicesOf(task)
+      const found = ask(task)
       if (found === undefined) unclear = holder()
       for (const device of found ?? [])
         if (devices.has(device) && !held.has(device)) held.set(device, holder())
@@ -122,7 +136,7 @@ const buffer = new Uint8Array(STATX.sizeBytes)
 const words = new DataView(buffer.buffer)
 
 /** Undefined: it is no character device. `gone`: there is no such file any more. */
-function characterDevice(path: string): DeviceNumber | 'gone' | undefined {
+export function characterDevice(path: string): DeviceNumber | 'gone' | undefined {
   // SAFETY: statx writes one struct statx of 256 bytes, which is what `buffer` is.
   if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, buffer) !== 0) return 'gone'
   if ((words.getUint16(STATX.mode, true) & S_IFMT) !== S_IFCHR) return undefined
@@ -135,7 +149,7 @@ const birthCount = (proc: string): string =>
 
 /** A process that ends while it is looked at holds nothing any more. */
 const list = (path: string): string[] => whileItLives(() => readdirSync(path)) ?? []
-const read = (path: string): string => whileItLives(() => readFileSync(path, 'latin1')) ?? ''
+export const read = (path: string): string => whileItLives(() => readFileSync(path, 'latin1')) ?? ''
 
 function whileItLives<T>(look: () => T): T | undefined {
   try {

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { ENOSYS, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+import { kernelLockdown } from './lockdown.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'int', 'int', 'ulong', 'str', 'ulong'])
 const libcReboot = libcCall('reboot', 'int', ['int'])
@@ -77,7 +78,7 @@ export function kexecState(): KexecState {
     isDisabled:
       text('/proc/sys/kernel/kexec_load_disabled') === '1' ||
       text('/proc/sys/kernel/kexec_load_limit_reboot') === '0',
-    lockdown: /\[(\w+)\]/.exec(text('/sys/kernel/security/lockdown') ?? '')?.[1],
+    lockdown: kernelLockdown(),
   }
 }
 

@@ -46,24 +46,25 @@ export function memfdCreate(name: string, { sealable }: { sealable: boolean }): 
 }
 
 /**
- * Map the first `lengthBytes` of `fd` readable and writable, shared, as bytes. From 2 MiB on the address is a
+ * Map `lengthBytes` of `fd` from `offset` on readable and writable, shared, as bytes. From 2 MiB on the address is a
  * multiple of 2 MiB, so that the kernel can use huge pages. Throws SystemCallError.
  *
  * Never unmapped: JavaScript cannot tell when the last view is gone, and a store through a view whose mapping is gone, or
  * was replaced by another, would crash us or silently damage what is there now. Map once, for life.
  */
-export function mapShared(fd: Fd, lengthBytes: number): Uint8Array<ArrayBuffer> {
+export function mapShared(fd: Fd, lengthBytes: number, offset = 0): Uint8Array<ArrayBuffer> {
   const what = `mmap ${lengthBytes} bytes of fd ${fd}`
   // SAFETY: the address comes from mmap and covers lengthBytes; the mapping belongs to the view for the life of the process.
   if (lengthBytes < PMD_BYTES) {
-    return viewOf(must(mmap(0, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), what), lengthBytes)
+    const address = must(mmap(0, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset), what)
+    return viewOf(address, lengthBytes)
   }
   // SAFETY: MAP_FIXED replaces only addresses of the reservation made one line above, and only its unused ends,
   // which no view was ever made of, are unmapped.
   const pages = Math.ceil(lengthBytes / 4096) * 4096
   const reserved = must(mmap(0, pages + PMD_BYTES, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), what)
   const start = Math.ceil(reserved / PMD_BYTES) * PMD_BYTES
-  must(mmap(start, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0), what)
+  must(mmap(start, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset), what)
   if (start > reserved) munmap(reserved, start - reserved)
   munmap(start + pages, reserved + PMD_BYTES - start)
   return viewOf(start, lengthBytes)

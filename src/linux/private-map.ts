@@ -23,11 +23,11 @@ export function mapPrivate(fd: Fd): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The first `lengthBytes` of a device that cannot be mapped privately (device-dax: check_vma, drivers/dax/device.c). A store into the view ends
+ * `lengthBytes` of a device that cannot be mapped privately (device-dax: check_vma, drivers/dax/device.c). A store into the view ends
  * this process. Never unmapped, as above. Throws SystemCallError.
  */
-export function mapReadOnly(fd: Fd, lengthBytes: number): Uint8Array<ArrayBuffer> {
+export function mapReadOnly(fd: Fd, lengthBytes: number, offset = 0): Uint8Array<ArrayBuffer> {
   // SAFETY: the address comes from mmap and covers lengthBytes; the mapping belongs to the view for the life of the process.
-  const address = must(mmap(0, lengthBytes, PROT_READ, MAP_SHARED, fd, 0), `mmap fd ${fd}`)
+  const address = must(mmap(0, lengthBytes, PROT_READ, MAP_SHARED, fd, offset), `mmap fd ${fd}`)
   return viewOf(address, lengthBytes)
 }

@@ -23,14 +23,20 @@ export interface RawMapping {
   readonly lengthBytes: number
 }
 
+export interface Access {
+  readonly writable: boolean
+  /** Where in `fd` it begins: bytes, a multiple of the page size. Default 0. */
+  readonly offset?: number
+}
+
 /**
- * Maps the first `lengthBytes` of `fd`, shared; device-dax aligns the address to the device by itself (dax_get_unmapped_area).
+ * Maps `lengthBytes` of `fd`, shared; device-dax aligns the address to the device by itself (dax_get_unmapped_area).
  * The descriptor may be closed afterwards. Errors: ENXIO (no driver behind the device), EINVAL (length not aligned), ENOMEM, EACCES.
  */
-export function mapRaw(fd: Fd, lengthBytes: number, { writable }: { writable: boolean }): RawMapping | Errno {
+export function mapRaw(fd: Fd, lengthBytes: number, { writable, offset = 0 }: Access): RawMapping | Errno {
   const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
   // SAFETY: a new mapping at an address of the kernel's choice; its owner is whoever gets it.
-  const address = mmap(0, lengthBytes, protection, MAP_SHARED, fd, 0)
+  const address = mmap(0, lengthBytes, protection, MAP_SHARED, fd, offset)
   return address < 0 ? lastErrno() : { address, lengthBytes }
 }
 

@@ -125,6 +125,7 @@ const POOL: PoolFacts = {
   by: 'carve-out',
   handOver: undefined,
   outlivesShutdown: false,
+  place: undefined,
   isChosen: true,
   holdsFiles: true,
   imageErrors: [],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { E820 } from '../host/memmap.ts'
+import { E820 } from '../linux/memmap.ts'
 import { checkCommandLine, nextCommandLine } from './next-command-line.ts'
 
 const G = 2 ** 30
@@ -63,6 +63,28 @@ test('a carve-out that the firmware made needs no word', () => {
   const firmware = [...FIRMWARE, { start: 8 * G, end: 9 * G, type: E820.SOFT_RESERVED }]
   const check = { current: 'a', firmware, regions: [{ start: 8 * G, lengthBytes: G }] }
   assert.deepEqual(checkCommandLine({ ...check, next: 'nokaslr modprobe.blacklist=kmem' }), [])
+})
+
+test('a reserved range must be reserved again, to the byte, and nothing of it taken back', () => {
+  const word = 'memmap=1G$4G'
+  const refusalsOf = (next: string) =>
+    checkCommandLine({ current: word, next, firmware: FIRMWARE, regions: [], reserved: [REGION] })
+      .filter(({ severity }) => severity === 'refuse')
+      .map(({ message }) => message)
+  assert.deepEqual(refusalsOf(`root=/dev/vda ${word}`), [], 'KASLR keeps out of it by itself')
+  assert.deepEqual(refusalsOf(`root=/dev/vda memmap=64M$7G,1G$4G`), [])
+  for (const next of ['', 'memmap=1G$5G', 'memmap=2G$4G', 'memmap=512M$4G memmap=512M$4608M', CARVED]) {
+    const [message, ...more] = refusalsOf(`root=/dev/vda ${next}`)
+    assert.match(message ?? '', /^the reserved range of 1G at 4G holds the guests.*give it memmap=1G\$4G/)
+    assert.deepEqual(more, [], next)
+  }
+  assert.equal(
+    refusalsOf(`root=/dev/vda ${word} memmap=512M%4G-2+1`).length,
+    1,
+    'a part of it made RAM again',
+  )
+  const four = ['1M$1M', '1M$3M', '1M$5M', '1M$7M'].map((each) => `memmap=${each}`).join(' ')
+  assert.match(refusalsOf(`root=/dev/vda ${four} ${word}`)[0] ?? '', /KASLR/, 'a fifth range is one too many')
 })
 
 test('KASLR may land in what it takes for a limit', () => {

@@ -2,13 +2,13 @@
  * Owns the next kernel's command line: what it is, and whether the memory that holds the guests is still set aside by
  * it, in the same place, of the same size and type. Pure.
  */
-import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway } from '../host/carve-out.ts'
+import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../host/carve-out.ts'
 import { kaslrMayLandIn } from '../host/kaslr.ts'
-import { formatBytes, memoryOptions } from '../host/memmap.ts'
-import { applyMemoryOptions, type MemoryRange, softReserved } from '../host/memory-map.ts'
-import { covers, overlap } from '../host/memory-ranges.ts'
+import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from '../host/memory-map.ts'
 import type { PhysicalRange } from '../linux/dax.ts'
+import { E820, formatBytes, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
+import { covers, overlap } from '../linux/memory-ranges.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 
 export interface CommandLineChoice {
@@ -38,11 +38,14 @@ export interface CommandLineCheck {
   readonly next: string
   /** The map that both kernels begin with, before their options. */
   readonly firmware: readonly MemoryRange[]
-  /** Regions that hold guests or files. */
+  /** Regions of device-dax that hold guests or files. */
   readonly regions: readonly PhysicalRange[]
+  /** Reserved ranges that do, each as `memmap=SIZE$START` has it. */
+  readonly reserved?: readonly PhysicalRange[]
 }
 
-export function checkCommandLine({ current, next, firmware, regions }: CommandLineCheck): PreflightFinding[] {
+export function checkCommandLine(check: CommandLineCheck): PreflightFinding[] {
+  const { current, next, firmware, regions, reserved = [] } = check
   const [now, then] = [current, next].map(splitCommandLine) as [string[], string[]]
   const [before, after] = [now, then].map((words) =>
     softReserved(applyMemoryOptions(firmware, memoryOptions(words))),
@@ -52,6 +55,7 @@ export function checkCommandLine({ current, next, firmware, regions }: CommandLi
     // The word that is missing is what keeps KASLR away, as a rule.
     return lost.length > 0 ? lost : kaslrProblems(region, then)
   })
+  findings.push(...reserved.flatMap((range) => reservedProblems(range, then, firmware)))
   if (regions.length > 0 && !keepsKmemAway(then))
     findings.push(
       refuse(
@@ -80,6 +84,24 @@ function carveOutProblems(
   return [
     refuse(
       `the carve-out of ${say(wanted)} holds the guests, and the next kernel's command line ${instead}: give it ${carveOutWord(wanted)}, or use --reuse-cmdline`,
+    ),
+  ]
+}
+
+/** The next kernel finds the pool by its word, and must leave all of the range alone: no other option takes a part of it back. */
+function reservedProblems(
+  range: PhysicalRange,
+  words: readonly string[],
+  firmware: readonly MemoryRange[],
+): PreflightFinding[] {
+  const map = applyMemoryOptions(firmware, memoryOptions(words))
+  const isAsked = reservedRanges(words).some(
+    ({ start, lengthBytes }) => start === range.start && lengthBytes === range.lengthBytes,
+  )
+  if (isAsked && covers(rangesOfType(map, E820.RESERVED), range)) return kaslrProblems(range, words)
+  return [
+    refuse(
+      `the reserved range of ${say(range)} holds the guests, and the next kernel's command line does not reserve it: give it ${reservedWord(range)}, or use --reuse-cmdline`,
     ),
   ]
 }

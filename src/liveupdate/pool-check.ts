@@ -2,6 +2,7 @@
  * Owns what each pool of this host must be before the kernel is replaced underneath it: memory that outlives the jump, an image
  * that the next kernel can read, and no guest that would be left behind. Pure.
  */
+import type { PhysicalRange } from '../linux/dax.ts'
 import type { KvmGuest } from '../linux/kvm-guests.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
@@ -17,6 +18,8 @@ export interface PoolFacts {
   readonly handOver: HandOverFacts | undefined
   /** Who holds its memory is still there when systemd has stopped everything else. */
   readonly outlivesShutdown: boolean
+  /** The physical memory it lies in; undefined where it has none of its own. */
+  readonly place: PhysicalRange | undefined
   /** The update is about this pool. */
   readonly isChosen: boolean
   readonly holdsFiles: boolean

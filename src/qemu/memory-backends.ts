@@ -133,6 +133,8 @@ function checkBackend(pairs: OptionString, path: string): RamFile {
   if (!isOn('share')) refuse('needs share=on, or the guest would run in a private copy')
   if (isOn('discard-data')) refuse("discard-data=on would destroy the guest's memory when QEMU ends")
   if (isOn('readonly') || isOn('rom')) refuse('readonly=on cannot be guest RAM')
+  if (!/^0*$/.test(optionValue(pairs, 'offset') ?? ''))
+    refuse('offset= would leave its beginning unused: leave it away')
   const size = optionValue(pairs, 'size') ?? ''
   const sizeBytes = parseQemuSize(size) ?? refuse(`size '${size}' is not a size`)
   if (sizeBytes === 0 || sizeBytes % ALIGN_BYTES !== 0) refuse(`size=${size} is not a multiple of 2 MiB`)

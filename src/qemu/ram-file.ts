@@ -15,7 +15,13 @@ import type { RamFile } from './memory-backends.ts'
 
 /** What a file of a mount says about itself, a link included. */
 const MAP_XATTR = 'guestmemfs.map'
-const MapSchema = v.object({ kind: v.string(), sizeBytes: v.number() })
+const Common = { sizeBytes: v.number(), alignBytes: v.number() }
+const MapSchema = v.variant('kind', [
+  v.object({ kind: v.picklist(['file', 'device', 'none', 'awaited', 'lost']), ...Common }),
+  v.object({ kind: v.literal('window'), path: v.string(), offsetBytes: v.number(), ...Common }),
+])
+/** What to open, at which offset, to map the file; `file` and `device`: the file's own name leads there. */
+export type RamMap = v.InferOutput<typeof MapSchema>
 
 /**
  * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached by a link, or its memory was lost
@@ -24,17 +30,23 @@ const MapSchema = v.object({ kind: v.string(), sizeBytes: v.number() })
 export function ramFileBytes(path: string): number | undefined {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return undefined
-  const map = stat.isFile() || stat.isSymbolicLink() ? lgetxattr(path, MAP_XATTR) : undefined
-  if (map === undefined || map instanceof Errno) {
-    if (stat.isFile()) return stat.size
-    throw new UsageError(`${path} is not a file`)
-  }
-  const { kind, sizeBytes } = v.parse(MapSchema, JSON.parse(Buffer.from(map).toString('utf8')))
+  if (!stat.isFile() && !stat.isSymbolicLink()) throw new UsageError(`${path} is not a file`)
+  const map = lgetxattr(path, MAP_XATTR)
+  // Anywhere else a file is what it is, and a link is none.
+  if (map instanceof Errno && stat.isFile()) return stat.size
+  const { kind, sizeBytes } = readRamMap(path)
   if (kind === 'lost')
     throw new UsageError(
       `${path} was lost on its way from the former kernel: delete it, or truncate it to 0 for a new guest`,
     )
   return sizeBytes
+}
+
+/** Errors (UsageError): there is no such file in a mount of ours. */
+export function readRamMap(path: string): RamMap {
+  const map = lgetxattr(path, MAP_XATTR)
+  if (map instanceof Errno) throw new UsageError(`${path} is not a file of a guestmemfs mount (${map})`)
+  return v.parse(MapSchema, JSON.parse(Buffer.from(map).toString('utf8')))
 }
 
 /** Made by its user, with its user's permissions. Errors (UsageError): too small, no room, no permission. */

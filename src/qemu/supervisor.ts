@@ -14,8 +14,7 @@ import { close } from '../linux/descriptors.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { commandAs } from './identity.ts'
-import { incomingArgv } from './vm-command-line.ts'
+import { launchWords } from './launch.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
 import {
   identify,
@@ -94,8 +93,8 @@ class Supervisor {
   }
 
   async #runQemu(): Promise<GuestEnd> {
-    const { argv, saved, cwd, environment, cgroup } = this.#definition
-    const [program, ...words] = commandAs(this.#definition, saved === null ? argv : incomingArgv(argv))
+    const { cwd, environment, cgroup } = this.#definition
+    const [program, ...words] = launchWords(this.#definition)
     const child = spawn(program, words, {
       cwd,
       env: environment,

@@ -30,6 +30,7 @@ const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
 try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
+  const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
   link.send({ kind: 'opened', totalBlocks: store.totalBlocks })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompiled()
@@ -39,7 +40,8 @@ try {
   const startedAt = new Date().toISOString()
   const { restarts, keeperPid } = orders
   fs.addRootXattr('server', () => JSON.stringify({ pid: process.pid, startedAt, restarts, keeperPid }))
-  serveConnection({ fs, image, store, runtime, fuse, report: (line) => process.stderr.write(`${line}\n`) })
+  const report = (line: string) => process.stderr.write(`${line}\n`)
+  serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
   const { files, freeFiles } = fs.statfs()
   // The root directory alone is nothing to keep.
   const isHeld = store.kind === 'memfd' && files - freeFiles > 1

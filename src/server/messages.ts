@@ -12,7 +12,12 @@ export const DESCRIPTORS_PER_MESSAGE = 64
 /** Where a pool's memory comes from. `isNew`: no image is there yet. A region says itself what is in it. */
 export type MemorySource =
   | { readonly kind: 'memfd'; readonly totalBlocks: number; readonly isNew: boolean }
-  | { readonly kind: 'dax'; readonly region: string | null }
+  /** `alignBytes`: what its root is to say of pages from now on; null: what it says already. */
+  | {
+      readonly kind: 'dax' | 'devmem'
+      readonly region: string | null
+      readonly alignBytes?: number | null | undefined
+    }
 
 /** Keeper to server. */
 export type ToServer =

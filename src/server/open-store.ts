@@ -2,14 +2,13 @@
 import { probe } from '../fs/image/header.ts'
 import { raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { mapShared, memfdSize, readAt } from '../linux/memory.ts'
-import { openDaxStore } from '../stores/dax/open-dax-store.ts'
-import { probeRegion } from '../stores/dax/probe.ts'
-import { findDaxRegion } from '../stores/dax/region.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/descriptor-table.ts'
+import { type CarveOutChoice, findCarveOut } from '../stores/find-carve-out.ts'
 import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { checkAlignment } from './gigantic-pages.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import type { MemorySource, ToServer } from './messages.ts'
 
@@ -29,24 +28,27 @@ export const openStore = async (
 ): Promise<OpenedStore> => {
   if (source.kind === 'memfd') return await openMemfds(link, source, areas)
   await link.expect('begin')
-  return openRegion(pool, source.region)
+  return openRegion(pool, source)
 }
 
-/** Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's. */
-export const examineRegion = (region: string | undefined) => {
-  const found = findDaxRegion(region)
-  return { found, content: probeRegion(found, probe) }
+/** Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's, or have pages of `alignBytes`. */
+export const examineRegion = (choice: CarveOutChoice, alignBytes?: number | null) => {
+  const found = findCarveOut(choice)
+  if (alignBytes) checkAlignment(found.layout, alignBytes)
+  return { found, content: found.probe(probe) }
 }
+
+type Region = Exclude<MemorySource, { kind: 'memfd' }>
 
 /** A region that holds somebody's bytes is never formatted in passing: only when that was asked for (`guestmemfs format`). */
-const openRegion = (pool: string, region: string | null): OpenedStore => {
-  const { found, content } = examineRegion(region ?? undefined)
+const openRegion = (pool: string, choice: Region): OpenedStore => {
+  const { found, content } = examineRegion(choice, choice.alignBytes)
   if (content.content === 'foreign') {
     throw new UsageError(
-      `region ${found.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --region ${found.name} --force'`,
+      `region ${found.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --store ${found.kind} --region ${found.name} --force'`,
     )
   }
-  const store = openDaxStore({ pool, region: found.name })
+  const store = found.open(pool)
   return { store, isNew: probe(store.metadataArea()) !== 'image' }
 }
 

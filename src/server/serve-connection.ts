@@ -11,6 +11,7 @@ import type { Store } from '../stores/store.ts'
 import { EIO } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { Deferred } from './deferred.ts'
+import { sayAlignment } from './gigantic-pages.ts'
 import { KernelView } from './kernel-view.ts'
 import { answerAgain } from './operations/answer-again.ts'
 import { OPERATIONS } from './operations/table.ts'
@@ -34,10 +35,13 @@ export interface Connection {
   readonly runtime: RuntimeArea
   readonly fuse: Fd
   readonly report: (line: string) => void
+  /** What pages the root is to ask for from now on; null: as it does. */
+  readonly alignBytes: number | null
 }
 
 /** Returns when the connection is gone. */
-export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Connection): void => {
+export const serveConnection = (connection: Connection): void => {
+  const { fs, image, store, runtime, fuse, report, alignBytes } = connection
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
   const service = new Service({ fs, store, kernel, epoch: () => runtime.epoch })
   const lastOrigin = image.lastOrigin
@@ -50,6 +54,8 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
     kernel.settleOrphans(fs.orphans())
   }
   fs.recover(service.ownWork, (ino) => kernel.isReferenced(ino))
+
+  if (alignBytes !== null) sayAlignment(fs, service.ownWork, alignBytes)
 
   const deferred = new Deferred()
   const zeroing = new Zeroing(fs, store)

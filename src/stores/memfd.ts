@@ -52,6 +52,9 @@ export class MemfdStore implements Store {
   readonly handOver: MemfdHandOver
   /** There is work beside the server only while memory is on its way from one kernel to another. */
   readonly background: Background
+  readonly inOnePiece = false
+  readonly frames = undefined
+  readonly place = undefined
   readonly totalBlocks: number
   readonly #maxDescriptor: number
   readonly #table: DescriptorTable

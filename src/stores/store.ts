@@ -9,17 +9,23 @@ import type { Fd, MemoryId } from '../values/ids.ts'
 /** Pool allocation unit in bytes: one PMD mapping. */
 export const BLOCK_BYTES = 2 * 1024 * 1024
 
-/** A slab of the `dax` store in blocks: 64 MiB. Part of its persistent format. */
-export const DAX_SLAB_BLOCKS = 32
+/** A slab of a carve-out's store in blocks: 64 MiB. Part of its persistent format. */
+export const SLAB_BLOCKS = 32
 
 /** `Store.slabBlocks` of a kind of store, so that an image can be checked without its store. */
 export const slabBlocksOf = (storeKind: string): number | undefined =>
-  storeKind === 'dax' ? DAX_SLAB_BLOCKS : undefined
+  storeKind === 'memfd' ? undefined : SLAB_BLOCKS
 
 /** A run of pool blocks: `start` and `count` in units of `BLOCK_BYTES` from the pool's beginning. */
 export interface Extent {
   readonly start: number
   readonly count: number
+}
+
+/** Gigantic pages of `blocks` blocks each (512 for 1 GiB); the first one that fits begins at block `first`. */
+export interface FrameGrid {
+  readonly blocks: number
+  readonly first: number
 }
 
 /** What one memory must be: the store makes it so. `sizeBytes` is exact; `extents` cover it, rounded up to blocks. */
@@ -28,6 +34,8 @@ export interface Placement {
   readonly extents: readonly Extent[]
   /** Guest RAM is mapped by a guest, any other memory read and written by us: a store may keep them apart. */
   readonly guestRam: boolean
+  /** Guest RAM that is mapped by gigantic pages: its extents are whole frames. */
+  readonly gigantic?: boolean
 }
 
 /**
@@ -121,6 +129,12 @@ export interface Store {
    * which chunk is a slab follows from what inodes own and changes as they do. undefined: no such zones.
    */
   readonly slabBlocks: number | undefined
+  /** Guest RAM must be one extent: whoever maps it gives one offset. */
+  readonly inOnePiece: boolean
+  /** Where gigantic pages can lie; undefined: this memory cannot be mapped by them. */
+  readonly frames: FrameGrid | undefined
+  /** The physical memory it lies in, where that is set aside for it: bytes. */
+  readonly place: { readonly startByte: number; readonly sizeBytes: number } | undefined
   /**
    * How a guest reaches its RAM: by mapping the file itself, by a device node that the file's name links to, or by
    * a window of another file, which `guestmemfs run` puts in its place.

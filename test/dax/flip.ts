@@ -5,8 +5,8 @@
 import { readDaxRegion } from '../../src/linux/dax.ts'
 import { bindDaxDevice, unbindDaxDevice } from '../../src/linux/dax-device.ts'
 import { readRaw, unmapRaw, writeRaw } from '../../src/linux/raw-memory.ts'
+import { must, mustWork } from '../../src/stores/carve-out/must.ts'
 import { Instances } from '../../src/stores/dax/instances.ts'
-import { must, mustWork } from '../../src/stores/dax/probe.ts'
 import { findDaxRegion } from '../../src/stores/dax/region.ts'
 
 const [, area, digits] = /^(metadata\+)?(\d+)$/.exec(process.argv[2] ?? '') ?? []

@@ -1,7 +1,7 @@
 /** Owns what the dax exercises share: waiting for a store's background work, patterns, and a pool's layout kept in its own metadata. */
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../src/linux/descriptors.ts'
-import type { DaxStore } from '../../src/stores/dax/dax-store.ts'
+import type { CarveOutStore } from '../../src/stores/carve-out/carve-out-store.ts'
 import { type Extent, type Placement, WAITS } from '../../src/stores/store.ts'
 import { Errno } from '../../src/values/errno.ts'
 import type { MemoryId } from '../../src/values/ids.ts'
@@ -11,7 +11,7 @@ export const OWNER = { uid: 1000, gid: 1000, mode: 0o600 }
 const TIMEOUT_MS = 60_000
 
 /** As the server does it: asks, and asks again when something finished. */
-export function settle<T>(store: DaxStore, ask: () => T | Errno): T | Errno {
+export function settle<T>(store: CarveOutStore, ask: () => T | Errno): T | Errno {
   const deadline = performance.now() + TIMEOUT_MS
   for (;;) {
     const answer = ask()
@@ -22,14 +22,14 @@ export function settle<T>(store: DaxStore, ask: () => T | Errno): T | Errno {
   }
 }
 
-export function mustSettle<T>(store: DaxStore, ask: () => T | Errno): T {
+export function mustSettle<T>(store: CarveOutStore, ask: () => T | Errno): T {
   const answer = settle(store, ask)
   if (answer instanceof Errno) throw new Error(`the store answered ${answer}`)
   return answer
 }
 
 /** Until nobody holds it, or the time is up. */
-export function waitUnheld(store: DaxStore, memory: MemoryId): boolean {
+export function waitUnheld(store: CarveOutStore, memory: MemoryId): boolean {
   const deadline = performance.now() + TIMEOUT_MS
   while (performance.now() < deadline) {
     if (mustSettle(store, () => store.isHeld(memory)) === false) return true
@@ -38,7 +38,7 @@ export function waitUnheld(store: DaxStore, memory: MemoryId): boolean {
   return false
 }
 
-export function clear(store: DaxStore, extent: Extent): void {
+export function clear(store: CarveOutStore, extent: Extent): void {
   assert.equal(store.background.clear(extent), true)
   const done = mustSettle(store, () => {
     const [cleared] = store.background.cleared()
@@ -57,7 +57,7 @@ export function pattern(seed: number, lengthBytes: number): Buffer {
 /** What the image would know: here, JSON in the second page, behind a magic word that `probe` takes for an image's. */
 export type Known = Readonly<Record<string, { readonly memory: MemoryId; readonly placement: Placement }>>
 
-export function remember(store: DaxStore, known: Known): void {
+export function remember(store: CarveOutStore, known: Known): void {
   const area = Buffer.from(store.metadataArea().buffer, store.metadataArea().byteOffset, 64 * 1024)
   const text = Buffer.from(JSON.stringify(known))
   area.writeUInt32LE(text.length, 4096)
@@ -65,7 +65,7 @@ export function remember(store: DaxStore, known: Known): void {
   area.write('GUESTMEM', 0, 'latin1')
 }
 
-export function recall(store: DaxStore): Known {
+export function recall(store: CarveOutStore): Known {
   const area = Buffer.from(store.metadataArea().buffer, store.metadataArea().byteOffset, 64 * 1024)
   const length = area.readUInt32LE(4096)
   return JSON.parse(area.toString('utf8', 4100, 4100 + length)) as Known

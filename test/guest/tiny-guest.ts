@@ -24,8 +24,8 @@ export interface TinyGuest {
   readonly pace?: number
 }
 
-const LOAD_ADDRESS = 0x100000
-const PATTERN_ADDRESS = 0x200000
+export const LOAD_ADDRESS = 0x100000
+export const PATTERN_ADDRESS = 0x200000
 const MULTIBOOT_MAGIC = 0x1badb002
 /** The header holds load addresses (bit 16), so that no ELF file is needed. */
 const MULTIBOOT_FLAGS = 0x10000
@@ -63,7 +63,7 @@ export function buildTinyGuest(guest: TinyGuest): Uint8Array {
   return a.finish()
 }
 
-function emitMultibootHeader(a: Assembler): void {
+export function emitMultibootHeader(a: Assembler): void {
   a.word(MULTIBOOT_MAGIC)
   a.word(MULTIBOOT_FLAGS)
   a.word(-(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS))
@@ -75,7 +75,7 @@ function emitMultibootHeader(a: Assembler): void {
 }
 
 /** The loader leaves us in flat 32-bit mode, but its descriptor table is not ours to use once interrupts come. */
-function emitStart(a: Assembler): void {
+export function emitStart(a: Assembler): void {
   a.label('start')
   a.disableInterrupts()
   a.loadGdt('gdt pointer')
@@ -160,7 +160,7 @@ function emitReport(a: Assembler, pace: number): void {
   a.jump('wait')
 }
 
-function emitPrint(a: Assembler): void {
+export function emitPrint(a: Assembler): void {
   a.label('print text') // ESI: text, ended by 0
   a.loadByteAt(EAX, ESI)
   a.test(EAX)
@@ -196,7 +196,7 @@ function emitPrint(a: Assembler): void {
   a.return()
 }
 
-function emitTimerInterrupt(a: Assembler): void {
+export function emitTimerInterrupt(a: Assembler): void {
   a.label('timer interrupt')
   a.push(EAX)
   a.incrementAt('timer')
@@ -205,7 +205,7 @@ function emitTimerInterrupt(a: Assembler): void {
   a.returnFromInterrupt()
 }
 
-function emitTables(a: Assembler): void {
+export function emitTables(a: Assembler): void {
   a.align(8)
   a.label('gdt')
   a.word(0)

@@ -10,6 +10,7 @@ import { type Boot, BootClock } from './boot-clock.ts'
 import { Channel, type Order } from './channel.ts'
 import { HostError, Log, within } from './log.ts'
 import { Machine, type MachineOptions } from './machine.ts'
+import { askMonitor } from './monitor.ts'
 
 type Hello = Extract<Message, { type: 'hello' }>
 type Notice = Exclude<Message, { type: 'ran' | 'started' }>
@@ -17,6 +18,7 @@ type Notice = Exclude<Message, { type: 'ran' | 'started' }>
 // An emulated host on a busy machine is slow: these end what hangs, not what is late.
 export const BOOT_TIMEOUT_MS = 300_000
 const RUN_TIMEOUT_MS = 180_000
+const MONITOR_TIMEOUT_MS = 120_000
 const SOCKET_PAUSE_MS = 50
 const LAST_WORDS_MS = 1500
 /** Where inside/setup.sh looks for it. */
@@ -83,6 +85,12 @@ export class Host {
     if (answer.code === 0) return answer.stdout.replace(/\n$/, '')
     const words = [answer.stderr.trim(), answer.stdout.trim()].filter((text) => text !== '').join('\n')
     throw new HostError(`failed inside (${answer.code}): ${script.trim()}\n${words}`)
+  }
+
+  /** What the machine itself says to a command of QEMU's human monitor: asked from outside, behind the host's back. */
+  monitor(command: string): Promise<string> {
+    const asked = askMonitor(this.#machine.monitorSocket, command)
+    return this.#bounded(asked, MONITOR_TIMEOUT_MS, `the monitor did not answer to: ${command}`)
   }
 
   /** Starts a program that goes on by itself. Its output is the log `name`, here and in the run's folder. */

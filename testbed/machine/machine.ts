@@ -28,6 +28,8 @@ export interface MachineOptions {
 
 export class Machine {
   readonly agentSocket: string
+  /** The human monitor, for what only the hardware can tell: page tables, physical memory. */
+  readonly monitorSocket: string
   /** Resolves when QEMU has ended, with what it said last. */
   readonly ended: Promise<string>
   readonly #child: ChildProcess
@@ -37,6 +39,7 @@ export class Machine {
   constructor(options: MachineOptions) {
     this.#folder = options.folder
     this.agentSocket = join(options.folder, 'agent.socket')
+    this.monitorSocket = join(options.folder, 'monitor.socket')
     this.#console = this.#openConsole('1')
     const args = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...this.#arguments(options)]
     this.#child = spawn('setpriv', args, {
@@ -98,6 +101,8 @@ export class Machine {
         `socket,id=agent,path=${this.agentSocket},server=on,wait=off`,
       ],
       ...['-device', `virtserialport,chardev=agent,name=${PORT_NAME}`],
+      ...['-chardev', `socket,id=monitor,path=${this.monitorSocket},server=on,wait=off`],
+      ...['-mon', 'chardev=monitor,mode=readline'],
       ...['-action', options.resetStartsAgain ? 'reboot=reset' : 'reboot=shutdown'],
       ...options.disks.flatMap((file) => [
         '-drive',

@@ -11,7 +11,7 @@ const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'
 
 /** All that a refused request could have changed: devices and what they map, mounts, files, the loaded kernel, QEMUs. */
 const STATE = `
-  for device in /sys/bus/dax/devices/*; do
+  for device in $(ls -d /sys/bus/dax/devices/* 2>/dev/null); do
     echo "\${device##*/} $(readlink "$device/driver" || echo unbound)" $(cat "$device/size" "$device"/mapping*/start 2>/dev/null)
   done
   grep guestmemfs /proc/mounts || echo not mounted
@@ -19,7 +19,7 @@ const STATE = `
   cat /sys/kernel/kexec_loaded
   pgrep qemu-system || echo no guest`
 
-interface Refusal {
+export interface Refusal {
   readonly what: string
   readonly command: string
   readonly says: RegExp
@@ -29,7 +29,10 @@ interface Refusal {
 const BESIDE = /^guestmemfs: (?:warning: |nothing was changed)/
 
 /** The command fails with one line that matches, and has changed nothing. */
-async function refuse({ host, phase, record }: Stage, { what, command, says }: Refusal): Promise<void> {
+export async function refuse(
+  { host, phase, record }: Stage,
+  { what, command, says }: Refusal,
+): Promise<void> {
   const before = await host.run(STATE)
   const script = `code=0; said=$({ ${command}; } 2>&1 >/dev/null </dev/null) || code=$?; printf '%s\\n' "$code" "$said"`
   const answer = await phase(what, () => host.run(script))

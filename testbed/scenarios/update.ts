@@ -7,7 +7,7 @@ import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 
 /** The serial port goes where the next QEMU finds it again, in the next kernel, too. */
-const QEMU = `qemu-system-x86_64 -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m 500M \\
+export const QEMU = `qemu-system-x86_64 -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m 500M \\
   -object memory-backend-file,id=pc.ram,size=500M,mem-path=/mnt/guestmemfs/guest-ram,share=on,prealloc=off \\
   -nodefaults -display none -kernel /opt/testbed/files/tiny-guest \\
   -chardev file,id=serial,path=/run/testbed/logs/guest,append=on -serial chardev:serial`

@@ -134,6 +134,13 @@ export class RecordedStore implements Store {
   get slabBlocks(): number | undefined {
     return this.memory.slabBlocks
   }
+  get inOnePiece(): boolean {
+    return this.memory.inOnePiece
+  }
+  get frames(): Store['frames'] {
+    return this.memory.frames
+  }
+  readonly place = undefined
   readonly isBehind = false
   catchUp(): void {}
   readonly background = undefined

@@ -36,6 +36,7 @@ const inode = row({
   ),
   extents: fc.array(extent),
   guestRam: fc.boolean(),
+  gigantic: fc.boolean(),
   target: name(4096),
 })
 const entry: fc.Arbitrary<Entry> = fc.oneof(

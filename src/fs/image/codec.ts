@@ -29,6 +29,7 @@ const BLOCK_STATES: readonly BlockState[] = ['clean', 'dirty', 'bad']
 /** Bits of an inode's second byte, above the two that hold its kind. */
 const GUEST_RAM = 4
 const HAS_MEMORY = 8
+const GIGANTIC = 16
 
 /** NAME_MAX, XATTR_NAME_MAX, PATH_MAX and XATTR_SIZE_MAX (`include/uapi/linux/limits.h`). */
 const NAME_LIMIT = 255
@@ -122,7 +123,10 @@ export function decodeEntry(from: ByteSource): Entry {
 }
 
 function encodeInode(inode: Inode, out: ByteSink): void {
-  const flags = (inode.guestRam ? GUEST_RAM : 0) | (inode.memory === undefined ? 0 : HAS_MEMORY)
+  const flags =
+    (inode.guestRam ? GUEST_RAM : 0) |
+    (inode.memory === undefined ? 0 : HAS_MEMORY) |
+    (inode.gigantic ? GIGANTIC : 0)
   out.u8(FILE_KINDS.indexOf(inode.kind) | flags)
   out.varint(inode.ino)
   out.varint(inode.generation)
@@ -142,10 +146,11 @@ function encodeInode(inode: Inode, out: ByteSink): void {
 
 function decodeInode(from: ByteSource): Inode {
   const flags = from.u8()
-  if (flags >= 2 * HAS_MEMORY) throw new CorruptBytesError(`${flags} are not the flags of an inode`)
+  if (flags >= 2 * GIGANTIC) throw new CorruptBytesError(`${flags} are not the flags of an inode`)
   return {
     kind: choice(FILE_KINDS, flags & 3, 'file kind'),
     guestRam: (flags & GUEST_RAM) !== 0,
+    gigantic: (flags & GIGANTIC) !== 0,
     ino: decodeIno(from),
     generation: from.varint(),
     mode: decodeMode(from),

@@ -16,7 +16,14 @@ function evenRun(seed: number, commits: number) {
   const random = randomFrom(seed)
   return recordRun(commits, () => {
     const inode = randomInode(random, (1 + random.below(9)) as Ino)
-    const plain = { kind: 'directory', memory: undefined, extents: [], guestRam: false, target: '' } as const
+    const plain = {
+      kind: 'directory',
+      memory: undefined,
+      extents: [],
+      guestRam: false,
+      gigantic: false,
+      target: '',
+    } as const
     return [
       {
         kind: 'inode',

@@ -1,6 +1,6 @@
 /** Owns a small file system for tests, and what must hold after every step of every test. */
 import assert from 'node:assert/strict'
-import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
+import { BLOCK_BYTES, type Extent, type FrameGrid } from '../../stores/store.ts'
 import { Errno } from '../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { FileSystem } from '../file-system.ts'
@@ -29,11 +29,13 @@ export interface FixtureOptions {
   readonly clearing?: 'kernel' | 'ours'
   readonly totalBlocks?: number
   readonly slabBlocks?: number
+  readonly inOnePiece?: boolean
+  readonly frames?: FrameGrid
 }
 
 export function fixture(options: FixtureOptions = {}): Fixture {
-  const { clearing = 'kernel', totalBlocks = 16, slabBlocks } = options
-  const store = new MemoryStore({ clearing, totalBlocks, slabBlocks })
+  const { clearing = 'kernel', totalBlocks = 16, ...rest } = options
+  const store = new MemoryStore({ clearing, totalBlocks, ...rest })
   return fixtureOver(new PlainJournal(totalBlocks), store)
 }
 

@@ -8,6 +8,7 @@ import {
   BLOCK_BYTES,
   type Exposure,
   type Extent,
+  type FrameGrid,
   type HandOver,
   type Passage,
   type Placement,
@@ -22,6 +23,8 @@ export interface MemoryStoreOptions {
   /** Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096. */
   readonly modelBytes?: number
   readonly slabBlocks?: number | undefined
+  readonly inOnePiece?: boolean | undefined
+  readonly frames?: FrameGrid | undefined
   /** What the blocks of the pool hold before anybody writes them (`clearing: 'ours'` only). Default: 0. */
   readonly formerByte?: number
 }
@@ -49,6 +52,9 @@ export class MemoryStore implements Store {
   readonly clearing: 'kernel' | 'ours'
   readonly totalBlocks: number
   readonly slabBlocks: number | undefined
+  readonly inOnePiece: boolean
+  readonly frames: FrameGrid | undefined
+  readonly place = undefined
   /** Memories that a mapping holds. */
   readonly held = new Set<MemoryId>()
   /** Answered once each by the next calls of that name. */
@@ -64,6 +70,8 @@ export class MemoryStore implements Store {
     this.clearing = options.clearing
     this.totalBlocks = options.totalBlocks
     this.slabBlocks = options.slabBlocks
+    this.inOnePiece = options.inOnePiece ?? false
+    this.frames = options.frames
     this.#modelBytes = options.modelBytes ?? 4096
     this.#formerByte = options.formerByte ?? 0
   }

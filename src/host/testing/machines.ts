@@ -1,6 +1,7 @@
 /** Owns three machines as their firmware describes them, for the tests of what is planned on them. */
+
+import { E820 } from '../../linux/memmap.ts'
 import type { MachineMemory, MemoryNode, Occupant } from '../machine-memory.ts'
-import { E820 } from '../memmap.ts'
 import type { MemoryRange } from '../memory-map.ts'
 
 const G = 2 ** 30

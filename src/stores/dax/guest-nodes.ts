@@ -9,7 +9,7 @@ import {
   removeNode,
 } from '../../linux/device-node.ts'
 import type { MemoryId } from '../../values/ids.ts'
-import { mustWork } from './probe.ts'
+import { mustWork } from '../carve-out/must.ts'
 
 /** Tests bring nodes that need no root. */
 export type Nodes = Pick<GuestNodes, 'path' | 'owner' | 'make' | 'remove' | 'takeStock'>

@@ -18,24 +18,22 @@ import {
   mapDaxDevice,
   sameRanges,
 } from '../../linux/dax-device.ts'
-import { type DeviceNumber, makeDeviceNode, removeNode } from '../../linux/device-node.ts'
+import { makeDeviceNode, removeNode } from '../../linux/device-node.ts'
+import { findHolders, type Holder } from '../../linux/holders.ts'
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { mapRaw, type RawMapping } from '../../linux/raw-memory.ts'
 import { ENODEV, Errno } from '../../values/errno.ts'
 import { SystemCallError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
+import type { Instance, InstanceTable } from '../carve-out/instances.ts'
+import { overlap } from '../carve-out/layout.ts'
 import { BLOCK_BYTES } from '../store.ts'
-import { overlap } from './layout.ts'
 
 /** Nodes of ours live below; on devtmpfs, never on a FUSE mount (see linux/device-node.ts). */
 export const NODE_ROOT = '/dev/guestmemfs'
 
-/** A bound device: it can be mapped. */
-export interface Instance {
-  readonly name: string
-  readonly number: DeviceNumber
-  readonly ranges: readonly PhysicalRange[]
-}
+/** PUD pages. */
+const GIGANTIC_BYTES = 2 ** 30
 
 /** Where the world is; tests hand over folders of theirs. */
 export interface Places {
@@ -45,10 +43,7 @@ export interface Places {
 
 export const PLACES: Places = { sysfs: SYSFS, nodeRoot: NODE_ROOT }
 
-/** What work is done with: tests bring a region of their own. */
-export type InstanceTable = Pick<Instances, 'exactly' | 'overlapping' | 'make' | 'destroy' | 'map'>
-
-export class Instances {
+export class Instances implements InstanceTable {
   readonly #path: string
   readonly #places: Places
   readonly #all = new Map<string, DaxDevice>()
@@ -84,12 +79,14 @@ export class Instances {
   }
 
   /** Errors: ENOMEM (another instance is in the way), ENOSPC, EIO (the driver did not take it: no memory for its pages), ENODEV. */
-  make(ranges: readonly PhysicalRange[]): Instance | Errno {
+  make(ranges: readonly PhysicalRange[], { gigantic = false } = {}): Instance | Errno {
     const region = { path: this.#path }
     const device = createDaxDevice(region)
     if (device instanceof Errno) return device
     const failed =
-      this.#align(device, ranges) ?? mapDaxDevice(device, ranges) ?? bindDaxDevice(device, this.#places.sysfs)
+      alignTo(device, gigantic ? GIGANTIC_BYTES : BLOCK_BYTES) ??
+      mapDaxDevice(device, ranges) ??
+      bindDaxDevice(device, this.#places.sysfs)
     if (failed) {
       destroyDaxDevice(region, device)
       return failed
@@ -137,12 +134,14 @@ export class Instances {
     }
   }
 
-  /** A region of 1 GiB alignment gives 1 GiB mappings where all ranges fit that; where they do not, blocks must. */
-  #align(device: DaxDevice, ranges: readonly PhysicalRange[]): Errno | undefined {
-    const fits = ranges.every(
-      ({ start, lengthBytes }) => start % device.alignBytes === 0 && lengthBytes % device.alignBytes === 0,
+  holders(instances: readonly Instance[]): Map<string, Holder> {
+    const held = findHolders(new Set(instances.map(({ number }) => number)))
+    return new Map(
+      instances.flatMap(({ name, number }) => {
+        const by = held.get(number)
+        return by === undefined ? [] : [[name, by] as const]
+      }),
     )
-    return fits ? undefined : alignDaxDevice(device, BLOCK_BYTES)
   }
 
   #region(): DaxRegion {
@@ -151,6 +150,10 @@ export class Instances {
     return region
   }
 }
+
+/** A guest must ask for what its RAM was made for: a device of gigantic pages cannot be mapped anywhere else. */
+const alignTo = (device: DaxDevice, bytes: number): Errno | undefined =>
+  device.alignBytes === bytes ? undefined : alignDaxDevice(device, bytes)
 
 export const lengthOf = (ranges: readonly PhysicalRange[]): number =>
   ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)

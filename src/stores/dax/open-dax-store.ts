@@ -4,14 +4,16 @@
  */
 
 import { close } from '../../linux/descriptors.ts'
-import { findHolders } from '../../linux/holders.ts'
 import { mapShared } from '../../linux/memory.ts'
-import { Crew } from './crew.ts'
-import { DaxStore } from './dax-store.ts'
+import { CarveOutStore } from '../carve-out/carve-out-store.ts'
+import { Crew } from '../carve-out/crew.ts'
+import { isSlab } from '../carve-out/layout.ts'
+import { must, mustWork } from '../carve-out/must.ts'
+import { Slabs } from '../carve-out/slabs.ts'
+import { DeviceRam } from './device-ram.ts'
 import { GuestNodes } from './guest-nodes.ts'
-import { type Instance, Instances, PLACES, type Places } from './instances.ts'
-import { isSlab } from './layout.ts'
-import { must, mustWork, refuseInUse, WholeDevice } from './probe.ts'
+import { Instances, PLACES, type Places } from './instances.ts'
+import { refuseInUse, WholeDevice } from './probe.ts'
 import { type FoundRegion, findDaxRegion } from './region.ts'
 
 export interface DaxStoreOptions {
@@ -21,7 +23,7 @@ export interface DaxStoreOptions {
 }
 
 /** Whoever calls holds the region's lock (`regionLockName`). Blocks. Errors: UsageError, nothing changed; SystemCallError. */
-export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places = PLACES): DaxStore {
+export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places = PLACES): CarveOutStore {
   const found = findDaxRegion(region, places.sysfs)
   refuseInUse(found)
   const nodes = new GuestNodes(places.nodeRoot, pool)
@@ -33,13 +35,12 @@ export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places =
   const fd = must(`open ${metadata.name}`, instances.open(metadata, { writable: true }))
   const area = mapShared(fd, found.layout.metadata.lengthBytes)
   close(fd)
-  return new DaxStore({
-    layout: found.layout,
-    metadata: area,
-    crew: new Crew(found.region.path, places),
-    nodes,
-    found: instances.all.filter(({ name }) => name !== metadata.name),
-  })
+  const { layout } = found
+  const crew = new Crew({ kind: 'dax', regionPath: found.region.path, places })
+  const slabs = new Slabs(layout, crew)
+  const left = instances.all.filter(({ name }) => name !== metadata.name)
+  const ram = new DeviceRam({ layout, crew, nodes, slabs, found: left })
+  return new CarveOutStore({ kind: 'dax', reach: 'link', layout, metadata: area, crew, slabs, ram })
 }
 
 /**
@@ -58,9 +59,8 @@ function cut(found: FoundRegion, nodes: GuestNodes, places: Places): Instances {
     ({ number, ranges }) =>
       !published.has(number) && !isSlab(layout, ranges) && ranges[0]?.start !== layout.metadata.start,
   )
-  const holders = findHolders(new Set(doubtful.map(({ number }) => number)))
-  const isHeld = ({ number }: Instance): boolean => holders.has(number)
+  const holders = instances.holders(doubtful)
   for (const instance of doubtful)
-    if (!isHeld(instance)) mustWork(`destroy ${instance.name}`, instances.destroy(instance))
+    if (!holders.has(instance.name)) mustWork(`destroy ${instance.name}`, instances.destroy(instance))
   return instances
 }

@@ -13,25 +13,14 @@ import {
   sameRanges,
 } from '../../linux/dax-device.ts'
 import { findHolders } from '../../linux/holders.ts'
-import { readRaw, unmapRaw } from '../../linux/raw-memory.ts'
-import { Errno } from '../../values/errno.ts'
-import { SystemCallError, UsageError } from '../../values/errors.ts'
-import { BLOCK_BYTES } from '../store.ts'
-import { type Instance, Instances, PLACES, type Places } from './instances.ts'
+import { unmapRaw } from '../../linux/raw-memory.ts'
+import { UsageError } from '../../values/errors.ts'
+import { type Content, foreignBytes, holdsImage, type Judge } from '../carve-out/content.ts'
+import type { Instance } from '../carve-out/instances.ts'
+import { must, mustWork } from '../carve-out/must.ts'
+import { Instances, PLACES, type Places } from './instances.ts'
 import { cutBy, type FoundRegion } from './region.ts'
 
-/** What the beginning of a metadata area is: judged by whoever knows the image (`probe` of fs/image/header.ts). */
-export type Judge = (firstBytes: Uint8Array) => 'image' | 'unfinished' | 'blank' | 'foreign'
-
-export type Content =
-  /** An image of ours, or one whose making never ended: open it. */
-  | { readonly content: 'ours' }
-  /** The first page of every block is zero: it may be formatted. */
-  | { readonly content: 'zero' }
-  /** Somebody's data, or what the last owner of this RAM left: only ever overwritten when that was asked for. `why`: for people. */
-  | { readonly content: 'foreign'; readonly why: string }
-
-const PAGE_BYTES = 4096
 /** Looked through at a time: each GiB takes some MiB of ordinary RAM for its pages, and a host keeps little for itself. */
 const WINDOW_BYTES = 16 * 2 ** 30
 
@@ -41,8 +30,7 @@ export function probeRegion(found: FoundRegion, judge: Judge, places: Places = P
   const instances = new Instances(found.region.path, places)
   const metadata = instances.exactly([found.layout.metadata])
   if (metadata !== undefined) {
-    const judged = judge(firstPage(instances, metadata))
-    if (judged === 'image' || judged === 'unfinished') return { content: 'ours' }
+    if (isOurs(instances, metadata, judge)) return { content: 'ours' }
     // It was cut by us, and never formatted. Anything else in it is a damaged image, with guests beside it perhaps.
     if (instances.all.length > 1) return { content: 'foreign', why: 'its metadata area holds no image' }
     mustWork(`destroy ${metadata.name}`, instances.destroy(metadata))
@@ -102,8 +90,7 @@ export class WholeDevice {
 /** First the metadata area alone: the pages of a whole region take their time to set up, and after a kexec guests wait. */
 function look(instances: Instances, { layout, region }: FoundRegion, judge: Judge): Content {
   const metadata = must('metadata device', instances.make([layout.metadata]))
-  const judged = judge(firstPage(instances, metadata))
-  if (judged === 'image' || judged === 'unfinished') return { content: 'ours' }
+  if (isOurs(instances, metadata, judge)) return { content: 'ours' }
   mustWork(`destroy ${metadata.name}`, instances.destroy(metadata))
 
   const end = layout.startByte + region.sizeBytes
@@ -115,42 +102,22 @@ function look(instances: Instances, { layout, region }: FoundRegion, judge: Judg
   return { content: 'zero' }
 }
 
-/** Returns what is wrong: RAM that somebody used has hardly a block whose first page is zero; none at all is asked for here. */
 function sample(instances: Instances, window: PhysicalRange, judge: Judge): string | undefined {
   const instance = must('device to look through', instances.make([window]))
   const mapping = must(`mmap ${instance.name}`, instances.map(instance, { writable: false }))
-  const page = Buffer.alloc(PAGE_BYTES)
-  const zeros = Buffer.alloc(PAGE_BYTES)
   try {
-    for (let offset = 0; offset < window.lengthBytes; offset += BLOCK_BYTES) {
-      readRaw(mapping, offset, page)
-      if (page.equals(zeros)) continue
-      const at = `0x${(window.start + offset).toString(16)}`
-      return judge(page) === 'image'
-        ? `it holds an image at ${at}, made when the region had another size or place: boot with the memmap= of then`
-        : `it holds data that is not ours, at ${at}`
-    }
-    return undefined
+    return foreignBytes(mapping, window.start, judge)
   } finally {
     unmapRaw(mapping)
     mustWork(`destroy ${instance.name}`, instances.destroy(instance))
   }
 }
 
-function firstPage(instances: Instances, instance: Instance): Uint8Array {
-  const mapping = must(`mmap ${instance.name}`, instances.map(instance, { writable: false }))
-  const page = new Uint8Array(PAGE_BYTES)
-  readRaw(mapping, 0, page)
-  unmapRaw(mapping)
-  return page
-}
-
-/** For steps that only a broken machine refuses. Throws SystemCallError. */
-export function must<T>(what: string, result: T | Errno): T {
-  if (result instanceof Errno) throw new SystemCallError(what, result)
-  return result
-}
-
-export function mustWork(what: string, failed: Errno | undefined): void {
-  if (failed) throw new SystemCallError(what, failed)
+function isOurs(instances: Instances, metadata: Instance, judge: Judge): boolean {
+  const mapping = must(`mmap ${metadata.name}`, instances.map(metadata, { writable: false }))
+  try {
+    return holdsImage(mapping, judge)
+  } finally {
+    unmapRaw(mapping)
+  }
 }

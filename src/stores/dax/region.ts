@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type DaxRegion, readDaxRegions, SYSFS } from '../../linux/dax.ts'
 import { DEVICE_DAX } from '../../linux/dax-device.ts'
 import { UsageError } from '../../values/errors.ts'
-import { type Layout, layOut } from './layout.ts'
+import { type Layout, layOut } from '../carve-out/layout.ts'
 
 export interface FoundRegion {
   /** `dax0.0`. */

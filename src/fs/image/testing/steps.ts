@@ -32,6 +32,7 @@ export function randomInode(random: Random, ino: Ino): Inode {
           }))
         : [],
     guestRam: kind === 'file' && random.below(2) === 0,
+    gigantic: false,
     target: (kind === 'symlink' ? 'x'.repeat(random.below(20)) : '') as ByteString,
   }
 }

@@ -1,0 +1,69 @@
+/**
+ * Owns finding who maps a range of physical memory by way of /dev/mem. An open descriptor says nothing: it has no range. Needs root, and
+ * sees what holders.ts sees. This very process is passed over: it knows what it maps itself.
+ */
+import { join } from 'node:path'
+import { EACCES } from '../values/errno.ts'
+import type { PhysicalRange } from './dax.ts'
+import { characterDevice, type Holder, lookForHolders, read } from './holders.ts'
+import { errnoOfNodeError } from './library.ts'
+import { MEMORY_DEVICE } from './memory-device.ts'
+
+/**
+ * Which of `ranges` somebody maps bytes of, and one such process for each. One that is not in the answer was mapped by nobody, as
+ * `findHolders` has it; nothing keeps another process of root's from mapping it next.
+ */
+export function findMemoryHolders(
+  ranges: readonly PhysicalRange[],
+  proc = '/proc',
+  self = process.pid,
+): Map<PhysicalRange, Holder> {
+  const ask = (task: string) => (isOurs(task, self) ? new Set<PhysicalRange>() : rangesOf(task, ranges))
+  return lookForHolders(new Set(ranges), ask, proc)
+}
+
+const isOurs = (task: string, self: number): boolean => Number(task.slice(task.lastIndexOf('/') + 1)) === self
+
+/** A process may change its mappings between the list of them and the look at one. */
+const MAX_LOOKS = 3
+
+/** Undefined where it cannot be told. */
+function rangesOf(task: string, wanted: readonly PhysicalRange[]): Set<PhysicalRange> | undefined {
+  try {
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const found = new Set<PhysicalRange>()
+      let isGone = false
+      for (const { name, start, end } of fileMappings(read(join(task, 'maps')))) {
+        const hit = wanted.filter((range) => start < range.start + range.lengthBytes && range.start < end)
+        if (hit.length === 0) continue
+        // A large file may be mapped at the same offset.
+        const device = characterDevice(join(task, 'map_files', name))
+        if (device === 'gone') isGone = true
+        else if (device === MEMORY_DEVICE) for (const range of hit) found.add(range)
+      }
+      if (!isGone) return found
+    }
+    return undefined
+  } catch (error) {
+    if (errnoOfNodeError(error) === EACCES) return undefined
+    throw error
+  }
+}
+
+interface FileMapping {
+  readonly name: string
+  /** Bytes of the file: of /dev/mem, physical addresses. */
+  readonly start: number
+  readonly end: number
+}
+
+/** `START-END PERMISSIONS OFFSET DEVICE INODE PATH`, all but the inode in hexadecimal. Private mappings read the memory as well. */
+function* fileMappings(maps: string): Generator<FileMapping> {
+  for (const line of maps.split('\n')) {
+    const [name = '', , offset = '', , inode = '0'] = line.split(/\s+/, 5)
+    if (inode === '0') continue
+    const [from = 0, to = 0] = name.split('-').map((text) => Number.parseInt(text, 16))
+    const start = Number.parseInt(offset, 16)
+    yield { name, start, end: start + to - from }
+  }
+}

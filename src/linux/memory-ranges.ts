@@ -1,0 +1,57 @@
+/** Owns the arithmetic on ranges of physical memory. Pure; ranges are half-open, and lists of them need not be sorted. */
+import type { PhysicalRange } from './dax.ts'
+
+export const endOf = ({ start, lengthBytes }: PhysicalRange): number => start + lengthBytes
+
+export const rangeBetween = (start: number, end: number): PhysicalRange => ({
+  start,
+  lengthBytes: end - start,
+})
+
+export const overlap = (one: PhysicalRange, other: PhysicalRange): boolean =>
+  one.start < endOf(other) && other.start < endOf(one)
+
+export const totalBytes = (ranges: readonly PhysicalRange[]): number =>
+  ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
+
+/** Sorted, without empty ones, what touches or overlaps made one. */
+export function mergeRanges(ranges: readonly PhysicalRange[]): PhysicalRange[] {
+  const merged: PhysicalRange[] = []
+  for (const range of ranges.toSorted((one, other) => one.start - other.start)) {
+    const last = merged.at(-1)
+    if (range.lengthBytes <= 0) continue
+    if (last !== undefined && range.start <= endOf(last))
+      merged[merged.length - 1] = rangeBetween(last.start, Math.max(endOf(last), endOf(range)))
+    else merged.push(range)
+  }
+  return merged
+}
+
+/** What of `ranges` no hole covers. */
+export function subtractRanges(
+  ranges: readonly PhysicalRange[],
+  holes: readonly PhysicalRange[],
+): PhysicalRange[] {
+  let left = mergeRanges(ranges)
+  for (const hole of mergeRanges(holes)) {
+    left = left.flatMap((range) => {
+      if (!overlap(range, hole)) return [range]
+      const before = rangeBetween(range.start, Math.max(range.start, hole.start))
+      const after = rangeBetween(Math.min(endOf(range), endOf(hole)), endOf(range))
+      return [before, after].filter(({ lengthBytes }) => lengthBytes > 0)
+    })
+  }
+  return left
+}
+
+/** What lies in both. */
+export function intersectRanges(
+  ranges: readonly PhysicalRange[],
+  others: readonly PhysicalRange[],
+): PhysicalRange[] {
+  return subtractRanges(ranges, subtractRanges(ranges, others))
+}
+
+/** Whether all of `range` lies in `ranges`. */
+export const covers = (ranges: readonly PhysicalRange[], range: PhysicalRange): boolean =>
+  subtractRanges([range], ranges).length === 0

@@ -1,0 +1,75 @@
+/**
+ * Owns what /proc says about the pages by which processes map files: their size as the kernel has it for the mapping
+ * (vma_kernel_pagesize()), and how much of shared memory is mapped in 2 MiB at a time. Must not know which files matter. Needs root for
+ * other users' processes: those that cannot be looked into are left out. Source: fs/proc/task_mmu.c.
+ */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { read } from './holders.ts'
+
+export interface FileMapping {
+  readonly pid: number
+  /** The program's name, as `ps` shows it. */
+  readonly program: string
+  readonly path: string
+  /** Of the mapping's first byte in the file. */
+  readonly offsetBytes: number
+  readonly lengthBytes: number
+  readonly kernelPageBytes: number
+  /** Of files in memory: what whole 2 MiB entries map. */
+  readonly pmdMappedBytes: number
+}
+
+/** Every mapping that `isWanted`. Reads the costly file only of processes that have one. */
+export function fileMappings(
+  isWanted: (path: string, offsetBytes: number) => boolean,
+  proc = '/proc',
+): FileMapping[] {
+  return readdirSync(proc)
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const of = (file: string) => quietly(() => read(join(proc, name, file)))
+      const isOurs = ({ path, offsetBytes }: Head) => isWanted(path, offsetBytes)
+      if (
+        !of('maps')
+          .split('\n')
+          .some((line) => isOurs(parseHead(line)))
+      )
+        return []
+      const program = of('comm').trim()
+      return parseSmaps(of('smaps'))
+        .filter(isOurs)
+        .map((mapping) => ({ pid: Number(name), program, ...mapping }))
+    })
+}
+
+type Head = Pick<FileMapping, 'path' | 'offsetBytes' | 'lengthBytes'>
+
+/** `START-END PERMISSIONS OFFSET DEVICE INODE PATH`. */
+function parseHead(line: string): Head {
+  const [range = '', , offset = '0', , , ...path] = line.split(/\s+/)
+  const [start = 0, end = 0] = range.split('-').map((text) => Number.parseInt(text, 16))
+  const name = path.join(' ').replace(/ \(deleted\)$/, '')
+  return { path: name, offsetBytes: Number.parseInt(offset, 16), lengthBytes: end - start }
+}
+
+/** Blocks of `Field: N kB` below a line of `maps` each. */
+export function parseSmaps(text: string): Omit<FileMapping, 'pid' | 'program'>[] {
+  const blocks = text.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).filter((block) => block !== '')
+  return blocks.map((block) => {
+    const kib = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(block)?.[1] ?? 0)
+    return {
+      ...parseHead(block.slice(0, block.indexOf('\n'))),
+      kernelPageBytes: kib('KernelPageSize') * 1024,
+      pmdMappedBytes: (kib('ShmemPmdMapped') + kib('FilePmdMapped')) * 1024,
+    }
+  })
+}
+
+function quietly(look: () => string): string {
+  try {
+    return look()
+  } catch {
+    return '' // not ours to look into
+  }
+}

@@ -1,0 +1,64 @@
+/** Owns the view of a mount's guest RAM: each file, and by whom and in what pages it is really mapped. */
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { type FileMapping, fileMappings } from '../linux/page-sizes.ts'
+import { readVirtualList } from './pool-view.ts'
+
+const Listed = v.object({
+  file: v.string(),
+  extents: v.number(),
+  map: v.object({
+    kind: v.string(),
+    path: v.optional(v.string()),
+    offsetBytes: v.optional(v.number()),
+    sizeBytes: v.number(),
+    alignBytes: v.number(),
+  }),
+})
+type Listed = v.InferOutput<typeof Listed>
+
+export interface RamFile {
+  /** Below the mount point. */
+  readonly file: string
+  readonly sizeBytes: number
+  /** Pieces it lies in. */
+  readonly extents: number
+  /** The largest pages that it was placed for. */
+  readonly alignBytes: number
+  readonly mappings: readonly Mapping[]
+}
+
+export type Mapping = Pick<FileMapping, 'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes'>
+
+/** Errors: UsageError, the mount does not say. */
+export function ramFiles(mountPoint: string): RamFile[] {
+  const listed = readVirtualList(mountPoint, 'ram').map((item) => v.parse(Listed, item))
+  if (listed.length === 0) return []
+  const found = fileMappings((path, offsetBytes) =>
+    listed.some((each) => isOf(each, mountPoint, path, offsetBytes)),
+  )
+  return listed.map((each) => ({
+    file: each.file,
+    sizeBytes: each.map.sizeBytes,
+    extents: each.extents,
+    alignBytes: each.map.alignBytes,
+    mappings: found
+      .filter(({ path, offsetBytes }) => isOf(each, mountPoint, path, offsetBytes))
+      .map(({ pid, program, kernelPageBytes, pmdMappedBytes }) => ({
+        pid,
+        program,
+        kernelPageBytes,
+        pmdMappedBytes,
+      })),
+  }))
+}
+
+/** A device is mapped by its own name, a window by its place, anything else by the file's name. */
+function isOf({ file, map }: Listed, mountPoint: string, path: string, offsetBytes: number): boolean {
+  if (map.kind === 'device') return path === map.path
+  if (map.kind === 'window') {
+    const start = map.offsetBytes ?? 0
+    return path === map.path && offsetBytes >= start && offsetBytes < start + map.sizeBytes
+  }
+  return path === join(mountPoint, file)
+}

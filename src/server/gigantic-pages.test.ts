@@ -1,0 +1,19 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { layOut } from '../stores/carve-out/layout.ts'
+import { checkAlignment } from './gigantic-pages.ts'
+
+const [MIB, GIB] = [2 ** 20, 2 ** 30]
+const CPU = 'processor : 0\nflags\t\t: fpu pse pdpe1gb rdtscp\n'
+
+test('pages of 1G need a processor that has them, and a place for one', () => {
+  const check = (start: number, sizeBytes: number, cpuinfo = CPU, align = GIB) =>
+    checkAlignment(layOut({ start, lengthBytes: sizeBytes }, 'test'), align, cpuinfo)
+  check(4 * GIB, GIB + 64 * MIB)
+  check(4 * GIB - 2 * MIB, GIB + 64 * MIB)
+  check(4 * GIB, 64 * MIB, '', 2 * MIB)
+  // The metadata takes the end of a region of just 1 GiB.
+  assert.throws(() => check(4 * GIB, GIB), /no aligned page of 1G fits .* begins at 0x100000000 and has 1G/)
+  assert.throws(() => check(4 * GIB + 2 * MIB, 1.5 * GIB), /at a multiple of 1G/)
+  assert.throws(() => check(4 * GIB, 2 * GIB, CPU.replace('pdpe1gb ', '')), /no pages of 1G \(pdpe1gb\)/)
+})

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EBUSY, EINVAL, ENXIO } from '../../values/errno.ts'
+import { BLOCK_BYTES, SLAB_BLOCKS, WAITS } from '../store.ts'
+import { OWNER, RAM, World } from './testing/world.ts'
+
+test('following the link makes the device and its node, once', () => {
+  const { store, nodes, region, hands } = new World()
+  const memory = store.create()
+  assert.equal(store.publish(memory, RAM, OWNER), WAITS)
+  assert.equal(store.publish(memory, RAM, OWNER), WAITS)
+  assert.equal(nodes.nodes.size, 0, 'no node before its device')
+  hands.work()
+  store.background.drain()
+  assert.equal(store.publish(memory, RAM, OWNER), undefined)
+  assert.deepEqual(region.trace, ['make 2+1 6+2'])
+  assert.deepEqual(store.nodeOwner(memory), { ...OWNER, device: '250:1' })
+  assert.equal(store.nodePath(memory), '/fake/1')
+  assert.deepEqual(store.expose(memory), { kind: 'none' })
+  assert.equal(store.publish(memory, { ...RAM, sizeBytes: 0, extents: [] }, OWNER), EINVAL)
+})
+
+test('a device of gigantic pages is made where they were asked for, and nowhere else', () => {
+  const world = new World()
+  const memory = world.store.create()
+  assert.equal(world.publish(memory, { ...RAM, gigantic: true }), undefined)
+  world.publish(world.store.create(), { ...RAM, extents: [{ start: 12, count: 2 }] })
+  assert.deepEqual(world.region.trace, ['make gigantic 2+1 6+2', 'make 12+2'])
+})
+
+test('a node that is there keeps its owner, one that was taken away is made again', () => {
+  const world = new World()
+  const memory = world.store.create()
+  world.publish(memory)
+  world.nodes.make(memory, '250:1', { ...OWNER, uid: 77 })
+  world.publish(memory)
+  assert.equal(world.store.nodeOwner(memory)?.uid, 77)
+  world.nodes.remove(memory)
+  assert.equal(world.store.nodeOwner(memory), undefined)
+  world.publish(memory)
+  assert.equal(world.store.nodeOwner(memory)?.uid, OWNER.uid)
+})
+
+test('a memory is held until nobody maps it; unpublished from the first question on', () => {
+  const world = new World()
+  const memory = world.store.create()
+  assert.equal(world.isHeld(memory), false, 'never shown to anybody')
+  world.publish(memory)
+  world.region.held.add('250:1')
+  assert.equal(world.store.isHeld(memory), WAITS)
+  assert.equal(world.nodes.nodes.size, 0)
+  assert.equal(world.isHeld(memory), true)
+  assert.deepEqual(world.store.holder(memory), { pid: 42, program: 'guest' })
+  world.region.held.clear()
+  assert.equal(world.store.isHeld(memory), true, 'it was looked at just now')
+  assert.equal(world.region.instances.size, 1)
+})
+
+test('what nobody maps is taken apart at the first question', () => {
+  const world = new World()
+  const memory = world.store.create()
+  world.publish(memory)
+  assert.equal(world.isHeld(memory), false)
+  assert.equal(world.region.instances.size, 0)
+  world.store.release(memory)
+  assert.deepEqual([...world.store.memories()], [])
+})
+
+test('a file that goes while its device is made leaves no device', () => {
+  const world = new World()
+  const memory = world.store.create()
+  assert.equal(world.store.publish(memory, RAM, OWNER), WAITS)
+  world.store.release(memory)
+  for (let round = 0; round < 3; round++) {
+    world.hands.work()
+    world.store.background.drain()
+  }
+  assert.equal(world.region.instances.size, 0)
+  assert.equal(world.nodes.nodes.size, 0)
+})
+
+test('a successor knows a published memory by its device, and leaves it alone', () => {
+  const world = new World()
+  const memory = world.store.create()
+  world.publish(memory)
+  world.region.held.add('250:1')
+  world.restart()
+  world.store.adopt(memory, RAM)
+  assert.deepEqual([...world.store.memories()], [memory])
+  assert.equal(world.publish(memory), undefined)
+  assert.deepEqual(world.region.trace, ['make 2+1 6+2'])
+  assert.equal(world.isHeld(memory), true)
+  assert.ok(world.store.create() > memory, 'numbers are not used again')
+})
+
+test('a successor releases what its predecessor published for nobody', () => {
+  const world = new World()
+  const memory = world.store.create()
+  world.publish(memory)
+  world.restart()
+  assert.deepEqual([...world.store.memories()], [memory])
+  world.store.release(memory)
+  world.hands.work()
+  assert.equal(world.region.instances.size, 0)
+})
+
+test('a device that is not what the image says loses its node, and goes once nobody holds it', () => {
+  const world = new World()
+  const memory = world.store.create()
+  world.publish(memory)
+  world.restart()
+  const smaller = { ...RAM, sizeBytes: BLOCK_BYTES, extents: [{ start: 2, count: 1 }] }
+  world.store.adopt(memory, smaller)
+  assert.equal(world.nodes.nodes.size, 0)
+  world.region.held.add('250:1')
+  assert.equal(world.publish(memory, smaller), EBUSY)
+  world.region.held.clear()
+  world.restart()
+  world.store.adopt(memory, smaller)
+  assert.equal(world.publish(memory, smaller), undefined)
+  assert.deepEqual(world.region.trace, ['make 2+1 6+2', 'destroy 2+1 6+2', 'make 2+1'])
+})
+
+test('an orphan that is still mapped is held after a restart, although no node leads to it', () => {
+  const world = new World()
+  const memory = world.store.create()
+  world.publish(memory)
+  world.region.held.add('250:1')
+  assert.equal(world.isHeld(memory), true)
+  world.restart()
+  world.store.adopt(memory, RAM)
+  assert.equal(world.isHeld(memory), true)
+  world.kexec()
+  world.store.adopt(memory, RAM)
+  assert.equal(world.isHeld(memory), false)
+})
+
+test('guest RAM gets blocks of a slab only when no file has one there', () => {
+  const world = new World()
+  const file = world.store.create()
+  const first = SLAB_BLOCKS
+  const placement = { sizeBytes: 10, extents: [{ start: first, count: 1 }], guestRam: false }
+  assert.equal(
+    world.settle(() => world.store.resize(file, placement)),
+    undefined,
+  )
+  const ram = { ...RAM, extents: [{ start: first + 4, count: 3 }] }
+  const memory = world.store.create()
+  assert.equal(world.publish(memory, ram), EBUSY)
+  world.store.release(file)
+  assert.equal(world.publish(memory, ram), undefined)
+  assert.deepEqual(world.region.trace, ['make 32+32', 'destroy 32+32', 'make 36+3'])
+})
+
+test('zeroing takes one extent at a time and tells when it is done', () => {
+  const world = new World()
+  world.region.fill(0, 8, 0xaa)
+  const { background } = world.store
+  assert.equal(background.clear({ start: 2, count: 3 }), true)
+  assert.equal(background.clear({ start: 6, count: 1 }), false)
+  assert.deepEqual(background.cleared(), [])
+  world.hands.work()
+  background.drain()
+  assert.deepEqual(background.cleared(), [{ start: 2, count: 3 }])
+  assert.deepEqual(background.cleared(), [])
+  assert.ok(world.region.isAll(2, 3, 0) && world.region.isAll(0, 2, 0xaa) && world.region.isAll(5, 3, 0xaa))
+  assert.equal(background.clear({ start: 6, count: 1 }), true)
+})
+
+test('seek finds data everywhere and the hole at the end', () => {
+  const world = new World()
+  const file = world.store.create()
+  world.settle(() =>
+    world.store.resize(file, { sizeBytes: 10, extents: [{ start: 40, count: 1 }], guestRam: false }),
+  )
+  assert.equal(world.store.seek(file, 3, 3), 3)
+  assert.equal(world.store.seek(file, 3, 4), 10)
+  assert.equal(world.store.seek(file, 10, 3), ENXIO)
+})

@@ -1,0 +1,266 @@
+/**
+ * Owns the stores of a carve-out: physical memory that the kernel leaves alone, in blocks that the file system hands out. How
+ * guests reach their RAM is where they differ (guest-ram.ts), ordinary files are moved by us through slabs (slabs.ts), and
+ * a worker does whatever is slow (work.ts). Memory survives every process and every kexec, so a memory is no more
+ * than a number here: what it is made of stands in the image alone, and `adopt` tells it after each start.
+ */
+import { raiseEventfd } from '../../linux/eventfd.ts'
+import type { Holder } from '../../linux/holders.ts'
+import { EINVAL, ENXIO, type Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import type { Fd, MemoryId } from '../../values/ids.ts'
+import {
+  type Background,
+  BLOCK_BYTES,
+  type Exposure,
+  type Extent,
+  type FrameGrid,
+  type Owner,
+  type Placement,
+  SLAB_BLOCKS,
+  type Store,
+  WAITS,
+} from '../store.ts'
+import type { Hands } from './crew.ts'
+import type { GuestRam } from './guest-ram.ts'
+import { gibibyteFrames, type Layout, rangesOf } from './layout.ts'
+import type { Slabs } from './slabs.ts'
+
+const SEEK_DATA = 3
+/** Zeroed at memory speed in one go; more than that lets other requests in between. */
+const PUNCH_BYTES = 64 * 1024 * 1024
+
+interface Memory extends Placement {
+  /** False until what lies behind its last byte in its last block was zeroed: then growing has to. */
+  readonly isTailZero: boolean
+}
+
+/** A hole of which everything before `nextOffset` is zero already. */
+interface Punching {
+  readonly offset: number
+  readonly length: number
+  readonly nextOffset: number
+}
+
+const EMPTY: Memory = { sizeBytes: 0, extents: [], guestRam: false, isTailZero: true }
+
+export class CarveOutStore implements Store {
+  readonly kind: 'dax' | 'devmem'
+  readonly clearing = 'ours'
+  readonly reach: 'link' | 'window'
+  readonly inOnePiece: boolean
+  readonly frames: FrameGrid | undefined
+  readonly place: Store['place']
+  readonly slabBlocks = SLAB_BLOCKS
+  readonly isBehind = false
+  readonly handOver = undefined
+  readonly totalBlocks: number
+  readonly background: Background & { readonly wake: Fd }
+  readonly #layout: Layout
+  readonly #metadata: Uint8Array
+  readonly #slabs: Slabs
+  readonly #ram: GuestRam
+  readonly #memories = new Map<MemoryId, Memory>()
+  readonly #cleared: Extent[] = []
+  #nextMemory = 1
+  #isClearing = false
+  /** Large holes under way: the kernel lets one file have one at a time. */
+  readonly #punching = new Map<MemoryId, Punching>()
+
+  constructor(given: {
+    kind: 'dax' | 'devmem'
+    reach: 'link' | 'window'
+    layout: Layout
+    metadata: Uint8Array
+    crew: Hands
+    slabs: Slabs
+    ram: GuestRam
+  }) {
+    const { layout, crew } = given
+    this.kind = given.kind
+    this.reach = given.reach
+    this.inOnePiece = given.reach === 'window'
+    // /dev/mem maps 4 KiB at a time, wherever memory lies.
+    this.frames = given.reach === 'link' ? gibibyteFrames(layout) : undefined
+    this.place = { startByte: layout.startByte, sizeBytes: layout.sizeBytes }
+    this.totalBlocks = layout.totalBlocks
+    this.#layout = layout
+    this.#metadata = given.metadata
+    this.#slabs = given.slabs
+    this.#ram = given.ram
+    this.background = this.#backgroundOf(crew)
+    for (const memory of this.#ram.left()) this.#note(memory, EMPTY)
+  }
+
+  /** A number that no memory has: there is nothing else to be made, and nothing that a crash could leave. */
+  create(): MemoryId {
+    const memory = this.#nextMemory as MemoryId
+    this.#note(memory, EMPTY)
+    return memory
+  }
+
+  passage(): 'none' {
+    return 'none'
+  }
+
+  adopt(memory: MemoryId, { sizeBytes, extents, guestRam }: Placement): void {
+    this.#note(memory, { sizeBytes, extents, guestRam, isTailZero: false })
+    if (guestRam) this.#ram.adopt(memory, extents)
+    else this.#slabs.count(extents, 1)
+  }
+
+  resize(memory: MemoryId, { sizeBytes, extents, guestRam }: Placement): Errno | undefined {
+    const before = this.#of(memory)
+    this.#punching.delete(memory)
+    const to = { sizeBytes, extents, guestRam }
+    if (guestRam)
+      return this.#ram.resize(memory, extents) ?? this.#replace(memory, { ...to, isTailZero: false })
+    const growsBy = Math.max(0, sizeBytes - before.sizeBytes)
+    if (growsBy === 0)
+      return this.#replace(memory, { ...to, isTailZero: before.isTailZero && sizeBytes === before.sizeBytes })
+
+    const tailBytes = before.isTailZero ? 0 : bytesToBlockEnd(before.sizeBytes)
+    const waits = this.#slabs.prepare([
+      ...this.#slabs.of(extents, before.sizeBytes, growsBy),
+      ...this.#slabs.of(extents, before.sizeBytes, tailBytes),
+    ])
+    if (waits) return waits
+    this.#slabs.zero(extents, before.sizeBytes, tailBytes)
+    return this.#replace(memory, { ...to, isTailZero: true })
+  }
+
+  isHeld(memory: MemoryId): boolean | Errno {
+    return this.#ram.isHeld(memory)
+  }
+
+  /** For people: a process that was found to hold it, when last looked. */
+  holder(memory: MemoryId): Holder | undefined {
+    return this.#ram.holder(memory)
+  }
+
+  release(memory: MemoryId): void {
+    this.#ram.release(memory)
+    const { guestRam, extents } = this.#memories.get(memory) ?? EMPTY
+    if (!guestRam) this.#slabs.count(extents, -1)
+    this.#memories.delete(memory)
+    this.#punching.delete(memory)
+  }
+
+  catchUp(): void {}
+
+  memories(): Iterable<MemoryId> {
+    return [...this.#memories.keys()]
+  }
+
+  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
+    const { extents, sizeBytes } = this.#of(memory)
+    const bytes = into.subarray(0, Math.max(0, Math.min(into.byteLength, sizeBytes - offset)))
+    const waits = this.#slabs.prepare(this.#slabs.of(extents, offset, bytes.byteLength))
+    if (waits) return waits
+    this.#slabs.read(extents, offset, bytes)
+    return bytes.byteLength
+  }
+
+  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
+    const { extents, sizeBytes } = this.#of(memory)
+    // A hole that was given up half-way: its beginning may hold bytes again.
+    this.#punching.delete(memory)
+    const bytes = from.subarray(0, Math.max(0, Math.min(from.byteLength, sizeBytes - offset)))
+    const waits = this.#slabs.prepare(this.#slabs.of(extents, offset, bytes.byteLength))
+    if (waits) return waits
+    this.#slabs.write(extents, offset, bytes)
+    return bytes.byteLength
+  }
+
+  /** What is large goes in portions, one each time it is asked again. */
+  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
+    const { extents, sizeBytes } = this.#of(memory)
+    const end = Math.min(offset + length, sizeBytes)
+    const before = this.#punching.get(memory)
+    const start = before?.offset === offset && before.length === length ? before.nextOffset : offset
+    const bytes = Math.max(0, Math.min(PUNCH_BYTES, end - start))
+    const waits = this.#slabs.prepare(this.#slabs.of(extents, start, bytes))
+    if (waits) return waits
+    this.#slabs.zero(extents, start, bytes)
+    const nextOffset = start + bytes
+    this.#punching.delete(memory)
+    if (nextOffset === end || bytes === 0) return undefined
+    this.#punching.set(memory, { offset, length, nextOffset })
+    // No job will finish: whoever waits is to ask again as soon as it has looked after others.
+    raiseEventfd(this.background.wake)
+    return WAITS
+  }
+
+  /** All of a file is data, which lseek(2) allows. Errors: ENXIO past the end. */
+  seek(memory: MemoryId, offset: number, whence: number): number | Errno {
+    const { sizeBytes } = this.#of(memory)
+    if (offset < 0 || offset >= sizeBytes) return ENXIO
+    return whence === SEEK_DATA ? offset : sizeBytes
+  }
+
+  expose(memory: MemoryId): Exposure {
+    const { guestRam, extents } = this.#of(memory)
+    return guestRam ? this.#ram.expose(memory, extents) : { kind: 'none' }
+  }
+
+  publish(memory: MemoryId, placement: Placement, owner: Owner): Errno | undefined {
+    const isShown = placement.guestRam && placement.extents.length > 0
+    return isShown ? this.#ram.publish(memory, placement, owner) : EINVAL
+  }
+
+  nodePath(memory: MemoryId): string {
+    return this.#ram.nodePath(memory)
+  }
+
+  nodeOwner(memory: MemoryId): Owner | undefined {
+    return this.#ram.nodeOwner(memory)
+  }
+
+  metadataArea(): Uint8Array {
+    return this.#metadata
+  }
+
+  #backgroundOf(crew: Hands): Background & { readonly wake: Fd } {
+    const clear = (extent: Extent): boolean => this.#clear(crew, extent)
+    return {
+      wake: crew.wake,
+      drain: () => crew.drain(),
+      clear,
+      cleared: () => this.#cleared.splice(0),
+      get clearedBytes() {
+        return crew.progressBytes
+      },
+    }
+  }
+
+  #clear(crew: Hands, extent: Extent): boolean {
+    if (this.#isClearing) return false
+    this.#isClearing = true
+    crew.ask('clear', rangesOf(this.#layout, [extent]), () => {
+      this.#isClearing = false
+      this.#cleared.push(extent)
+    })
+    return true
+  }
+
+  #note(memory: MemoryId, as: Memory): void {
+    this.#memories.set(memory, as)
+    this.#nextMemory = Math.max(this.#nextMemory, memory + 1)
+  }
+
+  #replace(memory: MemoryId, to: Memory): undefined {
+    const before = this.#of(memory)
+    if (!before.guestRam) this.#slabs.count(before.extents, -1)
+    if (!to.guestRam) this.#slabs.count(to.extents, 1)
+    this.#memories.set(memory, to)
+  }
+
+  #of(memory: MemoryId): Memory {
+    const found = this.#memories.get(memory)
+    if (found === undefined) throw new BrokenInvariantError(`there is no memory ${memory}`)
+    return found
+  }
+}
+
+const bytesToBlockEnd = (sizeBytes: number): number =>
+  Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES - sizeBytes

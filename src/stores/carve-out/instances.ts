@@ -1,0 +1,31 @@
+/**
+ * Owns what work is done with: pieces of a carve-out that can be mapped, and who holds them. What such a piece is to the
+ * kernel (a device of its own, a window of another) is the business of whoever implements this. Types alone.
+ */
+import type { PhysicalRange } from '../../linux/dax.ts'
+import type { DeviceNumber } from '../../linux/device-node.ts'
+import type { Holder } from '../../linux/holders.ts'
+import type { RawMapping } from '../../linux/raw-memory.ts'
+import type { Errno } from '../../values/errno.ts'
+
+/** A piece that can be mapped. */
+export interface Instance {
+  readonly name: string
+  /** The device that maps it. */
+  readonly number: DeviceNumber
+  readonly ranges: readonly PhysicalRange[]
+}
+
+export interface InstanceTable {
+  /** The instance that covers these ranges in this order, and nothing else. */
+  exactly(ranges: readonly PhysicalRange[]): Instance | undefined
+  /** What somebody could hold bytes of these ranges by. */
+  overlapping(ranges: readonly PhysicalRange[]): Instance[]
+  make(ranges: readonly PhysicalRange[], options?: { gigantic?: boolean }): Instance | Errno
+  /** Nobody may map it any more: the caller has looked. */
+  destroy(instance: Instance): Errno | undefined
+  /** All of it, mapped by address. */
+  map(instance: Instance, access: { writable: boolean }): RawMapping | Errno
+  /** By name, those that another process holds, and one such process for each. Slow. */
+  holders(instances: readonly Instance[]): ReadonlyMap<string, Holder>
+}

@@ -1,0 +1,40 @@
+/**
+ * Owns the words between the server's thread and the worker beside it: jobs, each with the physical ranges it
+ * changes, and what came of them. Types alone.
+ */
+import type { PhysicalRange } from '../../linux/dax.ts'
+import type { DeviceNumber } from '../../linux/device-node.ts'
+import type { Holder } from '../../linux/holders.ts'
+import type { RawMapping } from '../../linux/raw-memory.ts'
+
+export type Ranges = readonly PhysicalRange[]
+
+export type Job = {
+  readonly id: number
+  readonly ranges: Ranges
+  /** To be mapped by gigantic pages. */
+  readonly gigantic?: boolean
+} /** An instance that covers the ranges, for a guest. What lies across them and is held by nobody goes. */ & (
+  | { readonly kind: 'make' }
+  /** The same, mapped for ourselves, until it is dropped. */
+  | { readonly kind: 'slab' }
+  /** Its mapping is used by nobody any more: unmap and destroy. */
+  | { readonly kind: 'drop' }
+  /** Destroy every instance that lies across the ranges, if nobody holds one of them. */
+  | { readonly kind: 'free' }
+  /** Zero the ranges. */
+  | { readonly kind: 'clear' }
+)
+
+export type Result = { readonly id: number } & (
+  | { readonly kind: 'made'; readonly number: DeviceNumber }
+  | { readonly kind: 'mapped'; readonly mapping: RawMapping }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'held'; readonly by: Holder }
+  | { readonly kind: 'failed'; readonly errnoCode: number }
+  /** The worker's own state contradicts itself: the server must die of it. */
+  | { readonly kind: 'broken'; readonly reason: string }
+)
+
+export type Kind = Job['kind']
+export type Outcome = Result extends infer R ? (R extends Result ? Omit<R, 'id'> : never) : never

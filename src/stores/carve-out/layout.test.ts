@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { UsageError } from '../../values/errors.ts'
+import { BLOCK_BYTES, SLAB_BLOCKS } from '../store.ts'
+import { isSlab, layOut, overlap, rangesOf, slabExtent, slabOf, slabsOf } from './layout.ts'
+
+const MIB = 2 ** 20
+const GIB = 2 ** 30
+const START = 4 * GIB
+
+const layoutOf = (lengthBytes: number) => layOut({ start: START, lengthBytes }, 'dax0.0')
+
+test('a region is blocks from its first byte on, and metadata at its end', () => {
+  for (const [lengthBytes, metadataBytes] of [
+    [64 * MIB, 8 * MIB],
+    [512 * MIB, 8 * MIB],
+    [GIB, 16 * MIB],
+    [GIB + 300 * MIB, 20 * MIB],
+    [32 * GIB, 512 * MIB],
+    [1024 * GIB, 512 * MIB],
+  ] as const) {
+    const { startByte, totalBlocks, metadata } = layoutOf(lengthBytes)
+    assert.equal(startByte, START)
+    assert.deepEqual(metadata, { start: START + lengthBytes - metadataBytes, lengthBytes: metadataBytes })
+    assert.equal(totalBlocks * BLOCK_BYTES, lengthBytes - metadataBytes)
+  }
+})
+
+test('a region too small or not aligned is refused in one line', () => {
+  assert.throws(() => layoutOf(62 * MIB), new UsageError('region dax0.0 has 62M: a pool needs 64M'))
+  assert.throws(
+    () => layOut({ start: START + MIB, lengthBytes: GIB }, 'dax0.0'),
+    new UsageError('region dax0.0 begins at 0x100100000: it must begin at a multiple of 2M'),
+  )
+})
+
+test('extents become physical ranges in file order; neighbours melt', () => {
+  const layout = layoutOf(GIB)
+  assert.deepEqual(
+    rangesOf(layout, [
+      { start: 8, count: 2 },
+      { start: 10, count: 1 },
+      { start: 0, count: 1 },
+    ]),
+    [
+      { start: START + 16 * MIB, lengthBytes: 6 * MIB },
+      { start: START, lengthBytes: 2 * MIB },
+    ],
+  )
+  assert.throws(() => rangesOf(layout, [{ start: layout.totalBlocks - 1, count: 2 }]), RangeError)
+  assert.throws(() => rangesOf(layout, [{ start: -1, count: 1 }]), RangeError)
+})
+
+test('no range of any extents reaches the metadata or leaves the region', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 32, max: 4096 }),
+      fc.array(fc.tuple(fc.nat(5000), fc.integer({ min: 1, max: 100 })), { minLength: 1 }),
+      (blocks, picks) => {
+        const layout = layoutOf(blocks * BLOCK_BYTES)
+        const extents = picks
+          .map(([start, count]) => ({ start, count }))
+          .filter(({ start, count }) => start + count <= layout.totalBlocks)
+        const ranges = rangesOf(layout, extents)
+        assert.ok(!overlap(ranges, [layout.metadata]))
+        for (const { start, lengthBytes } of ranges)
+          assert.ok(start >= START && start + lengthBytes <= layout.metadata.start)
+      },
+    ),
+  )
+})
+
+test('slabs cover the pool; the last one may be smaller, and each is known again by its range', () => {
+  const layout = layoutOf(GIB)
+  const count = slabOf(layout.totalBlocks - 1) + 1
+  let next = 0
+  for (let slab = 0; slab < count; slab++) {
+    const extent = slabExtent(layout, slab)
+    assert.equal(extent.start, next)
+    next += extent.count
+    assert.ok(isSlab(layout, rangesOf(layout, [extent])))
+  }
+  assert.equal(next, layout.totalBlocks)
+  assert.equal(slabExtent(layout, count - 1).count, layout.totalBlocks % SLAB_BLOCKS)
+  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 1, count: SLAB_BLOCKS }])))
+  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 0, count: SLAB_BLOCKS - 1 }])))
+  assert.ok(!isSlab(layout, [layout.metadata]))
+  assert.deepEqual(
+    slabsOf([
+      { start: 60, count: 5 },
+      { start: 2, count: 1 },
+    ]),
+    [0, 1, 2],
+  )
+})

@@ -1,0 +1,101 @@
+/**
+ * Owns where things lie in a region: blocks from its first byte on, the metadata area at its end, slabs. Pure
+ * arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same way.
+ */
+import type { PhysicalRange } from '../../linux/dax.ts'
+import { UsageError } from '../../values/errors.ts'
+import { formatSize } from '../../values/size.ts'
+import { BLOCK_BYTES, type Extent, type FrameGrid, SLAB_BLOCKS } from '../store.ts'
+
+const MIB = 1024 * 1024
+const GIB = 1024 * MIB
+const METADATA_MIN_BYTES = 8 * MIB
+const METADATA_MAX_BYTES = 512 * MIB
+/** Metadata is this part of the region: room for an inode of some KiB for each file of a block. */
+const METADATA_SHARE = 64
+const REGION_MIN_BYTES = 64 * MIB
+
+export interface Layout {
+  /** Physical address of block 0. */
+  readonly startByte: number
+  /** All of it, metadata included. */
+  readonly sizeBytes: number
+  readonly totalBlocks: number
+  readonly metadata: PhysicalRange
+}
+
+/** Block i is region offset i * BLOCK_BYTES, so that blocks are aligned as the region is. Errors: UsageError. */
+export function layOut(region: PhysicalRange, name: string): Layout {
+  const { start, lengthBytes } = region
+  if (start % BLOCK_BYTES !== 0)
+    throw new UsageError(
+      `region ${name} begins at 0x${start.toString(16)}: it must begin at a multiple of 2M`,
+    )
+  if (lengthBytes < REGION_MIN_BYTES)
+    throw new UsageError(
+      `region ${name} has ${formatSize(lengthBytes)}: a pool needs ${formatSize(REGION_MIN_BYTES)}`,
+    )
+  const wholeBytes = roundDown(lengthBytes, BLOCK_BYTES)
+  const share = Math.min(Math.max(lengthBytes / METADATA_SHARE, METADATA_MIN_BYTES), METADATA_MAX_BYTES)
+  const metadataBytes = roundDown(share, BLOCK_BYTES)
+  return {
+    startByte: start,
+    sizeBytes: lengthBytes,
+    totalBlocks: (wholeBytes - metadataBytes) / BLOCK_BYTES,
+    metadata: { start: start + wholeBytes - metadataBytes, lengthBytes: metadataBytes },
+  }
+}
+
+/** Where 1 GiB pages can lie: they are aligned in physical memory. */
+export function gibibyteFrames({ startByte }: Pick<Layout, 'startByte'>): FrameGrid {
+  const blocks = GIB / BLOCK_BYTES
+  return { blocks, first: (Math.ceil(startByte / GIB) * GIB - startByte) / BLOCK_BYTES }
+}
+
+/** The physical ranges of a file's blocks, in file order; blocks that follow one another are one range. */
+export function rangesOf(layout: Layout, extents: readonly Extent[]): PhysicalRange[] {
+  const ranges: PhysicalRange[] = []
+  for (const { start, count } of extents) {
+    if (count <= 0 || start < 0 || start + count > layout.totalBlocks)
+      throw new RangeError(`blocks ${start}+${count} do not lie in a pool of ${layout.totalBlocks}`)
+    const range = { start: layout.startByte + start * BLOCK_BYTES, lengthBytes: count * BLOCK_BYTES }
+    const last = ranges.at(-1)
+    if (last !== undefined && last.start + last.lengthBytes === range.start)
+      ranges[ranges.length - 1] = { start: last.start, lengthBytes: last.lengthBytes + range.lengthBytes }
+    else ranges.push(range)
+  }
+  return ranges
+}
+
+export const slabOf = (block: number): number => Math.floor(block / SLAB_BLOCKS)
+
+/** The blocks of a slab; the pool's last one may be smaller. */
+export function slabExtent({ totalBlocks }: Layout, slab: number): Extent {
+  const start = slab * SLAB_BLOCKS
+  return { start, count: Math.min(SLAB_BLOCKS, totalBlocks - start) }
+}
+
+/** The slabs that have a block of these extents, ascending. */
+export function slabsOf(extents: readonly Extent[]): number[] {
+  const slabs = new Set<number>()
+  for (const { start, count } of extents)
+    for (let slab = slabOf(start); slab <= slabOf(start + count - 1); slab++) slabs.add(slab)
+  return [...slabs].toSorted((one, other) => one - other)
+}
+
+/** Whether these ranges are those of a slab. */
+export function isSlab(layout: Layout, ranges: readonly PhysicalRange[]): boolean {
+  const [range] = ranges
+  if (range === undefined || ranges.length !== 1) return false
+  const block = (range.start - layout.startByte) / BLOCK_BYTES
+  if (block < 0 || block >= layout.totalBlocks || block % SLAB_BLOCKS !== 0) return false
+  return range.lengthBytes === slabExtent(layout, slabOf(block)).count * BLOCK_BYTES
+}
+
+export function overlap(one: readonly PhysicalRange[], other: readonly PhysicalRange[]): boolean {
+  return one.some((a) =>
+    other.some((b) => a.start < b.start + b.lengthBytes && b.start < a.start + a.lengthBytes),
+  )
+}
+
+const roundDown = (value: number, unit: number): number => Math.floor(value / unit) * unit

@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { BLOCK_BYTES, type Placement, SLAB_BLOCKS, WAITS } from '../store.ts'
+import { World } from './testing/world.ts'
+
+const KIB = 1024
+
+/** Extents that cross slabs, and are not in order. */
+const FILE_EXTENTS = [
+  { start: 2 * SLAB_BLOCKS - 1, count: 2 },
+  { start: SLAB_BLOCKS, count: 1 },
+  { start: 2 * SLAB_BLOCKS + 5, count: 1 },
+]
+const FILE_BLOCKS = 4
+
+const extentsFor = (sizeBytes: number): Placement['extents'] => {
+  let left = Math.ceil(sizeBytes / BLOCK_BYTES)
+  return FILE_EXTENTS.flatMap(({ start, count }) => {
+    const take = Math.min(left, count)
+    left -= take
+    return take > 0 ? [{ start, count: take }] : []
+  })
+}
+
+/** Mostly a few places that meet each other again and again, in blocks and across their ends. */
+const size = fc.oneof(
+  { weight: 4, arbitrary: fc.nat(FILE_BLOCKS * 4).map((quarter) => (quarter * BLOCK_BYTES) / 4) },
+  { weight: 1, arbitrary: fc.nat(FILE_BLOCKS * BLOCK_BYTES) },
+)
+const step = fc.oneof(
+  fc.record({ kind: fc.constant('resize' as const), at: size, length: fc.constant(0) }),
+  fc.record({
+    kind: fc.constantFrom('write' as const, 'punch' as const),
+    at: size,
+    length: fc.oneof(fc.nat(5000), fc.constant(BLOCK_BYTES)),
+  }),
+  fc.record({ kind: fc.constant('restart' as const), at: fc.constant(0), length: fc.constant(0) }),
+)
+
+test('what a file had behind its end is zero when it grows again, also after a restart', () => {
+  const world = new World()
+  const memory = world.store.create()
+  const sized = (sizeBytes: number): Placement => ({
+    sizeBytes,
+    extents: extentsFor(sizeBytes),
+    guestRam: false,
+  })
+  const resize = (sizeBytes: number) =>
+    assert.equal(
+      world.settle(() => world.store.resize(memory, sized(sizeBytes))),
+      undefined,
+    )
+  const reads = (): Buffer => {
+    const into = Buffer.alloc(100)
+    assert.equal(
+      world.settle(() => world.store.read(memory, 0, into)),
+      100,
+    )
+    return into
+  }
+  for (const restarts of [false, true]) {
+    resize(100)
+    assert.equal(
+      world.settle(() => world.store.write(memory, 0, Buffer.alloc(100, 7))),
+      100,
+    )
+    resize(10)
+    if (restarts) {
+      world.restart()
+      world.store.adopt(memory, sized(10))
+    }
+    resize(100)
+    assert.ok(reads().equals(Buffer.concat([Buffer.alloc(10, 7), Buffer.alloc(90)])))
+  }
+  // A server died after writing and before logging: the successor knows of 10 bytes.
+  world.store.write(memory, 0, Buffer.alloc(100, 9))
+  world.restart()
+  world.store.adopt(memory, sized(10))
+  resize(100)
+  assert.ok(reads().subarray(10).equals(Buffer.alloc(90)))
+})
+
+test('an ordinary file reads as what was written, zero elsewhere, also after a restart', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
+      const world = new World()
+      const memory = world.store.create()
+      let model = Buffer.alloc(0)
+      const placement = (): Placement => ({
+        sizeBytes: model.length,
+        extents: extentsFor(model.length),
+        guestRam: false,
+      })
+      for (const [index, { kind, at, length }] of steps.entries()) {
+        if (kind === 'restart') {
+          world.restart()
+          world.store.adopt(memory, placement())
+        } else if (kind === 'resize') {
+          // As the file system does: blocks that a file gives up are zeroed before anybody gets them again.
+          const before = extentsFor(model.length)
+          model = Buffer.concat([model.subarray(0, at)], at)
+          assert.equal(
+            world.settle(() => world.store.resize(memory, placement())),
+            undefined,
+          )
+          const kept = extentsFor(at)
+          for (const extent of before.slice(kept.length)) world.region.fill(extent.start, extent.count, 0)
+          const last = kept.at(-1)
+          const was = last && before[kept.length - 1]
+          if (last && was && was.count > last.count)
+            world.region.fill(last.start + last.count, was.count - last.count, 0)
+        } else {
+          const bytes = Buffer.alloc(
+            Math.max(0, Math.min(length, model.length - at)),
+            kind === 'punch' ? 0 : index + 1,
+          )
+          bytes.copy(model, Math.min(at, model.length))
+          if (kind === 'write')
+            assert.equal(
+              world.settle(() => world.store.write(memory, at, bytes)),
+              bytes.length,
+            )
+          else
+            assert.equal(
+              world.settle(() => world.store.punchHole(memory, at, bytes.length)),
+              undefined,
+            )
+        }
+        const into = Buffer.alloc(model.length)
+        assert.equal(
+          world.settle(() => world.store.read(memory, 0, into)),
+          model.length,
+        )
+        assert.ok(into.equals(model))
+      }
+      // Slabs alone, never a device for the file itself.
+      for (const { ranges } of world.region.instances.values())
+        assert.ok(ranges.every(({ lengthBytes }) => lengthBytes >= 4 * BLOCK_BYTES))
+    }),
+    // A failure prints its seed; making its steps fewer would take minutes.
+    { numRuns: 60, endOnFailure: true },
+  )
+})
+
+test('two large holes are both finished, however their requests take turns', () => {
+  const world = new World()
+  const sizeBytes = 34 * BLOCK_BYTES
+  const memories = [0, 34].map((start) => {
+    const memory = world.store.create()
+    const placement = { sizeBytes, extents: [{ start, count: 34 }], guestRam: false }
+    assert.equal(
+      world.settle(() => world.store.resize(memory, placement)),
+      undefined,
+    )
+    assert.equal(
+      world.settle(() => world.store.write(memory, sizeBytes - KIB, Buffer.alloc(KIB, 7))),
+      KIB,
+    )
+    return memory
+  })
+  const waiting = new Set(memories)
+  for (let round = 0; round < 10 && waiting.size > 0; round++) {
+    for (const memory of waiting)
+      if (world.store.punchHole(memory, 0, sizeBytes) !== WAITS) waiting.delete(memory)
+    world.hands.work()
+    world.store.background.drain()
+  }
+  assert.equal(waiting.size, 0)
+  for (const memory of memories) {
+    const into = Buffer.alloc(KIB, 1)
+    assert.equal(world.store.read(memory, sizeBytes - KIB, into), KIB)
+    assert.ok(into.equals(Buffer.alloc(KIB)))
+  }
+})
+
+test('a hole that was given up half-way begins anew', () => {
+  const world = new World()
+  const memory = world.store.create()
+  const sizeBytes = 34 * BLOCK_BYTES
+  const placement = { sizeBytes, extents: [{ start: 0, count: 34 }], guestRam: false }
+  const bytes = Buffer.alloc(KIB, 7)
+  world.settle(() => world.store.resize(memory, placement))
+  assert.equal(world.store.punchHole(memory, 0, sizeBytes), WAITS)
+  assert.equal(world.store.write(memory, 0, bytes), KIB)
+  assert.equal(
+    world.settle(() => world.store.punchHole(memory, 0, sizeBytes)),
+    undefined,
+  )
+  assert.equal(world.store.read(memory, 0, bytes), KIB)
+  assert.ok(bytes.equals(Buffer.alloc(KIB)))
+})

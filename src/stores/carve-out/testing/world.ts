@@ -1,0 +1,77 @@
+/** Owns a store on a fake region, with hands and nodes of the test's own, that can die and be born again as a server or a kernel does. */
+import assert from 'node:assert/strict'
+import { waitReadable } from '../../../linux/descriptors.ts'
+import type { Errno } from '../../../values/errno.ts'
+import type { MemoryId } from '../../../values/ids.ts'
+import { DeviceRam } from '../../dax/device-ram.ts'
+import { BLOCK_BYTES, type Placement, SLAB_BLOCKS, WAITS } from '../../store.ts'
+import { CarveOutStore } from '../carve-out-store.ts'
+import { Slabs } from '../slabs.ts'
+import { FakeHands, FakeNodes } from './fake-hands.ts'
+import { FakeRegion } from './fake-region.ts'
+
+export const OWNER = { uid: 1, gid: 2, mode: 0o600 }
+export const RAM: Placement = {
+  sizeBytes: 3 * BLOCK_BYTES,
+  extents: [
+    { start: 2, count: 1 },
+    { start: 6, count: 2 },
+  ],
+  guestRam: true,
+}
+
+export class World {
+  readonly region = new FakeRegion(4 + 3 * SLAB_BLOCKS)
+  readonly nodes = new FakeNodes()
+  hands = new FakeHands(this.region)
+  store = this.#open()
+
+  /** A server that died: what is in its memory is gone, devices and nodes stay. */
+  restart(): void {
+    this.hands = new FakeHands(this.region)
+    this.store = this.#open()
+  }
+
+  /** A kexec: the region is whole again, /dev is empty. */
+  kexec(): void {
+    this.region.instances.clear()
+    this.nodes.nodes.clear()
+    this.restart()
+  }
+
+  settle<T>(ask: () => T | Errno): T | Errno {
+    for (let times = 0; times < 20; times++) {
+      const answer = ask()
+      if (answer !== WAITS) return answer
+      this.hands.work()
+      // A server asks again when it is woken, and never otherwise.
+      assert.ok(waitReadable(this.hands.wake, 0), 'it waits, and nobody would be woken')
+      this.store.background.drain()
+    }
+    throw new Error('it waits for ever')
+  }
+
+  publish(memory: MemoryId, placement = RAM): Errno | undefined {
+    return this.settle(() => this.store.publish(memory, placement, OWNER)) as Errno | undefined
+  }
+
+  isHeld(memory: MemoryId): boolean | Errno {
+    return this.settle(() => this.store.isHeld(memory))
+  }
+
+  #open(): CarveOutStore {
+    const { layout } = this.region
+    const [crew, nodes] = [this.hands, this.nodes]
+    const slabs = new Slabs(layout, crew)
+    const ram = new DeviceRam({ layout, crew, nodes, slabs, found: [...this.region.instances.values()] })
+    return new CarveOutStore({
+      kind: 'dax',
+      reach: 'link',
+      layout,
+      metadata: new Uint8Array(4096),
+      crew,
+      slabs,
+      ram,
+    })
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Owns carrying out jobs, one after the other, and zeroing between them. It runs in the worker, where waiting is
+ * allowed, and is the only thing that changes the region while a server runs. It must not know files.
+ *
+ * A job waits for one slice of zeroing at most, unless its ranges lie across what is being zeroed, or across those of a
+ * job before it: jobs about the same memory keep their order.
+ */
+import type { PhysicalRange } from '../../linux/dax.ts'
+import type { Holder } from '../../linux/holders.ts'
+import { unmapRaw } from '../../linux/raw-memory.ts'
+import { EBUSY, Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import type { Instance, InstanceTable } from './instances.ts'
+import type { Job, Outcome, Ranges } from './jobs.ts'
+import { overlap } from './layout.ts'
+import { type MappedSlab, Zeroing } from './zeroing.ts'
+
+/** Somebody holds what is to be zeroed, or there was no memory for its pages: look again after so long. */
+const ZEROING_PAUSE_MS = 2000
+
+type Holders = ReadonlyMap<string, Holder>
+
+export interface Given {
+  readonly instances: InstanceTable
+  /** Called once for each job that was added. */
+  readonly finish: (job: Job, outcome: Outcome) => void
+  /** Called after each slice of zeroing. */
+  readonly progress: (doneBytes: number) => void
+}
+
+export class Work {
+  readonly #instances: InstanceTable
+  readonly #given: Given
+  readonly #slabs: MappedSlab[] = []
+  #queue: Job[] = []
+  #clear: { readonly job: Job; readonly zeroing: Zeroing } | undefined
+  #pausedUntilMs = 0
+
+  constructor(given: Given) {
+    this.#instances = given.instances
+    this.#given = given
+  }
+
+  add(job: Job): void {
+    if (job.kind === 'clear') this.#beginClear(job)
+    else this.#queue.push(job)
+  }
+
+  /** One job, or one slice of zeroing. Returns in how many milliseconds to be called again; undefined: there is nothing to do. */
+  step(): number | undefined {
+    const job = this.#queue.find((each) => this.#isFree(each))
+    if (job !== undefined) this.#carryOut(job)
+    else if (this.#clear !== undefined) this.#zero(this.#clear)
+    if (this.#queue.some((each) => this.#isFree(each))) return 0
+    return this.#clear === undefined ? undefined : Math.max(0, this.#pausedUntilMs - performance.now())
+  }
+
+  #isFree(job: Job): boolean {
+    const before = this.#queue.slice(0, this.#queue.indexOf(job)).map(({ ranges }) => ranges)
+    return ![...before, this.#clear?.zeroing.busy ?? []].some((ranges) => overlap(ranges, job.ranges))
+  }
+
+  #carryOut(job: Job): void {
+    switch (job.kind) {
+      case 'make':
+        this.#end(job, this.#make(job))
+        break
+      case 'slab':
+        this.#end(job, this.#makeSlab(job.ranges))
+        break
+      case 'drop':
+        this.#end(job, this.#drop(job.ranges))
+        break
+      case 'free':
+        this.#freeAll()
+        break
+      case 'clear':
+        throw new BrokenInvariantError('clear jobs do not wait in the queue')
+      default:
+        job satisfies never
+    }
+  }
+
+  #end(job: Job, outcome: Outcome | Errno): void {
+    this.#queue = this.#queue.filter((each) => each !== job)
+    this.#given.finish(job, outcome instanceof Errno ? { kind: 'failed', errnoCode: outcome.code } : outcome)
+  }
+
+  #make({ ranges, gigantic }: Job): Outcome | Errno {
+    const instance = this.#ensure(ranges, gigantic)
+    return instance instanceof Errno ? instance : { kind: 'made', number: instance.number }
+  }
+
+  #makeSlab(ranges: Ranges): Outcome | Errno {
+    const [range] = ranges
+    if (range === undefined || ranges.length !== 1) throw new BrokenInvariantError('a slab is one range')
+    const known = this.#slabOf(range)
+    if (known !== undefined) return { kind: 'mapped', mapping: known.mapping }
+    const instance = this.#ensure(ranges)
+    if (instance instanceof Errno) return instance
+    const mapping = this.#instances.map(instance, { writable: true })
+    if (mapping instanceof Errno) return mapping
+    this.#slabs.push({ range, mapping, instance })
+    return { kind: 'mapped', mapping }
+  }
+
+  /** The instance of a former server, or of before, where it is exactly that; a new one otherwise. */
+  #ensure(ranges: Ranges, gigantic = false): Instance | Errno {
+    return (
+      this.#instances.exactly(ranges) ?? this.#freeWay(ranges) ?? this.#instances.make(ranges, { gigantic })
+    )
+  }
+
+  #freeWay(ranges: Ranges): Errno | undefined {
+    const inTheWay = this.#instances.overlapping(ranges)
+    if (inTheWay.length === 0) return undefined
+    const outcome = this.#destroyUnheld(inTheWay, this.#instances.holders(inTheWay))
+    return outcome instanceof Errno ? outcome : outcome.kind === 'held' ? EBUSY : undefined
+  }
+
+  #slabOf({ start, lengthBytes }: PhysicalRange): MappedSlab | undefined {
+    return this.#slabs.find(({ range }) => range.start === start && range.lengthBytes === lengthBytes)
+  }
+
+  #drop(ranges: Ranges): Outcome | Errno {
+    const slab = ranges.length === 1 ? this.#slabOf(ranges[0] as PhysicalRange) : undefined
+    if (slab === undefined) return { kind: 'done' }
+    unmapRaw(slab.mapping)
+    this.#slabs.splice(this.#slabs.indexOf(slab), 1)
+    return this.#instances.destroy(slab.instance) ?? { kind: 'done' }
+  }
+
+  /** Looking for holders costs the same for one device and for many: all that wait are looked for at once. */
+  #freeAll(): void {
+    const jobs = this.#queue.filter((job) => job.kind === 'free' && this.#isFree(job))
+    const inTheWay = jobs.map(({ ranges }) => this.#instances.overlapping(ranges))
+    const holders = this.#instances.holders(inTheWay.flat())
+    for (const [index, job] of jobs.entries())
+      this.#end(job, this.#destroyUnheld(inTheWay[index] ?? [], holders))
+  }
+
+  /** All of them or none: what one holder keeps is not given away, whatever becomes of the rest. */
+  #destroyUnheld(instances: readonly Instance[], holders: Holders): Outcome | Errno {
+    for (const { name, ranges } of instances) {
+      if (this.#slabs.some(({ range }) => overlap([range], ranges))) return EBUSY
+      const by = holders.get(name)
+      if (by !== undefined) return { kind: 'held', by }
+    }
+    for (const instance of instances) {
+      const failed = this.#instances.destroy(instance)
+      if (failed) return failed
+    }
+    return { kind: 'done' }
+  }
+
+  #beginClear(job: Job): void {
+    const [range] = job.ranges
+    if (range === undefined || job.ranges.length !== 1 || this.#clear !== undefined)
+      throw new BrokenInvariantError('one range is zeroed at a time')
+    const zeroing = new Zeroing(range, {
+      instances: this.#instances,
+      slabs: () => this.#slabs,
+      freeWay: (way: PhysicalRange) => this.#freeWay([way]),
+    })
+    this.#clear = { job, zeroing }
+  }
+
+  #zero({ job, zeroing }: { readonly job: Job; readonly zeroing: Zeroing }): void {
+    if (performance.now() < this.#pausedUntilMs) return
+    const failed = zeroing.zeroSlice()
+    if (failed) this.#pausedUntilMs = performance.now() + ZEROING_PAUSE_MS
+    this.#given.progress(zeroing.doneBytes)
+    if (!zeroing.isDone) return
+    this.#clear = undefined
+    this.#given.finish(job, { kind: 'done' })
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Owns zeroing one range, slice by slice. Where a slab is mapped anyway its mapping is used; for the rest an
+ * instance is made that lasts as long as its piece. Nothing outside the range is ever written. Whoever calls makes sure
+ * that no other job touches `busy` meanwhile.
+ */
+import type { PhysicalRange } from '../../linux/dax.ts'
+import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
+import { Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import type { Instance, InstanceTable } from './instances.ts'
+
+const SLICE_BYTES = 16 * 1024 * 1024
+
+/** A slab that is mapped: one range, one mapping. */
+export interface MappedSlab {
+  readonly range: PhysicalRange
+  readonly mapping: RawMapping
+  readonly instance: Instance
+}
+
+interface Piece {
+  readonly mapping: RawMapping
+  /** Of the piece's first byte in the mapping. */
+  readonly offset: number
+  readonly range: PhysicalRange
+  /** Made for this piece alone. */
+  readonly temporary: Instance | undefined
+  doneBytes: number
+}
+
+export class Zeroing {
+  readonly range: PhysicalRange
+  readonly #instances: InstanceTable
+  readonly #slabs: () => readonly MappedSlab[]
+  readonly #freeWay: (range: PhysicalRange) => Errno | undefined
+  #doneBytes = 0
+  #piece: Piece | undefined
+
+  /** `freeWay` takes away what lies across a range; EBUSY where somebody holds it. */
+  constructor(
+    range: PhysicalRange,
+    given: {
+      instances: InstanceTable
+      slabs: () => readonly MappedSlab[]
+      freeWay: (range: PhysicalRange) => Errno | undefined
+    },
+  ) {
+    this.range = range
+    this.#instances = given.instances
+    this.#slabs = given.slabs
+    this.#freeWay = given.freeWay
+  }
+
+  get doneBytes(): number {
+    return this.#doneBytes
+  }
+
+  get isDone(): boolean {
+    return this.#doneBytes === this.range.lengthBytes
+  }
+
+  /** What no other job may touch now. */
+  get busy(): readonly PhysicalRange[] {
+    return this.#piece === undefined ? [] : [this.#piece.range]
+  }
+
+  /** Errors: EBUSY (somebody holds what comes next), ENOMEM: nothing was written, try again later. */
+  zeroSlice(): Errno | undefined {
+    const piece = this.#piece ?? this.#nextPiece()
+    if (piece instanceof Errno) return piece
+    this.#piece = piece
+    const bytes = Math.min(SLICE_BYTES, piece.range.lengthBytes - piece.doneBytes)
+    zeroRaw(piece.mapping, piece.offset + piece.doneBytes, bytes)
+    piece.doneBytes += bytes
+    this.#doneBytes += bytes
+    if (piece.doneBytes === piece.range.lengthBytes) this.#endPiece(piece)
+    return undefined
+  }
+
+  #nextPiece(): Piece | Errno {
+    const start = this.range.start + this.#doneBytes
+    const end = this.range.start + this.range.lengthBytes
+    const slabs = this.#slabs()
+    const inside = slabs.find(({ range }) => range.start <= start && start < endOf(range))
+    if (inside !== undefined) {
+      const range = { start, lengthBytes: Math.min(end, endOf(inside.range)) - start }
+      const offset = start - inside.range.start
+      return { mapping: inside.mapping, offset, range, temporary: undefined, doneBytes: 0 }
+    }
+    const later = slabs.map(({ range }) => range.start).filter((slabStart) => slabStart > start)
+    return this.#temporaryPiece({ start, lengthBytes: Math.min(end, ...later) - start })
+  }
+
+  /**
+   * What nobody owns but somebody holds can only be what a crash left. It is left alone: its holder would write into
+   * the next owner's memory.
+   */
+  #temporaryPiece(range: PhysicalRange): Piece | Errno {
+    const temporary = this.#freeWay(range) ?? this.#instances.make([range])
+    if (temporary instanceof Errno) return temporary
+    const mapping = this.#instances.map(temporary, { writable: true })
+    if (mapping instanceof Errno) return this.#instances.destroy(temporary) ?? mapping
+    return { mapping, offset: 0, range, temporary, doneBytes: 0 }
+  }
+
+  /** Dying before the instance is destroyed leaves a bound one that nobody holds and no node leads to: it goes at the next start. */
+  #endPiece({ temporary, mapping }: Piece): void {
+    this.#piece = undefined
+    if (temporary === undefined) return
+    unmapRaw(mapping)
+    const failed = this.#instances.destroy(temporary)
+    if (failed)
+      throw new BrokenInvariantError(
+        `${temporary.name} was made to zero its memory, and cannot be destroyed: ${failed}`,
+      )
+  }
+}
+
+const endOf = ({ start, lengthBytes }: PhysicalRange): number => start + lengthBytes

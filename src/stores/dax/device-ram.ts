@@ -1,0 +1,198 @@
+/**
+ * Owns what leads a guest to its RAM: one device per memory, made when somebody follows the file's link, and the node
+ * that shows it. And the way back: unpublish, look for holders, take the device apart. A device that somebody
+ * maps is never touched.
+ *
+ * Dying at any point leaves what the next start finds: a node and its device (published), a device without a node
+ * (being given up, or never shown: it stays as long as it is held), or no device.
+ */
+
+import { sameRanges } from '../../linux/dax-device.ts'
+import type { DeviceNumber } from '../../linux/device-node.ts'
+import type { Holder } from '../../linux/holders.ts'
+import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
+import type { MemoryId } from '../../values/ids.ts'
+import type { Hands } from '../carve-out/crew.ts'
+import type { GuestRam } from '../carve-out/guest-ram.ts'
+import type { Instance } from '../carve-out/instances.ts'
+import type { Ranges, Result } from '../carve-out/jobs.ts'
+import { type Layout, overlap, rangesOf } from '../carve-out/layout.ts'
+import type { Slabs } from '../carve-out/slabs.ts'
+import { type Exposure, type Extent, type Owner, type Placement, WAITS } from '../store.ts'
+import type { Nodes } from './guest-nodes.ts'
+
+/** After somebody was found to hold a memory, nobody is looked for again before so long. */
+const LOOK_AGAIN_MS = 1000
+
+/** What is known of one memory's way to a guest. */
+interface Way {
+  /** Devices of ours that lie across its blocks: one that is exactly it, or what a crash left. */
+  devices: { readonly number: DeviceNumber; readonly ranges: Ranges }[]
+  underWay: boolean
+  /** Told once, to whoever asks next. */
+  failed: Errno | undefined
+  heldBy: Holder | undefined
+  lookAgainAtMs: number
+  isReleased: boolean
+}
+
+export class DeviceRam implements GuestRam {
+  readonly #layout: Layout
+  readonly #crew: Hands
+  readonly #nodes: Nodes
+  readonly #slabs: Slabs
+  /** What a former server left. */
+  readonly #found: readonly Instance[]
+  readonly #ways = new Map<MemoryId, Way>()
+
+  constructor(given: {
+    layout: Layout
+    crew: Hands
+    nodes: Nodes
+    slabs: Slabs
+    found: readonly Instance[]
+  }) {
+    this.#layout = given.layout
+    this.#crew = given.crew
+    this.#nodes = given.nodes
+    this.#slabs = given.slabs
+    this.#found = given.found
+    const numbers = new Set(given.found.map(({ number }) => number))
+    // Of their devices only the nodes of a former server tell.
+    for (const [memory, device] of this.#nodes.takeStock(numbers))
+      this.#way(memory).devices = this.#found.filter(({ number }) => number === device)
+  }
+
+  left(): MemoryId[] {
+    return [...this.#ways.keys()]
+  }
+
+  /** After a start: whatever lies across its blocks leads to this memory. */
+  adopt(memory: MemoryId, extents: readonly Extent[]): void {
+    const ranges = rangesOf(this.#layout, extents)
+    const devices = this.#found.filter((instance) => overlap(instance.ranges, ranges))
+    if (devices.length > 0) this.#way(memory).devices = devices
+    const [device] = devices
+    if (device === undefined || devices.length > 1 || !sameRanges(device.ranges, ranges))
+      this.#nodes.remove(memory)
+  }
+
+  /** The next to follow the link finds a device that is exactly this: `publish` sees to it. */
+  resize(): undefined {}
+
+  expose(memory: MemoryId): Exposure {
+    const [major, minor] = this.#device(memory)?.split(':').map(Number) ?? []
+    return { kind: 'device', path: this.nodePath(memory), major, minor }
+  }
+
+  nodePath(memory: MemoryId): string {
+    return this.#nodes.path(memory)
+  }
+
+  nodeOwner(memory: MemoryId): Owner | undefined {
+    const device = this.#device(memory)
+    return device === undefined ? undefined : this.#nodes.owner(memory, device)
+  }
+
+  #device(memory: MemoryId): DeviceNumber | undefined {
+    return this.#ways.get(memory)?.devices[0]?.number
+  }
+
+  /** A process that was found to map it, when last looked. */
+  holder(memory: MemoryId): Holder | undefined {
+    return this.#ways.get(memory)?.heldBy
+  }
+
+  /** Errors: EBUSY (somebody still holds blocks of it by an older device), ENOMEM, EIO; WAITS. */
+  publish(memory: MemoryId, { extents, gigantic }: Placement, owner: Owner): Errno | undefined {
+    const way = this.#way(memory)
+    if (way.underWay) return WAITS
+    const { failed } = way
+    way.failed = undefined
+    if (failed) return failed
+    const ranges = rangesOf(this.#layout, extents)
+    const [device] = way.devices
+    if (device !== undefined && way.devices.length === 1 && sameRanges(device.ranges, ranges)) {
+      if (this.#nodes.owner(memory, device.number) === undefined)
+        this.#nodes.make(memory, device.number, owner)
+      return undefined
+    }
+    if (device !== undefined) return this.isHeld(memory) === WAITS ? WAITS : EBUSY
+    const inTheWay = this.#slabs.yield(extents)
+    if (inTheWay) return inTheWay
+    const done = (result: Result): void => {
+      if (result.kind === 'made') way.devices = [{ number: result.number, ranges }]
+      if (result.kind === 'failed') way.failed = errnoFromCode(result.errnoCode)
+    }
+    this.#begin(way, 'make', ranges, done, gigantic)
+    return WAITS
+  }
+
+  /**
+   * The first question unpublishes: from then on only who holds it already can reach it. WAITS until the worker has looked.
+   * False: it found nobody, and has taken the device apart. True: somebody holds it; asked again after a while,
+   * it looks again.
+   */
+  isHeld(memory: MemoryId): boolean | Errno {
+    const way = this.#ways.get(memory)
+    if (way === undefined) return false
+    if (way.underWay) return WAITS
+    if (way.devices.length === 0) return false
+    this.#nodes.remove(memory)
+    if (performance.now() < way.lookAgainAtMs) return true
+    this.#free(way)
+    return WAITS
+  }
+
+  /** No inode owns it any more. What is held all the same stays, and is in the way of whoever gets its blocks. */
+  release(memory: MemoryId): void {
+    this.#nodes.remove(memory)
+    const way = this.#ways.get(memory)
+    if (way === undefined) return
+    this.#ways.delete(memory)
+    way.isReleased = true
+    if (way.devices.length > 0 && !way.underWay) this.#free(way)
+  }
+
+  #free(way: Way): void {
+    const ranges = way.devices.flatMap((device) => device.ranges)
+    this.#begin(way, 'free', ranges, (result) => {
+      way.heldBy = result.kind === 'held' ? result.by : undefined
+      if (result.kind === 'done') way.devices = []
+      else way.lookAgainAtMs = performance.now() + LOOK_AGAIN_MS
+    })
+  }
+
+  #begin(
+    way: Way,
+    kind: 'make' | 'free',
+    ranges: Ranges,
+    done: (result: Result) => void,
+    gigantic = false,
+  ): void {
+    way.underWay = true
+    const ended = (result: Result): void => {
+      way.underWay = false
+      done(result)
+      // Its file went while its device was made.
+      if (way.isReleased && kind === 'make' && way.devices.length > 0) this.#free(way)
+    }
+    this.#crew.ask(kind, ranges, ended, { gigantic })
+  }
+
+  #way(memory: MemoryId): Way {
+    let way = this.#ways.get(memory)
+    if (way === undefined) {
+      way = {
+        devices: [],
+        underWay: false,
+        failed: undefined,
+        heldBy: undefined,
+        lookAgainAtMs: 0,
+        isReleased: false,
+      }
+      this.#ways.set(memory, way)
+    }
+    return way
+  }
+}

@@ -1,0 +1,139 @@
+/** The store on a file that stands for physical memory: what it maps, what it zeroes, what it takes for its own. */
+import assert from 'node:assert/strict'
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { waitReadable } from '../../linux/descriptors.ts'
+import { EACCES, EINVAL, ENOENT, EPERM, type Errno } from '../../values/errno.ts'
+import { layOut } from '../carve-out/layout.ts'
+import { BLOCK_BYTES, WAITS } from '../store.ts'
+import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
+
+const MIB = 2 ** 20
+const START = 64 * MIB
+const FOUND = { name: '0x4000000', layout: layOut({ start: START, lengthBytes: 128 * MIB }, 'test') }
+const judge = (bytes: Uint8Array) => {
+  const text = Buffer.from(bytes).toString('latin1', 0, 8)
+  return text === 'GUESTMEM' ? 'image' : bytes.every((byte) => byte === 0) ? 'blank' : 'foreign'
+}
+
+const makeMemory = (t: TestContext) => {
+  const folder = mkdtempSync(join(tmpdir(), 'devmem-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'memory')
+  const fd = openSync(path, 'w+')
+  t.after(() => closeSync(fd))
+  ftruncateSync(fd, 256 * MIB)
+  const write = (at: number, text: string) => writeSync(fd, text, at)
+  const read = (at: number, length: number) => {
+    const into = Buffer.alloc(length)
+    readSync(fd, into, 0, length, at)
+    return into
+  }
+  // Nobody lives there, so nobody holds anything.
+  writeFileSync(join(folder, 'stat'), 'processes 1\n')
+  return { path, write, read, proc: folder }
+}
+
+/** As a server does it: asks again when something finished. */
+const settle = <T>(store: ReturnType<typeof openDevmemStore>, ask: () => T): T => {
+  for (let times = 0; times < 200; times++) {
+    const answer = ask()
+    if (answer !== (WAITS as unknown)) return answer
+    waitReadable(store.background.wake, 1000)
+    store.background.drain()
+  }
+  throw new Error('it waits for ever')
+}
+
+test('a range is blank, ours, or somebody else s, wherever in it that shows', (t) => {
+  const { path, write } = makeMemory(t)
+  const probe = () => probeRange(FOUND, judge, path)
+  assert.deepEqual(probe(), { content: 'zero' })
+  write(START + 3 * BLOCK_BYTES, 'somebody was here')
+  assert.deepEqual(probe(), { content: 'foreign', why: 'it holds data that is not ours, at 0x4600000' })
+  write(START + 3 * BLOCK_BYTES, 'GUESTMEM'.padEnd(17, '\0'))
+  const [kept] = [probe()]
+  assert.match(
+    kept.content === 'foreign' ? kept.why : '',
+    /holds an image at 0x4600000, made when the region had another/,
+  )
+  write(FOUND.layout.metadata.start, 'GUESTMEM')
+  assert.deepEqual(probe(), { content: 'ours' })
+})
+
+test('guest RAM is a window at its place; ordinary files are moved by us; what is given up is zeroed there', (t) => {
+  const { path, read, write, proc } = makeMemory(t)
+  write(START - 8, 'neighbour')
+  write(START + 128 * MIB, 'neighbour')
+  const store = openDevmemStore(FOUND, path, proc)
+  assert.equal(store.reach, 'window')
+  assert.deepEqual(store.place, { startByte: START, sizeBytes: 128 * MIB })
+  const ram = store.create()
+  const placement = { sizeBytes: 2 * BLOCK_BYTES, extents: [{ start: 5, count: 2 }], guestRam: true }
+  assert.equal(
+    settle(store, () => store.resize(ram, placement)),
+    undefined,
+  )
+  assert.deepEqual(store.expose(ram), { kind: 'window', path, offsetBytes: START + 5 * BLOCK_BYTES })
+
+  const notes = store.create()
+  const file = { sizeBytes: 100, extents: [{ start: 33, count: 1 }], guestRam: false }
+  assert.equal(
+    settle(store, () => store.resize(notes, file)),
+    undefined,
+  )
+  assert.equal(
+    settle(store, () => store.write(notes, 3, Buffer.from('hello'))),
+    5,
+  )
+  assert.equal(read(START + 33 * BLOCK_BYTES + 3, 5).toString(), 'hello')
+
+  write(START + 5 * BLOCK_BYTES, 'secret')
+  write(START + 7 * BLOCK_BYTES, 'other')
+  assert.equal(store.background.clear({ start: 5, count: 2 }), true)
+  assert.deepEqual(
+    settle(store, () => store.background.cleared()[0] ?? (WAITS as never)),
+    { start: 5, count: 2 },
+  )
+  assert.ok(read(START + 5 * BLOCK_BYTES, 2 * BLOCK_BYTES).every((byte) => byte === 0))
+  assert.equal(read(START + 7 * BLOCK_BYTES, 5).toString(), 'other')
+
+  store.metadataArea().set(Buffer.from('GUESTMEM'))
+  assert.equal(read(FOUND.layout.metadata.start, 8).toString(), 'GUESTMEM')
+  assert.equal(read(START - 8, 8).toString(), 'neighbou')
+  assert.equal(read(START + 128 * MIB, 9).toString(), 'neighbour')
+})
+
+test('whoever asks whether memory is held gets an answer of now, each time', (t) => {
+  const { path, proc } = makeMemory(t)
+  const store = openDevmemStore(FOUND, path, proc)
+  const ram = store.create()
+  store.adopt(ram, { sizeBytes: BLOCK_BYTES, extents: [{ start: 0, count: 1 }], guestRam: true })
+  for (let times = 0; times < 2; times++) {
+    assert.equal(store.isHeld(ram), WAITS)
+    assert.equal(
+      settle(store, () => store.isHeld(ram)),
+      false,
+    )
+  }
+})
+
+test('each refusal of the kernel is one line that says what to do', () => {
+  const why = (errno: Errno, lockdown?: string) => whyNot(errno, '/dev/mem', lockdown ?? 'none')
+  assert.match(why(ENOENT), /no CONFIG_DEVMEM/)
+  assert.match(why(EACCES), /sudo/)
+  assert.match(why(EPERM), /CONFIG_STRICT_DEVMEM/)
+  assert.match(why(EPERM, 'integrity'), /locked down \(integrity\).*store=dax/)
+  assert.match(why(EINVAL), /cannot be mapped: EINVAL/)
+})

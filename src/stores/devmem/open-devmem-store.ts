@@ -1,0 +1,68 @@
+/**
+ * Owns opening the devmem store: a reserved range with its metadata area mapped. No byte of the range is written: it must have
+ * been probed before.
+ */
+import { close } from '../../linux/descriptors.ts'
+import { kernelLockdown } from '../../linux/lockdown.ts'
+import { mapShared } from '../../linux/memory.ts'
+import { MEMORY_PATH, mapMemory, openMemory } from '../../linux/memory-device.ts'
+import { type RawMapping, unmapRaw } from '../../linux/raw-memory.ts'
+import { Errno } from '../../values/errno.ts'
+import { UsageError } from '../../values/errors.ts'
+import { CarveOutStore } from '../carve-out/carve-out-store.ts'
+import { type Content, foreignBytes, holdsImage, type Judge } from '../carve-out/content.ts'
+import { Crew } from '../carve-out/crew.ts'
+import { Slabs } from '../carve-out/slabs.ts'
+import type { FoundRange } from './range.ts'
+import { WindowRam } from './window-ram.ts'
+
+/** Looked through at a time: each GiB that is mapped takes 2 MiB of page tables. */
+const SAMPLE_BYTES = 2 ** 30
+
+/** What the range holds, before it becomes, or is, our pool. Errors: UsageError when the kernel does not let us look. */
+export function probeRange({ layout }: FoundRange, judge: Judge, memoryPath = MEMORY_PATH): Content {
+  const look = <T>(start: number, lengthBytes: number, at: (mapping: RawMapping) => T): T => {
+    const mapping = mapMemory(memoryPath, { start, lengthBytes }, { writable: false })
+    if (mapping instanceof Errno) throw new UsageError(whyNot(mapping, memoryPath))
+    try {
+      return at(mapping)
+    } finally {
+      unmapRaw(mapping)
+    }
+  }
+  const { start, lengthBytes } = layout.metadata
+  if (look(start, lengthBytes, (mapping) => holdsImage(mapping, judge))) return { content: 'ours' }
+  const end = start + lengthBytes
+  for (let at = layout.startByte; at < end; at += SAMPLE_BYTES) {
+    const why = look(at, Math.min(SAMPLE_BYTES, end - at), (mapping) => foreignBytes(mapping, at, judge))
+    if (why !== undefined) return { content: 'foreign', why }
+  }
+  return { content: 'zero' }
+}
+
+/** Whoever calls holds the range's lock. Errors: UsageError, nothing changed. */
+export function openDevmemStore(
+  { layout }: FoundRange,
+  memoryPath = MEMORY_PATH,
+  proc = '/proc',
+): CarveOutStore {
+  const fd = openMemory(memoryPath, { writable: true })
+  if (fd instanceof Errno) throw new UsageError(whyNot(fd, memoryPath))
+  const metadata = mapShared(fd, layout.metadata.lengthBytes, layout.metadata.start)
+  close(fd)
+  const crew = new Crew({ kind: 'devmem', memoryPath, proc })
+  const slabs = new Slabs(layout, crew)
+  const ram = new WindowRam({ layout, crew, slabs, memoryPath })
+  return new CarveOutStore({ kind: 'devmem', reach: 'window', layout, metadata, crew, slabs, ram })
+}
+
+/** One line for what the kernel answered to opening /dev/mem or mapping a range of it. */
+export function whyNot(errno: Errno, memoryPath: string, lockdown = kernelLockdown()): string {
+  if (errno.name === 'ENOENT')
+    return `there is no ${memoryPath}: this kernel has no CONFIG_DEVMEM, store=dax does not need it`
+  if (errno.name === 'EACCES') return `${memoryPath} cannot be opened: run it with sudo`
+  if (errno.name !== 'EPERM') return `${memoryPath} cannot be mapped: ${errno}`
+  if (lockdown !== undefined && lockdown !== 'none')
+    return `this kernel is locked down (${lockdown}) and keeps ${memoryPath} closed: store=dax works all the same`
+  return `the kernel refuses ${memoryPath} for this range (no CAP_SYS_RAWIO, or CONFIG_STRICT_DEVMEM): run it as root, on a range that is reserved and that no driver has`
+}

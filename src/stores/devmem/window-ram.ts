@@ -1,0 +1,116 @@
+/**
+ * Owns guest RAM that is reached through windows of /dev/mem: where each one lies, and whether somebody maps it. Nothing is
+ * published and nothing taken away: whoever may open /dev/mem can map any window, so memory that was given up is looked at
+ * once more before it is zeroed (zeroing.ts), and a block that somebody maps is never handed out.
+ */
+import type { Holder } from '../../linux/holders.ts'
+import type { Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import type { MemoryId } from '../../values/ids.ts'
+import type { Hands } from '../carve-out/crew.ts'
+import type { GuestRam } from '../carve-out/guest-ram.ts'
+import { type Layout, rangesOf } from '../carve-out/layout.ts'
+import type { Slabs } from '../carve-out/slabs.ts'
+import { type Exposure, type Extent, WAITS } from '../store.ts'
+
+/** After somebody was found to map a memory, nobody is looked for again before so long. */
+const LOOK_AGAIN_MS = 1000
+
+interface Window {
+  extents: readonly Extent[]
+  underWay: boolean
+  /** Nobody maps it: told once, to whoever asks next. */
+  isFree: boolean
+  heldBy: Holder | undefined
+  lookAgainAtMs: number
+}
+
+export class WindowRam implements GuestRam {
+  readonly #layout: Layout
+  readonly #crew: Hands
+  readonly #slabs: Slabs
+  readonly #memoryPath: string
+  readonly #windows = new Map<MemoryId, Window>()
+
+  constructor(given: { layout: Layout; crew: Hands; slabs: Slabs; memoryPath: string }) {
+    this.#layout = given.layout
+    this.#crew = given.crew
+    this.#slabs = given.slabs
+    this.#memoryPath = given.memoryPath
+  }
+
+  left(): MemoryId[] {
+    return []
+  }
+
+  adopt(memory: MemoryId, extents: readonly Extent[]): void {
+    this.#windows.set(memory, {
+      extents,
+      underWay: false,
+      isFree: false,
+      heldBy: undefined,
+      lookAgainAtMs: 0,
+    })
+  }
+
+  /** What was a slab is mapped by us no longer once a guest has its blocks. */
+  resize(memory: MemoryId, extents: readonly Extent[]): Errno | undefined {
+    const inTheWay = this.#slabs.yield(extents)
+    if (inTheWay) return inTheWay
+    const window = this.#windows.get(memory)
+    if (window === undefined) this.adopt(memory, extents)
+    else window.extents = extents
+    return undefined
+  }
+
+  isHeld(memory: MemoryId): boolean | Errno {
+    const window = this.#windows.get(memory)
+    if (window === undefined || window.extents.length === 0) return false
+    if (window.underWay) return WAITS
+    if (window.isFree) {
+      window.isFree = false
+      return false
+    }
+    if (performance.now() < window.lookAgainAtMs) return true
+    this.#look(window)
+    return WAITS
+  }
+
+  holder(memory: MemoryId): Holder | undefined {
+    return this.#windows.get(memory)?.heldBy
+  }
+
+  release(memory: MemoryId): void {
+    this.#windows.delete(memory)
+  }
+
+  /** A window is one range: the allocator has seen to that. */
+  expose(_memory: MemoryId, extents: readonly Extent[]): Exposure {
+    const [range, another] = rangesOf(this.#layout, extents)
+    if (range === undefined || another !== undefined) return { kind: 'none' }
+    return { kind: 'window', path: this.#memoryPath, offsetBytes: range.start }
+  }
+
+  publish(memory: MemoryId): Errno | undefined {
+    throw hasNoNode(memory)
+  }
+
+  nodePath(memory: MemoryId): string {
+    throw hasNoNode(memory)
+  }
+
+  nodeOwner(): undefined {}
+
+  #look(window: Window): void {
+    window.underWay = true
+    this.#crew.ask('free', rangesOf(this.#layout, window.extents), (result) => {
+      window.underWay = false
+      window.heldBy = result.kind === 'held' ? result.by : undefined
+      window.isFree = result.kind === 'done'
+      if (!window.isFree) window.lookAgainAtMs = performance.now() + LOOK_AGAIN_MS
+    })
+  }
+}
+
+const hasNoNode = (memory: MemoryId) =>
+  new BrokenInvariantError(`memory ${memory} is a window of /dev/mem: it needs no node`)
