@@ -32,7 +32,11 @@ export interface Stranded {
 
 /** undefined: nothing was handed over for this pool. Errors (UsageError): that cannot be known. */
 export async function findArrival(pool: string, luo: Luo): Promise<Found | Stranded | undefined> {
-  if (!hasLiveUpdate()) return undefined
+  return hasLiveUpdate() ? await openArrival(pool, luo) : undefined
+}
+
+/** The same where there is an orchestrator. */
+export async function openArrival(pool: string, luo: Luo): Promise<Found | Stranded | undefined> {
   const index = await luo.find(sessionName(pool))
   if (index === ENOENT) return undefined
   if (index instanceof Errno) throw new UsageError(`pool '${pool}': ${whyUnknown(index)}`)

@@ -13,7 +13,7 @@ const FILES = '/opt/testbed/files'
 const SESSION = 'exec node /opt/testbed/guestmemfs/test/luo/session.ts'
 const COMMON = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
 /** Beside the pool of the guest. */
-const MOUNT_OTHER = 'mkdir -p /mnt/other; guestmemfs mount other /mnt/other'
+const MOUNT_OTHER = 'mkdir -p /mnt/other; guestmemfs mount other /mnt/other -o size=256M'
 const THEIRS = 'guestmemfs:guestmemfs'
 
 /** Images of another format each; the jump never comes, so nothing need boot. */
@@ -128,6 +128,6 @@ async function lose({ host, first, phase, record, guest }: Stage): Promise<void>
     'guestmemfs thaw || true; cd /mnt/guestmemfs; : >note; echo again >note; [ $(cat note) = again ]',
   )
   record('other', await phase('other', () => host.run(`! { ${MOUNT_OTHER}; } 2>&1`)))
-  record('new', await host.run(`${MOUNT_OTHER} -o new; ls -A /mnt/other | wc -l`))
+  record('new', await host.run(`${MOUNT_OTHER},new; ls -A /mnt/other | wc -l`))
   if (ram.ticks.length === 0) throw new Error('the guest never ran')
 }
