@@ -191,8 +191,9 @@ export class Keeper {
 
   #serve(server: ServerProcess): void {
     if (this.#fuse === undefined) throw new UsageError(`pool '${this.#options.pool}' has no connection`)
-    const { mountPoint } = this.#options
-    server.serve({ fuse: this.#fuse, restarts: this.#restarts, isCrashed: this.#isCrashed, mountPoint })
+    const { mountPoint, askedAtMs } = this.#options
+    const [restarts, isCrashed] = [this.#restarts, this.#isCrashed]
+    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs, mountPoint })
   }
 
   #mount(): Fd {

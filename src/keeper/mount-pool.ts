@@ -4,6 +4,7 @@
  */
 import { realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { ownStartMs } from '../linux/boot.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { lockFile } from '../linux/process.ts'
@@ -57,6 +58,7 @@ export const mountPool = async (request: MountRequest, stored?: StoredPool): Pro
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
   const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
   const { mountFlags, isNew } = options
+  const askedAtMs = Math.round(ownStartMs())
   const ready = await startKeeper({
     pool,
     mountPoint,
@@ -65,6 +67,7 @@ export const mountPool = async (request: MountRequest, stored?: StoredPool): Pro
     isNew,
     predecessor,
     isParked: false,
+    askedAtMs,
   })
   const { sizeBytes, isArriving } = ready
   const anew = isArriving ? 'handed-over' : wasLost ? 'lost' : 'new'

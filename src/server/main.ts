@@ -38,8 +38,10 @@ try {
   const fuse = connection[0] as Fd
   if (!orders.isCrashed) runtime.forgiveRequest()
   const startedAt = new Date().toISOString()
-  const { restarts, keeperPid } = orders
-  fs.addRootXattr('server', () => JSON.stringify({ pid: process.pid, startedAt, restarts, keeperPid }))
+  const { restarts, keeperPid, askedAtMs } = orders
+  fs.addRootXattr('server', () =>
+    JSON.stringify({ pid: process.pid, askedAtMs, startedAt, restarts, keeperPid }),
+  )
   const report = (line: string) => process.stderr.write(`${line}\n`)
   serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
   const { files, freeFiles } = fs.statfs()

@@ -42,6 +42,8 @@ export type ToServer =
       readonly restarts: number
       readonly isCrashed: boolean
       readonly keeperPid: number
+      /** When the mount was asked for, milliseconds since the epoch. */
+      readonly askedAtMs: number
       readonly mountPoint: string
     }
 
