@@ -1,8 +1,10 @@
 /** Owns `guestmemfs mount`: the words of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
 
 import type { Command } from 'commander'
+import { hasUnit } from '../keeper/has-unit.ts'
 import { mountPool } from '../keeper/mount-pool.ts'
-import { hasUnit, mountThroughUnit } from '../keeper/unit.ts'
+import { mountThroughUnit } from '../keeper/unit.ts'
+import type { WaitingKeeper } from '../keeper/waiting-keeper.ts'
 import { formatSize } from '../values/size.ts'
 import { print, printJson } from './print.ts'
 
@@ -14,7 +16,7 @@ const HOW = {
   lost: 'new pool: the processes of the former one had died, and its memory with them',
 } as const
 
-export const registerMount = (program: Command): void => {
+export const registerMount = (program: Command, waiting: WaitingKeeper | undefined): void => {
   program
     .command('mount')
     .description('mount a pool; its keeper and its server stay behind')
@@ -29,7 +31,7 @@ export const registerMount = (program: Command): void => {
     .option('--json', 'print JSON')
     .action(async (source: string, mountPoint: string, options: { o: string[]; json?: true }) => {
       const request = { pool: source, mountPoint, options: options.o }
-      const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request)
+      const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
       if (options.json) printJson(mounted)
       else
         print(

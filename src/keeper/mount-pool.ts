@@ -19,6 +19,7 @@ import { checkPoolName, lockPath, makeRunDirectory, type PoolRecord } from './po
 import { choosePoolSize } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
 import type { StoredPool } from './stored-pool.ts'
+import type { WaitingKeeper } from './waiting-keeper.ts'
 
 export interface MountRequest {
   readonly pool: string
@@ -39,8 +40,15 @@ export interface Mounted {
 
 export const HOW = ['new', 'found', 'handed-over', 'adopted', 'lost'] as const
 
-/** `stored`: what the service manager handed to the pool's unit, if it did. Errors: UsageError, with nothing changed. */
-export const mountPool = async (request: MountRequest, stored?: StoredPool): Promise<Mounted> => {
+/**
+ * `stored`: what the service manager handed to the pool's unit, if it did. `waiting`: a keeper's process that has been started
+ * already. Errors: UsageError, with nothing changed.
+ */
+export const mountPool = async (
+  request: MountRequest,
+  stored?: StoredPool,
+  waiting?: WaitingKeeper,
+): Promise<Mounted> => {
   const pool = checkPoolName(request.pool)
   const options = parseMountOptions(request.options)
   checkMachine()
@@ -59,16 +67,8 @@ export const mountPool = async (request: MountRequest, stored?: StoredPool): Pro
   const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
   const { mountFlags, isNew } = options
   const askedAtMs = Math.round(ownStartMs())
-  const ready = await startKeeper({
-    pool,
-    mountPoint,
-    source,
-    mountFlags,
-    isNew,
-    predecessor,
-    isParked: false,
-    askedAtMs,
-  })
+  const wanted = { pool, mountPoint, source, mountFlags, isNew, predecessor, isParked: false, askedAtMs }
+  const ready = await startKeeper(wanted, waiting)
   const { sizeBytes, isArriving } = ready
   const anew = isArriving ? 'handed-over' : wasLost ? 'lost' : 'new'
   const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
@@ -88,6 +88,7 @@ export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool
     isNew: false,
     predecessor,
     isParked: true,
+    askedAtMs: Math.round(ownStartMs()),
   })
 }
 
