@@ -85,6 +85,10 @@ function rows(figures: Figures, measured: readonly Measured[]): Row[] {
     fact("QEMU's ordinary save, ms per GiB", ms(perGib(updates, ({ ordinary }) => ordinary.saveMs))),
     atMostRow('our own share of the blackout', own, 0.1),
     atMostRow("… without QEMU's own start", median(updates.map(ownShareBesideQemu)), 0.1),
+    fact(
+      'mount after a kexec, one guest',
+      seconds(median(updates.map((update) => phaseMs(update, ['mount'])))),
+    ),
     ...Object.entries(mountMs).map(([what, time]) => fact(`mount after a kexec, ${what}`, seconds(time))),
     atLeastRow('zeroing, rate against memset', median(memsetMs) / median(zeroingMs), 0.8),
     {

@@ -16,6 +16,12 @@ const HOW = {
   lost: 'new pool: the processes of the former one had died, and its memory with them',
 } as const
 
+interface Options {
+  readonly o: string[]
+  readonly resume?: true
+  readonly json?: true
+}
+
 export const registerMount = (program: Command, waiting: WaitingKeeper | undefined): void => {
   program
     .command('mount')
@@ -28,14 +34,18 @@ export const registerMount = (program: Command, waiting: WaitingKeeper | undefin
       (word: string, all: string[]) => [...all, word],
       [],
     )
+    .option('--resume', 'then start the VMs that lie saved in it, as `guestmemfs resume --mount` does')
     .option('--json', 'print JSON')
-    .action(async (source: string, mountPoint: string, options: { o: string[]; json?: true }) => {
+    .action(async (source: string, mountPoint: string, options: Options) => {
       const request = { pool: source, mountPoint, options: options.o }
+      // Loaded while the keeper comes up: guests wait for both.
+      const resuming = options.resume && import('./resume.ts')
       const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
       if (options.json) printJson(mounted)
       else
         print(
           `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
         )
+      if (resuming) process.exitCode = await (await resuming).resumeMount(mounted.mountPoint, options.json)
     })
 }
