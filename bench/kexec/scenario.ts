@@ -38,6 +38,8 @@ const MIB = 2 ** 20
 const HOME = '/opt/testbed/guestmemfs/bench'
 const FILL = `node ${HOME}/workers/fill.ts`
 const SAVE = `node ${HOME}/kexec/ordinary-save.ts`
+/** Room for a guest's RAM, which /dev/shm has not. */
+const TMPFS = 'mkdir -p /run/ordinary; mount -t tmpfs -o size=90% ordinary /run/ordinary'
 const ZERO = `node ${HOME}/kexec/zeroing.ts`
 const DIRECTORY = '/mnt/guestmemfs'
 /** Twice the largest guest must fit into what is left: the host's own, and the peer's file on a tmpfs. */
@@ -88,14 +90,14 @@ export const measuring = (sizesMib: readonly number[], figures: Figures): Scenar
 })
 
 async function update(stage: Stage, name: string, sizeMib: number): Promise<Update> {
-  const { host, next, guest } = stage
+  const { host, next, guest, record } = stage
   const ram = `${DIRECTORY}/ram`
   const bytes = sizeMib * MIB
   await host.run(`touch ${ram}; truncate -s ${bytes} ${ram}; ${FILL} ${ram} ${bytes}`, LONG)
   await host.start('run', `exec guestmemfs run --name measured -- ${qemu(name, sizeMib)}`)
   const ticks = guest(name)
   await ticks.waitForTicks(3, PATIENCE_MS)
-  const ordinary = JSON.parse(await host.run(`${SAVE} measured /dev/shm/ordinary`, LONG))
+  const ordinary = JSON.parse(await host.run(`${TMPFS}; ${SAVE} measured /run/ordinary/file`, LONG))
   await ticks.waitForTicks(3, PATIENCE_MS)
   const live = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline`
   await host.jump(`${live} --timeout-ms 240000`)
@@ -103,6 +105,7 @@ async function update(stage: Stage, name: string, sizeMib: number): Promise<Upda
   const { vms } = JSON.parse(await host.run('guestmemfs report --json')) as { vms: GuestReport[] }
   const [report] = vms
   if (report?.blackoutUs == null) throw new Error(`no blackout was measured: ${JSON.stringify(vms)}`)
+  record(name, await host.run('guestmemfs report'))
   const [{ pid }] = JSON.parse(await host.run('guestmemfs vms --json')) as [{ pid: number }]
   const kib = await host.run(
     `awk '/\\/dev\\/guestmemfs/ { ours = 1 } ours && /^KernelPageSize/ { print $2; exit }' /proc/${pid}/smaps`,

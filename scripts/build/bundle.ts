@@ -1,7 +1,7 @@
 /**
  * Owns turning `src/` into the JavaScript of the published package: one file for each process or thread that is started, with all
- * it imports. After a kexec guests wait for five such starts, and most of each was finding and linking a hundred modules.
- * Packages with native code stay outside.
+ * it imports but native code. After a kexec guests wait for four such starts, and most of each was finding and linking a hundred
+ * modules.
  */
 import { readFileSync, rmSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
@@ -19,7 +19,6 @@ const STARTED = [
   'stores/dax/worker.ts',
   'qemu/supervisor-main.ts',
 ]
-const OUTSIDE = ['koffi']
 
 /** Writes `folder` anew. Errors: what esbuild says. */
 export async function bundle(folder: string): Promise<void> {
@@ -35,10 +34,11 @@ export async function bundle(folder: string): Promise<void> {
       // Names stay, so that a stack trace says where it was.
       minifySyntax: true,
       minifyWhitespace: true,
-      external: OUTSIDE,
       plugins: [whereItWas(file), programBeside],
       // Packages of the older kind ask for Node's modules by `require`.
-      banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
+      banner: {
+        js: 'import{createRequire as $require}from"node:module";const require=$require(import.meta.url);',
+      },
       logLevel: 'error',
     })
   }
