@@ -7,9 +7,10 @@ import { chmodSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { bundle } from './build/bundle.ts'
 
-const dist = join(dirname(import.meta.dirname), 'dist')
+const project = dirname(import.meta.dirname)
+const dist = join(project, 'dist')
 
-await bundle(dist)
+await bundle(project)
 chmodSync(join(dist, 'cli.js'), 0o755)
 const { status, error } = spawnSync(process.execPath, [join(dist, 'cli.js'), '--version'], {
   stdio: ['ignore', 'ignore', 'inherit'],

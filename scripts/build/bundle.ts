@@ -1,32 +1,37 @@
 /**
- * Owns turning `src/` into the JavaScript of the published package: one file for each process or thread that is started, with all
- * it imports but native code. After a kexec guests wait for four such starts, and most of each was finding and linking a hundred
- * modules.
+ * Owns turning `src/` into the JavaScript of the published package: one file for each process or thread that is started, instead of the
+ * hundred modules that it is made of. After a kexec guests wait for four such starts, and finding and linking modules was most of
+ * each. Native code stays outside.
  */
-import { readFileSync, rmSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { globSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join, normalize, relative } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
 const SOURCES = join(import.meta.dirname, '../../src')
+/** The folder's name is part of how a module finds what lies beside it. */
+const FOLDER = 'dist'
 
-/** Whatever is started by its file's name; `cli.ts` says where compiled code is kept before it loads `program.ts`. */
-const STARTED = [
-  'cli.ts',
-  'program.ts',
-  'keeper/main.ts',
-  'keeper/luo-worker.ts',
-  'server/main.ts',
-  'stores/dax/worker.ts',
-  'qemu/supervisor-main.ts',
-]
+/** `new URL(`./main${import.meta.url.slice(-3)}`, …)`: how a source names another one that it starts. */
+const STARTS = /`([\w./-]+)\$\{import\.meta\.url\.slice\(-3\)\}`/g
 
-/** Writes `folder` anew. Errors: what esbuild says. */
+/** Paths below `src/` of what is started by its file's name. */
+function started(): string[] {
+  const named = globSync('**/*.ts', { cwd: SOURCES }).flatMap((path) =>
+    [...readFileSync(join(SOURCES, path), 'utf8').matchAll(STARTS)].map(([, name]) =>
+      normalize(join(dirname(path), `${name}.ts`)),
+    ),
+  )
+  return [...new Set(['cli.ts', 'program.ts', ...named])]
+}
+
+/** Writes `dist` in `folder` anew. Errors: what esbuild says. */
 export async function bundle(folder: string): Promise<void> {
-  rmSync(folder, { recursive: true, force: true })
-  for (const file of STARTED) {
+  const outdir = join(folder, FOLDER)
+  rmSync(outdir, { recursive: true, force: true })
+  for (const path of started())
     await build({
-      entryPoints: [join(SOURCES, file)],
-      outfile: join(folder, file.replace(/\.ts$/, '.js')),
+      entryPoints: [join(SOURCES, path)],
+      outfile: join(outdir, path.replace(/\.ts$/, '.js')),
       bundle: true,
       platform: 'node',
       format: 'esm',
@@ -34,32 +39,32 @@ export async function bundle(folder: string): Promise<void> {
       // Names stay, so that a stack trace says where it was.
       minifySyntax: true,
       minifyWhitespace: true,
-      plugins: [whereItWas(file), programBeside],
+      plugins: [whereItWas, besideIt],
       // Packages of the older kind ask for Node's modules by `require`.
       banner: {
         js: 'import{createRequire as $require}from"node:module";const require=$require(import.meta.url);',
       },
       logLevel: 'error',
     })
-  }
 }
 
 /** What a module finds beside itself (`import.meta.url`) is looked for where it would lie if it were a file of its own. */
-const whereItWas = (entry: string): Plugin => ({
+const whereItWas: Plugin = {
   name: 'where-it-was',
   setup({ onLoad }) {
     onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
-      const text = readFileSync(path, 'utf8')
-      const own = relative(join(SOURCES, dirname(entry)), path).replace(/\.ts$/, '.js')
-      const url = `new URL(${JSON.stringify(own)}, import.meta.url).href`
-      return { contents: text.replaceAll('import.meta.url', url), loader: 'ts' }
+      const own = `/${FOLDER}/${relative(SOURCES, path).replace(/\.ts$/, '.js')}`
+      const url = `import.meta.url.replace(/\\/${FOLDER}\\/(?!.*\\/${FOLDER}\\/).*/, ${JSON.stringify(own)})`
+      return { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', url), loader: 'ts' }
     })
   },
-})
+}
 
-const programBeside: Plugin = {
-  name: 'program-beside',
+/** `program.ts` is loaded only once it is said where compiled code is kept; the package where somebody watches. */
+const besideIt: Plugin = {
+  name: 'beside-it',
   setup({ onResolve }) {
     onResolve({ filter: /^\.\/program\.ts$/ }, () => ({ path: './program.js', external: true }))
+    onResolve({ filter: /^listr2$/ }, ({ path }) => ({ path, external: true }))
   },
 }

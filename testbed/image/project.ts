@@ -64,7 +64,7 @@ export async function buildProjectDisk(disk: ProjectDisk, image: string): Promis
 /** The sources, for tests to run inside, and the JavaScript that a published package has: it starts in a fraction of the time. */
 async function addProject(home: string): Promise<void> {
   mkdirSync(home, { recursive: true })
-  await bundle(join(home, 'dist'))
+  await bundle(home)
   for (const name of SOURCES) cpSync(join(PROJECT, name), join(home, name), { recursive: true })
   for (const name of neededPackages()) cpSync(join(PROJECT, name), join(home, name), { recursive: true })
 }
