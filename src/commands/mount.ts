@@ -10,7 +10,7 @@ import { print, printJson } from './print.ts'
 
 const HOW = {
   new: 'new pool',
-  found: 'parked pool found again',
+  found: 'found again',
   'handed-over': 'handed over by the former kernel',
   adopted: 'its keeper had died: a new one took over',
   lost: 'new pool: the processes of the former one had died, and its memory with them',

@@ -16,7 +16,7 @@ import { CONTACT_FD } from './waiting-keeper.ts'
 
 /** One JSON line: what the starter prints. `isArriving`: the former kernel handed the pool over. */
 export type Readiness =
-  | { readonly ok: true; readonly sizeBytes: number; readonly isArriving: boolean }
+  | { readonly ok: true; readonly sizeBytes: number; readonly isNew: boolean; readonly isArriving: boolean }
   | { readonly ok: false; readonly reason: string }
 
 const tell = (readiness: Readiness): void => {
@@ -103,7 +103,8 @@ try {
 }
 
 if (keeper !== undefined) {
-  tell({ ok: true, sizeBytes: keeper.sizeBytes, isArriving: keeper.isArriving })
+  const { sizeBytes, isNew, isArriving } = keeper
+  tell({ ok: true, sizeBytes, isNew, isArriving })
   writeCompiled()
   if (!options.isParked && (await keeper.run()) === 'ended') process.exit(0)
   stay()

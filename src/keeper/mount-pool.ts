@@ -32,7 +32,7 @@ export interface Mounted {
   readonly mountPoint: string
   readonly sizeBytes: number
   /**
-   * 'new', 'found' (it was parked), 'handed-over' (by the former kernel), 'adopted' (its keeper had died, its server had not), or
+   * 'new', 'found' (it was parked, or lies in memory that outlives its processes), 'handed-over' (by the former kernel), 'adopted' (its keeper had died, its server had not), or
    * 'lost' (both had died, and the pool's memory with them: this is a new one).
    */
   readonly how: (typeof HOW)[number]
@@ -69,8 +69,8 @@ export const mountPool = async (
   const askedAtMs = Math.round(ownStartMs())
   const wanted = { pool, mountPoint, source, mountFlags, isNew, predecessor, isParked: false, askedAtMs }
   const ready = await startKeeper(wanted, waiting)
-  const { sizeBytes, isArriving } = ready
-  const anew = isArriving ? 'handed-over' : wasLost ? 'lost' : 'new'
+  const { sizeBytes } = ready
+  const anew = ready.isArriving ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
   const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
   return { pool, mountPoint, sizeBytes, how }
 }

@@ -31,7 +31,7 @@ try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  link.send({ kind: 'opened', totalBlocks: store.totalBlocks })
+  link.send({ kind: 'opened', totalBlocks: store.totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompiled()
   const { message: orders, descriptors: connection } = await link.expect('serve')
