@@ -1,11 +1,31 @@
 /** Owns the tests of the harness: medians, and that every side runs once a round in alternating order. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { interleave, median, medianOf } from './harness.ts'
+import { interleave, median, medianOf, slope } from './harness.ts'
 
 test('median of odd and even counts', () => {
   assert.equal(median([3, 1, 2]), 2)
   assert.equal(median([4, 1, 2, 3]), 2.5)
+})
+
+test('slope of a line, and of points around one', () => {
+  assert.equal(
+    slope([
+      [0, 5],
+      [1, 7],
+      [3, 11],
+    ]),
+    2,
+  )
+  assert.equal(
+    slope([
+      [0, 1],
+      [0, 3],
+      [2, 5],
+      [2, 7],
+    ]),
+    2,
+  )
 })
 
 test('sides alternate, and the warm-up is thrown away', async () => {

@@ -11,6 +11,7 @@ import { setShmemHugePages, shmemHugePages } from '../src/linux/memory-info.ts'
 import { Errno } from '../src/values/errno.ts'
 
 import { benchBlackout } from './blackout.ts'
+import { benchKexec } from './kexec.ts'
 import { benchMetadata } from './metadata.ts'
 import { benchOverhead } from './overhead.ts'
 import { benchPages } from './pages.ts'
@@ -29,6 +30,7 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   blackout: { rounds: 3, bench: benchBlackout },
   pages: { rounds: 1, bench: benchPages },
   overhead: { rounds: 1, bench: benchOverhead },
+  kexec: { rounds: 2, bench: benchKexec },
 }
 
 const { values, positionals } = parseArgs({

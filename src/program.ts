@@ -1,6 +1,7 @@
 /** Owns the command line as a whole: which subcommands there are, and how an error leaves the program. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import type { WaitingKeeper } from './keeper/waiting-keeper.ts'
 import { CorruptBytesError, QemuError, UsageError } from './values/errors.ts'
 
 /** Beside `src/` and `dist/` alike. */
@@ -14,7 +15,7 @@ const program = new Command('guestmemfs')
   .showHelpAfterError("(see 'guestmemfs help')")
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'guestmemfs: ')) })
 
-type Register = (program: Command) => void
+type Register = (program: Command, waiting: WaitingKeeper | undefined) => void
 
 /**
  * A command's file, and all that it needs, is loaded when the command is typed: after a kexec guests wait for some of them. All are
@@ -43,18 +44,21 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   report: async () => (await import('./commands/report.ts')).registerReport,
 }
 
-const typed = process.argv[2] ?? ''
-const wanted = Object.hasOwn(COMMANDS, typed) ? [COMMANDS[typed]] : Object.values(COMMANDS)
-for (const register of new Set(await Promise.all(wanted.map((load) => load?.())))) register?.(program)
-
-try {
-  await program.parseAsync()
-} catch (error) {
-  // What a person can act on is one line; anything else is a defect, and its stack is what helps.
-  const isForPeople =
-    error instanceof UsageError || error instanceof CorruptBytesError || error instanceof QemuError
-  process.stderr.write(
-    `guestmemfs: ${isForPeople ? error.message : error instanceof Error ? error.stack : error}\n`,
-  )
-  process.exitCode = 1
+/** `waiting`: for `mount`, the process that may become its keeper. */
+export async function main(waiting: WaitingKeeper | undefined): Promise<void> {
+  const typed = process.argv[2] ?? ''
+  const wanted = Object.hasOwn(COMMANDS, typed) ? [COMMANDS[typed]] : Object.values(COMMANDS)
+  for (const register of new Set(await Promise.all(wanted.map((load) => load?.()))))
+    register?.(program, waiting)
+  try {
+    await program.parseAsync()
+  } catch (error) {
+    // What a person can act on is one line; anything else is a defect, and its stack is what helps.
+    const isForPeople =
+      error instanceof UsageError || error instanceof CorruptBytesError || error instanceof QemuError
+    process.stderr.write(
+      `guestmemfs: ${isForPeople ? error.message : error instanceof Error ? error.stack : error}\n`,
+    )
+    process.exitCode = 1
+  }
 }

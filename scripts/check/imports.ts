@@ -39,8 +39,8 @@ export const RULES: Record<string, Rule> = {
   pool: { may: ['values', 'linux', 'keeper'] },
   host: { may: ['values', 'linux', 'qemu'] },
   commands: { may: EVERYTHING },
-  'program.ts': { may: ['values', 'commands'] },
-  'cli.ts': { may: ['linux', 'program.ts'] },
+  'program.ts': { may: ['values', 'commands', 'keeper/waiting-keeper.ts'] },
+  'cli.ts': { may: ['linux', 'keeper/waiting-keeper.ts', 'keeper/has-unit.ts', 'program.ts'] },
 }
 
 /** Packages that one room alone may use. */

@@ -1,20 +1,28 @@
 /** Owns `guestmemfs mount`: the words of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
 
 import type { Command } from 'commander'
+import { hasUnit } from '../keeper/has-unit.ts'
 import { mountPool } from '../keeper/mount-pool.ts'
-import { hasUnit, mountThroughUnit } from '../keeper/unit.ts'
+import { mountThroughUnit } from '../keeper/unit.ts'
+import type { WaitingKeeper } from '../keeper/waiting-keeper.ts'
 import { formatSize } from '../values/size.ts'
 import { print, printJson } from './print.ts'
 
 const HOW = {
   new: 'new pool',
-  found: 'parked pool found again',
+  found: 'found again',
   'handed-over': 'handed over by the former kernel',
   adopted: 'its keeper had died: a new one took over',
   lost: 'new pool: the processes of the former one had died, and its memory with them',
 } as const
 
-export const registerMount = (program: Command): void => {
+interface Options {
+  readonly o: string[]
+  readonly resume?: true
+  readonly json?: true
+}
+
+export const registerMount = (program: Command, waiting: WaitingKeeper | undefined): void => {
   program
     .command('mount')
     .description('mount a pool; its keeper and its server stay behind')
@@ -26,14 +34,18 @@ export const registerMount = (program: Command): void => {
       (word: string, all: string[]) => [...all, word],
       [],
     )
+    .option('--resume', 'then start the VMs that lie saved in it, as `guestmemfs resume --mount` does')
     .option('--json', 'print JSON')
-    .action(async (source: string, mountPoint: string, options: { o: string[]; json?: true }) => {
+    .action(async (source: string, mountPoint: string, options: Options) => {
       const request = { pool: source, mountPoint, options: options.o }
-      const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request)
+      // Loaded while the keeper comes up: guests wait for both.
+      const resuming = options.resume && import('./resume.ts')
+      const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
       if (options.json) printJson(mounted)
       else
         print(
           `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
         )
+      if (resuming) process.exitCode = await (await resuming).resumeMount(mounted.mountPoint, options.json)
     })
 }

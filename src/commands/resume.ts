@@ -19,6 +19,9 @@ interface Options {
   readonly json?: true
 }
 
+/** As typed. */
+const TIMEOUT_MS = '60000'
+
 export function registerResume(program: Command): void {
   program
     .command('resume')
@@ -26,12 +29,16 @@ export function registerResume(program: Command): void {
     .argument('[name...]', 'default: all that are saved')
     .option('--mount <dir>', 'those of this mount point or pool only')
     .option('--qemu <path>', 'the QEMU to start; default: what each VM was started with')
-    .option('--timeout-ms <n>', 'for each step of each VM', '60000')
+    .option('--timeout-ms <n>', 'for each step of each VM', TIMEOUT_MS)
     .option('--json', 'print the report as JSON, times in microseconds; one line for each mount')
     .action(async (names: string[], options: Options) => {
       process.exitCode = await resume(names, options)
     })
 }
+
+/** For a mount that has just been made. Returns the exit status. */
+export const resumeMount = (mountPoint: string, json: true | undefined): Promise<number> =>
+  resume([], { mount: mountPoint, timeoutMs: TIMEOUT_MS, ...(json && { json }) })
 
 /** A mount with something to do: guests to start, or an update to end. */
 interface Arrival {

@@ -24,6 +24,7 @@ const DOING: Readonly<Record<Phase, string>> = {
   boot: 'mounting',
   mount: 'waiting',
   wait: 'starting its QEMU',
+  launch: 'waiting for its QEMU',
   start: 'loading',
   load: 'continuing',
   continue: 'runs',

@@ -8,6 +8,8 @@ export interface KeeperOptions {
   readonly source: MemorySource
   /** Mount flags and options for the kernel, beyond those every pool has. */
   readonly mountFlags: number
+  /** When the mount was asked for, milliseconds since the epoch. */
+  readonly askedAtMs: number
   /** Not even what the former kernel may have handed over by this name is wanted. */
   readonly isNew: boolean
   /** Who holds the pool now, if it exists already. */

@@ -54,6 +54,7 @@ export class Keeper {
   /** The last server ended by itself: the request it was at may be why. */
   #isCrashed = false
   #totalBlocks = 0
+  #isNew = false
 
   private constructor(options: KeeperOptions, { estate, source }: Beginning, log: KeeperLog) {
     this.#options = options
@@ -77,6 +78,11 @@ export class Keeper {
   }
 
   /** The pool came from the former kernel: memory that nobody else holds. */
+  /** Whether the pool is made just now. Known once it serves. */
+  get isNew(): boolean {
+    return this.#isNew
+  }
+
   get isArriving(): boolean {
     return this.#options.predecessor === null && this.#passage.isArriving
   }
@@ -162,6 +168,7 @@ export class Keeper {
     const opened = await opening
     if (opened.kind === 'opened') {
       this.#totalBlocks = opened.totalBlocks
+      this.#isNew = opened.isNew
       this.#unpacked()
       return server
     }
@@ -191,8 +198,9 @@ export class Keeper {
 
   #serve(server: ServerProcess): void {
     if (this.#fuse === undefined) throw new UsageError(`pool '${this.#options.pool}' has no connection`)
-    const { mountPoint } = this.#options
-    server.serve({ fuse: this.#fuse, restarts: this.#restarts, isCrashed: this.#isCrashed, mountPoint })
+    const { mountPoint, askedAtMs } = this.#options
+    const [restarts, isCrashed] = [this.#restarts, this.#isCrashed]
+    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs, mountPoint })
   }
 
   #mount(): Fd {

@@ -2,8 +2,7 @@
  * Owns what a pool's keeper tells the operator: JSON lines in /run/guestmemfs/pools/POOL.log, never longer than two
  * files of MAX_BYTES, and the few events a host's `dmesg` should show.
  */
-import { fstatSync, openSync, renameSync } from 'node:fs'
-import pino from 'pino'
+import { fstatSync, openSync, renameSync, writeSync } from 'node:fs'
 import { writeKernelLog } from '../linux/kmsg.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import type { Fd } from '../values/ids.ts'
@@ -16,13 +15,11 @@ export class KeeperLog {
   readonly #path: string
   /** Servers write their last words here too: opened for appending, so that writers do not overwrite each other. */
   fd: Fd
-  #logger: pino.Logger
 
   constructor(pool: string) {
     this.#pool = pool
     this.#path = logPath(pool)
     this.fd = openSync(this.#path, 'a', 0o600) as Fd
-    this.#logger = this.#makeLogger()
   }
 
   /** An event of the pool's life: in the log and in dmesg. */
@@ -35,17 +32,11 @@ export class KeeperLog {
   note(message: string, details: Record<string, unknown> = {}): void {
     try {
       this.#rotate()
-      this.#logger.info(details, message)
+      const line = { time: new Date().toISOString(), pool: this.#pool, ...details, msg: message }
+      writeSync(this.fd, `${JSON.stringify(line)}\n`)
     } catch (error) {
       errnoOfNodeError(error)
     }
-  }
-
-  #makeLogger(): pino.Logger {
-    return pino(
-      { base: { pool: this.#pool }, timestamp: pino.stdTimeFunctions.isoTime },
-      pino.destination({ fd: this.fd, sync: true }),
-    )
   }
 
   /** Between events only: the keeper and each new server open the new file, an old server's tail stays in the old one. */
@@ -53,6 +44,5 @@ export class KeeperLog {
     if (fstatSync(this.fd).size < MAX_BYTES) return
     renameSync(this.#path, `${this.#path}.1`)
     this.fd = openSync(this.#path, 'a', 0o600) as Fd
-    this.#logger = this.#makeLogger()
   }
 }

@@ -1,37 +1,53 @@
 /**
- * Owns the keeper process: reads what pool to keep from its first argument, tells whoever started it (on
- * descriptor 3) whether the mount serves, then stays until nothing is left to hold.
+ * Owns the keeper process: hears what pool to keep from whoever started it, tells them whether the mount
+ * serves, then stays until nothing is left to hold. Not told anything, it ends.
  */
-import { closeSync, writeSync } from 'node:fs'
+import { closeSync, readSync, writeSync } from 'node:fs'
 import { writeCompiled } from '../linux/compiled.ts'
+import { duplicateOver } from '../linux/descriptors.ts'
 import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
 import { StrandedError } from './beginning.ts'
 import { Keeper } from './keeper.ts'
 import type { KeeperOptions } from './keeper-options.ts'
 import { KeeperLog } from './log.ts'
 import { identify, makeRunDirectory, writePoolRecord } from './pool-record.ts'
+import { CONTACT_FD } from './waiting-keeper.ts'
 
 /** One JSON line: what the starter prints. `isArriving`: the former kernel handed the pool over. */
 export type Readiness =
-  | { readonly ok: true; readonly sizeBytes: number; readonly isArriving: boolean }
+  | { readonly ok: true; readonly sizeBytes: number; readonly isNew: boolean; readonly isArriving: boolean }
   | { readonly ok: false; readonly reason: string }
-const READY_FD = 3
 
 const tell = (readiness: Readiness): void => {
   try {
-    writeSync(READY_FD, `${JSON.stringify(readiness)}\n`)
-    closeSync(READY_FD)
+    writeSync(CONTACT_FD, `${JSON.stringify(readiness)}\n`)
+    closeSync(CONTACT_FD)
   } catch {
     // Whoever started us is gone; the pool serves all the same.
   }
 }
 
-const options = JSON.parse(process.argv[2] ?? 'null') as KeeperOptions
+/** Blocks: there is nothing else to do. Undefined: whoever started us wants no keeper after all. */
+function hear(): KeeperOptions | undefined {
+  let text = ''
+  const bytes = Buffer.alloc(64 * 1024)
+  while (!text.endsWith('\n')) {
+    const length = readSync(CONTACT_FD, bytes)
+    if (length === 0) return undefined
+    text += bytes.toString('utf8', 0, length)
+  }
+  return JSON.parse(text) as KeeperOptions
+}
+
+const options = hear() ?? process.exit(0)
 process.title = `guestmemfs-keeper ${options.pool}`
 // Nothing of ours may keep a directory of some other file system busy.
 process.chdir('/')
 makeRunDirectory()
 const log = new KeeperLog(options.pool)
+// The streams of whoever mounts are theirs; what ends us is told in the log.
+for (const stream of [1, 2] as Fd[]) duplicateOver(log.fd, stream)
 /** systemd brings another keeper, and one that stops a unit means to. */
 const isUnit = process.env.GUESTMEMFS_UNIT !== undefined
 let keeper: Keeper | undefined
@@ -87,7 +103,8 @@ try {
 }
 
 if (keeper !== undefined) {
-  tell({ ok: true, sizeBytes: keeper.sizeBytes, isArriving: keeper.isArriving })
+  const { sizeBytes, isNew, isArriving } = keeper
+  tell({ ok: true, sizeBytes, isNew, isArriving })
   writeCompiled()
   if (!options.isParked && (await keeper.run()) === 'ended') process.exit(0)
   stay()

@@ -4,6 +4,7 @@
  */
 import { realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { ownStartMs } from '../linux/boot.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { lockFile } from '../linux/process.ts'
@@ -18,6 +19,7 @@ import { checkPoolName, lockPath, makeRunDirectory, type PoolRecord } from './po
 import { choosePoolSize } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
 import type { StoredPool } from './stored-pool.ts'
+import type { WaitingKeeper } from './waiting-keeper.ts'
 
 export interface MountRequest {
   readonly pool: string
@@ -30,7 +32,7 @@ export interface Mounted {
   readonly mountPoint: string
   readonly sizeBytes: number
   /**
-   * 'new', 'found' (it was parked), 'handed-over' (by the former kernel), 'adopted' (its keeper had died, its server had not), or
+   * 'new', 'found' (it was parked, or lies in memory that outlives its processes), 'handed-over' (by the former kernel), 'adopted' (its keeper had died, its server had not), or
    * 'lost' (both had died, and the pool's memory with them: this is a new one).
    */
   readonly how: (typeof HOW)[number]
@@ -38,8 +40,15 @@ export interface Mounted {
 
 export const HOW = ['new', 'found', 'handed-over', 'adopted', 'lost'] as const
 
-/** `stored`: what the service manager handed to the pool's unit, if it did. Errors: UsageError, with nothing changed. */
-export const mountPool = async (request: MountRequest, stored?: StoredPool): Promise<Mounted> => {
+/**
+ * `stored`: what the service manager handed to the pool's unit, if it did. `waiting`: a keeper's process that has been started
+ * already. Errors: UsageError, with nothing changed.
+ */
+export const mountPool = async (
+  request: MountRequest,
+  stored?: StoredPool,
+  waiting?: WaitingKeeper,
+): Promise<Mounted> => {
   const pool = checkPoolName(request.pool)
   const options = parseMountOptions(request.options)
   checkMachine()
@@ -57,17 +66,11 @@ export const mountPool = async (request: MountRequest, stored?: StoredPool): Pro
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
   const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
   const { mountFlags, isNew } = options
-  const ready = await startKeeper({
-    pool,
-    mountPoint,
-    source,
-    mountFlags,
-    isNew,
-    predecessor,
-    isParked: false,
-  })
-  const { sizeBytes, isArriving } = ready
-  const anew = isArriving ? 'handed-over' : wasLost ? 'lost' : 'new'
+  const askedAtMs = Math.round(ownStartMs())
+  const wanted = { pool, mountPoint, source, mountFlags, isNew, predecessor, isParked: false, askedAtMs }
+  const ready = await startKeeper(wanted, waiting)
+  const { sizeBytes } = ready
+  const anew = ready.isArriving ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
   const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
   return { pool, mountPoint, sizeBytes, how }
 }
@@ -85,6 +88,7 @@ export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool
     isNew: false,
     predecessor,
     isParked: true,
+    askedAtMs: Math.round(ownStartMs()),
   })
 }
 

@@ -30,6 +30,7 @@ const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice
 export const SERVER_SOCKET = 3 as Fd
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
+type ServeOrders = Extract<ToServer, { kind: 'serve' }>
 
 /** How a server ended. Everything it had sent was received before. */
 export type ServerEnd =
@@ -91,9 +92,8 @@ export class ServerProcess {
     return await Promise.race([this.#opened.promise, this.end])
   }
 
-  serve(options: { fuse: Fd; restarts: number; isCrashed: boolean; mountPoint: string }): void {
-    const { fuse, restarts, isCrashed, mountPoint } = options
-    this.#send({ kind: 'serve', restarts, isCrashed, keeperPid: process.pid, mountPoint }, [fuse])
+  serve({ fuse, ...orders }: { fuse: Fd } & Omit<ServeOrders, 'kind' | 'keeperPid'>): void {
+    this.#send({ kind: 'serve', ...orders, keeperPid: process.pid }, [fuse])
   }
 
   /** One more memory came back from the former kernel, or is lost: without a descriptor. */

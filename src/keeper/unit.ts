@@ -13,8 +13,6 @@ import { UsageError } from '../values/errors.ts'
 import { HOW, type Mounted, type MountRequest } from './mount-pool.ts'
 import { checkPoolName, makeRunDirectory, RUN_DIRECTORY } from './pool-record.ts'
 
-export const UNIT_PATH = '/etc/systemd/system/guestmemfs@.service'
-
 const Request = v.object({ pool: v.string(), mountPoint: v.string(), options: v.array(v.string()) })
 const Answer = v.variant('ok', [
   v.object({
@@ -37,10 +35,6 @@ function write(file: string, text: string): void {
   writeFileSync(`${file}.new`, text, { mode: 0o600 })
   renameSync(`${file}.new`, file)
 }
-
-/** systemd is this machine's service manager, our unit is installed, and we are not that unit already. */
-export const hasUnit = (): boolean =>
-  existsSync('/run/systemd/system') && existsSync(UNIT_PATH) && process.env.GUESTMEMFS_UNIT === undefined
 
 function systemctl(...words: string[]): number {
   const { status, error } = spawnSync('systemctl', words, { stdio: 'ignore' })

@@ -2,11 +2,13 @@
  * Owns taking a pool off its mount point and, when asked to, giving its memory up. Giving up is ending the
  * keeper: it holds the last descriptors, so the kernel frees every page nobody maps.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { unmount } from '../linux/mount.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { EACCES, EBUSY, EINVAL, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { hasUnit } from './has-unit.ts'
 import {
   findPoolRecord,
   isAlive,
@@ -16,7 +18,7 @@ import {
   removePoolRecord,
   writePoolRecord,
 } from './pool-record.ts'
-import { forgetStored, hasUnit } from './unit.ts'
+import { forgetStored } from './unit.ts'
 
 /** 'lost': the processes that held it had died before, and its memory with them. */
 export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'

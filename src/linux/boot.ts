@@ -1,5 +1,6 @@
 /** Owns which boot of the machine this is, and when it began. */
 import { readFileSync } from 'node:fs'
+import { processStartTime } from './process.ts'
 
 /** Differs from kernel to kernel, also across a kexec (drivers/char/random.c). */
 export function bootId(): string {
@@ -14,7 +15,13 @@ export function kernelStartMs(): number {
 /** Ticks of /proc/PID/stat in a second: USER_HZ, which the kernel's ABI fixes on x86-64 and arm64. */
 const USER_HZ = 100
 
-/** `startTime`: as processStartTime() gives it. Milliseconds since the epoch, as fine as a tick. */
-export function startTimeMs(startTime: string): number {
-  return kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
+/**
+ * When this very process was started, earlier than any code of ours runs in it. Milliseconds since the epoch, as fine as
+ * a tick.
+ */
+export function ownStartMs(): number {
+  const startTime = processStartTime(process.pid)
+  return startTime === undefined
+    ? performance.timeOrigin
+    : kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
 }

@@ -10,6 +10,7 @@ import { lastErrno, libcCall, must } from './library.ts'
 
 const libcClose = libcCall('close', 'int', ['int'])
 const fcntl = libcCall('fcntl', 'int', ['int', 'int', 'long'])
+const dup2 = libcCall('dup2', 'int', ['int', 'int'])
 const prlimit = libcCall('prlimit64', 'int', ['int', 'int', 'void *', 'void *'])
 const poll = libcCall('poll', 'int', ['void *', 'ulong', 'int'])
 
@@ -31,6 +32,11 @@ export function setCloseOnExec(fd: Fd, closeOnExec: boolean): void {
 export function close(fd: Fd): void {
   // EINTR after close(2) on Linux means closed: retrying could close another's descriptor.
   if (libcClose(fd) < 0 && lastErrno() !== EINTR) throw new SystemCallError(`close fd ${fd}`, lastErrno())
+}
+
+/** `target` becomes another name of what `fd` is; what it was before is closed. Programs we start inherit it. */
+export function duplicateOver(fd: Fd, target: Fd): void {
+  must(dup2(fd, target), `dup2 fd ${fd} to ${target}`)
 }
 
 /** A close-on-exec duplicate with the lowest free number >= `min`. Throws SystemCallError: EMFILE, EBADF. */

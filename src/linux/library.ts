@@ -7,9 +7,9 @@
  * Variadic calls (fcntl, ioctl, syscall) are declared with fixed integer arguments: on x86-64 and arm64
  * Linux both conventions pass integers in the same registers.
  */
-import koffi from 'koffi'
 import { type Errno, errnoFromCode } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
+import { loadKoffi } from './native.ts'
 
 export type CType =
   | 'int'
@@ -24,6 +24,7 @@ export type CType =
   | 'str?'
 export type CArgument = number | bigint | string | null | ArrayBufferView
 
+const koffi = loadKoffi()
 const libc = koffi.load('libc.so.6')
 
 /** A call of the C library that returns an integer. Arguments are checked by koffi at run time, not by TypeScript. */

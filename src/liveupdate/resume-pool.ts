@@ -2,9 +2,8 @@
  * Owns one pool's guests going on after the jump: thaw, start every saved guest at once, join both kernels' times into one
  * report, and forget the update's record. It does the same after an update that died on its way to the jump.
  */
-import { bootId, kernelStartMs, startTimeMs } from '../linux/boot.ts'
+import { bootId, kernelStartMs } from '../linux/boot.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
-import { processStartTime } from '../linux/process.ts'
 import { measureClockOffset } from '../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../pool/pool-view.ts'
 import { type Arrival, clockShift, joinTimeline } from './kernel-timeline.ts'
@@ -58,20 +57,18 @@ export function forgetUpdate(mountPoint: string): void {
   removeUpdateRecord(mountPoint)
 }
 
-/** From what the pool's processes are: the keeper's start is where mounting began. */
+/** From what the pool says of its processes. */
 function arrivalOf(mountPoint: string, resumedAtMs: number): Omit<Arrival, 'rtc'> {
-  const { startedAt, keeperPid } = readVirtual(mountPoint, 'server') as {
+  const { startedAt, askedAtMs } = readVirtual(mountPoint, 'server') as {
     startedAt: string
-    keeperPid: number
+    askedAtMs: number
   }
-  const keeperStart = processStartTime(keeperPid)
   const startMs = kernelStartMs()
   // A server that was replaced since then serves from later on: the mount was there when resuming began.
   const servedAtMs = Math.min(Date.parse(startedAt), resumedAtMs)
-  const mountStartMs = keeperStart === undefined ? servedAtMs : startTimeMs(keeperStart)
   return {
     kernelStartMs: startMs,
-    mountStartMs: Math.min(mountStartMs, servedAtMs),
+    mountStartMs: Math.min(askedAtMs, servedAtMs),
     servedAtMs,
     resumedAtMs,
   }

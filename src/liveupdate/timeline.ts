@@ -6,7 +6,7 @@
 /**
  * Each phase ends where the next begins, and all of them together are the guest's blackout:
  * save: virtual CPUs stopped → device state in its file and on record; quit: → old QEMU gone; wait: → it is resumed (where it lay
- * saved); start: → new QEMU answers; load: → device state loaded; continue: → virtual CPUs run.
+ * saved); launch: → new QEMU's process is there, and its supervisor; start: → it answers; load: → device state loaded; continue: → virtual CPUs run.
  * A new kernel adds, after save: freeze: → all guests saved, pools frozen, disks written; preserve: → files handed over, where
  * memory is (then disks are written in here); jump: → the next kernel's clock runs;
  * boot: → mounting begins; mount: → the pool serves.
@@ -20,6 +20,7 @@ export const PHASES = [
   'boot',
   'mount',
   'wait',
+  'launch',
   'start',
   'load',
   'continue',

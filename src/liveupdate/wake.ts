@@ -16,7 +16,7 @@ import { UsageError } from '../values/errors.ts'
 export interface Waking {
   readonly definition: VmDefinition
   readonly timeoutMs: number
-  readonly onStep: (step: 'start' | 'load' | 'continue', atMs?: number) => void
+  readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
 }
 
 /** Returns the definition on record. Errors (UsageError, QemuError): it runs, or its QEMU does not do it. */

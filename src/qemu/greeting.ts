@@ -15,11 +15,14 @@ export interface Expected {
   readonly before: VmRuntime | undefined
   /** Resolves if its supervisor has ended, so that it cannot come any more. */
   readonly givenUp?: Promise<void>
+  /** Its process is there; it does not answer yet. */
+  readonly onStarted?: () => void
   readonly timeoutMs: number
 }
 
 /** The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked for. */
-export async function greetQemu({ name, before, givenUp, timeoutMs }: Expected): Promise<QmpClient> {
+export async function greetQemu(expected: Expected): Promise<QmpClient> {
+  const { name, before, givenUp, onStarted, timeoutMs } = expected
   const deadline = performance.now() + timeoutMs
   const over = new AbortController()
   givenUp?.then(() => over.abort())
@@ -28,6 +31,7 @@ export async function greetQemu({ name, before, givenUp, timeoutMs }: Expected):
     if (performance.now() > deadline) throw new QemuError(`no QEMU was started within ${timeoutMs} ms`)
     await sleep(POLL_MS)
   }
+  onStarted?.()
   const greeting = QmpClient.connect(vmPaths(name).qmp, Math.max(1, deadline - performance.now()))
   const watch = watchForEnd(name, over.signal)
   try {

@@ -14,7 +14,7 @@ export interface BringUp extends Omit<Expected, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
   /** Called as each step is done. */
-  readonly onStep: (step: 'start' | 'load' | 'continue', atMs?: number) => void
+  readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
 }
 
 /**
@@ -27,7 +27,7 @@ export async function bringUp(request: BringUp): Promise<VmDefinition> {
   let qmp: QmpClient | undefined
   let isLoaded = false
   try {
-    qmp = await greetQemu({ ...request, name: definition.name })
+    qmp = await greetQemu({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
     await loadGuest(qmp, saved, timeoutMs)
     onStep('load')

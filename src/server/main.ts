@@ -31,15 +31,17 @@ try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  link.send({ kind: 'opened', totalBlocks: store.totalBlocks })
+  link.send({ kind: 'opened', totalBlocks: store.totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompiled()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
   if (!orders.isCrashed) runtime.forgiveRequest()
   const startedAt = new Date().toISOString()
-  const { restarts, keeperPid } = orders
-  fs.addRootXattr('server', () => JSON.stringify({ pid: process.pid, startedAt, restarts, keeperPid }))
+  const { restarts, keeperPid, askedAtMs } = orders
+  fs.addRootXattr('server', () =>
+    JSON.stringify({ pid: process.pid, askedAtMs, startedAt, restarts, keeperPid }),
+  )
   const report = (line: string) => process.stderr.write(`${line}\n`)
   serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
   const { files, freeFiles } = fs.statfs()

@@ -42,6 +42,8 @@ export type ToServer =
       readonly restarts: number
       readonly isCrashed: boolean
       readonly keeperPid: number
+      /** When the mount was asked for, milliseconds since the epoch. */
+      readonly askedAtMs: number
       readonly mountPoint: string
     }
 
@@ -53,7 +55,8 @@ export type ToKeeper =
   /** With one descriptor per memory. */
   | { readonly kind: 'keep'; readonly memories: readonly MemoryId[] }
   | { readonly kind: 'drop'; readonly memories: readonly MemoryId[] }
-  | { readonly kind: 'opened'; readonly totalBlocks: number }
+  /** `isNew`: there was no image before. */
+  | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
   /** Preserve what the descriptor table calls leaving; the last step comes with the image. */
   | { readonly kind: 'hand-over'; readonly step: HandOverStep }
   | { readonly kind: 'take-back' }

@@ -18,7 +18,7 @@ test('a running guest goes on in a new QEMU, on the same terminal', async (t) =>
   assert.equal(timeline?.outcome, 'updated')
   assert.deepEqual(
     timeline.phases.map(({ phase }) => phase),
-    ['save', 'quit', 'start', 'load', 'continue'],
+    ['save', 'quit', 'launch', 'start', 'load', 'continue'],
   )
   const sum = timeline.phases.reduce((total, { durationUs }) => total + durationUs, 0)
   assert.ok(Math.abs(sum - (timeline.blackoutUs ?? 0)) <= 5, 'the phases are the blackout')

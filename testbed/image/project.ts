@@ -14,14 +14,13 @@ import {
 } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { basename, dirname, join } from 'node:path'
-import { command } from '../command.ts'
+import { bundle } from '../../scripts/build/bundle.ts'
 import type { Kernel } from '../debian/kernel.ts'
 import { makeExt4 } from './ext4.ts'
 
-const PATH = `${dirname(process.execPath)}:${process.env.PATH ?? ''}`
 const PROJECT = join(import.meta.dirname, '..', '..')
 const ROOM_BYTES = 64 * 1024 * 1024
-const SOURCES = ['src', 'test', 'scripts', 'package.json', 'tsconfig.json']
+const SOURCES = ['src', 'test', 'bench', 'scripts', 'package.json', 'tsconfig.json']
 /** Development packages that the project's tests import. */
 const TEST_PACKAGES = ['fast-check', 'pure-rand']
 /** Where the disk is mounted inside. */
@@ -65,12 +64,7 @@ export async function buildProjectDisk(disk: ProjectDisk, image: string): Promis
 /** The sources, for tests to run inside, and the JavaScript that a published package has: it starts in a fraction of the time. */
 async function addProject(home: string): Promise<void> {
   mkdirSync(home, { recursive: true })
-  const dist = join(home, 'dist')
-  const build = ['-p', join(PROJECT, 'tsconfig.build.json'), '--outDir', dist]
-  // tsc writes every file it can read, also where a type is wrong. Judging types is not our work.
-  await command(join(PROJECT, 'node_modules/.bin/tsc'), build, { env: { PATH } }).catch((error) => {
-    if (!existsSync(join(dist, 'cli.js'))) throw error
-  })
+  await bundle(home)
   for (const name of SOURCES) cpSync(join(PROJECT, name), join(home, name), { recursive: true })
   for (const name of neededPackages()) cpSync(join(PROJECT, name), join(home, name), { recursive: true })
 }

@@ -104,11 +104,17 @@ export class Host {
     return { pid: answer.pid, log }
   }
 
-  /** `script` (bash) is run by every boot from the next one on, before the agent is there; its output is the log `at-boot`. */
-  async atBoot(script: string): Promise<void> {
+  /**
+   * `script` (bash) is run by every boot from the next one on; its output is the log `at-boot`. The agent comes up beside it, or
+   * after its end where it is to be `alone`, as on a host that has no agent.
+   */
+  async atBoot(script: string, { alone = false } = {}): Promise<void> {
     const setting = 'set -euo pipefail\nexport PATH=$PATH:/opt/testbed/bin'
     const hook = Buffer.from(`#!/bin/bash\n${setting}\n${script}\n`).toString('base64')
-    await this.run(`mkdir -p /etc/testbed; base64 -d <<<${hook} >${AT_BOOT}; chmod 755 ${AT_BOOT}; sync`)
+    const beside = alone ? `touch ${AT_BOOT}.alone` : `rm -f ${AT_BOOT}.alone`
+    await this.run(
+      `mkdir -p /etc/testbed; base64 -d <<<${hook} >${AT_BOOT}; chmod 755 ${AT_BOOT}; ${beside}; sync`,
+    )
   }
 
   /** All that was ever written to the log `name`, by programs of every kernel so far. */

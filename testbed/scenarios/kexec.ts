@@ -48,7 +48,7 @@ export const kexec: Scenario = {
     })
     await phase('kexec', () => host.jump('sync; kexec -e'))
 
-    await phase('mount again', () => host.log('at-boot').waitFor(/on \/mnt\/guestmemfs/))
+    await phase('mount again', () => host.log('at-boot').waitFor(/on \/mnt\/guestmemfs, .* \(found again\)/))
     record('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs'))
     await phase('restore', async () => {
       await host.start('guest', `${QEMU} -incoming defer`)

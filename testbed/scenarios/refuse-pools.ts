@@ -7,6 +7,8 @@ import type { Stage } from '../scenario/scenario.ts'
 
 const FLIP = 'node /opt/testbed/guestmemfs/test/dax/flip.ts'
 const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
+const PLANT = 'node /opt/testbed/guestmemfs/test/dax/plant.ts'
+const HOLD = 'exec node /opt/testbed/guestmemfs/test/dax/hold.ts /dev/dax0.0 2097152'
 const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'
 
 /** All that a refused request could have changed: devices and what they map, mounts, files, the loaded kernel, QEMUs. */
@@ -52,6 +54,18 @@ const CLAIM_BY_KMEM = `
   modprobe kmem
   [ "$(basename "$(readlink /sys/bus/dax/devices/dax0.0/driver)")" = kmem ]`
 
+/** The kernel's own device of the whole region, mapped by somebody. */
+async function refuseHeld(stage: Stage): Promise<void> {
+  const { host } = stage
+  await host.run(
+    '[ -e /sys/bus/dax/devices/dax0.0/driver ] || echo dax0.0 >/sys/bus/dax/drivers/device_dax/new_id',
+  )
+  const { pid, log } = await host.start('holder', HOLD)
+  await log.waitFor(/holding \d+\n$/)
+  await refuse(stage, { what: 'device busy', command: MOUNT, says: /in use by \S+ \(process \d+\)/ })
+  await host.run(`kill -KILL ${pid}; while [ -e /proc/${pid} ]; do sleep 0.1; done`)
+}
+
 /** Before the first mount. The region is empty again afterwards. */
 export async function refuseRegions(stage: Stage): Promise<void> {
   const { host } = stage
@@ -61,6 +75,7 @@ export async function refuseRegions(stage: Stage): Promise<void> {
     says: /there is no region dax9\.0: there are dax0\.0/,
   })
 
+  await refuseHeld(stage)
   await host.run(CLAIM_BY_KMEM)
   const claimed = /ordinary RAM now, claimed by kmem: boot with modprobe\.blacklist=kmem/
   await refuse(stage, { what: 'claimed by kmem', command: MOUNT, says: claimed })
@@ -75,6 +90,12 @@ export async function refuseRegions(stage: Stage): Promise<void> {
     says: foreign,
   })
   await host.run(`${FLIP} 4194304`)
+
+  await host.run(`${PLANT} 503316480`)
+  const moved =
+    /holds an image at 0x11e000000, made when the region had another size or place: boot with the memmap= of then/
+  await refuse(stage, { what: 'region of another size', command: MOUNT, says: moved })
+  await host.run(`${PLANT} 503316480 away`)
 }
 
 /** While a guest runs in it. `update`: a live update that nothing speaks against. */

@@ -18,6 +18,12 @@ const COMMON = 'console=ttyS0 root=/dev/vda'
 /** Takes the next kernel away as soon as it is there. */
 const UNLOAD = 'until [ $(cat /sys/kernel/kexec_loaded) = 1 ]; do sleep 0.1; done; kexec -s -u'
 
+/** As a kernel that was started by Secure Boot does by itself; there is no way back. */
+const LOCK_DOWN = `mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security
+  echo integrity >/sys/kernel/security/lockdown`
+/** Whatever signature it had fits no more. */
+const UNSIGNED = '/run/unsigned'
+
 /** One command each; what must be said, every bit in a line of its own. */
 type Case = readonly [words: string, ...says: RegExp[]]
 
@@ -97,6 +103,12 @@ export const refuse: Scenario = {
     await runsOn()
     await host.run('touch /mnt/guestmemfs/thawed; ! ls /mnt/guestmemfs/*.vmstate')
 
+    await host.run(LOCK_DOWN)
+    const unsigned = `--kernel ${UNSIGNED} --initrd ${next.initramfs}`
+    await host.run(`cp ${next.vmlinuz} ${UNSIGNED}; printf x >>${UNSIGNED}`)
+    const locked = /does not load \/run\/unsigned: it is locked down/
+    record('locked down', await phase('locked down', () => refused(unsigned, locked)))
+    await runsOn()
     record(
       'disabled',
       await phase('disabled', async () => {

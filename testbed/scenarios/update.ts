@@ -1,6 +1,6 @@
 /**
  * Owns the product's reason to exist: one command, typed on a host with running guests, and the host has a newer kernel while
- * the guests go on. What boots is what a machine's fstab and units would do: mount, resume.
+ * the guests go on. What boots does what a machine's own boot would: it mounts, and lets saved guests go on.
  */
 import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
@@ -33,7 +33,7 @@ export const update: Scenario = {
     await host.start('run', `exec guestmemfs run --name guest -- ${QEMU}`)
     await phase('guest runs', () => ram.waitForTicks(20))
 
-    await host.atBoot(`mkdir -p /mnt/guestmemfs; ${MOUNT}; guestmemfs resume`)
+    await host.atBoot(`mkdir -p /mnt/guestmemfs; ${MOUNT} --resume`, { alone: true })
     record('plan', await phase('dry run', () => host.run(`${liveUpdate} --dry-run 2>&1`)))
     await ram.waitForTicks(2)
     await phase('live update', () => host.jump(liveUpdate))

@@ -1,0 +1,145 @@
+/**
+ * Owns the bench of the whole mission: a live update of the host's kernel by a real kexec, in a throw-away host; what a guest's
+ * blackout is made of, what of it is ours, and what grows with the guest's RAM.
+ */
+import { runScenario } from '../testbed/scenario/run.ts'
+import { type Measured, median, medianOf, slope } from './harness.ts'
+import { type Figures, measuring, type Update } from './kexec/scenario.ts'
+import { barChart } from './plot.ts'
+import { atLeastRow, atMostRow, fact, keepPlot, type Result, type Row } from './report.ts'
+
+const SIZES_MIB = [256, 1024, 2048]
+const MIB_PER_GIB = 1024
+const HUGE_PAGE_BYTES = 2 ** 21
+/** What is neither ours nor depends on a guest: the kernel on its way up. */
+const KERNEL = ['jump', 'boot']
+/** QEMU's own: saving, loading, and coming up. */
+const QEMU = ['save', 'load']
+const QEMU_START = 'start'
+/** Only these can know how much RAM a guest has. */
+const GUEST = ['save', 'freeze', 'launch', 'start', 'load', 'continue']
+
+const phaseMs = ({ report }: Update, wanted: readonly string[]): number =>
+  report.phases.reduce(
+    (sum, { phase, durationUs }) => sum + (wanted.includes(phase) ? durationUs / 1000 : 0),
+    0,
+  )
+
+const allMs = ({ report }: Update): number => report.blackoutUs / 1000
+
+/** Of the blackout, by the letter: all that is not the kernel's boot, QEMU's save and load, or kexec. */
+const ownShare = (update: Update): number => 1 - phaseMs(update, [...KERNEL, ...QEMU]) / allMs(update)
+
+const ownShareBesideQemu = (update: Update): number =>
+  ownShare(update) - phaseMs(update, [QEMU_START]) / allMs(update)
+
+function bySize(updates: readonly Update[]): Measured[] {
+  return SIZES_MIB.map((sizeMib) => {
+    const theirs = updates.filter((update) => update.sizeMib === sizeMib)
+    const phases = theirs[0]?.report.phases.map(({ phase }) => phase) ?? []
+    const samples = phases.map(
+      (phase) => [`${phase}Ms`, theirs.map((update) => phaseMs(update, [phase]))] as const,
+    )
+    return {
+      name: `${sizeMib} MiB`,
+      samples: {
+        blackoutMs: theirs.map(allMs),
+        ordinarySaveMs: theirs.map(({ ordinary }) => ordinary.saveMs),
+        ...Object.fromEntries(samples),
+      },
+    }
+  })
+}
+
+const perGib = (updates: readonly Update[], value: (update: Update) => number): number =>
+  slope(updates.map((update) => [update.sizeMib / MIB_PER_GIB, value(update)]))
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`
+const ms = (value: number): string => `${value.toFixed(1)} ms`
+
+function rows(figures: Figures, measured: readonly Measured[]): Row[] {
+  const { updates, mountMs, zeroing } = figures
+  const own = median(updates.map(ownShare))
+  const follows = Object.entries(zeroing?.follows ?? {}).map(
+    ([sizeMib, time]) => [Number(sizeMib) / MIB_PER_GIB, time] as const,
+  )
+  const pages = updates.map(({ kernelPageBytes }) => kernelPageBytes)
+  const zeroingMs = zeroing?.rounds.map((round) => round.zeroingMs) ?? []
+  const memsetMs = zeroing?.rounds.map((round) => round.memsetMs) ?? []
+  return [
+    ...measured.flatMap((side) => [
+      fact(`${side.name}, blackout`, seconds(medianOf(side, 'blackoutMs'))),
+      fact(`${side.name}, saved by us`, ms(medianOf(side, 'saveMs'))),
+      fact(`${side.name}, QEMU's ordinary save`, ms(medianOf(side, 'ordinarySaveMs'))),
+    ]),
+    atMostRow(
+      'saving and loading, ms per GiB',
+      perGib(updates, (update) => phaseMs(update, QEMU)),
+      5,
+    ),
+    fact("making the RAM's device, ms per GiB", ms(slope(follows))),
+    fact(
+      'all phases that know the guest, ms per GiB',
+      ms(perGib(updates, (update) => phaseMs(update, GUEST))),
+    ),
+    fact("QEMU's ordinary save, ms per GiB", ms(perGib(updates, ({ ordinary }) => ordinary.saveMs))),
+    atMostRow('our own share of the blackout', own, 0.1),
+    atMostRow("… without QEMU's own start", median(updates.map(ownShareBesideQemu)), 0.1),
+    fact(
+      'mount after a kexec, one guest',
+      seconds(median(updates.map((update) => phaseMs(update, ['mount'])))),
+    ),
+    ...Object.entries(mountMs).map(([what, time]) => fact(`mount after a kexec, ${what}`, seconds(time))),
+    atLeastRow('zeroing, rate against memset', median(memsetMs) / median(zeroingMs), 0.8),
+    {
+      figure: "KernelPageSize of the guest's RAM",
+      value: `${Math.min(...pages) / 1024} KiB`,
+      wanted: '2048 KiB',
+      met: pages.every((page) => page >= HUGE_PAGE_BYTES),
+    },
+  ]
+}
+
+/** `rounds`: live updates for each size of RAM. Errors: what the throw-away host failed with, and where its consoles are. */
+export async function benchKexec(rounds: number): Promise<Result> {
+  // There and back, so that what changes over time falls on all sizes alike.
+  const order = Array.from({ length: rounds }, (_, round) =>
+    round % 2 === 0 ? SIZES_MIB : SIZES_MIB.toReversed(),
+  ).flat()
+  const figures: Figures = { updates: [], mountMs: {} }
+  const options = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
+  const { failure, folder, accelerator, boots } = await runScenario(
+    'bench',
+    measuring(order, figures),
+    options,
+  )
+  if (failure !== undefined) throw new Error(`${failure} (consoles and logs: ${folder})`)
+  const measured = bySize(figures.updates)
+  const series = measured.map((side) => ({
+    label: side.name,
+    values: [KERNEL, [...QEMU, QEMU_START]].map((phases) =>
+      phases.reduce((sum, phase) => sum + medianOf(side, `${phase}Ms`) / 1000, 0),
+    ),
+  }))
+  const groups = series.map(({ label, values }, index) => {
+    const all = medianOf(measured[index] as Measured, 'blackoutMs') / 1000
+    return { label, values: [...values, all - values.reduce((sum, value) => sum + value, 0)] }
+  })
+  keepPlot(
+    'kexec',
+    barChart('A new kernel under a guest, seconds', ['kernel and kexec', 'QEMU', 'guestmemfs'], groups),
+  )
+  return {
+    name: 'kexec',
+    title:
+      "A new kernel under a running guest, by a real kexec in a throw-away host: what the guest's blackout is made of",
+    settings: {
+      rounds,
+      sizesMib: SIZES_MIB.join(' '),
+      accelerator,
+      kernels: [...new Set(boots.map(({ release }) => release))].join(' '),
+    },
+    measured,
+    rows: rows(figures, measured),
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Owns turning `src/` into the JavaScript of the published package: one file for each process or thread that is started, instead of the
+ * hundred modules that it is made of. After a kexec guests wait for four such starts, and finding and linking modules was most of
+ * each. Native code stays outside.
+ */
+import { globSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join, normalize, relative } from 'node:path'
+import { build, type Plugin } from 'esbuild'
+
+const SOURCES = join(import.meta.dirname, '../../src')
+/** The folder's name is part of how a module finds what lies beside it. */
+const FOLDER = 'dist'
+
+/** `new URL(`./main${import.meta.url.slice(-3)}`, …)`: how a source names another one that it starts. */
+const STARTS = /`([\w./-]+)\$\{import\.meta\.url\.slice\(-3\)\}`/g
+
+/** Paths below `src/` of what is started by its file's name. */
+function started(): string[] {
+  const named = globSync('**/*.ts', { cwd: SOURCES }).flatMap((path) =>
+    [...readFileSync(join(SOURCES, path), 'utf8').matchAll(STARTS)].map(([, name]) =>
+      normalize(join(dirname(path), `${name}.ts`)),
+    ),
+  )
+  return [...new Set(['cli.ts', 'program.ts', ...named])]
+}
+
+/** Writes `dist` in `folder` anew. Errors: what esbuild says. */
+export async function bundle(folder: string): Promise<void> {
+  const outdir = join(folder, FOLDER)
+  rmSync(outdir, { recursive: true, force: true })
+  for (const path of started())
+    await build({
+      entryPoints: [join(SOURCES, path)],
+      outfile: join(outdir, path.replace(/\.ts$/, '.js')),
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node24',
+      // Names stay, so that a stack trace says where it was.
+      minifySyntax: true,
+      minifyWhitespace: true,
+      plugins: [whereItWas, besideIt],
+      // Packages of the older kind ask for Node's modules by `require`.
+      banner: {
+        js: 'import{createRequire as $require}from"node:module";const require=$require(import.meta.url);',
+      },
+      logLevel: 'error',
+    })
+}
+
+/** What a module finds beside itself (`import.meta.url`) is looked for where it would lie if it were a file of its own. */
+const whereItWas: Plugin = {
+  name: 'where-it-was',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => {
+      const own = `/${FOLDER}/${relative(SOURCES, path).replace(/\.ts$/, '.js')}`
+      const url = `import.meta.url.replace(/\\/${FOLDER}\\/(?!.*\\/${FOLDER}\\/).*/, ${JSON.stringify(own)})`
+      return { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', url), loader: 'ts' }
+    })
+  },
+}
+
+/** `program.ts` is loaded only once it is said where compiled code is kept; the package where somebody watches. */
+const besideIt: Plugin = {
+  name: 'beside-it',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/program\.ts$/ }, () => ({ path: './program.js', external: true }))
+    onResolve({ filter: /^listr2$/ }, ({ path }) => ({ path, external: true }))
+  },
+}
