@@ -89,7 +89,7 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
     periodic: {
       intervalMs: () => {
         if (store.isBehind || deferred.size > 0) return CATCH_UP_MS
-        return fs.orphans().length > 0 ? ORPHAN_RETRY_MS : undefined
+        return fs.orphanCount > 0 ? ORPHAN_RETRY_MS : undefined
       },
       run: (answer) => {
         store.catchUp()

@@ -69,7 +69,7 @@ export class Service {
    */
   refuse(errno: Errno, reply: Reply): void {
     const isWorkUnderWay = errno === WAITS || errno === WAITS_FOR_ZEROING
-    const isRoomToCome = errno === ENOSPC && !this.isLastTry && this.fs.orphans().length > 0
+    const isRoomToCome = errno === ENOSPC && !this.isLastTry && this.fs.orphanCount > 0
     if (isWorkUnderWay || isRoomToCome) this.#isWaiting = true
     else reply.error(errno)
   }
