@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { EAGAIN, EBADF, ENOENT, Errno, ESRCH } from '../values/errno.ts'
@@ -16,6 +16,7 @@ import {
   pidfdOpen,
   processStartTime,
   sendSignal,
+  setNice,
   setOomScore,
   waitExit,
 } from './process.ts'
@@ -67,10 +68,13 @@ test("a live process's descriptor is copied", () => {
 test('the OOM score is set, and not for a process that is not there', async () => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' })
   assert.equal(setOomScore(child.pid ?? 0, 321), undefined)
+  assert.equal(setNice(child.pid ?? 0, 7), undefined)
+  assert.equal(getPriority(child.pid ?? 0), 7)
   assert.equal(readFileSync(`/proc/${child.pid}/oom_score_adj`, 'latin1'), '321\n')
   child.kill('SIGKILL')
   await new Promise((done) => child.once('exit', done))
   assert.equal(setOomScore(child.pid ?? 0, 321), ENOENT)
+  assert.equal(setNice(child.pid ?? 0, 7), ESRCH)
 })
 
 test('a stopped process is there and runs nothing; one that ended is gone before it is waited for', async () => {

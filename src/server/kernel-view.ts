@@ -83,6 +83,13 @@ export class KernelView {
     this.#staged = []
   }
 
+  /** Whether taking back `count` lookups leaves an inode without a name that the kernel does not know either. */
+  isLastOfOrphan(nodeId: NodeId, count: number): boolean {
+    const known = this.resolve(nodeId)
+    if (known instanceof Errno || known.inode.links > 0) return false
+    return this.#runtime.lookups(known.inode.ino, known.form) <= count
+  }
+
   /** Returns the inode when the kernel has forgotten it altogether. */
   forget(nodeId: NodeId, count: number): Inode | undefined {
     const known = this.resolve(nodeId)

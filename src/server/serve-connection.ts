@@ -8,7 +8,7 @@ import type { Image } from '../fs/image/image.ts'
 import type { Reply } from '../fuse/replies.ts'
 import { type Answer, type HandledRequest, type SessionOptions, serve } from '../fuse/session.ts'
 import type { Store } from '../stores/store.ts'
-import { EIO } from '../values/errno.ts'
+import { EINTR, EIO } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { Deferred } from './deferred.ts'
 import { KernelView } from './kernel-view.ts'
@@ -39,7 +39,14 @@ export interface Connection {
 /** Returns when the connection is gone. */
 export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Connection): void => {
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
-  const service = new Service({ fs, store, kernel, epoch: () => runtime.epoch })
+  const deferred = new Deferred()
+  const service = new Service({
+    fs,
+    store,
+    kernel,
+    epoch: () => runtime.epoch,
+    interrupt: (unique) => void deferred.interrupt(unique),
+  })
   const lastOrigin = image.lastOrigin
   // A new connection: no record was ever made in its name, so that a request id of a former one is never taken for its.
   const nextEpoch = (lastOrigin?.epoch ?? 0) + 1
@@ -51,12 +58,17 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
   }
   fs.recover(service.ownWork, (ino) => kernel.isReferenced(ino))
 
-  const deferred = new Deferred()
   const zeroing = new Zeroing(fs, store)
 
   const carryOut = (request: HandledRequest, reply: Reply): void => {
     const operation = OPERATIONS[request.opcode] as Operation<typeof request.opcode>
     operation(service, request as never, reply)
+    if (service.isWaiting && service.farewells.size > 0) {
+      // What a farewell was put off for need not be waited for.
+      service.farewells.endAll()
+      service.takeWaiting()
+      operation(service, request as never, reply)
+    }
     if (service.takeWaiting()) deferred.add(request)
     // A FORGET that freed memory, or who waits for some to be zeroed: `afterReply` is not called for these.
     if (!reply.isFilled) zeroing.advance(service.ownWork)
@@ -75,7 +87,10 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
   }
 
   const askAgain = (answer: Answer): void => {
-    for (const request of deferred.take()) answer(request, carryOut)
+    for (const request of deferred.take()) {
+      const isOver = deferred.takeInterrupted(request)
+      answer(request, isOver ? (_request, reply) => reply.error(EINTR) : carryOut)
+    }
   }
 
   const options: SessionOptions = {
@@ -84,7 +99,15 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
     beforeReply: ({ header }) => kernel.beforeReply(header.unique),
     afterReply: (_request, delivered) => {
       kernel.afterReply(delivered)
+      service.farewells.endDue()
       zeroing.advance(service.ownWork)
+    },
+    idle: {
+      isWorkLeft: () => service.farewells.size > 0,
+      run: () => {
+        service.farewells.endSome()
+        zeroing.advance(service.ownWork)
+      },
     },
     periodic: {
       intervalMs: () => {
@@ -93,6 +116,7 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
       },
       run: (answer) => {
         store.catchUp()
+        service.farewells.endAll()
         fs.retryOrphans(service.ownWork, (ino) => kernel.isReferenced(ino))
         zeroing.advance(service.ownWork)
         service.isLastTry = true
@@ -117,4 +141,6 @@ export const serveConnection = ({ fs, image, store, runtime, fuse, report }: Con
 
   zeroing.advance(service.ownWork)
   serve(fuse, handle, options)
+  // Whether anything is left to hold is asked next.
+  service.farewells.endAll()
 }

@@ -93,6 +93,7 @@ export const contentOperations = {
     })
   },
   STATFS(service, _request, reply) {
+    service.farewells.endAll()
     const use = service.fs.statfs()
     reply.statfs({
       blocks: use.totalBlocks,
@@ -112,6 +113,8 @@ export const contentOperations = {
   RELEASE: (_service, _request, reply) => reply.empty(),
   RELEASEDIR: (_service, _request, reply) => reply.empty(),
   DESTROY: (_service, _request, reply) => reply.empty(),
-  /** A request is served to its end, or waits for slow work with nothing done yet: that wait cannot be interrupted. */
-  INTERRUPT: () => {},
+  /** A request is served to its end, or waits for slow work with nothing done yet: that wait can be given up. */
+  INTERRUPT(service, request) {
+    service.interrupt(request.unique)
+  },
 } satisfies Partial<Operations>
