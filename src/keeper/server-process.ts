@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { compiledEnvironment } from '../linux/compiled.ts'
 import { close } from '../linux/descriptors.ts'
-import { setNice, setOomScore } from '../linux/process.ts'
+import { setNice, setOomScore, setSessionNice } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,
@@ -74,6 +74,7 @@ export class ServerProcess {
     if (this.#child.pid !== undefined) {
       setOomScore(this.#child.pid, -1000)
       setNice(this.#child.pid, SERVER_NICE)
+      setSessionNice(this.#child.pid, SERVER_NICE)
     }
     this.end = this.#follow()
   }

@@ -1,7 +1,7 @@
 /** Owns the proof that other processes are named, signalled and waited for, and that a lock has one holder. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -18,6 +18,7 @@ import {
   sendSignal,
   setNice,
   setOomScore,
+  setSessionNice,
   waitExit,
 } from './process.ts'
 
@@ -75,6 +76,7 @@ test('the OOM score is set, and not for a process that is not there', async () =
   await new Promise((done) => child.once('exit', done))
   assert.equal(setOomScore(child.pid ?? 0, 321), ENOENT)
   assert.equal(setNice(child.pid ?? 0, 7), ESRCH)
+  assert.equal(setSessionNice(child.pid ?? 0, 7), ENOENT)
 })
 
 test('a stopped process is there and runs nothing; one that ended is gone before it is waited for', async () => {
@@ -124,4 +126,13 @@ test('one process at a time holds a lock, and its end gives it back', async () =
   close(ok(lockFile(path)))
   assert.equal(lockFile(join(folder, 'no', 'lock')), ENOENT)
   rmSync(folder, { recursive: true })
+})
+
+test('a session is put behind or before others', {
+  skip: existsSync('/proc/self/autogroup') ? false : 'no autogroups',
+}, () => {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore', detached: true })
+  assert.equal(setSessionNice(child.pid ?? 0, 3), undefined)
+  assert.match(readFileSync(`/proc/${child.pid}/autogroup`, 'utf8'), / nice 3$/m)
+  child.kill('SIGKILL')
 })

@@ -62,6 +62,20 @@ export function setNice(pid: number, nice: number): Errno | undefined {
   }
 }
 
+/**
+ * The same for all processes of the session that `pid` is in: where the kernel shares processors out among sessions first (sched(7),
+ * "The autogroup feature"), the nice value of a process counts inside its session alone. Errors: ENOENT (no such process, or a
+ * kernel without it), EACCES, EPERM.
+ */
+export function setSessionNice(pid: number, nice: number): Errno | undefined {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(nice))
+    return undefined
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
+}
+
 /** -1000 (never chosen by the OOM killer; needs CAP_SYS_RESOURCE) to 1000. Errors: ENOENT or ESRCH (no such process), EACCES. */
 export function setOomScore(pid: number, score: number): Errno | undefined {
   try {
