@@ -1,7 +1,7 @@
 /** Owns the bench of metadata: create, stat, truncate, unlink against libfuse's C example over tmpfs, side by side. */
 import { closeSync, mkdirSync, openSync, rmdirSync, statSync, truncateSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { interleave, type Measured, medianOf, type Side } from './harness.ts'
+import { bestOf, interleave, type Measured, type Side } from './harness.ts'
 import { buildPassthroughLl, withPassthroughLl } from './peers/passthrough-ll.ts'
 import { withPool } from './pool.ts'
 import { atLeastRow, fact, type Result, type Row } from './report.ts'
@@ -12,7 +12,10 @@ const WARM_UPS = 5
 /** `first stat` asks for the birth time, as Node always does: a kernel that has only seen the create must ask for it. */
 const OPERATIONS = ['create', 'first stat', 'stat', 'truncate', 'unlink'] as const
 
-/** Operations per second of one round in a directory of its own. */
+/**
+ * Operations per second of one round in a directory of its own. Each is a conversation of two processes, and whoever else wants the
+ * processors is a third: rounds are short, and the best of many is the one that was left alone.
+ */
 function round(mountPoint: string): Record<string, number> {
   const folder = join(mountPoint, 'round')
   mkdirSync(folder)
@@ -36,10 +39,10 @@ function round(mountPoint: string): Record<string, number> {
 function rows(measured: readonly Measured[]): Row[] {
   const [ours, ...peers] = measured as [Measured, ...Measured[]]
   const perSecond = (side: Measured, figure: string): string =>
-    Math.round(medianOf(side, figure)).toLocaleString('en')
+    Math.round(bestOf(side, figure)).toLocaleString('en')
   return OPERATIONS.flatMap((figure) => [
     ...peers.map((peer) =>
-      atLeastRow(`${figure}, against ${peer.name}`, medianOf(ours, figure) / medianOf(peer, figure), 1),
+      atLeastRow(`${figure}, against ${peer.name}`, bestOf(ours, figure) / bestOf(peer, figure), 1),
     ),
     fact(`${figure} per second, guestmemfs`, perSecond(ours, figure)),
   ])
@@ -71,7 +74,7 @@ export function benchMetadata(rounds: number, progress: (line: string) => void):
     const measured = await withPeers(Object.keys(PEERS), [ours])
     return {
       name: 'metadata',
-      title: "Metadata, against libfuse's passthrough_ll over tmpfs (throughput ratio)",
+      title: "Metadata, against libfuse's passthrough_ll over tmpfs (throughput ratio, best round of each)",
       settings: { files: FILES, rounds },
       measured,
       rows: rows(measured),
