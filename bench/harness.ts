@@ -1,6 +1,6 @@
 /**
  * Owns how things are compared: every round runs each side once, in alternating order, so that whatever else the
- * machine is doing falls on all of them; figures are medians over rounds. Must not assert: a bench reports.
+ * machine is doing falls on all of them; figures are medians over rounds unless a bench says otherwise. Must not assert: a bench reports.
  */
 
 /** One side of a comparison. `run` answers its figures for one round, by name. */
@@ -36,6 +36,13 @@ export const medianOf = ({ name, samples }: Measured, figure: string): number =>
   const values = samples[figure]
   if (!values) throw new RangeError(`${name} has no figure ${figure}`)
   return median(values)
+}
+
+/** The largest: of a throughput, what it is when nothing else runs. Only for figures that disturbance can but lower. */
+export const bestOf = ({ name, samples }: Measured, figure: string): number => {
+  const values = samples[figure]
+  if (!values) throw new RangeError(`${name} has no figure ${figure}`)
+  return Math.max(...values)
 }
 
 /** Runs `rounds` rounds after `warmUps` that are thrown away; `progress` hears of each side that is about to run. */

@@ -24,7 +24,7 @@ type Bench = (rounds: number, progress: (line: string) => void) => Promise<Resul
 
 const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }> = {
   ram: { rounds: 21, bench: benchRam },
-  metadata: { rounds: 9, bench: benchMetadata },
+  metadata: { rounds: 21, bench: benchMetadata },
   scale: { rounds: 9, bench: benchScale },
   restart: { rounds: 5, bench: benchRestart },
   blackout: { rounds: 3, bench: benchBlackout },

@@ -1,7 +1,7 @@
 /** Owns the bench of metadata: create, stat, truncate, unlink against libfuse's C example over tmpfs, side by side. */
 import { closeSync, mkdirSync, openSync, rmdirSync, statSync, truncateSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { interleave, type Measured, medianOf, type Side } from './harness.ts'
+import { bestOf, interleave, type Measured, type Side } from './harness.ts'
 import { buildPassthroughLl, withPassthroughLl } from './peers/passthrough-ll.ts'
 import { withPool } from './pool.ts'
 import { atLeastRow, fact, type Result, type Row } from './report.ts'
@@ -12,7 +12,10 @@ const WARM_UPS = 5
 /** `first stat` asks for the birth time, as Node always does: a kernel that has only seen the create must ask for it. */
 const OPERATIONS = ['create', 'first stat', 'stat', 'truncate', 'unlink'] as const
 
-/** Operations per second of one round in a directory of its own. */
+/**
+ * Operations per second of one round in a directory of its own. Each is a conversation of two processes, and whoever else wants the
+ * processors is a third: rounds are short, and the best of many is the one that was left alone.
+ */
 function round(mountPoint: string): Record<string, number> {
   const folder = join(mountPoint, 'round')
   mkdirSync(folder)
@@ -34,39 +37,47 @@ function round(mountPoint: string): Record<string, number> {
 }
 
 function rows(measured: readonly Measured[]): Row[] {
-  const [ours, strict, lax] = measured as [Measured, Measured, Measured]
+  const [ours, ...peers] = measured as [Measured, ...Measured[]]
   const perSecond = (side: Measured, figure: string): string =>
-    Math.round(medianOf(side, figure)).toLocaleString('en')
+    Math.round(bestOf(side, figure)).toLocaleString('en')
   return OPERATIONS.flatMap((figure) => [
-    atLeastRow(`${figure}, against timeout=0`, medianOf(ours, figure) / medianOf(strict, figure), 1),
-    atLeastRow(`${figure}, against timeout=1`, medianOf(ours, figure) / medianOf(lax, figure), 1),
+    ...peers.map((peer) =>
+      atLeastRow(`${figure}, against ${peer.name}`, bestOf(ours, figure) / bestOf(peer, figure), 1),
+    ),
     fact(`${figure} per second, guestmemfs`, perSecond(ours, figure)),
   ])
 }
 
 /**
- * The example is measured twice: with `timeout=0` it answers each stat itself, as we do; with its default of one
- * second the kernel answers from its cache, and what was changed behind its back is seen late.
+ * The example is measured in three ways. `same duties`: what it tells the kernel holds as long as ours, the kernel checks
+ * permissions for it, and it has xattrs. That is like against like: checking costs a GETATTR of the directory after each change
+ * in it (`fuse_permission`, fs/fuse/dir.c), and having xattrs a GETXATTR before each truncate. Its own default, one second, does neither:
+ * whoever reaches the mount is root there. With `timeout=0` it answers each stat itself.
  */
+const PEERS = {
+  'same duties': 'timeout=86400,allow_other,default_permissions,xattr',
+  'timeout=0': 'timeout=0',
+  'timeout=1': 'timeout=1',
+} as const
+
 export function benchMetadata(rounds: number, progress: (line: string) => void): Promise<Result> {
   const binary = buildPassthroughLl(progress)
-  return withPool('8G', ({ mountPoint: ours }) =>
-    withPassthroughLl(binary, 'timeout=0', (strict) =>
-      withPassthroughLl(binary, 'timeout=1', async (lax) => {
-        const sides: Side[] = [
-          { name: 'guestmemfs', run: () => round(ours) },
-          { name: 'passthrough_ll timeout=0', run: () => round(strict) },
-          { name: 'passthrough_ll timeout=1', run: () => round(lax) },
-        ]
-        const measured = await interleave(sides, { rounds, warmUps: WARM_UPS, progress })
-        return {
-          name: 'metadata',
-          title: "Metadata, against libfuse's passthrough_ll over tmpfs (throughput ratio)",
-          settings: { files: FILES, rounds },
-          measured,
-          rows: rows(measured),
-        }
-      }),
-    ),
-  )
+  const withPeers = async (left: readonly string[], sides: readonly Side[]): Promise<Measured[]> => {
+    const [name, ...others] = left
+    if (name === undefined) return await interleave(sides, { rounds, warmUps: WARM_UPS, progress })
+    return await withPassthroughLl(binary, PEERS[name as keyof typeof PEERS], (mountPoint) =>
+      withPeers(others, [...sides, { name, run: () => round(mountPoint) }]),
+    )
+  }
+  return withPool('8G', async ({ mountPoint }) => {
+    const ours = { name: 'guestmemfs', run: () => round(mountPoint) }
+    const measured = await withPeers(Object.keys(PEERS), [ours])
+    return {
+      name: 'metadata',
+      title: "Metadata, against libfuse's passthrough_ll over tmpfs (throughput ratio, best round of each)",
+      settings: { files: FILES, rounds },
+      measured,
+      rows: rows(measured),
+    }
+  })
 }

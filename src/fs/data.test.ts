@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BLOCK_BYTES } from '../stores/store.ts'
-import { EINVAL, EISDIR, ENOMEM, ENOSPC, ENXIO, EOPNOTSUPP } from '../values/errno.ts'
+import { EINVAL, EISDIR, ENODATA, ENOMEM, ENOSPC, ENXIO, EOPNOTSUPP } from '../values/errno.ts'
 import type { MemoryId } from '../values/ids.ts'
 import { SEEK_DATA, SEEK_HOLE } from './data.ts'
 import { blocks, checkInvariants, fixture, fixtureOver, n, ok, ROOT } from './testing/fixture.ts'
@@ -155,4 +155,33 @@ test('seek ends where the file ends; guest RAM is all data', () => {
   assert.equal(fs.seek(ram, 5, SEEK_HOLE), blocks(1))
   assert.equal(fs.seek(ROOT, 0, SEEK_DATA), EISDIR)
   assert.equal(fs.write(rq(), ram, 0, Buffer.alloc(1)), EOPNOTSUPP)
+})
+
+test('set-id bits and capabilities do not outlive a write of somebody who may not keep them', () => {
+  const { fs, rq, file, stat } = fixture()
+  const capabilities = n('security.capability')
+  const written = (mode: number, offset: number, killsSetId: boolean): string => {
+    const ino = file(`${mode} ${offset} ${killsSetId}`, 10)
+    ok(fs.setAttributes(rq(), ino, { mode }))
+    assert.equal(fs.setXattr(rq(), ino, capabilities, Uint8Array.of(1), 0), undefined)
+    assert.equal(fs.write(rq(), ino, offset, Buffer.alloc(4), { killsSetId }), 4)
+    assert.equal(fs.getXattr(ino, capabilities), ENODATA)
+    return stat(ino).mode.toString(8)
+  }
+  // Inside the file and beyond its end.
+  for (const offset of [0, 8]) {
+    assert.equal(written(0o6775, offset, true), '775')
+    // Without a group that may execute it the bit is a mark for mandatory locks, and no privilege.
+    assert.equal(written(0o6765, offset, true), '2765')
+    assert.equal(written(0o6775, offset, false), '6775')
+  }
+})
+
+test('a write that the memory cuts short is not taken for carried out', () => {
+  const { fs, rq, store, journal, file } = fixture()
+  const ino = file('f', 100)
+  const before = journal.lastOrigin
+  store.write = (_memory, _offset, from) => from.length - 3
+  assert.equal(fs.write(rq(), ino, 0, Buffer.alloc(10)), 7)
+  assert.deepEqual(journal.lastOrigin, before)
 })

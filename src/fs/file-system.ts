@@ -9,7 +9,7 @@ import type { Errno } from '../values/errno.ts'
 import type { ByteString, Ino } from '../values/ids.ts'
 import { type AttributeChange, fallocate, setAttributes } from './attributes.ts'
 import { create, mkdir, symlink } from './create.ts'
-import { read, seek, write } from './data.ts'
+import { read, seek } from './data.ts'
 import type { Origin } from './entry.ts'
 import type { Inode } from './inode.ts'
 import type { Journal } from './journal.ts'
@@ -21,6 +21,7 @@ import { dirtyExtent, markClean, type PoolUse, setFrozen, statfs } from './pool.
 import { rename } from './rename.ts'
 import { VirtualXattrs } from './virtual-xattrs.ts'
 import { type Request, Volume } from './volume.ts'
+import { type WriteOptions, write } from './write.ts'
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattrs.ts'
 
 export type { AttributeChange, Eviction, ListedName, PoolUse, Request }
@@ -95,8 +96,8 @@ export class FileSystem {
   read(ino: Ino, offset: number, into: Uint8Array): number | Errno {
     return read(this.#volume, ino, offset, into)
   }
-  write(rq: Request, ino: Ino, offset: number, from: Uint8Array): number | Errno {
-    return write(this.#volume, rq, ino, offset, from)
+  write(rq: Request, ino: Ino, offset: number, from: Uint8Array, options: WriteOptions = {}): number | Errno {
+    return write(this.#volume, rq, ino, offset, from, options)
   }
   seek(ino: Ino, offset: number, whence: number): number | Errno {
     return seek(this.#volume, ino, offset, whence)
@@ -146,6 +147,9 @@ export class FileSystem {
   }
   orphans(): Inode[] {
     return orphans(this.#volume)
+  }
+  get orphanCount(): number {
+    return this.#volume.index.orphans.size
   }
   retryOrphans(rq: OwnRequest, isReferenced: (ino: Ino) => boolean): number {
     return retryOrphans(this.#volume, rq, isReferenced)

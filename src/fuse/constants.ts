@@ -28,6 +28,9 @@ export const FOPEN = {
 /** `getattr_flags` of GETATTR and STATX: `fh` is valid. */
 export const GETATTR_FH = 1 << 0
 
+/** `write_flags` of WRITE: the caller has no CAP_FSETID, so set-id bits must not outlive the new contents. */
+export const FUSE_WRITE_KILL_SUIDGID = 1 << 2
+
 /** INIT flags as one 64-bit set; bits 32 and up travel in `flags2` (FUSE_INIT_EXT). */
 export const INIT_FLAGS = {
   BIG_WRITES: 1n << 5n,

@@ -37,7 +37,8 @@ const REQUIRED = INIT_FLAGS.INIT_EXT | INIT_FLAGS.PASSTHROUGH | INIT_FLAGS.HAS_R
  * POSIX_LOCKS, FLOCK_LOCKS  the kernel keeps locks by itself: they live and die with processes of this machine.
  * CACHE_SYMLINKS   a symlink to a device node may get another target; nothing would tell the cache.
  * NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT  passthrough is asked for in the OPEN reply; the second also caches directories.
- * HANDLE_KILLPRIV, _V2  the kernel drops set-id bits itself, with a SETATTR: correct, and rare.
+ * HANDLE_KILLPRIV, _V2  the kernel drops set-id bits itself on truncate, chown and fallocate, with a SETATTR; for a WRITE to a
+ *                  DIRECT_IO file it only says so, in `write_flags`, whatever was agreed on here.
  * EXPORT_SUPPORT   file handles would have to outlive the connection.
  * SETXATTR_EXT     one flag for POSIX ACLs, which we do not have.
  * DONT_MASK        the kernel applies the umask.

@@ -236,3 +236,36 @@ test('a line that comes all the time is reported ever more rarely', () => {
   close(kernel)
   close(device)
 })
+
+test('idle work is done when nothing is asked for, and not before; a shorter interval counts at once', () => {
+  const [kernel, device] = socketPair()
+  const order: string[] = []
+  let left = 2
+  let intervalMs = 3_600_000
+  const options: SessionOptions = {
+    idle: {
+      isWorkLeft: () => left > 0,
+      run: () => {
+        order.push('idle')
+        left--
+        if (left === 0) intervalMs = 1
+      },
+    },
+    periodic: {
+      intervalMs: () => intervalMs,
+      run: () => {
+        order.push('periodic')
+        shutdownSocket(kernel)
+      },
+    },
+  }
+  for (const unique of [2n, 4n]) sendMessage(kernel, requestBytes(17, '', { unique }))
+  const handle: Handler = (request, reply) => {
+    order.push(request.opcode)
+    reply.error(ENOENT)
+  }
+  assert.equal(serve(device, handle, options), 'unmounted')
+  assert.deepEqual(order, ['STATFS', 'STATFS', 'idle', 'idle', 'periodic'])
+  close(kernel)
+  close(device)
+})

@@ -3,7 +3,7 @@
  * this thread, blocking. Must not know what a request does. Bytes that make no sense are answered and passed
  * over: nothing the kernel's side sends ends a server.
  */
-import { waitAny, waitReadable } from '../linux/descriptors.ts'
+import { Poller, waitReadable } from '../linux/descriptors.ts'
 import { readRequest, writeReply } from '../linux/fuse-device.ts'
 import { EIO, ENODEV, ENOENT, ENOSYS, EPERM, EPROTO, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
@@ -38,9 +38,11 @@ export interface SessionOptions {
   readonly afterReply?: (request: HandledRequest, delivered: boolean) => void
   /**
    * Work that is tried again and again: `intervalMs` is asked before each read, and `run` called when so long went by since it
-   * was first answered. Between requests, not only where there are none: a busy mount must not put it off for ever.
+   * was first answered; a shorter one counts at once. Between requests, not only where there are none: a busy mount must not put it off for ever.
    */
   readonly periodic?: { intervalMs(): number | undefined; run(answer: Answer): void }
+  /** Small work that was put off until nobody asks for anything: `run` does some of it when nothing came for IDLE_MS. */
+  readonly idle?: { isWorkLeft(): boolean; run(): void }
   /**
    * Work done beside the session: `run` is called when what `wake` names is readable; it names nothing while no work is under way. Here
    * and in periodic work requests that a handler left unanswered may be answered.
@@ -49,6 +51,9 @@ export interface SessionOptions {
   /** One line about something that should not happen. Called rarely, however often it happens. */
   readonly report?: (line: string) => void
 }
+
+/** Longer than the pauses of whoever does one operation after the other. */
+const IDLE_MS = 2
 
 /** The kernel wants room for the largest WRITE and its headers (fuse_dev_do_read, fs/fuse/dev.c). */
 const READ_BUFFER_BYTES = MAX_WRITE_BYTES + 4096
@@ -61,7 +66,14 @@ export function serve(fuseFd: Fd, handler: Handler, options: SessionOptions = {}
   const buffer = Buffer.alloc(READ_BUFFER_BYTES)
   const reply = new Reply(MAX_WRITE_BYTES)
   const report = rarely(options.report ?? (() => {}))
-  const { periodic, background } = options
+  const { periodic, background, idle } = options
+  const alone = new Poller([fuseFd])
+  let both: { readonly wake: Fd; readonly poller: Poller } | undefined
+  const pollerOf = (wake: Fd | undefined): Poller => {
+    if (wake === undefined) return alone
+    if (both?.wake !== wake) both = { wake, poller: new Poller([fuseFd, wake]) }
+    return both.poller
+  }
   const answer: Answer = (request, handle) => {
     reply.begin(request.header)
     handle(request, reply)
@@ -75,18 +87,22 @@ export function serve(fuseFd: Fd, handler: Handler, options: SessionOptions = {}
   for (;;) {
     const intervalMs = periodic?.intervalMs()
     const nowMs = intervalMs === undefined ? 0 : performance.now()
-    dueMs = intervalMs === undefined ? undefined : (dueMs ?? nowMs + intervalMs)
+    dueMs = intervalMs === undefined ? undefined : Math.min(dueMs ?? nowMs + intervalMs, nowMs + intervalMs)
     if (dueMs !== undefined && nowMs >= dueMs) {
       dueMs = undefined
       periodic?.run(answer)
       continue
     }
     const wake = background?.wake()
-    if (dueMs !== undefined || wake !== undefined) {
-      const timeoutMs = dueMs === undefined ? -1 : dueMs - nowMs
-      const ready = waitAny(wake === undefined ? [fuseFd] : [fuseFd, wake], timeoutMs)
-      if (wake !== undefined && ready.includes(wake)) background?.run(answer)
-      if (!ready.includes(fuseFd)) continue
+    const isIdleWorkLeft = idle?.isWorkLeft() ?? false
+    if (dueMs !== undefined || wake !== undefined || isIdleWorkLeft) {
+      const untilDueMs = dueMs === undefined ? -1 : dueMs - nowMs
+      const timeoutMs = isIdleWorkLeft ? IDLE_MS : untilDueMs
+      const poller = pollerOf(wake)
+      const isAnyReady = poller.wait(timeoutMs)
+      if (wake !== undefined && poller.isReady(wake)) background?.run(answer)
+      else if (!isAnyReady && isIdleWorkLeft) idle?.run()
+      if (!poller.isReady(fuseFd)) continue
     }
     const length = readRequest(fuseFd, buffer)
     if (length === 'gone') return 'unmounted'

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { compiledEnvironment } from '../linux/compiled.ts'
 import { close } from '../linux/descriptors.ts'
-import { setOomScore } from '../linux/process.ts'
+import { setNice, setOomScore, setSessionNice } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,
@@ -28,6 +28,9 @@ const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice
 
 /** The number of the socket in the server: the first after its standard streams. */
 export const SERVER_SOCKET = 3 as Fd
+
+/** Whoever opens a file waits for this process, as for the kernel itself: guests that keep all processors busy must not come first. */
+const SERVER_NICE = -10
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
 type ServeOrders = Extract<ToServer, { kind: 'serve' }>
@@ -69,7 +72,11 @@ export class ServerProcess {
     } finally {
       close(theirs)
     }
-    if (this.#child.pid !== undefined) setOomScore(this.#child.pid, -1000)
+    if (this.#child.pid !== undefined) {
+      setOomScore(this.#child.pid, -1000)
+      setNice(this.#child.pid, SERVER_NICE)
+      setSessionNice(this.#child.pid, SERVER_NICE)
+    }
     this.end = this.#follow()
   }
 

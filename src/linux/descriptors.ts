@@ -69,16 +69,39 @@ export function waitReadable(fd: Fd, timeoutMs: number): boolean {
 
 /** Those of `fds` that are readable, or gone at their other end; none after `timeoutMs` (-1: wait for ever). Throws SystemCallError. */
 export function waitAny(fds: readonly Fd[], timeoutMs: number): readonly Fd[] {
-  const deadline = timeoutMs < 0 ? undefined : performance.now() + timeoutMs
-  const pollfds = Int32Array.from(fds.flatMap((fd) => [fd, POLLIN]))
-  for (;;) {
-    const left = deadline === undefined ? -1 : Math.max(0, Math.ceil(deadline - performance.now()))
-    // SAFETY: poll reads and writes one struct pollfd of 8 bytes {int fd; short events, revents} per descriptor.
-    const ready = poll(pollfds, fds.length, left)
-    // `revents` is the upper half of a pollfd's second word.
-    if (ready >= 0) return fds.filter((_, index) => (pollfds[index * 2 + 1] ?? 0) >>> 16 !== 0)
-    const errno = lastErrno()
-    if (errno !== EINTR) throw new SystemCallError(`poll fd ${fds}`, errno)
+  const poller = new Poller(fds)
+  poller.wait(timeoutMs)
+  return fds.filter((fd) => poller.isReady(fd))
+}
+
+/** The same again and again for the same descriptors, without making anything anew: for loops where it counts. */
+export class Poller {
+  /** One struct pollfd of 8 bytes {int fd; short events, revents} per descriptor. */
+  readonly #pollfds: Int32Array
+
+  constructor(fds: readonly Fd[]) {
+    this.#pollfds = Int32Array.from(fds.flatMap((fd) => [fd, POLLIN]))
+  }
+
+  /** False after `timeoutMs` (-1: wait for ever) in which no descriptor was ready. Throws SystemCallError. */
+  wait(timeoutMs: number): boolean {
+    const deadline = timeoutMs <= 0 ? undefined : performance.now() + timeoutMs
+    for (let left = timeoutMs; ; left = deadline === undefined ? left : deadline - performance.now()) {
+      const waitMs = timeoutMs < 0 ? -1 : Math.max(0, Math.ceil(left))
+      // SAFETY: poll reads and writes the pollfds there are, which are reachable during the call.
+      const ready = poll(this.#pollfds, this.#pollfds.length / 2, waitMs)
+      if (ready >= 0) return ready > 0
+      const errno = lastErrno()
+      if (errno !== EINTR) throw new SystemCallError(`poll fd ${this.#pollfds[0]}`, errno)
+    }
+  }
+
+  /** Whether the last `wait` found `fd` readable, or gone at its other end. */
+  isReady(fd: Fd): boolean {
+    for (let at = 0; at < this.#pollfds.length; at += 2)
+      // `revents` is the upper half of a pollfd's second word.
+      if (this.#pollfds[at] === fd) return (this.#pollfds[at + 1] ?? 0) >>> 16 !== 0
+    return false
   }
 }
 

@@ -1,8 +1,8 @@
 /** Owns the proof that other processes are named, signalled and waited for, and that a lock has one holder. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { EAGAIN, EBADF, ENOENT, Errno, ESRCH } from '../values/errno.ts'
@@ -16,7 +16,9 @@ import {
   pidfdOpen,
   processStartTime,
   sendSignal,
+  setNice,
   setOomScore,
+  setSessionNice,
   waitExit,
 } from './process.ts'
 
@@ -67,10 +69,14 @@ test("a live process's descriptor is copied", () => {
 test('the OOM score is set, and not for a process that is not there', async () => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' })
   assert.equal(setOomScore(child.pid ?? 0, 321), undefined)
+  assert.equal(setNice(child.pid ?? 0, 7), undefined)
+  assert.equal(getPriority(child.pid ?? 0), 7)
   assert.equal(readFileSync(`/proc/${child.pid}/oom_score_adj`, 'latin1'), '321\n')
   child.kill('SIGKILL')
   await new Promise((done) => child.once('exit', done))
   assert.equal(setOomScore(child.pid ?? 0, 321), ENOENT)
+  assert.equal(setNice(child.pid ?? 0, 7), ESRCH)
+  assert.equal(setSessionNice(child.pid ?? 0, 7), ENOENT)
 })
 
 test('a stopped process is there and runs nothing; one that ended is gone before it is waited for', async () => {
@@ -120,4 +126,13 @@ test('one process at a time holds a lock, and its end gives it back', async () =
   close(ok(lockFile(path)))
   assert.equal(lockFile(join(folder, 'no', 'lock')), ENOENT)
   rmSync(folder, { recursive: true })
+})
+
+test('a session is put behind or before others', {
+  skip: existsSync('/proc/self/autogroup') ? false : 'no autogroups',
+}, () => {
+  const child = spawn('sleep', ['60'], { stdio: 'ignore', detached: true })
+  assert.equal(setSessionNice(child.pid ?? 0, 3), undefined)
+  assert.match(readFileSync(`/proc/${child.pid}/autogroup`, 'utf8'), / nice 3$/m)
+  child.kill('SIGKILL')
 })

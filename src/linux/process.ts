@@ -4,7 +4,7 @@
  * System call numbers from 424 on are the same on every architecture (include/uapi/asm-generic/unistd.h).
  */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { constants } from 'node:os'
+import { constants, setPriority } from 'node:os'
 import { EINTR, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno, untilReadable } from './library.ts'
@@ -50,6 +50,30 @@ export async function waitExit(pidfd: Fd, timeoutMs: number): Promise<boolean> {
   await wait.readable
   clearTimeout(timer)
   return ended
+}
+
+/** -20 (before all others) to 19, of the process' first thread and what it starts from then on. Errors: ESRCH, EACCES, EPERM. */
+export function setNice(pid: number, nice: number): Errno | undefined {
+  try {
+    setPriority(pid, nice)
+    return undefined
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
+}
+
+/**
+ * The same for all processes of the session that `pid` is in: where the kernel shares processors out among sessions first (sched(7),
+ * "The autogroup feature"), the nice value of a process counts inside its session alone. Errors: ENOENT (no such process, or a
+ * kernel without it), EACCES, EPERM.
+ */
+export function setSessionNice(pid: number, nice: number): Errno | undefined {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(nice))
+    return undefined
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
 }
 
 /** -1000 (never chosen by the OOM killer; needs CAP_SYS_RESOURCE) to 1000. Errors: ENOENT or ESRCH (no such process), EACCES. */

@@ -6,7 +6,7 @@
  */
 
 import type { Inode } from '../fs/inode.ts'
-import { isKnown } from '../fuse/notify.ts'
+import { invalidateAttributes } from '../fuse/notify.ts'
 import { closeBacking, openBacking } from '../linux/fuse-device.ts'
 import { EIO, ENOENT, Errno, ESTALE } from '../values/errno.ts'
 import { type BackingId, type Fd, type Ino, type NodeId, ROOT_INO } from '../values/ids.ts'
@@ -83,6 +83,13 @@ export class KernelView {
     this.#staged = []
   }
 
+  /** Whether taking back `count` lookups leaves an inode without a name that the kernel does not know either. */
+  isLastOfOrphan(nodeId: NodeId, count: number): boolean {
+    const known = this.resolve(nodeId)
+    if (known instanceof Errno || known.inode.links > 0) return false
+    return this.#runtime.lookups(known.inode.ino, known.form) <= count
+  }
+
   /** Returns the inode when the kernel has forgotten it altogether. */
   forget(nodeId: NodeId, count: number): Inode | undefined {
     const known = this.resolve(nodeId)
@@ -102,12 +109,17 @@ export class KernelView {
   settleOrphans(orphans: readonly Inode[]): void {
     for (const inode of orphans) {
       for (const form of ['file', 'link'] as const) {
-        if (this.#runtime.lookups(inode.ino, form) === 0 || isKnown(this.#fuse, nodeIdOf(inode, form)))
-          continue
+        if (this.#runtime.lookups(inode.ino, form) === 0) continue
+        if (invalidateAttributes(this.#fuse, nodeIdOf(inode, form))) continue
         if (form === 'file') this.#closeBacking(inode.ino)
         this.#runtime.setLookups(inode.ino, form, 0)
       }
     }
+  }
+
+  /** A request changed attributes that the kernel does not expect it to change: it must ask for them before it goes by them. */
+  outdate({ inode, form }: Known): void {
+    invalidateAttributes(this.#fuse, nodeIdOf(inode, form))
   }
 
   // --- backing ids ---

@@ -8,7 +8,7 @@ import type { Image } from '../fs/image/image.ts'
 import type { Reply } from '../fuse/replies.ts'
 import { type Answer, type HandledRequest, type SessionOptions, serve } from '../fuse/session.ts'
 import type { Store } from '../stores/store.ts'
-import { EIO } from '../values/errno.ts'
+import { EINTR, EIO } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { Deferred } from './deferred.ts'
 import { sayAlignment } from './gigantic-pages.ts'
@@ -43,7 +43,14 @@ export interface Connection {
 export const serveConnection = (connection: Connection): void => {
   const { fs, image, store, runtime, fuse, report, alignBytes } = connection
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
-  const service = new Service({ fs, store, kernel, epoch: () => runtime.epoch })
+  const deferred = new Deferred()
+  const service = new Service({
+    fs,
+    store,
+    kernel,
+    epoch: () => runtime.epoch,
+    interrupt: (unique) => void deferred.interrupt(unique),
+  })
   const lastOrigin = image.lastOrigin
   // A new connection: no record was ever made in its name, so that a request id of a former one is never taken for its.
   const nextEpoch = (lastOrigin?.epoch ?? 0) + 1
@@ -57,12 +64,17 @@ export const serveConnection = (connection: Connection): void => {
 
   if (alignBytes !== null) sayAlignment(fs, service.ownWork, alignBytes)
 
-  const deferred = new Deferred()
   const zeroing = new Zeroing(fs, store)
 
   const carryOut = (request: HandledRequest, reply: Reply): void => {
     const operation = OPERATIONS[request.opcode] as Operation<typeof request.opcode>
     operation(service, request as never, reply)
+    if (service.isWaiting && service.farewells.size > 0) {
+      // What a farewell was put off for need not be waited for.
+      service.farewells.endAll()
+      service.takeWaiting()
+      operation(service, request as never, reply)
+    }
     if (service.takeWaiting()) deferred.add(request)
     // A FORGET that freed memory, or who waits for some to be zeroed: `afterReply` is not called for these.
     if (!reply.isFilled) zeroing.advance(service.ownWork)
@@ -81,7 +93,10 @@ export const serveConnection = (connection: Connection): void => {
   }
 
   const askAgain = (answer: Answer): void => {
-    for (const request of deferred.take()) answer(request, carryOut)
+    for (const request of deferred.take()) {
+      const isOver = deferred.takeInterrupted(request)
+      answer(request, isOver ? (_request, reply) => reply.error(EINTR) : carryOut)
+    }
   }
 
   const options: SessionOptions = {
@@ -90,15 +105,24 @@ export const serveConnection = (connection: Connection): void => {
     beforeReply: ({ header }) => kernel.beforeReply(header.unique),
     afterReply: (_request, delivered) => {
       kernel.afterReply(delivered)
+      service.farewells.endDue()
       zeroing.advance(service.ownWork)
+    },
+    idle: {
+      isWorkLeft: () => service.farewells.size > 0,
+      run: () => {
+        service.farewells.endSome()
+        zeroing.advance(service.ownWork)
+      },
     },
     periodic: {
       intervalMs: () => {
         if (store.isBehind || deferred.size > 0) return CATCH_UP_MS
-        return fs.orphans().length > 0 ? ORPHAN_RETRY_MS : undefined
+        return fs.orphanCount > 0 ? ORPHAN_RETRY_MS : undefined
       },
       run: (answer) => {
         store.catchUp()
+        service.farewells.endAll()
         fs.retryOrphans(service.ownWork, (ino) => kernel.isReferenced(ino))
         zeroing.advance(service.ownWork)
         service.isLastTry = true
@@ -123,4 +147,6 @@ export const serveConnection = (connection: Connection): void => {
 
   zeroing.advance(service.ownWork)
   serve(fuse, handle, options)
+  // Whether anything is left to hold is asked next.
+  service.farewells.endAll()
 }

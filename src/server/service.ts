@@ -12,11 +12,12 @@ import type { RequestOf } from '../fuse/opcodes.ts'
 import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { type Store, WAITS } from '../stores/store.ts'
-import { ENOSPC, Errno } from '../values/errno.ts'
+import { EMFILE, ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { MemoryId, NodeId } from '../values/ids.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
 import { wallClock } from './clock.ts'
+import { Farewells } from './farewells.ts'
 import { type KernelView, type Known, nodeIdOf } from './kernel-view.ts'
 import type { Form } from './runtime-area.ts'
 
@@ -38,17 +39,28 @@ export class Service {
   readonly fs: FileSystem
   readonly kernel: KernelView
   readonly store: Store
+  readonly farewells: Farewells
+  /** The kernel no longer waits for this request, if it waits for anything. */
+  readonly interrupt: (unique: bigint) => void
   readonly #epoch: () => number
   #isWaiting = false
   /** Room that was to come has had its time: a full pool is answered as one. */
   isLastTry = false
 
   /** `epoch`: of the connection, known once INIT was answered. */
-  constructor(options: { fs: FileSystem; store: Store; kernel: KernelView; epoch: () => number }) {
+  constructor(options: {
+    fs: FileSystem
+    store: Store
+    kernel: KernelView
+    epoch: () => number
+    interrupt: (unique: bigint) => void
+  }) {
     this.fs = options.fs
     this.kernel = options.kernel
     this.store = options.store
     this.#epoch = options.epoch
+    this.interrupt = options.interrupt
+    this.farewells = new Farewells(this.fs, this.kernel, () => this.ownWork)
   }
 
   /** Who asks, as the file system wants to know it. */
@@ -63,15 +75,19 @@ export class Service {
   }
 
   /**
-   * Answers with an error, unless asking again later may do better: slow work was begun, or the pool is full while
-   * unlinked files still own blocks. The kernel says that it has forgotten a file some time after unlink(2) has
+   * Answers with an error, unless asking again later may do better: slow work was begun, or the pool is full (or the
+   * process has no more descriptors) while unlinked files still own blocks. The kernel says that it has forgotten a file some time after unlink(2) has
    * returned (FORGET is queued, fs/fuse/inode.c), and whoever deletes a file to make room must find it.
    */
   refuse(errno: Errno, reply: Reply): void {
     const isWorkUnderWay = errno === WAITS || errno === WAITS_FOR_ZEROING
-    const isRoomToCome = errno === ENOSPC && !this.isLastTry && this.fs.orphans().length > 0
+    const isRoomToCome = (errno === ENOSPC || errno === EMFILE) && !this.isLastTry && this.fs.orphanCount > 0
     if (isWorkUnderWay || isRoomToCome) this.#isWaiting = true
     else reply.error(errno)
+  }
+
+  get isWaiting(): boolean {
+    return this.#isWaiting
   }
 
   /** Whether the operation that just returned has to be asked again. Asking forgets it. */

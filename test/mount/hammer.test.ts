@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { LoadResult } from './metadata-load.ts'
-import { beforeUnmount, cannotMount, freeBlocks, guestmemfs, mountTestPool, until } from './support.ts'
+import { assertClean, beforeUnmount, cannotMount, freeBlocks, mountTestPool, until } from './support.ts'
 
 const LOAD = fileURLToPath(new URL('metadata-load.ts', import.meta.url))
 const PROCESSES = 32
@@ -55,17 +55,9 @@ test(`${PROCESSES} processes at once`, { skip: cannotMount, timeout: 120_000 }, 
   assert.ok(results.every(({ operations }) => operations > 0))
   t.diagnostic(`${results.reduce((sum, { operations }) => sum + operations, 0)} operations`)
 
-  assert.deepEqual(await guestmemfs('fsck', pool.pool), {
-    status: 0,
-    stdout: `${pool.pool}: clean\n`,
-    stderr: '',
-  })
+  await assertClean(pool.pool)
   for (const name of fs.readdirSync(pool.mountPoint)) fs.rmSync(pool.path(name), { recursive: true })
   await until('every block is back', () => freeBlocks(pool.mountPoint) === before.bfree)
   assert.deepEqual(fs.statfsSync(pool.mountPoint), before)
-  assert.deepEqual(await guestmemfs('fsck', pool.pool), {
-    status: 0,
-    stdout: `${pool.pool}: clean\n`,
-    stderr: '',
-  })
+  await assertClean(pool.pool)
 })

@@ -119,3 +119,37 @@ test('a pool of nothing but an orphan is kept, and frozen orphans wait for the t
   assert.equal((await guestmemfs('thaw', pool)).status, 0)
   await until('its blocks are back', () => freeBlocks(mountPoint) === 32)
 })
+
+test('files whose end was put off end all the same, whatever comes first', options, async (t) => {
+  const pool = await mountTestPool(t, { size: '256M' })
+  const { path, mountPoint } = pool
+  const names = Array.from({ length: 100 }, (_, index) => path(`ram-${index}`))
+  const fillAndRemove = (): void => {
+    for (const name of names) makeRam(name, 2 * MIB)
+    for (const name of names) fs.unlinkSync(name)
+  }
+  fillAndRemove()
+  assert.deepEqual(
+    [freeBlocks(mountPoint), orphansOf(mountPoint)],
+    [128, 0],
+    'who asks is told the end of it',
+  )
+  for (let kill = 0; kill < 5; kill++) {
+    fillAndRemove()
+    process.kill(pool.serverPid(), 'SIGKILL')
+    await until('all blocks are back', () => freeBlocks(mountPoint) === 128)
+  }
+  fillAndRemove()
+  makeRam(path('whole'), 256 * MIB)
+  fs.unlinkSync(path('whole'))
+  fillAndRemove()
+  assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
+  assert.deepEqual(
+    [freeBlocks(mountPoint), orphansOf(mountPoint)],
+    [128, 0],
+    'frozen: nothing is left behind',
+  )
+  assert.equal((await guestmemfs('thaw', pool.pool)).status, 0)
+  fillAndRemove()
+  assert.match((await guestmemfs('umount', mountPoint)).stdout, /held nothing/)
+})

@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
+import { listxattr, setxattr } from '../../src/linux/xattr.ts'
 import { allAnswer, answersTo } from './refused.ts'
 import { asStranger, cannotMount, folders, mountTestPool, runProgram, STRANGER, shell } from './support.ts'
+
+/** struct vfs_cap_data, VFS_CAP_REVISION_2, with empty sets. */
+const NO_CAPABILITIES = new Uint8Array(new Uint32Array([0x02000000, 0, 0, 0, 0]).buffer)
 
 const OTHER = { uid: 61_235, gid: 61_235 }
 
@@ -67,6 +71,27 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
       assert.equal(await strangersShell(path(), 'echo x > file && stat -c %a file'), '755')
     },
   )
+
+  await t.test('a program that a stranger wrote to does not run as its owner any more', async () => {
+    const path = folder('set-id')
+    const writes = { inside: 'conv=notrunc', 'beyond the end': 'oflag=append conv=notrunc' }
+    for (const [where, how] of Object.entries(writes)) {
+      const script = `dd if=/dev/zero of=id bs=1 count=1 seek=9 status=none ${how} && ./id -u`
+      fs.copyFileSync('/usr/bin/id', path('id'))
+      fs.chmodSync(path('id'), 0o6777)
+      assert.equal(setxattr(path('id'), 'security.capability', NO_CAPABILITIES), undefined)
+      assert.equal(await strangersShell(path(), './id -u'), '0', 'set-id works here')
+      // The kernel goes by the mode it has cached: it must not be asked for before.
+      assert.equal(await strangersShell(path(), script), String(STRANGER.uid), where)
+      assert.equal(modeOf(path('id')), '777 0:0', where)
+      assert.deepEqual(listxattr(path('id')), [], where)
+      fs.rmSync(path('id'))
+    }
+    fs.copyFileSync('/usr/bin/id', path('id'))
+    fs.chmodSync(path('id'), 0o6755)
+    fs.appendFileSync(path('id'), 'x')
+    assert.equal(modeOf(path('id')), '6755 0:0', 'who may keep them does')
+  })
 
   await t.test('in a sticky directory nobody removes what is somebody else’s', async () => {
     const path = folder('sticky')

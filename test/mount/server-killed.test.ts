@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'
 import type { LoadResult } from './metadata-load.ts'
-import { cannotMount, guestmemfs, mountTestPool } from './support.ts'
+import { assertClean, cannotMount, guestmemfs, mountTestPool } from './support.ts'
 
 const LOAD = fileURLToPath(new URL('metadata-load.ts', import.meta.url))
 const DEATH = fileURLToPath(new URL('die-at-system-calls.ts', import.meta.url))
@@ -63,11 +63,7 @@ test(`a server killed ${ROUNDS} times under a metadata load loses and repeats no
   const operations = results.reduce((sum, result) => sum + result.operations, 0)
   t.diagnostic(`${operations} operations through ${kills} kills`)
   assert.ok(operations > kills, 'the load was under way while the server was killed')
-  assert.deepEqual(await guestmemfs('fsck', pool.pool), {
-    status: 0,
-    stdout: `${pool.pool}: clean\n`,
-    stderr: '',
-  })
+  await assertClean(pool.pool)
 })
 
 test('files of a parked pool are found again by the next mount', {
@@ -103,9 +99,5 @@ test('a server that dies at the boundaries of its system calls loses and repeats
   t.diagnostic(
     `${results.reduce((sum, { operations }) => sum + operations, 0)} operations through ${restarts()} deaths`,
   )
-  assert.deepEqual(await guestmemfs('fsck', pool.pool), {
-    status: 0,
-    stdout: `${pool.pool}: clean\n`,
-    stderr: '',
-  })
+  await assertClean(pool.pool)
 })

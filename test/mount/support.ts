@@ -1,4 +1,5 @@
 /** Owns how a test gets a real pool: mounted through the command line a person types, and gone when the test ends. */
+import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -177,3 +178,10 @@ export const shell = (command: string): string =>
     env: { ...process.env, ...UNTRANSLATED },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+
+/** `guestmemfs fsck` finds nothing wrong with the pool; a checkpoint that is under way is not wrong. */
+export const assertClean = async (pool: string): Promise<void> => {
+  const { status, stdout, stderr } = await guestmemfs('fsck', pool)
+  assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, stdout)
+  for (const line of stdout.trim().split('\n')) assert.match(line, /: (clean$|note in )/)
+}

@@ -86,7 +86,7 @@ export const khoRefuse: Scenario = {
     await host.run(`kill ${taken.pid}`)
     // A pool may promise more than there is. What is sparse is allocated when it is preserved.
     await host.run(
-      'guestmemfs mount sparse /mnt -o size=2900M && touch /mnt/huge && truncate -s 2900M /mnt/huge',
+      'mkdir -p /mnt/sparse; guestmemfs mount sparse /mnt/sparse -o size=2900M; touch /mnt/sparse/huge; truncate -s 2900M /mnt/sparse/huge',
     )
     await refused('holes', [good, /fills the holes of sparse files, which takes .* more/])
     await host.run('guestmemfs umount --discard sparse')

@@ -3,6 +3,7 @@ import { BLOCK_BYTES } from '../../stores/store.ts'
 import { ENOENT } from '../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../attributes.ts'
+import { SIZE, UPDATE, VM } from '../control-xattrs.ts'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../rename.ts'
 import type { World } from './world.ts'
 
@@ -36,6 +37,8 @@ export const OPERATIONS = {
   'rename over another': renamed('other', 'inner', 0),
   'rename exchange': renamed('plain', 'inner', RENAME_EXCHANGE),
   'rename noreplace': renamed('symlink', 'kept', RENAME_NOREPLACE),
+  'rename a directory': renamed('empty', 'moved', 0),
+  'rename over a directory': renamed('empty', 'hollow', 0),
   chmod: on('plain', ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { mode: 0o600 })),
   chown: on('ram', ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { uid: 70_000, gid: 5 })),
   utimes: on('dir', ({ fs, rq }, ino) => {
@@ -46,6 +49,7 @@ export const OPERATIONS = {
   'truncate down': resized('ram', 2 * BLOCK_BYTES),
   'truncate within a block': resized('plain', 5),
   'truncate to nothing': resized('other', 0),
+  'truncate guest RAM to nothing': resized('ram', 0),
   'truncate to guest RAM': resized('nothing', 2 * BLOCK_BYTES),
   fallocate: on('other', ({ fs, rq }, ino) => fs.fallocate(rq(), ino, 0, 0, BLOCK_BYTES + 5)),
   'punch hole': on('plain', ({ fs, rq }, ino) => {
@@ -55,16 +59,25 @@ export const OPERATIONS = {
   'write beyond the end': on('other', ({ fs, rq }, ino) => {
     return fs.write(rq(), ino, BLOCK_BYTES, new Uint8Array(8).fill(0x78))
   }),
+  'write that drops set-id bits': on('dir/inner', ({ fs, rq }, ino) => {
+    return fs.write(rq(), ino, 0, new Uint8Array(4).fill(0x79), { killsSetId: true })
+  }),
   setxattr: on('ram', ({ fs, rq }, ino) =>
     fs.setXattr(rq(), ino, n('user.new'), new Uint8Array(40).fill(9), 0),
   ),
   'setxattr over another': on('plain', ({ fs, rq }, ino) => {
     return fs.setXattr(rq(), ino, n('user.old'), Uint8Array.of(4), 0)
   }),
+  'resize by xattr': on('ram', ({ fs, rq }, ino) => fs.setXattr(rq(), ino, SIZE, Buffer.from('2097152'), 0)),
+  'record of a VM': on('ram', ({ fs, rq }, ino) =>
+    fs.setXattr(rq(), ino, VM, Buffer.from('{"name":"a"}'), 0),
+  ),
+  'record of an update': ({ fs, rq }) => fs.setXattr(rq(), ROOT_INO, UPDATE, Buffer.from('{"to":"b"}'), 0),
   removexattr: on('plain', ({ fs, rq }, ino) => fs.removeXattr(rq(), ino, n('user.old'))),
   freeze: ({ fs, rq }) => fs.freeze(rq()),
   thaw: ({ fs, rq }) => fs.thaw(rq()),
   evict: ({ fs }) => fs.orphans().map(({ ino }) => fs.evict({ origin: { unique: 0n, epoch: 1 } }, ino)),
+  'evict in turn': ({ fs }) => fs.retryOrphans({ origin: { unique: 0n, epoch: 1 } }, () => false),
   zeroed: ({ fs, store }) => {
     const extent = fs.dirtyExtent(2)
     if (extent === undefined) return undefined
@@ -80,5 +93,6 @@ export const OPERATION_NAMES = Object.keys(OPERATIONS) as OperationName[]
 export const CHANGES_BYTES: ReadonlySet<OperationName> = new Set([
   'write',
   'write beyond the end',
+  'write that drops set-id bits',
   'punch hole',
 ])

@@ -19,7 +19,10 @@ export function populate(world: World): void {
     tagged(world, ino, sizeBytes, tag)
     return ino
   }
-  file(dir, 'inner', 12, 0x11)
+  directory(dir, 'hollow')
+  const inner = file(dir, 'inner', 12, 0x11)
+  ok(fs.setAttributes(rq(), inner, { mode: 0o6755 }))
+  ok(fs.setXattr(rq(), inner, byteString('security.capability'), Uint8Array.of(2), 0))
   file(ROOT_INO, 'plain', 12, 0x22)
   file(ROOT_INO, 'other', 10, 0x33)
   file(ROOT_INO, 'ram', 3 * BLOCK_BYTES, 0x44)

@@ -27,7 +27,7 @@ export class PlainJournal implements Journal {
   }
 
   get lastOrigin(): Origin | undefined {
-    return this.records.at(-1)?.origin
+    return (this.records.findLast(({ origin }) => origin.unique !== 0n) ?? this.records.at(-1))?.origin
   }
 
   get lastEntries(): readonly Entry[] {

@@ -18,6 +18,11 @@ const find = (service: Service, parent: NodeId, name: ByteString): Inode | Errno
   return directory instanceof Errno ? directory : service.fs.lookup(directory.inode.ino, name)
 }
 
+const outdate = (service: Service, nodeId: NodeId): void => {
+  const known = service.kernel.resolve(nodeId)
+  if (!(known instanceof Errno)) service.kernel.outdate(known)
+}
+
 export const answerAgain = (service: Service, request: HandledRequest, reply: Reply): void => {
   const { nodeid } = request.header
   switch (request.opcode) {
@@ -36,7 +41,13 @@ export const answerAgain = (service: Service, request: HandledRequest, reply: Re
       answerCurrentAttributes(service, nodeid, reply)
       break
     case 'WRITE':
+      // It may have dropped set-id bits, and nobody has told the kernel so.
+      outdate(service, nodeid)
       reply.write(request.size)
+      break
+    case 'SETXATTR':
+      outdate(service, nodeid)
+      reply.empty()
       break
     default:
       reply.empty()

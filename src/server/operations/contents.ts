@@ -1,5 +1,6 @@
 /** Owns the requests about what files and directories hold. */
 import type { ListedName } from '../../fs/listing.ts'
+import { FUSE_WRITE_KILL_SUIDGID } from '../../fuse/constants.ts'
 import { MAX_WRITE_BYTES } from '../../fuse/init.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { Reply } from '../../fuse/replies.ts'
@@ -46,10 +47,14 @@ export const contentOperations = {
     })
   },
   WRITE(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      const written = service.fs.write(service.asked(request), ino, request.offset, request.data)
-      if (written instanceof Errno) service.refuse(written, reply)
-      else reply.write(written)
+    service.withInode(request.header.nodeid, reply, (inode, form) => {
+      const killsSetId = (request.writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0
+      const { offset, data } = request
+      const written = service.fs.write(service.asked(request), inode.ino, offset, data, { killsSetId })
+      if (written instanceof Errno) return service.refuse(written, reply)
+      // The kernel takes the mode for what it was, and would go by it when the file is executed.
+      if (service.fs.inode(inode.ino)?.mode !== inode.mode) service.kernel.outdate({ inode, form })
+      reply.write(written)
     })
   },
   FALLOCATE(service, request, reply) {
@@ -88,6 +93,7 @@ export const contentOperations = {
     })
   },
   STATFS(service, _request, reply) {
+    service.farewells.endAll()
     const use = service.fs.statfs()
     reply.statfs({
       blocks: use.totalBlocks,
@@ -107,6 +113,8 @@ export const contentOperations = {
   RELEASE: (_service, _request, reply) => reply.empty(),
   RELEASEDIR: (_service, _request, reply) => reply.empty(),
   DESTROY: (_service, _request, reply) => reply.empty(),
-  /** A request is served to its end, or waits for slow work with nothing done yet: that wait cannot be interrupted. */
-  INTERRUPT: () => {},
+  /** A request is served to its end, or waits for slow work with nothing done yet: that wait can be given up. */
+  INTERRUPT(service, request) {
+    service.interrupt(request.unique)
+  },
 } satisfies Partial<Operations>

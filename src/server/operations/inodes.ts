@@ -11,12 +11,6 @@ import { type Operations, type Service, VALID_SECONDS } from '../service.ts'
 const STATX_BASIC_STATS = 0x7ff
 const PERMISSION_BITS = 0o7777
 
-const forget = (service: Service, nodeId: NodeId, count: number): void => {
-  const forgotten = service.kernel.forget(nodeId, count)
-  // Held, frozen or out of room: it stays an orphan, and is tried again every now and then.
-  if (forgotten?.links === 0) service.fs.evict(service.ownWork, forgotten.ino)
-}
-
 export const answerCurrentAttributes = (service: Service, nodeId: NodeId, reply: Reply): void => {
   service.withInode(nodeId, reply, (inode, form) => service.answerAttributes(inode, form, reply))
 }
@@ -42,10 +36,10 @@ const wanted = (request: RequestOf<'SETATTR'>, now: Inode['ctime']) => {
 
 export const inodeOperations = {
   FORGET(service, request) {
-    forget(service, request.header.nodeid, request.nlookup)
+    service.farewells.forget(request.header.nodeid, request.nlookup)
   },
   BATCH_FORGET(service, request) {
-    for (const { nodeid, nlookup } of request.forgets) forget(service, nodeid, nlookup)
+    for (const { nodeid, nlookup } of request.forgets) service.farewells.forget(nodeid, nlookup)
   },
   GETATTR(service, request, reply) {
     answerCurrentAttributes(service, request.header.nodeid, reply)

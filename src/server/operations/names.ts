@@ -44,7 +44,8 @@ const answerAbsent = (reply: Reply): void => {
 export const answerCreated = (service: Service, made: Inode | Errno, reply: Reply): void => {
   const open = made instanceof Errno ? made : service.openReplyOf(made)
   if (made instanceof Errno) service.refuse(made, reply)
-  else if (open instanceof Errno) service.refuse(open, reply)
+  // The file is there: asked again, it would be in its own way.
+  else if (open instanceof Errno) reply.error(open)
   else {
     const shown = service.present(made)
     service.kernel.stageLookup(shown)

@@ -1,5 +1,6 @@
 /** Owns the requests about extended attributes: the sizes the kernel asks for, the values the file system gives. */
-import { FROZEN } from '../../fs/control-xattrs.ts'
+import { FROZEN, SIZE } from '../../fs/control-xattrs.ts'
+import { VIRTUAL_PREFIX } from '../../fs/virtual-xattrs.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import { ERANGE, Errno } from '../../values/errno.ts'
 import { toBytes } from '../../values/ids.ts'
@@ -17,6 +18,8 @@ const answerValue = (value: Uint8Array | Errno, size: number, reply: Reply): voi
 export const xattrOperations = {
   GETXATTR(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
+      // What the pool says of itself is what is so once the kernel has said goodbye.
+      if (request.name.startsWith(VIRTUAL_PREFIX)) service.farewells.endAll()
       answerValue(service.fs.getXattr(ino, request.name), request.size, reply)
     })
   },
@@ -31,14 +34,18 @@ export const xattrOperations = {
     })
   },
   SETXATTR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      if (request.name === FROZEN) adoptNodeOwners(service, request)
+    service.withInode(request.header.nodeid, reply, (inode, form) => {
+      const { name, flags } = request
+      if (name === FROZEN) {
+        // Frozen, they would stay until the thaw.
+        service.farewells.endAll()
+        adoptNodeOwners(service, request)
+      }
       // The data is a view of the read buffer; what is kept must outlive the request.
       const value = Uint8Array.from(request.data)
-      service.answerDone(
-        service.fs.setXattr(service.asked(request), ino, request.name, value, request.flags),
-        reply,
-      )
+      service.answerDone(service.fs.setXattr(service.asked(request), inode.ino, name, value, flags), reply)
+      // The kernel takes the size for what it was: setxattr(2) does not change one.
+      if (name === SIZE) service.kernel.outdate({ inode, form })
     })
   },
   REMOVEXATTR(service, request, reply) {
