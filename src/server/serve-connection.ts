@@ -55,7 +55,14 @@ export const serveConnection = (connection: Connection): void => {
   }
   fs.recover(service.ownWork, (ino) => kernel.isReferenced(ino))
 
-  if (alignBytes !== null) sayAlignment(fs, service.ownWork, alignBytes)
+  let unsaid = alignBytes
+  /** A pool that comes out of a live update is frozen: it is said once it is thawed. */
+  const sayPages = (): void => {
+    if (unsaid === null || fs.frozen) return
+    sayAlignment(fs, service.ownWork, unsaid)
+    unsaid = null
+  }
+  sayPages()
 
   const deferred = new Deferred()
   const zeroing = new Zeroing(fs, store)
@@ -90,6 +97,7 @@ export const serveConnection = (connection: Connection): void => {
     beforeReply: ({ header }) => kernel.beforeReply(header.unique),
     afterReply: (_request, delivered) => {
       kernel.afterReply(delivered)
+      sayPages()
       zeroing.advance(service.ownWork)
     },
     periodic: {
