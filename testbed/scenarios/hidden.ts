@@ -11,8 +11,12 @@ import type { Scenario, Stage } from '../scenario/scenario.ts'
 const MIB = 2 ** 20
 const GUEST_MIB = 64
 const CARVED_MIB = 512
-/** Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no kernel at all. `no5lvl`: QEMU takes minutes for five levels of tables. */
-const APPEND = 'memmap=512M$4G memmap=512M%4608M-1+0xefffffff modprobe.blacklist=kmem nopti no5lvl'
+/**
+ * Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no kernel at all. `no5lvl`: QEMU takes
+ * minutes for five levels of tables. `nogbpages`: the kernel counts a page of 1 GiB once more each time it comes by (phys_pud_init(),
+ * arch/x86/mm/init_64.c), so that its sums would say nothing.
+ */
+const APPEND = 'memmap=512M$4G memmap=512M%4608M-1+0xefffffff modprobe.blacklist=kmem nopti no5lvl nogbpages'
 const SEEDS = { memfd: 3, dax: 5, devmem: 7 } as const
 type StoreKind = keyof typeof SEEDS
 const STORES = Object.keys(SEEDS) as StoreKind[]
