@@ -124,6 +124,7 @@ function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown 
     return missing(name, 'partly ordinary RAM of this kernel', 'leave the memmap= away that takes it back')
   if (taken !== undefined)
     return missing(name, `held by '${taken.name}'`, 'take it away from that, or reserve another range')
+  if (iomem.length === 0) return warn(name, 'not looked at', 'as root this is looked at')
   if (!hasMemoryDevice)
     return missing(name, `no ${MEMORY_PATH} (CONFIG_DEVMEM)`, 'use a carve-out for store=dax')
   if (lockdown !== undefined && lockdown !== 'none')

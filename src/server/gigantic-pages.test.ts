@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ALIGN } from '../fs/alignment.ts'
+import { blocks, fixture, ok, ROOT } from '../fs/testing/fixture.ts'
 import { layOut } from '../stores/carve-out/layout.ts'
-import { checkAlignment } from './gigantic-pages.ts'
+import { checkAlignment, sayAlignment } from './gigantic-pages.ts'
 
 const [MIB, GIB] = [2 ** 20, 2 ** 30]
 const CPU = 'processor : 0\nflags\t\t: fpu pse pdpe1gb rdtscp\n'
@@ -16,4 +18,24 @@ test('pages of 1G need a processor that has them, and a place for one', () => {
   assert.throws(() => check(4 * GIB, GIB), /no aligned page of 1G fits .* begins at 0x100000000 and has 1G/)
   assert.throws(() => check(4 * GIB + 2 * MIB, 1.5 * GIB), /at a multiple of 1G/)
   assert.throws(() => check(4 * GIB, 2 * GIB, CPU.replace('pdpe1gb ', '')), /no pages of 1G \(pdpe1gb\)/)
+})
+
+test('what a mount says of pages stays said, and nothing is written to say what is so', () => {
+  const { fs, rq, journal } = fixture({
+    clearing: 'ours',
+    totalBlocks: 43,
+    frames: { blocks: 8, first: 3 },
+    slabBlocks: 4,
+  })
+  const last = () => [journal.lastOrigin, journal.lastEntries]
+  const before = last()
+  sayAlignment(fs, rq(), blocks(1))
+  assert.deepEqual(last(), before, 'one block is what an empty pool does by itself')
+  sayAlignment(fs, rq(), blocks(8))
+  assert.equal(Buffer.from(ok(fs.getXattr(ROOT, ALIGN))).toString(), String(blocks(8)))
+  const said = last()
+  sayAlignment(fs, rq(), blocks(8))
+  assert.deepEqual(last(), said)
+  sayAlignment(fs, rq(), blocks(1))
+  assert.equal(Buffer.from(ok(fs.getXattr(ROOT, ALIGN))).toString(), String(blocks(1)))
 })

@@ -26,7 +26,7 @@ export const checkAlignment = (
   )
 }
 
-/** It stays said, also for the next kernel. What cannot be recorded now (frozen) is as it was. */
+/** It stays said, also for the next kernel. The pool is not frozen. */
 export const sayAlignment = (fs: FileSystem, rq: Request, alignBytes: number): void => {
   const text = String(alignBytes)
   const said = fs.getXattr(ROOT_INO, ALIGN)

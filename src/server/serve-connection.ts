@@ -62,7 +62,14 @@ export const serveConnection = (connection: Connection): void => {
   }
   fs.recover(service.ownWork, (ino) => kernel.isReferenced(ino))
 
-  if (alignBytes !== null) sayAlignment(fs, service.ownWork, alignBytes)
+  let unsaid = alignBytes
+  /** A pool that comes out of a live update is frozen: it is said once it is thawed. */
+  const sayPages = (): void => {
+    if (unsaid === null || fs.frozen) return
+    sayAlignment(fs, service.ownWork, unsaid)
+    unsaid = null
+  }
+  sayPages()
 
   const zeroing = new Zeroing(fs, store)
 
@@ -106,6 +113,7 @@ export const serveConnection = (connection: Connection): void => {
     afterReply: (_request, delivered) => {
       kernel.afterReply(delivered)
       service.farewells.endDue()
+      sayPages()
       zeroing.advance(service.ownWork)
     },
     idle: {

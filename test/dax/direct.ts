@@ -18,4 +18,6 @@ const mapping = mapRaw(openSync(path, 'r+') as Fd, Number(length), { writable: t
 if (mapping instanceof Errno) throw new Error(`mmap ${path}: ${mapping}`)
 // SAFETY: the first page of a mapping that nobody unmaps.
 const moved = pread(openSync(file, constants.O_RDONLY | O_DIRECT), mapping.address, PAGE_BYTES, 0)
-process.stdout.write(`${moved < 0 ? lastErrno().name : moved}\n`)
+// Before anything else makes a system call: the first look at standard output is one.
+const outcome = moved < 0 ? lastErrno().name : String(moved)
+process.stdout.write(`${outcome}\n`)
