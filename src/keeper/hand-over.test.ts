@@ -32,7 +32,7 @@ function textOf(fd: Fd): string {
 }
 
 /** A keeper with `count` memories, that hands over as its server asks. */
-function keeper(luo: FakeLuo, count: number, filesPerSession = 3) {
+function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
   const { table } = makeTable()
   const custody = new Custody(table)
   const memories = Array.from({ length: count }, (_, index) => (index + 1) as MemoryId)
@@ -45,7 +45,7 @@ function keeper(luo: FakeLuo, count: number, filesPerSession = 3) {
     custody,
     table,
     luo,
-    filesPerSession,
+    sessionFiles,
     share: (sessions) => void shared.push(...sessions),
     unshare: async () => void shared.splice(0),
     note: () => {},

@@ -14,9 +14,6 @@ import type { Luo } from './luo-thread.ts'
 import { IMAGE_TOKEN, MANIFEST_TOKEN, type Manifest, tokenOf, writeManifest } from './manifest.ts'
 import { sessionName } from './session-names.ts'
 
-/** Linux 6.19 takes some 128 files in a session; of 7.3 each further one looks through all before it. */
-const FILES_PER_SESSION = 120
-
 interface Session {
   readonly name: string
   readonly fd: Fd
@@ -29,7 +26,8 @@ export interface HandOverOptions {
   readonly custody: Custody
   readonly table: DescriptorTable
   readonly luo: Luo
-  readonly filesPerSession?: number
+  /** At most, in one session. */
+  readonly sessionFiles: number
   /** A copy of each session is held elsewhere, too. */
   readonly share: (sessions: readonly Fd[]) => void
   /** Resolves when no copy is left elsewhere. */
@@ -40,7 +38,6 @@ export interface HandOverOptions {
 export class HandOver {
   readonly #options: HandOverOptions
   readonly #words: HandOverWords
-  readonly #filesPerSession: number
   #index: Session | undefined
   /** By step, in the order they were preserved. */
   readonly #sessions: Record<'ram' | 'files', Session[]> = { ram: [], files: [] }
@@ -52,7 +49,6 @@ export class HandOver {
   constructor(options: HandOverOptions) {
     this.#options = options
     this.#words = new HandOverWords(options.table.words)
-    this.#filesPerSession = options.filesPerSession ?? FILES_PER_SESSION
   }
 
   /** Sessions of a keeper that died when everything was handed over: they stay as they are, and can be taken back. */
@@ -144,7 +140,7 @@ export class HandOver {
   async #preserve(step: 'ram' | 'files', memory: MemoryId, fd: Fd): Promise<Errno | undefined> {
     const sessions = this.#sessions[step]
     const last = sessions.at(-1)
-    if (last !== undefined && last.memories.length < this.#filesPerSession) {
+    if (last !== undefined && last.memories.length < this.#options.sessionFiles) {
       const errno = await this.#preserveIn(last, memory, fd)
       if (errno !== ENOSPC) return errno
     }

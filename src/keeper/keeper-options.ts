@@ -12,6 +12,8 @@ export interface KeeperOptions {
   readonly askedAtMs: number
   /** Not even what the former kernel may have handed over by this name is wanted. */
   readonly isNew: boolean
+  /** Most files that one live update session takes. */
+  readonly sessionFiles: number
   /** Who holds the pool now, if it exists already. */
   readonly predecessor: Predecessor | null
   /** Only hold what the predecessor held: the pool was parked, and stays so. */

@@ -67,7 +67,8 @@ export class Keeper {
     this.#custody = estate.custody
     this.#fuse = estate.fuse
     this.#backup = new Backup(estate.custody, (line) => log.event(line))
-    this.#passage = new Passage({ pool: options.pool, estate, totalBlocks: () => this.#totalBlocks, log })
+    const { pool, sessionFiles } = options
+    this.#passage = new Passage({ pool, sessionFiles, estate, totalBlocks: () => this.#totalBlocks, log })
   }
 
   /** Comes by the pool's memory. Errors: UsageError; StrandedError, then this process is what keeps it. */

@@ -13,6 +13,7 @@ test('our option, the flags of mount(8) and the words of fstab are told apart', 
     region: undefined,
     sizeBytes: 10 * GIB,
     isNew: false,
+    sessionFiles: 120,
     alignBytes: undefined,
     mountFlags: MOUNT_FLAGS.noatime | MOUNT_FLAGS.nodev,
   })
@@ -28,6 +29,8 @@ test('a word nobody knows and a size nobody can read are refused by name', () =>
     (error: unknown) => error instanceof UsageError && /format/.test(error.message),
   )
   assert.equal(parseMountOptions(['new']).isNew, true)
+  assert.equal(parseMountOptions(['session-files=7']).sessionFiles, 7)
+  assert.throws(() => parseMountOptions(['session-files=0']), UsageError)
   assert.throws(
     () => parseMountOptions(['size=ten']),
     (error: unknown) => error instanceof UsageError && /'ten'/.test(error.message),

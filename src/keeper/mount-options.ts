@@ -14,6 +14,8 @@ export interface MountOptions {
   readonly sizeBytes: number | undefined
   /** A new pool even where the former kernel handed one over by this name, or may have. */
   readonly isNew: boolean
+  /** Most files that one live update session takes. */
+  readonly sessionFiles: number
   /** What pages guest RAM is to have, unless its directory says otherwise. Undefined: as was said before, else 2 MiB. */
   readonly alignBytes: number | undefined
   readonly mountFlags: number
@@ -21,6 +23,9 @@ export interface MountOptions {
 
 const STORE_KINDS = ['memfd', 'dax', 'devmem'] as const
 export type StoreKind = (typeof STORE_KINDS)[number]
+
+/** Linux 6.19 takes some 128 files in a session; of 7.3 each further one looks through all before it. */
+export const SESSION_FILES = 120
 
 /** The pages of x86-64 that map guest RAM. */
 const PMD_BYTES = 2 * 1024 * 1024
@@ -36,6 +41,7 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
   let store: StoreKind | undefined
   let region: string | undefined
   let isNew = false
+  let sessionFiles = SESSION_FILES
   let alignBytes: number | undefined
   let mountFlags = 0
   for (const word of words.flatMap((list) => list.split(',')).filter((word) => word !== '')) {
@@ -47,13 +53,15 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
       alignBytes = parseAlign(word.slice('align='.length))
     } else if (word.startsWith('region=')) {
       region = word.slice('region='.length)
+    } else if (word.startsWith('session-files=')) {
+      sessionFiles = parseSessionFiles(word.slice('session-files='.length))
     } else if (word === 'new') {
       isNew = true
     } else if (word in MOUNT_FLAGS) {
       mountFlags |= MOUNT_FLAGS[word as keyof typeof MOUNT_FLAGS]
     } else if (!NOT_FOR_US.test(word)) {
       throw new UsageError(
-        `unknown mount option '${word}': known are size=SIZE, store=memfd|dax|devmem, region=NAME, align=2M|1G, new, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
+        `unknown mount option '${word}': known are size=SIZE, store=memfd|dax|devmem, region=NAME, align=2M|1G, new, session-files=N, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
       )
     }
   }
@@ -67,7 +75,12 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
     throw new UsageError('region= is only for store=dax and store=devmem: write both')
   if (alignBytes !== undefined && alignBytes > PMD_BYTES && store !== 'dax')
     throw new UsageError('align=1G is only for store=dax: no other memory is mapped in pages of 1G')
-  return { store, region, sizeBytes, alignBytes, isNew, mountFlags }
+  return { store, region, sizeBytes, alignBytes, isNew, sessionFiles, mountFlags }
+}
+
+const parseSessionFiles = (text: string): number => {
+  if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)
+  throw new UsageError(`session-files=${text} is no number of files: take one from 1 to 999999`)
 }
 
 const parseAlign = (text: string): number => {

@@ -14,7 +14,7 @@ import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { findHolder, isMountedHere } from './find-holder.ts'
-import { type MountOptions, parseMountOptions } from './mount-options.ts'
+import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
 import { checkPoolName, lockPath, makeRunDirectory, type PoolRecord } from './pool-record.ts'
 import { choosePoolSize } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
@@ -65,9 +65,19 @@ export const mountPool = async (
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
   const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
-  const { mountFlags, isNew } = options
+  const { mountFlags, isNew, sessionFiles } = options
   const askedAtMs = Math.round(ownStartMs())
-  const wanted = { pool, mountPoint, source, mountFlags, isNew, predecessor, isParked: false, askedAtMs }
+  const wanted = {
+    pool,
+    mountPoint,
+    source,
+    mountFlags,
+    isNew,
+    sessionFiles,
+    predecessor,
+    isParked: false,
+    askedAtMs,
+  }
   const ready = await startKeeper(wanted, waiting)
   const { sizeBytes } = ready
   const anew = ready.isArriving ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
@@ -86,6 +96,7 @@ export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool
     source,
     mountFlags: 0,
     isNew: false,
+    sessionFiles: SESSION_FILES,
     predecessor,
     isParked: true,
     askedAtMs: Math.round(ownStartMs()),

@@ -13,6 +13,7 @@ import type { Orders, ServerProcess } from './server-process.ts'
 
 export interface PassageOptions {
   readonly pool: string
+  readonly sessionFiles: number
   readonly estate: Pick<Estate, 'table' | 'custody' | 'travel'>
   readonly totalBlocks: () => number
   readonly log: KeeperLog
@@ -25,7 +26,7 @@ export class Passage implements Orders {
   #hasBegun = false
   #server: ServerProcess | undefined
 
-  constructor({ pool, estate, totalBlocks, log, luo = new LuoThread() }: PassageOptions) {
+  constructor({ pool, sessionFiles, estate, totalBlocks, log, luo = new LuoThread() }: PassageOptions) {
     const { table, custody, travel } = estate
     const common = {
       table,
@@ -37,6 +38,7 @@ export class Passage implements Orders {
     this.#handOver = new HandOver({
       ...common,
       pool,
+      sessionFiles,
       totalBlocks,
       share: (sessions) => this.#server?.shareSessions(sessions),
     })

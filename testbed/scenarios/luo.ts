@@ -8,7 +8,7 @@ export const LUO_WORDS = 'kho=on liveupdate=on'
 /** Huge pages for shared memory, as `guestmemfs doctor --fix` sets them, and the pool as fstab would mount it. */
 export const MOUNT_MEMFDS = `echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
 mkdir -p /mnt/guestmemfs
-guestmemfs mount guestmemfs /mnt/guestmemfs -o size=1G`
+guestmemfs mount guestmemfs /mnt/guestmemfs -o size=1G,session-files=60`
 
 /**
  * A guest of its own name and RAM file, `mebibytes` large, as `guestmemfs run` takes it. Its serial port goes where the next QEMU finds it
