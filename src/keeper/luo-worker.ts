@@ -12,6 +12,7 @@ import {
   retrieveSession,
   withLiveUpdate,
 } from '../linux/luo.ts'
+import { sleepBlocking } from '../linux/sleep.ts'
 import { EBUSY, Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import type { LuoCall, LuoRequest, LuoResult } from './luo-thread.ts'
@@ -19,9 +20,6 @@ import type { LuoCall, LuoRequest, LuoResult } from './luo-thread.ts'
 /** The device has one opener at a time, and whoever behaves has it for a moment. */
 const BUSY_PATIENCE_MS = 5000
 const BUSY_RETRY_MS = 20
-
-const sleepBlocking = (ms: number): void =>
-  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
 function onDevice(work: (device: Fd) => Fd | Errno): Fd | Errno {
   const deadline = performance.now() + BUSY_PATIENCE_MS

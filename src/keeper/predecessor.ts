@@ -4,6 +4,7 @@
  */
 import { close, waitReadable } from '../linux/descriptors.ts'
 import { isStopped, pidfdOpen } from '../linux/process.ts'
+import { sleepBlocking } from '../linux/sleep.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { isAlive, type ProcessIdentity } from './pool-record.ts'
@@ -11,9 +12,6 @@ import { isAlive, type ProcessIdentity } from './pool-record.ts'
 /** A request that is under way ends first: many times what one takes. */
 const STOP_TIMEOUT_MS = 5000
 const LOOK_AGAIN_MS = 1
-
-const sleepBlocking = (ms: number): void =>
-  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
 /** Who had the pool before. 'store': a process that only hands on what the service manager kept, and ends by itself. */
 export interface Predecessor {

@@ -12,6 +12,7 @@ import { type KexecState, kexecState } from '../linux/kexec.ts'
 import { type KvmGuest, kvmGuests } from '../linux/kvm-guests.ts'
 import { hasLiveUpdate, withLiveUpdate } from '../linux/luo.ts'
 import { kernelCommandLineText, kernelRelease, memoryInfo, splitCommandLine } from '../linux/memory-info.ts'
+import { sleepBlocking } from '../linux/sleep.ts'
 import { EBUSY, EIO } from '../values/errno.ts'
 import { formatSize } from '../values/size.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
@@ -70,7 +71,7 @@ function liveUpdateState(): HostFacts['liveUpdate'] {
     if (failed === undefined) return 'ready'
     if (failed !== EBUSY) return failed === EIO ? 'broken' : undefined
     if (performance.now() > deadline) return 'busy'
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_RETRY_MS)
+    sleepBlocking(BUSY_RETRY_MS)
   }
 }
 

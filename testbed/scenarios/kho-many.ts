@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict'
 import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
-import type { GuestLog } from '../scenario/guest-log.ts'
-import type { Scenario, Stage } from '../scenario/scenario.ts'
+import type { Scenario } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, tinyQemu } from './luo.ts'
 import { MAKE_TREE, TELL_TREE } from './tree.ts'
+import { updateOnce } from './update-once.ts'
 
 const UPDATES = 3
 /** Of RAM, by name; the pattern of each is another one. */
@@ -48,15 +48,4 @@ export const khoMany: Scenario = {
       await host.run('guestmemfs fsck guestmemfs; grep -h sessions /run/guestmemfs/pools/*.log || true'),
     )
   },
-}
-
-async function updateOnce({ host, next }: Stage, guests: readonly GuestLog[]): Promise<unknown> {
-  const atBoot = host.log('at-boot')
-  const from = atBoot.text.length
-  await host.jump(
-    `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline --timeout-ms 180000`,
-  )
-  await atBoot.waitFor(/BLACKOUT[\s\S]*updated/, { from })
-  await Promise.all(guests.map((each) => each.waitForTicks(3)))
-  return JSON.parse(await host.run('guestmemfs report --json'))
 }

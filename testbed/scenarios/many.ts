@@ -13,6 +13,7 @@ import type { GuestLog } from '../scenario/guest-log.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 import { MAKE_TREE, TELL_TREE } from './tree.ts'
+import { updateOnce } from './update-once.ts'
 
 const MIB = 2 ** 20
 const UPDATES = 3
@@ -95,17 +96,6 @@ async function startGuests({ host, guest }: Stage): Promise<GuestLog[]> {
   const guests = lines.map(([name]) => guest(name as string))
   await Promise.all(guests.map((each) => each.waitForTicks(3)))
   return guests
-}
-
-async function updateOnce({ host, next }: Stage, guests: readonly GuestLog[]): Promise<unknown> {
-  const atBoot = host.log('at-boot')
-  const from = atBoot.text.length
-  await host.jump(
-    `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline --timeout-ms 180000`,
-  )
-  await atBoot.waitFor(/BLACKOUT[\s\S]*updated/, { from })
-  await Promise.all(guests.map((each) => each.waitForTicks(3)))
-  return JSON.parse(await host.run('guestmemfs report --json'))
 }
 
 /** Guest RAM full of a pattern, and an ordinary file: both deleted right before the update. */
