@@ -39,15 +39,18 @@ export class MemfdHandOver implements HandOver {
   }
 
   begin(step: 'ram' | 'files', memories: readonly MemoryId[]): void {
+    // The words first: whoever asks next must not see the step before, and a server that dies in here leaves a step that can be taken back.
+    this.#words.begin(step, memories.length)
     for (const memory of memories) this.#table.setPassage(memory, 'leaving')
-    this.#ask(step, memories.length, undefined)
+    this.#ask(step, undefined)
   }
 
   finish(image: Uint8Array): void {
     const fd = memfdCreate('guestmemfs:leaving-image', { sealable: false })
     resize(fd, image.byteLength)
     writeAt(fd, 0, image)
-    this.#ask('image', 1, fd)
+    this.#words.begin('image', 1)
+    this.#ask('image', fd)
     close(fd)
   }
 
@@ -69,9 +72,7 @@ export class MemfdHandOver implements HandOver {
     return bytes
   }
 
-  /** The words first: whoever asks next must not see the step before. */
-  #ask(step: HandOverStep, memories: number, image: Fd | undefined): void {
-    this.#words.begin(step, memories)
+  #ask(step: HandOverStep, image: Fd | undefined): void {
     if (!this.#handing.handOver(step, image)) this.#words.failed(EIO, undefined)
   }
 }
