@@ -4,6 +4,7 @@
  */
 import { runScenario } from '../testbed/scenario/run.ts'
 import { type Measured, median, medianOf, slope } from './harness.ts'
+import { blackoutMs, GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './kexec/phases.ts'
 import { type Figures, measuring, type Update } from './kexec/scenario.ts'
 import { barChart } from './plot.ts'
 import { atLeastRow, atMostRow, fact, keepPlot, type Result, type Row } from './report.ts'
@@ -16,46 +17,38 @@ const KERNEL = ['jump', 'boot']
 /** QEMU's own: saving, loading, and coming up. */
 const QEMU = ['save', 'load']
 const QEMU_START = 'start'
-/** Only these can know how much RAM a guest has. */
-const GUEST = ['save', 'freeze', 'launch', 'start', 'load', 'continue']
-
-const phaseMs = ({ report }: Update, wanted: readonly string[]): number =>
-  report.phases.reduce(
-    (sum, { phase, durationUs }) => sum + (wanted.includes(phase) ? durationUs / 1000 : 0),
-    0,
-  )
-
-const allMs = ({ report }: Update): number => report.blackoutUs / 1000
-
 /** Of the blackout, by the letter: all that is not the kernel's boot, QEMU's save and load, or kexec. */
-const ownShare = (update: Update): number => 1 - phaseMs(update, [...KERNEL, ...QEMU]) / allMs(update)
+const ownShare = (update: Update): number => 1 - phaseMs(update, [...KERNEL, ...QEMU]) / blackoutMs(update)
 
 const ownShareBesideQemu = (update: Update): number =>
-  ownShare(update) - phaseMs(update, [QEMU_START]) / allMs(update)
+  ownShare(update) - phaseMs(update, [QEMU_START]) / blackoutMs(update)
 
 function bySize(updates: readonly Update[]): Measured[] {
   return SIZES_MIB.map((sizeMib) => {
     const theirs = updates.filter((update) => update.sizeMib === sizeMib)
-    const phases = theirs[0]?.report.phases.map(({ phase }) => phase) ?? []
-    const samples = phases.map(
-      (phase) => [`${phase}Ms`, theirs.map((update) => phaseMs(update, [phase]))] as const,
-    )
     return {
       name: `${sizeMib} MiB`,
       samples: {
-        blackoutMs: theirs.map(allMs),
+        ...phaseSamples(theirs),
         ordinarySaveMs: theirs.map(({ ordinary }) => ordinary.saveMs),
-        ...Object.fromEntries(samples),
       },
     }
   })
 }
 
-const perGib = (updates: readonly Update[], value: (update: Update) => number): number =>
-  slope(updates.map((update) => [update.sizeMib / MIB_PER_GIB, value(update)]))
-
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`
-const ms = (value: number): string => `${value.toFixed(1)} ms`
+/** Of the carve-out's memory; nothing where the run did not come so far. */
+const zeroingSide = ({ zeroing }: Figures): Measured[] =>
+  zeroing === undefined
+    ? []
+    : [
+        {
+          name: 'zeroing 1 GiB',
+          samples: {
+            zeroingMs: zeroing.rounds.map(({ zeroingMs }) => zeroingMs),
+            memsetMs: zeroing.rounds.map(({ memsetMs }) => memsetMs),
+          },
+        },
+      ]
 
 function rows(figures: Figures, measured: readonly Measured[]): Row[] {
   const { updates, mountMs, zeroing } = figures
@@ -80,7 +73,7 @@ function rows(figures: Figures, measured: readonly Measured[]): Row[] {
     fact("making the RAM's device, ms per GiB", ms(slope(follows))),
     fact(
       'all phases that know the guest, ms per GiB',
-      ms(perGib(updates, (update) => phaseMs(update, GUEST))),
+      ms(perGib(updates, (update) => phaseMs(update, GUEST_PHASES))),
     ),
     fact("QEMU's ordinary save, ms per GiB", ms(perGib(updates, ({ ordinary }) => ordinary.saveMs))),
     atMostRow('our own share of the blackout', own, 0.1),
@@ -90,6 +83,7 @@ function rows(figures: Figures, measured: readonly Measured[]): Row[] {
       seconds(median(updates.map((update) => phaseMs(update, ['mount'])))),
     ),
     ...Object.entries(mountMs).map(([what, time]) => fact(`mount after a kexec, ${what}`, seconds(time))),
+    fact('zeroing 1 GiB: ours, memset', `${ms(median(zeroingMs))}, ${ms(median(memsetMs))}`),
     atLeastRow('zeroing, rate against memset', median(memsetMs) / median(zeroingMs), 0.8),
     {
       figure: "KernelPageSize of the guest's RAM",
@@ -139,7 +133,7 @@ export async function benchKexec(rounds: number): Promise<Result> {
       accelerator,
       kernels: [...new Set(boots.map(({ release }) => release))].join(' '),
     },
-    measured,
+    measured: [...measured, ...zeroingSide(figures)],
     rows: rows(figures, measured),
   }
 }

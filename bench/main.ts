@@ -12,6 +12,7 @@ import { Errno } from '../src/values/errno.ts'
 
 import { benchBlackout } from './blackout.ts'
 import { benchKexec } from './kexec.ts'
+import { benchKho } from './kho.ts'
 import { benchMetadata } from './metadata.ts'
 import { benchOverhead } from './overhead.ts'
 import { benchPages } from './pages.ts'
@@ -31,6 +32,7 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   pages: { rounds: 1, bench: benchPages },
   overhead: { rounds: 1, bench: benchOverhead },
   kexec: { rounds: 2, bench: benchKexec },
+  kho: { rounds: 2, bench: benchKho },
 }
 
 const { values, positionals } = parseArgs({

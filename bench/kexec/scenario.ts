@@ -4,11 +4,19 @@
  */
 import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
 import type { Scenario, Stage } from '../../testbed/scenario/scenario.ts'
-
-export interface GuestReport {
-  readonly phases: readonly { readonly phase: string; readonly durationUs: number }[]
-  readonly blackoutUs: number
-}
+import {
+  DIRECTORY,
+  endGuest,
+  type GuestReport,
+  guestPid,
+  HOME,
+  LONG,
+  MIB,
+  PATIENCE_MS,
+  startGuest,
+  updateUnder,
+  VM,
+} from './one-guest.ts'
 
 /** One live update. */
 export interface Update {
@@ -34,28 +42,16 @@ interface ServerTimes {
   readonly startedAt: string
 }
 
-const MIB = 2 ** 20
-const HOME = '/opt/testbed/guestmemfs/bench'
-const FILL = `node ${HOME}/workers/fill.ts`
 const SAVE = `node ${HOME}/kexec/ordinary-save.ts`
 /** Room for a guest's RAM, which /dev/shm has not. */
 const TMPFS = 'mkdir -p /run/ordinary; mount -t tmpfs -o size=90% ordinary /run/ordinary'
 const ZERO = `node ${HOME}/kexec/zeroing.ts`
-const DIRECTORY = '/mnt/guestmemfs'
 /** Twice the largest guest must fit into what is left: the host's own, and the peer's file on a tmpfs. */
 const CARVE_OUT = 'memmap=4G%4G-1+0xefffffff modprobe.blacklist=kmem'
-const PATIENCE_MS = 300_000
-const LONG = { timeoutMs: PATIENCE_MS }
 const ZEROED_BYTES = 1024 * MIB
 
 const MOUNT = `guestmemfs mount guestmemfs ${DIRECTORY} -o store=dax`
 const AT_BOOT = `mkdir -p ${DIRECTORY}; ${MOUNT} --resume`
-
-const qemu = (name: string, sizeMib: number): string =>
-  `qemu-system-x86_64 -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m ${sizeMib}M \\
-  -object memory-backend-file,id=pc.ram,size=${sizeMib}M,mem-path=${DIRECTORY}/ram,share=on,prealloc=off \\
-  -nodefaults -display none -kernel /opt/testbed/files/tiny-guest \\
-  -chardev file,id=serial,path=/run/testbed/logs/${name},append=on -serial chardev:serial`
 
 /** `sizesMib`: one update for each, in this order. What is found is put into `figures`. */
 export const measuring = (sizesMib: readonly number[], figures: Figures): Scenario => ({
@@ -90,27 +86,15 @@ export const measuring = (sizesMib: readonly number[], figures: Figures): Scenar
 })
 
 async function update(stage: Stage, name: string, sizeMib: number): Promise<Update> {
-  const { host, next, guest, record } = stage
-  const ram = `${DIRECTORY}/ram`
-  const bytes = sizeMib * MIB
-  await host.run(`touch ${ram}; truncate -s ${bytes} ${ram}; ${FILL} ${ram} ${bytes}`, LONG)
-  await host.start('run', `exec guestmemfs run --name measured -- ${qemu(name, sizeMib)}`)
-  const ticks = guest(name)
-  await ticks.waitForTicks(3, PATIENCE_MS)
-  const ordinary = JSON.parse(await host.run(`${TMPFS}; ${SAVE} measured /run/ordinary/file`, LONG))
-  await ticks.waitForTicks(3, PATIENCE_MS)
-  const live = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline`
-  await host.jump(`${live} --timeout-ms 240000`)
-  await ticks.waitForTicks(3, PATIENCE_MS)
-  const { vms } = JSON.parse(await host.run('guestmemfs report --json')) as { vms: GuestReport[] }
-  const [report] = vms
-  if (report?.blackoutUs == null) throw new Error(`no blackout was measured: ${JSON.stringify(vms)}`)
-  record(name, await host.run('guestmemfs report'))
-  const [{ pid }] = JSON.parse(await host.run('guestmemfs vms --json')) as [{ pid: number }]
+  const { host, guest } = stage
+  await startGuest(stage, name, sizeMib)
+  const ordinary = JSON.parse(await host.run(`${TMPFS}; ${SAVE} ${VM} /run/ordinary/file`, LONG))
+  await guest(name).waitForTicks(3, PATIENCE_MS)
+  const report = await updateUnder(stage, name)
   const kib = await host.run(
-    `awk '/\\/dev\\/guestmemfs/ { ours = 1 } ours && /^KernelPageSize/ { print $2; exit }' /proc/${pid}/smaps`,
+    `awk '/\\/dev\\/guestmemfs/ { ours = 1 } ours && /^KernelPageSize/ { print $2; exit }' /proc/${await guestPid(stage)}/smaps`,
   )
-  await host.run(`kill -KILL ${pid}; rm ${ram}`)
+  await endGuest(stage)
   return { sizeMib, report, ordinary, kernelPageBytes: Number(kib) * 1024 }
 }
 

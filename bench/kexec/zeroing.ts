@@ -14,6 +14,8 @@ const [, , mountPoint = '', bytes = '0', sizes = ''] = process.argv
 const MIB = 2 ** 20
 const ROUNDS = 3
 const FOLLOWS = 5
+/** Asking takes a processor from what it asks about, where there are but two. */
+const PAUSE_MS = 10
 const file = join(mountPoint, 'measured')
 const memset = join(import.meta.dirname, 'memset.ts')
 
@@ -34,7 +36,7 @@ async function untilClean(): Promise<number> {
     const { ownedBlocks, dirtyBlocks } = readVirtual(mountPoint, 'geometry') as Geometry
     if (dirtyBlocks > 0) started ??= performance.now()
     else if (ownedBlocks === 0) return started === undefined ? 0 : performance.now() - started
-    await sleep(2)
+    await sleep(PAUSE_MS)
   }
 }
 

@@ -1,0 +1,40 @@
+/** Owns what benches of live updates make of their guests' reports: times by phase, what depends on the guest, and how times are written. */
+import { type Measured, slope } from '../harness.ts'
+import type { GuestReport } from './one-guest.ts'
+
+const MIB_PER_GIB = 1024
+
+interface Reported {
+  readonly sizeMib: number
+  readonly report: GuestReport
+}
+
+/** Only these can know how much RAM a guest has. Those of a pool that is handed over: with `preserve`, and `mount` and `wait`, while its memory comes back. */
+export const GUEST_PHASES = ['save', 'freeze', 'preserve', 'launch', 'start', 'load', 'continue']
+
+/** All of the phases that are `wanted`, in milliseconds. */
+export const phaseMs = ({ report }: Reported, wanted: readonly string[]): number =>
+  report.phases.reduce(
+    (sum, { phase, durationUs }) => sum + (wanted.includes(phase) ? durationUs / 1000 : 0),
+    0,
+  )
+
+export const blackoutMs = ({ report }: Reported): number => report.blackoutUs / 1000
+
+/** `blackoutMs` and one figure for each phase, such as `saveMs`. */
+export function phaseSamples(updates: readonly Reported[]): Measured['samples'] {
+  const phases = updates[0]?.report.phases.map(({ phase }) => phase) ?? []
+  const samples = phases.map(
+    (phase) => [`${phase}Ms`, updates.map((update) => phaseMs(update, [phase]))] as const,
+  )
+  return { blackoutMs: updates.map(blackoutMs), ...Object.fromEntries(samples) }
+}
+
+/** By how much `value` grows with each GiB. */
+export const perGib = <T extends { readonly sizeMib: number }>(
+  measured: readonly T[],
+  value: (each: T) => number,
+): number => slope(measured.map((each) => [each.sizeMib / MIB_PER_GIB, value(each)]))
+
+export const seconds = (value: number): string => `${(value / 1000).toFixed(2)} s`
+export const ms = (value: number): string => `${value.toFixed(1)} ms`

@@ -1,0 +1,133 @@
+/**
+ * Owns the bench of memory that is handed to the next kernel by the Live Update Orchestrator, in a throw-away host by a real kexec: what
+ * preserving and retrieving take by size, whether large pages stay large, and a guest's blackout beside that of one in the carve-out.
+ */
+import { runScenario } from '../testbed/scenario/run.ts'
+import { type Measured, medianOf } from './harness.ts'
+import { GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './kexec/phases.ts'
+import type { PlainMemfd, Preserved, Retrieved } from './kho/plain-memfds.ts'
+import { type Figures, type Mapped, measuring, type Store, type Update } from './kho/scenario.ts'
+import { fact, type Result, type Row } from './report.ts'
+
+const SIZES_MIB = [256, 1024]
+const STORES: readonly Store[] = ['memfd', 'dax']
+const CHOICES = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
+const MIB_BYTES = 2 ** 20
+const PAGES_PER_MIB = 256
+
+const nameOf = (store: Store, sizeMib: number): string => `${store}, ${sizeMib} MiB`
+
+const bySide = (updates: readonly Update[]): Measured[] =>
+  STORES.flatMap((store) =>
+    SIZES_MIB.map((sizeMib) => {
+      const theirs = updates.filter((update) => update.store === store && update.sizeMib === sizeMib)
+      return {
+        name: nameOf(store, sizeMib),
+        samples: {
+          ...phaseSamples(theirs),
+          rssKibBefore: theirs.map(({ before }) => before.rssKib),
+          pmdMappedKibBefore: theirs.map(({ before }) => before.pmdMappedKib),
+          rssKibAfter: theirs.map(({ after }) => after.rssKib),
+          pmdMappedKibAfter: theirs.map(({ after }) => after.pmdMappedKib),
+        },
+      }
+    }),
+  )
+
+const plainName = ({ sizeMib, isHuge }: PlainMemfd): string =>
+  `plain memfd, ${sizeMib} MiB in pages of ${isHuge ? '2 MiB' : '4 KiB'}`
+
+function plainSides({ passages }: Figures): Measured[] {
+  const memfds = passages[0]?.preserved ?? []
+  return memfds.map((memfd, index) => {
+    const preserved = passages.map((passage) => passage.preserved[index] as Preserved)
+    const retrieved = passages.map((passage) => passage.retrieved[index] as Retrieved)
+    return {
+      name: plainName(memfd),
+      samples: {
+        preserveMs: preserved.map(({ callMs }) => callMs),
+        movedMib: preserved.map(({ movedPages }) => movedPages / PAGES_PER_MIB),
+        preserveAgainMs: preserved.map(({ againMs }) => againMs),
+        retrieveMs: retrieved.map(({ callMs }) => callMs),
+        pmdMappedBytesBefore: preserved.map(({ pmdMappedBytes }) => pmdMappedBytes),
+        pmdMappedBytesAfter: retrieved.map(({ pmdMappedBytes }) => pmdMappedBytes),
+      },
+    }
+  })
+}
+
+const plainRows = (sides: readonly Measured[]): Row[] =>
+  sides.flatMap((side) => {
+    const [first, again, retrieve] = ['preserveMs', 'preserveAgainMs', 'retrieveMs'].map((figure) =>
+      ms(medianOf(side, figure)),
+    )
+    const [before, after] = ['pmdMappedBytesBefore', 'pmdMappedBytesAfter'].map((figure) =>
+      (medianOf(side, figure) / MIB_BYTES).toFixed(0),
+    )
+    const moved = medianOf(side, 'movedMib').toFixed(0)
+    return [
+      fact(`${side.name}, preserved: first, again`, `${first} (${moved} MiB moved), ${again}`),
+      fact('… retrieved', `${retrieve}`),
+      fact('… mapped by 2 MiB: before, after', `${before}, ${after} MiB`),
+    ]
+  })
+
+const said = ({ pmdMappedKib, rssKib }: Mapped): string =>
+  `${(pmdMappedKib / 1024).toFixed(1)} of ${(rssKib / 1024).toFixed(1)} MiB`
+
+function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[] {
+  const side = (store: Store, sizeMib: number) =>
+    sides.find(({ name }) => name === nameOf(store, sizeMib)) as Measured
+  const beside = (sizeMib: number, figure: string, format: (value: number) => string) =>
+    STORES.map((store) => {
+      const from = side(store, sizeMib)
+      return figure in from.samples ? format(medianOf(from, figure)) : '-'
+    }).join(', ')
+  const largest = SIZES_MIB.at(-1) as number
+  const phases = updates.find(({ store }) => store === 'memfd')?.report.phases ?? []
+  const grows = (wanted: readonly string[]): string =>
+    STORES.map((store) => {
+      const theirs = updates.filter((update) => update.store === store)
+      return ms(perGib(theirs, (update) => phaseMs(update, wanted)))
+    }).join(', ')
+  return [
+    ...SIZES_MIB.map((sizeMib) =>
+      fact(`${sizeMib} MiB, blackout: memfd, dax`, beside(sizeMib, 'blackoutMs', seconds)),
+    ),
+    ...phases.map(({ phase }) =>
+      fact(`${largest} MiB, ${phase}: memfd, dax`, beside(largest, `${phase}Ms`, ms)),
+    ),
+    fact('start, per GiB: memfd, dax', grows(['start'])),
+    fact('all phases that know the guest, per GiB: memfd, dax', grows(GUEST_PHASES)),
+    ...updates
+      .filter(({ store }) => store === 'memfd')
+      .map(({ sizeMib, before, after }) =>
+        fact(`${sizeMib} MiB, QEMU's mapping by 2 MiB: before, after`, `${said(before)}, ${said(after)}`),
+      ),
+  ]
+}
+
+/** `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: what the throw-away host failed with. */
+export async function benchKho(rounds: number): Promise<Result> {
+  // There and back, so that what changes over time falls on both alike.
+  const order = Array.from({ length: rounds }, (_, round) => (round % 2 === 0 ? STORES : STORES.toReversed()))
+  const figures: Figures = { updates: [], passages: [] }
+  const scenario = measuring(order, SIZES_MIB, figures)
+  const { failure, folder, accelerator, boots } = await runScenario('bench-kho', scenario, CHOICES)
+  if (failure !== undefined) throw new Error(`${failure} (consoles and logs: ${folder})`)
+  const plain = plainSides(figures)
+  const sides = bySide(figures.updates)
+  return {
+    name: 'kho',
+    title:
+      'Memfds handed to the next kernel by LUO, and the blackout beside that of a carve-out in the same kernel',
+    settings: {
+      rounds,
+      sizesMib: SIZES_MIB.join(' '),
+      accelerator,
+      kernels: [...new Set(boots.map(({ release }) => release))].join(' '),
+    },
+    measured: [...plain, ...sides],
+    rows: [...plainRows(plain), ...guestRows(figures.updates, sides)],
+  }
+}
