@@ -4,7 +4,7 @@
  */
 import { runScenario } from '../testbed/scenario/run.ts'
 import { type Measured, medianOf } from './harness.ts'
-import { GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './kexec/phases.ts'
+import { ms, phaseSamples, seconds } from './kexec/phases.ts'
 import type { PlainMemfd, Preserved, Retrieved } from './kho/plain-memfds.ts'
 import { type Figures, type Mapped, measuring, type Store, type Update } from './kho/scenario.ts'
 import { fact, type Result, type Row } from './report.ts'
@@ -83,22 +83,14 @@ function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[
       const from = side(store, sizeMib)
       return figure in from.samples ? format(medianOf(from, figure)) : '-'
     }).join(', ')
-  const largest = SIZES_MIB.at(-1) as number
+  const sizes = SIZES_MIB.join(' and ')
+  const bySize = (figure: string) => SIZES_MIB.map((sizeMib) => beside(sizeMib, figure, ms)).join(' and ')
   const phases = updates.find(({ store }) => store === 'memfd')?.report.phases ?? []
-  const grows = (wanted: readonly string[]): string =>
-    STORES.map((store) => {
-      const theirs = updates.filter((update) => update.store === store)
-      return ms(perGib(theirs, (update) => phaseMs(update, wanted)))
-    }).join(', ')
   return [
     ...SIZES_MIB.map((sizeMib) =>
       fact(`${sizeMib} MiB, blackout: memfd, dax`, beside(sizeMib, 'blackoutMs', seconds)),
     ),
-    ...phases.map(({ phase }) =>
-      fact(`${largest} MiB, ${phase}: memfd, dax`, beside(largest, `${phase}Ms`, ms)),
-    ),
-    fact('start, per GiB: memfd, dax', grows(['start'])),
-    fact('all phases that know the guest, per GiB: memfd, dax', grows(GUEST_PHASES)),
+    ...phases.map(({ phase }) => fact(`${sizes} MiB, ${phase}: memfd, dax`, bySize(`${phase}Ms`))),
     ...updates
       .filter(({ store }) => store === 'memfd')
       .map(({ sizeMib, before, after }) =>

@@ -9,8 +9,8 @@ interface Reported {
   readonly report: GuestReport
 }
 
-/** Only these can know how much RAM a guest has. Those of a pool that is handed over: with `preserve`, and `mount` and `wait`, while its memory comes back. */
-export const GUEST_PHASES = ['save', 'freeze', 'preserve', 'launch', 'start', 'load', 'continue']
+/** Only these can know how much RAM a guest has. */
+export const GUEST_PHASES = ['save', 'freeze', 'launch', 'start', 'load', 'continue']
 
 /** All of the phases that are `wanted`, in milliseconds. */
 export const phaseMs = ({ report }: Reported, wanted: readonly string[]): number =>
