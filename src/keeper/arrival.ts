@@ -91,8 +91,10 @@ export class Arrival {
         `a live update session cannot be finished: ${failed}; the pool cannot be handed over again before that`,
       )
     }
-    await unshare()
-    for (const session of this.#sessions) if (!refused.includes(session)) await luo.close(session)
+    const finished = this.#sessions.filter((session) => !refused.includes(session))
+    // First, or a server that starts just now would be given copies again.
     this.#sessions = refused
+    await unshare()
+    for (const session of finished) await luo.close(session)
   }
 }

@@ -73,12 +73,13 @@ export class HandOver {
     this.#isTakenBack = true
     this.#work = this.#work.then(async () => {
       const sessions = this.sessions
-      await this.#options.unshare()
-      for (const fd of sessions) await this.#options.luo.close(fd)
+      // First, or a server that starts just now would be given copies again.
       this.#index = undefined
       this.#sessions.ram = []
       this.#sessions.files = []
       this.#preserved.clear()
+      await this.#options.unshare()
+      for (const fd of sessions) await this.#options.luo.close(fd)
       const { table, note } = this.#options
       for (const memory of table.memories())
         if (table.passage(memory) === 'leaving') table.setPassage(memory, 'none')
