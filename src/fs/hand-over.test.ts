@@ -35,6 +35,7 @@ class Asked implements HandOver {
     this.#store.passages.clear()
     this.status = IDLE
   }
+  recover(): void {}
   holeBytes(memories: Iterable<MemoryId>): number {
     return [...memories].length
   }

@@ -99,6 +99,7 @@ export function recover(
     if (inode?.memory === undefined) continue
     shrinkMemory(volume, inode)
   }
+  volume.store.handOver?.recover(volume.frozen)
   retryOrphans(volume, rq, isReferenced)
 }
 

@@ -33,6 +33,8 @@ export function statfs(volume: Volume): PoolUse {
  * again: what was handed over of it would be no more than what it was, and is taken back. Errors: ENOSPC.
  */
 export function setFrozen(volume: Volume, rq: Pick<Request, 'origin'>, frozen: boolean): Errno | undefined {
+  // Also where it is thawed already: guest RAM is handed over before the freeze, and a thaw may have died before this.
+  if (!frozen && !volume.frozen) volume.store.handOver?.takeBack()
   if (volume.frozen === frozen) return undefined
   const draft = volume.draft()
   draft.pool({ frozen })

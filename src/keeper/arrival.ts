@@ -82,8 +82,12 @@ export class Arrival {
   /** One that the kernel does not let go of yet stays open, as closing it would be the same: it is closed with this process. */
   async #finish(): Promise<void> {
     const { luo, unshare, note } = this.#options
+    const sessions = this.#sessions
+    // First, or a server that starts just now would be given copies again. Its answer says as well that it has all that was sent.
+    this.#sessions = []
+    await unshare()
     const refused: Fd[] = []
-    for (const session of this.#sessions) {
+    for (const session of sessions) {
       const failed = await luo.finish(session)
       if (failed === undefined) continue
       refused.push(session)
@@ -91,10 +95,7 @@ export class Arrival {
         `a live update session cannot be finished: ${failed}; the pool cannot be handed over again before that`,
       )
     }
-    const finished = this.#sessions.filter((session) => !refused.includes(session))
-    // First, or a server that starts just now would be given copies again.
+    for (const session of sessions) if (!refused.includes(session)) await luo.close(session)
     this.#sessions = refused
-    await unshare()
-    for (const session of finished) await luo.close(session)
   }
 }

@@ -36,7 +36,21 @@ export async function begin(options: KeeperOptions): Promise<Beginning> {
       `pool '${pool}' was handed over by the former kernel, and ${found.why}: its memory is kept by process ${process.pid}; to give it up, 'guestmemfs umount --discard ${pool}'`,
     )
   // Whatever size is asked for: the pool is there, guests wait for it, and it is as large as it is.
-  return { estate: arrivedEstate(found), source: { ...source, totalBlocks: found.totalBlocks, isNew: false } }
+  const wholeSource = { ...source, totalBlocks: found.totalBlocks, isNew: false }
+  return strandedUnless(pool, () => ({ estate: arrivedEstate(found), source: wholeSource }))
+}
+
+/** For what is done once this process alone holds what the former kernel handed over. */
+export function strandedUnless<T>(pool: string, work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new StrandedError(
+      `pool '${pool}' was handed over by the former kernel, and ${why}: its memory is kept by process ${process.pid}`,
+      { cause },
+    )
+  }
 }
 
 function arrivedEstate({ sessions, awaited, lost, packed }: Found): Estate {

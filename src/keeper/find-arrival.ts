@@ -40,6 +40,15 @@ export async function openArrival(pool: string, luo: Luo): Promise<Found | Stran
   const index = await luo.find(sessionName(pool))
   if (index === ENOENT) return undefined
   if (index instanceof Errno) throw new UsageError(`pool '${pool}': ${whyUnknown(index)}`)
+  try {
+    return await readArrival(luo, index)
+  } catch (error) {
+    // Whatever it was: this process holds what nobody else does.
+    return { sessions: [index], why: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+async function readArrival(luo: Luo, index: Fd): Promise<Found | Stranded> {
   const manifest = await readIndexed(luo, index, MANIFEST_TOKEN, readManifest)
   const packed = await readIndexed(luo, index, IMAGE_TOKEN, copyPacked)
   if (typeof manifest === 'string') return { sessions: [index], why: manifest }
@@ -74,14 +83,26 @@ function copyPacked(fd: Fd): Fd {
   return copy
 }
 
-/** By name. One that is not there, or that somebody else has taken, is left out. */
+/** By name. One that is not there, or that somebody else has taken, is left out. Throws where it may be there and cannot be had. */
 async function openSessions(luo: Luo, { sessions }: Manifest): Promise<Map<string, Fd>> {
   const opened = new Map<string, Fd>()
   for (const { name } of sessions) {
-    const fd = await luo.find(name)
-    if (!(fd instanceof Errno)) opened.set(name, fd)
+    const fd = await openSession(luo, name)
+    if (fd !== undefined) opened.set(name, fd)
   }
   return opened
+}
+
+/** Others use the device for moments, and `find` waits for some seconds each time. */
+const SESSION_TRIES = 20
+
+async function openSession(luo: Luo, name: string): Promise<Fd | undefined> {
+  for (let tries = 1; ; tries++) {
+    const fd = await luo.find(name)
+    if (!(fd instanceof Errno)) return fd
+    if (fd === ENOENT || fd === EINVAL) return undefined
+    if (tries === SESSION_TRIES) throw new UsageError(`its session ${name} cannot be had (${fd})`)
+  }
 }
 
 function found(manifest: Manifest, index: Fd, packed: Fd, opened: ReadonlyMap<string, Fd>): Found {

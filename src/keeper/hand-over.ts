@@ -64,14 +64,22 @@ export class HandOver {
   /** `image`: with the last step; ours to close. */
   step(step: HandOverStep, image: Fd | undefined): void {
     this.#work = this.#work.then(async () => {
-      if (!this.#isTakenBack) await this.#carryOut(step, image)
+      try {
+        if (!this.#isTakenBack) await this.#carryOut(step, image)
+      } catch (error) {
+        this.#words.failed(EIO, undefined)
+        this.#options.note(`handing over ${step} failed: ${error instanceof Error ? error.message : error}`)
+      }
       if (image !== undefined) close(image)
     })
   }
 
+  /** Asked for once more it has no effect: a step may have begun since. */
   takeBack(): void {
+    if (this.#words.state !== 'undoing') return
     this.#isTakenBack = true
     this.#work = this.#work.then(async () => {
+      if (this.#words.state !== 'undoing') return
       const sessions = this.sessions
       // First, or a server that starts just now would be given copies again.
       this.#index = undefined

@@ -63,30 +63,38 @@ function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
   }
 }
 
-/** A process may hold several copies of one: one of each name is enough. */
-const findSessions = (pid: number): Fd[] => {
-  const byName = new Map<string, Fd>()
-  for (const [fd, link] of descriptorLinks(pid)) if (link.startsWith(SESSION_LINK)) byName.set(link, fd)
-  return [...byName.values()]
-}
+/** All of them: one that came and one that goes may have the same name. */
+const findSessions = (pid: number): Fd[] =>
+  [...descriptorLinks(pid)].flatMap(([fd, link]) => (link.startsWith(SESSION_LINK) ? fd : []))
 
 /**
  * What was begun and not ended is not taken over: a hand-over that was under way is undone when the last holder of its sessions
  * ends, and begins again when it is asked for.
  */
-const takeTravel = (theirs: DescriptorTable, ours: DescriptorTable, takeSessions: () => Fd[]): Travel => {
+const takeTravel = (
+  theirs: DescriptorTable,
+  ours: DescriptorTable,
+  role: Holder,
+  takeSessions: () => Fd[],
+): Travel => {
   const words = new HandOverWords(theirs.words)
   const isGone = words.status.step === 'image' && words.state === 'done'
   const awaited: Awaited[] = []
   for (const memory of theirs.memories()) {
-    const passage = theirs.passage(memory)
+    // What the keeper had and had not yet brought to its server died with it: its session has it still.
+    const isBehind =
+      role === 'server' &&
+      theirs.get(memory, 'keeper') !== undefined &&
+      theirs.get(memory, 'server') === undefined
+    const said = theirs.passage(memory)
+    const passage = said === 'none' && isBehind ? 'awaited' : said
     if (passage === 'awaited') awaited.push({ memory, session: undefined })
     if (passage !== 'leaving' || isGone) ours.setPassage(memory, passage)
   }
   if (words.state !== 'idle' && !isGone) return { kind: 'none' }
   const sessions = takeSessions()
-  if (isGone) new HandOverWords(ours.words).copyFrom(words)
   if (sessions.length === 0) return { kind: 'none' }
+  if (isGone) new HandOverWords(ours.words).copyFrom(words)
   return isGone ? { kind: 'leaving', sessions } : { kind: 'arriving', sessions, awaited }
 }
 
@@ -121,7 +129,7 @@ export const inherit = (pool: string, pid: number, role: Holder): Estate => {
       if (number !== undefined) custody.keep([memory], [copy(number, `memory ${memory}`)])
     }
     const sessions = () => findSessions(pid).map((session) => copy(session, 'live update session'))
-    const travel = takeTravel(theirTable, table, sessions)
+    const travel = takeTravel(theirTable, table, role, sessions)
     close(theirTableFd)
     const image = copy(theirs.image, 'image')
     const packed =

@@ -15,7 +15,7 @@ import { BrokenInvariantError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import { Backup } from './backup.ts'
-import { type Beginning, begin } from './beginning.ts'
+import { type Beginning, begin, strandedUnless } from './beginning.ts'
 import type { Custody } from './custody.ts'
 import type { KeeperOptions } from './keeper-options.ts'
 import type { KeeperLog } from './log.ts'
@@ -75,7 +75,10 @@ export class Keeper {
   static async make(options: KeeperOptions, log: KeeperLog): Promise<Keeper> {
     raiseDescriptorLimit()
     setOomScore(process.pid, -1000)
-    return new Keeper(options, await begin(options), log)
+    const beginning = await begin(options)
+    const make = () => new Keeper(options, beginning, log)
+    const isAlone = beginning.estate.travel.kind === 'arriving' && options.predecessor === null
+    return isAlone ? strandedUnless(options.pool, make) : make()
   }
 
   /** The pool came from the former kernel: memory that nobody else holds. */

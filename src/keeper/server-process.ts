@@ -54,7 +54,8 @@ export class ServerProcess {
   readonly end: Promise<ServerEnd>
   readonly #opened = Promise.withResolvers<Opened>()
   readonly #orders: Orders
-  #sessionsClosed: (() => void) | undefined
+  #sessionsClosed: (() => void)[] = []
+  #isClosed = false
 
   constructor(custody: Custody, logFd: Fd, orders: Orders) {
     const [ours, theirs] = socketPair()
@@ -118,13 +119,14 @@ export class ServerProcess {
   /** Resolves when it holds none, or has ended. */
   async closeSessions(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#sessionsClosed = resolve
+    this.#sessionsClosed.push(resolve)
     this.#send({ kind: 'close-sessions' })
     await Promise.race([promise, this.end])
   }
 
   /** A server that died cannot be told anything; how it ended is said by `end`. */
   #send(message: ToServer, descriptors: readonly Fd[] = []): void {
+    if (this.#isClosed) return
     try {
       sendMessage(this.#socket, encodeMessage(message), [...descriptors])
     } catch {
@@ -160,7 +162,7 @@ export class ServerProcess {
           this.#orders.takeBack()
           break
         case 'sessions-closed':
-          this.#sessionsClosed?.()
+          for (const resolve of this.#sessionsClosed.splice(0)) resolve()
           break
         case 'unmounted':
           this.#send({ kind: 'released' })
@@ -173,6 +175,7 @@ export class ServerProcess {
     }
     // The stream ends only when every copy of the server's end is closed, which a dying process may do late.
     const how = await exited
+    this.#isClosed = true
     close(this.#socket)
     return end ?? { kind: 'died', how }
   }

@@ -70,7 +70,11 @@ export const readVirtualList = (path: string, name: string): unknown[] => {
 /** Freezes or thaws. Returns false when it was so already. Errors: UsageError. */
 export const setFrozen = (mount: PoolMount, frozen: boolean): boolean => {
   const before = readText(mount.mountPoint, FROZEN_XATTR)
-  if (before === (frozen ? '1' : '0')) return false
+  if (before === (frozen ? '1' : '0')) {
+    // What was handed over of a pool that is not frozen goes back all the same. Nobody need be told that there was nothing.
+    if (!frozen) setxattr(mount.mountPoint, FROZEN_XATTR, Buffer.from('0'))
+    return false
+  }
   const failed = setxattr(mount.mountPoint, FROZEN_XATTR, Buffer.from(frozen ? '1' : '0'))
   if (failed === undefined) return true
   const why =

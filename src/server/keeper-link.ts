@@ -113,7 +113,7 @@ export class KeeperLink implements Custody {
         this.#sessions.push(...descriptors)
         return true
       case 'close-sessions':
-        for (const session of this.#sessions.splice(0)) close(session)
+        this.closeSessions()
         this.tell({ kind: 'sessions-closed' })
         return true
       default:
@@ -123,6 +123,10 @@ export class KeeperLink implements Custody {
 
   handOver(step: HandOverStep, image: Fd | undefined): boolean {
     return this.tell({ kind: 'hand-over', step }, image === undefined ? [] : [image])
+  }
+
+  closeSessions(): void {
+    for (const session of this.#sessions.splice(0)) close(session)
   }
 
   takeBack(): boolean {

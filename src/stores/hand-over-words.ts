@@ -52,14 +52,15 @@ export class HandOverWords {
     this.#set('preserved', this.#get('preserved') + 1)
   }
 
+  /** Unless it is being taken back meanwhile. */
   done(): void {
-    this.#setState('done')
+    this.#leaveBusy('done')
   }
 
   failed(errno: Errno, memory: MemoryId | undefined): void {
     this.#set('errno', errno.code)
     this.#set('memory', memory ?? 0)
-    this.#setState('failed')
+    this.#leaveBusy('failed')
   }
 
   undoing(): void {
@@ -82,6 +83,10 @@ export class HandOverWords {
 
   #set(word: keyof typeof WORD, value: number): void {
     Atomics.store(this.#words, WORD[word], value)
+  }
+
+  #leaveBusy(state: 'done' | 'failed'): void {
+    Atomics.compareExchange(this.#words, WORD.state, STATES.indexOf('busy'), STATES.indexOf(state))
   }
 
   #setState(state: State): void {

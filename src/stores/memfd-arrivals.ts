@@ -50,6 +50,10 @@ export class MemfdArrivals {
     else this.#lose(memory, sizeBytes)
   }
 
+  get isAnyAwaited(): boolean {
+    return this.#awaited.size > 0
+  }
+
   /** The keeper has something to say: memory is to come, or sessions to be closed. */
   get isUnderWay(): boolean {
     return this.#awaited.size > 0 || this.#supply.holdsSessions
@@ -101,7 +105,7 @@ export class MemfdArrivals {
   }
 
   #lose(memory: MemoryId, sizeBytes: number): void {
-    this.#lost.set(memory, sizeBytes)
+    if (!this.#lost.has(memory)) this.#lost.set(memory, sizeBytes)
     this.#table.setPassage(memory, 'lost')
   }
 }

@@ -16,6 +16,8 @@ export interface Handing {
   /** `image`: with the last step alone. */
   handOver(step: HandOverStep, image: Fd | undefined): boolean
   takeBack(): boolean
+  /** Of those that are held here in case the keeper dies. */
+  closeSessions(): void
 }
 
 export class MemfdHandOver implements HandOver {
@@ -55,10 +57,28 @@ export class MemfdHandOver implements HandOver {
   }
 
   takeBack(): void {
-    if (this.#words.state === 'idle' || this.#words.state === 'undoing') return
+    if (this.#words.state === 'idle') return
     this.#words.undoing()
-    // A keeper that is gone holds nothing any more; its successor begins with a table of its own.
-    this.#handing.takeBack()
+    // Said again where a server died before it was heard; a keeper that is gone holds nothing any more.
+    if (!this.#handing.takeBack()) this.keeperGone()
+  }
+
+  recover(isFrozen: boolean): void {
+    const { step, state } = this.#words.status
+    // A thaw that its server did not live to end, or a taking back.
+    if (state === 'undoing' || (!isFrozen && (step === 'files' || step === 'image'))) this.takeBack()
+  }
+
+  /** Whoever preserved is gone: what is whole stays held here, for the next keeper; anything else is over. */
+  keeperGone(): void {
+    const { step, state } = this.#words.status
+    if (state === 'idle' || (step === 'image' && state === 'done')) return
+    this.#handing.closeSessions()
+    this.#words.failed(EIO, undefined)
+    if (state !== 'undoing') return
+    for (const memory of this.#table.memories())
+      if (this.#table.passage(memory) === 'leaving') this.#table.setPassage(memory, 'none')
+    this.#words.undone()
   }
 
   holeBytes(memories: Iterable<MemoryId>): number {

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { mapShared, memfdCreate, resize } from '../linux/memory.ts'
 import { EMFILE, Errno } from '../values/errno.ts'
+import type { MemoryId } from '../values/ids.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from './descriptor-table.ts'
 import { MemfdStore } from './memfd.ts'
 
@@ -24,6 +25,7 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
       received: () => [],
       handOver: () => false,
       takeBack: () => false,
+      closeSessions() {},
     },
     metadata: new Uint8Array(0),
     totalBlocks: 1,
@@ -39,4 +41,37 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
   const before = openDescriptors()
   assert.equal(store.create(), EMFILE)
   assert.equal(openDescriptors(), before)
+})
+
+test('a row that a file owns goes to no other, though its memory did not come along', () => {
+  const area = memfdCreate('test:descriptors', { sealable: false })
+  resize(area, DESCRIPTOR_TABLE_BYTES)
+  const table = new DescriptorTable(mapShared(area, DESCRIPTOR_TABLE_BYTES))
+  // Of another kernel: memory 5 is on its way, 3 was an orphan or lost before, and 4 is no file's.
+  table.setPassage(5 as MemoryId, 'awaited')
+  const store = new MemfdStore({
+    table,
+    custody: {
+      keep() {},
+      drop() {},
+      isBehind: false,
+      catchUp() {},
+      socket: undefined,
+      holdsSessions: false,
+      received: () => [],
+      handOver: () => false,
+      takeBack: () => false,
+      closeSessions() {},
+    },
+    metadata: new Uint8Array(0),
+    totalBlocks: 8,
+    descriptorLimit: 1000,
+  })
+  const placement = { sizeBytes: 4096, extents: [{ start: 0, count: 1 }], guestRam: false }
+  for (const memory of [3, 5] as MemoryId[]) store.adopt(memory, placement)
+  assert.deepEqual([store.passage(3 as MemoryId), store.passage(5 as MemoryId)], ['lost', 'awaited'])
+  store.release(3 as MemoryId)
+  const made = Array.from({ length: 20 }, () => store.create() as MemoryId)
+  assert.equal(new Set(made).size, made.length, `${made}`)
+  assert.ok(!made.includes(5 as MemoryId), `${made}`)
 })

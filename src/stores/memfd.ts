@@ -11,6 +11,7 @@ import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
 import type { Fd, MemoryId } from '../values/ids.ts'
 import { DescriptorTable } from './descriptor-table.ts'
 import { MemfdArrivals, type Supply } from './memfd-arrivals.ts'
+import { besides } from './memfd-background.ts'
 import { type Handing, MemfdHandOver } from './memfd-hand-over.ts'
 import {
   type Background,
@@ -132,6 +133,10 @@ export class MemfdStore implements Store {
 
   adopt(memory: MemoryId, as: Placement): void {
     this.#arrivals.adopt(memory, as)
+    // A file owns the row, though nothing was in it: an orphan that stayed behind, or what was lost before. Nobody else may get it.
+    if (!this.#arrivals.isLost(memory)) return
+    const free = this.#freeRows.indexOf(memory)
+    if (free >= 0) this.#freeRows.splice(free, 1)
   }
 
   passage(memory: MemoryId): Passage {
@@ -249,19 +254,6 @@ export class MemfdStore implements Store {
     const fd = this.#table.get(memory, 'server') ?? this.#arrivals.refusal(memory)
     if (fd === undefined) throw new BrokenInvariantError(`memory ${memory} has no descriptor in this server`)
     return fd
-  }
-}
-
-/** What is done beside this store's server is done by the keeper: bringing memory back, and handing it over. The kernel clears. */
-function besides(arrivals: MemfdArrivals, handOver: MemfdHandOver): Background {
-  return {
-    get wake() {
-      return arrivals.isUnderWay || handOver.isUnderWay ? arrivals.wake : undefined
-    },
-    drain: () => arrivals.drain(),
-    clear: () => false,
-    cleared: () => [],
-    clearedBytes: 0,
   }
 }
 

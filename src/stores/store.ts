@@ -97,6 +97,8 @@ export interface HandOver {
   finish(image: Uint8Array): void
   /** Everything is as it was before the first step, when `status` says so. Without effect where nothing was begun. */
   takeBack(): void
+  /** After a start: what a former server left half done is taken back. */
+  recover(isFrozen: boolean): void
   /** Bytes that preserving would have to allocate: the holes of these memories. */
   holeBytes(memories: Iterable<MemoryId>): number
 }
