@@ -38,7 +38,8 @@ export interface SessionOptions {
   readonly afterReply?: (request: HandledRequest, delivered: boolean) => void
   /**
    * Work that is tried again and again: `intervalMs` is asked before each read, and `run` called when so long went by since it
-   * was first answered; a shorter one counts at once. Between requests, not only where there are none: a busy mount must not put it off for ever.
+   * was first answered; a shorter one counts at once. Between requests, not only where there are none: a busy mount must not put
+   * it off for ever.
    */
   readonly periodic?: { intervalMs(): number | undefined; run(answer: Answer): void }
   /** Small work that was put off until nobody asks for anything: `run` does some of it when nothing came for IDLE_MS. */

@@ -130,7 +130,7 @@ export const serveConnection = (connection: Connection): void => {
       },
       run: (answer) => {
         store.catchUp()
-        service.farewells.endAll()
+        service.farewells.endSome()
         fs.retryOrphans(service.ownWork, (ino) => kernel.isReferenced(ino))
         zeroing.advance(service.ownWork)
         service.isLastTry = true

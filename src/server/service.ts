@@ -75,9 +75,9 @@ export class Service {
   }
 
   /**
-   * Answers with an error, unless asking again later may do better: slow work was begun, or the pool is full (or the
-   * process has no more descriptors) while unlinked files still own blocks. The kernel says that it has forgotten a file some time after unlink(2) has
-   * returned (FORGET is queued, fs/fuse/inode.c), and whoever deletes a file to make room must find it.
+   * Answers with an error, unless asking again later may do better: slow work was begun, or the pool is full (or there are
+   * no more descriptors) while unlinked files still own blocks. The kernel says that it has forgotten a file some time after
+   * unlink(2) has returned (FORGET is queued, fs/fuse/inode.c), and whoever deletes a file to make room must find it.
    */
   refuse(errno: Errno, reply: Reply): void {
     const isWorkUnderWay = errno === WAITS || errno === WAITS_FOR_ZEROING
