@@ -42,6 +42,8 @@ test('a save that fails half-way leaves its guest running, and the others are up
   const big = await startBulkyVm(t, pool, 'big')
   const small = await startTinyVm(t, pool, 'small', { seed: 2 })
   const before = qemuPid(big.name)
+  // Slowly: a pool that is full before the small one has written its state would fail both.
+  await monitor(big.name, 'migrate-set-parameters', { 'max-bandwidth': 16 << 20 })
 
   const { status, report } = await updateVmm(pool)
   assert.equal(status, 1)
