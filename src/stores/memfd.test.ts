@@ -5,28 +5,35 @@ import { mapShared, memfdCreate, resize } from '../linux/memory.ts'
 import { EMFILE, Errno } from '../values/errno.ts'
 import type { MemoryId } from '../values/ids.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from './descriptor-table.ts'
-import { MemfdStore } from './memfd.ts'
+import { type Custody, MemfdStore } from './memfd.ts'
+
+/** A keeper that takes everything and has nothing to say. */
+const NOBODY: Custody = {
+  keep() {},
+  drop() {},
+  isBehind: false,
+  catchUp() {},
+  socket: undefined,
+  holdsSessions: false,
+  received: () => [],
+  handOver: () => false,
+  takeBack: () => false,
+  closeSessions() {},
+}
+
+function emptyTable(): DescriptorTable {
+  const area = memfdCreate('test:descriptors', { sealable: false })
+  resize(area, DESCRIPTOR_TABLE_BYTES)
+  return new DescriptorTable(mapShared(area, DESCRIPTOR_TABLE_BYTES))
+}
 
 const openDescriptors = (): number => readdirSync('/proc/self/fd').length
 
 test('memory takes no descriptor that the keeper or a later server may need', () => {
-  const area = memfdCreate('test:descriptors', { sealable: false })
-  resize(area, DESCRIPTOR_TABLE_BYTES)
   const kept: number[] = []
   const store = new MemfdStore({
-    table: new DescriptorTable(mapShared(area, DESCRIPTOR_TABLE_BYTES)),
-    custody: {
-      keep: (_memories, descriptors) => void kept.push(...descriptors),
-      drop() {},
-      isBehind: false,
-      catchUp() {},
-      socket: undefined,
-      holdsSessions: false,
-      received: () => [],
-      handOver: () => false,
-      takeBack: () => false,
-      closeSessions() {},
-    },
+    table: emptyTable(),
+    custody: { ...NOBODY, keep: (_memories, descriptors) => void kept.push(...descriptors) },
     metadata: new Uint8Array(0),
     totalBlocks: 1,
     descriptorLimit: 200,
@@ -44,25 +51,12 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
 })
 
 test('a row that a file owns goes to no other, though its memory did not come along', () => {
-  const area = memfdCreate('test:descriptors', { sealable: false })
-  resize(area, DESCRIPTOR_TABLE_BYTES)
-  const table = new DescriptorTable(mapShared(area, DESCRIPTOR_TABLE_BYTES))
+  const table = emptyTable()
   // Of another kernel: memory 5 is on its way, 3 was an orphan or lost before, and 4 is no file's.
   table.setPassage(5 as MemoryId, 'awaited')
   const store = new MemfdStore({
     table,
-    custody: {
-      keep() {},
-      drop() {},
-      isBehind: false,
-      catchUp() {},
-      socket: undefined,
-      holdsSessions: false,
-      received: () => [],
-      handOver: () => false,
-      takeBack: () => false,
-      closeSessions() {},
-    },
+    custody: NOBODY,
     metadata: new Uint8Array(0),
     totalBlocks: 8,
     descriptorLimit: 1000,
