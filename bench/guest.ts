@@ -8,12 +8,12 @@ import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { findBreak, readTicks } from '../test/guest/ticks.ts'
-import { buildTinyGuest } from '../test/guest/tiny-guest.ts'
+import { findBreak, readTicks } from '../testbed/guests/ticks.ts'
+import { buildTinyGuest } from '../testbed/guests/tiny-guest.ts'
 
 /** The guest checks this much all the time; the rest of its RAM is only kept. */
 const CHECKED_MIB = 16
-const fillWorker = join(import.meta.dirname, 'workers/fill.ts')
+const fillWorker = join(import.meta.dirname, '../testbed/programs/measure/fill.ts')
 
 export function writeGuestKernel(path: string): void {
   writeFileSync(path, buildTinyGuest({ mebibytes: CHECKED_MIB, strideBytes: 4096 }))

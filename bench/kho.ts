@@ -2,10 +2,11 @@
  * Owns the bench of memory that is handed to the next kernel by the Live Update Orchestrator, in a throw-away host by a real kexec: what
  * preserving and retrieving take by size, whether large pages stay large, and a guest's blackout beside that of one in the carve-out.
  */
+
+import type { PlainMemfd, Preserved, Retrieved } from '../testbed/programs/luo/plain-memfds.ts'
 import { runScenario } from '../testbed/scenario/run.ts'
 import { type Measured, medianOf } from './harness.ts'
 import { ms, phaseSamples, seconds } from './kexec/phases.ts'
-import type { PlainMemfd, Preserved, Retrieved } from './kho/plain-memfds.ts'
 import { type Figures, type Mapped, measuring, type Store, type Update } from './kho/scenario.ts'
 import { fact, type Result, type Row } from './report.ts'
 

@@ -10,7 +10,7 @@ export interface GuestReport {
 }
 
 export const MIB = 2 ** 20
-export const HOME = '/opt/testbed/guestmemfs/bench'
+export const PROGRAMS = '/opt/testbed/guestmemfs/testbed/programs'
 export const DIRECTORY = '/mnt/guestmemfs'
 export const PATIENCE_MS = 300_000
 export const LONG = { timeoutMs: PATIENCE_MS }
@@ -18,7 +18,7 @@ export const LONG = { timeoutMs: PATIENCE_MS }
 export const VM = 'measured'
 /** One at a time. */
 const RAM = `${DIRECTORY}/ram`
-const FILL = `node ${HOME}/workers/fill.ts`
+const FILL = `node ${PROGRAMS}/measure/fill.ts`
 
 const qemu = (name: string, sizeMib: number): string =>
   `qemu-system-x86_64 -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m ${sizeMib}M \\

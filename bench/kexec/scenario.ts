@@ -2,17 +2,17 @@
  * Owns what is done in the throw-away host to be measured: live updates of its kernel under one guest at a time, of several sizes of
  * RAM; mounts after a kexec; zeroing. Figures are handed on as they are found, and mean nothing here.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import type { Scenario, Stage } from '../../testbed/scenario/scenario.ts'
 import {
   DIRECTORY,
   endGuest,
   type GuestReport,
   guestPid,
-  HOME,
   LONG,
   MIB,
   PATIENCE_MS,
+  PROGRAMS,
   startGuest,
   updateUnder,
   VM,
@@ -42,10 +42,10 @@ interface ServerTimes {
   readonly startedAt: string
 }
 
-const SAVE = `node ${HOME}/kexec/ordinary-save.ts`
+const SAVE = `node ${PROGRAMS}/measure/ordinary-save.ts`
 /** Room for a guest's RAM, which /dev/shm has not. */
 const TMPFS = 'mkdir -p /run/ordinary; mount -t tmpfs -o size=90% ordinary /run/ordinary'
-const ZERO = `node ${HOME}/kexec/zeroing.ts`
+const ZERO = `node ${PROGRAMS}/measure/zeroing.ts`
 /** Twice the largest guest must fit into what is left: the host's own, and the peer's file on a tmpfs. */
 const CARVE_OUT = 'memmap=4G%4G-1+0xefffffff modprobe.blacklist=kmem'
 const ZEROED_BYTES = 1024 * MIB

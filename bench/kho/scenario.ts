@@ -3,7 +3,8 @@
  * and live updates under one guest at a time whose RAM is a pool's memfd, or in the carve-out of the same kernel. Figures are handed on as
  * they are found, and mean nothing here.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
+import type { Preserved, Retrieved } from '../../testbed/programs/luo/plain-memfds.ts'
 import type { Scenario, Stage } from '../../testbed/scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS } from '../../testbed/scenarios/luo.ts'
 import {
@@ -11,12 +12,11 @@ import {
   endGuest,
   type GuestReport,
   guestPid,
-  HOME,
   LONG,
+  PROGRAMS,
   startGuest,
   updateUnder,
 } from '../kexec/one-guest.ts'
-import type { Preserved, Retrieved } from './plain-memfds.ts'
 
 /** How the guest's RAM is mapped by its QEMU, as smaps has it. */
 export interface Mapped {
@@ -47,8 +47,8 @@ export interface Figures {
   readonly passages: Passage[]
 }
 
-const PRESERVE = `node ${HOME}/kho/preserve.ts`
-const RETRIEVE = `node ${HOME}/kho/retrieve.ts`
+const PRESERVE = `node ${PROGRAMS}/luo/preserve.ts`
+const RETRIEVE = `node ${PROGRAMS}/luo/retrieve.ts`
 /** Beside the carve-out it holds the plain memfds, or the pool, and what booting takes. */
 const MEMORY = '7G'
 const CARVE_OUT = 'memmap=2G%4G-1+0xefffffff modprobe.blacklist=kmem'

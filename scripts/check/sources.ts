@@ -44,4 +44,4 @@ export function readSources(project: string): Source[] {
 }
 
 /** Tests, and folders that hold nothing but what tests share: the built package has none of them. */
-export const isTest = (path: string): boolean => path.endsWith('.test.ts') || /\/(testing|crash)\//.test(path)
+export const isTest = (path: string): boolean => path.endsWith('.test.ts') || /\/testing\//.test(path)

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findBreak, readTicks, type Tick } from '../../test/guest/ticks.ts'
+import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 
 const TICK_TIMEOUT_MS = 60_000
 

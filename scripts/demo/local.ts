@@ -13,7 +13,7 @@ import { mountObstacle } from '../../src/host/doctor.ts'
 import { ensureQemu } from '../../src/host/qemu-package.ts'
 import { formatVersion } from '../../src/host/version.ts'
 import { UsageError } from '../../src/values/errors.ts'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { DemoGuest } from './guest.ts'
 import { Screen } from './screen.ts'
 

@@ -45,13 +45,7 @@ async function qemuObstacle(say: (line: string) => void): Promise<string | undef
 export const TIERS: readonly Tier[] = [
   {
     name: 'unit',
-    globs: [
-      'src/**/*.test.ts',
-      'scripts/**/*.test.ts',
-      'testbed/**/*.test.ts',
-      'bench/**/*.test.ts',
-      'test/guest/**/*.test.ts',
-    ],
+    globs: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'testbed/**/*.test.ts', 'bench/**/*.test.ts'],
     parallel: Math.max(1, availableParallelism()),
     timeoutMs: 300_000,
     obstacle: async () => undefined,

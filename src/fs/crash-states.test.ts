@@ -4,13 +4,13 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { explorePair } from './crash/explore.ts'
-import { OPERATION_NAMES, OPERATIONS, type OperationName } from './crash/operations.ts'
-import type { Event, Mistakes } from './crash/recording.ts'
-import { PHASES, type StoreKind, starts } from './crash/starts.ts'
-import { GEOMETRY } from './crash/world.ts'
 import { FileSystem } from './file-system.ts'
 import { type Role, roleOf } from './image/testing/bugs.ts'
+import { explorePair } from './testing/crash/explore.ts'
+import { OPERATION_NAMES, OPERATIONS, type OperationName } from './testing/crash/operations.ts'
+import type { Event, Mistakes } from './testing/crash/recording.ts'
+import { PHASES, type StoreKind, starts } from './testing/crash/starts.ts'
+import { GEOMETRY } from './testing/crash/world.ts'
 
 const KINDS: readonly StoreKind[] = [
   { clearing: 'ours', slabBlocks: 4 },

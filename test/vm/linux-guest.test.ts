@@ -1,7 +1,7 @@
 /** Owns the update under a real operating system: a Linux guest goes on, its files and clocks in order. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { buildLinuxGuest } from '../guest/linux-guest.ts'
+import { buildLinuxGuest } from '../../testbed/guests/linux-guest.ts'
 import {
   mountVmPool,
   QEMU,

@@ -13,8 +13,8 @@ import { fileURLToPath } from 'node:url'
 import type { UpdateReport } from '../../src/liveupdate/report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/qemu/vm-runtime.ts'
-import { findBreak, readTicks, type Tick } from '../guest/ticks.ts'
-import { buildTinyGuest } from '../guest/tiny-guest.ts'
+import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
+import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
 
 export const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))

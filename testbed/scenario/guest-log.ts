@@ -2,7 +2,7 @@
  * Owns what a guest's ticks tell from outside: one unbroken run or not, and the longest silence. The clock is ours,
  * outside the host, which no kexec stops; it is as fine as the way of a line to us (some 10 ms under emulation).
  */
-import { findBreak, readTicks, type Tick } from '../../test/guest/ticks.ts'
+import { findBreak, readTicks, type Tick } from '../guests/ticks.ts'
 import type { Log } from '../machine/log.ts'
 
 export interface Continuity {

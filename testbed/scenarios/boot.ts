@@ -1,5 +1,5 @@
 /** Owns the least a hypervisor host must be: our kernel, our tools, and KVM that runs a guest. */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 
 const QEMU = `exec qemu-system-x86_64 -machine q35 -accel kvm -cpu host -m 32M \\

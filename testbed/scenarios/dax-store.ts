@@ -1,10 +1,10 @@
 /**
  * Owns the dax store's proof on a carve-out of a host's own: refusals, guests that map their RAM, a server that dies
- * in the middle, and a kexec after which every byte is where it was. The steps are in test/dax/exercise.ts.
+ * in the middle, and a kexec after which every byte is where it was. The steps are in testbed/programs/memory/exercise.ts.
  */
 import type { Scenario } from '../scenario/scenario.ts'
 
-const EXERCISE = '/opt/testbed/guestmemfs/test/dax/exercise.ts'
+const EXERCISE = '/opt/testbed/guestmemfs/testbed/programs/memory/exercise.ts'
 const exercise = (step: string): string => `node ${EXERCISE} ${step}`
 
 export const daxStore: Scenario = {

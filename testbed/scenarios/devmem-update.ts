@@ -3,7 +3,7 @@
  * one, and neither knows of the window. From an older kernel into a newer one.
  */
 import assert from 'node:assert/strict'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { RESERVED } from './carve-out.ts'
 import { QEMU } from './update.ts'

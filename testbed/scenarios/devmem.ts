@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { GuestMonitor } from '../scenario/guest-monitor.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { RESERVED } from './carve-out.ts'
@@ -119,7 +119,7 @@ async function deleteSecret({ host }: Stage): Promise<void> {
   const hold = async (name: string, seed: string) => {
     await host.run(`cd /mnt/guestmemfs; touch ${name}; truncate -s ${bytes} ${name}`)
     const { path, offsetBytes } = JSON.parse(await host.run(mapOf(name)))
-    const words = `exec node /opt/testbed/guestmemfs/test/dax/hold.ts ${path} ${bytes} '${seed}' ${offsetBytes}`
+    const words = `exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts ${path} ${bytes} '${seed}' ${offsetBytes}`
     const { pid, log } = await host.start(`hold-${name}`, words)
     const [, crc] = await log.waitFor(/holding (\d+)\n$/)
     return { pid, offsetBytes: Number(offsetBytes), crc: Number(crc) }

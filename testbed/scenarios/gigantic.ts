@@ -3,7 +3,7 @@
  * is refused where such pages cannot be.
  */
 import assert from 'node:assert/strict'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { refuse } from './refuse-pools.ts'
 

@@ -4,7 +4,7 @@
  * all three, and it must find two of them: a look that finds nothing proves nothing.
  */
 import assert from 'node:assert/strict'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { kernelMappings, type PhysicalRange, visibleBytes } from '../machine/page-tables.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
@@ -30,9 +30,9 @@ const qemu = (
   -object memory-backend-file,id=pc.ram,size=${GUEST_MIB}M,mem-path=/mnt/${store}/ram,share=on,prealloc=off \\
   -nodefaults -display none -kernel /opt/testbed/files/${store} -serial stdio`
 
-const PHYSICAL = 'node /opt/testbed/guestmemfs/test/dax/physical.ts'
+const PHYSICAL = 'node /opt/testbed/guestmemfs/testbed/programs/memory/physical.ts'
 
-/** Where in its RAM the tiny guest's pattern begins, and how the word there is made (test/guest/tiny-guest.ts). */
+/** Where in its RAM the tiny guest's pattern begins, and how the word there is made (testbed/guests/tiny-guest.ts). */
 const PATTERN_BYTE = 2 * MIB
 const [ADDRESS_FACTOR, PASS_STEP] = [0x9e3779b1, 0x85ebca6b]
 const PASSES = 100_000

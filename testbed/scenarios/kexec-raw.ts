@@ -2,7 +2,7 @@
  * Owns the testbed's own proof, with none of the project's code inside: a carve-out, device-dax, a guest on real KVM, a
  * real kexec. Each command is one a person could type; the project exists so that nobody has to.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { GuestMonitor } from '../scenario/guest-monitor.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 

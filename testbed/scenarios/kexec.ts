@@ -3,7 +3,7 @@
  * guest from it, save it into the mount, freeze, kexec, mount again, restore. Where the seed says KHO, the carve-out
  * stays by itself; where it says 100M for a file of 500M, the sizes agree here.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { GuestMonitor } from '../scenario/guest-monitor.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'

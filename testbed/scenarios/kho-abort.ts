@@ -2,7 +2,7 @@
  * Owns changing one's mind: a pool is handed over, and taken back; an update fails after everything was handed over, and is rolled back;
  * and after all of it the guest is updated for real.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, tinyQemu } from './luo.ts'
 import { SERVER_PID } from './server-pid.ts'

@@ -3,7 +3,7 @@
  * three updates of the host's kernel in a row.
  */
 import assert from 'node:assert/strict'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, tinyQemu } from './luo.ts'
 import { MAKE_TREE, TELL_TREE } from './tree.ts'

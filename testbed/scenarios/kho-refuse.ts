@@ -3,14 +3,14 @@
  * a device and a name that others have, memory that is not enough; and after a jump, sessions that are not there any more.
  */
 import { readFileSync } from 'node:fs'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { luoKernel } from '../kernel/luo.ts'
 import { withOtherAbi } from '../kernel/other-abi.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, tinyQemu } from './luo.ts'
 
 const FILES = '/opt/testbed/files'
-const SESSION = 'exec node /opt/testbed/guestmemfs/test/luo/session.ts'
+const SESSION = 'exec node /opt/testbed/guestmemfs/testbed/programs/luo/session.ts'
 const COMMON = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
 /** Beside the pool of the guest. */
 const MOUNT_OTHER = 'mkdir -p /mnt/other; guestmemfs mount other /mnt/other -o size=256M'
@@ -107,7 +107,7 @@ async function lose({ host, first, phase, record, guest }: Stage): Promise<void>
   await phase('jump', () =>
     host.jump(`guestmemfs live-update --kernel ${first.vmlinuz} --initrd ${first.initramfs} --reuse-cmdline`),
   )
-  const thief = (words: string) => `node /opt/testbed/guestmemfs/test/luo/session.ts ${words}`
+  const thief = (words: string) => `node /opt/testbed/guestmemfs/testbed/programs/luo/session.ts ${words}`
   record(
     'stolen',
     await host.run(

@@ -3,7 +3,7 @@
  * it, save it into the mount, hand the pool over, kexec, mount again, restore. Where the seed writes to /sys/kernel/kho/active, which
  * never was merged, the pool is handed over; where it says 100M for a file of 500M, the sizes agree here.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { GuestMonitor } from '../scenario/guest-monitor.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS } from './luo.ts'

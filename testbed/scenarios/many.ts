@@ -7,8 +7,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import { buildLinuxGuest } from '../../test/guest/linux-guest.ts'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildLinuxGuest } from '../guests/linux-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { GuestLog } from '../scenario/guest-log.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
@@ -21,7 +21,7 @@ const UPDATES = 3
 const TINY = { small: 32, odd: 66, middle: 128, large: 256 } as const
 const LINUX_MIB = 256
 const SECRET_MIB = 64
-const HOLD = 'node /opt/testbed/guestmemfs/test/dax/hold.ts'
+const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 const FILES = '/opt/testbed/files'
 const MOUNT = 'mkdir -p /mnt/guestmemfs; guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 

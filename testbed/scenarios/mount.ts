@@ -2,7 +2,7 @@
  * Owns the file system's first job, on a host of its own: the usage section of guestmemfs-seed.rst as it is typed,
  * with a guest on real KVM, and the server killed underneath it. No kexec here.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { GuestMonitor } from '../scenario/guest-monitor.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { SERVER_PID } from './server-pid.ts'

@@ -5,8 +5,8 @@
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const GIB = 2 ** 30
-const TOUCH = 'node /opt/testbed/guestmemfs/test/dax/touch.ts'
-const DIRECT = 'node /opt/testbed/guestmemfs/test/dax/direct.ts'
+const TOUCH = 'node /opt/testbed/guestmemfs/testbed/programs/memory/touch.ts'
+const DIRECT = 'node /opt/testbed/guestmemfs/testbed/programs/memory/direct.ts'
 const APPEND = 'memmap=1G$4G memmap=2560M%5G-1+0xefffffff modprobe.blacklist=kmem'
 
 /** Bytes per GiB of guest memory. */

@@ -2,13 +2,7 @@
  * Owns measuring memory from inside a guest, by the pages that its RAM is mapped with: bandwidth of stores and latency of reads that
  * depend on one another. The same guest, one store after the other, each several rounds. Facts alone.
  */
-import {
-  buildMemoryGuest,
-  CHASES,
-  MEMORY_GUEST_MIB,
-  TICKS,
-  WRITE_BYTES,
-} from '../../test/guest/memory-guest.ts'
+import { buildMemoryGuest, CHASES, MEMORY_GUEST_MIB, TICKS, WRITE_BYTES } from '../guests/memory-guest.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const APPEND = 'memmap=1G$4G memmap=2560M%5G-1+0xefffffff modprobe.blacklist=kmem'

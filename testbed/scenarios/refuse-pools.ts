@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict'
 import type { Stage } from '../scenario/scenario.ts'
 
-const FLIP = 'node /opt/testbed/guestmemfs/test/dax/flip.ts'
+const FLIP = 'node /opt/testbed/guestmemfs/testbed/programs/memory/flip.ts'
 const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
-const PLANT = 'node /opt/testbed/guestmemfs/test/dax/plant.ts'
-const HOLD = 'exec node /opt/testbed/guestmemfs/test/dax/hold.ts /dev/dax0.0 2097152'
+const PLANT = 'node /opt/testbed/guestmemfs/testbed/programs/memory/plant.ts'
+const HOLD = 'exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts /dev/dax0.0 2097152'
 const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'
 
 /** All that a refused request could have changed: devices and what they map, mounts, files, the loaded kernel, QEMUs. */

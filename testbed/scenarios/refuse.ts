@@ -3,7 +3,7 @@
  * the guest that ticks on through all of it. One boot; nothing here ends in a kexec.
  */
 
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 import { refuseImages, refuseRegions, refuseUses } from './refuse-pools.ts'

@@ -3,7 +3,7 @@
  * in units, and `systemctl kexec`. Nothing but fstab and the installed units brings pool and guests back.
  */
 import assert from 'node:assert/strict'
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { GuestLog } from '../scenario/guest-log.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'

@@ -7,8 +7,8 @@ import { CARVE_OUT } from './carve-out.ts'
 
 const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 const COUNTERS = '/mnt/guestmemfs/counters'
-const LOAD = 'node /opt/testbed/guestmemfs/test/torn/load.ts'
-const VERIFY = 'node /opt/testbed/guestmemfs/test/torn/verify.ts'
+const LOAD = 'node /opt/testbed/guestmemfs/testbed/programs/torn/load.ts'
+const VERIFY = 'node /opt/testbed/guestmemfs/testbed/programs/torn/verify.ts'
 /** Enough for a log that turned over a few times; at most as much again before the tear. */
 const OPERATIONS = 400
 

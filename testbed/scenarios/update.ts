@@ -2,7 +2,7 @@
  * Owns the product's reason to exist: one command, typed on a host with running guests, and the host has a newer kernel while
  * the guests go on. What boots does what a machine's own boot would: it mounts, and lets saved guests go on.
  */
-import { buildTinyGuest } from '../../test/guest/tiny-guest.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 

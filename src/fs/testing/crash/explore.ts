@@ -1,0 +1,67 @@
+/**
+ * Owns going through every crash of one pair of operations: the first is done and answered, the second is in
+ * flight. Each prefix of what the second did is a crash, and so is each byte of the store that came next.
+ */
+import assert from 'node:assert/strict'
+import { recover } from '../../image/recovery.ts'
+import { eachTear } from '../../image/testing/tears.ts'
+import { contentsOf } from './contents.ts'
+import { judgeCrash } from './judge.ts'
+import { CHANGES_BYTES, OPERATIONS, type OperationName } from './operations.ts'
+import { type Event, type Moment, momentOf, replayEvents } from './recording.ts'
+import type { Start } from './starts.ts'
+import { GEOMETRY, openImage, remainsOf } from './world.ts'
+
+export interface Explored {
+  readonly crashes: number
+  readonly events: readonly Event[]
+}
+
+/** Throws where a promise is broken. `mistaken` changes what happened: an order that was swapped, a store left out. */
+export function explorePair(
+  start: Start,
+  first: OperationName,
+  second: OperationName,
+  mistaken: (events: Event[]) => Event[] = (events) => events,
+): Explored {
+  const world = start()
+  OPERATIONS[first](world)
+  const remains = remainsOf(world)
+  const moments: Moment[] = [momentOf(world.image)]
+  const before = contentsOf(world.image.state, world.store.memory)
+  world.events.length = 0
+  OPERATIONS[second](world)
+  const after = contentsOf(world.image.state, world.store.memory)
+  const events = mistaken([...world.events])
+  for (const event of events) if (event.kind === 'record') moments.push(event.moment)
+
+  const firstSequence = recover(remains.area, GEOMETRY).nextSequence
+  /** How many of the records of the operation in flight are found: those acknowledged, or one more. */
+  const foundIn = (area: Uint8Array, acknowledged: number): number => {
+    const found = recover(area, GEOMETRY).nextSequence - firstSequence
+    assert.ok(
+      found === acknowledged || found === acknowledged + 1,
+      `${found} records, ${acknowledged} acknowledged`,
+    )
+    return found
+  }
+  const judged = new Set<string>()
+  let [crashes, acknowledged, memories] = [0, 0, 0]
+  replayEvents(remains, events, ({ area, memory }, done, next) => {
+    if (done?.kind === 'record') acknowledged++
+    if (done?.kind === 'memory') memories++
+    crashes++
+    const found = foundIn(area, acknowledged)
+    assert.deepEqual(momentOf(openImage(area.slice())), moments[found])
+    // What a successor does with the remains depends on the records and the memory it finds, and on nothing else.
+    if (!judged.has(`${found} ${memories}`)) {
+      judged.add(`${found} ${memories}`)
+      if (found === moments.length - 1) judgeCrash({ area, memory }, world.mistakes, after)
+      else judgeCrash({ area, memory }, world.mistakes, before, CHANGES_BYTES.has(second) ? after : undefined)
+    }
+    if (next?.kind !== 'store') return
+    crashes += next.store.bytes.length - 1
+    eachTear(area, GEOMETRY, next.store, () => foundIn(area, acknowledged))
+  })
+  return { crashes, events }
+}

@@ -1,0 +1,115 @@
+/**
+ * Owns the judgement of one crash: what a successor makes of the remains, and of a second crash in its recovery.
+ * Throws when a promise is broken.
+ */
+import assert from 'node:assert/strict'
+import { BLOCK_BYTES } from '../../../stores/store.ts'
+import { ENOSPC, Errno } from '../../../values/errno.ts'
+import { byteString, type MemoryId, ROOT_INO } from '../../../values/ids.ts'
+import { blocksFor, countBlocks } from '../../extents.ts'
+import type { Inode } from '../../inode.ts'
+import { checkInvariants, ok } from '../fixture.ts'
+import { bytesOf, type Contents, contentsOf, MODEL_BYTES, shows } from './contents.ts'
+import { copyOf, type Mistakes, momentOf, type Remains, replayEvents } from './recording.ts'
+import { openWorld, remainsOf, type World } from './world.ts'
+
+const OWN = { origin: { unique: 0n, epoch: 2 } }
+
+/** `remains` are judged, not changed. The successor makes the same `mistakes` as the server that died. Files must show what `shows` asks of them. */
+export function judgeCrash(remains: Remains, mistakes: Mistakes, expected: Contents, maybe?: Contents): void {
+  // A connection that lives on still refers to orphans, on a new one nobody does: recovery then evicts them.
+  for (const refersToOrphans of [true, false]) {
+    judgeSuccessor(remains, openWorld(copyOf(remains), refersToOrphans, mistakes), expected, maybe)
+  }
+}
+
+function judgeSuccessor(remains: Remains, successor: World, expected: Contents, maybe?: Contents): void {
+  settled(successor)
+  const contents = contentsOf(successor.image.state, successor.store.memory)
+  assert.ok(shows(contents, expected, maybe), 'a file shows other bytes than it must')
+  judgeSecondCrash(remains, successor)
+  leaksNothing(successor)
+}
+
+/** Invariants, the truth of statfs, and a store that holds the memories of the state and no other. */
+function settled({ image, fs, store }: World): void {
+  checkInvariants(fs, image, store.slabBlocks)
+  const owned = [...image.state.inodes.values()].flatMap(({ memory }) => memory ?? [])
+  const byNumber = (a: MemoryId, b: MemoryId) => a - b
+  assert.deepEqual(
+    [...store.memories()].sort(byNumber),
+    owned.sort(byNumber),
+    'a memory is lost or left over',
+  )
+}
+
+/**
+ * Wherever recovery itself is interrupted, the next one comes to the same end. Between records and changes of the
+ * memory, that is: what a crash in the middle of a record leaves is no other than above.
+ */
+function judgeSecondCrash(remains: Remains, successor: World): void {
+  const end = momentOf(successor.image)
+  replayEvents(copyOf(remains), successor.events, (interrupted, done) => {
+    if (done?.kind === 'store') return
+    const second = openWorld(copyOf(interrupted), successor.refersToOrphans, successor.mistakes)
+    settled(second)
+    assert.deepEqual(momentOf(second.image), end, 'a second crash leads somewhere else')
+  })
+  const again = openWorld(remainsOf(successor), successor.refersToOrphans, successor.mistakes)
+  assert.deepEqual(momentOf(again.image), end, 'recovering twice is not recovering once')
+  assert.ok(
+    again.events.every(({ kind }) => kind !== 'record'),
+    'a second recovery makes a record',
+  )
+}
+
+/** What new files, and old ones that grow, show of former owners: nothing. */
+function leaksNothing(world: World): void {
+  const { fs, store, image } = world
+  if (fs.frozen) ok(fs.thaw(OWN) ?? undefined)
+  fs.retryOrphans(OWN, () => false)
+  for (let extent = fs.dirtyExtent(64); extent !== undefined; extent = fs.dirtyExtent(64)) {
+    store.zero(extent)
+    assert.equal(fs.markClean(OWN, extent), undefined)
+  }
+  for (const inode of [...image.state.inodes.values()]) {
+    if (inode.kind === 'file' && inode.sizeBytes % BLOCK_BYTES > 0) growsWithZeros(world, inode)
+  }
+  // Where ordinary files are kept apart neither kind gets every free block, but both together do.
+  const { freeBlocks } = fs.statfs()
+  const probes = [largestFile(world, 'ram probe', BLOCK_BYTES), largestFile(world, 'probe', 1)]
+  assert.equal(countBlocks(probes.flatMap(({ extents }) => extents)), freeBlocks)
+  for (const probe of probes)
+    assert.ok(
+      bytesOf(probe, store.memory).every((byte) => byte === 0),
+      'a new file shows bytes of a former owner',
+    )
+  checkInvariants(fs, image, store.slabBlocks)
+}
+
+/** A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest RAM or not. */
+function largestFile({ fs, rq }: World, name: string, firstBytes: number): Inode {
+  const made = ok(fs.create(rq(), ROOT_INO, byteString(name), 0o600))
+  const sizes = [firstBytes]
+  for (let blocks = fs.statfs().freeBlocks; blocks > 0; blocks--) sizes.push(blocks * BLOCK_BYTES)
+  let largest = made
+  for (const sizeBytes of sizes) {
+    const grown = sizeBytes > largest.sizeBytes ? fs.setAttributes(rq(), made.ino, { sizeBytes }) : largest
+    if (grown instanceof Errno) assert.equal(grown, ENOSPC)
+    else largest = grown
+  }
+  return largest
+}
+
+function growsWithZeros({ fs, rq, store }: World, inode: Inode): void {
+  const before = bytesOf(inode, store.memory)
+  const blocks = blocksFor(inode.sizeBytes)
+  const end = (blocks - 1) * MODEL_BYTES + Math.min(MODEL_BYTES, inode.sizeBytes % BLOCK_BYTES)
+  const grown = ok(fs.setAttributes(rq(), inode.ino, { sizeBytes: blocks * BLOCK_BYTES }))
+  const after = bytesOf(grown, store.memory)
+  assert.deepEqual(after.subarray(0, end), before.subarray(0, end))
+  assert.ok(
+    after.subarray(end).every((byte) => byte === 0),
+    `inode ${inode.ino} shows bytes that were cut off`,
+  )
+}

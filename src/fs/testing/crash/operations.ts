@@ -1,0 +1,98 @@
+/** Owns the list of operations that crashes are tried in: every way to change the file system, on the files of world.ts. */
+import { BLOCK_BYTES } from '../../../stores/store.ts'
+import { ENOENT } from '../../../values/errno.ts'
+import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../attributes.ts'
+import { SIZE, UPDATE, VM } from '../../control-xattrs.ts'
+import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../rename.ts'
+import type { World } from './world.ts'
+
+/** Some other operation may have been first: what an operation then answers is an errno, and nothing changed. */
+export type Operation = (world: World) => unknown
+
+const n = byteString
+
+/** On the file at `path`, if it is still there. */
+const on =
+  (path: string, operation: (world: World, ino: Ino) => unknown): Operation =>
+  (world) => {
+    const ino = world.at(path)
+    return ino === undefined ? ENOENT : operation(world, ino)
+  }
+
+const renamed = (from: string, to: string, flags: number): Operation =>
+  on('dir', ({ fs, rq }, dir) => fs.rename(rq(), ROOT_INO, n(from), dir, n(to), flags))
+
+const resized = (path: string, sizeBytes: number): Operation =>
+  on(path, ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { sizeBytes }))
+
+export const OPERATIONS = {
+  create: ({ fs, rq }) => fs.create(rq(), ROOT_INO, n('created'), 0o600),
+  mkdir: on('dir', ({ fs, rq }, dir) => fs.mkdir(rq(), dir, n('made'), 0o700)),
+  symlink: ({ fs, rq }) => fs.symlink(rq(), ROOT_INO, n('pointer'), n('dir/inner')),
+  link: on('ram', ({ fs, rq }, ino) => fs.link(rq(), ino, ROOT_INO, n('linked'))),
+  unlink: ({ fs, rq }) => fs.unlink(rq(), ROOT_INO, n('plain')),
+  rmdir: ({ fs, rq }) => fs.rmdir(rq(), ROOT_INO, n('empty')),
+  rename: renamed('ram', 'moved', 0),
+  'rename over another': renamed('other', 'inner', 0),
+  'rename exchange': renamed('plain', 'inner', RENAME_EXCHANGE),
+  'rename noreplace': renamed('symlink', 'kept', RENAME_NOREPLACE),
+  'rename a directory': renamed('empty', 'moved', 0),
+  'rename over a directory': renamed('empty', 'hollow', 0),
+  chmod: on('plain', ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { mode: 0o600 })),
+  chown: on('ram', ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { uid: 70_000, gid: 5 })),
+  utimes: on('dir', ({ fs, rq }, ino) => {
+    const time = { seconds: -1, nanoseconds: 1 }
+    return fs.setAttributes(rq(), ino, { atime: time, mtime: time })
+  }),
+  'truncate up': resized('ram', 5 * BLOCK_BYTES),
+  'truncate down': resized('ram', 2 * BLOCK_BYTES),
+  'truncate within a block': resized('plain', 5),
+  'truncate to nothing': resized('other', 0),
+  'truncate guest RAM to nothing': resized('ram', 0),
+  'truncate to guest RAM': resized('nothing', 2 * BLOCK_BYTES),
+  fallocate: on('other', ({ fs, rq }, ino) => fs.fallocate(rq(), ino, 0, 0, BLOCK_BYTES + 5)),
+  'punch hole': on('plain', ({ fs, rq }, ino) => {
+    return fs.fallocate(rq(), ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2, 6)
+  }),
+  write: on('plain', ({ fs, rq }, ino) => fs.write(rq(), ino, 3, new Uint8Array(4).fill(0x77))),
+  'write beyond the end': on('other', ({ fs, rq }, ino) => {
+    return fs.write(rq(), ino, BLOCK_BYTES, new Uint8Array(8).fill(0x78))
+  }),
+  'write that drops set-id bits': on('dir/inner', ({ fs, rq }, ino) => {
+    return fs.write(rq(), ino, 0, new Uint8Array(4).fill(0x79), { killsSetId: true })
+  }),
+  setxattr: on('ram', ({ fs, rq }, ino) =>
+    fs.setXattr(rq(), ino, n('user.new'), new Uint8Array(40).fill(9), 0),
+  ),
+  'setxattr over another': on('plain', ({ fs, rq }, ino) => {
+    return fs.setXattr(rq(), ino, n('user.old'), Uint8Array.of(4), 0)
+  }),
+  'resize by xattr': on('ram', ({ fs, rq }, ino) => fs.setXattr(rq(), ino, SIZE, Buffer.from('2097152'), 0)),
+  'record of a VM': on('ram', ({ fs, rq }, ino) =>
+    fs.setXattr(rq(), ino, VM, Buffer.from('{"name":"a"}'), 0),
+  ),
+  'record of an update': ({ fs, rq }) => fs.setXattr(rq(), ROOT_INO, UPDATE, Buffer.from('{"to":"b"}'), 0),
+  removexattr: on('plain', ({ fs, rq }, ino) => fs.removeXattr(rq(), ino, n('user.old'))),
+  freeze: ({ fs, rq }) => fs.freeze(rq()),
+  thaw: ({ fs, rq }) => fs.thaw(rq()),
+  evict: ({ fs }) => fs.orphans().map(({ ino }) => fs.evict({ origin: { unique: 0n, epoch: 1 } }, ino)),
+  'evict in turn': ({ fs }) => fs.retryOrphans({ origin: { unique: 0n, epoch: 1 } }, () => false),
+  zeroed: ({ fs, store }) => {
+    const extent = fs.dirtyExtent(2)
+    if (extent === undefined) return undefined
+    store.zero(extent)
+    return fs.markClean({ origin: { unique: 0n, epoch: 1 } }, extent)
+  },
+} as const satisfies Record<string, Operation>
+
+export type OperationName = keyof typeof OPERATIONS
+export const OPERATION_NAMES = Object.keys(OPERATIONS) as OperationName[]
+
+/** Operations that change bytes a file shows before the record is there: in flight, either bytes may be seen. */
+export const CHANGES_BYTES: ReadonlySet<OperationName> = new Set([
+  'write',
+  'write beyond the end',
+  'write that drops set-id bits',
+  'punch hole',
+])

@@ -1,0 +1,211 @@
+/**
+ * Owns what happened, in order: each store into the image, each change of the memory under it, each record that
+ * was made. A crash is a place in this list: what stands before it happened, what stands behind it did not.
+ */
+
+import type { Exposure, Placement, Store } from '../../../stores/store.ts'
+import { Errno } from '../../../values/errno.ts'
+import type { MemoryId } from '../../../values/ids.ts'
+import { SEEK_HOLE } from '../../data.ts'
+import type { Entry, Origin } from '../../entry.ts'
+import type { Image } from '../../image/image.ts'
+import type { TracedStore } from '../../image/writer.ts'
+import type { Journal } from '../../journal.ts'
+import type { State } from '../../state.ts'
+import type { MemoryStore } from '../memory-store.ts'
+import { digest } from './contents.ts'
+
+export type Event =
+  | { readonly kind: 'store'; readonly store: TracedStore }
+  /** The memory as it is now. */
+  | { readonly kind: 'memory'; readonly memory: MemoryStore }
+  /** A record is complete: what the image says from here on. */
+  | { readonly kind: 'record'; readonly moment: Moment }
+
+/** What must be found again: the state, by its digest, and the request that was carried out last. */
+export interface Moment {
+  readonly state: number
+  readonly lastRequest: bigint | undefined
+}
+
+export const momentOf = ({ state, lastOrigin }: Pick<Journal, 'state' | 'lastOrigin'>): Moment => ({
+  state: digest(state),
+  lastRequest: lastOrigin?.unique,
+})
+
+/** What a dead server leaves: the image's bytes and the memory. */
+export interface Remains {
+  readonly area: Uint8Array
+  readonly memory: MemoryStore
+}
+
+export const copyOf = ({ area, memory }: Remains): Remains => ({ area: area.slice(), memory: memory.clone() })
+
+/**
+ * Goes through every crash between two of `events`, which began at `remains`: `visit` sees what each leaves, the
+ * event that was the last, and the one that would have been next. `remains.area` is used up.
+ */
+export function replayEvents(
+  { area, memory }: Remains,
+  events: readonly Event[],
+  visit: (remains: Remains, done: Event | undefined, next: Event | undefined) => void,
+): void {
+  let now = memory
+  visit({ area, memory: now }, undefined, events[0])
+  for (const [index, event] of events.entries()) {
+    if (event.kind === 'store') area.set(event.store.bytes, event.store.offset)
+    if (event.kind === 'memory') now = event.memory
+    visit({ area, memory: now }, event, events[index + 1])
+  }
+}
+
+/** Mistakes a file system could make, to prove that they are noticed. */
+export interface Mistakes {
+  /** Freed blocks are called clean though they hold a former owner's bytes. */
+  readonly callsDirtyClean?: boolean
+  /** Memory that shrinks keeps the bytes that were cut off. */
+  readonly keepsCutBytes?: boolean
+  /** The zeroing worker reports blocks it did not zero. */
+  readonly skipsZeroing?: boolean
+}
+
+/** The journal of the file system under test. */
+export class RecordedJournal implements Journal {
+  readonly #image: Image<State>
+  readonly #events: Event[]
+  readonly #mistakes: Mistakes
+
+  constructor(image: Image<State>, events: Event[], mistakes: Mistakes = {}) {
+    this.#image = image
+    this.#events = events
+    this.#mistakes = mistakes
+  }
+
+  get state(): State {
+    return this.#image.state
+  }
+  get identity() {
+    return this.#image.identity
+  }
+  get generation(): number {
+    return this.#image.generation
+  }
+  get lastOrigin(): Origin | undefined {
+    return this.#image.lastOrigin
+  }
+  get lastEntries(): readonly Entry[] {
+    return this.#image.lastEntries
+  }
+
+  fits(entries: readonly Entry[]): boolean {
+    return this.#image.fits(entries)
+  }
+
+  commit(origin: Origin, entries: readonly Entry[]): void {
+    this.#image.commit(origin, this.#mistakes.callsDirtyClean ? entries.map(calledClean) : entries)
+    this.#events.push({ kind: 'record', moment: momentOf(this.#image) })
+  }
+}
+
+const calledClean = (entry: Entry): Entry =>
+  entry.kind === 'blocks' && entry.state === 'dirty' ? { ...entry, state: 'clean' } : entry
+
+/** The store of the file system under test: every change of the memory is one event. */
+export class RecordedStore implements Store {
+  readonly memory: MemoryStore
+  readonly #events: Event[]
+  readonly #mistakes: Mistakes
+
+  constructor(memory: MemoryStore, events: Event[], mistakes: Mistakes = {}) {
+    this.memory = memory
+    this.#events = events
+    this.#mistakes = mistakes
+  }
+
+  get kind(): Store['kind'] {
+    return this.memory.kind
+  }
+  get clearing(): Store['clearing'] {
+    return this.memory.clearing
+  }
+  get totalBlocks(): number {
+    return this.memory.totalBlocks
+  }
+  get slabBlocks(): number | undefined {
+    return this.memory.slabBlocks
+  }
+  get inOnePiece(): boolean {
+    return this.memory.inOnePiece
+  }
+  get frames(): Store['frames'] {
+    return this.memory.frames
+  }
+  readonly place = undefined
+  readonly isBehind = false
+  catchUp(): void {}
+  readonly background = undefined
+  readonly handOver = undefined
+  passage(): 'none' {
+    return 'none'
+  }
+  adopt(): void {}
+  readonly reach = 'file'
+  publish(): undefined {}
+  nodePath(memory: MemoryId): string {
+    return `/dev/guestmemfs/${memory}`
+  }
+  nodeOwner(): undefined {}
+
+  create(): MemoryId | Errno {
+    return this.#changed(this.memory.create())
+  }
+  resize(memory: MemoryId, to: Placement): Errno | undefined {
+    if (this.#mistakes.keepsCutBytes && to.sizeBytes < this.#sizeOf(memory)) return undefined
+    return this.#changed(this.memory.resize(memory, to))
+  }
+  release(memory: MemoryId): void {
+    this.#changed(this.memory.release(memory))
+  }
+  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
+    return this.#changed(this.memory.write(memory, offset, from))
+  }
+  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
+    return this.#changed(this.memory.punchHole(memory, offset, length))
+  }
+  /** What the zeroing worker does, one block at a time. */
+  zero({ start, count }: { start: number; count: number }): void {
+    if (this.#mistakes.skipsZeroing) return
+    for (let block = start; block < start + count; block++)
+      this.#changed(this.memory.zero({ start: block, count: 1 }))
+  }
+
+  isHeld(memory: MemoryId): boolean | Errno {
+    return this.memory.isHeld(memory)
+  }
+  memories(): Iterable<MemoryId> {
+    return this.memory.memories()
+  }
+  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
+    return this.memory.read(memory, offset, into)
+  }
+  seek(memory: MemoryId, offset: number, whence: number): number | Errno {
+    return this.memory.seek(memory, offset, whence)
+  }
+  expose(): Exposure {
+    return this.memory.expose()
+  }
+  metadataArea(): Uint8Array {
+    return this.memory.metadataArea()
+  }
+
+  /** A memory without holes ends where its first hole begins. */
+  #sizeOf(memory: MemoryId): number {
+    const end = this.memory.seek(memory, 0, SEEK_HOLE)
+    return end instanceof Errno ? 0 : end
+  }
+
+  #changed<T>(result: T): T {
+    if (!(result instanceof Errno)) this.#events.push({ kind: 'memory', memory: this.memory.clone() })
+    return result
+  }
+}

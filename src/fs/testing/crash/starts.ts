@@ -1,0 +1,64 @@
+/** Owns where crashes begin: one world with all its files, and the log at each place of its life. */
+import { ROOT_INO } from '../../../values/ids.ts'
+import { Image } from '../../image/image.ts'
+import { roleOf } from '../../image/testing/bugs.ts'
+import { State } from '../../state.ts'
+import { ok } from '../fixture.ts'
+import { MemoryStore, type MemoryStoreOptions } from '../memory-store.ts'
+import { MODEL_BYTES } from './contents.ts'
+import { populate } from './population.ts'
+import { copyOf, type Event, type Mistakes, type Remains } from './recording.ts'
+import { AREA_BYTES, EXPECTED, GEOMETRY, openWorld, remainsOf, TOTAL_BLOCKS, type World } from './world.ts'
+
+/** Where in the life of the log the next record falls. */
+export const PHASES = ['in between', 'beginning a generation', 'completing a checkpoint'] as const
+export type Phase = (typeof PHASES)[number]
+
+/** The store under it. */
+export type StoreKind = Pick<MemoryStoreOptions, 'clearing' | 'slabBlocks'>
+
+/** A world to start from, any number of times. */
+export type Start = () => World
+
+/** One start for each phase, all with the same files. */
+export function starts(kind: StoreKind, mistakes: Mistakes = {}): Record<Phase, Start> {
+  const area = new Uint8Array(AREA_BYTES)
+  const identity = { poolName: 'crash', uuid: new Uint8Array(16), ...EXPECTED }
+  Image.format(area, identity, State.fresh({ seconds: 0, nanoseconds: 0 }))
+  const memory = new MemoryStore({ ...kind, totalBlocks: TOTAL_BLOCKS, modelBytes: MODEL_BYTES })
+  const world = openWorld({ area, memory }, true)
+  populate(world)
+  let beforeSwitch = remainsOf(world)
+  for (const { generation } = world.image; world.image.generation === generation; fill(world)) {
+    beforeSwitch = remainsOf(world)
+  }
+  const switched = remainsOf(world)
+  const fillers = fillersUntilCommit(switched)
+  for (let i = 0; i < fillers; i++) fill(world)
+  const quiet = remainsOf(world)
+  const start = (remains: Remains, fillers: number) => () => {
+    const opened = openWorld(copyOf(remains), true, mistakes)
+    for (let i = 0; i < fillers; i++) fill(opened)
+    opened.events.length = 0
+    return opened
+  }
+  return {
+    'in between': start(quiet, 0),
+    'beginning a generation': start(beforeSwitch, 0),
+    'completing a checkpoint': start(switched, fillers - 2),
+  }
+}
+
+/** A record that changes next to nothing. */
+const fill = ({ fs, rq }: World): void => void ok(fs.setAttributes(rq(), ROOT_INO, { mode: 0o755 }))
+
+/** How many fillers complete the checkpoint that is under way. */
+function fillersUntilCommit(remains: Remains): number {
+  const world = openWorld(copyOf(remains), true)
+  const isCommit = (event: Event) =>
+    event.kind === 'store' && roleOf(event.store, GEOMETRY) === 'checkpoint commit'
+  for (let fillers = 1; ; fillers++) {
+    fill(world)
+    if (world.events.some(isCommit)) return fillers
+  }
+}

@@ -1,0 +1,73 @@
+/** Owns servers over the small file system every crash happens in: the first, and those that come after a crash. */
+import { Errno } from '../../../values/errno.ts'
+import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
+import { FileSystem, type Request } from '../../file-system.ts'
+import { geometryOf } from '../../image/format.ts'
+import { Image } from '../../image/image.ts'
+import type { Trace } from '../../image/writer.ts'
+import { State } from '../../state.ts'
+import {
+  copyOf,
+  type Event,
+  type Mistakes,
+  RecordedJournal,
+  RecordedStore,
+  type Remains,
+} from './recording.ts'
+
+export const AREA_BYTES = 64 * 1024
+export const GEOMETRY = geometryOf(AREA_BYTES)
+export const TOTAL_BLOCKS = 24
+export const EXPECTED = { storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }
+
+export interface World {
+  readonly area: Uint8Array
+  readonly image: Image<State>
+  readonly fs: FileSystem
+  readonly store: RecordedStore
+  readonly events: Event[]
+  /** Whether the kernel's connection lived on, and with it what the kernel knows of orphans. */
+  readonly refersToOrphans: boolean
+  readonly mistakes: Mistakes
+  rq(): Request
+  /** The inode at a path below the root, names separated by slashes. */
+  at(path: string): Ino | undefined
+}
+
+export const openImage = (area: Uint8Array, trace?: Trace): Image<State> =>
+  Image.open(area, EXPECTED, new State(), trace)
+
+const NEVER_USED_BEFORE = 1_000_000n
+
+/**
+ * A server over `remains`, which it changes. `refersToOrphans`: the kernel's connection lives on and knows them;
+ * a successor on a new connection finds nobody who does. Throws what opening the image throws.
+ */
+export function openWorld(remains: Remains, refersToOrphans: boolean, mistakes: Mistakes = {}): World {
+  const { area } = remains
+  const events: Event[] = []
+  const image = openImage(area, (store) => events.push({ kind: 'store', store }))
+  const store = new RecordedStore(remains.memory, events, mistakes)
+  const fs = new FileSystem(new RecordedJournal(image, events, mistakes), store)
+  let requests = NEVER_USED_BEFORE
+  const rq = (): Request => {
+    requests++
+    const now = { seconds: Number(requests), nanoseconds: 0 }
+    return { origin: { unique: requests, epoch: 1 }, uid: 0, gid: 0, now }
+  }
+  const at = (path: string): Ino | undefined => {
+    let ino: Ino = ROOT_INO
+    for (const name of path.split('/')) {
+      const found = fs.lookup(ino, byteString(name))
+      if (found instanceof Errno) return undefined
+      ino = found.ino
+    }
+    return ino
+  }
+  const world = { area, image, fs, store, events, refersToOrphans, mistakes, rq, at }
+  fs.recover({ origin: { unique: 0n, epoch: 1 } }, () => refersToOrphans)
+  return world
+}
+
+/** What would be left if the server died now. */
+export const remainsOf = ({ area, store }: World): Remains => copyOf({ area, memory: store.memory })

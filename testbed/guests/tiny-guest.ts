@@ -1,0 +1,259 @@
+/**
+ * Owns the tiny guest: 1000 bytes that make it visible whether a guest's memory and its running state
+ * came through. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and
+ * after each pass prints `tick N bad M` on COM1: N passes, M words that were not what they had to be (in all).
+ *
+ * The pattern mixes each word's address with the number of the pass: a page in another page's place is
+ * seen, and so is a page that came back in an older state, because each pass rewrites what it checked.
+ * Passes are paced by the timer interrupt and the CPU halts between them, so the guest costs little and
+ * shows that interrupts still arrive.
+ *
+ * Must not depend on anything but a PC: multiboot (`-kernel`), PIC, PIT, COM1. Needs -M pc or q35.
+ */
+import { writeFileSync } from 'node:fs'
+import { Assembler, CARRY, EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP, NOT_ZERO, ZERO } from './assembler.ts'
+
+export interface TinyGuest {
+  /** RAM under the pattern, from 2 MiB up; the guest needs about 4 MiB more. At most 2044: below the PCI hole. */
+  readonly mebibytes: number
+  /** Tells two guests apart: a page of one is never right in the other. */
+  readonly seed?: number
+  /** Distance between checked words. 4 checks every byte; 4096 touches every page of a large guest quickly. */
+  readonly strideBytes?: number
+  /** At least this many twentieths of a second from one line to the next. Default 2: ten lines a second at most. */
+  readonly pace?: number
+}
+
+export const LOAD_ADDRESS = 0x100000
+export const PATTERN_ADDRESS = 0x200000
+const MULTIBOOT_MAGIC = 0x1badb002
+/** The header holds load addresses (bit 16), so that no ELF file is needed. */
+const MULTIBOOT_FLAGS = 0x10000
+/** Odd, so that distinct addresses give distinct words; the second is added for each pass. */
+const ADDRESS_FACTOR = 0x9e3779b1
+const PASS_STEP = 0x85ebca6b
+const CODE_SELECTOR = 8
+const DATA_SELECTOR = 16
+const TIMER_VECTOR = 32
+/** 1,193,182 Hz / 59,659 = 20 Hz. */
+const PIT_DIVISOR = 59659
+const COM1 = 0x3f8
+const COM1_LINE_STATUS = 0x3fd
+const TRANSMIT_READY = 0x20
+
+/** The guest as a file for `qemu-system-x86_64 -kernel`. */
+export function buildTinyGuest(guest: TinyGuest): Uint8Array {
+  const { mebibytes, seed = 1, strideBytes = 4, pace = 2 } = guest
+  if (!(mebibytes >= 1 && mebibytes <= 2044))
+    throw new RangeError(`${mebibytes} MiB: 1 to 2044 can be checked`)
+  if (!(strideBytes >= 4 && strideBytes % 4 === 0))
+    throw new RangeError(`stride ${strideBytes}: multiples of 4`)
+  const words = Math.floor((mebibytes * 1024 * 1024) / strideBytes)
+
+  const a = new Assembler(LOAD_ADDRESS)
+  emitMultibootHeader(a)
+  emitStart(a)
+  emitFill(a, words, strideBytes, seed)
+  emitPass(a, words, strideBytes)
+  emitReport(a, pace)
+  emitPrint(a)
+  emitTimerInterrupt(a)
+  emitTables(a)
+  emitVariables(a, seed)
+  return a.finish()
+}
+
+export function emitMultibootHeader(a: Assembler): void {
+  a.word(MULTIBOOT_MAGIC)
+  a.word(MULTIBOOT_FLAGS)
+  a.word(-(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS))
+  a.word(LOAD_ADDRESS) // where the header itself is
+  a.word(LOAD_ADDRESS) // start of what is loaded
+  a.word(0) // end of it: the whole file
+  a.word('end of memory') // what must be zero beyond it
+  a.word('start')
+}
+
+/** The loader leaves us in flat 32-bit mode, but its descriptor table is not ours to use once interrupts come. */
+export function emitStart(a: Assembler): void {
+  a.label('start')
+  a.disableInterrupts()
+  a.loadGdt('gdt pointer')
+  a.farJump(CODE_SELECTOR, 'own segments')
+  a.label('own segments')
+  a.move(EAX, DATA_SELECTOR)
+  a.loadDataSegments()
+  a.move(ESP, 'end of memory')
+  a.loadIdt('idt pointer')
+  const [command, data, slaveData] = [0x20, 0x21, 0xa1]
+  a.outByte(command, 0x11) // PIC: initialise; vectors from TIMER_VECTOR on; slave on line 2; 8086 mode
+  a.outByte(data, TIMER_VECTOR)
+  a.outByte(data, 4)
+  a.outByte(data, 1)
+  a.outByte(data, 0xfe) // the timer alone
+  a.outByte(slaveData, 0xff)
+  a.outByte(0x43, 0x34) // PIT channel 0: low and high byte, rate generator
+  a.outByte(0x40, PIT_DIVISOR)
+  a.outByte(0x40, PIT_DIVISOR >>> 8)
+  a.enableInterrupts()
+}
+
+function emitFill(a: Assembler, words: number, strideBytes: number, seed: number): void {
+  a.move(EDI, PATTERN_ADDRESS)
+  a.move(ECX, words)
+  a.label('fill')
+  a.multiply(EAX, EDI, ADDRESS_FACTOR)
+  a.add(EAX, seed)
+  a.storeAt(EDI, EAX)
+  a.add(EDI, strideBytes)
+  a.decrement(ECX)
+  a.jumpIf(NOT_ZERO, 'fill')
+}
+
+/** One pass: each word must be what the last pass left, and becomes what the next one expects. */
+function emitPass(a: Assembler, words: number, strideBytes: number): void {
+  a.label('pass')
+  a.load(ESI, 'salt')
+  a.copy(EBP, ESI)
+  a.add(EBP, PASS_STEP)
+  a.load(EBX, 'bad')
+  a.move(EDI, PATTERN_ADDRESS)
+  a.move(ECX, words)
+  a.label('check')
+  a.multiply(EAX, EDI, ADDRESS_FACTOR)
+  a.copy(EDX, EAX)
+  a.addRegister(EAX, ESI)
+  a.compareAt(EDI, EAX)
+  a.jumpIf(ZERO, 'right')
+  a.increment(EBX)
+  a.label('right')
+  a.addRegister(EDX, EBP)
+  a.storeAt(EDI, EDX)
+  a.add(EDI, strideBytes)
+  a.decrement(ECX)
+  a.jumpIf(NOT_ZERO, 'check')
+  a.store('salt', EBP)
+  a.store('bad', EBX)
+  a.incrementAt('ticks')
+}
+
+function emitReport(a: Assembler, pace: number): void {
+  a.move(ESI, 'tick text')
+  a.call('print text')
+  a.load(EAX, 'ticks')
+  a.call('print number')
+  a.move(ESI, 'bad text')
+  a.call('print text')
+  a.load(EAX, 'bad')
+  a.call('print number')
+  a.move(ESI, 'line end')
+  a.call('print text')
+  a.label('wait')
+  a.load(EAX, 'timer')
+  a.compare(EAX, pace)
+  a.jumpIf(CARRY, 'wait longer')
+  a.clear(EAX)
+  a.store('timer', EAX)
+  a.jump('pass')
+  a.label('wait longer')
+  a.halt() // an interrupt just before it only costs one more period
+  a.jump('wait')
+}
+
+export function emitPrint(a: Assembler): void {
+  a.label('print text') // ESI: text, ended by 0
+  a.loadByteAt(EAX, ESI)
+  a.test(EAX)
+  a.jumpIf(ZERO, 'printed')
+  a.call('print character')
+  a.increment(ESI)
+  a.jump('print text')
+  a.label('printed')
+  a.return()
+
+  a.label('print number') // EAX; digits come last first, so each call keeps one and prints it on the way back
+  a.clear(EDX)
+  a.move(ECX, 10)
+  a.divide(ECX)
+  a.push(EDX)
+  a.test(EAX)
+  a.jumpIf(ZERO, 'first digit')
+  a.call('print number')
+  a.label('first digit')
+  a.pop(EAX)
+  a.add(EAX, '0'.charCodeAt(0))
+
+  a.label('print character') // AL
+  a.push(EAX)
+  a.move(EDX, COM1_LINE_STATUS)
+  a.label('busy')
+  a.in()
+  a.testLowByte(TRANSMIT_READY)
+  a.jumpIf(ZERO, 'busy')
+  a.pop(EAX)
+  a.move(EDX, COM1)
+  a.out()
+  a.return()
+}
+
+export function emitTimerInterrupt(a: Assembler): void {
+  a.label('timer interrupt')
+  a.push(EAX)
+  a.incrementAt('timer')
+  a.outByte(0x20, 0x20) // end of interrupt
+  a.pop(EAX)
+  a.returnFromInterrupt()
+}
+
+export function emitTables(a: Assembler): void {
+  a.align(8)
+  a.label('gdt')
+  a.word(0)
+  a.word(0)
+  a.word(0x0000ffff) // flat 4 GiB code
+  a.word(0x00cf9a00)
+  a.word(0x0000ffff) // flat 4 GiB data
+  a.word(0x00cf9200)
+  a.label('gdt pointer')
+  a.half(3 * 8 - 1)
+  a.word('gdt')
+  a.align(8)
+  a.label('idt pointer')
+  a.half((TIMER_VECTOR + 1) * 8 - 1)
+  a.word('idt')
+  a.align(8)
+  a.label('idt')
+  for (let vector = 0; vector < TIMER_VECTOR; vector++) {
+    a.word(0) // not present: an exception here is a triple fault, and QEMU resets the guest for all to see
+    a.word(0)
+  }
+  a.interruptGate(CODE_SELECTOR, 'timer interrupt')
+}
+
+function emitVariables(a: Assembler, seed: number): void {
+  a.label('ticks')
+  a.word(0)
+  a.label('bad')
+  a.word(0)
+  a.label('timer')
+  a.word(0)
+  a.label('salt')
+  a.word(seed)
+  a.label('tick text')
+  a.text('tick ')
+  a.label('bad text')
+  a.text(' bad ')
+  a.label('line end')
+  a.text('\n')
+  a.align(4)
+  for (let word = 0; word < 64; word++) a.word(0)
+  a.label('end of memory') // the stack grows down from here
+}
+
+/** `node testbed/guests/tiny-guest.ts FILE MEBIBYTES [STRIDE_BYTES]` */
+if (import.meta.main) {
+  const [file, mebibytes, strideBytes] = process.argv.slice(2)
+  if (file === undefined || mebibytes === undefined)
+    throw new Error('usage: tiny-guest.ts FILE MEBIBYTES [STRIDE_BYTES]')
+  writeFileSync(file, buildTinyGuest({ mebibytes: Number(mebibytes), strideBytes: Number(strideBytes ?? 4) }))
+}

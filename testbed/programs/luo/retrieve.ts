@@ -1,0 +1,20 @@
+/**
+ * Owns the finder of plain memfds in the next kernel: retrieves what preserve.ts left, checks each page of it, and says as JSON how long
+ * each call took. Argument: the same as was given there.
+ */
+import { finishSession, retrieve, retrieveSession, withLiveUpdate } from '../../../src/linux/luo.ts'
+import { Errno } from '../../../src/values/errno.ts'
+import { checkPages, parseMemfds, type Retrieved, SESSION } from './plain-memfds.ts'
+
+const session = withLiveUpdate((device) => retrieveSession(device, SESSION))
+if (session instanceof Errno) throw new Error(`retrieving the session: ${session}`)
+const timed = parseMemfds(process.argv[2] ?? '').map((memfd, token): Retrieved => {
+  const started = performance.now()
+  const fd = retrieve(session, BigInt(token))
+  const callMs = performance.now() - started
+  if (fd instanceof Errno) throw new Error(`retrieving memfd ${token}: ${fd}`)
+  return { ...memfd, callMs, pmdMappedBytes: checkPages(fd, memfd, token) }
+})
+const failed = finishSession(session)
+if (failed !== undefined) throw new Error(`finishing the session: ${failed}`)
+process.stdout.write(JSON.stringify(timed))

@@ -1,0 +1,46 @@
+/** Owns changing bytes of a carve-out behind everybody's back, through whichever device covers them. */
+import { readDaxRegion } from '../../../src/linux/dax.ts'
+import { bindDaxDevice, unbindDaxDevice } from '../../../src/linux/dax-device.ts'
+import { readRaw, unmapRaw, writeRaw } from '../../../src/linux/raw-memory.ts'
+import { must, mustWork } from '../../../src/stores/carve-out/must.ts'
+import { Instances } from '../../../src/stores/dax/instances.ts'
+import { findDaxRegion } from '../../../src/stores/dax/region.ts'
+
+/** `where` says the address, given the only region's layout. The `length` bytes there become what `to` makes of them. */
+export function changeBytes(
+  where: (layout: ReturnType<typeof findDaxRegion>['layout']) => number,
+  length: number,
+  to: (bytes: Uint8Array) => Uint8Array,
+): void {
+  const { region, layout } = findDaxRegion(undefined)
+  /** Before the first mount the kernel's own device has all of it, and need not have a driver. */
+  const unbound = readDaxRegion(region.path)?.devices.find(
+    ({ driver, sizeBytes }) => driver === undefined && sizeBytes === region.sizeBytes,
+  )
+  if (unbound !== undefined) mustWork(`bind ${unbound.name}`, bindDaxDevice(unbound))
+  change(new Instances(region.path), where(layout), length, to)
+  if (unbound !== undefined) unbindDaxDevice(unbound)
+}
+
+function change(
+  instances: Instances,
+  address: number,
+  length: number,
+  to: (bytes: Uint8Array) => Uint8Array,
+): void {
+  for (const instance of instances.all) {
+    let offset = 0
+    for (const { start, lengthBytes } of instance.ranges) {
+      if (address >= start && address < start + lengthBytes) {
+        const mapping = must(`mmap ${instance.name}`, instances.map(instance, { writable: true }))
+        const bytes = new Uint8Array(length)
+        readRaw(mapping, offset + address - start, bytes)
+        writeRaw(mapping, offset + address - start, to(bytes))
+        unmapRaw(mapping)
+        return
+      }
+      offset += lengthBytes
+    }
+  }
+  throw new Error(`no device covers 0x${address.toString(16)}`)
+}
