@@ -102,11 +102,9 @@ export async function benchKexec(rounds: number): Promise<Result> {
   ).flat()
   const figures: Figures = { updates: [], mountMs: {} }
   const options = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
-  const { failure, folder, accelerator, boots } = await runScenario(
-    'bench',
-    measuring(order, figures),
-    options,
-  )
+  const {
+    summary: { failure, folder, accelerator, boots },
+  } = await runScenario('bench', measuring(order, figures), options)
   if (failure !== undefined) throw new Error(`${failure} (consoles and logs: ${folder})`)
   const measured = bySize(figures.updates)
   const series = measured.map((side) => ({

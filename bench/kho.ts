@@ -106,7 +106,9 @@ export async function benchKho(rounds: number): Promise<Result> {
   const order = Array.from({ length: rounds }, (_, round) => (round % 2 === 0 ? STORES : STORES.toReversed()))
   const figures: Figures = { updates: [], passages: [] }
   const scenario = measuring(order, SIZES_MIB, figures)
-  const { failure, folder, accelerator, boots } = await runScenario('bench-kho', scenario, CHOICES)
+  const {
+    summary: { failure, folder, accelerator, boots },
+  } = await runScenario('bench-kho', scenario, CHOICES)
   if (failure !== undefined) throw new Error(`${failure} (consoles and logs: ${folder})`)
   const plain = plainSides(figures)
   const sides = bySide(figures.updates)

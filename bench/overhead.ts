@@ -9,9 +9,11 @@ const CHOICES = { kernel: undefined, nextKernel: undefined, memory: undefined, k
 /** One run: the kernel counts, and does not vary. */
 export async function benchOverhead(_rounds: number, progress: (line: string) => void): Promise<Result> {
   progress('a host boots')
-  const { facts, failure, boots } = await runScenario('overhead', overhead, CHOICES)
+  const {
+    summary: { kept, failure, boots },
+  } = await runScenario('overhead', overhead, CHOICES)
   if (failure !== undefined) throw new Error(failure)
-  const kinds = Object.entries(facts as Record<string, Overhead>)
+  const kinds = Object.entries(kept as Record<string, Overhead>)
   const perGib = (bytes: number): string => `${(bytes / MIB).toFixed(3)} MiB`
   return {
     name: 'overhead',

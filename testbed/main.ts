@@ -72,7 +72,7 @@ async function main(
     return
   }
   await ensureQemu(THIS_HOST, { yes: false }, (line) => process.stderr.write(`${line}\n`))
-  const summary = await runScenario(name, find(name), { ...options, words })
+  const { summary } = await runScenario(name, find(name), { ...options, words })
   process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`)
   process.stderr.write(`${name} ${summary.verdict}${summary.failure ? `: ${summary.failure}` : ''}\n`)
   if (summary.folder !== undefined) process.stderr.write(`consoles and logs: ${summary.folder}\n`)

@@ -36,14 +36,14 @@ export async function startGuest({ host, guest }: Stage, name: string, sizeMib: 
 
 /** Until the guest runs on. Throws when no blackout was measured. */
 export async function updateUnder(stage: Stage, name: string): Promise<GuestReport> {
-  const { host, next, guest, record } = stage
+  const { host, next, guest, keep } = stage
   const live = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline`
   await host.jump(`${live} --timeout-ms 240000`)
   await guest(name).waitForTicks(3, PATIENCE_MS)
   const { vms } = JSON.parse(await host.run('guestmemfs report --json')) as { vms: GuestReport[] }
   const [report] = vms
   if (report?.blackoutUs == null) throw new Error(`no blackout was measured: ${JSON.stringify(vms)}`)
-  record(name, await host.run('guestmemfs report'))
+  keep(name, await host.run('guestmemfs report'))
   return report
 }
 

@@ -82,7 +82,7 @@ export const measuring = (
 })
 
 async function passage(stage: Stage, sizesMib: readonly number[], log: string): Promise<Passage> {
-  const { host, next, record } = stage
+  const { host, next, keep } = stage
   const memfds = sizesMib.flatMap((sizeMib) => [`${sizeMib}:huge`, `${sizeMib}:small`]).join(',')
   await host.atBoot(HUGE_PAGES, { alone: true })
   await host.run(HUGE_PAGES)
@@ -92,7 +92,7 @@ async function passage(stage: Stage, sizesMib: readonly number[], log: string): 
   await host.jump('sync; kexec -e')
   const said = await host.run(`${RETRIEVE} ${memfds}`, LONG)
   const found = { preserved: JSON.parse(line), retrieved: JSON.parse(said) } as Passage
-  record(log, found)
+  keep(log, found)
   return found
 }
 
@@ -119,7 +119,7 @@ async function update(stage: Stage, name: string, store: Store, sizeMib: number)
   const before = await mapped(stage)
   const report = await updateUnder(stage, name)
   const after = await mapped(stage)
-  stage.record(`${name} mapped`, { before, after })
+  stage.keep(`${name} mapped`, { before, after })
   await endGuest(stage)
   return { store, sizeMib, report, before, after }
 }

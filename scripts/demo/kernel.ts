@@ -24,10 +24,12 @@ export async function demoKernel({ yes }: { yes: boolean }): Promise<void> {
   await ensureQemu(THIS_HOST, { yes }, print)
   print('A host to throw away boots in a QEMU of its own, with a guest on a pool that a kexec leaves alone.')
   const options = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
-  const { verdict, failure, guests, facts, accelerator, folder } = await runScenario('demo', update, options)
+  const {
+    summary: { verdict, failure, guests, kept, accelerator, folder },
+  } = await runScenario('demo', update, options)
   if (verdict === 'failed') throw new UsageError(`${failure} (consoles and logs: ${folder})`)
 
-  const { kernel, vms } = facts.report as Report
+  const { kernel, vms } = kept.report as Report
   const [vm] = vms
   const { guest } = guests
   if (kernel === undefined || vm === undefined || guest === undefined)

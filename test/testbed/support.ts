@@ -8,7 +8,9 @@ const AS_THE_SCENARIO_SAYS = { kernel: undefined, nextKernel: undefined, memory:
 /** One test, the whole file's: the runner of the tier bounds its time, and the scenario does so itself. */
 export function testScenario(name: string, scenario: Scenario): void {
   test(`${name}: ${scenario.about}`, async () => {
-    const { failure, folder } = await runScenario(name, scenario, {
+    const {
+      summary: { failure, folder },
+    } = await runScenario(name, scenario, {
       ...AS_THE_SCENARIO_SAYS,
       keep: false,
       words: [],

@@ -87,6 +87,16 @@ export class Host {
     throw new HostError(`failed inside (${answer.code}): ${script.trim()}\n${words}`)
   }
 
+  /** What `script` prints, as JSON. Throws as `run` does, and when it is none. */
+  async json<T = unknown>(script: string, options: { readonly timeoutMs?: number } = {}): Promise<T> {
+    const text = await this.run(script, options)
+    try {
+      return JSON.parse(text) as T
+    } catch {
+      throw new HostError(`no JSON from: ${script.trim()}\n${text}`)
+    }
+  }
+
   /** What the machine itself says to a command of QEMU's human monitor: asked from outside, behind the host's back. */
   monitor(command: string): Promise<string> {
     const asked = askMonitor(this.#machine.monitorSocket, command)

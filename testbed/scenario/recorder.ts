@@ -1,4 +1,5 @@
 /** Owns what is written down about one run: phases, facts, guests; and the verdict that follows from them. */
+import assert from 'node:assert/strict'
 import type { Boot } from '../machine/boot-clock.ts'
 import type { Log } from '../machine/log.ts'
 import { type Continuity, GuestLog } from './guest-log.ts'
@@ -21,7 +22,10 @@ export interface Summary {
   readonly boots: readonly Boot[]
   readonly phases: readonly Phase[]
   readonly guests: Readonly<Record<string, Continuity>>
-  readonly facts: Readonly<Record<string, unknown>>
+  /** What the scenario asserted, and found so. */
+  readonly asserted: Readonly<Record<string, unknown>>
+  /** What it only wrote down. */
+  readonly kept: Readonly<Record<string, unknown>>
   /** Consoles of all kernels and logs of all programs; absent when nothing was kept. */
   readonly folder?: string
 }
@@ -33,7 +37,8 @@ export class Recorder {
   readonly #startMs = performance.now()
   readonly #progress = new Progress()
   readonly #phases: Phase[] = []
-  readonly #facts: Record<string, unknown> = {}
+  readonly #asserted: Record<string, unknown> = {}
+  readonly #kept: Record<string, unknown> = {}
   readonly #guests = new Map<string, GuestLog>()
 
   async phase<T>(name: string, work: () => Promise<T>, detail?: () => string): Promise<T> {
@@ -46,9 +51,17 @@ export class Recorder {
     }
   }
 
-  fact(name: string, value: unknown): void {
-    this.#facts[name] = value
-    this.#progress.say(`  ${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  keep(name: string, value: unknown): void {
+    this.#kept[name] = value
+    this.#progress.say(`  ${name}: ${inWords(value)}`)
+  }
+
+  expect<T>(name: string, value: T, wanted: T | RegExp): void {
+    if (wanted instanceof RegExp)
+      assert.match(String(value), wanted, `${name}: ${inWords(value)} is not ${wanted}`)
+    else assert.deepEqual(value, wanted, `${name}: ${inWords(value)} is not ${inWords(wanted)}`)
+    this.#asserted[name] = value
+    this.#progress.say(`  ${name}: ${inWords(value)} ✓`)
   }
 
   guest(log: Log): GuestLog {
@@ -81,8 +94,11 @@ export class Recorder {
       boots: this.boots,
       phases: this.#phases,
       guests: Object.fromEntries(guests),
-      facts: this.#facts,
+      asserted: this.#asserted,
+      kept: this.#kept,
       ...(folder === undefined ? {} : { folder }),
     }
   }
 }
+
+const inWords = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))

@@ -37,8 +37,18 @@ const PROJECT_DISK = 'project.ext4'
 const COMMON_COMMAND_LINE = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
 const CLEANUP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
+export interface Outcome<R> {
+  readonly summary: Summary
+  /** What the scenario answered; undefined where it failed. */
+  readonly result: R | undefined
+}
+
 /** Throws `UsageError` for what cannot be asked for. What happens inside is never thrown: it is the summary's verdict. */
-export async function runScenario(name: string, scenario: Scenario, options: RunOptions): Promise<Summary> {
+export async function runScenario<R>(
+  name: string,
+  scenario: Scenario<R>,
+  options: RunOptions,
+): Promise<Outcome<R>> {
   dropUnused(['runs', 'root', 'kernels', 'initramfs', 'debs'])
   const folder = mkdtempSync(join(cacheFolder('runs'), `${name}-`))
   const recorder = new Recorder()
@@ -47,13 +57,14 @@ export async function runScenario(name: string, scenario: Scenario, options: Run
   for (const signal of CLEANUP_SIGNALS) process.once(signal, stop)
   const hosts: Host[] = []
   let over = false
+  let result: R | undefined
   const body = async (): Promise<void> => {
     const { machine, ...choices } = await prepare(scenario, options, folder, recorder)
     if (over) return // stopped while it was being prepared: nothing may start now
     const host = new Host(machine)
     hosts.push(host)
     await recorder.phase('boot', () => host.boot())
-    await scenario.run(makeStage(host, choices, options.words, recorder))
+    result = await scenario.run(makeStage(host, choices, options.words, recorder))
     recorder.judgeGuests()
   }
   try {
@@ -72,7 +83,7 @@ export async function runScenario(name: string, scenario: Scenario, options: Run
     for (const host of hosts) await host.end()
     for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)
   }
-  return putAway(name, recorder, folder, options.keep)
+  return { summary: putAway(name, recorder, folder, options.keep), result }
 }
 
 interface Prepared {
@@ -82,7 +93,7 @@ interface Prepared {
 }
 
 async function prepare(
-  scenario: Scenario,
+  scenario: Scenario<unknown>,
   options: RunOptions,
   folder: string,
   recorder: Recorder,
@@ -116,14 +127,17 @@ async function prepare(
   return { machine, first: choice('first', first), next: choice('next', next) }
 }
 
-function kernelSpecs(scenario: Scenario, options: RunOptions): { firstSpec: string; nextSpec: string } {
+function kernelSpecs(
+  scenario: Scenario<unknown>,
+  options: RunOptions,
+): { firstSpec: string; nextSpec: string } {
   const firstSpec = options.kernel ?? scenario.kernel ?? NEWEST
   return { firstSpec, nextSpec: options.nextKernel ?? scenario.nextKernel ?? firstSpec }
 }
 
 /** Apart from the run, whose time is bounded: it takes as long as it takes on this machine, once. */
 async function buildMissingKernel(
-  scenario: Scenario,
+  scenario: Scenario<unknown>,
   options: RunOptions,
   recorder: Recorder,
 ): Promise<void> {
@@ -153,7 +167,8 @@ function makeStage(
     ...choices,
     words,
     phase: (name, work) => recorder.phase(name, work),
-    record: (name, value) => recorder.fact(name, value),
+    keep: (name, value) => recorder.keep(name, value),
+    expect: (name, value, wanted) => recorder.expect(name, value, wanted),
     guest: (name) => recorder.guest(host.log(name)),
   }
 }

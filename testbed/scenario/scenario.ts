@@ -5,9 +5,15 @@ import type { GuestLog } from './guest-log.ts'
 
 type Files = Readonly<Record<string, Uint8Array>>
 
-export interface Scenario {
-  /** One line for `--list`. */
+/** When a scenario runs as a test: `kexec` in `npm test`, the others in `npm run test:all` and, in turns, in CI. */
+export type ScenarioTier = 'kexec' | 'testbed' | 'long'
+
+/** `R`: what a run answers, where figures are wanted beside the verdict. */
+export interface Scenario<R = void> {
+  /** One line for the list of scenarios. */
   readonly about: string
+  /** Absent where a scenario is only run by hand or measured with. */
+  readonly tier?: ScenarioTier
   /** Kernel specs (see debian/kernel.ts) where the command line names none. Next: default the same again. */
   readonly kernel?: string
   readonly nextKernel?: string
@@ -23,7 +29,7 @@ export interface Scenario {
   readonly timeoutMs?: number
   /** A reset of the machine is part of the scenario (`host.jump` waits for what it starts); its memory stays. */
   readonly resetStartsAgain?: true
-  readonly run: (stage: Stage) => Promise<void>
+  readonly run: (stage: Stage) => Promise<R>
 }
 
 /** One boot choice, as commands inside name it. */
@@ -41,8 +47,13 @@ export interface Stage {
   readonly words: readonly string[]
   /** Runs `work` as a named step: shown while it runs, timed in the summary. */
   phase<T>(name: string, work: () => Promise<T>): Promise<T>
-  /** A number or a word for the summary. */
-  record(name: string, value: unknown): void
+  /** A number or a word that the summary keeps. Nothing depends on it. */
+  keep(name: string, value: unknown): void
+  /**
+   * A value that must be `wanted` (deeply equal, or matched by the pattern), kept in the summary as one that was asserted. Throws
+   * when it is not.
+   */
+  expect<T>(name: string, value: T, wanted: T | (T extends string ? RegExp : never)): void
   /** Follows a guest's ticks in the log `name`; the summary tells whether they are one unbroken run. */
   guest(name: string): GuestLog
 }

@@ -10,15 +10,15 @@ export const boot: Scenario = {
   // Words for kernels that have a Live Update Orchestrator; others pass them over.
   append: 'kho=on liveupdate=on',
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 8 }) }),
-  async run({ host, phase, record, guest }) {
-    record('kernel', await host.run('uname -r'))
-    record('uptime s', Number(await host.run('cut -d" " -f1 /proc/uptime')))
-    record('memory MB', Number(await host.run("free --mega | awk '/^Mem/ { print $2 }'")))
-    record('modules', await host.run("lsmod | awk 'NR > 1 { print $1 }' | xargs"))
-    record('live update', await host.run('ls -l /dev/liveupdate 2>/dev/null || echo none'))
-    record('qemu', await host.run('qemu-system-x86_64 --version | head -1'))
-    record('kexec', await host.run('kexec --version'))
-    await phase('node', async () => record('node', await host.run('node --version')))
+  async run({ host, phase, keep, guest }) {
+    keep('kernel', await host.run('uname -r'))
+    keep('uptime s', Number(await host.run('cut -d" " -f1 /proc/uptime')))
+    keep('memory MB', Number(await host.run("free --mega | awk '/^Mem/ { print $2 }'")))
+    keep('modules', await host.run("lsmod | awk 'NR > 1 { print $1 }' | xargs"))
+    keep('live update', await host.run('ls -l /dev/liveupdate 2>/dev/null || echo none'))
+    keep('qemu', await host.run('qemu-system-x86_64 --version | head -1'))
+    keep('kexec', await host.run('kexec --version'))
+    await phase('node', async () => keep('node', await host.run('node --version')))
     await phase('kvm', async () => {
       await host.start('guest', QEMU)
       await guest('guest').waitForTicks(5)

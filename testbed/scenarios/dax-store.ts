@@ -11,15 +11,15 @@ export const daxStore: Scenario = {
   about: 'the dax store alone: devices, holders, zeroing, a dying server, and a kexec',
   memory: '4G',
   append: 'memmap=1G%4G-1+0xefffffff modprobe.blacklist=kmem',
-  async run({ host, next, phase, record }) {
+  async run({ host, next, phase, keep }) {
     const step = (name: string, words = '') =>
-      phase(name, async () => record(name, JSON.parse(await host.run(exercise(`${name} ${words}`)))))
+      phase(name, async () => keep(name, JSON.parse(await host.run(exercise(`${name} ${words}`)))))
     await step('refusals')
     await step('erase')
     await step('live')
     const guest = await phase('crash', async () => {
       const said = await host.run(`${exercise('crash')} || [ $? = 137 ]`)
-      record('crash', JSON.parse(said))
+      keep('crash', JSON.parse(said))
       return (JSON.parse(said) as { guest: number }).guest
     })
     await step('adopt', String(guest))

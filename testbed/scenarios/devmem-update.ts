@@ -21,7 +21,7 @@ export const devmemUpdate: Scenario = {
   append: RESERVED,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
   async run(stage) {
-    const { host, first, next, phase, record, guest } = stage
+    const { host, first, next, phase, keep, guest } = stage
     const ram = guest('guest')
     const files = `--kernel ${next.vmlinuz} --initrd ${next.initramfs}`
     await phase('mount', () =>
@@ -29,7 +29,7 @@ export const devmemUpdate: Scenario = {
     )
     await host.start('run', `exec guestmemfs run --name guest --user 1000 -- ${QEMU}`)
     await phase('guest runs', () => ram.waitForTicks(20))
-    record('runs as', await checkRights(stage))
+    keep('runs as', await checkRights(stage))
 
     const lost = await phase('without the range', () =>
       host.run(`! guestmemfs live-update ${files} --append 'console=ttyS0 root=/dev/vda' 2>&1`),
@@ -42,9 +42,9 @@ export const devmemUpdate: Scenario = {
     await phase('guest runs on', () => ram.waitForTicks(20, PATIENCE_MS))
 
     await host.log('at-boot').waitFor(/BLACKOUT\n.* updated/)
-    record('report', JSON.parse(await host.run('guestmemfs report --json')))
-    record('kernels', [first.release, await host.run('uname -r')])
-    record('runs as', await checkRights(stage))
+    keep('report', JSON.parse(await host.run('guestmemfs report --json')))
+    keep('kernels', [first.release, await host.run('uname -r')])
+    keep('runs as', await checkRights(stage))
     await host.run('touch /mnt/guestmemfs/thawed; guestmemfs fsck guestmemfs')
   },
 }

@@ -34,7 +34,7 @@ export const devmem: Scenario = {
   append: `${RESERVED} ${NOT_ALL_RAM}`,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
   async run(stage) {
-    const { host, next, phase, record, guest } = stage
+    const { host, next, phase, keep, guest } = stage
     const ram = guest('guest')
     await host.run('mkdir -p /mnt/guestmemfs')
     await refuseRanges(stage)
@@ -43,7 +43,7 @@ export const devmem: Scenario = {
     await phase('touch, truncate', () =>
       host.run('touch /mnt/guestmemfs/guest-ram && truncate -s 500M /mnt/guestmemfs/guest-ram'),
     )
-    record('map', JSON.parse(await host.run(mapOf('guest-ram'))))
+    keep('map', JSON.parse(await host.run(mapOf('guest-ram'))))
     const direct = await phase('without the window', () =>
       host.run(`! ${qemu('/mnt/guestmemfs/guest-ram')} 2>&1`),
     )
@@ -51,7 +51,7 @@ export const devmem: Scenario = {
 
     const { pid } = await host.start('guest', QEMU)
     await phase('guest runs', () => ram.waitForTicks(20))
-    record('write-back', await phase('write-back', () => checkCaching(stage, pid)))
+    keep('write-back', await phase('write-back', () => checkCaching(stage, pid)))
     await phase('save', async () => {
       await host.run(monitor.save('/mnt/guestmemfs/qemu.sav'))
       await ram.log.waitForEnd(60_000)
@@ -64,7 +64,7 @@ export const devmem: Scenario = {
     await phase('kexec', () => host.jump('sync; kexec -e'))
 
     await phase('mount again', () => host.log('at-boot').waitFor(/on \/mnt\/guestmemfs/))
-    record('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs'))
+    keep('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs'))
     await phase('restore', async () => {
       await host.start('guest', `${QEMU} -incoming defer`)
       await host.run(monitor.restore('/mnt/guestmemfs/qemu.sav'))
@@ -72,7 +72,7 @@ export const devmem: Scenario = {
     await phase('guest runs on', () => ram.waitForTicks(20))
     await phase('thaw', () => host.run('guestmemfs thaw'))
     const doctor = await host.run('guestmemfs doctor || true')
-    record(
+    keep(
       'doctor',
       doctor.split('\n').filter((line) => / (?:reserved|carve-out) /.test(line)),
     )

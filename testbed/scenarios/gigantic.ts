@@ -32,7 +32,7 @@ export const gigantic: Scenario = {
   append: APPEND,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 32 }) }),
   async run(stage) {
-    const { host, next, phase, record, guest } = stage
+    const { host, next, phase, keep, guest } = stage
     const other =
       'mkdir -p /mnt/other; guestmemfs mount other /mnt/other -o store=dax,region=0x1a0000000,align=1G'
     const tooSmall = /no aligned page of 1G fits into the pool, which begins at 0x1a0000000 and has 512M/
@@ -49,7 +49,7 @@ export const gigantic: Scenario = {
     await host.start('run-small', `exec guestmemfs run --name small -- ${qemu('small', 128, 'small-ram')}`)
     await host.start('run-big', `exec guestmemfs run --name big -- ${qemu('big', 1024, 'big/ram')}`)
     await phase('guests run', () => Promise.all(['small', 'big'].map((name) => guest(name).waitForTicks(5))))
-    record('list', await host.run('guestmemfs list'))
+    keep('list', await host.run('guestmemfs list'))
     await checkPages(stage)
     assert.equal(await wholeFrames(stage), 1, 'the small guest broke a frame that the big one could have had')
 
@@ -67,8 +67,8 @@ export const gigantic: Scenario = {
     assert.equal(map.alignBytes, GIB)
     const full = await host.run('cd /mnt/guestmemfs; touch more; ! truncate -s 1G more 2>&1')
     assert.match(full, /No space left/)
-    record('frames', await wholeFrames(stage))
-    record('fsck', await host.run('guestmemfs fsck guestmemfs'))
+    keep('frames', await wholeFrames(stage))
+    keep('fsck', await host.run('guestmemfs fsck guestmemfs'))
   },
 }
 

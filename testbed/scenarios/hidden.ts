@@ -45,7 +45,7 @@ export const hidden: Scenario = {
   files: () =>
     Object.fromEntries(STORES.map((store) => [store, buildTinyGuest({ mebibytes: 8, seed: SEEDS[store] })])),
   async run(stage) {
-    const { host, next, phase, record, guest } = stage
+    const { host, next, phase, keep, guest } = stage
     const before = await phase('memory before', () => memoryFigures(stage))
     for (const store of STORES) await phase(`mount ${store}`, () => host.run(mount(store)))
     for (const store of STORES)
@@ -55,9 +55,9 @@ export const hidden: Scenario = {
       await Promise.all(STORES.map(async (store) => [store, await rangesOf(stage, store)] as const)),
     )
     for (const store of STORES) await checkBytes(stage, store, ranges[store] as PhysicalRange[])
-    record('visible', await phase('look', () => lookAt(stage, ranges)))
+    keep('visible', await phase('look', () => lookAt(stage, ranges)))
     const after = await phase('memory after', () => memoryFigures(stage))
-    record('memory', { before, after })
+    keep('memory', { before, after })
     checkFigures(before, after)
 
     // The next kernel: nobody asked it to look away either, and the bytes are still there.
@@ -66,7 +66,7 @@ export const hidden: Scenario = {
     await phase('mount again', () => host.run(`${mount('dax')}; ${mount('devmem')}; readlink /mnt/dax/ram`))
     const kept = { dax: ranges.dax as PhysicalRange[], devmem: ranges.devmem as PhysicalRange[] }
     for (const store of ['dax', 'devmem'] as const) await checkBytes(stage, store, kept[store])
-    record('visible after a kexec', await phase('look again', () => lookAt(stage, kept)))
+    keep('visible after a kexec', await phase('look again', () => lookAt(stage, kept)))
   },
 }
 

@@ -36,19 +36,19 @@ export const kexecRaw: Scenario = {
   memory: '4G',
   append: CARVE_OUT,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
-  async run({ host, next, phase, record, guest }) {
+  async run({ host, next, phase, keep, guest }) {
     const ram = guest('guest')
     await phase('carve', () => host.run(CARVE))
 
     const { pid } = await host.start('guest', QEMU)
     await phase('guest runs', () => ram.waitForTicks(20))
-    record(
+    keep(
       'mapped by',
       await host.run(`grep -A25 dax0.1 /proc/${pid}/smaps | grep -E 'PageSize|VmFlags' | xargs`),
     )
 
     await phase('save', () => host.run(monitor.save('/var/lib/guest.sav')))
-    record('state file', `${await host.run('stat -c %s /var/lib/guest.sav')} bytes`)
+    keep('state file', `${await host.run('stat -c %s /var/lib/guest.sav')} bytes`)
 
     await phase('load next kernel', async () => {
       await host.atBoot(CARVE)

@@ -21,18 +21,18 @@ export const kexec: Scenario = {
   memory: '4G',
   append: CARVE_OUT,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
-  async run({ host, next, phase, record, guest }) {
+  async run({ host, next, phase, keep, guest }) {
     const ram = guest('guest')
     await host.run('mkdir -p /mnt/guestmemfs')
     await phase('mount', () => host.run(MOUNT))
     await phase('touch, truncate', () =>
       host.run('touch /mnt/guestmemfs/guest-ram && truncate -s 500M /mnt/guestmemfs/guest-ram'),
     )
-    record('ls -l', await host.run('ls -l /mnt/guestmemfs/guest-ram'))
+    keep('ls -l', await host.run('ls -l /mnt/guestmemfs/guest-ram'))
 
     const { pid } = await host.start('guest', QEMU)
     await phase('guest runs', () => ram.waitForTicks(20))
-    record(
+    keep(
       'mapped by',
       await host.run(`grep -A25 /dev/guestmemfs /proc/${pid}/smaps | grep -E 'KernelPageSize' | xargs`),
     )
@@ -49,7 +49,7 @@ export const kexec: Scenario = {
     await phase('kexec', () => host.jump('sync; kexec -e'))
 
     await phase('mount again', () => host.log('at-boot').waitFor(/on \/mnt\/guestmemfs, .* \(found again\)/))
-    record('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs'))
+    keep('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs'))
     await phase('restore', async () => {
       await host.start('guest', `${QEMU} -incoming defer`)
       await host.run(monitor.restore('/mnt/guestmemfs/qemu.sav'))

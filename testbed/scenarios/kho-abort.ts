@@ -20,7 +20,7 @@ export const khoAbort: Scenario = {
   memory: '3G',
   append: LUO_WORDS,
   files: () => ({ guest: buildTinyGuest({ mebibytes: 32 }) }),
-  async run({ host, next, phase, record, guest }) {
+  async run({ host, next, phase, keep, guest }) {
     const ram = guest('guest')
     const update = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline`
     await phase('mount', () => host.run(MOUNT_MEMFDS))
@@ -31,7 +31,7 @@ export const khoAbort: Scenario = {
     await phase('guest runs', () => ram.waitForTicks(5))
 
     // Handed over under a running guest: stores through its mapping go on, everything else waits for the thaw.
-    record('handed over', await phase('hand over', () => host.run('guestmemfs hand-over')))
+    keep('handed over', await phase('hand over', () => host.run('guestmemfs hand-over')))
     await ram.waitForTicks(3)
     await host.run(`! truncate -s 4M /mnt/guestmemfs/spare 2>&1; ! rm /mnt/guestmemfs/note 2>&1
       ! guestmemfs live-update --kernel ${next.vmlinuz} 2>/dev/null`)
@@ -58,16 +58,16 @@ export const khoAbort: Scenario = {
     // Guests saved, all handed over; and then there is nowhere to jump to.
     await host.run('rm -f /run/guestmemfs/pools/guestmemfs.log.1; : >/run/guestmemfs/pools/guestmemfs.log')
     await host.start('unload', UNLOAD)
-    record('rolled back', await phase('no jump', () => host.run(`! ${update} 2>&1`)))
+    keep('rolled back', await phase('no jump', () => host.run(`! ${update} 2>&1`)))
     await ram.waitForTicks(3)
     await host.run(`${TAKEN_BACK}; touch /mnt/guestmemfs/thawed; ! ls /mnt/guestmemfs/*.vmstate 2>&1`)
 
     await host.atBoot(`${MOUNT_MEMFDS}; guestmemfs resume`)
-    record('plan', await phase('dry run', () => host.run(`${update} --dry-run 2>&1`)))
+    keep('plan', await phase('dry run', () => host.run(`${update} --dry-run 2>&1`)))
     await phase('live update', () => host.jump(update))
     await phase('guest runs on', () => ram.waitForTicks(10))
     await host.log('at-boot').waitFor(/BLACKOUT\n.* updated/)
-    record('report', await host.run('guestmemfs report'))
+    keep('report', await host.run('guestmemfs report'))
     await host.run('cd /mnt/guestmemfs; [ "$(cat note)" = kept ]; [ -e thawed ]; touch more')
   },
 }

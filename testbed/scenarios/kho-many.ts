@@ -30,20 +30,20 @@ export const khoMany: Scenario = {
       ]),
     ),
   async run(stage) {
-    const { host, phase, record, guest } = stage
+    const { host, phase, keep, guest } = stage
     await phase('mount', () => host.run(MOUNT_MEMFDS))
     const tree = await phase('files', () => host.run(`${MAKE_TREE}\n${MAKE_FILES}\n${TELL_TREE}`))
-    record('files', tree.split('\n').filter((line) => line.startsWith('.')).length)
+    keep('files', tree.split('\n').filter((line) => line.startsWith('.')).length)
     for (const [name, mebibytes] of Object.entries(GUESTS))
       await host.start(`run-${name}`, `exec guestmemfs run --name ${name} -- ${tinyQemu(name, mebibytes)}`)
     const guests = Object.keys(GUESTS).map((name) => guest(name))
     await phase('guests run', () => Promise.all(guests.map((each) => each.waitForTicks(3))))
     await host.atBoot(`${MOUNT_MEMFDS}; guestmemfs resume`)
     for (let update = 1; update <= UPDATES; update++) {
-      record(`update ${update}`, await phase(`update ${update}`, () => updateOnce(stage, guests)))
+      keep(`update ${update}`, await phase(`update ${update}`, () => updateOnce(stage, guests)))
       assert.equal(await host.run(TELL_TREE), tree, `files differ after update ${update}`)
     }
-    record(
+    keep(
       'fsck',
       await host.run('guestmemfs fsck guestmemfs; grep -h sessions /run/guestmemfs/pools/*.log || true'),
     )

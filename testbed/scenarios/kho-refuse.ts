@@ -58,14 +58,14 @@ export const khoRefuse: Scenario = {
   timeoutMs: 1500_000,
   files: async () => ({ guest: buildTinyGuest({ mebibytes: 32 }), ...(await otherKernels()) }),
   async run(stage) {
-    const { host, first, phase, record, guest } = stage
+    const { host, first, phase, keep, guest } = stage
     const ram = guest('guest')
     const good = `--kernel ${first.vmlinuz} --initrd ${first.initramfs} --reuse-cmdline`
     const refused = async (what: string, [words, says]: Case): Promise<void> => {
       const said = await phase(what, () => host.run(`! guestmemfs live-update ${words} 2>&1`))
       const line = said.split('\n').find((each) => says.test(each))
       if (line === undefined) throw new Error(`live-update ${words} did not say ${says}: ${said}`)
-      record(what, line)
+      keep(what, line)
     }
 
     // Where a host has the kernel it runs: the images of another format call themselves the same.
@@ -102,32 +102,32 @@ export const khoRefuse: Scenario = {
  * The jump comes, and a stranger is at the device first: of one pool it takes the session with the ordinary files, of the other the index.
  * What is left of the first is there and in use; nothing takes the second one's place unasked.
  */
-async function lose({ host, first, phase, record, guest }: Stage): Promise<void> {
+async function lose({ host, first, phase, keep, guest }: Stage): Promise<void> {
   const ram = guest('guest')
   await phase('jump', () =>
     host.jump(`guestmemfs live-update --kernel ${first.vmlinuz} --initrd ${first.initramfs} --reuse-cmdline`),
   )
   const thief = (words: string) => `node /opt/testbed/guestmemfs/testbed/programs/luo/session.ts ${words}`
-  record(
+  keep(
     'stolen',
     await host.run(
       `${thief(`steal ${THEIRS}:2`)}; (${SESSION} find guestmemfs:other >/run/thief 2>&1 &); sleep 5; cat /run/thief`,
     ),
   )
-  record('mounted', await phase('mount', () => host.run(MOUNT_MEMFDS)))
-  record('health', await host.run('sleep 1; guestmemfs status guestmemfs | grep health'))
+  keep('mounted', await phase('mount', () => host.run(MOUNT_MEMFDS)))
+  keep('health', await host.run('sleep 1; guestmemfs status guestmemfs | grep health'))
   await host.run(`cd /mnt/guestmemfs; [ -e note ]; ! cat note 2>&1; ! truncate -s 1M note 2>&1
     getfattr --only-values -n guestmemfs.map note | grep -q '"kind":"lost"'; cat /proc/mounts | grep -q guestmemfs`)
-  record('resume', await phase('resume', () => host.run('! guestmemfs resume 2>&1')))
+  keep('resume', await phase('resume', () => host.run('! guestmemfs resume 2>&1')))
   // Its device state is lost and its RAM is not, and it was never started with the one and without the other.
   const bytes = await host.run(
     'stat -c %s /mnt/guestmemfs/guest-ram; [ $(head -c 0 /mnt/guestmemfs/guest-ram | wc -c) = 0 ]; guestmemfs vms',
   )
-  record('vms', bytes)
+  keep('vms', bytes)
   await host.run(
     'guestmemfs thaw || true; cd /mnt/guestmemfs; : >note; echo again >note; [ $(cat note) = again ]',
   )
-  record('other', await phase('other', () => host.run(`! { ${MOUNT_OTHER}; } 2>&1`)))
-  record('new', await host.run(`${MOUNT_OTHER},new; ls -A /mnt/other | wc -l`))
+  keep('other', await phase('other', () => host.run(`! { ${MOUNT_OTHER}; } 2>&1`)))
+  keep('new', await host.run(`${MOUNT_OTHER},new; ls -A /mnt/other | wc -l`))
   if (ram.ticks.length === 0) throw new Error('the guest never ran')
 }

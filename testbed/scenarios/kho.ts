@@ -26,7 +26,7 @@ export const kho: Scenario = {
   memory: '3G',
   append: LUO_WORDS,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
-  async run({ host, next, phase, record, guest }) {
+  async run({ host, next, phase, keep, guest }) {
     const ram = guest('guest')
     await phase('mount', () => host.run(MOUNT_MEMFDS))
     await phase('touch, truncate', () =>
@@ -37,14 +37,14 @@ export const kho: Scenario = {
 
     const before = await host.start('guest', QEMU)
     await phase('guest runs', () => ram.waitForTicks(20))
-    record('mapped before', await host.run(mapped(before.pid)))
+    keep('mapped before', await host.run(mapped(before.pid)))
 
     await phase('save', async () => {
       await host.run(monitor.save('/mnt/guestmemfs/qemu.sav'))
       await ram.log.waitForEnd(60_000)
     })
-    record('handed over', await phase('hand over', () => host.run('guestmemfs hand-over')))
-    record('status', await host.run('guestmemfs status | grep handover'))
+    keep('handed over', await phase('hand over', () => host.run('guestmemfs hand-over')))
+    keep('status', await host.run('guestmemfs status | grep handover'))
     // The server may die at any time: what is handed over is held by its keeper, and by the next server.
     await phase('server killed', () => host.run(`kill -KILL $(${SERVER_PID}) && stat -c %i /mnt/guestmemfs`))
     await phase('load next kernel', async () => {
@@ -54,7 +54,7 @@ export const kho: Scenario = {
     await phase('kexec', () => host.jump('sync; kexec -e'))
 
     await phase('mount again', () => host.log('at-boot').waitFor(/handed over by the former kernel/))
-    record('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs; ls -lR /mnt/guestmemfs'))
+    keep('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs; ls -lR /mnt/guestmemfs'))
     await host.run(`cd /mnt/guestmemfs && [ "$(cat second-name)" = hello ] && [ "$(stat -c %u:%g:%a note)" = 1000:1000:640 ] &&
       [ "$(getfattr --only-values -n user.colour note)" = blue ] && [ "$(cat a/link)" = hello ]`)
     const after = await phase('restore', async () => {
@@ -63,9 +63,9 @@ export const kho: Scenario = {
       return qemu
     })
     await phase('guest runs on', () => ram.waitForTicks(20))
-    record('mapped after', await host.run(mapped(after.pid)))
+    keep('mapped after', await host.run(mapped(after.pid)))
     await phase('thaw', () => host.run('guestmemfs thaw && touch /mnt/guestmemfs/thawed'))
-    record(
+    keep(
       'keeper',
       await host.run(
         'tail -n 5 /run/guestmemfs/pools/guestmemfs.log; dmesg | grep -iE "guestmemfs|luo|kho" | tail -n 20',

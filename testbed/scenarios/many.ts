@@ -49,21 +49,21 @@ export const many: Scenario = {
   timeoutMs: 2400_000,
   files: async () => ({ ...(await linuxFiles()), ...tinyFiles() }),
   async run(stage) {
-    const { host, phase, record } = stage
+    const { host, phase, keep } = stage
     await phase('mount', () => host.run(MOUNT))
     const tree = await phase('files', () => host.run(`${MAKE_TREE}${TELL_TREE}`))
-    record('files', tree.split('\n').filter((line) => line.startsWith('.')).length)
+    keep('files', tree.split('\n').filter((line) => line.startsWith('.')).length)
     await host.run('truncate -s 1M /var/lib/linux.disk')
     const guests = await phase('guests run', () => startGuests(stage))
     await host.atBoot(`${MOUNT}; guestmemfs resume`)
     for (let update = 1; update <= UPDATES; update++) {
       // A kernel comes between the deletion and the next use, while it is being zeroed perhaps.
       await phase(`secret ${update}`, () => deleteSecret(stage, update))
-      record(`update ${update}`, await phase(`update ${update}`, () => updateOnce(stage, guests)))
+      keep(`update ${update}`, await phase(`update ${update}`, () => updateOnce(stage, guests)))
       assert.equal(await host.run(TELL_TREE), tree, `files differ after update ${update}`)
       await phase(`nothing seen ${update}`, () => seeNothing(stage, update))
     }
-    record('fsck', await host.run('guestmemfs fsck guestmemfs'))
+    keep('fsck', await host.run('guestmemfs fsck guestmemfs'))
     assert.doesNotMatch(host.log('linux').text, /BUG|Oops|soft lockup|Call Trace|I\/O error/)
   },
 }

@@ -20,16 +20,16 @@ export const mount: Scenario = {
   memory: '3G',
   append: 'guestmemfs=1G',
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
-  async run({ host, phase, record, guest }) {
+  async run({ host, phase, keep, guest }) {
     const ram = guest('guest')
     await host.run('echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled; mkdir -p /mnt/guestmemfs')
     await phase('mount', () => host.run('guestmemfs mount guestmemfs /mnt/guestmemfs'))
     await host.run('touch /mnt/guestmemfs/guest-ram && truncate -s 500M /mnt/guestmemfs/guest-ram')
-    record('df', await host.run('df -B2M --output=size,used,avail /mnt/guestmemfs | tail -1 | xargs'))
+    keep('df', await host.run('df -B2M --output=size,used,avail /mnt/guestmemfs | tail -1 | xargs'))
 
     const { pid } = await host.start('guest', QEMU)
     await phase('guest runs', () => ram.waitForTicks(20))
-    record(
+    keep(
       'mapped by',
       await host.run(`grep -A25 guest-ram /proc/${pid}/smaps | grep -E '^(Rss|.*PmdMapped)' | xargs`),
     )

@@ -25,11 +25,11 @@ export const overhead: Scenario = {
   memory: '7G',
   append: APPEND,
   async run(stage) {
-    const { host, phase, record } = stage
+    const { host, phase, keep } = stage
     const boot = await counts(stage)
     /** What any GiB of ordinary RAM is described with, used or not. */
     const ordinary = (boot.memmapBytes / boot.presentBytes) * GIB
-    const row = (name: string, value: Overhead) => record(name, value)
+    const row = (name: string, value: Overhead) => keep(name, value)
     await host.run(
       'echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled; mkdir -p /mnt/memfd /mnt/dax /mnt/devmem /mnt/huge',
     )

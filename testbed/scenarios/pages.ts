@@ -36,14 +36,14 @@ export const pages: Scenario = {
   timeoutMs: 1500_000,
   files: () => ({ 'memory-guest': buildMemoryGuest() }),
   async run(stage) {
-    const { host, phase, record } = stage
+    const { host, phase, keep } = stage
     const megahertz = Number(await host.run("awk -F: '/^cpu MHz/ { print $2; exit }' /proc/cpuinfo"))
     for (const store of ['dax', 'devmem', 'memfd'])
       await host.run(
         `mkdir -p /mnt/${store}; guestmemfs mount ${store} /mnt/${store} -o store=${store}${store === 'memfd' ? ',size=3G' : ''}`,
       )
     for (const [name, [prepare, file]] of Object.entries(WAYS))
-      record(name, await phase(name, () => measure(stage, prepare, file, megahertz)))
+      keep(name, await phase(name, () => measure(stage, prepare, file, megahertz)))
   },
 }
 

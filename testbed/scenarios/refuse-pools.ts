@@ -31,10 +31,7 @@ export interface Refusal {
 const BESIDE = /^guestmemfs: (?:warning: |nothing was changed)/
 
 /** The command fails with one line that matches, and has changed nothing. */
-export async function refuse(
-  { host, phase, record }: Stage,
-  { what, command, says }: Refusal,
-): Promise<void> {
+export async function refuse({ host, phase, keep }: Stage, { what, command, says }: Refusal): Promise<void> {
   const before = await host.run(STATE)
   const script = `code=0; said=$({ ${command}; } 2>&1 >/dev/null </dev/null) || code=$?; printf '%s\\n' "$code" "$said"`
   const answer = await phase(what, () => host.run(script))
@@ -44,7 +41,7 @@ export async function refuse(
   assert.match(line, says, `${what}: said ${answer}`)
   assert.deepEqual(more, [], `${what}: more than one line`)
   assert.equal(await host.run(STATE), before, `${what}: something changed`)
-  record(what, line)
+  keep(what, line)
 }
 
 /** As a boot without the blacklist would have it, but for its memory, which stays offline so that it can be taken back. */

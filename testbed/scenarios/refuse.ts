@@ -62,7 +62,7 @@ export const refuse: Scenario = {
   append: CARVE_OUT,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
   async run(stage) {
-    const { host, next, phase, record, guest } = stage
+    const { host, next, phase, keep, guest } = stage
     const ram = guest('guest')
     await host.run('mkdir -p /mnt/guestmemfs')
     await refuseRegions(stage)
@@ -87,19 +87,19 @@ export const refuse: Scenario = {
       if (vm.state !== 'running' || vm.pid !== pid) throw new Error(`the guest is ${JSON.stringify(vm)}`)
     }
     for (const [name, [words, ...says]] of Object.entries(cases(stage)))
-      record(name, await phase(name, () => refused(words, ...says)))
+      keep(name, await phase(name, () => refused(words, ...says)))
     await runsOn()
 
     const good = `--kernel ${next.vmlinuz} --initrd ${next.initramfs}`
     await refuseUses(stage, `guestmemfs live-update ${good}`)
     await runsOn()
     await host.run('guestmemfs freeze')
-    record('frozen', await phase('frozen', () => refused(good, /is frozen/)))
+    keep('frozen', await phase('frozen', () => refused(good, /is frozen/)))
     await host.run('guestmemfs thaw')
 
     // The kernel is loaded, the guest is saved, the pool is frozen; and then there is nowhere to jump to.
     await host.start('unload', UNLOAD)
-    record('no jump', await phase('no jump', () => refused(good, /refused the jump: EINVAL/, /rolled-back/)))
+    keep('no jump', await phase('no jump', () => refused(good, /refused the jump: EINVAL/, /rolled-back/)))
     await runsOn()
     await host.run('touch /mnt/guestmemfs/thawed; ! ls /mnt/guestmemfs/*.vmstate')
 
@@ -107,9 +107,9 @@ export const refuse: Scenario = {
     const unsigned = `--kernel ${UNSIGNED} --initrd ${next.initramfs}`
     await host.run(`cp ${next.vmlinuz} ${UNSIGNED}; printf x >>${UNSIGNED}`)
     const locked = /does not load \/run\/unsigned: it is locked down/
-    record('locked down', await phase('locked down', () => refused(unsigned, locked)))
+    keep('locked down', await phase('locked down', () => refused(unsigned, locked)))
     await runsOn()
-    record(
+    keep(
       'disabled',
       await phase('disabled', async () => {
         await host.run('echo 1 >/proc/sys/kernel/kexec_load_disabled')

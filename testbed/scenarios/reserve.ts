@@ -23,17 +23,17 @@ async function carveOutFindings(host: Stage['host']): Promise<Finding[]> {
 export const reserve: Scenario = {
   about: "the words of 'guestmemfs reserve' make a carve-out, whole after each kexec, and the doctor agrees",
   memory: '10G',
-  async run({ host, next, phase, record }) {
+  async run({ host, next, phase, keep }) {
     const plan = JSON.parse(await host.run('guestmemfs reserve --size 5G --at 4G --json'))
-    record('words', plan.addWords.join(' '))
-    record('refused', await host.run('guestmemfs reserve --size 5G --at 8G 2>&1 || true'))
+    keep('words', plan.addWords.join(' '))
+    keep('refused', await host.run('guestmemfs reserve --size 5G --at 8G 2>&1 || true'))
     const load = `kexec -s -l ${next.vmlinuz} --initrd=${next.initramfs} --command-line=${shellWord(plan.commandLine)}`
     for (let jump = 1; jump <= JUMPS; jump++) {
       await host.run(load)
       await phase(`kexec ${jump}`, () => host.jump('sync; kexec -e'))
-      record(`kernel ${jump}`, await host.run("grep 'Kernel code' /proc/iomem | xargs"))
+      keep(`kernel ${jump}`, await host.run("grep 'Kernel code' /proc/iomem | xargs"))
       const findings = await carveOutFindings(host)
-      record(
+      keep(
         `doctor ${jump}`,
         findings.map(({ name, state, detail }) => `${state} ${name}: ${detail}`),
       )

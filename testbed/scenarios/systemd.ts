@@ -40,23 +40,23 @@ export const onSystemd = ({ options, ...choice }: Choice): Scenario => ({
       GUESTS.map((name, index) => [name, buildTinyGuest({ mebibytes: 32, seed: index + 1 })]),
     ),
   async run(stage) {
-    const { host, first, next, phase, record } = stage
+    const { host, first, next, phase, keep } = stage
     await phase('install', () => install(stage, options))
     const guests = await phase('guests run', () => startGuests(stage))
     await phase('unit restarted', () => restartUnit(stage, guests))
     await phase('keeper and server killed', () => killBoth(stage, guests))
     const liveUpdate = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline --via systemctl`
-    record('plan', await host.run(`${liveUpdate} --dry-run 2>&1`))
+    keep('plan', await host.run(`${liveUpdate} --dry-run 2>&1`))
     // The second time the guests are what the first one's resume unit left behind.
     for (let update = 1; update <= UPDATES; update++) {
       await phase(`systemctl kexec ${update}`, () => host.jump(liveUpdate))
       await phase(`guests run on ${update}`, () =>
         Promise.all(guests.map((each) => each.waitForTicks(10, PATIENCE_MS))),
       )
-      record(`report ${update}`, await reportOf(stage))
+      keep(`report ${update}`, await reportOf(stage))
     }
-    record('kernels', [first.release, await host.run('uname -r')])
-    record('units', await host.run('systemctl --no-legend --plain list-units "guestmemfs*" "mnt-*"'))
+    keep('kernels', [first.release, await host.run('uname -r')])
+    keep('units', await host.run('systemctl --no-legend --plain list-units "guestmemfs*" "mnt-*"'))
     await host.run('touch /mnt/guestmemfs/thawed; guestmemfs fsck guestmemfs')
   },
 })
@@ -90,8 +90,8 @@ async function restartUnit(stage: Stage, guests: readonly GuestLog[]): Promise<v
 
 /** What neither of them can hand on, the service manager's store has. */
 async function killBoth(stage: Stage, guests: readonly GuestLog[]): Promise<void> {
-  const { host, record } = stage
-  record('stored', await host.run(`systemctl show -P NFileDescriptorStore ${POOL_UNIT}`))
+  const { host, keep } = stage
+  keep('stored', await host.run(`systemctl show -P NFileDescriptorStore ${POOL_UNIT}`))
   const keeper = await host.run(MAIN_PID)
   const { server } = JSON.parse(await host.run('guestmemfs status --json guestmemfs'))
   await host.run(`kill -KILL ${keeper} ${server.pid}`)
@@ -104,13 +104,13 @@ async function reportOf({ host }: Stage): Promise<unknown> {
   return JSON.parse(await host.run('guestmemfs report --json'))
 }
 
-async function install({ host, record }: Stage, options: string): Promise<void> {
-  record('systemd', await host.run('systemctl --version | head -1'))
+async function install({ host, keep }: Stage, options: string): Promise<void> {
+  keep('systemd', await host.run('systemctl --version | head -1'))
   await host.run(`guestmemfs install --yes; mkdir -p /mnt/guestmemfs
     ${file('/etc/fstab', `guestmemfs /mnt/guestmemfs guestmemfs ${options} 0 0\n`)}
     ${file('/etc/systemd/system/vm@.service', VM_UNIT)}
     systemctl daemon-reload; mount /mnt/guestmemfs; sync`)
-  record(
+  keep(
     'pool',
     await host.run('guestmemfs status; systemctl is-active guestmemfs@guestmemfs mnt-guestmemfs.mount'),
   )

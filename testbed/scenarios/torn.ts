@@ -30,11 +30,7 @@ export const torn: Scenario = {
   },
 }
 
-async function oneTear(
-  { host, next, record }: Stage,
-  round: number,
-  tear: keyof typeof TEARS,
-): Promise<void> {
+async function oneTear({ host, next, keep }: Stage, round: number, tear: keyof typeof TEARS): Promise<void> {
   const seed = Math.floor(Math.random() * 2 ** 31)
   const directory = `/mnt/guestmemfs/round-${round}`
   const mounted = host.log('at-boot')
@@ -53,5 +49,5 @@ async function oneTear(
   await mounted.waitFor(/on \/mnt\/guestmemfs/, { from })
   const found = await host.run(`${VERIFY} ${directory} ${seed} ${COUNTERS} ${seen}`)
   const fsck = await host.run('guestmemfs fsck guestmemfs')
-  record(`${tear}, round ${round}`, { seed, seen: Number(seen), ...JSON.parse(found), fsck })
+  keep(`${tear}, round ${round}`, { seed, seen: Number(seen), ...JSON.parse(found), fsck })
 }

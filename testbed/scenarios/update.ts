@@ -25,7 +25,7 @@ export const update: Scenario = {
   timeoutMs: 900_000,
   append: CARVE_OUT,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
-  async run({ host, first, next, phase, record, guest }) {
+  async run({ host, first, next, phase, keep, guest }) {
     const ram = guest('guest')
     const liveUpdate = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline`
     await phase('mount', () => host.run(`mkdir -p /mnt/guestmemfs; ${MOUNT}`))
@@ -34,16 +34,16 @@ export const update: Scenario = {
     await phase('guest runs', () => ram.waitForTicks(20))
 
     await host.atBoot(`mkdir -p /mnt/guestmemfs; ${MOUNT} --resume`, { alone: true })
-    record('plan', await phase('dry run', () => host.run(`${liveUpdate} --dry-run 2>&1`)))
+    keep('plan', await phase('dry run', () => host.run(`${liveUpdate} --dry-run 2>&1`)))
     await ram.waitForTicks(2)
     await phase('live update', () => host.jump(liveUpdate))
     await phase('guest runs on', () => ram.waitForTicks(20, PATIENCE_MS))
 
     await host.log('at-boot').waitFor(/BLACKOUT\n.* updated/)
-    record('report', JSON.parse(await host.run('guestmemfs report --json')))
-    record('told', await host.run('guestmemfs report'))
-    record('kernels', [first.release, await host.run('uname -r')])
-    record('pool', await host.run('guestmemfs status; ls -l /mnt/guestmemfs'))
+    keep('report', JSON.parse(await host.run('guestmemfs report --json')))
+    keep('told', await host.run('guestmemfs report'))
+    keep('kernels', [first.release, await host.run('uname -r')])
+    keep('pool', await host.run('guestmemfs status; ls -l /mnt/guestmemfs'))
     await host.run('touch /mnt/guestmemfs/thawed')
   },
 }
