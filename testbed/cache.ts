@@ -15,6 +15,7 @@ import {
 } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { ensureRoom } from './space.ts'
 
 export const cacheRoot = join(
   process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
@@ -23,6 +24,21 @@ export const cacheRoot = join(
 )
 
 const UNUSED_DAYS = 14
+/** Between the name of a thing and the pid of the process that builds it. */
+const BUILDING = '.building-'
+/** A run's folder has the pid of its process in its name until it is put away. */
+const RUNNING = '.running-'
+
+/** A folder for one run, which `dropUnused` takes away when its process was killed. */
+export const makeRunFolder = (name: string): string =>
+  mkdtempSync(join(cacheFolder('runs'), `${name}${RUNNING}${process.pid}-`))
+
+/** From now on the folder is kept, under a name without a pid: the new path. */
+export function keepRunFolder(folder: string): string {
+  const kept = folder.replace(new RegExp(`\\${RUNNING}\\d+`), '')
+  renameSync(folder, kept)
+  return kept
+}
 
 /** The folder `cacheRoot/name`, made when it is missing. */
 export function cacheFolder(name: string): string {
@@ -33,16 +49,22 @@ export function cacheFolder(name: string): string {
 
 /**
  * The path `cacheRoot/name`, built by `build` if it is not there. `build` gets an empty folder and answers which
- * path in it (or the folder itself) is the thing. Two builders at once are harmless: the later one's is dropped.
+ * path in it (or the folder itself) is the thing. Two builders at once are harmless: the later one's is dropped. `room`:
+ * what the disk must have free before anything is built.
  */
-export async function cached(name: string, build: (folder: string) => Promise<string>): Promise<string> {
+export async function cached(
+  name: string,
+  build: (folder: string) => Promise<string>,
+  room?: { readonly needsBytes: number; readonly what: string },
+): Promise<string> {
   const place = join(cacheRoot, name)
   if (existsSync(place)) {
     utimesSync(place, new Date(), new Date()) // in use, for `dropUnused`
     return place
   }
   mkdirSync(dirname(place), { recursive: true })
-  const folder = mkdtempSync(`${place}.building-`)
+  if (room !== undefined) ensureRoom(dirname(place), room.needsBytes, room.what)
+  const folder = mkdtempSync(`${place}${BUILDING}${process.pid}-`)
   try {
     const built = await build(folder)
     try {
@@ -61,6 +83,12 @@ export function dropUnused(kinds: readonly string[], nowMs = Date.now()): void {
   for (const kind of kinds)
     for (const name of readdirSync(cacheFolder(kind))) {
       const place = join(cacheRoot, kind, name)
+      const [, maker] = /\.(?:building|running)-(\d+)-/.exec(name) ?? []
+      if (maker !== undefined) {
+        // Whoever made it was killed on the way: it is no whole thing and never will be.
+        if (!existsSync(`/proc/${maker}`)) rmSync(place, { recursive: true, force: true })
+        continue
+      }
       // The change time: downloaded packages keep the modification time they have on the mirror.
       if (nowMs - statSync(place).ctimeMs > UNUSED_DAYS * 24 * 3600 * 1000)
         rmSync(place, { recursive: true, force: true })

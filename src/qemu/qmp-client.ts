@@ -19,7 +19,7 @@ interface Waiter {
 export class QmpClient {
   readonly #socket: Socket
   readonly #path: string
-  readonly #reader = new QmpReader()
+  readonly #reader: QmpReader
   readonly #commands = new Map<number, Waiter>()
   readonly #greeting = Promise.withResolvers<QemuVersion>()
   readonly #events: QmpEvent[] = []
@@ -28,8 +28,9 @@ export class QmpClient {
   #end: QemuError | undefined
   #version: QemuVersion = '0.0.0'
 
-  private constructor(path: string) {
+  private constructor(path: string, maxMessageBytes?: number) {
     this.#path = path
+    this.#reader = new QmpReader(maxMessageBytes)
     this.#greeting.promise.catch(() => {}) // whoever waits for it hears of it
     this.#socket = connect(path)
     this.#socket.setEncoding('utf8')
@@ -38,9 +39,12 @@ export class QmpClient {
     this.#socket.on('close', () => this.#finish(new QemuError(`QMP socket ${path}: QEMU closed it`)))
   }
 
-  /** A connection that takes commands. Errors (QemuError): nobody listens, no greeting within `timeoutMs`, not QMP. */
-  static async connect(path: string, timeoutMs: number): Promise<QmpClient> {
-    const client = new QmpClient(path)
+  /**
+   * A connection that takes commands. `maxMessageBytes`: default, more than any of QMP's own has. Errors (QemuError): nobody
+   * listens, no greeting within `timeoutMs`, not QMP.
+   */
+  static async connect(path: string, timeoutMs: number, maxMessageBytes?: number): Promise<QmpClient> {
+    const client = new QmpClient(path, maxMessageBytes)
     try {
       client.#version = await bounded(client.#greeting.promise, timeoutMs, `QMP socket ${path}: no greeting`)
       await client.execute('qmp_capabilities', {}, timeoutMs)

@@ -37,19 +37,25 @@ export interface QmpEvent {
 
 /** Collects bytes until a line is whole. One per connection. */
 export class QmpReader {
+  readonly #maxBytes: number
   #pending = ''
+
+  /** `maxBytes`: of one message. The human monitor's answers may be larger than any of QMP's own. */
+  constructor(maxBytes = MAX_MESSAGE_BYTES) {
+    this.#maxBytes = maxBytes
+  }
 
   /** The messages that `chunk` completes. Throws CorruptBytesError: not QMP, or a message beyond any that QEMU sends. */
   read(chunk: string): QmpMessage[] {
     const lines = (this.#pending + chunk).split('\n')
     this.#pending = lines.pop() as string
-    if (this.#pending.length > MAX_MESSAGE_BYTES) throw new CorruptBytesError('a QMP message without end')
-    return lines.filter((line) => line.trim() !== '').map(parseMessage)
+    if (this.#pending.length > this.#maxBytes) throw new CorruptBytesError('a QMP message without end')
+    return lines.filter((line) => line.trim() !== '').map((line) => parseMessage(line, this.#maxBytes))
   }
 }
 
-function parseMessage(line: string): QmpMessage {
-  if (line.length > MAX_MESSAGE_BYTES) throw new CorruptBytesError('a QMP message of impossible length')
+function parseMessage(line: string, maxBytes: number): QmpMessage {
+  if (line.length > maxBytes) throw new CorruptBytesError('a QMP message of impossible length')
   let value: unknown
   try {
     value = JSON.parse(line)

@@ -3,17 +3,19 @@
  * several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on any Debian machine.
  * Must never change the machine's own apt.
  */
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseMadison, readAptSources, THIS_HOST } from '../../src/host/apt.ts'
 import { debianMirror, sourceLine } from '../../src/host/apt-sources.ts'
 import { osRelease } from '../../src/host/os-release.ts'
 import { UsageError } from '../../src/values/errors.ts'
 import { cacheFolder } from '../cache.ts'
-import { command } from '../command.ts'
+import { CommandError, command } from '../command.ts'
 
 /** The host's userland comes from the first; kernels come from any. */
 export const SUITES = ['trixie', 'trixie-backports', 'bookworm-backports'] as const
+/** apt-get's words for a file that the lists name and the mirror has not. */
+const GONE = /\b404 {1,2}Not Found|was not found$/m
 const LISTS_STAY_FRESH_MS = 24 * 3600 * 1000
 
 /** One version of one package, as a suite offers it. */
@@ -26,6 +28,20 @@ export interface OfferedPackage extends Package {
   readonly suite: string
 }
 
+/** The mirror has this version no more: its lists have moved on since they were read. */
+export class PackageGoneError extends Error {
+  override readonly name = 'PackageGoneError'
+}
+
+export interface AptChoice {
+  /** Lines of a sources.list. Default: our suites, from the mirror that this machine gets Debian from. */
+  readonly sources?: string
+  /** Where it keeps all that is its own. Default: in the cache. */
+  readonly folder?: string
+  /** Reads the lists of the suites again, however new they are. */
+  readonly refresh?: boolean
+}
+
 export class Apt {
   readonly #config: string
 
@@ -34,16 +50,18 @@ export class Apt {
   }
 
   /** Writes the configuration, and fetches the lists of the suites when they are missing or a day old. */
-  static async open(): Promise<Apt> {
-    const folder = cacheFolder('apt')
+  static async open(choice: AptChoice = {}): Promise<Apt> {
+    const folder = choice.folder ?? cacheFolder('apt')
     for (const part of ['lists/partial', 'archives/partial', 'apt.conf.d', 'none'])
       mkdirSync(join(folder, part), { recursive: true })
     const config = join(folder, 'apt.conf')
     writeFileSync(config, configuration(folder))
-    writeFileSync(join(folder, 'sources.list'), sourcesFromThisMachine())
+    writeFileSync(join(folder, 'sources.list'), choice.sources ?? sourcesFromThisMachine())
     writeFileSync(join(folder, 'status'), '')
     const apt = new Apt(config)
-    await apt.#refresh(join(folder, 'updated'))
+    const stamp = join(folder, 'updated')
+    if (choice.refresh === true) rmSync(stamp, { force: true })
+    await apt.#refresh(stamp)
     return apt
   }
 
@@ -71,7 +89,10 @@ export class Apt {
     return depends.split(',').flatMap((entry) => /^\s*([a-z0-9][a-z0-9.+-]*)/.exec(entry)?.[1] ?? [])
   }
 
-  /** `names` and all they need, in versions of the first suite, as apt's own solver finds them. */
+  /**
+   * `names` and all they need, in versions of the first suite, as apt's own solver finds them. A name may be followed by
+   * the suite that it is wanted from: `seabios/trixie-backports`.
+   */
   async closure(names: readonly string[]): Promise<Package[]> {
     const plan = await this.#run('apt-get', ['install', '--simulate', '-q', '-y', ...names])
     return [...plan.matchAll(/^Inst (\S+) \((\S+) /gm)].map(([, name, version]) => ({
@@ -80,10 +101,15 @@ export class Apt {
     }))
   }
 
-  /** Downloads into `folder`. apt checks each file against the signed lists. */
+  /** Downloads into `folder`. apt checks each file against the signed lists. Throws `PackageGoneError`. */
   async download(packages: readonly Package[], folder: string): Promise<void> {
     const wanted = packages.map(({ name, version }) => `${name}=${version}`)
-    await this.#runAlone(['download', '-q', ...wanted], folder)
+    try {
+      await this.#runAlone(['download', '-q', ...wanted], folder)
+    } catch (error) {
+      if (!(error instanceof CommandError) || !GONE.test(error.message)) throw error
+      throw new PackageGoneError(`the mirror has a package no more (${error.message.slice(0, 300)})`)
+    }
   }
 
   /** One at a time on this machine: apt-get gives up at once where another one holds its lock. */
@@ -129,4 +155,22 @@ function sourcesFromThisMachine(): string {
       `no Debian mirror in ${THIS_HOST.etc}: the testbed's host is made of Debian packages`,
     )
   return SUITES.map((suite) => sourceLine(mirror, suite)).join('')
+}
+
+/**
+ * `attempt`, and once more with lists read anew where the mirror has moved on meanwhile: the next newer package is
+ * then the one that the lists name. `say` is told so.
+ */
+export async function withFreshLists<T>(
+  attempt: (apt: Apt) => Promise<T>,
+  say: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
+  choice: AptChoice = {},
+): Promise<T> {
+  try {
+    return await attempt(await Apt.open(choice))
+  } catch (error) {
+    if (!(error instanceof PackageGoneError)) throw error
+    say(`${error.message}: reading the package lists again, for the version that took its place`)
+    return attempt(await Apt.open({ ...choice, refresh: true }))
+  }
 }

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path'
 import { UsageError } from '../../src/values/errors.ts'
 import { cached } from '../cache.ts'
 import { LUO, luoKernel } from '../kernel/luo.ts'
-import { Apt, type OfferedPackage, SUITES } from './apt.ts'
+import { type Apt, type OfferedPackage, SUITES, withFreshLists } from './apt.ts'
 import { unpackPackages } from './unpack.ts'
 
 /** The suite whose kernel is started where nobody names one. */
@@ -15,6 +15,8 @@ export const NEWEST = 'trixie-backports'
 
 /** The kernel for virtual machines: same source and options, far fewer drivers. It follows the newest of its suite. */
 const METAPACKAGE = 'linux-image-cloud-amd64'
+/** Its packages and their unpacked files. */
+const ROOM_BYTES = 500 * 2 ** 20
 const KERNEL_PACKAGE = /^linux-(image|binary|modules|base)-\d/
 
 export interface Kernel {
@@ -29,9 +31,12 @@ export interface Kernel {
 export async function findKernel(spec: string): Promise<Kernel> {
   if (spec.includes('/')) return kernelFile(resolve(spec))
   if (spec === LUO) return kernelFile(await luoKernel())
-  const apt = await Apt.open()
+  return withFreshLists((apt) => debianKernel(apt, spec))
+}
+
+async function debianKernel(apt: Apt, spec: string): Promise<Kernel> {
   const offer = chooseOffer(await apt.offers(METAPACKAGE), spec)
-  const place = await cached(`kernels/${METAPACKAGE}_${offer.version}`, async (folder) => {
+  const build = async (folder: string): Promise<string> => {
     const names = await apt.dependencies(offer)
     const image = names.find((name) => /^linux-image-\d/.test(name))
     if (image === undefined) throw new Error(`${METAPACKAGE} ${offer.version} depends on no kernel image`)
@@ -45,8 +50,9 @@ export async function findKernel(spec: string): Promise<Kernel> {
       folder,
     )
     return folder
-  })
-  return unpackedKernel(place)
+  }
+  const room = { needsBytes: ROOM_BYTES, what: `kernel ${offer.version}` }
+  return unpackedKernel(await cached(`kernels/${METAPACKAGE}_${offer.version}`, build, room))
 }
 
 /** The newest offer that `spec` names. `offers` come newest first. Throws `UsageError` naming what there is. */

@@ -15,13 +15,16 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { cached, contentKey } from '../cache.ts'
-import { Apt, type Package } from '../debian/apt.ts'
+import { type Apt, type Package, withFreshLists } from '../debian/apt.ts'
+import { qemuPackages } from '../debian/qemu.ts'
 import { unpackPackages } from '../debian/unpack.ts'
 import { makeExt4 } from './ext4.ts'
 import { addSystemd, SYSTEMD_PACKAGES } from './systemd.ts'
 
 const MIB = 1024 * 1024
 const ROOM_BYTES = 1024 * MIB
+/** Packages, their unpacked files and the image, whose holes are no blocks. */
+const BUILD_BYTES = 2048 * MIB
 
 /** What a hypervisor host has, and what tests and scenarios call. Their dependencies follow; recommendations do not. */
 const PACKAGES = [
@@ -62,32 +65,73 @@ const BUSYBOX_NAMES = [
 /** What the host's process 1 is: busybox's init, quick to boot, or systemd, as a distribution has it. */
 export type Init = 'busybox' | 'systemd'
 
+export interface RootChoice {
+  readonly init: Init
+  /** The host's QEMU: `10.0`, `11.1`. Default: what the host's own suite has. */
+  readonly qemu?: string
+  /** One more, which `UPGRADE_QEMU` puts in the first one's place, as an upgrade of its packages would. */
+  readonly nextQemu?: string
+}
+
+/** Where the files of `nextQemu` lie inside, as in their packages. */
+const NEXT_QEMU = '/opt/next-qemu'
+/** Shell words. Files are replaced, never written over: guests that run go on in the ones they have. */
+export const UPGRADE_QEMU = `cp -a --remove-destination ${NEXT_QEMU}/. /`
+
 /** The path of the root image in the cache. */
-export async function buildRoot(init: Init): Promise<string> {
-  const apt = await Apt.open()
-  const packages = await apt.closure(init === 'systemd' ? [...PACKAGES, ...SYSTEMD_PACKAGES] : PACKAGES)
-  return cached(`root/${rootKey(packages)}`, async (folder) => {
-    const tree = join(folder, 'tree')
-    const image = join(folder, 'image')
-    makeMergedUsr(tree)
-    await unpackPackages(apt, packages, tree)
-    trim(tree)
-    addNode(tree)
-    addInside(tree)
-    if (init === 'systemd') addSystemd(tree, join(INSIDE, 'systemd'))
-    await makeExt4(tree, image, ROOM_BYTES)
-    return image
+export function buildRoot(choice: RootChoice): Promise<string> {
+  return withFreshLists(async (apt) => {
+    const { packages, nextFamily } = await choosePackages(apt, choice)
+    const build = async (folder: string): Promise<string> => {
+      const tree = join(folder, 'tree')
+      const image = join(folder, 'image')
+      makeMergedUsr(tree)
+      await unpackPackages(apt, packages, tree)
+      if (nextFamily.length > 0) await unpackPackages(apt, nextFamily, join(tree, NEXT_QEMU))
+      trim(tree)
+      addNode(tree)
+      addInside(tree)
+      if (choice.init === 'systemd') addSystemd(tree, join(INSIDE, 'systemd'))
+      await makeExt4(tree, image, ROOM_BYTES)
+      return image
+    }
+    const room = { needsBytes: BUILD_BYTES, what: "the host's root image" }
+    return cached(`root/${rootKey(choice, [...packages, ...nextFamily])}`, build, room)
   })
 }
 
-function rootKey(packages: readonly Package[]): string {
+/** All that is unpacked into the tree, libraries of a later QEMU among it, and that QEMU's own packages. */
+async function choosePackages(
+  apt: Apt,
+  { init, qemu, nextQemu }: RootChoice,
+): Promise<{ packages: Package[]; nextFamily: Package[] }> {
+  const wanted = init === 'systemd' ? [...PACKAGES, ...SYSTEMD_PACKAGES] : PACKAGES
+  const chosen = qemu === undefined ? undefined : await qemuPackages(apt, qemu)
+  const pinned = chosen?.family.map(({ name }) => `${name}/${chosen.offer.suite}`) ?? []
+  const packages = await apt.closure([
+    ...wanted.filter((name) => !pinned.some((pin) => pin.startsWith(`${name}/`))),
+    ...pinned,
+  ])
+  if (nextQemu === undefined) return { packages, nextFamily: [] }
+  const next = await qemuPackages(apt, nextQemu)
+  const names = new Set(packages.map(({ name }) => name))
+  const more = next.packages.filter(({ name }) => !names.has(name))
+  return { packages: [...packages, ...more], nextFamily: next.family }
+}
+
+function rootKey(choice: RootChoice, packages: readonly Package[]): string {
   const inside = readdirSync(INSIDE, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name))
     .sort()
   const versions = packages.map(({ name, version }) => `${name}=${version}`).join('\n')
   const sources = [import.meta.filename, join(import.meta.dirname, 'systemd.ts'), ...inside]
-  return contentKey(versions, process.version, ...sources.map((file) => readFileSync(file)))
+  return contentKey(
+    JSON.stringify(choice),
+    versions,
+    process.version,
+    ...sources.map((file) => readFileSync(file)),
+  )
 }
 
 /** Debian's /bin, /sbin and /lib are links into /usr; packages unpacked before base-files must find them so. */

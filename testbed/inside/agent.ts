@@ -8,10 +8,12 @@ import { execFile, spawn } from 'node:child_process'
 import {
   closeSync,
   createReadStream,
+  existsSync,
   fstatSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   readSync,
   watch,
   writeSync,
@@ -87,15 +89,65 @@ function sweepLogs(): void {
   }
 }
 
+/** QEMUs that were told of, or are not to be: by pid, when each was first seen; NaN once it was told of. */
+const qemus = new Map<number, number>()
+/** After this long a QEMU that writes no log will not begin to. */
+const QEMU_PATIENCE_MS = 10_000
+
+/** The evidence on a guest that starts again is whether somebody started its QEMU again: every one is told of, with its age. */
+function watchQemus(): void {
+  const nowMs = performance.now()
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name)
+    if (!(pid > 0) || Number.isNaN(qemus.get(pid) ?? 0)) continue
+    try {
+      if (!readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('qemu-system')) continue
+      const firstMs = qemus.get(pid) ?? nowMs
+      qemus.set(pid, firstMs)
+      const logs = openLogs(pid)
+      if (logs.length === 0 && nowMs - firstMs < QEMU_PATIENCE_MS) continue
+      send({ type: 'qemu', pid, ageMs: ageOf(pid), logs })
+      qemus.set(pid, Number.NaN)
+    } catch {
+      // It ended while we looked. One that was never told of still counts, as one that may have been anybody's.
+      if (qemus.has(pid)) send({ type: 'qemu', pid, ageMs: nowMs - (qemus.get(pid) as number), logs: [] })
+      qemus.delete(pid)
+    }
+  }
+  for (const pid of qemus.keys()) if (!existsSync(`/proc/${pid}`)) qemus.delete(pid)
+}
+
+const openLogs = (pid: number): string[] => [
+  ...new Set(
+    readdirSync(`/proc/${pid}/fd`)
+      .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
+      .filter((path) => path.startsWith(`${LOGS}/`) && !path.endsWith('.err'))
+      .map((path) => path.slice(LOGS.length + 1)),
+  ),
+]
+
+/** Field 22 of /proc/PID/stat is when it was started, in hundredths of a second since the boot (proc_pid_stat(5)). */
+function ageOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const startedMs = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]) * 10
+  return Number.parseFloat(readFileSync('/proc/uptime', 'latin1')) * 1000 - startedMs
+}
+
+const kvm = readFileSync('/proc/modules', 'latin1')
+  .split('\n')
+  .filter((line) => line.startsWith('kvm'))
 const [bootId, release, uptime] = [
   '/proc/sys/kernel/random/boot_id',
   '/proc/sys/kernel/osrelease',
   '/proc/uptime',
 ].map((file) => readFileSync(file, 'utf8').trim()) as [string, string, string]
 writeSync(port, '\n') // ends whatever line the agent of the last kernel was cut off in
-send({ type: 'hello', bootId, release, uptimeMs: Math.round(Number.parseFloat(uptime) * 1000) })
+send({ type: 'hello', bootId, release, uptimeMs: Math.round(Number.parseFloat(uptime) * 1000), kvm })
 watch(LOGS, sweepLogs)
-setInterval(sweepLogs, LOG_SWEEP_MS)
+setInterval(() => {
+  sweepLogs()
+  watchQemus()
+}, LOG_SWEEP_MS)
 sweepLogs()
 
 const requests = createInterface({ input: createReadStream('', { fd: port, autoClose: false }) })

@@ -11,8 +11,24 @@ export type Request = { readonly id: number } & (
 )
 
 export type Message =
-  /** The agent of a new kernel (`bootId` tells) is there. */
-  | { readonly type: 'hello'; readonly bootId: string; readonly release: string; readonly uptimeMs: number }
+  /** The agent of a new kernel (`bootId` tells) is there. `kvm`: where its modules for KVM lie, lines of /proc/modules. */
+  | {
+      readonly type: 'hello'
+      readonly bootId: string
+      readonly release: string
+      readonly uptimeMs: number
+      readonly kvm: readonly string[]
+    }
+  /**
+   * A QEMU was started, `ageMs` ago. `logs`: names of the logs that it writes, seen once it has one open, or after
+   * some seconds.
+   */
+  | {
+      readonly type: 'qemu'
+      readonly pid: number
+      readonly ageMs: number
+      readonly logs: readonly string[]
+    }
   | {
       readonly type: 'ran'
       readonly id: number

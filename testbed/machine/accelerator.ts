@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type CommandError, command } from '../command.ts'
+import type { QemuProgram } from '../debian/qemu.ts'
 
 export type Accelerator = 'kvm' | 'tcg'
 
@@ -15,9 +16,9 @@ const ANSWER = 0x2a
 const EXPECTED_EXIT = (ANSWER << 1) | 1
 
 /** `scratch`: a folder for the probe's disk. */
-export async function chooseAccelerator(scratch: string): Promise<Accelerator> {
+export async function chooseAccelerator(qemu: QemuProgram, scratch: string): Promise<Accelerator> {
   const nests = ['kvm_intel', 'kvm_amd'].some((module) => /^[Y1]/.test(readParameter(module)))
-  return nests && (await kvmRuns(scratch)) ? 'kvm' : 'tcg'
+  return nests && (await kvmRuns(qemu, scratch)) ? 'kvm' : 'tcg'
 }
 
 function readParameter(module: string): string {
@@ -28,7 +29,7 @@ function readParameter(module: string): string {
   }
 }
 
-async function kvmRuns(scratch: string): Promise<boolean> {
+async function kvmRuns(qemu: QemuProgram, scratch: string): Promise<boolean> {
   const sector = Buffer.alloc(512)
   // mov al, ANSWER; out DEBUG_EXIT_PORT, al; hlt; and the mark that makes it bootable
   sector.set([0xb0, ANSWER, 0xe6, DEBUG_EXIT_PORT, 0xf4])
@@ -38,7 +39,10 @@ async function kvmRuns(scratch: string): Promise<boolean> {
   const machine = ['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-accel', 'kvm']
   const devices = ['-device', `isa-debug-exit,iobase=${DEBUG_EXIT_PORT}`, '-drive', `file=${disk},format=raw`]
   try {
-    await command('qemu-system-x86_64', [...machine, ...devices], { timeoutMs: PROBE_TIMEOUT_MS })
+    await command(qemu.program, [...qemu.args, ...machine, ...devices], {
+      env: qemu.env,
+      timeoutMs: PROBE_TIMEOUT_MS,
+    })
     return false
   } catch (error) {
     return ((error as CommandError).cause as { code?: unknown }).code === EXPECTED_EXIT

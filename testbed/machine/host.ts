@@ -1,16 +1,16 @@
 /**
- * Owns the host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
- * Everything that waits is bounded and fails at once when the host crashes. Knows no scenario.
+ * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel. Everything that
+ * waits is bounded and fails at once when the host crashes. Knows no scenario.
  */
-import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, type WriteStream } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Message } from '../inside/protocol.ts'
 import { type Boot, BootClock } from './boot-clock.ts'
 import { Channel, type Order } from './channel.ts'
-import { HostError, Log, within } from './log.ts'
+import type { Stop } from './control.ts'
+import { HostError, Log, ScriptError, within } from './log.ts'
 import { Machine, type MachineOptions } from './machine.ts'
-import { askMonitor } from './monitor.ts'
 
 type Hello = Extract<Message, { type: 'hello' }>
 type Notice = Exclude<Message, { type: 'ran' | 'started' }>
@@ -21,6 +21,7 @@ const RUN_TIMEOUT_MS = 180_000
 const MONITOR_TIMEOUT_MS = 120_000
 const SOCKET_PAUSE_MS = 50
 const LAST_WORDS_MS = 1500
+const MAX_LAST_WORDS = 64 * 1024
 /** Where inside/setup.sh looks for it. */
 const AT_BOOT = '/etc/testbed/at-boot'
 const CRASH = /^testbed: |Kernel panic - not syncing|BUG: unable to handle|Oops: |general protection fault/
@@ -31,6 +32,25 @@ export interface Program {
   readonly log: Log
 }
 
+/** A QEMU that was started inside, by the clock outside. `logs`: those that it writes. */
+export interface QemuStart {
+  readonly atMs: number
+  readonly pid: number
+  readonly logs: readonly string[]
+}
+
+/** What the machine, its console and its agent tell of a run, beside what the scenario saw. */
+export interface HostEvidence {
+  /** The console from the first line of an oops or a panic on. */
+  readonly crash: string | undefined
+  readonly stop: (Stop & { readonly qemuLog: string }) | undefined
+  /** It was on its way into a kernel. */
+  readonly isBooting: boolean
+  /** Lines of /proc/modules. */
+  readonly kvmModules: readonly string[]
+  readonly qemuStarts: readonly QemuStart[]
+}
+
 export class Host {
   readonly #folder: string
   readonly #machine: Machine
@@ -38,8 +58,13 @@ export class Host {
   readonly #logs = new Map<string, Log>()
   readonly #files = new Map<string, WriteStream>()
   readonly #running = new Map<string, number>()
+  readonly #qemuStarts: QemuStart[] = []
   #hello: Hello | undefined
   #crash: string | undefined
+  /** From the first line of the crash on. */
+  #lastWords = ''
+  /** Between a jump, or the start of the machine, and the agent's hello. */
+  #isBooting = true
   #onHello: ((hello: Hello) => void) | undefined
   #failed = Promise.withResolvers<never>()
   readonly #clock = new BootClock(performance.now())
@@ -67,6 +92,18 @@ export class Host {
     await hello
   }
 
+  /** What is known of how it went, for the verdict. */
+  evidence(): HostEvidence {
+    const { stop } = this.#machine
+    return {
+      crash: this.#crash === undefined ? undefined : this.#lastWords,
+      stop: stop === undefined ? undefined : { ...stop, qemuLog: readTail(join(this.#folder, 'qemu.log')) },
+      isBooting: this.#isBooting,
+      kvmModules: this.#hello?.kvm ?? [],
+      qemuStarts: this.#qemuStarts,
+    }
+  }
+
   /** Every kernel so far; the last one runs now. */
   get boots(): readonly Boot[] {
     return this.#clock.boots
@@ -84,7 +121,7 @@ export class Host {
     if (answer.type !== 'ran') throw new HostError('the agent answered something else than was asked')
     if (answer.code === 0) return answer.stdout.replace(/\n$/, '')
     const words = [answer.stderr.trim(), answer.stdout.trim()].filter((text) => text !== '').join('\n')
-    throw new HostError(`failed inside (${answer.code}): ${script.trim()}\n${words}`)
+    throw new ScriptError(`failed inside (${answer.code}): ${script.trim()}\n${words}`)
   }
 
   /** What `script` prints, as JSON. Throws as `run` does, and when it is none. */
@@ -93,13 +130,13 @@ export class Host {
     try {
       return JSON.parse(text) as T
     } catch {
-      throw new HostError(`no JSON from: ${script.trim()}\n${text}`)
+      throw new ScriptError(`no JSON from: ${script.trim()}\n${text}`)
     }
   }
 
   /** What the machine itself says to a command of QEMU's human monitor: asked from outside, behind the host's back. */
   monitor(command: string): Promise<string> {
-    const asked = askMonitor(this.#machine.monitorSocket, command)
+    const asked = this.#machine.monitor(command, MONITOR_TIMEOUT_MS)
     return this.#bounded(asked, MONITOR_TIMEOUT_MS, `the monitor did not answer to: ${command}`)
   }
 
@@ -173,6 +210,7 @@ export class Host {
     switch (notice.type) {
       case 'hello':
         this.#hello = notice
+        this.#isBooting = false
         this.#clock.complete(notice.release, performance.now())
         if (this.#onHello === undefined) this.#fail('the agent started again, unasked')
         this.#onHello?.(notice)
@@ -181,6 +219,9 @@ export class Host {
       case 'log':
         this.log(notice.name).append(notice.text)
         this.#fileOf(notice.name).write(notice.text, 'latin1')
+        return
+      case 'qemu':
+        this.#qemuStarts.push({ atMs: performance.now() - notice.ageMs, pid: notice.pid, logs: notice.logs })
         return
       case 'ended':
         // A program of the same name may run already.
@@ -200,8 +241,13 @@ export class Host {
 
   #readConsole(line: string): void {
     const jumps = this.#clock.readConsole(line, performance.now())
-    if (jumps) this.#machine.switchConsole(String(this.boots.length + 1))
+    if (jumps) {
+      this.#machine.switchConsole(String(this.boots.length + 1))
+      this.#isBooting = true
+    }
+    if (this.#crash !== undefined && this.#lastWords.length < MAX_LAST_WORDS) this.#lastWords += `${line}\n`
     if (this.#crash !== undefined || !CRASH.test(line)) return
+    this.#lastWords = `${line}\n`
     this.#crash = `the host failed: ${line.trim()}`
     // What it says next is the reason, and wanted in the console's log.
     setTimeout(LAST_WORDS_MS, undefined, { ref: false }).then(() => this.#fail(this.#crash as string))
@@ -214,4 +260,9 @@ export class Host {
   #bounded<T>(promise: Promise<T>, timeoutMs: number, words: string): Promise<T> {
     return within(Promise.race([promise, this.#failed.promise]), timeoutMs, () => words)
   }
+}
+
+/** QEMU writes little there: resets and triple faults. */
+function readTail(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'latin1').slice(-MAX_LAST_WORDS) : ''
 }

@@ -5,6 +5,11 @@ export class HostError extends Error {
   override readonly name = 'HostError'
 }
 
+/** A script inside failed, or said something else than it must: what a scenario asserts, and never the machine's fault. */
+export class ScriptError extends Error {
+  override readonly name = 'ScriptError'
+}
+
 /** `promise`, or a `HostError` after `timeoutMs` that says `words`, asked for only then. */
 export async function within<T>(promise: Promise<T>, timeoutMs: number, words: () => string): Promise<T> {
   const late = Promise.withResolvers<never>()

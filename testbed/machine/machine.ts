@@ -1,14 +1,18 @@
 /**
- * Owns the QEMU that is the host: its command line, its console, its life. It ends with this process, whatever
- * happens (parent-death signal). Knows nothing of agents and scenarios.
+ * The QEMU that is the host: its command line, its console, its life. It ends with this process, whatever happens (parent-death
+ * signal). Knows nothing of agents and scenarios.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import type { QmpClient } from '../../src/qemu/qmp-client.ts'
+import type { QemuProgram } from '../debian/qemu.ts'
 import { PORT_NAME } from '../inside/protocol.ts'
 import type { Accelerator } from './accelerator.ts'
+import { humanMonitor, openControl, type Stop, whenStopped } from './control.ts'
 
 export interface MachineOptions {
+  readonly qemu: QemuProgram
   readonly accelerator: Accelerator
   /** QEMU's spelling: `4G`. */
   readonly memory: string
@@ -26,12 +30,15 @@ export interface MachineOptions {
   readonly onConsole: (line: string) => void
 }
 
+const QMP_SOCKET = 'qmp.socket'
+
 export class Machine {
   readonly agentSocket: string
-  /** The human monitor, for what only the hardware can tell: page tables, physical memory. */
-  readonly monitorSocket: string
   /** Resolves when QEMU has ended, with what it said last. */
   readonly ended: Promise<string>
+  /** Why the machine stopped, where it did so by itself. It is ended then. */
+  stop: Stop | undefined
+  readonly #control: Promise<QmpClient>
   readonly #child: ChildProcess
   readonly #folder: string
   #console: ReturnType<typeof createWriteStream>
@@ -39,14 +46,16 @@ export class Machine {
   constructor(options: MachineOptions) {
     this.#folder = options.folder
     this.agentSocket = join(options.folder, 'agent.socket')
-    this.monitorSocket = join(options.folder, 'monitor.socket')
     this.#console = this.#openConsole('1')
-    const args = ['--pdeathsig', 'KILL', '--', 'qemu-system-x86_64', ...this.#arguments(options)]
+    const { qemu } = options
+    const args = ['--pdeathsig', 'KILL', '--', qemu.program, ...qemu.args, ...this.#arguments(options)]
     this.#child = spawn('setpriv', args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TMPDIR: options.folder },
+      env: { ...process.env, ...qemu.env, TMPDIR: options.folder },
     })
     this.ended = this.#follow(options.onConsole)
+    this.#control = openControl(join(options.folder, QMP_SOCKET))
+    this.#control.then((control) => this.#watch(control)).catch(() => {}) // who asks hears of it
   }
 
   /** From the next line on the console is another kernel's, and goes to a file of its own. */
@@ -55,9 +64,19 @@ export class Machine {
     this.#console = this.#openConsole(name)
   }
 
+  /** What the human monitor says: of what only the hardware can tell, page tables and physical memory. */
+  async monitor(command: string, timeoutMs: number): Promise<string> {
+    return humanMonitor(await this.#control, command, timeoutMs)
+  }
+
   async end(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.ended
+  }
+
+  async #watch(control: QmpClient): Promise<void> {
+    this.stop = await whenStopped(control)
+    if (this.stop !== undefined) this.#child.kill('SIGKILL')
   }
 
   #openConsole(name: string): ReturnType<typeof createWriteStream> {
@@ -82,7 +101,7 @@ export class Machine {
       this.#child.on('error', (error) => resolve(error.message))
       this.#child.on('close', (code, signal) => {
         this.#console.end(rest, 'latin1')
-        resolve(complaints.trim() || `QEMU ended (${signal ?? code})`)
+        resolve(complaints.trim() || this.stop?.reason || `QEMU ended (${signal ?? code})`)
       })
     })
   }
@@ -101,9 +120,11 @@ export class Machine {
         `socket,id=agent,path=${this.agentSocket},server=on,wait=off`,
       ],
       ...['-device', `virtserialport,chardev=agent,name=${PORT_NAME}`],
-      ...['-chardev', `socket,id=monitor,path=${this.monitorSocket},server=on,wait=off`],
-      ...['-mon', 'chardev=monitor,mode=readline'],
-      ...['-action', options.resetStartsAgain ? 'reboot=reset' : 'reboot=shutdown'],
+      ...['-qmp', `unix:${join(this.#folder, QMP_SOCKET)},server=on,wait=off`],
+      // Stopped and not ended, so that it can be asked for its registers.
+      ...['-action', `${options.resetStartsAgain ? 'reboot=reset' : 'reboot=shutdown'},shutdown=pause`],
+      // Triple faults and resets alone: a few kilobytes.
+      ...['-d', 'cpu_reset', '-D', join(this.#folder, 'qemu.log')],
       ...options.disks.flatMap((file) => [
         '-drive',
         `file=${file},format=raw,if=virtio,snapshot=on,cache=unsafe`,

@@ -4,6 +4,7 @@
  */
 import { findBreak, readTicks, type Tick } from '../guests/ticks.ts'
 import type { Log } from '../machine/log.ts'
+import type { GuestEvidence } from './verdict.ts'
 
 export interface Continuity {
   readonly ticks: number
@@ -35,11 +36,22 @@ export class GuestLog {
     await this.log.waitFor(new RegExp(`(?:tick \\d+ bad \\d+\\r?\\n[^]*?){${more}}`), { from, timeoutMs })
   }
 
-  continuity(): Continuity {
-    const ticks = this.ticks
-    const arrivals = [...this.log.text.matchAll(TICK_LINE)].map(({ index, 0: line }) => {
+  /** For the verdict. */
+  evidence(): GuestEvidence {
+    const arrivals = this.#arrivals()
+    const ticks = this.ticks.map((tick, index) => ({ ...tick, atMs: arrivals[index] ?? 0 }))
+    return { name: this.log.name, ticks }
+  }
+
+  #arrivals(): number[] {
+    return [...this.log.text.matchAll(TICK_LINE)].map(({ index, 0: line }) => {
       return this.log.arrivalOf(index + line.length - 1) ?? 0
     })
+  }
+
+  continuity(): Continuity {
+    const ticks = this.ticks
+    const arrivals = this.#arrivals()
     const gaps = arrivals.slice(1).map((at, index) => at - (arrivals[index] as number))
     const silenceMs = Math.max(0, ...gaps)
     const longest = gaps.indexOf(silenceMs)

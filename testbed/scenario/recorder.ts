@@ -4,6 +4,7 @@ import type { Boot } from '../machine/boot-clock.ts'
 import type { Log } from '../machine/log.ts'
 import { type Continuity, GuestLog } from './guest-log.ts'
 import { Progress } from './progress.ts'
+import type { GuestEvidence } from './verdict.ts'
 
 export interface Phase {
   readonly name: string
@@ -12,11 +13,16 @@ export interface Phase {
   readonly durationMs: number
 }
 
+export type Verdict = 'passed' | 'failed' | 'emulator'
+
 /** What a run says about itself. Times are milliseconds by the clock outside the host. */
 export interface Summary {
   readonly scenario: string
-  readonly verdict: 'passed' | 'failed'
+  /** `emulator`: what failed was the machine underneath, by the evidence (verdict.ts). It proves nothing either way. */
+  readonly verdict: Verdict
   readonly failure?: string
+  /** Why it was the emulator. */
+  readonly emulator?: string
   readonly accelerator: string
   /** Every kernel that ran, in order. */
   readonly boots: readonly Boot[]
@@ -32,6 +38,8 @@ export interface Summary {
 
 export class Recorder {
   failure: string | undefined
+  /** Set where the failure is the emulator's. */
+  emulator: string | undefined
   accelerator = ''
   boots: readonly Boot[] = []
   readonly #startMs = performance.now()
@@ -84,12 +92,23 @@ export class Recorder {
     }
   }
 
+  /** What the guests' logs tell, for the verdict. */
+  guestEvidence(): GuestEvidence[] {
+    return [...this.#guests.values()].map((guest) => guest.evidence())
+  }
+
+  #verdict(): Verdict {
+    if (this.failure === undefined) return 'passed'
+    return this.emulator === undefined ? 'failed' : 'emulator'
+  }
+
   summary(scenario: string, folder: string | undefined): Summary {
     const guests = [...this.#guests].map(([name, guest]) => [name, guest.continuity()])
     return {
       scenario,
-      verdict: this.failure === undefined ? 'passed' : 'failed',
+      verdict: this.#verdict(),
       ...(this.failure === undefined ? {} : { failure: this.failure }),
+      ...(this.emulator === undefined ? {} : { emulator: this.emulator }),
       accelerator: this.accelerator,
       boots: this.boots,
       phases: this.#phases,

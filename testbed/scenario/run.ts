@@ -2,28 +2,33 @@
  * Owns one run of a scenario: prepares kernels and disks, boots, runs it within its time, and answers a summary. All
  * it makes is in one folder, which stays when the run failed or was asked to stay.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../../src/values/errors.ts'
-import { cacheFolder, dropUnused } from '../cache.ts'
+import { cacheRoot, dropUnused, keepRunFolder, makeRunFolder } from '../cache.ts'
 import { findKernel, NEWEST } from '../debian/kernel.ts'
+import { newestQemu } from '../debian/qemu.ts'
 import { buildInitramfs } from '../image/initramfs.ts'
 import { type BootFiles, buildProjectDisk, INSIDE_HOME } from '../image/project.ts'
-import { buildRoot } from '../image/root.ts'
+import { buildRoot, type RootChoice } from '../image/root.ts'
 import { SYSTEMD_INIT } from '../image/systemd.ts'
 import { LUO, luoKernel } from '../kernel/luo.ts'
 import { chooseAccelerator } from '../machine/accelerator.ts'
 import { Host } from '../machine/host.ts'
-import { within } from '../machine/log.ts'
+import { HostError, within } from '../machine/log.ts'
 import type { MachineOptions } from '../machine/machine.ts'
+import { ensureRoom } from '../space.ts'
 import { Recorder, type Summary } from './recorder.ts'
 import type { BootChoice, Scenario, Stage } from './scenario.ts'
+import { emulatorFault } from './verdict.ts'
 
 /** What a person may choose over the scenario's own choice. */
 export interface RunOptions {
   readonly kernel: string | undefined
   readonly nextKernel: string | undefined
   readonly memory: string | undefined
+  /** QEMUs in the host, where not the host's own suite's is wanted. */
+  readonly qemus?: Pick<RootChoice, 'qemu' | 'nextQemu'>
   readonly keep: boolean
   /** For the scenario. */
   readonly words: readonly string[]
@@ -32,6 +37,8 @@ export interface RunOptions {
 const DEFAULT_MEMORY = '2G'
 const DEFAULT_TIMEOUT_MS = 1200_000
 const CPUS = 2
+/** The project disk, and what a host writes to its disks meanwhile. */
+const RUN_BYTES = 1024 * 2 ** 20
 const PROJECT_DISK = 'project.ext4'
 /** A crash of the host's kernel ends it at once. */
 const COMMON_COMMAND_LINE = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
@@ -49,14 +56,17 @@ export async function runScenario<R>(
   scenario: Scenario<R>,
   options: RunOptions,
 ): Promise<Outcome<R>> {
-  dropUnused(['runs', 'root', 'kernels', 'initramfs', 'debs'])
-  const folder = mkdtempSync(join(cacheFolder('runs'), `${name}-`))
+  dropUnused(['runs', 'root', 'kernels', 'initramfs', 'qemu', 'busybox', 'debs'])
+  ensureRoom(cacheRoot, RUN_BYTES, 'a run')
+  const folder = makeRunFolder(name)
   const recorder = new Recorder()
   const stopped = Promise.withResolvers<never>()
   const stop = (signal: string): void => stopped.reject(new Error(`stopped by ${signal}`))
   for (const signal of CLEANUP_SIGNALS) process.once(signal, stop)
   const hosts: Host[] = []
   let over = false
+  // Until something else is thrown: guests' ticks are judged without it.
+  let isAboutTheMachine = true
   let result: R | undefined
   const body = async (): Promise<void> => {
     const { machine, ...choices } = await prepare(scenario, options, folder, recorder)
@@ -77,8 +87,16 @@ export async function runScenario<R>(
       throw error
     }
     recorder.failure = error instanceof Error ? error.message : String(error)
+    isAboutTheMachine = error instanceof HostError
   } finally {
     over = true
+    if (recorder.failure !== undefined)
+      recorder.emulator = emulatorFault({
+        failure: recorder.failure,
+        isAboutTheMachine,
+        host: hosts[0]?.evidence(),
+        guests: recorder.guestEvidence(),
+      })
     recorder.boots = hosts.flatMap((host) => host.boots)
     for (const host of hosts) await host.end()
     for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)
@@ -103,17 +121,21 @@ async function prepare(
     await bootFiles(firstSpec),
     await bootFiles(nextSpec),
   ])
-  const root = await recorder.phase('root image', () => buildRoot(scenario.init ?? 'busybox'))
+  const root = await recorder.phase('root image', () =>
+    buildRoot({ init: scenario.init ?? 'busybox', ...options.qemus }),
+  )
   const project = join(folder, PROJECT_DISK)
   const files = (await scenario.files?.()) ?? {}
   await recorder.phase('project disk', () => buildProjectDisk({ kernels: { first, next }, files }, project))
-  const accelerator = await chooseAccelerator(folder)
+  const qemu = await recorder.phase('QEMU', newestQemu)
+  const accelerator = await chooseAccelerator(qemu, folder)
   recorder.accelerator = accelerator
   const init = scenario.init === 'systemd' ? SYSTEMD_INIT : ''
   const commandLine = [COMMON_COMMAND_LINE, init, scenario.append ?? '']
     .filter((words) => words !== '')
     .join(' ')
   const machine = {
+    qemu,
     accelerator,
     memory: options.memory ?? scenario.memory ?? DEFAULT_MEMORY,
     cpus: CPUS,
@@ -175,11 +197,13 @@ function makeStage(
 
 function putAway(name: string, recorder: Recorder, folder: string, keep: boolean): Summary {
   const keeps = keep || recorder.failure !== undefined
-  const summary = recorder.summary(name, keeps ? folder : undefined)
-  if (!keeps) rmSync(folder, { recursive: true, force: true })
-  else {
-    rmSync(join(folder, PROJECT_DISK), { force: true }) // large, and made again from the same files
-    writeFileSync(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
+  if (!keeps) {
+    rmSync(folder, { recursive: true, force: true })
+    return recorder.summary(name, undefined)
   }
+  rmSync(join(folder, PROJECT_DISK), { force: true }) // large, and made again from the same files
+  const kept = keepRunFolder(folder)
+  const summary = recorder.summary(name, kept)
+  writeFileSync(join(kept, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)
   return summary
 }

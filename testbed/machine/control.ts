@@ -1,0 +1,56 @@
+/**
+ * The QMP connection to the QEMU that is the host: the human monitor's answers, and why the machine stopped. It knows no command's
+ * meaning but those two. Nothing inside the host notices.
+ */
+import { setTimeout } from 'node:timers/promises'
+import { QmpClient } from '../../src/qemu/qmp-client.ts'
+import type { QmpEvent } from '../../src/qemu/qmp-messages.ts'
+
+const SOCKET_PAUSE_MS = 50
+const CONNECT_TIMEOUT_MS = 60_000
+const GREETING_TIMEOUT_MS = 30_000
+/** `info tlb` prints a line for each page of the host. */
+const MAX_ANSWER_BYTES = 256 * 2 ** 20
+const REGISTERS_TIMEOUT_MS = 10_000
+/** The longest scenario ends long before; setTimeout takes no more. */
+const FOR_EVER_MS = 2 ** 31 - 1
+
+/** The machine asked to be reset or switched off, and was stopped instead (`-action reboot=shutdown,shutdown=pause`). */
+export interface Stop {
+  /** QEMU's ShutdownCause (qapi/run-state.json): `guest-reset` by a triple fault or on request, `guest-shutdown`, … */
+  readonly reason: string
+  /** `info registers -a` at that moment. */
+  readonly registers: string
+}
+
+/** Connects as soon as QEMU has made `path`. Errors: QemuError where it does not within a minute. */
+export async function openControl(path: string): Promise<QmpClient> {
+  const deadline = performance.now() + CONNECT_TIMEOUT_MS
+  for (;;) {
+    try {
+      return await QmpClient.connect(path, GREETING_TIMEOUT_MS, MAX_ANSWER_BYTES)
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await setTimeout(SOCKET_PAUSE_MS)
+    }
+  }
+}
+
+/** What QEMU's human monitor says to `command`: whole lines. */
+export async function humanMonitor(control: QmpClient, command: string, timeoutMs: number): Promise<string> {
+  const said = await control.execute('human-monitor-command', { 'command-line': command }, timeoutMs)
+  return String(said).replaceAll('\r\n', '\n').replace(/\n$/, '')
+}
+
+/** Resolves when the machine has stopped by itself; undefined when the connection ended without it. */
+export async function whenStopped(control: QmpClient): Promise<Stop | undefined> {
+  const isShutdown = ({ name }: QmpEvent): boolean => name === 'SHUTDOWN'
+  try {
+    const event = await control.event(isShutdown, FOR_EVER_MS, 'the machine goes on')
+    const reason = String((event.data as { reason?: unknown } | undefined)?.reason ?? 'unknown')
+    const registers = await humanMonitor(control, 'info registers -a', REGISTERS_TIMEOUT_MS).catch(() => '')
+    return { reason, registers }
+  } catch {
+    return undefined // QEMU ended, or we ended it
+  }
+}

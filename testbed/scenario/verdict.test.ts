@@ -1,0 +1,119 @@
+/** Tests of what is the emulator's fault, and of everything that looks like it and is not. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { HostEvidence, QemuStart } from '../machine/host.ts'
+import { emulatorFault, type GuestEvidence, type RunEvidence } from './verdict.ts'
+
+const host = (more: Partial<HostEvidence> = {}): HostEvidence => ({
+  crash: undefined,
+  stop: undefined,
+  isBooting: false,
+  kvmModules: [
+    'kvm_amd 229376 1 - Live 0xffffffffc0c00000',
+    'kvm 1449984 1 kvm_amd, Live 0xffffffffc0a00000',
+  ],
+  qemuStarts: [start('guest', 0)],
+  ...more,
+})
+const start = (log: string, atMs: number): QemuStart => ({ pid: 7, atMs, logs: log === '' ? [] : [log] })
+/** One tick each 100 ms, from 1000 ms on. */
+const guest = (...numbers: number[]): GuestEvidence => ({
+  name: 'guest',
+  ticks: numbers.map((number, index) => ({ number, bad: 0, atMs: 1000 + 100 * index })),
+})
+const run = (more: Partial<RunEvidence>): RunEvidence => ({
+  failure: 'guest guest: tick 1 where tick 4 was due',
+  isAboutTheMachine: true,
+  host: host(),
+  guests: [guest(1, 2, 3)],
+  ...more,
+})
+const RESET = [guest(1, 2, 3, 1, 2)]
+
+test('a guest that starts again in the one QEMU that it ever had was reset', () => {
+  assert.match(emulatorFault(run({ guests: RESET })) ?? '', /guest guest was reset after tick 3/)
+})
+
+test('a guest whose memory was changed is a failure, whatever else went wrong', () => {
+  const bad = { name: 'guest', ticks: [1, 2].map((number) => ({ number, bad: number - 1, atMs: number })) }
+  assert.equal(emulatorFault(run({ guests: [bad] })), undefined)
+  assert.equal(emulatorFault(run({ guests: [...RESET, { ...bad, name: 'other' }] })), undefined)
+  assert.equal(emulatorFault(run({ guests: [bad], host: host({ crash: OOPS }) })), undefined)
+})
+
+test('a guest that was started again by anybody is a failure', () => {
+  for (const second of [start('guest', 1250), start('', 1250)]) {
+    const host2 = host({ qemuStarts: [start('guest', 0), second] })
+    assert.equal(emulatorFault(run({ guests: RESET, host: host2 })), undefined)
+    assert.equal(emulatorFault(run({ guests: RESET, host: { ...host2, crash: OOPS } })), undefined)
+  }
+  // Another guest's QEMU is none of its own.
+  const other = host({ qemuStarts: [start('guest', 0), start('other', 1250)] })
+  assert.notEqual(emulatorFault(run({ guests: RESET, host: other })), undefined)
+})
+
+test('a guest that had been restored, or that lost its place, is a failure', () => {
+  const restored = host({ qemuStarts: [start('guest', 0), start('guest', 1050)] })
+  assert.equal(emulatorFault(run({ guests: RESET, host: restored })), undefined)
+  assert.equal(emulatorFault(run({ guests: [guest(1, 2, 5)] })), undefined)
+  assert.equal(emulatorFault(run({ guests: [guest(1, 2, 2)] })), undefined)
+  assert.equal(emulatorFault(run({ guests: [guest(3, 4)] })), undefined)
+  assert.equal(emulatorFault(run({ guests: RESET, host: host({ qemuStarts: [] }) })), undefined)
+})
+
+test('of two guests the one that we started again decides', () => {
+  const both = host({ qemuStarts: [start('guest', 0), start('other', 0), start('other', 1150)] })
+  const guests = [...RESET, { ...guest(1, 2, 3, 1), name: 'other' }]
+  assert.equal(emulatorFault(run({ guests, host: both })), undefined)
+})
+
+const OOPS = `Oops: int3: 0000 [#1] SMP NOPTI
+CPU: 1 UID: 0 PID: 312 Comm: CPU 0/KVM Not tainted 7.3.4 #1
+RIP: 0010:vcpu_enter_guest+0x3d1/0x1d80 [kvm]
+Call Trace:
+ kvm_arch_vcpu_ioctl_run+0x9c/0x5d0 [kvm]
+ kvm_vcpu_ioctl+0x21a/0x960 [kvm]
+Kernel panic - not syncing: Fatal exception`
+const GONE = 'the host failed: Oops: int3: 0000 [#1] SMP NOPTI'
+
+test('an int3 that was executed after it had been taken away is the emulator, in a kernel that runs', () => {
+  assert.match(emulatorFault(run({ failure: GONE, host: host({ crash: OOPS }) })) ?? '', /vcpu_enter_guest/)
+  assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash: OOPS, isBooting: true }) })), undefined)
+  const ours = OOPS.replace('kvm_vcpu_ioctl+', 'fuse_dev_do_write+')
+  assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash: ours }) })), undefined)
+})
+
+test('every other oops and panic is a failure', () => {
+  for (const crash of [
+    'Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)',
+    'BUG: unable to handle page fault for address: ffff888100400000',
+    OOPS.replace('int3: 0000', 'general protection fault, probably for non-canonical address 0x1: 0000'),
+  ])
+    assert.equal(emulatorFault(run({ failure: crash, host: host({ crash }) })), undefined, crash)
+})
+
+const stop = (reason: string, rip: string) => ({
+  reason,
+  qemuLog: 'CPU Reset (CPU 0)\nTriple fault\n',
+  registers: `CPU#0\nRIP=ffffffff81000000 RFL=00000002\nCPU#1\nRIP=${rip} RFL=00000002`,
+})
+
+test('a triple fault is the emulator in the code of KVM alone, and not on the way into a kernel', () => {
+  const reset = stop('guest-reset', 'ffffffffc0a12345')
+  assert.match(emulatorFault(run({ host: host({ stop: reset }) })) ?? '', /0xffffffffc0a12345/)
+  for (const other of [
+    host({ stop: reset, isBooting: true }),
+    host({ stop: stop('guest-reset', 'ffffffff81234567') }),
+    host({ stop: stop('guest-shutdown', 'ffffffffc0a12345') }),
+    host({ stop: { ...reset, qemuLog: 'CPU Reset (CPU 0)\n' } }),
+    host({ stop: reset, kvmModules: [] }),
+    host({ stop: reset, kvmModules: ['kvm 1449984 1 kvm_amd, Live 0x0000000000000000'] }),
+  ])
+    assert.equal(emulatorFault(run({ host: other })), undefined)
+})
+
+test('what a scenario asserts is never excused, nor a guest that is silent, nor a host that never was', () => {
+  assert.equal(emulatorFault(run({ guests: RESET, isAboutTheMachine: false })), undefined)
+  assert.equal(emulatorFault(run({ guests: [guest()] })), undefined)
+  assert.equal(emulatorFault(run({ guests: RESET, host: undefined })), undefined)
+})
