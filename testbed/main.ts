@@ -1,81 +1,31 @@
-/** Owns the command line of the testbed: `npm run testbed -- SCENARIO …`. Progress on standard error, the summary as JSON on standard output. */
+/** The command line of the testbed: `npm run testbed -- SCENARIO …`. Progress on standard error, the summary as JSON on standard output. */
+import { writeFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { THIS_HOST } from '../src/host/apt.ts'
-import { ensureQemu } from '../src/host/qemu-package.ts'
 import { UsageError } from '../src/values/errors.ts'
-import { type RunOptions, runScenario } from './scenario/run.ts'
-import type { Scenario } from './scenario/scenario.ts'
-import { boot } from './scenarios/boot.ts'
-import { daxStore } from './scenarios/dax-store.ts'
-import { devmem } from './scenarios/devmem.ts'
-import { devmemUpdate } from './scenarios/devmem-update.ts'
-import { gigantic } from './scenarios/gigantic.ts'
-import { hidden } from './scenarios/hidden.ts'
-import { kexec } from './scenarios/kexec.ts'
-import { kexecRaw } from './scenarios/kexec-raw.ts'
-import { kho } from './scenarios/kho.ts'
-import { khoAbort } from './scenarios/kho-abort.ts'
-import { khoMany } from './scenarios/kho-many.ts'
-import { khoRefuse } from './scenarios/kho-refuse.ts'
-import { many } from './scenarios/many.ts'
-import { mount } from './scenarios/mount.ts'
-import { mountTier } from './scenarios/mount-tier.ts'
-import { overhead } from './scenarios/overhead.ts'
-import { pages } from './scenarios/pages.ts'
-import { refuse } from './scenarios/refuse.ts'
-import { reserve } from './scenarios/reserve.ts'
-import { systemd } from './scenarios/systemd.ts'
-import { systemdKho } from './scenarios/systemd-kho.ts'
-import { torn } from './scenarios/torn.ts'
-import { update } from './scenarios/update.ts'
+import { ledgerLine, readLedger } from './scenario/ledger.ts'
+import type { RunOptions } from './scenario/run.ts'
+import { runTrusted } from './scenario/trusted-run.ts'
+import { findScenario, SCENARIOS } from './scenarios/registry.ts'
 
-const SCENARIOS: Readonly<Record<string, Scenario>> = {
-  boot,
-  mount,
-  'mount-tier': mountTier,
-  kexec,
-  update,
-  'kexec-raw': kexecRaw,
-  kho,
-  'kho-many': khoMany,
-  'kho-abort': khoAbort,
-  'kho-refuse': khoRefuse,
-  'dax-store': daxStore,
-  devmem,
-  'devmem-update': devmemUpdate,
-  hidden,
-  gigantic,
-  overhead,
-  pages,
-  reserve,
-  refuse,
-  systemd,
-  'systemd-kho': systemdKho,
-  torn,
-  many,
+interface Options extends Omit<RunOptions, 'words'> {
+  readonly summary?: string
 }
 
-function find(name: string): Scenario {
-  const scenario = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined
-  if (scenario !== undefined) return scenario
-  throw new UsageError(`no scenario ${name}: there are ${Object.keys(SCENARIOS).join(', ')}`)
-}
+const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
-async function main(
-  name: string | undefined,
-  words: string[],
-  options: Omit<RunOptions, 'words'>,
-): Promise<void> {
+async function main(name: string | undefined, words: string[], options: Options): Promise<void> {
   if (name === undefined) {
-    for (const [each, { about }] of Object.entries(SCENARIOS))
-      process.stdout.write(`${each.padEnd(14)}${about}\n`)
+    for (const [each, { about, tier = '' }] of Object.entries(SCENARIOS))
+      process.stdout.write(`${each.padEnd(14)} ${tier.padEnd(8)} ${about}\n`)
     return
   }
-  await ensureQemu(THIS_HOST, { yes: false }, (line) => process.stderr.write(`${line}\n`))
-  const { summary } = await runScenario(name, find(name), { ...options, words })
-  process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`)
-  process.stderr.write(`${name} ${summary.verdict}${summary.failure ? `: ${summary.failure}` : ''}\n`)
-  if (summary.folder !== undefined) process.stderr.write(`consoles and logs: ${summary.folder}\n`)
+  const { summary, emulator } = await runTrusted(name, findScenario(name), { ...options, words }, say)
+  const text = `${JSON.stringify({ ...summary, repeated: emulator }, null, 2)}\n`
+  if (options.summary === undefined) process.stdout.write(text)
+  else writeFileSync(options.summary, text)
+  say(`${name} ${summary.verdict}${summary.failure ? `: ${summary.failure}` : ''}`)
+  if (emulator !== undefined) say(`repeated once: ${emulator.emulator}; ${ledgerLine(readLedger())}`)
+  if (summary.folder !== undefined) say(`consoles and logs: ${summary.folder}`)
   process.exitCode = summary.verdict === 'passed' ? 0 : 1
 }
 
@@ -89,6 +39,7 @@ const program = new Command('testbed')
   )
   .option('--next-kernel <spec>', 'kernel to jump to')
   .option('--memory <size>', 'RAM of the host, for example 4G')
+  .option('--summary <file>', 'write the JSON summary there, and not to standard output')
   .option('--keep', 'keep consoles, logs and the summary of a run that passed, too', false)
   .action(main)
 

@@ -19,6 +19,7 @@ import { type Apt, type Package, withFreshLists } from '../debian/apt.ts'
 import { qemuPackages } from '../debian/qemu.ts'
 import { unpackPackages } from '../debian/unpack.ts'
 import { makeExt4 } from './ext4.ts'
+import { buildHeldVm } from './held-vm.ts'
 import { addSystemd, SYSTEMD_PACKAGES } from './systemd.ts'
 
 const MIB = 1024 * 1024
@@ -125,7 +126,8 @@ function rootKey(choice: RootChoice, packages: readonly Package[]): string {
     .map(({ parentPath, name }) => join(parentPath, name))
     .sort()
   const versions = packages.map(({ name, version }) => `${name}=${version}`).join('\n')
-  const sources = [import.meta.filename, join(import.meta.dirname, 'systemd.ts'), ...inside]
+  const beside = ['systemd.ts', 'held-vm.ts'].map((name) => join(import.meta.dirname, name))
+  const sources = [import.meta.filename, ...beside, ...inside]
   return contentKey(
     JSON.stringify(choice),
     versions,
@@ -160,6 +162,7 @@ function addInside(tree: string): void {
   const home = join(tree, 'usr/lib/testbed')
   cpSync(INSIDE, home, { recursive: true })
   for (const name of ['init', 'setup', 'agent']) chmodSync(join(home, `${name}.sh`), 0o755)
+  writeFileSync(join(home, 'held-vm'), buildHeldVm(), { mode: 0o755 })
   for (const name of BUSYBOX_NAMES)
     try {
       symlinkSync('/usr/bin/busybox', join(tree, 'usr/bin', name))

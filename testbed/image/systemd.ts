@@ -25,6 +25,7 @@ const MASKED = [
 ]
 const STARTED: Readonly<Record<string, string>> = {
   'testbed-setup.service': 'local-fs.target',
+  'testbed-held-vm.service': 'multi-user.target',
   'testbed-agent.service': 'multi-user.target',
 }
 

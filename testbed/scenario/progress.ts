@@ -1,6 +1,8 @@
-/** Owns what a person sees while a scenario runs: one line a phase, on standard error; moving only on a terminal. */
+/** What a person sees while a scenario runs: one line a phase, on standard error; moving only on a terminal. */
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const FRAME_MS = 120
+/** Where nothing moves, a line tells that a long step goes on. */
+const LIFE_MS = 30_000
 
 export class Progress {
   readonly #moving = process.stderr.isTTY === true
@@ -10,7 +12,8 @@ export class Progress {
     const startMs = performance.now()
     const seconds = () => `${((performance.now() - startMs) / 1000).toFixed(1)} s`
     const tell = () => this.#draw(name, [seconds(), ...(detail ? [detail()] : [])].join('  '))
-    const timer = this.#moving ? setInterval(tell, FRAME_MS) : undefined
+    const live = () => this.say(`… ${name}  ${[seconds(), ...(detail ? [detail()] : [])].join('  ')}`)
+    const timer = this.#moving ? setInterval(tell, FRAME_MS) : setInterval(live, LIFE_MS)
     try {
       const value = await work()
       this.#settle(`✓ ${name}  ${seconds()}`)

@@ -102,6 +102,19 @@ export class Recorder {
     return this.emulator === undefined ? 'failed' : 'emulator'
   }
 
+  /** Turns a run with a seeded fault round: it is good when it failed, for that reason, and nothing excused it. */
+  judgeSeeded(wanted: RegExp): void {
+    const { failure, emulator } = this
+    this.emulator = undefined
+    if (emulator !== undefined) this.failure = `the seeded fault was taken for the emulator's: ${emulator}`
+    else if (failure === undefined) this.failure = 'the seeded fault was not noticed'
+    else if (!wanted.test(failure)) this.failure = `not what was seeded: ${failure}`
+    else {
+      this.failure = undefined
+      this.#asserted['called a failure'] = failure
+    }
+  }
+
   summary(scenario: string, folder: string | undefined): Summary {
     const guests = [...this.#guests].map(([name, guest]) => [name, guest.continuity()])
     return {

@@ -97,6 +97,7 @@ export async function runScenario<R>(
         host: hosts[0]?.evidence(),
         guests: recorder.guestEvidence(),
       })
+    if (scenario.mustFail !== undefined) recorder.judgeSeeded(scenario.mustFail)
     recorder.boots = hosts.flatMap((host) => host.boots)
     for (const host of hosts) await host.end()
     for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)

@@ -29,6 +29,8 @@ export interface Scenario<R = void> {
   readonly timeoutMs?: number
   /** A reset of the machine is part of the scenario (`host.jump` waits for what it starts); its memory stays. */
   readonly resetStartsAgain?: true
+  /** A fault is seeded: the run must fail, and for this reason, to pass. */
+  readonly mustFail?: RegExp
   readonly run: (stage: Stage) => Promise<R>
 }
 

@@ -1,0 +1,64 @@
+/**
+ * The ledger of runs on this machine, in the cache: how often it was the emulator that failed. One in twenty may; a machine on
+ * which it is more often than that proves nothing, however many repeats pass.
+ */
+import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { cacheFolder } from '../cache.ts'
+import type { Verdict } from './recorder.ts'
+
+export interface LedgerEntry {
+  /** ISO 8601. */
+  readonly at: string
+  readonly scenario: string
+  readonly verdict: Verdict
+  /** Why it was the emulator. */
+  readonly emulator?: string
+}
+
+/** Runs that count. */
+export const LEDGER_RUNS = 100
+const ALLOWED_SHARE = 1 / 20
+/** Rewritten when it is that long. */
+const MAX_LINES = 1000
+
+const ledgerFile = (): string => join(cacheFolder('.'), 'ledger.jsonl')
+
+/** One line each, appended whole: two testbeds at once do not disturb one another. */
+export function noteRun(entry: LedgerEntry): void {
+  const file = ledgerFile()
+  appendFileSync(file, `${JSON.stringify(entry)}\n`)
+  const lines = readLines(file)
+  if (lines.length <= MAX_LINES) return
+  writeFileSync(`${file}.new`, `${lines.slice(-LEDGER_RUNS).join('\n')}\n`)
+  renameSync(`${file}.new`, file)
+}
+
+/** The last runs, oldest first. A line that a full disk cut off is passed over. */
+export function readLedger(): LedgerEntry[] {
+  return readLines(ledgerFile())
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as LedgerEntry]
+      } catch {
+        return []
+      }
+    })
+    .slice(-LEDGER_RUNS)
+}
+
+const readLines = (file: string): string[] =>
+  existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []
+
+/** `3 of the last 100 runs on this machine failed by the emulator`. */
+export function ledgerLine(entries: readonly LedgerEntry[]): string {
+  return `${countEmulator(entries)} of the last ${entries.length} runs on this machine failed by the emulator`
+}
+
+/** More than one in twenty; a single one is never too many, or the first run on a machine could fail it. */
+export function isTooOften(entries: readonly LedgerEntry[]): boolean {
+  return countEmulator(entries) > Math.max(1, entries.length * ALLOWED_SHARE)
+}
+
+const countEmulator = (entries: readonly LedgerEntry[]): number =>
+  entries.filter(({ verdict }) => verdict === 'emulator').length

@@ -1,0 +1,58 @@
+/**
+ * Faults of the product, seeded: each looks as much like the emulator's as it can, and must be called a failure all the same. A
+ * run of one of these passes when its verdict is `failed`, and for the reason that was seeded.
+ */
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import type { Scenario } from '../scenario/scenario.ts'
+
+const RAM = '/dev/shm/ram'
+const FILES = '/opt/testbed/files'
+/** As a guest in a pool is started, but for the pool. */
+const QEMU = `exec qemu-system-x86_64 -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m 64M \\
+  -object memory-backend-file,id=pc.ram,size=64M,mem-path=${RAM},share=on,prealloc=off \\
+  -nodefaults -display none -serial stdio -kernel ${FILES}/tiny-guest`
+/** Where the guest's pattern is (guests/tiny-guest.ts): a page of it in the middle. */
+const SPOILED_PAGE = 1024
+
+const files = () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 8 }) })
+
+export const faultMemory: Scenario = {
+  about: 'a fault that is seeded: a page of a running guest changes. It must be called a failure',
+  tier: 'testbed',
+  mustFail: /^guest guest: \d+ bad words/,
+  files,
+  async run({ host, phase, guest }) {
+    await host.start('guest', QEMU)
+    await phase('guest runs', () => guest('guest').waitForTicks(5))
+    await host.run(`dd if=/dev/zero of=${RAM} bs=4096 seek=${SPOILED_PAGE} count=1 conv=notrunc status=none`)
+    await guest('guest').waitForTicks(5)
+  },
+}
+
+export const faultRestart: Scenario = {
+  about: 'a fault that is seeded: a guest is started again instead of going on. It must be called a failure',
+  tier: 'testbed',
+  mustFail: /^guest guest: tick 1 where tick \d+ was due/,
+  files,
+  async run({ host, phase, guest }) {
+    const { pid } = await host.start('guest', QEMU)
+    await phase('guest runs', () => guest('guest').waitForTicks(5))
+    await host.run(`kill -KILL -${pid}`)
+    await guest('guest').log.waitForEnd(60_000)
+    await host.start('guest', QEMU)
+    await phase('guest runs again', () => guest('guest').waitForTicks(5))
+  },
+}
+
+export const faultPanic: Scenario = {
+  about: 'a fault that is seeded: a jump with a wrong command line. The panic must be called a failure',
+  tier: 'testbed',
+  mustFail: /^the host (?:failed: Kernel panic|is gone: guest-)/,
+  files,
+  async run({ host, next, phase, guest }) {
+    await host.start('guest', QEMU)
+    await phase('guest runs', () => guest('guest').waitForTicks(5))
+    await host.run(`kexec -s -l ${next.vmlinuz} --command-line='console=ttyS0 root=/dev/nowhere panic=-1'`)
+    await phase('jump', () => host.jump('sync; kexec -e'))
+  },
+}

@@ -1,0 +1,69 @@
+/** The table of scenarios: what `npm run testbed` lists, and what the tiers of tests run. */
+import { UsageError } from '../../src/values/errors.ts'
+import type { Scenario, ScenarioTier } from '../scenario/scenario.ts'
+import { boot } from './boot.ts'
+import { daxStore } from './dax-store.ts'
+import { devmem } from './devmem.ts'
+import { devmemUpdate } from './devmem-update.ts'
+import { faultMemory, faultPanic, faultRestart } from './faults.ts'
+import { gigantic } from './gigantic.ts'
+import { hidden } from './hidden.ts'
+import { kexec } from './kexec.ts'
+import { kexecRaw } from './kexec-raw.ts'
+import { kho } from './kho.ts'
+import { khoAbort } from './kho-abort.ts'
+import { khoMany } from './kho-many.ts'
+import { khoRefuse } from './kho-refuse.ts'
+import { many } from './many.ts'
+import { mount } from './mount.ts'
+import { mountTier } from './mount-tier.ts'
+import { overhead } from './overhead.ts'
+import { pages } from './pages.ts'
+import { refuse } from './refuse.ts'
+import { reserve } from './reserve.ts'
+import { systemd } from './systemd.ts'
+import { systemdKho } from './systemd-kho.ts'
+import { torn } from './torn.ts'
+import { update } from './update.ts'
+
+export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
+  boot,
+  mount,
+  'mount-tier': mountTier,
+  kexec,
+  update,
+  'kexec-raw': kexecRaw,
+  kho,
+  'kho-many': khoMany,
+  'kho-abort': khoAbort,
+  'kho-refuse': khoRefuse,
+  'dax-store': daxStore,
+  devmem,
+  'devmem-update': devmemUpdate,
+  hidden,
+  gigantic,
+  overhead,
+  pages,
+  reserve,
+  refuse,
+  systemd,
+  'systemd-kho': systemdKho,
+  torn,
+  many,
+  'fault-memory': faultMemory,
+  'fault-restart': faultRestart,
+  'fault-panic': faultPanic,
+}
+
+/** Throws `UsageError` naming what there is. */
+export function findScenario(name: string): Scenario<unknown> {
+  const scenario = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined
+  if (scenario !== undefined) return scenario
+  throw new UsageError(`no scenario ${name}: there are ${Object.keys(SCENARIOS).join(', ')}`)
+}
+
+/** Names, in the order of the table. */
+export const scenariosOf = (...tiers: readonly ScenarioTier[]): string[] =>
+  Object.entries(SCENARIOS).flatMap(([name, { tier }]) =>
+    tier !== undefined && tiers.includes(tier) ? [name] : [],
+  )
