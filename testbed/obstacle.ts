@@ -1,4 +1,4 @@
-/** Owns the question whether this machine can run the testbed: programs, memory, Debian packages. Gets the packages that answer it. */
+/** Whether this machine can run the testbed: programs, memory, Debian packages. Gets the packages that answer it. */
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { memoryInfo } from '../src/linux/memory-info.ts'
@@ -6,20 +6,21 @@ import { UsageError } from '../src/values/errors.ts'
 import { formatSize } from '../src/values/size.ts'
 import { CommandError } from './command.ts'
 import { findKernel, NEWEST } from './debian/kernel.ts'
+import type { Phase } from './kernel/build.ts'
 
 const PROGRAMS = ['apt-get', 'apt-cache', 'dpkg-deb', 'mkfs.ext4', 'setpriv', 'flock'] as const
 /** A host of 4 GiB uses little more than its guests do; the rest is for building its disks. */
 const LEAST_MEMORY_BYTES = 4 * 2 ** 30
 
-/** One line for why not, or `undefined`. QEMU is not looked for: whoever asks has seen to it. */
-export async function testbedObstacle(): Promise<string | undefined> {
+/** One line for why not, or `undefined`. The QEMU that runs the host comes from the cache. */
+export async function testbedObstacle(phase: Phase): Promise<string | undefined> {
   const missing = PROGRAMS.filter((program) => !isOnPath(program))
   if (missing.length > 0) return `the testbed needs ${missing.join(', ')}`
   const { availableBytes } = memoryInfo()
   if (availableBytes < LEAST_MEMORY_BYTES)
     return `the testbed needs ${formatSize(LEAST_MEMORY_BYTES)} of free memory, there are ${formatSize(availableBytes)}`
   try {
-    await findKernel(NEWEST)
+    await phase('kernel lists', () => findKernel(NEWEST))
     return undefined
   } catch (error) {
     // Anything else is a fault of ours, and no reason to skip a test.

@@ -1,20 +1,34 @@
 /** Owns counting results and putting them in words. Must not run anything. */
-import type { FileResult } from './run-file.ts'
+import type { JobResult } from './run-file.ts'
 
 export interface Tally {
+  /** Runs that the emulator failed and that were repeated. */
+  readonly repeats: string[]
+  /** Of the jobs alone. */
+  ranMs: number
+  /** Fetching, building and installing what was missing. */
+  preparedMs: number
   passed: number
   failed: number
   /** Reason → how many tests gave it. */
   readonly skipped: Map<string, number>
 }
 
-export const emptyTally = (): Tally => ({ passed: 0, failed: 0, skipped: new Map() })
+export const emptyTally = (): Tally => ({
+  passed: 0,
+  failed: 0,
+  skipped: new Map(),
+  repeats: [],
+  ranMs: 0,
+  preparedMs: 0,
+})
 
 const skip = (tally: Tally, reason: string, count = 1): void =>
   void tally.skipped.set(reason, (tally.skipped.get(reason) ?? 0) + count)
 
 /** A problem of the file as a whole counts as one failure more. */
-export function countFile(tally: Tally, { events, problems }: FileResult): void {
+export function countJob(tally: Tally, { path, events, problems, repeated }: JobResult): void {
+  if (repeated !== undefined) tally.repeats.push(`${path}: ${repeated}`)
   tally.failed += problems.length
   for (const { outcome, reason } of events) {
     if (outcome === 'skipped') skip(tally, reason ?? 'no reason given')
@@ -22,20 +36,34 @@ export function countFile(tally: Tally, { events, problems }: FileResult): void 
   }
 }
 
-export const countSkippedFiles = (tally: Tally, files: number, reason: string): void =>
-  skip(tally, `${files} ${files === 1 ? 'file' : 'files'} not run: ${reason}`, files)
+export const countSkippedJobs = (tally: Tally, files: number, reason: string): void =>
+  skip(tally, `${files} ${files === 1 ? 'job' : 'jobs'} not run: ${reason}`, files)
 
 const total = (skipped: ReadonlyMap<string, number>): number =>
   [...skipped.values()].reduce((a, b) => a + b, 0)
 
-/** `unit     412 passed, 0 failed, 1 skipped`, and a line for each reason. */
-export function tallyLines(name: string, { passed, failed, skipped }: Tally): string[] {
-  const counts = `${name.padEnd(7)} ${passed} passed, ${failed} failed, ${total(skipped)} skipped`
-  return [counts, ...[...skipped].map(([reason, count]) => `        skipped ${count}: ${reason}`)]
+const minutes = (ms: number): string => {
+  const seconds = Math.round(ms / 1000)
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+}
+
+/**
+ * `unit     412 passed, 0 failed, 1 skipped  98 s of 2 min`, a line for each reason and each repeat, and one for what was fetched
+ * or built before, which the time is without.
+ */
+export function tallyLines(name: string, tally: Tally, budgetMinutes?: number): string[] {
+  const { passed, failed, skipped, repeats, ranMs, preparedMs } = tally
+  const time = budgetMinutes === undefined ? minutes(ranMs) : `${minutes(ranMs)} of ${budgetMinutes} min`
+  return [
+    `${name.padEnd(7)} ${passed} passed, ${failed} failed, ${total(skipped)} skipped  ${time}`,
+    ...(preparedMs < 1000 ? [] : [`        fetched and built before: ${minutes(preparedMs)}`]),
+    ...[...skipped].map(([reason, count]) => `        skipped ${count}: ${reason}`),
+    ...repeats.map((repeat) => `        emulator, repeated once: ${repeat}`),
+  ]
 }
 
 /** One line for a file that went well, and for one that did not all that is needed to see why. */
-export function fileLines({ path, events, problems, output, durationMs }: FileResult): string[] {
+export function jobLines({ path, events, problems, output, durationMs }: JobResult): string[] {
   const failures = events.filter(({ outcome }) => outcome === 'failed')
   const bad = failures.length > 0 || problems.length > 0
   const skipped = events.filter(({ outcome }) => outcome === 'skipped').length

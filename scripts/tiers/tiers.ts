@@ -1,21 +1,66 @@
-/** Owns the tiers of tests: where their files are, what they need of a machine, how long one file may take. */
+/** The tiers of tests: which jobs each has, what it needs of a machine, how long one job may take, and what a person has to wait. */
+import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { THIS_HOST } from '../../src/host/apt.ts'
 import { mountObstacle } from '../../src/host/doctor.ts'
 import { ensureQemu } from '../../src/host/qemu-package.ts'
 import { UsageError } from '../../src/values/errors.ts'
+import { prefetchLinuxGuest } from '../../testbed/guests/linux-guest.ts'
 import { testbedObstacle } from '../../testbed/obstacle.ts'
+import { type Phase, prefetch } from '../../testbed/scenario/parts.ts'
+import type { ScenarioTier } from '../../testbed/scenario/scenario.ts'
+import { findScenario, scenariosOf } from '../../testbed/scenarios/registry.ts'
+import type { Place } from './run-child.ts'
+import { type JobResult, runFile } from './run-file.ts'
+import { runScenarioJob } from './run-scenario.ts'
+
+/** A test file, or a scenario. */
+export interface Job {
+  readonly path: string
+  readonly run: (place: Place) => Promise<JobResult>
+  /** Why this machine cannot run it, or `undefined`. Fetches and builds what it needs. */
+  readonly obstacle?: (phase: Phase) => Promise<string | undefined>
+}
 
 export interface Tier {
-  readonly name: 'unit' | 'mount' | 'vm' | 'testbed' | 'long'
-  readonly globs: readonly string[]
-  /** Files at once: mounts and guests are noisy neighbours, and their leftovers must be told apart. */
+  readonly name: 'unit' | 'mount' | 'vm' | ScenarioTier
+  readonly jobs: (project: string) => Job[]
+  /** Jobs at once: mounts and guests are noisy neighbours, and their leftovers must be told apart. */
   readonly parallel: number
-  readonly timeoutMs: number
-  /** Why this machine cannot run the tier, or `undefined`. May install what it needs. */
-  readonly obstacle: (say: (line: string) => void) => Promise<string | undefined>
-  /** Not part of all tiers: only when its name, or a word of a file's path, is said. */
-  readonly onlyByName?: true
+  /** Why this machine cannot run any of it, or `undefined`. Fetches and installs what it needs. */
+  readonly obstacle: (phase: Phase) => Promise<string | undefined>
+  /** Part of `npm test`, and how many minutes of it: what is asserted is behaviour, this is only told. */
+  readonly budgetMinutes?: number
+}
+
+const files = (globs: readonly string[], timeoutMs: number) => (project: string) =>
+  globSync([...globs], { cwd: project })
+    .sort()
+    .map((path): Job => ({ path, run: (place) => runFile(path, place, timeoutMs) }))
+
+/** Twice, since what the emulator failed is repeated; and what is done before and after. */
+const SCENARIO_MS = 2 * 1_200_000 + 600_000
+
+const scenarios = (tier: ScenarioTier) => (): Job[] =>
+  scenariosOf(tier).map((name) => {
+    const scenario = findScenario(name)
+    const timeoutMs = 2 * (scenario.timeoutMs ?? 0) + SCENARIO_MS
+    return {
+      path: `scenario ${name}`,
+      run: (place) => runScenarioJob(name, `${name}: ${scenario.about}`, place, timeoutMs),
+      obstacle: (phase) => unlessUsage(() => prefetch(scenario, phase)),
+    }
+  })
+
+/** What a person can mend is a reason to skip; anything else is a fault of ours, and none. */
+async function unlessUsage(work: () => Promise<unknown>): Promise<string | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (error instanceof UsageError) return error.message.split('\n')[0]
+    throw error
+  }
 }
 
 async function mountTierObstacle(): Promise<string | undefined> {
@@ -23,54 +68,51 @@ async function mountTierObstacle(): Promise<string | undefined> {
   return finding && `${finding.name}: ${finding.detail} (${finding.advice})`
 }
 
-async function vmTierObstacle(say: (line: string) => void): Promise<string | undefined> {
-  return (await mountTierObstacle()) ?? (await qemuObstacle(say))
+async function vmTierObstacle(phase: Phase): Promise<string | undefined> {
+  const yes = process.argv.includes('--yes')
+  const install = () => phase('QEMU', () => ensureQemu(THIS_HOST, { yes }, () => {}))
+  return (
+    (await mountTierObstacle()) ??
+    (await unlessUsage(install)) ??
+    // Without a mirror its one test skips by itself.
+    (await unlessUsage(() => phase('kernel of the Linux guest', prefetchLinuxGuest)).then(() => undefined))
+  )
 }
 
 /** The host inside brings its own FUSE, whatever this machine has. */
-async function testbedTierObstacle(say: (line: string) => void): Promise<string | undefined> {
-  return (await qemuObstacle(say)) ?? (await testbedObstacle())
-}
+const scenarioTier = (name: ScenarioTier, budgetMinutes?: number): Tier => ({
+  name,
+  jobs: scenarios(name),
+  parallel: 1,
+  obstacle: testbedObstacle,
+  ...(budgetMinutes === undefined ? {} : { budgetMinutes }),
+})
 
-async function qemuObstacle(say: (line: string) => void): Promise<string | undefined> {
-  try {
-    await ensureQemu(THIS_HOST, { yes: process.argv.includes('--yes') }, say)
-    return undefined
-  } catch (error) {
-    if (error instanceof UsageError) return error.message
-    throw error
-  }
-}
+const UNIT = ['src', 'scripts', 'testbed', 'bench'].map((folder) => `${folder}/**/*.test.ts`)
 
 export const TIERS: readonly Tier[] = [
   {
     name: 'unit',
-    globs: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'testbed/**/*.test.ts', 'bench/**/*.test.ts'],
+    jobs: files(UNIT, 300_000),
     parallel: Math.max(1, availableParallelism()),
-    timeoutMs: 300_000,
     obstacle: async () => undefined,
+    budgetMinutes: 2,
   },
   {
     name: 'mount',
-    globs: ['test/mount/**/*.test.ts'],
+    jobs: files(['test/mount/**/*.test.ts'], 600_000),
     parallel: 1,
-    timeoutMs: 600_000,
     obstacle: mountTierObstacle,
-  },
-  { name: 'vm', globs: ['test/vm/**/*.test.ts'], parallel: 1, timeoutMs: 900_000, obstacle: vmTierObstacle },
-  {
-    name: 'testbed',
-    globs: ['test/testbed/*.test.ts'],
-    parallel: 1,
-    timeoutMs: 1_600_000,
-    obstacle: testbedTierObstacle,
+    budgetMinutes: 2,
   },
   {
-    name: 'long',
-    globs: ['test/testbed/long/*.test.ts'],
+    name: 'vm',
+    jobs: files(['test/vm/**/*.test.ts'], 900_000),
     parallel: 1,
-    timeoutMs: 2_500_000,
-    obstacle: testbedTierObstacle,
-    onlyByName: true,
+    obstacle: vmTierObstacle,
+    budgetMinutes: 3,
   },
+  scenarioTier('kexec', 5),
+  scenarioTier('testbed'),
+  scenarioTier('long'),
 ]

@@ -87,3 +87,9 @@ function entries(busybox: Buffer, modules: readonly Module[], checkDevices: stri
     ),
   ]
 }
+
+/** Puts into the cache what `buildLinuxGuest` takes from it. */
+export async function prefetchLinuxGuest(): Promise<void> {
+  await findKernel(KERNEL)
+  await findBusybox()
+}

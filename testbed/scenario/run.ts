@@ -6,32 +6,24 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../../src/values/errors.ts'
 import { cacheRoot, dropUnused, keepRunFolder, makeRunFolder } from '../cache.ts'
-import { findKernel, NEWEST } from '../debian/kernel.ts'
-import { newestQemu } from '../debian/qemu.ts'
-import { buildInitramfs } from '../image/initramfs.ts'
 import { type BootFiles, buildProjectDisk, INSIDE_HOME } from '../image/project.ts'
-import { buildRoot, type RootChoice } from '../image/root.ts'
 import { SYSTEMD_INIT } from '../image/systemd.ts'
-import { LUO, luoKernel } from '../kernel/luo.ts'
 import { chooseAccelerator } from '../machine/accelerator.ts'
 import { Host } from '../machine/host.ts'
 import { HostError, within } from '../machine/log.ts'
 import type { MachineOptions } from '../machine/machine.ts'
 import { ensureRoom } from '../space.ts'
+import { type PartChoice, type Parts, prefetch } from './parts.ts'
 import { Recorder, type Summary } from './recorder.ts'
 import type { BootChoice, Scenario, Stage } from './scenario.ts'
 import { emulatorFault } from './verdict.ts'
 
 /** What a person may choose over the scenario's own choice. */
-export interface RunOptions {
-  readonly kernel: string | undefined
-  readonly nextKernel: string | undefined
-  readonly memory: string | undefined
-  /** QEMUs in the host, where not the host's own suite's is wanted. */
-  readonly qemus?: Pick<RootChoice, 'qemu' | 'nextQemu'>
-  readonly keep: boolean
+export interface RunOptions extends PartChoice {
+  readonly memory?: string | undefined
+  readonly keep?: boolean
   /** For the scenario. */
-  readonly words: readonly string[]
+  readonly words?: readonly string[]
 }
 
 const DEFAULT_MEMORY = '2G'
@@ -68,19 +60,21 @@ export async function runScenario<R>(
   // Until something else is thrown: guests' ticks are judged without it.
   let isAboutTheMachine = true
   let result: R | undefined
-  const body = async (): Promise<void> => {
-    const { machine, ...choices } = await prepare(scenario, options, folder, recorder)
+  const body = async (parts: Parts): Promise<void> => {
+    const { machine, ...choices } = await prepare(scenario, parts, options, folder, recorder)
     if (over) return // stopped while it was being prepared: nothing may start now
     const host = new Host(machine)
     hosts.push(host)
     await recorder.phase('boot', () => host.boot())
-    result = await scenario.run(makeStage(host, choices, options.words, recorder))
+    result = await scenario.run(makeStage(host, choices, options.words ?? [], recorder))
     recorder.judgeGuests()
   }
   try {
-    await Promise.race([buildMissingKernel(scenario, options, recorder), stopped.promise])
+    // Apart from the run, whose time is bounded: it takes as long as it takes on this machine, once.
+    const fetching = prefetch(scenario, (step, work, detail) => recorder.phase(step, work, detail), options)
+    const parts = await Promise.race([fetching, stopped.promise])
     const timeoutMs = scenario.timeoutMs ?? DEFAULT_TIMEOUT_MS
-    await within(Promise.race([body(), stopped.promise]), timeoutMs, () => `${name} took too long`)
+    await within(Promise.race([body(parts), stopped.promise]), timeoutMs, () => `${name} took too long`)
   } catch (error) {
     if (error instanceof UsageError) {
       rmSync(folder, { recursive: true, force: true })
@@ -102,7 +96,7 @@ export async function runScenario<R>(
     for (const host of hosts) await host.end()
     for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)
   }
-  return { summary: putAway(name, recorder, folder, options.keep), result }
+  return { summary: putAway(name, recorder, folder, options.keep ?? false), result }
 }
 
 interface Prepared {
@@ -113,22 +107,14 @@ interface Prepared {
 
 async function prepare(
   scenario: Scenario<unknown>,
+  { first, next, root, qemu }: Parts,
   options: RunOptions,
   folder: string,
   recorder: Recorder,
 ): Promise<Prepared> {
-  const { firstSpec, nextSpec } = kernelSpecs(scenario, options)
-  const [first, next] = await recorder.phase('kernels', async () => [
-    await bootFiles(firstSpec),
-    await bootFiles(nextSpec),
-  ])
-  const root = await recorder.phase('root image', () =>
-    buildRoot({ init: scenario.init ?? 'busybox', ...options.qemus }),
-  )
   const project = join(folder, PROJECT_DISK)
   const files = (await scenario.files?.()) ?? {}
   await recorder.phase('project disk', () => buildProjectDisk({ kernels: { first, next }, files }, project))
-  const qemu = await recorder.phase('QEMU', newestQemu)
   const accelerator = await chooseAccelerator(qemu, folder)
   recorder.accelerator = accelerator
   const init = scenario.init === 'systemd' ? SYSTEMD_INIT : ''
@@ -148,29 +134,6 @@ async function prepare(
     folder,
   }
   return { machine, first: choice('first', first), next: choice('next', next) }
-}
-
-function kernelSpecs(
-  scenario: Scenario<unknown>,
-  options: RunOptions,
-): { firstSpec: string; nextSpec: string } {
-  const firstSpec = options.kernel ?? scenario.kernel ?? NEWEST
-  return { firstSpec, nextSpec: options.nextKernel ?? scenario.nextKernel ?? firstSpec }
-}
-
-/** Apart from the run, whose time is bounded: it takes as long as it takes on this machine, once. */
-async function buildMissingKernel(
-  scenario: Scenario<unknown>,
-  options: RunOptions,
-  recorder: Recorder,
-): Promise<void> {
-  if (Object.values(kernelSpecs(scenario, options)).includes(LUO))
-    await luoKernel((name, work, detail) => recorder.phase(name, work, detail))
-}
-
-async function bootFiles(spec: string): Promise<BootFiles> {
-  const kernel = await findKernel(spec)
-  return { kernel, initramfs: await buildInitramfs(kernel) }
 }
 
 const choice = (name: string, { kernel }: BootFiles): BootChoice => ({

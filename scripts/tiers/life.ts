@@ -1,0 +1,88 @@
+/**
+ * The line of life of a test run: on a terminal one line that is drawn again each second, elsewhere a line every half minute.
+ * It tells what runs, for how long, and what that said last.
+ */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+
+const DRAW_MS = 1000
+const TELL_MS = 30_000
+const TAIL_BYTES = 400
+
+interface Running {
+  readonly name: string
+  readonly sinceMs: number
+  /** Where its output is. */
+  readonly output: string
+}
+
+export class Life {
+  readonly #isTerminal = process.stdout.isTTY === true
+  readonly #running = new Set<Running>()
+  readonly #timer: NodeJS.Timeout
+  #isDrawn = false
+
+  constructor() {
+    this.#timer = this.#isTerminal
+      ? setInterval(() => this.#draw(), DRAW_MS)
+      : setInterval(() => this.#tell(), TELL_MS)
+    this.#timer.unref()
+  }
+
+  say(line: string): void {
+    if (this.#isDrawn) process.stdout.write('\r\x1b[K')
+    this.#isDrawn = false
+    process.stdout.write(`${line}\n`)
+  }
+
+  /** `work` is what runs, as long as it does. */
+  async during<T>(name: string, output: string, work: () => Promise<T>): Promise<T> {
+    const running = { name, output, sinceMs: performance.now() }
+    this.#running.add(running)
+    try {
+      return await work()
+    } finally {
+      this.#running.delete(running)
+    }
+  }
+
+  end(): void {
+    clearInterval(this.#timer)
+    if (this.#isDrawn) process.stdout.write('\r\x1b[K')
+    this.#isDrawn = false
+  }
+
+  #lines(): string[] {
+    return [...this.#running].map(({ name, sinceMs, output }) => {
+      const seconds = Math.round((performance.now() - sinceMs) / 1000)
+      return `… ${name}  ${seconds} s  ${lastLine(output)}`.trimEnd()
+    })
+  }
+
+  #draw(): void {
+    const [line] = this.#lines()
+    if (line === undefined) return
+    process.stdout.write(`\r\x1b[K${line.slice(0, (process.stdout.columns ?? 80) - 1)}`)
+    this.#isDrawn = true
+  }
+
+  #tell(): void {
+    for (const line of this.#lines()) process.stdout.write(`${line}\n`)
+  }
+}
+
+/** Of a file that grows; empty while it is not there. */
+export function lastLine(file: string): string {
+  try {
+    const fd = openSync(file, 'r')
+    try {
+      const { size } = fstatSync(fd)
+      const bytes = Buffer.alloc(Math.min(size, TAIL_BYTES))
+      readSync(fd, bytes, 0, bytes.length, size - bytes.length)
+      return bytes.toString('utf8').trim().split('\n').at(-1)?.trim() ?? ''
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * One program of a test in a process of its own: its environment, its time limit, what it left behind. Must not print; the
+ * program's output is kept for the one who wants to show it.
+ */
+import { spawn } from 'node:child_process'
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { MARKER, removeLeftovers } from './leftovers.ts'
+
+export interface Place {
+  readonly project: string
+  /** This test's own folder: its TMPDIR is in it, and nothing of it may be left running or mounted afterwards. */
+  readonly folder: string
+}
+
+export interface ChildResult {
+  /** Its exit code or signal as words, or `undefined` for a clean end. */
+  readonly end: string | undefined
+  /** What was left behind, and taken away. */
+  readonly left: readonly string[]
+  readonly output: string
+  readonly durationMs: number
+}
+
+/** The marker finds children that left the process group; PATH makes `node` mean this Node. */
+const environment = (folder: string): NodeJS.ProcessEnv => ({
+  ...process.env,
+  [MARKER]: folder,
+  TMPDIR: join(folder, 't'),
+  PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
+})
+
+/** Where a test's output is while it runs. */
+export const outputOf = (folder: string): string => join(folder, 'output')
+
+/** Runs this Node with `args`, bounded. `read` is called before the folder goes. */
+export async function runChild<T>(
+  args: readonly string[],
+  place: Place,
+  timeoutMs: number,
+  read: () => T,
+): Promise<ChildResult & { readonly value: T }> {
+  const { folder } = place
+  mkdirSync(join(folder, 't'), { recursive: true })
+  const started = performance.now()
+  const end = await runProcess(args, place, timeoutMs)
+  const durationMs = performance.now() - started
+  const left = await removeLeftovers(folder)
+  const value = read()
+  const output = readFileSync(outputOf(folder), 'utf8')
+  // A mount that did not come away is not walked into: rm would delete what is mounted, or wait for a dead server.
+  if (left.length === 0) rmSync(folder, { recursive: true, force: true })
+  return { end, left, output, durationMs, value }
+}
+
+function runProcess(
+  args: readonly string[],
+  { project, folder }: Place,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const output = openSync(outputOf(folder), 'w')
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+    cwd: project,
+    env: environment(folder),
+    detached: true,
+    stdio: ['ignore', output, output],
+  })
+  closeSync(output)
+  return new Promise((resolve) => {
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      // The group is ours: `detached` made it. Negative means all of it.
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+    }, timeoutMs)
+    child.once('error', (error) => resolve(`did not start: ${error.message}`))
+    child.once('exit', (code, signal) => {
+      clearTimeout(timer)
+      if (late) resolve(`ran longer than ${timeoutMs / 1000} s and was ended`)
+      else resolve(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`)
+    })
+  })
+}

@@ -1,0 +1,54 @@
+/** What a scenario needs of the cache: kernels, initramfs, root image, QEMU. Fetched and built where it is not there, step by step. */
+import { findKernel, NEWEST } from '../debian/kernel.ts'
+import { newestQemu, type QemuProgram } from '../debian/qemu.ts'
+import { buildInitramfs } from '../image/initramfs.ts'
+import type { BootFiles } from '../image/project.ts'
+import { buildRoot, type RootChoice } from '../image/root.ts'
+import type { Phase } from '../kernel/build.ts'
+import { LUO, luoKernel } from '../kernel/luo.ts'
+import type { Scenario } from './scenario.ts'
+
+export type { Phase } from '../kernel/build.ts'
+
+/** What a person, or the matrix, may choose over the scenario's own choice. */
+export interface PartChoice {
+  readonly kernel?: string | undefined
+  readonly nextKernel?: string | undefined
+  /** QEMUs in the host, where not the host's own suite's is wanted. */
+  readonly qemus?: Pick<RootChoice, 'qemu' | 'nextQemu'>
+}
+
+export interface Parts {
+  readonly first: BootFiles
+  readonly next: BootFiles
+  /** The path of the root image. */
+  readonly root: string
+  /** What runs the host. */
+  readonly qemu: QemuProgram
+}
+
+/** `UsageError` for what there is not, or what has no room; anything that apt says is an error of its own. */
+export async function prefetch(
+  scenario: Scenario<unknown>,
+  phase: Phase,
+  choice: PartChoice = {},
+): Promise<Parts> {
+  const firstSpec = choice.kernel ?? scenario.kernel ?? NEWEST
+  const nextSpec = choice.nextKernel ?? scenario.nextKernel ?? firstSpec
+  // It takes as long as it takes on this machine, once, and tells how far it is.
+  if ([firstSpec, nextSpec].includes(LUO)) await luoKernel(phase)
+  const [first, next] = await phase('kernels', async () => [
+    await bootFiles(firstSpec),
+    await bootFiles(nextSpec),
+  ])
+  const root = await phase('root image', () =>
+    buildRoot({ init: scenario.init ?? 'busybox', ...choice.qemus }),
+  )
+  const qemu = await phase('QEMU', newestQemu)
+  return { first: first as BootFiles, next: next as BootFiles, root, qemu }
+}
+
+async function bootFiles(spec: string): Promise<BootFiles> {
+  const kernel = await findKernel(spec)
+  return { kernel, initramfs: await buildInitramfs(kernel) }
+}
