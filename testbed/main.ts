@@ -2,6 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { UsageError } from '../src/values/errors.ts'
+import { runCampaign } from './campaign.ts'
+import { runMatrix } from './matrix/main.ts'
 import { ledgerLine, readLedger } from './scenario/ledger.ts'
 import type { RunOptions } from './scenario/run.ts'
 import { runTrusted } from './scenario/trusted-run.ts'
@@ -19,6 +21,10 @@ async function main(name: string | undefined, words: string[], options: Options)
       process.stdout.write(`${each.padEnd(14)} ${tier.padEnd(8)} ${about}\n`)
     return
   }
+  if (name === 'campaign' || name === 'matrix') {
+    process.exitCode = await (name === 'campaign' ? runCampaign : runMatrix)(words, say)
+    return
+  }
   const { summary, emulator } = await runTrusted(name, findScenario(name), { ...options, words }, say)
   const text = `${JSON.stringify({ ...summary, repeated: emulator }, null, 2)}\n`
   if (options.summary === undefined) process.stdout.write(text)
@@ -31,8 +37,11 @@ async function main(name: string | undefined, words: string[], options: Options)
 
 const program = new Command('testbed')
   .description('Boots a throw-away hypervisor host in QEMU and runs a scenario in it, across a real kexec.')
-  .argument('[scenario]', 'one of testbed/scenarios/; without it, they are listed')
-  .argument('[words...]', 'for the scenario, if it takes any')
+  .argument('[scenario]', 'one of testbed/scenarios/, or campaign, or matrix; without it, they are listed')
+  .argument(
+    '[words...]',
+    'for the scenario, if it takes any; NAME=TIMES for a campaign; words of rows for the matrix',
+  )
   .option(
     '--kernel <spec>',
     'kernel to start with: 6.12, 7.3.4, a Debian suite, luo, or the path of a vmlinuz',

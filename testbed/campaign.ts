@@ -1,0 +1,98 @@
+/**
+ * `npm run testbed -- campaign [NAME=TIMES…]`: every scenario of the tiers a number of times, and the table of what became of them. It
+ * goes on where it was stopped: what has run is kept in the cache until the whole campaign is done.
+ */
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { UsageError } from '../src/values/errors.ts'
+import { cacheFolder } from './cache.ts'
+import type { Verdict } from './scenario/recorder.ts'
+import { runTrusted } from './scenario/trusted-run.ts'
+import { findScenario, scenariosOf } from './scenarios/registry.ts'
+
+const TIMES = 2
+/** Several guests at once, or the most jumps: these told the emulator's faults first. */
+const OFTEN: Readonly<Record<string, number>> = { hidden: 5, many: 5, 'kho-many': 5 }
+
+/** One run. A failure that the emulator caused was repeated; `verdict` is the last one's. */
+export interface CampaignRun {
+  readonly scenario: string
+  readonly verdict: Verdict
+  readonly isRepeated: boolean
+  readonly failure?: string
+  readonly seconds: number
+}
+
+const stateFile = (): string => join(cacheFolder('.'), 'campaign.jsonl')
+
+/** How often each is to run. `words`: `hidden=5`; none, what a release asks for. Throws `UsageError`. */
+export function planCampaign(words: readonly string[]): Map<string, number> {
+  if (words.length === 0)
+    return new Map(scenariosOf('kexec', 'testbed', 'long').map((name) => [name, OFTEN[name] ?? TIMES]))
+  return new Map(
+    words.map((word) => {
+      const [, name, times] = /^([\w-]+)=(\d{1,3})$/.exec(word) ?? []
+      if (name === undefined) throw new UsageError(`${word}: name scenarios as hidden=5`)
+      findScenario(name)
+      return [name, Number(times)]
+    }),
+  )
+}
+
+/** What is still to run: one of each in turn, so that a campaign that is stopped early has seen them all. */
+export function remaining(plan: ReadonlyMap<string, number>, done: readonly CampaignRun[]): string[] {
+  const left = new Map(plan)
+  for (const { scenario } of done) left.set(scenario, (left.get(scenario) ?? 0) - 1)
+  const most = Math.max(0, ...left.values())
+  const rounds = Array.from({ length: most }, (_, round) =>
+    [...left].flatMap(([name, times]) => (times > round ? [name] : [])),
+  )
+  return rounds.flat()
+}
+
+/** The exit code. */
+export async function runCampaign(words: readonly string[], say: (line: string) => void): Promise<number> {
+  const plan = planCampaign(words)
+  const done = readDone().filter(({ scenario }) => plan.has(scenario))
+  if (done.length > 0) say(`going on: ${done.length} runs are done (${stateFile()})`)
+  const left = remaining(plan, done)
+  for (const [index, name] of left.entries()) {
+    say(`── ${index + 1} of ${left.length}: ${name}`)
+    const startMs = performance.now()
+    const { summary, emulator } = await runTrusted(name, findScenario(name), {}, say)
+    const run: CampaignRun = {
+      scenario: name,
+      verdict: summary.verdict,
+      isRepeated: emulator !== undefined,
+      ...(summary.failure === undefined ? {} : { failure: `${summary.failure} (${summary.folder})` }),
+      seconds: Math.round((performance.now() - startMs) / 1000),
+    }
+    done.push(run)
+    appendFileSync(stateFile(), `${JSON.stringify(run)}\n`)
+    say(`${name} ${run.verdict}${run.failure ? `: ${run.failure}` : ''}`)
+  }
+  process.stdout.write(campaignTable(plan, done))
+  rmSync(stateFile(), { force: true })
+  return done.every(({ verdict }) => verdict === 'passed') ? 0 : 1
+}
+
+function readDone(): CampaignRun[] {
+  if (!existsSync(stateFile())) return []
+  return readFileSync(stateFile(), 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as CampaignRun)
+}
+
+/** A line for each scenario, as testbed/README.md has it. */
+export function campaignTable(plan: ReadonlyMap<string, number>, done: readonly CampaignRun[]): string {
+  const rows = [...plan.keys()].map((name) => {
+    const runs = done.filter(({ scenario }) => scenario === name)
+    const failed = runs.filter(({ verdict }) => verdict !== 'passed').length
+    const repeated = runs.filter(({ isRepeated }) => isRepeated).length
+    const seconds = runs.map((run) => run.seconds).sort((a, b) => a - b)
+    const range = seconds.length === 0 ? '' : `${seconds[0]} to ${seconds.at(-1)}`
+    return `| ${name} | ${runs.length} | ${failed} | ${repeated} | ${range} |\n`
+  })
+  return `| scenario | runs | product failures | emulator, repeated | seconds |\n| --- | --- | --- | --- | --- |\n${rows.join('')}`
+}

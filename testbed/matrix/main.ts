@@ -1,0 +1,32 @@
+/** `npm run testbed -- matrix [WORD…]`: runs the rows whose name holds every word, one after the other, and writes the page. */
+import { UsageError } from '../../src/values/errors.ts'
+import { runTrusted } from '../scenario/trusted-run.ts'
+import { liveUpdate } from './live-update.ts'
+import { keepSeen } from './page.ts'
+import { choiceOf, ROWS, rowsOf } from './rows.ts'
+
+/** The exit code. Throws `UsageError` where no row is meant. */
+export async function runMatrix(words: readonly string[], say: (line: string) => void): Promise<number> {
+  const rows = rowsOf(words)
+  if (rows.length === 0)
+    throw new UsageError(
+      `no row of the matrix holds ${words.join(' ')}: there are ${ROWS.map(({ name }) => name).join(', ')}`,
+    )
+  const failures: string[] = []
+  let repeats = 0
+  for (const [index, row] of rows.entries()) {
+    say(`── ${index + 1} of ${rows.length}: ${row.name}`)
+    const { summary, result, emulator } = await runTrusted('matrix', liveUpdate(row), choiceOf(row), say)
+    if (emulator !== undefined) repeats++
+    if (result === undefined || summary.verdict !== 'passed') {
+      failures.push(`${row.name}: ${summary.failure} (${summary.folder})`)
+      continue
+    }
+    const on = new Date().toISOString().slice(0, 10)
+    keepSeen({ row: row.name, on, accelerator: summary.accelerator, ...result })
+  }
+  for (const failure of failures) say(`FAILED  ${failure}`)
+  say(`emulator: ${repeats} repeated`)
+  say(`${rows.length - failures.length} passed, ${failures.length} failed`)
+  return failures.length === 0 ? 0 : 1
+}

@@ -1,0 +1,67 @@
+/**
+ * docs/compatibility.md, made of what the matrix saw, and the figures it is made of, beside the benches' results. A row that was
+ * run again takes its former result's place.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { RowResult } from './live-update.ts'
+import { ROWS, type Row } from './rows.ts'
+
+const PROJECT = join(import.meta.dirname, '..', '..')
+const RESULTS = join(PROJECT, 'bench', 'results', 'compatibility.json')
+const PAGE = join(PROJECT, 'docs', 'compatibility.md')
+
+/** One run of one row. */
+export interface Seen extends RowResult {
+  readonly row: string
+  /** ISO 8601, the day alone. */
+  readonly on: string
+  readonly accelerator: string
+}
+
+export function readSeen(): Seen[] {
+  return existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as Seen[]) : []
+}
+
+export function keepSeen(seen: Seen): void {
+  const others = readSeen().filter(({ row }) => row !== seen.row)
+  const order = ROWS.map(({ name }) => name)
+  const all = [...others, seen].sort((a, b) => order.indexOf(a.row) - order.indexOf(b.row))
+  writeFileSync(RESULTS, `${JSON.stringify(all, null, 2)}\n`)
+  writeFileSync(PAGE, pageOf(ROWS, all))
+}
+
+/** The page's text. Rows that were not run yet say so. */
+export function pageOf(rows: readonly Row[], seen: readonly Seen[]): string {
+  const cells = rows.map((row) => {
+    const result = seen.find((each) => each.row === row.name)
+    if (result === undefined) return [row.store, `${row.kernel} → ${row.nextKernel}`, '', 'not run yet', '']
+    const { kernels, qemus, on } = result
+    return [row.store, kernels.join(' → '), pair(qemus), outcomeOf(result), on]
+  })
+  return `# What goes across a live update
+
+Made by \`npm run testbed -- matrix\`: each row is one live update by a real kexec in the testbed's host, with a guest that checks
+every word of its memory and says so ten times a second. "goes on" means its next line followed the last one and no word was
+wrong. The time is what the guest stood still, all of it emulated in software: compare rows with one another, and with nothing else.
+What cannot work is refused before a guest is paused, in the words of the last column but one.
+
+"luo" is the kernel that \`npm run testbed:kernel\` builds of Debian's source, with the Live Update Orchestrator; all others are
+Debian's own.
+
+${table(['store', 'kernels', 'QEMU', 'outcome', 'seen on'], cells)}
+`
+}
+
+const pair = ([before, after]: readonly [string, string]): string =>
+  before === after ? before : `${before} → ${after}`
+
+function outcomeOf({ refusal, blackoutMs }: Seen): string {
+  if (refusal !== undefined) return `refused: ${refusal.replaceAll('|', '\\|')}`
+  return blackoutMs === undefined ? 'goes on' : `goes on, ${(blackoutMs / 1000).toFixed(1)} s`
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
