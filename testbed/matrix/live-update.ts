@@ -92,7 +92,7 @@ async function arrived(stage: Stage, row: Row, kernel: string, qemu: string): Pr
   expect('outcome', vm?.outcome, 'updated')
   expect('kernel', await host.run('uname -r'), next.release)
   const nextQemu = await host.run(QEMU_VERSION)
-  expect('QEMU', nextQemu.startsWith(`${row.nextQemu}.`), true)
+  expect('QEMU', nextQemu, new RegExp(`^${RegExp.escape(row.nextQemu)}\\.`))
   expect("the guest's QEMU", vm?.qemuAfter, nextQemu)
   expect('fsck', await host.run('guestmemfs fsck guestmemfs'), /^guestmemfs: clean$/)
   await host.run('touch /mnt/guestmemfs/thawed')
