@@ -11,7 +11,7 @@ import { lockFile } from '../../src/linux/process.ts'
 import { Errno } from '../../src/values/errno.ts'
 import type { Fd } from '../../src/values/ids.ts'
 import { cached, cacheFolder, cacheRoot, contentKey } from '../cache.ts'
-import { Apt, type Package } from '../debian/apt.ts'
+import { Apt, type Package, withFreshLists } from '../debian/apt.ts'
 import { buildKernel, type Phase } from './build.ts'
 import { ensureBuildTools } from './tools.ts'
 
@@ -20,20 +20,35 @@ export const LUO = 'luo'
 /** Follows the newest source of each suite, which its dependency names. */
 const METAPACKAGE = 'linux-source'
 const OPTIONS = join(import.meta.dirname, 'luo.config')
+/** The source, and all that is compiled of it. */
+const BUILD_BYTES = 3 * 2 ** 30
 const LOCK_PAUSE_MS = 1000
 const silently: Phase = (_, work) => work()
 
 /** The path of its vmlinuz. Where it must be built first, `phase` shows what is going on; that takes about ten minutes. */
 export async function luoKernel(phase: Phase = silently): Promise<string> {
-  const apt = await Apt.open()
+  return withFreshLists((apt) => buildOrFind(apt, phase))
+}
+
+/** Whether `luoKernel` would answer at once. */
+export async function isLuoKernelBuilt(): Promise<boolean> {
+  return existsSync(join(cacheRoot, placeOf(await newestSource(await Apt.open()))))
+}
+
+const placeOf = ({ version }: Package): string => {
+  const sources = [OPTIONS, join(import.meta.dirname, 'build.ts')].map((file) => readFileSync(file))
+  return `kernels/${LUO}-${version}-${contentKey(...sources)}`
+}
+
+async function buildOrFind(apt: Apt, phase: Phase): Promise<string> {
   const source = await newestSource(apt)
-  const options = readFileSync(OPTIONS, 'utf8')
-  const name = `kernels/${LUO}-${source.version}-${contentKey(options, readFileSync(join(import.meta.dirname, 'build.ts')))}`
+  const name = placeOf(source)
+  const build = (folder: string) => buildKernel(apt, source, readFileSync(OPTIONS, 'utf8'), folder, phase)
   if (!existsSync(join(cacheRoot, name)))
     await ensureBuildTools(THIS_HOST, { yes: false }, (line) => process.stderr.write(`${line}\n`))
   const unlock = await lockBuilds(phase)
   try {
-    const place = await cached(name, (folder) => buildKernel(apt, source, options, folder, phase))
+    const place = await cached(name, build, { needsBytes: BUILD_BYTES, what: 'building a kernel' })
     return join(place, 'vmlinuz')
   } finally {
     unlock()

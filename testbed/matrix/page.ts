@@ -35,7 +35,14 @@ export function keepSeen(seen: Seen): void {
 export function pageOf(rows: readonly Row[], seen: readonly Seen[]): string {
   const cells = rows.map((row) => {
     const result = seen.find((each) => each.row === row.name)
-    if (result === undefined) return [row.store, pair([row.kernel, row.nextKernel]), pair([row.qemu, row.nextQemu]), 'not run yet', '']
+    if (result === undefined)
+      return [
+        row.store,
+        pair([row.kernel, row.nextKernel]),
+        pair([row.qemu, row.nextQemu]),
+        'not run yet',
+        '',
+      ]
     const { kernels, qemus, on } = result
     return [row.store, kernels.join(' → '), pair(qemus), outcomeOf(result), on]
   })

@@ -1,0 +1,64 @@
+/**
+ * `npm run test:turn -- --turn N --minutes M`: of the scenarios that `npm test` leaves out, this turn's own and as many more as fit
+ * into M minutes; and which were left. The kernel with the orchestrator is built first where one needs it.
+ */
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { parseArgs } from 'node:util'
+import { isLuoKernelBuilt, LUO } from '../testbed/kernel/luo.ts'
+import { findScenario } from '../testbed/scenarios/registry.ts'
+import { Life } from './tiers/life.ts'
+import { runTier } from './tiers/run-tier.ts'
+import { sumUp } from './tiers/sum.ts'
+import { type Job, TIERS } from './tiers/tiers.ts'
+import { TURNS, turnOf } from './tiers/turns.ts'
+
+/** What one may take, generously: less time than that is left, and it waits for another turn. */
+const SCENARIO_MINUTES = { testbed: 5, long: 9 } as const
+const KERNEL_MINUTES = 22
+
+const project = dirname(import.meta.dirname)
+const { values } = parseArgs({
+  options: { turn: { type: 'string', default: '0' }, minutes: { type: 'string', default: '45' } },
+})
+const turn = Number(values.turn)
+const deadlineMs = performance.now() + Number(values.minutes) * 60_000
+const life = new Life()
+const folder = mkdtempSync('/tmp/gm-')
+
+const tiers = TIERS.filter(({ name }) => name === 'testbed' || name === 'long')
+const jobs = tiers.flatMap((tier) => tier.jobs(project))
+const { own, more } = turnOf(
+  jobs.map(({ path }) => path),
+  turn,
+)
+const ran: string[] = []
+const byPath = new Map(jobs.map((job) => [job.path, job]))
+const ordered = [...own, ...more].flatMap((path) => byPath.get(path) ?? [])
+
+async function minutesOf(path: string): Promise<number> {
+  const { tier, kernel, nextKernel } = findScenario(path.replace(/^scenario /, ''))
+  const needsBuild = [kernel, nextKernel].includes(LUO) && !(await isLuoKernelBuilt())
+  return SCENARIO_MINUTES[tier === 'long' ? 'long' : 'testbed'] + (needsBuild ? KERNEL_MINUTES : 0)
+}
+
+function goesOn(job: Job): boolean {
+  const fits = performance.now() + (needed.get(job.path) ?? 0) * 60_000 < deadlineMs
+  if (!own.includes(job.path) && !fits) return false
+  ran.push(job.path)
+  return true
+}
+
+const needed = new Map<string, number>()
+for (const { path } of ordered) needed.set(path, await minutesOf(path))
+life.say(`turn ${turn % TURNS} of ${TURNS}: ${own.join(', ')}; then as many more as fit`)
+const [tier] = tiers
+if (tier === undefined) throw new Error('there is no tier of scenarios')
+const tally = await runTier({ ...tier, name: 'testbed' }, ordered, { project, folder, life }, goesOn)
+life.end()
+rmdirSync(folder)
+const left = ordered.filter(({ path }) => !ran.includes(path)).map(({ path }) => path)
+life.say(`left for other turns: ${left.join(', ') || 'none'}`)
+const { lines, isGood } = sumUp([[tier, tally]])
+for (const line of lines) life.say(line)
+process.exitCode = isGood ? 0 : 1

@@ -1,0 +1,77 @@
+/** One tier's jobs, run one after the other or a few at once: prepared, run, counted, told. Must not know what a test tests. */
+import { join } from 'node:path'
+import type { Phase } from '../../testbed/scenario/parts.ts'
+import type { Life } from './life.ts'
+import { outputOf } from './run-child.ts'
+import { countJob, countSkippedJobs, emptyTally, jobLines, type Tally } from './tally.ts'
+import type { Job, Tier } from './tiers.ts'
+
+const TELL_MS = 10_000
+
+export interface Run {
+  readonly project: string
+  /** Jobs' own folders are made below it. Short, since the paths of sockets end at 107 bytes. */
+  readonly folder: string
+  readonly life: Life
+}
+
+/** `goesOn`: asked before each job; the rest is left when it says no. */
+export async function runTier(
+  tier: Tier,
+  jobs: readonly Job[],
+  run: Run,
+  goesOn: (job: Job) => boolean = () => true,
+): Promise<Tally> {
+  const tally = emptyTally()
+  const phase = preparing(tier, tally, run.life)
+  const obstacle = jobs.length === 0 ? undefined : await tier.obstacle(phase)
+  if (obstacle !== undefined) {
+    countSkippedJobs(tally, jobs.length, obstacle)
+    return tally
+  }
+  const startMs = performance.now()
+  const before = tally.preparedMs
+  const queue = [...jobs.entries()]
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next; next = queue.shift())
+      if (goesOn(next[1]))
+        await runJob(tier, next[1], join(run.folder, `${tier.name[0]}${next[0]}`), tally, phase, run)
+  }
+  await Promise.all(Array.from({ length: tier.parallel }, worker))
+  tally.ranMs = performance.now() - startMs - (tally.preparedMs - before)
+  return tally
+}
+
+async function runJob(
+  tier: Tier,
+  job: Job,
+  folder: string,
+  tally: Tally,
+  phase: Phase,
+  { project, life }: Run,
+): Promise<void> {
+  const obstacle = await job.obstacle?.(phase)
+  if (obstacle !== undefined) return countSkippedJobs(tally, 1, obstacle)
+  const work = () => job.run({ project, folder })
+  const result = await life.during(`${tier.name}: ${job.path}`, outputOf(folder), work)
+  countJob(tally, result)
+  for (const line of jobLines(result)) life.say(line)
+}
+
+/** What is fetched or built is told, step by step, and its time kept apart. */
+const preparing =
+  (tier: Tier, tally: Tally, life: Life): Phase =>
+  async (step, work, detail) => {
+    const startMs = performance.now()
+    const name = `${tier.name}: preparing, ${step}`
+    const seconds = () => ((performance.now() - startMs) / 1000).toFixed(0)
+    const timer = setInterval(() => life.say(`… ${name}  ${seconds()} s  ${detail?.() ?? ''}`), TELL_MS)
+    try {
+      return await work()
+    } finally {
+      clearInterval(timer)
+      const tookMs = performance.now() - startMs
+      tally.preparedMs += tookMs
+      if (tookMs > 1000) life.say(`${name}: ${seconds()} s`)
+    }
+  }

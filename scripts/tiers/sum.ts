@@ -1,0 +1,24 @@
+/** The last lines of a test run: a count per tier with its reasons, what the emulator failed, and the sum. */
+import { isTooOften, ledgerLine, readLedger } from '../../testbed/scenario/ledger.ts'
+import { type Tally, tallyLines } from './tally.ts'
+import type { Tier } from './tiers.ts'
+
+/** The lines, the last one `N passed, N failed`; and whether that is good. */
+export function sumUp(tallies: readonly (readonly [Tier, Tally])[]): { lines: string[]; isGood: boolean } {
+  const lines = tallies.flatMap(([{ name, budgetMinutes }, tally]) => tallyLines(name, tally, budgetMinutes))
+  const sum = (pick: (tally: Tally) => number): number =>
+    tallies.reduce((total, [, tally]) => total + pick(tally), 0)
+  const passed = sum((tally) => tally.passed)
+  let failed = sum((tally) => tally.failed)
+  if (sum((tally) => tally.repeats.length) > 0) {
+    const ledger = readLedger()
+    lines.push(ledgerLine(ledger))
+    if (isTooOften(ledger)) {
+      lines.push('FAILED  more than one in twenty: what passes here proves nothing (testbed/README.md)')
+      failed += 1
+    }
+  }
+  if (passed + failed === 0) lines.push('no test ran')
+  lines.push(`${passed} passed, ${failed} failed`)
+  return { lines, isGood: failed === 0 && passed > 0 }
+}
