@@ -1,14 +1,17 @@
 /** Owns the tests of the cache: whole things only, built once. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 
 const home = mkdtempSync(join(tmpdir(), 'testbed-cache-'))
 process.env.XDG_CACHE_HOME = home
-const { cached, cacheFolder, cacheRoot, contentKey, dropUnused } = await import('./cache.ts')
+const { cached, cacheFolder, cacheRoot, contentKey, dropUnused, keepRunFolder, makeRunFolder } = await import(
+  './cache.ts'
+)
 after(() => rmSync(home, { recursive: true }))
 
 const build = (words: string) => async (folder: string) => {
@@ -50,4 +53,50 @@ test('what was not asked for in two weeks goes, what was asked for stays', async
   await cached('old/used', build('again'))
   dropUnused(['old', 'never made'], statSync(unused).ctimeMs + 14 * 24 * 3600 * 1000 + 10)
   assert.deepEqual(readdirSync(cacheFolder('old')), ['used'])
+})
+
+test('nothing is built where there is no room for it', async () => {
+  const room = { needsBytes: 2 ** 60, what: 'all of it' }
+  let isBuilt = false
+  const building = cached(
+    'kind/no-room',
+    async (folder) => {
+      isBuilt = true
+      return folder
+    },
+    room,
+  )
+  await assert.rejects(building, /^UsageError: all of it needs .* free .* more/)
+  assert.equal(isBuilt, false)
+})
+
+/** A process that begins to build, or to run, and is killed in the middle. */
+async function killedInTheMiddle(words: string): Promise<void> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', words], {
+    env: { ...process.env, XDG_CACHE_HOME: process.env.XDG_CACHE_HOME },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await new Promise((resolve) => child.stdout.once('data', resolve))
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGKILL')
+  await ended
+}
+
+test('of a build or a run that was killed, the next one leaves nothing', async () => {
+  const module = JSON.stringify(join(import.meta.dirname, 'cache.ts'))
+  const hang = "console.log('here'); setInterval(() => {}, 1000); await new Promise(() => {})"
+  await killedInTheMiddle(
+    `import { cached } from ${module}; await cached('half/thing', async () => { ${hang} })`,
+  )
+  await killedInTheMiddle(`import { makeRunFolder } from ${module}; makeRunFolder('hidden'); ${hang}`)
+  const mine = makeRunFolder('kexec')
+  const building = cached('half/other', async (folder) => {
+    assert.equal(readdirSync(cacheFolder('half')).length, 2)
+    dropUnused(['half', 'runs'])
+    return folder
+  })
+  await building
+  assert.deepEqual(readdirSync(cacheFolder('half')), ['other'])
+  assert.deepEqual(readdirSync(cacheFolder('runs')), [basename(mine)])
+  assert.match(keepRunFolder(mine), /kexec-\w+$/)
 })
