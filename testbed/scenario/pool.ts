@@ -36,6 +36,20 @@ export interface ListedVm {
   readonly pid: number
 }
 
+/** A file's way to a guest: `kind` is `file`, `device`, `window`, `awaited` or `lost`. */
+export interface FileMap {
+  readonly kind: string
+  readonly sizeBytes: number
+  readonly alignBytes: number
+  /** What QEMU maps in its place; `offsetBytes`: of a window. */
+  readonly path: string
+  readonly offsetBytes: number
+}
+
+/** Of a file itself, where its name is a link to a device. `name`: below /mnt/guestmemfs. */
+export const mapOf = (host: Host, name: string): Promise<FileMap> =>
+  host.json<FileMap>(`getfattr -h --only-values -n guestmemfs.map /mnt/guestmemfs/${name}`)
+
 /** Of the pool `guestmemfs`, as all of these where no other pool is named. */
 export const poolStatus = (host: Host, pool = 'guestmemfs'): Promise<PoolStatus> =>
   host.json<PoolStatus>(`guestmemfs status --json ${pool}`)
