@@ -1,13 +1,14 @@
 /**
- * Owns the bench of the whole mission: a live update of the host's kernel by a real kexec, in a throw-away host; what a guest's
- * blackout is made of, what of it is ours, and what grows with the guest's RAM.
+ * The bench of the whole mission: a live update of the host's kernel by a real kexec, in a
+ * throw-away host; what a guest's blackout is made of, what of it is ours, and what grows with the
+ * guest's RAM.
  */
-import { runScenario } from '../testbed/scenario/run.ts'
 import { type Measured, median, medianOf, slope } from './harness.ts'
 import { blackoutMs, GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './kexec/phases.ts'
-import { type Figures, measuring, type Update } from './kexec/scenario.ts'
+import { type Figures, liveUpdates, type Update, type Zeroing } from './kexec/scenario.ts'
 import { barChart } from './plot.ts'
 import { atLeastRow, atMostRow, fact, keepPlot, type Result, type Row } from './report.ts'
+import { hostSettings, measureIn } from './throw-away-host.ts'
 
 const SIZES_MIB = [256, 1024, 2048]
 const MIB_PER_GIB = 1024
@@ -17,7 +18,7 @@ const KERNEL = ['jump', 'boot']
 /** QEMU's own: saving, loading, and coming up. */
 const QEMU = ['save', 'load']
 const QEMU_START = 'start'
-/** Of the blackout, by the letter: all that is not the kernel's boot, QEMU's save and load, or kexec. */
+/** Of the blackout, by the letter: all but the kernel's boot, QEMU's save and load, and kexec. */
 const ownShare = (update: Update): number => 1 - phaseMs(update, [...KERNEL, ...QEMU]) / blackoutMs(update)
 
 const ownShareBesideQemu = (update: Update): number =>
@@ -36,29 +37,24 @@ function bySize(updates: readonly Update[]): Measured[] {
   })
 }
 
-/** Of the carve-out's memory; nothing where the run did not come so far. */
-const zeroingSide = ({ zeroing }: Figures): Measured[] =>
-  zeroing === undefined
-    ? []
-    : [
-        {
-          name: 'zeroing 1 GiB',
-          samples: {
-            zeroingMs: zeroing.rounds.map(({ zeroingMs }) => zeroingMs),
-            memsetMs: zeroing.rounds.map(({ memsetMs }) => memsetMs),
-          },
-        },
-      ]
+/** Of the carve-out's memory. */
+const zeroingSide = ({ rounds }: Zeroing): Measured => ({
+  name: 'zeroing 1 GiB',
+  samples: {
+    zeroingMs: rounds.map(({ zeroingMs }) => zeroingMs),
+    memsetMs: rounds.map(({ memsetMs }) => memsetMs),
+  },
+})
 
 function rows(figures: Figures, measured: readonly Measured[]): Row[] {
   const { updates, mountMs, zeroing } = figures
   const own = median(updates.map(ownShare))
-  const follows = Object.entries(zeroing?.follows ?? {}).map(
+  const follows = Object.entries(zeroing.follows).map(
     ([sizeMib, time]) => [Number(sizeMib) / MIB_PER_GIB, time] as const,
   )
   const pages = updates.map(({ kernelPageBytes }) => kernelPageBytes)
-  const zeroingMs = zeroing?.rounds.map((round) => round.zeroingMs) ?? []
-  const memsetMs = zeroing?.rounds.map((round) => round.memsetMs) ?? []
+  const zeroingMs = zeroing.rounds.map((round) => round.zeroingMs)
+  const memsetMs = zeroing.rounds.map((round) => round.memsetMs)
   return [
     ...measured.flatMap((side) => [
       fact(`${side.name}, blackout`, seconds(medianOf(side, 'blackoutMs'))),
@@ -94,18 +90,16 @@ function rows(figures: Figures, measured: readonly Measured[]): Row[] {
   ]
 }
 
-/** `rounds`: live updates for each size of RAM. Errors: what the throw-away host failed with, and where its consoles are. */
+/**
+ * `rounds`: live updates for each size of RAM. Errors: what the throw-away host failed with, and
+ * where its consoles are.
+ */
 export async function benchKexec(rounds: number): Promise<Result> {
   // There and back, so that what changes over time falls on all sizes alike.
   const order = Array.from({ length: rounds }, (_, round) =>
     round % 2 === 0 ? SIZES_MIB : SIZES_MIB.toReversed(),
   ).flat()
-  const figures: Figures = { updates: [], mountMs: {} }
-  const options = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
-  const {
-    summary: { failure, folder, accelerator, boots },
-  } = await runScenario('bench', measuring(order, figures), options)
-  if (failure !== undefined) throw new Error(`${failure} (consoles and logs: ${folder})`)
+  const { figures, summary } = await measureIn('bench', liveUpdates(order))
   const measured = bySize(figures.updates)
   const series = measured.map((side) => ({
     label: side.name,
@@ -125,13 +119,8 @@ export async function benchKexec(rounds: number): Promise<Result> {
     name: 'kexec',
     title:
       "A new kernel under a running guest, by a real kexec in a throw-away host: what the guest's blackout is made of",
-    settings: {
-      rounds,
-      sizesMib: SIZES_MIB.join(' '),
-      accelerator,
-      kernels: [...new Set(boots.map(({ release }) => release))].join(' '),
-    },
-    measured: [...measured, ...zeroingSide(figures)],
+    settings: { rounds, sizesMib: SIZES_MIB.join(' '), ...hostSettings(summary) },
+    measured: [...measured, zeroingSide(figures.zeroing)],
     rows: rows(figures, measured),
   }
 }

@@ -1,18 +1,19 @@
 /**
- * Owns the bench of memory that is handed to the next kernel by the Live Update Orchestrator, in a throw-away host by a real kexec: what
- * preserving and retrieving take by size, whether large pages stay large, and a guest's blackout beside that of one in the carve-out.
+ * The bench of memory that is handed to the next kernel by the Live Update Orchestrator, in a
+ * throw-away host by a real kexec: what preserving and retrieving take by size, whether large pages
+ * stay large, and a guest's blackout beside that of one in the carve-out.
  */
 
 import type { PlainMemfd, Preserved, Retrieved } from '../testbed/programs/luo/plain-memfds.ts'
-import { runScenario } from '../testbed/scenario/run.ts'
+import type { Mapping } from '../testbed/scenario/mapping.ts'
 import { type Measured, medianOf } from './harness.ts'
 import { ms, phaseSamples, seconds } from './kexec/phases.ts'
-import { type Figures, type Mapped, measuring, type Store, type Update } from './kho/scenario.ts'
+import { type Figures, liveUpdates, type Store, type Update } from './kho/scenario.ts'
 import { fact, type Result, type Row } from './report.ts'
+import { hostSettings, measureIn } from './throw-away-host.ts'
 
 const SIZES_MIB = [256, 1024]
 const STORES: readonly Store[] = ['memfd', 'dax']
-const CHOICES = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
 const MIB_BYTES = 2 ** 20
 const PAGES_PER_MIB = 256
 
@@ -73,7 +74,7 @@ const plainRows = (sides: readonly Measured[]): Row[] =>
     ]
   })
 
-const said = ({ pmdMappedKib, rssKib }: Mapped): string =>
+const said = ({ pmdMappedKib, rssKib }: Mapping): string =>
   `${(pmdMappedKib / 1024).toFixed(1)} of ${(rssKib / 1024).toFixed(1)} MiB`
 
 function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[] {
@@ -100,28 +101,21 @@ function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[
   ]
 }
 
-/** `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: what the throw-away host failed with. */
+/**
+ * `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: what
+ * the throw-away host failed with.
+ */
 export async function benchKho(rounds: number): Promise<Result> {
   // There and back, so that what changes over time falls on both alike.
   const order = Array.from({ length: rounds }, (_, round) => (round % 2 === 0 ? STORES : STORES.toReversed()))
-  const figures: Figures = { updates: [], passages: [] }
-  const scenario = measuring(order, SIZES_MIB, figures)
-  const {
-    summary: { failure, folder, accelerator, boots },
-  } = await runScenario('bench-kho', scenario, CHOICES)
-  if (failure !== undefined) throw new Error(`${failure} (consoles and logs: ${folder})`)
+  const { figures, summary } = await measureIn('bench-kho', liveUpdates(order, SIZES_MIB))
   const plain = plainSides(figures)
   const sides = bySide(figures.updates)
   return {
     name: 'kho',
     title:
       'Memfds handed to the next kernel by LUO, and the blackout beside that of a carve-out in the same kernel',
-    settings: {
-      rounds,
-      sizesMib: SIZES_MIB.join(' '),
-      accelerator,
-      kernels: [...new Set(boots.map(({ release }) => release))].join(' '),
-    },
+    settings: { rounds, sizesMib: SIZES_MIB.join(' '), ...hostSettings(summary) },
     measured: [...plain, ...sides],
     rows: [...plainRows(plain), ...guestRows(figures.updates, sides)],
   }

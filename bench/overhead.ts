@@ -1,25 +1,24 @@
-/** Owns the bench of what guest memory costs its host: counted inside a throw-away host that has every kind of it (testbed). */
-import { runScenario } from '../testbed/scenario/run.ts'
-import { type Overhead, overhead } from '../testbed/scenarios/overhead.ts'
+/**
+ * The bench of what guest memory costs its host: counted inside a throw-away host that has every
+ * kind of it (testbed).
+ */
+import { overhead } from '../testbed/scenarios/overhead.ts'
 import { fact, type Result } from './report.ts'
+import { measureIn } from './throw-away-host.ts'
 
 const MIB = 2 ** 20
-const CHOICES = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
 
 /** One run: the kernel counts, and does not vary. */
 export async function benchOverhead(_rounds: number, progress: (line: string) => void): Promise<Result> {
   progress('a host boots')
-  const {
-    summary: { kept, failure, boots },
-  } = await runScenario('overhead', overhead, CHOICES)
-  if (failure !== undefined) throw new Error(failure)
-  const kinds = Object.entries(kept as Record<string, Overhead>)
+  const { figures, summary } = await measureIn('overhead', overhead)
+  const kinds = Object.entries(figures)
   const perGib = (bytes: number): string => `${(bytes / MIB).toFixed(3)} MiB`
   return {
     name: 'overhead',
     title:
       'What a GiB of guest memory costs its host: struct pages, page tables of one process (mapped in pages of)',
-    settings: { kernel: boots[0]?.release ?? 'unknown' },
+    settings: { kernel: summary.boots[0]?.release ?? 'unknown' },
     measured: kinds.map(([name, { structPages, pageTables, pageBytes }]) => ({
       name,
       samples: { structPages: [structPages], pageTables: [pageTables], pageBytes: [pageBytes] },

@@ -1,8 +1,13 @@
 /**
- * Owns what is done in the throw-away host to be measured: live updates of its kernel under one guest at a time, of several sizes of
- * RAM; mounts after a kexec; zeroing. Figures are handed on as they are found, and mean nothing here.
+ * What is done in the throw-away host to be measured: live updates of its kernel under one guest at
+ * a time, of several sizes of RAM; mounts after a kexec; zeroing. The figures are its result, and
+ * mean nothing here. Each is also kept when it is found: a run that fails later has it in its
+ * summary.
  */
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
+import { JUMP, loadKernel } from '../../testbed/scenario/by-hand.ts'
+import { mappingOf } from '../../testbed/scenario/mapping.ts'
+import { poolStatus } from '../../testbed/scenario/pool.ts'
 import type { Scenario, Stage } from '../../testbed/scenario/scenario.ts'
 import {
   DIRECTORY,
@@ -27,93 +32,91 @@ export interface Update {
   readonly kernelPageBytes: number
 }
 
-export interface Figures {
-  readonly updates: Update[]
-  /** Right after a kexec, from the start of `guestmemfs mount` until the pool serves, by what it holds. */
-  readonly mountMs: Record<string, number>
-  zeroing?: {
-    readonly rounds: readonly { readonly memsetMs: number; readonly zeroingMs: number }[]
-    readonly follows: Readonly<Record<string, number>>
-  }
+export interface Zeroing {
+  readonly rounds: readonly { readonly memsetMs: number; readonly zeroingMs: number }[]
+  readonly follows: Readonly<Record<string, number>>
 }
 
-interface ServerTimes {
-  readonly askedAtMs: number
-  readonly startedAt: string
+export interface Figures {
+  readonly updates: readonly Update[]
+  readonly zeroing: Zeroing
+  /** After a kexec, from the start of `guestmemfs mount` to service, by what the pool holds. */
+  readonly mountMs: Readonly<Record<string, number>>
 }
 
 const SAVE = `node ${PROGRAMS}/measure/ordinary-save.ts`
 /** Room for a guest's RAM, which /dev/shm has not. */
 const TMPFS = 'mkdir -p /run/ordinary; mount -t tmpfs -o size=90% ordinary /run/ordinary'
 const ZERO = `node ${PROGRAMS}/measure/zeroing.ts`
-/** Twice the largest guest must fit into what is left: the host's own, and the peer's file on a tmpfs. */
+/** Twice the largest guest must fit into what is left: the host's own, the peer's on a tmpfs. */
 const CARVE_OUT = 'memmap=4G%4G-1+0xefffffff modprobe.blacklist=kmem'
 const ZEROED_BYTES = 1024 * MIB
 
 const MOUNT = `guestmemfs mount guestmemfs ${DIRECTORY} -o store=dax`
 const AT_BOOT = `mkdir -p ${DIRECTORY}; ${MOUNT} --resume`
 
-/** `sizesMib`: one update for each, in this order. What is found is put into `figures`. */
-export const measuring = (sizesMib: readonly number[], figures: Figures): Scenario => ({
+/** What is in the pool when a mount is measured, and how it is made there. */
+const CONTENTS = {
+  '1000 ordinary files': 'for i in $(seq 1000); do echo $i >file-$i; done',
+  '100 guest RAM files': 'for i in $(seq 100); do touch ram-$i; truncate -s 2M ram-$i; done',
+} as const
+
+/** `sizesMib`: one update for each, in this order. */
+export const liveUpdates = (sizesMib: readonly number[]): Scenario<Figures> => ({
   about: 'measures live updates of the kernel',
   memory: '8G',
   append: CARVE_OUT,
   timeoutMs: 3600_000,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 16, strideBytes: 4096 }) }),
   async run(stage) {
-    const { host, phase } = stage
+    const { host, phase, keep } = stage
+    /** A figure is kept as soon as it is there. */
+    const kept = async <T>(name: string, measure: () => Promise<T>): Promise<T> => {
+      const figure = await phase(name, measure)
+      keep(`${name}, figures`, figure)
+      return figure
+    }
     await host.run(`mkdir -p ${DIRECTORY}; ${MOUNT}`)
     await host.atBoot(AT_BOOT, { alone: true })
-    for (const [index, sizeMib] of sizesMib.entries())
-      figures.updates.push(
-        await phase(`update ${index + 1}, ${sizeMib} MiB`, () =>
-          update(stage, `guest-${index + 1}`, sizeMib),
-        ),
-      )
-    await phase('zeroing', () => zeroing(stage, sizesMib, figures))
-    await phase('mount, 1000 ordinary files', () =>
-      mountOf(stage, figures, '1000 ordinary files', 'for i in $(seq 1000); do echo $i >file-$i; done'),
-    )
-    await phase('mount, 100 guest RAM files', () =>
-      mountOf(
-        stage,
-        figures,
-        '100 guest RAM files',
-        'for i in $(seq 100); do touch ram-$i; truncate -s 2M ram-$i; done',
-      ),
-    )
+    const updates: Update[] = []
+    for (const [index, sizeMib] of sizesMib.entries()) {
+      const measure = () => update(stage, `guest-${index + 1}`, sizeMib)
+      updates.push(await kept(`update ${index + 1}, ${sizeMib} MiB`, measure))
+    }
+    const zeroed = await kept('zeroing', () => zeroing(stage, sizesMib))
+    const mountMs: Record<string, number> = {}
+    for (const [what, make] of Object.entries(CONTENTS))
+      mountMs[what] = await kept(`mount, ${what}`, () => mountOf(stage, what, make))
+    return { updates, zeroing: zeroed, mountMs }
   },
 })
 
 async function update(stage: Stage, name: string, sizeMib: number): Promise<Update> {
   const { host, guest } = stage
   await startGuest(stage, name, sizeMib)
-  const ordinary = JSON.parse(await host.run(`${TMPFS}; ${SAVE} ${VM} /run/ordinary/file`, LONG))
+  const save = `${TMPFS}; ${SAVE} ${VM} /run/ordinary/file`
+  const ordinary = await host.json<Update['ordinary']>(save, LONG)
   await guest(name).waitForTicks(3, PATIENCE_MS)
   const report = await updateUnder(stage, name)
-  const kib = await host.run(
-    `awk '/\\/dev\\/guestmemfs/ { ours = 1 } ours && /^KernelPageSize/ { print $2; exit }' /proc/${await guestPid(stage)}/smaps`,
-  )
+  const { kernelPageKib } = await mappingOf(host, await guestPid(stage), '^/dev/guestmemfs/')
   await endGuest(stage)
-  return { sizeMib, report, ordinary, kernelPageBytes: Number(kib) * 1024 }
+  return { sizeMib, report, ordinary, kernelPageBytes: kernelPageKib * 1024 }
 }
 
-async function zeroing({ host }: Stage, sizesMib: readonly number[], figures: Figures): Promise<void> {
+function zeroing({ host }: Stage, sizesMib: readonly number[]): Promise<Zeroing> {
   const sizes = [...new Set(sizesMib)].sort((one, other) => one - other).join(',')
-  const said = await host.run(`${ZERO} ${DIRECTORY} ${ZEROED_BYTES} ${sizes}`, LONG)
-  figures.zeroing = JSON.parse(said)
+  return host.json<Zeroing>(`${ZERO} ${DIRECTORY} ${ZEROED_BYTES} ${sizes}`, LONG)
 }
 
 /** What `make` (a script) leaves in the pool goes through a kexec, and then away. */
-async function mountOf(stage: Stage, figures: Figures, what: string, make: string): Promise<void> {
-  const { host, next } = stage
+async function mountOf({ host, next }: Stage, what: string, make: string): Promise<number> {
   const folder = `${DIRECTORY}/many`
   await host.run(`mkdir ${folder}; cd ${folder}; ${make}`, LONG)
   const before = await host.run(`ls ${folder} | wc -l`)
-  await host.run(`kexec -s -l ${next.vmlinuz} --initrd=${next.initramfs} --reuse-cmdline`)
-  await host.jump('sync; kexec -e')
-  const { server } = JSON.parse(await host.run('guestmemfs status --json')) as { server: ServerTimes }
-  figures.mountMs[what] = Date.parse(server.startedAt) - server.askedAtMs
+  await host.run(loadKernel(next))
+  await host.jump(JUMP)
+  const { server } = await poolStatus(host)
   if ((await host.run(`ls ${folder} | wc -l`)) !== before) throw new Error(`not all of ${what} came along`)
   await host.run(`rm -r ${folder}`, LONG)
+  return Date.parse(server.startedAt) - server.askedAtMs
 }

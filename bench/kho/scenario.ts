@@ -1,10 +1,13 @@
 /**
- * Owns what is done in the throw-away host to measure a hand-over by the Live Update Orchestrator: plain memfds, preserved and retrieved;
- * and live updates under one guest at a time whose RAM is a pool's memfd, or in the carve-out of the same kernel. Figures are handed on as
- * they are found, and mean nothing here.
+ * What is done in the throw-away host to measure a hand-over by the Live Update Orchestrator: plain
+ * memfds, preserved and retrieved; and live updates under one guest at a time whose RAM is a pool's
+ * memfd, or in the carve-out of the same kernel. The figures are its result, and mean nothing here.
+ * Each is also kept when it is found: a run that fails later has it in its summary.
  */
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import type { Preserved, Retrieved } from '../../testbed/programs/luo/plain-memfds.ts'
+import { JUMP, loadKernel } from '../../testbed/scenario/by-hand.ts'
+import { type Mapping, mappingOf } from '../../testbed/scenario/mapping.ts'
 import type { Scenario, Stage } from '../../testbed/scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS } from '../../testbed/scenarios/luo.ts'
 import {
@@ -18,22 +21,15 @@ import {
   updateUnder,
 } from '../kexec/one-guest.ts'
 
-/** How the guest's RAM is mapped by its QEMU, as smaps has it. */
-export interface Mapped {
-  readonly rssKib: number
-  /** By whole 2 MiB entries, of memory that the kernel finds pages for. */
-  readonly pmdMappedKib: number
-  readonly kernelPageKib: number
-}
-
 export type Store = 'memfd' | 'dax'
 
 export interface Update {
   readonly store: Store
   readonly sizeMib: number
   readonly report: GuestReport
-  readonly before: Mapped
-  readonly after: Mapped
+  /** The guest's RAM as its QEMU maps it. */
+  readonly before: Mapping
+  readonly after: Mapping
 }
 
 /** The two sides of one kexec, memfd by memfd. */
@@ -43,8 +39,8 @@ export interface Passage {
 }
 
 export interface Figures {
-  readonly updates: Update[]
-  readonly passages: Passage[]
+  readonly updates: readonly Update[]
+  readonly passages: readonly Passage[]
 }
 
 const PRESERVE = `node ${PROGRAMS}/luo/preserve.ts`
@@ -58,12 +54,14 @@ const MOUNT: Record<Store, string> = {
   dax: `mkdir -p ${DIRECTORY}; guestmemfs mount guestmemfs ${DIRECTORY} -o store=dax`,
 }
 
-/** `rounds`: for each of them its stores in order, each with a live update for each size; and one passage of plain memfds. */
-export const measuring = (
+/**
+ * `rounds`: for each of them its stores in order, each with a live update for each size; and one
+ * passage of plain memfds.
+ */
+export const liveUpdates = (
   rounds: readonly (readonly Store[])[],
   sizesMib: readonly number[],
-  figures: Figures,
-): Scenario => ({
+): Scenario<Figures> => ({
   about: 'measures what is handed over by LUO',
   kernel: LUO_KERNEL,
   memory: MEMORY,
@@ -72,12 +70,14 @@ export const measuring = (
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 16, strideBytes: 4096 }) }),
   async run(stage) {
     const { phase } = stage
+    const passages: Passage[] = []
+    const updates: Update[] = []
     for (const [round, stores] of rounds.entries()) {
-      figures.passages.push(
-        await phase(`plain memfds ${round + 1}`, () => passage(stage, sizesMib, `preserve-${round + 1}`)),
-      )
-      for (const store of stores) await updates(stage, store, sizesMib, figures.updates)
+      const pass = () => passage(stage, sizesMib, `preserve-${round + 1}`)
+      passages.push(await phase(`plain memfds ${round + 1}`, pass))
+      for (const store of stores) updates.push(...(await updatesOf(stage, store, sizesMib, updates.length)))
     }
+    return { updates, passages }
   },
 })
 
@@ -88,30 +88,32 @@ async function passage(stage: Stage, sizesMib: readonly number[], log: string): 
   await host.run(HUGE_PAGES)
   const maker = await host.start(log, `exec ${PRESERVE} ${memfds}`)
   const [line] = await maker.log.waitFor(/^\[.*\]$/m, LONG)
-  await host.run(`kexec -s -l ${next.vmlinuz} --initrd=${next.initramfs} --reuse-cmdline`)
-  await host.jump('sync; kexec -e')
-  const said = await host.run(`${RETRIEVE} ${memfds}`, LONG)
-  const found = { preserved: JSON.parse(line), retrieved: JSON.parse(said) } as Passage
+  await host.run(loadKernel(next))
+  await host.jump(JUMP)
+  const retrieved = await host.json<Retrieved[]>(`${RETRIEVE} ${memfds}`, LONG)
+  const found = { preserved: JSON.parse(line) as Preserved[], retrieved }
   keep(log, found)
   return found
 }
 
-/** One pool, for all sizes; given up at the end. */
-async function updates(
+/** One pool, for all sizes; given up at the end. `before`: how many guests there were. */
+async function updatesOf(
   stage: Stage,
   store: Store,
   sizesMib: readonly number[],
-  found: Update[],
-): Promise<void> {
+  before: number,
+): Promise<Update[]> {
   const { host, phase } = stage
   await host.run(MOUNT[store])
   await host.atBoot(`${MOUNT[store]} --resume`, { alone: true })
+  const found: Update[] = []
   for (const sizeMib of sizesMib) {
     // Each guest's log is its own.
-    const name = `guest-${found.length + 1}`
+    const name = `guest-${before + found.length + 1}`
     found.push(await phase(`${store}, ${sizeMib} MiB`, () => update(stage, name, store, sizeMib)))
   }
   await host.run(`guestmemfs umount --discard ${DIRECTORY}`)
+  return found
 }
 
 async function update(stage: Stage, name: string, store: Store, sizeMib: number): Promise<Update> {
@@ -119,19 +121,11 @@ async function update(stage: Stage, name: string, store: Store, sizeMib: number)
   const before = await mapped(stage)
   const report = await updateUnder(stage, name)
   const after = await mapped(stage)
-  stage.keep(`${name} mapped`, { before, after })
+  const figures = { store, sizeMib, report, before, after }
+  stage.keep(`${name}, figures`, figures)
   await endGuest(stage)
-  return { store, sizeMib, report, before, after }
+  return figures
 }
 
-async function mapped(stage: Stage): Promise<Mapped> {
-  const pid = await guestPid(stage)
-  const said = await stage.host.run(`awk '
-    /^[0-9a-f]+-[0-9a-f]+ / { ours = $6 ~ "^${DIRECTORY}/ram$|^/dev/guestmemfs/"; found += ours }
-    ours && $1 == "Rss:" { rss += $2 }
-    ours && /^(Shmem|File)PmdMapped:/ { pmd += $2 }
-    ours && $1 == "KernelPageSize:" { page = $2 }
-    END { if (!found) exit 1; printf "[%d, %d, %d]", rss, pmd, page }' /proc/${pid}/smaps`)
-  const [rssKib, pmdMappedKib, kernelPageKib] = JSON.parse(said) as [number, number, number]
-  return { rssKib, pmdMappedKib, kernelPageKib }
-}
+const mapped = async (stage: Stage): Promise<Mapping> =>
+  mappingOf(stage.host, await guestPid(stage), `^${DIRECTORY}/ram$|^/dev/guestmemfs/`)

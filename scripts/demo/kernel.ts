@@ -1,21 +1,13 @@
 /**
- * Owns `npm run demo`: the whole mission once. In a throw-away host a guest runs on a pool, the host's kernel is replaced
- * by one command, and the guest tells whether it noticed. Everything happens in the testbed; this machine stays as it is.
+ * `npm run demo`: the whole mission once. In a throw-away host a guest runs on a pool, the host's
+ * kernel is replaced by one command, and the guest tells whether it noticed. Everything happens in
+ * the testbed; this machine stays as it is.
  */
 import { THIS_HOST } from '../../src/host/apt.ts'
 import { ensureQemu } from '../../src/host/qemu-package.ts'
 import { UsageError } from '../../src/values/errors.ts'
 import { runScenario } from '../../testbed/scenario/run.ts'
 import { update } from '../../testbed/scenarios/update.ts'
-
-/** What `guestmemfs report --json` says, as far as it is told here. */
-interface Report {
-  readonly kernel?: { readonly before: string; readonly after: string; readonly clockUncertaintyUs: number }
-  readonly vms: readonly {
-    readonly phases: readonly { readonly phase: string; readonly durationUs: number }[]
-    readonly blackoutUs: number | null
-  }[]
-}
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 const seconds = (us: number): string => `${(us / 1e6).toFixed(2)} s`
@@ -24,12 +16,12 @@ export async function demoKernel({ yes }: { yes: boolean }): Promise<void> {
   await ensureQemu(THIS_HOST, { yes }, print)
   print('A host to throw away boots in a QEMU of its own, with a guest on a pool that a kexec leaves alone.')
   const options = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
-  const {
-    summary: { verdict, failure, guests, kept, accelerator, folder },
-  } = await runScenario('demo', update, options)
-  if (verdict === 'failed') throw new UsageError(`${failure} (consoles and logs: ${folder})`)
+  const { summary, result } = await runScenario('demo', update, options)
+  const { verdict, failure, guests, accelerator, folder } = summary
+  if (verdict !== 'passed' || result === undefined)
+    throw new UsageError(`${failure} (consoles and logs: ${folder})`)
 
-  const { kernel, vms } = kept.report as Report
+  const { kernel, vms } = result
   const [vm] = vms
   const { guest } = guests
   if (kernel === undefined || vm === undefined || guest === undefined)

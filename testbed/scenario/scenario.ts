@@ -9,7 +9,7 @@ type Files = Readonly<Record<string, Uint8Array>>
 export type ScenarioTier = 'kexec' | 'testbed' | 'long'
 
 /** `R`: what a run answers, where figures are wanted beside the verdict. */
-export interface Scenario<R = void> {
+export interface Scenario<R = unknown> {
   /** One line for the list of scenarios. */
   readonly about: string
   /** Absent where a scenario is only run by hand or measured with. */

@@ -1,20 +1,25 @@
 /**
- * Owns the proof that guest memory is hidden, and that it costs no struct pages: the host's real page tables, read from outside while
- * guests run in each of the three stores. What is looked at is where the guest's own bytes are, the look is the same for
- * all three, and it must find two of them: a look that finds nothing proves nothing.
+ * The proof that guest memory is hidden, and that it costs no struct pages: the host's real page
+ * tables, read from outside while guests run in each of the three stores. What is looked at is
+ * where the guest's own bytes are, the look is the same for all three, and it must find two of
+ * them: a look that finds nothing proves nothing.
  */
 import assert from 'node:assert/strict'
+import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { kernelMappings, type PhysicalRange, visibleBytes } from '../machine/page-tables.ts'
+import { kexecByHand } from '../scenario/by-hand.ts'
+import { onlyVm } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const MIB = 2 ** 20
 const GUEST_MIB = 64
 const CARVED_MIB = 512
 /**
- * Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no kernel at all. `no5lvl`: QEMU takes
- * minutes for five levels of tables. `nogbpages`: the kernel counts a page of 1 GiB once more each time it comes by (phys_pud_init(),
- * arch/x86/mm/init_64.c), so that its sums would say nothing.
+ * Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no
+ * kernel at all. `no5lvl`: QEMU takes minutes for five levels of tables. `nogbpages`: the kernel
+ * counts a page of 1 GiB once more each time it comes by (phys_pud_init(),
+ * arch/x86/mm/init_64.c), and its sums would say nothing.
  */
 const APPEND = 'memmap=512M$4G memmap=512M%4608M-1+0xefffffff modprobe.blacklist=kmem nopti no5lvl nogbpages'
 const SEEDS = { memfd: 3, dax: 5, devmem: 7 } as const
@@ -23,16 +28,23 @@ const STORES = Object.keys(SEEDS) as StoreKind[]
 
 const mount = (store: StoreKind) =>
   `mkdir -p /mnt/${store}; guestmemfs mount ${store} /mnt/${store} -o store=${store}${store === 'memfd' ? ',size=256M' : ''}`
-/** `kvm=off`: a guest that knows of KVM has it map a page for the clock they share, and that one would be seen. */
-const qemu = (
-  store: StoreKind,
-) => `qemu-system-x86_64 -machine q35 -accel kvm -cpu host,kvm=off -m ${GUEST_MIB}M \\
-  -object memory-backend-file,id=pc.ram,size=${GUEST_MIB}M,mem-path=/mnt/${store}/ram,share=on,prealloc=off \\
-  -nodefaults -display none -kernel /opt/testbed/files/${store} -serial stdio`
+/**
+ * `kvm=off`: a guest that knows of KVM has it map a page for the clock they share, and that one
+ * would be seen.
+ */
+const qemu = (store: StoreKind) =>
+  guestCommand({
+    name: store,
+    mebibytes: GUEST_MIB,
+    ram: `/mnt/${store}/ram`,
+    machine: 'q35',
+    cpu: 'host,kvm=off',
+    serial: 'stdio',
+  })
 
 const PHYSICAL = 'node /opt/testbed/guestmemfs/testbed/programs/memory/physical.ts'
 
-/** Where in its RAM the tiny guest's pattern begins, and how the word there is made (testbed/guests/tiny-guest.ts). */
+/** Where the tiny guest's pattern begins, and how its words are made (guests/tiny-guest.ts). */
 const PATTERN_BYTE = 2 * MIB
 const [ADDRESS_FACTOR, PASS_STEP] = [0x9e3779b1, 0x85ebca6b]
 const PASSES = 100_000
@@ -40,12 +52,13 @@ const PASSES = 100_000
 export const hidden: Scenario = {
   about:
     "guest memory is not in the host's page tables and has no struct pages with devmem; with memfd and dax it is found there",
+  tier: 'testbed',
   memory: '4G',
   append: APPEND,
   files: () =>
     Object.fromEntries(STORES.map((store) => [store, buildTinyGuest({ mebibytes: 8, seed: SEEDS[store] })])),
   async run(stage) {
-    const { host, next, phase, keep, guest } = stage
+    const { host, phase, keep, guest } = stage
     const before = await phase('memory before', () => memoryFigures(stage))
     for (const store of STORES) await phase(`mount ${store}`, () => host.run(mount(store)))
     for (const store of STORES)
@@ -55,41 +68,42 @@ export const hidden: Scenario = {
       await Promise.all(STORES.map(async (store) => [store, await rangesOf(stage, store)] as const)),
     )
     for (const store of STORES) await checkBytes(stage, store, ranges[store] as PhysicalRange[])
-    keep('visible', await phase('look', () => lookAt(stage, ranges)))
+    await phase('look', () => lookAt(stage, 'visible', ranges))
     const after = await phase('memory after', () => memoryFigures(stage))
     keep('memory', { before, after })
     checkFigures(before, after)
 
     // The next kernel: nobody asked it to look away either, and the bytes are still there.
-    await host.run(`kexec -s -l ${next.vmlinuz} --initrd=${next.initramfs} --reuse-cmdline`)
-    await phase('kexec', () => host.jump('sync; kexec -e'))
+    await kexecByHand(stage)
     await phase('mount again', () => host.run(`${mount('dax')}; ${mount('devmem')}; readlink /mnt/dax/ram`))
     const kept = { dax: ranges.dax as PhysicalRange[], devmem: ranges.devmem as PhysicalRange[] }
     for (const store of ['dax', 'devmem'] as const) await checkBytes(stage, store, kept[store])
-    keep('visible after a kexec', await phase('look again', () => lookAt(stage, kept)))
+    await phase('look again', () => lookAt(stage, 'visible after a kexec', kept))
   },
 }
 
 /** Of a memfd the kernel tells page by page; the others lie where their pool says. */
 async function rangesOf({ host }: Stage, store: StoreKind): Promise<PhysicalRange[]> {
   if (store === 'memfd') {
-    const pid = `$(guestmemfs vms --json --mount /mnt/memfd | sed -E 's/.*"pid":([0-9]+).*/\\1/')`
-    return JSON.parse(await host.run(`${PHYSICAL} ${pid} /mnt/memfd/ram`))
+    const { pid } = await onlyVm(host, '/mnt/memfd')
+    return host.json<PhysicalRange[]>(`${PHYSICAL} ${pid} /mnt/memfd/ram`)
   }
-  const value = async (path: string, name: string) =>
-    JSON.parse(await host.run(`getfattr -h --only-values -n guestmemfs.${name} ${path}`))
-  const { place } = await value(`/mnt/${store}`, 'pool')
-  const extents: { poolOffsetBytes: number; lengthBytes: number }[] = await value(
-    `/mnt/${store}/ram`,
-    'extents',
-  )
+  const value = <T>(path: string, name: string) =>
+    host.json<T>(`getfattr -h --only-values -n guestmemfs.${name} ${path}`)
+  const { place } = await value<{ place: { startByte: number } }>(`/mnt/${store}`, 'pool')
+  const extents = await value<Extent[]>(`/mnt/${store}/ram`, 'extents')
   return extents.map(({ poolOffsetBytes, lengthBytes }) => ({
     start: place.startByte + poolOffsetBytes,
     lengthBytes,
   }))
 }
 
-/** The machine itself has the guest's pattern at this place: it is the guest's memory that is looked for. */
+interface Extent {
+  readonly poolOffsetBytes: number
+  readonly lengthBytes: number
+}
+
+/** The machine itself has the guest's pattern at this place: the look is for the guest's memory. */
 async function checkBytes(
   { host }: Stage,
   store: StoreKind,
@@ -118,21 +132,24 @@ function physicalOf(ranges: readonly (PhysicalRange & { readonly offset?: number
   throw new Error(`no memory is behind byte ${byte}`)
 }
 
-async function lookAt({ host }: Stage, ranges: Readonly<Record<string, PhysicalRange[]>>): Promise<object> {
+/** Of memfd and dax all bytes are in the direct map, and entries lead there; of devmem none. */
+async function lookAt(
+  { host, expect, keep }: Stage,
+  what: string,
+  ranges: Readonly<Record<string, PhysicalRange[]>>,
+): Promise<void> {
   // A processor that runs a guest just then would show the guest's tables, or none.
   await host.run('! pgrep qemu-system || pkill -STOP qemu-system')
   const mappings = kernelMappings(await host.monitor('info mem'), await host.monitor('info tlb'))
   await host.run('! pgrep qemu-system || pkill -CONT qemu-system')
-  const seen = Object.entries(ranges).map(([store, of]) => {
+  for (const [store, of] of Object.entries(ranges)) {
     const bytes = of.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
-    return [store, { bytes, ...visibleBytes(mappings, of) }] as const
-  })
-  for (const [store, { bytes, direct, entries }] of seen) {
-    if (store === 'devmem')
-      assert.deepEqual({ direct, entries }, { direct: 0, entries: 0 }, 'devmem is not hidden')
-    else assert.ok(direct === bytes && entries > 0, `the look does not find ${store}: ${direct} of ${bytes}`)
+    const { direct, entries } = visibleBytes(mappings, of)
+    keep(`${what}, ${store}`, { bytes, direct, entries })
+    const isHidden = store === 'devmem'
+    expect(`${what}, ${store}, bytes in the direct map`, direct, isHidden ? 0 : bytes)
+    expect(`${what}, ${store}, has entries`, entries > 0, !isHidden)
   }
-  return Object.fromEntries(seen)
 }
 
 interface Figures {
@@ -154,7 +171,10 @@ async function memoryFigures({ host }: Stage): Promise<Figures> {
   }
 }
 
-/** Both sums leave the reserved range out from boot to end, and grow when a region of device-dax is used. */
+/**
+ * Both sums leave the reserved range out from boot to end, and grow when a region of device-dax is
+ * used.
+ */
 function checkFigures(before: Figures, after: Figures): void {
   const carved = CARVED_MIB * MIB
   // A kernel maps and describes some more than its RAM: the rest of its last sections.

@@ -1,60 +1,46 @@
 /**
- * Owns the seed's usage section as it is typed, on a carve-out of a stock kernel: mount, touch, truncate, boot a KVM
- * guest from it, save it into the mount, freeze, kexec, mount again, restore. Where the seed says KHO, the carve-out
- * stays by itself; where it says 100M for a file of 500M, the sizes agree here.
+ * The seed's usage section as it is typed, on a carve-out of a stock kernel: mount, touch,
+ * truncate, boot a KVM guest from it, save it into the mount, freeze, kexec, mount again, restore.
+ * Where the seed says KHO, the carve-out stays by itself; where it says 100M for a file of 500M,
+ * the sizes agree here.
  */
+import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
-import { GuestMonitor } from '../scenario/guest-monitor.ts'
+import { kexecByHand, restoreSeed, saveSeed, startSeed } from '../scenario/by-hand.ts'
+import { mappingOf } from '../scenario/mapping.ts'
+import { expectFrozen, expectThawed } from '../scenario/pool.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 
-const QEMU = `exec qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram -accel kvm -cpu host -m 500M \\
-  -object memory-backend-file,id=pc.ram,size=500M,mem-path=/mnt/guestmemfs/guest-ram,align=2M,share=on,prealloc=off \\
-  -nodefaults -display none -serial stdio -monitor unix:/run/guest.monitor,server,nowait \\
-  -kernel /opt/testbed/files/tiny-guest`
-
+const QEMU = `exec ${seedCommand()}`
 const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
-const monitor = new GuestMonitor('/run/guest.monitor')
 
 export const kexec: Scenario = {
   about: 'the seed, typed, on a carve-out: a KVM guest, its RAM and its state file survive a real kexec',
+  tier: 'testbed',
   memory: '4G',
   append: CARVE_OUT,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
-  async run({ host, next, phase, keep, guest }) {
-    const ram = guest('guest')
+  async run(stage) {
+    const { host, phase, expect } = stage
+    const expectLargePages = async (what: string, pid: number) =>
+      expect(what, (await mappingOf(host, pid, '^/dev/guestmemfs/')).kernelPageKib, 2048)
     await host.run('mkdir -p /mnt/guestmemfs')
     await phase('mount', () => host.run(MOUNT))
     await phase('touch, truncate', () =>
       host.run('touch /mnt/guestmemfs/guest-ram && truncate -s 500M /mnt/guestmemfs/guest-ram'),
     )
-    keep('ls -l', await host.run('ls -l /mnt/guestmemfs/guest-ram'))
+    const device = await host.run('readlink /mnt/guestmemfs/guest-ram')
+    expect('guest RAM is', device, /^\/dev\/guestmemfs\/guestmemfs\/\d+$/)
+    await expectLargePages('mapped by, KiB', await startSeed(stage, QEMU))
 
-    const { pid } = await host.start('guest', QEMU)
-    await phase('guest runs', () => ram.waitForTicks(20))
-    keep(
-      'mapped by',
-      await host.run(`grep -A25 /dev/guestmemfs /proc/${pid}/smaps | grep -E 'KernelPageSize' | xargs`),
-    )
-
-    await phase('save', async () => {
-      await host.run(monitor.save('/mnt/guestmemfs/qemu.sav'))
-      await ram.log.waitForEnd(60_000)
-    })
+    await saveSeed(stage)
     await phase('freeze', () => host.run('guestmemfs freeze'))
-    await phase('load next kernel', async () => {
-      await host.atBoot(`mkdir -p /mnt/guestmemfs; ${MOUNT}`)
-      await host.run(`kexec -s -l ${next.vmlinuz} --initrd=${next.initramfs} --reuse-cmdline`)
-    })
-    await phase('kexec', () => host.jump('sync; kexec -e'))
+    await kexecByHand(stage, `mkdir -p /mnt/guestmemfs; ${MOUNT}`)
 
     await phase('mount again', () => host.log('at-boot').waitFor(/on \/mnt\/guestmemfs, .* \(found again\)/))
-    keep('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs'))
-    await phase('restore', async () => {
-      await host.start('guest', `${QEMU} -incoming defer`)
-      await host.run(monitor.restore('/mnt/guestmemfs/qemu.sav'))
-    })
-    await phase('guest runs on', () => ram.waitForTicks(20))
-    await phase('thaw', () => host.run('guestmemfs thaw'))
+    await expectFrozen(stage, 'dax')
+    await expectLargePages('mapped again by, KiB', await restoreSeed(stage, QEMU))
+    await expectThawed(stage)
   },
 }

@@ -1,73 +1,104 @@
 /**
- * Owns changing one's mind: a pool is handed over, and taken back; an update fails after everything was handed over, and is rolled back;
- * and after all of it the guest is updated for real.
+ * Changing one's mind: a pool is handed over, and taken back; an update fails after everything was
+ * handed over, and is rolled back; and after all of it the guest is updated for real.
  */
+import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
-import type { Scenario } from '../scenario/scenario.ts'
-import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, tinyQemu } from './luo.ts'
-import { SERVER_PID } from './server-pid.ts'
+import { expectReady, expectUpdated, filesOf, liveUpdate } from '../scenario/live-update.ts'
+import { keeperPid, killServer, poolStatus, refusal } from '../scenario/pool.ts'
+import type { Scenario, Stage } from '../scenario/scenario.ts'
+import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS } from './luo.ts'
 
-/** Takes the next kernel away as soon as guest RAM is handed over: what follows goes on to the jump, and finds none. */
+/** Takes the next kernel away as soon as guest RAM is handed over: what follows finds no kernel. */
 const UNLOAD = `until grep -q 'handed over: ram' /run/guestmemfs/pools/guestmemfs.log; do sleep 0.05; done; kexec -s -u`
 const HANDOVER = 'getfattr --only-values -n guestmemfs.handover /mnt/guestmemfs'
-const KEEPER_PID = `guestmemfs list --json | sed -E 's/.*"keeperPid":([0-9]+).*/\\1/'`
 const TAKEN_BACK = `for try in $(seq 200); do if ${HANDOVER} | grep -q '"state":"idle"'; then break; fi; [ $try -lt 200 ]; sleep 0.05; done`
+const BUSY = /Device or resource busy/
 
 export const khoAbort: Scenario = {
   about:
     'a hand-over that is taken back, one that dies, and an update that is rolled back; then one that works',
+  tier: 'testbed',
   kernel: LUO_KERNEL,
   memory: '3G',
   append: LUO_WORDS,
   files: () => ({ guest: buildTinyGuest({ mebibytes: 32 }) }),
-  async run({ host, next, phase, keep, guest }) {
+  async run(stage) {
+    const { host, next, phase, expect, guest } = stage
     const ram = guest('guest')
-    const update = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline`
+    const qemu = guestCommand({ name: 'guest', mebibytes: 128 })
     await phase('mount', () => host.run(MOUNT_MEMFDS))
     await host.run(
       'echo kept >/mnt/guestmemfs/note; touch /mnt/guestmemfs/spare; truncate -s 8M /mnt/guestmemfs/spare',
     )
-    await host.start('run', `exec guestmemfs run --name guest -- ${tinyQemu('guest', 128)}`)
+    await host.start('run', `exec guestmemfs run --name guest -- ${qemu}`)
     await phase('guest runs', () => ram.waitForTicks(5))
 
-    // Handed over under a running guest: stores through its mapping go on, everything else waits for the thaw.
-    keep('handed over', await phase('hand over', () => host.run('guestmemfs hand-over')))
+    await takeBack(stage)
     await ram.waitForTicks(3)
-    await host.run(`! truncate -s 4M /mnt/guestmemfs/spare 2>&1; ! rm /mnt/guestmemfs/note 2>&1
-      ! guestmemfs live-update --kernel ${next.vmlinuz} 2>/dev/null`)
-    await phase('server killed', () =>
-      host.run(`kill -KILL $(${SERVER_PID}); ${HANDOVER} | grep -q '"step":"image","state":"done"'`),
-    )
-    await phase('thaw', () => host.run(`guestmemfs thaw; ${TAKEN_BACK}`))
-    // Everything can be changed again, what was preserved as well.
-    await host.run(
-      'cd /mnt/guestmemfs; truncate -s 4M spare; truncate -s 16M spare; rm spare; [ $(cat note) = kept ]',
-    )
+    await loseKeeper(stage)
     await ram.waitForTicks(3)
-
-    // The keeper dies with everything handed over: the server has a copy of each session, and the next keeper takes those.
-    await host.run('guestmemfs hand-over')
-    await phase('keeper killed', () =>
-      host.run(`kill -KILL $(${KEEPER_PID}); guestmemfs mount guestmemfs /mnt/guestmemfs
-        ${HANDOVER} | grep -q '"step":"image","state":"done"'
-        ls -l /proc/$(${KEEPER_PID})/fd | grep -q luo_session
-        guestmemfs thaw; ${TAKEN_BACK}; ! ls -l /proc/$(${KEEPER_PID})/fd | grep luo_session`),
-    )
-    await ram.waitForTicks(3)
-
-    // Guests saved, all handed over; and then there is nowhere to jump to.
-    await host.run('rm -f /run/guestmemfs/pools/guestmemfs.log.1; : >/run/guestmemfs/pools/guestmemfs.log')
-    await host.start('unload', UNLOAD)
-    keep('rolled back', await phase('no jump', () => host.run(`! ${update} 2>&1`)))
-    await ram.waitForTicks(3)
-    await host.run(`${TAKEN_BACK}; touch /mnt/guestmemfs/thawed; ! ls /mnt/guestmemfs/*.vmstate 2>&1`)
+    await rollBack(stage)
 
     await host.atBoot(`${MOUNT_MEMFDS}; guestmemfs resume`)
-    keep('plan', await phase('dry run', () => host.run(`${update} --dry-run 2>&1`)))
-    await phase('live update', () => host.jump(update))
+    await expectReady(stage, liveUpdate(next))
+    await phase('live update', () => host.jump(liveUpdate(next)))
     await phase('guest runs on', () => ram.waitForTicks(10))
     await host.log('at-boot').waitFor(/BLACKOUT\n.* updated/)
-    keep('report', await host.run('guestmemfs report'))
-    await host.run('cd /mnt/guestmemfs; [ "$(cat note)" = kept ]; [ -e thawed ]; touch more')
+    await expectUpdated(stage, ['guest'])
+    expect('note', await host.run('cat /mnt/guestmemfs/note'), 'kept')
+    await host.run('cd /mnt/guestmemfs; [ -e thawed ]; touch more')
   },
+}
+
+async function expectHandedOver({ host, expect }: Stage, what: string): Promise<void> {
+  const { handover } = await poolStatus(host)
+  expect(what, [handover?.step, handover?.state], ['image', 'done'])
+}
+
+/** Under a running guest: stores through its mapping go on, changes of files wait for the thaw. */
+async function takeBack(stage: Stage): Promise<void> {
+  const { host, next, phase, expect, guest } = stage
+  const said = await phase('hand over', () => host.run('guestmemfs hand-over'))
+  expect('handed over', said, /frozen and handed over \(4 files, the image among them\)/)
+  await guest('guest').waitForTicks(3)
+  expect('cut', await refusal(host, 'truncate -s 4M /mnt/guestmemfs/spare'), BUSY)
+  expect('deleted', await refusal(host, 'rm /mnt/guestmemfs/note'), BUSY)
+  const update = await refusal(host, `guestmemfs live-update ${filesOf(next)} --reuse-cmdline`)
+  expect('updated', update, /is frozen: 'guestmemfs thaw' it first/)
+  await phase('server killed', () => killServer(host))
+  await expectHandedOver(stage, 'handed over, next server')
+  await phase('thaw', () => host.run(`guestmemfs thaw; ${TAKEN_BACK}`))
+  // Everything can be changed again, what was preserved as well.
+  await host.run('cd /mnt/guestmemfs; truncate -s 4M spare; truncate -s 16M spare; rm spare')
+  expect('note, taken back', await host.run('cat /mnt/guestmemfs/note'), 'kept')
+}
+
+/** The keeper dies with all handed over: the next one takes the server's copy of each session. */
+async function loseKeeper(stage: Stage): Promise<void> {
+  const { host, phase, expect } = stage
+  const sessions = async () =>
+    Number(await host.run(`ls -l /proc/${await keeperPid(host)}/fd | grep -c luo_session || true`))
+  await host.run('guestmemfs hand-over')
+  const before = await sessions()
+  await phase('keeper killed', async () =>
+    host.run(`kill -KILL ${await keeperPid(host)}; guestmemfs mount guestmemfs /mnt/guestmemfs`),
+  )
+  await expectHandedOver(stage, 'handed over, next keeper')
+  expect('sessions of the next keeper', await sessions(), before)
+  expect('sessions at all', before > 0, true)
+  await host.run(`guestmemfs thaw; ${TAKEN_BACK}`)
+  expect('sessions, taken back', await sessions(), 0)
+}
+
+/** Guests saved, all handed over; and then there is nowhere to jump to. */
+async function rollBack({ host, next, phase, expect, guest }: Stage): Promise<void> {
+  await host.run('rm -f /run/guestmemfs/pools/guestmemfs.log.1; : >/run/guestmemfs/pools/guestmemfs.log')
+  await host.start('unload', UNLOAD)
+  const said = await phase('no jump', () => refusal(host, liveUpdate(next)))
+  expect('rolled back', said, /^guest +128M +rolled-back /m)
+  expect('no update', said, /there was no update: /)
+  await guest('guest').waitForTicks(3)
+  await host.run(`${TAKEN_BACK}; touch /mnt/guestmemfs/thawed`)
+  expect('files, rolled back', await host.run('ls /mnt/guestmemfs'), 'guest-ram\nnote\nthawed')
 }

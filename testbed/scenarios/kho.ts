@@ -1,70 +1,57 @@
 /**
- * Owns the seed's usage section as it is typed, on a kernel that hands memory over (KHO): mount, touch, truncate, boot a KVM guest from
- * it, save it into the mount, hand the pool over, kexec, mount again, restore. Where the seed writes to /sys/kernel/kho/active, which
- * never was merged, the pool is handed over; where it says 100M for a file of 500M, the sizes agree here.
+ * The seed's usage section as it is typed, on a kernel that hands memory over (KHO): mount, touch,
+ * truncate, boot a KVM guest from it, save it into the mount, hand the pool over, kexec, mount
+ * again, restore. Where the seed writes to /sys/kernel/kho/active, which never was merged, the pool
+ * is handed over; where it says 100M for a file of 500M, the sizes agree here.
  */
+import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
-import { GuestMonitor } from '../scenario/guest-monitor.ts'
-import type { Scenario } from '../scenario/scenario.ts'
+import { kexecByHand, restoreSeed, saveSeed, startSeed } from '../scenario/by-hand.ts'
+import { expectHugePages } from '../scenario/mapping.ts'
+import { expectArrived, expectFrozen, expectThawed, killServer, poolStatus } from '../scenario/pool.ts'
+import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS } from './luo.ts'
-import { SERVER_PID } from './server-pid.ts'
 
-const QEMU = `exec qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram -accel kvm -cpu host -m 500M \\
-  -object memory-backend-file,id=pc.ram,size=500M,mem-path=/mnt/guestmemfs/guest-ram,align=2M,share=on,prealloc=off \\
-  -nodefaults -display none -serial stdio -monitor unix:/run/guest.monitor,server,nowait \\
-  -kernel /opt/testbed/files/tiny-guest`
-
-const monitor = new GuestMonitor('/run/guest.monitor')
-/** Which pages the guest's RAM is mapped by. */
-const mapped = (pid: number): string =>
-  `grep -A25 guest-ram /proc/${pid}/smaps | grep -E '^(Rss|.*PmdMapped)' | xargs`
+const QEMU = `exec ${seedCommand()}`
 
 export const kho: Scenario = {
   about:
     'the seed, typed, with no memory set aside: LUO hands the pool of memfds over, names, owners and xattrs with it',
+  tier: 'testbed',
   kernel: LUO_KERNEL,
   memory: '3G',
   append: LUO_WORDS,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
-  async run({ host, next, phase, keep, guest }) {
-    const ram = guest('guest')
+  async run(stage) {
+    const { host, phase, keep, expect } = stage
     await phase('mount', () => host.run(MOUNT_MEMFDS))
     await phase('touch, truncate', () =>
       host.run('touch /mnt/guestmemfs/guest-ram && truncate -s 500M /mnt/guestmemfs/guest-ram'),
     )
     await host.run(`cd /mnt/guestmemfs && echo hello >note && chown 1000:1000 note && chmod 640 note
       setfattr -n user.colour -v blue note && ln note second-name && mkdir -p a/b && ln -s ../note a/link`)
+    await expectHugePages(stage, 'mapped before', await startSeed(stage, QEMU), 'guest-ram')
 
-    const before = await host.start('guest', QEMU)
-    await phase('guest runs', () => ram.waitForTicks(20))
-    keep('mapped before', await host.run(mapped(before.pid)))
-
-    await phase('save', async () => {
-      await host.run(monitor.save('/mnt/guestmemfs/qemu.sav'))
-      await ram.log.waitForEnd(60_000)
+    await saveSeed(stage)
+    const said = await phase('hand over', () => host.run('guestmemfs hand-over'))
+    expect('handed over', said, /frozen and handed over \(4 files, the image among them\)/)
+    await expectHandedOver(stage, 'handed over, state')
+    // The server may die at any time: its keeper holds what is handed over, the next server too.
+    await phase('server killed', async () => {
+      await killServer(host)
+      await host.run('stat -c %i /mnt/guestmemfs')
     })
-    keep('handed over', await phase('hand over', () => host.run('guestmemfs hand-over')))
-    keep('status', await host.run('guestmemfs status | grep handover'))
-    // The server may die at any time: what is handed over is held by its keeper, and by the next server.
-    await phase('server killed', () => host.run(`kill -KILL $(${SERVER_PID}) && stat -c %i /mnt/guestmemfs`))
-    await phase('load next kernel', async () => {
-      await host.atBoot(MOUNT_MEMFDS)
-      await host.run(`kexec -s -l ${next.vmlinuz} --initrd=${next.initramfs} --reuse-cmdline`)
-    })
-    await phase('kexec', () => host.jump('sync; kexec -e'))
+    await expectHandedOver(stage, 'handed over, next server')
+    await kexecByHand(stage, MOUNT_MEMFDS)
 
     await phase('mount again', () => host.log('at-boot').waitFor(/handed over by the former kernel/))
-    keep('found', await host.run('guestmemfs status; guestmemfs fsck guestmemfs; ls -lR /mnt/guestmemfs'))
-    await host.run(`cd /mnt/guestmemfs && [ "$(cat second-name)" = hello ] && [ "$(stat -c %u:%g:%a note)" = 1000:1000:640 ] &&
-      [ "$(getfattr --only-values -n user.colour note)" = blue ] && [ "$(cat a/link)" = hello ]`)
-    const after = await phase('restore', async () => {
-      const qemu = await host.start('guest', `${QEMU} -incoming defer`)
-      await host.run(monitor.restore('/mnt/guestmemfs/qemu.sav'))
-      return qemu
-    })
-    await phase('guest runs on', () => ram.waitForTicks(20))
-    keep('mapped after', await host.run(mapped(after.pid)))
-    await phase('thaw', () => host.run('guestmemfs thaw && touch /mnt/guestmemfs/thawed'))
+    await expectFrozen(stage, 'memfd')
+    keep('files', await host.run('ls -lR /mnt/guestmemfs'))
+    await expectNote(stage)
+    await expectHugePages(stage, 'mapped after', await restoreSeed(stage, QEMU), 'guest-ram')
+    await expectArrived(stage)
+    await expectThawed(stage)
+    await host.run('touch /mnt/guestmemfs/thawed')
     keep(
       'keeper',
       await host.run(
@@ -72,4 +59,16 @@ export const kho: Scenario = {
       ),
     )
   },
+}
+
+async function expectHandedOver({ host, expect }: Stage, what: string): Promise<void> {
+  const { handover } = await poolStatus(host)
+  expect(what, [handover?.step, handover?.state], ['image', 'done'])
+}
+
+/** Bytes, owner, mode, xattr, hard link and symlink. */
+async function expectNote({ host, expect }: Stage): Promise<void> {
+  const said = await host.run(`cd /mnt/guestmemfs; cat second-name; stat -c %u:%g:%a:%h note
+    getfattr --only-values -n user.colour note; echo; readlink a/link; cat a/link`)
+  expect('note', said.split('\n'), ['hello', '1000:1000:640:2', 'blue', '../note', 'hello'])
 }

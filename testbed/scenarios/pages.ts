@@ -1,24 +1,40 @@
 /**
- * Owns measuring memory from inside a guest, by the pages that its RAM is mapped with: bandwidth of stores and latency of reads that
- * depend on one another. The same guest, one store after the other, each several rounds. Facts alone.
+ * Measures memory from inside a guest, by the pages that its RAM is mapped with: bandwidth of
+ * stores and latency of reads that depend on one another. The same guest, one store after the
+ * other, each several rounds. Answers the figures of each way; no figure is judged, but the guest
+ * must be mapped by the pages that the way's name says.
  */
 import { buildMemoryGuest, CHASES, MEMORY_GUEST_MIB, TICKS, WRITE_BYTES } from '../guests/memory-guest.ts'
+import { guestCommand } from '../guests/qemu.ts'
+import { type ListedRam, listPools } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const APPEND = 'memmap=1G$4G memmap=2560M%5G-1+0xefffffff modprobe.blacklist=kmem'
 const ROUNDS = 7
+const MIB = 2 ** 20
+const GIB = 2 ** 30
+const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 
-/** One way to hold the guest's RAM: what is done before, and its file. */
-const WAYS = {
-  'memfd 4K': ['echo never >/sys/kernel/mm/transparent_hugepage/shmem_enabled', '/mnt/memfd/small'],
-  'memfd 2M': ['echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled', '/mnt/memfd/huge'],
-  'dax 2M': ['true', '/mnt/dax/ram'],
-  'dax 1G': [
-    'mkdir /mnt/dax/big; setfattr -n trusted.guestmemfs.align -v 1G /mnt/dax/big',
-    '/mnt/dax/big/ram',
-  ],
-  'devmem 4K': ['true', '/mnt/devmem/ram'],
-} as const
+/** One way to hold the guest's RAM. */
+interface Way {
+  /** What is done before. */
+  readonly prepare?: string
+  readonly file: string
+  /** By memfds of the pool it is the size of the pages that QEMU's mapping has entries for. */
+  readonly pageBytes: number
+}
+
+const WAYS: Readonly<Record<string, Way>> = {
+  'memfd 4K': { prepare: `echo never >${SHMEM_ENABLED}`, file: '/mnt/memfd/small', pageBytes: 4096 },
+  'memfd 2M': { prepare: `echo advise >${SHMEM_ENABLED}`, file: '/mnt/memfd/huge', pageBytes: 2 * MIB },
+  'dax 2M': { file: '/mnt/dax/ram', pageBytes: 2 * MIB },
+  'dax 1G': {
+    prepare: 'mkdir /mnt/dax/big; setfattr -n trusted.guestmemfs.align -v 1G /mnt/dax/big',
+    file: '/mnt/dax/big/ram',
+    pageBytes: GIB,
+  },
+  'devmem 4K': { file: '/mnt/devmem/ram', pageBytes: 4096 },
+}
 
 /** By round. */
 export interface PageFigures {
@@ -29,72 +45,76 @@ export interface PageFigures {
   readonly pmdMappedBytes: number
 }
 
-export const pages: Scenario = {
+export const pages: Scenario<Record<string, PageFigures>> = {
   about: "latency and bandwidth of a guest's memory, by the pages that it is mapped with",
   memory: '7G',
   append: APPEND,
   timeoutMs: 1500_000,
   files: () => ({ 'memory-guest': buildMemoryGuest() }),
   async run(stage) {
-    const { host, phase, keep } = stage
+    const { host, phase, keep, expect } = stage
     const megahertz = Number(await host.run("awk -F: '/^cpu MHz/ { print $2; exit }' /proc/cpuinfo"))
     for (const store of ['dax', 'devmem', 'memfd'])
       await host.run(
         `mkdir -p /mnt/${store}; guestmemfs mount ${store} /mnt/${store} -o store=${store}${store === 'memfd' ? ',size=3G' : ''}`,
       )
-    for (const [name, [prepare, file]] of Object.entries(WAYS))
-      keep(name, await phase(name, () => measure(stage, prepare, file, megahertz)))
+    const measured: Record<string, PageFigures> = {}
+    for (const [name, way] of Object.entries(WAYS)) {
+      const figures = await phase(name, () => measure(stage, way, megahertz))
+      measured[name] = figures
+      keep(name, figures)
+      const pageBytes = figures.pmdMappedBytes > 0 ? 2 * MIB : figures.kernelPageBytes
+      expect(`${name}, bytes of a page`, pageBytes, way.pageBytes)
+    }
+    return measured
   },
 }
 
-async function measure(
-  { host }: Stage,
-  prepare: string,
-  file: string,
-  megahertz: number,
-): Promise<PageFigures> {
+async function measure({ host }: Stage, way: Way, megahertz: number): Promise<PageFigures> {
+  const { prepare, file, pageBytes } = way
   // Gigantic pages come whole; the guest has what it needs of one.
-  const mebibytes = file.includes('/big/') ? 1024 : MEMORY_GUEST_MIB
+  const mebibytes = pageBytes === GIB ? 1024 : MEMORY_GUEST_MIB
   const name = `guest${file.replaceAll('/', '-')}`
-  await host.run(prepare)
-  const { pid, log } = await host.start(
+  if (prepare !== undefined) await host.run(prepare)
+  const qemu = guestCommand({
     name,
-    `exec guestmemfs run --name ${name} -- qemu-system-x86_64 -machine q35 -accel kvm -cpu host -m ${mebibytes}M \\
-    -object memory-backend-file,id=pc.ram,size=${mebibytes}M,mem-path=${file},share=on,prealloc=on \\
-    -nodefaults -display none -serial stdio -kernel /opt/testbed/files/memory-guest`,
-  )
-  const line = /^write (\d+) chase (\d+)$/gm
-  await log.waitFor(new RegExp(`(?:write \\d+ chase \\d+\\n[^]*?){${ROUNDS + 1}}`), { timeoutMs: 400_000 })
-  // The first round is the one that the memory is warmed by.
-  const rounds = [...log.text.matchAll(line)].slice(1, ROUNDS + 1).map(([, write, chase]) => {
-    const seconds = (ticks: string | undefined) => (Number(ticks) * TICKS) / (megahertz * 1e6)
-    return { write: WRITE_BYTES / 2 ** 20 / seconds(write), chase: (seconds(chase) / CHASES) * 1e9 }
+    mebibytes,
+    ram: file,
+    kernel: 'memory-guest',
+    machine: 'q35',
+    serial: 'stdio',
+    prealloc: true,
   })
-  const pools = JSON.parse(await host.run('guestmemfs list --json')) as {
-    mountPoint: string
-    ram: Listed[]
-  }[]
-  const listed = pools.flatMap(({ mountPoint, ram }) =>
-    ram.filter((each) => `${mountPoint}/${each.file}` === file),
-  )
-  const [mapping] = listed.flatMap(({ mappings }) =>
-    mappings.filter(({ program }) => program.startsWith('qemu')),
-  )
+  const { pid, log } = await host.start(name, `exec guestmemfs run --name ${name} -- ${qemu}`)
+  await log.waitFor(new RegExp(`(?:write \\d+ chase \\d+\\n[^]*?){${ROUNDS + 1}}`), { timeoutMs: 400_000 })
+  const mapping = await mappingBy(host, file)
   await host.run(`kill -TERM -${pid}; rm -f ${file}`)
   await log.waitForEnd(60_000)
   return {
-    writeMibPerSecond: rounds.map(({ write }) => write),
-    chaseNs: rounds.map(({ chase }) => chase),
+    ...figuresOf(log.text, megahertz),
     kernelPageBytes: mapping?.kernelPageBytes ?? 0,
     pmdMappedBytes: mapping?.pmdMappedBytes ?? 0,
   }
 }
 
-interface Listed {
-  readonly file: string
-  readonly mappings: readonly {
-    readonly program: string
-    readonly kernelPageBytes: number
-    readonly pmdMappedBytes: number
-  }[]
+function figuresOf(text: string, megahertz: number): Pick<PageFigures, 'writeMibPerSecond' | 'chaseNs'> {
+  const seconds = (ticks: string | undefined) => (Number(ticks) * TICKS) / (megahertz * 1e6)
+  // The first round is the one that the memory is warmed by.
+  const rounds = [...text.matchAll(/^write (\d+) chase (\d+)$/gm)].slice(1, ROUNDS + 1)
+  return {
+    writeMibPerSecond: rounds.map(([, write]) => WRITE_BYTES / MIB / seconds(write)),
+    chaseNs: rounds.map(([, , chase]) => (seconds(chase) / CHASES) * 1e9),
+  }
+}
+
+/** The guest's QEMU's, of its RAM. */
+async function mappingBy(
+  host: Stage['host'],
+  file: string,
+): Promise<ListedRam['mappings'][number] | undefined> {
+  const pools = await listPools(host)
+  const files = pools.flatMap(({ mountPoint, ram }) =>
+    ram.filter((each) => `${mountPoint}/${each.file}` === file),
+  )
+  return files.flatMap(({ mappings }) => mappings).find(({ program }) => program.startsWith('qemu'))
 }

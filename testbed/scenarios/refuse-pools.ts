@@ -1,8 +1,10 @@
 /**
- * Owns the part of `refuse` that is about pools: regions that are not ours to use, a region that is in use, images that are
- * damaged. Each is typed for real, must end in one line, and leave everything as it was.
+ * The part of `refuse` that is about pools: regions that are not ours to use, a region that is in
+ * use, images that are damaged. Each command is typed for real, must end in one line, and leave
+ * everything as it was.
  */
 import assert from 'node:assert/strict'
+import { guestCommand } from '../guests/qemu.ts'
 import type { Stage } from '../scenario/scenario.ts'
 
 const FLIP = 'node /opt/testbed/guestmemfs/testbed/programs/memory/flip.ts'
@@ -11,7 +13,10 @@ const PLANT = 'node /opt/testbed/guestmemfs/testbed/programs/memory/plant.ts'
 const HOLD = 'exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts /dev/dax0.0 2097152'
 const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'
 
-/** All that a refused request could have changed: devices and what they map, mounts, files, the loaded kernel, QEMUs. */
+/**
+ * All that a refused request could have changed: devices and what they map, mounts, files, the
+ * loaded kernel, QEMUs.
+ */
 const STATE = `
   for device in $(ls -d /sys/bus/dax/devices/* 2>/dev/null); do
     echo "\${device##*/} $(readlink "$device/driver" || echo unbound)" $(cat "$device/size" "$device"/mapping*/start 2>/dev/null)
@@ -31,20 +36,25 @@ export interface Refusal {
 const BESIDE = /^guestmemfs: (?:warning: |nothing was changed)/
 
 /** The command fails with one line that matches, and has changed nothing. */
-export async function refuse({ host, phase, keep }: Stage, { what, command, says }: Refusal): Promise<void> {
+export async function refuse(
+  { host, phase, expect }: Stage,
+  { what, command, says }: Refusal,
+): Promise<void> {
   const before = await host.run(STATE)
   const script = `code=0; said=$({ ${command}; } 2>&1 >/dev/null </dev/null) || code=$?; printf '%s\\n' "$code" "$said"`
   const answer = await phase(what, () => host.run(script))
   const [code, ...said] = answer.split('\n')
   const [line = '', ...more] = said.filter((each) => !BESIDE.test(each))
   assert.ok(Number(code) > 0 && Number(code) < 128, `${what}: ended with ${answer}`)
-  assert.match(line, says, `${what}: said ${answer}`)
+  expect(what, line, says)
   assert.deepEqual(more, [], `${what}: more than one line`)
   assert.equal(await host.run(STATE), before, `${what}: something changed`)
-  keep(what, line)
 }
 
-/** As a boot without the blacklist would have it, but for its memory, which stays offline so that it can be taken back. */
+/**
+ * As a boot without the blacklist would have it, but for its memory: that stays offline, and can be
+ * taken back.
+ */
 const CLAIM_BY_KMEM = `
   echo offline >/sys/devices/system/memory/auto_online_blocks
   [ ! -e /sys/bus/dax/devices/dax0.0/driver ] || echo dax0.0 >/sys/bus/dax/devices/dax0.0/driver/unbind
@@ -108,10 +118,10 @@ export async function refuseUses(stage: Stage, update: string): Promise<void> {
     command: 'guestmemfs format guestmemfs --force',
     says: inUse,
   })
-  const odd = 'memory-backend-file,id=ram,size=3M,mem-path=/mnt/guestmemfs/odd,share=on'
+  const odd = guestCommand({ name: 'odd', mebibytes: 3, ram: '/mnt/guestmemfs/odd', kernel: 'tiny-guest' })
   await refuse(stage, {
     what: 'RAM of 3 MiB',
-    command: `guestmemfs run --name odd -- qemu-system-x86_64 -machine q35,memory-backend=ram -m 3M -object ${odd}`,
+    command: `guestmemfs run --name odd -- ${odd}`,
     says: /size=3M is not a multiple of 2 MiB/,
   })
   await refuse(stage, {

@@ -1,17 +1,18 @@
 /**
- * Owns what must never lose a guest: updates that are refused before any guest is paused, one that fails after all of them were, and
- * the guest that ticks on through all of it. One boot; nothing here ends in a kexec.
+ * What must never lose a guest: updates that are refused before any guest is paused, one that fails
+ * after all of them were, and the guest that ticks on through all of it. One boot; nothing here
+ * ends in a kexec.
  */
-
+import assert from 'node:assert/strict'
+import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import { filesOf } from '../scenario/live-update.ts'
+import { type ListedVm, onlyVm, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 import { refuseImages, refuseRegions, refuseUses } from './refuse-pools.ts'
 
-const QEMU = `qemu-system-x86_64 -machine q35 -accel kvm -cpu host -m 128M \\
-  -object memory-backend-file,id=pc.ram,size=128M,mem-path=/mnt/guestmemfs/guest-ram,share=on,prealloc=off \\
-  -nodefaults -display none -kernel /opt/testbed/files/tiny-guest \\
-  -chardev file,id=serial,path=/run/testbed/logs/guest,append=on -serial chardev:serial`
+const QEMU = guestCommand({ name: 'guest', mebibytes: 128, kernel: 'tiny-guest', machine: 'q35' })
 
 const BLACKLIST = 'modprobe.blacklist=kmem'
 const COMMON = 'console=ttyS0 root=/dev/vda'
@@ -28,8 +29,7 @@ const UNSIGNED = '/run/unsigned'
 type Case = readonly [words: string, ...says: RegExp[]]
 
 function cases({ next }: Pick<Stage, 'next'>): Record<string, Case> {
-  const files = `--kernel ${next.vmlinuz} --initrd ${next.initramfs}`
-  const append = (words: string) => `${files} --append '${COMMON} ${words}'`
+  const append = (words: string) => `${filesOf(next)} --append '${COMMON} ${words}'`
   return {
     'no carve-out, no blacklist': [
       append(''),
@@ -57,68 +57,62 @@ function cases({ next }: Pick<Stage, 'next'>): Record<string, Case> {
 export const refuse: Scenario = {
   about:
     'updates that would lose guests are refused before one is paused; one that fails late is rolled back',
+  tier: 'testbed',
   memory: '4G',
   timeoutMs: 1500_000,
   append: CARVE_OUT,
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 64 }) }),
   async run(stage) {
-    const { host, next, phase, keep, guest } = stage
-    const ram = guest('guest')
+    const { host, next, phase, guest } = stage
     await host.run('mkdir -p /mnt/guestmemfs')
     await refuseRegions(stage)
     await host.run('guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax')
     await host.start('run', `exec guestmemfs run --name guest -- ${QEMU}`)
-    await phase('guest runs', () => ram.waitForTicks(5))
-    const { pid } = JSON.parse(await host.run('guestmemfs vms --json'))[0]
+    await phase('guest runs', () => guest('guest').waitForTicks(5))
+    const vm = await onlyVm(host)
 
-    /** What it said; throws unless it failed and said all of that. */
-    const refused = async (words: string, ...says: RegExp[]): Promise<string[]> => {
-      const said = (await host.run(`! guestmemfs live-update ${words} 2>&1`)).split('\n')
-      return says.map((wanted) => {
-        const line = said.find((each) => wanted.test(each))
-        if (line === undefined)
-          throw new Error(`live-update ${words} did not say ${wanted}: ${said.join('\n')}`)
-        return line
-      })
-    }
-    const runsOn = async (): Promise<void> => {
-      await ram.waitForTicks(2)
-      const [vm] = JSON.parse(await host.run('guestmemfs vms --json'))
-      if (vm.state !== 'running' || vm.pid !== pid) throw new Error(`the guest is ${JSON.stringify(vm)}`)
-    }
-    for (const [name, [words, ...says]] of Object.entries(cases(stage)))
-      keep(name, await phase(name, () => refused(words, ...says)))
-    await runsOn()
+    for (const [what, each] of Object.entries(cases(stage))) await refused(stage, what, each)
+    await expectRunning(stage, vm)
 
-    const good = `--kernel ${next.vmlinuz} --initrd ${next.initramfs}`
+    const good = filesOf(next)
     await refuseUses(stage, `guestmemfs live-update ${good}`)
-    await runsOn()
+    await expectRunning(stage, vm)
     await host.run('guestmemfs freeze')
-    keep('frozen', await phase('frozen', () => refused(good, /is frozen/)))
+    await refused(stage, 'frozen', [good, /is frozen/])
     await host.run('guestmemfs thaw')
 
-    // The kernel is loaded, the guest is saved, the pool is frozen; and then there is nowhere to jump to.
+    // The kernel is loaded, the guest saved, the pool frozen; and then there is nowhere to jump to.
     await host.start('unload', UNLOAD)
-    keep('no jump', await phase('no jump', () => refused(good, /refused the jump: EINVAL/, /rolled-back/)))
-    await runsOn()
+    await refused(stage, 'no jump', [good, /refused the jump: EINVAL/, /rolled-back/])
+    await expectRunning(stage, vm)
     await host.run('touch /mnt/guestmemfs/thawed; ! ls /mnt/guestmemfs/*.vmstate')
 
     await host.run(LOCK_DOWN)
-    const unsigned = `--kernel ${UNSIGNED} --initrd ${next.initramfs}`
     await host.run(`cp ${next.vmlinuz} ${UNSIGNED}; printf x >>${UNSIGNED}`)
-    const locked = /does not load \/run\/unsigned: it is locked down/
-    keep('locked down', await phase('locked down', () => refused(unsigned, locked)))
-    await runsOn()
-    keep(
-      'disabled',
-      await phase('disabled', async () => {
-        await host.run('echo 1 >/proc/sys/kernel/kexec_load_disabled')
-        return await refused(good, /kexec_load_disabled/)
-      }),
-    )
-    await runsOn()
+    const unsigned = `--kernel ${UNSIGNED} --initrd ${next.initramfs}`
+    await refused(stage, 'locked down', [unsigned, /does not load \/run\/unsigned: it is locked down/])
+    await expectRunning(stage, vm)
+    await host.run('echo 1 >/proc/sys/kernel/kexec_load_disabled')
+    await refused(stage, 'disabled', [good, /kexec_load_disabled/])
+    await expectRunning(stage, vm)
 
-    await host.run(`kill -KILL ${pid}`)
+    await host.run(`kill -KILL ${vm.pid}`)
     await refuseImages(stage)
   },
+}
+
+/** The update fails, and says all of that. */
+async function refused({ host, phase, expect }: Stage, what: string, [words, ...says]: Case): Promise<void> {
+  const said = await phase(what, () => refusal(host, `guestmemfs live-update ${words}`))
+  for (const [index, wanted] of says.entries()) {
+    const line = said.split('\n').find((each) => wanted.test(each)) ?? said
+    expect(says.length > 1 ? `${what}, ${index + 1}` : what, line, wanted)
+  }
+}
+
+/** In the same QEMU as before. */
+async function expectRunning({ host, guest }: Stage, before: ListedVm): Promise<void> {
+  await guest('guest').waitForTicks(2)
+  const { state, pid } = await onlyVm(host)
+  assert.deepEqual({ state, pid }, { state: 'running', pid: before.pid })
 }

@@ -1,10 +1,14 @@
 /**
- * Owns the proof that a host with systemd is updated as its administrator would do it: `guestmemfs install`, a line in fstab, guests
- * in units, and `systemctl kexec`. Nothing but fstab and the installed units brings pool and guests back.
+ * The proof that a host with systemd is updated as its administrator would do it: `guestmemfs
+ * install`, a line in fstab, guests in units, and `systemctl kexec`. Nothing but fstab and the
+ * installed units brings pool and guests back.
  */
 import assert from 'node:assert/strict'
+import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { GuestLog } from '../scenario/guest-log.ts'
+import { expectReady, expectUpdated, liveUpdate } from '../scenario/live-update.ts'
+import { expectClean, poolStatus } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 
@@ -14,25 +18,25 @@ const UPDATES = 2
 /** Under emulation on a busy machine, systemd alone takes a minute to come up. */
 const PATIENCE_MS = 300_000
 
-/** A guest as a service: `systemctl start vm@first`. Nothing wants it, so only what was saved comes back after a boot. */
+/**
+ * A guest as a service: `systemctl start vm@first`. Nothing wants it, so only what was saved comes
+ * back after a boot.
+ */
 const VM_UNIT = `[Unit]
 RequiresMountsFor=/mnt/guestmemfs
 [Service]
-ExecStart=/usr/local/bin/guestmemfs run --name %i -- qemu-system-x86_64 \\
-  -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m ${MEBIBYTES}M \\
-  -object memory-backend-file,id=pc.ram,size=${MEBIBYTES}M,mem-path=/mnt/guestmemfs/%i-ram,share=on,prealloc=off \\
-  -nodefaults -display none -kernel /opt/testbed/files/%i \\
-  -chardev file,id=serial,path=/run/testbed/logs/%i,append=on -serial chardev:serial
+ExecStart=/usr/local/bin/guestmemfs run --name %i -- ${guestCommand({ name: '%i', mebibytes: MEBIBYTES })}
 `
 const file = (path: string, text: string): string => `base64 -d <<<${btoa(text)} >>${path}`
 
 interface Choice extends Pick<Scenario, 'about' | 'kernel' | 'memory' | 'append'> {
-  /** Of the line in fstab. */
+  /** In the line of fstab. */
   readonly options: string
 }
 
 export const onSystemd = ({ options, ...choice }: Choice): Scenario => ({
   ...choice,
+  tier: 'long',
   init: 'systemd',
   timeoutMs: 1500_000,
   files: () =>
@@ -40,24 +44,26 @@ export const onSystemd = ({ options, ...choice }: Choice): Scenario => ({
       GUESTS.map((name, index) => [name, buildTinyGuest({ mebibytes: 32, seed: index + 1 })]),
     ),
   async run(stage) {
-    const { host, first, next, phase, keep } = stage
+    const { host, next, phase, keep } = stage
     await phase('install', () => install(stage, options))
     const guests = await phase('guests run', () => startGuests(stage))
     await phase('unit restarted', () => restartUnit(stage, guests))
     await phase('keeper and server killed', () => killBoth(stage, guests))
-    const liveUpdate = `guestmemfs live-update --kernel ${next.vmlinuz} --initrd ${next.initramfs} --reuse-cmdline --via systemctl`
-    keep('plan', await host.run(`${liveUpdate} --dry-run 2>&1`))
+    const command = `${liveUpdate(next)} --via systemctl`
+    await expectReady(stage, command)
     // The second time the guests are what the first one's resume unit left behind.
     for (let update = 1; update <= UPDATES; update++) {
-      await phase(`systemctl kexec ${update}`, () => host.jump(liveUpdate))
+      await phase(`systemctl kexec ${update}`, () => host.jump(command))
       await phase(`guests run on ${update}`, () =>
         Promise.all(guests.map((each) => each.waitForTicks(10, PATIENCE_MS))),
       )
-      keep(`report ${update}`, await reportOf(stage))
+      // `resume` writes the report when all guests run.
+      await host.run('until [[ $(systemctl is-active guestmemfs-resume) == inactive ]]; do sleep 1; done')
+      await expectUpdated(stage, GUESTS, { what: `report ${update}` })
     }
-    keep('kernels', [first.release, await host.run('uname -r')])
     keep('units', await host.run('systemctl --no-legend --plain list-units "guestmemfs*" "mnt-*"'))
-    await host.run('touch /mnt/guestmemfs/thawed; guestmemfs fsck guestmemfs')
+    await host.run('touch /mnt/guestmemfs/thawed')
+    await expectClean(stage)
   },
 })
 
@@ -72,14 +78,13 @@ export const systemd = onSystemd({
 const POOL_UNIT = 'guestmemfs@guestmemfs.service'
 const MAIN_PID = `systemctl show -P MainPID ${POOL_UNIT}`
 
-/** Whatever happens to the unit's processes, files are there and guests go on. Answers the new keeper's pid. */
-async function comesBack({ host }: Stage, guests: readonly GuestLog[], former: string): Promise<string> {
+/** Whatever happens to the unit's processes, files are there and guests go on. */
+async function comesBack({ host }: Stage, guests: readonly GuestLog[], former: string): Promise<void> {
   // The first look waits for whoever serves next; the other for the unit to say so.
   const pid = await host.run(`stat /mnt/guestmemfs/first-ram >/dev/null; echo kept >/mnt/guestmemfs/note
     for wait in {1..240}; do pid=$(${MAIN_PID}); [[ $pid != 0 && $pid != ${former} ]] && break; sleep .5; done; echo $pid`)
   assert.notEqual(pid, former)
   await Promise.all(guests.map((each) => each.waitForTicks(3)))
-  return pid
 }
 
 async function restartUnit(stage: Stage, guests: readonly GuestLog[]): Promise<void> {
@@ -90,30 +95,25 @@ async function restartUnit(stage: Stage, guests: readonly GuestLog[]): Promise<v
 
 /** What neither of them can hand on, the service manager's store has. */
 async function killBoth(stage: Stage, guests: readonly GuestLog[]): Promise<void> {
-  const { host, keep } = stage
-  keep('stored', await host.run(`systemctl show -P NFileDescriptorStore ${POOL_UNIT}`))
+  const { host, expect } = stage
+  const stored = await host.run(`systemctl show -P NFileDescriptorStore ${POOL_UNIT}`)
+  expect('descriptors in the store', stored, /^[1-9]\d*$/)
   const keeper = await host.run(MAIN_PID)
-  const { server } = JSON.parse(await host.run('guestmemfs status --json guestmemfs'))
+  const { server } = await poolStatus(host)
   await host.run(`kill -KILL ${keeper} ${server.pid}`)
   await comesBack(stage, guests, keeper)
 }
 
-/** `resume` writes it when all guests run. */
-async function reportOf({ host }: Stage): Promise<unknown> {
-  await host.run('until [[ $(systemctl is-active guestmemfs-resume) == inactive ]]; do sleep 1; done')
-  return JSON.parse(await host.run('guestmemfs report --json'))
-}
-
-async function install({ host, keep }: Stage, options: string): Promise<void> {
+async function install(stage: Stage, options: string): Promise<void> {
+  const { host, keep, expect } = stage
   keep('systemd', await host.run('systemctl --version | head -1'))
   await host.run(`guestmemfs install --yes; mkdir -p /mnt/guestmemfs
     ${file('/etc/fstab', `guestmemfs /mnt/guestmemfs guestmemfs ${options} 0 0\n`)}
     ${file('/etc/systemd/system/vm@.service', VM_UNIT)}
     systemctl daemon-reload; mount /mnt/guestmemfs; sync`)
-  keep(
-    'pool',
-    await host.run('guestmemfs status; systemctl is-active guestmemfs@guestmemfs mnt-guestmemfs.mount'),
-  )
+  const units = await host.run('systemctl is-active guestmemfs@guestmemfs mnt-guestmemfs.mount')
+  expect('units', units.split('\n'), ['active', 'active'])
+  keep('pool', await poolStatus(host))
 }
 
 async function startGuests({ host, guest }: Stage): Promise<GuestLog[]> {

@@ -1,4 +1,7 @@
-/** Owns a folder with one of everything that a name can be, and all that can be said of it: shell words that make it and tell of it. */
+/**
+ * A folder with one of everything that a name can be, and all that can be said of it: shell words
+ * that make it and tell of it, and what differs between two tellings.
+ */
 
 export const MAKE_TREE = `
   mkdir -p /mnt/guestmemfs/tree/a/b/c/d
@@ -21,3 +24,18 @@ export const TELL_TREE = `
   find . -printf '%p %y %m %U %G %n %T@ %l\\n' | sort
   find . -type f -print0 | sort -z | xargs -0 md5sum
   find . ! -type l -print0 | sort -z | xargs -0 getfattr -dh -e hex -m '^(user|trusted[.]secret)'`
+
+/** Lines of one telling that the other has not; empty where the two are equal in every byte. */
+export function differences(before: string, after: string): string[] {
+  if (before === after) return []
+  const [one, other] = [before.split('\n'), after.split('\n')]
+  const lines = [
+    ...one.filter((line) => !other.includes(line)).map((line) => `gone: ${line}`),
+    ...other.filter((line) => !one.includes(line)).map((line) => `new: ${line}`),
+  ]
+  return lines.length > 0 ? lines : ['the same lines in another order']
+}
+
+/** How many files, folders and links a telling tells of. */
+export const countNames = (told: string): number =>
+  told.split('\n').filter((line) => line.startsWith('.')).length

@@ -1,0 +1,66 @@
+/**
+ * Command lines of the QEMUs that run guests in the throw-away host: words for a shell, or for a
+ * unit's ExecStart.
+ *
+ * Must not: run anything, or know what a scenario does with its guest.
+ */
+
+export interface GuestOptions {
+  /** Also that of its log, and of its RAM file and its kernel where those are not named. */
+  readonly name: string
+  readonly mebibytes: number
+  /** Path of its RAM file, default NAME-ram in the pool; `anonymous`: RAM that is QEMU's own. */
+  readonly ram?: string
+  /** Default `on` its RAM file; `guestmemfs run` adds the backend to a machine that has none. */
+  readonly machine?: string
+  readonly cpu?: string
+  /** One of the scenario's files. */
+  readonly kernel?: string
+  /** `log`: appended to the log NAME, where the next QEMU finds it, in the next kernel, too. */
+  readonly serial?: 'log' | 'stdio'
+  /** Whether QEMU touches all of the RAM before the guest runs. */
+  readonly prealloc?: boolean
+  /** Behind all others. */
+  readonly words?: string
+}
+
+/** Where a scenario's files lie in the host (image/project.ts). */
+export const FILES = '/opt/testbed/files'
+const LOGS = '/run/testbed/logs'
+const POOL = '/mnt/guestmemfs'
+const LINE_END = ' \\\n  '
+
+export function guestCommand(options: GuestOptions): string {
+  const { name, mebibytes, ram = `${POOL}/${name}-ram`, kernel = name, cpu = 'host' } = options
+  const { serial = 'log', prealloc = false, words } = options
+  const isAnonymous = ram === 'anonymous'
+  const { machine = isAnonymous ? 'q35' : 'q35,memory-backend=pc.ram' } = options
+  const backend = `-object memory-backend-file,id=pc.ram,size=${mebibytes}M,mem-path=${ram}`
+  return [
+    `qemu-system-x86_64 -machine ${machine} -accel kvm -cpu ${cpu} -m ${mebibytes}M`,
+    ...(isAnonymous ? [] : [`${backend},share=on,prealloc=${prealloc ? 'on' : 'off'}`]),
+    `-nodefaults -display none -kernel ${FILES}/${kernel}`,
+    serial === 'stdio'
+      ? '-serial stdio'
+      : `-chardev file,id=serial,path=${LOGS}/${name},append=on -serial chardev:serial`,
+    ...(words === undefined ? [] : [words]),
+  ].join(LINE_END)
+}
+
+/** Socket of the seed guest's human monitor. */
+export const SEED_MONITOR = '/run/guest.monitor'
+
+export interface SeedOptions {
+  readonly memPath?: string
+  readonly mebibytes?: number
+}
+
+/**
+ * The line of the seed's usage section as a person types it; the kernel, the monitor's place and
+ * the sizes are ours. `memPath` may have options of the backend behind it.
+ */
+export const seedCommand = ({ memPath = `${POOL}/guest-ram`, mebibytes = 500 }: SeedOptions = {}): string =>
+  `qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram -accel kvm -cpu host -m ${mebibytes}M \\
+  -object memory-backend-file,id=pc.ram,size=${mebibytes}M,mem-path=${memPath},align=2M,share=on,prealloc=off \\
+  -nodefaults -display none -serial stdio -monitor unix:${SEED_MONITOR},server,nowait \\
+  -kernel ${FILES}/tiny-guest`

@@ -1,0 +1,79 @@
+/**
+ * Live updates of the host's kernel as one command, and the report that the next kernel has of
+ * them.
+ */
+import type { GuestLog } from './guest-log.ts'
+import type { BootChoice, Stage } from './scenario.ts'
+
+/** What `guestmemfs report --json` says, as far as scenarios, benches and the demo read it. */
+export interface UpdateReport {
+  readonly kernel?: { readonly before: string; readonly after: string; readonly clockUncertaintyUs: number }
+  readonly vms: readonly VmReport[]
+}
+
+export interface VmReport {
+  readonly name: string
+  readonly outcome: string
+  readonly problem: string | null
+  readonly phases: readonly { readonly phase: string; readonly durationUs: number }[]
+  readonly blackoutUs: number | null
+}
+
+/** Words that name a kernel's files. */
+export const filesOf = ({ vmlinuz, initramfs }: BootChoice): string =>
+  `--kernel ${vmlinuz} --initrd ${initramfs}`
+
+/** Into `kernel`, with the command line of the kernel that runs. */
+export const liveUpdate = (kernel: BootChoice): string =>
+  `guestmemfs live-update ${filesOf(kernel)} --reuse-cmdline`
+
+/** A dry run of `command`, which finds nothing against it. */
+export async function expectReady({ host, phase, expect }: Stage, command: string): Promise<void> {
+  const plan = await phase('dry run', () => host.run(`${command} --dry-run 2>&1`))
+  expect('plan', plan, /^ready: nothing speaks against it$/m)
+}
+
+/**
+ * The kernel changed from the former one to `to` (default: the next), and exactly the guests
+ * `names` were updated, each with a blackout that was measured.
+ */
+export async function expectUpdated(
+  { host, next, keep, expect }: Stage,
+  names: readonly string[],
+  { what = 'report', to = next }: { readonly what?: string; readonly to?: BootChoice } = {},
+): Promise<UpdateReport> {
+  const report = await host.json<UpdateReport>('guestmemfs report --json')
+  keep(what, report)
+  const { kernel, vms } = report
+  const found = vms.map(({ name, outcome, problem, blackoutUs }) => {
+    const blackout = blackoutUs !== null && blackoutUs > 0 ? 'a blackout' : 'no blackout'
+    return `${name}: ${problem ?? outcome}, ${blackout}`
+  })
+  expect(`${what}, guests`, found.toSorted(), names.map((name) => `${name}: updated, a blackout`).toSorted())
+  const former = host.boots.at(-2)?.release
+  expect(
+    `${what}, kernels`,
+    [kernel?.before, kernel?.after, await host.run('uname -r')],
+    [former, to.release, to.release],
+  )
+  return report
+}
+
+/** Of hosts that mount and resume at boot: resolves when every guest runs on in the next kernel. */
+export async function updateOnce(
+  stage: Stage,
+  guests: readonly GuestLog[],
+  what: string,
+): Promise<UpdateReport> {
+  const { host, next } = stage
+  const atBoot = host.log('at-boot')
+  const from = atBoot.text.length
+  await host.jump(`${liveUpdate(next)} --timeout-ms 180000`)
+  await atBoot.waitFor(/BLACKOUT[\s\S]*updated/, { from })
+  await Promise.all(guests.map((each) => each.waitForTicks(3)))
+  return expectUpdated(
+    stage,
+    guests.map(({ log }) => log.name),
+    { what },
+  )
+}

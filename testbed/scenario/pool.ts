@@ -1,0 +1,113 @@
+/**
+ * Pools, their guests and their processes as `guestmemfs` tells of them in JSON, as far as
+ * scenarios ask; and the check of a pool's image.
+ */
+import type { Host } from '../machine/host.ts'
+import type { Stage } from './scenario.ts'
+
+export interface PoolStatus {
+  readonly pool: { readonly store: string; readonly frozen: boolean }
+  readonly geometry: { readonly wholeFrames?: number }
+  readonly health: { readonly orphans: number; readonly awaitedFiles: number; readonly lostFiles: number }
+  readonly server: { readonly pid: number; readonly askedAtMs: number; readonly startedAt: string }
+  /** Of a pool of memfds. */
+  readonly handover?: { readonly step: string; readonly state: string }
+}
+
+export interface ListedPool {
+  readonly keeperPid: number
+  readonly mountPoint: string
+  readonly ram: readonly ListedRam[]
+}
+
+export interface ListedRam {
+  /** Below the mount point. */
+  readonly file: string
+  readonly mappings: readonly {
+    readonly program: string
+    readonly kernelPageBytes: number
+    readonly pmdMappedBytes: number
+  }[]
+}
+
+export interface ListedVm {
+  readonly name: string
+  readonly state: string
+  readonly pid: number
+}
+
+/** A file's way to a guest: `kind` is `file`, `device`, `window`, `awaited` or `lost`. */
+export interface FileMap {
+  readonly kind: string
+  readonly sizeBytes: number
+  readonly alignBytes: number
+  /** What QEMU maps in its place; `offsetBytes`: of a window. */
+  readonly path: string
+  readonly offsetBytes: number
+}
+
+/** Of a file itself, where its name is a link to a device. `name`: below /mnt/guestmemfs. */
+export const mapOf = (host: Host, name: string): Promise<FileMap> =>
+  host.json<FileMap>(`getfattr -h --only-values -n guestmemfs.map /mnt/guestmemfs/${name}`)
+
+/** Of the pool `guestmemfs`, as all of these where no other pool is named. */
+export const poolStatus = (host: Host, pool = 'guestmemfs'): Promise<PoolStatus> =>
+  host.json<PoolStatus>(`guestmemfs status --json ${pool}`)
+
+export const listPools = (host: Host): Promise<readonly ListedPool[]> =>
+  host.json<ListedPool[]>('guestmemfs list --json')
+
+/** The only guest of the pool. Throws where there are none or several. */
+export async function onlyVm(host: Host, mountPoint = '/mnt/guestmemfs'): Promise<ListedVm> {
+  const vms = await host.json<ListedVm[]>(`guestmemfs vms --json --mount ${mountPoint}`)
+  const [vm] = vms
+  if (vm === undefined || vms.length > 1) throw new Error(`not one guest: ${JSON.stringify(vms)}`)
+  return vm
+}
+
+/** Of the host's only pool. */
+export async function keeperPid(host: Host): Promise<number> {
+  const [pool] = await listPools(host)
+  if (pool === undefined) throw new Error('there is no pool')
+  return pool.keeperPid
+}
+
+export async function killServer(host: Host): Promise<void> {
+  const { server } = await poolStatus(host)
+  await host.run(`kill -KILL ${server.pid}`)
+}
+
+/** The pool as the next kernel finds it: frozen still, nothing lost, its image without a fault. */
+export async function expectFrozen(stage: Stage, store: string): Promise<void> {
+  const status = await poolStatus(stage.host)
+  stage.keep('status', status)
+  const { pool, health } = status
+  stage.expect(
+    'found',
+    { store: pool.store, frozen: pool.frozen, lostFiles: health.lostFiles },
+    { store, frozen: true, lostFiles: 0 },
+  )
+  await expectClean(stage)
+}
+
+export const expectThawed = ({ host, phase, expect }: Stage): Promise<void> =>
+  phase('thaw', async () =>
+    expect('thawed', await host.run('guestmemfs thaw'), /^guestmemfs on \S+: thawed$/),
+  )
+
+/** The pool's image has no fault: of all findings of `fsck`, there is none. */
+export async function expectClean({ host, expect }: Stage, what = 'fsck'): Promise<void> {
+  expect(what, await host.run('guestmemfs fsck guestmemfs'), 'guestmemfs: clean')
+}
+
+/** All that the former kernel handed over is back, or known to be lost: `lostFiles` of them. */
+export async function expectArrived({ host, expect }: Stage, lostFiles = 0): Promise<void> {
+  for (let look = 0; (await poolStatus(host)).health.awaitedFiles > 0; look++) {
+    if (look === 100) throw new Error('files are still on their way from the former kernel')
+    await host.run('sleep 0.2')
+  }
+  expect('files that were lost', (await poolStatus(host)).health.lostFiles, lostFiles)
+}
+
+/** What a command says that must fail: throws where it succeeds. */
+export const refusal = (host: Host, command: string): Promise<string> => host.run(`! { ${command}; } 2>&1`)
