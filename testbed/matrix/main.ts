@@ -1,8 +1,8 @@
 /** `npm run testbed -- matrix [WORD…]`: runs the rows whose name holds every word, one after the other, and writes the page. */
 import { UsageError } from '../../src/values/errors.ts'
 import { runTrusted } from '../scenario/trusted-run.ts'
-import { liveUpdate } from './live-update.ts'
 import { keepSeen } from './page.ts'
+import { rowScenario } from './row-scenario.ts'
 import { choiceOf, ROWS, rowsOf } from './rows.ts'
 
 /** The exit code. Throws `UsageError` where no row is meant. */
@@ -16,7 +16,7 @@ export async function runMatrix(words: readonly string[], say: (line: string) =>
   let repeats = 0
   for (const [index, row] of rows.entries()) {
     say(`── ${index + 1} of ${rows.length}: ${row.name}`)
-    const { summary, result, emulator } = await runTrusted('matrix', liveUpdate(row), choiceOf(row), say)
+    const { summary, result, emulator } = await runTrusted('matrix', rowScenario(row), choiceOf(row), say)
     if (emulator !== undefined) repeats++
     if (result === undefined || summary.verdict !== 'passed') {
       failures.push(`${row.name}: ${summary.failure} (${summary.folder})`)

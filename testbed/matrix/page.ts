@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { RowResult } from './live-update.ts'
+import type { RowResult } from './row-scenario.ts'
 import { ROWS, type Row } from './rows.ts'
 
 const PROJECT = join(import.meta.dirname, '..', '..')

@@ -2,15 +2,13 @@
  * Faults of the product, seeded: each looks as much like the emulator's as it can, and must be called a failure all the same. A
  * run of one of these passes when its verdict is `failed`, and for the reason that was seeded.
  */
+import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 
 const RAM = '/dev/shm/ram'
-const FILES = '/opt/testbed/files'
 /** As a guest in a pool is started, but for the pool. */
-const QEMU = `exec qemu-system-x86_64 -machine q35,memory-backend=pc.ram -accel kvm -cpu host -m 64M \\
-  -object memory-backend-file,id=pc.ram,size=64M,mem-path=${RAM},share=on,prealloc=off \\
-  -nodefaults -display none -serial stdio -kernel ${FILES}/tiny-guest`
+const QEMU = `exec ${guestCommand({ name: 'guest', mebibytes: 64, ram: RAM, kernel: 'tiny-guest', serial: 'stdio' })}`
 /** Where the guest's pattern is (guests/tiny-guest.ts): a page of it in the middle. */
 const SPOILED_PAGE = 1024
 
