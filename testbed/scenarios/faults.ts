@@ -45,7 +45,7 @@ export const faultRestart: Scenario = {
 export const faultPanic: Scenario = {
   about: 'a fault that is seeded: a jump with a wrong command line. The panic must be called a failure',
   tier: 'testbed',
-  mustFail: /^the host (?:failed: Kernel panic|is gone: guest-)/,
+  mustFail: /^the host failed: .*Kernel panic - not syncing: VFS: Unable to mount root/,
   files,
   async run({ host, next, phase, guest }) {
     await host.start('guest', QEMU)
