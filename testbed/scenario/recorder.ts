@@ -1,4 +1,4 @@
-/** Owns what is written down about one run: phases, facts, guests; and the verdict that follows from them. */
+/** What is written down about one run: phases, asserted and kept facts, guests; and the verdict that follows from them. */
 import assert from 'node:assert/strict'
 import type { Boot } from '../machine/boot-clock.ts'
 import type { Log } from '../machine/log.ts'
@@ -36,6 +36,9 @@ export interface Summary {
   readonly folder?: string
 }
 
+/** Characters of an asserted value that are shown while the scenario runs. */
+const MAX_SHOWN = 160
+
 export class Recorder {
   failure: string | undefined
   /** Set where the failure is the emulator's. */
@@ -69,7 +72,7 @@ export class Recorder {
       assert.match(String(value), wanted, `${name}: ${inWords(value)} is not ${wanted}`)
     else assert.deepEqual(value, wanted, `${name}: ${inWords(value)} is not ${inWords(wanted)}`)
     this.#asserted[name] = value
-    this.#progress.say(`  ${name}: ${inWords(value)} ✓`)
+    this.#progress.say(`  ${name}: ${inOneLine(value)} ✓`)
   }
 
   guest(log: Log): GuestLog {
@@ -131,6 +134,12 @@ export class Recorder {
       ...(folder === undefined ? {} : { folder }),
     }
   }
+}
+
+/** The summary has all of it. */
+const inOneLine = (value: unknown): string => {
+  const [line = '', ...more] = inWords(value).split('\n')
+  return more.length > 0 || line.length > MAX_SHOWN ? `${line.slice(0, MAX_SHOWN)}…` : line
 }
 
 const inWords = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))

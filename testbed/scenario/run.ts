@@ -96,7 +96,8 @@ export async function runScenario<R>(
     for (const host of hosts) await host.end()
     for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)
   }
-  return { summary: putAway(name, recorder, folder, options.keep ?? false), result }
+  const summary = putAway(name, recorder, folder, options.keep ?? false)
+  return { summary, result: summary.verdict === 'passed' ? result : undefined }
 }
 
 interface Prepared {
