@@ -42,7 +42,7 @@ export interface Outcome<R> {
   readonly result: R | undefined
 }
 
-/** Throws `UsageError` for what cannot be asked for. What happens inside is never thrown: it is the summary's verdict. */
+/** Throws `UsageError` for what cannot be asked for, and when it is stopped by a signal. What happens inside is never thrown: it is the summary's verdict. */
 export async function runScenario<R>(
   name: string,
   scenario: Scenario<R>,
@@ -53,13 +53,14 @@ export async function runScenario<R>(
   const folder = makeRunFolder(name)
   const recorder = new Recorder()
   const stopped = Promise.withResolvers<never>()
-  const stop = (signal: string): void => stopped.reject(new Error(`stopped by ${signal}`))
+  const stop = (signal: string): void => stopped.reject(new UsageError(`stopped by ${signal}`))
   for (const signal of CLEANUP_SIGNALS) process.once(signal, stop)
   const hosts: Host[] = []
   let over = false
   // Until something else is thrown: guests' ticks are judged without it.
   let isAboutTheMachine = true
   let result: R | undefined
+  let refusal: UsageError | undefined
   const body = async (parts: Parts): Promise<void> => {
     const { machine, ...choices } = await prepare(scenario, parts, options, folder, recorder)
     if (over) return // stopped while it was being prepared: nothing may start now
@@ -76,10 +77,8 @@ export async function runScenario<R>(
     const timeoutMs = scenario.timeoutMs ?? DEFAULT_TIMEOUT_MS
     await within(Promise.race([body(parts), stopped.promise]), timeoutMs, () => `${name} took too long`)
   } catch (error) {
-    if (error instanceof UsageError) {
-      rmSync(folder, { recursive: true, force: true })
-      throw error
-    }
+    // What cannot be asked for, and what was stopped, says nothing about the product.
+    if (error instanceof UsageError) refusal = error
     recorder.failure = error instanceof Error ? error.message : String(error)
     isAboutTheMachine = error instanceof HostError
   } finally {
@@ -95,6 +94,10 @@ export async function runScenario<R>(
     recorder.boots = hosts.flatMap((host) => host.boots)
     for (const host of hosts) await host.end()
     for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)
+  }
+  if (refusal !== undefined) {
+    rmSync(folder, { recursive: true, force: true })
+    throw refusal
   }
   const summary = putAway(name, recorder, folder, options.keep ?? false)
   return { summary, result: summary.verdict === 'passed' ? result : undefined }
