@@ -2,10 +2,10 @@
  * `npm run test:turn -- --turn N --minutes M`: of the scenarios that `npm test` leaves out, this turn's own and as many more as fit
  * into M minutes; and which were left. The kernel with the orchestrator is built first where one needs it.
  */
-import { mkdtempSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
-import { isLuoKernelBuilt, LUO } from '../testbed/kernel/luo.ts'
+import { LUO, luoKernelPlace } from '../testbed/kernel/luo.ts'
 import { findScenario } from '../testbed/scenarios/registry.ts'
 import { Life } from './tiers/life.ts'
 import { runTier } from './tiers/run-tier.ts'
@@ -36,21 +36,22 @@ const ran: string[] = []
 const byPath = new Map(jobs.map((job) => [job.path, job]))
 const ordered = [...own, ...more].flatMap((path) => byPath.get(path) ?? [])
 
-async function minutesOf(path: string): Promise<number> {
+const kernelPlace = await luoKernelPlace()
+
+/** A kernel that one of them needs is built once; from then on it costs nothing. */
+function minutesOf({ path }: Job): number {
   const { tier, kernel, nextKernel } = findScenario(path.replace(/^scenario /, ''))
-  const needsBuild = [kernel, nextKernel].includes(LUO) && !(await isLuoKernelBuilt())
+  const needsBuild = [kernel, nextKernel].includes(LUO) && !existsSync(kernelPlace)
   return SCENARIO_MINUTES[tier === 'long' ? 'long' : 'testbed'] + (needsBuild ? KERNEL_MINUTES : 0)
 }
 
 function goesOn(job: Job): boolean {
-  const fits = performance.now() + (needed.get(job.path) ?? 0) * 60_000 < deadlineMs
+  const fits = performance.now() + minutesOf(job) * 60_000 < deadlineMs
   if (!own.includes(job.path) && !fits) return false
   ran.push(job.path)
   return true
 }
 
-const needed = new Map<string, number>()
-for (const { path } of ordered) needed.set(path, await minutesOf(path))
 life.say(`turn ${turn % TURNS} of ${TURNS}: ${own.join(', ')}; then as many more as fit`)
 const [tier] = tiers
 if (tier === undefined) throw new Error('there is no tier of scenarios')

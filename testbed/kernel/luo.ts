@@ -30,9 +30,9 @@ export async function luoKernel(phase: Phase = silently): Promise<string> {
   return withFreshLists((apt) => buildOrFind(apt, phase))
 }
 
-/** Whether `luoKernel` would answer at once. */
-export async function isLuoKernelBuilt(): Promise<boolean> {
-  return existsSync(join(cacheRoot, placeOf(await newestSource(await Apt.open()))))
+/** The path that exists when `luoKernel` would answer at once. */
+export async function luoKernelPlace(): Promise<string> {
+  return join(cacheRoot, placeOf(await newestSource(await Apt.open())))
 }
 
 const placeOf = ({ version }: Package): string => {
