@@ -2,13 +2,13 @@
  * `npm run test:turn -- --turn N --minutes M`: of the scenarios that `npm test` leaves out, this turn's own and as many more as fit
  * into M minutes; and which were left. The kernel with the orchestrator is built first where one needs it.
  */
-import { existsSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdtempSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { LUO, luoKernelPlace } from '../testbed/kernel/luo.ts'
 import { findScenario } from '../testbed/scenarios/registry.ts'
 import { Life } from './tiers/life.ts'
-import { runTier } from './tiers/run-tier.ts'
+import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import { type Job, TIERS } from './tiers/tiers.ts'
 import { TURNS, turnOf } from './tiers/turns.ts'
@@ -36,7 +36,8 @@ const ran: string[] = []
 const byPath = new Map(jobs.map((job) => [job.path, job]))
 const ordered = [...own, ...more].flatMap((path) => byPath.get(path) ?? [])
 
-const kernelPlace = await luoKernelPlace()
+/** Where there is no mirror, the tier says so by itself. */
+const kernelPlace = await luoKernelPlace().catch(() => '')
 
 /** A kernel that one of them needs is built once; from then on it costs nothing. */
 function minutesOf({ path }: Job): number {
@@ -56,8 +57,7 @@ life.say(`turn ${turn % TURNS} of ${TURNS}: ${own.join(', ')}; then as many more
 const [tier] = tiers
 if (tier === undefined) throw new Error('there is no tier of scenarios')
 const tally = await runTier({ ...tier, name: 'testbed' }, ordered, { project, folder, life }, goesOn)
-life.end()
-rmdirSync(folder)
+endRun({ folder, life })
 const left = ordered.filter(({ path }) => !ran.includes(path)).map(({ path }) => path)
 life.say(`left for other turns: ${left.join(', ') || 'none'}`)
 const { lines, isGood } = sumUp([[tier, tally]])

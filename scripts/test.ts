@@ -7,10 +7,10 @@
  *   npm test -- unit mount       these tiers
  *   npm test -- allocator        jobs whose path holds the word, of every tier
  */
-import { mkdtempSync, rmdirSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Life } from './tiers/life.ts'
-import { runTier } from './tiers/run-tier.ts'
+import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import type { Tally } from './tiers/tally.ts'
 import { TIERS, type Tier } from './tiers/tiers.ts'
@@ -35,12 +35,7 @@ for (const tier of TIERS.filter(isAsked)) {
     .filter(({ path }) => filters.length === 0 || filters.some((word) => path.includes(word)))
   if (jobs.length > 0) tallies.push([tier, await runTier(tier, jobs, { project, folder, life })])
 }
-life.end()
-try {
-  rmdirSync(folder)
-} catch {
-  life.say(`kept ${folder}: it holds what a failed test left behind`)
-}
+endRun({ folder, life })
 const { lines, isGood } = sumUp(tallies)
 for (const line of ['', ...lines]) life.say(line)
 process.exitCode = isGood ? 0 : 1

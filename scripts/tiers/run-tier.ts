@@ -1,4 +1,5 @@
 /** One tier's jobs, run one after the other or a few at once: prepared, run, counted, told. Must not know what a test tests. */
+import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Phase } from '../../testbed/scenario/parts.ts'
 import type { Life } from './life.ts'
@@ -13,6 +14,16 @@ export interface Run {
   /** Jobs' own folders are made below it. Short, since the paths of sockets end at 107 bytes. */
   readonly folder: string
   readonly life: Life
+}
+
+/** After the last job: the folder goes, unless it holds what a failed test left behind. */
+export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
+  life.end()
+  try {
+    rmdirSync(folder)
+  } catch {
+    life.say(`kept ${folder}: it holds what a failed test left behind`)
+  }
 }
 
 /** `goesOn`: asked before each job; the rest is left when it says no. */
