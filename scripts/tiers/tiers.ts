@@ -1,9 +1,12 @@
 /** The tiers of tests: which jobs each has, what it needs of a machine, how long one job may take, and what a person has to wait. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { globSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { THIS_HOST } from '../../src/host/apt.ts'
+import { join } from 'node:path'
 import { mountObstacle } from '../../src/host/doctor.ts'
-import { ensureQemu } from '../../src/host/qemu-package.ts'
+import { installedQemu, QEMU_MINIMUM } from '../../src/host/qemu-package.ts'
+import { atLeast } from '../../src/host/version.ts'
 import { UsageError } from '../../src/values/errors.ts'
 import { prefetchLinuxGuest } from '../../testbed/guests/linux-guest.ts'
 import { testbedObstacle } from '../../testbed/obstacle.ts'
@@ -68,12 +71,20 @@ async function mountTierObstacle(): Promise<string | undefined> {
   return finding && `${finding.name}: ${finding.detail} (${finding.advice})`
 }
 
+/** In a process of its own, which asks and says what it does: apt takes a while, and the line of life goes on meanwhile. */
+async function installQemu(): Promise<string | undefined> {
+  const present = installedQemu()
+  if (present !== undefined && atLeast(present, QEMU_MINIMUM)) return undefined
+  const yes = process.argv.includes('--yes') ? ['--yes'] : []
+  const setup = spawn(process.execPath, [SETUP, ...yes], { stdio: 'inherit' })
+  const [code] = await once(setup, 'exit')
+  return code === 0 ? undefined : 'QEMU is missing or too old: npm run setup installs it'
+}
+
 async function vmTierObstacle(phase: Phase): Promise<string | undefined> {
-  const yes = process.argv.includes('--yes')
-  const install = () => phase('QEMU', () => ensureQemu(THIS_HOST, { yes }, () => {}))
   return (
     (await mountTierObstacle()) ??
-    (await unlessUsage(install)) ??
+    (await phase('QEMU', installQemu)) ??
     // Without a mirror its one test skips by itself.
     (await unlessUsage(() => phase('kernel of the Linux guest', prefetchLinuxGuest)).then(() => undefined))
   )
@@ -88,6 +99,7 @@ const scenarioTier = (name: ScenarioTier, budgetMinutes?: number): Tier => ({
   ...(budgetMinutes === undefined ? {} : { budgetMinutes }),
 })
 
+const SETUP = join(import.meta.dirname, '../setup.ts')
 const UNIT = ['src', 'scripts', 'testbed', 'bench'].map((folder) => `${folder}/**/*.test.ts`)
 
 export const TIERS: readonly Tier[] = [
