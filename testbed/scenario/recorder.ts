@@ -64,7 +64,7 @@ export class Recorder {
 
   keep(name: string, value: unknown): void {
     this.#kept[name] = value
-    this.#progress.say(`  ${name}: ${inWords(value)}`)
+    this.#progress.say(`  ${name}: ${typeof value === 'string' ? value : inOneLine(value)}`)
   }
 
   expect<T>(name: string, value: T, wanted: T | RegExp): void {
