@@ -37,7 +37,7 @@ test('a room may import what its row says and nothing else', () => {
   ]
   assert.deepEqual(importProblems(good), [])
   const bad: [string, string][] = [
-    ['src/fs/a.ts', 'src/stores/memfd.ts'],
+    ['src/fs/a.ts', 'src/stores/memfd/memfd-store.ts'],
     ['src/fs/a.ts', 'node:fs'],
     ['src/fs/a.ts', 'src/linux/library.ts'],
     ['src/values/a.ts', 'src/linux/library.ts'],

@@ -4,7 +4,7 @@ import { isTest, type Source } from './sources.ts'
 export const LINES_MAX = 300
 
 /** Files that are one long table: splitting them would hide it. */
-const TABLES: ReadonlySet<string> = new Set(['src/fuse/layouts.ts', 'src/fuse/opcodes.ts'])
+const TABLES: ReadonlySet<string> = new Set(['src/fuse/kernel-structs.ts', 'src/fuse/opcodes.ts'])
 
 export function sizeProblems(sources: readonly Source[]): string[] {
   return sources.flatMap(({ path, text }) => {

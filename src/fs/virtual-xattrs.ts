@@ -9,7 +9,7 @@
  */
 import { ENODATA, ERANGE, type Errno } from '../values/errno.ts'
 import { type ByteString, ROOT_INO } from '../values/ids.ts'
-import { describeHandOver } from './hand-over.ts'
+import { describeHandOver } from './handover.ts'
 import type { Inode } from './inode.ts'
 import { jsonPage } from './json-pages.ts'
 import { XATTR_SIZE_MAX } from './limits.ts'

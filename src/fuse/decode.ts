@@ -4,7 +4,7 @@
  */
 import type { ByteString, NodeId } from '../values/ids.ts'
 import { FUSE_UNIQUE_RESEND, TEXT_MAX, XATTR_NAME_MAX } from './constants.ts'
-import { FORGET_ONE, IN_HEADER } from './layouts.ts'
+import { FORGET_ONE, IN_HEADER } from './kernel-structs.ts'
 import {
   type FuseRequest,
   type NameKind,

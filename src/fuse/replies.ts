@@ -18,8 +18,8 @@ import {
   putOpen,
   putValidity,
 } from './entry.ts'
-import type { Fields, Layout, Values, ValuesOf } from './layout.ts'
-import * as layouts from './layouts.ts'
+import type { Fields, Layout, Values, ValuesOf } from './struct.ts'
+import * as layouts from './kernel-structs.ts'
 import type { RequestHeader } from './opcodes.ts'
 
 export type { Attributes, EntryReply, OpenReply, Time } from './entry.ts'

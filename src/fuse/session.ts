@@ -11,7 +11,7 @@ import type { Fd } from '../values/ids.ts'
 import { FUSE_NOTIFY_RESEND } from './constants.ts'
 import { type Decoded, decode } from './decode.ts'
 import { MAX_WRITE_BYTES, type Negotiated, negotiate } from './init.ts'
-import { OUT_HEADER } from './layouts.ts'
+import { OUT_HEADER } from './kernel-structs.ts'
 import { type FuseRequest, isAnswered, type RequestOf } from './opcodes.ts'
 import { Reply } from './replies.ts'
 

@@ -4,8 +4,8 @@
  */
 import { mapShared, memfdCreate, memfdSize, resize } from '../linux/memory.ts'
 import { RUNTIME_AREA_BYTES } from '../server/runtime-area.ts'
-import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/descriptor-table.ts'
-import { METADATA_AREA_BYTES } from '../stores/memfd.ts'
+import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/memfd/descriptor-table.ts'
+import { METADATA_AREA_BYTES } from '../stores/memfd/memfd-store.ts'
 import type { Fd } from '../values/ids.ts'
 
 export interface Areas {

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'
 import { isAlive, type PoolRecord, readPoolRecord, removePoolRecord } from './pool-record.ts'
-import type { Predecessor } from './predecessor.ts'
-import type { StoredPool } from './stored-pool.ts'
+import type { Predecessor } from './takeover/holder-process.ts'
+import type { StoredPool } from './fdstore/restored.ts'
 
 export interface PoolHolder extends Predecessor {
   readonly record: PoolRecord

@@ -1,6 +1,6 @@
 /** Owns what a keeper is told by whoever starts it: a plain value, which travels as JSON. */
 import type { MemorySource } from '../server/messages.ts'
-import type { Predecessor } from './predecessor.ts'
+import type { Predecessor } from './takeover/holder-process.ts'
 
 export interface KeeperOptions {
   readonly pool: string

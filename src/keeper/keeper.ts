@@ -14,12 +14,12 @@ import { BLOCK_BYTES } from '../stores/store.ts'
 import { BrokenInvariantError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
-import { Backup } from './backup.ts'
-import { type Beginning, begin, strandedUnless } from './beginning.ts'
-import type { Custody } from './custody.ts'
+import { Backup } from './fdstore/mirror.ts'
+import { type Beginning, begin, strandedUnless } from './open-pool.ts'
+import type { Custody } from './memfd-table.ts'
 import type { KeeperOptions } from './keeper-options.ts'
 import type { KeeperLog } from './log.ts'
-import { Passage } from './passage.ts'
+import { Passage } from './luo/sessions.ts'
 import {
   identify,
   type PoolRecord,
@@ -27,7 +27,7 @@ import {
   removePoolRecord,
   writePoolRecord,
 } from './pool-record.ts'
-import { end, letGoOn } from './predecessor.ts'
+import { end, letGoOn } from './takeover/holder-process.ts'
 import { lockRegion } from './region-lock.ts'
 import { type ServerEnd, ServerProcess } from './server-process.ts'
 

@@ -18,7 +18,7 @@ import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-opt
 import { checkPoolName, lockPath, makeRunDirectory, type PoolRecord } from './pool-record.ts'
 import { choosePoolSize } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
-import type { StoredPool } from './stored-pool.ts'
+import type { StoredPool } from './fdstore/restored.ts'
 import type { WaitingKeeper } from './waiting-keeper.ts'
 
 export interface MountRequest {

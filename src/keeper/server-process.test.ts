@@ -3,7 +3,7 @@ import { openSync } from 'node:fs'
 import { test } from 'node:test'
 import type { Fd } from '../values/ids.ts'
 import { makeRuntime, makeTable } from './areas.ts'
-import { Custody } from './custody.ts'
+import { Custody } from './memfd-table.ts'
 import { ServerProcess } from './server-process.ts'
 
 test('a server that cannot be started has died, and takes nobody along', async () => {

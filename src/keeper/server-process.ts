@@ -21,7 +21,7 @@ import {
 import type { HandOverStep } from '../stores/store.ts'
 import type { Fd, MemoryId } from '../values/ids.ts'
 import type { Areas } from './areas.ts'
-import type { Custody } from './custody.ts'
+import type { Custody } from './memfd-table.ts'
 
 /** `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as ours. */
 const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice(-3)}`, import.meta.url))

@@ -16,7 +16,7 @@ import { sleepBlocking } from '../linux/sleep.ts'
 import { EBUSY, EIO } from '../values/errno.ts'
 import { formatSize } from '../values/size.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
-import type { HandOverCheck } from './hand-over-check.ts'
+import type { HandOverCheck } from './handover-check.ts'
 
 /** How the machine gets from one kernel into the other: at once, or by way of the service manager. */
 export type Via = 'kexec' | 'systemctl'

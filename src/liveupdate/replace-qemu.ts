@@ -6,7 +6,7 @@
 import { close } from '../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../linux/process.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../qemu/background.ts'
-import { endQemu, handOver } from '../qemu/hand-over.ts'
+import { endQemu, handOver } from '../qemu/save-and-quit.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { StrandedError } from '../qemu/save.ts'
 import { type BringUp, BringUpError, bringUp } from '../qemu/successor.ts'

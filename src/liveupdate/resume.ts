@@ -5,7 +5,7 @@
 import { close } from '../linux/descriptors.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../qemu/background.ts'
 import { probeBinary } from '../qemu/binary.ts'
-import { endQemu } from '../qemu/hand-over.ts'
+import { endQemu } from '../qemu/save-and-quit.ts'
 import { hasMachineType } from '../qemu/machine-type.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { checkStateFile } from '../qemu/saved-state.ts'
@@ -16,7 +16,7 @@ import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../qemu/vm-runti
 import { UsageError } from '../values/errors.ts'
 import { describe, missingRam } from './preflight.ts'
 import { type Phase, PhaseClock, type VmTimeline } from './timeline.ts'
-import { wakeGuest } from './wake.ts'
+import { wakeGuest } from './recover-guest.ts'
 
 export interface Resumption {
   readonly vm: Vm

@@ -3,7 +3,7 @@
  * it is gone: `resumeVm` lets that same QEMU go on.
  */
 import { close } from '../linux/descriptors.ts'
-import { putAside } from '../qemu/hand-over.ts'
+import { putAside } from '../qemu/save-and-quit.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { ramFileOf, type VmDefinition } from '../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../linux/boot.ts'
 import { measureClockOffset } from '../linux/rtc.ts'
-import { type HandOverStep, handOver, takeBack } from '../pool/hand-over.ts'
+import { type HandOverStep, handOver, takeBack } from '../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../pool/pool-view.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'

@@ -4,7 +4,7 @@
  * loaded over newer memory after a crash.
  */
 import { QemuError } from '../values/errors.ts'
-import { type Expected, greetQemu } from './greeting.ts'
+import { type Expected, greetQemu } from './wait-for-qmp.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'

@@ -5,7 +5,7 @@
  */
 import { close } from '../linux/descriptors.ts'
 import { receiveMessage, receiveMessageNow, sendMessage } from '../linux/sockets.ts'
-import type { Custody } from '../stores/memfd.ts'
+import type { Custody } from '../stores/memfd/memfd-store.ts'
 import type { HandOverStep } from '../stores/store.ts'
 import { ECONNRESET, EPIPE } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'

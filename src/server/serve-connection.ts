@@ -10,7 +10,7 @@ import { type Answer, type HandledRequest, type SessionOptions, serve } from '..
 import type { Store } from '../stores/store.ts'
 import { EINTR, EIO } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
-import { Deferred } from './deferred.ts'
+import { Deferred } from './parked-requests.ts'
 import { sayAlignment } from './gigantic-pages.ts'
 import { KernelView } from './kernel-view.ts'
 import { answerAgain } from './operations/answer-again.ts'

@@ -17,7 +17,7 @@ import { BrokenInvariantError } from '../values/errors.ts'
 import type { MemoryId, NodeId } from '../values/ids.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
 import { wallClock } from './clock.ts'
-import { Farewells } from './farewells.ts'
+import { Farewells } from './deferred-evictions.ts'
 import { type KernelView, type Known, nodeIdOf } from './kernel-view.ts'
 import type { Form } from './runtime-area.ts'
 

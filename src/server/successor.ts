@@ -10,7 +10,7 @@ import type { HandledRequest } from '../fuse/session.ts'
 import { hasPending, resend } from '../fuse/session.ts'
 import { SystemCallError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { Deferred } from './deferred.ts'
+import { Deferred } from './parked-requests.ts'
 import type { RuntimeArea } from './runtime-area.ts'
 
 export class Successor {

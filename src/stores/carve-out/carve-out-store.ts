@@ -21,10 +21,10 @@ import {
   type Store,
   WAITS,
 } from '../store.ts'
-import type { Hands } from './crew.ts'
+import type { Hands } from './worker-client.ts'
 import type { GuestRam } from './guest-ram.ts'
 import { gibibyteFrames, type Layout, rangesOf } from './layout.ts'
-import type { Slabs } from './slabs.ts'
+import type { Slabs } from './data-chunks.ts'
 
 const SEEK_DATA = 3
 /** Zeroed at memory speed in one go; more than that lets other requests in between. */

@@ -5,7 +5,7 @@ import { SLAB_BLOCKS } from '../store.ts'
 import type { Job, Outcome } from './jobs.ts'
 import { rangesOf, slabExtent } from './layout.ts'
 import { FakeRegion } from './testing/fake-region.ts'
-import { Work } from './work.ts'
+import { Work } from './work-queue.ts'
 
 const BLOCKS = 4 + 3 * SLAB_BLOCKS
 

@@ -9,7 +9,7 @@ import { Instances, type Places } from '../dax/instances.ts'
 import { Windows } from '../devmem/windows.ts'
 import type { InstanceTable } from './instances.ts'
 import type { Job, Result } from './jobs.ts'
-import { Work } from './work.ts'
+import { Work } from './work-queue.ts'
 
 /** What the worker is set to work on. A plain value: it crosses over into another thread. */
 export type Territory =

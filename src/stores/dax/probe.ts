@@ -15,7 +15,7 @@ import {
 import { findHolders } from '../../linux/holders.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { UsageError } from '../../values/errors.ts'
-import { type Content, foreignBytes, holdsImage, type Judge } from '../carve-out/content.ts'
+import { type Content, foreignBytes, holdsImage, type Judge } from '../carve-out/image-probe.ts'
 import type { Instance } from '../carve-out/instances.ts'
 import { must, mustWork } from '../carve-out/must.ts'
 import { Instances, PLACES, type Places } from './instances.ts'

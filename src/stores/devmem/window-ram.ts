@@ -7,10 +7,10 @@ import type { Holder } from '../../linux/holders.ts'
 import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { MemoryId } from '../../values/ids.ts'
-import type { Hands } from '../carve-out/crew.ts'
+import type { Hands } from '../carve-out/worker-client.ts'
 import type { GuestRam } from '../carve-out/guest-ram.ts'
 import { type Layout, rangesOf } from '../carve-out/layout.ts'
-import type { Slabs } from '../carve-out/slabs.ts'
+import type { Slabs } from '../carve-out/data-chunks.ts'
 import { type Exposure, type Extent, WAITS } from '../store.ts'
 
 /** After somebody was found to map a memory, nobody is looked for again before so long. */

@@ -6,8 +6,8 @@ import type { MemoryId } from '../../../values/ids.ts'
 import { DeviceRam } from '../../dax/device-ram.ts'
 import { BLOCK_BYTES, type Placement, SLAB_BLOCKS, WAITS } from '../../store.ts'
 import { CarveOutStore } from '../carve-out-store.ts'
-import { Slabs } from '../slabs.ts'
-import { FakeHands, FakeNodes } from './fake-hands.ts'
+import { Slabs } from '../data-chunks.ts'
+import { FakeHands, FakeNodes } from './fake-worker-port.ts'
 import { FakeRegion } from './fake-region.ts'
 
 export const OWNER = { uid: 1, gid: 2, mode: 0o600 }

@@ -1,0 +1,98 @@
+/** Owns the tests of what the service manager is sent, and in which order, while it reads slowly or not at all. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { EAGAIN, ECONNREFUSED, type Errno } from '../../values/errno.ts'
+import type { Fd, MemoryId } from '../../values/ids.ts'
+import { MAX_STORED, NotifiedStore, storedMemory } from './fdstore.ts'
+
+/** What systemd makes of it: names, each with the numbers that came by it. */
+class Manager {
+  readonly store = new Map<string, Fd[]>()
+  /** Answers to the next messages; then all are taken. */
+  readonly answers: (Errno | undefined)[] = []
+
+  readonly send = (bytes: Uint8Array, descriptors: readonly Fd[]): Errno | undefined => {
+    const answer = this.answers.shift()
+    if (answer !== undefined) return answer
+    const words = new Map(
+      Buffer.from(bytes)
+        .toString()
+        .split('\n')
+        .map((line) => line.split('=') as [string, string]),
+    )
+    const name = words.get('FDNAME') ?? ''
+    if (words.get('FDSTOREREMOVE') === '1') this.store.delete(name)
+    if (words.get('FDSTORE') !== '1') return undefined
+    assert.equal(words.get('FDPOLL'), '0', 'a connection that hangs up would vanish from the store')
+    this.store.set(name, [...(this.store.get(name) ?? []), ...descriptors])
+    return undefined
+  }
+}
+
+const memory = (id: number) => storedMemory(id as MemoryId)
+
+test('what is put is there by its name, what is replaced is there once', async () => {
+  const manager = new Manager()
+  const store = new NotifiedStore(manager.send, () => {})
+  store.put('image', 10 as Fd)
+  store.put('fuse', 11 as Fd)
+  store.replace('fuse', 12 as Fd)
+  store.remove('image')
+  await store.settled()
+  assert.deepEqual([...manager.store], [['fuse', [12]]])
+})
+
+test('a manager that is slow gets all of it in order; one that refuses is not asked twice', async () => {
+  const manager = new Manager()
+  manager.answers.push(EAGAIN, EAGAIN, ECONNREFUSED)
+  const store = new NotifiedStore(manager.send, () => {})
+  store.put('image', 10 as Fd)
+  store.put('runtime', 11 as Fd)
+  await store.settled()
+  assert.deepEqual([...manager.store], [['runtime', [11]]])
+})
+
+test('of more than the manager can bear, the first stay and the rest is told of once', async () => {
+  const manager = new Manager()
+  let told = 0
+  const store = new NotifiedStore(manager.send, () => told++)
+  for (let id = 1; id <= MAX_STORED + 10; id++) store.put(memory(id), (id + 100) as Fd)
+  await store.settled()
+  assert.equal(manager.store.size, MAX_STORED)
+  assert.equal(told, 1)
+  store.replace('fuse', 3 as Fd)
+  assert.ok(manager.store.has('fuse'), 'without the areas no memory is of use')
+  store.remove(memory(1))
+  store.put(memory(MAX_STORED + 11), 5 as Fd)
+  await store.settled()
+  assert.ok(manager.store.has(memory(MAX_STORED + 11)))
+})
+
+test('a number whose file is gone is never sent, however late the manager reads', async () => {
+  const step = fc.record({
+    memory: fc.integer({ min: 1, max: 3 }),
+    drops: fc.boolean(),
+    isFull: fc.boolean(),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+      const manager = new Manager()
+      const store = new NotifiedStore(manager.send, () => {})
+      const held = new Map<number, Fd>()
+      let next = 100
+      for (const { memory: id, drops, isFull } of steps) {
+        if (isFull) manager.answers.push(EAGAIN)
+        if (held.has(id)) store.remove(memory(id))
+        held.delete(id)
+        if (drops) continue
+        held.set(id, next as Fd)
+        store.put(memory(id), next++ as Fd)
+      }
+      await store.settled()
+      const expected = [...held].map(([id, fd]) => [memory(id), [fd]] as const)
+      assert.deepEqual([...manager.store].sort(), expected.sort())
+    }),
+    { numRuns: 40 },
+  )
+})

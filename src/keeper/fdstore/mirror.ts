@@ -1,0 +1,59 @@
+/**
+ * Owns which of a pool's descriptors are in the service manager's store, so that the death of keeper and server at once loses
+ * nothing: memories as they come and go, the image, and the connection with its runtime area while the pool is mounted.
+ */
+import type { Fd } from '../../values/ids.ts'
+import type { Areas } from '../areas.ts'
+import type { Custody } from '../memfd-table.ts'
+import { isStoredMemory, MAX_STORED, type ManagerStore, managerStore, storedMemory } from './fdstore.ts'
+import { storedNames } from './restored.ts'
+
+export class Backup {
+  readonly #store: ManagerStore
+  readonly #custody: Custody
+
+  /** `custody`: from here on, what it keeps and drops. `note`: for the log. */
+  constructor(custody: Custody, note: (line: string) => void) {
+    this.#custody = custody
+    this.#store = managerStore(process.env, () =>
+      note(
+        `more than ${MAX_STORED} files: the newest are not in the service manager's store, and would be lost with keeper and server`,
+      ),
+    )
+    const kept = new Set<string>([...custody.memories].map(storedMemory))
+    // What the last keeper could not take out any more, before another memory gets its name.
+    for (const name of storedNames(process.env))
+      if (isStoredMemory(name) && !kept.has(name)) this.#store.remove(name)
+    custody.backUpIn(this.#store)
+  }
+
+  /** `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already stays there. */
+  mounted({ runtime, memfd }: Areas, fuse: Fd, was: { isNew: boolean; isConnected: boolean }): void {
+    const store = this.#store
+    if (memfd !== undefined) {
+      const [table, image] = memfd
+      store.replace('table', table) // each keeper has its own
+      if (was.isNew) store.replace('image', image)
+      else store.put('image', image)
+    }
+    if (was.isConnected) {
+      store.put('runtime', runtime)
+      store.put('fuse', fuse)
+    } else {
+      store.replace('runtime', runtime)
+      store.replace('fuse', fuse)
+    }
+  }
+
+  /** A connection that is gone would only keep its name. */
+  unmounted(): void {
+    this.#store.remove('fuse')
+  }
+
+  /** Nothing is left to hold. Resolves when the manager knows. */
+  async ended(): Promise<void> {
+    for (const name of ['table', 'image', 'runtime', 'fuse']) this.#store.remove(name)
+    for (const memory of this.#custody.memories) this.#store.remove(storedMemory(memory))
+    await this.#store.settled()
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Owns what the service manager hands back when the unit starts again (sd_listen_fds(3)): the descriptors that the last keeper had
+ * put into its store. This process holds them until a new keeper has copied them, like any other holder (inheritance.ts).
+ */
+import { close, setCloseOnExec } from '../../linux/descriptors.ts'
+import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
+import { HandOverWords } from '../../stores/memfd/handover-status.ts'
+import type { Fd } from '../../values/ids.ts'
+import { mapTable } from '../areas.ts'
+import { isStoredMemory, memoryOf, storedMemory } from './fdstore.ts'
+import { identify, type ProcessIdentity } from '../pool-record.ts'
+
+const FIRST_FD = 3
+export interface StoredPool {
+  readonly process: ProcessIdentity
+  /** There is a connection among them. */
+  readonly isConnected: boolean
+  /** Nobody else has the pool: from here on this process is its holder. A server that lives still reads the same table. */
+  readonly claim: () => void
+  /** Of a mount that is no more: it is not handed on. */
+  readonly forgetConnection: () => void
+}
+
+/** What is in the manager's store, by this environment: names, in the order of the descriptors. */
+export const storedNames = (environment: NodeJS.ProcessEnv): string[] => {
+  const count = Number(environment.LISTEN_FDS ?? 0)
+  return (environment.LISTEN_FDNAMES ?? '').split(':').slice(0, count)
+}
+
+/**
+ * Takes what was handed to this process. undefined: there is no pool among it. Whoever this process starts gets none of it. Must be
+ * called before anything else opens descriptors.
+ */
+export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefined => {
+  if (environment.LISTEN_PID !== String(process.pid)) return undefined
+  const names = storedNames(environment)
+  const descriptors = names.map((_, index) => (FIRST_FD + index) as Fd)
+  for (const fd of descriptors) setCloseOnExec(fd, true)
+  if (!names.includes('runtime')) return undefined
+  const table = descriptors[names.indexOf('table')]
+  const fuse = descriptors[names.indexOf('fuse')]
+  return {
+    process: identify(process.pid) as ProcessIdentity,
+    isConnected: fuse !== undefined,
+    claim: () => table !== undefined && speakOfUs(mapTable(table), names, descriptors),
+    forgetConnection: () => fuse !== undefined && close(fuse),
+  }
+}
+
+/**
+ * The last keeper's table, with the numbers that its descriptors have here. What did not reach the store is lost: its file says so. What
+ * was under way from or to another kernel died with the sessions.
+ */
+function speakOfUs(table: DescriptorTable, names: readonly string[], descriptors: readonly Fd[]): void {
+  const stored = new Set(names)
+  for (const memory of table.memories())
+    table.setPassage(memory, stored.has(storedMemory(memory)) ? 'none' : 'lost')
+  new HandOverWords(table.words).undone()
+  table.clear('keeper')
+  table.clear('server')
+  for (const [index, name] of names.entries())
+    if (isStoredMemory(name)) table.set(memoryOf(name), 'keeper', descriptors[index])
+}

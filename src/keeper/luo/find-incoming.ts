@@ -1,0 +1,134 @@
+/**
+ * Owns finding out what the former kernel handed over for a pool: its sessions, its image, and which memories are to come. After this the
+ * sessions are ours for good: whoever closes them gives up what is in them.
+ */
+import { close } from '../../linux/descriptors.ts'
+import { hasLiveUpdate } from '../../linux/luo.ts'
+import { memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
+import { EBUSY, EINVAL, EIO, ENOENT, Errno } from '../../values/errno.ts'
+import { CorruptBytesError, UsageError } from '../../values/errors.ts'
+import type { Fd, MemoryId } from '../../values/ids.ts'
+import { makePacked } from '../areas.ts'
+import type { Awaited } from './incoming.ts'
+import type { Luo } from './thread.ts'
+import { IMAGE_TOKEN, MANIFEST_TOKEN, type Manifest, readManifest } from './manifest.ts'
+import { sessionName } from './session-names.ts'
+
+export interface Found {
+  readonly sessions: readonly Fd[]
+  readonly awaited: readonly Awaited[]
+  /** Memories of sessions that are not there. */
+  readonly lost: readonly MemoryId[]
+  readonly totalBlocks: number
+  /** The image in the form in which it travelled, in a memfd of our own. */
+  readonly packed: Fd
+}
+
+/** There is something, and it cannot be used: it is kept all the same. */
+export interface Stranded {
+  readonly sessions: readonly Fd[]
+  readonly why: string
+}
+
+/** undefined: nothing was handed over for this pool. Errors (UsageError): that cannot be known. */
+export async function findArrival(pool: string, luo: Luo): Promise<Found | Stranded | undefined> {
+  return hasLiveUpdate() ? await openArrival(pool, luo) : undefined
+}
+
+/** The same where there is an orchestrator. */
+export async function openArrival(pool: string, luo: Luo): Promise<Found | Stranded | undefined> {
+  const index = await luo.find(sessionName(pool))
+  if (index === ENOENT) return undefined
+  if (index instanceof Errno) throw new UsageError(`pool '${pool}': ${whyUnknown(index)}`)
+  try {
+    return await readArrival(luo, index)
+  } catch (error) {
+    // Whatever it was: this process holds what nobody else does.
+    return { sessions: [index], why: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+async function readArrival(luo: Luo, index: Fd): Promise<Found | Stranded> {
+  const manifest = await readIndexed(luo, index, MANIFEST_TOKEN, readManifest)
+  const packed = await readIndexed(luo, index, IMAGE_TOKEN, copyPacked)
+  if (typeof manifest === 'string') return { sessions: [index], why: manifest }
+  if (typeof packed === 'string')
+    return { sessions: [index, ...(await openSessions(luo, manifest)).values()], why: packed }
+  return found(manifest, index, packed, await openSessions(luo, manifest))
+}
+
+/** What it is; or, in a line, why it cannot be had. */
+async function readIndexed<T>(luo: Luo, index: Fd, token: bigint, read: (fd: Fd) => T): Promise<T | string> {
+  const fd = await luo.retrieve(index, token)
+  if (fd instanceof Errno)
+    return `${token === IMAGE_TOKEN ? 'its image' : 'its manifest'} does not come back: ${fd}`
+  try {
+    return read(fd)
+  } catch (error) {
+    if (error instanceof CorruptBytesError) return error.message
+    throw error
+  } finally {
+    close(fd)
+  }
+}
+
+/** By the name by which a successor of this process and `fsck` find it. */
+function copyPacked(fd: Fd): Fd {
+  const { sizeBytes } = memfdSize(fd)
+  const bytes = Buffer.alloc(sizeBytes)
+  readAt(fd, 0, bytes)
+  const copy = makePacked()
+  resize(copy, sizeBytes)
+  writeAt(copy, 0, bytes)
+  return copy
+}
+
+/** By name. One that is not there, or that somebody else has taken, is left out. Throws where it may be there and cannot be had. */
+async function openSessions(luo: Luo, { sessions }: Manifest): Promise<Map<string, Fd>> {
+  const opened = new Map<string, Fd>()
+  for (const { name } of sessions) {
+    const fd = await openSession(luo, name)
+    if (fd !== undefined) opened.set(name, fd)
+  }
+  return opened
+}
+
+/** Others use the device for moments, and `find` waits for some seconds each time. */
+const SESSION_TRIES = 20
+
+async function openSession(luo: Luo, name: string): Promise<Fd | undefined> {
+  for (let tries = 1; ; tries++) {
+    const fd = await luo.find(name)
+    if (!(fd instanceof Errno)) return fd
+    if (fd === ENOENT || fd === EINVAL) return undefined
+    if (tries === SESSION_TRIES) throw new UsageError(`its session ${name} cannot be had (${fd})`)
+  }
+}
+
+function found(manifest: Manifest, index: Fd, packed: Fd, opened: ReadonlyMap<string, Fd>): Found {
+  const awaited: Awaited[] = []
+  const lost: MemoryId[] = []
+  for (const { name, memories } of manifest.sessions) {
+    const session = opened.get(name)
+    for (const memory of memories as MemoryId[]) {
+      if (session === undefined) lost.push(memory)
+      else awaited.push({ memory, session })
+    }
+  }
+  return { sessions: [index, ...opened.values()], awaited, lost, totalBlocks: manifest.totalBlocks, packed }
+}
+
+/** A new pool by this name would hide one that may be there: so there is none before somebody says that it is wanted. */
+function whyUnknown(errno: Errno): string {
+  const otherwise = "for a new, empty pool mount it with '-o new'"
+  switch (errno) {
+    case EBUSY:
+      return `another process has /dev/liveupdate open, so what the former kernel handed over cannot be seen: end that process; ${otherwise}`
+    case EIO:
+      return `this kernel could not read what the former one handed over (see dmesg), and that memory is lost: ${otherwise}`
+    case EINVAL:
+      return `another process has taken what the former kernel handed over for it: ${otherwise}`
+    default:
+      return `/dev/liveupdate cannot be used (${errno}): ${otherwise}`
+  }
+}

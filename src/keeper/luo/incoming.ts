@@ -1,0 +1,101 @@
+/**
+ * Owns memory that comes back from the former kernel: one memfd after the other is retrieved and given to whoever serves, while requests are
+ * served already. The sessions are finished when nothing more is to come: a session that ends earlier frees what is
+ * still in it.
+ */
+import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
+import { ENOENT, Errno } from '../../values/errno.ts'
+import type { Fd, MemoryId } from '../../values/ids.ts'
+import type { Custody } from '../memfd-table.ts'
+import type { Luo } from './thread.ts'
+import { tokenOf } from './manifest.ts'
+
+export interface Awaited {
+  readonly memory: MemoryId
+  /** Where it lies; undefined: in one of the sessions. */
+  readonly session: Fd | undefined
+}
+
+export interface ArrivalOptions {
+  readonly sessions: readonly Fd[]
+  /** In the order in which they are wanted. The table says `awaited` of each. */
+  readonly awaited: readonly Awaited[]
+  readonly custody: Custody
+  readonly table: DescriptorTable
+  readonly luo: Luo
+  /** It is back, and in custody; without a descriptor: it is lost. */
+  readonly tell: (memory: MemoryId, fd: Fd | undefined) => void
+  /** Resolves when no copy of a session is left elsewhere. */
+  readonly unshare: () => Promise<void>
+  readonly note: (line: string, details?: Record<string, unknown>) => void
+}
+
+export class Arrival {
+  readonly #options: ArrivalOptions
+  #sessions: readonly Fd[]
+
+  constructor(options: ArrivalOptions) {
+    this.#options = options
+    this.#sessions = options.sessions
+  }
+
+  /** Those that are not finished yet. */
+  get sessions(): readonly Fd[] {
+    return this.#sessions
+  }
+
+  /** Never rejects for a memory that does not come: that one is lost, and the others come all the same. */
+  async run(): Promise<void> {
+    const { awaited, note } = this.#options
+    let lost = 0
+    for (const each of awaited) if (!(await this.#bring(each))) lost++
+    await this.#finish()
+    note('what the former kernel handed over is back', { memories: awaited.length - lost, lost })
+  }
+
+  async #bring({ memory, session }: Awaited): Promise<boolean> {
+    const { custody, table, tell, note } = this.#options
+    const fd = await this.#retrieve(memory, session)
+    if (fd instanceof Errno) {
+      table.setPassage(memory, 'lost')
+      tell(memory, undefined)
+      note(`memory ${memory} was handed over and does not come back: ${fd}`)
+      return false
+    }
+    // Ours first: what is told of must not be lost with the server that hears it.
+    custody.keep([memory], [fd])
+    table.setPassage(memory, 'none')
+    tell(memory, fd)
+    return true
+  }
+
+  async #retrieve(memory: MemoryId, session: Fd | undefined): Promise<Fd | Errno> {
+    const places = session === undefined ? this.#sessions : [session]
+    let result: Fd | Errno = ENOENT
+    for (const place of places) {
+      result = await this.#options.luo.retrieve(place, tokenOf(memory))
+      if (result !== ENOENT) break
+    }
+    return result
+  }
+
+  /** One that the kernel does not let go of yet stays open, as closing it would be the same: it is closed with this process. */
+  async #finish(): Promise<void> {
+    const { luo, unshare, note } = this.#options
+    const sessions = this.#sessions
+    // First, or a server that starts just now would be given copies again. Its answer says as well that it has all that was sent.
+    this.#sessions = []
+    await unshare()
+    const refused: Fd[] = []
+    for (const session of sessions) {
+      const failed = await luo.finish(session)
+      if (failed === undefined) continue
+      refused.push(session)
+      note(
+        `a live update session cannot be finished: ${failed}; the pool cannot be handed over again before that`,
+      )
+    }
+    for (const session of sessions) if (!refused.includes(session)) await luo.close(session)
+    this.#sessions = refused
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Owns the manifest: what one kernel's keeper tells the next one's about a pool that it hands over. It lies in the pool's index
+ * session, in a memfd of its own beside the image.
+ */
+import * as v from 'valibot'
+import { memfdCreate, memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
+import { CorruptBytesError } from '../../values/errors.ts'
+import type { Fd, MemoryId } from '../../values/ids.ts'
+
+/** A memory's token is its id. */
+export const tokenOf = (memory: MemoryId): bigint => BigInt(memory)
+/** In the index session. No memory has such an id. */
+export const IMAGE_TOKEN = 1n << 63n
+export const MANIFEST_TOKEN = IMAGE_TOKEN + 1n
+
+/** More than a table of descriptors can name. */
+const MAX_BYTES = 64 * 1024 * 1024
+
+const ManifestSchema = v.object({
+  format: v.literal(1),
+  pool: v.string(),
+  totalBlocks: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** In the order in which they are wanted back. */
+  sessions: v.array(
+    v.object({ name: v.string(), memories: v.array(v.pipe(v.number(), v.integer(), v.minValue(1))) }),
+  ),
+})
+export type Manifest = v.InferOutput<typeof ManifestSchema>
+
+/** The caller's to close. Throws SystemCallError. */
+export function writeManifest(manifest: Manifest): Fd {
+  const bytes = Buffer.from(JSON.stringify(manifest))
+  const fd = memfdCreate('guestmemfs:manifest', { sealable: false })
+  resize(fd, bytes.length)
+  writeAt(fd, 0, bytes)
+  return fd
+}
+
+/** Throws CorruptBytesError where it is none of ours, or of another format. */
+export function readManifest(fd: Fd): Manifest {
+  const { sizeBytes } = memfdSize(fd)
+  if (sizeBytes > MAX_BYTES) throw new CorruptBytesError(`its manifest has ${sizeBytes} bytes`)
+  const bytes = Buffer.alloc(sizeBytes)
+  readAt(fd, 0, bytes)
+  try {
+    return v.parse(ManifestSchema, JSON.parse(bytes.toString('utf8')))
+  } catch (cause) {
+    throw new CorruptBytesError('its manifest is none that this version can read', { cause })
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Owns the thread beside the keeper in which live update calls are made, one after the other: preserving and retrieving take time in
+ * proportion to the memory, and closing a session may, too. Descriptors are the process's, so they need not travel.
+ */
+import { parentPort } from 'node:worker_threads'
+import { close } from '../../linux/descriptors.ts'
+import {
+  createSession,
+  finishSession,
+  preserve,
+  retrieve,
+  retrieveSession,
+  withLiveUpdate,
+} from '../../linux/luo.ts'
+import { sleepBlocking } from '../../linux/sleep.ts'
+import { EBUSY, Errno } from '../../values/errno.ts'
+import type { Fd } from '../../values/ids.ts'
+import type { LuoCall, LuoRequest, LuoResult } from './thread.ts'
+
+/** The device has one opener at a time, and whoever behaves has it for a moment. */
+const BUSY_PATIENCE_MS = 5000
+const BUSY_RETRY_MS = 20
+
+function onDevice(work: (device: Fd) => Fd | Errno): Fd | Errno {
+  const deadline = performance.now() + BUSY_PATIENCE_MS
+  for (;;) {
+    const result = withLiveUpdate(work)
+    if (result !== EBUSY || performance.now() > deadline) return result
+    sleepBlocking(BUSY_RETRY_MS)
+  }
+}
+
+function carryOut(call: LuoCall): Fd | Errno | undefined {
+  switch (call.kind) {
+    case 'create':
+      return onDevice((device) => createSession(device, call.name))
+    case 'find':
+      return onDevice((device) => retrieveSession(device, call.name))
+    case 'preserve':
+      return preserve(call.session, call.fd, call.token)
+    case 'retrieve':
+      return retrieve(call.session, call.token)
+    case 'finish':
+      return finishSession(call.session)
+    case 'close':
+      close(call.fd)
+      return undefined
+    default:
+      return call satisfies never
+  }
+}
+
+parentPort?.on('message', ({ id, call }: LuoRequest) => {
+  const result = carryOut(call)
+  const answer: LuoResult = result instanceof Errno ? { id, errnoCode: result.code } : { id, fd: result }
+  parentPort?.postMessage(answer)
+})

@@ -1,0 +1,51 @@
+/**
+ * Owns what becomes of the process that holds a pool before us: it stands still while we find out whether we can take over,
+ * and then ends, or goes on as if nothing had been. Until it ends, it has lost nothing.
+ */
+import { close, waitReadable } from '../../linux/descriptors.ts'
+import { isStopped, pidfdOpen } from '../../linux/process.ts'
+import { sleepBlocking } from '../../linux/sleep.ts'
+import { Errno } from '../../values/errno.ts'
+import { UsageError } from '../../values/errors.ts'
+import { isAlive, type ProcessIdentity } from '../pool-record.ts'
+
+/** A request that is under way ends first: many times what one takes. */
+const STOP_TIMEOUT_MS = 5000
+const LOOK_AGAIN_MS = 1
+
+/** Who had the pool before. 'store': a process that only hands on what the service manager kept, and ends by itself. */
+export interface Predecessor {
+  readonly role: 'keeper' | 'server' | 'store'
+  readonly process: ProcessIdentity
+}
+
+/** Returns when it stands still: what it holds does not change under who copies it. Errors: UsageError; it goes on then. */
+export const suspend = (predecessor: Predecessor): void => {
+  const { role, process: holder } = predecessor
+  if (role === 'store' || !isAlive(holder)) return
+  process.kill(holder.pid, 'SIGSTOP')
+  const deadline = performance.now() + STOP_TIMEOUT_MS
+  while (isAlive(holder) && !isStopped(holder.pid)) {
+    if (performance.now() > deadline) {
+      letGoOn(predecessor)
+      throw new UsageError(`process ${holder.pid} does not stop: mount again`)
+    }
+    sleepBlocking(LOOK_AGAIN_MS)
+  }
+}
+
+export const letGoOn = ({ role, process: holder }: Predecessor): void => {
+  if (role !== 'store' && isAlive(holder)) process.kill(holder.pid, 'SIGCONT')
+}
+
+/** Returns when it has ended, or does not within STOP_TIMEOUT_MS: a thread of it may be at the region until then. */
+export const end = ({ role, process: holder }: Predecessor): void => {
+  if (role === 'store') return
+  // Readable when the last of its threads is gone: /proc says so of the first alone.
+  const pidfd = pidfdOpen(holder.pid)
+  if (isAlive(holder)) {
+    process.kill(holder.pid, 'SIGKILL')
+    if (!(pidfd instanceof Errno)) waitReadable(pidfd, STOP_TIMEOUT_MS)
+  }
+  if (!(pidfd instanceof Errno)) close(pidfd)
+}

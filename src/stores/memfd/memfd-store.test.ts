@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { test } from 'node:test'
+import { mapShared, memfdCreate, resize } from '../../linux/memory.ts'
+import { EMFILE, Errno } from '../../values/errno.ts'
+import type { MemoryId } from '../../values/ids.ts'
+import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from './descriptor-table.ts'
+import { type Custody, MemfdStore } from './memfd-store.ts'
+
+/** A keeper that takes everything and has nothing to say. */
+const NOBODY: Custody = {
+  keep() {},
+  drop() {},
+  isBehind: false,
+  catchUp() {},
+  socket: undefined,
+  holdsSessions: false,
+  received: () => [],
+  handOver: () => false,
+  takeBack: () => false,
+  closeSessions() {},
+}
+
+function emptyTable(): DescriptorTable {
+  const area = memfdCreate('test:descriptors', { sealable: false })
+  resize(area, DESCRIPTOR_TABLE_BYTES)
+  return new DescriptorTable(mapShared(area, DESCRIPTOR_TABLE_BYTES))
+}
+
+const openDescriptors = (): number => readdirSync('/proc/self/fd').length
+
+test('memory takes no descriptor that the keeper or a later server may need', () => {
+  const kept: number[] = []
+  const store = new MemfdStore({
+    table: emptyTable(),
+    custody: { ...NOBODY, keep: (_memories, descriptors) => void kept.push(...descriptors) },
+    metadata: new Uint8Array(0),
+    totalBlocks: 1,
+    descriptorLimit: 200,
+  })
+  let made = 0
+  let last = store.create()
+  for (; !(last instanceof Errno); last = store.create()) made++
+  assert.equal(last, EMFILE)
+  assert.equal(made, kept.length)
+  assert.ok(made > 50, `${made}`)
+  assert.ok(Math.max(...kept) < 200 - 25)
+  const before = openDescriptors()
+  assert.equal(store.create(), EMFILE)
+  assert.equal(openDescriptors(), before)
+})
+
+test('a row that a file owns goes to no other, though its memory did not come along', () => {
+  const table = emptyTable()
+  // Of another kernel: memory 5 is on its way, 3 was an orphan or lost before, and 4 is no file's.
+  table.setPassage(5 as MemoryId, 'awaited')
+  const store = new MemfdStore({
+    table,
+    custody: NOBODY,
+    metadata: new Uint8Array(0),
+    totalBlocks: 8,
+    descriptorLimit: 1000,
+  })
+  const placement = { sizeBytes: 4096, extents: [{ start: 0, count: 1 }], guestRam: false }
+  for (const memory of [3, 5] as MemoryId[]) store.adopt(memory, placement)
+  assert.deepEqual([store.passage(3 as MemoryId), store.passage(5 as MemoryId)], ['lost', 'awaited'])
+  store.release(3 as MemoryId)
+  const made = Array.from({ length: 20 }, () => store.create() as MemoryId)
+  assert.equal(new Set(made).size, made.length, `${made}`)
+  assert.ok(!made.includes(5 as MemoryId), `${made}`)
+})
