@@ -28,7 +28,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   status: async () => (await import('./commands/status.ts')).registerStatus,
   freeze: async () => (await import('./commands/freeze.ts')).registerFreeze,
   thaw: async () => (await import('./commands/freeze.ts')).registerFreeze,
-  'hand-over': async () => (await import('./commands/handover.ts')).registerHandOver,
+  'hand-over': async () => (await import('./commands/handover.ts')).registerHandover,
   format: async () => (await import('./commands/format.ts')).registerFormat,
   fsck: async () => (await import('./commands/fsck.ts')).registerFsck,
   dump: async () => (await import('./commands/fsck.ts')).registerFsck,

@@ -1,11 +1,11 @@
 /** Owns `guestmemfs hand-over`: what `live-update` does with a pool of memfds between the freeze and the jump, for people who go that way by hand. */
 import type { Command } from 'commander'
-import { HAND_OVER_STEPS, handOver, handOverStatus, takeBack } from '../pool/handover.ts'
+import { HAND_OVER_STEPS, handOverPool, handoverStatus, takeBack } from '../pool/handover.ts'
 import { findMount, setFrozen } from '../pool/pool-view.ts'
 import { UsageError } from '../values/errors.ts'
 import { print, printJson } from './print.ts'
 
-export function registerHandOver(program: Command): void {
+export function registerHandover(program: Command): void {
   program
     .command('hand-over')
     .description("freeze a pool of memfds and hand it over to the next kernel; 'thaw' takes it back")
@@ -13,19 +13,19 @@ export function registerHandOver(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (named: string | undefined, options: { json?: true }) => {
       const mount = findMount(named)
-      if (handOverStatus(mount) === undefined)
+      if (handoverStatus(mount) === undefined)
         throw new UsageError(
           `pool '${mount.pool}' needs no handing over: its memory outlives a kernel by itself, 'freeze' is enough`,
         )
       const wasFrozen = !setFrozen(mount, true)
       try {
-        for (const step of HAND_OVER_STEPS) if (step !== 'ram') await handOver(mount, step)
+        for (const step of HAND_OVER_STEPS) if (step !== 'ram') await handOverPool(mount, step)
       } catch (error) {
         takeBack(mount)
         if (!wasFrozen) setFrozen(mount, false)
         throw error
       }
-      const { preserved } = handOverStatus(mount) ?? { preserved: 0 }
+      const { preserved } = handoverStatus(mount) ?? { preserved: 0 }
       if (options.json) printJson({ ...mount, frozen: true, preserved })
       else
         print(

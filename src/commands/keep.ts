@@ -4,9 +4,9 @@
  * in the unit's cgroup.
  */
 import type { Command } from 'commander'
+import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from '../keeper/mount-pool.ts'
 import { isAlive, type PoolRecord, readPoolRecord } from '../keeper/pool-record.ts'
-import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'
 import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../keeper/unit.ts'
 import { UsageError } from '../values/errors.ts'
 

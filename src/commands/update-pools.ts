@@ -4,7 +4,7 @@ import { listPoolRecords } from '../keeper/pool-record.ts'
 import { outlivesShutdown } from '../linux/final-kill.ts'
 import { hasLiveUpdate } from '../linux/luo.ts'
 import { type HandOverFacts, type PoolFacts, wayOver } from '../liveupdate/pool-check.ts'
-import { handOverStatus } from '../pool/handover.ts'
+import { handoverStatus } from '../pool/handover.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
 import { readVms } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
@@ -29,7 +29,7 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
       store,
       by: wayOver(store, hasLiveUpdate()),
       outlivesShutdown: outlivesShutdown(v.parse(Server, readVirtual(mountPoint, 'server')).keeperPid),
-      handOver: handOverFacts({ pool, mountPoint }),
+      handover: handoverFacts({ pool, mountPoint }),
       place: place && { start: place.startByte, lengthBytes: place.sizeBytes },
       isChosen: chosen === undefined || chosen === mountPoint,
       holdsFiles: v.parse(Geometry, readVirtual(mountPoint, 'geometry')).ownedBlocks > 0,
@@ -39,8 +39,8 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
   })
 }
 
-function handOverFacts(mount: PoolMount): HandOverFacts | undefined {
-  const status = handOverStatus(mount)
+function handoverFacts(mount: PoolMount): HandOverFacts | undefined {
+  const status = handoverStatus(mount)
   if (status === undefined) return undefined
   const { state, holeBytes } = status
   return { state, holeBytes, ...v.parse(Health, readVirtual(mount.mountPoint, 'health')) }

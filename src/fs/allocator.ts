@@ -41,13 +41,13 @@ export class Allocator {
   readonly #space: FreeSpace
 
   /** A pool of clean blocks. `slabBlocks`, `frames`: as the store has them. */
-  constructor(totalBlocks: number, slabBlocks: number | undefined, frames?: FrameGrid) {
+  constructor(totalBlocks: number, chunkBlocks: number | undefined, frames?: FrameGrid) {
     this.#blocks = new Uint8Array(totalBlocks)
     this.#counts = { ...noBlocks(), clean: totalBlocks }
     this.#space =
-      slabBlocks === undefined
+      chunkBlocks === undefined
         ? new OneZone(this.#blocks, this.#counts)
-        : new Zones(this.#blocks, slabBlocks, frames)
+        : new Zones(this.#blocks, chunkBlocks, frames)
     this.#space.changed({ start: 0, count: totalBlocks })
   }
 

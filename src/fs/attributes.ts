@@ -110,7 +110,7 @@ function punchHole(
 ): Errno | undefined {
   // Such guest RAM has a device of its own, and its bytes are the guest's: no store reaches into it.
   if (inode.guestRam && volume.store.reach !== 'file') return EOPNOTSUPP
-  if (volume.store.passage(memoryOf(inode)) === 'leaving') return EBUSY
+  if (volume.store.state(memoryOf(inode)) === 'outgoing') return EBUSY
   const length = Math.min(end, inode.sizeBytes) - offset
   if (length <= 0) return undefined
   const draft = volume.draft()

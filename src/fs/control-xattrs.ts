@@ -16,7 +16,7 @@ import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../values/ids.ts'
 import { ALIGN, parseAlignment } from './alignment.ts'
 import { setAttributes } from './attributes.ts'
-import { setHandOver } from './handover.ts'
+import { setHandover } from './handover.ts'
 import type { Inode } from './inode.ts'
 import { XATTR_SIZE_MAX } from './limits.ts'
 import { setFrozen } from './pool.ts'
@@ -44,7 +44,7 @@ export function setControl(
   const text = Buffer.from(value).toString('latin1').replace(/\n$/, '')
   if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(volume, rq, inode, text) : EINVAL
   if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(volume, rq, text === '1')
-  if (name === HANDOVER && ino === ROOT_INO) return setHandOver(volume, text)
+  if (name === HANDOVER && ino === ROOT_INO) return setHandover(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
   const resized = setAttributes(volume, rq, ino, { sizeBytes: Number(text) })
   return resized instanceof Errno ? resized : undefined

@@ -24,7 +24,7 @@ export function create(
   if (memory instanceof Errno) return memory
 
   const draft = volume.draft()
-  const made = draftInode(volume, rq, draft, directory, name, 'file', { mode, memory })
+  const made = draftInode(volume, rq, draft, directory, name, 'file', { mode, object: memory })
   const failure = made instanceof Errno ? made : volume.noRoomFor(draft)
   if (made instanceof Errno || failure) {
     volume.store.release(memory)
@@ -93,7 +93,7 @@ function draftInode(
     atime: now,
     mtime: now,
     ctime: now,
-    memory: undefined,
+    object: undefined,
     extents: [],
     guestRam: false,
     gigantic: false,

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { EINVAL, EISDIR, ENODATA, ENOMEM, ENOSPC, ENXIO, EOPNOTSUPP } from '../values/errno.ts'
-import type { MemoryId } from '../values/ids.ts'
+import type { ObjectId } from '../values/ids.ts'
 import { SEEK_DATA, SEEK_HOLE } from './data.ts'
 import { blocks, checkInvariants, fixture, fixtureOver, n, ok, ROOT } from './testing/fixture.ts'
 
@@ -88,8 +88,8 @@ test('a write that finds no blocks, no memory, or a store that takes only part l
     store.failures.resize.push(ENOMEM)
     assert.equal(fs.write(rq(), ino, 10, Buffer.from('x')), ENOMEM)
     const whole = store.write.bind(store)
-    store.write = (memory: MemoryId, offset: number, from: Uint8Array) =>
-      whole(memory, offset, from.subarray(0, 1))
+    store.write = (object: ObjectId, offset: number, from: Uint8Array) =>
+      whole(object, offset, from.subarray(0, 1))
     assert.equal(fs.write(rq(), ino, 10, Buffer.from('xyz')), ENOSPC)
     assert.equal(stat(ino), before)
     checkInvariants(fs, journal)
@@ -148,7 +148,7 @@ test('seek ends where the file ends; guest RAM is all data', () => {
   assert.equal(fs.seek(ino, 100, SEEK_DATA), ENXIO)
   assert.equal(fs.seek(ino, 0, 0), EINVAL)
   // The memory is larger than its inode says for a while.
-  store.resize(stat(ino).memory!, { sizeBytes: 500, extents: stat(ino).extents, guestRam: false })
+  store.resize(stat(ino).object!, { sizeBytes: 500, extents: stat(ino).extents, guestRam: false })
   assert.equal(fs.seek(ino, 10, SEEK_HOLE), 100)
   const ram = file('ram', blocks(1))
   assert.equal(fs.seek(ram, 5, SEEK_DATA), 5)

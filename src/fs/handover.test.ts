@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type HandOver, type HandOverStatus, WAITS } from '../stores/store.ts'
+import { type Handover, type HandoverStatus, WAITS } from '../stores/store.ts'
 import { EBUSY, EINVAL, EIO, EMFILE } from '../values/errno.ts'
-import type { MemoryId } from '../values/ids.ts'
+import type { ObjectId } from '../values/ids.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './attributes.ts'
 import { unpackImage } from './image/travel.ts'
 import { State } from './state.ts'
@@ -10,34 +10,34 @@ import { blocks, fixtureOver, n, ok, ROOT } from './testing/fixture.ts'
 import { MemoryStore } from './testing/memory-store.ts'
 import { PlainJournal } from './testing/plain-journal.ts'
 
-const IDLE: HandOverStatus = { step: 'none', state: 'idle', memories: 0, preserved: 0, failure: undefined }
+const IDLE: HandoverStatus = { step: 'none', state: 'idle', objects: 0, preserved: 0, failure: undefined }
 
 /** A hand-over whose work is done by the test: it writes down what it was asked for. */
-class Asked implements HandOver {
-  status: HandOverStatus = IDLE
-  readonly left: [string, readonly MemoryId[]][] = []
+class Asked implements Handover {
+  status: HandoverStatus = IDLE
+  readonly left: [string, readonly ObjectId[]][] = []
   image: Uint8Array | undefined
   readonly #store: HandedStore
 
   constructor(store: HandedStore) {
     this.#store = store
   }
-  begin(step: 'ram' | 'files', memories: readonly MemoryId[]): void {
-    this.left.push([step, memories])
-    for (const memory of memories) this.#store.passages.set(memory, 'leaving')
+  preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
+    this.left.push([step, objects])
+    for (const object of objects) this.#store.passages.set(object, 'outgoing')
     this.status = { ...IDLE, step, state: 'busy' }
   }
-  finish(image: Uint8Array): void {
+  preserveImage(image: Uint8Array): void {
     this.image = image
     this.status = { ...IDLE, step: 'image', state: 'busy' }
   }
-  takeBack(): void {
+  unpreserve(): void {
     this.#store.passages.clear()
     this.status = IDLE
   }
   recover(): void {}
-  holeBytes(memories: Iterable<MemoryId>): number {
-    return [...memories].length
+  holeBytes(objects: Iterable<ObjectId>): number {
+    return [...objects].length
   }
   done(): void {
     this.status = { ...this.status, state: 'done' }
@@ -45,7 +45,7 @@ class Asked implements HandOver {
 }
 
 class HandedStore extends MemoryStore {
-  override readonly handOver: Asked = new Asked(this)
+  override readonly handover: Asked = new Asked(this)
 }
 
 function handed() {
@@ -54,8 +54,8 @@ function handed() {
   const ask = (word: string) =>
     fx.fs.setXattr(fx.rq(), ROOT, n('trusted.guestmemfs.handover'), Buffer.from(word), 0)
   const says = () => JSON.parse(Buffer.from(ok(fx.fs.getXattr(ROOT, n('guestmemfs.handover')))).toString())
-  const memory = (ino: Parameters<typeof fx.stat>[0]) => fx.stat(ino).memory as MemoryId
-  return { ...fx, store, asked: store.handOver, ask, says, memory }
+  const memory = (ino: Parameters<typeof fx.stat>[0]) => fx.stat(ino).object as ObjectId
+  return { ...fx, store, asked: store.handover, ask, says, memory }
 }
 
 test('guest RAM leaves while the pool is used, the rest once it is frozen, and last the image', () => {
@@ -132,7 +132,7 @@ test('memory that leaves keeps its size and its bytes, and its file everything e
 test('memory that has not come back makes those wait who need it, and nobody else', () => {
   const { fs, rq, file, store, memory, ask, stat } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
-  store.passages.set(memory(ram), 'awaited').set(memory(plain), 'awaited')
+  store.passages.set(memory(ram), 'incoming').set(memory(plain), 'incoming')
   assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), WAITS)
   assert.equal(fs.write(rq(), plain, 90, new Uint8Array(50)), WAITS)
   assert.equal(stat(plain).sizeBytes, 100)

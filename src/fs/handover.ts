@@ -6,38 +6,38 @@
  *   trusted.guestmemfs.handover   on the root: "ram", "files", "image" begin that step, "none" takes everything back
  *   guestmemfs.handover           on the root: how far that is
  */
-import { HAND_OVER_STEPS, type HandOverStep, type Passage } from '../stores/store.ts'
+import { HANDOVER_STEPS, type HandoverStep, type MemoryState } from '../stores/store.ts'
 import { EBUSY, EINVAL, EOPNOTSUPP, type Errno } from '../values/errno.ts'
-import type { MemoryId } from '../values/ids.ts'
+import type { ObjectId } from '../values/ids.ts'
 import { packImage } from './image/travel.ts'
 import type { Inode } from './inode.ts'
 import { pathOf } from './path-of.ts'
 import type { Volume } from './volume.ts'
 
 /**
- * The step is begun; whether it succeeds is in `describeHandOver`. Errors: EOPNOTSUPP where this pool's memory outlives a kernel by itself,
+ * The step is begun; whether it succeeds is in `describeHandover`. Errors: EOPNOTSUPP where this pool's memory outlives a kernel by itself,
  * EINVAL for an unknown word or a step that is not the next, EBUSY while one is under way, memory is awaited, or the pool is not frozen.
  */
-export function setHandOver(volume: Volume, word: string): Errno | undefined {
-  const { handOver } = volume.store
-  if (handOver === undefined) return EOPNOTSUPP
+export function setHandover(volume: Volume, word: string): Errno | undefined {
+  const { handover } = volume.store
+  if (handover === undefined) return EOPNOTSUPP
   if (word === 'none') {
-    handOver.takeBack()
+    handover.unpreserve()
     return undefined
   }
-  const step = HAND_OVER_STEPS.find((known) => known === word)
+  const step = HANDOVER_STEPS.find((known) => known === word)
   if (step === undefined) return EINVAL
-  const { status } = handOver
+  const { status } = handover
   if (status.state !== 'idle' && status.state !== 'done') return EBUSY
   if (!follows(step, status.step)) return EINVAL
-  if (count(volume, 'awaited') > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
-  if (step === 'image') handOver.finish(packImage(volume.journal.identity, volume.state))
-  else handOver.begin(step, [...leaving(volume, step)])
+  if (count(volume, 'incoming') > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
+  if (step === 'image') handover.preserveImage(packImage(volume.journal.identity, volume.state))
+  else handover.preserve(step, [...outgoing(volume, step)])
   return undefined
 }
 
 /** Everything may be handed over at once, without a first step for guest RAM. */
-function follows(step: HandOverStep, last: HandOverStep | 'none'): boolean {
+function follows(step: HandoverStep, last: HandoverStep | 'none'): boolean {
   switch (step) {
     case 'ram':
       return last === 'none'
@@ -50,39 +50,41 @@ function follows(step: HandOverStep, last: HandOverStep | 'none'): boolean {
   }
 }
 
-/** What is lost has nothing to hand over: without it, the next kernel will find it lost, too. */
-function* leaving(volume: Volume, step: 'ram' | 'files'): IterableIterator<MemoryId> {
+/** Objects that the step preserves. One that is lost has nothing to preserve: the next kernel finds it lost, too. */
+function* outgoing(volume: Volume, step: 'ram' | 'files'): IterableIterator<ObjectId> {
   for (const inode of files(volume))
-    if ((step === 'files' || inode.guestRam) && volume.store.passage(inode.memory) === 'none')
-      yield inode.memory
+    if ((step === 'files' || inode.guestRam) && volume.store.state(inode.object) === 'present')
+      yield inode.object
 }
 
-function* files({ state }: Volume): IterableIterator<Inode & { readonly memory: MemoryId }> {
+function* files({ state }: Volume): IterableIterator<Inode & { readonly object: ObjectId }> {
   for (const inode of state.inodes.values())
-    if (inode.memory !== undefined && inode.links > 0) yield { ...inode, memory: inode.memory }
+    if (inode.object !== undefined && inode.links > 0) yield { ...inode, object: inode.object }
 }
 
-/** Files whose memory is there in its passage. */
-export function count(volume: Volume, passage: Passage): number {
-  if (volume.store.handOver === undefined) return 0
+/** Files whose memory object is in `state`. */
+export function count(volume: Volume, state: MemoryState): number {
+  if (volume.store.handover === undefined) return 0
   let found = 0
-  for (const { memory } of files(volume)) if (volume.store.passage(memory) === passage) found++
+  for (const { object } of files(volume)) if (volume.store.state(object) === state) found++
   return found
 }
 
 /** `guestmemfs.handover`; undefined where there is nothing to hand over. `holeBytes`: memory that it would take, of what has not left yet. */
-export function describeHandOver(volume: Volume): object | undefined {
-  const { handOver } = volume.store
-  if (handOver === undefined) return undefined
-  const { failure, ...status } = handOver.status
+export function describeHandover(volume: Volume): object | undefined {
+  const { handover } = volume.store
+  if (handover === undefined) return undefined
+  // The value's spelling is older than the names here, and others read it.
+  const { failure, objects: memories, ...status } = handover.status
   const failed = failure && {
     errno: failure.errno.name,
-    path: failure.memory && pathOfMemory(volume, failure.memory),
+    path: failure.memory && pathOfObject(volume, failure.memory),
   }
-  return { ...status, failure: failed ?? null, holeBytes: handOver.holeBytes(leaving(volume, 'files')) }
+  const holeBytes = handover.holeBytes(outgoing(volume, 'files'))
+  return { ...status, memories, failure: failed ?? null, holeBytes }
 }
 
-function pathOfMemory(volume: Volume, memory: MemoryId): string | undefined {
-  for (const inode of files(volume)) if (inode.memory === memory) return pathOf(volume, inode.ino)
+function pathOfObject(volume: Volume, object: ObjectId): string | undefined {
+  for (const inode of files(volume)) if (inode.object === object) return pathOf(volume, inode.ino)
   return undefined
 }

@@ -1,6 +1,6 @@
 /** Owns what an inode is. An inode is a plain value: it is never changed in place, a changed one replaces it. */
 import type { Extent } from '../stores/store.ts'
-import type { ByteString, Ino, MemoryId } from '../values/ids.ts'
+import type { ByteString, Ino, ObjectId } from '../values/ids.ts'
 
 export type FileKind = 'directory' | 'file' | 'symlink'
 
@@ -26,7 +26,7 @@ export interface Inode {
   readonly mtime: Timestamp
   readonly ctime: Timestamp
   /** Files: the store's memory, made when the file is; undefined for every other kind. */
-  readonly memory: MemoryId | undefined
+  readonly object: ObjectId | undefined
   /** Files: the blocks the file owns, in file order, ceil(sizeBytes / BLOCK_BYTES) of them. */
   readonly extents: readonly Extent[]
   /** True from the first truncate or fallocate of an empty file to 2 MiB or more until it is truncated to 0. */

@@ -43,7 +43,7 @@ test('create gives a file its memory, its owner and its times, and marks the dir
   )
   assert.deepEqual([made.atime, made.mtime, made.ctime], [request.now, request.now, request.now])
   assert.deepEqual([stat(ROOT).mtime, stat(ROOT).ctime], [request.now, request.now])
-  assert.deepEqual([...store.memories()], [made.memory])
+  assert.deepEqual([...store.objects()], [made.object])
   assert.deepEqual(journal.lastOrigin, request.origin)
   checkInvariants(fs, journal)
 })
@@ -168,7 +168,7 @@ test('where there is no memory or no room in the image, nothing is left behind',
   journal.limit = 0
   assert.equal(fs.create(rq(), ROOT, n('f'), 0o644), ENOSPC)
   assert.equal(fs.mkdir(rq(), ROOT, n('f'), 0o644), ENOSPC)
-  assert.deepEqual([...store.memories()], [])
+  assert.deepEqual([...store.objects()], [])
   assert.deepEqual([...journal.state.entries()], before)
 })
 

@@ -17,7 +17,7 @@ test('an unlinked file keeps its blocks until it is evicted, and is readable unt
   assert.equal(fs.evict(rq(), ino), 'gone')
   assert.equal(fs.inode(ino), undefined)
   assert.equal(fs.statfs().freeBlocks, 16)
-  assert.deepEqual([...store.memories()], [])
+  assert.deepEqual([...store.objects()], [])
   checkInvariants(fs, journal)
 })
 
@@ -29,7 +29,7 @@ test('a file with a name is kept', () => {
 test('a held memory is never released, its blocks never handed out, and retried', () => {
   const { fs, store, journal, rq, file, stat } = fixture({ totalBlocks: 2 })
   const ino = file('ram', blocks(2))
-  const memory = stat(ino).memory!
+  const memory = stat(ino).object!
   store.held.add(memory)
   fs.unlink(rq(), ROOT, n('ram'))
   assert.equal(fs.evict(rq(), ino), 'held')
@@ -115,7 +115,7 @@ test('a file in very many pieces is evicted in steps, each of which is a sound s
     checkInvariants(next.fs, next.journal)
     next.fs.recover(next.rq())
     assert.deepEqual(next.fs.orphans(), [])
-    assert.deepEqual([...next.store.memories()], [stat(all).memory])
+    assert.deepEqual([...next.store.objects()], [stat(all).object])
     checkInvariants(next.fs, next.journal)
   }
   assert.equal(fs.statfs().freeBlocks, 3000)
@@ -124,7 +124,7 @@ test('a file in very many pieces is evicted in steps, each of which is a sound s
 test('recovery releases what has no owner, repeats the last resize, and evicts orphans nobody holds', () => {
   const { fs, store, journal, rq, file, stat } = fixture()
   const [kept, held, gone] = [file('kept', blocks(3)), file('held'), file('gone')]
-  store.held.add(stat(held).memory!)
+  store.held.add(stat(held).object!)
   fs.unlink(rq(), ROOT, n('held'))
   fs.unlink(rq(), ROOT, n('gone'))
   const stray = ok(store.create())
@@ -141,8 +141,8 @@ test('recovery releases what has no owner, repeats the last resize, and evicts o
     return real(memory, to)
   }
   next.fs.recover(next.rq(), (ino) => ino === kept)
-  assert.deepEqual(resized, [[stat(kept).memory, 1000]])
-  assert.ok(![...store.memories()].includes(stray))
+  assert.deepEqual(resized, [[stat(kept).object, 1000]])
+  assert.ok(![...store.objects()].includes(stray))
   assert.deepEqual(
     next.fs.orphans().map(({ ino }) => ino),
     [held],

@@ -5,7 +5,7 @@
  */
 import { BLOCK_BYTES } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
-import type { Ino, MemoryId } from '../values/ids.ts'
+import type { Ino, ObjectId } from '../values/ids.ts'
 import type { Draft } from './draft.ts'
 import { countBlocks } from './extents.ts'
 import type { Inode } from './inode.ts'
@@ -27,13 +27,13 @@ export function evict(volume: Volume, rq: Pick<Request, 'origin'>, ino: Ino): Ev
   const inode = volume.state.inodes.get(ino)
   if (!inode) return 'gone'
   if (inode.links > 0 || volume.frozen) return 'kept'
-  if (inode.memory !== undefined && volume.store.isHeld(inode.memory)) return 'held'
+  if (inode.object !== undefined && volume.store.isHeld(inode.object)) return 'held'
 
   let failure: Errno | undefined
   for (let left: Inode | undefined = inode; left && !failure; left = volume.state.inodes.get(ino))
     failure = volume.commitIfRoom(rq, draftFarewell(volume, left))
   if (failure) return failure
-  if (inode.memory !== undefined) releaseMemory(volume, inode.memory)
+  if (inode.object !== undefined) releaseMemory(volume, inode.object)
   return 'gone'
 }
 
@@ -84,26 +84,26 @@ export function recover(
   rq: Pick<Request, 'origin'>,
   isReferenced: (ino: Ino) => boolean,
 ): void {
-  const owned = new Set<MemoryId>()
+  const owned = new Set<ObjectId>()
   for (const inode of volume.state.inodes.values()) {
-    if (inode.memory === undefined) continue
-    owned.add(inode.memory)
-    volume.store.adopt(inode.memory, inode)
+    if (inode.object === undefined) continue
+    owned.add(inode.object)
+    volume.store.adopt(inode.object, inode)
   }
-  for (const memory of [...volume.store.memories()]) if (!owned.has(memory)) releaseMemory(volume, memory)
+  for (const object of [...volume.store.objects()]) if (!owned.has(object)) releaseMemory(volume, object)
 
   for (const entry of volume.journal.lastEntries) {
     if (entry.kind !== 'inode' || entry.inode.kind !== 'file') continue
     // The record may be older than a checkpoint that is newer than it: the table has the last word.
     const inode = volume.state.inodes.get(entry.inode.ino)
-    if (inode?.memory === undefined) continue
+    if (inode?.object === undefined) continue
     shrinkMemory(volume, inode)
   }
-  volume.store.handOver?.recover(volume.frozen)
+  volume.store.handover?.recover(volume.frozen)
   retryOrphans(volume, rq, isReferenced)
 }
 
-function releaseMemory(volume: Volume, memory: MemoryId): void {
-  volume.store.release(memory)
-  volume.settled.delete(memory)
+function releaseMemory(volume: Volume, object: ObjectId): void {
+  volume.store.release(object)
+  volume.settled.delete(object)
 }

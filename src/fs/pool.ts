@@ -34,12 +34,12 @@ export function statfs(volume: Volume): PoolUse {
  */
 export function setFrozen(volume: Volume, rq: Pick<Request, 'origin'>, frozen: boolean): Errno | undefined {
   // Also where it is thawed already: guest RAM is handed over before the freeze, and a thaw may have died before this.
-  if (!frozen && !volume.frozen) volume.store.handOver?.takeBack()
+  if (!frozen && !volume.frozen) volume.store.handover?.unpreserve()
   if (volume.frozen === frozen) return undefined
   const draft = volume.draft()
   draft.pool({ frozen })
   const failed = volume.commitIfRoom(rq, draft)
-  if (failed === undefined && !frozen) volume.store.handOver?.takeBack()
+  if (failed === undefined && !frozen) volume.store.handover?.unpreserve()
   return failed
 }
 

@@ -15,13 +15,18 @@ export function describeExtents(_: Volume, inode: Inode): object[] {
 }
 
 /**
- * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be ours alone. `awaited`: it is on its way
- * from the former kernel, whoever opens it waits; `lost`: it was lost on the way, and can only be emptied or deleted.
+ * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be this process's alone.
+ * `awaited` (memory state `incoming`): the former kernel preserved it, and an open waits until it is retrieved; `lost`: it can only
+ * be emptied or deleted.
  */
 export function describeMap(volume: Volume, inode: Inode): object {
-  const passage = volume.store.passage(memoryOf(inode))
-  if (passage === 'awaited' || passage === 'lost')
-    return { kind: passage, sizeBytes: inode.sizeBytes, alignBytes: BLOCK_BYTES }
+  const state = volume.store.state(memoryOf(inode))
+  if (state === 'incoming' || state === 'lost')
+    return {
+      kind: state === 'incoming' ? 'awaited' : 'lost',
+      sizeBytes: inode.sizeBytes,
+      alignBytes: BLOCK_BYTES,
+    }
   const exposure = volume.store.expose(memoryOf(inode), inode)
   return { ...how(exposure), sizeBytes: inode.sizeBytes, alignBytes: pageBytes(volume, inode) }
 }

@@ -50,7 +50,7 @@ export function describeHealth(volume: Volume): object {
     dirtyBlocks: dirty,
     orphans: index.orphans.size,
     orphanBlocks,
-    awaitedFiles: count(volume, 'awaited'),
+    awaitedFiles: count(volume, 'incoming'),
     lostFiles: count(volume, 'lost'),
   }
 }

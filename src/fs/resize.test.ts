@@ -82,7 +82,7 @@ test('a store without memory: ENOMEM, nothing changed, and the memory is as it w
     return whole(memory, to) ?? ENOMEM
   }
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: blocks(2) }), ENOMEM)
-  assert.equal(store.read(before.memory!, 0, Buffer.alloc(200)), 100)
+  assert.equal(store.read(before.object!, 0, Buffer.alloc(200)), 100)
   assert.equal(stat(ino), before)
   checkInvariants(fs, journal)
   const bytes = Buffer.alloc(8)
@@ -215,7 +215,7 @@ test('where clearing is ours freed blocks are dirty until the worker says otherw
 test('where clearing is ours a mapped file does not shrink', () => {
   const { fs, store, rq, file, stat } = fixture({ clearing: 'ours' })
   const ino = file('a', blocks(3))
-  store.held.add(stat(ino).memory!)
+  store.held.add(stat(ino).object!)
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) }), EBUSY)
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: blocks(4) }) instanceof Errno, false)
   store.held.clear()
@@ -249,7 +249,7 @@ test('a memory that grew for a record that was never made is cut back before it 
   for (const clearing of ['kernel', 'ours'] as const) {
     const { store, journal, file, stat } = fixture({ clearing })
     const ino = file('f', 100)
-    const { memory, extents } = stat(ino)
+    const { object: memory, extents } = stat(ino)
     file('later, so that the last record is of another file')
     // A server dies after growing the memory and writing into it, before its record.
     store.resize(memory!, { sizeBytes: 200, extents, guestRam: false })

@@ -11,7 +11,7 @@
 import { BLOCK_BYTES, type Extent, type Placement, WAITS } from '../stores/store.ts'
 import { EBUSY, EFBIG, EINVAL, EIO, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
-import type { MemoryId } from '../values/ids.ts'
+import type { ObjectId } from '../values/ids.ts'
 import { wantsFrames } from './alignment.ts'
 import type { Draft } from './draft.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from './extents.ts'
@@ -23,9 +23,9 @@ import type { Volume } from './volume.ts'
 export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gigantic'>
 
 /** The memory of a file: every file has one. */
-export function memoryOf(inode: Inode): MemoryId {
-  if (inode.memory === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
-  return inode.memory
+export function memoryOf(inode: Inode): ObjectId {
+  if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
+  return inode.object
 }
 
 /**
@@ -53,19 +53,19 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
  * is given up by emptying it. Errors: EBUSY, WAITS, EIO.
  */
 export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Errno | undefined {
-  if (inode.memory === undefined || sizeBytes === inode.sizeBytes) return undefined
-  const passage = store.passage(inode.memory)
-  switch (passage) {
-    case 'none':
+  if (inode.object === undefined || sizeBytes === inode.sizeBytes) return undefined
+  const state = store.state(inode.object)
+  switch (state) {
+    case 'present':
       return undefined
-    case 'leaving':
+    case 'outgoing':
       return EBUSY
-    case 'awaited':
+    case 'incoming':
       return WAITS
     case 'lost':
       return sizeBytes === 0 ? undefined : EIO
     default:
-      return passage satisfies never
+      return state satisfies never
   }
 }
 
@@ -83,7 +83,7 @@ export function planExtents(
   if (needs < has) return cutExtents(inode.extents, needs).kept
   const last = inode.extents.at(-1)
   const behind = last && last.start + last.count
-  const shape = use.guestRam && volume.store.inOnePiece ? { inOnePiece: { behind } } : {}
+  const shape = use.guestRam && volume.store.contiguous ? { inOnePiece: { behind } } : {}
   const more = volume.index.allocator.choose(needs - has, { ...use, ...shape })
   return more instanceof Errno ? more : joinExtents(inode.extents, more)
 }
@@ -111,13 +111,13 @@ export function draftFreed(volume: Volume, draft: Draft, before: Inode, after: P
  * WAITS nothing has changed, and the whole operation is asked again.
  */
 export function growMemory(volume: Volume, before: Inode, to: Placement): Errno | undefined {
-  const memory = memoryOf(before)
-  if (!volume.settled.has(memory)) {
-    const failure = volume.store.resize(memory, before)
+  const object = memoryOf(before)
+  if (!volume.settled.has(object)) {
+    const failure = volume.store.resize(object, before)
     if (failure) return failure
-    volume.settled.add(memory)
+    volume.settled.add(object)
   }
-  const failure = volume.store.resize(memory, to)
+  const failure = volume.store.resize(object, to)
   if (failure && failure !== WAITS) undoGrowth(volume, before)
   return failure
 }

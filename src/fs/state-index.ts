@@ -24,9 +24,9 @@ export class StateIndex implements StateObserver {
 
   constructor(
     state: State,
-    { totalBlocks, slabBlocks, frames }: Pick<Store, 'totalBlocks' | 'slabBlocks' | 'frames'>,
+    { totalBlocks, chunkBlocks, frames }: Pick<Store, 'totalBlocks' | 'chunkBlocks' | 'frames'>,
   ) {
-    this.allocator = new Allocator(totalBlocks, slabBlocks, frames)
+    this.allocator = new Allocator(totalBlocks, chunkBlocks, frames)
     for (const inode of state.inodes.values()) this.inodeChanged(undefined, inode)
     for (let ino = ROOT_INO + 1; ino < this.#highestIno; ino++)
       if (!state.inodes.has(ino as Ino)) this.#freeInos.push(ino as Ino)

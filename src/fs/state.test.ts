@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { ByteString, Ino, MemoryId } from '../values/ids.ts'
+import type { ByteString, Ino, ObjectId } from '../values/ids.ts'
 import type { Entry } from './entry.ts'
 import type { Inode } from './inode.ts'
 import { State } from './state.ts'
@@ -35,7 +35,7 @@ const inode = (ino: number, links: number): Inode => {
     uid: 0,
     gid: 0,
     sizeBytes: 0,
-    memory: undefined,
+    object: undefined,
     extents: [],
     guestRam: false,
     gigantic: false,
@@ -173,9 +173,9 @@ test('verify names every kind of contradiction', () => {
   broken((state, ino) => state.apply(name(ROOT, 'x', ino, 99)), /impossible cookie 99/)
   broken((state, ino) => state.apply(name(ROOT, 'x', ino, 3)), /shares the cookie 3/)
   broken((state, ino) => set(state, ino, { sizeBytes: 1 }), /owns 2 blocks where 1 bytes need 1/)
-  broken((state, ino) => set(state, ino, { memory: undefined }), /has no memory/)
+  broken((state, ino) => set(state, ino, { object: undefined }), /has no memory/)
   broken(
-    (state, ino, other) => set(state, ino, { memory: state.inodes.get(other)!.memory }),
+    (state, ino, other) => set(state, ino, { object: state.inodes.get(other)!.object }),
     /belongs to inode/,
   )
   broken(
@@ -187,7 +187,7 @@ test('verify names every kind of contradiction', () => {
   broken((state, ino) => set(state, ino, { generation: 99 }), /has generation 99/)
   broken((state, ino) => set(state, ino, { sizeBytes: 0, extents: [] }), /guest RAM without a size/)
   broken((state, ino) => set(state, ino, { target: n('t') }), /has a target/)
-  broken((state, ino) => set(state, ino, { memory: 77 as MemoryId, mode: 0o100644 }), /has mode 100644/)
+  broken((state, ino) => set(state, ino, { object: 77 as ObjectId, mode: 0o100644 }), /has mode 100644/)
   broken(
     (state) => state.apply({ kind: 'blocks', extent: { start: 0, count: 1 }, state: 'dirty' }),
     /owns dirty blocks/,

@@ -50,7 +50,7 @@ export class State {
     const owner = { uid: 0, gid: 0, mode: 0o755, links: 2 }
     const content = {
       sizeBytes: 0,
-      memory: undefined,
+      object: undefined,
       extents: [],
       guestRam: false,
       gigantic: false,
@@ -140,8 +140,8 @@ export class State {
    * Every way in which the tables contradict each other, one line each; empty when all is well. Reads everything.
    * `slabBlocks`: as the store has it.
    */
-  verify(totalBlocks: number, slabBlocks?: number): string[] {
-    return verifyTables(this, totalBlocks, slabBlocks)
+  verify(totalBlocks: number, chunkBlocks?: number): string[] {
+    return verifyTables(this, totalBlocks, chunkBlocks)
   }
 }
 

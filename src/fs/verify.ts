@@ -3,7 +3,7 @@
  * It only reads, trusts no index, and says everything it finds: fsck prints it, tests expect none of it.
  */
 import { BLOCK_BYTES, type Extent } from '../stores/store.ts'
-import { type ByteString, type Ino, type MemoryId, printable, ROOT_INO } from '../values/ids.ts'
+import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../values/ids.ts'
 import type { BlockStates } from './block-states.ts'
 import type { Directory } from './directory.ts'
 import type { Inode } from './inode.ts'
@@ -18,7 +18,7 @@ export interface Tables {
   readonly pool: { readonly nextGeneration: number; readonly nextCookie: number }
 }
 
-export function verifyTables(tables: Tables, totalBlocks: number, slabBlocks?: number): string[] {
+export function verifyTables(tables: Tables, totalBlocks: number, chunkBlocks?: number): string[] {
   return [
     ...verifyNames(tables),
     ...verifyReach(tables),
@@ -26,7 +26,7 @@ export function verifyTables(tables: Tables, totalBlocks: number, slabBlocks?: n
     ...verifyGenerations(tables),
     ...verifyMemories(tables),
     ...verifyBlocks(tables, totalBlocks),
-    ...(slabBlocks === undefined ? [] : verifyZones(tables, slabBlocks)),
+    ...(chunkBlocks === undefined ? [] : verifyZones(tables, chunkBlocks)),
     ...verifyXattrs(tables),
   ]
 }
@@ -89,7 +89,7 @@ function verifyInode(inode: Inode): string[] {
   const needed = isFile ? Math.ceil(inode.sizeBytes / BLOCK_BYTES) : 0
   must(Number.isSafeInteger(inode.sizeBytes) && inode.sizeBytes >= 0, `has size ${inode.sizeBytes}`)
   must(blocks === needed, `owns ${blocks} blocks where ${inode.sizeBytes} bytes need ${needed}`)
-  must((inode.memory !== undefined) === isFile, isFile ? 'has no memory' : 'has a memory')
+  must((inode.object !== undefined) === isFile, isFile ? 'has no memory' : 'has a memory')
   must(!inode.guestRam || (isFile && inode.sizeBytes > 0), 'is guest RAM without a size')
   must(inode.kind === 'symlink' || inode.target === '', 'has a target')
   must(
@@ -113,13 +113,13 @@ function verifyGenerations({ inodes, pool }: Tables): string[] {
 }
 
 function verifyMemories({ inodes }: Tables): string[] {
-  const owners = new Map<MemoryId, Ino>()
+  const owners = new Map<ObjectId, Ino>()
   const found: string[] = []
-  for (const { ino, memory } of inodes.values()) {
-    if (memory === undefined) continue
-    const other = owners.get(memory)
-    if (other !== undefined) found.push(`memory ${memory} belongs to inode ${other} and to inode ${ino}`)
-    owners.set(memory, ino)
+  for (const { ino, object } of inodes.values()) {
+    if (object === undefined) continue
+    const other = owners.get(object)
+    if (other !== undefined) found.push(`memory ${object} belongs to inode ${other} and to inode ${ino}`)
+    owners.set(object, ino)
   }
   return found
 }
@@ -152,12 +152,12 @@ function verifyBlocks({ inodes, blockStates }: Tables, totalBlocks: number): str
 }
 
 /** No chunk of `slabBlocks` blocks holds guest RAM and ordinary files. */
-function verifyZones({ inodes }: Tables, slabBlocks: number): string[] {
+function verifyZones({ inodes }: Tables, chunkBlocks: number): string[] {
   const found = new Set<string>()
   const owners = new Map<number, Inode>()
   for (const inode of inodes.values())
     for (const { start, count } of inode.extents)
-      for (let chunk = Math.floor(start / slabBlocks); chunk * slabBlocks < start + count; chunk++) {
+      for (let chunk = Math.floor(start / chunkBlocks); chunk * chunkBlocks < start + count; chunk++) {
         const other = owners.get(chunk) ?? inode
         owners.set(chunk, other)
         if (other.guestRam !== inode.guestRam)

@@ -9,7 +9,7 @@
  */
 import { ENODATA, ERANGE, type Errno } from '../values/errno.ts'
 import { type ByteString, ROOT_INO } from '../values/ids.ts'
-import { describeHandOver } from './handover.ts'
+import { describeHandover } from './handover.ts'
 import type { Inode } from './inode.ts'
 import { jsonPage } from './json-pages.ts'
 import { XATTR_SIZE_MAX } from './limits.ts'
@@ -33,7 +33,7 @@ const ROOT_VALUES: Readonly<Record<string, Report>> = {
   pool: describePool,
   geometry: describeGeometry,
   health: describeHealth,
-  handover: describeHandOver,
+  handover: describeHandover,
 }
 const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => readonly unknown[]>> = {
   orphans: describeOrphans,

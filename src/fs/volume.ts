@@ -11,7 +11,7 @@
  */
 import type { Store } from '../stores/store.ts'
 import { EBUSY, ENOENT, ENOSPC, ENOTDIR, Errno, ESTALE } from '../values/errno.ts'
-import type { Ino, MemoryId } from '../values/ids.ts'
+import type { Ino, ObjectId } from '../values/ids.ts'
 import { Draft } from './draft.ts'
 import type { Origin } from './entry.ts'
 import type { Inode, Timestamp } from './inode.ts'
@@ -33,7 +33,7 @@ export class Volume {
   readonly state: State
   readonly index: StateIndex
   /** Memories known to be exactly as large as their inode says: see `growMemory`. */
-  readonly settled = new Set<MemoryId>()
+  readonly settled = new Set<ObjectId>()
 
   constructor(journal: Journal, store: Store) {
     this.journal = journal

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { BLOCK_BYTES, type Placement, WAITS } from '../stores/store.ts'
 import { EBUSY, EOPNOTSUPP, Errno } from '../values/errno.ts'
-import type { Ino, MemoryId } from '../values/ids.ts'
+import type { Ino, ObjectId } from '../values/ids.ts'
 import { blocks, checkInvariants, type Fixture, fixture, fixtureOver, ok } from './testing/fixture.ts'
 import { MemoryStore, type MemoryStoreOptions } from './testing/memory-store.ts'
 import { PlainJournal } from './testing/plain-journal.ts'
@@ -23,20 +23,20 @@ class WaitingStore extends MemoryStore {
   #or<T>(answer: () => T): T | Errno {
     return this.waits.shift() ? WAITS : answer()
   }
-  override resize(memory: MemoryId, to: Placement): Errno | undefined {
-    return this.#or(() => super.resize(memory, to))
+  override resize(object: ObjectId, to: Placement): Errno | undefined {
+    return this.#or(() => super.resize(object, to))
   }
-  override isHeld(memory: MemoryId): boolean | Errno {
-    return this.#or(() => super.isHeld(memory))
+  override isHeld(object: ObjectId): boolean | Errno {
+    return this.#or(() => super.isHeld(object))
   }
-  override read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
-    return this.#or(() => super.read(memory, offset, into))
+  override read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+    return this.#or(() => super.read(object, offset, into))
   }
-  override write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
-    return this.#or(() => super.write(memory, offset, from))
+  override write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+    return this.#or(() => super.write(object, offset, from))
   }
-  override punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
-    return this.#or(() => super.punchHole(memory, offset, length))
+  override punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+    return this.#or(() => super.punchHole(object, offset, length))
   }
 }
 
@@ -176,7 +176,7 @@ test('a write that has to wait after its claim takes the claim back, and leaves 
   assert.equal(fs.write(request, ino, 0, Buffer.from('bytes')), WAITS)
   assert.equal(stat(ino), before)
   assert.equal(fs.dirtyExtent(9), undefined)
-  assert.equal(store.seek(before.memory!, 0, 4), 5)
+  assert.equal(store.seek(before.object!, 0, 4), 5)
   assert.equal(fs.write(request, ino, 0, Buffer.from('bytes')), 5)
   const bytes = Buffer.alloc(5)
   assert.equal(fs.read(ino, 0, bytes), 5)
@@ -190,7 +190,7 @@ test('shrinking waits while it is not known who holds the memory, and is refused
   const shrink = () => fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) })
   store.failures.isHeld.push(WAITS)
   assert.equal(shrink(), WAITS)
-  store.held.add(stat(ino).memory!)
+  store.held.add(stat(ino).object!)
   assert.equal(shrink(), EBUSY)
   assert.equal(stat(ino).sizeBytes, blocks(3))
   store.held.clear()
@@ -206,7 +206,7 @@ test('guest RAM that a device shows has no holes, and does not grow while somebo
   assert.equal(fs.fallocate(rq(), ino, 3, 0, 4096), EOPNOTSUPP)
   store.failures.isHeld.push(WAITS)
   assert.equal(grow(), WAITS)
-  store.held.add(stat(ino).memory!)
+  store.held.add(stat(ino).object!)
   assert.equal(grow(), EBUSY)
   store.held.clear()
   assert.equal(ok(grow()).sizeBytes, blocks(3))

@@ -123,7 +123,7 @@ test('the size by xattr: any file, decimal, as truncate would', () => {
     assert.equal(set(wrong), EINVAL, JSON.stringify(wrong))
   assert.equal(set('9'.repeat(20)), EFBIG)
   assert.equal(set(String(blocks(99))), ENOSPC)
-  store.held.add(stat(ino).memory!)
+  store.held.add(stat(ino).object!)
   assert.equal(set('0'), EBUSY)
   store.held.clear()
   fs.freeze(rq())

@@ -22,9 +22,9 @@ class Scan {
   readonly pool: Block[]
   readonly slabBlocks: number
 
-  constructor(totalBlocks: number, slabBlocks: number) {
+  constructor(totalBlocks: number, chunkBlocks: number) {
     this.pool = new Array(totalBlocks).fill('clean')
-    this.slabBlocks = slabBlocks
+    this.slabBlocks = chunkBlocks
   }
 
   chunkOf(block: number): Block[] {
@@ -76,9 +76,9 @@ test('files of both kinds: never in one chunk, all or nothing, ENOSPC and waitin
     steps: fc.array(step, { maxLength: 80, size: 'max' }),
   })
   fc.assert(
-    fc.property(pool, ({ totalBlocks, slabBlocks, steps }) => {
-      const allocator = new Allocator(totalBlocks, slabBlocks)
-      const scan = new Scan(totalBlocks, slabBlocks)
+    fc.property(pool, ({ totalBlocks, slabBlocks: chunkBlocks, steps }) => {
+      const allocator = new Allocator(totalBlocks, chunkBlocks)
+      const scan = new Scan(totalBlocks, chunkBlocks)
       const files: { guestRam: boolean; extents: Extent[] }[] = []
       for (const { kind, guestRam, count, which } of steps) {
         const use = guestRam ? 'guestRam' : 'ordinary'

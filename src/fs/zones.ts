@@ -41,10 +41,10 @@ export class Zones implements FreeSpace {
   #gaps: readonly Extent[] | undefined
 
   /** `blocks` are the allocator's own, and kept by it. */
-  constructor(blocks: Uint8Array, slabBlocks: number, frames?: FrameGrid) {
+  constructor(blocks: Uint8Array, chunkBlocks: number, frames?: FrameGrid) {
     this.#blocks = blocks
-    this.#slabBlocks = slabBlocks
-    const chunks = Math.ceil(blocks.length / slabBlocks)
+    this.#slabBlocks = chunkBlocks
+    const chunks = Math.ceil(blocks.length / chunkBlocks)
     this.#tallies = Array.from({ length: chunks }, noBlocks)
     this.#inSlabs = new FreeRuns(blocks.length)
     this.#outside = new FreeRuns(blocks.length)

@@ -4,8 +4,8 @@
  * Sizes are in bytes, `blocks` in 512-byte units as stat(2) has it.
  */
 import type { BackingId, NodeId } from '../values/ids.ts'
-import { setQuantity } from './struct.ts'
 import { ATTR, DIRENT, ENTRY_OUT, OPEN_OUT } from './kernel-structs.ts'
+import { setQuantity } from './struct.ts'
 
 export interface Time {
   readonly seconds: number

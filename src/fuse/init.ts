@@ -4,8 +4,8 @@
  * Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
  */
 import { INIT_FLAGS } from './constants.ts'
-import type { ValuesOf } from './struct.ts'
 import type { INIT_IN, INIT_OUT } from './kernel-structs.ts'
+import type { ValuesOf } from './struct.ts'
 
 /** The largest WRITE and READ in bytes, and so, with a page for the headers, the size of our read buffer. */
 export const MAX_WRITE_BYTES = 1024 * 1024

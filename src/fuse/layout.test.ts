@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Fields, type FieldType, Layout, type Values } from './struct.ts'
 import * as layouts from './kernel-structs.ts'
+import { type Fields, type FieldType, Layout, type Values } from './struct.ts'
 
 /** sizeof() of each struct, as a C compiler has it. */
 const SIZES: { readonly [L in keyof typeof layouts]: number } = {

@@ -5,8 +5,8 @@
 import { writeReply } from '../linux/fuse-device.ts'
 import { ENOENT } from '../values/errno.ts'
 import type { Fd, NodeId } from '../values/ids.ts'
-import { Layout } from './struct.ts'
 import { OUT_HEADER } from './kernel-structs.ts'
+import { Layout } from './struct.ts'
 
 const FUSE_NOTIFY_INVAL_INODE = 2
 /** struct fuse_notify_inval_inode_out. A negative offset drops cached attributes alone, no pages. */

@@ -3,8 +3,8 @@
  * (decode.ts) nor decide. What has no row is answered ENOSYS, after which the kernel does without it.
  */
 import type { ByteString, NodeId } from '../values/ids.ts'
-import type { Fields, Layout, ValuesOf } from './struct.ts'
 import * as layouts from './kernel-structs.ts'
+import type { Fields, Layout, ValuesOf } from './struct.ts'
 
 /** What a NUL-terminated string may be: one path component, an xattr name, or a symlink's target. */
 export type NameKind = 'component' | 'xattr' | 'target'

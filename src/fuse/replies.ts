@@ -18,9 +18,9 @@ import {
   putOpen,
   putValidity,
 } from './entry.ts'
-import type { Fields, Layout, Values, ValuesOf } from './struct.ts'
 import * as layouts from './kernel-structs.ts'
 import type { RequestHeader } from './opcodes.ts'
+import type { Fields, Layout, Values, ValuesOf } from './struct.ts'
 
 export type { Attributes, EntryReply, OpenReply, Time } from './entry.ts'
 

@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'
-import { isAlive, type PoolRecord, readPoolRecord, removePoolRecord } from './pool-record.ts'
-import type { Predecessor } from './takeover/holder-process.ts'
 import type { StoredPool } from './fdstore/restored.ts'
+import { isAlive, type PoolRecord, readPoolRecord, removePoolRecord } from './pool-record.ts'
+import type { PreviousHolder } from './takeover/holder-process.ts'
 
-export interface PoolHolder extends Predecessor {
+export interface PoolHolder extends PreviousHolder {
   readonly record: PoolRecord
 }
 

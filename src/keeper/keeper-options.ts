@@ -1,6 +1,6 @@
 /** Owns what a keeper is told by whoever starts it: a plain value, which travels as JSON. */
 import type { MemorySource } from '../server/messages.ts'
-import type { Predecessor } from './takeover/holder-process.ts'
+import type { PreviousHolder } from './takeover/holder-process.ts'
 
 export interface KeeperOptions {
   readonly pool: string
@@ -15,7 +15,7 @@ export interface KeeperOptions {
   /** Most files that one live update session takes. */
   readonly sessionFiles: number
   /** Who holds the pool now, if it exists already. */
-  readonly predecessor: Predecessor | null
+  readonly predecessor: PreviousHolder | null
   /** Only hold what the predecessor held: the pool was parked, and stays so. */
   readonly isParked: boolean
 }

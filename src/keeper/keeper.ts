@@ -14,12 +14,12 @@ import { BLOCK_BYTES } from '../stores/store.ts'
 import { BrokenInvariantError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
-import { Backup } from './fdstore/mirror.ts'
-import { type Beginning, begin, strandedUnless } from './open-pool.ts'
-import type { Custody } from './memfd-table.ts'
+import { FdStoreMirror } from './fdstore/mirror.ts'
 import type { KeeperOptions } from './keeper-options.ts'
 import type { KeeperLog } from './log.ts'
-import { Passage } from './luo/sessions.ts'
+import { PoolSessions } from './luo/sessions.ts'
+import type { MemfdTable } from './memfd-table.ts'
+import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import {
   identify,
   type PoolRecord,
@@ -27,9 +27,9 @@ import {
   removePoolRecord,
   writePoolRecord,
 } from './pool-record.ts'
-import { end, letGoOn } from './takeover/holder-process.ts'
 import { lockRegion } from './region-lock.ts'
 import { type ServerEnd, ServerProcess } from './server-process.ts'
+import { killHolder, resumeHolder } from './takeover/holder-process.ts'
 
 /**
  * A server that served is replaced at once: guests' new opens are waiting. One that does not even get that far is
@@ -42,9 +42,9 @@ const CRASH_PAUSE_MS = 100
 export class Keeper {
   readonly #options: KeeperOptions
   readonly #log: KeeperLog
-  readonly #custody: Custody
-  readonly #passage: Passage
-  readonly #backup: Backup
+  readonly #custody: MemfdTable
+  readonly #sessions: PoolSessions
+  readonly #backup: FdStoreMirror
   #source: MemorySource
   readonly #self: ProcessIdentity
   #areas: Areas
@@ -56,29 +56,35 @@ export class Keeper {
   #totalBlocks = 0
   #isNew = false
 
-  private constructor(options: KeeperOptions, { estate, source }: Beginning, log: KeeperLog) {
+  private constructor(options: KeeperOptions, { handles, source }: OpenedPool, log: KeeperLog) {
     this.#options = options
     this.#source = source
     this.#log = log
     const self = identify(process.pid)
     if (self === undefined) throw new BrokenInvariantError('this process is not in /proc')
     this.#self = self
-    this.#areas = estate.areas
-    this.#custody = estate.custody
-    this.#fuse = estate.fuse
-    this.#backup = new Backup(estate.custody, (line) => log.event(line))
+    this.#areas = handles.areas
+    this.#custody = handles.memfds
+    this.#fuse = handles.fuse
+    this.#backup = new FdStoreMirror(handles.memfds, (line) => log.event(line))
     const { pool, sessionFiles } = options
-    this.#passage = new Passage({ pool, sessionFiles, estate, totalBlocks: () => this.#totalBlocks, log })
+    this.#sessions = new PoolSessions({
+      pool,
+      sessionFiles,
+      handles,
+      totalBlocks: () => this.#totalBlocks,
+      log,
+    })
   }
 
   /** Comes by the pool's memory. Errors: UsageError; StrandedError, then this process is what keeps it. */
   static async make(options: KeeperOptions, log: KeeperLog): Promise<Keeper> {
     raiseDescriptorLimit()
     setOomScore(process.pid, -1000)
-    const beginning = await begin(options)
+    const beginning = await openPool(options)
     const make = () => new Keeper(options, beginning, log)
-    const isAlone = beginning.estate.travel.kind === 'arriving' && options.predecessor === null
-    return isAlone ? strandedUnless(options.pool, make) : make()
+    const isAlone = beginning.handles.luoState.kind === 'incoming' && options.predecessor === null
+    return isAlone ? unusableUnless(options.pool, make) : make()
   }
 
   /** The pool came from the former kernel: memory that nobody else holds. */
@@ -88,7 +94,7 @@ export class Keeper {
   }
 
   get isArriving(): boolean {
-    return this.#options.predecessor === null && this.#passage.isArriving
+    return this.#options.predecessor === null && this.#sessions.isIncoming
   }
 
   /** Resolves when the mount serves. Rejects with a UsageError when it cannot; the former holder, if any, still holds everything. */
@@ -96,7 +102,7 @@ export class Keeper {
     try {
       await this.#takeOver()
     } catch (error) {
-      if (this.#options.predecessor !== null) letGoOn(this.#options.predecessor)
+      if (this.#options.predecessor !== null) resumeHolder(this.#options.predecessor)
       throw error
     }
   }
@@ -106,12 +112,12 @@ export class Keeper {
     const source = this.#source
     const isLive = this.#fuse !== undefined
     // A region's memory needs nobody to hold it, but only one who claims it.
-    if (isLive && predecessor !== null && source.kind !== 'memfd') end(predecessor)
+    if (isLive && predecessor !== null && source.kind !== 'memfd') killHolder(predecessor)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
     if (source.kind !== 'memfd') lockRegion(source)
     const server = await this.#startServer(source)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
-    if (isLive && predecessor !== null) end(predecessor)
+    if (isLive && predecessor !== null) killHolder(predecessor)
     if (!isLive) {
       try {
         this.#fuse = this.#mount()
@@ -121,8 +127,8 @@ export class Keeper {
       }
     }
     this.#serve(server)
-    this.#passage.begin()
-    if (!isLive && predecessor !== null) end(predecessor)
+    this.#sessions.retrieve()
+    if (!isLive && predecessor !== null) killHolder(predecessor)
     const was = { isNew: predecessor === null, isConnected: isLive }
     this.#backup.mounted(this.#areas, this.#fuse as Fd, was)
     this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${mountPoint}`, {
@@ -164,11 +170,11 @@ export class Keeper {
 
   /** A server that has read the image. Throws UsageError when the image is refused. */
   async #startServer(source: MemorySource): Promise<ServerProcess> {
-    const server = new ServerProcess(this.#custody, this.#log.fd, this.#passage)
+    const server = new ServerProcess(this.#custody, this.#log.fd, this.#sessions)
     this.#server = server
     const { pool } = this.#options
     const opening = server.open(pool, source, this.#areas)
-    this.#passage.attach(server)
+    this.#sessions.attach(server)
     const opened = await opening
     if (opened.kind === 'opened') {
       this.#totalBlocks = opened.totalBlocks
@@ -193,7 +199,7 @@ export class Keeper {
 
   /** A server that serves holds everything, too: this process may go, and another take its place. */
   get isDispensable(): boolean {
-    return this.#fuse !== undefined && this.#server !== undefined && !this.#passage.isArriving
+    return this.#fuse !== undefined && this.#server !== undefined && !this.#sessions.isIncoming
   }
 
   get sizeBytes(): number {
@@ -222,7 +228,7 @@ export class Keeper {
     if (this.#fuse !== undefined) close(this.#fuse)
     this.#fuse = undefined
     this.#server = undefined
-    this.#passage.detach()
+    this.#sessions.detach()
     // An aborted connection leaves its mount behind, answering ENOTCONN to everybody: take it away.
     const left = mountTable().some(
       (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,

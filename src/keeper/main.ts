@@ -7,10 +7,10 @@ import { writeCompiled } from '../linux/compiled.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { StrandedError } from './open-pool.ts'
 import { Keeper } from './keeper.ts'
 import type { KeeperOptions } from './keeper-options.ts'
 import { KeeperLog } from './log.ts'
+import { UnusableHandoverError } from './open-pool.ts'
 import { identify, makeRunDirectory, writePoolRecord } from './pool-record.ts'
 import { CONTACT_FD } from './waiting-keeper.ts'
 
@@ -91,7 +91,7 @@ try {
   if (isForPeople) log.note(error.message)
   else log.note('the pool could not be mounted', { error: error instanceof Error ? error.stack : error })
   tell({ ok: false, reason: error instanceof Error ? error.message : String(error) })
-  const holdsAlone = error instanceof StrandedError || keeper?.isArriving === true
+  const holdsAlone = error instanceof UnusableHandoverError || keeper?.isArriving === true
   if (!holdsAlone) {
     process.kill(process.pid, 'SIGKILL')
     throw error

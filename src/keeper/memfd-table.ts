@@ -7,56 +7,54 @@ import { close } from '../linux/descriptors.ts'
 import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
 import type { DescriptorTable } from '../stores/memfd/descriptor-table.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
-import type { Fd, MemoryId } from '../values/ids.ts'
-import { type ManagerStore, storedMemory } from './fdstore/fdstore.ts'
+import type { Fd, ObjectId } from '../values/ids.ts'
+import { type FdStore, storedName } from './fdstore/fdstore.ts'
 
-export class Custody {
+export class MemfdTable {
   readonly #table: DescriptorTable
-  readonly #descriptors = new Map<MemoryId, Fd>()
+  readonly #descriptors = new Map<ObjectId, Fd>()
 
-  #backup: ManagerStore | undefined
+  #backup: FdStore | undefined
 
   constructor(table: DescriptorTable) {
     this.#table = table
   }
 
   /** From now on `store` has a copy of each, for the day when this process and the server both die. */
-  backUpIn(store: ManagerStore): void {
+  mirrorIn(store: FdStore): void {
     this.#backup = store
-    for (const [memory, fd] of this.#descriptors) store.put(storedMemory(memory), fd)
+    for (const [object, fd] of this.#descriptors) store.put(storedName(object), fd)
   }
 
-  get memories(): Iterable<MemoryId> {
+  get objects(): Iterable<ObjectId> {
     return this.#descriptors.keys()
   }
 
-  keep(memories: readonly MemoryId[], descriptors: readonly Fd[]): void {
-    if (memories.length !== descriptors.length) {
-      throw new BrokenInvariantError(
-        `${memories.length} memories came with ${descriptors.length} descriptors`,
-      )
+  hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void {
+    if (objects.length !== descriptors.length) {
+      throw new BrokenInvariantError(`${objects.length} memories came with ${descriptors.length} descriptors`)
     }
-    memories.forEach((memory, index) => {
+    objects.forEach((object, index) => {
       const fd = descriptors[index] as Fd
-      const former = this.#descriptors.get(memory)
+      const former = this.#descriptors.get(object)
       if (former !== undefined) close(former)
-      this.#descriptors.set(memory, fd)
-      this.#table.set(memory, 'keeper', fd)
-      this.#backup?.put(storedMemory(memory), fd)
+      this.#descriptors.set(object, fd)
+      this.#table.set(object, 'keeper', fd)
+      this.#backup?.put(storedName(object), fd)
     })
   }
 
-  drop(memory: MemoryId): void {
-    const fd = this.#descriptors.get(memory)
+  release(object: ObjectId): void {
+    const fd = this.#descriptors.get(object)
     if (fd === undefined) return
-    this.#table.set(memory, 'keeper', undefined)
-    this.#descriptors.delete(memory)
-    this.#backup?.remove(storedMemory(memory))
+    this.#table.set(object, 'keeper', undefined)
+    this.#descriptors.delete(object)
+    this.#backup?.remove(storedName(object))
     close(fd)
   }
 
-  descriptor(memory: MemoryId): Fd | undefined {
-    return this.#descriptors.get(memory)
+  descriptor(object: ObjectId): Fd | undefined {
+    return this.#descriptors.get(object)
   }
 
   get size(): number {
@@ -64,11 +62,11 @@ export class Custody {
   }
 
   /** For a new server, in portions that fit one message. */
-  *batches(): IterableIterator<{ memories: MemoryId[]; descriptors: Fd[] }> {
+  *batches(): IterableIterator<{ memories: ObjectId[]; descriptors: Fd[] }> {
     const all = [...this.#descriptors]
     for (let from = 0; from < all.length; from += DESCRIPTORS_PER_MESSAGE) {
       const batch = all.slice(from, from + DESCRIPTORS_PER_MESSAGE)
-      yield { memories: batch.map(([memory]) => memory), descriptors: batch.map(([, fd]) => fd) }
+      yield { memories: batch.map(([object]) => object), descriptors: batch.map(([, fd]) => fd) }
     }
   }
 }

@@ -13,12 +13,12 @@ import { BLOCK_BYTES } from '../stores/store.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import type { StoredPool } from './fdstore/restored.ts'
 import { findHolder, isMountedHere } from './find-holder.ts'
 import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
 import { checkPoolName, lockPath, makeRunDirectory, type PoolRecord } from './pool-record.ts'
 import { choosePoolSize } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
-import type { StoredPool } from './fdstore/restored.ts'
 import type { WaitingKeeper } from './waiting-keeper.ts'
 
 export interface MountRequest {

@@ -5,16 +5,16 @@
 import type { MemorySource } from '../server/messages.ts'
 import { UsageError } from '../values/errors.ts'
 import { makeImage, makeRuntime, makeTable } from './areas.ts'
-import { Custody } from './memfd-table.ts'
-import { type Found, findArrival } from './luo/find-incoming.ts'
-import { type Estate, inherit } from './takeover/copy-fds.ts'
 import type { KeeperOptions } from './keeper-options.ts'
+import { findIncoming, type Incoming } from './luo/find-incoming.ts'
 import { LuoThread } from './luo/thread.ts'
+import { MemfdTable } from './memfd-table.ts'
 import { isAlive, logPath } from './pool-record.ts'
-import { letGoOn, suspend } from './takeover/holder-process.ts'
+import { type PoolHandles, takeOver } from './takeover/copy-fds.ts'
+import { resumeHolder, suspendHolder } from './takeover/holder-process.ts'
 
-export interface Beginning {
-  readonly estate: Estate
+export interface OpenedPool {
+  readonly handles: PoolHandles
   readonly source: MemorySource
 }
 
@@ -22,74 +22,78 @@ export interface Beginning {
  * The former kernel handed something over for this pool that cannot be used, and this process holds it now: it must not end before
  * somebody gives it up.
  */
-export class StrandedError extends UsageError {}
+export class UnusableHandoverError extends UsageError {}
 
 /** Errors: UsageError, with nothing changed; StrandedError. */
-export async function begin(options: KeeperOptions): Promise<Beginning> {
+export async function openPool(options: KeeperOptions): Promise<OpenedPool> {
   const { pool, source, predecessor, isNew } = options
-  if (predecessor !== null) return { estate: inheritFrom(options), source }
-  if (source.kind !== 'memfd' || isNew) return { estate: newEstate(source), source }
-  const found = await findArrival(pool, new LuoThread())
-  if (found === undefined) return { estate: newEstate(source), source }
+  if (predecessor !== null) return { handles: takeOverFrom(options), source }
+  if (source.kind !== 'memfd' || isNew) return { handles: newPool(source), source }
+  const found = await findIncoming(pool, new LuoThread())
+  if (found === undefined) return { handles: newPool(source), source }
   if ('why' in found)
-    throw new StrandedError(
+    throw new UnusableHandoverError(
       `pool '${pool}' was handed over by the former kernel, and ${found.why}: its memory is kept by process ${process.pid}; to give it up, 'guestmemfs umount --discard ${pool}'`,
     )
   // Whatever size is asked for: the pool is there, guests wait for it, and it is as large as it is.
   const wholeSource = { ...source, totalBlocks: found.totalBlocks, isNew: false }
-  return strandedUnless(pool, () => ({ estate: arrivedEstate(found), source: wholeSource }))
+  return unusableUnless(pool, () => ({ handles: incomingPool(found), source: wholeSource }))
 }
 
 /** For what is done once this process alone holds what the former kernel handed over. */
-export function strandedUnless<T>(pool: string, work: () => T): T {
+export function unusableUnless<T>(pool: string, work: () => T): T {
   try {
     return work()
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new StrandedError(
+    throw new UnusableHandoverError(
       `pool '${pool}' was handed over by the former kernel, and ${why}: its memory is kept by process ${process.pid}`,
       { cause },
     )
   }
 }
 
-function arrivedEstate({ sessions, awaited, lost, packed }: Found): Estate {
+function incomingPool({ sessions, incoming, lost, packed }: Incoming): PoolHandles {
   const { fd, table } = makeTable()
-  for (const { memory } of awaited) table.setPassage(memory, 'awaited')
-  for (const memory of lost) table.setPassage(memory, 'lost')
+  for (const { object } of incoming) table.setState(object, 'incoming')
+  for (const memory of lost) table.setState(memory, 'lost')
   return {
     areas: { runtime: makeRuntime(), memfd: [fd, makeImage()], packed },
     table,
-    custody: new Custody(table),
-    travel: { kind: 'arriving', sessions, awaited },
+    memfds: new MemfdTable(table),
+    luoState: { kind: 'incoming', sessions, incoming },
     fuse: undefined,
   }
 }
 
-function newEstate(source: MemorySource): Estate {
+function newPool(source: MemorySource): PoolHandles {
   const { fd, table } = makeTable()
   const memfd = source.kind === 'memfd' ? ([fd, makeImage()] as const) : undefined
   const areas = { runtime: makeRuntime(), memfd }
-  return { areas, table, custody: new Custody(table), travel: { kind: 'none' }, fuse: undefined }
+  return { areas, table, memfds: new MemfdTable(table), luoState: { kind: 'none' }, fuse: undefined }
 }
 
-function inheritFrom({ pool, source, predecessor }: KeeperOptions): Estate {
+function takeOverFrom({ pool, source, predecessor }: KeeperOptions): PoolHandles {
   if (predecessor === null || !isAlive(predecessor.process)) {
     throw new UsageError(
       `pool '${pool}': the process that held it has ended, and its memory with it: mount again for a new pool`,
     )
   }
   // A server serves on, and a keeper may be retrieving what the former kernel handed over.
-  suspend(predecessor)
+  suspendHolder(predecessor)
   try {
-    const estate = inherit(pool, predecessor.process.pid, predecessor.role === 'server' ? 'server' : 'keeper')
+    const estate = takeOver(
+      pool,
+      predecessor.process.pid,
+      predecessor.role === 'server' ? 'server' : 'keeper',
+    )
     if (source.kind === 'memfd' && estate.areas.memfd === undefined)
       throw new UsageError(
         `pool '${pool}': process ${predecessor.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,
       )
     return estate
   } catch (error) {
-    letGoOn(predecessor)
+    resumeHolder(predecessor)
     throw error
   }
 }

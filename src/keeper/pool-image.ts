@@ -8,8 +8,8 @@ import { mapPrivate } from '../linux/private-map.ts'
 import { findCarveOut } from '../stores/find-carve-out.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { findAreas } from './takeover/copy-fds.ts'
 import { findPoolRecord, isAlive } from './pool-record.ts'
+import { findAreas } from './takeover/copy-fds.ts'
 
 export interface PoolImage {
   readonly area: Uint8Array

@@ -3,14 +3,18 @@ import { openSync } from 'node:fs'
 import { test } from 'node:test'
 import type { Fd } from '../values/ids.ts'
 import { makeRuntime, makeTable } from './areas.ts'
-import { Custody } from './memfd-table.ts'
+import { MemfdTable } from './memfd-table.ts'
 import { ServerProcess } from './server-process.ts'
 
 test('a server that cannot be started has died, and takes nobody along', async () => {
   const program = process.execPath
   process.execPath = '/nonexistent'
-  const orders = { handOver() {}, takeBack() {} }
-  const server = new ServerProcess(new Custody(makeTable().table), openSync('/dev/null', 'a') as Fd, orders)
+  const orders = { preserve() {}, unpreserve() {} }
+  const server = new ServerProcess(
+    new MemfdTable(makeTable().table),
+    openSync('/dev/null', 'a') as Fd,
+    orders,
+  )
   process.execPath = program
   const source = { kind: 'dax', region: null } as const
   const ended = await server.open('pool', source, { runtime: makeRuntime(), memfd: undefined })

@@ -18,10 +18,10 @@ import {
   type ToKeeper,
   type ToServer,
 } from '../server/messages.ts'
-import type { HandOverStep } from '../stores/store.ts'
-import type { Fd, MemoryId } from '../values/ids.ts'
+import type { HandoverStep } from '../stores/store.ts'
+import type { Fd, ObjectId } from '../values/ids.ts'
 import type { Areas } from './areas.ts'
-import type { Custody } from './memfd-table.ts'
+import type { MemfdTable } from './memfd-table.ts'
 
 /** `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as ours. */
 const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice(-3)}`, import.meta.url))
@@ -42,22 +42,22 @@ export type ServerEnd =
   | { readonly kind: 'died'; readonly how: string }
 
 /** What a server asks of its keeper beside keeping memory. */
-export interface Orders {
-  handOver(step: HandOverStep, image: Fd | undefined): void
-  takeBack(): void
+export interface HandoverOrders {
+  preserve(step: HandoverStep, image: Fd | undefined): void
+  unpreserve(): void
 }
 
 export class ServerProcess {
   readonly #child: ChildProcess
   readonly #socket: Fd
-  readonly #custody: Custody
+  readonly #custody: MemfdTable
   readonly end: Promise<ServerEnd>
   readonly #opened = Promise.withResolvers<Opened>()
-  readonly #orders: Orders
+  readonly #orders: HandoverOrders
   #sessionsClosed: (() => void)[] = []
   #isClosed = false
 
-  constructor(custody: Custody, logFd: Fd, orders: Orders) {
+  constructor(custody: MemfdTable, logFd: Fd, orders: HandoverOrders) {
     const [ours, theirs] = socketPair()
     this.#socket = ours
     this.#custody = custody
@@ -93,8 +93,8 @@ export class ServerProcess {
   async open(pool: string, source: MemorySource, areas: Areas): Promise<Opened | ServerEnd> {
     const { runtime, memfd = [], packed } = areas
     this.#send({ kind: 'open', pool, source }, [runtime, ...memfd, ...(packed === undefined ? [] : [packed])])
-    for (const { memories, descriptors } of this.#custody.batches()) {
-      this.#send({ kind: 'memories', memories }, descriptors)
+    for (const { memories: objects, descriptors } of this.#custody.batches()) {
+      this.#send({ kind: 'memories', objects }, descriptors)
     }
     this.#send({ kind: 'begin' })
     return await Promise.race([this.#opened.promise, this.end])
@@ -105,9 +105,9 @@ export class ServerProcess {
   }
 
   /** One more memory came back from the former kernel, or is lost: without a descriptor. */
-  bring(memory: MemoryId, fd: Fd | undefined): void {
-    if (fd === undefined) this.#send({ kind: 'lost', memory })
-    else this.#send({ kind: 'memories', memories: [memory] }, [fd])
+  sendRetrieved(object: ObjectId, fd: Fd | undefined): void {
+    if (fd === undefined) this.#send({ kind: 'lost', object })
+    else this.#send({ kind: 'memories', objects: [object] }, [fd])
   }
 
   /** It holds copies from now on. */
@@ -147,19 +147,19 @@ export class ServerProcess {
       const message = decodeMessage<ToKeeper>(received.bytes)
       switch (message.kind) {
         case 'keep':
-          this.#custody.keep(message.memories, received.descriptors)
+          this.#custody.hold(message.objects, received.descriptors)
           break
         case 'drop':
-          for (const memory of message.memories) this.#custody.drop(memory)
+          for (const object of message.memories) this.#custody.release(object)
           break
         case 'opened':
           this.#opened.resolve(message)
           break
-        case 'hand-over':
-          this.#orders.handOver(message.step, received.descriptors[0])
+        case 'preserve':
+          this.#orders.preserve(message.step, received.descriptors[0])
           break
-        case 'take-back':
-          this.#orders.takeBack()
+        case 'unpreserve':
+          this.#orders.unpreserve()
           break
         case 'sessions-closed':
           for (const resolve of this.#sessionsClosed.splice(0)) resolve()

@@ -98,23 +98,23 @@ function checkAbi({ now, next }: HandOverCheck): PreflightFinding[] {
   ]
 }
 
-function checkPool({ pool, handOver }: PoolFacts): PreflightFinding[] {
-  if (handOver === undefined) return []
+function checkPool({ pool, handover }: PoolFacts): PreflightFinding[] {
+  if (handover === undefined) return []
   const findings: PreflightFinding[] = []
-  if (handOver.awaitedFiles > 0)
+  if (handover.awaitedFiles > 0)
     findings.push(
       refuse(
-        `${handOver.awaitedFiles} files of pool '${pool}' are still on their way from the former kernel: wait for them (guestmemfs status ${pool})`,
+        `${handover.awaitedFiles} files of pool '${pool}' are still on their way from the former kernel: wait for them (guestmemfs status ${pool})`,
       ),
     )
-  if (handOver.state !== 'idle')
+  if (handover.state !== 'idle')
     findings.push(
       refuse(`pool '${pool}' is being handed over already: 'guestmemfs thaw ${pool}' takes that back`),
     )
-  if (handOver.lostFiles > 0)
+  if (handover.lostFiles > 0)
     findings.push(
       warn(
-        `${handOver.lostFiles} files of pool '${pool}' were lost before, and stay so: delete or empty them`,
+        `${handover.lostFiles} files of pool '${pool}' were lost before, and stay so: delete or empty them`,
       ),
     )
   return findings
@@ -122,7 +122,7 @@ function checkPool({ pool, handOver }: PoolFacts): PreflightFinding[] {
 
 /** Preserving fills the holes of a file (memfd_pin_folios). */
 function checkHoles({ pools, availableBytes }: HandOverCheck): PreflightFinding[] {
-  const holeBytes = pools.reduce((sum, { handOver }) => sum + (handOver?.holeBytes ?? 0), 0)
+  const holeBytes = pools.reduce((sum, { handover }) => sum + (handover?.holeBytes ?? 0), 0)
   if (holeBytes + MARGIN_BYTES <= availableBytes) return []
   return [
     refuse(

@@ -123,7 +123,7 @@ const POOL: PoolFacts = {
   mountPoint: '/mnt/p',
   store: 'dax',
   by: 'carve-out',
-  handOver: undefined,
+  handover: undefined,
   outlivesShutdown: false,
   place: undefined,
   isChosen: true,

@@ -15,7 +15,7 @@ export interface PoolFacts {
   /** How its memory gets into the next kernel; undefined: it does not. */
   readonly by: WayOver | undefined
   /** Of memory that is handed over. */
-  readonly handOver: HandOverFacts | undefined
+  readonly handover: HandOverFacts | undefined
   /** Who holds its memory is still there when systemd has stopped everything else. */
   readonly outlivesShutdown: boolean
   /** The physical memory it lies in; undefined where it has none of its own. */

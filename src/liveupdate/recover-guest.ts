@@ -2,25 +2,26 @@
  * Owns making a guest go on that is stopped in a live QEMU, because what stopped it died half-way: `guestmemfs live-update`
  * was killed, or lost its QEMU for a while. Its record and its QEMU's state tell together how far that had come.
  */
-import { giveBack } from '../qemu/save-and-quit.ts'
+
 import { runStatus } from '../qemu/migration.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { continueGuest } from '../qemu/restore.ts'
 import { takeBack } from '../qemu/save.ts'
+import { cancelSave } from '../qemu/save-and-quit.ts'
 import { removeStateFile, type SavedState } from '../qemu/saved-state.ts'
 import { bringUp } from '../qemu/successor.ts'
 import { type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
 import { vmPaths } from '../qemu/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 
-export interface Waking {
+export interface Recovery {
   readonly definition: VmDefinition
   readonly timeoutMs: number
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
 }
 
 /** Returns the definition on record. Errors (UsageError, QemuError): it runs, or its QEMU does not do it. */
-export async function wakeGuest(waking: Waking): Promise<VmDefinition> {
+export async function recoverGuest(waking: Recovery): Promise<VmDefinition> {
   const { definition, timeoutMs, onStep } = waking
   const { name, saved } = definition
   const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
@@ -29,7 +30,7 @@ export async function wakeGuest(waking: Waking): Promise<VmDefinition> {
     if (saved === null) return await wakeUnsaved(waking, qmp, status)
     // Not yet told to quit: the old QEMU still has all of the guest.
     if (status === 'postmigrate') {
-      await giveBack(definition, qmp, saved)
+      await cancelSave(definition, qmp, saved)
       onStep('continue')
       return { ...definition, saved: null }
     }
@@ -44,7 +45,7 @@ export async function wakeGuest(waking: Waking): Promise<VmDefinition> {
 
 /** Stopped for a save that was never put on record, after it was loaded, or by a person: whoever names it wants it to go on. */
 async function wakeUnsaved(
-  { definition, onStep }: Waking,
+  { definition, onStep }: Recovery,
   qmp: QmpClient,
   status: string,
 ): Promise<VmDefinition> {
@@ -57,7 +58,7 @@ async function wakeUnsaved(
 }
 
 async function wakeLoaded(
-  { definition, timeoutMs, onStep }: Waking,
+  { definition, timeoutMs, onStep }: Recovery,
   qmp: QmpClient,
   saved: SavedState,
 ): Promise<VmDefinition> {

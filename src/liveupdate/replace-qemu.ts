@@ -6,9 +6,9 @@
 import { close } from '../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../linux/process.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../qemu/background.ts'
-import { endQemu, handOver } from '../qemu/save-and-quit.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { StrandedError } from '../qemu/save.ts'
+import { killQemu, saveAndQuit } from '../qemu/save-and-quit.ts'
 import { type BringUp, BringUpError, bringUp } from '../qemu/successor.ts'
 import type { Streams } from '../qemu/supervisor.ts'
 import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
@@ -77,7 +77,7 @@ class Replacing {
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
     let saved: VmDefinition
     try {
-      saved = await handOver({
+      saved = await saveAndQuit({
         definition: this.#before,
         qmp,
         qemu,
@@ -154,7 +154,7 @@ class Replacing {
     const qmp = await QmpClient.connect(vmPaths(name).qmp, 1000).catch(() => undefined)
     await qmp?.execute('quit').catch(() => {})
     qmp?.close()
-    await endQemu(name, qemu).catch(() => {})
+    await killQemu(name, qemu).catch(() => {})
   }
 
   #stepDone(step: Phase | 'stop', atMs?: number): void {

@@ -5,9 +5,9 @@
 import { close } from '../linux/descriptors.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../qemu/background.ts'
 import { probeBinary } from '../qemu/binary.ts'
-import { endQemu } from '../qemu/save-and-quit.ts'
 import { hasMachineType } from '../qemu/machine-type.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
+import { killQemu } from '../qemu/save-and-quit.ts'
 import { checkStateFile } from '../qemu/saved-state.ts'
 import { BringUpError, bringUp } from '../qemu/successor.ts'
 import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
@@ -15,8 +15,8 @@ import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../qemu/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { describe, missingRam } from './preflight.ts'
+import { recoverGuest } from './recover-guest.ts'
 import { type Phase, PhaseClock, type VmTimeline } from './timeline.ts'
-import { wakeGuest } from './recover-guest.ts'
 
 export interface Resumption {
   readonly vm: Vm
@@ -61,7 +61,7 @@ class Resuming {
     try {
       this.#after =
         vm.state === 'running'
-          ? await wakeGuest({ definition: vm.definition, timeoutMs, onStep })
+          ? await recoverGuest({ definition: vm.definition, timeoutMs, onStep })
           : await start(this.#request, onStep)
       return this.result('resumed', null)
     } catch (error) {
@@ -113,7 +113,7 @@ async function start(
     const qemu = readRuntime(definition.name)?.qemu
     if (qemu) {
       await stop(definition.name)
-      await endQemu(definition.name, qemu).catch(() => {})
+      await killQemu(definition.name, qemu).catch(() => {})
     }
     throw (await unfitQemu(definition)) ?? error
   }

@@ -3,8 +3,8 @@
  * it is gone: `resumeVm` lets that same QEMU go on.
  */
 import { close } from '../linux/descriptors.ts'
-import { putAside } from '../qemu/save-and-quit.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
+import { saveGuestState } from '../qemu/save-and-quit.ts'
 import { ramFileOf, type VmDefinition } from '../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { tryLock, vmPaths } from '../qemu/vm-runtime.ts'
@@ -35,7 +35,7 @@ export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
     try {
       const { argv } = vm.definition
-      await putAside({ definition: vm.definition, qmp, nextArgv: argv, timeoutMs, onStep: () => {} })
+      await saveGuestState({ definition: vm.definition, qmp, nextArgv: argv, timeoutMs, onStep: () => {} })
     } finally {
       qmp.close()
     }

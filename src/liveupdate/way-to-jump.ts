@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../linux/boot.ts'
 import { measureClockOffset } from '../linux/rtc.ts'
-import { type HandOverStep, handOver, takeBack } from '../pool/handover.ts'
+import { type HandOverStep, handOverPool, takeBack } from '../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../pool/pool-view.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
@@ -67,7 +67,7 @@ export class WayToJump {
 
   /** One step, for all pools at once whose memory needs it. Errors (UsageError): one could not. */
   async handOver(step: HandOverStep): Promise<void> {
-    await Promise.all(this.#handed.map((pool) => handOver(pool, step)))
+    await Promise.all(this.#handed.map((pool) => handOverPool(pool, step)))
   }
 
   get #handed(): readonly PoolMount[] {

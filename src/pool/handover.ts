@@ -30,13 +30,13 @@ const LOOK_EVERY_MS = 2
 const STANDSTILL_MS = 600_000
 
 /** undefined: its memory outlives a kernel by itself. Errors: UsageError. */
-export function handOverStatus({ mountPoint }: PoolMount): HandOverView | undefined {
+export function handoverStatus({ mountPoint }: PoolMount): HandOverView | undefined {
   const value = readVirtual(mountPoint, 'handover')
   return value === undefined ? undefined : v.parse(StatusSchema, value)
 }
 
 /** Resolves when the step is done. Errors (UsageError): why it is not; all that was handed over before stays so. */
-export async function handOver(mount: PoolMount, step: HandOverStep): Promise<HandOverView> {
+export async function handOverPool(mount: PoolMount, step: HandOverStep): Promise<HandOverView> {
   await untilState(mount, (state) => state !== 'undoing')
   const refused = setxattr(mount.mountPoint, HANDOVER_XATTR, Buffer.from(step))
   if (refused !== undefined)
@@ -58,7 +58,7 @@ async function untilState(
   let preserved = -1
   let deadline = 0
   for (;;) {
-    const status = handOverStatus(mount)
+    const status = handoverStatus(mount)
     if (status === undefined)
       throw new UsageError(
         `pool '${mount.pool}' cannot be handed over: its memory outlives a kernel by itself`,

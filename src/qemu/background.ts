@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { UsageError } from '../values/errors.ts'
-import { greetQemu } from './wait-for-qmp.ts'
 import type { Streams } from './supervisor.ts'
 import { ramFileOf, type VmDefinition } from './vm-definition.ts'
 import { makeVmDirectory, readRuntime, vmPaths } from './vm-runtime.ts'
+import { waitForQmp } from './wait-for-qmp.ts'
 
 const START_TIMEOUT_MS = 60_000
 
@@ -39,7 +39,7 @@ export async function startInBackground(definition: VmDefinition): Promise<void>
   const givenUp = superviseInBackground(ramFileOf(definition), streams)
   closeStreams(streams)
   try {
-    const qmp = await greetQemu({ name, before, givenUp, timeoutMs: START_TIMEOUT_MS })
+    const qmp = await waitForQmp({ name, before, givenUp, timeoutMs: START_TIMEOUT_MS })
     qmp.close()
   } catch (cause) {
     const said = readFileSync(vmPaths(name).log).subarray(logBytes).toString('utf8').trim()

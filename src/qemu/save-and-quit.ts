@@ -27,15 +27,15 @@ export interface HandOver {
 }
 
 /** Returns the definition on record: that of a saved guest, whose QEMU is gone. Errors (QemuError, CorruptBytesError, UsageError). */
-export async function handOver(request: HandOver): Promise<VmDefinition> {
-  const next = await putAside(request)
+export async function saveAndQuit(request: HandOver): Promise<VmDefinition> {
+  const next = await saveGuestState(request)
   await quit(request)
   request.onStep('quit')
   return next
 }
 
 /** All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back (`giveBack`). */
-export async function putAside(request: Omit<HandOver, 'qemu'>): Promise<VmDefinition> {
+export async function saveGuestState(request: Omit<HandOver, 'qemu'>): Promise<VmDefinition> {
   const { definition, qmp, nextArgv, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
@@ -60,7 +60,7 @@ export async function putAside(request: Omit<HandOver, 'qemu'>): Promise<VmDefin
 }
 
 /** Undoes a finished save whose QEMU is still there. The record first: once the guest runs again, the state file must not be found. */
-export async function giveBack(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
+export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
   writeDefinition({ ...definition, saved: null })
   removeStateFile(saved.path)
   await takeBack(qmp, saved.wasRunning)
@@ -69,11 +69,11 @@ export async function giveBack(definition: VmDefinition, qmp: QmpClient, saved: 
 async function quit({ definition, qmp, qemu }: HandOver): Promise<void> {
   // It may end before it has answered.
   await qmp.execute('quit').catch(() => {})
-  await endQemu(definition.name, qemu)
+  await killQemu(definition.name, qemu)
 }
 
 /** Waits for a QEMU to end, and kills it if it does not. Only for one whose guest is saved. */
-export async function endQemu(name: string, qemu: ProcessIdentity): Promise<void> {
+export async function killQemu(name: string, qemu: ProcessIdentity): Promise<void> {
   const { pid } = qemu
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno) return // ESRCH: gone

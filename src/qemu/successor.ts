@@ -4,11 +4,11 @@
  * loaded over newer memory after a crash.
  */
 import { QemuError } from '../values/errors.ts'
-import { type Expected, greetQemu } from './wait-for-qmp.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
+import { type Expected, waitForQmp } from './wait-for-qmp.ts'
 
 export interface BringUp extends Omit<Expected, 'name'> {
   /** Its `saved` is not null. */
@@ -27,7 +27,7 @@ export async function bringUp(request: BringUp): Promise<VmDefinition> {
   let qmp: QmpClient | undefined
   let isLoaded = false
   try {
-    qmp = await greetQemu({ ...request, name: definition.name, onStarted: () => onStep('launch') })
+    qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
     await loadGuest(qmp, saved, timeoutMs)
     onStep('load')

@@ -21,7 +21,7 @@ export interface Expected {
 }
 
 /** The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked for. */
-export async function greetQemu(expected: Expected): Promise<QmpClient> {
+export async function waitForQmp(expected: Expected): Promise<QmpClient> {
   const { name, before, givenUp, onStarted, timeoutMs } = expected
   const deadline = performance.now() + timeoutMs
   const over = new AbortController()

@@ -21,7 +21,7 @@ const MAX_WAIT_MS = 100
 /** So many at a time on an idle mount: whoever comes next waits for less than a millisecond. */
 const PORTION = 32
 
-export class Farewells {
+export class DeferredEvictions {
   readonly #fs: FileSystem
   readonly #kernel: KernelView
   readonly #ownWork: () => OwnRequest

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ALIGN } from '../fs/alignment.ts'
 import { blocks, fixture, ok, ROOT } from '../fs/testing/fixture.ts'
 import { layOut } from '../stores/carve-out/layout.ts'
-import { checkAlignment, sayAlignment } from './gigantic-pages.ts'
+import { checkAlignment, storeAlignment } from './gigantic-pages.ts'
 
 const [MIB, GIB] = [2 ** 20, 2 ** 30]
 const CPU = 'processor : 0\nflags\t\t: fpu pse pdpe1gb rdtscp\n'
@@ -29,13 +29,13 @@ test('what a mount says of pages stays said, and nothing is written to say what 
   })
   const last = () => [journal.lastOrigin, journal.lastEntries]
   const before = last()
-  sayAlignment(fs, rq(), blocks(1))
+  storeAlignment(fs, rq(), blocks(1))
   assert.deepEqual(last(), before, 'one block is what an empty pool does by itself')
-  sayAlignment(fs, rq(), blocks(8))
+  storeAlignment(fs, rq(), blocks(8))
   assert.equal(Buffer.from(ok(fs.getXattr(ROOT, ALIGN))).toString(), String(blocks(8)))
   const said = last()
-  sayAlignment(fs, rq(), blocks(8))
+  storeAlignment(fs, rq(), blocks(8))
   assert.deepEqual(last(), said)
-  sayAlignment(fs, rq(), blocks(1))
+  storeAlignment(fs, rq(), blocks(1))
   assert.equal(Buffer.from(ok(fs.getXattr(ROOT, ALIGN))).toString(), String(blocks(1)))
 })

@@ -27,7 +27,7 @@ export const checkAlignment = (
 }
 
 /** It stays said, also for the next kernel. The pool is not frozen. */
-export const sayAlignment = (fs: FileSystem, rq: Request, alignBytes: number): void => {
+export const storeAlignment = (fs: FileSystem, rq: Request, alignBytes: number): void => {
   const text = String(alignBytes)
   const said = fs.getXattr(ROOT_INO, ALIGN)
   if (said instanceof Uint8Array ? Buffer.from(said).toString('latin1') === text : alignBytes === BLOCK_BYTES)

@@ -5,11 +5,11 @@
  */
 import { close } from '../linux/descriptors.ts'
 import { receiveMessage, receiveMessageNow, sendMessage } from '../linux/sockets.ts'
-import type { Custody } from '../stores/memfd/memfd-store.ts'
-import type { HandOverStep } from '../stores/store.ts'
+import type { KeeperChannel } from '../stores/memfd/memfd-store.ts'
+import type { HandoverStep } from '../stores/store.ts'
 import { ECONNRESET, EPIPE } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
-import type { Fd, MemoryId } from '../values/ids.ts'
+import type { Fd, ObjectId } from '../values/ids.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,
   decodeMessage,
@@ -21,7 +21,7 @@ import {
 
 /** `fd` undefined: it does not come. */
 interface Arrival {
-  readonly memory: MemoryId
+  readonly memory: ObjectId
   readonly fd: Fd | undefined
 }
 
@@ -30,11 +30,11 @@ export interface Received {
   readonly descriptors: readonly Fd[]
 }
 
-export class KeeperLink implements Custody {
+export class KeeperLink implements KeeperChannel {
   readonly #socket: Fd
   #isEnded = false
   /** Not yet said: deleting many files must not cost a message each. */
-  #dropped: MemoryId[] = []
+  #dropped: ObjectId[] = []
   /** Came while something else was waited for. */
   #arrived: Arrival[] = []
   readonly #sessions: Fd[] = []
@@ -103,11 +103,11 @@ export class KeeperLink implements Custody {
     switch (message.kind) {
       case 'memories':
         this.#arrived.push(
-          ...message.memories.map((memory, index) => ({ memory, fd: descriptors[index] as Fd })),
+          ...message.objects.map((object, index) => ({ memory: object, fd: descriptors[index] as Fd })),
         )
         return true
       case 'lost':
-        this.#arrived.push({ memory: message.memory, fd: undefined })
+        this.#arrived.push({ memory: message.object, fd: undefined })
         return true
       case 'sessions':
         this.#sessions.push(...descriptors)
@@ -121,16 +121,16 @@ export class KeeperLink implements Custody {
     }
   }
 
-  handOver(step: HandOverStep, image: Fd | undefined): boolean {
-    return this.tell({ kind: 'hand-over', step }, image === undefined ? [] : [image])
+  preserve(step: HandoverStep, image: Fd | undefined): boolean {
+    return this.tell({ kind: 'preserve', step }, image === undefined ? [] : [image])
   }
 
   closeSessions(): void {
     for (const session of this.#sessions.splice(0)) close(session)
   }
 
-  takeBack(): boolean {
-    return this.tell({ kind: 'take-back' })
+  unpreserve(): boolean {
+    return this.tell({ kind: 'unpreserve' })
   }
 
   send(message: ToKeeper, descriptors: readonly Fd[] = []): void {
@@ -150,14 +150,14 @@ export class KeeperLink implements Custody {
     }
   }
 
-  keep(memories: readonly MemoryId[], descriptors: readonly Fd[]): void {
+  hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void {
     // In order: a row that is used again must have been dropped before.
     this.catchUp()
-    this.send({ kind: 'keep', memories }, descriptors)
+    this.send({ kind: 'keep', objects }, descriptors)
   }
 
-  drop(memory: MemoryId): void {
-    this.#dropped.push(memory)
+  release(object: ObjectId): void {
+    this.#dropped.push(object)
     if (this.#dropped.length >= DESCRIPTORS_PER_MESSAGE) this.catchUp()
   }
 
@@ -168,8 +168,8 @@ export class KeeperLink implements Custody {
   /** Without a keeper there is no copy to drop. */
   catchUp(): void {
     if (!this.isBehind) return
-    const memories = this.#dropped
+    const objects = this.#dropped
     this.#dropped = []
-    this.tell({ kind: 'drop', memories })
+    this.tell({ kind: 'drop', memories: objects })
   }
 }

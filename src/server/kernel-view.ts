@@ -28,7 +28,7 @@ const formOf = (nodeId: NodeId): Form => ((nodeId & LINK_FORM) === 0n ? 'file' :
 const inoOf = (nodeId: NodeId): Ino => Number(nodeId & (LINK_FORM - 1n)) as Ino
 
 /** An inode in the form the kernel knows it by. */
-export interface Known {
+export interface KnownInode {
   readonly inode: Inode
   readonly form: Form
 }
@@ -46,7 +46,7 @@ export class KernelView {
   }
 
   /** ESTALE: the inode is gone, or its number is used by another now. */
-  resolve(nodeId: NodeId): Known | Errno {
+  resolve(nodeId: NodeId): KnownInode | Errno {
     const inode = this.#find(inoOf(nodeId))
     const form = formOf(nodeId)
     return inode !== undefined && nodeIdOf(inode, form) === nodeId ? { inode, form } : ESTALE
@@ -64,7 +64,7 @@ export class KernelView {
   }
 
   /** The reply under way will make the kernel know `inode` once more. */
-  stageLookup({ inode: { ino }, form }: Known): void {
+  stageLookup({ inode: { ino }, form }: KnownInode): void {
     if (ino === ROOT_INO) return
     // One reply may name an inode more than once (hard links in one directory): each counts.
     const staged = this.#staged.findLast((lookup) => lookup.ino === ino && lookup.form === form)
@@ -118,7 +118,7 @@ export class KernelView {
   }
 
   /** A request changed attributes that the kernel does not expect it to change: it must ask for them before it goes by them. */
-  outdate({ inode, form }: Known): void {
+  outdate({ inode, form }: KnownInode): void {
     invalidateAttributes(this.#fuse, nodeIdOf(inode, form))
   }
 

@@ -3,8 +3,8 @@
  * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
  * outlive a process is in the shared areas, and all control goes through the mount.
  */
-import type { HandOverStep } from '../stores/store.ts'
-import type { MemoryId } from '../values/ids.ts'
+import type { HandoverStep } from '../stores/store.ts'
+import type { ObjectId } from '../values/ids.ts'
 
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
@@ -27,9 +27,9 @@ export type ToServer =
    */
   | { readonly kind: 'open'; readonly pool: string; readonly source: MemorySource }
   /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
-  | { readonly kind: 'memories'; readonly memories: readonly MemoryId[] }
+  | { readonly kind: 'memories'; readonly objects: readonly ObjectId[] }
   /** The former kernel handed it over, and it does not come back. */
-  | { readonly kind: 'lost'; readonly memory: MemoryId }
+  | { readonly kind: 'lost'; readonly object: ObjectId }
   /** With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their last copy. */
   | { readonly kind: 'sessions' }
   /** Close all of those; answered with `sessions-closed`. */
@@ -53,13 +53,13 @@ export type ToServer =
 /** Server to keeper. */
 export type ToKeeper =
   /** With one descriptor per memory. */
-  | { readonly kind: 'keep'; readonly memories: readonly MemoryId[] }
-  | { readonly kind: 'drop'; readonly memories: readonly MemoryId[] }
+  | { readonly kind: 'keep'; readonly objects: readonly ObjectId[] }
+  | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */
   | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
-  /** Preserve what the descriptor table calls leaving; the last step comes with the image. */
-  | { readonly kind: 'hand-over'; readonly step: HandOverStep }
-  | { readonly kind: 'take-back' }
+  /** Preserve what the descriptor table calls outgoing; the last step comes with the image. */
+  | { readonly kind: 'preserve'; readonly step: HandoverStep }
+  | { readonly kind: 'unpreserve' }
   | { readonly kind: 'sessions-closed' }
   /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
   | { readonly kind: 'refused'; readonly reason: string }

@@ -9,7 +9,7 @@ import type { Service } from './service.ts'
 export const adoptNodeOwners = (service: Service, request: Pick<HandledRequest, 'header'>): void => {
   if (service.store.reach !== 'link' || service.fs.frozen) return
   for (const inode of [...service.fs.guestRam()]) {
-    const owner = inode.memory === undefined ? undefined : service.store.nodeOwner(inode.memory)
+    const owner = inode.object === undefined ? undefined : service.store.nodeOwner(inode.object)
     if (owner === undefined) continue
     const { uid, gid, mode } = owner
     if (uid === inode.uid && gid === inode.gid && mode === inode.mode) continue

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { decode } from '../fuse/decode.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
-import { Deferred } from './parked-requests.ts'
+import { ParkedRequests } from './parked-requests.ts'
 
 const request = (unique: bigint): HandledRequest => {
   const bytes = requestBytes(17, '', { unique })
@@ -11,7 +11,7 @@ const request = (unique: bigint): HandledRequest => {
 }
 
 test('a request whose caller was sent a signal is over with its next turn; the others go on waiting', () => {
-  const deferred = new Deferred()
+  const deferred = new ParkedRequests()
   const waiting = [request(2n), request(4n)]
   for (const one of waiting) deferred.add(one)
   assert.equal(deferred.interrupt(4n), true)

@@ -6,7 +6,7 @@
  */
 import type { HandledRequest } from '../fuse/session.ts'
 
-export class Deferred {
+export class ParkedRequests {
   #requests: HandledRequest[] = []
   readonly #interrupted = new Set<bigint>()
 

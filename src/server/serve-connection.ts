@@ -10,14 +10,14 @@ import { type Answer, type HandledRequest, type SessionOptions, serve } from '..
 import type { Store } from '../stores/store.ts'
 import { EINTR, EIO } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
-import { Deferred } from './parked-requests.ts'
-import { sayAlignment } from './gigantic-pages.ts'
+import { storeAlignment } from './gigantic-pages.ts'
 import { KernelView } from './kernel-view.ts'
 import { answerAgain } from './operations/answer-again.ts'
 import { OPERATIONS } from './operations/table.ts'
+import { ParkedRequests } from './parked-requests.ts'
 import type { RuntimeArea } from './runtime-area.ts'
 import { type Operation, Service } from './service.ts'
-import { Successor, wasCarriedOut } from './successor.ts'
+import { isApplied, Successor } from './successor.ts'
 import { Zeroing } from './zeroing.ts'
 
 /** A request at which three servers ended by themselves is answered EIO by the fourth: one bad request must not take the mount down. */
@@ -43,7 +43,7 @@ export interface Connection {
 export const serveConnection = (connection: Connection): void => {
   const { fs, image, store, runtime, fuse, report, alignBytes } = connection
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
-  const deferred = new Deferred()
+  const deferred = new ParkedRequests()
   const service = new Service({
     fs,
     store,
@@ -66,7 +66,7 @@ export const serveConnection = (connection: Connection): void => {
   /** A pool that comes out of a live update is frozen: it is said once it is thawed. */
   const sayPages = (): void => {
     if (unsaid === null || fs.frozen) return
-    sayAlignment(fs, service.ownWork, unsaid)
+    storeAlignment(fs, service.ownWork, unsaid)
     unsaid = null
   }
   sayPages()
@@ -89,7 +89,7 @@ export const serveConnection = (connection: Connection): void => {
 
   const handle = (request: HandledRequest, reply: Reply): void => {
     const { unique } = request.header
-    if (wasCarriedOut(request, image.lastOrigin, runtime.epoch)) {
+    if (isApplied(request, image.lastOrigin, runtime.epoch)) {
       answerAgain(service, request, reply)
     } else if (unique !== 0n && runtime.beginRequest(unique) > MAX_ATTEMPTS) {
       report(`${request.opcode} ${unique} ended ${MAX_ATTEMPTS} servers: answered EIO`)

@@ -14,11 +14,11 @@ import type { HandledRequest } from '../fuse/session.ts'
 import { type Store, WAITS } from '../stores/store.ts'
 import { EMFILE, ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
-import type { MemoryId, NodeId } from '../values/ids.ts'
+import type { NodeId, ObjectId } from '../values/ids.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
 import { wallClock } from './clock.ts'
-import { Farewells } from './deferred-evictions.ts'
-import { type KernelView, type Known, nodeIdOf } from './kernel-view.ts'
+import { DeferredEvictions } from './deferred-evictions.ts'
+import { type KernelView, type KnownInode, nodeIdOf } from './kernel-view.ts'
 import type { Form } from './runtime-area.ts'
 
 export type HandledOpcode = HandledRequest['opcode']
@@ -39,7 +39,7 @@ export class Service {
   readonly fs: FileSystem
   readonly kernel: KernelView
   readonly store: Store
-  readonly farewells: Farewells
+  readonly farewells: DeferredEvictions
   /** The kernel no longer waits for this request, if it waits for anything. */
   readonly interrupt: (unique: bigint) => void
   readonly #epoch: () => number
@@ -60,7 +60,7 @@ export class Service {
     this.store = options.store
     this.#epoch = options.epoch
     this.interrupt = options.interrupt
-    this.farewells = new Farewells(this.fs, this.kernel, () => this.ownWork)
+    this.farewells = new DeferredEvictions(this.fs, this.kernel, () => this.ownWork)
   }
 
   /** Who asks, as the file system wants to know it. */
@@ -98,7 +98,7 @@ export class Service {
   }
 
   /** How the kernel is shown an inode from now on. */
-  present(inode: Inode): Known {
+  present(inode: Inode): KnownInode {
     return { inode, form: inode.guestRam && this.store.reach === 'link' ? 'link' : 'file' }
   }
 
@@ -131,7 +131,7 @@ export class Service {
     }
   }
 
-  entryOf(shown: Known): EntryReply {
+  entryOf(shown: KnownInode): EntryReply {
     const { inode, form } = shown
     return {
       nodeid: nodeIdOf(inode, form),
@@ -147,7 +147,7 @@ export class Service {
     return this.store.reach === 'link' && kind === 'file' && (guestRam || sizeBytes === 0)
   }
 
-  attributesOf({ inode, form }: Known): Attributes {
+  attributesOf({ inode, form }: KnownInode): Attributes {
     return form === 'file' ? attributesOf(inode) : linkAttributesOf(inode, this.targetOf(inode).length)
   }
 
@@ -162,23 +162,23 @@ export class Service {
    * no FUSE file can carry is opened for read and write alone: its mmap is a clean ENODEV.
    */
   openReplyOf(inode: Inode): OpenReply | Errno {
-    const memory = memoryOf(inode)
+    const object = memoryOf(inode)
     const flags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH
     if (this.store.reach !== 'file') return { fh: 0n, flags }
-    const passage = this.store.passage(memory)
-    if (passage === 'awaited') return WAITS
+    const state = this.store.state(object)
+    if (state === 'incoming') return WAITS
     // It can be emptied, which gives it a memory again; reading it is EIO, and mapping it ENODEV.
-    if (passage === 'lost') return { fh: 0n, flags }
+    if (state === 'lost') return { fh: 0n, flags }
     const backingId = this.kernel.backingId(inode.ino, () => {
-      const exposure = this.store.expose(memory, inode)
-      if (exposure.kind !== 'backing') throw new BrokenInvariantError(`memory ${memory} has no backing file`)
+      const exposure = this.store.expose(object, inode)
+      if (exposure.kind !== 'backing') throw new BrokenInvariantError(`memory ${object} has no backing file`)
       return exposure.fd
     })
     return backingId instanceof Errno ? backingId : { fh: 0n, flags: flags | FOPEN.PASSTHROUGH, backingId }
   }
 }
 
-const memoryOf = ({ ino, memory }: Inode): MemoryId => {
-  if (memory === undefined) throw new BrokenInvariantError(`inode ${ino} has no memory`)
-  return memory
+const memoryOf = ({ ino, object }: Inode): ObjectId => {
+  if (object === undefined) throw new BrokenInvariantError(`inode ${ino} has no memory`)
+  return object
 }

@@ -10,14 +10,14 @@ import type { HandledRequest } from '../fuse/session.ts'
 import { hasPending, resend } from '../fuse/session.ts'
 import { SystemCallError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { Deferred } from './parked-requests.ts'
+import { ParkedRequests } from './parked-requests.ts'
 import type { RuntimeArea } from './runtime-area.ts'
 
 export class Successor {
   readonly #fuse: Fd
   readonly #runtime: RuntimeArea
   #isSettled = false
-  readonly #waiting = new Deferred()
+  readonly #waiting = new ParkedRequests()
 
   constructor(fuse: Fd, runtime: RuntimeArea) {
     this.#fuse = fuse
@@ -52,5 +52,5 @@ const isForget = ({ opcode }: HandledRequest): boolean =>
   opcode === 'FORGET' || opcode === 'BATCH_FORGET' || opcode === 'INTERRUPT'
 
 /** True when `request` is the last one that changed anything (`Image.lastOrigin`): it was carried out, and only the answer is missing. */
-export const wasCarriedOut = (request: HandledRequest, last: Origin | undefined, epoch: number): boolean =>
+export const isApplied = (request: HandledRequest, last: Origin | undefined, epoch: number): boolean =>
   request.header.resent && last !== undefined && last.epoch === epoch && last.unique === request.header.unique

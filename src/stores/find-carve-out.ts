@@ -6,9 +6,9 @@ import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import type { CarveOutStore } from './carve-out/carve-out-store.ts'
-import type { Content, Judge } from './carve-out/image-probe.ts'
+import type { Content, ImageProbe } from './carve-out/image-probe.ts'
 import type { Layout } from './carve-out/layout.ts'
-import { Instances } from './dax/instances.ts'
+import { DaxInstances } from './dax/instances.ts'
 import { openDaxStore } from './dax/open-dax-store.ts'
 import { probeRegion } from './dax/probe.ts'
 import { findDaxRegion, regionLockName } from './dax/region.ts'
@@ -28,7 +28,7 @@ export interface CarveOut {
   /** Two mounts of one carve-out exclude each other by a lock of this name: its place, which no renumbering changes. */
   readonly lockName: string
   /** Errors: UsageError when somebody else uses it, or the kernel does not let us look. */
-  probe(judge: Judge): Content
+  probe(judge: ImageProbe): Content
   /** Whoever calls holds its lock, and has probed it. Errors: UsageError, nothing changed; SystemCallError. */
   open(pool: string): CarveOutStore
   /** The metadata area of one that is being served. Errors: UsageError. */
@@ -52,7 +52,7 @@ function daxRegion(wanted: string | undefined): CarveOut {
     open: (pool) => openDaxStore({ pool, region: name }),
     readMetadata() {
       // By way of the device that the server made for it: there is one as long as somebody serves the region.
-      const instances = new Instances(region.path)
+      const instances = new DaxInstances(region.path)
       const metadata = instances.exactly([layout.metadata])
       const fd = metadata && instances.open(metadata, { writable: false })
       if (fd === undefined || fd instanceof Errno)

@@ -4,17 +4,17 @@
  * that implements `Store`.
  */
 import { Errno } from '../values/errno.ts'
-import type { Fd, MemoryId } from '../values/ids.ts'
+import type { Fd, ObjectId } from '../values/ids.ts'
 
 /** Pool allocation unit in bytes: one PMD mapping. */
 export const BLOCK_BYTES = 2 * 1024 * 1024
 
 /** A slab of a carve-out's store in blocks: 64 MiB. Part of its persistent format. */
-export const SLAB_BLOCKS = 32
+export const CHUNK_BLOCKS = 32
 
 /** `Store.slabBlocks` of a kind of store, so that an image can be checked without its store. */
-export const slabBlocksOf = (storeKind: string): number | undefined =>
-  storeKind === 'memfd' ? undefined : SLAB_BLOCKS
+export const chunkBlocksOf = (storeKind: string): number | undefined =>
+  storeKind === 'memfd' ? undefined : CHUNK_BLOCKS
 
 /** A run of pool blocks: `start` and `count` in units of `BLOCK_BYTES` from the pool's beginning. */
 export interface Extent {
@@ -70,37 +70,37 @@ export interface Background {
  * that is undone. `awaited`: handed over by the former kernel, and not back yet: what needs it WAITS. `lost`: it will not come
  * back: its file can be emptied or deleted, all else gets EIO.
  */
-export const PASSAGES = ['none', 'leaving', 'awaited', 'lost'] as const
-export type Passage = (typeof PASSAGES)[number]
+export const MEMORY_STATES = ['present', 'outgoing', 'incoming', 'lost'] as const
+export type MemoryState = (typeof MEMORY_STATES)[number]
 
 /** In this order: guest RAM while the guests run, all other files once the pool is frozen, and last the image. */
-export const HAND_OVER_STEPS = ['ram', 'files', 'image'] as const
-export type HandOverStep = (typeof HAND_OVER_STEPS)[number]
+export const HANDOVER_STEPS = ['ram', 'files', 'image'] as const
+export type HandoverStep = (typeof HANDOVER_STEPS)[number]
 
-export interface HandOverStatus {
+export interface HandoverStatus {
   /** The one under way, or the last one. */
-  readonly step: HandOverStep | 'none'
+  readonly step: HandoverStep | 'none'
   readonly state: 'idle' | 'busy' | 'done' | 'failed' | 'undoing'
   /** Memories to be preserved by the steps so far, and those that are. */
-  readonly memories: number
+  readonly objects: number
   readonly preserved: number
   /** Of a step that failed. `memory`: undefined where it was not about one. */
-  readonly failure: { readonly errno: Errno; readonly memory: MemoryId | undefined } | undefined
+  readonly failure: { readonly errno: Errno; readonly memory: ObjectId | undefined } | undefined
 }
 
 /** Memory that outlives a kernel only where it is handed over to the next one. Slow: done beside the server, told of by `status`. */
-export interface HandOver {
-  readonly status: HandOverStatus
+export interface Handover {
+  readonly status: HandoverStatus
   /** The step before it is done. From here on the memories are `leaving`. */
-  begin(step: 'ram' | 'files', memories: readonly MemoryId[]): void
+  preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void
   /** The last step: `image` is what the next kernel's server begins with. */
-  finish(image: Uint8Array): void
+  preserveImage(image: Uint8Array): void
   /** Everything is as it was before the first step, when `status` says so. Without effect where nothing was begun. */
-  takeBack(): void
+  unpreserve(): void
   /** After a start: what a former server left half done is taken back. */
   recover(isFrozen: boolean): void
   /** Bytes that preserving would have to allocate: the holes of these memories. */
-  holeBytes(memories: Iterable<MemoryId>): number
+  holeBytes(objects: Iterable<ObjectId>): number
 }
 
 /** How a memory is reached by mmap. */
@@ -125,14 +125,14 @@ export interface Store {
   readonly totalBlocks: number
 
   /** A new, empty memory that survives this process from the moment this returns. Errors: ENOMEM, EMFILE. */
-  create(): MemoryId | Errno
+  create(): ObjectId | Errno
   /**
    * Ordinary files live in slabs, aligned chunks of so many blocks (the last one may be shorter), apart from guest RAM:
    * which chunk is a slab follows from what inodes own and changes as they do. undefined: no such zones.
    */
-  readonly slabBlocks: number | undefined
+  readonly chunkBlocks: number | undefined
   /** Guest RAM must be one extent: whoever maps it gives one offset. */
-  readonly inOnePiece: boolean
+  readonly contiguous: boolean
   /** Where gigantic pages can lie; undefined: this memory cannot be mapped by them. */
   readonly frames: FrameGrid | undefined
   /** The physical memory it lies in, where that is set aside for it: bytes. */
@@ -144,11 +144,11 @@ export interface Store {
   readonly reach: 'file' | 'link' | 'window'
   readonly background: Background | undefined
   /** undefined: this memory outlives a kernel by itself. */
-  readonly handOver: HandOver | undefined
-  passage(memory: MemoryId): Passage
+  readonly handover: Handover | undefined
+  state(object: ObjectId): MemoryState
 
   /** After a start, once for each memory that an inode owns: what the image says about it. Before anything else is asked. */
-  adopt(memory: MemoryId, as: Placement): void
+  adopt(object: ObjectId, as: Placement): void
   /**
    * Make `memory` as large as `to` says: the bytes kept are kept, new bytes read as zero, also those in what was its
    * last block, whatever a server that died left there. Guest RAM that `reach` does not let us write keeps its last
@@ -156,35 +156,35 @@ export interface Store {
    * not logged as this memory's yet; those it no longer names are no longer its own and are left as they are.
    * Errors: ENOMEM; EBUSY where a mapping that is held would have to go; WAITS.
    */
-  resize(memory: MemoryId, to: Placement): Errno | undefined
+  resize(object: ObjectId, to: Placement): Errno | undefined
   /** True while some process maps the memory: its blocks must not be used again yet. WAITS: not known yet, take it for held. */
-  isHeld(memory: MemoryId): boolean | Errno
+  isHeld(object: ObjectId): boolean | Errno
   /** Give the memory up. Called after the log says so; called again after a crash in between. Idempotent. */
-  release(memory: MemoryId): void
+  release(object: ObjectId): void
   /** Whether giving memory up was put off, to do more of it at once; `catchUp` does it, when nobody waits. */
   readonly isBehind: boolean
   catchUp(): void
   /** Memories that exist; what no inode owns after recovery was never acknowledged, or was given up, and is released. */
-  memories(): Iterable<MemoryId>
+  objects(): Iterable<ObjectId>
 
   /** Ordinary files only, their blocks are there. Returns bytes moved; reads past the end return fewer. Errors: WAITS, nothing was moved. */
-  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno
-  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno
   /** fallocate(2) PUNCH_HOLE: the range reads as zero afterwards. Errors: WAITS. */
-  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined
+  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined
   /** lseek(2) SEEK_DATA (3) and SEEK_HOLE (4). Errors: ENXIO past the end. */
-  seek(memory: MemoryId, offset: number, whence: number): number | Errno
+  seek(object: ObjectId, offset: number, whence: number): number | Errno
 
-  expose(memory: MemoryId, placement: Placement): Exposure
+  expose(object: ObjectId, placement: Placement): Exposure
   /**
    * Reach `link`: makes sure that the node maps guest RAM, and no more than that. A node that is there already
    * keeps its owner: `chown` of the name went to it. Errors: EIO, EBUSY; WAITS.
    */
-  publish(memory: MemoryId, placement: Placement, owner: Owner): Errno | undefined
+  publish(object: ObjectId, placement: Placement, owner: Owner): Errno | undefined
   /** Reach `link`: where the node is, or will be. */
-  nodePath(memory: MemoryId): string
+  nodePath(object: ObjectId): string
   /** Reach `link`: the owner of a node that is there, undefined where there is none. */
-  nodeOwner(memory: MemoryId): Owner | undefined
+  nodeOwner(object: ObjectId): Owner | undefined
   /** Bytes that live exactly as long as the pool's memory: the persistent image is kept here. */
   metadataArea(): Uint8Array
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { CorruptBytesError } from '../../values/errors.ts'
-import type { ByteString, Ino, MemoryId } from '../../values/ids.ts'
+import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 import type { Entry } from '../entry.ts'
 import { ByteSink } from './byte-sink.ts'
 import { ByteSource } from './byte-source.ts'
@@ -30,8 +30,8 @@ const inode = row({
   atime: time,
   mtime: time,
   ctime: time,
-  memory: fc.option(
-    count.map((value) => value as MemoryId),
+  object: fc.option(
+    count.map((value) => value as ObjectId),
     { nil: undefined },
   ),
   extents: fc.array(extent),

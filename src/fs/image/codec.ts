@@ -5,7 +5,7 @@
 
 import type { Extent } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
-import type { Ino, MemoryId } from '../../values/ids.ts'
+import type { Ino, ObjectId } from '../../values/ids.ts'
 import type { BlockState, Entry } from '../entry.ts'
 import type { FileKind, Inode, Timestamp } from '../inode.ts'
 import type { ByteSink } from './byte-sink.ts'
@@ -125,7 +125,7 @@ export function decodeEntry(from: ByteSource): Entry {
 function encodeInode(inode: Inode, out: ByteSink): void {
   const flags =
     (inode.guestRam ? GUEST_RAM : 0) |
-    (inode.memory === undefined ? 0 : HAS_MEMORY) |
+    (inode.object === undefined ? 0 : HAS_MEMORY) |
     (inode.gigantic ? GIGANTIC : 0)
   out.u8(FILE_KINDS.indexOf(inode.kind) | flags)
   out.varint(inode.ino)
@@ -138,7 +138,7 @@ function encodeInode(inode: Inode, out: ByteSink): void {
   encodeTimestamp(inode.atime, out)
   encodeTimestamp(inode.mtime, out)
   encodeTimestamp(inode.ctime, out)
-  if (inode.memory !== undefined) out.varint(inode.memory)
+  if (inode.object !== undefined) out.varint(inode.object)
   out.name(inode.target)
   out.varint(inode.extents.length)
   for (const extent of inode.extents) encodeExtent(extent, out)
@@ -161,7 +161,7 @@ function decodeInode(from: ByteSource): Inode {
     atime: decodeTimestamp(from),
     mtime: decodeTimestamp(from),
     ctime: decodeTimestamp(from),
-    memory: (flags & HAS_MEMORY) === 0 ? undefined : (from.varint() as MemoryId),
+    object: (flags & HAS_MEMORY) === 0 ? undefined : (from.varint() as ObjectId),
     target: from.name(TARGET_LIMIT),
     extents: decodeExtents(from),
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ByteString, Ino, MemoryId } from '../../values/ids.ts'
+import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 import type { Entry } from '../entry.ts'
 import { State } from '../state.ts'
 import { dumpImage } from './dump.ts'
@@ -108,9 +108,9 @@ test('where ordinary files are kept apart, guest RAM among them is an error', ()
   const image = Image.open(area, dax, new State())
   const file = (ino: number, start: number, guestRam: boolean): Entry[] => {
     const name = `f${ino}` as ByteString
-    const memory = ino as MemoryId
+    const object = ino as ObjectId
     const extents = [{ start, count: 1 }]
-    const fields = { kind: 'file' as const, links: 1, sizeBytes: 2 ** 21, memory, extents, guestRam }
+    const fields = { kind: 'file' as const, links: 1, sizeBytes: 2 ** 21, object, extents, guestRam }
     return [
       { kind: 'inode', inode: { ...root(image), ino: ino as Ino, ...fields } },
       { kind: 'name', parent: 1 as Ino, name, ino: ino as Ino, cookie: ino + 1 },

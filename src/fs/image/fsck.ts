@@ -2,7 +2,7 @@
  * Owns checking an image without mounting it: all that can be said about it, in the order it is
  * found. Reading only; it repairs nothing, because opening an image mends all that a crash can leave.
  */
-import { slabBlocksOf } from '../../stores/store.ts'
+import { chunkBlocksOf } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import { readCheckpoint, readSlotState } from './checkpoint.ts'
 import type { Geometry } from './format.ts'
@@ -34,7 +34,7 @@ export function checkImage(area: Uint8Array, emptyState: VerifiableState): Findi
   findings.push(...describeEnd(found))
   for (const entry of found.fold.entries()) emptyState.apply(entry)
   const { totalBlocks, storeKind } = header.identity
-  for (const message of emptyState.verify(totalBlocks, slabBlocksOf(storeKind))) {
+  for (const message of emptyState.verify(totalBlocks, chunkBlocksOf(storeKind))) {
     findings.push({ severity: 'error', where: 'state', message })
   }
   return findings

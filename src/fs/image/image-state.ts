@@ -17,5 +17,5 @@ export interface ImageState {
 
 /** A state that can also say what is wrong with itself: what `fsck` needs. One sentence for each fault. `slabBlocks`: as `Store` has it. */
 export interface VerifiableState extends ImageState {
-  verify(totalBlocks: number, slabBlocks: number | undefined): string[]
+  verify(totalBlocks: number, chunkBlocks: number | undefined): string[]
 }

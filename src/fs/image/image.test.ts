@@ -215,7 +215,7 @@ test('what one operation writes does not grow with the number of files', () => {
     const inode = { ...randomInode(random, ino(file + 2)), target: name('x') }
     return {
       kind: 'inode',
-      inode: { ...inode, kind: 'symlink', memory: undefined, extents: [], guestRam: false },
+      inode: { ...inode, kind: 'symlink', object: undefined, extents: [], guestRam: false },
     }
   }
   const create = (from: number, to: number): void => {

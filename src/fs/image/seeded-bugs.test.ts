@@ -18,7 +18,7 @@ function evenRun(seed: number, commits: number) {
     const inode = randomInode(random, (1 + random.below(9)) as Ino)
     const plain = {
       kind: 'directory',
-      memory: undefined,
+      object: undefined,
       extents: [],
       guestRam: false,
       gigantic: false,

@@ -4,7 +4,7 @@
  * one checkpoint, an empty log.
  */
 
-import { slabBlocksOf } from '../../stores/store.ts'
+import { chunkBlocksOf } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { Entry } from '../entry.ts'
 import { HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './format.ts'
@@ -39,7 +39,7 @@ export function unpackImage<S extends VerifiableState>(
 ): void {
   // Opening may mend what a crash left, and none could: but what was handed over stays as it came.
   const { identity, state } = Image.open(Uint8Array.from(packed), expected, emptyState)
-  const [contradiction] = state.verify(identity.totalBlocks, slabBlocksOf(identity.storeKind))
+  const [contradiction] = state.verify(identity.totalBlocks, chunkBlocksOf(identity.storeKind))
   if (contradiction !== undefined)
     throw new CorruptBytesError(`the image that was handed over contradicts itself: ${contradiction}`)
   Image.format(area, identity, state)

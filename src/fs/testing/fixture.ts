@@ -64,9 +64,9 @@ export function ok<T>(result: T | Errno): T {
 }
 
 /** All invariants of the state, and statfs telling the truth about it. `slabBlocks`: as the store has it. */
-export function checkInvariants(fs: FileSystem, journal: Journal, slabBlocks?: number): void {
+export function checkInvariants(fs: FileSystem, journal: Journal, chunkBlocks?: number): void {
   const { totalBlocks } = journal.identity
-  assert.deepEqual(journal.state.verify(totalBlocks, slabBlocks), [])
+  assert.deepEqual(journal.state.verify(totalBlocks, chunkBlocks), [])
   // A block that turned bad under a file is the file's until it gives it up.
   const notFree = new Set<number>()
   const count = ({ start, count }: Extent) => {

@@ -9,13 +9,13 @@ import {
   type Exposure,
   type Extent,
   type FrameGrid,
-  type HandOver,
-  type Passage,
+  type Handover,
+  type MemoryState,
   type Placement,
   type Store,
 } from '../../stores/store.ts'
 import { ENXIO, type Errno } from '../../values/errno.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
 
 export interface MemoryStoreOptions {
   readonly clearing: 'kernel' | 'ours'
@@ -46,22 +46,22 @@ export class MemoryStore implements Store {
   readonly isBehind = false
   catchUp(): void {}
   readonly background = undefined
-  readonly handOver: HandOver | undefined = undefined
+  readonly handover: Handover | undefined = undefined
   /** Memories that are on their way from one kernel to another. */
-  readonly passages = new Map<MemoryId, Passage>()
+  readonly passages = new Map<ObjectId, MemoryState>()
   readonly clearing: 'kernel' | 'ours'
   readonly totalBlocks: number
-  readonly slabBlocks: number | undefined
-  readonly inOnePiece: boolean
+  readonly chunkBlocks: number | undefined
+  readonly contiguous: boolean
   readonly frames: FrameGrid | undefined
   readonly place = undefined
   /** Memories that a mapping holds. */
-  readonly held = new Set<MemoryId>()
+  readonly held = new Set<ObjectId>()
   /** Answered once each by the next calls of that name. */
   readonly failures = noFailures()
   readonly #modelBytes: number
   readonly #formerByte: number
-  readonly #memories = new Map<MemoryId, Memory>()
+  readonly #memories = new Map<ObjectId, Memory>()
   /** `ours`: the pool's blocks. `kernel`: pages of each memory, gone with it. */
   readonly #blocks = new Map<string, Uint8Array>()
   #nextMemory = 1
@@ -69,8 +69,8 @@ export class MemoryStore implements Store {
   constructor(options: MemoryStoreOptions) {
     this.clearing = options.clearing
     this.totalBlocks = options.totalBlocks
-    this.slabBlocks = options.slabBlocks
-    this.inOnePiece = options.inOnePiece ?? false
+    this.chunkBlocks = options.slabBlocks
+    this.contiguous = options.inOnePiece ?? false
     this.frames = options.frames
     this.#modelBytes = options.modelBytes ?? 4096
     this.#formerByte = options.formerByte ?? 0
@@ -78,26 +78,26 @@ export class MemoryStore implements Store {
 
   /** The same memory, twice: what each does from here on the other does not see. */
   clone(): MemoryStore {
-    const { clearing, totalBlocks, slabBlocks } = this
+    const { clearing, totalBlocks, chunkBlocks } = this
     const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
-    const copy = new MemoryStore({ clearing, totalBlocks, slabBlocks, modelBytes, formerByte })
-    for (const memory of this.held) copy.held.add(memory)
+    const copy = new MemoryStore({ clearing, totalBlocks, slabBlocks: chunkBlocks, modelBytes, formerByte })
+    for (const object of this.held) copy.held.add(object)
     for (const [id, memory] of this.#memories) copy.#memories.set(id, { ...memory })
     for (const [key, bytes] of this.#blocks) copy.#blocks.set(key, bytes.slice())
     copy.#nextMemory = this.#nextMemory
     return copy
   }
 
-  create(): MemoryId | Errno {
+  create(): ObjectId | Errno {
     const failure = this.failures.create.shift()
     if (failure) return failure
-    const memory = this.#nextMemory++ as MemoryId
-    this.#memories.set(memory, { sizeBytes: 0, extents: [] })
-    return memory
+    const object = this.#nextMemory++ as ObjectId
+    this.#memories.set(object, { sizeBytes: 0, extents: [] })
+    return object
   }
 
-  passage(memory: MemoryId): Passage {
-    return this.passages.get(memory) ?? 'none'
+  state(object: ObjectId): MemoryState {
+    return this.passages.get(object) ?? 'present'
   }
 
   adopt(): void {}
@@ -105,54 +105,54 @@ export class MemoryStore implements Store {
   /** A test may have it reached otherwise. */
   reach: Store['reach'] = 'file'
   publish(): undefined {}
-  nodePath(memory: MemoryId): string {
-    return `/dev/guestmemfs/${memory}`
+  nodePath(object: ObjectId): string {
+    return `/dev/guestmemfs/${object}`
   }
   nodeOwner(): undefined {}
 
-  resize(memory: MemoryId, to: Placement): Errno | undefined {
+  resize(object: ObjectId, to: Placement): Errno | undefined {
     const failure = this.failures.resize.shift()
     if (failure) return failure
-    const found = this.#memory(memory)
+    const found = this.#memory(object)
     // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where clearing
     // is ours only the last kept block is touched, the others are no longer this memory's.
     const clearable = this.clearing === 'kernel' ? found.extents : to.extents
-    this.#clear(memory, to.sizeBytes, found.sizeBytes, clearable)
+    this.#clear(object, to.sizeBytes, found.sizeBytes, clearable)
     found.sizeBytes = to.sizeBytes
     found.extents = to.extents
     return undefined
   }
 
-  isHeld(memory: MemoryId): boolean | Errno {
-    return this.failures.isHeld.shift() ?? this.held.has(memory)
+  isHeld(object: ObjectId): boolean | Errno {
+    return this.failures.isHeld.shift() ?? this.held.has(object)
   }
 
-  release(memory: MemoryId): void {
+  release(object: ObjectId): void {
     if (this.clearing === 'kernel')
-      for (const key of this.#blocks.keys()) if (key.startsWith(`${memory}/`)) this.#blocks.delete(key)
-    this.#memories.delete(memory)
+      for (const key of this.#blocks.keys()) if (key.startsWith(`${object}/`)) this.#blocks.delete(key)
+    this.#memories.delete(object)
   }
 
-  memories(): Iterable<MemoryId> {
+  objects(): Iterable<ObjectId> {
     return this.#memories.keys()
   }
 
-  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
     const failure = this.failures.read.shift()
     if (failure) return failure
-    const length = Math.max(0, Math.min(into.length, this.#memory(memory).sizeBytes - offset))
+    const length = Math.max(0, Math.min(into.length, this.#memory(object).sizeBytes - offset))
     into.fill(0, 0, length)
-    for (const piece of this.#pieces(memory, offset, offset + length)) {
+    for (const piece of this.#pieces(object, offset, offset + length)) {
       into.set(this.#block(piece.key).subarray(piece.from, piece.to), piece.at - offset)
     }
     return length
   }
 
-  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
     const failure = this.failures.write.shift()
     if (failure) return failure
-    const length = Math.max(0, Math.min(from.length, this.#memory(memory).sizeBytes - offset))
-    for (const piece of this.#pieces(memory, offset, offset + length)) {
+    const length = Math.max(0, Math.min(from.length, this.#memory(object).sizeBytes - offset))
+    for (const piece of this.#pieces(object, offset, offset + length)) {
       const block = this.#block(piece.key)
       this.#blocks.set(piece.key, block)
       block.set(from.subarray(piece.at - offset, piece.at - offset + piece.to - piece.from), piece.from)
@@ -160,16 +160,16 @@ export class MemoryStore implements Store {
     return length
   }
 
-  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
+  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
     const failure = this.failures.punchHole.shift()
     if (failure) return failure
-    this.#clear(memory, offset, offset + length, this.#memory(memory).extents)
+    this.#clear(object, offset, offset + length, this.#memory(object).extents)
     return undefined
   }
 
   /** Without knowledge of holes, as lseek(2) allows: everything is data. */
-  seek(memory: MemoryId, offset: number, whence: number): number | Errno {
-    const { sizeBytes } = this.#memory(memory)
+  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+    const { sizeBytes } = this.#memory(object)
     if (offset >= sizeBytes) return ENXIO
     return whence === 3 ? offset : sizeBytes
   }
@@ -199,14 +199,14 @@ export class MemoryStore implements Store {
     return this.#blocks.get(key) ?? new Uint8Array(this.#modelBytes).fill(former)
   }
 
-  #memory(memory: MemoryId): Memory {
-    const found = this.#memories.get(memory)
-    if (!found) throw new Error(`there is no memory ${memory}`)
+  #memory(object: ObjectId): Memory {
+    const found = this.#memories.get(object)
+    if (!found) throw new Error(`there is no memory ${object}`)
     return found
   }
 
-  #clear(memory: MemoryId, start: number, end: number, extents: readonly Extent[]): void {
-    for (const { key, from, to } of this.#pieces(memory, start, end, extents)) {
+  #clear(object: ObjectId, start: number, end: number, extents: readonly Extent[]): void {
+    for (const { key, from, to } of this.#pieces(object, start, end, extents)) {
       // What was never written reads as zero already, but for a pool's former bytes.
       if (!this.#blocks.has(key) && this.#formerByte === 0) continue
       const block = this.#block(key)
@@ -216,13 +216,13 @@ export class MemoryStore implements Store {
   }
 
   /** The modelled bytes of a range, block by block: `key` of the block, `from`..`to` in it, `at` in the memory. */
-  *#pieces(memory: MemoryId, start: number, end: number, extents = this.#memory(memory).extents) {
+  *#pieces(object: ObjectId, start: number, end: number, extents = this.#memory(object).extents) {
     let blockStart = 0
     for (const { start: first, count } of extents)
       for (let block = first; block < first + count; block++, blockStart += BLOCK_BYTES) {
         const from = Math.max(start - blockStart, 0)
         const to = Math.min(end - blockStart, this.#modelBytes)
-        const key = this.clearing === 'ours' ? `pool/${block}` : `${memory}/${blockStart}`
+        const key = this.clearing === 'ours' ? `pool/${block}` : `${object}/${blockStart}`
         if (from < to) yield { key, from, to, at: blockStart + from }
       }
   }

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { EAGAIN, ECONNREFUSED, type Errno } from '../../values/errno.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
-import { MAX_STORED, NotifiedStore, storedMemory } from './fdstore.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import { MAX_STORED, SystemdFdStore, storedName } from './fdstore.ts'
 
 /** What systemd makes of it: names, each with the numbers that came by it. */
 class Manager {
@@ -30,11 +30,11 @@ class Manager {
   }
 }
 
-const memory = (id: number) => storedMemory(id as MemoryId)
+const memory = (id: number) => storedName(id as ObjectId)
 
 test('what is put is there by its name, what is replaced is there once', async () => {
   const manager = new Manager()
-  const store = new NotifiedStore(manager.send, () => {})
+  const store = new SystemdFdStore(manager.send, () => {})
   store.put('image', 10 as Fd)
   store.put('fuse', 11 as Fd)
   store.replace('fuse', 12 as Fd)
@@ -46,7 +46,7 @@ test('what is put is there by its name, what is replaced is there once', async (
 test('a manager that is slow gets all of it in order; one that refuses is not asked twice', async () => {
   const manager = new Manager()
   manager.answers.push(EAGAIN, EAGAIN, ECONNREFUSED)
-  const store = new NotifiedStore(manager.send, () => {})
+  const store = new SystemdFdStore(manager.send, () => {})
   store.put('image', 10 as Fd)
   store.put('runtime', 11 as Fd)
   await store.settled()
@@ -56,7 +56,7 @@ test('a manager that is slow gets all of it in order; one that refuses is not as
 test('of more than the manager can bear, the first stay and the rest is told of once', async () => {
   const manager = new Manager()
   let told = 0
-  const store = new NotifiedStore(manager.send, () => told++)
+  const store = new SystemdFdStore(manager.send, () => told++)
   for (let id = 1; id <= MAX_STORED + 10; id++) store.put(memory(id), (id + 100) as Fd)
   await store.settled()
   assert.equal(manager.store.size, MAX_STORED)
@@ -78,7 +78,7 @@ test('a number whose file is gone is never sent, however late the manager reads'
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
       const manager = new Manager()
-      const store = new NotifiedStore(manager.send, () => {})
+      const store = new SystemdFdStore(manager.send, () => {})
       const held = new Map<number, Fd>()
       let next = 100
       for (const { memory: id, drops, isFull } of steps) {

@@ -5,16 +5,16 @@
  */
 import { connectDatagram, sendMessageNow } from '../../linux/sockets.ts'
 import { EAGAIN, Errno } from '../../values/errno.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
 
 /** What a stored descriptor is; the store knows them by these names alone. */
-export type StoredName = 'table' | 'image' | 'runtime' | 'fuse' | `memory-${MemoryId}`
-export const storedMemory = (memory: MemoryId): StoredName => `memory-${memory}`
-export const isStoredMemory = (name: string): boolean => /^memory-\d+$/.test(name)
-export const memoryOf = (name: string): MemoryId => Number(name.slice('memory-'.length)) as MemoryId
+export type StoredName = 'table' | 'image' | 'runtime' | 'fuse' | `memory-${ObjectId}`
+export const storedName = (object: ObjectId): StoredName => `memory-${object}`
+export const isStoredObject = (name: string): boolean => /^memory-\d+$/.test(name)
+export const objectOf = (name: string): ObjectId => Number(name.slice('memory-'.length)) as ObjectId
 
 /** The unit's descriptors by name. `replace`: whatever had the name before goes. */
-export interface ManagerStore {
+export interface FdStore {
   put(name: StoredName, fd: Fd): void
   replace(name: StoredName, fd: Fd): void
   remove(name: string): void
@@ -39,7 +39,7 @@ const text = ({ name, fd }: Notice): Buffer =>
   Buffer.from(fd === undefined ? `FDSTOREREMOVE=1\nFDNAME=${name}` : `FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`)
 
 /** `send`: one datagram, or why it cannot go now (EAGAIN) or at all. */
-export class NotifiedStore implements ManagerStore {
+export class SystemdFdStore implements FdStore {
   readonly #tellFull: () => void
   readonly #sendNow: (bytes: Uint8Array, descriptors: readonly Fd[]) => Errno | undefined
   readonly #memories = new Set<string>()
@@ -62,7 +62,7 @@ export class NotifiedStore implements ManagerStore {
 
   put(name: StoredName, fd: Fd): void {
     // Without the pool's own areas no memory is of use.
-    const isOneMore = isStoredMemory(name) && !this.#memories.has(name)
+    const isOneMore = isStoredObject(name) && !this.#memories.has(name)
     if (isOneMore && this.#memories.size >= MAX_STORED) {
       this.#tellFull()
       return
@@ -110,7 +110,7 @@ export class NotifiedStore implements ManagerStore {
 }
 
 /** For a keeper that is nobody's unit. */
-const NO_STORE: ManagerStore = {
+const NO_STORE: FdStore = {
   put: () => {},
   replace: () => {},
   remove: () => {},
@@ -118,9 +118,9 @@ const NO_STORE: ManagerStore = {
 }
 
 /** The store of the unit that this process belongs to, by what the manager put into its environment. */
-export const managerStore = (environment: NodeJS.ProcessEnv, tellFull: () => void): ManagerStore => {
+export const systemdFdStore = (environment: NodeJS.ProcessEnv, tellFull: () => void): FdStore => {
   const address = environment.GUESTMEMFS_UNIT === undefined ? undefined : environment.NOTIFY_SOCKET
   const socket = address === undefined ? undefined : connectDatagram(address)
   if (socket === undefined || socket instanceof Errno) return NO_STORE
-  return new NotifiedStore((bytes, descriptors) => sendMessageNow(socket, bytes, descriptors), tellFull)
+  return new SystemdFdStore((bytes, descriptors) => sendMessageNow(socket, bytes, descriptors), tellFull)
 }

@@ -4,27 +4,27 @@
  */
 import type { Fd } from '../../values/ids.ts'
 import type { Areas } from '../areas.ts'
-import type { Custody } from '../memfd-table.ts'
-import { isStoredMemory, MAX_STORED, type ManagerStore, managerStore, storedMemory } from './fdstore.ts'
+import type { MemfdTable } from '../memfd-table.ts'
+import { type FdStore, isStoredObject, MAX_STORED, storedName, systemdFdStore } from './fdstore.ts'
 import { storedNames } from './restored.ts'
 
-export class Backup {
-  readonly #store: ManagerStore
-  readonly #custody: Custody
+export class FdStoreMirror {
+  readonly #store: FdStore
+  readonly #custody: MemfdTable
 
   /** `custody`: from here on, what it keeps and drops. `note`: for the log. */
-  constructor(custody: Custody, note: (line: string) => void) {
+  constructor(custody: MemfdTable, note: (line: string) => void) {
     this.#custody = custody
-    this.#store = managerStore(process.env, () =>
+    this.#store = systemdFdStore(process.env, () =>
       note(
         `more than ${MAX_STORED} files: the newest are not in the service manager's store, and would be lost with keeper and server`,
       ),
     )
-    const kept = new Set<string>([...custody.memories].map(storedMemory))
+    const kept = new Set<string>([...custody.objects].map(storedName))
     // What the last keeper could not take out any more, before another memory gets its name.
     for (const name of storedNames(process.env))
-      if (isStoredMemory(name) && !kept.has(name)) this.#store.remove(name)
-    custody.backUpIn(this.#store)
+      if (isStoredObject(name) && !kept.has(name)) this.#store.remove(name)
+    custody.mirrorIn(this.#store)
   }
 
   /** `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already stays there. */
@@ -53,7 +53,7 @@ export class Backup {
   /** Nothing is left to hold. Resolves when the manager knows. */
   async ended(): Promise<void> {
     for (const name of ['table', 'image', 'runtime', 'fuse']) this.#store.remove(name)
-    for (const memory of this.#custody.memories) this.#store.remove(storedMemory(memory))
+    for (const memory of this.#custody.objects) this.#store.remove(storedName(memory))
     await this.#store.settled()
   }
 }

@@ -4,11 +4,11 @@
  */
 import { close, setCloseOnExec } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
-import { HandOverWords } from '../../stores/memfd/handover-status.ts'
+import { HandoverWords } from '../../stores/memfd/handover-status.ts'
 import type { Fd } from '../../values/ids.ts'
 import { mapTable } from '../areas.ts'
-import { isStoredMemory, memoryOf, storedMemory } from './fdstore.ts'
 import { identify, type ProcessIdentity } from '../pool-record.ts'
+import { isStoredObject, objectOf, storedName } from './fdstore.ts'
 
 const FIRST_FD = 3
 export interface StoredPool {
@@ -53,11 +53,11 @@ export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefin
  */
 function speakOfUs(table: DescriptorTable, names: readonly string[], descriptors: readonly Fd[]): void {
   const stored = new Set(names)
-  for (const memory of table.memories())
-    table.setPassage(memory, stored.has(storedMemory(memory)) ? 'none' : 'lost')
-  new HandOverWords(table.words).undone()
+  for (const memory of table.objects())
+    table.setState(memory, stored.has(storedName(memory)) ? 'present' : 'lost')
+  new HandoverWords(table.words).idle()
   table.clear('keeper')
   table.clear('server')
   for (const [index, name] of names.entries())
-    if (isStoredMemory(name)) table.set(memoryOf(name), 'keeper', descriptors[index])
+    if (isStoredObject(name)) table.set(objectOf(name), 'keeper', descriptors[index])
 }

@@ -7,48 +7,48 @@ import { hasLiveUpdate } from '../../linux/luo.ts'
 import { memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
 import { EBUSY, EINVAL, EIO, ENOENT, Errno } from '../../values/errno.ts'
 import { CorruptBytesError, UsageError } from '../../values/errors.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
 import { makePacked } from '../areas.ts'
-import type { Awaited } from './incoming.ts'
-import type { Luo } from './thread.ts'
+import type { IncomingObject } from './incoming.ts'
 import { IMAGE_TOKEN, MANIFEST_TOKEN, type Manifest, readManifest } from './manifest.ts'
 import { sessionName } from './session-names.ts'
+import type { Luo } from './thread.ts'
 
-export interface Found {
+export interface Incoming {
   readonly sessions: readonly Fd[]
-  readonly awaited: readonly Awaited[]
+  readonly incoming: readonly IncomingObject[]
   /** Memories of sessions that are not there. */
-  readonly lost: readonly MemoryId[]
+  readonly lost: readonly ObjectId[]
   readonly totalBlocks: number
   /** The image in the form in which it travelled, in a memfd of our own. */
   readonly packed: Fd
 }
 
 /** There is something, and it cannot be used: it is kept all the same. */
-export interface Stranded {
+export interface Unusable {
   readonly sessions: readonly Fd[]
   readonly why: string
 }
 
 /** undefined: nothing was handed over for this pool. Errors (UsageError): that cannot be known. */
-export async function findArrival(pool: string, luo: Luo): Promise<Found | Stranded | undefined> {
-  return hasLiveUpdate() ? await openArrival(pool, luo) : undefined
+export async function findIncoming(pool: string, luo: Luo): Promise<Incoming | Unusable | undefined> {
+  return hasLiveUpdate() ? await openIncoming(pool, luo) : undefined
 }
 
 /** The same where there is an orchestrator. */
-export async function openArrival(pool: string, luo: Luo): Promise<Found | Stranded | undefined> {
+export async function openIncoming(pool: string, luo: Luo): Promise<Incoming | Unusable | undefined> {
   const index = await luo.find(sessionName(pool))
   if (index === ENOENT) return undefined
   if (index instanceof Errno) throw new UsageError(`pool '${pool}': ${whyUnknown(index)}`)
   try {
-    return await readArrival(luo, index)
+    return await readIncoming(luo, index)
   } catch (error) {
     // Whatever it was: this process holds what nobody else does.
     return { sessions: [index], why: error instanceof Error ? error.message : String(error) }
   }
 }
 
-async function readArrival(luo: Luo, index: Fd): Promise<Found | Stranded> {
+async function readIncoming(luo: Luo, index: Fd): Promise<Incoming | Unusable> {
   const manifest = await readIndexed(luo, index, MANIFEST_TOKEN, readManifest)
   const packed = await readIndexed(luo, index, IMAGE_TOKEN, copyPacked)
   if (typeof manifest === 'string') return { sessions: [index], why: manifest }
@@ -105,17 +105,17 @@ async function openSession(luo: Luo, name: string): Promise<Fd | undefined> {
   }
 }
 
-function found(manifest: Manifest, index: Fd, packed: Fd, opened: ReadonlyMap<string, Fd>): Found {
-  const awaited: Awaited[] = []
-  const lost: MemoryId[] = []
+function found(manifest: Manifest, index: Fd, packed: Fd, opened: ReadonlyMap<string, Fd>): Incoming {
+  const incoming: IncomingObject[] = []
+  const lost: ObjectId[] = []
   for (const { name, memories } of manifest.sessions) {
     const session = opened.get(name)
-    for (const memory of memories as MemoryId[]) {
-      if (session === undefined) lost.push(memory)
-      else awaited.push({ memory, session })
+    for (const object of memories as ObjectId[]) {
+      if (session === undefined) lost.push(object)
+      else incoming.push({ object, session })
     }
   }
-  return { sessions: [index, ...opened.values()], awaited, lost, totalBlocks: manifest.totalBlocks, packed }
+  return { sessions: [index, ...opened.values()], incoming, lost, totalBlocks: manifest.totalBlocks, packed }
 }
 
 /** A new pool by this name would hide one that may be there: so there is none before somebody says that it is wanted. */

@@ -5,36 +5,36 @@
  */
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { ENOENT, Errno } from '../../values/errno.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
-import type { Custody } from '../memfd-table.ts'
-import type { Luo } from './thread.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { MemfdTable } from '../memfd-table.ts'
 import { tokenOf } from './manifest.ts'
+import type { Luo } from './thread.ts'
 
-export interface Awaited {
-  readonly memory: MemoryId
+export interface IncomingObject {
+  readonly object: ObjectId
   /** Where it lies; undefined: in one of the sessions. */
   readonly session: Fd | undefined
 }
 
-export interface ArrivalOptions {
+export interface IncomingDeps {
   readonly sessions: readonly Fd[]
   /** In the order in which they are wanted. The table says `awaited` of each. */
-  readonly awaited: readonly Awaited[]
-  readonly custody: Custody
+  readonly incoming: readonly IncomingObject[]
+  readonly memfds: MemfdTable
   readonly table: DescriptorTable
   readonly luo: Luo
   /** It is back, and in custody; without a descriptor: it is lost. */
-  readonly tell: (memory: MemoryId, fd: Fd | undefined) => void
+  readonly retrieved: (object: ObjectId, fd: Fd | undefined) => void
   /** Resolves when no copy of a session is left elsewhere. */
   readonly unshare: () => Promise<void>
-  readonly note: (line: string, details?: Record<string, unknown>) => void
+  readonly log: (line: string, details?: Record<string, unknown>) => void
 }
 
-export class Arrival {
-  readonly #options: ArrivalOptions
+export class IncomingSessions {
+  readonly #options: IncomingDeps
   #sessions: readonly Fd[]
 
-  constructor(options: ArrivalOptions) {
+  constructor(options: IncomingDeps) {
     this.#options = options
     this.#sessions = options.sessions
   }
@@ -45,35 +45,35 @@ export class Arrival {
   }
 
   /** Never rejects for a memory that does not come: that one is lost, and the others come all the same. */
-  async run(): Promise<void> {
-    const { awaited, note } = this.#options
+  async retrieveAll(): Promise<void> {
+    const { incoming, log } = this.#options
     let lost = 0
-    for (const each of awaited) if (!(await this.#bring(each))) lost++
+    for (const each of incoming) if (!(await this.#retrieveOne(each))) lost++
     await this.#finish()
-    note('what the former kernel handed over is back', { memories: awaited.length - lost, lost })
+    log('what the former kernel handed over is back', { memories: incoming.length - lost, lost })
   }
 
-  async #bring({ memory, session }: Awaited): Promise<boolean> {
-    const { custody, table, tell, note } = this.#options
-    const fd = await this.#retrieve(memory, session)
+  async #retrieveOne({ object, session }: IncomingObject): Promise<boolean> {
+    const { memfds, table, retrieved, log } = this.#options
+    const fd = await this.#retrieve(object, session)
     if (fd instanceof Errno) {
-      table.setPassage(memory, 'lost')
-      tell(memory, undefined)
-      note(`memory ${memory} was handed over and does not come back: ${fd}`)
+      table.setState(object, 'lost')
+      retrieved(object, undefined)
+      log(`memory ${object} was handed over and does not come back: ${fd}`)
       return false
     }
     // Ours first: what is told of must not be lost with the server that hears it.
-    custody.keep([memory], [fd])
-    table.setPassage(memory, 'none')
-    tell(memory, fd)
+    memfds.hold([object], [fd])
+    table.setState(object, 'present')
+    retrieved(object, fd)
     return true
   }
 
-  async #retrieve(memory: MemoryId, session: Fd | undefined): Promise<Fd | Errno> {
+  async #retrieve(object: ObjectId, session: Fd | undefined): Promise<Fd | Errno> {
     const places = session === undefined ? this.#sessions : [session]
     let result: Fd | Errno = ENOENT
     for (const place of places) {
-      result = await this.#options.luo.retrieve(place, tokenOf(memory))
+      result = await this.#options.luo.retrieve(place, tokenOf(object))
       if (result !== ENOENT) break
     }
     return result
@@ -81,7 +81,7 @@ export class Arrival {
 
   /** One that the kernel does not let go of yet stays open, as closing it would be the same: it is closed with this process. */
   async #finish(): Promise<void> {
-    const { luo, unshare, note } = this.#options
+    const { luo, unshare, log } = this.#options
     const sessions = this.#sessions
     // First, or a server that starts just now would be given copies again. Its answer says as well that it has all that was sent.
     this.#sessions = []
@@ -91,7 +91,7 @@ export class Arrival {
       const failed = await luo.finish(session)
       if (failed === undefined) continue
       refused.push(session)
-      note(
+      log(
         `a live update session cannot be finished: ${failed}; the pool cannot be handed over again before that`,
       )
     }

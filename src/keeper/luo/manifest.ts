@@ -5,10 +5,10 @@
 import * as v from 'valibot'
 import { memfdCreate, memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
 
 /** A memory's token is its id. */
-export const tokenOf = (memory: MemoryId): bigint => BigInt(memory)
+export const tokenOf = (object: ObjectId): bigint => BigInt(object)
 /** In the index session. No memory has such an id. */
 export const IMAGE_TOKEN = 1n << 63n
 export const MANIFEST_TOKEN = IMAGE_TOKEN + 1n

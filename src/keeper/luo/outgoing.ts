@@ -5,25 +5,25 @@
  */
 import { close } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
-import { HandOverWords } from '../../stores/memfd/handover-status.ts'
-import type { HandOverStep } from '../../stores/store.ts'
+import { HandoverWords } from '../../stores/memfd/handover-status.ts'
+import type { HandoverStep } from '../../stores/store.ts'
 import { EIO, ENOSPC, Errno } from '../../values/errno.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
-import type { Custody } from '../memfd-table.ts'
-import type { Luo } from './thread.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { MemfdTable } from '../memfd-table.ts'
 import { IMAGE_TOKEN, MANIFEST_TOKEN, type Manifest, tokenOf, writeManifest } from './manifest.ts'
 import { sessionName } from './session-names.ts'
+import type { Luo } from './thread.ts'
 
 interface Session {
   readonly name: string
   readonly fd: Fd
-  readonly memories: MemoryId[]
+  readonly objects: ObjectId[]
 }
 
-export interface HandOverOptions {
+export interface OutgoingDeps {
   readonly pool: string
   readonly totalBlocks: () => number
-  readonly custody: Custody
+  readonly memfds: MemfdTable
   readonly table: DescriptorTable
   readonly luo: Luo
   /** At most, in one session. */
@@ -32,28 +32,28 @@ export interface HandOverOptions {
   readonly share: (sessions: readonly Fd[]) => void
   /** Resolves when no copy is left elsewhere. */
   readonly unshare: () => Promise<void>
-  readonly note: (line: string, details?: Record<string, unknown>) => void
+  readonly log: (line: string, details?: Record<string, unknown>) => void
 }
 
-export class HandOver {
-  readonly #options: HandOverOptions
-  readonly #words: HandOverWords
+export class OutgoingSessions {
+  readonly #options: OutgoingDeps
+  readonly #words: HandoverWords
   #index: Session | undefined
   /** By step, in the order they were preserved. */
   readonly #sessions: Record<'ram' | 'files', Session[]> = { ram: [], files: [] }
-  readonly #preserved = new Set<MemoryId>()
+  readonly #preserved = new Set<ObjectId>()
   /** One step at a time; taking back waits for the memory that is being preserved, not for its step. */
   #work: Promise<void> = Promise.resolve()
-  #isTakenBack = false
+  #isUnpreserved = false
 
-  constructor(options: HandOverOptions) {
+  constructor(options: OutgoingDeps) {
     this.#options = options
-    this.#words = new HandOverWords(options.table.words)
+    this.#words = new HandoverWords(options.table.words)
   }
 
   /** Sessions of a keeper that died when everything was handed over: they stay as they are, and can be taken back. */
-  inherit(sessions: readonly Fd[]): void {
-    this.#sessions.files.push(...sessions.map((fd) => ({ name: '', fd, memories: [] })))
+  adopt(sessions: readonly Fd[]): void {
+    this.#sessions.files.push(...sessions.map((fd) => ({ name: '', fd, objects: [] })))
   }
 
   get sessions(): readonly Fd[] {
@@ -62,22 +62,22 @@ export class HandOver {
   }
 
   /** `image`: with the last step; ours to close. */
-  step(step: HandOverStep, image: Fd | undefined): void {
+  preserve(step: HandoverStep, image: Fd | undefined): void {
     this.#work = this.#work.then(async () => {
       try {
-        if (!this.#isTakenBack) await this.#carryOut(step, image)
+        if (!this.#isUnpreserved) await this.#preserveStep(step, image)
       } catch (error) {
         this.#words.failed(EIO, undefined)
-        this.#options.note(`handing over ${step} failed: ${error instanceof Error ? error.message : error}`)
+        this.#options.log(`handing over ${step} failed: ${error instanceof Error ? error.message : error}`)
       }
       if (image !== undefined) close(image)
     })
   }
 
   /** Asked for once more it has no effect: a step may have begun since. */
-  takeBack(): void {
+  unpreserve(): void {
     if (this.#words.state !== 'undoing') return
-    this.#isTakenBack = true
+    this.#isUnpreserved = true
     this.#work = this.#work.then(async () => {
       if (this.#words.state !== 'undoing') return
       const sessions = this.sessions
@@ -88,27 +88,27 @@ export class HandOver {
       this.#preserved.clear()
       await this.#options.unshare()
       for (const fd of sessions) await this.#options.luo.close(fd)
-      const { table, note } = this.#options
-      for (const memory of table.memories())
-        if (table.passage(memory) === 'leaving') table.setPassage(memory, 'none')
-      this.#isTakenBack = false
-      this.#words.undone()
-      note('what was handed over is taken back', { sessions: sessions.length })
+      const { table, log } = this.#options
+      for (const object of table.objects())
+        if (table.state(object) === 'outgoing') table.setState(object, 'present')
+      this.#isUnpreserved = false
+      this.#words.idle()
+      log('what was handed over is taken back', { sessions: sessions.length })
     })
   }
 
-  async #carryOut(step: HandOverStep, image: Fd | undefined): Promise<void> {
+  async #preserveStep(step: HandoverStep, image: Fd | undefined): Promise<void> {
     const failed =
       (await this.#openIndex()) ??
-      (step === 'image' ? await this.#leaveImage(image) : await this.#leave(step))
-    const { note } = this.#options
+      (step === 'image' ? await this.#preserveImage(image) : await this.#preserveObjects(step))
+    const { log } = this.#options
     if (failed === undefined) {
-      if (this.#isTakenBack) return
+      if (this.#isUnpreserved) return
       this.#words.done()
-      note(`handed over: ${step}`, { memories: this.#preserved.size, sessions: this.sessions.length })
+      log(`handed over: ${step}`, { memories: this.#preserved.size, sessions: this.sessions.length })
     } else {
-      this.#words.failed(failed.errno, failed.memory)
-      note(`handing over ${step} failed: ${failed.errno}`, { memory: failed.memory })
+      this.#words.failed(failed.errno, failed.object)
+      log(`handing over ${step} failed: ${failed.errno}`, { object: failed.object })
     }
   }
 
@@ -126,57 +126,53 @@ export class HandOver {
     const fd = await this.#options.luo.create(name)
     if (fd instanceof Errno) return fd
     this.#options.share([fd])
-    return { name, fd, memories: [] }
+    return { name, fd, objects: [] }
   }
 
-  async #leave(step: 'ram' | 'files'): Promise<Failure | undefined> {
-    const { table, custody } = this.#options
-    const leaving = [...table.memories()].filter(
-      (memory) => table.passage(memory) === 'leaving' && !this.#preserved.has(memory),
+  async #preserveObjects(step: 'ram' | 'files'): Promise<Failure | undefined> {
+    const { table, memfds } = this.#options
+    const outgoing = [...table.objects()].filter(
+      (object) => table.state(object) === 'outgoing' && !this.#preserved.has(object),
     )
-    for (const memory of leaving) {
-      if (this.#isTakenBack) return undefined
-      const fd = custody.descriptor(memory)
-      const errno = fd === undefined ? EIO : await this.#preserve(step, memory, fd)
-      if (errno !== undefined) return { errno, memory }
-      this.#preserved.add(memory)
+    for (const object of outgoing) {
+      if (this.#isUnpreserved) return undefined
+      const fd = memfds.descriptor(object)
+      const errno = fd === undefined ? EIO : await this.#preserveObject(step, object, fd)
+      if (errno !== undefined) return { errno, object }
+      this.#preserved.add(object)
       this.#words.preservedOne()
     }
     return undefined
   }
 
   /** A session that takes no more, for whatever reason of its own, is followed by another. */
-  async #preserve(step: 'ram' | 'files', memory: MemoryId, fd: Fd): Promise<Errno | undefined> {
+  async #preserveObject(step: 'ram' | 'files', object: ObjectId, fd: Fd): Promise<Errno | undefined> {
     const sessions = this.#sessions[step]
     const last = sessions.at(-1)
-    if (last !== undefined && last.memories.length < this.#options.sessionFiles) {
-      const errno = await this.#preserveIn(last, memory, fd)
+    if (last !== undefined && last.objects.length < this.#options.sessionFiles) {
+      const errno = await this.#preserveIn(last, object, fd)
       if (errno !== ENOSPC) return errno
     }
     const next = await this.#open(this.sessions.length)
     if (next instanceof Errno) return next
     sessions.push(next)
-    return await this.#preserveIn(next, memory, fd)
+    return await this.#preserveIn(next, object, fd)
   }
 
-  async #preserveIn(
-    { fd: session, memories }: Session,
-    memory: MemoryId,
-    fd: Fd,
-  ): Promise<Errno | undefined> {
-    const errno = await this.#options.luo.preserve(session, fd, tokenOf(memory))
-    if (errno === undefined) memories.push(memory)
+  async #preserveIn({ fd: session, objects }: Session, object: ObjectId, fd: Fd): Promise<Errno | undefined> {
+    const errno = await this.#options.luo.preserve(session, fd, tokenOf(object))
+    if (errno === undefined) objects.push(object)
     return errno
   }
 
   /** Ordinary files are wanted back first: they are small, and the guests' device state is among them. */
-  async #leaveImage(image: Fd | undefined): Promise<Failure | undefined> {
+  async #preserveImage(image: Fd | undefined): Promise<Failure | undefined> {
     const { pool, totalBlocks, luo } = this.#options
     const index = this.#index
     if (index === undefined || image === undefined) return { errno: EIO }
-    const sessions = [...this.#sessions.files, ...this.#sessions.ram].map(({ name, memories }) => ({
+    const sessions = [...this.#sessions.files, ...this.#sessions.ram].map(({ name, objects }) => ({
       name,
-      memories,
+      memories: objects,
     }))
     const manifest: Manifest = { format: 1, pool, totalBlocks: totalBlocks(), sessions }
     const fd = writeManifest(manifest)
@@ -191,5 +187,5 @@ export class HandOver {
 
 interface Failure {
   readonly errno: Errno
-  readonly memory?: MemoryId
+  readonly object?: ObjectId
 }

@@ -1,84 +1,85 @@
 /**
- * Owns a pool's way from one kernel to the next, on the keeper's side: what arrives, what leaves, and that every session is held twice, by
- * this process and by its server, for as long as memory hangs on it. Does nothing for pools whose memory outlives a kernel by itself.
+ * Live update sessions of one pool, as its keeper holds them: incoming ones, from the former kernel, and outgoing ones, for the next.
+ * Each session has a copy in the server for as long as memory hangs on it. Nothing is done for pools whose memory outlives a kernel
+ * by itself.
  */
-import type { HandOverStep } from '../../stores/store.ts'
+import type { HandoverStep } from '../../stores/store.ts'
 import type { Fd } from '../../values/ids.ts'
-import { Arrival } from './incoming.ts'
-import { HandOver } from './outgoing.ts'
-import type { Estate } from '../takeover/copy-fds.ts'
 import type { KeeperLog } from '../log.ts'
+import type { HandoverOrders, ServerProcess } from '../server-process.ts'
+import type { PoolHandles } from '../takeover/copy-fds.ts'
+import { IncomingSessions } from './incoming.ts'
+import { OutgoingSessions } from './outgoing.ts'
 import { type Luo, LuoThread } from './thread.ts'
-import type { Orders, ServerProcess } from '../server-process.ts'
 
-export interface PassageOptions {
+export interface PoolSessionsDeps {
   readonly pool: string
   readonly sessionFiles: number
-  readonly estate: Pick<Estate, 'table' | 'custody' | 'travel'>
+  readonly handles: Pick<PoolHandles, 'table' | 'memfds' | 'luoState'>
   readonly totalBlocks: () => number
   readonly log: KeeperLog
   readonly luo?: Luo
 }
 
-export class Passage implements Orders {
-  readonly #handOver: HandOver
-  readonly #arrival: Arrival | undefined
-  #hasBegun = false
+export class PoolSessions implements HandoverOrders {
+  readonly #outgoing: OutgoingSessions
+  readonly #incoming: IncomingSessions | undefined
+  #isRetrieving = false
   #server: ServerProcess | undefined
 
-  constructor({ pool, sessionFiles, estate, totalBlocks, log, luo = new LuoThread() }: PassageOptions) {
-    const { table, custody, travel } = estate
+  constructor({ pool, sessionFiles, handles, totalBlocks, log, luo = new LuoThread() }: PoolSessionsDeps) {
+    const { table, memfds, luoState } = handles
     const common = {
       table,
-      custody,
+      memfds,
       luo,
       unshare: async () => await this.#server?.closeSessions(),
-      note: (line: string, details?: Record<string, unknown>) => log.event(line, details),
+      log: (line: string, details?: Record<string, unknown>) => log.event(line, details),
     }
-    this.#handOver = new HandOver({
+    this.#outgoing = new OutgoingSessions({
       ...common,
       pool,
       sessionFiles,
       totalBlocks,
       share: (sessions) => this.#server?.shareSessions(sessions),
     })
-    if (travel.kind === 'leaving') this.#handOver.inherit(travel.sessions)
-    if (travel.kind === 'arriving')
-      this.#arrival = new Arrival({
+    if (luoState.kind === 'outgoing') this.#outgoing.adopt(luoState.sessions)
+    if (luoState.kind === 'incoming')
+      this.#incoming = new IncomingSessions({
         ...common,
-        sessions: travel.sessions,
-        awaited: travel.awaited,
-        tell: (memory, fd) => this.#server?.bring(memory, fd),
+        sessions: luoState.sessions,
+        incoming: luoState.incoming,
+        retrieved: (object, fd) => this.#server?.sendRetrieved(object, fd),
       })
   }
 
-  /** This server is the one that serves; what it must have at once is on its way to it. */
+  /** `server` serves from now on: it is sent copies of all sessions. */
   attach(server: ServerProcess): void {
     this.#server = server
-    server.shareSessions([...(this.#arrival?.sessions ?? []), ...this.#handOver.sessions])
-  }
-
-  /** Memory that the former kernel handed over is ours alone until all of it is back. */
-  get isArriving(): boolean {
-    return (this.#arrival?.sessions.length ?? 0) > 0
+    server.shareSessions([...(this.#incoming?.sessions ?? []), ...this.#outgoing.sessions])
   }
 
   detach(): void {
     this.#server = undefined
   }
 
-  /** The image was read: what is awaited may come. */
-  begin(): void {
-    if (this.#hasBegun) return
-    this.#hasBegun = true
-    void this.#arrival?.run()
+  /** Until every incoming object is retrieved, what the former kernel preserved is in this keeper's sessions alone. */
+  get isIncoming(): boolean {
+    return (this.#incoming?.sessions.length ?? 0) > 0
   }
 
-  handOver(step: HandOverStep, image: Fd | undefined): void {
-    this.#handOver.step(step, image)
+  /** The server has read the image: incoming objects may be sent to it. Further calls have no effect. */
+  retrieve(): void {
+    if (this.#isRetrieving) return
+    this.#isRetrieving = true
+    void this.#incoming?.retrieveAll()
   }
 
-  takeBack(): void {
-    this.#handOver.takeBack()
+  preserve(step: HandoverStep, image: Fd | undefined): void {
+    this.#outgoing.preserve(step, image)
+  }
+
+  unpreserve(): void {
+    this.#outgoing.unpreserve()
   }
 }

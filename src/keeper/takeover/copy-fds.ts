@@ -9,30 +9,34 @@ import { close } from '../../linux/descriptors.ts'
 import { SESSION_LINK } from '../../linux/luo.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import type { DescriptorTable, Holder } from '../../stores/memfd/descriptor-table.ts'
-import { HandOverWords } from '../../stores/memfd/handover-status.ts'
+import { HandoverWords } from '../../stores/memfd/handover-status.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { type Areas, makeTable, mapTable } from '../areas.ts'
-import type { Awaited } from '../luo/incoming.ts'
-import { Custody } from '../memfd-table.ts'
+import type { IncomingObject } from '../luo/incoming.ts'
+import { MemfdTable } from '../memfd-table.ts'
 
-export interface Estate {
+export interface PoolHandles {
   readonly areas: Areas
   readonly table: DescriptorTable
-  readonly custody: Custody
-  readonly travel: Travel
+  readonly memfds: MemfdTable
+  readonly luoState: LuoState
   /** The live connection, when the former holder was still serving it. */
   readonly fuse: Fd | undefined
 }
 
-/** What a pool has to do with the kernel before this one, or after it. Sessions are the heir's to hold. */
-export type Travel =
+/** Live update sessions that this keeper holds from now on: incoming ones, or outgoing ones. */
+export type LuoState =
   | { readonly kind: 'none' }
-  /** The table says which memories are awaited; `awaited` only in which order, where that is known. */
-  | { readonly kind: 'arriving'; readonly sessions: readonly Fd[]; readonly awaited: readonly Awaited[] }
-  /** All of it is handed over. */
-  | { readonly kind: 'leaving'; readonly sessions: readonly Fd[] }
+  /** The table says which objects are incoming; `incoming` only in which order, where that is known. */
+  | {
+      readonly kind: 'incoming'
+      readonly sessions: readonly Fd[]
+      readonly incoming: readonly IncomingObject[]
+    }
+  /** All of the pool is preserved. */
+  | { readonly kind: 'outgoing'; readonly sessions: readonly Fd[] }
 
 const LINKS = {
   table: '/memfd:guestmemfs:descriptors (deleted)',
@@ -71,35 +75,35 @@ const findSessions = (pid: number): Fd[] =>
  * What was begun and not ended is not taken over: a hand-over that was under way is undone when the last holder of its sessions
  * ends, and begins again when it is asked for.
  */
-const takeTravel = (
+const takeLuoState = (
   theirs: DescriptorTable,
   ours: DescriptorTable,
   role: Holder,
   takeSessions: () => Fd[],
-): Travel => {
-  const words = new HandOverWords(theirs.words)
+): LuoState => {
+  const words = new HandoverWords(theirs.words)
   const isGone = words.status.step === 'image' && words.state === 'done'
-  const awaited: Awaited[] = []
-  for (const memory of theirs.memories()) {
+  const incoming: IncomingObject[] = []
+  for (const object of theirs.objects()) {
     // What the keeper had and had not yet brought to its server died with it: its session has it still.
     const isBehind =
       role === 'server' &&
-      theirs.get(memory, 'keeper') !== undefined &&
-      theirs.get(memory, 'server') === undefined
-    const said = theirs.passage(memory)
-    const passage = said === 'none' && isBehind ? 'awaited' : said
-    if (passage === 'awaited') awaited.push({ memory, session: undefined })
-    if (passage !== 'leaving' || isGone) ours.setPassage(memory, passage)
+      theirs.get(object, 'keeper') !== undefined &&
+      theirs.get(object, 'server') === undefined
+    const said = theirs.state(object)
+    const state = said === 'present' && isBehind ? 'incoming' : said
+    if (state === 'incoming') incoming.push({ object, session: undefined })
+    if (state !== 'outgoing' || isGone) ours.setState(object, state)
   }
   if (words.state !== 'idle' && !isGone) return { kind: 'none' }
   const sessions = takeSessions()
   if (sessions.length === 0) return { kind: 'none' }
-  if (isGone) new HandOverWords(ours.words).copyFrom(words)
-  return isGone ? { kind: 'leaving', sessions } : { kind: 'arriving', sessions, awaited }
+  if (isGone) new HandoverWords(ours.words).copyFrom(words)
+  return isGone ? { kind: 'outgoing', sessions } : { kind: 'incoming', sessions, incoming }
 }
 
 /** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */
-export const inherit = (pool: string, pid: number, role: Holder): Estate => {
+export const takeOver = (pool: string, pid: number, role: Holder): PoolHandles => {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno)
     throw new UsageError(`pool '${pool}': its ${role} (process ${pid}) ended meanwhile: mount again`)
@@ -118,23 +122,23 @@ export const inherit = (pool: string, pid: number, role: Holder): Estate => {
     const fuse = theirs.fuse === undefined ? undefined : copy(theirs.fuse, 'connection')
     // A table of our own: theirs must go on telling the truth about them until they are gone.
     const { fd: tableFd, table } = makeTable()
-    const custody = new Custody(table)
+    const memfds = new MemfdTable(table)
     if (theirs.table === undefined)
-      return { areas: { runtime, memfd: undefined }, table, custody, fuse, travel: { kind: 'none' } }
+      return { areas: { runtime, memfd: undefined }, table, memfds, fuse, luoState: { kind: 'none' } }
 
     const theirTableFd = copy(theirs.table, 'descriptor table')
     const theirTable = mapTable(theirTableFd)
-    for (const memory of theirTable.memories()) {
-      const number = theirTable.get(memory, role)
-      if (number !== undefined) custody.keep([memory], [copy(number, `memory ${memory}`)])
+    for (const object of theirTable.objects()) {
+      const number = theirTable.get(object, role)
+      if (number !== undefined) memfds.hold([object], [copy(number, `memory ${object}`)])
     }
     const sessions = () => findSessions(pid).map((session) => copy(session, 'live update session'))
-    const travel = takeTravel(theirTable, table, role, sessions)
+    const luoState = takeLuoState(theirTable, table, role, sessions)
     close(theirTableFd)
     const image = copy(theirs.image, 'image')
     const packed =
       theirs.packed === undefined ? undefined : copy(theirs.packed, 'image from the former kernel')
-    return { areas: { runtime, memfd: [tableFd, image], packed }, table, custody, fuse, travel }
+    return { areas: { runtime, memfd: [tableFd, image], packed }, table, memfds, fuse, luoState }
   } finally {
     close(pidfd)
   }

@@ -14,32 +14,32 @@ const STOP_TIMEOUT_MS = 5000
 const LOOK_AGAIN_MS = 1
 
 /** Who had the pool before. 'store': a process that only hands on what the service manager kept, and ends by itself. */
-export interface Predecessor {
+export interface PreviousHolder {
   readonly role: 'keeper' | 'server' | 'store'
   readonly process: ProcessIdentity
 }
 
 /** Returns when it stands still: what it holds does not change under who copies it. Errors: UsageError; it goes on then. */
-export const suspend = (predecessor: Predecessor): void => {
+export const suspendHolder = (predecessor: PreviousHolder): void => {
   const { role, process: holder } = predecessor
   if (role === 'store' || !isAlive(holder)) return
   process.kill(holder.pid, 'SIGSTOP')
   const deadline = performance.now() + STOP_TIMEOUT_MS
   while (isAlive(holder) && !isStopped(holder.pid)) {
     if (performance.now() > deadline) {
-      letGoOn(predecessor)
+      resumeHolder(predecessor)
       throw new UsageError(`process ${holder.pid} does not stop: mount again`)
     }
     sleepBlocking(LOOK_AGAIN_MS)
   }
 }
 
-export const letGoOn = ({ role, process: holder }: Predecessor): void => {
+export const resumeHolder = ({ role, process: holder }: PreviousHolder): void => {
   if (role !== 'store' && isAlive(holder)) process.kill(holder.pid, 'SIGCONT')
 }
 
 /** Returns when it has ended, or does not within STOP_TIMEOUT_MS: a thread of it may be at the region until then. */
-export const end = ({ role, process: holder }: Predecessor): void => {
+export const killHolder = ({ role, process: holder }: PreviousHolder): void => {
   if (role === 'store') return
   // Readable when the last of its threads is gone: /proc says so of the first alone.
   const pidfd = pidfdOpen(holder.pid)

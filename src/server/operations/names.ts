@@ -55,7 +55,7 @@ export const answerCreated = (service: Service, made: Inode | Errno, reply: Repl
 
 /** Whoever follows the link is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per file. */
 const publish = (service: Service, inode: Inode): ByteString | Errno => {
-  const { memory, uid, gid, mode } = inode
+  const { object: memory, uid, gid, mode } = inode
   if (memory === undefined) throw new BrokenInvariantError(`guest RAM ${inode.ino} has no memory`)
   const failed = service.store.publish(memory, inode, { uid, gid, mode })
   return failed ?? byteString(service.targetOf(inode))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, EINVAL, ENXIO } from '../../values/errno.ts'
-import { BLOCK_BYTES, SLAB_BLOCKS, WAITS } from '../store.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, WAITS } from '../store.ts'
 import { OWNER, RAM, World } from './testing/world.ts'
 
 test('following the link makes the device and its node, once', () => {
@@ -63,7 +63,7 @@ test('what nobody maps is taken apart at the first question', () => {
   assert.equal(world.isHeld(memory), false)
   assert.equal(world.region.instances.size, 0)
   world.store.release(memory)
-  assert.deepEqual([...world.store.memories()], [])
+  assert.deepEqual([...world.store.objects()], [])
 })
 
 test('a file that goes while its device is made leaves no device', () => {
@@ -86,7 +86,7 @@ test('a successor knows a published memory by its device, and leaves it alone', 
   world.region.held.add('250:1')
   world.restart()
   world.store.adopt(memory, RAM)
-  assert.deepEqual([...world.store.memories()], [memory])
+  assert.deepEqual([...world.store.objects()], [memory])
   assert.equal(world.publish(memory), undefined)
   assert.deepEqual(world.region.trace, ['make 2+1 6+2'])
   assert.equal(world.isHeld(memory), true)
@@ -98,7 +98,7 @@ test('a successor releases what its predecessor published for nobody', () => {
   const memory = world.store.create()
   world.publish(memory)
   world.restart()
-  assert.deepEqual([...world.store.memories()], [memory])
+  assert.deepEqual([...world.store.objects()], [memory])
   world.store.release(memory)
   world.hands.work()
   assert.equal(world.region.instances.size, 0)
@@ -138,7 +138,7 @@ test('an orphan that is still mapped is held after a restart, although no node l
 test('guest RAM gets blocks of a slab only when no file has one there', () => {
   const world = new World()
   const file = world.store.create()
-  const first = SLAB_BLOCKS
+  const first = CHUNK_BLOCKS
   const placement = { sizeBytes: 10, extents: [{ start: first, count: 1 }], guestRam: false }
   assert.equal(
     world.settle(() => world.store.resize(file, placement)),

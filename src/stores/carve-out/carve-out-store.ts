@@ -8,23 +8,23 @@ import { raiseEventfd } from '../../linux/eventfd.ts'
 import type { Holder } from '../../linux/holders.ts'
 import { EINVAL, ENXIO, type Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
 import {
   type Background,
   BLOCK_BYTES,
+  CHUNK_BLOCKS,
   type Exposure,
   type Extent,
   type FrameGrid,
   type Owner,
   type Placement,
-  SLAB_BLOCKS,
   type Store,
   WAITS,
 } from '../store.ts'
-import type { Hands } from './worker-client.ts'
+import type { DataChunks } from './data-chunks.ts'
 import type { GuestRam } from './guest-ram.ts'
 import { gibibyteFrames, type Layout, rangesOf } from './layout.ts'
-import type { Slabs } from './data-chunks.ts'
+import type { WorkerPort } from './worker-client.ts'
 
 const SEEK_DATA = 3
 /** Zeroed at memory speed in one go; more than that lets other requests in between. */
@@ -48,38 +48,38 @@ export class CarveOutStore implements Store {
   readonly kind: 'dax' | 'devmem'
   readonly clearing = 'ours'
   readonly reach: 'link' | 'window'
-  readonly inOnePiece: boolean
+  readonly contiguous: boolean
   readonly frames: FrameGrid | undefined
   readonly place: Store['place']
-  readonly slabBlocks = SLAB_BLOCKS
+  readonly chunkBlocks = CHUNK_BLOCKS
   readonly isBehind = false
-  readonly handOver = undefined
+  readonly handover = undefined
   readonly totalBlocks: number
   readonly background: Background & { readonly wake: Fd }
   readonly #layout: Layout
   readonly #metadata: Uint8Array
-  readonly #slabs: Slabs
+  readonly #slabs: DataChunks
   readonly #ram: GuestRam
-  readonly #memories = new Map<MemoryId, Memory>()
+  readonly #memories = new Map<ObjectId, Memory>()
   readonly #cleared: Extent[] = []
   #nextMemory = 1
   #isClearing = false
   /** Large holes under way: the kernel lets one file have one at a time. */
-  readonly #punching = new Map<MemoryId, Punching>()
+  readonly #punching = new Map<ObjectId, Punching>()
 
   constructor(given: {
     kind: 'dax' | 'devmem'
     reach: 'link' | 'window'
     layout: Layout
     metadata: Uint8Array
-    crew: Hands
-    slabs: Slabs
+    crew: WorkerPort
+    slabs: DataChunks
     ram: GuestRam
   }) {
     const { layout, crew } = given
     this.kind = given.kind
     this.reach = given.reach
-    this.inOnePiece = given.reach === 'window'
+    this.contiguous = given.reach === 'window'
     // /dev/mem maps 4 KiB at a time, wherever memory lies.
     this.frames = given.reach === 'link' ? gibibyteFrames(layout) : undefined
     this.place = { startByte: layout.startByte, sizeBytes: layout.sizeBytes }
@@ -89,35 +89,35 @@ export class CarveOutStore implements Store {
     this.#slabs = given.slabs
     this.#ram = given.ram
     this.background = this.#backgroundOf(crew)
-    for (const memory of this.#ram.left()) this.#note(memory, EMPTY)
+    for (const object of this.#ram.left()) this.#note(object, EMPTY)
   }
 
   /** A number that no memory has: there is nothing else to be made, and nothing that a crash could leave. */
-  create(): MemoryId {
-    const memory = this.#nextMemory as MemoryId
-    this.#note(memory, EMPTY)
-    return memory
+  create(): ObjectId {
+    const object = this.#nextMemory as ObjectId
+    this.#note(object, EMPTY)
+    return object
   }
 
-  passage(): 'none' {
-    return 'none'
+  state(): 'present' {
+    return 'present'
   }
 
-  adopt(memory: MemoryId, { sizeBytes, extents, guestRam }: Placement): void {
-    this.#note(memory, { sizeBytes, extents, guestRam, isTailZero: false })
-    if (guestRam) this.#ram.adopt(memory, extents)
+  adopt(object: ObjectId, { sizeBytes, extents, guestRam }: Placement): void {
+    this.#note(object, { sizeBytes, extents, guestRam, isTailZero: false })
+    if (guestRam) this.#ram.adopt(object, extents)
     else this.#slabs.count(extents, 1)
   }
 
-  resize(memory: MemoryId, { sizeBytes, extents, guestRam }: Placement): Errno | undefined {
-    const before = this.#of(memory)
-    this.#punching.delete(memory)
+  resize(object: ObjectId, { sizeBytes, extents, guestRam }: Placement): Errno | undefined {
+    const before = this.#of(object)
+    this.#punching.delete(object)
     const to = { sizeBytes, extents, guestRam }
     if (guestRam)
-      return this.#ram.resize(memory, extents) ?? this.#replace(memory, { ...to, isTailZero: false })
+      return this.#ram.resize(object, extents) ?? this.#replace(object, { ...to, isTailZero: false })
     const growsBy = Math.max(0, sizeBytes - before.sizeBytes)
     if (growsBy === 0)
-      return this.#replace(memory, { ...to, isTailZero: before.isTailZero && sizeBytes === before.sizeBytes })
+      return this.#replace(object, { ...to, isTailZero: before.isTailZero && sizeBytes === before.sizeBytes })
 
     const tailBytes = before.isTailZero ? 0 : bytesToBlockEnd(before.sizeBytes)
     const waits = this.#slabs.prepare([
@@ -126,34 +126,34 @@ export class CarveOutStore implements Store {
     ])
     if (waits) return waits
     this.#slabs.zero(extents, before.sizeBytes, tailBytes)
-    return this.#replace(memory, { ...to, isTailZero: true })
+    return this.#replace(object, { ...to, isTailZero: true })
   }
 
-  isHeld(memory: MemoryId): boolean | Errno {
-    return this.#ram.isHeld(memory)
+  isHeld(object: ObjectId): boolean | Errno {
+    return this.#ram.isHeld(object)
   }
 
   /** For people: a process that was found to hold it, when last looked. */
-  holder(memory: MemoryId): Holder | undefined {
-    return this.#ram.holder(memory)
+  holder(object: ObjectId): Holder | undefined {
+    return this.#ram.holder(object)
   }
 
-  release(memory: MemoryId): void {
-    this.#ram.release(memory)
-    const { guestRam, extents } = this.#memories.get(memory) ?? EMPTY
+  release(object: ObjectId): void {
+    this.#ram.release(object)
+    const { guestRam, extents } = this.#memories.get(object) ?? EMPTY
     if (!guestRam) this.#slabs.count(extents, -1)
-    this.#memories.delete(memory)
-    this.#punching.delete(memory)
+    this.#memories.delete(object)
+    this.#punching.delete(object)
   }
 
   catchUp(): void {}
 
-  memories(): Iterable<MemoryId> {
+  objects(): Iterable<ObjectId> {
     return [...this.#memories.keys()]
   }
 
-  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
-    const { extents, sizeBytes } = this.#of(memory)
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+    const { extents, sizeBytes } = this.#of(object)
     const bytes = into.subarray(0, Math.max(0, Math.min(into.byteLength, sizeBytes - offset)))
     const waits = this.#slabs.prepare(this.#slabs.of(extents, offset, bytes.byteLength))
     if (waits) return waits
@@ -161,10 +161,10 @@ export class CarveOutStore implements Store {
     return bytes.byteLength
   }
 
-  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
-    const { extents, sizeBytes } = this.#of(memory)
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+    const { extents, sizeBytes } = this.#of(object)
     // A hole that was given up half-way: its beginning may hold bytes again.
-    this.#punching.delete(memory)
+    this.#punching.delete(object)
     const bytes = from.subarray(0, Math.max(0, Math.min(from.byteLength, sizeBytes - offset)))
     const waits = this.#slabs.prepare(this.#slabs.of(extents, offset, bytes.byteLength))
     if (waits) return waits
@@ -173,54 +173,54 @@ export class CarveOutStore implements Store {
   }
 
   /** What is large goes in portions, one each time it is asked again. */
-  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
-    const { extents, sizeBytes } = this.#of(memory)
+  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+    const { extents, sizeBytes } = this.#of(object)
     const end = Math.min(offset + length, sizeBytes)
-    const before = this.#punching.get(memory)
+    const before = this.#punching.get(object)
     const start = before?.offset === offset && before.length === length ? before.nextOffset : offset
     const bytes = Math.max(0, Math.min(PUNCH_BYTES, end - start))
     const waits = this.#slabs.prepare(this.#slabs.of(extents, start, bytes))
     if (waits) return waits
     this.#slabs.zero(extents, start, bytes)
     const nextOffset = start + bytes
-    this.#punching.delete(memory)
+    this.#punching.delete(object)
     if (nextOffset === end || bytes === 0) return undefined
-    this.#punching.set(memory, { offset, length, nextOffset })
+    this.#punching.set(object, { offset, length, nextOffset })
     // No job will finish: whoever waits is to ask again as soon as it has looked after others.
     raiseEventfd(this.background.wake)
     return WAITS
   }
 
   /** All of a file is data, which lseek(2) allows. Errors: ENXIO past the end. */
-  seek(memory: MemoryId, offset: number, whence: number): number | Errno {
-    const { sizeBytes } = this.#of(memory)
+  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+    const { sizeBytes } = this.#of(object)
     if (offset < 0 || offset >= sizeBytes) return ENXIO
     return whence === SEEK_DATA ? offset : sizeBytes
   }
 
-  expose(memory: MemoryId): Exposure {
-    const { guestRam, extents } = this.#of(memory)
-    return guestRam ? this.#ram.expose(memory, extents) : { kind: 'none' }
+  expose(object: ObjectId): Exposure {
+    const { guestRam, extents } = this.#of(object)
+    return guestRam ? this.#ram.expose(object, extents) : { kind: 'none' }
   }
 
-  publish(memory: MemoryId, placement: Placement, owner: Owner): Errno | undefined {
+  publish(object: ObjectId, placement: Placement, owner: Owner): Errno | undefined {
     const isShown = placement.guestRam && placement.extents.length > 0
-    return isShown ? this.#ram.publish(memory, placement, owner) : EINVAL
+    return isShown ? this.#ram.publish(object, placement, owner) : EINVAL
   }
 
-  nodePath(memory: MemoryId): string {
-    return this.#ram.nodePath(memory)
+  nodePath(object: ObjectId): string {
+    return this.#ram.nodePath(object)
   }
 
-  nodeOwner(memory: MemoryId): Owner | undefined {
-    return this.#ram.nodeOwner(memory)
+  nodeOwner(object: ObjectId): Owner | undefined {
+    return this.#ram.nodeOwner(object)
   }
 
   metadataArea(): Uint8Array {
     return this.#metadata
   }
 
-  #backgroundOf(crew: Hands): Background & { readonly wake: Fd } {
+  #backgroundOf(crew: WorkerPort): Background & { readonly wake: Fd } {
     const clear = (extent: Extent): boolean => this.#clear(crew, extent)
     return {
       wake: crew.wake,
@@ -233,7 +233,7 @@ export class CarveOutStore implements Store {
     }
   }
 
-  #clear(crew: Hands, extent: Extent): boolean {
+  #clear(crew: WorkerPort, extent: Extent): boolean {
     if (this.#isClearing) return false
     this.#isClearing = true
     crew.ask('clear', rangesOf(this.#layout, [extent]), () => {
@@ -243,21 +243,21 @@ export class CarveOutStore implements Store {
     return true
   }
 
-  #note(memory: MemoryId, as: Memory): void {
-    this.#memories.set(memory, as)
-    this.#nextMemory = Math.max(this.#nextMemory, memory + 1)
+  #note(object: ObjectId, as: Memory): void {
+    this.#memories.set(object, as)
+    this.#nextMemory = Math.max(this.#nextMemory, object + 1)
   }
 
-  #replace(memory: MemoryId, to: Memory): undefined {
-    const before = this.#of(memory)
+  #replace(object: ObjectId, to: Memory): undefined {
+    const before = this.#of(object)
     if (!before.guestRam) this.#slabs.count(before.extents, -1)
     if (!to.guestRam) this.#slabs.count(to.extents, 1)
-    this.#memories.set(memory, to)
+    this.#memories.set(object, to)
   }
 
-  #of(memory: MemoryId): Memory {
-    const found = this.#memories.get(memory)
-    if (found === undefined) throw new BrokenInvariantError(`there is no memory ${memory}`)
+  #of(object: ObjectId): Memory {
+    const found = this.#memories.get(object)
+    if (found === undefined) throw new BrokenInvariantError(`there is no memory ${object}`)
     return found
   }
 }

@@ -5,9 +5,9 @@
 import { type RawMapping, readRaw, writeRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import { BLOCK_BYTES, type Extent, SLAB_BLOCKS, WAITS } from '../store.ts'
-import type { Hands } from './worker-client.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, WAITS } from '../store.ts'
 import { type Layout, rangesOf, slabExtent, slabOf, slabsOf } from './layout.ts'
+import type { WorkerPort } from './worker-client.ts'
 
 /** Bytes of a file that lie in one slab, one after the other. */
 export interface Piece {
@@ -17,15 +17,15 @@ export interface Piece {
   readonly lengthBytes: number
 }
 
-export class Slabs {
+export class DataChunks {
   readonly #layout: Layout
-  readonly #crew: Hands
+  readonly #crew: WorkerPort
   readonly #mapped = new Map<number, RawMapping>()
   readonly #asked = new Set<number>()
   readonly #failed = new Map<number, Errno>()
   readonly #ownedBlocks = new Map<number, number>()
 
-  constructor(layout: Layout, crew: Hands) {
+  constructor(layout: Layout, crew: WorkerPort) {
     this.#layout = layout
     this.#crew = crew
   }
@@ -34,8 +34,8 @@ export class Slabs {
   count(extents: readonly Extent[], sign: 1 | -1): void {
     for (const { start, count } of extents)
       for (const slab of slabsOf([{ start, count }])) {
-        const first = slab * SLAB_BLOCKS
-        const blocks = Math.min(start + count, first + SLAB_BLOCKS) - Math.max(start, first)
+        const first = slab * CHUNK_BLOCKS
+        const blocks = Math.min(start + count, first + CHUNK_BLOCKS) - Math.max(start, first)
         this.#ownedBlocks.set(slab, (this.#ownedBlocks.get(slab) ?? 0) + sign * blocks)
       }
   }
@@ -131,8 +131,8 @@ export function* pieces(
     while (at < extentBytes && left > 0) {
       const byte = start * BLOCK_BYTES + at
       const slab = slabOf(Math.floor(byte / BLOCK_BYTES))
-      const inSlab = byte - slab * SLAB_BLOCKS * BLOCK_BYTES
-      const length = Math.min(left, extentBytes - at, SLAB_BLOCKS * BLOCK_BYTES - inSlab)
+      const inSlab = byte - slab * CHUNK_BLOCKS * BLOCK_BYTES
+      const length = Math.min(left, extentBytes - at, CHUNK_BLOCKS * BLOCK_BYTES - inSlab)
       yield { slab, offset: inSlab, lengthBytes: length }
       at += length
       left -= length

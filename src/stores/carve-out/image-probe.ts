@@ -6,7 +6,7 @@ import { type RawMapping, readRaw } from '../../linux/raw-memory.ts'
 import { BLOCK_BYTES } from '../store.ts'
 
 /** What the beginning of a metadata area is: judged by whoever knows the image (`probe` of fs/image/header.ts). */
-export type Judge = (firstBytes: Uint8Array) => 'image' | 'unfinished' | 'blank' | 'foreign'
+export type ImageProbe = (firstBytes: Uint8Array) => 'image' | 'unfinished' | 'blank' | 'foreign'
 
 export type Content =
   /** An image of ours, or one whose making never ended: open it. */
@@ -19,7 +19,7 @@ export type Content =
 const PAGE_BYTES = 4096
 
 /** Of a metadata area: whether it holds an image, or the beginning of one. */
-export function holdsImage(metadata: RawMapping, judge: Judge): boolean {
+export function holdsImage(metadata: RawMapping, judge: ImageProbe): boolean {
   const page = new Uint8Array(PAGE_BYTES)
   readRaw(metadata, 0, page)
   const judged = judge(page)
@@ -30,7 +30,7 @@ export function holdsImage(metadata: RawMapping, judge: Judge): boolean {
  * Returns what is wrong with a mapped part of a carve-out, which begins at `startByte`: RAM that somebody used has hardly a block whose
  * first page is zero; none at all is asked for here.
  */
-export function foreignBytes(mapping: RawMapping, startByte: number, judge: Judge): string | undefined {
+export function foreignBytes(mapping: RawMapping, startByte: number, judge: ImageProbe): string | undefined {
   const page = Buffer.alloc(PAGE_BYTES)
   const zeros = Buffer.alloc(PAGE_BYTES)
   for (let offset = 0; offset < mapping.lengthBytes; offset += BLOCK_BYTES) {

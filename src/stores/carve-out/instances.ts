@@ -16,7 +16,7 @@ export interface Instance {
   readonly ranges: readonly PhysicalRange[]
 }
 
-export interface InstanceTable {
+export interface RangeMapper {
   /** The instance that covers these ranges in this order, and nothing else. */
   exactly(ranges: readonly PhysicalRange[]): Instance | undefined
   /** What somebody could hold bytes of these ranges by. */

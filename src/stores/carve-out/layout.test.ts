@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { UsageError } from '../../values/errors.ts'
-import { BLOCK_BYTES, SLAB_BLOCKS } from '../store.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
 import { isSlab, layOut, overlap, rangesOf, slabExtent, slabOf, slabsOf } from './layout.ts'
 
 const MIB = 2 ** 20
@@ -82,9 +82,9 @@ test('slabs cover the pool; the last one may be smaller, and each is known again
     assert.ok(isSlab(layout, rangesOf(layout, [extent])))
   }
   assert.equal(next, layout.totalBlocks)
-  assert.equal(slabExtent(layout, count - 1).count, layout.totalBlocks % SLAB_BLOCKS)
-  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 1, count: SLAB_BLOCKS }])))
-  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 0, count: SLAB_BLOCKS - 1 }])))
+  assert.equal(slabExtent(layout, count - 1).count, layout.totalBlocks % CHUNK_BLOCKS)
+  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 1, count: CHUNK_BLOCKS }])))
+  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 0, count: CHUNK_BLOCKS - 1 }])))
   assert.ok(!isSlab(layout, [layout.metadata]))
   assert.deepEqual(
     slabsOf([

@@ -5,7 +5,7 @@
 import type { PhysicalRange } from '../../linux/dax.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
-import { BLOCK_BYTES, type Extent, type FrameGrid, SLAB_BLOCKS } from '../store.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, type FrameGrid } from '../store.ts'
 
 const MIB = 1024 * 1024
 const GIB = 1024 * MIB
@@ -67,12 +67,12 @@ export function rangesOf(layout: Layout, extents: readonly Extent[]): PhysicalRa
   return ranges
 }
 
-export const slabOf = (block: number): number => Math.floor(block / SLAB_BLOCKS)
+export const slabOf = (block: number): number => Math.floor(block / CHUNK_BLOCKS)
 
 /** The blocks of a slab; the pool's last one may be smaller. */
 export function slabExtent({ totalBlocks }: Layout, slab: number): Extent {
-  const start = slab * SLAB_BLOCKS
-  return { start, count: Math.min(SLAB_BLOCKS, totalBlocks - start) }
+  const start = slab * CHUNK_BLOCKS
+  return { start, count: Math.min(CHUNK_BLOCKS, totalBlocks - start) }
 }
 
 /** The slabs that have a block of these extents, ascending. */
@@ -88,7 +88,7 @@ export function isSlab(layout: Layout, ranges: readonly PhysicalRange[]): boolea
   const [range] = ranges
   if (range === undefined || ranges.length !== 1) return false
   const block = (range.start - layout.startByte) / BLOCK_BYTES
-  if (block < 0 || block >= layout.totalBlocks || block % SLAB_BLOCKS !== 0) return false
+  if (block < 0 || block >= layout.totalBlocks || block % CHUNK_BLOCKS !== 0) return false
   return range.lengthBytes === slabExtent(layout, slabOf(block)).count * BLOCK_BYTES
 }
 

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BLOCK_BYTES, type Placement, SLAB_BLOCKS, WAITS } from '../store.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement, WAITS } from '../store.ts'
 import { World } from './testing/world.ts'
 
 const KIB = 1024
 
 /** Extents that cross slabs, and are not in order. */
 const FILE_EXTENTS = [
-  { start: 2 * SLAB_BLOCKS - 1, count: 2 },
-  { start: SLAB_BLOCKS, count: 1 },
-  { start: 2 * SLAB_BLOCKS + 5, count: 1 },
+  { start: 2 * CHUNK_BLOCKS - 1, count: 2 },
+  { start: CHUNK_BLOCKS, count: 1 },
+  { start: 2 * CHUNK_BLOCKS + 5, count: 1 },
 ]
 const FILE_BLOCKS = 4
 
@@ -146,7 +146,7 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
 test('two large holes are both finished, however their requests take turns', () => {
   const world = new World()
   const sizeBytes = 34 * BLOCK_BYTES
-  const memories = [0, 34].map((start) => {
+  const objects = [0, 34].map((start) => {
     const memory = world.store.create()
     const placement = { sizeBytes, extents: [{ start, count: 34 }], guestRam: false }
     assert.equal(
@@ -159,7 +159,7 @@ test('two large holes are both finished, however their requests take turns', () 
     )
     return memory
   })
-  const waiting = new Set(memories)
+  const waiting = new Set(objects)
   for (let round = 0; round < 10 && waiting.size > 0; round++) {
     for (const memory of waiting)
       if (world.store.punchHole(memory, 0, sizeBytes) !== WAITS) waiting.delete(memory)
@@ -167,7 +167,7 @@ test('two large holes are both finished, however their requests take turns', () 
     world.store.background.drain()
   }
   assert.equal(waiting.size, 0)
-  for (const memory of memories) {
+  for (const memory of objects) {
     const into = Buffer.alloc(KIB, 1)
     assert.equal(world.store.read(memory, sizeBytes - KIB, into), KIB)
     assert.ok(into.equals(Buffer.alloc(KIB)))

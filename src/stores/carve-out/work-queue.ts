@@ -10,7 +10,7 @@ import type { Holder } from '../../linux/holders.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Instance, InstanceTable } from './instances.ts'
+import type { Instance, RangeMapper } from './instances.ts'
 import type { Job, Outcome, Ranges } from './jobs.ts'
 import { overlap } from './layout.ts'
 import { type MappedSlab, Zeroing } from './zeroing.ts'
@@ -20,23 +20,23 @@ const ZEROING_PAUSE_MS = 2000
 
 type Holders = ReadonlyMap<string, Holder>
 
-export interface Given {
-  readonly instances: InstanceTable
+export interface WorkQueueDeps {
+  readonly instances: RangeMapper
   /** Called once for each job that was added. */
   readonly finish: (job: Job, outcome: Outcome) => void
   /** Called after each slice of zeroing. */
   readonly progress: (doneBytes: number) => void
 }
 
-export class Work {
-  readonly #instances: InstanceTable
-  readonly #given: Given
+export class WorkQueue {
+  readonly #instances: RangeMapper
+  readonly #given: WorkQueueDeps
   readonly #slabs: MappedSlab[] = []
   #queue: Job[] = []
   #clear: { readonly job: Job; readonly zeroing: Zeroing } | undefined
   #pausedUntilMs = 0
 
-  constructor(given: Given) {
+  constructor(given: WorkQueueDeps) {
     this.#instances = given.instances
     this.#given = given
   }

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY } from '../../values/errno.ts'
-import { SLAB_BLOCKS } from '../store.ts'
+import { CHUNK_BLOCKS } from '../store.ts'
 import type { Job, Outcome } from './jobs.ts'
 import { rangesOf, slabExtent } from './layout.ts'
 import { FakeRegion } from './testing/fake-region.ts'
-import { Work } from './work-queue.ts'
+import { WorkQueue } from './work-queue.ts'
 
-const BLOCKS = 4 + 3 * SLAB_BLOCKS
+const BLOCKS = 4 + 3 * CHUNK_BLOCKS
 
 const setUp = () => {
   const region = new FakeRegion(BLOCKS)
   const told: string[] = []
   const outcomes: Outcome[] = []
   const progress: number[] = []
-  const work = new Work({
+  const work = new WorkQueue({
     instances: region,
     finish: (job, outcome) => {
       told.push(`${job.kind} ${job.id} ${outcome.kind}`)
@@ -32,7 +32,7 @@ const setUp = () => {
   return { region, work, told, outcomes, progress, add, addSlab }
 }
 
-const runAll = (work: Work): number | undefined => {
+const runAll = (work: WorkQueue): number | undefined => {
   let again = work.step()
   while (again === 0) again = work.step()
   return again
@@ -102,24 +102,24 @@ test('zeroing uses slabs that are mapped, and makes devices for what lies betwee
   const { region, work, addSlab, add } = setUp()
   addSlab('slab', 1)
   runAll(work)
-  region.fill(0, 3 * SLAB_BLOCKS, 0xaa)
+  region.fill(0, 3 * CHUNK_BLOCKS, 0xaa)
   region.trace.length = 0
-  add('clear', 10, 2 * SLAB_BLOCKS)
+  add('clear', 10, 2 * CHUNK_BLOCKS)
   runAll(work)
-  assert.ok(region.isAll(10, 2 * SLAB_BLOCKS, 0))
+  assert.ok(region.isAll(10, 2 * CHUNK_BLOCKS, 0))
   assert.ok(region.isAll(0, 10, 0xaa))
-  assert.ok(region.isAll(2 * SLAB_BLOCKS + 10, 4, 0xaa))
+  assert.ok(region.isAll(2 * CHUNK_BLOCKS + 10, 4, 0xaa))
   assert.deepEqual(region.trace, [
     'make 10+22',
     'destroy 10+22',
-    `make ${2 * SLAB_BLOCKS}+10`,
-    `destroy ${2 * SLAB_BLOCKS}+10`,
+    `make ${2 * CHUNK_BLOCKS}+10`,
+    `destroy ${2 * CHUNK_BLOCKS}+10`,
   ])
 })
 
 test('a job waits for zeroing only where they meet, and keeps its place among jobs about the same memory', () => {
   const { region, work, told, addSlab, add } = setUp()
-  add('clear', 0, SLAB_BLOCKS)
+  add('clear', 0, CHUNK_BLOCKS)
   work.step()
   add('make', 2, 1)
   addSlab('slab', 2)
@@ -158,5 +158,5 @@ test('a slab that is dropped is unmapped and gone; a mapped one makes way for no
   add('make', 5, 1)
   runAll(work)
   assert.deepEqual(told.slice(-2), ['drop 4 done', 'make 5 made'])
-  assert.deepEqual(region.trace, [`make 0+${SLAB_BLOCKS}`, `destroy 0+${SLAB_BLOCKS}`, 'make 5+1'])
+  assert.deepEqual(region.trace, [`make 0+${CHUNK_BLOCKS}`, `destroy 0+${CHUNK_BLOCKS}`, 'make 5+1'])
 })

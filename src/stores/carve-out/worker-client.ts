@@ -7,16 +7,16 @@ import { lowerEventfd, makeEventfd } from '../../linux/eventfd.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { Job, Kind, Ranges, Result } from './jobs.ts'
-import type { Territory, WorkerData } from './worker.ts'
+import type { WorkerData, WorkerTarget } from './worker.ts'
 
 const WORKER = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url)
 
 type Done = (result: Result) => void
 
 /** What the store asks of whoever works for it: tests bring hands of their own. */
-export type Hands = Pick<Crew, 'wake' | 'progressBytes' | 'ask' | 'drain'>
+export type WorkerPort = Pick<WorkerClient, 'wake' | 'progressBytes' | 'ask' | 'drain'>
 
-export class Crew {
+export class WorkerClient {
   /** Readable when something has finished. */
   readonly wake: Fd = makeEventfd()
   readonly #port: MessagePort
@@ -24,7 +24,7 @@ export class Crew {
   readonly #progress = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
   #lastId = 0
 
-  constructor(territory: Territory) {
+  constructor(territory: WorkerTarget) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     const workerData: WorkerData = {

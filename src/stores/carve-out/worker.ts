@@ -5,14 +5,14 @@
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { raiseEventfd } from '../../linux/eventfd.ts'
 import type { Fd } from '../../values/ids.ts'
-import { Instances, type Places } from '../dax/instances.ts'
-import { Windows } from '../devmem/windows.ts'
-import type { InstanceTable } from './instances.ts'
+import { DaxInstances, type Places } from '../dax/instances.ts'
+import { DevmemWindows } from '../devmem/windows.ts'
+import type { RangeMapper } from './instances.ts'
 import type { Job, Result } from './jobs.ts'
-import { Work } from './work-queue.ts'
+import { WorkQueue } from './work-queue.ts'
 
 /** What the worker is set to work on. A plain value: it crosses over into another thread. */
-export type Territory =
+export type WorkerTarget =
   /** `regionPath`: sysfs folder of the region. */
   | { readonly kind: 'dax'; readonly regionPath: string; readonly places: Places }
   | { readonly kind: 'devmem'; readonly memoryPath: string; readonly proc: string }
@@ -20,7 +20,7 @@ export type Territory =
 export interface WorkerData {
   readonly port: MessagePort
   readonly wake: Fd
-  readonly territory: Territory
+  readonly territory: WorkerTarget
   /** One word: bytes zeroed of the extent under way. */
   readonly progress: BigInt64Array
 }
@@ -44,12 +44,12 @@ const guarded = (work: () => void): void => {
   }
 }
 
-const tableOf = (place: Territory): InstanceTable =>
+const tableOf = (place: WorkerTarget): RangeMapper =>
   place.kind === 'dax'
-    ? new Instances(place.regionPath, place.places)
-    : new Windows(place.memoryPath, place.proc)
+    ? new DaxInstances(place.regionPath, place.places)
+    : new DevmemWindows(place.memoryPath, place.proc)
 
-let work: Work | undefined
+let work: WorkQueue | undefined
 let timer: NodeJS.Timeout | undefined
 let isScheduled = false
 
@@ -72,7 +72,7 @@ const schedule = (): void => {
 
 port.on('message', (job: Job) => {
   guarded(() => {
-    work ??= new Work({
+    work ??= new WorkQueue({
       instances: tableOf(territory),
       finish: ({ id }, outcome) => tell({ id, ...outcome }),
       progress: (doneBytes) => void Atomics.store(progress, 0, BigInt(doneBytes)),

@@ -7,7 +7,7 @@ import type { PhysicalRange } from '../../linux/dax.ts'
 import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Instance, InstanceTable } from './instances.ts'
+import type { Instance, RangeMapper } from './instances.ts'
 
 const SLICE_BYTES = 16 * 1024 * 1024
 
@@ -30,7 +30,7 @@ interface Piece {
 
 export class Zeroing {
   readonly range: PhysicalRange
-  readonly #instances: InstanceTable
+  readonly #instances: RangeMapper
   readonly #slabs: () => readonly MappedSlab[]
   readonly #freeWay: (range: PhysicalRange) => Errno | undefined
   #doneBytes = 0
@@ -40,7 +40,7 @@ export class Zeroing {
   constructor(
     range: PhysicalRange,
     given: {
-      instances: InstanceTable
+      instances: RangeMapper
       slabs: () => readonly MappedSlab[]
       freeWay: (range: PhysicalRange) => Errno | undefined
     },

@@ -11,13 +11,13 @@ import { sameRanges } from '../../linux/dax-device.ts'
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
-import type { MemoryId } from '../../values/ids.ts'
-import type { Hands } from '../carve-out/worker-client.ts'
+import type { ObjectId } from '../../values/ids.ts'
+import type { DataChunks } from '../carve-out/data-chunks.ts'
 import type { GuestRam } from '../carve-out/guest-ram.ts'
 import type { Instance } from '../carve-out/instances.ts'
 import type { Ranges, Result } from '../carve-out/jobs.ts'
 import { type Layout, overlap, rangesOf } from '../carve-out/layout.ts'
-import type { Slabs } from '../carve-out/data-chunks.ts'
+import type { WorkerPort } from '../carve-out/worker-client.ts'
 import { type Exposure, type Extent, type Owner, type Placement, WAITS } from '../store.ts'
 import type { Nodes } from './guest-nodes.ts'
 
@@ -36,20 +36,20 @@ interface Way {
   isReleased: boolean
 }
 
-export class DeviceRam implements GuestRam {
+export class DaxGuestRam implements GuestRam {
   readonly #layout: Layout
-  readonly #crew: Hands
+  readonly #crew: WorkerPort
   readonly #nodes: Nodes
-  readonly #slabs: Slabs
+  readonly #slabs: DataChunks
   /** What a former server left. */
   readonly #found: readonly Instance[]
-  readonly #ways = new Map<MemoryId, Way>()
+  readonly #ways = new Map<ObjectId, Way>()
 
   constructor(given: {
     layout: Layout
-    crew: Hands
+    crew: WorkerPort
     nodes: Nodes
-    slabs: Slabs
+    slabs: DataChunks
     found: readonly Instance[]
   }) {
     this.#layout = given.layout
@@ -59,53 +59,53 @@ export class DeviceRam implements GuestRam {
     this.#found = given.found
     const numbers = new Set(given.found.map(({ number }) => number))
     // Of their devices only the nodes of a former server tell.
-    for (const [memory, device] of this.#nodes.takeStock(numbers))
-      this.#way(memory).devices = this.#found.filter(({ number }) => number === device)
+    for (const [object, device] of this.#nodes.takeStock(numbers))
+      this.#way(object).devices = this.#found.filter(({ number }) => number === device)
   }
 
-  left(): MemoryId[] {
+  left(): ObjectId[] {
     return [...this.#ways.keys()]
   }
 
   /** After a start: whatever lies across its blocks leads to this memory. */
-  adopt(memory: MemoryId, extents: readonly Extent[]): void {
+  adopt(object: ObjectId, extents: readonly Extent[]): void {
     const ranges = rangesOf(this.#layout, extents)
     const devices = this.#found.filter((instance) => overlap(instance.ranges, ranges))
-    if (devices.length > 0) this.#way(memory).devices = devices
+    if (devices.length > 0) this.#way(object).devices = devices
     const [device] = devices
     if (device === undefined || devices.length > 1 || !sameRanges(device.ranges, ranges))
-      this.#nodes.remove(memory)
+      this.#nodes.remove(object)
   }
 
   /** The next to follow the link finds a device that is exactly this: `publish` sees to it. */
   resize(): undefined {}
 
-  expose(memory: MemoryId): Exposure {
-    const [major, minor] = this.#device(memory)?.split(':').map(Number) ?? []
-    return { kind: 'device', path: this.nodePath(memory), major, minor }
+  expose(object: ObjectId): Exposure {
+    const [major, minor] = this.#device(object)?.split(':').map(Number) ?? []
+    return { kind: 'device', path: this.nodePath(object), major, minor }
   }
 
-  nodePath(memory: MemoryId): string {
-    return this.#nodes.path(memory)
+  nodePath(object: ObjectId): string {
+    return this.#nodes.path(object)
   }
 
-  nodeOwner(memory: MemoryId): Owner | undefined {
-    const device = this.#device(memory)
-    return device === undefined ? undefined : this.#nodes.owner(memory, device)
+  nodeOwner(object: ObjectId): Owner | undefined {
+    const device = this.#device(object)
+    return device === undefined ? undefined : this.#nodes.owner(object, device)
   }
 
-  #device(memory: MemoryId): DeviceNumber | undefined {
-    return this.#ways.get(memory)?.devices[0]?.number
+  #device(object: ObjectId): DeviceNumber | undefined {
+    return this.#ways.get(object)?.devices[0]?.number
   }
 
   /** A process that was found to map it, when last looked. */
-  holder(memory: MemoryId): Holder | undefined {
-    return this.#ways.get(memory)?.heldBy
+  holder(object: ObjectId): Holder | undefined {
+    return this.#ways.get(object)?.heldBy
   }
 
   /** Errors: EBUSY (somebody still holds blocks of it by an older device), ENOMEM, EIO; WAITS. */
-  publish(memory: MemoryId, { extents, gigantic }: Placement, owner: Owner): Errno | undefined {
-    const way = this.#way(memory)
+  publish(object: ObjectId, { extents, gigantic }: Placement, owner: Owner): Errno | undefined {
+    const way = this.#way(object)
     if (way.underWay) return WAITS
     const { failed } = way
     way.failed = undefined
@@ -113,11 +113,11 @@ export class DeviceRam implements GuestRam {
     const ranges = rangesOf(this.#layout, extents)
     const [device] = way.devices
     if (device !== undefined && way.devices.length === 1 && sameRanges(device.ranges, ranges)) {
-      if (this.#nodes.owner(memory, device.number) === undefined)
-        this.#nodes.make(memory, device.number, owner)
+      if (this.#nodes.owner(object, device.number) === undefined)
+        this.#nodes.make(object, device.number, owner)
       return undefined
     }
-    if (device !== undefined) return this.isHeld(memory) === WAITS ? WAITS : EBUSY
+    if (device !== undefined) return this.isHeld(object) === WAITS ? WAITS : EBUSY
     const inTheWay = this.#slabs.yield(extents)
     if (inTheWay) return inTheWay
     const done = (result: Result): void => {
@@ -133,23 +133,23 @@ export class DeviceRam implements GuestRam {
    * False: it found nobody, and has taken the device apart. True: somebody holds it; asked again after a while,
    * it looks again.
    */
-  isHeld(memory: MemoryId): boolean | Errno {
-    const way = this.#ways.get(memory)
+  isHeld(object: ObjectId): boolean | Errno {
+    const way = this.#ways.get(object)
     if (way === undefined) return false
     if (way.underWay) return WAITS
     if (way.devices.length === 0) return false
-    this.#nodes.remove(memory)
+    this.#nodes.remove(object)
     if (performance.now() < way.lookAgainAtMs) return true
     this.#free(way)
     return WAITS
   }
 
   /** No inode owns it any more. What is held all the same stays, and is in the way of whoever gets its blocks. */
-  release(memory: MemoryId): void {
-    this.#nodes.remove(memory)
-    const way = this.#ways.get(memory)
+  release(object: ObjectId): void {
+    this.#nodes.remove(object)
+    const way = this.#ways.get(object)
     if (way === undefined) return
-    this.#ways.delete(memory)
+    this.#ways.delete(object)
     way.isReleased = true
     if (way.devices.length > 0 && !way.underWay) this.#free(way)
   }
@@ -180,8 +180,8 @@ export class DeviceRam implements GuestRam {
     this.#crew.ask(kind, ranges, ended, { gigantic })
   }
 
-  #way(memory: MemoryId): Way {
-    let way = this.#ways.get(memory)
+  #way(object: ObjectId): Way {
+    let way = this.#ways.get(object)
     if (way === undefined) {
       way = {
         devices: [],
@@ -191,7 +191,7 @@ export class DeviceRam implements GuestRam {
         lookAgainAtMs: 0,
         isReleased: false,
       }
-      this.#ways.set(memory, way)
+      this.#ways.set(object, way)
     }
     return way
   }

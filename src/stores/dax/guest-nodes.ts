@@ -8,7 +8,7 @@ import {
   readDeviceNode,
   removeNode,
 } from '../../linux/device-node.ts'
-import type { MemoryId } from '../../values/ids.ts'
+import type { ObjectId } from '../../values/ids.ts'
 import { mustWork } from '../carve-out/must.ts'
 
 /** Tests bring nodes that need no root. */
@@ -22,35 +22,35 @@ export class GuestNodes {
     mkdirSync(this.#folder, { recursive: true, mode: 0o755 })
   }
 
-  path(memory: MemoryId): string {
-    return join(this.#folder, String(memory))
+  path(object: ObjectId): string {
+    return join(this.#folder, String(object))
   }
 
   /** The owner of the node that leads to `device`; undefined: there is none, or it leads elsewhere. */
-  owner(memory: MemoryId, device: DeviceNumber): NodeOwner | undefined {
-    const node = readDeviceNode(this.path(memory))
+  owner(object: ObjectId, device: DeviceNumber): NodeOwner | undefined {
+    const node = readDeviceNode(this.path(object))
     return node?.device === device ? node : undefined
   }
 
-  make(memory: MemoryId, device: DeviceNumber, owner: NodeOwner): void {
-    const path = this.path(memory)
+  make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): void {
+    const path = this.path(object)
     mustWork(`mknod ${path}`, makeDeviceNode(path, device, owner))
   }
 
-  remove(memory: MemoryId): void {
-    removeNode(this.path(memory))
+  remove(object: ObjectId): void {
+    removeNode(this.path(object))
   }
 
   /**
    * Nodes that a former server made, and their devices. Nodes that lead to none of `devices` go: their number may be
    * given to another device next.
    */
-  takeStock(devices: ReadonlySet<DeviceNumber>): Map<MemoryId, DeviceNumber> {
-    const found = new Map<MemoryId, DeviceNumber>()
+  takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
+    const found = new Map<ObjectId, DeviceNumber>()
     for (const name of readdirSync(this.#folder)) {
       const device = readDeviceNode(join(this.#folder, name))?.device
       if (/^[1-9]\d*$/.test(name) && device !== undefined && devices.has(device))
-        found.set(Number(name) as MemoryId, device)
+        found.set(Number(name) as ObjectId, device)
       else removeNode(join(this.#folder, name))
     }
     return found

@@ -25,7 +25,7 @@ import { mapRaw, type RawMapping } from '../../linux/raw-memory.ts'
 import { ENODEV, Errno } from '../../values/errno.ts'
 import { SystemCallError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
-import type { Instance, InstanceTable } from '../carve-out/instances.ts'
+import type { Instance, RangeMapper } from '../carve-out/instances.ts'
 import { overlap } from '../carve-out/layout.ts'
 import { BLOCK_BYTES } from '../store.ts'
 
@@ -43,7 +43,7 @@ export interface Places {
 
 export const PLACES: Places = { sysfs: SYSFS, nodeRoot: NODE_ROOT }
 
-export class Instances implements InstanceTable {
+export class DaxInstances implements RangeMapper {
   readonly #path: string
   readonly #places: Places
   readonly #all = new Map<string, DaxDevice>()

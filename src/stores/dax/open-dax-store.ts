@@ -6,13 +6,13 @@
 import { close } from '../../linux/descriptors.ts'
 import { mapShared } from '../../linux/memory.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
-import { Crew } from '../carve-out/worker-client.ts'
+import { DataChunks } from '../carve-out/data-chunks.ts'
 import { isSlab } from '../carve-out/layout.ts'
 import { must, mustWork } from '../carve-out/must.ts'
-import { Slabs } from '../carve-out/data-chunks.ts'
-import { DeviceRam } from './device-ram.ts'
+import { WorkerClient } from '../carve-out/worker-client.ts'
+import { DaxGuestRam } from './device-ram.ts'
 import { GuestNodes } from './guest-nodes.ts'
-import { Instances, PLACES, type Places } from './instances.ts'
+import { DaxInstances, PLACES, type Places } from './instances.ts'
 import { refuseInUse, WholeDevice } from './probe.ts'
 import { type FoundRegion, findDaxRegion } from './region.ts'
 
@@ -36,10 +36,10 @@ export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places =
   const area = mapShared(fd, found.layout.metadata.lengthBytes)
   close(fd)
   const { layout } = found
-  const crew = new Crew({ kind: 'dax', regionPath: found.region.path, places })
-  const slabs = new Slabs(layout, crew)
+  const crew = new WorkerClient({ kind: 'dax', regionPath: found.region.path, places })
+  const slabs = new DataChunks(layout, crew)
   const left = instances.all.filter(({ name }) => name !== metadata.name)
-  const ram = new DeviceRam({ layout, crew, nodes, slabs, found: left })
+  const ram = new DaxGuestRam({ layout, crew, nodes, slabs, found: left })
   return new CarveOutStore({ kind: 'dax', reach: 'link', layout, metadata: area, crew, slabs, ram })
 }
 
@@ -48,9 +48,9 @@ export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places =
  * for its own work. What a node leads to stays, since somebody may be about to open it; so does what
  * somebody holds, and slabs, which are soon wanted again.
  */
-function cut(found: FoundRegion, nodes: GuestNodes, places: Places): Instances {
+function cut(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstances {
   new WholeDevice(found, places).take()
-  const instances = new Instances(found.region.path, places)
+  const instances = new DaxInstances(found.region.path, places)
   instances.clearLeftovers()
   const { layout } = found
   const numbers = new Set(instances.all.map(({ number }) => number))

@@ -15,19 +15,19 @@ import {
 import { findHolders } from '../../linux/holders.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { UsageError } from '../../values/errors.ts'
-import { type Content, foreignBytes, holdsImage, type Judge } from '../carve-out/image-probe.ts'
+import { type Content, foreignBytes, holdsImage, type ImageProbe } from '../carve-out/image-probe.ts'
 import type { Instance } from '../carve-out/instances.ts'
 import { must, mustWork } from '../carve-out/must.ts'
-import { Instances, PLACES, type Places } from './instances.ts'
+import { DaxInstances, PLACES, type Places } from './instances.ts'
 import { cutBy, type FoundRegion } from './region.ts'
 
 /** Looked through at a time: each GiB takes some MiB of ordinary RAM for its pages, and a host keeps little for itself. */
 const WINDOW_BYTES = 16 * 2 ** 30
 
 /** Errors: UsageError when somebody else uses the region. */
-export function probeRegion(found: FoundRegion, judge: Judge, places: Places = PLACES): Content {
+export function probeRegion(found: FoundRegion, judge: ImageProbe, places: Places = PLACES): Content {
   refuseInUse(found)
-  const instances = new Instances(found.region.path, places)
+  const instances = new DaxInstances(found.region.path, places)
   const metadata = instances.exactly([found.layout.metadata])
   if (metadata !== undefined) {
     if (isOurs(instances, metadata, judge)) return { content: 'ours' }
@@ -88,7 +88,7 @@ export class WholeDevice {
 }
 
 /** First the metadata area alone: the pages of a whole region take their time to set up, and after a kexec guests wait. */
-function look(instances: Instances, { layout, region }: FoundRegion, judge: Judge): Content {
+function look(instances: DaxInstances, { layout, region }: FoundRegion, judge: ImageProbe): Content {
   const metadata = must('metadata device', instances.make([layout.metadata]))
   if (isOurs(instances, metadata, judge)) return { content: 'ours' }
   mustWork(`destroy ${metadata.name}`, instances.destroy(metadata))
@@ -102,7 +102,7 @@ function look(instances: Instances, { layout, region }: FoundRegion, judge: Judg
   return { content: 'zero' }
 }
 
-function sample(instances: Instances, window: PhysicalRange, judge: Judge): string | undefined {
+function sample(instances: DaxInstances, window: PhysicalRange, judge: ImageProbe): string | undefined {
   const instance = must('device to look through', instances.make([window]))
   const mapping = must(`mmap ${instance.name}`, instances.map(instance, { writable: false }))
   try {
@@ -113,7 +113,7 @@ function sample(instances: Instances, window: PhysicalRange, judge: Judge): stri
   }
 }
 
-function isOurs(instances: Instances, metadata: Instance, judge: Judge): boolean {
+function isOurs(instances: DaxInstances, metadata: Instance, judge: ImageProbe): boolean {
   const mapping = must(`mmap ${metadata.name}`, instances.map(metadata, { writable: false }))
   try {
     return holdsImage(mapping, judge)

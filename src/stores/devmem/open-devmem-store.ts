@@ -10,9 +10,9 @@ import { type RawMapping, unmapRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
-import { type Content, foreignBytes, holdsImage, type Judge } from '../carve-out/image-probe.ts'
-import { Crew } from '../carve-out/worker-client.ts'
-import { Slabs } from '../carve-out/data-chunks.ts'
+import { DataChunks } from '../carve-out/data-chunks.ts'
+import { type Content, foreignBytes, holdsImage, type ImageProbe } from '../carve-out/image-probe.ts'
+import { WorkerClient } from '../carve-out/worker-client.ts'
 import type { FoundRange } from './range.ts'
 import { WindowRam } from './window-ram.ts'
 
@@ -20,7 +20,7 @@ import { WindowRam } from './window-ram.ts'
 const SAMPLE_BYTES = 2 ** 30
 
 /** What the range holds, before it becomes, or is, our pool. Errors: UsageError when the kernel does not let us look. */
-export function probeRange({ layout }: FoundRange, judge: Judge, memoryPath = MEMORY_PATH): Content {
+export function probeRange({ layout }: FoundRange, judge: ImageProbe, memoryPath = MEMORY_PATH): Content {
   const look = <T>(start: number, lengthBytes: number, at: (mapping: RawMapping) => T): T => {
     const mapping = mapMemory(memoryPath, { start, lengthBytes }, { writable: false })
     if (mapping instanceof Errno) throw new UsageError(whyNot(mapping, memoryPath))
@@ -50,8 +50,8 @@ export function openDevmemStore(
   if (fd instanceof Errno) throw new UsageError(whyNot(fd, memoryPath))
   const metadata = mapShared(fd, layout.metadata.lengthBytes, layout.metadata.start)
   close(fd)
-  const crew = new Crew({ kind: 'devmem', memoryPath, proc })
-  const slabs = new Slabs(layout, crew)
+  const crew = new WorkerClient({ kind: 'devmem', memoryPath, proc })
+  const slabs = new DataChunks(layout, crew)
   const ram = new WindowRam({ layout, crew, slabs, memoryPath })
   return new CarveOutStore({ kind: 'devmem', reach: 'window', layout, metadata, crew, slabs, ram })
 }

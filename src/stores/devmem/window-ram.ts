@@ -6,11 +6,11 @@
 import type { Holder } from '../../linux/holders.ts'
 import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { MemoryId } from '../../values/ids.ts'
-import type { Hands } from '../carve-out/worker-client.ts'
+import type { ObjectId } from '../../values/ids.ts'
+import type { DataChunks } from '../carve-out/data-chunks.ts'
 import type { GuestRam } from '../carve-out/guest-ram.ts'
 import { type Layout, rangesOf } from '../carve-out/layout.ts'
-import type { Slabs } from '../carve-out/data-chunks.ts'
+import type { WorkerPort } from '../carve-out/worker-client.ts'
 import { type Exposure, type Extent, WAITS } from '../store.ts'
 
 /** After somebody was found to map a memory, nobody is looked for again before so long. */
@@ -27,24 +27,24 @@ interface Window {
 
 export class WindowRam implements GuestRam {
   readonly #layout: Layout
-  readonly #crew: Hands
-  readonly #slabs: Slabs
+  readonly #crew: WorkerPort
+  readonly #slabs: DataChunks
   readonly #memoryPath: string
-  readonly #windows = new Map<MemoryId, Window>()
+  readonly #windows = new Map<ObjectId, Window>()
 
-  constructor(given: { layout: Layout; crew: Hands; slabs: Slabs; memoryPath: string }) {
+  constructor(given: { layout: Layout; crew: WorkerPort; slabs: DataChunks; memoryPath: string }) {
     this.#layout = given.layout
     this.#crew = given.crew
     this.#slabs = given.slabs
     this.#memoryPath = given.memoryPath
   }
 
-  left(): MemoryId[] {
+  left(): ObjectId[] {
     return []
   }
 
-  adopt(memory: MemoryId, extents: readonly Extent[]): void {
-    this.#windows.set(memory, {
+  adopt(object: ObjectId, extents: readonly Extent[]): void {
+    this.#windows.set(object, {
       extents,
       underWay: false,
       isFree: false,
@@ -54,17 +54,17 @@ export class WindowRam implements GuestRam {
   }
 
   /** What was a slab is mapped by us no longer once a guest has its blocks. */
-  resize(memory: MemoryId, extents: readonly Extent[]): Errno | undefined {
+  resize(object: ObjectId, extents: readonly Extent[]): Errno | undefined {
     const inTheWay = this.#slabs.yield(extents)
     if (inTheWay) return inTheWay
-    const window = this.#windows.get(memory)
-    if (window === undefined) this.adopt(memory, extents)
+    const window = this.#windows.get(object)
+    if (window === undefined) this.adopt(object, extents)
     else window.extents = extents
     return undefined
   }
 
-  isHeld(memory: MemoryId): boolean | Errno {
-    const window = this.#windows.get(memory)
+  isHeld(object: ObjectId): boolean | Errno {
+    const window = this.#windows.get(object)
     if (window === undefined || window.extents.length === 0) return false
     if (window.underWay) return WAITS
     if (window.isFree) {
@@ -76,27 +76,27 @@ export class WindowRam implements GuestRam {
     return WAITS
   }
 
-  holder(memory: MemoryId): Holder | undefined {
-    return this.#windows.get(memory)?.heldBy
+  holder(object: ObjectId): Holder | undefined {
+    return this.#windows.get(object)?.heldBy
   }
 
-  release(memory: MemoryId): void {
-    this.#windows.delete(memory)
+  release(object: ObjectId): void {
+    this.#windows.delete(object)
   }
 
   /** A window is one range: the allocator has seen to that. */
-  expose(_memory: MemoryId, extents: readonly Extent[]): Exposure {
+  expose(_memory: ObjectId, extents: readonly Extent[]): Exposure {
     const [range, another] = rangesOf(this.#layout, extents)
     if (range === undefined || another !== undefined) return { kind: 'none' }
     return { kind: 'window', path: this.#memoryPath, offsetBytes: range.start }
   }
 
-  publish(memory: MemoryId): Errno | undefined {
-    throw hasNoNode(memory)
+  publish(object: ObjectId): Errno | undefined {
+    throw hasNoNode(object)
   }
 
-  nodePath(memory: MemoryId): string {
-    throw hasNoNode(memory)
+  nodePath(object: ObjectId): string {
+    throw hasNoNode(object)
   }
 
   nodeOwner(): undefined {}
@@ -112,5 +112,5 @@ export class WindowRam implements GuestRam {
   }
 }
 
-const hasNoNode = (memory: MemoryId) =>
-  new BrokenInvariantError(`memory ${memory} is a window of /dev/mem: it needs no node`)
+const hasNoNode = (object: ObjectId) =>
+  new BrokenInvariantError(`memory ${object} is a window of /dev/mem: it needs no node`)

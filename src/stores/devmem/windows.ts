@@ -9,9 +9,9 @@ import { findMemoryHolders } from '../../linux/memory-holders.ts'
 import type { RawMapping } from '../../linux/raw-memory.ts'
 import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Instance, InstanceTable } from '../carve-out/instances.ts'
+import type { Instance, RangeMapper } from '../carve-out/instances.ts'
 
-export class Windows implements InstanceTable {
+export class DevmemWindows implements RangeMapper {
   readonly #memoryPath: string
   readonly #proc: string
 

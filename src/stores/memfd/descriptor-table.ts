@@ -6,8 +6,8 @@
  * from one kernel to the next.
  * It must not know what a memory is used for: that is the image's business.
  */
-import type { Fd, MemoryId } from '../../values/ids.ts'
-import { PASSAGES, type Passage } from '../store.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import { MEMORY_STATES, type MemoryState } from '../store.ts'
 
 const ROW_WORDS = 2
 /** Sparse: rows never used cost nothing. Far above what RLIMIT_NOFILE allows. */
@@ -37,46 +37,46 @@ export class DescriptorTable {
   }
 
   /** The holder's own descriptor number for `memory`, if it has one. */
-  get(memory: MemoryId, holder: Holder): Fd | undefined {
-    const stored = Atomics.load(this.#rows, memory * ROW_WORDS + COLUMN[holder])
+  get(object: ObjectId, holder: Holder): Fd | undefined {
+    const stored = Atomics.load(this.#rows, object * ROW_WORDS + COLUMN[holder])
     return stored === 0 ? undefined : ((stored - 1) as Fd)
   }
 
-  set(memory: MemoryId, holder: Holder, fd: Fd | undefined): void {
-    this.#use(memory)
+  set(object: ObjectId, holder: Holder, fd: Fd | undefined): void {
+    this.#use(object)
     // Stored plus one, so that fresh zeroed memory reads as "none".
-    Atomics.store(this.#rows, memory * ROW_WORDS + COLUMN[holder], fd === undefined ? 0 : fd + 1)
+    Atomics.store(this.#rows, object * ROW_WORDS + COLUMN[holder], fd === undefined ? 0 : fd + 1)
   }
 
-  passage(memory: MemoryId): Passage {
-    return PASSAGES[Atomics.load(this.#passages, memory)] ?? 'lost'
+  state(object: ObjectId): MemoryState {
+    return MEMORY_STATES[Atomics.load(this.#passages, object)] ?? 'lost'
   }
 
-  setPassage(memory: MemoryId, passage: Passage): void {
-    this.#use(memory)
-    Atomics.store(this.#passages, memory, PASSAGES.indexOf(passage))
+  setState(object: ObjectId, state: MemoryState): void {
+    this.#use(object)
+    Atomics.store(this.#passages, object, MEMORY_STATES.indexOf(state))
   }
 
-  #use(memory: MemoryId): void {
-    if (memory >= this.usedRows) Atomics.store(this.#rows, DescriptorTable.#USED_ROWS_WORD, memory + 1)
+  #use(object: ObjectId): void {
+    if (object >= this.usedRows) Atomics.store(this.#rows, DescriptorTable.#USED_ROWS_WORD, object + 1)
   }
 
   /** A column speaks of one process: whoever takes the role over starts with an empty one. */
   clear(holder: Holder): void {
-    for (const memory of this.memories()) this.set(memory, holder, undefined)
+    for (const object of this.objects()) this.set(object, holder, undefined)
   }
 
-  *memories(): IterableIterator<MemoryId> {
+  *objects(): IterableIterator<ObjectId> {
     for (let row = 1; row < this.usedRows; row++) {
-      const memory = row as MemoryId
-      if (this.inUse(memory)) yield memory
+      const object = row as ObjectId
+      if (this.inUse(object)) yield object
     }
   }
 
-  inUse(memory: MemoryId): boolean {
+  inUse(object: ObjectId): boolean {
     return (
-      this.passage(memory) !== 'none' ||
-      (['keeper', 'server'] as const).some((holder) => this.get(memory, holder) !== undefined)
+      this.state(object) !== 'present' ||
+      (['keeper', 'server'] as const).some((holder) => this.get(object, holder) !== undefined)
     )
   }
 

@@ -6,15 +6,15 @@
 
 import type { Errno } from '../../values/errno.ts'
 import { errnoFromCode } from '../../values/errno.ts'
-import type { MemoryId } from '../../values/ids.ts'
-import { HAND_OVER_STEPS, type HandOverStatus, type HandOverStep } from '../store.ts'
+import type { ObjectId } from '../../values/ids.ts'
+import { HANDOVER_STEPS, type HandoverStatus, type HandoverStep } from '../store.ts'
 
 const WORD = { step: 0, state: 1, memories: 2, preserved: 3, errno: 4, memory: 5 } as const
-const STEPS = ['none', ...HAND_OVER_STEPS] as const
+const STEPS = ['none', ...HANDOVER_STEPS] as const
 const STATES = ['idle', 'busy', 'done', 'failed', 'undoing'] as const
 type State = (typeof STATES)[number]
 
-export class HandOverWords {
+export class HandoverWords {
   readonly #words: Int32Array
 
   /** `words`: those of the descriptor table. */
@@ -22,18 +22,18 @@ export class HandOverWords {
     this.#words = words
   }
 
-  get status(): HandOverStatus {
+  get status(): HandoverStatus {
     const errno = this.#get('errno')
     const memory = this.#get('memory')
     return {
       step: STEPS[this.#get('step')] ?? 'none',
       state: this.state,
-      memories: this.#get('memories'),
+      objects: this.#get('memories'),
       preserved: this.#get('preserved'),
       failure:
         errno === 0
           ? undefined
-          : { errno: errnoFromCode(errno), memory: memory === 0 ? undefined : (memory as MemoryId) },
+          : { errno: errnoFromCode(errno), memory: memory === 0 ? undefined : (memory as ObjectId) },
     }
   }
 
@@ -42,7 +42,7 @@ export class HandOverWords {
   }
 
   /** `memories`: how many this step adds. The state is stored last: whoever sees it sees the rest. */
-  begin(step: HandOverStep, memories: number): void {
+  busy(step: HandoverStep, memories: number): void {
     this.#set('memories', this.#get('memories') + memories)
     this.#set('step', STEPS.indexOf(step))
     this.#setState('busy')
@@ -57,23 +57,23 @@ export class HandOverWords {
     this.#leaveBusy('done')
   }
 
-  failed(errno: Errno, memory: MemoryId | undefined): void {
+  failed(errno: Errno, object: ObjectId | undefined): void {
     this.#set('errno', errno.code)
-    this.#set('memory', memory ?? 0)
+    this.#set('memory', object ?? 0)
     this.#leaveBusy('failed')
   }
 
-  undoing(): void {
+  unpreserving(): void {
     this.#setState('undoing')
   }
 
-  undone(): void {
+  idle(): void {
     for (const word of ['step', 'memories', 'preserved', 'errno', 'memory'] as const) this.#set(word, 0)
     this.#setState('idle')
   }
 
   /** What another table says, for one that takes its place. */
-  copyFrom(other: HandOverWords): void {
+  copyFrom(other: HandoverWords): void {
     this.#words.set(other.#words)
   }
 

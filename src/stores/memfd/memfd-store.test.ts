@@ -3,21 +3,21 @@ import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { mapShared, memfdCreate, resize } from '../../linux/memory.ts'
 import { EMFILE, Errno } from '../../values/errno.ts'
-import type { MemoryId } from '../../values/ids.ts'
+import type { ObjectId } from '../../values/ids.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from './descriptor-table.ts'
-import { type Custody, MemfdStore } from './memfd-store.ts'
+import { type KeeperChannel, MemfdStore } from './memfd-store.ts'
 
 /** A keeper that takes everything and has nothing to say. */
-const NOBODY: Custody = {
-  keep() {},
-  drop() {},
+const NOBODY: KeeperChannel = {
+  hold() {},
+  release() {},
   isBehind: false,
   catchUp() {},
   socket: undefined,
   holdsSessions: false,
   received: () => [],
-  handOver: () => false,
-  takeBack: () => false,
+  preserve: () => false,
+  unpreserve: () => false,
   closeSessions() {},
 }
 
@@ -33,7 +33,7 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
   const kept: number[] = []
   const store = new MemfdStore({
     table: emptyTable(),
-    custody: { ...NOBODY, keep: (_memories, descriptors) => void kept.push(...descriptors) },
+    custody: { ...NOBODY, hold: (_memories, descriptors) => void kept.push(...descriptors) },
     metadata: new Uint8Array(0),
     totalBlocks: 1,
     descriptorLimit: 200,
@@ -53,7 +53,7 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
 test('a row that a file owns goes to no other, though its memory did not come along', () => {
   const table = emptyTable()
   // Of another kernel: memory 5 is on its way, 3 was an orphan or lost before, and 4 is no file's.
-  table.setPassage(5 as MemoryId, 'awaited')
+  table.setState(5 as ObjectId, 'incoming')
   const store = new MemfdStore({
     table,
     custody: NOBODY,
@@ -62,10 +62,10 @@ test('a row that a file owns goes to no other, though its memory did not come al
     descriptorLimit: 1000,
   })
   const placement = { sizeBytes: 4096, extents: [{ start: 0, count: 1 }], guestRam: false }
-  for (const memory of [3, 5] as MemoryId[]) store.adopt(memory, placement)
-  assert.deepEqual([store.passage(3 as MemoryId), store.passage(5 as MemoryId)], ['lost', 'awaited'])
-  store.release(3 as MemoryId)
-  const made = Array.from({ length: 20 }, () => store.create() as MemoryId)
+  for (const object of [3, 5] as ObjectId[]) store.adopt(object, placement)
+  assert.deepEqual([store.state(3 as ObjectId), store.state(5 as ObjectId)], ['lost', 'incoming'])
+  store.release(3 as ObjectId)
+  const made = Array.from({ length: 20 }, () => store.create() as ObjectId)
   assert.equal(new Set(made).size, made.length, `${made}`)
-  assert.ok(!made.includes(5 as MemoryId), `${made}`)
+  assert.ok(!made.includes(5 as ObjectId), `${made}`)
 })

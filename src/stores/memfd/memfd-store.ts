@@ -8,27 +8,27 @@ import { close } from '../../linux/descriptors.ts'
 import { memfdCreate, punchHole, readAt, resize, seek, trySealWrites, writeAt } from '../../linux/memory.ts'
 import { EIO, EMFILE, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
-import { DescriptorTable } from './descriptor-table.ts'
-import { MemfdArrivals, type Supply } from './incoming.ts'
-import { besides } from './memfd-background.ts'
-import { type Handing, MemfdHandOver } from './outgoing.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
 import {
   type Background,
   type Exposure,
+  type MemoryState,
   type Owner,
-  type Passage,
   type Placement,
   type Store,
   WAITS,
 } from '../store.ts'
+import { DescriptorTable } from './descriptor-table.ts'
+import { type IncomingChannel, IncomingMemfds } from './incoming.ts'
+import { besides } from './memfd-background.ts'
+import { type OutgoingChannel, OutgoingMemfds } from './outgoing.ts'
 
 /** How memfds travel to and leave the keeper: the store's only way out of the process. */
-export interface Custody extends Handing, Supply {
+export interface KeeperChannel extends OutgoingChannel, IncomingChannel {
   /** Returns once every descriptor is queued to the keeper: from then on it survives this process. */
-  keep(memories: readonly MemoryId[], descriptors: readonly Fd[]): void
+  hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void
   /** May be put off until `catchUp`: until then the memory goes on costing what it did. */
-  drop(memory: MemoryId): void
+  release(object: ObjectId): void
   readonly isBehind: boolean
   catchUp(): void
 }
@@ -48,27 +48,27 @@ const MAX_AHEAD = 32
 export class MemfdStore implements Store {
   readonly kind = 'memfd'
   readonly clearing = 'kernel'
-  readonly slabBlocks = undefined
+  readonly chunkBlocks = undefined
   readonly reach = 'file'
-  readonly handOver: MemfdHandOver
+  readonly handover: OutgoingMemfds
   /** There is work beside the server only while memory is on its way from one kernel to another. */
   readonly background: Background
-  readonly inOnePiece = false
+  readonly contiguous = false
   readonly frames = undefined
   readonly place = undefined
   readonly totalBlocks: number
   readonly #maxDescriptor: number
   readonly #table: DescriptorTable
-  readonly #custody: Custody
+  readonly #custody: KeeperChannel
   readonly #metadata: Uint8Array
-  readonly #spare: MemoryId[] = []
-  readonly #arrivals: MemfdArrivals
-  readonly #freeRows: MemoryId[] = []
+  readonly #spare: ObjectId[] = []
+  readonly #arrivals: IncomingMemfds
+  readonly #freeRows: ObjectId[] = []
   #ahead = 1
 
   constructor(options: {
     table: DescriptorTable
-    custody: Custody
+    custody: KeeperChannel
     metadata: Uint8Array
     totalBlocks: number
     /** Descriptors that a process may have. */
@@ -80,91 +80,91 @@ export class MemfdStore implements Store {
     this.#custody = options.custody
     this.#metadata = options.metadata
     this.totalBlocks = options.totalBlocks
-    this.#arrivals = new MemfdArrivals(this.#table, this.#custody)
-    this.handOver = new MemfdHandOver(this.#table, this.#custody)
-    this.background = besides(this.#arrivals, this.handOver)
+    this.#arrivals = new IncomingMemfds(this.#table, this.#custody)
+    this.handover = new OutgoingMemfds(this.#table, this.#custody)
+    this.background = besides(this.#arrivals, this.handover)
     for (let row = 1; row < this.#table.usedRows; row++) {
-      if (!this.#table.inUse(row as MemoryId)) this.#freeRows.push(row as MemoryId)
+      if (!this.#table.inUse(row as ObjectId)) this.#freeRows.push(row as ObjectId)
     }
   }
 
-  create(): MemoryId | Errno {
+  create(): ObjectId | Errno {
     return this.#spare.pop() ?? this.#makeAhead()
   }
 
   /** Makes a batch, doubling while files are created in a row, hands it to the keeper, returns one of it. */
-  #makeAhead(): MemoryId | Errno {
-    const memories: MemoryId[] = []
+  #makeAhead(): ObjectId | Errno {
+    const objects: ObjectId[] = []
     const descriptors: Fd[] = []
-    while (memories.length < this.#ahead) {
-      const memory = this.#nextRow()
-      const fd = memory === undefined ? EMFILE : tryMemfd(memory, this.#maxDescriptor)
-      if (fd instanceof Errno || memory === undefined) {
-        if (memory !== undefined) this.#freeRows.push(memory)
-        if (memories.length === 0) return fd instanceof Errno ? fd : EMFILE
+    while (objects.length < this.#ahead) {
+      const object = this.#nextRow()
+      const fd = object === undefined ? EMFILE : tryMemfd(object, this.#maxDescriptor)
+      if (fd instanceof Errno || object === undefined) {
+        if (object !== undefined) this.#freeRows.push(object)
+        if (objects.length === 0) return fd instanceof Errno ? fd : EMFILE
         break
       }
-      this.#table.set(memory, 'server', fd)
-      memories.push(memory)
+      this.#table.set(object, 'server', fd)
+      objects.push(object)
       descriptors.push(fd)
     }
-    const refused = tryKeep(this.#custody, memories, descriptors)
+    const refused = tryKeep(this.#custody, objects, descriptors)
     if (refused !== undefined) {
       // Memory that only this process holds would die with it: better no file than one that can be lost.
-      memories.forEach((memory, index) => {
-        this.#table.set(memory, 'server', undefined)
+      objects.forEach((object, index) => {
+        this.#table.set(object, 'server', undefined)
         close(descriptors[index] as Fd)
       })
-      this.#freeRows.push(...memories)
+      this.#freeRows.push(...objects)
       return refused
     }
     this.#ahead = Math.min(this.#ahead * 2, MAX_AHEAD)
-    this.#spare.push(...memories.reverse())
-    return this.#spare.pop() as MemoryId
+    this.#spare.push(...objects.reverse())
+    return this.#spare.pop() as ObjectId
   }
 
-  #nextRow(): MemoryId | undefined {
+  #nextRow(): ObjectId | undefined {
     const free = this.#freeRows.pop()
     if (free !== undefined) return free
     // Every row taken is written before the next is asked for, so `usedRows` moves on by itself.
     const row = this.#table.usedRows
-    return row < DescriptorTable.maxRows ? (row as MemoryId) : undefined
+    return row < DescriptorTable.maxRows ? (row as ObjectId) : undefined
   }
 
-  adopt(memory: MemoryId, as: Placement): void {
-    this.#arrivals.adopt(memory, as)
+  adopt(object: ObjectId, as: Placement): void {
+    this.#arrivals.adopt(object, as)
     // A file owns the row, though nothing was in it: an orphan that stayed behind, or what was lost before. Nobody else may get it.
-    if (!this.#arrivals.isLost(memory)) return
-    const free = this.#freeRows.indexOf(memory)
+    if (!this.#arrivals.isLost(object)) return
+    const free = this.#freeRows.indexOf(object)
     if (free >= 0) this.#freeRows.splice(free, 1)
   }
 
-  passage(memory: MemoryId): Passage {
-    if (this.#arrivals.isAwaited(memory)) return 'awaited'
-    if (this.#arrivals.isLost(memory)) return 'lost'
-    return this.#table.passage(memory) === 'leaving' ? 'leaving' : 'none'
+  state(object: ObjectId): MemoryState {
+    if (this.#arrivals.isIncoming(object)) return 'incoming'
+    if (this.#arrivals.isLost(object)) return 'lost'
+    return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
   }
 
-  resize(memory: MemoryId, to: Placement): Errno | undefined {
-    const fd = this.#here(memory)
-    if (fd instanceof Errno) return fd === EIO ? this.#resizeLost(memory, to.sizeBytes) : fd
+  resize(object: ObjectId, to: Placement): Errno | undefined {
+    const fd = this.#here(object)
+    if (fd instanceof Errno) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd
     resize(fd, to.sizeBytes)
     return undefined
   }
 
   /** Whoever gives a lost file up by emptying it gets a memory again. That it is as large as it was is said by recovery. */
-  #resizeLost(memory: MemoryId, sizeBytes: number): Errno | undefined {
-    if (sizeBytes === this.#arrivals.lostBytes(memory)) return undefined
+  #resizeLost(object: ObjectId, sizeBytes: number): Errno | undefined {
+    if (sizeBytes === this.#arrivals.lostBytes(object)) return undefined
     if (sizeBytes !== 0) return EIO
-    const fd = tryMemfd(memory, this.#maxDescriptor)
+    const fd = tryMemfd(object, this.#maxDescriptor)
     if (fd instanceof Errno) return fd
-    const refused = tryKeep(this.#custody, [memory], [fd])
+    const refused = tryKeep(this.#custody, [object], [fd])
     if (refused !== undefined) {
       close(fd)
       return refused
     }
-    this.#table.set(memory, 'server', fd)
-    this.#arrivals.forget(memory)
+    this.#table.set(object, 'server', fd)
+    this.#arrivals.forget(object)
     return undefined
   }
 
@@ -174,23 +174,23 @@ export class MemfdStore implements Store {
    * no open file leads to any more, so the seal hurts nobody. A mapping that can only read does not count, and
    * need not: the kernel keeps its pages for it, and no other file ever gets them.
    */
-  isHeld(memory: MemoryId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Errno {
     // What is preserved is pinned, which sealing would wait for in vain, and not free before it is taken back.
-    if (this.#table.passage(memory) === 'leaving') return true
-    const fd = this.#here(memory)
+    if (this.#table.state(object) === 'outgoing') return true
+    const fd = this.#here(object)
     if (fd instanceof Errno) return fd === WAITS ? WAITS : false
     return !trySealWrites(fd)
   }
 
-  release(memory: MemoryId): void {
-    const fd = this.#table.get(memory, 'server')
+  release(object: ObjectId): void {
+    const fd = this.#table.get(object, 'server')
     // The row is free for use again only once the keeper has dropped its copy: messages arrive in order, so
     // a `keep` that reuses the row is always seen after this `drop`.
-    this.#custody.drop(memory)
+    this.#custody.release(object)
     if (fd !== undefined) close(fd)
-    this.#table.set(memory, 'server', undefined)
-    this.#arrivals.forget(memory)
-    this.#freeRows.push(memory)
+    this.#table.set(object, 'server', undefined)
+    this.#arrivals.forget(object)
+    this.#freeRows.push(object)
   }
 
   get isBehind(): boolean {
@@ -201,44 +201,44 @@ export class MemfdStore implements Store {
     this.#custody.catchUp()
   }
 
-  memories(): Iterable<MemoryId> {
+  objects(): Iterable<ObjectId> {
     const spare = new Set(this.#spare)
-    return [...this.#table.memories()].filter((memory) => !spare.has(memory))
+    return [...this.#table.objects()].filter((object) => !spare.has(object))
   }
 
-  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
-    const fd = this.#here(memory)
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+    const fd = this.#here(object)
     return fd instanceof Errno ? fd : readAt(fd, offset, into)
   }
 
-  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
-    const fd = this.#here(memory)
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+    const fd = this.#here(object)
     return fd instanceof Errno ? fd : writeAt(fd, offset, from)
   }
 
-  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
-    const fd = this.#here(memory)
+  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+    const fd = this.#here(object)
     if (fd instanceof Errno) return fd
     punchHole(fd, offset, length)
     return undefined
   }
 
-  seek(memory: MemoryId, offset: number, whence: number): number | Errno {
-    const fd = this.#here(memory)
+  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+    const fd = this.#here(object)
     return fd instanceof Errno ? fd : seek(fd, offset, whence)
   }
 
-  expose(memory: MemoryId, _placement: Placement): Exposure {
-    const fd = this.#here(memory)
+  expose(object: ObjectId, _placement: Placement): Exposure {
+    const fd = this.#here(object)
     return fd instanceof Errno ? { kind: 'none' } : { kind: 'backing', fd }
   }
 
-  publish(memory: MemoryId): Errno | undefined {
-    throw hasNoNode(memory)
+  publish(object: ObjectId): Errno | undefined {
+    throw hasNoNode(object)
   }
 
-  nodePath(memory: MemoryId): string {
-    throw hasNoNode(memory)
+  nodePath(object: ObjectId): string {
+    throw hasNoNode(object)
   }
 
   nodeOwner(): Owner | undefined {
@@ -250,23 +250,23 @@ export class MemfdStore implements Store {
   }
 
   /** Errors: WAITS while it is on its way from the former kernel, EIO where it was lost. */
-  #here(memory: MemoryId): Fd | Errno {
-    const fd = this.#table.get(memory, 'server') ?? this.#arrivals.refusal(memory)
-    if (fd === undefined) throw new BrokenInvariantError(`memory ${memory} has no descriptor in this server`)
+  #here(object: ObjectId): Fd | Errno {
+    const fd = this.#table.get(object, 'server') ?? this.#arrivals.refusal(object)
+    if (fd === undefined) throw new BrokenInvariantError(`memory ${object} has no descriptor in this server`)
     return fd
   }
 }
 
-const hasNoNode = (memory: MemoryId) =>
-  new BrokenInvariantError(`memory ${memory} is a memfd: FUSE passes its mappings through, it needs no node`)
+const hasNoNode = (object: ObjectId) =>
+  new BrokenInvariantError(`memory ${object} is a memfd: FUSE passes its mappings through, it needs no node`)
 
 const tryKeep = (
-  custody: Custody,
-  memories: readonly MemoryId[],
+  custody: KeeperChannel,
+  objects: readonly ObjectId[],
   descriptors: readonly Fd[],
 ): Errno | undefined => {
   try {
-    custody.keep(memories, descriptors)
+    custody.hold(objects, descriptors)
     return undefined
   } catch (error) {
     if (error instanceof SystemCallError) return EIO
@@ -274,9 +274,9 @@ const tryKeep = (
   }
 }
 
-const tryMemfd = (memory: MemoryId, maxDescriptor: number): Fd | Errno => {
+const tryMemfd = (object: ObjectId, maxDescriptor: number): Fd | Errno => {
   try {
-    const fd = memfdCreate(`guestmemfs:${memory}`, { sealable: true })
+    const fd = memfdCreate(`guestmemfs:${object}`, { sealable: true })
     if (fd < maxDescriptor) return fd
     close(fd)
     return EMFILE

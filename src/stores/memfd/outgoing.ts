@@ -6,85 +6,85 @@
 import { close } from '../../linux/descriptors.ts'
 import { memfdCreate, memfdSize, resize, writeAt } from '../../linux/memory.ts'
 import { EIO } from '../../values/errno.ts'
-import type { Fd, MemoryId } from '../../values/ids.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { Handover, HandoverStatus, HandoverStep } from '../store.ts'
 import type { DescriptorTable } from './descriptor-table.ts'
-import { HandOverWords } from './handover-status.ts'
-import type { HandOver, HandOverStatus, HandOverStep } from '../store.ts'
+import { HandoverWords } from './handover-status.ts'
 
 /** The keeper's end, as far as it preserves. False: the keeper is gone. */
-export interface Handing {
+export interface OutgoingChannel {
   /** `image`: with the last step alone. */
-  handOver(step: HandOverStep, image: Fd | undefined): boolean
-  takeBack(): boolean
+  preserve(step: HandoverStep, image: Fd | undefined): boolean
+  unpreserve(): boolean
   /** Of those that are held here in case the keeper dies. */
   closeSessions(): void
 }
 
-export class MemfdHandOver implements HandOver {
+export class OutgoingMemfds implements Handover {
   readonly #table: DescriptorTable
-  readonly #words: HandOverWords
-  readonly #handing: Handing
+  readonly #words: HandoverWords
+  readonly #handing: OutgoingChannel
 
-  constructor(table: DescriptorTable, handing: Handing) {
+  constructor(table: DescriptorTable, handing: OutgoingChannel) {
     this.#table = table
-    this.#words = new HandOverWords(table.words)
+    this.#words = new HandoverWords(table.words)
     this.#handing = handing
   }
 
-  get status(): HandOverStatus {
+  get status(): HandoverStatus {
     return this.#words.status
   }
 
   /** From the first step until everything was taken back. */
-  get isUnderWay(): boolean {
+  get isBusy(): boolean {
     return this.#words.state !== 'idle'
   }
 
-  begin(step: 'ram' | 'files', memories: readonly MemoryId[]): void {
+  preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
     // The words first: whoever asks next must not see the step before, and a server that dies in here leaves a step that can be taken back.
-    this.#words.begin(step, memories.length)
-    for (const memory of memories) this.#table.setPassage(memory, 'leaving')
+    this.#words.busy(step, objects.length)
+    for (const object of objects) this.#table.setState(object, 'outgoing')
     this.#ask(step, undefined)
   }
 
-  finish(image: Uint8Array): void {
+  preserveImage(image: Uint8Array): void {
     const fd = memfdCreate('guestmemfs:leaving-image', { sealable: false })
     resize(fd, image.byteLength)
     writeAt(fd, 0, image)
-    this.#words.begin('image', 1)
+    this.#words.busy('image', 1)
     this.#ask('image', fd)
     close(fd)
   }
 
-  takeBack(): void {
+  unpreserve(): void {
     if (this.#words.state === 'idle') return
-    this.#words.undoing()
+    this.#words.unpreserving()
     // Said again where a server died before it was heard; a keeper that is gone holds nothing any more.
-    if (!this.#handing.takeBack()) this.keeperGone()
+    if (!this.#handing.unpreserve()) this.keeperDied()
   }
 
   recover(isFrozen: boolean): void {
     const { step, state } = this.#words.status
     // A thaw that its server did not live to end, or a taking back.
-    if (state === 'undoing' || (!isFrozen && (step === 'files' || step === 'image'))) this.takeBack()
+    if (state === 'undoing' || (!isFrozen && (step === 'files' || step === 'image'))) this.unpreserve()
   }
 
   /** Whoever preserved is gone: what is whole stays held here, for the next keeper; anything else is over. */
-  keeperGone(): void {
+  keeperDied(): void {
     const { step, state } = this.#words.status
     if (state === 'idle' || (step === 'image' && state === 'done')) return
     this.#handing.closeSessions()
     this.#words.failed(EIO, undefined)
     if (state !== 'undoing') return
-    for (const memory of this.#table.memories())
-      if (this.#table.passage(memory) === 'leaving') this.#table.setPassage(memory, 'none')
-    this.#words.undone()
+    for (const object of this.#table.objects())
+      if (this.#table.state(object) === 'outgoing') this.#table.setState(object, 'present')
+    this.#words.idle()
   }
 
-  holeBytes(memories: Iterable<MemoryId>): number {
+  holeBytes(objects: Iterable<ObjectId>): number {
     let bytes = 0
-    for (const memory of memories) {
-      const fd = this.#table.get(memory, 'server')
+    for (const object of objects) {
+      const fd = this.#table.get(object, 'server')
       if (fd === undefined) continue
       const { sizeBytes, allocatedBytes } = memfdSize(fd)
       bytes += Math.max(0, sizeBytes - allocatedBytes)
@@ -92,7 +92,7 @@ export class MemfdHandOver implements HandOver {
     return bytes
   }
 
-  #ask(step: HandOverStep, image: Fd | undefined): void {
-    if (!this.#handing.handOver(step, image)) this.#words.failed(EIO, undefined)
+  #ask(step: HandoverStep, image: Fd | undefined): void {
+    if (!this.#handing.preserve(step, image)) this.#words.failed(EIO, undefined)
   }
 }

@@ -3,7 +3,7 @@ import { readDaxRegion } from '../../../src/linux/dax.ts'
 import { bindDaxDevice, unbindDaxDevice } from '../../../src/linux/dax-device.ts'
 import { readRaw, unmapRaw, writeRaw } from '../../../src/linux/raw-memory.ts'
 import { must, mustWork } from '../../../src/stores/carve-out/must.ts'
-import { Instances } from '../../../src/stores/dax/instances.ts'
+import { DaxInstances } from '../../../src/stores/dax/instances.ts'
 import { findDaxRegion } from '../../../src/stores/dax/region.ts'
 
 /** `where` says the address, given the only region's layout. The `length` bytes there become what `to` makes of them. */
@@ -18,12 +18,12 @@ export function changeBytes(
     ({ driver, sizeBytes }) => driver === undefined && sizeBytes === region.sizeBytes,
   )
   if (unbound !== undefined) mustWork(`bind ${unbound.name}`, bindDaxDevice(unbound))
-  change(new Instances(region.path), where(layout), length, to)
+  change(new DaxInstances(region.path), where(layout), length, to)
   if (unbound !== undefined) unbindDaxDevice(unbound)
 }
 
 function change(
-  instances: Instances,
+  instances: DaxInstances,
   address: number,
   length: number,
   to: (bytes: Uint8Array) => Uint8Array,

@@ -15,9 +15,9 @@ import { rangesOf } from '../../../src/stores/carve-out/layout.ts'
 import { openDaxStore } from '../../../src/stores/dax/open-dax-store.ts'
 import { probeRegion } from '../../../src/stores/dax/probe.ts'
 import { findDaxRegion } from '../../../src/stores/dax/region.ts'
-import { BLOCK_BYTES, type Placement, SLAB_BLOCKS } from '../../../src/stores/store.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../../../src/stores/store.ts'
 import { UsageError } from '../../../src/values/errors.ts'
-import type { MemoryId } from '../../../src/values/ids.ts'
+import type { ObjectId } from '../../../src/values/ids.ts'
 import { startHolder } from './holder.ts'
 import { clear, MIB, mustSettle, OWNER, pattern, recall, remember, settle, waitUnheld } from './support.ts'
 
@@ -37,7 +37,7 @@ const instanceNames = () =>
   readDaxRegions()[0]?.devices.map(({ name, sizeBytes }) => `${name}=${sizeBytes / MIB}M`)
 
 /** Blocks of the pool's last whole slab. */
-const slabStart = (totalBlocks: number): number => (Math.floor(totalBlocks / SLAB_BLOCKS) - 1) * SLAB_BLOCKS
+const slabStart = (totalBlocks: number): number => (Math.floor(totalBlocks / CHUNK_BLOCKS) - 1) * CHUNK_BLOCKS
 
 /** Before anything of ours: a busy region and somebody's data are refused, and the cut is left as it was. */
 async function refusals(): Promise<object> {
@@ -173,8 +173,8 @@ async function live(): Promise<object> {
   )
   assert.equal(waitUnheld(store, late), true)
   store.release(late)
-  clear(store, { start: first, count: SLAB_BLOCKS })
-  assert.deepEqual([...store.memories()], [])
+  clear(store, { start: first, count: CHUNK_BLOCKS })
+  assert.deepEqual([...store.objects()], [])
   return { publishMs: Math.round(publishMs), devices: instanceNames() }
 }
 
@@ -211,7 +211,7 @@ async function adopt(guestPid: string): Promise<object> {
   const node = store.nodePath(ram.memory)
   const number = statSync(node).rdev
   for (const { memory, placement } of Object.values(known)) store.adopt(memory, placement)
-  assert.deepEqual([...store.memories()].toSorted(), [ram.memory, notes.memory].toSorted())
+  assert.deepEqual([...store.objects()].toSorted(), [ram.memory, notes.memory].toSorted())
   assert.ok(read(store, notes.memory, notes.placement.sizeBytes).equals(pattern(SEEDS.notes, 3 * MIB)))
   assert.equal(
     settle(store, () => store.publish(ram.memory, ram.placement, OWNER)),
@@ -262,7 +262,7 @@ async function afterKexec(): Promise<object> {
   }
 }
 
-function read(store: ReturnType<typeof open>, memory: MemoryId, lengthBytes: number): Buffer {
+function read(store: ReturnType<typeof open>, memory: ObjectId, lengthBytes: number): Buffer {
   const into = Buffer.alloc(lengthBytes)
   assert.equal(
     mustSettle(store, () => store.read(memory, 0, into)),

@@ -4,7 +4,7 @@ import { waitReadable } from '../../../src/linux/descriptors.ts'
 import type { CarveOutStore } from '../../../src/stores/carve-out/carve-out-store.ts'
 import { type Extent, type Placement, WAITS } from '../../../src/stores/store.ts'
 import { Errno } from '../../../src/values/errno.ts'
-import type { MemoryId } from '../../../src/values/ids.ts'
+import type { ObjectId } from '../../../src/values/ids.ts'
 
 export const MIB = 2 ** 20
 export const OWNER = { uid: 1000, gid: 1000, mode: 0o600 }
@@ -29,7 +29,7 @@ export function mustSettle<T>(store: CarveOutStore, ask: () => T | Errno): T {
 }
 
 /** Until nobody holds it, or the time is up. */
-export function waitUnheld(store: CarveOutStore, memory: MemoryId): boolean {
+export function waitUnheld(store: CarveOutStore, memory: ObjectId): boolean {
   const deadline = performance.now() + TIMEOUT_MS
   while (performance.now() < deadline) {
     if (mustSettle(store, () => store.isHeld(memory)) === false) return true
@@ -55,7 +55,7 @@ export function pattern(seed: number, lengthBytes: number): Buffer {
 }
 
 /** What the image would know: here, JSON in the second page, behind a magic word that `probe` takes for an image's. */
-export type Known = Readonly<Record<string, { readonly memory: MemoryId; readonly placement: Placement }>>
+export type Known = Readonly<Record<string, { readonly memory: ObjectId; readonly placement: Placement }>>
 
 export function remember(store: CarveOutStore, known: Known): void {
   const area = Buffer.from(store.metadataArea().buffer, store.metadataArea().byteOffset, 64 * 1024)

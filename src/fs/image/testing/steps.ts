@@ -1,5 +1,5 @@
 /** Owns random lists of entries as operations would commit them: over few keys, so that they meet again and again. */
-import type { ByteString, Ino, MemoryId } from '../../../values/ids.ts'
+import type { ByteString, Ino, ObjectId } from '../../../values/ids.ts'
 import type { Entry } from '../../entry.ts'
 import type { Inode } from '../../inode.ts'
 import type { Random } from './random.ts'
@@ -23,7 +23,7 @@ export function randomInode(random: Random, ino: Ino): Inode {
     atime: time(),
     mtime: time(),
     ctime: time(),
-    memory: kind === 'file' ? (random.below(1000) as MemoryId) : undefined,
+    object: kind === 'file' ? (random.below(1000) as ObjectId) : undefined,
     extents:
       kind === 'file'
         ? Array.from({ length: random.below(5) }, () => ({

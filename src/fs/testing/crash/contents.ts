@@ -30,10 +30,10 @@ export function digest(state: State): number {
 export function bytesOf(inode: Inode, memory: MemoryStore): Uint8Array {
   const blocks = blocksFor(inode.sizeBytes)
   const shown = new Uint8Array(blocks * MODEL_BYTES)
-  for (let block = 0; block < blocks && inode.memory !== undefined; block++) {
+  for (let block = 0; block < blocks && inode.object !== undefined; block++) {
     const length = Math.min(MODEL_BYTES, inode.sizeBytes - block * BLOCK_BYTES)
     const piece = shown.subarray(block * MODEL_BYTES, block * MODEL_BYTES + length)
-    memory.read(inode.memory, block * BLOCK_BYTES, piece)
+    memory.read(inode.object, block * BLOCK_BYTES, piece)
   }
   return shown
 }

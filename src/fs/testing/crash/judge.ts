@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOSPC, Errno } from '../../../values/errno.ts'
-import { byteString, type MemoryId, ROOT_INO } from '../../../values/ids.ts'
+import { byteString, type ObjectId, ROOT_INO } from '../../../values/ids.ts'
 import { blocksFor, countBlocks } from '../../extents.ts'
 import type { Inode } from '../../inode.ts'
 import { checkInvariants, ok } from '../fixture.ts'
@@ -33,14 +33,10 @@ function judgeSuccessor(remains: Remains, successor: World, expected: Contents, 
 
 /** Invariants, the truth of statfs, and a store that holds the memories of the state and no other. */
 function settled({ image, fs, store }: World): void {
-  checkInvariants(fs, image, store.slabBlocks)
-  const owned = [...image.state.inodes.values()].flatMap(({ memory }) => memory ?? [])
-  const byNumber = (a: MemoryId, b: MemoryId) => a - b
-  assert.deepEqual(
-    [...store.memories()].sort(byNumber),
-    owned.sort(byNumber),
-    'a memory is lost or left over',
-  )
+  checkInvariants(fs, image, store.chunkBlocks)
+  const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
+  const byNumber = (a: ObjectId, b: ObjectId) => a - b
+  assert.deepEqual([...store.objects()].sort(byNumber), owned.sort(byNumber), 'a memory is lost or left over')
 }
 
 /**
@@ -84,7 +80,7 @@ function leaksNothing(world: World): void {
       bytesOf(probe, store.memory).every((byte) => byte === 0),
       'a new file shows bytes of a former owner',
     )
-  checkInvariants(fs, image, store.slabBlocks)
+  checkInvariants(fs, image, store.chunkBlocks)
 }
 
 /** A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest RAM or not. */

@@ -41,7 +41,7 @@ export function populate(world: World): void {
 /** Makes a file `sizeBytes` large and fills it with `tag`, through the mapping that guest RAM is reached by. */
 function tagged({ fs, rq, store }: World, ino: Ino, sizeBytes: number, tag: number): void {
   if (sizeBytes === 0) return
-  const { memory } = ok(fs.setAttributes(rq(), ino, { sizeBytes }))
+  const { object: memory } = ok(fs.setAttributes(rq(), ino, { sizeBytes }))
   for (let offset = 0; offset < sizeBytes; offset += BLOCK_BYTES) {
     const length = Math.min(MODEL_BYTES, sizeBytes - offset)
     if (memory !== undefined) store.memory.write(memory, offset, new Uint8Array(length).fill(tag))

@@ -5,7 +5,7 @@
 
 import type { Exposure, Placement, Store } from '../../../stores/store.ts'
 import { Errno } from '../../../values/errno.ts'
-import type { MemoryId } from '../../../values/ids.ts'
+import type { ObjectId } from '../../../values/ids.ts'
 import { SEEK_HOLE } from '../../data.ts'
 import type { Entry, Origin } from '../../entry.ts'
 import type { Image } from '../../image/image.ts'
@@ -131,11 +131,11 @@ export class RecordedStore implements Store {
   get totalBlocks(): number {
     return this.memory.totalBlocks
   }
-  get slabBlocks(): number | undefined {
-    return this.memory.slabBlocks
+  get chunkBlocks(): number | undefined {
+    return this.memory.chunkBlocks
   }
-  get inOnePiece(): boolean {
-    return this.memory.inOnePiece
+  get contiguous(): boolean {
+    return this.memory.contiguous
   }
   get frames(): Store['frames'] {
     return this.memory.frames
@@ -144,33 +144,33 @@ export class RecordedStore implements Store {
   readonly isBehind = false
   catchUp(): void {}
   readonly background = undefined
-  readonly handOver = undefined
-  passage(): 'none' {
-    return 'none'
+  readonly handover = undefined
+  state(): 'present' {
+    return 'present'
   }
   adopt(): void {}
   readonly reach = 'file'
   publish(): undefined {}
-  nodePath(memory: MemoryId): string {
-    return `/dev/guestmemfs/${memory}`
+  nodePath(object: ObjectId): string {
+    return `/dev/guestmemfs/${object}`
   }
   nodeOwner(): undefined {}
 
-  create(): MemoryId | Errno {
+  create(): ObjectId | Errno {
     return this.#changed(this.memory.create())
   }
-  resize(memory: MemoryId, to: Placement): Errno | undefined {
-    if (this.#mistakes.keepsCutBytes && to.sizeBytes < this.#sizeOf(memory)) return undefined
-    return this.#changed(this.memory.resize(memory, to))
+  resize(object: ObjectId, to: Placement): Errno | undefined {
+    if (this.#mistakes.keepsCutBytes && to.sizeBytes < this.#sizeOf(object)) return undefined
+    return this.#changed(this.memory.resize(object, to))
   }
-  release(memory: MemoryId): void {
-    this.#changed(this.memory.release(memory))
+  release(object: ObjectId): void {
+    this.#changed(this.memory.release(object))
   }
-  write(memory: MemoryId, offset: number, from: Uint8Array): number | Errno {
-    return this.#changed(this.memory.write(memory, offset, from))
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+    return this.#changed(this.memory.write(object, offset, from))
   }
-  punchHole(memory: MemoryId, offset: number, length: number): Errno | undefined {
-    return this.#changed(this.memory.punchHole(memory, offset, length))
+  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+    return this.#changed(this.memory.punchHole(object, offset, length))
   }
   /** What the zeroing worker does, one block at a time. */
   zero({ start, count }: { start: number; count: number }): void {
@@ -179,17 +179,17 @@ export class RecordedStore implements Store {
       this.#changed(this.memory.zero({ start: block, count: 1 }))
   }
 
-  isHeld(memory: MemoryId): boolean | Errno {
-    return this.memory.isHeld(memory)
+  isHeld(object: ObjectId): boolean | Errno {
+    return this.memory.isHeld(object)
   }
-  memories(): Iterable<MemoryId> {
-    return this.memory.memories()
+  objects(): Iterable<ObjectId> {
+    return this.memory.objects()
   }
-  read(memory: MemoryId, offset: number, into: Uint8Array): number | Errno {
-    return this.memory.read(memory, offset, into)
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+    return this.memory.read(object, offset, into)
   }
-  seek(memory: MemoryId, offset: number, whence: number): number | Errno {
-    return this.memory.seek(memory, offset, whence)
+  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+    return this.memory.seek(object, offset, whence)
   }
   expose(): Exposure {
     return this.memory.expose()
@@ -199,8 +199,8 @@ export class RecordedStore implements Store {
   }
 
   /** A memory without holes ends where its first hole begins. */
-  #sizeOf(memory: MemoryId): number {
-    const end = this.memory.seek(memory, 0, SEEK_HOLE)
+  #sizeOf(object: ObjectId): number {
+    const end = this.memory.seek(object, 0, SEEK_HOLE)
     return end instanceof Errno ? 0 : end
   }
 

@@ -10,13 +10,13 @@ import { memfdCreate, readAt, resize, writeAt } from '../../../linux/memory.ts'
 import { mapRaw, type RawMapping } from '../../../linux/raw-memory.ts'
 import { ENOMEM, Errno } from '../../../values/errno.ts'
 import type { Fd } from '../../../values/ids.ts'
-import type { Instance, InstanceTable } from '../instances.ts'
+import type { Instance, RangeMapper } from '../instances.ts'
 import type { Ranges } from '../jobs.ts'
 import { type Layout, layOut, overlap } from '../layout.ts'
 
 const START = 2 ** 32
 
-export class FakeRegion implements InstanceTable {
+export class FakeRegion implements RangeMapper {
   readonly layout: Layout
   readonly instances = new Map<string, Instance>()
   readonly held = new Set<DeviceNumber>()

@@ -2,23 +2,23 @@
 
 import type { DeviceNumber, NodeOwner } from '../../../linux/device-node.ts'
 import { lowerEventfd, makeEventfd, raiseEventfd } from '../../../linux/eventfd.ts'
-import type { MemoryId } from '../../../values/ids.ts'
+import type { ObjectId } from '../../../values/ids.ts'
 import type { Nodes } from '../../dax/guest-nodes.ts'
-import type { Hands } from '../worker-client.ts'
 import type { Kind, Ranges, Result } from '../jobs.ts'
-import { Work } from '../work-queue.ts'
+import { WorkQueue } from '../work-queue.ts'
+import type { WorkerPort } from '../worker-client.ts'
 import type { FakeRegion } from './fake-region.ts'
 
-export class FakeHands implements Hands {
+export class FakeHands implements WorkerPort {
   readonly wake = makeEventfd()
   progressBytes = 0
-  readonly #work: Work
+  readonly #work: WorkQueue
   readonly #waiting = new Map<number, (result: Result) => void>()
   #finished: Result[] = []
   #lastId = 0
 
   constructor(region: FakeRegion) {
-    this.#work = new Work({
+    this.#work = new WorkQueue({
       instances: region,
       progress: (doneBytes) => {
         this.progressBytes = doneBytes
@@ -49,27 +49,27 @@ export class FakeHands implements Hands {
 
 /** Nodes without a file system. */
 export class FakeNodes implements Nodes {
-  readonly nodes = new Map<MemoryId, NodeOwner & { readonly device: DeviceNumber }>()
+  readonly nodes = new Map<ObjectId, NodeOwner & { readonly device: DeviceNumber }>()
 
-  path(memory: MemoryId): string {
-    return `/fake/${memory}`
+  path(object: ObjectId): string {
+    return `/fake/${object}`
   }
 
-  owner(memory: MemoryId, device: DeviceNumber): NodeOwner | undefined {
-    const node = this.nodes.get(memory)
+  owner(object: ObjectId, device: DeviceNumber): NodeOwner | undefined {
+    const node = this.nodes.get(object)
     return node?.device === device ? node : undefined
   }
 
-  make(memory: MemoryId, device: DeviceNumber, owner: NodeOwner): void {
-    this.nodes.set(memory, { ...owner, device })
+  make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): void {
+    this.nodes.set(object, { ...owner, device })
   }
 
-  remove(memory: MemoryId): void {
-    this.nodes.delete(memory)
+  remove(object: ObjectId): void {
+    this.nodes.delete(object)
   }
 
-  takeStock(devices: ReadonlySet<DeviceNumber>): Map<MemoryId, DeviceNumber> {
-    for (const [memory, { device }] of this.nodes) if (!devices.has(device)) this.nodes.delete(memory)
-    return new Map([...this.nodes].map(([memory, { device }]) => [memory, device]))
+  takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
+    for (const [object, { device }] of this.nodes) if (!devices.has(device)) this.nodes.delete(object)
+    return new Map([...this.nodes].map(([object, { device }]) => [object, device]))
   }
 }

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
 import type { Errno } from '../../../values/errno.ts'
-import type { MemoryId } from '../../../values/ids.ts'
-import { DeviceRam } from '../../dax/device-ram.ts'
-import { BLOCK_BYTES, type Placement, SLAB_BLOCKS, WAITS } from '../../store.ts'
+import type { ObjectId } from '../../../values/ids.ts'
+import { DaxGuestRam } from '../../dax/device-ram.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement, WAITS } from '../../store.ts'
 import { CarveOutStore } from '../carve-out-store.ts'
-import { Slabs } from '../data-chunks.ts'
-import { FakeHands, FakeNodes } from './fake-worker-port.ts'
+import { DataChunks } from '../data-chunks.ts'
 import { FakeRegion } from './fake-region.ts'
+import { FakeHands, FakeNodes } from './fake-worker-port.ts'
 
 export const OWNER = { uid: 1, gid: 2, mode: 0o600 }
 export const RAM: Placement = {
@@ -21,7 +21,7 @@ export const RAM: Placement = {
 }
 
 export class World {
-  readonly region = new FakeRegion(4 + 3 * SLAB_BLOCKS)
+  readonly region = new FakeRegion(4 + 3 * CHUNK_BLOCKS)
   readonly nodes = new FakeNodes()
   hands = new FakeHands(this.region)
   store = this.#open()
@@ -51,19 +51,19 @@ export class World {
     throw new Error('it waits for ever')
   }
 
-  publish(memory: MemoryId, placement = RAM): Errno | undefined {
-    return this.settle(() => this.store.publish(memory, placement, OWNER)) as Errno | undefined
+  publish(object: ObjectId, placement = RAM): Errno | undefined {
+    return this.settle(() => this.store.publish(object, placement, OWNER)) as Errno | undefined
   }
 
-  isHeld(memory: MemoryId): boolean | Errno {
-    return this.settle(() => this.store.isHeld(memory))
+  isHeld(object: ObjectId): boolean | Errno {
+    return this.settle(() => this.store.isHeld(object))
   }
 
   #open(): CarveOutStore {
     const { layout } = this.region
     const [crew, nodes] = [this.hands, this.nodes]
-    const slabs = new Slabs(layout, crew)
-    const ram = new DeviceRam({ layout, crew, nodes, slabs, found: [...this.region.instances.values()] })
+    const slabs = new DataChunks(layout, crew)
+    const ram = new DaxGuestRam({ layout, crew, nodes, slabs, found: [...this.region.instances.values()] })
     return new CarveOutStore({
       kind: 'dax',
       reach: 'link',
