@@ -53,7 +53,7 @@ export function pageOf(rows: readonly Row[], seen: readonly Seen[]): string {
 Made by \`npm run testbed -- matrix\`: each row is one live update by a real kexec in the testbed's host, with a guest that checks
 every word of its memory and says so ten times a second. "goes on" means its next line followed the last one and no word was
 wrong. The time is what the guest stood still; where the host was emulated in software, compare rows with one another, and with nothing else.
-What cannot work is refused before a guest is paused, in the words of the last column but one.
+What cannot work is refused before a guest is paused; the outcome has the words.
 
 "luo" is the kernel that \`npm run testbed:kernel\` builds of Debian's source, with the Live Update Orchestrator; all others are
 Debian's own.
