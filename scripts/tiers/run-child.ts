@@ -53,6 +53,8 @@ export async function runChild<T>(
   return { end, left, output, durationMs, value }
 }
 
+const LAST_WORDS_MS = 5000
+
 /** Process groups of children that run now. */
 const running = new Set<number>()
 
@@ -60,16 +62,17 @@ const running = new Set<number>()
 export function endOnSignals(folder: string): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, async () => {
-      for (const pid of running) endGroup(pid)
-      await removeLeftovers(folder, 1000)
+      // A testbed takes its own folder away. What does not end by itself is ended with the rest.
+      for (const pid of running) endGroup(pid, 'SIGTERM')
+      await removeLeftovers(folder, LAST_WORDS_MS)
       rmSync(folder, { recursive: true, force: true })
       process.exit(1)
     })
 }
 
-function endGroup(pid: number): void {
+function endGroup(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(-pid, 'SIGKILL')
+    process.kill(-pid, signal)
   } catch {
     // It ended by itself.
   }
@@ -94,7 +97,7 @@ function runProcess(
     const timer = setTimeout(() => {
       late = true
       // The group is ours: `detached` made it. Negative means all of it.
-      if (child.pid !== undefined) endGroup(child.pid)
+      if (child.pid !== undefined) endGroup(child.pid, 'SIGKILL')
     }, timeoutMs)
     child.once('error', (error) => resolve(`did not start: ${error.message}`))
     child.once('exit', (code, signal) => {
