@@ -21,7 +21,7 @@ function readOptions(): { yes: boolean; local: boolean } {
 
 try {
   const { yes, local } = readOptions()
-  await (local ? demoLocal({ yes }) : demoKernel({ yes }))
+  await (local ? demoLocal({ yes }) : demoKernel())
 } catch (error) {
   const isForPeople = error instanceof UsageError
   process.stdout.write(

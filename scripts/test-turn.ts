@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { LUO, luoKernelPlace } from '../testbed/kernel/luo.ts'
 import { findScenario } from '../testbed/scenarios/registry.ts'
 import { Life } from './tiers/life.ts'
+import { endOnSignals } from './tiers/run-child.ts'
 import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import { type Job, TIERS } from './tiers/tiers.ts'
@@ -25,6 +26,7 @@ const turn = Number(values.turn)
 const deadlineMs = performance.now() + Number(values.minutes) * 60_000
 const life = new Life()
 const folder = mkdtempSync('/tmp/gm-')
+endOnSignals(folder)
 
 const tiers = TIERS.filter(({ name }) => name === 'testbed' || name === 'long')
 const jobs = tiers.flatMap((tier) => tier.jobs(project))

@@ -10,6 +10,7 @@
 import { mkdtempSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Life } from './tiers/life.ts'
+import { endOnSignals } from './tiers/run-child.ts'
 import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import type { Tally } from './tiers/tally.ts'
@@ -22,6 +23,7 @@ const tierNames = words.filter((word) => TIERS.some(({ name }) => name === word)
 const filters = words.filter((word) => !tierNames.includes(word))
 const life = new Life()
 const folder = mkdtempSync('/tmp/gm-')
+endOnSignals(folder)
 
 function isAsked(tier: Tier): boolean {
   if (tierNames.length > 0) return tierNames.includes(tier.name)

@@ -83,14 +83,16 @@ export function dropUnused(kinds: readonly string[], nowMs = Date.now()): void {
   for (const kind of kinds)
     for (const name of readdirSync(cacheFolder(kind))) {
       const place = join(cacheRoot, kind, name)
+      const status = statSync(place, { throwIfNoEntry: false })
+      if (status === undefined) continue // another testbed was faster
       const [, maker] = /\.(?:building|running)-(\d+)-/.exec(name) ?? []
       if (maker !== undefined) {
         // Whoever made it was killed on the way: it is no whole thing and never will be.
-        if (!existsSync(`/proc/${maker}`)) rmSync(place, { recursive: true, force: true })
-        continue
+        if (existsSync(`/proc/${maker}`)) continue
+        rmSync(place, { recursive: true, force: true })
       }
       // The change time: downloaded packages keep the modification time they have on the mirror.
-      if (nowMs - statSync(place).ctimeMs > UNUSED_DAYS * 24 * 3600 * 1000)
+      if (nowMs - status.ctimeMs > UNUSED_DAYS * 24 * 3600 * 1000)
         rmSync(place, { recursive: true, force: true })
     }
 }

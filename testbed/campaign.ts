@@ -5,7 +5,9 @@
 import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../src/values/errors.ts'
-import { cacheFolder } from './cache.ts'
+import { cacheFolder, contentKey } from './cache.ts'
+import { command } from './command.ts'
+import { isTooOften, ledgerLine, readLedger } from './scenario/ledger.ts'
 import type { Verdict } from './scenario/recorder.ts'
 import { runTrusted } from './scenario/trusted-run.ts'
 import { findScenario, scenariosOf } from './scenarios/registry.ts'
@@ -23,7 +25,14 @@ export interface CampaignRun {
   readonly seconds: number
 }
 
-const stateFile = (): string => join(cacheFolder('.'), 'campaign.jsonl')
+/** Of this plan, on this state of what is tested: what ran on another is another campaign's. */
+async function stateFile(plan: ReadonlyMap<string, number>): Promise<string> {
+  const project = join(import.meta.dirname, '..')
+  const trees = await command('git', ['rev-parse', 'HEAD:src', 'HEAD:testbed'], { cwd: project }).catch(
+    () => '',
+  )
+  return join(cacheFolder('campaigns'), `${contentKey(trees, JSON.stringify([...plan]))}.jsonl`)
+}
 
 /** How often each is to run. `words`: `hidden=5`; none, what a release asks for. Throws `UsageError`. */
 export function planCampaign(words: readonly string[]): Map<string, number> {
@@ -53,8 +62,9 @@ export function remaining(plan: ReadonlyMap<string, number>, done: readonly Camp
 /** The exit code. */
 export async function runCampaign(words: readonly string[], say: (line: string) => void): Promise<number> {
   const plan = planCampaign(words)
-  const done = readDone().filter(({ scenario }) => plan.has(scenario))
-  if (done.length > 0) say(`going on: ${done.length} runs are done (${stateFile()})`)
+  const file = await stateFile(plan)
+  const done = readDone(file)
+  if (done.length > 0) say(`going on: ${done.length} runs are done (${file})`)
   const left = remaining(plan, done)
   for (const [index, name] of left.entries()) {
     say(`── ${index + 1} of ${left.length}: ${name}`)
@@ -68,20 +78,28 @@ export async function runCampaign(words: readonly string[], say: (line: string) 
       seconds: Math.round((performance.now() - startMs) / 1000),
     }
     done.push(run)
-    appendFileSync(stateFile(), `${JSON.stringify(run)}\n`)
+    appendFileSync(file, `${JSON.stringify(run)}\n`)
     say(`${name} ${run.verdict}${run.failure ? `: ${run.failure}` : ''}`)
   }
   process.stdout.write(campaignTable(plan, done))
-  rmSync(stateFile(), { force: true })
-  return done.every(({ verdict }) => verdict === 'passed') ? 0 : 1
+  rmSync(file, { force: true })
+  const ledger = readLedger()
+  say(ledgerLine(ledger))
+  return done.every(({ verdict }) => verdict === 'passed') && !isTooOften(ledger) ? 0 : 1
 }
 
-function readDone(): CampaignRun[] {
-  if (!existsSync(stateFile())) return []
-  return readFileSync(stateFile(), 'utf8')
+/** A line that a full disk or a kill cut off is a run that has to be done again. */
+function readDone(file: string): CampaignRun[] {
+  if (!existsSync(file)) return []
+  return readFileSync(file, 'utf8')
     .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as CampaignRun)
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as CampaignRun]
+      } catch {
+        return []
+      }
+    })
 }
 
 /** A line for each scenario, as testbed/README.md has it. */

@@ -5,7 +5,7 @@ import { UsageError } from '../src/values/errors.ts'
 import { runCampaign } from './campaign.ts'
 import { runMatrix } from './matrix/main.ts'
 import { ledgerLine, readLedger } from './scenario/ledger.ts'
-import type { RunOptions } from './scenario/run.ts'
+import { type RunOptions, StoppedError } from './scenario/run.ts'
 import { runTrusted } from './scenario/trusted-run.ts'
 import { findScenario, SCENARIOS } from './scenarios/registry.ts'
 
@@ -57,5 +57,7 @@ try {
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   process.stderr.write(`${error.message}\n`)
+  // What a run that was stopped had begun ends with this process.
+  if (error instanceof StoppedError) process.exit(2)
   process.exitCode = 2
 }

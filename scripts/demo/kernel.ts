@@ -3,20 +3,19 @@
  * kernel is replaced by one command, and the guest tells whether it noticed. Everything happens in
  * the testbed; this machine stays as it is.
  */
-import { THIS_HOST } from '../../src/host/apt.ts'
-import { ensureQemu } from '../../src/host/qemu-package.ts'
 import { UsageError } from '../../src/values/errors.ts'
-import { runScenario } from '../../testbed/scenario/run.ts'
+import { testbedObstacle } from '../../testbed/obstacle.ts'
+import { runTrusted } from '../../testbed/scenario/trusted-run.ts'
 import { update } from '../../testbed/scenarios/update.ts'
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 const seconds = (us: number): string => `${(us / 1e6).toFixed(2)} s`
 
-export async function demoKernel({ yes }: { yes: boolean }): Promise<void> {
-  await ensureQemu(THIS_HOST, { yes }, print)
+export async function demoKernel(): Promise<void> {
+  const obstacle = await testbedObstacle((_, work) => work())
+  if (obstacle !== undefined) throw new UsageError(obstacle)
   print('A host to throw away boots in a QEMU of its own, with a guest on a pool that a kexec leaves alone.')
-  const options = { kernel: undefined, nextKernel: undefined, memory: undefined, keep: false, words: [] }
-  const { summary, result } = await runScenario('demo', update, options)
+  const { summary, result } = await runTrusted('demo', update, {}, print)
   const { verdict, failure, guests, accelerator, folder } = summary
   if (verdict !== 'passed' || result === undefined)
     throw new UsageError(`${failure} (consoles and logs: ${folder})`)

@@ -53,6 +53,31 @@ export async function runChild<T>(
   return { end, left, output, durationMs, value }
 }
 
+const LAST_WORDS_MS = 5000
+
+/** Process groups of children that run now. */
+const running = new Set<number>()
+
+/** Ends this process by `signal` as a person means it: what it runs ends first, and nothing stays. */
+export function endOnSignals(folder: string): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, async () => {
+      // A testbed takes its own folder away. What does not end by itself is ended with the rest.
+      for (const pid of running) endGroup(pid, 'SIGTERM')
+      await removeLeftovers(folder, LAST_WORDS_MS)
+      rmSync(folder, { recursive: true, force: true })
+      process.exit(1)
+    })
+}
+
+function endGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal)
+  } catch {
+    // It ended by itself.
+  }
+}
+
 function runProcess(
   args: readonly string[],
   { project, folder }: Place,
@@ -66,16 +91,18 @@ function runProcess(
     stdio: ['ignore', output, output],
   })
   closeSync(output)
+  if (child.pid !== undefined) running.add(child.pid)
   return new Promise((resolve) => {
     let late = false
     const timer = setTimeout(() => {
       late = true
       // The group is ours: `detached` made it. Negative means all of it.
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      if (child.pid !== undefined) endGroup(child.pid, 'SIGKILL')
     }, timeoutMs)
     child.once('error', (error) => resolve(`did not start: ${error.message}`))
     child.once('exit', (code, signal) => {
       clearTimeout(timer)
+      running.delete(child.pid ?? 0)
       if (late) resolve(`ran longer than ${timeoutMs / 1000} s and was ended`)
       else resolve(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`)
     })

@@ -29,6 +29,7 @@ export async function runScenarioJob(
     events: value === undefined ? [] : [eventOf(about, value)],
     problems: [
       ...(value === undefined ? [end ?? 'left no summary'] : []),
+      ...(value?.verdict === 'passed' && end !== undefined ? [`passed, and then ${end}`] : []),
       ...left.map((what) => `left behind ${what}`),
     ],
     output,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Phase } from '../../testbed/scenario/parts.ts'
 import type { Life } from './life.ts'
 import { outputOf } from './run-child.ts'
-import { countJob, countSkippedJobs, emptyTally, jobLines, type Tally } from './tally.ts'
+import { countJob, countSkippedJobs, countUnprepared, emptyTally, jobLines, type Tally } from './tally.ts'
 import type { Job, Tier } from './tiers.ts'
 
 const TELL_MS = 10_000
@@ -26,7 +26,7 @@ export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
   }
 }
 
-/** `goesOn`: asked before each job; the rest is left when it says no. */
+/** `goesOn`: asked before each job; one that it says no to is left. */
 export async function runTier(
   tier: Tier,
   jobs: readonly Job[],
@@ -35,11 +35,7 @@ export async function runTier(
 ): Promise<Tally> {
   const tally = emptyTally()
   const phase = preparing(tier, tally, run.life)
-  const obstacle = jobs.length === 0 ? undefined : await tier.obstacle(phase)
-  if (obstacle !== undefined) {
-    countSkippedJobs(tally, jobs.length, obstacle)
-    return tally
-  }
+  if (jobs.length === 0 || !(await isReady(() => tier.obstacle(phase), jobs.length, tally))) return tally
   const startMs = performance.now()
   const before = tally.preparedMs
   const queue = [...jobs.entries()]
@@ -61,12 +57,23 @@ async function runJob(
   phase: Phase,
   { project, life }: Run,
 ): Promise<void> {
-  const obstacle = await job.obstacle?.(phase)
-  if (obstacle !== undefined) return countSkippedJobs(tally, 1, obstacle)
+  if (!(await isReady(async () => job.obstacle?.(phase), 1, tally))) return
   const work = () => job.run({ project, folder })
   const result = await life.during(`${tier.name}: ${job.path}`, outputOf(folder), work)
   countJob(tally, result)
   for (const line of jobLines(result)) life.say(line)
+}
+
+/** False: `jobs` jobs were skipped for a reason that a person can mend, or could not be prepared, which is a failure. */
+async function isReady(ask: () => Promise<string | undefined>, jobs: number, tally: Tally): Promise<boolean> {
+  try {
+    const obstacle = await ask()
+    if (obstacle !== undefined) countSkippedJobs(tally, jobs, obstacle)
+    return obstacle === undefined
+  } catch (error) {
+    countUnprepared(tally, error instanceof Error ? error.message : String(error))
+    return false
+  }
 }
 
 /** What is fetched or built is told, step by step, and its time kept apart. */

@@ -4,6 +4,8 @@ import type { JobResult } from './run-file.ts'
 export interface Tally {
   /** Runs that the emulator failed and that were repeated. */
   readonly repeats: string[]
+  /** Why something could not be fetched or built. */
+  readonly unprepared: string[]
   /** Of the jobs alone. */
   ranMs: number
   /** Fetching, building and installing what was missing. */
@@ -19,6 +21,7 @@ export const emptyTally = (): Tally => ({
   failed: 0,
   skipped: new Map(),
   repeats: [],
+  unprepared: [],
   ranMs: 0,
   preparedMs: 0,
 })
@@ -39,6 +42,12 @@ export function countJob(tally: Tally, { path, events, problems, repeated }: Job
 export const countSkippedJobs = (tally: Tally, files: number, reason: string): void =>
   skip(tally, `${files} ${files === 1 ? 'job' : 'jobs'} not run: ${reason}`, files)
 
+/** A machine that should have been able to, and was not: a mirror that answers nonsense, a compiler that fails. */
+export function countUnprepared(tally: Tally, reason: string): void {
+  tally.failed += 1
+  tally.unprepared.push(reason)
+}
+
 const total = (skipped: ReadonlyMap<string, number>): number =>
   [...skipped.values()].reduce((a, b) => a + b, 0)
 
@@ -52,12 +61,13 @@ const minutes = (ms: number): string => {
  * or built before, which the time is without.
  */
 export function tallyLines(name: string, tally: Tally, budgetMinutes?: number): string[] {
-  const { passed, failed, skipped, repeats, ranMs, preparedMs } = tally
+  const { passed, failed, skipped, repeats, unprepared, ranMs, preparedMs } = tally
   const time = budgetMinutes === undefined ? minutes(ranMs) : `${minutes(ranMs)} of ${budgetMinutes} min`
   return [
     `${name.padEnd(7)} ${passed} passed, ${failed} failed, ${total(skipped)} skipped  ${time}`,
     ...(preparedMs < 1000 ? [] : [`        fetched and built before: ${minutes(preparedMs)}`]),
     ...[...skipped].map(([reason, count]) => `        skipped ${count}: ${reason}`),
+    ...unprepared.map((reason) => `        FAILED to prepare: ${reason}`),
     ...repeats.map((repeat) => `        emulator, repeated once: ${repeat}`),
   ]
 }

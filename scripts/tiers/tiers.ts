@@ -85,8 +85,7 @@ async function vmTierObstacle(phase: Phase): Promise<string | undefined> {
   return (
     (await mountTierObstacle()) ??
     (await phase('QEMU', installQemu)) ??
-    // Without a mirror its one test skips by itself.
-    (await unlessUsage(() => phase('kernel of the Linux guest', prefetchLinuxGuest)).then(() => undefined))
+    (await unlessUsage(() => phase('kernel of the Linux guest', prefetchLinuxGuest)))
   )
 }
 

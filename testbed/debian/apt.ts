@@ -3,7 +3,7 @@
  * several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on any Debian machine.
  * Must never change the machine's own apt.
  */
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseMadison, readAptSources, THIS_HOST } from '../../src/host/apt.ts'
 import { debianMirror, sourceLine } from '../../src/host/apt-sources.ts'
@@ -55,19 +55,18 @@ export class Apt {
     for (const part of ['lists/partial', 'archives/partial', 'apt.conf.d', 'none'])
       mkdirSync(join(folder, part), { recursive: true })
     const config = join(folder, 'apt.conf')
-    writeFileSync(config, configuration(folder))
-    writeFileSync(join(folder, 'sources.list'), choice.sources ?? sourcesFromThisMachine())
-    writeFileSync(join(folder, 'status'), '')
+    writeIfOther(config, configuration(folder))
+    writeIfOther(join(folder, 'sources.list'), choice.sources ?? sourcesFromThisMachine())
+    writeIfOther(join(folder, 'status'), '')
     const apt = new Apt(config)
     const stamp = join(folder, 'updated')
-    if (choice.refresh === true) rmSync(stamp, { force: true })
-    await apt.#refresh(stamp)
+    await apt.#refresh(stamp, choice.refresh === true)
     return apt
   }
 
   /** Old lists are better than none: without a network, what the cache holds still runs. */
-  async #refresh(stamp: string): Promise<void> {
-    if (existsSync(stamp) && Date.now() - statSync(stamp).mtimeMs < LISTS_STAY_FRESH_MS) return
+  async #refresh(stamp: string, isAsked: boolean): Promise<void> {
+    if (!isAsked && existsSync(stamp) && Date.now() - statSync(stamp).mtimeMs < LISTS_STAY_FRESH_MS) return
     try {
       await this.#runAlone(['update', '-q', '-o', 'APT::Update::Error-Mode=any'])
       writeFileSync(stamp, '')
@@ -115,12 +114,21 @@ export class Apt {
   /** One at a time on this machine: apt-get gives up at once where another one holds its lock. */
   #runAlone(args: readonly string[], cwd?: string): Promise<string> {
     const options = cwd === undefined ? {} : { cwd }
-    return this.#run('flock', [`${this.#config}.lock`, 'apt-get', ...args], options)
+    // Without a process between, so that the lock goes with apt-get, and both with this process.
+    const words = ['--pdeathsig', 'TERM', 'flock', '--no-fork', `${this.#config}.lock`, 'apt-get', ...args]
+    return this.#run('setpriv', words, options)
   }
 
   #run(program: string, args: readonly string[], options: { readonly cwd?: string } = {}): Promise<string> {
     return command(program, args, { timeoutMs: 600_000, ...options, env: { APT_CONFIG: this.#config } })
   }
+}
+
+/** Whole, and only where it says something else: another testbed's apt may be reading it. */
+function writeIfOther(file: string, text: string): void {
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) return
+  writeFileSync(`${file}.${process.pid}`, text)
+  renameSync(`${file}.${process.pid}`, file)
 }
 
 function configuration(folder: string): string {

@@ -1,13 +1,16 @@
-/** Owns getting a busybox that needs nothing around it, for an initramfs: the testbed's own and the Linux guest's. */
+/** A busybox that needs nothing around it, for an initramfs: the testbed's own and the Linux guest's. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { cached } from '../cache.ts'
-import { Apt } from '../debian/apt.ts'
+import { type Apt, withFreshLists } from '../debian/apt.ts'
 import { unpackPackages } from '../debian/unpack.ts'
 
 /** A statically linked busybox, as Debian builds it. */
-export async function findBusybox(): Promise<string> {
-  const apt = await Apt.open()
+export function findBusybox(): Promise<string> {
+  return withFreshLists(unpackBusybox)
+}
+
+async function unpackBusybox(apt: Apt): Promise<string> {
   const offer = (await apt.offers('busybox-static'))[0]
   if (offer === undefined) throw new Error('Debian offers no busybox-static')
   const tree = await cached(`busybox/${offer.version}`, async (folder) => {

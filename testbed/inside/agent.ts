@@ -8,7 +8,6 @@ import { execFile, spawn } from 'node:child_process'
 import {
   closeSync,
   createReadStream,
-  existsSync,
   fstatSync,
   openSync,
   readdirSync,
@@ -89,48 +88,47 @@ function sweepLogs(): void {
   }
 }
 
-/** QEMUs that were told of, or are not to be: by pid, when each was first seen; NaN once it was told of. */
-const qemus = new Map<number, number>()
-/** After this long a QEMU that writes no log will not begin to. */
-const QEMU_PATIENCE_MS = 10_000
+/** Of each QEMU that was told of: its logs, as they were told. */
+const qemus = new Map<string, string>()
 
 /** The evidence on a guest that starts again is whether somebody started its QEMU again: every one is told of, with its age. */
 function watchQemus(): void {
-  const nowMs = performance.now()
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name)
-    if (!(pid > 0) || Number.isNaN(qemus.get(pid) ?? 0)) continue
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
     try {
-      if (!readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('qemu-system')) continue
-      const firstMs = qemus.get(pid) ?? nowMs
-      qemus.set(pid, firstMs)
-      const logs = openLogs(pid)
-      if (logs.length === 0 && nowMs - firstMs < QEMU_PATIENCE_MS) continue
-      send({ type: 'qemu', pid, ageMs: ageOf(pid), logs })
-      qemus.set(pid, Number.NaN)
+      if (readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('qemu-system')) tellQemu(pid)
     } catch {
-      // It ended while we looked. One that was never told of still counts, as one that may have been anybody's.
-      if (qemus.has(pid)) send({ type: 'qemu', pid, ageMs: nowMs - (qemus.get(pid) as number), logs: [] })
-      qemus.delete(pid)
+      // It ended while we looked: what was told of it stands.
     }
-  }
-  for (const pid of qemus.keys()) if (!existsSync(`/proc/${pid}`)) qemus.delete(pid)
 }
 
-const openLogs = (pid: number): string[] => [
-  ...new Set(
-    readdirSync(`/proc/${pid}/fd`)
-      .map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`))
-      .filter((path) => path.startsWith(`${LOGS}/`) && !path.endsWith('.err'))
-      .map((path) => path.slice(LOGS.length + 1)),
-  ),
-]
+function tellQemu(pid: string): void {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+  const named = [...words.matchAll(/path=\/run\/testbed\/logs\/([\w.-]+)/g)].map(([, name]) => name as string)
+  const logs = [...new Set([...named, ...openLogs(pid)])].sort()
+  const startedMs = startedAt(pid)
+  const key = `${bootId} ${pid} ${startedMs}`
+  if (qemus.get(key) === logs.join()) return
+  qemus.set(key, logs.join())
+  const ageMs = Number.parseFloat(readFileSync('/proc/uptime', 'latin1')) * 1000 - startedMs
+  const files = [...words.matchAll(/mem-path=([^,\0]+)/g)].map(([, path]) => path as string)
+  send({ type: 'qemu', key, ageMs, logs, hasOwnRam: files.every((path) => path.startsWith('/dev/shm/')) })
+}
 
-/** Field 22 of /proc/PID/stat is when it was started, in hundredths of a second since the boot (proc_pid_stat(5)). */
-function ageOf(pid: number): number {
+/** A descriptor that is closed meanwhile is none. */
+const openLogs = (pid: string): string[] =>
+  readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/${pid}/fd/${fd}`)
+      return path.startsWith(`${LOGS}/`) && !path.endsWith('.err') ? [path.slice(LOGS.length + 1)] : []
+    } catch {
+      return []
+    }
+  })
+
+/** Milliseconds since the boot: field 22 of /proc/PID/stat, in hundredths of a second (proc_pid_stat(5)). */
+function startedAt(pid: string): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const startedMs = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]) * 10
-  return Number.parseFloat(readFileSync('/proc/uptime', 'latin1')) * 1000 - startedMs
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]) * 10
 }
 
 const kvm = readFileSync('/proc/modules', 'latin1')

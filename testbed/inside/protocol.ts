@@ -20,14 +20,15 @@ export type Message =
       readonly kvm: readonly string[]
     }
   /**
-   * A QEMU was started, `ageMs` ago. `logs`: names of the logs that it writes, seen once it has one open, or after
-   * some seconds.
+   * A QEMU was started, `ageMs` ago; told again when it is known to write more logs. `key`: of this one process. `logs`: names
+   * of the logs that it has open or names on its command line. `hasOwnRam`: not in a file of a pool or of a device.
    */
   | {
       readonly type: 'qemu'
-      readonly pid: number
+      readonly key: string
       readonly ageMs: number
       readonly logs: readonly string[]
+      readonly hasOwnRam: boolean
     }
   | {
       readonly type: 'ran'

@@ -12,6 +12,7 @@ import { Errno } from '../../src/values/errno.ts'
 import type { Fd } from '../../src/values/ids.ts'
 import { cached, cacheFolder, cacheRoot, contentKey } from '../cache.ts'
 import { Apt, type Package, withFreshLists } from '../debian/apt.ts'
+import { ensureRoom } from '../space.ts'
 import { buildKernel, type Phase } from './build.ts'
 import { ensureBuildTools } from './tools.ts'
 
@@ -44,8 +45,10 @@ async function buildOrFind(apt: Apt, phase: Phase): Promise<string> {
   const source = await newestSource(apt)
   const name = placeOf(source)
   const build = (folder: string) => buildKernel(apt, source, readFileSync(OPTIONS, 'utf8'), folder, phase)
-  if (!existsSync(join(cacheRoot, name)))
+  if (!existsSync(join(cacheRoot, name))) {
+    ensureRoom(cacheRoot, BUILD_BYTES, 'building a kernel')
     await ensureBuildTools(THIS_HOST, { yes: false }, (line) => process.stderr.write(`${line}\n`))
+  }
   const unlock = await lockBuilds(phase)
   try {
     const place = await cached(name, build, { needsBytes: BUILD_BYTES, what: 'building a kernel' })

@@ -23,14 +23,14 @@ export interface Stop {
   readonly registers: string
 }
 
-/** Connects as soon as QEMU has made `path`. Errors: QemuError where it does not within a minute. */
-export async function openControl(path: string): Promise<QmpClient> {
+/** Connects as soon as QEMU has made `path`. Errors: QemuError where it does not within a minute, or `hasEnded` before. */
+export async function openControl(path: string, hasEnded: () => boolean): Promise<QmpClient> {
   const deadline = performance.now() + CONNECT_TIMEOUT_MS
   for (;;) {
     try {
       return await QmpClient.connect(path, GREETING_TIMEOUT_MS, MAX_ANSWER_BYTES)
     } catch (error) {
-      if (performance.now() > deadline) throw error
+      if (performance.now() > deadline || hasEnded()) throw error
       await setTimeout(SOCKET_PAUSE_MS)
     }
   }

@@ -21,6 +21,8 @@ const RUN_TIMEOUT_MS = 180_000
 const MONITOR_TIMEOUT_MS = 120_000
 const SOCKET_PAUSE_MS = 50
 const LAST_WORDS_MS = 1500
+/** The agent looks for QEMUs twice a second. */
+const LAST_NOTICES_S = 1.2
 const MAX_LAST_WORDS = 64 * 1024
 /** Where inside/setup.sh looks for it. */
 const AT_BOOT = '/etc/testbed/at-boot'
@@ -34,9 +36,11 @@ export interface Program {
 
 /** A QEMU that was started inside, by the clock outside. `logs`: those that it writes. */
 export interface QemuStart {
+  readonly key: string
   readonly atMs: number
-  readonly pid: number
   readonly logs: readonly string[]
+  /** It is not in a file of a pool or of a device. */
+  readonly hasOwnRam: boolean
 }
 
 /** What the machine, its console and its agent tell of a run, beside what the scenario saw. */
@@ -58,7 +62,7 @@ export class Host {
   readonly #logs = new Map<string, Log>()
   readonly #files = new Map<string, WriteStream>()
   readonly #running = new Map<string, number>()
-  readonly #qemuStarts: QemuStart[] = []
+  readonly #qemuStarts = new Map<string, QemuStart>()
   #hello: Hello | undefined
   #crash: string | undefined
   /** From the first line of the crash on. */
@@ -82,8 +86,10 @@ export class Host {
   async boot(): Promise<void> {
     const hello = this.#untilHello()
     hello.catch(() => {}) // said by the loop below, if it comes to that
+    const deadline = performance.now() + BOOT_TIMEOUT_MS
     while (this.#channel === undefined) {
       // QEMU makes its sockets a moment after it starts.
+      if (performance.now() > deadline) throw new HostError('QEMU made no socket')
       await this.#bounded(setTimeout(SOCKET_PAUSE_MS), BOOT_TIMEOUT_MS, 'QEMU made no socket')
       this.#channel = await Channel.open(this.#machine.agentSocket, (notice) => this.#note(notice)).catch(
         () => undefined,
@@ -92,15 +98,16 @@ export class Host {
     await hello
   }
 
-  /** What is known of how it went, for the verdict. */
-  evidence(): HostEvidence {
+  /** What is known of how it went, for the verdict. What the agent has not told yet is waited for, where it still can. */
+  async evidence(): Promise<HostEvidence> {
+    await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
     const { stop } = this.#machine
     return {
       crash: this.#crash === undefined ? undefined : this.#lastWords,
       stop: stop === undefined ? undefined : { ...stop, qemuLog: readTail(join(this.#folder, 'qemu.log')) },
       isBooting: this.#isBooting,
       kvmModules: this.#hello?.kvm ?? [],
-      qemuStarts: this.#qemuStarts,
+      qemuStarts: [...this.#qemuStarts.values()],
     }
   }
 
@@ -221,13 +228,19 @@ export class Host {
         this.#fileOf(notice.name).write(notice.text, 'latin1')
         return
       case 'qemu':
-        this.#qemuStarts.push({ atMs: performance.now() - notice.ageMs, pid: notice.pid, logs: notice.logs })
+        this.#noteQemu(notice)
         return
       case 'ended':
         // A program of the same name may run already.
         if (this.#running.get(notice.name) === notice.pid)
           this.log(notice.name).close(notice.signal ?? notice.code ?? 0)
     }
+  }
+
+  /** Told again, it knows more logs; when it was started was known best at first. */
+  #noteQemu({ key, ageMs, logs, hasOwnRam }: Extract<Notice, { type: 'qemu' }>): void {
+    const atMs = this.#qemuStarts.get(key)?.atMs ?? performance.now() - ageMs
+    this.#qemuStarts.set(key, { key, atMs, logs, hasOwnRam })
   }
 
   #fileOf(name: string): WriteStream {

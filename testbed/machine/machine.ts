@@ -54,8 +54,13 @@ export class Machine {
       env: { ...process.env, ...qemu.env, TMPDIR: options.folder },
     })
     this.ended = this.#follow(options.onConsole)
-    this.#control = openControl(join(options.folder, QMP_SOCKET))
-    this.#control.then((control) => this.#watch(control)).catch(() => {}) // who asks hears of it
+    const hasEnded = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null
+    this.#control = openControl(join(options.folder, QMP_SOCKET), hasEnded)
+    // Without it nobody would notice that the machine has stopped.
+    this.#control.then(
+      (control) => this.#watch(control),
+      () => this.#child.kill('SIGKILL'),
+    )
   }
 
   /** From the next line on the console is another kernel's, and goes to a file of its own. */

@@ -31,8 +31,9 @@ export function keepSeen(seen: Seen): void {
   writeFileSync(PAGE, pageOf(ROWS, all))
 }
 
-/** The page's text. Rows that were not run yet say so. */
+/** The page's text. Rows that were not run yet say so; what a refusal says stands below the table. */
 export function pageOf(rows: readonly Row[], seen: readonly Seen[]): string {
+  const refusals: string[] = []
   const cells = rows.map((row) => {
     const result = seen.find((each) => each.row === row.name)
     if (result === undefined)
@@ -42,33 +43,39 @@ export function pageOf(rows: readonly Row[], seen: readonly Seen[]): string {
         pair([row.qemu, row.nextQemu]),
         'not run yet',
         '',
+        '',
       ]
-    const { kernels, qemus, on } = result
-    return [row.store, kernels.join(' → '), pair(qemus), outcomeOf(result), on]
+    const { kernels, qemus, on, accelerator, refusal } = result
+    if (refusal !== undefined && !refusals.includes(refusal)) refusals.push(refusal)
+    const outcome = refusal === undefined ? wentOn(result) : `refused (${refusals.indexOf(refusal) + 1})`
+    const host = accelerator === 'kvm' ? 'KVM' : 'emulated'
+    return [row.store, kernels.join(' → '), pair(qemus), outcome, host, on]
   })
+  const said = refusals.map((refusal, index) => `${index + 1}. ${refusal}\n`).join('')
   return `# What goes across a live update
 
 Made by \`npm run testbed -- matrix\`: each row is one live update by a real kexec in the testbed's host, with a guest that checks
-every word of its memory and says so ten times a second. "goes on" means its next line followed the last one and no word was
-wrong. The time is what the guest stood still, all of it emulated in software: compare rows with one another, and with nothing else.
-What cannot work is refused before a guest is paused, in the words of the last column but one.
+every word of its memory and says so ten times a second. "goes on" means that its next line followed the last one and no word was
+wrong. The time is what the guest stood still; where the host was emulated in software, compare rows with one another, and with
+nothing else. What cannot work is refused before a guest is paused, in the words below the table.
 
-"luo" is the kernel that \`npm run testbed:kernel\` builds of Debian's source, with the Live Update Orchestrator; all others are
-Debian's own.
+\`7.3.4-luo\` and its like are the kernel that \`npm run testbed:kernel\` builds of Debian's source, with the Live Update
+Orchestrator; all others are Debian's own.
 
-${table(['store', 'kernels', 'QEMU', 'outcome', 'seen on'], cells)}
-`
+${table(['store', 'kernels', 'QEMU', 'outcome', 'host', 'seen on'], cells)}
+${said === '' ? '' : `\nRefused:\n\n${said}`}`
 }
 
 const pair = ([before, after]: readonly [string, string]): string =>
   before === after ? before : `${before} → ${after}`
 
-function outcomeOf({ refusal, blackoutMs }: Seen): string {
-  if (refusal !== undefined) return `refused: ${refusal.replaceAll('|', '\\|')}`
-  return blackoutMs === undefined ? 'goes on' : `goes on, ${(blackoutMs / 1000).toFixed(1)} s`
-}
+const wentOn = ({ blackoutMs }: Seen): string =>
+  blackoutMs === undefined ? 'goes on' : `goes on, ${(blackoutMs / 1000).toFixed(1)} s`
 
+/** As the project's formatter leaves it, so that a page that was made anew passes `npm run check`. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)))
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n')
 }

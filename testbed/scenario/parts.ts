@@ -1,4 +1,7 @@
 /** What a scenario needs of the cache: kernels, initramfs, root image, QEMU. Fetched and built where it is not there, step by step. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { cacheRoot } from '../cache.ts'
 import { findKernel, NEWEST } from '../debian/kernel.ts'
 import { newestQemu, type QemuProgram } from '../debian/qemu.ts'
 import { buildInitramfs } from '../image/initramfs.ts'
@@ -6,6 +9,7 @@ import type { BootFiles } from '../image/project.ts'
 import { buildRoot, type RootChoice } from '../image/root.ts'
 import type { Phase } from '../kernel/build.ts'
 import { LUO, luoKernel } from '../kernel/luo.ts'
+import { ensureRoom } from '../space.ts'
 import type { Scenario } from './scenario.ts'
 
 export type { Phase } from '../kernel/build.ts'
@@ -17,6 +21,9 @@ export interface PartChoice {
   /** QEMUs in the host, where not the host's own suite's is wanted. */
   readonly qemus?: Pick<RootChoice, 'qemu' | 'nextQemu'>
 }
+
+/** Lists, packages, kernels, images, and a run's own files. */
+const FIRST_BYTES = 4 * 2 ** 30
 
 export interface Parts {
   readonly first: BootFiles
@@ -33,6 +40,8 @@ export async function prefetch(
   phase: Phase,
   choice: PartChoice = {},
 ): Promise<Parts> {
+  // All of it at once where nothing is there yet, before anything is fetched; later each part asks for itself.
+  if (!existsSync(join(cacheRoot, 'root'))) ensureRoom(cacheRoot, FIRST_BYTES, 'a first run of the testbed')
   const firstSpec = choice.kernel ?? scenario.kernel ?? NEWEST
   const nextSpec = choice.nextKernel ?? scenario.nextKernel ?? firstSpec
   // It takes as long as it takes on this machine, once, and tells how far it is.

@@ -1,5 +1,6 @@
 /** What is written down about one run: phases, asserted and kept facts, guests; and the verdict that follows from them. */
 import assert from 'node:assert/strict'
+import type { Accelerator } from '../machine/accelerator.ts'
 import type { Boot } from '../machine/boot-clock.ts'
 import type { Log } from '../machine/log.ts'
 import { type Continuity, GuestLog } from './guest-log.ts'
@@ -23,7 +24,7 @@ export interface Summary {
   readonly failure?: string
   /** Why it was the emulator. */
   readonly emulator?: string
-  readonly accelerator: string
+  readonly accelerator: Accelerator | 'never started'
   /** Every kernel that ran, in order. */
   readonly boots: readonly Boot[]
   readonly phases: readonly Phase[]
@@ -43,7 +44,7 @@ export class Recorder {
   failure: string | undefined
   /** Set where the failure is the emulator's. */
   emulator: string | undefined
-  accelerator = ''
+  accelerator: Accelerator | undefined
   boots: readonly Boot[] = []
   readonly #startMs = performance.now()
   readonly #progress = new Progress()
@@ -105,14 +106,19 @@ export class Recorder {
     return this.emulator === undefined ? 'failed' : 'emulator'
   }
 
-  /** Turns a run with a seeded fault round: it is good when it failed, for that reason, and nothing excused it. */
+  /**
+   * Turns a run with a seeded fault round: it is good when it failed, for that reason, and nothing excused it. Where the emulator
+   * failed before the fault could show, that stands.
+   */
   judgeSeeded(wanted: RegExp): void {
     const { failure, emulator } = this
-    this.emulator = undefined
-    if (emulator !== undefined) this.failure = `the seeded fault was taken for the emulator's: ${emulator}`
-    else if (failure === undefined) this.failure = 'the seeded fault was not noticed'
-    else if (!wanted.test(failure)) this.failure = `not what was seeded: ${failure}`
-    else {
+    if (failure === undefined) this.failure = 'the seeded fault was not noticed'
+    else if (!wanted.test(failure)) {
+      if (emulator === undefined) this.failure = `not what was seeded: ${failure}`
+    } else if (emulator !== undefined) {
+      this.failure = `the seeded fault was taken for the emulator's: ${emulator}`
+      this.emulator = undefined
+    } else {
       this.failure = undefined
       this.#asserted['called a failure'] = failure
     }
@@ -125,7 +131,7 @@ export class Recorder {
       verdict: this.#verdict(),
       ...(this.failure === undefined ? {} : { failure: this.failure }),
       ...(this.emulator === undefined ? {} : { emulator: this.emulator }),
-      accelerator: this.accelerator,
+      accelerator: this.accelerator ?? 'never started',
       boots: this.boots,
       phases: this.#phases,
       guests: Object.fromEntries(guests),

@@ -36,6 +36,9 @@ const PROJECT_DISK = 'project.ext4'
 const COMMON_COMMAND_LINE = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
 const CLEANUP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
+/** What still goes on (a compiler, apt) ends with this process: the caller is to end it. */
+export class StoppedError extends UsageError {}
+
 export interface Outcome<R> {
   readonly summary: Summary
   /** What the scenario answered; undefined where it failed. */
@@ -51,9 +54,10 @@ export async function runScenario<R>(
   dropUnused(['runs', 'root', 'kernels', 'initramfs', 'qemu', 'busybox', 'debs'])
   ensureRoom(cacheRoot, RUN_BYTES, 'a run')
   const folder = makeRunFolder(name)
+  checkSocketPath(folder)
   const recorder = new Recorder()
   const stopped = Promise.withResolvers<never>()
-  const stop = (signal: string): void => stopped.reject(new UsageError(`stopped by ${signal}`))
+  const stop = (signal: string): void => stopped.reject(new StoppedError(`stopped by ${signal}`))
   for (const signal of CLEANUP_SIGNALS) process.once(signal, stop)
   const hosts: Host[] = []
   let over = false
@@ -87,7 +91,8 @@ export async function runScenario<R>(
       recorder.emulator = emulatorFault({
         failure: recorder.failure,
         isAboutTheMachine,
-        host: hosts[0]?.evidence(),
+        accelerator: recorder.accelerator,
+        host: await hosts[0]?.evidence(),
         guests: recorder.guestEvidence(),
       })
     if (scenario.mustFail !== undefined) recorder.judgeSeeded(scenario.mustFail)
@@ -101,6 +106,13 @@ export async function runScenario<R>(
   }
   const summary = putAway(name, recorder, folder, options.keep ?? false)
   return { summary, result: summary.verdict === 'passed' ? result : undefined }
+}
+
+/** sun_path of a unix socket has 108 bytes, the last one zero (unix(7)). */
+function checkSocketPath(folder: string): void {
+  if (Buffer.byteLength(join(folder, 'agent.socket')) < 108) return
+  rmSync(folder, { recursive: true, force: true })
+  throw new UsageError(`${cacheRoot} is too long a path for sockets: set XDG_CACHE_HOME to a shorter one`)
 }
 
 interface Prepared {

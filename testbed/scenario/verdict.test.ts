@@ -15,7 +15,12 @@ const host = (more: Partial<HostEvidence> = {}): HostEvidence => ({
   qemuStarts: [start('guest', 0)],
   ...more,
 })
-const start = (log: string, atMs: number): QemuStart => ({ pid: 7, atMs, logs: log === '' ? [] : [log] })
+const start = (log: string, atMs: number, hasOwnRam = true): QemuStart => ({
+  key: `${log} ${atMs}`,
+  atMs,
+  logs: log === '' ? [] : [log],
+  hasOwnRam,
+})
 /** One tick each 100 ms, from 1000 ms on. */
 const guest = (...numbers: number[]): GuestEvidence => ({
   name: 'guest',
@@ -24,6 +29,7 @@ const guest = (...numbers: number[]): GuestEvidence => ({
 const run = (more: Partial<RunEvidence>): RunEvidence => ({
   failure: 'guest guest: tick 1 where tick 4 was due',
   isAboutTheMachine: true,
+  accelerator: 'tcg',
   host: host(),
   guests: [guest(1, 2, 3)],
   ...more,
@@ -61,6 +67,26 @@ test('a guest that had been restored, or that lost its place, is a failure', () 
   assert.equal(emulatorFault(run({ guests: RESET, host: host({ qemuStarts: [] }) })), undefined)
 })
 
+test('a guest in a pool that starts again is a failure: a page of its code that was lost looks the same', () => {
+  const pool = host({ qemuStarts: [start('guest', 0, false)] })
+  assert.equal(emulatorFault(run({ guests: RESET, host: pool })), undefined)
+})
+
+test('a reset excuses what it broke, and nothing else', () => {
+  const failure = 'at-boot did not print /BLACKOUT/ (waited 180 s)'
+  assert.equal(emulatorFault(run({ guests: RESET, failure })), undefined)
+  const other = 'guest other: tick 1 where tick 4 was due'
+  assert.equal(emulatorFault(run({ guests: RESET, failure: other })), undefined)
+})
+
+test('where the host runs on KVM there is no emulator', () => {
+  assert.equal(emulatorFault(run({ guests: RESET, accelerator: 'kvm' })), undefined)
+  assert.equal(
+    emulatorFault(run({ failure: GONE, host: host({ crash: OOPS }), accelerator: 'kvm' })),
+    undefined,
+  )
+})
+
 test('of two guests the one that we started again decides', () => {
   const both = host({ qemuStarts: [start('guest', 0), start('other', 0), start('other', 1150)] })
   const guests = [...RESET, { ...guest(1, 2, 3, 1), name: 'other' }]
@@ -70,6 +96,7 @@ test('of two guests the one that we started again decides', () => {
 const OOPS = `Oops: int3: 0000 [#1] SMP NOPTI
 CPU: 1 UID: 0 PID: 312 Comm: CPU 0/KVM Not tainted 7.3.4 #1
 RIP: 0010:vcpu_enter_guest+0x3d1/0x1d80 [kvm]
+Code: 02 48 8b 75 08 0f 84 6c 0a 00 00 0f <1f> 44 00 00 0f 1f 44 00 00
 Call Trace:
  kvm_arch_vcpu_ioctl_run+0x9c/0x5d0 [kvm]
  kvm_vcpu_ioctl+0x21a/0x960 [kvm]
@@ -79,8 +106,27 @@ const GONE = 'the host failed: Oops: int3: 0000 [#1] SMP NOPTI'
 test('an int3 that was executed after it had been taken away is the emulator, in a kernel that runs', () => {
   assert.match(emulatorFault(run({ failure: GONE, host: host({ crash: OOPS }) })) ?? '', /vcpu_enter_guest/)
   assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash: OOPS, isBooting: true }) })), undefined)
-  const ours = OOPS.replace('kvm_vcpu_ioctl+', 'fuse_dev_do_write+')
-  assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash: ours }) })), undefined)
+  for (const ours of [
+    'fuse_dev_do_write',
+    '__fuse_simple_request',
+    'dev_dax_huge_fault',
+    'kernel_kexec',
+    'machine_kexec',
+    '__do_sys_kexec_file_load',
+    '__x64_sys_memfd_create',
+    'read_mem',
+    'luo_session_finish',
+  ]) {
+    const crash = OOPS.replace('kvm_vcpu_ioctl+', `${ours}+`)
+    assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash }) })), undefined, ours)
+  }
+})
+
+test('an int3 that is in memory, as padding between functions is, was executed by whoever jumped there', () => {
+  const crash = OOPS.replace('0f <1f>', 'cc <cc>')
+  assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash }) })), undefined)
+  const blind = OOPS.replace(/^Code.*\n/m, '')
+  assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash: blind }) })), undefined)
 })
 
 test('every other oops and panic is a failure', () => {
@@ -92,10 +138,12 @@ test('every other oops and panic is a failure', () => {
     assert.equal(emulatorFault(run({ failure: crash, host: host({ crash }) })), undefined, crash)
 })
 
-const stop = (reason: string, rip: string) => ({
+const IN_KVM = 'ffffffffc0a12345'
+/** The second processor's RIP; the first one is halted, unless it is said where it is. */
+const stop = (reason: string, rip: string, first = '') => ({
   reason,
   qemuLog: 'CPU Reset (CPU 0)\nTriple fault\n',
-  registers: `CPU#0\nRIP=ffffffff81000000 RFL=00000002\nCPU#1\nRIP=${rip} RFL=00000002`,
+  registers: `CPU#0\nRIP=${first || 'ffffffff81000000'} RFL=00000002 II=0 A20=1 SMM=0 HLT=${first ? 0 : 1}\nCPU#1\nRIP=${rip} RFL=00000002 II=0 A20=1 SMM=0 HLT=0`,
 })
 
 test('a triple fault is the emulator in the code of KVM alone, and not on the way into a kernel', () => {
@@ -104,6 +152,8 @@ test('a triple fault is the emulator in the code of KVM alone, and not on the wa
   for (const other of [
     host({ stop: reset, isBooting: true }),
     host({ stop: stop('guest-reset', 'ffffffff81234567') }),
+    host({ stop: stop('guest-reset', IN_KVM, 'ffffffff81234567') }),
+    host({ stop: stop('guest-reset', 'ffffffff81234567', IN_KVM) }),
     host({ stop: stop('guest-shutdown', 'ffffffffc0a12345') }),
     host({ stop: { ...reset, qemuLog: 'CPU Reset (CPU 0)\n' } }),
     host({ stop: reset, kvmModules: [] }),

@@ -3,7 +3,7 @@
  * run of one of these passes when its verdict is `failed`, and for the reason that was seeded.
  */
 import { guestCommand } from '../guests/qemu.ts'
-import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import { buildTinyGuest, LOAD_ADDRESS } from '../guests/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 
 const RAM = '/dev/shm/ram'
@@ -11,6 +11,10 @@ const RAM = '/dev/shm/ram'
 const QEMU = `exec ${guestCommand({ name: 'guest', mebibytes: 64, ram: RAM, kernel: 'tiny-guest', serial: 'stdio' })}`
 /** Where the guest's pattern is (guests/tiny-guest.ts): a page of it in the middle. */
 const SPOILED_PAGE = 1024
+
+const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
+/** The page that the guest's code, its tables and its stack are in. */
+const CODE_BYTES = 4096
 
 const files = () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 8 }) })
 
@@ -24,6 +28,26 @@ export const faultMemory: Scenario = {
     await phase('guest runs', () => guest('guest').waitForTicks(5))
     await host.run(`dd if=/dev/zero of=${RAM} bs=4096 seek=${SPOILED_PAGE} count=1 conv=notrunc status=none`)
     await guest('guest').waitForTicks(5)
+  },
+}
+
+export const faultCode: Scenario = {
+  about:
+    'a fault that is seeded: a guest in a pool loses the page of its code. Its reset must be called a failure',
+  tier: 'testbed',
+  mustFail: /^guest guest: tick 1 where tick \d+ was due/,
+  files,
+  async run({ host, phase, guest }) {
+    const ram = '/mnt/guestmemfs/guest-ram'
+    await host.run('mkdir -p /mnt/guestmemfs; guestmemfs mount guestmemfs /mnt/guestmemfs -o size=128M')
+    await host.run(`touch ${ram}; truncate -s 64M ${ram}`)
+    const qemu = guestCommand({ name: 'guest', mebibytes: 64, kernel: 'tiny-guest' })
+    await host.start('run', `exec guestmemfs run --name guest -- ${qemu}`)
+    await phase('guest runs', () => guest('guest').waitForTicks(5))
+    const { log } = await host.start('spoil', `exec ${HOLD} ${ram} ${CODE_BYTES} 7 ${LOAD_ADDRESS}`)
+    await log.waitFor(/holding/)
+    const from = guest('guest').log.text.length
+    await phase('guest starts again', () => guest('guest').log.waitFor(/^tick 1 bad 0/m, { from }))
   },
 }
 

@@ -5,7 +5,7 @@ import { boot } from './boot.ts'
 import { daxStore } from './dax-store.ts'
 import { devmem } from './devmem.ts'
 import { devmemUpdate } from './devmem-update.ts'
-import { faultMemory, faultPanic, faultRestart } from './faults.ts'
+import { faultCode, faultMemory, faultPanic, faultRestart } from './faults.ts'
 import { gigantic } from './gigantic.ts'
 import { hidden } from './hidden.ts'
 import { kexec } from './kexec.ts'
@@ -51,6 +51,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   torn,
   many,
   'fault-memory': faultMemory,
+  'fault-code': faultCode,
   'fault-restart': faultRestart,
   'fault-panic': faultPanic,
 }

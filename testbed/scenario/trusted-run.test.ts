@@ -1,0 +1,64 @@
+/** Tests of what is repeated, and what becomes of it. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import type { Summary, Verdict } from './recorder.ts'
+import type { runScenario } from './run.ts'
+import type { Scenario } from './scenario.ts'
+
+const home = mkdtempSync(join(tmpdir(), 'trusted-'))
+process.env.XDG_CACHE_HOME = home
+const { runTrusted } = await import('./trusted-run.ts')
+const { readLedger } = await import('./ledger.ts')
+after(() => rmSync(home, { recursive: true }))
+
+const scenario: Scenario = { about: 'nothing', run: async () => {} }
+
+/** Runs that end as `verdicts` say, and what was made of them. */
+async function runs(...verdicts: Verdict[]) {
+  const left = [...verdicts]
+  const said: string[] = []
+  const run: typeof runScenario = async (name) => {
+    const verdict = left.shift() as Verdict
+    const emulator = verdict === 'emulator' ? { failure: 'it is gone', emulator: 'an int3' } : {}
+    const nothing = { boots: [], phases: [], guests: {}, asserted: {}, kept: {}, accelerator: 'tcg' as const }
+    return {
+      summary: { scenario: name, verdict, ...emulator, ...nothing } satisfies Summary,
+      result: undefined,
+    }
+  }
+  const before = readLedger().length
+  const outcome = await runTrusted('nothing', scenario, {}, (line) => said.push(line), run)
+  const noted = readLedger()
+    .slice(before)
+    .map(({ verdict }) => verdict)
+  return { outcome, said, noted, left }
+}
+
+test('a run that passed or failed is run once', async () => {
+  for (const verdict of ['passed', 'failed'] as const) {
+    const { outcome, said, noted } = await runs(verdict)
+    assert.deepEqual(
+      [outcome.summary.verdict, outcome.emulator, said, noted],
+      [verdict, undefined, [], [verdict]],
+    )
+  }
+})
+
+test('a run that the emulator failed is repeated once, both are noted, and that is told', async () => {
+  const { outcome, said, noted } = await runs('emulator', 'passed')
+  assert.equal(outcome.summary.verdict, 'passed')
+  assert.equal(outcome.emulator?.emulator, 'an int3')
+  assert.deepEqual(noted, ['emulator', 'passed'])
+  assert.match(said.join(), /nothing: the emulator failed \(an int3\); once more/)
+})
+
+test('what the emulator fails twice is a failure, and there is no third time', async () => {
+  const { outcome, noted, left } = await runs('emulator', 'emulator', 'passed')
+  assert.equal(outcome.summary.verdict, 'failed')
+  assert.match(outcome.summary.failure ?? '', /the emulator failed twice, so nothing is proven: an int3/)
+  assert.deepEqual(noted, ['emulator', 'emulator'])
+  assert.equal(left.length, 1)
+})
