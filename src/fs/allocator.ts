@@ -40,7 +40,7 @@ export class Allocator {
   readonly #counts: Tally
   readonly #space: FreeSpace
 
-  /** A pool of clean blocks. `slabBlocks`, `frames`: as the store has them. */
+  /** A pool of clean blocks. `chunkBlocks`, `frames`: as the store has them. */
   constructor(totalBlocks: number, chunkBlocks: number | undefined, frames?: FrameGrid) {
     this.#blocks = new Uint8Array(totalBlocks)
     this.#counts = { ...noBlocks(), clean: totalBlocks }
@@ -112,9 +112,9 @@ export class Allocator {
     return this.#blocks.subarray(start, start + count).every(isDirty)
   }
 
-  /** Where the next slab will be made. undefined: no slabs here, or no room for one. */
-  nextSlab(): Extent | undefined {
-    return this.#space.nextSlab()
+  /** Where the next chunk will be made. undefined: no data chunks here, or no room for one. */
+  nextDataChunk(): Extent | undefined {
+    return this.#space.nextDataChunk()
   }
 
   /** What to zero after that: what lies outside of whole gigantic frames. */
@@ -122,7 +122,7 @@ export class Allocator {
     return this.#space.outsideFrames()
   }
 
-  /** The beginning of `extent`, as far as it lies in one slab or outside of all. */
+  /** The beginning of `extent`, as far as it lies in one chunk or outside of all. */
   inOneZone(extent: Extent): Extent {
     return this.#space.inOneZone(extent)
   }

@@ -13,7 +13,7 @@ import { PHASES, type StoreKind, starts } from './testing/crash/starts.ts'
 import { GEOMETRY } from './testing/crash/world.ts'
 
 const KINDS: readonly StoreKind[] = [
-  { clearing: 'ours', slabBlocks: 4 },
+  { clearing: 'ours', chunkBlocks: 4 },
   { clearing: 'ours' },
   { clearing: 'kernel' },
 ]
@@ -49,8 +49,8 @@ test('the operations are every way to change the file system, and each of them c
 })
 
 for (const [shift, kind] of KINDS.entries()) {
-  const slabs = kind.slabBlocks === undefined ? '' : `, slabs of ${kind.slabBlocks}`
-  test(`every crash of every pair of operations is recovered from, clearing: ${kind.clearing}${slabs}`, (t) => {
+  const chunks = kind.chunkBlocks === undefined ? '' : `, data chunks of ${kind.chunkBlocks}`
+  test(`every crash of every pair of operations is recovered from, clearing: ${kind.clearing}${chunks}`, (t) => {
     const start = starts(kind)
     const roles = new Set<Role>()
     let [pairs, crashes] = [0, 0]

@@ -49,14 +49,14 @@ test('what needs as many frames either way comes in one piece', () => {
   assert.equal(take(allocator, 16).length, 1)
 })
 
-test('ordinary files open their slabs outside of whole frames, wherever that is', () => {
+test('ordinary files open their data chunks outside of whole frames, wherever that is', () => {
   const allocator = new Allocator(44, 4, { blocks: 8, first: 4 })
   take(allocator, 5)
   take(allocator, 16, FRAMES)
   assert.equal(allocator.wholeFrames, 2)
-  const [slab] = take(allocator, 1, ORDINARY)
-  assert.deepEqual(slab, { start: 8, count: 1 })
-  assert.deepEqual(allocator.nextSlab(), { start: 40, count: 4 }, 'only whole frames are left')
+  const [chunk] = take(allocator, 1, ORDINARY)
+  assert.deepEqual(chunk, { start: 8, count: 1 })
+  assert.deepEqual(allocator.nextDataChunk(), { start: 40, count: 4 }, 'only whole frames are left')
 })
 
 test('no frame is broken because what lies outside is not zeroed yet, and that is zeroed first', () => {
@@ -96,7 +96,7 @@ test('one piece: the lowest that is long enough, or what follows the file; never
   assert.equal(allocator.choose(2, inPiece(8)), WAITS_FOR_ZEROING)
   assert.equal(allocator.choose(24, inPiece()), WAITS_FOR_ZEROING)
   allocator.own({ start: 30, count: 1 }, ORDINARY)
-  assert.equal(allocator.choose(24, inPiece()), ENOSPC, 'guest RAM has no block of a slab')
+  assert.equal(allocator.choose(24, inPiece()), ENOSPC, 'guest RAM has no block of a data chunk')
   assert.equal(allocator.choose(1, inPiece(31)), ENOSPC)
 })
 
@@ -136,7 +136,7 @@ test('whatever comes and goes, all that is asked for in one size leaves frames w
   )
 })
 
-const giganticPool = () => fixture({ clearing: 'ours', totalBlocks: 43, slabBlocks: 4, frames: GRID })
+const giganticPool = () => fixture({ clearing: 'ours', totalBlocks: 43, chunkBlocks: 4, frames: GRID })
 const say = (text: string) => Buffer.from(text)
 
 test('a directory says what pages its files get, the nearest one counts, and a file keeps what it was made with', () => {
@@ -182,7 +182,7 @@ test('guest RAM in one piece grows where it lies, or not at all', () => {
   const { fs, store, journal, rq, file, stat } = fixture({
     clearing: 'ours',
     totalBlocks: 16,
-    slabBlocks: 4,
+    chunkBlocks: 4,
     inOnePiece: true,
   })
   const a = file('a', blocks(3))

@@ -36,9 +36,9 @@ export interface FreeSpace {
   outsideFrames(): readonly Extent[]
   /** Gigantic frames of which no file owns a block. */
   readonly wholeFrames: number
-  /** Where the next slab will be made: zeroed first, so that it is made there. undefined: no slabs, or no room for one. */
-  nextSlab(): Extent | undefined
-  /** The beginning of `extent`, as far as it lies in one slab or outside of all. */
+  /** Where the next chunk will be made: zeroed first, so that it is made there. undefined: no chunks, or no room for one. */
+  nextDataChunk(): Extent | undefined
+  /** The beginning of `extent`, as far as it lies in one chunk or outside of all. */
   inOneZone(extent: Extent): Extent
 }
 
@@ -80,7 +80,7 @@ export class OneZone implements FreeSpace {
     return []
   }
 
-  nextSlab(): undefined {}
+  nextDataChunk(): undefined {}
 
   inOneZone(extent: Extent): Extent {
     return extent

@@ -10,10 +10,10 @@ import { PlainJournal } from './testing/plain-journal.ts'
 const TOTAL_BLOCKS = 14
 const FORMER = 0xee
 
-/** A new pool on memory that somebody used before, 14 blocks in slabs of 4. */
+/** A new pool on memory that somebody used before, 14 blocks in data chunks of 4. */
 function newPool(): Fixture {
   const state = State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: TOTAL_BLOCKS })
-  const options = { clearing: 'ours', totalBlocks: TOTAL_BLOCKS, slabBlocks: 4, formerByte: FORMER } as const
+  const options = { clearing: 'ours', totalBlocks: TOTAL_BLOCKS, chunkBlocks: 4, formerByte: FORMER } as const
   return fixtureOver(new PlainJournal(TOTAL_BLOCKS, state), new MemoryStore(options))
 }
 
@@ -52,17 +52,17 @@ test('every block of a new pool is free, and none is handed out before it was ze
   checkInvariants(fs, journal, 4)
 })
 
-test('the next slab is zeroed first, then from the bottom, one zone at a time', () => {
+test('the next chunk is zeroed first, then from the bottom, one zone at a time', () => {
   const fx = newPool()
   const { fs, rq, file } = fx
   assert.deepEqual(zeroNext(fx), { start: 12, count: 2 })
   assert.deepEqual(fs.dirtyExtent(5), { start: 0, count: 5 })
   assert.deepEqual(fs.dirtyExtent(99), { start: 0, count: 12 })
-  // Once the slab is taken, the one below is next.
+  // Once the chunk is taken, the one below is next.
   ok(fs.write(rq(), file('a'), 0, Buffer.from('x')))
   assert.deepEqual(zeroNext(fx), { start: 8, count: 4 })
   ok(fs.setAttributes(rq(), file('ram'), { sizeBytes: blocks(1) }))
-  // Guest RAM took the lowest clean block: its chunk is no slab any more, and the one below it is to be the next.
+  // Guest RAM took the lowest clean block: its chunk is no chunk any more, and the one below it is to be the next.
   assert.deepEqual(zeroNext(fx, 3), { start: 4, count: 3 })
   assert.deepEqual(zeroNext(fx, 3), { start: 7, count: 1 })
   assert.deepEqual(zeroNext(fx, 3), { start: 0, count: 3 })

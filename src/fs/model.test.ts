@@ -20,11 +20,11 @@ import { type Step, step } from './testing/model-steps.ts'
 import { PlainJournal } from './testing/plain-journal.ts'
 
 const TOTAL_BLOCKS = 6
-type Kind = Pick<MemoryStoreOptions, 'clearing' | 'slabBlocks'>
+type Kind = Pick<MemoryStoreOptions, 'clearing' | 'chunkBlocks'>
 const KINDS: readonly Kind[] = [
   { clearing: 'kernel' },
   { clearing: 'ours' },
-  { clearing: 'ours', slabBlocks: 2 },
+  { clearing: 'ours', chunkBlocks: 2 },
 ]
 const RENAME_FLAGS = { plain: 0, noreplace: 1, exchange: 2 } as const
 
@@ -249,8 +249,8 @@ const freshState = ({ clearing }: Kind) =>
   State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: clearing === 'ours' ? TOTAL_BLOCKS : 0 })
 
 for (const kind of KINDS) {
-  const slabs = kind.slabBlocks === undefined ? '' : `, slabs of ${kind.slabBlocks}`
-  test(`random operations do what the reference model does, clearing by ${kind.clearing}${slabs}`, () => {
+  const chunks = kind.chunkBlocks === undefined ? '' : `, data chunks of ${kind.chunkBlocks}`
+  test(`random operations do what the reference model does, clearing by ${kind.clearing}${chunks}`, () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
         const journal = new PlainJournal(TOTAL_BLOCKS, freshState(kind))
@@ -276,7 +276,7 @@ test('the same through the persistent image, long enough for checkpoints, opened
         totalBlocks: TOTAL_BLOCKS,
         uuid: new Uint8Array(16),
       }
-      const kind = { clearing: 'ours', slabBlocks: 2 } as const
+      const kind = { clearing: 'ours', chunkBlocks: 2 } as const
       Image.format(area, identity, freshState(kind))
       const open = () => Image.open(area, { storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }, new State())
       const pair = new Pair(kind, open(), open)

@@ -18,7 +18,7 @@ import type { Request, Volume } from './volume.ts'
  */
 export type Eviction = 'gone' | 'held' | 'kept'
 
-/** A record holds the farewell to this much at most: some ten KiB. */
+/** A record holds the eviction to this much at most: some ten KiB. */
 const FAREWELL_EXTENTS = 1024
 const FAREWELL_XATTRS = 64
 
@@ -31,7 +31,7 @@ export function evict(volume: Volume, rq: Pick<Request, 'origin'>, ino: Ino): Ev
 
   let failure: Errno | undefined
   for (let left: Inode | undefined = inode; left && !failure; left = volume.state.inodes.get(ino))
-    failure = volume.commitIfRoom(rq, draftFarewell(volume, left))
+    failure = volume.commitIfRoom(rq, draftEviction(volume, left))
   if (failure) return failure
   if (inode.object !== undefined) releaseMemory(volume, inode.object)
   return 'gone'
@@ -41,7 +41,7 @@ export function evict(volume: Volume, rq: Pick<Request, 'origin'>, ino: Ino): Ev
  * What an orphan gives up next: all of it, unless that is more than a record should hold. Nobody can see an
  * orphan that is half gone, and one that a crash left so is evicted like any other.
  */
-function draftFarewell(volume: Volume, inode: Inode): Draft {
+function draftEviction(volume: Volume, inode: Inode): Draft {
   const draft = volume.draft()
   const names = [...(volume.state.xattrs.get(inode.ino)?.keys() ?? [])]
   if (inode.extents.length > FAREWELL_EXTENTS) {

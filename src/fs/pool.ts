@@ -44,14 +44,14 @@ export function setFrozen(volume: Volume, rq: Pick<Request, 'origin'>, frozen: b
 }
 
 /**
- * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one slab or outside of all: those of the next
- * slab, so that it is made where it should be and not wherever clean blocks are, then those that break no gigantic frame,
+ * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one chunk or outside of all: those of the next
+ * chunk, so that it is made where it should be and not wherever clean blocks are, then those that break no gigantic frame,
  * and then the lowest.
  * None while frozen: the result could not be recorded.
  */
 export function dirtyExtent({ frozen, index, state }: Volume, maxBlocks: number): Extent | undefined {
   if (frozen) return undefined
-  const next = index.allocator.nextSlab()
+  const next = index.allocator.nextDataChunk()
   const wanted = [...(next ? [next] : []), ...index.allocator.outsideFrames()]
   const run = firstDirtyIn(state.blockStates, wanted) ?? state.blockStates.first('dirty')
   return run && index.allocator.inOneZone({ start: run.start, count: Math.min(run.count, maxBlocks) })

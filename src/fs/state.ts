@@ -138,7 +138,7 @@ export class State {
 
   /**
    * Every way in which the tables contradict each other, one line each; empty when all is well. Reads everything.
-   * `slabBlocks`: as the store has it.
+   * `chunkBlocks`: as the store has it.
    */
   verify(totalBlocks: number, chunkBlocks?: number): string[] {
     return verifyTables(this, totalBlocks, chunkBlocks)

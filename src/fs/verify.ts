@@ -151,7 +151,7 @@ function verifyBlocks({ inodes, blockStates }: Tables, totalBlocks: number): str
   return found
 }
 
-/** No chunk of `slabBlocks` blocks holds guest RAM and ordinary files. */
+/** No chunk of `chunkBlocks` blocks holds guest RAM and ordinary files. */
 function verifyZones({ inodes }: Tables, chunkBlocks: number): string[] {
   const found = new Set<string>()
   const owners = new Map<number, Inode>()

@@ -127,7 +127,7 @@ class Side<S extends MemoryStore> {
 }
 
 const KINDS: readonly Omit<MemoryStoreOptions, 'totalBlocks'>[] = [
-  { clearing: 'ours', slabBlocks: 3 },
+  { clearing: 'ours', chunkBlocks: 3 },
   { clearing: 'kernel' },
 ]
 const MANY = 40
@@ -153,13 +153,13 @@ for (const kind of KINDS)
                 waiting.inos.map((ino) => waiting.fx.fs.inode(ino)),
                 before,
               )
-            checkInvariants(waiting.fx.fs, waiting.fx.journal, kind.slabBlocks)
+            checkInvariants(waiting.fx.fs, waiting.fx.journal, kind.chunkBlocks)
           }
           assert.equal(found, expected)
           waiting.store.waits = []
           for (const side of [plain, waiting]) side.zeroAll()
           assert.deepEqual(waiting.shown(), plain.shown())
-          checkInvariants(waiting.fx.fs, waiting.fx.journal, kind.slabBlocks)
+          checkInvariants(waiting.fx.fs, waiting.fx.journal, kind.chunkBlocks)
         }
       }),
       { numRuns: 120 },
@@ -168,7 +168,7 @@ for (const kind of KINDS)
   })
 
 test('a write that has to wait after its claim takes the claim back, and leaves the memory grown', () => {
-  const { fs, store, journal, rq, file, stat } = fixture({ clearing: 'ours', slabBlocks: 4 })
+  const { fs, store, journal, rq, file, stat } = fixture({ clearing: 'ours', chunkBlocks: 4 })
   const ino = file('f')
   const before = stat(ino)
   const request = rq()

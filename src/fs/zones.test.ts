@@ -20,16 +20,16 @@ type Block = 'clean' | 'dirty' | 'bad' | 'ordinary' | 'guestRam'
 /** What the rule says, by scanning the pool: `pool` has one entry for each block. */
 class Scan {
   readonly pool: Block[]
-  readonly slabBlocks: number
+  readonly chunkBlocks: number
 
   constructor(totalBlocks: number, chunkBlocks: number) {
     this.pool = new Array(totalBlocks).fill('clean')
-    this.slabBlocks = chunkBlocks
+    this.chunkBlocks = chunkBlocks
   }
 
   chunkOf(block: number): Block[] {
-    const start = block - (block % this.slabBlocks)
-    return this.pool.slice(start, start + this.slabBlocks)
+    const start = block - (block % this.chunkBlocks)
+    return this.pool.slice(start, start + this.chunkBlocks)
   }
 
   count(states: readonly Block[], where: (chunk: Block[]) => boolean): number {
@@ -42,14 +42,14 @@ class Scan {
     ordinary: (chunk: Block[]) => !chunk.includes('guestRam'),
   }
 
-  /** Where the only clean blocks for one more ordinary block may be: in slabs, otherwise in the highest open chunk. */
+  /** Where the only clean blocks for one more ordinary block may be: in chunks, otherwise in the highest open chunk. */
   placeForOne(): Set<number> {
     const clean = [...this.pool.keys()].filter((at) => this.pool[at] === 'clean')
-    const inSlabs = clean.filter((at) => this.chunkOf(at).includes('ordinary'))
-    if (inSlabs.length > 0) return new Set(inSlabs)
+    const inDataChunks = clean.filter((at) => this.chunkOf(at).includes('ordinary'))
+    if (inDataChunks.length > 0) return new Set(inDataChunks)
     const open = clean.filter((at) => this.mayHave.ordinary(this.chunkOf(at)))
-    const highest = Math.floor((open.at(-1) ?? 0) / this.slabBlocks)
-    return new Set(open.filter((at) => Math.floor(at / this.slabBlocks) === highest))
+    const highest = Math.floor((open.at(-1) ?? 0) / this.chunkBlocks)
+    return new Set(open.filter((at) => Math.floor(at / this.chunkBlocks) === highest))
   }
 
   set({ start, count }: Extent, state: Block): void {
@@ -72,11 +72,11 @@ test('files of both kinds: never in one chunk, all or nothing, ENOSPC and waitin
   })
   const pool = fc.record({
     totalBlocks: fc.integer({ min: 1, max: 45 }),
-    slabBlocks: fc.integer({ min: 1, max: 9 }),
+    chunkBlocks: fc.integer({ min: 1, max: 9 }),
     steps: fc.array(step, { maxLength: 80, size: 'max' }),
   })
   fc.assert(
-    fc.property(pool, ({ totalBlocks, slabBlocks: chunkBlocks, steps }) => {
+    fc.property(pool, ({ totalBlocks, chunkBlocks, steps }) => {
       const allocator = new Allocator(totalBlocks, chunkBlocks)
       const scan = new Scan(totalBlocks, chunkBlocks)
       const files: { guestRam: boolean; extents: Extent[] }[] = []
@@ -134,7 +134,7 @@ const each = ({ start, count }: Extent) => Array.from({ length: count }, (_, at)
 
 /** One block after the other, each where the rule has it: the order within the choice is free. */
 function checkOrdinary(scan: Scan, got: readonly number[]): void {
-  const after = new Scan(scan.pool.length, scan.slabBlocks)
+  const after = new Scan(scan.pool.length, scan.chunkBlocks)
   after.pool.splice(0, after.pool.length, ...scan.pool)
   const left = new Set(got)
   while (left.size > 0) {
@@ -171,9 +171,9 @@ function checkAgainst(scan: Scan, allocator: Allocator): void {
     )
     const zone = allocator.inOneZone({ start: at, count: scan.pool.length - at })
     const kinds = new Set(each(zone).map((block) => scan.chunkOf(block).includes('ordinary')))
-    assert.equal(kinds.size, 1, 'a zone is slab or not')
-    const inChunk = scan.slabBlocks - (at % scan.slabBlocks)
-    assert.ok(!kinds.has(true) || zone.count <= inChunk, 'a slab is a zone of its own')
+    assert.equal(kinds.size, 1, 'a zone is chunk or not')
+    const inChunk = scan.chunkBlocks - (at % scan.chunkBlocks)
+    assert.ok(!kinds.has(true) || zone.count <= inChunk, 'a data chunk is a zone of its own')
   }
   const open = [...scan.pool.keys()].filter((at) => {
     const chunk = scan.chunkOf(at)
@@ -181,11 +181,11 @@ function checkAgainst(scan: Scan, allocator: Allocator): void {
     return isOpen && (scan.pool[at] === 'clean' || scan.pool[at] === 'dirty')
   })
   const highest = open.at(-1)
-  const next = allocator.nextSlab()
-  assert.equal(next?.start, highest === undefined ? undefined : highest - (highest % scan.slabBlocks))
+  const next = allocator.nextDataChunk()
+  assert.equal(next?.start, highest === undefined ? undefined : highest - (highest % scan.chunkBlocks))
 }
 
-test('slabs grow from the top, guest RAM from the bottom, and a shorter last chunk is used as well', () => {
+test('data chunks grow from the top, guest RAM from the bottom, and a shorter last chunk is used as well', () => {
   const allocator = new Allocator(10, 4)
   const take = (count: number, use: typeof RAM): Extent[] => {
     const chosen = ok(allocator.choose(count, use))
@@ -244,7 +244,7 @@ test('a state in which the kinds share a chunk is refused, and found by verify',
 })
 
 test('a file that turns from guest RAM into an ordinary one changes its zone, also over a restart', () => {
-  const { fs, store, journal, rq, file, stat } = fixture({ totalBlocks: 12, slabBlocks: 4 })
+  const { fs, store, journal, rq, file, stat } = fixture({ totalBlocks: 12, chunkBlocks: 4 })
   const ino = file('f', blocks(5))
   assert.deepEqual(stat(ino).extents, [{ start: 0, count: 5 }])
   ok(fs.setAttributes(rq(), ino, { sizeBytes: 0 }))

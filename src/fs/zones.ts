@@ -1,7 +1,7 @@
 /**
  * Owns keeping ordinary files and guest RAM apart. The pool is cut into aligned chunks; one with a block of an
- * ordinary file is a slab. Ordinary files take the free blocks of slabs first, and then whole chunks without guest
- * RAM from the top of the pool, which become slabs; guest RAM takes the lowest blocks outside of slabs. So both
+ * ordinary file is a data chunk. Ordinary files take the free blocks of data chunks first, and then whole chunks without guest
+ * RAM from the top of the pool, which become chunks; guest RAM takes the lowest blocks outside of chunks. So both
  * grow towards each other, and few chunks hold ordinary files.
  *
  * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
@@ -18,58 +18,58 @@ import { FreeRuns } from './free-runs.ts'
 import type { For, FreeSpace } from './free-space.ts'
 
 /** `open`: no file owns a block of it, so it can become either. */
-type Role = 'slab' | 'guestRam' | 'open'
+type Role = 'data' | 'guestRam' | 'open'
 
 export class Zones implements FreeSpace {
   readonly #blocks: Uint8Array
-  readonly #slabBlocks: number
+  readonly #chunkBlocks: number
   /** What each chunk holds, by its number. */
   readonly #tallies: Tally[]
   /** What all chunks of a role hold. */
-  readonly #sums: Record<Role, Tally> = { slab: noBlocks(), guestRam: noBlocks(), open: noBlocks() }
-  /** Clean blocks inside and outside of slabs. */
-  readonly #inSlabs: FreeRuns
+  readonly #sums: Record<Role, Tally> = { data: noBlocks(), guestRam: noBlocks(), open: noBlocks() }
+  /** Clean blocks inside and outside of chunks. */
+  readonly #inDataChunks: FreeRuns
   readonly #outside: FreeRuns
   /** Numbers of the open chunks that have a clean block; that have a clean or a dirty one. */
   readonly #openClean: FreeRuns
   readonly #openFree: FreeRuns
 
   readonly #frames: Frames | undefined
-  /** What `nextSlab` last said; undefined: to be found out again. */
-  #nextSlab: { readonly extent: Extent | undefined } | undefined
+  /** What `nextDataChunk` last said; undefined: to be found out again. */
+  #nextDataChunk: { readonly extent: Extent | undefined } | undefined
   /** The same for `outsideFrames`. */
   #gaps: readonly Extent[] | undefined
 
   /** `blocks` are the allocator's own, and kept by it. */
   constructor(blocks: Uint8Array, chunkBlocks: number, frames?: FrameGrid) {
     this.#blocks = blocks
-    this.#slabBlocks = chunkBlocks
+    this.#chunkBlocks = chunkBlocks
     const chunks = Math.ceil(blocks.length / chunkBlocks)
     this.#tallies = Array.from({ length: chunks }, noBlocks)
-    this.#inSlabs = new FreeRuns(blocks.length)
+    this.#inDataChunks = new FreeRuns(blocks.length)
     this.#outside = new FreeRuns(blocks.length)
     this.#openClean = new FreeRuns(chunks)
     this.#openFree = new FreeRuns(chunks)
-    this.#frames = frames && new Frames(blocks, frames, (block) => this.#isSlab(this.#chunkOf(block)))
+    this.#frames = frames && new Frames(blocks, frames, (block) => this.#isDataChunk(this.#chunkOf(block)))
   }
 
   changed({ start, count }: Extent): void {
-    this.#nextSlab = undefined
+    this.#nextDataChunk = undefined
     this.#gaps = undefined
-    for (let chunk = this.#chunkOf(start); chunk * this.#slabBlocks < start + count; chunk++)
+    for (let chunk = this.#chunkOf(start); chunk * this.#chunkBlocks < start + count; chunk++)
       this.#settle(chunk)
-    this.#frames?.changed({ start: start - this.#slabBlocks, count: count + 2 * this.#slabBlocks })
+    this.#frames?.changed({ start: start - this.#chunkBlocks, count: count + 2 * this.#chunkBlocks })
   }
 
   available({ guestRam }: For): Pick<Tally, 'clean' | 'dirty'> {
-    const { open, slab, guestRam: ram } = this.#sums
-    const own = guestRam ? ram : slab
+    const { open, data, guestRam: ram } = this.#sums
+    const own = guestRam ? ram : data
     return { clean: open.clean + own.clean, dirty: open.dirty + own.dirty }
   }
 
   choose(count: number, { guestRam }: For): Extent[] {
     if (guestRam) return this.#frames ? this.#chooseSparing(count, this.#frames) : this.#outside.choose(count)
-    const chosen = this.#inSlabs.choose(Math.min(count, this.#sums.slab.clean))
+    const chosen = this.#inDataChunks.choose(Math.min(count, this.#sums.data.clean))
     let left = count - countBlocks(chosen)
     if (left === 0) return chosen
     const fresh: Extent[] = []
@@ -93,13 +93,13 @@ export class Zones implements FreeSpace {
     return this.#frames ? [...this.#frames.whole()].length : 0
   }
 
-  nextSlab(): Extent | undefined {
+  nextDataChunk(): Extent | undefined {
     // Asked after every request, and the same until a block changes.
-    if (this.#nextSlab === undefined) {
+    if (this.#nextDataChunk === undefined) {
       const [chunk] = this.#openFromTop(this.#openFree)
-      this.#nextSlab = { extent: chunk === undefined ? undefined : this.#extentOf(chunk) }
+      this.#nextDataChunk = { extent: chunk === undefined ? undefined : this.#extentOf(chunk) }
     }
-    return this.#nextSlab.extent
+    return this.#nextDataChunk.extent
   }
 
   chooseShaped(count: number, use: For, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
@@ -130,7 +130,7 @@ export class Zones implements FreeSpace {
     for (let at = start; at < end; at++) {
       const block = this.#blocks[at] as number
       const isFree = block === CLEAN || (dirtyToo && isDirty(block))
-      if (!isFree || this.#isSlab(this.#chunkOf(at))) start = at + 1
+      if (!isFree || this.#isDataChunk(this.#chunkOf(at))) start = at + 1
       else if (at + 1 - start === count) return [{ start, count }]
     }
     return undefined
@@ -189,10 +189,10 @@ export class Zones implements FreeSpace {
 
   inOneZone({ start, count }: Extent): Extent {
     let chunk = this.#chunkOf(start)
-    const slab = this.#isSlab(chunk)
+    const isData = this.#isDataChunk(chunk)
     let end = this.#endOf(chunk)
-    // A slab is a zone of its own, the next one is another.
-    while (!slab && end < start + count && !this.#isSlab(chunk + 1)) end = this.#endOf(++chunk)
+    // A data chunk is a zone of its own, the next one is another.
+    while (!isData && end < start + count && !this.#isDataChunk(chunk + 1)) end = this.#endOf(++chunk)
     return { start, count: Math.min(start + count, end) - start }
   }
 
@@ -213,27 +213,28 @@ export class Zones implements FreeSpace {
     const self = { start: chunk, count: 1 }
     this.#openClean.mark(self, is === 'open' && after.clean > 0)
     this.#openFree.mark(self, is === 'open' && after.clean + after.dirty > 0)
-    const [mine, other] = is === 'slab' ? [this.#inSlabs, this.#outside] : [this.#outside, this.#inSlabs]
+    const [mine, other] =
+      is === 'data' ? [this.#inDataChunks, this.#outside] : [this.#outside, this.#inDataChunks]
     mine.mark(extent, false)
     for (const run of cleanRuns(this.#blocks, extent)) mine.mark(run, true)
-    if ((was === 'slab') !== (is === 'slab')) other.mark(extent, false)
+    if ((was === 'data') !== (is === 'data')) other.mark(extent, false)
   }
 
   #chunkOf(block: number): number {
-    return Math.floor(block / this.#slabBlocks)
+    return Math.floor(block / this.#chunkBlocks)
   }
 
-  #isSlab(chunk: number): boolean {
-    return roleOf(this.#tallies[chunk] as Tally) === 'slab'
+  #isDataChunk(chunk: number): boolean {
+    return roleOf(this.#tallies[chunk] as Tally) === 'data'
   }
 
   /** The last chunk may be shorter than the others. */
   #endOf(chunk: number): number {
-    return Math.min((chunk + 1) * this.#slabBlocks, this.#blocks.length)
+    return Math.min((chunk + 1) * this.#chunkBlocks, this.#blocks.length)
   }
 
   #extentOf(chunk: number): Extent {
-    const start = chunk * this.#slabBlocks
+    const start = chunk * this.#chunkBlocks
     return { start, count: this.#endOf(chunk) - start }
   }
 }
@@ -255,5 +256,5 @@ function gapsBetween(frames: Frames, totalBlocks: number): Extent[] {
 }
 
 function roleOf({ ordinary, guestRam }: Tally): Role {
-  return ordinary > 0 ? 'slab' : guestRam > 0 ? 'guestRam' : 'open'
+  return ordinary > 0 ? 'data' : guestRam > 0 ? 'guestRam' : 'open'
 }

@@ -34,7 +34,7 @@ export function reservedWord(range: PhysicalRange): string {
 }
 
 const BLOCK_BYTES = 2 * 1024 * 1024
-/** Image and first slab: stores/carve-out refuses a smaller one. */
+/** Image and first chunk: stores/carve-out refuses a smaller one. */
 const SMALLEST_POOL_BYTES = 64 * 1024 * 1024
 
 /** No firmware and no kernel uses this type. */

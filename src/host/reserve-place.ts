@@ -24,7 +24,7 @@ export const MIB = 2 ** 20
 export const GIB = 2 ** 30
 /** PMD and PUD pages: what device-dax maps with, and the pool's block. */
 export const BLOCK_BYTES = 2 * MIB
-/** Image and first slab: stores/carve-out refuses a smaller one. */
+/** Image and first chunk: stores/carve-out refuses a smaller one. */
 const SIZE_MIN_BYTES = 64 * MIB
 const LOWEST_BYTE = GIB
 /** Above it there is no memory that a 32-bit device or an old loader could need. */

@@ -42,7 +42,7 @@ const CRASH_PAUSE_MS = 100
 export class Keeper {
   readonly #options: KeeperOptions
   readonly #log: KeeperLog
-  readonly #custody: MemfdTable
+  readonly #memfds: MemfdTable
   readonly #sessions: PoolSessions
   readonly #backup: FdStoreMirror
   #source: MemorySource
@@ -64,7 +64,7 @@ export class Keeper {
     if (self === undefined) throw new BrokenInvariantError('this process is not in /proc')
     this.#self = self
     this.#areas = handles.areas
-    this.#custody = handles.memfds
+    this.#memfds = handles.memfds
     this.#fuse = handles.fuse
     this.#backup = new FdStoreMirror(handles.memfds, (line) => log.event(line))
     const { pool, sessionFiles } = options
@@ -170,7 +170,7 @@ export class Keeper {
 
   /** A server that has read the image. Throws UsageError when the image is refused. */
   async #startServer(source: MemorySource): Promise<ServerProcess> {
-    const server = new ServerProcess(this.#custody, this.#log.fd, this.#sessions)
+    const server = new ServerProcess(this.#memfds, this.#log.fd, this.#sessions)
     this.#server = server
     const { pool } = this.#options
     const opening = server.open(pool, source, this.#areas)

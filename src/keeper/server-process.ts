@@ -50,17 +50,17 @@ export interface HandoverOrders {
 export class ServerProcess {
   readonly #child: ChildProcess
   readonly #socket: Fd
-  readonly #custody: MemfdTable
+  readonly #memfds: MemfdTable
   readonly end: Promise<ServerEnd>
   readonly #opened = Promise.withResolvers<Opened>()
   readonly #orders: HandoverOrders
   #sessionsClosed: (() => void)[] = []
   #isClosed = false
 
-  constructor(custody: MemfdTable, logFd: Fd, orders: HandoverOrders) {
+  constructor(memfds: MemfdTable, logFd: Fd, orders: HandoverOrders) {
     const [ours, theirs] = socketPair()
     this.#socket = ours
-    this.#custody = custody
+    this.#memfds = memfds
     this.#orders = orders
     try {
       this.#child = spawn(process.execPath, [...process.execArgv, SERVER_MAIN], {
@@ -93,7 +93,7 @@ export class ServerProcess {
   async open(pool: string, source: MemorySource, areas: Areas): Promise<Opened | ServerEnd> {
     const { runtime, memfd = [], packed } = areas
     this.#send({ kind: 'open', pool, source }, [runtime, ...memfd, ...(packed === undefined ? [] : [packed])])
-    for (const { memories: objects, descriptors } of this.#custody.batches()) {
+    for (const { memories: objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', objects }, descriptors)
     }
     this.#send({ kind: 'begin' })
@@ -136,7 +136,7 @@ export class ServerProcess {
 
   /**
    * Receives until the end of the stream. The kernel delivers what was queued before it reports the end, so
-   * when this is done every memfd the server handed over is in custody.
+   * when this is done every memfd the server handed over is in memfds.
    */
   async #follow(): Promise<ServerEnd> {
     const exited = this.#exit()
@@ -147,10 +147,10 @@ export class ServerProcess {
       const message = decodeMessage<ToKeeper>(received.bytes)
       switch (message.kind) {
         case 'keep':
-          this.#custody.hold(message.objects, received.descriptors)
+          this.#memfds.hold(message.objects, received.descriptors)
           break
         case 'drop':
-          for (const object of message.memories) this.#custody.release(object)
+          for (const object of message.memories) this.#memfds.release(object)
           break
         case 'opened':
           this.#opened.resolve(message)

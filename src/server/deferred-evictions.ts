@@ -8,7 +8,7 @@ import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import type { NodeId } from '../values/ids.ts'
 import type { KernelView } from './kernel-view.ts'
 
-interface Farewell {
+interface Eviction {
   readonly nodeId: NodeId
   readonly count: number
   readonly sinceMs: number
@@ -26,7 +26,7 @@ export class DeferredEvictions {
   readonly #kernel: KernelView
   readonly #ownWork: () => OwnRequest
   /** Oldest first, from `#next` on. */
-  #waiting: Farewell[] = []
+  #waiting: Eviction[] = []
   #next = 0
 
   constructor(fs: FileSystem, kernel: KernelView, ownWork: () => OwnRequest) {
@@ -60,14 +60,14 @@ export class DeferredEvictions {
   }
 
   #endOne(): void {
-    const farewell = this.#waiting[this.#next]
-    if (farewell === undefined) return
+    const eviction = this.#waiting[this.#next]
+    if (eviction === undefined) return
     this.#next++
     if (this.size === 0) {
       this.#waiting = []
       this.#next = 0
     }
-    this.#end(farewell.nodeId, farewell.count)
+    this.#end(eviction.nodeId, eviction.count)
   }
 
   /** Before anybody is told what is left: free blocks, orphans; and before what is left is frozen. */

@@ -25,7 +25,7 @@ test('what a mount says of pages stays said, and nothing is written to say what 
     clearing: 'ours',
     totalBlocks: 43,
     frames: { blocks: 8, first: 3 },
-    slabBlocks: 4,
+    chunkBlocks: 4,
   })
   const last = () => [journal.lastOrigin, journal.lastEntries]
   const before = last()

@@ -65,7 +65,7 @@ const openMemfds = async (
   const metadata = mapShared(imageFd, METADATA_AREA_BYTES)
   const store = new MemfdStore({
     table,
-    custody: link,
+    channel: link,
     metadata,
     totalBlocks: source.totalBlocks,
     descriptorLimit: raiseDescriptorLimit(),

@@ -76,9 +76,9 @@ export const serveConnection = (connection: Connection): void => {
   const carryOut = (request: HandledRequest, reply: Reply): void => {
     const operation = OPERATIONS[request.opcode] as Operation<typeof request.opcode>
     operation(service, request as never, reply)
-    if (service.isWaiting && service.farewells.size > 0) {
-      // What a farewell was put off for need not be waited for.
-      service.farewells.endAll()
+    if (service.isWaiting && service.evictions.size > 0) {
+      // What a eviction was put off for need not be waited for.
+      service.evictions.endAll()
       service.takeWaiting()
       operation(service, request as never, reply)
     }
@@ -112,14 +112,14 @@ export const serveConnection = (connection: Connection): void => {
     beforeReply: ({ header }) => kernel.beforeReply(header.unique),
     afterReply: (_request, delivered) => {
       kernel.afterReply(delivered)
-      service.farewells.endDue()
+      service.evictions.endDue()
       sayPages()
       zeroing.advance(service.ownWork)
     },
     idle: {
-      isWorkLeft: () => service.farewells.size > 0,
+      isWorkLeft: () => service.evictions.size > 0,
       run: () => {
-        service.farewells.endSome()
+        service.evictions.endSome()
         zeroing.advance(service.ownWork)
       },
     },
@@ -130,7 +130,7 @@ export const serveConnection = (connection: Connection): void => {
       },
       run: (answer) => {
         store.catchUp()
-        service.farewells.endSome()
+        service.evictions.endSome()
         fs.retryOrphans(service.ownWork, (ino) => kernel.isReferenced(ino))
         zeroing.advance(service.ownWork)
         service.isLastTry = true
@@ -156,5 +156,5 @@ export const serveConnection = (connection: Connection): void => {
   zeroing.advance(service.ownWork)
   serve(fuse, handle, options)
   // Whether anything is left to hold is asked next.
-  service.farewells.endAll()
+  service.evictions.endAll()
 }

@@ -39,7 +39,7 @@ export class Service {
   readonly fs: FileSystem
   readonly kernel: KernelView
   readonly store: Store
-  readonly farewells: DeferredEvictions
+  readonly evictions: DeferredEvictions
   /** The kernel no longer waits for this request, if it waits for anything. */
   readonly interrupt: (unique: bigint) => void
   readonly #epoch: () => number
@@ -60,7 +60,7 @@ export class Service {
     this.store = options.store
     this.#epoch = options.epoch
     this.interrupt = options.interrupt
-    this.farewells = new DeferredEvictions(this.fs, this.kernel, () => this.ownWork)
+    this.evictions = new DeferredEvictions(this.fs, this.kernel, () => this.ownWork)
   }
 
   /** Who asks, as the file system wants to know it. */

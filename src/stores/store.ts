@@ -9,10 +9,10 @@ import type { Fd, ObjectId } from '../values/ids.ts'
 /** Pool allocation unit in bytes: one PMD mapping. */
 export const BLOCK_BYTES = 2 * 1024 * 1024
 
-/** A slab of a carve-out's store in blocks: 64 MiB. Part of its persistent format. */
+/** A chunk of a carve-out's store in blocks: 64 MiB. Part of its persistent format. */
 export const CHUNK_BLOCKS = 32
 
-/** `Store.slabBlocks` of a kind of store, so that an image can be checked without its store. */
+/** `Store.chunkBlocks` of a kind of store, so that an image can be checked without its store. */
 export const chunkBlocksOf = (storeKind: string): number | undefined =>
   storeKind === 'memfd' ? undefined : CHUNK_BLOCKS
 
@@ -127,8 +127,8 @@ export interface Store {
   /** A new, empty memory that survives this process from the moment this returns. Errors: ENOMEM, EMFILE. */
   create(): ObjectId | Errno
   /**
-   * Ordinary files live in slabs, aligned chunks of so many blocks (the last one may be shorter), apart from guest RAM:
-   * which chunk is a slab follows from what inodes own and changes as they do. undefined: no such zones.
+   * Ordinary files live in chunks, aligned chunks of so many blocks (the last one may be shorter), apart from guest RAM:
+   * which chunk is a data chunk follows from what inodes own and changes as they do. undefined: no such zones.
    */
   readonly chunkBlocks: number | undefined
   /** Guest RAM must be one extent: whoever maps it gives one offset. */

@@ -28,7 +28,7 @@ export interface Fixture<J extends Journal = PlainJournal> {
 export interface FixtureOptions {
   readonly clearing?: 'kernel' | 'ours'
   readonly totalBlocks?: number
-  readonly slabBlocks?: number
+  readonly chunkBlocks?: number
   readonly inOnePiece?: boolean
   readonly frames?: FrameGrid
 }
@@ -63,7 +63,7 @@ export function ok<T>(result: T | Errno): T {
   return result
 }
 
-/** All invariants of the state, and statfs telling the truth about it. `slabBlocks`: as the store has it. */
+/** All invariants of the state, and statfs telling the truth about it. `chunkBlocks`: as the store has it. */
 export function checkInvariants(fs: FileSystem, journal: Journal, chunkBlocks?: number): void {
   const { totalBlocks } = journal.identity
   assert.deepEqual(journal.state.verify(totalBlocks, chunkBlocks), [])

@@ -22,7 +22,7 @@ export interface MemoryStoreOptions {
   readonly totalBlocks: number
   /** Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096. */
   readonly modelBytes?: number
-  readonly slabBlocks?: number | undefined
+  readonly chunkBlocks?: number | undefined
   readonly inOnePiece?: boolean | undefined
   readonly frames?: FrameGrid | undefined
   /** What the blocks of the pool hold before anybody writes them (`clearing: 'ours'` only). Default: 0. */
@@ -69,7 +69,7 @@ export class MemoryStore implements Store {
   constructor(options: MemoryStoreOptions) {
     this.clearing = options.clearing
     this.totalBlocks = options.totalBlocks
-    this.chunkBlocks = options.slabBlocks
+    this.chunkBlocks = options.chunkBlocks
     this.contiguous = options.inOnePiece ?? false
     this.frames = options.frames
     this.#modelBytes = options.modelBytes ?? 4096
@@ -80,7 +80,7 @@ export class MemoryStore implements Store {
   clone(): MemoryStore {
     const { clearing, totalBlocks, chunkBlocks } = this
     const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
-    const copy = new MemoryStore({ clearing, totalBlocks, slabBlocks: chunkBlocks, modelBytes, formerByte })
+    const copy = new MemoryStore({ clearing, totalBlocks, chunkBlocks: chunkBlocks, modelBytes, formerByte })
     for (const object of this.held) copy.held.add(object)
     for (const [id, memory] of this.#memories) copy.#memories.set(id, { ...memory })
     for (const [key, bytes] of this.#blocks) copy.#blocks.set(key, bytes.slice())

@@ -10,21 +10,21 @@ import { storedNames } from './restored.ts'
 
 export class FdStoreMirror {
   readonly #store: FdStore
-  readonly #custody: MemfdTable
+  readonly #memfds: MemfdTable
 
-  /** `custody`: from here on, what it keeps and drops. `note`: for the log. */
-  constructor(custody: MemfdTable, note: (line: string) => void) {
-    this.#custody = custody
+  /** `memfds`: from here on, what it keeps and drops. `note`: for the log. */
+  constructor(memfds: MemfdTable, note: (line: string) => void) {
+    this.#memfds = memfds
     this.#store = systemdFdStore(process.env, () =>
       note(
         `more than ${MAX_STORED} files: the newest are not in the service manager's store, and would be lost with keeper and server`,
       ),
     )
-    const kept = new Set<string>([...custody.objects].map(storedName))
+    const kept = new Set<string>([...memfds.objects].map(storedName))
     // What the last keeper could not take out any more, before another memory gets its name.
     for (const name of storedNames(process.env))
       if (isStoredObject(name) && !kept.has(name)) this.#store.remove(name)
-    custody.mirrorIn(this.#store)
+    memfds.mirrorIn(this.#store)
   }
 
   /** `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already stays there. */
@@ -53,7 +53,7 @@ export class FdStoreMirror {
   /** Nothing is left to hold. Resolves when the manager knows. */
   async ended(): Promise<void> {
     for (const name of ['table', 'image', 'runtime', 'fuse']) this.#store.remove(name)
-    for (const memory of this.#custody.objects) this.#store.remove(storedName(memory))
+    for (const memory of this.#memfds.objects) this.#store.remove(storedName(memory))
     await this.#store.settled()
   }
 }

@@ -23,7 +23,7 @@ export interface IncomingDeps {
   readonly memfds: MemfdTable
   readonly table: DescriptorTable
   readonly luo: Luo
-  /** It is back, and in custody; without a descriptor: it is lost. */
+  /** It is back, and in memfds; without a descriptor: it is lost. */
   readonly retrieved: (object: ObjectId, fd: Fd | undefined) => void
   /** Resolves when no copy of a session is left elsewhere. */
   readonly unshare: () => Promise<void>

@@ -34,15 +34,15 @@ function textOf(fd: Fd): string {
 /** A keeper with `count` memories, that hands over as its server asks. */
 function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
   const { table } = makeTable()
-  const custody = new MemfdTable(table)
+  const memfds = new MemfdTable(table)
   const objects = Array.from({ length: count }, (_, index) => (index + 1) as ObjectId)
-  for (const object of objects) custody.hold([object], [memfdOf(`memory ${object}`)])
+  for (const object of objects) memfds.hold([object], [memfdOf(`memory ${object}`)])
   const shared: Fd[] = []
   const words = new HandoverWords(table.words)
   const handover = new OutgoingSessions({
     pool: POOL,
     totalBlocks: () => 8,
-    memfds: custody,
+    memfds: memfds,
     table,
     luo,
     sessionFiles,
@@ -68,20 +68,20 @@ function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
     await step('files', objects.slice(2))
     return await step('image', [])
   }
-  return { table, custody, memories: objects, handOver: handover, words, shared, step, all, until }
+  return { table, memfds, memories: objects, handOver: handover, words, shared, step, all, until }
 }
 
 /** The next kernel's keeper, as far as memory comes back. */
 async function arrival(luo: FakeLuo, found: Incoming) {
   const { table } = makeTable()
-  const custody = new MemfdTable(table)
+  const memfds = new MemfdTable(table)
   for (const { object } of found.incoming) table.setState(object, 'incoming')
   for (const object of found.lost) table.setState(object, 'lost')
   const told = new Map<ObjectId, Fd | undefined>()
   const coming = new IncomingSessions({
     sessions: found.sessions,
     incoming: found.incoming,
-    memfds: custody,
+    memfds: memfds,
     table,
     luo,
     retrieved: (object, fd) => void told.set(object, fd),
@@ -89,7 +89,7 @@ async function arrival(luo: FakeLuo, found: Incoming) {
     log: () => {},
   })
   await coming.retrieveAll()
-  return { table, custody, told, coming }
+  return { table, memfds, told, coming }
 }
 
 const isFound = (found: Incoming | Unusable | undefined): Incoming => {
@@ -113,11 +113,11 @@ test('every memory comes back as what it was, files before guest RAM, in as many
     found.incoming.map(({ object }) => object),
     [...objects.slice(2), ...objects.slice(0, 2)],
   )
-  const { custody, told, table, coming } = await arrival(luo, found)
+  const { memfds, told, table, coming } = await arrival(luo, found)
   for (const object of objects) {
-    assert.equal(textOf(custody.descriptor(object) as Fd), `memory ${object}`)
+    assert.equal(textOf(memfds.descriptor(object) as Fd), `memory ${object}`)
     assert.equal(table.state(object), 'present')
-    assert.equal(told.get(object), custody.descriptor(object))
+    assert.equal(told.get(object), memfds.descriptor(object))
   }
   assert.equal(luo.finished.length, 5)
   assert.deepEqual(coming.sessions, [])
@@ -178,11 +178,11 @@ test('a session that is gone, a token that is missing and one that fails cost th
   assert.equal(found.lost.length, 3)
   // Of the first it is not there, of the second it fails.
   luo.failures.retrieve.push(undefined, ENOMEM)
-  const { table, told, custody } = await arrival(luo, found)
+  const { table, told, memfds } = await arrival(luo, found)
   const lost = [...table.objects()].filter((object) => table.state(object) === 'lost')
   assert.equal(lost.length, 5)
   assert.equal([...told.values()].filter((fd) => fd === undefined).length, 2)
-  assert.equal(custody.size, 5)
+  assert.equal(memfds.size, 5)
 })
 
 test('a keeper that takes over finds what is awaited in whichever session it lies', async () => {
@@ -191,7 +191,7 @@ test('a keeper that takes over finds what is awaited in whichever session it lie
   luo.jump()
   const found = isFound(await openIncoming(POOL, luo))
   const heir = { ...found, incoming: found.incoming.map(({ object }) => ({ object, session: undefined })) }
-  assert.equal((await arrival(luo, heir)).custody.size, 8)
+  assert.equal((await arrival(luo, heir)).memfds.size, 8)
 })
 
 test('a session that cannot be finished stays open', async () => {

@@ -93,7 +93,7 @@ export const contentOperations = {
     })
   },
   STATFS(service, _request, reply) {
-    service.farewells.endAll()
+    service.evictions.endAll()
     const use = service.fs.statfs()
     reply.statfs({
       blocks: use.totalBlocks,

@@ -36,10 +36,10 @@ const wanted = (request: RequestOf<'SETATTR'>, now: Inode['ctime']) => {
 
 export const inodeOperations = {
   FORGET(service, request) {
-    service.farewells.forget(request.header.nodeid, request.nlookup)
+    service.evictions.forget(request.header.nodeid, request.nlookup)
   },
   BATCH_FORGET(service, request) {
-    for (const { nodeid, nlookup } of request.forgets) service.farewells.forget(nodeid, nlookup)
+    for (const { nodeid, nlookup } of request.forgets) service.evictions.forget(nodeid, nlookup)
   },
   GETATTR(service, request, reply) {
     answerCurrentAttributes(service, request.header.nodeid, reply)

@@ -19,7 +19,7 @@ export const xattrOperations = {
   GETXATTR(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
       // What the pool says of itself is what is so once the kernel has said goodbye.
-      if (request.name.startsWith(VIRTUAL_PREFIX)) service.farewells.endAll()
+      if (request.name.startsWith(VIRTUAL_PREFIX)) service.evictions.endAll()
       answerValue(service.fs.getXattr(ino, request.name), request.size, reply)
     })
   },
@@ -38,7 +38,7 @@ export const xattrOperations = {
       const { name, flags } = request
       if (name === FROZEN) {
         // Frozen, they would stay until the thaw.
-        service.farewells.endAll()
+        service.evictions.endAll()
         adoptNodeOwners(service, request)
       }
       // The data is a view of the read buffer; what is kept must outlive the request.

@@ -135,7 +135,7 @@ test('an orphan that is still mapped is held after a restart, although no node l
   assert.equal(world.isHeld(memory), false)
 })
 
-test('guest RAM gets blocks of a slab only when no file has one there', () => {
+test('guest RAM gets blocks of a data chunk only when no file has one there', () => {
   const world = new World()
   const file = world.store.create()
   const first = CHUNK_BLOCKS

@@ -1,6 +1,6 @@
 /**
  * Owns the stores of a carve-out: physical memory that the kernel leaves alone, in blocks that the file system hands out. How
- * guests reach their RAM is where they differ (guest-ram.ts), ordinary files are moved by us through slabs (slabs.ts), and
+ * guests reach their RAM is where they differ (guest-ram.ts), ordinary files are moved by us through chunks (chunks.ts), and
  * a worker does whatever is slow (work.ts). Memory survives every process and every kexec, so a memory is no more
  * than a number here: what it is made of stands in the image alone, and `adopt` tells it after each start.
  */
@@ -58,7 +58,7 @@ export class CarveOutStore implements Store {
   readonly background: Background & { readonly wake: Fd }
   readonly #layout: Layout
   readonly #metadata: Uint8Array
-  readonly #slabs: DataChunks
+  readonly #chunks: DataChunks
   readonly #ram: GuestRam
   readonly #memories = new Map<ObjectId, Memory>()
   readonly #cleared: Extent[] = []
@@ -72,11 +72,11 @@ export class CarveOutStore implements Store {
     reach: 'link' | 'window'
     layout: Layout
     metadata: Uint8Array
-    crew: WorkerPort
-    slabs: DataChunks
+    worker: WorkerPort
+    chunks: DataChunks
     ram: GuestRam
   }) {
-    const { layout, crew } = given
+    const { layout, worker } = given
     this.kind = given.kind
     this.reach = given.reach
     this.contiguous = given.reach === 'window'
@@ -86,9 +86,9 @@ export class CarveOutStore implements Store {
     this.totalBlocks = layout.totalBlocks
     this.#layout = layout
     this.#metadata = given.metadata
-    this.#slabs = given.slabs
+    this.#chunks = given.chunks
     this.#ram = given.ram
-    this.background = this.#backgroundOf(crew)
+    this.background = this.#backgroundOf(worker)
     for (const object of this.#ram.left()) this.#note(object, EMPTY)
   }
 
@@ -106,7 +106,7 @@ export class CarveOutStore implements Store {
   adopt(object: ObjectId, { sizeBytes, extents, guestRam }: Placement): void {
     this.#note(object, { sizeBytes, extents, guestRam, isTailZero: false })
     if (guestRam) this.#ram.adopt(object, extents)
-    else this.#slabs.count(extents, 1)
+    else this.#chunks.count(extents, 1)
   }
 
   resize(object: ObjectId, { sizeBytes, extents, guestRam }: Placement): Errno | undefined {
@@ -120,12 +120,12 @@ export class CarveOutStore implements Store {
       return this.#replace(object, { ...to, isTailZero: before.isTailZero && sizeBytes === before.sizeBytes })
 
     const tailBytes = before.isTailZero ? 0 : bytesToBlockEnd(before.sizeBytes)
-    const waits = this.#slabs.prepare([
-      ...this.#slabs.of(extents, before.sizeBytes, growsBy),
-      ...this.#slabs.of(extents, before.sizeBytes, tailBytes),
+    const waits = this.#chunks.prepare([
+      ...this.#chunks.of(extents, before.sizeBytes, growsBy),
+      ...this.#chunks.of(extents, before.sizeBytes, tailBytes),
     ])
     if (waits) return waits
-    this.#slabs.zero(extents, before.sizeBytes, tailBytes)
+    this.#chunks.zero(extents, before.sizeBytes, tailBytes)
     return this.#replace(object, { ...to, isTailZero: true })
   }
 
@@ -141,7 +141,7 @@ export class CarveOutStore implements Store {
   release(object: ObjectId): void {
     this.#ram.release(object)
     const { guestRam, extents } = this.#memories.get(object) ?? EMPTY
-    if (!guestRam) this.#slabs.count(extents, -1)
+    if (!guestRam) this.#chunks.count(extents, -1)
     this.#memories.delete(object)
     this.#punching.delete(object)
   }
@@ -155,9 +155,9 @@ export class CarveOutStore implements Store {
   read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
     const { extents, sizeBytes } = this.#of(object)
     const bytes = into.subarray(0, Math.max(0, Math.min(into.byteLength, sizeBytes - offset)))
-    const waits = this.#slabs.prepare(this.#slabs.of(extents, offset, bytes.byteLength))
+    const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
     if (waits) return waits
-    this.#slabs.read(extents, offset, bytes)
+    this.#chunks.read(extents, offset, bytes)
     return bytes.byteLength
   }
 
@@ -166,9 +166,9 @@ export class CarveOutStore implements Store {
     // A hole that was given up half-way: its beginning may hold bytes again.
     this.#punching.delete(object)
     const bytes = from.subarray(0, Math.max(0, Math.min(from.byteLength, sizeBytes - offset)))
-    const waits = this.#slabs.prepare(this.#slabs.of(extents, offset, bytes.byteLength))
+    const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
     if (waits) return waits
-    this.#slabs.write(extents, offset, bytes)
+    this.#chunks.write(extents, offset, bytes)
     return bytes.byteLength
   }
 
@@ -179,9 +179,9 @@ export class CarveOutStore implements Store {
     const before = this.#punching.get(object)
     const start = before?.offset === offset && before.length === length ? before.nextOffset : offset
     const bytes = Math.max(0, Math.min(PUNCH_BYTES, end - start))
-    const waits = this.#slabs.prepare(this.#slabs.of(extents, start, bytes))
+    const waits = this.#chunks.prepare(this.#chunks.of(extents, start, bytes))
     if (waits) return waits
-    this.#slabs.zero(extents, start, bytes)
+    this.#chunks.zero(extents, start, bytes)
     const nextOffset = start + bytes
     this.#punching.delete(object)
     if (nextOffset === end || bytes === 0) return undefined
@@ -220,23 +220,23 @@ export class CarveOutStore implements Store {
     return this.#metadata
   }
 
-  #backgroundOf(crew: WorkerPort): Background & { readonly wake: Fd } {
-    const clear = (extent: Extent): boolean => this.#clear(crew, extent)
+  #backgroundOf(worker: WorkerPort): Background & { readonly wake: Fd } {
+    const clear = (extent: Extent): boolean => this.#clear(worker, extent)
     return {
-      wake: crew.wake,
-      drain: () => crew.drain(),
+      wake: worker.wake,
+      drain: () => worker.drain(),
       clear,
       cleared: () => this.#cleared.splice(0),
       get clearedBytes() {
-        return crew.progressBytes
+        return worker.progressBytes
       },
     }
   }
 
-  #clear(crew: WorkerPort, extent: Extent): boolean {
+  #clear(worker: WorkerPort, extent: Extent): boolean {
     if (this.#isClearing) return false
     this.#isClearing = true
-    crew.ask('clear', rangesOf(this.#layout, [extent]), () => {
+    worker.ask('clear', rangesOf(this.#layout, [extent]), () => {
       this.#isClearing = false
       this.#cleared.push(extent)
     })
@@ -250,8 +250,8 @@ export class CarveOutStore implements Store {
 
   #replace(object: ObjectId, to: Memory): undefined {
     const before = this.#of(object)
-    if (!before.guestRam) this.#slabs.count(before.extents, -1)
-    if (!to.guestRam) this.#slabs.count(to.extents, 1)
+    if (!before.guestRam) this.#chunks.count(before.extents, -1)
+    if (!to.guestRam) this.#chunks.count(to.extents, 1)
     this.#memories.set(object, to)
   }
 

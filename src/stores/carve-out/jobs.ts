@@ -17,7 +17,7 @@ export type Job = {
 } /** An instance that covers the ranges, for a guest. What lies across them and is held by nobody goes. */ & (
   | { readonly kind: 'make' }
   /** The same, mapped for ourselves, until it is dropped. */
-  | { readonly kind: 'slab' }
+  | { readonly kind: 'chunk' }
   /** Its mapping is used by nobody any more: unmap and destroy. */
   | { readonly kind: 'drop' }
   /** Destroy every instance that lies across the ranges, if nobody holds one of them. */

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { UsageError } from '../../values/errors.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
-import { isSlab, layOut, overlap, rangesOf, slabExtent, slabOf, slabsOf } from './layout.ts'
+import { chunkExtent, chunkOf, chunksOf, isDataChunk, layOut, overlap, rangesOf } from './layout.ts'
 
 const MIB = 2 ** 20
 const GIB = 2 ** 30
@@ -71,23 +71,23 @@ test('no range of any extents reaches the metadata or leaves the region', () => 
   )
 })
 
-test('slabs cover the pool; the last one may be smaller, and each is known again by its range', () => {
+test('chunks cover the pool; the last one may be smaller, and each is known again by its range', () => {
   const layout = layoutOf(GIB)
-  const count = slabOf(layout.totalBlocks - 1) + 1
+  const count = chunkOf(layout.totalBlocks - 1) + 1
   let next = 0
-  for (let slab = 0; slab < count; slab++) {
-    const extent = slabExtent(layout, slab)
+  for (let chunk = 0; chunk < count; chunk++) {
+    const extent = chunkExtent(layout, chunk)
     assert.equal(extent.start, next)
     next += extent.count
-    assert.ok(isSlab(layout, rangesOf(layout, [extent])))
+    assert.ok(isDataChunk(layout, rangesOf(layout, [extent])))
   }
   assert.equal(next, layout.totalBlocks)
-  assert.equal(slabExtent(layout, count - 1).count, layout.totalBlocks % CHUNK_BLOCKS)
-  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 1, count: CHUNK_BLOCKS }])))
-  assert.ok(!isSlab(layout, rangesOf(layout, [{ start: 0, count: CHUNK_BLOCKS - 1 }])))
-  assert.ok(!isSlab(layout, [layout.metadata]))
+  assert.equal(chunkExtent(layout, count - 1).count, layout.totalBlocks % CHUNK_BLOCKS)
+  assert.ok(!isDataChunk(layout, rangesOf(layout, [{ start: 1, count: CHUNK_BLOCKS }])))
+  assert.ok(!isDataChunk(layout, rangesOf(layout, [{ start: 0, count: CHUNK_BLOCKS - 1 }])))
+  assert.ok(!isDataChunk(layout, [layout.metadata]))
   assert.deepEqual(
-    slabsOf([
+    chunksOf([
       { start: 60, count: 5 },
       { start: 2, count: 1 },
     ]),

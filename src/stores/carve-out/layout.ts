@@ -1,5 +1,5 @@
 /**
- * Owns where things lie in a region: blocks from its first byte on, the metadata area at its end, slabs. Pure
+ * Owns where things lie in a region: blocks from its first byte on, the metadata area at its end, chunks. Pure
  * arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same way.
  */
 import type { PhysicalRange } from '../../linux/dax.ts'
@@ -67,29 +67,29 @@ export function rangesOf(layout: Layout, extents: readonly Extent[]): PhysicalRa
   return ranges
 }
 
-export const slabOf = (block: number): number => Math.floor(block / CHUNK_BLOCKS)
+export const chunkOf = (block: number): number => Math.floor(block / CHUNK_BLOCKS)
 
-/** The blocks of a slab; the pool's last one may be smaller. */
-export function slabExtent({ totalBlocks }: Layout, slab: number): Extent {
-  const start = slab * CHUNK_BLOCKS
+/** The blocks of a data chunk; the pool's last one may be smaller. */
+export function chunkExtent({ totalBlocks }: Layout, chunk: number): Extent {
+  const start = chunk * CHUNK_BLOCKS
   return { start, count: Math.min(CHUNK_BLOCKS, totalBlocks - start) }
 }
 
-/** The slabs that have a block of these extents, ascending. */
-export function slabsOf(extents: readonly Extent[]): number[] {
-  const slabs = new Set<number>()
+/** The chunks that have a block of these extents, ascending. */
+export function chunksOf(extents: readonly Extent[]): number[] {
+  const chunks = new Set<number>()
   for (const { start, count } of extents)
-    for (let slab = slabOf(start); slab <= slabOf(start + count - 1); slab++) slabs.add(slab)
-  return [...slabs].toSorted((one, other) => one - other)
+    for (let chunk = chunkOf(start); chunk <= chunkOf(start + count - 1); chunk++) chunks.add(chunk)
+  return [...chunks].toSorted((one, other) => one - other)
 }
 
-/** Whether these ranges are those of a slab. */
-export function isSlab(layout: Layout, ranges: readonly PhysicalRange[]): boolean {
+/** Whether these ranges are those of a data chunk. */
+export function isDataChunk(layout: Layout, ranges: readonly PhysicalRange[]): boolean {
   const [range] = ranges
   if (range === undefined || ranges.length !== 1) return false
   const block = (range.start - layout.startByte) / BLOCK_BYTES
   if (block < 0 || block >= layout.totalBlocks || block % CHUNK_BLOCKS !== 0) return false
-  return range.lengthBytes === slabExtent(layout, slabOf(block)).count * BLOCK_BYTES
+  return range.lengthBytes === chunkExtent(layout, chunkOf(block)).count * BLOCK_BYTES
 }
 
 export function overlap(one: readonly PhysicalRange[], other: readonly PhysicalRange[]): boolean {

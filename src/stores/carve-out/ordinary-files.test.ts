@@ -6,7 +6,7 @@ import { World } from './testing/world.ts'
 
 const KIB = 1024
 
-/** Extents that cross slabs, and are not in order. */
+/** Extents that cross chunks, and are not in order. */
 const FILE_EXTENTS = [
   { start: 2 * CHUNK_BLOCKS - 1, count: 2 },
   { start: CHUNK_BLOCKS, count: 1 },
@@ -134,7 +134,7 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
         )
         assert.ok(into.equals(model))
       }
-      // Slabs alone, never a device for the file itself.
+      // Chunks alone, never a device for the file itself.
       for (const { ranges } of world.region.instances.values())
         assert.ok(ranges.every(({ lengthBytes }) => lengthBytes >= 4 * BLOCK_BYTES))
     }),

@@ -13,7 +13,7 @@ import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Instance, RangeMapper } from './instances.ts'
 import type { Job, Outcome, Ranges } from './jobs.ts'
 import { overlap } from './layout.ts'
-import { type MappedSlab, Zeroing } from './zeroing.ts'
+import { type MappedChunk, Zeroing } from './zeroing.ts'
 
 /** Somebody holds what is to be zeroed, or there was no memory for its pages: look again after so long. */
 const ZEROING_PAUSE_MS = 2000
@@ -31,7 +31,7 @@ export interface WorkQueueDeps {
 export class WorkQueue {
   readonly #instances: RangeMapper
   readonly #given: WorkQueueDeps
-  readonly #slabs: MappedSlab[] = []
+  readonly #chunks: MappedChunk[] = []
   #queue: Job[] = []
   #clear: { readonly job: Job; readonly zeroing: Zeroing } | undefined
   #pausedUntilMs = 0
@@ -65,8 +65,8 @@ export class WorkQueue {
       case 'make':
         this.#end(job, this.#make(job))
         break
-      case 'slab':
-        this.#end(job, this.#makeSlab(job.ranges))
+      case 'chunk':
+        this.#end(job, this.#makeChunk(job.ranges))
         break
       case 'drop':
         this.#end(job, this.#drop(job.ranges))
@@ -91,16 +91,17 @@ export class WorkQueue {
     return instance instanceof Errno ? instance : { kind: 'made', number: instance.number }
   }
 
-  #makeSlab(ranges: Ranges): Outcome | Errno {
+  #makeChunk(ranges: Ranges): Outcome | Errno {
     const [range] = ranges
-    if (range === undefined || ranges.length !== 1) throw new BrokenInvariantError('a slab is one range')
-    const known = this.#slabOf(range)
+    if (range === undefined || ranges.length !== 1)
+      throw new BrokenInvariantError('a data chunk is one range')
+    const known = this.#chunkOf(range)
     if (known !== undefined) return { kind: 'mapped', mapping: known.mapping }
     const instance = this.#ensure(ranges)
     if (instance instanceof Errno) return instance
     const mapping = this.#instances.map(instance, { writable: true })
     if (mapping instanceof Errno) return mapping
-    this.#slabs.push({ range, mapping, instance })
+    this.#chunks.push({ range, mapping, instance })
     return { kind: 'mapped', mapping }
   }
 
@@ -118,16 +119,16 @@ export class WorkQueue {
     return outcome instanceof Errno ? outcome : outcome.kind === 'held' ? EBUSY : undefined
   }
 
-  #slabOf({ start, lengthBytes }: PhysicalRange): MappedSlab | undefined {
-    return this.#slabs.find(({ range }) => range.start === start && range.lengthBytes === lengthBytes)
+  #chunkOf({ start, lengthBytes }: PhysicalRange): MappedChunk | undefined {
+    return this.#chunks.find(({ range }) => range.start === start && range.lengthBytes === lengthBytes)
   }
 
   #drop(ranges: Ranges): Outcome | Errno {
-    const slab = ranges.length === 1 ? this.#slabOf(ranges[0] as PhysicalRange) : undefined
-    if (slab === undefined) return { kind: 'done' }
-    unmapRaw(slab.mapping)
-    this.#slabs.splice(this.#slabs.indexOf(slab), 1)
-    return this.#instances.destroy(slab.instance) ?? { kind: 'done' }
+    const chunk = ranges.length === 1 ? this.#chunkOf(ranges[0] as PhysicalRange) : undefined
+    if (chunk === undefined) return { kind: 'done' }
+    unmapRaw(chunk.mapping)
+    this.#chunks.splice(this.#chunks.indexOf(chunk), 1)
+    return this.#instances.destroy(chunk.instance) ?? { kind: 'done' }
   }
 
   /** Looking for holders costs the same for one device and for many: all that wait are looked for at once. */
@@ -142,7 +143,7 @@ export class WorkQueue {
   /** All of them or none: what one holder keeps is not given away, whatever becomes of the rest. */
   #destroyUnheld(instances: readonly Instance[], holders: Holders): Outcome | Errno {
     for (const { name, ranges } of instances) {
-      if (this.#slabs.some(({ range }) => overlap([range], ranges))) return EBUSY
+      if (this.#chunks.some(({ range }) => overlap([range], ranges))) return EBUSY
       const by = holders.get(name)
       if (by !== undefined) return { kind: 'held', by }
     }
@@ -159,7 +160,7 @@ export class WorkQueue {
       throw new BrokenInvariantError('one range is zeroed at a time')
     const zeroing = new Zeroing(range, {
       instances: this.#instances,
-      slabs: () => this.#slabs,
+      chunks: () => this.#chunks,
       freeWay: (way: PhysicalRange) => this.#freeWay([way]),
     })
     this.#clear = { job, zeroing }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { EBUSY } from '../../values/errno.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import type { Job, Outcome } from './jobs.ts'
-import { rangesOf, slabExtent } from './layout.ts'
+import { chunkExtent, rangesOf } from './layout.ts'
 import { FakeRegion } from './testing/fake-region.ts'
 import { WorkQueue } from './work-queue.ts'
 
@@ -25,11 +25,11 @@ const setUp = () => {
   let id = 0
   const add = (kind: Job['kind'], start: number, count: number): void =>
     work.add({ id: ++id, kind, ranges: rangesOf(region.layout, [{ start, count }]) })
-  const addSlab = (kind: 'slab' | 'drop', slab: number): void => {
-    const { start, count } = slabExtent(region.layout, slab)
+  const addChunk = (kind: 'chunk' | 'drop', chunk: number): void => {
+    const { start, count } = chunkExtent(region.layout, chunk)
     add(kind, start, count)
   }
-  return { region, work, told, outcomes, progress, add, addSlab }
+  return { region, work, told, outcomes, progress, add, addChunk }
 }
 
 const runAll = (work: WorkQueue): number | undefined => {
@@ -98,9 +98,9 @@ test('zeroing writes the range and nothing else, and leaves no device', () => {
   assert.ok(progress.length > 1, 'in slices')
 })
 
-test('zeroing uses slabs that are mapped, and makes devices for what lies between', () => {
-  const { region, work, addSlab, add } = setUp()
-  addSlab('slab', 1)
+test('zeroing uses chunks that are mapped, and makes devices for what lies between', () => {
+  const { region, work, addChunk, add } = setUp()
+  addChunk('chunk', 1)
   runAll(work)
   region.fill(0, 3 * CHUNK_BLOCKS, 0xaa)
   region.trace.length = 0
@@ -118,16 +118,16 @@ test('zeroing uses slabs that are mapped, and makes devices for what lies betwee
 })
 
 test('a job waits for zeroing only where they meet, and keeps its place among jobs about the same memory', () => {
-  const { region, work, told, addSlab, add } = setUp()
+  const { region, work, told, addChunk, add } = setUp()
   add('clear', 0, CHUNK_BLOCKS)
   work.step()
   add('make', 2, 1)
-  addSlab('slab', 2)
+  addChunk('chunk', 2)
   add('free', 2, 1)
   work.step()
-  assert.deepEqual(told, ['slab 3 mapped'], 'somewhere else: at once')
+  assert.deepEqual(told, ['chunk 3 mapped'], 'somewhere else: at once')
   runAll(work)
-  assert.deepEqual(told, ['slab 3 mapped', 'clear 1 done', 'make 2 made', 'free 4 done'])
+  assert.deepEqual(told, ['chunk 3 mapped', 'clear 1 done', 'make 2 made', 'free 4 done'])
   assert.deepEqual([...region.instances.values()].length, 1)
 })
 
@@ -147,14 +147,14 @@ test('what somebody holds is not zeroed; other jobs go on', () => {
   assert.deepEqual(told, ['make 1 made', 'make 3 made'])
 })
 
-test('a slab that is dropped is unmapped and gone; a mapped one makes way for nobody', () => {
-  const { region, work, told, outcomes, addSlab, add } = setUp()
-  addSlab('slab', 0)
-  addSlab('slab', 0)
+test('a data chunk that is dropped is unmapped and gone; a mapped one makes way for nobody', () => {
+  const { region, work, told, outcomes, addChunk, add } = setUp()
+  addChunk('chunk', 0)
+  addChunk('chunk', 0)
   add('make', 5, 1)
   runAll(work)
   assert.deepEqual(outcomes.at(-1), { kind: 'failed', errnoCode: EBUSY.code })
-  addSlab('drop', 0)
+  addChunk('drop', 0)
   add('make', 5, 1)
   runAll(work)
   assert.deepEqual(told.slice(-2), ['drop 4 done', 'make 5 made'])

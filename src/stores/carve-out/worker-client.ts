@@ -24,13 +24,13 @@ export class WorkerClient {
   readonly #progress = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
   #lastId = 0
 
-  constructor(territory: WorkerTarget) {
+  constructor(target: WorkerTarget) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     const workerData: WorkerData = {
       port: port2,
       wake: this.wake,
-      territory,
+      target,
       progress: this.#progress,
     }
     // The process ends when the server does, whatever the worker is at.

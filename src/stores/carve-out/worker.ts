@@ -20,12 +20,12 @@ export type WorkerTarget =
 export interface WorkerData {
   readonly port: MessagePort
   readonly wake: Fd
-  readonly territory: WorkerTarget
+  readonly target: WorkerTarget
   /** One word: bytes zeroed of the extent under way. */
   readonly progress: BigInt64Array
 }
 
-const { port, wake, territory, progress } = workerData as WorkerData
+const { port, wake, target, progress } = workerData as WorkerData
 
 const tell = (result: Result): void => {
   port.postMessage(result)
@@ -73,7 +73,7 @@ const schedule = (): void => {
 port.on('message', (job: Job) => {
   guarded(() => {
     work ??= new WorkQueue({
-      instances: tableOf(territory),
+      instances: tableOf(target),
       finish: ({ id }, outcome) => tell({ id, ...outcome }),
       progress: (doneBytes) => void Atomics.store(progress, 0, BigInt(doneBytes)),
     })

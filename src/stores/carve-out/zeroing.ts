@@ -1,5 +1,5 @@
 /**
- * Owns zeroing one range, slice by slice. Where a slab is mapped anyway its mapping is used; for the rest an
+ * Owns zeroing one range, slice by slice. Where a data chunk is mapped anyway its mapping is used; for the rest an
  * instance is made that lasts as long as its piece. Nothing outside the range is ever written. Whoever calls makes sure
  * that no other job touches `busy` meanwhile.
  */
@@ -11,8 +11,8 @@ import type { Instance, RangeMapper } from './instances.ts'
 
 const SLICE_BYTES = 16 * 1024 * 1024
 
-/** A slab that is mapped: one range, one mapping. */
-export interface MappedSlab {
+/** A chunk that is mapped: one range, one mapping. */
+export interface MappedChunk {
   readonly range: PhysicalRange
   readonly mapping: RawMapping
   readonly instance: Instance
@@ -31,7 +31,7 @@ interface Piece {
 export class Zeroing {
   readonly range: PhysicalRange
   readonly #instances: RangeMapper
-  readonly #slabs: () => readonly MappedSlab[]
+  readonly #chunks: () => readonly MappedChunk[]
   readonly #freeWay: (range: PhysicalRange) => Errno | undefined
   #doneBytes = 0
   #piece: Piece | undefined
@@ -41,13 +41,13 @@ export class Zeroing {
     range: PhysicalRange,
     given: {
       instances: RangeMapper
-      slabs: () => readonly MappedSlab[]
+      chunks: () => readonly MappedChunk[]
       freeWay: (range: PhysicalRange) => Errno | undefined
     },
   ) {
     this.range = range
     this.#instances = given.instances
-    this.#slabs = given.slabs
+    this.#chunks = given.chunks
     this.#freeWay = given.freeWay
   }
 
@@ -80,14 +80,14 @@ export class Zeroing {
   #nextPiece(): Piece | Errno {
     const start = this.range.start + this.#doneBytes
     const end = this.range.start + this.range.lengthBytes
-    const slabs = this.#slabs()
-    const inside = slabs.find(({ range }) => range.start <= start && start < endOf(range))
+    const chunks = this.#chunks()
+    const inside = chunks.find(({ range }) => range.start <= start && start < endOf(range))
     if (inside !== undefined) {
       const range = { start, lengthBytes: Math.min(end, endOf(inside.range)) - start }
       const offset = start - inside.range.start
       return { mapping: inside.mapping, offset, range, temporary: undefined, doneBytes: 0 }
     }
-    const later = slabs.map(({ range }) => range.start).filter((slabStart) => slabStart > start)
+    const later = chunks.map(({ range }) => range.start).filter((chunkStart) => chunkStart > start)
     return this.#temporaryPiece({ start, lengthBytes: Math.min(end, ...later) - start })
   }
 

@@ -38,24 +38,24 @@ interface Way {
 
 export class DaxGuestRam implements GuestRam {
   readonly #layout: Layout
-  readonly #crew: WorkerPort
+  readonly #worker: WorkerPort
   readonly #nodes: Nodes
-  readonly #slabs: DataChunks
+  readonly #chunks: DataChunks
   /** What a former server left. */
   readonly #found: readonly Instance[]
   readonly #ways = new Map<ObjectId, Way>()
 
   constructor(given: {
     layout: Layout
-    crew: WorkerPort
+    worker: WorkerPort
     nodes: Nodes
-    slabs: DataChunks
+    chunks: DataChunks
     found: readonly Instance[]
   }) {
     this.#layout = given.layout
-    this.#crew = given.crew
+    this.#worker = given.worker
     this.#nodes = given.nodes
-    this.#slabs = given.slabs
+    this.#chunks = given.chunks
     this.#found = given.found
     const numbers = new Set(given.found.map(({ number }) => number))
     // Of their devices only the nodes of a former server tell.
@@ -118,7 +118,7 @@ export class DaxGuestRam implements GuestRam {
       return undefined
     }
     if (device !== undefined) return this.isHeld(object) === WAITS ? WAITS : EBUSY
-    const inTheWay = this.#slabs.yield(extents)
+    const inTheWay = this.#chunks.yield(extents)
     if (inTheWay) return inTheWay
     const done = (result: Result): void => {
       if (result.kind === 'made') way.devices = [{ number: result.number, ranges }]
@@ -177,7 +177,7 @@ export class DaxGuestRam implements GuestRam {
       // Its file went while its device was made.
       if (way.isReleased && kind === 'make' && way.devices.length > 0) this.#free(way)
     }
-    this.#crew.ask(kind, ranges, ended, { gigantic })
+    this.#worker.ask(kind, ranges, ended, { gigantic })
   }
 
   #way(object: ObjectId): Way {

@@ -7,7 +7,7 @@ import { close } from '../../linux/descriptors.ts'
 import { mapShared } from '../../linux/memory.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
 import { DataChunks } from '../carve-out/data-chunks.ts'
-import { isSlab } from '../carve-out/layout.ts'
+import { isDataChunk } from '../carve-out/layout.ts'
 import { must, mustWork } from '../carve-out/must.ts'
 import { WorkerClient } from '../carve-out/worker-client.ts'
 import { DaxGuestRam } from './device-ram.ts'
@@ -36,17 +36,17 @@ export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places =
   const area = mapShared(fd, found.layout.metadata.lengthBytes)
   close(fd)
   const { layout } = found
-  const crew = new WorkerClient({ kind: 'dax', regionPath: found.region.path, places })
-  const slabs = new DataChunks(layout, crew)
+  const worker = new WorkerClient({ kind: 'dax', regionPath: found.region.path, places })
+  const chunks = new DataChunks(layout, worker)
   const left = instances.all.filter(({ name }) => name !== metadata.name)
-  const ram = new DaxGuestRam({ layout, crew, nodes, slabs, found: left })
-  return new CarveOutStore({ kind: 'dax', reach: 'link', layout, metadata: area, crew, slabs, ram })
+  const ram = new DaxGuestRam({ layout, worker, nodes, chunks, found: left })
+  return new CarveOutStore({ kind: 'dax', reach: 'link', layout, metadata: area, worker, chunks, ram })
 }
 
 /**
  * The region without what nobody needs: the kernel's own cut, unfinished instances, and those that a server had made
  * for its own work. What a node leads to stays, since somebody may be about to open it; so does what
- * somebody holds, and slabs, which are soon wanted again.
+ * somebody holds, and chunks, which are soon wanted again.
  */
 function cut(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstances {
   new WholeDevice(found, places).take()
@@ -57,7 +57,7 @@ function cut(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstance
   const published = new Set(nodes.takeStock(numbers).values())
   const doubtful = instances.all.filter(
     ({ number, ranges }) =>
-      !published.has(number) && !isSlab(layout, ranges) && ranges[0]?.start !== layout.metadata.start,
+      !published.has(number) && !isDataChunk(layout, ranges) && ranges[0]?.start !== layout.metadata.start,
   )
   const holders = instances.holders(doubtful)
   for (const instance of doubtful)

@@ -50,10 +50,10 @@ export function openDevmemStore(
   if (fd instanceof Errno) throw new UsageError(whyNot(fd, memoryPath))
   const metadata = mapShared(fd, layout.metadata.lengthBytes, layout.metadata.start)
   close(fd)
-  const crew = new WorkerClient({ kind: 'devmem', memoryPath, proc })
-  const slabs = new DataChunks(layout, crew)
-  const ram = new WindowRam({ layout, crew, slabs, memoryPath })
-  return new CarveOutStore({ kind: 'devmem', reach: 'window', layout, metadata, crew, slabs, ram })
+  const worker = new WorkerClient({ kind: 'devmem', memoryPath, proc })
+  const chunks = new DataChunks(layout, worker)
+  const ram = new WindowRam({ layout, worker, chunks, memoryPath })
+  return new CarveOutStore({ kind: 'devmem', reach: 'window', layout, metadata, worker, chunks, ram })
 }
 
 /** One line for what the kernel answered to opening /dev/mem or mapping a range of it. */

@@ -27,15 +27,15 @@ interface Window {
 
 export class WindowRam implements GuestRam {
   readonly #layout: Layout
-  readonly #crew: WorkerPort
-  readonly #slabs: DataChunks
+  readonly #worker: WorkerPort
+  readonly #chunks: DataChunks
   readonly #memoryPath: string
   readonly #windows = new Map<ObjectId, Window>()
 
-  constructor(given: { layout: Layout; crew: WorkerPort; slabs: DataChunks; memoryPath: string }) {
+  constructor(given: { layout: Layout; worker: WorkerPort; chunks: DataChunks; memoryPath: string }) {
     this.#layout = given.layout
-    this.#crew = given.crew
-    this.#slabs = given.slabs
+    this.#worker = given.worker
+    this.#chunks = given.chunks
     this.#memoryPath = given.memoryPath
   }
 
@@ -53,9 +53,9 @@ export class WindowRam implements GuestRam {
     })
   }
 
-  /** What was a slab is mapped by us no longer once a guest has its blocks. */
+  /** What was a data chunk is mapped by us no longer once a guest has its blocks. */
   resize(object: ObjectId, extents: readonly Extent[]): Errno | undefined {
-    const inTheWay = this.#slabs.yield(extents)
+    const inTheWay = this.#chunks.yield(extents)
     if (inTheWay) return inTheWay
     const window = this.#windows.get(object)
     if (window === undefined) this.adopt(object, extents)
@@ -103,7 +103,7 @@ export class WindowRam implements GuestRam {
 
   #look(window: Window): void {
     window.underWay = true
-    this.#crew.ask('free', rangesOf(this.#layout, window.extents), (result) => {
+    this.#worker.ask('free', rangesOf(this.#layout, window.extents), (result) => {
       window.underWay = false
       window.heldBy = result.kind === 'held' ? result.by : undefined
       window.isFree = result.kind === 'done'

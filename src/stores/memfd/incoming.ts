@@ -23,7 +23,7 @@ export class IncomingMemfds {
   readonly #table: DescriptorTable
   readonly #supply: IncomingChannel
   /** By memory: its size, as its inode has it. */
-  readonly #awaited = new Map<ObjectId, number>()
+  readonly #incoming = new Map<ObjectId, number>()
   readonly #lost = new Map<ObjectId, number>()
 
   constructor(table: DescriptorTable, supply: IncomingChannel) {
@@ -44,19 +44,19 @@ export class IncomingMemfds {
     }
     // What the keeper has by now is on its way to us.
     const state = this.#table.state(object)
-    const isComing =
+    const isExpected =
       state === 'incoming' || (state !== 'lost' && this.#table.get(object, 'keeper') !== undefined)
-    if (isComing) this.#awaited.set(object, sizeBytes)
+    if (isExpected) this.#incoming.set(object, sizeBytes)
     else this.#lose(object, sizeBytes)
   }
 
   get isAnyIncoming(): boolean {
-    return this.#awaited.size > 0
+    return this.#incoming.size > 0
   }
 
   /** The keeper has something to say: memory is to come, or sessions to be closed. */
   get isBusy(): boolean {
-    return this.#awaited.size > 0 || this.#supply.holdsSessions
+    return this.#incoming.size > 0 || this.#supply.holdsSessions
   }
 
   get wake(): Fd | undefined {
@@ -64,7 +64,7 @@ export class IncomingMemfds {
   }
 
   isIncoming(object: ObjectId): boolean {
-    return this.#awaited.has(object)
+    return this.#incoming.has(object)
   }
 
   isLost(object: ObjectId): boolean {
@@ -73,7 +73,7 @@ export class IncomingMemfds {
 
   /** Why it cannot be used now. Errors: WAITS, EIO; undefined: it is not ours to say. */
   refusal(object: ObjectId): Errno | undefined {
-    if (this.#awaited.has(object)) return WAITS
+    if (this.#incoming.has(object)) return WAITS
     return this.#lost.has(object) ? EIO : undefined
   }
 
@@ -89,13 +89,13 @@ export class IncomingMemfds {
 
   /** Takes what has come. Without a keeper nothing does: the next one goes on where this one was, and starts another server. */
   drain(): void {
-    for (const { memory: object, fd } of this.#supply.received()) this.#arrived(object, fd)
+    for (const { memory: object, fd } of this.#supply.received()) this.#received(object, fd)
   }
 
   /** One that is smaller than its file is not what was handed over: it is kept by the keeper, and shown to nobody. */
-  #arrived(object: ObjectId, fd: Fd | undefined): void {
-    const sizeBytes = this.#awaited.get(object) ?? 0
-    this.#awaited.delete(object)
+  #received(object: ObjectId, fd: Fd | undefined): void {
+    const sizeBytes = this.#incoming.get(object) ?? 0
+    this.#incoming.delete(object)
     if (fd !== undefined && memfdSize(fd).sizeBytes >= sizeBytes) {
       this.#table.set(object, 'server', fd)
       return

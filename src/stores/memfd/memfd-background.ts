@@ -5,15 +5,15 @@ import type { IncomingMemfds } from './incoming.ts'
 import type { OutgoingMemfds } from './outgoing.ts'
 
 /** Nothing to look at while neither is under way. */
-export function besides(arrivals: IncomingMemfds, handover: OutgoingMemfds): Background {
+export function besides(incoming: IncomingMemfds, handover: OutgoingMemfds): Background {
   return {
     get wake() {
-      return arrivals.isBusy || handover.isBusy ? arrivals.wake : undefined
+      return incoming.isBusy || handover.isBusy ? incoming.wake : undefined
     },
     drain: () => {
-      arrivals.drain()
+      incoming.drain()
       // Sessions that memory is still to come from stay open for the next keeper.
-      if (arrivals.wake === undefined && !arrivals.isAnyIncoming) handover.keeperDied()
+      if (incoming.wake === undefined && !incoming.isAnyIncoming) handover.keeperDied()
     },
     clear: () => false,
     cleared: () => [],

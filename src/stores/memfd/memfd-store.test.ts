@@ -33,7 +33,7 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
   const kept: number[] = []
   const store = new MemfdStore({
     table: emptyTable(),
-    custody: { ...NOBODY, hold: (_memories, descriptors) => void kept.push(...descriptors) },
+    channel: { ...NOBODY, hold: (_memories, descriptors) => void kept.push(...descriptors) },
     metadata: new Uint8Array(0),
     totalBlocks: 1,
     descriptorLimit: 200,
@@ -56,7 +56,7 @@ test('a row that a file owns goes to no other, though its memory did not come al
   table.setState(5 as ObjectId, 'incoming')
   const store = new MemfdStore({
     table,
-    custody: NOBODY,
+    channel: NOBODY,
     metadata: new Uint8Array(0),
     totalBlocks: 8,
     descriptorLimit: 1000,

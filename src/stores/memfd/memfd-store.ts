@@ -59,16 +59,16 @@ export class MemfdStore implements Store {
   readonly totalBlocks: number
   readonly #maxDescriptor: number
   readonly #table: DescriptorTable
-  readonly #custody: KeeperChannel
+  readonly #channel: KeeperChannel
   readonly #metadata: Uint8Array
   readonly #spare: ObjectId[] = []
-  readonly #arrivals: IncomingMemfds
+  readonly #incoming: IncomingMemfds
   readonly #freeRows: ObjectId[] = []
   #ahead = 1
 
   constructor(options: {
     table: DescriptorTable
-    custody: KeeperChannel
+    channel: KeeperChannel
     metadata: Uint8Array
     totalBlocks: number
     /** Descriptors that a process may have. */
@@ -77,12 +77,12 @@ export class MemfdStore implements Store {
     const { descriptorLimit } = options
     this.#maxDescriptor = descriptorLimit - Math.min(RESERVED_DESCRIPTORS, Math.floor(descriptorLimit / 8))
     this.#table = options.table
-    this.#custody = options.custody
+    this.#channel = options.channel
     this.#metadata = options.metadata
     this.totalBlocks = options.totalBlocks
-    this.#arrivals = new IncomingMemfds(this.#table, this.#custody)
-    this.handover = new OutgoingMemfds(this.#table, this.#custody)
-    this.background = besides(this.#arrivals, this.handover)
+    this.#incoming = new IncomingMemfds(this.#table, this.#channel)
+    this.handover = new OutgoingMemfds(this.#table, this.#channel)
+    this.background = besides(this.#incoming, this.handover)
     for (let row = 1; row < this.#table.usedRows; row++) {
       if (!this.#table.inUse(row as ObjectId)) this.#freeRows.push(row as ObjectId)
     }
@@ -108,7 +108,7 @@ export class MemfdStore implements Store {
       objects.push(object)
       descriptors.push(fd)
     }
-    const refused = tryKeep(this.#custody, objects, descriptors)
+    const refused = tryKeep(this.#channel, objects, descriptors)
     if (refused !== undefined) {
       // Memory that only this process holds would die with it: better no file than one that can be lost.
       objects.forEach((object, index) => {
@@ -132,16 +132,16 @@ export class MemfdStore implements Store {
   }
 
   adopt(object: ObjectId, as: Placement): void {
-    this.#arrivals.adopt(object, as)
+    this.#incoming.adopt(object, as)
     // A file owns the row, though nothing was in it: an orphan that stayed behind, or what was lost before. Nobody else may get it.
-    if (!this.#arrivals.isLost(object)) return
+    if (!this.#incoming.isLost(object)) return
     const free = this.#freeRows.indexOf(object)
     if (free >= 0) this.#freeRows.splice(free, 1)
   }
 
   state(object: ObjectId): MemoryState {
-    if (this.#arrivals.isIncoming(object)) return 'incoming'
-    if (this.#arrivals.isLost(object)) return 'lost'
+    if (this.#incoming.isIncoming(object)) return 'incoming'
+    if (this.#incoming.isLost(object)) return 'lost'
     return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
   }
 
@@ -154,17 +154,17 @@ export class MemfdStore implements Store {
 
   /** Whoever gives a lost file up by emptying it gets a memory again. That it is as large as it was is said by recovery. */
   #resizeLost(object: ObjectId, sizeBytes: number): Errno | undefined {
-    if (sizeBytes === this.#arrivals.lostBytes(object)) return undefined
+    if (sizeBytes === this.#incoming.lostBytes(object)) return undefined
     if (sizeBytes !== 0) return EIO
     const fd = tryMemfd(object, this.#maxDescriptor)
     if (fd instanceof Errno) return fd
-    const refused = tryKeep(this.#custody, [object], [fd])
+    const refused = tryKeep(this.#channel, [object], [fd])
     if (refused !== undefined) {
       close(fd)
       return refused
     }
     this.#table.set(object, 'server', fd)
-    this.#arrivals.forget(object)
+    this.#incoming.forget(object)
     return undefined
   }
 
@@ -186,19 +186,19 @@ export class MemfdStore implements Store {
     const fd = this.#table.get(object, 'server')
     // The row is free for use again only once the keeper has dropped its copy: messages arrive in order, so
     // a `keep` that reuses the row is always seen after this `drop`.
-    this.#custody.release(object)
+    this.#channel.release(object)
     if (fd !== undefined) close(fd)
     this.#table.set(object, 'server', undefined)
-    this.#arrivals.forget(object)
+    this.#incoming.forget(object)
     this.#freeRows.push(object)
   }
 
   get isBehind(): boolean {
-    return this.#custody.isBehind
+    return this.#channel.isBehind
   }
 
   catchUp(): void {
-    this.#custody.catchUp()
+    this.#channel.catchUp()
   }
 
   objects(): Iterable<ObjectId> {
@@ -251,7 +251,7 @@ export class MemfdStore implements Store {
 
   /** Errors: WAITS while it is on its way from the former kernel, EIO where it was lost. */
   #here(object: ObjectId): Fd | Errno {
-    const fd = this.#table.get(object, 'server') ?? this.#arrivals.refusal(object)
+    const fd = this.#table.get(object, 'server') ?? this.#incoming.refusal(object)
     if (fd === undefined) throw new BrokenInvariantError(`memory ${object} has no descriptor in this server`)
     return fd
   }
@@ -261,12 +261,12 @@ const hasNoNode = (object: ObjectId) =>
   new BrokenInvariantError(`memory ${object} is a memfd: FUSE passes its mappings through, it needs no node`)
 
 const tryKeep = (
-  custody: KeeperChannel,
+  channel: KeeperChannel,
   objects: readonly ObjectId[],
   descriptors: readonly Fd[],
 ): Errno | undefined => {
   try {
-    custody.hold(objects, descriptors)
+    channel.hold(objects, descriptors)
     return undefined
   } catch (error) {
     if (error instanceof SystemCallError) return EIO

@@ -36,8 +36,9 @@ const open = () => openDaxStore({ pool: POOL })
 const instanceNames = () =>
   readDaxRegions()[0]?.devices.map(({ name, sizeBytes }) => `${name}=${sizeBytes / MIB}M`)
 
-/** Blocks of the pool's last whole slab. */
-const slabStart = (totalBlocks: number): number => (Math.floor(totalBlocks / CHUNK_BLOCKS) - 1) * CHUNK_BLOCKS
+/** Blocks of the pool's last whole chunk. */
+const chunkStart = (totalBlocks: number): number =>
+  (Math.floor(totalBlocks / CHUNK_BLOCKS) - 1) * CHUNK_BLOCKS
 
 /** Before anything of ours: a busy region and somebody's data are refused, and the cut is left as it was. */
 async function refusals(): Promise<object> {
@@ -85,7 +86,7 @@ async function live(): Promise<object> {
   assert.deepEqual(probeRegion(findDaxRegion(undefined), probe), { content: 'zero' })
   const store = open()
   const { layout } = findDaxRegion(undefined)
-  const first = slabStart(store.totalBlocks)
+  const first = chunkStart(store.totalBlocks)
 
   // Ordinary: grows over two blocks, reads zero where nothing was written, also after shrinking and growing again.
   const notes = store.create()
@@ -162,7 +163,7 @@ async function live(): Promise<object> {
   assert.equal(waitUnheld(store, next), true)
   store.release(next)
 
-  // A slab that no file needs any more makes way for guest RAM; one that a file needs does not.
+  // A chunk that no file needs any more makes way for guest RAM; one that a file needs does not.
   const wide = { sizeBytes: 4 * BLOCK_BYTES, extents: [{ start: first + 8, count: 4 }], guestRam: true }
   const late = store.create()
   assert.equal(settle(store, () => store.publish(late, wide, OWNER))?.name, 'EBUSY')
@@ -181,7 +182,7 @@ async function live(): Promise<object> {
 /** A server that dies in the middle: guest RAM is mapped by a guest, a file was written, zeroing is under way. */
 async function crash(): Promise<object> {
   const store = open()
-  const first = slabStart(store.totalBlocks)
+  const first = chunkStart(store.totalBlocks)
   const ram = store.create()
   assert.equal(
     settle(store, () => store.publish(ram, RAM, OWNER)),

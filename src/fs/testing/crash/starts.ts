@@ -15,7 +15,7 @@ export const PHASES = ['in between', 'beginning a generation', 'completing a che
 export type Phase = (typeof PHASES)[number]
 
 /** The store under it. */
-export type StoreKind = Pick<MemoryStoreOptions, 'clearing' | 'slabBlocks'>
+export type StoreKind = Pick<MemoryStoreOptions, 'clearing' | 'chunkBlocks'>
 
 /** A world to start from, any number of times. */
 export type Start = () => World

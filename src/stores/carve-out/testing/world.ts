@@ -61,16 +61,16 @@ export class World {
 
   #open(): CarveOutStore {
     const { layout } = this.region
-    const [crew, nodes] = [this.hands, this.nodes]
-    const slabs = new DataChunks(layout, crew)
-    const ram = new DaxGuestRam({ layout, crew, nodes, slabs, found: [...this.region.instances.values()] })
+    const [worker, nodes] = [this.hands, this.nodes]
+    const chunks = new DataChunks(layout, worker)
+    const ram = new DaxGuestRam({ layout, worker, nodes, chunks, found: [...this.region.instances.values()] })
     return new CarveOutStore({
       kind: 'dax',
       reach: 'link',
       layout,
       metadata: new Uint8Array(4096),
-      crew,
-      slabs,
+      worker,
+      chunks,
       ram,
     })
   }
