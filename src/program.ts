@@ -28,6 +28,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   status: async () => (await import('./commands/status.ts')).registerStatus,
   freeze: async () => (await import('./commands/freeze.ts')).registerFreeze,
   thaw: async () => (await import('./commands/freeze.ts')).registerFreeze,
+  handover: async () => (await import('./commands/handover.ts')).registerHandover,
   'hand-over': async () => (await import('./commands/handover.ts')).registerHandover,
   format: async () => (await import('./commands/format.ts')).registerFormat,
   fsck: async () => (await import('./commands/fsck.ts')).registerFsck,

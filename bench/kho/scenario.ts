@@ -1,5 +1,5 @@
 /**
- * What is done in the throw-away host to measure a hand-over by the Live Update Orchestrator: plain
+ * What is done in the throw-away host to measure a handover by the Live Update Orchestrator: plain
  * memfds, preserved and retrieved; and live updates under one guest at a time whose RAM is a pool's
  * memfd, or in the carve-out of the same kernel. The figures are its result, and mean nothing here.
  * Each is also kept when it is found: a run that fails later has it in its summary.

@@ -1,14 +1,15 @@
-/** Owns `guestmemfs hand-over`: what `live-update` does with a pool of memfds between the freeze and the jump, for people who go that way by hand. */
+/** `guestmemfs handover`: what `live-update` does with a pool of memfds between the freeze and the kexec, by hand. */
 import type { Command } from 'commander'
-import { HAND_OVER_STEPS, handOverPool, handoverStatus, takeBack } from '../pool/handover.ts'
+import { HANDOVER_STEPS, handoverStatus, preservePool, unpreservePool } from '../pool/handover.ts'
 import { findMount, setFrozen } from '../pool/pool-view.ts'
 import { UsageError } from '../values/errors.ts'
 import { print, printJson } from './print.ts'
 
 export function registerHandover(program: Command): void {
   program
-    .command('hand-over')
-    .description("freeze a pool of memfds and hand it over to the next kernel; 'thaw' takes it back")
+    .command('handover')
+    .alias('hand-over') // its name until 0.1
+    .description("freeze a pool of memfds and preserve it for the next kernel; 'thaw' unpreserves it")
     .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
     .option('--json', 'print JSON')
     .action(async (named: string | undefined, options: { json?: true }) => {
@@ -19,9 +20,9 @@ export function registerHandover(program: Command): void {
         )
       const wasFrozen = !setFrozen(mount, true)
       try {
-        for (const step of HAND_OVER_STEPS) if (step !== 'ram') await handOverPool(mount, step)
+        for (const step of HANDOVER_STEPS) if (step !== 'ram') await preservePool(mount, step)
       } catch (error) {
-        takeBack(mount)
+        unpreservePool(mount)
         if (!wasFrozen) setFrozen(mount, false)
         throw error
       }

@@ -3,7 +3,7 @@
  * the image, both with the pool frozen, so that what is handed over fits together. An orphan stays behind: no process
  * outlives the jump that could still map it.
  *
- *   trusted.guestmemfs.handover   on the root: "ram", "files", "image" begin that step, "none" takes everything back
+ *   trusted.guestmemfs.handover   on the root: "ram", "files", "image" begin that step, "none" unpreserves everything
  *   guestmemfs.handover           on the root: how far that is
  */
 import { HANDOVER_STEPS, type HandoverStep, type MemoryState } from '../stores/store.ts'

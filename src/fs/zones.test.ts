@@ -42,7 +42,7 @@ class Scan {
     ordinary: (chunk: Block[]) => !chunk.includes('guestRam'),
   }
 
-  /** Where the only clean blocks for one more ordinary block may be: in chunks, otherwise in the highest open chunk. */
+  /** Where the only clean blocks for one more ordinary block may be: in data chunks, otherwise in the highest open chunk. */
   placeForOne(): Set<number> {
     const clean = [...this.pool.keys()].filter((at) => this.pool[at] === 'clean')
     const inDataChunks = clean.filter((at) => this.chunkOf(at).includes('ordinary'))
@@ -171,7 +171,7 @@ function checkAgainst(scan: Scan, allocator: Allocator): void {
     )
     const zone = allocator.inOneZone({ start: at, count: scan.pool.length - at })
     const kinds = new Set(each(zone).map((block) => scan.chunkOf(block).includes('ordinary')))
-    assert.equal(kinds.size, 1, 'a zone is chunk or not')
+    assert.equal(kinds.size, 1, 'a zone is of data chunks or not')
     const inChunk = scan.chunkBlocks - (at % scan.chunkBlocks)
     assert.ok(!kinds.has(true) || zone.count <= inChunk, 'a data chunk is a zone of its own')
   }

@@ -1,7 +1,7 @@
 /**
  * Owns keeping ordinary files and guest RAM apart. The pool is cut into aligned chunks; one with a block of an
  * ordinary file is a data chunk. Ordinary files take the free blocks of data chunks first, and then whole chunks without guest
- * RAM from the top of the pool, which become chunks; guest RAM takes the lowest blocks outside of chunks. So both
+ * RAM from the top of the pool, which become data chunks; guest RAM takes the lowest blocks outside of data chunks. So both
  * grow towards each other, and few chunks hold ordinary files.
  *
  * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
@@ -27,7 +27,7 @@ export class Zones implements FreeSpace {
   readonly #tallies: Tally[]
   /** What all chunks of a role hold. */
   readonly #sums: Record<Role, Tally> = { data: noBlocks(), guestRam: noBlocks(), open: noBlocks() }
-  /** Clean blocks inside and outside of chunks. */
+  /** Clean blocks inside and outside of data chunks. */
   readonly #inDataChunks: FreeRuns
   readonly #outside: FreeRuns
   /** Numbers of the open chunks that have a clean block; that have a clean or a dirty one. */

@@ -1,7 +1,7 @@
 /**
- * Owns the keeper's copies of the pool's memfds. While the keeper lives, no memory is lost by the death of a
- * server; the descriptor table tells everybody else which number each copy has.
- * It must not know files: what is kept and dropped is said by the server, which writes the log.
+ * The keeper's copies of the pool's memfds. While the keeper lives, no memory object is lost by the death of a server; the
+ * descriptor table holds the number of each copy. It must not know files: the server, which writes the log, says what is held and
+ * released.
  */
 import { close } from '../linux/descriptors.ts'
 import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
@@ -20,7 +20,7 @@ export class MemfdTable {
     this.#table = table
   }
 
-  /** From now on `store` has a copy of each, for the day when this process and the server both die. */
+  /** From now on `store` has a copy of each, in case this process and the server both die. */
   mirrorIn(store: FdStore): void {
     this.#backup = store
     for (const [object, fd] of this.#descriptors) store.put(storedName(object), fd)

@@ -1,6 +1,6 @@
 /**
- * Owns how a keeper comes by its pool: from the process that holds it, from the former kernel, or by making a new one. Whatever it takes,
- * nobody else may lose by it: see `inheritance.ts` and `find-arrival.ts`.
+ * Opens the pool that a keeper will hold: takes over a live holder, retrieves it from the former kernel, or makes a new one. The
+ * previous holder keeps its descriptors until the new keeper serves (`takeover/copy-fds.ts`).
  */
 import type { MemorySource } from '../server/messages.ts'
 import { UsageError } from '../values/errors.ts'
@@ -19,8 +19,8 @@ export interface OpenedPool {
 }
 
 /**
- * The former kernel handed something over for this pool that cannot be used, and this process holds it now: it must not end before
- * somebody gives it up.
+ * The former kernel preserved something for this pool that cannot be used, and this process holds its sessions now: it must not end
+ * before the operator gives the pool up.
  */
 export class UnusableHandoverError extends UsageError {}
 
@@ -35,12 +35,12 @@ export async function openPool(options: KeeperOptions): Promise<OpenedPool> {
     throw new UnusableHandoverError(
       `pool '${pool}' was handed over by the former kernel, and ${found.why}: its memory is kept by process ${process.pid}; to give it up, 'guestmemfs umount --discard ${pool}'`,
     )
-  // Whatever size is asked for: the pool is there, guests wait for it, and it is as large as it is.
+  // The size that is asked for does not matter: the pool exists, and guests wait for it.
   const wholeSource = { ...source, totalBlocks: found.totalBlocks, isNew: false }
   return unusableUnless(pool, () => ({ handles: incomingPool(found), source: wholeSource }))
 }
 
-/** For what is done once this process alone holds what the former kernel handed over. */
+/** For work that is done once this process alone holds what the former kernel preserved. */
 export function unusableUnless<T>(pool: string, work: () => T): T {
   try {
     return work()
@@ -79,7 +79,7 @@ function takeOverFrom({ pool, source, predecessor }: KeeperOptions): PoolHandles
       `pool '${pool}': the process that held it has ended, and its memory with it: mount again for a new pool`,
     )
   }
-  // A server serves on, and a keeper may be retrieving what the former kernel handed over.
+  // A server goes on serving, and a keeper may be retrieving incoming objects.
   suspendHolder(predecessor)
   try {
     const estate = takeOver(

@@ -7,7 +7,7 @@ import { type PreflightFinding, refuse, warn } from './finding.ts'
 import type { HandOverAbi } from './handover-abi.ts'
 import type { PoolFacts } from './pool-check.ts'
 
-export interface HandOverCheck {
+export interface HandoverCheck {
   /** Those whose memory is handed over. */
   readonly pools: readonly PoolFacts[]
   /** `busy`, `broken`: what opening /dev/liveupdate said. */
@@ -26,7 +26,7 @@ const ON = /^(?:on|1|y|Y)/
 /** Each page is described to the next kernel in some bytes, and each file in some pages. */
 const MARGIN_BYTES = 32 * 1024 * 1024
 
-export function checkHandOver(check: HandOverCheck): PreflightFinding[] {
+export function checkHandover(check: HandoverCheck): PreflightFinding[] {
   if (check.pools.length === 0) return []
   return [
     ...checkDevice(check.device),
@@ -37,7 +37,7 @@ export function checkHandOver(check: HandOverCheck): PreflightFinding[] {
   ]
 }
 
-function checkDevice(device: HandOverCheck['device']): PreflightFinding[] {
+function checkDevice(device: HandoverCheck['device']): PreflightFinding[] {
   switch (device) {
     case 'ready':
       return []
@@ -68,7 +68,7 @@ function isOn(words: readonly string[], name: string): boolean {
   return said !== undefined && ON.test(said.slice(name.length + 1))
 }
 
-function checkAbi({ now, next }: HandOverCheck): PreflightFinding[] {
+function checkAbi({ now, next }: HandoverCheck): PreflightFinding[] {
   if (next === undefined)
     return [
       refuse(
@@ -121,7 +121,7 @@ function checkPool({ pool, handover }: PoolFacts): PreflightFinding[] {
 }
 
 /** Preserving fills the holes of a file (memfd_pin_folios). */
-function checkHoles({ pools, availableBytes }: HandOverCheck): PreflightFinding[] {
+function checkHoles({ pools, availableBytes }: HandoverCheck): PreflightFinding[] {
   const holeBytes = pools.reduce((sum, { handover }) => sum + (handover?.holeBytes ?? 0), 0)
   if (holeBytes + MARGIN_BYTES <= availableBytes) return []
   return [

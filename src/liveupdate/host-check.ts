@@ -16,7 +16,7 @@ import { sleepBlocking } from '../linux/sleep.ts'
 import { EBUSY, EIO } from '../values/errno.ts'
 import { formatSize } from '../values/size.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
-import type { HandOverCheck } from './handover-check.ts'
+import type { HandoverCheck } from './handover-check.ts'
 
 /** How the machine gets from one kernel into the other: at once, or by way of the service manager. */
 export type Via = 'kexec' | 'systemctl'
@@ -34,7 +34,7 @@ export interface HostFacts {
   /** Every region of set-aside memory, whoever uses it. */
   readonly regions: readonly PhysicalRange[]
   /** Of the live update orchestrator; undefined: this kernel has none, or was not told to start it. */
-  readonly liveUpdate: HandOverCheck['device'] | undefined
+  readonly liveUpdate: HandoverCheck['device'] | undefined
   /** /proc/version. */
   readonly version: string
   /** Whoever runs them, and whether we know of them or not. */

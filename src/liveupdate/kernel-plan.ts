@@ -8,7 +8,7 @@ import { ramBytesOf } from '../qemu/vm-definition.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 import { kernelAbi, runningAbi } from './handover-abi.ts'
-import { checkHandOver } from './handover-check.ts'
+import { checkHandover } from './handover-check.ts'
 import { checkHost, type HostFacts, type Via } from './host-check.ts'
 import { type CommandLineChoice, checkCommandLine, nextCommandLine } from './next-command-line.ts'
 import { examineNextKernel } from './next-kernel.ts'
@@ -73,7 +73,7 @@ export async function planKernelUpdate(
       regions: pools.some(({ store }) => store === 'dax') ? host.regions : [],
       reserved: pools.flatMap(({ store, place }) => (store === 'devmem' && place ? [place] : [])),
     }),
-    ...handOverFindings(chosen, host, kernel, commandLine),
+    ...handoverFindings(chosen, host, kernel, commandLine),
     ...tooLong(commandLine, next?.commandLineMax),
     ...checkPools(pools, parked),
     ...checkShutdown(via, chosen),
@@ -104,7 +104,7 @@ export async function planKernelUpdate(
 }
 
 /** Unpacking a kernel takes a second: only where memory is handed over to it. */
-function handOverFindings(
+function handoverFindings(
   chosen: readonly PoolFacts[],
   { liveUpdate, release, version, availableBytes }: HostFacts,
   kernel: string,
@@ -112,7 +112,7 @@ function handOverFindings(
 ): PreflightFinding[] {
   const pools = chosen.filter(({ by }) => by === 'luo')
   if (pools.length === 0 || liveUpdate === undefined || !existsSync(kernel)) return []
-  return checkHandOver({
+  return checkHandover({
     pools,
     device: liveUpdate,
     now: runningAbi(release, version, kernel),

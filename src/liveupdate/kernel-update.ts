@@ -49,17 +49,17 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
     // First, so that `guestmemfs resume` knows what to undo, should this process be killed on its way.
     way.leaveWord()
     // The guests' RAM takes time in proportion to its size, and they may write to it meanwhile.
-    await way.handOver('ram')
+    await way.preserve('ram')
     interruption.check()
     await way.suspendAll()
     interruption.check()
     way.freeze()
-    await way.handOver('files')
+    await way.preserve('files')
     syncFileSystems()
     interruption.check()
     way.letGo()
     way.leaveWord()
-    await way.handOver('image')
+    await way.preserve('image')
     say(`jumping into kernel ${plan.next}`)
     throw new UsageError(await jump(plan.via))
   } catch (error) {

@@ -6,7 +6,7 @@
 import { runStatus } from '../qemu/migration.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { continueGuest } from '../qemu/restore.ts'
-import { takeBack } from '../qemu/save.ts'
+import { cancelMigration } from '../qemu/save.ts'
 import { cancelSave } from '../qemu/save-and-quit.ts'
 import { removeStateFile, type SavedState } from '../qemu/saved-state.ts'
 import { bringUp } from '../qemu/successor.ts'
@@ -51,7 +51,7 @@ async function wakeUnsaved(
 ): Promise<VmDefinition> {
   removeStateFile(definition.statePath)
   // Also of a guest that runs: a save that has just begun would stop it in a moment.
-  await takeBack(qmp, true)
+  await cancelMigration(qmp, true)
   if (status === 'running') throw new UsageError('it runs')
   onStep('continue')
   return definition

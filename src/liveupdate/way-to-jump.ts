@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../linux/boot.ts'
 import { measureClockOffset } from '../linux/rtc.ts'
-import { type HandOverStep, handOverPool, takeBack } from '../pool/handover.ts'
+import { type HandoverStep, preservePool, unpreservePool } from '../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../pool/pool-view.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
@@ -66,8 +66,8 @@ export class WayToJump {
   }
 
   /** One step, for all pools at once whose memory needs it. Errors (UsageError): one could not. */
-  async handOver(step: HandOverStep): Promise<void> {
-    await Promise.all(this.#handed.map((pool) => handOverPool(pool, step)))
+  async preserve(step: HandoverStep): Promise<void> {
+    await Promise.all(this.#handed.map((pool) => preservePool(pool, step)))
   }
 
   get #handed(): readonly PoolMount[] {
@@ -102,7 +102,7 @@ export class WayToJump {
   /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
   async goBack(): Promise<VmTimeline[]> {
     const { pools, timeoutMs } = this.#travellers
-    for (const pool of this.#handed) takeBack(pool)
+    for (const pool of this.#handed) unpreservePool(pool)
     for (const pool of pools) {
       if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))
       removeUpdateRecord(pool.mountPoint)

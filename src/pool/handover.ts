@@ -11,18 +11,18 @@ import { type PoolMount, readVirtual } from './pool-view.ts'
 
 const HANDOVER_XATTR = 'trusted.guestmemfs.handover'
 
-export const HAND_OVER_STEPS = ['ram', 'files', 'image'] as const
-export type HandOverStep = (typeof HAND_OVER_STEPS)[number]
+export const HANDOVER_STEPS = ['ram', 'files', 'image'] as const
+export type HandoverStep = (typeof HANDOVER_STEPS)[number]
 
 const StatusSchema = v.object({
-  step: v.picklist(['none', ...HAND_OVER_STEPS]),
+  step: v.picklist(['none', ...HANDOVER_STEPS]),
   state: v.picklist(['idle', 'busy', 'done', 'failed', 'undoing']),
   memories: v.number(),
   preserved: v.number(),
   holeBytes: v.number(),
   failure: v.nullable(v.object({ errno: v.string(), path: v.optional(v.string()) })),
 })
-export type HandOverView = v.InferOutput<typeof StatusSchema>
+export type HandoverView = v.InferOutput<typeof StatusSchema>
 
 /** The blackout of guests hangs on it: looked at often. */
 const LOOK_EVERY_MS = 2
@@ -30,13 +30,13 @@ const LOOK_EVERY_MS = 2
 const STANDSTILL_MS = 600_000
 
 /** undefined: its memory outlives a kernel by itself. Errors: UsageError. */
-export function handoverStatus({ mountPoint }: PoolMount): HandOverView | undefined {
+export function handoverStatus({ mountPoint }: PoolMount): HandoverView | undefined {
   const value = readVirtual(mountPoint, 'handover')
   return value === undefined ? undefined : v.parse(StatusSchema, value)
 }
 
 /** Resolves when the step is done. Errors (UsageError): why it is not; all that was handed over before stays so. */
-export async function handOverPool(mount: PoolMount, step: HandOverStep): Promise<HandOverView> {
+export async function preservePool(mount: PoolMount, step: HandoverStep): Promise<HandoverView> {
   await untilState(mount, (state) => state !== 'undoing')
   const refused = setxattr(mount.mountPoint, HANDOVER_XATTR, Buffer.from(step))
   if (refused !== undefined)
@@ -47,14 +47,14 @@ export async function handOverPool(mount: PoolMount, step: HandOverStep): Promis
 }
 
 /** Takes everything back, in its own time. Errors: those of setxattr(2). */
-export function takeBack({ mountPoint }: PoolMount): Errno | undefined {
+export function unpreservePool({ mountPoint }: PoolMount): Errno | undefined {
   return setxattr(mountPoint, HANDOVER_XATTR, Buffer.from('none'))
 }
 
 async function untilState(
   mount: PoolMount,
-  isOver: (state: HandOverView['state']) => boolean,
-): Promise<HandOverView> {
+  isOver: (state: HandoverView['state']) => boolean,
+): Promise<HandoverView> {
   let preserved = -1
   let deadline = 0
   for (;;) {
@@ -86,7 +86,7 @@ function whyRefused(errno: Errno): string {
 }
 
 /** In the kernel's words where it said why (`preserve` in linux/luo.ts). */
-function whyFailed({ state, failure }: HandOverView): string {
+function whyFailed({ state, failure }: HandoverView): string {
   if (failure === null) return state === 'idle' ? 'it was taken back' : `it is ${state}`
   const { errno, path } = failure
   const what = path === undefined ? '' : `${path}: `

@@ -7,7 +7,7 @@ import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { Errno } from '../values/errno.ts'
 import { QemuError } from '../values/errors.ts'
 import type { QmpClient } from './qmp-client.ts'
-import { saveGuest, takeBack } from './save.ts'
+import { cancelMigration, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { isAlive, type ProcessIdentity } from './vm-runtime.ts'
@@ -15,7 +15,7 @@ import { isAlive, type ProcessIdentity } from './vm-runtime.ts'
 /** A QEMU that has saved its guest has nothing left to lose; one that does not end then is killed. */
 const QUIT_TIMEOUT_MS = 10_000
 
-export interface HandOver {
+export interface SaveRequest {
   readonly definition: VmDefinition
   readonly qmp: QmpClient
   readonly qemu: ProcessIdentity
@@ -27,7 +27,7 @@ export interface HandOver {
 }
 
 /** Returns the definition on record: that of a saved guest, whose QEMU is gone. Errors (QemuError, CorruptBytesError, UsageError). */
-export async function saveAndQuit(request: HandOver): Promise<VmDefinition> {
+export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
   const next = await saveGuestState(request)
   await quit(request)
   request.onStep('quit')
@@ -35,7 +35,7 @@ export async function saveAndQuit(request: HandOver): Promise<VmDefinition> {
 }
 
 /** All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back (`giveBack`). */
-export async function saveGuestState(request: Omit<HandOver, 'qemu'>): Promise<VmDefinition> {
+export async function saveGuestState(request: Omit<SaveRequest, 'qemu'>): Promise<VmDefinition> {
   const { definition, qmp, nextArgv, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
@@ -52,7 +52,7 @@ export async function saveGuestState(request: Omit<HandOver, 'qemu'>): Promise<V
     writeDefinition(next)
   } catch (error) {
     removeStateFile(statePath)
-    await takeBack(qmp, saved.wasRunning)
+    await cancelMigration(qmp, saved.wasRunning)
     throw error
   }
   onStep('save')
@@ -63,10 +63,10 @@ export async function saveGuestState(request: Omit<HandOver, 'qemu'>): Promise<V
 export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
   writeDefinition({ ...definition, saved: null })
   removeStateFile(saved.path)
-  await takeBack(qmp, saved.wasRunning)
+  await cancelMigration(qmp, saved.wasRunning)
 }
 
-async function quit({ definition, qmp, qemu }: HandOver): Promise<void> {
+async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {
   // It may end before it has answered.
   await qmp.execute('quit').catch(() => {})
   await killQemu(definition.name, qemu)

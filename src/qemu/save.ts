@@ -1,6 +1,6 @@
 /**
  * Owns saving one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until `quit` the
- * guest can be taken back (`takeBack`), which is what a failure here does by itself.
+ * guest can be taken back (`cancelMigration`), which is what a failure here does by itself.
  */
 import { QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
@@ -35,7 +35,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
       qemuVersion: qmp.version,
     }
   } catch (error) {
-    await takeBack(qmp, before.running).catch((cause: unknown) => {
+    await cancelMigration(qmp, before.running).catch((cause: unknown) => {
       const reason = error instanceof Error ? error.message : String(error)
       throw new StrandedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
         cause,
@@ -46,7 +46,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
 }
 
 /** Back to how the guest was before `saveGuest`, at any point of it or after it. The caller has made sure that no one will restore the file. */
-export async function takeBack(qmp: QmpClient, wasRunning: boolean): Promise<void> {
+export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<void> {
   await qmp.execute('migrate_cancel')
   const deadline = performance.now() + CANCEL_TIMEOUT_MS
   while ((await runStatus(qmp)).status === 'finish-migrate') {

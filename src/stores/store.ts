@@ -66,9 +66,9 @@ export interface Background {
 }
 
 /**
- * Where a memory is on its way from one kernel to the next. `leaving`: being preserved, or preserved: its size is fixed until
- * that is undone. `awaited`: handed over by the former kernel, and not back yet: what needs it WAITS. `lost`: it will not come
- * back: its file can be emptied or deleted, all else gets EIO.
+ * The state of a memory object between two kernels, in LUO's words. `outgoing`: being preserved, or preserved; its size is fixed until
+ * it is unpreserved. `incoming`: preserved by the former kernel and not retrieved yet; what needs it WAITS. `lost`: it cannot be
+ * retrieved; its file can be emptied or deleted, and all else gets EIO.
  */
 export const MEMORY_STATES = ['present', 'outgoing', 'incoming', 'lost'] as const
 export type MemoryState = (typeof MEMORY_STATES)[number]
@@ -88,16 +88,16 @@ export interface HandoverStatus {
   readonly failure: { readonly errno: Errno; readonly memory: ObjectId | undefined } | undefined
 }
 
-/** Memory that outlives a kernel only where it is handed over to the next one. Slow: done beside the server, told of by `status`. */
+/** For memory that outlives a kernel only where it is preserved for the next one. Slow: the keeper does it, `status` tells how far. */
 export interface Handover {
   readonly status: HandoverStatus
-  /** The step before it is done. From here on the memories are `leaving`. */
+  /** The step before it is done. From here on the objects are `outgoing`. */
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void
   /** The last step: `image` is what the next kernel's server begins with. */
   preserveImage(image: Uint8Array): void
   /** Everything is as it was before the first step, when `status` says so. Without effect where nothing was begun. */
   unpreserve(): void
-  /** After a start: what a former server left half done is taken back. */
+  /** After a start: what a former server left half done is unpreserved. */
   recover(isFrozen: boolean): void
   /** Bytes that preserving would have to allocate: the holes of these memories. */
   holeBytes(objects: Iterable<ObjectId>): number

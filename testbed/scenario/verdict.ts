@@ -60,7 +60,7 @@ function resetAlone({ name, ticks }: GuestEvidence, at: number, host: HostEviden
 
 /** An oops begins with its kind; what it was doing follows (arch/x86/kernel/dumpstack.c). */
 const INT3 = /\bint3: 0000 \[#1\]/
-/** Of what the product has the kernel do: FUSE, device-dax, memfds, /dev/mem, hand-over, kexec. */
+/** Of what the product has the kernel do: FUSE, device-dax, memfds, /dev/mem, handover, kexec. */
 const OURS =
   /(?:fuse|dax|memfd|shmem|luo|kho|liveupdate|kexec|(?:read|write|mmap)_mem)\w*\+0x|\[(?:fuse|device_dax|dax_hmem|kmem)\]/i
 /** The byte that RIP points at stands in angles; an int3 leaves RIP behind itself. */

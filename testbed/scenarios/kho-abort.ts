@@ -17,7 +17,7 @@ const BUSY = /Device or resource busy/
 
 export const khoAbort: Scenario = {
   about:
-    'a hand-over that is taken back, one that dies, and an update that is rolled back; then one that works',
+    'a handover that is unpreserved, one that dies, and an update that is rolled back; then one that works',
   tier: 'testbed',
   kernel: LUO_KERNEL,
   memory: '3G',
@@ -59,7 +59,7 @@ async function expectHandedOver({ host, expect }: Stage, what: string): Promise<
 /** Under a running guest: stores through its mapping go on, changes of files wait for the thaw. */
 async function takeBack(stage: Stage): Promise<void> {
   const { host, next, phase, expect, guest } = stage
-  const said = await phase('hand over', () => host.run('guestmemfs hand-over'))
+  const said = await phase('hand over', () => host.run('guestmemfs handover'))
   expect('handed over', said, /frozen and handed over \(4 files, the image among them\)/)
   await guest('guest').waitForTicks(3)
   expect('cut', await refusal(host, 'truncate -s 4M /mnt/guestmemfs/spare'), BUSY)

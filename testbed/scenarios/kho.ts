@@ -33,7 +33,7 @@ export const kho: Scenario = {
     await expectHugePages(stage, 'mapped before', await startSeed(stage, QEMU), 'guest-ram')
 
     await saveSeed(stage)
-    const said = await phase('hand over', () => host.run('guestmemfs hand-over'))
+    const said = await phase('hand over', () => host.run('guestmemfs handover'))
     expect('handed over', said, /frozen and handed over \(4 files, the image among them\)/)
     await expectHandedOver(stage, 'handed over, state')
     // The server may die at any time: its keeper holds what is handed over, the next server too.

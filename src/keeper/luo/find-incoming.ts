@@ -1,6 +1,6 @@
 /**
- * Owns finding out what the former kernel handed over for a pool: its sessions, its image, and which memories are to come. After this the
- * sessions are ours for good: whoever closes them gives up what is in them.
+ * What the former kernel preserved for a pool: its sessions, its image, and which memory objects are incoming. From then on this
+ * process holds the sessions: closing one is an implicit finish, which frees what was not retrieved.
  */
 import { close } from '../../linux/descriptors.ts'
 import { hasLiveUpdate } from '../../linux/luo.ts'
@@ -17,10 +17,10 @@ import type { Luo } from './thread.ts'
 export interface Incoming {
   readonly sessions: readonly Fd[]
   readonly incoming: readonly IncomingObject[]
-  /** Memories of sessions that are not there. */
+  /** Objects of sessions that are not there. */
   readonly lost: readonly ObjectId[]
   readonly totalBlocks: number
-  /** The image in the form in which it travelled, in a memfd of our own. */
+  /** The image in its compact form (fs/image/travel.ts), in a memfd of this process. */
   readonly packed: Fd
 }
 
@@ -43,7 +43,7 @@ export async function openIncoming(pool: string, luo: Luo): Promise<Incoming | U
   try {
     return await readIncoming(luo, index)
   } catch (error) {
-    // Whatever it was: this process holds what nobody else does.
+    // This process alone holds the index, and must not close it.
     return { sessions: [index], why: error instanceof Error ? error.message : String(error) }
   }
 }
@@ -72,7 +72,7 @@ async function readIndexed<T>(luo: Luo, index: Fd, token: bigint, read: (fd: Fd)
   }
 }
 
-/** By the name by which a successor of this process and `fsck` find it. */
+/** Under the name by which the next keeper and `fsck` find it. */
 function copyPacked(fd: Fd): Fd {
   const { sizeBytes } = memfdSize(fd)
   const bytes = Buffer.alloc(sizeBytes)
@@ -83,7 +83,7 @@ function copyPacked(fd: Fd): Fd {
   return copy
 }
 
-/** By name. One that is not there, or that somebody else has taken, is left out. Throws where it may be there and cannot be had. */
+/** By name. One that is not there, or that another process has retrieved, is left out. Throws where it may be there and cannot be opened. */
 async function openSessions(luo: Luo, { sessions }: Manifest): Promise<Map<string, Fd>> {
   const opened = new Map<string, Fd>()
   for (const { name } of sessions) {

@@ -1,7 +1,6 @@
 /**
- * Owns memory that comes back from the former kernel: one memfd after the other is retrieved and given to whoever serves, while requests are
- * served already. The sessions are finished when nothing more is to come: a session that ends earlier frees what is
- * still in it.
+ * Incoming live update sessions: one memfd after the other is retrieved and sent to the server, which serves requests already. The
+ * sessions are finished when every object is retrieved or lost: one that ends earlier frees what was not retrieved.
  */
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { ENOENT, Errno } from '../../values/errno.ts'
@@ -12,20 +11,20 @@ import type { Luo } from './thread.ts'
 
 export interface IncomingObject {
   readonly object: ObjectId
-  /** Where it lies; undefined: in one of the sessions. */
+  /** The session it is in; undefined: one of all sessions. */
   readonly session: Fd | undefined
 }
 
 export interface IncomingDeps {
   readonly sessions: readonly Fd[]
-  /** In the order in which they are wanted. The table says `awaited` of each. */
+  /** In the order in which they are retrieved. The table has the state `incoming` for each. */
   readonly incoming: readonly IncomingObject[]
   readonly memfds: MemfdTable
   readonly table: DescriptorTable
   readonly luo: Luo
   /** It is back, and in memfds; without a descriptor: it is lost. */
   readonly retrieved: (object: ObjectId, fd: Fd | undefined) => void
-  /** Resolves when no copy of a session is left elsewhere. */
+  /** Resolves when the server holds no copy of a session any more. */
   readonly unshare: () => Promise<void>
   readonly log: (line: string, details?: Record<string, unknown>) => void
 }
@@ -44,7 +43,7 @@ export class IncomingSessions {
     return this.#sessions
   }
 
-  /** Never rejects for a memory that does not come: that one is lost, and the others come all the same. */
+  /** Never rejects for an object that cannot be retrieved: that one is lost, and the others are retrieved all the same. */
   async retrieveAll(): Promise<void> {
     const { incoming, log } = this.#options
     let lost = 0
@@ -62,7 +61,7 @@ export class IncomingSessions {
       log(`memory ${object} was handed over and does not come back: ${fd}`)
       return false
     }
-    // Ours first: what is told of must not be lost with the server that hears it.
+    // Held here first: an object that the server is sent must not be lost with that server.
     memfds.hold([object], [fd])
     table.setState(object, 'present')
     retrieved(object, fd)
@@ -79,11 +78,11 @@ export class IncomingSessions {
     return result
   }
 
-  /** One that the kernel does not let go of yet stays open, as closing it would be the same: it is closed with this process. */
+  /** A session whose finish the kernel refuses stays open, as closing it is an implicit finish: it ends with this process. */
   async #finish(): Promise<void> {
     const { luo, unshare, log } = this.#options
     const sessions = this.#sessions
-    // First, or a server that starts just now would be given copies again. Its answer says as well that it has all that was sent.
+    // First, or a server that starts meanwhile would be sent copies again. Its answer also says that it received all objects.
     this.#sessions = []
     await unshare()
     const refused: Fd[] = []

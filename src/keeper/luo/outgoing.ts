@@ -1,7 +1,7 @@
 /**
- * Owns handing a pool of memfds over to the next kernel: which memory is preserved in which session, and that all of it can be taken
- * back until the jump. What leaves is said by the server, in the descriptor table; sessions are held here, and by the server in
- * case this process dies.
+ * Outgoing live update sessions of a pool of memfds: which memory object is preserved in which session. Everything can be
+ * unpreserved until the kexec. The server decides which objects are outgoing and says so in the descriptor table; the keeper
+ * preserves them. Sessions are held here, and copies of them by the server, in case this process dies.
  */
 import { close } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
@@ -28,9 +28,9 @@ export interface OutgoingDeps {
   readonly luo: Luo
   /** At most, in one session. */
   readonly sessionFiles: number
-  /** A copy of each session is held elsewhere, too. */
+  /** Sends the server a copy of each session. */
   readonly share: (sessions: readonly Fd[]) => void
-  /** Resolves when no copy is left elsewhere. */
+  /** Resolves when the server holds no copy any more. */
   readonly unshare: () => Promise<void>
   readonly log: (line: string, details?: Record<string, unknown>) => void
 }
@@ -42,7 +42,7 @@ export class OutgoingSessions {
   /** By step, in the order they were preserved. */
   readonly #sessions: Record<'ram' | 'files', Session[]> = { ram: [], files: [] }
   readonly #preserved = new Set<ObjectId>()
-  /** One step at a time; taking back waits for the memory that is being preserved, not for its step. */
+  /** One step at a time; unpreserving waits for the object that is being preserved, not for its step. */
   #work: Promise<void> = Promise.resolve()
   #isUnpreserved = false
 
@@ -51,7 +51,7 @@ export class OutgoingSessions {
     this.#words = new HandoverWords(options.table.words)
   }
 
-  /** Sessions of a keeper that died when everything was handed over: they stay as they are, and can be taken back. */
+  /** Sessions of a keeper that died when everything was preserved: they stay as they are, and can be unpreserved. */
   adopt(sessions: readonly Fd[]): void {
     this.#sessions.files.push(...sessions.map((fd) => ({ name: '', fd, objects: [] })))
   }
@@ -61,7 +61,7 @@ export class OutgoingSessions {
     return all.flatMap((session) => session?.fd ?? [])
   }
 
-  /** `image`: with the last step; ours to close. */
+  /** `image`: with the last step; closed here. */
   preserve(step: HandoverStep, image: Fd | undefined): void {
     this.#work = this.#work.then(async () => {
       try {
@@ -74,14 +74,14 @@ export class OutgoingSessions {
     })
   }
 
-  /** Asked for once more it has no effect: a step may have begun since. */
+  /** A further call has no effect: a step may have begun since. */
   unpreserve(): void {
     if (this.#words.state !== 'undoing') return
     this.#isUnpreserved = true
     this.#work = this.#work.then(async () => {
       if (this.#words.state !== 'undoing') return
       const sessions = this.sessions
-      // First, or a server that starts just now would be given copies again.
+      // First, or a server that starts meanwhile would be sent copies again.
       this.#index = undefined
       this.#sessions.ram = []
       this.#sessions.files = []
@@ -112,7 +112,7 @@ export class OutgoingSessions {
     }
   }
 
-  /** First of all: a name that is taken is found out while everything can go on. */
+  /** First of all: a name that is taken is found while guests still run. */
   async #openIndex(): Promise<Failure | undefined> {
     if (this.#index !== undefined) return undefined
     const index = await this.#open(0)
@@ -145,7 +145,7 @@ export class OutgoingSessions {
     return undefined
   }
 
-  /** A session that takes no more, for whatever reason of its own, is followed by another. */
+  /** A session that takes no more objects (ENOSPC) is followed by another. */
   async #preserveObject(step: 'ram' | 'files', object: ObjectId, fd: Fd): Promise<Errno | undefined> {
     const sessions = this.#sessions[step]
     const last = sessions.at(-1)
@@ -165,7 +165,7 @@ export class OutgoingSessions {
     return errno
   }
 
-  /** Ordinary files are wanted back first: they are small, and the guests' device state is among them. */
+  /** The manifest lists sessions of ordinary files first: they are small, and the guests' device state is among them. */
   async #preserveImage(image: Fd | undefined): Promise<Failure | undefined> {
     const { pool, totalBlocks, luo } = this.#options
     const index = this.#index

@@ -1,8 +1,7 @@
 /**
- * Owns how a new keeper comes by a pool that exists already: it copies every descriptor out of the process
- * that holds them, which is the keeper of a parked pool, or the server that outlived its keeper. Copying takes
- * nothing away: until the heir is in place and the former holder is ended, the memory has two holders, and a
- * failure on the way leaves it where it was.
+ * Takeover of a pool that a process holds already: every descriptor is copied out of it with pidfd_getfd(2). That process is the keeper
+ * of a parked pool, or the server that outlived its keeper. Copying takes nothing away: until the new keeper serves and the
+ * previous holder is killed, the memory has two holders, and a failure in between leaves it with the previous one.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
@@ -72,8 +71,8 @@ const findSessions = (pid: number): Fd[] =>
   [...descriptorLinks(pid)].flatMap(([fd, link]) => (link.startsWith(SESSION_LINK) ? fd : []))
 
 /**
- * What was begun and not ended is not taken over: a hand-over that was under way is undone when the last holder of its sessions
- * ends, and begins again when it is asked for.
+ * A handover that was under way is not taken over: the kernel unpreserves it when the last holder of its sessions ends, and it begins
+ * again when it is asked for.
  */
 const takeLuoState = (
   theirs: DescriptorTable,
@@ -85,7 +84,7 @@ const takeLuoState = (
   const isGone = words.status.step === 'image' && words.state === 'done'
   const incoming: IncomingObject[] = []
   for (const object of theirs.objects()) {
-    // What the keeper had and had not yet brought to its server died with it: its session has it still.
+    // An object that the keeper had retrieved and not yet sent to its server died with it: its session has it still.
     const isBehind =
       role === 'server' &&
       theirs.get(object, 'keeper') !== undefined &&
@@ -120,7 +119,7 @@ export const takeOver = (pool: string, pid: number, role: Holder): PoolHandles =
     const theirs = findAreas(pid)
     const runtime = copy(theirs.runtime, 'runtime area')
     const fuse = theirs.fuse === undefined ? undefined : copy(theirs.fuse, 'connection')
-    // A table of our own: theirs must go on telling the truth about them until they are gone.
+    // A table of this keeper's own: theirs must stay true of the previous holder until that is gone.
     const { fd: tableFd, table } = makeTable()
     const memfds = new MemfdTable(table)
     if (theirs.table === undefined)

@@ -13,7 +13,7 @@ const ROW_WORDS = 2
 /** Sparse: rows never used cost nothing. Far above what RLIMIT_NOFILE allows. */
 const MAX_ROWS = 4 * 1024 * 1024
 const ROWS_BYTES = MAX_ROWS * ROW_WORDS * 4
-/** One byte a row follows the rows, then the words about the hand-over. */
+/** One byte a row follows the rows, then the words about the handover. */
 const PASSAGES_BYTES = MAX_ROWS
 const WORDS_BYTES = 64
 export const DESCRIPTOR_TABLE_BYTES = ROWS_BYTES + PASSAGES_BYTES + WORDS_BYTES
@@ -24,7 +24,7 @@ const COLUMN = { keeper: 0, server: 1 } as const
 export class DescriptorTable {
   readonly #rows: Int32Array
   readonly #passages: Uint8Array
-  /** For `HandOverWords`: how far the hand-over as a whole is. */
+  /** For `HandoverWords`: how far the handover as a whole is. */
   readonly words: Int32Array
   /** Rows from here on were never used: bounds every scan. Row 0 holds it, so it is shared too. */
   static readonly #USED_ROWS_WORD = 0

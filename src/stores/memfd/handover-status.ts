@@ -1,7 +1,7 @@
 /**
- * Owns the words of the descriptor table that say how far a hand-over to the next kernel is. The server begins a step and the keeper
- * carries it out; both see the same words, and each outlives the other's death. One writes at a time: a step that is `busy`
- * is the keeper's.
+ * The words of the descriptor table that hold the state of a handover to the next kernel. The server begins a step and the keeper
+ * preserves its objects; both map the same words, and each may outlive the other. One writes at a time: a step that is `busy` is the
+ * keeper's.
  */
 
 import type { Errno } from '../../values/errno.ts'
@@ -41,7 +41,7 @@ export class HandoverWords {
     return STATES[this.#get('state')] ?? 'idle'
   }
 
-  /** `memories`: how many this step adds. The state is stored last: whoever sees it sees the rest. */
+  /** `memories`: how many this step adds. The state is stored last: a reader that sees it sees the rest. */
   busy(step: HandoverStep, memories: number): void {
     this.#set('memories', this.#get('memories') + memories)
     this.#set('step', STEPS.indexOf(step))
@@ -52,7 +52,7 @@ export class HandoverWords {
     this.#set('preserved', this.#get('preserved') + 1)
   }
 
-  /** Unless it is being taken back meanwhile. */
+  /** Without effect where the server asked to unpreserve meanwhile. */
   done(): void {
     this.#leaveBusy('done')
   }

@@ -1,6 +1,6 @@
 /**
- * Owns memory that this server does not have: handed over by the former kernel and not back yet, or lost on the way. The keeper
- * brings it back in its own time and sends each memfd when it has it; here each is held against what the image says of it.
+ * Memory objects that this server does not have: incoming from the former kernel, or lost. The keeper retrieves them one after the
+ * other and sends each memfd to the server, which checks it against the image here.
  */
 import { close } from '../../linux/descriptors.ts'
 import { memfdSize } from '../../linux/memory.ts'
@@ -11,11 +11,11 @@ import type { DescriptorTable } from './descriptor-table.ts'
 
 /** The keeper's end, as far as memory comes from there while requests are served. */
 export interface IncomingChannel {
-  /** Readable when something has come; undefined: the keeper is gone, nothing will come. */
+  /** Readable when the keeper has sent something; undefined: the keeper died and will send nothing. */
   readonly socket: Fd | undefined
-  /** Sessions are held here as well, and it will say when to close them. */
+  /** This server holds copies of sessions, and the keeper will say when to close them. */
   readonly holdsSessions: boolean
-  /** What has come, and who lost what: `fd` undefined. Never waits. */
+  /** Objects that the keeper sent; `fd` undefined: it is lost. Never waits. */
   received(): Iterable<{ readonly memory: ObjectId; readonly fd: Fd | undefined }>
 }
 
@@ -35,14 +35,14 @@ export class IncomingMemfds {
   adopt(object: ObjectId, { sizeBytes }: Placement): void {
     const fd = this.#table.get(object, 'server')
     if (fd !== undefined && this.#table.state(object) !== 'lost') return
-    // A former server found that it is not what its file says.
+    // A former server found that the memfd is not what its file says.
     if (fd !== undefined) {
       close(fd)
       this.#table.set(object, 'server', undefined)
       this.#lose(object, sizeBytes)
       return
     }
-    // What the keeper has by now is on its way to us.
+    // What the keeper holds by now will be sent to this server.
     const state = this.#table.state(object)
     const isExpected =
       state === 'incoming' || (state !== 'lost' && this.#table.get(object, 'keeper') !== undefined)
@@ -54,7 +54,7 @@ export class IncomingMemfds {
     return this.#incoming.size > 0
   }
 
-  /** The keeper has something to say: memory is to come, or sessions to be closed. */
+  /** The keeper will send something: objects, or the order to close sessions. */
   get isBusy(): boolean {
     return this.#incoming.size > 0 || this.#supply.holdsSessions
   }
@@ -82,17 +82,17 @@ export class IncomingMemfds {
     return this.#lost.get(object)
   }
 
-  /** Its file is gone, or was emptied: another memory has its place. */
+  /** Its file was deleted or emptied: another object has its place. */
   forget(object: ObjectId): void {
     if (this.#lost.delete(object)) this.#table.setState(object, 'present')
   }
 
-  /** Takes what has come. Without a keeper nothing does: the next one goes on where this one was, and starts another server. */
+  /** Receives what the keeper sent. The next keeper goes on where one that died was, and starts another server. */
   drain(): void {
     for (const { memory: object, fd } of this.#supply.received()) this.#received(object, fd)
   }
 
-  /** One that is smaller than its file is not what was handed over: it is kept by the keeper, and shown to nobody. */
+  /** A memfd smaller than its file is not what was preserved: the keeper keeps it, and no one can open it. */
   #received(object: ObjectId, fd: Fd | undefined): void {
     const sizeBytes = this.#incoming.get(object) ?? 0
     this.#incoming.delete(object)

@@ -23,7 +23,7 @@ import { type IncomingChannel, IncomingMemfds } from './incoming.ts'
 import { besides } from './memfd-background.ts'
 import { type OutgoingChannel, OutgoingMemfds } from './outgoing.ts'
 
-/** How memfds travel to and leave the keeper: the store's only way out of the process. */
+/** Channel to the keeper. `hold` returns once the descriptors are queued: SCM_RIGHTS outlives the sender. */
 export interface KeeperChannel extends OutgoingChannel, IncomingChannel {
   /** Returns once every descriptor is queued to the keeper: from then on it survives this process. */
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void
@@ -175,7 +175,7 @@ export class MemfdStore implements Store {
    * need not: the kernel keeps its pages for it, and no other file ever gets them.
    */
   isHeld(object: ObjectId): boolean | Errno {
-    // What is preserved is pinned, which sealing would wait for in vain, and not free before it is taken back.
+    // What is preserved is pinned, which sealing would wait for in vain, and not free before it is unpreserved.
     if (this.#table.state(object) === 'outgoing') return true
     const fd = this.#here(object)
     if (fd instanceof Errno) return fd === WAITS ? WAITS : false

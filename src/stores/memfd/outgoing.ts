@@ -1,7 +1,7 @@
 /**
- * Owns the server's part of handing memfds over to the next kernel: it says which memories leave, in the descriptor table, before the
- * keeper is asked to preserve them. From then on it neither resizes nor punches them, so nothing here can meet the
- * kernel's EPERM (`shmem_freeze`, mm/memfd_luo.c).
+ * The server's part of preserving memfds for the next kernel: it marks objects as outgoing in the descriptor table before it asks the
+ * keeper to preserve them. From then on it neither resizes nor punches them, so that the kernel never answers EPERM
+ * (`shmem_freeze`, mm/memfd_luo.c).
  */
 import { close } from '../../linux/descriptors.ts'
 import { memfdCreate, memfdSize, resize, writeAt } from '../../linux/memory.ts'
@@ -16,7 +16,7 @@ export interface OutgoingChannel {
   /** `image`: with the last step alone. */
   preserve(step: HandoverStep, image: Fd | undefined): boolean
   unpreserve(): boolean
-  /** Of those that are held here in case the keeper dies. */
+  /** Closes the copies that this process holds in case the keeper dies. */
   closeSessions(): void
 }
 
@@ -35,13 +35,13 @@ export class OutgoingMemfds implements Handover {
     return this.#words.status
   }
 
-  /** From the first step until everything was taken back. */
+  /** From the first step until everything is unpreserved. */
   get isBusy(): boolean {
     return this.#words.state !== 'idle'
   }
 
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
-    // The words first: whoever asks next must not see the step before, and a server that dies in here leaves a step that can be taken back.
+    // The words first: the next reader must not see the step before, and a server that dies in here leaves a step that can be unpreserved.
     this.#words.busy(step, objects.length)
     for (const object of objects) this.#table.setState(object, 'outgoing')
     this.#ask(step, undefined)
@@ -59,17 +59,17 @@ export class OutgoingMemfds implements Handover {
   unpreserve(): void {
     if (this.#words.state === 'idle') return
     this.#words.unpreserving()
-    // Said again where a server died before it was heard; a keeper that is gone holds nothing any more.
+    // Sent again where a server died before it was received; a keeper that died holds nothing any more.
     if (!this.#handing.unpreserve()) this.keeperDied()
   }
 
   recover(isFrozen: boolean): void {
     const { step, state } = this.#words.status
-    // A thaw that its server did not live to end, or a taking back.
+    // A thaw, or an unpreserve, that the former server did not live to end.
     if (state === 'undoing' || (!isFrozen && (step === 'files' || step === 'image'))) this.unpreserve()
   }
 
-  /** Whoever preserved is gone: what is whole stays held here, for the next keeper; anything else is over. */
+  /** The keeper died: a complete handover stays held by this server's copies, for the next keeper; any other is over. */
   keeperDied(): void {
     const { step, state } = this.#words.status
     if (state === 'idle' || (step === 'image' && state === 'done')) return
