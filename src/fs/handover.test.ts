@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Handover, type HandoverStatus, WAITS } from '../stores/store.ts'
-import { EBUSY, EINVAL, EIO, EMFILE } from '../values/errno.ts'
+import { type Handover, type HandoverStatus, type HandoverStep, WAITS } from '../stores/store.ts'
+import { EBUSY, EINVAL, EIO, EMFILE, type Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './attributes.ts'
 import { unpackImage } from './image/travel.ts'
@@ -12,7 +12,7 @@ import { PlainJournal } from './testing/plain-journal.ts'
 
 const IDLE: HandoverStatus = { step: 'none', state: 'idle', objects: 0, preserved: 0, failure: undefined }
 
-/** A hand-over whose work is done by the test: it writes down what it was asked for. */
+/** A handover whose work is done by the test: it writes down what it was asked for. */
 class Asked implements Handover {
   status: HandoverStatus = IDLE
   readonly left: [string, readonly ObjectId[]][] = []
@@ -21,6 +21,12 @@ class Asked implements Handover {
 
   constructor(store: HandedStore) {
     this.#store = store
+  }
+  refusal(step: HandoverStep): Errno | undefined {
+    const { state, step: last } = this.status
+    if (state !== 'idle' && state !== 'done') return EBUSY
+    const follows = { ram: ['none'], files: ['none', 'ram'], image: ['files'] }[step].includes(last)
+    return follows ? undefined : EINVAL
   }
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
     this.left.push([step, objects])

@@ -6,7 +6,7 @@
  *   trusted.guestmemfs.handover   on the root: "ram", "files", "image" begin that step, "none" unpreserves everything
  *   guestmemfs.handover           on the root: how far that is
  */
-import { HANDOVER_STEPS, type HandoverStep, type MemoryState } from '../stores/store.ts'
+import { HANDOVER_STEPS, type MemoryState } from '../stores/store.ts'
 import { EBUSY, EINVAL, EOPNOTSUPP, type Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
 import { packImage } from './image/travel.ts'
@@ -27,27 +27,12 @@ export function setHandover(volume: Volume, word: string): Errno | undefined {
   }
   const step = HANDOVER_STEPS.find((known) => known === word)
   if (step === undefined) return EINVAL
-  const { status } = handover
-  if (status.state !== 'idle' && status.state !== 'done') return EBUSY
-  if (!follows(step, status.step)) return EINVAL
+  const refused = handover.refusal(step)
+  if (refused !== undefined) return refused
   if (count(volume, 'incoming') > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
   if (step === 'image') handover.preserveImage(packImage(volume.journal.identity, volume.state))
   else handover.preserve(step, [...outgoing(volume, step)])
   return undefined
-}
-
-/** Everything may be handed over at once, without a first step for guest RAM. */
-function follows(step: HandoverStep, last: HandoverStep | 'none'): boolean {
-  switch (step) {
-    case 'ram':
-      return last === 'none'
-    case 'files':
-      return last === 'none' || last === 'ram'
-    case 'image':
-      return last === 'files'
-    default:
-      return step satisfies never
-  }
 }
 
 /** Objects that the step preserves. One that is lost has nothing to preserve: the next kernel finds it lost, too. */

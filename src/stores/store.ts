@@ -91,7 +91,9 @@ export interface HandoverStatus {
 /** For memory that outlives a kernel only where it is preserved for the next one. Slow: the keeper does it, `status` tells how far. */
 export interface Handover {
   readonly status: HandoverStatus
-  /** The step before it is done. From here on the objects are `outgoing`. */
+  /** Why `step` cannot begin now: EBUSY while another one is under way or has failed, EINVAL where it is not the next one. */
+  refusal(step: HandoverStep): Errno | undefined
+  /** The step is not refused. From here on the objects are `outgoing`. */
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void
   /** The last step: `image` is what the next kernel's server begins with. */
   preserveImage(image: Uint8Array): void

@@ -1,6 +1,6 @@
 /**
  * Owns what the service manager hands back when the unit starts again (sd_listen_fds(3)): the descriptors that the last keeper had
- * put into its store. This process holds them until a new keeper has copied them, like any other holder (inheritance.ts).
+ * put into its store. This process holds them until a new keeper has copied them, like any other holder (takeover/copy-fds.ts).
  */
 import { close, setCloseOnExec } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
@@ -42,7 +42,7 @@ export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefin
   return {
     process: identify(process.pid) as ProcessIdentity,
     isConnected: fuse !== undefined,
-    claim: () => table !== undefined && speakOfUs(mapTable(table), names, descriptors),
+    claim: () => table !== undefined && rewriteTable(mapTable(table), names, descriptors),
     forgetConnection: () => fuse !== undefined && close(fuse),
   }
 }
@@ -51,11 +51,11 @@ export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefin
  * The last keeper's table, with the numbers that its descriptors have here. What did not reach the store is lost: its file says so. What
  * was under way from or to another kernel died with the sessions.
  */
-function speakOfUs(table: DescriptorTable, names: readonly string[], descriptors: readonly Fd[]): void {
+function rewriteTable(table: DescriptorTable, names: readonly string[], descriptors: readonly Fd[]): void {
   const stored = new Set(names)
-  for (const memory of table.objects())
-    table.setState(memory, stored.has(storedName(memory)) ? 'present' : 'lost')
-  new HandoverWords(table.words).idle()
+  for (const object of table.objects())
+    table.setState(object, stored.has(storedName(object)) ? 'present' : 'lost')
+  new HandoverWords(table.words, 'keeper').apply('sessions lost')
   table.clear('keeper')
   table.clear('server')
   for (const [index, name] of names.entries())

@@ -38,11 +38,11 @@ function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
   const objects = Array.from({ length: count }, (_, index) => (index + 1) as ObjectId)
   for (const object of objects) memfds.hold([object], [memfdOf(`memory ${object}`)])
   const shared: Fd[] = []
-  const words = new HandoverWords(table.words)
+  const words = new HandoverWords(table.words, 'server')
   const handover = new OutgoingSessions({
     pool: POOL,
     totalBlocks: () => 8,
-    memfds: memfds,
+    memfds,
     table,
     luo,
     sessionFiles,
@@ -58,9 +58,9 @@ function keeper(luo: FakeLuo, count: number, sessionFiles = 3) {
   }
   const step = async (step: HandoverStep, leaving: readonly ObjectId[]) => {
     for (const object of leaving) table.setState(object, 'outgoing')
-    words.busy(step, step === 'image' ? 1 : leaving.length)
+    words.begin(step, step === 'image' ? 1 : leaving.length)
     handover.preserve(step, step === 'image' ? memfdOf('image') : undefined)
-    await until(() => words.state !== 'busy')
+    await until(() => words.state !== 'preserving')
     return words.status
   }
   const all = async () => {
@@ -81,7 +81,7 @@ async function arrival(luo: FakeLuo, found: Incoming) {
   const coming = new IncomingSessions({
     sessions: found.sessions,
     incoming: found.incoming,
-    memfds: memfds,
+    memfds,
     table,
     luo,
     retrieved: (object, fd) => void told.set(object, fd),
@@ -131,14 +131,14 @@ test('a session that is full is followed by another', async () => {
   assert.equal(isFound(await openIncoming(POOL, luo)).incoming.length, 7)
 })
 
-test('what fails says whose memory it was, and all of it can be taken back and done again', async () => {
+test('what fails says whose memory it was, and all of it can be unpreserved and done again', async () => {
   const luo = new FakeLuo()
   const { memories: objects, step, handOver: handover, words, table, until, shared, all } = keeper(luo, 4)
   luo.failures.preserve.push(undefined, ENOMEM)
   const failed = await step('ram', objects.slice(0, 3))
   assert.deepEqual(failed.failure, { errno: ENOMEM, memory: objects[1] })
   assert.equal(failed.state, 'failed')
-  words.unpreserving()
+  words.apply('unpreserve')
   handover.unpreserve()
   await until(() => words.state === 'idle')
   assert.deepEqual([luo.outgoing.size, shared.length], [0, 0])
@@ -155,13 +155,13 @@ test('a name that is taken is found out before any memory is preserved', async (
   assert.deepEqual([failure?.errno.name, failure?.memory, preserved], ['EEXIST', undefined, 0])
 })
 
-test('taking back does not wait for a step to end', async () => {
+test('unpreserving does not wait for a step to end', async () => {
   const luo = new FakeLuo()
   const { memories: objects, handOver: handover, words, table, until } = keeper(luo, 50)
   for (const object of objects) table.setState(object, 'outgoing')
-  words.busy('ram', objects.length)
+  words.begin('ram', objects.length)
   handover.preserve('ram', undefined)
-  words.unpreserving()
+  words.apply('unpreserve')
   handover.unpreserve()
   await until(() => words.state === 'idle')
   assert.equal(luo.outgoing.size, 0)

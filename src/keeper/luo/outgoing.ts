@@ -48,7 +48,7 @@ export class OutgoingSessions {
 
   constructor(options: OutgoingDeps) {
     this.#options = options
-    this.#words = new HandoverWords(options.table.words)
+    this.#words = new HandoverWords(options.table.words, 'keeper')
   }
 
   /** Sessions of a keeper that died when everything was preserved: they stay as they are, and can be unpreserved. */
@@ -67,7 +67,7 @@ export class OutgoingSessions {
       try {
         if (!this.#isUnpreserved) await this.#preserveStep(step, image)
       } catch (error) {
-        this.#words.failed(EIO, undefined)
+        this.#words.fail(EIO, undefined)
         this.#options.log(`handing over ${step} failed: ${error instanceof Error ? error.message : error}`)
       }
       if (image !== undefined) close(image)
@@ -76,10 +76,10 @@ export class OutgoingSessions {
 
   /** A further call has no effect: a step may have begun since. */
   unpreserve(): void {
-    if (this.#words.state !== 'undoing') return
+    if (this.#words.state !== 'unpreserving') return
     this.#isUnpreserved = true
     this.#work = this.#work.then(async () => {
-      if (this.#words.state !== 'undoing') return
+      if (this.#words.state !== 'unpreserving') return
       const sessions = this.sessions
       // First, or a server that starts meanwhile would be sent copies again.
       this.#index = undefined
@@ -92,7 +92,7 @@ export class OutgoingSessions {
       for (const object of table.objects())
         if (table.state(object) === 'outgoing') table.setState(object, 'present')
       this.#isUnpreserved = false
-      this.#words.idle()
+      this.#words.apply('unpreserved')
       log('what was handed over is taken back', { sessions: sessions.length })
     })
   }
@@ -104,10 +104,10 @@ export class OutgoingSessions {
     const { log } = this.#options
     if (failed === undefined) {
       if (this.#isUnpreserved) return
-      this.#words.done()
+      this.#words.apply('done')
       log(`handed over: ${step}`, { memories: this.#preserved.size, sessions: this.sessions.length })
     } else {
-      this.#words.failed(failed.errno, failed.object)
+      this.#words.fail(failed.errno, failed.object)
       log(`handing over ${step} failed: ${failed.errno}`, { object: failed.object })
     }
   }

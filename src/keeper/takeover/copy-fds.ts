@@ -9,6 +9,7 @@ import { SESSION_LINK } from '../../linux/luo.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import type { DescriptorTable, Holder } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
+import { nextState } from '../../stores/memfd/handover-transitions.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
@@ -80,8 +81,8 @@ const takeLuoState = (
   role: Holder,
   takeSessions: () => Fd[],
 ): LuoState => {
-  const words = new HandoverWords(theirs.words)
-  const isGone = words.status.step === 'image' && words.state === 'done'
+  const words = new HandoverWords(theirs.words, 'keeper')
+  const isComplete = nextState(words, 'take over', 'keeper') === 'preserved'
   const incoming: IncomingObject[] = []
   for (const object of theirs.objects()) {
     // An object that the keeper had retrieved and not yet sent to its server died with it: its session has it still.
@@ -92,13 +93,13 @@ const takeLuoState = (
     const said = theirs.state(object)
     const state = said === 'present' && isBehind ? 'incoming' : said
     if (state === 'incoming') incoming.push({ object, session: undefined })
-    if (state !== 'outgoing' || isGone) ours.setState(object, state)
+    if (state !== 'outgoing' || isComplete) ours.setState(object, state)
   }
-  if (words.state !== 'idle' && !isGone) return { kind: 'none' }
+  if (words.state !== 'idle' && !isComplete) return { kind: 'none' }
   const sessions = takeSessions()
   if (sessions.length === 0) return { kind: 'none' }
-  if (isGone) new HandoverWords(ours.words).copyFrom(words)
-  return isGone ? { kind: 'outgoing', sessions } : { kind: 'incoming', sessions, incoming }
+  if (isComplete) new HandoverWords(ours.words, 'keeper').copyFrom(words)
+  return isComplete ? { kind: 'outgoing', sessions } : { kind: 'incoming', sessions, incoming }
 }
 
 /** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */

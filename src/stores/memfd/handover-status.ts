@@ -1,80 +1,115 @@
 /**
  * The words of the descriptor table that hold the state of a handover to the next kernel. The server begins a step and the keeper
- * preserves its objects; both map the same words, and each may outlive the other. One writes at a time: a step that is `busy` is the
- * keeper's.
+ * preserves its objects; both map the same words, and each may outlive the other. `apply` is the only writer of the state, by the
+ * table of handover-transitions.ts.
  */
-
-import type { Errno } from '../../values/errno.ts'
-import { errnoFromCode } from '../../values/errno.ts'
+import { type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
-import { HANDOVER_STEPS, type HandoverStatus, type HandoverStep } from '../store.ts'
+import type { HandoverStatus, HandoverStep } from '../store.ts'
+import {
+  beginning,
+  HANDOVER_STATES,
+  type HandoverEvent,
+  type HandoverState,
+  LAST_STEPS,
+  type LastStep,
+  nextState,
+  type Role,
+  requireNext,
+} from './handover-transitions.ts'
 
-const WORD = { step: 0, state: 1, memories: 2, preserved: 3, errno: 4, memory: 5 } as const
-const STEPS = ['none', ...HANDOVER_STEPS] as const
-const STATES = ['idle', 'busy', 'done', 'failed', 'undoing'] as const
-type State = (typeof STATES)[number]
+/** Numbers of the words: part of the table's format. */
+const WORD = { step: 0, state: 1, objects: 2, preserved: 3, errno: 4, object: 5 } as const
+
+/** `guestmemfs.handover` has older words for the states, and others read them. */
+const SHOWN = {
+  idle: 'idle',
+  preserving: 'busy',
+  preserved: 'done',
+  failed: 'failed',
+  unpreserving: 'undoing',
+} as const satisfies Record<HandoverState, HandoverStatus['state']>
 
 export class HandoverWords {
   readonly #words: Int32Array
+  readonly #role: Role
 
-  /** `words`: those of the descriptor table. */
-  constructor(words: Int32Array) {
+  /** `words`: those of the descriptor table. `role`: of this process, which decides what it may do. */
+  constructor(words: Int32Array, role: Role) {
     this.#words = words
+    this.#role = role
   }
 
   get status(): HandoverStatus {
     const errno = this.#get('errno')
-    const memory = this.#get('memory')
+    const object = this.#get('object')
     return {
-      step: STEPS[this.#get('step')] ?? 'none',
-      state: this.state,
-      objects: this.#get('memories'),
+      step: this.last,
+      state: SHOWN[this.state],
+      objects: this.#get('objects'),
       preserved: this.#get('preserved'),
       failure:
         errno === 0
           ? undefined
-          : { errno: errnoFromCode(errno), memory: memory === 0 ? undefined : (memory as ObjectId) },
+          : { errno: errnoFromCode(errno), memory: object === 0 ? undefined : (object as ObjectId) },
     }
   }
 
-  get state(): State {
-    return STATES[this.#get('state')] ?? 'idle'
+  get state(): HandoverState {
+    return HANDOVER_STATES[this.#get('state')] ?? 'idle'
   }
 
-  /** `memories`: how many this step adds. The state is stored last: a reader that sees it sees the rest. */
-  busy(step: HandoverStep, memories: number): void {
-    this.#set('memories', this.#get('memories') + memories)
-    this.#set('step', STEPS.indexOf(step))
-    this.#setState('busy')
+  get last(): LastStep {
+    return LAST_STEPS[this.#get('step')] ?? 'none'
+  }
+
+  /** Everything is preserved: the sessions are what the next kernel retrieves. */
+  get isComplete(): boolean {
+    return this.state === 'preserved' && this.last === 'image'
+  }
+
+  allows(event: HandoverEvent): boolean {
+    return nextState(this, event, this.#role) !== undefined
+  }
+
+  /** `objects`: how many this step adds. The state is stored last: a reader that sees it sees the rest. */
+  begin(step: HandoverStep, objects: number): void {
+    const from = this.state
+    const to = requireNext(this, beginning(step), this.#role)
+    this.#set('objects', this.#get('objects') + objects)
+    this.#set('step', LAST_STEPS.indexOf(step))
+    this.#replace(from, to)
   }
 
   preservedOne(): void {
     this.#set('preserved', this.#get('preserved') + 1)
   }
 
-  /** Without effect where the server asked to unpreserve meanwhile. */
-  done(): void {
-    this.#leaveBusy('done')
-  }
-
-  failed(errno: Errno, object: ObjectId | undefined): void {
+  /** The reason is kept for the operator, whatever the state is by now. */
+  fail(errno: Errno, object: ObjectId | undefined): void {
     this.#set('errno', errno.code)
-    this.#set('memory', object ?? 0)
-    this.#leaveBusy('failed')
+    this.#set('object', object ?? 0)
+    this.apply('fail')
   }
 
-  unpreserving(): void {
-    this.#setState('undoing')
-  }
-
-  idle(): void {
-    for (const word of ['step', 'memories', 'preserved', 'errno', 'memory'] as const) this.#set(word, 0)
-    this.#setState('idle')
+  /** True when the state is another one now. The other process may change it meanwhile: then the table is asked again. */
+  apply(event: HandoverEvent): boolean {
+    for (;;) {
+      const from = this.state
+      const to = requireNext({ state: from, last: this.last }, event, this.#role)
+      if (to === from) return false
+      if (to === 'idle') this.#clear()
+      if (this.#replace(from, to)) return true
+    }
   }
 
   /** What another table says, for one that takes its place. */
   copyFrom(other: HandoverWords): void {
     this.#words.set(other.#words)
+  }
+
+  #clear(): void {
+    for (const word of ['step', 'objects', 'preserved', 'errno', 'object'] as const) this.#set(word, 0)
   }
 
   #get(word: keyof typeof WORD): number {
@@ -85,11 +120,8 @@ export class HandoverWords {
     Atomics.store(this.#words, WORD[word], value)
   }
 
-  #leaveBusy(state: 'done' | 'failed'): void {
-    Atomics.compareExchange(this.#words, WORD.state, STATES.indexOf('busy'), STATES.indexOf(state))
-  }
-
-  #setState(state: State): void {
-    this.#set('state', STATES.indexOf(state))
+  #replace(from: HandoverState, to: HandoverState): boolean {
+    const [old, next] = [HANDOVER_STATES.indexOf(from), HANDOVER_STATES.indexOf(to)]
+    return Atomics.compareExchange(this.#words, WORD.state, old, next) === old
   }
 }

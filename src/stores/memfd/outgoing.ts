@@ -5,11 +5,12 @@
  */
 import { close } from '../../linux/descriptors.ts'
 import { memfdCreate, memfdSize, resize, writeAt } from '../../linux/memory.ts'
-import { EIO } from '../../values/errno.ts'
+import { EBUSY, EINVAL, EIO, type Errno } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Handover, HandoverStatus, HandoverStep } from '../store.ts'
 import type { DescriptorTable } from './descriptor-table.ts'
 import { HandoverWords } from './handover-status.ts'
+import { beginning } from './handover-transitions.ts'
 
 /** The keeper's end, as far as it preserves. False: the keeper is gone. */
 export interface OutgoingChannel {
@@ -27,7 +28,7 @@ export class OutgoingMemfds implements Handover {
 
   constructor(table: DescriptorTable, handing: OutgoingChannel) {
     this.#table = table
-    this.#words = new HandoverWords(table.words)
+    this.#words = new HandoverWords(table.words, 'server')
     this.#handing = handing
   }
 
@@ -40,9 +41,15 @@ export class OutgoingMemfds implements Handover {
     return this.#words.state !== 'idle'
   }
 
+  refusal(step: HandoverStep): Errno | undefined {
+    if (this.#words.allows(beginning(step))) return undefined
+    // In these two a step that follows can begin: it is the step that is wrong.
+    return this.#words.state === 'idle' || this.#words.state === 'preserved' ? EINVAL : EBUSY
+  }
+
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
     // The words first: the next reader must not see the step before, and a server that dies in here leaves a step that can be unpreserved.
-    this.#words.busy(step, objects.length)
+    this.#words.begin(step, objects.length)
     for (const object of objects) this.#table.setState(object, 'outgoing')
     this.#ask(step, undefined)
   }
@@ -51,34 +58,33 @@ export class OutgoingMemfds implements Handover {
     const fd = memfdCreate('guestmemfs:leaving-image', { sealable: false })
     resize(fd, image.byteLength)
     writeAt(fd, 0, image)
-    this.#words.busy('image', 1)
+    this.#words.begin('image', 1)
     this.#ask('image', fd)
     close(fd)
   }
 
   unpreserve(): void {
+    this.#words.apply('unpreserve')
     if (this.#words.state === 'idle') return
-    this.#words.unpreserving()
     // Sent again where a server died before it was received; a keeper that died holds nothing any more.
     if (!this.#handing.unpreserve()) this.keeperDied()
   }
 
   recover(isFrozen: boolean): void {
-    const { step, state } = this.#words.status
+    const { state, last } = this.#words
     // A thaw, or an unpreserve, that the former server did not live to end.
-    if (state === 'undoing' || (!isFrozen && (step === 'files' || step === 'image'))) this.unpreserve()
+    if (state === 'unpreserving' || (!isFrozen && (last === 'files' || last === 'image'))) this.unpreserve()
   }
 
   /** The keeper died: a complete handover stays held by this server's copies, for the next keeper; any other is over. */
   keeperDied(): void {
-    const { step, state } = this.#words.status
-    if (state === 'idle' || (step === 'image' && state === 'done')) return
+    if (this.#words.state === 'idle' || this.#words.isComplete) return
     this.#handing.closeSessions()
-    this.#words.failed(EIO, undefined)
-    if (state !== 'undoing') return
-    for (const object of this.#table.objects())
-      if (this.#table.state(object) === 'outgoing') this.#table.setState(object, 'present')
-    this.#words.idle()
+    if (this.#words.state === 'unpreserving')
+      for (const object of this.#table.objects())
+        if (this.#table.state(object) === 'outgoing') this.#table.setState(object, 'present')
+    if (this.#words.state === 'preserving') this.#words.fail(EIO, undefined)
+    this.#words.apply('keeper died')
   }
 
   holeBytes(objects: Iterable<ObjectId>): number {
@@ -93,6 +99,6 @@ export class OutgoingMemfds implements Handover {
   }
 
   #ask(step: HandoverStep, image: Fd | undefined): void {
-    if (!this.#handing.preserve(step, image)) this.#words.failed(EIO, undefined)
+    if (!this.#handing.preserve(step, image)) this.#words.fail(EIO, undefined)
   }
 }
