@@ -94,7 +94,7 @@ export class ServerProcess {
     const { runtime, memfd = [], packed } = areas
     this.#send({ kind: 'open', pool, source }, [runtime, ...memfd, ...(packed === undefined ? [] : [packed])])
     for (const { memories: objects, descriptors } of this.#memfds.batches()) {
-      this.#send({ kind: 'memories', objects }, descriptors)
+      this.#send({ kind: 'memories', memories: objects }, descriptors)
     }
     this.#send({ kind: 'begin' })
     return await Promise.race([this.#opened.promise, this.end])
@@ -106,8 +106,8 @@ export class ServerProcess {
 
   /** One more memory came back from the former kernel, or is lost: without a descriptor. */
   sendRetrieved(object: ObjectId, fd: Fd | undefined): void {
-    if (fd === undefined) this.#send({ kind: 'lost', object })
-    else this.#send({ kind: 'memories', objects: [object] }, [fd])
+    if (fd === undefined) this.#send({ kind: 'lost', memory: object })
+    else this.#send({ kind: 'memories', memories: [object] }, [fd])
   }
 
   /** It holds copies from now on. */
@@ -147,7 +147,7 @@ export class ServerProcess {
       const message = decodeMessage<ToKeeper>(received.bytes)
       switch (message.kind) {
         case 'keep':
-          this.#memfds.hold(message.objects, received.descriptors)
+          this.#memfds.hold(message.memories, received.descriptors)
           break
         case 'drop':
           for (const object of message.memories) this.#memfds.release(object)
@@ -155,10 +155,10 @@ export class ServerProcess {
         case 'opened':
           this.#opened.resolve(message)
           break
-        case 'preserve':
+        case 'hand-over':
           this.#orders.preserve(message.step, received.descriptors[0])
           break
-        case 'unpreserve':
+        case 'take-back':
           this.#orders.unpreserve()
           break
         case 'sessions-closed':

@@ -103,11 +103,11 @@ export class KeeperLink implements KeeperChannel {
     switch (message.kind) {
       case 'memories':
         this.#arrived.push(
-          ...message.objects.map((object, index) => ({ memory: object, fd: descriptors[index] as Fd })),
+          ...message.memories.map((object, index) => ({ memory: object, fd: descriptors[index] as Fd })),
         )
         return true
       case 'lost':
-        this.#arrived.push({ memory: message.object, fd: undefined })
+        this.#arrived.push({ memory: message.memory, fd: undefined })
         return true
       case 'sessions':
         this.#sessions.push(...descriptors)
@@ -122,7 +122,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   preserve(step: HandoverStep, image: Fd | undefined): boolean {
-    return this.tell({ kind: 'preserve', step }, image === undefined ? [] : [image])
+    return this.tell({ kind: 'hand-over', step }, image === undefined ? [] : [image])
   }
 
   closeSessions(): void {
@@ -130,7 +130,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   unpreserve(): boolean {
-    return this.tell({ kind: 'unpreserve' })
+    return this.tell({ kind: 'take-back' })
   }
 
   send(message: ToKeeper, descriptors: readonly Fd[] = []): void {
@@ -153,7 +153,7 @@ export class KeeperLink implements KeeperChannel {
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void {
     // In order: a row that is used again must have been dropped before.
     this.catchUp()
-    this.send({ kind: 'keep', objects }, descriptors)
+    this.send({ kind: 'keep', memories: objects }, descriptors)
   }
 
   release(object: ObjectId): void {

@@ -2,6 +2,9 @@
  * Owns what keeper and server say to each other over their SOCK_SEQPACKET pair: one JSON object per message,
  * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
  * outlive a process is in the shared areas, and all control goes through the mount.
+ *
+ * A keeper that was started before an upgrade of the package starts servers of after it: kinds and fields keep their spelling, which
+ * is older than the names around here (memories: memory objects; hand-over: preserve; take-back: unpreserve).
  */
 import type { HandoverStep } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
@@ -27,9 +30,9 @@ export type ToServer =
    */
   | { readonly kind: 'open'; readonly pool: string; readonly source: MemorySource }
   /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
-  | { readonly kind: 'memories'; readonly objects: readonly ObjectId[] }
+  | { readonly kind: 'memories'; readonly memories: readonly ObjectId[] }
   /** The former kernel handed it over, and it does not come back. */
-  | { readonly kind: 'lost'; readonly object: ObjectId }
+  | { readonly kind: 'lost'; readonly memory: ObjectId }
   /** With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their last copy. */
   | { readonly kind: 'sessions' }
   /** Close all of those; answered with `sessions-closed`. */
@@ -53,13 +56,13 @@ export type ToServer =
 /** Server to keeper. */
 export type ToKeeper =
   /** With one descriptor per memory. */
-  | { readonly kind: 'keep'; readonly objects: readonly ObjectId[] }
+  | { readonly kind: 'keep'; readonly memories: readonly ObjectId[] }
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */
   | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
   /** Preserve what the descriptor table calls outgoing; the last step comes with the image. */
-  | { readonly kind: 'preserve'; readonly step: HandoverStep }
-  | { readonly kind: 'unpreserve' }
+  | { readonly kind: 'hand-over'; readonly step: HandoverStep }
+  | { readonly kind: 'take-back' }
   | { readonly kind: 'sessions-closed' }
   /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
   | { readonly kind: 'refused'; readonly reason: string }
