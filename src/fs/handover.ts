@@ -16,7 +16,7 @@ import type { Volume } from './volume.ts'
 
 /**
  * The step is begun; whether it succeeds is in `describeHandover`. Errors: EOPNOTSUPP where this pool's memory outlives a kernel by itself,
- * EINVAL for an unknown word or a step that is not the next, EBUSY while one is under way, memory is awaited, or the pool is not frozen.
+ * EINVAL for an unknown word or a step that is not the next, EBUSY while one is under way, an object is incoming, or the pool is not frozen.
  */
 export function setHandover(volume: Volume, word: string): Errno | undefined {
   const { handover } = volume.store

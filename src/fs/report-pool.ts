@@ -39,7 +39,7 @@ export function describeGeometry({ index, store }: Volume): object {
   }
 }
 
-/** `guestmemfs.health`: what is not as it should be, or not yet. `awaited` and `lost`: files whose memory the former kernel handed over. */
+/** `guestmemfs.health`: what is not as it should be, or not yet. `awaited` and `lost`: files whose object is incoming, or lost. */
 export function describeHealth(volume: Volume): object {
   const { index, state } = volume
   const { dirty, bad } = index.allocator.counts

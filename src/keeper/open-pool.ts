@@ -82,16 +82,16 @@ function takeOverFrom({ pool, source, predecessor }: KeeperOptions): PoolHandles
   // A server goes on serving, and a keeper may be retrieving incoming objects.
   suspendHolder(predecessor)
   try {
-    const estate = takeOver(
+    const handles = takeOver(
       pool,
       predecessor.process.pid,
       predecessor.role === 'server' ? 'server' : 'keeper',
     )
-    if (source.kind === 'memfd' && estate.areas.memfd === undefined)
+    if (source.kind === 'memfd' && handles.areas.memfd === undefined)
       throw new UsageError(
         `pool '${pool}': process ${predecessor.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,
       )
-    return estate
+    return handles
   } catch (error) {
     resumeHolder(predecessor)
     throw error

@@ -1,5 +1,5 @@
 /**
- * Owns the words that start a VM's QEMU: as its user, waiting where a guest lies saved, with the way to its RAM.
+ * Owns the words that start a VM's QEMU: as its user, waiting where a guest is saved, with the way to its RAM.
  *
  * QEMU opens its RAM's file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. A guest of another user than root
  * therefore has its QEMU started as root, and told to become that user (`-run-with user=`): it does so when its

@@ -140,7 +140,7 @@ class Supervisor {
     }
   }
 
-  /** A guest that ended by itself leaves nothing to start again. One that was killed, or lies saved, keeps its record. */
+  /** A guest that ended by itself leaves nothing to start again. One that was killed, or is saved, keeps its record. */
   #settle({ signal }: GuestEnd): void {
     const now = readDefinition(this.#ramFile)
     if (signal === null && now?.name === this.#name && now.saved === null) removeDefinition(this.#ramFile)

@@ -185,13 +185,13 @@ test('a session that is gone, a token that is missing and one that fails cost th
   assert.equal(memfds.size, 5)
 })
 
-test('a keeper that takes over finds what is awaited in whichever session it lies', async () => {
+test('a keeper that takes over retrieves what is incoming from whichever session it is in', async () => {
   const luo = new FakeLuo()
   await keeper(luo, 8).all()
   luo.jump()
   const found = isFound(await openIncoming(POOL, luo))
-  const heir = { ...found, incoming: found.incoming.map(({ object }) => ({ object, session: undefined })) }
-  assert.equal((await arrival(luo, heir)).memfds.size, 8)
+  const next = { ...found, incoming: found.incoming.map(({ object }) => ({ object, session: undefined })) }
+  assert.equal((await arrival(luo, next)).memfds.size, 8)
 })
 
 test('a session that cannot be finished stays open', async () => {
