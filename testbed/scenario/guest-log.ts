@@ -13,10 +13,13 @@ export interface Continuity {
   readonly after: number
   readonly badWords: number
   readonly silenceMs: number
+  /** Every silence of more than a second, in order: what a break comes after tells where to look for its cause. */
+  readonly silences: readonly { readonly before: number; readonly ms: number }[]
   /** The first thing that is wrong, if anything is. */
   readonly broken: string | undefined
 }
 
+const LONG_SILENCE_MS = 1000
 const TICK_LINE = /^tick \d+ bad \d+\r?\n/gm
 
 export class GuestLog {
@@ -61,6 +64,9 @@ export class GuestLog {
       after: ticks[longest + 1]?.number ?? 0,
       badWords: ticks.at(-1)?.bad ?? 0,
       silenceMs: Math.round(silenceMs),
+      silences: gaps.flatMap((ms, index) =>
+        ms < LONG_SILENCE_MS ? [] : [{ before: ticks[index]?.number ?? 0, ms: Math.round(ms) }],
+      ),
       broken: ticks.length === 0 ? 'no tick was seen' : findBreak(ticks),
     }
   }
