@@ -32,3 +32,13 @@ export function findBreak(ticks: readonly Tick[]): string | undefined {
   }
   return undefined
 }
+
+const WORD = /^word (\d+) held (\d+)\r?$/m
+
+/** Of the first word that a guest found wrong: ` (the word at 0x400000 held 0x04030201)`; empty where it tells of none. */
+export function firstBadWord(text: string): string {
+  const [, address, value] = WORD.exec(text) ?? []
+  if (address === undefined) return ''
+  const hex = (digits: string | undefined): string => `0x${Number(digits).toString(16).padStart(8, '0')}`
+  return ` (the word at ${hex(address)} held ${hex(value)})`
+}

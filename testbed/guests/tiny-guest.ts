@@ -1,7 +1,8 @@
 /**
  * Owns the tiny guest: 1000 bytes that make it visible whether a guest's memory and its running state
  * came through. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and
- * after each pass prints `tick N bad M` on COM1: N passes, M words that were not what they had to be (in all).
+ * after each pass prints `tick N bad M` on COM1: N passes, M words that were not what they had to be (in all); and once, of the
+ * first of these, `word A held V`: its address and what was there.
  *
  * The pattern mixes each word's address with the number of the pass: a page in another page's place is
  * seen, and so is a page that came back in an older state, because each pass rewrites what it checked.
@@ -126,6 +127,7 @@ function emitPass(a: Assembler, words: number, strideBytes: number): void {
   a.compareAt(EDI, EAX)
   a.jumpIf(ZERO, 'right')
   a.increment(EBX)
+  emitKeepFirst(a)
   a.label('right')
   a.addRegister(EDX, EBP)
   a.storeAt(EDI, EDX)
@@ -135,6 +137,38 @@ function emitPass(a: Assembler, words: number, strideBytes: number): void {
   a.store('salt', EBP)
   a.store('bad', EBX)
   a.incrementAt('ticks')
+}
+
+/** Of the first word that is wrong, where it is and what is there: it tells a page from a store, and one pass from another. */
+function emitKeepFirst(a: Assembler): void {
+  a.byte(0x83, 0x3d) // CMP dword ['bad address'], 0
+  a.word('bad address')
+  a.byte(0)
+  a.jumpIf(NOT_ZERO, 'right')
+  a.store('bad address', EDI)
+  a.byte(0x8b, 0x07) // MOV EAX, [EDI]
+  a.store('bad value', EAX)
+}
+
+/** `word A held V`, once, behind the line of the tick that first counted it. */
+function emitTellFirst(a: Assembler): void {
+  a.load(EAX, 'bad address')
+  a.test(EAX)
+  a.jumpIf(ZERO, 'wait')
+  a.load(EAX, 'told')
+  a.test(EAX)
+  a.jumpIf(NOT_ZERO, 'wait')
+  a.incrementAt('told')
+  a.move(ESI, 'word text')
+  a.call('print text')
+  a.load(EAX, 'bad address')
+  a.call('print number')
+  a.move(ESI, 'held text')
+  a.call('print text')
+  a.load(EAX, 'bad value')
+  a.call('print number')
+  a.move(ESI, 'line end')
+  a.call('print text')
 }
 
 function emitReport(a: Assembler, pace: number): void {
@@ -148,6 +182,7 @@ function emitReport(a: Assembler, pace: number): void {
   a.call('print number')
   a.move(ESI, 'line end')
   a.call('print text')
+  emitTellFirst(a)
   a.label('wait')
   a.load(EAX, 'timer')
   a.compare(EAX, pace)
@@ -237,14 +272,24 @@ function emitVariables(a: Assembler, seed: number): void {
   a.word(0)
   a.label('timer')
   a.word(0)
+  for (const name of ['bad address', 'bad value', 'told']) {
+    a.label(name)
+    a.word(0)
+  }
   a.label('salt')
   a.word(seed)
   a.label('tick text')
   a.text('tick ')
   a.label('bad text')
   a.text(' bad ')
-  a.label('line end')
-  a.text('\n')
+  for (const [name, text] of [
+    ['word text', 'word '],
+    ['held text', ' held '],
+    ['line end', '\n'],
+  ] as const) {
+    a.label(name)
+    a.text(text)
+  }
   a.align(4)
   for (let word = 0; word < 64; word++) a.word(0)
   a.label('end of memory') // the stack grows down from here

@@ -26,6 +26,8 @@ test('a guest that started over, lost a word or never spoke is broken', () => {
   }
   assert.match(judge('tick 1 bad 0\ntick 2 bad 0\ntick 1 bad 0\n') ?? '', /tick 1 where tick 3/)
   assert.match(judge('tick 1 bad 0\ntick 2 bad 9\n') ?? '', /9 bad words/)
+  const told = judge('tick 1 bad 0\ntick 2 bad 1\nword 4194304 held 67305985\ntick 3 bad 1\n')
+  assert.equal(told, '1 bad words at tick 2 (the word at 0x00400000 held 0x04030201)')
   assert.equal(judge('SeaBIOS\n'), 'no tick was seen')
 })
 

@@ -2,7 +2,7 @@
  * Owns what a guest's ticks tell from outside: one unbroken run or not, and the longest silence. The clock is ours,
  * outside the host, which no kexec stops; it is as fine as the way of a line to us (some 10 ms under emulation).
  */
-import { findBreak, readTicks, type Tick } from '../guests/ticks.ts'
+import { findBreak, firstBadWord, readTicks, type Tick } from '../guests/ticks.ts'
 import type { Log } from '../machine/log.ts'
 import type { GuestEvidence } from './verdict.ts'
 
@@ -52,6 +52,11 @@ export class GuestLog {
     })
   }
 
+  #broken(ticks: readonly Tick[]): string | undefined {
+    const broken = findBreak(ticks)
+    return broken && `${broken}${firstBadWord(this.log.text)}`
+  }
+
   continuity(): Continuity {
     const ticks = this.ticks
     const arrivals = this.#arrivals()
@@ -67,7 +72,7 @@ export class GuestLog {
       silences: gaps.flatMap((ms, index) =>
         ms < LONG_SILENCE_MS ? [] : [{ before: ticks[index]?.number ?? 0, ms: Math.round(ms) }],
       ),
-      broken: ticks.length === 0 ? 'no tick was seen' : findBreak(ticks),
+      broken: ticks.length === 0 ? 'no tick was seen' : this.#broken(ticks),
     }
   }
 }
