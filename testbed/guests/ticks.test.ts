@@ -21,7 +21,7 @@ test('a repeated, a missing and a bad tick are each a break', () => {
 test('the guest is a small multiboot image', () => {
   const image = buildTinyGuest({ mebibytes: 64 })
   const header = new DataView(image.buffer)
-  assert.ok(image.length <= 1024)
+  assert.ok(image.length <= 1280)
   const [magic, flags, checksum] = [0, 4, 8].map((offset) => header.getUint32(offset, true)) as [
     number,
     number,

@@ -1,5 +1,5 @@
 /**
- * Owns the tiny guest: 1000 bytes that make it visible whether a guest's memory and its running state
+ * Owns the tiny guest: 1100 bytes that make it visible whether a guest's memory and its running state
  * came through. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and
  * after each pass prints `tick N bad M` on COM1: N passes, M words that were not what they had to be (in all); and once, of the
  * first of these, `word A held V`: its address and what was there.
@@ -278,16 +278,9 @@ function emitVariables(a: Assembler, seed: number): void {
   }
   a.label('salt')
   a.word(seed)
-  a.label('tick text')
-  a.text('tick ')
-  a.label('bad text')
-  a.text(' bad ')
-  for (const [name, text] of [
-    ['word text', 'word '],
-    ['held text', ' held '],
-    ['line end', '\n'],
-  ] as const) {
-    a.label(name)
+  const texts = { tick: 'tick ', bad: ' bad ', word: 'word ', held: ' held ' }
+  for (const [name, text] of Object.entries({ ...texts, 'line end': '\n' })) {
+    a.label(name === 'line end' ? name : `${name} text`)
     a.text(text)
   }
   a.align(4)
