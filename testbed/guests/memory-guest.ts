@@ -10,6 +10,7 @@ import {
   emitPrint,
   emitStart,
   emitTables,
+  emitText,
   emitTimerInterrupt,
   LOAD_ADDRESS,
   PATTERN_ADDRESS,
@@ -55,8 +56,7 @@ export function buildMemoryGuest(): Uint8Array {
     a.decrement(ECX)
     a.jumpIf(NOT_ZERO, 'chase')
   })
-  a.move(ESI, 'line end')
-  a.call('print text')
+  emitText(a, 'line end')
   a.jump('round')
   emitPrint(a)
   emitTimerInterrupt(a)
@@ -78,8 +78,7 @@ function emitTimed(a: Assembler, text: string, work: () => void): void {
   a.word('since high')
   a.byte(0x0f, 0xac, 0xd0, Math.log2(TICKS)) // SHRD EAX, EDX
   a.push(EAX)
-  a.move(ESI, text)
-  a.call('print text')
+  emitText(a, text)
   a.pop(EAX)
   a.call('print number')
 }

@@ -159,29 +159,19 @@ function emitTellFirst(a: Assembler): void {
   a.test(EAX)
   a.jumpIf(NOT_ZERO, 'wait')
   a.incrementAt('told')
-  a.move(ESI, 'word text')
-  a.call('print text')
-  a.load(EAX, 'bad address')
-  a.call('print number')
-  a.move(ESI, 'held text')
-  a.call('print text')
-  a.load(EAX, 'bad value')
-  a.call('print number')
-  a.move(ESI, 'line end')
-  a.call('print text')
+  emitText(a, 'word text')
+  emitNumber(a, 'bad address')
+  emitText(a, 'held text')
+  emitNumber(a, 'bad value')
+  emitText(a, 'line end')
 }
 
 function emitReport(a: Assembler, pace: number): void {
-  a.move(ESI, 'tick text')
-  a.call('print text')
-  a.load(EAX, 'ticks')
-  a.call('print number')
-  a.move(ESI, 'bad text')
-  a.call('print text')
-  a.load(EAX, 'bad')
-  a.call('print number')
-  a.move(ESI, 'line end')
-  a.call('print text')
+  emitText(a, 'tick text')
+  emitNumber(a, 'ticks')
+  emitText(a, 'bad text')
+  emitNumber(a, 'bad')
+  emitText(a, 'line end')
   emitTellFirst(a)
   a.label('wait')
   a.load(EAX, 'timer')
@@ -195,6 +185,17 @@ function emitReport(a: Assembler, pace: number): void {
   a.jump('wait')
 }
 
+export function emitText(a: Assembler, label: string): void {
+  a.move(ESI, label)
+  a.call('print text')
+}
+
+function emitNumber(a: Assembler, variable: string): void {
+  a.load(EAX, variable)
+  a.call('print number')
+}
+
+/** What `emitText` and `emitNumber` call. */
 export function emitPrint(a: Assembler): void {
   a.label('print text') // ESI: text, ended by 0
   a.loadByteAt(EAX, ESI)
