@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { randomFrom } from '../../src/fs/image/testing/random.ts'
 
 export interface LoadResult {
   readonly operations: number
@@ -13,17 +14,6 @@ export interface LoadResult {
 }
 
 const DEFAULT_MAX_NAMES = 40
-
-/** A small generator with a printed seed: xorshift32. */
-const randomOf = (seed: number) => {
-  let state = seed | 1
-  return (below: number): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
 
 class Load {
   readonly #directory: string
@@ -38,7 +28,7 @@ class Load {
   constructor(directory: string, seed: number, maxNames: number) {
     this.#directory = directory
     this.#maxNames = maxNames
-    this.#random = randomOf(seed)
+    this.#random = randomFrom(seed).below
   }
 
   #path(name: string): string {

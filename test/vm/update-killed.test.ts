@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { vmPaths } from '../../src/qemu/vm-runtime.ts'
 import { CLI, mountVmPool, resumeVms, Serial, startTinyVm, type VmPool } from './support.ts'
 
@@ -18,12 +19,12 @@ const WINDOW_MS = 150
 test('an update killed at any moment leaves a guest that goes on', async (t) => {
   const seed = Number(process.env.GUESTMEMFS_SEED ?? Date.now() % 1_000_000)
   t.diagnostic(`seed ${seed}`)
-  const random = generator(seed)
+  const random = randomFrom(seed)
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'hard')
   const found: Record<string, number> = {}
   for (let round = 0; round < ROUNDS; round++) {
-    const delayMs = random() * WINDOW_MS
+    const delayMs = random.below(WINDOW_MS)
     await killedUpdate(pool, vm.name, delayMs)
     const { report } = await resumeVms(pool, vm.name)
     const [timeline] = report.vms
@@ -63,16 +64,5 @@ function ticksOf(terminal: Serial, name: string) {
     return [...terminal.ticks(), ...new Serial(vmPaths(name).log).ticks()]
   } catch {
     return terminal.ticks()
-  }
-}
-
-/** mulberry32: small, and the same everywhere. */
-function generator(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 }

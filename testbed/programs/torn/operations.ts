@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
+import { randomFrom } from '../../../src/fs/image/testing/random.ts'
 import { setxattr } from '../../../src/linux/xattr.ts'
 import { Errno } from '../../../src/values/errno.ts'
 
@@ -19,17 +20,6 @@ export type Act = (directory: string) => void
 export const XATTR = 'user.note'
 const MOST_NAMES = 40
 
-/** Small and repeatable: xorshift32. */
-const randomOf = (seed: number) => {
-  let state = seed | 1
-  return (below: number): number => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % below
-  }
-}
-
 export class Operations {
   readonly #random: (below: number) => number
   /** A hard link shares the object. */
@@ -39,7 +29,7 @@ export class Operations {
   #count = 0
 
   constructor(seed: number) {
-    this.#random = randomOf(seed)
+    this.#random = randomFrom(seed).below
   }
 
   /** How many `next` has handed out. */
