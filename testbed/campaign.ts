@@ -2,11 +2,12 @@
  * `npm run testbed -- campaign [NAME=TIMES…]`: every scenario of the tiers a number of times, and the table of what became of them. It
  * goes on where it was stopped: what has run is kept in the cache until the whole campaign is done.
  */
-import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../src/values/errors.ts'
 import { cacheFolder, contentKey } from './cache.ts'
 import { command } from './command.ts'
+import { jsonLines, readJsonLines } from './json-lines.ts'
 import { isTooOften, ledgerLine, readLedger } from './scenario/ledger.ts'
 import type { Verdict } from './scenario/recorder.ts'
 import { runTrusted } from './scenario/trusted-run.ts'
@@ -63,7 +64,8 @@ export function remaining(plan: ReadonlyMap<string, number>, done: readonly Camp
 export async function runCampaign(words: readonly string[], say: (line: string) => void): Promise<number> {
   const plan = planCampaign(words)
   const file = await stateFile(plan)
-  const done = readDone(file)
+  // A run whose line was cut off is done again.
+  const done = readJsonLines<CampaignRun>(file)
   if (done.length > 0) say(`going on: ${done.length} runs are done (${file})`)
   const left = remaining(plan, done)
   for (const [index, name] of left.entries()) {
@@ -78,7 +80,7 @@ export async function runCampaign(words: readonly string[], say: (line: string) 
       seconds: Math.round((performance.now() - startMs) / 1000),
     }
     done.push(run)
-    appendFileSync(file, `${JSON.stringify(run)}\n`)
+    appendFileSync(file, jsonLines([run]))
     say(`${name} ${run.verdict}${run.failure ? `: ${run.failure}` : ''}`)
   }
   process.stdout.write(campaignTable(plan, done))
@@ -86,20 +88,6 @@ export async function runCampaign(words: readonly string[], say: (line: string) 
   const ledger = readLedger()
   say(ledgerLine(ledger))
   return done.every(({ verdict }) => verdict === 'passed') && !isTooOften(ledger) ? 0 : 1
-}
-
-/** A line that a full disk or a kill cut off is a run that has to be done again. */
-function readDone(file: string): CampaignRun[] {
-  if (!existsSync(file)) return []
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line) as CampaignRun]
-      } catch {
-        return []
-      }
-    })
 }
 
 /** A line for each scenario, as testbed/README.md has it. */

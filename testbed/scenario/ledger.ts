@@ -2,9 +2,10 @@
  * The ledger of runs on this machine, in the cache: how often it was the emulator that failed. One in twenty may; a machine on
  * which it is more often than that proves nothing, however many repeats pass.
  */
-import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cacheFolder } from '../cache.ts'
+import { jsonLines, readJsonLines } from '../json-lines.ts'
 import type { Verdict } from './recorder.ts'
 
 export interface LedgerEntry {
@@ -27,28 +28,15 @@ const ledgerFile = (): string => join(cacheFolder('.'), 'ledger.jsonl')
 /** One line each, appended whole: two testbeds at once do not disturb one another. */
 export function noteRun(entry: LedgerEntry): void {
   const file = ledgerFile()
-  appendFileSync(file, `${JSON.stringify(entry)}\n`)
-  const lines = readLines(file)
-  if (lines.length <= MAX_LINES) return
-  writeFileSync(`${file}.new`, `${lines.slice(-LEDGER_RUNS).join('\n')}\n`)
+  appendFileSync(file, jsonLines([entry]))
+  const entries = readJsonLines(file)
+  if (entries.length <= MAX_LINES) return
+  writeFileSync(`${file}.new`, jsonLines(entries.slice(-LEDGER_RUNS)))
   renameSync(`${file}.new`, file)
 }
 
-/** The last runs, oldest first. A line that a full disk cut off is passed over. */
-export function readLedger(): LedgerEntry[] {
-  return readLines(ledgerFile())
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line) as LedgerEntry]
-      } catch {
-        return []
-      }
-    })
-    .slice(-LEDGER_RUNS)
-}
-
-const readLines = (file: string): string[] =>
-  existsSync(file) ? readFileSync(file, 'utf8').split('\n').filter(Boolean) : []
+/** The last runs, oldest first. */
+export const readLedger = (): LedgerEntry[] => readJsonLines<LedgerEntry>(ledgerFile()).slice(-LEDGER_RUNS)
 
 /** `3 of the last 100 runs on this machine failed by the emulator`. */
 export function ledgerLine(entries: readonly LedgerEntry[]): string {
