@@ -2,11 +2,10 @@
  * `npm run testbed -- campaign [NAME=TIMES…]`: every scenario of the tiers a number of times, and the table of what became of them. It
  * goes on where it was stopped: what has run is kept in the cache until the whole campaign is done.
  */
-import { appendFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { appendFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { UsageError } from '../src/values/errors.ts'
 import { cacheFolder, contentKey } from './cache.ts'
-import { command } from './command.ts'
 import { jsonLines, readJsonLines } from './json-lines.ts'
 import { isTooOften, ledgerLine, readLedger } from './scenario/ledger.ts'
 import type { Verdict } from './scenario/recorder.ts'
@@ -26,13 +25,21 @@ export interface CampaignRun {
   readonly seconds: number
 }
 
-/** Of this plan, on this state of what is tested: what ran on another is another campaign's. */
-async function stateFile(plan: ReadonlyMap<string, number>): Promise<string> {
-  const project = join(import.meta.dirname, '..')
-  const trees = await command('git', ['rev-parse', 'HEAD:src', 'HEAD:testbed'], { cwd: project }).catch(
-    () => '',
-  )
-  return join(cacheFolder('campaigns'), `${contentKey(trees, JSON.stringify([...plan]))}.jsonl`)
+const PROJECT = join(import.meta.dirname, '..')
+/** What a run is a run of. */
+const TESTED = ['package-lock.json', 'scripts', 'src', 'testbed']
+
+/** Of this plan, on what is tested as it lies here, committed or not: what ran on something else is another campaign's. */
+function stateFile(plan: ReadonlyMap<string, number>): string {
+  const files = TESTED.flatMap((name) => filesUnder(join(PROJECT, name))).toSorted()
+  const parts = files.flatMap((file) => [relative(PROJECT, file), readFileSync(file)])
+  return join(cacheFolder('campaigns'), `${contentKey(...parts, JSON.stringify([...plan]))}.jsonl`)
+}
+
+function filesUnder(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path]
+  const entries = readdirSync(path, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
 }
 
 /** How often each is to run. `words`: `hidden=5`; none, what a release asks for. Throws `UsageError`. */
@@ -60,15 +67,17 @@ export function remaining(plan: ReadonlyMap<string, number>, done: readonly Camp
   return rounds.flat()
 }
 
-/** The exit code. */
+/** The exit code. Throws `UsageError` where the plan cannot be read, or what is tested changes meanwhile. */
 export async function runCampaign(words: readonly string[], say: (line: string) => void): Promise<number> {
   const plan = planCampaign(words)
-  const file = await stateFile(plan)
+  const file = stateFile(plan)
   // A run whose line was cut off is done again.
   const done = readJsonLines<CampaignRun>(file)
   if (done.length > 0) say(`going on: ${done.length} runs are done (${file})`)
   const left = remaining(plan, done)
   for (const [index, name] of left.entries()) {
+    if (stateFile(plan) !== file)
+      throw new UsageError('what is tested was changed while the campaign ran: begin it anew, in a clone')
     say(`── ${index + 1} of ${left.length}: ${name}`)
     const startMs = performance.now()
     const { summary, emulator } = await runTrusted(name, findScenario(name), {}, say)

@@ -16,6 +16,17 @@ test('a wait is over when the text comes, however it is cut', async () => {
   assert.equal((await log.waitFor(/ck/, quick)).index, 2)
 })
 
+test('a line that is not whole yet does not count, but for the last of a program that has ended', async () => {
+  const log = new Log('guest', never)
+  log.append('tick 7 bad 0')
+  await assert.rejects(log.waitFor(/bad 0/, { timeoutMs: 5 }), HostError)
+  log.append('\n')
+  await log.waitFor(/bad 0/, quick)
+  log.append('killed')
+  log.close('SIGKILL')
+  await log.waitFor(/killed/, quick)
+})
+
 test('text before `from` does not count', async () => {
   const log = new Log('guest', never)
   log.append('tick 1\n')

@@ -65,13 +65,19 @@ export class Log {
     return this.pieces.find(({ end }) => end > offset)?.atMs
   }
 
-  /** The first match at or after `from`. Throws when it does not come in time, or the program ends without it. */
+  /**
+   * The first match at or after `from`, in whole lines alone while the program runs: who waits for a line may read it as a line at
+   * once. Throws when it does not come in time, or the program ends without it.
+   */
   async waitFor(
     pattern: RegExp,
     options: { readonly timeoutMs?: number; readonly from?: number } = {},
   ): Promise<RegExpExecArray> {
     const { timeoutMs = 180_000, from = 0 } = options
-    const find = (): RegExpExecArray | undefined => pattern.exec(this.text.slice(from)) ?? undefined
+    const find = (): RegExpExecArray | undefined => {
+      const end = this.ended === undefined ? this.text.lastIndexOf('\n') + 1 : this.text.length
+      return pattern.exec(this.text.slice(from, end)) ?? undefined
+    }
     const words = () => `${this.name} did not print ${pattern}; its last words: ${lastWords(this.text)}`
     return this.#until(
       () => {
