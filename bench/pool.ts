@@ -4,7 +4,7 @@ import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { readPoolRecord } from '../src/keeper/pool-record.ts'
+import { readPoolRecord } from '../src/run/pool-record.ts'
 
 const CLI = join(import.meta.dirname, '../src/cli.ts')
 const execute = promisify(execFile)

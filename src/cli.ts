@@ -3,14 +3,14 @@
  * Owns the program's first moment: it says where compiled sources are kept before any of them is loaded, and lets a keeper start
  * meanwhile, because after a kexec guests wait for every command that is on their way back.
  */
-import { hasUnit } from './keeper/has-unit.ts'
-import { WaitingKeeper } from './keeper/waiting-keeper.ts'
 import { keepCompiled } from './linux/compiled.ts'
+import { hasUnit } from './pool/has-unit.ts'
+import { WaitingKeeper } from './pool/waiting-keeper.ts'
 
 keepCompiled()
 /** Mounting, as far as can be told without reading the command line; the unit's keeper is the unit's to start. */
 const [command, , directory] = process.argv.slice(2)
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined
 const waiting = mounts && !hasUnit() && process.getuid?.() === 0 ? new WaitingKeeper() : undefined
-const { main } = await import('./program.ts')
+const { main } = await import('./cli/program.ts')
 await main(waiting)

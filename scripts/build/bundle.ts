@@ -21,7 +21,7 @@ function started(): string[] {
       normalize(join(dirname(path), `${name}.ts`)),
     ),
   )
-  return [...new Set(['cli.ts', 'program.ts', ...named])]
+  return [...new Set(['cli.ts', 'cli/program.ts', ...named])]
 }
 
 /** Writes `dist` in `folder` anew. Errors: what esbuild says. */
@@ -60,11 +60,11 @@ const whereItWas: Plugin = {
   },
 }
 
-/** `program.ts` is loaded only once it is said where compiled code is kept; the package where somebody watches. */
+/** `cli/program.ts` is loaded only once it is said where compiled code is kept; the package where somebody watches. */
 const besideIt: Plugin = {
   name: 'beside-it',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/program\.ts$/ }, () => ({ path: './program.js', external: true }))
+    onResolve({ filter: /^\.\/cli\/program\.ts$/ }, () => ({ path: './cli/program.js', external: true }))
     onResolve({ filter: /^listr2$/ }, ({ path }) => ({ path, external: true }))
   },
 }

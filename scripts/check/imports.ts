@@ -11,36 +11,29 @@ interface Rule {
   readonly packages?: readonly string[]
 }
 
-const EVERYTHING = [
-  'values',
-  'linux',
-  'stores',
-  'fs',
-  'fuse',
-  'server',
-  'keeper',
-  'pool',
-  'host',
-  'qemu',
-  'liveupdate',
+const BELOW_COMMANDS = [
+  ...['values', 'linux', 'bootmem', 'run', 'stores', 'fs', 'fuse', 'server', 'keeper', 'pool'],
+  ...['host', 'qemu', 'liveupdate', 'cli/print.ts', 'cli/progress.ts'],
 ]
 
 /** One row per room of `src/`. */
 export const RULES: Record<string, Rule> = {
   values: { may: [], packages: [] },
   linux: { may: ['values'] },
+  bootmem: { may: ['values', 'linux'] },
+  run: { may: ['values', 'linux'] },
   stores: { may: ['values', 'linux'] },
   fs: { may: ['values', 'stores/store.ts'], packages: ['node:zlib'] },
   fuse: { may: ['values', 'linux'] },
   server: { may: ['values', 'linux', 'stores', 'fs', 'fuse'] },
-  keeper: { may: ['values', 'linux', 'server', 'stores'] },
-  qemu: { may: ['values', 'linux'] },
-  liveupdate: { may: ['values', 'linux', 'qemu', 'host', 'pool'] },
-  pool: { may: ['values', 'linux', 'keeper'] },
-  host: { may: ['values', 'linux', 'qemu'] },
-  commands: { may: EVERYTHING },
-  'program.ts': { may: ['values', 'commands', 'keeper/waiting-keeper.ts'] },
-  'cli.ts': { may: ['linux', 'keeper/waiting-keeper.ts', 'keeper/has-unit.ts', 'program.ts'] },
+  keeper: { may: ['values', 'linux', 'run', 'server', 'stores'] },
+  qemu: { may: ['values', 'linux', 'run'] },
+  liveupdate: { may: ['values', 'linux', 'run', 'bootmem', 'qemu', 'host', 'pool'] },
+  pool: { may: ['values', 'linux', 'run', 'stores', 'fs', 'server', 'keeper'] },
+  host: { may: ['values', 'linux', 'bootmem', 'qemu'] },
+  commands: { may: BELOW_COMMANDS },
+  cli: { may: ['values', 'commands', 'liveupdate', 'pool/waiting-keeper.ts'] },
+  'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'cli'] },
 }
 
 /** Packages that one room alone may use. */

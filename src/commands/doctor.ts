@@ -1,9 +1,9 @@
 /** Owns `guestmemfs doctor`: print what this machine has and lacks, and with `--fix` do what was agreed to. */
 import type { Command } from 'commander'
+import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'
 import { examine } from '../host/doctor.ts'
 import type { Finding } from '../host/finding.ts'
-import { print } from './print.ts'
 
 interface DoctorOptions {
   readonly json?: boolean

@@ -1,10 +1,10 @@
 /** Owns `guestmemfs format`: makes a carve-out an empty pool. */
 import type { Command } from 'commander'
-import { formatRegion } from '../keeper/format-region.ts'
+import { print, printJson } from '../cli/print.ts'
+import { formatRegion } from '../pool/format-region.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
-import { print, printJson } from './print.ts'
 
 export const registerFormat = (program: Command): void => {
   program

@@ -1,8 +1,8 @@
 /** Owns `guestmemfs freeze` and `guestmemfs thaw`. */
 
 import type { Command } from 'commander'
+import { print, printJson } from '../cli/print.ts'
 import { findMount, setFrozen } from '../pool/pool-view.ts'
-import { print, printJson } from './print.ts'
 
 const register = (program: Command, name: string, frozen: boolean, description: string): void => {
   program

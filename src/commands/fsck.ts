@@ -1,9 +1,9 @@
 /** Owns `guestmemfs fsck` and `guestmemfs dump`: what an image holds, read without mounting it and without changing it. */
 import type { Command } from 'commander'
+import { print, printJson } from '../cli/print.ts'
 import { dumpImage } from '../fs/image/dump.ts'
-import { readPoolImage } from '../keeper/pool-image.ts'
-import { checkPoolImage } from './pool-check.ts'
-import { print, printJson } from './print.ts'
+import { checkPoolImage } from '../pool/check-image.ts'
+import { readPoolImage } from '../pool/pool-image.ts'
 
 export const registerFsck = (program: Command): void => {
   program

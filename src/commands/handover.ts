@@ -1,9 +1,9 @@
 /** `guestmemfs handover`: what `live-update` does with a pool of memfds between the freeze and the kexec, by hand. */
 import type { Command } from 'commander'
+import { print, printJson } from '../cli/print.ts'
 import { HANDOVER_STEPS, handoverStatus, preservePool, unpreservePool } from '../pool/handover.ts'
 import { findMount, setFrozen } from '../pool/pool-view.ts'
 import { UsageError } from '../values/errors.ts'
-import { print, printJson } from './print.ts'
 
 export function registerHandover(program: Command): void {
   program

@@ -2,12 +2,12 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
+import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'
 import { install } from '../host/install.ts'
 import { installFiles } from '../host/install-files.ts'
 import { thisProgram } from '../host/program.ts'
 import { UsageError } from '../values/errors.ts'
-import { print } from './print.ts'
 
 interface InstallOptions {
   readonly prefix: string

@@ -5,9 +5,10 @@
  */
 import type { Command } from 'commander'
 import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'
-import { type Mounted, type MountRequest, mountPool, parkAgain } from '../keeper/mount-pool.ts'
-import { isAlive, type PoolRecord, readPoolRecord } from '../keeper/pool-record.ts'
-import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../keeper/unit.ts'
+import { type Mounted, type MountRequest, mountPool, parkAgain } from '../pool/mount-pool.ts'
+import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../pool/systemd-unit.ts'
+import { type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
+import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
 
 async function mountAsked(request: MountRequest, stored: StoredPool | undefined): Promise<Mounted> {

@@ -1,18 +1,18 @@
 /** Owns `guestmemfs live-update --kernel`: the plan and what speaks against it, then the way to the jump as a person sees it. */
 
+import { print, printJson, printTable } from '../cli/print.ts'
+import { timeoutOption } from '../cli/progress.ts'
 import { isRefused, type PreflightFinding } from '../liveupdate/finding.ts'
 import { readHostFacts, type Via } from '../liveupdate/host-check.ts'
 import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel-plan.ts'
 import { type RolledBack, updateKernel } from '../liveupdate/kernel-update.ts'
 import type { WayOver } from '../liveupdate/pool-check.ts'
 import { keepReport, type UpdateReport } from '../liveupdate/report.ts'
-import { lockUpdates } from '../liveupdate/update-lock.ts'
+import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
-import { print, printJson, printTable } from './print.ts'
 import { printReport } from './report.ts'
 import { parkedPools, poolFacts } from './update-pools.ts'
-import { timeoutOption } from './vm-progress.ts'
 
 export interface KernelOptions {
   readonly kernel: string

@@ -1,10 +1,10 @@
 /** Owns `guestmemfs list`: the pools of this host, and the guest RAM in them with the pages it is really mapped by. */
 import type { Command } from 'commander'
+import { print, printJson, printTable } from '../cli/print.ts'
 import { type PoolSummary, summarisePools } from '../pool/pool-summary.ts'
 import { type Mapping, type RamFile, ramFiles } from '../pool/ram-files.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
-import { print, printJson, printTable } from './print.ts'
 
 export const registerList = (program: Command): void => {
   program

@@ -1,13 +1,13 @@
 /** Owns `guestmemfs live-update`: which VMs, and how the update is shown while it runs. */
 import type { Command } from 'commander'
+import { collect, showProgress, timeoutOption } from '../cli/progress.ts'
 import { isSuccess, keepReport } from '../liveupdate/report.ts'
+import { vmsOfMount } from '../liveupdate/vm-mounts.ts'
 import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'
 import { UsageError } from '../values/errors.ts'
 import { type KernelOptions, kernelUpdate } from './kernel-update.ts'
 import { printReport } from './report.ts'
-import { vmsOfMount } from './vm-mounts.ts'
-import { collect, showProgress, timeoutOption } from './vm-progress.ts'
 
 interface Options extends Omit<KernelOptions, 'kernel'> {
   readonly vmmOnly?: true

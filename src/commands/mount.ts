@@ -1,12 +1,12 @@
 /** Owns `guestmemfs mount`: the words of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
 
 import type { Command } from 'commander'
-import { hasUnit } from '../keeper/has-unit.ts'
-import { mountPool } from '../keeper/mount-pool.ts'
-import { mountThroughUnit } from '../keeper/unit.ts'
-import type { WaitingKeeper } from '../keeper/waiting-keeper.ts'
+import { print, printJson } from '../cli/print.ts'
+import { hasUnit } from '../pool/has-unit.ts'
+import { mountPool } from '../pool/mount-pool.ts'
+import { mountThroughUnit } from '../pool/systemd-unit.ts'
+import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 import { formatSize } from '../values/size.ts'
-import { print, printJson } from './print.ts'
 
 const HOW = {
   new: 'new pool',

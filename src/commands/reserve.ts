@@ -1,21 +1,21 @@
 /** Owns `guestmemfs reserve`: say which kernel parameters set RAM aside on this machine. Changes nothing. */
 import type { Command } from 'commander'
-import { carveOuts } from '../host/carve-out.ts'
-import { readMachineMemory } from '../host/machine-memory.ts'
+import { carveOuts } from '../bootmem/carve-out.ts'
+import { readMachineMemory } from '../bootmem/machine-memory.ts'
 import {
   type BootFile,
   grubbyCommand,
   grubFile,
   kernelInstallFile,
   kexecCommand,
-} from '../host/reserve-loaders.ts'
-import { inGibibytes } from '../host/reserve-place.ts'
-import { planReserve, type ReservePlan } from '../host/reserve-plan.ts'
+} from '../bootmem/reserve-loaders.ts'
+import { inGibibytes } from '../bootmem/reserve-place.ts'
+import { planReserve, type ReservePlan } from '../bootmem/reserve-plan.ts'
+import { print } from '../cli/print.ts'
 import { formatBytes } from '../linux/memmap.ts'
 import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize, parseSize } from '../values/size.ts'
-import { print } from './print.ts'
 
 interface ReserveOptions {
   readonly size: string

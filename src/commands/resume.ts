@@ -1,16 +1,16 @@
 /** Owns `guestmemfs resume`: saved VMs go on, in all mounts or in one. */
 import type { Command } from 'commander'
+import { print } from '../cli/print.ts'
+import { showProgress, timeoutOption } from '../cli/progress.ts'
 import { isSuccess, keepReport } from '../liveupdate/report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
 import { forgetUpdate, isUpdated, resumePool, thawAfterUpdate } from '../liveupdate/resume-pool.ts'
-import { lockUpdates } from '../liveupdate/update-lock.ts'
+import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { findBinary } from '../qemu/binary.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
+import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
-import { print } from './print.ts'
 import { printReport } from './report.ts'
-import { type VmMount, vmMounts } from './vm-mounts.ts'
-import { showProgress, timeoutOption } from './vm-progress.ts'
 
 interface Options {
   readonly mount?: string

@@ -1,12 +1,12 @@
 /** Owns `guestmemfs run`: a QEMU command line in, a recorded and supervised VM out. */
 import { writeSync } from 'node:fs'
 import type { Command } from 'commander'
+import { collect } from '../cli/progress.ts'
+import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { startInBackground } from '../qemu/background.ts'
 import { forgetVm, recordVm } from '../qemu/run-vm.ts'
 import { exitStatus, superviseVm } from '../qemu/supervisor.ts'
 import { UsageError } from '../values/errors.ts'
-import { vmMounts } from './vm-mounts.ts'
-import { collect } from './vm-progress.ts'
 
 interface Options {
   readonly name?: string

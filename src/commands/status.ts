@@ -1,7 +1,7 @@
 /** Owns `guestmemfs status`: what a mounted pool says of itself. */
 import type { Command } from 'commander'
+import { printJson, printTable } from '../cli/print.ts'
 import { findMount, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
-import { printJson, printTable } from './print.ts'
 
 export const registerStatus = (program: Command): void => {
   program

@@ -1,8 +1,8 @@
 /** Owns `guestmemfs umount`: parks a pool that holds files, discards it when asked to. */
 
 import type { Command } from 'commander'
-import { unmountPool } from '../keeper/unmount-pool.ts'
-import { print, printJson } from './print.ts'
+import { print, printJson } from '../cli/print.ts'
+import { unmountPool } from '../pool/unmount-pool.ts'
 
 const SAID = {
   parked: 'unmounted and parked: mount it again to find its files, or give its memory up with --discard',

@@ -1,8 +1,8 @@
 /** Owns `guestmemfs uninstall`: take away what install made, and nothing else. */
 import type { Command } from 'commander'
+import { print } from '../cli/print.ts'
 import { uninstall } from '../host/install.ts'
 import { reloadUnits } from './install.ts'
-import { print } from './print.ts'
 
 function uninstallHere({ prefix }: { readonly prefix: string }): void {
   const { removed, kept } = uninstall(prefix)

@@ -1,9 +1,9 @@
 /** Owns `guestmemfs vms`: the VMs recorded in the mounts. */
 import type { Command } from 'commander'
+import { print, printJson, printTable } from '../cli/print.ts'
+import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
 import { formatSize } from '../values/size.ts'
-import { print, printJson, printTable } from './print.ts'
-import { vmMounts } from './vm-mounts.ts'
 
 export function registerVms(program: Command): void {
   program

@@ -10,9 +10,9 @@ import { HANDOVER_STEPS, type MemoryState } from '../stores/store.ts'
 import { EBUSY, EINVAL, EOPNOTSUPP, type Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
 import { packImage } from './image/travel.ts'
-import type { Inode } from './inode.ts'
-import { pathOf } from './path-of.ts'
-import type { Volume } from './volume.ts'
+import type { Inode } from './state/inode.ts'
+import { pathOf } from './state/path-of.ts'
+import type { Volume } from './state/volume.ts'
 
 /**
  * The step is begun; whether it succeeds is in `describeHandover`. Errors: EOPNOTSUPP where this pool's memory outlives a kernel by itself,

@@ -4,6 +4,8 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { carveOuts, KMEM_WORD, keepsKmemAway, wordsAgainstKaslr } from '../bootmem/carve-out.ts'
+import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
 import { type DaxRegion, type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { kernelLockdown } from '../linux/lockdown.ts'
@@ -13,9 +15,7 @@ import { kernelCommandLine } from '../linux/memory-info.ts'
 import { covers, overlap } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
-import { carveOuts, KMEM_WORD, keepsKmemAway, wordsAgainstKaslr } from './carve-out.ts'
 import { type Finding, type Fix, missing, ok, warn } from './finding.ts'
-import { kaslrMayLandIn } from './kaslr.ts'
 
 const NAME = 'carve-out'
 const MIB = 2 ** 20

@@ -2,8 +2,9 @@
  * Owns the text of what `guestmemfs install` puts on a machine: the mount helper, the command, the unit.
  * Pure. Must not write a file. Where mount(8) looks and what it passes: mount(8), "EXTERNAL HELPERS".
  */
+
+import { shellWord, unitWord } from '../values/shell-word.ts'
 import type { Program } from './program.ts'
-import { shellWord, unitWord } from './shell-word.ts'
 
 export interface InstallFile {
   /** Below the prefix, beginning with a slash. */

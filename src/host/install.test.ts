@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { UsageError } from '../values/errors.ts'
+import { shellWord, unitWord } from '../values/shell-word.ts'
 import { install, uninstall } from './install.ts'
 import { installFiles, mountHelper } from './install-files.ts'
-import { shellWord, unitWord } from './shell-word.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'install-'))
 after(() => rmSync(scratch, { recursive: true }))

@@ -9,25 +9,21 @@ import { openFuseDevice } from '../linux/fuse-device.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { FUSE_TYPE, mountFuse, mountTable, unmount } from '../linux/mount.ts'
 import { setOomScore } from '../linux/process.ts'
+import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
+import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
+import { lockRegion } from '../run/region-lock.ts'
 import type { MemorySource } from '../server/messages.ts'
+import { findCarveOut } from '../stores/find-carve-out.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
-import { BrokenInvariantError, UsageError } from '../values/errors.ts'
+import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
+import type { KeeperOptions } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
-import type { KeeperOptions } from './keeper-options.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
-import {
-  identify,
-  type PoolRecord,
-  type ProcessIdentity,
-  removePoolRecord,
-  writePoolRecord,
-} from './pool-record.ts'
-import { lockRegion } from './region-lock.ts'
 import { type ServerEnd, ServerProcess } from './server-process.ts'
 import { killHolder, resumeHolder } from './takeover/holder-process.ts'
 
@@ -60,9 +56,7 @@ export class Keeper {
     this.#options = options
     this.#source = source
     this.#log = log
-    const self = identify(process.pid)
-    if (self === undefined) throw new BrokenInvariantError('this process is not in /proc')
-    this.#self = self
+    this.#self = identifySelf()
     this.#areas = handles.areas
     this.#memfds = handles.memfds
     this.#fuse = handles.fuse
@@ -114,7 +108,7 @@ export class Keeper {
     // A region's memory needs nobody to hold it, but only one who claims it.
     if (isLive && predecessor !== null && source.kind !== 'memfd') killHolder(predecessor)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
-    if (source.kind !== 'memfd') lockRegion(source)
+    if (source.kind !== 'memfd') lockRegion(findCarveOut(source))
     const server = await this.#startServer(source)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
     if (isLive && predecessor !== null) killHolder(predecessor)

@@ -5,8 +5,8 @@
 import { fstatSync, openSync, renameSync, writeSync } from 'node:fs'
 import { writeKernelLog } from '../linux/kmsg.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
+import { logPath } from '../run/pool-record.ts'
 import type { Fd } from '../values/ids.ts'
-import { logPath } from './pool-record.ts'
 
 const MAX_BYTES = 1024 * 1024
 

@@ -5,19 +5,15 @@
 import { closeSync, readSync, writeSync } from 'node:fs'
 import { writeCompiled } from '../linux/compiled.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
+import { ensureFolder, POOLS } from '../run/paths.ts'
+import { writePoolRecord } from '../run/pool-record.ts'
+import { identify } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { CONTACT_FD, type KeeperOptions, type Readiness } from './contact.ts'
 import { Keeper } from './keeper.ts'
-import type { KeeperOptions } from './keeper-options.ts'
 import { KeeperLog } from './log.ts'
 import { UnusableHandoverError } from './open-pool.ts'
-import { identify, makeRunDirectory, writePoolRecord } from './pool-record.ts'
-import { CONTACT_FD } from './waiting-keeper.ts'
-
-/** One JSON line: what the starter prints. `isArriving`: the former kernel handed the pool over. */
-export type Readiness =
-  | { readonly ok: true; readonly sizeBytes: number; readonly isNew: boolean; readonly isArriving: boolean }
-  | { readonly ok: false; readonly reason: string }
 
 const tell = (readiness: Readiness): void => {
   try {
@@ -44,7 +40,7 @@ const options = hear() ?? process.exit(0)
 process.title = `guestmemfs-keeper ${options.pool}`
 // Nothing of ours may keep a directory of some other file system busy.
 process.chdir('/')
-makeRunDirectory()
+ensureFolder(POOLS)
 const log = new KeeperLog(options.pool)
 // The streams of whoever mounts are theirs; what ends us is told in the log.
 for (const stream of [1, 2] as Fd[]) duplicateOver(log.fd, stream)

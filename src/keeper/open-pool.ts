@@ -2,14 +2,16 @@
  * Opens the pool that a keeper will hold: takes over a live holder, retrieves it from the former kernel, or makes a new one. The
  * previous holder keeps its descriptors until the new keeper serves (`takeover/copy-fds.ts`).
  */
+
+import { logPath } from '../run/pool-record.ts'
+import { isAlive } from '../run/process-identity.ts'
 import type { MemorySource } from '../server/messages.ts'
 import { UsageError } from '../values/errors.ts'
 import { makeImage, makeRuntime, makeTable } from './areas.ts'
-import type { KeeperOptions } from './keeper-options.ts'
+import type { KeeperOptions } from './contact.ts'
 import { findIncoming, type Incoming } from './luo/find-incoming.ts'
 import { LuoThread } from './luo/thread.ts'
 import { MemfdTable } from './memfd-table.ts'
-import { isAlive, logPath } from './pool-record.ts'
 import { type PoolHandles, takeOver } from './takeover/copy-fds.ts'
 import { resumeHolder, suspendHolder } from './takeover/holder-process.ts'
 

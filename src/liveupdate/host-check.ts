@@ -3,9 +3,9 @@
  * both kernels begin with. Reads the machine; the findings about it are pure.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { carveOuts } from '../host/carve-out.ts'
-import { readMachineMemory } from '../host/machine-memory.ts'
-import type { MemoryRange } from '../host/memory-map.ts'
+import { carveOuts } from '../bootmem/carve-out.ts'
+import { readMachineMemory } from '../bootmem/machine-memory.ts'
+import type { MemoryRange } from '../bootmem/memory-map.ts'
 import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../linux/capabilities.ts'
 import { type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
 import { type KexecState, kexecState } from '../linux/kexec.ts'

@@ -2,9 +2,9 @@
  * Owns the next kernel's command line: what it is, and whether the memory that holds the guests is still set aside by
  * it, in the same place, of the same size and type. Pure.
  */
-import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../host/carve-out.ts'
-import { kaslrMayLandIn } from '../host/kaslr.ts'
-import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from '../host/memory-map.ts'
+import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../bootmem/carve-out.ts'
+import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
+import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from '../bootmem/memory-map.ts'
 import type { PhysicalRange } from '../linux/dax.ts'
 import { E820, formatBytes, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'

@@ -12,7 +12,7 @@ import { ramFileBytes } from '../qemu/ram-file.ts'
 import { SAVEABLE } from '../qemu/save.ts'
 import type { VmDefinition } from '../qemu/vm-definition.ts'
 import type { Vm } from '../qemu/vm-list.ts'
-import { vmPaths } from '../qemu/vm-runtime.ts'
+import { vmPaths } from '../run/vm-runtime.ts'
 import { Errno } from '../values/errno.ts'
 
 /** `1` while the pool refuses every modification. */

@@ -11,7 +11,7 @@ import { cancelSave } from '../qemu/save-and-quit.ts'
 import { removeStateFile, type SavedState } from '../qemu/saved-state.ts'
 import { bringUp } from '../qemu/successor.ts'
 import { type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
-import { vmPaths } from '../qemu/vm-runtime.ts'
+import { vmPaths } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 
 export interface Recovery {

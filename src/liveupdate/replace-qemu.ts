@@ -13,14 +13,8 @@ import { type BringUp, BringUpError, bringUp } from '../qemu/successor.ts'
 import type { Streams } from '../qemu/supervisor.ts'
 import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
-import {
-  isAlive,
-  type ProcessIdentity,
-  readRuntime,
-  tryLock,
-  type VmRuntime,
-  vmPaths,
-} from '../qemu/vm-runtime.ts'
+import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
+import { readRuntime, tryLock, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'

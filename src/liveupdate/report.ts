@@ -1,11 +1,10 @@
 /** Owns the report of the last live update: keeping it, finding it again, and saying it to people. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { replaceFile } from '../run/atomic-file.ts'
+import { ensureFolder, REPORTS } from '../run/paths.ts'
 import { formatSize } from '../values/size.ts'
 import { PHASES, type Phase, type VmTimeline } from './timeline.ts'
-
-/** One file for each mount point, gone with the kernel, as the update it tells of is no news to the next one. */
-const DIRECTORY = '/run/guestmemfs/live-update'
 
 export interface UpdateReport {
   readonly format: 1
@@ -30,10 +29,8 @@ export interface KernelChange {
 
 /** Replaces the mount's last report. */
 export function keepReport(report: UpdateReport): void {
-  const path = join(DIRECTORY, `${encodeURIComponent(report.mountPoint)}.json`)
-  mkdirSync(DIRECTORY, { recursive: true, mode: 0o755 })
-  writeFileSync(`${path}.new`, JSON.stringify(report), { mode: 0o644 })
-  renameSync(`${path}.new`, path)
+  const file = `${encodeURIComponent(report.mountPoint)}.json`
+  replaceFile(join(ensureFolder(REPORTS), file), JSON.stringify(report), 0o644)
 }
 
 /** The last one of a mount, or of any; undefined: there was none since the machine started. */
@@ -44,9 +41,9 @@ export function lastReport(mountPoint: string | undefined): UpdateReport | undef
 }
 
 function keptReports(): UpdateReport[] {
-  if (!existsSync(DIRECTORY)) return []
-  const names = readdirSync(DIRECTORY).filter((name) => name.endsWith('.json'))
-  return names.map((name) => JSON.parse(readFileSync(join(DIRECTORY, name), 'utf8')) as UpdateReport)
+  if (!existsSync(REPORTS)) return []
+  const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))
+  return names.map((name) => JSON.parse(readFileSync(join(REPORTS, name), 'utf8')) as UpdateReport)
 }
 
 /** Whether every guest goes on, in the QEMU it was meant to have. */

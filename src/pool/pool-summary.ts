@@ -1,7 +1,8 @@
 /** Owns the one-line view of every pool of this host: mounted, parked, or dead with its signpost left behind. */
 import { statfsSync } from 'node:fs'
-import { isMountedHere } from '../keeper/find-holder.ts'
-import { isAlive, listPoolRecords, type PoolRecord } from '../keeper/pool-record.ts'
+import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'
+import { isAlive } from '../run/process-identity.ts'
+import { isMountedHere } from './find-holder.ts'
 
 export interface PoolSummary {
   readonly pool: string

@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { makeVmDirectory, readRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Streams } from './supervisor.ts'
 import { ramFileOf, type VmDefinition } from './vm-definition.ts'
-import { makeVmDirectory, readRuntime, vmPaths } from './vm-runtime.ts'
 import { waitForQmp } from './wait-for-qmp.ts'
 
 const START_TIMEOUT_MS = 60_000

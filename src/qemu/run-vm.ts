@@ -4,6 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { checkVmName } from '../run/names.ts'
+import { liveQemu } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
@@ -12,7 +14,6 @@ import { hasRamFile } from './memory-backends.ts'
 import { prepareRamFile } from './ram-file.ts'
 import { prepareCommandLine, type VmCommandLine } from './vm-command-line.ts'
 import {
-  checkVmName,
   ramFileOf,
   readDefinition,
   removeDefinition,
@@ -20,7 +21,6 @@ import {
   writeDefinition,
 } from './vm-definition.ts'
 import { readVms } from './vm-list.ts'
-import { liveQemu } from './vm-runtime.ts'
 
 export interface RunRequest {
   readonly argv: readonly string[]

@@ -4,13 +4,13 @@
  */
 import { close } from '../linux/descriptors.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
+import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
 import { Errno } from '../values/errno.ts'
 import { QemuError } from '../values/errors.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { cancelMigration, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
-import { isAlive, type ProcessIdentity } from './vm-runtime.ts'
 
 /** A QEMU that has saved its guest has nothing left to lose; one that does not end then is killed. */
 const QUIT_TIMEOUT_MS = 10_000

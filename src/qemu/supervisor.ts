@@ -12,18 +12,12 @@ import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../linux/descriptors.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
+import { identify, identifySelf } from '../run/process-identity.ts'
+import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { launchWords } from './launch.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
-import {
-  identify,
-  makeVmDirectory,
-  removeRuntime,
-  tryLock,
-  type VmPaths,
-  writeRuntime,
-} from './vm-runtime.ts'
 
 /** Standard input, output and error of QEMU: descriptors of ours. */
 export type Streams = readonly [number, number, number]
@@ -149,9 +143,9 @@ class Supervisor {
   #tell(qemu: number | undefined, end: string | null): void {
     writeRuntime(this.#name, {
       ramFile: this.#ramFile,
-      supervisor: identify(process.pid),
+      supervisor: identifySelf(),
       starts: this.#starts,
-      qemu: qemu === undefined ? null : identify(qemu),
+      qemu: qemu === undefined ? null : (identify(qemu) ?? null),
       end,
     })
   }

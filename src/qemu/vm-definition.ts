@@ -43,16 +43,6 @@ const VmDefinitionSchema = v.object({
 })
 export type VmDefinition = v.InferOutput<typeof VmDefinitionSchema>
 
-const NAME = /^[A-Za-z0-9_.-]{1,64}$/
-
-/** A VM's name becomes a directory's and a file's. Errors: UsageError. */
-export function checkVmName(name: string): string {
-  if (NAME.test(name) && !name.startsWith('.')) return name
-  throw new UsageError(
-    `VM name '${name}' is not usable: give one with --name, of 1 to 64 of the characters A-Z a-z 0-9 _ . -`,
-  )
-}
-
 export function ramFileOf(definition: VmDefinition): string {
   return (definition.ramFiles[0] as { path: string }).path
 }

@@ -1,6 +1,8 @@
 /** Owns what is known of recorded VMs right now: who they are, and whether they run, lie saved or are gone. */
+
+import type { ProcessIdentity } from '../run/process-identity.ts'
+import { liveQemu } from '../run/vm-runtime.ts'
 import { ramBytesOf, ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
-import { liveQemu, type ProcessIdentity } from './vm-runtime.ts'
 
 export interface Vm {
   readonly definition: VmDefinition

@@ -2,9 +2,10 @@
  * Owns waiting for a QEMU that a supervisor is just starting, until it answers on its QMP socket or is known not to.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isAlive } from '../run/process-identity.ts'
+import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { QemuError } from '../values/errors.ts'
 import { QmpClient } from './qmp-client.ts'
-import { isAlive, readRuntime, type VmRuntime, vmPaths } from './vm-runtime.ts'
 
 const POLL_MS = 10
 

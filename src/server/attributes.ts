@@ -1,5 +1,5 @@
 /** Owns an inode as stat(2) shows it. */
-import type { FileKind, Inode } from '../fs/inode.ts'
+import type { FileKind, Inode } from '../fs/state/inode.ts'
 import { MAX_WRITE_BYTES } from '../fuse/init.ts'
 import type { Attributes } from '../fuse/replies.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'

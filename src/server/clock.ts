@@ -1,5 +1,5 @@
 /** Owns the time that operations are handed: the file system has no clock of its own. */
-import type { Timestamp } from '../fs/inode.ts'
+import type { Timestamp } from '../fs/state/inode.ts'
 
 /** CLOCK_REALTIME to the millisecond. Read anew each time, so that it follows whoever sets the host's clock. */
 export const wallClock = (): Timestamp => {

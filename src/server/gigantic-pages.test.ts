@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ALIGN } from '../fs/alignment.ts'
+import { ALIGN } from '../fs/space/alignment.ts'
 import { blocks, fixture, ok, ROOT } from '../fs/testing/fixture.ts'
 import { layOut } from '../stores/carve-out/layout.ts'
 import { checkAlignment, storeAlignment } from './gigantic-pages.ts'

@@ -1,7 +1,7 @@
 /** Owns the question whether a pool can have the pages that a mount asks for, and telling its root so. */
 import { readFileSync } from 'node:fs'
-import { ALIGN } from '../fs/alignment.ts'
 import type { FileSystem, Request } from '../fs/file-system.ts'
+import { ALIGN } from '../fs/space/alignment.ts'
 import { gibibyteFrames, type Layout } from '../stores/carve-out/layout.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'

@@ -5,7 +5,7 @@
  * It must not decide anything about files: that the kernel forgot an unlinked one is reported, not acted on.
  */
 
-import type { Inode } from '../fs/inode.ts'
+import type { Inode } from '../fs/state/inode.ts'
 import { invalidateAttributes } from '../fuse/notify.ts'
 import { closeBacking, openBacking } from '../linux/fuse-device.ts'
 import { EIO, ENOENT, Errno, ESTALE } from '../values/errno.ts'

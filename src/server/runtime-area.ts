@@ -10,7 +10,7 @@
  * arrived and the pending counts are dropped; if not, it did, and they are carried over (again, if need be:
  * they are absolute). Either way no count is ever off by one.
  */
-import { INO_MAX } from '../fs/limits.ts'
+import { INO_MAX } from '../fs/state/limits.ts'
 import type { BackingId, Ino } from '../values/ids.ts'
 
 /** 'GMFSRUN1' as two little-endian words. */

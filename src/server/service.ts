@@ -3,10 +3,10 @@
  * answered as it is, an inode as its entry or attributes.
  */
 
-import { WAITS_FOR_ZEROING } from '../fs/allocator.ts'
 import type { FileSystem } from '../fs/file-system.ts'
-import type { Inode } from '../fs/inode.ts'
-import type { Request } from '../fs/volume.ts'
+import { WAITS_FOR_ZEROING } from '../fs/space/allocator.ts'
+import type { Inode } from '../fs/state/inode.ts'
+import type { Request } from '../fs/state/volume.ts'
 import { FOPEN } from '../fuse/constants.ts'
 import type { RequestOf } from '../fuse/opcodes.ts'
 import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'

@@ -5,7 +5,7 @@
  * was lost), or a new one did, or nothing is left to be read (it arrived). Until then everything waits, FORGETs
  * above all: the counts they lower are the ones in question.
  */
-import type { Origin } from '../fs/entry.ts'
+import type { Origin } from '../fs/state/entry.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { hasPending, resend } from '../fuse/session.ts'
 import { SystemCallError } from '../values/errors.ts'

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { RUN_DIRECTORY } from '../../src/keeper/pool-record.ts'
 import { memoryInfo } from '../../src/linux/memory-info.ts'
 import { mountTable } from '../../src/linux/mount.ts'
+import { POOLS } from '../../src/run/paths.ts'
 import {
   cannotMount,
   guestmemfs,
@@ -21,9 +21,9 @@ const options = { skip: cannotMount, timeout: 90_000 }
 
 /** Our pools and mounts: what no refusal may change. */
 const traces = (): unknown => [
-  fs.existsSync(RUN_DIRECTORY)
+  fs.existsSync(POOLS)
     ? fs
-        .readdirSync(RUN_DIRECTORY)
+        .readdirSync(POOLS)
         .filter((name) => name.startsWith(`test-${process.pid}-`) && name.endsWith('.json'))
     : [],
   mountTable().filter(({ source }) => source.startsWith(`test-${process.pid}-`)),
@@ -145,7 +145,7 @@ test('without root', options, async (t) => {
   for (const [index, [words, reason]] of cases.entries())
     isRefused(outcomes[index] as Outcome, reason, words.join(' '))
   assert.deepEqual(traces(), before)
-  assert.equal(fs.statSync(join(RUN_DIRECTORY, `${pool.pool}.json`)).mode & 0o777, 0o644)
+  assert.equal(fs.statSync(join(POOLS, `${pool.pool}.json`)).mode & 0o777, 0o644)
   const list = await guestmemfsAsStranger('list')
   assert.match(list.stdout, new RegExp(`^${pool.pool} +mounted +64M `, 'm'))
   assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')

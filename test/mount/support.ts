@@ -8,8 +8,8 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/keeper/pool-record.ts'
 import { unmount } from '../../src/linux/mount.ts'
+import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 const run = promisify(execFile)

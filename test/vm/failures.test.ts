@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { vmPaths } from '../../src/qemu/vm-runtime.ts'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { guestmemfs } from '../mount/support.ts'
 import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
 import {

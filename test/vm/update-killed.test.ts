@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
-import { vmPaths } from '../../src/qemu/vm-runtime.ts'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI, mountVmPool, resumeVms, Serial, startTinyVm, type VmPool } from './support.ts'
 
 const ROUNDS = 10

@@ -3,7 +3,7 @@
  * asked for is harder than most: it begins below its own size, where KASLR would go if nothing were
  * done, and the first kexec loads kernel and initrd into it.
  */
-import { shellWord } from '../../src/host/shell-word.ts'
+import { shellWord } from '../../src/values/shell-word.ts'
 import { JUMP, loadKernel } from '../scenario/by-hand.ts'
 import { refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'

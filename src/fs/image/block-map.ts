@@ -3,7 +3,7 @@
  * block holds. Clean is what a block is until something else is stated. It must not know who owns blocks.
  */
 import type { Extent } from '../../stores/store.ts'
-import type { BlockState } from '../entry.ts'
+import type { BlockState } from '../state/entry.ts'
 
 export interface BlockRange {
   readonly extent: Extent

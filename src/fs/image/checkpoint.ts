@@ -4,7 +4,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'
-import type { Entry } from '../entry.ts'
+import type { Entry } from '../state/entry.ts'
 import { ByteSink } from './byte-sink.ts'
 import { ByteSource } from './byte-source.ts'
 import { decodeEntry, encodeEntry } from './codec.ts'

@@ -6,8 +6,8 @@
 import type { Extent } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
-import type { BlockState, Entry } from '../entry.ts'
-import type { FileKind, Inode, Timestamp } from '../inode.ts'
+import type { BlockState, Entry } from '../state/entry.ts'
+import type { FileKind, Inode, Timestamp } from '../state/inode.ts'
 import type { ByteSink } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
 

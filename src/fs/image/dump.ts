@@ -4,8 +4,8 @@
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { type ByteString, printable } from '../../values/ids.ts'
-import type { Entry } from '../entry.ts'
-import type { FileKind, Inode } from '../inode.ts'
+import type { Entry } from '../state/entry.ts'
+import type { FileKind, Inode } from '../state/inode.ts'
 import type { Geometry } from './format.ts'
 import { readHeader } from './header.ts'
 import type { LogRecord } from './record.ts'

@@ -10,7 +10,7 @@
  * `inode-gone` counts as a statement about each name and xattr kept under that inode.
  */
 import type { ByteString, Ino } from '../../values/ids.ts'
-import type { Entry } from '../entry.ts'
+import type { Entry } from '../state/entry.ts'
 import { BlockMap } from './block-map.ts'
 
 type EntryOf<K extends Entry['kind']> = Extract<Entry, { kind: K }>

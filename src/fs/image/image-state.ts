@@ -2,7 +2,7 @@
  * Owns what the image asks of the state it keeps. The image must know nothing else about files: it moves
  * entries, it does not read meaning into them beyond which key each one states.
  */
-import type { Entry } from '../entry.ts'
+import type { Entry } from '../state/entry.ts'
 
 export interface ImageState {
   /** Carry one entry out. The only way the image changes the state. */

@@ -7,7 +7,7 @@
  * into the other slot; it is written in proportion to what is logged (format.ts, CHECKPOINT_PACE).
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Entry, Origin } from '../entry.ts'
+import type { Entry, Origin } from '../state/entry.ts'
 import { CheckpointWriter } from './checkpoint.ts'
 import { CHECKPOINT_PACE, type Geometry, geometryOf } from './format.ts'
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BlockState } from '../entry.ts'
+import type { BlockState } from '../state/entry.ts'
 import { BlockMap } from './block-map.ts'
 import { Fold } from './fold.ts'
 import { entryBytes, StateSize } from './state-size.ts'

@@ -3,7 +3,7 @@
  * need is known before an operation is let in. It must not look at the state itself.
  */
 import type { ByteString, Ino } from '../../values/ids.ts'
-import type { Entry } from '../entry.ts'
+import type { Entry } from '../state/entry.ts'
 import { BlockMap, type BlockRange } from './block-map.ts'
 import { ByteSink } from './byte-sink.ts'
 import { encodeEntry } from './codec.ts'

@@ -6,7 +6,7 @@
 
 import { chunkBlocksOf } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
-import type { Entry } from '../entry.ts'
+import type { Entry } from '../state/entry.ts'
 import { HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './format.ts'
 import type { Expected, Identity } from './header.ts'
 import { Image } from './image.ts'

@@ -2,9 +2,9 @@
  * Owns a journal for tests of decisions: it keeps the records in a list and nothing survives it. `limit` records
  * fit; `replay` rebuilds a state from them, as a recovery would.
  */
-import type { Entry, Origin } from '../entry.ts'
-import type { Journal } from '../journal.ts'
-import { State } from '../state.ts'
+import type { Entry, Origin } from '../state/entry.ts'
+import type { Journal } from '../state/journal.ts'
+import { State } from '../state/state.ts'
 
 export interface PlainRecord {
   readonly origin: Origin

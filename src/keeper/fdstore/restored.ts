@@ -3,11 +3,11 @@
  * put into its store. This process holds them until a new keeper has copied them, like any other holder (takeover/copy-fds.ts).
  */
 import { close, setCloseOnExec } from '../../linux/descriptors.ts'
+import { identifySelf, type ProcessIdentity } from '../../run/process-identity.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
 import type { Fd } from '../../values/ids.ts'
 import { mapTable } from '../areas.ts'
-import { identify, type ProcessIdentity } from '../pool-record.ts'
 import { isStoredObject, objectOf, storedName } from './fdstore.ts'
 
 const FIRST_FD = 3
@@ -40,7 +40,7 @@ export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefin
   const table = descriptors[names.indexOf('table')]
   const fuse = descriptors[names.indexOf('fuse')]
   return {
-    process: identify(process.pid) as ProcessIdentity,
+    process: identifySelf(),
     isConnected: fuse !== undefined,
     claim: () => table !== undefined && rewriteTable(mapTable(table), names, descriptors),
     forgetConnection: () => fuse !== undefined && close(fuse),

@@ -5,9 +5,9 @@
 import { close, waitReadable } from '../../linux/descriptors.ts'
 import { isStopped, pidfdOpen } from '../../linux/process.ts'
 import { sleepBlocking } from '../../linux/sleep.ts'
+import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
-import { isAlive, type ProcessIdentity } from '../pool-record.ts'
 
 /** A request that is under way ends first: many times what one takes. */
 const STOP_TIMEOUT_MS = 5000

@@ -4,7 +4,7 @@
  * now, and doing it again would be wrong (a second create is EEXIST, a second unlink takes another file).
  */
 
-import type { Inode } from '../../fs/inode.ts'
+import type { Inode } from '../../fs/state/inode.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import type { HandledRequest } from '../../fuse/session.ts'
 import { Errno } from '../../values/errno.ts'

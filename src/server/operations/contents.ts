@@ -1,5 +1,5 @@
 /** Owns the requests about what files and directories hold. */
-import type { ListedName } from '../../fs/listing.ts'
+import type { ListedName } from '../../fs/operations/listing.ts'
 import { FUSE_WRITE_KILL_SUIDGID } from '../../fuse/constants.ts'
 import { MAX_WRITE_BYTES } from '../../fuse/init.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'

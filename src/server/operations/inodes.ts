@@ -1,5 +1,5 @@
 /** Owns the requests about one inode as such: attributes, being forgotten, being opened. */
-import type { Inode } from '../../fs/inode.ts'
+import type { Inode } from '../../fs/state/inode.ts'
 import { FATTR } from '../../fuse/constants.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { Reply } from '../../fuse/replies.ts'

@@ -1,6 +1,6 @@
 /** Owns the requests about names: looking up, making, linking, moving and removing them. */
 
-import type { Inode } from '../../fs/inode.ts'
+import type { Inode } from '../../fs/state/inode.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import { ENOENT, EPERM, Errno } from '../../values/errno.ts'

@@ -5,7 +5,7 @@
 import { rmSync, statSync } from 'node:fs'
 import { awaitMigration, fileChannels } from '../../../src/qemu/migration.ts'
 import { QmpClient } from '../../../src/qemu/qmp-client.ts'
-import { vmPaths } from '../../../src/qemu/vm-runtime.ts'
+import { vmPaths } from '../../../src/run/vm-runtime.ts'
 
 const [, , name = '', path = ''] = process.argv
 const TIMEOUT_MS = 300_000

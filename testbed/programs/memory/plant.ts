@@ -3,7 +3,7 @@
  * image at OFFSET of the region, `plant.ts OFFSET away` zeroes it again.
  */
 import { Image } from '../../../src/fs/image/image.ts'
-import { State } from '../../../src/fs/state.ts'
+import { State } from '../../../src/fs/state/state.ts'
 import { changeBytes } from './bytes.ts'
 
 const [offset = '', away] = process.argv.slice(2)

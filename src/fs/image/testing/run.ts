@@ -3,7 +3,7 @@
  * record: whether a crash between any two of its stores would be recovered from as promised.
  */
 import { CorruptBytesError } from '../../../values/errors.ts'
-import type { Entry } from '../../entry.ts'
+import type { Entry } from '../../state/entry.ts'
 import { type Geometry, geometryOf } from '../format.ts'
 import { checkImage } from '../fsck.ts'
 import type { TracedStore } from '../writer.ts'

@@ -2,11 +2,11 @@
 import { crc32 } from 'node:zlib'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import type { Ino } from '../../../values/ids.ts'
-import { blocksFor } from '../../extents.ts'
 import { ByteSink } from '../../image/byte-sink.ts'
 import { encodeEntry } from '../../image/codec.ts'
-import type { Inode } from '../../inode.ts'
-import type { State } from '../../state.ts'
+import { blocksFor } from '../../space/extents.ts'
+import type { Inode } from '../../state/inode.ts'
+import type { State } from '../../state/state.ts'
 import type { MemoryStore } from '../memory-store.ts'
 
 /** Bytes at the beginning of each block that the model keeps: files are read there and nowhere else. */

@@ -2,9 +2,9 @@
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOENT } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../attributes.ts'
-import { SIZE, UPDATE, VM } from '../../control-xattrs.ts'
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../rename.ts'
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attributes.ts'
+import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../operations/rename.ts'
+import { SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
 import type { World } from './world.ts'
 
 /** Some other operation may have been first: what an operation then answers is an errno, and nothing changed. */

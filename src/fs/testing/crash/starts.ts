@@ -2,7 +2,7 @@
 import { ROOT_INO } from '../../../values/ids.ts'
 import { Image } from '../../image/image.ts'
 import { roleOf } from '../../image/testing/bugs.ts'
-import { State } from '../../state.ts'
+import { State } from '../../state/state.ts'
 import { ok } from '../fixture.ts'
 import { MemoryStore, type MemoryStoreOptions } from '../memory-store.ts'
 import { MODEL_BYTES } from './contents.ts'

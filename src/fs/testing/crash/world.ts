@@ -5,7 +5,7 @@ import { FileSystem, type Request } from '../../file-system.ts'
 import { geometryOf } from '../../image/format.ts'
 import { Image } from '../../image/image.ts'
 import type { Trace } from '../../image/writer.ts'
-import { State } from '../../state.ts'
+import { State } from '../../state/state.ts'
 import {
   copyOf,
   type Event,

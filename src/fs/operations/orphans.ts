@@ -1,0 +1,109 @@
+/**
+ * Owns the end of an inode. One without names is an orphan: its blocks stay its own until the kernel has
+ * forgotten it and no mapping holds its memory. Then one record takes it away, and only after that record is
+ * its memory released. A crash in between leaves a memory no inode owns, and recovery releases it.
+ */
+import { BLOCK_BYTES } from '../../stores/store.ts'
+import type { Errno } from '../../values/errno.ts'
+import type { Ino, ObjectId } from '../../values/ids.ts'
+import { countBlocks } from '../space/extents.ts'
+import type { Draft } from '../state/draft.ts'
+import type { Inode } from '../state/inode.ts'
+import type { Request, Volume } from '../state/volume.ts'
+import { draftFreed, shrinkMemory } from './resize.ts'
+
+/**
+ * `gone`: there is no such inode any more. `held`: a mapping holds its memory, try again later. `kept`: it has a
+ * name, or the pool is frozen and nothing may change.
+ */
+export type Eviction = 'gone' | 'held' | 'kept'
+
+/** A record holds the eviction to this much at most: some ten KiB. */
+const FAREWELL_EXTENTS = 1024
+const FAREWELL_XATTRS = 64
+
+/** The kernel has forgotten this inode. Errors: ENOSPC where the image has no room for the record; try again later. */
+export function evict(volume: Volume, rq: Pick<Request, 'origin'>, ino: Ino): Eviction | Errno {
+  const inode = volume.state.inodes.get(ino)
+  if (!inode) return 'gone'
+  if (inode.links > 0 || volume.frozen) return 'kept'
+  if (inode.object !== undefined && volume.store.isHeld(inode.object)) return 'held'
+
+  let failure: Errno | undefined
+  for (let left: Inode | undefined = inode; left && !failure; left = volume.state.inodes.get(ino))
+    failure = volume.commitIfRoom(rq, draftEviction(volume, left))
+  if (failure) return failure
+  if (inode.object !== undefined) releaseMemory(volume, inode.object)
+  return 'gone'
+}
+
+/**
+ * What an orphan gives up next: all of it, unless that is more than a record should hold. Nobody can see an
+ * orphan that is half gone, and one that a crash left so is evicted like any other.
+ */
+function draftEviction(volume: Volume, inode: Inode): Draft {
+  const draft = volume.draft()
+  const names = [...(volume.state.xattrs.get(inode.ino)?.keys() ?? [])]
+  if (inode.extents.length > FAREWELL_EXTENTS) {
+    const extents = inode.extents.slice(0, -FAREWELL_EXTENTS)
+    draft.change(inode, { extents, sizeBytes: countBlocks(extents) * BLOCK_BYTES })
+    draftFreed(volume, draft, inode, { extents })
+  } else if (names.length > FAREWELL_XATTRS) {
+    for (const name of names.slice(0, FAREWELL_XATTRS)) draft.removeXattr(inode.ino, name)
+  } else {
+    draftFreed(volume, draft, inode, { extents: [] })
+    draft.remove(inode.ino)
+  }
+  return draft
+}
+
+/** Evicts the orphans that neither the kernel nor a mapping holds any more. Returns how many. Costs the number of orphans. */
+export function retryOrphans(
+  volume: Volume,
+  rq: Pick<Request, 'origin'>,
+  isReferenced: (ino: Ino) => boolean,
+): number {
+  let gone = 0
+  for (const ino of [...volume.index.orphans])
+    if (!isReferenced(ino) && evict(volume, rq, ino) === 'gone') gone++
+  return gone
+}
+
+export function orphans(volume: Volume): Inode[] {
+  return [...volume.index.orphans].flatMap((ino) => volume.state.inodes.get(ino) ?? [])
+}
+
+/**
+ * Makes the store agree with the state that was recovered. Whatever a former server died doing, either its
+ * record was complete, and then the memory it names is made what the record says; or it was not, and then a
+ * memory made for it has no owner and is released. Idempotent: dying in here changes nothing about the next try.
+ * `isReferenced`: what the kernel still knows where its connection lives on; nothing on a new connection.
+ */
+export function recover(
+  volume: Volume,
+  rq: Pick<Request, 'origin'>,
+  isReferenced: (ino: Ino) => boolean,
+): void {
+  const owned = new Set<ObjectId>()
+  for (const inode of volume.state.inodes.values()) {
+    if (inode.object === undefined) continue
+    owned.add(inode.object)
+    volume.store.adopt(inode.object, inode)
+  }
+  for (const object of [...volume.store.objects()]) if (!owned.has(object)) releaseMemory(volume, object)
+
+  for (const entry of volume.journal.lastEntries) {
+    if (entry.kind !== 'inode' || entry.inode.kind !== 'file') continue
+    // The record may be older than a checkpoint that is newer than it: the table has the last word.
+    const inode = volume.state.inodes.get(entry.inode.ino)
+    if (inode?.object === undefined) continue
+    shrinkMemory(volume, inode)
+  }
+  volume.store.handover?.recover(volume.frozen)
+  retryOrphans(volume, rq, isReferenced)
+}
+
+function releaseMemory(volume: Volume, object: ObjectId): void {
+  volume.store.release(object)
+  volume.settled.delete(object)
+}

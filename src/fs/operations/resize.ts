@@ -1,0 +1,143 @@
+/**
+ * Owns a file's size: which blocks it then owns, whether it is guest RAM, and the order of record and memory.
+ *
+ * Growing resizes the memory first and logs then. A crash in between leaves a memory larger than its inode
+ * says: nobody can see the surplus, and `growMemory` cuts it away before the file grows the next time. The
+ * other way round, a store that has no memory left would have to be un-logged.
+ *
+ * Shrinking logs first and resizes then. A crash in between is made good at recovery, which resizes what the
+ * last record names. The other way round, a crash would leave a file of the old size whose bytes are gone.
+ */
+import { BLOCK_BYTES, type Extent, type Placement, WAITS } from '../../stores/store.ts'
+import { EBUSY, EFBIG, EINVAL, EIO, Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import type { ObjectId } from '../../values/ids.ts'
+import { wantsFrames } from '../space/alignment.ts'
+import { blocksFor, countBlocks, cutExtents, joinExtents } from '../space/extents.ts'
+import type { For } from '../space/free-space.ts'
+import type { Draft } from '../state/draft.ts'
+import type { Inode } from '../state/inode.ts'
+import type { Volume } from '../state/volume.ts'
+
+/** The fields of an inode that follow from its size. */
+export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gigantic'>
+
+/** The memory of a file: every file has one. */
+export function memoryOf(inode: Inode): ObjectId {
+  if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
+  return inode.object
+}
+
+/**
+ * What truncate and fallocate make of a file: a file that was empty and becomes a block or more is guest RAM
+ * from then on; in a directory of gigantic pages it has whole ones. Errors: EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING, those of
+ * `mustStay`; EBUSY where a mapping is in the way,
+ * WAITS while that is being found out.
+ */
+export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Errno {
+  if (sizeBytes < 0) return EINVAL
+  if (!Number.isSafeInteger(sizeBytes)) return EFBIG
+  const fixed = mustStay(volume, inode, sizeBytes)
+  if (fixed) return fixed
+  const becomesRam = inode.sizeBytes === 0 && sizeBytes >= BLOCK_BYTES
+  const guestRam = sizeBytes > 0 && (inode.guestRam || becomesRam)
+  const gigantic = guestRam && wantsFrames(volume, inode)
+  const frameBytes = (volume.store.frames?.blocks ?? 0) * BLOCK_BYTES
+  if (gigantic && (frameBytes === 0 || sizeBytes % frameBytes !== 0)) return EINVAL
+  const extents = planExtents(volume, inode, sizeBytes, { guestRam, inFrames: gigantic })
+  return extents instanceof Errno ? extents : { sizeBytes, extents, guestRam, gigantic }
+}
+
+/**
+ * A memory on its way from one kernel to the next keeps its size. What was lost on it has none that could change: such a file
+ * is given up by emptying it. Errors: EBUSY, WAITS, EIO.
+ */
+export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Errno | undefined {
+  if (inode.object === undefined || sizeBytes === inode.sizeBytes) return undefined
+  const state = store.state(inode.object)
+  switch (state) {
+    case 'present':
+      return undefined
+    case 'outgoing':
+      return EBUSY
+    case 'incoming':
+      return WAITS
+    case 'lost':
+      return sizeBytes === 0 ? undefined : EIO
+    default:
+      return state satisfies never
+  }
+}
+
+/** The blocks a file of `sizeBytes` owns: those it has, fewer or more of its kind. */
+export function planExtents(
+  volume: Volume,
+  inode: Inode,
+  sizeBytes: number,
+  use: For,
+): readonly Extent[] | Errno {
+  const [has, needs] = [countBlocks(inode.extents), blocksFor(sizeBytes)]
+  if (needs === has) return inode.extents
+  const held = mustNotBeHeld(volume, inode, needs < has) && volume.store.isHeld(memoryOf(inode))
+  if (held) return held === true ? EBUSY : held
+  if (needs < has) return cutExtents(inode.extents, needs).kept
+  const last = inode.extents.at(-1)
+  const behind = last && last.start + last.count
+  const shape = use.guestRam && volume.store.contiguous ? { inOnePiece: { behind } } : {}
+  const more = volume.index.allocator.choose(needs - has, { ...use, ...shape })
+  return more instanceof Errno ? more : joinExtents(inode.extents, more)
+}
+
+/**
+ * Where we clear blocks ourselves nothing takes them out of a live mapping: its holder would write into what
+ * becomes another file's memory. A kernel that frees pages unmaps them first. And a device that is mapped cannot
+ * grow, so the file it stands for does not either.
+ */
+function mustNotBeHeld({ store }: Volume, inode: Inode, shrinks: boolean): boolean {
+  return shrinks ? store.clearing === 'ours' : store.reach === 'link' && inode.guestRam
+}
+
+/** The blocks a file gives up hold its bytes: where clearing is ours the same record says so. Bad blocks stay bad. */
+export function draftFreed(volume: Volume, draft: Draft, before: Inode, after: Pick<Inode, 'extents'>): void {
+  if (volume.store.clearing === 'kernel') return
+  const { freed } = cutExtents(before.extents, countBlocks(after.extents))
+  for (const extent of freed) draft.blocks(volume.state.blockStates.without(extent, 'bad'), 'dirty')
+}
+
+/**
+ * Makes a memory larger, before the record that says so. A former server may have died between growing it and
+ * logging that, and then it holds more than its inode says, perhaps bytes of a write that never was: the
+ * first growth by this process cuts it back, so that what is new reads as zero. Errors: the store's; after its
+ * WAITS nothing has changed, and the whole operation is asked again.
+ */
+export function growMemory(volume: Volume, before: Inode, to: Placement): Errno | undefined {
+  const object = memoryOf(before)
+  if (!volume.settled.has(object)) {
+    const failure = volume.store.resize(object, before)
+    if (failure) return failure
+    volume.settled.add(object)
+  }
+  const failure = volume.store.resize(object, to)
+  if (failure && failure !== WAITS) undoGrowth(volume, before)
+  return failure
+}
+
+/** The growth is not going to be logged: back to what the inode says, now or before the next growth. */
+export function undoGrowth(volume: Volume, before: Inode): void {
+  if (volume.store.resize(memoryOf(before), before)) volume.settled.delete(memoryOf(before))
+}
+
+/**
+ * Makes a memory smaller, after the record that says so. A store that only begins to do so leaves it larger than
+ * its inode says for now, as `growMemory` knows it. There is no way back from the record, so a store that
+ * cannot do it at all ends this server, and recovery tries again.
+ */
+export function shrinkMemory(volume: Volume, after: Inode): void {
+  const failure = volume.store.resize(memoryOf(after), after)
+  if (failure === undefined) volume.settled.add(memoryOf(after))
+  else if (failure === WAITS) volume.settled.delete(memoryOf(after))
+  else
+    throw new BrokenInvariantError(
+      `memory of inode ${after.ino} cannot be ${after.sizeBytes} bytes: ${failure}`,
+    )
+}

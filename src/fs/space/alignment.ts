@@ -1,0 +1,43 @@
+/**
+ * Owns which files are to have gigantic pages: guest RAM made in a directory that says so, or below one. It is said by
+ * `trusted.guestmemfs.align` of a directory, in bytes; the nearest one counts. A file remembers what it was made with, so that what is said
+ * later changes no file that is there.
+ */
+import { BLOCK_BYTES } from '../../stores/store.ts'
+import { EINVAL, EOPNOTSUPP, type Errno } from '../../values/errno.ts'
+import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import type { Inode } from '../state/inode.ts'
+import type { Volume } from '../state/volume.ts'
+
+export const ALIGN = byteString('trusted.guestmemfs.align')
+
+/** What may be said in this pool: bytes of its blocks, and of its gigantic pages if it has any. */
+export function alignments({ store }: Pick<Volume, 'store'>): number[] {
+  return store.frames === undefined ? [BLOCK_BYTES] : [BLOCK_BYTES, store.frames.blocks * BLOCK_BYTES]
+}
+
+/** As it is kept: decimal bytes. Errors: EINVAL (no size of pages), EOPNOTSUPP (not in this pool). */
+export function parseAlignment(volume: Pick<Volume, 'store'>, text: string): Uint8Array | Errno {
+  const [, digits, unit = ''] = /^(\d{1,12})([MG]?)$/.exec(text) ?? []
+  const bytes = Number(digits) * (unit === 'G' ? 2 ** 30 : unit === 'M' ? 2 ** 20 : 1)
+  if (alignments(volume).includes(bytes)) return Buffer.from(String(bytes))
+  return bytes === 2 ** 30 ? EOPNOTSUPP : EINVAL
+}
+
+/** Of the directory, or what the nearest one above it says; one block where nobody says anything. */
+export function alignmentOf(volume: Volume, directory: Ino): number {
+  for (let at = directory; ; ) {
+    const said = volume.state.xattrs.get(at)?.get(ALIGN)
+    if (said !== undefined) return Number(Buffer.from(said).toString('latin1'))
+    const parent = at === ROOT_INO ? undefined : volume.index.nameOf(at)?.parent
+    if (parent === undefined) return BLOCK_BYTES
+    at = parent
+  }
+}
+
+/** Guest RAM that is there is what it was made; an empty file goes by its directory. */
+export function wantsFrames(volume: Volume, inode: Inode): boolean {
+  if (inode.extents.length > 0) return inode.gigantic
+  const directory = volume.index.nameOf(inode.ino)?.parent
+  return directory !== undefined && alignmentOf(volume, directory) > BLOCK_BYTES
+}

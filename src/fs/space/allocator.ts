@@ -1,0 +1,146 @@
+/**
+ * Owns what each block of the pool is right now: owned by a file, clean, dirty or bad; exact counts of each;
+ * and the choice of blocks for a growing file. It follows the state's tables (it is told what inodes own and
+ * what is said about blocks) and never changes them: choosing reserves nothing.
+ */
+import type { Extent, FrameGrid } from '../../stores/store.ts'
+import { ENOSPC, Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import type { BlockState } from '../state/entry.ts'
+import {
+  CLEAN,
+  disowned,
+  isDirty,
+  isOwned,
+  kindOf,
+  noBlocks,
+  owned,
+  stated,
+  type Tally,
+} from './block-kinds.ts'
+import { type For, type FreeSpace, OneZone } from './free-space.ts'
+import { Zones } from './zones.ts'
+
+/**
+ * The blocks are there but still hold a former owner's bytes: ask again once they are zeroed. Its own object,
+ * so that it can be told from an ordinary EAGAIN by identity.
+ */
+export const WAITS_FOR_ZEROING = new Errno('EAGAIN', 11)
+
+export interface BlockCounts {
+  readonly total: number
+  readonly owned: number
+  readonly clean: number
+  readonly dirty: number
+  readonly bad: number
+}
+
+export class Allocator {
+  readonly #blocks: Uint8Array
+  readonly #counts: Tally
+  readonly #space: FreeSpace
+
+  /** A pool of clean blocks. `chunkBlocks`, `frames`: as the store has them. */
+  constructor(totalBlocks: number, chunkBlocks: number | undefined, frames?: FrameGrid) {
+    this.#blocks = new Uint8Array(totalBlocks)
+    this.#counts = { ...noBlocks(), clean: totalBlocks }
+    this.#space =
+      chunkBlocks === undefined
+        ? new OneZone(this.#blocks, this.#counts)
+        : new Zones(this.#blocks, chunkBlocks, frames)
+    this.#space.changed({ start: 0, count: totalBlocks })
+  }
+
+  get counts(): BlockCounts {
+    const { ordinary, guestRam, ...unowned } = this.#counts
+    return { total: this.#blocks.length, owned: ordinary + guestRam, ...unowned }
+  }
+
+  /** How many more blocks a file could have, now or once they are zeroed. */
+  freeFor(use: For): number {
+    const { clean, dirty } = this.#space.available(use)
+    return clean + dirty
+  }
+
+  /** Gigantic frames of which no file owns a block. */
+  get wholeFrames(): number {
+    return this.#space.wholeFrames
+  }
+
+  /** A file owns these blocks from now on. They were clean, or the state contradicts itself. */
+  own(extent: Extent, { guestRam }: For): void {
+    this.#update(extent, (block, at) => {
+      if (block !== CLEAN) throw new BrokenInvariantError(`block ${at} is owned, and was not clean before`)
+      return owned(block, guestRam)
+    })
+  }
+
+  /** No file owns these blocks any more: they are what was last said about them. */
+  disown(extent: Extent): void {
+    this.#update(extent, (block, at) => {
+      if (!isOwned(block)) throw new BrokenInvariantError(`block ${at} is given up, and had no owner`)
+      return disowned(block)
+    })
+  }
+
+  /** Say what these blocks are, owned or not. */
+  state(extent: Extent, state: BlockState): void {
+    this.#update(extent, (block) => stated(block, state))
+  }
+
+  /**
+   * Blocks for a file to grow by: the lowest run that is long enough, otherwise the longest runs there are,
+   * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All or nothing.
+   * Errors: ENOSPC; WAITS_FOR_ZEROING.
+   */
+  choose(count: number, use: For): Extent[] | Errno {
+    const { clean, dirty } = this.#space.available(use)
+    if (count > 0 && count <= clean + dirty && (use.inFrames || use.inOnePiece))
+      return this.#shaped(count, use)
+    if (count > clean) return count > clean + dirty ? ENOSPC : WAITS_FOR_ZEROING
+    if (count === 0) return []
+    return this.#space.shouldWait(count, use) ? WAITS_FOR_ZEROING : this.#space.choose(count, use)
+  }
+
+  #shaped(count: number, use: For): Extent[] | Errno {
+    const isThere = (dirtyToo: boolean) => this.#space.chooseShaped(count, use, { dirtyToo })
+    return isThere(false) ?? (isThere(true) ? WAITS_FOR_ZEROING : ENOSPC)
+  }
+
+  /** True when every one of these blocks is dirty and nobody's. */
+  isDirty({ start, count }: Extent): boolean {
+    return this.#blocks.subarray(start, start + count).every(isDirty)
+  }
+
+  /** Where the next chunk will be made. undefined: no data chunks here, or no room for one. */
+  nextDataChunk(): Extent | undefined {
+    return this.#space.nextDataChunk()
+  }
+
+  /** What to zero after that: what lies outside of whole gigantic frames. */
+  outsideFrames(): readonly Extent[] {
+    return this.#space.outsideFrames()
+  }
+
+  /** The beginning of `extent`, as far as it lies in one chunk or outside of all. */
+  inOneZone(extent: Extent): Extent {
+    return this.#space.inOneZone(extent)
+  }
+
+  #update(extent: Extent, change: (block: number, at: number) => number): void {
+    const { start, count } = extent
+    if (start < 0 || start + count > this.#blocks.length)
+      throw new BrokenInvariantError(
+        `blocks ${start}+${count} do not lie in a pool of ${this.#blocks.length}`,
+      )
+    if (count === 0) return
+    for (let at = start; at < start + count; at++) {
+      const before = this.#blocks[at] as number
+      const after = change(before, at)
+      this.#blocks[at] = after
+      this.#counts[kindOf(before)]--
+      this.#counts[kindOf(after)]++
+    }
+    this.#space.changed(extent)
+  }
+}

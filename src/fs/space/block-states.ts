@@ -1,0 +1,93 @@
+/**
+ * Owns what was last said about blocks that are not clean: runs of dirty and bad ones, ascending and as few
+ * as can be. A block it does not mention is clean. It does not know who owns a block (inodes do), nor how
+ * large the pool is.
+ */
+import type { Extent } from '../../stores/store.ts'
+import type { BlockState } from '../state/entry.ts'
+
+export interface StatedRun extends Extent {
+  readonly state: Exclude<BlockState, 'clean'>
+}
+
+export class BlockStates {
+  #runs: StatedRun[] = []
+
+  get runCount(): number {
+    return this.#runs.length
+  }
+
+  /** Replaces whatever was said about these blocks. */
+  set(extent: Extent, state: BlockState): void {
+    const end = extent.start + extent.count
+    // One run to the left and to the right are taken in when they touch, so that equal neighbours melt.
+    const first = this.#indexAt(extent.start - 1)
+    let last = first
+    const pieces: StatedRun[] = []
+    const add = (start: number, stop: number, of: StatedRun['state']) => {
+      if (stop <= start) return
+      const tail = pieces.at(-1)
+      if (tail && tail.state === of && tail.start + tail.count === start)
+        pieces[pieces.length - 1] = { start: tail.start, count: stop - tail.start, state: of }
+      else pieces.push({ start, count: stop - start, state: of })
+    }
+    const after: StatedRun[] = []
+    for (let run = this.#runs[last]; run && run.start <= end; run = this.#runs[++last]) {
+      add(run.start, Math.min(run.start + run.count, extent.start), run.state)
+      if (run.start + run.count > end) after.push(run)
+    }
+    if (state !== 'clean') add(extent.start, end, state)
+    for (const run of after) add(Math.max(run.start, end), run.start + run.count, run.state)
+    this.#runs.splice(first, last - first, ...pieces)
+  }
+
+  /** The first run that reaches beyond `block`, whole: the way to walk the runs while they change. */
+  runBeyond(block: number): StatedRun | undefined {
+    return this.#runs[this.#indexAt(block)]
+  }
+
+  /** The lowest run of one state. */
+  first(state: StatedRun['state']): StatedRun | undefined {
+    return this.#runs.find((run) => run.state === state)
+  }
+
+  /** The lowest part of `extent` that is said to be `state`. */
+  firstIn({ start, count }: Extent, state: StatedRun['state']): Extent | undefined {
+    const end = start + count
+    for (let index = this.#indexAt(start); ; index++) {
+      const run = this.#runs[index]
+      if (!run || run.start >= end) return undefined
+      if (run.state !== state) continue
+      const from = Math.max(run.start, start)
+      return { start: from, count: Math.min(run.start + run.count, end) - from }
+    }
+  }
+
+  /** The parts of `extent` that are not said to be `state`, ascending. */
+  without(extent: Extent, state: StatedRun['state']): Extent[] {
+    const parts: Extent[] = []
+    const end = extent.start + extent.count
+    let at = extent.start
+    for (let index = this.#indexAt(at); at < end; index++) {
+      const run = this.#runs[index]
+      if (run && run.start < end && run.state !== state) continue
+      const stop = Math.min(run?.start ?? end, end)
+      if (stop > at) parts.push({ start: at, count: stop - at })
+      at = run ? Math.max(at, run.start + run.count) : end
+    }
+    return parts
+  }
+
+  /** Index of the first run whose end is greater than `block`. */
+  #indexAt(block: number): number {
+    let low = 0
+    let high = this.#runs.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const run = this.#runs[middle] as StatedRun
+      if (run.start + run.count <= block) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}

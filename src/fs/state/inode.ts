@@ -1,0 +1,38 @@
+/** Owns what an inode is. An inode is a plain value: it is never changed in place, a changed one replaces it. */
+import type { Extent } from '../../stores/store.ts'
+import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
+
+export type FileKind = 'directory' | 'file' | 'symlink'
+
+/** Seconds and nanoseconds since the epoch, as `struct timespec64`; seconds may be negative. */
+export interface Timestamp {
+  readonly seconds: number
+  readonly nanoseconds: number
+}
+
+export interface Inode {
+  readonly ino: Ino
+  /** Tells two files apart that used the same `ino` one after the other. */
+  readonly generation: number
+  readonly kind: FileKind
+  /** Permission bits alone, 07777; the file type is `kind`. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  /** Directories: 2 + subdirectories. Files: names. 0: unlinked, kept while the kernel or a mapping holds it (an orphan). */
+  readonly links: number
+  readonly sizeBytes: number
+  readonly atime: Timestamp
+  readonly mtime: Timestamp
+  readonly ctime: Timestamp
+  /** Files: the store's memory, made when the file is; undefined for every other kind. */
+  readonly object: ObjectId | undefined
+  /** Files: the blocks the file owns, in file order, ceil(sizeBytes / BLOCK_BYTES) of them. */
+  readonly extents: readonly Extent[]
+  /** True from the first truncate or fallocate of an empty file to 2 MiB or more until it is truncated to 0. */
+  readonly guestRam: boolean
+  /** Guest RAM that consists of gigantic frames, and is mapped by gigantic pages alone. */
+  readonly gigantic: boolean
+  /** Symlinks: where it points. Empty for every other kind. */
+  readonly target: ByteString
+}

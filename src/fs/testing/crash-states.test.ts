@@ -1,0 +1,150 @@
+/**
+ * Every crash of every pair of operations, on memory that we clear, with and without zones, and on memory that the
+ * kernel clears. And the proof that this can fail: planted mistakes, each of which must be noticed.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FileSystem } from '../file-system.ts'
+import { type Role, roleOf } from '../image/testing/bugs.ts'
+import { explorePair } from './crash/explore.ts'
+import { OPERATION_NAMES, OPERATIONS, type OperationName } from './crash/operations.ts'
+import type { Event, Mistakes } from './crash/recording.ts'
+import { PHASES, type StoreKind, starts } from './crash/starts.ts'
+import { GEOMETRY } from './crash/world.ts'
+
+const KINDS: readonly StoreKind[] = [
+  { clearing: 'ours', chunkBlocks: 4 },
+  { clearing: 'ours' },
+  { clearing: 'kernel' },
+]
+
+/** What only looks, and what is not an operation but how a server begins. */
+const NO_CHANGE = [
+  ...['constructor', 'inode', 'lookup', 'parentOf', 'readDirectory', 'readlink', 'read', 'seek', 'getXattr'],
+  ...['listXattrs', 'addRootXattr', 'statfs', 'frozen', 'dirtyExtent', 'orphans', 'orphanCount', 'guestRam'],
+  'recover',
+]
+
+test('the operations are every way to change the file system, and each of them changes it', () => {
+  const called = new Set<string>()
+  for (const name of OPERATION_NAMES) {
+    const world = starts(KINDS[0] as StoreKind)['in between']()
+    if (name === 'thaw') world.fs.freeze(world.rq())
+    const fs = new Proxy(world.fs, {
+      get: (target, key: keyof FileSystem) => {
+        called.add(key)
+        const member = target[key]
+        return typeof member === 'function' ? member.bind(target) : member
+      },
+    })
+    world.events.length = 0
+    OPERATIONS[name]({ ...world, fs })
+    assert.ok(
+      world.events.some(({ kind }) => kind === 'record'),
+      `${name} makes no record`,
+    )
+  }
+  const ways = Object.getOwnPropertyNames(FileSystem.prototype).filter((name) => !NO_CHANGE.includes(name))
+  assert.deepEqual([...called].filter((name) => !NO_CHANGE.includes(name)).sort(), ways.sort())
+})
+
+for (const [shift, kind] of KINDS.entries()) {
+  const chunks = kind.chunkBlocks === undefined ? '' : `, data chunks of ${kind.chunkBlocks}`
+  test(`every crash of every pair of operations is recovered from, clearing: ${kind.clearing}${chunks}`, (t) => {
+    const start = starts(kind)
+    const roles = new Set<Role>()
+    let [pairs, crashes] = [0, 0]
+    for (const [row, first] of OPERATION_NAMES.entries()) {
+      for (const [column, second] of OPERATION_NAMES.entries()) {
+        // Over the kinds of store each pair meets each place in the life of the log.
+        const phase = PHASES[(row + column + shift) % PHASES.length] as (typeof PHASES)[number]
+        try {
+          const explored = explorePair(start[phase], first, second)
+          crashes += explored.crashes
+          for (const event of explored.events)
+            if (event.kind === 'store') roles.add(roleOf(event.store, GEOMETRY))
+        } catch (error) {
+          throw new Error(`${first}, then ${second}, ${phase}`, { cause: error })
+        }
+        pairs++
+      }
+    }
+    t.diagnostic(`${pairs} pairs, ${crashes} crashes`)
+    assert.equal(roles.size, 10, `only these stores were interrupted: ${[...roles].join()}`)
+  })
+}
+
+interface Planted {
+  readonly what: string
+  readonly first: OperationName
+  readonly second: OperationName
+  /** A mistake of the file system or its store. */
+  readonly mistakes?: Mistakes
+  /** A mistake in the order of things. */
+  readonly reorder?: (events: Event[]) => Event[]
+}
+
+const isMemory = (event: Event) => event.kind === 'memory'
+const memoryFirst = (events: Event[]) => [
+  ...events.filter(isMemory),
+  ...events.filter((event) => !isMemory(event)),
+]
+const memoryLast = (events: Event[]) => memoryFirst(events.toReversed()).toReversed()
+const without = (role: Role) => (events: Event[]) =>
+  events.filter((event) => event.kind !== 'store' || roleOf(event.store, GEOMETRY) !== role)
+const tailFirst = (events: Event[]) => {
+  const tail = events.findIndex((event) => event.kind === 'store' && roleOf(event.store, GEOMETRY) === 'tail')
+  return [...events.slice(tail, tail + 1), ...events.slice(0, tail), ...events.slice(tail + 1)]
+}
+
+const PLANTED: readonly Planted[] = [
+  {
+    what: 'blocks that hold bytes are called clean',
+    first: 'truncate down',
+    second: 'chmod',
+    mistakes: { callsDirtyClean: true },
+  },
+  { what: 'zeroing is skipped', first: 'zeroed', second: 'create', mistakes: { skipsZeroing: true } },
+  {
+    what: 'bytes that are cut off stay in memory',
+    first: 'truncate within a block',
+    second: 'chmod',
+    mistakes: { keepsCutBytes: true },
+  },
+  { what: 'a record is never stored', first: 'chmod', second: 'create', reorder: without('record header') },
+  {
+    what: 'a record is acknowledged before it is there',
+    first: 'chmod',
+    second: 'create',
+    reorder: tailFirst,
+  },
+  {
+    what: 'memory shrinks before the record',
+    first: 'chmod',
+    second: 'truncate within a block',
+    reorder: memoryFirst,
+  },
+  {
+    what: 'a record names memory that is not made yet',
+    first: 'chmod',
+    second: 'create',
+    reorder: memoryLast,
+  },
+  { what: 'bytes are written after the record', first: 'chmod', second: 'write', reorder: memoryLast },
+]
+
+const [KIND] = KINDS as [StoreKind]
+
+for (const { what, first, second, mistakes, reorder } of PLANTED) {
+  test(`noticed: ${what}`, (t) => {
+    // The same crashes of the same pair without the mistake are recovered from: it is the mistake that is noticed.
+    explorePair(starts(KIND)['in between'], first, second)
+    assert.throws(
+      () => explorePair(starts(KIND, mistakes)['in between'], first, second, reorder),
+      (error: Error) => {
+        t.diagnostic(error.message.split('\n')[0] as string)
+        return true
+      },
+    )
+  })
+}

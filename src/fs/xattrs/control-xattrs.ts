@@ -1,0 +1,94 @@
+/**
+ * Owns `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch `trusted.*`
+ * (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
+ *
+ *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; what reads it gets the same
+ *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); what reads it gets the size. The only way to
+ *                               resize guest RAM that is shown as a link to a device; EBUSY while a mapping is in the way
+ *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is to have, `2M` or `1G`;
+ *                               kept like any xattr
+ *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
+ *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started by, a JSON object.
+ *                               Kept like any xattr, but may be set while frozen: the last thing before the jump
+ *   trusted.guestmemfs.handover on the root: hand-over.ts
+ */
+import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'
+import { type ByteString, byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { setHandover } from '../handover.ts'
+import { setAttributes } from '../operations/attributes.ts'
+import { setFrozen } from '../operations/pool.ts'
+import { ALIGN, parseAlignment } from '../space/alignment.ts'
+import type { Inode } from '../state/inode.ts'
+import { XATTR_SIZE_MAX } from '../state/limits.ts'
+import type { Request, Volume } from '../state/volume.ts'
+
+export const CONTROL_PREFIX = 'trusted.guestmemfs.'
+export const FROZEN = byteString('trusted.guestmemfs.frozen')
+export const SIZE = byteString('trusted.guestmemfs.size')
+export const VM = byteString('trusted.guestmemfs.vm')
+export const UPDATE = byteString('trusted.guestmemfs.update')
+export const HANDOVER = byteString('trusted.guestmemfs.handover')
+
+/** Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of `setAttributes`. */
+export function setControl(
+  volume: Volume,
+  rq: Request,
+  ino: Ino,
+  name: ByteString,
+  value: Uint8Array,
+): Errno | undefined {
+  const inode = volume.inode(ino)
+  if (inode instanceof Errno) return inode
+  if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(volume, rq, value) : EINVAL
+  // `echo 1 | …` brings a newline along.
+  const text = Buffer.from(value).toString('latin1').replace(/\n$/, '')
+  if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(volume, rq, inode, text) : EINVAL
+  if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(volume, rq, text === '1')
+  if (name === HANDOVER && ino === ROOT_INO) return setHandover(volume, text)
+  if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
+  const resized = setAttributes(volume, rq, ino, { sizeBytes: Number(text) })
+  return resized instanceof Errno ? resized : undefined
+}
+
+/** Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no such pages), ENOSPC. */
+export function setAlignment(volume: Volume, rq: Request, directory: Inode, text: string): Errno | undefined {
+  const value = volume.refusal() ?? parseAlignment(volume, text)
+  if (value instanceof Errno) return value
+  const draft = volume.draft()
+  draft.xattr(directory.ino, ALIGN, value)
+  draft.change(directory, { ctime: rq.now })
+  return volume.commitIfRoom(rq, draft)
+}
+
+function recordUpdate(volume: Volume, rq: Request, value: Uint8Array): Errno | undefined {
+  if (value.length > XATTR_SIZE_MAX) return E2BIG
+  if (parseObject(value) === undefined) return EINVAL
+  const draft = volume.draft()
+  draft.xattr(ROOT_INO, UPDATE, Uint8Array.from(value))
+  return volume.commitIfRoom(rq, draft)
+}
+
+/** These read as what they were last set to, whoever changed it. They are not stored. */
+export const isControl = (name: ByteString): boolean => name === FROZEN || name === SIZE
+
+/** Errors: ENODATA where the inode has no such control. */
+export function controlValue({ frozen }: Volume, inode: Inode, name: ByteString): Uint8Array | Errno {
+  if (name === FROZEN) return inode.ino === ROOT_INO ? Buffer.from(frozen ? '1' : '0') : ENODATA
+  return inode.kind === 'file' ? Buffer.from(String(inode.sizeBytes)) : ENODATA
+}
+
+/** A VM is recorded on its guest RAM, or on the empty file that is going to be it. Errors: EPERM, EINVAL. */
+export function wrongVmRecord(inode: Inode, value: Uint8Array): Errno | undefined {
+  if (inode.kind !== 'file' || (!inode.guestRam && inode.sizeBytes > 0)) return EPERM
+  return parseObject(value) ? undefined : EINVAL
+}
+
+/** A record as far as the file system looks into it: a JSON object that may have a name. */
+export function parseObject(value: Uint8Array): { name?: unknown } | undefined {
+  try {
+    const parsed: unknown = JSON.parse(new TextDecoder('utf8', { fatal: true }).decode(value))
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? parsed : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * Owns the read-only `guestmemfs.*` xattrs: what the mount says about itself. Values are computed when they are
+ * read, never stored, never listed. The root answers for the pool, a file for itself; the server may add to
+ * what the root answers.
+ *
+ * A list longer than an xattr may be (64 KiB) comes in pages: `guestmemfs.NAME` or `guestmemfs.NAME.0` is the
+ * first, `.1` the next, and the first page that is not there answers ENODATA. Each page is whole JSON of its
+ * own. A list that changes while it is read page by page may repeat or miss what changed.
+ */
+import { ENODATA, ERANGE, type Errno } from '../../values/errno.ts'
+import { type ByteString, ROOT_INO } from '../../values/ids.ts'
+import { describeHandover } from '../handover.ts'
+import type { Inode } from '../state/inode.ts'
+import { XATTR_SIZE_MAX } from '../state/limits.ts'
+import type { Volume } from '../state/volume.ts'
+import { jsonPage } from './json-pages.ts'
+import { describeExtents, describeMap } from './report-file.ts'
+import {
+  describeGeometry,
+  describeHealth,
+  describeOrphans,
+  describePool,
+  describeRam,
+  describeVms,
+} from './report-pool.ts'
+
+export const VIRTUAL_PREFIX = 'guestmemfs.'
+
+/** A value is text, or something that JSON can say; undefined: there is none here. A list is paged. */
+type Report = (volume: Volume, inode: Inode) => unknown
+
+const ROOT_VALUES: Readonly<Record<string, Report>> = {
+  pool: describePool,
+  geometry: describeGeometry,
+  health: describeHealth,
+  handover: describeHandover,
+}
+const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => readonly unknown[]>> = {
+  orphans: describeOrphans,
+  ram: describeRam,
+  vms: describeVms,
+}
+const FILE_VALUES: Readonly<Record<string, Report>> = {
+  map: describeMap,
+  kind: (_, inode) => (inode.guestRam ? 'guest-ram' : 'ordinary'),
+}
+const FILE_LISTS: Readonly<Record<string, (volume: Volume, inode: Inode) => readonly unknown[]>> = {
+  extents: describeExtents,
+}
+
+export class VirtualXattrs {
+  readonly #volume: Volume
+  readonly #added = new Map<string, () => string | Uint8Array>()
+
+  constructor(volume: Volume) {
+    this.#volume = volume
+  }
+
+  /** The root answers `guestmemfs.NAME` with what `value` returns then: at most 64 KiB, or readers get ERANGE. */
+  add(name: string, value: () => string | Uint8Array): void {
+    this.#added.set(name, value)
+  }
+
+  /** Errors: ENODATA, ERANGE. */
+  get(inode: Inode, name: ByteString): Uint8Array | Errno {
+    const key = name.slice(VIRTUAL_PREFIX.length)
+    const isRoot = inode.ino === ROOT_INO
+    const added = isRoot ? this.#added.get(key) : undefined
+    if (added) return bounded(added())
+    if (!isRoot && inode.kind !== 'file') return ENODATA
+
+    const value = own(isRoot ? ROOT_VALUES : FILE_VALUES, key)
+    if (value) {
+      const answer = value(this.#volume, inode)
+      return answer === undefined ? ENODATA : bounded(asText(answer))
+    }
+    const [, listName, page] = /^([a-z]+)(?:\.(0|[1-9]\d{0,8}))?$/.exec(key) ?? []
+    const list = listName === undefined ? undefined : own(isRoot ? ROOT_LISTS : FILE_LISTS, listName)
+    return list ? (jsonPage(list(this.#volume, inode), Number(page ?? 0)) ?? ENODATA) : ENODATA
+  }
+}
+
+function bounded(value: string | Uint8Array): Uint8Array | Errno {
+  const bytes = Buffer.from(value)
+  return bytes.length <= XATTR_SIZE_MAX ? bytes : ERANGE
+}
+
+const asText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** A key that a caller sent is looked up in a table: only in what the table itself says. */
+const own = <V>(table: Readonly<Record<string, V>>, key: string): V | undefined =>
+  Object.hasOwn(table, key) ? table[key] : undefined

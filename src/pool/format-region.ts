@@ -1,0 +1,34 @@
+/** Owns making a region an empty pool, before anybody mounts it. What was in it is given up: that must have been said. */
+
+import { checkPoolName } from '../run/names.ts'
+import { lockRegion } from '../run/region-lock.ts'
+import { formatPool } from '../server/open-file-system.ts'
+import { examineRegion } from '../server/open-store.ts'
+import { type CarveOutChoice, findCarveOut } from '../stores/find-carve-out.ts'
+import { UsageError } from '../values/errors.ts'
+
+export interface FormatRequest extends CarveOutChoice {
+  readonly pool: string
+  /** Also when the region holds a pool, or somebody else's bytes. */
+  readonly force: boolean
+}
+
+export interface Formatted {
+  readonly pool: string
+  readonly region: string
+  readonly totalBlocks: number
+}
+
+/** Errors: UsageError, with nothing changed. */
+export const formatRegion = ({ pool, force, ...choice }: FormatRequest): Formatted => {
+  checkPoolName(pool)
+  lockRegion(findCarveOut(choice))
+  const { found, content } = examineRegion(choice)
+  if (content.content !== 'zero' && !force) {
+    const what = content.content === 'ours' ? 'it holds a pool' : content.why
+    throw new UsageError(`region ${found.name}: ${what}; to give that up, say --force`)
+  }
+  const store = found.open(pool)
+  formatPool(store, pool)
+  return { pool, region: found.name, totalBlocks: store.totalBlocks }
+}

@@ -1,0 +1,185 @@
+/**
+ * Owns bringing a pool onto a mount point: checks first, so that a refusal has changed nothing, then finds who
+ * holds the pool now, then starts the keeper that takes it from there.
+ */
+import { realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { StoredPool } from '../keeper/fdstore/restored.ts'
+import { ownStartMs } from '../linux/boot.ts'
+import { kernelRelease } from '../linux/memory-info.ts'
+import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
+import { lockFile } from '../linux/process.ts'
+import { checkPoolName } from '../run/names.ts'
+import { ensureFolder, POOLS } from '../run/paths.ts'
+import { lockPath, type PoolRecord } from '../run/pool-record.ts'
+import type { MemorySource } from '../server/messages.ts'
+import { BLOCK_BYTES } from '../stores/store.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { formatSize } from '../values/size.ts'
+import { findHolder, isMountedHere } from './find-holder.ts'
+import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
+import { choosePoolSize } from './pool-size.ts'
+import { startKeeper } from './start-keeper.ts'
+import type { WaitingKeeper } from './waiting-keeper.ts'
+
+export interface MountRequest {
+  readonly pool: string
+  readonly mountPoint: string
+  readonly options: readonly string[]
+}
+
+export interface Mounted {
+  readonly pool: string
+  readonly mountPoint: string
+  readonly sizeBytes: number
+  /**
+   * 'new', 'found' (it was parked, or lies in memory that outlives its processes), 'handed-over' (by the former kernel), 'adopted' (its keeper had died, its server had not), or
+   * 'lost' (both had died, and the pool's memory with them: this is a new one).
+   */
+  readonly how: (typeof HOW)[number]
+}
+
+export const HOW = ['new', 'found', 'handed-over', 'adopted', 'lost'] as const
+
+/**
+ * `stored`: what the service manager handed to the pool's unit, if it did. `waiting`: a keeper's process that has been started
+ * already. Errors: UsageError, with nothing changed.
+ */
+export const mountPool = async (
+  request: MountRequest,
+  stored?: StoredPool,
+  waiting?: WaitingKeeper,
+): Promise<Mounted> => {
+  const pool = checkPoolName(request.pool)
+  const options = parseMountOptions(request.options)
+  checkMachine()
+  ensureFolder(POOLS)
+  const lock = lockFile(lockPath(pool))
+  if (lock instanceof Errno)
+    throw new UsageError(`pool '${pool}' is being mounted by somebody else just now: see 'guestmemfs list'`)
+
+  const found = await findHolder(pool, stored)
+  const wasLost = found === 'lost'
+  const holder = wasLost ? undefined : found
+  const isLive = holder?.role === 'server' || (holder?.role === 'store' && stored?.isConnected === true)
+  const isServed = isLive && isMountedHere(holder.record)
+  const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
+  const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
+  const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
+  const { mountFlags, isNew, sessionFiles } = options
+  const askedAtMs = Math.round(ownStartMs())
+  const wanted = {
+    pool,
+    mountPoint,
+    source,
+    mountFlags,
+    isNew,
+    sessionFiles,
+    predecessor,
+    isParked: false,
+    askedAtMs,
+  }
+  const ready = await startKeeper(wanted, waiting)
+  const { sizeBytes } = ready
+  const anew = ready.isArriving ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
+  const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
+  return { pool, mountPoint, sizeBytes, how }
+}
+
+/** What was parked when its keeper died, and is in the service manager's store, has a keeper again. Errors: UsageError. */
+export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> => {
+  stored.claim()
+  stored.forgetConnection()
+  const predecessor = { role: 'store', process: stored.process } as const
+  await startKeeper({
+    pool,
+    mountPoint: '',
+    source,
+    mountFlags: 0,
+    isNew: false,
+    sessionFiles: SESSION_FILES,
+    predecessor,
+    isParked: true,
+    askedAtMs: Math.round(ownStartMs()),
+  })
+}
+
+const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): MemorySource =>
+  store === 'dax' || store === 'devmem'
+    ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }
+    : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
+
+/** What is asked for must be what is there: nobody gets another pool than they meant. */
+const existingSource = (record: PoolRecord, options: MountOptions): MemorySource => {
+  const { pool, source, sizeBytes } = record
+  const { store, sizeBytes: asked } = options
+  const discard = `discard it with 'guestmemfs umount --discard ${pool}'`
+  if (store !== undefined && store !== source.kind) {
+    throw new UsageError(
+      `pool '${pool}' exists with store=${source.kind}: mount it without store=, or ${discard}`,
+    )
+  }
+  if (asked !== undefined && Math.floor(asked / BLOCK_BYTES) * BLOCK_BYTES !== sizeBytes) {
+    throw new UsageError(
+      `pool '${pool}' exists with ${formatSize(sizeBytes)}, not ${formatSize(asked)}: mount it without size=, or ${discard}`,
+    )
+  }
+  return source
+}
+
+const checkMachine = (): void => {
+  if (process.getuid?.() !== 0) throw new UsageError('mounting needs root: run it with sudo')
+  const release = kernelRelease()
+  if (release.major < 6 || (release.major === 6 && release.minor < 9)) {
+    throw new UsageError(
+      `this kernel is ${release.text}: FUSE passthrough needs 6.9 or newer (see 'guestmemfs doctor')`,
+    )
+  }
+  try {
+    statSync('/dev/fuse')
+  } catch {
+    throw new UsageError("there is no /dev/fuse: load it with 'modprobe fuse' (see 'guestmemfs doctor')")
+  }
+}
+
+/** The mount point as the kernel will know it. `adopted`: the pool is still served, and mounted. */
+const checkMountPoint = (path: string, pool: string, adopted: PoolRecord | undefined): string => {
+  // Before looking at it: on a mount of ours whose server is gone that would wait for ever.
+  const unlooked = withRealParent(path)
+  if (adopted !== undefined) {
+    if (unlooked !== adopted.mountPoint) {
+      throw new UsageError(
+        `pool '${pool}' still serves ${adopted.mountPoint}, only its keeper died: mount it there`,
+      )
+    }
+    return unlooked
+  }
+  checkNotBusy(unlooked)
+  let real: string
+  try {
+    real = realpathSync(unlooked)
+    if (!statSync(real).isDirectory()) throw new UsageError(`mount point ${path} is not a directory`)
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`mount point ${path} does not exist: make it with 'mkdir -p ${path}'`)
+  }
+  checkNotBusy(real)
+  return real
+}
+
+/** The absolute path, symlinks resolved up to its last part, which is not looked at. */
+const withRealParent = (path: string): string => {
+  const absolute = resolve(path)
+  try {
+    return join(realpathSync(dirname(absolute)), basename(absolute))
+  } catch {
+    return absolute
+  }
+}
+
+const checkNotBusy = (mountPoint: string): void => {
+  const busy = mountTable().find((mount) => mount.target === mountPoint && mount.type === FUSE_TYPE)
+  if (busy !== undefined)
+    throw new UsageError(`${mountPoint} is busy: pool '${busy.source}' is mounted there; unmount it first`)
+}

@@ -1,0 +1,38 @@
+/** Owns starting a keeper so that it outlives us, and hearing from it whether the mount serves. */
+import { createInterface } from 'node:readline'
+import type { KeeperOptions, Readiness } from '../keeper/contact.ts'
+import { logPath } from '../run/pool-record.ts'
+import { UsageError } from '../values/errors.ts'
+import { WaitingKeeper } from './waiting-keeper.ts'
+
+const READY_TIMEOUT_MS = 60_000
+
+/**
+ * Resolves when the keeper says that the mount serves; the keeper lives on by itself. `waiting`: one that was started before.
+ * Errors: UsageError, with the keeper's reason.
+ */
+export const startKeeper = async (
+  options: KeeperOptions,
+  waiting = new WaitingKeeper(),
+): Promise<Extract<Readiness, { ok: true }>> => {
+  const { contact } = waiting
+  contact.ref()
+  contact.on('error', () => {}) // It is gone, which the end of its lines says as well.
+  contact.write(`${JSON.stringify(options)}\n`)
+  const lines = createInterface({ input: contact })
+  const timer = setTimeout(() => lines.close(), READY_TIMEOUT_MS)
+  let readiness: Readiness | undefined
+  for await (const line of lines) {
+    readiness = JSON.parse(line) as Readiness
+    break
+  }
+  clearTimeout(timer)
+  // Also one that has refused, or says nothing: what it holds is its own to decide on.
+  waiting.keep()
+  if (readiness === undefined)
+    throw new UsageError(
+      `the keeper of pool '${options.pool}' did not get ready: see ${logPath(options.pool)}`,
+    )
+  if (!readiness.ok) throw new UsageError(readiness.reason)
+  return readiness
+}

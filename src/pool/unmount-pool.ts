@@ -1,0 +1,110 @@
+/**
+ * Owns taking a pool off its mount point and, when asked to, giving its memory up. Giving up is ending the
+ * keeper: it holds the last descriptors, so the kernel frees every page nobody maps.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { unmount } from '../linux/mount.ts'
+import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
+import {
+  findPoolRecord,
+  logPath,
+  type PoolRecord,
+  readPoolRecord,
+  removePoolRecord,
+  writePoolRecord,
+} from '../run/pool-record.ts'
+import { isAlive } from '../run/process-identity.ts'
+import { EACCES, EBUSY, EINVAL, EPERM, Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { hasUnit } from './has-unit.ts'
+import { forgetStored } from './systemd-unit.ts'
+
+/** 'lost': the processes that held it had died before, and its memory with them. */
+export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'
+
+const KEEPER_TIMEOUT_MS = 15_000
+
+/** `named`: a mount point or a pool. Errors: UsageError, with the pool still mounted. */
+export const unmountPool = async (named: string, { discard }: { discard: boolean }): Promise<Unmounted> => {
+  const record = findRecord(named)
+  const isLost = !isAlive(record.keeper) && (record.server === null || !isAlive(record.server))
+  if (!discard && !isLost) checkKept(record)
+  if (record.state === 'mounted' && record.mountPoint !== null)
+    takeOff(record.mountPoint, isAlive(record.keeper))
+  const settled = await waitSettled(record.pool)
+  if (settled === undefined) return 'ended'
+  if (!discard && !isLost) return 'parked'
+  // Its unit starts again as soon as they are gone, and must find nothing that it could bring back.
+  removePoolRecord(settled.pool)
+  try {
+    await endHolders(settled)
+  } catch (error) {
+    writePoolRecord(settled)
+    throw error
+  }
+  if (hasUnit()) await forgetStored(settled.pool)
+  return isLost ? 'lost' : 'discarded'
+}
+
+/** Unmounting without discarding must leave somebody who holds the memory. */
+const checkKept = (record: PoolRecord): void => {
+  const { pool, mountPoint } = record
+  if (!isAlive(record.keeper)) {
+    throw new UsageError(
+      `the keeper of pool '${pool}' has died, and unmounting would lose its memory: mount it on ${mountPoint} again, so that a new one takes over, or give the memory up with --discard`,
+    )
+  }
+  if (record.state === 'parked')
+    throw new UsageError(`pool '${pool}' is parked, not mounted: mount it, or discard it with --discard`)
+}
+
+const takeOff = (mountPoint: string, hasKeeper: boolean): void => {
+  const failed = unmount(mountPoint, { lazy: false })
+  if (failed === EBUSY)
+    throw new UsageError(`${mountPoint} is busy: end what uses it first (see 'fuser -vm ${mountPoint}')`)
+  // EACCES: a directory on the way to it is closed to whoever asks.
+  if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
+  if (failed === EINVAL && hasKeeper) {
+    throw new UsageError(
+      `${mountPoint} is not mounted here: it is used in another mount namespace, or by files that were open when it was unmounted`,
+    )
+  }
+  // Without a keeper nobody wrote down that it was unmounted before.
+  if (failed !== undefined && failed !== EINVAL)
+    throw new UsageError(`unmounting ${mountPoint} failed: ${failed}`)
+}
+
+const findRecord = (named: string): PoolRecord => {
+  const found = findPoolRecord(named)
+  if (found === undefined)
+    throw new UsageError(`'${named}' is neither a pool nor a mount point of one: see 'guestmemfs list'`)
+  return found
+}
+
+/** The keeper learns of the unmount from the end of its connection, a moment later. undefined: nothing was left to hold. */
+const waitSettled = async (pool: string): Promise<PoolRecord | undefined> => {
+  const deadline = performance.now() + KEEPER_TIMEOUT_MS
+  for (;;) {
+    const record = readPoolRecord(pool)
+    if (record === undefined || record.state === 'parked' || !isAlive(record.keeper)) return record
+    if (performance.now() > deadline)
+      throw new UsageError(`the keeper of pool '${pool}' does not react: see ${logPath(pool)}`)
+    await sleep(10)
+  }
+}
+
+/** A keeper first: it would start another server. */
+const endHolders = async ({ pool, keeper, server }: PoolRecord): Promise<void> => {
+  for (const [role, holder] of [
+    ['keeper', keeper],
+    ['server', server],
+  ] as const) {
+    const pidfd = holder === null ? undefined : pidfdOpen(holder.pid)
+    // The pidfd is of the process that has the pid now, and only that one is asked after its start.
+    if (holder === null || pidfd === undefined || pidfd instanceof Errno || !isAlive(holder)) continue
+    sendSignal(pidfd, 'SIGKILL')
+    if (!(await waitExit(pidfd, KEEPER_TIMEOUT_MS)))
+      throw new UsageError(`the ${role} of pool '${pool}' (process ${holder.pid}) does not end`)
+  }
+}

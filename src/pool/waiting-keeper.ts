@@ -1,0 +1,40 @@
+/**
+ * Owns a keeper's process before anybody knows what it is to keep. Starting one takes as long as reading and checking what was
+ * typed, and after a kexec guests wait for both: so they are done side by side. A process that is not wanted in the end goes.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Duplex } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { CONTACT_FD } from '../keeper/contact.ts'
+import { compiledEnvironment } from '../linux/compiled.ts'
+
+const KEEPER_MAIN = fileURLToPath(new URL(`../keeper/main${import.meta.url.slice(-3)}`, import.meta.url))
+
+export class WaitingKeeper {
+  readonly #child: ChildProcess
+  readonly #dismiss = () => void this.#child.kill('SIGKILL')
+
+  constructor() {
+    this.#child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN], {
+      detached: true,
+      // What it says when it cannot even begin is heard here; once it knows its pool, it has a log.
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      env: compiledEnvironment(),
+    })
+    this.#child.on('error', () => this.contact.destroy())
+    this.#child.unref()
+    this.contact.unref()
+    process.once('exit', this.#dismiss)
+  }
+
+  /** Ends when the process does. It does not keep us alive until it is listened to. */
+  get contact(): Duplex & { ref(): void; unref(): void } {
+    return this.#child.stdio[CONTACT_FD] as unknown as Duplex & { ref(): void; unref(): void }
+  }
+
+  /** From now on it lives on without us. */
+  keep(): void {
+    process.off('exit', this.#dismiss)
+    this.contact.destroy()
+  }
+}

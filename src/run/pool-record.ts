@@ -1,0 +1,95 @@
+/**
+ * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is what that process holds, not this file: a
+ * record whose process is gone is taken away by the next mount.
+ */
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { UsageError } from '../values/errors.ts'
+import { replaceFile } from './atomic-file.ts'
+import { POOLS } from './paths.ts'
+import { ProcessSchema } from './process-identity.ts'
+
+const PoolRecordSchema = v.object({
+  pool: v.string(),
+  source: v.variant('kind', [
+    v.object({ kind: v.literal('memfd'), totalBlocks: v.number(), isNew: v.boolean() }),
+    v.object({
+      kind: v.picklist(['dax', 'devmem']),
+      region: v.nullable(v.string()),
+      alignBytes: v.optional(v.nullable(v.number())),
+    }),
+  ]),
+  sizeBytes: v.number(),
+  state: v.picklist(['mounted', 'parked']),
+  mountPoint: v.nullable(v.string()),
+  keeper: ProcessSchema,
+  /** For the day its keeper dies before it: the server then holds the only copies. */
+  server: v.nullable(ProcessSchema),
+})
+export type PoolRecord = v.InferOutput<typeof PoolRecordSchema>
+
+const recordPath = (pool: string) => join(POOLS, `${pool}.json`)
+export const lockPath = (pool: string) => join(POOLS, `${pool}.lock`)
+export const logPath = (pool: string) => join(POOLS, `${pool}.log`)
+
+/** Readable for everyone: who may see the mount may see where it comes from with `list`. */
+export const writePoolRecord = (record: PoolRecord): void =>
+  replaceFile(recordPath(record.pool), `${JSON.stringify(record, null, 2)}\n`, 0o644)
+
+export const removePoolRecord = (pool: string): void => rmSync(recordPath(pool), { force: true })
+
+/** undefined: there is none. Errors: UsageError for a file that is no record of this version's kind. */
+export const readPoolRecord = (pool: string): PoolRecord | undefined => {
+  let text: string
+  try {
+    text = readFileSync(recordPath(pool), 'utf8')
+  } catch {
+    return undefined
+  }
+  const record = parseRecord(text)
+  if (record !== undefined) return record
+  throw new UsageError(
+    `${recordPath(pool)} is not a record this version can read: remove it if no keeper runs for pool '${pool}'`,
+  )
+}
+
+const parseRecord = (text: string): PoolRecord | undefined => {
+  try {
+    const parsed = v.safeParse(PoolRecordSchema, JSON.parse(text))
+    return parsed.success ? parsed.output : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const recordedPools = (): string[] => {
+  try {
+    const names = readdirSync(POOLS).filter((name) => name.endsWith('.json'))
+    return names.map((name) => name.slice(0, -'.json'.length)).sort()
+  } catch {
+    return []
+  }
+}
+
+/** One bad record must not hide the other pools: those that cannot be read are named apart. */
+export const listPoolRecords = (): { records: PoolRecord[]; unreadable: string[] } => {
+  const records: PoolRecord[] = []
+  const unreadable: string[] = []
+  for (const pool of recordedPools()) {
+    try {
+      const record = readPoolRecord(pool)
+      if (record !== undefined) records.push(record)
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error
+      unreadable.push(pool)
+    }
+  }
+  return { records, unreadable }
+}
+
+/** The pool that a person names by itself or by its mount point. */
+export const findPoolRecord = (named: string): PoolRecord | undefined => {
+  const path = named.length > 1 ? named.replace(/\/+$/, '') : named
+  return listPoolRecords().records.find((record) => record.pool === named || record.mountPoint === path)
+}

@@ -1,0 +1,25 @@
+/** Owns that one live update of the kernel, or one resumption after it, is under way on a host at a time. */
+import { close } from '../linux/descriptors.ts'
+import { lockFile } from '../linux/process.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { ensureFolder, RUN } from './paths.ts'
+
+/** Returns what gives the lock back; the end of the process does, too. Errors (UsageError): another holds it, no permission. */
+export function lockUpdates(directory = RUN): () => void {
+  let lock: ReturnType<typeof lockFile>
+  try {
+    lock = lockFile(`${ensureFolder(directory)}/kernel-update.lock`)
+  } catch (cause) {
+    throw new UsageError('a live update needs root: run it with sudo', { cause })
+  }
+  if (lock instanceof Errno) {
+    throw new UsageError(
+      lock.name === 'EAGAIN'
+        ? 'a live update of the kernel is under way: wait for its end'
+        : `a live update needs root: run it with sudo (${lock})`,
+    )
+  }
+  const held = lock
+  return () => close(held)
+}

@@ -1,0 +1,107 @@
+/**
+ * Owns `/run/guestmemfs/vm/NAME/`: which processes run a VM just now, its QMP socket and its locks. Nothing here outlives the
+ * kernel, and nothing here is needed to start the VM again: that is the record on its RAM file.
+ */
+import { fstatSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { close } from '../linux/descriptors.ts'
+import { lockFile } from '../linux/process.ts'
+import { Errno } from '../values/errno.ts'
+import type { Fd } from '../values/ids.ts'
+import { replaceFile } from './atomic-file.ts'
+import { ensureFolder, VMS } from './paths.ts'
+import { isAlive, type ProcessIdentity, ProcessSchema } from './process-identity.ts'
+
+const RuntimeSchema = v.object({
+  ramFile: v.string(),
+  supervisor: ProcessSchema,
+  /** How many QEMUs this supervisor has started for the VM. */
+  starts: v.number(),
+  qemu: v.nullable(ProcessSchema),
+  /** How the last QEMU ended, as a person would say it; null while it runs. */
+  end: v.nullable(v.string()),
+})
+export type VmRuntime = v.InferOutput<typeof RuntimeSchema>
+
+export interface VmPaths {
+  readonly directory: string
+  readonly qmp: string
+  readonly record: string
+  /** Held by the process that supervises the VM's QEMU. */
+  readonly supervisorLock: string
+  /** Held by whoever updates, resumes or records the VM. */
+  readonly updateLock: string
+  /** Standard output and error of a QEMU that has no terminal. */
+  readonly log: string
+}
+
+export function vmPaths(name: string): VmPaths {
+  const directory = join(VMS, name)
+  return {
+    directory,
+    qmp: join(directory, 'qmp'),
+    record: join(directory, 'runtime.json'),
+    supervisorLock: join(directory, 'supervisor.lock'),
+    updateLock: join(directory, 'update.lock'),
+    log: join(directory, 'log'),
+  }
+}
+
+/** Root's alone: QEMU is handed its socket and needs no way in. */
+export function makeVmDirectory(name: string): VmPaths {
+  const paths = vmPaths(name)
+  ensureFolder(paths.directory)
+  return paths
+}
+
+export function writeRuntime(name: string, runtime: VmRuntime): void {
+  replaceFile(vmPaths(name).record, JSON.stringify(runtime), 0o600)
+}
+
+/** Undefined: nothing has run the VM since the machine started, or all of it has ended in order. */
+export function readRuntime(name: string): VmRuntime | undefined {
+  let text: string
+  try {
+    text = readFileSync(vmPaths(name).record, 'utf8')
+  } catch {
+    return undefined
+  }
+  const parsed = v.safeParse(RuntimeSchema, JSON.parse(text))
+  return parsed.success ? parsed.output : undefined
+}
+
+/**
+ * Takes all of it away but the log. The caller holds the supervisor's lock; if another holds the update lock, the
+ * locks stay.
+ */
+export function removeRuntime(name: string): void {
+  const { directory, record, qmp, supervisorLock, updateLock } = vmPaths(name)
+  for (const path of [record, qmp]) rmSync(path, { force: true })
+  const update = tryLock(updateLock)
+  if (update === undefined) return
+  for (const path of [supervisorLock, updateLock]) rmSync(path, { force: true })
+  close(update)
+  try {
+    rmdirSync(directory)
+  } catch {
+    // A log is in it, for whoever wants to know how the guest ended.
+  }
+}
+
+/** The live QEMU of a VM, whoever started it. */
+export function liveQemu(name: string): ProcessIdentity | undefined {
+  const qemu = readRuntime(name)?.qemu ?? undefined
+  return qemu !== undefined && isAlive(qemu) ? qemu : undefined
+}
+
+/** Undefined: another process holds the lock, or its directory is just being removed. */
+export function tryLock(path: string): Fd | undefined {
+  for (;;) {
+    const fd = lockFile(path)
+    if (fd instanceof Errno) return undefined
+    // Its last holder may have removed the file while we waited for it: then we hold the lock of nothing.
+    if (fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino) return fd
+    close(fd)
+  }
+}
