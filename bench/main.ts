@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { askConsent } from '../src/host/consent.ts'
 import { setShmemHugePages, shmemHugePages } from '../src/linux/memory-info.ts'
 import { Errno } from '../src/values/errno.ts'
-
+import { errorText } from '../src/values/errors.ts'
 import { benchBlackout } from './blackout.ts'
 import { benchKexec } from './kexec.ts'
 import { benchKho } from './kho.ts'
@@ -76,7 +76,7 @@ for (const name of names) {
     keepResult(result)
     for (const line of tableLines(result)) print(line)
   } catch (error) {
-    print(`${name} could not be measured: ${error instanceof Error ? error.message : error}`)
+    print(`${name} could not be measured: ${errorText(error)}`)
     process.exitCode = 1
   }
   print('')

@@ -3,7 +3,7 @@
  * in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is missing, asking first.
  */
 import { parseArgs } from 'node:util'
-import { UsageError } from '../src/values/errors.ts'
+import { errorText, UsageError } from '../src/values/errors.ts'
 import { demoKernel } from './demo/kernel.ts'
 import { demoLocal } from './demo/local.ts'
 
@@ -15,7 +15,7 @@ function readOptions(): { yes: boolean; local: boolean } {
     } as const
     return parseArgs({ options }).values
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error} (known: --yes, --local)`)
+    throw new UsageError(`${errorText(error)} (known: --yes, --local)`)
   }
 }
 

@@ -1,6 +1,7 @@
 /** One tier's jobs, run one after the other or a few at once: prepared, run, counted, told. Must not know what a test tests. */
 import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { errorText } from '../../src/values/errors.ts'
 import type { Phase } from '../../testbed/scenario/parts.ts'
 import type { Life } from './life.ts'
 import { outputOf } from './run-child.ts'
@@ -71,7 +72,7 @@ async function isReady(ask: () => Promise<string | undefined>, jobs: number, tal
     if (obstacle !== undefined) countSkippedJobs(tally, jobs, obstacle)
     return obstacle === undefined
   } catch (error) {
-    countUnprepared(tally, error instanceof Error ? error.message : String(error))
+    countUnprepared(tally, errorText(error))
     return false
   }
 }

@@ -6,7 +6,7 @@ import { E820, memoryOptions } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
 import { carveOuts, carveOutWord, keepsKmemAway } from './carve-out.ts'
 import { kaslrMayLandIn, kaslrView } from './kaslr.ts'
-import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from './memory-map.ts'
+import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from './memory-map.ts'
 
 const G = 2 ** 30
 const M = 2 ** 20
@@ -51,13 +51,13 @@ test('carve-outs of a command line, and who is kept away from them', () => {
   assert.equal(keepsKmemAway(['modprobe.blacklist=kmem2', 'kmem']), false)
 })
 
-const FIRMWARE: MemoryRange[] = [
+const FIRMWARE: E820Entry[] = [
   { start: 0, end: 640 * 1024, type: E820.RAM },
   { start: M, end: 3 * G, type: E820.RAM },
   { start: 3.5 * G, end: 4 * G, type: E820.RESERVED },
   { start: 4 * G, end: 8 * G, type: E820.RAM },
 ]
-const after = (...words: string[]): MemoryRange[] => applyMemoryOptions(FIRMWARE, memoryOptions(words))
+const after = (...words: string[]): E820Entry[] => applyMemoryOptions(FIRMWARE, memoryOptions(words))
 const carved = (...words: string[]): number[][] =>
   softReserved(after(...words)).map(({ start, lengthBytes }) => [start / M, lengthBytes / M])
 
@@ -111,7 +111,7 @@ test('whatever the options are: a map that ascends without overlap, and each byt
         assert.ok(start < end && (map[index + 1]?.start ?? end) >= end)
       // One byte, as the set of the types of all entries over it, followed through the options.
       const at = chunk * 256 * M + M
-      const covering = (list: readonly MemoryRange[]): number[] =>
+      const covering = (list: readonly E820Entry[]): number[] =>
         list.filter(({ start, end }) => start <= at && at < end).map((entry) => entry.type)
       let types = covering(FIRMWARE)
       for (const option of memoryOptions(words)) {

@@ -2,7 +2,6 @@
  * Owns what a carve-out needs of a kernel command line: RAM made soft-reserved, a kernel that does not put itself into
  * it, and no driver that takes it back as ordinary RAM. Pure; for the running kernel's command line and the next one's alike.
  */
-import type { PhysicalRange } from '../linux/dax.ts'
 import {
   E820,
   formatMemmap,
@@ -12,6 +11,8 @@ import {
   parseMemmap,
   reservedRanges,
 } from '../linux/memmap.ts'
+import type { PhysicalRange } from '../linux/memory-ranges.ts'
+import { MIB, PMD_BYTES } from '../values/units.ts'
 import { kaslrMayLandIn } from './kaslr.ts'
 
 const isCarveOut = (option: MemoryOption): option is MemoryOption & { kind: 'retype' } =>
@@ -33,9 +34,8 @@ export function reservedWord(range: PhysicalRange): string {
   return `memmap=${formatMemmap({ kind: 'add', range, type: E820.RESERVED })}`
 }
 
-const BLOCK_BYTES = 2 * 1024 * 1024
 /** Image and first chunk: stores/carve-out refuses a smaller one. */
-const SMALLEST_POOL_BYTES = 64 * 1024 * 1024
+const SMALLEST_POOL_BYTES = 64 * MIB
 
 /** No firmware and no kernel uses this type. */
 const NO_TYPE = 0xefff_fffe
@@ -66,7 +66,7 @@ const isReservedForPool = (option: MemoryOption): boolean =>
   option.kind === 'add' &&
   option.type === E820.RESERVED &&
   option.range.lengthBytes >= SMALLEST_POOL_BYTES &&
-  option.range.start % BLOCK_BYTES === 0
+  option.range.start % PMD_BYTES === 0
 
 /** The word without carve-outs of either kind and ceilings; undefined: nothing is left of it. */
 export function withoutCarveOuts(word: string): string | undefined {

@@ -9,9 +9,8 @@
  * Started by UEFI the kernel is not moved by this code. Any `memmap=` then turns physical randomisation off, and the kernel takes the
  * first free place from 16 MiB on (parse_options(), efi_decompress_kernel(), drivers/firmware/efi/libstub/x86-stub.c).
  */
-import type { PhysicalRange } from '../linux/dax.ts'
 import { E820, kernelWords, type MemoryOption, optionValue, parseMem, parseMemmap } from '../linux/memmap.ts'
-import { subtractRanges } from '../linux/memory-ranges.ts'
+import { type PhysicalRange, subtractRanges } from '../linux/memory-ranges.ts'
 
 /** MAX_MEMMAP_REGIONS: more ranges to keep away from it has no room for. */
 const RANGES_MAX = 4

@@ -5,17 +5,24 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DaxRegion, type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
+import { type DaxRegion, readDaxRegions } from '../linux/dax.ts'
 import { firmwareMap } from '../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { E820 } from '../linux/memmap.ts'
-import { endOf, mergeRanges, overlap, rangeBetween, subtractRanges } from '../linux/memory-ranges.ts'
+import {
+  endOf,
+  mergeRanges,
+  overlap,
+  type PhysicalRange,
+  rangeBetween,
+  subtractRanges,
+} from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
-import type { MemoryRange } from './memory-map.ts'
+import type { E820Entry } from './memory-map.ts'
 
 export interface MachineMemory {
   /** What the firmware handed over, before any option of the command line. */
-  readonly firmware: readonly MemoryRange[]
+  readonly firmware: readonly E820Entry[]
   /** Empty where the kernel knows no nodes. */
   readonly nodes: readonly MemoryNode[]
   /** What the running kernel and its loader put somewhere; the next boot may put it elsewhere. */
@@ -64,7 +71,7 @@ const TYPES: Readonly<Record<string, number>> = {
 }
 
 /** Where firmware does not show its map. What a carve-out took is RAM again, since it is asked for anew. */
-function mapOfIomem(lines: readonly IomemLine[], carveOuts: readonly PhysicalRange[]): MemoryRange[] {
+function mapOfIomem(lines: readonly IomemLine[], carveOuts: readonly PhysicalRange[]): E820Entry[] {
   const top = lines.filter(({ depth }) => depth === 0)
   const others = top.filter(({ name }) => name !== 'System RAM' && name !== 'Soft Reserved')
   const taken = others.map(({ range }) => range)
@@ -72,7 +79,7 @@ function mapOfIomem(lines: readonly IomemLine[], carveOuts: readonly PhysicalRan
     ({ name, range }) => name === 'Soft Reserved' && carveOuts.some((each) => overlap(each, range)),
   )
   const ram = [...top.filter(({ name }) => name === 'System RAM'), ...back].map(({ range }) => range)
-  const typed = (ranges: readonly PhysicalRange[], type: number): MemoryRange[] =>
+  const typed = (ranges: readonly PhysicalRange[], type: number): E820Entry[] =>
     ranges.map((range) => ({ start: range.start, end: endOf(range), type }))
   return [...typed(subtractRanges(ram, taken), E820.RAM), ...typed(mergeRanges(taken), E820.RESERVED)]
 }

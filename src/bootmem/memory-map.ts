@@ -3,12 +3,11 @@
  * other. Pure. Entries may overlap until the end, when the largest type wins; that order is the kernel's, and it
  * matters. Source: e820__range_add(), e820__range_update(), e820__range_remove(), e820__update_table(), arch/x86/kernel/e820.c.
  */
-import type { PhysicalRange } from '../linux/dax.ts'
 import { E820, type MemoryOption } from '../linux/memmap.ts'
-import { endOf, mergeRanges } from '../linux/memory-ranges.ts'
+import { endOf, mergeRanges, type PhysicalRange } from '../linux/memory-ranges.ts'
 
 /** Physical bytes `start` to `end` (not included). */
-export interface MemoryRange {
+export interface E820Entry {
   readonly start: number
   readonly end: number
   /** A number of E820. */
@@ -17,13 +16,13 @@ export interface MemoryRange {
 
 /** The map that a kernel with these options works with: ascending, without overlaps. */
 export function applyMemoryOptions(
-  firmware: readonly MemoryRange[],
+  firmware: readonly E820Entry[],
   options: readonly MemoryOption[],
-): MemoryRange[] {
-  return settle(options.reduce<readonly MemoryRange[]>(applyOne, settle(firmware)))
+): E820Entry[] {
+  return settle(options.reduce<readonly E820Entry[]>(applyOne, settle(firmware)))
 }
 
-function applyOne(table: readonly MemoryRange[], option: MemoryOption): readonly MemoryRange[] {
+function applyOne(table: readonly E820Entry[], option: MemoryOption): readonly E820Entry[] {
   switch (option.kind) {
     case 'malformed':
       return table
@@ -41,19 +40,19 @@ function applyOne(table: readonly MemoryRange[], option: MemoryOption): readonly
   }
 }
 
-const add = (table: readonly MemoryRange[], range: PhysicalRange, type: number): MemoryRange[] => [
+const add = (table: readonly E820Entry[], range: PhysicalRange, type: number): E820Entry[] => [
   ...table,
   { start: range.start, end: endOf(range), type },
 ]
 
 /** What of type `from` (0: of any) lies between `start` and `end` becomes `to` (0: is removed). */
 function rewrite(
-  table: readonly MemoryRange[],
+  table: readonly E820Entry[],
   start: number,
   end: number,
   from: number,
   to: number,
-): MemoryRange[] {
+): E820Entry[] {
   return table.flatMap((entry) => {
     if ((from !== 0 && entry.type !== from) || entry.start >= end || entry.end <= start) return [entry]
     const inside = { start: Math.max(entry.start, start), end: Math.min(entry.end, end), type: to }
@@ -68,10 +67,10 @@ function rewrite(
 /** Ranges of these types are not joined, and end wherever any entry begins or ends (e820_nomerge()). */
 const STAYS_APART: ReadonlySet<number> = new Set([E820.PERSISTENT, E820.SOFT_RESERVED])
 
-function settle(table: readonly MemoryRange[]): MemoryRange[] {
+function settle(table: readonly E820Entry[]): E820Entry[] {
   const entries = table.filter(({ start, end }) => start < end)
   const points = [...new Set(entries.flatMap(({ start, end }) => [start, end]))].toSorted((a, b) => a - b)
-  const settled: MemoryRange[] = []
+  const settled: E820Entry[] = []
   for (const [index, start] of points.entries()) {
     const end = points[index + 1] ?? start
     const types = entries.flatMap((entry) => (entry.start <= start && start < entry.end ? entry.type : []))
@@ -86,7 +85,7 @@ function settle(table: readonly MemoryRange[]): MemoryRange[] {
 }
 
 /** The ranges of one type; those of RAM joined, since no boundary in it means anything. */
-export function rangesOfType(map: readonly MemoryRange[], type: number): PhysicalRange[] {
+export function rangesOfType(map: readonly E820Entry[], type: number): PhysicalRange[] {
   const ranges = map
     .filter((range) => range.type === type)
     .map(({ start, end }) => ({ start, lengthBytes: end - start }))
@@ -94,5 +93,5 @@ export function rangesOfType(map: readonly MemoryRange[], type: number): Physica
 }
 
 /** What dax_hmem makes regions of, one of each. */
-export const softReserved = (map: readonly MemoryRange[]): PhysicalRange[] =>
+export const softReserved = (map: readonly E820Entry[]): PhysicalRange[] =>
   rangesOfType(map, E820.SOFT_RESERVED)

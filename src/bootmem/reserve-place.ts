@@ -5,25 +5,23 @@
  * option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free place from 16 MiB on),
  * memory for old devices, a crash kernel's low part.
  */
-import type { PhysicalRange } from '../linux/dax.ts'
 import { formatBytes } from '../linux/memmap.ts'
 import {
   covers,
   endOf,
   intersectRanges,
   overlap,
+  type PhysicalRange,
   rangeBetween,
   subtractRanges,
   totalBytes,
 } from '../linux/memory-ranges.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { GIB, MIB, PMD_BYTES } from '../values/units.ts'
 import type { MemoryNode, Occupant } from './machine-memory.ts'
 
-export const MIB = 2 ** 20
-export const GIB = 2 ** 30
 /** PMD and PUD pages: what device-dax maps with, and the pool's block. */
-export const BLOCK_BYTES = 2 * MIB
 /** Image and first chunk: stores/carve-out refuses a smaller one. */
 const SIZE_MIN_BYTES = 64 * MIB
 const LOWEST_BYTE = GIB
@@ -82,7 +80,7 @@ export function hostShare(
 
 function checkSize(room: Room, { sizeBytes, store }: PlaceRequest): void {
   const size = formatSize(sizeBytes)
-  if (sizeBytes % BLOCK_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
+  if (sizeBytes % PMD_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
   if (sizeBytes < SIZE_MIN_BYTES)
     throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SIZE_MIN_BYTES)}`)
   const { keeps, needs } = hostShare(room, { sizeBytes, store })
@@ -90,7 +88,7 @@ function checkSize(room: Room, { sizeBytes, store }: PlaceRequest): void {
   const ram = totalBytes(room.ram)
   const fixed = hostShare(room, { sizeBytes: 0, store }).needs
   const share = store === 'dax' ? PAGES_SHARE / (PAGES_SHARE + 1) : 1
-  const most = alignDown((ram - fixed) * share, BLOCK_BYTES)
+  const most = alignDown((ram - fixed) * share, PMD_BYTES)
   throw new UsageError(
     `size ${size} is too much: of ${inGibibytes(ram)} of RAM the host must keep ${inGibibytes(needs)}; ` +
       (most < SIZE_MIN_BYTES ? 'this machine has no RAM to spare' : `at most ${formatSize(most)} can go`),
@@ -109,7 +107,7 @@ function free({ ram, taken }: Room): PhysicalRange[] {
 function checked(room: Room, { sizeBytes, node }: PlaceRequest, at: number): PhysicalRange {
   const range = { start: at, lengthBytes: sizeBytes }
   const named = `${formatSize(sizeBytes)} at ${formatBytes(at)}`
-  if (at % BLOCK_BYTES !== 0) throw new UsageError(`address ${formatBytes(at)} is not a multiple of 2M`)
+  if (at % PMD_BYTES !== 0) throw new UsageError(`address ${formatBytes(at)} is not a multiple of 2M`)
   if (at < LOWEST_BYTE)
     throw new UsageError(
       `${named} begins below 1G: the memory there is the kernel's and old devices', whatever is asked for`,
@@ -153,7 +151,7 @@ function starts(room: Room, eligible: readonly PhysicalRange[], sizeBytes: numbe
   ].flat()
   const found = pieces.flatMap((piece) =>
     [piece.start, DMA32_END, sizeBytes].flatMap((floor) =>
-      [BLOCK_BYTES, GIB]
+      [PMD_BYTES, GIB]
         .map((align) => alignUp(Math.max(piece.start, floor), align))
         .filter((start) => start + sizeBytes <= endOf(piece)),
     ),

@@ -2,11 +2,11 @@
  * Owns the plan of a carve-out: where, which words the next kernel gets, what the host keeps, what a person should know.
  * Pure; changes nothing and shows nothing. The plan is checked by the rules of the kernel itself before it is given out.
  */
-import type { PhysicalRange } from '../linux/dax.ts'
 import { E820, formatBytes, kernelWords, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
-import { covers, overlap, totalBytes } from '../linux/memory-ranges.ts'
+import { covers, overlap, type PhysicalRange, totalBytes } from '../linux/memory-ranges.ts'
 import { BrokenInvariantError, UsageError } from '../values/errors.ts'
+import { GIB, MIB, PMD_BYTES } from '../values/units.ts'
 import {
   carveOuts,
   carveOutWord,
@@ -18,14 +18,11 @@ import {
 } from './carve-out.ts'
 import { kaslrMayLandIn, kaslrView } from './kaslr.ts'
 import type { MachineMemory } from './machine-memory.ts'
-import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from './memory-map.ts'
+import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from './memory-map.ts'
 import {
-  BLOCK_BYTES,
   choosePlace,
-  GIB,
   hostShare,
   inGibibytes,
-  MIB,
   nodesOf,
   type PlaceRequest,
   type Room,
@@ -89,7 +86,7 @@ export function planReserve(
   return {
     store,
     range,
-    alignBytes: [GIB, BLOCK_BYTES].find((align) => range.start % align === 0) as number,
+    alignBytes: [GIB, PMD_BYTES].find((align) => range.start % align === 0) as number,
     nodes: nodesOf(memory.nodes, range),
     ramBytes: totalBytes(room.ram),
     hostKeepsBytes: hostShare(room, request).keeps,
@@ -145,7 +142,7 @@ function roomOf(
 
 /** The kernel's own rules, applied to the whole line: the carve-out is there as planned, and the kernel is not in it. */
 function checkPlan(
-  firmware: readonly MemoryRange[],
+  firmware: readonly E820Entry[],
   words: readonly string[],
   range: PhysicalRange,
   store: ReservePlan['store'],

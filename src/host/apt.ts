@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../values/errors.ts'
+import { MIB } from '../values/units.ts'
 import {
   type AptSource,
   debianMirror,
@@ -39,7 +40,7 @@ function apt(host: AptHost, tool: 'apt-get' | 'apt-cache', args: readonly string
   const { status, stdout, stderr, error } = spawnSync(tool, [...COMMON, ...host.options, ...args], {
     encoding: 'utf8',
     env: ENVIRONMENT,
-    maxBuffer: 64 * 1024 * 1024,
+    maxBuffer: 64 * MIB,
   })
   if (status === 0) return stdout
   const words = error?.message ?? `${stderr}`.trim().split('\n').slice(-3).join(' · ')

@@ -1,9 +1,10 @@
 /** Owns the tests of the doctor's findings about carve-outs, on regions as sysfs shows them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DaxDevice, DaxRegion, PhysicalRange } from '../linux/dax.ts'
+import type { DaxDevice, DaxRegion } from '../linux/dax.ts'
 import type { DeviceNumber } from '../linux/device-node.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
+import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import { type CarveOutView, judgeCarveOuts } from './check-carve-out.ts'
 import type { Finding } from './finding.ts'
 

@@ -6,19 +6,19 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts, KMEM_WORD, keepsKmemAway, wordsAgainstKaslr } from '../bootmem/carve-out.ts'
 import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
-import { type DaxRegion, type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
+import { type DaxRegion, readDaxRegions } from '../linux/dax.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { kernelLockdown } from '../linux/lockdown.ts'
 import { formatBytes, reservedRanges } from '../linux/memmap.ts'
 import { MEMORY_PATH } from '../linux/memory-device.ts'
 import { kernelCommandLine } from '../linux/memory-info.ts'
-import { covers, overlap } from '../linux/memory-ranges.ts'
+import { covers, overlap, type PhysicalRange } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { MIB } from '../values/units.ts'
 import { type Finding, type Fix, missing, ok, warn } from './finding.ts'
 
 const NAME = 'carve-out'
-const MIB = 2 ** 20
 const MODULES = ['device_dax', 'dax_hmem']
 
 /** What the findings are made from. */

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { kernelRelease } from '../linux/memory-info.ts'
 import { Errno } from '../values/errno.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import { type Finding, missing, ok } from './finding.ts'
 import { probeFuse } from './fuse-probe.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
@@ -44,7 +44,7 @@ export function checkFuseAbilities(): Finding {
   try {
     abilities = probeFuse()
   } catch (error) {
-    return fromConfig(error instanceof Error ? error.message : String(error))
+    return fromConfig(errorText(error))
   }
   if (abilities instanceof Errno) return fromConfig(`mount: ${abilities.name}`)
   const version = formatVersion(abilities)

@@ -3,11 +3,11 @@ import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../linux/memory.ts'
 import { memoryInfo, setShmemHugePages, shmemHugePages } from '../linux/memory-info.ts'
 import { Errno } from '../values/errno.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
+import { MIB } from '../values/units.ts'
 import { type Finding, missing, ok, warn } from './finding.ts'
 
 const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
-const MIB = 1024 * 1024
 
 /** Modes under which a memfd whose mapper asks (`MADV_HUGEPAGE`, as QEMU does) gets 2 MiB pages. */
 const HUGE_MODES = new Set(['always', 'within_size', 'advise', 'force'])
@@ -44,7 +44,7 @@ export function checkMemfd(): Finding {
   try {
     fd = memfdCreate('guestmemfs-doctor', { sealable: false })
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = errorText(error)
     return missing('memfd', reason, 'boot a kernel with CONFIG_MEMFD_CREATE=y')
   }
   // Four MiB hold one aligned run of two wherever the mapping begins.

@@ -15,7 +15,7 @@ import { lockRegion } from '../run/region-lock.ts'
 import type { MemorySource } from '../server/messages.ts'
 import { findCarveOut } from '../stores/find-carve-out.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperOptions } from './contact.ts'
@@ -154,7 +154,7 @@ export class Keeper {
         this.#serve(await this.#startServer(reopened(this.#source)))
         break
       } catch (error) {
-        this.#log.event(`the server could not be started: ${error instanceof Error ? error.message : error}`)
+        this.#log.event(`the server could not be started: ${errorText(error)}`)
         await sleep(backoffMs)
       }
     }

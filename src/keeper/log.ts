@@ -7,8 +7,9 @@ import { writeKernelLog } from '../linux/kmsg.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { logPath } from '../run/pool-record.ts'
 import type { Fd } from '../values/ids.ts'
+import { MIB } from '../values/units.ts'
 
-const MAX_BYTES = 1024 * 1024
+const MAX_BYTES = MIB
 
 export class KeeperLog {
   readonly #pool: string

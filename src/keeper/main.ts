@@ -8,7 +8,7 @@ import { duplicateOver } from '../linux/descriptors.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { writePoolRecord } from '../run/pool-record.ts'
 import { identify } from '../run/process-identity.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { CONTACT_FD, type KeeperOptions, type Readiness } from './contact.ts'
 import { Keeper } from './keeper.ts'
@@ -86,7 +86,7 @@ try {
   const isForPeople = error instanceof UsageError
   if (isForPeople) log.note(error.message)
   else log.note('the pool could not be mounted', { error: error instanceof Error ? error.stack : error })
-  tell({ ok: false, reason: error instanceof Error ? error.message : String(error) })
+  tell({ ok: false, reason: errorText(error) })
   const holdsAlone = error instanceof UnusableHandoverError || keeper?.isArriving === true
   if (!holdsAlone) {
     process.kill(process.pid, 'SIGKILL')

@@ -6,7 +6,7 @@
 import { logPath } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import type { MemorySource } from '../server/messages.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import { makeImage, makeRuntime, makeTable } from './areas.ts'
 import type { KeeperOptions } from './contact.ts'
 import { findIncoming, type Incoming } from './luo/find-incoming.ts'
@@ -47,7 +47,7 @@ export function unusableUnless<T>(pool: string, work: () => T): T {
   try {
     return work()
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = errorText(cause)
     throw new UnusableHandoverError(
       `pool '${pool}' was handed over by the former kernel, and ${why}: its memory is kept by process ${process.pid}`,
       { cause },

@@ -19,6 +19,7 @@ import {
   type ToServer,
 } from '../server/messages.ts'
 import type { HandoverStep } from '../stores/store.ts'
+import { errorText } from '../values/errors.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import type { Areas } from './areas.ts'
 import type { MemfdTable } from './memfd-table.ts'
@@ -186,7 +187,7 @@ export class ServerProcess {
       const [code, signal] = (await once(this.#child, 'exit')) as [number | null, string | null]
       return signal ?? `exit status ${code}`
     } catch (error) {
-      return `could not be started: ${error instanceof Error ? error.message : error}`
+      return `could not be started: ${errorText(error)}`
     }
   }
 }

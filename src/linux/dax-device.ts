@@ -8,15 +8,9 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { EBUSY, EINVAL, EIO, ENODEV, type Errno } from '../values/errno.ts'
-import {
-  type DaxDevice,
-  type DaxRegion,
-  type PhysicalRange,
-  readDaxDevice,
-  readDaxDriver,
-  SYSFS,
-} from './dax.ts'
+import { type DaxDevice, type DaxRegion, readDaxDevice, readDaxDriver, SYSFS } from './dax.ts'
 import { errnoOfNodeError } from './library.ts'
+import type { PhysicalRange } from './memory-ranges.ts'
 
 export const DEVICE_DAX = 'device_dax'
 

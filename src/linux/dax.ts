@@ -9,15 +9,10 @@ import { ENOENT, type Errno } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
 import type { DeviceNumber } from './device-node.ts'
 import { errnoOfNodeError } from './library.ts'
+import type { PhysicalRange } from './memory-ranges.ts'
 
 /** Where sysfs is mounted; tests hand over a folder of theirs. */
 export const SYSFS = '/sys'
-
-/** Physical bytes, from `start` on. */
-export interface PhysicalRange {
-  readonly start: number
-  readonly lengthBytes: number
-}
 
 export interface DaxDevice {
   /** `dax0.1`: region and device. The kernel uses numbers again. */

@@ -1,6 +1,5 @@
 /** Owns /proc/iomem: who has which physical addresses. For others than root the kernel shows none. Source: kernel/resource.c. */
-import type { PhysicalRange } from './dax.ts'
-import { rangeBetween } from './memory-ranges.ts'
+import { type PhysicalRange, rangeBetween } from './memory-ranges.ts'
 
 /** A line of /proc/iomem. `depth` 0: not part of another one. */
 export interface IomemLine {

@@ -5,7 +5,7 @@
  */
 
 import { unsignedQuantity } from '../values/narrow.ts'
-import type { PhysicalRange } from './dax.ts'
+import type { PhysicalRange } from './memory-ranges.ts'
 
 /** Types of the firmware's memory map (enum e820_type, arch/x86/include/asm/e820/types.h). */
 export const E820 = { RAM: 1, RESERVED: 2, ACPI: 3, PERSISTENT: 12, SOFT_RESERVED: 0xefff_ffff } as const

@@ -6,9 +6,9 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
-import type { PhysicalRange } from './dax.ts'
 import type { DeviceNumber } from './device-node.ts'
 import { errnoOfNodeError } from './library.ts'
+import type { PhysicalRange } from './memory-ranges.ts'
 import { mapRaw, type RawMapping } from './raw-memory.ts'
 
 export const MEMORY_PATH = '/dev/mem'

@@ -4,10 +4,10 @@
  */
 import { join } from 'node:path'
 import { EACCES } from '../values/errno.ts'
-import type { PhysicalRange } from './dax.ts'
 import { characterDevice, type Holder, lookForHolders, read } from './holders.ts'
 import { errnoOfNodeError } from './library.ts'
 import { MEMORY_DEVICE } from './memory-device.ts'
+import type { PhysicalRange } from './memory-ranges.ts'
 
 /**
  * Which of `ranges` somebody maps bytes of, and one such process for each. One that is not in the answer was mapped by nobody, as

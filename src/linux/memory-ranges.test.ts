@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { PhysicalRange } from './dax.ts'
-import { covers, intersectRanges, mergeRanges, subtractRanges, totalBytes } from './memory-ranges.ts'
+import {
+  covers,
+  intersectRanges,
+  mergeRanges,
+  type PhysicalRange,
+  subtractRanges,
+  totalBytes,
+} from './memory-ranges.ts'
 
 const ranges = fc.array(fc.record({ start: fc.nat({ max: 40 }), lengthBytes: fc.nat({ max: 12 }) }), {
   maxLength: 6,

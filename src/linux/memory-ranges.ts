@@ -1,5 +1,10 @@
 /** Owns the arithmetic on ranges of physical memory. Pure; ranges are half-open, and lists of them need not be sorted. */
-import type { PhysicalRange } from './dax.ts'
+
+/** Physical bytes, from `start` on. */
+export interface PhysicalRange {
+  readonly start: number
+  readonly lengthBytes: number
+}
 
 export const endOf = ({ start, lengthBytes }: PhysicalRange): number => start + lengthBytes
 
@@ -10,6 +15,10 @@ export const rangeBetween = (start: number, end: number): PhysicalRange => ({
 
 export const overlap = (one: PhysicalRange, other: PhysicalRange): boolean =>
   one.start < endOf(other) && other.start < endOf(one)
+
+/** Whether a range of one list and one of the other have a byte in common. */
+export const anyOverlap = (one: readonly PhysicalRange[], other: readonly PhysicalRange[]): boolean =>
+  one.some((a) => other.some((b) => overlap(a, b)))
 
 export const totalBytes = (ranges: readonly PhysicalRange[]): number =>
   ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)

@@ -6,6 +6,7 @@ import { fstatSync } from 'node:fs'
 import { EBUSY, EINTR, type Errno } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { PMD_BYTES } from '../values/units.ts'
 import { addressOf, errnoUnlessZero, lastErrno, libcCall, must, orErrno, viewOf } from './library.ts'
 
 const memfd_create = libcCall('memfd_create', 'int', ['str', 'uint'])
@@ -35,7 +36,6 @@ const F_ADD_SEALS = 1033
 const F_SEAL_WRITE = 8
 
 /** Page size of a PMD mapping: huge pages need address and file offset to agree modulo this. */
-const PMD_BYTES = 2 * 1024 * 1024
 
 /** A new, empty memfd, close-on-exec. `name` is seen in /proc alone. Throws SystemCallError: EMFILE, ENFILE, ENOMEM. */
 export function memfdCreate(name: string, { sealable }: { sealable: boolean }): Fd {

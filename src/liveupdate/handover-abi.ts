@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { errnoOfNodeError } from '../linux/library.ts'
+import { MIB } from '../values/units.ts'
 
 /** Names such as `kho-v4`, `luo-v5`, `memfd-v2`; undefined: the kernel has none. */
 export interface HandOverAbi {
@@ -17,7 +18,7 @@ export interface HandOverAbi {
 }
 
 /** No kernel is larger when it is unpacked. */
-const MAX_KERNEL_BYTES = 512 * 1024 * 1024
+const MAX_KERNEL_BYTES = 512 * MIB
 const UNPACK_TIMEOUT_MS = 60_000
 /** A compressed payload ends in its unpacked size, four bytes (scripts/Makefile.lib, size_append), which not every unpacker passes over. */
 const SIZE_BYTES = 4

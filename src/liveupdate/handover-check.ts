@@ -3,6 +3,7 @@
  * the holes of sparse files, and the state of each pool. Pure.
  */
 import { formatSize } from '../values/size.ts'
+import { MIB } from '../values/units.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 import type { HandOverAbi } from './handover-abi.ts'
 import type { PoolFacts } from './pool-check.ts'
@@ -24,7 +25,7 @@ export interface HandoverCheck {
 export const LIVE_UPDATE_WORDS = ['kho=on', 'liveupdate=on'] as const
 const ON = /^(?:on|1|y|Y)/
 /** Each page is described to the next kernel in some bytes, and each file in some pages. */
-const MARGIN_BYTES = 32 * 1024 * 1024
+const MARGIN_BYTES = 32 * MIB
 
 export function checkHandover(check: HandoverCheck): PreflightFinding[] {
   if (check.pools.length === 0) return []

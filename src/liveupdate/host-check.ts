@@ -5,16 +5,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts } from '../bootmem/carve-out.ts'
 import { readMachineMemory } from '../bootmem/machine-memory.ts'
-import type { MemoryRange } from '../bootmem/memory-map.ts'
+import type { E820Entry } from '../bootmem/memory-map.ts'
 import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../linux/capabilities.ts'
-import { type PhysicalRange, readDaxRegions } from '../linux/dax.ts'
+import { readDaxRegions } from '../linux/dax.ts'
 import { type KexecState, kexecState } from '../linux/kexec.ts'
 import { type KvmGuest, kvmGuests } from '../linux/kvm-guests.ts'
 import { hasLiveUpdate, withLiveUpdate } from '../linux/luo.ts'
 import { kernelCommandLineText, kernelRelease, memoryInfo, splitCommandLine } from '../linux/memory-info.ts'
+import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import { sleepBlocking } from '../linux/sleep.ts'
 import { EBUSY, EIO } from '../values/errno.ts'
 import { formatSize } from '../values/size.ts'
+import { MIB } from '../values/units.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 import type { HandoverCheck } from './handover-check.ts'
 
@@ -30,7 +32,7 @@ export interface HostFacts {
   readonly hasSystemd: boolean
   readonly hadInitrd: boolean
   /** The map that both kernels begin with, before their options. */
-  readonly firmware: readonly MemoryRange[]
+  readonly firmware: readonly E820Entry[]
   /** Every region of set-aside memory, whoever uses it. */
   readonly regions: readonly PhysicalRange[]
   /** Of the live update orchestrator; undefined: this kernel has none, or was not told to start it. */
@@ -80,7 +82,7 @@ const BUSY_RETRY_MS = 20
 
 /** The kernel reads both files into memory before it places them (kernel_read_file, then kexec_add_buffer). */
 const COPIES = 2
-const RESERVE_BYTES = 64 * 1024 * 1024
+const RESERVE_BYTES = 64 * MIB
 
 /** `loadBytes`: kernel and initrd. */
 export function checkHost(

@@ -6,12 +6,11 @@ import { closeSync, openSync } from 'node:fs'
 import { loadKernel, syncFileSystems, unloadKernel } from '../linux/kexec.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { EADDRNOTAVAIL, EBADMSG, EKEYREJECTED, ENODATA, ENOEXEC, EPERM, type Errno } from '../values/errno.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { Interruption } from './interruption.ts'
 import { jump } from './jump.ts'
 import type { KernelPlan } from './kernel-plan.ts'
-import { describe } from './preflight.ts'
 import { nowMs, type VmTimeline } from './timeline.ts'
 import { type Travellers, WayToJump } from './way-to-jump.ts'
 
@@ -63,7 +62,7 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
     say(`jumping into kernel ${plan.next}`)
     throw new UsageError(await jump(plan.via))
   } catch (error) {
-    const reason = describe(error)
+    const reason = errorText(error)
     say(`${reason}: going back`)
     unloadKernel()
     return { reason, startedAtMs, vms: await way.goBack() }

@@ -4,11 +4,10 @@
  */
 import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../bootmem/carve-out.ts'
 import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
-import { applyMemoryOptions, type MemoryRange, rangesOfType, softReserved } from '../bootmem/memory-map.ts'
-import type { PhysicalRange } from '../linux/dax.ts'
+import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from '../bootmem/memory-map.ts'
 import { E820, formatBytes, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
-import { covers, overlap } from '../linux/memory-ranges.ts'
+import { covers, overlap, type PhysicalRange } from '../linux/memory-ranges.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 
 export interface CommandLineChoice {
@@ -37,7 +36,7 @@ export interface CommandLineCheck {
   readonly current: string
   readonly next: string
   /** The map that both kernels begin with, before their options. */
-  readonly firmware: readonly MemoryRange[]
+  readonly firmware: readonly E820Entry[]
   /** Regions of device-dax that hold guests or files. */
   readonly regions: readonly PhysicalRange[]
   /** Reserved ranges that do, each as `memmap=SIZE$START` has it. */
@@ -92,7 +91,7 @@ function carveOutProblems(
 function reservedProblems(
   range: PhysicalRange,
   words: readonly string[],
-  firmware: readonly MemoryRange[],
+  firmware: readonly E820Entry[],
 ): PreflightFinding[] {
   const map = applyMemoryOptions(firmware, memoryOptions(words))
   const isAsked = reservedRanges(words).some(

@@ -7,6 +7,7 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { ENOENT } from '../values/errno.ts'
+import { KIB } from '../values/units.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 
 export interface NextKernel {
@@ -18,7 +19,7 @@ export interface NextKernel {
   readonly sizeBytes: number
 }
 
-const HEAD_BYTES = 64 * 1024
+const HEAD_BYTES = 64 * KIB
 /** Boot protocol 2.12, the first with `xloadflags`. */
 const OLDEST_PROTOCOL = 0x020c
 /** XLF_KERNEL_64 and XLF_CAN_BE_LOADED_ABOVE_4G. */

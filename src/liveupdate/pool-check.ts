@@ -2,8 +2,8 @@
  * Owns what each pool of this host must be before the kernel is replaced underneath it: memory that outlives the jump, an image
  * that the next kernel can read, and no guest that would be left behind. Pure.
  */
-import type { PhysicalRange } from '../linux/dax.ts'
 import type { KvmGuest } from '../linux/kvm-guests.ts'
+import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 

@@ -14,12 +14,14 @@ import type { VmDefinition } from '../qemu/vm-definition.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { vmPaths } from '../run/vm-runtime.ts'
 import { Errno } from '../values/errno.ts'
+import { errorText } from '../values/errors.ts'
+import { PMD_BYTES } from '../values/units.ts'
+import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
 /** `1` while the pool refuses every modification. */
-const FROZEN_XATTR = 'trusted.guestmemfs.frozen'
 const ONE = '1'.charCodeAt(0)
 /** A state file takes at least one block of the pool. */
-const STATE_BYTES = 2 * 1024 * 1024
+const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
 
 /** Why `vms` cannot be updated, one line each, with the VM's name; empty: they can. */
@@ -46,7 +48,7 @@ export function missingRam({ ramFiles }: VmDefinition): string[] {
       if (bytes === undefined) return [`its RAM file ${path} is missing`]
       return bytes < sizeBytes ? [`its RAM file ${path} is smaller than the guest's RAM`] : []
     } catch (error) {
-      return [describe(error)]
+      return [errorText(error)]
     }
   })
 }
@@ -65,7 +67,7 @@ async function nextQemuObstacles(
     if (hasMachineType(binary, definition.machineType)) return []
     return [`${path} (QEMU ${binary.version}) has no machine type ${definition.machineType}`]
   } catch (error) {
-    return [describe(error)]
+    return [errorText(error)]
   }
 }
 
@@ -80,7 +82,7 @@ async function guestObstacles({ name }: VmDefinition): Promise<string[]> {
     await setCprReboot(qmp, false)
     return blocked.map((reason) => `cannot be saved: ${reason}`)
   } catch (error) {
-    return [describe(error)]
+    return [errorText(error)]
   } finally {
     qmp?.close()
   }
@@ -100,5 +102,3 @@ function roomObstacles(vms: readonly Vm[]): string[] {
     ]
   })
 }
-
-export const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error))

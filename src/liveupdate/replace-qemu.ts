@@ -16,9 +16,8 @@ import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
 import { readRuntime, tryLock, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { Errno } from '../values/errno.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { describe } from './preflight.ts'
 import { type Phase, PhaseClock, type VmTimeline } from './timeline.ts'
 
 export interface Replacement {
@@ -99,10 +98,10 @@ class Replacing {
       return this.result('updated', null)
     } catch (error) {
       if (error instanceof BringUpError && error.isLoaded) {
-        return this.result('stranded', `${describe(error)}: try 'guestmemfs resume ${name}'`)
+        return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
       }
       const isSameQemu = saved.argv[0] === argv[0]
-      const problem = `${describe(error)}; RAM and state file ${saved.statePath} are kept`
+      const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
       await this.#clearAway()
       if (isSameQemu) return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
       return await this.#goBack({ ...saved, argv }, problem)
@@ -121,7 +120,7 @@ class Replacing {
       return this.result('rolled-back', `${problem}; it runs in ${saved.argv[0]} again`)
     } catch (error) {
       await this.#clearAway()
-      const again = `and ${saved.argv[0]} does not take it back: ${describe(error)}`
+      const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`
       return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
     }
   }
@@ -162,8 +161,8 @@ class Replacing {
 
   /** Before the old QEMU's end every step undoes itself. */
   failed(error: unknown): VmTimeline {
-    if (!(error instanceof StrandedError)) return this.result('rolled-back', describe(error))
-    return this.result('stranded', `${describe(error)}: try 'guestmemfs resume ${this.#before.name}'`)
+    if (!(error instanceof StrandedError)) return this.result('rolled-back', errorText(error))
+    return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${this.#before.name}'`)
   }
 
   result(outcome: VmTimeline['outcome'], problem: string | null): VmTimeline {

@@ -13,8 +13,8 @@ import { BringUpError, bringUp } from '../qemu/successor.ts'
 import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../run/vm-runtime.ts'
-import { UsageError } from '../values/errors.ts'
-import { describe, missingRam } from './preflight.ts'
+import { errorText, UsageError } from '../values/errors.ts'
+import { missingRam } from './preflight.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { type Phase, PhaseClock, type VmTimeline } from './timeline.ts'
 
@@ -66,7 +66,7 @@ class Resuming {
       return this.result('resumed', null)
     } catch (error) {
       const isStranded = vm.state === 'running' || (error instanceof BringUpError && error.isLoaded)
-      return this.result(isStranded ? 'stranded' : 'saved', `${describe(error)}; its RAM is kept`)
+      return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
     }
   }
 

@@ -6,8 +6,7 @@ import * as v from 'valibot'
 import { getxattr, removexattr, setxattr } from '../linux/xattr.ts'
 import { E2BIG, ENODATA, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
-
-const UPDATE_XATTR = 'trusted.guestmemfs.update'
+import { UPDATE_XATTR } from '../values/xattr-names.ts'
 
 const UpdateRecordSchema = v.object({
   format: v.literal(1),

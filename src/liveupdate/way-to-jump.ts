@@ -8,9 +8,8 @@ import { measureClockOffset } from '../linux/rtc.ts'
 import { type HandoverStep, preservePool, unpreservePool } from '../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../pool/pool-view.ts'
 import type { Vm } from '../qemu/vm-list.ts'
-import { UsageError } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import type { WayOver } from './pool-check.ts'
-import { describe } from './preflight.ts'
 import { resumeVm } from './resume.ts'
 import { type SuspendedVm, suspendVm } from './suspend.ts'
 import { nowMs, type VmTimeline } from './timeline.ts'
@@ -53,7 +52,7 @@ export class WayToJump {
         try {
           this.#suspended.push(await suspendVm(vm, timeoutMs))
         } catch (error) {
-          failures.push(`VM ${vm.definition.name}: ${describe(error)}`)
+          failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)
         }
       }),
     )

@@ -7,9 +7,8 @@ import * as v from 'valibot'
 import { setxattr } from '../linux/xattr.ts'
 import { EBUSY, EOPNOTSUPP, EPERM, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { HANDOVER_XATTR } from '../values/xattr-names.ts'
 import { type PoolMount, readVirtual } from './pool-view.ts'
-
-const HANDOVER_XATTR = 'trusted.guestmemfs.handover'
 
 export const HANDOVER_STEPS = ['ram', 'files', 'image'] as const
 export type HandoverStep = (typeof HANDOVER_STEPS)[number]

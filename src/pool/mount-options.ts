@@ -5,6 +5,7 @@
 import { MOUNT_FLAGS } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseSize } from '../values/size.ts'
+import { PMD_BYTES, PUD_BYTES } from '../values/units.ts'
 
 export interface MountOptions {
   /** Undefined: memfds, unless the pool exists already. */
@@ -28,8 +29,6 @@ export type StoreKind = (typeof STORE_KINDS)[number]
 export const SESSION_FILES = 120
 
 /** The pages of x86-64 that map guest RAM. */
-const PMD_BYTES = 2 * 1024 * 1024
-const PUD_BYTES = 1024 * 1024 * 1024
 
 /** Meant for mount(8), systemd or fsck, or the opposite of a flag that is off anyway. */
 const NOT_FOR_US =

@@ -6,11 +6,11 @@ import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
 import { EACCES, EBUSY, ENODATA, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
 /** Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name says. */
 /** `handover`: of pools whose memory is handed over alone. */
 export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server', 'handover'] as const
-export const FROZEN_XATTR = 'trusted.guestmemfs.frozen'
 
 export interface PoolMount {
   readonly pool: string

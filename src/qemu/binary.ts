@@ -7,6 +7,7 @@ import { accessSync, constants } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
+import { MIB } from '../values/units.ts'
 import { commandAs, type Identity } from './identity.ts'
 import { compareVersions, OLDEST_USABLE, type QemuVersion, VersionSchema, versionOf } from './version.ts'
 
@@ -26,7 +27,7 @@ const MachineSchema = v.object({
 export type MachineType = v.InferOutput<typeof MachineSchema>
 
 const PROBE_TIMEOUT_MS = 20_000
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024
+const MAX_ANSWER_BYTES = 4 * MIB
 const QUESTIONS = ['qmp_capabilities', 'query-version', 'query-machines', 'quit']
 
 /** The file a shell would run. Errors: UsageError. */

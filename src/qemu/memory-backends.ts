@@ -5,6 +5,7 @@
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { UsageError } from '../values/errors.ts'
+import { PMD_BYTES } from '../values/units.ts'
 import {
   type Argument,
   argumentsOf,
@@ -24,7 +25,6 @@ import {
 import { parseQemuSize } from './qemu-size.ts'
 
 /** One PMD mapping. QEMU cannot see the page size through FUSE, so the alignment must be said. */
-const ALIGN_BYTES = 2 * 1024 * 1024
 
 export interface RamFile {
   /** The object's id, by which the machine refers to it. */
@@ -79,7 +79,7 @@ export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
     const value = argument.value as string
     const json = jsonOf(value)
     const text = json
-      ? JSON.stringify({ ...json, align: ALIGN_BYTES })
+      ? JSON.stringify({ ...json, align: PMD_BYTES })
       : printOptionString(withValue(parseOptionString(value), 'align', '2M'))
     aligned = replaceValue(aligned, argument, text)
   }
@@ -137,7 +137,7 @@ function checkBackend(pairs: OptionString, path: string): RamFile {
     refuse('offset= would leave its beginning unused: leave it away')
   const size = optionValue(pairs, 'size') ?? ''
   const sizeBytes = parseQemuSize(size) ?? refuse(`size '${size}' is not a size`)
-  if (sizeBytes === 0 || sizeBytes % ALIGN_BYTES !== 0) refuse(`size=${size} is not a multiple of 2 MiB`)
+  if (sizeBytes === 0 || sizeBytes % PMD_BYTES !== 0) refuse(`size=${size} is not a multiple of 2 MiB`)
   return { id, path, sizeBytes }
 }
 

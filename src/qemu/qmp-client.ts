@@ -3,7 +3,7 @@
  * meaning. Every wait is bounded: a QEMU that is stopped or hung must not hold up the others.
  */
 import { connect, type Socket } from 'node:net'
-import { QemuError } from '../values/errors.ts'
+import { errorText, QemuError } from '../values/errors.ts'
 import { type QmpEvent, type QmpMessage, QmpReader } from './qmp-messages.ts'
 import { type QemuVersion, versionOf } from './version.ts'
 
@@ -111,7 +111,7 @@ export class QmpClient {
     try {
       for (const message of this.#reader.read(chunk)) this.#take(message)
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = errorText(error)
       this.#finish(new QemuError(`QMP socket ${this.#path}: ${reason}`, { cause: error }))
       this.#socket.destroy()
     }

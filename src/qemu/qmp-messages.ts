@@ -5,10 +5,11 @@
  */
 import * as v from 'valibot'
 import { CorruptBytesError } from '../values/errors.ts'
+import { KIB } from '../values/units.ts'
 import { VersionSchema } from './version.ts'
 
 /** Answers to what we ask, and events, are a few kilobytes at most. */
-const MAX_MESSAGE_BYTES = 128 * 1024
+const MAX_MESSAGE_BYTES = 128 * KIB
 
 const GreetingSchema = v.object({ QMP: v.object({ version: VersionSchema }) })
 const EventSchema = v.object({

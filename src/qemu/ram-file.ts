@@ -10,11 +10,11 @@ import { lgetxattr } from '../linux/xattr.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { MAP_XATTR } from '../values/xattr-names.ts'
 import { commandAs, type Identity } from './identity.ts'
 import type { RamFile } from './memory-backends.ts'
 
 /** What a file of a mount says about itself, a link included. */
-const MAP_XATTR = 'guestmemfs.map'
 const Common = { sizeBytes: v.number(), alignBytes: v.number() }
 const MapSchema = v.variant('kind', [
   v.object({ kind: v.picklist(['file', 'device', 'none', 'awaited', 'lost']), ...Common }),

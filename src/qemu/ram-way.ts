@@ -9,6 +9,7 @@
 import { mapMemory } from '../linux/memory-device.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { PTE_BYTES } from '../values/units.ts'
 import { argumentsOf, type CommandLine, jsonOf, pairsOf, replaceValue } from './command-line.ts'
 import { optionValue, parseOptionString, printOptionString, withValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
@@ -19,8 +20,6 @@ export interface RamWay {
   readonly id: string
   readonly map: RamMap
 }
-
-const PAGE_BYTES = 4096
 
 /** Errors (UsageError): a file is gone, or was given other memory just now; /dev/mem cannot be mapped. */
 export function findRamWays({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): RamWay[] {
@@ -34,7 +33,7 @@ export function findRamWays({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): RamWa
 
 /** Kept for good: this process ends with its VM. */
 function claim({ path, offsetBytes }: RamMap & { kind: 'window' }): void {
-  const claimed = mapMemory(path, { start: offsetBytes, lengthBytes: PAGE_BYTES }, { writable: false })
+  const claimed = mapMemory(path, { start: offsetBytes, lengthBytes: PTE_BYTES }, { writable: false })
   if (claimed instanceof Errno) throw new UsageError(`${path} cannot be mapped: ${claimed}`)
 }
 

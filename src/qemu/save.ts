@@ -2,7 +2,7 @@
  * Owns saving one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until `quit` the
  * guest can be taken back (`cancelMigration`), which is what a failure here does by itself.
  */
-import { QemuError } from '../values/errors.ts'
+import { errorText, QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
@@ -36,7 +36,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
     }
   } catch (error) {
     await cancelMigration(qmp, before.running).catch((cause: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = errorText(error)
       throw new StrandedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
         cause,
       })

@@ -6,6 +6,7 @@ import { closeSync, constants, fchmodSync, fchownSync, fstatSync, openSync, read
 import { crc32 } from 'node:zlib'
 import * as v from 'valibot'
 import { CorruptBytesError } from '../values/errors.ts'
+import { GIB, MIB } from '../values/units.ts'
 
 /** What save hands to restore: a plain value. It is part of the VM's definition and lives as long as the memory. */
 export const SavedStateSchema = v.object({
@@ -21,8 +22,8 @@ export const SavedStateSchema = v.object({
 export type SavedState = v.InferOutput<typeof SavedStateSchema>
 
 /** More than any device state; a file beyond it is not read into memory. */
-const MAX_STATE_BYTES = 4 * 1024 ** 3
-const CHUNK_BYTES = 1024 * 1024
+const MAX_STATE_BYTES = 4 * GIB
+const CHUNK_BYTES = MIB
 
 /** An empty file that only `uid` can read, in place of whatever had the name. Throws what node:fs throws. */
 export function createStateFile(path: string, owner: { uid: number; gid: number }): void {

@@ -3,7 +3,7 @@
  * saved state, letting it run. In that order: a state file that is still on record when the guest runs could be
  * loaded over newer memory after a crash.
  */
-import { QemuError } from '../values/errors.ts'
+import { errorText, QemuError } from '../values/errors.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
@@ -48,7 +48,7 @@ export class BringUpError extends QemuError {
   readonly isLoaded: boolean
 
   constructor(cause: unknown, isLoaded: boolean) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    super(errorText(cause), { cause })
     this.isLoaded = isLoaded
   }
 }

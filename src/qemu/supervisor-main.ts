@@ -4,6 +4,7 @@
  * become QEMU's. It says nothing unless the VM cannot be started.
  */
 import { writeSync } from 'node:fs'
+import { errorText } from '../values/errors.ts'
 import { exitStatus, superviseVm } from './supervisor.ts'
 
 const [, , ramFile] = process.argv
@@ -13,6 +14,6 @@ try {
   process.exitCode = exitStatus(await superviseVm(ramFile, [0, 1, 2]))
 } catch (error) {
   // Not process.stderr: it would make the stream non-blocking for QEMU as well.
-  writeSync(2, `guestmemfs: ${error instanceof Error ? error.message : error}\n`)
+  writeSync(2, `guestmemfs: ${errorText(error)}\n`)
   process.exitCode = 1
 }

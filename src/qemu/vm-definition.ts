@@ -7,11 +7,12 @@ import * as v from 'valibot'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
 import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { KIB } from '../values/units.ts'
+import { VM_XATTR } from '../values/xattr-names.ts'
 import { SavedStateSchema } from './saved-state.ts'
 
-export const VM_XATTR = 'trusted.guestmemfs.vm'
 /** XATTR_SIZE_MAX, include/uapi/linux/limits.h. */
-const MAX_BYTES = 64 * 1024
+const MAX_BYTES = 64 * KIB
 
 const VmDefinitionSchema = v.object({
   format: v.literal(1),

@@ -2,6 +2,7 @@
 
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
+import { errorText } from '../values/errors.ts'
 import { ramBytesOf, ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 
 export interface Vm {
@@ -30,7 +31,7 @@ export function readVms(ramFiles: readonly string[]): VmList {
       const definition = readDefinition(ramFile)
       if (definition !== undefined) definitions.set(ramFileOf(definition), definition)
     } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error))
+      problems.push(errorText(error))
     }
   }
   const vms = [...definitions.values()].map(lookAt).sort(byOrder)

@@ -5,9 +5,10 @@
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import { BLOCK_BYTES, type Extent, type Store } from '../stores/store.ts'
+import { MIB } from '../values/units.ts'
 
 /** Long enough that making a mapping costs little, short enough that an allocation does not wait for all of it. */
-const PIECE_BLOCKS = (512 * 1024 * 1024) / BLOCK_BYTES
+const PIECE_BLOCKS = (512 * MIB) / BLOCK_BYTES
 
 export class Zeroing {
   readonly #fs: FileSystem

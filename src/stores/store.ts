@@ -5,9 +5,10 @@
  */
 import { Errno } from '../values/errno.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
+import { PMD_BYTES } from '../values/units.ts'
 
 /** Pool allocation unit in bytes: one PMD mapping. */
-export const BLOCK_BYTES = 2 * 1024 * 1024
+export const BLOCK_BYTES = PMD_BYTES
 
 /** A chunk of a carve-out's store in blocks: 64 MiB. Part of its persistent format. */
 export const CHUNK_BLOCKS = 32

@@ -34,3 +34,8 @@ export class UsageError extends Error {
 export class QemuError extends Error {
   override readonly name = 'QemuError'
 }
+
+/** What to print of anything that was thrown: an error's message, anything else as it is. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

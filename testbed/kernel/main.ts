@@ -1,5 +1,5 @@
 /** Owns `npm run testbed:kernel`: builds the kernel with the Live Update Orchestrator, or says where it already is. */
-import { UsageError } from '../../src/values/errors.ts'
+import { errorText, UsageError } from '../../src/values/errors.ts'
 import { Progress } from '../scenario/progress.ts'
 import { luoKernel } from './luo.ts'
 
@@ -9,6 +9,6 @@ try {
   process.stdout.write(`${vmlinuz}\n`)
 } catch (error) {
   const expected = error instanceof UsageError
-  process.stderr.write(`${error instanceof Error ? error.message : error}\n`)
+  process.stderr.write(`${errorText(error)}\n`)
   process.exitCode = expected ? 2 : 1
 }

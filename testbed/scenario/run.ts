@@ -4,7 +4,7 @@
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { UsageError } from '../../src/values/errors.ts'
+import { errorText, UsageError } from '../../src/values/errors.ts'
 import { cacheRoot, dropUnused, keepRunFolder, makeRunFolder } from '../cache.ts'
 import { type BootFiles, buildProjectDisk, INSIDE_HOME } from '../image/project.ts'
 import { SYSTEMD_INIT } from '../image/systemd.ts'
@@ -83,7 +83,7 @@ export async function runScenario<R>(
   } catch (error) {
     // What cannot be asked for, and what was stopped, says nothing about the product.
     if (error instanceof UsageError) refusal = error
-    recorder.failure = error instanceof Error ? error.message : String(error)
+    recorder.failure = errorText(error)
     isAboutTheMachine = error instanceof HostError
   } finally {
     over = true

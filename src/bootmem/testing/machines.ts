@@ -1,13 +1,12 @@
 /** Owns three machines as their firmware describes them, for the tests of what is planned on them. */
 
 import { E820 } from '../../linux/memmap.ts'
+import { GIB } from '../../values/units.ts'
 import type { MachineMemory, MemoryNode, Occupant } from '../machine-memory.ts'
-import type { MemoryRange } from '../memory-map.ts'
-
-const G = 2 ** 30
+import type { E820Entry } from '../memory-map.ts'
 
 /** First byte, last byte, name: as /sys/firmware/memmap has them. */
-const map = (text: string): MemoryRange[] =>
+const map = (text: string): E820Entry[] =>
   text
     .trim()
     .split('\n')
@@ -40,7 +39,7 @@ export const Q35: MachineMemory = {
     0xfffc0000 0xffffffff Reserved
     0x100000000 0x17fffffff System RAM
     0xfd00000000 0xffffffffff Reserved`),
-  nodes: [node(0, [0, 2 * G], [4 * G, 6 * G])],
+  nodes: [node(0, [0, 2 * GIB], [4 * GIB, 6 * GIB])],
   occupants: [occupant('kernel', 0x127e00000, 0x12aa00000), occupant('initrd', 0x7f8f2000, 0x7ffcf944)],
 }
 
@@ -69,7 +68,7 @@ export const LAPTOP: MachineMemory = {
     0xfee00000 0xfee00fff Reserved
     0xff000000 0xffffffff Reserved
     0x100000000 0x47f7fffff System RAM`),
-  nodes: [node(0, [0, 2 * G], [4 * G, 18 * G])],
+  nodes: [node(0, [0, 2 * GIB], [4 * GIB, 18 * GIB])],
   occupants: [occupant('kernel', 0x2a1800000, 0x2a4600000), occupant('initrd', 0x6540c000, 0x67bfffff)],
 }
 
@@ -88,7 +87,7 @@ export const SERVER: MachineMemory = {
     0x6f800000 0x8fffffff Reserved
     0xfe000000 0xfe010fff Reserved
     0x100000000 0x607fffffff System RAM`),
-  nodes: [node(0, [0, 2 * G], [4 * G, 194 * G]), node(1, [194 * G, 386 * G])],
+  nodes: [node(0, [0, 2 * GIB], [4 * GIB, 194 * GIB]), node(1, [194 * GIB, 386 * GIB])],
   occupants: [
     occupant('kernel', 0x1e41000000, 0x1e44400000),
     occupant('crash kernel', 0x305f000000, 0x307f000000),

@@ -8,13 +8,14 @@
  * segment g % 2.
  */
 import { UsageError } from '../../values/errors.ts'
+import { GIB, KIB } from '../../values/units.ts'
 
 export const FORMAT_VERSION = 1
 export const HEADER_BYTES = 4096
 /** Below this a record would be too small for an inode with a long name. */
-export const SMALLEST_AREA_BYTES = 64 * 1024
+export const SMALLEST_AREA_BYTES = 64 * KIB
 /** Tail words hold 32-bit offsets; a larger area would be of no use before that. */
-export const LARGEST_AREA_BYTES = 16 * 1024 ** 3
+export const LARGEST_AREA_BYTES = 16 * GIB
 
 /** A slot begins with: commit word, body bytes (u64), first sequence (u64), entry count (u32), body crc32 (u32). */
 export const SLOT = {

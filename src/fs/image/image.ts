@@ -7,6 +7,7 @@
  * into the other slot; it is written in proportion to what is logged (format.ts, CHECKPOINT_PACE).
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
+import { KIB } from '../../values/units.ts'
 import type { Entry, Origin } from '../state/entry.ts'
 import { CheckpointWriter } from './checkpoint.ts'
 import { CHECKPOINT_PACE, type Geometry, geometryOf } from './format.ts'
@@ -27,7 +28,7 @@ import { AreaWriter, type Trace } from './writer.ts'
 
 const FIRST_GENERATION = 1
 /** A log this short is not worth a checkpoint, however small the state. */
-const SHORTEST_LOG_BYTES = 256 * 1024
+const SHORTEST_LOG_BYTES = 256 * KIB
 /** The last part of the room for the state, as a fraction, that only operations which add nothing new may use. */
 const RESERVE_FRACTION = 16
 

@@ -6,6 +6,7 @@
 
 import { chunkBlocksOf } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
+import { PTE_BYTES } from '../../values/units.ts'
 import type { Entry } from '../state/entry.ts'
 import { HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './format.ts'
 import type { Expected, Identity } from './header.ts'
@@ -13,7 +14,6 @@ import { Image } from './image.ts'
 import type { ImageState, VerifiableState } from './image-state.ts'
 import { entryBytes } from './state-size.ts'
 
-const PAGE_BYTES = 4096
 /** `geometryOf`: a slot is five sixteenths of the room. */
 const ROOM_PER_SLOT = 16 / 5
 
@@ -22,7 +22,7 @@ export function packImage(identity: Identity, state: ImageState): Uint8Array {
   let bytes: number = SLOT.body
   for (const entry of state.entries()) bytes += entryBytes(entry as Entry)
   const areaBytes = Math.max(SMALLEST_AREA_BYTES, HEADER_BYTES + Math.ceil(bytes * ROOM_PER_SLOT))
-  const area = new Uint8Array(Math.ceil(areaBytes / PAGE_BYTES + 1) * PAGE_BYTES)
+  const area = new Uint8Array(Math.ceil(areaBytes / PTE_BYTES + 1) * PTE_BYTES)
   Image.format(area, identity, state)
   return area
 }

@@ -17,17 +17,11 @@ import {
   Errno,
 } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
+import { CONTROL_PREFIX, VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import { NAME_MAX, XATTR_LIST_MAX, XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Request, Volume } from '../state/volume.ts'
-import {
-  CONTROL_PREFIX,
-  controlValue,
-  isControl,
-  setControl,
-  VM,
-  wrongVmRecord,
-} from '../xattrs/control-xattrs.ts'
-import { VIRTUAL_PREFIX, type VirtualXattrs } from '../xattrs/virtual-xattrs.ts'
+import { controlValue, isControl, setControl, VM, wrongVmRecord } from '../xattrs/control-xattrs.ts'
+import type { VirtualXattrs } from '../xattrs/virtual-xattrs.ts'
 
 /** setxattr(2) flags. */
 export const XATTR_CREATE = 1

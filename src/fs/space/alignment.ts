@@ -6,10 +6,12 @@
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { EINVAL, EOPNOTSUPP, type Errno } from '../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { GIB, MIB } from '../../values/units.ts'
+import { ALIGN_XATTR } from '../../values/xattr-names.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
 
-export const ALIGN = byteString('trusted.guestmemfs.align')
+export const ALIGN = byteString(ALIGN_XATTR)
 
 /** What may be said in this pool: bytes of its blocks, and of its gigantic pages if it has any. */
 export function alignments({ store }: Pick<Volume, 'store'>): number[] {
@@ -19,9 +21,9 @@ export function alignments({ store }: Pick<Volume, 'store'>): number[] {
 /** As it is kept: decimal bytes. Errors: EINVAL (no size of pages), EOPNOTSUPP (not in this pool). */
 export function parseAlignment(volume: Pick<Volume, 'store'>, text: string): Uint8Array | Errno {
   const [, digits, unit = ''] = /^(\d{1,12})([MG]?)$/.exec(text) ?? []
-  const bytes = Number(digits) * (unit === 'G' ? 2 ** 30 : unit === 'M' ? 2 ** 20 : 1)
+  const bytes = Number(digits) * (unit === 'G' ? GIB : unit === 'M' ? MIB : 1)
   if (alignments(volume).includes(bytes)) return Buffer.from(String(bytes))
-  return bytes === 2 ** 30 ? EOPNOTSUPP : EINVAL
+  return bytes === GIB ? EOPNOTSUPP : EINVAL
 }
 
 /** Of the directory, or what the nearest one above it says; one block where nobody says anything. */

@@ -10,10 +10,11 @@
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
  *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started by, a JSON object.
  *                               Kept like any xattr, but may be set while frozen: the last thing before the jump
- *   trusted.guestmemfs.handover on the root: hand-over.ts
+ *   trusted.guestmemfs.handover on the root: handover.ts
  */
 import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { FROZEN_XATTR, HANDOVER_XATTR, SIZE_XATTR, UPDATE_XATTR, VM_XATTR } from '../../values/xattr-names.ts'
 import { setHandover } from '../handover.ts'
 import { setAttributes } from '../operations/attributes.ts'
 import { setFrozen } from '../operations/pool.ts'
@@ -22,12 +23,11 @@ import type { Inode } from '../state/inode.ts'
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Request, Volume } from '../state/volume.ts'
 
-export const CONTROL_PREFIX = 'trusted.guestmemfs.'
-export const FROZEN = byteString('trusted.guestmemfs.frozen')
-export const SIZE = byteString('trusted.guestmemfs.size')
-export const VM = byteString('trusted.guestmemfs.vm')
-export const UPDATE = byteString('trusted.guestmemfs.update')
-export const HANDOVER = byteString('trusted.guestmemfs.handover')
+export const FROZEN = byteString(FROZEN_XATTR)
+export const SIZE = byteString(SIZE_XATTR)
+export const VM = byteString(VM_XATTR)
+export const UPDATE = byteString(UPDATE_XATTR)
+export const HANDOVER = byteString(HANDOVER_XATTR)
 
 /** Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of `setAttributes`. */
 export function setControl(

@@ -9,6 +9,7 @@
  */
 import { ENODATA, ERANGE, type Errno } from '../../values/errno.ts'
 import { type ByteString, ROOT_INO } from '../../values/ids.ts'
+import { VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import { describeHandover } from '../handover.ts'
 import type { Inode } from '../state/inode.ts'
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
@@ -23,8 +24,6 @@ import {
   describeRam,
   describeVms,
 } from './report-pool.ts'
-
-export const VIRTUAL_PREFIX = 'guestmemfs.'
 
 /** A value is text, or something that JSON can say; undefined: there is none here. A list is paged. */
 type Report = (volume: Volume, inode: Inode) => unknown

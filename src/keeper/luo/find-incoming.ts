@@ -6,7 +6,7 @@ import { close } from '../../linux/descriptors.ts'
 import { hasLiveUpdate } from '../../linux/luo.ts'
 import { memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
 import { EBUSY, EINVAL, EIO, ENOENT, Errno } from '../../values/errno.ts'
-import { CorruptBytesError, UsageError } from '../../values/errors.ts'
+import { CorruptBytesError, errorText, UsageError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { makePacked } from '../areas.ts'
 import type { IncomingObject } from './incoming.ts'
@@ -44,7 +44,7 @@ export async function openIncoming(pool: string, luo: Luo): Promise<Incoming | U
     return await readIncoming(luo, index)
   } catch (error) {
     // This process alone holds the index, and must not close it.
-    return { sessions: [index], why: error instanceof Error ? error.message : String(error) }
+    return { sessions: [index], why: errorText(error) }
   }
 }
 

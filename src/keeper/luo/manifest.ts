@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { memfdCreate, memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import { MIB } from '../../values/units.ts'
 
 /** A memory's token is its id. */
 export const tokenOf = (object: ObjectId): bigint => BigInt(object)
@@ -14,7 +15,7 @@ export const IMAGE_TOKEN = 1n << 63n
 export const MANIFEST_TOKEN = IMAGE_TOKEN + 1n
 
 /** More than a table of descriptors can name. */
-const MAX_BYTES = 64 * 1024 * 1024
+const MAX_BYTES = 64 * MIB
 
 const ManifestSchema = v.object({
   format: v.literal(1),

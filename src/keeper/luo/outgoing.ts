@@ -8,6 +8,7 @@ import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
 import type { HandoverStep } from '../../stores/store.ts'
 import { EIO, ENOSPC, Errno } from '../../values/errno.ts'
+import { errorText } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { MemfdTable } from '../memfd-table.ts'
 import { IMAGE_TOKEN, MANIFEST_TOKEN, type Manifest, tokenOf, writeManifest } from './manifest.ts'
@@ -68,7 +69,7 @@ export class OutgoingSessions {
         if (!this.#isUnpreserved) await this.#preserveStep(step, image)
       } catch (error) {
         this.#words.fail(EIO, undefined)
-        this.#options.log(`handing over ${step} failed: ${error instanceof Error ? error.message : error}`)
+        this.#options.log(`handing over ${step} failed: ${errorText(error)}`)
       }
       if (image !== undefined) close(image)
     })

@@ -2,7 +2,8 @@
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { PhysicalRange } from '../dax.ts'
+import { PMD_BYTES } from '../../values/units.ts'
+import type { PhysicalRange } from '../memory-ranges.ts'
 
 export interface FakeDevice {
   readonly number: string
@@ -23,8 +24,6 @@ export interface FakeRegion {
   readonly devices?: readonly FakeDevice[]
 }
 
-const MIB2 = 2 * 1024 * 1024
-
 /** Returns the folder. */
 export function fakeSysfs(regions: readonly FakeRegion[], drivers = ['device_dax']): string {
   const sysfs = mkdtempSync(join(tmpdir(), 'guestmemfs-sysfs-'))
@@ -35,7 +34,7 @@ export function fakeSysfs(regions: readonly FakeRegion[], drivers = ['device_dax
 }
 
 function addRegion(sysfs: string, region: FakeRegion): void {
-  const { id, start, sizeBytes, alignBytes = MIB2 } = region
+  const { id, start, sizeBytes, alignBytes = PMD_BYTES } = region
   const path = join(sysfs, 'devices/platform', region.parent ?? `hmem.${id}`)
   attributes(join(path, 'dax_region'), {
     id,

@@ -1,9 +1,9 @@
 /** Owns the requests about extended attributes: the sizes the kernel asks for, the values the file system gives. */
 import { FROZEN, SIZE } from '../../fs/xattrs/control-xattrs.ts'
-import { VIRTUAL_PREFIX } from '../../fs/xattrs/virtual-xattrs.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import { ERANGE, Errno } from '../../values/errno.ts'
 import { toBytes } from '../../values/ids.ts'
+import { VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import { adoptNodeOwners } from '../node-owners.ts'
 import type { Operations } from '../service.ts'
 

@@ -9,6 +9,7 @@ import type { Holder } from '../../linux/holders.ts'
 import { EINVAL, ENXIO, type Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import { MIB } from '../../values/units.ts'
 import {
   type Background,
   BLOCK_BYTES,
@@ -28,7 +29,7 @@ import type { WorkerPort } from './worker-client.ts'
 
 const SEEK_DATA = 3
 /** Zeroed at memory speed in one go; more than that lets other requests in between. */
-const PUNCH_BYTES = 64 * 1024 * 1024
+const PUNCH_BYTES = 64 * MIB
 
 interface Memory extends Placement {
   /** False until what lies behind its last byte in its last block was zeroed: then growing has to. */

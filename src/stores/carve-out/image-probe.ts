@@ -3,6 +3,7 @@
  * is written here.
  */
 import { type RawMapping, readRaw } from '../../linux/raw-memory.ts'
+import { PTE_BYTES } from '../../values/units.ts'
 import { BLOCK_BYTES } from '../store.ts'
 
 /** What the beginning of a metadata area is: judged by whoever knows the image (`probe` of fs/image/header.ts). */
@@ -16,11 +17,9 @@ export type Content =
   /** Somebody's data, or what the last owner of this RAM left: only ever overwritten when that was asked for. `why`: for people. */
   | { readonly content: 'foreign'; readonly why: string }
 
-const PAGE_BYTES = 4096
-
 /** Of a metadata area: whether it holds an image, or the beginning of one. */
 export function holdsImage(metadata: RawMapping, judge: ImageProbe): boolean {
-  const page = new Uint8Array(PAGE_BYTES)
+  const page = new Uint8Array(PTE_BYTES)
   readRaw(metadata, 0, page)
   const judged = judge(page)
   return judged === 'image' || judged === 'unfinished'
@@ -31,8 +30,8 @@ export function holdsImage(metadata: RawMapping, judge: ImageProbe): boolean {
  * first page is zero; none at all is asked for here.
  */
 export function foreignBytes(mapping: RawMapping, startByte: number, judge: ImageProbe): string | undefined {
-  const page = Buffer.alloc(PAGE_BYTES)
-  const zeros = Buffer.alloc(PAGE_BYTES)
+  const page = Buffer.alloc(PTE_BYTES)
+  const zeros = Buffer.alloc(PTE_BYTES)
   for (let offset = 0; offset < mapping.lengthBytes; offset += BLOCK_BYTES) {
     readRaw(mapping, offset, page)
     if (page.equals(zeros)) continue

@@ -2,9 +2,9 @@
  * Owns what work is done with: pieces of a carve-out that can be mapped, and who holds them. What such a piece is to the
  * kernel (a device of its own, a window of another) is the business of whoever implements this. Types alone.
  */
-import type { PhysicalRange } from '../../linux/dax.ts'
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import type { RawMapping } from '../../linux/raw-memory.ts'
 import type { Errno } from '../../values/errno.ts'
 

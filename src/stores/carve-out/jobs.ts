@@ -2,9 +2,9 @@
  * Owns the words between the server's thread and the worker beside it: jobs, each with the physical ranges it
  * changes, and what came of them. Types alone.
  */
-import type { PhysicalRange } from '../../linux/dax.ts'
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import type { RawMapping } from '../../linux/raw-memory.ts'
 
 export type Ranges = readonly PhysicalRange[]

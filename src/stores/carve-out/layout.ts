@@ -2,12 +2,13 @@
  * Owns where things lie in a region: blocks from its first byte on, the metadata area at its end, chunks. Pure
  * arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same way.
  */
-import type { PhysicalRange } from '../../linux/dax.ts'
+
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
+import { MIB } from '../../values/units.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, type FrameGrid } from '../store.ts'
 
-const MIB = 1024 * 1024
 const GIB = 1024 * MIB
 const METADATA_MIN_BYTES = 8 * MIB
 const METADATA_MAX_BYTES = 512 * MIB
@@ -90,12 +91,6 @@ export function isDataChunk(layout: Layout, ranges: readonly PhysicalRange[]): b
   const block = (range.start - layout.startByte) / BLOCK_BYTES
   if (block < 0 || block >= layout.totalBlocks || block % CHUNK_BLOCKS !== 0) return false
   return range.lengthBytes === chunkExtent(layout, chunkOf(block)).count * BLOCK_BYTES
-}
-
-export function overlap(one: readonly PhysicalRange[], other: readonly PhysicalRange[]): boolean {
-  return one.some((a) =>
-    other.some((b) => a.start < b.start + b.lengthBytes && b.start < a.start + a.lengthBytes),
-  )
 }
 
 const roundDown = (value: number, unit: number): number => Math.floor(value / unit) * unit

@@ -5,14 +5,13 @@
  * A job waits for one slice of zeroing at most, unless its ranges lie across what is being zeroed, or across those of a
  * job before it: jobs about the same memory keep their order.
  */
-import type { PhysicalRange } from '../../linux/dax.ts'
 import type { Holder } from '../../linux/holders.ts'
+import { anyOverlap, type PhysicalRange } from '../../linux/memory-ranges.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Instance, RangeMapper } from './instances.ts'
 import type { Job, Outcome, Ranges } from './jobs.ts'
-import { overlap } from './layout.ts'
 import { type MappedChunk, Zeroing } from './zeroing.ts'
 
 /** Somebody holds what is to be zeroed, or there was no memory for its pages: look again after so long. */
@@ -57,7 +56,7 @@ export class WorkQueue {
 
   #isFree(job: Job): boolean {
     const before = this.#queue.slice(0, this.#queue.indexOf(job)).map(({ ranges }) => ranges)
-    return ![...before, this.#clear?.zeroing.busy ?? []].some((ranges) => overlap(ranges, job.ranges))
+    return ![...before, this.#clear?.zeroing.busy ?? []].some((ranges) => anyOverlap(ranges, job.ranges))
   }
 
   #carryOut(job: Job): void {
@@ -143,7 +142,7 @@ export class WorkQueue {
   /** All of them or none: what one holder keeps is not given away, whatever becomes of the rest. */
   #destroyUnheld(instances: readonly Instance[], holders: Holders): Outcome | Errno {
     for (const { name, ranges } of instances) {
-      if (this.#chunks.some(({ range }) => overlap([range], ranges))) return EBUSY
+      if (this.#chunks.some(({ range }) => anyOverlap([range], ranges))) return EBUSY
       const by = holders.get(name)
       if (by !== undefined) return { kind: 'held', by }
     }

@@ -3,13 +3,15 @@
  * instance is made that lasts as long as its piece. Nothing outside the range is ever written. Whoever calls makes sure
  * that no other job touches `busy` meanwhile.
  */
-import type { PhysicalRange } from '../../linux/dax.ts'
+
+import { endOf, type PhysicalRange } from '../../linux/memory-ranges.ts'
 import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
+import { MIB } from '../../values/units.ts'
 import type { Instance, RangeMapper } from './instances.ts'
 
-const SLICE_BYTES = 16 * 1024 * 1024
+const SLICE_BYTES = 16 * MIB
 
 /** A chunk that is mapped: one range, one mapping. */
 export interface MappedChunk {
@@ -115,5 +117,3 @@ export class Zeroing {
       )
   }
 }
-
-const endOf = ({ start, lengthBytes }: PhysicalRange): number => start + lengthBytes

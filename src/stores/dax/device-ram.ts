@@ -10,13 +10,14 @@
 import { sameRanges } from '../../linux/dax-device.ts'
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
+import { anyOverlap } from '../../linux/memory-ranges.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
 import type { DataChunks } from '../carve-out/data-chunks.ts'
 import type { GuestRam } from '../carve-out/guest-ram.ts'
 import type { Instance } from '../carve-out/instances.ts'
 import type { Ranges, Result } from '../carve-out/jobs.ts'
-import { type Layout, overlap, rangesOf } from '../carve-out/layout.ts'
+import { type Layout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
 import { type Exposure, type Extent, type Owner, type Placement, WAITS } from '../store.ts'
 import type { Nodes } from './guest-nodes.ts'
@@ -70,7 +71,7 @@ export class DaxGuestRam implements GuestRam {
   /** After a start: whatever lies across its blocks leads to this memory. */
   adopt(object: ObjectId, extents: readonly Extent[]): void {
     const ranges = rangesOf(this.#layout, extents)
-    const devices = this.#found.filter((instance) => overlap(instance.ranges, ranges))
+    const devices = this.#found.filter((instance) => anyOverlap(instance.ranges, ranges))
     if (devices.length > 0) this.#way(object).devices = devices
     const [device] = devices
     if (device === undefined || devices.length > 1 || !sameRanges(device.ranges, ranges))

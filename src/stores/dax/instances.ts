@@ -8,7 +8,7 @@
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DaxDevice, type DaxRegion, type PhysicalRange, readDaxRegion, SYSFS } from '../../linux/dax.ts'
+import { type DaxDevice, type DaxRegion, readDaxRegion, SYSFS } from '../../linux/dax.ts'
 import {
   alignDaxDevice,
   bindDaxDevice,
@@ -21,19 +21,19 @@ import {
 import { makeDeviceNode, removeNode } from '../../linux/device-node.ts'
 import { findHolders, type Holder } from '../../linux/holders.ts'
 import { errnoOfNodeError } from '../../linux/library.ts'
+import { anyOverlap, type PhysicalRange } from '../../linux/memory-ranges.ts'
 import { mapRaw, type RawMapping } from '../../linux/raw-memory.ts'
 import { ENODEV, Errno } from '../../values/errno.ts'
 import { SystemCallError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
+import { PUD_BYTES } from '../../values/units.ts'
 import type { Instance, RangeMapper } from '../carve-out/instances.ts'
-import { overlap } from '../carve-out/layout.ts'
 import { BLOCK_BYTES } from '../store.ts'
 
 /** Nodes of ours live below; on devtmpfs, never on a FUSE mount (see linux/device-node.ts). */
 export const NODE_ROOT = '/dev/guestmemfs'
 
 /** PUD pages. */
-const GIGANTIC_BYTES = 2 ** 30
 
 /** Where the world is; tests hand over folders of theirs. */
 export interface Places {
@@ -66,7 +66,7 @@ export class DaxInstances implements RangeMapper {
   }
 
   overlapping(ranges: readonly PhysicalRange[]): Instance[] {
-    return this.all.filter((instance) => overlap(instance.ranges, ranges))
+    return this.all.filter((instance) => anyOverlap(instance.ranges, ranges))
   }
 
   /** Unbound devices go: see the crash argument above. Device 0 becomes empty and stays. */
@@ -84,7 +84,7 @@ export class DaxInstances implements RangeMapper {
     const device = createDaxDevice(region)
     if (device instanceof Errno) return device
     const failed =
-      alignTo(device, gigantic ? GIGANTIC_BYTES : BLOCK_BYTES) ??
+      alignTo(device, gigantic ? PUD_BYTES : BLOCK_BYTES) ??
       mapDaxDevice(device, ranges) ??
       bindDaxDevice(device, this.#places.sysfs)
     if (failed) {

@@ -4,7 +4,7 @@
  * that a refusal leaves everything as it was; dying in between leaves an empty device 0, and the bytes.
  */
 
-import type { DaxDevice, PhysicalRange } from '../../linux/dax.ts'
+import type { DaxDevice } from '../../linux/dax.ts'
 import {
   bindDaxDevice,
   DEVICE_DAX,
@@ -13,8 +13,10 @@ import {
   sameRanges,
 } from '../../linux/dax-device.ts'
 import { findHolders } from '../../linux/holders.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { UsageError } from '../../values/errors.ts'
+import { GIB } from '../../values/units.ts'
 import { type Content, foreignBytes, holdsImage, type ImageProbe } from '../carve-out/image-probe.ts'
 import type { Instance } from '../carve-out/instances.ts'
 import { must, mustWork } from '../carve-out/must.ts'
@@ -22,7 +24,7 @@ import { DaxInstances, PLACES, type Places } from './instances.ts'
 import { cutBy, type FoundRegion } from './region.ts'
 
 /** Looked through at a time: each GiB takes some MiB of ordinary RAM for its pages, and a host keeps little for itself. */
-const WINDOW_BYTES = 16 * 2 ** 30
+const WINDOW_BYTES = 16 * GIB
 
 /** Errors: UsageError when somebody else uses the region. */
 export function probeRegion(found: FoundRegion, judge: ImageProbe, places: Places = PLACES): Content {

@@ -9,6 +9,7 @@ import { MEMORY_PATH, mapMemory, openMemory } from '../../linux/memory-device.ts
 import { type RawMapping, unmapRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
+import { GIB } from '../../values/units.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
 import { DataChunks } from '../carve-out/data-chunks.ts'
 import { type Content, foreignBytes, holdsImage, type ImageProbe } from '../carve-out/image-probe.ts'
@@ -17,7 +18,7 @@ import type { FoundRange } from './range.ts'
 import { WindowRam } from './window-ram.ts'
 
 /** Looked through at a time: each GiB that is mapped takes 2 MiB of page tables. */
-const SAMPLE_BYTES = 2 ** 30
+const SAMPLE_BYTES = GIB
 
 /** What the range holds, before it becomes, or is, our pool. Errors: UsageError when the kernel does not let us look. */
 export function probeRange({ layout }: FoundRange, judge: ImageProbe, memoryPath = MEMORY_PATH): Content {

@@ -4,12 +4,17 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { PhysicalRange } from '../../linux/dax.ts'
 import { firmwareMap } from '../../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../../linux/iomem.ts'
 import { formatBytes, reservedRanges } from '../../linux/memmap.ts'
 import { splitCommandLine } from '../../linux/memory-info.ts'
-import { covers, overlap, rangeBetween, subtractRanges } from '../../linux/memory-ranges.ts'
+import {
+  covers,
+  overlap,
+  type PhysicalRange,
+  rangeBetween,
+  subtractRanges,
+} from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize, parseSize } from '../../values/size.ts'
 import { type Layout, layOut } from '../carve-out/layout.ts'

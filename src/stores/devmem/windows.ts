@@ -2,10 +2,10 @@
  * Owns pieces of a reserved range as work sees them: a window of /dev/mem is there by itself, costs nothing until it is mapped, and
  * goes with its mapping. Nothing in the kernel keeps two windows apart, so who maps what is looked for each time.
  */
-import type { PhysicalRange } from '../../linux/dax.ts'
 import type { Holder } from '../../linux/holders.ts'
 import { MEMORY_DEVICE, mapMemory } from '../../linux/memory-device.ts'
 import { findMemoryHolders } from '../../linux/memory-holders.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import type { RawMapping } from '../../linux/raw-memory.ts'
 import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'

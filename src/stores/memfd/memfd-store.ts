@@ -9,6 +9,7 @@ import { memfdCreate, punchHole, readAt, resize, seek, trySealWrites, writeAt } 
 import { EIO, EMFILE, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import { MIB } from '../../values/units.ts'
 import {
   type Background,
   type Exposure,
@@ -34,7 +35,7 @@ export interface KeeperChannel extends OutgoingChannel, IncomingChannel {
 }
 
 /** Room for the image of about two million small files. Sparse: only what is used costs memory. */
-export const METADATA_AREA_BYTES = 512 * 1024 * 1024
+export const METADATA_AREA_BYTES = 512 * MIB
 
 /**
  * Never used for memory: the keeper, which would lose a memfd it has no room for, and each later server need as many as we

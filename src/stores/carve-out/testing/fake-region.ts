@@ -7,12 +7,14 @@ import { sameRanges } from '../../../linux/dax-device.ts'
 import type { DeviceNumber } from '../../../linux/device-node.ts'
 import type { Holder } from '../../../linux/holders.ts'
 import { memfdCreate, readAt, resize, writeAt } from '../../../linux/memory.ts'
+import { anyOverlap } from '../../../linux/memory-ranges.ts'
 import { mapRaw, type RawMapping } from '../../../linux/raw-memory.ts'
 import { ENOMEM, Errno } from '../../../values/errno.ts'
 import type { Fd } from '../../../values/ids.ts'
+import { PMD_BYTES } from '../../../values/units.ts'
 import type { Instance, RangeMapper } from '../instances.ts'
 import type { Ranges } from '../jobs.ts'
-import { type Layout, layOut, overlap } from '../layout.ts'
+import { type Layout, layOut } from '../layout.ts'
 
 const START = 2 ** 32
 
@@ -27,7 +29,7 @@ export class FakeRegion implements RangeMapper {
   #lastId = 0
 
   constructor(blocks: number) {
-    this.#lengthBytes = blocks * 2 ** 21
+    this.#lengthBytes = blocks * PMD_BYTES
     this.layout = layOut({ start: START, lengthBytes: this.#lengthBytes }, 'dax0.0')
     this.#memory = memfdCreate('region', { sealable: false })
     resize(this.#memory, this.#lengthBytes)
@@ -38,7 +40,7 @@ export class FakeRegion implements RangeMapper {
   }
 
   overlapping(ranges: Ranges): Instance[] {
-    return [...this.instances.values()].filter((instance) => overlap(instance.ranges, ranges))
+    return [...this.instances.values()].filter((instance) => anyOverlap(instance.ranges, ranges))
   }
 
   make(ranges: Ranges, { gigantic = false } = {}): Instance | Errno {
@@ -72,18 +74,18 @@ export class FakeRegion implements RangeMapper {
   }
 
   fill(block: number, count: number, byte: number): void {
-    writeAt(this.#memory, block * 2 ** 21, Buffer.alloc(count * 2 ** 21, byte))
+    writeAt(this.#memory, block * PMD_BYTES, Buffer.alloc(count * PMD_BYTES, byte))
   }
 
   isAll(block: number, count: number, byte: number): boolean {
-    const into = Buffer.alloc(count * 2 ** 21)
-    readAt(this.#memory, block * 2 ** 21, into)
+    const into = Buffer.alloc(count * PMD_BYTES)
+    readAt(this.#memory, block * PMD_BYTES, into)
     return into.equals(Buffer.alloc(into.length, byte))
   }
 
   #note(what: string, ranges: Ranges): void {
     const blocks = ranges.map(
-      ({ start, lengthBytes }) => `${(start - START) / 2 ** 21}+${lengthBytes / 2 ** 21}`,
+      ({ start, lengthBytes }) => `${(start - START) / PMD_BYTES}+${lengthBytes / PMD_BYTES}`,
     )
     this.trace.push(`${what} ${blocks.join(' ')}`)
   }

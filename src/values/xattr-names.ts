@@ -1,0 +1,14 @@
+/** The extended attributes by which the mount is read and steered. Persistent: images and other versions' programs have these spellings. */
+
+/** Read by everyone, answered by the file system: `guestmemfs.NAME`. */
+export const VIRTUAL_PREFIX = 'guestmemfs.'
+export const MAP_XATTR = 'guestmemfs.map'
+
+/** Set by root. */
+export const CONTROL_PREFIX = 'trusted.guestmemfs.'
+export const FROZEN_XATTR = 'trusted.guestmemfs.frozen'
+export const SIZE_XATTR = 'trusted.guestmemfs.size'
+export const VM_XATTR = 'trusted.guestmemfs.vm'
+export const UPDATE_XATTR = 'trusted.guestmemfs.update'
+export const HANDOVER_XATTR = 'trusted.guestmemfs.handover'
+export const ALIGN_XATTR = 'trusted.guestmemfs.align'
