@@ -2,17 +2,17 @@
 
 import { print, printJson, printTable } from '../cli/print.ts'
 import { timeoutOption } from '../cli/progress.ts'
-import { isRefused, type PreflightFinding } from '../liveupdate/finding.ts'
-import { readHostFacts, type Via } from '../liveupdate/host-check.ts'
-import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel-plan.ts'
-import { type RolledBack, updateKernel } from '../liveupdate/kernel-update.ts'
-import type { WayOver } from '../liveupdate/pool-check.ts'
-import { keepReport, type UpdateReport } from '../liveupdate/report.ts'
+import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel/kernel-plan.ts'
+import { type RolledBack, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
+import { type KexecMethod, readHostFacts } from '../liveupdate/preflight/check-host.ts'
+import type { SurvivesBy } from '../liveupdate/preflight/check-pools.ts'
+import { isRefused, type PreflightFinding } from '../liveupdate/preflight/finding.ts'
+import { parkedPools, poolFacts } from '../liveupdate/preflight/pool-facts.ts'
+import { keepReport, type UpdateReport } from '../liveupdate/report/update-report.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { printReport } from './report.ts'
-import { parkedPools, poolFacts } from './update-pools.ts'
 
 export interface KernelOptions {
   readonly kernel: string
@@ -59,13 +59,13 @@ export async function kernelUpdate(options: KernelOptions): Promise<number> {
   }
 }
 
-function viaOption(text: string): Via {
+function viaOption(text: string): KexecMethod {
   if (text === 'kexec' || text === 'systemctl') return text
   throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
 }
 
 /** How memory gets over, and why so. */
-const WAYS: Readonly<Record<WayOver, string>> = {
+const WAYS: Readonly<Record<SurvivesBy, string>> = {
   'carve-out': 'it stays where it is, in a carve-out',
   luo: "handed over by this kernel's live update orchestrator",
 }

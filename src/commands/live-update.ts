@@ -1,7 +1,7 @@
 /** Owns `guestmemfs live-update`: which VMs, and how the update is shown while it runs. */
 import type { Command } from 'commander'
 import { collect, showProgress, timeoutOption } from '../cli/progress.ts'
-import { isSuccess, keepReport } from '../liveupdate/report.ts'
+import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
 import { vmsOfMount } from '../liveupdate/vm-mounts.ts'
 import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'

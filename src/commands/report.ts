@@ -1,7 +1,12 @@
 /** Owns `guestmemfs report`, and how a report looks on a terminal. */
 import type { Command } from 'commander'
 import { print, printJson, printTable } from '../cli/print.ts'
-import { lastReport, reportTable, reportTitle, type UpdateReport } from '../liveupdate/report.ts'
+import {
+  lastReport,
+  reportTable,
+  reportTitle,
+  type UpdateReport,
+} from '../liveupdate/report/update-report.ts'
 import { findMount } from '../pool/pool-view.ts'
 
 export function registerReport(program: Command): void {

@@ -1,9 +1,9 @@
 /** Owns `resume` for all saved VMs of a mount at once: which ones, and all in parallel. */
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
-import type { UpdateReport } from './report.ts'
-import { resumeVm } from './resume.ts'
-import { nowMs, type Phase, type VmTimeline } from './timeline.ts'
+import { resumeVm } from './guest/resume-vm.ts'
+import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
+import type { UpdateReport } from './report/update-report.ts'
 
 export interface ResumeAll {
   readonly mountPoint: string

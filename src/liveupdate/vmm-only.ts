@@ -5,10 +5,10 @@
 
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
-import { findObstacles } from './preflight.ts'
-import { replaceQemu } from './replace-qemu.ts'
-import type { UpdateReport } from './report.ts'
-import { nowMs, type Phase, type VmTimeline } from './timeline.ts'
+import { replaceQemu } from './guest/replace-qemu.ts'
+import { findObstacles } from './preflight/check-guests.ts'
+import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
+import type { UpdateReport } from './report/update-report.ts'
 
 export interface VmmOnlyUpdate {
   readonly mountPoint: string

@@ -12,11 +12,11 @@ export const SAVEABLE = ['running', 'paused', 'suspended']
 const CANCEL_TIMEOUT_MS = 5_000
 
 /** The guest is in its QEMU still, and stopped there. */
-export class StrandedError extends QemuError {}
+export class GuestStoppedError extends QemuError {}
 
 /**
  * `path`: a file QEMU may write. On success QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the
- * guest is running again if it ran before. StrandedError: it is not.
+ * guest is running again if it ran before. GuestStoppedError: it is not.
  */
 export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number): Promise<SavedState> {
   const before = await runStatus(qmp)
@@ -37,7 +37,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
   } catch (error) {
     await cancelMigration(qmp, before.running).catch((cause: unknown) => {
       const reason = errorText(error)
-      throw new StrandedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
+      throw new GuestStoppedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
         cause,
       })
     })

@@ -5,9 +5,9 @@
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
-import { errnoOfNodeError } from '../linux/library.ts'
-import { ENOENT } from '../values/errno.ts'
-import { KIB } from '../values/units.ts'
+import { errnoOfNodeError } from '../../linux/library.ts'
+import { ENOENT } from '../../values/errno.ts'
+import { KIB } from '../../values/units.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 
 export interface NextKernel {

@@ -7,11 +7,11 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { errnoOfNodeError } from '../linux/library.ts'
-import { MIB } from '../values/units.ts'
+import { errnoOfNodeError } from '../../linux/library.ts'
+import { MIB } from '../../values/units.ts'
 
 /** Names such as `kho-v4`, `luo-v5`, `memfd-v2`; undefined: the kernel has none. */
-export interface HandOverAbi {
+export interface HandoverAbi {
   readonly kho: string | undefined
   readonly luo: string | undefined
   readonly memfd: string | undefined
@@ -48,7 +48,7 @@ const UNPACKERS: readonly (readonly [magic: string, unpack: Unpack])[] = [
 ]
 
 /** What a bzImage can do; undefined: it cannot be unpacked here. Reads and unpacks all of it: a second or so. Throws what reading throws. */
-export function kernelAbi(path: string): HandOverAbi | undefined {
+export function kernelAbi(path: string): HandoverAbi | undefined {
   const image = readFileSync(path)
   if (image.length < 0x250) return undefined
   const start = ((image[0x1f1] || 4) + 1) * 512 + image.readUInt32LE(0x248)
@@ -64,7 +64,7 @@ export function kernelAbi(path: string): HandOverAbi | undefined {
 }
 
 /** The names stand in the kernel's data as they are compared: to their terminating NUL, behind whatever comes before them. */
-export function abiIn(bytes: Buffer): HandOverAbi {
+export function abiIn(bytes: Buffer): HandoverAbi {
   const name = (prefix: string): string | undefined => {
     for (let at = bytes.indexOf(`${prefix}-v`); at >= 0; at = bytes.indexOf(`${prefix}-v`, at + 1)) {
       const [found] = /^[a-z]+-v\d+(?=\0)/.exec(bytes.toString('latin1', at, at + 32)) ?? []
@@ -89,7 +89,7 @@ const SHOWN = '/sys/kernel/debug/kho/out'
  * What the running kernel can do, as it shows by itself, and for the rest as its own image says; undefined: neither is found. `version`:
  * /proc/version, so that an image of another build is not taken for it. `next`: it may be the same kernel again, and then is its image.
  */
-export function runningAbi(release: string, version: string, next: string): HandOverAbi | undefined {
+export function runningAbi(release: string, version: string, next: string): HandoverAbi | undefined {
   const places = [`/boot/vmlinuz-${release}`, `/usr/lib/modules/${release}/vmlinuz`, '/boot/vmlinuz', next]
   const image = places.find((path) => {
     const banner = read(path, kernelBanner)

@@ -2,23 +2,23 @@
  * Owns starting saved VMs whose QEMU is gone: after a failed update, or after the machine has a new kernel. Checks what
  * it is about to trust before anything is started.
  */
-import { close } from '../linux/descriptors.ts'
-import { closeStreams, logStreams, superviseInBackground } from '../qemu/background.ts'
-import { probeBinary } from '../qemu/binary.ts'
-import { hasMachineType } from '../qemu/machine-type.ts'
-import { QmpClient } from '../qemu/qmp-client.ts'
-import { killQemu } from '../qemu/save-and-quit.ts'
-import { checkStateFile } from '../qemu/saved-state.ts'
-import { BringUpError, bringUp } from '../qemu/successor.ts'
-import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
-import { readVms, type Vm } from '../qemu/vm-list.ts'
-import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../run/vm-runtime.ts'
-import { errorText, UsageError } from '../values/errors.ts'
-import { missingRam } from './preflight.ts'
+import { close } from '../../linux/descriptors.ts'
+import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
+import { probeBinary } from '../../qemu/binary.ts'
+import { hasMachineType } from '../../qemu/machine-type.ts'
+import { QmpClient } from '../../qemu/qmp-client.ts'
+import { killQemu } from '../../qemu/save-and-quit.ts'
+import { checkStateFile } from '../../qemu/saved-state.ts'
+import { StartFromSavedError, startFromSaved } from '../../qemu/start-from-saved.ts'
+import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import { missingRam } from '../preflight/check-guests.ts'
+import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
-import { type Phase, PhaseClock, type VmTimeline } from './timeline.ts'
 
-export interface Resumption {
+export interface ResumeRequest {
   readonly vm: Vm
   readonly nextQemu: string | undefined
   readonly timeoutMs: number
@@ -27,24 +27,24 @@ export interface Resumption {
 }
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
-export async function resumeVm(request: Resumption): Promise<VmTimeline> {
+export async function resumeVm(request: ResumeRequest): Promise<VmTimeline> {
   const { name } = request.vm.definition
   const lock = tryLock(makeVmDirectory(name).updateLock)
-  if (lock === undefined) return new Resuming(request).result('saved', 'an update of it is under way')
+  if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
   try {
     const [vm] = readVms([ramFileOf(request.vm.definition)]).vms
-    return await new Resuming({ ...request, vm: vm ?? request.vm }).run()
+    return await new ResumeRun({ ...request, vm: vm ?? request.vm }).run()
   } finally {
     close(lock)
   }
 }
 
-class Resuming {
-  readonly #request: Resumption
+class ResumeRun {
+  readonly #request: ResumeRequest
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
 
-  constructor(request: Resumption) {
+  constructor(request: ResumeRequest) {
     this.#request = request
     this.#clock = new PhaseClock(request.originMs)
     const { saved } = request.vm.definition
@@ -65,7 +65,7 @@ class Resuming {
           : await start(this.#request, onStep)
       return this.result('resumed', null)
     } catch (error) {
-      const isStranded = vm.state === 'running' || (error instanceof BringUpError && error.isLoaded)
+      const isStranded = vm.state === 'running' || (error instanceof StartFromSavedError && error.isLoaded)
       return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
     }
   }
@@ -87,7 +87,7 @@ class Resuming {
 }
 
 async function start(
-  { vm, nextQemu, timeoutMs }: Resumption,
+  { vm, nextQemu, timeoutMs }: ResumeRequest,
   onStep: (step: Phase, atMs?: number) => void,
 ): Promise<VmDefinition> {
   const { argv, saved } = vm.definition
@@ -104,12 +104,12 @@ async function start(
   }
   const before = readRuntime(definition.name)
   const streams = logStreams(definition.name)
-  const givenUp = superviseInBackground(ramFileOf(definition), streams)
+  const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
   closeStreams(streams)
   try {
-    return await bringUp({ definition, before, givenUp, timeoutMs, onStep })
+    return await startFromSaved({ definition, before, supervisorExited, timeoutMs, onStep })
   } catch (error) {
-    if (error instanceof BringUpError && error.isLoaded) throw error
+    if (error instanceof StartFromSavedError && error.isLoaded) throw error
     const qemu = readRuntime(definition.name)?.qemu
     if (qemu) {
       await stop(definition.name)

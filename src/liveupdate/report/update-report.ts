@@ -1,9 +1,9 @@
 /** Owns the report of the last live update: keeping it, finding it again, and saying it to people. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { replaceFile } from '../run/atomic-file.ts'
-import { ensureFolder, REPORTS } from '../run/paths.ts'
-import { formatSize } from '../values/size.ts'
+import { replaceFile } from '../../run/atomic-file.ts'
+import { ensureFolder, REPORTS } from '../../run/paths.ts'
+import { formatSize } from '../../values/size.ts'
 import { PHASES, type Phase, type VmTimeline } from './timeline.ts'
 
 export interface UpdateReport {

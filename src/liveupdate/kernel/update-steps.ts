@@ -3,38 +3,38 @@
  * for the next kernel. Until the jump every step can be undone. It must not know how the jump is done.
  */
 import { randomUUID } from 'node:crypto'
-import { bootId } from '../linux/boot.ts'
-import { measureClockOffset } from '../linux/rtc.ts'
-import { type HandoverStep, preservePool, unpreservePool } from '../pool/handover.ts'
-import { type PoolMount, setFrozen } from '../pool/pool-view.ts'
-import type { Vm } from '../qemu/vm-list.ts'
-import { errorText, UsageError } from '../values/errors.ts'
-import type { WayOver } from './pool-check.ts'
-import { resumeVm } from './resume.ts'
-import { type SuspendedVm, suspendVm } from './suspend.ts'
-import { nowMs, type VmTimeline } from './timeline.ts'
+import { bootId } from '../../linux/boot.ts'
+import { measureClockOffset } from '../../linux/rtc.ts'
+import { type HandoverStep, preservePool, unpreservePool } from '../../pool/handover.ts'
+import { type PoolMount, setFrozen } from '../../pool/pool-view.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import { resumeVm } from '../guest/resume-vm.ts'
+import { type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
+import type { SurvivesBy } from '../preflight/check-pools.ts'
+import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './update-record.ts'
 
-export interface Travellers {
+export interface UpdateScope {
   readonly vms: readonly Vm[]
-  readonly pools: readonly (PoolMount & { readonly by: WayOver })[]
+  readonly pools: readonly (PoolMount & { readonly by: SurvivesBy })[]
   /** For each step of each VM. */
   readonly timeoutMs: number
   /** From, to and how, for the record. */
   readonly change: Pick<UpdateRecord, 'via' | 'before' | 'next'>
 }
 
-export class WayToJump {
+export class UpdateSteps {
   readonly #id = randomUUID()
-  readonly #travellers: Travellers
+  readonly #scope: UpdateScope
   readonly #startedAtMs: number
   readonly #suspended: SuspendedVm[] = []
   readonly #frozen: string[] = []
   #rtc: UpdateRecord['rtc'] = null
   #frozenAtMs: number | undefined
 
-  constructor(travellers: Travellers, startedAtMs: number) {
-    this.#travellers = travellers
+  constructor(scope: UpdateScope, startedAtMs: number) {
+    this.#scope = scope
     this.#startedAtMs = startedAtMs
   }
 
@@ -45,7 +45,7 @@ export class WayToJump {
 
   /** All at once. Errors (UsageError): one could not be saved; the others are by then. */
   async suspendAll(): Promise<void> {
-    const { vms, timeoutMs } = this.#travellers
+    const { vms, timeoutMs } = this.#scope
     const failures: string[] = []
     await Promise.all(
       vms.map(async (vm) => {
@@ -60,7 +60,7 @@ export class WayToJump {
   }
 
   freeze(): void {
-    for (const pool of this.#travellers.pools) if (setFrozen(pool, true)) this.#frozen.push(pool.mountPoint)
+    for (const pool of this.#scope.pools) if (setFrozen(pool, true)) this.#frozen.push(pool.mountPoint)
     if (this.#handed.length > 0) this.#frozenAtMs = nowMs()
   }
 
@@ -70,17 +70,17 @@ export class WayToJump {
   }
 
   get #handed(): readonly PoolMount[] {
-    return this.#travellers.pools.filter(({ by }) => by === 'luo')
+    return this.#scope.pools.filter(({ by }) => by === 'luo')
   }
 
   /** Whoever stops the machine ends QEMUs as well; their supervisors must take that for the end it is. */
-  letGo(): void {
+  releaseLocks(): void {
     for (const { release } of this.#suspended) release()
   }
 
   /** The times so far, in each pool. May be said again, also when it is frozen. Errors: UsageError. */
-  leaveWord(): void {
-    const { pools, change } = this.#travellers
+  writeUpdateRecord(): void {
+    const { pools, change } = this.#scope
     const record = {
       format: 1,
       id: this.#id,
@@ -99,8 +99,8 @@ export class WayToJump {
   }
 
   /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
-  async goBack(): Promise<VmTimeline[]> {
-    const { pools, timeoutMs } = this.#travellers
+  async rollBack(): Promise<VmTimeline[]> {
+    const { pools, timeoutMs } = this.#scope
     for (const pool of this.#handed) unpreservePool(pool)
     for (const pool of pools) {
       if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))

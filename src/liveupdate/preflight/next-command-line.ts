@@ -2,12 +2,12 @@
  * Owns the next kernel's command line: what it is, and whether the memory that holds the guests is still set aside by
  * it, in the same place, of the same size and type. Pure.
  */
-import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../bootmem/carve-out.ts'
-import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
-import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from '../bootmem/memory-map.ts'
-import { E820, formatBytes, memoryOptions, reservedRanges } from '../linux/memmap.ts'
-import { splitCommandLine } from '../linux/memory-info.ts'
-import { covers, overlap, type PhysicalRange } from '../linux/memory-ranges.ts'
+import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../../bootmem/carve-out.ts'
+import { kaslrMayLandIn } from '../../bootmem/kaslr.ts'
+import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from '../../bootmem/memory-map.ts'
+import { E820, formatBytes, memoryOptions, reservedRanges } from '../../linux/memmap.ts'
+import { splitCommandLine } from '../../linux/memory-info.ts'
+import { covers, overlap, type PhysicalRange } from '../../linux/memory-ranges.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 
 export interface CommandLineChoice {

@@ -2,11 +2,11 @@
  * Owns what speaks against handing memfds over to the next kernel: this kernel's orchestrator, the next one's, its command line, memory for
  * the holes of sparse files, and the state of each pool. Pure.
  */
-import { formatSize } from '../values/size.ts'
-import { MIB } from '../values/units.ts'
+import { formatSize } from '../../values/size.ts'
+import { MIB } from '../../values/units.ts'
+import type { PoolFacts } from './check-pools.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
-import type { HandOverAbi } from './handover-abi.ts'
-import type { PoolFacts } from './pool-check.ts'
+import type { HandoverAbi } from './handover-abi.ts'
 
 export interface HandoverCheck {
   /** Those whose memory is handed over. */
@@ -14,8 +14,8 @@ export interface HandoverCheck {
   /** `busy`, `broken`: what opening /dev/liveupdate said. */
   readonly device: 'ready' | 'busy' | 'broken'
   /** undefined: it could not be found out. */
-  readonly now: HandOverAbi | undefined
-  readonly next: HandOverAbi | undefined
+  readonly now: HandoverAbi | undefined
+  readonly next: HandoverAbi | undefined
   /** The next kernel's command line, in its words. */
   readonly words: readonly string[]
   readonly availableBytes: number

@@ -4,15 +4,15 @@
  */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { jumpIntoKernel } from '../linux/kexec.ts'
-import type { Via } from './host-check.ts'
+import { jumpIntoKernel } from '../../linux/kexec.ts'
+import type { KexecMethod } from '../preflight/check-host.ts'
 
 const LOOK_EVERY_MS = 500
 /** After this, a machine that was told to stop and does not is not going to. */
 const STOPS_WITHIN_MS = 10_000
 
 /** Returns only if there was no jump, with the reason. */
-export async function jump(via: Via): Promise<string> {
+export async function jump(via: KexecMethod): Promise<string> {
   return via === 'kexec' ? `the kernel refused the jump: ${jumpIntoKernel()}` : await jumpThroughSystemd()
 }
 

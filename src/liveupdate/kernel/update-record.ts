@@ -3,10 +3,10 @@
  * (an xattr of its root that only root can set), so it comes through the jump with the memory.
  */
 import * as v from 'valibot'
-import { getxattr, removexattr, setxattr } from '../linux/xattr.ts'
-import { E2BIG, ENODATA, Errno } from '../values/errno.ts'
-import { UsageError } from '../values/errors.ts'
-import { UPDATE_XATTR } from '../values/xattr-names.ts'
+import { getxattr, removexattr, setxattr } from '../../linux/xattr.ts'
+import { E2BIG, ENODATA, Errno } from '../../values/errno.ts'
+import { UsageError } from '../../values/errors.ts'
+import { UPDATE_XATTR } from '../../values/xattr-names.ts'
 
 const UpdateRecordSchema = v.object({
   format: v.literal(1),

@@ -1,15 +1,15 @@
 /** Owns gathering what a kernel update must know of every pool of this host, mounted or not. */
 import * as v from 'valibot'
-import { outlivesShutdown } from '../linux/final-kill.ts'
-import { hasLiveUpdate } from '../linux/luo.ts'
-import { type HandOverFacts, type PoolFacts, wayOver } from '../liveupdate/pool-check.ts'
-import { vmMounts } from '../liveupdate/vm-mounts.ts'
-import { checkPoolImage } from '../pool/check-image.ts'
-import { handoverStatus } from '../pool/handover.ts'
-import { findMount, type PoolMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
-import { readVms } from '../qemu/vm-list.ts'
-import { listPoolRecords } from '../run/pool-record.ts'
-import { UsageError } from '../values/errors.ts'
+import { outlivesShutdown } from '../../linux/final-kill.ts'
+import { hasLiveUpdate } from '../../linux/luo.ts'
+import { checkPoolImage } from '../../pool/check-image.ts'
+import { handoverStatus } from '../../pool/handover.ts'
+import { findMount, type PoolMount, poolMounts, readVirtual } from '../../pool/pool-view.ts'
+import { readVms } from '../../qemu/vm-list.ts'
+import { listPoolRecords } from '../../run/pool-record.ts'
+import { UsageError } from '../../values/errors.ts'
+import { vmMounts } from '../vm-mounts.ts'
+import { type HandoverFacts, type PoolFacts, survivesBy } from './check-pools.ts'
 
 const Server = v.object({ keeperPid: v.number() })
 const Health = v.object({ awaitedFiles: v.number(), lostFiles: v.number() })
@@ -27,7 +27,7 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
       pool,
       mountPoint,
       store,
-      by: wayOver(store, hasLiveUpdate()),
+      by: survivesBy(store, hasLiveUpdate()),
       outlivesShutdown: outlivesShutdown(v.parse(Server, readVirtual(mountPoint, 'server')).keeperPid),
       handover: handoverFacts({ pool, mountPoint }),
       place: place && { start: place.startByte, lengthBytes: place.sizeBytes },
@@ -39,7 +39,7 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
   })
 }
 
-function handoverFacts(mount: PoolMount): HandOverFacts | undefined {
+function handoverFacts(mount: PoolMount): HandoverFacts | undefined {
   const status = handoverStatus(mount)
   if (status === undefined) return undefined
   const { state, holeBytes } = status

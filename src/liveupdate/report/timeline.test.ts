@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Vm } from '../qemu/vm-list.ts'
-import { isSuccess, reportTable, reportTitle, type UpdateReport } from './report.ts'
-import { chooseSaved } from './resume-all.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import { chooseSaved } from '../resume-all.ts'
+import { chooseVms } from '../vmm-only.ts'
 import { PhaseClock, type VmTimeline } from './timeline.ts'
-import { chooseVms } from './vmm-only.ts'
+import { isSuccess, reportTable, reportTitle, type UpdateReport } from './update-report.ts'
 
 test('phases follow each other without a gap, and together are the blackout', () => {
   const clock = new PhaseClock(1000)

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { UpdateRecord } from '../kernel/update-record.ts'
 import { type Arrival, clockShift, joinTimeline } from './kernel-timeline.ts'
 import type { VmTimeline } from './timeline.ts'
-import type { UpdateRecord } from './update-record.ts'
 
 /** By the old clock, the update began at second 100 and jumped at 101. */
 const RECORD: UpdateRecord = {

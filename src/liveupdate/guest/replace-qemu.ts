@@ -3,24 +3,24 @@
  * into one of the old kind when the new one does not take the guest. Whatever happens, the memory is kept, and
  * the result says what to do next.
  */
-import { close } from '../linux/descriptors.ts'
-import { pidfdGetFd, pidfdOpen } from '../linux/process.ts'
-import { closeStreams, logStreams, superviseInBackground } from '../qemu/background.ts'
-import { QmpClient } from '../qemu/qmp-client.ts'
-import { StrandedError } from '../qemu/save.ts'
-import { killQemu, saveAndQuit } from '../qemu/save-and-quit.ts'
-import { type BringUp, BringUpError, bringUp } from '../qemu/successor.ts'
-import type { Streams } from '../qemu/supervisor.ts'
-import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
-import { readVms, type Vm } from '../qemu/vm-list.ts'
-import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
-import { readRuntime, tryLock, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
-import { Errno } from '../values/errno.ts'
-import { errorText, UsageError } from '../values/errors.ts'
-import type { Fd } from '../values/ids.ts'
-import { type Phase, PhaseClock, type VmTimeline } from './timeline.ts'
+import { close } from '../../linux/descriptors.ts'
+import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
+import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
+import { QmpClient } from '../../qemu/qmp-client.ts'
+import { GuestStoppedError } from '../../qemu/save.ts'
+import { killQemu, saveAndQuit } from '../../qemu/save-and-quit.ts'
+import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
+import type { Streams } from '../../qemu/supervisor.ts'
+import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
+import { readRuntime, tryLock, type VmRuntime, vmPaths } from '../../run/vm-runtime.ts'
+import { Errno } from '../../values/errno.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
+import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 
-export interface Replacement {
+export interface ReplaceRequest {
   readonly vm: Vm
   /** Absolute path of another QEMU; undefined: the one the VM has. */
   readonly nextQemu: string | undefined
@@ -31,29 +31,29 @@ export interface Replacement {
 }
 
 /** Never rejects: what goes wrong is in the result. */
-export async function replaceQemu(request: Replacement): Promise<VmTimeline> {
+export async function replaceQemu(request: ReplaceRequest): Promise<VmTimeline> {
   const { definition } = request.vm
   const lock = tryLock(vmPaths(definition.name).updateLock)
   if (lock === undefined)
-    return new Replacing(request).result('rolled-back', 'another update of it is under way')
+    return new ReplaceRun(request).result('rolled-back', 'another update of it is under way')
   try {
     // What was true when the update was planned may be an earlier update's past by now.
     const [vm] = readVms([ramFileOf(definition)]).vms
-    const replacing = new Replacing({ ...request, vm: vm ?? request.vm })
-    return await replacing.run().catch((error: unknown) => replacing.failed(error))
+    const run = new ReplaceRun({ ...request, vm: vm ?? request.vm })
+    return await run.run().catch((error: unknown) => run.failed(error))
   } finally {
     close(lock)
   }
 }
 
-class Replacing {
-  readonly #request: Replacement
+class ReplaceRun {
+  readonly #request: ReplaceRequest
   readonly #before: VmDefinition
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
   #stateBytes = 0
 
-  constructor(request: Replacement) {
+  constructor(request: ReplaceRequest) {
     this.#request = request
     this.#before = request.vm.definition
     this.#clock = new PhaseClock(request.originMs)
@@ -94,21 +94,21 @@ class Replacing {
     const { name, argv } = this.#before
     const start = this.#startOf(saved, orphanStreams, before)
     try {
-      this.#after = await bringUp(start)
+      this.#after = await startFromSaved(start)
       return this.result('updated', null)
     } catch (error) {
-      if (error instanceof BringUpError && error.isLoaded) {
+      if (error instanceof StartFromSavedError && error.isLoaded) {
         return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
       }
       const isSameQemu = saved.argv[0] === argv[0]
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
       await this.#clearAway()
       if (isSameQemu) return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
-      return await this.#goBack({ ...saved, argv }, problem)
+      return await this.#rollBack({ ...saved, argv }, problem)
     }
   }
 
-  async #goBack(saved: VmDefinition, problem: string): Promise<VmTimeline> {
+  async #rollBack(saved: VmDefinition, problem: string): Promise<VmTimeline> {
     const { name } = this.#before
     const runtime = readRuntime(name)
     const isSupervised = runtime !== undefined && isAlive(runtime.supervisor)
@@ -116,7 +116,7 @@ class Replacing {
       // The supervisor starts a definition once: a changed one is its sign to start again.
       writeDefinition(saved)
       const streams = isSupervised ? undefined : logStreams(name)
-      this.#after = await bringUp(this.#startOf(saved, streams, runtime))
+      this.#after = await startFromSaved(this.#startOf(saved, streams, runtime))
       return this.result('rolled-back', `${problem}; it runs in ${saved.argv[0]} again`)
     } catch (error) {
       await this.#clearAway()
@@ -126,7 +126,11 @@ class Replacing {
   }
 
   /** `streams`: for a new supervisor; undefined: the one there is goes on. */
-  #startOf(definition: VmDefinition, streams: Streams | undefined, before: VmRuntime | undefined): BringUp {
+  #startOf(
+    definition: VmDefinition,
+    streams: Streams | undefined,
+    before: VmRuntime | undefined,
+  ): StartRequest {
     const start = {
       definition,
       before,
@@ -134,9 +138,9 @@ class Replacing {
       onStep: (step: Phase, atMs?: number) => this.#stepDone(step, atMs),
     }
     if (streams === undefined) return start
-    const givenUp = superviseInBackground(ramFileOf(definition), streams)
+    const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
     closeStreams(streams)
-    return { ...start, givenUp }
+    return { ...start, supervisorExited }
   }
 
   /** A QEMU that has not taken the guest must not stay and wait for it. */
@@ -161,7 +165,7 @@ class Replacing {
 
   /** Before the old QEMU's end every step undoes itself. */
   failed(error: unknown): VmTimeline {
-    if (!(error instanceof StrandedError)) return this.result('rolled-back', errorText(error))
+    if (!(error instanceof GuestStoppedError)) return this.result('rolled-back', errorText(error))
     return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${this.#before.name}'`)
   }
 

@@ -5,9 +5,9 @@
  * off the RTC, and the difference is how far the new clock is off the old one; where one of them could not, it
  * is somewhere within a second.
  */
-import type { ClockOffset } from '../linux/rtc.ts'
+import type { ClockOffset } from '../../linux/rtc.ts'
+import type { UpdateRecord } from '../kernel/update-record.ts'
 import type { Phase, PhaseTime, VmTimeline } from './timeline.ts'
-import type { UpdateRecord } from './update-record.ts'
 
 /** What happened in the new kernel, milliseconds since the epoch by its own clock. */
 export interface Arrival {

@@ -3,29 +3,35 @@
  * it, found before anything is changed. Loads nothing, pauses nobody.
  */
 import { existsSync } from 'node:fs'
-import { splitCommandLine } from '../linux/memory-info.ts'
-import { ramBytesOf } from '../qemu/vm-definition.ts'
-import type { Vm } from '../qemu/vm-list.ts'
-import { type PreflightFinding, refuse, warn } from './finding.ts'
-import { kernelAbi, runningAbi } from './handover-abi.ts'
-import { checkHandover } from './handover-check.ts'
-import { checkHost, type HostFacts, type Via } from './host-check.ts'
-import { type CommandLineChoice, checkCommandLine, nextCommandLine } from './next-command-line.ts'
-import { examineNextKernel } from './next-kernel.ts'
-import { checkPools, checkStrangers, outlivesKexec, type PoolFacts, type WayOver } from './pool-check.ts'
-import { findObstacles } from './preflight.ts'
-import { checkShutdown } from './shutdown-check.ts'
+import { splitCommandLine } from '../../linux/memory-info.ts'
+import { ramBytesOf } from '../../qemu/vm-definition.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import { findObstacles } from '../preflight/check-guests.ts'
+import { checkHandover } from '../preflight/check-handover.ts'
+import { checkHost, type HostFacts, type KexecMethod } from '../preflight/check-host.ts'
+import {
+  checkPools,
+  checkUnmanagedGuests,
+  outlivesKexec,
+  type PoolFacts,
+  type SurvivesBy,
+} from '../preflight/check-pools.ts'
+import { checkShutdown } from '../preflight/check-shutdown.ts'
+import { type PreflightFinding, refuse, warn } from '../preflight/finding.ts'
+import { kernelAbi, runningAbi } from '../preflight/handover-abi.ts'
+import { type CommandLineChoice, checkCommandLine, nextCommandLine } from '../preflight/next-command-line.ts'
+import { examineNextKernel } from '../preflight/next-kernel.ts'
 
 export interface KernelChoice {
   readonly kernel: string
   readonly initrd: string | undefined
   readonly commandLine: CommandLineChoice
-  readonly via: Via
+  readonly via: KexecMethod
 }
 
 /** A plain value, for people and scripts. */
 export interface KernelPlan {
-  readonly via: Via
+  readonly via: KexecMethod
   readonly kernel: string
   readonly initrd: string | null
   readonly before: string
@@ -40,7 +46,7 @@ export interface PlannedPool {
   readonly pool: string
   readonly mountPoint: string
   readonly store: string
-  readonly by: WayOver
+  readonly by: SurvivesBy
 }
 
 export interface Preflight {
@@ -77,7 +83,7 @@ export async function planKernelUpdate(
     ...tooLong(commandLine, next?.commandLineMax),
     ...checkPools(pools, parked),
     ...checkShutdown(via, chosen),
-    ...checkStrangers(pools, host.kvmGuests),
+    ...checkUnmanagedGuests(pools, host.kvmGuests),
     ...obstacles.map(refuse),
   ]
   if (vms.length === 0) findings.push(warn('no guest runs in a pool that outlives the kexec'))

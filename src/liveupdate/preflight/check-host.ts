@@ -3,25 +3,30 @@
  * both kernels begin with. Reads the machine; the findings about it are pure.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { carveOuts } from '../bootmem/carve-out.ts'
-import { readMachineMemory } from '../bootmem/machine-memory.ts'
-import type { E820Entry } from '../bootmem/memory-map.ts'
-import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../linux/capabilities.ts'
-import { readDaxRegions } from '../linux/dax.ts'
-import { type KexecState, kexecState } from '../linux/kexec.ts'
-import { type KvmGuest, kvmGuests } from '../linux/kvm-guests.ts'
-import { hasLiveUpdate, withLiveUpdate } from '../linux/luo.ts'
-import { kernelCommandLineText, kernelRelease, memoryInfo, splitCommandLine } from '../linux/memory-info.ts'
-import type { PhysicalRange } from '../linux/memory-ranges.ts'
-import { sleepBlocking } from '../linux/sleep.ts'
-import { EBUSY, EIO } from '../values/errno.ts'
-import { formatSize } from '../values/size.ts'
-import { MIB } from '../values/units.ts'
+import { carveOuts } from '../../bootmem/carve-out.ts'
+import { readMachineMemory } from '../../bootmem/machine-memory.ts'
+import type { E820Entry } from '../../bootmem/memory-map.ts'
+import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../../linux/capabilities.ts'
+import { readDaxRegions } from '../../linux/dax.ts'
+import { type KexecState, kexecState } from '../../linux/kexec.ts'
+import { type KvmGuest, kvmGuests } from '../../linux/kvm-guests.ts'
+import { hasLiveUpdate, withLiveUpdate } from '../../linux/luo.ts'
+import {
+  kernelCommandLineText,
+  kernelRelease,
+  memoryInfo,
+  splitCommandLine,
+} from '../../linux/memory-info.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import { sleepBlocking } from '../../linux/sleep.ts'
+import { EBUSY, EIO } from '../../values/errno.ts'
+import { formatSize } from '../../values/size.ts'
+import { MIB } from '../../values/units.ts'
+import type { HandoverCheck } from './check-handover.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
-import type { HandoverCheck } from './handover-check.ts'
 
 /** How the machine gets from one kernel into the other: at once, or by way of the service manager. */
-export type Via = 'kexec' | 'systemctl'
+export type KexecMethod = 'kexec' | 'systemctl'
 
 export interface HostFacts {
   readonly release: string
@@ -87,7 +92,7 @@ const RESERVE_BYTES = 64 * MIB
 /** `loadBytes`: kernel and initrd. */
 export function checkHost(
   facts: HostFacts,
-  wanted: { readonly via: Via; readonly loadBytes: number; readonly hasInitrd: boolean },
+  wanted: { readonly via: KexecMethod; readonly loadBytes: number; readonly hasInitrd: boolean },
 ): PreflightFinding[] {
   const { kexec, availableBytes } = facts
   const findings: PreflightFinding[] = []

@@ -8,9 +8,9 @@ import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
-import { type Expected, waitForQmp } from './wait-for-qmp.ts'
+import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 
-export interface BringUp extends Omit<Expected, 'name'> {
+export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
   /** Called as each step is done. */
@@ -18,10 +18,10 @@ export interface BringUp extends Omit<Expected, 'name'> {
 }
 
 /**
- * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `BringUpError`
+ * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `StartFromSavedError`
  * says whether the guest is already in the new QEMU, and its saved state gone.
  */
-export async function bringUp(request: BringUp): Promise<VmDefinition> {
+export async function startFromSaved(request: StartRequest): Promise<VmDefinition> {
   const { definition, timeoutMs, onStep } = request
   const saved = definition.saved as SavedState
   let qmp: QmpClient | undefined
@@ -38,13 +38,13 @@ export async function bringUp(request: BringUp): Promise<VmDefinition> {
     onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
     return running
   } catch (cause) {
-    throw new BringUpError(cause, isLoaded)
+    throw new StartFromSavedError(cause, isLoaded)
   } finally {
     qmp?.close()
   }
 }
 
-export class BringUpError extends QemuError {
+export class StartFromSavedError extends QemuError {
   readonly isLoaded: boolean
 
   constructor(cause: unknown, isLoaded: boolean) {

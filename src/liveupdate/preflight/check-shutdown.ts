@@ -2,12 +2,13 @@
  * Owns what must live through the way down, where the service manager leads it: memory that is handed over is a process's until the
  * jump. Pure.
  */
+
+import type { KexecMethod } from './check-host.ts'
+import type { PoolFacts } from './check-pools.ts'
 import { type PreflightFinding, refuse } from './finding.ts'
-import type { Via } from './host-check.ts'
-import type { PoolFacts } from './pool-check.ts'
 
 /** `systemctl kexec` stops and kills whatever it was not told to spare, and hands over what is left: nothing. */
-export function checkShutdown(via: Via, pools: readonly PoolFacts[]): PreflightFinding[] {
+export function checkShutdown(via: KexecMethod, pools: readonly PoolFacts[]): PreflightFinding[] {
   if (via !== 'systemctl') return []
   return pools
     .filter(({ by, outlivesShutdown }) => by === 'luo' && !outlivesShutdown)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compareVersions, type QemuVersion } from './version.ts'
+import { compareVersions, type QemuVersion } from './qemu-version.ts'
 
 test('versions are ordered by their numbers, not their letters', () => {
   const ordered: QemuVersion[] = ['7.2.22', '8.2.0', '8.2.1', '8.10.0', '10.0.2', '11.1.0']

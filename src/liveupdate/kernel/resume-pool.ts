@@ -2,13 +2,13 @@
  * Owns one pool's guests going on after the jump: thaw, start every saved guest at once, join both kernels' times into one
  * report, and forget the update's record. It does the same after an update that died on its way to the jump.
  */
-import { bootId, kernelStartMs } from '../linux/boot.ts'
-import { kernelRelease } from '../linux/memory-info.ts'
-import { measureClockOffset } from '../linux/rtc.ts'
-import { type PoolMount, readVirtual, setFrozen } from '../pool/pool-view.ts'
-import { type Arrival, clockShift, joinTimeline } from './kernel-timeline.ts'
-import type { UpdateReport } from './report.ts'
-import { type ResumeAll, resumeVms } from './resume-all.ts'
+import { bootId, kernelStartMs } from '../../linux/boot.ts'
+import { kernelRelease } from '../../linux/memory-info.ts'
+import { measureClockOffset } from '../../linux/rtc.ts'
+import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
+import { type Arrival, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
+import type { UpdateReport } from '../report/update-report.ts'
+import { type ResumeAll, resumeVms } from '../resume-all.ts'
 import { readUpdateRecord, removeUpdateRecord } from './update-record.ts'
 
 /** An update of the kernel left word there: it arrived, or died on its way. */

@@ -3,16 +3,24 @@
  * undone where one step fails.
  */
 import { closeSync, openSync } from 'node:fs'
-import { loadKernel, syncFileSystems, unloadKernel } from '../linux/kexec.ts'
-import type { Vm } from '../qemu/vm-list.ts'
-import { EADDRNOTAVAIL, EBADMSG, EKEYREJECTED, ENODATA, ENOEXEC, EPERM, type Errno } from '../values/errno.ts'
-import { errorText, UsageError } from '../values/errors.ts'
-import type { Fd } from '../values/ids.ts'
-import { Interruption } from './interruption.ts'
+import { loadKernel, syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import {
+  EADDRNOTAVAIL,
+  EBADMSG,
+  EKEYREJECTED,
+  ENODATA,
+  ENOEXEC,
+  EPERM,
+  type Errno,
+} from '../../values/errno.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
+import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { jump } from './jump.ts'
 import type { KernelPlan } from './kernel-plan.ts'
-import { nowMs, type VmTimeline } from './timeline.ts'
-import { type Travellers, WayToJump } from './way-to-jump.ts'
+import { DeferredSignals } from './signals.ts'
+import { type UpdateScope, UpdateSteps } from './update-steps.ts'
 
 export interface KernelUpdate {
   readonly plan: KernelPlan
@@ -38,26 +46,26 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
   const startedAtMs = nowMs()
   load(plan)
   say(`kernel ${plan.next} is loaded`)
-  const interruption = new Interruption()
-  const way = new WayToJump(travellers(update), startedAtMs)
+  const signals = new DeferredSignals()
+  const way = new UpdateSteps(scope(update), startedAtMs)
   try {
     // Guests still run: what can be done ahead of their blackout is.
     await way.readClock()
     syncFileSystems()
-    interruption.check()
+    signals.check()
     // First, so that `guestmemfs resume` knows what to undo, should this process be killed on its way.
-    way.leaveWord()
+    way.writeUpdateRecord()
     // The guests' RAM takes time in proportion to its size, and they may write to it meanwhile.
     await way.preserve('ram')
-    interruption.check()
+    signals.check()
     await way.suspendAll()
-    interruption.check()
+    signals.check()
     way.freeze()
     await way.preserve('files')
     syncFileSystems()
-    interruption.check()
-    way.letGo()
-    way.leaveWord()
+    signals.check()
+    way.releaseLocks()
+    way.writeUpdateRecord()
     await way.preserve('image')
     say(`jumping into kernel ${plan.next}`)
     throw new UsageError(await jump(plan.via))
@@ -65,9 +73,9 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
     const reason = errorText(error)
     say(`${reason}: going back`)
     unloadKernel()
-    return { reason, startedAtMs, vms: await way.goBack() }
+    return { reason, startedAtMs, vms: await way.rollBack() }
   } finally {
-    interruption.end()
+    signals.end()
   }
 }
 
@@ -89,7 +97,7 @@ function load({ kernel, initrd, commandLine }: KernelPlan): void {
   throw new UsageError(`this kernel does not load ${kernel}: ${WHY.get(failed) ?? failed}`)
 }
 
-function travellers({ plan, vms, timeoutMs }: KernelUpdate): Travellers {
+function scope({ plan, vms, timeoutMs }: KernelUpdate): UpdateScope {
   const { via, before, next = '', pools } = plan
   return { vms, pools, timeoutMs, change: { via, before, next } }
 }

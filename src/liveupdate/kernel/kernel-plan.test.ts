@@ -3,13 +3,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import type { Vm } from '../qemu/vm-list.ts'
-import type { PreflightFinding } from './finding.ts'
-import { checkHost, type HostFacts } from './host-check.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import { checkHost, type HostFacts } from '../preflight/check-host.ts'
+import { checkPools, checkUnmanagedGuests, type PoolFacts, survivesBy } from '../preflight/check-pools.ts'
+import { checkShutdown } from '../preflight/check-shutdown.ts'
+import type { PreflightFinding } from '../preflight/finding.ts'
+import { examineNextKernel } from '../preflight/next-kernel.ts'
 import { planKernelUpdate } from './kernel-plan.ts'
-import { examineNextKernel } from './next-kernel.ts'
-import { checkPools, checkStrangers, type PoolFacts, wayOver } from './pool-check.ts'
-import { checkShutdown } from './shutdown-check.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'preflight-'))
 after(() => rmSync(scratch, { recursive: true }))
@@ -147,7 +147,7 @@ test('every guest must be in memory that outlives the kernel', () => {
   assert.deepEqual(say({ store: 'memfd', by: undefined, vms: [], holdsFiles: false }), [])
   assert.deepEqual(say({ store: 'memfd', by: 'luo' }), [])
   assert.deepEqual(
-    (['dax', 'devmem', 'memfd'] as const).map((store) => [wayOver(store, true), wayOver(store, false)]),
+    (['dax', 'devmem', 'memfd'] as const).map((store) => [survivesBy(store, true), survivesBy(store, false)]),
     [
       ['carve-out', 'carve-out'],
       ['carve-out', 'carve-out'],
@@ -172,7 +172,7 @@ test('memory that a process holds must live through the shutdown that systemd le
 test('a guest that nobody takes along is mentioned', () => {
   const running = { ...vm('a', 'running'), qemu: { pid: 7, startTime: '1' } }
   const guests = [7, 8].map((pid) => ({ pid, program: 'qemu' }))
-  const said = messages(checkStrangers([{ ...POOL, vms: [running] }], guests))
+  const said = messages(checkUnmanagedGuests([{ ...POOL, vms: [running] }], guests))
   assert.match(said.join(), /^warn: process 8 \(qemu\) runs a guest/)
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { E820 } from '../linux/memmap.ts'
+import { E820 } from '../../linux/memmap.ts'
 import { checkCommandLine, nextCommandLine } from './next-command-line.ts'
 
 const G = 2 ** 30

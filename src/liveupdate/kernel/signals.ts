@@ -2,11 +2,11 @@
  * Owns that a person may change their mind while a host is on its way to the jump: a signal does not end this process then,
  * it is asked after between two steps, and what was begun is undone.
  */
-import { UsageError } from '../values/errors.ts'
+import { UsageError } from '../../values/errors.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-export class Interruption {
+export class DeferredSignals {
   #signal: NodeJS.Signals | undefined
   readonly #note = (signal: NodeJS.Signals): void => {
     this.#signal = signal

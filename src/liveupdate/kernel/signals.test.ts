@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { Interruption } from './interruption.ts'
+import { DeferredSignals } from './signals.ts'
 
 test('a signal is kept until it is asked after', async () => {
-  const interruption = new Interruption()
-  interruption.check()
+  const signals = new DeferredSignals()
+  signals.check()
   process.kill(process.pid, 'SIGTERM')
   for (let turn = 0; turn < 1000 && process.listenerCount('SIGTERM') > 0; turn++) {
     await setImmediate()
     try {
-      interruption.check()
+      signals.check()
     } catch (error) {
       assert.match(String(error), /stopped by SIGTERM/)
-      interruption.end()
+      signals.end()
     }
   }
   assert.deepEqual(

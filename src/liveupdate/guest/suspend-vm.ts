@@ -2,15 +2,15 @@
  * Owns one guest's way to the jump: saved, on record, and stopped in a QEMU that the jump ends. Until then nothing of
  * it is gone: `resumeVm` lets that same QEMU go on.
  */
-import { close } from '../linux/descriptors.ts'
-import { QmpClient } from '../qemu/qmp-client.ts'
-import { saveGuestState } from '../qemu/save-and-quit.ts'
-import { ramFileOf, type VmDefinition } from '../qemu/vm-definition.ts'
-import { readVms, type Vm } from '../qemu/vm-list.ts'
-import { tryLock, vmPaths } from '../run/vm-runtime.ts'
-import { UsageError } from '../values/errors.ts'
-import type { Fd } from '../values/ids.ts'
-import { nowMs } from './timeline.ts'
+import { close } from '../../linux/descriptors.ts'
+import { QmpClient } from '../../qemu/qmp-client.ts'
+import { saveGuestState } from '../../qemu/save-and-quit.ts'
+import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { UsageError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
+import { nowMs } from '../report/timeline.ts'
 
 export interface SuspendedVm {
   readonly vm: Vm

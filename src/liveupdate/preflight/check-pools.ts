@@ -2,9 +2,9 @@
  * Owns what each pool of this host must be before the kernel is replaced underneath it: memory that outlives the jump, an image
  * that the next kernel can read, and no guest that would be left behind. Pure.
  */
-import type { KvmGuest } from '../linux/kvm-guests.ts'
-import type { PhysicalRange } from '../linux/memory-ranges.ts'
-import type { Vm } from '../qemu/vm-list.ts'
+import type { KvmGuest } from '../../linux/kvm-guests.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
 import { type PreflightFinding, refuse, warn } from './finding.ts'
 
 export interface PoolFacts {
@@ -13,9 +13,9 @@ export interface PoolFacts {
   /** As `guestmemfs.pool` names it: `memfd`, `dax`, … */
   readonly store: string
   /** How its memory gets into the next kernel; undefined: it does not. */
-  readonly by: WayOver | undefined
+  readonly by: SurvivesBy | undefined
   /** Of memory that is handed over. */
-  readonly handover: HandOverFacts | undefined
+  readonly handover: HandoverFacts | undefined
   /** Who holds its memory is still there when systemd has stopped everything else. */
   readonly outlivesShutdown: boolean
   /** The physical memory it lies in; undefined where it has none of its own. */
@@ -30,7 +30,7 @@ export interface PoolFacts {
   readonly problems: readonly string[]
 }
 
-export interface HandOverFacts {
+export interface HandoverFacts {
   readonly state: string
   /** Memory that preserving would allocate. */
   readonly holeBytes: number
@@ -39,13 +39,13 @@ export interface HandOverFacts {
 }
 
 /** `carve-out`: it lies where no kernel puts anything. `luo`: this kernel's live update orchestrator hands it to the next one. */
-export type WayOver = 'carve-out' | 'luo'
+export type SurvivesBy = 'carve-out' | 'luo'
 
 /** Stores whose memory a kernel does not take when it starts. */
 const CARVED: readonly string[] = ['dax', 'devmem']
 
 /** The one way there is for the pool: where its memory lies says it. undefined: none on this kernel. */
-export const wayOver = (store: string, hasLiveUpdate: boolean): WayOver | undefined =>
+export const survivesBy = (store: string, hasLiveUpdate: boolean): SurvivesBy | undefined =>
   CARVED.includes(store) ? 'carve-out' : hasLiveUpdate ? 'luo' : undefined
 
 export const outlivesKexec = ({ by }: Pick<PoolFacts, 'by'>): boolean => by !== undefined
@@ -61,7 +61,10 @@ export function checkPools(pools: readonly PoolFacts[], parked: readonly string[
 }
 
 /** `guests`: all processes of this host that run one. Those that no pool has a record of end, and nobody asks them. */
-export function checkStrangers(pools: readonly PoolFacts[], guests: readonly KvmGuest[]): PreflightFinding[] {
+export function checkUnmanagedGuests(
+  pools: readonly PoolFacts[],
+  guests: readonly KvmGuest[],
+): PreflightFinding[] {
   const ours = new Set(pools.flatMap(({ vms }) => vms.map(({ qemu }) => qemu?.pid)))
   return guests
     .filter(({ pid }) => !ours.has(pid))
