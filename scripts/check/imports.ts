@@ -13,7 +13,7 @@ interface Rule {
 
 const BELOW_COMMANDS = [
   ...['values', 'linux', 'bootmem', 'run', 'stores', 'fs', 'fuse', 'server', 'keeper', 'pool'],
-  ...['host', 'qemu', 'liveupdate', 'cli/print.ts', 'cli/progress.ts'],
+  ...['host', 'qemu', 'liveupdate', 'cli'],
 ]
 
 /** One row per room of `src/`. */

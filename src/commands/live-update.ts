@@ -1,13 +1,35 @@
 /** Owns `guestmemfs live-update`: which VMs, and how the update is shown while it runs. */
 import type { Command } from 'commander'
+import { print, printJson } from '../cli/print.ts'
+import { preflightWords } from '../cli/print-findings.ts'
+import { printPlan } from '../cli/print-plan.ts'
 import { collect, showProgress, timeoutOption } from '../cli/progress.ts'
-import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
+import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel/kernel-plan.ts'
+import { type RolledBack, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
+import type { KexecMethod } from '../liveupdate/preflight/check-host.ts'
+import { readHostFacts } from '../liveupdate/preflight/host-facts.ts'
+import type { NextKernel } from '../liveupdate/preflight/next-kernel.ts'
+import { parkedPools, poolFacts } from '../liveupdate/preflight/pool-facts.ts'
+import { isSuccess, keepReport, type UpdateReport } from '../liveupdate/report/update-report.ts'
 import { vmsOfMount } from '../liveupdate/vm-mounts.ts'
 import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'
+import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
-import { type KernelOptions, kernelUpdate } from './kernel-update.ts'
+import { hasError } from '../values/finding.ts'
 import { printReport } from './report.ts'
+
+interface KernelOptions {
+  readonly kernel: string
+  readonly initrd?: string
+  readonly append?: string
+  readonly reuseCmdline?: true
+  readonly via: string
+  readonly dryRun?: true
+  readonly mount?: string
+  readonly timeoutMs: string
+  readonly json?: true
+}
 
 interface Options extends Omit<KernelOptions, 'kernel'> {
   readonly vmmOnly?: true
@@ -71,4 +93,70 @@ async function vmmUpdate(options: Options): Promise<number> {
   keepReport(report)
   printReport(report, options.json === true)
   return isSuccess(report) && problems.length === 0 ? 0 : 1
+}
+
+/** Returns only if there was no jump. Errors: UsageError. */
+async function kernelUpdate(options: KernelOptions): Promise<number> {
+  const asJson = options.json === true
+  const timeoutMs = timeoutOption(options.timeoutMs)
+  const unlock = lockUpdates()
+  let opened: NextKernel | undefined
+  try {
+    const { plan, findings, next, vms } = await planKernelUpdate(
+      {
+        kernel: options.kernel,
+        initrd: options.initrd,
+        commandLine: { append: options.append, reuses: options.reuseCmdline === true },
+        via: viaOption(options.via),
+      },
+      readHostFacts(),
+      poolFacts(options.mount),
+      parkedPools(),
+    )
+    opened = next
+    const isReady = !hasError(findings) && next !== undefined
+    if (options.dryRun || !isReady) {
+      if (asJson) printJson({ ready: isReady, plan, findings: findings.map(preflightWords) })
+      else printPlan(plan, findings, options.dryRun === true)
+      return isReady ? 0 : 1
+    }
+    for (const { message } of findings) process.stderr.write(`guestmemfs: warning: ${message}\n`)
+    const say = (line: string) => (asJson ? undefined : print(line))
+    const rolledBack = await updateKernel({ plan, next, vms, timeoutMs, say })
+    reportRollback(plan, rolledBack, asJson)
+    return 1
+  } finally {
+    opened?.close()
+    unlock()
+  }
+}
+
+function viaOption(text: string): KexecMethod {
+  if (text === 'kexec' || text === 'systemctl') return text
+  throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
+}
+
+/** One report for each mount, of what its guests went through until they ran again. */
+function reportRollback(plan: KernelPlan, { reason, startedAtMs, vms }: RolledBack, asJson: boolean): void {
+  for (const { mountPoint } of plan.pools) {
+    const names = plan.vms.filter((vm) => vm.mountPoint === mountPoint).map(({ name }) => name)
+    const report: UpdateReport = {
+      format: 1,
+      kind: 'kernel',
+      mountPoint,
+      startedAtMs: Math.round(startedAtMs),
+      durationUs: Math.round((Date.now() - startedAtMs) * 1000),
+      kernel: {
+        before: plan.before,
+        after: null,
+        wanted: plan.next ?? '',
+        via: plan.via,
+        clockUncertaintyUs: 0,
+      },
+      vms: vms.filter(({ name }) => names.includes(name)),
+    }
+    keepReport(report)
+    printReport(report, asJson)
+  }
+  process.stderr.write(`guestmemfs: there was no update: ${reason}\n`)
 }

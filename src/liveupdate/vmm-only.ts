@@ -6,7 +6,7 @@
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { replaceQemu } from './guest/replace-qemu.ts'
-import { findObstacles } from './preflight/check-guests.ts'
+import { checkGuests } from './preflight/check-guests.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
@@ -40,7 +40,7 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
 /** Errors (UsageError): an obstacle was found, and no guest was paused. */
 export async function updateVmms(update: VmmOnlyUpdate): Promise<UpdateReport> {
   const { vms, nextQemu, timeoutMs, onPhase, onDone, mountPoint } = update
-  const obstacles = await findObstacles(vms, nextQemu)
+  const obstacles = await checkGuests(vms, nextQemu)
   if (obstacles.length > 0) throw new UsageError(obstacles.join('\nguestmemfs: '))
   const originMs = nowMs()
   const results = await Promise.all(

@@ -1,6 +1,6 @@
 /**
- * Owns the last step: from here into the loaded kernel, or an answer why not. Must not save or undo anything: whoever calls
- * has done the one and does the other.
+ * The jump into the loaded kernel, or the reason why there was none. Must not load, save or undo anything: the caller does. Both ways start
+ * the kernel that is loaded: `systemctl kexec` loads one only where none is (load_kexec_kernel(), systemd's src/systemctl/systemctl-start-special.c).
  */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,8 +17,8 @@ export async function jump(via: KexecMethod): Promise<string> {
 }
 
 /**
- * systemd stops everything, unmounts, and starts the kernel that is loaded. We are stopped on the way, like everybody: that is the
- * good end, and no signal to undo anything. It may come before systemctl has ended, and to systemctl as well.
+ * systemd stops everything, unmounts, and starts the kernel that is loaded. It stops this process on the way: that is the good end,
+ * and no signal to undo anything. The signal may come before systemctl has ended, and to systemctl as well.
  */
 async function jumpThroughSystemd(): Promise<string> {
   const told = Promise.withResolvers<NodeJS.Signals>()
@@ -40,7 +40,7 @@ async function jumpThroughSystemd(): Promise<string> {
 
 const STOPPED_BY = ['SIGTERM', 'SIGHUP'] as const
 
-/** At once: whoever stops the machine waits for us, and the guests with it. */
+/** At once: systemd waits for this process, and the guests with it. */
 function endBy(signal: NodeJS.Signals): never {
   process.removeAllListeners(signal)
   process.kill(process.pid, signal)

@@ -1,29 +1,19 @@
-/**
- * Owns the update of a whole host's kernel, in its order: load the next kernel, put guests and pools aside, jump; and all of it
- * undone where one step fails.
- */
-import { closeSync, openSync } from 'node:fs'
-import { loadKernel, syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
+/** The update of a host's kernel: load the next one, save guests, freeze pools, jump; all of it undone where one step fails. */
+import { syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
-import {
-  EADDRNOTAVAIL,
-  EBADMSG,
-  EKEYREJECTED,
-  ENODATA,
-  ENOEXEC,
-  EPERM,
-  type Errno,
-} from '../../values/errno.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
-import type { Fd } from '../../values/ids.ts'
+import type { NextKernel } from '../preflight/next-kernel.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { jump } from './jump.ts'
 import type { KernelPlan } from './kernel-plan.ts'
+import { loadNextKernel } from './load-kernel.ts'
 import { DeferredSignals } from './signals.ts'
 import { type UpdateScope, UpdateSteps } from './update-steps.ts'
 
 export interface KernelUpdate {
   readonly plan: KernelPlan
+  /** The files of the plan's kernel, as the preflight opened them. */
+  readonly next: NextKernel
   readonly vms: readonly Vm[]
   /** For each step of each VM. */
   readonly timeoutMs: number
@@ -42,59 +32,41 @@ export interface RolledBack {
  * loaded, and nothing was changed.
  */
 export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
-  const { plan, say } = update
+  const { plan, next, say } = update
   const startedAtMs = nowMs()
-  load(plan)
+  loadNextKernel(next, plan.commandLine)
   say(`kernel ${plan.next} is loaded`)
   const signals = new DeferredSignals()
-  const way = new UpdateSteps(scope(update), startedAtMs)
+  const steps = new UpdateSteps(scope(update), startedAtMs)
   try {
     // Guests still run: what can be done ahead of their blackout is.
-    await way.readClock()
+    await steps.readClock()
     syncFileSystems()
     signals.check()
     // First, so that `guestmemfs resume` knows what to undo, should this process be killed on its way.
-    way.writeUpdateRecord()
+    steps.writeUpdateRecord()
     // The guests' RAM takes time in proportion to its size, and they may write to it meanwhile.
-    await way.preserve('ram')
+    await steps.preserve('ram')
     signals.check()
-    await way.suspendAll()
+    await steps.suspendAll()
     signals.check()
-    way.freeze()
-    await way.preserve('files')
+    steps.freeze()
+    await steps.preserve('files')
     syncFileSystems()
     signals.check()
-    way.releaseLocks()
-    way.writeUpdateRecord()
-    await way.preserve('image')
+    steps.releaseLocks()
+    steps.writeUpdateRecord()
+    await steps.preserve('image')
     say(`jumping into kernel ${plan.next}`)
     throw new UsageError(await jump(plan.via))
   } catch (error) {
     const reason = errorText(error)
     say(`${reason}: going back`)
     unloadKernel()
-    return { reason, startedAtMs, vms: await way.rollBack() }
+    return { reason, startedAtMs, vms: await steps.rollBack() }
   } finally {
     signals.end()
   }
-}
-
-/** What kexec_file_load(2) means by them. */
-const WHY: ReadonlyMap<Errno, string> = new Map([
-  [EPERM, 'it is locked down, or kexec is switched off'],
-  [ENODATA, 'it wants a signature, and there is none'],
-  [EKEYREJECTED, 'it does not trust the signature'],
-  [EBADMSG, 'the signature does not fit'],
-  [ENOEXEC, 'it does not know such an image'],
-  [EADDRNOTAVAIL, 'there is no room for it'],
-])
-
-function load({ kernel, initrd, commandLine }: KernelPlan): void {
-  const fds = [kernel, ...(initrd === null ? [] : [initrd])].map((path) => openSync(path, 'r') as Fd)
-  const failed = loadKernel(fds[0] as Fd, fds[1], commandLine)
-  for (const fd of fds) closeSync(fd)
-  if (failed === undefined) return
-  throw new UsageError(`this kernel does not load ${kernel}: ${WHY.get(failed) ?? failed}`)
 }
 
 function scope({ plan, vms, timeoutMs }: KernelUpdate): UpdateScope {

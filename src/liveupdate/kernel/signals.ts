@@ -1,6 +1,6 @@
 /**
- * Owns that a person may change their mind while a host is on its way to the jump: a signal does not end this process then,
- * it is asked after between two steps, and what was begun is undone.
+ * Signals that would end this process in the middle of a kernel update, deferred: they are looked at between two steps, where an update
+ * can still be undone.
  */
 import { UsageError } from '../../values/errors.ts'
 
@@ -21,7 +21,7 @@ export class DeferredSignals {
     if (this.#signal !== undefined) throw new UsageError(`stopped by ${this.#signal}`)
   }
 
-  /** Signals mean what they mean to others again. */
+  /** From here on a signal ends this process again. */
   end(): void {
     for (const signal of SIGNALS) process.off(signal, this.#note)
   }

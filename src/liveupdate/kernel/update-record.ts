@@ -1,6 +1,6 @@
 /**
- * Owns what the old kernel leaves for the next one: that a live update is on its way, and its times so far. It lies in the pool
- * (an xattr of its root that only root can set), so it comes through the jump with the memory.
+ * The record of a kernel update that has begun, from the old kernel to the next one: both kernels, and the times so far. It lies in the
+ * pool (an xattr of its root that only root can set), so it comes through the jump with the memory.
  */
 import * as v from 'valibot'
 import { getxattr, removexattr, setxattr } from '../../linux/xattr.ts'

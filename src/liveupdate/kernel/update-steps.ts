@@ -1,6 +1,6 @@
 /**
- * Owns what is done to guests and pools before a jump, and undone where there is none: save all guests at once, freeze, leave word
- * for the next kernel. Until the jump every step can be undone. It must not know how the jump is done.
+ * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools, hand memory over, write the
+ * record for the next kernel. Until the jump every step can be undone. Must not know how the jump is done.
  */
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../../linux/boot.ts'
@@ -11,7 +11,7 @@ import type { Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
 import { type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
-import type { SurvivesBy } from '../preflight/check-pools.ts'
+import type { SurvivesBy } from '../preflight/pool-facts.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './update-record.ts'
 
@@ -61,24 +61,24 @@ export class UpdateSteps {
 
   freeze(): void {
     for (const pool of this.#scope.pools) if (setFrozen(pool, true)) this.#frozen.push(pool.mountPoint)
-    if (this.#handed.length > 0) this.#frozenAtMs = nowMs()
+    if (this.#luoPools.length > 0) this.#frozenAtMs = nowMs()
   }
 
   /** One step, for all pools at once whose memory needs it. Errors (UsageError): one could not. */
   async preserve(step: HandoverStep): Promise<void> {
-    await Promise.all(this.#handed.map((pool) => preservePool(pool, step)))
+    await Promise.all(this.#luoPools.map((pool) => preservePool(pool, step)))
   }
 
-  get #handed(): readonly PoolMount[] {
+  get #luoPools(): readonly PoolMount[] {
     return this.#scope.pools.filter(({ by }) => by === 'luo')
   }
 
-  /** Whoever stops the machine ends QEMUs as well; their supervisors must take that for the end it is. */
+  /** systemd ends QEMUs on the way down; a supervisor takes that for the end only if the VM's update lock is free. */
   releaseLocks(): void {
     for (const { release } of this.#suspended) release()
   }
 
-  /** The times so far, in each pool. May be said again, also when it is frozen. Errors: UsageError. */
+  /** The times so far, in each pool. May be written again, also when it is frozen. Errors: UsageError. */
   writeUpdateRecord(): void {
     const { pools, change } = this.#scope
     const record = {
@@ -101,7 +101,7 @@ export class UpdateSteps {
   /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
   async rollBack(): Promise<VmTimeline[]> {
     const { pools, timeoutMs } = this.#scope
-    for (const pool of this.#handed) unpreservePool(pool)
+    for (const pool of this.#luoPools) unpreservePool(pool)
     for (const pool of pools) {
       if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))
       removeUpdateRecord(pool.mountPoint)
@@ -117,11 +117,11 @@ export class UpdateSteps {
   }
 }
 
-/** What could not be undone shows in the guests' timelines; the rest must be undone all the same. */
+/** A step that cannot be undone shows in the guests' timelines; the rest must be undone all the same. */
 function tryTo(step: () => unknown): void {
   try {
     step()
   } catch {
-    // Said by whatever needed it.
+    // Each guest's own result says whether it runs.
   }
 }

@@ -1,7 +1,4 @@
-/**
- * Owns finding out, before any guest is paused, whether it can be saved and whether its next QEMU will take it. It changes
- * nothing that lasts.
- */
+/** What speaks against saving the guests of an update, or against their next QEMU, found before any is paused. Changes nothing that lasts. */
 import { statfsSync } from 'node:fs'
 import { lgetxattr } from '../../linux/xattr.ts'
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
@@ -15,6 +12,7 @@ import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
+import { type Finding, fail } from '../../values/finding.ts'
 import { PMD_BYTES } from '../../values/units.ts'
 import { FROZEN_XATTR } from '../../values/xattr-names.ts'
 
@@ -24,23 +22,24 @@ const ONE = '1'.charCodeAt(0)
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
 
-/** Why `vms` cannot be updated, one line each, with the VM's name; empty: they can. */
-export async function findObstacles(vms: readonly Vm[], nextQemu: string | undefined): Promise<string[]> {
+/** Why `vms` cannot be updated; empty: they can. */
+export async function checkGuests(vms: readonly Vm[], nextQemu: string | undefined): Promise<Finding[]> {
   const probes = new Map<string, Promise<QemuBinary>>()
   const found = await Promise.all(
     vms.map(async (vm) => {
       const lines = [
         ...missingRam(vm.definition),
-        ...(await nextQemuObstacles(vm.definition, nextQemu, probes)),
+        ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
       ]
-      lines.push(...(await guestObstacles(vm.definition)))
-      return lines.map((line) => `VM ${vm.definition.name}: ${line}`)
+      lines.push(...(await guestProblems(vm.definition)))
+      const subject = `VM ${vm.definition.name}`
+      return lines.map((line) => fail(subject, `${subject}: ${line}`))
     }),
   )
-  return [...found.flat(), ...roomObstacles(vms)]
+  return [...found.flat(), ...checkSpace(vms)]
 }
 
-/** QEMU makes a RAM file that is missing, empty: the guest would be gone without a word. */
+/** QEMU makes a RAM file that is missing, empty: the guest's memory would be gone, and no error said so. */
 export function missingRam({ ramFiles }: VmDefinition): string[] {
   return ramFiles.flatMap(({ path, sizeBytes }) => {
     try {
@@ -53,7 +52,7 @@ export function missingRam({ ramFiles }: VmDefinition): string[] {
   })
 }
 
-async function nextQemuObstacles(
+async function nextQemuProblems(
   definition: VmDefinition,
   nextQemu: string | undefined,
   probes: Map<string, Promise<QemuBinary>>,
@@ -71,7 +70,7 @@ async function nextQemuObstacles(
   }
 }
 
-async function guestObstacles({ name }: VmDefinition): Promise<string[]> {
+async function guestProblems({ name }: VmDefinition): Promise<string[]> {
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
@@ -88,17 +87,20 @@ async function guestObstacles({ name }: VmDefinition): Promise<string[]> {
   }
 }
 
-function roomObstacles(vms: readonly Vm[]): string[] {
+function checkSpace(vms: readonly Vm[]): Finding[] {
   const mountPoints = Map.groupBy(vms, ({ definition }) => definition.mountPoint)
   return [...mountPoints].flatMap(([mountPoint, theirs]) => {
     const frozen = lgetxattr(mountPoint, FROZEN_XATTR)
     if (!(frozen instanceof Errno) && frozen[0] === ONE)
-      return [`${mountPoint} is frozen: 'guestmemfs thaw' it first`]
+      return [fail(mountPoint, `${mountPoint} is frozen: 'guestmemfs thaw' it first`)]
     const { bavail, bsize } = statfsSync(mountPoint)
     const needed = theirs.length * STATE_BYTES
     if (bavail * bsize >= needed) return []
     return [
-      `${mountPoint} has no room for ${theirs.length} state files: it needs ${needed} bytes, ${bavail * bsize} are free`,
+      fail(
+        mountPoint,
+        `${mountPoint} has no room for ${theirs.length} state files: it needs ${needed} bytes, ${bavail * bsize} are free`,
+      ),
     ]
   })
 }

@@ -1,13 +1,15 @@
 /**
- * Owns what a kernel image says about handing memory over: the names of the formats that it writes and understands. A kernel that does not
- * know the other's KHO format forgets everything in silence, one that does not know its LUO format panics, and one without its
- * memfd format answers EIO for ever (kho_populate, luo_early_startup, luo_open): so they are compared before any guest is paused.
- * Sources: include/linux/kho/abi/*.h, Documentation/arch/x86/boot.rst for where the payload lies.
+ * The formats in which a kernel hands memory over, by the names that stand in its image. A kernel that does not know the other's KHO
+ * format forgets everything in silence, one that does not know its LUO format panics, and one without its memfd format
+ * answers EIO until the next boot (kho_populate, luo_early_startup, luo_open): so they are compared before any guest is paused.
+ * Source: include/linux/kho/abi/*.h.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
+import { type KernelImage, openKernelImage } from '../../linux/bzimage.ts'
 import { errnoOfNodeError } from '../../linux/library.ts'
+import { Errno } from '../../values/errno.ts'
 import { MIB } from '../../values/units.ts'
 
 /** Names such as `kho-v4`, `luo-v5`, `memfd-v2`; undefined: the kernel has none. */
@@ -47,12 +49,11 @@ const UNPACKERS: readonly (readonly [magic: string, unpack: Unpack])[] = [
   ['894c5a4f', by('lzop', '-dc')],
 ]
 
-/** What a bzImage can do; undefined: it cannot be unpacked here. Reads and unpacks all of it: a second or so. Throws what reading throws. */
-export function kernelAbi(path: string): HandoverAbi | undefined {
-  const image = readFileSync(path)
-  if (image.length < 0x250) return undefined
-  const start = ((image[0x1f1] || 4) + 1) * 512 + image.readUInt32LE(0x248)
-  const payload = image.subarray(start, start + image.readUInt32LE(0x24c) - SIZE_BYTES)
+/** What a kernel can do; undefined: its image cannot be read or unpacked here. Unpacks all of it: a second or so. */
+export function handoverAbi(image: KernelImage): HandoverAbi | undefined {
+  const bytes = image.payload()
+  if (bytes instanceof Errno) return undefined
+  const payload = bytes.subarray(0, -SIZE_BYTES)
   const magic = payload.toString('hex', 0, 8)
   const unpack = UNPACKERS.find(([first]) => magic.startsWith(first))?.[1]
   try {
@@ -75,13 +76,6 @@ export function abiIn(bytes: Buffer): HandoverAbi {
   return { kho: name('kho'), luo: name('luo'), memfd: name('memfd') }
 }
 
-/** What a kernel calls itself, release and build: equal for equal kernels. Undefined: it is no bzImage. */
-export function kernelBanner(image: Buffer): string | undefined {
-  if (image.length < 0x250 || image.toString('latin1', 0x202, 0x206) !== 'HdrS') return undefined
-  const start = image.readUInt16LE(0x20e) + 0x200
-  return image.toString('latin1', start, start + 512).split('\0', 1)[0]
-}
-
 /** What the running kernel is about to hand over, as it shows it where debugfs is mounted (kexec_handover_debugfs.c). */
 const SHOWN = '/sys/kernel/debug/kho/out'
 
@@ -89,21 +83,34 @@ const SHOWN = '/sys/kernel/debug/kho/out'
  * What the running kernel can do, as it shows by itself, and for the rest as its own image says; undefined: neither is found. `version`:
  * /proc/version, so that an image of another build is not taken for it. `next`: it may be the same kernel again, and then is its image.
  */
-export function runningAbi(release: string, version: string, next: string): HandoverAbi | undefined {
-  const places = [`/boot/vmlinuz-${release}`, `/usr/lib/modules/${release}/vmlinuz`, '/boot/vmlinuz', next]
-  const image = places.find((path) => {
-    const banner = read(path, kernelBanner)
-    return banner !== undefined && isSameBuild(banner, version)
-  })
-  const told = image === undefined ? undefined : kernelAbi(image)
-  const kho = read(`${SHOWN}/fdt`, (bytes) => abiIn(bytes).kho) ?? told?.kho
-  const luo = read(`${SHOWN}/sub_fdts/LUO`, (bytes) => abiIn(bytes).luo) ?? told?.luo
-  return told && { kho, luo, memfd: told.memfd }
+export function runningAbi(release: string, version: string, next: KernelImage): HandoverAbi | undefined {
+  const said = abiOfBuild(version, next, [
+    `/boot/vmlinuz-${release}`,
+    `/usr/lib/modules/${release}/vmlinuz`,
+    '/boot/vmlinuz',
+  ])
+  const kho = shown(`${SHOWN}/fdt`)?.kho ?? said?.kho
+  const luo = shown(`${SHOWN}/sub_fdts/LUO`)?.luo ?? said?.luo
+  return said && { kho, luo, memfd: said.memfd }
 }
 
-function read<T>(path: string, look: (bytes: Buffer) => T): T | undefined {
+/** Of the first image that is of the build that `version` names. */
+function abiOfBuild(version: string, next: KernelImage, paths: readonly string[]): HandoverAbi | undefined {
+  for (const path of paths) {
+    const image = openKernelImage(path)
+    if (image instanceof Errno) continue
+    try {
+      if (isSameBuild(image.banner, version)) return handoverAbi(image)
+    } finally {
+      image.close()
+    }
+  }
+  return isSameBuild(next.banner, version) ? handoverAbi(next) : undefined
+}
+
+function shown(path: string): HandoverAbi | undefined {
   try {
-    return look(readFileSync(path))
+    return abiIn(readFileSync(path))
   } catch (error) {
     errnoOfNodeError(error)
     return undefined

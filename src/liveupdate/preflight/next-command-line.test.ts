@@ -14,7 +14,7 @@ const REGION = { start: 4 * G, lengthBytes: G }
 
 const refusals = (next: string, current = CURRENT, regions = [REGION]): string[] =>
   checkCommandLine({ current, next, firmware: FIRMWARE, regions })
-    .filter(({ severity }) => severity === 'refuse')
+    .filter(({ severity }) => severity === 'error')
     .map(({ message }) => message)
 
 test("kexec's meaning of --append and --reuse-cmdline, and the running kernel's line where neither is given", () => {
@@ -69,7 +69,7 @@ test('a reserved range must be reserved again, to the byte, and nothing of it ta
   const word = 'memmap=1G$4G'
   const refusalsOf = (next: string) =>
     checkCommandLine({ current: word, next, firmware: FIRMWARE, regions: [], reserved: [REGION] })
-      .filter(({ severity }) => severity === 'refuse')
+      .filter(({ severity }) => severity === 'error')
       .map(({ message }) => message)
   assert.deepEqual(refusalsOf(`root=/dev/vda ${word}`), [], 'KASLR keeps out of it by itself')
   assert.deepEqual(refusalsOf(`root=/dev/vda memmap=64M$7G,1G$4G`), [])

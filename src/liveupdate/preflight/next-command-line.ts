@@ -1,6 +1,6 @@
 /**
- * Owns the next kernel's command line: what it is, and whether the memory that holds the guests is still set aside by
- * it, in the same place, of the same size and type. Pure.
+ * The next kernel's command line, and whether it still sets aside the memory that holds the guests: in the same place, of the same
+ * size and type. Pure.
  */
 import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../../bootmem/carve-out.ts'
 import { kaslrMayLandIn } from '../../bootmem/kaslr.ts'
@@ -8,7 +8,7 @@ import { applyMemoryOptions, type E820Entry, rangesOfType, softReserved } from '
 import { E820, formatBytes, memoryOptions, reservedRanges } from '../../linux/memmap.ts'
 import { splitCommandLine } from '../../linux/memory-info.ts'
 import { covers, overlap, type PhysicalRange } from '../../linux/memory-ranges.ts'
-import { type PreflightFinding, refuse, warn } from './finding.ts'
+import { type Finding, fail, warn } from '../../values/finding.ts'
 
 export interface CommandLineChoice {
   /** All of it; with `reuses`, what is added to the running kernel's. */
@@ -43,7 +43,7 @@ export interface CommandLineCheck {
   readonly reserved?: readonly PhysicalRange[]
 }
 
-export function checkCommandLine(check: CommandLineCheck): PreflightFinding[] {
+export function checkCommandLine(check: CommandLineCheck): Finding[] {
   const { current, next, firmware, regions, reserved = [] } = check
   const [now, then] = [current, next].map(splitCommandLine) as [string[], string[]]
   const [before, after] = [now, then].map((words) =>
@@ -57,15 +57,16 @@ export function checkCommandLine(check: CommandLineCheck): PreflightFinding[] {
   findings.push(...reserved.flatMap((range) => reservedProblems(range, then, firmware)))
   if (regions.length > 0 && !keepsKmemAway(then))
     findings.push(
-      refuse(
+      fail(
+        'command line',
         `the next kernel's kmem driver would take the carve-out as ordinary RAM: add ${KMEM_WORD} to its command line`,
       ),
     )
   for (const option of memoryOptions(then))
     if (option.kind === 'malformed')
-      findings.push(warn(`the next kernel would not understand memmap=${option.text}`))
+      findings.push(warn('command line', `the next kernel would not understand memmap=${option.text}`))
   if (names(now, 'root=') && !names(then, 'root='))
-    findings.push(warn("the next kernel's command line names no root=, this kernel's does"))
+    findings.push(warn('command line', "the next kernel's command line names no root=, this kernel's does"))
   return findings
 }
 
@@ -74,14 +75,15 @@ function carveOutProblems(
   region: PhysicalRange,
   before: readonly PhysicalRange[],
   after: readonly PhysicalRange[],
-): PreflightFinding[] {
+): Finding[] {
   const wanted = before.find((range) => covers([range], region)) ?? region
   if (after.some(({ start, lengthBytes }) => start === wanted.start && lengthBytes === wanted.lengthBytes))
     return []
   const found = after.find((range) => overlap(range, region))
   const instead = found === undefined ? 'does not set it aside' : `sets aside ${say(found)} instead`
   return [
-    refuse(
+    fail(
+      'command line',
       `the carve-out of ${say(wanted)} holds the guests, and the next kernel's command line ${instead}: give it ${carveOutWord(wanted)}, or use --reuse-cmdline`,
     ),
   ]
@@ -92,23 +94,25 @@ function reservedProblems(
   range: PhysicalRange,
   words: readonly string[],
   firmware: readonly E820Entry[],
-): PreflightFinding[] {
+): Finding[] {
   const map = applyMemoryOptions(firmware, memoryOptions(words))
   const isAsked = reservedRanges(words).some(
     ({ start, lengthBytes }) => start === range.start && lengthBytes === range.lengthBytes,
   )
   if (isAsked && covers(rangesOfType(map, E820.RESERVED), range)) return kaslrProblems(range, words)
   return [
-    refuse(
+    fail(
+      'command line',
       `the reserved range of ${say(range)} holds the guests, and the next kernel's command line does not reserve it: give it ${reservedWord(range)}, or use --reuse-cmdline`,
     ),
   ]
 }
 
-function kaslrProblems(region: PhysicalRange, words: readonly string[]): PreflightFinding[] {
+function kaslrProblems(region: PhysicalRange, words: readonly string[]): Finding[] {
   if (!kaslrMayLandIn(words, region)) return []
   return [
-    refuse(
+    fail(
+      'command line',
       `the next kernel may put itself into the carve-out at ${formatBytes(region.start)} (KASLR): add ${ceilingWord(region.start)}, or nokaslr, to its command line`,
     ),
   ]

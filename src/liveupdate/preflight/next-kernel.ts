@@ -1,29 +1,19 @@
 /**
- * Owns the files of the next kernel: whether they are what their names say, and what the kernel image tells about
- * itself. Reads their beginnings alone. Source: Documentation/arch/x86/boot.rst; what kexec_file_load(2) insists on is
- * bzImage64_probe(), arch/x86/kernel/kexec-bzimage64.c.
+ * The files of the next kernel, opened: whether they are what they are given for, and what the image says of the kernel. They stay
+ * open until they are loaded, so that nothing else is loaded than what was checked.
  */
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { errnoOfNodeError } from '../../linux/library.ts'
-import { ENOENT } from '../../values/errno.ts'
-import { KIB } from '../../values/units.ts'
-import { type PreflightFinding, refuse, warn } from './finding.ts'
+import { type KernelImage, openKernelImage } from '../../linux/bzimage.ts'
+import { type OpenedFile, openFile } from '../../linux/opened-file.ts'
+import { ENOENT, ENOEXEC, Errno } from '../../values/errno.ts'
+import { type Finding, fail, hasError, warn } from '../../values/finding.ts'
 
 export interface NextKernel {
-  /** What `uname -r` will say. */
-  readonly release: string
-  /** Bytes of the longest command line it takes. */
-  readonly commandLineMax: number
-  /** Kernel and initrd together. */
-  readonly sizeBytes: number
+  readonly image: KernelImage
+  readonly initrd: OpenedFile | undefined
+  readonly close: () => void
 }
-
-const HEAD_BYTES = 64 * KIB
-/** Boot protocol 2.12, the first with `xloadflags`. */
-const OLDEST_PROTOCOL = 0x020c
-/** XLF_KERNEL_64 and XLF_CAN_BE_LOADED_ABOVE_4G. */
-const XLOADFLAGS = 3
 
 /** What a kernel takes for an initramfs: cpio, or one of what it can unpack (lib/decompress.c). */
 const INITRD_MAGIC = [
@@ -38,81 +28,62 @@ const INITRD_MAGIC = [
   '5d0000',
   '894c5a',
 ]
+const MAGIC_BYTES = 6
 
-/** `next` is undefined exactly when a finding refuses the kernel itself. `modules`: where they lie, folder by release. */
-export function examineNextKernel(
+/**
+ * `next` is undefined exactly when a finding refuses the kernel itself: then nothing stays open. Its `initrd` is undefined where none is
+ * given, or a finding says that it cannot be opened. `modules`: where modules lie, folder by release.
+ */
+export function openNextKernel(
   kernelPath: string,
   initrdPath: string | undefined,
   modules = '/lib/modules',
-): { next: NextKernel | undefined; findings: PreflightFinding[] } {
-  const findings: PreflightFinding[] = []
-  const kernel = readHead(kernelPath, 'kernel', findings)
-  const initrd = initrdPath === undefined ? undefined : readHead(initrdPath, 'initrd', findings)
-  if (initrd !== undefined && !isInitrd(initrd.head))
-    findings.push(
-      refuse(`initrd ${initrdPath} is no cpio archive, and not compressed in a way a kernel knows`),
-    )
-  if (kernel === undefined) return { next: undefined, findings }
-
-  const problem = imageProblem(kernel.head)
-  if (problem !== undefined) {
-    findings.push(refuse(`kernel ${kernelPath} ${problem}`))
+): { next: NextKernel | undefined; findings: Finding[] } {
+  const image = openKernelImage(kernelPath)
+  const initrd = initrdPath === undefined ? undefined : openFile(initrdPath)
+  const ofImage = checkImage(kernelPath, image, modules)
+  const findings = [...ofImage, ...checkInitrd(initrdPath, initrd)]
+  const opened = [image, initrd].filter(
+    (file): file is OpenedFile => file !== undefined && !(file instanceof Errno),
+  )
+  const close = () => {
+    for (const file of opened) file.close()
+  }
+  if (image instanceof Errno || hasError(ofImage)) {
+    close()
     return { next: undefined, findings }
   }
-  const release = readRelease(kernel.head)
-  if (!existsSync(join(modules, release)))
-    findings.push(
-      warn(
-        `${join(modules, release)} is missing: unless its initrd has them, kernel ${release} has no modules`,
-      ),
-    )
-  const next = {
-    release,
-    commandLineMax: kernel.head.readUInt32LE(0x238),
-    sizeBytes: kernel.sizeBytes + (initrd?.sizeBytes ?? 0),
-  }
-  return { next, findings }
+  return { next: { image, initrd: initrd instanceof Errno ? undefined : initrd, close }, findings }
 }
 
-interface Head {
-  /** HEAD_BYTES, zeros behind the file's end. */
-  readonly head: Buffer
-  readonly sizeBytes: number
+function checkImage(path: string, image: KernelImage | Errno, modules: string): Finding[] {
+  const refuse = (problem: string) => [fail('kernel', `kernel ${path} ${problem}`)]
+  if (image === ENOEXEC) return refuse('is not a Linux kernel image (bzImage)')
+  if (image instanceof Errno) return refuse(readProblem(image))
+  if (!image.isLoadable) return refuse('is no 64-bit kernel that kexec_file_load takes')
+  const { release, sizeBytes, expectedBytes } = image
+  if (sizeBytes < expectedBytes)
+    return refuse(`is cut short: it has ${sizeBytes} bytes, and its header tells of ${expectedBytes}`)
+  const folder = join(modules, release)
+  if (existsSync(folder)) return []
+  return [
+    warn('kernel', `${folder} is missing: unless its initrd has them, kernel ${release} has no modules`),
+  ]
 }
 
-function readHead(path: string, what: string, findings: PreflightFinding[]): Head | undefined {
-  try {
-    const fd = openSync(path, 'r')
-    try {
-      const stat = fstatSync(fd)
-      const head = Buffer.alloc(HEAD_BYTES)
-      readSync(fd, head, 0, head.length, 0)
-      return { head, sizeBytes: stat.size }
-    } finally {
-      closeSync(fd)
-    }
-  } catch (error) {
-    const errno = errnoOfNodeError(error)
-    findings.push(refuse(`${what} ${path} ${errno === ENOENT ? 'is missing' : `cannot be read: ${errno}`}`))
-    return undefined
-  }
+function checkInitrd(path: string | undefined, initrd: OpenedFile | Errno | undefined): Finding[] {
+  if (initrd === undefined) return []
+  const magic = initrd instanceof Errno ? initrd : initrd.read(0, MAGIC_BYTES)
+  if (magic instanceof Errno) return [fail('initrd', `initrd ${path} ${readProblem(magic)}`)]
+  if (isInitrd(magic)) return []
+  return [fail('initrd', `initrd ${path} is no cpio archive, and not compressed in a way a kernel knows`)]
 }
 
-function imageProblem(head: Buffer): string | undefined {
-  if (head.readUInt16LE(0x1fe) !== 0xaa55 || head.toString('latin1', 0x202, 0x206) !== 'HdrS')
-    return 'is not a Linux kernel image (bzImage)'
-  const isUsable =
-    head.readUInt16LE(0x206) >= OLDEST_PROTOCOL && (head.readUInt16LE(0x236) & XLOADFLAGS) === XLOADFLAGS
-  return isUsable ? undefined : 'is no 64-bit kernel that kexec_file_load takes'
-}
-
-/** `kernel_version` points at text that begins with the release. */
-function readRelease(head: Buffer): string {
-  const start = head.readUInt16LE(0x20e) + 0x200
-  return head.toString('latin1', start, start + 256).split(/[ \0]/, 1)[0] as string
+function readProblem(errno: Errno): string {
+  return errno === ENOENT ? 'is missing' : `cannot be read: ${errno}`
 }
 
 function isInitrd(head: Buffer): boolean {
-  const [text, bytes] = [head.toString('latin1', 0, 6), head.toString('hex', 0, 6)]
+  const [text, bytes] = [head.toString('latin1'), head.toString('hex')]
   return INITRD_MAGIC.some((magic) => text === magic || bytes.startsWith(magic))
 }

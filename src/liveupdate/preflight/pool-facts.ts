@@ -1,15 +1,60 @@
-/** Owns gathering what a kernel update must know of every pool of this host, mounted or not. */
+/** What a kernel update must know of every pool of this host, mounted or not. Read from the mounts, judged elsewhere. */
 import * as v from 'valibot'
 import { outlivesShutdown } from '../../linux/final-kill.ts'
 import { hasLiveUpdate } from '../../linux/luo.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { checkPoolImage } from '../../pool/check-image.ts'
 import { handoverStatus } from '../../pool/handover.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../../pool/pool-view.ts'
-import { readVms } from '../../qemu/vm-list.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { listPoolRecords } from '../../run/pool-record.ts'
 import { UsageError } from '../../values/errors.ts'
 import { vmMounts } from '../vm-mounts.ts'
-import { type HandoverFacts, type PoolFacts, survivesBy } from './check-pools.ts'
+
+export interface PoolFacts {
+  readonly pool: string
+  readonly mountPoint: string
+  /** As `guestmemfs.pool` names it: `memfd`, `dax`, … */
+  readonly store: string
+  /** How its memory gets into the next kernel; undefined: it does not. */
+  readonly by: SurvivesBy | undefined
+  /** Of memory that is handed over. */
+  readonly handover: HandoverFacts | undefined
+  /** Who holds its memory is still there when systemd has stopped everything else. */
+  readonly outlivesShutdown: boolean
+  /** The physical memory it lies in; undefined where it has none of its own. */
+  readonly place: PhysicalRange | undefined
+  /** The update is about this pool. */
+  readonly isChosen: boolean
+  readonly holdsFiles: boolean
+  /** What `fsck` found that the next kernel would refuse. */
+  readonly imageErrors: readonly string[]
+  readonly vms: readonly Vm[]
+  /** Records of VMs that cannot be read, one line each. */
+  readonly problems: readonly string[]
+}
+
+export interface HandoverFacts {
+  readonly state: string
+  /** Memory that preserving would allocate. */
+  readonly holeBytes: number
+  readonly awaitedFiles: number
+  readonly lostFiles: number
+}
+
+/** `carve-out`: it lies where no kernel puts anything. `luo`: this kernel's live update orchestrator hands it to the next one. */
+export type SurvivesBy = 'carve-out' | 'luo'
+
+/** Stores whose memory a kernel does not take when it starts. */
+const CARVED: readonly string[] = ['dax', 'devmem']
+
+/** The one way there is for the pool: where its memory lies says it. undefined: none on this kernel. */
+export function survivesBy(store: string, hasLiveUpdate: boolean): SurvivesBy | undefined {
+  if (CARVED.includes(store)) return 'carve-out'
+  return hasLiveUpdate ? 'luo' : undefined
+}
+
+export const outlivesKexec = ({ by }: Pick<PoolFacts, 'by'>): boolean => by !== undefined
 
 const Server = v.object({ keeperPid: v.number() })
 const Health = v.object({ awaitedFiles: v.number(), lostFiles: v.number() })
