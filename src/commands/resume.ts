@@ -2,7 +2,12 @@
 import type { Command } from 'commander'
 import { print } from '../cli/print.ts'
 import { showProgress, timeoutOption } from '../cli/progress.ts'
-import { forgetUpdate, isUpdated, resumePool, thawAfterUpdate } from '../liveupdate/kernel/resume-pool.ts'
+import {
+  forgetUpdate,
+  hasUpdateRecord,
+  resumePool,
+  thawAfterUpdate,
+} from '../liveupdate/kernel/resume-pool.ts'
 import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
 import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
@@ -53,7 +58,7 @@ async function resume(names: readonly string[], options: Options): Promise<numbe
   for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
   if (arrivals.length === 0 && !options.json) print('no VM is saved there')
 
-  const unlock = arrivals.some(({ mount }) => isUpdated(mount.mountPoint)) ? lockUpdates() : () => {}
+  const unlock = arrivals.some(({ mount }) => hasUpdateRecord(mount.mountPoint)) ? lockUpdates() : () => {}
   for (const { mount } of arrivals) thawAfterUpdate(mount)
   const all = arrivals.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(all, options.json === true)
@@ -89,7 +94,7 @@ function findArrivals(
   return {
     arrivals: lists
       .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))
-      .filter(({ mount, vms }) => vms.length > 0 || isUpdated(mount.mountPoint)),
+      .filter(({ mount, vms }) => vms.length > 0 || hasUpdateRecord(mount.mountPoint)),
     problems: lists.flatMap((list) => list.problems),
   }
 }

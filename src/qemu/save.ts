@@ -1,6 +1,6 @@
 /**
- * Owns saving one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until `quit` the
- * guest can be taken back (`cancelMigration`), which is what a failure here does by itself.
+ * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU is told to quit the save can be
+ * cancelled (`cancelMigration`), which a failure here does by itself.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
@@ -11,7 +11,7 @@ import { measureStateFile, type SavedState } from './saved-state.ts'
 export const SAVEABLE = ['running', 'paused', 'suspended']
 const CANCEL_TIMEOUT_MS = 5_000
 
-/** The guest is in its QEMU still, and stopped there. */
+/** The guest is still in its QEMU, stopped, and could not be continued. */
 export class GuestStoppedError extends QemuError {}
 
 /**

@@ -1,7 +1,7 @@
 /**
- * Owns bringing a saved guest up in a fresh QEMU that a supervisor is just starting: finding it, loading it, forgetting the
- * saved state, letting it run. In that order: a state file that is still on record when the guest runs could be
- * loaded over newer memory after a crash.
+ * The start of a saved guest in a new QEMU that a supervisor is just starting: wait for its QMP, load the guest, remove the saved state,
+ * let it run. In that order: a state file that is still on record while the guest runs could be loaded over newer
+ * memory after a crash.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import type { QmpClient } from './qmp-client.ts'

@@ -1,6 +1,4 @@
-/**
- * Owns waiting for a QEMU that a supervisor is just starting, until it answers on its QMP socket or is known not to.
- */
+/** The wait for a QEMU that a supervisor is just starting, until it answers on its QMP socket or cannot any more. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
@@ -12,9 +10,9 @@ const POLL_MS = 10
 export interface QmpWait {
   /** The VM's. */
   readonly name: string
-  /** What the VM's runtime record said before the start was asked for; undefined: whatever is there is what is expected. */
+  /** What the VM's runtime record said before the start was asked for; undefined: a QEMU that is there already counts. */
   readonly before: VmRuntime | undefined
-  /** Resolves if its supervisor has ended, so that it cannot come any more. */
+  /** Resolves if its supervisor has ended: no QEMU will be started any more. */
   readonly supervisorExited?: Promise<void>
   /** Its process is there; it does not answer yet. */
   readonly onStarted?: () => void
@@ -22,8 +20,8 @@ export interface QmpWait {
 }
 
 /** The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked for. */
-export async function waitForQmp(expected: QmpWait): Promise<QmpClient> {
-  const { name, before, supervisorExited, onStarted, timeoutMs } = expected
+export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
+  const { name, before, supervisorExited, onStarted, timeoutMs } = wait
   const deadline = performance.now() + timeoutMs
   const over = new AbortController()
   supervisorExited?.then(() => over.abort())

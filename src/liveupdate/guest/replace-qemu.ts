@@ -1,37 +1,28 @@
 /**
- * Owns the replacement of one VM's QEMU while its memory stays: out of the old one, into the new one, and back
- * into one of the old kind when the new one does not take the guest. Whatever happens, the memory is kept, and
- * the result says what to do next.
+ * The replacement of one VM's QEMU while its memory stays: out of the old one, into the new one, and back into one of the old binary
+ * when the new one does not take the guest. The memory is kept whatever fails, and the result says what to do next.
  */
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
+import { endQemu } from '../../qemu/end-qemu.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
-import { killQemu, saveAndQuit } from '../../qemu/save-and-quit.ts'
+import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import type { Streams } from '../../qemu/supervisor.ts'
-import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
-import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { readVms } from '../../qemu/vm-list.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { readRuntime, tryLock, type VmRuntime, vmPaths } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
-
-export interface ReplaceRequest {
-  readonly vm: Vm
-  /** Absolute path of another QEMU; undefined: the one the VM has. */
-  readonly nextQemu: string | undefined
-  readonly timeoutMs: number
-  /** The beginning of the whole update, milliseconds since the epoch. */
-  readonly originMs: number
-  readonly onPhase: (phase: Phase) => void
-}
+import { type VmRequest, vmTimeline } from './vm-result.ts'
 
 /** Never rejects: what goes wrong is in the result. */
-export async function replaceQemu(request: ReplaceRequest): Promise<VmTimeline> {
+export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
   const { definition } = request.vm
   const lock = tryLock(vmPaths(definition.name).updateLock)
   if (lock === undefined)
@@ -47,13 +38,13 @@ export async function replaceQemu(request: ReplaceRequest): Promise<VmTimeline> 
 }
 
 class ReplaceRun {
-  readonly #request: ReplaceRequest
+  readonly #request: VmRequest
   readonly #before: VmDefinition
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
   #stateBytes = 0
 
-  constructor(request: ReplaceRequest) {
+  constructor(request: VmRequest) {
     this.#request = request
     this.#before = request.vm.definition
     this.#clock = new PhaseClock(request.originMs)
@@ -82,11 +73,11 @@ class ReplaceRun {
       qmp.close()
     }
     this.#stateBytes = saved.saved?.sizeBytes ?? 0
-    return await this.#enter(saved, orphanStreams, runtime)
+    return await this.#startNext(saved, orphanStreams, runtime)
   }
 
   /** From here on the old QEMU is gone. */
-  async #enter(
+  async #startNext(
     saved: VmDefinition,
     orphanStreams: Streams | undefined,
     before: VmRuntime | undefined,
@@ -102,7 +93,7 @@ class ReplaceRun {
       }
       const isSameQemu = saved.argv[0] === argv[0]
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
-      await this.#clearAway()
+      await endQemu(this.#before.name)
       if (isSameQemu) return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
       return await this.#rollBack({ ...saved, argv }, problem)
     }
@@ -119,7 +110,7 @@ class ReplaceRun {
       this.#after = await startFromSaved(this.#startOf(saved, streams, runtime))
       return this.result('rolled-back', `${problem}; it runs in ${saved.argv[0]} again`)
     } catch (error) {
-      await this.#clearAway()
+      await endQemu(this.#before.name)
       const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`
       return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
     }
@@ -143,17 +134,6 @@ class ReplaceRun {
     return { ...start, supervisorExited }
   }
 
-  /** A QEMU that has not taken the guest must not stay and wait for it. */
-  async #clearAway(): Promise<void> {
-    const { name } = this.#before
-    const qemu = readRuntime(name)?.qemu
-    if (!qemu) return
-    const qmp = await QmpClient.connect(vmPaths(name).qmp, 1000).catch(() => undefined)
-    await qmp?.execute('quit').catch(() => {})
-    qmp?.close()
-    await killQemu(name, qemu).catch(() => {})
-  }
-
   #stepDone(step: Phase | 'stop', atMs?: number): void {
     if (step === 'stop') {
       this.#clock.stopped(atMs as number)
@@ -170,18 +150,14 @@ class ReplaceRun {
   }
 
   result(outcome: VmTimeline['outcome'], problem: string | null): VmTimeline {
-    const isRunning = this.#after !== undefined
-    return {
-      name: this.#before.name,
-      ramBytes: ramBytesOf(this.#before),
-      outcome,
-      problem,
+    const result = {
+      before: this.#before,
+      after: this.#after,
       qemuBefore: this.#before.qemuVersion,
-      qemuAfter: this.#after?.qemuVersion ?? null,
       stateBytes: this.#stateBytes,
-      phases: this.#clock.phases,
-      blackoutUs: isRunning ? this.#clock.blackoutUs : null,
+      clock: this.#clock,
     }
+    return vmTimeline(result, outcome, problem)
   }
 }
 

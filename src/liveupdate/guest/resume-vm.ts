@@ -1,33 +1,25 @@
 /**
- * Owns starting saved VMs whose QEMU is gone: after a failed update, or after the machine has a new kernel. Checks what
- * it is about to trust before anything is started.
+ * The resumption of one saved VM: after a failed update, or in the next kernel. Its RAM and its state file are checked before a QEMU
+ * is started.
  */
 import { close } from '../../linux/descriptors.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
 import { probeBinary } from '../../qemu/binary.ts'
+import { endQemu } from '../../qemu/end-qemu.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
-import { QmpClient } from '../../qemu/qmp-client.ts'
-import { killQemu } from '../../qemu/save-and-quit.ts'
 import { checkStateFile } from '../../qemu/saved-state.ts'
 import { StartFromSavedError, startFromSaved } from '../../qemu/start-from-saved.ts'
-import { ramBytesOf, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
-import { readVms, type Vm } from '../../qemu/vm-list.ts'
-import { makeVmDirectory, readRuntime, tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { readVms } from '../../qemu/vm-list.ts'
+import { makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { missingRam } from '../preflight/check-guests.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
-
-export interface ResumeRequest {
-  readonly vm: Vm
-  readonly nextQemu: string | undefined
-  readonly timeoutMs: number
-  readonly originMs: number
-  readonly onPhase: (phase: Phase) => void
-}
+import { type VmRequest, vmTimeline } from './vm-result.ts'
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
-export async function resumeVm(request: ResumeRequest): Promise<VmTimeline> {
+export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   const { name } = request.vm.definition
   const lock = tryLock(makeVmDirectory(name).updateLock)
   if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
@@ -40,11 +32,11 @@ export async function resumeVm(request: ResumeRequest): Promise<VmTimeline> {
 }
 
 class ResumeRun {
-  readonly #request: ResumeRequest
+  readonly #request: VmRequest
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
 
-  constructor(request: ResumeRequest) {
+  constructor(request: VmRequest) {
     this.#request = request
     this.#clock = new PhaseClock(request.originMs)
     const { saved } = request.vm.definition
@@ -72,22 +64,20 @@ class ResumeRun {
 
   result(outcome: VmTimeline['outcome'], problem: string | null): VmTimeline {
     const { definition } = this.#request.vm
-    return {
-      name: definition.name,
-      ramBytes: ramBytesOf(definition),
-      outcome,
-      problem,
-      qemuBefore: definition.saved?.qemuVersion ?? definition.qemuVersion,
-      qemuAfter: this.#after?.qemuVersion ?? null,
-      stateBytes: definition.saved?.sizeBytes ?? 0,
-      phases: this.#clock.phases,
-      blackoutUs: this.#after === undefined ? null : this.#clock.blackoutUs,
+    const { saved, qemuVersion } = definition
+    const result = {
+      before: definition,
+      after: this.#after,
+      qemuBefore: saved?.qemuVersion ?? qemuVersion,
+      stateBytes: saved?.sizeBytes ?? 0,
+      clock: this.#clock,
     }
+    return vmTimeline(result, outcome, problem)
   }
 }
 
 async function start(
-  { vm, nextQemu, timeoutMs }: ResumeRequest,
+  { vm, nextQemu, timeoutMs }: VmRequest,
   onStep: (step: Phase, atMs?: number) => void,
 ): Promise<VmDefinition> {
   const { argv, saved } = vm.definition
@@ -110,11 +100,7 @@ async function start(
     return await startFromSaved({ definition, before, supervisorExited, timeoutMs, onStep })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error
-    const qemu = readRuntime(definition.name)?.qemu
-    if (qemu) {
-      await stop(definition.name)
-      await killQemu(definition.name, qemu).catch(() => {})
-    }
+    await endQemu(definition.name)
     throw (await unfitQemu(definition)) ?? error
   }
 }
@@ -133,10 +119,4 @@ async function unfitQemu(definition: VmDefinition): Promise<Error | undefined> {
   } catch (error) {
     return error as Error
   }
-}
-
-async function stop(name: string): Promise<void> {
-  const qmp = await QmpClient.connect(vmPaths(name).qmp, 1000).catch(() => undefined)
-  await qmp?.execute('quit').catch(() => {})
-  qmp?.close()
 }

@@ -1,6 +1,6 @@
 /**
- * Owns one guest's way to the jump: saved, on record, and stopped in a QEMU that the jump ends. Until then nothing of
- * it is gone: `resumeVm` lets that same QEMU go on.
+ * The suspension of one guest before the jump: saved, on record, and stopped in a QEMU that the jump ends. Until then nothing of the
+ * guest is gone: `resumeVm` continues it in that same QEMU.
  */
 import { close } from '../../linux/descriptors.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -15,14 +15,14 @@ import { nowMs } from '../report/timeline.ts'
 export interface SuspendedVm {
   readonly vm: Vm
   readonly savedAtMs: number
-  /** Lets others handle the VM again: its supervisor takes a QEMU that ends now for ended. */
+  /** Releases the VM's update lock: from then on its supervisor takes the end of QEMU for the end of the VM. */
   readonly release: () => void
 }
 
 /** Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it did, unless the message says otherwise. */
 export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<SuspendedVm> {
   const { name } = definition
-  lookAgain(definition)
+  readRunning(definition)
   const lock = tryLock(vmPaths(name).updateLock)
   if (lock === undefined) throw new UsageError('another update of it is under way')
   let heldLock: Fd | undefined = lock
@@ -31,7 +31,7 @@ export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<
     heldLock = undefined
   }
   try {
-    const vm = lookAgain(definition)
+    const vm = readRunning(definition)
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
     try {
       const { argv } = vm.definition
@@ -46,8 +46,8 @@ export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<
   }
 }
 
-/** What was true in the preflight may have changed; under the lock it stays. Errors (UsageError): it does not run. */
-function lookAgain(definition: VmDefinition): Vm {
+/** The VM as it is now: it may have ended since the preflight. Under the lock it stays. Errors (UsageError): it does not run. */
+function readRunning(definition: VmDefinition): Vm {
   const [vm] = readVms([ramFileOf(definition)]).vms
   if (vm?.state === 'running') return vm
   throw new UsageError(`it is ${vm?.state ?? 'gone'} now`)

@@ -1,40 +1,41 @@
 /**
- * Owns one pool's guests going on after the jump: thaw, start every saved guest at once, join both kernels' times into one
- * report, and forget the update's record. It does the same after an update that died on its way to the jump.
+ * The resumption of one pool's guests after the jump: thaw, start every saved guest at once, join both kernels' times into one report,
+ * remove the update's record. The same after an update that died before the jump.
  */
 import { bootId, kernelStartMs } from '../../linux/boot.ts'
 import { kernelRelease } from '../../linux/memory-info.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
-import { type Arrival, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
+import type { VmBatch } from '../for-each-vm.ts'
+import { type BootTimes, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
 import type { UpdateReport } from '../report/update-report.ts'
-import { type ResumeAll, resumeVms } from '../resume-all.ts'
+import { resumeVms } from '../resume-all.ts'
 import { readUpdateRecord, removeUpdateRecord } from './update-record.ts'
 
-/** An update of the kernel left word there: it arrived, or died on its way. */
-export function isUpdated(mountPoint: string): boolean {
+/** A kernel update left its record there: the next kernel runs, or the update died before the jump. */
+export function hasUpdateRecord(mountPoint: string): boolean {
   return readUpdateRecord(mountPoint) !== undefined
 }
 
 /** Starting a guest changes its pool, so this comes first. A pool that a person froze stays frozen. Errors: UsageError. */
 export function thawAfterUpdate(mount: PoolMount): void {
-  if (isUpdated(mount.mountPoint)) setFrozen(mount, false)
+  if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)
 }
 
 /** The pool is thawed. One guest's failure holds back no other, and is in the report. */
-export async function resumePool(request: ResumeAll): Promise<UpdateReport> {
-  const { mountPoint, vms } = request
+export async function resumePool(batch: VmBatch): Promise<UpdateReport> {
+  const { mountPoint, vms } = batch
   const record = readUpdateRecord(mountPoint)
-  if (record === undefined || record.bootId === bootId()) return await resumeVms(request)
+  if (record === undefined || record.bootId === bootId()) return await resumeVms(batch)
 
-  const report = await resumeVms(request)
+  const report = await resumeVms(batch)
   // Afterwards: it waits for the RTC, and what keeps the machine busy would blur it.
   const rtc = await measureClockOffset()
-  const arrival: Arrival = { ...arrivalOf(mountPoint, report.startedAtMs), rtc }
+  const boot: BootTimes = { ...bootTimesOf(mountPoint, report.startedAtMs), rtc }
   const stops = new Map(
     vms.map(({ definition: { name, saved } }) => [name, saved?.wasRunning ? saved.stoppedAtMs : undefined]),
   )
-  const { shiftMs, uncertaintyMs } = clockShift(record.rtc, arrival.rtc)
+  const { shiftMs, uncertaintyMs } = clockShift(record.rtc, boot.rtc)
   const endedAtMs = report.startedAtMs + report.durationUs / 1000 - shiftMs
   return {
     ...report,
@@ -48,17 +49,17 @@ export async function resumePool(request: ResumeAll): Promise<UpdateReport> {
       via: record.via,
       clockUncertaintyUs: Math.round(uncertaintyMs * 1000),
     },
-    vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, arrival)),
+    vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, boot)),
   }
 }
 
-/** Every guest of the pool was tried: what the update left word of is told. */
+/** Every guest of the pool was tried, and the record's times are in the report. */
 export function forgetUpdate(mountPoint: string): void {
   removeUpdateRecord(mountPoint)
 }
 
 /** From what the pool says of its processes. */
-function arrivalOf(mountPoint: string, resumedAtMs: number): Omit<Arrival, 'rtc'> {
+function bootTimesOf(mountPoint: string, resumedAtMs: number): Omit<BootTimes, 'rtc'> {
   const { startedAt, askedAtMs } = readVirtual(mountPoint, 'server') as {
     startedAt: string
     askedAtMs: number

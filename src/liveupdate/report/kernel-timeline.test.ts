@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { UpdateRecord } from '../kernel/update-record.ts'
-import { type Arrival, clockShift, joinTimeline } from './kernel-timeline.ts'
+import { type BootTimes, clockShift, joinTimeline } from './kernel-timeline.ts'
 import type { VmTimeline } from './timeline.ts'
 
 /** By the old clock, the update began at second 100 and jumped at 101. */
@@ -18,7 +18,7 @@ const RECORD: UpdateRecord = {
   savedAtMs: { a: 100_700 },
 }
 /** The new clock is 400 ms behind the old one. */
-const ARRIVAL: Arrival = {
+const ARRIVAL: BootTimes = {
   kernelStartMs: 101_600,
   mountStartMs: 103_600,
   servedAtMs: 103_800,

@@ -1,5 +1,5 @@
 /**
- * Owns putting one story together of two kernels' times: what the old one left word of, and what the new one has seen. Pure.
+ * One timeline from the times of two kernels: those in the old one's update record, and those that the new one measured. Pure.
  *
  * The new kernel's clock was set from the RTC, which shows whole seconds. Both kernels measured how far their clock is
  * off the RTC, and the difference is how far the new clock is off the old one; where one of them could not, it
@@ -10,7 +10,7 @@ import type { UpdateRecord } from '../kernel/update-record.ts'
 import type { Phase, PhaseTime, VmTimeline } from './timeline.ts'
 
 /** What happened in the new kernel, milliseconds since the epoch by its own clock. */
-export interface Arrival {
+export interface BootTimes {
   /** Its clocks began to run. */
   readonly kernelStartMs: number
   readonly mountStartMs: number
@@ -44,10 +44,10 @@ export function joinTimeline(
   resumed: VmTimeline,
   stoppedAtMs: number | undefined,
   record: UpdateRecord,
-  arrival: Arrival,
+  boot: BootTimes,
 ): VmTimeline {
   if (stoppedAtMs !== undefined && stoppedAtMs < record.startedAtMs) return resumed
-  const { shiftMs } = clockShift(record.rtc, arrival.rtc)
+  const { shiftMs } = clockShift(record.rtc, boot.rtc)
   const byOldClock = (ms: number): number => ms - shiftMs
   const { name } = resumed
   const savedAtMs = record.savedAtMs[name] ?? record.jumpAtMs
@@ -55,11 +55,11 @@ export function joinTimeline(
     ['save', savedAtMs],
     ['freeze', record.frozenAtMs ?? record.jumpAtMs],
     ...(record.frozenAtMs === undefined ? [] : [['preserve', record.jumpAtMs] as const]),
-    ['jump', byOldClock(arrival.kernelStartMs)],
-    ['boot', byOldClock(arrival.mountStartMs)],
-    ['mount', byOldClock(arrival.servedAtMs)],
+    ['jump', byOldClock(boot.kernelStartMs)],
+    ['boot', byOldClock(boot.mountStartMs)],
+    ['mount', byOldClock(boot.servedAtMs)],
     ...resumed.phases.map(({ phase, startUs, durationUs }) => {
-      const endMs = arrival.resumedAtMs + (startUs + durationUs) / 1000
+      const endMs = boot.resumedAtMs + (startUs + durationUs) / 1000
       return [phase, byOldClock(endMs)] as const
     }),
   ]

@@ -1,6 +1,6 @@
 /**
- * Owns what is told about a live update afterwards: per VM, which phase began when and how long it took. Plain values,
- * times as integers of microseconds, so that they can be stored, printed and compared.
+ * The times of a live update: per VM, when each phase began and how long it took. Plain values, times as integers of microseconds: they
+ * are stored, printed and compared.
  */
 
 /**

@@ -1,4 +1,4 @@
-/** Owns the report of the last live update: keeping it, finding it again, and saying it to people. */
+/** The report of a live update: its form, the last one of each mount in /run, and its table for people. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { replaceFile } from '../../run/atomic-file.ts'
@@ -74,7 +74,7 @@ function phaseUs({ phases }: VmTimeline, wanted: Phase): number | undefined {
   return times.length === 0 ? undefined : times.reduce((sum, { durationUs }) => sum + durationUs, 0)
 }
 
-/** What is said above the table; undefined: there is nothing to say. */
+/** The line above the table; undefined: there is none. */
 export function reportTitle({ kernel }: UpdateReport): string | undefined {
   if (kernel === undefined) return undefined
   const { before, after, wanted, via, clockUncertaintyUs } = kernel
