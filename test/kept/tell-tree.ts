@@ -23,13 +23,16 @@ export interface Told {
   readonly xattrs: Readonly<Record<string, string>>
 }
 
-/** By path below `root`, which is `.` itself. */
+/** By path below `root`, which is `.` itself. Names that are not UTF-8 are left out. */
 export type TreeTold = Readonly<Record<string, Told>>
 
 export function tellTree(root: string): TreeTold {
-  const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()
+  const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(isText).sort()
   return Object.fromEntries(['.', ...names].map((name) => [name, tell(join(root, name))]))
 }
+
+/** What cannot be decoded reads as U+FFFD. */
+export const isText = (name: string): boolean => !name.includes('\ufffd')
 
 function tell(path: string): Told {
   const stat = lstatSync(path, { bigint: true })
