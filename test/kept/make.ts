@@ -52,6 +52,7 @@ const SETTLE_MS = 1000
 
 const work = mkdtempSync(join(tmpdir(), 'guestmemfs-kept-'))
 const mountPoint = join(work, 'mount')
+const report = join(RUN, 'live-update', `${encodeURIComponent(mountPoint)}.json`)
 const kept = join(import.meta.dirname, 'bytes', commit)
 const tree = new OlderTree(join(work, 'tree'))
 
@@ -113,7 +114,7 @@ async function guest(): Promise<void> {
   keep('vm-running.json', xattr(path('guest-ram'), 'trusted.guestmemfs.vm'))
   await tree.guestmemfs('live-update', '--vmm-only', '--mount', mountPoint)
   keep('report.txt', await tree.guestmemfs('report', '--mount', mountPoint))
-  keep('report.json', readFileSync(join(RUN, 'live-update', `${encodeURIComponent(mountPoint)}.json`)))
+  keep('report.json', readFileSync(report))
   keep('runtime.json', readFileSync(join(RUN, 'vm', VM, 'runtime.json')))
   await tree.script(beforeJump(POOL, mountPoint, path('guest-ram')))
   keep('vm-saved.json', xattr(path('guest-ram'), 'trusted.guestmemfs.vm'))
@@ -181,6 +182,10 @@ try {
   await tree.guestmemfs('umount', '--discard', POOL)
   rmdirSync(mountPoint)
   rmSync(work, { recursive: true })
-  const left = [join(RUN, 'vm', VM), ...['lock', 'log'].map((what) => join(RUN, 'pools', `${POOL}.${what}`))]
+  const left = [
+    join(RUN, 'vm', VM),
+    report,
+    ...['lock', 'log'].map((what) => join(RUN, 'pools', `${POOL}.${what}`)),
+  ]
   for (const each of left) rmSync(each, { recursive: true, force: true })
 }

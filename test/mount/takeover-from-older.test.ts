@@ -160,6 +160,21 @@ async function goesOn(t: TestContext, pool: TestPool, { mapper, fds, close }: Po
   await assertClean(pool.pool)
 }
 
+/** Where the kernel has no orchestrator the keeper is told so by its thread, and all is as it was. */
+async function handsOver({ pool, mountPoint }: TestPool): Promise<void> {
+  const { status, stderr } = await guestmemfs('handover', pool)
+  if (status !== 0)
+    assert.match(stderr, /^guestmemfs: handing over pool '\S+' failed: there is no \/dev\/liveupdate/)
+  assert.equal((await guestmemfs('thaw', pool)).status, 0)
+  const isOver = () =>
+    (
+      JSON.parse(Buffer.from(getxattr(mountPoint, 'guestmemfs.handover') as Uint8Array).toString()) as {
+        state: string
+      }
+    ).state === 'idle'
+  await until('nothing is handed over', isOver)
+}
+
 test('the package upgraded underneath: its keeper starts a server of today', options, async (t) => {
   const { pool, older } = await mountOlderPool(t)
   const population = await populate(t, pool)
@@ -171,6 +186,8 @@ test('the package upgraded underneath: its keeper starts a server of today', opt
   await assertWhole(pool, told, population)
   assert.deepEqual([pool.keeperPid() === keeper, pool.serverPid() === server], [true, false])
   assert.deepEqual(virtualValues(pool), values)
+  await handsOver(pool)
+  assert.equal(pool.keeperPid(), keeper)
   // Memory that this server makes is kept by that keeper.
   fs.writeFileSync(pool.path('between'), 'kept by the former')
 
