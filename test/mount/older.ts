@@ -21,6 +21,9 @@ const TODAY = fileURLToPath(new URL('../../src', import.meta.url))
 export const cannotRunOlder: string | false = cannotMount || (olderObstacle(OLDEST) ?? false)
 
 export interface OlderProgram {
+  readonly folder: string
+  /** The path of its command line. */
+  readonly cli: string
   readonly run: (...words: string[]) => Promise<Outcome>
   /** What an upgrade of the package does underneath processes that run: today's files are in the place of the former ones. */
   readonly upgrade: () => void
@@ -46,8 +49,11 @@ function olderProgram(t: TestContext): OlderProgram {
   const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-older-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   takeOlder(OLDEST, folder)
+  const cli = join(folder, 'src/cli.ts')
   return {
-    run: (...words) => runProgram(process.execPath, [join(folder, 'src/cli.ts'), ...words]),
+    folder,
+    cli,
+    run: (...words) => runProgram(process.execPath, [cli, ...words]),
     upgrade: () => {
       rmSync(join(folder, 'src'), { recursive: true })
       cpSync(TODAY, join(folder, 'src'), { recursive: true })
