@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { processStartTime } from '../../src/linux/process.ts'
-import { readUpdateRecord } from '../../src/liveupdate/update-record.ts'
+import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { beforeJump } from '../kept/module-scripts.ts'
 import { OlderTree } from '../kept/older-run.ts'
