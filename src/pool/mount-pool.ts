@@ -66,23 +66,23 @@ export const mountPool = async (
   const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
-  const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
   const { mountFlags, isNew, sessionFiles } = options
-  const askedAtMs = Math.round(ownStartMs())
-  const wanted = {
-    pool,
-    mountPoint,
-    source,
-    mountFlags,
-    isNew,
-    sessionFiles,
-    predecessor,
-    isParked: false,
-    askedAtMs,
-  }
-  const ready = await startKeeper(wanted, waiting)
+  const ready = await startKeeper(
+    {
+      kind: 'mount',
+      pool,
+      mountPoint,
+      source,
+      mountFlags,
+      isNew,
+      sessionFiles,
+      previousHolder: holder === undefined ? null : { role: holder.role, process: holder.process },
+      requestedAtMs: Math.round(ownStartMs()),
+    },
+    waiting,
+  )
   const { sizeBytes } = ready
-  const anew = ready.isArriving ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
+  const anew = ready.isIncoming ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
   const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
   return { pool, mountPoint, sizeBytes, how }
 }
@@ -91,18 +91,8 @@ export const mountPool = async (
 export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> => {
   stored.claim()
   stored.forgetConnection()
-  const predecessor = { role: 'store', process: stored.process } as const
-  await startKeeper({
-    pool,
-    mountPoint: '',
-    source,
-    mountFlags: 0,
-    isNew: false,
-    sessionFiles: SESSION_FILES,
-    predecessor,
-    isParked: true,
-    askedAtMs: Math.round(ownStartMs()),
-  })
+  const previousHolder = { role: 'store', process: stored.process } as const
+  await startKeeper({ kind: 'hold', pool, source, sessionFiles: SESSION_FILES, previousHolder })
 }
 
 const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): MemorySource =>

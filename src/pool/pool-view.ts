@@ -1,6 +1,6 @@
 /**
- * Owns what can be read of and told to a mounted pool from outside: the mount is the API, so all of it is
- * xattrs on the mount point. It must not know the keeper or the image.
+ * A mounted pool as other processes see it: the mount is the API, so all of it is xattrs on the mount point. Must not: know the
+ * keeper or the image.
  */
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
@@ -8,8 +8,10 @@ import { EACCES, EBUSY, ENODATA, EOPNOTSUPP, EPERM, Errno } from '../values/errn
 import { UsageError } from '../values/errors.ts'
 import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
-/** Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name says. */
-/** `handover`: of pools whose memory is handed over alone. */
+/**
+ * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name says. `handover` exists only
+ * where the pool's memory is handed over.
+ */
 export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server', 'handover'] as const
 
 export interface PoolMount {

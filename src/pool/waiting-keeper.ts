@@ -1,6 +1,6 @@
 /**
- * Owns a keeper's process before anybody knows what it is to keep. Starting one takes as long as reading and checking what was
- * typed, and after a kexec guests wait for both: so they are done side by side. A process that is not wanted in the end goes.
+ * A keeper's process that waits for its options. Starting one takes as long as reading and checking the command line, and after a
+ * kexec guests wait for both: so they are done at the same time. It is killed when this process ends without having used it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
@@ -17,7 +17,7 @@ export class WaitingKeeper {
   constructor() {
     this.#child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN], {
       detached: true,
-      // What it says when it cannot even begin is heard here; once it knows its pool, it has a log.
+      // An error before it has its options goes to our standard error; afterwards it has the pool's log.
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
       env: compiledEnvironment(),
     })

@@ -1,6 +1,6 @@
 /**
- * Owns what becomes of the process that holds a pool before us: it stands still while we find out whether we can take over,
- * and then ends, or goes on as if nothing had been. Until it ends, it has lost nothing.
+ * The process that holds a pool before this keeper. It is stopped while the keeper tries to take over, and then it is killed, or it
+ * resumes. Until it is killed, it has lost nothing.
  */
 import { close, waitReadable } from '../../linux/descriptors.ts'
 import { isStopped, pidfdOpen } from '../../linux/process.ts'
@@ -13,21 +13,21 @@ import { UsageError } from '../../values/errors.ts'
 const STOP_TIMEOUT_MS = 5000
 const LOOK_AGAIN_MS = 1
 
-/** Who had the pool before. 'store': a process that only hands on what the service manager kept, and ends by itself. */
+/** 'store': the process holds only what the service manager handed back to it, and ends by itself. */
 export interface PreviousHolder {
   readonly role: 'keeper' | 'server' | 'store'
   readonly process: ProcessIdentity
 }
 
-/** Returns when it stands still: what it holds does not change under who copies it. Errors: UsageError; it goes on then. */
-export const suspendHolder = (predecessor: PreviousHolder): void => {
-  const { role, process: holder } = predecessor
+/** Returns when it is stopped: what it holds does not change while it is copied. Errors: UsageError; it runs on then. */
+export const suspendHolder = (previous: PreviousHolder): void => {
+  const { role, process: holder } = previous
   if (role === 'store' || !isAlive(holder)) return
   process.kill(holder.pid, 'SIGSTOP')
   const deadline = performance.now() + STOP_TIMEOUT_MS
   while (isAlive(holder) && !isStopped(holder.pid)) {
     if (performance.now() > deadline) {
-      resumeHolder(predecessor)
+      resumeHolder(previous)
       throw new UsageError(`process ${holder.pid} does not stop: mount again`)
     }
     sleepBlocking(LOOK_AGAIN_MS)
