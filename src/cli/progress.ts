@@ -4,7 +4,6 @@
  */
 import { formatDuration } from '../liveupdate/report.ts'
 import type { Phase, VmTimeline } from '../liveupdate/timeline.ts'
-import { UsageError } from '../values/errors.ts'
 import { print } from './print.ts'
 
 export interface VmProgress {
@@ -34,17 +33,6 @@ export function showProgress(names: readonly string[], isQuiet: boolean): VmProg
   if (isQuiet) return { onPhase: () => {}, onDone: () => {}, until: (work) => work }
   if (!process.stdout.isTTY) return plainLines()
   return liveList(names)
-}
-
-/** Errors: UsageError. */
-export function timeoutOption(text: string): number {
-  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text)
-  throw new UsageError(`--timeout-ms '${text}' is not a number of milliseconds`)
-}
-
-/** For options that may be given several times. */
-export function collect(word: string, all: readonly string[]): string[] {
-  return [...all, word]
 }
 
 function plainLines(): VmProgress {

@@ -3,7 +3,7 @@
  * the unit for, or, after a keeper died, brings a new one to the server that still lives, or to what the service manager kept. It stays behind
  * in the unit's cgroup.
  */
-import type { Command } from 'commander'
+import type { CommandModule } from '../cli/command.ts'
 import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from '../pool/mount-pool.ts'
 import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../pool/systemd-unit.ts'
@@ -49,6 +49,9 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   if (keeper) writePidFile(pool, keeper.pid)
 }
 
-export function registerKeep(program: Command): void {
-  program.command('keep', { hidden: true }).argument('<pool>').option('--check').action(keep)
+export const command: CommandModule = {
+  name: 'keep',
+  group: undefined,
+  summary: '',
+  register: (command) => command.argument('<pool>').option('--check').action(keep),
 }

@@ -1,13 +1,33 @@
-/** Owns `guestmemfs live-update`: which VMs, and how the update is shown while it runs. */
-import type { Command } from 'commander'
-import { collect, showProgress, timeoutOption } from '../cli/progress.ts'
-import { isSuccess, keepReport } from '../liveupdate/report.ts'
+/** `guestmemfs live-update`: a new kernel for all guests, or a new QEMU for some, with progress and reports. */
+import type { CommandModule } from '../cli/command.ts'
+import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
+import { print, printJson } from '../cli/print.ts'
+import { printPlan } from '../cli/print-plan.ts'
+import { printReport } from '../cli/print-report.ts'
+import { showProgress } from '../cli/progress.ts'
+import { isRefused } from '../liveupdate/finding.ts'
+import { readHostFacts, type Via } from '../liveupdate/host-check.ts'
+import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel-plan.ts'
+import { type RolledBack, updateKernel } from '../liveupdate/kernel-update.ts'
+import { parkedPools, poolFacts } from '../liveupdate/pool-facts.ts'
+import { isSuccess, keepReport, type UpdateReport } from '../liveupdate/report.ts'
 import { vmsOfMount } from '../liveupdate/vm-mounts.ts'
 import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'
+import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
-import { type KernelOptions, kernelUpdate } from './kernel-update.ts'
-import { printReport } from './report.ts'
+
+interface KernelOptions {
+  readonly kernel: string
+  readonly initrd?: string
+  readonly append?: string
+  readonly reuseCmdline?: true
+  readonly via: string
+  readonly dryRun?: true
+  readonly mount?: string
+  readonly timeoutMs: string
+  readonly json?: true
+}
 
 interface Options extends Omit<KernelOptions, 'kernel'> {
   readonly vmmOnly?: true
@@ -16,28 +36,30 @@ interface Options extends Omit<KernelOptions, 'kernel'> {
   readonly name: readonly string[]
 }
 
-export function registerLiveUpdate(program: Command): void {
-  program
-    .command('live-update')
-    .description('replace what runs underneath the guests of a mount; their memory stays where it is')
-    .option('--kernel <file>', 'the next kernel of this machine')
-    .option('--initrd <file>', 'its initrd')
-    .option(
-      '--append <text>',
-      "its command line; with --reuse-cmdline, what is added to this kernel's; default: this kernel's",
-    )
-    .option('--reuse-cmdline', "this kernel's command line")
-    .option('--via <way>', 'kexec: at once; systemctl: services are stopped first', 'kexec')
-    .option('--dry-run', 'show the plan and what speaks against it, and change nothing')
-    .option('--vmm-only', "each guest's QEMU alone, not the kernel")
-    .option('--mount <dir>', 'the guests of this mount point or pool')
-    .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
-    .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
-    .option('--timeout-ms <n>', 'for each step of each VM', '60000')
-    .option('--json', 'print the report as JSON, times in microseconds')
-    .action(async (options: Options) => {
-      process.exitCode = await liveUpdate(options)
-    })
+export const command: CommandModule = {
+  name: 'live-update',
+  group: 'Live update',
+  summary: 'replace the host kernel or QEMU under running guests',
+  register: (command) =>
+    command
+      .option('--kernel <file>', 'the next kernel of this machine')
+      .option('--initrd <file>', 'its initrd')
+      .option(
+        '--append <text>',
+        "its command line; with --reuse-cmdline, what is added to this kernel's; default: this kernel's",
+      )
+      .option('--reuse-cmdline', "this kernel's command line")
+      .option('--via <way>', 'kexec: at once; systemctl: services are stopped first', 'kexec')
+      .option('--dry-run', 'print the plan and preflight errors, change nothing')
+      .option('--vmm-only', "each guest's QEMU alone, not the kernel")
+      .option('--mount <dir>', 'the guests of this mount point or pool')
+      .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
+      .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
+      .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
+      .option('--json', 'print the report as JSON, times in microseconds')
+      .action(async (options: Options) => {
+        process.exitCode = await liveUpdate(options)
+      }),
 }
 
 async function liveUpdate(options: Options): Promise<number> {
@@ -71,4 +93,67 @@ async function vmmUpdate(options: Options): Promise<number> {
   keepReport(report)
   printReport(report, options.json === true)
   return isSuccess(report) && problems.length === 0 ? 0 : 1
+}
+
+/** Returns only if there was no jump. Errors: UsageError. */
+async function kernelUpdate(options: KernelOptions): Promise<number> {
+  const asJson = options.json === true
+  const timeoutMs = timeoutOption(options.timeoutMs)
+  const unlock = lockUpdates()
+  try {
+    const { plan, findings, vms } = await planKernelUpdate(
+      {
+        kernel: options.kernel,
+        initrd: options.initrd,
+        commandLine: { append: options.append, reuses: options.reuseCmdline === true },
+        via: viaOption(options.via),
+      },
+      readHostFacts(),
+      poolFacts(options.mount),
+      parkedPools(),
+    )
+    const isReady = !isRefused(findings)
+    if (options.dryRun || !isReady) {
+      if (asJson) printJson({ ready: isReady, plan, findings })
+      else printPlan(plan, findings, options.dryRun === true)
+      return isReady ? 0 : 1
+    }
+    for (const { message } of findings) process.stderr.write(`guestmemfs: warning: ${message}\n`)
+    const say = (line: string) => (asJson ? undefined : print(line))
+    const rolledBack = await updateKernel({ plan, vms, timeoutMs, say })
+    reportRollback(plan, rolledBack, asJson)
+    return 1
+  } finally {
+    unlock()
+  }
+}
+
+function viaOption(text: string): Via {
+  if (text === 'kexec' || text === 'systemctl') return text
+  throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
+}
+
+/** One report for each mount, of what its guests went through until they ran again. */
+function reportRollback(plan: KernelPlan, { reason, startedAtMs, vms }: RolledBack, asJson: boolean): void {
+  for (const { mountPoint } of plan.pools) {
+    const names = plan.vms.filter((vm) => vm.mountPoint === mountPoint).map(({ name }) => name)
+    const report: UpdateReport = {
+      format: 1,
+      kind: 'kernel',
+      mountPoint,
+      startedAtMs: Math.round(startedAtMs),
+      durationUs: Math.round((Date.now() - startedAtMs) * 1000),
+      kernel: {
+        before: plan.before,
+        after: null,
+        wanted: plan.next ?? '',
+        via: plan.via,
+        clockUncertaintyUs: 0,
+      },
+      vms: vms.filter(({ name }) => names.includes(name)),
+    }
+    keepReport(report)
+    printReport(report, asJson)
+  }
+  process.stderr.write(`guestmemfs: there was no update: ${reason}\n`)
 }

@@ -1,5 +1,5 @@
-/** Owns `guestmemfs reserve`: say which kernel parameters set RAM aside on this machine. Changes nothing. */
-import type { Command } from 'commander'
+/** `guestmemfs reserve`: which kernel parameters set RAM aside on this machine. Must not: change anything. */
+
 import { carveOuts } from '../bootmem/carve-out.ts'
 import { readMachineMemory } from '../bootmem/machine-memory.ts'
 import {
@@ -11,6 +11,7 @@ import {
 } from '../bootmem/reserve-loaders.ts'
 import { inGibibytes } from '../bootmem/reserve-place.ts'
 import { planReserve, type ReservePlan } from '../bootmem/reserve-plan.ts'
+import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { formatBytes } from '../linux/memmap.ts'
 import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
@@ -26,19 +27,19 @@ interface ReserveOptions {
   readonly json?: boolean
 }
 
-export function registerReserve(program: Command): void {
-  program
-    .command('reserve')
-    .description(
-      'say which kernel parameters set RAM aside for a pool that outlives a kexec; changes nothing',
-    )
-    .requiredOption('--size <size>', 'how much, as 10G')
-    .option('--at <address>', 'where: a physical address, as 16G or 0x400000000; default: the best place')
-    .option('--numa <node>', 'in this memory node')
-    .option('--store <kind>', 'dax, or devmem: hidden, without struct pages', 'dax')
-    .option('--replace', 'instead of the carve-outs of the running kernel')
-    .option('--json', 'print one JSON object')
-    .action(reserve)
+export const command: CommandModule = {
+  name: 'reserve',
+  group: 'Setup',
+  summary: 'print the kernel parameters that set RAM aside for a pool; changes nothing',
+  register: (command) =>
+    command
+      .requiredOption('--size <size>', 'how much, as 10G')
+      .option('--at <address>', 'where: a physical address, as 16G or 0x400000000; default: the best place')
+      .option('--numa <node>', 'in this memory node')
+      .option('--store <kind>', 'dax, or devmem: hidden, without struct pages', 'dax')
+      .option('--replace', 'instead of the carve-outs of the running kernel')
+      .option('--json', 'print one JSON object')
+      .action(reserve),
 }
 
 function reserve(options: ReserveOptions): void {

@@ -1,15 +1,15 @@
-/** Owns gathering what a kernel update must know of every pool of this host, mounted or not. */
+/** What a kernel update must know of each pool of this host, mounted or parked, gathered for its preflight. */
 import * as v from 'valibot'
 import { outlivesShutdown } from '../linux/final-kill.ts'
 import { hasLiveUpdate } from '../linux/luo.ts'
-import { type HandOverFacts, type PoolFacts, wayOver } from '../liveupdate/pool-check.ts'
-import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { checkPoolImage } from '../pool/check-image.ts'
 import { handoverStatus } from '../pool/handover.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
 import { readVms } from '../qemu/vm-list.ts'
 import { listPoolRecords } from '../run/pool-record.ts'
 import { UsageError } from '../values/errors.ts'
+import { type HandOverFacts, type PoolFacts, wayOver } from './pool-check.ts'
+import { vmMounts } from './vm-mounts.ts'
 
 const Server = v.object({ keeperPid: v.number() })
 const Health = v.object({ awaitedFiles: v.number(), lostFiles: v.number() })
