@@ -4,17 +4,17 @@
  */
 
 import type { FileSystem } from '../fs/file-system.ts'
-import { WAITS_FOR_ZEROING } from '../fs/space/allocator.ts'
 import type { Inode } from '../fs/state/inode.ts'
 import type { Request } from '../fs/state/volume.ts'
 import { FOPEN } from '../fuse/constants.ts'
 import type { RequestOf } from '../fuse/opcodes.ts'
 import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
-import { type Store, WAITS } from '../stores/store.ts'
+import type { Store } from '../stores/store.ts'
 import { EMFILE, ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { NodeId, ObjectId } from '../values/ids.ts'
+import { Refusal, WAIT_FOR_STORE, Wait } from '../values/refusal.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
 import { wallClock } from './clock.ts'
 import { DeferredEvictions } from './deferred-evictions.ts'
@@ -79,11 +79,13 @@ export class Service {
    * no more descriptors) while unlinked files still own blocks. The kernel says that it has forgotten a file some time after
    * unlink(2) has returned (FORGET is queued, fs/fuse/inode.c), and whoever deletes a file to make room must find it.
    */
-  refuse(errno: Errno, reply: Reply): void {
-    const isWorkUnderWay = errno === WAITS || errno === WAITS_FOR_ZEROING
-    const isRoomToCome = (errno === ENOSPC || errno === EMFILE) && !this.isLastTry && this.fs.orphanCount > 0
-    if (isWorkUnderWay || isRoomToCome) this.#isWaiting = true
-    else reply.error(errno)
+  refuse(refusal: Refusal, reply: Reply): void {
+    if (refusal instanceof Wait || this.#isRoomToCome(refusal)) this.#isWaiting = true
+    else reply.error(refusal)
+  }
+
+  #isRoomToCome(errno: Errno): boolean {
+    return (errno === ENOSPC || errno === EMFILE) && !this.isLastTry && this.fs.orphanCount > 0
   }
 
   get isWaiting(): boolean {
@@ -110,19 +112,19 @@ export class Service {
   }
 
   /** For what succeeds without a value. */
-  answerDone(result: Errno | undefined, reply: Reply): void {
+  answerDone(result: Refusal | undefined, reply: Reply): void {
     if (result === undefined) reply.empty()
     else this.refuse(result, reply)
   }
 
-  answerAttributes(result: Inode | Errno, form: Form, reply: Reply): void {
-    if (result instanceof Errno) this.refuse(result, reply)
+  answerAttributes(result: Inode | Refusal, form: Form, reply: Reply): void {
+    if (result instanceof Refusal) this.refuse(result, reply)
     else reply.attr(this.attributesOf({ inode: result, form }), VALID_SECONDS)
   }
 
   /** An entry is a lookup: the kernel will forget it as often as it got it. */
-  answerEntry(result: Inode | Errno, reply: Reply): void {
-    if (result instanceof Errno) {
+  answerEntry(result: Inode | Refusal, reply: Reply): void {
+    if (result instanceof Refusal) {
       this.refuse(result, reply)
     } else {
       const shown = this.present(result)
@@ -161,12 +163,12 @@ export class Service {
    * no FLUSH, which would hang a killed process while no server answers. Mixed modes on one inode fail. A memory
    * no FUSE file can carry is opened for read and write alone: its mmap is a clean ENODEV.
    */
-  openReplyOf(inode: Inode): OpenReply | Errno {
+  openReplyOf(inode: Inode): OpenReply | Refusal {
     const object = memoryOf(inode)
     const flags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH
     if (this.store.reach !== 'file') return { fh: 0n, flags }
     const state = this.store.state(object)
-    if (state === 'incoming') return WAITS
+    if (state === 'incoming') return WAIT_FOR_STORE
     // It can be emptied, which gives it a memory again; reading it is EIO, and mapping it ENODEV.
     if (state === 'lost') return { fh: 0n, flags }
     const backingId = this.kernel.backingId(inode.ino, () => {

@@ -6,6 +6,7 @@ import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { Errno } from '../../values/errno.ts'
+import { Refusal } from '../../values/refusal.ts'
 import { modeOfKind } from '../attributes.ts'
 import type { Operations, Service } from '../service.ts'
 
@@ -42,7 +43,7 @@ export const contentOperations = {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
       const into = reply.dataArea(Math.min(request.size, MAX_WRITE_BYTES))
       const length = service.fs.read(ino, request.offset, into)
-      if (length instanceof Errno) service.refuse(length, reply)
+      if (length instanceof Refusal) service.refuse(length, reply)
       else reply.filled(length)
     })
   },
@@ -51,7 +52,7 @@ export const contentOperations = {
       const killsSetId = (request.writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0
       const { offset, data } = request
       const written = service.fs.write(service.asked(request), inode.ino, offset, data, { killsSetId })
-      if (written instanceof Errno) return service.refuse(written, reply)
+      if (written instanceof Refusal) return service.refuse(written, reply)
       // The kernel takes the mode for what it was, and would go by it when the file is executed.
       if (service.fs.inode(inode.ino)?.mode !== inode.mode) service.kernel.outdate({ inode, form })
       reply.write(written)
@@ -66,7 +67,7 @@ export const contentOperations = {
   LSEEK(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
       const found = service.fs.seek(ino, request.offset, request.whence)
-      if (found instanceof Errno) service.refuse(found, reply)
+      if (found instanceof Refusal) service.refuse(found, reply)
       else reply.lseek(found)
     })
   },

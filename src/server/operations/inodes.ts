@@ -3,8 +3,8 @@ import type { Inode } from '../../fs/state/inode.ts'
 import { FATTR } from '../../fuse/constants.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { Reply } from '../../fuse/replies.ts'
-import { Errno } from '../../values/errno.ts'
 import type { NodeId } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import { type Operations, type Service, VALID_SECONDS } from '../service.ts'
 
 /** STATX_BASIC_STATS (include/uapi/linux/stat.h); birth times are not kept. */
@@ -90,7 +90,7 @@ export const inodeOperations = {
   OPEN(service, request, reply) {
     service.withInode(request.header.nodeid, reply, (inode) => {
       const open = service.openReplyOf(inode)
-      if (open instanceof Errno) service.refuse(open, reply)
+      if (open instanceof Refusal) service.refuse(open, reply)
       else reply.open(open)
     })
   },

@@ -6,6 +6,7 @@ import type { Reply } from '../../fuse/replies.ts'
 import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
+import { Refusal, Wait } from '../../values/refusal.ts'
 import { type Operations, type Service, VALID_SECONDS } from '../service.ts'
 
 const S_IFMT = 0o170000
@@ -41,9 +42,10 @@ const answerAbsent = (reply: Reply): void => {
 }
 
 /** A new file comes open: its entry and its opening are one reply. */
-export const answerCreated = (service: Service, made: Inode | Errno, reply: Reply): void => {
-  const open = made instanceof Errno ? made : service.openReplyOf(made)
-  if (made instanceof Errno) service.refuse(made, reply)
+export const answerCreated = (service: Service, made: Inode | Refusal, reply: Reply): void => {
+  const open = made instanceof Refusal ? made : service.openReplyOf(made)
+  if (made instanceof Refusal) service.refuse(made, reply)
+  else if (open instanceof Wait) throw new BrokenInvariantError(`new file ${made.ino} waits for its memory`)
   // The file is there: asked again, it would be in its own way.
   else if (open instanceof Errno) reply.error(open)
   else {
@@ -54,7 +56,7 @@ export const answerCreated = (service: Service, made: Inode | Errno, reply: Repl
 }
 
 /** Whoever follows the link is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per file. */
-const publish = (service: Service, inode: Inode): ByteString | Errno => {
+const publish = (service: Service, inode: Inode): ByteString | Refusal => {
   const { object: memory, uid, gid, mode } = inode
   if (memory === undefined) throw new BrokenInvariantError(`guest RAM ${inode.ino} has no memory`)
   const failed = service.store.publish(memory, inode, { uid, gid, mode })
@@ -139,7 +141,7 @@ export const nameOperations = {
   READLINK(service, request, reply) {
     service.withInode(request.header.nodeid, reply, (inode, form) => {
       const target = form === 'link' ? publish(service, inode) : service.fs.readlink(inode.ino)
-      if (target instanceof Errno) service.refuse(target, reply)
+      if (target instanceof Refusal) service.refuse(target, reply)
       else reply.data(toBytes(target))
     })
   },
