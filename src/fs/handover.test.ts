@@ -7,7 +7,7 @@ import { WAIT_FOR_STORE } from '../values/refusal.ts'
 import { unpackImage } from './image/travel.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './operations/attributes.ts'
 import { State } from './state/state.ts'
-import { blocks, fixtureOver, n, ok, ROOT } from './testing/fixture.ts'
+import { blocks, fixtureOver, n, nameAt, ok, ROOT } from './testing/fixture.ts'
 import { MemoryStore } from './testing/memory-store.ts'
 import { PlainJournal } from './testing/plain-journal.ts'
 
@@ -69,7 +69,7 @@ test('guest RAM leaves while the pool is used, the rest once it is frozen, and l
   const { fs, rq, file, asked, ask, memory } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
   const gone = file('gone', blocks(1))
-  fs.unlink(rq(), ROOT, n('gone'))
+  fs.unlink(rq(), nameAt(ROOT, 'gone'))
   assert.equal(ask('files'), EBUSY)
   assert.equal(ask('image'), EINVAL)
   assert.equal(ask('ram'), undefined)
@@ -133,7 +133,7 @@ test('memory that leaves keeps its size and its bytes, and its file everything e
   assert.equal(fs.fallocate(rq(), ram, 0, 0, blocks(4)), EBUSY)
   ok(fs.setAttributes(rq(), ram, { sizeBytes: blocks(3), mode: 0o600 }))
   assert.equal(stat(ram).mode, 0o600)
-  assert.equal(fs.rename(rq(), ROOT, n('ram'), ROOT, n('moved'), 0), undefined)
+  assert.equal(fs.rename(rq(), nameAt(ROOT, 'ram'), nameAt(ROOT, 'moved'), 0), undefined)
 })
 
 test('memory that has not come back makes those wait who need it, and nobody else', () => {
@@ -163,5 +163,5 @@ test('a file whose memory is lost is there, says so, and can be emptied or delet
   ask('none')
   store.passages.set(memory(ram), 'lost')
   ok(fs.setAttributes(rq(), ram, { sizeBytes: 0 }))
-  assert.equal(fs.unlink(rq(), ROOT, n('ram')), undefined)
+  assert.equal(fs.unlink(rq(), nameAt(ROOT, 'ram')), undefined)
 })

@@ -1,6 +1,7 @@
 /** Owns which names may be made, and finding what a name stands for. */
 import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, Errno } from '../../values/errno.ts'
 import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import type { NameAt } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
 import { NAME_MAX } from '../state/limits.ts'
 import type { Volume } from '../state/volume.ts'
@@ -49,7 +50,7 @@ export function liesWithin(volume: Volume, ino: Ino, ancestor: Ino): boolean {
 }
 
 /** Where a new name may be put: the directory, or why not. Errors: EBUSY, ENOTDIR, ENOENT, ESTALE, EINVAL, ENAMETOOLONG, EEXIST. */
-export function placeForName(volume: Volume, parent: Ino, name: ByteString): Inode | Errno {
+export function placeForName(volume: Volume, { parent, name }: NameAt): Inode | Errno {
   const refusal = volume.refusal() ?? unfitName(name)
   if (refusal) return refusal
   const directory = volume.liveDirectory(parent)

@@ -4,7 +4,17 @@ import { BLOCK_BYTES } from '../../stores/store.ts'
 import { EBUSY, EFBIG, EINVAL, EISDIR, ENOMEM, ENOSPC, EOPNOTSUPP } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { Refusal, WAIT_FOR_STORE, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
-import { blocks, checkInvariants, fixture, fixtureOver, MIB, n, ok, ROOT } from '../testing/fixture.ts'
+import {
+  blocks,
+  checkInvariants,
+  fixture,
+  fixtureOver,
+  MIB,
+  n,
+  nameAt,
+  ok,
+  ROOT,
+} from '../testing/fixture.ts'
 import { FALLOC_FL_PUNCH_HOLE, FALLOC_FL_KEEP_SIZE as KEEP_SIZE } from './attributes.ts'
 
 const PUNCH = FALLOC_FL_PUNCH_HOLE | KEEP_SIZE
@@ -141,7 +151,7 @@ test('sizes that cannot be', () => {
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: -1 }), EINVAL)
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: 2 ** 60 }), EFBIG)
   assert.equal(fs.setAttributes(rq(), ROOT, { sizeBytes: 1 }), EISDIR)
-  const link = ok(fs.symlink(rq(), ROOT, n('s'), n('t'))).ino
+  const link = ok(fs.symlink(rq(), nameAt(ROOT, 's'), n('t'))).ino
   assert.equal(fs.setAttributes(rq(), link, { sizeBytes: 1 }), EINVAL)
 })
 
@@ -193,7 +203,7 @@ test('where clearing is ours freed blocks are dirty until the worker says otherw
   const ino = file('a', blocks(3))
   ok(fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) }))
   assert.equal(fs.statfs().freeBlocks, 3)
-  const waiting = fs.create(rq(), ROOT, n('b'), 0o644)
+  const waiting = fs.create(rq(), nameAt(ROOT, 'b'), 0o644)
   const b = ok(waiting).ino
   assert.equal(fs.setAttributes(rq(), b, { sizeBytes: blocks(2) }), WAIT_FOR_ZEROING)
   assert.equal(fs.setAttributes(rq(), b, { sizeBytes: blocks(4) }), ENOSPC)

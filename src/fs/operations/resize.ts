@@ -16,8 +16,8 @@ import { Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
 import { wantsFrames } from '../space/alignment.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from '../space/extents.ts'
 import type { For } from '../space/free-space.ts'
-import type { Draft } from '../state/draft.ts'
 import type { Inode } from '../state/inode.ts'
+import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
 /** The fields of an inode that follow from its size. */
@@ -102,10 +102,11 @@ function mustNotBeHeld({ store }: Volume, inode: Inode, shrinks: boolean): boole
  * The blocks a file gives up hold its bytes: where clearing is ours the same record says so. Bad blocks stay
  * bad.
  */
-export function draftFreed(volume: Volume, draft: Draft, before: Inode, after: Pick<Inode, 'extents'>): void {
+export function markFreedDirty(tx: OwnTransaction, before: Inode, after: Pick<Inode, 'extents'>): void {
+  const { volume } = tx
   if (volume.store.clearing === 'kernel') return
   const { freed } = cutExtents(before.extents, countBlocks(after.extents))
-  for (const extent of freed) draft.blocks(volume.state.blockStates.without(extent, 'bad'), 'dirty')
+  for (const extent of freed) tx.blocks(volume.state.blockStates.without(extent, 'bad'), 'dirty')
 }
 
 /**

@@ -90,7 +90,7 @@ class Side<S extends MemoryStore> {
       case 'unlink':
         return () => {
           const name = ['a', 'b', 'c'][file] as string
-          fs.unlink(request, 1 as Ino, name as never)
+          fs.unlink(request, { parent: 1 as Ino, name: name as never })
           // A memory that may be held is tried again later.
           if (fs.evict(request, ino) !== 'gone') return WAIT_FOR_STORE
           this.inos[file] = this.fx.file(name)

@@ -6,7 +6,7 @@ import type { Extent } from '../../stores/store.ts'
 import { EBUSY, EINVAL, ENOSPC, EOPNOTSUPP } from '../../values/errno.ts'
 import { ROOT_INO } from '../../values/ids.ts'
 import { Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
-import { blocks, checkInvariants, fixture, fixtureOver, n, ok, ROOT } from '../testing/fixture.ts'
+import { blocks, checkInvariants, fixture, fixtureOver, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { ALIGN } from './alignment.ts'
 import { Allocator } from './allocator.ts'
 import { countBlocks } from './extents.ts'
@@ -142,13 +142,13 @@ const say = (text: string) => Buffer.from(text)
 
 test('a directory says what pages its files get, the nearest one counts, and a file keeps what it was made with', () => {
   const { fs, rq, journal, stat } = giganticPool()
-  const big = ok(fs.mkdir(rq(), ROOT, n('big'), 0o755)).ino
-  const below = ok(fs.mkdir(rq(), big, n('below'), 0o755)).ino
-  const small = ok(fs.mkdir(rq(), below, n('small'), 0o755)).ino
+  const big = ok(fs.mkdir(rq(), nameAt(ROOT, 'big'), 0o755)).ino
+  const below = ok(fs.mkdir(rq(), nameAt(big, 'below'), 0o755)).ino
+  const small = ok(fs.mkdir(rq(), nameAt(below, 'small'), 0o755)).ino
   assert.equal(fs.setXattr(rq(), big, ALIGN, say(String(blocks(8))), 0), undefined)
   assert.equal(fs.setXattr(rq(), small, ALIGN, say('2M\n'), 0), undefined)
   const make = (parent: typeof big, size: number) => {
-    const { ino } = ok(fs.create(rq(), parent, n(`file-${size}`), 0o600))
+    const { ino } = ok(fs.create(rq(), nameAt(parent, `file-${size}`), 0o600))
     const made = fs.setAttributes(rq(), ino, { sizeBytes: size })
     return made instanceof Refusal ? made : stat(ino)
   }

@@ -8,6 +8,12 @@ import type { Extent } from '../../stores/store.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Inode } from './inode.ts'
 
+/** A name in a directory, whether it exists or not. */
+export interface NameAt {
+  readonly parent: Ino
+  readonly name: ByteString
+}
+
 /** Unowned blocks are clean (may be handed out), dirty (hold a former owner's bytes) or bad (never again). */
 export type BlockState = 'clean' | 'dirty' | 'bad'
 

@@ -4,6 +4,7 @@ import { BLOCK_BYTES, type Extent, type FrameGrid } from '../../stores/store.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import { FileSystem } from '../file-system.ts'
+import type { NameAt } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Journal } from '../state/journal.ts'
 import type { Request } from '../state/volume.ts'
@@ -13,6 +14,7 @@ import { PlainJournal } from './plain-journal.ts'
 export const MIB = 1024 * 1024
 export const ROOT = ROOT_INO
 export const n = byteString
+export const nameAt = (parent: Ino, name: string): NameAt => ({ parent, name: byteString(name) })
 
 export interface Fixture<J extends Journal = PlainJournal> {
   readonly fs: FileSystem
@@ -50,7 +52,7 @@ export function fixtureOver<J extends Journal>(journal: J, store: MemoryStore): 
   }
   const stat = (ino: Ino) => fs.inode(ino) ?? assert.fail(`inode ${ino} is gone`)
   const file = (name: string, sizeBytes = 0): Ino => {
-    const { ino } = ok(fs.create(rq(), ROOT, n(name), 0o644))
+    const { ino } = ok(fs.create(rq(), nameAt(ROOT, name), 0o644))
     if (sizeBytes > 0) ok(fs.setAttributes(rq(), ino, { sizeBytes }))
     return ino
   }

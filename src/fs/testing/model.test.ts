@@ -10,11 +10,12 @@ import { BLOCK_BYTES } from '../../stores/store.ts'
 import type { Ino } from '../../values/ids.ts'
 import { Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import { Image } from '../image/image.ts'
+import type { NameAt } from '../state/entry.ts'
 import type { Journal } from '../state/journal.ts'
 import { State } from '../state/state.ts'
-import { checkInvariants, type Fixture, fixtureOver, MIB, n, ok, ROOT } from './fixture.ts'
+import { checkInvariants, type Fixture, fixtureOver, MIB, n, nameAt, ok, ROOT } from './fixture.ts'
 import { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
-import { Model, type ModelNode, newNode } from './model.ts'
+import { Model, type ModelNode, newNode, type Place } from './model.ts'
 import { type Step, step } from './model-steps.ts'
 import { PlainJournal } from './plain-journal.ts'
 
@@ -57,37 +58,33 @@ class Pair<J extends Journal> {
       case 'create':
       case 'mkdir':
       case 'symlink': {
-        const { directory, name } = this.#place(step.place)
+        const place = this.#place(step.place)
         const kinds = { create: 'file', mkdir: 'directory', symlink: 'symlink' } as const
         const node = newNode(
           kinds[step.kind],
           step.kind === 'symlink' ? 0o777 : 0o640,
           step.kind === 'symlink' ? 'to' : '',
         )
-        const parent = this.#ino(directory)
-        const expected = model.make({ directory, name }, node)
-        const made =
-          step.kind === 'symlink'
-            ? fs.symlink(rq(), parent, n(name), n('to'))
-            : fs[step.kind](rq(), parent, n(name), 0o640)
+        const at = this.#nameAt(place)
+        const expected = model.make(place, node)
+        const made = step.kind === 'symlink' ? fs.symlink(rq(), at, n('to')) : fs[step.kind](rq(), at, 0o640)
         if (!(made instanceof Refusal)) this.inos.set(node, made.ino)
         return [expected, made]
       }
       case 'link': {
         const node = this.#node(step.node)
         const to = this.#place(step.place)
-        return [model.link(node, to), fs.link(rq(), this.#ino(node), this.#ino(to.directory), n(to.name))]
+        return [model.link(node, to), fs.link(rq(), this.#ino(node), this.#nameAt(to))]
       }
       case 'unlink':
       case 'rmdir': {
         const where = this.#place(step.place)
         const expected = model.remove(where, step.kind === 'rmdir')
-        return [expected, fs[step.kind](rq(), this.#ino(where.directory), n(where.name))]
+        return [expected, fs[step.kind](rq(), this.#nameAt(where))]
       }
       case 'rename': {
         const [from, to] = [this.#place(step.place), this.#place(step.to)]
-        const [parent, newParent] = [this.#ino(from.directory), this.#ino(to.directory)]
-        const found = fs.rename(rq(), parent, n(from.name), newParent, n(to.name), RENAME_FLAGS[step.mode])
+        const found = fs.rename(rq(), this.#nameAt(from), this.#nameAt(to), RENAME_FLAGS[step.mode])
         return [model.rename(from, to, step.mode), found]
       }
       case 'truncate': {
@@ -231,8 +228,12 @@ class Pair<J extends Journal> {
     return all[number % all.length] as ModelNode
   }
 
-  #place({ directory, name }: { directory: number; name: string }) {
+  #place({ directory, name }: { directory: number; name: string }): Place {
     return { directory: this.#node(directory), name }
+  }
+
+  #nameAt({ directory, name }: Place): NameAt {
+    return nameAt(this.#ino(directory), name)
   }
 
   #ino(node: ModelNode): Ino {

@@ -1,11 +1,12 @@
 /** Owns the requests about names: looking up, making, linking, moving and removing them. */
 
+import type { NameAt } from '../../fs/state/entry.ts'
 import type { Inode } from '../../fs/state/inode.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
+import { type ByteString, byteString, type Ino, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
 import { type Operations, type Service, VALID_SECONDS } from '../service.ts'
 
@@ -63,6 +64,9 @@ const publish = (service: Service, inode: Inode): ByteString | Refusal => {
   return failed ?? byteString(service.targetOf(inode))
 }
 
+/** The name that a request is about. */
+const nameAt = (parent: Ino, { name }: { readonly name: ByteString }): NameAt => ({ parent, name })
+
 type Rename = Pick<RequestOf<'RENAME2'>, 'header' | 'name' | 'newName' | 'newdir' | 'flags'>
 
 const rename = (service: Service, request: Rename, reply: Reply): void => {
@@ -70,7 +74,10 @@ const rename = (service: Service, request: Rename, reply: Reply): void => {
   service.withInode(header.nodeid, reply, (from) => {
     service.withInode(newdir, reply, (to) => {
       const asked = service.asked(request)
-      service.answerDone(service.fs.rename(asked, from.ino, name, to.ino, newName, flags), reply)
+      service.answerDone(
+        service.fs.rename(asked, { parent: from.ino, name }, { parent: to.ino, name: newName }, flags),
+        reply,
+      )
     })
   })
 }
@@ -89,25 +96,25 @@ export const nameOperations = {
     if (type !== S_IFREG && type !== 0) return service.refuse(EPERM, reply)
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
       const mode = request.mode & PERMISSION_BITS
-      service.answerEntry(service.fs.create(service.asked(request), ino, request.name, mode), reply)
+      service.answerEntry(service.fs.create(service.asked(request), nameAt(ino, request), mode), reply)
     })
   },
   CREATE(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
       const mode = request.mode & PERMISSION_BITS
-      answerCreated(service, service.fs.create(service.asked(request), ino, request.name, mode), reply)
+      answerCreated(service, service.fs.create(service.asked(request), nameAt(ino, request), mode), reply)
     })
   },
   MKDIR(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
       const mode = request.mode & PERMISSION_BITS
-      service.answerEntry(service.fs.mkdir(service.asked(request), ino, request.name, mode), reply)
+      service.answerEntry(service.fs.mkdir(service.asked(request), nameAt(ino, request), mode), reply)
     })
   },
   SYMLINK(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
       service.answerEntry(
-        service.fs.symlink(service.asked(request), ino, request.name, request.target),
+        service.fs.symlink(service.asked(request), nameAt(ino, request), request.target),
         reply,
       )
     })
@@ -116,7 +123,10 @@ export const nameOperations = {
     service.withInode(request.oldnodeid, reply, (existing) => {
       service.withInode(request.header.nodeid, reply, (parent) => {
         service.answerEntry(
-          service.fs.link(service.asked(request), existing.ino, parent.ino, request.newName),
+          service.fs.link(service.asked(request), existing.ino, {
+            parent: parent.ino,
+            name: request.newName,
+          }),
           reply,
         )
       })
@@ -124,12 +134,12 @@ export const nameOperations = {
   },
   UNLINK(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      service.answerDone(service.fs.unlink(service.asked(request), ino, request.name), reply)
+      service.answerDone(service.fs.unlink(service.asked(request), nameAt(ino, request)), reply)
     })
   },
   RMDIR(service, request, reply) {
     service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      service.answerDone(service.fs.rmdir(service.asked(request), ino, request.name), reply)
+      service.answerDone(service.fs.rmdir(service.asked(request), nameAt(ino, request)), reply)
     })
   },
   RENAME(service, request, reply) {

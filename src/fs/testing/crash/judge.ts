@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOSPC } from '../../../values/errno.ts'
-import { byteString, type ObjectId, ROOT_INO } from '../../../values/ids.ts'
+import { type ObjectId, ROOT_INO } from '../../../values/ids.ts'
 import { Refusal } from '../../../values/refusal.ts'
 import { blocksFor, countBlocks } from '../../space/extents.ts'
 import type { Inode } from '../../state/inode.ts'
-import { checkInvariants, ok } from '../fixture.ts'
+import { checkInvariants, nameAt, ok } from '../fixture.ts'
 import { bytesOf, type Contents, contentsOf, MODEL_BYTES, shows } from './contents.ts'
 import { copyOf, type Mistakes, momentOf, type Remains, replayEvents } from './recording.ts'
 import { openWorld, remainsOf, type World } from './world.ts'
@@ -86,7 +86,7 @@ function leaksNothing(world: World): void {
 
 /** A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest RAM or not. */
 function largestFile({ fs, rq }: World, name: string, firstBytes: number): Inode {
-  const made = ok(fs.create(rq(), ROOT_INO, byteString(name), 0o600))
+  const made = ok(fs.create(rq(), nameAt(ROOT_INO, name), 0o600))
   const sizes = [firstBytes]
   for (let blocks = fs.statfs().freeBlocks; blocks > 0; blocks--) sizes.push(blocks * BLOCK_BYTES)
   let largest = made
