@@ -15,7 +15,7 @@ import type { ObjectId } from '../../values/ids.ts'
 import { Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
 import { wantsFrames } from '../space/alignment.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from '../space/extents.ts'
-import type { For } from '../space/free-space.ts'
+import type { Use } from '../space/free-space.ts'
 import type { Inode } from '../state/inode.ts'
 import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
@@ -75,7 +75,7 @@ export function planExtents(
   volume: Volume,
   inode: Inode,
   sizeBytes: number,
-  use: For,
+  use: Use,
 ): readonly Extent[] | Refusal {
   const [has, needs] = [countBlocks(inode.extents), blocksFor(sizeBytes)]
   if (needs === has) return inode.extents
@@ -83,8 +83,8 @@ export function planExtents(
   if (held) return held === true ? EBUSY : held
   if (needs < has) return cutExtents(inode.extents, needs).kept
   const last = inode.extents.at(-1)
-  const behind = last && last.start + last.count
-  const shape = use.guestRam && volume.store.contiguous ? { inOnePiece: { behind } } : {}
+  const after = last && last.start + last.count
+  const shape = use.guestRam && volume.store.contiguous ? { contiguous: { after } } : {}
   const more = volume.index.allocator.choose(needs - has, { ...use, ...shape })
   return more instanceof Refusal ? more : joinExtents(inode.extents, more)
 }

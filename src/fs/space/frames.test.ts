@@ -15,7 +15,7 @@ const GRID = { blocks: 8, first: 3 }
 const RAM = { guestRam: true }
 const FRAMES = { guestRam: true, inFrames: true }
 const ORDINARY = { guestRam: false }
-const inPiece = (behind?: number) => ({ guestRam: true, inOnePiece: { behind } })
+const inOneRun = (after?: number) => ({ guestRam: true, contiguous: { after } })
 
 const take = (allocator: Allocator, count: number, use = RAM): readonly Extent[] => {
   const chosen = ok(allocator.choose(count, use))
@@ -88,17 +88,17 @@ test('frames that hold dirty blocks can be had once they are zeroed; bad blocks 
 test('one piece: the lowest that is long enough, or what follows the file; never two', () => {
   const allocator = new Allocator(32, 4)
   allocator.own({ start: 4, count: 4 }, RAM)
-  assert.deepEqual(allocator.choose(4, inPiece()), [{ start: 0, count: 4 }])
-  assert.deepEqual(allocator.choose(5, inPiece()), [{ start: 8, count: 5 }])
-  assert.equal(allocator.choose(25, inPiece()), ENOSPC, 'there are as many, but not in a row')
-  assert.deepEqual(allocator.choose(2, inPiece(8)), [{ start: 8, count: 2 }])
-  assert.equal(allocator.choose(1, inPiece(4)), ENOSPC)
+  assert.deepEqual(allocator.choose(4, inOneRun()), [{ start: 0, count: 4 }])
+  assert.deepEqual(allocator.choose(5, inOneRun()), [{ start: 8, count: 5 }])
+  assert.equal(allocator.choose(25, inOneRun()), ENOSPC, 'there are as many, but not in a row')
+  assert.deepEqual(allocator.choose(2, inOneRun(8)), [{ start: 8, count: 2 }])
+  assert.equal(allocator.choose(1, inOneRun(4)), ENOSPC)
   allocator.state({ start: 9, count: 1 }, 'dirty')
-  assert.equal(allocator.choose(2, inPiece(8)), WAIT_FOR_ZEROING)
-  assert.equal(allocator.choose(24, inPiece()), WAIT_FOR_ZEROING)
+  assert.equal(allocator.choose(2, inOneRun(8)), WAIT_FOR_ZEROING)
+  assert.equal(allocator.choose(24, inOneRun()), WAIT_FOR_ZEROING)
   allocator.own({ start: 30, count: 1 }, ORDINARY)
-  assert.equal(allocator.choose(24, inPiece()), ENOSPC, 'guest RAM has no block of a data chunk')
-  assert.equal(allocator.choose(1, inPiece(31)), ENOSPC)
+  assert.equal(allocator.choose(24, inOneRun()), ENOSPC, 'guest RAM has no block of a data chunk')
+  assert.equal(allocator.choose(1, inOneRun(31)), ENOSPC)
 })
 
 test('whatever comes and goes, all that is asked for in one size leaves frames whole for the other', () => {
@@ -184,7 +184,7 @@ test('guest RAM in one piece grows where it lies, or not at all', () => {
     clearing: 'ours',
     totalBlocks: 16,
     chunkBlocks: 4,
-    inOnePiece: true,
+    contiguous: true,
   })
   const a = file('a', blocks(3))
   assert.equal(ok(fs.setAttributes(rq(), a, { sizeBytes: blocks(4) })).extents.length, 1)

@@ -31,7 +31,7 @@ export interface FixtureOptions {
   readonly clearing?: 'kernel' | 'ours'
   readonly totalBlocks?: number
   readonly chunkBlocks?: number
-  readonly inOnePiece?: boolean
+  readonly contiguous?: boolean
   readonly frames?: FrameGrid
 }
 

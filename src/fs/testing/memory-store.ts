@@ -24,7 +24,7 @@ export interface MemoryStoreOptions {
   /** Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096. */
   readonly modelBytes?: number
   readonly chunkBlocks?: number | undefined
-  readonly inOnePiece?: boolean | undefined
+  readonly contiguous?: boolean | undefined
   readonly frames?: FrameGrid | undefined
   /** What the blocks of the pool hold before anybody writes them (`clearing: 'ours'` only). Default: 0. */
   readonly formerByte?: number
@@ -71,7 +71,7 @@ export class MemoryStore implements Store {
     this.clearing = options.clearing
     this.totalBlocks = options.totalBlocks
     this.chunkBlocks = options.chunkBlocks
-    this.contiguous = options.inOnePiece ?? false
+    this.contiguous = options.contiguous ?? false
     this.frames = options.frames
     this.#modelBytes = options.modelBytes ?? 4096
     this.#formerByte = options.formerByte ?? 0
