@@ -45,7 +45,7 @@ async function readJson<T>(...words: string[]): Promise<T> {
 /** Stops with one line when this machine cannot do it; installs QEMU when that is all it lacks. */
 async function prepare(yes: boolean): Promise<void> {
   const obstacle = mountObstacle()
-  if (obstacle) throw new UsageError(`${obstacle.name}: ${obstacle.detail}: ${obstacle.advice}`)
+  if (obstacle) throw new UsageError(`${obstacle.subject}: ${obstacle.message}: ${obstacle.advice}`)
   const version = await ensureQemu(THIS_HOST, { yes }, (line) => screen.print(`  ${line}`))
   screen.print(`  QEMU ${formatVersion(version)}`)
 }

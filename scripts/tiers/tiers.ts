@@ -68,7 +68,7 @@ async function unlessUsage(work: () => Promise<unknown>): Promise<string | undef
 
 async function mountTierObstacle(): Promise<string | undefined> {
   const finding = mountObstacle()
-  return finding && `${finding.name}: ${finding.detail} (${finding.advice})`
+  return finding && `${finding.subject}: ${finding.message} (${finding.advice})`
 }
 
 /** In a process of its own, which asks and says what it does: apt takes a while, and the line of life goes on meanwhile. */

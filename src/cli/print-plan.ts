@@ -1,18 +1,18 @@
 /** The plan of a kernel update and its preflight findings, as a person reads them. */
-import { isRefused, type PreflightFinding } from '../liveupdate/finding.ts'
-import type { KernelPlan } from '../liveupdate/kernel-plan.ts'
-import type { WayOver } from '../liveupdate/pool-check.ts'
+import type { KernelPlan } from '../liveupdate/kernel/kernel-plan.ts'
+import type { SurvivesBy } from '../liveupdate/preflight/pool-facts.ts'
+import { type Finding, hasError } from '../values/finding.ts'
 import { formatSize } from '../values/size.ts'
 import { print, printTable } from './print.ts'
 
 /** How a pool's memory survives the kexec. */
-const WAYS: Readonly<Record<WayOver, string>> = {
+const SURVIVES: Readonly<Record<SurvivesBy, string>> = {
   'carve-out': 'it stays where it is, in a carve-out',
   luo: "handed over by this kernel's live update orchestrator",
 }
 
 /** Refusals go to standard error, one line each; the plan is what a dry run is asked for. */
-export function printPlan(plan: KernelPlan, findings: readonly PreflightFinding[], asked: boolean): void {
+export function printPlan(plan: KernelPlan, findings: readonly Finding[], asked: boolean): void {
   if (asked) {
     printTable(
       ['PLAN', ''],
@@ -23,7 +23,7 @@ export function printPlan(plan: KernelPlan, findings: readonly PreflightFinding[
         ['by', plan.via],
         ...plan.pools.map(({ pool, mountPoint, store, by }) => [
           'pool',
-          `${pool} on ${mountPoint} (store=${store}): ${WAYS[by]}`,
+          `${pool} on ${mountPoint} (store=${store}): ${SURVIVES[by]}`,
         ]),
         ...plan.vms.map(({ name, ramBytes }) => ['guest', `${name}, ${formatSize(ramBytes)}`]),
       ],
@@ -31,6 +31,6 @@ export function printPlan(plan: KernelPlan, findings: readonly PreflightFinding[
   }
   for (const { severity, message } of findings)
     process.stderr.write(`guestmemfs: ${severity === 'warn' ? 'warning: ' : ''}${message}\n`)
-  if (isRefused(findings)) process.stderr.write('guestmemfs: nothing was changed, every guest runs on\n')
+  if (hasError(findings)) process.stderr.write('guestmemfs: nothing was changed, every guest runs on\n')
   else print('ready: nothing speaks against it')
 }

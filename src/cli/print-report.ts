@@ -1,5 +1,5 @@
 /** The report of a live update, as a person or a script reads it on standard output. */
-import { reportTable, reportTitle, type UpdateReport } from '../liveupdate/report.ts'
+import { reportTable, reportTitle, type UpdateReport } from '../liveupdate/report/update-report.ts'
 import { print, printJson, printTable } from './print.ts'
 
 export function printReport(report: UpdateReport, asJson: boolean): void {

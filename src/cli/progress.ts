@@ -2,8 +2,8 @@
  * Owns what a person sees while VMs are updated: a live list on a terminal, one line for each VM as it is done elsewhere, nothing
  * where JSON was asked for.
  */
-import { formatDuration } from '../liveupdate/report.ts'
-import type { Phase, VmTimeline } from '../liveupdate/timeline.ts'
+import type { Phase, VmTimeline } from '../liveupdate/report/timeline.ts'
+import { formatDuration } from '../liveupdate/report/update-report.ts'
 import { print } from './print.ts'
 
 export interface VmProgress {

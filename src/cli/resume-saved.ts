@@ -1,7 +1,13 @@
 /** The resume of saved VMs as the commands `resume` and `mount --resume` do it: in one mount or in all, with progress and reports. */
-import { isSuccess, keepReport } from '../liveupdate/report.ts'
+
+import {
+  forgetUpdate,
+  hasUpdateRecord,
+  resumePool,
+  thawAfterUpdate,
+} from '../liveupdate/kernel/resume-pool.ts'
+import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
-import { forgetUpdate, isUpdated, resumePool, thawAfterUpdate } from '../liveupdate/resume-pool.ts'
 import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { findBinary } from '../qemu/binary.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
@@ -34,7 +40,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')
 
-  const unlock = mounts.some(({ mount }) => isUpdated(mount.mountPoint)) ? lockUpdates() : () => {}
+  const unlock = mounts.some(({ mount }) => hasUpdateRecord(mount.mountPoint)) ? lockUpdates() : () => {}
   for (const { mount } of mounts) thawAfterUpdate(mount)
   const all = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(all, options.json === true)
@@ -70,7 +76,7 @@ function findMounts(
   return {
     mounts: lists
       .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))
-      .filter(({ mount, vms }) => vms.length > 0 || isUpdated(mount.mountPoint)),
+      .filter(({ mount, vms }) => vms.length > 0 || hasUpdateRecord(mount.mountPoint)),
     problems: lists.flatMap((list) => list.problems),
   }
 }

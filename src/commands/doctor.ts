@@ -1,9 +1,10 @@
 /** `guestmemfs doctor`: print what this machine has and lacks; `--fix` repairs what the user agrees to. */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
+import { doctorWords } from '../cli/print-findings.ts'
 import { askConsent } from '../host/consent.ts'
 import { examine } from '../host/doctor.ts'
-import type { Finding } from '../host/finding.ts'
+import type { FixableFinding } from '../host/fix.ts'
 
 interface DoctorOptions {
   readonly json?: boolean
@@ -11,13 +12,14 @@ interface DoctorOptions {
   readonly yes?: boolean
 }
 
-function printFinding({ name, state, detail, advice }: Finding): void {
+function printFinding(finding: FixableFinding): void {
+  const { name, state, detail, advice } = doctorWords(finding)
   print(`${state.padEnd(8)} ${name.padEnd(26)} ${detail}`)
   if (advice !== undefined) print(`${' '.repeat(36)}→ ${advice}`)
 }
 
 /** Applies each fix its person agrees to; answers whether there was one. */
-async function applyFixes(findings: readonly Finding[], yes: boolean): Promise<boolean> {
+async function applyFixes(findings: readonly FixableFinding[], yes: boolean): Promise<boolean> {
   let applied = false
   for (const { fix } of findings) {
     if (!fix || !(await askConsent(fix.question, { yes }))) continue
@@ -30,10 +32,9 @@ async function applyFixes(findings: readonly Finding[], yes: boolean): Promise<b
 async function doctor({ json, fix, yes }: DoctorOptions): Promise<void> {
   let findings = examine()
   if (fix && (await applyFixes(findings, yes === true))) findings = examine()
-  const missing = findings.filter(({ state }) => state === 'missing').length
+  const missing = findings.filter(({ severity }) => severity === 'error').length
   if (json) {
-    const plain = findings.map(({ name, state, detail, advice }) => ({ name, state, detail, advice }))
-    print(JSON.stringify({ ready: missing === 0, findings: plain }, undefined, 2))
+    print(JSON.stringify({ ready: missing === 0, findings: findings.map(doctorWords) }, undefined, 2))
   } else {
     for (const finding of findings) printFinding(finding)
     print(

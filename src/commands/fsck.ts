@@ -1,7 +1,9 @@
 /** `guestmemfs fsck`: what is wrong with a pool's image. Must not: mount it or change it. */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
+import { fsckWords } from '../cli/print-findings.ts'
 import { checkPoolImage } from '../pool/check-image.ts'
+import { hasError } from '../values/finding.ts'
 
 export const command: CommandModule = {
   name: 'fsck',
@@ -13,11 +15,11 @@ export const command: CommandModule = {
       .option('--json', 'print JSON')
       .action((named: string, options: { json?: true }) => {
         const findings = checkPoolImage(named)
-        if (options.json) printJson({ named, findings })
+        if (options.json) printJson({ named, findings: findings.map(fsckWords) })
         else if (findings.length === 0) print(`${named}: clean`)
         else
-          for (const { severity, where, message } of findings)
+          for (const { severity, where, message } of findings.map(fsckWords))
             print(`${named}: ${severity} in ${where}: ${message}`)
-        if (findings.some(({ severity }) => severity === 'error')) process.exitCode = 1
+        if (hasError(findings)) process.exitCode = 1
       }),
 }

@@ -4,7 +4,7 @@ import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'
 import { install } from '../host/install.ts'
 import { installFiles } from '../host/install-files.ts'
-import { thisProgram } from '../host/program.ts'
+import { thisProgram } from '../host/this-program.ts'
 import { reloadUnits } from '../pool/systemd-unit.ts'
 import { UsageError } from '../values/errors.ts'
 

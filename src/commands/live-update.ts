@@ -2,20 +2,23 @@
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
 import { print, printJson } from '../cli/print.ts'
+import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
 import { printReport } from '../cli/print-report.ts'
 import { showProgress } from '../cli/progress.ts'
-import { isRefused } from '../liveupdate/finding.ts'
-import { readHostFacts, type Via } from '../liveupdate/host-check.ts'
-import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel-plan.ts'
-import { type RolledBack, updateKernel } from '../liveupdate/kernel-update.ts'
-import { parkedPools, poolFacts } from '../liveupdate/pool-facts.ts'
-import { isSuccess, keepReport, type UpdateReport } from '../liveupdate/report.ts'
+import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel/kernel-plan.ts'
+import { type RolledBack, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
+import type { KexecMethod } from '../liveupdate/preflight/check-host.ts'
+import { readHostFacts } from '../liveupdate/preflight/host-facts.ts'
+import type { NextKernel } from '../liveupdate/preflight/next-kernel.ts'
+import { parkedPools, poolFacts } from '../liveupdate/preflight/pool-facts.ts'
+import { isSuccess, keepReport, type UpdateReport } from '../liveupdate/report/update-report.ts'
 import { vmsOfMount } from '../liveupdate/vm-mounts.ts'
 import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
+import { hasError } from '../values/finding.ts'
 
 interface KernelOptions {
   readonly kernel: string
@@ -100,8 +103,9 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
   const asJson = options.json === true
   const timeoutMs = timeoutOption(options.timeoutMs)
   const unlock = lockUpdates()
+  let opened: NextKernel | undefined
   try {
-    const { plan, findings, vms } = await planKernelUpdate(
+    const { plan, findings, next, vms } = await planKernelUpdate(
       {
         kernel: options.kernel,
         initrd: options.initrd,
@@ -112,23 +116,25 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
       poolFacts(options.mount),
       parkedPools(),
     )
-    const isReady = !isRefused(findings)
+    opened = next
+    const isReady = !hasError(findings) && next !== undefined
     if (options.dryRun || !isReady) {
-      if (asJson) printJson({ ready: isReady, plan, findings })
+      if (asJson) printJson({ ready: isReady, plan, findings: findings.map(preflightWords) })
       else printPlan(plan, findings, options.dryRun === true)
       return isReady ? 0 : 1
     }
     for (const { message } of findings) process.stderr.write(`guestmemfs: warning: ${message}\n`)
     const say = (line: string) => (asJson ? undefined : print(line))
-    const rolledBack = await updateKernel({ plan, vms, timeoutMs, say })
+    const rolledBack = await updateKernel({ plan, next, vms, timeoutMs, say })
     reportRollback(plan, rolledBack, asJson)
     return 1
   } finally {
+    opened?.close()
     unlock()
   }
 }
 
-function viaOption(text: string): Via {
+function viaOption(text: string): KexecMethod {
   if (text === 'kexec' || text === 'systemctl') return text
   throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
 }

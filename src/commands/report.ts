@@ -2,7 +2,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { printReport } from '../cli/print-report.ts'
-import { lastReport } from '../liveupdate/report.ts'
+import { lastReport } from '../liveupdate/report/update-report.ts'
 import { findMount } from '../pool/pool-view.ts'
 
 export const command: CommandModule = {

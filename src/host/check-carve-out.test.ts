@@ -6,7 +6,7 @@ import type { DeviceNumber } from '../linux/device-node.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
 import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import { type CarveOutView, judgeCarveOuts } from './check-carve-out.ts'
-import type { Finding } from './finding.ts'
+import type { FixableFinding } from './fix.ts'
 
 const G = 2 ** 30
 const M = 2 ** 20
@@ -40,44 +40,44 @@ const judge = (
   regions: readonly DaxRegion[],
   hasDriver = true,
   more: Partial<CarveOutView> = {},
-): Finding[] => {
+): FixableFinding[] => {
   const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined }
   const words = splitCommandLine(line)
   const findings = judgeCarveOuts({ words, regions, hasDriver, ...memory, ...more })
-  assert.equal(new Set(findings.map(({ name }) => name)).size, findings.length)
-  for (const { state, advice } of findings) assert.equal(advice === undefined, state === 'ok')
+  assert.equal(new Set(findings.map(({ subject }) => subject)).size, findings.length)
+  for (const { severity, advice } of findings) assert.equal(advice === undefined, severity === 'ok')
   return findings
 }
-const states = (findings: readonly Finding[]): string[] => findings.map(({ state }) => state)
-const find = (findings: readonly Finding[], name: string): Finding => {
-  const finding = findings.find((each) => each.name === name)
-  assert.ok(finding, `${name} is among ${findings.map((each) => each.name).join(', ')}`)
+const severities = (findings: readonly FixableFinding[]): string[] => findings.map(({ severity }) => severity)
+const find = (findings: readonly FixableFinding[], subject: string): FixableFinding => {
+  const finding = findings.find((each) => each.subject === subject)
+  assert.ok(finding, `${subject} is among ${findings.map((each) => each.subject).join(', ')}`)
   return finding
 }
 
 test('no carve-out is nothing to worry about', () => {
-  assert.deepEqual(states(judge('ro quiet', [])), ['ok'])
+  assert.deepEqual(severities(judge('ro quiet', [])), ['ok'])
   // Persistent memory is another one's.
-  assert.deepEqual(states(judge('ro quiet', [region(4 * G, G, { isCarveOut: false })])), ['ok'])
+  assert.deepEqual(severities(judge('ro quiet', [region(4 * G, G, { isCarveOut: false })])), ['ok'])
 })
 
 test('a carve-out as it should be, whole or already cut up', () => {
   const whole = judge(LINE, [region(16 * G, 10 * G)])
-  assert.deepEqual(states(whole), ['ok', 'ok', 'ok'])
-  assert.match(find(whole, 'carve-out 10G at 16G').detail, /dax0: 10G in pages of 2M, memory node 0/)
+  assert.deepEqual(severities(whole), ['ok', 'ok', 'ok'])
+  assert.match(find(whole, 'carve-out 10G at 16G').message, /dax0: 10G in pages of 2M, memory node 0/)
   const parts = [0, 4].map((at, index) =>
     device(`dax0.${index + 1}`, [{ start: (16 + at) * G, lengthBytes: 2 * G }], 'device_dax'),
   )
   const cut = region(16 * G, 10 * G, { startByte: undefined, devices: parts })
-  assert.deepEqual(states(judge(LINE, [cut])), ['ok', 'ok', 'ok'])
+  assert.deepEqual(severities(judge(LINE, [cut])), ['ok', 'ok', 'ok'])
 })
 
 test('drivers that are not loaded, and a range that came to nothing', () => {
   const without = find(judge(LINE, [], false), 'carve-out 10G at 16G')
-  assert.equal(without.state, 'missing')
+  assert.equal(without.severity, 'error')
   assert.match(without.advice ?? '', /modprobe -a device_dax dax_hmem/)
   assert.ok(without.fix)
-  assert.match(find(judge(LINE, []), 'carve-out 10G at 16G').detail, /asked for, but not there/)
+  assert.match(find(judge(LINE, []), 'carve-out 10G at 16G').message, /asked for, but not there/)
 })
 
 test('a kernel that put itself into the carve-out: what remains is named', () => {
@@ -85,14 +85,14 @@ test('a kernel that put itself into the carve-out: what remains is named', () =>
   const parts = [region(4 * G, 608 * M), region(0x128c3_0000, 4461 * M, { id: 1 })]
   const findings = judge(line, parts)
   assert.match(
-    find(findings, 'carve-out 5G at 4G').detail,
+    find(findings, 'carve-out 5G at 4G').message,
     /not whole: only 608M at 4G and 4461M at 0x128c30000/,
   )
   const kaslr = find(findings, 'carve-out KASLR')
-  assert.equal(kaslr.state, 'missing')
+  assert.equal(kaslr.severity, 'error')
   assert.match(kaslr.advice ?? '', /add memmap=4G%0-0xeffffffe\+1 /)
-  assert.equal(find(judge(`${line} memmap=4G%0-0xeffffffe+1`, parts), 'carve-out KASLR').state, 'ok')
-  assert.equal(find(judge(`${line} nokaslr`, parts), 'carve-out KASLR').state, 'ok')
+  assert.equal(find(judge(`${line} memmap=4G%0-0xeffffffe+1`, parts), 'carve-out KASLR').severity, 'ok')
+  assert.equal(find(judge(`${line} nokaslr`, parts), 'carve-out KASLR').severity, 'ok')
 })
 
 test('a reserved range: as it should be, taken back, taken by a driver, out of reach', () => {
@@ -102,30 +102,30 @@ test('a reserved range: as it should be, taken back, taken by a driver, out of r
   const reserved = { depth: 0, range, name: 'Reserved' }
   const look = (more: Partial<CarveOutView>) =>
     find(judge(line, [], false, { iomem: [reserved], ...more }), name)
-  assert.equal(look({}).state, 'ok')
-  assert.deepEqual(states(judge(line, [], false, { iomem: [reserved] })), ['ok', 'ok'])
-  assert.match(look({ iomem: [{ ...reserved, name: 'System RAM' }] }).detail, /partly ordinary RAM/)
+  assert.equal(look({}).severity, 'ok')
+  assert.deepEqual(severities(judge(line, [], false, { iomem: [reserved] })), ['ok', 'ok'])
+  assert.match(look({ iomem: [{ ...reserved, name: 'System RAM' }] }).message, /partly ordinary RAM/)
   assert.match(
-    look({ iomem: [reserved, { ...reserved, depth: 1, name: 'ramoops' }] }).detail,
+    look({ iomem: [reserved, { ...reserved, depth: 1, name: 'ramoops' }] }).message,
     /held by 'ramoops'/,
   )
-  assert.equal(look({ iomem: [] }).state, 'warn', 'who may not see addresses cannot say')
-  assert.match(look({ hasMemoryDevice: false }).detail, /no \/dev\/mem/)
-  assert.match(look({ lockdown: 'integrity' }).detail, /locked down \(integrity\)/)
+  assert.equal(look({ iomem: [] }).severity, 'warn', 'who may not see addresses cannot say')
+  assert.match(look({ hasMemoryDevice: false }).message, /no \/dev\/mem/)
+  assert.match(look({ lockdown: 'integrity' }).message, /locked down \(integrity\)/)
 })
 
 test('kmem: claimed, not kept away, kept away', () => {
-  const kmem = (line: string, driver: string): Finding =>
+  const kmem = (line: string, driver: string): FixableFinding =>
     find(judge(line, [region(16 * G, 10 * G, { devices: [device('dax0.0', [], driver)] })]), 'carve-out kmem')
   const bare = LINE.replace(/ modprobe.*/, '')
-  assert.deepEqual([kmem(bare, 'kmem').state, kmem(LINE, 'kmem').state], ['missing', 'missing'])
-  assert.match(kmem(bare, 'kmem').detail, /dax0\.0 is ordinary RAM now/)
-  assert.equal(kmem(bare, 'device_dax').state, 'warn')
-  assert.equal(kmem(LINE, 'device_dax').state, 'ok')
+  assert.deepEqual([kmem(bare, 'kmem').severity, kmem(LINE, 'kmem').severity], ['error', 'error'])
+  assert.match(kmem(bare, 'kmem').message, /dax0\.0 is ordinary RAM now/)
+  assert.equal(kmem(bare, 'device_dax').severity, 'warn')
+  assert.equal(kmem(LINE, 'device_dax').severity, 'ok')
 })
 
 test('soft-reserved memory of the firmware needs no option', () => {
   const findings = judge('modprobe.blacklist=kmem', [region(64 * G, 8 * G, { id: 3 })])
-  assert.match(find(findings, 'carve-out 3').detail, /offered by the firmware/)
-  assert.deepEqual(states(findings), ['ok', 'ok', 'ok'])
+  assert.match(find(findings, 'carve-out 3').message, /offered by the firmware/)
+  assert.deepEqual(severities(findings), ['ok', 'ok', 'ok'])
 })

@@ -14,9 +14,10 @@ import { MEMORY_PATH } from '../linux/memory-device.ts'
 import { kernelCommandLine } from '../linux/memory-info.ts'
 import { covers, overlap, type PhysicalRange } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
+import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { formatSize } from '../values/size.ts'
 import { MIB } from '../values/units.ts'
-import { type Finding, type Fix, missing, ok, warn } from './finding.ts'
+import { type Fix, type FixableFinding, fixable } from './fix.ts'
 
 const NAME = 'carve-out'
 const MODULES = ['device_dax', 'dax_hmem']
@@ -36,7 +37,7 @@ export interface CarveOutView {
 }
 
 /** One finding where there is no carve-out; else one for each, and for each rule that they share. */
-export function checkCarveOuts(): Finding[] {
+export function checkCarveOuts(): FixableFinding[] {
   const words = kernelCommandLine()
   try {
     const hasDriver = existsSync('/sys/bus/dax/drivers/device_dax')
@@ -54,7 +55,7 @@ export function checkCarveOuts(): Finding[] {
   }
 }
 
-export function judgeCarveOuts(view: CarveOutView): Finding[] {
+export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
   const { words, regions, hasDriver } = view
   const reserved = reservedRanges(words).filter(isForPool)
   const asked = carveOuts(words)
@@ -89,23 +90,24 @@ const isWhole = (region: DaxRegion, range: PhysicalRange): boolean =>
 const describe = ({ id, sizeBytes, alignBytes, targetNode }: DaxRegion): string =>
   `dax${id}: ${formatSize(sizeBytes)} in pages of ${formatSize(alignBytes)}${targetNode < 0 ? '' : `, memory node ${targetNode}`}`
 
-function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver: boolean): Finding {
+function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver: boolean): FixableFinding {
   const name = `${NAME} ${nameOf(range)}`
   const there = made.filter((region) => touches(region, range))
   const [region] = there
   const again = `\`guestmemfs reserve --replace --size ${formatSize(range.lengthBytes)}\` plans one that holds`
   if (region === undefined && !hasDriver)
-    return missing(name, 'no driver offers it', `load the modules: modprobe -a ${MODULES.join(' ')}`, LOAD)
+    return fixable(
+      fail(name, 'no driver offers it', `load the modules: modprobe -a ${MODULES.join(' ')}`),
+      LOAD,
+    )
   if (region === undefined)
-    return missing(
-      name,
-      'asked for, but not there: the range is no RAM, or dax_hmem is not loaded',
-      again,
+    return fixable(
+      fail(name, 'asked for, but not there: the range is no RAM, or dax_hmem is not loaded', again),
       LOAD,
     )
   if (there.length > 1 || !isWhole(region, range)) {
     const parts = there.flatMap(rangesOf).map(nameOf).join(' and ')
-    return missing(name, `not whole: only ${parts}; a kernel or the firmware is in the rest`, again)
+    return fail(name, `not whole: only ${parts}; a kernel or the firmware is in the rest`, again)
   }
   return ok(name, describe(region))
 }
@@ -121,14 +123,14 @@ function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown 
   )
   const taken = iomem.find((line) => line.depth > 0 && overlap(line.range, range))
   if (used !== undefined)
-    return missing(name, 'partly ordinary RAM of this kernel', 'leave the memmap= away that takes it back')
+    return fail(name, 'partly ordinary RAM of this kernel', 'leave the memmap= away that takes it back')
   if (taken !== undefined)
-    return missing(name, `held by '${taken.name}'`, 'take it away from that, or reserve another range')
+    return fail(name, `held by '${taken.name}'`, 'take it away from that, or reserve another range')
   if (iomem.length === 0) return warn(name, 'not looked at', 'as root this is looked at')
   if (!hasMemoryDevice)
-    return missing(name, `no ${MEMORY_PATH} (CONFIG_DEVMEM)`, 'use a carve-out for store=dax')
+    return fail(name, `no ${MEMORY_PATH} (CONFIG_DEVMEM)`, 'use a carve-out for store=dax')
   if (lockdown !== undefined && lockdown !== 'none')
-    return missing(
+    return fail(
       name,
       `this kernel is locked down (${lockdown}) and keeps ${MEMORY_PATH} closed`,
       'use store=dax',
@@ -151,7 +153,7 @@ function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Findin
   const claimed = made.flatMap(({ devices }) => devices.filter(({ driver }) => driver === 'kmem'))
   if (claimed.length > 0) {
     const names = claimed.map((device) => device.name).join(' ')
-    return missing(name, `${names} is ordinary RAM now`, `boot with ${KMEM_WORD}`)
+    return fail(name, `${names} is ordinary RAM now`, `boot with ${KMEM_WORD}`)
   }
   if (keepsKmemAway(words)) return ok(name, 'kept away by the command line')
   return warn(name, 'not loaded now, but nothing keeps it away', `boot with ${KMEM_WORD}`)
@@ -162,7 +164,7 @@ function judgeKaslr(words: readonly string[], asked: readonly PhysicalRange[]): 
   const name = `${NAME} KASLR`
   const exposed = asked.filter((range) => kaslrMayLandIn(words, range))
   if (exposed.length === 0) return ok(name, 'a kernel with this command line stays out')
-  return missing(
+  return fail(
     name,
     `a kernel with this command line may put itself into ${exposed.map(nameOf).join(' and ')}`,
     `add ${wordsAgainstKaslr(words).join(' ')} (docs/carve-out.md says why)`,

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import { kernelRelease } from '../linux/memory-info.ts'
 import { Errno } from '../values/errno.ts'
 import { errorText, UsageError } from '../values/errors.ts'
-import { type Finding, missing, ok } from './finding.ts'
+import { type Finding, fail, ok } from '../values/finding.ts'
+import { type FixableFinding, fixable } from './fix.ts'
 import { probeFuse } from './fuse-probe.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
 import { atLeast, formatVersion, type Version } from './version.ts'
@@ -12,9 +13,9 @@ import { atLeast, formatVersion, type Version } from './version.ts'
 /** 7.40 brought passthrough and FUSE_NOTIFY_RESEND, both of which the file system stands on. */
 const PROTOCOL_MINIMUM: Version = { major: 7, minor: 40 }
 
-export function checkFuseDevice(): Finding {
+export function checkFuseDevice(): FixableFinding {
   if (existsSync('/dev/fuse')) return ok('/dev/fuse', 'there')
-  return missing('/dev/fuse', 'not there', 'load the module: modprobe fuse', {
+  return fixable(fail('/dev/fuse', 'not there', 'load the module: modprobe fuse'), {
     question: 'Load the kernel module fuse?',
     apply: () => {
       const { status, stderr } = spawnSync('modprobe', ['fuse'], { encoding: 'utf8' })
@@ -30,7 +31,7 @@ function fromConfig(reason: string): Finding {
     return ok('FUSE passthrough', `CONFIG_FUSE_PASSTHROUGH is set (not tried: ${reason})`)
   }
   const detail = config === undefined ? `not known (${reason})` : 'CONFIG_FUSE_PASSTHROUGH is not set'
-  return missing(
+  return fail(
     'FUSE passthrough',
     detail,
     'boot a kernel with CONFIG_FUSE_PASSTHROUGH=y; as root this is tried for real',
@@ -49,14 +50,14 @@ export function checkFuseAbilities(): Finding {
   if (abilities instanceof Errno) return fromConfig(`mount: ${abilities.name}`)
   const version = formatVersion(abilities)
   if (!atLeast(abilities, PROTOCOL_MINIMUM)) {
-    return missing(
+    return fail(
       'FUSE passthrough',
       `protocol ${version}`,
       `needs protocol ${formatVersion(PROTOCOL_MINIMUM)}: boot a newer kernel`,
     )
   }
   if (!abilities.passthrough) {
-    return missing(
+    return fail(
       'FUSE passthrough',
       `protocol ${version}, without passthrough`,
       'boot a kernel with CONFIG_FUSE_PASSTHROUGH=y',

@@ -1,7 +1,7 @@
 /** Owns the doctor's findings about the kernel and this process's rights in it. Must not change anything. */
 import { existsSync, readFileSync } from 'node:fs'
 import { kernelCommandLine, kernelRelease } from '../linux/memory-info.ts'
-import { type Finding, missing, ok, warn } from './finding.ts'
+import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
 import { atLeast, formatVersion, type Version } from './version.ts'
 
@@ -17,7 +17,7 @@ export function checkPrivileges(): Finding {
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`)
   const has = (capability: bigint): boolean => ((effective >> capability) & 1n) === 1n
   if (!has(CAP_SYS_ADMIN))
-    return missing('privileges', 'no CAP_SYS_ADMIN', 'mounting needs root: try again with sudo')
+    return fail('privileges', 'no CAP_SYS_ADMIN', 'mounting needs root: try again with sudo')
   if (!has(CAP_SYS_BOOT))
     return warn('privileges', 'no CAP_SYS_BOOT', 'a kernel update needs it; all else works')
   return ok('privileges', 'CAP_SYS_ADMIN and CAP_SYS_BOOT')
@@ -26,7 +26,7 @@ export function checkPrivileges(): Finding {
 export function checkKernel(): Finding {
   const release = kernelRelease()
   if (atLeast(release, KERNEL_MINIMUM)) return ok('kernel', `Linux ${release.text}`)
-  return missing(
+  return fail(
     'kernel',
     `Linux ${release.text}`,
     `FUSE passthrough needs Linux ${formatVersion(KERNEL_MINIMUM)} or newer`,

@@ -4,8 +4,9 @@ import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../
 import { memoryInfo, setShmemHugePages, shmemHugePages } from '../linux/memory-info.ts'
 import { Errno } from '../values/errno.ts'
 import { errorText, UsageError } from '../values/errors.ts'
+import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { MIB } from '../values/units.ts'
-import { type Finding, missing, ok, warn } from './finding.ts'
+import { type FixableFinding, fixable } from './fix.ts'
 
 const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 
@@ -13,7 +14,7 @@ const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 const HUGE_MODES = new Set(['always', 'within_size', 'advise', 'force'])
 
 /** The kernel's default is `never` in many places: mappings are then made of 4 KiB pages, in silence. */
-export function checkHugePages(): Finding {
+export function checkHugePages(): FixableFinding {
   const mode = shmemHugePages()
   if (mode instanceof Errno) {
     return warn(
@@ -23,19 +24,19 @@ export function checkHugePages(): Finding {
     )
   }
   if (HUGE_MODES.has(mode)) return ok('huge pages', `shmem_enabled is ${mode}`)
-  return warn(
+  const found = warn(
     'huge pages',
     `shmem_enabled is ${mode}: guest RAM is mapped in 4 KiB pages`,
     `echo advise > ${SHMEM_ENABLED}`,
-    {
-      question: `Set ${SHMEM_ENABLED} to advise (until the next boot)?`,
-      apply: (say) => {
-        const refused = setShmemHugePages('advise')
-        if (refused) throw new UsageError(`${SHMEM_ENABLED}: ${refused.name}`)
-        say('memory that asks for huge pages gets them, from the next mapping on')
-      },
-    },
   )
+  return fixable(found, {
+    question: `Set ${SHMEM_ENABLED} to advise (until the next boot)?`,
+    apply: (say) => {
+      const refused = setShmemHugePages('advise')
+      if (refused) throw new UsageError(`${SHMEM_ENABLED}: ${refused.name}`)
+      say('memory that asks for huge pages gets them, from the next mapping on')
+    },
+  })
 }
 
 /** memfd_create(2), and MADV_COLLAPSE on it, which makes huge pages whatever the setting says. */
@@ -45,7 +46,7 @@ export function checkMemfd(): Finding {
     fd = memfdCreate('guestmemfs-doctor', { sealable: false })
   } catch (error) {
     const reason = errorText(error)
-    return missing('memfd', reason, 'boot a kernel with CONFIG_MEMFD_CREATE=y')
+    return fail('memfd', reason, 'boot a kernel with CONFIG_MEMFD_CREATE=y')
   }
   // Four MiB hold one aligned run of two wherever the mapping begins.
   const refused = resize(fd, 4 * MIB) ?? requestCollapse(mapShared(fd, 4 * MIB).fill(1))

@@ -1,20 +1,21 @@
 /** Owns the doctor's findings about what else is installed: QEMU, KVM, the service manager, our mount helper. */
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { THIS_HOST } from './apt.ts'
-import { type Finding, missing, ok, warn } from './finding.ts'
+import { type FixableFinding, fixable } from './fix.ts'
 import { ensureQemu, installedQemu, QEMU_BINARY, QEMU_MINIMUM } from './qemu-package.ts'
 import { atLeast, formatVersion } from './version.ts'
 
 /** Each file of a pool is one descriptor of the server's and one of the keeper's. */
 const DESCRIPTORS_WANTED = 65_536
 
-export function checkQemu(): Finding {
+export function checkQemu(): FixableFinding {
   const version = installedQemu()
   if (version && atLeast(version, QEMU_MINIMUM)) return ok('QEMU', `${QEMU_BINARY} ${formatVersion(version)}`)
   const detail = version
     ? `${QEMU_BINARY} ${formatVersion(version)} has no cpr-reboot`
     : `no ${QEMU_BINARY} on PATH`
-  return missing('QEMU', detail, `install QEMU ${formatVersion(QEMU_MINIMUM)} or newer`, {
+  return fixable(fail('QEMU', detail, `install QEMU ${formatVersion(QEMU_MINIMUM)} or newer`), {
     question: 'Install QEMU with apt?',
     apply: async (say) => void (await ensureQemu(THIS_HOST, { yes: true }, say)),
   })

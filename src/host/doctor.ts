@@ -1,4 +1,6 @@
 /** Owns the list of what the doctor looks at, in the order a person should read it. */
+
+import type { Finding } from '../values/finding.ts'
 import { checkCarveOuts } from './check-carve-out.ts'
 import { checkFuseAbilities, checkFuseDevice } from './check-fuse.ts'
 import { checkKernel, checkLiveUpdate, checkPrivileges } from './check-kernel.ts'
@@ -10,7 +12,7 @@ import {
   checkQemu,
   checkServiceManager,
 } from './check-tools.ts'
-import type { Finding } from './finding.ts'
+import type { FixableFinding } from './fix.ts'
 
 /** What mounting a pool needs. */
 export const MOUNT_CHECKS: readonly (() => Finding)[] = [
@@ -21,7 +23,7 @@ export const MOUNT_CHECKS: readonly (() => Finding)[] = [
   checkMemfd,
 ]
 
-const CHECKS: readonly (() => Finding)[] = [
+const CHECKS: readonly (() => FixableFinding)[] = [
   ...MOUNT_CHECKS,
   checkHugePages,
   checkSwap,
@@ -33,13 +35,13 @@ const CHECKS: readonly (() => Finding)[] = [
   checkLiveUpdate,
 ]
 
-export const examine = (): Finding[] => [...CHECKS.map((check) => check()), ...checkCarveOuts()]
+export const examine = (): FixableFinding[] => [...CHECKS.map((check) => check()), ...checkCarveOuts()]
 
 /** The first thing that stops a pool from being mounted here, or `undefined`. */
 export function mountObstacle(): Finding | undefined {
   for (const check of MOUNT_CHECKS) {
     const finding = check()
-    if (finding.state === 'missing') return finding
+    if (finding.severity === 'error') return finding
   }
   return undefined
 }

@@ -76,9 +76,9 @@ test('kernel configuration: built in or module, not a longer name', () => {
 
 test('the doctor names each thing once, and every finding that is not ok says what to do', () => {
   const findings = examine()
-  assert.equal(new Set(findings.map(({ name }) => name)).size, findings.length)
-  for (const { name, state, advice } of findings) {
-    assert.equal(advice === undefined, state === 'ok', name)
+  assert.equal(new Set(findings.map(({ subject }) => subject)).size, findings.length)
+  for (const { subject, severity, advice } of findings) {
+    assert.equal(advice === undefined, severity === 'ok', subject)
     assert.ok(!advice?.includes('\n'))
   }
 })

@@ -4,7 +4,7 @@
  */
 
 import { shellWord, unitWord } from '../values/shell-word.ts'
-import type { Program } from './program.ts'
+import type { Program } from './this-program.ts'
 
 export interface InstallFile {
   /** Below the prefix, beginning with a slash. */

@@ -1,18 +1,9 @@
-/** Owns `resume` for all saved VMs of a mount at once: which ones, and all in parallel. */
+/** The resumption of saved VMs of a mount: which ones, and all at once. */
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
-import type { UpdateReport } from './report.ts'
-import { resumeVm } from './resume.ts'
-import { nowMs, type Phase, type VmTimeline } from './timeline.ts'
-
-export interface ResumeAll {
-  readonly mountPoint: string
-  readonly vms: readonly Vm[]
-  readonly nextQemu: string | undefined
-  readonly timeoutMs: number
-  readonly onPhase: (name: string, phase: Phase) => void
-  readonly onDone: (result: VmTimeline) => void
-}
+import { runForEach, type VmBatch } from './for-each-vm.ts'
+import { resumeVm } from './guest/resume-vm.ts'
+import type { UpdateReport } from './report/update-report.ts'
 
 /**
  * Those of `vms` that lie saved; or the named ones, which may also be stopped in a QEMU. Errors (UsageError): a named one is
@@ -30,30 +21,7 @@ export function chooseSaved(vms: readonly Vm[], names: readonly string[]): Vm[] 
   )
 }
 
-export async function resumeVms(request: ResumeAll): Promise<UpdateReport> {
-  const { vms, nextQemu, timeoutMs, onPhase, onDone, mountPoint } = request
-  const originMs = nowMs()
-  const results = await Promise.all(
-    vms.map(async (vm) => {
-      const { name } = vm.definition
-      const result = await resumeVm({
-        vm,
-        nextQemu,
-        timeoutMs,
-        originMs,
-        onPhase: (phase) => onPhase(name, phase),
-      })
-      onDone(result)
-      return result
-    }),
-  )
-  const durationUs = Math.round((nowMs() - originMs) * 1000)
-  return {
-    format: 1,
-    kind: 'resume',
-    mountPoint,
-    startedAtMs: Math.round(originMs),
-    durationUs,
-    vms: results,
-  }
+/** All at once. */
+export function resumeVms(batch: VmBatch): Promise<UpdateReport> {
+  return runForEach('resume', batch, resumeVm)
 }

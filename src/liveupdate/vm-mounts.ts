@@ -1,4 +1,4 @@
-/** Owns finding recorded VMs through the mounts that hold their RAM. */
+/** The mounts that hold VMs' RAM, and the VMs recorded in them. */
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { findMount, type PoolMount, poolMounts, readVirtualList } from '../pool/pool-view.ts'

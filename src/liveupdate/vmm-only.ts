@@ -1,24 +1,10 @@
-/**
- * Owns the VMM-only live update of all VMs of a mount: look first, then replace every QEMU at once. One VM's trouble
- * never holds back another.
- */
-
+/** The live update of QEMU alone, for the VMs of a mount: which ones, the preflight, then every QEMU at once. */
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
-import { findObstacles } from './preflight.ts'
-import { replaceQemu } from './replace-qemu.ts'
-import type { UpdateReport } from './report.ts'
-import { nowMs, type Phase, type VmTimeline } from './timeline.ts'
-
-export interface VmmOnlyUpdate {
-  readonly mountPoint: string
-  readonly vms: readonly Vm[]
-  readonly nextQemu: string | undefined
-  /** For each step of each VM. */
-  readonly timeoutMs: number
-  readonly onPhase: (name: string, phase: Phase) => void
-  readonly onDone: (result: VmTimeline) => void
-}
+import { runForEach, type VmBatch } from './for-each-vm.ts'
+import { replaceQemu } from './guest/replace-qemu.ts'
+import { checkGuests } from './preflight/check-guests.ts'
+import type { UpdateReport } from './report/update-report.ts'
 
 /** Those of `vms` that run, or the named ones. Errors (UsageError): a named one is unknown or does not run; none runs. */
 export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
@@ -37,33 +23,9 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
   return running
 }
 
-/** Errors (UsageError): an obstacle was found, and no guest was paused. */
-export async function updateVmms(update: VmmOnlyUpdate): Promise<UpdateReport> {
-  const { vms, nextQemu, timeoutMs, onPhase, onDone, mountPoint } = update
-  const obstacles = await findObstacles(vms, nextQemu)
-  if (obstacles.length > 0) throw new UsageError(obstacles.join('\nguestmemfs: '))
-  const originMs = nowMs()
-  const results = await Promise.all(
-    vms.map(async (vm) => {
-      const { name } = vm.definition
-      const result = await replaceQemu({
-        vm,
-        nextQemu,
-        timeoutMs,
-        originMs,
-        onPhase: (phase) => onPhase(name, phase),
-      })
-      onDone(result)
-      return result
-    }),
-  )
-  const durationUs = Math.round((nowMs() - originMs) * 1000)
-  return {
-    format: 1,
-    kind: 'vmm-only',
-    mountPoint,
-    startedAtMs: Math.round(originMs),
-    durationUs,
-    vms: results,
-  }
+/** Errors (UsageError): something speaks against it, and no guest was paused. */
+export async function updateVmms(batch: VmBatch): Promise<UpdateReport> {
+  const findings = await checkGuests(batch.vms, batch.nextQemu)
+  if (findings.length > 0) throw new UsageError(findings.map(({ message }) => message).join('\nguestmemfs: '))
+  return await runForEach('vmm-only', batch, replaceQemu)
 }

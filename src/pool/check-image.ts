@@ -1,6 +1,7 @@
 /** Owns the look into a pool's image that several commands take: in its own process's memory or a file, changing nothing. */
-import { checkImage, type Finding } from '../fs/image/fsck.ts'
+import { checkImage } from '../fs/image/fsck.ts'
 import { State } from '../fs/state/state.ts'
+import type { Finding } from '../values/finding.ts'
 import { readPoolImage } from './pool-image.ts'
 
 /** A server may be in the middle of a record: only what is found each time is there. */

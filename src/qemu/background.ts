@@ -36,10 +36,10 @@ export async function startInBackground(definition: VmDefinition): Promise<void>
   const streams = logStreams(name)
   const logBytes = fstatSync(streams[1]).size
   const before = readRuntime(name)
-  const givenUp = superviseInBackground(ramFileOf(definition), streams)
+  const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
   closeStreams(streams)
   try {
-    const qmp = await waitForQmp({ name, before, givenUp, timeoutMs: START_TIMEOUT_MS })
+    const qmp = await waitForQmp({ name, before, supervisorExited, timeoutMs: START_TIMEOUT_MS })
     qmp.close()
   } catch (cause) {
     const said = readFileSync(vmPaths(name).log).subarray(logBytes).toString('utf8').trim()

@@ -9,7 +9,7 @@ import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
 import { MIB } from '../values/units.ts'
 import { commandAs, type Identity } from './identity.ts'
-import { compareVersions, OLDEST_USABLE, type QemuVersion, VersionSchema, versionOf } from './version.ts'
+import { compareVersions, OLDEST_USABLE, type QemuVersion, VersionSchema, versionOf } from './qemu-version.ts'
 
 export interface QemuBinary {
   /** Absolute. */

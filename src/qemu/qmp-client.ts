@@ -4,8 +4,8 @@
  */
 import { connect, type Socket } from 'node:net'
 import { errorText, QemuError } from '../values/errors.ts'
+import { type QemuVersion, versionOf } from './qemu-version.ts'
 import { type QmpEvent, type QmpMessage, QmpReader } from './qmp-messages.ts'
-import { type QemuVersion, versionOf } from './version.ts'
 
 const COMMAND_TIMEOUT_MS = 10_000
 /** Events nobody has waited for yet; older ones are dropped. */

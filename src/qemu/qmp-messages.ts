@@ -6,7 +6,7 @@
 import * as v from 'valibot'
 import { CorruptBytesError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
-import { VersionSchema } from './version.ts'
+import { VersionSchema } from './qemu-version.ts'
 
 /** Answers to what we ask, and events, are a few kilobytes at most. */
 const MAX_MESSAGE_BYTES = 128 * KIB

@@ -1,25 +1,19 @@
 /**
- * Owns one VM's way out of its old QEMU: save, put the saved guest on record, end the QEMU. A failure before the end of the old
- * QEMU leaves the guest running as it was and nothing on record.
+ * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A failure before that end leaves
+ * the guest running as it was and nothing on record.
  */
-import { close } from '../linux/descriptors.ts'
-import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
-import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
-import { Errno } from '../values/errno.ts'
-import { QemuError } from '../values/errors.ts'
+import type { ProcessIdentity } from '../run/process-identity.ts'
+import { killQemu } from './end-qemu.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { cancelMigration, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
 
-/** A QEMU that has saved its guest has nothing left to lose; one that does not end then is killed. */
-const QUIT_TIMEOUT_MS = 10_000
-
 export interface SaveRequest {
   readonly definition: VmDefinition
   readonly qmp: QmpClient
   readonly qemu: ProcessIdentity
-  /** The command line the successor gets. */
+  /** The command line of the next QEMU. */
   readonly nextArgv: readonly string[]
   readonly timeoutMs: number
   /** Called as each step is done; 'stop' with the time a running guest stopped. */
@@ -34,7 +28,7 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
   return next
 }
 
-/** All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back (`giveBack`). */
+/** All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back (`cancelSave`). */
 export async function saveGuestState(request: Omit<SaveRequest, 'qemu'>): Promise<VmDefinition> {
   const { definition, qmp, nextArgv, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
@@ -70,20 +64,4 @@ async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {
   // It may end before it has answered.
   await qmp.execute('quit').catch(() => {})
   await killQemu(definition.name, qemu)
-}
-
-/** Waits for a QEMU to end, and kills it if it does not. Only for one whose guest is saved. */
-export async function killQemu(name: string, qemu: ProcessIdentity): Promise<void> {
-  const { pid } = qemu
-  const pidfd = pidfdOpen(pid)
-  if (pidfd instanceof Errno) return // ESRCH: gone
-  try {
-    if (!isAlive(qemu)) return // another process by now
-    if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
-    sendSignal(pidfd, 'SIGKILL')
-    if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
-    throw new QemuError(`QEMU of VM ${name} (process ${pid}) cannot be ended`)
-  } finally {
-    close(pidfd)
-  }
 }

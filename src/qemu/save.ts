@@ -1,6 +1,6 @@
 /**
- * Owns saving one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until `quit` the
- * guest can be taken back (`cancelMigration`), which is what a failure here does by itself.
+ * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU is told to quit the save can be
+ * cancelled (`cancelMigration`), which a failure here does by itself.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
@@ -11,12 +11,12 @@ import { measureStateFile, type SavedState } from './saved-state.ts'
 export const SAVEABLE = ['running', 'paused', 'suspended']
 const CANCEL_TIMEOUT_MS = 5_000
 
-/** The guest is in its QEMU still, and stopped there. */
-export class StrandedError extends QemuError {}
+/** The guest is still in its QEMU, stopped, and could not be continued. */
+export class GuestStoppedError extends QemuError {}
 
 /**
  * `path`: a file QEMU may write. On success QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the
- * guest is running again if it ran before. StrandedError: it is not.
+ * guest is running again if it ran before. GuestStoppedError: it is not.
  */
 export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number): Promise<SavedState> {
   const before = await runStatus(qmp)
@@ -37,7 +37,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
   } catch (error) {
     await cancelMigration(qmp, before.running).catch((cause: unknown) => {
       const reason = errorText(error)
-      throw new StrandedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
+      throw new GuestStoppedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
         cause,
       })
     })

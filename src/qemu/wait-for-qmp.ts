@@ -1,6 +1,4 @@
-/**
- * Owns waiting for a QEMU that a supervisor is just starting, until it answers on its QMP socket or is known not to.
- */
+/** The wait for a QEMU that a supervisor is just starting, until it answers on its QMP socket or cannot any more. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
@@ -9,24 +7,24 @@ import { QmpClient } from './qmp-client.ts'
 
 const POLL_MS = 10
 
-export interface Expected {
+export interface QmpWait {
   /** The VM's. */
   readonly name: string
-  /** What the VM's runtime record said before the start was asked for; undefined: whatever is there is what is expected. */
+  /** What the VM's runtime record said before the start was asked for; undefined: a QEMU that is there already counts. */
   readonly before: VmRuntime | undefined
-  /** Resolves if its supervisor has ended, so that it cannot come any more. */
-  readonly givenUp?: Promise<void>
+  /** Resolves if its supervisor has ended: no QEMU will be started any more. */
+  readonly supervisorExited?: Promise<void>
   /** Its process is there; it does not answer yet. */
   readonly onStarted?: () => void
   readonly timeoutMs: number
 }
 
 /** The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked for. */
-export async function waitForQmp(expected: Expected): Promise<QmpClient> {
-  const { name, before, givenUp, onStarted, timeoutMs } = expected
+export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
+  const { name, before, supervisorExited, onStarted, timeoutMs } = wait
   const deadline = performance.now() + timeoutMs
   const over = new AbortController()
-  givenUp?.then(() => over.abort())
+  supervisorExited?.then(() => over.abort())
   while (!isStarted(name, before)) {
     if (over.signal.aborted) throw new QemuError(`QEMU was not started (see ${vmPaths(name).log})`)
     if (performance.now() > deadline) throw new QemuError(`no QEMU was started within ${timeoutMs} ms`)

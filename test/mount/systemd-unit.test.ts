@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { installFiles } from '../../src/host/install-files.ts'
-import { thisProgram } from '../../src/host/program.ts'
+import { thisProgram } from '../../src/host/this-program.ts'
 import { cannotMount } from './support.ts'
 import { cannotRunSystemd, startSystemd, writeTarget } from './systemd-host.ts'
 

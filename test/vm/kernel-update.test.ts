@@ -6,8 +6,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
-import { readUpdateRecord } from '../../src/liveupdate/update-record.ts'
-import { WayToJump } from '../../src/liveupdate/way-to-jump.ts'
+import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
+import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
 import {
   listVms,
@@ -23,7 +23,7 @@ import {
 const isFrozen = (pool: VmPool): boolean =>
   Buffer.from(getxattr(pool.mountPoint, 'trusted.guestmemfs.frozen') as Uint8Array).toString() === '1'
 
-function wayOf(pool: VmPool, guests: readonly TestVm[]): WayToJump {
+function wayOf(pool: VmPool, guests: readonly TestVm[]): UpdateSteps {
   const { vms } = readVms(guests.map(({ ramFile }) => ramFile))
   const change = { via: 'kexec', before: '6.12', next: '7.3' } as const
   const travellers = {
@@ -32,7 +32,7 @@ function wayOf(pool: VmPool, guests: readonly TestVm[]): WayToJump {
     timeoutMs: 20_000,
     change,
   }
-  return new WayToJump(travellers, Date.now())
+  return new UpdateSteps(travellers, Date.now())
 }
 
 async function twoGuests(t: TestContext, pool: VmPool): Promise<TestVm[]> {
@@ -51,17 +51,17 @@ test('all the way to the jump, and back: every guest in the QEMU it had', async 
   const guests = await twoGuests(t, pool)
   const before = guests.map(({ name }) => qemuPid(name))
   const way = wayOf(pool, guests)
-  way.leaveWord()
+  way.writeUpdateRecord()
   await way.suspendAll()
   way.freeze()
-  way.letGo()
-  way.leaveWord()
+  way.releaseLocks()
+  way.writeUpdateRecord()
   assert.ok(isFrozen(pool))
   assert.throws(() => writeFileSync(pool.path('late'), ''), /EBUSY/)
   assert.deepEqual(Object.keys(readUpdateRecord(pool.mountPoint)?.savedAtMs ?? {}).length, 2)
   const ticks = guests.map(({ serial }) => serial.ticks().length)
 
-  const timelines = await way.goBack()
+  const timelines = await way.rollBack()
   assert.deepEqual(
     timelines.map(({ outcome, problem }) => [outcome, problem]),
     [
@@ -85,11 +85,11 @@ test('killed on the way: resume thaws, and every guest goes on', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
   const way = wayOf(pool, guests)
-  way.leaveWord()
+  way.writeUpdateRecord()
   await way.suspendAll()
   way.freeze()
   // What a dead process leaves: no locks, and no more steps. One QEMU is ended besides, as a shutdown would.
-  way.letGo()
+  way.releaseLocks()
   await monitor(guests[0]?.name as string, 'quit').catch(() => {})
   await guests[0]?.ended
 
@@ -114,11 +114,11 @@ test('one guest cannot be saved: it and the others go on, and nothing is frozen'
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
   const way = wayOf(pool, guests)
-  way.leaveWord()
+  way.writeUpdateRecord()
   await monitor(guests[1]?.name as string, 'quit').catch(() => {})
   await guests[1]?.ended
   await assert.rejects(way.suspendAll(), /VM two-\d+: it is gone now/)
-  const [timeline, ...more] = await way.goBack()
+  const [timeline, ...more] = await way.rollBack()
   assert.deepEqual([timeline?.outcome, more.length], ['rolled-back', 0])
   await allRunOn(guests.slice(0, 1))
   assert.equal(readUpdateRecord(pool.mountPoint), undefined)

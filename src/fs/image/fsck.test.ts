@@ -44,15 +44,15 @@ test('each kind of harm is found where it is', () => {
     const harmed = area.slice()
     harmed[offset] = (harmed[offset] as number) ^ 0x10
     return checkImage(harmed, new State()).map(
-      ({ severity, where, message }) => `${severity} ${where}: ${message}`,
+      ({ severity, subject, message }) => `${severity} ${subject}: ${message}`,
     )
   }
   assert.match(findings(30).join(), /^error header: .*checksum/)
   assert.match(findings(slotOffsets[side] + 40).join(), /^error log: checkpoint \d+ fails its checksum/)
-  assert.match(findings(slotOffsets[1 - side] as number).join(), /^warning checkpoint: the commit word/)
+  assert.match(findings(slotOffsets[1 - side] as number).join(), /^warn checkpoint: the commit word/)
   assert.match(
     findings((slotOffsets[1 - side] as number) + 40).join(),
-    /^warning checkpoint: checkpoint \d+ fails/,
+    /^warn checkpoint: checkpoint \d+ fails/,
   )
   assert.match(
     findings(segmentOffsets[side] + 60).join(),
@@ -65,15 +65,15 @@ test('a state that contradicts itself is found', () => {
   const name = 'lost' as ByteString
   image.commit(ORIGIN, [{ kind: 'name', parent: 1 as Ino, name, ino: 44 as Ino, cookie: 3 }])
   const found = checkImage(area, new State()).filter(({ severity }) => severity === 'error')
-  assert.ok(found.some(({ where, message }) => where === 'state' && message.includes('44')))
+  assert.ok(found.some(({ subject, message }) => subject === 'state' && message.includes('44')))
 })
 
-test('a torn record is a note: the next mount mends it', () => {
+test('a torn record is no harm: the next mount mends it', () => {
   const { area } = pool()
   const { segmentOffsets } = geometryOf(area.length)
   area[segmentOffsets[1] + 16] = 1
   assert.deepEqual(checkImage(area, new State()), [
-    { severity: 'note', where: 'log', message: 'log segment 1 ends in a record that was never acknowledged' },
+    { severity: 'ok', subject: 'log', message: 'log segment 1 ends in a record that was never acknowledged' },
   ])
   Image.open(area, EXPECTED, new State())
   assert.deepEqual(checkImage(area, new State()), [])
@@ -124,6 +124,6 @@ test('where ordinary files are kept apart, guest RAM among them is an error', ()
   assert.deepEqual(checkImage(area, new State()), [])
   image.commit(ORIGIN, file(4, 31, false))
   assert.deepEqual(checkImage(area, new State()), [
-    { severity: 'error', where: 'state', message: 'inodes 2 and 4, guest RAM and not, share chunk 0' },
+    { severity: 'error', subject: 'state', message: 'inodes 2 and 4, guest RAM and not, share chunk 0' },
   ])
 })

@@ -4,24 +4,19 @@
  */
 import { chunkBlocksOf } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
+import { type Finding, fail, ok, warn } from '../../values/finding.ts'
 import { readCheckpoint, readSlotState } from './checkpoint.ts'
 import type { Geometry } from './format.ts'
 import { readHeader } from './header.ts'
 import type { VerifiableState } from './image-state.ts'
 import { type Recovered, recover } from './recovery.ts'
 
-/**
- * `error`: the image is refused, or what it holds contradicts itself. `warning`: bytes are harmed that recovery
- * can do without. `note`: what a crash leaves and the next mount mends.
- */
-export interface Finding {
-  readonly severity: 'error' | 'warning' | 'note'
-  readonly where: 'header' | 'checkpoint' | 'log' | 'state'
-  readonly message: string
-}
+/** A part of an image: the subject of a finding. */
+type Part = 'header' | 'checkpoint' | 'log' | 'state'
 
 /**
- * All findings about the image in `area`; none of severity `error` means it will open and is consistent.
+ * All findings about the image in `area`. 'error': the image is refused, or what it holds contradicts itself; none of them means it
+ * will open and is consistent. 'warn': bytes are harmed that recovery can do without. 'ok': what a crash leaves and the next mount mends.
  * `emptyState` is filled with what the image holds. Never throws for what the bytes are.
  */
 export function checkImage(area: Uint8Array, emptyState: VerifiableState): Finding[] {
@@ -35,7 +30,7 @@ export function checkImage(area: Uint8Array, emptyState: VerifiableState): Findi
   for (const entry of found.fold.entries()) emptyState.apply(entry)
   const { totalBlocks, storeKind } = header.identity
   for (const message of emptyState.verify(totalBlocks, chunkBlocksOf(storeKind))) {
-    findings.push({ severity: 'error', where: 'state', message })
+    findings.push(fail('state', message))
   }
   return findings
 }
@@ -47,12 +42,11 @@ function checkSlots(area: Uint8Array, geometry: Geometry, used: number | undefin
     const slot = readSlotState(area, geometry, side)
     if (slot.kind === 'unfinished') {
       if (slot.blank) continue
-      const message = `the commit word of slot ${side} is neither zero nor whole`
-      findings.push({ severity: 'warning', where: 'checkpoint', message })
+      findings.push(warn('checkpoint', `the commit word of slot ${side} is neither zero nor whole`))
     } else if (slot.generation !== used) {
       const spare: Finding[] = []
       attempt(spare, 'checkpoint', () => readCheckpoint(area, geometry, slot.generation))
-      findings.push(...spare.map((finding): Finding => ({ ...finding, severity: 'warning' })))
+      findings.push(...spare.map((finding): Finding => ({ ...finding, severity: 'warn' })))
     }
   }
   return findings
@@ -61,23 +55,23 @@ function checkSlots(area: Uint8Array, geometry: Geometry, used: number | undefin
 function describeEnd(found: Recovered): Finding[] {
   const findings: Finding[] = []
   if (found.active.torn) {
-    const message = `log segment ${found.activeGeneration} ends in a record that was never acknowledged`
-    findings.push({ severity: 'note', where: 'log', message })
+    findings.push(
+      ok('log', `log segment ${found.activeGeneration} ends in a record that was never acknowledged`),
+    )
   }
   if (found.activeGeneration > found.checkpointGeneration) {
-    const message = `checkpoint ${found.activeGeneration} is under way`
-    findings.push({ severity: 'note', where: 'checkpoint', message })
+    findings.push(ok('checkpoint', `checkpoint ${found.activeGeneration} is under way`))
   }
   return findings
 }
 
 /** The result of `read`, or a finding that says why there is none. */
-function attempt<T>(findings: Finding[], where: Finding['where'], read: () => T): T | undefined {
+function attempt<T>(findings: Finding[], part: Part, read: () => T): T | undefined {
   try {
     return read()
   } catch (error) {
     if (!(error instanceof CorruptBytesError)) throw error
-    findings.push({ severity: 'error', where, message: error.message })
+    findings.push(fail(part, error.message))
     return undefined
   }
 }

@@ -1,0 +1,41 @@
+/** One action for each VM of a mount, all at once, and the report of them all. One VM's failure holds back no other. */
+import type { Vm } from '../qemu/vm-list.ts'
+import type { VmRequest } from './guest/vm-result.ts'
+import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
+import type { UpdateReport } from './report/update-report.ts'
+
+/** What all VMs of one mount go through together. */
+export interface VmBatch {
+  readonly mountPoint: string
+  readonly vms: readonly Vm[]
+  readonly nextQemu: string | undefined
+  /** For each step of each VM. */
+  readonly timeoutMs: number
+  readonly onPhase: (name: string, phase: Phase) => void
+  readonly onDone: (result: VmTimeline) => void
+}
+
+/** `one` never rejects: what goes wrong is in its result. */
+export async function runForEach(
+  kind: UpdateReport['kind'],
+  { mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }: VmBatch,
+  one: (request: VmRequest) => Promise<VmTimeline>,
+): Promise<UpdateReport> {
+  const originMs = nowMs()
+  const results = await Promise.all(
+    vms.map(async (vm) => {
+      const { name } = vm.definition
+      const result = await one({
+        vm,
+        nextQemu,
+        timeoutMs,
+        originMs,
+        onPhase: (phase) => onPhase(name, phase),
+      })
+      onDone(result)
+      return result
+    }),
+  )
+  const durationUs = Math.round((nowMs() - originMs) * 1000)
+  return { format: 1, kind, mountPoint, startedAtMs: Math.round(originMs), durationUs, vms: results }
+}

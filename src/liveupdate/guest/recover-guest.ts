@@ -1,0 +1,69 @@
+/**
+ * The recovery of a guest that is stopped in a live QEMU because `guestmemfs live-update` was killed before it had finished, or lost its
+ * QEMU for a while. The VM's record and QEMU's state tell together how far the update had come.
+ */
+import { runStatus } from '../../qemu/migration.ts'
+import { QmpClient } from '../../qemu/qmp-client.ts'
+import { continueGuest } from '../../qemu/restore.ts'
+import { cancelMigration } from '../../qemu/save.ts'
+import { cancelSave } from '../../qemu/save-and-quit.ts'
+import { removeStateFile, type SavedState } from '../../qemu/saved-state.ts'
+import { startFromSaved } from '../../qemu/start-from-saved.ts'
+import { type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { vmPaths } from '../../run/vm-runtime.ts'
+import { UsageError } from '../../values/errors.ts'
+
+export interface RecoverRequest {
+  readonly definition: VmDefinition
+  readonly timeoutMs: number
+  readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
+}
+
+/** Returns the definition on record. Errors (UsageError, QemuError): the guest runs already, or QEMU refuses. */
+export async function recoverGuest(request: RecoverRequest): Promise<VmDefinition> {
+  const { definition, timeoutMs, onStep } = request
+  const { name, saved } = definition
+  const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
+  try {
+    const { status } = await runStatus(qmp)
+    if (saved === null) return await recoverUnsaved(request, qmp, status)
+    // Not yet told to quit: the old QEMU still has all of the guest.
+    if (status === 'postmigrate') {
+      await cancelSave(definition, qmp, saved)
+      onStep('continue')
+      return { ...definition, saved: null }
+    }
+    // Loaded and not yet told to run: a guest on record as saved never runs.
+    if (status === 'paused') return await recoverLoaded(request, qmp, saved)
+    if (status !== 'inmigrate') throw new UsageError(`its QEMU is in state '${status}'`)
+  } finally {
+    qmp.close()
+  }
+  return await startFromSaved({ definition, before: undefined, timeoutMs, onStep })
+}
+
+/** Stopped for a save that was never put on record, after it was loaded, or by a person: the caller named it to have it run. */
+async function recoverUnsaved(
+  { definition, onStep }: RecoverRequest,
+  qmp: QmpClient,
+  status: string,
+): Promise<VmDefinition> {
+  removeStateFile(definition.statePath)
+  // Also of a guest that runs: a save that has just begun would stop it in a moment.
+  await cancelMigration(qmp, true)
+  if (status === 'running') throw new UsageError('it runs')
+  onStep('continue')
+  return definition
+}
+
+async function recoverLoaded(
+  { definition, timeoutMs, onStep }: RecoverRequest,
+  qmp: QmpClient,
+  saved: SavedState,
+): Promise<VmDefinition> {
+  const after: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
+  writeDefinition(after)
+  removeStateFile(saved.path)
+  onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
+  return after
+}

@@ -1,0 +1,182 @@
+/**
+ * The replacement of one VM's QEMU while its memory stays: out of the old one, into the new one, and back into one of the old binary
+ * when the new one does not take the guest. The memory is kept whatever fails, and the result says what to do next.
+ */
+import { close } from '../../linux/descriptors.ts'
+import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
+import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
+import { endQemu } from '../../qemu/end-qemu.ts'
+import { QmpClient } from '../../qemu/qmp-client.ts'
+import { GuestStoppedError } from '../../qemu/save.ts'
+import { saveAndQuit } from '../../qemu/save-and-quit.ts'
+import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
+import type { Streams } from '../../qemu/supervisor.ts'
+import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { readVms } from '../../qemu/vm-list.ts'
+import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
+import { readRuntime, tryLock, type VmRuntime, vmPaths } from '../../run/vm-runtime.ts'
+import { Errno } from '../../values/errno.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
+import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
+import { type VmRequest, vmTimeline } from './vm-result.ts'
+
+/** Never rejects: what goes wrong is in the result. */
+export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
+  const { definition } = request.vm
+  const lock = tryLock(vmPaths(definition.name).updateLock)
+  if (lock === undefined)
+    return new ReplaceRun(request).result('rolled-back', 'another update of it is under way')
+  try {
+    // What was true when the update was planned may be an earlier update's past by now.
+    const [vm] = readVms([ramFileOf(definition)]).vms
+    const run = new ReplaceRun({ ...request, vm: vm ?? request.vm })
+    return await run.run().catch((error: unknown) => run.failed(error))
+  } finally {
+    close(lock)
+  }
+}
+
+class ReplaceRun {
+  readonly #request: VmRequest
+  readonly #before: VmDefinition
+  readonly #clock: PhaseClock
+  #after: VmDefinition | undefined
+  #stateBytes = 0
+
+  constructor(request: VmRequest) {
+    this.#request = request
+    this.#before = request.vm.definition
+    this.#clock = new PhaseClock(request.originMs)
+  }
+
+  async run(): Promise<VmTimeline> {
+    const { nextQemu, timeoutMs, vm } = this.#request
+    const { name, argv } = this.#before
+    const nextArgv = nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)]
+    const qemu = vm.qemu
+    if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
+    const runtime = readRuntime(name)
+    const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
+    const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
+    let saved: VmDefinition
+    try {
+      saved = await saveAndQuit({
+        definition: this.#before,
+        qmp,
+        qemu,
+        nextArgv,
+        timeoutMs,
+        onStep: (step, atMs) => this.#stepDone(step, atMs),
+      })
+    } finally {
+      qmp.close()
+    }
+    this.#stateBytes = saved.saved?.sizeBytes ?? 0
+    return await this.#startNext(saved, orphanStreams, runtime)
+  }
+
+  /** From here on the old QEMU is gone. */
+  async #startNext(
+    saved: VmDefinition,
+    orphanStreams: Streams | undefined,
+    before: VmRuntime | undefined,
+  ): Promise<VmTimeline> {
+    const { name, argv } = this.#before
+    const start = this.#startOf(saved, orphanStreams, before)
+    try {
+      this.#after = await startFromSaved(start)
+      return this.result('updated', null)
+    } catch (error) {
+      if (error instanceof StartFromSavedError && error.isLoaded) {
+        return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
+      }
+      const isSameQemu = saved.argv[0] === argv[0]
+      const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
+      await endQemu(this.#before.name)
+      if (isSameQemu) return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
+      return await this.#rollBack({ ...saved, argv }, problem)
+    }
+  }
+
+  async #rollBack(saved: VmDefinition, problem: string): Promise<VmTimeline> {
+    const { name } = this.#before
+    const runtime = readRuntime(name)
+    const isSupervised = runtime !== undefined && isAlive(runtime.supervisor)
+    try {
+      // The supervisor starts a definition once: a changed one is its sign to start again.
+      writeDefinition(saved)
+      const streams = isSupervised ? undefined : logStreams(name)
+      this.#after = await startFromSaved(this.#startOf(saved, streams, runtime))
+      return this.result('rolled-back', `${problem}; it runs in ${saved.argv[0]} again`)
+    } catch (error) {
+      await endQemu(this.#before.name)
+      const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`
+      return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
+    }
+  }
+
+  /** `streams`: for a new supervisor; undefined: the one there is goes on. */
+  #startOf(
+    definition: VmDefinition,
+    streams: Streams | undefined,
+    before: VmRuntime | undefined,
+  ): StartRequest {
+    const start = {
+      definition,
+      before,
+      timeoutMs: this.#request.timeoutMs,
+      onStep: (step: Phase, atMs?: number) => this.#stepDone(step, atMs),
+    }
+    if (streams === undefined) return start
+    const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
+    closeStreams(streams)
+    return { ...start, supervisorExited }
+  }
+
+  #stepDone(step: Phase | 'stop', atMs?: number): void {
+    if (step === 'stop') {
+      this.#clock.stopped(atMs as number)
+      return
+    }
+    this.#clock.ended(step, atMs)
+    this.#request.onPhase(step)
+  }
+
+  /** Before the old QEMU's end every step undoes itself. */
+  failed(error: unknown): VmTimeline {
+    if (!(error instanceof GuestStoppedError)) return this.result('rolled-back', errorText(error))
+    return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${this.#before.name}'`)
+  }
+
+  result(outcome: VmTimeline['outcome'], problem: string | null): VmTimeline {
+    const result = {
+      before: this.#before,
+      after: this.#after,
+      qemuBefore: this.#before.qemuVersion,
+      stateBytes: this.#stateBytes,
+      clock: this.#clock,
+    }
+    return vmTimeline(result, outcome, problem)
+  }
+}
+
+/** Copies of a QEMU's standard streams, for the one that follows it when its supervisor is gone. */
+function streamsOf({ pid }: ProcessIdentity): Streams {
+  const pidfd = pidfdOpen(pid)
+  if (pidfd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has ended`)
+  const copies: Fd[] = []
+  try {
+    for (const number of [0, 1, 2]) {
+      const fd = pidfdGetFd(pidfd, number)
+      if (fd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has no standard streams: ${fd}`)
+      copies.push(fd)
+    }
+    return copies as unknown as Streams
+  } catch (error) {
+    for (const fd of copies) close(fd)
+    throw error
+  } finally {
+    close(pidfd)
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The resumption of one saved VM: after a failed update, or in the next kernel. Its RAM and its state file are checked before a QEMU
+ * is started.
+ */
+import { close } from '../../linux/descriptors.ts'
+import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
+import { probeBinary } from '../../qemu/binary.ts'
+import { endQemu } from '../../qemu/end-qemu.ts'
+import { hasMachineType } from '../../qemu/machine-type.ts'
+import { checkStateFile } from '../../qemu/saved-state.ts'
+import { StartFromSavedError, startFromSaved } from '../../qemu/start-from-saved.ts'
+import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { readVms } from '../../qemu/vm-list.ts'
+import { makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import { missingRam } from '../preflight/check-guests.ts'
+import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
+import { recoverGuest } from './recover-guest.ts'
+import { type VmRequest, vmTimeline } from './vm-result.ts'
+
+/** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
+export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
+  const { name } = request.vm.definition
+  const lock = tryLock(makeVmDirectory(name).updateLock)
+  if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
+  try {
+    const [vm] = readVms([ramFileOf(request.vm.definition)]).vms
+    return await new ResumeRun({ ...request, vm: vm ?? request.vm }).run()
+  } finally {
+    close(lock)
+  }
+}
+
+class ResumeRun {
+  readonly #request: VmRequest
+  readonly #clock: PhaseClock
+  #after: VmDefinition | undefined
+
+  constructor(request: VmRequest) {
+    this.#request = request
+    this.#clock = new PhaseClock(request.originMs)
+    const { saved } = request.vm.definition
+    if (saved?.wasRunning) this.#clock.stopped(saved.stoppedAtMs)
+    if (saved !== null) this.#clock.ended('wait')
+  }
+
+  async run(): Promise<VmTimeline> {
+    const { vm, timeoutMs } = this.#request
+    const onStep = (step: Phase, atMs?: number) => {
+      this.#clock.ended(step, atMs)
+      this.#request.onPhase(step)
+    }
+    try {
+      this.#after =
+        vm.state === 'running'
+          ? await recoverGuest({ definition: vm.definition, timeoutMs, onStep })
+          : await start(this.#request, onStep)
+      return this.result('resumed', null)
+    } catch (error) {
+      const isStranded = vm.state === 'running' || (error instanceof StartFromSavedError && error.isLoaded)
+      return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
+    }
+  }
+
+  result(outcome: VmTimeline['outcome'], problem: string | null): VmTimeline {
+    const { definition } = this.#request.vm
+    const { saved, qemuVersion } = definition
+    const result = {
+      before: definition,
+      after: this.#after,
+      qemuBefore: saved?.qemuVersion ?? qemuVersion,
+      stateBytes: saved?.sizeBytes ?? 0,
+      clock: this.#clock,
+    }
+    return vmTimeline(result, outcome, problem)
+  }
+}
+
+async function start(
+  { vm, nextQemu, timeoutMs }: VmRequest,
+  onStep: (step: Phase, atMs?: number) => void,
+): Promise<VmDefinition> {
+  const { argv, saved } = vm.definition
+  if (saved === null) throw new UsageError(`it is ${vm.state}`)
+  const nextArgv = nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)]
+  const definition = { ...vm.definition, argv: nextArgv }
+  const [missing] = missingRam(definition)
+  if (missing !== undefined) throw new UsageError(missing)
+  checkStateFile(saved)
+  if (nextQemu !== undefined) {
+    const unfit = await unfitQemu(definition)
+    if (unfit !== undefined) throw unfit
+    writeDefinition(definition)
+  }
+  const before = readRuntime(definition.name)
+  const streams = logStreams(definition.name)
+  const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
+  closeStreams(streams)
+  try {
+    return await startFromSaved({ definition, before, supervisorExited, timeoutMs, onStep })
+  } catch (error) {
+    if (error instanceof StartFromSavedError && error.isLoaded) throw error
+    await endQemu(definition.name)
+    throw (await unfitQemu(definition)) ?? error
+  }
+}
+
+/**
+ * Why this QEMU could never take the guest. The QEMU a guest had is only asked when it has failed: asking takes as long as starting
+ * it, and the guest stands still.
+ */
+async function unfitQemu(definition: VmDefinition): Promise<Error | undefined> {
+  try {
+    const binary = await probeBinary(definition.argv[0] as string, definition)
+    if (hasMachineType(binary, definition.machineType)) return undefined
+    return new UsageError(
+      `${binary.path} (QEMU ${binary.version}) has no machine type ${definition.machineType}`,
+    )
+  } catch (error) {
+    return error as Error
+  }
+}

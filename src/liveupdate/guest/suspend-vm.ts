@@ -1,0 +1,54 @@
+/**
+ * The suspension of one guest before the jump: saved, on record, and stopped in a QEMU that the jump ends. Until then nothing of the
+ * guest is gone: `resumeVm` continues it in that same QEMU.
+ */
+import { close } from '../../linux/descriptors.ts'
+import { QmpClient } from '../../qemu/qmp-client.ts'
+import { saveGuestState } from '../../qemu/save-and-quit.ts'
+import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { UsageError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
+import { nowMs } from '../report/timeline.ts'
+
+export interface SuspendedVm {
+  readonly vm: Vm
+  readonly savedAtMs: number
+  /** Releases the VM's update lock: from then on its supervisor takes the end of QEMU for the end of the VM. */
+  readonly release: () => void
+}
+
+/** Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it did, unless the message says otherwise. */
+export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<SuspendedVm> {
+  const { name } = definition
+  readRunning(definition)
+  const lock = tryLock(vmPaths(name).updateLock)
+  if (lock === undefined) throw new UsageError('another update of it is under way')
+  let heldLock: Fd | undefined = lock
+  const release = () => {
+    if (heldLock !== undefined) close(heldLock)
+    heldLock = undefined
+  }
+  try {
+    const vm = readRunning(definition)
+    const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
+    try {
+      const { argv } = vm.definition
+      await saveGuestState({ definition: vm.definition, qmp, nextArgv: argv, timeoutMs, onStep: () => {} })
+    } finally {
+      qmp.close()
+    }
+    return { vm, savedAtMs: nowMs(), release }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+/** The VM as it is now: it may have ended since the preflight. Under the lock it stays. Errors (UsageError): it does not run. */
+function readRunning(definition: VmDefinition): Vm {
+  const [vm] = readVms([ramFileOf(definition)]).vms
+  if (vm?.state === 'running') return vm
+  throw new UsageError(`it is ${vm?.state ?? 'gone'} now`)
+}

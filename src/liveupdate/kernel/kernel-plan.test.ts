@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { kernelImageBytes } from '../../linux/testing/kernel-images.ts'
+import { HOST, linesOf, POOL } from '../preflight/testing/facts.ts'
+import { planKernelUpdate } from './kernel-plan.ts'
+
+const scratch = mkdtempSync(join(tmpdir(), 'kernel-plan-'))
+after(() => rmSync(scratch, { recursive: true }))
+
+const [KERNEL, INITRD] = [join(scratch, 'vmlinuz'), join(scratch, 'initrd')]
+writeFileSync(KERNEL, kernelImageBytes({ banner: '7.3.4-test (builder) #1 SMP' }))
+writeFileSync(INITRD, '070701xxxx')
+
+test('the plan holds all that is wrong at once, and is a plain value', async () => {
+  const none = { kernel: join(scratch, 'none'), initrd: undefined, via: 'kexec' } as const
+  const commandLine = { append: 'x'.repeat(3000), reuses: false }
+  const bad = await planKernelUpdate(
+    { ...none, commandLine },
+    { ...HOST, isPrivileged: false, regions: [{ start: 2 ** 32, lengthBytes: 2 ** 30 }] },
+    [{ ...POOL, vms: [], imageErrors: ['bad'] }],
+    [],
+  )
+  const refused = bad.findings.filter(({ severity }) => severity === 'error')
+  assert.equal(refused.length, 5, linesOf(bad.findings).join('\n'))
+  assert.equal(bad.plan.next, undefined)
+
+  const good = await planKernelUpdate(
+    { ...none, kernel: KERNEL, initrd: INITRD, commandLine: { append: undefined, reuses: true } },
+    HOST,
+    [{ ...POOL, vms: [] }],
+    [],
+  )
+  assert.deepEqual(JSON.parse(JSON.stringify(good.plan)), {
+    via: 'kexec',
+    kernel: KERNEL,
+    initrd: INITRD,
+    before: '6.12.0',
+    next: '7.3.4-test',
+    commandLine: 'root=/dev/vda',
+    pools: [{ pool: 'p', mountPoint: '/mnt/p', store: 'dax', by: 'carve-out' }],
+    vms: [],
+  })
+  const long = await planKernelUpdate({ ...none, kernel: KERNEL, commandLine }, HOST, [], [])
+  assert.match(linesOf(long.findings).join(), /has 3000 bytes, it takes 2047/)
+})

@@ -1,0 +1,141 @@
+/**
+ * The plan of a kernel update: what is going to be started, with which words, and for whom; and everything that speaks against it, found
+ * before anything is changed. It opens the next kernel's files, loads nothing and pauses no guest.
+ */
+import { splitCommandLine } from '../../linux/memory-info.ts'
+import { ramBytesOf } from '../../qemu/vm-definition.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import { type Finding, fail, warn } from '../../values/finding.ts'
+import { checkGuests } from '../preflight/check-guests.ts'
+import { checkHandover } from '../preflight/check-handover.ts'
+import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
+import { checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
+import { checkShutdown } from '../preflight/check-shutdown.ts'
+import { handoverAbi, runningAbi } from '../preflight/handover-abi.ts'
+import type { HostFacts } from '../preflight/host-facts.ts'
+import { type CommandLineChoice, checkCommandLine, nextCommandLine } from '../preflight/next-command-line.ts'
+import { type NextKernel, openNextKernel } from '../preflight/next-kernel.ts'
+import { outlivesKexec, type PoolFacts, type SurvivesBy } from '../preflight/pool-facts.ts'
+
+export interface KernelChoice {
+  readonly kernel: string
+  readonly initrd: string | undefined
+  readonly commandLine: CommandLineChoice
+  readonly via: KexecMethod
+}
+
+/** A plain value, for people and scripts. */
+export interface KernelPlan {
+  readonly via: KexecMethod
+  readonly kernel: string
+  readonly initrd: string | null
+  readonly before: string
+  /** Undefined only in a plan that is refused. */
+  readonly next: string | undefined
+  readonly commandLine: string
+  readonly pools: readonly PlannedPool[]
+  readonly vms: readonly { readonly name: string; readonly mountPoint: string; readonly ramBytes: number }[]
+}
+
+export interface PlannedPool {
+  readonly pool: string
+  readonly mountPoint: string
+  readonly store: string
+  readonly by: SurvivesBy
+}
+
+export interface Preflight {
+  readonly plan: KernelPlan
+  readonly findings: readonly Finding[]
+  /** What the plan loads: undefined where a finding refuses the kernel. The caller closes it. */
+  readonly next: NextKernel | undefined
+  /** The running guests that the plan is about. */
+  readonly vms: readonly Vm[]
+}
+
+/** `parked`: names of pools that are held by processes alone. */
+export async function planKernelUpdate(
+  choice: KernelChoice,
+  host: HostFacts,
+  pools: readonly PoolFacts[],
+  parked: readonly string[],
+): Promise<Preflight> {
+  const { kernel, initrd, via } = choice
+  const commandLine = nextCommandLine(host.commandLine, choice.commandLine)
+  const { next, findings: ofFiles } = openNextKernel(kernel, initrd)
+  const chosen = pools.filter((pool) => pool.isChosen && outlivesKexec(pool))
+  const vms = chosen.flatMap((pool) => pool.vms.filter(({ state }) => state === 'running'))
+  const ofGuests = await checkGuests(vms, undefined)
+  const findings = [
+    ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
+    ...ofFiles,
+    ...checkCommandLine({
+      current: host.commandLine,
+      next: commandLine,
+      firmware: host.firmware,
+      regions: pools.some(({ store }) => store === 'dax') ? host.regions : [],
+      reserved: pools.flatMap(({ store, place }) => (store === 'devmem' && place ? [place] : [])),
+    }),
+    ...handoverFindings(chosen, host, next, commandLine),
+    ...tooLong(commandLine, next?.image.commandLineMax),
+    ...checkPools(pools, parked),
+    ...checkShutdown(via, chosen),
+    ...checkUnmanagedGuests(pools, host.kvmGuests),
+    ...ofGuests,
+  ]
+  if (vms.length === 0) findings.push(warn('guests', 'no guest runs in a pool that outlives the kexec'))
+  return {
+    plan: {
+      via,
+      kernel,
+      initrd: initrd ?? null,
+      before: host.release,
+      next: next?.image.release,
+      commandLine,
+      pools: chosen.flatMap(({ pool, mountPoint, store, by }) =>
+        by === undefined ? [] : { pool, mountPoint, store, by },
+      ),
+      vms: vms.map(({ definition }) => ({
+        name: definition.name,
+        mountPoint: definition.mountPoint,
+        ramBytes: ramBytesOf(definition),
+      })),
+    },
+    findings,
+    next,
+    vms,
+  }
+}
+
+const loadBytes = (next: NextKernel | undefined): number =>
+  (next?.image.sizeBytes ?? 0) + (next?.initrd?.sizeBytes ?? 0)
+
+/** Unpacking a kernel takes a second: only where memory is handed over to it. */
+function handoverFindings(
+  chosen: readonly PoolFacts[],
+  { liveUpdate, release, version, availableBytes }: HostFacts,
+  next: NextKernel | undefined,
+  commandLine: string,
+): Finding[] {
+  const pools = chosen.filter(({ by }) => by === 'luo')
+  if (pools.length === 0 || liveUpdate === undefined || next === undefined) return []
+  return checkHandover({
+    pools,
+    device: liveUpdate,
+    now: runningAbi(release, version, next.image),
+    next: handoverAbi(next.image),
+    words: splitCommandLine(commandLine),
+    availableBytes,
+  })
+}
+
+function tooLong(commandLine: string, most: number | undefined): Finding[] {
+  const lengthBytes = Buffer.byteLength(commandLine)
+  if (most === undefined || lengthBytes <= most) return []
+  return [
+    fail(
+      'command line',
+      `the next kernel's command line has ${lengthBytes} bytes, it takes ${most}: shorten it`,
+    ),
+  ]
+}

@@ -1,0 +1,75 @@
+/** The update of a host's kernel: load the next one, save guests, freeze pools, jump; all of it undone where one step fails. */
+import { syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import type { NextKernel } from '../preflight/next-kernel.ts'
+import { nowMs, type VmTimeline } from '../report/timeline.ts'
+import { jump } from './jump.ts'
+import type { KernelPlan } from './kernel-plan.ts'
+import { loadNextKernel } from './load-kernel.ts'
+import { DeferredSignals } from './signals.ts'
+import { type UpdateScope, UpdateSteps } from './update-steps.ts'
+
+export interface KernelUpdate {
+  readonly plan: KernelPlan
+  /** The files of the plan's kernel, as the preflight opened them. */
+  readonly next: NextKernel
+  readonly vms: readonly Vm[]
+  /** For each step of each VM. */
+  readonly timeoutMs: number
+  /** One line for a person, as each step is done. */
+  readonly say: (line: string) => void
+}
+
+export interface RolledBack {
+  readonly reason: string
+  readonly startedAtMs: number
+  readonly vms: readonly VmTimeline[]
+}
+
+/**
+ * Does not return where all goes well: this process ends with its kernel. Errors (UsageError): the next kernel could not be
+ * loaded, and nothing was changed.
+ */
+export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
+  const { plan, next, say } = update
+  const startedAtMs = nowMs()
+  loadNextKernel(next, plan.commandLine)
+  say(`kernel ${plan.next} is loaded`)
+  const signals = new DeferredSignals()
+  const steps = new UpdateSteps(scope(update), startedAtMs)
+  try {
+    // Guests still run: what can be done ahead of their blackout is.
+    await steps.readClock()
+    syncFileSystems()
+    signals.check()
+    // First, so that `guestmemfs resume` knows what to undo, should this process be killed on its way.
+    steps.writeUpdateRecord()
+    // The guests' RAM takes time in proportion to its size, and they may write to it meanwhile.
+    await steps.preserve('ram')
+    signals.check()
+    await steps.suspendAll()
+    signals.check()
+    steps.freeze()
+    await steps.preserve('files')
+    syncFileSystems()
+    signals.check()
+    steps.releaseLocks()
+    steps.writeUpdateRecord()
+    await steps.preserve('image')
+    say(`jumping into kernel ${plan.next}`)
+    throw new UsageError(await jump(plan.via))
+  } catch (error) {
+    const reason = errorText(error)
+    say(`${reason}: going back`)
+    unloadKernel()
+    return { reason, startedAtMs, vms: await steps.rollBack() }
+  } finally {
+    signals.end()
+  }
+}
+
+function scope({ plan, vms, timeoutMs }: KernelUpdate): UpdateScope {
+  const { via, before, next = '', pools } = plan
+  return { vms, pools, timeoutMs, change: { via, before, next } }
+}

@@ -1,0 +1,76 @@
+/**
+ * The resumption of one pool's guests after the jump: thaw, start every saved guest at once, join both kernels' times into one report,
+ * remove the update's record. The same after an update that died before the jump.
+ */
+import { bootId, kernelStartMs } from '../../linux/boot.ts'
+import { kernelRelease } from '../../linux/memory-info.ts'
+import { measureClockOffset } from '../../linux/rtc.ts'
+import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
+import type { VmBatch } from '../for-each-vm.ts'
+import { type BootTimes, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
+import type { UpdateReport } from '../report/update-report.ts'
+import { resumeVms } from '../resume-all.ts'
+import { readUpdateRecord, removeUpdateRecord } from './update-record.ts'
+
+/** A kernel update left its record there: the next kernel runs, or the update died before the jump. */
+export function hasUpdateRecord(mountPoint: string): boolean {
+  return readUpdateRecord(mountPoint) !== undefined
+}
+
+/** Starting a guest changes its pool, so this comes first. A pool that a person froze stays frozen. Errors: UsageError. */
+export function thawAfterUpdate(mount: PoolMount): void {
+  if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)
+}
+
+/** The pool is thawed. One guest's failure holds back no other, and is in the report. */
+export async function resumePool(batch: VmBatch): Promise<UpdateReport> {
+  const { mountPoint, vms } = batch
+  const record = readUpdateRecord(mountPoint)
+  if (record === undefined || record.bootId === bootId()) return await resumeVms(batch)
+
+  const report = await resumeVms(batch)
+  // Afterwards: it waits for the RTC, and what keeps the machine busy would blur it.
+  const rtc = await measureClockOffset()
+  const boot: BootTimes = { ...bootTimesOf(mountPoint, report.startedAtMs), rtc }
+  const stops = new Map(
+    vms.map(({ definition: { name, saved } }) => [name, saved?.wasRunning ? saved.stoppedAtMs : undefined]),
+  )
+  const { shiftMs, uncertaintyMs } = clockShift(record.rtc, boot.rtc)
+  const endedAtMs = report.startedAtMs + report.durationUs / 1000 - shiftMs
+  return {
+    ...report,
+    kind: 'kernel',
+    startedAtMs: Math.round(record.startedAtMs),
+    durationUs: Math.round((endedAtMs - record.startedAtMs) * 1000),
+    kernel: {
+      before: record.before,
+      after: kernelRelease().text,
+      wanted: record.next,
+      via: record.via,
+      clockUncertaintyUs: Math.round(uncertaintyMs * 1000),
+    },
+    vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, boot)),
+  }
+}
+
+/** Every guest of the pool was tried, and the record's times are in the report. */
+export function forgetUpdate(mountPoint: string): void {
+  removeUpdateRecord(mountPoint)
+}
+
+/** From what the pool says of its processes. */
+function bootTimesOf(mountPoint: string, resumedAtMs: number): Omit<BootTimes, 'rtc'> {
+  const { startedAt, askedAtMs } = readVirtual(mountPoint, 'server') as {
+    startedAt: string
+    askedAtMs: number
+  }
+  const startMs = kernelStartMs()
+  // A server that was replaced since then serves from later on: the mount was there when resuming began.
+  const servedAtMs = Math.min(Date.parse(startedAt), resumedAtMs)
+  return {
+    kernelStartMs: startMs,
+    mountStartMs: Math.min(askedAtMs, servedAtMs),
+    servedAtMs,
+    resumedAtMs,
+  }
+}

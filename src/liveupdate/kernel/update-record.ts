@@ -1,0 +1,57 @@
+/**
+ * The record of a kernel update that has begun, from the old kernel to the next one: both kernels, and the times so far. It lies in the
+ * pool (an xattr of its root that only root can set), so it comes through the jump with the memory.
+ */
+import * as v from 'valibot'
+import { getxattr, removexattr, setxattr } from '../../linux/xattr.ts'
+import { E2BIG, ENODATA, Errno } from '../../values/errno.ts'
+import { UsageError } from '../../values/errors.ts'
+import { UPDATE_XATTR } from '../../values/xattr-names.ts'
+
+const UpdateRecordSchema = v.object({
+  format: v.literal(1),
+  id: v.string(),
+  via: v.picklist(['kexec', 'systemctl']),
+  /** The kernel that wrote this, and the one it was about to start. */
+  before: v.string(),
+  next: v.string(),
+  /** Of the kernel that wrote this: where it is still the same, there was no jump. */
+  bootId: v.string(),
+  /** Milliseconds since the epoch, by the old kernel's clock. */
+  startedAtMs: v.number(),
+  jumpAtMs: v.number(),
+  /** All guests saved, pools frozen: from here on files are handed over. Left out where none are, and by older versions. */
+  frozenAtMs: v.optional(v.number()),
+  /** How far that clock was ahead of the RTC; null where it could not be measured. */
+  rtc: v.nullable(v.object({ offsetMs: v.number(), uncertaintyMs: v.number() })),
+  /** When each guest of the pool lay saved. Left out for those that an xattr has no room for. */
+  savedAtMs: v.record(v.string(), v.number()),
+})
+export type UpdateRecord = v.InferOutput<typeof UpdateRecordSchema>
+
+/** The pool need not be thawed for it. Errors: UsageError. */
+export function writeUpdateRecord(mountPoint: string, record: UpdateRecord): void {
+  const write = (value: UpdateRecord): Errno | undefined =>
+    setxattr(mountPoint, UPDATE_XATTR, Buffer.from(JSON.stringify(value)))
+  let failed = write(record)
+  // The times of a thousand guests are dispensable, the record is not.
+  if (failed === E2BIG) failed = write({ ...record, savedAtMs: {} })
+  if (failed !== undefined) throw new UsageError(`recording the update in ${mountPoint} failed: ${failed}`)
+}
+
+/** Undefined: the pool was not part of an update, or of one of another version. */
+export function readUpdateRecord(mountPoint: string): UpdateRecord | undefined {
+  const value = getxattr(mountPoint, UPDATE_XATTR)
+  if (value instanceof Errno) return undefined
+  try {
+    return v.parse(UpdateRecordSchema, JSON.parse(Buffer.from(value).toString('utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+/** That there is none is no error. The pool must be thawed. */
+export function removeUpdateRecord(mountPoint: string): Errno | undefined {
+  const failed = removexattr(mountPoint, UPDATE_XATTR)
+  return failed === ENODATA ? undefined : failed
+}

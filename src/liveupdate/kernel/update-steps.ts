@@ -1,0 +1,127 @@
+/**
+ * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools, hand memory over, write the
+ * record for the next kernel. Until the jump every step can be undone. Must not know how the jump is done.
+ */
+import { randomUUID } from 'node:crypto'
+import { bootId } from '../../linux/boot.ts'
+import { measureClockOffset } from '../../linux/rtc.ts'
+import { type HandoverStep, preservePool, unpreservePool } from '../../pool/handover.ts'
+import { type PoolMount, setFrozen } from '../../pool/pool-view.ts'
+import type { Vm } from '../../qemu/vm-list.ts'
+import { errorText, UsageError } from '../../values/errors.ts'
+import { resumeVm } from '../guest/resume-vm.ts'
+import { type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
+import type { SurvivesBy } from '../preflight/pool-facts.ts'
+import { nowMs, type VmTimeline } from '../report/timeline.ts'
+import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './update-record.ts'
+
+export interface UpdateScope {
+  readonly vms: readonly Vm[]
+  readonly pools: readonly (PoolMount & { readonly by: SurvivesBy })[]
+  /** For each step of each VM. */
+  readonly timeoutMs: number
+  /** From, to and how, for the record. */
+  readonly change: Pick<UpdateRecord, 'via' | 'before' | 'next'>
+}
+
+export class UpdateSteps {
+  readonly #id = randomUUID()
+  readonly #scope: UpdateScope
+  readonly #startedAtMs: number
+  readonly #suspended: SuspendedVm[] = []
+  readonly #frozen: string[] = []
+  #rtc: UpdateRecord['rtc'] = null
+  #frozenAtMs: number | undefined
+
+  constructor(scope: UpdateScope, startedAtMs: number) {
+    this.#scope = scope
+    this.#startedAtMs = startedAtMs
+  }
+
+  /** Takes up to a second. */
+  async readClock(): Promise<void> {
+    this.#rtc = (await measureClockOffset()) ?? null
+  }
+
+  /** All at once. Errors (UsageError): one could not be saved; the others are by then. */
+  async suspendAll(): Promise<void> {
+    const { vms, timeoutMs } = this.#scope
+    const failures: string[] = []
+    await Promise.all(
+      vms.map(async (vm) => {
+        try {
+          this.#suspended.push(await suspendVm(vm, timeoutMs))
+        } catch (error) {
+          failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)
+        }
+      }),
+    )
+    if (failures.length > 0) throw new UsageError(failures.join('; '))
+  }
+
+  freeze(): void {
+    for (const pool of this.#scope.pools) if (setFrozen(pool, true)) this.#frozen.push(pool.mountPoint)
+    if (this.#luoPools.length > 0) this.#frozenAtMs = nowMs()
+  }
+
+  /** One step, for all pools at once whose memory needs it. Errors (UsageError): one could not. */
+  async preserve(step: HandoverStep): Promise<void> {
+    await Promise.all(this.#luoPools.map((pool) => preservePool(pool, step)))
+  }
+
+  get #luoPools(): readonly PoolMount[] {
+    return this.#scope.pools.filter(({ by }) => by === 'luo')
+  }
+
+  /** systemd ends QEMUs on the way down; a supervisor takes that for the end only if the VM's update lock is free. */
+  releaseLocks(): void {
+    for (const { release } of this.#suspended) release()
+  }
+
+  /** The times so far, in each pool. May be written again, also when it is frozen. Errors: UsageError. */
+  writeUpdateRecord(): void {
+    const { pools, change } = this.#scope
+    const record = {
+      format: 1,
+      id: this.#id,
+      ...change,
+      bootId: bootId(),
+      startedAtMs: this.#startedAtMs,
+      rtc: this.#rtc,
+      ...(this.#frozenAtMs !== undefined && { frozenAtMs: this.#frozenAtMs }),
+      jumpAtMs: nowMs(),
+    } as const
+    for (const { mountPoint } of pools) {
+      const theirs = this.#suspended.filter(({ vm }) => vm.definition.mountPoint === mountPoint)
+      const savedAtMs = theirs.map(({ vm, savedAtMs }) => [vm.definition.name, savedAtMs] as const)
+      writeUpdateRecord(mountPoint, { ...record, savedAtMs: Object.fromEntries(savedAtMs) })
+    }
+  }
+
+  /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
+  async rollBack(): Promise<VmTimeline[]> {
+    const { pools, timeoutMs } = this.#scope
+    for (const pool of this.#luoPools) unpreservePool(pool)
+    for (const pool of pools) {
+      if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))
+      removeUpdateRecord(pool.mountPoint)
+    }
+    return await Promise.all(
+      this.#suspended.map(async ({ vm, release }) => {
+        release()
+        const originMs = this.#startedAtMs
+        const result = await resumeVm({ vm, nextQemu: undefined, timeoutMs, originMs, onPhase: () => {} })
+        return result.outcome === 'resumed' ? { ...result, outcome: 'rolled-back' as const } : result
+      }),
+    )
+  }
+}
+
+/** A step that cannot be undone shows in the guests' timelines; the rest must be undone all the same. */
+function tryTo(step: () => unknown): void {
+  try {
+    step()
+  } catch {
+    // Each guest's own result says whether it runs.
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What speaks against replacing the kernel underneath the pools of this host: memory that does not survive the kexec, an image that
+ * the next kernel would refuse, a guest that would be left behind. Pure.
+ */
+import type { KvmGuest } from '../../linux/kvm-guests.ts'
+import { type Finding, fail, warn } from '../../values/finding.ts'
+import { outlivesKexec, type PoolFacts } from './pool-facts.ts'
+
+/** `parked`: pools of memfds that are not mounted; their memory is held by a process. */
+export function checkPools(pools: readonly PoolFacts[], parked: readonly string[]): Finding[] {
+  return [
+    ...pools.flatMap((pool) => checkPool(pool)),
+    ...parked.map((pool) =>
+      warn(`pool ${pool}`, `pool '${pool}' is parked with store=memfd: its files end with this kernel`),
+    ),
+  ]
+}
+
+/** `guests`: all processes of this host that run one. Those that no pool has a record of end without being saved. */
+export function checkUnmanagedGuests(pools: readonly PoolFacts[], guests: readonly KvmGuest[]): Finding[] {
+  const ours = new Set(pools.flatMap(({ vms }) => vms.map(({ qemu }) => qemu?.pid)))
+  return guests
+    .filter(({ pid }) => !ours.has(pid))
+    .map(({ pid, program }) =>
+      warn(
+        `process ${pid}`,
+        `process ${pid} (${program}) runs a guest that 'guestmemfs run' did not start: it ends with this kernel`,
+      ),
+    )
+}
+
+function checkPool(facts: PoolFacts): Finding[] {
+  const { pool, store, vms, imageErrors, problems } = facts
+  const subject = `pool ${pool}`
+  const guests = vms.filter(({ state }) => state !== 'dead').map(({ definition }) => definition.name)
+  const findings = problems.map((problem) => fail(subject, problem))
+  if (!outlivesKexec(facts)) {
+    const advice =
+      "boot a kernel with CONFIG_LIVEUPDATE and kho=on liveupdate=on, or move them to a pool with store=dax on a carve-out: see 'guestmemfs doctor' and 'guestmemfs reserve'"
+    if (guests.length > 0)
+      findings.push(
+        fail(
+          subject,
+          `pool '${pool}' (store=${store}) ends with this kernel, and VM ${guests.join(', ')} with it: ${advice}`,
+        ),
+      )
+    else if (facts.holdsFiles)
+      findings.push(
+        warn(subject, `pool '${pool}' (store=${store}) ends with this kernel, and its files with it`),
+      )
+    return findings
+  }
+  for (const message of imageErrors)
+    findings.push(
+      fail(subject, `the image of pool '${pool}' is not sound: ${message}: see 'guestmemfs fsck ${pool}'`),
+    )
+  if (!facts.isChosen)
+    for (const { definition, state } of vms)
+      if (state === 'running')
+        findings.push(
+          fail(
+            `VM ${definition.name}`,
+            `VM ${definition.name} of pool '${pool}' would end with this kernel: leave --mount away to take it along`,
+          ),
+        )
+  return findings
+}

@@ -1,0 +1,82 @@
+/**
+ * What this machine is, as far as a kexec depends on it: rights, the kernel's own switches, memory for the next kernel, and the
+ * memory map that both kernels begin with. Read from the machine, judged elsewhere.
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { carveOuts } from '../../bootmem/carve-out.ts'
+import { readMachineMemory } from '../../bootmem/machine-memory.ts'
+import type { E820Entry } from '../../bootmem/memory-map.ts'
+import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../../linux/capabilities.ts'
+import { readDaxRegions } from '../../linux/dax.ts'
+import { type KexecState, kexecState } from '../../linux/kexec.ts'
+import { type KvmGuest, kvmGuests } from '../../linux/kvm-guests.ts'
+import { hasLiveUpdate, withLiveUpdate } from '../../linux/luo.ts'
+import {
+  kernelCommandLineText,
+  kernelRelease,
+  memoryInfo,
+  splitCommandLine,
+} from '../../linux/memory-info.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import { sleepBlocking } from '../../linux/sleep.ts'
+import { EBUSY, EIO } from '../../values/errno.ts'
+
+/** What opening /dev/liveupdate said. `broken`: this kernel could not read what the former one handed over. */
+export type LiveUpdateDevice = 'ready' | 'busy' | 'broken'
+
+/** Other processes have the device open for moments: it is opened more than once. */
+const BUSY_PATIENCE_MS = 1000
+const BUSY_RETRY_MS = 20
+
+export interface HostFacts {
+  readonly release: string
+  readonly commandLine: string
+  readonly isPrivileged: boolean
+  readonly kexec: KexecState
+  readonly availableBytes: number
+  readonly hasSystemd: boolean
+  readonly hadInitrd: boolean
+  /** The map that both kernels begin with, before their options. */
+  readonly firmware: readonly E820Entry[]
+  /** Every region of set-aside memory, whoever uses it. */
+  readonly regions: readonly PhysicalRange[]
+  /** Of the live update orchestrator; undefined: this kernel has none, or was not told to start it. */
+  readonly liveUpdate: LiveUpdateDevice | undefined
+  /** /proc/version. */
+  readonly version: string
+  /** All guests of this host, recorded in a pool or not. */
+  readonly kvmGuests: readonly KvmGuest[]
+}
+
+export function readHostFacts(): HostFacts {
+  const commandLine = kernelCommandLineText()
+  const { firmware, occupants } = readMachineMemory(carveOuts(splitCommandLine(commandLine)))
+  return {
+    release: kernelRelease().text,
+    commandLine,
+    isPrivileged: hasCapability(CAP_SYS_BOOT) && hasCapability(CAP_SYS_ADMIN),
+    kexec: kexecState(),
+    availableBytes: memoryInfo().availableBytes,
+    hasSystemd: existsSync('/run/systemd/system'),
+    hadInitrd: occupants.some(({ what }) => what === 'initrd'),
+    firmware,
+    regions: readDaxRegions().flatMap(({ isCarveOut, startByte, sizeBytes }) =>
+      isCarveOut && startByte !== undefined ? [{ start: startByte, lengthBytes: sizeBytes }] : [],
+    ),
+    liveUpdate: liveUpdateState(),
+    version: readFileSync('/proc/version', 'latin1'),
+    kvmGuests: kvmGuests(),
+  }
+}
+
+function liveUpdateState(): LiveUpdateDevice | undefined {
+  if (!hasLiveUpdate()) return undefined
+  const deadline = performance.now() + BUSY_PATIENCE_MS
+  for (;;) {
+    const failed = withLiveUpdate(() => undefined)
+    if (failed === undefined) return 'ready'
+    if (failed !== EBUSY) return failed === EIO ? 'broken' : undefined
+    if (performance.now() > deadline) return 'busy'
+    sleepBlocking(BUSY_RETRY_MS)
+  }
+}

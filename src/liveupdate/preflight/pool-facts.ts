@@ -1,0 +1,108 @@
+/** What a kernel update must know of every pool of this host, mounted or not. Read from the mounts, judged elsewhere. */
+import * as v from 'valibot'
+import { outlivesShutdown } from '../../linux/final-kill.ts'
+import { hasLiveUpdate } from '../../linux/luo.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import { checkPoolImage } from '../../pool/check-image.ts'
+import { handoverStatus } from '../../pool/handover.ts'
+import { findMount, type PoolMount, poolMounts, readVirtual } from '../../pool/pool-view.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { listPoolRecords } from '../../run/pool-record.ts'
+import { UsageError } from '../../values/errors.ts'
+import { vmMounts } from '../vm-mounts.ts'
+
+export interface PoolFacts {
+  readonly pool: string
+  readonly mountPoint: string
+  /** As `guestmemfs.pool` names it: `memfd`, `dax`, … */
+  readonly store: string
+  /** How its memory gets into the next kernel; undefined: it does not. */
+  readonly by: SurvivesBy | undefined
+  /** Of memory that is handed over. */
+  readonly handover: HandoverFacts | undefined
+  /** Who holds its memory is still there when systemd has stopped everything else. */
+  readonly outlivesShutdown: boolean
+  /** The physical memory it lies in; undefined where it has none of its own. */
+  readonly place: PhysicalRange | undefined
+  /** The update is about this pool. */
+  readonly isChosen: boolean
+  readonly holdsFiles: boolean
+  /** What `fsck` found that the next kernel would refuse. */
+  readonly imageErrors: readonly string[]
+  readonly vms: readonly Vm[]
+  /** Records of VMs that cannot be read, one line each. */
+  readonly problems: readonly string[]
+}
+
+export interface HandoverFacts {
+  readonly state: string
+  /** Memory that preserving would allocate. */
+  readonly holeBytes: number
+  readonly awaitedFiles: number
+  readonly lostFiles: number
+}
+
+/** `carve-out`: it lies where no kernel puts anything. `luo`: this kernel's live update orchestrator hands it to the next one. */
+export type SurvivesBy = 'carve-out' | 'luo'
+
+/** Stores whose memory a kernel does not take when it starts. */
+const CARVED: readonly string[] = ['dax', 'devmem']
+
+/** The one way there is for the pool: where its memory lies says it. undefined: none on this kernel. */
+export function survivesBy(store: string, hasLiveUpdate: boolean): SurvivesBy | undefined {
+  if (CARVED.includes(store)) return 'carve-out'
+  return hasLiveUpdate ? 'luo' : undefined
+}
+
+export const outlivesKexec = ({ by }: Pick<PoolFacts, 'by'>): boolean => by !== undefined
+
+const Server = v.object({ keeperPid: v.number() })
+const Health = v.object({ awaitedFiles: v.number(), lostFiles: v.number() })
+const Place = v.object({ startByte: v.number(), sizeBytes: v.number() })
+const Identity = v.object({ store: v.string(), place: v.optional(Place) })
+const Geometry = v.object({ ownedBlocks: v.number() })
+
+/** `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such mount. */
+export function poolFacts(named: string | undefined): PoolFacts[] {
+  const chosen = named === undefined ? undefined : findMount(named).mountPoint
+  return poolMounts().map(({ pool, mountPoint }) => {
+    const recorded = vmMounts(mountPoint).flatMap((mount) => mount.recorded)
+    const { store, place } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
+    return {
+      pool,
+      mountPoint,
+      store,
+      by: survivesBy(store, hasLiveUpdate()),
+      outlivesShutdown: outlivesShutdown(v.parse(Server, readVirtual(mountPoint, 'server')).keeperPid),
+      handover: handoverFacts({ pool, mountPoint }),
+      place: place && { start: place.startByte, lengthBytes: place.sizeBytes },
+      isChosen: chosen === undefined || chosen === mountPoint,
+      holdsFiles: v.parse(Geometry, readVirtual(mountPoint, 'geometry')).ownedBlocks > 0,
+      imageErrors: imageErrors(pool),
+      ...readVms(recorded),
+    }
+  })
+}
+
+function handoverFacts(mount: PoolMount): HandoverFacts | undefined {
+  const status = handoverStatus(mount)
+  if (status === undefined) return undefined
+  const { state, holeBytes } = status
+  return { state, holeBytes, ...v.parse(Health, readVirtual(mount.mountPoint, 'health')) }
+}
+
+/** Pools of memfds that are not mounted: their memory is a process's, and ends with it. */
+export function parkedPools(): string[] {
+  return listPoolRecords()
+    .records.filter(({ state, source }) => state === 'parked' && source.kind === 'memfd')
+    .map(({ pool }) => pool)
+}
+
+function imageErrors(pool: string): string[] {
+  try {
+    return checkPoolImage(pool).flatMap(({ severity, message }) => (severity === 'error' ? [message] : []))
+  } catch (error) {
+    if (error instanceof UsageError) return [error.message]
+    throw error
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * The times of a live update: per VM, when each phase began and how long it took. Plain values, times as integers of microseconds: they
+ * are stored, printed and compared.
+ */
+
+/**
+ * Each phase ends where the next begins, and all of them together are the guest's blackout:
+ * save: virtual CPUs stopped → device state in its file and on record; quit: → old QEMU gone; wait: → it is resumed (where it lay
+ * saved); launch: → new QEMU's process is there, and its supervisor; start: → it answers; load: → device state loaded; continue: → virtual CPUs run.
+ * A new kernel adds, after save: freeze: → all guests saved, pools frozen, disks written; preserve: → files handed over, where
+ * memory is (then disks are written in here); jump: → the next kernel's clock runs;
+ * boot: → mounting begins; mount: → the pool serves.
+ */
+export const PHASES = [
+  'save',
+  'quit',
+  'freeze',
+  'preserve',
+  'jump',
+  'boot',
+  'mount',
+  'wait',
+  'launch',
+  'start',
+  'load',
+  'continue',
+] as const
+export type Phase = (typeof PHASES)[number]
+
+export interface PhaseTime {
+  readonly phase: Phase
+  /** From the beginning of the live update. */
+  readonly startUs: number
+  readonly durationUs: number
+}
+
+/**
+ * 'updated'; 'resumed': it was saved or stopped, and runs; 'rolled-back': it runs in the QEMU it had, or in one of the same binary;
+ * 'saved': its RAM and state file are kept, nothing runs; 'stranded': it is in a QEMU, and stopped there.
+ */
+export type Outcome = 'updated' | 'resumed' | 'rolled-back' | 'saved' | 'stranded'
+
+export interface VmTimeline {
+  readonly name: string
+  readonly ramBytes: number
+  readonly outcome: Outcome
+  /** What went wrong, and how to go on; null if nothing did. */
+  readonly problem: string | null
+  readonly qemuBefore: string
+  readonly qemuAfter: string | null
+  readonly stateBytes: number
+  readonly phases: readonly PhaseTime[]
+  /** From the stop of its virtual CPUs to their start; null if it was paused, or does not run. */
+  readonly blackoutUs: number | null
+}
+
+/** Milliseconds since the epoch with a fraction: the clock of QEMU's event times, read more finely than Date.now(). */
+export function nowMs(): number {
+  return performance.timeOrigin + performance.now()
+}
+
+/** Collects the phases of one VM as they end. */
+export class PhaseClock {
+  readonly #originMs: number
+  readonly #phases: PhaseTime[] = []
+  #lastMs: number
+  #stoppedAtMs: number | undefined
+
+  /** `originMs`: the beginning of the whole update. */
+  constructor(originMs: number) {
+    this.#originMs = originMs
+    this.#lastMs = nowMs()
+  }
+
+  /** The guest stopped: here the first phase begins. */
+  stopped(atMs: number): void {
+    this.#stoppedAtMs = atMs
+    this.#lastMs = atMs
+  }
+
+  ended(phase: Phase, atMs = nowMs()): void {
+    const startUs = toUs(this.#lastMs - this.#originMs)
+    this.#phases.push({ phase, startUs, durationUs: Math.max(0, toUs(atMs - this.#lastMs)) })
+    this.#lastMs = atMs
+  }
+
+  get phases(): readonly PhaseTime[] {
+    return this.#phases
+  }
+
+  /** Of a guest that ran before and runs now. */
+  get blackoutUs(): number | null {
+    return this.#stoppedAtMs === undefined ? null : toUs(this.#lastMs - this.#stoppedAtMs)
+  }
+}
+
+const toUs = (ms: number) => Math.round(ms * 1000)

@@ -1,0 +1,89 @@
+/** The report of a live update: its form, the last one of each mount in /run, and its table for people. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { replaceFile } from '../../run/atomic-file.ts'
+import { ensureFolder, REPORTS } from '../../run/paths.ts'
+import { formatSize } from '../../values/size.ts'
+import { PHASES, type Phase, type VmTimeline } from './timeline.ts'
+
+export interface UpdateReport {
+  readonly format: 1
+  readonly kind: 'vmm-only' | 'resume' | 'kernel'
+  readonly mountPoint: string
+  readonly startedAtMs: number
+  readonly durationUs: number
+  readonly vms: readonly VmTimeline[]
+  /** Of an update of the kernel. */
+  readonly kernel?: KernelChange
+}
+
+export interface KernelChange {
+  readonly before: string
+  /** What runs now; null: there was no jump. */
+  readonly after: string | null
+  readonly wanted: string
+  readonly via: 'kexec' | 'systemctl'
+  /** Times on both sides of the jump come from two clocks, which agree so far. */
+  readonly clockUncertaintyUs: number
+}
+
+/** Replaces the mount's last report. */
+export function keepReport(report: UpdateReport): void {
+  const file = `${encodeURIComponent(report.mountPoint)}.json`
+  replaceFile(join(ensureFolder(REPORTS), file), JSON.stringify(report), 0o644)
+}
+
+/** The last one of a mount, or of any; undefined: there was none since the machine started. */
+export function lastReport(mountPoint: string | undefined): UpdateReport | undefined {
+  return keptReports()
+    .filter((report) => mountPoint === undefined || report.mountPoint === mountPoint)
+    .sort((a, b) => b.startedAtMs - a.startedAtMs)[0]
+}
+
+function keptReports(): UpdateReport[] {
+  if (!existsSync(REPORTS)) return []
+  const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))
+  return names.map((name) => JSON.parse(readFileSync(join(REPORTS, name), 'utf8')) as UpdateReport)
+}
+
+/** Whether every guest goes on, in the QEMU it was meant to have. */
+export function isSuccess({ vms }: UpdateReport): boolean {
+  return vms.every(({ outcome }) => outcome === 'updated' || outcome === 'resumed')
+}
+
+/** A header, and one row for each VM. Phases that no VM went through have no column. */
+export function reportTable({ vms }: UpdateReport): { header: string[]; rows: string[][] } {
+  const phases = PHASES.filter((phase) => vms.some((vm) => phaseUs(vm, phase) !== undefined))
+  const rows = vms.map((vm) => [
+    vm.name,
+    formatSize(vm.ramBytes),
+    vm.outcome,
+    vm.qemuAfter === null || vm.qemuAfter === vm.qemuBefore
+      ? vm.qemuBefore
+      : `${vm.qemuBefore} → ${vm.qemuAfter}`,
+    ...phases.map((phase) => formatDuration(phaseUs(vm, phase))),
+    formatDuration(vm.blackoutUs ?? undefined),
+  ])
+  const titles = phases.map((phase) => phase.toUpperCase())
+  return { header: ['VM', 'RAM', 'OUTCOME', 'QEMU', ...titles, 'BLACKOUT'], rows }
+}
+
+/** A guest that was rolled back went through some phases twice. */
+function phaseUs({ phases }: VmTimeline, wanted: Phase): number | undefined {
+  const times = phases.filter(({ phase }) => phase === wanted)
+  return times.length === 0 ? undefined : times.reduce((sum, { durationUs }) => sum + durationUs, 0)
+}
+
+/** The line above the table; undefined: there is none. */
+export function reportTitle({ kernel }: UpdateReport): string | undefined {
+  if (kernel === undefined) return undefined
+  const { before, after, wanted, via, clockUncertaintyUs } = kernel
+  if (after === null) return `kernel ${before}: not replaced by ${wanted}`
+  const doubt = formatDuration(clockUncertaintyUs)
+  return `kernel ${before} → ${after} by ${via}; times across the jump are known to within ${doubt}`
+}
+
+/** Milliseconds with one decimal. */
+export function formatDuration(us: number | undefined): string {
+  return us === undefined ? '-' : `${(us / 1000).toFixed(1)} ms`
+}

@@ -1,0 +1,38 @@
+/** The end of one QEMU process whose guest is saved, or was never loaded into it: asked to quit, then killed. */
+import { close } from '../linux/descriptors.ts'
+import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
+import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
+import { readRuntime, vmPaths } from '../run/vm-runtime.ts'
+import { Errno } from '../values/errno.ts'
+import { QemuError } from '../values/errors.ts'
+import { QmpClient } from './qmp-client.ts'
+
+/** A QEMU that has saved its guest has nothing left to lose; one that does not end then is killed. */
+const QUIT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 1000
+
+/** Waits for a QEMU that was told to quit, and kills it if it does not end. Errors: QemuError. */
+export async function killQemu(name: string, qemu: ProcessIdentity): Promise<void> {
+  const { pid } = qemu
+  const pidfd = pidfdOpen(pid)
+  if (pidfd instanceof Errno) return // ESRCH: gone
+  try {
+    if (!isAlive(qemu)) return // another process by now
+    if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
+    sendSignal(pidfd, 'SIGKILL')
+    if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
+    throw new QemuError(`QEMU of VM ${name} (process ${pid}) cannot be ended`)
+  } finally {
+    close(pidfd)
+  }
+}
+
+/** A QEMU that has not taken its guest must not stay and wait for it. What cannot be ended is left, without an error. */
+export async function endQemu(name: string): Promise<void> {
+  const qemu = readRuntime(name)?.qemu
+  if (!qemu) return
+  const qmp = await QmpClient.connect(vmPaths(name).qmp, CONNECT_TIMEOUT_MS).catch(() => undefined)
+  await qmp?.execute('quit').catch(() => {})
+  qmp?.close()
+  await killQemu(name, qemu).catch(() => {})
+}

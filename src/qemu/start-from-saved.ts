@@ -1,0 +1,54 @@
+/**
+ * The start of a saved guest in a new QEMU that a supervisor is just starting: wait for its QMP, load the guest, remove the saved state,
+ * let it run. In that order: a state file that is still on record while the guest runs could be loaded over newer
+ * memory after a crash.
+ */
+import { errorText, QemuError } from '../values/errors.ts'
+import type { QmpClient } from './qmp-client.ts'
+import { continueGuest, loadGuest } from './restore.ts'
+import { removeStateFile, type SavedState } from './saved-state.ts'
+import { type VmDefinition, writeDefinition } from './vm-definition.ts'
+import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
+
+export interface StartRequest extends Omit<QmpWait, 'name'> {
+  /** Its `saved` is not null. */
+  readonly definition: VmDefinition
+  /** Called as each step is done. */
+  readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
+}
+
+/**
+ * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `StartFromSavedError`
+ * says whether the guest is already in the new QEMU, and its saved state gone.
+ */
+export async function startFromSaved(request: StartRequest): Promise<VmDefinition> {
+  const { definition, timeoutMs, onStep } = request
+  const saved = definition.saved as SavedState
+  let qmp: QmpClient | undefined
+  let isLoaded = false
+  try {
+    qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
+    onStep('start')
+    await loadGuest(qmp, saved, timeoutMs)
+    onStep('load')
+    const running: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
+    writeDefinition(running)
+    isLoaded = true
+    removeStateFile(saved.path)
+    onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
+    return running
+  } catch (cause) {
+    throw new StartFromSavedError(cause, isLoaded)
+  } finally {
+    qmp?.close()
+  }
+}
+
+export class StartFromSavedError extends QemuError {
+  readonly isLoaded: boolean
+
+  constructor(cause: unknown, isLoaded: boolean) {
+    super(errorText(cause), { cause })
+    this.isLoaded = isLoaded
+  }
+}
