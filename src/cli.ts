@@ -3,11 +3,11 @@
  * Owns the program's first moment: it says where compiled sources are kept before any of them is loaded, and lets a keeper start
  * meanwhile, because after a kexec guests wait for every command that is on their way back.
  */
-import { keepCompiled } from './linux/compiled.ts'
+import { useCompileCache } from './linux/compile-cache.ts'
 import { hasUnit } from './pool/has-unit.ts'
 import { WaitingKeeper } from './pool/waiting-keeper.ts'
 
-keepCompiled()
+useCompileCache()
 /** Mounting, as far as can be told without reading the command line; the unit's keeper is the unit's to start. */
 const [command, , directory] = process.argv.slice(2)
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined

@@ -3,7 +3,7 @@
  * lives until nothing is left to hold. It ends when it is sent no options.
  */
 import { closeSync, readSync, writeSync } from 'node:fs'
-import { writeCompiled } from '../linux/compiled.ts'
+import { writeCompileCache } from '../linux/compile-cache.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { writePoolRecord } from '../run/pool-record.ts'
@@ -101,7 +101,7 @@ try {
 if (keeper !== undefined) {
   const { sizeBytes, isNew, isIncoming } = keeper
   sendReady({ ok: true, sizeBytes, isNew, isIncoming })
-  writeCompiled()
+  writeCompileCache()
   if (options.kind === 'mount' && (await keeper.run(options)) === 'ended') process.exit(0)
   waitForever()
 }

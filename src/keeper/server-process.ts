@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { compiledEnvironment } from '../linux/compiled.ts'
+import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { setNice, setOomScore, setSessionNice } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
@@ -66,7 +66,7 @@ export class ServerProcess {
     try {
       this.#child = spawn(process.execPath, [...process.execArgv, SERVER_MAIN], {
         stdio: ['ignore', logFd, logFd, theirs],
-        env: compiledEnvironment(),
+        env: compileCacheEnvironment(),
       })
     } catch (error) {
       close(ours)

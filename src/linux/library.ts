@@ -9,7 +9,7 @@
  */
 import { type Errno, errnoFromCode } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
-import { loadKoffi } from './native.ts'
+import { loadKoffi } from './load-koffi.ts'
 
 export type CType =
   | 'int'

@@ -1,16 +1,17 @@
 /**
- * Owns the Live Update Orchestrator as system calls: sessions, and memfds preserved in them across a kexec. Must not know what
+ * The Live Update Orchestrator's system calls: sessions, and memfds preserved in them across a kexec. Must not know what
  * is in a memfd. Sources: include/uapi/linux/liveupdate.h, kernel/liveupdate/luo_session.c, mm/memfd_luo.c (Linux 6.19 and newer).
  *
  * A session is its descriptor: when the last copy of it is closed, what it preserves is preserved no more; and in the next
  * kernel, what was not yet retrieved from it is freed.
  */
 import { existsSync, openSync } from 'node:fs'
-import { Errno } from '../values/errno.ts'
+import { EBUSY, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { close } from './descriptors.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+import { sleepBlocking } from './process.ts'
 
 const ioctl = libcCall('ioctl', 'int', ['int', 'ulong', 'void *'])
 
@@ -35,7 +36,7 @@ export const SESSION_LINK = 'anon_inode:[luo_session] '
 export const hasLiveUpdate = (): boolean => existsSync(DEVICE)
 
 /**
- * The device, which one process may have open at a time: close it at once. Errors: EBUSY (somebody else has it), EIO (what the
+ * The device, which one process may have open at a time: close it at once. Errors: EBUSY (another process has it), EIO (what the
  * former kernel handed over could not be read: all of it is lost), ENOENT, EACCES.
  */
 export function openLiveUpdate(): Fd | Errno {
@@ -100,9 +101,19 @@ export function finishSession(session: Fd): Errno | undefined {
   return errnoUnlessZero(ioctl(session, SESSION_FINISH, call))
 }
 
-/** Runs `work` with the device open. Errors: those of `openLiveUpdate`; EBUSY is the caller's to wait out. */
-export function withLiveUpdate<T>(work: (device: Fd) => T): T | Errno {
-  const device = openLiveUpdate()
+const BUSY_RETRY_MS = 20
+
+/**
+ * Runs `work` with the device open. Errors: those of `openLiveUpdate`. Other processes have the device open for moments: this
+ * thread waits up to `patienceMs` before EBUSY is the answer.
+ */
+export function withLiveUpdate<T>(work: (device: Fd) => T, patienceMs = 0): T | Errno {
+  const deadline = performance.now() + patienceMs
+  let device = openLiveUpdate()
+  while (device === EBUSY && performance.now() < deadline) {
+    sleepBlocking(BUSY_RETRY_MS)
+    device = openLiveUpdate()
+  }
   if (device instanceof Errno) return device
   try {
     return work(device)

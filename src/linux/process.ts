@@ -1,12 +1,13 @@
 /**
- * Owns what can be asked of and done to another process: pidfds, its descriptors, signals, exit, OOM score,
- * and the lock file that keeps a second one out. Must not know what the process is for.
+ * Processes: pidfds, their descriptors, signals, exit, nice values, OOM score, start times; the lock file that keeps a second
+ * process out; and the sleep of a thread that serves no other. Must not know what a process is for.
  * System call numbers from 424 on are the same on every architecture (include/uapi/asm-generic/unistd.h).
  */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { EINTR, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
+import { kernelStartMs } from './boot-id.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno, untilReadable } from './library.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'long', 'long', 'long', 'long'])
@@ -95,6 +96,20 @@ export function processStartTime(pid: number): string | undefined {
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[22 - 3]
 }
 
+/** Ticks of /proc/PID/stat in a second: USER_HZ, which the kernel's ABI fixes on x86-64 and arm64. */
+const USER_HZ = 100
+
+/**
+ * When this very process was started, earlier than any code of ours runs in it. Milliseconds since the epoch, as fine as
+ * a tick.
+ */
+export function ownStartMs(): number {
+  const startTime = processStartTime(process.pid)
+  return startTime === undefined
+    ? performance.timeOrigin
+    : kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
+}
+
 /** Whether a SIGSTOP holds the process: its main thread runs no instruction. */
 export function isStopped(pid: number): boolean {
   return fieldsOfStat(pid)[0] === 'T'
@@ -131,3 +146,7 @@ export function lockFile(path: string): Fd | Errno {
     return errno
   }
 }
+
+/** Blocks this thread. Not for one that serves others. */
+export const sleepBlocking = (ms: number): void =>
+  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { CONTACT_FD } from '../keeper/contact.ts'
-import { compiledEnvironment } from '../linux/compiled.ts'
+import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 
 const KEEPER_MAIN = fileURLToPath(new URL(`../keeper/main${import.meta.url.slice(-3)}`, import.meta.url))
 
@@ -19,7 +19,7 @@ export class WaitingKeeper {
       detached: true,
       // An error before it has its options goes to our standard error; afterwards it has the pool's log.
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-      env: compiledEnvironment(),
+      env: compileCacheEnvironment(),
     })
     this.#child.on('error', () => this.contact.destroy())
     this.#child.unref()

@@ -4,7 +4,7 @@
  * kills it, its successor starts here.
  */
 
-import { writeCompiled } from '../linux/compiled.ts'
+import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { mapShared } from '../linux/memory.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
@@ -33,7 +33,7 @@ try {
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
   link.send({ kind: 'opened', totalBlocks: store.totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
-  if (!runtime.isEstablished) writeCompiled()
+  if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
   if (!orders.isCrashed) runtime.forgiveRequest()

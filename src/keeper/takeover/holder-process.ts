@@ -3,8 +3,7 @@
  * resumes. Until it is killed, it has lost nothing.
  */
 import { close, waitReadable } from '../../linux/descriptors.ts'
-import { isStopped, pidfdOpen } from '../../linux/process.ts'
-import { sleepBlocking } from '../../linux/sleep.ts'
+import { isStopped, pidfdOpen, sleepBlocking } from '../../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'

@@ -1,8 +1,8 @@
 /** What a kernel update must know of every pool of this host, mounted or not. Read from the mounts, judged elsewhere. */
 import * as v from 'valibot'
-import { outlivesShutdown } from '../../linux/final-kill.ts'
 import { hasLiveUpdate } from '../../linux/luo.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import { outlivesShutdown } from '../../linux/outlives-shutdown.ts'
 import { checkPoolImage } from '../../pool/check-image.ts'
 import { handoverStatus } from '../../pool/handover.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../../pool/pool-view.ts'

@@ -1,7 +1,7 @@
-/** Owns the tests of which processes a shutdown spares. */
+/** Tests of which processes a shutdown spares. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { outlivesShutdown, unitAtRoot } from './final-kill.ts'
+import { outlivesShutdown, unitAtRoot } from './outlives-shutdown.ts'
 
 test('only a service beside all slices is not taken down with one', () => {
   assert.equal(unitAtRoot('0::/guestmemfs@p.service\n'), 'guestmemfs@p.service')
