@@ -3,13 +3,13 @@
  * was killed, or lost its QEMU for a while. Its record and its QEMU's state tell together how far that had come.
  */
 
+import { bringUp } from '../qemu/bring-up.ts'
 import { runStatus } from '../qemu/migration.ts'
 import { QmpClient } from '../qemu/qmp-client.ts'
 import { continueGuest } from '../qemu/restore.ts'
 import { cancelMigration } from '../qemu/save.ts'
 import { cancelSave } from '../qemu/save-and-quit.ts'
 import { removeStateFile, type SavedState } from '../qemu/saved-state.ts'
-import { bringUp } from '../qemu/successor.ts'
 import { type VmDefinition, writeDefinition } from '../qemu/vm-definition.ts'
 import { vmPaths } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
