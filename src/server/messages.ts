@@ -1,5 +1,5 @@
 /**
- * Owns what keeper and server say to each other over their SOCK_SEQPACKET pair: one JSON object per message,
+ * The messages between keeper and server, over their SOCK_SEQPACKET pair: one JSON object per message,
  * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
  * outlive a process is in the shared areas, and all control goes through the mount.
  *
@@ -12,10 +12,10 @@ import type { ObjectId } from '../values/ids.ts'
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
 
-/** Where a pool's memory comes from. `isNew`: no image is there yet. A region says itself what is in it. */
+/** Where a pool's memory comes from. `isNew`: no image is there yet. A region holds its own image. */
 export type MemorySource =
   | { readonly kind: 'memfd'; readonly totalBlocks: number; readonly isNew: boolean }
-  /** `alignBytes`: what its root is to say of pages from now on; null: what it says already. */
+  /** `alignBytes`: the value to store in the root's alignment xattr; null: leave it. */
   | {
       readonly kind: 'dax' | 'devmem'
       readonly region: string | null
@@ -50,7 +50,7 @@ export type ToServer =
       readonly mountPoint: string
     }
 
-  /** The keeper has heard that the pool was unmounted, and holds it from here on. */
+  /** The keeper has received `unmounted`, and holds the pool from here on. */
   | { readonly kind: 'released' }
 
 /** Server to keeper. */

@@ -1,4 +1,4 @@
-/** Owns opening a pool's file system on its store: a new pool's image is formatted first, any other is read as it is. */
+/** Opens a pool's file system on its store: a new pool's image is formatted first, any other is read as it is. */
 import { randomBytes } from 'node:crypto'
 import { FileSystem } from '../fs/file-system.ts'
 import { probe } from '../fs/image/header.ts'
@@ -7,7 +7,7 @@ import { unpackImage } from '../fs/image/travel.ts'
 import { State } from '../fs/state/state.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
-import { wallClock } from './clock.ts'
+import { wallClock } from './context.ts'
 
 export interface PoolToOpen {
   readonly pool: string

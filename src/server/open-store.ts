@@ -8,7 +8,7 @@ import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd/memfd-store.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { checkAlignment } from './gigantic-pages.ts'
+import { checkAlignment } from './alignment-xattr.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import type { MemorySource, ToServer } from './messages.ts'
 
