@@ -28,8 +28,8 @@ const HEADER = layouts.OUT_HEADER
 const BODY = HEADER.sizeBytes
 
 /**
- * What each method that fills the reply returns, and nothing else does: where a handler has to return it, one that
- * forgets to answer does not compile.
+ * What each method that fills the reply returns, and nothing else does: where a handler has to return it, one
+ * that forgets to answer does not compile.
  */
 export const ANSWERED: unique symbol = Symbol('answered')
 export type Answered = typeof ANSWERED
@@ -51,7 +51,8 @@ export class Reply {
 
   /** Forget the last reply; the next one answers `header`'s request. */
   begin(header: RequestHeader): void {
-    // The kernel looks a request up by the id it sent, RESEND mark included (fuse_request_find, fs/fuse/dev.c).
+    // The kernel looks a request up by the id it sent, RESEND mark included (fuse_request_find,
+    // fs/fuse/dev.c).
     this.#unique = header.resent ? header.unique | FUSE_UNIQUE_RESEND : header.unique
     this.#length = 0
   }
@@ -144,15 +145,18 @@ export class Reply {
     return this.#finish(sizeBytes)
   }
 
-  /** READDIR or READDIRPLUS: `size` is the request's. Then `name` or `namePlus` until one says false, then `endDirectory`. */
+  /**
+   * READDIR or READDIRPLUS: `size` is the request's. Then `name` or `namePlus` until one says false, then
+   * `endDirectory`.
+   */
   beginDirectory(size: number): void {
     this.#directoryAt = BODY
     this.#directoryEnd = Math.min(BODY + size, this.#buffer.byteLength)
   }
 
   /**
-   * Add an entry for READDIR. `cookie` is where the next read goes on: behind this entry. False: no room, nothing was
-   * added. `mode` supplies the file type alone.
+   * Add an entry for READDIR. `cookie` is where the next read goes on: behind this entry. False: no room,
+   * nothing was added. `mode` supplies the file type alone.
    */
   name(name: ByteString, ino: number, mode: number, cookie: number): boolean {
     const bytes = toBytes(name)
@@ -164,8 +168,9 @@ export class Reply {
   }
 
   /**
-   * Add an entry for READDIRPLUS. It counts as a lookup of `entry.nodeid`, so the caller counts it too; `.` and `..`, and whatever
-   * shall not be looked up, take no `entry`. False: no room, nothing was added or is to be counted.
+   * Add an entry for READDIRPLUS. It counts as a lookup of `entry.nodeid`, so the caller counts it too; `.`
+   * and `..`, and whatever shall not be looked up, take no `entry`. False: no room, nothing was added or is
+   * to be counted.
    */
   namePlus(
     name: ByteString,

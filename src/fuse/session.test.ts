@@ -1,6 +1,6 @@
 /**
- * The session loop over a socket pair in the place of /dev/fuse: it keeps message boundaries as the device does, and its end
- * of file stands for the end of the connection.
+ * The session loop over a socket pair in the place of /dev/fuse: it keeps message boundaries as the device
+ * does, and its end of file stands for the end of the connection.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -24,8 +24,8 @@ interface Answer {
 const DESTROY = requestBytes(38, '', { unique: 0xeeeen })
 
 /**
- * The replies to `requests`, in order. A DESTROY is put behind them and ends the connection, its own reply is left out.
- * At most ten messages fit in the socket's queue (net.unix.max_dgram_qlen).
+ * The replies to `requests`, in order. A DESTROY is put behind them and ends the connection, its own reply is
+ * left out. At most ten messages fit in the socket's queue (net.unix.max_dgram_qlen).
  */
 function converse(
   requests: readonly Uint8Array[],

@@ -1,7 +1,7 @@
 /**
- * The session over one /dev/fuse descriptor: read a request, have it handled, write the reply, one at a time on this
- * thread, blocking. Bytes that make no sense are answered and passed over: nothing the kernel's side sends ends a
- * server. Must not: know what a request does.
+ * The session over one /dev/fuse descriptor: read a request, have it handled, write the reply, one at a time
+ * on this thread, blocking. Bytes that make no sense are answered and passed over: nothing the kernel's side
+ * sends ends a server. Must not: know what a request does.
  */
 import { Poller, waitReadable } from '../linux/descriptors.ts'
 import { readRequest, writeReply } from '../linux/fuse-device.ts'
@@ -19,32 +19,41 @@ import { ANSWERED, type Answered, Reply } from './replies.ts'
 export type HandledRequest = Exclude<FuseRequest, RequestOf<'INIT'>>
 
 /**
- * Does what `request` asks, fills `reply`, and returns what filled it. undefined: no reply now. FORGET, BATCH_FORGET and
- * INTERRUPT never get one; any other request is answered later, through an `Answer`. A throw ends `serve`, with the
- * request unanswered.
+ * Does what `request` asks, fills `reply`, and returns what filled it. undefined: no reply now. FORGET,
+ * BATCH_FORGET and INTERRUPT never get one; any other request is answered later, through an `Answer`. A throw
+ * ends `serve`, with the request unanswered.
  */
 export type Handler = (request: HandledRequest, reply: Reply) => Answered | undefined
 
 /** Handles a request that was left unanswered once more, and sends the reply if there is one now. */
 export type Answer = (request: HandledRequest, handler: Handler) => void
 
-/** The program that a session serves the connection for: it handles requests, and has work of its own between them. */
+/**
+ * The program that a session serves the connection for: it handles requests, and has work of its own between
+ * them.
+ */
 export interface SessionHost {
   readonly handle: Handler
   /** Called before the reply to INIT is written, so that what was agreed on can be kept for a successor. */
   negotiated?(session: Negotiated): void
-  /** The requests to handle now that `request` came, in order: it may be held back, with a copy of its data, or let others go first. */
+  /**
+   * The requests to handle now that `request` came, in order: it may be held back, with a copy of its data,
+   * or let others go first.
+   */
   admit?(request: HandledRequest): readonly HandledRequest[]
   /** Between the handler and the write of a filled reply. */
   beforeReply?(request: HandledRequest): void
-  /** `delivered` false: the kernel did not get this reply (aborted, answered before, or EIO went in its place). */
+  /**
+   * `delivered` false: the kernel did not get this reply (aborted, answered before, or EIO went in its
+   * place).
+   */
   afterReply?(request: HandledRequest, delivered: boolean): void
   /** After a handler that gave no reply. */
   afterNoReply?(request: HandledRequest): void
   /**
-   * The interval of `onTimer`, asked before each read: it is called when so long went by since one was first given; a
-   * shorter one counts at once. Between requests, not only where there are none: a busy mount must not put it off for
-   * ever. undefined: there is nothing to do.
+   * The interval of `onTimer`, asked before each read: it is called when so long went by since one was first
+   * given; a shorter one counts at once. Between requests, not only where there are none: a busy mount must
+   * not put it off for ever. undefined: there is nothing to do.
    */
   timerMs?(): number | undefined
   /** Parked requests may be answered. */
@@ -68,8 +77,8 @@ const IDLE_MS = 2
 const READ_BUFFER_BYTES = MAX_WRITE_BYTES + 4096
 
 /**
- * Serve until the connection is gone. Throws UsageError if the kernel cannot do what we need (its INIT was refused), and
- * whatever the host throws. The connection stays open: its descriptor is the caller's.
+ * Serve until the connection is gone. Throws UsageError if the kernel cannot do what we need (its INIT was
+ * refused), and whatever the host throws. The connection stays open: its descriptor is the caller's.
  */
 export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
   const buffer = Buffer.alloc(READ_BUFFER_BYTES)
@@ -136,8 +145,8 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
 }
 
 /**
- * Write a filled reply. False: it did not arrive. Either no caller waits for it any more, or the kernel refused it: that is
- * reported, and EIO is sent in its place, or its request would hang for ever.
+ * Write a filled reply. False: it did not arrive. Either no caller waits for it any more, or the kernel
+ * refused it: that is reported, and EIO is sent in its place, or its request would hang for ever.
  */
 export function send(fuseFd: Fd, reply: Reply, report: (line: string) => void = () => {}): boolean {
   const errno = writeReply(fuseFd, reply.bytes)
@@ -151,8 +160,9 @@ export function send(fuseFd: Fd, reply: Reply, report: (line: string) => void = 
 }
 
 /**
- * Ask the kernel to send again what was read from this connection and never answered; it comes marked `resent`, before
- * anything newer. For a successor's start. Errors: EINVAL (kernel before 6.9), ENODEV or EPERM (connection gone).
+ * Ask the kernel to send again what was read from this connection and never answered; it comes marked
+ * `resent`, before anything newer. For a successor's start. Errors: EINVAL (kernel before 6.9), ENODEV or
+ * EPERM (connection gone).
  */
 export function resend(fuseFd: Fd): Errno | undefined {
   const bytes = new Uint8Array(OUT_HEADER.sizeBytes)
@@ -194,7 +204,9 @@ function refuseMalformed(
   send(fuseFd, reply, report)
 }
 
-/** The first ten lines, then those numbered by powers of two: what happens all the time must not fill a log. */
+/**
+ * The first ten lines, then those numbered by powers of two: what happens all the time must not fill a log.
+ */
 function rarely(report: (line: string) => void): (line: string) => void {
   let count = 0
   return (line) => {

@@ -1,4 +1,7 @@
-/** The root's alignment xattr, as a mount's `align=` sets it, and the check whether the pool can have such pages. */
+/**
+ * The root's alignment xattr, as a mount's `align=` sets it, and the check whether the pool can have such
+ * pages.
+ */
 import { readFileSync } from 'node:fs'
 import type { FileSystem, Request } from '../fs/file-system.ts'
 import { ALIGN } from '../fs/space/alignment.ts'
@@ -9,11 +12,11 @@ import { ROOT_INO } from '../values/ids.ts'
 import { formatSize } from '../values/size.ts'
 
 /** Errors: UsageError, one line that says what forbids it. */
-export const checkAlignment = (
+export function checkAlignment(
   layout: Layout,
   alignBytes: number,
   cpuinfo = readFileSync('/proc/cpuinfo', 'latin1'),
-): void => {
+): void {
   if (alignBytes === BLOCK_BYTES) return
   const page = formatSize(alignBytes)
   if (!/^flags\s*:.*\bpdpe1gb\b/m.test(cpuinfo))
@@ -26,8 +29,11 @@ export const checkAlignment = (
   )
 }
 
-/** The value stays, also for the next kernel; it is not written where it is stored already. The pool is not frozen. */
-export const storeAlignment = (fs: FileSystem, rq: Request, alignBytes: number): void => {
+/**
+ * The value stays, also for the next kernel; it is not written where it is stored already. The pool is not
+ * frozen.
+ */
+export function storeAlignment(fs: FileSystem, rq: Request, alignBytes: number): void {
   const text = String(alignBytes)
   const stored = fs.getXattr(ROOT_INO, ALIGN)
   const isStored =

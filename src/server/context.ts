@@ -1,7 +1,7 @@
 /**
- * What an operation is handed besides its request: the file system, its store, the kernel's view of both, and the
- * caller as the file system wants to know it. Must not: answer. An operation returns what a method of `Reply`
- * returned, or why it did nothing; dispatch.ts decides what becomes of that.
+ * What an operation is handed besides its request: the file system, its store, the kernel's view of both, and
+ * the caller as the file system wants to know it. Must not: answer. An operation returns what a method of
+ * `Reply` returned, or why it did nothing; dispatch.ts decides what becomes of that.
  */
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Timestamp } from '../fs/state/inode.ts'
@@ -19,7 +19,9 @@ import type { RuntimeArea } from './runtime-area.ts'
 
 export type HandledOpcode = HandledRequest['opcode']
 
-/** What came of a request that is answered: its reply was filled, or it was refused and the reply is empty. */
+/**
+ * What came of a request that is answered: its reply was filled, or it was refused and the reply is empty.
+ */
 export type Outcome = Answered | Errno
 
 /** One request carried out. FORGET, BATCH_FORGET and INTERRUPT have no reply: nothing comes of them. */

@@ -1,9 +1,9 @@
 /**
- * Deferred eviction. The last FORGET of an unlinked inode only queues it, so that `rm` is over when its names are gone.
- * The record is written when the mount is idle, or on a busy mount, one with each reply, after MAX_WAIT_MS. Until
- * then nothing of the FORGET was done: a successor finds a file that the kernel has forgotten, as after any FORGET
- * that died with its server (`KernelView.settleOrphans`). In between the file has no name: it cannot be looked up,
- * opened or mapped.
+ * Deferred eviction. The last FORGET of an unlinked inode only queues it, so that `rm` is over when its names
+ * are gone. The record is written when the mount is idle, or on a busy mount, one with each reply, after
+ * MAX_WAIT_MS. Until then nothing of the FORGET was done: a successor finds a file that the kernel has
+ * forgotten, as after any FORGET that died with its server (`KernelView.settleOrphans`). In between the file
+ * has no name: it cannot be looked up, opened or mapped.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import type { NodeId } from '../values/ids.ts'
@@ -40,7 +40,10 @@ export class DeferredEvictions {
     return this.#waiting.length - this.#next
   }
 
-  /** The kernel takes back `count` lookups of `nodeId`. Only the last one of an inode without a name is deferred. */
+  /**
+   * The kernel takes back `count` lookups of `nodeId`. Only the last one of an inode without a name is
+   * deferred.
+   */
   forget(nodeId: NodeId, count: number): void {
     if (!this.#kernel.isLastOfOrphan(nodeId, count)) this.#end(nodeId, count)
     else {
@@ -71,7 +74,10 @@ export class DeferredEvictions {
     this.#end(eviction.nodeId, eviction.count)
   }
 
-  /** Before free blocks or orphans are counted, and before a freeze, which would keep what is queued until the thaw. */
+  /**
+   * Before free blocks or orphans are counted, and before a freeze, which would keep what is queued until the
+   * thaw.
+   */
   endAll(): void {
     while (this.size > 0) this.#endOne()
   }

@@ -1,4 +1,7 @@
-/** The dispatcher over a file system in memory: what it answers, parks and retries, and what a successor makes of it. */
+/**
+ * The dispatcher over a file system in memory: what it answers, parks and retries, and what a successor makes
+ * of it.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blocks, type Fixture, fixture, n, ok, ROOT } from '../fs/testing/fixture.ts'
@@ -189,7 +192,8 @@ test('a request that a former server applied is answered again, not applied agai
   assert.equal(startServer().ask(create('file', { unique: 2n | RESENT })), 0)
   assert.equal(fx.journal.records.length, records)
   assert.deepEqual(Buffer.from(reply.bytes).subarray(16), first.subarray(16), 'the same entry, opened again')
-  // The same name asked for by another request is there already, and so is one sent again that was never applied.
+  // The same name asked for by another request is there already, and so is one sent again that was never
+  // applied.
   assert.equal(startServer().ask(create('file', { unique: 4n })), -17)
   assert.equal(startServer().ask(create('file', { unique: 4n | RESENT })), -17)
   assert.equal(fx.journal.records.length, records)

@@ -1,8 +1,8 @@
 /**
- * What becomes of one request. Applied by a former server already? It is answered again. Begun too often? EIO. Else
- * its operation runs, and what that returned is answered, or waits: a wait ends the deferred evictions and runs the
- * operation again at once; if it has to wait still, the request is parked for `retryParked`.
- * Must not: send. The session writes the reply.
+ * What becomes of one request. Applied by a former server already? It is answered again. Begun too often?
+ * EIO. Else its operation runs, and what that returned is answered, or waits: a wait ends the deferred
+ * evictions and runs the operation again at once; if it has to wait still, the request is parked for
+ * `retryParked`. Must not: send. The session writes the reply.
  */
 import { WAITS_FOR_ZEROING } from '../fs/space/allocator.ts'
 import type { Origin } from '../fs/state/entry.ts'
@@ -28,7 +28,10 @@ export const OPERATIONS: Operations = {
   ...xattrOperations,
 }
 
-/** A request at which three servers died is answered EIO by the fourth: one bad request must not take the mount down. */
+/**
+ * A request at which three servers died is answered EIO by the fourth: one bad request must not take the
+ * mount down.
+ */
 const MAX_ATTEMPTS = 3
 
 /** `lastTry`: the time in which a full pool may get room is over, and it is answered as a full one. */
@@ -107,9 +110,9 @@ export class Dispatcher {
   }
 
   /**
-   * Whether a retry may do better: slow work was begun, or the pool is full (or the store has no more descriptors)
-   * while orphans still own memory. The kernel sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c
-   * queues it), and a caller that deletes a file to make room must find that room.
+   * Whether a retry may do better: slow work was begun, or the pool is full (or the store has no more
+   * descriptors) while orphans still own memory. The kernel sends FORGET some time after unlink(2) has
+   * returned (fs/fuse/inode.c queues it), and a caller that deletes a file to make room must find that room.
    */
   #mustWait(outcome: Outcome | undefined, lastTry: boolean): boolean {
     if (outcome === WAITS || outcome === WAITS_FOR_ZEROING) return true
@@ -121,7 +124,9 @@ type AnyOperation = (context: Context, request: never, reply: Reply) => Outcome 
 
 const answerInterrupted: Handler = (_request, reply) => reply.error(EINTR)
 
-/** A filled reply that is refused as well would send the wrong answer; one that is empty and answered, none. */
+/**
+ * A filled reply that is refused as well would send the wrong answer; one that is empty and answered, none.
+ */
 function checkFilled({ opcode, header }: HandledRequest, outcome: Outcome | undefined, reply: Reply): void {
   if ((outcome === ANSWERED) === reply.isFilled) return
   throw new BrokenInvariantError(

@@ -1,6 +1,6 @@
 /**
- * The parts of replies that show the kernel an inode: what it is shown as, its entry, its attributes, how it is
- * opened. Must not: change files. Only `answerEntry` counts a lookup.
+ * The parts of replies that show the kernel an inode: what it is shown as, its entry, its attributes, how it
+ * is opened. Must not: change files. Only `answerEntry` counts a lookup.
  */
 import type { Inode } from '../fs/state/inode.ts'
 import { FOPEN } from '../fuse/constants.ts'
@@ -15,8 +15,8 @@ import { type KnownInode, nodeIdOf } from './kernel-view.ts'
 import type { ShownAs } from './runtime-area.ts'
 
 /**
- * Nothing changes but through this mount, and the kernel drops what its own operations change: what it has cached
- * stays true. A day, as libfuse's passthrough examples have it with `cache=always`.
+ * Nothing changes but through this mount, and the kernel drops what its own operations change: what it has
+ * cached stays true. A day, as libfuse's passthrough examples have it with `cache=always`.
  */
 export const VALID_SECONDS = 86_400
 
@@ -59,7 +59,10 @@ export function entryOf(context: Context, known: KnownInode): EntryReply {
   }
 }
 
-/** An empty file may become guest RAM, and guest RAM empty: where that changes the node id, each use looks the name up. */
+/**
+ * An empty file may become guest RAM, and guest RAM empty: where that changes the node id, each use looks the
+ * name up.
+ */
 function mayBeShownOtherwise({ store }: Context, { kind, guestRam, sizeBytes }: Inode): boolean {
   return store.reach === 'link' && kind === 'file' && (guestRam || sizeBytes === 0)
 }
@@ -74,9 +77,9 @@ export function targetOf({ store }: Context, inode: Inode): string {
 }
 
 /**
- * How a file is opened, for life: mmap reaches the memory itself, READ and WRITE come to the server, and closing
- * needs no FLUSH, which would hang a killed process while no server answers. Mixed modes on one inode fail. Memory
- * that no FUSE file can carry is opened for READ and WRITE alone: its mmap is a clean ENODEV.
+ * How a file is opened, for life: mmap reaches the memory itself, READ and WRITE come to the server, and
+ * closing needs no FLUSH, which would hang a killed process while no server answers. Mixed modes on one inode
+ * fail. Memory that no FUSE file can carry is opened for READ and WRITE alone: its mmap is a clean ENODEV.
  */
 export function openReplyOf({ kernel, store }: Context, inode: Inode): OpenReply | Errno {
   const object = objectOf(inode)

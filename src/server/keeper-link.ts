@@ -52,7 +52,10 @@ export class KeeperLink implements KeeperChannel {
     return this.#sessions.length > 0
   }
 
-  /** What is not about memory that comes back. undefined: the keeper closed its end, nobody wants this server any more. */
+  /**
+   * The next message that is not about memory on its way. undefined: the keeper closed its end, it has no use
+   * for this server.
+   */
   async receive(): Promise<Received | undefined> {
     for (;;) {
       const received = await receiveMessage(this.#socket, MAX_MESSAGE_BYTES)
@@ -98,7 +101,7 @@ export class KeeperLink implements KeeperChannel {
     return arrived
   }
 
-  /** What may come at any time. False: it is something else. */
+  /** Handles a message that may come at any time. False: it is another one. */
   #take({ message, descriptors }: Received): boolean {
     switch (message.kind) {
       case 'memories':

@@ -1,11 +1,11 @@
 /**
- * What the kernel knows of the file system on this connection: which node id stands for which inode, how often
- * the kernel has looked each one up, and which backing id carries its mappings. Counts are staged per request
- * and carried over once the reply has arrived (runtime-area.ts has the argument).
- * Must not: decide about files. That the kernel forgot an unlinked one is returned, not acted on.
+ * What the kernel knows of the file system on this connection: which node id stands for which inode, how
+ * often the kernel has looked each one up, and which backing id carries its mappings. Counts are staged per
+ * request and carried over once the reply has arrived (runtime-area.ts has the argument). Must not: decide
+ * about files. That the kernel forgot an unlinked one is returned, not acted on.
  */
 import type { Inode } from '../fs/state/inode.ts'
-import { invalidateAttributes } from '../fuse/notify.ts'
+import { invalidateAttr } from '../fuse/notify.ts'
 import { closeBacking, openBacking } from '../linux/fuse-device.ts'
 import { EIO, ENOENT, Errno, ESTALE } from '../values/errno.ts'
 import { type BackingId, type Fd, type Ino, type NodeId, ROOT_INO } from '../values/ids.ts'
@@ -14,10 +14,13 @@ import type { PendingLookup, RuntimeArea, ShownAs } from './runtime-area.ts'
 /** The root has FUSE_ROOT_ID whatever its generation, and the kernel never looks it up nor forgets it. */
 const ROOT_NODE_ID = 1n as NodeId
 
-/** In the node id of guest RAM shown as a symlink: to the kernel a name that changes its type is another inode. */
+/**
+ * In the node id of guest RAM shown as a symlink: to the kernel a name that changes its type is another
+ * inode.
+ */
 const SYMLINK_BIT = 1n << 31n
 
-export const nodeIdOf = (inode: Inode, as: ShownAs): NodeId => {
+export function nodeIdOf(inode: Inode, as: ShownAs): NodeId {
   if (inode.ino === ROOT_INO) return ROOT_NODE_ID
   const id = (BigInt(inode.generation) << 32n) | BigInt(inode.ino)
   return (as === 'symlink' ? id | SYMLINK_BIT : id) as NodeId
@@ -82,7 +85,9 @@ export class KernelView {
     this.#staged = []
   }
 
-  /** Whether taking back `count` lookups leaves an inode without a name that the kernel does not know either. */
+  /**
+   * Whether taking back `count` lookups leaves an inode without a name that the kernel does not know either.
+   */
   isLastOfOrphan(nodeId: NodeId, count: number): boolean {
     const known = this.resolve(nodeId)
     if (known instanceof Errno || known.inode.links > 0) return false
@@ -95,37 +100,42 @@ export class KernelView {
     if (known instanceof Errno || known.inode.ino === ROOT_INO) return undefined
     const { inode, as } = known
     const left = Math.max(0, this.#runtime.lookups(inode.ino, as) - count)
-    // The backing id is given up before the count says so: in between a crash leaves an id that is closed later.
+    // The backing id is given up before the count says so: in between a crash leaves an id that is closed
+    // later.
     if (left === 0 && as === 'file') this.#closeBacking(inode.ino)
     this.#runtime.setLookups(inode.ino, as, left)
     return this.#runtime.isReferenced(inode.ino) ? undefined : inode
   }
 
   /**
-   * A FORGET that died with the server that had read it is never sent again. Only unlinked inodes suffer: they would
-   * stay for good. So a successor asks the kernel about those with a lookup count.
+   * A FORGET that died with the server that had read it is never sent again. Only unlinked inodes suffer:
+   * they would stay for good. So a successor asks the kernel about those with a lookup count.
    */
   settleOrphans(orphans: readonly Inode[]): void {
     for (const inode of orphans) {
       for (const as of ['file', 'symlink'] as const) {
         if (this.#runtime.lookups(inode.ino, as) === 0) continue
-        if (invalidateAttributes(this.#fuse, nodeIdOf(inode, as))) continue
+        if (invalidateAttr(this.#fuse, nodeIdOf(inode, as))) continue
         if (as === 'file') this.#closeBacking(inode.ino)
         this.#runtime.setLookups(inode.ino, as, 0)
       }
     }
   }
 
-  /** After a request that changed attributes the kernel does not expect it to change: it sends GETATTR before it uses them. */
+  /**
+   * After a request that changed attributes the kernel does not expect it to change: it sends GETATTR before
+   * it uses them.
+   */
   invalidateAttr({ inode, as }: KnownInode): void {
-    invalidateAttributes(this.#fuse, nodeIdOf(inode, as))
+    invalidateAttr(this.#fuse, nodeIdOf(inode, as))
   }
 
   // --- backing ids ---
 
   /**
-   * The one backing id of an inode: every open of it on this connection must carry the same (fs/fuse/iomode.c).
-   * Kept until the kernel forgets the inode. `fd` is asked for only when a new id has to be made. Errors: EIO.
+   * The one backing id of an inode: every open of it on this connection must carry the same
+   * (fs/fuse/iomode.c). Kept until the kernel forgets the inode. `fd` is asked for only when a new id has to
+   * be made. Errors: EIO.
    */
   backingId(ino: Ino, fd: () => Fd): BackingId | Errno {
     const known = this.#runtime.backingId(ino)
@@ -143,8 +153,8 @@ export class KernelView {
 
   /**
    * A predecessor that died between getting a backing id and writing it down left an id that holds memory for
-   * the life of the connection. Ids are handed out in turn (idr_alloc_cyclic, fs/fuse/backing.c), so it can only
-   * be the one after the last; closing an id that does not exist is ENOENT and harms nothing.
+   * the life of the connection. Ids are handed out in turn (idr_alloc_cyclic, fs/fuse/backing.c), so it can
+   * only be the one after the last; closing an id that does not exist is ENOENT and harms nothing.
    */
   closeLostBacking(): void {
     if (!this.#runtime.backingIntent) return

@@ -1,7 +1,7 @@
 /**
  * The server process: it receives the pool from its keeper, opens the image, and serves the connection in one
- * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to tidy up; however it
- * dies, its successor starts here.
+ * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to tidy up; however
+ * it dies, its successor starts here.
  */
 import { writeCompiled } from '../linux/compiled.ts'
 import { close } from '../linux/descriptors.ts'
@@ -19,7 +19,10 @@ const SOCKET = 3 as Fd
 
 const link = new KeeperLink(SOCKET)
 
-/** Without a keeper this process has the only copies of the memory: the next mount's keeper takes copies and kills it. */
+/**
+ * Without a keeper this process has the only copies of the memory: the next mount's keeper takes copies and
+ * kills it.
+ */
 const waitForever = (): Promise<never> => new Promise(() => setInterval(() => {}, 2 ** 31 - 1))
 
 const { message: open, descriptors } = await link.expect('open')
@@ -48,12 +51,14 @@ try {
   const isHeld = store.kind === 'memfd' && files - freeFiles > 1
   // Found again by the next mount's keeper, which takes a connection it finds here for a living one.
   close(fuse)
-  // Sent is not received: a keeper that is dying takes messages to the end. Only its answer releases the memory.
+  // Sent is not received: a keeper that is dying takes messages to the end. Only its answer releases the
+  // memory.
   const isReleased =
     link.trySend({ kind: 'unmounted', isHeld }) && (await link.receive())?.message.kind === 'released'
   if (isHeld && !isReleased) await waitForever()
 } catch (error) {
-  // Memory that cannot be had and an image that cannot be read are the operator's to decide on; anything else is a crash like any other.
+  // Memory that cannot be had and an image that cannot be read are the operator's to decide on; anything else
+  // is a crash like any other.
   if (!(error instanceof CorruptBytesError || error instanceof UsageError)) throw error
   link.send({ kind: 'refused', reason: error.message })
 }

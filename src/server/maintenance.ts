@@ -1,8 +1,9 @@
 /**
- * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, tell the keeper which
- * memory was given up, and store the mount's alignment once the pool is thawed. Each method is one moment of the
- * session, and its order is what sets memory free, then what zeroes it; the caller then retries what waits for it.
- * Must not: touch the mount (docs/deadlocks.md), or take longer than a request may wait.
+ * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, tell the
+ * keeper which memory was given up, and store the mount's alignment once the pool is thawed. Each method is
+ * one moment of the session, and its order is what sets memory free, then what zeroes it; the caller then
+ * retries what waits for it. Must not: touch the mount (docs/deadlocks.md), or take longer than a request may
+ * wait.
  */
 import type { Fd, Ino } from '../values/ids.ts'
 import { storeAlignment } from './alignment-xattr.ts'
@@ -11,13 +12,19 @@ import { Zeroing } from './zeroing.ts'
 
 /** How often memory that a mapping held is looked at again. */
 const ORPHAN_RETRY_MS = 1000
-/** How long memory that was given up may linger before the keeper hears of it, and a full pool before it is called one. */
+/**
+ * How long memory that was given up may linger before the keeper hears of it, and a full pool before it is
+ * called one.
+ */
 const CATCH_UP_MS = 20
 
 export class Maintenance {
   readonly #context: Context
   readonly #zeroing: Zeroing
-  /** The alignment that the mount asked for, until the pool is not frozen: it comes frozen out of a live update. */
+  /**
+   * The alignment that the mount asked for, until the pool is not frozen: it comes frozen out of a live
+   * update.
+   */
   #pendingAlignment: number | null
 
   constructor(context: Context, alignBytes: number | null) {

@@ -3,8 +3,9 @@
  * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
  * outlive a process is in the shared areas, and all control goes through the mount.
  *
- * A keeper that was started before an upgrade of the package starts servers of after it: kinds and fields keep their spelling, which
- * is older than the names around here (memories: memory objects; hand-over: preserve; take-back: unpreserve).
+ * A keeper that was started before an upgrade of the package starts servers of after it: kinds and fields
+ * keep their spelling, which is older than the names around here (memories: memory objects; hand-over:
+ * preserve; take-back: unpreserve).
  */
 import type { HandoverStep } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
@@ -25,15 +26,18 @@ export type MemorySource =
 /** Keeper to server. */
 export type ToServer =
   /**
-   * With the runtime area; for a pool of memfds also with the descriptor table and the image, and, as long as the image is not yet made of it,
-   * with the image that the former kernel handed over.
+   * With the runtime area; for a pool of memfds also with the descriptor table and the image, and, as long as
+   * the image is not yet made of it, with the image that the former kernel handed over.
    */
   | { readonly kind: 'open'; readonly pool: string; readonly source: MemorySource }
   /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
   | { readonly kind: 'memories'; readonly memories: readonly ObjectId[] }
   /** The former kernel handed it over, and it does not come back. */
   | { readonly kind: 'lost'; readonly memory: ObjectId }
-  /** With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their last copy. */
+  /**
+   * With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their
+   * last copy.
+   */
   | { readonly kind: 'sessions' }
   /** Close all of those; answered with `sessions-closed`. */
   | { readonly kind: 'close-sessions' }
@@ -66,7 +70,9 @@ export type ToKeeper =
   | { readonly kind: 'sessions-closed' }
   /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it. */
+  /**
+   * The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it.
+   */
   | { readonly kind: 'unmounted'; readonly isHeld: boolean }
 
 export const MAX_MESSAGE_BYTES = 16 * 1024
@@ -74,6 +80,8 @@ export const MAX_MESSAGE_BYTES = 16 * 1024
 export const encodeMessage = (message: ToServer | ToKeeper): Uint8Array =>
   Buffer.from(JSON.stringify(message), 'utf8')
 
-/** The peer is our own code at the other end of a socket pair nobody else has: the shape is trusted. */
+/**
+ * The peer is our own code at the other end of a socket pair that no other process has: the shape is trusted.
+ */
 export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8Array): Message =>
   JSON.parse(Buffer.from(bytes).toString('utf8')) as Message

@@ -1,7 +1,7 @@
 /**
- * The owner and mode of device nodes, copied to the files they stand for. `chown` and `chmod` of guest RAM that is
- * shown as a symlink follow it and reach the node. A node is gone with its kernel, so before a freeze its owner and
- * mode become the file's.
+ * The owner and mode of device nodes, copied to the files they stand for. `chown` and `chmod` of guest RAM
+ * that is shown as a symlink follow it and reach the node. A node is gone with its kernel, so before a freeze
+ * its owner and mode become the file's.
  */
 import type { HandledRequest } from '../fuse/session.ts'
 import type { Context } from './context.ts'

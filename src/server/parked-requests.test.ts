@@ -22,7 +22,7 @@ test('a request whose caller was sent a signal is over with its next turn; the o
     taken.map((one) => parked.takeInterrupted(one)),
     [false, true],
   )
-  // An id is of one request: whoever waits under it later was not interrupted.
+  // An id is of one request: a later one of that id was not interrupted.
   assert.equal(parked.takeInterrupted(request(4n)), false)
   assert.equal(parked.size, 0)
 })

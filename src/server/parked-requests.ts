@@ -1,8 +1,8 @@
 /**
- * Requests whose operation returned a wait. Nothing was committed for them; each is retried, in the order they came,
- * after every event of the store and every 20 ms. The kernel keeps their callers waiting; after a restart of the
- * server it sends them again (RESEND). One whose caller got a signal (INTERRUPT) is not retried: without that a
- * process that waits for gigabytes to be zeroed could not be killed.
+ * Requests whose operation returned a wait. Nothing was committed for them; each is retried, in the order
+ * they came, after every event of the store and every 20 ms. The kernel keeps their callers waiting; after a
+ * restart of the server it sends them again (RESEND). One whose caller got a signal (INTERRUPT) is not
+ * retried: without that a process that waits for gigabytes to be zeroed could not be killed.
  */
 import type { HandledRequest } from '../fuse/session.ts'
 
@@ -10,7 +10,9 @@ export class ParkedRequests {
   #requests: HandledRequest[] = []
   readonly #interrupted = new Set<bigint>()
 
-  /** `data` is a view of the read buffer, which the next request overwrites: a parked request keeps a copy. */
+  /**
+   * `data` is a view of the read buffer, which the next request overwrites: a parked request keeps a copy.
+   */
   add(request: HandledRequest): void {
     this.#requests.push('data' in request ? { ...request, data: Uint8Array.from(request.data) } : request)
   }

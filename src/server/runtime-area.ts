@@ -1,7 +1,7 @@
 /**
  * What a successor needs to know about one FUSE connection, and no second INIT will send it: what was
- * negotiated, how often the kernel has looked up each inode, and which backing id each inode has. It lives in a
- * memfd that the keeper holds, valid for that connection alone; the persistent image knows nothing of it.
+ * negotiated, how often the kernel has looked up each inode, and which backing id each inode has. It lives in
+ * a memfd that the keeper holds, valid for that connection alone; the persistent image knows nothing of it.
  *
  * Crash argument. The kernel counts a lookup when it has read our reply, so a count may change only if the
  * reply arrives. New counts are therefore first written down as *pending* under the request's id, then the
@@ -50,7 +50,10 @@ const BACKING_WORD = 2
 const SYMLINK_BIT = 2 ** 31
 export const RUNTIME_AREA_BYTES = (SLOT_WORD + MAX_INODES * SLOT_WORDS) * 4
 
-/** What the kernel is shown an inode as. Guest RAM may be a symlink to what maps it: another inode than the file it was. */
+/**
+ * What the kernel is shown an inode as. Guest RAM may be a symlink to what maps it: another inode than the
+ * file it was.
+ */
 export type ShownAs = 'file' | 'symlink'
 
 export interface PendingLookup {
@@ -68,7 +71,7 @@ export class RuntimeArea {
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
   }
 
-  /** True once an INIT has been answered: whoever starts now is a successor on a live connection. */
+  /** True once an INIT has been answered: a server that starts now is a successor on a live connection. */
   get isEstablished(): boolean {
     return this.#load(WORD.magic) === MAGIC && this.#load(WORD.version) === VERSION
   }
@@ -77,7 +80,9 @@ export class RuntimeArea {
     return this.#load(WORD.epoch)
   }
 
-  /** `negotiated` is kept as JSON: it is read once, by a successor that may be a newer version of this code. */
+  /**
+   * `negotiated` is kept as JSON: it is read once, by a successor that may be a newer version of this code.
+   */
   establish(epoch: number, negotiated: unknown): void {
     const text = Buffer.from(JSON.stringify(negotiated), 'utf8')
     if (text.length > NEGOTIATED_BYTES) throw new RangeError(`negotiated values take ${text.length} bytes`)
@@ -184,7 +189,10 @@ export class RuntimeArea {
     return this.#load(WORD.lastBackingId)
   }
 
-  /** Set around FUSE_DEV_IOC_BACKING_OPEN: an id the kernel made and nobody wrote down would hold memory for ever. */
+  /**
+   * Set around FUSE_DEV_IOC_BACKING_OPEN: an id that the kernel made and no server wrote down would hold
+   * memory for ever.
+   */
   set backingIntent(open: boolean) {
     this.#store(WORD.backingIntent, open ? 1 : 0)
   }

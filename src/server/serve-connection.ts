@@ -1,6 +1,6 @@
 /**
- * One connection, served until it is gone: what a former server left is settled, then the session gets its host, made
- * of dispatch (requests) and maintenance (the work between them). Wiring only.
+ * One connection, served until it is gone: what a former server left is settled, then the session gets its
+ * host, made of dispatch (requests) and maintenance (the work between them). Wiring only.
  */
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Image } from '../fs/image/image.ts'

@@ -1,13 +1,16 @@
 /**
- * The feed of the store's zeroing: it gets blocks that a former owner left dirty, one extent after the other, and what
- * it has zeroed is logged as clean. Only logged blocks are ever given to a file: a crash in between zeroes them
- * once more.
+ * The feed of the store's zeroing: it gets blocks that a former owner left dirty, one extent after the other,
+ * and what it has zeroed is logged as clean. Only logged blocks are ever given to a file: a crash in between
+ * zeroes them once more.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import { BLOCK_BYTES, type Extent, type Store } from '../stores/store.ts'
 import { MIB } from '../values/units.ts'
 
-/** Long enough that making a mapping costs little, short enough that an allocation does not wait for all of it. */
+/**
+ * Long enough that making a mapping costs little, short enough that an allocation does not wait for all of
+ * it.
+ */
 const PIECE_BLOCKS = (512 * MIB) / BLOCK_BYTES
 
 export class Zeroing {
@@ -23,7 +26,9 @@ export class Zeroing {
     this.#internal = internal
   }
 
-  /** Called after each request and each event of the store; costs next to nothing when there is nothing to do. */
+  /**
+   * Called after each request and each event of the store; costs next to nothing when there is nothing to do.
+   */
   advance(): void {
     const { background, clearing } = this.#store
     if (background === undefined || clearing === 'kernel' || this.#fs.frozen) return

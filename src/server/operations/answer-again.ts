@@ -1,7 +1,8 @@
 /**
- * The answer to a request that a former server applied and did not live to answer. No request has changed anything
- * since; what servers do by themselves (zeroing, evicting orphans) changes no answer. So the answer is read from
- * the state. Must not: apply it again. A second create is EEXIST, a second unlink takes another file.
+ * The answer to a request that a former server applied and did not live to answer. No request has changed
+ * anything since; what servers do by themselves (zeroing, evicting orphans) changes no answer. So the answer
+ * is read from the state. Must not: apply it again. A second create is EEXIST, a second unlink takes another
+ * file.
  */
 import type { Inode } from '../../fs/state/inode.ts'
 import type { Reply } from '../../fuse/replies.ts'

@@ -114,7 +114,9 @@ export const contentOperations = {
   RELEASE: (_context, _request, reply) => reply.empty(),
   RELEASEDIR: (_context, _request, reply) => reply.empty(),
   DESTROY: (_context, _request, reply) => reply.empty(),
-  /** A request is served to its end, or parked with nothing done yet: only the parked one can be interrupted. */
+  /**
+   * A request is served to its end, or parked with nothing done yet: only the parked one can be interrupted.
+   */
   INTERRUPT(context, request) {
     context.parked.interrupt(request.unique)
   },

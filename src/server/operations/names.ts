@@ -11,7 +11,10 @@ const S_IFMT = 0o170000
 const S_IFREG = 0o100000
 const PERMISSION_BITS = 0o7777
 
-/** A LOOKUP that found nothing is answered with node id 0, which no inode has: the kernel caches that the name is free. */
+/**
+ * A LOOKUP that found nothing is answered with node id 0, which no inode has: the kernel caches that the name
+ * is free.
+ */
 const NO_INODE = 0n as NodeId
 const NOWHEN = { seconds: 0, nanoseconds: 0 }
 const NO_ATTRIBUTES = {
@@ -37,7 +40,10 @@ const ABSENT: EntryReply = {
   attributes: NO_ATTRIBUTES,
 }
 
-/** The caller is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per file. */
+/**
+ * The caller is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per
+ * file.
+ */
 function publish(context: Context, inode: Inode): ByteString | Errno {
   const { uid, gid, mode } = inode
   const failed = context.store.publish(objectOf(inode), inode, { uid, gid, mode })
@@ -65,7 +71,8 @@ export const nameOperations = {
   },
   MKNOD(context, request, reply) {
     const type = request.mode & S_IFMT
-    // No device nodes, fifos or sockets: they would have to be persisted, and a host has better places for them.
+    // No device nodes, fifos or sockets: they would have to be persisted, and a host has better places for
+    // them.
     if (type !== S_IFREG && type !== 0) return EPERM
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
