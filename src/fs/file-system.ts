@@ -1,12 +1,13 @@
 /**
  * Owns the list of what a guestmemfs can do. Each operation is decided in the file of its family; here they
- * stand together, as whoever serves requests calls them. No operation blocks, does I/O of its own or asks a clock.
- * An `Errno` that is returned is the answer to the request, except two, after which nothing has changed and the same is
- * asked again: WAITS_FOR_ZEROING (allocator.ts) after `markClean`, WAITS (the store's) after its background work.
+ * stand together, as whoever serves requests calls them. No operation blocks, does I/O of its own or asks a
+ * clock. An `Errno` that is returned is the answer to the request. After a `Wait` nothing has changed, and
+ * the same is asked again: one for zeroing after `markClean`, one for the store after its background work.
  */
 import type { Extent, Store } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
 import type { ByteString, Ino } from '../values/ids.ts'
+import type { Refusal } from '../values/refusal.ts'
 import { type AttributeChange, fallocate, setAttributes } from './operations/attributes.ts'
 import { create, mkdir, symlink } from './operations/create.ts'
 import { read, seek } from './operations/data.ts'
@@ -57,7 +58,7 @@ export class FileSystem {
   readlink(ino: Ino): ByteString | Errno {
     return readlink(this.#volume, ino)
   }
-  create(rq: Request, parent: Ino, name: ByteString, mode: number): Inode | Errno {
+  create(rq: Request, parent: Ino, name: ByteString, mode: number): Inode | Refusal {
     return create(this.#volume, rq, parent, name, mode)
   }
   mkdir(rq: Request, parent: Ino, name: ByteString, mode: number): Inode | Errno {
@@ -87,19 +88,25 @@ export class FileSystem {
   }
 
   // Attributes and contents
-  setAttributes(rq: Request, ino: Ino, change: AttributeChange): Inode | Errno {
+  setAttributes(rq: Request, ino: Ino, change: AttributeChange): Inode | Refusal {
     return setAttributes(this.#volume, rq, ino, change)
   }
-  fallocate(rq: Request, ino: Ino, mode: number, offset: number, length: number): Errno | undefined {
+  fallocate(rq: Request, ino: Ino, mode: number, offset: number, length: number): Refusal | undefined {
     return fallocate(this.#volume, rq, ino, mode, offset, length)
   }
-  read(ino: Ino, offset: number, into: Uint8Array): number | Errno {
+  read(ino: Ino, offset: number, into: Uint8Array): number | Refusal {
     return read(this.#volume, ino, offset, into)
   }
-  write(rq: Request, ino: Ino, offset: number, from: Uint8Array, options: WriteOptions = {}): number | Errno {
+  write(
+    rq: Request,
+    ino: Ino,
+    offset: number,
+    from: Uint8Array,
+    options: WriteOptions = {},
+  ): number | Refusal {
     return write(this.#volume, rq, ino, offset, from, options)
   }
-  seek(ino: Ino, offset: number, whence: number): number | Errno {
+  seek(ino: Ino, offset: number, whence: number): number | Refusal {
     return seek(this.#volume, ino, offset, whence)
   }
 
@@ -107,7 +114,7 @@ export class FileSystem {
   getXattr(ino: Ino, name: ByteString): Uint8Array | Errno {
     return getXattr(this.#volume, this.#virtual, ino, name)
   }
-  setXattr(rq: Request, ino: Ino, name: ByteString, value: Uint8Array, flags: number): Errno | undefined {
+  setXattr(rq: Request, ino: Ino, name: ByteString, value: Uint8Array, flags: number): Refusal | undefined {
     return setXattr(this.#volume, rq, ino, name, value, flags)
   }
   listXattrs(ino: Ino): ByteString[] | Errno {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Handover, type HandoverStatus, type HandoverStep, WAITS } from '../stores/store.ts'
+import type { Handover, HandoverStatus, HandoverStep } from '../stores/store.ts'
 import { EBUSY, EINVAL, EIO, EMFILE, type Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
+import { WAIT_FOR_STORE } from '../values/refusal.ts'
 import { unpackImage } from './image/travel.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './operations/attributes.ts'
 import { State } from './state/state.ts'
@@ -139,8 +140,8 @@ test('memory that has not come back makes those wait who need it, and nobody els
   const { fs, rq, file, store, memory, ask, stat } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
   store.passages.set(memory(ram), 'incoming').set(memory(plain), 'incoming')
-  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), WAITS)
-  assert.equal(fs.write(rq(), plain, 90, new Uint8Array(50)), WAITS)
+  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), WAIT_FOR_STORE)
+  assert.equal(fs.write(rq(), plain, 90, new Uint8Array(50)), WAIT_FOR_STORE)
   assert.equal(stat(plain).sizeBytes, 100)
   ok(fs.setAttributes(rq(), ram, { mode: 0o600 }))
   assert.equal(ask('ram'), EBUSY)

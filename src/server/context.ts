@@ -12,6 +12,7 @@ import type { HandledRequest } from '../fuse/session.ts'
 import type { Store } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
 import type { NodeId } from '../values/ids.ts'
+import type { Refusal } from '../values/refusal.ts'
 import { DeferredEvictions } from './deferred-evictions.ts'
 import type { KernelView, KnownInode } from './kernel-view.ts'
 import type { ParkedRequests } from './parked-requests.ts'
@@ -22,7 +23,7 @@ export type HandledOpcode = HandledRequest['opcode']
 /**
  * What came of a request that is answered: its reply was filled, or it was refused and the reply is empty.
  */
-export type Outcome = Answered | Errno
+export type Outcome = Answered | Refusal
 
 /** One request carried out. FORGET, BATCH_FORGET and INTERRUPT have no reply: nothing comes of them. */
 export type Operation<O extends HandledOpcode> = (typeof OPCODES)[O]['answered'] extends true

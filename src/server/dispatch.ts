@@ -4,13 +4,12 @@
  * evictions and runs the operation again at once; if it has to wait still, the request is parked for
  * `retryParked`. Must not: send. The session writes the reply.
  */
-import { WAITS_FOR_ZEROING } from '../fs/space/allocator.ts'
 import type { Origin } from '../fs/state/entry.ts'
 import { ANSWERED, type Answered, type Reply } from '../fuse/replies.ts'
 import type { Answer, HandledRequest, Handler } from '../fuse/session.ts'
-import { WAITS } from '../stores/store.ts'
 import { EINTR, EIO, EMFILE, ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
+import { WAIT_FOR_ROOM, Wait } from '../values/refusal.ts'
 import type { Context, Operations, Outcome } from './context.ts'
 import { answerAgain } from './operations/answer-again.ts'
 import { contentOperations } from './operations/contents.ts'
@@ -81,13 +80,13 @@ export class Dispatcher {
 
   dispatch(request: HandledRequest, reply: Reply, { lastTry }: Attempt = FIRST_TRY): Answered | undefined {
     const { evictions, parked } = this.#context
-    let outcome = this.#run(request, reply)
-    if (this.#mustWait(outcome, lastTry) && evictions.size > 0) {
+    let outcome = this.#run(request, reply, lastTry)
+    if (outcome instanceof Wait && evictions.size > 0) {
       // The memory of what the kernel has forgotten already need not be waited for.
       evictions.endAll()
-      outcome = this.#run(request, reply)
+      outcome = this.#run(request, reply, lastTry)
     }
-    if (this.#mustWait(outcome, lastTry)) {
+    if (outcome instanceof Wait) {
       parked.add(request)
       return undefined
     }
@@ -102,21 +101,20 @@ export class Dispatcher {
       answer(request, parked.takeInterrupted(request) ? answerInterrupted : retry)
   }
 
-  #run(request: HandledRequest, reply: Reply): Outcome | undefined {
+  #run(request: HandledRequest, reply: Reply, lastTry: boolean): Outcome | undefined {
     const operation = this.#operations[request.opcode] as AnyOperation
     const outcome = operation(this.#context, request as never, reply)
     checkFilled(request, outcome, reply)
-    return outcome
+    return !lastTry && this.#isRoomToCome(outcome) ? WAIT_FOR_ROOM : outcome
   }
 
   /**
-   * Whether a retry may do better: slow work was begun, or the pool is full (or the store has no more
-   * descriptors) while orphans still own memory. The kernel sends FORGET some time after unlink(2) has
-   * returned (fs/fuse/inode.c queues it), and a caller that deletes a file to make room must find that room.
+   * Whether the pool is full (or the store has no more descriptors) while orphans still own memory. The
+   * kernel sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c queues it), and a caller that
+   * deletes a file to make room must find that room.
    */
-  #mustWait(outcome: Outcome | undefined, lastTry: boolean): boolean {
-    if (outcome === WAITS || outcome === WAITS_FOR_ZEROING) return true
-    return (outcome === ENOSPC || outcome === EMFILE) && !lastTry && this.#context.fs.orphanCount > 0
+  #isRoomToCome(outcome: Outcome | undefined): boolean {
+    return (outcome === ENOSPC || outcome === EMFILE) && this.#context.fs.orphanCount > 0
   }
 }
 

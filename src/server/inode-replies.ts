@@ -4,13 +4,13 @@
  */
 import type { Inode } from '../fs/state/inode.ts'
 import { FOPEN } from '../fuse/constants.ts'
-import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
-import { WAITS } from '../stores/store.ts'
+import type { Answered, Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
 import { Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { ObjectId } from '../values/ids.ts'
+import { type Refusal, WAIT_FOR_STORE, Wait } from '../values/refusal.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
-import type { Context, Outcome } from './context.ts'
+import type { Context } from './context.ts'
 import { type KnownInode, nodeIdOf } from './kernel-view.ts'
 import type { ShownAs } from './runtime-area.ts'
 
@@ -26,25 +26,24 @@ export function shownAs({ store }: Context, inode: Inode): ShownAs {
 }
 
 /** An entry is a lookup: the kernel will forget the inode as often as it got it. */
-export function answerEntry(context: Context, found: Inode | Errno, reply: Reply): Outcome {
-  if (found instanceof Errno) return found
-  const known = { inode: found, as: shownAs(context, found) }
+export function answerEntry(context: Context, inode: Inode, reply: Reply): Answered {
+  const known = { inode, as: shownAs(context, inode) }
   context.kernel.stageLookup(known)
   return reply.entry(entryOf(context, known))
 }
 
 /** A new file comes open: its entry and its opening are one reply. */
-export function answerCreated(context: Context, made: Inode | Errno, reply: Reply): Outcome {
-  if (made instanceof Errno) return made
-  const open = openReplyOf(context, made)
+export function answerCreated(context: Context, inode: Inode, reply: Reply): Answered {
+  const open = openReplyOf(context, inode)
+  if (open instanceof Wait) throw new BrokenInvariantError(`new file ${inode.ino} waits for its memory`)
   // Answered, not returned: the file is there, and a retry would find it in its own way.
   if (open instanceof Errno) return reply.error(open)
-  const known = { inode: made, as: shownAs(context, made) }
+  const known = { inode, as: shownAs(context, inode) }
   context.kernel.stageLookup(known)
   return reply.create(entryOf(context, known), open)
 }
 
-export function answerAttributes(context: Context, known: KnownInode, reply: Reply): Outcome {
+export function answerAttributes(context: Context, known: KnownInode, reply: Reply): Answered {
   return reply.attr(shownAttributes(context, known), VALID_SECONDS)
 }
 
@@ -81,12 +80,12 @@ export function targetOf({ store }: Context, inode: Inode): string {
  * closing needs no FLUSH, which would hang a killed process while no server answers. Mixed modes on one inode
  * fail. Memory that no FUSE file can carry is opened for READ and WRITE alone: its mmap is a clean ENODEV.
  */
-export function openReplyOf({ kernel, store }: Context, inode: Inode): OpenReply | Errno {
+export function openReplyOf({ kernel, store }: Context, inode: Inode): OpenReply | Refusal {
   const object = objectOf(inode)
   const flags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH
   if (store.reach !== 'file') return { fh: 0n, flags }
   const state = store.state(object)
-  if (state === 'incoming') return WAITS
+  if (state === 'incoming') return WAIT_FOR_STORE
   // It can be emptied, which gives it memory again; reading it is EIO, and mapping it ENODEV.
   if (state === 'lost') return { fh: 0n, flags }
   const backingId = kernel.backingId(inode.ino, () => {

@@ -3,8 +3,9 @@
  * how it can be mapped; it never sees a name, a directory or a mode. A new kind of memory is one new file
  * that implements `Store`.
  */
-import { Errno } from '../values/errno.ts'
+import type { Errno } from '../values/errno.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
+import type { Refusal, Wait } from '../values/refusal.ts'
 import { PMD_BYTES } from '../values/units.ts'
 
 /** Pool allocation unit in bytes: one PMD mapping. */
@@ -29,7 +30,10 @@ export interface FrameGrid {
   readonly first: number
 }
 
-/** What one memory must be: the store makes it so. `sizeBytes` is exact; `extents` cover it, rounded up to blocks. */
+/**
+ * What one memory must be: the store makes it so. `sizeBytes` is exact; `extents` cover it, rounded up to
+ * blocks.
+ */
 export interface Placement {
   readonly sizeBytes: number
   readonly extents: readonly Extent[]
@@ -38,12 +42,6 @@ export interface Placement {
   /** Guest RAM that is mapped by gigantic pages: its extents are whole frames. */
   readonly gigantic?: boolean
 }
-
-/**
- * Not an error: slow work was begun, nothing has changed yet. Ask the very same again once `background.wake` was
- * readable and `drain` was called. Its own object: compared by identity, never sent to anybody.
- */
-export const WAITS = new Errno('EAGAIN', 11)
 
 export interface Owner {
   readonly uid: number
@@ -67,14 +65,17 @@ export interface Background {
 }
 
 /**
- * The state of a memory object between two kernels, in LUO's words. `outgoing`: being preserved, or preserved; its size is fixed until
- * it is unpreserved. `incoming`: preserved by the former kernel and not retrieved yet; what needs it WAITS. `lost`: it cannot be
- * retrieved; its file can be emptied or deleted, and all else gets EIO.
+ * The state of a memory object between two kernels, in LUO's words. `outgoing`: being preserved, or
+ * preserved; its size is fixed until it is unpreserved. `incoming`: preserved by the former kernel and not
+ * retrieved yet; what needs it waits. `lost`: it cannot be retrieved; its file can be emptied or deleted, and
+ * all else gets EIO.
  */
 export const MEMORY_STATES = ['present', 'outgoing', 'incoming', 'lost'] as const
 export type MemoryState = (typeof MEMORY_STATES)[number]
 
-/** In this order: guest RAM while the guests run, all other files once the pool is frozen, and last the image. */
+/**
+ * In this order: guest RAM while the guests run, all other files once the pool is frozen, and last the image.
+ */
 export const HANDOVER_STEPS = ['ram', 'files', 'image'] as const
 export type HandoverStep = (typeof HANDOVER_STEPS)[number]
 
@@ -89,16 +90,25 @@ export interface HandoverStatus {
   readonly failure: { readonly errno: Errno; readonly memory: ObjectId | undefined } | undefined
 }
 
-/** For memory that outlives a kernel only where it is preserved for the next one. Slow: the keeper does it, `status` tells how far. */
+/**
+ * For memory that outlives a kernel only where it is preserved for the next one. Slow: the keeper does it,
+ * `status` tells how far.
+ */
 export interface Handover {
   readonly status: HandoverStatus
-  /** Why `step` cannot begin now: EBUSY while another one is under way or has failed, EINVAL where it is not the next one. */
+  /**
+   * Why `step` cannot begin now: EBUSY while another one is under way or has failed, EINVAL where it is not
+   * the next one.
+   */
   refusal(step: HandoverStep): Errno | undefined
   /** The step is not refused. From here on the objects are `outgoing`. */
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void
   /** The last step: `image` is what the next kernel's server begins with. */
   preserveImage(image: Uint8Array): void
-  /** Everything is as it was before the first step, when `status` says so. Without effect where nothing was begun. */
+  /**
+   * Everything is as it was before the first step, when `status` says so. Without effect where nothing was
+   * begun.
+   */
   unpreserve(): void
   /** After a start: what a former server left half done is unpreserved. */
   recover(isFrozen: boolean): void
@@ -128,10 +138,11 @@ export interface Store {
   readonly totalBlocks: number
 
   /** A new, empty memory that survives this process from the moment this returns. Errors: ENOMEM, EMFILE. */
-  create(): ObjectId | Errno
+  create(): ObjectId | Refusal
   /**
-   * Ordinary files live in chunks, aligned chunks of so many blocks (the last one may be shorter), apart from guest RAM:
-   * which chunk is a data chunk follows from what inodes own and changes as they do. undefined: no such zones.
+   * Ordinary files live in chunks, aligned chunks of so many blocks (the last one may be shorter), apart from
+   * guest RAM: which chunk is a data chunk follows from what inodes own and changes as they do. undefined: no
+   * such zones.
    */
   readonly chunkBlocks: number | undefined
   /** Guest RAM must be one extent: whoever maps it gives one offset. */
@@ -141,8 +152,8 @@ export interface Store {
   /** The physical memory it lies in, where that is set aside for it: bytes. */
   readonly place: { readonly startByte: number; readonly sizeBytes: number } | undefined
   /**
-   * How a guest reaches its RAM: by mapping the file itself, by a device node that the file's name links to, or by
-   * a window of another file, which `guestmemfs run` puts in its place.
+   * How a guest reaches its RAM: by mapping the file itself, by a device node that the file's name links to,
+   * or by a window of another file, which `guestmemfs run` puts in its place.
    */
   readonly reach: 'file' | 'link' | 'window'
   readonly background: Background | undefined
@@ -150,40 +161,53 @@ export interface Store {
   readonly handover: Handover | undefined
   state(object: ObjectId): MemoryState
 
-  /** After a start, once for each memory that an inode owns: what the image says about it. Before anything else is asked. */
+  /**
+   * After a start, once for each memory that an inode owns: what the image says about it. Before anything
+   * else is asked.
+   */
   adopt(object: ObjectId, as: Placement): void
   /**
-   * Make `memory` as large as `to` says: the bytes kept are kept, new bytes read as zero, also those in what was its
-   * last block, whatever a server that died left there. Guest RAM that `reach` does not let us write keeps its last
-   * block whole, with the guest's own bytes behind its size. Idempotent. The blocks of `to` that are new are clean and
-   * not logged as this memory's yet; those it no longer names are no longer its own and are left as they are.
-   * Errors: ENOMEM; EBUSY where a mapping that is held would have to go; WAITS.
+   * Make `memory` as large as `to` says: the bytes kept are kept, new bytes read as zero, also those in what
+   * was its last block, whatever a server that died left there. Guest RAM that `reach` does not let us write
+   * keeps its last block whole, with the guest's own bytes behind its size. Idempotent. The blocks of `to`
+   * that are new are clean and not logged as this memory's yet; those it no longer names are no longer its
+   * own and are left as they are. Refusals: ENOMEM; EBUSY where a mapping that is held would have to go; a
+   * Wait.
    */
-  resize(object: ObjectId, to: Placement): Errno | undefined
-  /** True while some process maps the memory: its blocks must not be used again yet. WAITS: not known yet, take it for held. */
-  isHeld(object: ObjectId): boolean | Errno
+  resize(object: ObjectId, to: Placement): Refusal | undefined
+  /**
+   * True while some process maps the memory: its blocks must not be used again yet. A Wait: not known yet,
+   * take it for held.
+   */
+  isHeld(object: ObjectId): boolean | Wait
   /** Give the memory up. Called after the log says so; called again after a crash in between. Idempotent. */
   release(object: ObjectId): void
   /** Whether giving memory up was put off, to do more of it at once; `catchUp` does it, when nobody waits. */
   readonly isBehind: boolean
   catchUp(): void
-  /** Memories that exist; what no inode owns after recovery was never acknowledged, or was given up, and is released. */
+  /**
+   * Memories that exist; what no inode owns after recovery was never acknowledged, or was given up, and is
+   * released.
+   */
   objects(): Iterable<ObjectId>
 
-  /** Ordinary files only, their blocks are there. Returns bytes moved; reads past the end return fewer. Errors: WAITS, nothing was moved. */
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno
-  /** fallocate(2) PUNCH_HOLE: the range reads as zero afterwards. Errors: WAITS. */
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined
+  /**
+   * Ordinary files only, their blocks are there. Returns bytes moved; reads past the end return fewer. A
+   * Wait: nothing was moved.
+   */
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal
+  /** fallocate(2) PUNCH_HOLE: the range reads as zero afterwards. */
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined
   /** lseek(2) SEEK_DATA (3) and SEEK_HOLE (4). Errors: ENXIO past the end. */
-  seek(object: ObjectId, offset: number, whence: number): number | Errno
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal
 
   expose(object: ObjectId, placement: Placement): Exposure
   /**
-   * Reach `link`: makes sure that the node maps guest RAM, and no more than that. A node that is there already
-   * keeps its owner: `chown` of the name went to it. Errors: EIO, EBUSY; WAITS.
+   * Reach `link`: makes sure that the node maps guest RAM, and no more than that. A node that is there
+   * already keeps its owner: `chown` of the name went to it. Refusals: EIO, EBUSY; a Wait.
    */
-  publish(object: ObjectId, placement: Placement, owner: Owner): Errno | undefined
+  publish(object: ObjectId, placement: Placement, owner: Owner): Refusal | undefined
   /** Reach `link`: where the node is, or will be. */
   nodePath(object: ObjectId): string
   /** Reach `link`: the owner of a node that is there, undefined where there is none. */

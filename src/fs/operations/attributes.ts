@@ -1,6 +1,7 @@
 /** Owns setattr: mode, owner, times, and size by truncate and fallocate. */
 import { EBUSY, EINVAL, EISDIR, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import type { Inode, Timestamp } from '../state/inode.ts'
 import type { Request, Volume } from '../state/volume.ts'
 import { draftFreed, growMemory, memoryOf, planSize, shrinkMemory } from './resize.ts'
@@ -23,9 +24,14 @@ export const FALLOC_FL_PUNCH_HOLE = 2
 /**
  * All in one record, or nothing. Who may do what, and that chown and write drop setuid bits, is the kernel's:
  * it asks for those changes itself (`default_permissions`, `fuse_setattr` in fs/fuse/dir.c).
- * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING, the store's ENOMEM, WAITS.
+ * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, ENOSPC, WAIT_FOR_ZEROING, the store's.
  */
-export function setAttributes(volume: Volume, rq: Request, ino: Ino, change: AttributeChange): Inode | Errno {
+export function setAttributes(
+  volume: Volume,
+  rq: Request,
+  ino: Ino,
+  change: AttributeChange,
+): Inode | Refusal {
   const inode = volume.refusal() ?? volume.inode(ino)
   if (inode instanceof Errno) return inode
   const { sizeBytes, ...rest } = change
@@ -56,7 +62,7 @@ export function fallocate(
   mode: number,
   offset: number,
   length: number,
-): Errno | undefined {
+): Refusal | undefined {
   const inode = volume.refusal() ?? volume.inode(ino)
   if (inode instanceof Errno) return inode
   if (inode.kind !== 'file') return inode.kind === 'directory' ? EISDIR : EINVAL
@@ -68,7 +74,7 @@ export function fallocate(
   if (mode !== 0 && mode !== FALLOC_FL_KEEP_SIZE) return EOPNOTSUPP
   if (end <= inode.sizeBytes) return undefined
   const result = setSize(volume, rq, inode, end, { mtime: rq.now, ctime: rq.now })
-  return result instanceof Errno ? result : undefined
+  return result instanceof Refusal ? result : undefined
 }
 
 function setSize(
@@ -77,10 +83,10 @@ function setSize(
   inode: Inode,
   sizeBytes: number,
   fields: Partial<Inode>,
-): Inode | Errno {
+): Inode | Refusal {
   if (inode.kind !== 'file') return inode.kind === 'directory' ? EISDIR : EINVAL
   const plan = planSize(volume, inode, sizeBytes)
-  if (plan instanceof Errno) return plan
+  if (plan instanceof Refusal) return plan
   const draft = volume.draft()
   const changed = draft.change(inode, { ...fields, ...plan })
   draftFreed(volume, draft, inode, changed)
@@ -107,7 +113,7 @@ function punchHole(
   inode: Inode,
   offset: number,
   end: number,
-): Errno | undefined {
+): Refusal | undefined {
   // Such guest RAM has a device of its own, and its bytes are the guest's: no store reaches into it.
   if (inode.guestRam && volume.store.reach !== 'file') return EOPNOTSUPP
   if (volume.store.state(memoryOf(inode)) === 'outgoing') return EBUSY

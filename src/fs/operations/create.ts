@@ -1,6 +1,7 @@
 /** Owns new inodes: regular files, directories, symlinks. Device nodes, fifos and sockets never get here. */
 import { EMLINK, ENAMETOOLONG, ENOENT, ENOSPC, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import type { Draft } from '../state/draft.ts'
 import type { FileKind, Inode } from '../state/inode.ts'
 import { INO_MAX, LINK_MAX, TARGET_MAX } from '../state/limits.ts'
@@ -10,18 +11,18 @@ import { placeForName } from './names.ts'
 const S_ISGID = 0o2000
 const NOTHING = '' as ByteString
 
-/** open(O_CREAT), mknod(S_IFREG). Errors: those of `placeForName`, ENOSPC, and the store's ENOMEM, EMFILE. */
+/** open(O_CREAT), mknod(S_IFREG). Errors: those of `placeForName`, ENOSPC, and the store's. */
 export function create(
   volume: Volume,
   rq: Request,
   parent: Ino,
   name: ByteString,
   mode: number,
-): Inode | Errno {
+): Inode | Refusal {
   const directory = placeForName(volume, parent, name)
   if (directory instanceof Errno) return directory
   const memory = volume.store.create()
-  if (memory instanceof Errno) return memory
+  if (memory instanceof Refusal) return memory
 
   const draft = volume.draft()
   const made = draftInode(volume, rq, draft, directory, name, 'file', { mode, object: memory })

@@ -1,7 +1,8 @@
 /** Owns writing to ordinary files: the bytes, the blocks they need, and what does not outlive new contents. */
-import { type Extent, WAITS } from '../../stores/store.ts'
+import type { Extent } from '../../stores/store.ts'
 import { EFBIG, EINVAL, ENOSPC, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
+import { Refusal, Wait } from '../../values/refusal.ts'
 import { countBlocks, cutExtents } from '../space/extents.ts'
 import type { BlockState } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
@@ -27,8 +28,8 @@ export interface WriteOptions {
 /**
  * Returns bytes written. The bytes are there before the record says so: a crash in between leaves the request
  * unanswered, it comes again and writes the same bytes again. The other way round an answer could stand for
- * bytes that never arrived.
- * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, EOPNOTSUPP for guest RAM, ENOSPC, WAITS_FOR_ZEROING, the store's ENOMEM, WAITS.
+ * bytes that never arrived. Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, EOPNOTSUPP for guest RAM, ENOSPC,
+ * WAIT_FOR_ZEROING, the store's.
  */
 export function write(
   volume: Volume,
@@ -37,7 +38,7 @@ export function write(
   offset: number,
   from: Uint8Array,
   options: WriteOptions = {},
-): number | Errno {
+): number | Refusal {
   const inode = volume.refusal() ?? ordinaryFile(volume, ino)
   if (inode instanceof Errno) return inode
   if (offset < 0) return EINVAL
@@ -51,9 +52,10 @@ export function write(
 }
 
 /**
- * What a write changes beside bytes. That a program somebody else wrote to runs as its owner must not be: the kernel
- * leaves it to us for files that are opened DIRECT_IO (`fuse_direct_io` in fs/fuse/file.c does not call
- * `file_remove_privs`). Capabilities go whoever writes, as `cap_inode_need_killpriv` (security/commoncap.c) has it.
+ * What a write changes beside bytes. That a program somebody else wrote to runs as its owner must not be: the
+ * kernel leaves it to us for files that are opened DIRECT_IO (`fuse_direct_io` in fs/fuse/file.c does not
+ * call `file_remove_privs`). Capabilities go whoever writes, as `cap_inode_need_killpriv`
+ * (security/commoncap.c) has it.
  */
 function draftWrite(
   { state }: Volume,
@@ -81,14 +83,14 @@ function writeWithin(
   offset: number,
   from: Uint8Array,
   { fields, losesCapabilities }: WriteChanges,
-): number | Errno {
+): number | Refusal {
   const draft = volume.draft()
   draft.change(inode, fields)
   if (losesCapabilities) draft.removeXattr(inode.ino, CAPABILITIES)
   const noRoom = volume.noRoomFor(draft)
   if (noRoom) return noRoom
   const written = volume.store.write(memoryOf(inode), offset, from)
-  if (written instanceof Errno) return written
+  if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
   // Of a write that was cut short nobody remembers how short: should it come again, it is done again.
   volume.commit(written < from.length ? { origin: OWN_WORK } : rq, draft)
@@ -104,9 +106,9 @@ function writeBeyond(
   from: Uint8Array,
   end: number,
   { fields, losesCapabilities }: WriteChanges,
-): number | Errno {
+): number | Refusal {
   const extents = mustStay(volume, inode, end) ?? planExtents(volume, inode, end, inode)
-  if (extents instanceof Errno) return extents
+  if (extents instanceof Refusal) return extents
   const fresh = volume.store.clearing === 'ours' ? newBlocks(inode, extents) : []
   const draft = volume.draft()
   draft.blocks(fresh, 'clean')
@@ -117,14 +119,15 @@ function writeBeyond(
 
   const refusal = claim(volume, fresh) ?? volume.noRoomFor(draft)
   const written = refusal ?? volume.store.write(memoryOf(inode), offset, from)
-  if (written === WAITS) {
-    // Nothing was written. The memory stays grown: what the store began for it would be for nothing otherwise.
+  if (written instanceof Wait) {
+    // Nothing was written. The memory stays grown: what the store began for it would be for nothing
+    // otherwise.
     unclaim(volume, fresh)
-    return WAITS
+    return written
   }
-  if (written instanceof Errno || written < from.length) {
+  if (written instanceof Refusal || written < from.length) {
     undoGrowth(volume, inode)
-    return written instanceof Errno ? written : ENOSPC
+    return written instanceof Refusal ? written : ENOSPC
   }
   volume.commit(rq, draft)
   return written

@@ -17,6 +17,7 @@ import {
   Errno,
 } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
+import type { Refusal } from '../../values/refusal.ts'
 import { CONTROL_PREFIX, VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import { NAME_MAX, XATTR_LIST_MAX, XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Request, Volume } from '../state/volume.ts'
@@ -54,7 +55,7 @@ export function setXattr(
   name: ByteString,
   value: Uint8Array,
   flags: number,
-): Errno | undefined {
+): Refusal | undefined {
   // Before the frozen check: thawing is the one modification that is allowed then.
   if (name.startsWith(CONTROL_PREFIX) && name !== VM) return setControl(volume, rq, ino, name, value)
   const inode = volume.refusal() ?? volume.inode(ino)

@@ -4,8 +4,9 @@
  * what is said about blocks) and never changes them: choosing reserves nothing.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
-import { ENOSPC, Errno } from '../../values/errno.ts'
+import { ENOSPC } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
+import { type Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import type { BlockState } from '../state/entry.ts'
 import {
   CLEAN,
@@ -20,12 +21,6 @@ import {
 } from './block-kinds.ts'
 import { type For, type FreeSpace, OneZone } from './free-space.ts'
 import { Zones } from './zones.ts'
-
-/**
- * The blocks are there but still hold a former owner's bytes: ask again once they are zeroed. Its own object,
- * so that it can be told from an ordinary EAGAIN by identity.
- */
-export const WAITS_FOR_ZEROING = new Errno('EAGAIN', 11)
 
 export interface BlockCounts {
   readonly total: number
@@ -91,20 +86,20 @@ export class Allocator {
   /**
    * Blocks for a file to grow by: the lowest run that is long enough, otherwise the longest runs there are,
    * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All or nothing.
-   * Errors: ENOSPC; WAITS_FOR_ZEROING.
+   * Errors: ENOSPC; WAIT_FOR_ZEROING.
    */
-  choose(count: number, use: For): Extent[] | Errno {
+  choose(count: number, use: For): Extent[] | Refusal {
     const { clean, dirty } = this.#space.available(use)
     if (count > 0 && count <= clean + dirty && (use.inFrames || use.inOnePiece))
       return this.#shaped(count, use)
-    if (count > clean) return count > clean + dirty ? ENOSPC : WAITS_FOR_ZEROING
+    if (count > clean) return count > clean + dirty ? ENOSPC : WAIT_FOR_ZEROING
     if (count === 0) return []
-    return this.#space.shouldWait(count, use) ? WAITS_FOR_ZEROING : this.#space.choose(count, use)
+    return this.#space.shouldWait(count, use) ? WAIT_FOR_ZEROING : this.#space.choose(count, use)
   }
 
-  #shaped(count: number, use: For): Extent[] | Errno {
+  #shaped(count: number, use: For): Extent[] | Refusal {
     const isThere = (dirtyToo: boolean) => this.#space.chooseShaped(count, use, { dirtyToo })
-    return isThere(false) ?? (isThere(true) ? WAITS_FOR_ZEROING : ENOSPC)
+    return isThere(false) ?? (isThere(true) ? WAIT_FOR_ZEROING : ENOSPC)
   }
 
   /** True when every one of these blocks is dirty and nobody's. */

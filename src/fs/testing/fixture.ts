@@ -1,8 +1,8 @@
 /** Owns a small file system for tests, and what must hold after every step of every test. */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES, type Extent, type FrameGrid } from '../../stores/store.ts'
-import { Errno } from '../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import { FileSystem } from '../file-system.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Journal } from '../state/journal.ts'
@@ -57,9 +57,9 @@ export function fixtureOver<J extends Journal>(journal: J, store: MemoryStore): 
   return { fs, store, journal, rq, file, stat }
 }
 
-/** A result that must not be an errno. */
-export function ok<T>(result: T | Errno): T {
-  if (result instanceof Errno) assert.fail(`unexpected ${result}`)
+/** A result that must not be a refusal. */
+export function ok<T>(result: T | Refusal): T {
+  if (result instanceof Refusal) assert.fail(`unexpected ${result}`)
   return result
 }
 

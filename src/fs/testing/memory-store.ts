@@ -14,8 +14,9 @@ import {
   type Placement,
   type Store,
 } from '../../stores/store.ts'
-import { ENXIO, type Errno } from '../../values/errno.ts'
+import { ENXIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { Refusal, Wait } from '../../values/refusal.ts'
 
 export interface MemoryStoreOptions {
   readonly clearing: 'kernel' | 'ours'
@@ -36,8 +37,8 @@ interface Memory {
 
 /** The next answers of the calls that can fail. */
 const noFailures = () => {
-  const [create, resize, isHeld]: [Errno[], Errno[], Errno[]] = [[], [], []]
-  const [read, write, punchHole]: [Errno[], Errno[], Errno[]] = [[], [], []]
+  const [create, resize, isHeld]: [Refusal[], Refusal[], Wait[]] = [[], [], []]
+  const [read, write, punchHole]: [Refusal[], Refusal[], Refusal[]] = [[], [], []]
   return { create, resize, isHeld, read, write, punchHole }
 }
 
@@ -88,7 +89,7 @@ export class MemoryStore implements Store {
     return copy
   }
 
-  create(): ObjectId | Errno {
+  create(): ObjectId | Refusal {
     const failure = this.failures.create.shift()
     if (failure) return failure
     const object = this.#nextMemory++ as ObjectId
@@ -110,7 +111,7 @@ export class MemoryStore implements Store {
   }
   nodeOwner(): undefined {}
 
-  resize(object: ObjectId, to: Placement): Errno | undefined {
+  resize(object: ObjectId, to: Placement): Refusal | undefined {
     const failure = this.failures.resize.shift()
     if (failure) return failure
     const found = this.#memory(object)
@@ -123,7 +124,7 @@ export class MemoryStore implements Store {
     return undefined
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     return this.failures.isHeld.shift() ?? this.held.has(object)
   }
 
@@ -137,7 +138,7 @@ export class MemoryStore implements Store {
     return this.#memories.keys()
   }
 
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
     const failure = this.failures.read.shift()
     if (failure) return failure
     const length = Math.max(0, Math.min(into.length, this.#memory(object).sizeBytes - offset))
@@ -148,7 +149,7 @@ export class MemoryStore implements Store {
     return length
   }
 
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     const failure = this.failures.write.shift()
     if (failure) return failure
     const length = Math.max(0, Math.min(from.length, this.#memory(object).sizeBytes - offset))
@@ -160,7 +161,7 @@ export class MemoryStore implements Store {
     return length
   }
 
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     const failure = this.failures.punchHole.shift()
     if (failure) return failure
     this.#clear(object, offset, offset + length, this.#memory(object).extents)
@@ -168,7 +169,7 @@ export class MemoryStore implements Store {
   }
 
   /** Without knowledge of holes, as lseek(2) allows: everything is data. */
-  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal {
     const { sizeBytes } = this.#memory(object)
     if (offset >= sizeBytes) return ENXIO
     return whence === 3 ? offset : sizeBytes

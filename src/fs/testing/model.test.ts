@@ -7,10 +7,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BLOCK_BYTES } from '../../stores/store.ts'
-import { Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
+import { Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import { Image } from '../image/image.ts'
-import { WAITS_FOR_ZEROING } from '../space/allocator.ts'
 import type { Journal } from '../state/journal.ts'
 import { State } from '../state/state.ts'
 import { checkInvariants, type Fixture, fixtureOver, MIB, n, ok, ROOT } from './fixture.ts'
@@ -46,7 +45,7 @@ class Pair<J extends Journal> {
 
   run(step: Step): void {
     const [expected, found] = this.#both(step)
-    const answer = found instanceof Errno ? found.name : 'ok'
+    const answer = found instanceof Refusal ? String(found) : 'ok'
     assert.equal(answer, expected, JSON.stringify(step))
   }
 
@@ -71,7 +70,7 @@ class Pair<J extends Journal> {
           step.kind === 'symlink'
             ? fs.symlink(rq(), parent, n(name), n('to'))
             : fs[step.kind](rq(), parent, n(name), 0o640)
-        if (!(made instanceof Errno)) this.inos.set(node, made.ino)
+        if (!(made instanceof Refusal)) this.inos.set(node, made.ino)
         return [expected, made]
       }
       case 'link': {
@@ -201,7 +200,7 @@ class Pair<J extends Journal> {
   #afterZeroing<T>(ask: () => T): T {
     const { fs, store, rq } = this.fx
     for (let result = ask(); ; result = ask()) {
-      if (result !== WAITS_FOR_ZEROING) return result
+      if (result !== WAIT_FOR_ZEROING) return result
       const extent = fs.dirtyExtent(2) ?? assert.fail('it waits, and nothing is dirty')
       store.zero(extent)
       ok(fs.markClean(rq(), extent))

@@ -14,6 +14,7 @@
  */
 import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import { FROZEN_XATTR, HANDOVER_XATTR, SIZE_XATTR, UPDATE_XATTR, VM_XATTR } from '../../values/xattr-names.ts'
 import { setHandover } from '../handover.ts'
 import { setAttributes } from '../operations/attributes.ts'
@@ -36,7 +37,7 @@ export function setControl(
   ino: Ino,
   name: ByteString,
   value: Uint8Array,
-): Errno | undefined {
+): Refusal | undefined {
   const inode = volume.inode(ino)
   if (inode instanceof Errno) return inode
   if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(volume, rq, value) : EINVAL
@@ -47,7 +48,7 @@ export function setControl(
   if (name === HANDOVER && ino === ROOT_INO) return setHandover(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
   const resized = setAttributes(volume, rq, ino, { sizeBytes: Number(text) })
-  return resized instanceof Errno ? resized : undefined
+  return resized instanceof Refusal ? resized : undefined
 }
 
 /** Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no such pages), ENOSPC. */

@@ -5,24 +5,27 @@
  * file.
  */
 import type { Inode } from '../../fs/state/inode.ts'
-import type { Reply } from '../../fuse/replies.ts'
+import type { Answered, Reply } from '../../fuse/replies.ts'
 import type { HandledRequest } from '../../fuse/session.ts'
 import { Errno } from '../../values/errno.ts'
 import type { ByteString, NodeId } from '../../values/ids.ts'
-import type { Context, Outcome } from '../context.ts'
+import type { Context } from '../context.ts'
 import { answerAttributes, answerCreated, answerEntry } from '../inode-replies.ts'
 
-export function answerAgain(context: Context, request: HandledRequest, reply: Reply): Outcome {
+export function answerAgain(context: Context, request: HandledRequest, reply: Reply): Answered | Errno {
   const { nodeid } = request.header
   switch (request.opcode) {
-    case 'CREATE':
-      return answerCreated(context, find(context, nodeid, request.name), reply)
+    case 'CREATE': {
+      const made = find(context, nodeid, request.name)
+      return made instanceof Errno ? made : answerCreated(context, made, reply)
+    }
     case 'MKNOD':
     case 'MKDIR':
     case 'SYMLINK':
-      return answerEntry(context, find(context, nodeid, request.name), reply)
-    case 'LINK':
-      return answerEntry(context, find(context, nodeid, request.newName), reply)
+    case 'LINK': {
+      const made = find(context, nodeid, request.opcode === 'LINK' ? request.newName : request.name)
+      return made instanceof Errno ? made : answerEntry(context, made, reply)
+    }
     case 'SETATTR': {
       const known = context.resolve(nodeid)
       return known instanceof Errno ? known : answerAttributes(context, known, reply)

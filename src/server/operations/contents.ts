@@ -6,6 +6,7 @@ import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { Errno } from '../../values/errno.ts'
+import { Refusal } from '../../values/refusal.ts'
 import { modeOfKind } from '../attributes.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
 import { entryOf, shownAs } from '../inode-replies.ts'
@@ -42,7 +43,7 @@ export const contentOperations = {
     if (known instanceof Errno) return known
     const into = reply.dataArea(Math.min(request.size, MAX_WRITE_BYTES))
     const length = context.fs.read(known.inode.ino, request.offset, into)
-    return length instanceof Errno ? length : reply.filled(length)
+    return length instanceof Refusal ? length : reply.filled(length)
   },
   WRITE(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
@@ -52,7 +53,7 @@ export const contentOperations = {
     const { offset, data } = request
     const killsSetId = (request.writeFlags & FUSE_WRITE_KILL_SUIDGID) !== 0
     const written = fs.write(context.caller(request), ino, offset, data, { killsSetId })
-    if (written instanceof Errno) return written
+    if (written instanceof Refusal) return written
     // The kernel has cached the former mode, and would use it when the file is executed.
     if (fs.inode(ino)?.mode !== mode) context.kernel.invalidateAttr(known)
     return reply.write(written)
@@ -68,7 +69,7 @@ export const contentOperations = {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
     const found = context.fs.seek(known.inode.ino, request.offset, request.whence)
-    return found instanceof Errno ? found : reply.lseek(found)
+    return found instanceof Refusal ? found : reply.lseek(found)
   },
   /** Directories need no handle: a listing goes on behind the last cookie, whichever server answers. */
   OPENDIR(_context, _request, reply) {

@@ -3,6 +3,7 @@ import type { Inode } from '../../fs/state/inode.ts'
 import { FATTR } from '../../fuse/constants.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import { Errno } from '../../values/errno.ts'
+import { Refusal } from '../../values/refusal.ts'
 import type { Operations } from '../context.ts'
 import { answerAttributes, openReplyOf, shownAttributes, VALID_SECONDS } from '../inode-replies.ts'
 
@@ -45,7 +46,7 @@ export const inodeOperations = {
     if (known instanceof Errno) return known
     const caller = context.caller(request)
     const changed = context.fs.setAttributes(caller, known.inode.ino, changeOf(request, caller.now))
-    if (changed instanceof Errno) return changed
+    if (changed instanceof Refusal) return changed
     return answerAttributes(context, { inode: changed, as: known.as }, reply)
   },
   STATX(context, request, reply) {
@@ -90,6 +91,6 @@ export const inodeOperations = {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
     const open = openReplyOf(context, known.inode)
-    return open instanceof Errno ? open : reply.open(open)
+    return open instanceof Refusal ? open : reply.open(open)
   },
 } satisfies Partial<Operations>

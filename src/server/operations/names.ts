@@ -4,6 +4,7 @@ import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { EntryReply, Reply } from '../../fuse/replies.ts'
 import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
 import { answerCreated, answerEntry, objectOf, targetOf, VALID_SECONDS } from '../inode-replies.ts'
 
@@ -44,7 +45,7 @@ const ABSENT: EntryReply = {
  * The caller is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per
  * file.
  */
-function publish(context: Context, inode: Inode): ByteString | Errno {
+function publish(context: Context, inode: Inode): ByteString | Refusal {
   const { uid, gid, mode } = inode
   const failed = context.store.publish(objectOf(inode), inode, { uid, gid, mode })
   return failed ?? byteString(targetOf(context, inode))
@@ -67,7 +68,8 @@ export const nameOperations = {
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
     const found = context.fs.lookup(parent.inode.ino, request.name)
-    return found === ENOENT ? reply.entry(ABSENT) : answerEntry(context, found, reply)
+    if (found === ENOENT) return reply.entry(ABSENT)
+    return found instanceof Errno ? found : answerEntry(context, found, reply)
   },
   MKNOD(context, request, reply) {
     const type = request.mode & S_IFMT
@@ -78,28 +80,28 @@ export const nameOperations = {
     if (parent instanceof Errno) return parent
     const mode = request.mode & PERMISSION_BITS
     const made = context.fs.create(context.caller(request), parent.inode.ino, request.name, mode)
-    return answerEntry(context, made, reply)
+    return made instanceof Refusal ? made : answerEntry(context, made, reply)
   },
   CREATE(context, request, reply) {
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
     const mode = request.mode & PERMISSION_BITS
     const made = context.fs.create(context.caller(request), parent.inode.ino, request.name, mode)
-    return answerCreated(context, made, reply)
+    return made instanceof Refusal ? made : answerCreated(context, made, reply)
   },
   MKDIR(context, request, reply) {
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
     const mode = request.mode & PERMISSION_BITS
     const made = context.fs.mkdir(context.caller(request), parent.inode.ino, request.name, mode)
-    return answerEntry(context, made, reply)
+    return made instanceof Errno ? made : answerEntry(context, made, reply)
   },
   SYMLINK(context, request, reply) {
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
     const { name, target } = request
     const made = context.fs.symlink(context.caller(request), parent.inode.ino, name, target)
-    return answerEntry(context, made, reply)
+    return made instanceof Errno ? made : answerEntry(context, made, reply)
   },
   LINK(context, request, reply) {
     const known = context.resolve(request.oldnodeid)
@@ -108,7 +110,7 @@ export const nameOperations = {
     if (parent instanceof Errno) return parent
     const caller = context.caller(request)
     const linked = context.fs.link(caller, known.inode.ino, parent.inode.ino, request.newName)
-    return answerEntry(context, linked, reply)
+    return linked instanceof Errno ? linked : answerEntry(context, linked, reply)
   },
   UNLINK(context, request, reply) {
     const parent = context.resolve(request.header.nodeid)
@@ -131,6 +133,6 @@ export const nameOperations = {
     if (known instanceof Errno) return known
     const { inode, as } = known
     const target = as === 'symlink' ? publish(context, inode) : context.fs.readlink(inode.ino)
-    return target instanceof Errno ? target : reply.data(toBytes(target))
+    return target instanceof Refusal ? target : reply.data(toBytes(target))
   },
 } satisfies Partial<Operations>

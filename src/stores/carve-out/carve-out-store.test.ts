@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, EINVAL, ENXIO } from '../../values/errno.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, WAITS } from '../store.ts'
+import { WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
 import { OWNER, RAM, World } from './testing/world.ts'
 
 test('following the link makes the device and its node, once', () => {
   const { store, nodes, region, hands } = new World()
   const memory = store.create()
-  assert.equal(store.publish(memory, RAM, OWNER), WAITS)
-  assert.equal(store.publish(memory, RAM, OWNER), WAITS)
+  assert.equal(store.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
+  assert.equal(store.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
   assert.equal(nodes.nodes.size, 0, 'no node before its device')
   hands.work()
   store.background.drain()
@@ -47,7 +48,7 @@ test('a memory is held until nobody maps it; unpublished from the first question
   assert.equal(world.isHeld(memory), false, 'never shown to anybody')
   world.publish(memory)
   world.region.held.add('250:1')
-  assert.equal(world.store.isHeld(memory), WAITS)
+  assert.equal(world.store.isHeld(memory), WAIT_FOR_STORE)
   assert.equal(world.nodes.nodes.size, 0)
   assert.equal(world.isHeld(memory), true)
   assert.deepEqual(world.store.holder(memory), { pid: 42, program: 'guest' })
@@ -69,7 +70,7 @@ test('what nobody maps is taken apart at the first question', () => {
 test('a file that goes while its device is made leaves no device', () => {
   const world = new World()
   const memory = world.store.create()
-  assert.equal(world.store.publish(memory, RAM, OWNER), WAITS)
+  assert.equal(world.store.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
   world.store.release(memory)
   for (let round = 0; round < 3; round++) {
     world.hands.work()

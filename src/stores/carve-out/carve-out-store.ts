@@ -6,9 +6,10 @@
  */
 import { raiseEventfd } from '../../linux/eventfd.ts'
 import type { Holder } from '../../linux/holders.ts'
-import { EINVAL, ENXIO, type Errno } from '../../values/errno.ts'
+import { EINVAL, ENXIO } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import { type Refusal, WAIT_FOR_STORE, type Wait } from '../../values/refusal.ts'
 import { MIB } from '../../values/units.ts'
 import {
   type Background,
@@ -20,7 +21,6 @@ import {
   type Owner,
   type Placement,
   type Store,
-  WAITS,
 } from '../store.ts'
 import type { DataChunks } from './data-chunks.ts'
 import type { GuestRam } from './guest-ram.ts'
@@ -110,7 +110,7 @@ export class CarveOutStore implements Store {
     else this.#chunks.count(extents, 1)
   }
 
-  resize(object: ObjectId, { sizeBytes, extents, guestRam }: Placement): Errno | undefined {
+  resize(object: ObjectId, { sizeBytes, extents, guestRam }: Placement): Refusal | undefined {
     const before = this.#of(object)
     this.#punching.delete(object)
     const to = { sizeBytes, extents, guestRam }
@@ -130,7 +130,7 @@ export class CarveOutStore implements Store {
     return this.#replace(object, { ...to, isTailZero: true })
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     return this.#ram.isHeld(object)
   }
 
@@ -153,7 +153,7 @@ export class CarveOutStore implements Store {
     return [...this.#memories.keys()]
   }
 
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
     const { extents, sizeBytes } = this.#of(object)
     const bytes = into.subarray(0, Math.max(0, Math.min(into.byteLength, sizeBytes - offset)))
     const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
@@ -162,7 +162,7 @@ export class CarveOutStore implements Store {
     return bytes.byteLength
   }
 
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     const { extents, sizeBytes } = this.#of(object)
     // A hole that was given up half-way: its beginning may hold bytes again.
     this.#punching.delete(object)
@@ -174,7 +174,7 @@ export class CarveOutStore implements Store {
   }
 
   /** What is large goes in portions, one each time it is asked again. */
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     const { extents, sizeBytes } = this.#of(object)
     const end = Math.min(offset + length, sizeBytes)
     const before = this.#punching.get(object)
@@ -189,11 +189,11 @@ export class CarveOutStore implements Store {
     this.#punching.set(object, { offset, length, nextOffset })
     // No job will finish: whoever waits is to ask again as soon as it has looked after others.
     raiseEventfd(this.background.wake)
-    return WAITS
+    return WAIT_FOR_STORE
   }
 
   /** All of a file is data, which lseek(2) allows. Errors: ENXIO past the end. */
-  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal {
     const { sizeBytes } = this.#of(object)
     if (offset < 0 || offset >= sizeBytes) return ENXIO
     return whence === SEEK_DATA ? offset : sizeBytes
@@ -204,7 +204,7 @@ export class CarveOutStore implements Store {
     return guestRam ? this.#ram.expose(object, extents) : { kind: 'none' }
   }
 
-  publish(object: ObjectId, placement: Placement, owner: Owner): Errno | undefined {
+  publish(object: ObjectId, placement: Placement, owner: Owner): Refusal | undefined {
     const isShown = placement.guestRam && placement.extents.length > 0
     return isShown ? this.#ram.publish(object, placement, owner) : EINVAL
   }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement, WAITS } from '../store.ts'
+import { WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../store.ts'
 import { World } from './testing/world.ts'
 
 const KIB = 1024
@@ -162,7 +163,7 @@ test('two large holes are both finished, however their requests take turns', () 
   const waiting = new Set(objects)
   for (let round = 0; round < 10 && waiting.size > 0; round++) {
     for (const memory of waiting)
-      if (world.store.punchHole(memory, 0, sizeBytes) !== WAITS) waiting.delete(memory)
+      if (world.store.punchHole(memory, 0, sizeBytes) !== WAIT_FOR_STORE) waiting.delete(memory)
     world.hands.work()
     world.store.background.drain()
   }
@@ -181,7 +182,7 @@ test('a hole that was given up half-way begins anew', () => {
   const placement = { sizeBytes, extents: [{ start: 0, count: 34 }], guestRam: false }
   const bytes = Buffer.alloc(KIB, 7)
   world.settle(() => world.store.resize(memory, placement))
-  assert.equal(world.store.punchHole(memory, 0, sizeBytes), WAITS)
+  assert.equal(world.store.punchHole(memory, 0, sizeBytes), WAIT_FOR_STORE)
   assert.equal(world.store.write(memory, 0, bytes), KIB)
   assert.equal(
     world.settle(() => world.store.punchHole(memory, 0, sizeBytes)),

@@ -1,10 +1,10 @@
 /**
- * Owns what leads a guest to its RAM: one device per memory, made when somebody follows the file's link, and the node
- * that shows it. And the way back: unpublish, look for holders, take the device apart. A device that somebody
- * maps is never touched.
+ * Owns what leads a guest to its RAM: one device per memory, made when somebody follows the file's link, and
+ * the node that shows it. And the way back: unpublish, look for holders, take the device apart. A device that
+ * somebody maps is never touched.
  *
- * Dying at any point leaves what the next start finds: a node and its device (published), a device without a node
- * (being given up, or never shown: it stays as long as it is held), or no device.
+ * Dying at any point leaves what the next start finds: a node and its device (published), a device without a
+ * node (being given up, or never shown: it stays as long as it is held), or no device.
  */
 
 import { sameRanges } from '../../linux/dax-device.ts'
@@ -13,13 +13,14 @@ import type { Holder } from '../../linux/holders.ts'
 import { anyOverlap } from '../../linux/memory-ranges.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
+import { type Refusal, WAIT_FOR_STORE, type Wait } from '../../values/refusal.ts'
 import type { DataChunks } from '../carve-out/data-chunks.ts'
 import type { GuestRam } from '../carve-out/guest-ram.ts'
 import type { Instance } from '../carve-out/instances.ts'
 import type { Ranges, Result } from '../carve-out/jobs.ts'
 import { type Layout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
-import { type Exposure, type Extent, type Owner, type Placement, WAITS } from '../store.ts'
+import type { Exposure, Extent, Owner, Placement } from '../store.ts'
 import type { Nodes } from './guest-nodes.ts'
 
 /** After somebody was found to hold a memory, nobody is looked for again before so long. */
@@ -104,10 +105,10 @@ export class DaxGuestRam implements GuestRam {
     return this.#ways.get(object)?.heldBy
   }
 
-  /** Errors: EBUSY (somebody still holds blocks of it by an older device), ENOMEM, EIO; WAITS. */
-  publish(object: ObjectId, { extents, gigantic }: Placement, owner: Owner): Errno | undefined {
+  /** Refusals: EBUSY (a process still maps blocks of it by an older device), ENOMEM, EIO; a Wait. */
+  publish(object: ObjectId, { extents, gigantic }: Placement, owner: Owner): Refusal | undefined {
     const way = this.#way(object)
-    if (way.underWay) return WAITS
+    if (way.underWay) return WAIT_FOR_STORE
     const { failed } = way
     way.failed = undefined
     if (failed) return failed
@@ -118,7 +119,7 @@ export class DaxGuestRam implements GuestRam {
         this.#nodes.make(object, device.number, owner)
       return undefined
     }
-    if (device !== undefined) return this.isHeld(object) === WAITS ? WAITS : EBUSY
+    if (device !== undefined) return this.isHeld(object) === WAIT_FOR_STORE ? WAIT_FOR_STORE : EBUSY
     const inTheWay = this.#chunks.yield(extents)
     if (inTheWay) return inTheWay
     const done = (result: Result): void => {
@@ -126,26 +127,28 @@ export class DaxGuestRam implements GuestRam {
       if (result.kind === 'failed') way.failed = errnoFromCode(result.errnoCode)
     }
     this.#begin(way, 'make', ranges, done, gigantic)
-    return WAITS
+    return WAIT_FOR_STORE
   }
 
   /**
-   * The first question unpublishes: from then on only who holds it already can reach it. WAITS until the worker has looked.
-   * False: it found nobody, and has taken the device apart. True: somebody holds it; asked again after a while,
-   * it looks again.
+   * The first question unpublishes: from then on only who holds it already can reach it. A Wait until the
+   * worker has looked. False: it found nobody, and has taken the device apart. True: somebody holds it; asked
+   * again after a while, it looks again.
    */
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     const way = this.#ways.get(object)
     if (way === undefined) return false
-    if (way.underWay) return WAITS
+    if (way.underWay) return WAIT_FOR_STORE
     if (way.devices.length === 0) return false
     this.#nodes.remove(object)
     if (performance.now() < way.lookAgainAtMs) return true
     this.#free(way)
-    return WAITS
+    return WAIT_FOR_STORE
   }
 
-  /** No inode owns it any more. What is held all the same stays, and is in the way of whoever gets its blocks. */
+  /**
+   * No inode owns it any more. What is held all the same stays, and is in the way of whoever gets its blocks.
+   */
   release(object: ObjectId): void {
     this.#nodes.remove(object)
     const way = this.#ways.get(object)

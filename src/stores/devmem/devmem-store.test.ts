@@ -15,8 +15,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { waitReadable } from '../../linux/descriptors.ts'
 import { EACCES, EINVAL, ENOENT, EPERM, type Errno } from '../../values/errno.ts'
+import { WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
 import { layOut } from '../carve-out/layout.ts'
-import { BLOCK_BYTES, WAITS } from '../store.ts'
+import { BLOCK_BYTES } from '../store.ts'
 import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
 
 const MIB = 2 ** 20
@@ -46,10 +47,10 @@ const makeMemory = (t: TestContext) => {
 }
 
 /** As a server does it: asks again when something finished. */
-const settle = <T>(store: ReturnType<typeof openDevmemStore>, ask: () => T): T => {
+const settle = <T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wait): T => {
   for (let times = 0; times < 200; times++) {
     const answer = ask()
-    if (answer !== (WAITS as unknown)) return answer
+    if (!(answer instanceof Wait)) return answer
     waitReadable(store.background.wake, 1000)
     store.background.drain()
   }
@@ -103,7 +104,7 @@ test('guest RAM is a window at its place; ordinary files are moved by us; what i
   write(START + 7 * BLOCK_BYTES, 'other')
   assert.equal(store.background.clear({ start: 5, count: 2 }), true)
   assert.deepEqual(
-    settle(store, () => store.background.cleared()[0] ?? (WAITS as never)),
+    settle(store, () => store.background.cleared()[0] ?? WAIT_FOR_STORE),
     { start: 5, count: 2 },
   )
   assert.ok(read(START + 5 * BLOCK_BYTES, 2 * BLOCK_BYTES).every((byte) => byte === 0))
@@ -121,7 +122,7 @@ test('whoever asks whether memory is held gets an answer of now, each time', (t)
   const ram = store.create()
   store.adopt(ram, { sizeBytes: BLOCK_BYTES, extents: [{ start: 0, count: 1 }], guestRam: true })
   for (let times = 0; times < 2; times++) {
-    assert.equal(store.isHeld(ram), WAITS)
+    assert.equal(store.isHeld(ram), WAIT_FOR_STORE)
     assert.equal(
       settle(store, () => store.isHeld(ram)),
       false,

@@ -4,14 +4,14 @@
  * once more before it is zeroed (zeroing.ts), and a block that somebody maps is never handed out.
  */
 import type { Holder } from '../../linux/holders.ts'
-import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ObjectId } from '../../values/ids.ts'
+import { type Refusal, WAIT_FOR_STORE, type Wait } from '../../values/refusal.ts'
 import type { DataChunks } from '../carve-out/data-chunks.ts'
 import type { GuestRam } from '../carve-out/guest-ram.ts'
 import { type Layout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
-import { type Exposure, type Extent, WAITS } from '../store.ts'
+import type { Exposure, Extent } from '../store.ts'
 
 /** After somebody was found to map a memory, nobody is looked for again before so long. */
 const LOOK_AGAIN_MS = 1000
@@ -54,7 +54,7 @@ export class WindowRam implements GuestRam {
   }
 
   /** What was a data chunk is mapped by us no longer once a guest has its blocks. */
-  resize(object: ObjectId, extents: readonly Extent[]): Errno | undefined {
+  resize(object: ObjectId, extents: readonly Extent[]): Refusal | undefined {
     const inTheWay = this.#chunks.yield(extents)
     if (inTheWay) return inTheWay
     const window = this.#windows.get(object)
@@ -63,17 +63,17 @@ export class WindowRam implements GuestRam {
     return undefined
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     const window = this.#windows.get(object)
     if (window === undefined || window.extents.length === 0) return false
-    if (window.underWay) return WAITS
+    if (window.underWay) return WAIT_FOR_STORE
     if (window.isFree) {
       window.isFree = false
       return false
     }
     if (performance.now() < window.lookAgainAtMs) return true
     this.#look(window)
-    return WAITS
+    return WAIT_FOR_STORE
   }
 
   holder(object: ObjectId): Holder | undefined {
@@ -91,7 +91,7 @@ export class WindowRam implements GuestRam {
     return { kind: 'window', path: this.#memoryPath, offsetBytes: range.start }
   }
 
-  publish(object: ObjectId): Errno | undefined {
+  publish(object: ObjectId): Refusal | undefined {
     throw hasNoNode(object)
   }
 

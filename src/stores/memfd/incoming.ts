@@ -4,9 +4,10 @@
  */
 import { close } from '../../linux/descriptors.ts'
 import { memfdSize } from '../../linux/memory.ts'
-import { EIO, type Errno } from '../../values/errno.ts'
+import { EIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
-import { type Placement, WAITS } from '../store.ts'
+import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
+import type { Placement } from '../store.ts'
 import type { DescriptorTable } from './descriptor-table.ts'
 
 /** The keeper's end, as far as memory comes from there while requests are served. */
@@ -71,9 +72,9 @@ export class IncomingMemfds {
     return this.#lost.has(object)
   }
 
-  /** Why it cannot be used now. Errors: WAITS, EIO; undefined: it is not ours to say. */
-  refusal(object: ObjectId): Errno | undefined {
-    if (this.#incoming.has(object)) return WAITS
+  /** Why it cannot be used now. Refusals: EIO, a Wait; undefined: it is not ours to say. */
+  refusal(object: ObjectId): Refusal | undefined {
+    if (this.#incoming.has(object)) return WAIT_FOR_STORE
     return this.#lost.has(object) ? EIO : undefined
   }
 

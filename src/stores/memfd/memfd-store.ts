@@ -9,16 +9,9 @@ import { memfdCreate, punchHole, readAt, resize, seek, trySealWrites, writeAt } 
 import { EIO, EMFILE, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import { Refusal, Wait } from '../../values/refusal.ts'
 import { MIB } from '../../values/units.ts'
-import {
-  type Background,
-  type Exposure,
-  type MemoryState,
-  type Owner,
-  type Placement,
-  type Store,
-  WAITS,
-} from '../store.ts'
+import type { Background, Exposure, MemoryState, Owner, Placement, Store } from '../store.ts'
 import { DescriptorTable } from './descriptor-table.ts'
 import { type IncomingChannel, IncomingMemfds } from './incoming.ts'
 import { besides } from './memfd-background.ts'
@@ -146,9 +139,9 @@ export class MemfdStore implements Store {
     return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
   }
 
-  resize(object: ObjectId, to: Placement): Errno | undefined {
+  resize(object: ObjectId, to: Placement): Refusal | undefined {
     const fd = this.#here(object)
-    if (fd instanceof Errno) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd
+    if (fd instanceof Refusal) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd
     resize(fd, to.sizeBytes)
     return undefined
   }
@@ -175,11 +168,11 @@ export class MemfdStore implements Store {
    * no open file leads to any more, so the seal hurts nobody. A mapping that can only read does not count, and
    * need not: the kernel keeps its pages for it, and no other file ever gets them.
    */
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     // What is preserved is pinned, which sealing would wait for in vain, and not free before it is unpreserved.
     if (this.#table.state(object) === 'outgoing') return true
     const fd = this.#here(object)
-    if (fd instanceof Errno) return fd === WAITS ? WAITS : false
+    if (fd instanceof Refusal) return fd instanceof Wait ? fd : false
     return !trySealWrites(fd)
   }
 
@@ -207,34 +200,34 @@ export class MemfdStore implements Store {
     return [...this.#table.objects()].filter((object) => !spare.has(object))
   }
 
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
     const fd = this.#here(object)
-    return fd instanceof Errno ? fd : readAt(fd, offset, into)
+    return fd instanceof Refusal ? fd : readAt(fd, offset, into)
   }
 
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     const fd = this.#here(object)
-    return fd instanceof Errno ? fd : writeAt(fd, offset, from)
+    return fd instanceof Refusal ? fd : writeAt(fd, offset, from)
   }
 
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     const fd = this.#here(object)
-    if (fd instanceof Errno) return fd
+    if (fd instanceof Refusal) return fd
     punchHole(fd, offset, length)
     return undefined
   }
 
-  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal {
     const fd = this.#here(object)
-    return fd instanceof Errno ? fd : seek(fd, offset, whence)
+    return fd instanceof Refusal ? fd : seek(fd, offset, whence)
   }
 
   expose(object: ObjectId, _placement: Placement): Exposure {
     const fd = this.#here(object)
-    return fd instanceof Errno ? { kind: 'none' } : { kind: 'backing', fd }
+    return fd instanceof Refusal ? { kind: 'none' } : { kind: 'backing', fd }
   }
 
-  publish(object: ObjectId): Errno | undefined {
+  publish(object: ObjectId): Refusal | undefined {
     throw hasNoNode(object)
   }
 
@@ -250,8 +243,8 @@ export class MemfdStore implements Store {
     return this.#metadata
   }
 
-  /** Errors: WAITS while it is on its way from the former kernel, EIO where it was lost. */
-  #here(object: ObjectId): Fd | Errno {
+  /** A Wait while it is incoming; EIO where it is lost. */
+  #here(object: ObjectId): Fd | Refusal {
     const fd = this.#table.get(object, 'server') ?? this.#incoming.refusal(object)
     if (fd === undefined) throw new BrokenInvariantError(`memory ${object} has no descriptor in this server`)
     return fd

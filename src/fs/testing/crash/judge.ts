@@ -4,8 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
-import { ENOSPC, Errno } from '../../../values/errno.ts'
+import { ENOSPC } from '../../../values/errno.ts'
 import { byteString, type ObjectId, ROOT_INO } from '../../../values/ids.ts'
+import { Refusal } from '../../../values/refusal.ts'
 import { blocksFor, countBlocks } from '../../space/extents.ts'
 import type { Inode } from '../../state/inode.ts'
 import { checkInvariants, ok } from '../fixture.ts'
@@ -91,7 +92,7 @@ function largestFile({ fs, rq }: World, name: string, firstBytes: number): Inode
   let largest = made
   for (const sizeBytes of sizes) {
     const grown = sizeBytes > largest.sizeBytes ? fs.setAttributes(rq(), made.ino, { sizeBytes }) : largest
-    if (grown instanceof Errno) assert.equal(grown, ENOSPC)
+    if (grown instanceof Refusal) assert.equal(grown, ENOSPC)
     else largest = grown
   }
   return largest

@@ -4,8 +4,8 @@
  */
 
 import type { Exposure, Placement, Store } from '../../../stores/store.ts'
-import { Errno } from '../../../values/errno.ts'
 import type { ObjectId } from '../../../values/ids.ts'
+import { Refusal, type Wait } from '../../../values/refusal.ts'
 import type { Image } from '../../image/image.ts'
 import type { TracedStore } from '../../image/writer.ts'
 import { SEEK_HOLE } from '../../operations/data.ts'
@@ -156,20 +156,20 @@ export class RecordedStore implements Store {
   }
   nodeOwner(): undefined {}
 
-  create(): ObjectId | Errno {
+  create(): ObjectId | Refusal {
     return this.#changed(this.memory.create())
   }
-  resize(object: ObjectId, to: Placement): Errno | undefined {
+  resize(object: ObjectId, to: Placement): Refusal | undefined {
     if (this.#mistakes.keepsCutBytes && to.sizeBytes < this.#sizeOf(object)) return undefined
     return this.#changed(this.memory.resize(object, to))
   }
   release(object: ObjectId): void {
     this.#changed(this.memory.release(object))
   }
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     return this.#changed(this.memory.write(object, offset, from))
   }
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     return this.#changed(this.memory.punchHole(object, offset, length))
   }
   /** What the zeroing worker does, one block at a time. */
@@ -179,16 +179,16 @@ export class RecordedStore implements Store {
       this.#changed(this.memory.zero({ start: block, count: 1 }))
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     return this.memory.isHeld(object)
   }
   objects(): Iterable<ObjectId> {
     return this.memory.objects()
   }
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
     return this.memory.read(object, offset, into)
   }
-  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal {
     return this.memory.seek(object, offset, whence)
   }
   expose(): Exposure {
@@ -201,11 +201,11 @@ export class RecordedStore implements Store {
   /** A memory without holes ends where its first hole begins. */
   #sizeOf(object: ObjectId): number {
     const end = this.memory.seek(object, 0, SEEK_HOLE)
-    return end instanceof Errno ? 0 : end
+    return end instanceof Refusal ? 0 : end
   }
 
   #changed<T>(result: T): T {
-    if (!(result instanceof Errno)) this.#events.push({ kind: 'memory', memory: this.memory.clone() })
+    if (!(result instanceof Refusal)) this.#events.push({ kind: 'memory', memory: this.memory.clone() })
     return result
   }
 }

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
 import type { Errno } from '../../../values/errno.ts'
 import type { ObjectId } from '../../../values/ids.ts'
+import { Wait } from '../../../values/refusal.ts'
 import { DaxGuestRam } from '../../dax/device-ram.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement, WAITS } from '../../store.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../../store.ts'
 import { CarveOutStore } from '../carve-out-store.ts'
 import { DataChunks } from '../data-chunks.ts'
 import { FakeRegion } from './fake-region.ts'
@@ -39,10 +40,10 @@ export class World {
     this.restart()
   }
 
-  settle<T>(ask: () => T | Errno): T | Errno {
+  settle<T>(ask: () => T | Wait): T {
     for (let times = 0; times < 20; times++) {
       const answer = ask()
-      if (answer !== WAITS) return answer
+      if (!(answer instanceof Wait)) return answer
       this.hands.work()
       // A server asks again when it is woken, and never otherwise.
       assert.ok(waitReadable(this.hands.wake, 0), 'it waits, and nobody would be woken')
@@ -55,7 +56,7 @@ export class World {
     return this.settle(() => this.store.publish(object, placement, OWNER)) as Errno | undefined
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean {
     return this.settle(() => this.store.isHeld(object))
   }
 
