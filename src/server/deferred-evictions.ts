@@ -16,7 +16,7 @@ interface Eviction {
 }
 
 /** The queue is bounded: from here on each new one evicts the oldest. */
-const MAX_WAITING = 1024
+const MAX_QUEUED = 1024
 /** How long memory may stay allocated on a busy mount. */
 const MAX_WAIT_MS = 100
 /** So many at a time on an idle mount: the next request waits for less than a millisecond. */
@@ -27,7 +27,7 @@ export class DeferredEvictions {
   readonly #kernel: KernelView
   readonly #internal: () => OwnRequest
   /** Oldest first, from `#next` on. */
-  #waiting: Eviction[] = []
+  #queue: Eviction[] = []
   #next = 0
 
   constructor(fs: FileSystem, kernel: KernelView, internal: () => OwnRequest) {
@@ -37,7 +37,7 @@ export class DeferredEvictions {
   }
 
   get size(): number {
-    return this.#waiting.length - this.#next
+    return this.#queue.length - this.#next
   }
 
   /**
@@ -47,14 +47,14 @@ export class DeferredEvictions {
   forget(nodeId: NodeId, count: number): void {
     if (!this.#kernel.isLastOfOrphan(nodeId, count)) this.#end(nodeId, count)
     else {
-      this.#waiting.push({ nodeId, count, sinceMs: performance.now() })
-      if (this.size > MAX_WAITING) this.#endOne()
+      this.#queue.push({ nodeId, count, sinceMs: performance.now() })
+      if (this.size > MAX_QUEUED) this.#endOne()
     }
   }
 
   /** The mount is busy: the oldest is evicted all the same once it has waited for too long. */
   endDue(): void {
-    const oldest = this.#waiting[this.#next]
+    const oldest = this.#queue[this.#next]
     if (oldest !== undefined && performance.now() - oldest.sinceMs > MAX_WAIT_MS) this.#endOne()
   }
 
@@ -64,11 +64,11 @@ export class DeferredEvictions {
   }
 
   #endOne(): void {
-    const eviction = this.#waiting[this.#next]
+    const eviction = this.#queue[this.#next]
     if (eviction === undefined) return
     this.#next++
     if (this.size === 0) {
-      this.#waiting = []
+      this.#queue = []
       this.#next = 0
     }
     this.#end(eviction.nodeId, eviction.count)

@@ -78,6 +78,7 @@ export class Dispatcher {
     return this.dispatch(request, reply)
   }
 
+  /** Runs the operation of `request`. undefined: no reply now. */
   dispatch(request: HandledRequest, reply: Reply, { lastTry }: Attempt = FIRST_TRY): Answered | undefined {
     const { evictions, parked } = this.#context
     let outcome = this.#run(request, reply, lastTry)
@@ -123,7 +124,8 @@ type AnyOperation = (context: Context, request: never, reply: Reply) => Outcome 
 const answerInterrupted: Handler = (_request, reply) => reply.error(EINTR)
 
 /**
- * A filled reply that is refused as well would send the wrong answer; one that is empty and answered, none.
+ * A refusal over a filled reply would have the wrong answer sent, ANSWERED over an empty one none at all: that
+ * is a bug in the operation.
  */
 function checkFilled({ opcode, header }: HandledRequest, outcome: Outcome | undefined, reply: Reply): void {
   if ((outcome === ANSWERED) === reply.isFilled) return

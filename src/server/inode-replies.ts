@@ -1,6 +1,6 @@
 /**
  * The parts of replies that show the kernel an inode: what it is shown as, its entry, its attributes, how it
- * is opened. Must not: change files. Only `answerEntry` counts a lookup.
+ * is opened. Must not: change files. Of these, `answerEntry` and `answerCreated` stage a lookup.
  */
 import type { Inode } from '../fs/state/inode.ts'
 import { FOPEN } from '../fuse/constants.ts'

@@ -17,7 +17,7 @@ export class Successor {
   readonly #fuse: Fd
   readonly #runtime: RuntimeArea
   #isSettled = false
-  readonly #waiting = new ParkedRequests()
+  readonly #parked = new ParkedRequests()
 
   constructor(fuse: Fd, runtime: RuntimeArea) {
     this.#fuse = fuse
@@ -36,8 +36,8 @@ export class Successor {
     if (resent && unique === this.#runtime.pending) this.#settle('lost')
     else if (!resent && !isForget(request)) this.#settle('arrived')
     else if (!hasPending(this.#fuse)) this.#settle('arrived')
-    if (this.#isSettled) return [...this.#waiting.take(), request]
-    this.#waiting.add(request)
+    if (this.#isSettled) return [...this.#parked.take(), request]
+    this.#parked.add(request)
     return []
   }
 
