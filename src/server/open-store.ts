@@ -1,4 +1,6 @@
-/** Owns coming by the memory of a pool: what the keeper holds, or what a region of this machine holds by itself. */
+/**
+ * Opens the store of a pool: on the memfds that the keeper holds, or on a region of this machine's memory.
+ */
 import { probe } from '../fs/image/header.ts'
 import { raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { mapShared, memfdSize, readAt } from '../linux/memory.ts'
@@ -8,7 +10,7 @@ import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd/memfd-store.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { checkAlignment } from './gigantic-pages.ts'
+import { checkAlignment } from './alignment-xattr.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import type { MemorySource, ToServer } from './messages.ts'
 
@@ -21,18 +23,21 @@ export interface OpenedStore {
 }
 
 /** `areas`: descriptor table and image, for a pool of memfds. Throws UsageError, with nothing changed. */
-export const openStore = async (
+export async function openStore(
   link: KeeperLink,
   { pool, source }: Extract<ToServer, { kind: 'open' }>,
   areas: readonly Fd[],
-): Promise<OpenedStore> => {
+): Promise<OpenedStore> {
   if (source.kind === 'memfd') return await openMemfds(link, source, areas)
   await link.expect('begin')
   return openRegion(pool, source)
 }
 
-/** Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's, or have pages of `alignBytes`. */
-export const examineRegion = (choice: CarveOutChoice, alignBytes?: number | null) => {
+/**
+ * Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's, or have pages of
+ * `alignBytes`.
+ */
+export function examineRegion(choice: CarveOutChoice, alignBytes?: number | null) {
   const found = findCarveOut(choice)
   if (alignBytes) checkAlignment(found.layout, alignBytes)
   return { found, content: found.probe(probe) }
@@ -40,8 +45,10 @@ export const examineRegion = (choice: CarveOutChoice, alignBytes?: number | null
 
 type Region = Exclude<MemorySource, { kind: 'memfd' }>
 
-/** A region that holds somebody's bytes is never formatted in passing: only when that was asked for (`guestmemfs format`). */
-const openRegion = (pool: string, choice: Region): OpenedStore => {
+/**
+ * A region that holds other bytes than a pool's is never formatted in passing, only by `guestmemfs format`.
+ */
+function openRegion(pool: string, choice: Region): OpenedStore {
   const { found, content } = examineRegion(choice, choice.alignBytes)
   if (content.content === 'foreign') {
     throw new UsageError(
@@ -52,11 +59,11 @@ const openRegion = (pool: string, choice: Region): OpenedStore => {
   return { store, isNew: probe(store.metadataArea()) !== 'image' }
 }
 
-const openMemfds = async (
+async function openMemfds(
   link: KeeperLink,
   source: Extract<MemorySource, { kind: 'memfd' }>,
   areas: readonly Fd[],
-): Promise<OpenedStore> => {
+): Promise<OpenedStore> {
   const [tableFd, imageFd, packedFd] = areas as readonly [Fd, Fd, Fd?]
   const table = new DescriptorTable(mapShared(tableFd, DESCRIPTOR_TABLE_BYTES))
   table.clear('server')

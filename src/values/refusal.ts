@@ -7,12 +7,13 @@ import { type Errno, Refused } from './errno.ts'
 
 /**
  * Not a failure: nothing has changed yet, and the very same operation is tried again later. `store`: once the
- * store's slow work is done; `zeroing`: once blocks that hold a former owner's bytes are zeroed.
+ * store's slow work is done; `zeroing`: once blocks that hold a former owner's bytes are zeroed; `room`: once
+ * the kernel has forgotten unlinked files that still own memory.
  */
 export class Wait extends Refused {
-  readonly reason: 'store' | 'zeroing'
+  readonly reason: 'store' | 'zeroing' | 'room'
 
-  constructor(reason: 'store' | 'zeroing') {
+  constructor(reason: 'store' | 'zeroing' | 'room') {
     super()
     this.reason = reason
   }
@@ -24,6 +25,7 @@ export class Wait extends Refused {
 
 export const WAIT_FOR_STORE = new Wait('store')
 export const WAIT_FOR_ZEROING = new Wait('zeroing')
+export const WAIT_FOR_ROOM = new Wait('room')
 
 export type Refusal = Errno | Wait
 

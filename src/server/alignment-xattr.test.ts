@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ALIGN } from '../fs/space/alignment.ts'
 import { blocks, fixture, ok, ROOT } from '../fs/testing/fixture.ts'
 import { layOut } from '../stores/carve-out/layout.ts'
-import { checkAlignment, storeAlignment } from './gigantic-pages.ts'
+import { checkAlignment, storeAlignment } from './alignment-xattr.ts'
 
 const [MIB, GIB] = [2 ** 20, 2 ** 30]
 const CPU = 'processor : 0\nflags\t\t: fpu pse pdpe1gb rdtscp\n'
@@ -20,7 +20,7 @@ test('pages of 1G need a processor that has them, and a place for one', () => {
   assert.throws(() => check(4 * GIB, 2 * GIB, CPU.replace('pdpe1gb ', '')), /no pages of 1G \(pdpe1gb\)/)
 })
 
-test('what a mount says of pages stays said, and nothing is written to say what is so', () => {
+test('the alignment a mount asks for stays, and nothing is written where it is stored already', () => {
   const { fs, rq, journal } = fixture({
     clearing: 'ours',
     totalBlocks: 43,
@@ -33,9 +33,9 @@ test('what a mount says of pages stays said, and nothing is written to say what 
   assert.deepEqual(last(), before, 'one block is what an empty pool does by itself')
   storeAlignment(fs, rq(), blocks(8))
   assert.equal(Buffer.from(ok(fs.getXattr(ROOT, ALIGN))).toString(), String(blocks(8)))
-  const said = last()
+  const stored = last()
   storeAlignment(fs, rq(), blocks(8))
-  assert.deepEqual(last(), said)
+  assert.deepEqual(last(), stored)
   storeAlignment(fs, rq(), blocks(1))
   assert.equal(Buffer.from(ok(fs.getXattr(ROOT, ALIGN))).toString(), String(blocks(1)))
 })

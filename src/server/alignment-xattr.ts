@@ -1,4 +1,7 @@
-/** Owns the question whether a pool can have the pages that a mount asks for, and telling its root so. */
+/**
+ * The root's alignment xattr, as a mount's `align=` sets it, and the check whether the pool can have such
+ * pages.
+ */
 import { readFileSync } from 'node:fs'
 import type { FileSystem, Request } from '../fs/file-system.ts'
 import { ALIGN } from '../fs/space/alignment.ts'
@@ -9,11 +12,11 @@ import { ROOT_INO } from '../values/ids.ts'
 import { formatSize } from '../values/size.ts'
 
 /** Errors: UsageError, one line that says what forbids it. */
-export const checkAlignment = (
+export function checkAlignment(
   layout: Layout,
   alignBytes: number,
   cpuinfo = readFileSync('/proc/cpuinfo', 'latin1'),
-): void => {
+): void {
   if (alignBytes === BLOCK_BYTES) return
   const page = formatSize(alignBytes)
   if (!/^flags\s*:.*\bpdpe1gb\b/m.test(cpuinfo))
@@ -26,11 +29,17 @@ export const checkAlignment = (
   )
 }
 
-/** It stays said, also for the next kernel. The pool is not frozen. */
-export const storeAlignment = (fs: FileSystem, rq: Request, alignBytes: number): void => {
+/**
+ * The value stays, also for the next kernel; it is not written where it is stored already. The pool is not
+ * frozen.
+ */
+export function storeAlignment(fs: FileSystem, rq: Request, alignBytes: number): void {
   const text = String(alignBytes)
-  const said = fs.getXattr(ROOT_INO, ALIGN)
-  if (said instanceof Uint8Array ? Buffer.from(said).toString('latin1') === text : alignBytes === BLOCK_BYTES)
-    return
+  const stored = fs.getXattr(ROOT_INO, ALIGN)
+  const isStored =
+    stored instanceof Uint8Array
+      ? Buffer.from(stored).toString('latin1') === text
+      : alignBytes === BLOCK_BYTES
+  if (isStored) return
   fs.setXattr(rq, ROOT_INO, ALIGN, Buffer.from(text), 0)
 }
