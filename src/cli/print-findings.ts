@@ -1,4 +1,7 @@
-/** The words in which each command prints its findings, in JSON and on a terminal. Scripts rely on them: they stay as they are. */
+/**
+ * The words in which each command prints its findings, in JSON and on a terminal. Scripts rely on them: they
+ * stay as they are.
+ */
 import type { Finding } from '../values/finding.ts'
 
 type Words = Readonly<Record<Finding['severity'], string>>

@@ -1,5 +1,4 @@
 /** Owns the list of what the doctor looks at, in the order a person should read it. */
-
 import type { Finding } from '../values/finding.ts'
 import { checkCarveOuts } from './check-carve-out.ts'
 import { checkFuseAbilities, checkFuseDevice } from './check-fuse.ts'

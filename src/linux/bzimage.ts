@@ -1,15 +1,15 @@
 /**
- * A kernel image for x86-64, opened once: what its header says, and the descriptor that all of it is read through. kexec_file_load(2) is
- * given the same descriptor, so what was checked is what is loaded, whatever is renamed over the path meanwhile. Only a write into
- * the very file could still change it. Sources: Documentation/arch/x86/boot.rst; bzImage64_probe(),
- * arch/x86/kernel/kexec-bzimage64.c.
+ * A kernel image for x86-64, opened once: what its header says, and the descriptor that all of it is read
+ * through. kexec_file_load(2) is given the same descriptor, so what was checked is what is loaded, whatever
+ * is renamed over the path meanwhile. Only a write into the very file could still change it. Sources:
+ * Documentation/arch/x86/boot.rst; bzImage64_probe(), arch/x86/kernel/kexec-bzimage64.c.
  */
 import { ENOEXEC, Errno } from '../values/errno.ts'
 import { KIB } from '../values/units.ts'
 import { type OpenedFile, openFile } from './opened-file.ts'
 
 export interface KernelImage extends OpenedFile {
-  /** `kernel_version`: release, builder and build, as `6.12.1 (root@host) #1 SMP …`. Equal builds have equal banners. */
+  /** `kernel_version`, as `6.12.1 (root@host) #1 SMP …`. Equal builds have equal banners. */
   readonly banner: string
   /** What `uname -r` will say: the banner's first word. */
   readonly release: string
@@ -17,9 +17,9 @@ export interface KernelImage extends OpenedFile {
   readonly commandLineMax: number
   /** It has the 64-bit entry that kexec_file_load(2) insists on. */
   readonly isLoadable: boolean
-  /** What its header tells it to be long. The kernel does not compare: it would jump into the part that there is. */
+  /** Its length by its header. The kernel does not compare: it would jump into the part that there is. */
   readonly expectedBytes: number
-  /** The compressed kernel, and the four bytes of its unpacked size that follow it. Read from the file at each call. */
+  /** The compressed kernel, and the four bytes of its unpacked size behind it; read at each call. */
   readonly payload: () => Buffer | Errno
 }
 

@@ -1,4 +1,7 @@
-/** A file that is opened once and read, and handed to the kernel, through that one descriptor: a rename over its path changes nothing. */
+/**
+ * A file that is opened once and read, and handed to the kernel, through that one descriptor: a rename over
+ * its path changes nothing.
+ */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'

@@ -1,4 +1,7 @@
-/** One action for each VM of a mount, all at once, and the report of them all. One VM's failure holds back no other. */
+/**
+ * One action for each VM of a mount, all at once, and the report of them all. One VM's failure holds back no
+ * other.
+ */
 import type { Vm } from '../qemu/vm-list.ts'
 import type { VmRequest } from './guest/vm-result.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'

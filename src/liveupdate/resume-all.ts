@@ -6,8 +6,8 @@ import { resumeVm } from './guest/resume-vm.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
 /**
- * Those of `vms` that lie saved; or the named ones, which may also be stopped in a QEMU. Errors (UsageError): a named one is
- * unknown or dead.
+ * Those of `vms` that lie saved; or the named ones, which may also be stopped in a QEMU. Errors (UsageError):
+ * a named one is unknown or dead.
  */
 export function chooseSaved(vms: readonly Vm[], names: readonly string[]): Vm[] {
   for (const name of names) {

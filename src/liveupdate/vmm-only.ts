@@ -1,4 +1,6 @@
-/** The live update of QEMU alone, for the VMs of a mount: which ones, the preflight, then every QEMU at once. */
+/**
+ * The live update of QEMU alone, for the VMs of a mount: which ones, the preflight, then every QEMU at once.
+ */
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { runForEach, type VmBatch } from './for-each-vm.ts'
@@ -6,7 +8,10 @@ import { replaceQemu } from './guest/replace-qemu.ts'
 import { checkGuests } from './preflight/check-guests.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
-/** Those of `vms` that run, or the named ones. Errors (UsageError): a named one is unknown or does not run; none runs. */
+/**
+ * Those of `vms` that run, or the named ones. Errors (UsageError): a named one is unknown or does not run;
+ * none runs.
+ */
 export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
   const unknown = names.find((name) => !vms.some(({ definition }) => definition.name === name))
   if (unknown !== undefined) throw new UsageError(`there is no VM '${unknown}': see 'guestmemfs vms'`)

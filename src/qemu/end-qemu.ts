@@ -1,4 +1,6 @@
-/** The end of one QEMU process whose guest is saved, or was never loaded into it: asked to quit, then killed. */
+/**
+ * The end of one QEMU process whose guest is saved, or was never loaded into it: asked to quit, then killed.
+ */
 import { close } from '../linux/descriptors.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
@@ -27,7 +29,10 @@ export async function killQemu(name: string, qemu: ProcessIdentity): Promise<voi
   }
 }
 
-/** A QEMU that has not taken its guest must not stay and wait for it. What cannot be ended is left, without an error. */
+/**
+ * A QEMU that has not taken its guest must not stay and wait for it. What cannot be ended is left, without an
+ * error.
+ */
 export async function endQemu(name: string): Promise<void> {
   const qemu = readRuntime(name)?.qemu
   if (!qemu) return

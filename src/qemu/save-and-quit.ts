@@ -1,6 +1,6 @@
 /**
- * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A failure before that end leaves
- * the guest running as it was and nothing on record.
+ * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A
+ * failure before that end leaves the guest running as it was and nothing on record.
  */
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { killQemu } from './end-qemu.ts'
@@ -20,7 +20,10 @@ export interface SaveRequest {
   readonly onStep: (step: 'stop' | 'save' | 'quit', atMs?: number) => void
 }
 
-/** Returns the definition on record: that of a saved guest, whose QEMU is gone. Errors (QemuError, CorruptBytesError, UsageError). */
+/**
+ * Returns the definition on record: that of a saved guest, whose QEMU is gone. Errors (QemuError,
+ * CorruptBytesError, UsageError).
+ */
 export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
   const next = await saveGuestState(request)
   await quit(request)
@@ -28,7 +31,10 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
   return next
 }
 
-/** All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back (`cancelSave`). */
+/**
+ * All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back
+ * (`cancelSave`).
+ */
 export async function saveGuestState(request: Omit<SaveRequest, 'qemu'>): Promise<VmDefinition> {
   const { definition, qmp, nextArgv, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
@@ -53,7 +59,10 @@ export async function saveGuestState(request: Omit<SaveRequest, 'qemu'>): Promis
   return next
 }
 
-/** Undoes a finished save whose QEMU is still there. The record first: once the guest runs again, the state file must not be found. */
+/**
+ * Undoes a finished save whose QEMU is still there. The record first: once the guest runs again, the state
+ * file must not be found.
+ */
 export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
   writeDefinition({ ...definition, saved: null })
   removeStateFile(saved.path)

@@ -1,6 +1,6 @@
 /**
- * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU is told to quit the save can be
- * cancelled (`cancelMigration`), which a failure here does by itself.
+ * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU is
+ * told to quit the save can be cancelled (`cancelMigration`), which a failure here does by itself.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
@@ -15,8 +15,8 @@ const CANCEL_TIMEOUT_MS = 5_000
 export class GuestStoppedError extends QemuError {}
 
 /**
- * `path`: a file QEMU may write. On success QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the
- * guest is running again if it ran before. GuestStoppedError: it is not.
+ * `path`: a file QEMU may write. On success QEMU is in state `postmigrate`. Errors (QemuError,
+ * CorruptBytesError): the reason; the guest is running again if it ran before. GuestStoppedError: it is not.
  */
 export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number): Promise<SavedState> {
   const before = await runStatus(qmp)
@@ -45,7 +45,10 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
   }
 }
 
-/** Back to how the guest was before `saveGuest`, at any point of it or after it. The caller has made sure that no one will restore the file. */
+/**
+ * Back to how the guest was before `saveGuest`, at any point of it or after it. The caller has made sure that
+ * no one will restore the file.
+ */
 export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<void> {
   await qmp.execute('migrate_cancel')
   const deadline = performance.now() + CANCEL_TIMEOUT_MS

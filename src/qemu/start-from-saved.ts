@@ -1,7 +1,7 @@
 /**
- * The start of a saved guest in a new QEMU that a supervisor is just starting: wait for its QMP, load the guest, remove the saved state,
- * let it run. In that order: a state file that is still on record while the guest runs could be loaded over newer
- * memory after a crash.
+ * The start of a saved guest in a new QEMU that a supervisor is just starting: wait for its QMP, load the
+ * guest, remove the saved state, let it run. In that order: a state file that is still on record while the
+ * guest runs could be loaded over newer memory after a crash.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -18,8 +18,8 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
 }
 
 /**
- * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the thrown `StartFromSavedError`
- * says whether the guest is already in the new QEMU, and its saved state gone.
+ * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the
+ * thrown `StartFromSavedError` says whether the guest is already in the new QEMU, and its saved state gone.
  */
 export async function startFromSaved(request: StartRequest): Promise<VmDefinition> {
   const { definition, timeoutMs, onStep } = request

@@ -1,4 +1,7 @@
-/** The wait for a QEMU that a supervisor is just starting, until it answers on its QMP socket or cannot any more. */
+/**
+ * The wait for a QEMU that a supervisor is just starting, until it answers on its QMP socket or cannot any
+ * more.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
@@ -10,7 +13,10 @@ const POLL_MS = 10
 export interface QmpWait {
   /** The VM's. */
   readonly name: string
-  /** What the VM's runtime record said before the start was asked for; undefined: a QEMU that is there already counts. */
+  /**
+   * What the VM's runtime record said before the start was asked for; undefined: a QEMU that is there already
+   * counts.
+   */
   readonly before: VmRuntime | undefined
   /** Resolves if its supervisor has ended: no QEMU will be started any more. */
   readonly supervisorExited?: Promise<void>
@@ -19,7 +25,10 @@ export interface QmpWait {
   readonly timeoutMs: number
 }
 
-/** The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked for. */
+/**
+ * The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked
+ * for.
+ */
 export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
   const { name, before, supervisorExited, onStarted, timeoutMs } = wait
   const deadline = performance.now() + timeoutMs

@@ -1,10 +1,11 @@
 /**
- * One thing that a check found: of this machine (doctor), of a live update that has not begun (preflight), of a pool's image
- * (fsck). All findings of a check are shown at once. Commands print them in words of their own, which scripts rely on.
+ * One thing that a check found: of this machine (doctor), of a live update that has not begun (preflight), of
+ * a pool's image (fsck). All findings of a check are shown at once. Commands print them in words of their
+ * own, which scripts rely on.
  */
 
 export interface Finding {
-  /** 'error': what was asked for does not work, or does not begin. 'warn': it costs something. 'ok': there is nothing to do. */
+  /** 'error': it does not work, or does not begin. 'warn': it costs something. 'ok': nothing is to be done. */
   readonly severity: 'ok' | 'warn' | 'error'
   /** What it was found in or about: short and stable, people and scripts search for it. */
   readonly subject: string

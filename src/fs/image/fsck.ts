@@ -15,9 +15,10 @@ import { type Recovered, recover } from './recovery.ts'
 type Part = 'header' | 'checkpoint' | 'log' | 'state'
 
 /**
- * All findings about the image in `area`. 'error': the image is refused, or what it holds contradicts itself; none of them means it
- * will open and is consistent. 'warn': bytes are harmed that recovery can do without. 'ok': what a crash leaves and the next mount mends.
- * `emptyState` is filled with what the image holds. Never throws for what the bytes are.
+ * All findings about the image in `area`. 'error': the image is refused, or what it holds contradicts itself;
+ * none of them means it will open and is consistent. 'warn': bytes are harmed that recovery can do without.
+ * 'ok': what a crash leaves and the next mount mends. `emptyState` is filled with what the image holds. Never
+ * throws for what the bytes are.
  */
 export function checkImage(area: Uint8Array, emptyState: VerifiableState): Finding[] {
   const findings: Finding[] = []

@@ -1,6 +1,7 @@
 /**
- * The recovery of a guest that is stopped in a live QEMU because `guestmemfs live-update` was killed before it had finished, or lost its
- * QEMU for a while. The VM's record and QEMU's state tell together how far the update had come.
+ * The recovery of a guest that is stopped in a live QEMU because `guestmemfs live-update` was killed before
+ * it had finished, or lost its QEMU for a while. The VM's record and QEMU's state tell together how far the
+ * update had come.
  */
 import { runStatus } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -19,7 +20,9 @@ export interface RecoverRequest {
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
 }
 
-/** Returns the definition on record. Errors (UsageError, QemuError): the guest runs already, or QEMU refuses. */
+/**
+ * Returns the definition on record. Errors (UsageError, QemuError): the guest runs already, or QEMU refuses.
+ */
 export async function recoverGuest(request: RecoverRequest): Promise<VmDefinition> {
   const { definition, timeoutMs, onStep } = request
   const { name, saved } = definition
@@ -42,7 +45,10 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
   return await startFromSaved({ definition, before: undefined, timeoutMs, onStep })
 }
 
-/** Stopped for a save that was never put on record, after it was loaded, or by a person: the caller named it to have it run. */
+/**
+ * Stopped for a save that was never put on record, after it was loaded, or by a person: the caller named it
+ * to have it run.
+ */
 async function recoverUnsaved(
   { definition, onStep }: RecoverRequest,
   qmp: QmpClient,

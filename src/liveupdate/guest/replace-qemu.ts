@@ -1,6 +1,7 @@
 /**
- * The replacement of one VM's QEMU while its memory stays: out of the old one, into the new one, and back into one of the old binary
- * when the new one does not take the guest. The memory is kept whatever fails, and the result says what to do next.
+ * The replacement of one VM's QEMU while its memory stays: out of the old one, into the new one, and back
+ * into one of the old binary when the new one does not take the guest. The memory is kept whatever fails, and
+ * the result says what to do next.
  */
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'

@@ -1,6 +1,6 @@
 /**
- * The resumption of one saved VM: after a failed update, or in the next kernel. Its RAM and its state file are checked before a QEMU
- * is started.
+ * The resumption of one saved VM: after a failed update, or in the next kernel. Its RAM and its state file
+ * are checked before a QEMU is started.
  */
 import { close } from '../../linux/descriptors.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
@@ -106,8 +106,8 @@ async function start(
 }
 
 /**
- * Why this QEMU could never take the guest. The QEMU a guest had is only asked when it has failed: asking takes as long as starting
- * it, and the guest stands still.
+ * Why this QEMU could never take the guest. The QEMU a guest had is only asked when it has failed: asking
+ * takes as long as starting it, and the guest stands still.
  */
 async function unfitQemu(definition: VmDefinition): Promise<Error | undefined> {
   try {

@@ -1,6 +1,6 @@
 /**
- * The suspension of one guest before the jump: saved, on record, and stopped in a QEMU that the jump ends. Until then nothing of the
- * guest is gone: `resumeVm` continues it in that same QEMU.
+ * The suspension of one guest before the jump: saved, on record, and stopped in a QEMU that the jump ends.
+ * Until then nothing of the guest is gone: `resumeVm` continues it in that same QEMU.
  */
 import { close } from '../../linux/descriptors.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -15,11 +15,16 @@ import { nowMs } from '../report/timeline.ts'
 export interface SuspendedVm {
   readonly vm: Vm
   readonly savedAtMs: number
-  /** Releases the VM's update lock: from then on its supervisor takes the end of QEMU for the end of the VM. */
+  /**
+   * Releases the VM's update lock: from then on its supervisor takes the end of QEMU for the end of the VM.
+   */
   readonly release: () => void
 }
 
-/** Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it did, unless the message says otherwise. */
+/**
+ * Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it did, unless the message says
+ * otherwise.
+ */
 export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<SuspendedVm> {
   const { name } = definition
   readRunning(definition)
@@ -46,7 +51,10 @@ export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<
   }
 }
 
-/** The VM as it is now: it may have ended since the preflight. Under the lock it stays. Errors (UsageError): it does not run. */
+/**
+ * The VM as it is now: it may have ended since the preflight. Under the lock it stays. Errors (UsageError):
+ * it does not run.
+ */
 function readRunning(definition: VmDefinition): Vm {
   const [vm] = readVms([ramFileOf(definition)]).vms
   if (vm?.state === 'running') return vm

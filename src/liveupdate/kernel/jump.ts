@@ -1,6 +1,7 @@
 /**
- * The jump into the loaded kernel, or the reason why there was none. Must not load, save or undo anything: the caller does. Both ways start
- * the kernel that is loaded: `systemctl kexec` loads one only where none is (load_kexec_kernel(), systemd's src/systemctl/systemctl-start-special.c).
+ * The jump into the loaded kernel, or the reason why there was none. Must not load, save or undo anything:
+ * the caller does. Both ways start the kernel that is loaded: `systemctl kexec` loads one only where none is
+ * (load_kexec_kernel(), systemd's src/systemctl/systemctl-start-special.c).
  */
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,8 +18,9 @@ export async function jump(via: KexecMethod): Promise<string> {
 }
 
 /**
- * systemd stops everything, unmounts, and starts the kernel that is loaded. It stops this process on the way: that is the good end,
- * and no signal to undo anything. The signal may come before systemctl has ended, and to systemctl as well.
+ * systemd stops everything, unmounts, and starts the kernel that is loaded. It stops this process on the way:
+ * that is the good end, and no signal to undo anything. The signal may come before systemctl has ended, and
+ * to systemctl as well.
  */
 async function jumpThroughSystemd(): Promise<string> {
   const told = Promise.withResolvers<NodeJS.Signals>()

@@ -1,6 +1,7 @@
 /**
- * The plan of a kernel update: what is going to be started, with which words, and for whom; and everything that speaks against it, found
- * before anything is changed. It opens the next kernel's files, loads nothing and pauses no guest.
+ * The plan of a kernel update: what is going to be started, with which words, and for whom; and everything
+ * that speaks against it, found before anything is changed. It opens the next kernel's files, loads nothing
+ * and pauses no guest.
  */
 import { splitCommandLine } from '../../linux/memory-info.ts'
 import { ramBytesOf } from '../../qemu/vm-definition.ts'

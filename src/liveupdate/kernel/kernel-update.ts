@@ -1,4 +1,7 @@
-/** The update of a host's kernel: load the next one, save guests, freeze pools, jump; all of it undone where one step fails. */
+/**
+ * The update of a host's kernel: load the next one, save guests, freeze pools, jump; all of it undone where
+ * one step fails.
+ */
 import { syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
@@ -28,8 +31,8 @@ export interface RolledBack {
 }
 
 /**
- * Does not return where all goes well: this process ends with its kernel. Errors (UsageError): the next kernel could not be
- * loaded, and nothing was changed.
+ * Does not return where all goes well: this process ends with its kernel. Errors (UsageError): the next
+ * kernel could not be loaded, and nothing was changed.
  */
 export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
   const { plan, next, say } = update

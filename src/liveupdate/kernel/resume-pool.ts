@@ -1,6 +1,7 @@
 /**
- * The resumption of one pool's guests after the jump: thaw, start every saved guest at once, join both kernels' times into one report,
- * remove the update's record. The same after an update that died before the jump.
+ * The resumption of one pool's guests after the jump: thaw, start every saved guest at once, join both
+ * kernels' times into one report, remove the update's record. The same after an update that died before the
+ * jump.
  */
 import { bootId, kernelStartMs } from '../../linux/boot-id.ts'
 import { kernelRelease } from '../../linux/memory-info.ts'
@@ -17,7 +18,10 @@ export function hasUpdateRecord(mountPoint: string): boolean {
   return readUpdateRecord(mountPoint) !== undefined
 }
 
-/** Starting a guest changes its pool, so this comes first. A pool that a person froze stays frozen. Errors: UsageError. */
+/**
+ * Starting a guest changes its pool, so this comes first. A pool that a person froze stays frozen. Errors:
+ * UsageError.
+ */
 export function thawAfterUpdate(mount: PoolMount): void {
   if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)
 }

@@ -1,6 +1,6 @@
 /**
- * Signals that would end this process in the middle of a kernel update, deferred: they are looked at between two steps, where an update
- * can still be undone.
+ * Signals that would end this process in the middle of a kernel update, deferred: they are looked at between
+ * two steps, where an update can still be undone.
  */
 import { UsageError } from '../../values/errors.ts'
 

@@ -1,6 +1,7 @@
 /**
- * The record of a kernel update that has begun, from the old kernel to the next one: both kernels, and the times so far. It lies in the
- * pool (an xattr of its root that only root can set), so it comes through the jump with the memory.
+ * The record of a kernel update that has begun, from the old kernel to the next one: both kernels, and the
+ * times so far. It lies in the pool (an xattr of its root that only root can set), so it comes through the
+ * jump with the memory.
  */
 import * as v from 'valibot'
 import { getxattr, removexattr, setxattr } from '../../linux/xattr.ts'
@@ -20,7 +21,10 @@ const UpdateRecordSchema = v.object({
   /** Milliseconds since the epoch, by the old kernel's clock. */
   startedAtMs: v.number(),
   jumpAtMs: v.number(),
-  /** All guests saved, pools frozen: from here on files are handed over. Left out where none are, and by older versions. */
+  /**
+   * All guests saved, pools frozen: from here on files are handed over. Left out where none are, and by older
+   * versions.
+   */
   frozenAtMs: v.optional(v.number()),
   /** How far that clock was ahead of the RTC; null where it could not be measured. */
   rtc: v.nullable(v.object({ offsetMs: v.number(), uncertaintyMs: v.number() })),

@@ -1,6 +1,7 @@
 /**
- * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools, hand memory over, write the
- * record for the next kernel. Until the jump every step can be undone. Must not know how the jump is done.
+ * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools, hand
+ * memory over, write the record for the next kernel. Until the jump every step can be undone. Must not know
+ * how the jump is done.
  */
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../../linux/boot-id.ts'
@@ -73,7 +74,10 @@ export class UpdateSteps {
     return this.#scope.pools.filter(({ by }) => by === 'luo')
   }
 
-  /** systemd ends QEMUs on the way down; a supervisor takes that for the end only if the VM's update lock is free. */
+  /**
+   * systemd ends QEMUs on the way down; a supervisor takes that for the end only if the VM's update lock is
+   * free.
+   */
   releaseLocks(): void {
     for (const { release } of this.#suspended) release()
   }

@@ -1,4 +1,7 @@
-/** What speaks against saving the guests of an update, or against their next QEMU, found before any is paused. Changes nothing that lasts. */
+/**
+ * What speaks against saving the guests of an update, or against their next QEMU, found before any is paused.
+ * Changes nothing that lasts.
+ */
 import { statfsSync } from 'node:fs'
 import { lgetxattr } from '../../linux/xattr.ts'
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'

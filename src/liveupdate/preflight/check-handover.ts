@@ -1,6 +1,6 @@
 /**
- * What speaks against handing memfds over to the next kernel: this kernel's orchestrator, the next one's, its command line,
- * memory for the holes of sparse files, the state of each pool. Pure.
+ * What speaks against handing memfds over to the next kernel: this kernel's orchestrator, the next one's, its
+ * command line, memory for the holes of sparse files, the state of each pool. Pure.
  */
 
 import { type Finding, fail, warn } from '../../values/finding.ts'

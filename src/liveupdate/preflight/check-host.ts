@@ -7,7 +7,9 @@ import type { HostFacts } from './host-facts.ts'
 /** How the machine gets from one kernel into the other: at once, or by way of the service manager. */
 export type KexecMethod = 'kexec' | 'systemctl'
 
-/** The kernel reads both files into memory before it places them (kernel_read_file, then kexec_add_buffer). */
+/**
+ * The kernel reads both files into memory before it places them (kernel_read_file, then kexec_add_buffer).
+ */
 const COPIES = 2
 const RESERVE_BYTES = 64 * MIB
 

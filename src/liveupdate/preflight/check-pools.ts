@@ -1,6 +1,6 @@
 /**
- * What speaks against replacing the kernel underneath the pools of this host: memory that does not survive the kexec, an image that
- * the next kernel would refuse, a guest that would be left behind. Pure.
+ * What speaks against replacing the kernel underneath the pools of this host: memory that does not survive
+ * the kexec, an image that the next kernel would refuse, a guest that would be left behind. Pure.
  */
 import type { KvmGuest } from '../../linux/kvm-guests.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
@@ -16,7 +16,10 @@ export function checkPools(pools: readonly PoolFacts[], parked: readonly string[
   ]
 }
 
-/** `guests`: all processes of this host that run one. Those that no pool has a record of end without being saved. */
+/**
+ * `guests`: all processes of this host that run one. Those that no pool has a record of end without being
+ * saved.
+ */
 export function checkUnmanagedGuests(pools: readonly PoolFacts[], guests: readonly KvmGuest[]): Finding[] {
   const ours = new Set(pools.flatMap(({ vms }) => vms.map(({ qemu }) => qemu?.pid)))
   return guests

@@ -1,13 +1,15 @@
 /**
- * What speaks against a shutdown by systemd: memory that is handed over belongs to a process until the jump, and systemd kills that
- * process first. Pure.
+ * What speaks against a shutdown by systemd: memory that is handed over belongs to a process until the jump,
+ * and systemd kills that process first. Pure.
  */
 
 import { type Finding, fail } from '../../values/finding.ts'
 import type { KexecMethod } from './check-host.ts'
 import type { PoolFacts } from './pool-facts.ts'
 
-/** `systemctl kexec` stops and kills whatever it was not told to spare, and hands over what is left: nothing. */
+/**
+ * `systemctl kexec` stops and kills whatever it was not told to spare, and hands over what is left: nothing.
+ */
 export function checkShutdown(via: KexecMethod, pools: readonly PoolFacts[]): Finding[] {
   if (via !== 'systemctl') return []
   return pools

@@ -1,8 +1,8 @@
 /**
- * The formats in which a kernel hands memory over, by the names that stand in its image. A kernel that does not know the other's KHO
- * format forgets everything in silence, one that does not know its LUO format panics, and one without its memfd format
- * answers EIO until the next boot (kho_populate, luo_early_startup, luo_open): so they are compared before any guest is paused.
- * Source: include/linux/kho/abi/*.h.
+ * The formats in which a kernel hands memory over, by the names that stand in its image. A kernel that does
+ * not know the other's KHO format forgets everything in silence, one that does not know its LUO format
+ * panics, and one without its memfd format answers EIO until the next boot (kho_populate, luo_early_startup,
+ * luo_open): so they are compared before any guest is paused. Source: include/linux/kho/abi/*.h.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -22,7 +22,10 @@ export interface HandoverAbi {
 /** No kernel is larger when it is unpacked. */
 const MAX_KERNEL_BYTES = 512 * MIB
 const UNPACK_TIMEOUT_MS = 60_000
-/** A compressed payload ends in its unpacked size, four bytes (scripts/Makefile.lib, size_append), which not every unpacker passes over. */
+/**
+ * A compressed payload ends in its unpacked size, four bytes (scripts/Makefile.lib, size_append), which not
+ * every unpacker passes over.
+ */
 const SIZE_BYTES = 4
 
 type Unpack = (payload: Buffer) => Buffer | undefined
@@ -49,7 +52,10 @@ const UNPACKERS: readonly (readonly [magic: string, unpack: Unpack])[] = [
   ['894c5a4f', by('lzop', '-dc')],
 ]
 
-/** What a kernel can do; undefined: its image cannot be read or unpacked here. Unpacks all of it: a second or so. */
+/**
+ * What a kernel can do; undefined: its image cannot be read or unpacked here. Unpacks all of it: a second or
+ * so.
+ */
 export function handoverAbi(image: KernelImage): HandoverAbi | undefined {
   const bytes = image.payload()
   if (bytes instanceof Errno) return undefined
@@ -64,7 +70,10 @@ export function handoverAbi(image: KernelImage): HandoverAbi | undefined {
   }
 }
 
-/** The names stand in the kernel's data as they are compared: to their terminating NUL, behind whatever comes before them. */
+/**
+ * The names stand in the kernel's data as they are compared: to their terminating NUL, behind whatever comes
+ * before them.
+ */
 export function abiIn(bytes: Buffer): HandoverAbi {
   const name = (prefix: string): string | undefined => {
     for (let at = bytes.indexOf(`${prefix}-v`); at >= 0; at = bytes.indexOf(`${prefix}-v`, at + 1)) {
@@ -76,12 +85,16 @@ export function abiIn(bytes: Buffer): HandoverAbi {
   return { kho: name('kho'), luo: name('luo'), memfd: name('memfd') }
 }
 
-/** What the running kernel is about to hand over, as it shows it where debugfs is mounted (kexec_handover_debugfs.c). */
+/**
+ * What the running kernel is about to hand over, as it shows it where debugfs is mounted
+ * (kexec_handover_debugfs.c).
+ */
 const SHOWN = '/sys/kernel/debug/kho/out'
 
 /**
- * What the running kernel can do, as it shows by itself, and for the rest as its own image says; undefined: neither is found. `version`:
- * /proc/version, so that an image of another build is not taken for it. `next`: it may be the same kernel again, and then is its image.
+ * What the running kernel can do, as it shows by itself, and for the rest as its own image says; undefined:
+ * neither is found. `version`: /proc/version, so that an image of another build is not taken for it. `next`:
+ * it may be the same kernel again, and then is its image.
  */
 export function runningAbi(release: string, version: string, next: KernelImage): HandoverAbi | undefined {
   const said = abiOfBuild(version, next, [
@@ -117,7 +130,10 @@ function shown(path: string): HandoverAbi | undefined {
   }
 }
 
-/** An image says `RELEASE (BUILDER) #N …`, and /proc/version `Linux version RELEASE (BUILDER) (COMPILER) #N …`. */
+/**
+ * An image says `RELEASE (BUILDER) #N …`, and /proc/version `Linux version RELEASE (BUILDER) (COMPILER) #N
+ * …`.
+ */
 function isSameBuild(banner: string, version: string): boolean {
   const [, release, build] = /^(\S+) .*?(#\d+ .*?)\s*$/s.exec(banner) ?? []
   return (

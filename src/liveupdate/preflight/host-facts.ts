@@ -1,6 +1,6 @@
 /**
- * What this machine is, as far as a kexec depends on it: rights, the kernel's own switches, memory for the next kernel, and the
- * memory map that both kernels begin with. Read from the machine, judged elsewhere.
+ * What this machine is, as far as a kexec depends on it: rights, the kernel's own switches, memory for the
+ * next kernel, and the memory map that both kernels begin with. Read from the machine, judged elsewhere.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts } from '../../bootmem/carve-out.ts'
@@ -20,7 +20,9 @@ import {
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { EBUSY, EIO } from '../../values/errno.ts'
 
-/** What opening /dev/liveupdate said. `broken`: this kernel could not read what the former one handed over. */
+/**
+ * What opening /dev/liveupdate said. `broken`: this kernel could not read what the former one handed over.
+ */
 export type LiveUpdateDevice = 'ready' | 'busy' | 'broken'
 
 const BUSY_PATIENCE_MS = 1000

@@ -1,6 +1,6 @@
 /**
- * The next kernel's command line, and whether it still sets aside the memory that holds the guests: in the same place, of the same
- * size and type. Pure.
+ * The next kernel's command line, and whether it still sets aside the memory that holds the guests: in the
+ * same place, of the same size and type. Pure.
  */
 import { carveOutWord, ceilingWord, KMEM_WORD, keepsKmemAway, reservedWord } from '../../bootmem/carve-out.ts'
 import { kaslrMayLandIn } from '../../bootmem/kaslr.ts'
@@ -19,7 +19,10 @@ export interface CommandLineChoice {
 /** Words that a boot loader added for itself. kexec(8) drops the first one, too. */
 const LOADER_WORDS = /(?:^|\s)(?:BOOT_IMAGE|initrd)=\S*/g
 
-/** `current`: the running kernel's, as it was written. Without any choice it is taken over: an empty one would boot nowhere. */
+/**
+ * `current`: the running kernel's, as it was written. Without any choice it is taken over: an empty one would
+ * boot nowhere.
+ */
 export function nextCommandLine(current: string, { append, reuses }: CommandLineChoice): string {
   if (append !== undefined && !reuses) return append.trim()
   // What follows `--` is init's: what is added is the kernel's.
@@ -89,7 +92,10 @@ function carveOutProblems(
   ]
 }
 
-/** The next kernel finds the pool by its word, and must leave all of the range alone: no other option takes a part of it back. */
+/**
+ * The next kernel finds the pool by its word, and must leave all of the range alone: no other option takes a
+ * part of it back.
+ */
 function reservedProblems(
   range: PhysicalRange,
   words: readonly string[],

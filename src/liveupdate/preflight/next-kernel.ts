@@ -1,6 +1,6 @@
 /**
- * The files of the next kernel, opened: whether they are what they are given for, and what the image says of the kernel. They stay
- * open until they are loaded, so that nothing else is loaded than what was checked.
+ * The files of the next kernel, opened: whether they are what they are given for, and what the image says of
+ * the kernel. They stay open until they are loaded, so that nothing else is loaded than what was checked.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,8 +31,9 @@ const INITRD_MAGIC = [
 const MAGIC_BYTES = 6
 
 /**
- * `next` is undefined exactly when a finding refuses the kernel itself: then nothing stays open. Its `initrd` is undefined where none is
- * given, or a finding says that it cannot be opened. `modules`: where modules lie, folder by release.
+ * `next` is undefined exactly when a finding refuses the kernel itself: then nothing stays open. Its `initrd`
+ * is undefined where none is given, or a finding says that it cannot be opened. `modules`: where modules lie,
+ * folder by release.
  */
 export function openNextKernel(
   kernelPath: string,

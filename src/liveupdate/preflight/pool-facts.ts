@@ -1,4 +1,7 @@
-/** What a kernel update must know of every pool of this host, mounted or not. Read from the mounts, judged elsewhere. */
+/**
+ * What a kernel update must know of every pool of this host, mounted or not. Read from the mounts, judged
+ * elsewhere.
+ */
 import * as v from 'valibot'
 import { hasLiveUpdate } from '../../linux/luo.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
@@ -42,7 +45,10 @@ export interface HandoverFacts {
   readonly lostFiles: number
 }
 
-/** `carve-out`: it lies where no kernel puts anything. `luo`: this kernel's live update orchestrator hands it to the next one. */
+/**
+ * `carve-out`: it lies where no kernel puts anything. `luo`: this kernel's live update orchestrator hands it
+ * to the next one.
+ */
 export type SurvivesBy = 'carve-out' | 'luo'
 
 /** Stores whose memory a kernel does not take when it starts. */
@@ -62,7 +68,10 @@ const Place = v.object({ startByte: v.number(), sizeBytes: v.number() })
 const Identity = v.object({ store: v.string(), place: v.optional(Place) })
 const Geometry = v.object({ ownedBlocks: v.number() })
 
-/** `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such mount. */
+/**
+ * `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such
+ * mount.
+ */
 export function poolFacts(named: string | undefined): PoolFacts[] {
   const chosen = named === undefined ? undefined : findMount(named).mountPoint
   return poolMounts().map(({ pool, mountPoint }) => {

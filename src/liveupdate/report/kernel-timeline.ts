@@ -1,9 +1,10 @@
 /**
- * One timeline from the times of two kernels: those in the old one's update record, and those that the new one measured. Pure.
+ * One timeline from the times of two kernels: those in the old one's update record, and those that the new
+ * one measured. Pure.
  *
- * The new kernel's clock was set from the RTC, which shows whole seconds. Both kernels measured how far their clock is
- * off the RTC, and the difference is how far the new clock is off the old one; where one of them could not, it
- * is somewhere within a second.
+ * The new kernel's clock was set from the RTC, which shows whole seconds. Both kernels measured how far their
+ * clock is off the RTC, and the difference is how far the new clock is off the old one; where one of them
+ * could not, it is somewhere within a second.
  */
 import type { ClockOffset } from '../../linux/rtc.ts'
 import type { UpdateRecord } from '../kernel/update-record.ts'
@@ -37,8 +38,8 @@ export function clockShift(before: UpdateRecord['rtc'], after: ClockOffset | und
 }
 
 /**
- * `resumed`: a guest's timeline as `resumeVm` made it. `stoppedAtMs`: undefined for a guest that did not run. One that lay
- * saved before the update began was no part of it, and only happened to be resumed now.
+ * `resumed`: a guest's timeline as `resumeVm` made it. `stoppedAtMs`: undefined for a guest that did not run.
+ * One that lay saved before the update began was no part of it, and only happened to be resumed now.
  */
 export function joinTimeline(
   resumed: VmTimeline,
@@ -74,7 +75,10 @@ export function joinTimeline(
   }
 }
 
-/** Each phase begins where the one before it ended. Clocks that disagree by a little make none of them negative. */
+/**
+ * Each phase begins where the one before it ended. Clocks that disagree by a little make none of them
+ * negative.
+ */
 function phasesBetween(
   beginMs: number,
   ends: readonly (readonly [Phase, number])[],

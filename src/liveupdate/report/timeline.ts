@@ -1,28 +1,36 @@
 /**
- * The times of a live update: per VM, when each phase began and how long it took. Plain values, times as integers of microseconds: they
- * are stored, printed and compared.
+ * The times of a live update: per VM, when each phase began and how long it took. Plain values, times as
+ * integers of microseconds: they are stored, printed and compared.
  */
 
 /**
- * Each phase ends where the next begins, and all of them together are the guest's blackout:
- * save: virtual CPUs stopped → device state in its file and on record; quit: → old QEMU gone; wait: → it is resumed (where it lay
- * saved); launch: → new QEMU's process is there, and its supervisor; start: → it answers; load: → device state loaded; continue: → virtual CPUs run.
- * A new kernel adds, after save: freeze: → all guests saved, pools frozen, disks written; preserve: → files handed over, where
- * memory is (then disks are written in here); jump: → the next kernel's clock runs;
- * boot: → mounting begins; mount: → the pool serves.
+ * Each phase ends where the next begins, and all of them together are the guest's blackout. `freeze` to
+ * `mount` are a new kernel's alone, `quit` an old QEMU's, `preserve` that of memory that is handed over.
  */
 export const PHASES = [
+  /** Virtual CPUs stopped → device state in its file and on record. */
   'save',
+  /** → The old QEMU is gone. */
   'quit',
+  /** → All guests saved, pools frozen; disks written, where no memory is handed over. */
   'freeze',
+  /** → Files handed over, disks written. */
   'preserve',
+  /** → The next kernel's clock runs. */
   'jump',
+  /** → Mounting begins. */
   'boot',
+  /** → The pool serves. */
   'mount',
+  /** → A guest that lay saved is resumed. */
   'wait',
+  /** → The new QEMU's process is there, and its supervisor. */
   'launch',
+  /** → It answers. */
   'start',
+  /** → Device state loaded. */
   'load',
+  /** → Virtual CPUs run. */
   'continue',
 ] as const
 export type Phase = (typeof PHASES)[number]
@@ -35,8 +43,9 @@ export interface PhaseTime {
 }
 
 /**
- * 'updated'; 'resumed': it was saved or stopped, and runs; 'rolled-back': it runs in the QEMU it had, or in one of the same binary;
- * 'saved': its RAM and state file are kept, nothing runs; 'stranded': it is in a QEMU, and stopped there.
+ * 'updated'; 'resumed': it was saved or stopped, and runs; 'rolled-back': it runs in the QEMU it had, or in
+ * one of the same binary; 'saved': its RAM and state file are kept, nothing runs; 'stranded': it is in a
+ * QEMU, and stopped there.
  */
 export type Outcome = 'updated' | 'resumed' | 'rolled-back' | 'saved' | 'stranded'
 
@@ -54,7 +63,7 @@ export interface VmTimeline {
   readonly blackoutUs: number | null
 }
 
-/** Milliseconds since the epoch with a fraction: the clock of QEMU's event times, read more finely than Date.now(). */
+/** Milliseconds since the epoch, with a fraction: the clock of QEMU's event times, finer than Date.now(). */
 export function nowMs(): number {
   return performance.timeOrigin + performance.now()
 }
