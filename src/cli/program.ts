@@ -10,8 +10,6 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 type Load = () => Promise<{ readonly command: CommandModule }>
 
-const handover: Load = () => import('../commands/handover.ts')
-
 /**
  * Each name and alias of a command with the file that it loads, in the order of the help. A file, and all that it imports, is loaded
  * when its command is typed: after a kexec guests wait for some of them. The help loads all.
@@ -28,8 +26,8 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   vms: () => import('../commands/vms.ts'),
   resume: () => import('../commands/resume.ts'),
   'live-update': () => import('../commands/live-update.ts'),
-  handover,
-  'hand-over': handover,
+  handover: () => import('../commands/handover.ts'),
+  'hand-over': () => import('../commands/handover.ts'),
   report: () => import('../commands/report.ts'),
   doctor: () => import('../commands/doctor.ts'),
   reserve: () => import('../commands/reserve.ts'),
@@ -52,8 +50,9 @@ export async function makeProgram(typed: string, waiting: WaitingKeeper | undefi
     .commandsGroup('Help:')
     .helpCommand('help [command]', 'show the options of a command')
   const loads = Object.hasOwn(COMMANDS, typed) ? [COMMANDS[typed] as Load] : Object.values(COMMANDS)
-  const modules = await Promise.all([...new Set(loads)].map((load) => load()))
-  for (const { command } of modules) add(program, command, waiting)
+  const modules = await Promise.all(loads.map((load) => load()))
+  // A command that has an alias is in the table twice.
+  for (const command of new Set(modules.map((module) => module.command))) add(program, command, waiting)
   return program
 }
 
