@@ -13,8 +13,8 @@ export interface CommandModule {
   /** One line of the help. */
   readonly summary: string
   /**
-   * Adds arguments, options and the action to `command`, which has its name and its summary. `waiting`: for `mount`, the process that
-   * may become its keeper.
+   * Adds arguments, options and the action to `command`, which has its name and its summary. `waiting`: for
+   * `mount`, the process that may become its keeper.
    */
   readonly register: (command: Command, waiting: WaitingKeeper | undefined) => unknown
 }

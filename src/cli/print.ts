@@ -1,4 +1,7 @@
-/** Owns how results reach the person's terminal or the script that reads them: on standard output, lines or JSON. */
+/**
+ * Owns how results reach the person's terminal or the script that reads them: on standard output, lines or
+ * JSON.
+ */
 export const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }

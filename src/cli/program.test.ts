@@ -1,4 +1,7 @@
-/** Tests of the table of commands: names, aliases, headings of the help, and what is loaded for a command that is typed. */
+/**
+ * Tests of the table of commands: names, aliases, headings of the help, and what is loaded for a command that
+ * is typed.
+ */
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'

@@ -11,8 +11,9 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 type Load = () => Promise<{ readonly command: CommandModule }>
 
 /**
- * Each name and alias of a command with the file that it loads, in the order of the help. A file, and all that it imports, is loaded
- * when its command is typed: after a kexec guests wait for some of them. The help loads all.
+ * Each name and alias of a command with the file that it loads, in the order of the help. A file, and all
+ * that it imports, is loaded when its command is typed: after a kexec guests wait for some of them. The help
+ * loads all.
  */
 export const COMMANDS: Readonly<Record<string, Load>> = {
   mount: () => import('../commands/mount.ts'),

@@ -1,4 +1,7 @@
-/** The resume of saved VMs as the commands `resume` and `mount --resume` do it: in one mount or in all, with progress and reports. */
+/**
+ * The resume of saved VMs as the commands `resume` and `mount --resume` do it: in one mount or in all, with
+ * progress and reports.
+ */
 
 import {
   forgetUpdate,

@@ -1,4 +1,7 @@
-/** `guestmemfs handover`: what `live-update` does with a pool of memfds between the freeze and the kexec, by hand. */
+/**
+ * `guestmemfs handover`: what `live-update` does with a pool of memfds between the freeze and the kexec, by
+ * hand.
+ */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { HANDOVER_STEPS, handoverStatus, preservePool, unpreservePool } from '../pool/handover.ts'

@@ -1,4 +1,7 @@
-/** `guestmemfs install`: write the mount helper, the command and the systemd unit where the system looks for them. */
+/**
+ * `guestmemfs install`: write the mount helper, the command and the systemd unit where the system looks for
+ * them.
+ */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'

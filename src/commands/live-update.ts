@@ -1,4 +1,6 @@
-/** `guestmemfs live-update`: a new kernel for all guests, or a new QEMU for some, with progress and reports. */
+/**
+ * `guestmemfs live-update`: a new kernel for all guests, or a new QEMU for some, with progress and reports.
+ */
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
 import { print, printJson } from '../cli/print.ts'

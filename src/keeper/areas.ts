@@ -10,7 +10,10 @@ import type { Fd } from '../values/ids.ts'
 
 export interface Areas {
   readonly runtime: Fd
-  /** Descriptor table and image: a pool of memfds keeps both in memfds of its own, any other in its own memory. */
+  /**
+   * Descriptor table and image: a pool of memfds keeps both in memfds of its own, any other in its own
+   * memory.
+   */
   readonly memfd: readonly [table: Fd, image: Fd] | undefined
   /** What the former kernel handed over to make the image of; until that is done. */
   readonly packed?: Fd | undefined

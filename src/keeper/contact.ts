@@ -1,6 +1,6 @@
 /**
- * The two lines of JSON between a keeper and the process that starts it: options in, readiness out. Both processes are of the same
- * version, always.
+ * The two lines of JSON between a keeper and the process that starts it: options in, readiness out. Both
+ * processes are of the same version, always.
  */
 import type { MemorySource } from '../server/messages.ts'
 import type { PreviousHolder } from './takeover/holder-process.ts'

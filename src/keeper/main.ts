@@ -1,6 +1,6 @@
 /**
- * The keeper process. It reads which pool to hold from the process that started it, answers whether the mount serves, and then
- * lives until nothing is left to hold. It ends when it is sent no options.
+ * The keeper process. It reads which pool to hold from the process that started it, answers whether the mount
+ * serves, and then lives until nothing is left to hold. It ends when it is sent no options.
  */
 import { closeSync, readSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
@@ -24,7 +24,10 @@ function sendReady(readiness: Readiness): void {
   }
 }
 
-/** Blocks: there is nothing else to do. undefined: the process that started this one needs no keeper after all. */
+/**
+ * Blocks: there is nothing else to do. undefined: the process that started this one needs no keeper after
+ * all.
+ */
 function readOptions(): KeeperOptions | undefined {
   let text = ''
   const bytes = Buffer.alloc(64 * 1024)
@@ -59,10 +62,16 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   })
 }
 
-/** This process alone holds the pool: it ends when the next mount has copied all of it, or `umount --discard` kills it. */
+/**
+ * This process alone holds the pool: it ends when the next mount has copied all of it, or `umount --discard`
+ * kills it.
+ */
 const waitForever = (): void => void setInterval(() => {}, 2 ** 31 - 1)
 
-/** The former kernel handed over what cannot be used: the record leads to this process, so that it can be discarded. */
+/**
+ * The former kernel handed over what cannot be used: the record leads to this process, so that it can be
+ * discarded.
+ */
 function parkUnusable(): void {
   const self = identify(process.pid)
   if (self === undefined) return

@@ -1,7 +1,7 @@
 /**
- * The keeper's copies of the pool's memfds. While the keeper lives, no memory object is lost by the death of a server; the
- * descriptor table holds the number of each copy. It must not know files: the server, which writes the log, says what is held and
- * released.
+ * The keeper's copies of the pool's memfds. While the keeper lives, no memory object is lost by the death of
+ * a server; the descriptor table holds the number of each copy. It must not know files: the server, which
+ * writes the log, says what is held and released.
  */
 import { close } from '../linux/descriptors.ts'
 import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'

@@ -1,6 +1,7 @@
 /**
- * Opens the pool that a keeper will hold: takes over a live holder, retrieves it from the former kernel, or makes a new one. The
- * previous holder keeps its descriptors until the new keeper serves (`takeover/copy-fds.ts`).
+ * Opens the pool that a keeper will hold: takes over a live holder, retrieves it from the former kernel, or
+ * makes a new one. The previous holder keeps its descriptors until the new keeper serves
+ * (`takeover/copy-fds.ts`).
  */
 
 import { logPath } from '../run/pool-record.ts'
@@ -21,8 +22,8 @@ export interface OpenedPool {
 }
 
 /**
- * The former kernel preserved something for this pool that cannot be used, and this process holds its sessions now: it must not end
- * before the operator gives the pool up.
+ * The former kernel preserved something for this pool that cannot be used, and this process holds its
+ * sessions now: it must not end before the operator gives the pool up.
  */
 export class UnusableHandoverError extends UsageError {}
 

@@ -24,13 +24,19 @@ import type { Fd, ObjectId } from '../values/ids.ts'
 import type { Areas } from './areas.ts'
 import type { MemfdTable } from './memfd-table.ts'
 
-/** `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as ours. */
+/**
+ * `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as
+ * ours.
+ */
 const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice(-3)}`, import.meta.url))
 
 /** The number of the socket in the server: the first after its standard streams. */
 export const SERVER_SOCKET = 3 as Fd
 
-/** Whoever opens a file waits for this process, as for the kernel itself: guests that keep all processors busy must not come first. */
+/**
+ * Whoever opens a file waits for this process, as for the kernel itself: guests that keep all processors busy
+ * must not come first.
+ */
 const SERVER_NICE = -10
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
@@ -181,7 +187,9 @@ export class ServerProcess {
     return end ?? { kind: 'died', how }
   }
 
-  /** Never rejects: one that could not be started (no more processes, no more descriptors) is one that died. */
+  /**
+   * Never rejects: one that could not be started (no more processes, no more descriptors) is one that died.
+   */
   async #exit(): Promise<string> {
     try {
       const [code, signal] = (await once(this.#child, 'exit')) as [number | null, string | null]

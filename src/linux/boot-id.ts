@@ -6,7 +6,10 @@ export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
 }
 
-/** When this kernel's clocks began to run, in milliseconds since the epoch. A time a machine spent suspended is not counted. */
+/**
+ * When this kernel's clocks began to run, in milliseconds since the epoch. A time a machine spent suspended
+ * is not counted.
+ */
 export function kernelStartMs(): number {
   return performance.timeOrigin + performance.now() - Number(process.hrtime.bigint()) / 1e6
 }

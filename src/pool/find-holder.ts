@@ -1,4 +1,7 @@
-/** Owns finding out who holds a pool now: nobody, a parked keeper, a server whose keeper died, or the service manager. */
+/**
+ * Owns finding out who holds a pool now: nobody, a parked keeper, a server whose keeper died, or the service
+ * manager.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import type { PreviousHolder } from '../keeper/takeover/holder-process.ts'
@@ -15,8 +18,9 @@ export interface PoolHolder extends PreviousHolder {
 const SETTLE_MS = 3000
 
 /**
- * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where nobody else has. 'lost': it was held by processes that have died, and what they left behind is taken
- * away. Errors: UsageError when the pool is mounted already, or unmounted and still in use.
+ * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where nobody else
+ * has. 'lost': it was held by processes that have died, and what they left behind is taken away. Errors:
+ * UsageError when the pool is mounted already, or unmounted and still in use.
  */
 export const findHolder = async (
   pool: string,

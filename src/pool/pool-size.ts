@@ -1,4 +1,7 @@
-/** Owns how large a new pool is: what the mount asks for, else what the kernel was booted with, else half of the RAM. */
+/**
+ * Owns how large a new pool is: what the mount asks for, else what the kernel was booted with, else half of
+ * the RAM.
+ */
 import { kernelCommandLine, memoryInfo } from '../linux/memory-info.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
@@ -8,7 +11,10 @@ import { formatSize, parseSize } from '../values/size.ts'
 const KERNEL_PARAMETER = 'guestmemfs='
 const DEFAULT_SHARE_OF_RAM = 0.5
 
-/** Bytes, a whole number of blocks. Errors: UsageError when it is unreadable, smaller than a block or larger than the RAM. */
+/**
+ * Bytes, a whole number of blocks. Errors: UsageError when it is unreadable, smaller than a block or larger
+ * than the RAM.
+ */
 export const choosePoolSize = (
   asked: number | undefined,
   machine = { totalBytes: memoryInfo().totalBytes, commandLine: kernelCommandLine() },

@@ -1,4 +1,6 @@
-/** Owns the one-line view of every pool of this host: mounted, parked, or dead with its signpost left behind. */
+/**
+ * Owns the one-line view of every pool of this host: mounted, parked, or dead with its signpost left behind.
+ */
 import { statfsSync } from 'node:fs'
 import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
@@ -6,7 +8,10 @@ import { isMountedHere } from './find-holder.ts'
 
 export interface PoolSummary {
   readonly pool: string
-  /** 'unreadable': its record is of another version; 'unserved': mounted, but no server answers just now; 'lost': its processes have died, and its memory with them. */
+  /**
+   * 'unreadable': its record is of another version; 'unserved': mounted, but no server answers just now;
+   * 'lost': its processes have died, and its memory with them.
+   */
   readonly state: 'mounted' | 'parked' | 'unserved' | 'lost' | 'unreadable'
   readonly mountPoint: string | null
   readonly sizeBytes: number

@@ -1,6 +1,6 @@
 /**
- * A mounted pool as other processes see it: the mount is the API, so all of it is xattrs on the mount point. Must not: know the
- * keeper or the image.
+ * A mounted pool as other processes see it: the mount is the API, so all of it is xattrs on the mount point.
+ * Must not: know the keeper or the image.
  */
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
@@ -9,8 +9,8 @@ import { UsageError } from '../values/errors.ts'
 import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
 /**
- * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name says. `handover` exists only
- * where the pool's memory is handed over.
+ * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name
+ * says. `handover` exists only where the pool's memory is handed over.
  */
 export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server', 'handover'] as const
 
@@ -25,7 +25,10 @@ export const poolMounts = (): PoolMount[] =>
     .filter((mount) => mount.type === FUSE_TYPE && mount.root === '/')
     .map((mount) => ({ pool: mount.source, mountPoint: mount.target }))
 
-/** The mount a person means: its mount point, its pool's name, or nothing where there is only one. Errors: UsageError. */
+/**
+ * The mount a person means: its mount point, its pool's name, or nothing where there is only one. Errors:
+ * UsageError.
+ */
 export const findMount = (named: string | undefined): PoolMount => {
   const mounts = poolMounts()
   if (named === undefined) {
@@ -73,7 +76,8 @@ export const readVirtualList = (path: string, name: string): unknown[] => {
 export const setFrozen = (mount: PoolMount, frozen: boolean): boolean => {
   const before = readText(mount.mountPoint, FROZEN_XATTR)
   if (before === (frozen ? '1' : '0')) {
-    // What was handed over of a pool that is not frozen goes back all the same. Nobody need be told that there was nothing.
+    // What was handed over of a pool that is not frozen goes back all the same. Nobody need be told that
+    // there was nothing.
     if (!frozen) setxattr(mount.mountPoint, FROZEN_XATTR, Buffer.from('0'))
     return false
   }

@@ -8,8 +8,8 @@ import { WaitingKeeper } from './waiting-keeper.ts'
 const READY_TIMEOUT_MS = 60_000
 
 /**
- * Resolves when the keeper says that the mount serves; the keeper lives on by itself. `waiting`: one that was started before.
- * Errors: UsageError, with the keeper's reason.
+ * Resolves when the keeper says that the mount serves; the keeper lives on by itself. `waiting`: one that was
+ * started before. Errors: UsageError, with the keeper's reason.
  */
 export const startKeeper = async (
   options: KeeperOptions,

@@ -82,7 +82,10 @@ const findRecord = (named: string): PoolRecord => {
   return found
 }
 
-/** The keeper learns of the unmount from the end of its connection, a moment later. undefined: nothing was left to hold. */
+/**
+ * The keeper learns of the unmount from the end of its connection, a moment later. undefined: nothing was
+ * left to hold.
+ */
 const waitSettled = async (pool: string): Promise<PoolRecord | undefined> => {
   const deadline = performance.now() + KEEPER_TIMEOUT_MS
   for (;;) {

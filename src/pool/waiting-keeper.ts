@@ -1,6 +1,7 @@
 /**
- * A keeper's process that waits for its options. Starting one takes as long as reading and checking the command line, and after a
- * kexec guests wait for both: so they are done at the same time. It is killed when this process ends without having used it.
+ * A keeper's process that waits for its options. Starting one takes as long as reading and checking the
+ * command line, and after a kexec guests wait for both: so they are done at the same time. It is killed when
+ * this process ends without having used it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'

@@ -1,4 +1,7 @@
-/** Names that are made and removed for inodes that exist: link, unlink, rmdir. What has no name left becomes an orphan. */
+/**
+ * Names that are made and removed for inodes that exist: link, unlink, rmdir. What has no name left becomes
+ * an orphan.
+ */
 import { EBUSY, EISDIR, EMLINK, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import type { NameAt } from '../state/entry.ts'
@@ -8,7 +11,10 @@ import type { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 import { named, placeForName, unfitName } from './names.ts'
 
-/** Errors: those of `placeForName`, EPERM for a directory, EMLINK, ENOENT for an inode whose last name is gone, ENOSPC. */
+/**
+ * Errors: those of `placeForName`, EPERM for a directory, EMLINK, ENOENT for an inode whose last name is
+ * gone, ENOSPC.
+ */
 export function link(tx: Transaction, ino: Ino, to: NameAt): Inode | Errno {
   const directory = placeForName(tx.volume, to)
   if (directory instanceof Errno) return directory

@@ -13,8 +13,8 @@ import type { OwnRequest, Volume } from '../state/volume.ts'
 import { markFreedDirty, shrinkMemory } from './resize.ts'
 
 /**
- * `gone`: there is no such inode any more. `held`: a mapping holds its memory, try again later. `kept`: it has a
- * name, or the pool is frozen and nothing may change.
+ * `gone`: there is no such inode any more. `held`: a mapping holds its memory, try again later. `kept`: it
+ * has a name, or the pool is frozen and nothing may change.
  */
 export type Eviction = 'gone' | 'held' | 'kept'
 
@@ -22,7 +22,10 @@ export type Eviction = 'gone' | 'held' | 'kept'
 const EVICTION_EXTENTS = 1024
 const EVICTION_XATTRS = 64
 
-/** The kernel has forgotten this inode. Errors: ENOSPC where the image has no room for the record; try again later. */
+/**
+ * The kernel has forgotten this inode. Errors: ENOSPC where the image has no room for the record; try again
+ * later.
+ */
 export function evict(volume: Volume, rq: OwnRequest, ino: Ino): Eviction | Errno {
   const inode = volume.state.inodes.get(ino)
   if (!inode) return 'gone'
@@ -57,7 +60,10 @@ function nextEviction(volume: Volume, rq: OwnRequest, inode: Inode): OwnTransact
   return tx
 }
 
-/** Evicts the orphans that neither the kernel nor a mapping holds any more. Returns how many. Costs the number of orphans. */
+/**
+ * Evicts the orphans that neither the kernel nor a mapping holds any more. Returns how many. Costs the number
+ * of orphans.
+ */
 export function retryOrphans(volume: Volume, rq: OwnRequest, isReferenced: (ino: Ino) => boolean): number {
   let gone = 0
   for (const ino of [...volume.index.orphans])
@@ -72,8 +78,9 @@ export function orphans(volume: Volume): Inode[] {
 /**
  * Makes the store agree with the state that was recovered. Whatever a former server died doing, either its
  * record was complete, and then the memory it names is made what the record says; or it was not, and then a
- * memory made for it has no owner and is released. Idempotent: dying in here changes nothing about the next try.
- * `isReferenced`: what the kernel still knows where its connection lives on; nothing on a new connection.
+ * memory made for it has no owner and is released. Idempotent: dying in here changes nothing about the next
+ * try. `isReferenced`: what the kernel still knows where its connection lives on; nothing on a new
+ * connection.
  */
 export function recover(volume: Volume, rq: OwnRequest, isReferenced: (ino: Ino) => boolean): void {
   const owned = new Set<ObjectId>()

@@ -30,12 +30,14 @@ export function statfs(volume: Volume): PoolUse {
 }
 
 /**
- * The seed's "serialised": from now on every modification answers EBUSY. Freezing twice is freezing once. What is thawed goes its own way
- * again: what was handed over of it would be no more than what it was, and is taken back. Errors: ENOSPC.
+ * The seed's "serialised": from now on every modification answers EBUSY. Freezing twice is freezing once.
+ * What is thawed goes its own way again: what was handed over of it would be no more than what it was, and is
+ * taken back. Errors: ENOSPC.
  */
 export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefined {
   const { volume } = tx
-  // Also where it is thawed already: guest RAM is handed over before the freeze, and a thaw may have died before this.
+  // Also where it is thawed already: guest RAM is handed over before the freeze, and a thaw may have died
+  // before this.
   if (!frozen && !volume.frozen) volume.store.handover?.unpreserve()
   if (volume.frozen === frozen) return undefined
   tx.pool({ frozen })
@@ -45,10 +47,9 @@ export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefine
 }
 
 /**
- * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one chunk or outside of all: those of the next
- * chunk, so that it is made where it should be and not wherever clean blocks are, then those that break no gigantic frame,
- * and then the lowest.
- * None while frozen: the result could not be recorded.
+ * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one chunk or outside of all: those of the
+ * next chunk, so that it is made where it should be and not wherever clean blocks are, then those that break
+ * no gigantic frame, and then the lowest. None while frozen: the result could not be recorded.
  */
 export function dirtyExtent({ frozen, index, state }: Volume, maxBlocks: number): Extent | undefined {
   if (frozen) return undefined
@@ -66,7 +67,10 @@ function firstDirtyIn(states: BlockStates, extents: readonly Extent[]): Extent |
   return undefined
 }
 
-/** The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: say it again later. */
+/**
+ * The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: say it
+ * again later.
+ */
 export function markClean(tx: OwnTransaction, extent: Extent): Errno | undefined {
   const { volume } = tx
   const refusal = volume.refusal()

@@ -1,9 +1,10 @@
 /**
- * Owns extended attributes: which names may be stored, their limits and flags (xattr(7), setxattr(2)). What is
- * computed instead of stored (`guestmemfs.*`) and what is control (`trusted.guestmemfs.*`) has its own file.
+ * Owns extended attributes: which names may be stored, their limits and flags (xattr(7), setxattr(2)). What
+ * is computed instead of stored (`guestmemfs.*`) and what is control (`trusted.guestmemfs.*`) has its own
+ * file.
  *
- * Stored: `user.*`, `trusted.*`, `security.*`; the kernel has checked who may touch them (`xattr_permission` in
- * fs/xattr.c). `system.*` is refused: an ACL that is kept but not enforced would be a lie.
+ * Stored: `user.*`, `trusted.*`, `security.*`; the kernel has checked who may touch them (`xattr_permission`
+ * in fs/xattr.c). `system.*` is refused: an ACL that is kept but not enforced would be a lie.
  */
 import {
   E2BIG,

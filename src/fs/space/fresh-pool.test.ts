@@ -62,7 +62,8 @@ test('the next chunk is zeroed first, then from the bottom, one zone at a time',
   ok(fs.write(rq(), file('a'), 0, Buffer.from('x')))
   assert.deepEqual(zeroNext(fx), { start: 8, count: 4 })
   ok(fs.setAttributes(rq(), file('ram'), { sizeBytes: blocks(1) }))
-  // Guest RAM took the lowest clean block: its chunk is no chunk any more, and the one below it is to be the next.
+  // Guest RAM took the lowest clean block: its chunk is no chunk any more, and the one below it is to be the
+  // next.
   assert.deepEqual(zeroNext(fx, 3), { start: 4, count: 3 })
   assert.deepEqual(zeroNext(fx, 3), { start: 7, count: 1 })
   assert.deepEqual(zeroNext(fx, 3), { start: 0, count: 3 })

@@ -1,6 +1,6 @@
 /**
- * Ordinary files and guest RAM apart from each other: random files of both kinds against a plain scan of the pool, and
- * a file system over such a store. A failure prints its seed.
+ * Ordinary files and guest RAM apart from each other: random files of both kinds against a plain scan of the
+ * pool, and a file system over such a store. A failure prints its seed.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -43,7 +43,10 @@ class Scan {
     ordinary: (chunk: Block[]) => !chunk.includes('guestRam'),
   }
 
-  /** Where the only clean blocks for one more ordinary block may be: in data chunks, otherwise in the highest open chunk. */
+  /**
+   * Where the only clean blocks for one more ordinary block may be: in data chunks, otherwise in the highest
+   * open chunk.
+   */
   placeForOne(): Set<number> {
     const clean = [...this.pool.keys()].filter((at) => this.pool[at] === 'clean')
     const inDataChunks = clean.filter((at) => this.chunkOf(at).includes('ordinary'))

@@ -39,8 +39,8 @@ export class Transaction<R extends OwnRequest = Request> {
   }
 
   /**
-   * Ordered so that a reader that follows the tables one entry at a time never sees a file own dirty blocks, nor
-   * a name that points nowhere: blocks first, then inodes, then names and xattrs. The first call ends the
+   * Ordered so that a reader that follows the tables one entry at a time never sees a file own dirty blocks,
+   * nor a name that points nowhere: blocks first, then inodes, then names and xattrs. The first call ends the
    * collecting: the same list is asked about and then committed, so that the journal measures it once.
    */
   #entries(): readonly Entry[] {
@@ -58,7 +58,10 @@ export class Transaction<R extends OwnRequest = Request> {
     return changed
   }
 
-  /** A new inode of the caller's, named `at` in a directory that exists. Errors: ENOSPC, no inode number is left. */
+  /**
+   * A new inode of the caller's, named `at` in a directory that exists. Errors: ENOSPC, no inode number is
+   * left.
+   */
   addInode(this: Transaction, at: NameAt, kind: FileKind, fields: Partial<Inode>): Inode | Errno {
     const directory = this.volume.directory(at.parent)
     if (directory instanceof Errno) return directory
@@ -99,7 +102,10 @@ export class Transaction<R extends OwnRequest = Request> {
     this.#rest.push({ kind: 'inode-gone', ino })
   }
 
-  /** A name that did not exist takes the next cookie; one that did keeps its own, so that listings do not jump. */
+  /**
+   * A name that did not exist takes the next cookie; one that did keeps its own, so that listings do not
+   * jump.
+   */
   name({ parent, name }: NameAt, ino: Ino): void {
     let cookie = this.volume.state.directories.get(parent)?.get(name)?.cookie
     if (cookie === undefined) {
@@ -129,14 +135,20 @@ export class Transaction<R extends OwnRequest = Request> {
     this.#pool = { ...(this.#pool ?? this.volume.state.pool), ...fields }
   }
 
-  /** The names in a directory changed: POSIX marks its mtime and ctime; `links` when a subdirectory came or went. */
+  /**
+   * The names in a directory changed: POSIX marks its mtime and ctime; `links` when a subdirectory came or
+   * went.
+   */
   touchDirectory(this: Transaction, directory: Inode, linksBy = 0): void {
     const { now } = this.rq
     const { links } = this.#inodes.get(directory.ino) ?? directory
     this.change(directory, { mtime: now, ctime: now, links: links + linksBy })
   }
 
-  /** One name of this inode is gone; without any it becomes an orphan. A directory loses its `.` with its name. */
+  /**
+   * One name of this inode is gone; without any it becomes an orphan. A directory loses its `.` with its
+   * name.
+   */
   unlink(this: Transaction, inode: Inode): void {
     const { links } = this.#inodes.get(inode.ino) ?? inode
     this.change(inode, {
@@ -150,7 +162,10 @@ export class Transaction<R extends OwnRequest = Request> {
     return this.volume.journal.fits(this.#entries()) ? undefined : ENOSPC
   }
 
-  /** There is room: `noRoom` said so, and nothing was committed since. `origin`: of another request than this one. */
+  /**
+   * There is room: `noRoom` said so, and nothing was committed since. `origin`: of another request than this
+   * one.
+   */
   commit(origin: Origin = this.rq.origin): void {
     this.volume.journal.commit(origin, this.#entries())
   }

@@ -1,6 +1,6 @@
 /**
- * Owns `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch `trusted.*`
- * (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
+ * Owns `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch
+ * `trusted.*` (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
  *
  *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; what reads it gets the same
  *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); what reads it gets the size. The only way to
@@ -31,7 +31,10 @@ export const VM = byteString(VM_XATTR)
 export const UPDATE = byteString(UPDATE_XATTR)
 export const HANDOVER = byteString(HANDOVER_XATTR)
 
-/** Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of `setAttributes`. */
+/**
+ * Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of
+ * `setAttributes`.
+ */
 export function setControl(
   tx: Transaction,
   ino: Ino,
@@ -52,7 +55,10 @@ export function setControl(
   return resized instanceof Refusal ? resized : undefined
 }
 
-/** Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no such pages), ENOSPC. */
+/**
+ * Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no
+ * such pages), ENOSPC.
+ */
 function setAlignment(tx: Transaction, directory: Inode, text: string): Errno | undefined {
   const { volume } = tx
   const value = volume.refusal() ?? parseAlignment(volume, text)

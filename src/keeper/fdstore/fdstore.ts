@@ -1,7 +1,8 @@
 /**
- * The service manager's file descriptor store (systemd.service(5), FileDescriptorStoreMax=), as the keeper fills it: what is there
- * outlives keeper and server both, and is handed to the unit's next start. The messages are those of sd_pid_notify_with_fds(3).
- * Must not wait: what a slow manager does not take at once is pending, and sent later, in order.
+ * The service manager's file descriptor store (systemd.service(5), FileDescriptorStoreMax=), as the keeper
+ * fills it: what is there outlives keeper and server both, and is handed to the unit's next start. The
+ * messages are those of sd_pid_notify_with_fds(3). Must not wait: what a slow manager does not take at once
+ * is pending, and sent later, in order.
  */
 import { connectDatagram, sendMessageNow } from '../../linux/sockets.ts'
 import { EAGAIN, Errno } from '../../values/errno.ts'
@@ -29,13 +30,14 @@ interface Notice {
 
 const RETRY_MS = 5
 /**
- * A little less than the unit's FileDescriptorStoreMax=. The manager compares each descriptor with all it has (`service_add_fd_store`), so
- * that tens of thousands would keep it busy for minutes.
+ * A little less than the unit's FileDescriptorStoreMax=. The manager compares each descriptor with all it has
+ * (`service_add_fd_store`), so that tens of thousands would keep it busy for minutes.
  */
 export const MAX_STORED = 4000
 
 const text = ({ name, fd }: Notice): Buffer =>
-  // Without FDPOLL=0 the manager drops a descriptor that hangs up, and ours may while its successor is on the way.
+  // Without FDPOLL=0 the manager drops a descriptor that hangs up, and ours may while its successor is on the
+  // way.
   Buffer.from(fd === undefined ? `FDSTOREREMOVE=1\nFDNAME=${name}` : `FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`)
 
 /** `send`: one datagram, or why it cannot go now (EAGAIN) or at all. */

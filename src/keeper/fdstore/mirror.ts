@@ -1,6 +1,7 @@
 /**
- * A pool's descriptors in the service manager's store, so that nothing is lost when keeper and server die at once: memory objects as
- * they are created and released, the image, and the connection with its runtime area while the pool is mounted.
+ * A pool's descriptors in the service manager's store, so that nothing is lost when keeper and server die at
+ * once: memory objects as they are created and released, the image, and the connection with its runtime area
+ * while the pool is mounted.
  */
 import type { Fd } from '../../values/ids.ts'
 import type { Areas } from '../areas.ts'
@@ -27,7 +28,10 @@ export class FdStoreMirror {
     memfds.mirrorIn(this.#store)
   }
 
-  /** `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already stays there. */
+  /**
+   * `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already
+   * stays there.
+   */
   mounted({ runtime, memfd }: Areas, fuse: Fd, was: { isNew: boolean; isConnected: boolean }): void {
     const store = this.#store
     if (memfd !== undefined) {

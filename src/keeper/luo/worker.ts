@@ -1,6 +1,7 @@
 /**
- * The keeper's thread for live update calls, which it makes one after the other: preserving and retrieving take time in proportion
- * to the memory, and closing a session may, too. Descriptors belong to the process, so they need not be sent.
+ * The keeper's thread for live update calls, which it makes one after the other: preserving and retrieving
+ * take time in proportion to the memory, and closing a session may, too. Descriptors belong to the process,
+ * so they need not be sent.
  */
 import { parentPort } from 'node:worker_threads'
 import { close } from '../../linux/descriptors.ts'

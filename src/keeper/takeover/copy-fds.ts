@@ -1,7 +1,8 @@
 /**
- * Takeover of a pool that a process holds already: every descriptor is copied out of it with pidfd_getfd(2). That process is the keeper
- * of a parked pool, or the server that outlived its keeper. Copying takes nothing away: until the new keeper serves and the
- * previous holder is killed, the memory has two holders, and a failure in between leaves it with the previous one.
+ * Takeover of a pool that a process holds already: every descriptor is copied out of it with pidfd_getfd(2).
+ * That process is the keeper of a parked pool, or the server that outlived its keeper. Copying takes nothing
+ * away: until the new keeper serves and the previous holder is killed, the memory has two holders, and a
+ * failure in between leaves it with the previous one.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
@@ -72,8 +73,8 @@ const findSessions = (pid: number): Fd[] =>
   [...descriptorLinks(pid)].flatMap(([fd, link]) => (link.startsWith(SESSION_LINK) ? fd : []))
 
 /**
- * A handover that was under way is not taken over: the kernel unpreserves it when the last holder of its sessions ends, and it begins
- * again when it is asked for.
+ * A handover that was under way is not taken over: the kernel unpreserves it when the last holder of its
+ * sessions ends, and it begins again when it is asked for.
  */
 const takeLuoState = (
   theirs: DescriptorTable,
@@ -85,7 +86,8 @@ const takeLuoState = (
   const isComplete = nextState(words, 'take over', 'keeper') === 'preserved'
   const incoming: IncomingObject[] = []
   for (const object of theirs.objects()) {
-    // An object that the keeper had retrieved and not yet sent to its server died with it: its session has it still.
+    // An object that the keeper had retrieved and not yet sent to its server died with it: its session has it
+    // still.
     const isBehind =
       role === 'server' &&
       theirs.get(object, 'keeper') !== undefined &&

@@ -1,6 +1,6 @@
 /**
- * The process that holds a pool before this keeper. It is stopped while the keeper tries to take over, and then it is killed, or it
- * resumes. Until it is killed, it has lost nothing.
+ * The process that holds a pool before this keeper. It is stopped while the keeper tries to take over, and
+ * then it is killed, or it resumes. Until it is killed, it has lost nothing.
  */
 import { close, waitReadable } from '../../linux/descriptors.ts'
 import { isStopped, pidfdOpen, sleepBlocking } from '../../linux/process.ts'
@@ -18,7 +18,10 @@ export interface PreviousHolder {
   readonly process: ProcessIdentity
 }
 
-/** Returns when it is stopped: what it holds does not change while it is copied. Errors: UsageError; it runs on then. */
+/**
+ * Returns when it is stopped: what it holds does not change while it is copied. Errors: UsageError; it runs
+ * on then.
+ */
 export const suspendHolder = (previous: PreviousHolder): void => {
   const { role, process: holder } = previous
   if (role === 'store' || !isAlive(holder)) return
@@ -37,7 +40,10 @@ export const resumeHolder = ({ role, process: holder }: PreviousHolder): void =>
   if (role !== 'store' && isAlive(holder)) process.kill(holder.pid, 'SIGCONT')
 }
 
-/** Returns when it has ended, or does not within STOP_TIMEOUT_MS: a thread of it may be at the region until then. */
+/**
+ * Returns when it has ended, or does not within STOP_TIMEOUT_MS: a thread of it may be at the region until
+ * then.
+ */
 export const killHolder = ({ role, process: holder }: PreviousHolder): void => {
   if (role === 'store') return
   // Readable when the last of its threads is gone: /proc says so of the first alone.

@@ -1,4 +1,7 @@
-/** Owns the list of operations that crashes are tried in: every way to change the file system, on the files of world.ts. */
+/**
+ * Owns the list of operations that crashes are tried in: every way to change the file system, on the files of
+ * world.ts.
+ */
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOENT } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
@@ -8,7 +11,9 @@ import { SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
 import { nameAt } from '../fixture.ts'
 import type { World } from './world.ts'
 
-/** Some other operation may have been first: what an operation then answers is an errno, and nothing changed. */
+/**
+ * Some other operation may have been first: what an operation then answers is an errno, and nothing changed.
+ */
 export type Operation = (world: World) => unknown
 
 const n = byteString
@@ -90,7 +95,9 @@ export const OPERATIONS = {
 export type OperationName = keyof typeof OPERATIONS
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as OperationName[]
 
-/** Operations that change bytes a file shows before the record is there: in flight, either bytes may be seen. */
+/**
+ * Operations that change bytes a file shows before the record is there: in flight, either bytes may be seen.
+ */
 export const CHANGES_BYTES: ReadonlySet<OperationName> = new Set([
   'write',
   'write beyond the end',

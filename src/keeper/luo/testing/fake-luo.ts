@@ -1,6 +1,7 @@
 /**
- * Owns a live update orchestrator for tests of what is done with it: sessions hold real memfds, by name and token, and a jump makes what
- * was outgoing incoming. That the kernel's behaves so is shown by the testbed's scenarios.
+ * Owns a live update orchestrator for tests of what is done with it: sessions hold real memfds, by name and
+ * token, and a jump makes what was outgoing incoming. That the kernel's behaves so is shown by the testbed's
+ * scenarios.
  */
 import { close, duplicateAbove } from '../../../linux/descriptors.ts'
 import { memfdCreate } from '../../../linux/memory.ts'
