@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * Owns the program's first moment: it says where compiled sources are kept before any of them is loaded, and
- * lets a keeper start meanwhile, because after a kexec guests wait for every command that is on their way
- * back.
+ * The program's first moment: it turns on the compile cache before any source of ours is loaded, and
+ * starts a keeper's process at the same time, because after a kexec guests wait for every command that
+ * resumes them.
  */
 import { useCompileCache } from './linux/compile-cache.ts'
 import { hasUnit } from './pool/has-unit.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns what a person sees while VMs are updated: a live list on a terminal, one line for each VM as it is
- * done elsewhere, nothing where JSON was asked for.
+ * Progress of an update of VMs: a live list on a terminal, one line for each VM that is done elsewhere,
+ * and nothing where JSON was asked for.
  */
 import type { Phase, VmTimeline } from '../liveupdate/report/timeline.ts'
 import { formatDuration } from '../liveupdate/report/update-report.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns one pool's life: it holds every descriptor, keeps a server running, and decides what happens when the
- * server ends. It must never touch its own mount: while no server answers, that would block the one process
- * that can start one (docs/deadlocks.md).
+ * The keeper of one pool: it holds every descriptor, keeps a server running, and decides what happens when
+ * the server ends. It must never touch its own mount: while no server answers, that would block the one
+ * process that can start one (docs/deadlocks.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'

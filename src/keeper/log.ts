@@ -1,6 +1,6 @@
 /**
- * Owns what a pool's keeper tells the operator: JSON lines in /run/guestmemfs/pools/POOL.log, never longer
- * than two files of MAX_BYTES, and the few events a host's `dmesg` should show.
+ * The log of a pool's keeper: JSON lines in /run/guestmemfs/pools/POOL.log, never longer than two files of
+ * MAX_BYTES, and the few events that the host's `dmesg` should show.
  */
 import { fstatSync, openSync, renameSync, writeSync } from 'node:fs'
 import { writeKernelLog } from '../linux/kmsg.ts'

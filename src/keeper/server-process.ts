@@ -1,6 +1,6 @@
 /**
- * Owns one server process from its birth to the last message it left behind: starting it, handing it the
- * pool's descriptors, receiving what it makes. What it means that a server ended is the keeper's decision.
+ * One server process, from its start to the last message it left behind: it is handed the pool's
+ * descriptors, and what it creates is received. The keeper decides what its end means.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

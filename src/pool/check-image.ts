@@ -1,4 +1,4 @@
-/** Owns the look into a pool's image that several commands take: in its own process's memory or a file, changing nothing. */
+/** The check of a pool's image, in its holder's memory or in a file. Must not: change anything. */
 import { checkImage } from '../fs/image/fsck.ts'
 import { State } from '../fs/state/state.ts'
 import type { Finding } from '../values/finding.ts'

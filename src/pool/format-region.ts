@@ -1,4 +1,7 @@
-/** Owns making a region an empty pool, before anybody mounts it. What was in it is given up: that must have been said. */
+/**
+ * The formatting of a region: it becomes an empty pool before it is first mounted. What was in it is given
+ * up, which the caller must have asked for.
+ */
 
 import { checkPoolName } from '../run/names.ts'
 import { lockRegion } from '../run/region-lock.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns handing a pool over as it is asked of its mount: one step after the other, each begun by an xattr and
+ * A pool's handover, as requested of its mount: one step after the other, each begun by an xattr and
  * waited for. What a step does is the file system's business (`trusted.guestmemfs.handover`).
  */
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,6 +1,6 @@
 /**
- * Owns the question whether the service manager runs our keepers. Asked before anything else is loaded:
- * imports nothing of ours.
+ * Whether the service manager runs our keepers. Asked before anything else is loaded: imports nothing of
+ * ours.
  */
 import { existsSync } from 'node:fs'
 

@@ -1,6 +1,6 @@
 /**
- * Owns the words after `-o`: ours (`size=`), the kernel's flags, and those that mount(8) and fstab keep for
- * themselves. A word nobody knows is refused, not ignored: it may be a misspelt size.
+ * The words after `-o`: ours (`size=`), the kernel's flags, and those that mount(8) and fstab keep for
+ * themselves. An unknown word is refused, not ignored: it may be a misspelt size.
  */
 import { MOUNT_FLAGS } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns bringing a pool onto a mount point: checks first, so that a refusal has changed nothing, then finds who
+ * The mount of a pool: it checks first, so that a refusal has changed nothing, then finds the process that
  * holds the pool now, then starts the keeper that takes it from there.
  */
 import { realpathSync, statSync } from 'node:fs'

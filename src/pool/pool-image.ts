@@ -1,6 +1,6 @@
 /**
- * Owns finding a pool's image for those who only read it: in the process that holds it, in its region, or in a file
- * somebody copied.
+ * A pool's image for those who only read it: in the process that holds it, in its region, or in a file
+ * that is a copy.
  */
 import { existsSync, openSync, statSync } from 'node:fs'
 import { findAreas } from '../keeper/takeover/copy-fds.ts'

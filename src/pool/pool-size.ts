@@ -1,6 +1,6 @@
 /**
- * Owns how large a new pool is: what the mount asks for, else what the kernel was booted with, else half of
- * the RAM.
+ * The size of a new pool: what the mount asks for, else what the kernel was booted with, else half of the
+ * RAM.
  */
 import { kernelCommandLine, memoryInfo } from '../linux/memory-info.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
@@ -15,10 +15,10 @@ const DEFAULT_SHARE_OF_RAM = 0.5
  * Bytes, a whole number of blocks. Errors: UsageError when it is unreadable, smaller than a block or larger
  * than the RAM.
  */
-export const choosePoolSize = (
+export function choosePoolSize(
   asked: number | undefined,
   machine = { totalBytes: memoryInfo().totalBytes, commandLine: kernelCommandLine() },
-): number => {
+): number {
   const parameter = machine.commandLine.findLast((word) => word.startsWith(KERNEL_PARAMETER))
   const fromKernel =
     parameter === undefined

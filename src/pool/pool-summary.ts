@@ -1,6 +1,4 @@
-/**
- * Owns the one-line view of every pool of this host: mounted, parked, or dead with its signpost left behind.
- */
+/** The one-line view of every pool of this host: mounted, parked, or lost with its record left behind. */
 import { statfsSync } from 'node:fs'
 import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
@@ -21,7 +19,7 @@ export interface PoolSummary {
   readonly serverPid: number | null
 }
 
-export const summarisePools = (): PoolSummary[] => {
+export function summarisePools(): PoolSummary[] {
   const { records, unreadable } = listPoolRecords()
   return [...records.map(summarise), ...unreadable.map(summariseUnreadable)]
 }
@@ -36,7 +34,7 @@ const summariseUnreadable = (pool: string): PoolSummary => ({
   serverPid: null,
 })
 
-const summarise = (record: PoolRecord): PoolSummary => {
+function summarise(record: PoolRecord): PoolSummary {
   const { pool, mountPoint, sizeBytes, keeper, server } = record
   const hasKeeper = isAlive(keeper)
   const serverPid = server !== null && isAlive(server) ? server.pid : null
@@ -52,10 +50,10 @@ const summarise = (record: PoolRecord): PoolSummary => {
   }
 }
 
-const stateOf = (
+function stateOf(
   record: PoolRecord,
   { hasKeeper, hasServer, isHere }: { hasKeeper: boolean; hasServer: boolean; isHere: boolean },
-): PoolSummary['state'] => {
+): PoolSummary['state'] {
   if (!hasKeeper && !hasServer) return 'lost'
   if (record.state === 'parked') return hasKeeper ? 'parked' : 'lost'
   if (!hasServer) return 'unserved'
@@ -63,7 +61,7 @@ const stateOf = (
   return hasKeeper || isHere ? 'mounted' : 'parked'
 }
 
-const freeBytes = (mountPoint: string): number | null => {
+function freeBytes(mountPoint: string): number | null {
   try {
     const figures = statfsSync(mountPoint)
     return figures.bsize * figures.bfree

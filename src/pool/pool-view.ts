@@ -29,7 +29,7 @@ export const poolMounts = (): PoolMount[] =>
  * The mount a person means: its mount point, its pool's name, or nothing where there is only one. Errors:
  * UsageError.
  */
-export const findMount = (named: string | undefined): PoolMount => {
+export function findMount(named: string | undefined): PoolMount {
   const mounts = poolMounts()
   if (named === undefined) {
     const [only, another] = mounts
@@ -48,13 +48,13 @@ export const findMount = (named: string | undefined): PoolMount => {
   return found
 }
 
-const readText = (path: string, name: string): string | Errno => {
+function readText(path: string, name: string): string | Errno {
   const value = getxattr(path, name)
   return value instanceof Errno ? value : Buffer.from(value).toString('utf8')
 }
 
 /** A virtual xattr `guestmemfs.NAME`, parsed. undefined where it does not exist. Errors: UsageError. */
-export const readVirtual = (path: string, name: string): unknown => {
+export function readVirtual(path: string, name: string): unknown {
   const text = readText(path, `guestmemfs.${name}`)
   if (text === ENODATA) return undefined
   if (text === EOPNOTSUPP) throw new UsageError(`${path} is not in a guestmemfs mount: see 'guestmemfs list'`)
@@ -63,7 +63,7 @@ export const readVirtual = (path: string, name: string): unknown => {
 }
 
 /** Long lists come in pages: guestmemfs.NAME, guestmemfs.NAME.1, … */
-export const readVirtualList = (path: string, name: string): unknown[] => {
+export function readVirtualList(path: string, name: string): unknown[] {
   const items: unknown[] = []
   for (let page = 0; ; page++) {
     const part = readVirtual(path, page === 0 ? name : `${name}.${page}`)
@@ -73,7 +73,7 @@ export const readVirtualList = (path: string, name: string): unknown[] => {
 }
 
 /** Freezes or thaws. Returns false when it was so already. Errors: UsageError. */
-export const setFrozen = (mount: PoolMount, frozen: boolean): boolean => {
+export function setFrozen(mount: PoolMount, frozen: boolean): boolean {
   const before = readText(mount.mountPoint, FROZEN_XATTR)
   if (before === (frozen ? '1' : '0')) {
     // What was handed over of a pool that is not frozen goes back all the same. Nobody need be told that

@@ -1,4 +1,4 @@
-/** Owns the view of a mount's guest RAM: each file, and by whom and in what pages it is really mapped. */
+/** A mount's guest RAM: each file, and the processes that map it with the pages they map it by. */
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { type FileMapping, fileMappings } from '../linux/page-sizes.ts'

@@ -11,10 +11,10 @@ const READY_TIMEOUT_MS = 60_000
  * Resolves when the keeper says that the mount serves; the keeper lives on by itself. `waiting`: one that was
  * started before. Errors: UsageError, with the keeper's reason.
  */
-export const startKeeper = async (
+export async function startKeeper(
   options: KeeperOptions,
   waiting = new WaitingKeeper(),
-): Promise<Extract<Readiness, { ok: true }>> => {
+): Promise<Extract<Readiness, { ok: true }>> {
   const { contact } = waiting
   contact.ref()
   contact.on('error', () => {}) // The keeper is gone, which the end of its lines says as well.

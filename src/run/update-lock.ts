@@ -1,4 +1,4 @@
-/** Owns that one live update of the kernel, or one resumption after it, is under way on a host at a time. */
+/** The host-wide lock: one live update of the kernel, or one resumption after it, at a time. */
 import { close } from '../linux/descriptors.ts'
 import { lockFile } from '../linux/process.ts'
 import { Errno } from '../values/errno.ts'

@@ -120,7 +120,7 @@ const NO_STORE: FdStore = {
 }
 
 /** The store of the unit that this process belongs to, by what the manager put into its environment. */
-export const systemdFdStore = (environment: NodeJS.ProcessEnv, onFull: () => void): FdStore => {
+export function systemdFdStore(environment: NodeJS.ProcessEnv, onFull: () => void): FdStore {
   const address = environment.GUESTMEMFS_UNIT === undefined ? undefined : environment.NOTIFY_SOCKET
   const socket = address === undefined ? undefined : connectDatagram(address)
   if (socket === undefined || socket instanceof Errno) return NO_STORE

@@ -1,7 +1,7 @@
 /**
- * Owns what the service manager hands back when the unit starts again (sd_listen_fds(3)): the descriptors
- * that the last keeper had put into its store. This process holds them until a new keeper has copied them,
- * like any other holder (takeover/copy-fds.ts).
+ * The descriptors that the service manager hands to the unit's next start (sd_listen_fds(3)): those that
+ * the last keeper had put into its store. This process holds them until a new keeper has copied them, like
+ * any other holder (takeover/copy-fds.ts).
  */
 import { close, setCloseOnExec } from '../../linux/descriptors.ts'
 import { identifySelf, type ProcessIdentity } from '../../run/process-identity.ts'
@@ -26,7 +26,7 @@ export interface StoredPool {
 }
 
 /** What is in the manager's store, by this environment: names, in the order of the descriptors. */
-export const storedNames = (environment: NodeJS.ProcessEnv): string[] => {
+export function storedNames(environment: NodeJS.ProcessEnv): string[] {
   const count = Number(environment.LISTEN_FDS ?? 0)
   return (environment.LISTEN_FDNAMES ?? '').split(':').slice(0, count)
 }
@@ -35,7 +35,7 @@ export const storedNames = (environment: NodeJS.ProcessEnv): string[] => {
  * Takes what was handed to this process. undefined: there is no pool among it. Whoever this process starts
  * gets none of it. Must be called before anything else opens descriptors.
  */
-export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefined => {
+export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefined {
   if (environment.LISTEN_PID !== String(process.pid)) return undefined
   const names = storedNames(environment)
   const descriptors = names.map((_, index) => (FIRST_FD + index) as Fd)

@@ -1,7 +1,4 @@
-/**
- * Owns the keeper's end of its live update thread: calls go there, and each answer comes back to whoever made
- * the call.
- */
+/** The keeper's end of its live update thread: it sends calls there, and resolves each with its answer. */
 import { Worker } from 'node:worker_threads'
 import { type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'

@@ -48,7 +48,7 @@ const LINKS = {
 } as const
 
 /** Descriptor number of each area in process `pid`, found by what /proc says each descriptor is. */
-export const findAreas = (pid: number): Partial<Record<keyof typeof LINKS, Fd>> => {
+export function findAreas(pid: number): Partial<Record<keyof typeof LINKS, Fd>> {
   const found: Partial<Record<keyof typeof LINKS, Fd>> = {}
   for (const [fd, link] of descriptorLinks(pid)) {
     for (const [area, wanted] of Object.entries(LINKS)) {
@@ -76,12 +76,12 @@ const findSessions = (pid: number): Fd[] =>
  * A handover that was under way is not taken over: the kernel unpreserves it when the last holder of its
  * sessions ends, and it begins again when it is asked for.
  */
-const takeLuoState = (
+function takeLuoState(
   theirs: DescriptorTable,
   ours: DescriptorTable,
   role: Holder,
   takeSessions: () => Fd[],
-): LuoState => {
+): LuoState {
   const words = new HandoverWords(theirs.words, 'keeper')
   const isComplete = nextState(words, 'take over', 'keeper') === 'preserved'
   const incoming: IncomingObject[] = []
@@ -105,7 +105,7 @@ const takeLuoState = (
 }
 
 /** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */
-export const takeOver = (pool: string, pid: number, role: Holder): PoolHandles => {
+export function takeOver(pool: string, pid: number, role: Holder): PoolHandles {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno)
     throw new UsageError(`pool '${pool}': its ${role} (process ${pid}) ended meanwhile: mount again`)

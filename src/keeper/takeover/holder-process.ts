@@ -22,7 +22,7 @@ export interface PreviousHolder {
  * Returns when it is stopped: what it holds does not change while it is copied. Errors: UsageError; it runs
  * on then.
  */
-export const suspendHolder = (previous: PreviousHolder): void => {
+export function suspendHolder(previous: PreviousHolder): void {
   const { role, process: holder } = previous
   if (role === 'store' || !isAlive(holder)) return
   process.kill(holder.pid, 'SIGSTOP')
@@ -36,7 +36,7 @@ export const suspendHolder = (previous: PreviousHolder): void => {
   }
 }
 
-export const resumeHolder = ({ role, process: holder }: PreviousHolder): void => {
+export function resumeHolder({ role, process: holder }: PreviousHolder): void {
   if (role !== 'store' && isAlive(holder)) process.kill(holder.pid, 'SIGCONT')
 }
 
@@ -44,7 +44,7 @@ export const resumeHolder = ({ role, process: holder }: PreviousHolder): void =>
  * Returns when it has ended, or does not within STOP_TIMEOUT_MS: a thread of it may be at the region until
  * then.
  */
-export const killHolder = ({ role, process: holder }: PreviousHolder): void => {
+export function killHolder({ role, process: holder }: PreviousHolder): void {
   if (role === 'store') return
   // Readable when the last of its threads is gone: /proc says so of the first alone.
   const pidfd = pidfdOpen(holder.pid)
