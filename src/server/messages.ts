@@ -8,6 +8,7 @@
  */
 import type { HandoverStep } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
+import type { RegionKind } from '../values/store-kinds.ts'
 
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
@@ -17,7 +18,7 @@ export type MemorySource =
   | { readonly kind: 'memfd'; readonly totalBlocks: number; readonly isNew: boolean }
   /** `alignBytes`: what its root is to say of pages from now on; null: what it says already. */
   | {
-      readonly kind: 'dax' | 'devmem'
+      readonly kind: RegionKind
       readonly region: string | null
       readonly alignBytes?: number | null | undefined
     }

@@ -7,9 +7,10 @@ import type { Service } from './service.ts'
 
 /** What cannot be recorded now (frozen already, no room) stays as the image has it. */
 export const adoptNodeOwners = (service: Service, request: Pick<HandledRequest, 'header'>): void => {
-  if (service.store.reach !== 'link' || service.fs.frozen) return
+  const { ram } = service.store
+  if (ram.via !== 'dax-node' || service.fs.frozen) return
   for (const inode of [...service.fs.guestRam()]) {
-    const owner = inode.object === undefined ? undefined : service.store.nodeOwner(inode.object)
+    const owner = inode.object === undefined ? undefined : ram.owner(inode.object)
     if (owner === undefined) continue
     const { uid, gid, mode } = owner
     if (uid === inode.uid && gid === inode.gid && mode === inode.mode) continue

@@ -125,11 +125,11 @@ export const serveConnection = (connection: Connection): void => {
     },
     periodic: {
       intervalMs: () => {
-        if (store.isBehind || deferred.size > 0) return CATCH_UP_MS
+        if (store.pending?.isPending || deferred.size > 0) return CATCH_UP_MS
         return fs.orphanCount > 0 ? ORPHAN_RETRY_MS : undefined
       },
       run: (answer) => {
-        store.catchUp()
+        store.pending?.flush()
         service.evictions.endSome()
         fs.retryOrphans(service.ownWork, (ino) => kernel.isReferenced(ino))
         zeroing.advance(service.ownWork)
@@ -138,11 +138,11 @@ export const serveConnection = (connection: Connection): void => {
         service.isLastTry = false
       },
     },
-    ...(store.background && {
+    ...(store.events && {
       background: {
-        wake: () => store.background?.wake,
+        wake: () => store.events?.fd,
         run: (answer) => {
-          store.background?.drain()
+          store.events?.drain()
           // First what sets memory free, then what zeroes it, then who waits for it.
           fs.retryOrphans(service.ownWork, (ino) => kernel.isReferenced(ino))
           zeroing.advance(service.ownWork)

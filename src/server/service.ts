@@ -10,7 +10,7 @@ import { FOPEN } from '../fuse/constants.ts'
 import type { RequestOf } from '../fuse/opcodes.ts'
 import type { Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
-import type { Store } from '../stores/store.ts'
+import type { NodeRam, Store } from '../stores/store.ts'
 import { EMFILE, ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { NodeId, ObjectId } from '../values/ids.ts'
@@ -101,7 +101,7 @@ export class Service {
 
   /** How the kernel is shown an inode from now on. */
   present(inode: Inode): KnownInode {
-    return { inode, form: inode.guestRam && this.store.reach === 'link' ? 'link' : 'file' }
+    return { inode, form: inode.guestRam && this.store.ram.via === 'dax-node' ? 'link' : 'file' }
   }
 
   /** Runs `work` on the inode that `nodeId` stands for; answers for it when there is none. */
@@ -146,16 +146,24 @@ export class Service {
 
   /** An empty file may become guest RAM, and guest RAM empty: where that is another node id, names are asked for each time. */
   #mayChangeForm({ kind, guestRam, sizeBytes }: Inode): boolean {
-    return this.store.reach === 'link' && kind === 'file' && (guestRam || sizeBytes === 0)
+    return this.store.ram.via === 'dax-node' && kind === 'file' && (guestRam || sizeBytes === 0)
   }
 
   attributesOf({ inode, form }: KnownInode): Attributes {
     return form === 'file' ? attributesOf(inode) : linkAttributesOf(inode, this.targetOf(inode).length)
   }
 
+  /** Of a store that shows guest RAM as symlinks. */
+  get nodes(): NodeRam {
+    const { ram } = this.store
+    if (ram.via !== 'dax-node')
+      throw new BrokenInvariantError(`guest RAM is mapped via ${ram.via}, without nodes`)
+    return ram
+  }
+
   /** Where a symlink points: guest RAM shown as one points at the node that maps it. */
   targetOf(inode: Inode): string {
-    return this.store.nodePath(memoryOf(inode))
+    return this.nodes.path(memoryOf(inode))
   }
 
   /**
@@ -166,15 +174,17 @@ export class Service {
   openReplyOf(inode: Inode): OpenReply | Refusal {
     const object = memoryOf(inode)
     const flags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH
-    if (this.store.reach !== 'file') return { fh: 0n, flags }
+    const { ram } = this.store
+    if (ram.via !== 'passthrough') return { fh: 0n, flags }
     const state = this.store.state(object)
     if (state === 'incoming') return WAIT_FOR_STORE
     // It can be emptied, which gives it a memory again; reading it is EIO, and mapping it ENODEV.
     if (state === 'lost') return { fh: 0n, flags }
     const backingId = this.kernel.backingId(inode.ino, () => {
-      const exposure = this.store.expose(object, inode)
-      if (exposure.kind !== 'backing') throw new BrokenInvariantError(`memory ${object} has no backing file`)
-      return exposure.fd
+      const mapping = ram.mapping(object, inode)
+      if (mapping.via !== 'passthrough')
+        throw new BrokenInvariantError(`memory object ${object} has no backing file`)
+      return mapping.fd
     })
     return backingId instanceof Errno ? backingId : { fh: 0n, flags: flags | FOPEN.PASSTHROUGH, backingId }
   }

@@ -23,13 +23,13 @@ export class Zeroing {
 
   /** Called after every request and every end of background work; costs next to nothing when there is nothing to do. */
   advance(rq: OwnRequest): void {
-    const { background, clearing } = this.#store
-    if (background === undefined || clearing === 'kernel' || this.#fs.frozen) return
-    this.#unlogged = [...this.#unlogged, ...background.cleared()].filter(
+    const { zeroer } = this.#store
+    if (zeroer === undefined || this.#fs.frozen) return
+    this.#unlogged = [...this.#unlogged, ...zeroer.finished()].filter(
       (extent) => this.#fs.markClean(rq, extent) !== undefined,
     )
     if (this.#unlogged.length > 0) return
     const dirty = this.#fs.dirtyExtent(PIECE_BLOCKS)
-    if (dirty !== undefined) background.clear(dirty)
+    if (dirty !== undefined) zeroer.start(dirty)
   }
 }

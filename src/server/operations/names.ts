@@ -59,7 +59,7 @@ export const answerCreated = (service: Service, made: Inode | Refusal, reply: Re
 const publish = (service: Service, inode: Inode): ByteString | Refusal => {
   const { object: memory, uid, gid, mode } = inode
   if (memory === undefined) throw new BrokenInvariantError(`guest RAM ${inode.ino} has no memory`)
-  const failed = service.store.publish(memory, inode, { uid, gid, mode })
+  const failed = service.nodes.publish(memory, inode, { uid, gid, mode })
   return failed ?? byteString(service.targetOf(inode))
 }
 
