@@ -9,6 +9,7 @@ import { handoverStatus } from '../pool/handover.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../pool/pool-view.ts'
 import { readVms } from '../qemu/vm-list.ts'
 import { listPoolRecords } from '../run/pool-record.ts'
+import { STORES } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 
 const Server = v.object({ keeperPid: v.number() })
@@ -17,7 +18,10 @@ const Place = v.object({ startByte: v.number(), sizeBytes: v.number() })
 const Identity = v.object({ store: v.string(), place: v.optional(Place) })
 const Geometry = v.object({ ownedBlocks: v.number() })
 
-/** `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such mount. */
+/**
+ * `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such
+ * mount.
+ */
 export function poolFacts(named: string | undefined): PoolFacts[] {
   const chosen = named === undefined ? undefined : findMount(named).mountPoint
   return poolMounts().map(({ pool, mountPoint }) => {
@@ -46,10 +50,15 @@ function handoverFacts(mount: PoolMount): HandOverFacts | undefined {
   return { state, holeBytes, ...v.parse(Health, readVirtual(mount.mountPoint, 'health')) }
 }
 
-/** Pools of memfds that are not mounted: their memory is a process's, and ends with it. */
+/**
+ * Pools that are not mounted, and whose memory no kernel finds by itself: it ends with the process that holds
+ * it.
+ */
 export function parkedPools(): string[] {
   return listPoolRecords()
-    .records.filter(({ state, source }) => state === 'parked' && source.kind === 'memfd')
+    .records.filter(
+      ({ state, source }) => state === 'parked' && STORES[source.kind].survivesKexec !== 'in place',
+    )
     .map(({ pool }) => pool)
 }
 

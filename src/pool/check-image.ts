@@ -1,6 +1,7 @@
 /** Owns the look into a pool's image that several commands take: in its own process's memory or a file, changing nothing. */
 import { checkImage, type Finding } from '../fs/image/fsck.ts'
 import { State } from '../fs/state/state.ts'
+import { chunkBlocksOf } from '../stores/registry.ts'
 import { readPoolImage } from './pool-image.ts'
 
 /** A server may be in the middle of a record: only what is found each time is there. */
@@ -9,9 +10,9 @@ const LOOKS_AT_SERVED_IMAGE = 3
 /** `named`: a pool, a mount point, or a file that holds an image. Errors: UsageError. */
 export function checkPoolImage(named: string): Finding[] {
   const { area, isServed } = readPoolImage(named)
-  let findings = checkImage(area, new State())
+  let findings = checkImage(area, new State(), chunkBlocksOf)
   for (let look = 1; isServed && look < LOOKS_AT_SERVED_IMAGE && findings.length > 0; look++) {
-    findings = checkImage(readPoolImage(named).area, new State())
+    findings = checkImage(readPoolImage(named).area, new State(), chunkBlocksOf)
   }
   return findings
 }

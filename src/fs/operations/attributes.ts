@@ -114,14 +114,14 @@ function punchHole(
   offset: number,
   end: number,
 ): Refusal | undefined {
-  // Such guest RAM has a device of its own, and its bytes are the guest's: no store reaches into it.
-  if (inode.guestRam && volume.store.reach !== 'file') return EOPNOTSUPP
+  // Guest RAM that is not passed through has a mapping of its own, and no store reaches into it.
+  if (inode.guestRam && volume.store.ram.via !== 'passthrough') return EOPNOTSUPP
   if (volume.store.state(memoryOf(inode)) === 'outgoing') return EBUSY
   const length = Math.min(end, inode.sizeBytes) - offset
   if (length <= 0) return undefined
   const draft = volume.draft()
   draft.change(inode, { mtime: rq.now, ctime: rq.now })
-  const failure = volume.noRoomFor(draft) ?? volume.store.punchHole(memoryOf(inode), offset, length)
+  const failure = volume.noRoomFor(draft) ?? volume.store.data.punchHole(memoryOf(inode), offset, length)
   if (failure) return failure
   volume.commit(rq, draft)
   return undefined

@@ -89,7 +89,7 @@ function writeWithin(
   if (losesCapabilities) draft.removeXattr(inode.ino, CAPABILITIES)
   const noRoom = volume.noRoomFor(draft)
   if (noRoom) return noRoom
-  const written = volume.store.write(memoryOf(inode), offset, from)
+  const written = volume.store.data.write(memoryOf(inode), offset, from)
   if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
   // Of a write that was cut short nobody remembers how short: should it come again, it is done again.
@@ -109,7 +109,7 @@ function writeBeyond(
 ): number | Refusal {
   const extents = mustStay(volume, inode, end) ?? planExtents(volume, inode, end, inode)
   if (extents instanceof Refusal) return extents
-  const fresh = volume.store.clearing === 'ours' ? newBlocks(inode, extents) : []
+  const fresh = volume.store.descriptor.clearing === 'ours' ? newBlocks(inode, extents) : []
   const draft = volume.draft()
   draft.blocks(fresh, 'clean')
   const grown = draft.change(inode, { ...fields, sizeBytes: end, extents })
@@ -118,7 +118,7 @@ function writeBeyond(
   if (failure) return failure
 
   const refusal = claim(volume, fresh) ?? volume.noRoomFor(draft)
-  const written = refusal ?? volume.store.write(memoryOf(inode), offset, from)
+  const written = refusal ?? volume.store.data.write(memoryOf(inode), offset, from)
   if (written instanceof Wait) {
     // Nothing was written. The memory stays grown: what the store began for it would be for nothing
     // otherwise.

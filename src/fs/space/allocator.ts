@@ -19,7 +19,7 @@ import {
   stated,
   type Tally,
 } from './block-kinds.ts'
-import { type For, type FreeSpace, OneZone } from './free-space.ts'
+import { type FreeSpace, OneZone, type Use } from './free-space.ts'
 import { Zones } from './zones.ts'
 
 export interface BlockCounts {
@@ -52,7 +52,7 @@ export class Allocator {
   }
 
   /** How many more blocks a file could have, now or once they are zeroed. */
-  freeFor(use: For): number {
+  freeFor(use: Use): number {
     const { clean, dirty } = this.#space.available(use)
     return clean + dirty
   }
@@ -63,7 +63,7 @@ export class Allocator {
   }
 
   /** A file owns these blocks from now on. They were clean, or the state contradicts itself. */
-  own(extent: Extent, { guestRam }: For): void {
+  own(extent: Extent, { guestRam }: Use): void {
     this.#update(extent, (block, at) => {
       if (block !== CLEAN) throw new BrokenInvariantError(`block ${at} is owned, and was not clean before`)
       return owned(block, guestRam)
@@ -88,16 +88,16 @@ export class Allocator {
    * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All or nothing.
    * Errors: ENOSPC; WAIT_FOR_ZEROING.
    */
-  choose(count: number, use: For): Extent[] | Refusal {
+  choose(count: number, use: Use): Extent[] | Refusal {
     const { clean, dirty } = this.#space.available(use)
-    if (count > 0 && count <= clean + dirty && (use.inFrames || use.inOnePiece))
+    if (count > 0 && count <= clean + dirty && (use.inFrames || use.contiguous))
       return this.#shaped(count, use)
     if (count > clean) return count > clean + dirty ? ENOSPC : WAIT_FOR_ZEROING
     if (count === 0) return []
     return this.#space.shouldWait(count, use) ? WAIT_FOR_ZEROING : this.#space.choose(count, use)
   }
 
-  #shaped(count: number, use: For): Extent[] | Refusal {
+  #shaped(count: number, use: Use): Extent[] | Refusal {
     const isThere = (dirtyToo: boolean) => this.#space.chooseShaped(count, use, { dirtyToo })
     return isThere(false) ?? (isThere(true) ? WAIT_FOR_ZEROING : ENOSPC)
   }

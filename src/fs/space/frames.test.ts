@@ -15,7 +15,7 @@ const GRID = { blocks: 8, first: 3 }
 const RAM = { guestRam: true }
 const FRAMES = { guestRam: true, inFrames: true }
 const ORDINARY = { guestRam: false }
-const inPiece = (behind?: number) => ({ guestRam: true, inOnePiece: { behind } })
+const inPiece = (after?: number) => ({ guestRam: true, contiguous: { after } })
 
 const take = (allocator: Allocator, count: number, use = RAM): readonly Extent[] => {
   const chosen = ok(allocator.choose(count, use))
@@ -184,7 +184,7 @@ test('guest RAM in one piece grows where it lies, or not at all', () => {
     clearing: 'ours',
     totalBlocks: 16,
     chunkBlocks: 4,
-    inOnePiece: true,
+    contiguous: true,
   })
   const a = file('a', blocks(3))
   assert.equal(ok(fs.setAttributes(rq(), a, { sizeBytes: blocks(4) })).extents.length, 1)

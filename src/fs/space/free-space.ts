@@ -7,31 +7,31 @@ import { cleanRuns, type Tally } from './block-kinds.ts'
 import { FreeRuns } from './free-runs.ts'
 
 /** Which kind of file wants blocks, and of what shape. */
-export interface For {
+export interface Use {
   readonly guestRam: boolean
   /** Gigantic frames, each as a whole. */
   readonly inFrames?: boolean
-  /** One run of blocks; `behind`: the one that begins there, since the file ends there. */
-  readonly inOnePiece?: { readonly behind: number | undefined } | undefined
+  /** One run of blocks; `after`: the one that begins there, since the file ends there. */
+  readonly contiguous?: { readonly after: number | undefined } | undefined
 }
 
 export interface FreeSpace {
   /** These blocks are not what they were: look at them again. */
   changed(extent: Extent): void
   /** Blocks that such a file may have: at once, and once they are zeroed. */
-  available(use: For): Pick<Tally, 'clean' | 'dirty'>
+  available(use: Use): Pick<Tally, 'clean' | 'dirty'>
   /** `count` clean blocks, as many as are available at most. Reserves nothing. */
-  choose(count: number, use: For): Extent[]
+  choose(count: number, use: Use): Extent[]
   /**
    * For a use that wants frames or one piece: `count` blocks that are that. `dirtyToo`: blocks that could be had once they are
    * zeroed count as well. undefined: there are none. Reserves nothing.
    */
-  chooseShaped(count: number, use: For, options: { readonly dirtyToo: boolean }): Extent[] | undefined
+  chooseShaped(count: number, use: Use, options: { readonly dirtyToo: boolean }): Extent[] | undefined
   /**
    * Blocks that such a file could have at once would break more gigantic frames than those it could have once dirty blocks
    * outside of them are zeroed.
    */
-  shouldWait(count: number, use: For): boolean
+  shouldWait(count: number, use: Use): boolean
   /** What lies outside of whole gigantic frames, ascending: zeroed first. None where there are no frames. */
   outsideFrames(): readonly Extent[]
   /** Gigantic frames of which no file owns a block. */

@@ -15,7 +15,7 @@ import { CLEAN, cleanRuns, isDirty, noBlocks, type Tally, tally } from './block-
 import { countBlocks, joinExtents } from './extents.ts'
 import { Frames } from './frames.ts'
 import { FreeRuns } from './free-runs.ts'
-import type { For, FreeSpace } from './free-space.ts'
+import type { FreeSpace, Use } from './free-space.ts'
 
 /** `open`: no file owns a block of it, so it can become either. */
 type Role = 'data' | 'guestRam' | 'open'
@@ -61,13 +61,13 @@ export class Zones implements FreeSpace {
     this.#frames?.changed({ start: start - this.#chunkBlocks, count: count + 2 * this.#chunkBlocks })
   }
 
-  available({ guestRam }: For): Pick<Tally, 'clean' | 'dirty'> {
+  available({ guestRam }: Use): Pick<Tally, 'clean' | 'dirty'> {
     const { open, data, guestRam: ram } = this.#sums
     const own = guestRam ? ram : data
     return { clean: open.clean + own.clean, dirty: open.dirty + own.dirty }
   }
 
-  choose(count: number, { guestRam }: For): Extent[] {
+  choose(count: number, { guestRam }: Use): Extent[] {
     if (guestRam) return this.#frames ? this.#chooseSparing(count, this.#frames) : this.#outside.choose(count)
     const chosen = this.#inDataChunks.choose(Math.min(count, this.#sums.data.clean))
     let left = count - countBlocks(chosen)
@@ -102,8 +102,8 @@ export class Zones implements FreeSpace {
     return this.#nextDataChunk.extent
   }
 
-  chooseShaped(count: number, use: For, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
-    return use.inFrames ? this.#chooseFrames(count, dirtyToo) : this.#chooseOnePiece(count, use, dirtyToo)
+  chooseShaped(count: number, use: Use, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
+    return use.inFrames ? this.#chooseFrames(count, dirtyToo) : this.#chooseContiguous(count, use, dirtyToo)
   }
 
   #chooseFrames(count: number, dirtyToo: boolean): Extent[] | undefined {
@@ -119,14 +119,14 @@ export class Zones implements FreeSpace {
     return left === 0 ? joinExtents([], chosen) : undefined
   }
 
-  #chooseOnePiece(count: number, { inOnePiece }: For, dirtyToo: boolean): Extent[] | undefined {
-    const behind = inOnePiece?.behind
-    if (behind === undefined && !dirtyToo) {
+  #chooseContiguous(count: number, { contiguous }: Use, dirtyToo: boolean): Extent[] | undefined {
+    const after = contiguous?.after
+    if (after === undefined && !dirtyToo) {
       const run = this.#outside.firstFit(count)
       return run && [run]
     }
-    const end = behind === undefined ? this.#blocks.length : Math.min(behind + count, this.#blocks.length)
-    let start = behind ?? 0
+    const end = after === undefined ? this.#blocks.length : Math.min(after + count, this.#blocks.length)
+    let start = after ?? 0
     for (let at = start; at < end; at++) {
       const block = this.#blocks[at] as number
       const isFree = block === CLEAN || (dirtyToo && isDirty(block))
@@ -154,7 +154,7 @@ export class Zones implements FreeSpace {
     return joinExtents(chosen, more)
   }
 
-  shouldWait(count: number, { guestRam }: For): boolean {
+  shouldWait(count: number, { guestRam }: Use): boolean {
     if (!guestRam || this.#frames === undefined) return false
     const frames = this.#frames
     const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))

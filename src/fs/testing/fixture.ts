@@ -29,7 +29,7 @@ export interface FixtureOptions {
   readonly clearing?: 'kernel' | 'ours'
   readonly totalBlocks?: number
   readonly chunkBlocks?: number
-  readonly inOnePiece?: boolean
+  readonly contiguous?: boolean
   readonly frames?: FrameGrid
 }
 
