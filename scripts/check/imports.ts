@@ -29,7 +29,7 @@ export const RULES: Record<string, Rule> = {
   server: { may: ['values', 'linux', 'stores', 'fs', 'fuse'] },
   keeper: { may: ['values', 'linux', 'run', 'server', 'stores'] },
   qemu: { may: ['values', 'linux', 'run'] },
-  liveupdate: { may: ['values', 'linux', 'run', 'bootmem', 'qemu', 'host', 'pool'] },
+  liveupdate: { may: ['values', 'linux', 'run', 'bootmem', 'qemu', 'host', 'pool', 'stores/registry.ts'] },
   pool: { may: ['values', 'linux', 'run', 'stores', 'fs', 'server', 'keeper'] },
   host: { may: ['values', 'linux', 'bootmem', 'qemu'] },
   commands: { may: BELOW_COMMANDS },

@@ -5,6 +5,7 @@ import { formatRegion } from '../pool/format-region.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { REGION_KINDS, type RegionKind } from '../values/store-kinds.ts'
 
 export const command: CommandModule = {
   name: 'format',
@@ -20,7 +21,7 @@ export const command: CommandModule = {
       .action((pool: string, options: { store: string; region?: string; force?: true; json?: true }) => {
         const formatted = formatRegion({
           pool,
-          kind: carveOutKind(options.store),
+          kind: regionKind(options.store),
           region: options.region ?? null,
           force: options.force ?? false,
         })
@@ -30,7 +31,8 @@ export const command: CommandModule = {
       }),
 }
 
-function carveOutKind(text: string): 'dax' | 'devmem' {
-  if (text === 'dax' || text === 'devmem') return text
-  throw new UsageError(`--store '${text}' is no carve-out: take dax or devmem`)
+function regionKind(text: string): RegionKind {
+  const kind = REGION_KINDS.find((known) => known === text)
+  if (kind !== undefined) return kind
+  throw new UsageError(`--store '${text}' is no carve-out: take ${REGION_KINDS.join(' or ')}`)
 }

@@ -31,7 +31,7 @@ class Asked implements Handover {
   }
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
     this.left.push([step, objects])
-    for (const object of objects) this.#store.passages.set(object, 'outgoing')
+    for (const object of objects) this.#store.states.set(object, 'outgoing')
     this.status = { ...IDLE, step, state: 'busy' }
   }
   preserveImage(image: Uint8Array): void {
@@ -39,7 +39,7 @@ class Asked implements Handover {
     this.status = { ...IDLE, step: 'image', state: 'busy' }
   }
   unpreserve(): void {
-    this.#store.passages.clear()
+    this.#store.states.clear()
     this.status = IDLE
   }
   recover(): void {}
@@ -101,7 +101,7 @@ test('what is said of it: the step, what failed and whose memory it was, and wha
     holeBytes: 1,
   })
   ask('ram')
-  asked.status = { ...asked.status, state: 'failed', failure: { errno: EMFILE, memory: memory(ram) } }
+  asked.status = { ...asked.status, state: 'failed', failure: { errno: EMFILE, object: memory(ram) } }
   assert.deepEqual(says().failure, { errno: 'EMFILE', path: 'ram' })
   assert.equal(says().holeBytes, 0)
   assert.equal(ask('ram'), EBUSY)
@@ -119,7 +119,7 @@ test('thawing takes everything back, and freezing does not', () => {
   assert.equal(asked.status.state, 'done')
   fs.thaw(rq())
   assert.equal(asked.status.state, 'idle')
-  assert.equal(store.passages.size, 0)
+  assert.equal(store.states.size, 0)
 })
 
 test('memory that leaves keeps its size and its bytes, and its file everything else', () => {
@@ -139,7 +139,7 @@ test('memory that leaves keeps its size and its bytes, and its file everything e
 test('memory that has not come back makes those wait who need it, and nobody else', () => {
   const { fs, rq, file, store, memory, ask, stat } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
-  store.passages.set(memory(ram), 'incoming').set(memory(plain), 'incoming')
+  store.states.set(memory(ram), 'incoming').set(memory(plain), 'incoming')
   assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), WAIT_FOR_STORE)
   assert.equal(fs.write(rq(), plain, 90, new Uint8Array(50)), WAIT_FOR_STORE)
   assert.equal(stat(plain).sizeBytes, 100)
@@ -154,14 +154,14 @@ test('memory that has not come back makes those wait who need it, and nobody els
 test('a file whose memory is lost is there, says so, and can be emptied or deleted', () => {
   const { fs, rq, file, store, memory, asked, ask } = handed()
   const [ram, other] = [file('ram', blocks(3)), file('other', blocks(1))]
-  store.passages.set(memory(ram), 'lost')
+  store.states.set(memory(ram), 'lost')
   assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: blocks(1) }), EIO)
   const map = JSON.parse(Buffer.from(ok(fs.getXattr(ram, n('guestmemfs.map')))).toString())
   assert.deepEqual(map, { kind: 'lost', sizeBytes: blocks(3), alignBytes: blocks(1) })
   ask('ram')
   assert.deepEqual(asked.left, [['ram', [memory(other)]]])
   ask('none')
-  store.passages.set(memory(ram), 'lost')
+  store.states.set(memory(ram), 'lost')
   ok(fs.setAttributes(rq(), ram, { sizeBytes: 0 }))
   assert.equal(fs.unlink(rq(), nameAt(ROOT, 'ram')), undefined)
 })

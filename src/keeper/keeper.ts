@@ -13,7 +13,7 @@ import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import type { MemorySource } from '../server/messages.ts'
-import { findCarveOut } from '../stores/find-carve-out.ts'
+import { findRegion } from '../stores/registry.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -110,7 +110,7 @@ export class Keeper {
     // A region's memory needs nobody to hold it, but only one who claims it.
     if (isLive && previousHolder !== null && source.kind !== 'memfd') killHolder(previousHolder)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
-    if (source.kind !== 'memfd') lockRegion(findCarveOut(source))
+    if (source.kind !== 'memfd') lockRegion(findRegion(source))
     const server = await this.#startServer(source)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
     if (isLive && previousHolder !== null) killHolder(previousHolder)

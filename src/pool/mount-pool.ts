@@ -95,7 +95,7 @@ export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool
 }
 
 const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): MemorySource =>
-  store === 'dax' || store === 'devmem'
+  store !== undefined && store !== 'memfd'
     ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }
     : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
 

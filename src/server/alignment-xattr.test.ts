@@ -2,15 +2,18 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ALIGN } from '../fs/space/alignment.ts'
 import { blocks, fixture, ok, ROOT } from '../fs/testing/fixture.ts'
-import { layOut } from '../stores/carve-out/layout.ts'
+import { gibibyteFrames, layOut } from '../stores/carve-out/layout.ts'
 import { checkAlignment, storeAlignment } from './alignment-xattr.ts'
 
 const [MIB, GIB] = [2 ** 20, 2 ** 30]
 const CPU = 'processor : 0\nflags\t\t: fpu pse pdpe1gb rdtscp\n'
 
 test('pages of 1G need a processor that has them, and a place for one', () => {
-  const check = (start: number, sizeBytes: number, cpuinfo = CPU, align = GIB) =>
-    checkAlignment(layOut({ start, lengthBytes: sizeBytes }, 'test'), align, cpuinfo)
+  const check = (start: number, sizeBytes: number, cpuinfo = CPU, align = GIB) => {
+    const layout = layOut({ start, lengthBytes: sizeBytes }, 'test')
+    const { totalBlocks } = layout
+    checkAlignment({ frames: gibibyteFrames(layout), totalBlocks, place: layout }, align, cpuinfo)
+  }
   check(4 * GIB, GIB + 64 * MIB)
   check(4 * GIB - 2 * MIB, GIB + 64 * MIB)
   check(4 * GIB, 64 * MIB, '', 2 * MIB)

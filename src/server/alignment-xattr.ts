@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import type { FileSystem, Request } from '../fs/file-system.ts'
 import { ALIGN } from '../fs/space/alignment.ts'
-import { gibibyteFrames, type Layout } from '../stores/carve-out/layout.ts'
+import type { Region } from '../stores/driver.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { ROOT_INO } from '../values/ids.ts'
@@ -13,7 +13,7 @@ import { formatSize } from '../values/size.ts'
 
 /** Errors: UsageError, one line that says what forbids it. */
 export function checkAlignment(
-  layout: Layout,
+  { frames, totalBlocks, place }: Pick<Region, 'frames' | 'totalBlocks' | 'place'>,
   alignBytes: number,
   cpuinfo = readFileSync('/proc/cpuinfo', 'latin1'),
 ): void {
@@ -21,9 +21,8 @@ export function checkAlignment(
   const page = formatSize(alignBytes)
   if (!/^flags\s*:.*\bpdpe1gb\b/m.test(cpuinfo))
     throw new UsageError(`this processor has no pages of ${page} (pdpe1gb): mount it without align=`)
-  const { blocks, first } = gibibyteFrames(layout)
-  if (first + blocks <= layout.totalBlocks) return
-  const { startByte, sizeBytes } = layout
+  if (frames !== undefined && frames.first + frames.blocks <= totalBlocks) return
+  const { startByte, sizeBytes } = place ?? { startByte: 0, sizeBytes: totalBlocks * BLOCK_BYTES }
   throw new UsageError(
     `no aligned page of ${page} fits into the pool, which begins at 0x${startByte.toString(16)} and has ${formatSize(sizeBytes)}: mount it without align=, or set more memory aside, at a multiple of ${page}`,
   )

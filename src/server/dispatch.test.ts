@@ -184,7 +184,7 @@ test('memory that the kernel has forgotten already is not waited for', () => {
 test('a request that a former server applied is answered again, not applied again', () => {
   const fx = fixture()
   // Opened without a backing id: there is no connection to register one with.
-  fx.store.reach = 'window'
+  fx.store.ram = { via: 'devmem', mapping: () => ({ via: 'none' }) }
   const { startServer, reply } = connection(fx)
   // It dies before its reply is sent.
   assert.equal(startServer().ask(create('file', { unique: 2n })), 0)

@@ -124,8 +124,8 @@ type AnyOperation = (context: Context, request: never, reply: Reply) => Outcome 
 const answerInterrupted: Handler = (_request, reply) => reply.error(EINTR)
 
 /**
- * A refusal over a filled reply would have the wrong answer sent, ANSWERED over an empty one none at all: that
- * is a bug in the operation.
+ * A refusal over a filled reply would have the wrong answer sent, ANSWERED over an empty one none at all:
+ * that is a bug in the operation.
  */
 function checkFilled({ opcode, header }: HandledRequest, outcome: Outcome | undefined, reply: Reply): void {
   if ((outcome === ANSWERED) === reply.isFilled) return

@@ -5,6 +5,7 @@
 import type { Inode } from '../fs/state/inode.ts'
 import { FOPEN } from '../fuse/constants.ts'
 import type { Answered, Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
+import type { NodeRam } from '../stores/store.ts'
 import { Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { ObjectId } from '../values/ids.ts'
@@ -22,7 +23,7 @@ export const VALID_SECONDS = 86_400
 
 /** What the kernel is shown an inode as from now on. */
 export function shownAs({ store }: Context, inode: Inode): ShownAs {
-  return inode.guestRam && store.reach === 'link' ? 'symlink' : 'file'
+  return inode.guestRam && store.ram.via === 'dax-node' ? 'symlink' : 'file'
 }
 
 /** An entry is a lookup: the kernel will forget the inode as often as it got it. */
@@ -63,7 +64,7 @@ export function entryOf(context: Context, known: KnownInode): EntryReply {
  * name up.
  */
 function mayBeShownOtherwise({ store }: Context, { kind, guestRam, sizeBytes }: Inode): boolean {
-  return store.reach === 'link' && kind === 'file' && (guestRam || sizeBytes === 0)
+  return store.ram.via === 'dax-node' && kind === 'file' && (guestRam || sizeBytes === 0)
 }
 
 export function shownAttributes(context: Context, { inode, as }: KnownInode): Attributes {
@@ -71,8 +72,14 @@ export function shownAttributes(context: Context, { inode, as }: KnownInode): At
 }
 
 /** Where guest RAM shown as a symlink points: at the node that maps it. */
-export function targetOf({ store }: Context, inode: Inode): string {
-  return store.nodePath(objectOf(inode))
+export function targetOf(context: Context, inode: Inode): string {
+  return nodesOf(context).path(objectOf(inode))
+}
+
+/** The nodes of a store that shows guest RAM as symlinks. */
+export function nodesOf({ store: { ram } }: Context): NodeRam {
+  if (ram.via === 'dax-node') return ram
+  throw new BrokenInvariantError(`guest RAM is mapped via ${ram.via}, without nodes`)
 }
 
 /**
@@ -83,15 +90,17 @@ export function targetOf({ store }: Context, inode: Inode): string {
 export function openReplyOf({ kernel, store }: Context, inode: Inode): OpenReply | Refusal {
   const object = objectOf(inode)
   const flags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH
-  if (store.reach !== 'file') return { fh: 0n, flags }
+  const { ram } = store
+  if (ram.via !== 'passthrough') return { fh: 0n, flags }
   const state = store.state(object)
   if (state === 'incoming') return WAIT_FOR_STORE
   // It can be emptied, which gives it memory again; reading it is EIO, and mapping it ENODEV.
   if (state === 'lost') return { fh: 0n, flags }
   const backingId = kernel.backingId(inode.ino, () => {
-    const exposure = store.expose(object, inode)
-    if (exposure.kind !== 'backing') throw new BrokenInvariantError(`memory ${object} has no backing file`)
-    return exposure.fd
+    const mapping = ram.mapping(object, inode)
+    if (mapping.via !== 'passthrough')
+      throw new BrokenInvariantError(`memory object ${object} has no backing file`)
+    return mapping.fd
   })
   return backingId instanceof Errno ? backingId : { fh: 0n, flags: flags | FOPEN.PASSTHROUGH, backingId }
 }

@@ -21,7 +21,7 @@ import {
 
 /** `fd` undefined: it does not come. */
 interface Arrival {
-  readonly memory: ObjectId
+  readonly object: ObjectId
   readonly fd: Fd | undefined
 }
 
@@ -106,11 +106,11 @@ export class KeeperLink implements KeeperChannel {
     switch (message.kind) {
       case 'memories':
         this.#arrived.push(
-          ...message.memories.map((object, index) => ({ memory: object, fd: descriptors[index] as Fd })),
+          ...message.memories.map((object, index) => ({ object, fd: descriptors[index] as Fd })),
         )
         return true
       case 'lost':
-        this.#arrived.push({ memory: message.memory, fd: undefined })
+        this.#arrived.push({ object: message.memory, fd: undefined })
         return true
       case 'sessions':
         this.#sessions.push(...descriptors)
@@ -155,22 +155,22 @@ export class KeeperLink implements KeeperChannel {
 
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void {
     // In order: a row that is used again must have been dropped before.
-    this.catchUp()
+    this.flush()
     this.send({ kind: 'keep', memories: objects }, descriptors)
   }
 
   release(object: ObjectId): void {
     this.#dropped.push(object)
-    if (this.#dropped.length >= DESCRIPTORS_PER_MESSAGE) this.catchUp()
+    if (this.#dropped.length >= DESCRIPTORS_PER_MESSAGE) this.flush()
   }
 
-  get isBehind(): boolean {
+  get isPending(): boolean {
     return this.#dropped.length > 0
   }
 
   /** Without a keeper there is no copy to drop. */
-  catchUp(): void {
-    if (!this.isBehind) return
+  flush(): void {
+    if (!this.isPending) return
     const objects = this.#dropped
     this.#dropped = []
     this.trySend({ kind: 'drop', memories: objects })

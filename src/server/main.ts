@@ -33,7 +33,7 @@ try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  link.send({ kind: 'opened', totalBlocks: store.totalBlocks, isNew: opened.isNew })
+  link.send({ kind: 'opened', totalBlocks: store.descriptor.totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
@@ -48,7 +48,7 @@ try {
   serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
   const { files, freeFiles } = fs.statfs()
   // The root directory alone is nothing to keep.
-  const isHeld = store.kind === 'memfd' && files - freeFiles > 1
+  const isHeld = open.source.kind === 'memfd' && files - freeFiles > 1
   // Found again by the next mount's keeper, which takes a connection it finds here for a living one.
   close(fuse)
   // Sent is not received: a keeper that is dying takes messages to the end. Only its answer releases the

@@ -7,13 +7,17 @@ import {
   type Fixture,
   type FixtureOptions,
   fixture,
+  fixtureOver,
   nameAt,
   ok,
   ROOT,
 } from '../fs/testing/fixture.ts'
+import { MemoryStore } from '../fs/testing/memory-store.ts'
+import { PlainJournal } from '../fs/testing/plain-journal.ts'
 import { decode } from '../fuse/decode.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
+import type { Extent, Zeroer } from '../stores/store.ts'
 import { ENODATA } from '../values/errno.ts'
 import type { Fd, NodeId } from '../values/ids.ts'
 import { Context } from './context.ts'
@@ -25,8 +29,8 @@ import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
 /** No connection: nothing here writes to it. */
 const NO_FUSE = -1 as Fd
 
-function server(options: FixtureOptions, alignBytes: number | null) {
-  const fx = fixture(options)
+function server(over: FixtureOptions | Fixture, alignBytes: number | null) {
+  const fx = 'fs' in over ? over : fixture(over)
   const runtime = new RuntimeArea(new Uint8Array(RUNTIME_AREA_BYTES))
   const kernel = new KernelView(runtime, NO_FUSE, (ino) => fx.fs.inode(ino))
   const context = new Context({ fs: fx.fs, store: fx.store, kernel, runtime, parked: new ParkedRequests() })
@@ -97,4 +101,50 @@ test('the timer frees what a mapping held, and goes off sooner while a request i
   maintenance.onTimer()
   assert.equal(fx.fs.statfs().freeBlocks, 4)
   assert.equal(maintenance.timerMs, undefined)
+})
+
+/** Zeroes an extent when the test says so. */
+class ZeroingStore extends MemoryStore {
+  underWay: Extent | undefined
+  #finished: Extent[] = []
+  readonly zeroer: Zeroer = {
+    progressBytes: 0,
+    start: (extent) => {
+      if (this.underWay !== undefined) return false
+      this.underWay = extent
+      return true
+    },
+    finished: () => this.#finished.splice(0),
+  }
+
+  finish(): void {
+    assert.ok(this.underWay !== undefined)
+    this.zero(this.underWay)
+    this.#finished.push(this.underWay)
+    this.underWay = undefined
+  }
+}
+
+test('blocks that a former owner left are zeroed after the FORGET that freed them, and clean once that is logged', () => {
+  const store = new ZeroingStore({ clearing: 'ours', totalBlocks: 4 })
+  const fx = fixtureOver(new PlainJournal(4), store)
+  const { runtime, context, maintenance } = server(fx, null)
+  const zeroed = () => store.underWay?.count
+  const nodeId = orphan(fx, runtime)
+  maintenance.start()
+  assert.equal(zeroed(), undefined, 'all free blocks are clean')
+  context.evictions.forget(nodeId, 1)
+  context.evictions.endAll()
+  maintenance.afterNoReply()
+  assert.equal(zeroed(), 2)
+  store.finish()
+  assert.ok(fx.fs.dirtyExtent(4), 'zeroed, and not logged yet')
+  // A frozen pool logs nothing: the extent waits for the thaw.
+  assert.equal(fx.fs.freeze(fx.rq()), undefined)
+  maintenance.onEvents()
+  assert.equal(fx.fs.thaw(fx.rq()), undefined)
+  assert.ok(fx.fs.dirtyExtent(4))
+  maintenance.onEvents()
+  assert.equal(fx.fs.dirtyExtent(4), undefined)
+  assert.equal(zeroed(), undefined)
 })

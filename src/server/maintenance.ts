@@ -16,7 +16,7 @@ const ORPHAN_RETRY_MS = 1000
  * How long memory that was given up may linger before the keeper hears of it, and a full pool before it is
  * called one.
  */
-const CATCH_UP_MS = 20
+const FLUSH_MS = 20
 
 export class Maintenance {
   readonly #context: Context
@@ -62,12 +62,12 @@ export class Maintenance {
   /** undefined: `onTimer` has nothing to do. */
   get timerMs(): number | undefined {
     const { store, parked, fs } = this.#context
-    if (store.isBehind || parked.size > 0) return CATCH_UP_MS
+    if (store.pending?.isPending || parked.size > 0) return FLUSH_MS
     return fs.orphanCount > 0 ? ORPHAN_RETRY_MS : undefined
   }
 
   onTimer(): void {
-    this.#context.store.catchUp()
+    this.#context.store.pending?.flush()
     this.#context.evictions.endSome()
     this.#retryOrphans()
     this.#zeroing.advance()
@@ -75,11 +75,11 @@ export class Maintenance {
 
   /** undefined: no background work is under way. */
   get eventsFd(): Fd | undefined {
-    return this.#context.store.background?.wake
+    return this.#context.store.events?.fd
   }
 
   onEvents(): void {
-    this.#context.store.background?.drain()
+    this.#context.store.events?.drain()
     this.#retryOrphans()
     this.#zeroing.advance()
   }

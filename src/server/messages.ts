@@ -9,6 +9,7 @@
  */
 import type { HandoverStep } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
+import type { RegionKind } from '../values/store-kinds.ts'
 
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
@@ -18,7 +19,7 @@ export type MemorySource =
   | { readonly kind: 'memfd'; readonly totalBlocks: number; readonly isNew: boolean }
   /** `alignBytes`: the value to store in the root's alignment xattr; null: leave it. */
   | {
-      readonly kind: 'dax' | 'devmem'
+      readonly kind: RegionKind
       readonly region: string | null
       readonly alignBytes?: number | null | undefined
     }

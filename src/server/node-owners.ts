@@ -9,9 +9,10 @@ import type { Context } from './context.ts'
 /** What cannot be recorded now (frozen already, no room) stays as the image has it. */
 export function adoptNodeOwners(context: Context, request: Pick<HandledRequest, 'header'>): void {
   const { fs, store } = context
-  if (store.reach !== 'link' || fs.frozen) return
+  const { ram } = store
+  if (ram.via !== 'dax-node' || fs.frozen) return
   for (const inode of [...fs.guestRam()]) {
-    const owner = inode.object === undefined ? undefined : store.nodeOwner(inode.object)
+    const owner = inode.object === undefined ? undefined : ram.owner(inode.object)
     if (owner === undefined) continue
     const { uid, gid, mode } = owner
     if (uid === inode.uid && gid === inode.gid && mode === inode.mode) continue

@@ -25,17 +25,18 @@ export function openFileSystem(
   { pool, isNew, packed }: PoolToOpen,
 ): { fs: FileSystem; image: Image<State> } {
   const area = store.metadataArea()
+  const { kind, clearing, totalBlocks, rules } = store.descriptor
   if (isNew) {
     const identity = {
       poolName: pool,
-      storeKind: store.kind,
-      totalBlocks: store.totalBlocks,
+      storeKind: kind,
+      totalBlocks,
       uuid: randomBytes(16),
     }
-    const dirtyBlocks = store.clearing === 'ours' ? store.totalBlocks : 0
+    const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
     Image.format(area, identity, State.fresh(wallClock(), { dirtyBlocks }))
   }
-  const expected = { storeKind: store.kind, totalBlocks: store.totalBlocks }
+  const expected = { storeKind: kind, totalBlocks, chunkBlocks: rules.chunkBlocks }
   // A server that died in the middle of it left no image: the last store makes it one.
   if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
   const image = Image.open(area, expected, new State())
@@ -49,8 +50,8 @@ export function openFileSystem(
  * ours, all of it is dirty.
  */
 export function formatPool(store: Store, pool: string): void {
-  const { kind, totalBlocks } = store
+  const { kind, clearing, totalBlocks } = store.descriptor
   const identity = { poolName: pool, storeKind: kind, totalBlocks, uuid: randomBytes(16) }
-  const dirtyBlocks = store.clearing === 'ours' ? totalBlocks : 0
+  const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
   Image.format(store.metadataArea(), identity, State.fresh(wallClock(), { dirtyBlocks }))
 }

@@ -30,13 +30,13 @@ export class Zeroing {
    * Called after each request and each event of the store; costs next to nothing when there is nothing to do.
    */
   advance(): void {
-    const { background, clearing } = this.#store
-    if (background === undefined || clearing === 'kernel' || this.#fs.frozen) return
-    this.#unlogged = [...this.#unlogged, ...background.cleared()].filter(
+    const { zeroer } = this.#store
+    if (zeroer === undefined || this.#fs.frozen) return
+    this.#unlogged = [...this.#unlogged, ...zeroer.finished()].filter(
       (extent) => this.#fs.markClean(this.#internal(), extent) !== undefined,
     )
     if (this.#unlogged.length > 0) return
     const dirty = this.#fs.dirtyExtent(PIECE_BLOCKS)
-    if (dirty !== undefined) background.clear(dirty)
+    if (dirty !== undefined) zeroer.start(dirty)
   }
 }

@@ -47,7 +47,10 @@ test('what is packed is what is unpacked, with the identity it had, and it is no
   const image = Image.open(area, EXPECTED, new State())
   assert.deepEqual(image.identity, identity)
   assert.deepEqual(entriesOf(image.state), entriesOf(state))
-  assert.deepEqual(checkImage(area, new State()), [])
+  assert.deepEqual(
+    checkImage(area, new State(), () => undefined),
+    [],
+  )
 })
 
 test('a state of any size fits the area that is made for it', () => {

@@ -98,13 +98,13 @@ function setSize(tx: Transaction, inode: Inode, sizeBytes: number, fields: Parti
  */
 function punchHole(tx: Transaction, inode: Inode, offset: number, end: number): Refusal | undefined {
   const { store } = tx.volume
-  // Such guest RAM has a device of its own, and its bytes are the guest's: no store reaches into it.
-  if (inode.guestRam && store.reach !== 'file') return EOPNOTSUPP
+  // Guest RAM that is not passed through has a mapping of its own, and no store reaches into it.
+  if (inode.guestRam && store.ram.via !== 'passthrough') return EOPNOTSUPP
   if (store.state(memoryOf(inode)) === 'outgoing') return EBUSY
   const length = Math.min(end, inode.sizeBytes) - offset
   if (length <= 0) return undefined
   tx.change(inode, { mtime: tx.rq.now, ctime: tx.rq.now })
-  const failure = tx.noRoom() ?? store.punchHole(memoryOf(inode), offset, length)
+  const failure = tx.noRoom() ?? store.data.punchHole(memoryOf(inode), offset, length)
   if (failure) return failure
   tx.commit()
   return undefined

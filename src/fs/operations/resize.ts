@@ -43,7 +43,7 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
   const becomesRam = inode.sizeBytes === 0 && sizeBytes >= BLOCK_BYTES
   const guestRam = sizeBytes > 0 && (inode.guestRam || becomesRam)
   const gigantic = guestRam && wantsFrames(volume, inode)
-  const frameBytes = (volume.store.frames?.blocks ?? 0) * BLOCK_BYTES
+  const frameBytes = (volume.store.descriptor.rules.frames?.blocks ?? 0) * BLOCK_BYTES
   if (gigantic && (frameBytes === 0 || sizeBytes % frameBytes !== 0)) return EINVAL
   const extents = planExtents(volume, inode, sizeBytes, { guestRam, inFrames: gigantic })
   return extents instanceof Refusal ? extents : { sizeBytes, extents, guestRam, gigantic }
@@ -84,7 +84,8 @@ export function planExtents(
   if (needs < has) return cutExtents(inode.extents, needs).kept
   const last = inode.extents.at(-1)
   const after = last && last.start + last.count
-  const shape = use.guestRam && volume.store.contiguous ? { contiguous: { after } } : {}
+  const { contiguous } = volume.store.descriptor.rules
+  const shape = use.guestRam && contiguous ? { contiguous: { after } } : {}
   const more = volume.index.allocator.choose(needs - has, { ...use, ...shape })
   return more instanceof Refusal ? more : joinExtents(inode.extents, more)
 }
@@ -95,7 +96,7 @@ export function planExtents(
  * cannot grow, so the file it stands for does not either.
  */
 function mustNotBeHeld({ store }: Volume, inode: Inode, shrinks: boolean): boolean {
-  return shrinks ? store.clearing === 'ours' : store.reach === 'link' && inode.guestRam
+  return shrinks ? store.descriptor.clearing === 'ours' : store.ram.via === 'dax-node' && inode.guestRam
 }
 
 /**
@@ -104,7 +105,7 @@ function mustNotBeHeld({ store }: Volume, inode: Inode, shrinks: boolean): boole
  */
 export function markFreedDirty(tx: OwnTransaction, before: Inode, after: Pick<Inode, 'extents'>): void {
   const { volume } = tx
-  if (volume.store.clearing === 'kernel') return
+  if (volume.store.descriptor.clearing === 'kernel') return
   const { freed } = cutExtents(before.extents, countBlocks(after.extents))
   for (const extent of freed) tx.blocks(volume.state.blockStates.without(extent, 'bad'), 'dirty')
 }

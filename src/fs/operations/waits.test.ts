@@ -11,7 +11,7 @@ import { EBUSY, EOPNOTSUPP } from '../../values/errno.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
 import { Refusal, WAIT_FOR_STORE, type Wait } from '../../values/refusal.ts'
 import { blocks, checkInvariants, type Fixture, fixture, fixtureOver, ok } from '../testing/fixture.ts'
-import { MemoryStore, type MemoryStoreOptions } from '../testing/memory-store.ts'
+import { MemoryStore, type MemoryStoreOptions, NODES } from '../testing/memory-store.ts'
 import { PlainJournal } from '../testing/plain-journal.ts'
 
 const TOTAL_BLOCKS = 12
@@ -201,7 +201,7 @@ test('shrinking waits while it is not known who holds the memory, and is refused
 
 test('guest RAM that a device shows has no holes, and does not grow while somebody maps it', () => {
   const { fs, store, rq, file, stat } = fixture({ clearing: 'ours' })
-  store.reach = 'link'
+  store.ram = NODES
   const ino = file('ram', blocks(1))
   const grow = () => fs.setAttributes(rq(), ino, { sizeBytes: blocks(3) })
   store.failures.punchHole.push(WAIT_FOR_STORE)

@@ -86,7 +86,7 @@ function writeWithin(
   if (losesCapabilities) tx.removeXattr(inode.ino, CAPABILITIES)
   const noRoom = tx.noRoom()
   if (noRoom) return noRoom
-  const written = tx.volume.store.write(memoryOf(inode), offset, from)
+  const written = tx.volume.store.data.write(memoryOf(inode), offset, from)
   if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
   // The record of a write that was cut short does not say how short: should it come again, it is done again.
@@ -106,7 +106,7 @@ function writeBeyond(
   const end = offset + from.length
   const extents = mustStay(volume, inode, end) ?? planExtents(volume, inode, end, inode)
   if (extents instanceof Refusal) return extents
-  const fresh = volume.store.clearing === 'ours' ? newBlocks(inode, extents) : []
+  const fresh = volume.store.descriptor.clearing === 'ours' ? newBlocks(inode, extents) : []
   tx.blocks(fresh, 'clean')
   const grown = tx.change(inode, { ...fields, sizeBytes: end, extents })
   if (losesCapabilities) tx.removeXattr(inode.ino, CAPABILITIES)
@@ -114,7 +114,7 @@ function writeBeyond(
   if (failure) return failure
 
   const refusal = claim(volume, fresh) ?? tx.noRoom()
-  const written = refusal ?? volume.store.write(memoryOf(inode), offset, from)
+  const written = refusal ?? volume.store.data.write(memoryOf(inode), offset, from)
   if (written instanceof Wait) {
     // Nothing was written. The memory stays grown: what the store began for it would be for nothing
     // otherwise.

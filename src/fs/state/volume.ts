@@ -35,7 +35,7 @@ export class Volume {
     this.journal = journal
     this.store = store
     this.state = journal.state
-    this.index = new StateIndex(journal.state, store)
+    this.index = new StateIndex(journal.state, store.descriptor)
   }
 
   get frozen(): boolean {

@@ -1,18 +1,21 @@
 /**
- * Owns a store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to fail.
- * Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled by
- * building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough to see
- * whose they are, few enough to copy whole pools in a test.
+ * Owns a store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to
+ * fail. Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled
+ * by building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough
+ * to see whose they are, few enough to copy whole pools in a test.
  */
 import {
   BLOCK_BYTES,
-  type Exposure,
   type Extent,
+  type FileData,
   type FrameGrid,
+  type GuestRam,
   type Handover,
   type MemoryState,
+  type NodeRam,
   type Placement,
   type Store,
+  type StoreDescriptor,
 } from '../../stores/store.ts'
 import { ENXIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
@@ -21,7 +24,9 @@ import type { Refusal, Wait } from '../../values/refusal.ts'
 export interface MemoryStoreOptions {
   readonly clearing: 'kernel' | 'ours'
   readonly totalBlocks: number
-  /** Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096. */
+  /**
+   * Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096.
+   */
   readonly modelBytes?: number
   readonly chunkBlocks?: number | undefined
   readonly contiguous?: boolean | undefined
@@ -42,46 +47,49 @@ const noFailures = () => {
   return { create, resize, isHeld, read, write, punchHole }
 }
 
-export class MemoryStore implements Store {
-  readonly kind = 'memfd'
-  readonly isBehind = false
-  catchUp(): void {}
-  readonly background = undefined
+const PASSTHROUGH: GuestRam = { via: 'passthrough', mapping: () => ({ via: 'passthrough', fd: -1 as Fd }) }
+
+/** Guest RAM that is shown as a symlink. */
+export const NODES: NodeRam = {
+  via: 'dax-node',
+  mapping: (object) => ({ via: 'dax-node', path: NODES.path(object), device: undefined }),
+  path: (object) => `/dev/guestmemfs/${object}`,
+  publish: () => undefined,
+  owner: () => undefined,
+}
+
+/** Also its own `FileData`: tests call either. */
+export class MemoryStore implements Store, FileData {
+  readonly descriptor: StoreDescriptor
+  /** A test may have it mapped otherwise. */
+  ram: GuestRam = PASSTHROUGH
   readonly handover: Handover | undefined = undefined
-  /** Memories that are on their way from one kernel to another. */
-  readonly passages = new Map<ObjectId, MemoryState>()
-  readonly clearing: 'kernel' | 'ours'
-  readonly totalBlocks: number
-  readonly chunkBlocks: number | undefined
-  readonly contiguous: boolean
-  readonly frames: FrameGrid | undefined
-  readonly place = undefined
-  /** Memories that a mapping holds. */
+  /** Objects that are not present. */
+  readonly states = new Map<ObjectId, MemoryState>()
+  /** Objects that a mapping holds. */
   readonly held = new Set<ObjectId>()
   /** Answered once each by the next calls of that name. */
   readonly failures = noFailures()
   readonly #modelBytes: number
   readonly #formerByte: number
   readonly #memories = new Map<ObjectId, Memory>()
-  /** `ours`: the pool's blocks. `kernel`: pages of each memory, gone with it. */
+  /** `ours`: the pool's blocks. `kernel`: pages of each object, gone with it. */
   readonly #blocks = new Map<string, Uint8Array>()
   #nextMemory = 1
 
   constructor(options: MemoryStoreOptions) {
-    this.clearing = options.clearing
-    this.totalBlocks = options.totalBlocks
-    this.chunkBlocks = options.chunkBlocks
-    this.contiguous = options.contiguous ?? false
-    this.frames = options.frames
+    const { clearing, totalBlocks, chunkBlocks, contiguous = false, frames } = options
+    const rules = { chunkBlocks, contiguous, frames }
+    this.descriptor = { kind: 'memfd', clearing, totalBlocks, rules, place: undefined }
     this.#modelBytes = options.modelBytes ?? 4096
     this.#formerByte = options.formerByte ?? 0
   }
 
   /** The same memory, twice: what each does from here on the other does not see. */
   clone(): MemoryStore {
-    const { clearing, totalBlocks, chunkBlocks } = this
+    const { clearing, totalBlocks, rules } = this.descriptor
     const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
-    const copy = new MemoryStore({ clearing, totalBlocks, chunkBlocks: chunkBlocks, modelBytes, formerByte })
+    const copy = new MemoryStore({ clearing, totalBlocks, ...rules, modelBytes, formerByte })
     for (const object of this.held) copy.held.add(object)
     for (const [id, memory] of this.#memories) copy.#memories.set(id, { ...memory })
     for (const [key, bytes] of this.#blocks) copy.#blocks.set(key, bytes.slice())
@@ -98,26 +106,23 @@ export class MemoryStore implements Store {
   }
 
   state(object: ObjectId): MemoryState {
-    return this.passages.get(object) ?? 'present'
+    return this.states.get(object) ?? 'present'
   }
 
   adopt(): void {}
 
-  /** A test may have it reached otherwise. */
-  reach: Store['reach'] = 'file'
-  publish(): undefined {}
-  nodePath(object: ObjectId): string {
-    return `/dev/guestmemfs/${object}`
+  get data(): FileData {
+    return this
   }
-  nodeOwner(): undefined {}
 
   resize(object: ObjectId, to: Placement): Refusal | undefined {
     const failure = this.failures.resize.shift()
     if (failure) return failure
     const found = this.#memory(object)
-    // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where clearing
+    // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where
+    // clearing
     // is ours only the last kept block is touched, the others are no longer this memory's.
-    const clearable = this.clearing === 'kernel' ? found.extents : to.extents
+    const clearable = this.descriptor.clearing === 'kernel' ? found.extents : to.extents
     this.#clear(object, to.sizeBytes, found.sizeBytes, clearable)
     found.sizeBytes = to.sizeBytes
     found.extents = to.extents
@@ -129,7 +134,7 @@ export class MemoryStore implements Store {
   }
 
   release(object: ObjectId): void {
-    if (this.clearing === 'kernel')
+    if (this.descriptor.clearing === 'kernel')
       for (const key of this.#blocks.keys()) if (key.startsWith(`${object}/`)) this.#blocks.delete(key)
     this.#memories.delete(object)
   }
@@ -175,10 +180,6 @@ export class MemoryStore implements Store {
     return whence === 3 ? offset : sizeBytes
   }
 
-  expose(): Exposure {
-    return { kind: 'backing', fd: -1 as Fd }
-  }
-
   metadataArea(): Uint8Array {
     throw new Error('a memory store keeps no image: a test brings its own area')
   }
@@ -196,7 +197,7 @@ export class MemoryStore implements Store {
 
   /** What a block holds; nothing keeps it until it is written. */
   #block(key: string): Uint8Array {
-    const former = this.clearing === 'ours' ? this.#formerByte : 0
+    const former = this.descriptor.clearing === 'ours' ? this.#formerByte : 0
     return this.#blocks.get(key) ?? new Uint8Array(this.#modelBytes).fill(former)
   }
 
@@ -216,14 +217,17 @@ export class MemoryStore implements Store {
     }
   }
 
-  /** The modelled bytes of a range, block by block: `key` of the block, `from`..`to` in it, `at` in the memory. */
+  /**
+   * The modelled bytes of a range, block by block: `key` of the block, `from`..`to` in it, `at` in the
+   * memory.
+   */
   *#pieces(object: ObjectId, start: number, end: number, extents = this.#memory(object).extents) {
     let blockStart = 0
     for (const { start: first, count } of extents)
       for (let block = first; block < first + count; block++, blockStart += BLOCK_BYTES) {
         const from = Math.max(start - blockStart, 0)
         const to = Math.min(end - blockStart, this.#modelBytes)
-        const key = this.clearing === 'ours' ? `pool/${block}` : `${object}/${blockStart}`
+        const key = this.descriptor.clearing === 'ours' ? `pool/${block}` : `${object}/${blockStart}`
         if (from < to) yield { key, from, to, at: blockStart + from }
       }
   }

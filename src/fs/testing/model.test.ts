@@ -141,7 +141,7 @@ class Pair<J extends Journal> {
 
   check(): void {
     const { fs, journal } = this.fx
-    checkInvariants(fs, journal, this.fx.store.chunkBlocks)
+    checkInvariants(fs, journal, this.fx.store.descriptor.rules.chunkBlocks)
     assert.equal(fs.statfs().freeBlocks, TOTAL_BLOCKS - this.model.usedBlocks())
     assert.deepEqual(
       new Set(fs.orphans().map(({ ino }) => ino)),
@@ -207,20 +207,21 @@ class Pair<J extends Journal> {
   /** Where there are zones a scan of who owns what: blocks of chunks in which no file of the other kind is. */
   #freeBlocks(guestRam: boolean, used: number): number {
     const { store, journal } = this.fx
-    if (store.chunkBlocks === undefined) return TOTAL_BLOCKS - used
-    const chunks = Array.from({ length: TOTAL_BLOCKS / store.chunkBlocks }, () => ({
+    const { chunkBlocks } = store.descriptor.rules
+    if (chunkBlocks === undefined) return TOTAL_BLOCKS - used
+    const chunks = Array.from({ length: TOTAL_BLOCKS / chunkBlocks }, () => ({
       owned: 0,
       other: false,
     }))
     for (const inode of journal.state.inodes.values())
       for (const { start, count } of inode.extents)
         for (let block = start; block < start + count; block++) {
-          const chunk = chunks[Math.floor(block / store.chunkBlocks)]
+          const chunk = chunks[Math.floor(block / chunkBlocks)]
           assert.ok(chunk)
           chunk.owned++
           chunk.other ||= inode.guestRam !== guestRam
         }
-    return chunks.reduce((sum, { owned, other }) => sum + (other ? 0 : (store.chunkBlocks ?? 0) - owned), 0)
+    return chunks.reduce((sum, { owned, other }) => sum + (other ? 0 : chunkBlocks - owned), 0)
   }
 
   #node(number: number): ModelNode {

@@ -7,7 +7,7 @@ import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
-import { answerCreated, answerEntry, objectOf, targetOf, VALID_SECONDS } from '../inode-replies.ts'
+import { answerCreated, answerEntry, nodesOf, objectOf, targetOf, VALID_SECONDS } from '../inode-replies.ts'
 import type { KnownInode } from '../kernel-view.ts'
 
 const S_IFMT = 0o170000
@@ -49,7 +49,7 @@ const ABSENT: EntryReply = {
  */
 function publish(context: Context, inode: Inode): ByteString | Refusal {
   const { uid, gid, mode } = inode
-  const failed = context.store.publish(objectOf(inode), inode, { uid, gid, mode })
+  const failed = nodesOf(context).publish(objectOf(inode), inode, { uid, gid, mode })
   return failed ?? byteString(targetOf(context, inode))
 }
 

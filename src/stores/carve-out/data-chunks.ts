@@ -1,6 +1,7 @@
 /**
- * Owns the chunks of ordinary files: which are mapped and where, how many blocks of each a file owns, and moving bytes
- * between them and a file's offsets. Chunks are reached by address alone, so that one that is empty can be given up.
+ * The data chunks of ordinary files: which are mapped and where, how many blocks of each a file owns, and
+ * moving bytes between them and a file's offsets. Chunks are reached by address alone, so that one that is
+ * empty can be given up.
  */
 import { type RawMapping, readRaw, writeRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
@@ -58,16 +59,16 @@ export class DataChunks {
   }
 
   /**
-   * Gives up the mapped chunks of these blocks, which guest RAM is to have: whoever asks the worker next for their memory
-   * finds it free. Refusals: EBUSY (a file owns a block there), a Wait.
+   * Gives up the mapped chunks of these blocks, which guest RAM is to have: the worker finds their memory
+   * free at its next job. Refusals: EBUSY (a file owns a block there), a Wait.
    */
-  yield(extents: readonly Extent[]): Refusal | undefined {
+  surrender(extents: readonly Extent[]): Refusal | undefined {
     const chunks = chunksOf(extents)
     if (chunks.some((chunk) => this.#owns(chunk) && (this.#mapped.has(chunk) || this.#asked.has(chunk))))
       return EBUSY
     if (chunks.some((chunk) => this.#asked.has(chunk))) return WAIT_FOR_STORE
     for (const chunk of chunks) {
-      // From here on nobody on this thread has the address; the worker unmaps it.
+      // From here on this thread does not use the address; the worker unmaps it.
       if (this.#mapped.delete(chunk))
         this.#worker.ask('drop', rangesOf(this.#layout, [chunkExtent(this.#layout, chunk)]), () => {})
     }

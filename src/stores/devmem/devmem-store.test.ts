@@ -1,4 +1,7 @@
-/** The store on a file that stands for physical memory: what it maps, what it zeroes, what it takes for its own. */
+/**
+ * The store on a file that stands for physical memory: what it maps, what it zeroes, what it takes for its
+ * own.
+ */
 import assert from 'node:assert/strict'
 import {
   closeSync,
@@ -51,8 +54,8 @@ const settle = <T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wai
   for (let times = 0; times < 200; times++) {
     const answer = ask()
     if (!(answer instanceof Wait)) return answer
-    waitReadable(store.background.wake, 1000)
-    store.background.drain()
+    waitReadable(store.events.fd, 1000)
+    store.events.drain()
   }
   throw new Error('it waits for ever')
 }
@@ -78,15 +81,19 @@ test('guest RAM is a window at its place; ordinary files are moved by us; what i
   write(START - 8, 'neighbour')
   write(START + 128 * MIB, 'neighbour')
   const store = openDevmemStore(FOUND, path, proc)
-  assert.equal(store.reach, 'window')
-  assert.deepEqual(store.place, { startByte: START, sizeBytes: 128 * MIB })
+  assert.equal(store.ram.via, 'devmem')
+  assert.deepEqual(store.descriptor.place, { startByte: START, sizeBytes: 128 * MIB })
   const ram = store.create()
   const placement = { sizeBytes: 2 * BLOCK_BYTES, extents: [{ start: 5, count: 2 }], guestRam: true }
   assert.equal(
     settle(store, () => store.resize(ram, placement)),
     undefined,
   )
-  assert.deepEqual(store.expose(ram), { kind: 'window', path, offsetBytes: START + 5 * BLOCK_BYTES })
+  assert.deepEqual(store.ram.mapping(ram, placement), {
+    via: 'devmem',
+    path,
+    offsetBytes: START + 5 * BLOCK_BYTES,
+  })
 
   const notes = store.create()
   const file = { sizeBytes: 100, extents: [{ start: 33, count: 1 }], guestRam: false }
@@ -95,16 +102,16 @@ test('guest RAM is a window at its place; ordinary files are moved by us; what i
     undefined,
   )
   assert.equal(
-    settle(store, () => store.write(notes, 3, Buffer.from('hello'))),
+    settle(store, () => store.data.write(notes, 3, Buffer.from('hello'))),
     5,
   )
   assert.equal(read(START + 33 * BLOCK_BYTES + 3, 5).toString(), 'hello')
 
   write(START + 5 * BLOCK_BYTES, 'secret')
   write(START + 7 * BLOCK_BYTES, 'other')
-  assert.equal(store.background.clear({ start: 5, count: 2 }), true)
+  assert.equal(store.zeroer.start({ start: 5, count: 2 }), true)
   assert.deepEqual(
-    settle(store, () => store.background.cleared()[0] ?? WAIT_FOR_STORE),
+    settle(store, () => store.zeroer.finished()[0] ?? WAIT_FOR_STORE),
     { start: 5, count: 2 },
   )
   assert.ok(read(START + 5 * BLOCK_BYTES, 2 * BLOCK_BYTES).every((byte) => byte === 0))

@@ -17,8 +17,8 @@ export function settle<T>(store: CarveOutStore, ask: () => T | Wait): T {
     const answer = ask()
     if (!(answer instanceof Wait)) return answer
     assert.ok(performance.now() < deadline, 'the store never finished')
-    waitReadable(store.background.wake, 1000)
-    store.background.drain()
+    waitReadable(store.events.fd, 1000)
+    store.events.drain()
   }
 }
 
@@ -33,15 +33,15 @@ export function waitUnheld(store: CarveOutStore, memory: ObjectId): boolean {
   const deadline = performance.now() + TIMEOUT_MS
   while (performance.now() < deadline) {
     if (mustSettle(store, () => store.isHeld(memory)) === false) return true
-    waitReadable(store.background.wake, 200)
+    waitReadable(store.events.fd, 200)
   }
   return false
 }
 
 export function clear(store: CarveOutStore, extent: Extent): void {
-  assert.equal(store.background.clear(extent), true)
+  assert.equal(store.zeroer.start(extent), true)
   const done = mustSettle(store, () => {
-    const [cleared] = store.background.cleared()
+    const [cleared] = store.zeroer.finished()
     return cleared ?? WAIT_FOR_STORE
   })
   assert.deepEqual(done, extent)

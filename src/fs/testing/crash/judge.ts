@@ -34,7 +34,7 @@ function judgeSuccessor(remains: Remains, successor: World, expected: Contents, 
 
 /** Invariants, the truth of statfs, and a store that holds the memories of the state and no other. */
 function settled({ image, fs, store }: World): void {
-  checkInvariants(fs, image, store.chunkBlocks)
+  checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
   const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
   const byNumber = (a: ObjectId, b: ObjectId) => a - b
   assert.deepEqual([...store.objects()].sort(byNumber), owned.sort(byNumber), 'a memory is lost or left over')
@@ -81,7 +81,7 @@ function leaksNothing(world: World): void {
       bytesOf(probe, store.memory).every((byte) => byte === 0),
       'a new file shows bytes of a former owner',
     )
-  checkInvariants(fs, image, store.chunkBlocks)
+  checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
 }
 
 /** A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest RAM or not. */

@@ -3,7 +3,7 @@
  * was made. A crash is a place in this list: what stands before it happened, what stands behind it did not.
  */
 
-import type { Exposure, Placement, Store } from '../../../stores/store.ts'
+import type { FileData, GuestRam, Placement, Store, StoreDescriptor } from '../../../stores/store.ts'
 import type { ObjectId } from '../../../values/ids.ts'
 import { Refusal, type Wait } from '../../../values/refusal.ts'
 import type { Image } from '../../image/image.ts'
@@ -111,7 +111,7 @@ const calledClean = (entry: Entry): Entry =>
   entry.kind === 'blocks' && entry.state === 'dirty' ? { ...entry, state: 'clean' } : entry
 
 /** The store of the file system under test: every change of the memory is one event. */
-export class RecordedStore implements Store {
+export class RecordedStore implements Store, FileData {
   readonly memory: MemoryStore
   readonly #events: Event[]
   readonly #mistakes: Mistakes
@@ -122,39 +122,19 @@ export class RecordedStore implements Store {
     this.#mistakes = mistakes
   }
 
-  get kind(): Store['kind'] {
-    return this.memory.kind
+  get descriptor(): StoreDescriptor {
+    return this.memory.descriptor
   }
-  get clearing(): Store['clearing'] {
-    return this.memory.clearing
+  get ram(): GuestRam {
+    return this.memory.ram
   }
-  get totalBlocks(): number {
-    return this.memory.totalBlocks
+  get data(): FileData {
+    return this
   }
-  get chunkBlocks(): number | undefined {
-    return this.memory.chunkBlocks
-  }
-  get contiguous(): boolean {
-    return this.memory.contiguous
-  }
-  get frames(): Store['frames'] {
-    return this.memory.frames
-  }
-  readonly place = undefined
-  readonly isBehind = false
-  catchUp(): void {}
-  readonly background = undefined
-  readonly handover = undefined
   state(): 'present' {
     return 'present'
   }
   adopt(): void {}
-  readonly reach = 'file'
-  publish(): undefined {}
-  nodePath(object: ObjectId): string {
-    return `/dev/guestmemfs/${object}`
-  }
-  nodeOwner(): undefined {}
 
   create(): ObjectId | Refusal {
     return this.#changed(this.memory.create())
@@ -190,9 +170,6 @@ export class RecordedStore implements Store {
   }
   seek(object: ObjectId, offset: number, whence: number): number | Refusal {
     return this.memory.seek(object, offset, whence)
-  }
-  expose(): Exposure {
-    return this.memory.expose()
   }
   metadataArea(): Uint8Array {
     return this.memory.metadataArea()

@@ -1,7 +1,7 @@
 /**
- * Owns zeroing one range, slice by slice. Where a data chunk is mapped anyway its mapping is used; for the rest an
- * instance is made that lasts as long as its piece. Nothing outside the range is ever written. Whoever calls makes sure
- * that no other job touches `busy` meanwhile.
+ * The zeroing of one range, slice by slice. Where a data chunk is mapped anyway its mapping is used; for the
+ * rest an instance is made that lasts as long as its piece. Nothing outside the range is ever written. The
+ * caller makes sure that no other job touches `busy` meanwhile.
  */
 
 import { endOf, type PhysicalRange } from '../../linux/memory-ranges.ts'
@@ -9,7 +9,7 @@ import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { MIB } from '../../values/units.ts'
-import type { Instance, RangeMapper } from './instances.ts'
+import type { Instance, RangeMapper } from './range-mapper.ts'
 
 const SLICE_BYTES = 16 * MIB
 
@@ -30,27 +30,27 @@ interface Piece {
   doneBytes: number
 }
 
-export class Zeroing {
+export class RangeZeroing {
   readonly range: PhysicalRange
-  readonly #instances: RangeMapper
+  readonly #mapper: RangeMapper
   readonly #chunks: () => readonly MappedChunk[]
-  readonly #freeWay: (range: PhysicalRange) => Errno | undefined
+  readonly #makeWay: (range: PhysicalRange) => Errno | undefined
   #doneBytes = 0
   #piece: Piece | undefined
 
-  /** `freeWay` takes away what lies across a range; EBUSY where somebody holds it. */
+  /** `makeWay` takes away what lies across a range; EBUSY where a process holds it. */
   constructor(
     range: PhysicalRange,
-    given: {
-      instances: RangeMapper
+    deps: {
+      mapper: RangeMapper
       chunks: () => readonly MappedChunk[]
-      freeWay: (range: PhysicalRange) => Errno | undefined
+      makeWay: (range: PhysicalRange) => Errno | undefined
     },
   ) {
     this.range = range
-    this.#instances = given.instances
-    this.#chunks = given.chunks
-    this.#freeWay = given.freeWay
+    this.#mapper = deps.mapper
+    this.#chunks = deps.chunks
+    this.#makeWay = deps.makeWay
   }
 
   get doneBytes(): number {
@@ -66,7 +66,7 @@ export class Zeroing {
     return this.#piece === undefined ? [] : [this.#piece.range]
   }
 
-  /** Errors: EBUSY (somebody holds what comes next), ENOMEM: nothing was written, try again later. */
+  /** Errors: EBUSY (a process holds what comes next), ENOMEM: nothing was written, try again later. */
   zeroSlice(): Errno | undefined {
     const piece = this.#piece ?? this.#nextPiece()
     if (piece instanceof Errno) return piece
@@ -94,23 +94,26 @@ export class Zeroing {
   }
 
   /**
-   * What nobody owns but somebody holds can only be what a crash left. It is left alone: its holder would write into
-   * the next owner's memory.
+   * What no file owns but a process holds can only be what a crash left. It is left alone: its holder would
+   * write into the next owner's memory.
    */
   #temporaryPiece(range: PhysicalRange): Piece | Errno {
-    const temporary = this.#freeWay(range) ?? this.#instances.make([range])
+    const temporary = this.#makeWay(range) ?? this.#mapper.make([range])
     if (temporary instanceof Errno) return temporary
-    const mapping = this.#instances.map(temporary, { writable: true })
-    if (mapping instanceof Errno) return this.#instances.destroy(temporary) ?? mapping
+    const mapping = this.#mapper.map(temporary, { writable: true })
+    if (mapping instanceof Errno) return this.#mapper.destroy(temporary) ?? mapping
     return { mapping, offset: 0, range, temporary, doneBytes: 0 }
   }
 
-  /** Dying before the instance is destroyed leaves a bound one that nobody holds and no node leads to: it goes at the next start. */
+  /**
+   * Dying before the instance is destroyed leaves a bound one that no process holds and no node leads to: it
+   * goes at the next start.
+   */
   #endPiece({ temporary, mapping }: Piece): void {
     this.#piece = undefined
     if (temporary === undefined) return
     unmapRaw(mapping)
-    const failed = this.#instances.destroy(temporary)
+    const failed = this.#mapper.destroy(temporary)
     if (failed)
       throw new BrokenInvariantError(
         `${temporary.name} was made to zero its memory, and cannot be destroyed: ${failed}`,

@@ -1,42 +1,44 @@
 /**
- * Owns guest RAM that is reached through windows of /dev/mem: where each one lies, and whether somebody maps it. Nothing is
- * published and nothing taken away: whoever may open /dev/mem can map any window, so memory that was given up is looked at
- * once more before it is zeroed (zeroing.ts), and a block that somebody maps is never handed out.
+ * Guest RAM that is mapped through windows of /dev/mem: where each one lies, and whether a process maps it.
+ * Nothing is published and nothing taken away: every process that may open /dev/mem can map any window, so
+ * memory that was given up is looked at once more before it is zeroed (range-zeroing.ts), and a block that a
+ * process maps is never handed out.
  */
 import type { Holder } from '../../linux/holders.ts'
-import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ObjectId } from '../../values/ids.ts'
+import type { Mapping } from '../../values/mapping.ts'
 import { type Refusal, WAIT_FOR_STORE, type Wait } from '../../values/refusal.ts'
+import type { RamBlocks } from '../carve-out/carve-out-ram.ts'
 import type { DataChunks } from '../carve-out/data-chunks.ts'
-import type { GuestRam } from '../carve-out/guest-ram.ts'
 import { type Layout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
-import type { Exposure, Extent } from '../store.ts'
+import type { Extent, Placement } from '../store.ts'
 
-/** After somebody was found to map a memory, nobody is looked for again before so long. */
+/** After a process was found to map an object, holders are not looked for again before so long. */
 const LOOK_AGAIN_MS = 1000
 
 interface Window {
   extents: readonly Extent[]
-  underWay: boolean
-  /** Nobody maps it: told once, to whoever asks next. */
+  isBusy: boolean
+  /** No process maps it: reported once, to the next caller. */
   isFree: boolean
   heldBy: Holder | undefined
   lookAgainAtMs: number
 }
 
-export class WindowRam implements GuestRam {
+export class DevmemGuestRam implements RamBlocks {
+  readonly via = 'devmem'
   readonly #layout: Layout
   readonly #worker: WorkerPort
   readonly #chunks: DataChunks
   readonly #memoryPath: string
   readonly #windows = new Map<ObjectId, Window>()
 
-  constructor(given: { layout: Layout; worker: WorkerPort; chunks: DataChunks; memoryPath: string }) {
-    this.#layout = given.layout
-    this.#worker = given.worker
-    this.#chunks = given.chunks
-    this.#memoryPath = given.memoryPath
+  constructor(deps: { layout: Layout; worker: WorkerPort; chunks: DataChunks; memoryPath: string }) {
+    this.#layout = deps.layout
+    this.#worker = deps.worker
+    this.#chunks = deps.chunks
+    this.#memoryPath = deps.memoryPath
   }
 
   left(): ObjectId[] {
@@ -46,7 +48,7 @@ export class WindowRam implements GuestRam {
   adopt(object: ObjectId, extents: readonly Extent[]): void {
     this.#windows.set(object, {
       extents,
-      underWay: false,
+      isBusy: false,
       isFree: false,
       heldBy: undefined,
       lookAgainAtMs: 0,
@@ -55,7 +57,7 @@ export class WindowRam implements GuestRam {
 
   /** What was a data chunk is mapped by us no longer once a guest has its blocks. */
   resize(object: ObjectId, extents: readonly Extent[]): Refusal | undefined {
-    const inTheWay = this.#chunks.yield(extents)
+    const inTheWay = this.#chunks.surrender(extents)
     if (inTheWay) return inTheWay
     const window = this.#windows.get(object)
     if (window === undefined) this.adopt(object, extents)
@@ -66,7 +68,7 @@ export class WindowRam implements GuestRam {
   isHeld(object: ObjectId): boolean | Wait {
     const window = this.#windows.get(object)
     if (window === undefined || window.extents.length === 0) return false
-    if (window.underWay) return WAIT_FOR_STORE
+    if (window.isBusy) return WAIT_FOR_STORE
     if (window.isFree) {
       window.isFree = false
       return false
@@ -85,32 +87,19 @@ export class WindowRam implements GuestRam {
   }
 
   /** A window is one range: the allocator has seen to that. */
-  expose(_memory: ObjectId, extents: readonly Extent[]): Exposure {
-    const [range, another] = rangesOf(this.#layout, extents)
-    if (range === undefined || another !== undefined) return { kind: 'none' }
-    return { kind: 'window', path: this.#memoryPath, offsetBytes: range.start }
+  mapping(_: ObjectId, { guestRam, extents }: Placement): Extract<Mapping, { via: 'devmem' | 'none' }> {
+    const [range, another] = guestRam ? rangesOf(this.#layout, extents) : []
+    if (range === undefined || another !== undefined) return { via: 'none' }
+    return { via: 'devmem', path: this.#memoryPath, offsetBytes: range.start }
   }
-
-  publish(object: ObjectId): Refusal | undefined {
-    throw hasNoNode(object)
-  }
-
-  nodePath(object: ObjectId): string {
-    throw hasNoNode(object)
-  }
-
-  nodeOwner(): undefined {}
 
   #look(window: Window): void {
-    window.underWay = true
+    window.isBusy = true
     this.#worker.ask('free', rangesOf(this.#layout, window.extents), (result) => {
-      window.underWay = false
+      window.isBusy = false
       window.heldBy = result.kind === 'held' ? result.by : undefined
       window.isFree = result.kind === 'done'
       if (!window.isFree) window.lookAgainAtMs = performance.now() + LOOK_AGAIN_MS
     })
   }
 }
-
-const hasNoNode = (object: ObjectId) =>
-  new BrokenInvariantError(`memory ${object} is a window of /dev/mem: it needs no node`)

@@ -1,13 +1,15 @@
-/** Owns what a carve-out's store asks of whatever leads a guest to its RAM: devices of its own, or windows. Types alone. */
+/** What a carve-out's store needs of the way in which its guests map their RAM (`GuestRam`). Types alone. */
 import type { Holder } from '../../linux/holders.ts'
 import type { ObjectId } from '../../values/ids.ts'
 import type { Refusal, Wait } from '../../values/refusal.ts'
-import type { Exposure, Extent, Owner, Placement } from '../store.ts'
+import type { Extent, GuestRam } from '../store.ts'
 
-export interface GuestRam {
-  /** Memories of which a former server left something that can be seen. */
+export type CarveOutRam = GuestRam & RamBlocks
+
+export interface RamBlocks {
+  /** Objects of which a former server left something that can be seen. */
   left(): Iterable<ObjectId>
-  /** After a start: these blocks are this memory's. */
+  /** After a start: these blocks are this object's. */
   adopt(object: ObjectId, extents: readonly Extent[]): void
   /** They are from now on. Refusals: EBUSY, a Wait; nothing has changed then. */
   resize(object: ObjectId, extents: readonly Extent[]): Refusal | undefined
@@ -17,9 +19,4 @@ export interface GuestRam {
   holder(object: ObjectId): Holder | undefined
   /** No inode owns it any more. */
   release(object: ObjectId): void
-  expose(object: ObjectId, extents: readonly Extent[]): Exposure
-  /** The rest is for guest RAM that a link leads to: see `Store`. */
-  publish(object: ObjectId, placement: Placement, owner: Owner): Refusal | undefined
-  nodePath(object: ObjectId): string
-  nodeOwner(object: ObjectId): Owner | undefined
 }

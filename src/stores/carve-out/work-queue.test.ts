@@ -15,7 +15,7 @@ const setUp = () => {
   const outcomes: Outcome[] = []
   const progress: number[] = []
   const work = new WorkQueue({
-    instances: region,
+    mapper: region,
     finish: (job, outcome) => {
       told.push(`${job.kind} ${job.id} ${outcome.kind}`)
       outcomes.push(outcome)

@@ -1,7 +1,7 @@
 /**
- * The server's part of preserving memfds for the next kernel: it marks objects as outgoing in the descriptor table before it asks the
- * keeper to preserve them. From then on it neither resizes nor punches them, so that the kernel never answers EPERM
- * (`shmem_freeze`, mm/memfd_luo.c).
+ * The server's part of preserving memfds for the next kernel: it marks objects as outgoing in the descriptor
+ * table before it asks the keeper to preserve them. From then on it neither resizes nor punches them, so that
+ * the kernel never answers EPERM (`shmem_freeze`, mm/memfd_luo.c).
  */
 import { close } from '../../linux/descriptors.ts'
 import { memfdCreate, memfdSize, resize, writeAt } from '../../linux/memory.ts'
@@ -24,12 +24,12 @@ export interface OutgoingChannel {
 export class OutgoingMemfds implements Handover {
   readonly #table: DescriptorTable
   readonly #words: HandoverWords
-  readonly #handing: OutgoingChannel
+  readonly #channel: OutgoingChannel
 
-  constructor(table: DescriptorTable, handing: OutgoingChannel) {
+  constructor(table: DescriptorTable, channel: OutgoingChannel) {
     this.#table = table
     this.#words = new HandoverWords(table.words, 'server')
-    this.#handing = handing
+    this.#channel = channel
   }
 
   get status(): HandoverStatus {
@@ -48,7 +48,8 @@ export class OutgoingMemfds implements Handover {
   }
 
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
-    // The words first: the next reader must not see the step before, and a server that dies in here leaves a step that can be unpreserved.
+    // The words first: the next reader must not see the step before, and a server that dies in here leaves a
+    // step that can be unpreserved.
     this.#words.begin(step, objects.length)
     for (const object of objects) this.#table.setState(object, 'outgoing')
     this.#ask(step, undefined)
@@ -67,7 +68,7 @@ export class OutgoingMemfds implements Handover {
     this.#words.apply('unpreserve')
     if (this.#words.state === 'idle') return
     // Sent again where a server died before it was received; a keeper that died holds nothing any more.
-    if (!this.#handing.unpreserve()) this.keeperDied()
+    if (!this.#channel.unpreserve()) this.keeperDied()
   }
 
   recover(isFrozen: boolean): void {
@@ -76,10 +77,13 @@ export class OutgoingMemfds implements Handover {
     if (state === 'unpreserving' || (!isFrozen && (last === 'files' || last === 'image'))) this.unpreserve()
   }
 
-  /** The keeper died: a complete handover stays held by this server's copies, for the next keeper; any other is over. */
+  /**
+   * The keeper died: a complete handover stays held by this server's copies, for the next keeper; any other
+   * is over.
+   */
   keeperDied(): void {
     if (this.#words.state === 'idle' || this.#words.isComplete) return
-    this.#handing.closeSessions()
+    this.#channel.closeSessions()
     if (this.#words.state === 'unpreserving')
       for (const object of this.#table.objects())
         if (this.#table.state(object) === 'outgoing') this.#table.setState(object, 'present')
@@ -99,6 +103,6 @@ export class OutgoingMemfds implements Handover {
   }
 
   #ask(step: HandoverStep, image: Fd | undefined): void {
-    if (!this.#handing.preserve(step, image)) this.#words.fail(EIO, undefined)
+    if (!this.#channel.preserve(step, image)) this.#words.fail(EIO, undefined)
   }
 }

@@ -7,17 +7,17 @@ import { UsageError } from '../values/errors.ts'
 import { parseCommandLine, printCommandLine } from './command-line.ts'
 import { checkTrusted } from './launch.ts'
 import type { RamMap } from './ram-file.ts'
-import { hasWindow, reachRam } from './ram-way.ts'
+import { hasWindow, reachRam } from './ram-mapping.ts'
 
 const MIB = 2 ** 20
 const WINDOW: RamMap = {
-  kind: 'window',
+  by: 'devmem',
   path: '/dev/mem',
   offsetBytes: 2 ** 32,
   sizeBytes: 64 * MIB,
   alignBytes: 2 * MIB,
 }
-const DEVICE: RamMap = { kind: 'device', sizeBytes: 2 ** 30, alignBytes: 2 ** 30 }
+const DEVICE: RamMap = { by: 'dax-node', sizeBytes: 2 ** 30, alignBytes: 2 ** 30 }
 const RAM = 'memory-backend-file,id=ram,size=64M,mem-path=/mnt/gm/a,,b,share=on,align=2M'
 
 const reached = (map: RamMap, ...objects: string[]): string[] => {

@@ -1,6 +1,7 @@
 /**
- * Memory objects that this server does not have: incoming from the former kernel, or lost. The keeper retrieves them one after the
- * other and sends each memfd to the server, which checks it against the image here.
+ * Memory objects that this server does not have: incoming from the former kernel, or lost. The keeper
+ * retrieves them one after the other and sends each memfd to the server, which checks it against the image
+ * here.
  */
 import { close } from '../../linux/descriptors.ts'
 import { memfdSize } from '../../linux/memory.ts'
@@ -17,19 +18,19 @@ export interface IncomingChannel {
   /** This server holds copies of sessions, and the keeper will say when to close them. */
   readonly holdsSessions: boolean
   /** Objects that the keeper sent; `fd` undefined: it is lost. Never waits. */
-  received(): Iterable<{ readonly memory: ObjectId; readonly fd: Fd | undefined }>
+  received(): Iterable<{ readonly object: ObjectId; readonly fd: Fd | undefined }>
 }
 
 export class IncomingMemfds {
   readonly #table: DescriptorTable
-  readonly #supply: IncomingChannel
+  readonly #channel: IncomingChannel
   /** By memory: its size, as its inode has it. */
   readonly #incoming = new Map<ObjectId, number>()
   readonly #lost = new Map<ObjectId, number>()
 
-  constructor(table: DescriptorTable, supply: IncomingChannel) {
+  constructor(table: DescriptorTable, channel: IncomingChannel) {
     this.#table = table
-    this.#supply = supply
+    this.#channel = channel
   }
 
   /** After a start, for each memory that a file owns. */
@@ -57,11 +58,11 @@ export class IncomingMemfds {
 
   /** The keeper will send something: objects, or the order to close sessions. */
   get isBusy(): boolean {
-    return this.#incoming.size > 0 || this.#supply.holdsSessions
+    return this.#incoming.size > 0 || this.#channel.holdsSessions
   }
 
-  get wake(): Fd | undefined {
-    return this.#supply.socket
+  get socket(): Fd | undefined {
+    return this.#channel.socket
   }
 
   isIncoming(object: ObjectId): boolean {
@@ -88,9 +89,12 @@ export class IncomingMemfds {
     if (this.#lost.delete(object)) this.#table.setState(object, 'present')
   }
 
-  /** Receives what the keeper sent. The next keeper goes on where one that died was, and starts another server. */
+  /**
+   * Receives what the keeper sent. The next keeper goes on where one that died was, and starts another
+   * server.
+   */
   drain(): void {
-    for (const { memory: object, fd } of this.#supply.received()) this.#received(object, fd)
+    for (const { object, fd } of this.#channel.received()) this.#received(object, fd)
   }
 
   /** A memfd smaller than its file is not what was preserved: the keeper keeps it, and no one can open it. */

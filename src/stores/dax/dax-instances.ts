@@ -1,10 +1,11 @@
 /**
- * Owns the device-dax instances of our region: which there are, making one that covers given ranges, taking one
- * apart. It is the only thing that changes the region, and one thread has it at a time. It must not know why an instance is wanted.
+ * Owns the device-dax instances of our region: which there are, making one that covers given ranges, taking
+ * one apart. It is the only thing that changes the region, and one thread has it at a time. It must not know
+ * why an instance is wanted.
  *
- * Dying between any two writes leaves nothing but what `clearLeftovers` finds again: an instance without a driver.
- * Nobody can map such a one, so it is nobody's and is taken apart. Only when an instance is complete and looked over
- * is it bound, and it is unbound before anything is taken from it.
+ * Dying between any two writes leaves nothing but what `clearLeftovers` finds again: an instance without a
+ * driver. Nobody can map such a one, so it is nobody's and is taken apart. Only when an instance is complete
+ * and looked over is it bound, and it is unbound before anything is taken from it.
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,7 +28,7 @@ import { ENODEV, Errno } from '../../values/errno.ts'
 import { SystemCallError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { PUD_BYTES } from '../../values/units.ts'
-import type { Instance, RangeMapper } from '../carve-out/instances.ts'
+import type { Instance, RangeMapper } from '../carve-out/range-mapper.ts'
 import { BLOCK_BYTES } from '../store.ts'
 
 /** Nodes of ours live below; on devtmpfs, never on a FUSE mount (see linux/device-node.ts). */
@@ -78,7 +79,10 @@ export class DaxInstances implements RangeMapper {
     }
   }
 
-  /** Errors: ENOMEM (another instance is in the way), ENOSPC, EIO (the driver did not take it: no memory for its pages), ENODEV. */
+  /**
+   * Errors: ENOMEM (another instance is in the way), ENOSPC, EIO (the driver did not take it: no memory for
+   * its pages), ENODEV.
+   */
   make(ranges: readonly PhysicalRange[], { gigantic = false } = {}): Instance | Errno {
     const region = { path: this.#path }
     const device = createDaxDevice(region)
@@ -106,8 +110,8 @@ export class DaxInstances implements RangeMapper {
   }
 
   /**
-   * A descriptor of it for ourselves, close-on-exec, by way of a node that nobody else sees: neither udev nor the
-   * node that devtmpfs makes are waited for. Errors: ENXIO (unbound), EMFILE.
+   * A descriptor of it for ourselves, close-on-exec, by way of a node that nobody else sees: neither udev nor
+   * the node that devtmpfs makes are waited for. Errors: ENXIO (unbound), EMFILE.
    */
   open({ name, number }: Instance, { writable }: { writable: boolean }): Fd | Errno {
     mkdirSync(this.#places.nodeRoot, { recursive: true, mode: 0o755 })
@@ -151,7 +155,9 @@ export class DaxInstances implements RangeMapper {
   }
 }
 
-/** A guest must ask for what its RAM was made for: a device of gigantic pages cannot be mapped anywhere else. */
+/**
+ * A guest must ask for what its RAM was made for: a device of gigantic pages cannot be mapped anywhere else.
+ */
 const alignTo = (device: DaxDevice, bytes: number): Errno | undefined =>
   device.alignBytes === bytes ? undefined : alignDaxDevice(device, bytes)
 

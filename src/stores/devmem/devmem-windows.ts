@@ -1,6 +1,7 @@
 /**
- * Owns pieces of a reserved range as work sees them: a window of /dev/mem is there by itself, costs nothing until it is mapped, and
- * goes with its mapping. Nothing in the kernel keeps two windows apart, so who maps what is looked for each time.
+ * Owns pieces of a reserved range as work sees them: a window of /dev/mem is there by itself, costs nothing
+ * until it is mapped, and goes with its mapping. Nothing in the kernel keeps two windows apart, so who maps
+ * what is looked for each time.
  */
 import type { Holder } from '../../linux/holders.ts'
 import { MEMORY_DEVICE, mapMemory } from '../../linux/memory-device.ts'
@@ -9,7 +10,7 @@ import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import type { RawMapping } from '../../linux/raw-memory.ts'
 import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Instance, RangeMapper } from '../carve-out/instances.ts'
+import type { Instance, RangeMapper } from '../carve-out/range-mapper.ts'
 
 export class DevmemWindows implements RangeMapper {
   readonly #memoryPath: string

@@ -1,6 +1,7 @@
 /**
- * Owns what work is done with: pieces of a carve-out that can be mapped, and who holds them. What such a piece is to the
- * kernel (a device of its own, a window of another) is the business of whoever implements this. Types alone.
+ * What the worker works with: pieces of a carve-out that can be mapped, and which process holds them. What
+ * such a piece is to the kernel (a device of its own, a window of another) is the store's business. Types
+ * alone.
  */
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
@@ -19,10 +20,10 @@ export interface Instance {
 export interface RangeMapper {
   /** The instance that covers these ranges in this order, and nothing else. */
   exactly(ranges: readonly PhysicalRange[]): Instance | undefined
-  /** What somebody could hold bytes of these ranges by. */
+  /** Those by which a process could hold bytes of these ranges. */
   overlapping(ranges: readonly PhysicalRange[]): Instance[]
   make(ranges: readonly PhysicalRange[], options?: { gigantic?: boolean }): Instance | Errno
-  /** Nobody may map it any more: the caller has looked. */
+  /** No process maps it any more: the caller has looked. */
   destroy(instance: Instance): Errno | undefined
   /** All of it, mapped by address. */
   map(instance: Instance, access: { writable: boolean }): RawMapping | Errno
