@@ -1,14 +1,17 @@
 #!/usr/bin/env node
 /**
- * Owns the program's first moment: it says where compiled sources are kept before any of them is loaded, and lets a keeper start
- * meanwhile, because after a kexec guests wait for every command that is on their way back.
+ * The program's first moment: it turns on the compile cache before any source of ours is loaded, and
+ * starts a keeper's process at the same time, because after a kexec guests wait for every command that
+ * resumes them.
  */
-import { keepCompiled } from './linux/compiled.ts'
+import { useCompileCache } from './linux/compile-cache.ts'
 import { hasUnit } from './pool/has-unit.ts'
 import { WaitingKeeper } from './pool/waiting-keeper.ts'
 
-keepCompiled()
-/** Mounting, as far as can be told without reading the command line; the unit's keeper is the unit's to start. */
+useCompileCache()
+/**
+ * Mounting, as far as can be told without reading the command line; the unit's keeper is the unit's to start.
+ */
 const [command, , directory] = process.argv.slice(2)
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined
 const waiting = mounts && !hasUnit() && process.getuid?.() === 0 ? new WaitingKeeper() : undefined

@@ -18,6 +18,7 @@ import {
 } from '../linux/memory-ranges.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import type { CarveOutType } from '../values/store-kinds.ts'
 import { GIB, MIB, PMD_BYTES } from '../values/units.ts'
 import type { MemoryNode, Occupant } from './machine-memory.ts'
 
@@ -35,7 +36,7 @@ const PAGES_SHARE = 64
 export interface PlaceRequest {
   readonly sizeBytes: number
   /** Reserved memory has no struct pages, which the host would pay for. */
-  readonly store: 'dax' | 'devmem'
+  readonly type: CarveOutType
   /** Physical address; undefined: wherever it is best. */
   readonly at: number | undefined
   /** Memory node; undefined: any. */
@@ -69,25 +70,28 @@ export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
 /** What the host is left with, and what it needs: bytes. */
 export function hostShare(
   room: Room,
-  { sizeBytes, store }: Pick<PlaceRequest, 'sizeBytes' | 'store'>,
+  { sizeBytes, type }: Pick<PlaceRequest, 'sizeBytes' | 'type'>,
 ): { readonly keeps: number; readonly needs: number } {
   const crash = room.occupants.filter(({ what }) => what === 'crash kernel').map(({ range }) => range)
   return {
     keeps: totalBytes(room.ram) - sizeBytes,
-    needs: HOST_MIN_BYTES + (store === 'dax' ? Math.ceil(sizeBytes / PAGES_SHARE) : 0) + totalBytes(crash),
+    needs:
+      HOST_MIN_BYTES +
+      (type === 'soft-reserved' ? Math.ceil(sizeBytes / PAGES_SHARE) : 0) +
+      totalBytes(crash),
   }
 }
 
-function checkSize(room: Room, { sizeBytes, store }: PlaceRequest): void {
+function checkSize(room: Room, { sizeBytes, type }: PlaceRequest): void {
   const size = formatSize(sizeBytes)
   if (sizeBytes % PMD_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
   if (sizeBytes < SIZE_MIN_BYTES)
     throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SIZE_MIN_BYTES)}`)
-  const { keeps, needs } = hostShare(room, { sizeBytes, store })
+  const { keeps, needs } = hostShare(room, { sizeBytes, type })
   if (keeps >= needs) return
   const ram = totalBytes(room.ram)
-  const fixed = hostShare(room, { sizeBytes: 0, store }).needs
-  const share = store === 'dax' ? PAGES_SHARE / (PAGES_SHARE + 1) : 1
+  const fixed = hostShare(room, { sizeBytes: 0, type }).needs
+  const share = type === 'soft-reserved' ? PAGES_SHARE / (PAGES_SHARE + 1) : 1
   const most = alignDown((ram - fixed) * share, PMD_BYTES)
   throw new UsageError(
     `size ${size} is too much: of ${inGibibytes(ram)} of RAM the host must keep ${inGibibytes(needs)}; ` +

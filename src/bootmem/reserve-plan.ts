@@ -6,6 +6,7 @@ import { E820, formatBytes, kernelWords, memoryOptions, reservedRanges } from '.
 import { splitCommandLine } from '../linux/memory-info.ts'
 import { covers, overlap, type PhysicalRange, totalBytes } from '../linux/memory-ranges.ts'
 import { BrokenInvariantError, UsageError } from '../values/errors.ts'
+import type { CarveOutType } from '../values/store-kinds.ts'
 import { GIB, MIB, PMD_BYTES } from '../values/units.ts'
 import {
   carveOuts,
@@ -29,14 +30,11 @@ import {
 } from './reserve-place.ts'
 
 export interface ReserveRequest extends PlaceRequest {
-  /** `dax`: soft-reserved memory; `devmem`: reserved memory, without struct pages and hidden from the kernel's own mappings. */
-  readonly store: 'dax' | 'devmem'
   /** Plan as if the command line had no carve-out yet. */
   readonly replace: boolean
 }
 
 export interface ReservePlan {
-  readonly store: 'dax' | 'devmem'
   readonly range: PhysicalRange
   /** What its addresses are multiples of, and with that the largest pages that can map it. */
   readonly alignBytes: number
@@ -67,16 +65,16 @@ export function planReserve(
   const given = splitRaw(commandLine)
   const base = given.flatMap((word) => keptWord(word, request.replace) ?? [])
   const words = kernelWords(unquote(base))
-  const { store } = request
-  const wordOf = store === 'dax' ? carveOutWord : reservedWord
+  const { type } = request
+  const wordOf = type === 'soft-reserved' ? carveOutWord : reservedWord
   const room = roomOf(memory, words, wordOf)
   const range = choosePlace(room, request)
   const changed = base.filter((word) => !given.includes(word))
   const added = [wordOf(range)]
   const needs = wordsAgainstKaslr([...words, ...added])
-  added.push(...needs, ...(store === 'devmem' || keepsKmemAway(words) ? [] : [KMEM_WORD]))
+  added.push(...needs, ...(type === 'reserved' || keepsKmemAway(words) ? [] : [KMEM_WORD]))
   const next = insert(base, added)
-  checkPlan(memory.firmware, unquote(next), range, store)
+  checkPlan(memory.firmware, unquote(next), range, type)
   const line = next.join(' ')
   if (line.length > COMMAND_LINE_MAX)
     throw new UsageError(
@@ -84,7 +82,6 @@ export function planReserve(
     )
   const dropWords = given.filter((word) => keptWord(word, request.replace) !== word && !isLoaders(word))
   return {
-    store,
     range,
     alignBytes: [GIB, PMD_BYTES].find((align) => range.start % align === 0) as number,
     nodes: nodesOf(memory.nodes, range),
@@ -94,7 +91,7 @@ export function planReserve(
     dropWords,
     commandLine: line,
     kexec: pullsKernelDown(unquote(next)),
-    notes: [...notes(room, range, needs, store), ...lost(dropWords)],
+    notes: [...notes(room, range, needs, type), ...lost(dropWords)],
   }
 }
 
@@ -145,15 +142,15 @@ function checkPlan(
   firmware: readonly E820Entry[],
   words: readonly string[],
   range: PhysicalRange,
-  store: ReservePlan['store'],
+  type: CarveOutType,
 ): void {
   const map = applyMemoryOptions(firmware, memoryOptions(words))
   const reserved = covers(rangesOfType(map, E820.RESERVED), range) ? [range] : []
-  const made = store === 'dax' ? softReserved(map) : reserved
+  const made = type === 'soft-reserved' ? softReserved(map) : reserved
   const whole = made.some(
     ({ start, lengthBytes }) => start === range.start && lengthBytes === range.lengthBytes,
   )
-  const all = [...carveOuts(words), ...(store === 'devmem' ? [range] : [])]
+  const all = [...carveOuts(words), ...(type === 'reserved' ? [range] : [])]
   if (!whole || all.some((each) => kaslrMayLandIn(words, each)))
     throw new BrokenInvariantError(
       `the plan for ${formatBytes(range.start)} does not hold: ${words.join(' ')}`,
@@ -185,14 +182,14 @@ function* notes(
   room: Room,
   range: PhysicalRange,
   kaslr: readonly string[],
-  store: ReservePlan['store'],
+  type: CarveOutType,
 ): Generator<string> {
   const [word] = kaslr
   if (word === 'nokaslr')
     yield 'nokaslr: four ranges of memmap= are all that KASLR keeps, so it would not stay out of this one'
   else if (word !== undefined)
     yield `${word} changes no memory: KASLR, which takes it for a limit, then keeps the kernel below the carve-out`
-  if (store === 'devmem')
+  if (type === 'reserved')
     yield "hidden: no struct pages, not in the kernel's direct map; mapped in pages of 4K (docs/stores.md)"
   else if (range.start % GIB !== 0) yield 'it does not begin at a multiple of 1G: 2M pages, no 1G pages'
   const nodes = nodesOf(room.nodes, range)

@@ -25,7 +25,7 @@ const request = (size: string, more: Partial<ReserveRequest> = {}): ReserveReque
   at: undefined,
   node: undefined,
   replace: false,
-  store: 'dax',
+  type: 'soft-reserved',
   ...more,
 })
 const plan = (
@@ -72,11 +72,11 @@ test('the testbed: all that lies above 4 GiB, where the kernel is now; no more t
 })
 
 test('reserved memory: a word of its own, none for kmem or KASLR, and nothing of the host for its pages', () => {
-  const hidden = plan(LAPTOP, '12G', { store: 'devmem' })
+  const hidden = plan(LAPTOP, '12G', { type: 'reserved' })
   assert.deepEqual(hidden.addWords, ['memmap=12G$4G'])
   assert.match(hidden.notes.join('\n'), /hidden: no struct pages, not in the kernel's direct map/)
   assert.match(grubFile(hidden).text, /memmap=12G\\\$4G/, 'GRUB takes a bare $ for a variable')
-  const again = plan(LAPTOP, '12G', { store: 'devmem', replace: true }, hidden.commandLine)
+  const again = plan(LAPTOP, '12G', { type: 'reserved', replace: true }, hidden.commandLine)
   assert.deepEqual(again.addWords, ['memmap=12G$4G'])
   assert.match(
     refusal(LAPTOP, '1G', { at: 5 * G }, hidden.commandLine),
@@ -84,7 +84,7 @@ test('reserved memory: a word of its own, none for kmem or KASLR, and nothing of
   )
   const kept = 'root=/dev/vda memmap=4K$0x12345000'
   assert.match(
-    plan(LAPTOP, '4G', { store: 'devmem', replace: true }, kept).commandLine,
+    plan(LAPTOP, '4G', { type: 'reserved', replace: true }, kept).commandLine,
     /memmap=4K\$0x12345000 /,
   )
 })
@@ -201,7 +201,7 @@ test('whatever is asked for, a plan holds: RAM throughout, whole, out of KASLRâ€
             at,
             node: undefined,
             replace: false,
-            store: 'dax',
+            type: 'soft-reserved',
           })
         } catch (error) {
           assert.ok(error instanceof UsageError, String(error))

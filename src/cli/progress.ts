@@ -1,11 +1,9 @@
 /**
- * Owns what a person sees while VMs are updated: a live list on a terminal, one line for each VM as it is done elsewhere, nothing
- * where JSON was asked for.
+ * Progress of an update of VMs: a live list on a terminal, one line for each VM that is done elsewhere,
+ * and nothing where JSON was asked for.
  */
-
 import type { Phase, VmTimeline } from '../liveupdate/report/timeline.ts'
 import { formatDuration } from '../liveupdate/report/update-report.ts'
-import { UsageError } from '../values/errors.ts'
 import { print } from './print.ts'
 
 export interface VmProgress {
@@ -35,17 +33,6 @@ export function showProgress(names: readonly string[], isQuiet: boolean): VmProg
   if (isQuiet) return { onPhase: () => {}, onDone: () => {}, until: (work) => work }
   if (!process.stdout.isTTY) return plainLines()
   return liveList(names)
-}
-
-/** Errors: UsageError. */
-export function timeoutOption(text: string): number {
-  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text)
-  throw new UsageError(`--timeout-ms '${text}' is not a number of milliseconds`)
-}
-
-/** For options that may be given several times. */
-export function collect(word: string, all: readonly string[]): string[] {
-  return [...all, word]
 }
 
 function plainLines(): VmProgress {

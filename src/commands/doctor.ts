@@ -1,5 +1,5 @@
-/** Owns `guestmemfs doctor`: print what this machine has and lacks, and with `--fix` do what was agreed to. */
-import type { Command } from 'commander'
+/** `guestmemfs doctor`: print what this machine has and lacks; `--fix` repairs what the user agrees to. */
+import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { doctorWords } from '../cli/print-findings.ts'
 import { askConsent } from '../host/consent.ts'
@@ -46,12 +46,14 @@ async function doctor({ json, fix, yes }: DoctorOptions): Promise<void> {
   process.exitCode = missing === 0 ? 0 : 1
 }
 
-export function registerDoctor(program: Command): void {
-  program
-    .command('doctor')
-    .description('say what this machine has and lacks for guestmemfs, and what to do')
-    .option('--json', 'print one JSON object')
-    .option('--fix', 'do what can be done here, asking first')
-    .option('-y, --yes', 'do not ask')
-    .action(doctor)
+export const command: CommandModule = {
+  name: 'doctor',
+  group: 'Setup',
+  summary: 'check this machine; --fix repairs what it can',
+  register: (command) =>
+    command
+      .option('--json', 'print one JSON object')
+      .option('--fix', 'do what can be done here, asking first')
+      .option('-y, --yes', 'do not ask')
+      .action(doctor),
 }

@@ -1,33 +1,38 @@
-/** Owns `guestmemfs format`: makes a carve-out an empty pool. */
-import type { Command } from 'commander'
+/** `guestmemfs format`: make a carve-out an empty pool. */
+import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { formatRegion } from '../pool/format-region.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { REGION_KINDS, type RegionKind } from '../values/store-kinds.ts'
 
-export const registerFormat = (program: Command): void => {
-  program
-    .command('format')
-    .description('make a carve-out an empty pool; mounting an empty one does so by itself')
-    .argument('<pool>', 'the name it will be mounted by')
-    .option('--store <kind>', 'dax: a region of device-dax; devmem: a reserved range', 'dax')
-    .option('--region <name>', 'such as dax0.0 or 0x100000000; not needed where there is one')
-    .option('--force', 'also when the region holds a pool or other data, which are given up')
-    .option('--json', 'print JSON')
-    .action((pool: string, options: { store: string; region?: string; force?: true; json?: true }) => {
-      const formatted = formatRegion({
-        pool,
-        kind: carveOutKind(options.store),
-        region: options.region ?? null,
-        force: options.force ?? false,
-      })
-      if (options.json) printJson(formatted)
-      else print(`${pool} on ${formatted.region}, ${formatSize(formatted.totalBlocks * BLOCK_BYTES)}: empty`)
-    })
+export const command: CommandModule = {
+  name: 'format',
+  group: 'Pools',
+  summary: 'make a carve-out an empty pool; the first mount does this by itself',
+  register: (command) =>
+    command
+      .argument('<pool>', 'the name it will be mounted by')
+      .option('--store <kind>', 'dax: a region of device-dax; devmem: a reserved range', 'dax')
+      .option('--region <name>', 'such as dax0.0 or 0x100000000; not needed where there is one')
+      .option('--force', 'also when the region holds a pool or other data, which are given up')
+      .option('--json', 'print JSON')
+      .action((pool: string, options: { store: string; region?: string; force?: true; json?: true }) => {
+        const formatted = formatRegion({
+          pool,
+          kind: regionKind(options.store),
+          region: options.region ?? null,
+          force: options.force ?? false,
+        })
+        if (options.json) printJson(formatted)
+        else
+          print(`${pool} on ${formatted.region}, ${formatSize(formatted.totalBlocks * BLOCK_BYTES)}: empty`)
+      }),
 }
 
-function carveOutKind(text: string): 'dax' | 'devmem' {
-  if (text === 'dax' || text === 'devmem') return text
-  throw new UsageError(`--store '${text}' is no carve-out: take dax or devmem`)
+function regionKind(text: string): RegionKind {
+  const kind = REGION_KINDS.find((known) => known === text)
+  if (kind !== undefined) return kind
+  throw new UsageError(`--store '${text}' is no carve-out: take ${REGION_KINDS.join(' or ')}`)
 }

@@ -1,36 +1,41 @@
-/** `guestmemfs handover`: what `live-update` does with a pool of memfds between the freeze and the kexec, by hand. */
-import type { Command } from 'commander'
+/**
+ * `guestmemfs handover`: what `live-update` does with a pool of memfds between the freeze and the kexec, by
+ * hand.
+ */
+import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { HANDOVER_STEPS, handoverStatus, preservePool, unpreservePool } from '../pool/handover.ts'
 import { findMount, setFrozen } from '../pool/pool-view.ts'
 import { UsageError } from '../values/errors.ts'
 
-export function registerHandover(program: Command): void {
-  program
-    .command('handover')
-    .alias('hand-over') // its name until 0.1
-    .description("freeze a pool of memfds and preserve it for the next kernel; 'thaw' unpreserves it")
-    .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
-    .option('--json', 'print JSON')
-    .action(async (named: string | undefined, options: { json?: true }) => {
-      const mount = findMount(named)
-      if (handoverStatus(mount) === undefined)
-        throw new UsageError(
-          `pool '${mount.pool}' needs no handing over: its memory outlives a kernel by itself, 'freeze' is enough`,
-        )
-      const wasFrozen = !setFrozen(mount, true)
-      try {
-        for (const step of HANDOVER_STEPS) if (step !== 'ram') await preservePool(mount, step)
-      } catch (error) {
-        unpreservePool(mount)
-        if (!wasFrozen) setFrozen(mount, false)
-        throw error
-      }
-      const { preserved } = handoverStatus(mount) ?? { preserved: 0 }
-      if (options.json) printJson({ ...mount, frozen: true, preserved })
-      else
-        print(
-          `${mount.pool} on ${mount.mountPoint}: frozen and handed over (${preserved} files, the image among them); 'guestmemfs thaw' takes it back`,
-        )
-    })
+export const command: CommandModule = {
+  name: 'handover',
+  aliases: ['hand-over'], // its name until 0.1
+  group: 'Live update',
+  summary: "freeze a pool of memfds and preserve it for the next kernel; 'thaw' unpreserves it",
+  register: (command) =>
+    command
+      .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
+      .option('--json', 'print JSON')
+      .action(async (named: string | undefined, options: { json?: true }) => {
+        const mount = findMount(named)
+        if (handoverStatus(mount) === undefined)
+          throw new UsageError(
+            `pool '${mount.pool}' needs no handing over: its memory outlives a kernel by itself, 'freeze' is enough`,
+          )
+        const wasFrozen = !setFrozen(mount, true)
+        try {
+          for (const step of HANDOVER_STEPS) if (step !== 'ram') await preservePool(mount, step)
+        } catch (error) {
+          unpreservePool(mount)
+          if (!wasFrozen) setFrozen(mount, false)
+          throw error
+        }
+        const { preserved } = handoverStatus(mount) ?? { preserved: 0 }
+        if (options.json) printJson({ ...mount, frozen: true, preserved })
+        else
+          print(
+            `${mount.pool} on ${mount.mountPoint}: frozen and handed over (${preserved} files, the image among them); 'guestmemfs thaw' takes it back`,
+          )
+      }),
 }

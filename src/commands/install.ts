@@ -1,22 +1,19 @@
-/** Owns `guestmemfs install`: put the mount helper, the command and the unit where the system looks for them. */
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import type { Command } from 'commander'
+/**
+ * `guestmemfs install`: write the mount helper, the command and the systemd unit where the system looks for
+ * them.
+ */
+import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'
 import { install } from '../host/install.ts'
 import { installFiles } from '../host/install-files.ts'
 import { thisProgram } from '../host/this-program.ts'
+import { reloadUnits } from '../pool/systemd-unit.ts'
 import { UsageError } from '../values/errors.ts'
 
 interface InstallOptions {
   readonly prefix: string
   readonly yes?: boolean
-}
-
-/** Only where systemd runs and the files went where it reads them. */
-export function reloadUnits(prefix: string): void {
-  if (prefix === '/' && existsSync('/run/systemd/system')) spawnSync('systemctl', ['daemon-reload'])
 }
 
 async function installHere({ prefix, yes }: InstallOptions): Promise<void> {
@@ -33,11 +30,13 @@ async function installHere({ prefix, yes }: InstallOptions): Promise<void> {
   reloadUnits(prefix)
 }
 
-export function registerInstall(program: Command): void {
-  program
-    .command('install')
-    .description('install the mount helper, the command and the systemd unit')
-    .option('--prefix <directory>', 'install below this directory', '/')
-    .option('-y, --yes', 'do not ask')
-    .action(installHere)
+export const command: CommandModule = {
+  name: 'install',
+  group: 'Setup',
+  summary: 'install the mount helper, the command and the systemd unit',
+  register: (command) =>
+    command
+      .option('--prefix <directory>', 'install below this directory', '/')
+      .option('-y, --yes', 'do not ask')
+      .action(installHere),
 }

@@ -1,9 +1,9 @@
 /**
- * Owns `guestmemfs keep POOL`, which the systemd unit calls and nobody else: it mounts what `guestmemfs mount` asked
- * the unit for, or, after a keeper died, brings a new one to the server that still lives, or to what the service manager kept. It stays behind
- * in the unit's cgroup.
+ * `guestmemfs keep POOL`, for the systemd unit alone. It mounts what `guestmemfs mount` requested of the
+ * unit. After a keeper died it starts another one, which takes over the server that still lives or what
+ * the service manager kept, and stays in the unit's cgroup.
  */
-import type { Command } from 'commander'
+import type { CommandModule } from '../cli/command.ts'
 import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from '../pool/mount-pool.ts'
 import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../pool/systemd-unit.ts'
@@ -22,7 +22,10 @@ async function mountAsked(request: MountRequest, stored: StoredPool | undefined)
   }
 }
 
-/** A pool whose keeper died: the server's descriptors are the pool, or, where it died as well, the service manager's. */
+/**
+ * A pool whose keeper died: the server's descriptors are the pool, or, where it died as well, the service
+ * manager's.
+ */
 function orphan(pool: string): { record: PoolRecord; hasServer: boolean } | undefined {
   const record = readPoolRecord(pool)
   if (record === undefined || isAlive(record.keeper)) return undefined
@@ -32,7 +35,8 @@ function orphan(pool: string): { record: PoolRecord; hasServer: boolean } | unde
 async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   const left = orphan(pool)
   if (check) {
-    // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It is not handed the store itself.
+    // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It is not handed the
+    // store itself.
     const isWanted = hasRequest(pool) || left?.hasServer || (left !== undefined && storedCount(pool) > 0)
     process.exitCode = isWanted ? 0 : 1
     return
@@ -49,6 +53,9 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   if (keeper) writePidFile(pool, keeper.pid)
 }
 
-export function registerKeep(program: Command): void {
-  program.command('keep', { hidden: true }).argument('<pool>').option('--check').action(keep)
+export const command: CommandModule = {
+  name: 'keep',
+  group: undefined,
+  summary: '',
+  register: (command) => command.argument('<pool>').option('--check').action(keep),
 }

@@ -1,17 +1,17 @@
-/** Owns `guestmemfs list`: the pools of this host, and the guest RAM in them with the pages it is really mapped by. */
-import type { Command } from 'commander'
+/** `guestmemfs list`: the pools of this host, and the guest RAM in them with the pages that map it. */
+import type { CommandModule } from '../cli/command.ts'
 import { print, printJson, printTable } from '../cli/print.ts'
 import { type PoolSummary, summarisePools } from '../pool/pool-summary.ts'
 import { type Mapping, type RamFile, ramFiles } from '../pool/ram-files.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 
-export const registerList = (program: Command): void => {
-  program
-    .command('list')
-    .description('list the pools of this host, mounted and parked, and the guest RAM in them')
-    .option('--json', 'print JSON, sizes in bytes')
-    .action((options: { json?: true }) => {
+export const command: CommandModule = {
+  name: 'list',
+  group: 'Pools',
+  summary: 'list the pools of this host, mounted and parked, and the guest RAM in them',
+  register: (command) =>
+    command.option('--json', 'print JSON, sizes in bytes').action((options: { json?: true }) => {
       const pools = summarisePools().map((pool) => ({ ...pool, ram: ramOf(pool) }))
       if (options.json) return printJson(pools)
       if (pools.length === 0) return print('no pools')
@@ -31,7 +31,7 @@ export const registerList = (program: Command): void => {
       if (rows.length === 0) return
       print('')
       printTable(['GUEST RAM', 'SIZE', 'PIECES', 'PLACED FOR', 'MAPPED IN', 'BY'], rows)
-    })
+    }),
 }
 
 /** Asking a mount that nobody serves could wait for ever. */

@@ -1,9 +1,13 @@
-/** Owns `guestmemfs live-update`: which VMs, and how the update is shown while it runs. */
-import type { Command } from 'commander'
+/**
+ * `guestmemfs live-update`: a new kernel for all guests, or a new QEMU for some, with progress and reports.
+ */
+import type { CommandModule } from '../cli/command.ts'
+import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
 import { print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
-import { collect, showProgress, timeoutOption } from '../cli/progress.ts'
+import { printReport } from '../cli/print-report.ts'
+import { showProgress } from '../cli/progress.ts'
 import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel/kernel-plan.ts'
 import { type RolledBack, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
 import type { KexecMethod } from '../liveupdate/preflight/check-host.ts'
@@ -17,7 +21,6 @@ import { findBinary } from '../qemu/binary.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
 import { hasError } from '../values/finding.ts'
-import { printReport } from './report.ts'
 
 interface KernelOptions {
   readonly kernel: string
@@ -38,28 +41,30 @@ interface Options extends Omit<KernelOptions, 'kernel'> {
   readonly name: readonly string[]
 }
 
-export function registerLiveUpdate(program: Command): void {
-  program
-    .command('live-update')
-    .description('replace what runs underneath the guests of a mount; their memory stays where it is')
-    .option('--kernel <file>', 'the next kernel of this machine')
-    .option('--initrd <file>', 'its initrd')
-    .option(
-      '--append <text>',
-      "its command line; with --reuse-cmdline, what is added to this kernel's; default: this kernel's",
-    )
-    .option('--reuse-cmdline', "this kernel's command line")
-    .option('--via <way>', 'kexec: at once; systemctl: services are stopped first', 'kexec')
-    .option('--dry-run', 'show the plan and what speaks against it, and change nothing')
-    .option('--vmm-only', "each guest's QEMU alone, not the kernel")
-    .option('--mount <dir>', 'the guests of this mount point or pool')
-    .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
-    .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
-    .option('--timeout-ms <n>', 'for each step of each VM', '60000')
-    .option('--json', 'print the report as JSON, times in microseconds')
-    .action(async (options: Options) => {
-      process.exitCode = await liveUpdate(options)
-    })
+export const command: CommandModule = {
+  name: 'live-update',
+  group: 'Live update',
+  summary: 'replace the host kernel or QEMU under running guests',
+  register: (command) =>
+    command
+      .option('--kernel <file>', 'the next kernel of this machine')
+      .option('--initrd <file>', 'its initrd')
+      .option(
+        '--append <text>',
+        "its command line; with --reuse-cmdline, what is added to this kernel's; default: this kernel's",
+      )
+      .option('--reuse-cmdline', "this kernel's command line")
+      .option('--via <way>', 'kexec: at once; systemctl: services are stopped first', 'kexec')
+      .option('--dry-run', 'print the plan and preflight errors, change nothing')
+      .option('--vmm-only', "each guest's QEMU alone, not the kernel")
+      .option('--mount <dir>', 'the guests of this mount point or pool')
+      .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
+      .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
+      .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
+      .option('--json', 'print the report as JSON, times in microseconds')
+      .action(async (options: Options) => {
+        process.exitCode = await liveUpdate(options)
+      }),
 }
 
 async function liveUpdate(options: Options): Promise<number> {

@@ -1,11 +1,11 @@
-/** Owns `guestmemfs mount`: the words of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
+/** `guestmemfs mount`: takes the arguments of mount(8), so that /sbin/mount.guestmemfs can pass them on. */
 
-import type { Command } from 'commander'
+import type { CommandModule } from '../cli/command.ts'
+import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
 import { print, printJson } from '../cli/print.ts'
 import { hasUnit } from '../pool/has-unit.ts'
 import { mountPool } from '../pool/mount-pool.ts'
 import { mountThroughUnit } from '../pool/systemd-unit.ts'
-import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 import { formatSize } from '../values/size.ts'
 
 const HOW = {
@@ -22,30 +22,34 @@ interface Options {
   readonly json?: true
 }
 
-export const registerMount = (program: Command, waiting: WaitingKeeper | undefined): void => {
-  program
-    .command('mount')
-    .description('mount a pool; its keeper and its server stay behind')
-    .argument('<source>', "the pool's name, such as guestmemfs")
-    .argument('<mountpoint>', 'an existing directory')
-    .option(
-      '-o <options>',
-      'size=10G and the flags of mount(8), separated by commas',
-      (word: string, all: string[]) => [...all, word],
-      [],
-    )
-    .option('--resume', 'then start the VMs that lie saved in it, as `guestmemfs resume --mount` does')
-    .option('--json', 'print JSON')
-    .action(async (source: string, mountPoint: string, options: Options) => {
-      const request = { pool: source, mountPoint, options: options.o }
-      // Loaded while the keeper comes up: guests wait for both.
-      const resuming = options.resume && import('./resume.ts')
-      const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
-      if (options.json) printJson(mounted)
-      else
-        print(
-          `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
-        )
-      if (resuming) process.exitCode = await (await resuming).resumeMount(mounted.mountPoint, options.json)
-    })
+export const command: CommandModule = {
+  name: 'mount',
+  group: 'Pools',
+  summary: 'mount a pool',
+  register: (command, waiting) =>
+    command
+      .argument('<source>', "the pool's name, such as guestmemfs")
+      .argument('<mountpoint>', 'an existing directory')
+      .option('-o <options>', 'size=10G and the flags of mount(8), separated by commas', collect, [])
+      .option('--resume', 'then resume the VMs that are saved in it, as `guestmemfs resume --mount` does')
+      .option('--json', 'print JSON')
+      .action(async (source: string, mountPoint: string, options: Options) => {
+        const request = { pool: source, mountPoint, options: options.o }
+        // Loaded while the keeper comes up: guests wait for both.
+        const resuming = options.resume && import('../cli/resume-saved.ts')
+        const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
+        if (options.json) printJson(mounted)
+        else
+          print(
+            `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
+          )
+        if (resuming === undefined) return
+        const { resumeSaved } = await resuming
+        const { json } = options
+        process.exitCode = await resumeSaved([], {
+          mount: mounted.mountPoint,
+          timeoutMs: DEFAULT_TIMEOUT_MS,
+          ...(json && { json }),
+        })
+      }),
 }

@@ -1,5 +1,5 @@
-/** Owns `guestmemfs reserve`: say which kernel parameters set RAM aside on this machine. Changes nothing. */
-import type { Command } from 'commander'
+/** `guestmemfs reserve`: which kernel parameters set RAM aside on this machine. Must not: change anything. */
+
 import { carveOuts } from '../bootmem/carve-out.ts'
 import { readMachineMemory } from '../bootmem/machine-memory.ts'
 import {
@@ -11,11 +11,14 @@ import {
 } from '../bootmem/reserve-loaders.ts'
 import { inGibibytes } from '../bootmem/reserve-place.ts'
 import { planReserve, type ReservePlan } from '../bootmem/reserve-plan.ts'
+import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { formatBytes } from '../linux/memmap.ts'
 import { kernelCommandLineText, splitCommandLine } from '../linux/memory-info.ts'
+import { STORES } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize, parseSize } from '../values/size.ts'
+import { type CarveOutType, STORE_KINDS } from '../values/store-kinds.ts'
 
 interface ReserveOptions {
   readonly size: string
@@ -26,19 +29,19 @@ interface ReserveOptions {
   readonly json?: boolean
 }
 
-export function registerReserve(program: Command): void {
-  program
-    .command('reserve')
-    .description(
-      'say which kernel parameters set RAM aside for a pool that outlives a kexec; changes nothing',
-    )
-    .requiredOption('--size <size>', 'how much, as 10G')
-    .option('--at <address>', 'where: a physical address, as 16G or 0x400000000; default: the best place')
-    .option('--numa <node>', 'in this memory node')
-    .option('--store <kind>', 'dax, or devmem: hidden, without struct pages', 'dax')
-    .option('--replace', 'instead of the carve-outs of the running kernel')
-    .option('--json', 'print one JSON object')
-    .action(reserve)
+export const command: CommandModule = {
+  name: 'reserve',
+  group: 'Setup',
+  summary: 'print the kernel parameters that set RAM aside for a pool; changes nothing',
+  register: (command) =>
+    command
+      .requiredOption('--size <size>', 'how much, as 10G')
+      .option('--at <address>', 'where: a physical address, as 16G or 0x400000000; default: the best place')
+      .option('--numa <node>', 'in this memory node')
+      .option('--store <kind>', 'dax, or devmem: hidden, without struct pages', 'dax')
+      .option('--replace', 'instead of the carve-outs of the running kernel')
+      .option('--json', 'print one JSON object')
+      .action(reserve),
 }
 
 function reserve(options: ReserveOptions): void {
@@ -51,18 +54,22 @@ function reserve(options: ReserveOptions): void {
     at: options.at === undefined ? undefined : parseAddress(options.at),
     node: options.numa === undefined ? undefined : parseNode(options.numa),
     replace: options.replace === true,
-    store: parseStore(options.store),
+    type: carveOutOf(options.store),
   })
-  if (options.json) print(JSON.stringify(asJson(plan), undefined, 2))
-  else for (const line of asText(plan)) print(line)
+  if (options.json) print(JSON.stringify(asJson(plan, options.store), undefined, 2))
+  else for (const line of asText(plan, options.store)) print(line)
 }
 
 const parseAddress = (text: string): number =>
   /^0x[0-9a-f]{1,13}$/i.test(text) ? Number(text) : parseSize(text, 'address')
 
-function parseStore(text: string): 'dax' | 'devmem' {
-  if (text === 'dax' || text === 'devmem') return text
-  throw new UsageError(`store '${text}' needs no memory set aside: take dax or devmem`)
+/** How memory is set aside for a store. */
+function carveOutOf(store: string): CarveOutType {
+  const kind = STORE_KINDS.find((known) => known === store)
+  const type = kind !== undefined && STORES[kind].carveOut
+  if (type) return type
+  const able = STORE_KINDS.filter((known) => STORES[known].carveOut)
+  throw new UsageError(`store '${store}' needs no memory set aside: take ${able.join(' or ')}`)
 }
 
 function parseNode(text: string): number {
@@ -70,8 +77,8 @@ function parseNode(text: string): number {
   return Number(text)
 }
 
-const asJson = (plan: ReservePlan) => ({
-  store: plan.store,
+const asJson = (plan: ReservePlan, store: string) => ({
+  store,
   startByte: plan.range.start,
   sizeBytes: plan.range.lengthBytes,
   alignBytes: plan.alignBytes,
@@ -88,7 +95,7 @@ const asJson = (plan: ReservePlan) => ({
   notes: plan.notes,
 })
 
-function* asText(plan: ReservePlan): Generator<string> {
+function* asText(plan: ReservePlan, store: string): Generator<string> {
   const { range, alignBytes, nodes, addWords, dropWords } = plan
   const last = range.start + range.lengthBytes - 1
   const where = `${formatBytes(range.start)} (0x${range.start.toString(16)}-0x${last.toString(16)})`
@@ -110,7 +117,7 @@ function* asText(plan: ReservePlan): Generator<string> {
     )
   yield* section(
     'then',
-    `reboot; 'guestmemfs doctor' checks what the new kernel made of it\nmount -t guestmemfs -o store=${plan.store} guestmemfs /mnt/guestmemfs`,
+    `reboot; 'guestmemfs doctor' checks what the new kernel made of it\nmount -t guestmemfs -o store=${store} guestmemfs /mnt/guestmemfs`,
   )
 }
 

@@ -1,7 +1,7 @@
-/** Owns `guestmemfs run`: a QEMU command line in, a recorded and supervised VM out. */
+/** `guestmemfs run`: record a QEMU command line as a VM, and supervise that VM. */
 import { writeSync } from 'node:fs'
-import type { Command } from 'commander'
-import { collect } from '../cli/progress.ts'
+import type { CommandModule } from '../cli/command.ts'
+import { collect } from '../cli/options.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { startInBackground } from '../qemu/background.ts'
 import { forgetVm, recordVm } from '../qemu/run-vm.ts'
@@ -17,22 +17,22 @@ interface Options {
   readonly replace?: true
 }
 
-export function registerRun(program: Command): void {
-  program
-    .command('run')
-    .description(
-      'run a QEMU whose guest RAM is in a mount, so that it can be updated while its guest goes on',
-    )
-    .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever")
-    .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
-    .option('--user <user>', 'run QEMU as this user; default: who called sudo')
-    .option('--mount <dir>', 'look for its RAM in this mount only')
-    .option('--order <n>', 'lower is saved and started first', '0')
-    .option('--env <name[=value]>', 'record one more environment variable', collect, [])
-    .option('--replace', 'take the place of a VM that is recorded on the same RAM and does not run')
-    .action(async (argv: string[], options: Options) => {
-      process.exitCode = await run(argv, options)
-    })
+export const command: CommandModule = {
+  name: 'run',
+  group: 'Guests',
+  summary: 'start QEMU as a VM that can be live-updated',
+  register: (command) =>
+    command
+      .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever")
+      .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
+      .option('--user <user>', 'run QEMU as this user; default: who called sudo')
+      .option('--mount <dir>', 'look for its RAM in this mount only')
+      .option('--order <n>', 'lower is saved and started first', '0')
+      .option('--env <name[=value]>', 'record one more environment variable', collect, [])
+      .option('--replace', 'take the place of a VM that is recorded on the same RAM and does not run')
+      .action(async (argv: string[], options: Options) => {
+        process.exitCode = await run(argv, options)
+      }),
 }
 
 async function run(argv: string[], options: Options): Promise<number> {

@@ -1,6 +1,6 @@
-/** Owns `guestmemfs umount`: parks a pool that holds files, discards it when asked to. */
+/** `guestmemfs umount`: park a pool that holds files, or discard it. */
 
-import type { Command } from 'commander'
+import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { unmountPool } from '../pool/unmount-pool.ts'
 
@@ -11,16 +11,18 @@ const SAID = {
   lost: 'unmounted; its processes had died, and its memory with them',
 } as const
 
-export const registerUmount = (program: Command): void => {
-  program
-    .command('umount')
-    .description('unmount a pool; its memory stays parked unless discarded')
-    .argument('<pool|mountpoint>')
-    .option('--discard', "give the pool's memory up, whatever it holds")
-    .option('--json', 'print JSON')
-    .action(async (named: string, options: { discard?: true; json?: true }) => {
-      const result = await unmountPool(named, { discard: options.discard ?? false })
-      if (options.json) printJson({ named, result })
-      else print(`${named}: ${SAID[result]}`)
-    })
+export const command: CommandModule = {
+  name: 'umount',
+  group: 'Pools',
+  summary: 'unmount a pool; its memory stays parked unless discarded',
+  register: (command) =>
+    command
+      .argument('<pool|mountpoint>')
+      .option('--discard', "give the pool's memory up, whatever it holds")
+      .option('--json', 'print JSON')
+      .action(async (named: string, options: { discard?: true; json?: true }) => {
+        const result = await unmountPool(named, { discard: options.discard ?? false })
+        if (options.json) printJson({ named, result })
+        else print(`${named}: ${SAID[result]}`)
+      }),
 }

@@ -1,8 +1,8 @@
-/** Owns `guestmemfs uninstall`: take away what install made, and nothing else. */
-import type { Command } from 'commander'
+/** `guestmemfs uninstall`: remove what `install` wrote, and nothing else. */
+import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { uninstall } from '../host/install.ts'
-import { reloadUnits } from './install.ts'
+import { reloadUnits } from '../pool/systemd-unit.ts'
 
 function uninstallHere({ prefix }: { readonly prefix: string }): void {
   const { removed, kept } = uninstall(prefix)
@@ -11,10 +11,10 @@ function uninstallHere({ prefix }: { readonly prefix: string }): void {
   reloadUnits(prefix)
 }
 
-export function registerUninstall(program: Command): void {
-  program
-    .command('uninstall')
-    .description('remove what install made; pools and their memory are not touched')
-    .option('--prefix <directory>', 'where it was installed', '/')
-    .action(uninstallHere)
+export const command: CommandModule = {
+  name: 'uninstall',
+  group: 'Setup',
+  summary: 'remove what install wrote; pools and their memory are not touched',
+  register: (command) =>
+    command.option('--prefix <directory>', 'where it was installed', '/').action(uninstallHere),
 }

@@ -1,36 +1,38 @@
-/** Owns `guestmemfs vms`: the VMs recorded in the mounts. */
-import type { Command } from 'commander'
+/** `guestmemfs vms`: the VMs that are recorded in the mounts. */
+import type { CommandModule } from '../cli/command.ts'
 import { print, printJson, printTable } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
 import { formatSize } from '../values/size.ts'
 
-export function registerVms(program: Command): void {
-  program
-    .command('vms')
-    .description('list the VMs whose RAM is in a mount: running, saved, or dead')
-    .option('--mount <dir>', 'the VMs of this mount only')
-    .option('--json', 'print JSON, sizes in bytes')
-    .action((options: { mount?: string; json?: true }) => {
-      const recorded = vmMounts(options.mount).flatMap((mount) => mount.recorded)
-      const { vms, problems } = readVms(recorded)
-      for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
-      if (problems.length > 0) process.exitCode = 1
-      const described = vms.map(describeVm)
-      if (options.json) return printJson(described)
-      if (described.length === 0) return print('no VMs')
-      printTable(
-        ['VM', 'STATE', 'PID', 'USER', 'RAM', 'FILE', 'MACHINE', 'QEMU'],
-        described.map((vm) => [
-          vm.name,
-          vm.state,
-          String(vm.pid ?? '-'),
-          String(vm.uid),
-          formatSize(vm.ramBytes),
-          vm.ramFile,
-          vm.machineType,
-          vm.qemuVersion,
-        ]),
-      )
-    })
+export const command: CommandModule = {
+  name: 'vms',
+  group: 'Guests',
+  summary: 'list the VMs whose RAM is in a mount: running, saved, or dead',
+  register: (command) =>
+    command
+      .option('--mount <dir>', 'the VMs of this mount only')
+      .option('--json', 'print JSON, sizes in bytes')
+      .action((options: { mount?: string; json?: true }) => {
+        const recorded = vmMounts(options.mount).flatMap((mount) => mount.recorded)
+        const { vms, problems } = readVms(recorded)
+        for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
+        if (problems.length > 0) process.exitCode = 1
+        const described = vms.map(describeVm)
+        if (options.json) return printJson(described)
+        if (described.length === 0) return print('no VMs')
+        printTable(
+          ['VM', 'STATE', 'PID', 'USER', 'RAM', 'FILE', 'MACHINE', 'QEMU'],
+          described.map((vm) => [
+            vm.name,
+            vm.state,
+            String(vm.pid ?? '-'),
+            String(vm.uid),
+            formatSize(vm.ramBytes),
+            vm.ramFile,
+            vm.machineType,
+            vm.qemuVersion,
+          ]),
+        )
+      }),
 }

@@ -1,12 +1,13 @@
 /**
  * Owns the list of what a guestmemfs can do. Each operation is decided in the file of its family; here they
- * stand together, as whoever serves requests calls them. No operation blocks, does I/O of its own or asks a clock.
- * An `Errno` that is returned is the answer to the request, except two, after which nothing has changed and the same is
- * asked again: WAITS_FOR_ZEROING (allocator.ts) after `markClean`, WAITS (the store's) after its background work.
+ * stand together, as whoever serves requests calls them. No operation blocks, does I/O of its own or asks a
+ * clock. An `Errno` that is returned is the answer to the request. After a `Wait` nothing has changed, and
+ * the same is asked again: one for zeroing after `markClean`, one for the store after its background work.
  */
 import type { Extent, Store } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
 import type { ByteString, Ino } from '../values/ids.ts'
+import type { Refusal } from '../values/refusal.ts'
 import { type AttributeChange, fallocate, setAttributes } from './operations/attributes.ts'
 import { create, mkdir, symlink } from './operations/create.ts'
 import { read, seek } from './operations/data.ts'
@@ -18,16 +19,14 @@ import { dirtyExtent, markClean, type PoolUse, setFrozen, statfs } from './opera
 import { rename } from './operations/rename.ts'
 import { type WriteOptions, write } from './operations/write.ts'
 import { getXattr, listXattrs, removeXattr, setXattr } from './operations/xattrs.ts'
-import type { Origin } from './state/entry.ts'
+import type { NameAt } from './state/entry.ts'
 import type { Inode } from './state/inode.ts'
 import type { Journal } from './state/journal.ts'
-import { type Request, Volume } from './state/volume.ts'
+import { Transaction } from './state/transaction.ts'
+import { type OwnRequest, type Request, Volume } from './state/volume.ts'
 import { VirtualXattrs } from './xattrs/virtual-xattrs.ts'
 
-export type { AttributeChange, Eviction, ListedName, PoolUse, Request }
-
-/** Our own work has an origin and nothing else: no user asked for it, and it leaves no time behind. */
-export type OwnRequest = { readonly origin: Origin }
+export type { AttributeChange, Eviction, ListedName, NameAt, OwnRequest, PoolUse, Request }
 
 const nothingReferenced = () => false
 
@@ -39,6 +38,10 @@ export class FileSystem {
   constructor(journal: Journal, store: Store) {
     this.#volume = new Volume(journal, store)
     this.#virtual = new VirtualXattrs(this.#volume)
+  }
+
+  #begin<R extends OwnRequest>(rq: R): Transaction<R> {
+    return new Transaction(this.#volume, rq)
   }
 
   // Names
@@ -57,49 +60,48 @@ export class FileSystem {
   readlink(ino: Ino): ByteString | Errno {
     return readlink(this.#volume, ino)
   }
-  create(rq: Request, parent: Ino, name: ByteString, mode: number): Inode | Errno {
-    return create(this.#volume, rq, parent, name, mode)
+  create(rq: Request, at: NameAt, mode: number): Inode | Refusal {
+    return create(this.#begin(rq), at, mode)
   }
-  mkdir(rq: Request, parent: Ino, name: ByteString, mode: number): Inode | Errno {
-    return mkdir(this.#volume, rq, parent, name, mode)
+  mkdir(rq: Request, at: NameAt, mode: number): Inode | Errno {
+    return mkdir(this.#begin(rq), at, mode)
   }
-  symlink(rq: Request, parent: Ino, name: ByteString, target: ByteString): Inode | Errno {
-    return symlink(this.#volume, rq, parent, name, target)
+  symlink(rq: Request, at: NameAt, target: ByteString): Inode | Errno {
+    return symlink(this.#begin(rq), at, target)
   }
-  link(rq: Request, ino: Ino, newParent: Ino, newName: ByteString): Inode | Errno {
-    return link(this.#volume, rq, ino, newParent, newName)
+  link(rq: Request, ino: Ino, to: NameAt): Inode | Errno {
+    return link(this.#begin(rq), ino, to)
   }
-  unlink(rq: Request, parent: Ino, name: ByteString): Errno | undefined {
-    return unlink(this.#volume, rq, parent, name)
+  unlink(rq: Request, at: NameAt): Errno | undefined {
+    return unlink(this.#begin(rq), at)
   }
-  rmdir(rq: Request, parent: Ino, name: ByteString): Errno | undefined {
-    return rmdir(this.#volume, rq, parent, name)
+  rmdir(rq: Request, at: NameAt): Errno | undefined {
+    return rmdir(this.#begin(rq), at)
   }
-  rename(
-    rq: Request,
-    parent: Ino,
-    name: ByteString,
-    newParent: Ino,
-    newName: ByteString,
-    flags: number,
-  ): Errno | undefined {
-    return rename(this.#volume, rq, parent, name, newParent, newName, flags)
+  rename(rq: Request, from: NameAt, to: NameAt, flags: number): Errno | undefined {
+    return rename(this.#begin(rq), from, to, flags)
   }
 
   // Attributes and contents
-  setAttributes(rq: Request, ino: Ino, change: AttributeChange): Inode | Errno {
-    return setAttributes(this.#volume, rq, ino, change)
+  setAttributes(rq: Request, ino: Ino, change: AttributeChange): Inode | Refusal {
+    return setAttributes(this.#begin(rq), ino, change)
   }
-  fallocate(rq: Request, ino: Ino, mode: number, offset: number, length: number): Errno | undefined {
-    return fallocate(this.#volume, rq, ino, mode, offset, length)
+  fallocate(rq: Request, ino: Ino, mode: number, offset: number, length: number): Refusal | undefined {
+    return fallocate(this.#begin(rq), ino, mode, offset, length)
   }
-  read(ino: Ino, offset: number, into: Uint8Array): number | Errno {
+  read(ino: Ino, offset: number, into: Uint8Array): number | Refusal {
     return read(this.#volume, ino, offset, into)
   }
-  write(rq: Request, ino: Ino, offset: number, from: Uint8Array, options: WriteOptions = {}): number | Errno {
-    return write(this.#volume, rq, ino, offset, from, options)
+  write(
+    rq: Request,
+    ino: Ino,
+    offset: number,
+    from: Uint8Array,
+    options: WriteOptions = {},
+  ): number | Refusal {
+    return write(this.#begin(rq), ino, offset, from, options)
   }
-  seek(ino: Ino, offset: number, whence: number): number | Errno {
+  seek(ino: Ino, offset: number, whence: number): number | Refusal {
     return seek(this.#volume, ino, offset, whence)
   }
 
@@ -107,14 +109,14 @@ export class FileSystem {
   getXattr(ino: Ino, name: ByteString): Uint8Array | Errno {
     return getXattr(this.#volume, this.#virtual, ino, name)
   }
-  setXattr(rq: Request, ino: Ino, name: ByteString, value: Uint8Array, flags: number): Errno | undefined {
-    return setXattr(this.#volume, rq, ino, name, value, flags)
+  setXattr(rq: Request, ino: Ino, name: ByteString, value: Uint8Array, flags: number): Refusal | undefined {
+    return setXattr(this.#begin(rq), ino, name, value, flags)
   }
   listXattrs(ino: Ino): ByteString[] | Errno {
     return listXattrs(this.#volume, ino)
   }
   removeXattr(rq: Request, ino: Ino, name: ByteString): Errno | undefined {
-    return removeXattr(this.#volume, rq, ino, name)
+    return removeXattr(this.#begin(rq), ino, name)
   }
   /** The root answers `guestmemfs.NAME` as well from now on. */
   addRootXattr(name: string, value: () => string | Uint8Array): void {
@@ -129,16 +131,16 @@ export class FileSystem {
     return this.#volume.frozen
   }
   freeze(rq: OwnRequest): Errno | undefined {
-    return setFrozen(this.#volume, rq, true)
+    return setFrozen(this.#begin(rq), true)
   }
   thaw(rq: OwnRequest): Errno | undefined {
-    return setFrozen(this.#volume, rq, false)
+    return setFrozen(this.#begin(rq), false)
   }
   dirtyExtent(maxBlocks: number): Extent | undefined {
     return dirtyExtent(this.#volume, maxBlocks)
   }
   markClean(rq: OwnRequest, extent: Extent): Errno | undefined {
-    return markClean(this.#volume, rq, extent)
+    return markClean(this.#begin(rq), extent)
   }
 
   // The end of inodes, and the beginning after a crash

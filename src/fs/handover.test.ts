@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Handover, type HandoverStatus, type HandoverStep, WAITS } from '../stores/store.ts'
+import type { Handover, HandoverStatus, HandoverStep } from '../stores/store.ts'
 import { EBUSY, EINVAL, EIO, EMFILE, type Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
+import { WAIT_FOR_STORE } from '../values/refusal.ts'
 import { unpackImage } from './image/travel.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './operations/attributes.ts'
 import { State } from './state/state.ts'
-import { blocks, fixtureOver, n, ok, ROOT } from './testing/fixture.ts'
+import { blocks, fixtureOver, n, nameAt, ok, ROOT } from './testing/fixture.ts'
 import { MemoryStore } from './testing/memory-store.ts'
 import { PlainJournal } from './testing/plain-journal.ts'
 
@@ -30,7 +31,7 @@ class Asked implements Handover {
   }
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
     this.left.push([step, objects])
-    for (const object of objects) this.#store.passages.set(object, 'outgoing')
+    for (const object of objects) this.#store.states.set(object, 'outgoing')
     this.status = { ...IDLE, step, state: 'busy' }
   }
   preserveImage(image: Uint8Array): void {
@@ -38,7 +39,7 @@ class Asked implements Handover {
     this.status = { ...IDLE, step: 'image', state: 'busy' }
   }
   unpreserve(): void {
-    this.#store.passages.clear()
+    this.#store.states.clear()
     this.status = IDLE
   }
   recover(): void {}
@@ -68,7 +69,7 @@ test('guest RAM leaves while the pool is used, the rest once it is frozen, and l
   const { fs, rq, file, asked, ask, memory } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
   const gone = file('gone', blocks(1))
-  fs.unlink(rq(), ROOT, n('gone'))
+  fs.unlink(rq(), nameAt(ROOT, 'gone'))
   assert.equal(ask('files'), EBUSY)
   assert.equal(ask('image'), EINVAL)
   assert.equal(ask('ram'), undefined)
@@ -100,7 +101,7 @@ test('what is said of it: the step, what failed and whose memory it was, and wha
     holeBytes: 1,
   })
   ask('ram')
-  asked.status = { ...asked.status, state: 'failed', failure: { errno: EMFILE, memory: memory(ram) } }
+  asked.status = { ...asked.status, state: 'failed', failure: { errno: EMFILE, object: memory(ram) } }
   assert.deepEqual(says().failure, { errno: 'EMFILE', path: 'ram' })
   assert.equal(says().holeBytes, 0)
   assert.equal(ask('ram'), EBUSY)
@@ -118,7 +119,7 @@ test('thawing takes everything back, and freezing does not', () => {
   assert.equal(asked.status.state, 'done')
   fs.thaw(rq())
   assert.equal(asked.status.state, 'idle')
-  assert.equal(store.passages.size, 0)
+  assert.equal(store.states.size, 0)
 })
 
 test('memory that leaves keeps its size and its bytes, and its file everything else', () => {
@@ -132,15 +133,15 @@ test('memory that leaves keeps its size and its bytes, and its file everything e
   assert.equal(fs.fallocate(rq(), ram, 0, 0, blocks(4)), EBUSY)
   ok(fs.setAttributes(rq(), ram, { sizeBytes: blocks(3), mode: 0o600 }))
   assert.equal(stat(ram).mode, 0o600)
-  assert.equal(fs.rename(rq(), ROOT, n('ram'), ROOT, n('moved'), 0), undefined)
+  assert.equal(fs.rename(rq(), nameAt(ROOT, 'ram'), nameAt(ROOT, 'moved'), 0), undefined)
 })
 
 test('memory that has not come back makes those wait who need it, and nobody else', () => {
   const { fs, rq, file, store, memory, ask, stat } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
-  store.passages.set(memory(ram), 'incoming').set(memory(plain), 'incoming')
-  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), WAITS)
-  assert.equal(fs.write(rq(), plain, 90, new Uint8Array(50)), WAITS)
+  store.states.set(memory(ram), 'incoming').set(memory(plain), 'incoming')
+  assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: 0 }), WAIT_FOR_STORE)
+  assert.equal(fs.write(rq(), plain, 90, new Uint8Array(50)), WAIT_FOR_STORE)
   assert.equal(stat(plain).sizeBytes, 100)
   ok(fs.setAttributes(rq(), ram, { mode: 0o600 }))
   assert.equal(ask('ram'), EBUSY)
@@ -153,14 +154,14 @@ test('memory that has not come back makes those wait who need it, and nobody els
 test('a file whose memory is lost is there, says so, and can be emptied or deleted', () => {
   const { fs, rq, file, store, memory, asked, ask } = handed()
   const [ram, other] = [file('ram', blocks(3)), file('other', blocks(1))]
-  store.passages.set(memory(ram), 'lost')
+  store.states.set(memory(ram), 'lost')
   assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: blocks(1) }), EIO)
   const map = JSON.parse(Buffer.from(ok(fs.getXattr(ram, n('guestmemfs.map')))).toString())
   assert.deepEqual(map, { kind: 'lost', sizeBytes: blocks(3), alignBytes: blocks(1) })
   ask('ram')
   assert.deepEqual(asked.left, [['ram', [memory(other)]]])
   ask('none')
-  store.passages.set(memory(ram), 'lost')
+  store.states.set(memory(ram), 'lost')
   ok(fs.setAttributes(rq(), ram, { sizeBytes: 0 }))
-  assert.equal(fs.unlink(rq(), ROOT, n('ram')), undefined)
+  assert.equal(fs.unlink(rq(), nameAt(ROOT, 'ram')), undefined)
 })

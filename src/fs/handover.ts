@@ -63,7 +63,7 @@ export function describeHandover(volume: Volume): object | undefined {
   const { failure, objects: memories, ...status } = handover.status
   const failed = failure && {
     errno: failure.errno.name,
-    path: failure.memory && pathOfObject(volume, failure.memory),
+    path: failure.object && pathOfObject(volume, failure.object),
   }
   const holeBytes = handover.holeBytes(outgoing(volume, 'files'))
   return { ...status, memories, failure: failed ?? null, holeBytes }

@@ -1,5 +1,5 @@
 /**
- * Owns the way from a request's bytes to a typed request. Must never throw, whatever the bytes are: what is not a
+ * A request's bytes turned into a typed request. Must not: throw, whatever the bytes are. What is not a
  * request is returned as `malformed`, with the reason and, where it could be read, the header to answer to.
  */
 import type { ByteString, NodeId } from '../values/ids.ts'
@@ -24,19 +24,20 @@ export type Decoded =
       readonly reason: string
     }
 
-interface Known {
+interface KnownOpcode {
   readonly opcode: Opcode
   readonly row: Row
 }
 
 /** Indexed by opcode number: a request costs one array access, not a search. */
-const byNumber: (Known | undefined)[] = []
+const byNumber: (KnownOpcode | undefined)[] = []
 for (const [opcode, row] of Object.entries<Row>(OPCODES))
   byNumber[row.number] = { opcode: opcode as Opcode, row }
 
 /**
- * Decode the first `length` bytes of `buffer`, one request as /dev/fuse gives it. Names are copied out, `data` is a view
- * into `buffer`. Struct bytes and extensions a newer kernel may add behind what we know are skipped.
+ * Decode the first `length` bytes of `buffer`, one request as /dev/fuse gives it. Names are copied out,
+ * `data` is a view into `buffer`. Struct bytes and extensions a newer kernel may add behind what we know are
+ * skipped.
  */
 export function decode(buffer: Buffer, length: number): Decoded {
   const view = new DataView(buffer.buffer, buffer.byteOffset, length)
@@ -103,8 +104,8 @@ function decodeHeader(view: DataView): RequestHeader {
 }
 
 /**
- * The kernel never sends such text; a server must not depend on that. A component may be longer than a name may be:
- * the kernel leaves it to the file system to answer ENAMETOOLONG (FUSE_NAME_MAX, fs/fuse/fuse_i.h).
+ * The kernel never sends such text; a server must not depend on that. A component may be longer than a name
+ * may be: the kernel leaves it to the file system to answer ENAMETOOLONG (FUSE_NAME_MAX, fs/fuse/fuse_i.h).
  */
 function whatIsWrong(text: ByteString, kind: NameKind): string | undefined {
   if (text.length === 0) return 'is empty'

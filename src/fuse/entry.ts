@@ -1,6 +1,6 @@
 /**
- * Owns how an inode, an open file and a directory entry are laid into reply bytes: what several replies have in common. Hot, so
- * written field by field with the tables' offsets. Must not know which reply it is part of.
+ * The bytes of an inode, an open file and a directory entry: what several replies have in common. Hot, so
+ * they are written field by field with the tables' offsets. Must not: know which reply they are part of.
  * Sizes are in bytes, `blocks` in 512-byte units as stat(2) has it.
  */
 import type { BackingId, NodeId } from '../values/ids.ts'
@@ -86,7 +86,10 @@ export function putOpen(view: DataView, start: number, open: OpenReply): void {
   view.setInt32(start + at.backingId, open.backingId ?? 0, true)
 }
 
-/** `start` must lie as far from the reply's beginning as FUSE_DIRENT_ALIGN says; takes `direntBytes` of the name. */
+/**
+ * `start` must lie as far from the reply's beginning as FUSE_DIRENT_ALIGN says; takes `direntBytes` of the
+ * name.
+ */
 export function putDirent(
   view: DataView,
   start: number,

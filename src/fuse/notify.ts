@@ -1,6 +1,7 @@
 /**
- * Owns the one notification we send besides RESEND: that what the kernel has cached of an inode's attributes is out of
- * date, which also tells whether it still knows the inode. FUSE_NOTIFY_INVAL_ENTRY is not here on purpose (docs/deadlocks.md).
+ * FUSE_NOTIFY_INVAL_INODE, the one notification we send besides RESEND: the kernel drops what it has cached
+ * of an inode's attributes; whether it still knows the inode is the answer. FUSE_NOTIFY_INVAL_ENTRY is left
+ * out on purpose (docs/deadlocks.md).
  */
 import { writeReply } from '../linux/fuse-device.ts'
 import { ENOENT } from '../values/errno.ts'
@@ -13,12 +14,12 @@ const FUSE_NOTIFY_INVAL_INODE = 2
 const INVAL_INODE_OUT = new Layout({ ino: 'nodeid', off: 's64', len: 's64' })
 
 /**
- * Cached attributes of the inode count no more; a reply under way does not bring them back (`attr_version`). False when the
- * kernel has forgotten the node id: fuse_reverse_inval_inode() (fs/fuse/inode.c) answers ENOENT for an inode it does
- * not have. Takes no lock that a request could hold, but may wait while an inode is being made or evicted: while a request is
- * handled, only for an inode that this request holds.
+ * Cached attributes of the inode count no more; a reply under way does not bring them back (`attr_version`).
+ * False when the kernel has forgotten the node id: fuse_reverse_inval_inode() (fs/fuse/inode.c) answers
+ * ENOENT for an inode it does not have. Takes no lock that a request could hold, but may wait while an inode
+ * is being made or evicted: while a request is handled, only for an inode that this request holds.
  */
-export function invalidateAttributes(fuseFd: Fd, nodeId: NodeId): boolean {
+export function invalidateAttr(fuseFd: Fd, nodeId: NodeId): boolean {
   const bytes = new Uint8Array(OUT_HEADER.sizeBytes + INVAL_INODE_OUT.sizeBytes)
   const view = new DataView(bytes.buffer)
   OUT_HEADER.encode(view, 0, { len: bytes.byteLength, error: FUSE_NOTIFY_INVAL_INODE, unique: 0n })

@@ -1,7 +1,7 @@
 /**
- * Owns the way from typed results to reply bytes, in one buffer used again and again. Must not decide or send.
- * `begin` says whom to answer, exactly one of the other methods (or a finished directory) fills the reply, `bytes` is
- * what to write. Layouts are those of include/uapi/linux/fuse.h.
+ * Typed results turned into reply bytes, in one buffer used again and again. Must not: decide or send.
+ * `begin` names the request to answer; exactly one of the methods that return ANSWERED (for a directory:
+ * `endDirectory`) fills the reply; `bytes` is what to write. Layouts are those of include/uapi/linux/fuse.h.
  */
 import type { Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
@@ -27,6 +27,13 @@ export type { Attributes, EntryReply, OpenReply, Time } from './entry.ts'
 const HEADER = layouts.OUT_HEADER
 const BODY = HEADER.sizeBytes
 
+/**
+ * What each method that fills the reply returns, and nothing else does: where a handler has to return it, one
+ * that forgets to answer does not compile.
+ */
+export const ANSWERED: unique symbol = Symbol('answered')
+export type Answered = typeof ANSWERED
+
 export class Reply {
   readonly #buffer: Buffer
   readonly #view: DataView
@@ -44,7 +51,8 @@ export class Reply {
 
   /** Forget the last reply; the next one answers `header`'s request. */
   begin(header: RequestHeader): void {
-    // The kernel looks a request up by the id it sent, RESEND mark included (fuse_request_find, fs/fuse/dev.c).
+    // The kernel looks a request up by the id it sent, RESEND mark included (fuse_request_find,
+    // fs/fuse/dev.c).
     this.#unique = header.resent ? header.unique | FUSE_UNIQUE_RESEND : header.unique
     this.#length = 0
   }
@@ -64,68 +72,68 @@ export class Reply {
     this.error(errno)
   }
 
-  error(errno: Errno): void {
-    this.#finish(0, -errno.code)
+  error(errno: Errno): Answered {
+    return this.#finish(0, -errno.code)
   }
 
-  empty(): void {
-    this.#finish(0)
+  empty(): Answered {
+    return this.#finish(0)
   }
 
-  entry(entry: EntryReply): void {
+  entry(entry: EntryReply): Answered {
     putEntry(this.#view, BODY, entry)
-    this.#finish(layouts.ENTRY_OUT.sizeBytes)
+    return this.#finish(layouts.ENTRY_OUT.sizeBytes)
   }
 
-  attr(attributes: Attributes, validSeconds: number): void {
+  attr(attributes: Attributes, validSeconds: number): Answered {
     const { at } = layouts.ATTR_OUT
     putValidity(this.#view, BODY + at.attrValid, BODY + at.attrValidNsec, validSeconds)
     this.#view.setUint32(BODY + at.dummy, 0, true)
     putAttributes(this.#view, BODY + at.ino, attributes)
-    this.#finish(layouts.ATTR_OUT.sizeBytes)
+    return this.#finish(layouts.ATTR_OUT.sizeBytes)
   }
 
-  open(open: OpenReply): void {
+  open(open: OpenReply): Answered {
     putOpen(this.#view, BODY, open)
-    this.#finish(layouts.OPEN_OUT.sizeBytes)
+    return this.#finish(layouts.OPEN_OUT.sizeBytes)
   }
 
-  create(entry: EntryReply, open: OpenReply): void {
+  create(entry: EntryReply, open: OpenReply): Answered {
     putEntry(this.#view, BODY, entry)
     putOpen(this.#view, BODY + layouts.ENTRY_OUT.sizeBytes, open)
-    this.#finish(layouts.ENTRY_OUT.sizeBytes + layouts.OPEN_OUT.sizeBytes)
+    return this.#finish(layouts.ENTRY_OUT.sizeBytes + layouts.OPEN_OUT.sizeBytes)
   }
 
   /** `size`: how many bytes were taken. */
-  write(size: number): void {
-    this.#struct(layouts.WRITE_OUT, { size })
+  write(size: number): Answered {
+    return this.#struct(layouts.WRITE_OUT, { size })
   }
 
-  statfs(values: ValuesOf<typeof layouts.STATFS_OUT>): void {
-    this.#struct(layouts.STATFS_OUT, values)
+  statfs(values: ValuesOf<typeof layouts.STATFS_OUT>): Answered {
+    return this.#struct(layouts.STATFS_OUT, values)
   }
 
-  statx(values: ValuesOf<typeof layouts.STATX_OUT>): void {
-    this.#struct(layouts.STATX_OUT, values)
+  statx(values: ValuesOf<typeof layouts.STATX_OUT>): Answered {
+    return this.#struct(layouts.STATX_OUT, values)
   }
 
-  init(values: ValuesOf<typeof layouts.INIT_OUT>): void {
-    this.#struct(layouts.INIT_OUT, values)
+  init(values: ValuesOf<typeof layouts.INIT_OUT>): Answered {
+    return this.#struct(layouts.INIT_OUT, values)
   }
 
-  lseek(offset: number): void {
-    this.#struct(layouts.LSEEK_OUT, { offset })
+  lseek(offset: number): Answered {
+    return this.#struct(layouts.LSEEK_OUT, { offset })
   }
 
   /** GETXATTR or LISTXATTR with `size` 0: how large the answer would be. */
-  xattrSize(size: number): void {
-    this.#struct(layouts.GETXATTR_OUT, { size })
+  xattrSize(size: number): Answered {
+    return this.#struct(layouts.GETXATTR_OUT, { size })
   }
 
   /** READ, READLINK, GETXATTR, LISTXATTR: the bytes alone. Never more than the request's `size`. */
-  data(bytes: Uint8Array): void {
+  data(bytes: Uint8Array): Answered {
     this.#buffer.set(bytes, BODY)
-    this.#finish(bytes.byteLength)
+    return this.#finish(bytes.byteLength)
   }
 
   /** Where a READ's bytes may be put directly; `filled` then says how many there are. Saves a copy. */
@@ -133,19 +141,22 @@ export class Reply {
     return this.#buffer.subarray(BODY, BODY + sizeBytes)
   }
 
-  filled(sizeBytes: number): void {
-    this.#finish(sizeBytes)
+  filled(sizeBytes: number): Answered {
+    return this.#finish(sizeBytes)
   }
 
-  /** READDIR or READDIRPLUS: `size` is the request's. Then `name` or `namePlus` until one says false, then `endDirectory`. */
+  /**
+   * READDIR or READDIRPLUS: `size` is the request's. Then `name` or `namePlus` until one says false, then
+   * `endDirectory`.
+   */
   beginDirectory(size: number): void {
     this.#directoryAt = BODY
     this.#directoryEnd = Math.min(BODY + size, this.#buffer.byteLength)
   }
 
   /**
-   * Add an entry for READDIR. `cookie` is where the next read goes on: behind this entry. False: no room, nothing was
-   * added. `mode` supplies the file type alone.
+   * Add an entry for READDIR. `cookie` is where the next read goes on: behind this entry. False: no room,
+   * nothing was added. `mode` supplies the file type alone.
    */
   name(name: ByteString, ino: number, mode: number, cookie: number): boolean {
     const bytes = toBytes(name)
@@ -157,8 +168,9 @@ export class Reply {
   }
 
   /**
-   * Add an entry for READDIRPLUS. It counts as a lookup of `entry.nodeid`, so the caller counts it too; `.` and `..`, and whatever
-   * shall not be looked up, take no `entry`. False: no room, nothing was added or is to be counted.
+   * Add an entry for READDIRPLUS. It counts as a lookup of `entry.nodeid`, so the caller counts it too; `.`
+   * and `..`, and whatever shall not be looked up, take no `entry`. False: no room, nothing was added or is
+   * to be counted.
    */
   namePlus(
     name: ByteString,
@@ -179,21 +191,22 @@ export class Reply {
     return true
   }
 
-  endDirectory(): void {
-    this.#finish(this.#directoryAt - BODY)
+  endDirectory(): Answered {
+    return this.#finish(this.#directoryAt - BODY)
   }
 
-  #struct<F extends Fields>(layout: Layout<F>, values: Values<F>): void {
+  #struct<F extends Fields>(layout: Layout<F>, values: Values<F>): Answered {
     layout.encode(this.#view, BODY, values)
-    this.#finish(layout.sizeBytes)
+    return this.#finish(layout.sizeBytes)
   }
 
-  #finish(bodyBytes: number, error = 0): void {
+  #finish(bodyBytes: number, error = 0): Answered {
     if (this.#length > 0) throw new BrokenInvariantError('a second reply to one request')
     const view = this.#view
     this.#length = BODY + bodyBytes
     view.setUint32(HEADER.at.len, this.#length, true)
     view.setInt32(HEADER.at.error, error, true)
     view.setBigUint64(HEADER.at.unique, this.#unique, true)
+    return ANSWERED
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Owns the proof of the session loop, over a socket pair in the place of /dev/fuse: it keeps message boundaries as the device does,
- * and its end of file stands for the end of the connection.
+ * The session loop over a socket pair in the place of /dev/fuse: it keeps message boundaries as the device
+ * does, and its end of file stands for the end of the connection.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -10,7 +10,7 @@ import { ENOENT } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { Reply } from './replies.ts'
-import { type Handler, hasPending, resend, type SessionOptions, send, serve } from './session.ts'
+import { type Handler, hasPending, resend, type SessionHost, send, serve } from './session.ts'
 import { requestBytes, SAMPLES } from './testing/request-bytes.ts'
 
 const INIT_BODY = SAMPLES.find(({ opcode }) => opcode === 'INIT')?.body ?? ''
@@ -24,23 +24,26 @@ interface Answer {
 const DESTROY = requestBytes(38, '', { unique: 0xeeeen })
 
 /**
- * The replies to `requests`, in order. A DESTROY is put behind them and ends the connection, its own reply is left out.
- * At most ten messages fit in the socket's queue (net.unix.max_dgram_qlen).
+ * The replies to `requests`, in order. A DESTROY is put behind them and ends the connection, its own reply is
+ * left out. At most ten messages fit in the socket's queue (net.unix.max_dgram_qlen).
  */
-function converse(requests: readonly Uint8Array[], handler: Handler, options: SessionOptions = {}): Answer[] {
+function converse(
+  requests: readonly Uint8Array[],
+  handler: Handler,
+  hooks: Partial<SessionHost> = {},
+): Answer[] {
   const [kernel, device] = socketPair()
-  const endingAtDestroy: SessionOptions = {
-    ...options,
+  const host: SessionHost = {
+    ...hooks,
+    handle: (request, reply) => (request.opcode === 'DESTROY' ? reply.empty() : handler(request, reply)),
     afterReply: (request, delivered) => {
       if (request.opcode === 'DESTROY') shutdownSocket(kernel)
-      else options.afterReply?.(request, delivered)
+      else hooks.afterReply?.(request, delivered)
     },
   }
   try {
     for (const request of [...requests, DESTROY]) sendMessage(kernel, request)
-    const handle: Handler = (request, reply) =>
-      request.opcode === 'DESTROY' ? reply.empty() : handler(request, reply)
-    assert.equal(serve(device, handle, endingAtDestroy), 'unmounted')
+    assert.equal(serve(device, host), 'unmounted')
     return answersIn(kernel).filter(({ unique }) => unique !== 0xeeeen)
   } finally {
     close(kernel)
@@ -67,7 +70,7 @@ test('each request reaches the handler and its reply the kernel, in order', () =
     [requestBytes(1, '6600', { unique: 2n }), requestBytes(17, '', { unique: 4n })],
     (request, reply) => {
       seen.push(request.opcode)
-      reply.error(ENOENT)
+      return reply.error(ENOENT)
     },
   )
   assert.deepEqual(seen, ['LOOKUP', 'STATFS'])
@@ -94,7 +97,7 @@ test('a kernel we cannot serve gets EPROTO, we get the reason', () => {
   const [kernel, device] = socketPair()
   sendMessage(kernel, requestBytes(26, INIT_BODY.replace('2d000000', '1f000000')))
   assert.throws(
-    () => serve(device, () => {}),
+    () => serve(device, { handle: () => undefined }),
     (error) => error instanceof UsageError && /7\.31/.test(error.message),
   )
   assert.deepEqual(outcomes(answersIn(kernel)), [[0x102n, -71]])
@@ -113,7 +116,7 @@ test('bytes that make no sense are answered where somebody waits, and the sessio
       requestBytes(17, '', { unique: 8n }),
     ],
     (_, reply) => reply.empty(),
-    { report: (line) => lines.push(line) },
+    { report: (line) => void lines.push(line) },
   )
   assert.deepEqual(outcomes(answers), [
     [2n, -5],
@@ -127,70 +130,70 @@ test('FORGET, BATCH_FORGET and INTERRUPT get no reply', () => {
   const seen: string[] = []
   const samples = SAMPLES.filter(({ opcode }) => ['FORGET', 'BATCH_FORGET', 'INTERRUPT'].includes(opcode))
   const requests = samples.map(({ number, body }) => requestBytes(number, body))
-  const answers = converse(requests, (request) => seen.push(request.opcode))
+  const answers = converse(requests, (request) => {
+    seen.push(request.opcode)
+    return undefined
+  })
   assert.equal(seen.length, 3)
   assert.deepEqual(answers, [])
 })
 
-test('hooks run on both sides of the write', () => {
+test('hooks run on both sides of the write, or after a handler that gave no reply', () => {
   const order: string[] = []
   converse(
-    [requestBytes(17)],
-    (_, reply) => {
+    [requestBytes(17), requestBytes(2, '0100000000000000')],
+    (request, reply) => {
       order.push('handler')
-      reply.empty()
+      return request.opcode === 'FORGET' ? undefined : reply.empty()
     },
     {
-      beforeReply: (request) => request.opcode === 'STATFS' && order.push('before'),
-      afterReply: (_, delivered) => order.push(`after ${delivered}`),
+      beforeReply: (request) => void (request.opcode === 'STATFS' && order.push('before')),
+      afterReply: (_, delivered) => void order.push(`after ${delivered}`),
+      afterNoReply: (request) => void order.push(`no reply to ${request.opcode}`),
     },
   )
-  assert.deepEqual(order, ['handler', 'before', 'after true'])
+  assert.deepEqual(order, ['handler', 'before', 'after true', 'handler', 'no reply to FORGET'])
 })
 
-test('a request may be answered later, from the periodic work', () => {
+test('a request may be answered later, from the timer', () => {
   const later = new Reply(4096)
   let waiting = false
   const [kernel, device] = socketPair()
   sendMessage(kernel, requestBytes(43, SAMPLES.find(({ opcode }) => opcode === 'FALLOCATE')?.body))
-  const end = serve(
-    device,
-    (request) => {
+  const end = serve(device, {
+    handle: (request) => {
       waiting = true
       later.begin(request.header)
+      return undefined
     },
-    {
-      periodic: {
-        intervalMs: () => (waiting ? 1 : undefined),
-        run: () => {
-          later.empty()
-          assert.ok(send(device, later))
-          waiting = false
-          shutdownSocket(kernel)
-        },
-      },
+    timerMs: () => (waiting ? 1 : undefined),
+    onTimer: () => {
+      later.empty()
+      assert.ok(send(device, later))
+      waiting = false
+      shutdownSocket(kernel)
     },
-  )
+  })
   assert.equal(end, 'unmounted')
   assert.deepEqual(outcomes(answersIn(kernel)), [[0x102n, 0]])
   close(kernel)
   close(device)
 })
 
-test('periodic work is done however many requests are waiting', () => {
+test('the timer goes off however many requests are waiting', () => {
   const [kernel, device] = socketPair()
   for (let unique = 0; unique < 5; unique++) sendMessage(kernel, requestBytes(17))
   shutdownSocket(kernel)
   const order: string[] = []
-  const handler = (_: unknown, reply: Reply): void => {
+  const handle: Handler = (_, reply) => {
     const until = performance.now() + 3
     while (performance.now() < until);
     order.push('request')
-    reply.empty()
+    return reply.empty()
   }
-  serve(device, handler, { periodic: { intervalMs: () => 2, run: () => order.push('work') } })
+  serve(device, { handle, timerMs: () => 2, onTimer: () => void order.push('timer') })
   assert.equal(order.filter((each) => each === 'request').length, 5)
-  assert.ok(order.indexOf('work') < order.lastIndexOf('request'), order.join(' '))
+  assert.ok(order.indexOf('timer') < order.lastIndexOf('request'), order.join(' '))
   close(kernel)
   close(device)
 })
@@ -199,8 +202,10 @@ test('what the handler throws comes out, and nothing was answered', () => {
   const [kernel, device] = socketPair()
   sendMessage(kernel, requestBytes(17))
   assert.throws(() =>
-    serve(device, () => {
-      throw new Error('broken')
+    serve(device, {
+      handle: () => {
+        throw new Error('broken')
+      },
     }),
   )
   assert.deepEqual(answersIn(kernel), [])
@@ -223,14 +228,14 @@ test('a line that comes all the time is reported ever more rarely', () => {
   const lines: string[] = []
   const [kernel, device] = socketPair()
   let left = 1000
-  const next = (): void => {
+  const next = (): undefined => {
     if (left-- > 0) {
       sendMessage(kernel, new Uint8Array(7))
       sendMessage(kernel, requestBytes(2, '0100000000000000'))
     } else shutdownSocket(kernel)
   }
   next()
-  serve(device, next, { report: (line) => lines.push(line) })
+  serve(device, { handle: () => next(), report: (line) => void lines.push(line) })
   // The first ten, then 16, 32 … 512.
   assert.equal(lines.length, 10 + 6)
   close(kernel)
@@ -242,30 +247,26 @@ test('idle work is done when nothing is asked for, and not before; a shorter int
   const order: string[] = []
   let left = 2
   let intervalMs = 3_600_000
-  const options: SessionOptions = {
-    idle: {
-      isWorkLeft: () => left > 0,
-      run: () => {
-        order.push('idle')
-        left--
-        if (left === 0) intervalMs = 1
-      },
+  const host: SessionHost = {
+    handle: (request, reply) => {
+      order.push(request.opcode)
+      return reply.error(ENOENT)
     },
-    periodic: {
-      intervalMs: () => intervalMs,
-      run: () => {
-        order.push('periodic')
-        shutdownSocket(kernel)
-      },
+    hasIdleWork: () => left > 0,
+    whenIdle: () => {
+      order.push('idle')
+      left--
+      if (left === 0) intervalMs = 1
+    },
+    timerMs: () => intervalMs,
+    onTimer: () => {
+      order.push('timer')
+      shutdownSocket(kernel)
     },
   }
   for (const unique of [2n, 4n]) sendMessage(kernel, requestBytes(17, '', { unique }))
-  const handle: Handler = (request, reply) => {
-    order.push(request.opcode)
-    reply.error(ENOENT)
-  }
-  assert.equal(serve(device, handle, options), 'unmounted')
-  assert.deepEqual(order, ['STATFS', 'STATFS', 'idle', 'idle', 'periodic'])
+  assert.equal(serve(device, host), 'unmounted')
+  assert.deepEqual(order, ['STATFS', 'STATFS', 'idle', 'idle', 'timer'])
   close(kernel)
   close(device)
 })

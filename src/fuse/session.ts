@@ -1,7 +1,7 @@
 /**
- * Owns the conversation over one /dev/fuse descriptor: read a request, have it handled, write the reply, one at a time on
- * this thread, blocking. Must not know what a request does. Bytes that make no sense are answered and passed
- * over: nothing the kernel's side sends ends a server.
+ * The session over one /dev/fuse descriptor: read a request, have it handled, write the reply, one at a time
+ * on this thread, blocking. Bytes that make no sense are answered and passed over: nothing the kernel's side
+ * sends ends a server. Must not: know what a request does.
  */
 import { Poller, waitReadable } from '../linux/descriptors.ts'
 import { readRequest, writeReply } from '../linux/fuse-device.ts'
@@ -13,96 +13,113 @@ import { type Decoded, decode } from './decode.ts'
 import { MAX_WRITE_BYTES, type Negotiated, negotiate } from './init.ts'
 import { OUT_HEADER } from './kernel-structs.ts'
 import { type FuseRequest, isAnswered, type RequestOf } from './opcodes.ts'
-import { Reply } from './replies.ts'
+import { ANSWERED, type Answered, Reply } from './replies.ts'
 
 /** What a handler gets: everything but INIT, which is the session's own. */
 export type HandledRequest = Exclude<FuseRequest, RequestOf<'INIT'>>
 
 /**
- * Does what `request` asks and fills `reply`. A request left unanswered here must be answered later through `send`;
- * those of `isAnswered` false get no reply at all. A throw ends `serve`, with the request unanswered.
+ * Does what `request` asks, fills `reply`, and returns what filled it. undefined: no reply now. FORGET,
+ * BATCH_FORGET and INTERRUPT never get one; any other request is answered later, through an `Answer`. A throw
+ * ends `serve`, with the request unanswered.
  */
-export type Handler = (request: HandledRequest, reply: Reply) => void
+export type Handler = (request: HandledRequest, reply: Reply) => Answered | undefined
 
 /** Handles a request that was left unanswered once more, and sends the reply if there is one now. */
 export type Answer = (request: HandledRequest, handler: Handler) => void
 
-export interface SessionOptions {
+/**
+ * The program that a session serves the connection for: it handles requests, and has work of its own between
+ * them.
+ */
+export interface SessionHost {
+  readonly handle: Handler
   /** Called before the reply to INIT is written, so that what was agreed on can be kept for a successor. */
-  readonly negotiated?: (session: Negotiated) => void
-  /** Which requests are to be handled now that `request` came, in order: it may be held back, with a copy of its data, or let others go first. */
-  readonly admit?: (request: HandledRequest) => readonly HandledRequest[]
+  negotiated?(session: Negotiated): void
+  /**
+   * The requests to handle now that `request` came, in order: it may be held back, with a copy of its data,
+   * or let others go first.
+   */
+  admit?(request: HandledRequest): readonly HandledRequest[]
   /** Between the handler and the write of a filled reply. */
-  readonly beforeReply?: (request: HandledRequest) => void
-  /** `delivered` false: the kernel did not get this reply (aborted, answered before, or EIO went in its place). */
-  readonly afterReply?: (request: HandledRequest, delivered: boolean) => void
+  beforeReply?(request: HandledRequest): void
   /**
-   * Work that is tried again and again: `intervalMs` is asked before each read, and `run` called when so long went by since it
-   * was first answered; a shorter one counts at once. Between requests, not only where there are none: a busy mount must not put
-   * it off for ever.
+   * `delivered` false: the kernel did not get this reply (aborted, answered before, or EIO went in its
+   * place).
    */
-  readonly periodic?: { intervalMs(): number | undefined; run(answer: Answer): void }
-  /** Small work that was put off until nobody asks for anything: `run` does some of it when nothing came for IDLE_MS. */
-  readonly idle?: { isWorkLeft(): boolean; run(): void }
+  afterReply?(request: HandledRequest, delivered: boolean): void
+  /** After a handler that gave no reply. */
+  afterNoReply?(request: HandledRequest): void
   /**
-   * Work done beside the session: `run` is called when what `wake` names is readable; it names nothing while no work is under way. Here
-   * and in periodic work requests that a handler left unanswered may be answered.
+   * The interval of `onTimer`, asked before each read: it is called when so long went by since one was first
+   * given; a shorter one counts at once. Between requests, not only where there are none: a busy mount must
+   * not put it off for ever. undefined: there is nothing to do.
    */
-  readonly background?: { wake(): Fd | undefined; run(answer: Answer): void }
+  timerMs?(): number | undefined
+  /** Parked requests may be answered. */
+  onTimer?(answer: Answer): void
+  /** Whether `whenIdle` has something to do. */
+  hasIdleWork?(): boolean
+  /** Deferred work; called when no request arrived for IDLE_MS. */
+  whenIdle?(): void
+  /** Readable when work beside the session has finished; undefined: none is under way. */
+  eventsFd?(): Fd | undefined
+  /** `eventsFd` is readable. Parked requests may be answered. */
+  onEvents?(answer: Answer): void
   /** One line about something that should not happen. Called rarely, however often it happens. */
-  readonly report?: (line: string) => void
+  report?(line: string): void
 }
 
-/** Longer than the pauses of whoever does one operation after the other. */
+/** Longer than the pauses of a process that does one operation after the other. */
 const IDLE_MS = 2
 
 /** The kernel wants room for the largest WRITE and its headers (fuse_dev_do_read, fs/fuse/dev.c). */
 const READ_BUFFER_BYTES = MAX_WRITE_BYTES + 4096
 
 /**
- * Serve until the connection is gone. Throws UsageError if the kernel cannot do what we need (its INIT was refused), and
- * whatever the handler throws. The connection stays open: its descriptor is the caller's.
+ * Serve until the connection is gone. Throws UsageError if the kernel cannot do what we need (its INIT was
+ * refused), and whatever the host throws. The connection stays open: its descriptor is the caller's.
  */
-export function serve(fuseFd: Fd, handler: Handler, options: SessionOptions = {}): 'unmounted' {
+export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
   const buffer = Buffer.alloc(READ_BUFFER_BYTES)
   const reply = new Reply(MAX_WRITE_BYTES)
-  const report = rarely(options.report ?? (() => {}))
-  const { periodic, background, idle } = options
+  const report = rarely((line) => host.report?.(line))
   const alone = new Poller([fuseFd])
-  let both: { readonly wake: Fd; readonly poller: Poller } | undefined
-  const pollerOf = (wake: Fd | undefined): Poller => {
-    if (wake === undefined) return alone
-    if (both?.wake !== wake) both = { wake, poller: new Poller([fuseFd, wake]) }
+  let both: { readonly events: Fd; readonly poller: Poller } | undefined
+  const pollerOf = (events: Fd | undefined): Poller => {
+    if (events === undefined) return alone
+    if (both?.events !== events) both = { events, poller: new Poller([fuseFd, events]) }
     return both.poller
   }
   const answer: Answer = (request, handle) => {
     reply.begin(request.header)
-    handle(request, reply)
-    if (!isAnswered(request.opcode) || !reply.isFilled) return
-    options.beforeReply?.(request)
+    if (handle(request, reply) !== ANSWERED || !isAnswered(request.opcode)) {
+      host.afterNoReply?.(request)
+      return
+    }
+    host.beforeReply?.(request)
     const delivered = send(fuseFd, reply, report)
-    options.afterReply?.(request, delivered)
+    host.afterReply?.(request, delivered)
   }
-  /** When the periodic work is due; undefined while there is none. */
+  /** When `onTimer` is due; undefined while there is nothing to do. */
   let dueMs: number | undefined
   for (;;) {
-    const intervalMs = periodic?.intervalMs()
+    const intervalMs = host.timerMs?.()
     const nowMs = intervalMs === undefined ? 0 : performance.now()
     dueMs = intervalMs === undefined ? undefined : Math.min(dueMs ?? nowMs + intervalMs, nowMs + intervalMs)
     if (dueMs !== undefined && nowMs >= dueMs) {
       dueMs = undefined
-      periodic?.run(answer)
+      host.onTimer?.(answer)
       continue
     }
-    const wake = background?.wake()
-    const isIdleWorkLeft = idle?.isWorkLeft() ?? false
-    if (dueMs !== undefined || wake !== undefined || isIdleWorkLeft) {
+    const events = host.eventsFd?.()
+    const hasIdleWork = host.hasIdleWork?.() ?? false
+    if (dueMs !== undefined || events !== undefined || hasIdleWork) {
       const untilDueMs = dueMs === undefined ? -1 : dueMs - nowMs
-      const timeoutMs = isIdleWorkLeft ? IDLE_MS : untilDueMs
-      const poller = pollerOf(wake)
-      const isAnyReady = poller.wait(timeoutMs)
-      if (wake !== undefined && poller.isReady(wake)) background?.run(answer)
-      else if (!isAnyReady && isIdleWorkLeft) idle?.run()
+      const poller = pollerOf(events)
+      const isAnyReady = poller.wait(hasIdleWork ? IDLE_MS : untilDueMs)
+      if (events !== undefined && poller.isReady(events)) host.onEvents?.(answer)
+      else if (!isAnyReady && hasIdleWork) host.whenIdle?.()
       if (!poller.isReady(fuseFd)) continue
     }
     const length = readRequest(fuseFd, buffer)
@@ -119,17 +136,17 @@ export function serve(fuseFd: Fd, handler: Handler, options: SessionOptions = {}
         send(fuseFd, reply, report)
         break
       case 'INIT':
-        answerInit(fuseFd, request, reply, options)
+        answerInit(fuseFd, request, reply, host)
         break
       default:
-        for (const admitted of options.admit?.(request) ?? [request]) answer(admitted, handler)
+        for (const admitted of host.admit?.(request) ?? [request]) answer(admitted, host.handle)
     }
   }
 }
 
 /**
- * Write a filled reply. False: it did not arrive. Either nobody waits for it any more, or the kernel would not take it: that is
- * reported, and EIO is sent in its place, or its request would hang for ever.
+ * Write a filled reply. False: it did not arrive. Either no caller waits for it any more, or the kernel
+ * refused it: that is reported, and EIO is sent in its place, or its request would hang for ever.
  */
 export function send(fuseFd: Fd, reply: Reply, report: (line: string) => void = () => {}): boolean {
   const errno = writeReply(fuseFd, reply.bytes)
@@ -143,8 +160,9 @@ export function send(fuseFd: Fd, reply: Reply, report: (line: string) => void = 
 }
 
 /**
- * Ask the kernel to send again what was read from this connection and never answered; it comes marked `resent`, before
- * anything newer. For a successor's start. Errors: EINVAL (kernel before 6.9), ENODEV or EPERM (connection gone).
+ * Ask the kernel to send again what was read from this connection and never answered; it comes marked
+ * `resent`, before anything newer. For a successor's start. Errors: EINVAL (kernel before 6.9), ENODEV or
+ * EPERM (connection gone).
  */
 export function resend(fuseFd: Fd): Errno | undefined {
   const bytes = new Uint8Array(OUT_HEADER.sizeBytes)
@@ -161,15 +179,15 @@ export function hasPending(fuseFd: Fd): boolean {
   return waitReadable(fuseFd, 0)
 }
 
-function answerInit(fuseFd: Fd, request: RequestOf<'INIT'>, reply: Reply, options: SessionOptions): void {
+function answerInit(fuseFd: Fd, request: RequestOf<'INIT'>, reply: Reply, host: SessionHost): void {
   const negotiation = negotiate(request)
   if ('refusal' in negotiation) {
-    // The kernel marks the connection failed: whoever touches the mount gets ECONNREFUSED.
+    // The kernel marks the connection failed: each access to the mount gets ECONNREFUSED.
     reply.error(EPROTO)
     send(fuseFd, reply)
     throw new UsageError(negotiation.refusal)
   }
-  options.negotiated?.(negotiation.session)
+  host.negotiated?.(negotiation.session)
   reply.init(negotiation.initOut)
   send(fuseFd, reply)
 }
@@ -186,7 +204,9 @@ function refuseMalformed(
   send(fuseFd, reply, report)
 }
 
-/** The first ten lines, then those numbered by powers of two: what happens all the time must not fill a log. */
+/**
+ * The first ten lines, then those numbered by powers of two: what happens all the time must not fill a log.
+ */
 function rarely(report: (line: string) => void): (line: string) => void {
   let count = 0
   return (line) => {

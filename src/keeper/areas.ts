@@ -1,6 +1,6 @@
 /**
- * Owns the descriptors of a pool's shared areas: descriptor table, image, and the runtime area of the current
- * connection. Sparse memfds: what is not used costs nothing.
+ * The memfds of a pool's shared areas: descriptor table, image, and the runtime area of the current
+ * connection. They are sparse: what is not used costs nothing.
  */
 import { mapShared, memfdCreate, memfdSize, resize } from '../linux/memory.ts'
 import { RUNTIME_AREA_BYTES } from '../server/runtime-area.ts'
@@ -10,13 +10,16 @@ import type { Fd } from '../values/ids.ts'
 
 export interface Areas {
   readonly runtime: Fd
-  /** Descriptor table and image: a pool of memfds keeps both in memfds of its own, any other in its own memory. */
+  /**
+   * Descriptor table and image: a pool of memfds keeps both in memfds of its own, any other in its own
+   * memory.
+   */
   readonly memfd: readonly [table: Fd, image: Fd] | undefined
   /** What the former kernel handed over to make the image of; until that is done. */
   readonly packed?: Fd | undefined
 }
 
-const sparse = (name: string, sizeBytes: number): Fd => {
+function sparse(name: string, sizeBytes: number): Fd {
   const fd = memfdCreate(name, { sealable: false })
   resize(fd, sizeBytes)
   return fd
@@ -27,13 +30,13 @@ export const makeImage = (): Fd => sparse('guestmemfs:image', METADATA_AREA_BYTE
 export const makePacked = (): Fd => sparse('guestmemfs:packed-image', 0)
 export const makeRuntime = (): Fd => sparse('guestmemfs:runtime', RUNTIME_AREA_BYTES)
 
-export const makeTable = (): { fd: Fd; table: DescriptorTable } => {
+export function makeTable(): { fd: Fd; table: DescriptorTable } {
   const fd = sparse('guestmemfs:descriptors', DESCRIPTOR_TABLE_BYTES)
   return { fd, table: mapTable(fd) }
 }
 
 /** One that an earlier version made may be shorter: it has nothing to say there. */
-export const mapTable = (fd: Fd): DescriptorTable => {
+export function mapTable(fd: Fd): DescriptorTable {
   if (memfdSize(fd).sizeBytes < DESCRIPTOR_TABLE_BYTES) resize(fd, DESCRIPTOR_TABLE_BYTES)
   return new DescriptorTable(mapShared(fd, DESCRIPTOR_TABLE_BYTES))
 }

@@ -1,29 +1,43 @@
-/** What a keeper and the process that starts it say to each other: one line of JSON each way. */
+/**
+ * The two lines of JSON between a keeper and the process that starts it: options in, readiness out. Both
+ * processes are of the same version, always.
+ */
 import type { MemorySource } from '../server/messages.ts'
 import type { PreviousHolder } from './takeover/holder-process.ts'
 
 /** The descriptor of both lines in the keeper's process. */
 export const CONTACT_FD = 3
 
-/** The keeper's answer. `isArriving`: the former kernel handed the pool over. */
+/** The keeper's answer. `isIncoming`: the former kernel handed the pool over. */
 export type Readiness =
-  | { readonly ok: true; readonly sizeBytes: number; readonly isNew: boolean; readonly isArriving: boolean }
+  | { readonly ok: true; readonly sizeBytes: number; readonly isNew: boolean; readonly isIncoming: boolean }
   | { readonly ok: false; readonly reason: string }
 
-export interface KeeperOptions {
+export type KeeperOptions = KeeperMountOptions | KeeperHoldOptions
+
+interface CommonOptions {
   readonly pool: string
-  readonly mountPoint: string
   readonly source: MemorySource
-  /** Mount flags and options for the kernel, beyond those every pool has. */
-  readonly mountFlags: number
-  /** When the mount was asked for, milliseconds since the epoch. */
-  readonly askedAtMs: number
-  /** Not even what the former kernel may have handed over by this name is wanted. */
-  readonly isNew: boolean
   /** Most files that one live update session takes. */
   readonly sessionFiles: number
-  /** Who holds the pool now, if it exists already. */
-  readonly predecessor: PreviousHolder | null
-  /** Only hold what the predecessor held: the pool was parked, and stays so. */
-  readonly isParked: boolean
+}
+
+/** Mount the pool, and serve it. */
+export interface KeeperMountOptions extends CommonOptions {
+  readonly kind: 'mount'
+  readonly mountPoint: string
+  /** Mount flags and options for the kernel, beyond those every pool has. */
+  readonly mountFlags: number
+  /** When the mount was requested, milliseconds since the epoch. */
+  readonly requestedAtMs: number
+  /** Make a new pool even where the former kernel handed one over by this name. */
+  readonly isNew: boolean
+  /** The process that holds the pool now, if it exists already. */
+  readonly previousHolder: PreviousHolder | null
+}
+
+/** Only hold what the previous holder held: the pool was parked, and stays so. */
+export interface KeeperHoldOptions extends CommonOptions {
+  readonly kind: 'hold'
+  readonly previousHolder: PreviousHolder
 }

@@ -1,7 +1,7 @@
 /**
- * Owns one pool's life: it holds every descriptor, keeps a server running, and decides what happens when the
- * server ends. It must never touch its own mount: while no server answers, that would block the one process
- * that can start one (docs/deadlocks.md).
+ * The keeper of one pool: it holds every descriptor, keeps a server running, and decides what happens when
+ * the server ends. It must never touch its own mount: while no server answers, that would block the one
+ * process that can start one (docs/deadlocks.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
@@ -13,19 +13,19 @@ import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import type { MemorySource } from '../server/messages.ts'
-import { findCarveOut } from '../stores/find-carve-out.ts'
+import { findRegion } from '../stores/registry.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
-import type { KeeperOptions } from './contact.ts'
+import type { KeeperMountOptions, KeeperOptions } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { type ServerEnd, ServerProcess } from './server-process.ts'
-import { killHolder, resumeHolder } from './takeover/holder-process.ts'
+import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
 
 /**
  * A server that served is replaced at once: guests' new opens are waiting. One that does not even get that far is
@@ -36,11 +36,12 @@ const MAX_BACKOFF_MS = 1000
 const CRASH_PAUSE_MS = 100
 
 export class Keeper {
-  readonly #options: KeeperOptions
+  readonly #pool: string
+  readonly #previousHolder: PreviousHolder | null
   readonly #log: KeeperLog
   readonly #memfds: MemfdTable
   readonly #sessions: PoolSessions
-  readonly #backup: FdStoreMirror
+  readonly #fdStore: FdStoreMirror
   #source: MemorySource
   readonly #self: ProcessIdentity
   #areas: Areas
@@ -53,15 +54,16 @@ export class Keeper {
   #isNew = false
 
   private constructor(options: KeeperOptions, { handles, source }: OpenedPool, log: KeeperLog) {
-    this.#options = options
+    const { pool, sessionFiles, previousHolder } = options
+    this.#pool = pool
+    this.#previousHolder = previousHolder
     this.#source = source
     this.#log = log
     this.#self = identifySelf()
     this.#areas = handles.areas
     this.#memfds = handles.memfds
     this.#fuse = handles.fuse
-    this.#backup = new FdStoreMirror(handles.memfds, (line) => log.event(line))
-    const { pool, sessionFiles } = options
+    this.#fdStore = new FdStoreMirror(handles.memfds, (line) => log.event(line))
     this.#sessions = new PoolSessions({
       pool,
       sessionFiles,
@@ -71,72 +73,72 @@ export class Keeper {
     })
   }
 
-  /** Comes by the pool's memory. Errors: UsageError; StrandedError, then this process is what keeps it. */
+  /** Errors: UsageError; UnusableHandoverError, then this process alone holds what the former kernel preserved. */
   static async make(options: KeeperOptions, log: KeeperLog): Promise<Keeper> {
     raiseDescriptorLimit()
     setOomScore(process.pid, -1000)
-    const beginning = await openPool(options)
-    const make = () => new Keeper(options, beginning, log)
-    const isAlone = beginning.handles.luoState.kind === 'incoming' && options.predecessor === null
+    const opened = await openPool(options)
+    const make = () => new Keeper(options, opened, log)
+    const isAlone = opened.handles.luoState.kind === 'incoming' && options.previousHolder === null
     return isAlone ? unusableUnless(options.pool, make) : make()
   }
 
-  /** The pool came from the former kernel: memory that nobody else holds. */
-  /** Whether the pool is made just now. Known once it serves. */
+  /** The pool was made by this mount. Known once it serves. */
   get isNew(): boolean {
     return this.#isNew
   }
 
-  get isArriving(): boolean {
-    return this.#options.predecessor === null && this.#sessions.isIncoming
+  /** The pool came from the former kernel: no other process holds its memory. */
+  get isIncoming(): boolean {
+    return this.#previousHolder === null && this.#sessions.isIncoming
   }
 
-  /** Resolves when the mount serves. Rejects with a UsageError when it cannot; the former holder, if any, still holds everything. */
-  async start(): Promise<void> {
+  /** Resolves when the mount serves. Rejects with a UsageError when it cannot; the previous holder, if any, still holds everything. */
+  async start(options: KeeperMountOptions): Promise<void> {
     try {
-      await this.#takeOver()
+      await this.#takeOver(options)
     } catch (error) {
-      if (this.#options.predecessor !== null) resumeHolder(this.#options.predecessor)
+      if (this.#previousHolder !== null) resumeHolder(this.#previousHolder)
       throw error
     }
   }
 
-  async #takeOver(): Promise<void> {
-    const { predecessor, mountPoint } = this.#options
+  async #takeOver(options: KeeperMountOptions): Promise<void> {
+    const previousHolder = this.#previousHolder
     const source = this.#source
     const isLive = this.#fuse !== undefined
     // A region's memory needs nobody to hold it, but only one who claims it.
-    if (isLive && predecessor !== null && source.kind !== 'memfd') killHolder(predecessor)
+    if (isLive && previousHolder !== null && source.kind !== 'memfd') killHolder(previousHolder)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
-    if (source.kind !== 'memfd') lockRegion(findCarveOut(source))
+    if (source.kind !== 'memfd') lockRegion(findRegion(source))
     const server = await this.#startServer(source)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
-    if (isLive && predecessor !== null) killHolder(predecessor)
+    if (isLive && previousHolder !== null) killHolder(previousHolder)
     if (!isLive) {
       try {
-        this.#fuse = this.#mount()
+        this.#fuse = this.#mount(options)
       } catch (error) {
         server.kill()
         throw error
       }
     }
-    this.#serve(server)
+    this.#serve(server, options)
     this.#sessions.retrieve()
-    if (!isLive && predecessor !== null) killHolder(predecessor)
-    const was = { isNew: predecessor === null, isConnected: isLive }
-    this.#backup.mounted(this.#areas, this.#fuse as Fd, was)
-    this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${mountPoint}`, {
+    if (!isLive && previousHolder !== null) killHolder(previousHolder)
+    const was = { isNew: previousHolder === null, isConnected: isLive }
+    this.#fdStore.mounted(this.#areas, this.#fuse as Fd, was)
+    this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${options.mountPoint}`, {
       sizeBytes: this.sizeBytes,
     })
-    this.#writeRecord('mounted')
+    this.#writeRecord(options.mountPoint)
   }
 
-  /** Runs until the pool is unmounted. Resolves 'ended' when nothing is left to hold, 'parked' when the memory must stay. */
-  async run(): Promise<'parked' | 'ended'> {
+  /** Runs until the pool that `start` mounted is unmounted. Resolves 'ended' when nothing is left to hold, 'parked' when the memory must stay. */
+  async run(options: KeeperMountOptions): Promise<'parked' | 'ended'> {
     for (;;) {
       const server = this.#server as ServerProcess
       const ended = await server.end
-      if (ended.kind === 'unmounted') return await this.#unmounted(ended.isHeld)
+      if (ended.kind === 'unmounted') return await this.#unmounted(options.mountPoint, ended.isHeld)
       this.#restarts++
       // Whoever is killed from outside did nothing wrong; whoever ends by itself may do so again at once.
       this.#isCrashed = !(ended.kind === 'died' && ended.how === 'SIGKILL')
@@ -144,14 +146,14 @@ export class Keeper {
         restarts: this.#restarts,
       })
       if (this.#isCrashed) await sleep(CRASH_PAUSE_MS)
-      await this.#restart()
+      await this.#restart(options)
     }
   }
 
-  async #restart(): Promise<void> {
+  async #restart(options: KeeperMountOptions): Promise<void> {
     for (let backoffMs = 10; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
       try {
-        this.#serve(await this.#startServer(reopened(this.#source)))
+        this.#serve(await this.#startServer(reopened(this.#source)), options)
         break
       } catch (error) {
         this.#log.event(`the server could not be started: ${errorText(error)}`)
@@ -159,14 +161,14 @@ export class Keeper {
       }
     }
     // Not among what is tried again: a second server on the same connection would be the end of the pool.
-    this.#writeRecord('mounted')
+    this.#writeRecord(options.mountPoint)
   }
 
   /** A server that has read the image. Throws UsageError when the image is refused. */
   async #startServer(source: MemorySource): Promise<ServerProcess> {
     const server = new ServerProcess(this.#memfds, this.#log.fd, this.#sessions)
     this.#server = server
-    const { pool } = this.#options
+    const pool = this.#pool
     const opening = server.open(pool, source, this.#areas)
     this.#sessions.attach(server)
     const opened = await opening
@@ -200,15 +202,13 @@ export class Keeper {
     return this.#totalBlocks * BLOCK_BYTES
   }
 
-  #serve(server: ServerProcess): void {
-    if (this.#fuse === undefined) throw new UsageError(`pool '${this.#options.pool}' has no connection`)
-    const { mountPoint, askedAtMs } = this.#options
+  #serve(server: ServerProcess, { mountPoint, requestedAtMs }: KeeperMountOptions): void {
+    if (this.#fuse === undefined) throw new UsageError(`pool '${this.#pool}' has no connection`)
     const [restarts, isCrashed] = [this.#restarts, this.#isCrashed]
-    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs, mountPoint })
+    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint })
   }
 
-  #mount(): Fd {
-    const { pool, mountPoint, mountFlags } = this.#options
+  #mount({ pool, mountPoint, mountFlags }: KeeperMountOptions): Fd {
     const fuse = openFuseDevice()
     const options = ['allow_other', 'default_permissions']
     const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
@@ -217,8 +217,8 @@ export class Keeper {
     throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
   }
 
-  async #unmounted(isHeld: boolean): Promise<'parked' | 'ended'> {
-    const { pool, mountPoint } = this.#options
+  async #unmounted(mountPoint: string, isHeld: boolean): Promise<'parked' | 'ended'> {
+    const pool = this.#pool
     if (this.#fuse !== undefined) close(this.#fuse)
     this.#fuse = undefined
     this.#server = undefined
@@ -228,14 +228,14 @@ export class Keeper {
       (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,
     )
     if (left) unmount(mountPoint, { lazy: true })
-    this.#backup.unmounted()
+    this.#fdStore.unmounted()
     if (!isHeld) {
       removePoolRecord(pool)
       this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)
-      await this.#backup.ended()
+      await this.#fdStore.ended()
       return 'ended'
     }
-    this.#writeRecord('parked')
+    this.#writeRecord(null)
     this.#log.event(`unmounted from ${mountPoint}, parked: mount it again to find its files, or discard it`)
     return 'parked'
   }
@@ -244,13 +244,13 @@ export class Keeper {
   park(): void {
     this.#server = undefined
     if (this.#source.kind === 'memfd') this.#totalBlocks = this.#source.totalBlocks
-    this.#writeRecord('parked')
+    this.#writeRecord(null)
   }
 
-  /** A record that cannot be written (a full /run) leads to nobody; dying of it would take the memory along. */
-  #writeRecord(state: PoolRecord['state']): void {
+  /** `mountPoint`: null when parked. A record that cannot be written (a full /run) leads to nobody; dying of it would take the memory along. */
+  #writeRecord(mountPoint: string | null): void {
     try {
-      writePoolRecord(this.#recordOf(state))
+      writePoolRecord(this.#recordOf(mountPoint))
     } catch (error) {
       this.#log.event(
         `the pool's record could not be written (${errnoOfNodeError(error)}): nobody will find this keeper`,
@@ -258,16 +258,14 @@ export class Keeper {
     }
   }
 
-  #recordOf(state: PoolRecord['state']): PoolRecord {
-    const { pool, mountPoint } = this.#options
-    const source = this.#source
+  #recordOf(mountPoint: string | null): PoolRecord {
     const server = this.#server === undefined ? null : (identify(this.#server.pid) ?? null)
     return {
-      pool,
-      source: reopened(source),
+      pool: this.#pool,
+      source: reopened(this.#source),
       sizeBytes: this.sizeBytes,
-      state,
-      mountPoint: state === 'parked' ? null : mountPoint,
+      state: mountPoint === null ? 'parked' : 'mounted',
+      mountPoint,
       keeper: this.#self,
       server,
     }

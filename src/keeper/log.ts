@@ -1,6 +1,6 @@
 /**
- * Owns what a pool's keeper tells the operator: JSON lines in /run/guestmemfs/pools/POOL.log, never longer than two
- * files of MAX_BYTES, and the few events a host's `dmesg` should show.
+ * The log of a pool's keeper: JSON lines in /run/guestmemfs/pools/POOL.log, never longer than two files of
+ * MAX_BYTES, and the few events that the host's `dmesg` should show.
  */
 import { fstatSync, openSync, renameSync, writeSync } from 'node:fs'
 import { writeKernelLog } from '../linux/kmsg.ts'
@@ -14,7 +14,10 @@ const MAX_BYTES = MIB
 export class KeeperLog {
   readonly #pool: string
   readonly #path: string
-  /** Servers write their last words here too: opened for appending, so that writers do not overwrite each other. */
+  /**
+   * Servers write their last words here too: opened for appending, so that writers do not overwrite each
+   * other.
+   */
   fd: Fd
 
   constructor(pool: string) {
@@ -29,7 +32,10 @@ export class KeeperLog {
     writeKernelLog(`pool ${this.#pool}: ${message}`)
   }
 
-  /** A line that cannot be written (a full /run, say) is lost: the keeper must not die of it, guests' memory would too. */
+  /**
+   * A line that cannot be written (a full /run, say) is lost: the keeper must not die of it, guests' memory
+   * would too.
+   */
   note(message: string, details: Record<string, unknown> = {}): void {
     try {
       this.#rotate()
@@ -40,7 +46,10 @@ export class KeeperLog {
     }
   }
 
-  /** Between events only: the keeper and each new server open the new file, an old server's tail stays in the old one. */
+  /**
+   * Between events only: the keeper and each new server open the new file, an old server's tail stays in the
+   * old one.
+   */
   #rotate(): void {
     if (fstatSync(this.fd).size < MAX_BYTES) return
     renameSync(this.#path, `${this.#path}.1`)

@@ -1,9 +1,9 @@
 /**
- * Owns the keeper process: hears what pool to keep from whoever started it, tells them whether the mount
- * serves, then stays until nothing is left to hold. Not told anything, it ends.
+ * The keeper process. It reads which pool to hold from the process that started it, answers whether the mount
+ * serves, and then lives until nothing is left to hold. It ends when it is sent no options.
  */
 import { closeSync, readSync, writeSync } from 'node:fs'
-import { writeCompiled } from '../linux/compiled.ts'
+import { writeCompileCache } from '../linux/compile-cache.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { writePoolRecord } from '../run/pool-record.ts'
@@ -15,17 +15,20 @@ import { Keeper } from './keeper.ts'
 import { KeeperLog } from './log.ts'
 import { UnusableHandoverError } from './open-pool.ts'
 
-const tell = (readiness: Readiness): void => {
+function sendReady(readiness: Readiness): void {
   try {
     writeSync(CONTACT_FD, `${JSON.stringify(readiness)}\n`)
     closeSync(CONTACT_FD)
   } catch {
-    // Whoever started us is gone; the pool serves all the same.
+    // The process that started this one is gone; the pool serves all the same.
   }
 }
 
-/** Blocks: there is nothing else to do. Undefined: whoever started us wants no keeper after all. */
-function hear(): KeeperOptions | undefined {
+/**
+ * Blocks: there is nothing else to do. undefined: the process that started this one needs no keeper after
+ * all.
+ */
+function readOptions(): KeeperOptions | undefined {
   let text = ''
   const bytes = Buffer.alloc(64 * 1024)
   while (!text.endsWith('\n')) {
@@ -36,20 +39,20 @@ function hear(): KeeperOptions | undefined {
   return JSON.parse(text) as KeeperOptions
 }
 
-const options = hear() ?? process.exit(0)
+const options = readOptions() ?? process.exit(0)
 process.title = `guestmemfs-keeper ${options.pool}`
 // Nothing of ours may keep a directory of some other file system busy.
 process.chdir('/')
 ensureFolder(POOLS)
 const log = new KeeperLog(options.pool)
-// The streams of whoever mounts are theirs; what ends us is told in the log.
+// The standard streams belong to the command that mounts; what ends this process is written to the log.
 for (const stream of [1, 2] as Fd[]) duplicateOver(log.fd, stream)
-/** systemd brings another keeper, and one that stops a unit means to. */
+/** systemd starts the next keeper, and SIGTERM comes from an operator who stops the unit on purpose. */
 const isUnit = process.env.GUESTMEMFS_UNIT !== undefined
 let keeper: Keeper | undefined
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-  // Ending would take the guests' memory with it. Whoever means that says so: `guestmemfs umount --discard`.
+  // Ending would lose the guests' memory. `guestmemfs umount --discard` is for that.
   process.on(signal, () => {
     if (isUnit && signal === 'SIGTERM' && keeper?.isDispensable) {
       log.event('SIGTERM: the server holds the pool until the unit starts again')
@@ -59,11 +62,17 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   })
 }
 
-/** What this process holds is held by nobody else: until the next mount copies it out and ends us, or somebody gives it up. */
-const stay = (): void => void setInterval(() => {}, 2 ** 31 - 1)
+/**
+ * This process alone holds the pool: it ends when the next mount has copied all of it, or `umount --discard`
+ * kills it.
+ */
+const waitForever = (): void => void setInterval(() => {}, 2 ** 31 - 1)
 
-/** The former kernel handed over what cannot be used: a record leads to it, so that it can be given up. */
-function parkStranded(): void {
+/**
+ * The former kernel handed over what cannot be used: the record leads to this process, so that it can be
+ * discarded.
+ */
+function parkUnusable(): void {
   const self = identify(process.pid)
   if (self === undefined) return
   const { pool, source } = options
@@ -80,28 +89,28 @@ function parkStranded(): void {
 
 try {
   keeper = await Keeper.make(options, log)
-  if (options.isParked) keeper.park()
-  else await keeper.start()
+  if (options.kind === 'hold') keeper.park()
+  else await keeper.start(options)
 } catch (error) {
   const isForPeople = error instanceof UsageError
   if (isForPeople) log.note(error.message)
   else log.note('the pool could not be mounted', { error: error instanceof Error ? error.stack : error })
-  tell({ ok: false, reason: errorText(error) })
-  const holdsAlone = error instanceof UnusableHandoverError || keeper?.isArriving === true
+  sendReady({ ok: false, reason: errorText(error) })
+  const holdsAlone = error instanceof UnusableHandoverError || keeper?.isIncoming === true
   if (!holdsAlone) {
     process.kill(process.pid, 'SIGKILL')
     throw error
   }
-  if (keeper === undefined) parkStranded()
+  if (keeper === undefined) parkUnusable()
   else keeper.park()
-  stay()
+  waitForever()
   keeper = undefined
 }
 
 if (keeper !== undefined) {
-  const { sizeBytes, isNew, isArriving } = keeper
-  tell({ ok: true, sizeBytes, isNew, isArriving })
-  writeCompiled()
-  if (!options.isParked && (await keeper.run()) === 'ended') process.exit(0)
-  stay()
+  const { sizeBytes, isNew, isIncoming } = keeper
+  sendReady({ ok: true, sizeBytes, isNew, isIncoming })
+  writeCompileCache()
+  if (options.kind === 'mount' && (await keeper.run(options)) === 'ended') process.exit(0)
+  waitForever()
 }

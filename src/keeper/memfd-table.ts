@@ -1,7 +1,7 @@
 /**
- * The keeper's copies of the pool's memfds. While the keeper lives, no memory object is lost by the death of a server; the
- * descriptor table holds the number of each copy. It must not know files: the server, which writes the log, says what is held and
- * released.
+ * The keeper's copies of the pool's memfds. While the keeper lives, no memory object is lost by the death of
+ * a server; the descriptor table holds the number of each copy. It must not know files: the server, which
+ * writes the log, says what is held and released.
  */
 import { close } from '../linux/descriptors.ts'
 import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
@@ -14,15 +14,15 @@ export class MemfdTable {
   readonly #table: DescriptorTable
   readonly #descriptors = new Map<ObjectId, Fd>()
 
-  #backup: FdStore | undefined
+  #fdStore: FdStore | undefined
 
   constructor(table: DescriptorTable) {
     this.#table = table
   }
 
-  /** From now on `store` has a copy of each, in case this process and the server both die. */
+  /** From now on `store` has a copy of each: it is what is left when this process and the server both die. */
   mirrorIn(store: FdStore): void {
-    this.#backup = store
+    this.#fdStore = store
     for (const [object, fd] of this.#descriptors) store.put(storedName(object), fd)
   }
 
@@ -40,7 +40,7 @@ export class MemfdTable {
       if (former !== undefined) close(former)
       this.#descriptors.set(object, fd)
       this.#table.set(object, 'keeper', fd)
-      this.#backup?.put(storedName(object), fd)
+      this.#fdStore?.put(storedName(object), fd)
     })
   }
 
@@ -49,7 +49,7 @@ export class MemfdTable {
     if (fd === undefined) return
     this.#table.set(object, 'keeper', undefined)
     this.#descriptors.delete(object)
-    this.#backup?.remove(storedName(object))
+    this.#fdStore?.remove(storedName(object))
     close(fd)
   }
 

@@ -1,6 +1,7 @@
 /**
- * Opens the pool that a keeper will hold: takes over a live holder, retrieves it from the former kernel, or makes a new one. The
- * previous holder keeps its descriptors until the new keeper serves (`takeover/copy-fds.ts`).
+ * Opens the pool that a keeper will hold: takes over a live holder, retrieves it from the former kernel, or
+ * makes a new one. The previous holder keeps its descriptors until the new keeper serves
+ * (`takeover/copy-fds.ts`).
  */
 
 import { logPath } from '../run/pool-record.ts'
@@ -13,7 +14,7 @@ import { findIncoming, type Incoming } from './luo/find-incoming.ts'
 import { LuoThread } from './luo/thread.ts'
 import { MemfdTable } from './memfd-table.ts'
 import { type PoolHandles, takeOver } from './takeover/copy-fds.ts'
-import { resumeHolder, suspendHolder } from './takeover/holder-process.ts'
+import { type PreviousHolder, resumeHolder, suspendHolder } from './takeover/holder-process.ts'
 
 export interface OpenedPool {
   readonly handles: PoolHandles
@@ -21,16 +22,17 @@ export interface OpenedPool {
 }
 
 /**
- * The former kernel preserved something for this pool that cannot be used, and this process holds its sessions now: it must not end
- * before the operator gives the pool up.
+ * The former kernel preserved something for this pool that cannot be used, and this process holds its
+ * sessions now: it must not end before the operator gives the pool up.
  */
 export class UnusableHandoverError extends UsageError {}
 
-/** Errors: UsageError, with nothing changed; StrandedError. */
+/** Errors: UsageError, with nothing changed; UnusableHandoverError. */
 export async function openPool(options: KeeperOptions): Promise<OpenedPool> {
-  const { pool, source, predecessor, isNew } = options
-  if (predecessor !== null) return { handles: takeOverFrom(options), source }
-  if (source.kind !== 'memfd' || isNew) return { handles: newPool(source), source }
+  const { pool, source, previousHolder } = options
+  if (previousHolder !== null) return { handles: takeOverFrom(options, previousHolder), source }
+  if (source.kind !== 'memfd' || (options.kind === 'mount' && options.isNew))
+    return { handles: newPool(source), source }
   const found = await findIncoming(pool, new LuoThread())
   if (found === undefined) return { handles: newPool(source), source }
   if ('why' in found)
@@ -75,27 +77,23 @@ function newPool(source: MemorySource): PoolHandles {
   return { areas, table, memfds: new MemfdTable(table), luoState: { kind: 'none' }, fuse: undefined }
 }
 
-function takeOverFrom({ pool, source, predecessor }: KeeperOptions): PoolHandles {
-  if (predecessor === null || !isAlive(predecessor.process)) {
+function takeOverFrom({ pool, source }: KeeperOptions, holder: PreviousHolder): PoolHandles {
+  if (!isAlive(holder.process)) {
     throw new UsageError(
       `pool '${pool}': the process that held it has ended, and its memory with it: mount again for a new pool`,
     )
   }
   // A server goes on serving, and a keeper may be retrieving incoming objects.
-  suspendHolder(predecessor)
+  suspendHolder(holder)
   try {
-    const handles = takeOver(
-      pool,
-      predecessor.process.pid,
-      predecessor.role === 'server' ? 'server' : 'keeper',
-    )
+    const handles = takeOver(pool, holder.process.pid, holder.role === 'server' ? 'server' : 'keeper')
     if (source.kind === 'memfd' && handles.areas.memfd === undefined)
       throw new UsageError(
-        `pool '${pool}': process ${predecessor.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,
+        `pool '${pool}': process ${holder.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,
       )
     return handles
   } catch (error) {
-    resumeHolder(predecessor)
+    resumeHolder(holder)
     throw error
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Owns one server process from its birth to the last message it left behind: starting it, handing it the
- * pool's descriptors, receiving what it makes. What it means that a server ended is the keeper's decision.
+ * One server process, from its start to the last message it left behind: it is handed the pool's
+ * descriptors, and what it creates is received. The keeper decides what its end means.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { compiledEnvironment } from '../linux/compiled.ts'
+import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { setNice, setOomScore, setSessionNice } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
@@ -24,13 +24,19 @@ import type { Fd, ObjectId } from '../values/ids.ts'
 import type { Areas } from './areas.ts'
 import type { MemfdTable } from './memfd-table.ts'
 
-/** `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as ours. */
+/**
+ * `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as
+ * ours.
+ */
 const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice(-3)}`, import.meta.url))
 
 /** The number of the socket in the server: the first after its standard streams. */
 export const SERVER_SOCKET = 3 as Fd
 
-/** Whoever opens a file waits for this process, as for the kernel itself: guests that keep all processors busy must not come first. */
+/**
+ * Whoever opens a file waits for this process, as for the kernel itself: guests that keep all processors busy
+ * must not come first.
+ */
 const SERVER_NICE = -10
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
@@ -66,7 +72,7 @@ export class ServerProcess {
     try {
       this.#child = spawn(process.execPath, [...process.execArgv, SERVER_MAIN], {
         stdio: ['ignore', logFd, logFd, theirs],
-        env: compiledEnvironment(),
+        env: compileCacheEnvironment(),
       })
     } catch (error) {
       close(ours)
@@ -181,7 +187,9 @@ export class ServerProcess {
     return end ?? { kind: 'died', how }
   }
 
-  /** Never rejects: one that could not be started (no more processes, no more descriptors) is one that died. */
+  /**
+   * Never rejects: one that could not be started (no more processes, no more descriptors) is one that died.
+   */
   async #exit(): Promise<string> {
     try {
       const [code, signal] = (await once(this.#child, 'exit')) as [number | null, string | null]

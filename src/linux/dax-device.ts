@@ -1,7 +1,8 @@
 /**
- * Owns changing device-dax instances through sysfs: make one, give it memory, bind it so that it can be mapped,
- * take it apart. Each call is one write and a look at what came of it, since sysfs hides errors: `new_id` passes
- * over a failed probe, and `mapping` takes a misaligned range and does nothing. Source: drivers/dax/bus.c.
+ * Owns changing device-dax instances through sysfs: make one, give it memory, bind it so that it can be
+ * mapped, take it apart. Each call is one write and a look at what came of it, since sysfs hides errors:
+ * `new_id` passes over a failed probe, and `mapping` takes a misaligned range and does nothing. Source:
+ * drivers/dax/bus.c.
  *
  * Whoever calls must be the only one who changes this region: the kernel would let two of us interleave.
  */
@@ -14,7 +15,9 @@ import type { PhysicalRange } from './memory-ranges.ts'
 
 export const DEVICE_DAX = 'device_dax'
 
-/** A new device without memory or driver. Errors: ENOSPC (the region has no byte left), ENODEV (it is gone). */
+/**
+ * A new device without memory or driver. Errors: ENOSPC (the region has no byte left), ENODEV (it is gone).
+ */
 export function createDaxDevice(region: Pick<DaxRegion, 'path'>): DaxDevice | Errno {
   const create = join(region.path, 'dax_region/create')
   const failed = write(create, '1')
@@ -25,15 +28,18 @@ export function createDaxDevice(region: Pick<DaxRegion, 'path'>): DaxDevice | Er
   return device === undefined ? ENODEV : device.sizeBytes === 0 ? device : EBUSY
 }
 
-/** What an unbound device aligns its mappings to: 2 MiB or 1 GiB. Errors: EINVAL (the CPU cannot, or its memory does not fit), EBUSY (bound). */
+/**
+ * What an unbound device aligns its mappings to: 2 MiB or 1 GiB. Errors: EINVAL (the CPU cannot, or its
+ * memory does not fit), EBUSY (bound).
+ */
 export function alignDaxDevice(device: DaxDevice, alignBytes: number): Errno | undefined {
   return write(join(device.path, 'align'), String(alignBytes))
 }
 
 /**
- * Gives an unbound device these ranges, one after the other, and none but these. Errors: ENOMEM (one belongs to another
- * device, or does not lie in the region), EINVAL (not aligned), EBUSY (bound: the kernel would take a
- * range, and its driver would never know). After an error the device may have some of them.
+ * Gives an unbound device these ranges, one after the other, and none but these. Errors: ENOMEM (one belongs
+ * to another device, or does not lie in the region), EINVAL (not aligned), EBUSY (bound: the kernel would
+ * take a range, and its driver would never know). After an error the device may have some of them.
  */
 export function mapDaxDevice(device: DaxDevice, ranges: readonly PhysicalRange[]): Errno | undefined {
   if (readDaxDriver(device.path) !== undefined) return EBUSY
@@ -46,9 +52,10 @@ export function mapDaxDevice(device: DaxDevice, ranges: readonly PhysicalRange[]
 }
 
 /**
- * Binds the driver that lets it be mapped. `new_id` also attaches whatever else stands on the driver's list, so the name
- * is taken off it at once: no half-made device is ever on it. Errors: ENODEV (no driver device_dax: its
- * module is not loaded), EIO (the driver did not take it; the kernel log says why), EBUSY (another driver has it).
+ * Binds the driver that lets it be mapped. `new_id` also attaches whatever else stands on the driver's list,
+ * so the name is taken off it at once: no half-made device is ever on it. Errors: ENODEV (no driver
+ * device_dax: its module is not loaded), EIO (the driver did not take it; the kernel log says why), EBUSY
+ * (another driver has it).
  */
 export function bindDaxDevice(device: DaxDevice, sysfs: string = SYSFS): Errno | undefined {
   const driver = join(sysfs, 'bus/dax/drivers', DEVICE_DAX)
@@ -61,8 +68,9 @@ export function bindDaxDevice(device: DaxDevice, sysfs: string = SYSFS): Errno |
 }
 
 /**
- * Takes its driver away. Nobody is asked: whoever still maps it gets SIGBUS at the next access, so look for holders
- * before. Returns when no page of it is in use any more, which pinned pages delay. That it has none is no error.
+ * Takes its driver away. Nobody is asked: whoever still maps it gets SIGBUS at the next access, so look for
+ * holders before. Returns when no page of it is in use any more, which pinned pages delay. That it has none
+ * is no error.
  */
 export function unbindDaxDevice(device: Pick<DaxDevice, 'path'>): Errno | undefined {
   if (readDaxDriver(device.path) === undefined) return undefined
@@ -70,7 +78,10 @@ export function unbindDaxDevice(device: Pick<DaxDevice, 'path'>): Errno | undefi
   return readDaxDriver(device.path) === undefined ? undefined : (failed ?? EBUSY)
 }
 
-/** How much of the region an unbound device has, from the lowest free byte on; 0 gives all back. Errors: EBUSY (bound), ENOSPC, EINVAL. */
+/**
+ * How much of the region an unbound device has, from the lowest free byte on; 0 gives all back. Errors: EBUSY
+ * (bound), ENOSPC, EINVAL.
+ */
 export function resizeDaxDevice(device: Pick<DaxDevice, 'path'>, sizeBytes: number): Errno | undefined {
   const failed = write(join(device.path, 'size'), String(sizeBytes))
   if (failed) return failed
@@ -78,8 +89,8 @@ export function resizeDaxDevice(device: Pick<DaxDevice, 'path'>, sizeBytes: numb
 }
 
 /**
- * Unbinds it, takes its memory, and deletes it; the region's device 0 stays for ever, empty. Each step leaves what this call
- * takes up again. That it is gone is no error. Errors: EBUSY.
+ * Unbinds it, takes its memory, and deletes it; the region's device 0 stays for ever, empty. Each step leaves
+ * what this call takes up again. That it is gone is no error. Errors: EBUSY.
  */
 export function destroyDaxDevice(region: Pick<DaxRegion, 'path'>, device: DaxDevice): Errno | undefined {
   if (readDaxDevice(device.path) === undefined) return undefined

@@ -1,7 +1,7 @@
 /**
- * Owns what sysfs says about device-dax: regions of physical memory, and the devices (instances) that cover parts
- * of them. Reads alone; changing is dax-device.ts. Must not know what the memory is for.
- * Source: drivers/dax/bus.c. Physical addresses end below 2^52 and are plain numbers.
+ * Owns what sysfs says about device-dax: regions of physical memory, and the devices (instances) that cover
+ * parts of them. Reads alone; changing is dax-device.ts. Must not know what the memory is for. Source:
+ * drivers/dax/bus.c. Physical addresses end below 2^52 and are plain numbers.
  */
 import { readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -47,7 +47,9 @@ export interface DaxRegion {
   readonly devices: readonly DaxDevice[]
 }
 
-/** All regions that have a device, by id; none where there is no dax bus. Needs root. Throws SystemCallError. */
+/**
+ * All regions that have a device, by id; none where there is no dax bus. Needs root. Throws SystemCallError.
+ */
 export function readDaxRegions(sysfs: string = SYSFS): DaxRegion[] {
   const devices = join(sysfs, 'bus/dax/devices')
   const parents = new Set(list(devices).map((name) => dirname(realpathSync(join(devices, name)))))
@@ -106,7 +108,10 @@ const MAPPING_NAME = /^mapping\d+$/
 /** `1` of `dax0.1`. */
 const deviceId = (name: string): number => Number(name.slice(name.indexOf('.') + 1))
 
-/** Names of mappings are numbers used again: what counts is the page they begin at. END is the last byte, not one past it. */
+/**
+ * Names of mappings are numbers used again: what counts is the page they begin at. END is the last byte, not
+ * one past it.
+ */
 function readMappings(path: string): PhysicalRange[] {
   const mappings = list(path)
     .filter((name) => MAPPING_NAME.test(name))
@@ -119,7 +124,10 @@ function readMappings(path: string): PhysicalRange[] {
   return mappings.toSorted((one, other) => one.page - other.page).map(({ range }) => range)
 }
 
-/** An empty device gives the region's start as its `resource` (resource_show); one that has all of it begins where it does. */
+/**
+ * An empty device gives the region's start as its `resource` (resource_show); one that has all of it begins
+ * where it does.
+ */
 function startOf(devices: readonly DaxDevice[], regionBytes: number): number | undefined {
   const telling = devices.find(({ sizeBytes }) => sizeBytes === 0 || sizeBytes === regionBytes)
   return telling && Number(mustHave(join(telling.path, 'resource')))

@@ -28,13 +28,18 @@ export function setCloseOnExec(fd: Fd, closeOnExec: boolean): void {
   must(fcntl(fd, F_SETFD, closeOnExec ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC), `F_SETFD fd ${fd}`)
 }
 
-/** Throws SystemCallError EBADF: closing what is not open is a bug that may hit a stranger's descriptor next time. */
+/**
+ * Throws SystemCallError EBADF: closing what is not open is a bug that may hit a stranger's descriptor next
+ * time.
+ */
 export function close(fd: Fd): void {
   // EINTR after close(2) on Linux means closed: retrying could close another's descriptor.
   if (libcClose(fd) < 0 && lastErrno() !== EINTR) throw new SystemCallError(`close fd ${fd}`, lastErrno())
 }
 
-/** `target` becomes another name of what `fd` is; what it was before is closed. Programs we start inherit it. */
+/**
+ * `target` becomes another name of what `fd` is; what it was before is closed. Programs we start inherit it.
+ */
 export function duplicateOver(fd: Fd, target: Fd): void {
   must(dup2(fd, target), `dup2 fd ${fd} to ${target}`)
 }
@@ -45,8 +50,8 @@ export function duplicateAbove(fd: Fd, min: number): Fd {
 }
 
 /**
- * Raise this process's limit on open descriptors as far as it may: to the hard limit, which root (CAP_SYS_RESOURCE) first
- * raises to fs.nr_open. Children inherit it. Returns the limit in force.
+ * Raise this process's limit on open descriptors as far as it may: to the hard limit, which root
+ * (CAP_SYS_RESOURCE) first raises to fs.nr_open. Children inherit it. Returns the limit in force.
  */
 export function raiseDescriptorLimit(): number {
   const limits = new BigUint64Array(2)
@@ -60,21 +65,26 @@ export function raiseDescriptorLimit(): number {
 }
 
 /**
- * Block this thread until `fd` can be read, has ended or has failed: the next read will not block. False after
- * `timeoutMs`; a negative timeout waits for ever. Pidfds become readable at exit.
+ * Block this thread until `fd` can be read, has ended or has failed: the next read will not block. False
+ * after `timeoutMs`; a negative timeout waits for ever. Pidfds become readable at exit.
  */
 export function waitReadable(fd: Fd, timeoutMs: number): boolean {
   return waitAny([fd], timeoutMs).length > 0
 }
 
-/** Those of `fds` that are readable, or gone at their other end; none after `timeoutMs` (-1: wait for ever). Throws SystemCallError. */
+/**
+ * Those of `fds` that are readable, or gone at their other end; none after `timeoutMs` (-1: wait for ever).
+ * Throws SystemCallError.
+ */
 export function waitAny(fds: readonly Fd[], timeoutMs: number): readonly Fd[] {
   const poller = new Poller(fds)
   poller.wait(timeoutMs)
   return fds.filter((fd) => poller.isReady(fd))
 }
 
-/** The same again and again for the same descriptors, without making anything anew: for loops where it counts. */
+/**
+ * The same again and again for the same descriptors, without making anything anew: for loops where it counts.
+ */
 export class Poller {
   /** One struct pollfd of 8 bytes {int fd; short events, revents} per descriptor. */
   readonly #pollfds: Int32Array
@@ -105,7 +115,10 @@ export class Poller {
   }
 }
 
-/** Block this thread until `fd` takes a write, or its other end is gone, which the write will say. Throws SystemCallError. */
+/**
+ * Block this thread until `fd` takes a write, or its other end is gone, which the write will say. Throws
+ * SystemCallError.
+ */
 export function waitWritable(fd: Fd): void {
   const pollfd = new Int32Array([fd, POLLOUT])
   // SAFETY: poll reads and writes one struct pollfd of 8 bytes {int fd; short events, revents}.

@@ -1,6 +1,7 @@
 /**
  * Owns character device nodes: making one with its owner in one step, reading whose it is, taking it away.
- * Only ever for devtmpfs or tmpfs: on a FUSE file system a device-dax node can crash the kernel (dax_open, drivers/dax/device.c).
+ * Only ever for devtmpfs or tmpfs: on a FUSE file system a device-dax node can crash the kernel (dax_open,
+ * drivers/dax/device.c).
  */
 import { chmodSync, chownSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -23,8 +24,8 @@ export interface NodeOwner {
 }
 
 /**
- * Makes `path` a node of `device` for `owner`, in place of whatever has the name. Nobody ever sees it with another
- * owner or mode. Errors: ENOENT (no such folder), EPERM, ENOSPC.
+ * Makes `path` a node of `device` for `owner`, in place of whatever has the name. Nobody ever sees it with
+ * another owner or mode. Errors: ENOENT (no such folder), EPERM, ENOSPC.
  */
 export function makeDeviceNode(path: string, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
   // A dot and no digit first: no node of ours is ever called like it.
@@ -57,7 +58,10 @@ export function readDeviceNode(path: string): DeviceNode | undefined {
   }
 }
 
-/** Whoever has it open keeps it open. That it is gone already is no error. Throws what node:fs throws for anything else. */
+/**
+ * Whoever has it open keeps it open. That it is gone already is no error. Throws what node:fs throws for
+ * anything else.
+ */
 export function removeNode(path: string): void {
   try {
     unlinkSync(path)

@@ -1,6 +1,6 @@
 /**
- * Owns eventfds: a counter that one thread raises and another waits for in poll(2). Must not know what happened.
- * Numbers: include/uapi/linux/eventfd.h.
+ * Owns eventfds: a counter that one thread raises and another waits for in poll(2). Must not know what
+ * happened. Numbers: include/uapi/linux/eventfd.h.
  */
 import { EAGAIN, EINTR } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
@@ -15,7 +15,10 @@ const EFD_CLOEXEC = 0o2000000
 const EFD_NONBLOCK = 0o4000
 const COUNTER_BYTES = 8
 
-/** Close-on-exec, never blocks. Readable once it was raised, by any thread, until it is lowered. Throws SystemCallError: EMFILE. */
+/**
+ * Close-on-exec, never blocks. Readable once it was raised, by any thread, until it is lowered. Throws
+ * SystemCallError: EMFILE.
+ */
 export function makeEventfd(): Fd {
   return must(libcEventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'eventfd') as Fd
 }

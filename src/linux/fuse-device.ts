@@ -1,9 +1,9 @@
 /**
- * Owns /dev/fuse as a descriptor: one blocking read per request, one write per reply, and backing files.
- * Must not know what a request says. Sources: fs/fuse/dev.c, fs/fuse/backing.c, include/uapi/linux/fuse.h.
+ * Owns /dev/fuse as a descriptor: one blocking read per request, one write per reply, and backing files. Must
+ * not know what a request says. Sources: fs/fuse/dev.c, fs/fuse/backing.c, include/uapi/linux/fuse.h.
  *
- * Reads and writes go straight to libc: a koffi call takes about 2/3 of the time of fs.readSync or fs.writeSync,
- * measured on the same descriptor, and it answers with errno instead of building an Error.
+ * Reads and writes go straight to libc: a koffi call takes about 2/3 of the time of fs.readSync or
+ * fs.writeSync, measured on the same descriptor, and it answers with errno instead of building an Error.
  */
 import { openSync } from 'node:fs'
 import { EAGAIN, ECONNABORTED, EINTR, ENODEV, ENOENT, type Errno } from '../values/errno.ts'
@@ -25,9 +25,9 @@ export function openFuseDevice(): Fd {
 }
 
 /**
- * Block until the kernel sends a request and return its length. `buffer` must hold max_write + 4096 bytes, or every read fails
- * with EINVAL. 'again': a signal, or the request was taken back while it was read. 'gone': the connection has
- * ended (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
+ * Block until the kernel sends a request and return its length. `buffer` must hold max_write + 4096 bytes, or
+ * every read fails with EINVAL. 'again': a signal, or the request was taken back while it was read. 'gone':
+ * the connection has ended (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
  */
 export function readRequest(fd: Fd, buffer: Uint8Array): number | 'gone' | 'again' {
   // SAFETY: read writes at most buffer.byteLength bytes to the buffer, which is reachable during the call.
@@ -41,8 +41,9 @@ export function readRequest(fd: Fd, buffer: Uint8Array): number | 'gone' | 'agai
 }
 
 /**
- * One reply (or notification) in one write: all or nothing. Errors: ENOENT (nobody waits for it: the request was aborted, or
- * answered before), EINVAL (the kernel does not like the reply), ENODEV or EPERM (connection gone).
+ * One reply (or notification) in one write: all or nothing. Errors: ENOENT (nobody waits for it: the request
+ * was aborted, or answered before), EINVAL (the kernel does not like the reply), ENODEV or EPERM (connection
+ * gone).
  */
 export function writeReply(fd: Fd, bytes: Uint8Array): Errno | undefined {
   for (;;) {
@@ -55,7 +56,8 @@ export function writeReply(fd: Fd, bytes: Uint8Array): Errno | undefined {
 
 /**
  * Let files of this connection be backed by `fd`; the kernel keeps its own reference. Needs CAP_SYS_ADMIN.
- * Errors: EINVAL (not a regular file), ELOOP (its file system cannot be stacked on), EPERM (passthrough not negotiated), EBADF.
+ * Errors: EINVAL (not a regular file), ELOOP (its file system cannot be stacked on), EPERM (passthrough not
+ * negotiated), EBADF.
  */
 export function openBacking(fuseFd: Fd, fd: Fd): BackingId | Errno {
   const map = new Int32Array([fd, 0, 0, 0])

@@ -1,11 +1,12 @@
 /**
  * Owns finding who holds a character device: which process has it open or mapped. By device number, since a
- * container has nodes of its own. Must not decide what that means. Needs root, and sees the processes of our own
- * pid namespace and those below it; a descriptor on its way through a socket, or registered with io_uring alone, is seen by nobody.
+ * container has nodes of its own. Must not decide what that means. Needs root, and sees the processes of our
+ * own pid namespace and those below it; a descriptor on its way through a socket, or registered with io_uring
+ * alone, is seen by nobody.
  *
- * It asks no file system anything: statx(2) with AT_STATX_DONT_SYNC answers from what the kernel knows, also for a file
- * on our own mount. NFS alone looks after what a link of /proc leads to (nfs_weak_revalidate, fs/nfs/dir.c), and so a
- * dead NFS server can make us wait: not for the thread that serves requests.
+ * It asks no file system anything: statx(2) with AT_STATX_DONT_SYNC answers from what the kernel knows, also
+ * for a file on our own mount. NFS alone looks after what a link of /proc leads to (nfs_weak_revalidate,
+ * fs/nfs/dir.c), and so a dead NFS server can make us wait: not for the thread that serves requests.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -37,16 +38,20 @@ export interface Holder {
 type Held<What> = Map<What, Holder>
 
 /**
- * Which of `devices` somebody holds, and one holder of each. A device that is not in the answer was held by nobody: two
- * looks in a row, or one during which no process was born, found none. Only a holder can make another one
- * (by fork or by passing a descriptor), as long as no node leads to the device. A process that cannot be told,
- * because we may not look into it or because its mappings change all the time, counts as a holder.
+ * Which of `devices` somebody holds, and one holder of each. A device that is not in the answer was held by
+ * nobody: two looks in a row, or one during which no process was born, found none. Only a holder can make
+ * another one (by fork or by passing a descriptor), as long as no node leads to the device. A process that
+ * cannot be told, because we may not look into it or because its mappings change all the time, counts as a
+ * holder.
  */
 export function findHolders(devices: ReadonlySet<DeviceNumber>, proc = '/proc'): Held<DeviceNumber> {
   return lookForHolders(devices, devicesOf, proc)
 }
 
-/** The same for anything that can be told of a task: `ask` says what it holds, undefined where that cannot be told. */
+/**
+ * The same for anything that can be told of a task: `ask` says what it holds, undefined where that cannot be
+ * told.
+ */
 export function lookForHolders<What>(
   devices: ReadonlySet<What>,
   ask: (task: string) => ReadonlySet<What> | undefined,
@@ -109,8 +114,8 @@ function devicesOf(task: string): Set<DeviceNumber> | undefined {
 }
 
 /**
- * Threads share memory and, nearly always, descriptors: the first one speaks for all of them, unless it has ended
- * before the others did. A thread with descriptors of its own shows its mappings all the same.
+ * Threads share memory and, nearly always, descriptors: the first one speaks for all of them, unless it has
+ * ended before the others did. A thread with descriptors of its own shows its mappings all the same.
  */
 function tasksToAsk(process: string): string[] {
   if (!/^State:\s+[ZX]/m.test(read(join(process, 'status')))) return [process]
@@ -121,7 +126,10 @@ function tasksToAsk(process: string): string[] {
   return living.slice(0, 1).map((tid) => join(process, '..', tid))
 }
 
-/** `START-END` of one mapping of each file that is mapped shared: device-dax knows no other (check_vma, drivers/dax/device.c). */
+/**
+ * `START-END` of one mapping of each file that is mapped shared: device-dax knows no other (check_vma,
+ * drivers/dax/device.c).
+ */
 function sharedFileMappings(maps: string): string[] {
   const byFile = new Map<string, string>()
   for (const line of maps.split('\n')) {

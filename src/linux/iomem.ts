@@ -1,4 +1,7 @@
-/** Owns /proc/iomem: who has which physical addresses. For others than root the kernel shows none. Source: kernel/resource.c. */
+/**
+ * Owns /proc/iomem: who has which physical addresses. For others than root the kernel shows none. Source:
+ * kernel/resource.c.
+ */
 import { type PhysicalRange, rangeBetween } from './memory-ranges.ts'
 
 /** A line of /proc/iomem. `depth` 0: not part of another one. */
@@ -8,7 +11,10 @@ export interface IomemLine {
   readonly name: string
 }
 
-/** Lines `START-LAST : NAME` in hexadecimal, two spaces further in for each depth. For others than root all addresses are 0: those lines are left out. */
+/**
+ * Lines `START-LAST : NAME` in hexadecimal, two spaces further in for each depth. For others than root all
+ * addresses are 0: those lines are left out.
+ */
 export function parseIomem(content: string): IomemLine[] {
   const lines = content.matchAll(/^( *)([0-9a-f]+)-([0-9a-f]+) : (.*)$/gm)
   return [...lines].flatMap(([, indent = '', first = '', last = '', name = '']) => {

@@ -1,7 +1,8 @@
 /**
- * Owns the kernel's own way into another kernel: loading it, giving it up, jumping. Must not know why, or what must be saved before.
- * Always kexec_file_load(2), the call that checks signatures and that hands memory over; the other one does neither.
- * Sources: kernel/kexec_file.c, kernel/reboot.c, include/uapi/linux/kexec.h.
+ * Owns the kernel's own way into another kernel: loading it, giving it up, jumping. Must not know why, or
+ * what must be saved before. Always kexec_file_load(2), the call that checks signatures and that hands memory
+ * over; the other one does neither. Sources: kernel/kexec_file.c, kernel/reboot.c,
+ * include/uapi/linux/kexec.h.
  */
 import { readFileSync } from 'node:fs'
 import { ENOSYS, type Errno } from '../values/errno.ts'
@@ -21,9 +22,9 @@ const KEXEC_FILE_NO_INITRAMFS = 4
 const RB_KEXEC = 0x45584543
 
 /**
- * Loads a kernel in place of the one loaded before, if any. Takes as long as reading both files. Errors: EPERM (no CAP_SYS_BOOT, switched off,
- * locked down), EKEYREJECTED and ENODATA (signature), ENOEXEC (no kernel), EINVAL (command line too long), ENOMEM, EADDRNOTAVAIL
- * (no room), EBUSY, ENOSYS.
+ * Loads a kernel in place of the one loaded before, if any. Takes as long as reading both files. Errors:
+ * EPERM (no CAP_SYS_BOOT, switched off, locked down), EKEYREJECTED and ENODATA (signature), ENOEXEC (no
+ * kernel), EINVAL (command line too long), ENOMEM, EADDRNOTAVAIL (no room), EBUSY, ENOSYS.
  */
 export function loadKernel(kernel: Fd, initrd: Fd | undefined, commandLine: string): Errno | undefined {
   const lengthBytes = Buffer.byteLength(commandLine) + 1
@@ -45,11 +46,15 @@ function kexecFileLoad(
 ): Errno | undefined {
   const number = NUMBERS[process.arch]
   if (number === undefined) return ENOSYS
-  // SAFETY: the kernel reads lengthBytes of `text`, which koffi keeps as NUL-terminated UTF-8 during the call.
+  // SAFETY: the kernel reads lengthBytes of `text`, which koffi keeps as NUL-terminated UTF-8 during the
+  // call.
   return errnoUnlessZero(syscall(number, kernel, initrd, lengthBytes, text, flags))
 }
 
-/** The jump, at once and for everybody on this machine: no process is told. Returns only if it failed: EINVAL (none is loaded), EPERM, EBUSY. */
+/**
+ * The jump, at once and for everybody on this machine: no process is told. Returns only if it failed: EINVAL
+ * (none is loaded), EPERM, EBUSY.
+ */
 export function jumpIntoKernel(): Errno | undefined {
   return errnoUnlessZero(libcReboot(RB_KEXEC))
 }
@@ -64,7 +69,9 @@ export interface KexecState {
   readonly exists: boolean
   /** A kernel is loaded: a jump would go there. */
   readonly isLoaded: boolean
-  /** Until the next boot, nobody may load one (sysctl kernel.kexec_load_disabled, kexec_load_limit_reboot). */
+  /**
+   * Until the next boot, nobody may load one (sysctl kernel.kexec_load_disabled, kexec_load_limit_reboot).
+   */
   readonly isDisabled: boolean
   /** `none`, `integrity` or `confidentiality`; undefined where there is no lockdown. */
   readonly lockdown: string | undefined

@@ -1,6 +1,6 @@
 /**
- * Owns finding the processes that run a KVM guest, by the descriptor that each of them has (kvm_create_vm names it, virt/kvm/kvm_main.c).
- * Needs root; sees the processes of our own pid namespace and those below it.
+ * Owns finding the processes that run a KVM guest, by the descriptor that each of them has (kvm_create_vm
+ * names it, virt/kvm/kvm_main.c). Needs root; sees the processes of our own pid namespace and those below it.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'

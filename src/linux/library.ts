@@ -7,9 +7,9 @@
  * Variadic calls (fcntl, ioctl, syscall) are declared with fixed integer arguments: on x86-64 and arm64
  * Linux both conventions pass integers in the same registers.
  */
-import { type Errno, errnoFromCode } from '../values/errno.ts'
+import { Errno, errnoFromCode } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
-import { loadKoffi } from './native.ts'
+import { loadKoffi } from './load-koffi.ts'
 
 export type CType =
   | 'int'
@@ -51,9 +51,14 @@ export function errnoUnlessZero(result: number): Errno | undefined {
   return result === 0 ? undefined : lastErrno()
 }
 
-/** For failures nobody plans for. `call` names the call and its object, as in `ftruncate fd 7`. Throws SystemCallError. */
-export function must(result: number, call: string): number {
-  if (result < 0) throw new SystemCallError(call, lastErrno())
+/**
+ * For failures the caller does not plan for: `result` is a system call's own, negative when it failed, or that
+ * of a function that returns an `Errno`. `call` names the call and its object, as in `ftruncate fd 7`. Throws
+ * SystemCallError.
+ */
+export function must<T>(result: T | Errno, call: string): T {
+  if (typeof result === 'number' && result < 0) throw new SystemCallError(call, lastErrno())
+  if (result instanceof Errno) throw new SystemCallError(call, result)
   return result
 }
 

@@ -1,16 +1,18 @@
 /**
- * Owns the Live Update Orchestrator as system calls: sessions, and memfds preserved in them across a kexec. Must not know what
- * is in a memfd. Sources: include/uapi/linux/liveupdate.h, kernel/liveupdate/luo_session.c, mm/memfd_luo.c (Linux 6.19 and newer).
+ * The Live Update Orchestrator's system calls: sessions, and memfds preserved in them across a kexec. Must
+ * not know what is in a memfd. Sources: include/uapi/linux/liveupdate.h, kernel/liveupdate/luo_session.c,
+ * mm/memfd_luo.c (Linux 6.19 and newer).
  *
- * A session is its descriptor: when the last copy of it is closed, what it preserves is preserved no more; and in the next
- * kernel, what was not yet retrieved from it is freed.
+ * A session is its descriptor: when the last copy of it is closed, what it preserves is preserved no more;
+ * and in the next kernel, what was not yet retrieved from it is freed.
  */
 import { existsSync, openSync } from 'node:fs'
-import { Errno } from '../values/errno.ts'
+import { EBUSY, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { close } from './descriptors.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+import { sleepBlocking } from './process.ts'
 
 const ioctl = libcCall('ioctl', 'int', ['int', 'ulong', 'void *'])
 
@@ -35,8 +37,8 @@ export const SESSION_LINK = 'anon_inode:[luo_session] '
 export const hasLiveUpdate = (): boolean => existsSync(DEVICE)
 
 /**
- * The device, which one process may have open at a time: close it at once. Errors: EBUSY (somebody else has it), EIO (what the
- * former kernel handed over could not be read: all of it is lost), ENOENT, EACCES.
+ * The device, which one process may have open at a time: close it at once. Errors: EBUSY (another process has
+ * it), EIO (what the former kernel handed over could not be read: all of it is lost), ENOENT, EACCES.
  */
 export function openLiveUpdate(): Fd | Errno {
   try {
@@ -50,7 +52,10 @@ export function openLiveUpdate(): Fd | Errno {
 export const createSession = (device: Fd, name: string): Fd | Errno =>
   sessionCall(device, CREATE_SESSION, name)
 
-/** A session that the former kernel handed over. Errors: ENOENT (none of that name), EINVAL (it was retrieved before), EMFILE. */
+/**
+ * A session that the former kernel handed over. Errors: ENOENT (none of that name), EINVAL (it was retrieved
+ * before), EMFILE.
+ */
 export const retrieveSession = (device: Fd, name: string): Fd | Errno =>
   sessionCall(device, RETRIEVE_SESSION, name)
 
@@ -66,24 +71,29 @@ function sessionCall(device: Fd, number: number, name: string): Fd | Errno {
 }
 
 /**
- * Preserve a memfd: its pages are pinned, its holes are filled, and it can be neither resized nor punched until the session is closed.
- * Whoever maps it may go on writing, up to the jump. Takes time in proportion to its pages. Errors: EEXIST (token taken in this
- * session), EBUSY (preserved already), ENOENT (not a memfd), ENOSPC (the session is full), ENOMEM, EFBIG, EOPNOTSUPP (its seals), EINVAL.
+ * Preserve a memfd: its pages are pinned, its holes are filled, and it can be neither resized nor punched
+ * until the session is closed. Whoever maps it may go on writing, up to the jump. Takes time in proportion to
+ * its pages. Errors: EEXIST (token taken in this session), EBUSY (preserved already), ENOENT (not a memfd),
+ * ENOSPC (the session is full), ENOMEM, EFBIG, EOPNOTSUPP (its seals), EINVAL.
  */
 export function preserve(session: Fd, fd: Fd, token: bigint): Errno | undefined {
   return errnoUnlessZero(ioctl(session, SESSION_PRESERVE_FD, tokenCall(fd, token)))
 }
 
 /**
- * The memfd of `token`, close-on-exec. May be asked for again until the session is finished. Takes time in proportion to its pages.
- * Errors: ENOENT (no such token), and those of the first failure, for ever: ENOMEM (memory cgroup, overcommit), EIO, EINVAL.
+ * The memfd of `token`, close-on-exec. May be asked for again until the session is finished. Takes time in
+ * proportion to its pages. Errors: ENOENT (no such token), and those of the first failure, for ever: ENOMEM
+ * (memory cgroup, overcommit), EIO, EINVAL.
  */
 export function retrieve(session: Fd, token: bigint): Fd | Errno {
   const call = tokenCall(-1, token)
   return errnoUnlessZero(ioctl(session, SESSION_RETRIEVE_FD, call)) ?? (call.readInt32LE(4) as Fd)
 }
 
-/** struct liveupdate_session_preserve_fd {u32 size; s32 fd; u64 token}, and the same to retrieve. SAFETY: of the size its first word names. */
+/**
+ * struct liveupdate_session_preserve_fd {u32 size; s32 fd; u64 token}, and the same to retrieve. SAFETY: of
+ * the size its first word names.
+ */
 function tokenCall(fd: number, token: bigint): Buffer {
   const call = Buffer.alloc(16)
   call.writeUInt32LE(call.length, 0)
@@ -92,7 +102,10 @@ function tokenCall(fd: number, token: bigint): Buffer {
   return call
 }
 
-/** Nothing more is retrieved from the session: what was not is freed. Errors: EBUSY (a file of it cannot be finished yet), EINVAL (it is not from the former kernel). */
+/**
+ * Nothing more is retrieved from the session: what was not is freed. Errors: EBUSY (a file of it cannot be
+ * finished yet), EINVAL (it is not from the former kernel).
+ */
 export function finishSession(session: Fd): Errno | undefined {
   const call = Buffer.alloc(8)
   call.writeUInt32LE(call.length, 0)
@@ -100,9 +113,19 @@ export function finishSession(session: Fd): Errno | undefined {
   return errnoUnlessZero(ioctl(session, SESSION_FINISH, call))
 }
 
-/** Runs `work` with the device open. Errors: those of `openLiveUpdate`; EBUSY is the caller's to wait out. */
-export function withLiveUpdate<T>(work: (device: Fd) => T): T | Errno {
-  const device = openLiveUpdate()
+const BUSY_RETRY_MS = 20
+
+/**
+ * Runs `work` with the device open. Errors: those of `openLiveUpdate`. Other processes have the device open
+ * for moments: this thread waits up to `patienceMs` before EBUSY is the answer.
+ */
+export function withLiveUpdate<T>(work: (device: Fd) => T, patienceMs = 0): T | Errno {
+  const deadline = performance.now() + patienceMs
+  let device = openLiveUpdate()
+  while (device === EBUSY && performance.now() < deadline) {
+    sleepBlocking(BUSY_RETRY_MS)
+    device = openLiveUpdate()
+  }
   if (device instanceof Errno) return device
   try {
     return work(device)

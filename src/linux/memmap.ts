@@ -1,7 +1,8 @@
 /**
- * Owns the `memmap=` and `mem=` options of a kernel command line: read as the x86 kernel reads them, and written again.
- * Pure. Must not judge them: what KASLR makes of them, and what a carve-out needs, is for host/ to say.
- * Source: parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(), lib/cmdline.c.
+ * Owns the `memmap=` and `mem=` options of a kernel command line: read as the x86 kernel reads them, and
+ * written again. Pure. Must not judge them: what KASLR makes of them, and what a carve-out needs, is for
+ * host/ to say. Source: parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(),
+ * lib/cmdline.c.
  */
 
 import { unsignedQuantity } from '../values/narrow.ts'
@@ -14,7 +15,10 @@ export const E820 = { RAM: 1, RESERVED: 2, ACPI: 3, PERSISTENT: 12, SOFT_RESERVE
 export type MemoryOption =
   /** `mem=SIZE` and `memmap=SIZE`: RAM from SIZE on is not used. */
   | { readonly kind: 'limit'; readonly sizeBytes: number }
-  /** `SIZE@START` (RAM), `SIZE#START` (ACPI tables), `SIZE$START` (reserved), `SIZE!START` (persistent memory). */
+  /**
+   * `SIZE@START` (RAM), `SIZE#START` (ACPI tables), `SIZE$START` (reserved), `SIZE!START` (persistent
+   * memory).
+   */
   | { readonly kind: 'add'; readonly range: PhysicalRange; readonly type: number }
   /** `SIZE%START-FROM+TO`: what is FROM becomes TO; 0 stands for a part not given (any type; removed). */
   | {
@@ -35,7 +39,10 @@ const ADDS: Readonly<Record<string, number>> = {
   '!': E820.PERSISTENT,
 }
 
-/** All `mem=` and `memmap=` options, in the order in which the kernel obeys them. `words`: see splitCommandLine(). */
+/**
+ * All `mem=` and `memmap=` options, in the order in which the kernel obeys them. `words`: see
+ * splitCommandLine().
+ */
 export function memoryOptions(words: readonly string[]): MemoryOption[] {
   return kernelWords(words).flatMap((word) => {
     const mem = optionValue(word, 'mem')
@@ -70,7 +77,10 @@ export function parseMem(value: string): MemoryOption | undefined {
   return size === undefined || size.value === 0 ? undefined : { kind: 'limit', sizeBytes: size.value }
 }
 
-/** One of the comma-separated parts of `memmap=`'s value. Whatever follows a part that can be read is passed over, as the kernel does. */
+/**
+ * One of the comma-separated parts of `memmap=`'s value. Whatever follows a part that can be read is passed
+ * over, as the kernel does.
+ */
 export function parseMemmap(text: string): MemoryOption {
   if (text.startsWith('exactmap')) return { kind: 'exactmap' }
   const size = memparse(text)
@@ -108,7 +118,10 @@ export function formatMemmap(option: MemoryOption): string {
 
 const UNITS: readonly string[] = ['E', 'P', 'T', 'G', 'M', 'K']
 
-/** A size or an address with the largest unit from M on that divides it, else in hexadecimal: what memparse() reads. */
+/**
+ * A size or an address with the largest unit from M on that divides it, else in hexadecimal: what memparse()
+ * reads.
+ */
 export function formatBytes(bytes: number): string {
   for (const [index, unit] of UNITS.slice(0, -1).entries()) {
     const factor = 1024 ** (UNITS.length - index)
@@ -119,7 +132,10 @@ export function formatBytes(bytes: number): string {
 
 const formatType = (type: number): string => (type < 0x1_0000 ? String(type) : `0x${type.toString(16)}`)
 
-/** simple_strtoull() with base 0: 0x… is hexadecimal, 0… octal. The kernel's u64 wraps; nothing we know is that large. */
+/**
+ * simple_strtoull() with base 0: 0x… is hexadecimal, 0… octal. The kernel's u64 wraps; nothing we know is
+ * that large.
+ */
 const NUMBER = /^(?:0x([0-9a-f]+)|(0[0-7]*)|([1-9]\d*))/i
 
 interface Parsed {

@@ -1,7 +1,8 @@
 /**
- * Owns /dev/mem: mapping ranges of physical memory that no kernel uses as RAM. Never opened with O_SYNC or O_DSYNC, which would make
- * the mapping uncached (phys_mem_access_prot_allowed(), arch/x86/mm/pat/memtype.c); without, memory is mapped write-back wherever the
- * MTRRs say so, which for RAM they do (pat_x_mtrr_type()). Must not know what is in the range. Source: drivers/char/mem.c.
+ * Owns /dev/mem: mapping ranges of physical memory that no kernel uses as RAM. Never opened with O_SYNC or
+ * O_DSYNC, which would make the mapping uncached (phys_mem_access_prot_allowed(), arch/x86/mm/pat/memtype.c);
+ * without, memory is mapped write-back wherever the MTRRs say so, which for RAM they do (pat_x_mtrr_type()).
+ * Must not know what is in the range. Source: drivers/char/mem.c.
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'
@@ -15,7 +16,10 @@ export const MEMORY_PATH = '/dev/mem'
 /** Whatever the node is called (Documentation/admin-guide/devices.txt). */
 export const MEMORY_DEVICE: DeviceNumber = '1:1'
 
-/** Close-on-exec. Errors: ENOENT (CONFIG_DEVMEM is off), EACCES, EPERM (no CAP_SYS_RAWIO, or the kernel is locked down). */
+/**
+ * Close-on-exec. Errors: ENOENT (CONFIG_DEVMEM is off), EACCES, EPERM (no CAP_SYS_RAWIO, or the kernel is
+ * locked down).
+ */
 export function openMemory(path: string, { writable }: { writable: boolean }): Fd | Errno {
   try {
     return openSync(path, writable ? constants.O_RDWR : constants.O_RDONLY) as Fd
@@ -25,8 +29,9 @@ export function openMemory(path: string, { writable }: { writable: boolean }): F
 }
 
 /**
- * The range, mapped by address, every page of it at once. Errors: those of `openMemory`; EPERM (CONFIG_STRICT_DEVMEM: it is ordinary RAM, or a
- * driver has it), EINVAL (beyond what the processor can address).
+ * The range, mapped by address, every page of it at once. Errors: those of `openMemory`; EPERM
+ * (CONFIG_STRICT_DEVMEM: it is ordinary RAM, or a driver has it), EINVAL (beyond what the processor can
+ * address).
  */
 export function mapMemory(
   path: string,

@@ -11,7 +11,9 @@ const TWO = { start: 4100 * MIB, lengthBytes: 2 * MIB }
 
 type Mapping = readonly [permissions: string, offset: number, length: number, leadsTo?: string]
 
-/** Processes by pid, each with what it maps. Nodes of the machine stand for files: /dev/mem may not be there. */
+/**
+ * Processes by pid, each with what it maps. Nodes of the machine stand for files: /dev/mem may not be there.
+ */
 const holders = (processes: Readonly<Record<string, readonly Mapping[]>>): Record<string, number> => {
   const proc = mkdtempSync(join(tmpdir(), 'guestmemfs-proc-'))
   writeFileSync(join(proc, 'stat'), 'processes 1\n')

@@ -1,6 +1,7 @@
 /**
- * Owns finding who maps a range of physical memory by way of /dev/mem. An open descriptor says nothing: it has no range. Needs root, and
- * sees what holders.ts sees. This very process is passed over: it knows what it maps itself.
+ * Owns finding who maps a range of physical memory by way of /dev/mem. An open descriptor says nothing: it
+ * has no range. Needs root, and sees what holders.ts sees. This very process is passed over: it knows what it
+ * maps itself.
  */
 import { join } from 'node:path'
 import { EACCES } from '../values/errno.ts'
@@ -10,8 +11,8 @@ import { MEMORY_DEVICE } from './memory-device.ts'
 import type { PhysicalRange } from './memory-ranges.ts'
 
 /**
- * Which of `ranges` somebody maps bytes of, and one such process for each. One that is not in the answer was mapped by nobody, as
- * `findHolders` has it; nothing keeps another process of root's from mapping it next.
+ * Which of `ranges` somebody maps bytes of, and one such process for each. One that is not in the answer was
+ * mapped by nobody, as `findHolders` has it; nothing keeps another process of root's from mapping it next.
  */
 export function findMemoryHolders(
   ranges: readonly PhysicalRange[],
@@ -57,7 +58,10 @@ interface FileMapping {
   readonly end: number
 }
 
-/** `START-END PERMISSIONS OFFSET DEVICE INODE PATH`, all but the inode in hexadecimal. Private mappings read the memory as well. */
+/**
+ * `START-END PERMISSIONS OFFSET DEVICE INODE PATH`, all but the inode in hexadecimal. Private mappings read
+ * the memory as well.
+ */
 function* fileMappings(maps: string): Generator<FileMapping> {
   for (const line of maps.split('\n')) {
     const [name = '', , offset = '', , inode = '0'] = line.split(/\s+/, 5)

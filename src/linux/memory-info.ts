@@ -1,6 +1,6 @@
 /**
- * Owns what the kernel says about itself and its memory: meminfo, command line, release, huge pages for shared memory.
- * Must not judge it: what is enough or too old is for others to say.
+ * Owns what the kernel says about itself and its memory: meminfo, command line, release, huge pages for
+ * shared memory. Must not judge it: what is enough or too old is for others to say.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Errno } from '../values/errno.ts'
@@ -36,7 +36,10 @@ export function parseMeminfo(text: string): Map<string, number> {
   return new Map([...fields].map(([, name, value, unit]) => [name ?? '', Number(value) * (unit ? 1024 : 1)]))
 }
 
-/** The command line the kernel was booted with, in its words; quotes keep spaces together as the kernel has it. */
+/**
+ * The command line the kernel was booted with, in its words; quotes keep spaces together as the kernel has
+ * it.
+ */
 export function kernelCommandLine(): string[] {
   return splitCommandLine(kernelCommandLineText())
 }
@@ -46,7 +49,9 @@ export function kernelCommandLineText(): string {
   return readFileSync('/proc/cmdline', 'latin1').trimEnd()
 }
 
-/** `next_arg()`, lib/cmdline.c: a quote switches spaces off and on, and is not part of a value it encloses. */
+/**
+ * `next_arg()`, lib/cmdline.c: a quote switches spaces off and on, and is not part of a value it encloses.
+ */
 export function splitCommandLine(text: string): string[] {
   const words = text.match(/(?:"[^"]*"?|[^\s"])+/g) ?? []
   return words.map((word) => word.replaceAll('"', ''))
@@ -66,7 +71,10 @@ export function kernelRelease(): KernelRelease {
   return { text, major: Number(match[1]), minor: Number(match[2]) }
 }
 
-/** Huge pages for memfds: `never` (4 KiB pages in silence), `advise` (where MADV_HUGEPAGE asks), `always` and a few more. ENOENT: no THP in this kernel. */
+/**
+ * Huge pages for memfds: `never` (4 KiB pages in silence), `advise` (where MADV_HUGEPAGE asks), `always` and
+ * a few more. ENOENT: no THP in this kernel.
+ */
 export function shmemHugePages(): string | Errno {
   try {
     return /\[(\w+)\]/.exec(readFileSync(SHMEM_ENABLED, 'latin1'))?.[1] ?? ''

@@ -1,4 +1,7 @@
-/** Owns the arithmetic on ranges of physical memory. Pure; ranges are half-open, and lists of them need not be sorted. */
+/**
+ * Owns the arithmetic on ranges of physical memory. Pure; ranges are half-open, and lists of them need not be
+ * sorted.
+ */
 
 /** Physical bytes, from `start` on. */
 export interface PhysicalRange {

@@ -37,7 +37,10 @@ const F_SEAL_WRITE = 8
 
 /** Page size of a PMD mapping: huge pages need address and file offset to agree modulo this. */
 
-/** A new, empty memfd, close-on-exec. `name` is seen in /proc alone. Throws SystemCallError: EMFILE, ENFILE, ENOMEM. */
+/**
+ * A new, empty memfd, close-on-exec. `name` is seen in /proc alone. Throws SystemCallError: EMFILE, ENFILE,
+ * ENOMEM.
+ */
 export function memfdCreate(name: string, { sealable }: { sealable: boolean }): Fd {
   return must(
     memfd_create(name, MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0)),
@@ -46,21 +49,23 @@ export function memfdCreate(name: string, { sealable }: { sealable: boolean }): 
 }
 
 /**
- * Map `lengthBytes` of `fd` from `offset` on readable and writable, shared, as bytes. From 2 MiB on the address is a
- * multiple of 2 MiB, so that the kernel can use huge pages. Throws SystemCallError.
+ * Map `lengthBytes` of `fd` from `offset` on readable and writable, shared, as bytes. From 2 MiB on the
+ * address is a multiple of 2 MiB, so that the kernel can use huge pages. Throws SystemCallError.
  *
- * Never unmapped: JavaScript cannot tell when the last view is gone, and a store through a view whose mapping is gone, or
- * was replaced by another, would crash us or silently damage what is there now. Map once, for life.
+ * Never unmapped: JavaScript cannot tell when the last view is gone, and a store through a view whose mapping
+ * is gone, or was replaced by another, would crash us or silently damage what is there now. Map once, for
+ * life.
  */
 export function mapShared(fd: Fd, lengthBytes: number, offset = 0): Uint8Array<ArrayBuffer> {
   const what = `mmap ${lengthBytes} bytes of fd ${fd}`
-  // SAFETY: the address comes from mmap and covers lengthBytes; the mapping belongs to the view for the life of the process.
+  // SAFETY: the address comes from mmap and covers lengthBytes; the mapping belongs to the view for the life
+  // of the process.
   if (lengthBytes < PMD_BYTES) {
     const address = must(mmap(0, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset), what)
     return viewOf(address, lengthBytes)
   }
-  // SAFETY: MAP_FIXED replaces only addresses of the reservation made one line above, and only its unused ends,
-  // which no view was ever made of, are unmapped.
+  // SAFETY: MAP_FIXED replaces only addresses of the reservation made one line above, and only its unused
+  // ends, which no view was ever made of, are unmapped.
   const pages = Math.ceil(lengthBytes / 4096) * 4096
   const reserved = must(mmap(0, pages + PMD_BYTES, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), what)
   const start = Math.ceil(reserved / PMD_BYTES) * PMD_BYTES
@@ -77,9 +82,9 @@ export function adviseHuge(mapping: Uint8Array): Errno | undefined {
 }
 
 /**
- * Make huge pages of a mapping now, whatever shmem_enabled says (Linux 6.1). Slow, O(bytes), allocates what is missing.
- * Errors: EAGAIN and EBUSY (pages in use: try later), ENOMEM, EINVAL (a 2 MiB range of it has
- * no page at all yet, or it is not aligned).
+ * Make huge pages of a mapping now, whatever shmem_enabled says (Linux 6.1). Slow, O(bytes), allocates what
+ * is missing. Errors: EAGAIN and EBUSY (pages in use: try later), ENOMEM, EINVAL (a 2 MiB range of it has no
+ * page at all yet, or it is not aligned).
  */
 export function collapse(mapping: Uint8Array): Errno | undefined {
   // SAFETY: the range is exactly the view's own mapping; MADV_COLLAPSE changes no byte.
@@ -87,8 +92,9 @@ export function collapse(mapping: Uint8Array): Errno | undefined {
 }
 
 /**
- * ftruncate(2). Bytes past the old end read as zero, bytes past the new end are given back. Pages come at first
- * touch, so growing cannot run out of memory. Throws SystemCallError: EFBIG, EPERM (sealed, or preserved by LUO).
+ * ftruncate(2). Bytes past the old end read as zero, bytes past the new end are given back. Pages come at
+ * first touch, so growing cannot run out of memory. Throws SystemCallError: EFBIG, EPERM (sealed, or
+ * preserved by LUO).
  */
 export function resize(fd: Fd, sizeBytes: number): void {
   must(ftruncate(fd, sizeBytes), `ftruncate fd ${fd} to ${sizeBytes}`)
@@ -100,7 +106,10 @@ export function memfdSize(fd: Fd): { readonly sizeBytes: number; readonly alloca
   return { sizeBytes: size, allocatedBytes: blocks * 512 }
 }
 
-/** Give the pages of a range back; it reads as zero afterwards, the size stays. Throws SystemCallError: EPERM (sealed, preserved). */
+/**
+ * Give the pages of a range back; it reads as zero afterwards, the size stays. Throws SystemCallError: EPERM
+ * (sealed, preserved).
+ */
 export function punchHole(fd: Fd, offset: number, length: number): void {
   while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) < 0) {
     const errno = lastErrno()
@@ -108,14 +117,18 @@ export function punchHole(fd: Fd, offset: number, length: number): void {
   }
 }
 
-/** lseek(2), for SEEK_DATA (3) and SEEK_HOLE (4) above all. Moves the descriptor's position, which nothing here uses. Errors: ENXIO. */
+/**
+ * lseek(2), for SEEK_DATA (3) and SEEK_HOLE (4) above all. Moves the descriptor's position, which nothing
+ * here uses. Errors: ENXIO.
+ */
 export function seek(fd: Fd, offset: number, whence: number): number | Errno {
   return orErrno(lseek(fd, offset, whence))
 }
 
 /**
- * F_SEAL_WRITE, for good: only for memory that is being given up. False: some process has a shared mapping it may
- * write to (EBUSY, `mapping_deny_writable`), and nothing was changed. Private mappings are not noticed. Needs a sealable memfd.
+ * F_SEAL_WRITE, for good: only for memory that is being given up. False: some process has a shared mapping it
+ * may write to (EBUSY, `mapping_deny_writable`), and nothing was changed. Private mappings are not noticed.
+ * Needs a sealable memfd.
  */
 export function trySealWrites(fd: Fd): boolean {
   const errno = errnoUnlessZero(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE))
@@ -124,13 +137,19 @@ export function trySealWrites(fd: Fd): boolean {
   throw new SystemCallError(`F_ADD_SEALS fd ${fd}`, errno)
 }
 
-/** Fill `bytes` from `offset`. Returns the bytes moved: fewer only at the end of the file. Throws SystemCallError. */
+/**
+ * Fill `bytes` from `offset`. Returns the bytes moved: fewer only at the end of the file. Throws
+ * SystemCallError.
+ */
 export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number {
   // SAFETY: pread writes at most the rest of `bytes`, which is reachable during the call.
   return moveAll(bytes, `pread fd ${fd}`, (rest, done) => pread(fd, rest, rest.byteLength, offset + done))
 }
 
-/** Store `bytes` at `offset`. Returns the bytes moved: fewer only where the file cannot grow. Throws SystemCallError. */
+/**
+ * Store `bytes` at `offset`. Returns the bytes moved: fewer only where the file cannot grow. Throws
+ * SystemCallError.
+ */
 export function writeAt(fd: Fd, offset: number, bytes: Uint8Array): number {
   // SAFETY: pwrite reads at most the rest of `bytes`, which is reachable during the call.
   return moveAll(bytes, `pwrite fd ${fd}`, (rest, done) => pwrite(fd, rest, rest.byteLength, offset + done))

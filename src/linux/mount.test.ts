@@ -1,4 +1,7 @@
-/** Owns the proof of the mount table's parser, on samples and on the machine's own; mounting itself is tested in test/mount/. */
+/**
+ * Owns the proof of the mount table's parser, on samples and on the machine's own; mounting itself is tested
+ * in test/mount/.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ENOENT } from '../values/errno.ts'

@@ -43,8 +43,9 @@ export interface FuseMount {
 }
 
 /**
- * Returns at once: INIT waits on the descriptor, and so does whoever touches the mount before it is answered. The root is
- * a directory of root's. Errors: ENOENT, ENOTDIR, EPERM, ENODEV (no FUSE), EBUSY, EINVAL (an option).
+ * Returns at once: INIT waits on the descriptor, and so does whoever touches the mount before it is answered.
+ * The root is a directory of root's. Errors: ENOENT, ENOTDIR, EPERM, ENODEV (no FUSE), EBUSY, EINVAL (an
+ * option).
  */
 export function mountFuse({ fuseFd, source, target, flags, options }: FuseMount): Errno | undefined {
   const data = [`fd=${fuseFd}`, 'rootmode=40755', 'user_id=0', 'group_id=0', ...options].join(',')
@@ -52,8 +53,8 @@ export function mountFuse({ fuseFd, source, target, flags, options }: FuseMount)
 }
 
 /**
- * umount2(2); never follows a symlink at `target`. `lazy` takes the name away now and the file system when its last user
- * is gone. Errors: EBUSY (in use), EINVAL (not a mount point), ENOENT, EPERM.
+ * umount2(2); never follows a symlink at `target`. `lazy` takes the name away now and the file system when
+ * its last user is gone. Errors: EBUSY (in use), EINVAL (not a mount point), ENOENT, EPERM.
  */
 export function unmount(target: string, { lazy }: { lazy: boolean }): Errno | undefined {
   return errnoUnlessZero(umount2(target, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)))
@@ -75,8 +76,8 @@ export interface Mount {
 }
 
 /**
- * The mounts that a process sees, this one unless another is named, in the order they were made. Paths are read as UTF-8.
- * Throws what readFileSync throws where there is no such process.
+ * The mounts that a process sees, this one unless another is named, in the order they were made. Paths are
+ * read as UTF-8. Throws what readFileSync throws where there is no such process.
  */
 export function mountTable(pid: number | 'self' = 'self'): Mount[] {
   return parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, 'latin1'))
@@ -106,7 +107,9 @@ export function parseMountInfo(text: string): Mount[] {
   })
 }
 
-/** The kernel writes space, tab, newline, backslash and `#` as three octal digits (`mangle()`, fs/seq_file.c). */
+/**
+ * The kernel writes space, tab, newline, backslash and `#` as three octal digits (`mangle()`, fs/seq_file.c).
+ */
 function unmangle(field: string): string {
   const bytes = field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
@@ -115,9 +118,10 @@ function unmangle(field: string): string {
 }
 
 /**
- * End a FUSE connection whoever holds it: every request, waiting or to come, fails with ENOTCONN. `minor` is that of its mount's
- * device. Goes through /sys/fs/fuse/connections, or where that is not mounted through a forced unmount of one of its mount
- * points, which fails with EBUSY while files are open and has aborted the connection all the same (fuse_umount_begin). Errors: ENOENT (no such connection).
+ * End a FUSE connection whoever holds it: every request, waiting or to come, fails with ENOTCONN. `minor` is
+ * that of its mount's device. Goes through /sys/fs/fuse/connections, or where that is not mounted through a
+ * forced unmount of one of its mount points, which fails with EBUSY while files are open and has aborted the
+ * connection all the same (fuse_umount_begin). Errors: ENOENT (no such connection).
  */
 export function abortFuseConnection(minor: number): Errno | undefined {
   try {

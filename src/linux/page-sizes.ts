@@ -1,7 +1,8 @@
 /**
- * Owns what /proc says about the pages by which processes map files: their size as the kernel has it for the mapping
- * (vma_kernel_pagesize()), and how much of shared memory is mapped in 2 MiB at a time. Must not know which files matter. Needs root for
- * other users' processes: those that cannot be looked into are left out. Source: fs/proc/task_mmu.c.
+ * Owns what /proc says about the pages by which processes map files: their size as the kernel has it for the
+ * mapping (vma_kernel_pagesize()), and how much of shared memory is mapped in 2 MiB at a time. Must not know
+ * which files matter. Needs root for other users' processes: those that cannot be looked into are left out.
+ * Source: fs/proc/task_mmu.c.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,12 +1,14 @@
 /**
- * Owns what can be asked of and done to another process: pidfds, its descriptors, signals, exit, OOM score,
- * and the lock file that keeps a second one out. Must not know what the process is for.
- * System call numbers from 424 on are the same on every architecture (include/uapi/asm-generic/unistd.h).
+ * Processes: pidfds, their descriptors, signals, exit, nice values, OOM score, start times; the lock file
+ * that keeps a second process out; and the sleep of a thread that serves no other. Must not know what a
+ * process is for. System call numbers from 424 on are the same on every architecture
+ * (include/uapi/asm-generic/unistd.h).
  */
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { EINTR, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
+import { kernelStartMs } from './boot-id.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno, untilReadable } from './library.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'long', 'long', 'long', 'long'])
@@ -20,7 +22,10 @@ const LOCK_NB = 4
 /** setTimeout fires at once when it is asked for more. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** A close-on-exec descriptor that names this one process, even after its pid is used again. Errors: ESRCH, EMFILE. */
+/**
+ * A close-on-exec descriptor that names this one process, even after its pid is used again. Errors: ESRCH,
+ * EMFILE.
+ */
 export function pidfdOpen(pid: number): Fd | Errno {
   return orErrno(syscall(SYS_pidfd_open, pid, 0, 0, 0)) as Fd | Errno
 }
@@ -36,8 +41,9 @@ export function sendSignal(pidfd: Fd, signal: NodeJS.Signals): Errno | undefined
 }
 
 /**
- * Resolves to true when the process has ended (it need not be a child of ours), to false after `timeoutMs`; a negative timeout
- * waits for ever. Waits in the event loop; a thread that must block uses `waitReadable` of descriptors.ts on the pidfd.
+ * Resolves to true when the process has ended (it need not be a child of ours), to false after `timeoutMs`; a
+ * negative timeout waits for ever. Waits in the event loop; a thread that must block uses `waitReadable` of
+ * descriptors.ts on the pidfd.
  */
 export async function waitExit(pidfd: Fd, timeoutMs: number): Promise<boolean> {
   const wait = untilReadable(pidfd)
@@ -52,7 +58,10 @@ export async function waitExit(pidfd: Fd, timeoutMs: number): Promise<boolean> {
   return ended
 }
 
-/** -20 (before all others) to 19, of the process' first thread and what it starts from then on. Errors: ESRCH, EACCES, EPERM. */
+/**
+ * -20 (before all others) to 19, of the process' first thread and what it starts from then on. Errors: ESRCH,
+ * EACCES, EPERM.
+ */
 export function setNice(pid: number, nice: number): Errno | undefined {
   try {
     setPriority(pid, nice)
@@ -63,9 +72,9 @@ export function setNice(pid: number, nice: number): Errno | undefined {
 }
 
 /**
- * The same for all processes of the session that `pid` is in: where the kernel shares processors out among sessions first (sched(7),
- * "The autogroup feature"), the nice value of a process counts inside its session alone. Errors: ENOENT (no such process, or a
- * kernel without it), EACCES, EPERM.
+ * The same for all processes of the session that `pid` is in: where the kernel shares processors out among
+ * sessions first (sched(7), "The autogroup feature"), the nice value of a process counts inside its session
+ * alone. Errors: ENOENT (no such process, or a kernel without it), EACCES, EPERM.
  */
 export function setSessionNice(pid: number, nice: number): Errno | undefined {
   try {
@@ -76,7 +85,10 @@ export function setSessionNice(pid: number, nice: number): Errno | undefined {
   }
 }
 
-/** -1000 (never chosen by the OOM killer; needs CAP_SYS_RESOURCE) to 1000. Errors: ENOENT or ESRCH (no such process), EACCES. */
+/**
+ * -1000 (never chosen by the OOM killer; needs CAP_SYS_RESOURCE) to 1000. Errors: ENOENT or ESRCH (no such
+ * process), EACCES.
+ */
 export function setOomScore(pid: number, score: number): Errno | undefined {
   try {
     writeFileSync(`/proc/${pid}/oom_score_adj`, String(score))
@@ -87,12 +99,27 @@ export function setOomScore(pid: number, score: number): Errno | undefined {
 }
 
 /**
- * When the process started, in clock ticks since boot (field 22 of /proc/PID/stat): together with the pid it names
- * a process for good, within one boot. Undefined: there is no such process, or it has ended and was not waited for yet.
+ * When the process started, in clock ticks since boot (field 22 of /proc/PID/stat): together with the pid it
+ * names a process for good, within one boot. Undefined: there is no such process, or it has ended and was not
+ * waited for yet.
  */
 export function processStartTime(pid: number): string | undefined {
   const fields = fieldsOfStat(pid)
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[22 - 3]
+}
+
+/** Ticks of /proc/PID/stat in a second: USER_HZ, which the kernel's ABI fixes on x86-64 and arm64. */
+const USER_HZ = 100
+
+/**
+ * When this very process was started, earlier than any code of ours runs in it. Milliseconds since the epoch,
+ * as fine as a tick.
+ */
+export function ownStartMs(): number {
+  const startTime = processStartTime(process.pid)
+  return startTime === undefined
+    ? performance.timeOrigin
+    : kernelStartMs() + (Number(startTime) * 1000) / USER_HZ
 }
 
 /** Whether a SIGSTOP holds the process: its main thread runs no instruction. */
@@ -113,8 +140,8 @@ function fieldsOfStat(pid: number): string[] {
 }
 
 /**
- * Take the lock on `path`, made if it is missing, mode 0600. It is held until every duplicate of the returned descriptor
- * is closed, at the latest when we die. Errors: EAGAIN (another holds it), ENOENT, EACCES.
+ * Take the lock on `path`, made if it is missing, mode 0600. It is held until every duplicate of the returned
+ * descriptor is closed, at the latest when we die. Errors: EAGAIN (another holds it), ENOENT, EACCES.
  */
 export function lockFile(path: string): Fd | Errno {
   let fd: number
@@ -131,3 +158,7 @@ export function lockFile(path: string): Fd | Errno {
     return errno
   }
 }
+
+/** Blocks this thread. Not for one that serves others. */
+export const sleepBlocking = (ms: number): void =>
+  void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)

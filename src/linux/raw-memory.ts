@@ -30,8 +30,9 @@ export interface Access {
 }
 
 /**
- * Maps `lengthBytes` of `fd`, shared; device-dax aligns the address to the device by itself (dax_get_unmapped_area).
- * The descriptor may be closed afterwards. Errors: ENXIO (no driver behind the device), EINVAL (length not aligned), ENOMEM, EACCES.
+ * Maps `lengthBytes` of `fd`, shared; device-dax aligns the address to the device by itself
+ * (dax_get_unmapped_area). The descriptor may be closed afterwards. Errors: ENXIO (no driver behind the
+ * device), EINVAL (length not aligned), ENOMEM, EACCES.
  */
 export function mapRaw(fd: Fd, lengthBytes: number, { writable, offset = 0 }: Access): RawMapping | Errno {
   const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
@@ -46,7 +47,10 @@ export function unmapRaw(mapping: RawMapping): void {
   must(munmap(mapping.address, mapping.lengthBytes), `munmap ${mapping.lengthBytes} bytes`)
 }
 
-/** `offset` and `lengthBytes` must lie inside the mapping: RangeError otherwise, nothing written. Runs at memory speed. */
+/**
+ * `offset` and `lengthBytes` must lie inside the mapping: RangeError otherwise, nothing written. Runs at
+ * memory speed.
+ */
 export function zeroRaw(mapping: RawMapping, offset: number, lengthBytes: number): void {
   check(mapping, offset, lengthBytes)
   // SAFETY: inside the mapping, which its owner keeps until this returns.

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { bootId, kernelStartMs, ownStartMs } from './boot.ts'
+import { bootId, kernelStartMs } from './boot-id.ts'
+import { ownStartMs } from './process.ts'
 import { measureClockOffset } from './rtc.ts'
 
 test('the offset is measured where the second changes', async (t) => {

@@ -1,7 +1,7 @@
 /**
- * Owns reading the machine's hardware clock (RTC), which runs on while one kernel follows another and shows whole seconds. A new kernel
- * sets its wall clock from it; where exactly between two seconds that was, the RTC itself can still tell.
- * Source: drivers/rtc/sysfs.c.
+ * Owns reading the machine's hardware clock (RTC), which runs on while one kernel follows another and shows
+ * whole seconds. A new kernel sets its wall clock from it; where exactly between two seconds that was, the
+ * RTC itself can still tell. Source: drivers/rtc/sysfs.c.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'

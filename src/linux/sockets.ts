@@ -1,7 +1,8 @@
 /**
- * Owns messages with descriptors (SCM_RIGHTS): between our own processes, over Unix sequenced-packet pairs, and to the service manager.
- * Must not know what a message means. A descriptor in a queued message lives on when its sender dies: that is why
- * they travel this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit Linux (include/linux/socket.h).
+ * Owns messages with descriptors (SCM_RIGHTS): between our own processes, over Unix sequenced-packet pairs,
+ * and to the service manager. Must not know what a message means. A descriptor in a queued message lives on
+ * when its sender dies: that is why they travel this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit
+ * Linux (include/linux/socket.h).
  */
 import { EAGAIN, ECONNRESET, EINTR, EMFILE, EMSGSIZE, ENAMETOOLONG, type Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
@@ -51,9 +52,9 @@ export function socketPair(): [Fd, Fd] {
 }
 
 /**
- * Send one message, blocking while the peer has net.unix.max_dgram_qlen (10 by default) unread. `bytes` must not be empty (an empty message reads as
- * the end). When it returns, message and descriptors are queued and survive us. Throws SystemCallError: EPIPE
- * (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
+ * Send one message, blocking while the peer has net.unix.max_dgram_qlen (10 by default) unread. `bytes` must
+ * not be empty (an empty message reads as the end). When it returns, message and descriptors are queued and
+ * survive us. Throws SystemCallError: EPIPE (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
  */
 export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
   const envelope = sealed(bytes, descriptors)
@@ -66,7 +67,10 @@ export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[
   }
 }
 
-/** As `sendMessage`, but never waits. Errors: EAGAIN (the peer's queue is full), ECONNREFUSED (nobody listens), and sendMessage's. */
+/**
+ * As `sendMessage`, but never waits. Errors: EAGAIN (the peer's queue is full), ECONNREFUSED (nobody
+ * listens), and sendMessage's.
+ */
 export function sendMessageNow(
   fd: Fd,
   bytes: Uint8Array,
@@ -97,8 +101,8 @@ function send(fd: Fd, envelope: Envelope, flags: number): Errno | undefined {
 }
 
 /**
- * A close-on-exec datagram socket connected to `address`: a path, or the name of an abstract socket after '@' (unix(7)). Errors:
- * ENAMETOOLONG, ENOENT, ECONNREFUSED, EACCES.
+ * A close-on-exec datagram socket connected to `address`: a path, or the name of an abstract socket after '@'
+ * (unix(7)). Errors: ENAMETOOLONG, ENOENT, ECONNREFUSED, EACCES.
  */
 export function connectDatagram(address: string): Fd | Errno {
   const name = Buffer.from(address)
@@ -118,14 +122,16 @@ export function connectDatagram(address: string): Fd | Errno {
 }
 
 /**
- * The next message if one is queued: undefined if none, 'ended' if the peer is gone and everything was read. Throws SystemCallError:
- * EMSGSIZE if it had more than `maxBytes`, EMFILE if descriptors were lost on the way (our limit is reached).
+ * The next message if one is queued: undefined if none, 'ended' if the peer is gone and everything was read.
+ * Throws SystemCallError: EMSGSIZE if it had more than `maxBytes`, EMFILE if descriptors were lost on the way
+ * (our limit is reached).
  */
 export function receiveMessageNow(fd: Fd, maxBytes = 65536): Message | 'ended' | undefined {
   const bytes = new Uint8Array(maxBytes)
   const envelope = new Envelope(bytes, CONTROL_BYTES)
   for (;;) {
-    // SAFETY: recvmsg writes at most maxBytes and CONTROL_BYTES into buffers the envelope points at, reachable until it has returned.
+    // SAFETY: recvmsg writes at most maxBytes and CONTROL_BYTES into buffers the envelope points at,
+    // reachable until it has returned.
     const received = recvmsg(fd, envelope.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
     if (received >= 0) return received === 0 ? 'ended' : checked(fd, envelope, bytes.subarray(0, received))
     const errno = lastErrno()
@@ -136,8 +142,9 @@ export function receiveMessageNow(fd: Fd, maxBytes = 65536): Message | 'ended' |
 }
 
 /**
- * The next message, undefined at the end. Waits in the event loop rather than on a thread (a blocked recvmsg would hold one of
- * libuv's four), so one reader at a time per descriptor; `shutdownSocket` ends the wait. Rejects as `receiveMessageNow` throws.
+ * The next message, undefined at the end. Waits in the event loop rather than on a thread (a blocked recvmsg
+ * would hold one of libuv's four), so one reader at a time per descriptor; `shutdownSocket` ends the wait.
+ * Rejects as `receiveMessageNow` throws.
  */
 export async function receiveMessage(fd: Fd, maxBytes = 65536): Promise<Message | undefined> {
   for (;;) {
@@ -148,7 +155,9 @@ export async function receiveMessage(fd: Fd, maxBytes = 65536): Promise<Message 
   }
 }
 
-/** End both directions for every process that holds the socket; the peer reads what is queued, then the end. */
+/**
+ * End both directions for every process that holds the socket; the peer reads what is queued, then the end.
+ */
 export function shutdownSocket(fd: Fd): void {
   must(shutdown(fd, SHUT_RDWR), `shutdown fd ${fd}`)
 }
@@ -161,7 +170,10 @@ function checked(fd: Fd, envelope: Envelope, bytes: Uint8Array): Message {
   throw new SystemCallError(`recvmsg fd ${fd}, message cut off`, cut & MSG_TRUNC ? EMSGSIZE : EMFILE)
 }
 
-/** A struct msghdr with one iovec and its control buffer, in one piece of memory: 56 + 8 (gap) + 16 bytes, then control. */
+/**
+ * A struct msghdr with one iovec and its control buffer, in one piece of memory: 56 + 8 (gap) + 16 bytes,
+ * then control.
+ */
 class Envelope {
   readonly header: Uint8Array
   private readonly view: DataView

@@ -1,7 +1,7 @@
 /**
- * Owns a listening Unix socket that is made here and used by a child: the child inherits the descriptor, so the socket's
- * name can lie where the child could not make one, and it stays while one child takes another's place.
- * Layout: struct sockaddr_un, include/uapi/linux/un.h.
+ * Owns a listening Unix socket that is made here and used by a child: the child inherits the descriptor, so
+ * the socket's name can lie where the child could not make one, and it stays while one child takes another's
+ * place. Layout: struct sockaddr_un, include/uapi/linux/un.h.
  */
 import { chmodSync, renameSync, rmSync } from 'node:fs'
 import { ENAMETOOLONG } from '../values/errno.ts'
@@ -20,12 +20,12 @@ const PATH_BYTES = 108
 const BACKLOG = 16
 
 /**
- * A close-on-exec stream socket that listens at `path`, in place of whatever had the name; only its owner may connect.
- * Throws SystemCallError: ENAMETOOLONG (101 bytes are the most), ENOENT, EACCES.
+ * A close-on-exec stream socket that listens at `path`, in place of whatever had the name; only its owner may
+ * connect. Throws SystemCallError: ENAMETOOLONG (101 bytes are the most), ENOENT, EACCES.
  */
 export function listenUnix(path: string): Fd {
-  // A child that ends may take away the name its socket was bound to (QEMU does: `socket_listen_cleanup`). Renamed, the socket
-  // is still reached, and that name is not there to be taken.
+  // A child that ends may take away the name its socket was bound to (QEMU does: `socket_listen_cleanup`).
+  // Renamed, the socket is still reached, and that name is not there to be taken.
   const boundTo = `${path}.bound`
   const name = Buffer.from(boundTo)
   if (name.length >= PATH_BYTES) throw new SystemCallError(`bind ${boundTo}`, ENAMETOOLONG)

@@ -18,7 +18,10 @@ type List = (path: string) => string[] | Errno
 /** Errors: ENODATA (no such attribute), ENOENT, EPERM, EACCES, EOPNOTSUPP. */
 export const getxattr: Get = getWith('getxattr')
 export const lgetxattr: Get = getWith('lgetxattr')
-/** `flags`: XATTR_CREATE (EEXIST if there is one) or XATTR_REPLACE (ENODATA if there is none). Errors also: ENOSPC, E2BIG, ERANGE. */
+/**
+ * `flags`: XATTR_CREATE (EEXIST if there is one) or XATTR_REPLACE (ENODATA if there is none). Errors also:
+ * ENOSPC, E2BIG, ERANGE.
+ */
 export const setxattr: Set = setWith('setxattr')
 export const lsetxattr: Set = setWith('lsetxattr')
 export const removexattr: Remove = removeWith('removexattr')
@@ -53,8 +56,8 @@ function listWith(call: string): List {
 }
 
 /**
- * Read a value of unknown size: into a small buffer first, and when that is too small into one of the size the kernel names;
- * again as often as the value grows in between.
+ * Read a value of unknown size: into a small buffer first, and when that is too small into one of the size
+ * the kernel names; again as often as the value grows in between.
  */
 function whole(read: (into: Uint8Array | null) => number | Errno): Uint8Array | Errno {
   let buffer = new Uint8Array(FIRST_TRY_BYTES)

@@ -1,4 +1,6 @@
-/** Owns finding out who holds a pool now: nobody, a parked keeper, a server whose keeper died, or the service manager. */
+/**
+ * The present holder of a pool: none, a parked keeper, a server whose keeper died, or the service manager.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import type { PreviousHolder } from '../keeper/takeover/holder-process.ts'
@@ -15,13 +17,14 @@ export interface PoolHolder extends PreviousHolder {
 const SETTLE_MS = 3000
 
 /**
- * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where nobody else has. 'lost': it was held by processes that have died, and what they left behind is taken
- * away. Errors: UsageError when the pool is mounted already, or unmounted and still in use.
+ * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where nobody else
+ * has. 'lost': it was held by processes that have died, and what they left behind is taken away. Errors:
+ * UsageError when the pool is mounted already, or unmounted and still in use.
  */
-export const findHolder = async (
+export async function findHolder(
   pool: string,
   stored: StoredPool | undefined,
-): Promise<PoolHolder | 'lost' | undefined> => {
+): Promise<PoolHolder | 'lost' | undefined> {
   const record = await settledRecord(pool)
   if (record === undefined) return undefined
   if (isAlive(record.keeper)) {
@@ -45,7 +48,7 @@ export const findHolder = async (
 }
 
 /** Right after an unmount the keeper does not know of it yet: whoever mounts again at once need not care. */
-const settledRecord = async (pool: string): Promise<PoolRecord | undefined> => {
+async function settledRecord(pool: string): Promise<PoolRecord | undefined> {
   const deadline = performance.now() + SETTLE_MS
   for (;;) {
     const record = readPoolRecord(pool)
@@ -62,7 +65,7 @@ const showsIn = (table: ReturnType<typeof mountTable>, { pool, mountPoint }: Poo
 export const isMountedHere = (record: PoolRecord): boolean => showsIn(mountTable(), record)
 
 /** Whether the pool is mounted where its keeper is, which may be another mount namespace. */
-const isMountedFor = (record: PoolRecord): boolean => {
+function isMountedFor(record: PoolRecord): boolean {
   try {
     return showsIn(mountTable(record.keeper.pid), record)
   } catch {

@@ -1,13 +1,16 @@
-/** Owns making a region an empty pool, before anybody mounts it. What was in it is given up: that must have been said. */
+/**
+ * The formatting of a region: it becomes an empty pool before it is first mounted. What was in it is given
+ * up, which the caller must have asked for.
+ */
 
 import { checkPoolName } from '../run/names.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { formatPool } from '../server/open-file-system.ts'
 import { examineRegion } from '../server/open-store.ts'
-import { type CarveOutChoice, findCarveOut } from '../stores/find-carve-out.ts'
+import { findRegion, type RegionChoice } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 
-export interface FormatRequest extends CarveOutChoice {
+export interface FormatRequest extends RegionChoice {
   readonly pool: string
   /** Also when the region holds a pool, or somebody else's bytes. */
   readonly force: boolean
@@ -22,13 +25,13 @@ export interface Formatted {
 /** Errors: UsageError, with nothing changed. */
 export const formatRegion = ({ pool, force, ...choice }: FormatRequest): Formatted => {
   checkPoolName(pool)
-  lockRegion(findCarveOut(choice))
-  const { found, content } = examineRegion(choice)
+  lockRegion(findRegion(choice))
+  const { region, content } = examineRegion(choice)
   if (content.content !== 'zero' && !force) {
     const what = content.content === 'ours' ? 'it holds a pool' : content.why
-    throw new UsageError(`region ${found.name}: ${what}; to give that up, say --force`)
+    throw new UsageError(`region ${region.name}: ${what}; to give that up, say --force`)
   }
-  const store = found.open(pool)
+  const store = region.open(pool)
   formatPool(store, pool)
-  return { pool, region: found.name, totalBlocks: store.totalBlocks }
+  return { pool, region: region.name, totalBlocks: store.descriptor.totalBlocks }
 }

@@ -1,6 +1,6 @@
 /**
- * Owns handing a pool over as it is asked of its mount: one step after the other, each begun by an xattr and waited for. What a step does
- * is the file system's business (`trusted.guestmemfs.handover`).
+ * A pool's handover, as requested of its mount: one step after the other, each begun by an xattr and
+ * waited for. What a step does is the file system's business (`trusted.guestmemfs.handover`).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
@@ -34,7 +34,10 @@ export function handoverStatus({ mountPoint }: PoolMount): HandoverView | undefi
   return value === undefined ? undefined : v.parse(StatusSchema, value)
 }
 
-/** Resolves when the step is done. Errors (UsageError): why it is not; all that was handed over before stays so. */
+/**
+ * Resolves when the step is done. Errors (UsageError): why it is not; all that was handed over before stays
+ * so.
+ */
 export async function preservePool(mount: PoolMount, step: HandoverStep): Promise<HandoverView> {
   await untilState(mount, (state) => state !== 'undoing')
   const refused = setxattr(mount.mountPoint, HANDOVER_XATTR, Buffer.from(step))

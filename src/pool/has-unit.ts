@@ -1,4 +1,7 @@
-/** Owns the question whether the service manager runs our keepers. Asked before anything else is loaded: imports nothing of ours. */
+/**
+ * Whether the service manager runs our keepers. Asked before anything else is loaded: imports nothing of
+ * ours.
+ */
 import { existsSync } from 'node:fs'
 
 const UNIT_PATH = '/etc/systemd/system/guestmemfs@.service'

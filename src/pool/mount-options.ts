@@ -1,10 +1,13 @@
 /**
- * Owns the words after `-o`: ours (`size=`), the kernel's flags, and those that mount(8) and fstab keep for
- * themselves. A word nobody knows is refused, not ignored: it may be a misspelt size.
+ * The words after `-o`: ours (`size=`), the kernel's flags, and those that mount(8) and fstab keep for
+ * themselves. An unknown word is refused, not ignored: it may be a misspelt size.
  */
 import { MOUNT_FLAGS } from '../linux/mount.ts'
+import type { StoreDriver } from '../stores/driver.ts'
+import { STORES } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseSize } from '../values/size.ts'
+import { STORE_KINDS, type StoreKind } from '../values/store-kinds.ts'
 import { PMD_BYTES, PUD_BYTES } from '../values/units.ts'
 
 export interface MountOptions {
@@ -22,13 +25,8 @@ export interface MountOptions {
   readonly mountFlags: number
 }
 
-const STORE_KINDS = ['memfd', 'dax', 'devmem'] as const
-export type StoreKind = (typeof STORE_KINDS)[number]
-
 /** Linux 6.19 takes some 128 files in a session; of 7.3 each further one looks through all before it. */
 export const SESSION_FILES = 120
-
-/** The pages of x86-64 that map guest RAM. */
 
 /** Meant for mount(8), systemd or fsck, or the opposite of a flag that is off anyway. */
 const NOT_FOR_US =
@@ -60,22 +58,39 @@ export const parseMountOptions = (words: readonly string[]): MountOptions => {
       mountFlags |= MOUNT_FLAGS[word as keyof typeof MOUNT_FLAGS]
     } else if (!NOT_FOR_US.test(word)) {
       throw new UsageError(
-        `unknown mount option '${word}': known are size=SIZE, store=memfd|dax|devmem, region=NAME, align=2M|1G, new, session-files=N, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
+        `unknown mount option '${word}': known are size=SIZE, store=${STORE_KINDS.join('|')}, region=NAME, align=2M|1G, new, session-files=N, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
       )
     }
   }
-  const isCarveOut = store === 'dax' || store === 'devmem'
-  if (sizeBytes !== undefined && isCarveOut) {
-    throw new UsageError(`size= is not for store=${store}: the pool is as large as its region`)
-  }
-  if (isNew && isCarveOut)
-    throw new UsageError(`new is not for store=${store}: 'guestmemfs format' makes a new pool of a region`)
-  if (region !== undefined && !isCarveOut)
-    throw new UsageError('region= is only for store=dax and store=devmem: write both')
-  if (alignBytes !== undefined && alignBytes > PMD_BYTES && store !== 'dax')
-    throw new UsageError('align=1G is only for store=dax: no other memory is mapped in pages of 1G')
+  checkStoreOptions(store, { sizeBytes, region, isNew, alignBytes })
   return { store, region, sizeBytes, alignBytes, isNew, sessionFiles, mountFlags }
 }
+
+/** What a store cannot be told. Errors: UsageError. */
+function checkStoreOptions(
+  store: StoreKind | undefined,
+  options: Pick<MountOptions, 'sizeBytes' | 'region' | 'isNew' | 'alignBytes'>,
+): void {
+  const { sizeBytes, region, isNew, alignBytes } = options
+  const { find, largestPageBytes } = STORES[store ?? 'memfd']
+  const isRegion = find !== undefined
+  if (sizeBytes !== undefined && isRegion)
+    throw new UsageError(`size= is not for store=${store}: the pool is as large as its region`)
+  if (isNew && isRegion)
+    throw new UsageError(`new is not for store=${store}: 'guestmemfs format' makes a new pool of a region`)
+  if (region !== undefined && !isRegion)
+    throw new UsageError(`region= is only for ${named(({ find }) => find !== undefined)}: write both`)
+  if (alignBytes !== undefined && alignBytes > largestPageBytes) {
+    const able = named((driver) => driver.largestPageBytes >= alignBytes)
+    throw new UsageError(`align=1G is only for ${able}: no other memory is mapped in pages of 1G`)
+  }
+}
+
+/** Of those that `fits` picks, as in a list of mount options. */
+const named = (fits: (driver: StoreDriver) => boolean): string =>
+  STORE_KINDS.filter((kind) => fits(STORES[kind]))
+    .map((kind) => `store=${kind}`)
+    .join(' and ')
 
 const parseSessionFiles = (text: string): number => {
   if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)

@@ -1,14 +1,13 @@
 /**
- * Owns bringing a pool onto a mount point: checks first, so that a refusal has changed nothing, then finds who
+ * The mount of a pool: it checks first, so that a refusal has changed nothing, then finds the process that
  * holds the pool now, then starts the keeper that takes it from there.
  */
 import { realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
-import { ownStartMs } from '../linux/boot.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
-import { lockFile } from '../linux/process.ts'
+import { lockFile, ownStartMs } from '../linux/process.ts'
 import { checkPoolName } from '../run/names.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { lockPath, type PoolRecord } from '../run/pool-record.ts'
@@ -66,23 +65,23 @@ export const mountPool = async (
   const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
-  const predecessor = holder === undefined ? null : { role: holder.role, process: holder.process }
   const { mountFlags, isNew, sessionFiles } = options
-  const askedAtMs = Math.round(ownStartMs())
-  const wanted = {
-    pool,
-    mountPoint,
-    source,
-    mountFlags,
-    isNew,
-    sessionFiles,
-    predecessor,
-    isParked: false,
-    askedAtMs,
-  }
-  const ready = await startKeeper(wanted, waiting)
+  const ready = await startKeeper(
+    {
+      kind: 'mount',
+      pool,
+      mountPoint,
+      source,
+      mountFlags,
+      isNew,
+      sessionFiles,
+      previousHolder: holder === undefined ? null : { role: holder.role, process: holder.process },
+      requestedAtMs: Math.round(ownStartMs()),
+    },
+    waiting,
+  )
   const { sizeBytes } = ready
-  const anew = ready.isArriving ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
+  const anew = ready.isIncoming ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
   const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
   return { pool, mountPoint, sizeBytes, how }
 }
@@ -91,22 +90,12 @@ export const mountPool = async (
 export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> => {
   stored.claim()
   stored.forgetConnection()
-  const predecessor = { role: 'store', process: stored.process } as const
-  await startKeeper({
-    pool,
-    mountPoint: '',
-    source,
-    mountFlags: 0,
-    isNew: false,
-    sessionFiles: SESSION_FILES,
-    predecessor,
-    isParked: true,
-    askedAtMs: Math.round(ownStartMs()),
-  })
+  const previousHolder = { role: 'store', process: stored.process } as const
+  await startKeeper({ kind: 'hold', pool, source, sessionFiles: SESSION_FILES, previousHolder })
 }
 
 const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): MemorySource =>
-  store === 'dax' || store === 'devmem'
+  store !== undefined && store !== 'memfd'
     ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }
     : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
 

@@ -1,6 +1,6 @@
 /**
- * Owns finding a pool's image for those who only read it: in the process that holds it, in its region, or in a file
- * somebody copied.
+ * A pool's image for those who only read it: in the process that holds it, in its region, or in a file
+ * that is a copy.
  */
 import { existsSync, openSync, statSync } from 'node:fs'
 import { findAreas } from '../keeper/takeover/copy-fds.ts'
@@ -8,7 +8,7 @@ import { errnoOfNodeError } from '../linux/library.ts'
 import { mapPrivate } from '../linux/private-map.ts'
 import { findPoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
-import { findCarveOut } from '../stores/find-carve-out.ts'
+import { findRegion } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 
@@ -32,7 +32,7 @@ export const readPoolImage = (named: string): PoolImage => {
   if (process.getuid?.() !== 0)
     throw new UsageError(`reading the image of pool '${record.pool}' needs root: run it with sudo`)
   if (record.source.kind !== 'memfd')
-    return { area: findCarveOut(record.source).readMetadata(), isServed: record.state === 'mounted' }
+    return { area: findRegion(record.source).readMetadata(), isServed: record.state === 'mounted' }
   const holder = [record.keeper, record.server].find((process) => process !== null && isAlive(process))
   // As long as there is one that the former kernel handed over, the other is not made yet.
   const areas = holder == null ? {} : findAreas(holder.pid)

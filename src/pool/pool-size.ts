@@ -1,4 +1,7 @@
-/** Owns how large a new pool is: what the mount asks for, else what the kernel was booted with, else half of the RAM. */
+/**
+ * The size of a new pool: what the mount asks for, else what the kernel was booted with, else half of the
+ * RAM.
+ */
 import { kernelCommandLine, memoryInfo } from '../linux/memory-info.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
@@ -8,11 +11,14 @@ import { formatSize, parseSize } from '../values/size.ts'
 const KERNEL_PARAMETER = 'guestmemfs='
 const DEFAULT_SHARE_OF_RAM = 0.5
 
-/** Bytes, a whole number of blocks. Errors: UsageError when it is unreadable, smaller than a block or larger than the RAM. */
-export const choosePoolSize = (
+/**
+ * Bytes, a whole number of blocks. Errors: UsageError when it is unreadable, smaller than a block or larger
+ * than the RAM.
+ */
+export function choosePoolSize(
   asked: number | undefined,
   machine = { totalBytes: memoryInfo().totalBytes, commandLine: kernelCommandLine() },
-): number => {
+): number {
   const parameter = machine.commandLine.findLast((word) => word.startsWith(KERNEL_PARAMETER))
   const fromKernel =
     parameter === undefined

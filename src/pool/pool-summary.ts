@@ -1,4 +1,4 @@
-/** Owns the one-line view of every pool of this host: mounted, parked, or dead with its signpost left behind. */
+/** The one-line view of every pool of this host: mounted, parked, or lost with its record left behind. */
 import { statfsSync } from 'node:fs'
 import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
@@ -6,7 +6,10 @@ import { isMountedHere } from './find-holder.ts'
 
 export interface PoolSummary {
   readonly pool: string
-  /** 'unreadable': its record is of another version; 'unserved': mounted, but no server answers just now; 'lost': its processes have died, and its memory with them. */
+  /**
+   * 'unreadable': its record is of another version; 'unserved': mounted, but no server answers just now;
+   * 'lost': its processes have died, and its memory with them.
+   */
   readonly state: 'mounted' | 'parked' | 'unserved' | 'lost' | 'unreadable'
   readonly mountPoint: string | null
   readonly sizeBytes: number
@@ -16,7 +19,7 @@ export interface PoolSummary {
   readonly serverPid: number | null
 }
 
-export const summarisePools = (): PoolSummary[] => {
+export function summarisePools(): PoolSummary[] {
   const { records, unreadable } = listPoolRecords()
   return [...records.map(summarise), ...unreadable.map(summariseUnreadable)]
 }
@@ -31,7 +34,7 @@ const summariseUnreadable = (pool: string): PoolSummary => ({
   serverPid: null,
 })
 
-const summarise = (record: PoolRecord): PoolSummary => {
+function summarise(record: PoolRecord): PoolSummary {
   const { pool, mountPoint, sizeBytes, keeper, server } = record
   const hasKeeper = isAlive(keeper)
   const serverPid = server !== null && isAlive(server) ? server.pid : null
@@ -47,10 +50,10 @@ const summarise = (record: PoolRecord): PoolSummary => {
   }
 }
 
-const stateOf = (
+function stateOf(
   record: PoolRecord,
   { hasKeeper, hasServer, isHere }: { hasKeeper: boolean; hasServer: boolean; isHere: boolean },
-): PoolSummary['state'] => {
+): PoolSummary['state'] {
   if (!hasKeeper && !hasServer) return 'lost'
   if (record.state === 'parked') return hasKeeper ? 'parked' : 'lost'
   if (!hasServer) return 'unserved'
@@ -58,7 +61,7 @@ const stateOf = (
   return hasKeeper || isHere ? 'mounted' : 'parked'
 }
 
-const freeBytes = (mountPoint: string): number | null => {
+function freeBytes(mountPoint: string): number | null {
   try {
     const figures = statfsSync(mountPoint)
     return figures.bsize * figures.bfree

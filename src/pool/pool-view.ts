@@ -1,6 +1,6 @@
 /**
- * Owns what can be read of and told to a mounted pool from outside: the mount is the API, so all of it is
- * xattrs on the mount point. It must not know the keeper or the image.
+ * A mounted pool as other processes see it: the mount is the API, so all of it is xattrs on the mount point.
+ * Must not: know the keeper or the image.
  */
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
@@ -8,8 +8,10 @@ import { EACCES, EBUSY, ENODATA, EOPNOTSUPP, EPERM, Errno } from '../values/errn
 import { UsageError } from '../values/errors.ts'
 import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
-/** Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name says. */
-/** `handover`: of pools whose memory is handed over alone. */
+/**
+ * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name
+ * says. `handover` exists only where the pool's memory is handed over.
+ */
 export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server', 'handover'] as const
 
 export interface PoolMount {
@@ -23,8 +25,11 @@ export const poolMounts = (): PoolMount[] =>
     .filter((mount) => mount.type === FUSE_TYPE && mount.root === '/')
     .map((mount) => ({ pool: mount.source, mountPoint: mount.target }))
 
-/** The mount a person means: its mount point, its pool's name, or nothing where there is only one. Errors: UsageError. */
-export const findMount = (named: string | undefined): PoolMount => {
+/**
+ * The mount a person means: its mount point, its pool's name, or nothing where there is only one. Errors:
+ * UsageError.
+ */
+export function findMount(named: string | undefined): PoolMount {
   const mounts = poolMounts()
   if (named === undefined) {
     const [only, another] = mounts
@@ -43,13 +48,13 @@ export const findMount = (named: string | undefined): PoolMount => {
   return found
 }
 
-const readText = (path: string, name: string): string | Errno => {
+function readText(path: string, name: string): string | Errno {
   const value = getxattr(path, name)
   return value instanceof Errno ? value : Buffer.from(value).toString('utf8')
 }
 
 /** A virtual xattr `guestmemfs.NAME`, parsed. undefined where it does not exist. Errors: UsageError. */
-export const readVirtual = (path: string, name: string): unknown => {
+export function readVirtual(path: string, name: string): unknown {
   const text = readText(path, `guestmemfs.${name}`)
   if (text === ENODATA) return undefined
   if (text === EOPNOTSUPP) throw new UsageError(`${path} is not in a guestmemfs mount: see 'guestmemfs list'`)
@@ -58,7 +63,7 @@ export const readVirtual = (path: string, name: string): unknown => {
 }
 
 /** Long lists come in pages: guestmemfs.NAME, guestmemfs.NAME.1, … */
-export const readVirtualList = (path: string, name: string): unknown[] => {
+export function readVirtualList(path: string, name: string): unknown[] {
   const items: unknown[] = []
   for (let page = 0; ; page++) {
     const part = readVirtual(path, page === 0 ? name : `${name}.${page}`)
@@ -68,10 +73,11 @@ export const readVirtualList = (path: string, name: string): unknown[] => {
 }
 
 /** Freezes or thaws. Returns false when it was so already. Errors: UsageError. */
-export const setFrozen = (mount: PoolMount, frozen: boolean): boolean => {
+export function setFrozen(mount: PoolMount, frozen: boolean): boolean {
   const before = readText(mount.mountPoint, FROZEN_XATTR)
   if (before === (frozen ? '1' : '0')) {
-    // What was handed over of a pool that is not frozen goes back all the same. Nobody need be told that there was nothing.
+    // What was handed over of a pool that is not frozen goes back all the same. Nobody need be told that
+    // there was nothing.
     if (!frozen) setxattr(mount.mountPoint, FROZEN_XATTR, Buffer.from('0'))
     return false
   }

@@ -1,7 +1,8 @@
-/** Owns the view of a mount's guest RAM: each file, and by whom and in what pages it is really mapped. */
+/** A mount's guest RAM: each file, and the processes that map it with the pages they map it by. */
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { type FileMapping, fileMappings } from '../linux/page-sizes.ts'
+import { MAP_KINDS } from '../values/mapping.ts'
 import { readVirtualList } from './pool-view.ts'
 
 const Listed = v.object({
@@ -55,8 +56,8 @@ export function ramFiles(mountPoint: string): RamFile[] {
 
 /** A device is mapped by its own name, a window by its place, anything else by the file's name. */
 function isOf({ file, map }: Listed, mountPoint: string, path: string, offsetBytes: number): boolean {
-  if (map.kind === 'device') return path === map.path
-  if (map.kind === 'window') {
+  if (map.kind === MAP_KINDS['dax-node']) return path === map.path
+  if (map.kind === MAP_KINDS.devmem) {
     const start = map.offsetBytes ?? 0
     return path === map.path && offsetBytes >= start && offsetBytes < start + map.sizeBytes
   }

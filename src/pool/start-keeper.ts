@@ -1,4 +1,4 @@
-/** Owns starting a keeper so that it outlives us, and hearing from it whether the mount serves. */
+/** The start of a keeper that outlives this process. It answers whether the mount serves. */
 import { createInterface } from 'node:readline'
 import type { KeeperOptions, Readiness } from '../keeper/contact.ts'
 import { logPath } from '../run/pool-record.ts'
@@ -8,16 +8,16 @@ import { WaitingKeeper } from './waiting-keeper.ts'
 const READY_TIMEOUT_MS = 60_000
 
 /**
- * Resolves when the keeper says that the mount serves; the keeper lives on by itself. `waiting`: one that was started before.
- * Errors: UsageError, with the keeper's reason.
+ * Resolves when the keeper says that the mount serves; the keeper lives on by itself. `waiting`: one that was
+ * started before. Errors: UsageError, with the keeper's reason.
  */
-export const startKeeper = async (
+export async function startKeeper(
   options: KeeperOptions,
   waiting = new WaitingKeeper(),
-): Promise<Extract<Readiness, { ok: true }>> => {
+): Promise<Extract<Readiness, { ok: true }>> {
   const { contact } = waiting
   contact.ref()
-  contact.on('error', () => {}) // It is gone, which the end of its lines says as well.
+  contact.on('error', () => {}) // The keeper is gone, which the end of its lines says as well.
   contact.write(`${JSON.stringify(options)}\n`)
   const lines = createInterface({ input: contact })
   const timer = setTimeout(() => lines.close(), READY_TIMEOUT_MS)
@@ -27,7 +27,7 @@ export const startKeeper = async (
     break
   }
   clearTimeout(timer)
-  // Also one that has refused, or says nothing: what it holds is its own to decide on.
+  // Also one that has refused, or does not answer: it decides itself what becomes of what it holds.
   waiting.keep()
   if (readiness === undefined)
     throw new UsageError(

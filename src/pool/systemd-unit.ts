@@ -1,8 +1,8 @@
 /**
- * Owns handing a mount over to the service manager: where systemd runs and our unit is installed, the keeper must be
- * that unit's process and not a child of whatever called mount, or it would die with the caller's cgroup and the
- * guests' memory with it. The request and the answer are files beside the pool's record.
- * Must not mount anything itself: the unit calls `guestmemfs keep POOL`, which does.
+ * The unit `guestmemfs@POOL.service`. Where systemd runs and the unit is installed, the keeper must be the
+ * unit's process and not a child of the process that called mount: it would die with the caller's cgroup, and
+ * the guests' memory with it. The request and the answer are files beside the pool's record. Must not: mount
+ * anything itself; the unit calls `guestmemfs keep POOL`, which does.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
@@ -83,8 +83,8 @@ const FORGET_TRIES = 50
 const FORGET_PAUSE_MS = 100
 
 /**
- * What the store still has of a pool that was given up is memory that nobody can reach. Before systemd 254 it lets go by itself. Errors:
- * `UsageError` when it does not.
+ * What the store still has of a pool that was given up is memory that nobody can reach. Before systemd 254 it
+ * lets go by itself. Errors: `UsageError` when it does not.
  */
 export async function forgetStored(pool: string): Promise<void> {
   for (let tries = 0; storedCount(pool) > 0; tries++) {
@@ -115,3 +115,11 @@ export const giveAnswer = (pool: string, answer: Answer): void =>
 
 /** For the service manager, which reads from it which process the pool's keeper is now. */
 export const writePidFile = (pool: string, pid: number): void => write(path(pool, 'pid'), `${pid}\n`)
+
+/**
+ * Lets the service manager read what was installed below `prefix`: only where systemd runs, and only what
+ * lies where it looks.
+ */
+export function reloadUnits(prefix: string): void {
+  if (prefix === '/' && existsSync('/run/systemd/system')) spawnSync('systemctl', ['daemon-reload'])
+}

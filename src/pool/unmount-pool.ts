@@ -1,6 +1,6 @@
 /**
- * Owns taking a pool off its mount point and, when asked to, giving its memory up. Giving up is ending the
- * keeper: it holds the last descriptors, so the kernel frees every page nobody maps.
+ * The unmount of a pool and, when asked to, the end of its memory: the keeper is killed, which holds the
+ * last descriptors, so that the kernel frees every page that is not mapped.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,7 +26,7 @@ export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'
 const KEEPER_TIMEOUT_MS = 15_000
 
 /** `named`: a mount point or a pool. Errors: UsageError, with the pool still mounted. */
-export const unmountPool = async (named: string, { discard }: { discard: boolean }): Promise<Unmounted> => {
+export async function unmountPool(named: string, { discard }: { discard: boolean }): Promise<Unmounted> {
   const record = findRecord(named)
   const isLost = !isAlive(record.keeper) && (record.server === null || !isAlive(record.server))
   if (!discard && !isLost) checkKept(record)
@@ -48,7 +48,7 @@ export const unmountPool = async (named: string, { discard }: { discard: boolean
 }
 
 /** Unmounting without discarding must leave somebody who holds the memory. */
-const checkKept = (record: PoolRecord): void => {
+function checkKept(record: PoolRecord): void {
   const { pool, mountPoint } = record
   if (!isAlive(record.keeper)) {
     throw new UsageError(
@@ -59,7 +59,7 @@ const checkKept = (record: PoolRecord): void => {
     throw new UsageError(`pool '${pool}' is parked, not mounted: mount it, or discard it with --discard`)
 }
 
-const takeOff = (mountPoint: string, hasKeeper: boolean): void => {
+function takeOff(mountPoint: string, hasKeeper: boolean): void {
   const failed = unmount(mountPoint, { lazy: false })
   if (failed === EBUSY)
     throw new UsageError(`${mountPoint} is busy: end what uses it first (see 'fuser -vm ${mountPoint}')`)
@@ -75,15 +75,18 @@ const takeOff = (mountPoint: string, hasKeeper: boolean): void => {
     throw new UsageError(`unmounting ${mountPoint} failed: ${failed}`)
 }
 
-const findRecord = (named: string): PoolRecord => {
+function findRecord(named: string): PoolRecord {
   const found = findPoolRecord(named)
   if (found === undefined)
     throw new UsageError(`'${named}' is neither a pool nor a mount point of one: see 'guestmemfs list'`)
   return found
 }
 
-/** The keeper learns of the unmount from the end of its connection, a moment later. undefined: nothing was left to hold. */
-const waitSettled = async (pool: string): Promise<PoolRecord | undefined> => {
+/**
+ * The keeper learns of the unmount from the end of its connection, a moment later. undefined: nothing was
+ * left to hold.
+ */
+async function waitSettled(pool: string): Promise<PoolRecord | undefined> {
   const deadline = performance.now() + KEEPER_TIMEOUT_MS
   for (;;) {
     const record = readPoolRecord(pool)
@@ -95,7 +98,7 @@ const waitSettled = async (pool: string): Promise<PoolRecord | undefined> => {
 }
 
 /** A keeper first: it would start another server. */
-const endHolders = async ({ pool, keeper, server }: PoolRecord): Promise<void> => {
+async function endHolders({ pool, keeper, server }: PoolRecord): Promise<void> {
   for (const [role, holder] of [
     ['keeper', keeper],
     ['server', server],

@@ -1,12 +1,13 @@
 /**
- * Owns a keeper's process before anybody knows what it is to keep. Starting one takes as long as reading and checking what was
- * typed, and after a kexec guests wait for both: so they are done side by side. A process that is not wanted in the end goes.
+ * A keeper's process that waits for its options. Starting one takes as long as reading and checking the
+ * command line, and after a kexec guests wait for both: so they are done at the same time. It is killed when
+ * this process ends without having used it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { CONTACT_FD } from '../keeper/contact.ts'
-import { compiledEnvironment } from '../linux/compiled.ts'
+import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 
 const KEEPER_MAIN = fileURLToPath(new URL(`../keeper/main${import.meta.url.slice(-3)}`, import.meta.url))
 
@@ -17,9 +18,9 @@ export class WaitingKeeper {
   constructor() {
     this.#child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN], {
       detached: true,
-      // What it says when it cannot even begin is heard here; once it knows its pool, it has a log.
+      // An error before it has its options goes to our standard error; afterwards it has the pool's log.
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-      env: compiledEnvironment(),
+      env: compileCacheEnvironment(),
     })
     this.#child.on('error', () => this.contact.destroy())
     this.#child.unref()

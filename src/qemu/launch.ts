@@ -12,7 +12,7 @@ import { UsageError } from '../values/errors.ts'
 import { parseCommandLine, printCommandLine } from './command-line.ts'
 import { commandAs, findPerson, type Identity } from './identity.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
-import { findRamWays, hasWindow, reachRam } from './ram-way.ts'
+import { findRamMappings, hasWindow, reachRam } from './ram-mapping.ts'
 import { incomingArgv } from './vm-command-line.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
@@ -24,7 +24,7 @@ const S_ISVTX = 0o1000
 
 /** Claims the guest's windows, if it has any, for this process's life. Errors (UsageError): its RAM cannot be reached, or not safely. */
 export function launchWords(definition: VmDefinition): [string, ...string[]] {
-  const ways = findRamWays(definition)
+  const ways = findRamMappings(definition)
   const line = reachRam(parseCommandLine(definition.argv), ways)
   const recorded = printCommandLine(line)
   const argv = definition.saved === null ? recorded : incomingArgv(recorded)

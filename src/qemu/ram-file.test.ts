@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { prepareRamFile, ramFileBytes } from './ram-file.ts'
+import { parseRamMap, prepareRamFile, ramFileBytes } from './ram-file.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'ram-file-'))
 after(() => rmSync(scratch, { recursive: true }))
@@ -37,4 +37,21 @@ test('what is no file of a mount is refused', () => {
   assert.throws(() => prepare(link, 2 * MIB), /link is not a file/)
   assert.throws(() => prepare(scratch, 2 * MIB), /is not a file/)
   assert.throws(() => prepare(join(scratch, 'no/such'), 2 * MIB), /could not be made: No such file/)
+})
+
+test('guestmemfs.map says how QEMU maps the file', () => {
+  const parsed = (fields: object) =>
+    parseRamMap(JSON.stringify({ ...fields, sizeBytes: 4 * MIB, alignBytes: 2 * MIB }))
+  const sizes = { sizeBytes: 4 * MIB, alignBytes: 2 * MIB }
+  assert.deepEqual(parsed({ kind: 'file' }), { by: 'passthrough', ...sizes })
+  assert.deepEqual(parsed({ kind: 'device', path: '/dev/x', major: 1, minor: 2 }), {
+    by: 'dax-node',
+    ...sizes,
+  })
+  assert.deepEqual(parsed({ kind: 'awaited' }), { by: 'incoming', ...sizes })
+  assert.deepEqual(parsed({ kind: 'lost' }), { by: 'lost', ...sizes })
+  const window = { path: '/dev/mem', offsetBytes: 2 ** 32 }
+  assert.deepEqual(parsed({ kind: 'window', ...window }), { by: 'devmem', ...window, ...sizes })
+  assert.throws(() => parsed({ kind: 'window', path: '/dev/mem' }))
+  assert.throws(() => parsed({ kind: 'elsewhere' }))
 })

@@ -9,19 +9,28 @@ import * as v from 'valibot'
 import { lgetxattr } from '../linux/xattr.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { MAP_KINDS, type MappedBy, mappedBy } from '../values/mapping.ts'
 import { formatSize } from '../values/size.ts'
 import { MAP_XATTR } from '../values/xattr-names.ts'
 import { commandAs, type Identity } from './identity.ts'
 import type { RamFile } from './memory-backends.ts'
 
 /** What a file of a mount says about itself, a link included. */
-const Common = { sizeBytes: v.number(), alignBytes: v.number() }
-const MapSchema = v.variant('kind', [
-  v.object({ kind: v.picklist(['file', 'device', 'none', 'awaited', 'lost']), ...Common }),
-  v.object({ kind: v.literal('window'), path: v.string(), offsetBytes: v.number(), ...Common }),
-])
-/** What to open, at which offset, to map the file; `file` and `device`: the file's own name leads there. */
-export type RamMap = v.InferOutput<typeof MapSchema>
+const MapSchema = v.object({
+  kind: v.picklist(Object.values(MAP_KINDS)),
+  sizeBytes: v.number(),
+  alignBytes: v.number(),
+  path: v.optional(v.string()),
+  offsetBytes: v.optional(v.number()),
+})
+
+const WindowSchema = v.object({ path: v.string(), offsetBytes: v.number() })
+
+/** How QEMU maps the file. By anything but a window of /dev/mem the file's own name leads there. */
+export type RamMap = { readonly sizeBytes: number; readonly alignBytes: number } & (
+  | { readonly by: Exclude<MappedBy, 'devmem'> }
+  | { readonly by: 'devmem'; readonly path: string; readonly offsetBytes: number }
+)
 
 /**
  * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached by a link, or its memory was lost
@@ -34,8 +43,8 @@ export function ramFileBytes(path: string): number | undefined {
   const map = lgetxattr(path, MAP_XATTR)
   // Anywhere else a file is what it is, and a link is none.
   if (map instanceof Errno && stat.isFile()) return stat.size
-  const { kind, sizeBytes } = readRamMap(path)
-  if (kind === 'lost')
+  const { by, sizeBytes } = readRamMap(path)
+  if (by === 'lost')
     throw new UsageError(
       `${path} was lost on its way from the former kernel: delete it, or truncate it to 0 for a new guest`,
     )
@@ -46,7 +55,17 @@ export function ramFileBytes(path: string): number | undefined {
 export function readRamMap(path: string): RamMap {
   const map = lgetxattr(path, MAP_XATTR)
   if (map instanceof Errno) throw new UsageError(`${path} is not a file of a guestmemfs mount (${map})`)
-  return v.parse(MapSchema, JSON.parse(Buffer.from(map).toString('utf8')))
+  return parseRamMap(Buffer.from(map).toString('utf8'))
+}
+
+/** `text`: JSON of `guestmemfs.map`. */
+export function parseRamMap(text: string): RamMap {
+  const map = v.parse(MapSchema, JSON.parse(text))
+  const { kind, sizeBytes, alignBytes } = map
+  const by = mappedBy(kind)
+  if (by !== 'devmem') return { by, sizeBytes, alignBytes }
+  const { path, offsetBytes } = v.parse(WindowSchema, map)
+  return { by, path, offsetBytes, sizeBytes, alignBytes }
 }
 
 /** Made by its user, with its user's permissions. Errors (UsageError): too small, no room, no permission. */

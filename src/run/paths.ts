@@ -1,6 +1,6 @@
 /**
- * Where things lie under /run/guestmemfs. Nothing there is state: it says which processes run what until the machine is restarted,
- * and all of it is gone with the kernel.
+ * Where things lie under /run/guestmemfs. Nothing there is state: it says which processes run what until the
+ * machine is restarted, and all of it is gone with the kernel.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
+import { REGION_KINDS } from '../values/store-kinds.ts'
 import { replaceFile } from './atomic-file.ts'
 import { POOLS } from './paths.ts'
 import { ProcessSchema } from './process-identity.ts'
@@ -15,7 +16,7 @@ const PoolRecordSchema = v.object({
   source: v.variant('kind', [
     v.object({ kind: v.literal('memfd'), totalBlocks: v.number(), isNew: v.boolean() }),
     v.object({
-      kind: v.picklist(['dax', 'devmem']),
+      kind: v.picklist(REGION_KINDS),
       region: v.nullable(v.string()),
       alignBytes: v.optional(v.nullable(v.number())),
     }),

@@ -1,4 +1,7 @@
-/** A process in a record. A pid alone names none: pids come round again, the time at which a process started does not. */
+/**
+ * A process in a record. A pid alone names none: pids come round again, the time at which a process started
+ * does not.
+ */
 import * as v from 'valibot'
 import { processStartTime } from '../linux/process.ts'
 import { BrokenInvariantError } from '../values/errors.ts'

@@ -1,11 +1,14 @@
-/** Owns that one live update of the kernel, or one resumption after it, is under way on a host at a time. */
+/** The host-wide lock: one live update of the kernel, or one resumption after it, at a time. */
 import { close } from '../linux/descriptors.ts'
 import { lockFile } from '../linux/process.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { ensureFolder, RUN } from './paths.ts'
 
-/** Returns what gives the lock back; the end of the process does, too. Errors (UsageError): another holds it, no permission. */
+/**
+ * Returns what gives the lock back; the end of the process does, too. Errors (UsageError): another holds it,
+ * no permission.
+ */
 export function lockUpdates(directory = RUN): () => void {
   let lock: ReturnType<typeof lockFile>
   try {

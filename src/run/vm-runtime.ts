@@ -1,6 +1,7 @@
 /**
- * Owns `/run/guestmemfs/vm/NAME/`: which processes run a VM just now, its QMP socket and its locks. Nothing here outlives the
- * kernel, and nothing here is needed to start the VM again: that is the record on its RAM file.
+ * `/run/guestmemfs/vm/NAME/`: the processes that run a VM just now, its QMP socket and its locks. Nothing
+ * here outlives the kernel, and nothing here is needed to start the VM again: that is the record on its
+ * RAM file.
  */
 import { fstatSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Owns an inode as stat(2) shows it. */
+/** An inode as stat(2) shows it. */
 import type { FileKind, Inode } from '../fs/state/inode.ts'
 import { MAX_WRITE_BYTES } from '../fuse/init.ts'
 import type { Attributes } from '../fuse/replies.ts'
@@ -32,8 +32,9 @@ export const attributesOf = (inode: Inode): Attributes => ({
 })
 
 /**
- * Guest RAM shown as a symlink. Its mode is the file's own: what may write to the RAM may write its xattrs, and
- * 0777, as other symlinks have it, would let anybody. Its size is the target's, as readlink(2) callers expect.
+ * Guest RAM shown as a symlink. Its mode is the file's own: a user who may write to the RAM may write its
+ * xattrs, and 0777, as other symlinks have it, would let every user. Its size is the target's, as readlink(2)
+ * callers expect.
  */
 export const linkAttributesOf = (inode: Inode, targetLength: number): Attributes => ({
   ...attributesOf(inode),

@@ -1,8 +1,9 @@
 /**
- * Owns the end of unlinked files that the kernel has forgotten, put off until nobody waits: `rm` is over when its names are
- * gone. They end when the mount is idle, and where it never is, one with each reply once they have waited long enough. Until then
- * nothing of the FORGET was done, so that a successor finds a file the kernel has forgotten, as after any FORGET that died
- * with its server (`KernelView.settleOrphans`). A file is never shown, mapped or found again in between: it has no name.
+ * Deferred eviction. The last FORGET of an unlinked inode only queues it, so that `rm` is over when its names
+ * are gone. The record is written when the mount is idle, or on a busy mount, one with each reply, after
+ * MAX_WAIT_MS. Until then nothing of the FORGET was done: a successor finds a file that the kernel has
+ * forgotten, as after any FORGET that died with its server (`KernelView.settleOrphans`). In between the file
+ * has no name: it cannot be looked up, opened or mapped.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import type { NodeId } from '../values/ids.ts'
@@ -14,43 +15,46 @@ interface Eviction {
   readonly sinceMs: number
 }
 
-/** The list is bounded: from here on each new one ends an old one. */
-const MAX_WAITING = 1024
-/** How long memory may stay taken on a busy mount. */
+/** The queue is bounded: from here on each new one evicts the oldest. */
+const MAX_QUEUED = 1024
+/** How long memory may stay allocated on a busy mount. */
 const MAX_WAIT_MS = 100
-/** So many at a time on an idle mount: whoever comes next waits for less than a millisecond. */
+/** So many at a time on an idle mount: the next request waits for less than a millisecond. */
 const PORTION = 32
 
 export class DeferredEvictions {
   readonly #fs: FileSystem
   readonly #kernel: KernelView
-  readonly #ownWork: () => OwnRequest
+  readonly #internal: () => OwnRequest
   /** Oldest first, from `#next` on. */
-  #waiting: Eviction[] = []
+  #queue: Eviction[] = []
   #next = 0
 
-  constructor(fs: FileSystem, kernel: KernelView, ownWork: () => OwnRequest) {
+  constructor(fs: FileSystem, kernel: KernelView, internal: () => OwnRequest) {
     this.#fs = fs
     this.#kernel = kernel
-    this.#ownWork = ownWork
+    this.#internal = internal
   }
 
   get size(): number {
-    return this.#waiting.length - this.#next
+    return this.#queue.length - this.#next
   }
 
-  /** The kernel takes back `count` lookups of `nodeId`. What still has a name, or is still known, is dealt with at once. */
+  /**
+   * The kernel takes back `count` lookups of `nodeId`. Only the last one of an inode without a name is
+   * deferred.
+   */
   forget(nodeId: NodeId, count: number): void {
     if (!this.#kernel.isLastOfOrphan(nodeId, count)) this.#end(nodeId, count)
     else {
-      this.#waiting.push({ nodeId, count, sinceMs: performance.now() })
-      if (this.size > MAX_WAITING) this.#endOne()
+      this.#queue.push({ nodeId, count, sinceMs: performance.now() })
+      if (this.size > MAX_QUEUED) this.#endOne()
     }
   }
 
-  /** The mount is busy: one that has waited for long ends all the same. */
+  /** The mount is busy: the oldest is evicted all the same once it has waited for too long. */
   endDue(): void {
-    const oldest = this.#waiting[this.#next]
+    const oldest = this.#queue[this.#next]
     if (oldest !== undefined && performance.now() - oldest.sinceMs > MAX_WAIT_MS) this.#endOne()
   }
 
@@ -60,24 +64,27 @@ export class DeferredEvictions {
   }
 
   #endOne(): void {
-    const eviction = this.#waiting[this.#next]
+    const eviction = this.#queue[this.#next]
     if (eviction === undefined) return
     this.#next++
     if (this.size === 0) {
-      this.#waiting = []
+      this.#queue = []
       this.#next = 0
     }
     this.#end(eviction.nodeId, eviction.count)
   }
 
-  /** Before anybody is told what is left: free blocks, orphans; and before what is left is frozen. */
+  /**
+   * Before free blocks or orphans are counted, and before a freeze, which would keep what is queued until the
+   * thaw.
+   */
   endAll(): void {
     while (this.size > 0) this.#endOne()
   }
 
   #end(nodeId: NodeId, count: number): void {
     const forgotten = this.#kernel.forget(nodeId, count)
-    // Held, frozen or out of room: it stays an orphan, and is tried again every now and then.
-    if (forgotten?.links === 0) this.#fs.evict(this.#ownWork(), forgotten.ino)
+    // Still mapped, frozen, or no room for the record: it stays an orphan, and maintenance retries it.
+    if (forgotten?.links === 0) this.#fs.evict(this.#internal(), forgotten.ino)
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Owns the server's end of the socket to its keeper. Before serving it waits for what the keeper says; once the blocking loop runs
- * it sends, and takes what comes only where memory is on its way from one kernel to another. A keeper that is gone makes every new memory
- * fail, never a file that already exists.
+ * The server's end of the socket to its keeper. Before it serves, the server waits for the keeper's messages;
+ * once the blocking loop runs it sends, and receives only where memory is on its way from one kernel to
+ * another. Without a keeper every new memory object fails, never a file that already exists.
  */
 import { close } from '../linux/descriptors.ts'
 import { receiveMessage, receiveMessageNow, sendMessage } from '../linux/sockets.ts'
@@ -21,7 +21,7 @@ import {
 
 /** `fd` undefined: it does not come. */
 interface Arrival {
-  readonly memory: ObjectId
+  readonly object: ObjectId
   readonly fd: Fd | undefined
 }
 
@@ -33,7 +33,7 @@ export interface Received {
 export class KeeperLink implements KeeperChannel {
   readonly #socket: Fd
   #isEnded = false
-  /** Not yet said: deleting many files must not cost a message each. */
+  /** Not yet sent: deleting many files must not cost a message each. */
   #dropped: ObjectId[] = []
   /** Came while something else was waited for. */
   #arrived: Arrival[] = []
@@ -43,7 +43,7 @@ export class KeeperLink implements KeeperChannel {
     this.#socket = socket
   }
 
-  /** Readable when the keeper has said something; undefined: it is gone. */
+  /** Readable when the keeper has sent something; undefined: it is gone. */
   get socket(): Fd | undefined {
     return this.#isEnded ? undefined : this.#socket
   }
@@ -52,7 +52,10 @@ export class KeeperLink implements KeeperChannel {
     return this.#sessions.length > 0
   }
 
-  /** What is not about memory that comes back. undefined: the keeper closed its end, nobody wants this server any more. */
+  /**
+   * The next message that is not about memory on its way. undefined: the keeper closed its end, it has no use
+   * for this server.
+   */
   async receive(): Promise<Received | undefined> {
     for (;;) {
       const received = await receiveMessage(this.#socket, MAX_MESSAGE_BYTES)
@@ -98,23 +101,23 @@ export class KeeperLink implements KeeperChannel {
     return arrived
   }
 
-  /** What may come at any time. False: it is something else. */
+  /** Handles a message that may come at any time. False: it is another one. */
   #take({ message, descriptors }: Received): boolean {
     switch (message.kind) {
       case 'memories':
         this.#arrived.push(
-          ...message.memories.map((object, index) => ({ memory: object, fd: descriptors[index] as Fd })),
+          ...message.memories.map((object, index) => ({ object, fd: descriptors[index] as Fd })),
         )
         return true
       case 'lost':
-        this.#arrived.push({ memory: message.memory, fd: undefined })
+        this.#arrived.push({ object: message.memory, fd: undefined })
         return true
       case 'sessions':
         this.#sessions.push(...descriptors)
         return true
       case 'close-sessions':
         this.closeSessions()
-        this.tell({ kind: 'sessions-closed' })
+        this.trySend({ kind: 'sessions-closed' })
         return true
       default:
         return false
@@ -122,7 +125,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   preserve(step: HandoverStep, image: Fd | undefined): boolean {
-    return this.tell({ kind: 'hand-over', step }, image === undefined ? [] : [image])
+    return this.trySend({ kind: 'hand-over', step }, image === undefined ? [] : [image])
   }
 
   closeSessions(): void {
@@ -130,7 +133,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   unpreserve(): boolean {
-    return this.tell({ kind: 'take-back' })
+    return this.trySend({ kind: 'take-back' })
   }
 
   send(message: ToKeeper, descriptors: readonly Fd[] = []): void {
@@ -138,7 +141,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   /** For what a keeper that is gone need not know. False: it is gone. */
-  tell(message: ToKeeper, descriptors: readonly Fd[] = []): boolean {
+  trySend(message: ToKeeper, descriptors: readonly Fd[] = []): boolean {
     try {
       this.send(message, descriptors)
       return true
@@ -152,24 +155,24 @@ export class KeeperLink implements KeeperChannel {
 
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void {
     // In order: a row that is used again must have been dropped before.
-    this.catchUp()
+    this.flush()
     this.send({ kind: 'keep', memories: objects }, descriptors)
   }
 
   release(object: ObjectId): void {
     this.#dropped.push(object)
-    if (this.#dropped.length >= DESCRIPTORS_PER_MESSAGE) this.catchUp()
+    if (this.#dropped.length >= DESCRIPTORS_PER_MESSAGE) this.flush()
   }
 
-  get isBehind(): boolean {
+  get isPending(): boolean {
     return this.#dropped.length > 0
   }
 
   /** Without a keeper there is no copy to drop. */
-  catchUp(): void {
-    if (!this.isBehind) return
+  flush(): void {
+    if (!this.isPending) return
     const objects = this.#dropped
     this.#dropped = []
-    this.tell({ kind: 'drop', memories: objects })
+    this.trySend({ kind: 'drop', memories: objects })
   }
 }

@@ -1,36 +1,38 @@
 /**
- * Owns what the kernel knows of the file system on this connection: which node id stands for which inode, how
- * often it has looked each one up, and which backing id carries its mappings. Counts are staged per request and
- * carried over once the reply has arrived (see runtime-area.ts for the argument).
- * It must not decide anything about files: that the kernel forgot an unlinked one is reported, not acted on.
+ * What the kernel knows of the file system on this connection: which node id stands for which inode, how
+ * often the kernel has looked each one up, and which backing id carries its mappings. Counts are staged per
+ * request and carried over once the reply has arrived (runtime-area.ts has the argument). Must not: decide
+ * about files. That the kernel forgot an unlinked one is returned, not acted on.
  */
-
 import type { Inode } from '../fs/state/inode.ts'
-import { invalidateAttributes } from '../fuse/notify.ts'
+import { invalidateAttr } from '../fuse/notify.ts'
 import { closeBacking, openBacking } from '../linux/fuse-device.ts'
 import { EIO, ENOENT, Errno, ESTALE } from '../values/errno.ts'
 import { type BackingId, type Fd, type Ino, type NodeId, ROOT_INO } from '../values/ids.ts'
-import type { Form, PendingLookup, RuntimeArea } from './runtime-area.ts'
+import type { PendingLookup, RuntimeArea, ShownAs } from './runtime-area.ts'
 
 /** The root has FUSE_ROOT_ID whatever its generation, and the kernel never looks it up nor forgets it. */
 const ROOT_NODE_ID = 1n as NodeId
 
-/** Set in the node id of a guest RAM that is shown as a symlink: to the kernel a name that changes its type is another inode. */
-const LINK_FORM = 1n << 31n
+/**
+ * In the node id of guest RAM shown as a symlink: to the kernel a name that changes its type is another
+ * inode.
+ */
+const SYMLINK_BIT = 1n << 31n
 
-export const nodeIdOf = (inode: Inode, form: Form): NodeId => {
+export function nodeIdOf(inode: Inode, as: ShownAs): NodeId {
   if (inode.ino === ROOT_INO) return ROOT_NODE_ID
   const id = (BigInt(inode.generation) << 32n) | BigInt(inode.ino)
-  return (form === 'link' ? id | LINK_FORM : id) as NodeId
+  return (as === 'symlink' ? id | SYMLINK_BIT : id) as NodeId
 }
 
-const formOf = (nodeId: NodeId): Form => ((nodeId & LINK_FORM) === 0n ? 'file' : 'link')
-const inoOf = (nodeId: NodeId): Ino => Number(nodeId & (LINK_FORM - 1n)) as Ino
+const shownAsOf = (nodeId: NodeId): ShownAs => ((nodeId & SYMLINK_BIT) === 0n ? 'file' : 'symlink')
+const inoOf = (nodeId: NodeId): Ino => Number(nodeId & (SYMLINK_BIT - 1n)) as Ino
 
-/** An inode in the form the kernel knows it by. */
+/** An inode, and what the kernel was shown it as. */
 export interface KnownInode {
   readonly inode: Inode
-  readonly form: Form
+  readonly as: ShownAs
 }
 
 export class KernelView {
@@ -48,8 +50,8 @@ export class KernelView {
   /** ESTALE: the inode is gone, or its number is used by another now. */
   resolve(nodeId: NodeId): KnownInode | Errno {
     const inode = this.#find(inoOf(nodeId))
-    const form = formOf(nodeId)
-    return inode !== undefined && nodeIdOf(inode, form) === nodeId ? { inode, form } : ESTALE
+    const as = shownAsOf(nodeId)
+    return inode !== undefined && nodeIdOf(inode, as) === nodeId ? { inode, as } : ESTALE
   }
 
   isReferenced(ino: Ino): boolean {
@@ -64,12 +66,12 @@ export class KernelView {
   }
 
   /** The reply under way will make the kernel know `inode` once more. */
-  stageLookup({ inode: { ino }, form }: KnownInode): void {
+  stageLookup({ inode: { ino }, as }: KnownInode): void {
     if (ino === ROOT_INO) return
     // One reply may name an inode more than once (hard links in one directory): each counts.
-    const staged = this.#staged.findLast((lookup) => lookup.ino === ino && lookup.form === form)
-    const before = staged?.count ?? this.#runtime.lookups(ino, form)
-    this.#staged.push({ ino, form, count: before + 1 })
+    const staged = this.#staged.findLast((lookup) => lookup.ino === ino && lookup.as === as)
+    const before = staged?.count ?? this.#runtime.lookups(ino, as)
+    this.#staged.push({ ino, as, count: before + 1 })
   }
 
   beforeReply(unique: bigint): void {
@@ -83,50 +85,57 @@ export class KernelView {
     this.#staged = []
   }
 
-  /** Whether taking back `count` lookups leaves an inode without a name that the kernel does not know either. */
+  /**
+   * Whether taking back `count` lookups leaves an inode without a name that the kernel does not know either.
+   */
   isLastOfOrphan(nodeId: NodeId, count: number): boolean {
     const known = this.resolve(nodeId)
     if (known instanceof Errno || known.inode.links > 0) return false
-    return this.#runtime.lookups(known.inode.ino, known.form) <= count
+    return this.#runtime.lookups(known.inode.ino, known.as) <= count
   }
 
   /** Returns the inode when the kernel has forgotten it altogether. */
   forget(nodeId: NodeId, count: number): Inode | undefined {
     const known = this.resolve(nodeId)
     if (known instanceof Errno || known.inode.ino === ROOT_INO) return undefined
-    const { inode, form } = known
-    const left = Math.max(0, this.#runtime.lookups(inode.ino, form) - count)
-    // The backing id is given up before the count says so: in between a crash leaves an id that is closed later.
-    if (left === 0 && form === 'file') this.#closeBacking(inode.ino)
-    this.#runtime.setLookups(inode.ino, form, left)
+    const { inode, as } = known
+    const left = Math.max(0, this.#runtime.lookups(inode.ino, as) - count)
+    // The backing id is given up before the count says so: in between a crash leaves an id that is closed
+    // later.
+    if (left === 0 && as === 'file') this.#closeBacking(inode.ino)
+    this.#runtime.setLookups(inode.ino, as, left)
     return this.#runtime.isReferenced(inode.ino) ? undefined : inode
   }
 
   /**
-   * A FORGET that died with the server that had read it is never sent again. Only unlinked inodes suffer: they would
-   * stay for good. So a successor asks the kernel about those it is said to know.
+   * A FORGET that died with the server that had read it is never sent again. Only unlinked inodes suffer:
+   * they would stay for good. So a successor asks the kernel about those with a lookup count.
    */
   settleOrphans(orphans: readonly Inode[]): void {
     for (const inode of orphans) {
-      for (const form of ['file', 'link'] as const) {
-        if (this.#runtime.lookups(inode.ino, form) === 0) continue
-        if (invalidateAttributes(this.#fuse, nodeIdOf(inode, form))) continue
-        if (form === 'file') this.#closeBacking(inode.ino)
-        this.#runtime.setLookups(inode.ino, form, 0)
+      for (const as of ['file', 'symlink'] as const) {
+        if (this.#runtime.lookups(inode.ino, as) === 0) continue
+        if (invalidateAttr(this.#fuse, nodeIdOf(inode, as))) continue
+        if (as === 'file') this.#closeBacking(inode.ino)
+        this.#runtime.setLookups(inode.ino, as, 0)
       }
     }
   }
 
-  /** A request changed attributes that the kernel does not expect it to change: it must ask for them before it goes by them. */
-  outdate({ inode, form }: KnownInode): void {
-    invalidateAttributes(this.#fuse, nodeIdOf(inode, form))
+  /**
+   * After a request that changed attributes the kernel does not expect it to change: it sends GETATTR before
+   * it uses them.
+   */
+  invalidateAttr({ inode, as }: KnownInode): void {
+    invalidateAttr(this.#fuse, nodeIdOf(inode, as))
   }
 
   // --- backing ids ---
 
   /**
-   * The one backing id of an inode: every open of it on this connection must carry the same (fs/fuse/iomode.c).
-   * Kept until the kernel forgets the inode. `fd` is asked for only when a new id has to be made. Errors: EIO.
+   * The one backing id of an inode: every open of it on this connection must carry the same
+   * (fs/fuse/iomode.c). Kept until the kernel forgets the inode. `fd` is asked for only when a new id has to
+   * be made. Errors: EIO.
    */
   backingId(ino: Ino, fd: () => Fd): BackingId | Errno {
     const known = this.#runtime.backingId(ino)
@@ -144,8 +153,8 @@ export class KernelView {
 
   /**
    * A predecessor that died between getting a backing id and writing it down left an id that holds memory for
-   * the life of the connection. Ids are handed out in turn (idr_alloc_cyclic, fs/fuse/backing.c), so it can only
-   * be the one after the last; closing an id that does not exist is ENOENT and harms nothing.
+   * the life of the connection. Ids are handed out in turn (idr_alloc_cyclic, fs/fuse/backing.c), so it can
+   * only be the one after the last; closing an id that does not exist is ENOENT and harms nothing.
    */
   closeLostBacking(): void {
     if (!this.#runtime.backingIntent) return

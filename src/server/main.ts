@@ -1,10 +1,9 @@
 /**
- * Owns the server process: receives the pool from its keeper, opens the image, serves the connection in one
- * blocking thread until it is gone. Crash-only: it has no signal handlers and nothing to tidy up; whatever
- * kills it, its successor starts here.
+ * The server process: it receives the pool from its keeper, opens the image, and serves the connection in one
+ * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to tidy up; however
+ * it dies, its successor starts here.
  */
-
-import { writeCompiled } from '../linux/compiled.ts'
+import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { mapShared } from '../linux/memory.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
@@ -20,8 +19,11 @@ const SOCKET = 3 as Fd
 
 const link = new KeeperLink(SOCKET)
 
-/** Without a keeper this process has the only copies of the memory: it stays until the next mount's keeper has its own and ends it. */
-const holdOn = (): Promise<never> => new Promise(() => setInterval(() => {}, 2 ** 31 - 1))
+/**
+ * Without a keeper this process has the only copies of the memory: the next mount's keeper takes copies and
+ * kills it.
+ */
+const waitForever = (): Promise<never> => new Promise(() => setInterval(() => {}, 2 ** 31 - 1))
 
 const { message: open, descriptors } = await link.expect('open')
 const [runtimeFd, ...memfdAreas] = descriptors as readonly [Fd, ...Fd[]]
@@ -31,12 +33,12 @@ try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  link.send({ kind: 'opened', totalBlocks: store.totalBlocks, isNew: opened.isNew })
+  link.send({ kind: 'opened', totalBlocks: store.descriptor.totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
-  if (!runtime.isEstablished) writeCompiled()
+  if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
-  if (!orders.isCrashed) runtime.forgiveRequest()
+  if (!orders.isCrashed) runtime.resetAttempts()
   const startedAt = new Date().toISOString()
   const { restarts, keeperPid, askedAtMs } = orders
   fs.addRootXattr('server', () =>
@@ -46,15 +48,17 @@ try {
   serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
   const { files, freeFiles } = fs.statfs()
   // The root directory alone is nothing to keep.
-  const isHeld = store.kind === 'memfd' && files - freeFiles > 1
+  const isHeld = open.source.kind === 'memfd' && files - freeFiles > 1
   // Found again by the next mount's keeper, which takes a connection it finds here for a living one.
   close(fuse)
-  // Told is not heard: a keeper that is dying takes messages to the end. Only its answer lets go of the memory.
-  const isHeard =
-    link.tell({ kind: 'unmounted', isHeld }) && (await link.receive())?.message.kind === 'released'
-  if (isHeld && !isHeard) await holdOn()
+  // Sent is not received: a keeper that is dying takes messages to the end. Only its answer releases the
+  // memory.
+  const isReleased =
+    link.trySend({ kind: 'unmounted', isHeld }) && (await link.receive())?.message.kind === 'released'
+  if (isHeld && !isReleased) await waitForever()
 } catch (error) {
-  // Memory that cannot be had and an image that cannot be read are the operator's to decide on; anything else is a crash like any other.
+  // Memory that cannot be had and an image that cannot be read are the operator's to decide on; anything else
+  // is a crash like any other.
   if (!(error instanceof CorruptBytesError || error instanceof UsageError)) throw error
   link.send({ kind: 'refused', reason: error.message })
 }

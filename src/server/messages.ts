@@ -1,23 +1,25 @@
 /**
- * Owns what keeper and server say to each other over their SOCK_SEQPACKET pair: one JSON object per message,
+ * The messages between keeper and server, over their SOCK_SEQPACKET pair: one JSON object per message,
  * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
  * outlive a process is in the shared areas, and all control goes through the mount.
  *
- * A keeper that was started before an upgrade of the package starts servers of after it: kinds and fields keep their spelling, which
- * is older than the names around here (memories: memory objects; hand-over: preserve; take-back: unpreserve).
+ * A keeper that was started before an upgrade of the package starts servers of after it: kinds and fields
+ * keep their spelling, which is older than the names around here (memories: memory objects; hand-over:
+ * preserve; take-back: unpreserve).
  */
 import type { HandoverStep } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
+import type { RegionKind } from '../values/store-kinds.ts'
 
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
 
-/** Where a pool's memory comes from. `isNew`: no image is there yet. A region says itself what is in it. */
+/** Where a pool's memory comes from. `isNew`: no image is there yet. A region holds its own image. */
 export type MemorySource =
   | { readonly kind: 'memfd'; readonly totalBlocks: number; readonly isNew: boolean }
-  /** `alignBytes`: what its root is to say of pages from now on; null: what it says already. */
+  /** `alignBytes`: the value to store in the root's alignment xattr; null: leave it. */
   | {
-      readonly kind: 'dax' | 'devmem'
+      readonly kind: RegionKind
       readonly region: string | null
       readonly alignBytes?: number | null | undefined
     }
@@ -25,15 +27,18 @@ export type MemorySource =
 /** Keeper to server. */
 export type ToServer =
   /**
-   * With the runtime area; for a pool of memfds also with the descriptor table and the image, and, as long as the image is not yet made of it,
-   * with the image that the former kernel handed over.
+   * With the runtime area; for a pool of memfds also with the descriptor table and the image, and, as long as
+   * the image is not yet made of it, with the image that the former kernel handed over.
    */
   | { readonly kind: 'open'; readonly pool: string; readonly source: MemorySource }
   /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
   | { readonly kind: 'memories'; readonly memories: readonly ObjectId[] }
   /** The former kernel handed it over, and it does not come back. */
   | { readonly kind: 'lost'; readonly memory: ObjectId }
-  /** With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their last copy. */
+  /**
+   * With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their
+   * last copy.
+   */
   | { readonly kind: 'sessions' }
   /** Close all of those; answered with `sessions-closed`. */
   | { readonly kind: 'close-sessions' }
@@ -50,7 +55,7 @@ export type ToServer =
       readonly mountPoint: string
     }
 
-  /** The keeper has heard that the pool was unmounted, and holds it from here on. */
+  /** The keeper has received `unmounted`, and holds the pool from here on. */
   | { readonly kind: 'released' }
 
 /** Server to keeper. */
@@ -66,7 +71,9 @@ export type ToKeeper =
   | { readonly kind: 'sessions-closed' }
   /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it. */
+  /**
+   * The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it.
+   */
   | { readonly kind: 'unmounted'; readonly isHeld: boolean }
 
 export const MAX_MESSAGE_BYTES = 16 * 1024
@@ -74,6 +81,8 @@ export const MAX_MESSAGE_BYTES = 16 * 1024
 export const encodeMessage = (message: ToServer | ToKeeper): Uint8Array =>
   Buffer.from(JSON.stringify(message), 'utf8')
 
-/** The peer is our own code at the other end of a socket pair nobody else has: the shape is trusted. */
+/**
+ * The peer is our own code at the other end of a socket pair that no other process has: the shape is trusted.
+ */
 export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8Array): Message =>
   JSON.parse(Buffer.from(bytes).toString('utf8')) as Message

@@ -1,4 +1,6 @@
-/** Owns opening a pool's file system on its store: a new pool's image is formatted first, any other is read as it is. */
+/**
+ * Opens a pool's file system on its store: a new pool's image is formatted first, any other is read as it is.
+ */
 import { randomBytes } from 'node:crypto'
 import { FileSystem } from '../fs/file-system.ts'
 import { probe } from '../fs/image/header.ts'
@@ -7,7 +9,7 @@ import { unpackImage } from '../fs/image/travel.ts'
 import { State } from '../fs/state/state.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
-import { wallClock } from './clock.ts'
+import { wallClock } from './context.ts'
 
 export interface PoolToOpen {
   readonly pool: string
@@ -18,22 +20,23 @@ export interface PoolToOpen {
 }
 
 /** Throws CorruptBytesError, having changed nothing, when the image cannot be served. */
-export const openFileSystem = (
+export function openFileSystem(
   store: Store,
   { pool, isNew, packed }: PoolToOpen,
-): { fs: FileSystem; image: Image<State> } => {
+): { fs: FileSystem; image: Image<State> } {
   const area = store.metadataArea()
+  const { kind, clearing, totalBlocks, rules } = store.descriptor
   if (isNew) {
     const identity = {
       poolName: pool,
-      storeKind: store.kind,
-      totalBlocks: store.totalBlocks,
+      storeKind: kind,
+      totalBlocks,
       uuid: randomBytes(16),
     }
-    const dirtyBlocks = store.clearing === 'ours' ? store.totalBlocks : 0
+    const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
     Image.format(area, identity, State.fresh(wallClock(), { dirtyBlocks }))
   }
-  const expected = { storeKind: store.kind, totalBlocks: store.totalBlocks }
+  const expected = { storeKind: kind, totalBlocks, chunkBlocks: rules.chunkBlocks }
   // A server that died in the middle of it left no image: the last store makes it one.
   if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
   const image = Image.open(area, expected, new State())
@@ -42,10 +45,13 @@ export const openFileSystem = (
   return { fs: new FileSystem(image, store), image }
 }
 
-/** Makes an empty pool of whatever the store holds. What its memory held before is unknown: where clearing is ours, all of it is dirty. */
-export const formatPool = (store: Store, pool: string): void => {
-  const { kind, totalBlocks } = store
+/**
+ * Makes an empty pool of whatever the store holds. What its memory held before is unknown: where clearing is
+ * ours, all of it is dirty.
+ */
+export function formatPool(store: Store, pool: string): void {
+  const { kind, clearing, totalBlocks } = store.descriptor
   const identity = { poolName: pool, storeKind: kind, totalBlocks, uuid: randomBytes(16) }
-  const dirtyBlocks = store.clearing === 'ours' ? totalBlocks : 0
+  const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
   Image.format(store.metadataArea(), identity, State.fresh(wallClock(), { dirtyBlocks }))
 }

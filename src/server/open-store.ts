@@ -1,14 +1,16 @@
-/** Owns coming by the memory of a pool: what the keeper holds, or what a region of this machine holds by itself. */
+/**
+ * Opens the store of a pool: on the memfds that the keeper holds, or on a region of this machine's memory.
+ */
 import { probe } from '../fs/image/header.ts'
 import { raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { mapShared, memfdSize, readAt } from '../linux/memory.ts'
-import { type CarveOutChoice, findCarveOut } from '../stores/find-carve-out.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/memfd/descriptor-table.ts'
 import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd/memfd-store.ts'
+import { findRegion, type RegionChoice } from '../stores/registry.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { checkAlignment } from './gigantic-pages.ts'
+import { checkAlignment } from './alignment-xattr.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import type { MemorySource, ToServer } from './messages.ts'
 
@@ -21,47 +23,52 @@ export interface OpenedStore {
 }
 
 /** `areas`: descriptor table and image, for a pool of memfds. Throws UsageError, with nothing changed. */
-export const openStore = async (
+export async function openStore(
   link: KeeperLink,
   { pool, source }: Extract<ToServer, { kind: 'open' }>,
   areas: readonly Fd[],
-): Promise<OpenedStore> => {
+): Promise<OpenedStore> {
   if (source.kind === 'memfd') return await openMemfds(link, source, areas)
   await link.expect('begin')
   return openRegion(pool, source)
 }
 
-/** Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's, or have pages of `alignBytes`. */
-export const examineRegion = (choice: CarveOutChoice, alignBytes?: number | null) => {
-  const found = findCarveOut(choice)
-  if (alignBytes) checkAlignment(found.layout, alignBytes)
-  return { found, content: found.probe(probe) }
+/**
+ * Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's, or have pages of
+ * `alignBytes`.
+ */
+export function examineRegion(choice: RegionChoice, alignBytes?: number | null) {
+  const region = findRegion(choice)
+  if (alignBytes) checkAlignment(region, alignBytes)
+  return { region, content: region.probe(probe) }
 }
 
-type Region = Exclude<MemorySource, { kind: 'memfd' }>
+type RegionSource = Exclude<MemorySource, { kind: 'memfd' }>
 
-/** A region that holds somebody's bytes is never formatted in passing: only when that was asked for (`guestmemfs format`). */
-const openRegion = (pool: string, choice: Region): OpenedStore => {
-  const { found, content } = examineRegion(choice, choice.alignBytes)
+/**
+ * A region that holds other bytes than a pool's is never formatted in passing, only by `guestmemfs format`.
+ */
+function openRegion(pool: string, source: RegionSource): OpenedStore {
+  const { region, content } = examineRegion(source, source.alignBytes)
   if (content.content === 'foreign') {
     throw new UsageError(
-      `region ${found.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --store ${found.kind} --region ${found.name} --force'`,
+      `region ${region.name}: ${content.why}; if nothing in it is wanted any more, 'guestmemfs format ${pool} --store ${source.kind} --region ${region.name} --force'`,
     )
   }
-  const store = found.open(pool)
+  const store = region.open(pool)
   return { store, isNew: probe(store.metadataArea()) !== 'image' }
 }
 
-const openMemfds = async (
+async function openMemfds(
   link: KeeperLink,
   source: Extract<MemorySource, { kind: 'memfd' }>,
   areas: readonly Fd[],
-): Promise<OpenedStore> => {
+): Promise<OpenedStore> {
   const [tableFd, imageFd, packedFd] = areas as readonly [Fd, Fd, Fd?]
   const table = new DescriptorTable(mapShared(tableFd, DESCRIPTOR_TABLE_BYTES))
   table.clear('server')
   await link.expect('begin')
-  for (const { memory, fd } of link.received()) table.set(memory, 'server', fd)
+  for (const { object, fd } of link.received()) table.set(object, 'server', fd)
   const metadata = mapShared(imageFd, METADATA_AREA_BYTES)
   const store = new MemfdStore({
     table,

@@ -11,18 +11,18 @@ const request = (unique: bigint): HandledRequest => {
 }
 
 test('a request whose caller was sent a signal is over with its next turn; the others go on waiting', () => {
-  const deferred = new ParkedRequests()
+  const parked = new ParkedRequests()
   const waiting = [request(2n), request(4n)]
-  for (const one of waiting) deferred.add(one)
-  assert.equal(deferred.interrupt(4n), true)
-  assert.equal(deferred.interrupt(6n), false, 'it was answered long ago')
-  const taken = deferred.take()
+  for (const one of waiting) parked.add(one)
+  assert.equal(parked.interrupt(4n), true)
+  assert.equal(parked.interrupt(6n), false, 'it was answered long ago')
+  const taken = parked.take()
   assert.deepEqual(taken, waiting)
   assert.deepEqual(
-    taken.map((one) => deferred.takeInterrupted(one)),
+    taken.map((one) => parked.takeInterrupted(one)),
     [false, true],
   )
-  // An id is of one request: whoever waits under it later was not interrupted.
-  assert.equal(deferred.takeInterrupted(request(4n)), false)
-  assert.equal(deferred.size, 0)
+  // An id is of one request: a later one of that id was not interrupted.
+  assert.equal(parked.takeInterrupted(request(4n)), false)
+  assert.equal(parked.size, 0)
 })

@@ -1,8 +1,8 @@
 /**
- * Owns the requests whose operation waits for slow work: nothing of them was carried out that could not be done again, so
- * they are simply asked again every now and then and when some work has finished, in the order they came. The kernel keeps waiting for each; a
- * successor gets them sent again. One whose caller was sent a signal is not asked again: without that a process that waits
- * for gigabytes to be zeroed could not be killed.
+ * Requests whose operation returned a wait. Nothing was committed for them; each is retried, in the order
+ * they came, after every event of the store and every 20 ms. The kernel keeps their callers waiting; after a
+ * restart of the server it sends them again (RESEND). One whose caller got a signal (INTERRUPT) is not
+ * retried: without that a process that waits for gigabytes to be zeroed could not be killed.
  */
 import type { HandledRequest } from '../fuse/session.ts'
 
@@ -10,16 +10,18 @@ export class ParkedRequests {
   #requests: HandledRequest[] = []
   readonly #interrupted = new Set<bigint>()
 
-  /** Data is a view of the read buffer, which the next request overwrites: what waits keeps its own. */
+  /**
+   * `data` is a view of the read buffer, which the next request overwrites: a parked request keeps a copy.
+   */
   add(request: HandledRequest): void {
     this.#requests.push('data' in request ? { ...request, data: Uint8Array.from(request.data) } : request)
   }
 
-  /** Whoever asked was sent a signal. True when `unique` waits here: it is over with its next turn. */
+  /** The caller of `unique` got a signal. True when that request is parked: its next retry answers EINTR. */
   interrupt(unique: bigint): boolean {
-    const waits = this.#requests.some(({ header }) => header.unique === unique)
-    if (waits) this.#interrupted.add(unique)
-    return waits
+    const isParked = this.#requests.some(({ header }) => header.unique === unique)
+    if (isParked) this.#interrupted.add(unique)
+    return isParked
   }
 
   /** Whether `request`, which was taken, is to be answered EINTR instead. Asking forgets it. */
@@ -27,7 +29,7 @@ export class ParkedRequests {
     return this.#interrupted.delete(header.unique)
   }
 
-  /** All that wait; those that have to go on waiting are added again. */
+  /** All of them, oldest first; those that have to wait on are added again. */
   take(): readonly HandledRequest[] {
     const requests = this.#requests
     this.#requests = []

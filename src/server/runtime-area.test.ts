@@ -23,8 +23,8 @@ test('pending lookups count only once carried over, and carrying over twice chan
   const { bytes, runtime } = fresh()
   runtime.setLookups(ino(5), 'file', 1)
   runtime.armPending(0x1_0000_0002n, [
-    { ino: ino(5), form: 'file', count: 2 },
-    { ino: ino(6), form: 'file', count: 1 },
+    { ino: ino(5), as: 'file', count: 2 },
+    { ino: ino(6), as: 'file', count: 1 },
   ])
   assert.equal(runtime.lookups(ino(5), 'file'), 1)
 
@@ -60,12 +60,12 @@ test('known inodes are those with a count or a backing id', () => {
   assert.equal(runtime.lastBackingId, 4)
 })
 
-test('the two forms of one inode are counted apart', () => {
+test('the two ways one inode is shown are counted apart', () => {
   const { runtime } = fresh()
   runtime.setLookups(ino(5), 'file', 2)
-  runtime.armPending(1n, [{ ino: ino(5), form: 'link', count: 1 }])
+  runtime.armPending(1n, [{ ino: ino(5), as: 'symlink', count: 1 }])
   runtime.applyPending()
-  assert.deepEqual([runtime.lookups(ino(5), 'file'), runtime.lookups(ino(5), 'link')], [2, 1])
+  assert.deepEqual([runtime.lookups(ino(5), 'file'), runtime.lookups(ino(5), 'symlink')], [2, 1])
   runtime.setLookups(ino(5), 'file', 0)
   assert.equal(runtime.isReferenced(ino(5)), true)
 })

@@ -1,7 +1,7 @@
 /**
- * Owns what a successor needs to know about one FUSE connection and no second INIT will tell it: what was
- * negotiated, how often the kernel knows each inode, and which backing id each inode has. It lives in a memfd
- * that the keeper holds, valid for that connection alone; the persistent image knows nothing of it.
+ * What a successor needs to know about one FUSE connection, and no second INIT will send it: what was
+ * negotiated, how often the kernel has looked up each inode, and which backing id each inode has. It lives in
+ * a memfd that the keeper holds, valid for that connection alone; the persistent image knows nothing of it.
  *
  * Crash argument. The kernel counts a lookup when it has read our reply, so a count may change only if the
  * reply arrives. New counts are therefore first written down as *pending* under the request's id, then the
@@ -13,7 +13,7 @@
 import { INO_MAX } from '../fs/state/limits.ts'
 import type { BackingId, Ino } from '../values/ids.ts'
 
-/** 'GMFSRUN1' as two little-endian words. */
+/** The bytes 'GMFS', read as one little-endian word. */
 const MAGIC = 0x53464d47
 const VERSION = 1
 const MAX_INODES = INO_MAX + 1
@@ -42,20 +42,23 @@ const NEGOTIATED_WORD = 256
 const PENDING_WORD = NEGOTIATED_WORD + NEGOTIATED_BYTES / 4
 const PENDING_WORDS = 2
 const SLOT_WORD = PENDING_WORD + MAX_PENDING * PENDING_WORDS
-/** Lookups in each of the two forms, and the backing id. */
+/** Lookups of the inode shown as a file, lookups of it shown as a symlink, its backing id. */
 const SLOT_WORDS = 3
-const FORM_WORD = { file: 0, link: 1 } as const
+const LOOKUPS_WORD = { file: 0, symlink: 1 } as const
 const BACKING_WORD = 2
 /** In a pending entry's first word, above any inode number. */
-const LINK_BIT = 2 ** 31
+const SYMLINK_BIT = 2 ** 31
 export const RUNTIME_AREA_BYTES = (SLOT_WORD + MAX_INODES * SLOT_WORDS) * 4
 
-/** Guest RAM may be shown as a symlink to what maps it: to the kernel that is another inode than the file it was. */
-export type Form = 'file' | 'link'
+/**
+ * What the kernel is shown an inode as. Guest RAM may be a symlink to what maps it: another inode than the
+ * file it was.
+ */
+export type ShownAs = 'file' | 'symlink'
 
 export interface PendingLookup {
   readonly ino: Ino
-  readonly form: Form
+  readonly as: ShownAs
   readonly count: number
 }
 
@@ -68,7 +71,7 @@ export class RuntimeArea {
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
   }
 
-  /** True once an INIT has been answered: whoever starts now is a successor on a live connection. */
+  /** True once an INIT has been answered: a server that starts now is a successor on a live connection. */
   get isEstablished(): boolean {
     return this.#load(WORD.magic) === MAGIC && this.#load(WORD.version) === VERSION
   }
@@ -77,7 +80,9 @@ export class RuntimeArea {
     return this.#load(WORD.epoch)
   }
 
-  /** `negotiated` is kept as JSON: it is read once, by a successor that may be a newer version of this code. */
+  /**
+   * `negotiated` is kept as JSON: it is read once, by a successor that may be a newer version of this code.
+   */
   establish(epoch: number, negotiated: unknown): void {
     const text = Buffer.from(JSON.stringify(negotiated), 'utf8')
     if (text.length > NEGOTIATED_BYTES) throw new RangeError(`negotiated values take ${text.length} bytes`)
@@ -109,23 +114,23 @@ export class RuntimeArea {
   }
 
   /** The server before was killed from outside: the request it was at is not to blame. */
-  forgiveRequest(): void {
+  resetAttempts(): void {
     this.#words[WORD.attempts] = 0
   }
 
   // --- lookup counts ---
 
-  lookups(ino: Ino, form: Form): number {
-    return this.#load(SLOT_WORD + ino * SLOT_WORDS + FORM_WORD[form])
+  lookups(ino: Ino, as: ShownAs): number {
+    return this.#load(SLOT_WORD + ino * SLOT_WORDS + LOOKUPS_WORD[as])
   }
 
-  setLookups(ino: Ino, form: Form, count: number): void {
+  setLookups(ino: Ino, as: ShownAs, count: number): void {
     this.#noteInode(ino)
-    this.#store(SLOT_WORD + ino * SLOT_WORDS + FORM_WORD[form], count)
+    this.#store(SLOT_WORD + ino * SLOT_WORDS + LOOKUPS_WORD[as], count)
   }
 
   isReferenced(ino: Ino): boolean {
-    return this.lookups(ino, 'file') > 0 || this.lookups(ino, 'link') > 0
+    return this.lookups(ino, 'file') > 0 || this.lookups(ino, 'symlink') > 0
   }
 
   get maxPending(): number {
@@ -134,7 +139,7 @@ export class RuntimeArea {
 
   armPending(unique: bigint, lookups: readonly PendingLookup[]): void {
     lookups.forEach((lookup, index) => {
-      const key = lookup.form === 'link' ? LINK_BIT + lookup.ino : lookup.ino
+      const key = lookup.as === 'symlink' ? SYMLINK_BIT + lookup.ino : lookup.ino
       this.#words[PENDING_WORD + index * PENDING_WORDS] = key
       this.#words[PENDING_WORD + index * PENDING_WORDS + 1] = lookup.count
     })
@@ -157,8 +162,8 @@ export class RuntimeArea {
     for (let index = 0; index < count; index++) {
       const word = PENDING_WORD + index * PENDING_WORDS
       const key = this.#load(word)
-      const form = key >= LINK_BIT ? 'link' : 'file'
-      this.setLookups((key % LINK_BIT) as Ino, form, this.#load(word + 1))
+      const as = key >= SYMLINK_BIT ? 'symlink' : 'file'
+      this.setLookups((key % SYMLINK_BIT) as Ino, as, this.#load(word + 1))
     }
     this.dropPending()
   }
@@ -184,7 +189,10 @@ export class RuntimeArea {
     return this.#load(WORD.lastBackingId)
   }
 
-  /** Set around FUSE_DEV_IOC_BACKING_OPEN: an id the kernel made and nobody wrote down would hold memory for ever. */
+  /**
+   * Set around FUSE_DEV_IOC_BACKING_OPEN: an id that the kernel made and no server wrote down would hold
+   * memory for ever.
+   */
   set backingIntent(open: boolean) {
     this.#store(WORD.backingIntent, open ? 1 : 0)
   }

@@ -1,9 +1,9 @@
 /**
- * Owns what a server that takes over a living connection must find out before it serves: whether its
- * predecessor's last reply arrived. The kernel is asked to send again what was never answered; that comes, in
- * any order, before anything newer. So the question is open until the request in question came again (the reply
- * was lost), or a new one did, or nothing is left to be read (it arrived). Until then everything waits, FORGETs
- * above all: the counts they lower are the ones in question.
+ * What a server that takes over a living connection must find out before it serves: whether the former
+ * server's last reply arrived. The kernel is asked to send again what was never answered; that comes, in any
+ * order, before anything newer. So the question is open until the request in question came again (the reply
+ * was lost), or a new one did, or nothing is left to be read (it arrived). Until then everything waits,
+ * FORGETs above all: the counts they lower are the ones in question.
  */
 import type { Origin } from '../fs/state/entry.ts'
 import type { HandledRequest } from '../fuse/session.ts'
@@ -17,7 +17,7 @@ export class Successor {
   readonly #fuse: Fd
   readonly #runtime: RuntimeArea
   #isSettled = false
-  readonly #waiting = new ParkedRequests()
+  readonly #parked = new ParkedRequests()
 
   constructor(fuse: Fd, runtime: RuntimeArea) {
     this.#fuse = fuse
@@ -36,8 +36,8 @@ export class Successor {
     if (resent && unique === this.#runtime.pending) this.#settle('lost')
     else if (!resent && !isForget(request)) this.#settle('arrived')
     else if (!hasPending(this.#fuse)) this.#settle('arrived')
-    if (this.#isSettled) return [...this.#waiting.take(), request]
-    this.#waiting.add(request)
+    if (this.#isSettled) return [...this.#parked.take(), request]
+    this.#parked.add(request)
     return []
   }
 
@@ -51,6 +51,9 @@ export class Successor {
 const isForget = ({ opcode }: HandledRequest): boolean =>
   opcode === 'FORGET' || opcode === 'BATCH_FORGET' || opcode === 'INTERRUPT'
 
-/** True when `request` is the last one that changed anything (`Image.lastOrigin`): it was carried out, and only the answer is missing. */
+/**
+ * True when `request` is the last one that changed anything (`Image.lastOrigin`): it was applied, and only
+ * its reply is missing.
+ */
 export const isApplied = (request: HandledRequest, last: Origin | undefined, epoch: number): boolean =>
   request.header.resent && last !== undefined && last.epoch === epoch && last.unique === request.header.unique

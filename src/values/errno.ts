@@ -5,18 +5,21 @@
  */
 const byCode = new Map<number, Errno>()
 
-export class Errno {
+/** The base class of an `Errno` and of a `Wait` (refusal.ts), for one test of both. */
+export abstract class Refused {}
+
+export class Errno extends Refused {
   readonly name: string
   readonly code: number
 
   constructor(name: string, code: number) {
+    super()
     this.name = name
     this.code = code
-    // The kernel's own comes first; another object with its number (WAITS_FOR_ZEROING) stands for itself alone.
-    if (!byCode.has(code)) byCode.set(code, this)
+    byCode.set(code, this)
   }
 
-  toString(): string {
+  override toString(): string {
     return this.name
   }
 }

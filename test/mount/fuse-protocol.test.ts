@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { invalidateAttributes } from '../../src/fuse/notify.ts'
+import { invalidateAttr } from '../../src/fuse/notify.ts'
 import { close } from '../../src/linux/descriptors.ts'
 import { openFuseDevice } from '../../src/linux/fuse-device.ts'
 import { memfdCreate, readAt, resize } from '../../src/linux/memory.ts'
@@ -126,8 +126,8 @@ test('the kernel says which nodes it knows', options, async (t) => {
   const { target, fuseFd, start } = connect(t)
   start('first')
   await sh(`stat ${target}/file`)
-  assert.equal(invalidateAttributes(fuseFd, 2n as NodeId), true)
-  assert.equal(invalidateAttributes(fuseFd, 77n as NodeId), false)
+  assert.equal(invalidateAttr(fuseFd, 2n as NodeId), true)
+  assert.equal(invalidateAttr(fuseFd, 77n as NodeId), false)
 })
 
 test('a killed server: the mount stays, its successor is asked again and answers', options, async (t) => {

@@ -27,7 +27,10 @@ export class CheckpointWriter {
   #crc = 0
   #complete = false
 
-  /** Gives up what was in the slot of `generation` by its first store. `entries` is taken from as slices are written. */
+  /**
+   * Gives up what was in the slot of `generation` by its first store. `entries` is taken from as slices are
+   * written.
+   */
   constructor(
     writer: AreaWriter,
     geometry: Geometry,
@@ -96,7 +99,9 @@ const isStated = (entry: Entry): boolean => entry.kind !== 'blocks' || entry.sta
 const commitCrc = (fields: Uint8Array, generation: number): number =>
   crc32(fields.subarray(SLOT.bodyBytes, SLOT.body), generation)
 
-/** `unfinished`: the commit word is zero or not a whole one; the checkpoint never counted, or counts no more. */
+/**
+ * `unfinished`: the commit word is zero or not a whole one; the checkpoint never counted, or counts no more.
+ */
 export type SlotState =
   | { readonly kind: 'unfinished'; readonly blank: boolean }
   | { readonly kind: 'complete'; readonly generation: number }

@@ -77,7 +77,10 @@ export function encodeEntry(entry: Entry, out: ByteSink): void {
   }
 }
 
-/** The next entry of `from`. Throws `CorruptBytesError` when the bytes are not one; whatever they are, reads stay inside. */
+/**
+ * The next entry of `from`. Throws `CorruptBytesError` when the bytes are not one; whatever they are, reads
+ * stay inside.
+ */
 export function decodeEntry(from: ByteSource): Entry {
   const tag = from.u8()
   switch (tag) {

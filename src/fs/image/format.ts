@@ -17,7 +17,10 @@ export const SMALLEST_AREA_BYTES = 64 * KIB
 /** Tail words hold 32-bit offsets; a larger area would be of no use before that. */
 export const LARGEST_AREA_BYTES = 16 * GIB
 
-/** A slot begins with: commit word, body bytes (u64), first sequence (u64), entry count (u32), body crc32 (u32). */
+/**
+ * A slot begins with: commit word, body bytes (u64), first sequence (u64), entry count (u32), body crc32
+ * (u32).
+ */
 export const SLOT = {
   commitWord: 0,
   bodyBytes: 8,
@@ -58,12 +61,12 @@ export interface Geometry {
  * Checkpoint bytes written for each byte logged while a checkpoint is under way.
  *
  * With a segment of L bytes, the proportions below keep three promises for a state of at most L bytes and
- * records of at most L/8:
- *  - A live iteration meets the state as it was plus, at most, what was logged meanwhile (x bytes), so it ends
+ * records of at most L/8: - A live iteration meets the state as it was plus, at most, what was logged
+ * meanwhile (x bytes), so it ends
  *    when 4x >= L + x: after x = L/3 logged bytes. It never starts with the segment more than half full, and
  *    L/2 + L/3 + L/8 < L: the checkpoint is complete before its segment can be full.
- *  - It then wrote at most L + L/3 bytes and one entry more (L/8): less than a slot's 5/3 L.
- *  - No operation writes more than five times its own record and one entry, however many files there are.
+ * - It then wrote at most L + L/3 bytes and one entry more (L/8): less than a slot's 5/3 L. - No operation
+ * writes more than five times its own record and one entry, however many files there are.
  */
 export const CHECKPOINT_PACE = 4
 

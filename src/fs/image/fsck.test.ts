@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { chunkBlocksOf } from '../../stores/registry.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'
 import { State } from '../state/state.ts'
@@ -28,7 +29,7 @@ test('a sound image has no findings, and looking changes nothing', () => {
   const { area, image } = pool()
   image.commit(ORIGIN, [{ kind: 'inode', inode: { ...root(image), mode: 0o700 } }])
   const before = area.slice()
-  assert.deepEqual(checkImage(area, new State()), [])
+  assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
   dumpImage(area)
   assert.deepEqual(area, before)
 })
@@ -43,7 +44,7 @@ test('each kind of harm is found where it is', () => {
   const findings = (offset: number) => {
     const harmed = area.slice()
     harmed[offset] = (harmed[offset] as number) ^ 0x10
-    return checkImage(harmed, new State()).map(
+    return checkImage(harmed, new State(), chunkBlocksOf).map(
       ({ severity, subject, message }) => `${severity} ${subject}: ${message}`,
     )
   }
@@ -64,7 +65,7 @@ test('a state that contradicts itself is found', () => {
   const { area, image } = pool()
   const name = 'lost' as ByteString
   image.commit(ORIGIN, [{ kind: 'name', parent: 1 as Ino, name, ino: 44 as Ino, cookie: 3 }])
-  const found = checkImage(area, new State()).filter(({ severity }) => severity === 'error')
+  const found = checkImage(area, new State(), chunkBlocksOf).filter(({ severity }) => severity === 'error')
   assert.ok(found.some(({ subject, message }) => subject === 'state' && message.includes('44')))
 })
 
@@ -72,11 +73,11 @@ test('a torn record is no harm: the next mount mends it', () => {
   const { area } = pool()
   const { segmentOffsets } = geometryOf(area.length)
   area[segmentOffsets[1] + 16] = 1
-  assert.deepEqual(checkImage(area, new State()), [
+  assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [
     { severity: 'ok', subject: 'log', message: 'log segment 1 ends in a record that was never acknowledged' },
   ])
   Image.open(area, EXPECTED, new State())
-  assert.deepEqual(checkImage(area, new State()), [])
+  assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
 })
 
 test('a dump shows all of it and survives JSON', () => {
@@ -121,9 +122,9 @@ test('where ordinary files are kept apart, guest RAM among them is an error', ()
     ...file(2, 0, true),
     ...file(3, 32, false),
   ])
-  assert.deepEqual(checkImage(area, new State()), [])
+  assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
   image.commit(ORIGIN, file(4, 31, false))
-  assert.deepEqual(checkImage(area, new State()), [
+  assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [
     { severity: 'error', subject: 'state', message: 'inodes 2 and 4, guest RAM and not, share chunk 0' },
   ])
 })

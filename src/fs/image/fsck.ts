@@ -2,7 +2,6 @@
  * Owns checking an image without mounting it: all that can be said about it, in the order it is
  * found. Reading only; it repairs nothing, because opening an image mends all that a crash can leave.
  */
-import { chunkBlocksOf } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../../values/finding.ts'
 import { readCheckpoint, readSlotState } from './checkpoint.ts'
@@ -17,10 +16,14 @@ type Part = 'header' | 'checkpoint' | 'log' | 'state'
 /**
  * All findings about the image in `area`. 'error': the image is refused, or what it holds contradicts itself;
  * none of them means it will open and is consistent. 'warn': bytes are harmed that recovery can do without.
- * 'ok': what a crash leaves and the next mount mends. `emptyState` is filled with what the image holds. Never
- * throws for what the bytes are.
+ * 'ok': what a crash leaves and the next mount mends. `emptyState` is filled with what the image holds.
+ * `chunkBlocksOf`: of a kind of store (`PlacementRules`). Never throws for what the bytes are.
  */
-export function checkImage(area: Uint8Array, emptyState: VerifiableState): Finding[] {
+export function checkImage(
+  area: Uint8Array,
+  emptyState: VerifiableState,
+  chunkBlocksOf: (storeKind: string) => number | undefined,
+): Finding[] {
   const findings: Finding[] = []
   const header = attempt(findings, 'header', () => readHeader(area))
   if (header === undefined) return findings

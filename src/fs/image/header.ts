@@ -23,6 +23,8 @@ export interface Identity {
 export interface Expected {
   readonly storeKind: string
   readonly totalBlocks?: number
+  /** As in `PlacementRules`: a packed image is checked by it. */
+  readonly chunkBlocks?: number | undefined
 }
 
 /** `blank`: never used, may be formatted. `unfinished`: formatting began and did not end, nothing was ever in it. */

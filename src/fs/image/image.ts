@@ -29,7 +29,9 @@ import { AreaWriter, type Trace } from './writer.ts'
 const FIRST_GENERATION = 1
 /** A log this short is not worth a checkpoint, however small the state. */
 const SHORTEST_LOG_BYTES = 256 * KIB
-/** The last part of the room for the state, as a fraction, that only operations which add nothing new may use. */
+/**
+ * The last part of the room for the state, as a fraction, that only operations which add nothing new may use.
+ */
 const RESERVE_FRACTION = 16
 
 interface Measure {
@@ -93,8 +95,9 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Open the image in `area` and bring `emptyState` to where it was. Throws `CorruptBytesError`, having changed
-   * nothing, if the area holds no image, one of another version or pool, or one that lost acknowledged bytes.
+   * Open the image in `area` and bring `emptyState` to where it was. Throws `CorruptBytesError`, having
+   * changed nothing, if the area holds no image, one of another version or pool, or one that lost
+   * acknowledged bytes.
    */
   static open<S extends ImageState>(
     area: Uint8Array,
@@ -123,7 +126,9 @@ export class Image<S extends ImageState = ImageState> {
     return this.#lastEntries
   }
 
-  /** Whether `commit` of these entries is sure to succeed: asked before anything is done, false means ENOSPC. */
+  /**
+   * Whether `commit` of these entries is sure to succeed: asked before anything is done, false means ENOSPC.
+   */
   fits(entries: readonly Entry[]): boolean {
     const { sizes, record } = this.#measure(entries)
     if (record > this.#geometry.recordLimitBytes) return false
@@ -142,7 +147,8 @@ export class Image<S extends ImageState = ImageState> {
     }
     const due = this.#checkpoint === undefined && this.#segment.usedBytes >= this.#logTargetBytes()
     if (due) this.#beginGeneration()
-    // Own work must not make a successor forget which request was carried out last: its record repeats that one.
+    // Own work must not make a successor forget which request was carried out last: its record repeats that
+    // one.
     const requested = origin.unique === 0n ? (this.#lastOrigin ?? origin) : origin
     this.#segment.append({
       sequence: this.#nextSequence,
@@ -160,7 +166,9 @@ export class Image<S extends ImageState = ImageState> {
     this.#advanceCheckpoint(record)
   }
 
-  /** Encoded bytes of each entry and of a record of them all; `commit` asks for what `fits` just asked for. */
+  /**
+   * Encoded bytes of each entry and of a record of them all; `commit` asks for what `fits` just asked for.
+   */
   #measure(entries: readonly Entry[]): Measure {
     if (this.#measured?.entries !== entries) {
       const sizes = entries.map(entryBytes)
@@ -170,7 +178,10 @@ export class Image<S extends ImageState = ImageState> {
     return this.#measured
   }
 
-  /** A log as long as the state is large: recovery reads twice the state at most, and logging pays for it once. */
+  /**
+   * A log as long as the state is large: recovery reads twice the state at most, and logging pays for it
+   * once.
+   */
   #logTargetBytes(): number {
     return Math.min(Math.max(this.#size.totalBytes, SHORTEST_LOG_BYTES), this.#geometry.segmentBytes / 2)
   }

@@ -50,7 +50,10 @@ export type Found =
   | { readonly kind: 'invalid'; readonly why: string }
   | { readonly kind: 'record'; readonly record: LogRecord; readonly bytes: number }
 
-/** `room`: the bytes from where the record may begin to the end of its segment; the word after a record is in it. */
+/**
+ * `room`: the bytes from where the record may begin to the end of its segment; the word after a record is in
+ * it.
+ */
 export function readRecord(room: Uint8Array): Found {
   const view = new DataView(room.buffer, room.byteOffset, room.byteLength)
   const length = view.getUint32(RECORD.headerWord, true)

@@ -1,4 +1,7 @@
-/** Proof that the crash tests can fail: each planted mistake must be noticed, and the run without one must not. */
+/**
+ * Proof that the crash tests can fail: each planted mistake must be noticed, and the run without one must
+ * not.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Ino } from '../../values/ids.ts'

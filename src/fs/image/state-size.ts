@@ -1,6 +1,6 @@
 /**
- * Owns how many bytes the state takes as entries, kept up to date entry by entry: what a checkpoint of it will
- * need is known before an operation is let in. It must not look at the state itself.
+ * Owns how many bytes the state takes as entries, kept up to date entry by entry: what a checkpoint of it
+ * will need is known before an operation is let in. It must not look at the state itself.
  */
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'
@@ -54,8 +54,8 @@ export class StateSize {
   }
 
   /**
-   * What `entries`, of `sizes` bytes each, would do. A key stated twice in one list is counted as if each were
-   * the only one: wrong by less than the list's own size, which a slot has room for.
+   * What `entries`, of `sizes` bytes each, would do. A key stated twice in one list is counted as if each
+   * were the only one: wrong by less than the list's own size, which a slot has room for.
    */
   forecast(entries: readonly Entry[], sizes: readonly number[]): Forecast {
     let growthBytes = 0

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { Entry } from '../state/entry.ts'
 import { State } from '../state/state.ts'
-import { blocks, fixture, n, ok, ROOT } from '../testing/fixture.ts'
+import { blocks, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { ByteSink } from './byte-sink.ts'
 import { encodeEntry } from './codec.ts'
 import { checkImage } from './fsck.ts'
@@ -29,7 +29,7 @@ function packed() {
   const { fs, rq, file, journal } = fixture()
   file('ram', blocks(3))
   const plain = file('plain', 100)
-  ok(fs.mkdir(rq(), ROOT, n('dir'), 0o755))
+  ok(fs.mkdir(rq(), nameAt(ROOT, 'dir'), 0o755))
   fs.setXattr(rq(), plain, n('user.a'), Buffer.from('value'), 0)
   fs.freeze(rq())
   return {
@@ -47,7 +47,10 @@ test('what is packed is what is unpacked, with the identity it had, and it is no
   const image = Image.open(area, EXPECTED, new State())
   assert.deepEqual(image.identity, identity)
   assert.deepEqual(entriesOf(image.state), entriesOf(state))
-  assert.deepEqual(checkImage(area, new State()), [])
+  assert.deepEqual(
+    checkImage(area, new State(), () => undefined),
+    [],
+  )
 })
 
 test('a state of any size fits the area that is made for it', () => {

@@ -4,7 +4,6 @@
  * one checkpoint, an empty log.
  */
 
-import { chunkBlocksOf } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import { PTE_BYTES } from '../../values/units.ts'
 import type { Entry } from '../state/entry.ts'
@@ -39,7 +38,7 @@ export function unpackImage<S extends VerifiableState>(
 ): void {
   // Opening may mend what a crash left, and none could: but what was handed over stays as it came.
   const { identity, state } = Image.open(Uint8Array.from(packed), expected, emptyState)
-  const [contradiction] = state.verify(identity.totalBlocks, chunkBlocksOf(identity.storeKind))
+  const [contradiction] = state.verify(identity.totalBlocks, expected.chunkBlocks)
   if (contradiction !== undefined)
     throw new CorruptBytesError(`the image that was handed over contradicts itself: ${contradiction}`)
   Image.format(area, identity, state)

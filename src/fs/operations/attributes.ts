@@ -1,9 +1,10 @@
-/** Owns setattr: mode, owner, times, and size by truncate and fallocate. */
+/** setattr: mode, owner, times, and size by truncate and fallocate. */
 import { EBUSY, EINVAL, EISDIR, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import type { Inode, Timestamp } from '../state/inode.ts'
-import type { Request, Volume } from '../state/volume.ts'
-import { draftFreed, growMemory, memoryOf, planSize, shrinkMemory } from './resize.ts'
+import type { Transaction } from '../state/transaction.ts'
+import { growMemory, markFreedDirty, memoryOf, planSize, shrinkMemory } from './resize.ts'
 
 /** What is to change. A time that is to be "now" is given as that time. */
 export interface AttributeChange {
@@ -23,9 +24,10 @@ export const FALLOC_FL_PUNCH_HOLE = 2
 /**
  * All in one record, or nothing. Who may do what, and that chown and write drop setuid bits, is the kernel's:
  * it asks for those changes itself (`default_permissions`, `fuse_setattr` in fs/fuse/dir.c).
- * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING, the store's ENOMEM, WAITS.
+ * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, ENOSPC, WAIT_FOR_ZEROING, the store's.
  */
-export function setAttributes(volume: Volume, rq: Request, ino: Ino, change: AttributeChange): Inode | Errno {
+export function setAttributes(tx: Transaction, ino: Ino, change: AttributeChange): Inode | Refusal {
+  const { volume, rq } = tx
   const inode = volume.refusal() ?? volume.inode(ino)
   if (inode instanceof Errno) return inode
   const { sizeBytes, ...rest } = change
@@ -38,10 +40,9 @@ export function setAttributes(volume: Volume, rq: Request, ino: Ino, change: Att
     mtime: rest.mtime ?? (resized ? rq.now : inode.mtime),
     ctime: rest.ctime ?? rq.now,
   }
-  if (resized) return setSize(volume, rq, inode, sizeBytes, fields)
-  const draft = volume.draft()
-  const changed = draft.change(inode, fields)
-  return volume.commitIfRoom(rq, draft) ?? changed
+  if (resized) return setSize(tx, inode, sizeBytes, fields)
+  const changed = tx.change(inode, fields)
+  return tx.commitIfRoom() ?? changed
 }
 
 /**
@@ -50,41 +51,35 @@ export function setAttributes(volume: Volume, rq: Request, ino: Ino, change: Att
  * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EOPNOTSUPP for other modes and for holes in guest RAM that has a device, and those of growing or of the store.
  */
 export function fallocate(
-  volume: Volume,
-  rq: Request,
+  tx: Transaction,
   ino: Ino,
   mode: number,
   offset: number,
   length: number,
-): Errno | undefined {
+): Refusal | undefined {
+  const { volume, rq } = tx
   const inode = volume.refusal() ?? volume.inode(ino)
   if (inode instanceof Errno) return inode
   if (inode.kind !== 'file') return inode.kind === 'directory' ? EISDIR : EINVAL
   if (offset < 0 || length <= 0) return EINVAL
   const end = offset + length
-  if (mode === (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) return punchHole(volume, rq, inode, offset, end)
+  if (mode === (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) return punchHole(tx, inode, offset, end)
   // Blocks beyond the end of a file belong to nobody here, so none can be kept for it.
   if (mode === FALLOC_FL_KEEP_SIZE && end > inode.sizeBytes) return EOPNOTSUPP
   if (mode !== 0 && mode !== FALLOC_FL_KEEP_SIZE) return EOPNOTSUPP
   if (end <= inode.sizeBytes) return undefined
-  const result = setSize(volume, rq, inode, end, { mtime: rq.now, ctime: rq.now })
-  return result instanceof Errno ? result : undefined
+  const result = setSize(tx, inode, end, { mtime: rq.now, ctime: rq.now })
+  return result instanceof Refusal ? result : undefined
 }
 
-function setSize(
-  volume: Volume,
-  rq: Request,
-  inode: Inode,
-  sizeBytes: number,
-  fields: Partial<Inode>,
-): Inode | Errno {
+function setSize(tx: Transaction, inode: Inode, sizeBytes: number, fields: Partial<Inode>): Inode | Refusal {
+  const { volume } = tx
   if (inode.kind !== 'file') return inode.kind === 'directory' ? EISDIR : EINVAL
   const plan = planSize(volume, inode, sizeBytes)
-  if (plan instanceof Errno) return plan
-  const draft = volume.draft()
-  const changed = draft.change(inode, { ...fields, ...plan })
-  draftFreed(volume, draft, inode, changed)
-  const noRoom = volume.noRoomFor(draft)
+  if (plan instanceof Refusal) return plan
+  const changed = tx.change(inode, { ...fields, ...plan })
+  markFreedDirty(tx, inode, changed)
+  const noRoom = tx.noRoom()
   if (noRoom) return noRoom
 
   const grows = sizeBytes > inode.sizeBytes
@@ -92,7 +87,7 @@ function setSize(
     const failure = growMemory(volume, inode, changed)
     if (failure) return failure
   }
-  volume.commit(rq, draft)
+  tx.commit()
   if (sizeBytes < inode.sizeBytes) shrinkMemory(volume, changed)
   return changed
 }
@@ -101,22 +96,16 @@ function setSize(
  * Clears first and logs then: a crash in between leaves the file cleared and the request unanswered, so it
  * comes again and clears again. The other way round it would be taken for done.
  */
-function punchHole(
-  volume: Volume,
-  rq: Request,
-  inode: Inode,
-  offset: number,
-  end: number,
-): Errno | undefined {
-  // Such guest RAM has a device of its own, and its bytes are the guest's: no store reaches into it.
-  if (inode.guestRam && volume.store.reach !== 'file') return EOPNOTSUPP
-  if (volume.store.state(memoryOf(inode)) === 'outgoing') return EBUSY
+function punchHole(tx: Transaction, inode: Inode, offset: number, end: number): Refusal | undefined {
+  const { store } = tx.volume
+  // Guest RAM that is not passed through has a mapping of its own, and no store reaches into it.
+  if (inode.guestRam && store.ram.via !== 'passthrough') return EOPNOTSUPP
+  if (store.state(memoryOf(inode)) === 'outgoing') return EBUSY
   const length = Math.min(end, inode.sizeBytes) - offset
   if (length <= 0) return undefined
-  const draft = volume.draft()
-  draft.change(inode, { mtime: rq.now, ctime: rq.now })
-  const failure = volume.noRoomFor(draft) ?? volume.store.punchHole(memoryOf(inode), offset, length)
+  tx.change(inode, { mtime: tx.rq.now, ctime: tx.rq.now })
+  const failure = tx.noRoom() ?? store.data.punchHole(memoryOf(inode), offset, length)
   if (failure) return failure
-  volume.commit(rq, draft)
+  tx.commit()
   return undefined
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { EINVAL, EISDIR, ENODATA, ENOMEM, ENOSPC, ENXIO, EOPNOTSUPP } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
-import { blocks, checkInvariants, fixture, fixtureOver, n, ok, ROOT } from '../testing/fixture.ts'
+import { blocks, checkInvariants, fixture, fixtureOver, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { SEEK_DATA, SEEK_HOLE } from './data.ts'
 
 test('an ordinary file holds what was written, zeroes between, and nothing beyond', () => {
@@ -69,7 +69,7 @@ test('a large write does not make guest RAM', () => {
 test('offsets and inodes that cannot be', () => {
   const { fs, rq, file } = fixture()
   const ino = file('f')
-  const link = ok(fs.symlink(rq(), ROOT, n('s'), n('t'))).ino
+  const link = ok(fs.symlink(rq(), nameAt(ROOT, 's'), n('t'))).ino
   assert.equal(fs.write(rq(), ino, -1, Buffer.alloc(1)), EINVAL)
   assert.equal(fs.read(ino, -1, Buffer.alloc(1)), EINVAL)
   assert.equal(fs.read(ino, 10, Buffer.alloc(1)), 0)

@@ -1,6 +1,10 @@
-/** Owns reading the bytes of ordinary files: read, seek. Guest RAM is reached by mmap alone. Writing has a file of its own. */
+/**
+ * Owns reading the bytes of ordinary files: read, seek. Guest RAM is reached by mmap alone. Writing has a
+ * file of its own.
+ */
 import { EINVAL, EISDIR, ENXIO, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
 import { memoryOf } from './resize.ts'
@@ -9,28 +13,28 @@ import { memoryOf } from './resize.ts'
 export const SEEK_DATA = 3
 export const SEEK_HOLE = 4
 
-/** Returns bytes read, 0 at the end. Errors: ESTALE, EISDIR, EINVAL, EOPNOTSUPP for guest RAM, the store's WAITS. */
-export function read(volume: Volume, ino: Ino, offset: number, into: Uint8Array): number | Errno {
+/** Returns bytes read, 0 at the end. Errors: ESTALE, EISDIR, EINVAL, EOPNOTSUPP for guest RAM, the store's. */
+export function read(volume: Volume, ino: Ino, offset: number, into: Uint8Array): number | Refusal {
   const inode = ordinaryFile(volume, ino)
   if (inode instanceof Errno) return inode
   if (offset < 0) return EINVAL
   const length = Math.min(into.length, inode.sizeBytes - offset)
-  return length <= 0 ? 0 : volume.store.read(memoryOf(inode), offset, into.subarray(0, length))
+  return length <= 0 ? 0 : volume.store.data.read(memoryOf(inode), offset, into.subarray(0, length))
 }
 
 /**
  * SEEK_DATA and SEEK_HOLE. Guest RAM is all data, which lseek(2) allows, so that its holes need not be known.
  * Errors: ESTALE, EISDIR, EINVAL, ENXIO beyond the end.
  */
-export function seek(volume: Volume, ino: Ino, offset: number, whence: number): number | Errno {
+export function seek(volume: Volume, ino: Ino, offset: number, whence: number): number | Refusal {
   const inode = regularFile(volume, ino)
   if (inode instanceof Errno) return inode
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return EINVAL
   if (offset < 0 || offset >= inode.sizeBytes) return ENXIO
   if (inode.guestRam) return whence === SEEK_DATA ? offset : inode.sizeBytes
-  const found = volume.store.seek(memoryOf(inode), offset, whence)
+  const found = volume.store.data.seek(memoryOf(inode), offset, whence)
   // A memory may be larger than its file for a while: the file ends where its inode says.
-  const inside = found instanceof Errno || found < inode.sizeBytes
+  const inside = found instanceof Refusal || found < inode.sizeBytes
   return inside ? found : whence === SEEK_HOLE ? inode.sizeBytes : ENXIO
 }
 

@@ -17,8 +17,8 @@ const DOT_COOKIE = 1
 const DOT_DOT_COOKIE = 2
 
 /**
- * The names after `cookie` (0 begins), `.` and `..` first. Lazy and live: names may come and go meanwhile, and
- * one that stays is listed exactly once. A removed directory lists nothing. Errors: ESTALE, ENOTDIR.
+ * The names after `cookie` (0 begins), `.` and `..` first. Lazy and live: names may come and go meanwhile,
+ * and one that stays is listed exactly once. A removed directory lists nothing. Errors: ESTALE, ENOTDIR.
  */
 export function readDirectory(volume: Volume, ino: Ino, cookie: number): Iterable<ListedName> | Errno {
   const directory = volume.directory(ino)

@@ -1,6 +1,7 @@
 /** Owns which names may be made, and finding what a name stands for. */
 import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, Errno } from '../../values/errno.ts'
 import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import type { NameAt } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
 import { NAME_MAX } from '../state/limits.ts'
 import type { Volume } from '../state/volume.ts'
@@ -8,7 +9,10 @@ import type { Volume } from '../state/volume.ts'
 const DOT = '.' as ByteString
 const DOT_DOT = '..' as ByteString
 
-/** The kernel resolves `.`, `..` and `/` itself; a request that names them anyway did not come from a path walk. */
+/**
+ * The kernel resolves `.`, `..` and `/` itself; a request that names them anyway did not come from a path
+ * walk.
+ */
 export function unfitName(name: ByteString): Errno | undefined {
   if (name.length > NAME_MAX) return ENAMETOOLONG
   if (name === '' || name === DOT || name === DOT_DOT || /[/\0]/.test(name)) return EINVAL
@@ -34,7 +38,10 @@ export function named(volume: Volume, parent: Ino, name: ByteString): Inode | un
   return entry && volume.state.inodes.get(entry.ino)
 }
 
-/** The directory a directory lies in; the root lies in itself. Errors: ENOTDIR, ESTALE; ENOENT when it was removed. */
+/**
+ * The directory a directory lies in; the root lies in itself. Errors: ENOTDIR, ESTALE; ENOENT when it was
+ * removed.
+ */
 export function parentOf(volume: Volume, ino: Ino): Ino | Errno {
   const directory = volume.directory(ino)
   if (directory instanceof Errno) return directory
@@ -48,8 +55,11 @@ export function liesWithin(volume: Volume, ino: Ino, ancestor: Ino): boolean {
   return false
 }
 
-/** Where a new name may be put: the directory, or why not. Errors: EBUSY, ENOTDIR, ENOENT, ESTALE, EINVAL, ENAMETOOLONG, EEXIST. */
-export function placeForName(volume: Volume, parent: Ino, name: ByteString): Inode | Errno {
+/**
+ * Where a new name may be put: the directory, or why not. Errors: EBUSY, ENOTDIR, ENOENT, ESTALE, EINVAL,
+ * ENAMETOOLONG, EEXIST.
+ */
+export function placeForName(volume: Volume, { parent, name }: NameAt): Inode | Errno {
   const refusal = volume.refusal() ?? unfitName(name)
   if (refusal) return refusal
   const directory = volume.liveDirectory(parent)

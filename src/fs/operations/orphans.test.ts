@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, ENOSPC } from '../../values/errno.ts'
-import { blocks, checkInvariants, fixture, fixtureOver, n, ok, ROOT } from '../testing/fixture.ts'
+import { blocks, checkInvariants, fixture, fixtureOver, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 
 test('an unlinked file keeps its blocks until it is evicted, and is readable until then', () => {
   const { fs, store, journal, rq, file, stat } = fixture()
   const ino = file('f')
   ok(fs.write(rq(), ino, 0, Buffer.from('still here')))
-  fs.unlink(rq(), ROOT, n('f'))
+  fs.unlink(rq(), nameAt(ROOT, 'f'))
   assert.equal(fs.statfs().freeBlocks, 15)
   const bytes = Buffer.alloc(10)
   assert.equal(fs.read(ino, 0, bytes), 10)
@@ -31,7 +31,7 @@ test('a held memory is never released, its blocks never handed out, and retried'
   const ino = file('ram', blocks(2))
   const memory = stat(ino).object!
   store.held.add(memory)
-  fs.unlink(rq(), ROOT, n('ram'))
+  fs.unlink(rq(), nameAt(ROOT, 'ram'))
   assert.equal(fs.evict(rq(), ino), 'held')
   assert.equal(
     fs.retryOrphans(rq(), () => false),
@@ -59,7 +59,7 @@ test('a held memory is never released, its blocks never handed out, and retried'
 test('a frozen pool keeps its orphans', () => {
   const { fs, rq, file } = fixture()
   const ino = file('f')
-  fs.unlink(rq(), ROOT, n('f'))
+  fs.unlink(rq(), nameAt(ROOT, 'f'))
   ok(fs.freeze(rq()))
   assert.equal(fs.evict(rq(), ino), 'kept')
   assert.equal(
@@ -75,7 +75,7 @@ test('eviction takes the xattrs along, in as many records as it needs', () => {
     const { fs, journal, rq, file } = fixture()
     const ino = file('f', blocks(1))
     for (let at = 0; at < count; at++) ok(fs.setXattr(rq(), ino, n(`user.${at}`), Buffer.from('v'), 0))
-    fs.unlink(rq(), ROOT, n('f'))
+    fs.unlink(rq(), nameAt(ROOT, 'f'))
     const before = journal.records.length
     assert.equal(fs.evict(rq(), ino), 'gone')
     const records = journal.records.slice(before)
@@ -105,7 +105,7 @@ test('a file in very many pieces is evicted in steps, each of which is a sound s
 
   const ino = file('ram', blocks(3000))
   assert.equal(stat(ino).extents.length, 3000)
-  fs.unlink(rq(), ROOT, n('ram'))
+  fs.unlink(rq(), nameAt(ROOT, 'ram'))
   const before = journal.records.length
   const unreleased = store.clone()
   assert.equal(fs.evict(rq(), ino), 'gone')
@@ -125,8 +125,8 @@ test('recovery releases what has no owner, repeats the last resize, and evicts o
   const { fs, store, journal, rq, file, stat } = fixture()
   const [kept, held, gone] = [file('kept', blocks(3)), file('held'), file('gone')]
   store.held.add(stat(held).object!)
-  fs.unlink(rq(), ROOT, n('held'))
-  fs.unlink(rq(), ROOT, n('gone'))
+  fs.unlink(rq(), nameAt(ROOT, 'held'))
+  fs.unlink(rq(), nameAt(ROOT, 'gone'))
   const stray = ok(store.create())
   // The last record made `kept` smaller; the server died before its memory followed.
   const real = store.resize.bind(store)
@@ -158,7 +158,7 @@ test('recovery releases what has no owner, repeats the last resize, and evicts o
 test('recovery leaves the orphans of a living connection alone', () => {
   const { fs, store, journal, rq, file } = fixture()
   const ino = file('f')
-  fs.unlink(rq(), ROOT, n('f'))
+  fs.unlink(rq(), nameAt(ROOT, 'f'))
   const next = fixtureOver(journal.replay(), store)
   next.fs.recover(next.rq(), (at) => at === ino)
   assert.equal(next.stat(ino).links, 0)
@@ -166,11 +166,11 @@ test('recovery leaves the orphans of a living connection alone', () => {
 
 test('frozen: every modification answers EBUSY, reading goes on', () => {
   const { fs, journal, rq, file, stat } = fixture({ clearing: 'ours' })
-  const d = ok(fs.mkdir(rq(), ROOT, n('d'), 0o755)).ino
+  const d = ok(fs.mkdir(rq(), nameAt(ROOT, 'd'), 0o755)).ino
   const ino = file('f', 10)
   ok(fs.setXattr(rq(), ino, n('user.a'), Buffer.from('x'), 0))
   file('dirty', blocks(1))
-  ok(fs.unlink(rq(), ROOT, n('dirty')))
+  ok(fs.unlink(rq(), nameAt(ROOT, 'dirty')))
   assert.equal(
     fs.retryOrphans(rq(), () => false),
     1,
@@ -181,13 +181,13 @@ test('frozen: every modification answers EBUSY, reading goes on', () => {
   const records = journal.records.length
   const x = Buffer.from('x')
   const refusals = {
-    create: fs.create(rq(), ROOT, n('g'), 0o644),
-    mkdir: fs.mkdir(rq(), ROOT, n('g'), 0o755),
-    symlink: fs.symlink(rq(), ROOT, n('g'), n('t')),
-    link: fs.link(rq(), ino, ROOT, n('g')),
-    unlink: fs.unlink(rq(), ROOT, n('f')),
-    rmdir: fs.rmdir(rq(), ROOT, n('d')),
-    rename: fs.rename(rq(), ROOT, n('f'), d, n('f'), 0),
+    create: fs.create(rq(), nameAt(ROOT, 'g'), 0o644),
+    mkdir: fs.mkdir(rq(), nameAt(ROOT, 'g'), 0o755),
+    symlink: fs.symlink(rq(), nameAt(ROOT, 'g'), n('t')),
+    link: fs.link(rq(), ino, nameAt(ROOT, 'g')),
+    unlink: fs.unlink(rq(), nameAt(ROOT, 'f')),
+    rmdir: fs.rmdir(rq(), nameAt(ROOT, 'd')),
+    rename: fs.rename(rq(), nameAt(ROOT, 'f'), nameAt(d, 'f'), 0),
     setAttributes: fs.setAttributes(rq(), ino, { mode: 0 }),
     truncate: fs.setAttributes(rq(), ino, { sizeBytes: 0 }),
     fallocate: fs.fallocate(rq(), ino, 0, 0, 100),

@@ -7,23 +7,26 @@ import { BLOCK_BYTES } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
 import { countBlocks } from '../space/extents.ts'
-import type { Draft } from '../state/draft.ts'
 import type { Inode } from '../state/inode.ts'
-import type { Request, Volume } from '../state/volume.ts'
-import { draftFreed, shrinkMemory } from './resize.ts'
+import { type OwnTransaction, Transaction } from '../state/transaction.ts'
+import type { OwnRequest, Volume } from '../state/volume.ts'
+import { markFreedDirty, shrinkMemory } from './resize.ts'
 
 /**
- * `gone`: there is no such inode any more. `held`: a mapping holds its memory, try again later. `kept`: it has a
- * name, or the pool is frozen and nothing may change.
+ * `gone`: there is no such inode any more. `held`: a mapping holds its memory, try again later. `kept`: it
+ * has a name, or the pool is frozen and nothing may change.
  */
 export type Eviction = 'gone' | 'held' | 'kept'
 
 /** A record holds the eviction to this much at most: some ten KiB. */
-const FAREWELL_EXTENTS = 1024
-const FAREWELL_XATTRS = 64
+const EVICTION_EXTENTS = 1024
+const EVICTION_XATTRS = 64
 
-/** The kernel has forgotten this inode. Errors: ENOSPC where the image has no room for the record; try again later. */
-export function evict(volume: Volume, rq: Pick<Request, 'origin'>, ino: Ino): Eviction | Errno {
+/**
+ * The kernel has forgotten this inode. Errors: ENOSPC where the image has no room for the record; try again
+ * later.
+ */
+export function evict(volume: Volume, rq: OwnRequest, ino: Ino): Eviction | Errno {
   const inode = volume.state.inodes.get(ino)
   if (!inode) return 'gone'
   if (inode.links > 0 || volume.frozen) return 'kept'
@@ -31,7 +34,7 @@ export function evict(volume: Volume, rq: Pick<Request, 'origin'>, ino: Ino): Ev
 
   let failure: Errno | undefined
   for (let left: Inode | undefined = inode; left && !failure; left = volume.state.inodes.get(ino))
-    failure = volume.commitIfRoom(rq, draftEviction(volume, left))
+    failure = nextEviction(volume, rq, left).commitIfRoom()
   if (failure) return failure
   if (inode.object !== undefined) releaseMemory(volume, inode.object)
   return 'gone'
@@ -41,28 +44,27 @@ export function evict(volume: Volume, rq: Pick<Request, 'origin'>, ino: Ino): Ev
  * What an orphan gives up next: all of it, unless that is more than a record should hold. Nobody can see an
  * orphan that is half gone, and one that a crash left so is evicted like any other.
  */
-function draftEviction(volume: Volume, inode: Inode): Draft {
-  const draft = volume.draft()
+function nextEviction(volume: Volume, rq: OwnRequest, inode: Inode): OwnTransaction {
+  const tx: OwnTransaction = new Transaction(volume, rq)
   const names = [...(volume.state.xattrs.get(inode.ino)?.keys() ?? [])]
-  if (inode.extents.length > FAREWELL_EXTENTS) {
-    const extents = inode.extents.slice(0, -FAREWELL_EXTENTS)
-    draft.change(inode, { extents, sizeBytes: countBlocks(extents) * BLOCK_BYTES })
-    draftFreed(volume, draft, inode, { extents })
-  } else if (names.length > FAREWELL_XATTRS) {
-    for (const name of names.slice(0, FAREWELL_XATTRS)) draft.removeXattr(inode.ino, name)
+  if (inode.extents.length > EVICTION_EXTENTS) {
+    const extents = inode.extents.slice(0, -EVICTION_EXTENTS)
+    tx.change(inode, { extents, sizeBytes: countBlocks(extents) * BLOCK_BYTES })
+    markFreedDirty(tx, inode, { extents })
+  } else if (names.length > EVICTION_XATTRS) {
+    for (const name of names.slice(0, EVICTION_XATTRS)) tx.removeXattr(inode.ino, name)
   } else {
-    draftFreed(volume, draft, inode, { extents: [] })
-    draft.remove(inode.ino)
+    markFreedDirty(tx, inode, { extents: [] })
+    tx.remove(inode.ino)
   }
-  return draft
+  return tx
 }
 
-/** Evicts the orphans that neither the kernel nor a mapping holds any more. Returns how many. Costs the number of orphans. */
-export function retryOrphans(
-  volume: Volume,
-  rq: Pick<Request, 'origin'>,
-  isReferenced: (ino: Ino) => boolean,
-): number {
+/**
+ * Evicts the orphans that neither the kernel nor a mapping holds any more. Returns how many. Costs the number
+ * of orphans.
+ */
+export function retryOrphans(volume: Volume, rq: OwnRequest, isReferenced: (ino: Ino) => boolean): number {
   let gone = 0
   for (const ino of [...volume.index.orphans])
     if (!isReferenced(ino) && evict(volume, rq, ino) === 'gone') gone++
@@ -76,14 +78,11 @@ export function orphans(volume: Volume): Inode[] {
 /**
  * Makes the store agree with the state that was recovered. Whatever a former server died doing, either its
  * record was complete, and then the memory it names is made what the record says; or it was not, and then a
- * memory made for it has no owner and is released. Idempotent: dying in here changes nothing about the next try.
- * `isReferenced`: what the kernel still knows where its connection lives on; nothing on a new connection.
+ * memory made for it has no owner and is released. Idempotent: dying in here changes nothing about the next
+ * try. `isReferenced`: what the kernel still knows where its connection lives on; nothing on a new
+ * connection.
  */
-export function recover(
-  volume: Volume,
-  rq: Pick<Request, 'origin'>,
-  isReferenced: (ino: Ino) => boolean,
-): void {
+export function recover(volume: Volume, rq: OwnRequest, isReferenced: (ino: Ino) => boolean): void {
   const owned = new Set<ObjectId>()
   for (const inode of volume.state.inodes.values()) {
     if (inode.object === undefined) continue

@@ -4,7 +4,8 @@ import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { BlockStates } from '../space/block-states.ts'
 import { INO_MAX } from '../state/limits.ts'
-import type { Request, Volume } from '../state/volume.ts'
+import type { OwnTransaction } from '../state/transaction.ts'
+import type { Volume } from '../state/volume.ts'
 
 /** Blocks of BLOCK_BYTES. Dirty blocks are free: they only have to be zeroed first. Bad ones never are. */
 export interface PoolUse {
@@ -29,25 +30,26 @@ export function statfs(volume: Volume): PoolUse {
 }
 
 /**
- * The seed's "serialised": from now on every modification answers EBUSY. Freezing twice is freezing once. What is thawed goes its own way
- * again: what was handed over of it would be no more than what it was, and is taken back. Errors: ENOSPC.
+ * The seed's "serialised": from now on every modification answers EBUSY. Freezing twice is freezing once.
+ * What is thawed goes its own way again: what was handed over of it would be no more than what it was, and is
+ * taken back. Errors: ENOSPC.
  */
-export function setFrozen(volume: Volume, rq: Pick<Request, 'origin'>, frozen: boolean): Errno | undefined {
-  // Also where it is thawed already: guest RAM is handed over before the freeze, and a thaw may have died before this.
+export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefined {
+  const { volume } = tx
+  // Also where it is thawed already: guest RAM is handed over before the freeze, and a thaw may have died
+  // before this.
   if (!frozen && !volume.frozen) volume.store.handover?.unpreserve()
   if (volume.frozen === frozen) return undefined
-  const draft = volume.draft()
-  draft.pool({ frozen })
-  const failed = volume.commitIfRoom(rq, draft)
+  tx.pool({ frozen })
+  const failed = tx.commitIfRoom()
   if (failed === undefined && !frozen) volume.store.handover?.unpreserve()
   return failed
 }
 
 /**
- * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one chunk or outside of all: those of the next
- * chunk, so that it is made where it should be and not wherever clean blocks are, then those that break no gigantic frame,
- * and then the lowest.
- * None while frozen: the result could not be recorded.
+ * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one chunk or outside of all: those of the
+ * next chunk, so that it is made where it should be and not wherever clean blocks are, then those that break
+ * no gigantic frame, and then the lowest. None while frozen: the result could not be recorded.
  */
 export function dirtyExtent({ frozen, index, state }: Volume, maxBlocks: number): Extent | undefined {
   if (frozen) return undefined
@@ -65,13 +67,16 @@ function firstDirtyIn(states: BlockStates, extents: readonly Extent[]): Extent |
   return undefined
 }
 
-/** The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: say it again later. */
-export function markClean(volume: Volume, rq: Pick<Request, 'origin'>, extent: Extent): Errno | undefined {
+/**
+ * The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: say it
+ * again later.
+ */
+export function markClean(tx: OwnTransaction, extent: Extent): Errno | undefined {
+  const { volume } = tx
   const refusal = volume.refusal()
   if (refusal) return refusal
   if (!volume.index.allocator.isDirty(extent))
     throw new BrokenInvariantError(`blocks ${extent.start}+${extent.count} were zeroed, and are not dirty`)
-  const draft = volume.draft()
-  draft.blocks([extent], 'clean')
-  return volume.commitIfRoom(rq, draft)
+  tx.blocks([extent], 'clean')
+  return tx.commitIfRoom()
 }

@@ -2,20 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
-import { checkInvariants, fixture, n, ok, ROOT } from '../testing/fixture.ts'
+import { checkInvariants, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from './rename.ts'
 
 /** a/ (with a/x, a file, and a/sub/), b/ (empty), f (a file). */
 function tree() {
   const made = fixture()
   const { fs, rq, journal } = made
-  const a = ok(fs.mkdir(rq(), ROOT, n('a'), 0o755)).ino
-  const b = ok(fs.mkdir(rq(), ROOT, n('b'), 0o755)).ino
-  const sub = ok(fs.mkdir(rq(), a, n('sub'), 0o755)).ino
-  const x = ok(fs.create(rq(), a, n('x'), 0o644)).ino
-  const f = ok(fs.create(rq(), ROOT, n('f'), 0o644)).ino
+  const a = ok(fs.mkdir(rq(), nameAt(ROOT, 'a'), 0o755)).ino
+  const b = ok(fs.mkdir(rq(), nameAt(ROOT, 'b'), 0o755)).ino
+  const sub = ok(fs.mkdir(rq(), nameAt(a, 'sub'), 0o755)).ino
+  const x = ok(fs.create(rq(), nameAt(a, 'x'), 0o644)).ino
+  const f = ok(fs.create(rq(), nameAt(ROOT, 'f'), 0o644)).ino
   const rename = (parent: Ino, name: string, newParent: Ino, newName: string, flags = 0) => {
-    const result = fs.rename(rq(), parent, n(name), newParent, n(newName), flags)
+    const result = fs.rename(rq(), nameAt(parent, name), nameAt(newParent, newName), flags)
     checkInvariants(fs, journal)
     return result
   }
@@ -68,7 +68,7 @@ test('a directory cannot go into itself, nor replace what it lies in', () => {
 
 test('two names of one file, or a name onto itself: nothing happens', () => {
   const { fs, rq, rename, stat, journal, ...t } = tree()
-  ok(fs.link(rq(), t.f, ROOT, n('g')))
+  ok(fs.link(rq(), t.f, nameAt(ROOT, 'g')))
   const records = journal.records.length
   assert.equal(rename(ROOT, 'f', ROOT, 'g'), undefined)
   assert.equal(rename(ROOT, 'f', ROOT, 'f'), undefined)
@@ -103,7 +103,7 @@ test('times: the directories changed, what moved has a new ctime', () => {
   const { fs, rq, stat, ...t } = tree()
   const before = stat(t.x)
   const request = rq()
-  assert.equal(fs.rename(request, t.a, n('x'), t.b, n('x'), 0), undefined)
+  assert.equal(fs.rename(request, nameAt(t.a, 'x'), nameAt(t.b, 'x'), 0), undefined)
   for (const ino of [t.a, t.b])
     assert.deepEqual([stat(ino).mtime, stat(ino).ctime], [request.now, request.now])
   assert.deepEqual([stat(t.x).mtime, stat(t.x).ctime], [before.mtime, request.now])

@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BLOCK_BYTES, WAITS } from '../../stores/store.ts'
-import { EBUSY, EFBIG, EINVAL, EISDIR, ENOMEM, ENOSPC, EOPNOTSUPP, Errno } from '../../values/errno.ts'
+import { BLOCK_BYTES } from '../../stores/store.ts'
+import { EBUSY, EFBIG, EINVAL, EISDIR, ENOMEM, ENOSPC, EOPNOTSUPP } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import { WAITS_FOR_ZEROING } from '../space/allocator.ts'
-import { blocks, checkInvariants, fixture, fixtureOver, MIB, n, ok, ROOT } from '../testing/fixture.ts'
+import { Refusal, WAIT_FOR_STORE, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
+import {
+  blocks,
+  checkInvariants,
+  fixture,
+  fixtureOver,
+  MIB,
+  n,
+  nameAt,
+  ok,
+  ROOT,
+} from '../testing/fixture.ts'
 import { FALLOC_FL_PUNCH_HOLE, FALLOC_FL_KEEP_SIZE as KEEP_SIZE } from './attributes.ts'
 
 const PUNCH = FALLOC_FL_PUNCH_HOLE | KEEP_SIZE
@@ -111,18 +121,18 @@ test('a store that has to wait: nothing changed, nothing undone, and asked again
     const write = () => fs.write(rq(), ino, 0, Buffer.from('x'))
     for (const operation of [grow, write]) {
       // The second is for an undo, which must not happen.
-      store.failures.resize.push(WAITS, ENOMEM)
-      assert.equal(operation(), WAITS)
+      store.failures.resize.push(WAIT_FOR_STORE, ENOMEM)
+      assert.equal(operation(), WAIT_FOR_STORE)
       assert.deepEqual(store.failures.resize.splice(0), [ENOMEM])
       assert.equal(stat(ino), before)
       assert.equal(journal.records.length, records)
     }
     assert.equal(ok(grow()).sizeBytes, blocks(2))
     // Shrinking is logged already: the memory follows when it can, before it grows again.
-    store.failures.resize.push(WAITS)
+    store.failures.resize.push(WAIT_FOR_STORE)
     assert.equal(ok(fs.setAttributes(rq(), ino, { sizeBytes: 10 })).sizeBytes, 10)
-    store.failures.resize.push(WAITS)
-    assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: 20 }), WAITS)
+    store.failures.resize.push(WAIT_FOR_STORE)
+    assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: 20 }), WAIT_FOR_STORE)
     ok(fs.setAttributes(rq(), ino, { sizeBytes: 20 }))
     checkInvariants(fs, journal)
   }
@@ -141,7 +151,7 @@ test('sizes that cannot be', () => {
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: -1 }), EINVAL)
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: 2 ** 60 }), EFBIG)
   assert.equal(fs.setAttributes(rq(), ROOT, { sizeBytes: 1 }), EISDIR)
-  const link = ok(fs.symlink(rq(), ROOT, n('s'), n('t'))).ino
+  const link = ok(fs.symlink(rq(), nameAt(ROOT, 's'), n('t'))).ino
   assert.equal(fs.setAttributes(rq(), link, { sizeBytes: 1 }), EINVAL)
 })
 
@@ -193,9 +203,9 @@ test('where clearing is ours freed blocks are dirty until the worker says otherw
   const ino = file('a', blocks(3))
   ok(fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) }))
   assert.equal(fs.statfs().freeBlocks, 3)
-  const waiting = fs.create(rq(), ROOT, n('b'), 0o644)
+  const waiting = fs.create(rq(), nameAt(ROOT, 'b'), 0o644)
   const b = ok(waiting).ino
-  assert.equal(fs.setAttributes(rq(), b, { sizeBytes: blocks(2) }), WAITS_FOR_ZEROING)
+  assert.equal(fs.setAttributes(rq(), b, { sizeBytes: blocks(2) }), WAIT_FOR_ZEROING)
   assert.equal(fs.setAttributes(rq(), b, { sizeBytes: blocks(4) }), ENOSPC)
   checkInvariants(fs, journal)
   const extent = fs.dirtyExtent(1)
@@ -217,7 +227,7 @@ test('where clearing is ours a mapped file does not shrink', () => {
   const ino = file('a', blocks(3))
   store.held.add(stat(ino).object!)
   assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) }), EBUSY)
-  assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: blocks(4) }) instanceof Errno, false)
+  assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: blocks(4) }) instanceof Refusal, false)
   store.held.clear()
   assert.equal(ok(fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) })).sizeBytes, blocks(1))
 })

@@ -8,15 +8,16 @@
  * Shrinking logs first and resizes then. A crash in between is made good at recovery, which resizes what the
  * last record names. The other way round, a crash would leave a file of the old size whose bytes are gone.
  */
-import { BLOCK_BYTES, type Extent, type Placement, WAITS } from '../../stores/store.ts'
-import { EBUSY, EFBIG, EINVAL, EIO, Errno } from '../../values/errno.ts'
+import { BLOCK_BYTES, type Extent, type Placement } from '../../stores/store.ts'
+import { EBUSY, EFBIG, EINVAL, EIO } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ObjectId } from '../../values/ids.ts'
+import { Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
 import { wantsFrames } from '../space/alignment.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from '../space/extents.ts'
-import type { For } from '../space/free-space.ts'
-import type { Draft } from '../state/draft.ts'
+import type { Use } from '../space/free-space.ts'
 import type { Inode } from '../state/inode.ts'
+import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
 /** The fields of an inode that follow from its size. */
@@ -30,11 +31,11 @@ export function memoryOf(inode: Inode): ObjectId {
 
 /**
  * What truncate and fallocate make of a file: a file that was empty and becomes a block or more is guest RAM
- * from then on; in a directory of gigantic pages it has whole ones. Errors: EINVAL, EFBIG, ENOSPC, WAITS_FOR_ZEROING, those of
- * `mustStay`; EBUSY where a mapping is in the way,
- * WAITS while that is being found out.
+ * from then on; in a directory of gigantic pages it has whole ones. Errors: EINVAL, EFBIG, ENOSPC,
+ * WAIT_FOR_ZEROING, those of `mustStay`; EBUSY where a mapping is in the way, a Wait while that is being
+ * found out.
  */
-export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Errno {
+export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Refusal {
   if (sizeBytes < 0) return EINVAL
   if (!Number.isSafeInteger(sizeBytes)) return EFBIG
   const fixed = mustStay(volume, inode, sizeBytes)
@@ -42,17 +43,17 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
   const becomesRam = inode.sizeBytes === 0 && sizeBytes >= BLOCK_BYTES
   const guestRam = sizeBytes > 0 && (inode.guestRam || becomesRam)
   const gigantic = guestRam && wantsFrames(volume, inode)
-  const frameBytes = (volume.store.frames?.blocks ?? 0) * BLOCK_BYTES
+  const frameBytes = (volume.store.descriptor.rules.frames?.blocks ?? 0) * BLOCK_BYTES
   if (gigantic && (frameBytes === 0 || sizeBytes % frameBytes !== 0)) return EINVAL
   const extents = planExtents(volume, inode, sizeBytes, { guestRam, inFrames: gigantic })
-  return extents instanceof Errno ? extents : { sizeBytes, extents, guestRam, gigantic }
+  return extents instanceof Refusal ? extents : { sizeBytes, extents, guestRam, gigantic }
 }
 
 /**
- * A memory on its way from one kernel to the next keeps its size. What was lost on it has none that could change: such a file
- * is given up by emptying it. Errors: EBUSY, WAITS, EIO.
+ * A memory on its way from one kernel to the next keeps its size. What was lost on it has none that could
+ * change: such a file is given up by emptying it. Refusals: EBUSY, EIO, a Wait.
  */
-export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Errno | undefined {
+export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Refusal | undefined {
   if (inode.object === undefined || sizeBytes === inode.sizeBytes) return undefined
   const state = store.state(inode.object)
   switch (state) {
@@ -61,7 +62,7 @@ export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Er
     case 'outgoing':
       return EBUSY
     case 'incoming':
-      return WAITS
+      return WAIT_FOR_STORE
     case 'lost':
       return sizeBytes === 0 ? undefined : EIO
     default:
@@ -74,43 +75,48 @@ export function planExtents(
   volume: Volume,
   inode: Inode,
   sizeBytes: number,
-  use: For,
-): readonly Extent[] | Errno {
+  use: Use,
+): readonly Extent[] | Refusal {
   const [has, needs] = [countBlocks(inode.extents), blocksFor(sizeBytes)]
   if (needs === has) return inode.extents
   const held = mustNotBeHeld(volume, inode, needs < has) && volume.store.isHeld(memoryOf(inode))
   if (held) return held === true ? EBUSY : held
   if (needs < has) return cutExtents(inode.extents, needs).kept
   const last = inode.extents.at(-1)
-  const behind = last && last.start + last.count
-  const shape = use.guestRam && volume.store.contiguous ? { inOnePiece: { behind } } : {}
+  const after = last && last.start + last.count
+  const { contiguous } = volume.store.descriptor.rules
+  const shape = use.guestRam && contiguous ? { contiguous: { after } } : {}
   const more = volume.index.allocator.choose(needs - has, { ...use, ...shape })
-  return more instanceof Errno ? more : joinExtents(inode.extents, more)
+  return more instanceof Refusal ? more : joinExtents(inode.extents, more)
 }
 
 /**
  * Where we clear blocks ourselves nothing takes them out of a live mapping: its holder would write into what
- * becomes another file's memory. A kernel that frees pages unmaps them first. And a device that is mapped cannot
- * grow, so the file it stands for does not either.
+ * becomes another file's memory. A kernel that frees pages unmaps them first. And a device that is mapped
+ * cannot grow, so the file it stands for does not either.
  */
 function mustNotBeHeld({ store }: Volume, inode: Inode, shrinks: boolean): boolean {
-  return shrinks ? store.clearing === 'ours' : store.reach === 'link' && inode.guestRam
+  return shrinks ? store.descriptor.clearing === 'ours' : store.ram.via === 'dax-node' && inode.guestRam
 }
 
-/** The blocks a file gives up hold its bytes: where clearing is ours the same record says so. Bad blocks stay bad. */
-export function draftFreed(volume: Volume, draft: Draft, before: Inode, after: Pick<Inode, 'extents'>): void {
-  if (volume.store.clearing === 'kernel') return
+/**
+ * The blocks a file gives up hold its bytes: where clearing is ours the same record says so. Bad blocks stay
+ * bad.
+ */
+export function markFreedDirty(tx: OwnTransaction, before: Inode, after: Pick<Inode, 'extents'>): void {
+  const { volume } = tx
+  if (volume.store.descriptor.clearing === 'kernel') return
   const { freed } = cutExtents(before.extents, countBlocks(after.extents))
-  for (const extent of freed) draft.blocks(volume.state.blockStates.without(extent, 'bad'), 'dirty')
+  for (const extent of freed) tx.blocks(volume.state.blockStates.without(extent, 'bad'), 'dirty')
 }
 
 /**
  * Makes a memory larger, before the record that says so. A former server may have died between growing it and
  * logging that, and then it holds more than its inode says, perhaps bytes of a write that never was: the
- * first growth by this process cuts it back, so that what is new reads as zero. Errors: the store's; after its
- * WAITS nothing has changed, and the whole operation is asked again.
+ * first growth by this process cuts it back, so that what is new reads as zero. Errors: the store's; after
+ * its Wait nothing has changed, and the whole operation is asked again.
  */
-export function growMemory(volume: Volume, before: Inode, to: Placement): Errno | undefined {
+export function growMemory(volume: Volume, before: Inode, to: Placement): Refusal | undefined {
   const object = memoryOf(before)
   if (!volume.settled.has(object)) {
     const failure = volume.store.resize(object, before)
@@ -118,7 +124,7 @@ export function growMemory(volume: Volume, before: Inode, to: Placement): Errno 
     volume.settled.add(object)
   }
   const failure = volume.store.resize(object, to)
-  if (failure && failure !== WAITS) undoGrowth(volume, before)
+  if (failure && !(failure instanceof Wait)) undoGrowth(volume, before)
   return failure
 }
 
@@ -128,14 +134,14 @@ export function undoGrowth(volume: Volume, before: Inode): void {
 }
 
 /**
- * Makes a memory smaller, after the record that says so. A store that only begins to do so leaves it larger than
- * its inode says for now, as `growMemory` knows it. There is no way back from the record, so a store that
- * cannot do it at all ends this server, and recovery tries again.
+ * Makes a memory smaller, after the record that says so. A store that only begins to do so leaves it larger
+ * than its inode says for now, as `growMemory` knows it. There is no way back from the record, so a store
+ * that cannot do it at all ends this server, and recovery tries again.
  */
 export function shrinkMemory(volume: Volume, after: Inode): void {
   const failure = volume.store.resize(memoryOf(after), after)
   if (failure === undefined) volume.settled.add(memoryOf(after))
-  else if (failure === WAITS) volume.settled.delete(memoryOf(after))
+  else if (failure instanceof Wait) volume.settled.delete(memoryOf(after))
   else
     throw new BrokenInvariantError(
       `memory of inode ${after.ino} cannot be ${after.sizeBytes} bytes: ${failure}`,

@@ -1,15 +1,17 @@
 /**
- * A store that has to wait now and then, at any call: what answers WAITS has changed nothing, and asked again it comes
- * to what it would have come to at once. Beside it, the same steps over a store that never waits.
+ * A store that has to wait now and then, at any call: what answers a Wait has changed nothing, and asked
+ * again it comes to what it would have come to at once. Beside it, the same steps over a store that never
+ * waits.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BLOCK_BYTES, type Placement, WAITS } from '../../stores/store.ts'
-import { EBUSY, EOPNOTSUPP, Errno } from '../../values/errno.ts'
+import { BLOCK_BYTES, type Placement } from '../../stores/store.ts'
+import { EBUSY, EOPNOTSUPP } from '../../values/errno.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
+import { Refusal, WAIT_FOR_STORE, type Wait } from '../../values/refusal.ts'
 import { blocks, checkInvariants, type Fixture, fixture, fixtureOver, ok } from '../testing/fixture.ts'
-import { MemoryStore, type MemoryStoreOptions } from '../testing/memory-store.ts'
+import { MemoryStore, type MemoryStoreOptions, NODES } from '../testing/memory-store.ts'
 import { PlainJournal } from '../testing/plain-journal.ts'
 
 const TOTAL_BLOCKS = 12
@@ -20,22 +22,22 @@ class WaitingStore extends MemoryStore {
   /** What the next calls do, one after the other; behind the last, none waits. */
   waits: boolean[] = []
 
-  #or<T>(answer: () => T): T | Errno {
-    return this.waits.shift() ? WAITS : answer()
+  #or<T>(answer: () => T): T | Wait {
+    return this.waits.shift() ? WAIT_FOR_STORE : answer()
   }
-  override resize(object: ObjectId, to: Placement): Errno | undefined {
+  override resize(object: ObjectId, to: Placement): Refusal | undefined {
     return this.#or(() => super.resize(object, to))
   }
-  override isHeld(object: ObjectId): boolean | Errno {
+  override isHeld(object: ObjectId): boolean | Wait {
     return this.#or(() => super.isHeld(object))
   }
-  override read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+  override read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
     return this.#or(() => super.read(object, offset, into))
   }
-  override write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+  override write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     return this.#or(() => super.write(object, offset, from))
   }
-  override punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+  override punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     return this.#or(() => super.punchHole(object, offset, length))
   }
 }
@@ -72,7 +74,7 @@ class Side<S extends MemoryStore> {
       case 'truncate':
         return () => {
           const found = fs.setAttributes(request, ino, { sizeBytes: offset })
-          return found instanceof Errno ? found : undefined
+          return found instanceof Refusal ? found : undefined
         }
       case 'write':
         return () => fs.write(request, ino, offset, bytes)
@@ -83,14 +85,14 @@ class Side<S extends MemoryStore> {
       case 'read':
         return () => {
           const found = fs.read(ino, offset, bytes)
-          return found instanceof Errno ? found : bytes.toString('latin1')
+          return found instanceof Refusal ? found : bytes.toString('latin1')
         }
       case 'unlink':
         return () => {
           const name = ['a', 'b', 'c'][file] as string
-          fs.unlink(request, 1 as Ino, name as never)
+          fs.unlink(request, { parent: 1 as Ino, name: name as never })
           // A memory that may be held is tried again later.
-          if (fs.evict(request, ino) !== 'gone') return WAITS
+          if (fs.evict(request, ino) !== 'gone') return WAIT_FOR_STORE
           this.inos[file] = this.fx.file(name)
           return 'gone'
         }
@@ -145,7 +147,7 @@ for (const kind of KINDS)
           const before = waiting.inos.map((ino) => waiting.fx.fs.inode(ino))
           waiting.store.waits = [...one.waits]
           let found = ask()
-          for (let tries = 0; found === WAITS; tries++, found = ask()) {
+          for (let tries = 0; found === WAIT_FOR_STORE; tries++, found = ask()) {
             waited++
             assert.ok(tries < MANY, `${one.kind} waits for ever`)
             if (one.kind !== 'unlink')
@@ -172,8 +174,8 @@ test('a write that has to wait after its claim takes the claim back, and leaves 
   const ino = file('f')
   const before = stat(ino)
   const request = rq()
-  store.failures.write.push(WAITS)
-  assert.equal(fs.write(request, ino, 0, Buffer.from('bytes')), WAITS)
+  store.failures.write.push(WAIT_FOR_STORE)
+  assert.equal(fs.write(request, ino, 0, Buffer.from('bytes')), WAIT_FOR_STORE)
   assert.equal(stat(ino), before)
   assert.equal(fs.dirtyExtent(9), undefined)
   assert.equal(store.seek(before.object!, 0, 4), 5)
@@ -188,8 +190,8 @@ test('shrinking waits while it is not known who holds the memory, and is refused
   const { fs, store, rq, file, stat } = fixture({ clearing: 'ours' })
   const ino = file('ram', blocks(3))
   const shrink = () => fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) })
-  store.failures.isHeld.push(WAITS)
-  assert.equal(shrink(), WAITS)
+  store.failures.isHeld.push(WAIT_FOR_STORE)
+  assert.equal(shrink(), WAIT_FOR_STORE)
   store.held.add(stat(ino).object!)
   assert.equal(shrink(), EBUSY)
   assert.equal(stat(ino).sizeBytes, blocks(3))
@@ -199,13 +201,13 @@ test('shrinking waits while it is not known who holds the memory, and is refused
 
 test('guest RAM that a device shows has no holes, and does not grow while somebody maps it', () => {
   const { fs, store, rq, file, stat } = fixture({ clearing: 'ours' })
-  store.reach = 'link'
+  store.ram = NODES
   const ino = file('ram', blocks(1))
   const grow = () => fs.setAttributes(rq(), ino, { sizeBytes: blocks(3) })
-  store.failures.punchHole.push(WAITS)
+  store.failures.punchHole.push(WAIT_FOR_STORE)
   assert.equal(fs.fallocate(rq(), ino, 3, 0, 4096), EOPNOTSUPP)
-  store.failures.isHeld.push(WAITS)
-  assert.equal(grow(), WAITS)
+  store.failures.isHeld.push(WAIT_FOR_STORE)
+  assert.equal(grow(), WAIT_FOR_STORE)
   store.held.add(stat(ino).object!)
   assert.equal(grow(), EBUSY)
   store.held.clear()
@@ -216,14 +218,14 @@ test('recovery goes on when the store has to wait: the memory follows before it 
   const { fs, store, journal, rq, file } = fixture({ clearing: 'ours' })
   const ino = file('f')
   ok(fs.write(rq(), ino, 0, Buffer.alloc(100, 'x')))
-  store.failures.resize.push(WAITS)
+  store.failures.resize.push(WAIT_FOR_STORE)
   ok(fs.setAttributes(rq(), ino, { sizeBytes: 10 }))
-  store.failures.resize.push(WAITS)
+  store.failures.resize.push(WAIT_FOR_STORE)
   const next = fixtureOver(journal.replay(), store)
   next.fs.recover(next.rq())
-  store.failures.resize.push(WAITS)
+  store.failures.resize.push(WAIT_FOR_STORE)
   const grow = () => next.fs.setAttributes(next.rq(), ino, { sizeBytes: 50 })
-  assert.equal(grow(), WAITS)
+  assert.equal(grow(), WAIT_FOR_STORE)
   ok(grow())
   const bytes = Buffer.alloc(50)
   assert.equal(next.fs.read(ino, 0, bytes), 50)

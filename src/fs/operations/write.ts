@@ -1,15 +1,17 @@
-/** Owns writing to ordinary files: the bytes, the blocks they need, and what does not outlive new contents. */
-import { type Extent, WAITS } from '../../stores/store.ts'
+/** write to ordinary files: the bytes, the blocks they need, and what does not outlive new contents. */
+import type { Extent } from '../../stores/store.ts'
 import { EFBIG, EINVAL, ENOSPC, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
+import { Refusal, Wait } from '../../values/refusal.ts'
 import { countBlocks, cutExtents } from '../space/extents.ts'
 import type { BlockState } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
-import type { Request, Volume } from '../state/volume.ts'
+import { Transaction } from '../state/transaction.ts'
+import type { Volume } from '../state/volume.ts'
 import { ordinaryFile } from './data.ts'
 import { growMemory, memoryOf, mustStay, planExtents, undoGrowth } from './resize.ts'
 
-/** The origin of a record nobody asked for: a request that comes again is never taken for it. */
+/** The origin of a record that no request caused: a request that comes again is never taken for it. */
 const OWN_WORK = { unique: 0n, epoch: 0 }
 
 const S_ISUID = 0o4000
@@ -27,37 +29,36 @@ export interface WriteOptions {
 /**
  * Returns bytes written. The bytes are there before the record says so: a crash in between leaves the request
  * unanswered, it comes again and writes the same bytes again. The other way round an answer could stand for
- * bytes that never arrived.
- * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, EOPNOTSUPP for guest RAM, ENOSPC, WAITS_FOR_ZEROING, the store's ENOMEM, WAITS.
+ * bytes that never arrived. Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, EOPNOTSUPP for guest RAM, ENOSPC,
+ * WAIT_FOR_ZEROING, the store's.
  */
 export function write(
-  volume: Volume,
-  rq: Request,
+  tx: Transaction,
   ino: Ino,
   offset: number,
   from: Uint8Array,
   options: WriteOptions = {},
-): number | Errno {
+): number | Refusal {
+  const { volume } = tx
   const inode = volume.refusal() ?? ordinaryFile(volume, ino)
   if (inode instanceof Errno) return inode
   if (offset < 0) return EINVAL
   if (!Number.isSafeInteger(offset + from.length)) return EFBIG
   if (from.length === 0) return 0
-  const end = offset + from.length
-  const changes = draftWrite(volume, rq, inode, options)
-  return end > inode.sizeBytes
-    ? writeBeyond(volume, rq, inode, offset, from, end, changes)
-    : writeWithin(volume, rq, inode, offset, from, changes)
+  const changes = changesOf(tx, inode, options)
+  return offset + from.length > inode.sizeBytes
+    ? writeBeyond(tx, inode, offset, from, changes)
+    : writeWithin(tx, inode, offset, from, changes)
 }
 
 /**
- * What a write changes beside bytes. That a program somebody else wrote to runs as its owner must not be: the kernel
- * leaves it to us for files that are opened DIRECT_IO (`fuse_direct_io` in fs/fuse/file.c does not call
- * `file_remove_privs`). Capabilities go whoever writes, as `cap_inode_need_killpriv` (security/commoncap.c) has it.
+ * What a write changes beside bytes. That a program somebody else wrote to runs as its owner must not be: the
+ * kernel leaves it to us for files that are opened DIRECT_IO (`fuse_direct_io` in fs/fuse/file.c does not
+ * call `file_remove_privs`). Capabilities go whoever writes, as `cap_inode_need_killpriv`
+ * (security/commoncap.c) has it.
  */
-function draftWrite(
-  { state }: Volume,
-  { now }: Request,
+function changesOf(
+  { volume, rq: { now } }: Transaction,
   { ino, mode }: Inode,
   { killsSetId = false }: WriteOptions,
 ): WriteChanges {
@@ -65,7 +66,7 @@ function draftWrite(
   const killed = killsSetId ? S_ISUID | (groupRuns ? S_ISGID : 0) : 0
   return {
     fields: { mtime: now, ctime: now, mode: mode & ~killed },
-    losesCapabilities: state.xattrs.get(ino)?.has(CAPABILITIES) ?? false,
+    losesCapabilities: volume.state.xattrs.get(ino)?.has(CAPABILITIES) ?? false,
   }
 }
 
@@ -75,58 +76,56 @@ interface WriteChanges {
 }
 
 function writeWithin(
-  volume: Volume,
-  rq: Request,
+  tx: Transaction,
   inode: Inode,
   offset: number,
   from: Uint8Array,
   { fields, losesCapabilities }: WriteChanges,
-): number | Errno {
-  const draft = volume.draft()
-  draft.change(inode, fields)
-  if (losesCapabilities) draft.removeXattr(inode.ino, CAPABILITIES)
-  const noRoom = volume.noRoomFor(draft)
+): number | Refusal {
+  tx.change(inode, fields)
+  if (losesCapabilities) tx.removeXattr(inode.ino, CAPABILITIES)
+  const noRoom = tx.noRoom()
   if (noRoom) return noRoom
-  const written = volume.store.write(memoryOf(inode), offset, from)
-  if (written instanceof Errno) return written
+  const written = tx.volume.store.data.write(memoryOf(inode), offset, from)
+  if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
-  // Of a write that was cut short nobody remembers how short: should it come again, it is done again.
-  volume.commit(written < from.length ? { origin: OWN_WORK } : rq, draft)
+  // The record of a write that was cut short does not say how short: should it come again, it is done again.
+  tx.commit(written < from.length ? OWN_WORK : undefined)
   return written
 }
 
 /** All or nothing: where the store takes fewer bytes than it was given, the file stays as it was. */
 function writeBeyond(
-  volume: Volume,
-  rq: Request,
+  tx: Transaction,
   inode: Inode,
   offset: number,
   from: Uint8Array,
-  end: number,
   { fields, losesCapabilities }: WriteChanges,
-): number | Errno {
+): number | Refusal {
+  const { volume } = tx
+  const end = offset + from.length
   const extents = mustStay(volume, inode, end) ?? planExtents(volume, inode, end, inode)
-  if (extents instanceof Errno) return extents
-  const fresh = volume.store.clearing === 'ours' ? newBlocks(inode, extents) : []
-  const draft = volume.draft()
-  draft.blocks(fresh, 'clean')
-  const grown = draft.change(inode, { ...fields, sizeBytes: end, extents })
-  if (losesCapabilities) draft.removeXattr(inode.ino, CAPABILITIES)
-  const failure = volume.noRoomFor(draft) ?? growMemory(volume, inode, grown)
+  if (extents instanceof Refusal) return extents
+  const fresh = volume.store.descriptor.clearing === 'ours' ? newBlocks(inode, extents) : []
+  tx.blocks(fresh, 'clean')
+  const grown = tx.change(inode, { ...fields, sizeBytes: end, extents })
+  if (losesCapabilities) tx.removeXattr(inode.ino, CAPABILITIES)
+  const failure = tx.noRoom() ?? growMemory(volume, inode, grown)
   if (failure) return failure
 
-  const refusal = claim(volume, fresh) ?? volume.noRoomFor(draft)
-  const written = refusal ?? volume.store.write(memoryOf(inode), offset, from)
-  if (written === WAITS) {
-    // Nothing was written. The memory stays grown: what the store began for it would be for nothing otherwise.
+  const refusal = claim(volume, fresh) ?? tx.noRoom()
+  const written = refusal ?? volume.store.data.write(memoryOf(inode), offset, from)
+  if (written instanceof Wait) {
+    // Nothing was written. The memory stays grown: what the store began for it would be for nothing
+    // otherwise.
     unclaim(volume, fresh)
-    return WAITS
+    return written
   }
-  if (written instanceof Errno || written < from.length) {
+  if (written instanceof Refusal || written < from.length) {
     undoGrowth(volume, inode)
-    return written instanceof Errno ? written : ENOSPC
+    return written instanceof Refusal ? written : ENOSPC
   }
-  volume.commit(rq, draft)
+  tx.commit()
   return written
 }
 
@@ -146,9 +145,9 @@ function unclaim(volume: Volume, blocks: readonly Extent[]): void {
 
 function stateBlocks(volume: Volume, blocks: readonly Extent[], state: BlockState): Errno | undefined {
   if (blocks.length === 0) return undefined
-  const draft = volume.draft()
-  draft.blocks(blocks, state)
-  return volume.commitIfRoom({ origin: OWN_WORK }, draft)
+  const tx = new Transaction(volume, { origin: OWN_WORK })
+  tx.blocks(blocks, state)
+  return tx.commitIfRoom()
 }
 
 const newBlocks = (inode: Inode, extents: readonly Extent[]): readonly Extent[] =>

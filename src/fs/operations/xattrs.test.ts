@@ -15,7 +15,7 @@ import {
   ESTALE,
 } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
-import { blocks, checkInvariants, fixture, MIB, n, ok, ROOT } from '../testing/fixture.ts'
+import { blocks, checkInvariants, fixture, MIB, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { XATTR_CREATE, XATTR_REPLACE } from './xattrs.ts'
 
 const text = (value: string) => Buffer.from(value)
@@ -166,7 +166,7 @@ test('the root says what the pool is', () => {
   const get = (name: string) => json(ok(fs.getXattr(ROOT, n(`guestmemfs.${name}`))))
   file('ram', blocks(3))
   const ino = file('gone', blocks(2))
-  fs.unlink(rq(), ROOT, n('gone'))
+  fs.unlink(rq(), nameAt(ROOT, 'gone'))
   assert.deepEqual(get('pool'), {
     name: 'test',
     uuid: 'abababab-abab-abab-abab-abababababab',
@@ -212,27 +212,27 @@ test('a file says what it is and where', () => {
     { fileOffsetBytes: blocks(2), poolOffsetBytes: blocks(3), lengthBytes: blocks(1) },
   ])
   assert.deepEqual(json(get(a, 'map')), { kind: 'file', sizeBytes: blocks(3), alignBytes: 2 * MIB })
-  const link = ok(fs.symlink(rq(), ROOT, n('s'), n('t'))).ino
+  const link = ok(fs.symlink(rq(), nameAt(ROOT, 's'), n('t'))).ino
   assert.equal(fs.getXattr(link, n('guestmemfs.kind')), ENODATA)
 })
 
 test('VMs are found by their path, whatever names came and went', () => {
   const { fs, rq, file } = fixture()
   const vms = () => json(ok(fs.getXattr(ROOT, n('guestmemfs.vms'))))
-  const d = ok(fs.mkdir(rq(), ROOT, n('d'), 0o755)).ino
+  const d = ok(fs.mkdir(rq(), nameAt(ROOT, 'd'), 0o755)).ino
   const [a, b] = [file('a', blocks(1)), file('b', blocks(1))]
   const vm = n('trusted.guestmemfs.vm')
   ok(fs.setXattr(rq(), a, vm, text('{"name":"first"}'), 0))
   ok(fs.setXattr(rq(), b, vm, text('{}'), 0))
-  ok(fs.rename(rq(), ROOT, n('a'), d, n('ä'), 0))
+  ok(fs.rename(rq(), nameAt(ROOT, 'a'), nameAt(d, 'ä'), 0))
   assert.deepEqual(vms(), [
     { path: 'd/ä', ino: a, name: 'first' },
     { path: 'b', ino: b },
   ])
-  ok(fs.link(rq(), b, d, n('b2')))
-  ok(fs.unlink(rq(), d, n('b2')))
+  ok(fs.link(rq(), b, nameAt(d, 'b2')))
+  ok(fs.unlink(rq(), nameAt(d, 'b2')))
   assert.deepEqual(vms()[1], { path: 'b', ino: b })
-  ok(fs.unlink(rq(), ROOT, n('b')))
+  ok(fs.unlink(rq(), nameAt(ROOT, 'b')))
   assert.equal(vms().length, 1)
 })
 
@@ -242,7 +242,7 @@ test('long lists come in pages, each whole JSON, until ENODATA', () => {
   for (let at = 0; at < 1500; at++) {
     const name = `f${at}`
     inos.add(file(name))
-    fs.unlink(rq(), ROOT, n(name))
+    fs.unlink(rq(), nameAt(ROOT, name))
   }
   const seen: number[] = []
   let page = 0

@@ -1,9 +1,10 @@
 /**
- * Owns extended attributes: which names may be stored, their limits and flags (xattr(7), setxattr(2)). What is
- * computed instead of stored (`guestmemfs.*`) and what is control (`trusted.guestmemfs.*`) has its own file.
+ * Owns extended attributes: which names may be stored, their limits and flags (xattr(7), setxattr(2)). What
+ * is computed instead of stored (`guestmemfs.*`) and what is control (`trusted.guestmemfs.*`) has its own
+ * file.
  *
- * Stored: `user.*`, `trusted.*`, `security.*`; the kernel has checked who may touch them (`xattr_permission` in
- * fs/xattr.c). `system.*` is refused: an ACL that is kept but not enforced would be a lie.
+ * Stored: `user.*`, `trusted.*`, `security.*`; the kernel has checked who may touch them (`xattr_permission`
+ * in fs/xattr.c). `system.*` is refused: an ACL that is kept but not enforced would be a lie.
  */
 import {
   E2BIG,
@@ -17,9 +18,11 @@ import {
   Errno,
 } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
+import type { Refusal } from '../../values/refusal.ts'
 import { CONTROL_PREFIX, VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import { NAME_MAX, XATTR_LIST_MAX, XATTR_SIZE_MAX } from '../state/limits.ts'
-import type { Request, Volume } from '../state/volume.ts'
+import type { Transaction } from '../state/transaction.ts'
+import type { Volume } from '../state/volume.ts'
 import { controlValue, isControl, setControl, VM, wrongVmRecord } from '../xattrs/control-xattrs.ts'
 import type { VirtualXattrs } from '../xattrs/virtual-xattrs.ts'
 
@@ -48,15 +51,15 @@ export function getXattr(
  * list beyond 64 KiB, ERANGE for a name beyond 255 bytes, EPERM for `guestmemfs.*`, EINVAL, EOPNOTSUPP.
  */
 export function setXattr(
-  volume: Volume,
-  rq: Request,
+  tx: Transaction,
   ino: Ino,
   name: ByteString,
   value: Uint8Array,
   flags: number,
-): Errno | undefined {
+): Refusal | undefined {
+  const { volume } = tx
   // Before the frozen check: thawing is the one modification that is allowed then.
-  if (name.startsWith(CONTROL_PREFIX) && name !== VM) return setControl(volume, rq, ino, name, value)
+  if (name.startsWith(CONTROL_PREFIX) && name !== VM) return setControl(tx, ino, name, value)
   const inode = volume.refusal() ?? volume.inode(ino)
   if (inode instanceof Errno) return inode
   const refusal = unwritable(name)
@@ -71,24 +74,23 @@ export function setXattr(
   if (exists && flags === XATTR_CREATE) return EEXIST
   if (!exists && flags === XATTR_REPLACE) return ENODATA
   if (!exists && listBytes(stored?.keys() ?? []) + name.length + 1 > XATTR_LIST_MAX) return ENOSPC
-  const draft = volume.draft()
   // Kept as long as the state is: the caller's buffer is not.
-  draft.xattr(ino, name, Uint8Array.from(value))
-  draft.change(inode, { ctime: rq.now })
-  return volume.commitIfRoom(rq, draft)
+  tx.xattr(ino, name, Uint8Array.from(value))
+  tx.change(inode, { ctime: tx.rq.now })
+  return tx.commitIfRoom()
 }
 
 /** Errors: EBUSY, ESTALE, ENODATA, EPERM for what is not stored, EOPNOTSUPP, ENOSPC. */
-export function removeXattr(volume: Volume, rq: Request, ino: Ino, name: ByteString): Errno | undefined {
+export function removeXattr(tx: Transaction, ino: Ino, name: ByteString): Errno | undefined {
+  const { volume } = tx
   const inode = volume.refusal() ?? volume.inode(ino)
   if (inode instanceof Errno) return inode
   const refusal = isControl(name) ? EPERM : unwritable(name)
   if (refusal) return refusal
   if (!volume.state.xattrs.get(ino)?.has(name)) return ENODATA
-  const draft = volume.draft()
-  draft.removeXattr(ino, name)
-  draft.change(inode, { ctime: rq.now })
-  return volume.commitIfRoom(rq, draft)
+  tx.removeXattr(ino, name)
+  tx.change(inode, { ctime: tx.rq.now })
+  return tx.commitIfRoom()
 }
 
 /**

@@ -15,7 +15,8 @@ export const ALIGN = byteString(ALIGN_XATTR)
 
 /** What may be said in this pool: bytes of its blocks, and of its gigantic pages if it has any. */
 export function alignments({ store }: Pick<Volume, 'store'>): number[] {
-  return store.frames === undefined ? [BLOCK_BYTES] : [BLOCK_BYTES, store.frames.blocks * BLOCK_BYTES]
+  const { frames } = store.descriptor.rules
+  return frames === undefined ? [BLOCK_BYTES] : [BLOCK_BYTES, frames.blocks * BLOCK_BYTES]
 }
 
 /** As it is kept: decimal bytes. Errors: EINVAL (no size of pages), EOPNOTSUPP (not in this pool). */

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Extent } from '../../stores/store.ts'
-import { ENOSPC, Errno } from '../../values/errno.ts'
+import { ENOSPC } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import { Allocator, WAITS_FOR_ZEROING } from './allocator.ts'
+import { Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
+import { Allocator } from './allocator.ts'
 import { countBlocks } from './extents.ts'
 import { FreeRuns } from './free-runs.ts'
 
@@ -58,7 +59,7 @@ test('every choice is free, exact and in few pieces; counts are exact throughout
         if (grow) {
           const before = used()
           const chosen = allocator.choose(count, RAM)
-          if (chosen instanceof Errno) {
+          if (chosen instanceof Refusal) {
             assert.equal(chosen, ENOSPC)
             assert.ok(total - before.size < count, 'ENOSPC only when there is not enough')
             continue
@@ -96,8 +97,8 @@ test('dirty blocks are not handed out, and waiting for them is told from having 
   allocator.state({ start: 7, count: 1 }, 'bad')
   assert.deepEqual(allocator.counts, { total: 8, owned: 0, clean: 1, dirty: 6, bad: 1 })
   assert.deepEqual(allocator.choose(1, RAM), [{ start: 6, count: 1 }])
-  assert.equal(allocator.choose(2, RAM), WAITS_FOR_ZEROING)
-  assert.equal(allocator.choose(7, RAM), WAITS_FOR_ZEROING)
+  assert.equal(allocator.choose(2, RAM), WAIT_FOR_ZEROING)
+  assert.equal(allocator.choose(7, RAM), WAIT_FOR_ZEROING)
   assert.equal(allocator.choose(8, RAM), ENOSPC)
   assert.ok(allocator.isDirty({ start: 0, count: 6 }))
   assert.ok(!allocator.isDirty({ start: 5, count: 2 }))
@@ -140,9 +141,9 @@ test('a state that contradicts itself is refused', () => {
 test('in a scattered pool of a million blocks a large file takes the fewest extents there can be', () => {
   const allocator = new Allocator(1 << 20, undefined)
   for (let block = 0; block < 1 << 20; block += 1024) allocator.own({ start: block, count: 1 }, RAM)
-  assert.equal(allocator.choose(1024, RAM) instanceof Errno, false)
+  assert.equal(allocator.choose(1024, RAM) instanceof Refusal, false)
   const chosen = allocator.choose(5000, RAM)
-  assert.ok(!(chosen instanceof Errno))
+  assert.ok(!(chosen instanceof Refusal))
   assert.equal(countBlocks(chosen), 5000)
   assert.equal(chosen.length, 5)
 })

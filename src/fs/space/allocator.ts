@@ -1,11 +1,12 @@
 /**
- * Owns what each block of the pool is right now: owned by a file, clean, dirty or bad; exact counts of each;
- * and the choice of blocks for a growing file. It follows the state's tables (it is told what inodes own and
- * what is said about blocks) and never changes them: choosing reserves nothing.
+ * What each block of the pool is right now: owned by a file, clean, dirty or bad; exact counts of each; and the
+ * choice of blocks for a growing file. It follows the state's tables (its caller passes what inodes own and what
+ * is stated about blocks) and never changes them: choosing reserves nothing.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
-import { ENOSPC, Errno } from '../../values/errno.ts'
+import { ENOSPC } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
+import { type Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import type { BlockState } from '../state/entry.ts'
 import {
   CLEAN,
@@ -18,14 +19,8 @@ import {
   stated,
   type Tally,
 } from './block-kinds.ts'
-import { type For, type FreeSpace, OneZone } from './free-space.ts'
+import { type FreeSpace, OneZone, type Use } from './free-space.ts'
 import { Zones } from './zones.ts'
-
-/**
- * The blocks are there but still hold a former owner's bytes: ask again once they are zeroed. Its own object,
- * so that it can be told from an ordinary EAGAIN by identity.
- */
-export const WAITS_FOR_ZEROING = new Errno('EAGAIN', 11)
 
 export interface BlockCounts {
   readonly total: number
@@ -39,15 +34,15 @@ export class Allocator {
   readonly #blocks: Uint8Array
   readonly #counts: Tally
   readonly #space: FreeSpace
+  /** The same again, where the store has zones. */
+  readonly #zones: Zones | undefined
 
   /** A pool of clean blocks. `chunkBlocks`, `frames`: as the store has them. */
   constructor(totalBlocks: number, chunkBlocks: number | undefined, frames?: FrameGrid) {
     this.#blocks = new Uint8Array(totalBlocks)
     this.#counts = { ...noBlocks(), clean: totalBlocks }
-    this.#space =
-      chunkBlocks === undefined
-        ? new OneZone(this.#blocks, this.#counts)
-        : new Zones(this.#blocks, chunkBlocks, frames)
+    this.#zones = chunkBlocks === undefined ? undefined : new Zones(this.#blocks, chunkBlocks, frames)
+    this.#space = this.#zones ?? new OneZone(this.#blocks, this.#counts)
     this.#space.changed({ start: 0, count: totalBlocks })
   }
 
@@ -57,18 +52,18 @@ export class Allocator {
   }
 
   /** How many more blocks a file could have, now or once they are zeroed. */
-  freeFor(use: For): number {
+  freeFor(use: Use): number {
     const { clean, dirty } = this.#space.available(use)
     return clean + dirty
   }
 
   /** Gigantic frames of which no file owns a block. */
   get wholeFrames(): number {
-    return this.#space.wholeFrames
+    return this.#zones?.wholeFrames ?? 0
   }
 
   /** A file owns these blocks from now on. They were clean, or the state contradicts itself. */
-  own(extent: Extent, { guestRam }: For): void {
+  own(extent: Extent, { guestRam }: Use): void {
     this.#update(extent, (block, at) => {
       if (block !== CLEAN) throw new BrokenInvariantError(`block ${at} is owned, and was not clean before`)
       return owned(block, guestRam)
@@ -91,20 +86,20 @@ export class Allocator {
   /**
    * Blocks for a file to grow by: the lowest run that is long enough, otherwise the longest runs there are,
    * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All or nothing.
-   * Errors: ENOSPC; WAITS_FOR_ZEROING.
+   * Errors: ENOSPC; WAIT_FOR_ZEROING.
    */
-  choose(count: number, use: For): Extent[] | Errno {
+  choose(count: number, use: Use): Extent[] | Refusal {
     const { clean, dirty } = this.#space.available(use)
-    if (count > 0 && count <= clean + dirty && (use.inFrames || use.inOnePiece))
+    if (count > 0 && count <= clean + dirty && (use.inFrames || use.contiguous))
       return this.#shaped(count, use)
-    if (count > clean) return count > clean + dirty ? ENOSPC : WAITS_FOR_ZEROING
+    if (count > clean) return count > clean + dirty ? ENOSPC : WAIT_FOR_ZEROING
     if (count === 0) return []
-    return this.#space.shouldWait(count, use) ? WAITS_FOR_ZEROING : this.#space.choose(count, use)
+    return this.#zones?.shouldWait(count, use) ? WAIT_FOR_ZEROING : this.#space.choose(count, use)
   }
 
-  #shaped(count: number, use: For): Extent[] | Errno {
-    const isThere = (dirtyToo: boolean) => this.#space.chooseShaped(count, use, { dirtyToo })
-    return isThere(false) ?? (isThere(true) ? WAITS_FOR_ZEROING : ENOSPC)
+  #shaped(count: number, use: Use): Extent[] | Refusal {
+    const isThere = (dirtyToo: boolean) => this.#zones?.chooseShaped(count, use, { dirtyToo })
+    return isThere(false) ?? (isThere(true) ? WAIT_FOR_ZEROING : ENOSPC)
   }
 
   /** True when every one of these blocks is dirty and nobody's. */
@@ -114,17 +109,17 @@ export class Allocator {
 
   /** Where the next chunk will be made. undefined: no data chunks here, or no room for one. */
   nextDataChunk(): Extent | undefined {
-    return this.#space.nextDataChunk()
+    return this.#zones?.nextDataChunk()
   }
 
   /** What to zero after that: what lies outside of whole gigantic frames. */
   outsideFrames(): readonly Extent[] {
-    return this.#space.outsideFrames()
+    return this.#zones?.outsideFrames() ?? []
   }
 
   /** The beginning of `extent`, as far as it lies in one chunk or outside of all. */
   inOneZone(extent: Extent): Extent {
-    return this.#space.inOneZone(extent)
+    return this.#zones?.inOneZone(extent) ?? extent
   }
 
   #update(extent: Extent, change: (block: number, at: number) => number): void {

@@ -1,11 +1,13 @@
 /**
- * Owns how one byte says what a block of the pool is: what was last said about it, and whether a file owns it and
- * which kind of file. It knows neither who that is nor where free blocks are looked for.
+ * Owns how one byte says what a block of the pool is: what was last said about it, and whether a file owns it
+ * and which kind of file. It knows neither who that is nor where free blocks are looked for.
  */
 import type { Extent } from '../../stores/store.ts'
 import type { BlockState } from '../state/entry.ts'
 
-/** What was said about a block; and on top of that, its owner. All bits zero: a clean block that is nobody's. */
+/**
+ * What was said about a block; and on top of that, its owner. All bits zero: a clean block that is nobody's.
+ */
 export const CLEAN = 0
 const STATED = { clean: CLEAN, dirty: 1, bad: 2 } as const satisfies Record<BlockState, number>
 const STATED_MASK = 3

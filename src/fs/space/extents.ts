@@ -1,4 +1,6 @@
-/** Owns arithmetic on lists of extents: how many blocks, joining two lists, cutting one. It allocates nothing. */
+/**
+ * Owns arithmetic on lists of extents: how many blocks, joining two lists, cutting one. It allocates nothing.
+ */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 
 /** How many blocks a file of this many bytes owns: its last block is its own, whole. */

@@ -1,7 +1,8 @@
 /**
- * Owns which gigantic frames of a pool are whole: aligned runs of as many blocks as one gigantic page has (512 for 1 GiB), of
- * which no file owns a block. What is not wanted in gigantic pages is kept out of whole frames as long as it can be, so that a
- * pool with pages of both sizes does not fragment itself. It chooses nothing.
+ * Owns which gigantic frames of a pool are whole: aligned runs of as many blocks as one gigantic page has
+ * (512 for 1 GiB), of which no file owns a block. What is not wanted in gigantic pages is kept out of whole
+ * frames as long as it can be, so that a pool with pages of both sizes does not fragment itself. It chooses
+ * nothing.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
 import { CLEAN, isDirty } from './block-kinds.ts'

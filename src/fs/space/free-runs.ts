@@ -9,7 +9,10 @@ import { BrokenInvariantError } from '../../values/errors.ts'
 
 export class FreeRuns {
   readonly #width: number
-  /** Node 1 is the whole pool, node n has the children 2n and 2n+1. A node that is all free or all used speaks for its children. */
+  /**
+   * Node 1 is the whole pool, node n has the children 2n and 2n+1. A node that is all free or all used speaks
+   * for its children.
+   */
   readonly #longest: Int32Array
   readonly #left: Int32Array
   readonly #right: Int32Array
@@ -45,8 +48,8 @@ export class FreeRuns {
   }
 
   /**
-   * `count` free blocks, as many as there are at most: the lowest run that is long enough, otherwise the longest runs
-   * there are, so that they are in few pieces. Reserves nothing.
+   * `count` free blocks, as many as there are at most: the lowest run that is long enough, otherwise the
+   * longest runs there are, so that they are in few pieces. Reserves nothing.
    */
   choose(count: number): Extent[] {
     const chosen: Extent[] = []

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ENOSPC } from '../../values/errno.ts'
+import { WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import { State } from '../state/state.ts'
 import { blocks, checkInvariants, type Fixture, fixtureOver, ok } from '../testing/fixture.ts'
 import { MemoryStore } from '../testing/memory-store.ts'
 import { PlainJournal } from '../testing/plain-journal.ts'
-import { WAITS_FOR_ZEROING } from './allocator.ts'
 
 const TOTAL_BLOCKS = 14
 const FORMER = 0xee
@@ -34,15 +34,15 @@ test('every block of a new pool is free, and none is handed out before it was ze
   const [ram, ordinary] = [file('ram'), file('ordinary')]
   const grow = () => fs.setAttributes(rq(), ram, { sizeBytes: blocks(12) })
   const write = () => fs.write(rq(), ordinary, 5, Buffer.from('x'))
-  assert.equal(grow(), WAITS_FOR_ZEROING)
-  assert.equal(write(), WAITS_FOR_ZEROING)
+  assert.equal(grow(), WAIT_FOR_ZEROING)
+  assert.equal(write(), WAIT_FOR_ZEROING)
   assert.equal(fs.setAttributes(rq(), ram, { sizeBytes: blocks(15) }), ENOSPC)
   assert.equal(store.blockBytes(0)[0], FORMER)
 
   assert.deepEqual(zeroNext(fx), { start: 12, count: 2 })
   assert.equal(write(), 1)
   assert.deepEqual(stat(ordinary).extents, [{ start: 12, count: 1 }])
-  assert.equal(grow(), WAITS_FOR_ZEROING)
+  assert.equal(grow(), WAIT_FOR_ZEROING)
   while (zeroNext(fx, 3));
   ok(grow())
   for (let block = 0; block < 12; block++) assert.ok(store.blockBytes(block).every((byte) => byte === 0))
@@ -62,7 +62,8 @@ test('the next chunk is zeroed first, then from the bottom, one zone at a time',
   ok(fs.write(rq(), file('a'), 0, Buffer.from('x')))
   assert.deepEqual(zeroNext(fx), { start: 8, count: 4 })
   ok(fs.setAttributes(rq(), file('ram'), { sizeBytes: blocks(1) }))
-  // Guest RAM took the lowest clean block: its chunk is no chunk any more, and the one below it is to be the next.
+  // Guest RAM took the lowest clean block: its chunk is no chunk any more, and the one below it is to be the
+  // next.
   assert.deepEqual(zeroNext(fx, 3), { start: 4, count: 3 })
   assert.deepEqual(zeroNext(fx, 3), { start: 7, count: 1 })
   assert.deepEqual(zeroNext(fx, 3), { start: 0, count: 3 })

@@ -1,15 +1,16 @@
 /**
- * Ordinary files and guest RAM apart from each other: random files of both kinds against a plain scan of the pool, and
- * a file system over such a store. A failure prints its seed.
+ * Ordinary files and guest RAM apart from each other: random files of both kinds against a plain scan of the
+ * pool, and a file system over such a store. A failure prints its seed.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Extent } from '../../stores/store.ts'
-import { ENOSPC, Errno } from '../../values/errno.ts'
+import { ENOSPC } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
+import { Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import { blocks, checkInvariants, fixture, fixtureOver, ok } from '../testing/fixture.ts'
-import { Allocator, WAITS_FOR_ZEROING } from './allocator.ts'
+import { Allocator } from './allocator.ts'
 import { countBlocks } from './extents.ts'
 
 const RAM = { guestRam: true }
@@ -42,7 +43,10 @@ class Scan {
     ordinary: (chunk: Block[]) => !chunk.includes('guestRam'),
   }
 
-  /** Where the only clean blocks for one more ordinary block may be: in data chunks, otherwise in the highest open chunk. */
+  /**
+   * Where the only clean blocks for one more ordinary block may be: in data chunks, otherwise in the highest
+   * open chunk.
+   */
   placeForOne(): Set<number> {
     const clean = [...this.pool.keys()].filter((at) => this.pool[at] === 'clean')
     const inDataChunks = clean.filter((at) => this.chunkOf(at).includes('ordinary'))
@@ -89,8 +93,8 @@ test('files of both kinds: never in one chunk, all or nothing, ENOSPC and waitin
           ]
           const chosen = allocator.choose(count, { guestRam })
           assert.equal(allocator.freeFor({ guestRam }), free)
-          if (chosen instanceof Errno) {
-            assert.equal(chosen, count > free ? ENOSPC : WAITS_FOR_ZEROING)
+          if (chosen instanceof Refusal) {
+            assert.equal(chosen, count > free ? ENOSPC : WAIT_FOR_ZEROING)
             assert.ok(count > clean)
             continue
           }
@@ -224,7 +228,7 @@ test('waiting is for the dirty blocks of the right zone', () => {
   allocator.state({ start: 5, count: 3 }, 'dirty')
   assert.equal(allocator.choose(5, RAM), ENOSPC)
   allocator.own({ start: 0, count: 2 }, RAM)
-  assert.equal(allocator.choose(3, ORDINARY), WAITS_FOR_ZEROING)
+  assert.equal(allocator.choose(3, ORDINARY), WAIT_FOR_ZEROING)
   assert.equal(allocator.choose(4, ORDINARY), ENOSPC)
   assert.equal(allocator.choose(3, RAM), ENOSPC)
   assert.deepEqual(allocator.choose(2, RAM), [{ start: 2, count: 2 }])

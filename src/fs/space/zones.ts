@@ -1,5 +1,5 @@
 /**
- * Owns keeping ordinary files and guest RAM apart. The pool is cut into aligned chunks; one with a block of an
+ * The free blocks of a pool that keeps ordinary files and guest RAM apart. The pool is cut into aligned chunks; one with a block of an
  * ordinary file is a data chunk. Ordinary files take the free blocks of data chunks first, and then whole chunks without guest
  * RAM from the top of the pool, which become data chunks; guest RAM takes the lowest blocks outside of data chunks. So both
  * grow towards each other, and few chunks hold ordinary files.
@@ -15,7 +15,7 @@ import { CLEAN, cleanRuns, isDirty, noBlocks, type Tally, tally } from './block-
 import { countBlocks, joinExtents } from './extents.ts'
 import { Frames } from './frames.ts'
 import { FreeRuns } from './free-runs.ts'
-import type { For, FreeSpace } from './free-space.ts'
+import type { FreeSpace, Use } from './free-space.ts'
 
 /** `open`: no file owns a block of it, so it can become either. */
 type Role = 'data' | 'guestRam' | 'open'
@@ -61,13 +61,13 @@ export class Zones implements FreeSpace {
     this.#frames?.changed({ start: start - this.#chunkBlocks, count: count + 2 * this.#chunkBlocks })
   }
 
-  available({ guestRam }: For): Pick<Tally, 'clean' | 'dirty'> {
+  available({ guestRam }: Use): Pick<Tally, 'clean' | 'dirty'> {
     const { open, data, guestRam: ram } = this.#sums
     const own = guestRam ? ram : data
     return { clean: open.clean + own.clean, dirty: open.dirty + own.dirty }
   }
 
-  choose(count: number, { guestRam }: For): Extent[] {
+  choose(count: number, { guestRam }: Use): Extent[] {
     if (guestRam) return this.#frames ? this.#chooseSparing(count, this.#frames) : this.#outside.choose(count)
     const chosen = this.#inDataChunks.choose(Math.min(count, this.#sums.data.clean))
     let left = count - countBlocks(chosen)
@@ -89,10 +89,12 @@ export class Zones implements FreeSpace {
     )
   }
 
+  /** Gigantic frames of which no file owns a block. */
   get wholeFrames(): number {
     return this.#frames ? [...this.#frames.whole()].length : 0
   }
 
+  /** Where the next chunk will be made: zeroed first, so that it is made there. undefined: there is no room for one. */
   nextDataChunk(): Extent | undefined {
     // Asked after every request, and the same until a block changes.
     if (this.#nextDataChunk === undefined) {
@@ -102,8 +104,12 @@ export class Zones implements FreeSpace {
     return this.#nextDataChunk.extent
   }
 
-  chooseShaped(count: number, use: For, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
-    return use.inFrames ? this.#chooseFrames(count, dirtyToo) : this.#chooseOnePiece(count, use, dirtyToo)
+  /**
+   * For a use that wants frames or one run: `count` blocks that are that. `dirtyToo`: blocks that could be had once they
+   * are zeroed count as well. undefined: there are none. Reserves nothing.
+   */
+  chooseShaped(count: number, use: Use, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
+    return use.inFrames ? this.#chooseFrames(count, dirtyToo) : this.#chooseContiguous(count, use, dirtyToo)
   }
 
   #chooseFrames(count: number, dirtyToo: boolean): Extent[] | undefined {
@@ -119,14 +125,14 @@ export class Zones implements FreeSpace {
     return left === 0 ? joinExtents([], chosen) : undefined
   }
 
-  #chooseOnePiece(count: number, { inOnePiece }: For, dirtyToo: boolean): Extent[] | undefined {
-    const behind = inOnePiece?.behind
-    if (behind === undefined && !dirtyToo) {
+  #chooseContiguous(count: number, { contiguous }: Use, dirtyToo: boolean): Extent[] | undefined {
+    const after = contiguous?.after
+    if (after === undefined && !dirtyToo) {
       const run = this.#outside.firstFit(count)
       return run && [run]
     }
-    const end = behind === undefined ? this.#blocks.length : Math.min(behind + count, this.#blocks.length)
-    let start = behind ?? 0
+    const end = after === undefined ? this.#blocks.length : Math.min(after + count, this.#blocks.length)
+    let start = after ?? 0
     for (let at = start; at < end; at++) {
       const block = this.#blocks[at] as number
       const isFree = block === CLEAN || (dirtyToo && isDirty(block))
@@ -154,7 +160,11 @@ export class Zones implements FreeSpace {
     return joinExtents(chosen, more)
   }
 
-  shouldWait(count: number, { guestRam }: For): boolean {
+  /**
+   * Blocks that such a file could have at once would break more gigantic frames than those it could have once dirty
+   * blocks outside of them are zeroed.
+   */
+  shouldWait(count: number, { guestRam }: Use): boolean {
     if (!guestRam || this.#frames === undefined) return false
     const frames = this.#frames
     const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
@@ -162,6 +172,7 @@ export class Zones implements FreeSpace {
     return breaks(count, clean + dirty, whole) < breaks(count, clean, whole)
   }
 
+  /** What lies outside of whole gigantic frames, ascending: zeroed first. None where there are no frames. */
   outsideFrames(): readonly Extent[] {
     this.#gaps ??= this.#frames ? gapsBetween(this.#frames, this.#blocks.length) : []
     return this.#gaps
@@ -187,6 +198,7 @@ export class Zones implements FreeSpace {
       if (isInWhole(chunk)) yield chunk
   }
 
+  /** The beginning of `extent`, as far as it lies in one chunk or outside of all. */
   inOneZone({ start, count }: Extent): Extent {
     let chunk = this.#chunkOf(start)
     const isData = this.#isDataChunk(chunk)

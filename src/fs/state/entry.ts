@@ -8,13 +8,22 @@ import type { Extent } from '../../stores/store.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Inode } from './inode.ts'
 
+/** A name in a directory, whether it exists or not. */
+export interface NameAt {
+  readonly parent: Ino
+  readonly name: ByteString
+}
+
 /** Unowned blocks are clean (may be handed out), dirty (hold a former owner's bytes) or bad (never again). */
 export type BlockState = 'clean' | 'dirty' | 'bad'
 
 export type Entry =
   | { readonly kind: 'inode'; readonly inode: Inode }
   | { readonly kind: 'inode-gone'; readonly ino: Ino }
-  /** `cookie` is the readdir offset of the name: unique in its directory, ascending in order of creation, never 0..2. */
+  /**
+   * `cookie` is the readdir offset of the name: unique in its directory, ascending in order of creation,
+   * never 0..2.
+   */
   | {
       readonly kind: 'name'
       readonly parent: Ino
@@ -25,9 +34,15 @@ export type Entry =
   | { readonly kind: 'name-gone'; readonly parent: Ino; readonly name: ByteString }
   | { readonly kind: 'xattr'; readonly ino: Ino; readonly name: ByteString; readonly value: Uint8Array }
   | { readonly kind: 'xattr-gone'; readonly ino: Ino; readonly name: ByteString }
-  /** Only stores that leave clearing to us have dirty blocks. Owned blocks follow from inodes and are never stated. */
+  /**
+   * Only stores that leave clearing to us have dirty blocks. Owned blocks follow from inodes and are never
+   * stated.
+   */
   | { readonly kind: 'blocks'; readonly extent: Extent; readonly state: BlockState }
-  /** `frozen`: every modification answers EBUSY. `nextGeneration` and `nextCookie`: counters that never go back. */
+  /**
+   * `frozen`: every modification answers EBUSY. `nextGeneration` and `nextCookie`: counters that never go
+   * back.
+   */
   | {
       readonly kind: 'pool'
       readonly frozen: boolean
@@ -35,7 +50,10 @@ export type Entry =
       readonly nextCookie: number
     }
 
-/** The kernel request that caused a record, so that a successor can tell a re-sent request from a new one. Own work: unique 0n. */
+/**
+ * The kernel request that caused a record, so that a successor can tell a re-sent request from a new one. Own
+ * work: unique 0n.
+ */
 export interface Origin {
   readonly unique: bigint
   /** Which FUSE connection the request came by; a new connection has a new epoch. */

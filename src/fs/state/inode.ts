@@ -1,4 +1,6 @@
-/** Owns what an inode is. An inode is a plain value: it is never changed in place, a changed one replaces it. */
+/**
+ * Owns what an inode is. An inode is a plain value: it is never changed in place, a changed one replaces it.
+ */
 import type { Extent } from '../../stores/store.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 
@@ -19,7 +21,10 @@ export interface Inode {
   readonly mode: number
   readonly uid: number
   readonly gid: number
-  /** Directories: 2 + subdirectories. Files: names. 0: unlinked, kept while the kernel or a mapping holds it (an orphan). */
+  /**
+   * Directories: 2 + subdirectories. Files: names. 0: unlinked, kept while the kernel or a mapping holds it
+   * (an orphan).
+   */
   readonly links: number
   readonly sizeBytes: number
   readonly atime: Timestamp
@@ -29,7 +34,9 @@ export interface Inode {
   readonly object: ObjectId | undefined
   /** Files: the blocks the file owns, in file order, ceil(sizeBytes / BLOCK_BYTES) of them. */
   readonly extents: readonly Extent[]
-  /** True from the first truncate or fallocate of an empty file to 2 MiB or more until it is truncated to 0. */
+  /**
+   * True from the first truncate or fallocate of an empty file to 2 MiB or more until it is truncated to 0.
+   */
   readonly guestRam: boolean
   /** Guest RAM that consists of gigantic frames, and is mapped by gigantic pages alone. */
   readonly gigantic: boolean

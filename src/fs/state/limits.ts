@@ -1,4 +1,7 @@
-/** Owns the limits of the file system: Linux's own where it has one (`include/uapi/linux/limits.h`, `xattr.h`). */
+/**
+ * Owns the limits of the file system: Linux's own where it has one (`include/uapi/linux/limits.h`,
+ * `xattr.h`).
+ */
 
 /** Bytes in one name, of a file or an xattr. */
 export const NAME_MAX = 255
@@ -10,5 +13,8 @@ export const XATTR_SIZE_MAX = 65536
 export const XATTR_LIST_MAX = 65536
 /** Names of one file; 2 + subdirectories of one directory. As ext4's EXT4_LINK_MAX. */
 export const LINK_MAX = 65000
-/** Numbers are used again, so this bounds how many inodes there are at once: whoever serves keeps a row for each. */
+/**
+ * Numbers are used again, so this bounds how many inodes there are at once: whoever serves keeps a row for
+ * each.
+ */
 export const INO_MAX = 4 * 1024 * 1024 - 1

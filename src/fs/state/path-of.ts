@@ -15,7 +15,9 @@ export function pathOf(volume: Volume, ino: Ino): string | undefined {
   return names.join('/')
 }
 
-/** The index knows one name of a file; when that one went and others stayed, only the directories know them. */
+/**
+ * The index knows one name of a file; when that one went and others stayed, only the directories know them.
+ */
 function searchName(volume: Volume, ino: Ino): DirectoryEntry | undefined {
   if (!volume.state.inodes.get(ino)?.links) return undefined
   for (const directory of volume.state.directories.values())

@@ -3,7 +3,7 @@
  * an inode has a name, which inode number comes next. Built once from the tables, then kept in step with each
  * change, so that no operation reads a whole table. It is never stored: recovery builds it anew.
  */
-import type { Store } from '../../stores/store.ts'
+import type { StoreDescriptor } from '../../stores/store.ts'
 import { type Ino, ROOT_INO } from '../../values/ids.ts'
 import { Allocator } from '../space/allocator.ts'
 import { commonBlocks, cutExtents } from '../space/extents.ts'
@@ -22,11 +22,8 @@ export class StateIndex implements StateObserver {
   #highestIno: number = ROOT_INO
   #inodeCount = 0
 
-  constructor(
-    state: State,
-    { totalBlocks, chunkBlocks, frames }: Pick<Store, 'totalBlocks' | 'chunkBlocks' | 'frames'>,
-  ) {
-    this.allocator = new Allocator(totalBlocks, chunkBlocks, frames)
+  constructor(state: State, { totalBlocks, rules }: Pick<StoreDescriptor, 'totalBlocks' | 'rules'>) {
+    this.allocator = new Allocator(totalBlocks, rules.chunkBlocks, rules.frames)
     for (const inode of state.inodes.values()) this.inodeChanged(undefined, inode)
     for (let ino = ROOT_INO + 1; ino < this.#highestIno; ino++)
       if (!state.inodes.has(ino as Ino)) this.#freeInos.push(ino as Ino)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
-import { blocks, fixture, n, ok, ROOT } from '../testing/fixture.ts'
+import { blocks, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import type { Entry } from './entry.ts'
 import type { Inode } from './inode.ts'
 import { State } from './state.ts'
@@ -141,7 +141,7 @@ test('verify names every kind of contradiction', () => {
     const { fs, journal, rq, file } = fixture()
     const ino = file('f', blocks(2))
     const other = file('g', blocks(1))
-    ok(fs.mkdir(rq(), ROOT, n('d'), 0o755))
+    ok(fs.mkdir(rq(), nameAt(ROOT, 'd'), 0o755))
     ok(fs.setXattr(rq(), ino, n('user.a'), Buffer.from('x'), 0))
     assert.deepEqual(journal.state.verify(16), [])
     // Told to the tables behind the index's back.

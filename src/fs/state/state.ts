@@ -40,9 +40,9 @@ export class State {
   #observer: StateObserver | undefined
 
   /**
-   * A root directory and nothing else, owned by root. Its generation is 0, so that its node id is FUSE_ROOT_ID.
-   * The first `dirtyBlocks` blocks hold who knows what, and are zeroed before a file gets them: all blocks of a
-   * pool whose store leaves clearing to us.
+   * A root directory and nothing else, owned by root. Its generation is 0, so that its node id is
+   * FUSE_ROOT_ID. The first `dirtyBlocks` blocks hold who knows what, and are zeroed before a file gets them:
+   * all blocks of a pool whose store leaves clearing to us.
    */
   static fresh(now: Timestamp, { dirtyBlocks = 0 } = {}): State {
     const state = new State()
@@ -137,8 +137,8 @@ export class State {
   }
 
   /**
-   * Every way in which the tables contradict each other, one line each; empty when all is well. Reads everything.
-   * `chunkBlocks`: as the store has it.
+   * Every way in which the tables contradict each other, one line each; empty when all is well. Reads
+   * everything. `chunkBlocks`: as the store has it.
    */
   verify(totalBlocks: number, chunkBlocks?: number): string[] {
     return verifyTables(this, totalBlocks, chunkBlocks)

@@ -1,27 +1,23 @@
 /**
- * Owns what all operations share: the state they read, the index beside it, the store under it and the one way
- * to change anything. Every modifying operation has the same shape:
- *
- *   check -> draft the entries -> is there room for the record (ENOSPC) -> make or grow memory
- *         -> commit the record -> shrink or release memory -> result
- *
- * so that a failure at any step leaves nothing behind, and a crash at any step leaves the state of before or
- * of after: memory that exists without a record is released or cut back at recovery, and memory a record gave
- * up is given up again.
+ * What all operations share: the state they read, the index beside it, and the store under it. An operation changes
+ * them only by a `Transaction` (transaction.ts).
  */
 import type { Store } from '../../stores/store.ts'
-import { EBUSY, ENOENT, ENOSPC, ENOTDIR, Errno, ESTALE } from '../../values/errno.ts'
+import { EBUSY, ENOENT, ENOTDIR, Errno, ESTALE } from '../../values/errno.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
-import { Draft } from './draft.ts'
 import type { Origin } from './entry.ts'
 import type { Inode, Timestamp } from './inode.ts'
 import type { Journal } from './journal.ts'
 import type { State } from './state.ts'
 import { StateIndex } from './state-index.ts'
 
-/** Who asks, and when: an operation has no clock and no identity of its own. */
-export interface Request {
+/** Our own work has an origin and nothing else: no user asked for it, and it leaves no time behind. */
+export interface OwnRequest {
   readonly origin: Origin
+}
+
+/** Who asks, and when: an operation has no clock and no identity of its own. */
+export interface Request extends OwnRequest {
   readonly uid: number
   readonly gid: number
   readonly now: Timestamp
@@ -39,7 +35,7 @@ export class Volume {
     this.journal = journal
     this.store = store
     this.state = journal.state
-    this.index = new StateIndex(journal.state, store)
+    this.index = new StateIndex(journal.state, store.descriptor)
   }
 
   get frozen(): boolean {
@@ -49,10 +45,6 @@ export class Volume {
   /** Every modification asks this first. */
   refusal(): Errno | undefined {
     return this.frozen ? EBUSY : undefined
-  }
-
-  draft(): Draft {
-    return new Draft(this.state)
   }
 
   inode(ino: Ino): Inode | Errno {
@@ -68,23 +60,5 @@ export class Volume {
   liveDirectory(ino: Ino): Inode | Errno {
     const inode = this.directory(ino)
     return inode instanceof Errno || inode.links > 0 ? inode : ENOENT
-  }
-
-  /** ENOSPC when the image has no room for this record. Asked before anything is done. */
-  noRoomFor(draft: Draft): Errno | undefined {
-    return this.journal.fits(draft.entries()) ? undefined : ENOSPC
-  }
-
-  /** There is room: `noRoomFor` said so, and nothing was committed since. */
-  commit(request: Pick<Request, 'origin'>, draft: Draft): void {
-    this.journal.commit(request.origin, draft.entries())
-  }
-
-  /** For operations that touch the state alone. */
-  commitIfRoom(request: Pick<Request, 'origin'>, draft: Draft): Errno | undefined {
-    const entries = draft.entries()
-    if (!this.journal.fits(entries)) return ENOSPC
-    this.journal.commit(request.origin, entries)
-    return undefined
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Every crash of every pair of operations, on memory that we clear, with and without zones, and on memory that the
- * kernel clears. And the proof that this can fail: planted mistakes, each of which must be noticed.
+ * Every crash of every pair of operations, on memory that we clear, with and without zones, and on memory
+ * that the kernel clears. And the proof that this can fail: planted mistakes, each of which must be noticed.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -137,7 +137,8 @@ const [KIND] = KINDS as [StoreKind]
 
 for (const { what, first, second, mistakes, reorder } of PLANTED) {
   test(`noticed: ${what}`, (t) => {
-    // The same crashes of the same pair without the mistake are recovered from: it is the mistake that is noticed.
+    // The same crashes of the same pair without the mistake are recovered from: it is the mistake that is
+    // noticed.
     explorePair(starts(KIND)['in between'], first, second)
     assert.throws(
       () => explorePair(starts(KIND, mistakes)['in between'], first, second, reorder),

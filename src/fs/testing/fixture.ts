@@ -1,9 +1,10 @@
 /** Owns a small file system for tests, and what must hold after every step of every test. */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES, type Extent, type FrameGrid } from '../../stores/store.ts'
-import { Errno } from '../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import { FileSystem } from '../file-system.ts'
+import type { NameAt } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Journal } from '../state/journal.ts'
 import type { Request } from '../state/volume.ts'
@@ -13,6 +14,7 @@ import { PlainJournal } from './plain-journal.ts'
 export const MIB = 1024 * 1024
 export const ROOT = ROOT_INO
 export const n = byteString
+export const nameAt = (parent: Ino, name: string): NameAt => ({ parent, name: byteString(name) })
 
 export interface Fixture<J extends Journal = PlainJournal> {
   readonly fs: FileSystem
@@ -29,7 +31,7 @@ export interface FixtureOptions {
   readonly clearing?: 'kernel' | 'ours'
   readonly totalBlocks?: number
   readonly chunkBlocks?: number
-  readonly inOnePiece?: boolean
+  readonly contiguous?: boolean
   readonly frames?: FrameGrid
 }
 
@@ -50,16 +52,16 @@ export function fixtureOver<J extends Journal>(journal: J, store: MemoryStore): 
   }
   const stat = (ino: Ino) => fs.inode(ino) ?? assert.fail(`inode ${ino} is gone`)
   const file = (name: string, sizeBytes = 0): Ino => {
-    const { ino } = ok(fs.create(rq(), ROOT, n(name), 0o644))
+    const { ino } = ok(fs.create(rq(), nameAt(ROOT, name), 0o644))
     if (sizeBytes > 0) ok(fs.setAttributes(rq(), ino, { sizeBytes }))
     return ino
   }
   return { fs, store, journal, rq, file, stat }
 }
 
-/** A result that must not be an errno. */
-export function ok<T>(result: T | Errno): T {
-  if (result instanceof Errno) assert.fail(`unexpected ${result}`)
+/** A result that must not be a refusal. */
+export function ok<T>(result: T | Refusal): T {
+  if (result instanceof Refusal) assert.fail(`unexpected ${result}`)
   return result
 }
 

@@ -1,29 +1,35 @@
 /**
- * Owns a store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to fail.
- * Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled by
- * building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough to see
- * whose they are, few enough to copy whole pools in a test.
+ * Owns a store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to
+ * fail. Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled
+ * by building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough
+ * to see whose they are, few enough to copy whole pools in a test.
  */
 import {
   BLOCK_BYTES,
-  type Exposure,
   type Extent,
+  type FileData,
   type FrameGrid,
+  type GuestRam,
   type Handover,
   type MemoryState,
+  type NodeRam,
   type Placement,
   type Store,
+  type StoreDescriptor,
 } from '../../stores/store.ts'
-import { ENXIO, type Errno } from '../../values/errno.ts'
+import { ENXIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { Refusal, Wait } from '../../values/refusal.ts'
 
 export interface MemoryStoreOptions {
   readonly clearing: 'kernel' | 'ours'
   readonly totalBlocks: number
-  /** Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096. */
+  /**
+   * Bytes at the beginning of each block that are kept; what is written behind them is lost. Default: 4096.
+   */
   readonly modelBytes?: number
   readonly chunkBlocks?: number | undefined
-  readonly inOnePiece?: boolean | undefined
+  readonly contiguous?: boolean | undefined
   readonly frames?: FrameGrid | undefined
   /** What the blocks of the pool hold before anybody writes them (`clearing: 'ours'` only). Default: 0. */
   readonly formerByte?: number
@@ -36,51 +42,54 @@ interface Memory {
 
 /** The next answers of the calls that can fail. */
 const noFailures = () => {
-  const [create, resize, isHeld]: [Errno[], Errno[], Errno[]] = [[], [], []]
-  const [read, write, punchHole]: [Errno[], Errno[], Errno[]] = [[], [], []]
+  const [create, resize, isHeld]: [Refusal[], Refusal[], Wait[]] = [[], [], []]
+  const [read, write, punchHole]: [Refusal[], Refusal[], Refusal[]] = [[], [], []]
   return { create, resize, isHeld, read, write, punchHole }
 }
 
-export class MemoryStore implements Store {
-  readonly kind = 'memfd'
-  readonly isBehind = false
-  catchUp(): void {}
-  readonly background = undefined
+const PASSTHROUGH: GuestRam = { via: 'passthrough', mapping: () => ({ via: 'passthrough', fd: -1 as Fd }) }
+
+/** Guest RAM that is shown as a symlink. */
+export const NODES: NodeRam = {
+  via: 'dax-node',
+  mapping: (object) => ({ via: 'dax-node', path: NODES.path(object), device: undefined }),
+  path: (object) => `/dev/guestmemfs/${object}`,
+  publish: () => undefined,
+  owner: () => undefined,
+}
+
+/** Also its own `FileData`: tests call either. */
+export class MemoryStore implements Store, FileData {
+  readonly descriptor: StoreDescriptor
+  /** A test may have it mapped otherwise. */
+  ram: GuestRam = PASSTHROUGH
   readonly handover: Handover | undefined = undefined
-  /** Memories that are on their way from one kernel to another. */
-  readonly passages = new Map<ObjectId, MemoryState>()
-  readonly clearing: 'kernel' | 'ours'
-  readonly totalBlocks: number
-  readonly chunkBlocks: number | undefined
-  readonly contiguous: boolean
-  readonly frames: FrameGrid | undefined
-  readonly place = undefined
-  /** Memories that a mapping holds. */
+  /** Objects that are not present. */
+  readonly states = new Map<ObjectId, MemoryState>()
+  /** Objects that a mapping holds. */
   readonly held = new Set<ObjectId>()
   /** Answered once each by the next calls of that name. */
   readonly failures = noFailures()
   readonly #modelBytes: number
   readonly #formerByte: number
   readonly #memories = new Map<ObjectId, Memory>()
-  /** `ours`: the pool's blocks. `kernel`: pages of each memory, gone with it. */
+  /** `ours`: the pool's blocks. `kernel`: pages of each object, gone with it. */
   readonly #blocks = new Map<string, Uint8Array>()
   #nextMemory = 1
 
   constructor(options: MemoryStoreOptions) {
-    this.clearing = options.clearing
-    this.totalBlocks = options.totalBlocks
-    this.chunkBlocks = options.chunkBlocks
-    this.contiguous = options.inOnePiece ?? false
-    this.frames = options.frames
+    const { clearing, totalBlocks, chunkBlocks, contiguous = false, frames } = options
+    const rules = { chunkBlocks, contiguous, frames }
+    this.descriptor = { kind: 'memfd', clearing, totalBlocks, rules, place: undefined }
     this.#modelBytes = options.modelBytes ?? 4096
     this.#formerByte = options.formerByte ?? 0
   }
 
   /** The same memory, twice: what each does from here on the other does not see. */
   clone(): MemoryStore {
-    const { clearing, totalBlocks, chunkBlocks } = this
+    const { clearing, totalBlocks, rules } = this.descriptor
     const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
-    const copy = new MemoryStore({ clearing, totalBlocks, chunkBlocks: chunkBlocks, modelBytes, formerByte })
+    const copy = new MemoryStore({ clearing, totalBlocks, ...rules, modelBytes, formerByte })
     for (const object of this.held) copy.held.add(object)
     for (const [id, memory] of this.#memories) copy.#memories.set(id, { ...memory })
     for (const [key, bytes] of this.#blocks) copy.#blocks.set(key, bytes.slice())
@@ -88,7 +97,7 @@ export class MemoryStore implements Store {
     return copy
   }
 
-  create(): ObjectId | Errno {
+  create(): ObjectId | Refusal {
     const failure = this.failures.create.shift()
     if (failure) return failure
     const object = this.#nextMemory++ as ObjectId
@@ -97,38 +106,35 @@ export class MemoryStore implements Store {
   }
 
   state(object: ObjectId): MemoryState {
-    return this.passages.get(object) ?? 'present'
+    return this.states.get(object) ?? 'present'
   }
 
   adopt(): void {}
 
-  /** A test may have it reached otherwise. */
-  reach: Store['reach'] = 'file'
-  publish(): undefined {}
-  nodePath(object: ObjectId): string {
-    return `/dev/guestmemfs/${object}`
+  get data(): FileData {
+    return this
   }
-  nodeOwner(): undefined {}
 
-  resize(object: ObjectId, to: Placement): Errno | undefined {
+  resize(object: ObjectId, to: Placement): Refusal | undefined {
     const failure = this.failures.resize.shift()
     if (failure) return failure
     const found = this.#memory(object)
-    // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where clearing
+    // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where
+    // clearing
     // is ours only the last kept block is touched, the others are no longer this memory's.
-    const clearable = this.clearing === 'kernel' ? found.extents : to.extents
+    const clearable = this.descriptor.clearing === 'kernel' ? found.extents : to.extents
     this.#clear(object, to.sizeBytes, found.sizeBytes, clearable)
     found.sizeBytes = to.sizeBytes
     found.extents = to.extents
     return undefined
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     return this.failures.isHeld.shift() ?? this.held.has(object)
   }
 
   release(object: ObjectId): void {
-    if (this.clearing === 'kernel')
+    if (this.descriptor.clearing === 'kernel')
       for (const key of this.#blocks.keys()) if (key.startsWith(`${object}/`)) this.#blocks.delete(key)
     this.#memories.delete(object)
   }
@@ -137,7 +143,7 @@ export class MemoryStore implements Store {
     return this.#memories.keys()
   }
 
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
     const failure = this.failures.read.shift()
     if (failure) return failure
     const length = Math.max(0, Math.min(into.length, this.#memory(object).sizeBytes - offset))
@@ -148,7 +154,7 @@ export class MemoryStore implements Store {
     return length
   }
 
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     const failure = this.failures.write.shift()
     if (failure) return failure
     const length = Math.max(0, Math.min(from.length, this.#memory(object).sizeBytes - offset))
@@ -160,7 +166,7 @@ export class MemoryStore implements Store {
     return length
   }
 
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     const failure = this.failures.punchHole.shift()
     if (failure) return failure
     this.#clear(object, offset, offset + length, this.#memory(object).extents)
@@ -168,14 +174,10 @@ export class MemoryStore implements Store {
   }
 
   /** Without knowledge of holes, as lseek(2) allows: everything is data. */
-  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal {
     const { sizeBytes } = this.#memory(object)
     if (offset >= sizeBytes) return ENXIO
     return whence === 3 ? offset : sizeBytes
-  }
-
-  expose(): Exposure {
-    return { kind: 'backing', fd: -1 as Fd }
   }
 
   metadataArea(): Uint8Array {
@@ -195,7 +197,7 @@ export class MemoryStore implements Store {
 
   /** What a block holds; nothing keeps it until it is written. */
   #block(key: string): Uint8Array {
-    const former = this.clearing === 'ours' ? this.#formerByte : 0
+    const former = this.descriptor.clearing === 'ours' ? this.#formerByte : 0
     return this.#blocks.get(key) ?? new Uint8Array(this.#modelBytes).fill(former)
   }
 
@@ -215,14 +217,17 @@ export class MemoryStore implements Store {
     }
   }
 
-  /** The modelled bytes of a range, block by block: `key` of the block, `from`..`to` in it, `at` in the memory. */
+  /**
+   * The modelled bytes of a range, block by block: `key` of the block, `from`..`to` in it, `at` in the
+   * memory.
+   */
   *#pieces(object: ObjectId, start: number, end: number, extents = this.#memory(object).extents) {
     let blockStart = 0
     for (const { start: first, count } of extents)
       for (let block = first; block < first + count; block++, blockStart += BLOCK_BYTES) {
         const from = Math.max(start - blockStart, 0)
         const to = Math.min(end - blockStart, this.#modelBytes)
-        const key = this.clearing === 'ours' ? `pool/${block}` : `${object}/${blockStart}`
+        const key = this.descriptor.clearing === 'ours' ? `pool/${block}` : `${object}/${blockStart}`
         if (from < to) yield { key, from, to, at: blockStart + from }
       }
   }

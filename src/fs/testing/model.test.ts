@@ -7,15 +7,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BLOCK_BYTES } from '../../stores/store.ts'
-import { Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
+import { Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import { Image } from '../image/image.ts'
-import { WAITS_FOR_ZEROING } from '../space/allocator.ts'
+import type { NameAt } from '../state/entry.ts'
 import type { Journal } from '../state/journal.ts'
 import { State } from '../state/state.ts'
-import { checkInvariants, type Fixture, fixtureOver, MIB, n, ok, ROOT } from './fixture.ts'
+import { checkInvariants, type Fixture, fixtureOver, MIB, n, nameAt, ok, ROOT } from './fixture.ts'
 import { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
-import { Model, type ModelNode, newNode } from './model.ts'
+import { Model, type ModelNode, newNode, type Place } from './model.ts'
 import { type Step, step } from './model-steps.ts'
 import { PlainJournal } from './plain-journal.ts'
 
@@ -46,7 +46,7 @@ class Pair<J extends Journal> {
 
   run(step: Step): void {
     const [expected, found] = this.#both(step)
-    const answer = found instanceof Errno ? found.name : 'ok'
+    const answer = found instanceof Refusal ? String(found) : 'ok'
     assert.equal(answer, expected, JSON.stringify(step))
   }
 
@@ -58,37 +58,33 @@ class Pair<J extends Journal> {
       case 'create':
       case 'mkdir':
       case 'symlink': {
-        const { directory, name } = this.#place(step.place)
+        const place = this.#place(step.place)
         const kinds = { create: 'file', mkdir: 'directory', symlink: 'symlink' } as const
         const node = newNode(
           kinds[step.kind],
           step.kind === 'symlink' ? 0o777 : 0o640,
           step.kind === 'symlink' ? 'to' : '',
         )
-        const parent = this.#ino(directory)
-        const expected = model.make({ directory, name }, node)
-        const made =
-          step.kind === 'symlink'
-            ? fs.symlink(rq(), parent, n(name), n('to'))
-            : fs[step.kind](rq(), parent, n(name), 0o640)
-        if (!(made instanceof Errno)) this.inos.set(node, made.ino)
+        const at = this.#nameAt(place)
+        const expected = model.make(place, node)
+        const made = step.kind === 'symlink' ? fs.symlink(rq(), at, n('to')) : fs[step.kind](rq(), at, 0o640)
+        if (!(made instanceof Refusal)) this.inos.set(node, made.ino)
         return [expected, made]
       }
       case 'link': {
         const node = this.#node(step.node)
         const to = this.#place(step.place)
-        return [model.link(node, to), fs.link(rq(), this.#ino(node), this.#ino(to.directory), n(to.name))]
+        return [model.link(node, to), fs.link(rq(), this.#ino(node), this.#nameAt(to))]
       }
       case 'unlink':
       case 'rmdir': {
         const where = this.#place(step.place)
         const expected = model.remove(where, step.kind === 'rmdir')
-        return [expected, fs[step.kind](rq(), this.#ino(where.directory), n(where.name))]
+        return [expected, fs[step.kind](rq(), this.#nameAt(where))]
       }
       case 'rename': {
         const [from, to] = [this.#place(step.place), this.#place(step.to)]
-        const [parent, newParent] = [this.#ino(from.directory), this.#ino(to.directory)]
-        const found = fs.rename(rq(), parent, n(from.name), newParent, n(to.name), RENAME_FLAGS[step.mode])
+        const found = fs.rename(rq(), this.#nameAt(from), this.#nameAt(to), RENAME_FLAGS[step.mode])
         return [model.rename(from, to, step.mode), found]
       }
       case 'truncate': {
@@ -145,7 +141,7 @@ class Pair<J extends Journal> {
 
   check(): void {
     const { fs, journal } = this.fx
-    checkInvariants(fs, journal, this.fx.store.chunkBlocks)
+    checkInvariants(fs, journal, this.fx.store.descriptor.rules.chunkBlocks)
     assert.equal(fs.statfs().freeBlocks, TOTAL_BLOCKS - this.model.usedBlocks())
     assert.deepEqual(
       new Set(fs.orphans().map(({ ino }) => ino)),
@@ -201,7 +197,7 @@ class Pair<J extends Journal> {
   #afterZeroing<T>(ask: () => T): T {
     const { fs, store, rq } = this.fx
     for (let result = ask(); ; result = ask()) {
-      if (result !== WAITS_FOR_ZEROING) return result
+      if (result !== WAIT_FOR_ZEROING) return result
       const extent = fs.dirtyExtent(2) ?? assert.fail('it waits, and nothing is dirty')
       store.zero(extent)
       ok(fs.markClean(rq(), extent))
@@ -211,20 +207,21 @@ class Pair<J extends Journal> {
   /** Where there are zones a scan of who owns what: blocks of chunks in which no file of the other kind is. */
   #freeBlocks(guestRam: boolean, used: number): number {
     const { store, journal } = this.fx
-    if (store.chunkBlocks === undefined) return TOTAL_BLOCKS - used
-    const chunks = Array.from({ length: TOTAL_BLOCKS / store.chunkBlocks }, () => ({
+    const { chunkBlocks } = store.descriptor.rules
+    if (chunkBlocks === undefined) return TOTAL_BLOCKS - used
+    const chunks = Array.from({ length: TOTAL_BLOCKS / chunkBlocks }, () => ({
       owned: 0,
       other: false,
     }))
     for (const inode of journal.state.inodes.values())
       for (const { start, count } of inode.extents)
         for (let block = start; block < start + count; block++) {
-          const chunk = chunks[Math.floor(block / store.chunkBlocks)]
+          const chunk = chunks[Math.floor(block / chunkBlocks)]
           assert.ok(chunk)
           chunk.owned++
           chunk.other ||= inode.guestRam !== guestRam
         }
-    return chunks.reduce((sum, { owned, other }) => sum + (other ? 0 : (store.chunkBlocks ?? 0) - owned), 0)
+    return chunks.reduce((sum, { owned, other }) => sum + (other ? 0 : chunkBlocks - owned), 0)
   }
 
   #node(number: number): ModelNode {
@@ -232,8 +229,12 @@ class Pair<J extends Journal> {
     return all[number % all.length] as ModelNode
   }
 
-  #place({ directory, name }: { directory: number; name: string }) {
+  #place({ directory, name }: { directory: number; name: string }): Place {
     return { directory: this.#node(directory), name }
+  }
+
+  #nameAt({ directory, name }: Place): NameAt {
+    return nameAt(this.#ino(directory), name)
   }
 
   #ino(node: ModelNode): Ino {

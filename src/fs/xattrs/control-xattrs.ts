@@ -1,6 +1,6 @@
 /**
- * Owns `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch `trusted.*`
- * (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
+ * Owns `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch
+ * `trusted.*` (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
  *
  *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; what reads it gets the same
  *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); what reads it gets the size. The only way to
@@ -14,6 +14,7 @@
  */
 import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { Refusal } from '../../values/refusal.ts'
 import { FROZEN_XATTR, HANDOVER_XATTR, SIZE_XATTR, UPDATE_XATTR, VM_XATTR } from '../../values/xattr-names.ts'
 import { setHandover } from '../handover.ts'
 import { setAttributes } from '../operations/attributes.ts'
@@ -21,7 +22,8 @@ import { setFrozen } from '../operations/pool.ts'
 import { ALIGN, parseAlignment } from '../space/alignment.ts'
 import type { Inode } from '../state/inode.ts'
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
-import type { Request, Volume } from '../state/volume.ts'
+import type { Transaction } from '../state/transaction.ts'
+import type { Volume } from '../state/volume.ts'
 
 export const FROZEN = byteString(FROZEN_XATTR)
 export const SIZE = byteString(SIZE_XATTR)
@@ -29,43 +31,48 @@ export const VM = byteString(VM_XATTR)
 export const UPDATE = byteString(UPDATE_XATTR)
 export const HANDOVER = byteString(HANDOVER_XATTR)
 
-/** Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of `setAttributes`. */
+/**
+ * Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of
+ * `setAttributes`.
+ */
 export function setControl(
-  volume: Volume,
-  rq: Request,
+  tx: Transaction,
   ino: Ino,
   name: ByteString,
   value: Uint8Array,
-): Errno | undefined {
+): Refusal | undefined {
+  const { volume } = tx
   const inode = volume.inode(ino)
   if (inode instanceof Errno) return inode
-  if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(volume, rq, value) : EINVAL
+  if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(tx, value) : EINVAL
   // `echo 1 | …` brings a newline along.
   const text = Buffer.from(value).toString('latin1').replace(/\n$/, '')
-  if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(volume, rq, inode, text) : EINVAL
-  if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(volume, rq, text === '1')
+  if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(tx, inode, text) : EINVAL
+  if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(tx, text === '1')
   if (name === HANDOVER && ino === ROOT_INO) return setHandover(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
-  const resized = setAttributes(volume, rq, ino, { sizeBytes: Number(text) })
-  return resized instanceof Errno ? resized : undefined
+  const resized = setAttributes(tx, ino, { sizeBytes: Number(text) })
+  return resized instanceof Refusal ? resized : undefined
 }
 
-/** Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no such pages), ENOSPC. */
-export function setAlignment(volume: Volume, rq: Request, directory: Inode, text: string): Errno | undefined {
+/**
+ * Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no
+ * such pages), ENOSPC.
+ */
+function setAlignment(tx: Transaction, directory: Inode, text: string): Errno | undefined {
+  const { volume } = tx
   const value = volume.refusal() ?? parseAlignment(volume, text)
   if (value instanceof Errno) return value
-  const draft = volume.draft()
-  draft.xattr(directory.ino, ALIGN, value)
-  draft.change(directory, { ctime: rq.now })
-  return volume.commitIfRoom(rq, draft)
+  tx.xattr(directory.ino, ALIGN, value)
+  tx.change(directory, { ctime: tx.rq.now })
+  return tx.commitIfRoom()
 }
 
-function recordUpdate(volume: Volume, rq: Request, value: Uint8Array): Errno | undefined {
+function recordUpdate(tx: Transaction, value: Uint8Array): Errno | undefined {
   if (value.length > XATTR_SIZE_MAX) return E2BIG
   if (parseObject(value) === undefined) return EINVAL
-  const draft = volume.draft()
-  draft.xattr(ROOT_INO, UPDATE, Uint8Array.from(value))
-  return volume.commitIfRoom(rq, draft)
+  tx.xattr(ROOT_INO, UPDATE, Uint8Array.from(value))
+  return tx.commitIfRoom()
 }
 
 /** These read as what they were last set to, whoever changed it. They are not stored. */

@@ -1,7 +1,10 @@
 /** Owns cutting a list into pages that each fit an xattr's value. */
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
 
-/** Page `page` of a list: a JSON array of its own, as UTF-8. A page after the last is undefined; an empty list has one empty page. */
+/**
+ * Page `page` of a list: a JSON array of its own, as UTF-8. A page after the last is undefined; an empty list
+ * has one empty page.
+ */
 export function jsonPage(
   list: readonly unknown[],
   page: number,

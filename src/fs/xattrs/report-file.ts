@@ -1,5 +1,6 @@
-/** Owns what a file says about itself in `guestmemfs.*` xattrs. */
-import { BLOCK_BYTES, type Exposure } from '../../stores/store.ts'
+/** The `guestmemfs.*` xattrs of a file. */
+import { BLOCK_BYTES } from '../../stores/store.ts'
+import { MAP_KINDS, type Mapping } from '../../values/mapping.ts'
 import { memoryOf } from '../operations/resize.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
@@ -15,37 +16,40 @@ export function describeExtents(_: Volume, inode: Inode): object[] {
 }
 
 /**
- * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be this process's alone.
- * `awaited` (memory state `incoming`): the former kernel preserved it, and an open waits until it is retrieved; `lost`: it can only
- * be emptied or deleted.
+ * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be
+ * this process's alone. `awaited` (memory state `incoming`): the former kernel preserved it, and an open
+ * waits until it is retrieved; `lost`: it can only be emptied or deleted.
  */
 export function describeMap(volume: Volume, inode: Inode): object {
+  const { sizeBytes } = inode
   const state = volume.store.state(memoryOf(inode))
   if (state === 'incoming' || state === 'lost')
-    return {
-      kind: state === 'incoming' ? 'awaited' : 'lost',
-      sizeBytes: inode.sizeBytes,
-      alignBytes: BLOCK_BYTES,
-    }
-  const exposure = volume.store.expose(memoryOf(inode), inode)
-  return { ...how(exposure), sizeBytes: inode.sizeBytes, alignBytes: pageBytes(volume, inode) }
+    return { kind: MAP_KINDS[state], sizeBytes, alignBytes: BLOCK_BYTES }
+  const mapping = volume.store.ram.mapping(memoryOf(inode), inode)
+  return {
+    kind: MAP_KINDS[mapping.via],
+    ...placeOf(mapping),
+    sizeBytes,
+    alignBytes: pageBytes(volume, inode),
+  }
 }
 
 /** What a mapping of it must be aligned to, so that it gets the largest pages it can have. */
-const pageBytes = ({ store }: Volume, { gigantic }: Inode): number =>
-  gigantic && store.frames !== undefined ? store.frames.blocks * BLOCK_BYTES : BLOCK_BYTES
+function pageBytes({ store }: Volume, { gigantic }: Inode): number {
+  const { frames } = store.descriptor.rules
+  return gigantic && frames !== undefined ? frames.blocks * BLOCK_BYTES : BLOCK_BYTES
+}
 
-function how(exposure: Exposure): object {
-  switch (exposure.kind) {
-    case 'backing':
-      return { kind: 'file' }
-    case 'device':
-      return { kind: 'device', path: exposure.path, major: exposure.major, minor: exposure.minor }
-    case 'window':
-      return { kind: 'window', path: exposure.path, offsetBytes: exposure.offsetBytes }
+function placeOf(mapping: Mapping): object {
+  switch (mapping.via) {
+    case 'dax-node':
+      return { path: mapping.path, ...mapping.device }
+    case 'devmem':
+      return { path: mapping.path, offsetBytes: mapping.offsetBytes }
+    case 'passthrough':
     case 'none':
-      return { kind: 'none' }
+      return {}
     default:
-      return exposure satisfies never
+      return mapping satisfies never
   }
 }

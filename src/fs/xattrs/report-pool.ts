@@ -19,12 +19,14 @@ export function describePool({ journal, frozen, store }: Volume): object {
     generation: journal.generation,
     frozen,
   }
-  return store.place === undefined ? known : { ...known, place: store.place }
+  const { place } = store.descriptor
+  return place === undefined ? known : { ...known, place }
 }
 
 /** `guestmemfs.geometry`. Where ordinary files are kept apart, not every free block is free for either kind. */
 export function describeGeometry({ index, store }: Volume): object {
   const { total, owned, clean, dirty, bad } = index.allocator.counts
+  const { frames } = store.descriptor.rules
   return {
     blockBytes: BLOCK_BYTES,
     totalBytes: total * BLOCK_BYTES,
@@ -35,7 +37,7 @@ export function describeGeometry({ index, store }: Volume): object {
     badBlocks: bad,
     freeForGuestRamBlocks: index.allocator.freeFor({ guestRam: true }),
     freeForOrdinaryBlocks: index.allocator.freeFor({ guestRam: false }),
-    ...(store.frames && { frameBlocks: store.frames.blocks, wholeFrames: index.allocator.wholeFrames }),
+    ...(frames && { frameBlocks: frames.blocks, wholeFrames: index.allocator.wholeFrames }),
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Owns the read-only `guestmemfs.*` xattrs: what the mount says about itself. Values are computed when they are
- * read, never stored, never listed. The root answers for the pool, a file for itself; the server may add to
- * what the root answers.
+ * Owns the read-only `guestmemfs.*` xattrs: what the mount says about itself. Values are computed when they
+ * are read, never stored, never listed. The root answers for the pool, a file for itself; the server may add
+ * to what the root answers.
  *
  * A list longer than an xattr may be (64 KiB) comes in pages: `guestmemfs.NAME` or `guestmemfs.NAME.0` is the
  * first, `.1` the next, and the first page that is not there answers ENODATA. Each page is whole JSON of its
@@ -55,7 +55,9 @@ export class VirtualXattrs {
     this.#volume = volume
   }
 
-  /** The root answers `guestmemfs.NAME` with what `value` returns then: at most 64 KiB, or readers get ERANGE. */
+  /**
+   * The root answers `guestmemfs.NAME` with what `value` returns then: at most 64 KiB, or readers get ERANGE.
+   */
   add(name: string, value: () => string | Uint8Array): void {
     this.#added.set(name, value)
   }

@@ -1,4 +1,7 @@
-/** Owns the tests of what the service manager is sent, and in which order, while it reads slowly or not at all. */
+/**
+ * Owns the tests of what the service manager is sent, and in which order, while it reads slowly or not at
+ * all.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,6 +1,7 @@
 /**
- * Owns which of a pool's descriptors are in the service manager's store, so that the death of keeper and server at once loses
- * nothing: memories as they come and go, the image, and the connection with its runtime area while the pool is mounted.
+ * A pool's descriptors in the service manager's store, so that nothing is lost when keeper and server die at
+ * once: memory objects as they are created and released, the image, and the connection with its runtime area
+ * while the pool is mounted.
  */
 import type { Fd } from '../../values/ids.ts'
 import type { Areas } from '../areas.ts'
@@ -12,11 +13,11 @@ export class FdStoreMirror {
   readonly #store: FdStore
   readonly #memfds: MemfdTable
 
-  /** `memfds`: from here on, what it keeps and drops. `note`: for the log. */
-  constructor(memfds: MemfdTable, note: (line: string) => void) {
+  /** `memfds`: mirrored from here on. `log`: writes an event. */
+  constructor(memfds: MemfdTable, log: (line: string) => void) {
     this.#memfds = memfds
     this.#store = systemdFdStore(process.env, () =>
-      note(
+      log(
         `more than ${MAX_STORED} files: the newest are not in the service manager's store, and would be lost with keeper and server`,
       ),
     )
@@ -27,7 +28,10 @@ export class FdStoreMirror {
     memfds.mirrorIn(this.#store)
   }
 
-  /** `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already stays there. */
+  /**
+   * `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already
+   * stays there.
+   */
   mounted({ runtime, memfd }: Areas, fuse: Fd, was: { isNew: boolean; isConnected: boolean }): void {
     const store = this.#store
     if (memfd !== undefined) {

@@ -1,6 +1,7 @@
 /**
- * Owns what the service manager hands back when the unit starts again (sd_listen_fds(3)): the descriptors that the last keeper had
- * put into its store. This process holds them until a new keeper has copied them, like any other holder (takeover/copy-fds.ts).
+ * The descriptors that the service manager hands to the unit's next start (sd_listen_fds(3)): those that
+ * the last keeper had put into its store. This process holds them until a new keeper has copied them, like
+ * any other holder (takeover/copy-fds.ts).
  */
 import { close, setCloseOnExec } from '../../linux/descriptors.ts'
 import { identifySelf, type ProcessIdentity } from '../../run/process-identity.ts'
@@ -15,23 +16,26 @@ export interface StoredPool {
   readonly process: ProcessIdentity
   /** There is a connection among them. */
   readonly isConnected: boolean
-  /** Nobody else has the pool: from here on this process is its holder. A server that lives still reads the same table. */
+  /**
+   * Nobody else has the pool: from here on this process is its holder. A server that lives still reads the
+   * same table.
+   */
   readonly claim: () => void
   /** Of a mount that is no more: it is not handed on. */
   readonly forgetConnection: () => void
 }
 
 /** What is in the manager's store, by this environment: names, in the order of the descriptors. */
-export const storedNames = (environment: NodeJS.ProcessEnv): string[] => {
+export function storedNames(environment: NodeJS.ProcessEnv): string[] {
   const count = Number(environment.LISTEN_FDS ?? 0)
   return (environment.LISTEN_FDNAMES ?? '').split(':').slice(0, count)
 }
 
 /**
- * Takes what was handed to this process. undefined: there is no pool among it. Whoever this process starts gets none of it. Must be
- * called before anything else opens descriptors.
+ * Takes what was handed to this process. undefined: there is no pool among it. Whoever this process starts
+ * gets none of it. Must be called before anything else opens descriptors.
  */
-export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefined => {
+export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefined {
   if (environment.LISTEN_PID !== String(process.pid)) return undefined
   const names = storedNames(environment)
   const descriptors = names.map((_, index) => (FIRST_FD + index) as Fd)
@@ -48,8 +52,8 @@ export const takeStored = (environment: NodeJS.ProcessEnv): StoredPool | undefin
 }
 
 /**
- * The last keeper's table, with the numbers that its descriptors have here. What did not reach the store is lost: its file says so. What
- * was under way from or to another kernel died with the sessions.
+ * The last keeper's table, with the numbers that its descriptors have here. What did not reach the store is
+ * lost: its file says so. What was under way from or to another kernel died with the sessions.
  */
 function rewriteTable(table: DescriptorTable, names: readonly string[], descriptors: readonly Fd[]): void {
   const stored = new Set(names)

@@ -1,6 +1,7 @@
 /**
- * What the former kernel preserved for a pool: its sessions, its image, and which memory objects are incoming. From then on this
- * process holds the sessions: closing one is an implicit finish, which frees what was not retrieved.
+ * What the former kernel preserved for a pool: its sessions, its image, and which memory objects are
+ * incoming. From then on this process holds the sessions: closing one is an implicit finish, which frees what
+ * was not retrieved.
  */
 import { close } from '../../linux/descriptors.ts'
 import { hasLiveUpdate } from '../../linux/luo.ts'
@@ -83,7 +84,10 @@ function copyPacked(fd: Fd): Fd {
   return copy
 }
 
-/** By name. One that is not there, or that another process has retrieved, is left out. Throws where it may be there and cannot be opened. */
+/**
+ * By name. One that is not there, or that another process has retrieved, is left out. Throws where it may be
+ * there and cannot be opened.
+ */
 async function openSessions(luo: Luo, { sessions }: Manifest): Promise<Map<string, Fd>> {
   const opened = new Map<string, Fd>()
   for (const { name } of sessions) {
@@ -118,7 +122,10 @@ function found(manifest: Manifest, index: Fd, packed: Fd, opened: ReadonlyMap<st
   return { sessions: [index, ...opened.values()], incoming, lost, totalBlocks: manifest.totalBlocks, packed }
 }
 
-/** A new pool by this name would hide one that may be there: so there is none before somebody says that it is wanted. */
+/**
+ * A new pool by this name would hide one that may be there: so there is none before somebody says that it is
+ * wanted.
+ */
 function whyUnknown(errno: Errno): string {
   const otherwise = "for a new, empty pool mount it with '-o new'"
   switch (errno) {

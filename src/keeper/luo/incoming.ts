@@ -1,6 +1,7 @@
 /**
- * Incoming live update sessions: one memfd after the other is retrieved and sent to the server, which serves requests already. The
- * sessions are finished when every object is retrieved or lost: one that ends earlier frees what was not retrieved.
+ * Incoming live update sessions: one memfd after the other is retrieved and sent to the server, which serves
+ * requests already. The sessions are finished when every object is retrieved or lost: one that ends earlier
+ * frees what was not retrieved.
  */
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { ENOENT, Errno } from '../../values/errno.ts'
@@ -43,7 +44,10 @@ export class IncomingSessions {
     return this.#sessions
   }
 
-  /** Never rejects for an object that cannot be retrieved: that one is lost, and the others are retrieved all the same. */
+  /**
+   * Never rejects for an object that cannot be retrieved: that one is lost, and the others are retrieved all
+   * the same.
+   */
   async retrieveAll(): Promise<void> {
     const { incoming, log } = this.#options
     let lost = 0
@@ -78,11 +82,15 @@ export class IncomingSessions {
     return result
   }
 
-  /** A session whose finish the kernel refuses stays open, as closing it is an implicit finish: it ends with this process. */
+  /**
+   * A session whose finish the kernel refuses stays open, as closing it is an implicit finish: it ends with
+   * this process.
+   */
   async #finish(): Promise<void> {
     const { luo, unshare, log } = this.#options
     const sessions = this.#sessions
-    // First, or a server that starts meanwhile would be sent copies again. Its answer also says that it received all objects.
+    // First, or a server that starts meanwhile would be sent copies again. Its answer also says that it
+    // received all objects.
     this.#sessions = []
     await unshare()
     const refused: Fd[] = []

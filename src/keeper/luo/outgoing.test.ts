@@ -136,7 +136,7 @@ test('what fails says whose memory it was, and all of it can be unpreserved and 
   const { memories: objects, step, handOver: handover, words, table, until, shared, all } = keeper(luo, 4)
   luo.failures.preserve.push(undefined, ENOMEM)
   const failed = await step('ram', objects.slice(0, 3))
-  assert.deepEqual(failed.failure, { errno: ENOMEM, memory: objects[1] })
+  assert.deepEqual(failed.failure, { errno: ENOMEM, object: objects[1] })
   assert.equal(failed.state, 'failed')
   words.apply('unpreserve')
   handover.unpreserve()
@@ -152,7 +152,7 @@ test('a name that is taken is found out before any memory is preserved', async (
   const { step, memories: objects } = keeper(luo, 2)
   const { state, failure, preserved } = await step('ram', objects)
   assert.equal(state, 'failed')
-  assert.deepEqual([failure?.errno.name, failure?.memory, preserved], ['EEXIST', undefined, 0])
+  assert.deepEqual([failure?.errno.name, failure?.object, preserved], ['EEXIST', undefined, 0])
 })
 
 test('unpreserving does not wait for a step to end', async () => {

@@ -1,7 +1,8 @@
 /**
- * Outgoing live update sessions of a pool of memfds: which memory object is preserved in which session. Everything can be
- * unpreserved until the kexec. The server decides which objects are outgoing and says so in the descriptor table; the keeper
- * preserves them. Sessions are held here, and copies of them by the server, in case this process dies.
+ * Outgoing live update sessions of a pool of memfds: which memory object is preserved in which session.
+ * Everything can be unpreserved until the kexec. The server decides which objects are outgoing and says so in
+ * the descriptor table; the keeper preserves them. Sessions are held here, and copies of them by the server,
+ * in case this process dies.
  */
 import { close } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
@@ -52,7 +53,10 @@ export class OutgoingSessions {
     this.#words = new HandoverWords(options.table.words, 'keeper')
   }
 
-  /** Sessions of a keeper that died when everything was preserved: they stay as they are, and can be unpreserved. */
+  /**
+   * Sessions of a keeper that died when everything was preserved: they stay as they are, and can be
+   * unpreserved.
+   */
   adopt(sessions: readonly Fd[]): void {
     this.#sessions.files.push(...sessions.map((fd) => ({ name: '', fd, objects: [] })))
   }
@@ -166,7 +170,10 @@ export class OutgoingSessions {
     return errno
   }
 
-  /** The manifest lists sessions of ordinary files first: they are small, and the guests' device state is among them. */
+  /**
+   * The manifest lists sessions of ordinary files first: they are small, and the guests' device state is
+   * among them.
+   */
   async #preserveImage(image: Fd | undefined): Promise<Failure | undefined> {
     const { pool, totalBlocks, luo } = this.#options
     const index = this.#index

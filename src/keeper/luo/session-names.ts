@@ -1,6 +1,6 @@
 /**
- * Owns what a pool's live update sessions are called. The kernel lists none, so the next kernel's keeper must know the names: one
- * index session by the pool's name alone, which says how the others are called.
+ * The names of a pool's live update sessions. The kernel lists none, so the next kernel's keeper must know
+ * them: one index session by the pool's name alone, which says what the others are called.
  */
 import { createHash } from 'node:crypto'
 import { SESSION_NAME_MAX } from '../../linux/luo.ts'

@@ -1,7 +1,7 @@
 /**
- * Live update sessions of one pool, as its keeper holds them: incoming ones, from the former kernel, and outgoing ones, for the next.
- * Each session has a copy in the server for as long as memory hangs on it. Nothing is done for pools whose memory outlives a kernel
- * by itself.
+ * Live update sessions of one pool, as its keeper holds them: incoming ones, from the former kernel, and
+ * outgoing ones, for the next. Each session has a copy in the server for as long as memory hangs on it.
+ * Nothing is done for pools whose memory outlives a kernel by itself.
  */
 import type { HandoverStep } from '../../stores/store.ts'
 import type { Fd } from '../../values/ids.ts'
@@ -63,7 +63,10 @@ export class PoolSessions implements HandoverOrders {
     this.#server = undefined
   }
 
-  /** Until every incoming object is retrieved, what the former kernel preserved is in this keeper's sessions alone. */
+  /**
+   * Until every incoming object is retrieved, what the former kernel preserved is in this keeper's sessions
+   * alone.
+   */
   get isIncoming(): boolean {
     return (this.#incoming?.sessions.length ?? 0) > 0
   }

@@ -1,4 +1,4 @@
-/** Owns the keeper's end of its live update thread: calls go there, and each answer comes back to whoever made the call. */
+/** The keeper's end of its live update thread: it sends calls there, and resolves each with its answer. */
 import { Worker } from 'node:worker_threads'
 import { type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
@@ -19,7 +19,9 @@ export type LuoResult =
   | { readonly id: number; readonly errnoCode: number }
   | { readonly id: number; readonly fd: Fd | undefined }
 
-/** The calls of `linux/luo.ts` that take time or the device, with their errors. Tests bring one of their own. */
+/**
+ * The calls of `linux/luo.ts` that take time or the device, with their errors. Tests bring one of their own.
+ */
 export interface Luo {
   /** Errors: also EBUSY, when the device stayed open elsewhere for seconds. */
   create(name: string): Promise<Fd | Errno>
@@ -74,9 +76,13 @@ export class LuoThread implements Luo {
     return 'errnoCode' in result ? errnoFromCode(result.errnoCode) : result.fd
   }
 
-  /** A thread that breaks takes the keeper down with it, unhandled: the server then has the copies, and the next keeper goes on. */
+  /**
+   * A thread that breaks takes the keeper down with it, unhandled: the server then has the copies, and the
+   * next keeper goes on.
+   */
   #start(): Worker {
-    // Descriptors that are opened there are the process's: Node must neither watch them nor close them with the thread.
+    // Descriptors that are opened there are the process's: Node must neither watch them nor close them with
+    // the thread.
     const worker = new Worker(WORKER, { trackUnmanagedFds: false })
     worker.unref()
     worker.on('message', (result: LuoResult) => {

@@ -1,6 +1,7 @@
 /**
- * Owns the thread beside the keeper in which live update calls are made, one after the other: preserving and retrieving take time in
- * proportion to the memory, and closing a session may, too. Descriptors are the process's, so they need not travel.
+ * The keeper's thread for live update calls, which it makes one after the other: preserving and retrieving
+ * take time in proportion to the memory, and closing a session may, too. Descriptors belong to the process,
+ * so they need not be sent.
  */
 import { parentPort } from 'node:worker_threads'
 import { close } from '../../linux/descriptors.ts'
@@ -12,23 +13,14 @@ import {
   retrieveSession,
   withLiveUpdate,
 } from '../../linux/luo.ts'
-import { sleepBlocking } from '../../linux/sleep.ts'
-import { EBUSY, Errno } from '../../values/errno.ts'
+import { Errno } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { LuoCall, LuoRequest, LuoResult } from './thread.ts'
 
-/** The device has one opener at a time, and whoever behaves has it for a moment. */
+/** The device has one opener at a time, and a process that behaves has it for a moment. */
 const BUSY_PATIENCE_MS = 5000
-const BUSY_RETRY_MS = 20
 
-function onDevice(work: (device: Fd) => Fd | Errno): Fd | Errno {
-  const deadline = performance.now() + BUSY_PATIENCE_MS
-  for (;;) {
-    const result = withLiveUpdate(work)
-    if (result !== EBUSY || performance.now() > deadline) return result
-    sleepBlocking(BUSY_RETRY_MS)
-  }
-}
+const onDevice = (work: (device: Fd) => Fd | Errno): Fd | Errno => withLiveUpdate(work, BUSY_PATIENCE_MS)
 
 function carryOut(call: LuoCall): Fd | Errno | undefined {
   switch (call.kind) {

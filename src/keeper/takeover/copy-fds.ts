@@ -1,7 +1,8 @@
 /**
- * Takeover of a pool that a process holds already: every descriptor is copied out of it with pidfd_getfd(2). That process is the keeper
- * of a parked pool, or the server that outlived its keeper. Copying takes nothing away: until the new keeper serves and the
- * previous holder is killed, the memory has two holders, and a failure in between leaves it with the previous one.
+ * Takeover of a pool that a process holds already: every descriptor is copied out of it with pidfd_getfd(2).
+ * That process is the keeper of a parked pool, or the server that outlived its keeper. Copying takes nothing
+ * away: until the new keeper serves and the previous holder is killed, the memory has two holders, and a
+ * failure in between leaves it with the previous one.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
@@ -47,7 +48,7 @@ const LINKS = {
 } as const
 
 /** Descriptor number of each area in process `pid`, found by what /proc says each descriptor is. */
-export const findAreas = (pid: number): Partial<Record<keyof typeof LINKS, Fd>> => {
+export function findAreas(pid: number): Partial<Record<keyof typeof LINKS, Fd>> {
   const found: Partial<Record<keyof typeof LINKS, Fd>> = {}
   for (const [fd, link] of descriptorLinks(pid)) {
     for (const [area, wanted] of Object.entries(LINKS)) {
@@ -72,20 +73,21 @@ const findSessions = (pid: number): Fd[] =>
   [...descriptorLinks(pid)].flatMap(([fd, link]) => (link.startsWith(SESSION_LINK) ? fd : []))
 
 /**
- * A handover that was under way is not taken over: the kernel unpreserves it when the last holder of its sessions ends, and it begins
- * again when it is asked for.
+ * A handover that was under way is not taken over: the kernel unpreserves it when the last holder of its
+ * sessions ends, and it begins again when it is asked for.
  */
-const takeLuoState = (
+function takeLuoState(
   theirs: DescriptorTable,
   ours: DescriptorTable,
   role: Holder,
   takeSessions: () => Fd[],
-): LuoState => {
+): LuoState {
   const words = new HandoverWords(theirs.words, 'keeper')
   const isComplete = nextState(words, 'take over', 'keeper') === 'preserved'
   const incoming: IncomingObject[] = []
   for (const object of theirs.objects()) {
-    // An object that the keeper had retrieved and not yet sent to its server died with it: its session has it still.
+    // An object that the keeper had retrieved and not yet sent to its server died with it: its session has it
+    // still.
     const isBehind =
       role === 'server' &&
       theirs.get(object, 'keeper') !== undefined &&
@@ -103,7 +105,7 @@ const takeLuoState = (
 }
 
 /** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */
-export const takeOver = (pool: string, pid: number, role: Holder): PoolHandles => {
+export function takeOver(pool: string, pid: number, role: Holder): PoolHandles {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno)
     throw new UsageError(`pool '${pool}': its ${role} (process ${pid}) ended meanwhile: mount again`)

@@ -1,10 +1,9 @@
 /**
- * Owns what becomes of the process that holds a pool before us: it stands still while we find out whether we can take over,
- * and then ends, or goes on as if nothing had been. Until it ends, it has lost nothing.
+ * The process that holds a pool before this keeper. It is stopped while the keeper tries to take over, and
+ * then it is killed, or it resumes. Until it is killed, it has lost nothing.
  */
 import { close, waitReadable } from '../../linux/descriptors.ts'
-import { isStopped, pidfdOpen } from '../../linux/process.ts'
-import { sleepBlocking } from '../../linux/sleep.ts'
+import { isStopped, pidfdOpen, sleepBlocking } from '../../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
@@ -13,33 +12,39 @@ import { UsageError } from '../../values/errors.ts'
 const STOP_TIMEOUT_MS = 5000
 const LOOK_AGAIN_MS = 1
 
-/** Who had the pool before. 'store': a process that only hands on what the service manager kept, and ends by itself. */
+/** 'store': the process holds only what the service manager handed back to it, and ends by itself. */
 export interface PreviousHolder {
   readonly role: 'keeper' | 'server' | 'store'
   readonly process: ProcessIdentity
 }
 
-/** Returns when it stands still: what it holds does not change under who copies it. Errors: UsageError; it goes on then. */
-export const suspendHolder = (predecessor: PreviousHolder): void => {
-  const { role, process: holder } = predecessor
+/**
+ * Returns when it is stopped: what it holds does not change while it is copied. Errors: UsageError; it runs
+ * on then.
+ */
+export function suspendHolder(previous: PreviousHolder): void {
+  const { role, process: holder } = previous
   if (role === 'store' || !isAlive(holder)) return
   process.kill(holder.pid, 'SIGSTOP')
   const deadline = performance.now() + STOP_TIMEOUT_MS
   while (isAlive(holder) && !isStopped(holder.pid)) {
     if (performance.now() > deadline) {
-      resumeHolder(predecessor)
+      resumeHolder(previous)
       throw new UsageError(`process ${holder.pid} does not stop: mount again`)
     }
     sleepBlocking(LOOK_AGAIN_MS)
   }
 }
 
-export const resumeHolder = ({ role, process: holder }: PreviousHolder): void => {
+export function resumeHolder({ role, process: holder }: PreviousHolder): void {
   if (role !== 'store' && isAlive(holder)) process.kill(holder.pid, 'SIGCONT')
 }
 
-/** Returns when it has ended, or does not within STOP_TIMEOUT_MS: a thread of it may be at the region until then. */
-export const killHolder = ({ role, process: holder }: PreviousHolder): void => {
+/**
+ * Returns when it has ended, or does not within STOP_TIMEOUT_MS: a thread of it may be at the region until
+ * then.
+ */
+export function killHolder({ role, process: holder }: PreviousHolder): void {
   if (role === 'store') return
   // Readable when the last of its threads is gone: /proc says so of the first alone.
   const pidfd = pidfdOpen(holder.pid)

@@ -1,4 +1,7 @@
-/** Owns a folder that looks like sysfs's dax bus, for tests of what is read and decided. Writes to it have no effects: those are the kernel's. */
+/**
+ * Owns a folder that looks like sysfs's dax bus, for tests of what is read and decided. Writes to it have no
+ * effects: those are the kernel's.
+ */
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

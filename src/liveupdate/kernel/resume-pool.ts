@@ -3,7 +3,7 @@
  * kernels' times into one report, remove the update's record. The same after an update that died before the
  * jump.
  */
-import { bootId, kernelStartMs } from '../../linux/boot.ts'
+import { bootId, kernelStartMs } from '../../linux/boot-id.ts'
 import { kernelRelease } from '../../linux/memory-info.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'

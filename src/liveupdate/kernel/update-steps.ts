@@ -4,7 +4,7 @@
  * how the jump is done.
  */
 import { randomUUID } from 'node:crypto'
-import { bootId } from '../../linux/boot.ts'
+import { bootId } from '../../linux/boot-id.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type HandoverStep, preservePool, unpreservePool } from '../../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../../pool/pool-view.ts'

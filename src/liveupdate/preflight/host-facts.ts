@@ -18,7 +18,6 @@ import {
   splitCommandLine,
 } from '../../linux/memory-info.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
-import { sleepBlocking } from '../../linux/sleep.ts'
 import { EBUSY, EIO } from '../../values/errno.ts'
 
 /**
@@ -26,9 +25,7 @@ import { EBUSY, EIO } from '../../values/errno.ts'
  */
 export type LiveUpdateDevice = 'ready' | 'busy' | 'broken'
 
-/** Other processes have the device open for moments: it is opened more than once. */
 const BUSY_PATIENCE_MS = 1000
-const BUSY_RETRY_MS = 20
 
 export interface HostFacts {
   readonly release: string
@@ -73,12 +70,7 @@ export function readHostFacts(): HostFacts {
 
 function liveUpdateState(): LiveUpdateDevice | undefined {
   if (!hasLiveUpdate()) return undefined
-  const deadline = performance.now() + BUSY_PATIENCE_MS
-  for (;;) {
-    const failed = withLiveUpdate(() => undefined)
-    if (failed === undefined) return 'ready'
-    if (failed !== EBUSY) return failed === EIO ? 'broken' : undefined
-    if (performance.now() > deadline) return 'busy'
-    sleepBlocking(BUSY_RETRY_MS)
-  }
+  const failed = withLiveUpdate(() => undefined, BUSY_PATIENCE_MS)
+  if (failed === undefined) return 'ready'
+  return failed === EBUSY ? 'busy' : failed === EIO ? 'broken' : undefined
 }

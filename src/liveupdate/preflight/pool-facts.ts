@@ -3,15 +3,17 @@
  * elsewhere.
  */
 import * as v from 'valibot'
-import { outlivesShutdown } from '../../linux/final-kill.ts'
 import { hasLiveUpdate } from '../../linux/luo.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import { outlivesShutdown } from '../../linux/outlives-shutdown.ts'
 import { checkPoolImage } from '../../pool/check-image.ts'
 import { handoverStatus } from '../../pool/handover.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../../pool/pool-view.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { listPoolRecords } from '../../run/pool-record.ts'
+import { STORES } from '../../stores/registry.ts'
 import { UsageError } from '../../values/errors.ts'
+import type { StoreKind } from '../../values/store-kinds.ts'
 import { vmMounts } from '../vm-mounts.ts'
 
 export interface PoolFacts {
@@ -51,13 +53,18 @@ export interface HandoverFacts {
  */
 export type SurvivesBy = 'carve-out' | 'luo'
 
-/** Stores whose memory a kernel does not take when it starts. */
-const CARVED: readonly string[] = ['dax', 'devmem']
-
 /** The one way there is for the pool: where its memory lies says it. undefined: none on this kernel. */
 export function survivesBy(store: string, hasLiveUpdate: boolean): SurvivesBy | undefined {
-  if (CARVED.includes(store)) return 'carve-out'
+  if (outlivesInPlace(store)) return 'carve-out'
   return hasLiveUpdate ? 'luo' : undefined
+}
+
+/**
+ * Its memory is one that a kernel does not take when it starts. `store` is the pool's own word: it may be of
+ * another version.
+ */
+function outlivesInPlace(store: string): boolean {
+  return Object.hasOwn(STORES, store) && STORES[store as StoreKind].survivesKexec === 'in place'
 }
 
 export const outlivesKexec = ({ by }: Pick<PoolFacts, 'by'>): boolean => by !== undefined
@@ -100,10 +107,13 @@ function handoverFacts(mount: PoolMount): HandoverFacts | undefined {
   return { state, holeBytes, ...v.parse(Health, readVirtual(mount.mountPoint, 'health')) }
 }
 
-/** Pools of memfds that are not mounted: their memory is a process's, and ends with it. */
+/**
+ * Pools that are not mounted, and whose memory no kernel finds by itself: it ends with the process that holds
+ * it.
+ */
 export function parkedPools(): string[] {
   return listPoolRecords()
-    .records.filter(({ state, source }) => state === 'parked' && source.kind === 'memfd')
+    .records.filter(({ state, source }) => state === 'parked' && !outlivesInPlace(source.kind))
     .map(({ pool }) => pool)
 }
 

@@ -1,56 +1,53 @@
 /**
- * Owns answering a request that a predecessor carried out and did not live to answer. No request has changed anything
- * since; what servers did by themselves (zeroing, the end of orphans) changes no answer. So the answer is what the state says
- * now, and doing it again would be wrong (a second create is EEXIST, a second unlink takes another file).
+ * The answer to a request that a former server applied and did not live to answer. No request has changed
+ * anything since; what servers do by themselves (zeroing, evicting orphans) changes no answer. So the answer
+ * is read from the state. Must not: apply it again. A second create is EEXIST, a second unlink takes another
+ * file.
  */
-
 import type { Inode } from '../../fs/state/inode.ts'
-import type { Reply } from '../../fuse/replies.ts'
+import type { Answered, Reply } from '../../fuse/replies.ts'
 import type { HandledRequest } from '../../fuse/session.ts'
 import { Errno } from '../../values/errno.ts'
 import type { ByteString, NodeId } from '../../values/ids.ts'
-import type { Service } from '../service.ts'
-import { answerCurrentAttributes } from './inodes.ts'
-import { answerCreated } from './names.ts'
+import type { Context } from '../context.ts'
+import { answerAttributes, answerCreated, answerEntry } from '../inode-replies.ts'
 
-const find = (service: Service, parent: NodeId, name: ByteString): Inode | Errno => {
-  const directory = service.kernel.resolve(parent)
-  return directory instanceof Errno ? directory : service.fs.lookup(directory.inode.ino, name)
-}
-
-const outdate = (service: Service, nodeId: NodeId): void => {
-  const known = service.kernel.resolve(nodeId)
-  if (!(known instanceof Errno)) service.kernel.outdate(known)
-}
-
-export const answerAgain = (service: Service, request: HandledRequest, reply: Reply): void => {
+export function answerAgain(context: Context, request: HandledRequest, reply: Reply): Answered | Errno {
   const { nodeid } = request.header
   switch (request.opcode) {
-    case 'CREATE':
-      answerCreated(service, find(service, nodeid, request.name), reply)
-      break
+    case 'CREATE': {
+      const made = find(context, nodeid, request.name)
+      return made instanceof Errno ? made : answerCreated(context, made, reply)
+    }
     case 'MKNOD':
     case 'MKDIR':
     case 'SYMLINK':
-      service.answerEntry(find(service, nodeid, request.name), reply)
-      break
-    case 'LINK':
-      service.answerEntry(find(service, nodeid, request.newName), reply)
-      break
-    case 'SETATTR':
-      answerCurrentAttributes(service, nodeid, reply)
-      break
+    case 'LINK': {
+      const made = find(context, nodeid, request.opcode === 'LINK' ? request.newName : request.name)
+      return made instanceof Errno ? made : answerEntry(context, made, reply)
+    }
+    case 'SETATTR': {
+      const known = context.resolve(nodeid)
+      return known instanceof Errno ? known : answerAttributes(context, known, reply)
+    }
     case 'WRITE':
-      // It may have dropped set-id bits, and nobody has told the kernel so.
-      outdate(service, nodeid)
-      reply.write(request.size)
-      break
+      // It may have dropped set-id bits, and the former server may have died before it notified the kernel.
+      invalidateAttr(context, nodeid)
+      return reply.write(request.size)
     case 'SETXATTR':
-      outdate(service, nodeid)
-      reply.empty()
-      break
+      invalidateAttr(context, nodeid)
+      return reply.empty()
     default:
-      reply.empty()
-      break
+      return reply.empty()
   }
+}
+
+function find(context: Context, parent: NodeId, name: ByteString): Inode | Errno {
+  const directory = context.resolve(parent)
+  return directory instanceof Errno ? directory : context.fs.lookup(directory.inode.ino, name)
+}
+
+function invalidateAttr(context: Context, nodeId: NodeId): void {
+  const known = context.resolve(nodeId)
+  if (!(known instanceof Errno)) context.kernel.invalidateAttr(known)
 }

@@ -1,22 +1,18 @@
-/** Owns the requests about one inode as such: attributes, being forgotten, being opened. */
+/** The requests about one inode as such: its attributes, forgetting it, opening it. */
 import type { Inode } from '../../fs/state/inode.ts'
 import { FATTR } from '../../fuse/constants.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
-import type { Reply } from '../../fuse/replies.ts'
 import { Errno } from '../../values/errno.ts'
-import type { NodeId } from '../../values/ids.ts'
-import { type Operations, type Service, VALID_SECONDS } from '../service.ts'
+import { Refusal } from '../../values/refusal.ts'
+import type { Operations } from '../context.ts'
+import { answerAttributes, openReplyOf, shownAttributes, VALID_SECONDS } from '../inode-replies.ts'
 
 /** STATX_BASIC_STATS (include/uapi/linux/stat.h); birth times are not kept. */
 const STATX_BASIC_STATS = 0x7ff
 const PERMISSION_BITS = 0o7777
 
-export const answerCurrentAttributes = (service: Service, nodeId: NodeId, reply: Reply): void => {
-  service.withInode(nodeId, reply, (inode, form) => service.answerAttributes(inode, form, reply))
-}
-
 /** The fields of SETATTR that `valid` names. */
-const wanted = (request: RequestOf<'SETATTR'>, now: Inode['ctime']) => {
+function changeOf(request: RequestOf<'SETATTR'>, now: Inode['ctime']) {
   const { valid } = request
   const time = (set: number, setToNow: number, seconds: number, nanoseconds: number) =>
     (valid & setToNow) !== 0 ? now : (valid & set) !== 0 ? { seconds, nanoseconds } : undefined
@@ -35,63 +31,66 @@ const wanted = (request: RequestOf<'SETATTR'>, now: Inode['ctime']) => {
 }
 
 export const inodeOperations = {
-  FORGET(service, request) {
-    service.evictions.forget(request.header.nodeid, request.nlookup)
+  FORGET(context, request) {
+    context.evictions.forget(request.header.nodeid, request.nlookup)
   },
-  BATCH_FORGET(service, request) {
-    for (const { nodeid, nlookup } of request.forgets) service.evictions.forget(nodeid, nlookup)
+  BATCH_FORGET(context, request) {
+    for (const { nodeid, nlookup } of request.forgets) context.evictions.forget(nodeid, nlookup)
   },
-  GETATTR(service, request, reply) {
-    answerCurrentAttributes(service, request.header.nodeid, reply)
+  GETATTR(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    return known instanceof Errno ? known : answerAttributes(context, known, reply)
   },
-  SETATTR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }, form) => {
-      const asked = service.asked(request)
-      service.answerAttributes(service.fs.setAttributes(asked, ino, wanted(request, asked.now)), form, reply)
+  SETATTR(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    const caller = context.caller(request)
+    const changed = context.fs.setAttributes(caller, known.inode.ino, changeOf(request, caller.now))
+    if (changed instanceof Refusal) return changed
+    return answerAttributes(context, { inode: changed, as: known.as }, reply)
+  },
+  STATX(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    const { atime, mtime, ctime } = known.inode
+    const { ino, sizeBytes, blocks, mode, links, uid, gid, blksize } = shownAttributes(context, known)
+    return reply.statx({
+      attrValid: VALID_SECONDS,
+      attrValidNsec: 0,
+      flags: 0,
+      mask: STATX_BASIC_STATS,
+      blksize,
+      attributes: 0,
+      attributesMask: 0,
+      nlink: links,
+      uid,
+      gid,
+      mode,
+      ino,
+      size: sizeBytes,
+      blocks,
+      atime: atime.seconds,
+      atimensec: atime.nanoseconds,
+      btime: 0,
+      btimensec: 0,
+      ctime: ctime.seconds,
+      ctimensec: ctime.nanoseconds,
+      mtime: mtime.seconds,
+      mtimensec: mtime.nanoseconds,
+      rdevMajor: 0,
+      rdevMinor: 0,
+      devMajor: 0,
+      devMinor: 0,
     })
   },
-  STATX(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, (inode, form) => {
-      const { ino, sizeBytes, blocks, mode, links, uid, gid, blksize } = service.attributesOf({ inode, form })
-      reply.statx({
-        attrValid: VALID_SECONDS,
-        attrValidNsec: 0,
-        flags: 0,
-        mask: STATX_BASIC_STATS,
-        blksize,
-        attributes: 0,
-        attributesMask: 0,
-        nlink: links,
-        uid,
-        gid,
-        mode,
-        ino,
-        size: sizeBytes,
-        blocks,
-        atime: inode.atime.seconds,
-        atimensec: inode.atime.nanoseconds,
-        btime: 0,
-        btimensec: 0,
-        ctime: inode.ctime.seconds,
-        ctimensec: inode.ctime.nanoseconds,
-        mtime: inode.mtime.seconds,
-        mtimensec: inode.mtime.nanoseconds,
-        rdevMajor: 0,
-        rdevMinor: 0,
-        devMajor: 0,
-        devMinor: 0,
-      })
-    })
+  /** The kernel checks permissions itself (default_permissions): any ACCESS that still comes is granted. */
+  ACCESS(_context, _request, reply) {
+    return reply.empty()
   },
-  /** The kernel checks permissions itself (default_permissions); what still asks is told yes. */
-  ACCESS(_service, _request, reply) {
-    reply.empty()
-  },
-  OPEN(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, (inode) => {
-      const open = service.openReplyOf(inode)
-      if (open instanceof Errno) service.refuse(open, reply)
-      else reply.open(open)
-    })
+  OPEN(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    const open = openReplyOf(context, known.inode)
+    return open instanceof Refusal ? open : reply.open(open)
   },
 } satisfies Partial<Operations>

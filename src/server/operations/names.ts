@@ -1,18 +1,23 @@
-/** Owns the requests about names: looking up, making, linking, moving and removing them. */
-
+/** The requests about names: looking up, making, linking, renaming and removing them. */
+import type { NameAt } from '../../fs/state/entry.ts'
 import type { Inode } from '../../fs/state/inode.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
-import type { Reply } from '../../fuse/replies.ts'
+import type { EntryReply, Reply } from '../../fuse/replies.ts'
 import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
-import { BrokenInvariantError } from '../../values/errors.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
-import { type Operations, type Service, VALID_SECONDS } from '../service.ts'
+import { Refusal } from '../../values/refusal.ts'
+import type { Context, Operations, Outcome } from '../context.ts'
+import { answerCreated, answerEntry, nodesOf, objectOf, targetOf, VALID_SECONDS } from '../inode-replies.ts'
+import type { KnownInode } from '../kernel-view.ts'
 
 const S_IFMT = 0o170000
 const S_IFREG = 0o100000
 const PERMISSION_BITS = 0o7777
 
-/** What LOOKUP stands in for: no inode has node id 0, and the kernel may remember that for a while. */
+/**
+ * A LOOKUP that found nothing is answered with node id 0, which no inode has: the kernel caches that the name
+ * is free.
+ */
 const NO_INODE = 0n as NodeId
 const NOWHEN = { seconds: 0, nanoseconds: 0 }
 const NO_ATTRIBUTES = {
@@ -30,117 +35,118 @@ const NO_ATTRIBUTES = {
   ctime: NOWHEN,
 }
 
-const answerAbsent = (reply: Reply): void => {
-  reply.entry({
-    nodeid: NO_INODE,
-    generation: 0,
-    entryValidSeconds: VALID_SECONDS,
-    attrValidSeconds: 0,
-    attributes: NO_ATTRIBUTES,
-  })
+const ABSENT: EntryReply = {
+  nodeid: NO_INODE,
+  generation: 0,
+  entryValidSeconds: VALID_SECONDS,
+  attrValidSeconds: 0,
+  attributes: NO_ATTRIBUTES,
 }
 
-/** A new file comes open: its entry and its opening are one reply. */
-export const answerCreated = (service: Service, made: Inode | Errno, reply: Reply): void => {
-  const open = made instanceof Errno ? made : service.openReplyOf(made)
-  if (made instanceof Errno) service.refuse(made, reply)
-  // The file is there: asked again, it would be in its own way.
-  else if (open instanceof Errno) reply.error(open)
-  else {
-    const shown = service.present(made)
-    service.kernel.stageLookup(shown)
-    reply.create(service.entryOf(shown), open)
-  }
+/**
+ * The caller is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per
+ * file.
+ */
+function publish(context: Context, inode: Inode): ByteString | Refusal {
+  const { uid, gid, mode } = inode
+  const failed = nodesOf(context).publish(objectOf(inode), inode, { uid, gid, mode })
+  return failed ?? byteString(targetOf(context, inode))
 }
 
-/** Whoever follows the link is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per file. */
-const publish = (service: Service, inode: Inode): ByteString | Errno => {
-  const { object: memory, uid, gid, mode } = inode
-  if (memory === undefined) throw new BrokenInvariantError(`guest RAM ${inode.ino} has no memory`)
-  const failed = service.store.publish(memory, inode, { uid, gid, mode })
-  return failed ?? byteString(service.targetOf(inode))
-}
+/** The name that a request is about, in its directory. */
+const nameAt = ({ inode }: KnownInode, { name }: { readonly name: ByteString }): NameAt => ({
+  parent: inode.ino,
+  name,
+})
 
 type Rename = Pick<RequestOf<'RENAME2'>, 'header' | 'name' | 'newName' | 'newdir' | 'flags'>
 
-const rename = (service: Service, request: Rename, reply: Reply): void => {
+function rename(context: Context, request: Rename, reply: Reply): Outcome {
   const { header, name, newName, newdir, flags } = request
-  service.withInode(header.nodeid, reply, (from) => {
-    service.withInode(newdir, reply, (to) => {
-      const asked = service.asked(request)
-      service.answerDone(service.fs.rename(asked, from.ino, name, to.ino, newName, flags), reply)
-    })
-  })
+  const from = context.resolve(header.nodeid)
+  if (from instanceof Errno) return from
+  const to = context.resolve(newdir)
+  if (to instanceof Errno) return to
+  const caller = context.caller(request)
+  const renamed = context.fs.rename(
+    caller,
+    { parent: from.inode.ino, name },
+    { parent: to.inode.ino, name: newName },
+    flags,
+  )
+  return renamed ?? reply.empty()
 }
 
 export const nameOperations = {
-  LOOKUP(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      const found = service.fs.lookup(ino, request.name)
-      if (found === ENOENT) answerAbsent(reply)
-      else service.answerEntry(found, reply)
-    })
+  LOOKUP(context, request, reply) {
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    const found = context.fs.lookup(parent.inode.ino, request.name)
+    if (found === ENOENT) return reply.entry(ABSENT)
+    return found instanceof Errno ? found : answerEntry(context, found, reply)
   },
-  MKNOD(service, request, reply) {
+  MKNOD(context, request, reply) {
     const type = request.mode & S_IFMT
-    // No device nodes, fifos or sockets: they would have to be persisted, and a host has better places for them.
-    if (type !== S_IFREG && type !== 0) return service.refuse(EPERM, reply)
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      const mode = request.mode & PERMISSION_BITS
-      service.answerEntry(service.fs.create(service.asked(request), ino, request.name, mode), reply)
-    })
+    // No device nodes, fifos or sockets: they would have to be persisted, and a host has better places for
+    // them.
+    if (type !== S_IFREG && type !== 0) return EPERM
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    const mode = request.mode & PERMISSION_BITS
+    const made = context.fs.create(context.caller(request), nameAt(parent, request), mode)
+    return made instanceof Refusal ? made : answerEntry(context, made, reply)
   },
-  CREATE(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      const mode = request.mode & PERMISSION_BITS
-      answerCreated(service, service.fs.create(service.asked(request), ino, request.name, mode), reply)
-    })
+  CREATE(context, request, reply) {
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    const mode = request.mode & PERMISSION_BITS
+    const made = context.fs.create(context.caller(request), nameAt(parent, request), mode)
+    return made instanceof Refusal ? made : answerCreated(context, made, reply)
   },
-  MKDIR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      const mode = request.mode & PERMISSION_BITS
-      service.answerEntry(service.fs.mkdir(service.asked(request), ino, request.name, mode), reply)
-    })
+  MKDIR(context, request, reply) {
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    const mode = request.mode & PERMISSION_BITS
+    const made = context.fs.mkdir(context.caller(request), nameAt(parent, request), mode)
+    return made instanceof Errno ? made : answerEntry(context, made, reply)
   },
-  SYMLINK(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      service.answerEntry(
-        service.fs.symlink(service.asked(request), ino, request.name, request.target),
-        reply,
-      )
-    })
+  SYMLINK(context, request, reply) {
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    const made = context.fs.symlink(context.caller(request), nameAt(parent, request), request.target)
+    return made instanceof Errno ? made : answerEntry(context, made, reply)
   },
-  LINK(service, request, reply) {
-    service.withInode(request.oldnodeid, reply, (existing) => {
-      service.withInode(request.header.nodeid, reply, (parent) => {
-        service.answerEntry(
-          service.fs.link(service.asked(request), existing.ino, parent.ino, request.newName),
-          reply,
-        )
-      })
-    })
+  LINK(context, request, reply) {
+    const known = context.resolve(request.oldnodeid)
+    if (known instanceof Errno) return known
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    const caller = context.caller(request)
+    const to = { parent: parent.inode.ino, name: request.newName }
+    const linked = context.fs.link(caller, known.inode.ino, to)
+    return linked instanceof Errno ? linked : answerEntry(context, linked, reply)
   },
-  UNLINK(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      service.answerDone(service.fs.unlink(service.asked(request), ino, request.name), reply)
-    })
+  UNLINK(context, request, reply) {
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    return context.fs.unlink(context.caller(request), nameAt(parent, request)) ?? reply.empty()
   },
-  RMDIR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      service.answerDone(service.fs.rmdir(service.asked(request), ino, request.name), reply)
-    })
+  RMDIR(context, request, reply) {
+    const parent = context.resolve(request.header.nodeid)
+    if (parent instanceof Errno) return parent
+    return context.fs.rmdir(context.caller(request), nameAt(parent, request)) ?? reply.empty()
   },
-  RENAME(service, request, reply) {
-    rename(service, { ...request, flags: 0 }, reply)
+  RENAME(context, request, reply) {
+    return rename(context, { ...request, flags: 0 }, reply)
   },
-  RENAME2(service, request, reply) {
-    rename(service, request, reply)
+  RENAME2(context, request, reply) {
+    return rename(context, request, reply)
   },
-  READLINK(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, (inode, form) => {
-      const target = form === 'link' ? publish(service, inode) : service.fs.readlink(inode.ino)
-      if (target instanceof Errno) service.refuse(target, reply)
-      else reply.data(toBytes(target))
-    })
+  READLINK(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    const { inode, as } = known
+    const target = as === 'symlink' ? publish(context, inode) : context.fs.readlink(inode.ino)
+    return target instanceof Refusal ? target : reply.data(toBytes(target))
   },
 } satisfies Partial<Operations>

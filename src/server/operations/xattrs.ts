@@ -1,56 +1,54 @@
-/** Owns the requests about extended attributes: the sizes the kernel asks for, the values the file system gives. */
+/** The requests about extended attributes: the sizes the kernel asks for, the values the file system has. */
 import { FROZEN, SIZE } from '../../fs/xattrs/control-xattrs.ts'
 import type { Reply } from '../../fuse/replies.ts'
 import { ERANGE, Errno } from '../../values/errno.ts'
 import { toBytes } from '../../values/ids.ts'
 import { VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
+import type { Operations, Outcome } from '../context.ts'
 import { adoptNodeOwners } from '../node-owners.ts'
-import type { Operations } from '../service.ts'
 
 /** `size` 0 asks how large the value is; a buffer that is too small is ERANGE (getxattr(2)). */
-const answerValue = (value: Uint8Array | Errno, size: number, reply: Reply): void => {
-  if (value instanceof Errno) reply.error(value)
-  else if (size === 0) reply.xattrSize(value.byteLength)
-  else if (value.byteLength > size) reply.error(ERANGE)
-  else reply.data(value)
+function answerValue(value: Uint8Array | Errno, size: number, reply: Reply): Outcome {
+  if (value instanceof Errno) return value
+  if (size === 0) return reply.xattrSize(value.byteLength)
+  return value.byteLength > size ? ERANGE : reply.data(value)
 }
 
 export const xattrOperations = {
-  GETXATTR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      // What the pool says of itself is what is so once the kernel has said goodbye.
-      if (request.name.startsWith(VIRTUAL_PREFIX)) service.evictions.endAll()
-      answerValue(service.fs.getXattr(ino, request.name), request.size, reply)
-    })
+  GETXATTR(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    // Statistics must not count inodes that the kernel has already forgotten.
+    if (request.name.startsWith(VIRTUAL_PREFIX)) context.evictions.endAll()
+    return answerValue(context.fs.getXattr(known.inode.ino, request.name), request.size, reply)
   },
-  LISTXATTR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      const names = service.fs.listXattrs(ino)
-      const list =
-        names instanceof Errno
-          ? names
-          : Buffer.concat([...names].map((name) => toBytes(`${name}\0` as typeof name)))
-      answerValue(list, request.size, reply)
-    })
+  LISTXATTR(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    const names = context.fs.listXattrs(known.inode.ino)
+    if (names instanceof Errno) return names
+    const list = Buffer.concat(names.map((name) => toBytes(`${name}\0` as typeof name)))
+    return answerValue(list, request.size, reply)
   },
-  SETXATTR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, (inode, form) => {
-      const { name, flags } = request
-      if (name === FROZEN) {
-        // Frozen, they would stay until the thaw.
-        service.evictions.endAll()
-        adoptNodeOwners(service, request)
-      }
-      // The data is a view of the read buffer; what is kept must outlive the request.
-      const value = Uint8Array.from(request.data)
-      service.answerDone(service.fs.setXattr(service.asked(request), inode.ino, name, value, flags), reply)
-      // The kernel takes the size for what it was: setxattr(2) does not change one.
-      if (name === SIZE) service.kernel.outdate({ inode, form })
-    })
+  SETXATTR(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    const { name, flags } = request
+    if (name === FROZEN) {
+      // Frozen, they would stay until the thaw.
+      context.evictions.endAll()
+      adoptNodeOwners(context, request)
+    }
+    // The data is a view of the read buffer; what is kept must outlive the request.
+    const value = Uint8Array.from(request.data)
+    const failed = context.fs.setXattr(context.caller(request), known.inode.ino, name, value, flags)
+    // The kernel has cached the former size: it does not expect setxattr(2) to change one.
+    if (name === SIZE) context.kernel.invalidateAttr(known)
+    return failed ?? reply.empty()
   },
-  REMOVEXATTR(service, request, reply) {
-    service.withInode(request.header.nodeid, reply, ({ ino }) => {
-      service.answerDone(service.fs.removeXattr(service.asked(request), ino, request.name), reply)
-    })
+  REMOVEXATTR(context, request, reply) {
+    const known = context.resolve(request.header.nodeid)
+    if (known instanceof Errno) return known
+    return context.fs.removeXattr(context.caller(request), known.inode.ino, request.name) ?? reply.empty()
   },
 } satisfies Partial<Operations>

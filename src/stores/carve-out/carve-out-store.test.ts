@@ -1,23 +1,29 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, EINVAL, ENXIO } from '../../values/errno.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, WAITS } from '../store.ts'
+import { WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
 import { OWNER, RAM, World } from './testing/world.ts'
 
 test('following the link makes the device and its node, once', () => {
-  const { store, nodes, region, hands } = new World()
+  const { store, nodes, region, worker } = new World()
   const memory = store.create()
-  assert.equal(store.publish(memory, RAM, OWNER), WAITS)
-  assert.equal(store.publish(memory, RAM, OWNER), WAITS)
+  assert.equal(store.ram.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
+  assert.equal(store.ram.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
   assert.equal(nodes.nodes.size, 0, 'no node before its device')
-  hands.work()
-  store.background.drain()
-  assert.equal(store.publish(memory, RAM, OWNER), undefined)
+  worker.work()
+  store.events.drain()
+  assert.equal(store.ram.publish(memory, RAM, OWNER), undefined)
   assert.deepEqual(region.trace, ['make 2+1 6+2'])
-  assert.deepEqual(store.nodeOwner(memory), { ...OWNER, device: '250:1' })
-  assert.equal(store.nodePath(memory), '/fake/1')
-  assert.deepEqual(store.expose(memory), { kind: 'none' })
-  assert.equal(store.publish(memory, { ...RAM, sizeBytes: 0, extents: [] }, OWNER), EINVAL)
+  assert.deepEqual(store.ram.owner(memory), { ...OWNER, device: '250:1' })
+  assert.equal(store.ram.path(memory), '/fake/1')
+  assert.deepEqual(store.ram.mapping(memory, { ...RAM, guestRam: false }), { via: 'none' })
+  assert.deepEqual(store.ram.mapping(memory, RAM), {
+    via: 'dax-node',
+    path: '/fake/1',
+    device: { major: 250, minor: 1 },
+  })
+  assert.equal(store.ram.publish(memory, { ...RAM, sizeBytes: 0, extents: [] }, OWNER), EINVAL)
 })
 
 test('a device of gigantic pages is made where they were asked for, and nowhere else', () => {
@@ -34,11 +40,11 @@ test('a node that is there keeps its owner, one that was taken away is made agai
   world.publish(memory)
   world.nodes.make(memory, '250:1', { ...OWNER, uid: 77 })
   world.publish(memory)
-  assert.equal(world.store.nodeOwner(memory)?.uid, 77)
+  assert.equal(world.store.ram.owner(memory)?.uid, 77)
   world.nodes.remove(memory)
-  assert.equal(world.store.nodeOwner(memory), undefined)
+  assert.equal(world.store.ram.owner(memory), undefined)
   world.publish(memory)
-  assert.equal(world.store.nodeOwner(memory)?.uid, OWNER.uid)
+  assert.equal(world.store.ram.owner(memory)?.uid, OWNER.uid)
 })
 
 test('a memory is held until nobody maps it; unpublished from the first question on', () => {
@@ -47,7 +53,7 @@ test('a memory is held until nobody maps it; unpublished from the first question
   assert.equal(world.isHeld(memory), false, 'never shown to anybody')
   world.publish(memory)
   world.region.held.add('250:1')
-  assert.equal(world.store.isHeld(memory), WAITS)
+  assert.equal(world.store.isHeld(memory), WAIT_FOR_STORE)
   assert.equal(world.nodes.nodes.size, 0)
   assert.equal(world.isHeld(memory), true)
   assert.deepEqual(world.store.holder(memory), { pid: 42, program: 'guest' })
@@ -69,11 +75,11 @@ test('what nobody maps is taken apart at the first question', () => {
 test('a file that goes while its device is made leaves no device', () => {
   const world = new World()
   const memory = world.store.create()
-  assert.equal(world.store.publish(memory, RAM, OWNER), WAITS)
+  assert.equal(world.store.ram.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
   world.store.release(memory)
   for (let round = 0; round < 3; round++) {
-    world.hands.work()
-    world.store.background.drain()
+    world.worker.work()
+    world.store.events.drain()
   }
   assert.equal(world.region.instances.size, 0)
   assert.equal(world.nodes.nodes.size, 0)
@@ -100,7 +106,7 @@ test('a successor releases what its predecessor published for nobody', () => {
   world.restart()
   assert.deepEqual([...world.store.objects()], [memory])
   world.store.release(memory)
-  world.hands.work()
+  world.worker.work()
   assert.equal(world.region.instances.size, 0)
 })
 
@@ -155,16 +161,16 @@ test('guest RAM gets blocks of a data chunk only when no file has one there', ()
 test('zeroing takes one extent at a time and tells when it is done', () => {
   const world = new World()
   world.region.fill(0, 8, 0xaa)
-  const { background } = world.store
-  assert.equal(background.clear({ start: 2, count: 3 }), true)
-  assert.equal(background.clear({ start: 6, count: 1 }), false)
-  assert.deepEqual(background.cleared(), [])
-  world.hands.work()
-  background.drain()
-  assert.deepEqual(background.cleared(), [{ start: 2, count: 3 }])
-  assert.deepEqual(background.cleared(), [])
+  const { zeroer, events } = world.store
+  assert.equal(zeroer.start({ start: 2, count: 3 }), true)
+  assert.equal(zeroer.start({ start: 6, count: 1 }), false)
+  assert.deepEqual(zeroer.finished(), [])
+  world.worker.work()
+  events.drain()
+  assert.deepEqual(zeroer.finished(), [{ start: 2, count: 3 }])
+  assert.deepEqual(zeroer.finished(), [])
   assert.ok(world.region.isAll(2, 3, 0) && world.region.isAll(0, 2, 0xaa) && world.region.isAll(5, 3, 0xaa))
-  assert.equal(background.clear({ start: 6, count: 1 }), true)
+  assert.equal(zeroer.start({ start: 6, count: 1 }), true)
 })
 
 test('seek finds data everywhere and the hole at the end', () => {
@@ -173,7 +179,7 @@ test('seek finds data everywhere and the hole at the end', () => {
   world.settle(() =>
     world.store.resize(file, { sizeBytes: 10, extents: [{ start: 40, count: 1 }], guestRam: false }),
   )
-  assert.equal(world.store.seek(file, 3, 3), 3)
-  assert.equal(world.store.seek(file, 3, 4), 10)
-  assert.equal(world.store.seek(file, 10, 3), ENXIO)
+  assert.equal(world.store.data.seek(file, 3, 3), 3)
+  assert.equal(world.store.data.seek(file, 3, 4), 10)
+  assert.equal(world.store.data.seek(file, 10, 3), ENXIO)
 })

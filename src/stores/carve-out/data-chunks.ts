@@ -1,11 +1,13 @@
 /**
- * Owns the chunks of ordinary files: which are mapped and where, how many blocks of each a file owns, and moving bytes
- * between them and a file's offsets. Chunks are reached by address alone, so that one that is empty can be given up.
+ * The data chunks of ordinary files: which are mapped and where, how many blocks of each a file owns, and
+ * moving bytes between them and a file's offsets. Chunks are reached by address alone, so that one that is
+ * empty can be given up.
  */
 import { type RawMapping, readRaw, writeRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, WAITS } from '../store.ts'
+import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent } from '../store.ts'
 import { chunkExtent, chunkOf, chunksOf, type Layout, rangesOf } from './layout.ts'
 import type { WorkerPort } from './worker-client.ts'
 
@@ -44,8 +46,8 @@ export class DataChunks {
     return (this.#ownedBlocks.get(chunk) ?? 0) > 0
   }
 
-  /** Makes sure that these chunks are mapped. Errors: WAITS; those of making one, told once. */
-  prepare(chunks: readonly number[]): Errno | undefined {
+  /** Makes sure that these chunks are mapped. Refusals: a Wait; the Errno of making one, told once. */
+  prepare(chunks: readonly number[]): Refusal | undefined {
     const missing = chunks.filter((chunk) => !this.#mapped.has(chunk))
     for (const chunk of missing) {
       const failed = this.#failed.get(chunk)
@@ -53,20 +55,20 @@ export class DataChunks {
       if (failed) return failed
     }
     for (const chunk of missing) this.#ask(chunk)
-    return missing.length === 0 ? undefined : WAITS
+    return missing.length === 0 ? undefined : WAIT_FOR_STORE
   }
 
   /**
-   * Gives up the mapped chunks of these blocks, which guest RAM is to have: whoever asks the worker next for their memory
-   * finds it free. Errors: EBUSY (a file owns a block there), WAITS.
+   * Gives up the mapped chunks of these blocks, which guest RAM is to have: the worker finds their memory
+   * free at its next job. Refusals: EBUSY (a file owns a block there), a Wait.
    */
-  yield(extents: readonly Extent[]): Errno | undefined {
+  surrender(extents: readonly Extent[]): Refusal | undefined {
     const chunks = chunksOf(extents)
     if (chunks.some((chunk) => this.#owns(chunk) && (this.#mapped.has(chunk) || this.#asked.has(chunk))))
       return EBUSY
-    if (chunks.some((chunk) => this.#asked.has(chunk))) return WAITS
+    if (chunks.some((chunk) => this.#asked.has(chunk))) return WAIT_FOR_STORE
     for (const chunk of chunks) {
-      // From here on nobody on this thread has the address; the worker unmaps it.
+      // From here on this thread does not use the address; the worker unmaps it.
       if (this.#mapped.delete(chunk))
         this.#worker.ask('drop', rangesOf(this.#layout, [chunkExtent(this.#layout, chunk)]), () => {})
     }

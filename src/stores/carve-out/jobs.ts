@@ -1,5 +1,5 @@
 /**
- * Owns the words between the server's thread and the worker beside it: jobs, each with the physical ranges it
+ * The messages between the server's thread and the worker beside it: jobs, each with the physical ranges it
  * changes, and what came of them. Types alone.
  */
 import type { DeviceNumber } from '../../linux/device-node.ts'
@@ -14,13 +14,13 @@ export type Job = {
   readonly ranges: Ranges
   /** To be mapped by gigantic pages. */
   readonly gigantic?: boolean
-} /** An instance that covers the ranges, for a guest. What lies across them and is held by nobody goes. */ & (
+} /** An instance that covers the ranges, for a guest. What lies across them and no process holds goes. */ & (
   | { readonly kind: 'make' }
   /** The same, mapped for ourselves, until it is dropped. */
   | { readonly kind: 'chunk' }
-  /** Its mapping is used by nobody any more: unmap and destroy. */
+  /** Its mapping is not used any more: unmap and destroy. */
   | { readonly kind: 'drop' }
-  /** Destroy every instance that lies across the ranges, if nobody holds one of them. */
+  /** Destroy every instance that lies across the ranges, if no process holds one of them. */
   | { readonly kind: 'free' }
   /** Zero the ranges. */
   | { readonly kind: 'clear' }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement, WAITS } from '../store.ts'
+import { WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../store.ts'
 import { World } from './testing/world.ts'
 
 const KIB = 1024
@@ -54,7 +55,7 @@ test('what a file had behind its end is zero when it grows again, also after a r
   const reads = (): Buffer => {
     const into = Buffer.alloc(100)
     assert.equal(
-      world.settle(() => world.store.read(memory, 0, into)),
+      world.settle(() => world.store.data.read(memory, 0, into)),
       100,
     )
     return into
@@ -62,7 +63,7 @@ test('what a file had behind its end is zero when it grows again, also after a r
   for (const restarts of [false, true]) {
     resize(100)
     assert.equal(
-      world.settle(() => world.store.write(memory, 0, Buffer.alloc(100, 7))),
+      world.settle(() => world.store.data.write(memory, 0, Buffer.alloc(100, 7))),
       100,
     )
     resize(10)
@@ -74,7 +75,7 @@ test('what a file had behind its end is zero when it grows again, also after a r
     assert.ok(reads().equals(Buffer.concat([Buffer.alloc(10, 7), Buffer.alloc(90)])))
   }
   // A server died after writing and before logging: the successor knows of 10 bytes.
-  world.store.write(memory, 0, Buffer.alloc(100, 9))
+  world.store.data.write(memory, 0, Buffer.alloc(100, 9))
   world.restart()
   world.store.adopt(memory, sized(10))
   resize(100)
@@ -118,18 +119,18 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
           bytes.copy(model, Math.min(at, model.length))
           if (kind === 'write')
             assert.equal(
-              world.settle(() => world.store.write(memory, at, bytes)),
+              world.settle(() => world.store.data.write(memory, at, bytes)),
               bytes.length,
             )
           else
             assert.equal(
-              world.settle(() => world.store.punchHole(memory, at, bytes.length)),
+              world.settle(() => world.store.data.punchHole(memory, at, bytes.length)),
               undefined,
             )
         }
         const into = Buffer.alloc(model.length)
         assert.equal(
-          world.settle(() => world.store.read(memory, 0, into)),
+          world.settle(() => world.store.data.read(memory, 0, into)),
           model.length,
         )
         assert.ok(into.equals(model))
@@ -154,7 +155,7 @@ test('two large holes are both finished, however their requests take turns', () 
       undefined,
     )
     assert.equal(
-      world.settle(() => world.store.write(memory, sizeBytes - KIB, Buffer.alloc(KIB, 7))),
+      world.settle(() => world.store.data.write(memory, sizeBytes - KIB, Buffer.alloc(KIB, 7))),
       KIB,
     )
     return memory
@@ -162,14 +163,14 @@ test('two large holes are both finished, however their requests take turns', () 
   const waiting = new Set(objects)
   for (let round = 0; round < 10 && waiting.size > 0; round++) {
     for (const memory of waiting)
-      if (world.store.punchHole(memory, 0, sizeBytes) !== WAITS) waiting.delete(memory)
-    world.hands.work()
-    world.store.background.drain()
+      if (world.store.data.punchHole(memory, 0, sizeBytes) !== WAIT_FOR_STORE) waiting.delete(memory)
+    world.worker.work()
+    world.store.events.drain()
   }
   assert.equal(waiting.size, 0)
   for (const memory of objects) {
     const into = Buffer.alloc(KIB, 1)
-    assert.equal(world.store.read(memory, sizeBytes - KIB, into), KIB)
+    assert.equal(world.store.data.read(memory, sizeBytes - KIB, into), KIB)
     assert.ok(into.equals(Buffer.alloc(KIB)))
   }
 })
@@ -181,12 +182,12 @@ test('a hole that was given up half-way begins anew', () => {
   const placement = { sizeBytes, extents: [{ start: 0, count: 34 }], guestRam: false }
   const bytes = Buffer.alloc(KIB, 7)
   world.settle(() => world.store.resize(memory, placement))
-  assert.equal(world.store.punchHole(memory, 0, sizeBytes), WAITS)
-  assert.equal(world.store.write(memory, 0, bytes), KIB)
+  assert.equal(world.store.data.punchHole(memory, 0, sizeBytes), WAIT_FOR_STORE)
+  assert.equal(world.store.data.write(memory, 0, bytes), KIB)
   assert.equal(
-    world.settle(() => world.store.punchHole(memory, 0, sizeBytes)),
+    world.settle(() => world.store.data.punchHole(memory, 0, sizeBytes)),
     undefined,
   )
-  assert.equal(world.store.read(memory, 0, bytes), KIB)
+  assert.equal(world.store.data.read(memory, 0, bytes), KIB)
   assert.ok(bytes.equals(Buffer.alloc(KIB)))
 })

@@ -1,26 +1,26 @@
 /**
- * Owns carrying out jobs, one after the other, and zeroing between them. It runs in the worker, where waiting is
- * allowed, and is the only thing that changes the region while a server runs. It must not know files.
+ * The queue of jobs in the worker, carried out one after the other, with zeroing between them. Waiting is
+ * allowed here, and nothing else changes the region while a server runs. Must not: know files.
  *
- * A job waits for one slice of zeroing at most, unless its ranges lie across what is being zeroed, or across those of a
- * job before it: jobs about the same memory keep their order.
+ * A job waits for one slice of zeroing at most, unless its ranges lie across what is being zeroed, or across
+ * those of a job before it: jobs about the same memory keep their order.
  */
 import type { Holder } from '../../linux/holders.ts'
 import { anyOverlap, type PhysicalRange } from '../../linux/memory-ranges.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Instance, RangeMapper } from './instances.ts'
 import type { Job, Outcome, Ranges } from './jobs.ts'
-import { type MappedChunk, Zeroing } from './zeroing.ts'
+import type { Instance, RangeMapper } from './range-mapper.ts'
+import { type MappedChunk, RangeZeroing } from './range-zeroing.ts'
 
-/** Somebody holds what is to be zeroed, or there was no memory for its pages: look again after so long. */
+/** A process holds what is to be zeroed, or there was no memory for its pages: look again after so long. */
 const ZEROING_PAUSE_MS = 2000
 
 type Holders = ReadonlyMap<string, Holder>
 
 export interface WorkQueueDeps {
-  readonly instances: RangeMapper
+  readonly mapper: RangeMapper
   /** Called once for each job that was added. */
   readonly finish: (job: Job, outcome: Outcome) => void
   /** Called after each slice of zeroing. */
@@ -28,16 +28,16 @@ export interface WorkQueueDeps {
 }
 
 export class WorkQueue {
-  readonly #instances: RangeMapper
-  readonly #given: WorkQueueDeps
+  readonly #mapper: RangeMapper
+  readonly #deps: WorkQueueDeps
   readonly #chunks: MappedChunk[] = []
   #queue: Job[] = []
-  #clear: { readonly job: Job; readonly zeroing: Zeroing } | undefined
+  #clear: { readonly job: Job; readonly zeroing: RangeZeroing } | undefined
   #pausedUntilMs = 0
 
-  constructor(given: WorkQueueDeps) {
-    this.#instances = given.instances
-    this.#given = given
+  constructor(deps: WorkQueueDeps) {
+    this.#mapper = deps.mapper
+    this.#deps = deps
   }
 
   add(job: Job): void {
@@ -45,7 +45,10 @@ export class WorkQueue {
     else this.#queue.push(job)
   }
 
-  /** One job, or one slice of zeroing. Returns in how many milliseconds to be called again; undefined: there is nothing to do. */
+  /**
+   * One job, or one slice of zeroing. Returns in how many milliseconds to be called again; undefined: there
+   * is nothing to do.
+   */
   step(): number | undefined {
     const job = this.#queue.find((each) => this.#isFree(each))
     if (job !== undefined) this.#carryOut(job)
@@ -82,7 +85,7 @@ export class WorkQueue {
 
   #end(job: Job, outcome: Outcome | Errno): void {
     this.#queue = this.#queue.filter((each) => each !== job)
-    this.#given.finish(job, outcome instanceof Errno ? { kind: 'failed', errnoCode: outcome.code } : outcome)
+    this.#deps.finish(job, outcome instanceof Errno ? { kind: 'failed', errnoCode: outcome.code } : outcome)
   }
 
   #make({ ranges, gigantic }: Job): Outcome | Errno {
@@ -98,7 +101,7 @@ export class WorkQueue {
     if (known !== undefined) return { kind: 'mapped', mapping: known.mapping }
     const instance = this.#ensure(ranges)
     if (instance instanceof Errno) return instance
-    const mapping = this.#instances.map(instance, { writable: true })
+    const mapping = this.#mapper.map(instance, { writable: true })
     if (mapping instanceof Errno) return mapping
     this.#chunks.push({ range, mapping, instance })
     return { kind: 'mapped', mapping }
@@ -106,15 +109,13 @@ export class WorkQueue {
 
   /** The instance of a former server, or of before, where it is exactly that; a new one otherwise. */
   #ensure(ranges: Ranges, gigantic = false): Instance | Errno {
-    return (
-      this.#instances.exactly(ranges) ?? this.#freeWay(ranges) ?? this.#instances.make(ranges, { gigantic })
-    )
+    return this.#mapper.exactly(ranges) ?? this.#makeWay(ranges) ?? this.#mapper.make(ranges, { gigantic })
   }
 
-  #freeWay(ranges: Ranges): Errno | undefined {
-    const inTheWay = this.#instances.overlapping(ranges)
+  #makeWay(ranges: Ranges): Errno | undefined {
+    const inTheWay = this.#mapper.overlapping(ranges)
     if (inTheWay.length === 0) return undefined
-    const outcome = this.#destroyUnheld(inTheWay, this.#instances.holders(inTheWay))
+    const outcome = this.#destroyUnheld(inTheWay, this.#mapper.holders(inTheWay))
     return outcome instanceof Errno ? outcome : outcome.kind === 'held' ? EBUSY : undefined
   }
 
@@ -127,14 +128,14 @@ export class WorkQueue {
     if (chunk === undefined) return { kind: 'done' }
     unmapRaw(chunk.mapping)
     this.#chunks.splice(this.#chunks.indexOf(chunk), 1)
-    return this.#instances.destroy(chunk.instance) ?? { kind: 'done' }
+    return this.#mapper.destroy(chunk.instance) ?? { kind: 'done' }
   }
 
   /** Looking for holders costs the same for one device and for many: all that wait are looked for at once. */
   #freeAll(): void {
     const jobs = this.#queue.filter((job) => job.kind === 'free' && this.#isFree(job))
-    const inTheWay = jobs.map(({ ranges }) => this.#instances.overlapping(ranges))
-    const holders = this.#instances.holders(inTheWay.flat())
+    const inTheWay = jobs.map(({ ranges }) => this.#mapper.overlapping(ranges))
+    const holders = this.#mapper.holders(inTheWay.flat())
     for (const [index, job] of jobs.entries())
       this.#end(job, this.#destroyUnheld(inTheWay[index] ?? [], holders))
   }
@@ -147,7 +148,7 @@ export class WorkQueue {
       if (by !== undefined) return { kind: 'held', by }
     }
     for (const instance of instances) {
-      const failed = this.#instances.destroy(instance)
+      const failed = this.#mapper.destroy(instance)
       if (failed) return failed
     }
     return { kind: 'done' }
@@ -157,21 +158,21 @@ export class WorkQueue {
     const [range] = job.ranges
     if (range === undefined || job.ranges.length !== 1 || this.#clear !== undefined)
       throw new BrokenInvariantError('one range is zeroed at a time')
-    const zeroing = new Zeroing(range, {
-      instances: this.#instances,
+    const zeroing = new RangeZeroing(range, {
+      mapper: this.#mapper,
       chunks: () => this.#chunks,
-      freeWay: (way: PhysicalRange) => this.#freeWay([way]),
+      makeWay: (way: PhysicalRange) => this.#makeWay([way]),
     })
     this.#clear = { job, zeroing }
   }
 
-  #zero({ job, zeroing }: { readonly job: Job; readonly zeroing: Zeroing }): void {
+  #zero({ job, zeroing }: { readonly job: Job; readonly zeroing: RangeZeroing }): void {
     if (performance.now() < this.#pausedUntilMs) return
     const failed = zeroing.zeroSlice()
     if (failed) this.#pausedUntilMs = performance.now() + ZEROING_PAUSE_MS
-    this.#given.progress(zeroing.doneBytes)
+    this.#deps.progress(zeroing.doneBytes)
     if (!zeroing.isDone) return
     this.#clear = undefined
-    this.#given.finish(job, { kind: 'done' })
+    this.#deps.finish(job, { kind: 'done' })
   }
 }

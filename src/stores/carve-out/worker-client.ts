@@ -1,19 +1,17 @@
 /**
- * Owns the server's end of the worker: hands jobs over, and brings what came of them to whoever asked, on the server's
- * own thread and only when it asks for it. The thread may block in between: nothing here needs its event loop.
+ * The server's end of the store's worker: sends jobs, and calls back with what came of them, on the server's
+ * own thread and only from `drain`. The thread may block in between: nothing here needs its event loop.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { lowerEventfd, makeEventfd } from '../../linux/eventfd.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { Job, Kind, Ranges, Result } from './jobs.ts'
-import type { WorkerData, WorkerTarget } from './worker.ts'
-
-const WORKER = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url)
+import type { WorkerData } from './run-worker.ts'
 
 type Done = (result: Result) => void
 
-/** What the store asks of whoever works for it: tests bring hands of their own. */
+/** What the store needs of its worker: tests bring one without a thread. */
 export type WorkerPort = Pick<WorkerClient, 'wake' | 'progressBytes' | 'ask' | 'drain'>
 
 export class WorkerClient {
@@ -24,7 +22,11 @@ export class WorkerClient {
   readonly #progress = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
   #lastId = 0
 
-  constructor(target: WorkerTarget) {
+  /**
+   * `program`: the thread's file, which calls `runWorker`. `target`: what it is set to work on, a plain
+   * value.
+   */
+  constructor(program: URL, target: object) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     const workerData: WorkerData = {
@@ -34,7 +36,7 @@ export class WorkerClient {
       progress: this.#progress,
     }
     // The process ends when the server does, whatever the worker is at.
-    new Worker(WORKER, { workerData, transferList: [port2] }).unref()
+    new Worker(program, { workerData, transferList: [port2] }).unref()
   }
 
   /** Bytes zeroed of the extent under way. */

@@ -1,4 +1,7 @@
-/** Owns the nodes of one pool, `/dev/guestmemfs/POOL/MEMORY`: which there are, whose they are, and to what device they lead. */
+/**
+ * Owns the nodes of one pool, `/dev/guestmemfs/POOL/MEMORY`: which there are, whose they are, and to what
+ * device they lead.
+ */
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -8,8 +11,8 @@ import {
   readDeviceNode,
   removeNode,
 } from '../../linux/device-node.ts'
+import { must } from '../../linux/library.ts'
 import type { ObjectId } from '../../values/ids.ts'
-import { mustWork } from '../carve-out/must.ts'
 
 /** Tests bring nodes that need no root. */
 export type Nodes = Pick<GuestNodes, 'path' | 'owner' | 'make' | 'remove' | 'takeStock'>
@@ -34,7 +37,7 @@ export class GuestNodes {
 
   make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): void {
     const path = this.path(object)
-    mustWork(`mknod ${path}`, makeDeviceNode(path, device, owner))
+    must(makeDeviceNode(path, device, owner), `mknod ${path}`)
   }
 
   remove(object: ObjectId): void {
@@ -42,8 +45,8 @@ export class GuestNodes {
   }
 
   /**
-   * Nodes that a former server made, and their devices. Nodes that lead to none of `devices` go: their number may be
-   * given to another device next.
+   * Nodes that a former server made, and their devices. Nodes that lead to none of `devices` go: their number
+   * may be given to another device next.
    */
   takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
     const found = new Map<ObjectId, DeviceNumber>()

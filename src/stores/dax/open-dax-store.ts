@@ -1,18 +1,19 @@
 /**
- * Owns opening the dax store: from whatever the region was left as by a former server, by another kernel, or by nobody, to a
- * region cut our way with the metadata area mapped. No byte of the region is written: it must have been probed before.
+ * Opens the dax store: from whatever the region was left as, by a former server, by another kernel, or at
+ * boot, to a region cut our way with the metadata area mapped. No byte of the region is written: it must have
+ * been probed before.
  */
-
 import { close } from '../../linux/descriptors.ts'
+import { must } from '../../linux/library.ts'
 import { mapShared } from '../../linux/memory.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
 import { DataChunks } from '../carve-out/data-chunks.ts'
-import { isDataChunk } from '../carve-out/layout.ts'
-import { must, mustWork } from '../carve-out/must.ts'
+import { gibibyteFrames, isDataChunk } from '../carve-out/layout.ts'
 import { WorkerClient } from '../carve-out/worker-client.ts'
-import { DaxGuestRam } from './device-ram.ts'
+import { DaxGuestRam } from './dax-guest-ram.ts'
+import { DaxInstances, PLACES, type Places } from './dax-instances.ts'
+import type { DaxTarget } from './dax-worker.ts'
 import { GuestNodes } from './guest-nodes.ts'
-import { DaxInstances, PLACES, type Places } from './instances.ts'
 import { refuseInUse, WholeDevice } from './probe.ts'
 import { type FoundRegion, findDaxRegion } from './region.ts'
 
@@ -22,31 +23,50 @@ export interface DaxStoreOptions {
   readonly region?: string | undefined
 }
 
-/** Whoever calls holds the region's lock (`regionLockName`). Blocks. Errors: UsageError, nothing changed; SystemCallError. */
-export function openDaxStore({ pool, region }: DaxStoreOptions, places: Places = PLACES): CarveOutStore {
+const WORKER = new URL(`./dax-worker${import.meta.url.slice(-3)}`, import.meta.url)
+
+/**
+ * The caller holds the region's lock (`regionLockName`). Blocks. Errors: UsageError, nothing changed;
+ * SystemCallError.
+ */
+export function openDaxStore(
+  { pool, region }: DaxStoreOptions,
+  places: Places = PLACES,
+): CarveOutStore<DaxGuestRam> {
   const found = findDaxRegion(region, places.sysfs)
   refuseInUse(found)
   const nodes = new GuestNodes(places.nodeRoot, pool)
   const instances = cut(found, nodes, places)
   const metadata = must(
-    'metadata device',
     instances.exactly([found.layout.metadata]) ?? instances.make([found.layout.metadata]),
+    'metadata device',
   )
-  const fd = must(`open ${metadata.name}`, instances.open(metadata, { writable: true }))
+  const fd = must(instances.open(metadata, { writable: true }), `open ${metadata.name}`)
   const area = mapShared(fd, found.layout.metadata.lengthBytes)
   close(fd)
   const { layout } = found
-  const worker = new WorkerClient({ kind: 'dax', regionPath: found.region.path, places })
+  const target: DaxTarget = { regionPath: found.region.path, places }
+  const worker = new WorkerClient(WORKER, target)
   const chunks = new DataChunks(layout, worker)
   const left = instances.all.filter(({ name }) => name !== metadata.name)
   const ram = new DaxGuestRam({ layout, worker, nodes, chunks, found: left })
-  return new CarveOutStore({ kind: 'dax', reach: 'link', layout, metadata: area, worker, chunks, ram })
+  const frames = gibibyteFrames(layout)
+  return new CarveOutStore({
+    kind: 'dax',
+    layout,
+    contiguous: false,
+    frames,
+    metadata: area,
+    worker,
+    chunks,
+    ram,
+  })
 }
 
 /**
- * The region without what nobody needs: the kernel's own cut, unfinished instances, and those that a server had made
- * for its own work. What a node leads to stays, since somebody may be about to open it; so does what
- * somebody holds, and chunks, which are soon wanted again.
+ * The region without what is not needed: the kernel's own cut, unfinished instances, and those that a server
+ * had made for its own work. What a node leads to stays, since a guest may be about to open it; so does what
+ * a process holds, and chunks, which are soon wanted again.
  */
 function cut(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstances {
   new WholeDevice(found, places).take()
@@ -61,6 +81,6 @@ function cut(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstance
   )
   const holders = instances.holders(doubtful)
   for (const instance of doubtful)
-    if (!holders.has(instance.name)) mustWork(`destroy ${instance.name}`, instances.destroy(instance))
+    if (!holders.has(instance.name)) must(instances.destroy(instance), `destroy ${instance.name}`)
   return instances
 }

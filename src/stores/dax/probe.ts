@@ -1,7 +1,8 @@
 /**
- * Owns the question what a region holds before it becomes, or is, our pool: our image, nothing, or somebody's data.
- * No byte of the region is written here. The cut of the region may change while looking and is put back, so
- * that a refusal leaves everything as it was; dying in between leaves an empty device 0, and the bytes.
+ * Owns the question what a region holds before it becomes, or is, our pool: our image, nothing, or somebody's
+ * data. No byte of the region is written here. The cut of the region may change while looking and is put
+ * back, so that a refusal leaves everything as it was; dying in between leaves an empty device 0, and the
+ * bytes.
  */
 
 import type { DaxDevice } from '../../linux/dax.ts'
@@ -13,41 +14,46 @@ import {
   sameRanges,
 } from '../../linux/dax-device.ts'
 import { findHolders } from '../../linux/holders.ts'
+import { must } from '../../linux/library.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { UsageError } from '../../values/errors.ts'
 import { GIB } from '../../values/units.ts'
-import { type Content, foreignBytes, holdsImage, type ImageProbe } from '../carve-out/image-probe.ts'
-import type { Instance } from '../carve-out/instances.ts'
-import { must, mustWork } from '../carve-out/must.ts'
-import { DaxInstances, PLACES, type Places } from './instances.ts'
+import { foreignBytes, holdsImage } from '../carve-out/image-probe.ts'
+import type { Instance } from '../carve-out/range-mapper.ts'
+import type { Content, ImageProbe } from '../driver.ts'
+import { DaxInstances, PLACES, type Places } from './dax-instances.ts'
 import { cutBy, type FoundRegion } from './region.ts'
 
-/** Looked through at a time: each GiB takes some MiB of ordinary RAM for its pages, and a host keeps little for itself. */
+/**
+ * Looked through at a time: each GiB takes some MiB of ordinary RAM for its pages, and a host keeps little
+ * for itself.
+ */
 const WINDOW_BYTES = 16 * GIB
 
 /** Errors: UsageError when somebody else uses the region. */
-export function probeRegion(found: FoundRegion, judge: ImageProbe, places: Places = PLACES): Content {
+export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Places = PLACES): Content {
   refuseInUse(found)
   const instances = new DaxInstances(found.region.path, places)
   const metadata = instances.exactly([found.layout.metadata])
   if (metadata !== undefined) {
-    if (isOurs(instances, metadata, judge)) return { content: 'ours' }
-    // It was cut by us, and never formatted. Anything else in it is a damaged image, with guests beside it perhaps.
+    if (isOurs(instances, metadata, probe)) return { content: 'ours' }
+    // It was cut by us, and never formatted. Anything else in it is a damaged image, with guests beside it
+    // perhaps.
     if (instances.all.length > 1) return { content: 'foreign', why: 'its metadata area holds no image' }
-    mustWork(`destroy ${metadata.name}`, instances.destroy(metadata))
+    must(instances.destroy(metadata), `destroy ${metadata.name}`)
   }
   const cut = new WholeDevice(found, places)
   cut.take()
   instances.clearLeftovers()
-  const content = look(instances, found, judge)
+  const content = look(instances, found, probe)
   if (content.content !== 'ours') cut.giveBack()
   return content
 }
 
 /**
- * Throws UsageError when a device of the region is not ours, or when somebody maps the whole region. With a metadata
- * device all are ours; without one, only what dying while it was made can have left.
+ * Throws UsageError when a device of the region is not ours, or when somebody maps the whole region. With a
+ * metadata device all are ours; without one, only what dying while it was made can have left.
  */
 export function refuseInUse({ name, region, layout }: FoundRegion): void {
   const isMetadata = ({ mappings }: DaxDevice) => sameRanges(mappings, [layout.metadata])
@@ -77,48 +83,50 @@ export class WholeDevice {
   /** Nobody maps it: `refuseInUse` has looked. Device 0 becomes empty, any other goes. */
   take(): void {
     const device = this.#device
-    if (device !== undefined)
-      mustWork(`destroy ${device.name}`, destroyDaxDevice({ path: this.#path }, device))
+    if (device !== undefined) must(destroyDaxDevice({ path: this.#path }, device), `destroy ${device.name}`)
   }
 
   giveBack(): void {
     const device = this.#device
     if (device === undefined || !device.name.endsWith('.0')) return
-    mustWork(`size of ${device.name}`, resizeDaxDevice(device, device.sizeBytes))
-    if (device.driver === DEVICE_DAX) mustWork(`bind ${device.name}`, bindDaxDevice(device, this.#sysfs))
+    must(resizeDaxDevice(device, device.sizeBytes), `size of ${device.name}`)
+    if (device.driver === DEVICE_DAX) must(bindDaxDevice(device, this.#sysfs), `bind ${device.name}`)
   }
 }
 
-/** First the metadata area alone: the pages of a whole region take their time to set up, and after a kexec guests wait. */
-function look(instances: DaxInstances, { layout, region }: FoundRegion, judge: ImageProbe): Content {
-  const metadata = must('metadata device', instances.make([layout.metadata]))
-  if (isOurs(instances, metadata, judge)) return { content: 'ours' }
-  mustWork(`destroy ${metadata.name}`, instances.destroy(metadata))
+/**
+ * First the metadata area alone: the pages of a whole region take their time to set up, and after a kexec
+ * guests wait.
+ */
+function look(instances: DaxInstances, { layout, region }: FoundRegion, probe: ImageProbe): Content {
+  const metadata = must(instances.make([layout.metadata]), 'metadata device')
+  if (isOurs(instances, metadata, probe)) return { content: 'ours' }
+  must(instances.destroy(metadata), `destroy ${metadata.name}`)
 
   const end = layout.startByte + region.sizeBytes
   for (let start = layout.startByte; start < end; start += WINDOW_BYTES) {
     const window = { start, lengthBytes: Math.min(WINDOW_BYTES, end - start) }
-    const why = sample(instances, window, judge)
+    const why = sample(instances, window, probe)
     if (why !== undefined) return { content: 'foreign', why }
   }
   return { content: 'zero' }
 }
 
-function sample(instances: DaxInstances, window: PhysicalRange, judge: ImageProbe): string | undefined {
-  const instance = must('device to look through', instances.make([window]))
-  const mapping = must(`mmap ${instance.name}`, instances.map(instance, { writable: false }))
+function sample(instances: DaxInstances, window: PhysicalRange, probe: ImageProbe): string | undefined {
+  const instance = must(instances.make([window]), 'device to look through')
+  const mapping = must(instances.map(instance, { writable: false }), `mmap ${instance.name}`)
   try {
-    return foreignBytes(mapping, window.start, judge)
+    return foreignBytes(mapping, window.start, probe)
   } finally {
     unmapRaw(mapping)
-    mustWork(`destroy ${instance.name}`, instances.destroy(instance))
+    must(instances.destroy(instance), `destroy ${instance.name}`)
   }
 }
 
-function isOurs(instances: DaxInstances, metadata: Instance, judge: ImageProbe): boolean {
-  const mapping = must(`mmap ${metadata.name}`, instances.map(metadata, { writable: false }))
+function isOurs(instances: DaxInstances, metadata: Instance, probe: ImageProbe): boolean {
+  const mapping = must(instances.map(metadata, { writable: false }), `mmap ${metadata.name}`)
   try {
-    return holdsImage(mapping, judge)
+    return holdsImage(mapping, probe)
   } finally {
     unmapRaw(mapping)
   }

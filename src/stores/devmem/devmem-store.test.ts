@@ -1,4 +1,7 @@
-/** The store on a file that stands for physical memory: what it maps, what it zeroes, what it takes for its own. */
+/**
+ * The store on a file that stands for physical memory: what it maps, what it zeroes, what it takes for its
+ * own.
+ */
 import assert from 'node:assert/strict'
 import {
   closeSync,
@@ -15,8 +18,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { waitReadable } from '../../linux/descriptors.ts'
 import { EACCES, EINVAL, ENOENT, EPERM, type Errno } from '../../values/errno.ts'
+import { WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
 import { layOut } from '../carve-out/layout.ts'
-import { BLOCK_BYTES, WAITS } from '../store.ts'
+import { BLOCK_BYTES } from '../store.ts'
 import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
 
 const MIB = 2 ** 20
@@ -46,12 +50,12 @@ const makeMemory = (t: TestContext) => {
 }
 
 /** As a server does it: asks again when something finished. */
-const settle = <T>(store: ReturnType<typeof openDevmemStore>, ask: () => T): T => {
+const settle = <T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wait): T => {
   for (let times = 0; times < 200; times++) {
     const answer = ask()
-    if (answer !== (WAITS as unknown)) return answer
-    waitReadable(store.background.wake, 1000)
-    store.background.drain()
+    if (!(answer instanceof Wait)) return answer
+    waitReadable(store.events.fd, 1000)
+    store.events.drain()
   }
   throw new Error('it waits for ever')
 }
@@ -77,15 +81,19 @@ test('guest RAM is a window at its place; ordinary files are moved by us; what i
   write(START - 8, 'neighbour')
   write(START + 128 * MIB, 'neighbour')
   const store = openDevmemStore(FOUND, path, proc)
-  assert.equal(store.reach, 'window')
-  assert.deepEqual(store.place, { startByte: START, sizeBytes: 128 * MIB })
+  assert.equal(store.ram.via, 'devmem')
+  assert.deepEqual(store.descriptor.place, { startByte: START, sizeBytes: 128 * MIB })
   const ram = store.create()
   const placement = { sizeBytes: 2 * BLOCK_BYTES, extents: [{ start: 5, count: 2 }], guestRam: true }
   assert.equal(
     settle(store, () => store.resize(ram, placement)),
     undefined,
   )
-  assert.deepEqual(store.expose(ram), { kind: 'window', path, offsetBytes: START + 5 * BLOCK_BYTES })
+  assert.deepEqual(store.ram.mapping(ram, placement), {
+    via: 'devmem',
+    path,
+    offsetBytes: START + 5 * BLOCK_BYTES,
+  })
 
   const notes = store.create()
   const file = { sizeBytes: 100, extents: [{ start: 33, count: 1 }], guestRam: false }
@@ -94,16 +102,16 @@ test('guest RAM is a window at its place; ordinary files are moved by us; what i
     undefined,
   )
   assert.equal(
-    settle(store, () => store.write(notes, 3, Buffer.from('hello'))),
+    settle(store, () => store.data.write(notes, 3, Buffer.from('hello'))),
     5,
   )
   assert.equal(read(START + 33 * BLOCK_BYTES + 3, 5).toString(), 'hello')
 
   write(START + 5 * BLOCK_BYTES, 'secret')
   write(START + 7 * BLOCK_BYTES, 'other')
-  assert.equal(store.background.clear({ start: 5, count: 2 }), true)
+  assert.equal(store.zeroer.start({ start: 5, count: 2 }), true)
   assert.deepEqual(
-    settle(store, () => store.background.cleared()[0] ?? (WAITS as never)),
+    settle(store, () => store.zeroer.finished()[0] ?? WAIT_FOR_STORE),
     { start: 5, count: 2 },
   )
   assert.ok(read(START + 5 * BLOCK_BYTES, 2 * BLOCK_BYTES).every((byte) => byte === 0))
@@ -121,7 +129,7 @@ test('whoever asks whether memory is held gets an answer of now, each time', (t)
   const ram = store.create()
   store.adopt(ram, { sizeBytes: BLOCK_BYTES, extents: [{ start: 0, count: 1 }], guestRam: true })
   for (let times = 0; times < 2; times++) {
-    assert.equal(store.isHeld(ram), WAITS)
+    assert.equal(store.isHeld(ram), WAIT_FOR_STORE)
     assert.equal(
       settle(store, () => store.isHeld(ram)),
       false,

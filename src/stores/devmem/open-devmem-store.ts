@@ -1,6 +1,6 @@
 /**
- * Owns opening the devmem store: a reserved range with its metadata area mapped. No byte of the range is written: it must have
- * been probed before.
+ * Opens the devmem store: a reserved range with its metadata area mapped. No byte of the range is written: it
+ * must have been probed before.
  */
 import { close } from '../../linux/descriptors.ts'
 import { kernelLockdown } from '../../linux/lockdown.ts'
@@ -12,16 +12,21 @@ import { UsageError } from '../../values/errors.ts'
 import { GIB } from '../../values/units.ts'
 import { CarveOutStore } from '../carve-out/carve-out-store.ts'
 import { DataChunks } from '../carve-out/data-chunks.ts'
-import { type Content, foreignBytes, holdsImage, type ImageProbe } from '../carve-out/image-probe.ts'
+import { foreignBytes, holdsImage } from '../carve-out/image-probe.ts'
 import { WorkerClient } from '../carve-out/worker-client.ts'
+import type { Content, ImageProbe } from '../driver.ts'
+import { DevmemGuestRam } from './devmem-guest-ram.ts'
+import type { DevmemTarget } from './devmem-worker.ts'
 import type { FoundRange } from './range.ts'
-import { WindowRam } from './window-ram.ts'
 
 /** Looked through at a time: each GiB that is mapped takes 2 MiB of page tables. */
 const SAMPLE_BYTES = GIB
 
-/** What the range holds, before it becomes, or is, our pool. Errors: UsageError when the kernel does not let us look. */
-export function probeRange({ layout }: FoundRange, judge: ImageProbe, memoryPath = MEMORY_PATH): Content {
+/**
+ * What the range holds, before it becomes, or is, our pool. Errors: UsageError when the kernel does not let
+ * us look.
+ */
+export function probeRange({ layout }: FoundRange, probe: ImageProbe, memoryPath = MEMORY_PATH): Content {
   const look = <T>(start: number, lengthBytes: number, at: (mapping: RawMapping) => T): T => {
     const mapping = mapMemory(memoryPath, { start, lengthBytes }, { writable: false })
     if (mapping instanceof Errno) throw new UsageError(whyNot(mapping, memoryPath))
@@ -32,29 +37,42 @@ export function probeRange({ layout }: FoundRange, judge: ImageProbe, memoryPath
     }
   }
   const { start, lengthBytes } = layout.metadata
-  if (look(start, lengthBytes, (mapping) => holdsImage(mapping, judge))) return { content: 'ours' }
+  if (look(start, lengthBytes, (mapping) => holdsImage(mapping, probe))) return { content: 'ours' }
   const end = start + lengthBytes
   for (let at = layout.startByte; at < end; at += SAMPLE_BYTES) {
-    const why = look(at, Math.min(SAMPLE_BYTES, end - at), (mapping) => foreignBytes(mapping, at, judge))
+    const why = look(at, Math.min(SAMPLE_BYTES, end - at), (mapping) => foreignBytes(mapping, at, probe))
     if (why !== undefined) return { content: 'foreign', why }
   }
   return { content: 'zero' }
 }
 
-/** Whoever calls holds the range's lock. Errors: UsageError, nothing changed. */
+const WORKER = new URL(`./devmem-worker${import.meta.url.slice(-3)}`, import.meta.url)
+
+/** The caller holds the range's lock. Errors: UsageError, nothing changed. */
 export function openDevmemStore(
   { layout }: FoundRange,
   memoryPath = MEMORY_PATH,
   proc = '/proc',
-): CarveOutStore {
+): CarveOutStore<DevmemGuestRam> {
   const fd = openMemory(memoryPath, { writable: true })
   if (fd instanceof Errno) throw new UsageError(whyNot(fd, memoryPath))
   const metadata = mapShared(fd, layout.metadata.lengthBytes, layout.metadata.start)
   close(fd)
-  const worker = new WorkerClient({ kind: 'devmem', memoryPath, proc })
+  const target: DevmemTarget = { memoryPath, proc }
+  const worker = new WorkerClient(WORKER, target)
   const chunks = new DataChunks(layout, worker)
-  const ram = new WindowRam({ layout, worker, chunks, memoryPath })
-  return new CarveOutStore({ kind: 'devmem', reach: 'window', layout, metadata, worker, chunks, ram })
+  const ram = new DevmemGuestRam({ layout, worker, chunks, memoryPath })
+  return new CarveOutStore({
+    kind: 'devmem',
+    layout,
+    contiguous: true,
+    // /dev/mem maps 4 KiB at a time, wherever memory lies.
+    frames: undefined,
+    metadata,
+    worker,
+    chunks,
+    ram,
+  })
 }
 
 /** One line for what the kernel answered to opening /dev/mem or mapping a range of it. */

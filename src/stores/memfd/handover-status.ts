@@ -1,7 +1,7 @@
 /**
- * The words of the descriptor table that hold the state of a handover to the next kernel. The server begins a step and the keeper
- * preserves its objects; both map the same words, and each may outlive the other. `apply` is the only writer of the state, by the
- * table of handover-transitions.ts.
+ * The words of the descriptor table that hold the state of a handover to the next kernel. The server begins a
+ * step and the keeper preserves its objects; both map the same words, and each may outlive the other. `apply`
+ * is the only writer of the state, by the table of handover-transitions.ts.
  */
 import { type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
@@ -51,7 +51,7 @@ export class HandoverWords {
       failure:
         errno === 0
           ? undefined
-          : { errno: errnoFromCode(errno), memory: object === 0 ? undefined : (object as ObjectId) },
+          : { errno: errnoFromCode(errno), object: object === 0 ? undefined : (object as ObjectId) },
     }
   }
 
@@ -92,7 +92,10 @@ export class HandoverWords {
     this.apply('fail')
   }
 
-  /** True when the state is another one now. The other process may change it meanwhile: then the table is asked again. */
+  /**
+   * True when the state is another one now. The other process may change it meanwhile: then the table is
+   * asked again.
+   */
   apply(event: HandoverEvent): boolean {
     for (;;) {
       const from = this.state

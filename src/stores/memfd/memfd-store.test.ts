@@ -11,8 +11,8 @@ import { type KeeperChannel, MemfdStore } from './memfd-store.ts'
 const NOBODY: KeeperChannel = {
   hold() {},
   release() {},
-  isBehind: false,
-  catchUp() {},
+  isPending: false,
+  flush() {},
   socket: undefined,
   holdsSessions: false,
   received: () => [],

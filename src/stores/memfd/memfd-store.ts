@@ -1,63 +1,64 @@
 /**
- * Owns the `memfd` store: every memory is a memfd of its own, so the kernel hands out fresh zeroed pages,
- * keeps them while anything maps them, and lets FUSE pass an mmap straight through to them.
- * It must not know files, and holds nothing that would be lost with this process: each memfd reaches the
- * keeper before it is handed out.
+ * The `memfd` store: every memory object is a memfd of its own, so the kernel hands out fresh zeroed pages,
+ * keeps them while anything maps them, and lets FUSE pass an mmap straight through to them. Must not: know
+ * files; hold anything that would be lost with this process: each memfd reaches the keeper before it is
+ * handed out.
  */
 import { close } from '../../linux/descriptors.ts'
-import { memfdCreate, punchHole, readAt, resize, seek, trySealWrites, writeAt } from '../../linux/memory.ts'
+import { memfdCreate, resize, trySealWrites } from '../../linux/memory.ts'
 import { EIO, EMFILE, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { Mapping } from '../../values/mapping.ts'
+import { Refusal, Wait } from '../../values/refusal.ts'
 import { MIB } from '../../values/units.ts'
 import {
-  type Background,
-  type Exposure,
+  type FileData,
+  type GuestRam,
   type MemoryState,
-  type Owner,
+  NO_RULES,
+  type PendingReleases,
   type Placement,
   type Store,
-  WAITS,
+  type StoreDescriptor,
+  type StoreEvents,
 } from '../store.ts'
 import { DescriptorTable } from './descriptor-table.ts'
-import { type IncomingChannel, IncomingMemfds } from './incoming.ts'
-import { besides } from './memfd-background.ts'
-import { type OutgoingChannel, OutgoingMemfds } from './outgoing.ts'
+import { type IncomingChannel, IncomingMemfds } from './incoming-memfds.ts'
+import { MemfdData } from './memfd-data.ts'
+import { type OutgoingChannel, OutgoingMemfds } from './outgoing-memfds.ts'
 
-/** Channel to the keeper. `hold` returns once the descriptors are queued: SCM_RIGHTS outlives the sender. */
-export interface KeeperChannel extends OutgoingChannel, IncomingChannel {
-  /** Returns once every descriptor is queued to the keeper: from then on it survives this process. */
+/**
+ * Channel to the keeper. A release may be put off until `flush`: until then the object goes on costing what
+ * it did.
+ */
+export interface KeeperChannel extends OutgoingChannel, IncomingChannel, PendingReleases {
+  /** Returns once every descriptor is queued to the keeper: SCM_RIGHTS outlives the sender. */
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void
-  /** May be put off until `catchUp`: until then the memory goes on costing what it did. */
   release(object: ObjectId): void
-  readonly isBehind: boolean
-  catchUp(): void
 }
 
 /** Room for the image of about two million small files. Sparse: only what is used costs memory. */
 export const METADATA_AREA_BYTES = 512 * MIB
 
 /**
- * Never used for memory: the keeper, which would lose a memfd it has no room for, and each later server need as many as we
- * do and some of their own.
+ * Never used for memory: the keeper, which would lose a memfd it has no room for, and each later server need
+ * as many as we do and some of their own.
  */
 const RESERVED_DESCRIPTORS = 1024
 
-/** One message to the keeper carries several memfds made ahead: creating files must not cost a message each. */
+/**
+ * One message to the keeper carries several memfds made ahead: creating files must not cost a message each.
+ */
 const MAX_AHEAD = 32
 
 export class MemfdStore implements Store {
-  readonly kind = 'memfd'
-  readonly clearing = 'kernel'
-  readonly chunkBlocks = undefined
-  readonly reach = 'file'
+  readonly descriptor: StoreDescriptor
+  readonly data: FileData
+  readonly ram: GuestRam
+  readonly events: StoreEvents
   readonly handover: OutgoingMemfds
-  /** There is work beside the server only while memory is on its way from one kernel to another. */
-  readonly background: Background
-  readonly contiguous = false
-  readonly frames = undefined
-  readonly place = undefined
-  readonly totalBlocks: number
+  readonly pending: PendingReleases
   readonly #maxDescriptor: number
   readonly #table: DescriptorTable
   readonly #channel: KeeperChannel
@@ -80,10 +81,14 @@ export class MemfdStore implements Store {
     this.#table = options.table
     this.#channel = options.channel
     this.#metadata = options.metadata
-    this.totalBlocks = options.totalBlocks
     this.#incoming = new IncomingMemfds(this.#table, this.#channel)
     this.handover = new OutgoingMemfds(this.#table, this.#channel)
-    this.background = besides(this.#incoming, this.handover)
+    const { totalBlocks } = options
+    this.descriptor = { kind: 'memfd', clearing: 'kernel', totalBlocks, rules: NO_RULES, place: undefined }
+    this.data = new MemfdData((object) => this.#here(object))
+    this.ram = { via: 'passthrough', mapping: (object) => this.#mapping(object) }
+    this.events = eventsOf(this.#incoming, this.handover)
+    this.pending = options.channel
     for (let row = 1; row < this.#table.usedRows; row++) {
       if (!this.#table.inUse(row as ObjectId)) this.#freeRows.push(row as ObjectId)
     }
@@ -134,7 +139,8 @@ export class MemfdStore implements Store {
 
   adopt(object: ObjectId, as: Placement): void {
     this.#incoming.adopt(object, as)
-    // A file owns the row, though nothing was in it: an orphan that stayed behind, or what was lost before. Nobody else may get it.
+    // A file owns the row, though nothing was in it: an orphan that stayed behind, or what was lost before.
+    // Nobody else may get it.
     if (!this.#incoming.isLost(object)) return
     const free = this.#freeRows.indexOf(object)
     if (free >= 0) this.#freeRows.splice(free, 1)
@@ -146,14 +152,17 @@ export class MemfdStore implements Store {
     return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
   }
 
-  resize(object: ObjectId, to: Placement): Errno | undefined {
+  resize(object: ObjectId, to: Placement): Refusal | undefined {
     const fd = this.#here(object)
-    if (fd instanceof Errno) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd
+    if (fd instanceof Refusal) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd
     resize(fd, to.sizeBytes)
     return undefined
   }
 
-  /** Whoever gives a lost file up by emptying it gets a memory again. That it is as large as it was is said by recovery. */
+  /**
+   * Whoever gives a lost file up by emptying it gets a memory again. That it is as large as it was is said by
+   * recovery.
+   */
   #resizeLost(object: ObjectId, sizeBytes: number): Errno | undefined {
     if (sizeBytes === this.#incoming.lostBytes(object)) return undefined
     if (sizeBytes !== 0) return EIO
@@ -172,14 +181,15 @@ export class MemfdStore implements Store {
   /**
    * A memfd whose writable shared mappings are all gone can be sealed against writing; F_ADD_SEALS answers
    * EBUSY as long as one is left (mapping_deny_writable, mm/memfd.c). Only asked of a memory that no name and
-   * no open file leads to any more, so the seal hurts nobody. A mapping that can only read does not count, and
-   * need not: the kernel keeps its pages for it, and no other file ever gets them.
+   * no open file leads to any more, so the seal hurts nobody. A mapping that can only read does not count,
+   * and need not: the kernel keeps its pages for it, and no other file ever gets them.
    */
-  isHeld(object: ObjectId): boolean | Errno {
-    // What is preserved is pinned, which sealing would wait for in vain, and not free before it is unpreserved.
+  isHeld(object: ObjectId): boolean | Wait {
+    // What is preserved is pinned, which sealing would wait for in vain, and not free before it is
+    // unpreserved.
     if (this.#table.state(object) === 'outgoing') return true
     const fd = this.#here(object)
-    if (fd instanceof Errno) return fd === WAITS ? WAITS : false
+    if (fd instanceof Refusal) return fd instanceof Wait ? fd : false
     return !trySealWrites(fd)
   }
 
@@ -194,72 +204,40 @@ export class MemfdStore implements Store {
     this.#freeRows.push(object)
   }
 
-  get isBehind(): boolean {
-    return this.#channel.isBehind
-  }
-
-  catchUp(): void {
-    this.#channel.catchUp()
-  }
-
   objects(): Iterable<ObjectId> {
     const spare = new Set(this.#spare)
     return [...this.#table.objects()].filter((object) => !spare.has(object))
-  }
-
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
-    const fd = this.#here(object)
-    return fd instanceof Errno ? fd : readAt(fd, offset, into)
-  }
-
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
-    const fd = this.#here(object)
-    return fd instanceof Errno ? fd : writeAt(fd, offset, from)
-  }
-
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
-    const fd = this.#here(object)
-    if (fd instanceof Errno) return fd
-    punchHole(fd, offset, length)
-    return undefined
-  }
-
-  seek(object: ObjectId, offset: number, whence: number): number | Errno {
-    const fd = this.#here(object)
-    return fd instanceof Errno ? fd : seek(fd, offset, whence)
-  }
-
-  expose(object: ObjectId, _placement: Placement): Exposure {
-    const fd = this.#here(object)
-    return fd instanceof Errno ? { kind: 'none' } : { kind: 'backing', fd }
-  }
-
-  publish(object: ObjectId): Errno | undefined {
-    throw hasNoNode(object)
-  }
-
-  nodePath(object: ObjectId): string {
-    throw hasNoNode(object)
-  }
-
-  nodeOwner(): Owner | undefined {
-    return undefined
   }
 
   metadataArea(): Uint8Array {
     return this.#metadata
   }
 
-  /** Errors: WAITS while it is on its way from the former kernel, EIO where it was lost. */
-  #here(object: ObjectId): Fd | Errno {
+  #mapping(object: ObjectId): Extract<Mapping, { via: 'passthrough' | 'none' }> {
+    const fd = this.#here(object)
+    return fd instanceof Refusal ? { via: 'none' } : { via: 'passthrough', fd }
+  }
+
+  /** A Wait while it is incoming; EIO where it is lost. */
+  #here(object: ObjectId): Fd | Refusal {
     const fd = this.#table.get(object, 'server') ?? this.#incoming.refusal(object)
-    if (fd === undefined) throw new BrokenInvariantError(`memory ${object} has no descriptor in this server`)
+    if (fd === undefined)
+      throw new BrokenInvariantError(`memory object ${object} has no descriptor in this server`)
     return fd
   }
 }
 
-const hasNoNode = (object: ObjectId) =>
-  new BrokenInvariantError(`memory ${object} is a memfd: FUSE passes its mappings through, it needs no node`)
+/** There is work beside the server only while objects are incoming or outgoing: both are the keeper's. */
+const eventsOf = (incoming: IncomingMemfds, outgoing: OutgoingMemfds): StoreEvents => ({
+  get fd() {
+    return incoming.isBusy || outgoing.isBusy ? incoming.socket : undefined
+  },
+  drain() {
+    incoming.drain()
+    // Sessions that memory is still to come from stay open for the next keeper.
+    if (incoming.socket === undefined && !incoming.isAnyIncoming) outgoing.keeperDied()
+  },
+})
 
 const tryKeep = (
   channel: KeeperChannel,

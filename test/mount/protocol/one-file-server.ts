@@ -1,5 +1,5 @@
 /**
- * Owns the smallest server that uses the protocol layer in earnest: a directory with one file backed by a memfd. Run as a program: the
+ * The smallest server that uses the protocol layer in earnest: a directory with one file backed by a memfd. Run as a program: the
  * connection is descriptor 3, the memfd descriptor 4, both from the test, so that a second one can take over.
  * Its first word is `first` or `successor`. Opening the name `deadly` ends a first server before it answers.
  */
@@ -159,8 +159,9 @@ const handle: Handler = (request, reply) => {
 
 if (!isFirst) process.stdout.write(`resend: ${resend(FUSE)}\n`)
 const report = (line: string): void => void process.stdout.write(`report: ${line}\n`)
-const end = serve(FUSE, handle, {
+const end = serve(FUSE, {
+  handle,
   report,
-  negotiated: ({ flags2 }) => process.stdout.write(`flags2 ${flags2}\n`),
+  negotiated: ({ flags2 }) => void process.stdout.write(`flags2 ${flags2}\n`),
 })
 process.stdout.write(`${end}\n`)

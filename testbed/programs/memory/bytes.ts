@@ -1,9 +1,9 @@
 /** Owns changing bytes of a carve-out behind everybody's back, through whichever device covers them. */
 import { readDaxRegion } from '../../../src/linux/dax.ts'
 import { bindDaxDevice, unbindDaxDevice } from '../../../src/linux/dax-device.ts'
+import { must } from '../../../src/linux/library.ts'
 import { readRaw, unmapRaw, writeRaw } from '../../../src/linux/raw-memory.ts'
-import { must, mustWork } from '../../../src/stores/carve-out/must.ts'
-import { DaxInstances } from '../../../src/stores/dax/instances.ts'
+import { DaxInstances } from '../../../src/stores/dax/dax-instances.ts'
 import { findDaxRegion } from '../../../src/stores/dax/region.ts'
 
 /** `where` says the address, given the only region's layout. The `length` bytes there become what `to` makes of them. */
@@ -17,7 +17,7 @@ export function changeBytes(
   const unbound = readDaxRegion(region.path)?.devices.find(
     ({ driver, sizeBytes }) => driver === undefined && sizeBytes === region.sizeBytes,
   )
-  if (unbound !== undefined) mustWork(`bind ${unbound.name}`, bindDaxDevice(unbound))
+  if (unbound !== undefined) must(bindDaxDevice(unbound), `bind ${unbound.name}`)
   change(new DaxInstances(region.path), where(layout), length, to)
   if (unbound !== undefined) unbindDaxDevice(unbound)
 }
@@ -32,7 +32,7 @@ function change(
     let offset = 0
     for (const { start, lengthBytes } of instance.ranges) {
       if (address >= start && address < start + lengthBytes) {
-        const mapping = must(`mmap ${instance.name}`, instances.map(instance, { writable: true }))
+        const mapping = must(instances.map(instance, { writable: true }), `mmap ${instance.name}`)
         const bytes = new Uint8Array(length)
         readRaw(mapping, offset + address - start, bytes)
         writeRaw(mapping, offset + address - start, to(bytes))

@@ -86,7 +86,7 @@ async function live(): Promise<object> {
   assert.deepEqual(probeRegion(findDaxRegion(undefined), probe), { content: 'zero' })
   const store = open()
   const { layout } = findDaxRegion(undefined)
-  const first = chunkStart(store.totalBlocks)
+  const first = chunkStart(store.descriptor.totalBlocks)
 
   // Ordinary: grows over two blocks, reads zero where nothing was written, also after shrinking and growing again.
   const notes = store.create()
@@ -94,7 +94,7 @@ async function live(): Promise<object> {
   mustSettle(store, () => store.resize(notes, small))
   const bytes = pattern(SEEDS.notes, small.sizeBytes)
   assert.equal(
-    mustSettle(store, () => store.write(notes, 0, bytes)),
+    mustSettle(store, () => store.data.write(notes, 0, bytes)),
     bytes.length,
   )
   assert.ok(read(store, notes, bytes.length).equals(bytes))
@@ -108,7 +108,7 @@ async function live(): Promise<object> {
   const again = read(store, notes, 2 * MIB)
   assert.ok(again.subarray(0, MIB).equals(bytes.subarray(0, MIB)))
   assert.ok(again.subarray(MIB).every((byte) => byte === 0))
-  mustSettle(store, () => store.punchHole(notes, 4096, 4096))
+  mustSettle(store, () => store.data.punchHole(notes, 4096, 4096))
   assert.ok(
     read(store, notes, 8192)
       .subarray(4096)
@@ -120,12 +120,12 @@ async function live(): Promise<object> {
   assert.equal(store.resize(ram, RAM), undefined)
   const publishedMs = performance.now()
   assert.equal(
-    settle(store, () => store.publish(ram, RAM, OWNER)),
+    settle(store, () => store.ram.publish(ram, RAM, OWNER)),
     undefined,
   )
   const publishMs = performance.now() - publishedMs
-  const node = store.nodePath(ram)
-  assert.deepEqual(store.nodeOwner(ram) && { ...store.nodeOwner(ram) }, { ...store.nodeOwner(ram), ...OWNER })
+  const node = store.ram.path(ram)
+  assert.deepEqual(store.ram.owner(ram) && { ...store.ram.owner(ram) }, { ...store.ram.owner(ram), ...OWNER })
   assert.equal(statSync(node).isCharacterDevice(), true)
   const ranges = rangesOf(layout, RAM.extents)
   assert.ok(readDaxRegions()[0]?.devices.some(({ mappings }) => sameRanges(mappings, ranges)))
@@ -141,7 +141,7 @@ async function live(): Promise<object> {
   // Its blocks are still in use: they are not zeroed, and no other file gets them.
   const thief = store.create()
   assert.notEqual(
-    settle(store, () => store.publish(thief, { ...RAM, extents: [{ start: 5, count: 1 }] }, OWNER)),
+    settle(store, () => store.ram.publish(thief, { ...RAM, extents: [{ start: 5, count: 1 }] }, OWNER)),
     undefined,
   )
   store.release(thief)
@@ -154,10 +154,10 @@ async function live(): Promise<object> {
   for (const extent of RAM.extents) clear(store, extent)
   const next = store.create()
   assert.equal(
-    settle(store, () => store.publish(next, RAM, OWNER)),
+    settle(store, () => store.ram.publish(next, RAM, OWNER)),
     undefined,
   )
-  const other = await startHolder(store.nodePath(next), RAM.sizeBytes)
+  const other = await startHolder(store.ram.path(next), RAM.sizeBytes)
   assert.equal(other.crc, crc32(new Uint8Array(RAM.sizeBytes)))
   await other.kill()
   assert.equal(waitUnheld(store, next), true)
@@ -166,10 +166,10 @@ async function live(): Promise<object> {
   // A chunk that no file needs any more makes way for guest RAM; one that a file needs does not.
   const wide = { sizeBytes: 4 * BLOCK_BYTES, extents: [{ start: first + 8, count: 4 }], guestRam: true }
   const late = store.create()
-  assert.equal(settle(store, () => store.publish(late, wide, OWNER))?.name, 'EBUSY')
+  assert.equal(settle(store, () => store.ram.publish(late, wide, OWNER))?.name, 'EBUSY')
   store.release(notes)
   assert.equal(
-    settle(store, () => store.publish(late, wide, OWNER)),
+    settle(store, () => store.ram.publish(late, wide, OWNER)),
     undefined,
   )
   assert.equal(waitUnheld(store, late), true)
@@ -182,20 +182,20 @@ async function live(): Promise<object> {
 /** A server that dies in the middle: guest RAM is mapped by a guest, a file was written, zeroing is under way. */
 async function crash(): Promise<object> {
   const store = open()
-  const first = chunkStart(store.totalBlocks)
+  const first = chunkStart(store.descriptor.totalBlocks)
   const ram = store.create()
   assert.equal(
-    settle(store, () => store.publish(ram, RAM, OWNER)),
+    settle(store, () => store.ram.publish(ram, RAM, OWNER)),
     undefined,
   )
-  const guest = await startHolder(store.nodePath(ram), RAM.sizeBytes, SEEDS.kept)
+  const guest = await startHolder(store.ram.path(ram), RAM.sizeBytes, SEEDS.kept)
   const notes = store.create()
   const placement = { sizeBytes: 3 * MIB, extents: [{ start: first + 5, count: 2 }], guestRam: false }
   mustSettle(store, () => store.resize(notes, placement))
-  mustSettle(store, () => store.write(notes, 0, pattern(SEEDS.notes, placement.sizeBytes)))
+  mustSettle(store, () => store.data.write(notes, 0, pattern(SEEDS.notes, placement.sizeBytes)))
   remember(store, { ram: { memory: ram, placement: RAM }, notes: { memory: notes, placement } })
-  assert.equal(store.background.clear({ start: 32, count: 224 }), true)
-  while (store.background.clearedBytes === 0) waitReadable(store.background.wake, 10)
+  assert.equal(store.zeroer.start({ start: 32, count: 224 }), true)
+  while (store.zeroer.progressBytes === 0) waitReadable(store.events.fd, 10)
   process.stdout.write(`${JSON.stringify({ guest: guest.pid, devices: instanceNames() })}\n`)
   process.kill(process.pid, 'SIGKILL')
   return {}
@@ -209,13 +209,13 @@ async function adopt(guestPid: string): Promise<object> {
   const known = recall(store)
   const { ram, notes } = known
   assert.ok(ram && notes)
-  const node = store.nodePath(ram.memory)
+  const node = store.ram.path(ram.memory)
   const number = statSync(node).rdev
   for (const { memory, placement } of Object.values(known)) store.adopt(memory, placement)
   assert.deepEqual([...store.objects()].toSorted(), [ram.memory, notes.memory].toSorted())
   assert.ok(read(store, notes.memory, notes.placement.sizeBytes).equals(pattern(SEEDS.notes, 3 * MIB)))
   assert.equal(
-    settle(store, () => store.publish(ram.memory, ram.placement, OWNER)),
+    settle(store, () => store.ram.publish(ram.memory, ram.placement, OWNER)),
     undefined,
   )
   assert.equal(statSync(node).rdev, number, 'the device is the same as before the crash')
@@ -227,7 +227,7 @@ async function adopt(guestPid: string): Promise<object> {
   )
   assert.equal(String(store.holder(ram.memory)?.pid), guestPid)
   assert.equal(
-    settle(store, () => store.publish(ram.memory, ram.placement, OWNER)),
+    settle(store, () => store.ram.publish(ram.memory, ram.placement, OWNER)),
     undefined,
   )
   assert.ok(existsSync(node))
@@ -247,11 +247,11 @@ async function afterKexec(): Promise<object> {
   for (const { memory, placement } of Object.values(known)) store.adopt(memory, placement)
   assert.equal(store.isHeld(ram.memory), false)
   assert.equal(
-    settle(store, () => store.publish(ram.memory, ram.placement, OWNER)),
+    settle(store, () => store.ram.publish(ram.memory, ram.placement, OWNER)),
     undefined,
   )
   const publishedMs = performance.now()
-  const guest = await startHolder(store.nodePath(ram.memory), ram.placement.sizeBytes)
+  const guest = await startHolder(store.ram.path(ram.memory), ram.placement.sizeBytes)
   assert.equal(guest.crc, crc32(pattern(SEEDS.kept, ram.placement.sizeBytes)))
   await guest.kill()
   assert.ok(read(store, notes.memory, notes.placement.sizeBytes).equals(pattern(SEEDS.notes, 3 * MIB)))
@@ -266,7 +266,7 @@ async function afterKexec(): Promise<object> {
 function read(store: ReturnType<typeof open>, memory: ObjectId, lengthBytes: number): Buffer {
   const into = Buffer.alloc(lengthBytes)
   assert.equal(
-    mustSettle(store, () => store.read(memory, 0, into)),
+    mustSettle(store, () => store.data.read(memory, 0, into)),
     lengthBytes,
   )
   return into

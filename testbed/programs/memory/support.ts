@@ -2,29 +2,29 @@
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../src/linux/descriptors.ts'
 import type { CarveOutStore } from '../../../src/stores/carve-out/carve-out-store.ts'
-import { type Extent, type Placement, WAITS } from '../../../src/stores/store.ts'
-import { Errno } from '../../../src/values/errno.ts'
+import type { Extent, Placement } from '../../../src/stores/store.ts'
 import type { ObjectId } from '../../../src/values/ids.ts'
+import { Refusal, WAIT_FOR_STORE, Wait } from '../../../src/values/refusal.ts'
 
 export const MIB = 2 ** 20
 export const OWNER = { uid: 1000, gid: 1000, mode: 0o600 }
 const TIMEOUT_MS = 60_000
 
 /** As the server does it: asks, and asks again when something finished. */
-export function settle<T>(store: CarveOutStore, ask: () => T | Errno): T | Errno {
+export function settle<T>(store: CarveOutStore, ask: () => T | Wait): T {
   const deadline = performance.now() + TIMEOUT_MS
   for (;;) {
     const answer = ask()
-    if (answer !== WAITS) return answer
+    if (!(answer instanceof Wait)) return answer
     assert.ok(performance.now() < deadline, 'the store never finished')
-    waitReadable(store.background.wake, 1000)
-    store.background.drain()
+    waitReadable(store.events.fd, 1000)
+    store.events.drain()
   }
 }
 
-export function mustSettle<T>(store: CarveOutStore, ask: () => T | Errno): T {
+export function mustSettle<T>(store: CarveOutStore, ask: () => T | Refusal): T {
   const answer = settle(store, ask)
-  if (answer instanceof Errno) throw new Error(`the store answered ${answer}`)
+  if (answer instanceof Refusal) throw new Error(`the store answered ${answer}`)
   return answer
 }
 
@@ -33,16 +33,16 @@ export function waitUnheld(store: CarveOutStore, memory: ObjectId): boolean {
   const deadline = performance.now() + TIMEOUT_MS
   while (performance.now() < deadline) {
     if (mustSettle(store, () => store.isHeld(memory)) === false) return true
-    waitReadable(store.background.wake, 200)
+    waitReadable(store.events.fd, 200)
   }
   return false
 }
 
 export function clear(store: CarveOutStore, extent: Extent): void {
-  assert.equal(store.background.clear(extent), true)
+  assert.equal(store.zeroer.start(extent), true)
   const done = mustSettle(store, () => {
-    const [cleared] = store.background.cleared()
-    return cleared ?? WAITS
+    const [cleared] = store.zeroer.finished()
+    return cleared ?? WAIT_FOR_STORE
   })
   assert.deepEqual(done, extent)
 }

@@ -1,6 +1,6 @@
 /**
- * Owns mistakes to plant. The image never reads the area it writes, so a changed list of stores is exactly what a
- * writer with that mistake would have left.
+ * Owns mistakes to plant. The image never reads the area it writes, so a changed list of stores is exactly
+ * what a writer with that mistake would have left.
  */
 import { crc32 } from 'node:zlib'
 import { type Geometry, padded, RECORD, SEGMENT, SLOT } from '../format.ts'
@@ -48,7 +48,10 @@ export const withStores = (run: Run, change: (stores: Stores) => Stores): Run =>
 export const dropped = (run: Run, geometry: Geometry, role: Role): Run =>
   withStores(run, (stores) => stores.filter((store) => roleOf(store, geometry) !== role))
 
-/** In each commit, the first store of role `late` is made only after the first one of role `early` that follows it. */
+/**
+ * In each commit, the first store of role `late` is made only after the first one of role `early` that
+ * follows it.
+ */
 export const swapped = (run: Run, geometry: Geometry, late: Role, early: Role): Run =>
   withStores(run, (stores) => {
     const from = stores.findIndex((store) => roleOf(store, geometry) === late)

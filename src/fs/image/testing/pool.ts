@@ -1,4 +1,7 @@
-/** Owns the little things every test of the image needs: an area with an image in it, and stores replayed on a copy. */
+/**
+ * Owns the little things every test of the image needs: an area with an image in it, and stores replayed on a
+ * copy.
+ */
 import type { Expected, Identity } from '../header.ts'
 import { Image } from '../image.ts'
 import type { Trace, TracedStore } from '../writer.ts'

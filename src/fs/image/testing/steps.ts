@@ -1,4 +1,7 @@
-/** Owns random lists of entries as operations would commit them: over few keys, so that they meet again and again. */
+/**
+ * Owns random lists of entries as operations would commit them: over few keys, so that they meet again and
+ * again.
+ */
 import type { ByteString, Ino, ObjectId } from '../../../values/ids.ts'
 import type { Entry } from '../../state/entry.ts'
 import type { Inode } from '../../state/inode.ts'

@@ -1,6 +1,7 @@
 /**
- * Owns tearing the last store of a crash. A torn word must be recovered from at each byte. A torn piece of a body
- * lies where nobody may look yet: that is checked at each byte, which is cheap, and recovery itself now and then.
+ * Owns tearing the last store of a crash. A torn word must be recovered from at each byte. A torn piece of a
+ * body lies where nobody may look yet: that is checked at each byte, which is cheap, and recovery itself now
+ * and then.
  */
 import assert from 'node:assert/strict'
 import { readSlotState } from '../checkpoint.ts'
@@ -12,8 +13,8 @@ import type { TracedStore } from '../writer.ts'
 const STRIDE = 32
 
 /**
- * Stores the first 1, 2, … bytes of `store` in `area` (all but the last), and calls `check` where recovery might
- * see the difference. `area` is left with the store one byte short of whole.
+ * Stores the first 1, 2, … bytes of `store` in `area` (all but the last), and calls `check` where recovery
+ * might see the difference. `area` is left with the store one byte short of whole.
  */
 export function eachTear(
   area: Uint8Array,

@@ -1,4 +1,7 @@
-/** Owns what two moments of a file system are compared by: a digest of its state, and the bytes its files show. */
+/**
+ * Owns what two moments of a file system are compared by: a digest of its state, and the bytes its files
+ * show.
+ */
 import { crc32 } from 'node:zlib'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import type { Ino } from '../../../values/ids.ts'

@@ -17,7 +17,10 @@ export interface Explored {
   readonly events: readonly Event[]
 }
 
-/** Throws where a promise is broken. `mistaken` changes what happened: an order that was swapped, a store left out. */
+/**
+ * Throws where a promise is broken. `mistaken` changes what happened: an order that was swapped, a store left
+ * out.
+ */
 export function explorePair(
   start: Start,
   first: OperationName,
@@ -53,7 +56,8 @@ export function explorePair(
     crashes++
     const found = foundIn(area, acknowledged)
     assert.deepEqual(momentOf(openImage(area.slice())), moments[found])
-    // What a successor does with the remains depends on the records and the memory it finds, and on nothing else.
+    // What a successor does with the remains depends on the records and the memory it finds, and on nothing
+    // else.
     if (!judged.has(`${found} ${memories}`)) {
       judged.add(`${found} ${memories}`)
       if (found === moments.length - 1) judgeCrash({ area, memory }, world.mistakes, after)

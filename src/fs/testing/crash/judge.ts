@@ -4,11 +4,12 @@
  */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
-import { ENOSPC, Errno } from '../../../values/errno.ts'
-import { byteString, type ObjectId, ROOT_INO } from '../../../values/ids.ts'
+import { ENOSPC } from '../../../values/errno.ts'
+import { type ObjectId, ROOT_INO } from '../../../values/ids.ts'
+import { Refusal } from '../../../values/refusal.ts'
 import { blocksFor, countBlocks } from '../../space/extents.ts'
 import type { Inode } from '../../state/inode.ts'
-import { checkInvariants, ok } from '../fixture.ts'
+import { checkInvariants, nameAt, ok } from '../fixture.ts'
 import { bytesOf, type Contents, contentsOf, MODEL_BYTES, shows } from './contents.ts'
 import { copyOf, type Mistakes, momentOf, type Remains, replayEvents } from './recording.ts'
 import { openWorld, remainsOf, type World } from './world.ts'
@@ -33,7 +34,7 @@ function judgeSuccessor(remains: Remains, successor: World, expected: Contents, 
 
 /** Invariants, the truth of statfs, and a store that holds the memories of the state and no other. */
 function settled({ image, fs, store }: World): void {
-  checkInvariants(fs, image, store.chunkBlocks)
+  checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
   const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
   const byNumber = (a: ObjectId, b: ObjectId) => a - b
   assert.deepEqual([...store.objects()].sort(byNumber), owned.sort(byNumber), 'a memory is lost or left over')
@@ -80,18 +81,18 @@ function leaksNothing(world: World): void {
       bytesOf(probe, store.memory).every((byte) => byte === 0),
       'a new file shows bytes of a former owner',
     )
-  checkInvariants(fs, image, store.chunkBlocks)
+  checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
 }
 
 /** A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest RAM or not. */
 function largestFile({ fs, rq }: World, name: string, firstBytes: number): Inode {
-  const made = ok(fs.create(rq(), ROOT_INO, byteString(name), 0o600))
+  const made = ok(fs.create(rq(), nameAt(ROOT_INO, name), 0o600))
   const sizes = [firstBytes]
   for (let blocks = fs.statfs().freeBlocks; blocks > 0; blocks--) sizes.push(blocks * BLOCK_BYTES)
   let largest = made
   for (const sizeBytes of sizes) {
     const grown = sizeBytes > largest.sizeBytes ? fs.setAttributes(rq(), made.ino, { sizeBytes }) : largest
-    if (grown instanceof Errno) assert.equal(grown, ENOSPC)
+    if (grown instanceof Refusal) assert.equal(grown, ENOSPC)
     else largest = grown
   }
   return largest

@@ -1,13 +1,19 @@
-/** Owns the list of operations that crashes are tried in: every way to change the file system, on the files of world.ts. */
+/**
+ * Owns the list of operations that crashes are tried in: every way to change the file system, on the files of
+ * world.ts.
+ */
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOENT } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attributes.ts'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../operations/rename.ts'
 import { SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
+import { nameAt } from '../fixture.ts'
 import type { World } from './world.ts'
 
-/** Some other operation may have been first: what an operation then answers is an errno, and nothing changed. */
+/**
+ * Some other operation may have been first: what an operation then answers is an errno, and nothing changed.
+ */
 export type Operation = (world: World) => unknown
 
 const n = byteString
@@ -21,18 +27,18 @@ const on =
   }
 
 const renamed = (from: string, to: string, flags: number): Operation =>
-  on('dir', ({ fs, rq }, dir) => fs.rename(rq(), ROOT_INO, n(from), dir, n(to), flags))
+  on('dir', ({ fs, rq }, dir) => fs.rename(rq(), nameAt(ROOT_INO, from), nameAt(dir, to), flags))
 
 const resized = (path: string, sizeBytes: number): Operation =>
   on(path, ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { sizeBytes }))
 
 export const OPERATIONS = {
-  create: ({ fs, rq }) => fs.create(rq(), ROOT_INO, n('created'), 0o600),
-  mkdir: on('dir', ({ fs, rq }, dir) => fs.mkdir(rq(), dir, n('made'), 0o700)),
-  symlink: ({ fs, rq }) => fs.symlink(rq(), ROOT_INO, n('pointer'), n('dir/inner')),
-  link: on('ram', ({ fs, rq }, ino) => fs.link(rq(), ino, ROOT_INO, n('linked'))),
-  unlink: ({ fs, rq }) => fs.unlink(rq(), ROOT_INO, n('plain')),
-  rmdir: ({ fs, rq }) => fs.rmdir(rq(), ROOT_INO, n('empty')),
+  create: ({ fs, rq }) => fs.create(rq(), nameAt(ROOT_INO, 'created'), 0o600),
+  mkdir: on('dir', ({ fs, rq }, dir) => fs.mkdir(rq(), nameAt(dir, 'made'), 0o700)),
+  symlink: ({ fs, rq }) => fs.symlink(rq(), nameAt(ROOT_INO, 'pointer'), n('dir/inner')),
+  link: on('ram', ({ fs, rq }, ino) => fs.link(rq(), ino, nameAt(ROOT_INO, 'linked'))),
+  unlink: ({ fs, rq }) => fs.unlink(rq(), nameAt(ROOT_INO, 'plain')),
+  rmdir: ({ fs, rq }) => fs.rmdir(rq(), nameAt(ROOT_INO, 'empty')),
   rename: renamed('ram', 'moved', 0),
   'rename over another': renamed('other', 'inner', 0),
   'rename exchange': renamed('plain', 'inner', RENAME_EXCHANGE),
@@ -89,7 +95,9 @@ export const OPERATIONS = {
 export type OperationName = keyof typeof OPERATIONS
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as OperationName[]
 
-/** Operations that change bytes a file shows before the record is there: in flight, either bytes may be seen. */
+/**
+ * Operations that change bytes a file shows before the record is there: in flight, either bytes may be seen.
+ */
 export const CHANGES_BYTES: ReadonlySet<OperationName> = new Set([
   'write',
   'write beyond the end',

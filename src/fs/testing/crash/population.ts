@@ -1,21 +1,21 @@
 /**
- * Owns the files every crash happens among: one of each kind, an orphan, blocks that wait for zeroing, a bad one.
- * Each file is filled with a byte of its own, so that whose bytes are seen is never in doubt.
+ * Owns the files every crash happens among: one of each kind, an orphan, blocks that wait for zeroing, a bad
+ * one. Each file is filled with a byte of its own, so that whose bytes are seen is never in doubt.
  */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
-import { ok } from '../fixture.ts'
+import { nameAt, ok } from '../fixture.ts'
 import { MODEL_BYTES } from './contents.ts'
 import type { World } from './world.ts'
 
 export function populate(world: World): void {
   const { fs, rq } = world
-  const directory = (parent: Ino, name: string) => ok(fs.mkdir(rq(), parent, byteString(name), 0o755)).ino
+  const directory = (parent: Ino, name: string) => ok(fs.mkdir(rq(), nameAt(parent, name), 0o755)).ino
   const dir = directory(ROOT_INO, 'dir')
   directory(ROOT_INO, 'empty')
   const file = (parent: Ino, name: string, sizeBytes: number, tag: number): Ino => {
-    const { ino } = ok(fs.create(rq(), parent, byteString(name), 0o644))
+    const { ino } = ok(fs.create(rq(), nameAt(parent, name), 0o644))
     tagged(world, ino, sizeBytes, tag)
     return ino
   }
@@ -27,18 +27,20 @@ export function populate(world: World): void {
   file(ROOT_INO, 'other', 10, 0x33)
   file(ROOT_INO, 'ram', 3 * BLOCK_BYTES, 0x44)
   file(ROOT_INO, 'nothing', 0, 0)
-  ok(fs.link(rq(), world.at('dir/inner') as Ino, ROOT_INO, byteString('second')))
-  ok(fs.symlink(rq(), ROOT_INO, byteString('symlink'), byteString('plain')))
+  ok(fs.link(rq(), world.at('dir/inner') as Ino, nameAt(ROOT_INO, 'second')))
+  ok(fs.symlink(rq(), nameAt(ROOT_INO, 'symlink'), byteString('plain')))
   ok(fs.setXattr(rq(), world.at('plain') as Ino, byteString('user.old'), Uint8Array.of(1, 2, 3), 0))
   const gone = file(ROOT_INO, 'gone', 2 * BLOCK_BYTES, 0x55)
-  ok(fs.unlink(rq(), ROOT_INO, byteString('gone')))
+  ok(fs.unlink(rq(), nameAt(ROOT_INO, 'gone')))
   assert.equal(fs.evict({ origin: rq().origin }, gone), 'gone')
   world.image.commit(rq().origin, [{ kind: 'blocks', extent: { start: 12, count: 1 }, state: 'bad' }])
   file(ROOT_INO, 'orphan', BLOCK_BYTES, 0x66)
-  ok(fs.unlink(rq(), ROOT_INO, byteString('orphan')))
+  ok(fs.unlink(rq(), nameAt(ROOT_INO, 'orphan')))
 }
 
-/** Makes a file `sizeBytes` large and fills it with `tag`, through the mapping that guest RAM is reached by. */
+/**
+ * Makes a file `sizeBytes` large and fills it with `tag`, through the mapping that guest RAM is reached by.
+ */
 function tagged({ fs, rq, store }: World, ino: Ino, sizeBytes: number, tag: number): void {
   if (sizeBytes === 0) return
   const { object: memory } = ok(fs.setAttributes(rq(), ino, { sizeBytes }))

@@ -3,9 +3,9 @@
  * was made. A crash is a place in this list: what stands before it happened, what stands behind it did not.
  */
 
-import type { Exposure, Placement, Store } from '../../../stores/store.ts'
-import { Errno } from '../../../values/errno.ts'
+import type { FileData, GuestRam, Placement, Store, StoreDescriptor } from '../../../stores/store.ts'
 import type { ObjectId } from '../../../values/ids.ts'
+import { Refusal, type Wait } from '../../../values/refusal.ts'
 import type { Image } from '../../image/image.ts'
 import type { TracedStore } from '../../image/writer.ts'
 import { SEEK_HOLE } from '../../operations/data.ts'
@@ -111,7 +111,7 @@ const calledClean = (entry: Entry): Entry =>
   entry.kind === 'blocks' && entry.state === 'dirty' ? { ...entry, state: 'clean' } : entry
 
 /** The store of the file system under test: every change of the memory is one event. */
-export class RecordedStore implements Store {
+export class RecordedStore implements Store, FileData {
   readonly memory: MemoryStore
   readonly #events: Event[]
   readonly #mistakes: Mistakes
@@ -122,54 +122,34 @@ export class RecordedStore implements Store {
     this.#mistakes = mistakes
   }
 
-  get kind(): Store['kind'] {
-    return this.memory.kind
+  get descriptor(): StoreDescriptor {
+    return this.memory.descriptor
   }
-  get clearing(): Store['clearing'] {
-    return this.memory.clearing
+  get ram(): GuestRam {
+    return this.memory.ram
   }
-  get totalBlocks(): number {
-    return this.memory.totalBlocks
+  get data(): FileData {
+    return this
   }
-  get chunkBlocks(): number | undefined {
-    return this.memory.chunkBlocks
-  }
-  get contiguous(): boolean {
-    return this.memory.contiguous
-  }
-  get frames(): Store['frames'] {
-    return this.memory.frames
-  }
-  readonly place = undefined
-  readonly isBehind = false
-  catchUp(): void {}
-  readonly background = undefined
-  readonly handover = undefined
   state(): 'present' {
     return 'present'
   }
   adopt(): void {}
-  readonly reach = 'file'
-  publish(): undefined {}
-  nodePath(object: ObjectId): string {
-    return `/dev/guestmemfs/${object}`
-  }
-  nodeOwner(): undefined {}
 
-  create(): ObjectId | Errno {
+  create(): ObjectId | Refusal {
     return this.#changed(this.memory.create())
   }
-  resize(object: ObjectId, to: Placement): Errno | undefined {
+  resize(object: ObjectId, to: Placement): Refusal | undefined {
     if (this.#mistakes.keepsCutBytes && to.sizeBytes < this.#sizeOf(object)) return undefined
     return this.#changed(this.memory.resize(object, to))
   }
   release(object: ObjectId): void {
     this.#changed(this.memory.release(object))
   }
-  write(object: ObjectId, offset: number, from: Uint8Array): number | Errno {
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     return this.#changed(this.memory.write(object, offset, from))
   }
-  punchHole(object: ObjectId, offset: number, length: number): Errno | undefined {
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     return this.#changed(this.memory.punchHole(object, offset, length))
   }
   /** What the zeroing worker does, one block at a time. */
@@ -179,20 +159,17 @@ export class RecordedStore implements Store {
       this.#changed(this.memory.zero({ start: block, count: 1 }))
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean | Wait {
     return this.memory.isHeld(object)
   }
   objects(): Iterable<ObjectId> {
     return this.memory.objects()
   }
-  read(object: ObjectId, offset: number, into: Uint8Array): number | Errno {
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
     return this.memory.read(object, offset, into)
   }
-  seek(object: ObjectId, offset: number, whence: number): number | Errno {
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal {
     return this.memory.seek(object, offset, whence)
-  }
-  expose(): Exposure {
-    return this.memory.expose()
   }
   metadataArea(): Uint8Array {
     return this.memory.metadataArea()
@@ -201,11 +178,11 @@ export class RecordedStore implements Store {
   /** A memory without holes ends where its first hole begins. */
   #sizeOf(object: ObjectId): number {
     const end = this.memory.seek(object, 0, SEEK_HOLE)
-    return end instanceof Errno ? 0 : end
+    return end instanceof Refusal ? 0 : end
   }
 
   #changed<T>(result: T): T {
-    if (!(result instanceof Errno)) this.#events.push({ kind: 'memory', memory: this.memory.clone() })
+    if (!(result instanceof Refusal)) this.#events.push({ kind: 'memory', memory: this.memory.clone() })
     return result
   }
 }

@@ -1,4 +1,7 @@
-/** Owns servers over the small file system every crash happens in: the first, and those that come after a crash. */
+/**
+ * Owns servers over the small file system every crash happens in: the first, and those that come after a
+ * crash.
+ */
 import { Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { FileSystem, type Request } from '../../file-system.ts'
@@ -40,8 +43,8 @@ export const openImage = (area: Uint8Array, trace?: Trace): Image<State> =>
 const NEVER_USED_BEFORE = 1_000_000n
 
 /**
- * A server over `remains`, which it changes. `refersToOrphans`: the kernel's connection lives on and knows them;
- * a successor on a new connection finds nobody who does. Throws what opening the image throws.
+ * A server over `remains`, which it changes. `refersToOrphans`: the kernel's connection lives on and knows
+ * them; a successor on a new connection finds nobody who does. Throws what opening the image throws.
  */
 export function openWorld(remains: Remains, refersToOrphans: boolean, mistakes: Mistakes = {}): World {
   const { area } = remains

@@ -1,6 +1,6 @@
 /**
- * Owns a live update orchestrator for tests of what is done with it: sessions hold real memfds, by name and token, and a jump makes what
- * was outgoing incoming. That the kernel's behaves so is shown by the testbed's scenarios.
+ * A live update orchestrator for tests of its callers: sessions hold real memfds, by name and token, and a
+ * jump makes what was outgoing incoming. The testbed's scenarios show that the kernel's behaves so.
  */
 import { close, duplicateAbove } from '../../../linux/descriptors.ts'
 import { memfdCreate } from '../../../linux/memory.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns a region made of a memfd: its bytes are real and can be mapped, zeroed and looked at, its devices are a list. Held is
- * what the test says is held. It keeps the kernel's rule that two devices never share a byte.
+ * Owns a region made of a memfd: its bytes are real and can be mapped, zeroed and looked at, its devices are
+ * a list. Held is what the test says is held. It keeps the kernel's rule that two devices never share a byte.
  */
 import assert from 'node:assert/strict'
 import { sameRanges } from '../../../linux/dax-device.ts'
@@ -12,9 +12,9 @@ import { mapRaw, type RawMapping } from '../../../linux/raw-memory.ts'
 import { ENOMEM, Errno } from '../../../values/errno.ts'
 import type { Fd } from '../../../values/ids.ts'
 import { PMD_BYTES } from '../../../values/units.ts'
-import type { Instance, RangeMapper } from '../instances.ts'
 import type { Ranges } from '../jobs.ts'
 import { type Layout, layOut } from '../layout.ts'
+import type { Instance, RangeMapper } from '../range-mapper.ts'
 
 const START = 2 ** 32
 

@@ -1,5 +1,7 @@
-/** Owns working on a fake region without a thread: jobs are carried out when the test says so, and told of at the next `drain`. */
-
+/**
+ * A worker of a fake region, without a thread: jobs are carried out when the test says so, and reported at
+ * the next `drain`.
+ */
 import type { DeviceNumber, NodeOwner } from '../../../linux/device-node.ts'
 import { lowerEventfd, makeEventfd, raiseEventfd } from '../../../linux/eventfd.ts'
 import type { ObjectId } from '../../../values/ids.ts'
@@ -9,7 +11,7 @@ import { WorkQueue } from '../work-queue.ts'
 import type { WorkerPort } from '../worker-client.ts'
 import type { FakeRegion } from './fake-region.ts'
 
-export class FakeHands implements WorkerPort {
+export class FakeWorkerPort implements WorkerPort {
   readonly wake = makeEventfd()
   progressBytes = 0
   readonly #work: WorkQueue
@@ -19,7 +21,7 @@ export class FakeHands implements WorkerPort {
 
   constructor(region: FakeRegion) {
     this.#work = new WorkQueue({
-      instances: region,
+      mapper: region,
       progress: (doneBytes) => {
         this.progressBytes = doneBytes
       },

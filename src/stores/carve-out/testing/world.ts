@@ -1,14 +1,19 @@
-/** Owns a store on a fake region, with hands and nodes of the test's own, that can die and be born again as a server or a kernel does. */
+/**
+ * A store on a fake region, with a worker and nodes of the test's own, that dies and begins anew as a server
+ * or a kernel does.
+ */
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
 import type { Errno } from '../../../values/errno.ts'
 import type { ObjectId } from '../../../values/ids.ts'
-import { DaxGuestRam } from '../../dax/device-ram.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement, WAITS } from '../../store.ts'
+import { Wait } from '../../../values/refusal.ts'
+import { DaxGuestRam } from '../../dax/dax-guest-ram.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../../store.ts'
 import { CarveOutStore } from '../carve-out-store.ts'
 import { DataChunks } from '../data-chunks.ts'
+import { gibibyteFrames } from '../layout.ts'
 import { FakeRegion } from './fake-region.ts'
-import { FakeHands, FakeNodes } from './fake-worker-port.ts'
+import { FakeNodes, FakeWorkerPort } from './fake-worker-port.ts'
 
 export const OWNER = { uid: 1, gid: 2, mode: 0o600 }
 export const RAM: Placement = {
@@ -23,12 +28,12 @@ export const RAM: Placement = {
 export class World {
   readonly region = new FakeRegion(4 + 3 * CHUNK_BLOCKS)
   readonly nodes = new FakeNodes()
-  hands = new FakeHands(this.region)
+  worker = new FakeWorkerPort(this.region)
   store = this.#open()
 
   /** A server that died: what is in its memory is gone, devices and nodes stay. */
   restart(): void {
-    this.hands = new FakeHands(this.region)
+    this.worker = new FakeWorkerPort(this.region)
     this.store = this.#open()
   }
 
@@ -39,34 +44,35 @@ export class World {
     this.restart()
   }
 
-  settle<T>(ask: () => T | Errno): T | Errno {
+  settle<T>(ask: () => T | Wait): T {
     for (let times = 0; times < 20; times++) {
       const answer = ask()
-      if (answer !== WAITS) return answer
-      this.hands.work()
+      if (!(answer instanceof Wait)) return answer
+      this.worker.work()
       // A server asks again when it is woken, and never otherwise.
-      assert.ok(waitReadable(this.hands.wake, 0), 'it waits, and nobody would be woken')
-      this.store.background.drain()
+      assert.ok(waitReadable(this.worker.wake, 0), 'it waits, and nobody would be woken')
+      this.store.events.drain()
     }
     throw new Error('it waits for ever')
   }
 
   publish(object: ObjectId, placement = RAM): Errno | undefined {
-    return this.settle(() => this.store.publish(object, placement, OWNER)) as Errno | undefined
+    return this.settle(() => this.store.ram.publish(object, placement, OWNER)) as Errno | undefined
   }
 
-  isHeld(object: ObjectId): boolean | Errno {
+  isHeld(object: ObjectId): boolean {
     return this.settle(() => this.store.isHeld(object))
   }
 
-  #open(): CarveOutStore {
+  #open(): CarveOutStore<DaxGuestRam> {
     const { layout } = this.region
-    const [worker, nodes] = [this.hands, this.nodes]
+    const { worker, nodes } = this
     const chunks = new DataChunks(layout, worker)
     const ram = new DaxGuestRam({ layout, worker, nodes, chunks, found: [...this.region.instances.values()] })
     return new CarveOutStore({
       kind: 'dax',
-      reach: 'link',
+      contiguous: false,
+      frames: gibibyteFrames(layout),
       layout,
       metadata: new Uint8Array(4096),
       worker,

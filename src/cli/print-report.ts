@@ -1,0 +1,15 @@
+/** The report of a live update, as a person or a script reads it on standard output. */
+import { reportTable, reportTitle, type UpdateReport } from '../liveupdate/report/update-report.ts'
+import { print, printJson, printTable } from './print.ts'
+
+export function printReport(report: UpdateReport, asJson: boolean): void {
+  if (asJson) {
+    printJson(report)
+    return
+  }
+  const title = reportTitle(report)
+  if (title !== undefined) print(title)
+  const { header, rows } = reportTable(report)
+  printTable(header, rows)
+  for (const { name, problem } of report.vms) if (problem !== null) print(`${name}: ${problem}`)
+}

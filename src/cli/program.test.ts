@@ -1,0 +1,44 @@
+/**
+ * Tests of the table of commands: names, aliases, headings of the help, and what is loaded for a command that
+ * is typed.
+ */
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { test } from 'node:test'
+import { COMMANDS, makeProgram } from './program.ts'
+
+const COMMANDS_FOLDER = new URL('../commands/', import.meta.url)
+
+test('each name of the table loads the command that has it, and no name or alias is missing', async () => {
+  const commands = new Set<string>()
+  for (const [name, load] of Object.entries(COMMANDS)) {
+    const { command } = await load()
+    assert.ok([command.name, ...(command.aliases ?? [])].includes(name), `${name} loads ${command.name}`)
+    for (const other of [command.name, ...(command.aliases ?? [])])
+      assert.ok(other in COMMANDS, `${other} is not in the table`)
+    commands.add(command.name)
+  }
+  const files = readdirSync(COMMANDS_FOLDER).map((file) => file.replace(/\.ts$/, ''))
+  assert.deepEqual([...commands].sort(), files.sort(), 'one file for each command, and nothing else')
+})
+
+test('the help has the commands under their headings', async () => {
+  const help = (await makeProgram('help', undefined)).helpInformation()
+  const headings = ['Pools', 'Guests', 'Live update', 'Setup', 'Inspect', 'Help']
+  assert.deepEqual(
+    [...help.matchAll(/^([A-Z][a-z ]+):$/gm)].map(([, heading]) => heading),
+    ['Options', ...headings],
+  )
+  const sectionOf = (heading: string) => help.split(`\n${heading}:\n`)[1]?.split('\n\n')[0] ?? ''
+  assert.match(sectionOf('Pools'), /^ {2}mount .*\n {2}umount .*(\n {2}.*)*\n {2}format /)
+  assert.match(sectionOf('Live update'), /^ {2}live-update .*\n {2}handover\|hand-over .*\n {2}report /)
+  assert.doesNotMatch(help, /\bkeep\b/, 'what only the unit calls')
+})
+
+test('a command that is typed is the only one that is loaded', async () => {
+  const loaded = async (typed: string) => (await makeProgram(typed, undefined)).commands.map((c) => c.name())
+  assert.deepEqual(await loaded('thaw'), ['thaw'])
+  assert.deepEqual(await loaded('hand-over'), ['handover'])
+  const files = readdirSync(COMMANDS_FOLDER)
+  assert.equal((await loaded('toString')).length, files.length, 'all, where it is none of them')
+})

@@ -1,0 +1,85 @@
+/**
+ * The resume of saved VMs as the commands `resume` and `mount --resume` do it: in one mount or in all, with
+ * progress and reports.
+ */
+
+import {
+  forgetUpdate,
+  hasUpdateRecord,
+  resumePool,
+  thawAfterUpdate,
+} from '../liveupdate/kernel/resume-pool.ts'
+import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
+import { chooseSaved } from '../liveupdate/resume-all.ts'
+import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
+import { findBinary } from '../qemu/binary.ts'
+import { readVms, type Vm } from '../qemu/vm-list.ts'
+import { lockUpdates } from '../run/update-lock.ts'
+import { UsageError } from '../values/errors.ts'
+import { timeoutOption } from './options.ts'
+import { print } from './print.ts'
+import { printReport } from './print-report.ts'
+import { showProgress } from './progress.ts'
+
+/** As typed. */
+export interface ResumeOptions {
+  readonly mount?: string
+  readonly qemu?: string
+  readonly timeoutMs: string
+  readonly json?: true
+}
+
+/** A mount with something to do: guests to start, or an update to end. */
+interface MountToResume {
+  readonly mount: VmMount
+  readonly vms: readonly Vm[]
+}
+
+/** `names`: none means all that are saved. Returns the exit status. Errors: UsageError. */
+export async function resumeSaved(names: readonly string[], options: ResumeOptions): Promise<number> {
+  const timeoutMs = timeoutOption(options.timeoutMs)
+  const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
+  const { mounts, problems } = findMounts(names, options.mount)
+  for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
+  if (mounts.length === 0 && !options.json) print('no VM is saved there')
+
+  const unlock = mounts.some(({ mount }) => hasUpdateRecord(mount.mountPoint)) ? lockUpdates() : () => {}
+  for (const { mount } of mounts) thawAfterUpdate(mount)
+  const all = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
+  const { onPhase, onDone, until } = showProgress(all, options.json === true)
+  const work = mounts.map(({ mount, vms }) =>
+    resumePool({ mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
+  )
+  const reports = await until(Promise.all(work))
+  for (const report of reports) {
+    keepReport(report)
+    printReport(report, options.json === true)
+  }
+  // A few by name are not all: the next ones still want the update's times.
+  if (names.length === 0) for (const { mount } of mounts) forgetUpdate(mount.mountPoint)
+  unlock()
+  return reports.every(isSuccess) && problems.length === 0 ? 0 : 1
+}
+
+/** Errors (UsageError): no such mount, none at all, a name that nobody has. */
+function findMounts(
+  names: readonly string[],
+  named: string | undefined,
+): { mounts: readonly MountToResume[]; problems: readonly string[] } {
+  const mounts = vmMounts(named)
+  if (mounts.length === 0)
+    throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
+  const lists = mounts.map((mount) => ({ mount, ...readVms(mount.recorded) }))
+  const chosen = new Set(
+    chooseSaved(
+      lists.flatMap(({ vms }) => vms),
+      names,
+    ),
+  )
+  return {
+    mounts: lists
+      .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))
+      .filter(({ mount, vms }) => vms.length > 0 || hasUpdateRecord(mount.mountPoint)),
+    problems: lists.flatMap((list) => list.problems),
+  }
+}

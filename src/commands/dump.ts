@@ -1,0 +1,15 @@
+/** `guestmemfs dump`: all that a pool's image holds. Must not: mount it or change it. */
+import type { CommandModule } from '../cli/command.ts'
+import { printJson } from '../cli/print.ts'
+import { dumpImage } from '../fs/image/dump.ts'
+import { readPoolImage } from '../pool/pool-image.ts'
+
+export const command: CommandModule = {
+  name: 'dump',
+  group: 'Inspect',
+  summary: "print a pool's image as JSON: header, state, and the records of its log",
+  register: (command) =>
+    command
+      .argument('<pool|mountpoint|file>')
+      .action((named: string) => printJson(dumpImage(readPoolImage(named).area))),
+}

@@ -1,0 +1,10 @@
+/** `guestmemfs thaw`. */
+import type { CommandModule } from '../cli/command.ts'
+import { registerSetFrozen } from '../cli/set-frozen.ts'
+
+export const command: CommandModule = {
+  name: 'thaw',
+  group: 'Pools',
+  summary: 'end a freeze',
+  register: (command) => registerSetFrozen(command, false),
+}

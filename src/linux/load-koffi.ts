@@ -1,0 +1,20 @@
+/**
+ * The loader of koffi's native part. The package's own entry looks for it in many places and wraps what it
+ * finds in notices of what is deprecated, which takes ten times as long as loading it; and after a kexec
+ * guests wait for every process of ours.
+ */
+import { createRequire } from 'node:module'
+import type koffi from 'koffi'
+
+const load = createRequire(import.meta.url)
+
+/** The same functions either way. */
+export function loadKoffi(): typeof koffi {
+  const { arch } = process
+  try {
+    return load(`@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`)
+  } catch {
+    // Another C library, or a package manager that keeps packages apart.
+    return load('koffi')
+  }
+}

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { UsageError } from '../values/errors.ts'
+import { parseCommandLine, printCommandLine } from './command-line.ts'
+import { checkTrusted } from './launch.ts'
+import type { RamMap } from './ram-file.ts'
+import { hasWindow, reachRam } from './ram-mapping.ts'
+
+const MIB = 2 ** 20
+const WINDOW: RamMap = {
+  by: 'devmem',
+  path: '/dev/mem',
+  offsetBytes: 2 ** 32,
+  sizeBytes: 64 * MIB,
+  alignBytes: 2 * MIB,
+}
+const DEVICE: RamMap = { by: 'dax-node', sizeBytes: 2 ** 30, alignBytes: 2 ** 30 }
+const RAM = 'memory-backend-file,id=ram,size=64M,mem-path=/mnt/gm/a,,b,share=on,align=2M'
+
+const reached = (map: RamMap, ...objects: string[]): string[] => {
+  const words = ['qemu', ...objects.flatMap((object) => ['-object', object]), '-nographic']
+  return printCommandLine(reachRam(parseCommandLine(words), [{ id: 'ram', map }]))
+}
+
+test("the window takes the file's place; all else stays as it was typed", () => {
+  assert.deepEqual(reached(WINDOW, 'rng-random,id=other', RAM), [
+    'qemu',
+    ...['-object', 'rng-random,id=other'],
+    ...[
+      '-object',
+      'memory-backend-file,id=ram,size=64M,mem-path=/dev/mem,share=on,align=2M,offset=4294967296',
+    ],
+    '-nographic',
+  ])
+  const json = { 'qom-type': 'memory-backend-file', id: 'ram', size: 1, 'mem-path': '/x', align: 2 * MIB }
+  assert.deepEqual(JSON.parse(reached(WINDOW, JSON.stringify(json))[2] as string), {
+    ...json,
+    'mem-path': '/dev/mem',
+    offset: 2 ** 32,
+  })
+  assert.equal(hasWindow([{ id: 'ram', map: WINDOW }]), true)
+})
+
+test('gigantic pages ask for their alignment, and no more than that changes', () => {
+  assert.equal(reached(DEVICE, RAM)[2], RAM.replace('align=2M', 'align=1073741824'))
+  assert.equal(reached({ ...DEVICE, alignBytes: 2 * MIB }, RAM)[2], RAM)
+  assert.equal(hasWindow([{ id: 'ram', map: DEVICE }]), false)
+})
+
+test('a program that others than root can change is not started as root', () => {
+  checkTrusted('/bin/sh')
+  const folder = mkdtempSync(join(tmpdir(), 'trusted-'))
+  try {
+    const program = join(folder, 'qemu')
+    writeFileSync(program, '')
+    chmodSync(program, 0o757)
+    assert.throws(() => checkTrusted(program), /others than root can change .*qemu/)
+    chmodSync(program, 0o755)
+    chmodSync(folder, 0o777)
+    assert.throws(() => checkTrusted(program), UsageError)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})

@@ -1,0 +1,68 @@
+/**
+ * How a QEMU that is about to start maps its guest's RAM, where the file in the mount is not what it maps: a
+ * window of /dev/mem takes the file's place in its command line, and gigantic pages ask for their alignment.
+ * Found out at each start, from what the file says then; what is recorded names the file.
+ *
+ * The kernel keeps no two windows apart, so nothing but this program does: the supervisor maps a page of each
+ * before it looks for the last time, and holds it as long as it lives; a server looks for mappings before it
+ * gives memory away.
+ */
+import { mapMemory } from '../linux/memory-device.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { PTE_BYTES } from '../values/units.ts'
+import { argumentsOf, type CommandLine, jsonOf, pairsOf, replaceValue } from './command-line.ts'
+import { optionValue, parseOptionString, printOptionString, withValue } from './option-string.ts'
+import { parseQemuSize } from './qemu-size.ts'
+import { type RamMap, readRamMap } from './ram-file.ts'
+import type { VmDefinition } from './vm-definition.ts'
+
+export interface RamMapping {
+  readonly id: string
+  readonly map: RamMap
+}
+
+/** Errors (UsageError): a file is gone, or was given other memory just now; /dev/mem cannot be mapped. */
+export function findRamMappings({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): RamMapping[] {
+  const look = () => ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
+  const mappings = look()
+  for (const { map } of mappings) if (map.by === 'devmem') claim(map)
+  if (JSON.stringify(look()) !== JSON.stringify(mappings))
+    throw new UsageError('its RAM file was resized or replaced just now: start it again')
+  return mappings
+}
+
+/** Kept for good: this process ends with its VM. */
+function claim({ path, offsetBytes }: RamMap & { by: 'devmem' }): void {
+  const claimed = mapMemory(path, { start: offsetBytes, lengthBytes: PTE_BYTES }, { writable: false })
+  if (claimed instanceof Errno) throw new UsageError(`${path} cannot be mapped: ${claimed}`)
+}
+
+/** Some RAM is a window: QEMU must open /dev/mem, which takes CAP_SYS_RAWIO. */
+export const hasWindow = (mappings: readonly RamMapping[]): boolean =>
+  mappings.some(({ map }) => map.by === 'devmem')
+
+/** The line as QEMU must be given it. */
+export function reachRam(line: CommandLine, mappings: readonly RamMapping[]): CommandLine {
+  let reached = line
+  for (const { id, map } of mappings) {
+    const argument = argumentsOf(reached, 'object').find((each) => optionValue(pairsOf(each), 'id') === id)
+    if (argument?.value === undefined) continue
+    const changes: [string, string][] = []
+    const align = parseQemuSize(optionValue(pairsOf(argument), 'align') ?? '0') ?? 0
+    if (map.alignBytes > align) changes.push(['align', String(map.alignBytes)])
+    if (map.by === 'devmem') changes.push(['mem-path', map.path], ['offset', String(map.offsetBytes)])
+    if (changes.length > 0) reached = replaceValue(reached, argument, withChanges(argument.value, changes))
+  }
+  return reached
+}
+
+function withChanges(value: string, changes: readonly [string, string][]): string {
+  const json = jsonOf(value)
+  if (json === undefined)
+    return printOptionString(
+      changes.reduce((pairs, [key, to]) => withValue(pairs, key, to), parseOptionString(value)),
+    )
+  const typed = changes.map(([key, to]) => [key, key === 'mem-path' ? to : Number(to)])
+  return JSON.stringify({ ...json, ...Object.fromEntries(typed) })
+}

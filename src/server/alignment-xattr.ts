@@ -1,0 +1,44 @@
+/**
+ * The root's alignment xattr, as a mount's `align=` sets it, and the check whether the pool can have such
+ * pages.
+ */
+import { readFileSync } from 'node:fs'
+import type { FileSystem, Request } from '../fs/file-system.ts'
+import { ALIGN } from '../fs/space/alignment.ts'
+import type { Region } from '../stores/driver.ts'
+import { BLOCK_BYTES } from '../stores/store.ts'
+import { UsageError } from '../values/errors.ts'
+import { ROOT_INO } from '../values/ids.ts'
+import { formatSize } from '../values/size.ts'
+
+/** Errors: UsageError, one line that says what forbids it. */
+export function checkAlignment(
+  { frames, totalBlocks, place }: Pick<Region, 'frames' | 'totalBlocks' | 'place'>,
+  alignBytes: number,
+  cpuinfo = readFileSync('/proc/cpuinfo', 'latin1'),
+): void {
+  if (alignBytes === BLOCK_BYTES) return
+  const page = formatSize(alignBytes)
+  if (!/^flags\s*:.*\bpdpe1gb\b/m.test(cpuinfo))
+    throw new UsageError(`this processor has no pages of ${page} (pdpe1gb): mount it without align=`)
+  if (frames !== undefined && frames.first + frames.blocks <= totalBlocks) return
+  const { startByte, sizeBytes } = place ?? { startByte: 0, sizeBytes: totalBlocks * BLOCK_BYTES }
+  throw new UsageError(
+    `no aligned page of ${page} fits into the pool, which begins at 0x${startByte.toString(16)} and has ${formatSize(sizeBytes)}: mount it without align=, or set more memory aside, at a multiple of ${page}`,
+  )
+}
+
+/**
+ * The value stays, also for the next kernel; it is not written where it is stored already. The pool is not
+ * frozen.
+ */
+export function storeAlignment(fs: FileSystem, rq: Request, alignBytes: number): void {
+  const text = String(alignBytes)
+  const stored = fs.getXattr(ROOT_INO, ALIGN)
+  const isStored =
+    stored instanceof Uint8Array
+      ? Buffer.from(stored).toString('latin1') === text
+      : alignBytes === BLOCK_BYTES
+  if (isStored) return
+  fs.setXattr(rq, ROOT_INO, ALIGN, Buffer.from(text), 0)
+}

@@ -1,0 +1,79 @@
+/**
+ * What an operation is handed besides its request: the file system, its store, the kernel's view of both, and
+ * the caller as the file system wants to know it. Must not: answer. An operation returns what a method of
+ * `Reply` returned, or why it did nothing; dispatch.ts decides what becomes of that.
+ */
+import type { FileSystem } from '../fs/file-system.ts'
+import type { Timestamp } from '../fs/state/inode.ts'
+import type { Request } from '../fs/state/volume.ts'
+import type { OPCODES, RequestOf } from '../fuse/opcodes.ts'
+import type { Answered, Reply } from '../fuse/replies.ts'
+import type { HandledRequest } from '../fuse/session.ts'
+import type { Store } from '../stores/store.ts'
+import type { Errno } from '../values/errno.ts'
+import type { NodeId } from '../values/ids.ts'
+import type { Refusal } from '../values/refusal.ts'
+import { DeferredEvictions } from './deferred-evictions.ts'
+import type { KernelView, KnownInode } from './kernel-view.ts'
+import type { ParkedRequests } from './parked-requests.ts'
+import type { RuntimeArea } from './runtime-area.ts'
+
+export type HandledOpcode = HandledRequest['opcode']
+
+/**
+ * What came of a request that is answered: its reply was filled, or it was refused and the reply is empty.
+ */
+export type Outcome = Answered | Refusal
+
+/** One request carried out. FORGET, BATCH_FORGET and INTERRUPT have no reply: nothing comes of them. */
+export type Operation<O extends HandledOpcode> = (typeof OPCODES)[O]['answered'] extends true
+  ? (context: Context, request: RequestOf<O>, reply: Reply) => Outcome
+  : (context: Context, request: RequestOf<O>) => undefined
+export type Operations = { readonly [O in HandledOpcode]: Operation<O> }
+
+export class Context {
+  readonly fs: FileSystem
+  readonly store: Store
+  readonly kernel: KernelView
+  readonly evictions: DeferredEvictions
+  readonly parked: ParkedRequests
+  readonly #runtime: RuntimeArea
+
+  constructor(parts: {
+    fs: FileSystem
+    store: Store
+    kernel: KernelView
+    parked: ParkedRequests
+    runtime: RuntimeArea
+  }) {
+    this.fs = parts.fs
+    this.store = parts.store
+    this.kernel = parts.kernel
+    this.parked = parts.parked
+    this.#runtime = parts.runtime
+    this.evictions = new DeferredEvictions(this.fs, this.kernel, () => this.internal)
+  }
+
+  /** The caller of `request`, and the time. */
+  caller({ header }: Pick<HandledRequest, 'header'>): Request {
+    const { unique, uid, gid } = header
+    return { origin: { unique, epoch: this.#runtime.epoch }, uid, gid, now: wallClock() }
+  }
+
+  /** The origin of what the server does by itself: no request carries it. */
+  get internal(): Request {
+    return { origin: { unique: 0n, epoch: this.#runtime.epoch }, uid: 0, gid: 0, now: wallClock() }
+  }
+
+  /** ESTALE: the inode is gone. */
+  resolve(nodeId: NodeId): KnownInode | Errno {
+    return this.kernel.resolve(nodeId)
+  }
+}
+
+/** CLOCK_REALTIME to the millisecond, read anew each time: it follows the host's clock when that is set. */
+export function wallClock(): Timestamp {
+  const milliseconds = Date.now()
+  const seconds = Math.floor(milliseconds / 1000)
+  return { seconds, nanoseconds: (milliseconds - seconds * 1000) * 1_000_000 }
+}

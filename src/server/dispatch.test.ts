@@ -1,0 +1,242 @@
+/**
+ * The dispatcher over a file system in memory: what it answers, parks and retries, and what a successor makes
+ * of it.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { blocks, type Fixture, fixture, n, nameAt, ok, ROOT } from '../fs/testing/fixture.ts'
+import { decode } from '../fuse/decode.ts'
+import { ANSWERED, Reply } from '../fuse/replies.ts'
+import type { Answer, HandledRequest } from '../fuse/session.ts'
+import { requestBytes } from '../fuse/testing/request-bytes.ts'
+import { ENOENT } from '../values/errno.ts'
+import { BrokenInvariantError } from '../values/errors.ts'
+import type { Fd, NodeId } from '../values/ids.ts'
+import { Context, type Operations } from './context.ts'
+import { Dispatcher, OPERATIONS } from './dispatch.ts'
+import { KernelView } from './kernel-view.ts'
+import { ParkedRequests } from './parked-requests.ts'
+import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
+
+const ERROR = { EINTR: -4, EIO: -5, ENOSPC: -28 }
+
+/** No connection: nothing here writes to it. */
+const NO_FUSE = -1 as Fd
+
+/** One server after the other on a connection, over the file system of `fx`. */
+function connection(fx: Fixture) {
+  const runtime = new RuntimeArea(new Uint8Array(RUNTIME_AREA_BYTES))
+  runtime.establish(1, {})
+  const reports: string[] = []
+  const reply = new Reply(4096)
+  const startServer = (operations: Operations = OPERATIONS) => {
+    const { fs, store, journal: image } = fx
+    const parked = new ParkedRequests()
+    const kernel = new KernelView(runtime, NO_FUSE, (ino) => fs.inode(ino))
+    const context = new Context({ fs, store, kernel, parked, runtime })
+    const report = (line: string) => void reports.push(line)
+    const dispatcher = new Dispatcher({ context, runtime, image, report, operations })
+    /** The error that `request` was answered with, 0 without one; undefined: no reply. */
+    const ask = (request: HandledRequest): number | undefined => {
+      reply.begin(request.header)
+      const outcome = dispatcher.handle(request, reply)
+      assert.equal(outcome === ANSWERED, reply.isFilled)
+      return reply.isFilled ? errorOf(reply) : undefined
+    }
+    /** The errors of the requests that a retry answered, by their ids. */
+    const retry = (lastTry = false): [bigint, number][] => {
+      const answered: [bigint, number][] = []
+      const answer: Answer = (request, handle) => {
+        reply.begin(request.header)
+        if (handle(request, reply) === ANSWERED) answered.push([request.header.unique, errorOf(reply)])
+      }
+      dispatcher.retryParked(answer, { lastTry })
+      return answered
+    }
+    return { context, kernel, parked, ask, retry }
+  }
+  return { runtime, reports, reply, startServer }
+}
+
+const errorOf = (reply: Reply): number => Buffer.from(reply.bytes).readInt32LE(4)
+
+const RESENT = 1n << 63n
+
+interface Header {
+  readonly unique: bigint
+  readonly nodeid?: bigint
+}
+
+function request(number: number, body: string | Uint8Array, header: Header): HandledRequest {
+  const bytes = requestBytes(number, body, header)
+  const decoded = decode(Buffer.from(bytes), bytes.length)
+  assert.notEqual(decoded.opcode, 'malformed')
+  return decoded as HandledRequest
+}
+
+const statfs = (header: Header) => request(17, '', header)
+const getattr = (header: Header) => request(3, new Uint8Array(16), header)
+const create = (name: string, header: Omit<Header, 'nodeid'>) =>
+  request(35, Buffer.concat([Buffer.alloc(16), Buffer.from(`${name}\0`)]), { ...header, nodeid: 1n })
+const interrupt = (unique: bigint) => {
+  const body = Buffer.alloc(8)
+  body.writeBigUInt64LE(unique)
+  return request(36, body, { unique: unique | 1n })
+}
+/** FALLOCATE of so many bytes from the beginning: fh, offset, length, mode, padding. */
+const fallocate = (lengthBytes: number, header: Header) => {
+  const body = Buffer.alloc(32)
+  body.writeBigUInt64LE(BigInt(lengthBytes), 16)
+  return request(43, body, header)
+}
+
+const nodeIdOf = (fx: Fixture, name: string): NodeId => {
+  const { ino, generation } = ok(fx.fs.lookup(ROOT, n(name)))
+  return ((BigInt(generation) << 32n) | BigInt(ino)) as NodeId
+}
+
+/** A pool whose blocks are all dirty, with an empty file. */
+const dirtyPool = () => {
+  const fx = fixture({ clearing: 'ours', totalBlocks: 4 })
+  const { ino } = ok(fx.fs.create(fx.rq(), nameAt(ROOT, 'former'), 0o600))
+  ok(fx.fs.setAttributes(fx.rq(), ino, { sizeBytes: blocks(4) }))
+  ok(fx.fs.unlink(fx.rq(), nameAt(ROOT, 'former')) ?? 0)
+  ok(fx.fs.evict(fx.rq(), ino))
+  fx.file('new')
+  return fx
+}
+
+/** What a zeroing worker and `Zeroing` do together. */
+const zeroAll = ({ fs, store, rq }: Fixture) => {
+  for (let dirty = fs.dirtyExtent(16); dirty !== undefined; dirty = fs.dirtyExtent(16)) {
+    store.zero(dirty)
+    ok(fs.markClean(rq(), dirty) ?? 0)
+  }
+}
+
+test('an operation that has to wait is parked, and asked again until it is answered', () => {
+  const fx = dirtyPool()
+  const { parked, ask, retry } = connection(fx).startServer()
+  const asked = fallocate(blocks(2), { unique: 2n, nodeid: nodeIdOf(fx, 'new') })
+  assert.equal(ask(asked), undefined)
+  assert.equal(parked.size, 1)
+  assert.deepEqual(retry(), [], 'nothing is zeroed yet')
+  assert.deepEqual(retry(true), [], 'a wait for slow work has no last try')
+  assert.equal(parked.size, 1)
+  zeroAll(fx)
+  assert.deepEqual(retry(), [[2n, 0]])
+  assert.equal(parked.size, 0)
+  assert.equal(ok(fx.fs.lookup(ROOT, n('new'))).sizeBytes, blocks(2))
+})
+
+test('a parked request whose caller got a signal is answered EINTR, and others wait on', () => {
+  const fx = dirtyPool()
+  const { parked, ask, retry } = connection(fx).startServer()
+  const nodeid = nodeIdOf(fx, 'new')
+  for (const unique of [2n, 4n]) assert.equal(ask(fallocate(blocks(2), { unique, nodeid })), undefined)
+  assert.equal(ask(interrupt(2n)), undefined, 'an INTERRUPT has no reply')
+  assert.deepEqual(retry(), [[2n, ERROR.EINTR]])
+  assert.equal(parked.size, 1)
+  zeroAll(fx)
+  assert.deepEqual(retry(), [[4n, 0]])
+})
+
+test('a full pool waits while orphans own memory, and is answered as one at the last try', () => {
+  const fx = fixture({ totalBlocks: 4 })
+  fx.file('small')
+  const large = fx.file('large', blocks(4))
+  const { ask, retry, kernel, parked } = connection(fx).startServer()
+  const nodeid = nodeIdOf(fx, 'small')
+  assert.equal(ask(fallocate(blocks(1), { unique: 2n, nodeid })), ERROR.ENOSPC, 'there are no orphans')
+
+  // The kernel knows the file: it is an orphan until it is forgotten.
+  kernel.stageLookup({ inode: fx.stat(large), as: 'file' })
+  kernel.beforeReply(3n)
+  kernel.afterReply(true)
+  ok(fx.fs.unlink(fx.rq(), nameAt(ROOT, 'large')) ?? 0)
+  assert.equal(fx.fs.orphanCount, 1)
+  for (const unique of [4n, 6n]) assert.equal(ask(fallocate(blocks(1), { unique, nodeid })), undefined)
+  assert.deepEqual(retry(), [])
+  assert.equal(parked.size, 2)
+  assert.deepEqual(retry(true), [
+    [4n, ERROR.ENOSPC],
+    [6n, ERROR.ENOSPC],
+  ])
+  assert.equal(fx.fs.orphanCount, 1)
+})
+
+test('memory that the kernel has forgotten already is not waited for', () => {
+  const fx = fixture({ totalBlocks: 4 })
+  fx.file('small')
+  const large = fx.file('large', blocks(4))
+  const { ask, kernel, context, parked } = connection(fx).startServer()
+  const forgotten = nodeIdOf(fx, 'large')
+  kernel.stageLookup({ inode: fx.stat(large), as: 'file' })
+  kernel.beforeReply(3n)
+  kernel.afterReply(true)
+  ok(fx.fs.unlink(fx.rq(), nameAt(ROOT, 'large')) ?? 0)
+  assert.equal(ask(request(2, '0100000000000000', { unique: 0n, nodeid: forgotten })), undefined)
+  assert.equal(context.evictions.size, 1)
+  assert.equal(ask(fallocate(blocks(4), { unique: 2n, nodeid: nodeIdOf(fx, 'small') })), 0)
+  assert.deepEqual([context.evictions.size, parked.size], [0, 0])
+})
+
+test('a request that a former server applied is answered again, not applied again', () => {
+  const fx = fixture()
+  // Opened without a backing id: there is no connection to register one with.
+  fx.store.ram = { via: 'devmem', mapping: () => ({ via: 'none' }) }
+  const { startServer, reply } = connection(fx)
+  // It dies before its reply is sent.
+  assert.equal(startServer().ask(create('file', { unique: 2n })), 0)
+  const [records, first] = [fx.journal.records.length, Buffer.from(reply.bytes)]
+  assert.equal(startServer().ask(create('file', { unique: 2n | RESENT })), 0)
+  assert.equal(fx.journal.records.length, records)
+  assert.deepEqual(Buffer.from(reply.bytes).subarray(16), first.subarray(16), 'the same entry, opened again')
+  // The same name asked for by another request is there already, and so is one sent again that was never
+  // applied.
+  assert.equal(startServer().ask(create('file', { unique: 4n })), -17)
+  assert.equal(startServer().ask(create('file', { unique: 4n | RESENT })), -17)
+  assert.equal(fx.journal.records.length, records)
+})
+
+test('a request at which three servers died is answered EIO by the fourth, and any other is served', () => {
+  const { startServer, reports } = connection(fixture())
+  let deaths = 0
+  const deadly: Operations = {
+    ...OPERATIONS,
+    STATFS() {
+      deaths++
+      throw new Error('a server dies of this')
+    },
+  }
+  for (const unique of [2n, 2n | RESENT, 2n | RESENT])
+    assert.throws(() => startServer(deadly).ask(statfs({ unique })), /dies of this/)
+  const fourth = startServer(deadly)
+  assert.equal(fourth.ask(statfs({ unique: 2n | RESENT })), ERROR.EIO)
+  assert.equal(deaths, 3)
+  assert.deepEqual(reports, ['STATFS 2 ended 3 servers: answered EIO'])
+  assert.equal(fourth.ask(getattr({ unique: 4n, nodeid: 1n })), 0)
+  assert.throws(() => fourth.ask(statfs({ unique: 6n })), /dies of this/)
+})
+
+test('an operation whose result and reply contradict each other is found', () => {
+  const { startServer } = connection(fixture())
+  const withStatfs = (STATFS: Operations['STATFS']) => startServer({ ...OPERATIONS, STATFS })
+  const broken = (message: RegExp) => (error: unknown) =>
+    error instanceof BrokenInvariantError && message.test(error.message)
+  assert.throws(
+    () => withStatfs(() => ANSWERED).ask(statfs({ unique: 2n })),
+    broken(/STATFS 2 was answered without a reply/),
+  )
+  const fillsAndRefuses: Operations['STATFS'] = (_context, _request, reply) => {
+    reply.empty()
+    return ENOENT
+  }
+  assert.throws(
+    () => withStatfs(fillsAndRefuses).ask(statfs({ unique: 4n })),
+    broken(/STATFS 4 has a reply, and came to ENOENT/),
+  )
+  // @ts-expect-error: an operation that forgets to return what came of it does not compile.
+  const fillsAndForgets: Operations['STATFS'] = (_context, _request, reply) => void reply.empty()
+  assert.throws(() => withStatfs(fillsAndForgets).ask(statfs({ unique: 6n })), broken(/came to nothing/))
+})

@@ -1,0 +1,137 @@
+/**
+ * What becomes of one request. Applied by a former server already? It is answered again. Begun too often?
+ * EIO. Else its operation runs, and what that returned is answered, or waits: a wait ends the deferred
+ * evictions and runs the operation again at once; if it has to wait still, the request is parked for
+ * `retryParked`. Must not: send. The session writes the reply.
+ */
+import type { Origin } from '../fs/state/entry.ts'
+import { ANSWERED, type Answered, type Reply } from '../fuse/replies.ts'
+import type { Answer, HandledRequest, Handler } from '../fuse/session.ts'
+import { EINTR, EIO, EMFILE, ENOSPC, Errno } from '../values/errno.ts'
+import { BrokenInvariantError } from '../values/errors.ts'
+import { WAIT_FOR_ROOM, Wait } from '../values/refusal.ts'
+import type { Context, Operations, Outcome } from './context.ts'
+import { answerAgain } from './operations/answer-again.ts'
+import { contentOperations } from './operations/contents.ts'
+import { inodeOperations } from './operations/inodes.ts'
+import { nameOperations } from './operations/names.ts'
+import { xattrOperations } from './operations/xattrs.ts'
+import type { RuntimeArea } from './runtime-area.ts'
+import { isApplied } from './successor.ts'
+
+/** The operation of each request. Its type makes sure that none is missing. */
+export const OPERATIONS: Operations = {
+  ...nameOperations,
+  ...inodeOperations,
+  ...contentOperations,
+  ...xattrOperations,
+}
+
+/**
+ * A request at which three servers died is answered EIO by the fourth: one bad request must not take the
+ * mount down.
+ */
+const MAX_ATTEMPTS = 3
+
+/** `lastTry`: the time in which a full pool may get room is over, and it is answered as a full one. */
+export interface Attempt {
+  readonly lastTry: boolean
+}
+const FIRST_TRY: Attempt = { lastTry: false }
+
+export interface DispatcherParts {
+  readonly context: Context
+  readonly runtime: RuntimeArea
+  /** The image: which request changed it last. */
+  readonly image: { readonly lastOrigin: Origin | undefined }
+  readonly report: (line: string) => void
+  readonly operations?: Operations
+}
+
+export class Dispatcher {
+  readonly #context: Context
+  readonly #runtime: RuntimeArea
+  readonly #image: DispatcherParts['image']
+  readonly #report: (line: string) => void
+  readonly #operations: Operations
+
+  constructor({ context, runtime, image, report, operations = OPERATIONS }: DispatcherParts) {
+    this.#context = context
+    this.#runtime = runtime
+    this.#image = image
+    this.#report = report
+    this.#operations = operations
+  }
+
+  /** A request that the kernel sent. undefined: no reply now; it is parked, or has none. */
+  handle(request: HandledRequest, reply: Reply): Answered | undefined {
+    const { unique } = request.header
+    if (isApplied(request, this.#image.lastOrigin, this.#runtime.epoch)) {
+      const outcome = answerAgain(this.#context, request, reply)
+      checkFilled(request, outcome, reply)
+      return outcome === ANSWERED ? outcome : reply.error(outcome)
+    }
+    if (unique !== 0n && this.#runtime.beginRequest(unique) > MAX_ATTEMPTS) {
+      this.#report(`${request.opcode} ${unique} ended ${MAX_ATTEMPTS} servers: answered EIO`)
+      return reply.error(EIO)
+    }
+    return this.dispatch(request, reply)
+  }
+
+  /** Runs the operation of `request`. undefined: no reply now. */
+  dispatch(request: HandledRequest, reply: Reply, { lastTry }: Attempt = FIRST_TRY): Answered | undefined {
+    const { evictions, parked } = this.#context
+    let outcome = this.#run(request, reply, lastTry)
+    if (outcome instanceof Wait && evictions.size > 0) {
+      // The memory of what the kernel has forgotten already need not be waited for.
+      evictions.endAll()
+      outcome = this.#run(request, reply, lastTry)
+    }
+    if (outcome instanceof Wait) {
+      parked.add(request)
+      return undefined
+    }
+    return outcome instanceof Errno ? reply.error(outcome) : outcome
+  }
+
+  /** Dispatches each parked request again; `answer` sends the replies of those that are answered now. */
+  retryParked(answer: Answer, attempt: Attempt): void {
+    const retry: Handler = (request, reply) => this.dispatch(request, reply, attempt)
+    const { parked } = this.#context
+    for (const request of parked.take())
+      answer(request, parked.takeInterrupted(request) ? answerInterrupted : retry)
+  }
+
+  #run(request: HandledRequest, reply: Reply, lastTry: boolean): Outcome | undefined {
+    const operation = this.#operations[request.opcode] as AnyOperation
+    const outcome = operation(this.#context, request as never, reply)
+    checkFilled(request, outcome, reply)
+    return !lastTry && this.#isRoomToCome(outcome) ? WAIT_FOR_ROOM : outcome
+  }
+
+  /**
+   * Whether the pool is full (or the store has no more descriptors) while orphans still own memory. The
+   * kernel sends FORGET some time after unlink(2) has returned (fs/fuse/inode.c queues it), and a caller that
+   * deletes a file to make room must find that room.
+   */
+  #isRoomToCome(outcome: Outcome | undefined): boolean {
+    return (outcome === ENOSPC || outcome === EMFILE) && this.#context.fs.orphanCount > 0
+  }
+}
+
+type AnyOperation = (context: Context, request: never, reply: Reply) => Outcome | undefined
+
+const answerInterrupted: Handler = (_request, reply) => reply.error(EINTR)
+
+/**
+ * A refusal over a filled reply would have the wrong answer sent, ANSWERED over an empty one none at all:
+ * that is a bug in the operation.
+ */
+function checkFilled({ opcode, header }: HandledRequest, outcome: Outcome | undefined, reply: Reply): void {
+  if ((outcome === ANSWERED) === reply.isFilled) return
+  throw new BrokenInvariantError(
+    outcome === ANSWERED
+      ? `${opcode} ${header.unique} was answered without a reply`
+      : `${opcode} ${header.unique} has a reply, and came to ${outcome ?? 'nothing'}`,
+  )
+}

@@ -1,0 +1,150 @@
+/** The work between requests, over a file system in memory. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ALIGN } from '../fs/space/alignment.ts'
+import {
+  blocks,
+  type Fixture,
+  type FixtureOptions,
+  fixture,
+  fixtureOver,
+  nameAt,
+  ok,
+  ROOT,
+} from '../fs/testing/fixture.ts'
+import { MemoryStore } from '../fs/testing/memory-store.ts'
+import { PlainJournal } from '../fs/testing/plain-journal.ts'
+import { decode } from '../fuse/decode.ts'
+import type { HandledRequest } from '../fuse/session.ts'
+import { requestBytes } from '../fuse/testing/request-bytes.ts'
+import type { Extent, Zeroer } from '../stores/store.ts'
+import { ENODATA } from '../values/errno.ts'
+import type { Fd, NodeId } from '../values/ids.ts'
+import { Context } from './context.ts'
+import { KernelView } from './kernel-view.ts'
+import { Maintenance } from './maintenance.ts'
+import { ParkedRequests } from './parked-requests.ts'
+import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
+
+/** No connection: nothing here writes to it. */
+const NO_FUSE = -1 as Fd
+
+function server(over: FixtureOptions | Fixture, alignBytes: number | null) {
+  const fx = 'fs' in over ? over : fixture(over)
+  const runtime = new RuntimeArea(new Uint8Array(RUNTIME_AREA_BYTES))
+  const kernel = new KernelView(runtime, NO_FUSE, (ino) => fx.fs.inode(ino))
+  const context = new Context({ fs: fx.fs, store: fx.store, kernel, runtime, parked: new ParkedRequests() })
+  return { fx, runtime, context, maintenance: new Maintenance(context, alignBytes) }
+}
+
+/** A file without a name that the kernel knows. Returns its node id. */
+function orphan({ fs, file, rq, stat }: Fixture, runtime: RuntimeArea): NodeId {
+  const ino = file('orphan', blocks(2))
+  runtime.setLookups(ino, 'file', 1)
+  assert.equal(fs.unlink(rq(), nameAt(ROOT, 'orphan')), undefined)
+  return ((BigInt(stat(ino).generation) << 32n) | BigInt(ino)) as NodeId
+}
+
+test('the alignment that a mount asks for is stored once the pool is thawed, and only then', () => {
+  const gigantic = { frames: { blocks: 8, first: 3 }, chunkBlocks: 4, totalBlocks: 43 }
+  const { fx, maintenance } = server({ clearing: 'ours', ...gigantic }, blocks(8))
+  const stored = () => fx.fs.getXattr(ROOT, ALIGN)
+  const before = stored()
+  assert.equal(fx.fs.freeze(fx.rq()), undefined)
+  maintenance.start()
+  maintenance.afterReply()
+  assert.deepEqual(stored(), before)
+  assert.equal(fx.fs.thaw(fx.rq()), undefined)
+  maintenance.afterNoReply()
+  assert.deepEqual(stored(), before, 'only a reply tells that the thaw is over')
+  maintenance.afterReply()
+  assert.equal(Buffer.from(ok(stored())).toString(), String(blocks(8)))
+  // From then on it is the root's: a later change of it stays.
+  assert.equal(fx.fs.removeXattr(fx.rq(), ROOT, ALIGN), undefined)
+  maintenance.afterReply()
+  assert.equal(stored(), ENODATA)
+})
+
+test('what the kernel has forgotten is evicted when the mount is idle', () => {
+  const { fx, runtime, context, maintenance } = server({ totalBlocks: 4 }, null)
+  const nodeId = orphan(fx, runtime)
+  assert.equal(maintenance.hasIdleWork, false)
+  context.evictions.forget(nodeId, 1)
+  assert.equal(maintenance.hasIdleWork, true)
+  maintenance.afterReply()
+  assert.equal(fx.fs.statfs().freeBlocks, 2, 'not with the next reply: that caller would wait for it')
+  maintenance.whenIdle()
+  assert.equal(fx.fs.statfs().freeBlocks, 4)
+  assert.equal(maintenance.hasIdleWork, false)
+})
+
+test('the timer frees what a mapping held, and goes off sooner while a request is parked', () => {
+  const { fx, runtime, context, maintenance } = server({ totalBlocks: 4 }, null)
+  assert.equal(maintenance.timerMs, undefined)
+  const nodeId = orphan(fx, runtime)
+  assert.equal(maintenance.timerMs, 1000)
+  const bytes = requestBytes(17, '', { unique: 2n })
+  context.parked.add(decode(Buffer.from(bytes), bytes.length) as HandledRequest)
+  assert.equal(maintenance.timerMs, 20)
+  context.parked.take()
+
+  maintenance.onTimer()
+  assert.equal(fx.fs.statfs().freeBlocks, 2, 'the kernel knows it still')
+  const [object] = fx.store.objects()
+  assert.ok(object !== undefined)
+  fx.store.held.add(object)
+  context.evictions.forget(nodeId, 1)
+  context.evictions.endAll()
+  maintenance.onTimer()
+  assert.equal(fx.fs.statfs().freeBlocks, 2, 'a process maps it still')
+  fx.store.held.delete(object)
+  maintenance.onTimer()
+  assert.equal(fx.fs.statfs().freeBlocks, 4)
+  assert.equal(maintenance.timerMs, undefined)
+})
+
+/** Zeroes an extent when the test says so. */
+class ZeroingStore extends MemoryStore {
+  underWay: Extent | undefined
+  #finished: Extent[] = []
+  readonly zeroer: Zeroer = {
+    progressBytes: 0,
+    start: (extent) => {
+      if (this.underWay !== undefined) return false
+      this.underWay = extent
+      return true
+    },
+    finished: () => this.#finished.splice(0),
+  }
+
+  finish(): void {
+    assert.ok(this.underWay !== undefined)
+    this.zero(this.underWay)
+    this.#finished.push(this.underWay)
+    this.underWay = undefined
+  }
+}
+
+test('blocks that a former owner left are zeroed after the FORGET that freed them, and clean once that is logged', () => {
+  const store = new ZeroingStore({ clearing: 'ours', totalBlocks: 4 })
+  const fx = fixtureOver(new PlainJournal(4), store)
+  const { runtime, context, maintenance } = server(fx, null)
+  const zeroed = () => store.underWay?.count
+  const nodeId = orphan(fx, runtime)
+  maintenance.start()
+  assert.equal(zeroed(), undefined, 'all free blocks are clean')
+  context.evictions.forget(nodeId, 1)
+  context.evictions.endAll()
+  maintenance.afterNoReply()
+  assert.equal(zeroed(), 2)
+  store.finish()
+  assert.ok(fx.fs.dirtyExtent(4), 'zeroed, and not logged yet')
+  // A frozen pool logs nothing: the extent waits for the thaw.
+  assert.equal(fx.fs.freeze(fx.rq()), undefined)
+  maintenance.onEvents()
+  assert.equal(fx.fs.thaw(fx.rq()), undefined)
+  assert.ok(fx.fs.dirtyExtent(4))
+  maintenance.onEvents()
+  assert.equal(fx.fs.dirtyExtent(4), undefined)
+  assert.equal(zeroed(), undefined)
+})

@@ -1,0 +1,102 @@
+/**
+ * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, tell the
+ * keeper which memory was given up, and store the mount's alignment once the pool is thawed. Each method is
+ * one moment of the session, and its order is what sets memory free, then what zeroes it; the caller then
+ * retries what waits for it. Must not: touch the mount (docs/deadlocks.md), or take longer than a request may
+ * wait.
+ */
+import type { Fd, Ino } from '../values/ids.ts'
+import { storeAlignment } from './alignment-xattr.ts'
+import type { Context } from './context.ts'
+import { Zeroing } from './zeroing.ts'
+
+/** How often memory that a mapping held is looked at again. */
+const ORPHAN_RETRY_MS = 1000
+/**
+ * How long memory that was given up may linger before the keeper hears of it, and a full pool before it is
+ * called one.
+ */
+const FLUSH_MS = 20
+
+export class Maintenance {
+  readonly #context: Context
+  readonly #zeroing: Zeroing
+  /**
+   * The alignment that the mount asked for, until the pool is not frozen: it comes frozen out of a live
+   * update.
+   */
+  #pendingAlignment: number | null
+
+  constructor(context: Context, alignBytes: number | null) {
+    this.#context = context
+    this.#zeroing = new Zeroing(context.fs, context.store, () => context.internal)
+    this.#pendingAlignment = alignBytes
+  }
+
+  /** Before the first request. */
+  start(): void {
+    this.#storeAlignment()
+    this.#zeroing.advance()
+  }
+
+  afterReply(): void {
+    this.#context.evictions.endDue()
+    this.#storeAlignment()
+    this.#zeroing.advance()
+  }
+
+  /** A FORGET may have freed memory, and a request that was parked may wait for some to be zeroed. */
+  afterNoReply(): void {
+    this.#zeroing.advance()
+  }
+
+  get hasIdleWork(): boolean {
+    return this.#context.evictions.size > 0
+  }
+
+  whenIdle(): void {
+    this.#context.evictions.endSome()
+    this.#zeroing.advance()
+  }
+
+  /** undefined: `onTimer` has nothing to do. */
+  get timerMs(): number | undefined {
+    const { store, parked, fs } = this.#context
+    if (store.pending?.isPending || parked.size > 0) return FLUSH_MS
+    return fs.orphanCount > 0 ? ORPHAN_RETRY_MS : undefined
+  }
+
+  onTimer(): void {
+    this.#context.store.pending?.flush()
+    this.#context.evictions.endSome()
+    this.#retryOrphans()
+    this.#zeroing.advance()
+  }
+
+  /** undefined: no background work is under way. */
+  get eventsFd(): Fd | undefined {
+    return this.#context.store.events?.fd
+  }
+
+  onEvents(): void {
+    this.#context.store.events?.drain()
+    this.#retryOrphans()
+    this.#zeroing.advance()
+  }
+
+  /** The connection is gone, and the kernel holds nothing more: what is left in the pool is counted next. */
+  end(): void {
+    this.#context.evictions.endAll()
+  }
+
+  #storeAlignment(): void {
+    if (this.#pendingAlignment === null || this.#context.fs.frozen) return
+    storeAlignment(this.#context.fs, this.#context.internal, this.#pendingAlignment)
+    this.#pendingAlignment = null
+  }
+
+  #retryOrphans(): void {
+    const { fs, kernel, internal } = this.#context
+    fs.retryOrphans(internal, (ino: Ino) => kernel.isReferenced(ino))
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The bytes of ordinary files of a carve-out, moved through mapped data chunks (data-chunks.ts). A Wait until
+ * the chunks are mapped.
+ */
+import { raiseEventfd } from '../../linux/eventfd.ts'
+import { ENXIO } from '../../values/errno.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
+import { MIB } from '../../values/units.ts'
+import type { FileData } from '../store.ts'
+import type { DataChunks } from './data-chunks.ts'
+import type { PlacedObjects } from './placed-objects.ts'
+
+const SEEK_DATA = 3
+/** Zeroed at memory speed in one go; more than that lets other requests in between. */
+const PUNCH_BYTES = 64 * MIB
+
+/** A hole of which everything before `nextOffset` is zero already. */
+interface Punching {
+  readonly offset: number
+  readonly length: number
+  readonly nextOffset: number
+}
+
+export class CarveOutData implements FileData {
+  readonly #objects: PlacedObjects
+  readonly #chunks: DataChunks
+  readonly #wake: Fd
+  /** Large holes under way: the kernel lets one file have one at a time. */
+  readonly #punching = new Map<ObjectId, Punching>()
+
+  /** `wake`: raised where a hole is to be gone on with, though no job of the worker ends. */
+  constructor(objects: PlacedObjects, chunks: DataChunks, wake: Fd) {
+    this.#objects = objects
+    this.#chunks = chunks
+    this.#wake = wake
+  }
+
+  read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
+    const { extents, sizeBytes } = this.#objects.get(object)
+    const bytes = into.subarray(0, Math.max(0, Math.min(into.byteLength, sizeBytes - offset)))
+    const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
+    if (waits) return waits
+    this.#chunks.read(extents, offset, bytes)
+    return bytes.byteLength
+  }
+
+  write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
+    const { extents, sizeBytes } = this.#objects.get(object)
+    // A hole that was given up half-way: its beginning may hold bytes again.
+    this.#punching.delete(object)
+    const bytes = from.subarray(0, Math.max(0, Math.min(from.byteLength, sizeBytes - offset)))
+    const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
+    if (waits) return waits
+    this.#chunks.write(extents, offset, bytes)
+    return bytes.byteLength
+  }
+
+  /** What is large goes in portions, one each time it is asked again. */
+  punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
+    const { extents, sizeBytes } = this.#objects.get(object)
+    const end = Math.min(offset + length, sizeBytes)
+    const before = this.#punching.get(object)
+    const start = before?.offset === offset && before.length === length ? before.nextOffset : offset
+    const bytes = Math.max(0, Math.min(PUNCH_BYTES, end - start))
+    const waits = this.#chunks.prepare(this.#chunks.of(extents, start, bytes))
+    if (waits) return waits
+    this.#chunks.zero(extents, start, bytes)
+    const nextOffset = start + bytes
+    this.#punching.delete(object)
+    if (nextOffset === end || bytes === 0) return undefined
+    this.#punching.set(object, { offset, length, nextOffset })
+    raiseEventfd(this.#wake)
+    return WAIT_FOR_STORE
+  }
+
+  /** All of a file is data, which lseek(2) allows. Errors: ENXIO past the end. */
+  seek(object: ObjectId, offset: number, whence: number): number | Refusal {
+    const { sizeBytes } = this.#objects.get(object)
+    if (offset < 0 || offset >= sizeBytes) return ENXIO
+    return whence === SEEK_DATA ? offset : sizeBytes
+  }
+
+  /** Its file got another size, or is gone: a hole under way is given up. */
+  forgetHole(object: ObjectId): void {
+    this.#punching.delete(object)
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The zeroing of one range, slice by slice. Where a data chunk is mapped anyway its mapping is used; for the
+ * rest an instance is made that lasts as long as its piece. Nothing outside the range is ever written. The
+ * caller makes sure that no other job touches `busy` meanwhile.
+ */
+
+import { endOf, type PhysicalRange } from '../../linux/memory-ranges.ts'
+import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
+import { Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import { MIB } from '../../values/units.ts'
+import type { Instance, RangeMapper } from './range-mapper.ts'
+
+const SLICE_BYTES = 16 * MIB
+
+/** A chunk that is mapped: one range, one mapping. */
+export interface MappedChunk {
+  readonly range: PhysicalRange
+  readonly mapping: RawMapping
+  readonly instance: Instance
+}
+
+interface Piece {
+  readonly mapping: RawMapping
+  /** Of the piece's first byte in the mapping. */
+  readonly offset: number
+  readonly range: PhysicalRange
+  /** Made for this piece alone. */
+  readonly temporary: Instance | undefined
+  doneBytes: number
+}
+
+export class RangeZeroing {
+  readonly range: PhysicalRange
+  readonly #mapper: RangeMapper
+  readonly #chunks: () => readonly MappedChunk[]
+  readonly #makeWay: (range: PhysicalRange) => Errno | undefined
+  #doneBytes = 0
+  #piece: Piece | undefined
+
+  /** `makeWay` takes away what lies across a range; EBUSY where a process holds it. */
+  constructor(
+    range: PhysicalRange,
+    deps: {
+      mapper: RangeMapper
+      chunks: () => readonly MappedChunk[]
+      makeWay: (range: PhysicalRange) => Errno | undefined
+    },
+  ) {
+    this.range = range
+    this.#mapper = deps.mapper
+    this.#chunks = deps.chunks
+    this.#makeWay = deps.makeWay
+  }
+
+  get doneBytes(): number {
+    return this.#doneBytes
+  }
+
+  get isDone(): boolean {
+    return this.#doneBytes === this.range.lengthBytes
+  }
+
+  /** What no other job may touch now. */
+  get busy(): readonly PhysicalRange[] {
+    return this.#piece === undefined ? [] : [this.#piece.range]
+  }
+
+  /** Errors: EBUSY (a process holds what comes next), ENOMEM: nothing was written, try again later. */
+  zeroSlice(): Errno | undefined {
+    const piece = this.#piece ?? this.#nextPiece()
+    if (piece instanceof Errno) return piece
+    this.#piece = piece
+    const bytes = Math.min(SLICE_BYTES, piece.range.lengthBytes - piece.doneBytes)
+    zeroRaw(piece.mapping, piece.offset + piece.doneBytes, bytes)
+    piece.doneBytes += bytes
+    this.#doneBytes += bytes
+    if (piece.doneBytes === piece.range.lengthBytes) this.#endPiece(piece)
+    return undefined
+  }
+
+  #nextPiece(): Piece | Errno {
+    const start = this.range.start + this.#doneBytes
+    const end = this.range.start + this.range.lengthBytes
+    const chunks = this.#chunks()
+    const inside = chunks.find(({ range }) => range.start <= start && start < endOf(range))
+    if (inside !== undefined) {
+      const range = { start, lengthBytes: Math.min(end, endOf(inside.range)) - start }
+      const offset = start - inside.range.start
+      return { mapping: inside.mapping, offset, range, temporary: undefined, doneBytes: 0 }
+    }
+    const later = chunks.map(({ range }) => range.start).filter((chunkStart) => chunkStart > start)
+    return this.#temporaryPiece({ start, lengthBytes: Math.min(end, ...later) - start })
+  }
+
+  /**
+   * What no file owns but a process holds can only be what a crash left. It is left alone: its holder would
+   * write into the next owner's memory.
+   */
+  #temporaryPiece(range: PhysicalRange): Piece | Errno {
+    const temporary = this.#makeWay(range) ?? this.#mapper.make([range])
+    if (temporary instanceof Errno) return temporary
+    const mapping = this.#mapper.map(temporary, { writable: true })
+    if (mapping instanceof Errno) return this.#mapper.destroy(temporary) ?? mapping
+    return { mapping, offset: 0, range, temporary, doneBytes: 0 }
+  }
+
+  /**
+   * Dying before the instance is destroyed leaves a bound one that no process holds and no node leads to: it
+   * goes at the next start.
+   */
+  #endPiece({ temporary, mapping }: Piece): void {
+    this.#piece = undefined
+    if (temporary === undefined) return
+    unmapRaw(mapping)
+    const failed = this.#mapper.destroy(temporary)
+    if (failed)
+      throw new BrokenInvariantError(
+        `${temporary.name} was made to zero its memory, and cannot be destroyed: ${failed}`,
+      )
+  }
+}

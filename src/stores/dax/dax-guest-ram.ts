@@ -1,0 +1,208 @@
+/**
+ * Guest RAM that is mapped by device-dax: one device an object, made when a reader follows the file's link,
+ * and the node that shows it. And the way back: remove the node, look for holders, destroy the device. A
+ * device that a process maps is never touched.
+ *
+ * Dying at any point leaves what the next start finds: a node and its device (published), a device without a
+ * node (being given up, or never shown: it stays as long as it is held), or no device.
+ */
+import { sameRanges } from '../../linux/dax-device.ts'
+import type { DeviceNumber } from '../../linux/device-node.ts'
+import type { Holder } from '../../linux/holders.ts'
+import { anyOverlap } from '../../linux/memory-ranges.ts'
+import { EBUSY, EINVAL, type Errno, errnoFromCode } from '../../values/errno.ts'
+import type { ObjectId } from '../../values/ids.ts'
+import type { Mapping } from '../../values/mapping.ts'
+import { type Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
+import type { RamBlocks } from '../carve-out/carve-out-ram.ts'
+import type { DataChunks } from '../carve-out/data-chunks.ts'
+import type { Ranges, Result } from '../carve-out/jobs.ts'
+import { type Layout, rangesOf } from '../carve-out/layout.ts'
+import type { Instance } from '../carve-out/range-mapper.ts'
+import type { WorkerPort } from '../carve-out/worker-client.ts'
+import type { Extent, NodeRam, Owner, Placement } from '../store.ts'
+import type { Nodes } from './guest-nodes.ts'
+
+/** After a process was found to hold an object, holders are not looked for again before so long. */
+const LOOK_AGAIN_MS = 1000
+
+/** What is known of one object's devices and node. */
+interface NodeState {
+  /** Devices of ours that lie across its blocks: one that is exactly it, or what a crash left. */
+  devices: { readonly number: DeviceNumber; readonly ranges: Ranges }[]
+  /** The worker makes its device, or looks for holders. */
+  isBusy: boolean
+  /** Reported once, to the next caller. */
+  failed: Errno | undefined
+  heldBy: Holder | undefined
+  lookAgainAtMs: number
+  isReleased: boolean
+}
+
+export class DaxGuestRam implements NodeRam, RamBlocks {
+  readonly via = 'dax-node'
+  readonly #layout: Layout
+  readonly #worker: WorkerPort
+  readonly #nodes: Nodes
+  readonly #chunks: DataChunks
+  /** What a former server left. */
+  readonly #found: readonly Instance[]
+  readonly #states = new Map<ObjectId, NodeState>()
+
+  constructor(deps: {
+    layout: Layout
+    worker: WorkerPort
+    nodes: Nodes
+    chunks: DataChunks
+    found: readonly Instance[]
+  }) {
+    this.#layout = deps.layout
+    this.#worker = deps.worker
+    this.#nodes = deps.nodes
+    this.#chunks = deps.chunks
+    this.#found = deps.found
+    const numbers = new Set(deps.found.map(({ number }) => number))
+    // Of their devices only the nodes of a former server tell.
+    for (const [object, device] of this.#nodes.takeStock(numbers))
+      this.#stateOf(object).devices = this.#found.filter(({ number }) => number === device)
+  }
+
+  left(): ObjectId[] {
+    return [...this.#states.keys()]
+  }
+
+  /** After a start: whatever lies across its blocks belongs to this object. */
+  adopt(object: ObjectId, extents: readonly Extent[]): void {
+    const ranges = rangesOf(this.#layout, extents)
+    const devices = this.#found.filter((instance) => anyOverlap(instance.ranges, ranges))
+    if (devices.length > 0) this.#stateOf(object).devices = devices
+    const [device] = devices
+    if (device === undefined || devices.length > 1 || !sameRanges(device.ranges, ranges))
+      this.#nodes.remove(object)
+  }
+
+  /** The next reader of the link finds a device that is exactly this: `publish` sees to it. */
+  resize(): undefined {}
+
+  mapping(object: ObjectId, { guestRam }: Placement): Extract<Mapping, { via: 'dax-node' | 'none' }> {
+    if (!guestRam) return { via: 'none' }
+    const [major, minor] = this.#device(object)?.split(':').map(Number) ?? []
+    const device = major === undefined || minor === undefined ? undefined : { major, minor }
+    return { via: 'dax-node', path: this.path(object), device }
+  }
+
+  path(object: ObjectId): string {
+    return this.#nodes.path(object)
+  }
+
+  owner(object: ObjectId): Owner | undefined {
+    const device = this.#device(object)
+    return device === undefined ? undefined : this.#nodes.owner(object, device)
+  }
+
+  #device(object: ObjectId): DeviceNumber | undefined {
+    return this.#states.get(object)?.devices[0]?.number
+  }
+
+  /** A process that was found to map it, when last looked. */
+  holder(object: ObjectId): Holder | undefined {
+    return this.#states.get(object)?.heldBy
+  }
+
+  /** Refusals: EINVAL, EBUSY (a process still maps blocks of it by an older device), ENOMEM, EIO; a Wait. */
+  publish(object: ObjectId, { extents, guestRam, gigantic }: Placement, owner: Owner): Refusal | undefined {
+    if (!guestRam || extents.length === 0) return EINVAL
+    const state = this.#stateOf(object)
+    if (state.isBusy) return WAIT_FOR_STORE
+    const { failed } = state
+    state.failed = undefined
+    if (failed) return failed
+    const ranges = rangesOf(this.#layout, extents)
+    const [device] = state.devices
+    if (device !== undefined && state.devices.length === 1 && sameRanges(device.ranges, ranges)) {
+      if (this.#nodes.owner(object, device.number) === undefined)
+        this.#nodes.make(object, device.number, owner)
+      return undefined
+    }
+    if (device !== undefined) return this.isHeld(object) instanceof Wait ? WAIT_FOR_STORE : EBUSY
+    const inTheWay = this.#chunks.surrender(extents)
+    if (inTheWay) return inTheWay
+    const done = (result: Result): void => {
+      if (result.kind === 'made') state.devices = [{ number: result.number, ranges }]
+      if (result.kind === 'failed') state.failed = errnoFromCode(result.errnoCode)
+    }
+    this.#begin(state, 'make', ranges, done, gigantic)
+    return WAIT_FOR_STORE
+  }
+
+  /**
+   * The first question unpublishes: from then on only a process that holds it already can reach it. A Wait
+   * until the worker has looked. False: it found no holder, and has destroyed the device. True: a process
+   * holds it; called again after a while, it looks again.
+   */
+  isHeld(object: ObjectId): boolean | Wait {
+    const state = this.#states.get(object)
+    if (state === undefined) return false
+    if (state.isBusy) return WAIT_FOR_STORE
+    if (state.devices.length === 0) return false
+    this.#nodes.remove(object)
+    if (performance.now() < state.lookAgainAtMs) return true
+    this.#free(state)
+    return WAIT_FOR_STORE
+  }
+
+  /**
+   * No inode owns it any more. What is held all the same stays, and is in the way of the file that gets its
+   * blocks.
+   */
+  release(object: ObjectId): void {
+    this.#nodes.remove(object)
+    const state = this.#states.get(object)
+    if (state === undefined) return
+    this.#states.delete(object)
+    state.isReleased = true
+    if (state.devices.length > 0 && !state.isBusy) this.#free(state)
+  }
+
+  #free(state: NodeState): void {
+    const ranges = state.devices.flatMap((device) => device.ranges)
+    this.#begin(state, 'free', ranges, (result) => {
+      state.heldBy = result.kind === 'held' ? result.by : undefined
+      if (result.kind === 'done') state.devices = []
+      else state.lookAgainAtMs = performance.now() + LOOK_AGAIN_MS
+    })
+  }
+
+  #begin(
+    state: NodeState,
+    kind: 'make' | 'free',
+    ranges: Ranges,
+    done: (result: Result) => void,
+    gigantic = false,
+  ): void {
+    state.isBusy = true
+    const ended = (result: Result): void => {
+      state.isBusy = false
+      done(result)
+      // Its file went while its device was made.
+      if (state.isReleased && kind === 'make' && state.devices.length > 0) this.#free(state)
+    }
+    this.#worker.ask(kind, ranges, ended, { gigantic })
+  }
+
+  #stateOf(object: ObjectId): NodeState {
+    let state = this.#states.get(object)
+    if (state === undefined) {
+      state = {
+        devices: [],
+        isBusy: false,
+        failed: undefined,
+        heldBy: undefined,
+        lookAgainAtMs: 0,
+        isReleased: false,
+      }
+      this.#states.set(object, state)
+    }
+    return state
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Owns pieces of a reserved range as work sees them: a window of /dev/mem is there by itself, costs nothing
+ * until it is mapped, and goes with its mapping. Nothing in the kernel keeps two windows apart, so who maps
+ * what is looked for each time.
+ */
+import type { Holder } from '../../linux/holders.ts'
+import { MEMORY_DEVICE, mapMemory } from '../../linux/memory-device.ts'
+import { findMemoryHolders } from '../../linux/memory-holders.ts'
+import type { PhysicalRange } from '../../linux/memory-ranges.ts'
+import type { RawMapping } from '../../linux/raw-memory.ts'
+import type { Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
+import type { Instance, RangeMapper } from '../carve-out/range-mapper.ts'
+
+export class DevmemWindows implements RangeMapper {
+  readonly #memoryPath: string
+  readonly #proc: string
+
+  constructor(memoryPath: string, proc: string) {
+    this.#memoryPath = memoryPath
+    this.#proc = proc
+  }
+
+  /** None lasts: whoever wants one makes it, after a look at who maps it. */
+  exactly(): undefined {}
+
+  overlapping(ranges: readonly PhysicalRange[]): Instance[] {
+    return ranges.map((range) => windowOf([range]))
+  }
+
+  make(ranges: readonly PhysicalRange[]): Instance {
+    return windowOf(ranges)
+  }
+
+  destroy(): undefined {}
+
+  map({ name, ranges }: Instance, access: { writable: boolean }): RawMapping | Errno {
+    const [range] = ranges
+    if (range === undefined || ranges.length !== 1)
+      throw new BrokenInvariantError(`${name} is not one window`)
+    return mapMemory(this.#memoryPath, range, access)
+  }
+
+  holders(instances: readonly Instance[]): Map<string, Holder> {
+    const ranges = instances.flatMap((instance) => instance.ranges)
+    const held = findMemoryHolders(ranges, this.#proc)
+    const found = instances.map(({ name, ranges: own }) => [
+      name,
+      own.flatMap((range) => held.get(range) ?? [])[0],
+    ])
+    return new Map(found.filter((pair): pair is [string, Holder] => pair[1] !== undefined))
+  }
+}
+
+const windowOf = (ranges: readonly PhysicalRange[]): Instance => ({
+  name: ranges.map(({ start, lengthBytes }) => `${start.toString(16)}+${lengthBytes.toString(16)}`).join(','),
+  number: MEMORY_DEVICE,
+  ranges,
+})

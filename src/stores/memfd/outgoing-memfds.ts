@@ -1,0 +1,108 @@
+/**
+ * The server's part of preserving memfds for the next kernel: it marks objects as outgoing in the descriptor
+ * table before it asks the keeper to preserve them. From then on it neither resizes nor punches them, so that
+ * the kernel never answers EPERM (`shmem_freeze`, mm/memfd_luo.c).
+ */
+import { close } from '../../linux/descriptors.ts'
+import { memfdCreate, memfdSize, resize, writeAt } from '../../linux/memory.ts'
+import { EBUSY, EINVAL, EIO, type Errno } from '../../values/errno.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { Handover, HandoverStatus, HandoverStep } from '../store.ts'
+import type { DescriptorTable } from './descriptor-table.ts'
+import { HandoverWords } from './handover-status.ts'
+import { beginning } from './handover-transitions.ts'
+
+/** The keeper's end, as far as it preserves. False: the keeper is gone. */
+export interface OutgoingChannel {
+  /** `image`: with the last step alone. */
+  preserve(step: HandoverStep, image: Fd | undefined): boolean
+  unpreserve(): boolean
+  /** Closes the copies that this process holds in case the keeper dies. */
+  closeSessions(): void
+}
+
+export class OutgoingMemfds implements Handover {
+  readonly #table: DescriptorTable
+  readonly #words: HandoverWords
+  readonly #channel: OutgoingChannel
+
+  constructor(table: DescriptorTable, channel: OutgoingChannel) {
+    this.#table = table
+    this.#words = new HandoverWords(table.words, 'server')
+    this.#channel = channel
+  }
+
+  get status(): HandoverStatus {
+    return this.#words.status
+  }
+
+  /** From the first step until everything is unpreserved. */
+  get isBusy(): boolean {
+    return this.#words.state !== 'idle'
+  }
+
+  refusal(step: HandoverStep): Errno | undefined {
+    if (this.#words.allows(beginning(step))) return undefined
+    // In these two a step that follows can begin: it is the step that is wrong.
+    return this.#words.state === 'idle' || this.#words.state === 'preserved' ? EINVAL : EBUSY
+  }
+
+  preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void {
+    // The words first: the next reader must not see the step before, and a server that dies in here leaves a
+    // step that can be unpreserved.
+    this.#words.begin(step, objects.length)
+    for (const object of objects) this.#table.setState(object, 'outgoing')
+    this.#ask(step, undefined)
+  }
+
+  preserveImage(image: Uint8Array): void {
+    const fd = memfdCreate('guestmemfs:leaving-image', { sealable: false })
+    resize(fd, image.byteLength)
+    writeAt(fd, 0, image)
+    this.#words.begin('image', 1)
+    this.#ask('image', fd)
+    close(fd)
+  }
+
+  unpreserve(): void {
+    this.#words.apply('unpreserve')
+    if (this.#words.state === 'idle') return
+    // Sent again where a server died before it was received; a keeper that died holds nothing any more.
+    if (!this.#channel.unpreserve()) this.keeperDied()
+  }
+
+  recover(isFrozen: boolean): void {
+    const { state, last } = this.#words
+    // A thaw, or an unpreserve, that the former server did not live to end.
+    if (state === 'unpreserving' || (!isFrozen && (last === 'files' || last === 'image'))) this.unpreserve()
+  }
+
+  /**
+   * The keeper died: a complete handover stays held by this server's copies, for the next keeper; any other
+   * is over.
+   */
+  keeperDied(): void {
+    if (this.#words.state === 'idle' || this.#words.isComplete) return
+    this.#channel.closeSessions()
+    if (this.#words.state === 'unpreserving')
+      for (const object of this.#table.objects())
+        if (this.#table.state(object) === 'outgoing') this.#table.setState(object, 'present')
+    if (this.#words.state === 'preserving') this.#words.fail(EIO, undefined)
+    this.#words.apply('keeper died')
+  }
+
+  holeBytes(objects: Iterable<ObjectId>): number {
+    let bytes = 0
+    for (const object of objects) {
+      const fd = this.#table.get(object, 'server')
+      if (fd === undefined) continue
+      const { sizeBytes, allocatedBytes } = memfdSize(fd)
+      bytes += Math.max(0, sizeBytes - allocatedBytes)
+    }
+    return bytes
+  }
+
+  #ask(step: HandoverStep, image: Fd | undefined): void {
+    if (!this.#channel.preserve(step, image)) this.#words.fail(EIO, undefined)
+  }
+}
