@@ -14,6 +14,9 @@ const FOLDER = 'dist'
 /** `new URL(`./main${import.meta.url.slice(-3)}`, …)`: how a source names another one that it starts. */
 const STARTS = /`([\w./-]+)\$\{import\.meta\.url\.slice\(-3\)\}`/g
 
+/** Started by processes of former versions that still run. */
+const FORMER = ['keeper/luo-worker.ts']
+
 /** Paths below `src/` of what is started by its file's name. */
 function started(): string[] {
   const named = globSync('**/*.ts', { cwd: SOURCES }).flatMap((path) =>
@@ -21,7 +24,7 @@ function started(): string[] {
       normalize(join(dirname(path), `${name}.ts`)),
     ),
   )
-  return [...new Set(['cli.ts', 'cli/program.ts', ...named])]
+  return [...new Set(['cli.ts', 'cli/program.ts', ...FORMER, ...named])]
 }
 
 /** Writes `dist` in `folder` anew. Errors: what esbuild says. */

@@ -59,7 +59,7 @@ export function readDefinition(ramFile: string): VmDefinition | undefined {
   if (value instanceof Errno) throw new UsageError(`reading the VM recorded on ${ramFile} failed: ${value}`)
   let parsed: VmDefinition
   try {
-    parsed = v.parse(VmDefinitionSchema, JSON.parse(Buffer.from(value).toString('utf8')))
+    parsed = parseDefinition(value)
   } catch (cause) {
     throw new UsageError(
       `the record on ${ramFile} is no VM of ours: remove it with 'setfattr -h -x ${VM_XATTR} ${ramFile}'`,
@@ -70,6 +70,11 @@ export function readDefinition(ramFile: string): VmDefinition | undefined {
   throw new UsageError(
     `VM ${parsed.name} is recorded on ${ramFile} but its RAM is ${ramFileOf(parsed)}: rename the file back`,
   )
+}
+
+/** `value`: of the xattr. Throws ValiError or SyntaxError: it is no VM of this version's kind. */
+export function parseDefinition(value: Uint8Array): VmDefinition {
+  return v.parse(VmDefinitionSchema, JSON.parse(Buffer.from(value).toString('utf8')))
 }
 
 /** A file may have several names, and be listed under another than the one QEMU opens. */

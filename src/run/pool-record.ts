@@ -48,14 +48,15 @@ export const readPoolRecord = (pool: string): PoolRecord | undefined => {
   } catch {
     return undefined
   }
-  const record = parseRecord(text)
+  const record = parsePoolRecord(text)
   if (record !== undefined) return record
   throw new UsageError(
     `${recordPath(pool)} is not a record this version can read: remove it if no keeper runs for pool '${pool}'`,
   )
 }
 
-const parseRecord = (text: string): PoolRecord | undefined => {
+/** undefined: it is no record of this version's kind. */
+export const parsePoolRecord = (text: string): PoolRecord | undefined => {
   try {
     const parsed = v.safeParse(PoolRecordSchema, JSON.parse(text))
     return parsed.success ? parsed.output : undefined

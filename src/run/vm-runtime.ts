@@ -68,6 +68,11 @@ export function readRuntime(name: string): VmRuntime | undefined {
   } catch {
     return undefined
   }
+  return parseRuntime(text)
+}
+
+/** undefined: it is no record of this version's kind. Throws SyntaxError: it is no JSON. */
+export function parseRuntime(text: string): VmRuntime | undefined {
   const parsed = v.safeParse(RuntimeSchema, JSON.parse(text))
   return parsed.success ? parsed.output : undefined
 }

@@ -138,14 +138,17 @@ export const mountTestPool = async (
   const mountPoint = testMountPoint(t)
   const mounted = await guestmemfsWith(environment, 'mount', pool, mountPoint, '-o', `size=${size}`)
   if (mounted.status !== 0) throw new Error(mounted.stderr)
-  return {
-    pool,
-    mountPoint,
-    path: (...names) => join(mountPoint, ...names),
-    keeperPid: () => poolRecord(pool).keeper.pid,
-    serverPid: () => poolRecord(pool).server?.pid ?? 0,
-  }
+  return testPool(pool, mountPoint)
 }
+
+/** A pool that is mounted already. */
+export const testPool = (pool: string, mountPoint: string): TestPool => ({
+  pool,
+  mountPoint,
+  path: (...names) => join(mountPoint, ...names),
+  keeperPid: () => poolRecord(pool).keeper.pid,
+  serverPid: () => poolRecord(pool).server?.pid ?? 0,
+})
 
 /** Tests that share a pool work in folders of their own: makes one, returns what joins names to its path. */
 export const folders =

@@ -27,12 +27,17 @@ export interface VmPool extends TestPool {
 }
 
 export async function mountVmPool(t: TestContext, size = '256M'): Promise<VmPool> {
+  return await withEndings(t, () => mountTestPool(t, { size }))
+}
+
+/** `mount`: the pool that it makes is unmounted after its VMs have ended. */
+export async function withEndings(t: TestContext, mount: () => Promise<TestPool>): Promise<VmPool> {
   const endings: (() => Promise<void>)[] = []
   // Hooks run in the order they were set: this one before the pool's own.
   t.after(async () => {
     for (const end of endings) await end()
   })
-  return { ...(await mountTestPool(t, { size })), endings }
+  return { ...(await mount()), endings }
 }
 
 /** A folder that is gone after the test. */
@@ -122,12 +127,18 @@ export async function startTinyVm(
   t: TestContext,
   pool: VmPool,
   word: string,
-  more: { options?: readonly string[]; runOptions?: readonly string[]; seed?: number; qemu?: string } = {},
+  more: {
+    options?: readonly string[]
+    runOptions?: readonly string[]
+    seed?: number
+    qemu?: string
+    cli?: string
+  } = {},
 ): Promise<TestVm> {
   const folder = scratchFolder(t)
   const kernel = tinyKernel(folder, more.seed)
   const ramFile = pool.path(word)
-  const { options = [], runOptions = [], qemu = QEMU } = more
+  const { options = [], runOptions = [], qemu = QEMU, cli } = more
   const line = [
     qemu,
     ...SMALL_MACHINE,
@@ -138,7 +149,7 @@ export async function startTinyVm(
     'stdio',
     ...options,
   ]
-  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line)
+  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line, cli)
   await firstTick(vm)
   return vm
 }
@@ -151,12 +162,13 @@ export function runVm(
   ramFile: string,
   runOptions: readonly string[],
   line: readonly string[],
+  cli = CLI,
 ): TestVm {
   const serial = new Serial(join(folder, `${name}.out`))
   const errorPath = join(folder, `${name}.err`)
   const [output, errors] = [serial.path, errorPath].map((path) => openSync(path, 'a')) as [number, number]
   const words = ['run', '--name', name, '--mount', pool.mountPoint, ...runOptions]
-  const child = spawn(process.execPath, [CLI, ...words, '--', ...line], {
+  const child = spawn(process.execPath, [cli, ...words, '--', ...line], {
     stdio: ['ignore', output, errors],
   })
   closeSync(output)

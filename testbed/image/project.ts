@@ -16,6 +16,7 @@ import { stripTypeScriptTypes } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { bundle } from '../../scripts/build/bundle.ts'
 import type { Kernel } from '../debian/kernel.ts'
+import { takeOlder } from '../older-tree.ts'
 import { makeExt4 } from './ext4.ts'
 
 const PROJECT = join(import.meta.dirname, '..', '..')
@@ -36,6 +37,8 @@ export interface ProjectDisk {
   readonly kernels: Readonly<Record<string, BootFiles>>
   /** By their name under `/opt/testbed/files/`. */
   readonly files: Readonly<Record<string, Uint8Array>>
+  /** A former commit: its sources are in `/opt/testbed/older/`. */
+  readonly older?: string | undefined
 }
 
 /** Writes the disk as `image`, by way of a folder beside it that is gone afterwards. */
@@ -45,6 +48,7 @@ export async function buildProjectDisk(disk: ProjectDisk, image: string): Promis
   try {
     await addProject(join(tree, 'guestmemfs'))
     addPrograms(tree)
+    if (disk.older !== undefined) addOlder(tree, disk.older)
     for (const [name, { kernel, initramfs }] of Object.entries(disk.kernels)) {
       mkdirSync(join(tree, 'kernels', name), { recursive: true })
       copyFileSync(kernel.vmlinuz, join(tree, 'kernels', name, 'vmlinuz'))
@@ -85,8 +89,19 @@ function addPrograms(tree: string): void {
   mkdirSync(join(tree, 'agent'))
   writeFileSync(join(tree, 'agent', 'package.json'), '{"type":"module"}')
   writeFileSync(join(tree, 'agent', 'agent.js'), stripTypeScriptTypes(agent))
-  const cli = join(tree, 'bin', 'guestmemfs')
-  mkdirSync(dirname(cli))
-  writeFileSync(cli, `#!/bin/sh\nexec node ${INSIDE_HOME}/guestmemfs/dist/cli.js "$@"\n`)
-  chmodSync(cli, 0o755)
+  addCommand(tree, 'guestmemfs', 'guestmemfs/dist/cli.js')
+}
+
+function addOlder(tree: string, commit: string): void {
+  takeOlder(commit, join(tree, 'older'), `${INSIDE_HOME}/guestmemfs/node_modules`)
+  addCommand(tree, 'guestmemfs-older', '--disable-warning=ExperimentalWarning', 'older/src/cli.ts')
+}
+
+/** A command on the host's path. The last of `words` is the program, below `INSIDE_HOME`. */
+function addCommand(tree: string, name: string, ...words: string[]): void {
+  const program = `${INSIDE_HOME}/${words.at(-1)}`
+  const path = join(tree, 'bin', name)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `#!/bin/sh\nexec node ${[...words.slice(0, -1), program].join(' ')} "$@"\n`)
+  chmodSync(path, 0o755)
 }

@@ -24,8 +24,8 @@ export const filesOf = ({ vmlinuz, initramfs }: BootChoice): string =>
   `--kernel ${vmlinuz} --initrd ${initramfs}`
 
 /** Into `kernel`, with the command line of the kernel that runs. */
-export const liveUpdate = (kernel: BootChoice): string =>
-  `guestmemfs live-update ${filesOf(kernel)} --reuse-cmdline`
+export const liveUpdate = (kernel: BootChoice, program = 'guestmemfs'): string =>
+  `${program} live-update ${filesOf(kernel)} --reuse-cmdline`
 
 /** A dry run of `command`, which finds nothing against it. */
 export async function expectReady({ host, phase, expect }: Stage, command: string): Promise<void> {
@@ -59,16 +59,17 @@ export async function expectUpdated(
   return report
 }
 
-/** Of hosts that mount and resume at boot: resolves when every guest runs on in the next kernel. */
+/** Of hosts that mount and resume at boot: resolves when every guest runs on in the next kernel. `program`: what updates. */
 export async function updateOnce(
   stage: Stage,
   guests: readonly GuestLog[],
   what: string,
+  program?: string,
 ): Promise<UpdateReport> {
   const { host, next } = stage
   const atBoot = host.log('at-boot')
   const from = atBoot.text.length
-  await host.jump(`${liveUpdate(next)} --timeout-ms 180000`)
+  await host.jump(`${liveUpdate(next, program)} --timeout-ms 180000`)
   await atBoot.waitFor(/BLACKOUT[\s\S]*updated/, { from })
   await Promise.all(guests.map((each) => each.waitForTicks(3)))
   return expectUpdated(

@@ -1,6 +1,7 @@
 /** What a scenario needs of the cache: kernels, initramfs, root image, QEMU. Fetched and built where it is not there, step by step. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { UsageError } from '../../src/values/errors.ts'
 import { cacheRoot } from '../cache.ts'
 import { findKernel, NEWEST } from '../debian/kernel.ts'
 import { newestQemu, type QemuProgram } from '../debian/qemu.ts'
@@ -9,6 +10,7 @@ import type { BootFiles } from '../image/project.ts'
 import { buildRoot, type RootChoice } from '../image/root.ts'
 import type { Phase } from '../kernel/build.ts'
 import { LUO, luoKernel } from '../kernel/luo.ts'
+import { olderObstacle } from '../older-tree.ts'
 import { ensureRoom } from '../space.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -40,6 +42,8 @@ export async function prefetch(
   phase: Phase,
   choice: PartChoice = {},
 ): Promise<Parts> {
+  const missing = scenario.older === undefined ? undefined : olderObstacle(scenario.older)
+  if (missing !== undefined) throw new UsageError(missing)
   // All of it at once where nothing is there yet, before anything is fetched; later each part asks for itself.
   if (!existsSync(join(cacheRoot, 'root'))) ensureRoom(cacheRoot, FIRST_BYTES, 'a first run of the testbed')
   const firstSpec = choice.kernel ?? scenario.kernel ?? NEWEST

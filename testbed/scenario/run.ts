@@ -130,7 +130,9 @@ async function prepare(
 ): Promise<Prepared> {
   const project = join(folder, PROJECT_DISK)
   const files = (await scenario.files?.()) ?? {}
-  await recorder.phase('project disk', () => buildProjectDisk({ kernels: { first, next }, files }, project))
+  await recorder.phase('project disk', () =>
+    buildProjectDisk({ kernels: { first, next }, files, older: scenario.older }, project),
+  )
   const accelerator = await chooseAccelerator(qemu, folder)
   recorder.accelerator = accelerator
   const init = scenario.init === 'systemd' ? SYSTEMD_INIT : ''

@@ -25,6 +25,8 @@ export interface Scenario<R = unknown> {
   readonly append?: string
   /** Found inside under /opt/testbed/files/. */
   readonly files?: () => Files | Promise<Files>
+  /** A former commit, whose program is `guestmemfs-older` inside. */
+  readonly older?: string
   /** For all of it, from the first boot on. Default: twenty minutes, which is plenty. */
   readonly timeoutMs?: number
   /** A reset of the machine is part of the scenario (`host.jump` waits for what it starts); its memory stays. */

@@ -9,6 +9,8 @@ export const LUO_WORDS = 'kho=on liveupdate=on'
  * Huge pages for shared memory, as `guestmemfs doctor --fix` sets them, and the pool as fstab would
  * mount it.
  */
-export const MOUNT_MEMFDS = `echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
+export const mountMemfds = (program: string): string =>
+  `echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
 mkdir -p /mnt/guestmemfs
-guestmemfs mount guestmemfs /mnt/guestmemfs -o size=1G,session-files=60`
+${program} mount guestmemfs /mnt/guestmemfs -o size=1G,session-files=60`
+export const MOUNT_MEMFDS = mountMemfds('guestmemfs')

@@ -12,6 +12,7 @@ import { kexec } from './kexec.ts'
 import { kexecRaw } from './kexec-raw.ts'
 import { kho } from './kho.ts'
 import { khoAbort } from './kho-abort.ts'
+import { khoFromOlder } from './kho-from-older.ts'
 import { khoMany } from './kho-many.ts'
 import { khoRefuse } from './kho-refuse.ts'
 import { many } from './many.ts'
@@ -37,6 +38,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'kho-many': khoMany,
   'kho-abort': khoAbort,
   'kho-refuse': khoRefuse,
+  'kho-from-older': khoFromOlder,
   'dax-store': daxStore,
   devmem,
   'devmem-update': devmemUpdate,

@@ -50,7 +50,11 @@ export interface PlainRecord {
   readonly entries: readonly PlainEntry[]
 }
 
-type PlainInode = Omit<Inode, 'target'> & { readonly target: string }
+/** The spelling is older than the names here: `memory` is the object's id. */
+type PlainInode = Omit<Inode, 'object' | 'target'> & {
+  readonly memory: Inode['object']
+  readonly target: string
+}
 export type PlainEntry =
   | Exclude<Entry, { kind: 'inode' | 'xattr' }>
   | { readonly kind: 'inode'; readonly inode: PlainInode }
@@ -107,8 +111,10 @@ const plainRecord = ({ sequence, generation, origin, entries }: LogRecord): Plai
 
 function plainEntry(entry: Entry): PlainEntry {
   switch (entry.kind) {
-    case 'inode':
-      return { kind: 'inode', inode: { ...entry.inode, target: printable(entry.inode.target) } }
+    case 'inode': {
+      const { object: memory, target, ...inode } = entry.inode
+      return { kind: 'inode', inode: { ...inode, memory, target: printable(target) } }
+    }
     case 'xattr': {
       const valueBase64 = Buffer.from(entry.value).toString('base64')
       return { kind: 'xattr', ino: entry.ino, name: printable(entry.name), valueBase64 }

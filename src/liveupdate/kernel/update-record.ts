@@ -46,7 +46,11 @@ export function writeUpdateRecord(mountPoint: string, record: UpdateRecord): voi
 /** Undefined: the pool was not part of an update, or of one of another version. */
 export function readUpdateRecord(mountPoint: string): UpdateRecord | undefined {
   const value = getxattr(mountPoint, UPDATE_XATTR)
-  if (value instanceof Errno) return undefined
+  return value instanceof Errno ? undefined : parseUpdateRecord(value)
+}
+
+/** `value`: of the xattr. undefined: it is of another version. */
+export function parseUpdateRecord(value: Uint8Array): UpdateRecord | undefined {
   try {
     return v.parse(UpdateRecordSchema, JSON.parse(Buffer.from(value).toString('utf8')))
   } catch {

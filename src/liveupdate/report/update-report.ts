@@ -43,8 +43,11 @@ export function lastReport(mountPoint: string | undefined): UpdateReport | undef
 function keptReports(): UpdateReport[] {
   if (!existsSync(REPORTS)) return []
   const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))
-  return names.map((name) => JSON.parse(readFileSync(join(REPORTS, name), 'utf8')) as UpdateReport)
+  return names.map((name) => parseReport(readFileSync(join(REPORTS, name), 'utf8')))
 }
+
+/** Believed as it is: only root writes there. Throws SyntaxError: it is no JSON. */
+export const parseReport = (text: string): UpdateReport => JSON.parse(text) as UpdateReport
 
 /** Whether every guest goes on, in the QEMU it was meant to have. */
 export function isSuccess({ vms }: UpdateReport): boolean {

@@ -1,0 +1,179 @@
+/** Images of former trees: today's program finds nothing wrong with them, the very same in them, and goes on with them. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { FileSystem } from '../../src/fs/file-system.ts'
+import { dumpImage, type PlainEntry } from '../../src/fs/image/dump.ts'
+import { checkImage } from '../../src/fs/image/fsck.ts'
+import { readHeader } from '../../src/fs/image/header.ts'
+import { Image } from '../../src/fs/image/image.ts'
+import { packImage, unpackImage } from '../../src/fs/image/travel.ts'
+import type { Inode } from '../../src/fs/state/inode.ts'
+import { State } from '../../src/fs/state/state.ts'
+import { checkInvariants, fixtureOver, n, nameAt, ok } from '../../src/fs/testing/fixture.ts'
+import { MemoryStore } from '../../src/fs/testing/memory-store.ts'
+import { chunkBlocksOf } from '../../src/stores/registry.ts'
+import { Errno } from '../../src/values/errno.ts'
+import { type Ino, printable, ROOT_INO, toBytes } from '../../src/values/ids.ts'
+import { COMMITS, IMAGES, keptDump, keptImage, keptJson } from './kept.ts'
+import { isText, type Told, type TreeTold } from './tell-tree.ts'
+
+/** Of the bytes that are not zero, one in so many is harmed. */
+const STEP = 3
+
+const open = (area: Uint8Array): Image<State> => Image.open(area, readHeader(area).identity, new State())
+
+/** As `JSON.stringify` says it: what is undefined is left out. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
+
+/** In no order: two images of the same state may list it otherwise. */
+const entriesOf = (area: Uint8Array): string[] =>
+  dumpImage(area)
+    .entries.map((entry: PlainEntry) => JSON.stringify(plain(entry)))
+    .sort()
+
+/** A file system of today over the image, on memory that has an object for each that the image names. */
+function fileSystemOver(image: Image<State>) {
+  const { totalBlocks } = image.identity
+  const store = new MemoryStore({ clearing: 'kernel', totalBlocks })
+  const objects = [...image.state.inodes.values()].map(({ object }) => object ?? 0)
+  for (let object = 1; object <= Math.max(...objects); object++) ok(store.create())
+  return fixtureOver(image, store)
+}
+
+function find(fs: FileSystem, path: string): Ino {
+  const names = path === '.' ? [] : path.split('/')
+  return names.reduce((parent, name) => ok(fs.lookup(parent, n(name))).ino, ROOT_INO)
+}
+
+/** As tellTree tells of a mount, but for what is not in the image. */
+function treeOf(fs: FileSystem): Record<string, object> {
+  const told: Record<string, object> = {}
+  const visit = (path: string, ino: Ino): void => {
+    const inode = fs.inode(ino) as Inode
+    told[path] = tell(fs, inode)
+    if (inode.kind !== 'directory') return
+    for (const listed of ok(fs.readDirectory(ino, 0))) {
+      const name = printable(listed.name)
+      if (name === '.' || name === '..' || !isText(name)) continue
+      visit(path === '.' ? name : `${path}/${name}`, find(fs, path === '.' ? name : `${path}/${name}`))
+    }
+  }
+  visit('.', ROOT_INO)
+  return told
+}
+
+const nanoseconds = ({ seconds, nanoseconds }: Inode['mtime']): string =>
+  String(BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds))
+
+function tell(fs: FileSystem, inode: Inode): Omit<Told, 'sha256'> {
+  const { ino, kind, mode, uid, gid, links, sizeBytes } = inode
+  const names = ok(fs.listXattrs(ino)).map(printable).sort()
+  const values = names.map((name) => [name, Buffer.from(ok(fs.getXattr(ino, n(name)))).toString('base64')])
+  return {
+    ...{ ino, kind, mode, uid, gid, links, sizeBytes },
+    mtime: nanoseconds(inode.mtime),
+    ctime: nanoseconds(inode.ctime),
+    ...(kind === 'symlink' && { target: printable(inode.target) }),
+    xattrs: Object.fromEntries(values),
+  }
+}
+
+for (const commit of COMMITS) {
+  for (const name of IMAGES)
+    test(`${commit}, ${name}: fsck finds nothing, dump says what the former dump said`, () => {
+      const area = keptImage(commit, name)
+      assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
+      assert.deepEqual(plain(dumpImage(area)), keptDump(commit, name))
+    })
+
+  test(`${commit}: the tree is what its own mount said`, () => {
+    const { fs } = fileSystemOver(open(keptImage(commit, 'image')))
+    const wanted = Object.entries(keptJson<TreeTold>(commit, 'tree.json'))
+    assert.deepEqual(
+      treeOf(fs),
+      Object.fromEntries(wanted.map(([path, { sha256: _, ...told }]) => [path, told])),
+    )
+    assert.ok(wanted.length > 15)
+    const folder = ok(fs.readDirectory(find(fs, 'folder'), 0))
+    const names = [...folder].map((listed) => toBytes(listed.name).toString('hex'))
+    assert.ok(
+      names.includes(Buffer.from('not \xff utf-8', 'latin1').toString('hex')),
+      'a name that is no UTF-8',
+    )
+  })
+
+  test(`${commit}: today's mount says of itself what the former one said`, () => {
+    const { fs } = fileSystemOver(open(keptImage(commit, 'image')))
+    const kept = keptJson<Record<string, Record<string, string>>>(commit, 'values.json')
+    // A server's and a store's own, which no image has.
+    const { 'guestmemfs.server': _server, 'guestmemfs.handover': _handover, ...root } = kept['.'] ?? {}
+    const wanted = { ...kept, '.': root }
+    const said = Object.entries(wanted).map(([path, values]) => {
+      const ino = find(fs, path)
+      return [
+        path,
+        Object.fromEntries(
+          Object.keys(values).map((name) => [name, Buffer.from(ok(fs.getXattr(ino, n(name)))).toString()]),
+        ),
+      ]
+    })
+    assert.deepEqual(Object.fromEntries(said), wanted)
+  })
+
+  test(`${commit}: what is handed over is unpacked as it was packed, and today packs the same`, () => {
+    const packed = keptImage(commit, 'packed')
+    const { identity } = readHeader(packed)
+    const area = new Uint8Array(2 ** 20)
+    unpackImage(packed, identity, new State(), area)
+    assert.deepEqual(entriesOf(area), entriesOf(packed))
+    assert.deepEqual(entriesOf(packed), entriesOf(keptImage(commit, 'image')))
+    assert.deepEqual(entriesOf(packImage(identity, open(area).state)), entriesOf(packed))
+    assert.deepEqual(readHeader(area).identity, identity)
+  })
+
+  test(`${commit}: a file system goes on with it, and what it does is there when it is opened again`, () => {
+    const area = keptImage(commit, 'image')
+    const { fs, journal, rq } = fileSystemOver(open(area))
+    assert.equal(fs.frozen, true)
+    assert.equal(fs.thaw(rq()), undefined)
+    assert.equal(fs.orphanCount, 2)
+    fs.recover(rq())
+    assert.equal(fs.orphanCount, 0, 'nothing holds them any more')
+    const { ino } = ok(fs.create(rq(), nameAt(ROOT_INO, 'new'), 0o644))
+    ok(fs.setAttributes(rq(), ino, { sizeBytes: 5 }))
+    assert.equal(fs.unlink(rq(), nameAt(ROOT_INO, 'text')), undefined)
+    assert.equal(fs.setXattr(rq(), find(fs, 'folder'), n('user.new'), Buffer.from('value'), 0), undefined)
+    checkInvariants(fs, journal)
+    const tree = treeOf(fs)
+
+    assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
+    const again = fileSystemOver(open(area)).fs
+    assert.deepEqual(treeOf(again), tree)
+    assert.equal(again.lookup(ROOT_INO, n('text')) instanceof Errno, true)
+    assert.equal(again.frozen, false)
+  })
+
+  test(`${commit}: what is harmed is found, and what is of another version is refused`, () => {
+    const packed = keptImage(commit, 'packed')
+    const written = [...packed.keys()].filter((at) => packed[at] !== 0)
+    for (let index = 0; index < written.length; index += STEP) {
+      const at = written[index] as number
+      const harmed = packed.slice()
+      harmed[at] = (harmed[at] as number) ^ 0x10
+      assert.notDeepEqual(checkImage(harmed, new State(), chunkBlocksOf), [], `byte ${at}`)
+    }
+    assert.match(
+      String(checkImage(packed.subarray(0, -4096), new State(), chunkBlocksOf)[0]?.message),
+      /made for a metadata area of/,
+    )
+    assert.throws(
+      () => unpackImage(packed, { storeKind: 'dax' }, new State(), new Uint8Array(2 ** 20)),
+      /belongs to a memfd store/,
+    )
+    assert.throws(
+      () =>
+        unpackImage(packed, { storeKind: 'memfd', totalBlocks: 63 }, new State(), new Uint8Array(2 ** 20)),
+      /describes a pool of 64 blocks, the store has 63/,
+    )
+  })
+}
