@@ -9,8 +9,9 @@ import { Image } from '../../src/fs/image/image.ts'
 import { packImage, unpackImage } from '../../src/fs/image/travel.ts'
 import type { Inode } from '../../src/fs/state/inode.ts'
 import { State } from '../../src/fs/state/state.ts'
-import { checkInvariants, fixtureOver, n, ok } from '../../src/fs/testing/fixture.ts'
+import { checkInvariants, fixtureOver, n, nameAt, ok } from '../../src/fs/testing/fixture.ts'
 import { MemoryStore } from '../../src/fs/testing/memory-store.ts'
+import { chunkBlocksOf } from '../../src/stores/registry.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { type Ino, printable, ROOT_INO, toBytes } from '../../src/values/ids.ts'
 import { COMMITS, IMAGES, keptDump, keptImage, keptJson } from './kept.ts'
@@ -81,7 +82,7 @@ for (const commit of COMMITS) {
   for (const name of IMAGES)
     test(`${commit}, ${name}: fsck finds nothing, dump says what the former dump said`, () => {
       const area = keptImage(commit, name)
-      assert.deepEqual(checkImage(area, new State()), [])
+      assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
       assert.deepEqual(plain(dumpImage(area)), keptDump(commit, name))
     })
 
@@ -138,14 +139,14 @@ for (const commit of COMMITS) {
     assert.equal(fs.orphanCount, 2)
     fs.recover(rq())
     assert.equal(fs.orphanCount, 0, 'nothing holds them any more')
-    const { ino } = ok(fs.create(rq(), ROOT_INO, n('new'), 0o644))
+    const { ino } = ok(fs.create(rq(), nameAt(ROOT_INO, 'new'), 0o644))
     ok(fs.setAttributes(rq(), ino, { sizeBytes: 5 }))
-    assert.equal(fs.unlink(rq(), ROOT_INO, n('text')), undefined)
+    assert.equal(fs.unlink(rq(), nameAt(ROOT_INO, 'text')), undefined)
     assert.equal(fs.setXattr(rq(), find(fs, 'folder'), n('user.new'), Buffer.from('value'), 0), undefined)
     checkInvariants(fs, journal)
     const tree = treeOf(fs)
 
-    assert.deepEqual(checkImage(area, new State()), [])
+    assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
     const again = fileSystemOver(open(area)).fs
     assert.deepEqual(treeOf(again), tree)
     assert.equal(again.lookup(ROOT_INO, n('text')) instanceof Errno, true)
@@ -159,10 +160,10 @@ for (const commit of COMMITS) {
       const at = written[index] as number
       const harmed = packed.slice()
       harmed[at] = (harmed[at] as number) ^ 0x10
-      assert.notDeepEqual(checkImage(harmed, new State()), [], `byte ${at}`)
+      assert.notDeepEqual(checkImage(harmed, new State(), chunkBlocksOf), [], `byte ${at}`)
     }
     assert.match(
-      String(checkImage(packed.subarray(0, -4096), new State())[0]?.message),
+      String(checkImage(packed.subarray(0, -4096), new State(), chunkBlocksOf)[0]?.message),
       /made for a metadata area of/,
     )
     assert.throws(

@@ -4,8 +4,13 @@ import { test } from 'node:test'
 import { readManifest } from '../../src/keeper/luo/manifest.ts'
 import { close } from '../../src/linux/descriptors.ts'
 import { memfdCreate, resize, writeAt } from '../../src/linux/memory.ts'
-import { isSuccess, parseReport, reportTable, reportTitle } from '../../src/liveupdate/report/update-report.ts'
 import { parseUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
+import {
+  isSuccess,
+  parseReport,
+  reportTable,
+  reportTitle,
+} from '../../src/liveupdate/report/update-report.ts'
 import { parseDefinition, ramFileOf } from '../../src/qemu/vm-definition.ts'
 import { parsePoolRecord } from '../../src/run/pool-record.ts'
 import { parseRuntime } from '../../src/run/vm-runtime.ts'
