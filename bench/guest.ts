@@ -1,6 +1,7 @@
 /**
- * Owns the guest that the blackout bench updates: our tiny guest, with all of its RAM touched beforehand. Filling the
- * file from outside costs seconds where a guest under emulation would need minutes; to QEMU the pages are the same.
+ * Owns the guest that the blackout bench updates: our tiny guest, with all of its RAM touched beforehand.
+ * Filling the file from outside costs seconds where a guest under emulation would need minutes; to QEMU the
+ * pages are the same.
  */
 
 import { execFile } from 'node:child_process'
@@ -27,7 +28,10 @@ export async function makeTouchedRam(path: string, bytes: number): Promise<void>
   await promisify(execFile)(process.execPath, [fillWorker, path, String(bytes)], { timeout: 120_000 })
 }
 
-/** QEMU's options that both sides share. `ramFile` is the guest's whole RAM; serial output is appended to `serial`. */
+/**
+ * QEMU's options that both sides share. `ramFile` is the guest's whole RAM; serial output is appended to
+ * `serial`.
+ */
 export const qemuOptions = (
   files: { kernel: string; ramFile: string; serial: string },
   bytes: number,
@@ -38,7 +42,9 @@ export const qemuOptions = (
   ...['-chardev', `file,id=serial,path=${files.serial},append=on`, '-serial', 'chardev:serial'],
 ]
 
-/** Waits until the guest has ticked `more` times more. Errors: it does not, or its memory is not what it was. */
+/**
+ * Waits until the guest has ticked `more` times more. Errors: it does not, or its memory is not what it was.
+ */
 export async function awaitTicks(serial: string, more: number): Promise<void> {
   const ticks = () => readTicks(readFileSync(serial, { encoding: 'latin1', flag: 'a+' }))
   const goal = ticks().length + more

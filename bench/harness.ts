@@ -1,6 +1,7 @@
 /**
- * Owns how things are compared: every round runs each side once, in alternating order, so that whatever else the
- * machine is doing falls on all of them; figures are medians over rounds unless a bench says otherwise. Must not assert: a bench reports.
+ * Owns how things are compared: every round runs each side once, in alternating order, so that whatever else
+ * the machine is doing falls on all of them; figures are medians over rounds unless a bench says otherwise.
+ * Must not assert: a bench reports.
  */
 
 /** One side of a comparison. `run` answers its figures for one round, by name. */
@@ -32,20 +33,26 @@ export function slope(points: readonly (readonly [number, number])[]): number {
   return rise / points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0)
 }
 
-export const medianOf = ({ name, samples }: Measured, figure: string): number => {
+export function medianOf({ name, samples }: Measured, figure: string): number {
   const values = samples[figure]
   if (!values) throw new RangeError(`${name} has no figure ${figure}`)
   return median(values)
 }
 
-/** The largest: of a throughput, what it is when nothing else runs. Only for figures that disturbance can but lower. */
-export const bestOf = ({ name, samples }: Measured, figure: string): number => {
+/**
+ * The largest: of a throughput, what it is when nothing else runs. Only for figures that disturbance can but
+ * lower.
+ */
+export function bestOf({ name, samples }: Measured, figure: string): number {
   const values = samples[figure]
   if (!values) throw new RangeError(`${name} has no figure ${figure}`)
   return Math.max(...values)
 }
 
-/** Runs `rounds` rounds after `warmUps` that are thrown away; `progress` hears of each side that is about to run. */
+/**
+ * Runs `rounds` rounds after `warmUps` that are thrown away; `progress` hears of each side that is about to
+ * run.
+ */
 export async function interleave(
   sides: readonly Side[],
   { rounds, warmUps = 1, progress }: { rounds: number; warmUps?: number; progress: (line: string) => void },

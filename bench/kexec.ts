@@ -1,7 +1,6 @@
 /**
- * The bench of the whole mission: a live update of the host's kernel by a real kexec, in a
- * throw-away host; what a guest's blackout is made of, what of it is ours, and what grows with the
- * guest's RAM.
+ * The bench of the whole mission: a live update of the host's kernel by a real kexec, in a throw-away host;
+ * what a guest's blackout is made of, what of it is ours, and what grows with the guest's RAM.
  */
 import { type Measured, median, medianOf, slope } from './harness.ts'
 import { blackoutMs, GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './kexec/phases.ts'
@@ -91,8 +90,8 @@ function rows(figures: Figures, measured: readonly Measured[]): Row[] {
 }
 
 /**
- * `rounds`: live updates for each size of RAM. Errors: what the throw-away host failed with, and
- * where its consoles are.
+ * `rounds`: live updates for each size of RAM. Errors: what the throw-away host failed with, and where its
+ * consoles are.
  */
 export async function benchKexec(rounds: number): Promise<Result> {
   // There and back, so that what changes over time falls on all sizes alike.

@@ -1,7 +1,7 @@
 /**
- * The bench of memory that is handed to the next kernel by the Live Update Orchestrator, in a
- * throw-away host by a real kexec: what preserving and retrieving take by size, whether large pages
- * stay large, and a guest's blackout beside that of one in the carve-out.
+ * The bench of memory that is handed to the next kernel by the Live Update Orchestrator, in a throw-away host
+ * by a real kexec: what preserving and retrieving take by size, whether large pages stay large, and a guest's
+ * blackout beside that of one in the carve-out.
  */
 
 import type { PlainMemfd, Preserved, Retrieved } from '../testbed/programs/luo/plain-memfds.ts'
@@ -102,8 +102,8 @@ function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[
 }
 
 /**
- * `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: what
- * the throw-away host failed with.
+ * `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: what the
+ * throw-away host failed with.
  */
 export async function benchKho(rounds: number): Promise<Result> {
   // There and back, so that what changes over time falls on both alike.

@@ -1,5 +1,6 @@
 /**
- * Owns `npm run bench`: which benches there are, running those that were named (all without a name), printing.
+ * Owns `npm run bench`: which benches there are, running those that were named (all without a name),
+ * printing.
  *
  *   npm run bench                      all of them
  *   npm run bench -- metadata scale    these
@@ -46,7 +47,10 @@ const progress = (name: string) => (line: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${name}: ${line}`)
 }
 
-/** Huge pages for the time of the run, if the person agrees; put back as they were. Answers how to put them back. */
+/**
+ * Huge pages for the time of the run, if the person agrees; put back as they were. Answers how to put them
+ * back.
+ */
 async function withHugePages(): Promise<() => void> {
   const before = shmemHugePages()
   if (before !== 'never') return () => {}

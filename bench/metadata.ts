@@ -1,4 +1,7 @@
-/** Owns the bench of metadata: create, stat, truncate, unlink against libfuse's C example over tmpfs, side by side. */
+/**
+ * Owns the bench of metadata: create, stat, truncate, unlink against libfuse's C example over tmpfs, side by
+ * side.
+ */
 import { closeSync, mkdirSync, openSync, rmdirSync, statSync, truncateSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { bestOf, interleave, type Measured, type Side } from './harness.ts'
@@ -9,12 +12,16 @@ import { atLeastRow, fact, type Result, type Row } from './report.ts'
 const FILES = 1000
 /** V8 compiles a server's code while it is used: until then it is several times slower. */
 const WARM_UPS = 5
-/** `first stat` asks for the birth time, as Node always does: a kernel that has only seen the create must ask for it. */
+/**
+ * `first stat` asks for the birth time, as Node always does: a kernel that has only seen the create must ask
+ * for it.
+ */
 const OPERATIONS = ['create', 'first stat', 'stat', 'truncate', 'unlink'] as const
 
 /**
- * Operations per second of one round in a directory of its own. Each is a conversation of two processes, and whoever else wants the
- * processors is a third: rounds are short, and the best of many is the one that was left alone.
+ * Operations per second of one round in a directory of its own. Each is a conversation of two processes, and
+ * whoever else wants the processors is a third: rounds are short, and the best of many is the one that was
+ * left alone.
  */
 function round(mountPoint: string): Record<string, number> {
   const folder = join(mountPoint, 'round')
@@ -49,10 +56,11 @@ function rows(measured: readonly Measured[]): Row[] {
 }
 
 /**
- * The example is measured in three ways. `same duties`: what it tells the kernel holds as long as ours, the kernel checks
- * permissions for it, and it has xattrs. That is like against like: checking costs a GETATTR of the directory after each change
- * in it (`fuse_permission`, fs/fuse/dir.c), and having xattrs a GETXATTR before each truncate. Its own default, one second, does neither:
- * whoever reaches the mount is root there. With `timeout=0` it answers each stat itself.
+ * The example is measured in three ways. `same duties`: what it tells the kernel holds as long as ours, the
+ * kernel checks permissions for it, and it has xattrs. That is like against like: checking costs a GETATTR of
+ * the directory after each change in it (`fuse_permission`, fs/fuse/dir.c), and having xattrs a GETXATTR
+ * before each truncate. Its own default, one second, does neither: whoever reaches the mount is root there.
+ * With `timeout=0` it answers each stat itself.
  */
 const PEERS = {
   'same duties': 'timeout=86400,allow_other,default_permissions,xattr',

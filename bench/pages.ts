@@ -1,6 +1,6 @@
 /**
- * The bench of guest memory by page size: measured in a guest of a throw-away host that has every
- * kind of page (testbed).
+ * The bench of guest memory by page size: measured in a guest of a throw-away host that has every kind of
+ * page (testbed).
  */
 import { pages } from '../testbed/scenarios/pages.ts'
 import { median } from './harness.ts'

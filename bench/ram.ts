@@ -12,8 +12,9 @@ const worker = join(import.meta.dirname, 'workers/ram.ts')
 const execute = promisify(execFile)
 
 /**
- * A virtual machine gives pages that have been free for a while back to its host, and pays a fault there to get them
- * again, whoever asks. So as much memory is filled and freed just before each measurement, on both sides alike.
+ * A virtual machine gives pages that have been free for a while back to its host, and pays a fault there to
+ * get them again, whoever asks. So as much memory is filled and freed just before each measurement, on both
+ * sides alike.
  */
 async function measure(place: string): Promise<Record<string, number>> {
   await execute(process.execPath, [worker, 'memfd', String(GIB)], { timeout: 120_000 })

@@ -1,4 +1,7 @@
-/** Owns the bench of the server as a process: how long the mount waits when it is killed, what it weighs, what it costs idle. */
+/**
+ * Owns the bench of the server as a process: how long the mount waits when it is killed, what it weighs, what
+ * it costs idle.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
@@ -33,7 +36,9 @@ function residentBytes(pid: number): number {
   return Number(kib) * 1024
 }
 
-/** utime + stime of /proc/PID/stat, in clock ticks of 10 ms (USER_HZ is 100 on every architecture we run on). */
+/**
+ * utime + stime of /proc/PID/stat, in clock ticks of 10 ms (USER_HZ is 100 on every architecture we run on).
+ */
 function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) * 10

@@ -11,8 +11,8 @@ export interface Measurement<R> {
 }
 
 /**
- * Throws what the host failed with, and where its consoles are; in the summary beside them are the
- * figures that were found until then.
+ * Throws what the host failed with, and where its consoles are; in the summary beside them are the figures
+ * that were found until then.
  */
 export async function measureIn<R>(name: string, scenario: Scenario<R>): Promise<Measurement<R>> {
   const { summary, result } = await runTrusted(name, scenario, {}, say)

@@ -1,6 +1,7 @@
 /**
- * Owns `npm run build`: the published package's JavaScript in `dist/`, made from `src/` without its tests. Must not leave
- * anything of an earlier build behind, or build what does not start. Types are judged by `npm run check`.
+ * Owns `npm run build`: the published package's JavaScript in `dist/`, made from `src/` without its tests.
+ * Must not leave anything of an earlier build behind, or build what does not start. Types are judged by
+ * `npm run check`.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync } from 'node:fs'

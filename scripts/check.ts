@@ -1,16 +1,18 @@
 /**
- * Owns `npm run check`: types, style, the import rule, file sizes, dead files; one line each.
- * Must not change a file, but for `--fix`, which lets biome put style right.
+ * `npm run check`: types, style, the import rule, file sizes, comments, dead files; one line each. Must not
+ * change a file, but for `--fix`, which lets biome put style right and fills comments.
  */
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { asFunctions, commentProblems, refill } from './check/comments.ts'
 import { importProblems } from './check/imports.ts'
 import { openingProblems, sizeProblems } from './check/size.ts'
 import { readSources, type Source } from './check/sources.ts'
 import { unusedProblems } from './check/unused.ts'
 
 const project = dirname(import.meta.dirname)
+const isFixing = process.argv.includes('--fix')
 const bin = (name: string): string => join(project, 'node_modules/.bin', name)
 
 /** A check answers its problems, one a line; none is a pass. */
@@ -19,7 +21,10 @@ interface Check {
   readonly problems: (sources: readonly Source[]) => string[]
 }
 
-/** Both tools are started through a shell-free spawn of what npm linked; their `#!/usr/bin/env node` must find Node 24. */
+/**
+ * Both tools are started through a shell-free spawn of what npm linked; their `#!/usr/bin/env node` must find
+ * Node 24.
+ */
 function tool(name: string, args: readonly string[]): string[] {
   const path = `${dirname(process.execPath)}:${process.env.PATH ?? ''}`
   const { status, stdout, stderr, error } = spawnSync(bin(name), args, {
@@ -36,23 +41,23 @@ const CHECKS: readonly Check[] = [
   { name: 'types', problems: () => tool('tsc', ['-p', '.', '--pretty', 'false']) },
   {
     name: 'style',
-    problems: () =>
-      tool('biome', [
-        'check',
-        '--error-on-warnings',
-        ...(process.argv.includes('--fix') ? ['--write'] : []),
-        '.',
-      ]),
+    problems: () => tool('biome', ['check', '--error-on-warnings', ...(isFixing ? ['--write'] : []), '.']),
   },
   { name: 'imports', problems: importProblems },
   { name: 'size', problems: sizeProblems },
   { name: 'openings', problems: openingProblems },
+  { name: 'comments', problems: commentProblems },
   {
     name: 'unused files',
     problems: (sources) => unusedProblems(sources, readFileSync(join(project, 'package.json'), 'utf8')),
   },
 ]
 
+if (isFixing)
+  for (const { path, text } of readSources(project)) {
+    const fixed = refill(asFunctions(text))
+    if (fixed !== text) writeFileSync(join(project, path), fixed)
+  }
 const sources = readSources(project)
 let failed = 0
 for (const { name, problems } of CHECKS) {

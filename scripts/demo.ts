@@ -1,6 +1,7 @@
 /**
- * Owns `npm run demo`: which demo is meant, and how an error leaves it. Without words it is the live update of a kernel,
- * in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is missing, asking first.
+ * Owns `npm run demo`: which demo is meant, and how an error leaves it. Without words it is the live update
+ * of a kernel, in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is
+ * missing, asking first.
  */
 import { parseArgs } from 'node:util'
 import { errorText, UsageError } from '../src/values/errors.ts'

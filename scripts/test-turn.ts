@@ -1,6 +1,7 @@
 /**
- * `npm run test:turn -- --turn N --minutes M`: of the scenarios that `npm test` leaves out, this turn's own and as many more as fit
- * into M minutes; and which were left. The kernel with the orchestrator is built first where one needs it.
+ * `npm run test:turn -- --turn N --minutes M`: of the scenarios that `npm test` leaves out, this turn's own
+ * and as many more as fit into M minutes; and which were left. The kernel with the orchestrator is built
+ * first where one needs it.
  */
 import { existsSync, mkdtempSync } from 'node:fs'
 import { dirname } from 'node:path'

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /**
- * The program's first moment: it turns on the compile cache before any source of ours is loaded, and
- * starts a keeper's process at the same time, because after a kexec guests wait for every command that
- * resumes them.
+ * The program's first moment: it turns on the compile cache before any source of ours is loaded, and starts a
+ * keeper's process at the same time, because after a kexec guests wait for every command that resumes them.
  */
 import { useCompileCache } from './linux/compile-cache.ts'
 import { hasUnit } from './pool/has-unit.ts'

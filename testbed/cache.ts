@@ -1,6 +1,7 @@
 /**
- * Owns what the testbed keeps between runs, and that it is whole: a thing is built beside its place and renamed into
- * it, so whoever finds it finds all of it. Kept outside the repository (XDG cache). Knows nothing of what is kept.
+ * Owns what the testbed keeps between runs, and that it is whole: a thing is built beside its place and
+ * renamed into it, so whoever finds it finds all of it. Kept outside the repository (XDG cache). Knows
+ * nothing of what is kept.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -48,9 +49,9 @@ export function cacheFolder(name: string): string {
 }
 
 /**
- * The path `cacheRoot/name`, built by `build` if it is not there. `build` gets an empty folder and answers which
- * path in it (or the folder itself) is the thing. Two builders at once are harmless: the later one's is dropped. `room`:
- * what the disk must have free before anything is built.
+ * The path `cacheRoot/name`, built by `build` if it is not there. `build` gets an empty folder and answers
+ * which path in it (or the folder itself) is the thing. Two builders at once are harmless: the later one's is
+ * dropped. `room`: what the disk must have free before anything is built.
  */
 export async function cached(
   name: string,
@@ -78,7 +79,10 @@ export async function cached(
   return place
 }
 
-/** Removes what nobody has asked for in two weeks: earlier versions of images, kernels and packages, logs of old runs. */
+/**
+ * Removes what nobody has asked for in two weeks: earlier versions of images, kernels and packages, logs of
+ * old runs.
+ */
 export function dropUnused(kinds: readonly string[], nowMs = Date.now()): void {
   for (const kind of kinds)
     for (const name of readdirSync(cacheFolder(kind))) {

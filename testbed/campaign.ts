@@ -1,6 +1,7 @@
 /**
- * `npm run testbed -- campaign [NAME=TIMES…]`: every scenario of the tiers a number of times, and the table of what became of them. It
- * goes on where it was stopped: what has run is kept in the cache until the whole campaign is done.
+ * `npm run testbed -- campaign [NAME=TIMES…]`: every scenario of the tiers a number of times, and the table
+ * of what became of them. It goes on where it was stopped: what has run is kept in the cache until the whole
+ * campaign is done.
  */
 import { appendFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -29,7 +30,10 @@ const PROJECT = join(import.meta.dirname, '..')
 /** What a run is a run of. */
 const TESTED = ['package-lock.json', 'scripts', 'src', 'testbed']
 
-/** Of this plan, on what is tested as it lies here, committed or not: what ran on something else is another campaign's. */
+/**
+ * Of this plan, on what is tested as it lies here, committed or not: what ran on something else is another
+ * campaign's.
+ */
 function stateFile(plan: ReadonlyMap<string, number>): string {
   const files = TESTED.flatMap((name) => filesUnder(join(PROJECT, name))).toSorted()
   const parts = files.flatMap((file) => [relative(PROJECT, file), readFileSync(file)])

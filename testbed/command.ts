@@ -1,4 +1,6 @@
-/** Owns running one program of this machine to its end, bounded in time, with an error that says what it said. */
+/**
+ * Owns running one program of this machine to its end, bounded in time, with an error that says what it said.
+ */
 import { execFile } from 'node:child_process'
 
 export interface CommandOptions {
@@ -17,7 +19,9 @@ export class CommandError extends Error {
 
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
-/** Standard output of `program`. Throws `CommandError` with its last words when it fails or takes too long. */
+/**
+ * Standard output of `program`. Throws `CommandError` with its last words when it fails or takes too long.
+ */
 export function command(
   program: string,
   args: readonly string[],

@@ -1,4 +1,7 @@
-/** The command line of the testbed: `npm run testbed -- SCENARIO …`. Progress on standard error, the summary as JSON on standard output. */
+/**
+ * The command line of the testbed: `npm run testbed -- SCENARIO …`. Progress on standard error, the summary
+ * as JSON on standard output.
+ */
 import { writeFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { UsageError } from '../src/values/errors.ts'

@@ -1,4 +1,7 @@
-/** Whether this machine can run the testbed: programs, memory, Debian packages. Gets the packages that answer it. */
+/**
+ * Whether this machine can run the testbed: programs, memory, Debian packages. Gets the packages that answer
+ * it.
+ */
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { memoryInfo } from '../src/linux/memory-info.ts'

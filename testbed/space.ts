@@ -5,7 +5,10 @@ import { formatSize } from '../src/values/size.ts'
 
 const MIB = 2 ** 20
 
-/** Throws `UsageError` that says how much is missing where `folder`'s file system has less than `needsBytes` free. */
+/**
+ * Throws `UsageError` that says how much is missing where `folder`'s file system has less than `needsBytes`
+ * free.
+ */
 export function ensureRoom(folder: string, needsBytes: number, what: string): void {
   mkdirSync(folder, { recursive: true })
   const { bavail, bsize } = statfsSync(folder)

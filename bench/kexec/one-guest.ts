@@ -1,7 +1,7 @@
 /**
- * One guest of a measured size in the throw-away host: its RAM made and touched, the guest started,
- * the host's kernel updated under it, its report, its end. Which store its RAM is in, and what of
- * it is measured, is the scenario's.
+ * One guest of a measured size in the throw-away host: its RAM made and touched, the guest started, the
+ * host's kernel updated under it, its report, its end. Which store its RAM is in, and what of it is measured,
+ * is the scenario's.
  */
 import { guestCommand } from '../../testbed/guests/qemu.ts'
 import { liveUpdate, type UpdateReport, type VmReport } from '../../testbed/scenario/live-update.ts'

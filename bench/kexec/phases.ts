@@ -1,6 +1,6 @@
 /**
- * What benches of live updates make of their guests' reports: times by phase, what depends on the
- * guest, and how times are written.
+ * What benches of live updates make of their guests' reports: times by phase, what depends on the guest, and
+ * how times are written.
  */
 import { type Measured, slope } from '../harness.ts'
 import type { GuestReport } from './one-guest.ts'

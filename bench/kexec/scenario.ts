@@ -1,8 +1,7 @@
 /**
- * What is done in the throw-away host to be measured: live updates of its kernel under one guest at
- * a time, of several sizes of RAM; mounts after a kexec; zeroing. The figures are its result, and
- * mean nothing here. Each is also kept when it is found: a run that fails later has it in its
- * summary.
+ * What is done in the throw-away host to be measured: live updates of its kernel under one guest at a time,
+ * of several sizes of RAM; mounts after a kexec; zeroing. The figures are its result, and mean nothing here.
+ * Each is also kept when it is found: a run that fails later has it in its summary.
  */
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { JUMP, loadKernel } from '../../testbed/scenario/by-hand.ts'

@@ -1,8 +1,8 @@
 /**
- * What is done in the throw-away host to measure a handover by the Live Update Orchestrator: plain
- * memfds, preserved and retrieved; and live updates under one guest at a time whose RAM is a pool's
- * memfd, or in the carve-out of the same kernel. The figures are its result, and mean nothing here.
- * Each is also kept when it is found: a run that fails later has it in its summary.
+ * What is done in the throw-away host to measure a handover by the Live Update Orchestrator: plain memfds,
+ * preserved and retrieved; and live updates under one guest at a time whose RAM is a pool's memfd, or in the
+ * carve-out of the same kernel. The figures are its result, and mean nothing here. Each is also kept when it
+ * is found: a run that fails later has it in its summary.
  */
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import type { Preserved, Retrieved } from '../../testbed/programs/luo/plain-memfds.ts'
@@ -55,8 +55,8 @@ const MOUNT: Record<Store, string> = {
 }
 
 /**
- * `rounds`: for each of them its stores in order, each with a live update for each size; and one
- * passage of plain memfds.
+ * `rounds`: for each of them its stores in order, each with a live update for each size; and one passage of
+ * plain memfds.
  */
 export const liveUpdates = (
   rounds: readonly (readonly Store[])[],

@@ -1,6 +1,7 @@
 /**
- * Owns libfuse's C example `passthrough_ll` as a peer: taken from Debian's libfuse3-dev, compiled with the C compiler
- * that is there, kept in a cache outside the repository, mounted over a tmpfs of its own. Installs nothing.
+ * Owns libfuse's C example `passthrough_ll` as a peer: taken from Debian's libfuse3-dev, compiled with the C
+ * compiler that is there, kept in a cache outside the repository, mounted over a tmpfs of its own. Installs
+ * nothing.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
@@ -17,7 +18,9 @@ function run(program: string, args: readonly string[], cwd?: string): void {
   if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr}`)
 }
 
-/** Path of the compiled example. Errors: thrown with the tool's own words (no apt, no compiler, no network). */
+/**
+ * Path of the compiled example. Errors: thrown with the tool's own words (no apt, no compiler, no network).
+ */
 export function buildPassthroughLl(say: (line: string) => void): string {
   const binary = join(cache, 'passthrough_ll')
   if (existsSync(binary)) return binary
@@ -50,7 +53,10 @@ export function buildPassthroughLl(say: (line: string) => void): string {
   return binary
 }
 
-/** Mounts the example over a fresh tmpfs for the time of `use`. `options` are the example's own (`timeout=0`, …). */
+/**
+ * Mounts the example over a fresh tmpfs for the time of `use`. `options` are the example's own (`timeout=0`,
+ * …).
+ */
 export async function withPassthroughLl<T>(
   binary: string,
   options: string,

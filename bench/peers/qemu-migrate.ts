@@ -1,6 +1,6 @@
 /**
- * Owns QEMU's ordinary way of putting a guest into a new QEMU on the same host, as a peer: `migrate file:` into a
- * tmpfs, a fresh QEMU with fresh RAM, `migrate-incoming`. All RAM is written and read once.
+ * Owns QEMU's ordinary way of putting a guest into a new QEMU on the same host, as a peer: `migrate file:`
+ * into a tmpfs, a fresh QEMU with fresh RAM, `migrate-incoming`. All RAM is written and read once.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -36,7 +36,9 @@ async function end(child: ChildProcess, qmp: QmpClient): Promise<void> {
   qmp.close()
 }
 
-/** Milliseconds from the last instruction in the old QEMU to the first in the new one. `folder` is on a tmpfs. */
+/**
+ * Milliseconds from the last instruction in the old QEMU to the first in the new one. `folder` is on a tmpfs.
+ */
 export async function ordinaryBlackoutMs(folder: string, bytes: number): Promise<number> {
   const path = (name: string): string => join(folder, name)
   const files = { kernel: path('kernel'), serial: path('serial') }

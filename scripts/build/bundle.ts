@@ -1,7 +1,7 @@
 /**
- * Owns turning `src/` into the JavaScript of the published package: one file for each process or thread that is started, instead of the
- * hundred modules that it is made of. After a kexec guests wait for four such starts, and finding and linking modules was most of
- * each. Native code stays outside.
+ * Owns turning `src/` into the JavaScript of the published package: one file for each process or thread that
+ * is started, instead of the hundred modules that it is made of. After a kexec guests wait for four such
+ * starts, and finding and linking modules was most of each. Native code stays outside.
  */
 import { globSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
@@ -11,7 +11,7 @@ const SOURCES = join(import.meta.dirname, '../../src')
 /** The folder's name is part of how a module finds what lies beside it. */
 const FOLDER = 'dist'
 
-/** `new URL(`./main${import.meta.url.slice(-3)}`, …)`: how a source names another one that it starts. */
+/** `new URL(`./main${import.meta.url.slice(-3)} `, …)`: how a source names another one that it starts. */
 const STARTS = /`([\w./-]+)\$\{import\.meta\.url\.slice\(-3\)\}`/g
 
 /** Started by processes of former versions that still run. */
@@ -51,7 +51,10 @@ export async function bundle(folder: string): Promise<void> {
     })
 }
 
-/** What a module finds beside itself (`import.meta.url`) is looked for where it would lie if it were a file of its own. */
+/**
+ * What a module finds beside itself (`import.meta.url`) is looked for where it would lie if it were a file of
+ * its own.
+ */
 const whereItWas: Plugin = {
   name: 'where-it-was',
   setup({ onLoad }) {
@@ -63,7 +66,10 @@ const whereItWas: Plugin = {
   },
 }
 
-/** `cli/program.ts` is loaded only once it is said where compiled code is kept; the package where somebody watches. */
+/**
+ * `cli/program.ts` is loaded only once it is said where compiled code is kept; the package where somebody
+ * watches.
+ */
 const besideIt: Plugin = {
   name: 'beside-it',
   setup({ onResolve }) {

@@ -1,6 +1,6 @@
 /**
- * Owns the import rule: which room of `src/` may know which other. The table is the architecture; a line
- * is added here before the first import that needs it. Must not: excuse single files without saying why.
+ * Owns the import rule: which room of `src/` may know which other. The table is the architecture; a line is
+ * added here before the first import that needs it. Must not: excuse single files without saying why.
  */
 import { isTest, type Source } from './sources.ts'
 
@@ -11,7 +11,9 @@ interface Rule {
   readonly packages?: readonly string[]
 }
 
-/** `cli` and `commands` know each other: its program loads them, and they share its printing and its options. */
+/**
+ * `cli` and `commands` know each other: its program loads them, and they share its printing and its options.
+ */
 const BELOW_COMMANDS = [
   ...['values', 'linux', 'bootmem', 'run', 'stores', 'fs', 'fuse', 'server', 'keeper', 'pool'],
   ...['host', 'qemu', 'liveupdate', 'cli'],
@@ -54,7 +56,10 @@ function packageProblem(from: string, rule: Rule, name: string): string | undefi
   return undefined
 }
 
-/** Problems of one file of `src/` against the table. Tests are free in what they combine, but not to own koffi. */
+/**
+ * Problems of one file of `src/` against the table. Tests are free in what they combine, but not to own
+ * koffi.
+ */
 function roomProblems(source: Source): string[] {
   const from = room(source.path)
   const rule = RULES[from]

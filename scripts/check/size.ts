@@ -1,4 +1,7 @@
-/** Owns the size rule: a file holds one concept and at most `LINES_MAX` lines; a table may be longer and is listed. */
+/**
+ * Owns the size rule: a file holds one concept and at most `LINES_MAX` lines; a table may be longer and is
+ * listed.
+ */
 import { isTest, type Source } from './sources.ts'
 
 export const LINES_MAX = 300

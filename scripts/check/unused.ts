@@ -1,6 +1,6 @@
 /**
- * Owns the dead-file check: every source is imported by another one, is a test, or is a program that `package.json`
- * or another source names. Must not look inside files: tsc and biome find unused names.
+ * Owns the dead-file check: every source is imported by another one, is a test, or is a program that
+ * `package.json` or another source names. Must not look inside files: tsc and biome find unused names.
  */
 import { basename } from 'node:path'
 import { isTest, type Source } from './sources.ts'
@@ -12,7 +12,10 @@ function entries(packageJson: string, sources: readonly Source[]): Set<string> {
   return new Set(['src/cli.ts', ...named, ...programs])
 }
 
-/** Workers and other processes are started by path: a string that ends in `NAME.ts`, or in `NAME` before the extension is added. */
+/**
+ * Workers and other processes are started by path: a string that ends in `NAME.ts`, or in `NAME` before the
+ * extension is added.
+ */
 const STARTED = /['"`/]([\w-]+)(?:\.ts['"`]|\$\{import\.meta)/g
 
 const startedNames = (sources: readonly Source[]): Set<string> =>

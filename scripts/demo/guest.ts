@@ -1,6 +1,6 @@
 /**
- * Owns the demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its serial port
- * read from standard output. The same pipe is handed on to each QEMU that takes the guest over.
+ * Owns the demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its
+ * serial port read from standard output. The same pipe is handed on to each QEMU that takes the guest over.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

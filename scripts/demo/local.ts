@@ -1,7 +1,8 @@
 /**
- * Owns `npm run demo -- --local`: the part of the main job this machine can show without being rebooted. A pool is mounted, a guest runs in it, the file system's
- * server is killed, the guest's QEMU is replaced, and the guest itself tells whether it noticed. It installs what is
- * missing (asking), ends all it started and removes all it made. Must not touch pools or guests of others.
+ * Owns `npm run demo -- --local`: the part of the main job this machine can show without being rebooted. A
+ * pool is mounted, a guest runs in it, the file system's server is killed, the guest's QEMU is replaced, and
+ * the guest itself tells whether it noticed. It installs what is missing (asking), ends all it started and
+ * removes all it made. Must not touch pools or guests of others.
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
@@ -50,7 +51,7 @@ async function prepare(yes: boolean): Promise<void> {
   screen.print(`  QEMU ${formatVersion(version)}`)
 }
 
-const pidsOf = async (): Promise<{ serverPid: number }> => {
+async function pidsOf(): Promise<{ serverPid: number }> {
   const pools = await readJson<{ pool: string; serverPid: number | null }[]>('list')
   return { serverPid: pools.find((entry) => entry.pool === pool)?.serverPid ?? 0 }
 }

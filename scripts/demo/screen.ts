@@ -1,6 +1,6 @@
 /**
- * Owns what the demo shows: steps with their times, and one live line that is written over on a terminal. Where there
- * is no terminal, a live line is printed only now and then. Must not know what the demo does.
+ * Owns what the demo shows: steps with their times, and one live line that is written over on a terminal.
+ * Where there is no terminal, a live line is printed only now and then. Must not know what the demo does.
  */
 
 /** Without a terminal, this many live lines are passed over for each one printed. */

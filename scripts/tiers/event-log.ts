@@ -1,10 +1,13 @@
 /**
- * Owns the node:test reporter that our runner reads: one JSON object a line for each finished test.
- * Must not print for people. Event shapes: https://nodejs.org/api/test.html (class TestsStream).
+ * Owns the node:test reporter that our runner reads: one JSON object a line for each finished test. Must not
+ * print for people. Event shapes: https://nodejs.org/api/test.html (class TestsStream).
  */
 import type { EventData } from 'node:test'
 
-/** One finished test of a file. Suites and tests that only hold others are left out unless they failed by themselves. */
+/**
+ * One finished test of a file. Suites and tests that only hold others are left out unless they failed by
+ * themselves.
+ */
 export interface TestEvent {
   readonly name: string
   readonly outcome: 'passed' | 'failed' | 'skipped'
@@ -41,7 +44,8 @@ function eventOf(type: string, raw: unknown, hasChildren: boolean): TestEvent | 
 
 // biome-ignore lint/style/noDefaultExport: node --test-reporter takes a module's default export.
 export default async function* eventLog(source: Source): AsyncGenerator<string> {
-  // Children are reported before what holds them: a deeper event since the last one of this depth is a child of this one.
+  // Children are reported before what holds them: a deeper event since the last one of this depth is a child
+  // of this one.
   let previousNesting = 0
   for await (const { type, data } of source) {
     if (type !== 'test:pass' && type !== 'test:fail') continue

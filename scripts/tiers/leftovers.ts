@@ -1,7 +1,7 @@
 /**
  * Owns finding what a test left running or mounted, and taking it away. A process is ours when it carries the
- * run's marker in its environment or names the run's folder; a mount, when it lies in that folder.
- * Must not touch anything else of the machine: others may be running their own pools.
+ * run's marker in its environment or names the run's folder; a mount, when it lies in that folder. Must not
+ * touch anything else of the machine: others may be running their own pools.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { mountTable, unmount } from '../../src/linux/mount.ts'
@@ -13,7 +13,7 @@ interface Leftover {
   readonly remove: () => void
 }
 
-const read = (path: string): string => {
+function read(path: string): string {
   try {
     return readFileSync(path, 'latin1')
   } catch {
@@ -21,7 +21,7 @@ const read = (path: string): string => {
   }
 }
 
-const executable = (pid: number): string => {
+function executable(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/exe`)
   } catch {
@@ -63,8 +63,8 @@ function leftMounts(folder: string): Leftover[] {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /**
- * What is left of a test file that ended, after a moment of grace for children that are just ending.
- * All of it is taken away; the answer is a line for each.
+ * What is left of a test file that ended, after a moment of grace for children that are just ending. All of
+ * it is taken away; the answer is a line for each.
  */
 export async function removeLeftovers(folder: string, graceMs = 3000): Promise<string[]> {
   const find = (): Leftover[] => [...leftProcesses(folder), ...leftMounts(folder)]

@@ -1,6 +1,6 @@
 /**
- * The line of life of a test run: on a terminal one line that is drawn again each second, elsewhere a line every half minute.
- * It tells what runs, for how long, and what that said last.
+ * The line of life of a test run: on a terminal one line that is drawn again each second, elsewhere a line
+ * every half minute. It tells what runs, for how long, and what that said last.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 

@@ -1,6 +1,6 @@
 /**
- * One program of a test in a process of its own: its environment, its time limit, what it left behind. Must not print; the
- * program's output is kept for the one who wants to show it.
+ * One program of a test in a process of its own: its environment, its time limit, what it left behind. Must
+ * not print; the program's output is kept for the one who wants to show it.
  */
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
@@ -9,7 +9,9 @@ import { MARKER, removeLeftovers } from './leftovers.ts'
 
 export interface Place {
   readonly project: string
-  /** This test's own folder: its TMPDIR is in it, and nothing of it may be left running or mounted afterwards. */
+  /**
+   * This test's own folder: its TMPDIR is in it, and nothing of it may be left running or mounted afterwards.
+   */
   readonly folder: string
 }
 
@@ -48,7 +50,8 @@ export async function runChild<T>(
   const left = await removeLeftovers(folder)
   const value = read()
   const output = readFileSync(outputOf(folder), 'utf8')
-  // A mount that did not come away is not walked into: rm would delete what is mounted, or wait for a dead server.
+  // A mount that did not come away is not walked into: rm would delete what is mounted, or wait for a dead
+  // server.
   if (left.length === 0) rmSync(folder, { recursive: true, force: true })
   return { end, left, output, durationMs, value }
 }

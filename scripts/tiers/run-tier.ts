@@ -1,4 +1,7 @@
-/** One tier's jobs, run one after the other or a few at once: prepared, run, counted, told. Must not know what a test tests. */
+/**
+ * One tier's jobs, run one after the other or a few at once: prepared, run, counted, told. Must not know what
+ * a test tests.
+ */
 import { rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorText } from '../../src/values/errors.ts'
@@ -65,7 +68,10 @@ async function runJob(
   for (const line of jobLines(result)) life.say(line)
 }
 
-/** False: `jobs` jobs were skipped for a reason that a person can mend, or could not be prepared, which is a failure. */
+/**
+ * False: `jobs` jobs were skipped for a reason that a person can mend, or could not be prepared, which is a
+ * failure.
+ */
 async function isReady(ask: () => Promise<string | undefined>, jobs: number, tally: Tally): Promise<boolean> {
   try {
     const obstacle = await ask()

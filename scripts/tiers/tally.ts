@@ -42,7 +42,10 @@ export function countJob(tally: Tally, { path, events, problems, repeated }: Job
 export const countSkippedJobs = (tally: Tally, files: number, reason: string): void =>
   skip(tally, `${files} ${files === 1 ? 'job' : 'jobs'} not run: ${reason}`, files)
 
-/** A machine that should have been able to, and was not: a mirror that answers nonsense, a compiler that fails. */
+/**
+ * A machine that should have been able to, and was not: a mirror that answers nonsense, a compiler that
+ * fails.
+ */
 export function countUnprepared(tally: Tally, reason: string): void {
   tally.failed += 1
   tally.unprepared.push(reason)
@@ -51,14 +54,15 @@ export function countUnprepared(tally: Tally, reason: string): void {
 const total = (skipped: ReadonlyMap<string, number>): number =>
   [...skipped.values()].reduce((a, b) => a + b, 0)
 
-const minutes = (ms: number): string => {
+function minutes(ms: number): string {
   const seconds = Math.round(ms / 1000)
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
 /**
- * `unit     412 passed, 0 failed, 1 skipped  98 s of 2 min`, a line for each reason and each repeat, and one for what was fetched
- * or built before, which the time is without.
+ * `unit     412 passed, 0 failed, 1 skipped  98 s of 2 min`,
+ * a line for each reason and each repeat, and one for what was fetched or built before, which the time is
+ * without.
  */
 export function tallyLines(name: string, tally: Tally, budgetMinutes?: number): string[] {
   const { passed, failed, skipped, repeats, unprepared, ranMs, preparedMs } = tally

@@ -1,4 +1,7 @@
-/** The tiers of tests: which jobs each has, what it needs of a machine, how long one job may take, and what a person has to wait. */
+/**
+ * The tiers of tests: which jobs each has, what it needs of a machine, how long one job may take, and what a
+ * person has to wait.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { globSync } from 'node:fs'
@@ -71,7 +74,10 @@ async function mountTierObstacle(): Promise<string | undefined> {
   return finding && `${finding.subject}: ${finding.message} (${finding.advice})`
 }
 
-/** In a process of its own, which asks and says what it does: apt takes a while, and the line of life goes on meanwhile. */
+/**
+ * In a process of its own, which asks and says what it does: apt takes a while, and the line of life goes on
+ * meanwhile.
+ */
 async function installQemu(): Promise<string | undefined> {
   const present = installedQemu()
   if (present !== undefined && atLeast(present, QEMU_MINIMUM)) return undefined

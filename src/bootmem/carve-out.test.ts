@@ -1,4 +1,7 @@
-/** Owns the tests of what a command line means for a carve-out: the memory map it makes, where KASLR may go, who is kept away. */
+/**
+ * Owns the tests of what a command line means for a carve-out: the memory map it makes, where KASLR may go,
+ * who is kept away.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

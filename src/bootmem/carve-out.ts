@@ -1,6 +1,7 @@
 /**
- * Owns what a carve-out needs of a kernel command line: RAM made soft-reserved, a kernel that does not put itself into
- * it, and no driver that takes it back as ordinary RAM. Pure; for the running kernel's command line and the next one's alike.
+ * Owns what a carve-out needs of a kernel command line: RAM made soft-reserved, a kernel that does not put
+ * itself into it, and no driver that takes it back as ordinary RAM. Pure; for the running kernel's command
+ * line and the next one's alike.
  */
 import {
   E820,
@@ -18,18 +19,26 @@ import { kaslrMayLandIn } from './kaslr.ts'
 const isCarveOut = (option: MemoryOption): option is MemoryOption & { kind: 'retype' } =>
   option.kind === 'retype' && option.to === E820.SOFT_RESERVED && option.range.lengthBytes > 0
 
-/** The ranges that these words make soft-reserved, in their order. What touches stays apart: e820_nomerge(), arch/x86/kernel/e820.c. */
+/**
+ * The ranges that these words make soft-reserved, in their order. What touches stays apart: e820_nomerge(),
+ * arch/x86/kernel/e820.c.
+ */
 export function carveOuts(words: readonly string[]): PhysicalRange[] {
   return memoryOptions(words).flatMap((option) => (isCarveOut(option) ? [option.range] : []))
 }
 
-/** The word that makes ordinary RAM soft-reserved: `memmap=10G%16G-1+0xefffffff`. Anything in it that is no RAM stays as it is. */
+/**
+ * The word that makes ordinary RAM soft-reserved: `memmap=10G%16G-1+0xefffffff`. Anything in it that is no
+ * RAM stays as it is.
+ */
 export function carveOutWord(range: PhysicalRange): string {
   const option: MemoryOption = { kind: 'retype', range, from: E820.RAM, to: E820.SOFT_RESERVED }
   return `memmap=${formatMemmap(option)}`
 }
 
-/** The word that makes any memory reserved: `memmap=10G$16G`. Without struct pages, and not in the direct map. */
+/**
+ * The word that makes any memory reserved: `memmap=10G$16G`. Without struct pages, and not in the direct map.
+ */
 export function reservedWord(range: PhysicalRange): string {
   return `memmap=${formatMemmap({ kind: 'add', range, type: E820.RESERVED })}`
 }
@@ -41,9 +50,10 @@ const SMALLEST_POOL_BYTES = 64 * MIB
 const NO_TYPE = 0xefff_fffe
 
 /**
- * The word that keeps a randomised kernel below `limitBytes` and does nothing else: `memmap=4G%0-0xeffffffe+1`. It turns memory of a
- * type that does not exist into RAM, so no memory changes; KASLR reads `memmap=4G` (see kaslr.ts). The kernel's virtual
- * address stays random, which `nokaslr` would end as well.
+ * The word that keeps a randomised kernel below `limitBytes` and does nothing else:
+ * `memmap=4G%0-0xeffffffe+1`. It turns memory of a type that does not exist into RAM, so no memory changes;
+ * KASLR reads `memmap=4G` (see kaslr.ts). The kernel's virtual address stays random, which `nokaslr` would
+ * end as well.
  */
 export function ceilingWord(limitBytes: number): string {
   const range = { start: 0, lengthBytes: limitBytes }
@@ -61,7 +71,10 @@ export function wordsAgainstKaslr(words: readonly string[]): string[] {
   return unsafe([ceiling]) ? ['nokaslr'] : [ceiling]
 }
 
-/** A pool could lie in it: smaller or unaligned ranges are reserved for other reasons, as for RAM that is broken. */
+/**
+ * A pool could lie in it: smaller or unaligned ranges are reserved for other reasons, as for RAM that is
+ * broken.
+ */
 const isReservedForPool = (option: MemoryOption): boolean =>
   option.kind === 'add' &&
   option.type === E820.RESERVED &&
@@ -88,8 +101,8 @@ export function withoutCarveOuts(word: string): string | undefined {
 export const KMEM_WORD = 'modprobe.blacklist=kmem'
 
 /**
- * Whether these words keep `kmem` from claiming the memory as ordinary RAM: modprobe reads `modprobe.blacklist=`
- * (modprobe(8)), the kernel itself `module_blacklist=` (kernel/module/main.c).
+ * Whether these words keep `kmem` from claiming the memory as ordinary RAM: modprobe reads
+ * `modprobe.blacklist=` (modprobe(8)), the kernel itself `module_blacklist=` (kernel/module/main.c).
  */
 export function keepsKmemAway(words: readonly string[]): boolean {
   return words.some((word) => {

@@ -1,13 +1,14 @@
 /**
  * Owns where the x86 kernel may put itself in physical memory (KASLR), given a command line. Pure.
  *
- * The decompressor runs before the kernel and reads the options with a parser of its own, which is older than `%`:
- * it takes `memmap=SIZE%START…` for `memmap=SIZE`, a limit. So the kernel stays below SIZE, wherever START is, and
- * never learns that START is taken. Source: handle_mem_options(), mem_avoid_memmap(), parse_memmap() and
- * find_random_phys_addr(), arch/x86/boot/compressed/kaslr.c.
+ * The decompressor runs before the kernel and reads the options with a parser of its own, which is older than
+ * `%`: it takes `memmap=SIZE%START…` for `memmap=SIZE`, a limit. So the kernel stays below SIZE, wherever
+ * START is, and never learns that START is taken. Source: handle_mem_options(), mem_avoid_memmap(),
+ * parse_memmap() and find_random_phys_addr(), arch/x86/boot/compressed/kaslr.c.
  *
- * Started by UEFI the kernel is not moved by this code. Any `memmap=` then turns physical randomisation off, and the kernel takes the
- * first free place from 16 MiB on (parse_options(), efi_decompress_kernel(), drivers/firmware/efi/libstub/x86-stub.c).
+ * Started by UEFI the kernel is not moved by this code. Any `memmap=` then turns physical randomisation off,
+ * and the kernel takes the first free place from 16 MiB on (parse_options(), efi_decompress_kernel(),
+ * drivers/firmware/efi/libstub/x86-stub.c).
  */
 import { E820, kernelWords, type MemoryOption, optionValue, parseMem, parseMemmap } from '../linux/memmap.ts'
 import { type PhysicalRange, subtractRanges } from '../linux/memory-ranges.ts'
@@ -54,7 +55,9 @@ export function kaslrView(words: readonly string[]): KaslrView {
   return { limitBytes, avoided, movesKernel: !tooMany && !words.includes('nokaslr') }
 }
 
-/** A range to keep away from; one that begins at 0 is a limit. Undefined: the rest of this option is not read. */
+/**
+ * A range to keep away from; one that begins at 0 is a limit. Undefined: the rest of this option is not read.
+ */
 function readAsKaslr(option: MemoryOption): PhysicalRange | undefined {
   switch (option.kind) {
     case 'exactmap':

@@ -1,7 +1,7 @@
 /**
- * Owns reading this machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads alone, and
- * does not judge. Without root the kernel hides addresses of the second kind: it is then not known.
- * Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
+ * Owns reading this machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads
+ * alone, and does not judge. Without root the kernel hides addresses of the second kind: it is then not
+ * known. Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,8 +40,9 @@ export interface Occupant {
 }
 
 /**
- * `carveOuts`: those of the running kernel, which /proc/iomem shows no longer as RAM. `root` is where sysfs and procfs are found;
- * tests hand over a folder of theirs. Throws UsageError when neither source says where RAM is.
+ * `carveOuts`: those of the running kernel, which /proc/iomem shows no longer as RAM. `root` is where sysfs
+ * and procfs are found; tests hand over a folder of theirs. Throws UsageError when neither source says where
+ * RAM is.
  */
 export function readMachineMemory(carveOuts: readonly PhysicalRange[], root = '/'): MachineMemory {
   const iomem = parseIomem(text(join(root, 'proc/iomem')) ?? '')
@@ -100,7 +101,10 @@ function occupantsOfIomem(lines: readonly IomemLine[]): Occupant[] {
   ]
 }
 
-/** Where the loader put the initrd: fields of struct boot_params (ramdisk_image and _size, ext_ramdisk_image and _size). */
+/**
+ * Where the loader put the initrd: fields of struct boot_params (ramdisk_image and _size, ext_ramdisk_image
+ * and _size).
+ */
 function initrdOf(bootParams: Buffer | undefined): Occupant[] {
   if (bootParams === undefined || bootParams.length < 0x220) return []
   const wide = (low: number, high: number): number =>
@@ -157,7 +161,7 @@ function numbered(folder: string, prefix: string): number[] {
     .toSorted((a, b) => a - b)
 }
 
-const bytes = (path: string): Buffer | undefined => {
+function bytes(path: string): Buffer | undefined {
   try {
     return readFileSync(path)
   } catch {

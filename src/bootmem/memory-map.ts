@@ -1,7 +1,8 @@
 /**
- * Owns what the memory map becomes of a kernel that is given options: the firmware's ranges, changed by one option after the
- * other. Pure. Entries may overlap until the end, when the largest type wins; that order is the kernel's, and it
- * matters. Source: e820__range_add(), e820__range_update(), e820__range_remove(), e820__update_table(), arch/x86/kernel/e820.c.
+ * Owns what the memory map becomes of a kernel that is given options: the firmware's ranges, changed by one
+ * option after the other. Pure. Entries may overlap until the end, when the largest type wins; that order is
+ * the kernel's, and it matters. Source: e820__range_add(), e820__range_update(), e820__range_remove(),
+ * e820__update_table(), arch/x86/kernel/e820.c.
  */
 import { E820, type MemoryOption } from '../linux/memmap.ts'
 import { endOf, mergeRanges, type PhysicalRange } from '../linux/memory-ranges.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns how a plan's words are written for each way to start a kernel, rightly escaped. Pure. Must not write a file: a
- * person does, since a machine that does not boot is not ours to repair.
+ * Owns how a plan's words are written for each way to start a kernel, rightly escaped. Pure. Must not write a
+ * file: a person does, since a machine that does not boot is not ours to repair.
  */
 import { formatBytes } from '../linux/memmap.ts'
 import { shellWord } from '../values/shell-word.ts'
@@ -14,9 +14,9 @@ export interface BootFile {
 }
 
 /**
- * For grub-mkconfig, one file for each carve-out. It is a piece of sh, and what it sets is copied into grub.cfg, which is a
- * script again: there `$`, quotes, `\` and a shell's signs would be GRUB's own, so each gets a backslash, and sh's single
- * quotes keep that. `%` means nothing to either.
+ * For grub-mkconfig, one file for each carve-out. It is a piece of sh, and what it sets is copied into
+ * grub.cfg, which is a script again: there `$`, quotes, `\` and a shell's signs would be GRUB's own, so each
+ * gets a backslash, and sh's single quotes keep that. `%` means nothing to either.
  */
 export function grubFile({ range, addWords }: ReservePlan): BootFile {
   const words = singleQuoted(addWords.map(grubWord).join(' '))

@@ -1,9 +1,10 @@
 /**
- * Owns the choice of the physical range that a carve-out takes. Pure. Must not write kernel options: reserve-plan.ts does.
+ * Owns the choice of the physical range that a carve-out takes. Pure. Must not write kernel options:
+ * reserve-plan.ts does.
  *
- * What every place keeps to: multiples of 2 MiB, ordinary RAM throughout, and nothing below 1 GiB. Down there is what no
- * option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free place from 16 MiB on),
- * memory for old devices, a crash kernel's low part.
+ * What every place keeps to: multiples of 2 MiB, ordinary RAM throughout, and nothing below 1 GiB. Down there
+ * is what no option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free
+ * place from 16 MiB on), memory for old devices, a crash kernel's low part.
  */
 import { formatBytes } from '../linux/memmap.ts'
 import {
@@ -22,7 +23,6 @@ import type { CarveOutType } from '../values/store-kinds.ts'
 import { GIB, MIB, PMD_BYTES } from '../values/units.ts'
 import type { MemoryNode, Occupant } from './machine-memory.ts'
 
-/** PMD and PUD pages: what device-dax maps with, and the pool's block. */
 /** Image and first chunk: stores/carve-out refuses a smaller one. */
 const SIZE_MIN_BYTES = 64 * MIB
 const LOWEST_BYTE = GIB
@@ -55,7 +55,9 @@ export interface Room {
   readonly isSafeFromKaslr: (range: PhysicalRange) => boolean
 }
 
-/** Where the carve-out goes. Errors: UsageError, one for each thing that can be wrong with what was asked for. */
+/**
+ * Where the carve-out goes. Errors: UsageError, one for each thing that can be wrong with what was asked for.
+ */
 export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
   checkSize(room, request)
   const { node } = request
@@ -143,7 +145,10 @@ function best(room: Room, { sizeBytes, node }: PlaceRequest): PhysicalRange {
   )
 }
 
-/** Every start worth a look: the lowest of each kind in each piece of RAM, and in each piece of a piece that is better than the rest of it. */
+/**
+ * Every start worth a look: the lowest of each kind in each piece of RAM, and in each piece of a piece that
+ * is better than the rest of it.
+ */
 function starts(room: Room, eligible: readonly PhysicalRange[], sizeBytes: number): number[] {
   const pieces = [
     eligible,

@@ -1,6 +1,7 @@
 /**
- * Owns the plan of a carve-out: where, which words the next kernel gets, what the host keeps, what a person should know.
- * Pure; changes nothing and shows nothing. The plan is checked by the rules of the kernel itself before it is given out.
+ * Owns the plan of a carve-out: where, which words the next kernel gets, what the host keeps, what a person
+ * should know. Pure; changes nothing and shows nothing. The plan is checked by the rules of the kernel itself
+ * before it is given out.
  */
 import { E820, formatBytes, kernelWords, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
@@ -53,7 +54,10 @@ export interface ReservePlan {
   readonly notes: readonly string[]
 }
 
-/** COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h, with the byte at its end: what is longer is cut in silence. */
+/**
+ * COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h, with the byte at its end: what is longer is cut in
+ * silence.
+ */
 const COMMAND_LINE_MAX = 2047
 
 /** `commandLine`: /proc/cmdline. Errors: UsageError. */
@@ -95,7 +99,9 @@ export function planReserve(
   }
 }
 
-/** What the boot loader adds by itself: GRUB the kernel's path, systemd-boot and the EFI stub the initrd's. */
+/**
+ * What the boot loader adds by itself: GRUB the kernel's path, systemd-boot and the EFI stub the initrd's.
+ */
 const isLoaders = (word: string): boolean => /^(BOOT_IMAGE|initrd)=/.test(word)
 
 function keptWord(word: string, replace: boolean): string | undefined {
@@ -137,7 +143,10 @@ function roomOf(
   }
 }
 
-/** The kernel's own rules, applied to the whole line: the carve-out is there as planned, and the kernel is not in it. */
+/**
+ * The kernel's own rules, applied to the whole line: the carve-out is there as planned, and the kernel is not
+ * in it.
+ */
 function checkPlan(
   firmware: readonly E820Entry[],
   words: readonly string[],
@@ -163,8 +172,8 @@ const KERNEL_BYTES = 128 * MIB
 const KASLR_MIN_BYTES = 512 * MIB
 
 /**
- * kexec loads the kernel at the top of the running kernel's RAM (bzImage64_load(), top_down), which may be the carve-out to be.
- * Only KASLR moves it away from there, and only where it finds room below its limit.
+ * kexec loads the kernel at the top of the running kernel's RAM (bzImage64_load(), top_down), which may be
+ * the carve-out to be. Only KASLR moves it away from there, and only where it finds room below its limit.
  */
 function pullsKernelDown(words: readonly string[]): boolean {
   const { movesKernel, limitBytes } = kaslrView(words)

@@ -1,4 +1,6 @@
-/** Owns the tests of `reserve`: where carve-outs go on three machines, which words they take, what is refused. */
+/**
+ * Owns the tests of `reserve`: where carve-outs go on three machines, which words they take, what is refused.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
@@ -34,12 +36,12 @@ const plan = (
   more: Partial<ReserveRequest> = {},
   line = LINE,
 ): ReservePlan => planReserve(memory, line, request(size, more))
-const refusal = (
+function refusal(
   memory: MachineMemory,
   size: string,
   more: Partial<ReserveRequest> = {},
   line = LINE,
-): string => {
+): string {
   try {
     plan(memory, size, more, line)
   } catch (error) {
@@ -228,7 +230,8 @@ test('GRUB’s file sets what a shell and then GRUB read back as the words', () 
   assert.equal(path, `/etc/default/grub.d/50-guestmemfs-${range.start / G}G.cfg`)
   const script = `GRUB_CMDLINE_LINUX=quiet\n${text}\nprintf %s "$GRUB_CMDLINE_LINUX"`
   const inGrubCfg = execFileSync('sh', ['-c', script], { encoding: 'utf8' })
-  // GRUB takes a backslash away and the next character as it is ("Quoting" in its manual); a bare sign would be its own.
+  // GRUB takes a backslash away and the next character as it is ("Quoting" in its manual); a bare sign would
+  // be its own.
   assert.doesNotMatch(inGrubCfg.replaceAll(/\\./g, ''), /[$"'`;&|<>{}#]/)
   assert.equal(inGrubCfg.replaceAll(/\\(.)/g, '$1'), `quiet ${words.join(' ')}`)
 })

@@ -1,6 +1,6 @@
 /**
- * Progress of an update of VMs: a live list on a terminal, one line for each VM that is done elsewhere,
- * and nothing where JSON was asked for.
+ * Progress of an update of VMs: a live list on a terminal, one line for each VM that is done elsewhere, and
+ * nothing where JSON was asked for.
  */
 import type { Phase, VmTimeline } from '../liveupdate/report/timeline.ts'
 import { formatDuration } from '../liveupdate/report/update-report.ts'

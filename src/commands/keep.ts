@@ -1,7 +1,7 @@
 /**
  * `guestmemfs keep POOL`, for the systemd unit alone. It mounts what `guestmemfs mount` requested of the
- * unit. After a keeper died it starts another one, which takes over the server that still lives or what
- * the service manager kept, and stays in the unit's cgroup.
+ * unit. After a keeper died it starts another one, which takes over the server that still lives or what the
+ * service manager kept, and stays in the unit's cgroup.
  */
 import type { CommandModule } from '../cli/command.ts'
 import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'

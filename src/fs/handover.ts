@@ -1,9 +1,10 @@
 /**
- * Owns which memories of a pool go to the next kernel, and when: guest RAM first, while guests run on it, then all other files and last
- * the image, both with the pool frozen, so that what is handed over fits together. An orphan stays behind: no process
- * outlives the jump that could still map it.
+ * The handover of a pool's memory objects to the next kernel: guest RAM first, while guests run on it, then
+ * all other files and last the image, both with the pool frozen, so that what is handed over fits together.
+ * An orphan stays behind: no process outlives the jump that could still map it.
  *
- *   trusted.guestmemfs.handover   on the root: "ram", "files", "image" begin that step, "none" unpreserves everything
+ *   trusted.guestmemfs.handover   on the root: "ram", "files", "image" begin that step, "none" unpreserves
+ *                                 everything
  *   guestmemfs.handover           on the root: how far that is
  */
 import { HANDOVER_STEPS, type MemoryState } from '../stores/store.ts'
@@ -15,8 +16,9 @@ import { pathOf } from './state/path-of.ts'
 import type { Volume } from './state/volume.ts'
 
 /**
- * The step is begun; whether it succeeds is in `describeHandover`. Errors: EOPNOTSUPP where this pool's memory outlives a kernel by itself,
- * EINVAL for an unknown word or a step that is not the next, EBUSY while one is under way, an object is incoming, or the pool is not frozen.
+ * The step is begun; whether it succeeds is in `describeHandover`. Errors: EOPNOTSUPP where this pool's
+ * memory outlives a kernel by itself, EINVAL for an unknown word or a step that is not the next, EBUSY while
+ * one is under way, an object is incoming, or the pool is not frozen.
  */
 export function setHandover(volume: Volume, word: string): Errno | undefined {
   const { handover } = volume.store
@@ -35,7 +37,10 @@ export function setHandover(volume: Volume, word: string): Errno | undefined {
   return undefined
 }
 
-/** Objects that the step preserves. One that is lost has nothing to preserve: the next kernel finds it lost, too. */
+/**
+ * Objects that the step preserves. One that is lost has nothing to preserve: the next kernel finds it lost,
+ * too.
+ */
 function* outgoing(volume: Volume, step: 'ram' | 'files'): IterableIterator<ObjectId> {
   for (const inode of files(volume))
     if ((step === 'files' || inode.guestRam) && volume.store.state(inode.object) === 'present')
@@ -55,7 +60,10 @@ export function count(volume: Volume, state: MemoryState): number {
   return found
 }
 
-/** `guestmemfs.handover`; undefined where there is nothing to hand over. `holeBytes`: memory that it would take, of what has not left yet. */
+/**
+ * `guestmemfs.handover`; undefined where there is nothing to hand over. `holeBytes`: memory that it would
+ * take, of what has not left yet.
+ */
 export function describeHandover(volume: Volume): object | undefined {
   const { handover } = volume.store
   if (handover === undefined) return undefined

@@ -1,4 +1,7 @@
-/** Owns the flag values of the FUSE protocol that we send or look at (include/uapi/linux/fuse.h). Must hold no logic. */
+/**
+ * Owns the flag values of the FUSE protocol that we send or look at (include/uapi/linux/fuse.h). Must hold no
+ * logic.
+ */
 
 /** `SETATTR.valid`: which fields are to be set. */
 export const FATTR = {
@@ -49,6 +52,9 @@ export const FUSE_NOTIFY_RESEND = 7
 /** Set in the id of a request that was sent before (7.40); the reply must carry it too. */
 export const FUSE_UNIQUE_RESEND = 1n << 63n
 
-/** Names and targets: one byte less than PATH_MAX; names of xattrs: XATTR_NAME_MAX, include/uapi/linux/limits.h. */
+/**
+ * Names and targets: one byte less than PATH_MAX; names of xattrs: XATTR_NAME_MAX,
+ * include/uapi/linux/limits.h.
+ */
 export const TEXT_MAX = 4095
 export const XATTR_NAME_MAX = 255

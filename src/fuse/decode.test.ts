@@ -1,4 +1,7 @@
-/** Owns the proof that requests are decoded as the kernel header has them, and that no bytes at all make the decoder throw. */
+/**
+ * Owns the proof that requests are decoded as the kernel header has them, and that no bytes at all make the
+ * decoder throw.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

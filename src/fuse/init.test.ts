@@ -12,7 +12,8 @@ test('a kernel that has everything is asked for passthrough and no more than we 
   const negotiation = negotiate(KERNEL)
   assert.ok('session' in negotiation)
   const { initOut, session } = negotiation
-  // BIG_WRITES 5, READDIRPLUS 13 and 14, PARALLEL_DIROPS 18, MAX_PAGES 22, INIT_EXT 30; PASSTHROUGH 37, HAS_RESEND 39.
+  // BIG_WRITES 5, READDIRPLUS 13 and 14, PARALLEL_DIROPS 18, MAX_PAGES 22, INIT_EXT 30; PASSTHROUGH 37,
+  // HAS_RESEND 39.
   assert.equal(initOut.flags, 0x40446020)
   assert.equal(initOut.flags2, 0xa0)
   assert.equal(initOut.maxStackDepth, 1)

@@ -1,7 +1,7 @@
 /**
- * Owns the first exchange of a connection: what we ask of the kernel, and why. Must not keep state: the outcome is a plain
- * value, because a successor server of the same connection gets no second INIT and must be handed it.
- * Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
+ * Owns the first exchange of a connection: what we ask of the kernel, and why. Must not keep state: the
+ * outcome is a plain value, because a successor server of the same connection gets no second INIT and must be
+ * handed it. Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
  */
 
 import { MIB } from '../values/units.ts'
@@ -27,24 +27,26 @@ const REQUIRED = INIT_FLAGS.INIT_EXT | INIT_FLAGS.PASSTHROUGH | INIT_FLAGS.HAS_R
 
 /**
  * What we take where it is offered:
- * BIG_WRITES, MAX_PAGES         1 MiB per READ and WRITE instead of 128 KiB: device state of a VM in few requests.
+ * BIG_WRITES, MAX_PAGES  1 MiB per READ and WRITE instead of 128 KiB: device state of a VM in few requests.
  * DO_READDIRPLUS, READDIRPLUS_AUTO   `ls -l` without a LOOKUP per name; AUTO leaves plain `ls` cheap.
- * PARALLEL_DIROPS  lookups in one directory need not queue on its mutex. We are one thread, but with several requests in the
- *                  queue it finds the next one without going to sleep, and callers wait killably.
+ * PARALLEL_DIROPS  lookups in one directory need not queue on its mutex. We are one thread, but with several
+ *                  requests in the queue it finds the next one without sleeping; callers wait killably.
  *
  * What we leave, each for its reason:
  * ATOMIC_O_TRUNC   truncation stays a SETATTR of its own: one place decides about sizes.
  * WRITEBACK_CACHE  excludes passthrough; an ordinary file's bytes must be in the store when write(2) returns.
- * DIRECT_IO_ALLOW_MMAP  would map DIRECT_IO files through the page cache: a copy of guest RAM where none may be.
- * POSIX_LOCKS, FLOCK_LOCKS  the kernel keeps locks by itself: they live and die with processes of this machine.
+ * DIRECT_IO_ALLOW_MMAP  would map DIRECT_IO files through the page cache: a copy of guest RAM.
+ * POSIX_LOCKS, FLOCK_LOCKS  the kernel keeps locks by itself: they end with processes of this machine.
  * CACHE_SYMLINKS   a symlink to a device node may get another target; nothing would tell the cache.
- * NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT  passthrough is asked for in the OPEN reply; the second also caches directories.
- * HANDLE_KILLPRIV, _V2  the kernel drops set-id bits itself on truncate, chown and fallocate, with a SETATTR; for a WRITE to a
- *                  DIRECT_IO file it only says so, in `write_flags`, whatever was agreed on here.
+ * NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT  passthrough is asked for in the OPEN reply; the second also caches
+ *                  directories.
+ * HANDLE_KILLPRIV, _V2  the kernel drops set-id bits itself on truncate, chown and fallocate, with a SETATTR;
+ *                  for a WRITE to a DIRECT_IO file it only says so, in `write_flags`, whatever was agreed on.
  * EXPORT_SUPPORT   file handles would have to outlive the connection.
  * SETXATTR_EXT     one flag for POSIX ACLs, which we do not have.
  * DONT_MASK        the kernel applies the umask.
- * AUTO_INVAL_DATA, ASYNC_READ, ASYNC_DIO  page cache and split I/O: every file here is opened DIRECT_IO, one thread serves.
+ * AUTO_INVAL_DATA, ASYNC_READ, ASYNC_DIO  page cache and split I/O: every file here is opened DIRECT_IO, and
+ *                  one thread serves.
  */
 const WANTED =
   REQUIRED |

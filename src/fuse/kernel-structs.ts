@@ -1,7 +1,8 @@
 /**
- * Owns the shapes of the FUSE protocol: one table per struct of include/uapi/linux/fuse.h (7.40), fields in wire order under their
- * kernel names in camel case. Must not say what a field is used for; that is with whoever fills or reads it.
- * A field we never look at (lock owners: locks are the kernel's own here) is a pad.
+ * Owns the shapes of the FUSE protocol: one table per struct of include/uapi/linux/fuse.h (7.40), fields in
+ * wire order under their kernel names in camel case. Must not say what a field is used for; that is with
+ * whoever fills or reads it. A field we never look at (lock owners: locks are the kernel's own here) is a
+ * pad.
  */
 import { Layout } from './struct.ts'
 
@@ -183,7 +184,10 @@ export const RELEASE_IN = new Layout({ fh: 'u64', flags: 'u32', releaseFlags: 'u
 export const FLUSH_IN = new Layout({ fh: 'u64', unused: 'pad32', padding: 'pad32', lockOwner: 'pad64' })
 export const FSYNC_IN = new Layout({ fh: 'u64', fsyncFlags: 'u32', padding: 'pad32' })
 
-/** READ, READDIR and READDIRPLUS. For a directory `offset` is the cookie of the last entry that was seen, 0 at first. */
+/**
+ * READ, READDIR and READDIRPLUS. For a directory `offset` is the cookie of the last entry that was seen, 0 at
+ * first.
+ */
 export const READ_IN = new Layout({
   fh: 'u64',
   offset: 'quantity',
@@ -213,7 +217,10 @@ export const FALLOCATE_IN = new Layout({
 export const LSEEK_IN = new Layout({ fh: 'u64', offset: 's64', whence: 'u32', padding: 'pad32' })
 export const LSEEK_OUT = new Layout({ offset: 'quantity' })
 
-/** The name follows, then zeros up to a multiple of 8 (FUSE_DIRENT_ALIGN). READDIRPLUS puts an ENTRY_OUT in front. */
+/**
+ * The name follows, then zeros up to a multiple of 8 (FUSE_DIRENT_ALIGN). READDIRPLUS puts an ENTRY_OUT in
+ * front.
+ */
 export const DIRENT = new Layout({ ino: 'quantity', off: 'quantity', namelen: 'u32', type: 'u32' })
 
 /** The short form: FUSE_SETXATTR_EXT is not negotiated. */

@@ -1,6 +1,6 @@
 /**
- * Owns the list of requests we know: one row per opcode, and the request type that follows from it. Must not decode
- * (decode.ts) nor decide. What has no row is answered ENOSYS, after which the kernel does without it.
+ * Owns the list of requests we know: one row per opcode, and the request type that follows from it. Must not
+ * decode (decode.ts) nor decide. What has no row is answered ENOSYS, after which the kernel does without it.
  */
 import type { ByteString, NodeId } from '../values/ids.ts'
 import * as layouts from './kernel-structs.ts'
@@ -96,7 +96,10 @@ type Tail = {
   forgets: { readonly forgets: readonly Forget[] }
 }
 
-/** One request: its struct's fields, its names, and for WRITE and SETXATTR `data`, a view of the read buffer valid until the next read. */
+/**
+ * One request: its struct's fields, its names, and for WRITE and SETXATTR `data`, a view of the read buffer
+ * valid until the next read.
+ */
 export type RequestOf<O extends Opcode> = { readonly opcode: O; readonly header: RequestHeader } & Readonly<
   ValuesOf<(typeof OPCODES)[O]['struct']>
 > & { readonly [N in keyof (typeof OPCODES)[O]['names']]: ByteString } & Tail[(typeof OPCODES)[O]['tail']]

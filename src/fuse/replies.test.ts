@@ -40,14 +40,14 @@ const OPEN = { fh: 9n, flags: 0xa1, backingId: 3 as BackingId }
 const OPEN_BYTES = '0900000000000000|a1000000|03000000'
 
 /** The buffer begins dirty: whatever a reply leaves out would be seen. */
-const replyOf = (fill: (reply: Reply) => void, header = HEADER): Buffer => {
+function replyOf(fill: (reply: Reply) => void, header = HEADER): Buffer {
   const reply = new Reply(65536)
   reply.dataArea(65536).fill(0xa5)
   reply.begin(header)
   fill(reply)
   return Buffer.from(reply.bytes)
 }
-const expect = (fill: (reply: Reply) => void, lengthHex: string, body: string): void => {
+function expect(fill: (reply: Reply) => void, lengthHex: string, body: string): void {
   assert.equal(replyOf(fill).toString('hex'), hex(`${lengthHex}|00000000|${UNIQUE}|${body}`).toString('hex'))
 }
 

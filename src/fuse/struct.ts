@@ -1,15 +1,15 @@
 /**
- * Owns how a C struct is described and moved: a table of fields in wire order gives size, offsets, decoding and encoding.
- * Must not know any particular struct. Everything is little-endian: the FUSE protocol uses the machine's order, and
- * x86-64 and arm64 Linux are little-endian.
+ * Owns how a C struct is described and moved: a table of fields in wire order gives size, offsets, decoding
+ * and encoding. Must not know any particular struct. Everything is little-endian: the FUSE protocol uses the
+ * machine's order, and x86-64 and arm64 Linux are little-endian.
  */
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { NodeId } from '../values/ids.ts'
 import { signedQuantity, unsignedQuantity, upperHalf } from '../values/narrow.ts'
 
 /**
- * `u64` and `nodeid` are identities and stay bigint; `quantity` (unsigned) and `s64` are amounts, numbers that
- * saturate (values/narrow.ts). Pads are skipped when decoding and zeroed when encoding.
+ * `u64` and `nodeid` are identities and stay bigint; `quantity` (unsigned) and `s64` are amounts, numbers
+ * that saturate (values/narrow.ts). Pads are skipped when decoding and zeroed when encoding.
  */
 export type FieldType =
   | 'u16'

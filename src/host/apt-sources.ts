@@ -10,7 +10,9 @@ export interface AptSource {
   readonly uris: readonly string[]
   readonly suites: readonly string[]
   readonly components: readonly string[]
-  /** A key file's path, or `undefined` when the machine's common keys are used. Embedded keys are left out. */
+  /**
+   * A key file's path, or `undefined` when the machine's common keys are used. Embedded keys are left out.
+   */
   readonly signedBy?: string
 }
 
@@ -34,7 +36,10 @@ export function parseOneLineSources(text: string): AptSource[] {
   })
 }
 
-/** Fields of one deb822 stanza, names in lower case; a line that begins with a space continues the field above. */
+/**
+ * Fields of one deb822 stanza, names in lower case; a line that begins with a space continues the field
+ * above.
+ */
 function stanzaFields(stanza: string): Map<string, string> {
   const fields = new Map<string, string>()
   let last = ''

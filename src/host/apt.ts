@@ -1,6 +1,7 @@
 /**
  * Owns calling apt: which versions a package is to be had in, adding one Debian suite, installing packages.
- * Must not: decide what is needed, ask, upgrade anything that was not named, or touch a file that is not ours.
+ * Must not: decide what is needed, ask, upgrade anything that was not named, or touch a file that is not
+ * ours.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -80,9 +81,9 @@ export function candidateOf(host: AptHost, name: string): string | undefined {
 }
 
 /**
- * Makes `suite` known to apt from the mirror the machine already uses. A suite that is configured is left as it
- * is. Ours is pinned below everything, so that nothing is ever taken from it that was not asked for by name.
- * Answers the files written. Errors: `UsageError` when no mirror is found.
+ * Makes `suite` known to apt from the mirror the machine already uses. A suite that is configured is left as
+ * it is. Ours is pinned below everything, so that nothing is ever taken from it that was not asked for by
+ * name. Answers the files written. Errors: `UsageError` when no mirror is found.
  */
 export function addSuite(host: AptHost, suite: string, codename: string): string[] {
   const sources = readAptSources(host)
@@ -103,7 +104,10 @@ export function addSuite(host: AptHost, suite: string, codename: string): string
   return [list, pin]
 }
 
-/** Installs `names` and what they depend on, and nothing that is only recommended; from `suite` where it is given. */
+/**
+ * Installs `names` and what they depend on, and nothing that is only recommended; from `suite` where it is
+ * given.
+ */
 export function installPackages(host: AptHost, names: readonly string[], suite?: string): void {
   const target = suite === undefined ? [] : ['-t', suite]
   apt(host, 'apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...target, ...names])

@@ -35,12 +35,12 @@ const region = (start: number, sizeBytes: number, more: Partial<DaxRegion> = {})
   ...more,
 })
 
-const judge = (
+function judge(
   line: string,
   regions: readonly DaxRegion[],
   hasDriver = true,
   more: Partial<CarveOutView> = {},
-): FixableFinding[] => {
+): FixableFinding[] {
   const memory = { iomem: [], hasMemoryDevice: true, lockdown: undefined }
   const words = splitCommandLine(line)
   const findings = judgeCarveOuts({ words, regions, hasDriver, ...memory, ...more })
@@ -49,7 +49,7 @@ const judge = (
   return findings
 }
 const severities = (findings: readonly FixableFinding[]): string[] => findings.map(({ severity }) => severity)
-const find = (findings: readonly FixableFinding[], subject: string): FixableFinding => {
+function find(findings: readonly FixableFinding[], subject: string): FixableFinding {
   const finding = findings.find((each) => each.subject === subject)
   assert.ok(finding, `${subject} is among ${findings.map((each) => each.subject).join(', ')}`)
   return finding

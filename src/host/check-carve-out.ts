@@ -1,6 +1,7 @@
 /**
- * Owns the doctor's findings about carve-outs: what the command line asks for, what the kernel made of it, and whether it will
- * still be so after the next kexec. Must not change anything unless its fix is asked for. The rules are `reserve`'s.
+ * Owns the doctor's findings about carve-outs: what the command line asks for, what the kernel made of it,
+ * and whether it will still be so after the next kexec. Must not change anything unless its fix is asked for.
+ * The rules are `reserve`'s.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -147,7 +148,9 @@ const LOAD: Fix = {
   },
 }
 
-/** kmem makes ordinary RAM of it, which the kernel then uses for itself: nothing in there outlives a kexec. */
+/**
+ * kmem makes ordinary RAM of it, which the kernel then uses for itself: nothing in there outlives a kexec.
+ */
 function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Finding {
   const name = `${NAME} kmem`
   const claimed = made.flatMap(({ devices }) => devices.filter(({ driver }) => driver === 'kmem'))

@@ -5,7 +5,9 @@ import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
 import { atLeast, formatVersion, type Version } from './version.ts'
 
-/** Capability numbers of include/uapi/linux/capability.h: what is needed now, and what a kexec needs besides. */
+/**
+ * Capability numbers of include/uapi/linux/capability.h: what is needed now, and what a kexec needs besides.
+ */
 const CAP_SYS_ADMIN = 21n
 const CAP_SYS_BOOT = 22n
 

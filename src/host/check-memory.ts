@@ -1,4 +1,7 @@
-/** Owns the doctor's findings about memory: huge pages, swap. Must not change anything unless its fix is asked for. */
+/**
+ * Owns the doctor's findings about memory: huge pages, swap. Must not change anything unless its fix is asked
+ * for.
+ */
 import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../linux/memory.ts'
 import { memoryInfo, setShmemHugePages, shmemHugePages } from '../linux/memory-info.ts'

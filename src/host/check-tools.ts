@@ -1,4 +1,6 @@
-/** Owns the doctor's findings about what else is installed: QEMU, KVM, the service manager, our mount helper. */
+/**
+ * Owns the doctor's findings about what else is installed: QEMU, KVM, the service manager, our mount helper.
+ */
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { THIS_HOST } from './apt.ts'
@@ -22,8 +24,8 @@ export function checkQemu(): FixableFinding {
 }
 
 /**
- * The node may be there and answer ENODEV: only opening it tells. It may also open where the CPU virtualises nothing
- * (kvm-pvm, in some virtual machines): such a KVM runs kernels made for it, not an ordinary guest.
+ * The node may be there and answer ENODEV: only opening it tells. It may also open where the CPU virtualises
+ * nothing (kvm-pvm, in some virtual machines): such a KVM runs kernels made for it, not an ordinary guest.
  */
 export function checkKvm(): Finding {
   const advice = 'guests run under software emulation (-accel tcg), many times slower'

@@ -1,6 +1,6 @@
 /**
- * Owns asking a person before something on their machine is changed. Must not: change anything.
- * Without a terminal (a pipe, CI) nobody can answer: the command that was typed is the consent.
+ * Owns asking a person before something on their machine is changed. Must not: change anything. Without a
+ * terminal (a pipe, CI) nobody can answer: the command that was typed is the consent.
  */
 import { createInterface } from 'node:readline/promises'
 

@@ -1,6 +1,6 @@
 /**
- * Owns asking the kernel what its FUSE can do: it mounts a connection on an empty folder of its own, reads the
- * INIT request, and takes both away again. Must not answer a request: nobody but us knows of the folder.
+ * Owns asking the kernel what its FUSE can do: it mounts a connection on an empty folder of its own, reads
+ * the INIT request, and takes both away again. Must not answer a request: nobody but us knows of the folder.
  * Layout: `struct fuse_in_header` and `struct fuse_init_in`, include/uapi/linux/fuse.h.
  */
 import { mkdtempSync, rmdirSync } from 'node:fs'
@@ -17,7 +17,10 @@ export interface FuseAbilities {
   readonly passthrough: boolean
 }
 
-/** `fuse_in_header` is 40 bytes; in `fuse_init_in` major, minor, max_readahead, flags and flags2 follow each other. */
+/**
+ * `fuse_in_header` is 40 bytes; in `fuse_init_in` major, minor, max_readahead, flags and flags2 follow each
+ * other.
+ */
 const INIT_IN = 40
 /** Flag 37: bit 5 of the second word of flags, valid when FUSE_INIT_EXT (30) is set in the first. */
 const FUSE_INIT_EXT = 1 << 30

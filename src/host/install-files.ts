@@ -42,14 +42,14 @@ exec ${start(program)} "$@"
 `
 
 /**
- * One pool's keeper. It holds guest memory, so nothing may end it in passing: not isolate, not shutdown's final kill
- * (the memory must live until the jump), not the OOM killer. When it dies all the same, the unit starts again and a new keeper
- * takes over from the server, which holds the memory too. `systemctl restart` does just that on purpose, and `stop` half of it:
- * the server stays and serves. If both die, the descriptors come back from the manager's own store.
- * Where there is nothing to take over, ExecCondition= ends the restarts.
- * A parked pool is mounted again by reloading the unit: its new keeper then ends the old one with SIGKILL.
- * Shutdown stops every slice but the root, and with a slice what is in it: hence Slice=.
- * Directives: systemd.unit(5), systemd.service(5); SurviveFinalKillSignal= is new in 255, older ones warn and go on.
+ * One pool's keeper. It holds guest memory, so nothing may end it in passing: not isolate, not shutdown's
+ * final kill (the memory must live until the jump), not the OOM killer. When it dies all the same, the unit
+ * starts again and a new keeper takes over from the server, which holds the memory too. `systemctl restart`
+ * does just that on purpose, and `stop` half of it: the server stays and serves. If both die, the descriptors
+ * come back from the manager's own store. Where there is nothing to take over, ExecCondition= ends the
+ * restarts. A parked pool is mounted again by reloading the unit: its new keeper then ends the old one with
+ * SIGKILL. Shutdown stops every slice but the root, and with a slice what is in it: hence Slice=. Directives:
+ * systemd.unit(5), systemd.service(5); SurviveFinalKillSignal= is new in 255, older ones warn and go on.
  */
 export const keeperUnit = ({
   node,
@@ -85,9 +85,10 @@ TasksMax=infinity
 `
 
 /**
- * Guests that an update of the kernel saved go on when the machine is up again: after the mounts of fstab, before anything that
- * waits for them. Where no pool is mounted there is nothing to do. The guests' supervisors stay behind in this unit's cgroup when
- * `resume` ends, and must outlive it, and whatever stops it.
+ * Guests that an update of the kernel saved go on when the machine is up again: after the mounts of fstab,
+ * before anything that waits for them. Where no pool is mounted there is nothing to do. The guests'
+ * supervisors stay behind in this unit's cgroup when `resume` ends, and must outlive it, and whatever stops
+ * it.
  */
 export const resumeUnit = ({
   node,
@@ -108,7 +109,9 @@ LimitNOFILE=infinity
 TasksMax=infinity
 `
 
-/** Wanted by a drop-in, which is a file like the others, and not by a link that `systemctl enable` would make. */
+/**
+ * Wanted by a drop-in, which is a file like the others, and not by a link that `systemctl enable` would make.
+ */
 export const resumeAtBoot = `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]
 Wants=guestmemfs-resume.service

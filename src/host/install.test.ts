@@ -1,4 +1,6 @@
-/** Owns the tests of installing: what is made is what is removed, and the mount helper understands mount(8). */
+/**
+ * Owns the tests of installing: what is made is what is removed, and the mount helper understands mount(8).
+ */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -13,7 +15,7 @@ import { installFiles, mountHelper } from './install-files.ts'
 const scratch = mkdtempSync(join(tmpdir(), 'install-'))
 after(() => rmSync(scratch, { recursive: true }))
 const prefixes = { count: 0 }
-const newPrefix = (): string => {
+function newPrefix(): string {
   prefixes.count += 1
   const prefix = join(scratch, `p${prefixes.count}`)
   mkdirSync(join(prefix, 'etc'), { recursive: true })

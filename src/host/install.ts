@@ -60,7 +60,8 @@ function foreign(prefix: string, files: readonly InstallFile[], old: Manifest | 
 }
 
 /**
- * Writes `files` below `prefix`; a second install replaces what the first one wrote. Answers the paths written.
+ * Writes `files` below `prefix`; a second install replaces what the first one wrote. Answers the paths
+ * written.
  * Errors: `UsageError` when a file is in the way; nothing was changed then.
  */
 export function install(prefix: string, files: readonly InstallFile[]): string[] {

@@ -1,6 +1,6 @@
 /**
- * Owns getting a QEMU that is new enough onto this machine: 8.2 is the first with `cpr-reboot`
- * (QEMU, docs/devel/migration/CPR.rst). Must not: know how a guest is run.
+ * Owns getting a QEMU that is new enough onto this machine: 8.2 is the first with `cpr-reboot` (QEMU,
+ * docs/devel/migration/CPR.rst). Must not: know how a guest is run.
  */
 import { spawnSync } from 'node:child_process'
 import { UsageError } from '../values/errors.ts'
@@ -27,7 +27,7 @@ export function installedQemu(binary = QEMU_BINARY): Version | undefined {
   return status === 0 ? parseVersion(stdout.split('\n')[0] ?? '') : undefined
 }
 
-const newEnough = (text: string | undefined): boolean => {
+function newEnough(text: string | undefined): boolean {
   const version = text === undefined ? undefined : parseVersion(text)
   return version !== undefined && atLeast(version, QEMU_MINIMUM)
 }

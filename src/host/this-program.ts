@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 export interface Program {
   /** Absolute path of the Node that runs now. */
   readonly node: string
-  /** Absolute path of the command line's entry: `dist/cli.js` of the package, or `src/cli.ts` of the sources. */
+  /**
+   * Absolute path of the command line's entry: `dist/cli.js` of the package, or `src/cli.ts` of the sources.
+   */
   readonly cli: string
 }
 

@@ -28,8 +28,8 @@ import { type ServerEnd, ServerProcess } from './server-process.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
 
 /**
- * A server that served is replaced at once: guests' new opens are waiting. One that does not even get that far is
- * tried again ever more slowly, and never given up, because without a server the mount hangs.
+ * A server that served is replaced at once: guests' new opens are waiting. One that does not even get that
+ * far is tried again ever more slowly, and never given up, because without a server the mount hangs.
  */
 const MAX_BACKOFF_MS = 1000
 /** A server that ends by itself, again and again, must neither fill the log nor the processors. */
@@ -73,7 +73,7 @@ export class Keeper {
     })
   }
 
-  /** Errors: UsageError; UnusableHandoverError, then this process alone holds what the former kernel preserved. */
+  /** Errors: UsageError; UnusableHandoverError: this process alone holds what the former kernel preserved. */
   static async make(options: KeeperOptions, log: KeeperLog): Promise<Keeper> {
     raiseDescriptorLimit()
     setOomScore(process.pid, -1000)
@@ -93,7 +93,10 @@ export class Keeper {
     return this.#previousHolder === null && this.#sessions.isIncoming
   }
 
-  /** Resolves when the mount serves. Rejects with a UsageError when it cannot; the previous holder, if any, still holds everything. */
+  /**
+   * Resolves when the mount serves. Rejects with a UsageError when it cannot; the previous holder, if any,
+   * still holds everything.
+   */
   async start(options: KeeperMountOptions): Promise<void> {
     try {
       await this.#takeOver(options)
@@ -133,7 +136,10 @@ export class Keeper {
     this.#writeRecord(options.mountPoint)
   }
 
-  /** Runs until the pool that `start` mounted is unmounted. Resolves 'ended' when nothing is left to hold, 'parked' when the memory must stay. */
+  /**
+   * Runs until the pool that `start` mounted is unmounted. Resolves 'ended' when nothing is left to hold,
+   * 'parked' when the memory must stay.
+   */
   async run(options: KeeperMountOptions): Promise<'parked' | 'ended'> {
     for (;;) {
       const server = this.#server as ServerProcess
@@ -240,14 +246,19 @@ export class Keeper {
     return 'parked'
   }
 
-  /** It is not mounted, and this process has its only memory: it stays until the next mount takes that over, or it is discarded. */
+  /**
+   * Not mounted: this process has the pool's only memory until the next mount takes it over, or `discard`.
+   */
   park(): void {
     this.#server = undefined
     if (this.#source.kind === 'memfd') this.#totalBlocks = this.#source.totalBlocks
     this.#writeRecord(null)
   }
 
-  /** `mountPoint`: null when parked. A record that cannot be written (a full /run) leads to nobody; dying of it would take the memory along. */
+  /**
+   * `mountPoint`: null when parked. A record that cannot be written (a full /run) leads to nobody; dying of
+   * it would take the memory along.
+   */
   #writeRecord(mountPoint: string | null): void {
     try {
       writePoolRecord(this.#recordOf(mountPoint))
@@ -276,7 +287,7 @@ export class Keeper {
 const reopened = (source: MemorySource): MemorySource =>
   source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }
 
-const describe = (ended: ServerEnd): string => {
+function describe(ended: ServerEnd): string {
   switch (ended.kind) {
     case 'died':
       return `died (${ended.how})`

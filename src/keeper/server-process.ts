@@ -1,6 +1,6 @@
 /**
- * One server process, from its start to the last message it left behind: it is handed the pool's
- * descriptors, and what it creates is received. The keeper decides what its end means.
+ * One server process, from its start to the last message it left behind: it is handed the pool's descriptors,
+ * and what it creates is received. The keeper decides what its end means.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -10,7 +10,7 @@ const FOLDER = '/var/cache/guestmemfs/compiled'
  * For this process and, through the environment, those of ours that it starts. Every other user compiles anew
  * each time.
  */
-export const useCompileCache = (): void => {
+export function useCompileCache(): void {
   if (process.getuid?.() === 0) enableCompileCache(FOLDER)
 }
 

@@ -1,6 +1,6 @@
 /**
- * Owns what can be said about any file descriptor: close, duplicate, close-on-exec, readable, how many.
- * Must not know what a descriptor refers to. Numbers: include/uapi/linux/fcntl.h, resource.h, poll.h.
+ * Owns what can be said about any file descriptor: close, duplicate, close-on-exec, readable, how many. Must
+ * not know what a descriptor refers to. Numbers: include/uapi/linux/fcntl.h, resource.h, poll.h.
  */
 import { readFileSync } from 'node:fs'
 import { EINTR } from '../values/errno.ts'

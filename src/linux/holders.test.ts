@@ -39,7 +39,7 @@ function fakeProc(tasks: Readonly<Record<string, Task>>): string {
 const WANTED = new Set(['1:3', '1:5'] as const)
 const [NULL, ZERO] = ['/dev/null', '/dev/zero']
 
-const found = (tasks: Readonly<Record<string, Task>>): Record<string, number> => {
+function found(tasks: Readonly<Record<string, Task>>): Record<string, number> {
   const proc = fakeProc(tasks)
   const holders = findHolders(WANTED, proc)
   rmSync(proc, { recursive: true })

@@ -1,11 +1,11 @@
 /**
- * Owns the C library as koffi shows it: one loaded library, one way to declare a call, one way to read
- * errno. Must not know any particular system call; those are declared in the file that documents them.
+ * Owns the C library as koffi shows it: one loaded library, one way to declare a call, one way to read errno.
+ * Must not know any particular system call; those are declared in the file that documents them.
  *
  * Pointers are passed as typed arrays (koffi hands over the address of their bytes, nothing is copied) or as
- * plain numbers, which are exact: user addresses on Linux end at 2^47, or 2^52 at most.
- * Variadic calls (fcntl, ioctl, syscall) are declared with fixed integer arguments: on x86-64 and arm64
- * Linux both conventions pass integers in the same registers.
+ * plain numbers, which are exact: user addresses on Linux end at 2^47, or 2^52 at most. Variadic calls
+ * (fcntl, ioctl, syscall) are declared with fixed integer arguments: on x86-64 and arm64 Linux both
+ * conventions pass integers in the same registers.
  */
 import { Errno, errnoFromCode } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
@@ -27,7 +27,10 @@ export type CArgument = number | bigint | string | null | ArrayBufferView
 const koffi = loadKoffi()
 const libc = koffi.load('libc.so.6')
 
-/** A call of the C library that returns an integer. Arguments are checked by koffi at run time, not by TypeScript. */
+/**
+ * A call of the C library that returns an integer. Arguments are checked by koffi at run time, not by
+ * TypeScript.
+ */
 export function libcCall(
   name: string,
   result: CType,
@@ -52,9 +55,9 @@ export function errnoUnlessZero(result: number): Errno | undefined {
 }
 
 /**
- * For failures the caller does not plan for: `result` is a system call's own, negative when it failed, or that
- * of a function that returns an `Errno`. `call` names the call and its object, as in `ftruncate fd 7`. Throws
- * SystemCallError.
+ * For failures the caller does not plan for: `result` is a system call's own, negative when it failed, or
+ * that of a function that returns an `Errno`. `call` names the call and its object, as in `ftruncate fd 7`.
+ * Throws SystemCallError.
  */
 export function must<T>(result: T | Errno, call: string): T {
   if (typeof result === 'number' && result < 0) throw new SystemCallError(call, lastErrno())
@@ -81,16 +84,16 @@ export function addressOf(bytes: ArrayBufferView): number {
 
 /**
  * Mapped memory as bytes, without a copy.
- * SAFETY: `address` must be a mapping of at least `lengthBytes` that is never unmapped: the collector does not know
- * about the mapping and a view may be reached for as long as the process lives.
+ * SAFETY: `address` must be a mapping of at least `lengthBytes` that is never unmapped: the collector does
+ * not know about the mapping and a view may be reached for as long as the process lives.
  */
 export function viewOf(address: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(koffi.view(BigInt(address), lengthBytes))
 }
 
 /**
- * Resolves when `fd` can be read, has ended or has failed (whoever reads it next finds out which). Uses the event loop, not a
- * thread, so any number may wait. The descriptor must stay open until then.
+ * Resolves when `fd` can be read, has ended or has failed (whoever reads it next finds out which). Uses the
+ * event loop, not a thread, so any number may wait. The descriptor must stay open until then.
  */
 export function untilReadable(fd: number): { readonly readable: Promise<void>; readonly cancel: () => void } {
   let cancel = (): void => {}

@@ -14,7 +14,7 @@ type Mapping = readonly [permissions: string, offset: number, length: number, le
 /**
  * Processes by pid, each with what it maps. Nodes of the machine stand for files: /dev/mem may not be there.
  */
-const holders = (processes: Readonly<Record<string, readonly Mapping[]>>): Record<string, number> => {
+function holders(processes: Readonly<Record<string, readonly Mapping[]>>): Record<string, number> {
   const proc = mkdtempSync(join(tmpdir(), 'guestmemfs-proc-'))
   writeFileSync(join(proc, 'stat'), 'processes 1\n')
   for (const [pid, mappings] of Object.entries(processes)) {

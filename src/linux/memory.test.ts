@@ -25,7 +25,7 @@ const MIB = 1024 * 1024
 const SEEK_DATA = 3
 const SEEK_HOLE = 4
 
-const memfd = (sizeBytes: number): Fd => {
+function memfd(sizeBytes: number): Fd {
   const fd = memfdCreate('test', { sealable: true })
   resize(fd, sizeBytes)
   return fd

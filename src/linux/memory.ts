@@ -1,6 +1,6 @@
 /**
- * Owns memfds and their mappings: making, sizing, mapping, punching, sealing, reading and writing.
- * Must not know what the memory is for. Numbers: include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
+ * Owns memfds and their mappings: making, sizing, mapping, punching, sealing, reading and writing. Must not
+ * know what the memory is for. Numbers: include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
  */
 import { fstatSync } from 'node:fs'
 import { EBUSY, EINTR, type Errno } from '../values/errno.ts'

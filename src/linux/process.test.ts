@@ -24,7 +24,7 @@ import {
   waitExit,
 } from './process.ts'
 
-const ok = <T>(result: T | Errno): T => {
+function ok<T>(result: T | Errno): T {
   assert.ok(!(result instanceof Errno), String(result))
   return result as T
 }

@@ -9,7 +9,7 @@ import { mapRaw, type RawMapping, readRaw, unmapRaw, writeRaw, zeroRaw } from '.
 
 const PAGE = 4096
 
-const mapped = (pages: number): { fd: Fd; mapping: RawMapping } => {
+function mapped(pages: number): { fd: Fd; mapping: RawMapping } {
   const fd = memfdCreate('test', { sealable: false })
   resize(fd, pages * PAGE)
   const mapping = mapRaw(fd, pages * PAGE, { writable: true })

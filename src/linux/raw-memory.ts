@@ -1,7 +1,7 @@
 /**
  * Owns mapped memory that is reached by address alone: no JavaScript view of it ever exists, so unlike a view
- * it can be unmapped, and whoever holds the address is the one who must not use it afterwards.
- * Must not know what the memory is. Numbers: include/uapi/asm-generic/mman-common.h.
+ * it can be unmapped, and whoever holds the address is the one who must not use it afterwards. Must not know
+ * what the memory is. Numbers: include/uapi/asm-generic/mman-common.h.
  */
 import type { Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'

@@ -19,7 +19,7 @@ import {
 const textOf = (message: Message | 'ended' | undefined): string | undefined =>
   message === undefined || message === 'ended' ? message : Buffer.from(message.bytes).toString()
 
-const numbered = (value: number): Fd => {
+function numbered(value: number): Fd {
   const fd = memfdCreate('test', { sealable: false })
   resize(fd, 1)
   writeAt(fd, 0, Uint8Array.of(value))

@@ -1,6 +1,6 @@
 /**
- * Owns extended attributes of paths. The `l` calls do not follow a symlink at the end of the path.
- * Must not know any attribute's meaning. Source: xattr(7); values and lists end at 64 KiB.
+ * Owns extended attributes of paths. The `l` calls do not follow a symlink at the end of the path. Must not
+ * know any attribute's meaning. Source: xattr(7); values and lists end at 64 KiB.
  */
 import { ERANGE, Errno } from '../values/errno.ts'
 import { errnoUnlessZero, libcCall, orErrno } from './library.ts'

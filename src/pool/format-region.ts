@@ -23,7 +23,7 @@ export interface Formatted {
 }
 
 /** Errors: UsageError, with nothing changed. */
-export const formatRegion = ({ pool, force, ...choice }: FormatRequest): Formatted => {
+export function formatRegion({ pool, force, ...choice }: FormatRequest): Formatted {
   checkPoolName(pool)
   lockRegion(findRegion(choice))
   const { region, content } = examineRegion(choice)

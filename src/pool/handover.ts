@@ -1,6 +1,6 @@
 /**
- * A pool's handover, as requested of its mount: one step after the other, each begun by an xattr and
- * waited for. What a step does is the file system's business (`trusted.guestmemfs.handover`).
+ * A pool's handover, as requested of its mount: one step after the other, each begun by an xattr and waited
+ * for. What a step does is the file system's business (`trusted.guestmemfs.handover`).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'

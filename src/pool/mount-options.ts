@@ -13,14 +13,20 @@ import { PMD_BYTES, PUD_BYTES } from '../values/units.ts'
 export interface MountOptions {
   /** Undefined: memfds, unless the pool exists already. */
   readonly store: StoreKind | undefined
-  /** Which carve-out: as /sys/bus/dax/devices names its device (`dax0.0`), or its first byte. Undefined: the only one there is. */
+  /**
+   * Which carve-out: as /sys/bus/dax/devices names its device (`dax0.0`), or its first byte. Undefined: the
+   * only one there is.
+   */
   readonly region: string | undefined
   readonly sizeBytes: number | undefined
   /** A new pool even where the former kernel handed one over by this name, or may have. */
   readonly isNew: boolean
   /** Most files that one live update session takes. */
   readonly sessionFiles: number
-  /** What pages guest RAM is to have, unless its directory says otherwise. Undefined: as was said before, else 2 MiB. */
+  /**
+   * What pages guest RAM is to have, unless its directory says otherwise. Undefined: as was said before, else
+   * 2 MiB.
+   */
   readonly alignBytes: number | undefined
   readonly mountFlags: number
 }
@@ -33,7 +39,7 @@ const NOT_FOR_US =
   /^(defaults|auto|noauto|nofail|_netdev|users?|nousers?|owner|group|rw|suid|dev|exec|async|x-.*|comment=.*)$/
 
 /** Errors: UsageError, one line that names the word. */
-export const parseMountOptions = (words: readonly string[]): MountOptions => {
+export function parseMountOptions(words: readonly string[]): MountOptions {
   let sizeBytes: number | undefined
   let store: StoreKind | undefined
   let region: string | undefined
@@ -92,18 +98,18 @@ const named = (fits: (driver: StoreDriver) => boolean): string =>
     .map((kind) => `store=${kind}`)
     .join(' and ')
 
-const parseSessionFiles = (text: string): number => {
+function parseSessionFiles(text: string): number {
   if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)
   throw new UsageError(`session-files=${text} is no number of files: take one from 1 to 999999`)
 }
 
-const parseAlign = (text: string): number => {
+function parseAlign(text: string): number {
   const bytes = parseSize(text, 'align')
   if (bytes === PMD_BYTES || bytes === PUD_BYTES) return bytes
   throw new UsageError(`align=${text} is no size of pages: take 2M or 1G`)
 }
 
-const parseStore = (text: string): StoreKind => {
+function parseStore(text: string): StoreKind {
   const store = STORE_KINDS.find((kind) => kind === text)
   if (store === undefined)
     throw new UsageError(`store '${text}' is not known: take ${STORE_KINDS.join(' or ')}`)

@@ -33,8 +33,9 @@ export interface Mounted {
   readonly mountPoint: string
   readonly sizeBytes: number
   /**
-   * 'new', 'found' (it was parked, or lies in memory that outlives its processes), 'handed-over' (by the former kernel), 'adopted' (its keeper had died, its server had not), or
-   * 'lost' (both had died, and the pool's memory with them: this is a new one).
+   * 'new', 'found' (it was parked, or lies in memory that outlives its processes), 'handed-over' (by the
+   * former kernel), 'adopted' (its keeper had died, its server had not), or 'lost' (both had died, and the
+   * pool's memory with them: this is a new one).
    */
   readonly how: (typeof HOW)[number]
 }
@@ -42,14 +43,14 @@ export interface Mounted {
 export const HOW = ['new', 'found', 'handed-over', 'adopted', 'lost'] as const
 
 /**
- * `stored`: what the service manager handed to the pool's unit, if it did. `waiting`: a keeper's process that has been started
- * already. Errors: UsageError, with nothing changed.
+ * `stored`: what the service manager handed to the pool's unit, if it did. `waiting`: a keeper's process that
+ * has been started already. Errors: UsageError, with nothing changed.
  */
-export const mountPool = async (
+export async function mountPool(
   request: MountRequest,
   stored?: StoredPool,
   waiting?: WaitingKeeper,
-): Promise<Mounted> => {
+): Promise<Mounted> {
   const pool = checkPoolName(request.pool)
   const options = parseMountOptions(request.options)
   checkMachine()
@@ -86,8 +87,11 @@ export const mountPool = async (
   return { pool, mountPoint, sizeBytes, how }
 }
 
-/** What was parked when its keeper died, and is in the service manager's store, has a keeper again. Errors: UsageError. */
-export const parkAgain = async ({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> => {
+/**
+ * What was parked when its keeper died, and is in the service manager's store, has a keeper again. Errors:
+ * UsageError.
+ */
+export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> {
   stored.claim()
   stored.forgetConnection()
   const previousHolder = { role: 'store', process: stored.process } as const
@@ -100,7 +104,7 @@ const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): Memo
     : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
 
 /** What is asked for must be what is there: nobody gets another pool than they meant. */
-const existingSource = (record: PoolRecord, options: MountOptions): MemorySource => {
+function existingSource(record: PoolRecord, options: MountOptions): MemorySource {
   const { pool, source, sizeBytes } = record
   const { store, sizeBytes: asked } = options
   const discard = `discard it with 'guestmemfs umount --discard ${pool}'`
@@ -117,7 +121,7 @@ const existingSource = (record: PoolRecord, options: MountOptions): MemorySource
   return source
 }
 
-const checkMachine = (): void => {
+function checkMachine(): void {
   if (process.getuid?.() !== 0) throw new UsageError('mounting needs root: run it with sudo')
   const release = kernelRelease()
   if (release.major < 6 || (release.major === 6 && release.minor < 9)) {
@@ -133,7 +137,7 @@ const checkMachine = (): void => {
 }
 
 /** The mount point as the kernel will know it. `adopted`: the pool is still served, and mounted. */
-const checkMountPoint = (path: string, pool: string, adopted: PoolRecord | undefined): string => {
+function checkMountPoint(path: string, pool: string, adopted: PoolRecord | undefined): string {
   // Before looking at it: on a mount of ours whose server is gone that would wait for ever.
   const unlooked = withRealParent(path)
   if (adopted !== undefined) {
@@ -158,7 +162,7 @@ const checkMountPoint = (path: string, pool: string, adopted: PoolRecord | undef
 }
 
 /** The absolute path, symlinks resolved up to its last part, which is not looked at. */
-const withRealParent = (path: string): string => {
+function withRealParent(path: string): string {
   const absolute = resolve(path)
   try {
     return join(realpathSync(dirname(absolute)), basename(absolute))
@@ -167,7 +171,7 @@ const withRealParent = (path: string): string => {
   }
 }
 
-const checkNotBusy = (mountPoint: string): void => {
+function checkNotBusy(mountPoint: string): void {
   const busy = mountTable().find((mount) => mount.target === mountPoint && mount.type === FUSE_TYPE)
   if (busy !== undefined)
     throw new UsageError(`${mountPoint} is busy: pool '${busy.source}' is mounted there; unmount it first`)

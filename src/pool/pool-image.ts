@@ -1,6 +1,6 @@
 /**
- * A pool's image for those who only read it: in the process that holds it, in its region, or in a file
- * that is a copy.
+ * A pool's image for those who only read it: in the process that holds it, in its region, or in a file that
+ * is a copy.
  */
 import { existsSync, openSync, statSync } from 'node:fs'
 import { findAreas } from '../keeper/takeover/copy-fds.ts'
@@ -19,7 +19,7 @@ export interface PoolImage {
 }
 
 /** `named`: a pool, a mount point, or a file that holds an image. Errors: UsageError. */
-export const readPoolImage = (named: string): PoolImage => {
+export function readPoolImage(named: string): PoolImage {
   const record = findPoolRecord(named)
   if (record === undefined) {
     if (!named.includes('/') || !existsSync(named)) {
@@ -42,7 +42,7 @@ export const readPoolImage = (named: string): PoolImage => {
   return { area: mapFile(`/proc/${holder.pid}/fd/${fd}`), isServed: record.state === 'mounted' }
 }
 
-const mapFile = (path: string): Uint8Array => {
+function mapFile(path: string): Uint8Array {
   if (!statSync(path).isFile()) throw new UsageError(`${path} is not a regular file: there is no image in it`)
   let fd: Fd
   try {

@@ -1,6 +1,6 @@
 /**
- * The unmount of a pool and, when asked to, the end of its memory: the keeper is killed, which holds the
- * last descriptors, so that the kernel frees every page that is not mapped.
+ * The unmount of a pool and, when asked to, the end of its memory: the keeper is killed, which holds the last
+ * descriptors, so that the kernel frees every page that is not mapped.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'

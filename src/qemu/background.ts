@@ -14,8 +14,8 @@ const START_TIMEOUT_MS = 60_000
 const MAIN = fileURLToPath(new URL(`supervisor-main${import.meta.url.slice(-3)}`, import.meta.url))
 
 /**
- * Starts the VM recorded on `ramFile` under a supervisor of its own, in a new session. The promise resolves if
- * and when that supervisor ends while we are still there.
+ * Starts the VM recorded on `ramFile` under a supervisor of its own, in a new session. The promise resolves
+ * if and when that supervisor ends while we are still there.
  */
 export function superviseInBackground(ramFile: string, streams: Streams): Promise<void> {
   const child = spawn(process.execPath, [...process.execArgv, MAIN, ramFile], {
@@ -30,7 +30,10 @@ export function superviseInBackground(ramFile: string, streams: Streams): Promis
   })
 }
 
-/** What `-daemonize` means to a person: returns when QEMU is up. Errors (UsageError): it did not come up, with what it said. */
+/**
+ * What `-daemonize` means to a person: returns when QEMU is up. Errors (UsageError): it did not come up, with
+ * what it said.
+ */
 export async function startInBackground(definition: VmDefinition): Promise<void> {
   const { name } = definition
   const streams = logStreams(name)

@@ -1,6 +1,6 @@
 /**
- * Owns what a QEMU binary says about itself: its version and the machine types it has. It is asked over QMP with no
- * machine at all, which takes some tens of milliseconds and starts no guest.
+ * Owns what a QEMU binary says about itself: its version and the machine types it has. It is asked over QMP
+ * with no machine at all, which takes some tens of milliseconds and starts no guest.
  */
 import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
@@ -42,7 +42,10 @@ export function findBinary(name: string, cwd: string, searchPath: string): strin
   )
 }
 
-/** Asked as the user it is going to run as. Errors (UsageError): it is no QEMU, it does not answer, it is too old. */
+/**
+ * Asked as the user it is going to run as. Errors (UsageError): it is no QEMU, it does not answer, it is too
+ * old.
+ */
 export async function probeBinary(path: string, identity: Identity): Promise<QemuBinary> {
   const answers = await ask(path, identity)
   const version = answers.find((answer) => v.is(v.object({ return: VersionSchema }), answer))

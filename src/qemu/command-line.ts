@@ -18,7 +18,10 @@ export interface CommandLine {
   readonly arguments: readonly Argument[]
 }
 
-/** Options of QEMU 8.2 to 11 that stand alone: those without HAS_ARG in `qemu-options.hx`. All others take one argument. */
+/**
+ * Options of QEMU 8.2 to 11 that stand alone: those without HAS_ARG in `qemu-options.hx`. All others take one
+ * argument.
+ */
 const WITHOUT_ARGUMENT = new Set([
   ...[
     'h',
@@ -120,7 +123,10 @@ export function pairsOf({ value }: Argument): OptionString {
   return Object.entries(json).map(([key, item]) => ({ key, value: item === true ? 'on' : String(item) }))
 }
 
-/** QEMU takes a value that begins with a brace for JSON. Undefined: it is not, or not well-formed, and QEMU will say so. */
+/**
+ * QEMU takes a value that begins with a brace for JSON. Undefined: it is not, or not well-formed, and QEMU
+ * will say so.
+ */
 export function jsonOf(value: string): Record<string, unknown> | undefined {
   if (!value.startsWith('{')) return undefined
   try {

@@ -1,6 +1,7 @@
 /**
- * Owns as whom a VM's QEMU runs, and how we become that user on the way to it: through setpriv(1), which sets user, groups and
- * nothing else, and whose process becomes QEMU's. A person's own binary is never started as root on their behalf.
+ * Owns as whom a VM's QEMU runs, and how we become that user on the way to it: through setpriv(1), which sets
+ * user, groups and nothing else, and whose process becomes QEMU's. A person's own binary is never started as
+ * root on their behalf.
  */
 import { execFileSync } from 'node:child_process'
 import { UsageError } from '../values/errors.ts'
@@ -18,8 +19,8 @@ export interface Person extends Identity {
 }
 
 /**
- * Who asks: `user` (a name or number) if given, else who called sudo, else who we are. Errors (UsageError): no
- * such user.
+ * Who asks: `user` (a name or number) if given, else who called sudo, else who we are. Errors (UsageError):
+ * no such user.
  */
 export function findPerson(user: string | undefined, environment: NodeJS.ProcessEnv): Person {
   const wanted = user ?? (process.getuid?.() === 0 ? environment.SUDO_UID : undefined)
@@ -63,7 +64,10 @@ function ask(program: string, words: string[]): string | undefined {
   }
 }
 
-/** Variables a QEMU may need again after an update. Anything else, secrets above all, is recorded only when named. */
+/**
+ * Variables a QEMU may need again after an update. Anything else, secrets above all, is recorded only when
+ * named.
+ */
 const KEPT_VARIABLES = [
   'PATH',
   'LANG',
@@ -77,7 +81,10 @@ const KEPT_VARIABLES = [
   'WAYLAND_DISPLAY',
 ]
 
-/** `extra`: further variables, as `NAME` (its value now) or `NAME=VALUE`. Errors (UsageError): `NAME` is not set. */
+/**
+ * `extra`: further variables, as `NAME` (its value now) or `NAME=VALUE`. Errors (UsageError): `NAME` is not
+ * set.
+ */
 export function chooseEnvironment(
   person: Person,
   from: NodeJS.ProcessEnv,

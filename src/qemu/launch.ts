@@ -1,10 +1,12 @@
 /**
- * Owns the words that start a VM's QEMU: as its user, waiting where a guest is saved, with the way to its RAM.
+ * Owns the words that start a VM's QEMU: as its user, waiting where a guest is saved, with the way to its
+ * RAM.
  *
- * QEMU opens its RAM's file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. A guest of another user than root
- * therefore has its QEMU started as root, and told to become that user (`-run-with user=`): it does so when its
- * machine is built and before a virtual CPU runs, and keeps no capability. Until then it is as trusted as we are, so it must be
- * a program that only root could have put there. docs/stores.md says what that protects, and what it does not.
+ * QEMU opens its RAM's file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. A guest of
+ * another user than root therefore has its QEMU started as root, and told to become that user
+ * (`-run-with user=`): it does so when its machine is built and before a virtual CPU runs, and keeps no
+ * capability. Until then it is as trusted as we are, so it must be a program that only root could have put
+ * there. docs/stores.md says what that protects, and what it does not.
  */
 import { realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -22,7 +24,10 @@ const ROOT: Identity = { uid: 0, gid: 0, groups: [0] }
 const OTHERS_MAY_WRITE = 0o022
 const S_ISVTX = 0o1000
 
-/** Claims the guest's windows, if it has any, for this process's life. Errors (UsageError): its RAM cannot be reached, or not safely. */
+/**
+ * Claims the guest's windows, if it has any, for this process's life. Errors (UsageError): its RAM cannot be
+ * reached, or not safely.
+ */
 export function launchWords(definition: VmDefinition): [string, ...string[]] {
   const ways = findRamMappings(definition)
   const line = reachRam(parseCommandLine(definition.argv), ways)

@@ -1,6 +1,6 @@
 /**
- * Owns the memory-backend-file objects of a command line whose file lies in the mount: finding them,
- * refusing what would lose or hide the guest's memory, and adding what a PMD mapping needs.
+ * Owns the memory-backend-file objects of a command line whose file lies in the mount: finding them, refusing
+ * what would lose or hide the guest's memory, and adding what a PMD mapping needs.
  */
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
@@ -42,8 +42,8 @@ export interface Place {
 }
 
 /**
- * All RAM files of the mount, in order. Errors (UsageError): none, one that QEMU would not share, resize wrongly,
- * discard or leave unused.
+ * All RAM files of the mount, in order. Errors (UsageError): none, one that QEMU would not share, resize
+ * wrongly, discard or leave unused.
  */
 export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
   if (hasOption(line, 'mem-path')) {
@@ -86,7 +86,10 @@ export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
   return aligned
 }
 
-/** The one RAM file that becomes the machine's own memory once the machine is told so; undefined: all are in use. */
+/**
+ * The one RAM file that becomes the machine's own memory once the machine is told so; undefined: all are in
+ * use.
+ */
 export function machineMemory(line: CommandLine, files: readonly RamFile[]): RamFile | undefined {
   return unusedBackends(line, files)[0]
 }
@@ -141,7 +144,9 @@ function checkBackend(pairs: OptionString, path: string): RamFile {
   return { id, path, sizeBytes }
 }
 
-/** The file's own name may be a symlink (to a device), which must not be followed; its directory's names are. */
+/**
+ * The file's own name may be a symlink (to a device), which must not be followed; its directory's names are.
+ */
 function resolveInDirectory(path: string): string {
   try {
     return join(realpathSync(dirname(path)), basename(path))

@@ -1,6 +1,7 @@
 /**
- * Owns the QMP commands both halves of a live update share: the settings that make a migration leave guest RAM
- * where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in `docs/devel/migration/CPR.rst`.
+ * Owns the QMP commands both halves of a live update share: the settings that make a migration leave guest
+ * RAM where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in
+ * `docs/devel/migration/CPR.rst`.
  */
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
@@ -15,14 +16,19 @@ const MigrateSchema = v.object({
   'blocked-reasons': v.optional(v.array(v.string())),
 })
 
-/** `events` makes QEMU tell of each change of status; `x-ignore-shared` leaves shared guest RAM out of the stream. */
+/**
+ * `events` makes QEMU tell of each change of status; `x-ignore-shared` leaves shared guest RAM out of the
+ * stream.
+ */
 const CAPABILITIES = ['events', 'x-ignore-shared']
 
 export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
   return v.parse(StatusSchema, await qmp.execute('query-status'))
 }
 
-/** Turns cpr-reboot on or off. Left on, an ordinary live migration by someone else would lose the guest's RAM. */
+/**
+ * Turns cpr-reboot on or off. Left on, an ordinary live migration by someone else would lose the guest's RAM.
+ */
 export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void> {
   const capabilities = CAPABILITIES.map((capability) => ({ capability, state: isOn }))
   await qmp.execute('migrate-set-capabilities', { capabilities })
@@ -41,7 +47,10 @@ export function fileChannels(path: string): object {
   }
 }
 
-/** Resolves when the migration is complete. Errors (QemuError): it failed (in QEMU's words), it takes longer than `timeoutMs`. */
+/**
+ * Resolves when the migration is complete. Errors (QemuError): it failed (in QEMU's words), it takes longer
+ * than `timeoutMs`.
+ */
 export async function awaitMigration(qmp: QmpClient, timeoutMs: number): Promise<void> {
   const isFinal = (status: unknown) => status === 'completed' || status === 'failed' || status === 'cancelled'
   const end = await qmp.event(

@@ -1,4 +1,7 @@
-/** Owns how QEMU reads a size: `500M`, `1.5G`, `0x40000000`; without a suffix it is bytes. Source: QEMU `util/cutils.c`, do_strtosz. */
+/**
+ * Owns how QEMU reads a size: `500M`, `1.5G`, `0x40000000`; without a suffix it is bytes. Source: QEMU
+ * `util/cutils.c`, do_strtosz.
+ */
 
 const SHIFT: Readonly<Record<string, number>> = { '': 0, b: 0, k: 10, m: 20, g: 30, t: 40, p: 50, e: 60 }
 const DECIMAL = /^(\d+(?:\.\d*)?|\.\d+)([bkmgtpe]?)$/i

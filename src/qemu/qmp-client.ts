@@ -1,6 +1,6 @@
 /**
- * Owns one QMP connection: greeting, capabilities, commands answered by id, events, and the end of it. Knows no command's
- * meaning. Every wait is bounded: a QEMU that is stopped or hung must not hold up the others.
+ * Owns one QMP connection: greeting, capabilities, commands answered by id, events, and the end of it. Knows
+ * no command's meaning. Every wait is bounded: a QEMU that is stopped or hung must not hold up the others.
  */
 import { connect, type Socket } from 'node:net'
 import { errorText, QemuError } from '../values/errors.ts'
@@ -40,8 +40,8 @@ export class QmpClient {
   }
 
   /**
-   * A connection that takes commands. `maxMessageBytes`: default, more than any of QMP's own has. Errors (QemuError): nobody
-   * listens, no greeting within `timeoutMs`, not QMP.
+   * A connection that takes commands. `maxMessageBytes`: default, more than any of QMP's own has. Errors
+   * (QemuError): nobody listens, no greeting within `timeoutMs`, not QMP.
    */
   static async connect(path: string, timeoutMs: number, maxMessageBytes?: number): Promise<QmpClient> {
     const client = new QmpClient(path, maxMessageBytes)
@@ -60,7 +60,10 @@ export class QmpClient {
     return this.#version
   }
 
-  /** What the command returns. Errors (QemuError): QEMU's own description, no answer within `timeoutMs`, connection ended. */
+  /**
+   * What the command returns. Errors (QemuError): QEMU's own description, no answer within `timeoutMs`,
+   * connection ended.
+   */
   async execute(command: string, parameters: object = {}, timeoutMs = COMMAND_TIMEOUT_MS): Promise<unknown> {
     if (this.#end !== undefined) throw this.#end
     const id = this.#nextId++
@@ -78,8 +81,8 @@ export class QmpClient {
   }
 
   /**
-   * Takes the first event that `matches`, of those not taken or forgotten yet and those still to come.
-   * Errors (QemuError): none within `timeoutMs`, connection ended.
+   * Takes the first event that `matches`, of those not taken or forgotten yet and those still to come. Errors
+   * (QemuError): none within `timeoutMs`, connection ended.
    */
   async event(matches: (event: QmpEvent) => boolean, timeoutMs: number, what: string): Promise<QmpEvent> {
     const deadline = performance.now() + timeoutMs

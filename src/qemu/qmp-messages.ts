@@ -1,6 +1,6 @@
 /**
- * Owns what comes over a QMP socket as bytes: cutting it into messages and telling their kinds apart.
- * The peer runs as the guest's user and is not trusted: size and shape are checked before anything is used.
+ * Owns what comes over a QMP socket as bytes: cutting it into messages and telling their kinds apart. The
+ * peer runs as the guest's user and is not trusted: size and shape are checked before anything is used.
  * Source: QEMU `docs/interop/qmp-spec.rst`.
  */
 import * as v from 'valibot'
@@ -46,7 +46,10 @@ export class QmpReader {
     this.#maxBytes = maxBytes
   }
 
-  /** The messages that `chunk` completes. Throws CorruptBytesError: not QMP, or a message beyond any that QEMU sends. */
+  /**
+   * The messages that `chunk` completes. Throws CorruptBytesError: not QMP, or a message beyond any that QEMU
+   * sends.
+   */
   read(chunk: string): QmpMessage[] {
     const lines = (this.#pending + chunk).split('\n')
     this.#pending = lines.pop() as string

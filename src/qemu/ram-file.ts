@@ -1,7 +1,7 @@
 /**
- * Owns a guest's RAM file as `run` finds or makes it, before QEMU opens it. Where guest RAM is reached through a device, the file's
- * name becomes a link to that device as soon as it has a size, so it must have one by then: QEMU could make an empty file and size it
- * by itself, but not map what it has open.
+ * Owns a guest's RAM file as `run` finds or makes it, before QEMU opens it. Where guest RAM is reached
+ * through a device, the file's name becomes a link to that device as soon as it has a size, so it must have
+ * one by then: QEMU could make an empty file and size it by itself, but not map what it has open.
  */
 import { spawnSync } from 'node:child_process'
 import { lstatSync } from 'node:fs'
@@ -33,8 +33,8 @@ export type RamMap = { readonly sizeBytes: number; readonly alignBytes: number }
 )
 
 /**
- * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached by a link, or its memory was lost
- * between two kernels.
+ * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached
+ * by a link, or its memory was lost between two kernels.
  */
 export function ramFileBytes(path: string): number | undefined {
   const stat = lstatSync(path, { throwIfNoEntry: false })

@@ -20,7 +20,7 @@ const WINDOW: RamMap = {
 const DEVICE: RamMap = { by: 'dax-node', sizeBytes: 2 ** 30, alignBytes: 2 ** 30 }
 const RAM = 'memory-backend-file,id=ram,size=64M,mem-path=/mnt/gm/a,,b,share=on,align=2M'
 
-const reached = (map: RamMap, ...objects: string[]): string[] => {
+function reached(map: RamMap, ...objects: string[]): string[] {
   const words = ['qemu', ...objects.flatMap((object) => ['-object', object]), '-nographic']
   return printCommandLine(reachRam(parseCommandLine(words), [{ id: 'ram', map }]))
 }

@@ -1,7 +1,7 @@
 /**
- * Owns the other half of save: a fresh QEMU that waits with `-S -incoming defer` becomes the guest that was saved. The guest
- * does not run before `continueGuest`, so that the caller can first forget the state file: loading it a second time,
- * after the guest has changed its memory, would corrupt the guest.
+ * Owns the other half of save: a fresh QEMU that waits with `-S -incoming defer` becomes the guest that was
+ * saved. The guest does not run before `continueGuest`, so that the caller can first forget the state file:
+ * loading it a second time, after the guest has changed its memory, would corrupt the guest.
  */
 import { QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
@@ -20,7 +20,10 @@ export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: nu
   await awaitMigration(qmp, timeoutMs)
 }
 
-/** Lets a loaded guest run if it ran before. Returns when its virtual CPUs started, in milliseconds since the epoch. */
+/**
+ * Lets a loaded guest run if it ran before. Returns when its virtual CPUs started, in milliseconds since the
+ * epoch.
+ */
 export async function continueGuest(qmp: QmpClient, wasRunning: boolean, timeoutMs: number): Promise<number> {
   let resumedAtMs = Date.now()
   if (wasRunning) {

@@ -44,7 +44,10 @@ export interface RecordedVm {
   readonly notes: readonly string[]
 }
 
-/** Records the VM; nothing is started yet. Errors (UsageError): see the files this calls; nothing is left behind then. */
+/**
+ * Records the VM; nothing is started yet. Errors (UsageError): see the files this calls; nothing is left
+ * behind then.
+ */
 export async function recordVm(request: RunRequest): Promise<RecordedVm> {
   const { argv, cwd } = request
   const line = parseCommandLine(argv)

@@ -1,6 +1,6 @@
 /**
- * Owns the file a saved guest's device state lies in: making it, describing it, and finding out later whether it still is
- * what was described. Never opens it for writing itself: QEMU does, as the guest's user.
+ * Owns the file a saved guest's device state lies in: making it, describing it, and finding out later whether
+ * it still is what was described. Never opens it for writing itself: QEMU does, as the guest's user.
  */
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, openSync, readSync, rmSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
@@ -8,7 +8,10 @@ import * as v from 'valibot'
 import { CorruptBytesError } from '../values/errors.ts'
 import { GIB, MIB } from '../values/units.ts'
 
-/** What save hands to restore: a plain value. It is part of the VM's definition and lives as long as the memory. */
+/**
+ * What save hands to restore: a plain value. It is part of the VM's definition and lives as long as the
+ * memory.
+ */
 export const SavedStateSchema = v.object({
   path: v.string(),
   sizeBytes: v.number(),
@@ -42,7 +45,9 @@ export function createStateFile(path: string, owner: { uid: number; gid: number 
   }
 }
 
-/** Size and checksum of the file as it is. Throws CorruptBytesError: empty, no ordinary file, absurdly large. */
+/**
+ * Size and checksum of the file as it is. Throws CorruptBytesError: empty, no ordinary file, absurdly large.
+ */
 export function measureStateFile(path: string): { sizeBytes: number; crc32: number } {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {

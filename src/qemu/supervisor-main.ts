@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Owns the background process that supervises one VM nobody waits for: `supervisor-main.ts RAM_FILE`. Its own standard streams
- * become QEMU's. It says nothing unless the VM cannot be started.
+ * Owns the background process that supervises one VM nobody waits for: `supervisor-main.ts RAM_FILE`. Its own
+ * standard streams become QEMU's. It says nothing unless the VM cannot be started.
  */
 import { writeSync } from 'node:fs'
 import { errorText } from '../values/errors.ts'

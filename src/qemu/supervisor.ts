@@ -1,9 +1,11 @@
 /**
- * Owns a VM's QEMU process: starting it, waiting for it, starting its successor during a live update, and deciding what its end
- * means. It never talks to QEMU and never changes a guest: whoever updates the VM does, holding the VM's update lock.
+ * Owns a VM's QEMU process: starting it, waiting for it, starting its successor during a live update, and
+ * deciding what its end means. It never talks to QEMU and never changes a guest: whoever updates the VM does,
+ * holding the VM's update lock.
  *
- * One supervisor lives through all of a guest's QEMUs. That is why they have the same terminal, standard streams, cgroup
- * and QMP socket, and why `guestmemfs run` ends when the guest does and not when its first QEMU does.
+ * One supervisor lives through all of a guest's QEMUs. That is why they have the same terminal, standard
+ * streams, cgroup and QMP socket, and why `guestmemfs run` ends when the guest does and not when its first
+ * QEMU does.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -117,8 +119,9 @@ class Supervisor {
   }
 
   /**
-   * The definition to start next, when QEMU ended as part of a live update: one that has a saved guest and differs from the
-   * one just started (the same again would fail the same way). Undefined: the guest's end is the VM's end.
+   * The definition to start next, when QEMU ended as part of a live update: one that has a saved guest and
+   * differs from the one just started (the same again would fail the same way). Undefined: the guest's end is
+   * the VM's end.
    */
   async #nextOfUpdate(): Promise<VmDefinition | undefined> {
     const before = JSON.stringify(this.#definition)
@@ -134,7 +137,10 @@ class Supervisor {
     }
   }
 
-  /** A guest that ended by itself leaves nothing to start again. One that was killed, or is saved, keeps its record. */
+  /**
+   * A guest that ended by itself leaves nothing to start again. One that was killed, or is saved, keeps its
+   * record.
+   */
   #settle({ signal }: GuestEnd): void {
     const now = readDefinition(this.#ramFile)
     if (signal === null && now?.name === this.#name && now.saved === null) removeDefinition(this.#ramFile)
@@ -168,7 +174,9 @@ function forwardSignals(child: ChildProcess): () => void {
   }
 }
 
-/** Back to the VM's own cgroup, if it is still there: after a reboot or from another session it may not be. */
+/**
+ * Back to the VM's own cgroup, if it is still there: after a reboot or from another session it may not be.
+ */
 function joinCgroup(pid: number, cgroup: string | null): void {
   if (cgroup === null) return
   try {

@@ -19,7 +19,7 @@ const RAM = 'memory-backend-file,id=ram,size=64M,mem-path=/mnt/gm/a,share=on'
 
 const prepare = (...words: string[]) =>
   prepareCommandLine(parseCommandLine(['qemu-system-x86_64', ...words]), PLACE, BINARY)
-const refusal = (...words: string[]): string => {
+function refusal(...words: string[]): string {
   try {
     prepare(...words)
     return 'accepted'

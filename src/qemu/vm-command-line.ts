@@ -22,13 +22,19 @@ export interface VmCommandLine {
   readonly argv: readonly string[]
   readonly ramFiles: readonly RamFile[]
   readonly machineType: string
-  /** `-daemonize` was asked for. It is taken out: the process that supervises QEMU goes to the background instead. */
+  /**
+   * `-daemonize` was asked for. It is taken out: the process that supervises QEMU goes to the background
+   * instead.
+   */
   readonly daemonize: boolean
   /** What a person should know about the line they typed. */
   readonly notes: readonly string[]
 }
 
-/** The descriptor on which QEMU inherits the listening socket of our monitor: the first after its standard streams. */
+/**
+ * The descriptor on which QEMU inherits the listening socket of our monitor: the first after its standard
+ * streams.
+ */
 export const MONITOR_FD = 3
 const MONITOR_ID = 'guestmemfs-qmp'
 
@@ -46,7 +52,9 @@ const REFUSED: Readonly<Record<string, string>> = {
 const DESCRIPTOR_KEYS = ['fd', 'fds', 'vhostfd', 'vhostfds']
 const DESCRIPTOR_OPTIONS = ['netdev', 'nic', 'net', 'chardev', 'device', 'object']
 
-/** Errors (UsageError): anything in the line that would not survive, or not be the same machine, at an update. */
+/**
+ * Errors (UsageError): anything in the line that would not survive, or not be the same machine, at an update.
+ */
 export function prepareCommandLine(line: CommandLine, place: Place, binary: QemuBinary): VmCommandLine {
   refuseUnrepeatable(line)
   const ramFiles = findRamFiles(line, place)
@@ -76,7 +84,10 @@ export function prepareCommandLine(line: CommandLine, place: Place, binary: Qemu
   }
 }
 
-/** The line for a QEMU that takes over a saved guest: it waits, and does not let the guest run until it is told to. */
+/**
+ * The line for a QEMU that takes over a saved guest: it waits, and does not let the guest run until it is
+ * told to.
+ */
 export function incomingArgv(argv: readonly string[]): string[] {
   return [...argv, '-S', '-incoming', 'defer']
 }

@@ -1,6 +1,6 @@
 /**
- * Owns the record of a VM: all it takes to start its QEMU again. It is an xattr of the VM's (first) RAM file, so it
- * lives as long as the memory, and a `trusted.` one, so that only root can write what root will start.
+ * Owns the record of a VM: all it takes to start its QEMU again. It is an xattr of the VM's (first) RAM file,
+ * so it lives as long as the memory, and a `trusted.` one, so that only root can write what root will start.
  */
 import { lstatSync } from 'node:fs'
 import * as v from 'valibot'
@@ -52,7 +52,10 @@ export function ramBytesOf(definition: VmDefinition): number {
   return definition.ramFiles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }
 
-/** Undefined: no VM is recorded there. Errors (UsageError): the record is not one of ours, or was carried to another file. */
+/**
+ * Undefined: no VM is recorded there. Errors (UsageError): the record is not one of ours, or was carried to
+ * another file.
+ */
 export function readDefinition(ramFile: string): VmDefinition | undefined {
   const value = lgetxattr(ramFile, VM_XATTR)
   if (value === ENODATA || value === ENOENT || value === EOPNOTSUPP) return undefined

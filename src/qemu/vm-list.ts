@@ -1,4 +1,6 @@
-/** Owns what is known of recorded VMs right now: who they are, and whether they run, lie saved or are gone. */
+/**
+ * Owns what is known of recorded VMs right now: who they are, and whether they run, lie saved or are gone.
+ */
 
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
@@ -8,8 +10,8 @@ import { ramBytesOf, ramFileOf, readDefinition, type VmDefinition } from './vm-d
 export interface Vm {
   readonly definition: VmDefinition
   /**
-   * 'running': its QEMU is alive. 'saved': it is not, and the guest can be resumed. 'dead': its QEMU was killed; the RAM is
-   * there, the rest of the guest is not.
+   * 'running': its QEMU is alive. 'saved': it is not, and the guest can be resumed. 'dead': its QEMU was
+   * killed; the RAM is there, the rest of the guest is not.
    */
   readonly state: 'running' | 'saved' | 'dead'
   readonly qemu: ProcessIdentity | undefined

@@ -1,6 +1,6 @@
 /**
- * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is what that process holds, not this file: a
- * record whose process is gone is taken away by the next mount.
+ * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is what that process
+ * holds, not this file: a record whose process is gone is taken away by the next mount.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -41,7 +41,7 @@ export const writePoolRecord = (record: PoolRecord): void =>
 export const removePoolRecord = (pool: string): void => rmSync(recordPath(pool), { force: true })
 
 /** undefined: there is none. Errors: UsageError for a file that is no record of this version's kind. */
-export const readPoolRecord = (pool: string): PoolRecord | undefined => {
+export function readPoolRecord(pool: string): PoolRecord | undefined {
   let text: string
   try {
     text = readFileSync(recordPath(pool), 'utf8')
@@ -56,7 +56,7 @@ export const readPoolRecord = (pool: string): PoolRecord | undefined => {
 }
 
 /** undefined: it is no record of this version's kind. */
-export const parsePoolRecord = (text: string): PoolRecord | undefined => {
+export function parsePoolRecord(text: string): PoolRecord | undefined {
   try {
     const parsed = v.safeParse(PoolRecordSchema, JSON.parse(text))
     return parsed.success ? parsed.output : undefined
@@ -65,7 +65,7 @@ export const parsePoolRecord = (text: string): PoolRecord | undefined => {
   }
 }
 
-const recordedPools = (): string[] => {
+function recordedPools(): string[] {
   try {
     const names = readdirSync(POOLS).filter((name) => name.endsWith('.json'))
     return names.map((name) => name.slice(0, -'.json'.length)).sort()
@@ -75,7 +75,7 @@ const recordedPools = (): string[] => {
 }
 
 /** One bad record must not hide the other pools: those that cannot be read are named apart. */
-export const listPoolRecords = (): { records: PoolRecord[]; unreadable: string[] } => {
+export function listPoolRecords(): { records: PoolRecord[]; unreadable: string[] } {
   const records: PoolRecord[] = []
   const unreadable: string[] = []
   for (const pool of recordedPools()) {
@@ -91,7 +91,7 @@ export const listPoolRecords = (): { records: PoolRecord[]; unreadable: string[]
 }
 
 /** The pool that a person names by itself or by its mount point. */
-export const findPoolRecord = (named: string): PoolRecord | undefined => {
+export function findPoolRecord(named: string): PoolRecord | undefined {
   const path = named.length > 1 ? named.replace(/\/+$/, '') : named
   return listPoolRecords().records.find((record) => record.pool === named || record.mountPoint === path)
 }

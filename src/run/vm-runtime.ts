@@ -1,7 +1,7 @@
 /**
  * `/run/guestmemfs/vm/NAME/`: the processes that run a VM just now, its QMP socket and its locks. Nothing
- * here outlives the kernel, and nothing here is needed to start the VM again: that is the record on its
- * RAM file.
+ * here outlives the kernel, and nothing here is needed to start the VM again: that is the record on its RAM
+ * file.
  */
 import { fstatSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -78,8 +78,8 @@ export function parseRuntime(text: string): VmRuntime | undefined {
 }
 
 /**
- * Takes all of it away but the log. The caller holds the supervisor's lock; if another holds the update lock, the
- * locks stay.
+ * Takes all of it away but the log. The caller holds the supervisor's lock; if another holds the update lock,
+ * the locks stay.
  */
 export function removeRuntime(name: string): void {
   const { directory, record, qmp, supervisorLock, updateLock } = vmPaths(name)

@@ -78,25 +78,25 @@ const statfs = (header: Header) => request(17, '', header)
 const getattr = (header: Header) => request(3, new Uint8Array(16), header)
 const create = (name: string, header: Omit<Header, 'nodeid'>) =>
   request(35, Buffer.concat([Buffer.alloc(16), Buffer.from(`${name}\0`)]), { ...header, nodeid: 1n })
-const interrupt = (unique: bigint) => {
+function interrupt(unique: bigint) {
   const body = Buffer.alloc(8)
   body.writeBigUInt64LE(unique)
   return request(36, body, { unique: unique | 1n })
 }
 /** FALLOCATE of so many bytes from the beginning: fh, offset, length, mode, padding. */
-const fallocate = (lengthBytes: number, header: Header) => {
+function fallocate(lengthBytes: number, header: Header) {
   const body = Buffer.alloc(32)
   body.writeBigUInt64LE(BigInt(lengthBytes), 16)
   return request(43, body, header)
 }
 
-const nodeIdOf = (fx: Fixture, name: string): NodeId => {
+function nodeIdOf(fx: Fixture, name: string): NodeId {
   const { ino, generation } = ok(fx.fs.lookup(ROOT, n(name)))
   return ((BigInt(generation) << 32n) | BigInt(ino)) as NodeId
 }
 
 /** A pool whose blocks are all dirty, with an empty file. */
-const dirtyPool = () => {
+function dirtyPool() {
   const fx = fixture({ clearing: 'ours', totalBlocks: 4 })
   const { ino } = ok(fx.fs.create(fx.rq(), nameAt(ROOT, 'former'), 0o600))
   ok(fx.fs.setAttributes(fx.rq(), ino, { sizeBytes: blocks(4) }))
@@ -107,7 +107,7 @@ const dirtyPool = () => {
 }
 
 /** What a zeroing worker and `Zeroing` do together. */
-const zeroAll = ({ fs, store, rq }: Fixture) => {
+function zeroAll({ fs, store, rq }: Fixture) {
   for (let dirty = fs.dirtyExtent(16); dirty !== undefined; dirty = fs.dirtyExtent(16)) {
     store.zero(dirty)
     ok(fs.markClean(rq(), dirty) ?? 0)

@@ -5,7 +5,7 @@ import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
 import { ParkedRequests } from './parked-requests.ts'
 
-const request = (unique: bigint): HandledRequest => {
+function request(unique: bigint): HandledRequest {
   const bytes = requestBytes(17, '', { unique })
   return decode(Buffer.from(bytes), bytes.length) as HandledRequest
 }

@@ -4,7 +4,7 @@ import type { BackingId, Ino } from '../values/ids.ts'
 import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
 
 const ino = (value: number) => value as Ino
-const fresh = () => {
+function fresh() {
   const bytes = new Uint8Array(RUNTIME_AREA_BYTES)
   return { bytes, runtime: new RuntimeArea(bytes) }
 }

@@ -18,8 +18,8 @@ export interface StoreDriver {
   /** As in `PlacementRules`, so that an image can be checked without its store. */
   readonly chunkBlocks: number | undefined
   /**
-   * `region` null: the only one there is. Errors: UsageError, one line that says what to do.
-   * undefined: the memory is not a region, the keeper holds it (memfd).
+   * `region` null: the only one there is. Errors: UsageError, one line that says what to do. undefined: the
+   * memory is not a region, the keeper holds it (memfd).
    */
   readonly find: ((region: string | null) => Region) | undefined
 }

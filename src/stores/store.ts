@@ -22,7 +22,9 @@ export interface Extent {
   readonly count: number
 }
 
-/** Gigantic pages of `blocks` blocks each (512 for 1 GiB); the first one that fits begins at block `first`. */
+/**
+ * Gigantic pages of `blocks` blocks each (512 for 1 GiB); the first one that fits begins at block `first`.
+ */
 export interface FrameGrid {
   readonly blocks: number
   readonly first: number

@@ -1,6 +1,6 @@
 /**
- * Owns the classes of thrown failures. What a caller can expect is an `Errno` result; what is thrown is
- * one of these, and `UsageError` is the only one whose message is meant to be the whole story for a person.
+ * Owns the classes of thrown failures. What a caller can expect is an `Errno` result; what is thrown is one
+ * of these, and `UsageError` is the only one whose message is meant to be the whole story for a person.
  */
 import type { Errno } from './errno.ts'
 
@@ -15,7 +15,9 @@ export class SystemCallError extends Error {
   }
 }
 
-/** Bytes that were read are not what they must be: an image, a log record, a state file. Nothing was changed. */
+/**
+ * Bytes that were read are not what they must be: an image, a log record, a state file. Nothing was changed.
+ */
 export class CorruptBytesError extends Error {
   override readonly name = 'CorruptBytesError'
 }

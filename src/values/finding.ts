@@ -5,7 +5,9 @@
  */
 
 export interface Finding {
-  /** 'error': it does not work, or does not begin. 'warn': it costs something. 'ok': nothing is to be done. */
+  /**
+   * 'error': it does not work, or does not begin. 'warn': it costs something. 'ok': nothing is to be done.
+   */
   readonly severity: 'ok' | 'warn' | 'error'
   /** What it was found in or about: short and stable, people and scripts search for it. */
   readonly subject: string

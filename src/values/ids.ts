@@ -1,10 +1,15 @@
-/** Owns the branded numbers that must not be mixed up. Narrowing from the wire happens in `narrow.ts` alone. */
+/**
+ * Owns the branded numbers that must not be mixed up. Narrowing from the wire happens in `narrow.ts` alone.
+ */
 declare const brand: unique symbol
 type Branded<T, B extends string> = T & { readonly [brand]: B }
 
 /** Inode number: 1 is the root; a number is used again after its inode is gone, with another generation. */
 export type Ino = Branded<number, 'Ino'>
-/** What the kernel names an inode by for one connection: `generation << 32 | ino`; the root is 1 (FUSE_ROOT_ID). */
+/**
+ * What the kernel names an inode by for one connection: `generation << 32 | ino`; the root is 1
+ * (FUSE_ROOT_ID).
+ */
 export type NodeId = Branded<bigint, 'NodeId'>
 /** A piece of memory in a store: one memfd, or one set of extents. Never a file: a store knows no names. */
 export type ObjectId = Branded<number, 'MemoryId'>
@@ -13,7 +18,10 @@ export type Fd = Branded<number, 'Fd'>
 /** A FUSE backing id: belongs to the connection, not to the process that made it. */
 export type BackingId = Branded<number, 'BackingId'>
 
-/** A file name, symlink target or xattr name: its bytes one for one as latin1, so that no name is ever lost to a decoder. */
+/**
+ * A file name, symlink target or xattr name: its bytes one for one as latin1, so that no name is ever lost to
+ * a decoder.
+ */
 export type ByteString = Branded<string, 'ByteString'>
 
 export const ROOT_INO = 1 as Ino

@@ -4,6 +4,9 @@
 export const shellWord = (text: string): string =>
   /^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 
-/** For ExecStart=: C-style quotes; `%` starts a specifier and `$` a variable, both are doubled (systemd.service(5)). */
+/**
+ * For ExecStart=: C-style quotes; `%` starts a specifier and `$` a variable, both are doubled
+ * (systemd.service(5)).
+ */
 export const unitWord = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`

@@ -5,7 +5,7 @@ const UNIT: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, 
 const PATTERN = /^(\d{1,15})\s*([KMGT]?)(?:i?B)?$/i
 
 /** Bytes. `what` names the value in the error. Errors: UsageError. */
-export const parseSize = (text: string, what: string): number => {
+export function parseSize(text: string, what: string): number {
   const [, digits, unit] = PATTERN.exec(text.trim()) ?? []
   const bytes = Number(digits) * (UNIT[(unit ?? '').toUpperCase()] ?? Number.NaN)
   if (!Number.isSafeInteger(bytes))
@@ -13,8 +13,10 @@ export const parseSize = (text: string, what: string): number => {
   return bytes
 }
 
-/** Exact where two decimals of a unit of at least 1 M do it: 10G, 1.5G, 500M; else rounded: 23.5G, 48K, 512. */
-export const formatSize = (bytes: number): string => {
+/**
+ * Exact where two decimals of a unit of at least 1 M do it: 10G, 1.5G, 500M; else rounded: 23.5G, 48K, 512.
+ */
+export function formatSize(bytes: number): string {
   const inUnit = (unit: string): number => bytes / (UNIT[unit] as number)
   const exact = ['T', 'G', 'M'].find((unit) => inUnit(unit) >= 1 && Number.isInteger(inUnit(unit) * 100))
   if (exact !== undefined) return `${inUnit(exact)}${exact}`

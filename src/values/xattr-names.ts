@@ -1,4 +1,7 @@
-/** The extended attributes by which the mount is read and steered. Persistent: images and other versions' programs have these spellings. */
+/**
+ * The extended attributes by which the mount is read and steered. Persistent: images and other versions'
+ * programs have these spellings.
+ */
 
 /** Read by everyone, answered by the file system: `guestmemfs.NAME`. */
 export const VIRTUAL_PREFIX = 'guestmemfs.'

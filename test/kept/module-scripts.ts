@@ -1,9 +1,11 @@
 /**
- * What no command of a former tree does by itself, as scripts on its modules (`load`, in older-run.ts): in the words of f8cb29b.
- * A later tree that calls them otherwise gets scripts of its own here.
+ * What no command of a former tree does by itself, as scripts on its modules (`load`, in older-run.ts): in
+ * the words of f8cb29b. A later tree that calls them otherwise gets scripts of its own here.
  */
 
-/** All that is done to `ramFile`'s guest and to the pool before a jump by LUO, but for the handover itself. */
+/**
+ * All that is done to `ramFile`'s guest and to the pool before a jump by LUO, but for the handover itself.
+ */
 export const beforeJump = (pool: string, mountPoint: string, ramFile: string): string => `
   const { readVms } = await load('vm-list')
   const { WayToJump } = await load('way-to-jump')
@@ -40,8 +42,9 @@ export const packedImage = (image: string, packed: string): string => `
   writeFileSync('${packed}', packImage(identity, state))`
 
 /**
- * The image of a carve-out becomes the file `image`: gigantic guest RAM in two frames, an ordinary file in the top chunk, blocks that
- * are clean, dirty and bad, and keys that came and went. No hardware is needed: the memory is not there.
+ * The image of a carve-out becomes the file `image`: gigantic guest RAM in two frames, an ordinary file in
+ * the top chunk, blocks that are clean, dirty and bad, and keys that came and went. No hardware is needed:
+ * the memory is not there.
  */
 export const carveOutImage = (pool: string, image: string): string => `
   const { writeFileSync } = await import('node:fs')

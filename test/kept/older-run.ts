@@ -1,4 +1,7 @@
-/** Running a former tree: its command line, and single modules of it, in an environment that says nothing of this machine's user. */
+/**
+ * Running a former tree: its command line, and single modules of it, in an environment that says nothing of
+ * this machine's user.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { closeSync, globSync, openSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,7 @@
-/** Owns the proof that wrong input is answered by one clear line and an exit status other than 0, and changes nothing. */
+/**
+ * Owns the proof that wrong input is answered by one clear line and an exit status other than 0, and changes
+ * nothing.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -29,7 +32,7 @@ const traces = (): unknown => [
   mountTable().filter(({ source }) => source.startsWith(`test-${process.pid}-`)),
 ]
 
-const isRefused = ({ status, stdout, stderr }: Outcome, reason: RegExp, what = String(reason)): void => {
+function isRefused({ status, stdout, stderr }: Outcome, reason: RegExp, what = String(reason)): void {
   assert.ok(status > 0, what)
   assert.equal(stdout, '', what)
   assert.match(stderr, /^guestmemfs: [^\n]+\n(\(see 'guestmemfs help'\)\n)?$/, what)
@@ -37,7 +40,7 @@ const isRefused = ({ status, stdout, stderr }: Outcome, reason: RegExp, what = S
 }
 
 /** All at once: none of them may change anything, whatever the others do. */
-const refuses = async (...cases: [string[], RegExp][]): Promise<void> => {
+async function refuses(...cases: [string[], RegExp][]): Promise<void> {
   const before = traces()
   const outcomes = await Promise.all(cases.map(([words]) => guestmemfs(...words)))
   for (const [index, [words, reason]] of cases.entries())

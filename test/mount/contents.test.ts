@@ -1,4 +1,6 @@
-/** Owns the proof that ordinary files hold what is put into them, by every way in and out that the kernel has. */
+/**
+ * Owns the proof that ordinary files hold what is put into them, by every way in and out that the kernel has.
+ */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'

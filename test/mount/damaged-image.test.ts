@@ -1,6 +1,6 @@
 /**
- * Owns the proof that an image which cannot be served is refused as it is: not a byte of it changes, and whoever holds its pool
- * goes on holding it.
+ * Owns the proof that an image which cannot be served is refused as it is: not a byte of it changes, and
+ * whoever holds its pool goes on holding it.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
@@ -69,7 +69,7 @@ class HeldImage {
   }
 }
 
-const unknownVersion = (header: Buffer): Buffer => {
+function unknownVersion(header: Buffer): Buffer {
   const changed = Buffer.from(header)
   changed.writeUInt32LE(99, VERSION_AT)
   changed.writeUInt32LE(crc32(changed.subarray(VERSION_AT, CRC_AT)), CRC_AT)

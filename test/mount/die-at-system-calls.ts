@@ -1,7 +1,7 @@
 /**
  * Owns a way to die: imported into a server (NODE_OPTIONS=--import), it ends the process with SIGKILL at the
- * boundary of one of its system calls, chosen at random, just before the call or just after it. That is where a
- * crash hurts: between a log record and the reply, between a reply and the counts that follow it, between a
+ * boundary of one of its system calls, chosen at random, just before the call or just after it. That is where
+ * a crash hurts: between a log record and the reply, between a reply and the counts that follow it, between a
  * memfd and the keeper that is to hold it. Other processes that inherit the variable are left alone.
  */
 import koffi from 'koffi'

@@ -1,4 +1,7 @@
-/** Owns the proof that the protocol layer and a real kernel understand each other, with a server that holds one file and nothing else. */
+/**
+ * Owns the proof that the protocol layer and a real kernel understand each other, with a server that holds
+ * one file and nothing else.
+ */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmdirSync } from 'node:fs'
@@ -21,7 +24,10 @@ const SERVER = fileURLToPath(new URL('./protocol/one-file-server.ts', import.met
 const CLIENT = fileURLToPath(new URL('./protocol/one-file-client.ts', import.meta.url))
 const run = promisify(execFile)
 
-/** Other programs touch the mount, each for ten seconds at most: this process must be able to clear up whatever happens. */
+/**
+ * Other programs touch the mount, each for ten seconds at most: this process must be able to clear up
+ * whatever happens.
+ */
 const sh = async (script: string): Promise<string> =>
   (await run('sh', ['-c', script], { timeout: 10_000, encoding: 'latin1' })).stdout.trim()
 const client = async (verb: 'contents' | 'xattrs', path: string): Promise<unknown> =>

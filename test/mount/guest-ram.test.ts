@@ -1,4 +1,7 @@
-/** Owns the proof that guest RAM is reached by mmap alone, shared by whoever maps it, through every change of its size. */
+/**
+ * Owns the proof that guest RAM is reached by mmap alone, shared by whoever maps it, through every change of
+ * its size.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

@@ -1,4 +1,7 @@
-/** Owns the proof that a crowd of processes breaks nothing: each finds its own work done, and nothing is left over. */
+/**
+ * Owns the proof that a crowd of processes breaks nothing: each finds its own work done, and nothing is left
+ * over.
+ */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

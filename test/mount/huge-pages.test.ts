@@ -1,4 +1,7 @@
-/** Owns the proof that guest RAM is mapped by huge pages through the mount, where shared memory may have them at all. */
+/**
+ * Owns the proof that guest RAM is mapped by huge pages through the mount, where shared memory may have them
+ * at all.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

@@ -1,4 +1,7 @@
-/** Owns the proof of what the death of a keeper means: nothing while its server lives, a new pool and a clear word when both are gone. */
+/**
+ * Owns the proof of what the death of a keeper means: nothing while its server lives, a new pool and a clear
+ * word when both are gone.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
@@ -20,7 +23,7 @@ import {
 const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 90_000 }
 
-const kill = async (pid: number): Promise<void> => {
+async function kill(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL')
   await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
 }
@@ -88,7 +91,7 @@ test(
   },
 )
 
-const killBoth = async (pool: TestPool): Promise<void> => {
+async function killBoth(pool: TestPool): Promise<void> {
   const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
   await kill(keeper)
   await kill(server)

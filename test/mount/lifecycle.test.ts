@@ -1,4 +1,7 @@
-/** Owns the proof of a pool's life: mounted, parked, found again anywhere, discarded, and apart from every other pool. */
+/**
+ * Owns the proof of a pool's life: mounted, parked, found again anywhere, discarded, and apart from every
+ * other pool.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'

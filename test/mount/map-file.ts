@@ -1,7 +1,8 @@
 /**
- * Owns being another process that maps a file: what a guest does with its RAM. `map-file.ts PATH BYTES [create]` opens and
- * maps the file, or makes it first as QEMU does, says `mapped`, then answers each line of its standard input with one line. It ends at the end of its input,
- * and only then is the mapping gone. Driven by `mapper.ts`.
+ * Owns being another process that maps a file: what a guest does with its RAM.
+ * `map-file.ts PATH BYTES [create]` opens and maps the file, or makes it first as QEMU does, says `mapped`,
+ * then answers each line of its standard input with one line. It ends at the end of its input, and only then
+ * is the mapping gone. Driven by `mapper.ts`.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'

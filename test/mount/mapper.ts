@@ -1,4 +1,6 @@
-/** Owns talking to `map-file.ts`: a process that holds a mapping of a file for as long as a test wants it to. */
+/**
+ * Owns talking to `map-file.ts`: a process that holds a mapping of a file for as long as a test wants it to.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -59,7 +61,10 @@ export class Mapper {
     return Number(await this.#ask('pmdBytes'))
   }
 
-  /** Resolves when the process is gone, and its mapping with it. Returns its exit status, or the signal that ended it. */
+  /**
+   * Resolves when the process is gone, and its mapping with it. Returns its exit status, or the signal that
+   * ended it.
+   */
   async end(): Promise<string> {
     this.#child.stdin?.end()
     return await this.ended

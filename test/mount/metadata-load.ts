@@ -1,7 +1,8 @@
 /**
- * Owns a process that works on a mount and knows what must be there: every operation it does is either answered
- * as its model says, or the file system lost or repeated something. Run with a directory, a seed and, if wanted, how many
- * names there may be at once; ends at the end of its standard input, then compares the whole tree with the model and prints one JSON line.
+ * Owns a process that works on a mount and knows what must be there: every operation it does is either
+ * answered as its model says, or the file system lost or repeated something. Run with a directory, a seed
+ * and, if wanted, how many names there may be at once; ends at the end of its standard input, then compares
+ * the whole tree with the model and prints one JSON line.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

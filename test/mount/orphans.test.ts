@@ -1,6 +1,7 @@
 /**
- * Owns the proof that memory in use is never pulled away: a file that lost its name keeps its blocks and its bytes while
- * anybody holds it, by a descriptor or by a mapping alone, whatever happens to the server and the mount in between.
+ * Owns the proof that memory in use is never pulled away: a file that lost its name keeps its blocks and its
+ * bytes while anybody holds it, by a descriptor or by a mapping alone, whatever happens to the server and the
+ * mount in between.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -26,7 +27,7 @@ const blocksOf = (path: string): Set<number> =>
     ),
   )
 
-const makeRam = (path: string, bytes: number): void => {
+function makeRam(path: string, bytes: number): void {
   fs.writeFileSync(path, '')
   fs.truncateSync(path, bytes)
 }
@@ -121,9 +122,10 @@ test('a pool of nothing but an orphan is kept, and frozen orphans wait for the t
 })
 
 /**
- * The kernel keeps FORGETs in a queue of their own, and lets up to 8 other requests go before it (fuse_dev_do_read(), fs/fuse/dev.c): a
- * server that is behind hears of the last ones after a question that was asked later. A few questions in a row, with no time between
- * in which it could do by itself what it puts off, are behind all of them.
+ * The kernel keeps FORGETs in a queue of their own, and lets up to 8 other requests go before it
+ * (fuse_dev_do_read(), fs/fuse/dev.c): a server that is behind hears of the last ones after a question that
+ * was asked later. A few questions in a row, with no time between in which it could do by itself what it puts
+ * off, are behind all of them.
  */
 function askAtOnce(mountPoint: string, wantedBlocks: number): [number, number] {
   for (let asked = 0; asked < 30 && freeBlocks(mountPoint) !== wantedBlocks; asked++);

@@ -1,4 +1,7 @@
-/** Owns the proof that owners, modes and times mean through the mount what they mean anywhere: users without privilege try. */
+/**
+ * Owns the proof that owners, modes and times mean through the mount what they mean anywhere: users without
+ * privilege try.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
@@ -12,7 +15,7 @@ const NO_CAPABILITIES = new Uint8Array(new Uint32Array([0x02000000, 0, 0, 0, 0])
 const OTHER = { uid: 61_235, gid: 61_235 }
 
 /** A stranger's shell, begun inside `cwd`: whether they could get there is not the question. */
-const strangersShell = async (cwd: string, script: string, who: typeof OTHER = STRANGER): Promise<string> => {
+async function strangersShell(cwd: string, script: string, who: typeof OTHER = STRANGER): Promise<string> {
   const { status, stdout, stderr } = await runProgram(
     'setpriv',
     [...asStranger(who), 'sh', '-c', `umask 022; ${script}`],
@@ -21,7 +24,7 @@ const strangersShell = async (cwd: string, script: string, who: typeof OTHER = S
   return status === 0 ? stdout.trim() : `refused: ${/: ([^:\n]+)\n?$/.exec(stderr)?.[1] ?? stderr}`
 }
 
-const modeOf = (path: string): string => {
+function modeOf(path: string): string {
   const { mode, uid, gid } = fs.lstatSync(path)
   return `${(mode & 0o7777).toString(8)} ${uid}:${gid}`
 }

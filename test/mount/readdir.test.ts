@@ -1,4 +1,7 @@
-/** Owns the proof that a listing is whole: each name that stays is seen once, however many come and go while it is read. */
+/**
+ * Owns the proof that a listing is whole: each name that stays is seen once, however many come and go while
+ * it is read.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

@@ -1,8 +1,14 @@
-/** Owns saying how the kernel answered an operation, so that a test can hold a table of operations beside their answers. */
+/**
+ * Owns saying how the kernel answered an operation, so that a test can hold a table of operations beside
+ * their answers.
+ */
 import { Errno } from '../../src/values/errno.ts'
 
-/** 'ok', or the name of the errno: of what node:fs throws, or of what our own calls return. Anything else is thrown on. */
-export const answerTo = (operation: () => unknown): string => {
+/**
+ * 'ok', or the name of the errno: of what node:fs throws, or of what our own calls return. Anything else is
+ * thrown on.
+ */
+export function answerTo(operation: () => unknown): string {
   try {
     const result = operation()
     return result instanceof Errno ? result.name : 'ok'

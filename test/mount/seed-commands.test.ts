@@ -1,7 +1,7 @@
 /**
- * Owns the seed's usage section as a person types it: mkdir, mount -t, touch, truncate, umount, mount again. mount(8) looks
- * for helpers in /sbin alone, so the shell runs in a mount namespace of its own, where an overlay shows it the one that
- * `guestmemfs install --prefix` made: the machine stays as it is.
+ * Owns the seed's usage section as a person types it: mkdir, mount -t, touch, truncate, umount, mount again.
+ * mount(8) looks for helpers in /sbin alone, so the shell runs in a mount namespace of its own, where an
+ * overlay shows it the one that `guestmemfs install --prefix` made: the machine stays as it is.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -18,7 +18,9 @@ const MAP_FILE = fileURLToPath(new URL('map-file.ts', import.meta.url))
 const SIZE = 500 * 1024 * 1024
 const options = { skip: cannotMount, timeout: 90_000 }
 
-/** A shell that keeps its mount namespace and answers one script after another with output and exit status. */
+/**
+ * A shell that keeps its mount namespace and answers one script after another with output and exit status.
+ */
 class Shell {
   readonly #child: ChildProcess
   readonly #lines: AsyncIterator<string>
@@ -51,7 +53,7 @@ class Shell {
 }
 
 /** A shell in which `mount -t guestmemfs` works, and a folder for its mount points. */
-const shellWithHelper = async (t: TestContext): Promise<{ shell: Shell; folder: string }> => {
+async function shellWithHelper(t: TestContext): Promise<{ shell: Shell; folder: string }> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'guestmemfs-seed-')))
   t.after(() => rmSync(folder, { recursive: true }))
   const prefix = join(folder, 'prefix')

@@ -16,13 +16,13 @@ const DEATH = fileURLToPath(new URL('die-at-system-calls.ts', import.meta.url))
 const ROUNDS = 100
 const DEATHS = 60
 
-const getxattrText = (path: string, name: string): string => {
+function getxattrText(path: string, name: string): string {
   const value = getxattr(path, name)
   if (value instanceof Errno) throw new Error(`${name} of ${path}: ${value}`)
   return Buffer.from(value).toString('utf8')
 }
 
-const startLoad = (directory: string, seed: number) => {
+function startLoad(directory: string, seed: number) {
   mkdirSync(directory)
   const child: ChildProcess = spawn(process.execPath, [LOAD, directory, String(seed)], {
     stdio: ['pipe', 'pipe', 'inherit'],

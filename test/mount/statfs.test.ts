@@ -1,4 +1,7 @@
-/** Owns the proof that a pool counts in whole blocks of 2 MiB, exactly, and that a full one refuses and leaks nothing. */
+/**
+ * Owns the proof that a pool counts in whole blocks of 2 MiB, exactly, and that a full one refuses and leaks
+ * nothing.
+ */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

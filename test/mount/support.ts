@@ -1,4 +1,7 @@
-/** Owns how a test gets a real pool: mounted through the command line a person types, and gone when the test ends. */
+/**
+ * Owns how a test gets a real pool: mounted through the command line a person types, and gone when the test
+ * ends.
+ */
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, statfsSync } from 'node:fs'
@@ -31,11 +34,11 @@ export interface Outcome {
 }
 
 /** Runs a program; never rejects for an exit status, so that a test can look at it. */
-export const runProgram = async (
+export async function runProgram(
   program: string,
   words: readonly string[],
   { cwd, environment = {} }: { cwd?: string; environment?: Record<string, string> } = {},
-): Promise<Outcome> => {
+): Promise<Outcome> {
   try {
     const env = { ...process.env, ...UNTRANSLATED, ...environment }
     const limits = { timeout: 90_000, maxBuffer: MAX_OUTPUT_BYTES }
@@ -65,13 +68,10 @@ export const asStranger = ({ uid, gid }: { uid: number; gid: number } = STRANGER
 ]
 
 /**
- * A program of ours as a stranger runs it. It may look into any directory, for these sources may lie in a closed one, and has no
- * other privilege.
+ * A program of ours as a stranger runs it. It may look into any directory, for these sources may lie in a
+ * closed one, and has no other privilege.
  */
-export const nodeAsStranger = (
-  words: readonly string[],
-  options: { cwd?: string } = {},
-): Promise<Outcome> => {
+export function nodeAsStranger(words: readonly string[], options: { cwd?: string } = {}): Promise<Outcome> {
   const capabilities = ['--inh-caps', '--ambient-caps'].map((set) => `${set}=-all,+dac_read_search`)
   return runProgram('setpriv', [...asStranger(), ...capabilities, process.execPath, ...words], options)
 }
@@ -92,12 +92,12 @@ let pools = 0
 const endings = new WeakMap<TestContext, (() => unknown)[]>()
 
 /** Whatever uses the mount beside the test itself is ended by this, before the pool is unmounted. */
-export const beforeUnmount = (t: TestContext, end: () => unknown): void => {
+export function beforeUnmount(t: TestContext, end: () => unknown): void {
   endings.set(t, [...(endings.get(t) ?? []), end])
 }
 
 /** A pool name no other test has; whatever it becomes, the pool is discarded after the test. */
-export const testPoolName = (t: TestContext): string => {
+export function testPoolName(t: TestContext): string {
   const pool = `test-${process.pid}-${++pools}`
   t.after(async () => {
     for (const end of endings.get(t) ?? []) await end()
@@ -108,7 +108,7 @@ export const testPoolName = (t: TestContext): string => {
 }
 
 /** An empty folder, removed after the test; what is mounted there then is taken away first. */
-export const testMountPoint = (t: TestContext): string => {
+export function testMountPoint(t: TestContext): string {
   const mountPoint = mkdtempSync(join(tmpdir(), 'guestmemfs-test-'))
   t.after(() => {
     unmount(mountPoint, { lazy: true })
@@ -118,7 +118,7 @@ export const testMountPoint = (t: TestContext): string => {
 }
 
 /** A test that leaves its pool busy has failed, and must not leave it behind all the same. */
-const discard = async (pool: string): Promise<void> => {
+async function discard(pool: string): Promise<void> {
   const { status, stderr } = await guestmemfs('umount', '--discard', pool)
   // An empty pool ends by itself, perhaps just now.
   if (status === 0 || readPoolRecord(pool) === undefined) return
@@ -130,10 +130,10 @@ const discard = async (pool: string): Promise<void> => {
 }
 
 /** A mounted pool of `size`, unmounted and discarded after the test. */
-export const mountTestPool = async (
+export async function mountTestPool(
   t: TestContext,
   { size = '256M', environment = {} }: { size?: string; environment?: Record<string, string> } = {},
-): Promise<TestPool> => {
+): Promise<TestPool> {
   const pool = testPoolName(t)
   const mountPoint = testMountPoint(t)
   const mounted = await guestmemfsWith(environment, 'mount', pool, mountPoint, '-o', `size=${size}`)
@@ -159,7 +159,7 @@ export const folders =
   }
 
 /** Throws where there is none. */
-export const poolRecord = (pool: string): PoolRecord => {
+export function poolRecord(pool: string): PoolRecord {
   const found = readPoolRecord(pool)
   if (found === undefined) throw new Error(`pool ${pool} has no record`)
   return found
@@ -169,7 +169,7 @@ export const poolRecord = (pool: string): PoolRecord => {
 export const freeBlocks = (mountPoint: string): number => statfsSync(mountPoint).bfree
 
 /** Resolves when `holds()` does; rejects, saying `what`, when it does not in time. */
-export const until = async (what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> => {
+export async function until(what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> {
   const deadline = performance.now() + timeoutMs
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`${timeoutMs} ms went by without: ${what}`)
@@ -187,7 +187,7 @@ export const shell = (command: string): string =>
   })
 
 /** `guestmemfs fsck` finds nothing wrong with the pool; a checkpoint that is under way is not wrong. */
-export const assertClean = async (pool: string): Promise<void> => {
+export async function assertClean(pool: string): Promise<void> {
   const { status, stdout, stderr } = await guestmemfs('fsck', pool)
   assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, stdout)
   for (const line of stdout.trim().split('\n')) assert.match(line, /: (clean$|note in )/)

@@ -1,4 +1,7 @@
-/** Owns the system calls that tests make and the program itself has no use for, each answering as the kernel does. */
+/**
+ * Owns the system calls that tests make and the program itself has no use for, each answering as the kernel
+ * does.
+ */
 import { errnoUnlessZero, libcCall } from '../../src/linux/library.ts'
 import type { Errno } from '../../src/values/errno.ts'
 

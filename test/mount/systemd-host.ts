@@ -1,6 +1,7 @@
 /**
- * Owns a systemd of its own for a test: PID 1 of new namespaces, with no units but those the test gives it, in a control
- * group of its own. It shares the machine's files, has a /run of its own, and is gone when its PID 1 is killed.
+ * Owns a systemd of its own for a test: PID 1 of new namespaces, with no units but those the test gives it,
+ * in a control group of its own. It shares the machine's files, has a /run of its own, and is gone when its
+ * PID 1 is killed.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
@@ -20,7 +21,9 @@ export interface SystemdHost {
   readonly stop: () => Promise<void>
 }
 
-/** The control group hierarchies that systemd manages: the unified one, and its named one where v1 is in use. */
+/**
+ * The control group hierarchies that systemd manages: the unified one, and its named one where v1 is in use.
+ */
 function hierarchies(): string[] {
   return mountTable()
     .filter(
@@ -54,7 +57,8 @@ export async function startSystemd(folder: string, units: string): Promise<Syste
   const groups = roots.map((root) => join(root, `guestmemfs-test-${process.pid}`))
   for (const group of groups) mkdirSync(group)
   const enter = groups.map((group) => `echo $$ > ${group}/cgroup.procs`).join('\n')
-  // Inside, our group is the whole of a hierarchy, and others are not there: its units' groups would lie beside the machine's own.
+  // Inside, our group is the whole of a hierarchy, and others are not there: its units' groups would lie
+  // beside the machine's own.
   const narrow = [
     ...roots.map((root, index) => `mount --bind ${groups[index]} ${root}`),
     ...otherHierarchies(roots).map((root) => `umount -l ${root}`),

@@ -1,4 +1,7 @@
-/** Owns the proof that the systemd unit keeps a pool: through its keeper's death, parking, remounting, refusals. */
+/**
+ * Owns the proof that the systemd unit keeps a pool: through its keeper's death, parking, remounting,
+ * refusals.
+ */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

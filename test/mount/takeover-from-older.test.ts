@@ -1,6 +1,6 @@
 /**
- * Takeover from processes of the oldest readable tree: today's program reads what they say, takes their pool over whether
- * they live or died, and nothing is lost or noticed.
+ * Takeover from processes of the oldest readable tree: today's program reads what they say, takes their pool
+ * over whether they live or died, and nothing is lost or noticed.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -21,7 +21,7 @@ const TEXT = 'written before'
 /** Neither a whole page nor a whole block. */
 const BYTES = Buffer.from(Array.from({ length: 3 * MIB + 17 }, (_, at) => (at * 31) % 251))
 
-const kill = async (pid: number): Promise<void> => {
+async function kill(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL')
   await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
 }
@@ -60,7 +60,7 @@ async function populate(t: TestContext, { path }: TestPool): Promise<Population>
   return { mapper, fds, close }
 }
 
-const read = (fd: number): string => {
+function read(fd: number): string {
   const bytes = Buffer.alloc(64)
   return bytes.subarray(0, fs.readSync(fd, bytes, 0, bytes.length, 0)).toString()
 }
@@ -131,7 +131,9 @@ test('its keeper killed, guests mapping: today takes over live, and nobody notic
   await goesOn(t, pool, population)
 })
 
-/** New files, bytes in old ones, other sizes, another server; then unmounted, mounted, and all of it there. */
+/**
+ * New files, bytes in old ones, other sizes, another server; then unmounted, mounted, and all of it there.
+ */
 async function goesOn(t: TestContext, pool: TestPool, { mapper, fds, close }: Population): Promise<void> {
   const { path } = pool
   fs.writeFileSync(path('new'), 'written after')

@@ -1,4 +1,7 @@
-/** Owns what an unprivileged owner of a file tries with extended attributes: `xattr-owner.ts THEIRS ROOTS`, below the mount's root directory; prints the answers as JSON. */
+/**
+ * Owns what an unprivileged owner of a file tries with extended attributes: `xattr-owner.ts THEIRS ROOTS`,
+ * below the mount's root directory; prints the answers as JSON.
+ */
 import { getxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
 import { answersTo } from './refused.ts'
 

@@ -1,4 +1,7 @@
-/** Owns what an unprivileged owner of a RAM file tries on its record: prints the errno of reading, writing and removing it. */
+/**
+ * Owns what an unprivileged owner of a RAM file tries on its record: prints the errno of reading, writing and
+ * removing it.
+ */
 import { getxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { VM_XATTR } from '../../src/values/xattr-names.ts'

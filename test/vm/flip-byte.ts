@@ -1,4 +1,7 @@
-/** Owns one deliberate fault: `flip-byte.ts FILE OFFSET` changes a byte of guest RAM through a mapping, as its process, so that none is left. */
+/**
+ * Owns one deliberate fault: `flip-byte.ts FILE OFFSET` changes a byte of guest RAM through a mapping, as its
+ * process, so that none is left.
+ */
 import { openSync } from 'node:fs'
 import { mapShared } from '../../src/linux/memory.ts'
 import type { Fd } from '../../src/values/ids.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns what an update of the kernel does to guests and pools before the jump, and that all of it is undone where there is none; on
- * a pool of memfds, since nothing here jumps. The jump itself is the testbed's.
+ * Owns what an update of the kernel does to guests and pools before the jump, and that all of it is undone
+ * where there is none; on a pool of memfds, since nothing here jumps. The jump itself is the testbed's.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** Owns the main promise of the VMM-only update: the guest goes on from where it stopped, every byte in place, and nobody around it notices. */
+/**
+ * Owns the main promise of the VMM-only update: the guest goes on from where it stopped, every byte in place,
+ * and nobody around it notices.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'

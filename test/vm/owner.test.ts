@@ -1,4 +1,7 @@
-/** Owns the rights of a VM's unprivileged owner: its QEMU runs as that user, who cannot change what root starts. */
+/**
+ * Owns the rights of a VM's unprivileged owner: its QEMU runs as that user, who cannot change what root
+ * starts.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {

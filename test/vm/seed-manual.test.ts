@@ -1,6 +1,7 @@
 /**
- * Owns the seed's usage section, typed as it stands there: touch, truncate, QEMU with its own options, monitor commands, and
- * back. Nothing of ours takes part but the file system, whose server is killed while the guest lies saved.
+ * Owns the seed's usage section, typed as it stands there: touch, truncate, QEMU with its own options,
+ * monitor commands, and back. Nothing of ours takes part but the file system, whose server is killed while
+ * the guest lies saved.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'

@@ -111,7 +111,8 @@ test('a device that cannot be saved is found before any guest is paused', async 
 })
 
 /**
- * Its second DIMM is a private copy of a file elsewhere, so what it holds goes into the state file, which takes room and time.
+ * Its second DIMM is a private copy of a file elsewhere, so what it holds goes into the state file, which
+ * takes room and time.
  */
 function startBulkyVm(t: TestContext, pool: VmPool, word: string): Promise<TestVm> {
   const dimm = join(scratchFolder(t), 'dimm')

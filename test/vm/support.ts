@@ -1,6 +1,6 @@
 /**
- * Owns how a test gets a real guest in a real pool: started through the command line a person types, followed by its
- * serial output, and gone when the test ends.
+ * Owns how a test gets a real guest in a real pool: started through the command line a person types, followed
+ * by its serial output, and gone when the test ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -122,7 +122,10 @@ export interface TestVm {
   readonly ended: Promise<number | null>
 }
 
-/** Starts `guestmemfs run -- qemu…` with the tiny guest, its serial port on standard output, and waits for its first tick. */
+/**
+ * Starts `guestmemfs run -- qemu…` with the tiny guest, its serial port on standard output, and waits for its
+ * first tick.
+ */
 export async function startTinyVm(
   t: TestContext,
   pool: VmPool,

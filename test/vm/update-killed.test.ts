@@ -1,6 +1,7 @@
 /**
- * Owns the update's own death: `guestmemfs live-update` is killed at a random moment, again and again, and `guestmemfs resume`
- * always finds a guest that can go on with every byte in place. The seed is printed; GUESTMEMFS_SEED repeats a run.
+ * Owns the update's own death: `guestmemfs live-update` is killed at a random moment, again and again, and
+ * `guestmemfs resume` always finds a guest that can go on with every byte in place. The seed is printed;
+ * GUESTMEMFS_SEED repeats a run.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -1,6 +1,6 @@
 /**
- * Tests of fetching packages from a mirror that does not do as it should: real apt, real packages, and a mirror on this machine
- * that answers half, or has moved on.
+ * Tests of fetching packages from a mirror that does not do as it should: real apt, real packages, and a
+ * mirror on this machine that answers half, or has moved on.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'

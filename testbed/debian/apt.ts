@@ -1,7 +1,7 @@
 /**
- * Owns a private apt: its own sources, lists and an empty package database in the cache, so that Debian packages of
- * several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on any Debian machine.
- * Must never change the machine's own apt.
+ * Owns a private apt: its own sources, lists and an empty package database in the cache, so that Debian
+ * packages of several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on
+ * any Debian machine. Must never change the machine's own apt.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -89,8 +89,8 @@ export class Apt {
   }
 
   /**
-   * `names` and all they need, in versions of the first suite, as apt's own solver finds them. A name may be followed by
-   * the suite that it is wanted from: `seabios/trixie-backports`.
+   * `names` and all they need, in versions of the first suite, as apt's own solver finds them. A name may be
+   * followed by the suite that it is wanted from: `seabios/trixie-backports`.
    */
   async closure(names: readonly string[]): Promise<Package[]> {
     const plan = await this.#run('apt-get', ['install', '--simulate', '-q', '-y', ...names])
@@ -166,8 +166,8 @@ function sourcesFromThisMachine(): string {
 }
 
 /**
- * `attempt`, and once more with lists read anew where the mirror has moved on meanwhile: the next newer package is
- * then the one that the lists name. `say` is told so.
+ * `attempt`, and once more with lists read anew where the mirror has moved on meanwhile: the next newer
+ * package is then the one that the lists name. `say` is told so.
  */
 export async function withFreshLists<T>(
   attempt: (apt: Apt) => Promise<T>,

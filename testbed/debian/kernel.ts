@@ -1,6 +1,7 @@
 /**
- * Owns finding the kernel a person names (a version, a Debian suite or a file) and unpacking it into the cache.
- * Debian kernels come as one package up to 6.x and as linux-binary-, linux-modules- and linux-base- from 7.x on.
+ * Owns finding the kernel a person names (a version, a Debian suite or a file) and unpacking it into the
+ * cache. Debian kernels come as one package up to 6.x and as linux-binary-, linux-modules- and linux-base-
+ * from 7.x on.
  */
 import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -13,7 +14,10 @@ import { unpackPackages } from './unpack.ts'
 /** The suite whose kernel is started where nobody names one. */
 export const NEWEST = 'trixie-backports'
 
-/** The kernel for virtual machines: same source and options, far fewer drivers. It follows the newest of its suite. */
+/**
+ * The kernel for virtual machines: same source and options, far fewer drivers. It follows the newest of its
+ * suite.
+ */
 const METAPACKAGE = 'linux-image-cloud-amd64'
 /** Its packages and their unpacked files. */
 const ROOM_BYTES = 500 * 2 ** 20
@@ -27,7 +31,10 @@ export interface Kernel {
   readonly modules: string | undefined
 }
 
-/** `spec`: `6.12` or `7.3.4`, a suite such as `trixie-backports`, `luo` (kernel/luo.ts), or the path of a vmlinuz. */
+/**
+ * `spec`: `6.12` or `7.3.4`, a suite such as `trixie-backports`, `luo` (kernel/luo.ts), or the path of a
+ * vmlinuz.
+ */
 export async function findKernel(spec: string): Promise<Kernel> {
   if (spec.includes('/')) return kernelFile(resolve(spec))
   if (spec === LUO) return kernelFile(await luoKernel())
@@ -55,7 +62,9 @@ async function debianKernel(apt: Apt, spec: string): Promise<Kernel> {
   return unpackedKernel(await cached(`kernels/${METAPACKAGE}_${offer.version}`, build, room))
 }
 
-/** The newest offer that `spec` names. `offers` come newest first. Throws `UsageError` naming what there is. */
+/**
+ * The newest offer that `spec` names. `offers` come newest first. Throws `UsageError` naming what there is.
+ */
 export function chooseOffer(offers: readonly OfferedPackage[], spec: string): OfferedPackage {
   const isSuite = (SUITES as readonly string[]).includes(spec)
   const found = offers.find(({ suite, version }) =>
@@ -92,7 +101,10 @@ function kernelFile(vmlinuz: string): Kernel {
   return { release, vmlinuz, modules: places.find((place) => existsSync(join(place, 'modules.order'))) }
 }
 
-/** The release a bzImage names in itself: Documentation/arch/x86/boot.rst, fields `header` and `kernel_version`. */
+/**
+ * The release a bzImage names in itself: Documentation/arch/x86/boot.rst, fields `header` and
+ * `kernel_version`.
+ */
 function readRelease(vmlinuz: string): string {
   const bytes = Buffer.alloc(64 * 1024)
   const fd = openSync(vmlinuz, 'r')

@@ -1,6 +1,7 @@
 /**
- * The QEMU that runs the host: the newest that Debian offers. Where this machine's own is older, the packages are unpacked into
- * the cache and run by their own loader, so nothing is installed and the machine's C library does not matter.
+ * The QEMU that runs the host: the newest that Debian offers. Where this machine's own is older, the packages
+ * are unpacked into the cache and run by their own loader, so nothing is installed and the machine's C
+ * library does not matter.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,7 +48,7 @@ export function chooseQemu(offers: readonly OfferedPackage[], spec: string): Off
   throw new UsageError(`no QEMU ${spec} in Debian: there are ${known}`)
 }
 
-const versionOf = (debian: string): string | undefined => {
+function versionOf(debian: string): string | undefined {
   const version = parseVersion(debian)
   return version && formatVersion(version)
 }

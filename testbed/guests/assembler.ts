@@ -1,9 +1,11 @@
 /**
- * Owns a very small x86 assembler: the 32-bit instructions our test guest needs, and labels. It knows
- * nothing of what the program does. Encodings are from the Intel SDM, volume 2.
+ * Owns a very small x86 assembler: the 32-bit instructions our test guest needs, and labels. It knows nothing
+ * of what the program does. Encodings are from the Intel SDM, volume 2.
  */
 
-/** Register numbers as the encodings have them. ESP and EBP are no `Base`: there they need other encodings. */
+/**
+ * Register numbers as the encodings have them. ESP and EBP are no `Base`: there they need other encodings.
+ */
 export const EAX = 0
 export const ECX = 1
 export const EDX = 2

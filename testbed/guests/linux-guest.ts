@@ -1,7 +1,8 @@
 /**
- * Owns the Linux guest: Debian's cloud kernel with a busybox and one script, which keeps a checked file and a counter in
- * its memory and prints `tick N bad M` as the tiny guest does. It shows that a whole kernel with its clocks, timers and page cache goes on;
- * with devices, that its disk (the first virtio one) and its network card (QEMU's user network) do, too.
+ * Owns the Linux guest: Debian's cloud kernel with a busybox and one script, which keeps a checked file and a
+ * counter in its memory and prints `tick N bad M` as the tiny guest does. It shows that a whole kernel with
+ * its clocks, timers and page cache goes on; with devices, that its disk (the first virtio one) and its
+ * network card (QEMU's user network) do, too.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +17,10 @@ const KERNEL = '6.12'
 const APPLETS = ['sh', 'mount', 'mkdir', 'dd', 'md5sum', 'cat', 'sleep', 'echo', 'insmod', 'ip', 'ping']
 const DEVICE_MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net']
 
-/** Each pass writes the disk and reads it back past every cache, and asks the other end of the cable for an answer. */
+/**
+ * Each pass writes the disk and reads it back past every cache, and asks the other end of the cable for an
+ * answer.
+ */
 const CHECK_DEVICES = `
 check_devices() {
   echo $n | dd of=/dev/vda bs=512 count=1 conv=sync oflag=direct 2>/dev/null
@@ -54,7 +58,9 @@ export interface LinuxGuest {
   readonly ramMebibytes: number
 }
 
-/** Fetches the kernel through apt into the cache if it is not there, and writes the initramfs into `folder`. */
+/**
+ * Fetches the kernel through apt into the cache if it is not there, and writes the initramfs into `folder`.
+ */
 export async function buildLinuxGuest(
   folder: string,
   { devices = false }: { readonly devices?: boolean } = {},

@@ -1,16 +1,16 @@
 /**
- * Owns the memory guest: some hundred bytes that measure their own RAM, again and again, and print `write W chase C` on COM1: time-stamp
- * counter ticks, in units of 1024, for storing to the first WRITE_BYTES word by word, and for CHASES reads at random places
- * of CHASE_BYTES, each of which needs the one before. It runs without paging, so each miss of a TLB is a walk of the host's
- * tables alone, and what they are made of shows.
+ * Owns the memory guest: some hundred bytes that measure their own RAM, again and again, and print
+ * `write W chase C` on COM1: time-stamp counter ticks, in units of 1024, for storing to the first WRITE_BYTES
+ * word by word, and for CHASES reads at random places of CHASE_BYTES, each of which needs the one before. It
+ * runs without paging, so each miss of a TLB is a walk of the host's tables alone, and what they are made of
+ * shows.
  */
 import { Assembler, EAX, ECX, EDI, EDX, ESI, NOT_ZERO } from './assembler.ts'
+import { emitPrint, emitText } from './serial-output.ts'
 import {
   emitMultibootHeader,
-  emitPrint,
   emitStart,
   emitTables,
-  emitText,
   emitTimerInterrupt,
   LOAD_ADDRESS,
   PATTERN_ADDRESS,

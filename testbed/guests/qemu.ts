@@ -1,6 +1,6 @@
 /**
- * Command lines of the QEMUs that run guests in the throw-away host: words for a shell, or for a
- * unit's ExecStart.
+ * Command lines of the QEMUs that run guests in the throw-away host: words for a shell, or for a unit's
+ * ExecStart.
  *
  * Must not: run anything, or know what a scenario does with its guest.
  */
@@ -56,8 +56,8 @@ export interface SeedOptions {
 }
 
 /**
- * The line of the seed's usage section as a person types it; the kernel, the monitor's place and
- * the sizes are ours. `memPath` may have options of the backend behind it.
+ * The line of the seed's usage section as a person types it; the kernel, the monitor's place and the sizes
+ * are ours. `memPath` may have options of the backend behind it.
  */
 export const seedCommand = ({ memPath = `${POOL}/guest-ram`, mebibytes = 500 }: SeedOptions = {}): string =>
   `qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram -accel kvm -cpu host -m ${mebibytes}M \\

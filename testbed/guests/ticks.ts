@@ -1,4 +1,7 @@
-/** Owns the reading of a test guest's serial output: `tick N bad M` lines, and whether they tell of one unbroken run. */
+/**
+ * Owns the reading of a test guest's serial output: `tick N bad M` lines, and whether they tell of one
+ * unbroken run.
+ */
 
 export interface Tick {
   /** Passes over the guest's memory so far; the guest counts from 1. */
@@ -35,7 +38,10 @@ export function findBreak(ticks: readonly Tick[]): string | undefined {
 
 const WORD = /^word (\d+) held (\d+)\r?$/m
 
-/** Of the first word that a guest found wrong: ` (the word at 0x400000 held 0x04030201)`; empty where it tells of none. */
+/**
+ * Of the first word that a guest found wrong: ` (the word at 0x400000 held 0x04030201)`; empty where it tells
+ * of none.
+ */
 export function firstBadWord(text: string): string {
   const [, address, value] = WORD.exec(text) ?? []
   if (address === undefined) return ''

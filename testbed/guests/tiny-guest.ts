@@ -1,27 +1,35 @@
 /**
- * Owns the tiny guest: 1100 bytes that make it visible whether a guest's memory and its running state
- * came through. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and
- * after each pass prints `tick N bad M` on COM1: N passes, M words that were not what they had to be (in all); and once, of the
- * first of these, `word A held V`: its address and what was there.
+ * Owns the tiny guest: 1100 bytes that make it visible whether a guest's memory and its running state came
+ * through. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and after
+ * each pass prints `tick N bad M` on COM1: N passes, M words that were not what they had to be (in all); and
+ * once, of the first of these, `word A held V`: its address and what was there.
  *
- * The pattern mixes each word's address with the number of the pass: a page in another page's place is
- * seen, and so is a page that came back in an older state, because each pass rewrites what it checked.
- * Passes are paced by the timer interrupt and the CPU halts between them, so the guest costs little and
- * shows that interrupts still arrive.
+ * The pattern mixes each word's address with the number of the pass: a page in another page's place is seen,
+ * and so is a page that came back in an older state, because each pass rewrites what it checked. Passes are
+ * paced by the timer interrupt and the CPU halts between them, so the guest costs little and shows that
+ * interrupts still arrive.
  *
  * Must not depend on anything but a PC: multiboot (`-kernel`), PIC, PIT, COM1. Needs -M pc or q35.
  */
 import { writeFileSync } from 'node:fs'
 import { Assembler, CARRY, EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP, NOT_ZERO, ZERO } from './assembler.ts'
+import { emitNumber, emitPrint, emitText } from './serial-output.ts'
 
 export interface TinyGuest {
-  /** RAM under the pattern, from 2 MiB up; the guest needs about 4 MiB more. At most 2044: below the PCI hole. */
+  /**
+   * RAM under the pattern, from 2 MiB up; the guest needs about 4 MiB more. At most 2044: below the PCI hole.
+   */
   readonly mebibytes: number
   /** Tells two guests apart: a page of one is never right in the other. */
   readonly seed?: number
-  /** Distance between checked words. 4 checks every byte; 4096 touches every page of a large guest quickly. */
+  /**
+   * Distance between checked words. 4 checks every byte; 4096 touches every page of a large guest quickly.
+   */
   readonly strideBytes?: number
-  /** At least this many twentieths of a second from one line to the next. Default 2: ten lines a second at most. */
+  /**
+   * At least this many twentieths of a second from one line to the next. Default 2: ten lines a second at
+   * most.
+   */
   readonly pace?: number
 }
 
@@ -38,9 +46,6 @@ const DATA_SELECTOR = 16
 const TIMER_VECTOR = 32
 /** 1,193,182 Hz / 59,659 = 20 Hz. */
 const PIT_DIVISOR = 59659
-const COM1 = 0x3f8
-const COM1_LINE_STATUS = 0x3fd
-const TRANSMIT_READY = 0x20
 
 /** The guest as a file for `qemu-system-x86_64 -kernel`. */
 export function buildTinyGuest(guest: TinyGuest): Uint8Array {
@@ -75,7 +80,9 @@ export function emitMultibootHeader(a: Assembler): void {
   a.word('start')
 }
 
-/** The loader leaves us in flat 32-bit mode, but its descriptor table is not ours to use once interrupts come. */
+/**
+ * The loader leaves us in flat 32-bit mode, but its descriptor table is not ours to use once interrupts come.
+ */
 export function emitStart(a: Assembler): void {
   a.label('start')
   a.disableInterrupts()
@@ -139,7 +146,10 @@ function emitPass(a: Assembler, words: number, strideBytes: number): void {
   a.incrementAt('ticks')
 }
 
-/** Of the first word that is wrong, where it is and what is there: it tells a page from a store, and one pass from another. */
+/**
+ * Of the first word that is wrong, where it is and what is there: it tells a page from a store, and one pass
+ * from another.
+ */
 function emitKeepFirst(a: Assembler): void {
   a.byte(0x83, 0x3d) // CMP dword ['bad address'], 0
   a.word('bad address')
@@ -183,53 +193,6 @@ function emitReport(a: Assembler, pace: number): void {
   a.label('wait longer')
   a.halt() // an interrupt just before it only costs one more period
   a.jump('wait')
-}
-
-export function emitText(a: Assembler, label: string): void {
-  a.move(ESI, label)
-  a.call('print text')
-}
-
-function emitNumber(a: Assembler, variable: string): void {
-  a.load(EAX, variable)
-  a.call('print number')
-}
-
-/** What `emitText` and `emitNumber` call. */
-export function emitPrint(a: Assembler): void {
-  a.label('print text') // ESI: text, ended by 0
-  a.loadByteAt(EAX, ESI)
-  a.test(EAX)
-  a.jumpIf(ZERO, 'printed')
-  a.call('print character')
-  a.increment(ESI)
-  a.jump('print text')
-  a.label('printed')
-  a.return()
-
-  a.label('print number') // EAX; digits come last first, so each call keeps one and prints it on the way back
-  a.clear(EDX)
-  a.move(ECX, 10)
-  a.divide(ECX)
-  a.push(EDX)
-  a.test(EAX)
-  a.jumpIf(ZERO, 'first digit')
-  a.call('print number')
-  a.label('first digit')
-  a.pop(EAX)
-  a.add(EAX, '0'.charCodeAt(0))
-
-  a.label('print character') // AL
-  a.push(EAX)
-  a.move(EDX, COM1_LINE_STATUS)
-  a.label('busy')
-  a.in()
-  a.testLowByte(TRANSMIT_READY)
-  a.jumpIf(ZERO, 'busy')
-  a.pop(EAX)
-  a.move(EDX, COM1)
-  a.out()
-  a.return()
 }
 
 export function emitTimerInterrupt(a: Assembler): void {

@@ -8,7 +8,10 @@ const S_IFLNK = 0o120000
 const S_IFCHR = 0o020000
 const HEADER_FIELDS = 13
 
-/** `mode` is the permission bits alone. Owner is always root, times are 0: the same entries make the same bytes. */
+/**
+ * `mode` is the permission bits alone. Owner is always root, times are 0: the same entries make the same
+ * bytes.
+ */
 export type CpioEntry = { readonly path: string; readonly mode?: number } & (
   | { readonly type: 'folder' }
   | { readonly type: 'file'; readonly bytes: Uint8Array }

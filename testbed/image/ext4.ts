@@ -6,8 +6,8 @@ const BLOCK_BYTES = 4096
 const MIB = 1024 * 1024
 
 /**
- * Writes `image` (sparse) with everything under `folder` and `freeBytes` of room. Whatever the owners here, `/` is
- * root's; there is a journal, since the host jumps away from it without unmounting.
+ * Writes `image` (sparse) with everything under `folder` and `freeBytes` of room. Whatever the owners here,
+ * `/` is root's; there is a journal, since the host jumps away from it without unmounting.
  */
 export async function makeExt4(folder: string, image: string, freeBytes: number): Promise<void> {
   const usage = await command('du', ['--summarize', '--apparent-size', `--block-size=${BLOCK_BYTES}`, folder])

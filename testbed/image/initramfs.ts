@@ -1,4 +1,7 @@
-/** Owns the initramfs of one kernel: busybox, a script, and the modules the host may need. Small and uncompressed: it boots faster. */
+/**
+ * Owns the initramfs of one kernel: busybox, a script, and the modules the host may need. Small and
+ * uncompressed: it boots faster.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { cached, contentKey } from '../cache.ts'

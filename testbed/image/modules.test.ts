@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { collectModules, readDepends, readModinfo, writeModulesAlias, writeModulesDep } from './modules.ts'
 
-const moduleBytes = (depends: string, ...aliases: string[]): Buffer => {
+function moduleBytes(depends: string, ...aliases: string[]): Buffer {
   const lines = ['\x7fELF', 'license=GPL', ...aliases.map((alias) => `alias=${alias}`), `depends=${depends}`]
   return Buffer.from(`${lines.join('\0')}\0name=x\0`, 'latin1')
 }

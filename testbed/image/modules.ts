@@ -1,7 +1,7 @@
 /**
- * Owns the choice of kernel modules the host gets: the wanted ones and what they depend on, decompressed, with the
- * `modules.dep` and `modules.alias` that busybox's modprobe reads. Debian runs depmod when a kernel is installed; ours
- * never is.
+ * Owns the choice of kernel modules the host gets: the wanted ones and what they depend on, decompressed,
+ * with the `modules.dep` and `modules.alias` that busybox's modprobe reads. Debian runs depmod when a kernel
+ * is installed; ours never is.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -33,7 +33,10 @@ export interface Module {
   readonly aliases: readonly string[]
 }
 
-/** The modules named and all they need, each after what it needs. `xzcat` is the program and arguments that unpack one. */
+/**
+ * The modules named and all they need, each after what it needs. `xzcat` is the program and arguments that
+ * unpack one.
+ */
 export async function collectModules(
   kernel: Kernel,
   names: readonly string[],
@@ -90,7 +93,10 @@ export function readDepends(module: Buffer): string[] {
   return names.filter((name) => name !== '').map((name) => name.replaceAll('-', '_'))
 }
 
-/** The `.modinfo` section is a run of NUL-ended `key=value` strings (include/linux/moduleparam.h): all values of `key`. */
+/**
+ * The `.modinfo` section is a run of NUL-ended `key=value` strings (include/linux/moduleparam.h): all values
+ * of `key`.
+ */
 export function readModinfo(module: Buffer, key: string): string[] {
   const values: string[] = []
   const start = `\0${key}=`

@@ -1,6 +1,6 @@
 /**
- * Owns the second disk of a run: the project as it stands in this working tree, the agent, the kernels to jump to
- * and the files a scenario brings. Built anew for every run, so it is never stale; it takes a second.
+ * Owns the second disk of a run: the project as it stands in this working tree, the agent, the kernels to
+ * jump to and the files a scenario brings. Built anew for every run, so it is never stale; it takes a second.
  */
 import {
   chmodSync,
@@ -65,7 +65,10 @@ export async function buildProjectDisk(disk: ProjectDisk, image: string): Promis
   }
 }
 
-/** The sources, for tests to run inside, and the JavaScript that a published package has: it starts in a fraction of the time. */
+/**
+ * The sources, for tests to run inside, and the JavaScript that a published package has: it starts in a
+ * fraction of the time.
+ */
 async function addProject(home: string): Promise<void> {
   mkdirSync(home, { recursive: true })
   await bundle(home)
@@ -73,7 +76,9 @@ async function addProject(home: string): Promise<void> {
   for (const name of neededPackages()) cpSync(join(PROJECT, name), join(home, name), { recursive: true })
 }
 
-/** Paths (`node_modules/…`) of what the lock file says is needed to run, as far as this platform installed it. */
+/**
+ * Paths (`node_modules/…`) of what the lock file says is needed to run, as far as this platform installed it.
+ */
 function neededPackages(): string[] {
   const lock = JSON.parse(readFileSync(join(PROJECT, 'package-lock.json'), 'utf8')) as {
     readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>

@@ -1,6 +1,6 @@
 /**
- * Owns the root image of the host: Debian packages unpacked, Node, and the files of `inside/`. It is the same for
- * every kernel and every state of the project; runs write to a throw-away layer above it.
+ * Owns the root image of the host: Debian packages unpacked, Node, and the files of `inside/`. It is the same
+ * for every kernel and every state of the project; runs write to a throw-away layer above it.
  */
 import {
   chmodSync,
@@ -27,7 +27,10 @@ const ROOM_BYTES = 1024 * MIB
 /** Packages, their unpacked files and the image, whose holes are no blocks. */
 const BUILD_BYTES = 2048 * MIB
 
-/** What a hypervisor host has, and what tests and scenarios call. Their dependencies follow; recommendations do not. */
+/**
+ * What a hypervisor host has, and what tests and scenarios call. Their dependencies follow; recommendations
+ * do not.
+ */
 const PACKAGES = [
   'attr',
   'base-files',
@@ -136,7 +139,9 @@ function rootKey(choice: RootChoice, packages: readonly Package[]): string {
   )
 }
 
-/** Debian's /bin, /sbin and /lib are links into /usr; packages unpacked before base-files must find them so. */
+/**
+ * Debian's /bin, /sbin and /lib are links into /usr; packages unpacked before base-files must find them so.
+ */
 function makeMergedUsr(tree: string): void {
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
     mkdirSync(join(tree, 'usr', name), { recursive: true })

@@ -1,6 +1,6 @@
 /**
- * Owns what makes the root image a host whose init is systemd, as its own Debian packages have it: what of it is switched
- * on, and what a machine of this kind does without. Nothing here knows guestmemfs.
+ * Owns what makes the root image a host whose init is systemd, as its own Debian packages have it: what of it
+ * is switched on, and what a machine of this kind does without. Nothing here knows guestmemfs.
  */
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -41,7 +41,8 @@ export function addSystemd(tree: string, inside: string): void {
     link(`../${unit}`, join(units, `${target}.wants`, unit))
   for (const unit of MASKED) link('/dev/null', join(units, unit))
   link('/usr/lib/systemd/system/multi-user.target', join(units, 'default.target'))
-  // One machine through all its kernels, and its journal with it: what was said on the way down is read in the next one.
+  // One machine through all its kernels, and its journal with it: what was said on the way down is read in
+  // the next one.
   writeFileSync(join(tree, 'etc/machine-id'), `${'7e57bed0'.repeat(4)}\n`)
   mkdirSync(join(tree, 'var/log/journal'), { recursive: true })
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * Owns the inside end of a scenario: runs scripts, starts programs that go on, and sends every log as it grows. It
- * decides nothing and remembers nothing: after a kexec it simply starts again. Runs as plain JavaScript, alone in
- * its file, so that a host under emulation has it up in a second.
+ * Owns the inside end of a scenario: runs scripts, starts programs that go on, and sends every log as it
+ * grows. It decides nothing and remembers nothing: after a kexec it simply starts again. Runs as plain
+ * JavaScript, alone in its file, so that a host under emulation has it up in a second.
  */
 import { execFile, spawn } from 'node:child_process'
 import {
@@ -91,7 +91,10 @@ function sweepLogs(): void {
 /** Of each QEMU that was told of: its logs, as they were told. */
 const qemus = new Map<string, string>()
 
-/** The evidence on a guest that starts again is whether somebody started its QEMU again: every one is told of, with its age. */
+/**
+ * The evidence on a guest that starts again is whether somebody started its QEMU again: every one is told of,
+ * with its age.
+ */
 function watchQemus(): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
     try {

@@ -1,6 +1,7 @@
 /**
- * Owns the words between a scenario (outside) and the agent (inside): JSON objects, one a line, over a virtio-serial
- * port. Types alone, so that the agent is one file. The port lives through a kexec; the agent starts again and says hello.
+ * Owns the words between a scenario (outside) and the agent (inside): JSON objects, one a line, over a
+ * virtio-serial port. Types alone, so that the agent is one file. The port lives through a kexec; the agent
+ * starts again and says hello.
  */
 export const PORT_NAME = 'org.guestmemfs.testbed'
 
@@ -11,7 +12,10 @@ export type Request = { readonly id: number } & (
 )
 
 export type Message =
-  /** The agent of a new kernel (`bootId` tells) is there. `kvm`: where its modules for KVM lie, lines of /proc/modules. */
+  /**
+   * The agent of a new kernel (`bootId` tells) is there. `kvm`: where its modules for KVM lie, lines of
+   * /proc/modules.
+   */
   | {
       readonly type: 'hello'
       readonly bootId: string
@@ -20,8 +24,9 @@ export type Message =
       readonly kvm: readonly string[]
     }
   /**
-   * A QEMU was started, `ageMs` ago; told again when it is known to write more logs. `key`: of this one process. `logs`: names
-   * of the logs that it has open or names on its command line. `hasOwnRam`: not in a file of a pool or of a device.
+   * A QEMU was started, `ageMs` ago; told again when it is known to write more logs. `key`: of this one
+   * process. `logs`: names of the logs that it has open or names on its command line. `hasOwnRam`: not in a
+   * file of a pool or of a device.
    */
   | {
       readonly type: 'qemu'

@@ -1,6 +1,7 @@
 /**
- * Owns the testbed's own kernel, which the spec `luo` names: with KHO and the Live Update Orchestrator, from the newest
- * Linux source that Debian offers, built where it is not in the cache. One build at a time on this machine.
+ * Owns the testbed's own kernel, which the spec `luo` names: with KHO and the Live Update Orchestrator, from
+ * the newest Linux source that Debian offers, built where it is not in the cache. One build at a time on this
+ * machine.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,7 +27,10 @@ const BUILD_BYTES = 3 * 2 ** 30
 const LOCK_PAUSE_MS = 1000
 const silently: Phase = (_, work) => work()
 
-/** The path of its vmlinuz. Where it must be built first, `phase` shows what is going on; that takes about ten minutes. */
+/**
+ * The path of its vmlinuz. Where it must be built first, `phase` shows what is going on; that takes about ten
+ * minutes.
+ */
 export async function luoKernel(phase: Phase = silently): Promise<string> {
   return withFreshLists((apt) => buildOrFind(apt, phase))
 }
@@ -36,7 +40,7 @@ export async function luoKernelPlace(): Promise<string> {
   return join(cacheRoot, placeOf(await newestSource(await Apt.open())))
 }
 
-const placeOf = ({ version }: Package): string => {
+function placeOf({ version }: Package): string {
   const sources = [OPTIONS, join(import.meta.dirname, 'build.ts')].map((file) => readFileSync(file))
   return `kernels/${LUO}-${version}-${contentKey(...sources)}`
 }
@@ -67,7 +71,9 @@ async function newestSource(apt: Apt): Promise<Package> {
   return { name, version: offer.version }
 }
 
-/** Waits for a build that is under way: two at once would take twice as long, and one would be thrown away. */
+/**
+ * Waits for a build that is under way: two at once would take twice as long, and one would be thrown away.
+ */
 async function lockBuilds(phase: Phase): Promise<() => void> {
   const file = join(cacheFolder('kernels'), '..', 'kernel-build.lock')
   const take = (): Fd | undefined => {

@@ -1,4 +1,7 @@
-/** Owns `npm run testbed:kernel`: builds the kernel with the Live Update Orchestrator, or says where it already is. */
+/**
+ * Owns `npm run testbed:kernel`: builds the kernel with the Live Update Orchestrator, or says where it
+ * already is.
+ */
 import { errorText, UsageError } from '../../src/values/errors.ts'
 import { Progress } from '../scenario/progress.ts'
 import { luoKernel } from './luo.ts'

@@ -1,4 +1,6 @@
-/** Owns running make to its end: bounded in time, counting what it has made, with its own words when it fails. */
+/**
+ * Owns running make to its end: bounded in time, counting what it has made, with its own words when it fails.
+ */
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { CommandError } from '../command.ts'
@@ -11,8 +13,8 @@ const LAST_WORDS = 20_000
 const ENVIRONMENT = { LC_ALL: 'C', KBUILD_BUILD_USER: 'guestmemfs', KBUILD_BUILD_HOST: 'testbed' }
 
 /**
- * `make ARGS` in `folder`, on all processors. `step` is called for each line that says what is being made. Errors:
- * `CommandError` with the lines that tell why. It ends with this process, and its compilers with it.
+ * `make ARGS` in `folder`, on all processors. `step` is called for each line that says what is being made.
+ * Errors: `CommandError` with the lines that tell why. It ends with this process, and its compilers with it.
  */
 export function make(folder: string, args: readonly string[], step: () => void = () => {}): Promise<void> {
   const words = ['--pdeathsig', 'TERM', '--', 'make', `-j${availableParallelism()}`, ...args]

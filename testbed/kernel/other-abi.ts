@@ -1,7 +1,7 @@
 /**
- * Owns a copy of a kernel that says it speaks another KHO or LUO than it does: for what must be refused before a jump. Its
- * header leads to a payload with other words, put behind all the rest; what would boot is the old one, unchanged.
- * Documentation/arch/x86/boot.rst, `setup_sects`, `payload_offset`, `payload_length`.
+ * Owns a copy of a kernel that says it speaks another KHO or LUO than it does: for what must be refused
+ * before a jump. Its header leads to a payload with other words, put behind all the rest; what would boot is
+ * the old one, unchanged. Documentation/arch/x86/boot.rst, `setup_sects`, `payload_offset`, `payload_length`.
  */
 import { gunzipSync, gzipSync } from 'node:zlib'
 
@@ -10,7 +10,10 @@ const PAYLOAD_OFFSET = 0x248
 const PAYLOAD_LENGTH = 0x24c
 const SECTOR_BYTES = 512
 
-/** `vmlinuz`: a bzImage whose payload is gzip, as luo.config has it. `from` (`kho-v4`) becomes `to`, which must be as long. */
+/**
+ * `vmlinuz`: a bzImage whose payload is gzip, as luo.config has it. `from` (`kho-v4`) becomes `to`, which
+ * must be as long.
+ */
 export function withOtherAbi(vmlinuz: Buffer, from: string, to: string): Buffer {
   if (from.length !== to.length) throw new Error(`${to} is not as long as ${from}`)
   const protectedMode = ((vmlinuz[SETUP_SECTS] || 4) + 1) * SECTOR_BYTES

@@ -26,7 +26,10 @@ export function missingPackages(searchPath: string, isThere: (path: string) => b
   return Object.entries(TOOLS).flatMap(([tool, name]) => (found(tool) ? [] : [name]))
 }
 
-/** Makes sure a kernel can be compiled here. Errors: `UsageError` that says what to install, by whom it was refused or cannot be. */
+/**
+ * Makes sure a kernel can be compiled here. Errors: `UsageError` that says what to install, by whom it was
+ * refused or cannot be.
+ */
 export async function ensureBuildTools(
   host: AptHost,
   consent: Consent,

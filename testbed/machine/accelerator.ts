@@ -1,6 +1,7 @@
 /**
- * Owns the choice between KVM and emulation for the host. A /dev/kvm that opens proves nothing (some sandboxes have one
- * that runs no instruction), so a boot sector is run on it. The host needs KVM inside as well, hence nesting.
+ * Owns the choice between KVM and emulation for the host. A /dev/kvm that opens proves nothing (some
+ * sandboxes have one that runs no instruction), so a boot sector is run on it. The host needs KVM inside as
+ * well, hence nesting.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

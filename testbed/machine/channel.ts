@@ -1,6 +1,7 @@
 /**
- * Owns the outside end of the agent's port: requests and their answers, and every other message handed on. Knows
- * nothing of kernels or scenarios. Requests that wait when the agent is gone are failed by whoever notices.
+ * Owns the outside end of the agent's port: requests and their answers, and every other message handed on.
+ * Knows nothing of kernels or scenarios. Requests that wait when the agent is gone are failed by whoever
+ * notices.
  */
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'

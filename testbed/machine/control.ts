@@ -1,6 +1,6 @@
 /**
- * The QMP connection to the QEMU that is the host: the human monitor's answers, and why the machine stopped. It knows no command's
- * meaning but those two. Nothing inside the host notices.
+ * The QMP connection to the QEMU that is the host: the human monitor's answers, and why the machine stopped.
+ * It knows no command's meaning but those two. Nothing inside the host notices.
  */
 import { setTimeout } from 'node:timers/promises'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
@@ -15,15 +15,24 @@ const REGISTERS_TIMEOUT_MS = 10_000
 /** The longest scenario ends long before; setTimeout takes no more. */
 const FOR_EVER_MS = 2 ** 31 - 1
 
-/** The machine asked to be reset or switched off, and was stopped instead (`-action reboot=shutdown,shutdown=pause`). */
+/**
+ * The machine asked to be reset or switched off, and was stopped instead
+ * (`-action reboot=shutdown,shutdown=pause`).
+ */
 export interface Stop {
-  /** QEMU's ShutdownCause (qapi/run-state.json): `guest-reset` by a triple fault or on request, `guest-shutdown`, … */
+  /**
+   * QEMU's ShutdownCause (qapi/run-state.json): `guest-reset` by a triple fault or on request,
+   * `guest-shutdown`, …
+   */
   readonly reason: string
   /** `info registers -a` at that moment. */
   readonly registers: string
 }
 
-/** Connects as soon as QEMU has made `path`. Errors: QemuError where it does not within a minute, or `hasEnded` before. */
+/**
+ * Connects as soon as QEMU has made `path`. Errors: QemuError where it does not within a minute, or
+ * `hasEnded` before.
+ */
 export async function openControl(path: string, hasEnded: () => boolean): Promise<QmpClient> {
   const deadline = performance.now() + CONNECT_TIMEOUT_MS
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel. Everything that
- * waits is bounded and fails at once when the host crashes. Knows no scenario.
+ * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
+ * Everything that waits is bounded and fails at once when the host crashes. Knows no scenario.
  */
 import { createWriteStream, existsSync, mkdirSync, readFileSync, type WriteStream } from 'node:fs'
 import { join } from 'node:path'
@@ -98,7 +98,10 @@ export class Host {
     await hello
   }
 
-  /** What is known of how it went, for the verdict. What the agent has not told yet is waited for, where it still can. */
+  /**
+   * What is known of how it went, for the verdict. What the agent has not told yet is waited for, where it
+   * still can.
+   */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
     const { stop } = this.#machine
@@ -116,7 +119,10 @@ export class Host {
     return this.#clock.boots
   }
 
-  /** Runs a bash script (`-euo pipefail`) to its end: its standard output, without the last line end. Throws when it fails. */
+  /**
+   * Runs a bash script (`-euo pipefail`) to its end: its standard output, without the last line end. Throws
+   * when it fails.
+   */
   async run(script: string, options: { readonly timeoutMs?: number } = {}): Promise<string> {
     const { timeoutMs = RUN_TIMEOUT_MS } = options
     const asked = this.#ask({ type: 'run', script, timeoutMs })
@@ -141,7 +147,10 @@ export class Host {
     }
   }
 
-  /** What the machine itself says to a command of QEMU's human monitor: asked from outside, behind the host's back. */
+  /**
+   * What the machine itself says to a command of QEMU's human monitor: asked from outside, behind the host's
+   * back.
+   */
   monitor(command: string): Promise<string> {
     const asked = this.#machine.monitor(command, MONITOR_TIMEOUT_MS)
     return this.#bounded(asked, MONITOR_TIMEOUT_MS, `the monitor did not answer to: ${command}`)
@@ -159,8 +168,8 @@ export class Host {
   }
 
   /**
-   * `script` (bash) is run by every boot from the next one on; its output is the log `at-boot`. The agent comes up beside it, or
-   * after its end where it is to be `alone`, as on a host that has no agent.
+   * `script` (bash) is run by every boot from the next one on; its output is the log `at-boot`. The agent
+   * comes up beside it, or after its end where it is to be `alone`, as on a host that has no agent.
    */
   async atBoot(script: string, { alone = false } = {}): Promise<void> {
     const setting = 'set -euo pipefail\nexport PATH=$PATH:/opt/testbed/bin'
@@ -181,7 +190,10 @@ export class Host {
     return log
   }
 
-  /** Runs `script`, which ends in a kexec, and waits for the agent of the next kernel. Throws when the script fails or ends. */
+  /**
+   * Runs `script`, which ends in a kexec, and waits for the agent of the next kernel. Throws when the script
+   * fails or ends.
+   */
   async jump(script: string): Promise<void> {
     const before = this.#hello
     const ended = this.run(script, { timeoutMs: BOOT_TIMEOUT_MS }).then(() => {

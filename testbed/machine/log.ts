@@ -5,7 +5,10 @@ export class HostError extends Error {
   override readonly name = 'HostError'
 }
 
-/** A script inside failed, or said something else than it must: what a scenario asserts, and never the machine's fault. */
+/**
+ * A script inside failed, or said something else than it must: what a scenario asserts, and never the
+ * machine's fault.
+ */
 export class ScriptError extends Error {
   override readonly name = 'ScriptError'
 }
@@ -66,8 +69,8 @@ export class Log {
   }
 
   /**
-   * The first match at or after `from`, in whole lines alone while the program runs: who waits for a line may read it as a line at
-   * once. Throws when it does not come in time, or the program ends without it.
+   * The first match at or after `from`, in whole lines alone while the program runs: who waits for a line may
+   * read it as a line at once. Throws when it does not come in time, or the program ends without it.
    */
   async waitFor(
     pattern: RegExp,

@@ -1,6 +1,6 @@
 /**
- * The QEMU that is the host: its command line, its console, its life. It ends with this process, whatever happens (parent-death
- * signal). Knows nothing of agents and scenarios.
+ * The QEMU that is the host: its command line, its console, its life. It ends with this process, whatever
+ * happens (parent-death signal). Knows nothing of agents and scenarios.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
@@ -22,7 +22,10 @@ export interface MachineOptions {
   readonly commandLine: string
   /** Written to a throw-away layer; the files stay as they are. They are /dev/vda, /dev/vdb, … inside. */
   readonly disks: readonly string[]
-  /** A kexec is no reset. Where a reset is not part of the plan it is a crash, and must not pass for a new start. */
+  /**
+   * A kexec is no reset. Where a reset is not part of the plan it is a crash, and must not pass for a new
+   * start.
+   */
   readonly resetStartsAgain: boolean
   /** Sockets, console logs and the throw-away layers go here. */
   readonly folder: string

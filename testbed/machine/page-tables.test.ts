@@ -3,7 +3,10 @@ import { test } from 'node:test'
 import { kernelMappings, visibleBytes } from './page-tables.ts'
 
 const MIB = 2 ** 20
-/** As QEMU 10 prints them: a direct map with a hole of 2 MiB at 4 MiB, a user's page, a page that is mapped elsewhere as well. */
+/**
+ * As QEMU 10 prints them: a direct map with a hole of 2 MiB at 4 MiB, a user's page, a page that is mapped
+ * elsewhere as well.
+ */
 const MEM = `0000000000400000-0000000000401000 0000000000001000 ur-
 ff1a189080000000-ff1a189080400000 0000000000400000 -rw
 ff1a189080600000-ff1a189080800000 0000000000200000 -rw

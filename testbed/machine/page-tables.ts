@@ -1,7 +1,8 @@
 /**
- * Owns reading the host's real page tables off the machine's monitor: which physical memory the kernel maps for itself, whatever
- * it says about that. `info mem` gives ranges of virtual addresses, `info tlb` single entries with their physical address
- * (target/i386/monitor.c in QEMU). Both are of one processor's tables at one moment; the kernel's half of them is the same for all.
+ * Owns reading the host's real page tables off the machine's monitor: which physical memory the kernel maps
+ * for itself, whatever it says about that. `info mem` gives ranges of virtual addresses, `info tlb` single
+ * entries with their physical address (target/i386/monitor.c in QEMU). Both are of one processor's tables at
+ * one moment; the kernel's half of them is the same for all.
  */
 
 export interface PhysicalRange {
@@ -22,7 +23,10 @@ const KERNEL_HALF = 1n << 63n
 /** No machine has more memory: behind it there are other things than the direct map. */
 const DIRECT_MAP_BYTES = 1n << 46n
 
-/** `infoMem` and `infoTlb`: the monitor's answers to `info mem` and `info tlb`. Throws when they show no kernel. */
+/**
+ * `infoMem` and `infoTlb`: the monitor's answers to `info mem` and `info tlb`. Throws when they show no
+ * kernel.
+ */
 export function kernelMappings(infoMem: string, infoTlb: string): KernelMappings {
   const entries = [...infoTlb.matchAll(/^([0-9a-f]{16}): ([0-9a-f]{16}) (\S+)$/gm)]
     .map(([, virtual, physical, flags]) => ({
@@ -48,7 +52,9 @@ export function kernelMappings(infoMem: string, infoTlb: string): KernelMappings
   return { directMapBase, direct, entries: entries.map(({ physical }) => Number(physical)) }
 }
 
-/** How many bytes of `ranges` the direct map covers, and how many other entries of the kernel lead into them. */
+/**
+ * How many bytes of `ranges` the direct map covers, and how many other entries of the kernel lead into them.
+ */
 export function visibleBytes(
   { direct, entries }: KernelMappings,
   ranges: readonly PhysicalRange[],

@@ -1,4 +1,7 @@
-/** `npm run testbed -- matrix [WORD…]`: runs the rows whose name holds every word, one after the other, and writes the page. */
+/**
+ * `npm run testbed -- matrix [WORD…]`: runs the rows whose name holds every word, one after the other, and
+ * writes the page.
+ */
 import { UsageError } from '../../src/values/errors.ts'
 import { isTooOften, ledgerLine, readLedger } from '../scenario/ledger.ts'
 import { StoppedError } from '../scenario/run.ts'
@@ -39,7 +42,9 @@ export async function runMatrix(words: readonly string[], say: (line: string) =>
   return failures.length === 0 ? 0 : 1
 }
 
-/** What one row asks for and cannot have (a kernel that Debian has no more) is no reason to leave the others. */
+/**
+ * What one row asks for and cannot have (a kernel that Debian has no more) is no reason to leave the others.
+ */
 function unlessStopped(error: unknown): string {
   if (error instanceof UsageError && !(error instanceof StoppedError)) return error.message
   throw error

@@ -1,6 +1,6 @@
 /**
- * docs/compatibility.md, made of what the matrix saw, and the figures it is made of, beside the benches' results. A row that was
- * run again takes its former result's place.
+ * docs/compatibility.md, made of what the matrix saw, and the figures it is made of, beside the benches'
+ * results. A row that was run again takes its former result's place.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

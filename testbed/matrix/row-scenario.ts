@@ -1,6 +1,6 @@
 /**
- * One row of the matrix as a scenario: a guest in a pool of the row's store, the host's QEMU upgraded where the row says so, and
- * one live update of the kernel under it; or its refusal, with the guest never paused.
+ * One row of the matrix as a scenario: a guest in a pool of the row's store, the host's QEMU upgraded where
+ * the row says so, and one live update of the kernel under it; or its refusal, with the guest never paused.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

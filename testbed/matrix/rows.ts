@@ -1,6 +1,6 @@
 /**
- * The rows of the matrix: which kernels and which QEMUs are taken across one live update, in which store, and what must become of
- * it. Kernel pairs by store, QEMU pairs on one kernel.
+ * The rows of the matrix: which kernels and which QEMUs are taken across one live update, in which store, and
+ * what must become of it. Kernel pairs by store, QEMU pairs on one kernel.
  */
 import type { PartChoice } from '../scenario/parts.ts'
 

@@ -1,6 +1,7 @@
 /**
- * Owns what a guest's ticks tell from outside: one unbroken run or not, and the longest silence. The clock is ours,
- * outside the host, which no kexec stops; it is as fine as the way of a line to us (some 10 ms under emulation).
+ * Owns what a guest's ticks tell from outside: one unbroken run or not, and the longest silence. The clock is
+ * ours, outside the host, which no kexec stops; it is as fine as the way of a line to us (some 10 ms under
+ * emulation).
  */
 import { findBreak, firstBadWord, readTicks, type Tick } from '../guests/ticks.ts'
 import type { Log } from '../machine/log.ts'
@@ -13,7 +14,10 @@ export interface Continuity {
   readonly after: number
   readonly badWords: number
   readonly silenceMs: number
-  /** Every silence of more than a second, in order: what a break comes after tells where to look for its cause. */
+  /**
+   * Every silence of more than a second, in order: what a break comes after tells where to look for its
+   * cause.
+   */
   readonly silences: readonly { readonly before: number; readonly ms: number }[]
   /** The first thing that is wrong, if anything is. */
   readonly broken: string | undefined

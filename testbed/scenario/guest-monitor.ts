@@ -1,4 +1,7 @@
-/** Owns the shell commands that talk to a guest's human monitor (a unix socket inside), as a person would type them. */
+/**
+ * Owns the shell commands that talk to a guest's human monitor (a unix socket inside), as a person would type
+ * them.
+ */
 
 export class GuestMonitor {
   readonly #socket: string

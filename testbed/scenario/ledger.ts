@@ -1,6 +1,6 @@
 /**
- * The ledger of runs on this machine, in the cache: how often it was the emulator that failed. One in twenty may; a machine on
- * which it is more often than that proves nothing, however many repeats pass.
+ * The ledger of runs on this machine, in the cache: how often it was the emulator that failed. One in twenty
+ * may; a machine on which it is more often than that proves nothing, however many repeats pass.
  */
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,4 @@
-/**
- * Live updates of the host's kernel as one command, and the report that the next kernel has of
- * them.
- */
+/** Live updates of the host's kernel as one command, and the report that the next kernel has of them. */
 import type { GuestLog } from './guest-log.ts'
 import type { BootChoice, Stage } from './scenario.ts'
 
@@ -34,8 +31,8 @@ export async function expectReady({ host, phase, expect }: Stage, command: strin
 }
 
 /**
- * The kernel changed from the former one to `to` (default: the next), and exactly the guests
- * `names` were updated, each with a blackout that was measured.
+ * The kernel changed from the former one to `to` (default: the next), and exactly the guests `names` were
+ * updated, each with a blackout that was measured.
  */
 export async function expectUpdated(
   { host, next, keep, expect }: Stage,
@@ -59,7 +56,10 @@ export async function expectUpdated(
   return report
 }
 
-/** Of hosts that mount and resume at boot: resolves when every guest runs on in the next kernel. `program`: what updates. */
+/**
+ * Of hosts that mount and resume at boot: resolves when every guest runs on in the next kernel. `program`:
+ * what updates.
+ */
 export async function updateOnce(
   stage: Stage,
   guests: readonly GuestLog[],

@@ -1,4 +1,7 @@
-/** What a scenario needs of the cache: kernels, initramfs, root image, QEMU. Fetched and built where it is not there, step by step. */
+/**
+ * What a scenario needs of the cache: kernels, initramfs, root image, QEMU. Fetched and built where it is not
+ * there, step by step.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../../src/values/errors.ts'
@@ -44,7 +47,8 @@ export async function prefetch(
 ): Promise<Parts> {
   const missing = scenario.older === undefined ? undefined : olderObstacle(scenario.older)
   if (missing !== undefined) throw new UsageError(missing)
-  // All of it at once where nothing is there yet, before anything is fetched; later each part asks for itself.
+  // All of it at once where nothing is there yet, before anything is fetched; later each part asks for
+  // itself.
   if (!existsSync(join(cacheRoot, 'root'))) ensureRoom(cacheRoot, FIRST_BYTES, 'a first run of the testbed')
   const firstSpec = choice.kernel ?? scenario.kernel ?? NEWEST
   const nextSpec = choice.nextKernel ?? scenario.nextKernel ?? firstSpec

@@ -1,6 +1,6 @@
 /**
- * Pools, their guests and their processes as `guestmemfs` tells of them in JSON, as far as
- * scenarios ask; and the check of a pool's image.
+ * Pools, their guests and their processes as `guestmemfs` tells of them in JSON, as far as scenarios ask; and
+ * the check of a pool's image.
  */
 import type { Host } from '../machine/host.ts'
 import type { Stage } from './scenario.ts'

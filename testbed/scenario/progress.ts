@@ -1,4 +1,6 @@
-/** What a person sees while a scenario runs: one line a phase, on standard error; moving only on a terminal. */
+/**
+ * What a person sees while a scenario runs: one line a phase, on standard error; moving only on a terminal.
+ */
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const FRAME_MS = 120
 /** Where nothing moves, a line tells that a long step goes on. */

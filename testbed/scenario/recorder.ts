@@ -1,4 +1,7 @@
-/** What is written down about one run: phases, asserted and kept facts, guests; and the verdict that follows from them. */
+/**
+ * What is written down about one run: phases, asserted and kept facts, guests; and the verdict that follows
+ * from them.
+ */
 import assert from 'node:assert/strict'
 import type { Accelerator } from '../machine/accelerator.ts'
 import type { Boot } from '../machine/boot-clock.ts'
@@ -19,7 +22,10 @@ export type Verdict = 'passed' | 'failed' | 'emulator'
 /** What a run says about itself. Times are milliseconds by the clock outside the host. */
 export interface Summary {
   readonly scenario: string
-  /** `emulator`: what failed was the machine underneath, by the evidence (verdict.ts). It proves nothing either way. */
+  /**
+   * `emulator`: what failed was the machine underneath, by the evidence (verdict.ts). It proves nothing
+   * either way.
+   */
   readonly verdict: Verdict
   readonly failure?: string
   /** Why it was the emulator. */
@@ -107,8 +113,8 @@ export class Recorder {
   }
 
   /**
-   * Turns a run with a seeded fault round: it is good when it failed, for that reason, and nothing excused it. Where the emulator
-   * failed before the fault could show, that stands.
+   * Turns a run with a seeded fault round: it is good when it failed, for that reason, and nothing excused
+   * it. Where the emulator failed before the fault could show, that stands.
    */
   judgeSeeded(wanted: RegExp): void {
     const { failure, emulator } = this
@@ -143,7 +149,7 @@ export class Recorder {
 }
 
 /** The summary has all of it. */
-const inOneLine = (value: unknown): string => {
+function inOneLine(value: unknown): string {
   const [line = '', ...more] = inWords(value).split('\n')
   return more.length > 0 || line.length > MAX_SHOWN ? `${line.slice(0, MAX_SHOWN)}…` : line
 }

@@ -1,6 +1,6 @@
 /**
- * Owns one run of a scenario: prepares kernels and disks, boots, runs it within its time, and answers a summary. All
- * it makes is in one folder, which stays when the run failed or was asked to stay.
+ * Owns one run of a scenario: prepares kernels and disks, boots, runs it within its time, and answers a
+ * summary. All it makes is in one folder, which stays when the run failed or was asked to stay.
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -45,7 +45,10 @@ export interface Outcome<R> {
   readonly result: R | undefined
 }
 
-/** Throws `UsageError` for what cannot be asked for, and when it is stopped by a signal. What happens inside is never thrown: it is the summary's verdict. */
+/**
+ * Throws `UsageError` for what cannot be asked for, and when it is stopped by a signal. What happens inside
+ * is never thrown: it is the summary's verdict.
+ */
 export async function runScenario<R>(
   name: string,
   scenario: Scenario<R>,

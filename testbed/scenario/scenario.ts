@@ -1,11 +1,17 @@
-/** Owns what a scenario is: what it needs, and what it is handed while it runs. Scenarios live in ../scenarios/, one a file. */
+/**
+ * Owns what a scenario is: what it needs, and what it is handed while it runs. Scenarios live in
+ * ../scenarios/, one a file.
+ */
 import type { Init } from '../image/root.ts'
 import type { Host } from '../machine/host.ts'
 import type { GuestLog } from './guest-log.ts'
 
 type Files = Readonly<Record<string, Uint8Array>>
 
-/** When a scenario runs as a test: `kexec` in `npm test`, the others in `npm run test:all` and, in turns, in CI. */
+/**
+ * When a scenario runs as a test: `kexec` in `npm test`, the others in `npm run test:all` and, in turns, in
+ * CI.
+ */
 export type ScenarioTier = 'kexec' | 'testbed' | 'long'
 
 /** `R`: what a run answers, where figures are wanted beside the verdict. */
@@ -21,7 +27,10 @@ export interface Scenario<R = unknown> {
   readonly init?: Init
   /** RAM of the host, as QEMU spells it. */
   readonly memory?: string
-  /** Appended to the kernel's command line, for all kernels alike unless the scenario says otherwise when it jumps. */
+  /**
+   * Appended to the kernel's command line, for all kernels alike unless the scenario says otherwise when it
+   * jumps.
+   */
   readonly append?: string
   /** Found inside under /opt/testbed/files/. */
   readonly files?: () => Files | Promise<Files>
@@ -29,7 +38,9 @@ export interface Scenario<R = unknown> {
   readonly older?: string
   /** For all of it, from the first boot on. Default: twenty minutes, which is plenty. */
   readonly timeoutMs?: number
-  /** A reset of the machine is part of the scenario (`host.jump` waits for what it starts); its memory stays. */
+  /**
+   * A reset of the machine is part of the scenario (`host.jump` waits for what it starts); its memory stays.
+   */
   readonly resetStartsAgain?: true
   /** A fault is seeded: the run must fail, and for this reason, to pass. */
   readonly mustFail?: RegExp
@@ -54,8 +65,8 @@ export interface Stage {
   /** A number or a word that the summary keeps. Nothing depends on it. */
   keep(name: string, value: unknown): void
   /**
-   * A value that must be `wanted` (deeply equal, or matched by the pattern), kept in the summary as one that was asserted. Throws
-   * when it is not.
+   * A value that must be `wanted` (deeply equal, or matched by the pattern), kept in the summary as one that
+   * was asserted. Throws when it is not.
    */
   expect<T>(name: string, value: T, wanted: T | (T extends string ? RegExp : never)): void
   /** Follows a guest's ticks in the log `name`; the summary tells whether they are one unbroken run. */

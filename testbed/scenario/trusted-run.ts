@@ -1,6 +1,6 @@
 /**
- * A run that is repeated once where it was the emulator that failed, and noted in the ledger. What fails twice by the emulator is
- * a failure: nothing was proven.
+ * A run that is repeated once where it was the emulator that failed, and noted in the ledger. What fails
+ * twice by the emulator is a failure: nothing was proven.
  */
 import { noteRun } from './ledger.ts'
 import type { Summary } from './recorder.ts'

@@ -1,7 +1,8 @@
 /**
- * The verdict on a run that did not go well: a failure, or the emulator underneath. Pure: evidence in, verdict out. It takes
- * something for the emulator's only where the evidence leaves no other, since a fault of the product must never be excused; what
- * it cannot tell is a failure. testbed/README.md says what the rules are and why.
+ * The verdict on a run that did not go well: a failure, or the emulator underneath. Pure: evidence in,
+ * verdict out. It takes something for the emulator's only where the evidence leaves no other, since a fault
+ * of the product must never be excused; what it cannot tell is a failure. testbed/README.md says what the
+ * rules are and why.
  */
 import type { Tick } from '../guests/ticks.ts'
 import type { Accelerator } from '../machine/accelerator.ts'
@@ -16,7 +17,10 @@ export interface GuestEvidence {
 export interface RunEvidence {
   /** What was thrown, or what was found wrong at the end. */
   readonly failure: string
-  /** A wait that was not fulfilled, the host that was gone, a guest's ticks. An assertion about what was found is none of these. */
+  /**
+   * A wait that was not fulfilled, the host that was gone, a guest's ticks. An assertion about what was found
+   * is none of these.
+   */
   readonly isAboutTheMachine: boolean
   readonly accelerator: Accelerator | undefined
   /** Undefined where the host was never started. */
@@ -44,9 +48,9 @@ const breaksOf = ({ ticks }: GuestEvidence): number[] =>
   ticks.flatMap(({ number }, at) => (number === (ticks[at - 1]?.number ?? 0) + 1 ? [] : [at]))
 
 /**
- * The guest began anew at tick 1, in the only QEMU that was ever started for it: nobody saved, restored or started it since. Its RAM
- * is QEMU's own: a pool that lost the page that the guest's code is in would look just like it. A QEMU that was seen with no
- * log may have been this guest's.
+ * The guest began anew at tick 1, in the only QEMU that was ever started for it: nobody saved, restored or
+ * started it since. Its RAM is QEMU's own: a pool that lost the page that the guest's code is in would look
+ * just like it. A QEMU that was seen with no log may have been this guest's.
  */
 function resetAlone({ name, ticks }: GuestEvidence, at: number, host: HostEvidence): string | undefined {
   const [last, first] = [ticks[at - 1], ticks[at]]
@@ -67,8 +71,9 @@ const OURS =
 const CODE = /^.*\bCode: .*?([0-9a-f]{2}) <[0-9a-f]{2}>/m
 
 /**
- * A breakpoint instruction that the kernel had put there to patch a static key, and had replaced again, was executed: the emulator
- * kept the old translation. In memory another byte is there, so it is no padding that somebody jumped into either.
+ * A breakpoint instruction that the kernel had put there to patch a static key, and had replaced again, was
+ * executed: the emulator kept the old translation. In memory another byte is there, so it is no padding that
+ * somebody jumped into either.
  */
 function staleInstruction({ crash, isBooting }: HostEvidence): string | undefined {
   if (crash === undefined || isBooting || !INT3.test(crash) || OURS.test(crash)) return undefined
@@ -78,7 +83,10 @@ function staleInstruction({ crash, isBooting }: HostEvidence): string | undefine
   return `the host executed an int3 that was not there any more, at ${at}`
 }
 
-/** A processor gave up, without a word of the kernel's, while all that were not halted executed KVM's own code. */
+/**
+ * A processor gave up, without a word of the kernel's, while all that were not halted executed KVM's own
+ * code.
+ */
 function tripleFault({ crash, stop, isBooting, kvmModules }: HostEvidence): string | undefined {
   if (crash !== undefined || stop?.reason !== 'guest-reset' || isBooting) return undefined
   if (!/^Triple fault$/m.test(stop.qemuLog)) return undefined

@@ -1,6 +1,6 @@
 /**
- * The part of `devmem` that is about limits: ranges that a pool must not take, a deleted file whose
- * bytes are nobody's, and a kernel that is locked down.
+ * The part of `devmem` that is about limits: ranges that a pool must not take, a deleted file whose bytes are
+ * nobody's, and a kernel that is locked down.
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
@@ -64,8 +64,8 @@ async function hold(host: Host, name: string, seed = ''): Promise<Held> {
 }
 
 /**
- * Guest RAM full of a pattern is deleted while a process maps it: no other file gets its blocks as
- * long as one does, and the next file that gets them shows zeros.
+ * Guest RAM full of a pattern is deleted while a process maps it: no other file gets its blocks as long as
+ * one does, and the next file that gets them shows zeros.
  */
 export async function deleteSecret({ host, expect }: Stage): Promise<void> {
   const zero = crc32(new Uint8Array(SECRET_BYTES))

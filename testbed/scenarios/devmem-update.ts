@@ -1,7 +1,6 @@
 /**
- * The live update of a host whose guest lies in reserved memory, from an older kernel into a newer
- * one. The line that is typed is the ordinary one, its user is an ordinary user, and neither knows
- * of the window.
+ * The live update of a host whose guest lies in reserved memory, from an older kernel into a newer one. The
+ * line that is typed is the ordinary one, its user is an ordinary user, and neither knows of the window.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

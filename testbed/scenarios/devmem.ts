@@ -1,7 +1,7 @@
 /**
- * The seed's usage section on reserved memory, as it is typed by hand: the file's window is read
- * off its xattr, and QEMU maps it. What is refused of such memory, and how the kernel maps it, is
- * asserted on the way; refusals before the first mount and a deleted file are in devmem-limits.ts.
+ * The seed's usage section on reserved memory, as it is typed by hand: the file's window is read off its
+ * xattr, and QEMU maps it. What is refused of such memory, and how the kernel maps it, is asserted on the
+ * way; refusals before the first mount and a deleted file are in devmem-limits.ts.
  */
 import assert from 'node:assert/strict'
 import { seedCommand } from '../guests/qemu.ts'

@@ -1,6 +1,7 @@
 /**
- * Faults of the product, seeded: each looks as much like the emulator's as it can, and must be called a failure all the same. A
- * run of one of these passes when its verdict is `failed`, and for the reason that was seeded.
+ * Faults of the product, seeded: each looks as much like the emulator's as it can, and must be called a
+ * failure all the same. A run of one of these passes when its verdict is `failed`, and for the reason that
+ * was seeded.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest, LOAD_ADDRESS } from '../guests/tiny-guest.ts'

@@ -1,6 +1,6 @@
 /**
- * Pages of 1 GiB: a pool with guests of both sizes, what the mapping of each really is, before and
- * after a live update; and refusals where such pages cannot be.
+ * Pages of 1 GiB: a pool with guests of both sizes, what the mapping of each really is, before and after a
+ * live update; and refusals where such pages cannot be.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

@@ -1,8 +1,8 @@
 /**
- * The proof that guest memory is hidden, and that it costs no struct pages: the host's real page
- * tables, read from outside while guests run in each of the three stores. What is looked at is
- * where the guest's own bytes are, the look is the same for all three, and it must find two of
- * them: a look that finds nothing proves nothing.
+ * The proof that guest memory is hidden, and that it costs no struct pages: the host's real page tables, read
+ * from outside while guests run in each of the three stores. What is looked at is where the guest's own bytes
+ * are, the look is the same for all three, and it must find two of them: a look that finds nothing proves
+ * nothing.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
@@ -16,10 +16,9 @@ const MIB = 2 ** 20
 const GUEST_MIB = 64
 const CARVED_MIB = 512
 /**
- * Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no
- * kernel at all. `no5lvl`: QEMU takes minutes for five levels of tables. `nogbpages`: the kernel
- * counts a page of 1 GiB once more each time it comes by (phys_pud_init(),
- * arch/x86/mm/init_64.c), and its sums would say nothing.
+ * Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no kernel at
+ * all. `no5lvl`: QEMU takes minutes for five levels of tables. `nogbpages`: the kernel counts a page of 1 GiB
+ * once more each time it comes by (phys_pud_init(), arch/x86/mm/init_64.c), and its sums would say nothing.
  */
 const APPEND = 'memmap=512M$4G memmap=512M%4608M-1+0xefffffff modprobe.blacklist=kmem nopti no5lvl nogbpages'
 const SEEDS = { memfd: 3, dax: 5, devmem: 7 } as const
@@ -29,8 +28,8 @@ const STORES = Object.keys(SEEDS) as StoreKind[]
 const mount = (store: StoreKind) =>
   `mkdir -p /mnt/${store}; guestmemfs mount ${store} /mnt/${store} -o store=${store}${store === 'memfd' ? ',size=256M' : ''}`
 /**
- * `kvm=off`: a guest that knows of KVM has it map a page for the clock they share, and that one
- * would be seen.
+ * `kvm=off`: a guest that knows of KVM has it map a page for the clock they share, and that one would be
+ * seen.
  */
 const qemu = (store: StoreKind) =>
   guestCommand({
@@ -171,10 +170,7 @@ async function memoryFigures({ host }: Stage): Promise<Figures> {
   }
 }
 
-/**
- * Both sums leave the reserved range out from boot to end, and grow when a region of device-dax is
- * used.
- */
+/** Both sums leave the reserved range out from boot to end, and grow when a region of device-dax is used. */
 function checkFigures(before: Figures, after: Figures): void {
   const carved = CARVED_MIB * MIB
   // A kernel maps and describes some more than its RAM: the rest of its last sections.

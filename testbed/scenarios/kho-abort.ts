@@ -1,6 +1,6 @@
 /**
- * Changing one's mind: a pool is handed over, and taken back; an update fails after everything was
- * handed over, and is rolled back; and after all of it the guest is updated for real.
+ * Changing one's mind: a pool is handed over, and taken back; an update fails after everything was handed
+ * over, and is rolled back; and after all of it the guest is updated for real.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

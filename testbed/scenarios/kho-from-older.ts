@@ -1,7 +1,7 @@
 /**
- * The upgrade of the package by a live update: processes of the first tree that is still read have the pool, its guests and
- * its sessions up to the jump, and today's program is all that the next kernel has. Before it, a second pool that those
- * processes have handed over is taken over by today's keeper, which takes it back.
+ * The upgrade of the package by a live update: processes of the first tree that is still read have the pool,
+ * its guests and its sessions up to the jump, and today's program is all that the next kernel has. Before it,
+ * a second pool that those processes have handed over is taken over by today's keeper, which takes it back.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

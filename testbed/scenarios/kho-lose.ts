@@ -1,7 +1,7 @@
 /**
- * The part of `kho-refuse` after the jump: a stranger is at the device first, and takes what was
- * handed over. Of one pool it takes the session with the ordinary files, of the other the index.
- * What is left of the first is there and in use; nothing takes the second one's place unasked.
+ * The part of `kho-refuse` after the jump: a stranger is at the device first, and takes what was handed over.
+ * Of one pool it takes the session with the ordinary files, of the other the index. What is left of the first
+ * is there and in use; nothing takes the second one's place unasked.
  */
 import { liveUpdate } from '../scenario/live-update.ts'
 import { expectArrived, mapOf, refusal } from '../scenario/pool.ts'
@@ -45,8 +45,8 @@ async function expectLostNote({ host, expect }: Stage): Promise<void> {
 }
 
 /**
- * The guest's device state is lost and its RAM is not; it is never started with the one and
- * without the other.
+ * The guest's device state is lost and its RAM is not; it is never started with the one and without the
+ * other.
  */
 async function expectSavedGuest({ host, phase, expect }: Stage): Promise<void> {
   const said = await phase('resume', () => refusal(host, 'guestmemfs resume'))

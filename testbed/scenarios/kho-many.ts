@@ -1,6 +1,6 @@
 /**
- * The crowd without a carve-out: four guests of different sizes and some two hundred files in
- * several live update sessions, through three updates of the host's kernel in a row.
+ * The crowd without a carve-out: four guests of different sizes and some two hundred files in several live
+ * update sessions, through three updates of the host's kernel in a row.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

@@ -1,7 +1,7 @@
 /**
- * What must never lose memory without a word on the way through the live update orchestrator: next
- * kernels that would forget it or panic, a device and a name that others have, memory that is not
- * enough; and after a jump, sessions that are not there any more (kho-lose.ts).
+ * What must never lose memory without a word on the way through the live update orchestrator: next kernels
+ * that would forget it or panic, a device and a name that others have, memory that is not enough; and after a
+ * jump, sessions that are not there any more (kho-lose.ts).
  */
 import { readFileSync } from 'node:fs'
 import { FILES, guestCommand } from '../guests/qemu.ts'

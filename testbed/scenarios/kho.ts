@@ -1,8 +1,8 @@
 /**
- * The seed's usage section as it is typed, on a kernel that hands memory over (KHO): mount, touch,
- * truncate, boot a KVM guest from it, save it into the mount, hand the pool over, kexec, mount
- * again, restore. Where the seed writes to /sys/kernel/kho/active, which never was merged, the pool
- * is handed over; where it says 100M for a file of 500M, the sizes agree here.
+ * The seed's usage section as it is typed, on a kernel that hands memory over (KHO): mount, touch, truncate,
+ * boot a KVM guest from it, save it into the mount, hand the pool over, kexec, mount again, restore. Where
+ * the seed writes to /sys/kernel/kho/active, which never was merged, the pool is handed over; where it says
+ * 100M for a file of 500M, the sizes agree here.
  */
 import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

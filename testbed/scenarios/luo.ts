@@ -6,8 +6,7 @@ export const LUO_KERNEL = 'luo'
 export const LUO_WORDS = 'kho=on liveupdate=on'
 
 /**
- * Huge pages for shared memory, as `guestmemfs doctor --fix` sets them, and the pool as fstab would
- * mount it.
+ * Huge pages for shared memory, as `guestmemfs doctor --fix` sets them, and the pool as fstab would mount it.
  */
 export const mountMemfds = (program: string): string =>
   `echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled

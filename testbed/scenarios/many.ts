@@ -1,7 +1,7 @@
 /**
- * The crowd: five guests of different sizes, one of them Linux with a disk and a network card,
- * beside files of every kind, through three live updates of the host's kernel in a row; and that
- * nobody ever sees what a deleted file held.
+ * The crowd: five guests of different sizes, one of them Linux with a disk and a network card, beside files
+ * of every kind, through three live updates of the host's kernel in a row; and that nobody ever sees what a
+ * deleted file held.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -27,10 +27,10 @@ const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 const MOUNT = 'mkdir -p /mnt/guestmemfs; guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 
 /**
- * The disk is the host's, as an ordinary host's guests have theirs. Both devices are told of work
- * through a port: told through memory, this guest ended with KVM_INTERNAL_ERROR_DELIVERY_EV at its
- * first store to a device after an update, here where KVM runs on SVM that QEMU emulates. Whose
- * fault that is, and whether a real processor has it, is not known.
+ * The disk is the host's, as an ordinary host's guests have theirs. Both devices are told of work through a
+ * port: told through memory, this guest ended with KVM_INTERNAL_ERROR_DELIVERY_EV at its first store to a
+ * device after an update, here where KVM runs on SVM that QEMU emulates. Whose fault that is, and whether a
+ * real processor has it, is not known.
  */
 const BY_PORT = 'disable-modern=on,disable-legacy=off'
 const LINUX_WORDS = `-initrd ${FILES}/linux-initrd -append 'console=ttyS0 quiet' \\
@@ -111,8 +111,8 @@ async function deleteSecret({ host }: Stage, seed: number): Promise<void> {
 }
 
 /**
- * New files over the same blocks are zero: guest RAM as its guest maps it, and an ordinary file as
- * it is read.
+ * New files over the same blocks are zero: guest RAM as its guest maps it, and an ordinary file as it is
+ * read.
  */
 async function seeNothing({ host, expect }: Stage, update: number): Promise<void> {
   const bytes = 2 * SECRET_MIB * MIB

@@ -1,7 +1,7 @@
 /**
- * The project's own mount tests on kernels that this machine may not have: `npm test -- mount`,
- * inside. Words choose files by name. Slow under emulation: there, tests that restart the server a
- * hundred times do not end within their own limits. The verdict is the runner's.
+ * The project's own mount tests on kernels that this machine may not have: `npm test -- mount`, inside. Words
+ * choose files by name. Slow under emulation: there, tests that restart the server a hundred times do not end
+ * within their own limits. The verdict is the runner's.
  */
 import type { Scenario } from '../scenario/scenario.ts'
 

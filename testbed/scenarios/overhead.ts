@@ -1,8 +1,7 @@
 /**
- * Measures what a GiB of guest memory costs its host in struct pages and in page tables, for each
- * store and for hugetlbfs, by the kernel's own counts (`nr_memmap_pages` and
- * `nr_memmap_boot_pages`, VmPTE). Answers a row for each kind of memory; no row is judged, but each
- * must be of the pages that its name says.
+ * Measures what a GiB of guest memory costs its host in struct pages and in page tables, for each store and
+ * for hugetlbfs, by the kernel's own counts (`nr_memmap_pages` and `nr_memmap_boot_pages`, VmPTE). Answers a
+ * row for each kind of memory; no row is judged, but each must be of the pages that its name says.
  */
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
@@ -19,10 +18,7 @@ const DAX_FILES = { 'dax 1G': ['big/ram', GIB], 'dax 2M': ['ram', 2 * MIB] } as 
 /** Bytes per GiB of guest memory. */
 export interface Overhead {
   readonly structPages: number
-  /**
-   * Of one process that maps all of it. KVM has as many again for its guest where pages are of that
-   * size.
-   */
+  /** Of one process that maps all of it. KVM has as many again for its guest where pages are of that size. */
   readonly pageTables: number
   /** As the kernel has it for the mapping. */
   readonly pageBytes: number
@@ -116,8 +112,8 @@ async function devmem(stage: Stage, boot: Counts): Promise<Overhead> {
   const { host } = stage
   await host.run('guestmemfs mount devmem /mnt/devmem -o store=devmem; touch /mnt/devmem/ram')
   await host.run(`truncate -s ${DEVMEM_MIB}M /mnt/devmem/ram`, { timeoutMs: 300_000 })
-  // Described at boot beyond the RAM that the kernel uses: with struct pages for the reserved GiB
-  // it would be 16 MiB more.
+  // Described at boot beyond the RAM that the kernel uses: with struct pages for the reserved GiB it would be
+  // 16 MiB more.
   const structPages = boot.memmapBytes - (boot.presentBytes / 4096) * 64
   const touched = await touch(stage, '/dev/mem', DEVMEM_MIB * MIB, 4 * GIB)
   return { structPages, ...touched, pageTables: (touched.pageTables * 1024) / DEVMEM_MIB }

@@ -1,8 +1,8 @@
 /**
- * Measures memory from inside a guest, by the pages that its RAM is mapped with: bandwidth of
- * stores and latency of reads that depend on one another. The same guest, one store after the
- * other, each several rounds. Answers the figures of each way; no figure is judged, but the guest
- * must be mapped by the pages that the way's name says.
+ * Measures memory from inside a guest, by the pages that its RAM is mapped with: bandwidth of stores and
+ * latency of reads that depend on one another. The same guest, one store after the other, each several
+ * rounds. Answers the figures of each way; no figure is judged, but the guest must be mapped by the pages
+ * that the way's name says.
  */
 import { buildMemoryGuest, CHASES, MEMORY_GUEST_MIB, TICKS, WRITE_BYTES } from '../guests/memory-guest.ts'
 import { guestCommand } from '../guests/qemu.ts'

@@ -1,7 +1,6 @@
 /**
- * The part of `refuse` that is about pools: regions that are not ours to use, a region that is in
- * use, images that are damaged. Each command is typed for real, must end in one line, and leave
- * everything as it was.
+ * The part of `refuse` that is about pools: regions that are not ours to use, a region that is in use, images
+ * that are damaged. Each command is typed for real, must end in one line, and leave everything as it was.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
@@ -14,8 +13,8 @@ const HOLD = 'exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts 
 const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'
 
 /**
- * All that a refused request could have changed: devices and what they map, mounts, files, the
- * loaded kernel, QEMUs.
+ * All that a refused request could have changed: devices and what they map, mounts, files, the loaded kernel,
+ * QEMUs.
  */
 const STATE = `
   for device in $(ls -d /sys/bus/dax/devices/* 2>/dev/null); do
@@ -52,8 +51,8 @@ export async function refuse(
 }
 
 /**
- * As a boot without the blacklist would have it, but for its memory: that stays offline, and can be
- * taken back.
+ * As a boot without the blacklist would have it, but for its memory: that stays offline, and can be taken
+ * back.
  */
 const CLAIM_BY_KMEM = `
   echo offline >/sys/devices/system/memory/auto_online_blocks

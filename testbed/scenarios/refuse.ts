@@ -1,7 +1,6 @@
 /**
- * What must never lose a guest: updates that are refused before any guest is paused, one that fails
- * after all of them were, and the guest that ticks on through all of it. One boot; nothing here
- * ends in a kexec.
+ * What must never lose a guest: updates that are refused before any guest is paused, one that fails after all
+ * of them were, and the guest that ticks on through all of it. One boot; nothing here ends in a kexec.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'

@@ -1,7 +1,7 @@
 /**
- * The proof of `guestmemfs reserve`: its words alone make a carve-out that lasts. The one it is
- * asked for is harder than most: it begins below its own size, where KASLR would go if nothing were
- * done, and the first kexec loads kernel and initrd into it.
+ * The proof of `guestmemfs reserve`: its words alone make a carve-out that lasts. The one it is asked for is
+ * harder than most: it begins below its own size, where KASLR would go if nothing were done, and the first
+ * kexec loads kernel and initrd into it.
  */
 import { shellWord } from '../../src/values/shell-word.ts'
 import { JUMP, loadKernel } from '../scenario/by-hand.ts'

@@ -1,7 +1,7 @@
 /**
- * The proof that a host with systemd is updated as its administrator would do it: `guestmemfs
- * install`, a line in fstab, guests in units, and `systemctl kexec`. Nothing but fstab and the
- * installed units brings pool and guests back.
+ * The proof that a host with systemd is updated as its administrator would do it: `guestmemfs install`, a
+ * line in fstab, guests in units, and `systemctl kexec`. Nothing but fstab and the installed units brings
+ * pool and guests back.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
@@ -19,8 +19,8 @@ const UPDATES = 2
 const PATIENCE_MS = 300_000
 
 /**
- * A guest as a service: `systemctl start vm@first`. Nothing wants it, so only what was saved comes
- * back after a boot.
+ * A guest as a service: `systemctl start vm@first`. Nothing wants it, so only what was saved comes back after
+ * a boot.
  */
 const VM_UNIT = `[Unit]
 RequiresMountsFor=/mnt/guestmemfs

@@ -1,7 +1,6 @@
 /**
- * The host that is torn off in the middle of metadata operations: by a kexec that asks nobody, and
- * by a reset of the machine whose memory stays. The next mount must show what was acknowledged, and
- * nothing half done.
+ * The host that is torn off in the middle of metadata operations: by a kexec that asks nobody, and by a reset
+ * of the machine whose memory stays. The next mount must show what was acknowledged, and nothing half done.
  */
 import { loadKernel } from '../scenario/by-hand.ts'
 import { expectClean } from '../scenario/pool.ts'
@@ -48,8 +47,8 @@ async function oneTear(stage: Stage, round: number, tear: keyof typeof TEARS): P
   await log.waitFor(new RegExp(`^did ${enough}$`, 'm'))
   await host.jump(TEARS[tear])
 
-  // All that was said before the tear has arrived: the port's bytes come in order, and the next
-  // agent said hello behind them.
+  // All that was said before the tear has arrived: the port's bytes come in order, and the next agent said
+  // hello behind them.
   const seen = [...log.text.matchAll(/^did (\d+)$/gm)].at(-1)?.[1]
   await mounted.waitFor(/on \/mnt\/guestmemfs/, { from })
   // The verifier asserts; it fails where the folder is not what was acknowledged.

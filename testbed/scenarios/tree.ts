@@ -1,6 +1,6 @@
 /**
- * A folder with one of everything that a name can be, and all that can be said of it: shell words
- * that make it and tell of it, and what differs between two tellings.
+ * A folder with one of everything that a name can be, and all that can be said of it: shell words that make
+ * it and tell of it, and what differs between two tellings.
  */
 
 export const MAKE_TREE = `

@@ -1,7 +1,7 @@
 /**
- * The product's reason to exist: one command, typed on a host with running guests, and the host has
- * a newer kernel while the guests go on. What boots does what a machine's own boot would: it mounts
- * the pool and resumes saved guests. Answers the update's report.
+ * The product's reason to exist: one command, typed on a host with running guests, and the host has a newer
+ * kernel while the guests go on. What boots does what a machine's own boot would: it mounts the pool and
+ * resumes saved guests. Answers the update's report.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

@@ -26,7 +26,10 @@ const occupant = (what: Occupant['what'], start: number, end: number): Occupant 
   range: { start, lengthBytes: end - start },
 })
 
-/** What QEMU's q35 hands to the testbed's host with `-m 4G`: SeaBIOS, 2 GiB below the hole and 2 GiB above 4 GiB. */
+/**
+ * What QEMU's q35 hands to the testbed's host with `-m 4G`: SeaBIOS, 2 GiB below the hole and 2 GiB above 4
+ * GiB.
+ */
 export const Q35: MachineMemory = {
   firmware: map(`
     0x0 0x9fbff System RAM
@@ -43,7 +46,10 @@ export const Q35: MachineMemory = {
   occupants: [occupant('kernel', 0x127e00000, 0x12aa00000), occupant('initrd', 0x7f8f2000, 0x7ffcf944)],
 }
 
-/** A UEFI laptop with 16 GiB: RAM below 4 GiB in splinters, a hole for the graphics card, the rest in one piece. */
+/**
+ * A UEFI laptop with 16 GiB: RAM below 4 GiB in splinters, a hole for the graphics card, the rest in one
+ * piece.
+ */
 export const LAPTOP: MachineMemory = {
   firmware: map(`
     0x0 0x57fff System RAM

@@ -19,7 +19,7 @@ function pool(): { area: Uint8Array; image: Image<State> } {
   return { area, image: Image.open(area, EXPECTED, new State()) }
 }
 
-const root = (image: Image<State>) => {
+function root(image: Image<State>) {
   const inode = image.state.inodes.get(1 as Ino)
   assert.ok(inode)
   return inode

@@ -1,6 +1,6 @@
 /**
- * Owns checking an image without mounting it: all that can be said about it, in the order it is
- * found. Reading only; it repairs nothing, because opening an image mends all that a crash can leave.
+ * Owns checking an image without mounting it: all that can be said about it, in the order it is found.
+ * Reading only; it repairs nothing, because opening an image mends all that a crash can leave.
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../../values/finding.ts'

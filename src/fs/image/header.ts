@@ -19,7 +19,9 @@ export interface Identity {
   readonly uuid: Uint8Array
 }
 
-/** What the one who opens an image knows already; `totalBlocks` only where the store has a size of its own. */
+/**
+ * What the one who opens an image knows already; `totalBlocks` only where the store has a size of its own.
+ */
 export interface Expected {
   readonly storeKind: string
   readonly totalBlocks?: number
@@ -27,7 +29,10 @@ export interface Expected {
   readonly chunkBlocks?: number | undefined
 }
 
-/** `blank`: never used, may be formatted. `unfinished`: formatting began and did not end, nothing was ever in it. */
+/**
+ * `blank`: never used, may be formatted. `unfinished`: formatting began and did not end, nothing was ever in
+ * it.
+ */
 export type Probe = 'blank' | 'unfinished' | 'image' | 'foreign'
 
 const word = (text: string): bigint => Buffer.from(text, 'latin1').readBigUInt64LE()
@@ -53,7 +58,9 @@ const FIELD = {
 const STORE_KIND_LIMIT = FIELD.poolName - FIELD.storeKind - 1
 const POOL_NAME_LIMIT = 255
 
-/** What lies in `area`, judged by the beginning alone: says whether to format it, open it, or leave it alone. */
+/**
+ * What lies in `area`, judged by the beginning alone: says whether to format it, open it, or leave it alone.
+ */
 export function probe(area: Uint8Array): Probe {
   const magic = viewOf(area).getBigUint64(FIELD.magic, true)
   if (magic === MAGIC) return 'image'

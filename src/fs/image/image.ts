@@ -79,8 +79,8 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Make `area` an image of `state`, whatever it held before. Until the last store it is none.
-   * Throws `UsageError` if the area's size cannot hold an image.
+   * Make `area` an image of `state`, whatever it held before. Until the last store it is none. Throws
+   * `UsageError` if the area's size cannot hold an image.
    */
   static format(area: Uint8Array, identity: Identity, state: ImageState, trace?: Trace): void {
     const geometry = geometryOf(area.length)

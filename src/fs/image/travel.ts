@@ -1,7 +1,7 @@
 /**
- * Owns the image in the form in which it goes from one kernel to the next: the same format in an area no larger than the state
- * needs, because every page that is handed over has to be kept out of two kernels' way. It begins a new life there:
- * one checkpoint, an empty log.
+ * Owns the image in the form in which it goes from one kernel to the next: the same format in an area no
+ * larger than the state needs, because every page that is handed over has to be kept out of two kernels' way.
+ * It begins a new life there: one checkpoint, an empty log.
  */
 
 import { CorruptBytesError } from '../../values/errors.ts'
@@ -27,8 +27,8 @@ export function packImage(identity: Identity, state: ImageState): Uint8Array {
 }
 
 /**
- * Makes `area` the image of what `packed` holds, `emptyState` is filled on the way. Throws CorruptBytesError, with `area` unchanged, if
- * `packed` is of another version, store or pool, harmed, or contradicts itself.
+ * Makes `area` the image of what `packed` holds, `emptyState` is filled on the way. Throws CorruptBytesError,
+ * with `area` unchanged, if `packed` is of another version, store or pool, harmed, or contradicts itself.
  */
 export function unpackImage<S extends VerifiableState>(
   packed: Uint8Array,

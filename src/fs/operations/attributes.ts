@@ -48,7 +48,8 @@ export function setAttributes(tx: Transaction, ino: Ino, change: AttributeChange
 /**
  * Blocks are promised by the pool's accounting, pages come when they are touched: nothing is populated here.
  * Mode 0 grows the file, KEEP_SIZE inside the file is done already, PUNCH_HOLE | KEEP_SIZE clears.
- * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EOPNOTSUPP for other modes and for holes in guest RAM that has a device, and those of growing or of the store.
+ * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EOPNOTSUPP for other modes and for holes in guest RAM that has a
+ * device, and those of growing or of the store.
  */
 export function fallocate(
   tx: Transaction,

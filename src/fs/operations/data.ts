@@ -13,7 +13,9 @@ import { memoryOf } from './resize.ts'
 export const SEEK_DATA = 3
 export const SEEK_HOLE = 4
 
-/** Returns bytes read, 0 at the end. Errors: ESTALE, EISDIR, EINVAL, EOPNOTSUPP for guest RAM, the store's. */
+/**
+ * Returns bytes read, 0 at the end. Errors: ESTALE, EISDIR, EINVAL, EOPNOTSUPP for guest RAM, the store's.
+ */
 export function read(volume: Volume, ino: Ino, offset: number, into: Uint8Array): number | Refusal {
   const inode = ordinaryFile(volume, ino)
   if (inode instanceof Errno) return inode

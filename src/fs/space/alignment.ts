@@ -1,7 +1,7 @@
 /**
- * Owns which files are to have gigantic pages: guest RAM made in a directory that says so, or below one. It is said by
- * `trusted.guestmemfs.align` of a directory, in bytes; the nearest one counts. A file remembers what it was made with, so that what is said
- * later changes no file that is there.
+ * Owns which files are to have gigantic pages: guest RAM made in a directory that says so, or below one. It
+ * is said by `trusted.guestmemfs.align` of a directory, in bytes; the nearest one counts. A file remembers
+ * what it was made with, so that what is said later changes no file that is there.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { EINVAL, EOPNOTSUPP, type Errno } from '../../values/errno.ts'

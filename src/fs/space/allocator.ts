@@ -1,7 +1,7 @@
 /**
- * What each block of the pool is right now: owned by a file, clean, dirty or bad; exact counts of each; and the
- * choice of blocks for a growing file. It follows the state's tables (its caller passes what inodes own and what
- * is stated about blocks) and never changes them: choosing reserves nothing.
+ * What each block of the pool is right now: owned by a file, clean, dirty or bad; exact counts of each; and
+ * the choice of blocks for a growing file. It follows the state's tables (its caller passes what inodes own
+ * and what is stated about blocks) and never changes them: choosing reserves nothing.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
 import { ENOSPC } from '../../values/errno.ts'
@@ -85,7 +85,8 @@ export class Allocator {
 
   /**
    * Blocks for a file to grow by: the lowest run that is long enough, otherwise the longest runs there are,
-   * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All or nothing.
+   * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All
+   * or nothing.
    * Errors: ENOSPC; WAIT_FOR_ZEROING.
    */
   choose(count: number, use: Use): Extent[] | Refusal {

@@ -1,4 +1,7 @@
-/** Pages of two sizes in one pool: gigantic files have whole frames, and everything else breaks as few as it can. */
+/**
+ * Pages of two sizes in one pool: gigantic files have whole frames, and everything else breaks as few as it
+ * can.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -17,7 +20,7 @@ const FRAMES = { guestRam: true, inFrames: true }
 const ORDINARY = { guestRam: false }
 const inOneRun = (after?: number) => ({ guestRam: true, contiguous: { after } })
 
-const take = (allocator: Allocator, count: number, use = RAM): readonly Extent[] => {
+function take(allocator: Allocator, count: number, use = RAM): readonly Extent[] {
   const chosen = ok(allocator.choose(count, use))
   for (const extent of chosen) allocator.own(extent, use)
   return chosen

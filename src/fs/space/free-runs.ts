@@ -1,8 +1,8 @@
 /**
  * Owns the answer to "where are N free blocks in a row": a binary tree over the pool in which each node knows
  * the longest free run below it and the free runs that touch its left and right edges. Marking a run and
- * finding one cost the depth of the tree, however full or scattered the pool is. It does not know why a
- * block is not free.
+ * finding one cost the depth of the tree, however full or scattered the pool is. It does not know why a block
+ * is not free.
  */
 import type { Extent } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * The free blocks of a pool as the allocator asks for them, and the plain way to know them: any file may have any
- * block. Pools that keep ordinary files apart have `Zones` instead.
+ * The free blocks of a pool as the allocator asks for them, and the plain way to know them: any file may have
+ * any block. Pools that keep ordinary files apart have `Zones` instead.
  */
 import type { Extent } from '../../stores/store.ts'
 import { cleanRuns, type Tally } from './block-kinds.ts'

@@ -1,8 +1,9 @@
 /**
- * The free blocks of a pool that keeps ordinary files and guest RAM apart. The pool is cut into aligned chunks; one with a block of an
- * ordinary file is a data chunk. Ordinary files take the free blocks of data chunks first, and then whole chunks without guest
- * RAM from the top of the pool, which become data chunks; guest RAM takes the lowest blocks outside of data chunks. So both
- * grow towards each other, and few chunks hold ordinary files.
+ * The free blocks of a pool that keeps ordinary files and guest RAM apart. The pool is cut into aligned
+ * chunks; one with a block of an ordinary file is a data chunk. Ordinary files take the free blocks of data
+ * chunks first, and then whole chunks without guest RAM from the top of the pool, which become data chunks;
+ * guest RAM takes the lowest blocks outside of data chunks. So both grow towards each other, and few chunks
+ * hold ordinary files.
  *
  * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
  *
@@ -94,7 +95,10 @@ export class Zones implements FreeSpace {
     return this.#frames ? [...this.#frames.whole()].length : 0
   }
 
-  /** Where the next chunk will be made: zeroed first, so that it is made there. undefined: there is no room for one. */
+  /**
+   * Where the next chunk will be made: zeroed first, so that it is made there. undefined: there is no room
+   * for one.
+   */
   nextDataChunk(): Extent | undefined {
     // Asked after every request, and the same until a block changes.
     if (this.#nextDataChunk === undefined) {
@@ -105,8 +109,8 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * For a use that wants frames or one run: `count` blocks that are that. `dirtyToo`: blocks that could be had once they
-   * are zeroed count as well. undefined: there are none. Reserves nothing.
+   * For a use that wants frames or one run: `count` blocks that are that. `dirtyToo`: blocks that could be
+   * had once they are zeroed count as well. undefined: there are none. Reserves nothing.
    */
   chooseShaped(count: number, use: Use, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
     return use.inFrames ? this.#chooseFrames(count, dirtyToo) : this.#chooseContiguous(count, use, dirtyToo)
@@ -143,8 +147,8 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * What is free outside of whole frames first, if that saves breaking one; in few pieces otherwise. The frames that are
-   * broken are the lowest.
+   * What is free outside of whole frames first, if that saves breaking one; in few pieces otherwise. The
+   * frames that are broken are the lowest.
    */
   #chooseSparing(count: number, frames: Frames): Extent[] {
     const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
@@ -161,8 +165,8 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * Blocks that such a file could have at once would break more gigantic frames than those it could have once dirty
-   * blocks outside of them are zeroed.
+   * Blocks that such a file could have at once would break more gigantic frames than those it could have once
+   * dirty blocks outside of them are zeroed.
    */
   shouldWait(count: number, { guestRam }: Use): boolean {
     if (!guestRam || this.#frames === undefined) return false

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { byteString, type Ino } from '../../values/ids.ts'
 import { Directory, type DirectoryEntry } from './directory.ts'
 
-const entry = (name: string, cookie: number, ino = cookie): DirectoryEntry => {
+function entry(name: string, cookie: number, ino = cookie): DirectoryEntry {
   return { kind: 'name', parent: 1 as Ino, name: byteString(name), ino: ino as Ino, cookie }
 }
 const cookies = (directory: Directory, after = 0) => [...directory.after(after)].map(({ cookie }) => cookie)

@@ -1,6 +1,6 @@
 /**
- * Owns what the file system asks of whatever makes its changes last. `image/` is the real one; a test may
- * use a smaller one. The file system never changes its state itself: it hands entries to `commit`, and the
+ * Owns what the file system asks of whatever makes its changes last. `image/` is the real one; a test may use
+ * a smaller one. The file system never changes its state itself: it hands entries to `commit`, and the
  * journal makes them last and only then applies them to `state`.
  */
 import type { Entry, Origin } from './entry.ts'

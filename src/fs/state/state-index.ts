@@ -1,7 +1,7 @@
 /**
- * Owns what follows from the tables of a state at rest: which blocks are free, which inodes are orphans, where
- * an inode has a name, which inode number comes next. Built once from the tables, then kept in step with each
- * change, so that no operation reads a whole table. It is never stored: recovery builds it anew.
+ * Owns what follows from the tables of a state at rest: which blocks are free, which inodes are orphans,
+ * where an inode has a name, which inode number comes next. Built once from the tables, then kept in step
+ * with each change, so that no operation reads a whole table. It is never stored: recovery builds it anew.
  */
 import type { StoreDescriptor } from '../../stores/store.ts'
 import { type Ino, ROOT_INO } from '../../values/ids.ts'
@@ -42,12 +42,18 @@ export class StateIndex implements StateObserver {
     return this.#inodeCount
   }
 
-  /** A name that leads to this inode, if one is known: always for a directory that is not removed (the root has none). */
+  /**
+   * A name that leads to this inode, if one is known: always for a directory that is not removed (the root
+   * has none).
+   */
   nameOf(ino: Ino): DirectoryEntry | undefined {
     return this.#names.get(ino)
   }
 
-  /** The number the next new inode takes. Numbers are used again, so they stay as small as the most files ever were. */
+  /**
+   * The number the next new inode takes. Numbers are used again, so they stay as small as the most files ever
+   * were.
+   */
   nextIno(): Ino {
     return this.#freeInos.at(-1) ?? ((this.#highestIno + 1) as Ino)
   }

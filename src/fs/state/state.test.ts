@@ -28,7 +28,7 @@ function rebuilt(entries: Iterable<Entry>): State {
   return state
 }
 
-const inode = (ino: number, links: number): Inode => {
+function inode(ino: number, links: number): Inode {
   const times = { atime: now, mtime: now, ctime: now }
   const fields = {
     mode: 0,

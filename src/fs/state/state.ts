@@ -3,9 +3,9 @@
  * what was said about blocks, and the pool's record. `apply` is the only thing that changes it.
  *
  * At recovery a log is replayed over a checkpoint that was written piecemeal while the log went on, so
- * `apply` meets values older than the ones it holds, and tables that contradict each other for a while.
- * It therefore only sets and deletes single keys and never checks one table against another: after the
- * last entry every key holds the value last written to it. What follows from several tables (owned blocks,
+ * `apply` meets values older than the ones it holds, and tables that contradict each other for a while. It
+ * therefore only sets and deletes single keys and never checks one table against another: after the last
+ * entry every key holds the value last written to it. What follows from several tables (owned blocks,
  * orphans, parents) is kept by an observer that starts once the tables are at rest.
  */
 import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
@@ -118,9 +118,9 @@ export class State {
 
   /**
    * The whole state as entries that rebuild it. Lazy and live: changes may be applied between two steps. A
-   * key that is not touched meanwhile comes exactly once, with its value; one that is touched comes with
-   * some value it had, or not at all (whoever interleaves the two has the change in the log). Maps walk
-   * this way by themselves; the runs of blocks are walked by block number.
+   * key that is not touched meanwhile comes exactly once, with its value; one that is touched comes with some
+   * value it had, or not at all (whoever interleaves the two has the change in the log). Maps walk this way
+   * by themselves; the runs of blocks are walked by block number.
    */
   *entries(): IterableIterator<Entry> {
     yield this.pool

@@ -1,6 +1,6 @@
 /**
- * Owns the invariants of a state at rest: what must hold after every operation and after every recovery.
- * It only reads, trusts no index, and says everything it finds: fsck prints it, tests expect none of it.
+ * Owns the invariants of a state at rest: what must hold after every operation and after every recovery. It
+ * only reads, trusts no index, and says everything it finds: fsck prints it, tests expect none of it.
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../../values/ids.ts'

@@ -1,6 +1,6 @@
 /**
- * What all operations share: the state they read, the index beside it, and the store under it. An operation changes
- * them only by a `Transaction` (transaction.ts).
+ * What all operations share: the state they read, the index beside it, and the store under it. An operation
+ * changes them only by a `Transaction` (transaction.ts).
  */
 import type { Store } from '../../stores/store.ts'
 import { EBUSY, ENOENT, ENOTDIR, Errno, ESTALE } from '../../values/errno.ts'

@@ -92,7 +92,7 @@ const memoryFirst = (events: Event[]) => [
 const memoryLast = (events: Event[]) => memoryFirst(events.toReversed()).toReversed()
 const without = (role: Role) => (events: Event[]) =>
   events.filter((event) => event.kind !== 'store' || roleOf(event.store, GEOMETRY) !== role)
-const tailFirst = (events: Event[]) => {
+function tailFirst(events: Event[]) {
   const tail = events.findIndex((event) => event.kind === 'store' && roleOf(event.store, GEOMETRY) === 'tail')
   return [...events.slice(tail, tail + 1), ...events.slice(0, tail), ...events.slice(tail + 1)]
 }

@@ -41,7 +41,7 @@ interface Memory {
 }
 
 /** The next answers of the calls that can fail. */
-const noFailures = () => {
+function noFailures() {
   const [create, resize, isHeld]: [Refusal[], Refusal[], Wait[]] = [[], [], []]
   const [read, write, punchHole]: [Refusal[], Refusal[], Refusal[]] = [[], [], []]
   return { create, resize, isHeld, read, write, punchHole }
@@ -120,8 +120,7 @@ export class MemoryStore implements Store, FileData {
     if (failure) return failure
     const found = this.#memory(object)
     // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where
-    // clearing
-    // is ours only the last kept block is touched, the others are no longer this memory's.
+    // clearing is ours only the last kept block is touched, the others are no longer this memory's.
     const clearable = this.descriptor.clearing === 'kernel' ? found.extents : to.extents
     this.#clear(object, to.sizeBytes, found.sizeBytes, clearable)
     found.sizeBytes = to.sizeBytes
@@ -218,7 +217,7 @@ export class MemoryStore implements Store, FileData {
   }
 
   /**
-   * The modelled bytes of a range, block by block: `key` of the block, `from`..`to` in it, `at` in the
+   * The modelled bytes of a range, block by block: `key` of the block, `from`.. `to` in it, `at` in the
    * memory.
    */
   *#pieces(object: ObjectId, start: number, end: number, extents = this.#memory(object).extents) {

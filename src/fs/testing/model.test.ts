@@ -1,7 +1,7 @@
 /**
- * Random operations on the file system and on the plain reference model beside it: same answers, same tree, same
- * contents; every invariant and statfs after each step; and the log, replayed, is the same state.
- * A failure prints its seed: run again with `SEED=… node --test src/fs/testing/model.test.ts`.
+ * Random operations on the file system and on the plain reference model beside it: same answers, same tree,
+ * same contents; every invariant and statfs after each step; and the log, replayed, is the same state. A
+ * failure prints its seed: run again with `SEED=… node --test src/fs/testing/model.test.ts`.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -128,7 +128,8 @@ class Pair<J extends Journal> {
         return ['ok', undefined]
       }
       case 'restart': {
-        // What was not released by the old server is released by the new one: here the kernel forgot everything.
+        // What was not released by the old server is released by the new one: here the kernel forgot
+        // everything.
         model.orphans.clear()
         this.fx = fixtureOver(this.#reopen(this.fx.journal), this.fx.store)
         this.fx.fs.recover(this.fx.rq())
@@ -204,7 +205,9 @@ class Pair<J extends Journal> {
     }
   }
 
-  /** Where there are zones a scan of who owns what: blocks of chunks in which no file of the other kind is. */
+  /**
+   * Where there are zones a scan of who owns what: blocks of chunks in which no file of the other kind is.
+   */
   #freeBlocks(guestRam: boolean, used: number): number {
     const { store, journal } = this.fx
     const { chunkBlocks } = store.descriptor.rules

@@ -3,13 +3,15 @@
  * `trusted.*` (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
  *
  *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; what reads it gets the same
- *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); what reads it gets the size. The only way to
- *                               resize guest RAM that is shown as a link to a device; EBUSY while a mapping is in the way
- *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is to have, `2M` or `1G`;
- *                               kept like any xattr
+ *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); its reading is the size. The
+ *                               only way to resize guest RAM that is shown as a link to a device; EBUSY while a
+ *                               mapping is in the way
+ *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is
+ *                               to have, `2M` or `1G`; kept like any xattr
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
- *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started by, a JSON object.
- *                               Kept like any xattr, but may be set while frozen: the last thing before the jump
+ *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started
+ *                               by, a JSON object. Kept like any xattr, but may be set while frozen: the last
+ *                               thing before the jump
  *   trusted.guestmemfs.handover on the root: handover.ts
  */
 import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'

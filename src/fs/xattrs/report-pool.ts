@@ -1,4 +1,7 @@
-/** Owns what the root directory says about the pool in `guestmemfs.*` xattrs. Integers are bytes or blocks, as named. */
+/**
+ * Owns what the root directory says about the pool in `guestmemfs.*` xattrs. Integers are bytes or blocks, as
+ * named.
+ */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import type { Ino } from '../../values/ids.ts'
 import { count } from '../handover.ts'
@@ -23,7 +26,9 @@ export function describePool({ journal, frozen, store }: Volume): object {
   return place === undefined ? known : { ...known, place }
 }
 
-/** `guestmemfs.geometry`. Where ordinary files are kept apart, not every free block is free for either kind. */
+/**
+ * `guestmemfs.geometry`. Where ordinary files are kept apart, not every free block is free for either kind.
+ */
 export function describeGeometry({ index, store }: Volume): object {
   const { total, owned, clean, dirty, bad } = index.allocator.counts
   const { frames } = store.descriptor.rules
@@ -41,7 +46,10 @@ export function describeGeometry({ index, store }: Volume): object {
   }
 }
 
-/** `guestmemfs.health`: what is not as it should be, or not yet. `awaited` and `lost`: files whose object is incoming, or lost. */
+/**
+ * `guestmemfs.health`: what is not as it should be, or not yet. `awaited` and `lost`: files whose object is
+ * incoming, or lost.
+ */
 export function describeHealth(volume: Volume): object {
   const { index, state } = volume
   const { dirty, bad } = index.allocator.counts
@@ -64,7 +72,10 @@ export function describeOrphans(volume: Volume): object[] {
   })
 }
 
-/** `guestmemfs.vms`: the files that are a VM's RAM, by one of their paths below the mount. Orphans have none and are left out. */
+/**
+ * `guestmemfs.vms`: the files that are a VM's RAM, by one of their paths below the mount. Orphans have none
+ * and are left out.
+ */
 export function describeVms(volume: Volume): object[] {
   const found: { ino: Ino; name: unknown }[] = []
   for (const [ino, xattrs] of volume.state.xattrs) {

@@ -1,7 +1,7 @@
 /**
- * The descriptors that the service manager hands to the unit's next start (sd_listen_fds(3)): those that
- * the last keeper had put into its store. This process holds them until a new keeper has copied them, like
- * any other holder (takeover/copy-fds.ts).
+ * The descriptors that the service manager hands to the unit's next start (sd_listen_fds(3)): those that the
+ * last keeper had put into its store. This process holds them until a new keeper has copied them, like any
+ * other holder (takeover/copy-fds.ts).
  */
 import { close, setCloseOnExec } from '../../linux/descriptors.ts'
 import { identifySelf, type ProcessIdentity } from '../../run/process-identity.ts'

@@ -1,6 +1,6 @@
 /**
- * The manifest: what one kernel's keeper writes for the next one's about a pool that it hands over. It is
- * in the pool's index session, in a memfd of its own beside the image.
+ * The manifest: what one kernel's keeper writes for the next one's about a pool that it hands over. It is in
+ * the pool's index session, in a memfd of its own beside the image.
  */
 import * as v from 'valibot'
 import { memfdCreate, memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'

@@ -1,4 +1,7 @@
-/** What a keeper hands over is what the next one finds, whatever fails on the way. The kernel's part is played by `FakeLuo`. */
+/**
+ * What a keeper hands over is what the next one finds, whatever fails on the way. The kernel's part is played
+ * by `FakeLuo`.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -92,7 +95,7 @@ async function arrival(luo: FakeLuo, found: Incoming) {
   return { table, memfds, told, coming }
 }
 
-const isFound = (found: Incoming | Unusable | undefined): Incoming => {
+function isFound(found: Incoming | Unusable | undefined): Incoming {
   assert.ok(found !== undefined && 'incoming' in found, JSON.stringify(found))
   return found
 }

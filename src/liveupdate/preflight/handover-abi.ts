@@ -131,8 +131,8 @@ function shown(path: string): HandoverAbi | undefined {
 }
 
 /**
- * An image says `RELEASE (BUILDER) #N …`, and /proc/version `Linux version RELEASE (BUILDER) (COMPILER) #N
- * …`.
+ * An image says `RELEASE (BUILDER) #N …`, and /proc/version
+ * `Linux version RELEASE (BUILDER) (COMPILER) #N …`.
  */
 function isSameBuild(banner: string, version: string): boolean {
   const [, release, build] = /^(\S+) .*?(#\d+ .*?)\s*$/s.exec(banner) ?? []

@@ -21,7 +21,7 @@ function file(name: string, bytes: Uint8Array | string): string {
 const KERNEL = file('vmlinuz', imageOf('7.3.4-test'))
 const INITRD = file('initrd', '070701xxxx')
 mkdirSync(join(scratch, 'modules/7.3.4-test'), { recursive: true })
-const examine = (kernel: string, initrd?: string) => {
+function examine(kernel: string, initrd?: string) {
   const { next, findings } = openNextKernel(kernel, initrd, join(scratch, 'modules'))
   next?.close()
   return { next, findings }

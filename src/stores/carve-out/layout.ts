@@ -1,6 +1,7 @@
 /**
- * Owns where things lie in a region: blocks from its first byte on, the metadata area at its end, chunks. Pure
- * arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same way.
+ * Owns where things lie in a region: blocks from its first byte on, the metadata area at its end, chunks.
+ * Pure arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same
+ * way.
  */
 
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
@@ -25,7 +26,9 @@ export interface Layout {
   readonly metadata: PhysicalRange
 }
 
-/** Block i is region offset i * BLOCK_BYTES, so that blocks are aligned as the region is. Errors: UsageError. */
+/**
+ * Block i is region offset i * BLOCK_BYTES, so that blocks are aligned as the region is. Errors: UsageError.
+ */
 export function layOut(region: PhysicalRange, name: string): Layout {
   const { start, lengthBytes } = region
   if (start % BLOCK_BYTES !== 0)

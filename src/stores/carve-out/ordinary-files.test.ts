@@ -15,7 +15,7 @@ const FILE_EXTENTS = [
 ]
 const FILE_BLOCKS = 4
 
-const extentsFor = (sizeBytes: number): Placement['extents'] => {
+function extentsFor(sizeBytes: number): Placement['extents'] {
   let left = Math.ceil(sizeBytes / BLOCK_BYTES)
   return FILE_EXTENTS.flatMap(({ start, count }) => {
     const take = Math.min(left, count)

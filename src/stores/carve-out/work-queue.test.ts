@@ -9,7 +9,7 @@ import { WorkQueue } from './work-queue.ts'
 
 const BLOCKS = 4 + 3 * CHUNK_BLOCKS
 
-const setUp = () => {
+function setUp() {
   const region = new FakeRegion(BLOCKS)
   const told: string[] = []
   const outcomes: Outcome[] = []
@@ -32,7 +32,7 @@ const setUp = () => {
   return { region, work, told, outcomes, progress, add, addChunk }
 }
 
-const runAll = (work: WorkQueue): number | undefined => {
+function runAll(work: WorkQueue): number | undefined {
   let again = work.step()
   while (again === 0) again = work.step()
   return again

@@ -14,7 +14,7 @@ const whole = { start: ONE.start, lengthBytes: GIB }
 const metadata = { start: ONE.start + GIB - 16 * MIB, lengthBytes: 16 * MIB }
 
 /** What is found, or the words of the refusal. */
-const find = (regions: readonly FakeRegion[], wanted?: string, drivers?: string[]) => {
+function find(regions: readonly FakeRegion[], wanted?: string, drivers?: string[]) {
   const sysfs = fakeSysfs(regions, drivers)
   try {
     return findDaxRegion(wanted, sysfs)

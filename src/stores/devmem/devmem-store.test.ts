@@ -26,12 +26,12 @@ import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
 const MIB = 2 ** 20
 const START = 64 * MIB
 const FOUND = { name: '0x4000000', layout: layOut({ start: START, lengthBytes: 128 * MIB }, 'test') }
-const judge = (bytes: Uint8Array) => {
+function judge(bytes: Uint8Array) {
   const text = Buffer.from(bytes).toString('latin1', 0, 8)
   return text === 'GUESTMEM' ? 'image' : bytes.every((byte) => byte === 0) ? 'blank' : 'foreign'
 }
 
-const makeMemory = (t: TestContext) => {
+function makeMemory(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'devmem-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'memory')
@@ -50,7 +50,7 @@ const makeMemory = (t: TestContext) => {
 }
 
 /** As a server does it: asks again when something finished. */
-const settle = <T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wait): T => {
+function settle<T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wait): T {
   for (let times = 0; times < 200; times++) {
     const answer = ask()
     if (!(answer instanceof Wait)) return answer

@@ -8,7 +8,9 @@ import { UsageError } from '../../values/errors.ts'
 import { findReservedRange, rangeLockName } from './range.ts'
 
 const GIB = 2 ** 30
-/** As a q35 machine of 4 GiB with 1 GiB reserved at 4 GiB shows it: the range melts with the firmware's own. */
+/**
+ * As a q35 machine of 4 GiB with 1 GiB reserved at 4 GiB shows it: the range melts with the firmware's own.
+ */
 const IOMEM = `00000000-7fffffff : System RAM
 b0000000-bfffffff : PCI ECAM
 fffc0000-13fffffff : Reserved
@@ -26,10 +28,7 @@ interface Machine {
   firmware?: readonly (readonly [number, number, string])[]
 }
 
-const find = (
-  wanted?: string,
-  { line = 'memmap=1G$4G', iomem = IOMEM, firmware = FIRMWARE }: Machine = {},
-) => {
+function find(wanted?: string, { line = 'memmap=1G$4G', iomem = IOMEM, firmware = FIRMWARE }: Machine = {}) {
   const root = mkdtempSync(join(tmpdir(), 'range-'))
   try {
     mkdirSync(join(root, 'proc'))

@@ -2,9 +2,8 @@
  * Owns the table that says which memfd is which: one row per memory, in a memfd that keeper and server both
  * map, valid as long as the pool. The keeper writes the number its own copy of the descriptor has; the server
  * writes its own, so that a keeper that comes back after its predecessor died can fetch the descriptors from
- * the server that outlived it. A row is in use while either number is there, or its memory is on its way
- * from one kernel to the next.
- * It must not know what a memory is used for: that is the image's business.
+ * the server that outlived it. A row is in use while either number is there, or its memory is on its way from
+ * one kernel to the next. It must not know what a memory is used for: that is the image's business.
  */
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { MEMORY_STATES, type MemoryState } from '../store.ts'

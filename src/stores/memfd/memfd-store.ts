@@ -195,8 +195,8 @@ export class MemfdStore implements Store {
 
   release(object: ObjectId): void {
     const fd = this.#table.get(object, 'server')
-    // The row is free for use again only once the keeper has dropped its copy: messages arrive in order, so
-    // a `keep` that reuses the row is always seen after this `drop`.
+    // The row is free for use again only once the keeper has dropped its copy: messages arrive in order, so a
+    // `keep` that reuses the row is always seen after this `drop`.
     this.#channel.release(object)
     if (fd !== undefined) close(fd)
     this.#table.set(object, 'server', undefined)
@@ -239,11 +239,11 @@ const eventsOf = (incoming: IncomingMemfds, outgoing: OutgoingMemfds): StoreEven
   },
 })
 
-const tryKeep = (
+function tryKeep(
   channel: KeeperChannel,
   objects: readonly ObjectId[],
   descriptors: readonly Fd[],
-): Errno | undefined => {
+): Errno | undefined {
   try {
     channel.hold(objects, descriptors)
     return undefined
@@ -253,7 +253,7 @@ const tryKeep = (
   }
 }
 
-const tryMemfd = (object: ObjectId, maxDescriptor: number): Fd | Errno => {
+function tryMemfd(object: ObjectId, maxDescriptor: number): Fd | Errno {
   try {
     const fd = memfdCreate(`guestmemfs:${object}`, { sealable: true })
     if (fd < maxDescriptor) return fd

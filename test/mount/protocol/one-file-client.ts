@@ -1,6 +1,7 @@
 /**
- * Owns what a user of the one file does, as a program of its own: the test must never touch the mount itself, or a server
- * that hangs would hang the clearing up. `one-file-client.ts contents|xattrs PATH` prints what it saw as JSON.
+ * Owns what a user of the one file does, as a program of its own: the test must never touch the mount itself,
+ * or a server that hangs would hang the clearing up. `one-file-client.ts contents|xattrs PATH` prints what it
+ * saw as JSON.
  */
 import { openSync, readSync, writeSync } from 'node:fs'
 import { mapShared, seek } from '../../../src/linux/memory.ts'
@@ -11,7 +12,7 @@ import type { Fd } from '../../../src/values/ids.ts'
 const SEEK_DATA = 3
 const [verb, path = ''] = process.argv.slice(2)
 
-const contents = (): unknown[] => {
+function contents(): unknown[] {
   const fd = openSync(path, 'r+') as Fd
   const mapping = mapShared(fd, 4 * 1024 * 1024)
   mapping[mapping.byteLength - 1] = 42
@@ -25,7 +26,7 @@ const contents = (): unknown[] => {
   ]
 }
 
-const value = (name: string): string => {
+function value(name: string): string {
   const found = getxattr(path, name)
   return found instanceof Errno ? found.name : Buffer.from(found).toString()
 }

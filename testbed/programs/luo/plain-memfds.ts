@@ -1,6 +1,7 @@
 /**
- * Owns the memfds by which the kernel's own part is measured, without a pool: what they are, what stands in them, how they are
- * mapped. Their makers (preserve.ts) and finders (retrieve.ts) run on the two sides of a kexec.
+ * Owns the memfds by which the kernel's own part is measured, without a pool: what they are, what stands in
+ * them, how they are mapped. Their makers (preserve.ts) and finders (retrieve.ts) run on the two sides of a
+ * kexec.
  */
 import { readFileSync } from 'node:fs'
 import { addressOf } from '../../../src/linux/library.ts'
@@ -25,7 +26,10 @@ export interface Retrieved extends PlainMemfd {
   readonly pmdMappedBytes: number
 }
 
-/** What the first kernel found. Preserved twice: `callMs` is of the first time, which moves pages out of the memory that the next kernel boots in. */
+/**
+ * What the first kernel found. Preserved twice: `callMs` is of the first time, which moves pages out of the
+ * memory that the next kernel boots in.
+ */
 export interface Preserved extends Retrieved {
   readonly againMs: number
   /** By the first call, of 4 KiB each; by whatever else ran meanwhile, too. */
@@ -42,7 +46,10 @@ export const parseMemfds = (words: string): PlainMemfd[] =>
 /** What is written into page `page` of number `token`: never zero. */
 const mark = (page: number, token: number): number => 1 + ((page * 31 + token) % 255)
 
-/** Maps all of it, runs `visit` over each page, and answers how it is mapped then. Mapped for life: this is a process's last work. */
+/**
+ * Maps all of it, runs `visit` over each page, and answers how it is mapped then. Mapped for life: this is a
+ * process's last work.
+ */
 function touchPages(fd: Fd, { sizeMib, isHuge }: PlainMemfd, visit: Visit): number {
   const lengthBytes = sizeMib * 2 ** 20
   const view = mapShared(fd, lengthBytes)

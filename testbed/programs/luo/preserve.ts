@@ -1,6 +1,7 @@
 /**
- * Owns the maker of plain memfds inside the throw-away host: fills them, preserves each in a session and says, as a line of JSON, how long
- * the calls took. It stays, as the session is gone with it. Argument: what `parseMemfds` takes.
+ * Owns the maker of plain memfds inside the throw-away host: fills them, preserves each in a session and
+ * says, as a line of JSON, how long the calls took. It stays, as the session is gone with it. Argument: what
+ * `parseMemfds` takes.
  */
 import { readFileSync } from 'node:fs'
 import { close } from '../../../src/linux/descriptors.ts'

@@ -1,6 +1,7 @@
 /**
- * Owns the peer, inside the throw-away host: QEMU's ordinary save of a running guest into a file on a tmpfs, its RAM with it, and the
- * guest let go on. Prints milliseconds and bytes as JSON. Arguments: VM name, path of the file.
+ * Owns the peer, inside the throw-away host: QEMU's ordinary save of a running guest into a file on a tmpfs,
+ * its RAM with it, and the guest let go on. Prints milliseconds and bytes as JSON. Arguments: VM name, path
+ * of the file.
  */
 import { rmSync, statSync } from 'node:fs'
 import { awaitMigration, fileChannels } from '../../../src/qemu/migration.ts'

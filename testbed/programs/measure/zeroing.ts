@@ -1,7 +1,8 @@
 /**
- * Owns the worker that runs inside the throw-away host and prints, as JSON, how fast memory that a file gave up is zeroed, and
- * memset(3) over the same memory; and how long following the link of guest RAM takes for the first time, which makes its
- * device. Arguments: mount point, bytes, sizes of guest RAM in MiB, separated by commas.
+ * Owns the worker that runs inside the throw-away host and prints, as JSON, how fast memory that a file gave
+ * up is zeroed, and memset(3) over the same memory; and how long following the link of guest RAM takes for
+ * the first time, which makes its device. Arguments: mount point, bytes, sizes of guest RAM in MiB, separated
+ * by commas.
  */
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, rmSync, statSync, truncateSync } from 'node:fs'
@@ -29,7 +30,10 @@ interface Geometry {
   readonly dirtyBlocks: number
 }
 
-/** Waits until no file owns a block and each is zero. Returns how long it was about zeroing, in milliseconds: not the search for holders before. */
+/**
+ * Waits until no file owns a block and each is zero. Returns how long it was about zeroing, in milliseconds:
+ * not the search for holders before.
+ */
 async function untilClean(): Promise<number> {
   let started: number | undefined
   for (;;) {

@@ -6,7 +6,10 @@ import { readRaw, unmapRaw, writeRaw } from '../../../src/linux/raw-memory.ts'
 import { DaxInstances } from '../../../src/stores/dax/dax-instances.ts'
 import { findDaxRegion } from '../../../src/stores/dax/region.ts'
 
-/** `where` says the address, given the only region's layout. The `length` bytes there become what `to` makes of them. */
+/**
+ * `where` says the address, given the only region's layout. The `length` bytes there become what `to` makes
+ * of them.
+ */
 export function changeBytes(
   where: (layout: ReturnType<typeof findDaxRegion>['layout']) => number,
   length: number,

@@ -1,6 +1,7 @@
 /**
- * Owns one read(2) past the page cache straight into mapped guest memory: `direct.ts FILE PATH LENGTH [OFFSET]` reads the first page of FILE into the
- * first one of what PATH maps at OFFSET. Prints the bytes moved or the error: EFAULT where the kernel has no pages to pin.
+ * Owns one read(2) past the page cache straight into mapped guest memory:
+ * `direct.ts FILE PATH LENGTH [OFFSET]` reads the first page of FILE into the first one of what PATH maps at
+ * OFFSET. Prints the bytes moved or the error: EFAULT where the kernel has no pages to pin.
  */
 import { constants, openSync } from 'node:fs'
 import { lastErrno, libcCall } from '../../../src/linux/library.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns the dax store's exercises on a machine with a carve-out of its own: `exercise.ts STEP`, in the order of `STEPS`,
- * each a process of its own. The testbed's scenario dax-store runs them, with a kexec before the last ones. Prints what
- * it found as JSON; any disagreement ends it with an error.
+ * Owns the dax store's exercises on a machine with a carve-out of its own: `exercise.ts STEP`, in the order
+ * of `STEPS`, each a process of its own. The testbed's scenario dax-store runs them, with a kexec before the
+ * last ones. Prints what it found as JSON; any disagreement ends it with an error.
  */
 import assert from 'node:assert/strict'
 import { existsSync, statSync } from 'node:fs'
@@ -88,7 +88,8 @@ async function live(): Promise<object> {
   const { layout } = findDaxRegion(undefined)
   const first = chunkStart(store.descriptor.totalBlocks)
 
-  // Ordinary: grows over two blocks, reads zero where nothing was written, also after shrinking and growing again.
+  // Ordinary: grows over two blocks, reads zero where nothing was written, also after shrinking and growing
+  // again.
   const notes = store.create()
   const small = { sizeBytes: 3 * MIB, extents: [{ start: first + 5, count: 2 }], guestRam: false }
   mustSettle(store, () => store.resize(notes, small))
@@ -179,7 +180,9 @@ async function live(): Promise<object> {
   return { publishMs: Math.round(publishMs), devices: instanceNames() }
 }
 
-/** A server that dies in the middle: guest RAM is mapped by a guest, a file was written, zeroing is under way. */
+/**
+ * A server that dies in the middle: guest RAM is mapped by a guest, a file was written, zeroing is under way.
+ */
 async function crash(): Promise<object> {
   const store = open()
   const first = chunkStart(store.descriptor.totalBlocks)

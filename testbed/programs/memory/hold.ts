@@ -1,6 +1,7 @@
 /**
- * Owns a process that maps a device, as a VMM does: `hold.ts PATH LENGTH [SEED [OFFSET]]`. It closes its descriptor, fills the
- * memory with a pattern where a seed is given, says `holding CRC`, and stays until it is killed.
+ * Owns a process that maps a device, as a VMM does: `hold.ts PATH LENGTH [SEED [OFFSET]]`. It closes its
+ * descriptor, fills the memory with a pattern where a seed is given, says `holding CRC`, and stays until it
+ * is killed.
  */
 import { closeSync, openSync } from 'node:fs'
 import { crc32 } from 'node:zlib'

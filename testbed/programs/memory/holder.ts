@@ -1,6 +1,6 @@
 /**
- * Owns starting and ending `hold.ts` from an exercise: a process of its own, which outlives the exercise when it is told
- * to, and so must not keep the exercise's output open.
+ * Owns starting and ending `hold.ts` from an exercise: a process of its own, which outlives the exercise when
+ * it is told to, and so must not keep the exercise's output open.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,7 @@
-/** Owns what the dax exercises share: waiting for a store's background work, patterns, and a pool's layout kept in its own metadata. */
+/**
+ * Owns what the dax exercises share: waiting for a store's background work, patterns, and a pool's layout
+ * kept in its own metadata.
+ */
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../src/linux/descriptors.ts'
 import type { CarveOutStore } from '../../../src/stores/carve-out/carve-out-store.ts'
@@ -54,7 +57,10 @@ export function pattern(seed: number, lengthBytes: number): Buffer {
   return Buffer.from(words.buffer)
 }
 
-/** What the image would know: here, JSON in the second page, behind a magic word that `probe` takes for an image's. */
+/**
+ * What the image would know: here, JSON in the second page, behind a magic word that `probe` takes for an
+ * image's.
+ */
 export type Known = Readonly<Record<string, { readonly memory: ObjectId; readonly placement: Placement }>>
 
 export function remember(store: CarveOutStore, known: Known): void {

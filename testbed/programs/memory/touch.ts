@@ -1,6 +1,7 @@
 /**
- * Owns a process that maps a file, as a VMM does, and reads or writes a byte of each page: `touch.ts PATH LENGTH [OFFSET]`. Prints, as JSON, what page
- * tables that took, and in what pages the kernel says it is mapped.
+ * Owns a process that maps a file, as a VMM does, and reads or writes a byte of each page:
+ * `touch.ts PATH LENGTH [OFFSET]`. Prints, as JSON, what page tables that took, and in what pages the kernel
+ * says it is mapped.
  */
 import { openSync, readFileSync, statSync } from 'node:fs'
 import { addressOf } from '../../../src/linux/library.ts'
@@ -17,7 +18,10 @@ const lengthBytes = Number(length)
 const tableBytes = (): number =>
   1024 * Number(/^VmPTE:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1])
 
-/** Memory that the kernel finds pages for is asked to be in large ones, as QEMU does; a device has the pages that it has. */
+/**
+ * Memory that the kernel finds pages for is asked to be in large ones, as QEMU does; a device has the pages
+ * that it has.
+ */
 function touch(fd: Fd): number {
   if (statSync(path).isFile()) {
     const view = mapShared(fd, lengthBytes)

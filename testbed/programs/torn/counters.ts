@@ -1,6 +1,7 @@
 /**
- * Owns where the load says how far it is: two numbers in a guest RAM file of the pool. A store into it is there at once and
- * for good, whatever becomes of the kernel: the one place in the host that knows what was acknowledged last.
+ * Owns where the load says how far it is: two numbers in a guest RAM file of the pool. A store into it is
+ * there at once and for good, whatever becomes of the kernel: the one place in the host that knows what was
+ * acknowledged last.
  */
 import { closeSync, openSync } from 'node:fs'
 import { mapRaw, type RawMapping, readRaw, writeRaw } from '../../../src/linux/raw-memory.ts'

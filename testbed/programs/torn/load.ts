@@ -1,6 +1,7 @@
 /**
- * Owns a process that works on a directory until the kernel under it is gone: `load.ts DIRECTORY SEED COUNTERS`. It says
- * each operation that was answered on its standard output as well, for whoever watches from outside.
+ * Owns a process that works on a directory until the kernel under it is gone:
+ * `load.ts DIRECTORY SEED COUNTERS`. It says each operation that was answered on its standard output as well,
+ * for whoever watches from outside.
  */
 import { writeSync } from 'node:fs'
 import { Counters } from './counters.ts'

@@ -1,6 +1,7 @@
 /**
- * Owns a run of metadata operations that a seed determines: each is one system call, so that a file system that is torn
- * off at any moment has carried out the first N of them and nothing of the next. The same run tells what the tree then looks like.
+ * Owns a run of metadata operations that a seed determines: each is one system call, so that a file system
+ * that is torn off at any moment has carried out the first N of them and nothing of the next. The same run
+ * tells what the tree then looks like.
  */
 import * as fs from 'node:fs'
 import { join } from 'node:path'

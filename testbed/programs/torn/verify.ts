@@ -1,6 +1,7 @@
 /**
- * Owns the judgement after the tear: `verify.ts DIRECTORY SEED COUNTERS SEEN`. The directory must be what the first N operations
- * make of it, N being all that were acknowledged, or one more, the one under way. SEEN: the last that was known outside.
+ * Owns the judgement after the tear: `verify.ts DIRECTORY SEED COUNTERS SEEN`. The directory must be what the
+ * first N operations make of it, N being all that were acknowledged, or one more, the one under way. SEEN:
+ * the last that was known outside.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns a recorded life of an image: the stores of each commit and the state after it. And the judgement of such a
- * record: whether a crash between any two of its stores would be recovered from as promised.
+ * Owns a recorded life of an image: the stores of each commit and the state after it. And the judgement of
+ * such a record: whether a crash between any two of its stores would be recovered from as promised.
  */
 import { CorruptBytesError } from '../../../values/errors.ts'
 import type { Entry } from '../../state/entry.ts'
@@ -52,8 +52,8 @@ class Verifiable extends TableState {
 }
 
 /**
- * What a crash somewhere in `run`, or a byte harmed after a commit, would do that was not promised; undefined:
- * nothing. `disguise` changes the harmed area before it is judged.
+ * What a crash somewhere in `run`, or a byte harmed after a commit, would do that was not promised;
+ * undefined: nothing. `disguise` changes the harmed area before it is judged.
  */
 export function faultOf(run: Run, disguise: (area: Uint8Array) => void = () => {}): string | undefined {
   const geometry = geometryOf(run.base.length)

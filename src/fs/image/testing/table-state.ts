@@ -5,7 +5,7 @@
 import type { BlockState, Entry } from '../../state/entry.ts'
 import type { ImageState } from '../image-state.ts'
 
-const keyOf = (entry: Exclude<Entry, { kind: 'blocks' }>): string => {
+function keyOf(entry: Exclude<Entry, { kind: 'blocks' }>): string {
   switch (entry.kind) {
     case 'inode':
       return `${entry.inode.ino} inode`

@@ -1,6 +1,6 @@
 /**
- * Owns the judgement of one crash: what a successor makes of the remains, and of a second crash in its recovery.
- * Throws when a promise is broken.
+ * Owns the judgement of one crash: what a successor makes of the remains, and of a second crash in its
+ * recovery. Throws when a promise is broken.
  */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
@@ -16,7 +16,10 @@ import { openWorld, remainsOf, type World } from './world.ts'
 
 const OWN = { origin: { unique: 0n, epoch: 2 } }
 
-/** `remains` are judged, not changed. The successor makes the same `mistakes` as the server that died. Files must show what `shows` asks of them. */
+/**
+ * `remains` are judged, not changed. The successor makes the same `mistakes` as the server that died. Files
+ * must show what `shows` asks of them.
+ */
 export function judgeCrash(remains: Remains, mistakes: Mistakes, expected: Contents, maybe?: Contents): void {
   // A connection that lives on still refers to orphans, on a new one nobody does: recovery then evicts them.
   for (const refersToOrphans of [true, false]) {
@@ -41,8 +44,8 @@ function settled({ image, fs, store }: World): void {
 }
 
 /**
- * Wherever recovery itself is interrupted, the next one comes to the same end. Between records and changes of the
- * memory, that is: what a crash in the middle of a record leaves is no other than above.
+ * Wherever recovery itself is interrupted, the next one comes to the same end. Between records and changes of
+ * the memory, that is: what a crash in the middle of a record leaves is no other than above.
  */
 function judgeSecondCrash(remains: Remains, successor: World): void {
   const end = momentOf(successor.image)
@@ -84,7 +87,10 @@ function leaksNothing(world: World): void {
   checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
 }
 
-/** A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest RAM or not. */
+/**
+ * A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest
+ * RAM or not.
+ */
 function largestFile({ fs, rq }: World, name: string, firstBytes: number): Inode {
   const made = ok(fs.create(rq(), nameAt(ROOT_INO, name), 0o600))
   const sizes = [firstBytes]

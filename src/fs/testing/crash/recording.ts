@@ -1,6 +1,7 @@
 /**
- * Owns what happened, in order: each store into the image, each change of the memory under it, each record that
- * was made. A crash is a place in this list: what stands before it happened, what stands behind it did not.
+ * Owns what happened, in order: each store into the image, each change of the memory under it, each record
+ * that was made. A crash is a place in this list: what stands before it happened, what stands behind it did
+ * not.
  */
 
 import type { FileData, GuestRam, Placement, Store, StoreDescriptor } from '../../../stores/store.ts'
@@ -42,8 +43,8 @@ export interface Remains {
 export const copyOf = ({ area, memory }: Remains): Remains => ({ area: area.slice(), memory: memory.clone() })
 
 /**
- * Goes through every crash between two of `events`, which began at `remains`: `visit` sees what each leaves, the
- * event that was the last, and the one that would have been next. `remains.area` is used up.
+ * Goes through every crash between two of `events`, which began at `remains`: `visit` sees what each leaves,
+ * the event that was the last, and the one that would have been next. `remains.area` is used up.
  */
 export function replayEvents(
   { area, memory }: Remains,
