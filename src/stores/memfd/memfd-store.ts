@@ -12,6 +12,7 @@ import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Mapping } from '../../values/mapping.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
 import { MIB } from '../../values/units.ts'
+import { DescriptorData } from '../descriptor-data.ts'
 import {
   type FileData,
   type GuestRam,
@@ -25,7 +26,6 @@ import {
 } from '../store.ts'
 import { DescriptorTable } from './descriptor-table.ts'
 import { type IncomingChannel, IncomingMemfds } from './incoming-memfds.ts'
-import { MemfdData } from './memfd-data.ts'
 import { type OutgoingChannel, OutgoingMemfds } from './outgoing-memfds.ts'
 
 /**
@@ -85,7 +85,7 @@ export class MemfdStore implements Store {
     this.handover = new OutgoingMemfds(this.#table, this.#channel)
     const { totalBlocks } = options
     this.descriptor = { kind: 'memfd', clearing: 'kernel', totalBlocks, rules: NO_RULES, place: undefined }
-    this.data = new MemfdData((object) => this.#here(object))
+    this.data = new DescriptorData((object) => this.#here(object))
     this.ram = { via: 'passthrough', mapping: (object) => this.#mapping(object) }
     this.events = eventsOf(this.#incoming, this.handover)
     this.pending = options.channel
