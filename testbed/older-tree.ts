@@ -1,6 +1,6 @@
 /**
- * Former commits of this repository, taken out of its history: their programs are run beside today's, to see that today's reads what
- * theirs leave.
+ * Former commits of this repository, taken out of its history: their programs are run beside today's, to see
+ * that today's reads what theirs leave.
  *
  * Must not: run them. Packages are today's: what a former commit's lock file names is not fetched.
  */
@@ -33,7 +33,10 @@ export function olderObstacle(commit: string): string | undefined {
   }
 }
 
-/** Makes `folder`: the sources of `commit`, with `modules` as their node_modules. Errors: UsageError, for want of history. */
+/**
+ * Makes `folder`: the sources of `commit`, with `modules` as their node_modules. Errors: UsageError, for want
+ * of history.
+ */
 export function takeOlder(commit: string, folder: string, modules = join(PROJECT, 'node_modules')): void {
   const obstacle = olderObstacle(commit)
   if (obstacle !== undefined) throw new UsageError(obstacle)

@@ -1,4 +1,7 @@
-/** Images of former trees: today's program finds nothing wrong with them, the very same in them, and goes on with them. */
+/**
+ * Images of former trees: today's program finds nothing wrong with them, the very same in them, and goes on
+ * with them.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FileSystem } from '../../src/fs/file-system.ts'

@@ -1,4 +1,7 @@
-/** Records of former trees: today's program reads each of them whole, and reads or refuses what is not quite one by its own rules. */
+/**
+ * Records of former trees: today's program reads each of them whole, and reads or refuses what is not quite
+ * one by its own rules.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readManifest } from '../../src/keeper/luo/manifest.ts'
@@ -70,7 +73,10 @@ type Fields = Record<string, unknown>
 const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** `change` is made to one object of a copy at a time, for each object in `value` that has fields; each copy, and where. */
+/**
+ * `change` is made to one object of a copy at a time, for each object in `value` that has fields; each copy,
+ * and where.
+ */
 function* variants(
   value: unknown,
   tables: readonly string[],

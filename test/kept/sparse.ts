@@ -1,4 +1,7 @@
-/** Bytes that are mostly zero, as a small file: their length, and each page of them that is not zero behind its number; compressed. */
+/**
+ * Bytes that are mostly zero, as a small file: their length, and each page of them that is not zero behind
+ * its number; compressed.
+ */
 import { gunzipSync, gzipSync } from 'node:zlib'
 
 const PAGE_BYTES = 4096

@@ -1,4 +1,7 @@
-/** A former commit's program as a test runs it: sources from this repository's history, in a folder of their own. */
+/**
+ * A former commit's program as a test runs it: sources from this repository's history, in a folder of their
+ * own.
+ */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,7 +28,10 @@ export interface OlderProgram {
   /** The path of its command line. */
   readonly cli: string
   readonly run: (...words: string[]) => Promise<Outcome>
-  /** What an upgrade of the package does underneath processes that run: today's files are in the place of the former ones. */
+  /**
+   * What an upgrade of the package does underneath processes that run: today's files are in the place of the
+   * former ones.
+   */
   readonly upgrade: () => void
 }
 

@@ -1,6 +1,6 @@
 /**
- * Takeover from processes of the oldest readable tree: today's program reads what they say, takes their pool over whether
- * they live or died, and nothing is lost or noticed.
+ * Takeover from processes of the oldest readable tree: today's program reads what they say, takes their pool
+ * over whether they live or died, and nothing is lost or noticed.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -131,7 +131,9 @@ test('its keeper killed, guests mapping: today takes over live, and nobody notic
   await goesOn(t, pool, population)
 })
 
-/** New files, bytes in old ones, other sizes, another server; then unmounted, mounted, and all of it there. */
+/**
+ * New files, bytes in old ones, other sizes, another server; then unmounted, mounted, and all of it there.
+ */
 async function goesOn(t: TestContext, pool: TestPool, { mapper, fds, close }: Population): Promise<void> {
   const { path } = pool
   fs.writeFileSync(path('new'), 'written after')

@@ -1,4 +1,7 @@
-/** Guests that a former tree started, in a pool that its processes keep: today's program updates them, and resumes what that tree saved. */
+/**
+ * Guests that a former tree started, in a pool that its processes keep: today's program updates them, and
+ * resumes what that tree saved.
+ */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { processStartTime } from '../../src/linux/process.ts'
