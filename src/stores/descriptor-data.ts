@@ -1,4 +1,4 @@
-/** The bytes of memory objects that are files of tmpfs, memfds above all, moved by system calls on their descriptors. */
+/** The bytes of objects that are memfds, or files of tmpfs, moved by system calls on their descriptors. */
 import { punchHole, readAt, seek, writeAt } from '../linux/memory.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import { Refusal } from '../values/refusal.ts'

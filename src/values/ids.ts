@@ -6,8 +6,8 @@ type Branded<T, B extends string> = T & { readonly [brand]: B }
 export type Ino = Branded<number, 'Ino'>
 /** What the kernel names an inode by for one connection: `generation << 32 | ino`; the root is 1 (FUSE_ROOT_ID). */
 export type NodeId = Branded<bigint, 'NodeId'>
-/** A piece of memory in a store: one memfd, or one set of extents. Never a file: a store knows no names. */
-export type ObjectId = Branded<number, 'MemoryId'>
+/** A memory object in a store: one memfd, or one set of extents. Never a file: a store knows no names. */
+export type ObjectId = Branded<number, 'ObjectId'>
 /** A file descriptor of this process. */
 export type Fd = Branded<number, 'Fd'>
 /** A FUSE backing id: belongs to the connection, not to the process that made it. */

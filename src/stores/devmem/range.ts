@@ -1,6 +1,7 @@
 /**
- * Owns choosing the reserved range that a pool lives in, and refusing one that cannot be it. Reads alone. A range is named by its
- * first byte, as `0x100000000` or `4G`. Only what the command line asks for is looked at: other reserved memory is the firmware's.
+ * The choice of the reserved range that a pool lives in, and refusals of one that cannot be it. Reads alone.
+ * A range is named by its first byte, as `0x100000000` or `4G`. Only what the command line asks for is looked
+ * at: other reserved memory is the firmware's.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,7 +28,10 @@ export interface FoundRange {
 
 const HOW = "boot with memmap=SIZE$START ('guestmemfs reserve --store devmem' says how)"
 
-/** `wanted` undefined: the only one there is. `root`: where procfs and sysfs are found. Errors: UsageError, one line that says what to do. */
+/**
+ * `wanted` undefined: the only one there is. `root`: where procfs and sysfs are found. Errors: UsageError,
+ * one line that says what to do.
+ */
 export function findReservedRange(wanted: string | undefined, root = '/'): FoundRange {
   const words = splitCommandLine(text(join(root, 'proc/cmdline')))
   const range = choose(reservedRanges(words), wanted)

@@ -1,4 +1,7 @@
-/** Tests of the handover's state machine: every row, every role, every death, and that the page in docs/ says the same. */
+/**
+ * Tests of the handover's state machine: every row, every role, every death, and that the page in docs/ says
+ * the same.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * The state machine of a handover, as one table: who may do what in which state, and what becomes of it. Pure. docs/handover.md holds
- * the same table, and a test holds the two together.
+ * The state machine of a handover, as one table: who may do what in which state, and what becomes of it.
+ * Pure. docs/handover.md holds the same table, and a test holds the two together.
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { HandoverStep } from '../store.ts'
@@ -66,8 +66,8 @@ export const TRANSITIONS: readonly Transition[] = [
 ]
 
 /**
- * What has no effect, and is no mistake: the two processes do not wait for one another, so that an event may come when the other one has
- * moved on already.
+ * What has no effect, and is no mistake: the two processes do not wait for one another, so that an event may
+ * come when the other one has moved on already.
  */
 export const IGNORED: readonly Omit<Transition, 'to'>[] = [
   { on: 'done', by: 'keeper', from: ['idle', 'preserved', 'failed', 'unpreserving'] },
