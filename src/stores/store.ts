@@ -22,9 +22,7 @@ export interface Extent {
   readonly count: number
 }
 
-/**
- * Gigantic pages of `blocks` blocks each (512 for 1 GiB); the first one that fits begins at block `first`.
- */
+/** Gigantic pages of `blocks` blocks each (512 for 1 GiB); the first that fits begins at block `first`. */
 export interface FrameGrid {
   readonly blocks: number
   readonly first: number
@@ -123,7 +121,7 @@ export interface Store {
   readonly events?: StoreEvents | undefined
   /** Where clearing is ours. */
   readonly zeroer?: Zeroer | undefined
-  /** undefined: this memory outlives a kernel by itself, or not at all. */
+  /** undefined: the memory outlives a kernel by itself, or not at all. */
   readonly handover?: Handover | undefined
   readonly pending?: PendingReleases | undefined
 }

@@ -11,8 +11,8 @@ export type Ino = Branded<number, 'Ino'>
  * (FUSE_ROOT_ID).
  */
 export type NodeId = Branded<bigint, 'NodeId'>
-/** A piece of memory in a store: one memfd, or one set of extents. Never a file: a store knows no names. */
-export type ObjectId = Branded<number, 'MemoryId'>
+/** A memory object in a store: one memfd, or one set of extents. Never a file: a store knows no names. */
+export type ObjectId = Branded<number, 'ObjectId'>
 /** A file descriptor of this process. */
 export type Fd = Branded<number, 'Fd'>
 /** A FUSE backing id: belongs to the connection, not to the process that made it. */

@@ -1,6 +1,5 @@
 /**
- * The maker of what `bytes/COMMIT/` keeps: what a former tree writes, written by that tree itself, on this
- * machine.
+ * The maker of `bytes/COMMIT/`: what a former tree writes, written by that tree itself, on this machine.
  *
  *   npm run kept -- COMMIT        needs root, /dev/fuse, QEMU, and COMMIT in the history
  *
@@ -12,8 +11,8 @@
  *   values.json        the virtual and control xattrs of that mount, by path and name
  *   pool.json          /run/guestmemfs/pools/POOL.json, mounted; pool-parked.json: parked
  *   runtime.json       /run/guestmemfs/vm/NAME/runtime.json
- *   vm-running.json    `trusted.guestmemfs.vm` of a running guest; vm-saved.json: of a saved one
- *   report.json        /run/guestmemfs/live-update/….json of an update of QEMU; report.txt: `report`'s output
+ *   vm-running.json    `trusted.guestmemfs.vm` of a guest's RAM while it ran; vm-saved.json: lying saved
+ *   report.json        /run/guestmemfs/live-update/….json of an update of QEMU; report.txt: as `report` told it
  *   update.json        `trusted.guestmemfs.update`, as it is just before the jump
  *   manifest.json      the manifest of a handover's index session
  */

@@ -26,7 +26,8 @@ export const manifest = (pool: string): string => `
   const { readFileSync } = await import('node:fs')
   const { writeManifest } = await load('manifest')
   const { sessionName } = await load('session-names')
-  const sessions = [[7, 3, 11], [5]].map((memories, index) => ({ name: sessionName('${pool}', index + 1), memories }))
+  const name = (index) => sessionName('${pool}', index + 1)
+  const sessions = [[7, 3, 11], [5]].map((memories, index) => ({ name: name(index), memories }))
   const fd = writeManifest({ format: 1, pool: '${pool}', totalBlocks: 64, sessions })
   process.stdout.write(readFileSync('/proc/self/fd/' + fd))`
 
@@ -53,28 +54,36 @@ export const carveOutImage = (pool: string, image: string): string => `
   const area = new Uint8Array(2 ** 20)
   const now = { seconds: 1_000_000_000, nanoseconds: 999_999_999 }
   const totalBlocks = 4096
-  const identity = { poolName: '${pool}', storeKind: 'dax', totalBlocks, uuid: Uint8Array.from({ length: 16 }, (_, at) => at) }
+  const uuid = Uint8Array.from({ length: 16 }, (_, at) => at)
+  const identity = { poolName: '${pool}', storeKind: 'dax', totalBlocks, uuid }
   Image.format(area, identity, State.fresh(now, { dirtyBlocks: totalBlocks }))
   const journal = Image.open(area, identity, new State())
   const file = (ino, memory, sizeBytes, extents, more) => ({
     kind: 'inode',
     inode: {
-      ino, generation: ino, kind: 'file', mode: 0o600, uid: 64055, gid: 108, links: 1, sizeBytes, atime: now, mtime: now,
-      ctime: now, memory, extents, guestRam: false, gigantic: false, target: '', ...more,
+      ino, generation: ino, kind: 'file', mode: 0o600, uid: 64055, gid: 108, links: 1, sizeBytes,
+      atime: now, mtime: now, ctime: now, memory, extents, guestRam: false, gigantic: false, target: '', ...more,
     },
   })
   const blocks = (start, count, state) => ({ kind: 'blocks', extent: { start, count }, state })
   const name = (text, ino) => ({ kind: 'name', parent: 1, name: text, ino, cookie: ino + 1 })
+  const xattr = (ino, name, text) => ({ kind: 'xattr', ino, name, value: Buffer.from(text) })
+  const gone = [
+    { kind: 'xattr-gone', ino: 4, name: 'user.gone' },
+    { kind: 'name-gone', parent: 1, name: 'gone' },
+    { kind: 'inode-gone', ino: 4 },
+  ]
   const pool = { kind: 'pool', frozen: false, nextGeneration: 9, nextCookie: 10 }
   const ram = [{ start: 1024, count: 512 }, { start: 0, count: 512 }]
   const commits = [
     [blocks(0, 2048, 'clean'), blocks(4064, 32, 'clean'), blocks(2100, 3, 'bad')],
     [pool, file(2, 1, 2 ** 31, ram, { guestRam: true, gigantic: true }), name('ram', 2)],
     [file(3, 2, 2 ** 21 + 1, [{ start: 4090, count: 1 }, { start: 4064, count: 1 }]), name('file', 3)],
-    [file(4, 3, 0, []), name('gone', 4), { kind: 'xattr', ino: 4, name: 'user.gone', value: Buffer.from('gone') }],
-    [{ kind: 'xattr', ino: 1, name: 'trusted.guestmemfs.align', value: Buffer.from('1G') }],
-    [{ kind: 'xattr-gone', ino: 4, name: 'user.gone' }, { kind: 'name-gone', parent: 1, name: 'gone' }, { kind: 'inode-gone', ino: 4 }],
+    [file(4, 3, 0, []), name('gone', 4), xattr(4, 'user.gone', 'gone')],
+    [xattr(1, 'trusted.guestmemfs.align', '1G')],
+    gone,
     [blocks(1536, 32, 'dirty')],
   ]
-  commits.forEach((entries, index) => journal.commit({ unique: 2n ** 63n + BigInt(index), epoch: 2 ** 32 - 1 }, entries))
+  for (const [index, entries] of commits.entries())
+    journal.commit({ unique: 2n ** 63n + BigInt(index), epoch: 2 ** 32 - 1 }, entries)
   writeFileSync('${image}', area)`

@@ -39,7 +39,7 @@ export class OlderTree {
     return child.pid as number
   }
 
-  /** Standard output of `script`, a module in which `load(NAME)` imports the tree's only `src/…/NAME.ts`. */
+  /** Standard output of `script`, a module in which `load(NAME)` imports the tree's only NAME.ts. */
   async script(script: string): Promise<string> {
     const paths = globSync('src/**/*.ts', { cwd: this.folder }).map((path) => join(this.folder, path))
     const load = `const load = (name) => {

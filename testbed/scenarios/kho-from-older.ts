@@ -20,10 +20,11 @@ const MAKE_FILES = `mkdir -p /mnt/guestmemfs/tree/files; cd /mnt/guestmemfs/tree
   for number in $(seq 70); do head -c $((number * 37)) /dev/urandom >file-$number; done`
 /** Guest RAM is mapped, and never read. */
 const TELL_OTHER = 'cd /mnt/other; md5sum text bytes; stat -c %s *'
-const TELL_VMS = `cd /mnt/guestmemfs; for ram in small-ram odd-ram; do getfattr --only-values -n trusted.guestmemfs.vm $ram; echo; done`
+const TELL_VMS = `cd /mnt/guestmemfs
+  for ram in *-ram; do getfattr --only-values -n trusted.guestmemfs.vm $ram; echo; done`
 
 export const khoFromOlder: Scenario = {
-  about: `pool, guests and handover of commit ${OLDEST.slice(0, 7)}; the next kernel has today's program alone`,
+  about: `a pool and guests of commit ${OLDEST.slice(0, 7)}, handed over by it to today's program`,
   tier: 'long',
   kernel: LUO_KERNEL,
   memory: '3G',
@@ -90,6 +91,7 @@ async function takeOverOutgoing({ host, expect }: Stage): Promise<void> {
   expect('files of the pool that was taken over', await host.run(TELL_OTHER), sums)
   expect('fsck of it', await host.run('guestmemfs fsck other'), 'other: clean')
   await host.run(
-    'echo more >/mnt/other/new; guestmemfs handover other; guestmemfs thaw other; guestmemfs umount --discard other',
+    `echo more >/mnt/other/new; guestmemfs handover other; guestmemfs thaw other
+    guestmemfs umount --discard other`,
   )
 }

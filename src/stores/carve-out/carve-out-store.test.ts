@@ -3,80 +3,80 @@ import { test } from 'node:test'
 import { EBUSY, EINVAL, ENXIO } from '../../values/errno.ts'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
-import { OWNER, RAM, World } from './testing/world.ts'
+import { OWNER, RAM, World } from './testing/carve-out-world.ts'
 
 test('following the link makes the device and its node, once', () => {
   const { store, nodes, region, worker } = new World()
-  const memory = store.create()
-  assert.equal(store.ram.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
-  assert.equal(store.ram.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
+  const object = store.create()
+  assert.equal(store.ram.publish(object, RAM, OWNER), WAIT_FOR_STORE)
+  assert.equal(store.ram.publish(object, RAM, OWNER), WAIT_FOR_STORE)
   assert.equal(nodes.nodes.size, 0, 'no node before its device')
   worker.work()
   store.events.drain()
-  assert.equal(store.ram.publish(memory, RAM, OWNER), undefined)
+  assert.equal(store.ram.publish(object, RAM, OWNER), undefined)
   assert.deepEqual(region.trace, ['make 2+1 6+2'])
-  assert.deepEqual(store.ram.owner(memory), { ...OWNER, device: '250:1' })
-  assert.equal(store.ram.path(memory), '/fake/1')
-  assert.deepEqual(store.ram.mapping(memory, { ...RAM, guestRam: false }), { via: 'none' })
-  assert.deepEqual(store.ram.mapping(memory, RAM), {
+  assert.deepEqual(store.ram.owner(object), { ...OWNER, device: '250:1' })
+  assert.equal(store.ram.path(object), '/fake/1')
+  assert.deepEqual(store.ram.mapping(object, { ...RAM, guestRam: false }), { via: 'none' })
+  assert.deepEqual(store.ram.mapping(object, RAM), {
     via: 'dax-node',
     path: '/fake/1',
     device: { major: 250, minor: 1 },
   })
-  assert.equal(store.ram.publish(memory, { ...RAM, sizeBytes: 0, extents: [] }, OWNER), EINVAL)
+  assert.equal(store.ram.publish(object, { ...RAM, sizeBytes: 0, extents: [] }, OWNER), EINVAL)
 })
 
 test('a device of gigantic pages is made where they were asked for, and nowhere else', () => {
   const world = new World()
-  const memory = world.store.create()
-  assert.equal(world.publish(memory, { ...RAM, gigantic: true }), undefined)
+  const object = world.store.create()
+  assert.equal(world.publish(object, { ...RAM, gigantic: true }), undefined)
   world.publish(world.store.create(), { ...RAM, extents: [{ start: 12, count: 2 }] })
   assert.deepEqual(world.region.trace, ['make gigantic 2+1 6+2', 'make 12+2'])
 })
 
 test('a node that is there keeps its owner, one that was taken away is made again', () => {
   const world = new World()
-  const memory = world.store.create()
-  world.publish(memory)
-  world.nodes.make(memory, '250:1', { ...OWNER, uid: 77 })
-  world.publish(memory)
-  assert.equal(world.store.ram.owner(memory)?.uid, 77)
-  world.nodes.remove(memory)
-  assert.equal(world.store.ram.owner(memory), undefined)
-  world.publish(memory)
-  assert.equal(world.store.ram.owner(memory)?.uid, OWNER.uid)
+  const object = world.store.create()
+  world.publish(object)
+  world.nodes.make(object, '250:1', { ...OWNER, uid: 77 })
+  world.publish(object)
+  assert.equal(world.store.ram.owner(object)?.uid, 77)
+  world.nodes.remove(object)
+  assert.equal(world.store.ram.owner(object), undefined)
+  world.publish(object)
+  assert.equal(world.store.ram.owner(object)?.uid, OWNER.uid)
 })
 
-test('a memory is held until nobody maps it; unpublished from the first question on', () => {
+test('an object is held until no process maps it; unpublished from the first question on', () => {
   const world = new World()
-  const memory = world.store.create()
-  assert.equal(world.isHeld(memory), false, 'never shown to anybody')
-  world.publish(memory)
+  const object = world.store.create()
+  assert.equal(world.isHeld(object), false, 'never published')
+  world.publish(object)
   world.region.held.add('250:1')
-  assert.equal(world.store.isHeld(memory), WAIT_FOR_STORE)
+  assert.equal(world.store.isHeld(object), WAIT_FOR_STORE)
   assert.equal(world.nodes.nodes.size, 0)
-  assert.equal(world.isHeld(memory), true)
-  assert.deepEqual(world.store.holder(memory), { pid: 42, program: 'guest' })
+  assert.equal(world.isHeld(object), true)
+  assert.deepEqual(world.store.holder(object), { pid: 42, program: 'guest' })
   world.region.held.clear()
-  assert.equal(world.store.isHeld(memory), true, 'it was looked at just now')
+  assert.equal(world.store.isHeld(object), true, 'it was looked at just now')
   assert.equal(world.region.instances.size, 1)
 })
 
-test('what nobody maps is taken apart at the first question', () => {
+test('what no process maps is taken apart at the first question', () => {
   const world = new World()
-  const memory = world.store.create()
-  world.publish(memory)
-  assert.equal(world.isHeld(memory), false)
+  const object = world.store.create()
+  world.publish(object)
+  assert.equal(world.isHeld(object), false)
   assert.equal(world.region.instances.size, 0)
-  world.store.release(memory)
+  world.store.release(object)
   assert.deepEqual([...world.store.objects()], [])
 })
 
 test('a file that goes while its device is made leaves no device', () => {
   const world = new World()
-  const memory = world.store.create()
-  assert.equal(world.store.ram.publish(memory, RAM, OWNER), WAIT_FOR_STORE)
-  world.store.release(memory)
+  const object = world.store.create()
+  assert.equal(world.store.ram.publish(object, RAM, OWNER), WAIT_FOR_STORE)
+  world.store.release(object)
   for (let round = 0; round < 3; round++) {
     world.worker.work()
     world.store.events.drain()
@@ -85,60 +85,60 @@ test('a file that goes while its device is made leaves no device', () => {
   assert.equal(world.nodes.nodes.size, 0)
 })
 
-test('a successor knows a published memory by its device, and leaves it alone', () => {
+test('a successor knows a published object by its device, and leaves it alone', () => {
   const world = new World()
-  const memory = world.store.create()
-  world.publish(memory)
+  const object = world.store.create()
+  world.publish(object)
   world.region.held.add('250:1')
   world.restart()
-  world.store.adopt(memory, RAM)
-  assert.deepEqual([...world.store.objects()], [memory])
-  assert.equal(world.publish(memory), undefined)
+  world.store.adopt(object, RAM)
+  assert.deepEqual([...world.store.objects()], [object])
+  assert.equal(world.publish(object), undefined)
   assert.deepEqual(world.region.trace, ['make 2+1 6+2'])
-  assert.equal(world.isHeld(memory), true)
-  assert.ok(world.store.create() > memory, 'numbers are not used again')
+  assert.equal(world.isHeld(object), true)
+  assert.ok(world.store.create() > object, 'numbers are not used again')
 })
 
-test('a successor releases what its predecessor published for nobody', () => {
+test('a successor releases what its predecessor published for no file', () => {
   const world = new World()
-  const memory = world.store.create()
-  world.publish(memory)
+  const object = world.store.create()
+  world.publish(object)
   world.restart()
-  assert.deepEqual([...world.store.objects()], [memory])
-  world.store.release(memory)
+  assert.deepEqual([...world.store.objects()], [object])
+  world.store.release(object)
   world.worker.work()
   assert.equal(world.region.instances.size, 0)
 })
 
-test('a device that is not what the image says loses its node, and goes once nobody holds it', () => {
+test('a device that is not what the image says loses its node, and goes once no process holds it', () => {
   const world = new World()
-  const memory = world.store.create()
-  world.publish(memory)
+  const object = world.store.create()
+  world.publish(object)
   world.restart()
   const smaller = { ...RAM, sizeBytes: BLOCK_BYTES, extents: [{ start: 2, count: 1 }] }
-  world.store.adopt(memory, smaller)
+  world.store.adopt(object, smaller)
   assert.equal(world.nodes.nodes.size, 0)
   world.region.held.add('250:1')
-  assert.equal(world.publish(memory, smaller), EBUSY)
+  assert.equal(world.publish(object, smaller), EBUSY)
   world.region.held.clear()
   world.restart()
-  world.store.adopt(memory, smaller)
-  assert.equal(world.publish(memory, smaller), undefined)
+  world.store.adopt(object, smaller)
+  assert.equal(world.publish(object, smaller), undefined)
   assert.deepEqual(world.region.trace, ['make 2+1 6+2', 'destroy 2+1 6+2', 'make 2+1'])
 })
 
 test('an orphan that is still mapped is held after a restart, although no node leads to it', () => {
   const world = new World()
-  const memory = world.store.create()
-  world.publish(memory)
+  const object = world.store.create()
+  world.publish(object)
   world.region.held.add('250:1')
-  assert.equal(world.isHeld(memory), true)
+  assert.equal(world.isHeld(object), true)
   world.restart()
-  world.store.adopt(memory, RAM)
-  assert.equal(world.isHeld(memory), true)
+  world.store.adopt(object, RAM)
+  assert.equal(world.isHeld(object), true)
   world.kexec()
-  world.store.adopt(memory, RAM)
-  assert.equal(world.isHeld(memory), false)
+  world.store.adopt(object, RAM)
+  assert.equal(world.isHeld(object), false)
 })
 
 test('guest RAM gets blocks of a data chunk only when no file has one there', () => {
@@ -151,10 +151,10 @@ test('guest RAM gets blocks of a data chunk only when no file has one there', ()
     undefined,
   )
   const ram = { ...RAM, extents: [{ start: first + 4, count: 3 }] }
-  const memory = world.store.create()
-  assert.equal(world.publish(memory, ram), EBUSY)
+  const object = world.store.create()
+  assert.equal(world.publish(object, ram), EBUSY)
   world.store.release(file)
-  assert.equal(world.publish(memory, ram), undefined)
+  assert.equal(world.publish(object, ram), undefined)
   assert.deepEqual(world.region.trace, ['make 32+32', 'destroy 32+32', 'make 36+3'])
 })
 

@@ -1,16 +1,13 @@
 /**
- * Owns where things lie in a region: blocks from its first byte on, the metadata area at its end, chunks.
- * Pure arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same
- * way.
+ * Where things lie in a region: blocks from its first byte on, the metadata area at its end, chunks. Pure
+ * arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same way.
  */
-
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
-import { MIB } from '../../values/units.ts'
+import { GIB, MIB } from '../../values/units.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, type FrameGrid } from '../store.ts'
 
-const GIB = 1024 * MIB
 const METADATA_MIN_BYTES = 8 * MIB
 const METADATA_MAX_BYTES = 512 * MIB
 /** Metadata is this part of the region: room for an inode of some KiB for each file of a block. */

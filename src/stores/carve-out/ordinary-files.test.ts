@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../store.ts'
-import { World } from './testing/world.ts'
+import { World } from './testing/carve-out-world.ts'
 
 const KIB = 1024
 
@@ -41,7 +41,7 @@ const step = fc.oneof(
 
 test('what a file had behind its end is zero when it grows again, also after a restart', () => {
   const world = new World()
-  const memory = world.store.create()
+  const object = world.store.create()
   const sized = (sizeBytes: number): Placement => ({
     sizeBytes,
     extents: extentsFor(sizeBytes),
@@ -49,13 +49,13 @@ test('what a file had behind its end is zero when it grows again, also after a r
   })
   const resize = (sizeBytes: number) =>
     assert.equal(
-      world.settle(() => world.store.resize(memory, sized(sizeBytes))),
+      world.settle(() => world.store.resize(object, sized(sizeBytes))),
       undefined,
     )
   const reads = (): Buffer => {
     const into = Buffer.alloc(100)
     assert.equal(
-      world.settle(() => world.store.data.read(memory, 0, into)),
+      world.settle(() => world.store.data.read(object, 0, into)),
       100,
     )
     return into
@@ -63,21 +63,21 @@ test('what a file had behind its end is zero when it grows again, also after a r
   for (const restarts of [false, true]) {
     resize(100)
     assert.equal(
-      world.settle(() => world.store.data.write(memory, 0, Buffer.alloc(100, 7))),
+      world.settle(() => world.store.data.write(object, 0, Buffer.alloc(100, 7))),
       100,
     )
     resize(10)
     if (restarts) {
       world.restart()
-      world.store.adopt(memory, sized(10))
+      world.store.adopt(object, sized(10))
     }
     resize(100)
     assert.ok(reads().equals(Buffer.concat([Buffer.alloc(10, 7), Buffer.alloc(90)])))
   }
   // A server died after writing and before logging: the successor knows of 10 bytes.
-  world.store.data.write(memory, 0, Buffer.alloc(100, 9))
+  world.store.data.write(object, 0, Buffer.alloc(100, 9))
   world.restart()
-  world.store.adopt(memory, sized(10))
+  world.store.adopt(object, sized(10))
   resize(100)
   assert.ok(reads().subarray(10).equals(Buffer.alloc(90)))
 })
@@ -86,7 +86,7 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
   fc.assert(
     fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
       const world = new World()
-      const memory = world.store.create()
+      const object = world.store.create()
       let model = Buffer.alloc(0)
       const placement = (): Placement => ({
         sizeBytes: model.length,
@@ -96,13 +96,13 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
       for (const [index, { kind, at, length }] of steps.entries()) {
         if (kind === 'restart') {
           world.restart()
-          world.store.adopt(memory, placement())
+          world.store.adopt(object, placement())
         } else if (kind === 'resize') {
           // As the file system does: blocks that a file gives up are zeroed before anybody gets them again.
           const before = extentsFor(model.length)
           model = Buffer.concat([model.subarray(0, at)], at)
           assert.equal(
-            world.settle(() => world.store.resize(memory, placement())),
+            world.settle(() => world.store.resize(object, placement())),
             undefined,
           )
           const kept = extentsFor(at)
@@ -119,18 +119,18 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
           bytes.copy(model, Math.min(at, model.length))
           if (kind === 'write')
             assert.equal(
-              world.settle(() => world.store.data.write(memory, at, bytes)),
+              world.settle(() => world.store.data.write(object, at, bytes)),
               bytes.length,
             )
           else
             assert.equal(
-              world.settle(() => world.store.data.punchHole(memory, at, bytes.length)),
+              world.settle(() => world.store.data.punchHole(object, at, bytes.length)),
               undefined,
             )
         }
         const into = Buffer.alloc(model.length)
         assert.equal(
-          world.settle(() => world.store.data.read(memory, 0, into)),
+          world.settle(() => world.store.data.read(object, 0, into)),
           model.length,
         )
         assert.ok(into.equals(model))
@@ -148,46 +148,46 @@ test('two large holes are both finished, however their requests take turns', () 
   const world = new World()
   const sizeBytes = 34 * BLOCK_BYTES
   const objects = [0, 34].map((start) => {
-    const memory = world.store.create()
+    const object = world.store.create()
     const placement = { sizeBytes, extents: [{ start, count: 34 }], guestRam: false }
     assert.equal(
-      world.settle(() => world.store.resize(memory, placement)),
+      world.settle(() => world.store.resize(object, placement)),
       undefined,
     )
     assert.equal(
-      world.settle(() => world.store.data.write(memory, sizeBytes - KIB, Buffer.alloc(KIB, 7))),
+      world.settle(() => world.store.data.write(object, sizeBytes - KIB, Buffer.alloc(KIB, 7))),
       KIB,
     )
-    return memory
+    return object
   })
   const waiting = new Set(objects)
   for (let round = 0; round < 10 && waiting.size > 0; round++) {
-    for (const memory of waiting)
-      if (world.store.data.punchHole(memory, 0, sizeBytes) !== WAIT_FOR_STORE) waiting.delete(memory)
+    for (const object of waiting)
+      if (world.store.data.punchHole(object, 0, sizeBytes) !== WAIT_FOR_STORE) waiting.delete(object)
     world.worker.work()
     world.store.events.drain()
   }
   assert.equal(waiting.size, 0)
-  for (const memory of objects) {
+  for (const object of objects) {
     const into = Buffer.alloc(KIB, 1)
-    assert.equal(world.store.data.read(memory, sizeBytes - KIB, into), KIB)
+    assert.equal(world.store.data.read(object, sizeBytes - KIB, into), KIB)
     assert.ok(into.equals(Buffer.alloc(KIB)))
   }
 })
 
 test('a hole that was given up half-way begins anew', () => {
   const world = new World()
-  const memory = world.store.create()
+  const object = world.store.create()
   const sizeBytes = 34 * BLOCK_BYTES
   const placement = { sizeBytes, extents: [{ start: 0, count: 34 }], guestRam: false }
   const bytes = Buffer.alloc(KIB, 7)
-  world.settle(() => world.store.resize(memory, placement))
-  assert.equal(world.store.data.punchHole(memory, 0, sizeBytes), WAIT_FOR_STORE)
-  assert.equal(world.store.data.write(memory, 0, bytes), KIB)
+  world.settle(() => world.store.resize(object, placement))
+  assert.equal(world.store.data.punchHole(object, 0, sizeBytes), WAIT_FOR_STORE)
+  assert.equal(world.store.data.write(object, 0, bytes), KIB)
   assert.equal(
-    world.settle(() => world.store.data.punchHole(memory, 0, sizeBytes)),
+    world.settle(() => world.store.data.punchHole(object, 0, sizeBytes)),
     undefined,
   )
-  assert.equal(world.store.data.read(memory, 0, bytes), KIB)
+  assert.equal(world.store.data.read(object, 0, bytes), KIB)
   assert.ok(bytes.equals(Buffer.alloc(KIB)))
 })

@@ -47,7 +47,7 @@ test('a device is made once, and found again', () => {
   assert.deepEqual(region.trace, ['make 3+2'])
 })
 
-test('what nobody holds makes way; what somebody holds stays', () => {
+test('what no process holds makes way; what one holds stays', () => {
   const { region, work, told, outcomes, add } = setUp()
   add('make', 0, 4)
   runAll(work)
@@ -131,7 +131,7 @@ test('a job waits for zeroing only where they meet, and keeps its place among jo
   assert.deepEqual([...region.instances.values()].length, 1)
 })
 
-test('what somebody holds is not zeroed; other jobs go on', () => {
+test('what a process holds is not zeroed; other jobs go on', () => {
   const { region, work, told, add } = setUp()
   region.fill(0, 8, 0xaa)
   add('make', 2, 2)
@@ -147,7 +147,7 @@ test('what somebody holds is not zeroed; other jobs go on', () => {
   assert.deepEqual(told, ['make 1 made', 'make 3 made'])
 })
 
-test('a data chunk that is dropped is unmapped and gone; a mapped one makes way for nobody', () => {
+test('a data chunk that is dropped is unmapped and gone; a mapped one never makes way', () => {
   const { region, work, told, outcomes, addChunk, add } = setUp()
   addChunk('chunk', 0)
   addChunk('chunk', 0)

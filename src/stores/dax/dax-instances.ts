@@ -1,11 +1,11 @@
 /**
- * Owns the device-dax instances of our region: which there are, making one that covers given ranges, taking
- * one apart. It is the only thing that changes the region, and one thread has it at a time. It must not know
- * why an instance is wanted.
+ * The device-dax instances of our region: which there are, making one that covers given ranges, destroying
+ * one. Nothing else changes the region, and one thread has it at a time. Must not: know why an instance is
+ * wanted.
  *
  * Dying between any two writes leaves nothing but what `clearLeftovers` finds again: an instance without a
- * driver. Nobody can map such a one, so it is nobody's and is taken apart. Only when an instance is complete
- * and looked over is it bound, and it is unbound before anything is taken from it.
+ * driver. No process can map such a one, so it is destroyed. Only when an instance is complete and looked
+ * over is it bound, and it is unbound before anything is taken from it.
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,9 +34,7 @@ import { BLOCK_BYTES } from '../store.ts'
 /** Nodes of ours live below; on devtmpfs, never on a FUSE mount (see linux/device-node.ts). */
 export const NODE_ROOT = '/dev/guestmemfs'
 
-/** PUD pages. */
-
-/** Where the world is; tests hand over folders of theirs. */
+/** Where sysfs and our nodes are; tests have folders of theirs. */
 export interface Places {
   readonly sysfs: string
   readonly nodeRoot: string
@@ -100,7 +98,7 @@ export class DaxInstances implements RangeMapper {
     return { name: device.name, number: device.number, ranges }
   }
 
-  /** Nobody may map it any more: the caller has looked. Errors: EBUSY. */
+  /** No process maps it any more: the caller has looked. Errors: EBUSY. */
   destroy({ name }: Instance): Errno | undefined {
     const device = this.#all.get(name)
     if (device === undefined) return undefined
@@ -110,8 +108,8 @@ export class DaxInstances implements RangeMapper {
   }
 
   /**
-   * A descriptor of it for ourselves, close-on-exec, by way of a node that nobody else sees: neither udev nor
-   * the node that devtmpfs makes are waited for. Errors: ENXIO (unbound), EMFILE.
+   * A descriptor of it for ourselves, close-on-exec, by way of a node that no other program opens: neither
+   * udev nor the node that devtmpfs makes are waited for. Errors: ENXIO (unbound), EMFILE.
    */
   open({ name, number }: Instance, { writable }: { writable: boolean }): Fd | Errno {
     mkdirSync(this.#places.nodeRoot, { recursive: true, mode: 0o755 })

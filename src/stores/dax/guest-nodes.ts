@@ -1,7 +1,4 @@
-/**
- * Owns the nodes of one pool, `/dev/guestmemfs/POOL/MEMORY`: which there are, whose they are, and to what
- * device they lead.
- */
+/** The nodes of one pool, `/dev/guestmemfs/POOL/OBJECT`: which there are, their owners, and their devices. */
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {

@@ -1,10 +1,8 @@
 /**
- * Owns the question what a region holds before it becomes, or is, our pool: our image, nothing, or somebody's
- * data. No byte of the region is written here. The cut of the region may change while looking and is put
- * back, so that a refusal leaves everything as it was; dying in between leaves an empty device 0, and the
- * bytes.
+ * Looking at what a region holds before it becomes, or is, our pool: our image, nothing, or other data. No
+ * byte of the region is written here. The cut of the region may change while looking and is put back, so that
+ * a refusal leaves everything as it was; dying in between leaves an empty device 0, and the bytes.
  */
-
 import type { DaxDevice } from '../../linux/dax.ts'
 import {
   bindDaxDevice,
@@ -31,7 +29,7 @@ import { cutBy, type FoundRegion } from './region.ts'
  */
 const WINDOW_BYTES = 16 * GIB
 
-/** Errors: UsageError when somebody else uses the region. */
+/** Errors: UsageError when another program uses the region. */
 export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Places = PLACES): Content {
   refuseInUse(found)
   const instances = new DaxInstances(found.region.path, places)
@@ -52,7 +50,7 @@ export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Place
 }
 
 /**
- * Throws UsageError when a device of the region is not ours, or when somebody maps the whole region. With a
+ * Throws UsageError when a device of the region is not ours, or when a process maps the whole region. With a
  * metadata device all are ours; without one, only what dying while it was made can have left.
  */
 export function refuseInUse({ name, region, layout }: FoundRegion): void {
@@ -63,7 +61,7 @@ export function refuseInUse({ name, region, layout }: FoundRegion): void {
   if (whole === undefined) return
   if (whole.sizeBytes !== region.sizeBytes)
     throw new UsageError(`region ${name} was cut up by somebody else: ${cutBy(region)}`)
-  // Without a driver nobody can have it mapped.
+  // Without a driver no process can have it mapped.
   const holder = whole.driver && findHolders(new Set([whole.number])).get(whole.number)
   if (holder) throw new UsageError(`region ${name} is in use by ${holder.program} (process ${holder.pid})`)
 }
@@ -80,7 +78,7 @@ export class WholeDevice {
     this.#device = region.devices.find(({ sizeBytes }) => sizeBytes === region.sizeBytes)
   }
 
-  /** Nobody maps it: `refuseInUse` has looked. Device 0 becomes empty, any other goes. */
+  /** No process maps it: `refuseInUse` has looked. Device 0 becomes empty, any other goes. */
   take(): void {
     const device = this.#device
     if (device !== undefined) must(destroyDaxDevice({ path: this.#path }, device), `destroy ${device.name}`)

@@ -1,5 +1,5 @@
 /**
- * Owns choosing the region a pool lives in, and refusing one that cannot be it. Reads alone. A region is
+ * The choice of the region a pool lives in, and refusals of one that cannot be it. Reads alone. A region is
  * named by its device 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the only
  * one of the three that a kernel cannot give to another region next time.
  */
@@ -38,7 +38,7 @@ export const regionLockName = ({ layout }: FoundRegion): string => `dax-${layout
 
 export const regionName = ({ id }: DaxRegion): string => `dax${id}.0`
 
-/** How somebody who made these devices takes them away again. */
+/** How the operator who made these devices takes them away again. */
 export function cutBy({ devices }: DaxRegion): string {
   const names = devices.filter(({ sizeBytes }) => sizeBytes > 0).map(({ name }) => name)
   return `take ${names.join(', ')} away with 'daxctl destroy-device'`

@@ -26,7 +26,7 @@ import { openDevmemStore, probeRange, whyNot } from './open-devmem-store.ts'
 const MIB = 2 ** 20
 const START = 64 * MIB
 const FOUND = { name: '0x4000000', layout: layOut({ start: START, lengthBytes: 128 * MIB }, 'test') }
-function judge(bytes: Uint8Array) {
+const probeImage = (bytes: Uint8Array) => {
   const text = Buffer.from(bytes).toString('latin1', 0, 8)
   return text === 'GUESTMEM' ? 'image' : bytes.every((byte) => byte === 0) ? 'blank' : 'foreign'
 }
@@ -44,7 +44,7 @@ function makeMemory(t: TestContext) {
     readSync(fd, into, 0, length, at)
     return into
   }
-  // Nobody lives there, so nobody holds anything.
+  // There are no processes, so none holds anything.
   writeFileSync(join(folder, 'stat'), 'processes 1\n')
   return { path, write, read, proc: folder }
 }
@@ -60,9 +60,9 @@ function settle<T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wai
   throw new Error('it waits for ever')
 }
 
-test('a range is blank, ours, or somebody else s, wherever in it that shows', (t) => {
+test('a range is blank, ours, or holds other bytes, wherever in it that shows', (t) => {
   const { path, write } = makeMemory(t)
-  const probe = () => probeRange(FOUND, judge, path)
+  const probe = () => probeRange(FOUND, probeImage, path)
   assert.deepEqual(probe(), { content: 'zero' })
   write(START + 3 * BLOCK_BYTES, 'somebody was here')
   assert.deepEqual(probe(), { content: 'foreign', why: 'it holds data that is not ours, at 0x4600000' })
@@ -123,7 +123,7 @@ test('guest RAM is a window at its place; ordinary files are moved by us; what i
   assert.equal(read(START + 128 * MIB, 9).toString(), 'neighbour')
 })
 
-test('whoever asks whether memory is held gets an answer of now, each time', (t) => {
+test('whether an object is held is answered anew each time', (t) => {
   const { path, proc } = makeMemory(t)
   const store = openDevmemStore(FOUND, path, proc)
   const ram = store.create()

@@ -1,7 +1,7 @@
 /**
- * Owns pieces of a reserved range as work sees them: a window of /dev/mem is there by itself, costs nothing
- * until it is mapped, and goes with its mapping. Nothing in the kernel keeps two windows apart, so who maps
- * what is looked for each time.
+ * Pieces of a reserved range as the worker maps them: a window of /dev/mem is there by itself, costs nothing
+ * until it is mapped, and goes with its mapping. Nothing in the kernel keeps two windows apart, so holders
+ * are looked for each time.
  */
 import type { Holder } from '../../linux/holders.ts'
 import { MEMORY_DEVICE, mapMemory } from '../../linux/memory-device.ts'
@@ -21,7 +21,7 @@ export class DevmemWindows implements RangeMapper {
     this.#proc = proc
   }
 
-  /** None lasts: whoever wants one makes it, after a look at who maps it. */
+  /** None lasts: each is made anew, after a look for processes that map it. */
   exactly(): undefined {}
 
   overlapping(ranges: readonly PhysicalRange[]): Instance[] {

@@ -1,6 +1,6 @@
 /**
- * Owns choosing the reserved range that a pool lives in, and refusing one that cannot be it. Reads alone. A
- * range is named by its first byte, as `0x100000000` or `4G`. Only what the command line asks for is looked
+ * The choice of the reserved range that a pool lives in, and refusals of one that cannot be it. Reads alone.
+ * A range is named by its first byte, as `0x100000000` or `4G`. Only what the command line asks for is looked
  * at: other reserved memory is the firmware's.
  */
 import { readFileSync } from 'node:fs'

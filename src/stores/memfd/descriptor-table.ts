@@ -1,9 +1,9 @@
 /**
- * Owns the table that says which memfd is which: one row per memory, in a memfd that keeper and server both
+ * The table that says which memfd is which: one row per memory object, in a memfd that keeper and server both
  * map, valid as long as the pool. The keeper writes the number its own copy of the descriptor has; the server
  * writes its own, so that a keeper that comes back after its predecessor died can fetch the descriptors from
- * the server that outlived it. A row is in use while either number is there, or its memory is on its way from
- * one kernel to the next. It must not know what a memory is used for: that is the image's business.
+ * the server that outlived it. A row is in use while either number is there, or its object is not present.
+ * Must not: know what an object is used for, which is the image's business.
  */
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { MEMORY_STATES, type MemoryState } from '../store.ts'
@@ -13,16 +13,16 @@ const ROW_WORDS = 2
 const MAX_ROWS = 4 * 1024 * 1024
 const ROWS_BYTES = MAX_ROWS * ROW_WORDS * 4
 /** One byte a row follows the rows, then the words about the handover. */
-const PASSAGES_BYTES = MAX_ROWS
+const STATES_BYTES = MAX_ROWS
 const WORDS_BYTES = 64
-export const DESCRIPTOR_TABLE_BYTES = ROWS_BYTES + PASSAGES_BYTES + WORDS_BYTES
+export const DESCRIPTOR_TABLE_BYTES = ROWS_BYTES + STATES_BYTES + WORDS_BYTES
 
 export type Holder = 'keeper' | 'server'
 const COLUMN = { keeper: 0, server: 1 } as const
 
 export class DescriptorTable {
   readonly #rows: Int32Array
-  readonly #passages: Uint8Array
+  readonly #states: Uint8Array
   /** For `HandoverWords`: how far the handover as a whole is. */
   readonly words: Int32Array
   /** Rows from here on were never used: bounds every scan. Row 0 holds it, so it is shared too. */
@@ -31,11 +31,11 @@ export class DescriptorTable {
   constructor(bytes: Uint8Array) {
     const { buffer, byteOffset } = bytes
     this.#rows = new Int32Array(buffer, byteOffset, ROWS_BYTES / 4)
-    this.#passages = new Uint8Array(buffer, byteOffset + ROWS_BYTES, PASSAGES_BYTES)
-    this.words = new Int32Array(buffer, byteOffset + ROWS_BYTES + PASSAGES_BYTES, WORDS_BYTES / 4)
+    this.#states = new Uint8Array(buffer, byteOffset + ROWS_BYTES, STATES_BYTES)
+    this.words = new Int32Array(buffer, byteOffset + ROWS_BYTES + STATES_BYTES, WORDS_BYTES / 4)
   }
 
-  /** The holder's own descriptor number for `memory`, if it has one. */
+  /** The holder's own descriptor number for `object`, if it has one. */
   get(object: ObjectId, holder: Holder): Fd | undefined {
     const stored = Atomics.load(this.#rows, object * ROW_WORDS + COLUMN[holder])
     return stored === 0 ? undefined : ((stored - 1) as Fd)
@@ -48,19 +48,19 @@ export class DescriptorTable {
   }
 
   state(object: ObjectId): MemoryState {
-    return MEMORY_STATES[Atomics.load(this.#passages, object)] ?? 'lost'
+    return MEMORY_STATES[Atomics.load(this.#states, object)] ?? 'lost'
   }
 
   setState(object: ObjectId, state: MemoryState): void {
     this.#use(object)
-    Atomics.store(this.#passages, object, MEMORY_STATES.indexOf(state))
+    Atomics.store(this.#states, object, MEMORY_STATES.indexOf(state))
   }
 
   #use(object: ObjectId): void {
     if (object >= this.usedRows) Atomics.store(this.#rows, DescriptorTable.#USED_ROWS_WORD, object + 1)
   }
 
-  /** A column speaks of one process: whoever takes the role over starts with an empty one. */
+  /** A column holds one process's numbers: the process that takes the role over starts with an empty one. */
   clear(holder: Holder): void {
     for (const object of this.objects()) this.set(object, holder, undefined)
   }
@@ -79,7 +79,7 @@ export class DescriptorTable {
     )
   }
 
-  /** One past the highest row ever used; at least 1, since row 0 is not a memory. */
+  /** One past the highest row ever used; at least 1, since row 0 is no object's. */
   get usedRows(): number {
     return Math.max(1, Atomics.load(this.#rows, DescriptorTable.#USED_ROWS_WORD))
   }

@@ -11,7 +11,7 @@ import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
 import type { Placement } from '../store.ts'
 import type { DescriptorTable } from './descriptor-table.ts'
 
-/** The keeper's end, as far as memory comes from there while requests are served. */
+/** The channel to the keeper, as far as it sends objects while requests are served. */
 export interface IncomingChannel {
   /** Readable when the keeper has sent something; undefined: the keeper died and will send nothing. */
   readonly socket: Fd | undefined
@@ -24,7 +24,7 @@ export interface IncomingChannel {
 export class IncomingMemfds {
   readonly #table: DescriptorTable
   readonly #channel: IncomingChannel
-  /** By memory: its size, as its inode has it. */
+  /** By object: its size, as its inode has it. */
   readonly #incoming = new Map<ObjectId, number>()
   readonly #lost = new Map<ObjectId, number>()
 
@@ -33,7 +33,7 @@ export class IncomingMemfds {
     this.#channel = channel
   }
 
-  /** After a start, for each memory that a file owns. */
+  /** After a start, for each object that a file owns. */
   adopt(object: ObjectId, { sizeBytes }: Placement): void {
     const fd = this.#table.get(object, 'server')
     if (fd !== undefined && this.#table.state(object) !== 'lost') return

@@ -8,7 +8,7 @@ import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from './descriptor-table.ts'
 import { type KeeperChannel, MemfdStore } from './memfd-store.ts'
 
 /** A keeper that takes everything and has nothing to say. */
-const NOBODY: KeeperChannel = {
+const SILENT: KeeperChannel = {
   hold() {},
   release() {},
   isPending: false,
@@ -29,11 +29,11 @@ function emptyTable(): DescriptorTable {
 
 const openDescriptors = (): number => readdirSync('/proc/self/fd').length
 
-test('memory takes no descriptor that the keeper or a later server may need', () => {
+test('objects take no descriptor that the keeper or a later server may need', () => {
   const kept: number[] = []
   const store = new MemfdStore({
     table: emptyTable(),
-    channel: { ...NOBODY, hold: (_memories, descriptors) => void kept.push(...descriptors) },
+    channel: { ...SILENT, hold: (_objects, descriptors) => void kept.push(...descriptors) },
     metadata: new Uint8Array(0),
     totalBlocks: 1,
     descriptorLimit: 200,
@@ -50,13 +50,13 @@ test('memory takes no descriptor that the keeper or a later server may need', ()
   assert.equal(openDescriptors(), before)
 })
 
-test('a row that a file owns goes to no other, though its memory did not come along', () => {
+test('a row that a file owns goes to no other, though its memfd did not come along', () => {
   const table = emptyTable()
-  // Of another kernel: memory 5 is on its way, 3 was an orphan or lost before, and 4 is no file's.
+  // Of the former kernel: object 5 is incoming, 3 was an orphan or lost before, and 4 is no file's.
   table.setState(5 as ObjectId, 'incoming')
   const store = new MemfdStore({
     table,
-    channel: NOBODY,
+    channel: SILENT,
     metadata: new Uint8Array(0),
     totalBlocks: 8,
     descriptorLimit: 1000,

@@ -12,6 +12,7 @@ import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Mapping } from '../../values/mapping.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
 import { MIB } from '../../values/units.ts'
+import { DescriptorData } from '../descriptor-data.ts'
 import {
   type FileData,
   type GuestRam,
@@ -25,7 +26,6 @@ import {
 } from '../store.ts'
 import { DescriptorTable } from './descriptor-table.ts'
 import { type IncomingChannel, IncomingMemfds } from './incoming-memfds.ts'
-import { MemfdData } from './memfd-data.ts'
 import { type OutgoingChannel, OutgoingMemfds } from './outgoing-memfds.ts'
 
 /**
@@ -85,7 +85,7 @@ export class MemfdStore implements Store {
     this.handover = new OutgoingMemfds(this.#table, this.#channel)
     const { totalBlocks } = options
     this.descriptor = { kind: 'memfd', clearing: 'kernel', totalBlocks, rules: NO_RULES, place: undefined }
-    this.data = new MemfdData((object) => this.#here(object))
+    this.data = new DescriptorData((object) => this.#here(object))
     this.ram = { via: 'passthrough', mapping: (object) => this.#mapping(object) }
     this.events = eventsOf(this.#incoming, this.handover)
     this.pending = options.channel
@@ -98,7 +98,7 @@ export class MemfdStore implements Store {
     return this.#spare.pop() ?? this.#makeAhead()
   }
 
-  /** Makes a batch, doubling while files are created in a row, hands it to the keeper, returns one of it. */
+  /** Makes a batch, doubling while files are created in a row, sends it to the keeper, returns one of it. */
   #makeAhead(): ObjectId | Errno {
     const objects: ObjectId[] = []
     const descriptors: Fd[] = []
@@ -140,7 +140,7 @@ export class MemfdStore implements Store {
   adopt(object: ObjectId, as: Placement): void {
     this.#incoming.adopt(object, as)
     // A file owns the row, though nothing was in it: an orphan that stayed behind, or what was lost before.
-    // Nobody else may get it.
+    // No other file may get it.
     if (!this.#incoming.isLost(object)) return
     const free = this.#freeRows.indexOf(object)
     if (free >= 0) this.#freeRows.splice(free, 1)
@@ -159,10 +159,7 @@ export class MemfdStore implements Store {
     return undefined
   }
 
-  /**
-   * Whoever gives a lost file up by emptying it gets a memory again. That it is as large as it was is said by
-   * recovery.
-   */
+  /** Emptying a lost file gives it up: it gets a memfd again. Recovery asks for the size that it had. */
   #resizeLost(object: ObjectId, sizeBytes: number): Errno | undefined {
     if (sizeBytes === this.#incoming.lostBytes(object)) return undefined
     if (sizeBytes !== 0) return EIO
@@ -180,9 +177,9 @@ export class MemfdStore implements Store {
 
   /**
    * A memfd whose writable shared mappings are all gone can be sealed against writing; F_ADD_SEALS answers
-   * EBUSY as long as one is left (mapping_deny_writable, mm/memfd.c). Only asked of a memory that no name and
-   * no open file leads to any more, so the seal hurts nobody. A mapping that can only read does not count,
-   * and need not: the kernel keeps its pages for it, and no other file ever gets them.
+   * EBUSY as long as one is left (mapping_deny_writable, mm/memfd.c). Only asked of an object that no name
+   * and no open file leads to any more, so the seal hurts no process. A mapping that can only read does not
+   * count, and need not: the kernel keeps its pages for it, and no other file ever gets them.
    */
   isHeld(object: ObjectId): boolean | Wait {
     // What is preserved is pinned, which sealing would wait for in vain, and not free before it is

@@ -1,5 +1,5 @@
 /**
- * Owns a region made of a memfd: its bytes are real and can be mapped, zeroed and looked at, its devices are
+ * A region made of a memfd: its bytes are real and can be mapped, zeroed and looked at, its devices are
  * a list. Held is what the test says is held. It keeps the kernel's rule that two devices never share a byte.
  */
 import assert from 'node:assert/strict'

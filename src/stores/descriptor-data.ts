@@ -1,10 +1,10 @@
-/** The bytes of memory objects that are memfds, moved by system calls on their descriptors. */
-import { punchHole, readAt, seek, writeAt } from '../../linux/memory.ts'
-import type { Fd, ObjectId } from '../../values/ids.ts'
-import { Refusal } from '../../values/refusal.ts'
-import type { FileData } from '../store.ts'
+/** The bytes of objects that are memfds, or files of tmpfs, moved by system calls on their descriptors. */
+import { punchHole, readAt, seek, writeAt } from '../linux/memory.ts'
+import type { Fd, ObjectId } from '../values/ids.ts'
+import { Refusal } from '../values/refusal.ts'
+import type { FileData } from './store.ts'
 
-export class MemfdData implements FileData {
+export class DescriptorData implements FileData {
   readonly #descriptorOf: (object: ObjectId) => Fd | Refusal
 
   /** `descriptorOf`: refuses an object that is not here. */

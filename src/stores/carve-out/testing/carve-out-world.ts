@@ -50,7 +50,7 @@ export class World {
       if (!(answer instanceof Wait)) return answer
       this.worker.work()
       // A server asks again when it is woken, and never otherwise.
-      assert.ok(waitReadable(this.worker.wake, 0), 'it waits, and nobody would be woken')
+      assert.ok(waitReadable(this.worker.wake, 0), 'it waits, and would not be woken')
       this.store.events.drain()
     }
     throw new Error('it waits for ever')
