@@ -12,7 +12,7 @@
  *   pool.json          /run/guestmemfs/pools/POOL.json, mounted; pool-parked.json: parked
  *   runtime.json       /run/guestmemfs/vm/NAME/runtime.json
  *   vm-running.json    `trusted.guestmemfs.vm` of a guest's RAM while it ran; vm-saved.json: lying saved
- *   report.json        /run/guestmemfs/live-update/….json of an update of QEMU; report.txt: as `report` told it
+ *   report.json        /run/guestmemfs/live-update/….json of an update of QEMU; report.txt: `report` of it
  *   update.json        `trusted.guestmemfs.update`, as it is just before the jump
  *   manifest.json      the manifest of a handover's index session
  */

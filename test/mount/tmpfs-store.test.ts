@@ -66,7 +66,7 @@ function mount(t: TestContext, folder: string) {
 }
 
 /** In a process of its own: this one must not wait for a server. */
-const shell = async (script: string): Promise<string> => {
+async function shell(script: string): Promise<string> {
   const { status, stdout, stderr } = await runProgram('sh', ['-ec', script])
   assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, script)
   return stdout

@@ -4,8 +4,8 @@
  *
  *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; what reads it gets the same
  *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); its reading is the size. The
- *                               only way to resize guest RAM that is shown as a link to a device; EBUSY while a
- *                               mapping is in the way
+ *                               only way to resize guest RAM that is shown as a link to a device; EBUSY while
+ *                               a mapping is in the way
  *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is
  *                               to have, `2M` or `1G`; kept like any xattr
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr

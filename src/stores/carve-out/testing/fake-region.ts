@@ -1,6 +1,6 @@
 /**
- * A region made of a memfd: its bytes are real and can be mapped, zeroed and looked at, its devices are
- * a list. Held is what the test says is held. It keeps the kernel's rule that two devices never share a byte.
+ * A region made of a memfd: its bytes are real and can be mapped, zeroed and looked at, its devices are a
+ * list. Held is what the test says is held. It keeps the kernel's rule that two devices never share a byte.
  */
 import assert from 'node:assert/strict'
 import { sameRanges } from '../../../linux/dax-device.ts'

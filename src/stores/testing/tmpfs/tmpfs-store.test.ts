@@ -29,7 +29,7 @@ const POOL = 'test'
 const SHM = '/dev/shm'
 const skip = existsSync(SHM) ? false : `needs a tmpfs at ${SHM}`
 
-const makeFolder = (t: TestContext): string => {
+function makeFolder(t: TestContext): string {
   const folder = mkdtempSync(join(SHM, 'guestmemfs-tmpfs-'))
   t.after(() => rmSync(folder, { recursive: true }))
   return folder
@@ -59,7 +59,7 @@ function start(folder: string): Server {
 
 const lookUp = ({ fs }: Server, name: string) => ok(fs.lookup(ROOT_INO, byteString(name)))
 
-const readAll = ({ fs }: Server, ino: Ino): string => {
+function readAll({ fs }: Server, ino: Ino): string {
   const into = Buffer.alloc(fs.inode(ino)?.sizeBytes ?? 0)
   assert.equal(ok(fs.read(ino, 0, into)), into.length)
   return into.toString('latin1')
