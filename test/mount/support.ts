@@ -14,7 +14,9 @@ import { promisify } from 'node:util'
 import { unmount } from '../../src/linux/mount.ts'
 import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
 
-const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
+/** What is tested: this tree, or another one's folder, whose faults a test must then find. */
+const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..', import.meta.url))
+const CLI = join(TREE, 'src/cli.ts')
 const run = promisify(execFile)
 
 /** Why this machine cannot run the mount tier, or false: what `node:test` takes as `skip`. */
