@@ -35,6 +35,7 @@ import { lgetxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { takeOlder } from '../../testbed/older-tree.ts'
+import { ramOptions, SMALL_MACHINE } from '../vm/support.ts'
 import { beforeJump, carveOutImage, manifest, packedImage } from './module-scripts.ts'
 import { OlderTree } from './older-run.ts'
 import { populate } from './populate.ts'
@@ -78,24 +79,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 async function guest(): Promise<void> {
   const [kernel, log] = [join(work, 'guest'), join(work, 'log')]
   writeFileSync(kernel, buildTinyGuest({ mebibytes: 8, seed: 1, pace: 1 }))
-  const ram = [
-    '-m',
-    '32M',
-    '-object',
-    `memory-backend-file,id=ram,size=32M,mem-path=${path('guest-ram')},share=on`,
-  ]
-  const line = [
-    'qemu-system-x86_64',
-    '-machine',
-    'q35',
-    '-accel',
-    'tcg',
-    '-display',
-    'none',
-    '-nodefaults',
-    '-no-reboot',
-    ...ram,
-  ]
+  const line = ['qemu-system-x86_64', ...SMALL_MACHINE, ...ramOptions(path('guest-ram'), '32M')]
   tree.start(
     log,
     'run',

@@ -69,6 +69,14 @@ export function buildTinyGuest(guest: TinyGuest): Uint8Array {
   return a.finish()
 }
 
+/** A guest each, by name: no page of one is right in another. */
+export function buildTinyGuests(
+  names: readonly string[],
+  guest: Omit<TinyGuest, 'seed'>,
+): Record<string, Uint8Array> {
+  return Object.fromEntries(names.map((name, index) => [name, buildTinyGuest({ ...guest, seed: index + 1 })]))
+}
+
 export function emitMultibootHeader(a: Assembler): void {
   a.word(MULTIBOOT_MAGIC)
   a.word(MULTIBOOT_FLAGS)

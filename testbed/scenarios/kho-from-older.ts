@@ -4,7 +4,7 @@
  * a second pool that those processes have handed over is taken over by today's keeper, which takes it back.
  */
 import { guestCommand } from '../guests/qemu.ts'
-import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import { buildTinyGuests } from '../guests/tiny-guest.ts'
 import { OLDEST } from '../older-tree.ts'
 import { updateOnce } from '../scenario/live-update.ts'
 import { expectArrived, expectClean, listPools, poolStatus } from '../scenario/pool.ts'
@@ -30,13 +30,7 @@ export const khoFromOlder: Scenario = {
   memory: '3G',
   append: LUO_WORDS,
   older: OLDEST,
-  files: () =>
-    Object.fromEntries(
-      Object.keys(GUESTS).map((name, index) => [
-        name,
-        buildTinyGuest({ mebibytes: 8, seed: index + 1, pace: 10 }),
-      ]),
-    ),
+  files: () => buildTinyGuests(Object.keys(GUESTS), { mebibytes: 8, pace: 10 }),
   async run(stage) {
     const { host, phase, keep, expect, guest } = stage
     await phase('takeover while handed over', () => takeOverOutgoing(stage))

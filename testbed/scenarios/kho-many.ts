@@ -3,7 +3,7 @@
  * update sessions, through three updates of the host's kernel in a row.
  */
 import { guestCommand } from '../guests/qemu.ts'
-import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import { buildTinyGuests } from '../guests/tiny-guest.ts'
 import { updateOnce } from '../scenario/live-update.ts'
 import { expectArrived, expectClean } from '../scenario/pool.ts'
 import type { Scenario } from '../scenario/scenario.ts'
@@ -24,13 +24,7 @@ export const khoMany: Scenario = {
   kernel: LUO_KERNEL,
   memory: '4G',
   append: LUO_WORDS,
-  files: () =>
-    Object.fromEntries(
-      Object.keys(GUESTS).map((name, index) => [
-        name,
-        buildTinyGuest({ mebibytes: 8, seed: index + 1, pace: 10 }),
-      ]),
-    ),
+  files: () => buildTinyGuests(Object.keys(GUESTS), { mebibytes: 8, pace: 10 }),
   async run(stage) {
     const { host, phase, keep, expect, guest } = stage
     await phase('mount', () => host.run(MOUNT_MEMFDS))
