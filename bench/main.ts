@@ -5,6 +5,7 @@
  *   npm run bench                      all of them
  *   npm run bench -- metadata scale    these
  *   npm run bench -- --rounds 3        fewer rounds
+ *   npm run bench -- metadata --before TREE    beside the program of the sources in TREE
  */
 import { parseArgs } from 'node:util'
 import { askConsent } from '../src/host/consent.ts'
@@ -22,7 +23,7 @@ import { keepResult, type Result, tableLines } from './report.ts'
 import { benchRestart } from './restart.ts'
 import { benchScale } from './scale.ts'
 
-type Bench = (rounds: number, progress: (line: string) => void) => Promise<Result>
+type Bench = (rounds: number, progress: (line: string) => void, before?: string) => Promise<Result>
 
 const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }> = {
   ram: { rounds: 21, bench: benchRam },
@@ -38,7 +39,11 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string' }, yes: { type: 'boolean', short: 'y', default: false } },
+  options: {
+    rounds: { type: 'string' },
+    before: { type: 'string' },
+    yes: { type: 'boolean', short: 'y', default: false },
+  },
 })
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
@@ -75,7 +80,8 @@ process.once('exit', restore)
 for (const name of names) {
   const { rounds, bench } = BENCHES[name]!
   try {
-    const result = await bench(values.rounds === undefined ? rounds : Number(values.rounds), progress(name))
+    const wanted = values.rounds === undefined ? rounds : Number(values.rounds)
+    const result = await bench(wanted, progress(name), values.before)
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
     keepResult(result)
     for (const line of tableLines(result)) print(line)

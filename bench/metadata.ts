@@ -68,7 +68,12 @@ const PEERS = {
   'timeout=1': 'timeout=1',
 } as const
 
-export function benchMetadata(rounds: number, progress: (line: string) => void): Promise<Result> {
+/** `before`: sources of another version, which is measured as one more side. */
+export function benchMetadata(
+  rounds: number,
+  progress: (line: string) => void,
+  before?: string,
+): Promise<Result> {
   const binary = buildPassthroughLl(progress)
   const withPeers = async (left: readonly string[], sides: readonly Side[]): Promise<Measured[]> => {
     const [name, ...others] = left
@@ -79,7 +84,11 @@ export function benchMetadata(rounds: number, progress: (line: string) => void):
   }
   return withPool('8G', async ({ mountPoint }) => {
     const ours = { name: 'guestmemfs', run: () => round(mountPoint) }
-    const measured = await withPeers(Object.keys(PEERS), [ours])
+    const all = (sides: readonly Side[]) => withPeers(Object.keys(PEERS), sides)
+    const former = (at: string): Side => ({ name: 'before', run: () => round(at) })
+    const measured = await (before === undefined
+      ? all([ours])
+      : withPool('8G', (pool) => all([ours, former(pool.mountPoint)]), before))
     return {
       name: 'metadata',
       title: "Metadata, against libfuse's passthrough_ll over tmpfs (throughput ratio, best round of each)",

@@ -9,12 +9,14 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readPoolRecord } from '../src/run/pool-record.ts'
 
-const CLI = join(import.meta.dirname, '../src/cli.ts')
+const TREE = join(import.meta.dirname, '..')
 const execute = promisify(execFile)
 
 /** Standard output of `guestmemfs WORDS…`. Rejects with its standard error. */
-export async function guestmemfs(...words: string[]): Promise<string> {
-  const { stdout } = await execute(process.execPath, [CLI, ...words], {
+export const guestmemfs = (...words: string[]): Promise<string> => programOf(TREE, words)
+
+async function programOf(tree: string, words: readonly string[]): Promise<string> {
+  const { stdout } = await execute(process.execPath, [join(tree, 'src/cli.ts'), ...words], {
     timeout: 300_000,
     maxBuffer: 64 * 1024 * 1024,
   })
@@ -30,8 +32,15 @@ export interface BenchPool {
 
 let count = 0
 
-/** Mounts a pool of `size` for the time of `use`. */
-export async function withPool<T>(size: string, use: (pool: BenchPool) => Promise<T>): Promise<T> {
+/**
+ * Mounts a pool of `size` for the time of `use`. `tree`: the folder of another version, whose program serves
+ * it.
+ */
+export async function withPool<T>(
+  size: string,
+  use: (pool: BenchPool) => Promise<T>,
+  tree = TREE,
+): Promise<T> {
   count += 1
   const name = `bench-${process.pid}-${count}`
   const mountPoint = mkdtempSync(join(tmpdir(), 'guestmemfs-bench-'))
@@ -41,7 +50,7 @@ export async function withPool<T>(size: string, use: (pool: BenchPool) => Promis
     return found
   }
   try {
-    await guestmemfs('mount', name, mountPoint, '-o', `size=${size}`)
+    await programOf(tree, ['mount', name, mountPoint, '-o', `size=${size}`])
     return await use({
       name,
       mountPoint,
@@ -49,7 +58,7 @@ export async function withPool<T>(size: string, use: (pool: BenchPool) => Promis
       keeperPid: () => record().keeper.pid,
     })
   } finally {
-    await guestmemfs('umount', '--discard', name).catch((error: unknown) => {
+    await programOf(tree, ['umount', '--discard', name]).catch((error: unknown) => {
       process.stderr.write(`bench: ${name} did not unmount: ${error}\n`)
     })
     rmdirSync(mountPoint)
