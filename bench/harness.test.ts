@@ -1,4 +1,6 @@
-/** Owns the tests of the harness: medians, and that every side runs once a round in alternating order. */
+/**
+ * Owns the tests of the harness: medians, and that every side runs once a round, in an order that rotates.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { interleave, median, medianOf, slope } from './harness.ts'
@@ -49,4 +51,11 @@ test('sides alternate, and the warm-up is thrown away', async () => {
   assert.deepEqual(measured[0]!.samples, { n: [1, 2] })
   assert.equal(medianOf(measured[0]!, 'n'), 1.5)
   assert.throws(() => medianOf(measured[0]!, 'x'), RangeError)
+})
+
+test('of three sides none comes right after itself, and each has every place', async () => {
+  const order: string[] = []
+  const side = (name: string) => ({ name, run: () => ({ n: order.push(name) }) })
+  await interleave(['a', 'b', 'c'].map(side), { rounds: 3, warmUps: 0, progress: () => {} })
+  assert.equal(order.join(''), 'abcbcacab')
 })

@@ -50,8 +50,9 @@ export function bestOf({ name, samples }: Measured, figure: string): number {
 }
 
 /**
- * Runs `rounds` rounds after `warmUps` that are thrown away; `progress` hears of each side that is about to
- * run.
+ * Runs `rounds` rounds after `warmUps` that are thrown away. Each round begins with the next side: none of
+ * several comes right after itself, where it would pay for what its last run put off. `progress` is told of
+ * each side that is about to run.
  */
 export async function interleave(
   sides: readonly Side[],
@@ -59,8 +60,8 @@ export async function interleave(
 ): Promise<Measured[]> {
   const measured = sides.map(({ name }) => ({ name, samples: {} as Samples }))
   for (let round = 1 - warmUps; round <= rounds; round += 1) {
-    const order = [...sides.keys()]
-    if (round % 2 !== 0) order.reverse()
+    const first = (round - 1 + warmUps) % sides.length
+    const order = [...sides.keys()].map((_, index) => (first + index) % sides.length)
     for (const index of order) {
       progress(`${round < 1 ? 'warm-up' : `round ${round} of ${rounds}`}: ${sides[index]!.name}`)
       const figures = await sides[index]!.run()
