@@ -123,6 +123,8 @@ export interface Store {
   readonly zeroer?: Zeroer | undefined
   /** undefined: the memory outlives a kernel by itself, or not at all. */
   readonly handover?: Handover | undefined
+  /** How many objects are so; undefined: none ever are. Costs the same for any number of objects. */
+  readonly absent?: ((state: 'incoming' | 'lost') => number) | undefined
   readonly pending?: PendingReleases | undefined
 }
 
