@@ -15,7 +15,11 @@ export interface InstallFile {
 
 const start = ({ node, cli }: Program): string => `${shellWord(node)} ${shellWord(cli)}`
 
-/** mount(8) calls `mount.guestmemfs SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type]`. */
+/**
+ * mount(8) calls `mount.guestmemfs SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type]`. For `mount -o
+ * remount` it takes the type from /proc/self/mountinfo and calls `mount.fuse.guestmemfs `; without that it
+ * asks the kernel itself, which answers success to any option.
+ */
 export const mountHelper = (program: Program): string => `#!/bin/sh
 # Installed by guestmemfs: makes "mount -t guestmemfs" and fstab lines work. "guestmemfs uninstall" removes it.
 [ $# -ge 2 ] || { echo "usage: mount.guestmemfs NAME DIR [-sfnv] [-o OPTIONS]" >&2; exit 1; }
@@ -119,6 +123,7 @@ Wants=guestmemfs-resume.service
 
 export const installFiles = (program: Program): InstallFile[] => [
   { path: '/sbin/mount.guestmemfs', mode: 0o755, text: mountHelper(program) },
+  { path: '/sbin/mount.fuse.guestmemfs', mode: 0o755, text: mountHelper(program) },
   { path: '/usr/local/bin/guestmemfs', mode: 0o755, text: commandScript(program) },
   { path: '/etc/systemd/system/guestmemfs@.service', mode: 0o644, text: keeperUnit(program) },
   { path: '/etc/systemd/system/guestmemfs-resume.service', mode: 0o644, text: resumeUnit(program) },

@@ -12,7 +12,7 @@ import { setOomScore } from '../linux/process.ts'
 import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
-import type { MemorySource } from '../server/messages.ts'
+import type { MemorySource, RootDirectory } from '../server/messages.ts'
 import { findRegion } from '../stores/registry.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
@@ -114,7 +114,7 @@ export class Keeper {
     if (isLive && previousHolder !== null && source.kind !== 'memfd') killHolder(previousHolder)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
     if (source.kind !== 'memfd') lockRegion(findRegion(source))
-    const server = await this.#startServer(source)
+    const server = await this.#startServer(source, isLive ? undefined : options.rootDirectory)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
     if (isLive && previousHolder !== null) killHolder(previousHolder)
     if (!isLive) {
@@ -171,11 +171,11 @@ export class Keeper {
   }
 
   /** A server that has read the image. Throws UsageError when the image is refused. */
-  async #startServer(source: MemorySource): Promise<ServerProcess> {
+  async #startServer(source: MemorySource, rootDirectory?: RootDirectory): Promise<ServerProcess> {
     const server = new ServerProcess(this.#memfds, this.#log.fd, this.#sessions)
     this.#server = server
     const pool = this.#pool
-    const opening = server.open(pool, source, this.#areas)
+    const opening = server.open({ pool, source, rootDirectory }, this.#areas)
     this.#sessions.attach(server)
     const opened = await opening
     if (opened.kind === 'opened') {
@@ -214,9 +214,9 @@ export class Keeper {
     server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint })
   }
 
-  #mount({ pool, mountPoint, mountFlags }: KeeperMountOptions): Fd {
+  #mount({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {
     const fuse = openFuseDevice()
-    const options = ['allow_other', 'default_permissions']
+    const options = ['allow_other', 'default_permissions', ...kernelOptions]
     const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
     if (failed === undefined) return fuse
     close(fuse)

@@ -22,11 +22,18 @@ export const MOUNT_FLAGS = {
   noexec: 8,
   sync: 16,
   dirsync: 128,
+  nosymfollow: 256,
   noatime: 1024,
   nodiratime: 2048,
+  silent: 32768,
   relatime: 1 << 21,
+  iversion: 1 << 23,
   strictatime: 1 << 24,
+  lazytime: 1 << 25,
 } as const
+export type MountFlag = keyof typeof MOUNT_FLAGS
+
+const MS_REMOUNT = 32
 
 /** What `mount` and /proc/mounts show: the kernel takes everything after `fuse.` as ours. */
 export const FUSE_TYPE = 'fuse.guestmemfs'
@@ -50,6 +57,15 @@ export interface FuseMount {
 export function mountFuse({ fuseFd, source, target, flags, options }: FuseMount): Errno | undefined {
   const data = [`fd=${fuseFd}`, 'rootmode=40755', 'user_id=0', 'group_id=0', ...options].join(',')
   return errnoUnlessZero(libcMount(source, target, FUSE_TYPE, flags, data))
+}
+
+/**
+ * Gives a mount of ours other flags: `flags` are all that it has afterwards. FUSE itself changes nothing then
+ * (`fuse_reconfigure`), and answers no error for options of its own. Errors: EINVAL (not a mount point, or an
+ * option), EBUSY (files are open for writing), EPERM.
+ */
+export function remountFuse(target: string, flags: number, options: readonly string[]): Errno | undefined {
+  return errnoUnlessZero(libcMount('none', target, FUSE_TYPE, MS_REMOUNT | flags, options.join(',')))
 }
 
 /**

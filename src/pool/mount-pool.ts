@@ -66,7 +66,7 @@ export async function mountPool(
   const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
-  const { mountFlags, isNew, sessionFiles } = options
+  const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(
     {
       kind: 'mount',
@@ -74,6 +74,8 @@ export async function mountPool(
       mountPoint,
       source,
       mountFlags,
+      kernelOptions,
+      rootDirectory,
       isNew,
       sessionFiles,
       previousHolder: holder === undefined ? null : { role: holder.role, process: holder.process },
