@@ -91,11 +91,11 @@ TasksMax=infinity
 /**
  * Guests that an update of the kernel saved go on when the machine is up again: after the mounts of fstab,
  * before anything that waits for them. `local-fs.target` waits for no mount that may fail (`nofail`,
- * systemd.mount(5)), so a generator names each of them (`resumeGenerator`). There is no condition: it would be
- * looked at once, when the unit's turn comes, and a unit that is skipped is not tried again. Where no pool is
- * mounted `resume` finds nothing to do. A guest that fails is tried again, for what it lacks (a bridge, a disk)
- * may come late. The guests' supervisors stay behind in this unit's cgroup when `resume` ends, and must outlive
- * it, and whatever stops it.
+ * systemd.mount(5)), so a generator names each of them (`resumeGenerator`). There is no condition: it would
+ * be looked at once, when the unit's turn comes, and a unit that is skipped is not tried again. Where no pool
+ * is mounted `resume` finds nothing to do. A guest that fails is tried again, for what it lacks (a bridge, a
+ * disk) may come late. The guests' supervisors stay behind in this unit's cgroup when `resume` ends, and must
+ * outlive it, and whatever stops it.
  */
 export const resumeUnit = ({
   node,

@@ -20,11 +20,12 @@ import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperMountOptions, KeeperOptions } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
+import { connectionOf } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
-import { type ServerEnd, ServerProcess } from './server-process.ts'
+import { describe, ServerProcess } from './server-process.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
 
 /**
@@ -52,6 +53,8 @@ export class Keeper {
   #isCrashed = false
   #totalBlocks = 0
   #isNew = false
+  /** Of the mount, as long as there is one. */
+  #connection: number | undefined
 
   private constructor(options: KeeperOptions, { handles, source }: OpenedPool, log: KeeperLog) {
     const { pool, sessionFiles, previousHolder } = options
@@ -125,6 +128,7 @@ export class Keeper {
         throw error
       }
     }
+    this.#connection = connectionOf(this.#pool, options.mountPoint)
     this.#serve(server, options)
     this.#sessions.retrieve()
     if (!isLive && previousHolder !== null) killHolder(previousHolder)
@@ -277,6 +281,7 @@ export class Keeper {
       sizeBytes: this.sizeBytes,
       state: mountPoint === null ? 'parked' : 'mounted',
       mountPoint,
+      ...(mountPoint !== null && this.#connection !== undefined && { connection: this.#connection }),
       keeper: this.#self,
       server,
     }
@@ -286,14 +291,3 @@ export class Keeper {
 /** A pool of memfds is new only once, and what a mount says of pages is said once. */
 const reopened = (source: MemorySource): MemorySource =>
   source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }
-
-function describe(ended: ServerEnd): string {
-  switch (ended.kind) {
-    case 'died':
-      return `died (${ended.how})`
-    case 'refused':
-      return `refused its image: ${ended.reason}`
-    case 'unmounted':
-      return 'saw the pool unmounted'
-  }
-}

@@ -199,3 +199,15 @@ export class ServerProcess {
     }
   }
 }
+
+/** For a line of the log. */
+export function describe(ended: ServerEnd): string {
+  switch (ended.kind) {
+    case 'died':
+      return `died (${ended.how})`
+    case 'refused':
+      return `refused its image: ${ended.reason}`
+    case 'unmounted':
+      return 'saw the pool unmounted'
+  }
+}

@@ -3,14 +3,13 @@
  * Numbers: include/uapi/linux/mount.h, include/linux/fs.h; the table: Documentation/filesystems/proc.rst.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { ENOENT, type Errno } from '../values/errno.ts'
+import { EBUSY, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
 
 const libcMount = libcCall('mount', 'int', ['str', 'str', 'str', 'ulong', 'str'])
 const umount2 = libcCall('umount2', 'int', ['str', 'int'])
 
-const MNT_FORCE = 1
 const MNT_DETACH = 2
 const UMOUNT_NOFOLLOW = 8
 
@@ -133,23 +132,24 @@ function unmangle(field: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8')
 }
 
+const CONNECTIONS = '/sys/fs/fuse/connections'
+
 /**
- * End a FUSE connection whoever holds it: every request, waiting or to come, fails with ENOTCONN. `minor` is
- * that of its mount's device. Goes through /sys/fs/fuse/connections, or where that is not mounted through a
- * forced unmount of one of its mount points, which fails with EBUSY while files are open and has aborted the
- * connection all the same (fuse_umount_begin). Errors: ENOENT (no such connection).
+ * Ends a FUSE connection, whichever process holds it: every request, waiting or to come, fails with ENOTCONN,
+ * and mappings of passed-through memory stay what they are. `minor` is that of its mount's device. The
+ * control file system is mounted for as long as that takes where systemd has not mounted it. Errors: ENOENT
+ * (no such connection), EPERM, EACCES.
  */
 export function abortFuseConnection(minor: number): Errno | undefined {
+  const isThere = mountTable().some(({ target }) => target === CONNECTIONS)
+  const failed = isThere ? undefined : errnoUnlessZero(libcMount('none', CONNECTIONS, 'fusectl', 0, null))
+  if (failed && failed !== EBUSY) return failed
   try {
-    writeFileSync(`/sys/fs/fuse/connections/${minor}/abort`, '1')
+    writeFileSync(`${CONNECTIONS}/${minor}/abort`, '1')
     return undefined
   } catch (error) {
-    const errno = errnoOfNodeError(error)
-    const mount = mountTable().find(
-      (each) => each.type.startsWith('fuse') && each.major === 0 && each.minor === minor,
-    )
-    if (errno !== ENOENT || mount === undefined) return errno
-    umount2(mount.target, UMOUNT_NOFOLLOW | MNT_FORCE)
-    return undefined
+    return errnoOfNodeError(error)
+  } finally {
+    if (!isThere) umount2(CONNECTIONS, UMOUNT_NOFOLLOW | MNT_DETACH)
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The boot of a host with the line of fstab that docs/live-update.md shows: saved guests are resumed after a mount
- * that may fail, however long it takes. A real systemd with its own generator and the installed files boots it.
+ * The boot of a host with the line of fstab that docs/live-update.md shows: saved guests are resumed after a
+ * mount that may fail, however long it takes. A real systemd with its own generator and the installed files
+ * boots it.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
