@@ -161,12 +161,14 @@ export interface NodeRam extends RamVia<'dax-node'> {
   publish(object: ObjectId, placement: Placement, owner: Owner): Refusal | undefined
   /** The owner of a node that is there, undefined where there is none. */
   owner(object: ObjectId): Owner | undefined
+  /** Gives a node that is there another owner and mode, both at once. */
+  own(object: ObjectId, owner: Owner): void
 }
 
 export interface Owner {
   readonly uid: number
   readonly gid: number
-  /** Permission bits, 0777. */
+  /** Permission bits, 07777. */
   readonly mode: number
 }
 

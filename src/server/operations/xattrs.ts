@@ -6,7 +6,7 @@ import { EPERM, ERANGE, Errno } from '../../values/errno.ts'
 import { toBytes } from '../../values/ids.ts'
 import { VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import type { Operations, Outcome } from '../context.ts'
-import { adoptNodeOwners } from '../node-owners.ts'
+import { adoptNodeOwner, adoptNodeOwners } from '../node-owners.ts'
 
 /** `size` 0 asks how large the value is; a buffer that is too small is ERANGE (getxattr(2)). */
 function answerValue(value: Uint8Array | Errno, size: number, reply: Reply): Outcome {
@@ -41,8 +41,9 @@ export const xattrOperations = {
     if (name === FROZEN) {
       // Frozen, they would stay until the thaw.
       context.evictions.endAll()
-      adoptNodeOwners(context, request)
+      adoptNodeOwners(context)
     }
+    if (name === SIZE) adoptNodeOwner(context, known.inode)
     // The data is a view of the read buffer; what is kept must outlive the request.
     const value = Uint8Array.from(request.data)
     const failed = context.fs.setXattr(context.caller(request), known.inode.ino, name, value, flags)
