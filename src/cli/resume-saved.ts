@@ -39,6 +39,11 @@ interface MountToResume {
 export async function resumeSaved(names: readonly string[], options: ResumeOptions): Promise<number> {
   const timeoutMs = timeoutOption(options.timeoutMs)
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
+  // At boot that is nothing to complain of: a host may have no pool, or none yet.
+  if (names.length === 0 && options.mount === undefined && vmMounts(undefined).length === 0) {
+    if (!options.json) print('no pool is mounted: there is nothing to resume')
+    return 0
+  }
   const { mounts, problems } = findMounts(names, options.mount)
   for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')

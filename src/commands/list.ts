@@ -34,7 +34,7 @@ export const command: CommandModule = {
     }),
 }
 
-/** Asking a mount that nobody serves could wait for ever. */
+/** Asking a mount that no server serves could wait for ever. Root alone is told of files. */
 function ramOf({ freeBytes, mountPoint }: PoolSummary): RamFile[] {
   if (freeBytes === null || mountPoint === null) return []
   try {

@@ -4,7 +4,9 @@ import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
 import { print, printJson } from '../cli/print.ts'
 import { hasUnit } from '../pool/has-unit.ts'
+import { parseMountOptions } from '../pool/mount-options.ts'
 import { mountPool } from '../pool/mount-pool.ts'
+import { differingRoot, isRemount, remountPool } from '../pool/remount-pool.ts'
 import { mountThroughUnit } from '../pool/systemd-unit.ts'
 import { formatSize } from '../values/size.ts'
 
@@ -35,9 +37,15 @@ export const command: CommandModule = {
       .option('--json', 'print JSON')
       .action(async (source: string, mountPoint: string, options: Options) => {
         const request = { pool: source, mountPoint, options: options.o }
+        if (isRemount(request)) {
+          remountPool(request)
+          return
+        }
         // Loaded while the keeper comes up: guests wait for both.
         const resuming = options.resume && import('../cli/resume-saved.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
+        const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
+        if (differs) process.stderr.write(`guestmemfs: ${mounted.mountPoint}: ${differs}\n`)
         if (options.json) printJson(mounted)
         else
           print(

@@ -1,7 +1,7 @@
 /** `guestmemfs status`: a mounted pool's virtual xattrs. */
 import type { CommandModule } from '../cli/command.ts'
 import { printJson, printTable } from '../cli/print.ts'
-import { findMount, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
+import { findMount, HANDOVER, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
 
 export const command: CommandModule = {
   name: 'status',
@@ -13,9 +13,13 @@ export const command: CommandModule = {
       .option('--json', 'print JSON, sizes in bytes')
       .action((named: string | undefined, options: { json?: true }) => {
         const mount = findMount(named)
-        const sections = ROOT_XATTRS.map((name) => [name, readVirtual(mount.mountPoint, name)] as const)
-        const orphans = readVirtualList(mount.mountPoint, 'orphans')
-        const vms = readVirtualList(mount.mountPoint, 'vms')
+        // What is said of files, wherever they lie, is said to root alone.
+        const isRoot = process.getuid?.() === 0
+        const names = isRoot ? [...ROOT_XATTRS, HANDOVER] : ROOT_XATTRS
+        const sections = names.map((name) => [name, readVirtual(mount.mountPoint, name)] as const)
+        const [orphans, vms] = ['orphans', 'vms'].map((name) =>
+          isRoot ? readVirtualList(mount.mountPoint, name) : null,
+        )
         if (options.json) return printJson({ ...mount, ...Object.fromEntries(sections), orphans, vms })
         const rows = sections.flatMap(([section, value]) =>
           Object.entries((value ?? {}) as Record<string, unknown>).map(([key, field]) => [
@@ -28,11 +32,13 @@ export const command: CommandModule = {
           [
             ['mountPoint', mount.mountPoint],
             ...rows,
-            ['orphans', String(orphans.length)],
-            ['vms', String(vms.length)],
+            ['orphans', orphans ? String(orphans.length) : FOR_ROOT],
+            ['vms', vms ? String(vms.length) : FOR_ROOT],
           ],
         )
       }),
 }
+
+const FOR_ROOT = 'listed to root alone'
 
 const plain = (value: unknown): string => (typeof value === 'object' ? JSON.stringify(value) : String(value))

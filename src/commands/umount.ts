@@ -19,9 +19,11 @@ export const command: CommandModule = {
     command
       .argument('<pool|mountpoint>')
       .option('--discard', "give the pool's memory up, whatever it holds")
+      .option('--force', 'cut off what has its files open; guests keep their memory and run on')
       .option('--json', 'print JSON')
-      .action(async (named: string, options: { discard?: true; json?: true }) => {
-        const result = await unmountPool(named, { discard: options.discard ?? false })
+      .action(async (named: string, options: { discard?: true; force?: true; json?: true }) => {
+        const { discard = false, force = false } = options
+        const result = await unmountPool(named, { discard, force })
         if (options.json) printJson({ named, result })
         else print(`${named}: ${SAID[result]}`)
       }),

@@ -53,6 +53,8 @@ class Asked implements Handover {
 
 class HandedStore extends MemoryStore {
   override readonly handover: Asked = new Asked(this)
+  readonly absent = (state: 'incoming' | 'lost'): number =>
+    [...this.states.values()].filter((each) => each === state).length
 }
 
 function handed() {

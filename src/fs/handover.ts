@@ -7,7 +7,7 @@
  *                                 everything
  *   guestmemfs.handover           on the root: how far that is
  */
-import { HANDOVER_STEPS, type MemoryState } from '../stores/store.ts'
+import { HANDOVER_STEPS } from '../stores/store.ts'
 import { EBUSY, EINVAL, EOPNOTSUPP, type Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
 import { packImage } from './image/travel.ts'
@@ -31,7 +31,7 @@ export function setHandover(volume: Volume, word: string): Errno | undefined {
   if (step === undefined) return EINVAL
   const refused = handover.refusal(step)
   if (refused !== undefined) return refused
-  if (count(volume, 'incoming') > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
+  if ((volume.store.absent?.('incoming') ?? 0) > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
   if (step === 'image') handover.preserveImage(packImage(volume.journal.identity, volume.state))
   else handover.preserve(step, [...outgoing(volume, step)])
   return undefined
@@ -49,15 +49,7 @@ function* outgoing(volume: Volume, step: 'ram' | 'files'): IterableIterator<Obje
 
 function* files({ state }: Volume): IterableIterator<Inode & { readonly object: ObjectId }> {
   for (const inode of state.inodes.values())
-    if (inode.object !== undefined && inode.links > 0) yield { ...inode, object: inode.object }
-}
-
-/** Files whose memory object is in `state`. */
-export function count(volume: Volume, state: MemoryState): number {
-  if (volume.store.handover === undefined) return 0
-  let found = 0
-  for (const { object } of files(volume)) if (volume.store.state(object) === state) found++
-  return found
+    if (inode.object !== undefined && inode.links > 0) yield inode as Inode & { readonly object: ObjectId }
 }
 
 /**

@@ -15,7 +15,11 @@ export interface InstallFile {
 
 const start = ({ node, cli }: Program): string => `${shellWord(node)} ${shellWord(cli)}`
 
-/** mount(8) calls `mount.guestmemfs SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type]`. */
+/**
+ * mount(8) calls `mount.guestmemfs SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type]`. For `mount -o
+ * remount` it takes the type from /proc/self/mountinfo and calls `mount.fuse.guestmemfs `; without that it
+ * asks the kernel itself, which answers success to any option.
+ */
 export const mountHelper = (program: Program): string => `#!/bin/sh
 # Installed by guestmemfs: makes "mount -t guestmemfs" and fstab lines work. "guestmemfs uninstall" removes it.
 [ $# -ge 2 ] || { echo "usage: mount.guestmemfs NAME DIR [-sfnv] [-o OPTIONS]" >&2; exit 1; }
@@ -86,9 +90,12 @@ TasksMax=infinity
 
 /**
  * Guests that an update of the kernel saved go on when the machine is up again: after the mounts of fstab,
- * before anything that waits for them. Where no pool is mounted there is nothing to do. The guests'
- * supervisors stay behind in this unit's cgroup when `resume` ends, and must outlive it, and whatever stops
- * it.
+ * before anything that waits for them. `local-fs.target` waits for no mount that may fail (`nofail`,
+ * systemd.mount(5)), so a generator names each of them (`resumeGenerator`). There is no condition: it would
+ * be looked at once, when the unit's turn comes, and a unit that is skipped is not tried again. Where no pool
+ * is mounted `resume` finds nothing to do. A guest that fails is tried again, for what it lacks (a bridge, a
+ * disk) may come late. The guests' supervisors stay behind in this unit's cgroup when `resume` ends, and must
+ * outlive it, and whatever stops it.
  */
 export const resumeUnit = ({
   node,
@@ -96,17 +103,50 @@ export const resumeUnit = ({
 }: Program): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]
 Description=guestmemfs: guests that were saved go on
-After=local-fs.target remote-fs.target
-ConditionPathExistsGlob=/run/guestmemfs/pools/*.json
+Wants=network.target
+After=local-fs.target remote-fs.target network.target
+StartLimitIntervalSec=10min
+StartLimitBurst=5
 
 [Service]
 Type=oneshot
 ExecStart=${unitWord(node)} ${unitWord(cli)} resume
+Restart=on-failure
+RestartSec=10s
 KillMode=process
 SendSIGKILL=no
 TimeoutStartSec=infinity
 LimitNOFILE=infinity
 TasksMax=infinity
+`
+
+/**
+ * A generator (systemd.generator(7)): it reads fstab as systemd-fstab-generator does, symlinks followed, and
+ * orders `guestmemfs-resume.service` after each mount of ours there. A line with `noauto` is waited for only
+ * where something else mounts it.
+ */
+export const resumeGenerator = `#!/bin/sh
+# Installed by guestmemfs: saved guests go on after the mounts of fstab. "guestmemfs uninstall" removes it.
+fstab=\${SYSTEMD_FSTAB:-/etc/fstab}
+folder=\${1:?}/guestmemfs-resume.service.d
+[ -r "$fstab" ] || exit 0
+while read -r source directory type options rest || [ -n "$source" ]; do
+  case $source:$type in
+    '#'*) continue ;;
+    *:guestmemfs | *:fuse.guestmemfs) ;;
+    *) continue ;;
+  esac
+  directory=$(realpath -m -- "$(printf '%b' "$directory")") || continue
+  unit=$(systemd-escape --path --suffix=mount -- "$directory") || continue
+  mkdir -p "$folder" || exit 1
+  [ -e "$folder/fstab.conf" ] || echo '[Unit]' >"$folder/fstab.conf"
+  echo "After=$unit" >>"$folder/fstab.conf"
+  case ,$options, in
+    *,noauto,*) ;;
+    *) echo "Wants=$unit" >>"$folder/fstab.conf" ;;
+  esac
+done <"$fstab"
+exit 0
 `
 
 /**
@@ -119,8 +159,10 @@ Wants=guestmemfs-resume.service
 
 export const installFiles = (program: Program): InstallFile[] => [
   { path: '/sbin/mount.guestmemfs', mode: 0o755, text: mountHelper(program) },
+  { path: '/sbin/mount.fuse.guestmemfs', mode: 0o755, text: mountHelper(program) },
   { path: '/usr/local/bin/guestmemfs', mode: 0o755, text: commandScript(program) },
   { path: '/etc/systemd/system/guestmemfs@.service', mode: 0o644, text: keeperUnit(program) },
   { path: '/etc/systemd/system/guestmemfs-resume.service', mode: 0o644, text: resumeUnit(program) },
+  { path: '/etc/systemd/system-generators/guestmemfs-resume', mode: 0o755, text: resumeGenerator },
   { path: '/etc/systemd/system/multi-user.target.d/guestmemfs.conf', mode: 0o644, text: resumeAtBoot },
 ]

@@ -2,7 +2,7 @@
  * The two lines of JSON between a keeper and the process that starts it: options in, readiness out. Both
  * processes are of the same version, always.
  */
-import type { MemorySource } from '../server/messages.ts'
+import type { MemorySource, RootDirectory } from '../server/messages.ts'
 import type { PreviousHolder } from './takeover/holder-process.ts'
 
 /** The descriptor of both lines in the keeper's process. */
@@ -28,6 +28,8 @@ export interface KeeperMountOptions extends CommonOptions {
   readonly mountPoint: string
   /** Mount flags and options for the kernel, beyond those every pool has. */
   readonly mountFlags: number
+  readonly kernelOptions: readonly string[]
+  readonly rootDirectory: RootDirectory
   /** When the mount was requested, milliseconds since the epoch. */
   readonly requestedAtMs: number
   /** Make a new pool even where the former kernel handed one over by this name. */

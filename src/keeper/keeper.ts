@@ -12,7 +12,7 @@ import { setOomScore } from '../linux/process.ts'
 import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
-import type { MemorySource } from '../server/messages.ts'
+import type { MemorySource, RootDirectory } from '../server/messages.ts'
 import { findRegion } from '../stores/registry.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
@@ -20,11 +20,12 @@ import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperMountOptions, KeeperOptions } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
+import { connectionOf } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
-import { type ServerEnd, ServerProcess } from './server-process.ts'
+import { describe, ServerProcess } from './server-process.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
 
 /**
@@ -52,6 +53,8 @@ export class Keeper {
   #isCrashed = false
   #totalBlocks = 0
   #isNew = false
+  /** Of the mount, as long as there is one. */
+  #connection: number | undefined
 
   private constructor(options: KeeperOptions, { handles, source }: OpenedPool, log: KeeperLog) {
     const { pool, sessionFiles, previousHolder } = options
@@ -114,7 +117,7 @@ export class Keeper {
     if (isLive && previousHolder !== null && source.kind !== 'memfd') killHolder(previousHolder)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
     if (source.kind !== 'memfd') lockRegion(findRegion(source))
-    const server = await this.#startServer(source)
+    const server = await this.#startServer(source, isLive ? undefined : options.rootDirectory)
     // Two servers on one connection would answer in turns: the old one ends before the new one reads.
     if (isLive && previousHolder !== null) killHolder(previousHolder)
     if (!isLive) {
@@ -125,6 +128,7 @@ export class Keeper {
         throw error
       }
     }
+    this.#connection = connectionOf(this.#pool, options.mountPoint)
     this.#serve(server, options)
     this.#sessions.retrieve()
     if (!isLive && previousHolder !== null) killHolder(previousHolder)
@@ -171,11 +175,11 @@ export class Keeper {
   }
 
   /** A server that has read the image. Throws UsageError when the image is refused. */
-  async #startServer(source: MemorySource): Promise<ServerProcess> {
+  async #startServer(source: MemorySource, rootDirectory?: RootDirectory): Promise<ServerProcess> {
     const server = new ServerProcess(this.#memfds, this.#log.fd, this.#sessions)
     this.#server = server
     const pool = this.#pool
-    const opening = server.open(pool, source, this.#areas)
+    const opening = server.open({ pool, source, rootDirectory }, this.#areas)
     this.#sessions.attach(server)
     const opened = await opening
     if (opened.kind === 'opened') {
@@ -214,9 +218,9 @@ export class Keeper {
     server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint })
   }
 
-  #mount({ pool, mountPoint, mountFlags }: KeeperMountOptions): Fd {
+  #mount({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {
     const fuse = openFuseDevice()
-    const options = ['allow_other', 'default_permissions']
+    const options = ['allow_other', 'default_permissions', ...kernelOptions]
     const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
     if (failed === undefined) return fuse
     close(fuse)
@@ -277,6 +281,7 @@ export class Keeper {
       sizeBytes: this.sizeBytes,
       state: mountPoint === null ? 'parked' : 'mounted',
       mountPoint,
+      ...(mountPoint !== null && this.#connection !== undefined && { connection: this.#connection }),
       keeper: this.#self,
       server,
     }
@@ -286,14 +291,3 @@ export class Keeper {
 /** A pool of memfds is new only once, and what a mount says of pages is said once. */
 const reopened = (source: MemorySource): MemorySource =>
   source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }
-
-function describe(ended: ServerEnd): string {
-  switch (ended.kind) {
-    case 'died':
-      return `died (${ended.how})`
-    case 'refused':
-      return `refused its image: ${ended.reason}`
-    case 'unmounted':
-      return 'saw the pool unmounted'
-  }
-}

@@ -17,7 +17,7 @@ test('a server that cannot be started has died, and takes nobody along', async (
   )
   process.execPath = program
   const source = { kind: 'dax', region: null } as const
-  const ended = await server.open('pool', source, { runtime: makeRuntime(), memfd: undefined })
+  const ended = await server.open({ pool: 'pool', source }, { runtime: makeRuntime(), memfd: undefined })
   assert.equal(ended.kind, 'died')
   assert.match((ended as { how: string }).how, /could not be started.*ENOENT/)
 })

@@ -14,7 +14,6 @@ import {
   decodeMessage,
   encodeMessage,
   MAX_MESSAGE_BYTES,
-  type MemorySource,
   type ToKeeper,
   type ToServer,
 } from '../server/messages.ts'
@@ -40,6 +39,7 @@ export const SERVER_SOCKET = 3 as Fd
 const SERVER_NICE = -10
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
+type OpenOrder = Extract<ToServer, { kind: 'open' }>
 type ServeOrders = Extract<ToServer, { kind: 'serve' }>
 
 /** How a server ended. Everything it had sent was received before. */
@@ -97,9 +97,9 @@ export class ServerProcess {
   }
 
   /** Resolves when the server has read the image, or with how it ended instead. */
-  async open(pool: string, source: MemorySource, areas: Areas): Promise<Opened | ServerEnd> {
+  async open(order: Omit<OpenOrder, 'kind'>, areas: Areas): Promise<Opened | ServerEnd> {
     const { runtime, memfd = [], packed } = areas
-    this.#send({ kind: 'open', pool, source }, [runtime, ...memfd, ...(packed === undefined ? [] : [packed])])
+    this.#send({ kind: 'open', ...order }, [runtime, ...memfd, ...(packed === undefined ? [] : [packed])])
     for (const { memories: objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', memories: objects }, descriptors)
     }
@@ -197,5 +197,17 @@ export class ServerProcess {
     } catch (error) {
       return `could not be started: ${errorText(error)}`
     }
+  }
+}
+
+/** For a line of the log. */
+export function describe(ended: ServerEnd): string {
+  switch (ended.kind) {
+    case 'died':
+      return `died (${ended.how})`
+    case 'refused':
+      return `refused its image: ${ended.reason}`
+    case 'unmounted':
+      return 'saw the pool unmounted'
   }
 }

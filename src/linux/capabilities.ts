@@ -1,6 +1,7 @@
 /** Owns what this process may do in the kernel's eyes. Numbers: include/uapi/linux/capability.h. */
 import { readFileSync } from 'node:fs'
 
+export const CAP_SYS_PTRACE = 19n
 export const CAP_SYS_ADMIN = 21n
 export const CAP_SYS_BOOT = 22n
 

@@ -19,7 +19,7 @@ export type DeviceNumber = `${number}:${number}`
 export interface NodeOwner {
   readonly uid: number
   readonly gid: number
-  /** Permission bits, 0777. */
+  /** Permission bits, 07777. */
   readonly mode: number
 }
 
@@ -35,7 +35,7 @@ export function makeDeviceNode(path: string, device: DeviceNumber, owner: NodeOw
     const failed = errnoUnlessZero(mknod(unready, S_IFCHR, deviceWord(device)))
     if (failed) return failed
     chownSync(unready, owner.uid, owner.gid)
-    chmodSync(unready, owner.mode & 0o777)
+    chmodSync(unready, owner.mode & 0o7777)
     renameSync(unready, path)
     return undefined
   } catch (error) {
@@ -51,7 +51,7 @@ export interface DeviceNode extends NodeOwner {
 export function readDeviceNode(path: string): DeviceNode | undefined {
   try {
     const { mode, uid, gid, rdev } = lstatSync(path)
-    return (mode & S_IFMT) === S_IFCHR ? { device: numberOf(rdev), uid, gid, mode: mode & 0o777 } : undefined
+    return (mode & S_IFMT) === S_IFCHR ? { device: numberOf(rdev), uid, gid, mode: mode & 0o7777 } : undefined
   } catch (error) {
     if (errnoOfNodeError(error) === ENOENT) return undefined
     throw error

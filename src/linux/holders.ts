@@ -1,8 +1,8 @@
 /**
  * Owns finding who holds a character device: which process has it open or mapped. By device number, since a
  * container has nodes of its own. Must not decide what that means. Needs root, and sees the processes of our
- * own pid namespace and those below it; a descriptor on its way through a socket, or registered with io_uring
- * alone, is seen by nobody.
+ * own pid namespace and those below it, which pid-namespace.ts holds to be all; a descriptor on its way
+ * through a socket, or registered with io_uring alone, is seen by nobody.
  *
  * It asks no file system anything: statx(2) with AT_STATX_DONT_SYNC answers from what the kernel knows, also
  * for a file on our own mount. NFS alone looks after what a link of /proc leads to (nfs_weak_revalidate,

@@ -3,14 +3,13 @@
  * Numbers: include/uapi/linux/mount.h, include/linux/fs.h; the table: Documentation/filesystems/proc.rst.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { ENOENT, type Errno } from '../values/errno.ts'
+import { EBUSY, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
 
 const libcMount = libcCall('mount', 'int', ['str', 'str', 'str', 'ulong', 'str'])
 const umount2 = libcCall('umount2', 'int', ['str', 'int'])
 
-const MNT_FORCE = 1
 const MNT_DETACH = 2
 const UMOUNT_NOFOLLOW = 8
 
@@ -22,11 +21,18 @@ export const MOUNT_FLAGS = {
   noexec: 8,
   sync: 16,
   dirsync: 128,
+  nosymfollow: 256,
   noatime: 1024,
   nodiratime: 2048,
+  silent: 32768,
   relatime: 1 << 21,
+  iversion: 1 << 23,
   strictatime: 1 << 24,
+  lazytime: 1 << 25,
 } as const
+export type MountFlag = keyof typeof MOUNT_FLAGS
+
+const MS_REMOUNT = 32
 
 /** What `mount` and /proc/mounts show: the kernel takes everything after `fuse.` as ours. */
 export const FUSE_TYPE = 'fuse.guestmemfs'
@@ -50,6 +56,15 @@ export interface FuseMount {
 export function mountFuse({ fuseFd, source, target, flags, options }: FuseMount): Errno | undefined {
   const data = [`fd=${fuseFd}`, 'rootmode=40755', 'user_id=0', 'group_id=0', ...options].join(',')
   return errnoUnlessZero(libcMount(source, target, FUSE_TYPE, flags, data))
+}
+
+/**
+ * Gives a mount of ours other flags: `flags` are all that it has afterwards. FUSE itself changes nothing then
+ * (`fuse_reconfigure`), and answers no error for options of its own. Errors: EINVAL (not a mount point, or an
+ * option), EBUSY (files are open for writing), EPERM.
+ */
+export function remountFuse(target: string, flags: number, options: readonly string[]): Errno | undefined {
+  return errnoUnlessZero(libcMount('none', target, FUSE_TYPE, MS_REMOUNT | flags, options.join(',')))
 }
 
 /**
@@ -117,23 +132,24 @@ function unmangle(field: string): string {
   return Buffer.from(bytes, 'latin1').toString('utf8')
 }
 
+const CONNECTIONS = '/sys/fs/fuse/connections'
+
 /**
- * End a FUSE connection whoever holds it: every request, waiting or to come, fails with ENOTCONN. `minor` is
- * that of its mount's device. Goes through /sys/fs/fuse/connections, or where that is not mounted through a
- * forced unmount of one of its mount points, which fails with EBUSY while files are open and has aborted the
- * connection all the same (fuse_umount_begin). Errors: ENOENT (no such connection).
+ * Ends a FUSE connection, whichever process holds it: every request, waiting or to come, fails with ENOTCONN,
+ * and mappings of passed-through memory stay what they are. `minor` is that of its mount's device. The
+ * control file system is mounted for as long as that takes where systemd has not mounted it. Errors: ENOENT
+ * (no such connection), EPERM, EACCES.
  */
 export function abortFuseConnection(minor: number): Errno | undefined {
+  const isThere = mountTable().some(({ target }) => target === CONNECTIONS)
+  const failed = isThere ? undefined : errnoUnlessZero(libcMount('none', CONNECTIONS, 'fusectl', 0, null))
+  if (failed && failed !== EBUSY) return failed
   try {
-    writeFileSync(`/sys/fs/fuse/connections/${minor}/abort`, '1')
+    writeFileSync(`${CONNECTIONS}/${minor}/abort`, '1')
     return undefined
   } catch (error) {
-    const errno = errnoOfNodeError(error)
-    const mount = mountTable().find(
-      (each) => each.type.startsWith('fuse') && each.major === 0 && each.minor === minor,
-    )
-    if (errno !== ENOENT || mount === undefined) return errno
-    umount2(mount.target, UMOUNT_NOFOLLOW | MNT_FORCE)
-    return undefined
+    return errnoOfNodeError(error)
+  } finally {
+    if (!isThere) umount2(CONNECTIONS, UMOUNT_NOFOLLOW | MNT_DETACH)
   }
 }

@@ -32,7 +32,7 @@ export async function findHolder(
     throw new UsageError(
       isMountedFor(record)
         ? `pool '${pool}' is mounted on ${record.mountPoint} already: give another source name for a second pool`
-        : `pool '${pool}' was unmounted from ${record.mountPoint} and is still in use: end what has its files open or mapped`,
+        : `pool '${pool}' was unmounted from ${record.mountPoint} and is still in use: ${cutOff(pool)}, then mount it again`,
     )
   }
   if (record.server !== null && isAlive(record.server))
@@ -46,6 +46,14 @@ export async function findHolder(
   if (isMountedHere(record) && record.mountPoint !== null) unmount(record.mountPoint, { lazy: true })
   return record.source.kind === 'memfd' ? 'lost' : undefined
 }
+
+/**
+ * What brings back a pool that `umount -l` took out of the mount table. Guests' memory is mapped straight
+ * from the memfd or the device, which the keeper goes on holding: only the way by the former mount's files
+ * ends.
+ */
+export const cutOff = (pool: string): string =>
+  `'guestmemfs umount --force ${pool}' cuts off what has its files open or mapped, and guests keep their memory and run on`
 
 /** Right after an unmount the keeper does not know of it yet: whoever mounts again at once need not care. */
 async function settledRecord(pool: string): Promise<PoolRecord | undefined> {
@@ -65,7 +73,7 @@ const showsIn = (table: ReturnType<typeof mountTable>, { pool, mountPoint }: Poo
 export const isMountedHere = (record: PoolRecord): boolean => showsIn(mountTable(), record)
 
 /** Whether the pool is mounted where its keeper is, which may be another mount namespace. */
-function isMountedFor(record: PoolRecord): boolean {
+export function isMountedFor(record: PoolRecord): boolean {
   try {
     return showsIn(mountTable(record.keeper.pid), record)
   } catch {

@@ -7,6 +7,7 @@ import { checkPoolName } from '../run/names.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { formatPool } from '../server/open-file-system.ts'
 import { examineRegion } from '../server/open-store.ts'
+import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { findRegion, type RegionChoice } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 
@@ -25,6 +26,7 @@ export interface Formatted {
 /** Errors: UsageError, with nothing changed. */
 export function formatRegion({ pool, force, ...choice }: FormatRequest): Formatted {
   checkPoolName(pool)
+  checkSeesHolders(choice.kind)
   lockRegion(findRegion(choice))
   const { region, content } = examineRegion(choice)
   if (content.content !== 'zero' && !force) {

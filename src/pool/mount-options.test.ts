@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { memoryInfo } from '../linux/memory-info.ts'
 import { MOUNT_FLAGS } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseMountOptions } from './mount-options.ts'
 import { choosePoolSize } from './pool-size.ts'
+import { addVfsOption, splitOptions } from './vfs-options.ts'
 
 const GIB = 2 ** 30
 
@@ -15,8 +17,52 @@ test('our option, the flags of mount(8) and the words of fstab are told apart', 
     isNew: false,
     sessionFiles: 120,
     alignBytes: undefined,
+    rootDirectory: {},
     mountFlags: MOUNT_FLAGS.noatime | MOUNT_FLAGS.nodev,
+    kernelOptions: [],
   })
+})
+
+test('the root directory of a new pool and its size are asked for as of tmpfs', () => {
+  const { rootDirectory, sizeBytes } = parseMountOptions(['mode=01770,uid=107,gid=0,size=50%'])
+  assert.deepEqual(rootDirectory, { mode: 0o1770, uid: 107, gid: 0 })
+  assert.equal(sizeBytes, Math.floor(memoryInfo().totalBytes / 2))
+  for (const word of ['mode=8', 'mode=', 'mode=17777', 'uid=root', 'uid=4294967295', 'gid=-1', 'size=%'])
+    assert.throws(
+      () => parseMountOptions([word]),
+      (error: unknown) => error instanceof UsageError && error.message.includes(word.split('=')[1] ?? ''),
+      word,
+    )
+})
+
+test('of a flag and its opposite the later one counts, and every word of fstab is known', () => {
+  const { ro, nosuid, noatime, relatime, strictatime, sync, dirsync, lazytime, nosymfollow } = MOUNT_FLAGS
+  for (const [words, flags] of [
+    ['ro,rw', 0],
+    ['rw,ro', ro],
+    ['sync,dirsync,async', 0],
+    ['sync,dirsync', sync | dirsync],
+    ['noatime,relatime', relatime],
+    ['strictatime,noatime', noatime],
+    ['noatime,atime', 0],
+    ['relatime,strictatime,nodiratime,diratime', strictatime],
+    ['nosuid,defaults,suid,nosuid', nosuid],
+    ['lazytime,nosymfollow,nolazytime', nosymfollow],
+    ['lazytime,symfollow,loud,nomand,norelatime,nostrictatime,noiversion', lazytime],
+    ['noauto,nofail,_netdev,user,nouser,group,owner,x-systemd.after=a,X-mount.mkdir,comment=x', 0],
+  ] as const)
+    assert.equal(parseMountOptions([words]).mountFlags, flags, words)
+  assert.throws(() => parseMountOptions(['mand']), /mandatory locks/)
+  for (const word of ['constructor', 'huge=always', 'nr_inodes=7', 'modes=7'])
+    assert.throws(() => parseMountOptions([word]), /unknown mount option/, word)
+})
+
+test('labels go to the kernel as they are, commas and all, where SELinux runs to take them', () => {
+  const label = 'context="system_u:object_r:tmp_t:s0:c1,c2"'
+  assert.deepEqual(splitOptions([`ro,${label}`, 'size=1G']), ['ro', label, 'size=1G'])
+  const nothing = { mountFlags: 0, kernelOptions: [] }
+  assert.deepEqual(addVfsOption(nothing, label, '/proc/self'), { mountFlags: 0, kernelOptions: [label] })
+  assert.throws(() => addVfsOption(nothing, label, '/nonexistent'), /needs SELinux/)
 })
 
 test('a word nobody knows and a size nobody can read are refused by name', () => {

@@ -1,16 +1,19 @@
 /**
- * The words after `-o`: ours (`size=`), the kernel's flags, and those that mount(8) and fstab keep for
- * themselves. An unknown word is refused, not ignored: it may be a misspelt size.
+ * The words after `-o`: ours (`size=`), and those of every file system (vfs-options.ts). An unknown word is
+ * refused, not ignored: it may be a misspelt size.
  */
+import { memoryInfo } from '../linux/memory-info.ts'
 import { MOUNT_FLAGS } from '../linux/mount.ts'
+import type { RootDirectory } from '../server/messages.ts'
 import type { StoreDriver } from '../stores/driver.ts'
 import { STORES } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseSize } from '../values/size.ts'
 import { STORE_KINDS, type StoreKind } from '../values/store-kinds.ts'
 import { PMD_BYTES, PUD_BYTES } from '../values/units.ts'
+import { addVfsOption, splitOptions, type VfsOptions } from './vfs-options.ts'
 
-export interface MountOptions {
+export interface MountOptions extends VfsOptions {
   /** Undefined: memfds, unless the pool exists already. */
   readonly store: StoreKind | undefined
   /**
@@ -28,48 +31,76 @@ export interface MountOptions {
    * 2 MiB.
    */
   readonly alignBytes: number | undefined
-  readonly mountFlags: number
+  /** The root directory of a pool that holds nothing yet, as tmpfs has it. */
+  readonly rootDirectory: RootDirectory
 }
 
 /** Linux 6.19 takes some 128 files in a session; of 7.3 each further one looks through all before it. */
 export const SESSION_FILES = 120
 
-/** Meant for mount(8), systemd or fsck, or the opposite of a flag that is off anyway. */
-const NOT_FOR_US =
-  /^(defaults|auto|noauto|nofail|_netdev|users?|nousers?|owner|group|rw|suid|dev|exec|async|x-.*|comment=.*)$/
+/** A list that is built word by word. */
+type Draft = { -readonly [Key in keyof MountOptions]: MountOptions[Key] }
+
+const NOTHING: MountOptions = {
+  store: undefined,
+  region: undefined,
+  sizeBytes: undefined,
+  isNew: false,
+  sessionFiles: SESSION_FILES,
+  alignBytes: undefined,
+  rootDirectory: {},
+  mountFlags: 0,
+  kernelOptions: [],
+}
+
+/** What is written before the `=`, or a word of its own. */
+const OURS: Readonly<Record<string, (draft: Draft, value: string) => void>> = {
+  'size=': (draft, value) => {
+    draft.sizeBytes = parsePoolSize(value)
+  },
+  'store=': (draft, value) => {
+    draft.store = parseStore(value)
+  },
+  'align=': (draft, value) => {
+    draft.alignBytes = parseAlign(value)
+  },
+  'region=': (draft, value) => {
+    draft.region = value
+  },
+  'session-files=': (draft, value) => {
+    draft.sessionFiles = parseSessionFiles(value)
+  },
+  'mode=': (draft, value) => {
+    draft.rootDirectory = { ...draft.rootDirectory, mode: parseMode(value) }
+  },
+  'uid=': (draft, value) => {
+    draft.rootDirectory = { ...draft.rootDirectory, uid: parseId('uid', value) }
+  },
+  'gid=': (draft, value) => {
+    draft.rootDirectory = { ...draft.rootDirectory, gid: parseId('gid', value) }
+  },
+  new: (draft) => {
+    draft.isNew = true
+  },
+}
 
 /** Errors: UsageError, one line that names the word. */
-export function parseMountOptions(words: readonly string[]): MountOptions {
-  let sizeBytes: number | undefined
-  let store: StoreKind | undefined
-  let region: string | undefined
-  let isNew = false
-  let sessionFiles = SESSION_FILES
-  let alignBytes: number | undefined
-  let mountFlags = 0
-  for (const word of words.flatMap((list) => list.split(',')).filter((word) => word !== '')) {
-    if (word.startsWith('size=')) {
-      sizeBytes = parseSize(word.slice('size='.length), 'size')
-    } else if (word.startsWith('store=')) {
-      store = parseStore(word.slice('store='.length))
-    } else if (word.startsWith('align=')) {
-      alignBytes = parseAlign(word.slice('align='.length))
-    } else if (word.startsWith('region=')) {
-      region = word.slice('region='.length)
-    } else if (word.startsWith('session-files=')) {
-      sessionFiles = parseSessionFiles(word.slice('session-files='.length))
-    } else if (word === 'new') {
-      isNew = true
-    } else if (word in MOUNT_FLAGS) {
-      mountFlags |= MOUNT_FLAGS[word as keyof typeof MOUNT_FLAGS]
-    } else if (!NOT_FOR_US.test(word)) {
-      throw new UsageError(
-        `unknown mount option '${word}': known are size=SIZE, store=${STORE_KINDS.join('|')}, region=NAME, align=2M|1G, new, session-files=N, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
-      )
-    }
+export function parseMountOptions(lists: readonly string[]): MountOptions {
+  const draft: Draft = { ...NOTHING }
+  for (const word of splitOptions(lists)) {
+    const [key = ''] = /^[^=]*=?/.exec(word) ?? []
+    const ours = Object.hasOwn(OURS, key) ? OURS[key] : undefined
+    if (ours) ours(draft, word.slice(key.length))
+    else Object.assign(draft, addVfsOption(draft, word) ?? unknown(word))
   }
-  checkStoreOptions(store, { sizeBytes, region, isNew, alignBytes })
-  return { store, region, sizeBytes, alignBytes, isNew, sessionFiles, mountFlags }
+  checkStoreOptions(draft.store, draft)
+  return draft
+}
+
+function unknown(word: string): never {
+  throw new UsageError(
+    `unknown mount option '${word}': known are size=SIZE, store=${STORE_KINDS.join('|')}, region=NAME, align=2M|1G, new, session-files=N, mode=MODE, uid=N, gid=N, ${Object.keys(MOUNT_FLAGS).join(', ')}`,
+  )
 }
 
 /** What a store cannot be told. Errors: UsageError. */
@@ -97,6 +128,24 @@ const named = (fits: (driver: StoreDriver) => boolean): string =>
   STORE_KINDS.filter((kind) => fits(STORES[kind]))
     .map((kind) => `store=${kind}`)
     .join(' and ')
+
+/** As tmpfs has it: bytes, or a share of the machine's memory. */
+function parsePoolSize(text: string): number {
+  const [, percent] = /^(\d{1,3})%$/.exec(text) ?? []
+  if (percent === undefined) return parseSize(text, 'size')
+  return Math.floor((memoryInfo().totalBytes * Number(percent)) / 100)
+}
+
+function parseMode(text: string): number {
+  if (/^[0-7]{1,5}$/.test(text) && Number.parseInt(text, 8) <= 0o7777) return Number.parseInt(text, 8)
+  throw new UsageError(`mode=${text} is no mode: write it in octal, as 0755`)
+}
+
+/** 2^32 - 1 stands for no user at all (chown(2)). */
+function parseId(what: 'uid' | 'gid', text: string): number {
+  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 - 1) return Number(text)
+  throw new UsageError(`${what}=${text} is no number of a user or group: see 'id'`)
+}
 
 function parseSessionFiles(text: string): number {
   if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text)

@@ -2,7 +2,7 @@
  * The mount of a pool: it checks first, so that a refusal has changed nothing, then finds the process that
  * holds the pool now, then starts the keeper that takes it from there.
  */
-import { realpathSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
@@ -12,6 +12,7 @@ import { checkPoolName } from '../run/names.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { lockPath, type PoolRecord } from '../run/pool-record.ts'
 import type { MemorySource } from '../server/messages.ts'
+import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
@@ -53,6 +54,7 @@ export async function mountPool(
 ): Promise<Mounted> {
   const pool = checkPoolName(request.pool)
   const options = parseMountOptions(request.options)
+  if (options.store !== undefined && options.store !== 'memfd') checkSeesHolders(options.store)
   checkMachine()
   ensureFolder(POOLS)
   const lock = lockFile(lockPath(pool))
@@ -66,7 +68,9 @@ export async function mountPool(
   const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
-  const { mountFlags, isNew, sessionFiles } = options
+  // The keeper and its servers see what this process sees.
+  if (source.kind !== 'memfd') checkSeesHolders(source.kind)
+  const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(
     {
       kind: 'mount',
@@ -74,6 +78,8 @@ export async function mountPool(
       mountPoint,
       source,
       mountFlags,
+      kernelOptions,
+      rootDirectory,
       isNew,
       sessionFiles,
       previousHolder: holder === undefined ? null : { role: holder.role, process: holder.process },
@@ -123,6 +129,8 @@ function existingSource(record: PoolRecord, options: MountOptions): MemorySource
 
 function checkMachine(): void {
   if (process.getuid?.() !== 0) throw new UsageError('mounting needs root: run it with sudo')
+  if (!existsSync('/proc/meminfo'))
+    throw new UsageError('/proc shows processes alone (subset=pid): mount all of it, as hosts have it')
   const release = kernelRelease()
   if (release.major < 6 || (release.major === 6 && release.minor < 9)) {
     throw new UsageError(

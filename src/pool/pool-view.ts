@@ -10,9 +10,11 @@ import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
 /**
  * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name
- * says. `handover` exists only where the pool's memory is handed over.
+ * says.
  */
-export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server', 'handover'] as const
+export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
+/** Answered to root alone. It exists only where the pool's memory is handed over. */
+export const HANDOVER = 'handover'
 
 export interface PoolMount {
   readonly pool: string
@@ -58,6 +60,10 @@ export function readVirtual(path: string, name: string): unknown {
   const text = readText(path, `guestmemfs.${name}`)
   if (text === ENODATA) return undefined
   if (text === EOPNOTSUPP) throw new UsageError(`${path} is not in a guestmemfs mount: see 'guestmemfs list'`)
+  if (text === EPERM)
+    throw new UsageError(
+      `${path} tells root alone what files are in it (guestmemfs.${name}): run it with sudo`,
+    )
   if (text instanceof Errno) throw new UsageError(`reading guestmemfs.${name} of ${path} failed: ${text}`)
   return JSON.parse(text)
 }

@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { unmount } from '../linux/mount.ts'
+import { abortFuseConnection, FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import {
   findPoolRecord,
@@ -17,6 +17,7 @@ import {
 import { isAlive } from '../run/process-identity.ts'
 import { EACCES, EBUSY, EINVAL, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { cutOff, isMountedFor } from './find-holder.ts'
 import { hasUnit } from './has-unit.ts'
 import { forgetStored } from './systemd-unit.ts'
 
@@ -25,13 +26,21 @@ export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'
 
 const KEEPER_TIMEOUT_MS = 15_000
 
+export interface UnmountOptions {
+  readonly discard: boolean
+  /** Ends the connection, whatever has files open or mapped. */
+  readonly force: boolean
+}
+
 /** `named`: a mount point or a pool. Errors: UsageError, with the pool still mounted. */
-export async function unmountPool(named: string, { discard }: { discard: boolean }): Promise<Unmounted> {
+export async function unmountPool(named: string, { discard, force }: UnmountOptions): Promise<Unmounted> {
   const record = findRecord(named)
   const isLost = !isAlive(record.keeper) && (record.server === null || !isAlive(record.server))
   if (!discard && !isLost) checkKept(record)
-  if (record.state === 'mounted' && record.mountPoint !== null)
-    takeOff(record.mountPoint, isAlive(record.keeper))
+  if (record.state === 'mounted' && record.mountPoint !== null) {
+    if (force && isAlive(record.keeper)) cutConnection(record)
+    else takeOff(record, record.mountPoint)
+  }
   const settled = await waitSettled(record.pool)
   if (settled === undefined) return 'ended'
   if (!discard && !isLost) return 'parked'
@@ -59,15 +68,40 @@ function checkKept(record: PoolRecord): void {
     throw new UsageError(`pool '${pool}' is parked, not mounted: mount it, or discard it with --discard`)
 }
 
-function takeOff(mountPoint: string, hasKeeper: boolean): void {
+/**
+ * Ends the pool's connection. No memory is lost or released by it: the server, to which the connection looks
+ * unmounted, hands the pool to its keeper and is answered before it lets go of anything, as after any
+ * unmount. What a process maps stays mapped, and an unlinked file that is mapped stays an orphan. The number
+ * is the connection's own as long as its keeper says `mounted`: it is free for another one only after that.
+ */
+function cutConnection({ pool, mountPoint, connection }: PoolRecord): void {
+  const mounted = mountTable().find(
+    ({ source, target, type }) => source === pool && target === mountPoint && type === FUSE_TYPE,
+  )
+  const minor = connection ?? mounted?.minor
+  if (minor === undefined)
+    throw new UsageError(
+      `the keeper of pool '${pool}' is of a version that does not say which connection it has: write 1 into its file 'abort' below /sys/fs/fuse/connections yourself`,
+    )
+  const failed = abortFuseConnection(minor)
+  if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
+  if (failed) throw new UsageError(`ending connection ${minor} of pool '${pool}' failed: ${failed}`)
+}
+
+function takeOff(record: PoolRecord, mountPoint: string): void {
+  const hasKeeper = isAlive(record.keeper)
   const failed = unmount(mountPoint, { lazy: false })
   if (failed === EBUSY)
-    throw new UsageError(`${mountPoint} is busy: end what uses it first (see 'fuser -vm ${mountPoint}')`)
+    throw new UsageError(
+      `${mountPoint} is busy: end what uses it first (see 'fuser -vm ${mountPoint}'), or take it off with --force, which guests survive`,
+    )
   // EACCES: a directory on the way to it is closed to whoever asks.
   if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
   if (failed === EINVAL && hasKeeper) {
     throw new UsageError(
-      `${mountPoint} is not mounted here: it is used in another mount namespace, or by files that were open when it was unmounted`,
+      isMountedFor(record)
+        ? `${mountPoint} is not mounted here: it is mounted in another mount namespace, that of process ${record.keeper.pid}`
+        : `pool '${record.pool}' was unmounted from ${mountPoint} and is still in use: ${cutOff(record.pool)}`,
     )
   }
   // Without a keeper nobody wrote down that it was unmounted before.

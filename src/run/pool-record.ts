@@ -24,6 +24,11 @@ const PoolRecordSchema = v.object({
   sizeBytes: v.number(),
   state: v.picklist(['mounted', 'parked']),
   mountPoint: v.nullable(v.string()),
+  /**
+   * The FUSE connection, as /sys/fs/fuse/connections names it: after `umount -l` no mount table has it. An
+   * older keeper does not say.
+   */
+  connection: v.optional(v.number()),
   keeper: ProcessSchema,
   /** For the day its keeper dies before it: the server then holds the only copies. */
   server: v.nullable(ProcessSchema),

@@ -11,6 +11,7 @@ import type { Fd } from '../values/ids.ts'
 import { KeeperLink } from './keeper-link.ts'
 import { openFileSystem } from './open-file-system.ts'
 import { openStore } from './open-store.ts'
+import { setRootDirectory } from './root-directory.ts'
 import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
 import { serveConnection } from './serve-connection.ts'
 
@@ -33,6 +34,7 @@ try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
+  if (open.rootDirectory) setRootDirectory(fs, open.rootDirectory, image.lastOrigin ?? { epoch: 0 })
   link.send({ kind: 'opened', totalBlocks: store.descriptor.totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompileCache()

@@ -8,6 +8,7 @@
 import type { Fd, Ino } from '../values/ids.ts'
 import { storeAlignment } from './alignment-xattr.ts'
 import type { Context } from './context.ts'
+import { adoptNodeOwners } from './node-owners.ts'
 import { Zeroing } from './zeroing.ts'
 
 /** How often memory that a mapping held is looked at again. */
@@ -87,6 +88,7 @@ export class Maintenance {
   /** The connection is gone, and the kernel holds nothing more: what is left in the pool is counted next. */
   end(): void {
     this.#context.evictions.endAll()
+    adoptNodeOwners(this.#context)
   }
 
   #storeAlignment(): void {

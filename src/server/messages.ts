@@ -24,13 +24,26 @@ export type MemorySource =
       readonly alignBytes?: number | null | undefined
     }
 
+/** What a mount asks of the root directory of a pool that holds nothing yet. */
+export interface RootDirectory {
+  readonly mode?: number
+  readonly uid?: number
+  readonly gid?: number
+}
+
 /** Keeper to server. */
 export type ToServer =
   /**
    * With the runtime area; for a pool of memfds also with the descriptor table and the image, and, as long as
    * the image is not yet made of it, with the image that the former kernel handed over.
    */
-  | { readonly kind: 'open'; readonly pool: string; readonly source: MemorySource }
+  | {
+      readonly kind: 'open'
+      readonly pool: string
+      readonly source: MemorySource
+      /** Of the mount's first server alone. */
+      readonly rootDirectory?: RootDirectory | undefined
+    }
   /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
   | { readonly kind: 'memories'; readonly memories: readonly ObjectId[] }
   /** The former kernel handed it over, and it does not come back. */

@@ -1,23 +1,57 @@
 /**
- * The owner and mode of device nodes, copied to the files they stand for. `chown` and `chmod` of guest RAM
- * that is shown as a symlink follow it and reach the node. A node is gone with its kernel, so before a freeze
- * its owner and mode become the file's.
+ * The owner and mode of device nodes, and of the files they stand for: one thing. `chown` and `chmod` of
+ * guest RAM that is shown as a symlink follow it and reach the node, which is gone with its kernel and made
+ * anew after each resize. So the node's owner and mode become the file's whenever the file is looked at,
+ * before anything takes the node away, and when the mount ends; and what is set on the file itself is set on
+ * the node.
  */
-import type { HandledRequest } from '../fuse/session.ts'
+import type { AttributeChange } from '../fs/operations/attributes.ts'
+import type { Inode } from '../fs/state/inode.ts'
+import type { NodeRam, Owner } from '../stores/store.ts'
+import type { ObjectId } from '../values/ids.ts'
+import { Refusal } from '../values/refusal.ts'
 import type { Context } from './context.ts'
 
-/** What cannot be recorded now (frozen already, no room) stays as the image has it. */
-export function adoptNodeOwners(context: Context, request: Pick<HandledRequest, 'header'>): void {
-  const { fs, store } = context
-  const { ram } = store
-  if (ram.via !== 'dax-node' || fs.frozen) return
-  for (const inode of [...fs.guestRam()]) {
-    const owner = inode.object === undefined ? undefined : ram.owner(inode.object)
-    if (owner === undefined) continue
-    const { uid, gid, mode } = owner
-    if (uid === inode.uid && gid === inode.gid && mode === inode.mode) continue
-    // An internal origin: the request's own record is yet to come, and must be the one that stands for it.
-    const { origin } = context.internal
-    fs.setAttributes({ ...context.caller(request), origin }, inode.ino, { uid, gid, mode })
-  }
+/**
+ * Returns the inode as it is then. What cannot be recorded now (frozen already, no room) stays as the image
+ * has it.
+ */
+export function adoptNodeOwner(context: Context, inode: Inode): Inode {
+  const { fs, internal } = context
+  const node = nodeOf(context, inode)
+  const owner = node?.ram.owner(node.object)
+  if (owner === undefined || fs.frozen || isSame(owner, inode)) return inode
+  const { uid, gid, mode } = owner
+  // An internal origin: the request's own record is yet to come, and must be the one that stands for it.
+  const changed = fs.setAttributes(internal, inode.ino, { uid, gid, mode })
+  return changed instanceof Refusal ? inode : changed
 }
+
+export function adoptNodeOwners(context: Context): void {
+  if (context.store.ram.via !== 'dax-node') return
+  for (const inode of [...context.fs.guestRam()]) adoptNodeOwner(context, inode)
+}
+
+/**
+ * Sets what of `change` concerns the node, then has `apply` set it on the file. In this order: a server that
+ * dies in between leaves a node from which the file's owner is adopted, and the request comes again. The
+ * other way round the former owner would be adopted, and a change that was answered would be lost.
+ */
+export function withNodeOwner<R>(context: Context, inode: Inode, change: AttributeChange, apply: () => R): R {
+  const node = nodeOf(context, inode)
+  const { uid = inode.uid, gid = inode.gid, mode = inode.mode } = change
+  const wanted = { uid, gid, mode }
+  if (node === undefined || context.fs.frozen || isSame(wanted, inode)) return apply()
+  node.ram.own(node.object, wanted)
+  const result = apply()
+  if (result instanceof Refusal) node.ram.own(node.object, inode)
+  return result
+}
+
+function nodeOf({ store }: Context, inode: Inode): { ram: NodeRam; object: ObjectId } | undefined {
+  const { ram } = store
+  const { object, guestRam } = inode
+  return ram.via === 'dax-node' && guestRam && object !== undefined ? { ram, object } : undefined
+}
+
+const isSame = (a: Owner, b: Owner): boolean => a.uid === b.uid && a.gid === b.gid && a.mode === b.mode

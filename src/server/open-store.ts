@@ -4,6 +4,7 @@
 import { probe } from '../fs/image/header.ts'
 import { raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { mapShared, memfdSize, readAt } from '../linux/memory.ts'
+import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/memfd/descriptor-table.ts'
 import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd/memfd-store.ts'
 import { findRegion, type RegionChoice } from '../stores/registry.ts'
@@ -38,6 +39,7 @@ export async function openStore(
  * `alignBytes`.
  */
 export function examineRegion(choice: RegionChoice, alignBytes?: number | null) {
+  checkSeesHolders(choice.kind)
   const region = findRegion(choice)
   if (alignBytes) checkAlignment(region, alignBytes)
   return { region, content: region.probe(probe) }

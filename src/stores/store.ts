@@ -123,6 +123,8 @@ export interface Store {
   readonly zeroer?: Zeroer | undefined
   /** undefined: the memory outlives a kernel by itself, or not at all. */
   readonly handover?: Handover | undefined
+  /** How many objects are so; undefined: none ever are. Costs the same for any number of objects. */
+  readonly absent?: ((state: 'incoming' | 'lost') => number) | undefined
   readonly pending?: PendingReleases | undefined
 }
 
@@ -159,12 +161,14 @@ export interface NodeRam extends RamVia<'dax-node'> {
   publish(object: ObjectId, placement: Placement, owner: Owner): Refusal | undefined
   /** The owner of a node that is there, undefined where there is none. */
   owner(object: ObjectId): Owner | undefined
+  /** Gives a node that is there another owner and mode, both at once. */
+  own(object: ObjectId, owner: Owner): void
 }
 
 export interface Owner {
   readonly uid: number
   readonly gid: number
-  /** Permission bits, 0777. */
+  /** Permission bits, 07777. */
   readonly mode: number
 }
 

@@ -3,7 +3,7 @@
  * programs have these spellings.
  */
 
-/** Read by everyone, answered by the file system: `guestmemfs.NAME`. */
+/** Answered by the file system: `guestmemfs.NAME`. */
 export const VIRTUAL_PREFIX = 'guestmemfs.'
 export const MAP_XATTR = 'guestmemfs.map'
 

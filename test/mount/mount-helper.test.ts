@@ -19,7 +19,10 @@ test('mount -t guestmemfs, and a line of fstab', { skip: cannotMount }, async (t
   const [mountPoint, fstab] = [join(folder, 'mnt'), join(folder, 'fstab')]
   mkdirSync(mountPoint)
   const pool = `helper-${process.pid}`
-  writeFileSync(fstab, `${pool} ${mountPoint} guestmemfs size=128M,nofail 0 0\n`)
+  writeFileSync(
+    fstab,
+    `${pool} ${mountPoint} guestmemfs size=128M,nofail,_netdev,noauto,x-systemd.automount,comment=x,nodev 0 0\n`,
+  )
   const command = join(folder, 'root/usr/local/bin/guestmemfs')
   const script = `
     mount -t overlay overlay -o lowerdir=${folder}/root/sbin:${realpathSync('/sbin')} ${realpathSync('/sbin')}
@@ -29,10 +32,17 @@ test('mount -t guestmemfs, and a line of fstab', { skip: cannotMount }, async (t
     truncate -s 8M ${mountPoint}/guest-ram
     stat -c %s ${mountPoint}/guest-ram
     stat -f -c %b:%S ${mountPoint}
+    mount -o remount,size=2G ${mountPoint} 2>&1 && exit 1
+    mount -o remount,ro ${mountPoint}
+    touch ${mountPoint}/refused 2>/dev/null && exit 1
+    mount -t guestmemfs -o remount,rw ${pool} ${mountPoint}
+    touch ${mountPoint}/made
     umount ${mountPoint}
     ${command} umount --discard ${pool} >/dev/null
     mount -T ${fstab} ${mountPoint}
     stat -f -c %b:%S ${mountPoint}
+    mount -T ${fstab} -o remount,noexec ${mountPoint}
+    findmnt -no OPTIONS ${mountPoint}
     mount -t guestmemfs -o size=64M,frobnicate ${pool}-2 ${mountPoint} 2>&1 && exit 1
     umount ${mountPoint}
   `
@@ -40,9 +50,11 @@ test('mount -t guestmemfs, and a line of fstab', { skip: cannotMount }, async (t
     encoding: 'utf8',
     timeout: 120_000,
   })
-  const [size, first, second, refusal] = output.split('\n')
+  const [size, first, noGrowth, second, options, refusal] = output.split('\n')
   assert.equal(size, String(8 * 1024 * 1024))
   assert.equal(first, '32:2097152')
   assert.equal(second, '64:2097152')
+  assert.match(noGrowth ?? '', /^guestmemfs: .*has 64M, not 2G: a pool keeps the size it was made with/)
+  assert.match(options ?? '', /^rw,nodev,noexec,/)
   assert.match(refusal ?? '', /unknown mount option 'frobnicate'/)
 })

@@ -59,6 +59,13 @@ export const guestmemfs = (...words: string[]): Promise<Outcome> => guestmemfsWi
 export const guestmemfsWith = (environment: Record<string, string>, ...words: string[]): Promise<Outcome> =>
   runProgram(process.execPath, [CLI, ...words], { environment })
 
+/** The same begun by another program, which ends in running what follows it. */
+export const runInTree = (
+  program: string,
+  words: readonly string[],
+  command: readonly string[],
+): Promise<Outcome> => runProgram(program, [...words, process.execPath, CLI, ...command])
+
 /** A user and group that nothing else on a machine has. */
 export const STRANGER = { uid: 61_234, gid: 61_234 } as const
 

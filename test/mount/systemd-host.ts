@@ -51,8 +51,15 @@ function childOf(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ')[0])
 }
 
+/** What a boot has beside units: generators that read `fstab`, and shell commands before PID 1 starts. */
+export interface Boot {
+  readonly generators: string
+  readonly fstab: string
+  readonly before: string
+}
+
 /** `units` becomes /etc/systemd/system inside; it must hold `test.target`. `folder` takes its console. */
-export async function startSystemd(folder: string, units: string): Promise<SystemdHost> {
+export async function startSystemd(folder: string, units: string, boot?: Boot): Promise<SystemdHost> {
   const roots = hierarchies()
   const groups = roots.map((root) => join(root, `guestmemfs-test-${process.pid}`))
   for (const group of groups) mkdirSync(group)
@@ -69,8 +76,11 @@ export async function startSystemd(folder: string, units: string): Promise<Syste
       ${narrow}
       mount -t tmpfs tmpfs /run
       mount --bind ${units} /etc/systemd/system
-      export container=test SYSTEMD_UNIT_PATH=/etc/systemd/system
-      export SYSTEMD_GENERATOR_PATH=${folder}/none SYSTEMD_ENVIRONMENT_GENERATOR_PATH=${folder}/none
+      ${boot?.before ?? ''}
+      export container=test SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/generator
+      export SYSTEMD_FSTAB=${boot?.fstab ?? '/dev/null'}
+      export SYSTEMD_GENERATOR_PATH=${boot?.generators ?? `${folder}/none`}
+      export SYSTEMD_ENVIRONMENT_GENERATOR_PATH=${folder}/none
       exec ${SYSTEMD} --system --unit=test.target --log-target=console --show-status=no
     ' </dev/null >${folder}/console 2>&1`
   const shell = spawn('sh', ['-ec', script], { stdio: 'inherit' })

@@ -4,31 +4,41 @@
  * with each change, so that no operation reads a whole table. It is never stored: recovery builds it anew.
  */
 import type { StoreDescriptor } from '../../stores/store.ts'
-import { type Ino, ROOT_INO } from '../../values/ids.ts'
+import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
+import { VM_XATTR } from '../../values/xattr-names.ts'
 import { Allocator } from '../space/allocator.ts'
-import { commonBlocks, cutExtents } from '../space/extents.ts'
+import { commonBlocks, countBlocks, cutExtents } from '../space/extents.ts'
 import type { DirectoryEntry } from './directory.ts'
 import type { Entry } from './entry.ts'
 import type { Inode } from './inode.ts'
-import type { State, StateObserver } from './state.ts'
+import { NameIndex } from './name-index.ts'
+import type { State, StateObserver, XattrKey } from './state.ts'
+
+const VM = byteString(VM_XATTR)
 
 export class StateIndex implements StateObserver {
   readonly allocator: Allocator
   /** Inodes without a name, kept while the kernel or a mapping holds them. */
   readonly orphans = new Set<Ino>()
-  /** One name of each inode: the name of a directory; the latest known one of a file that has several. */
-  readonly #names = new Map<Ino, DirectoryEntry>()
+  /** Inodes that are guest RAM, and those that a VM is recorded on. */
+  readonly guestRam = new Set<Ino>()
+  readonly vmRecords = new Set<Ino>()
+  readonly #names: NameIndex
+  #orphanBlocks = 0
   readonly #freeInos: Ino[] = []
   #highestIno: number = ROOT_INO
   #inodeCount = 0
 
   constructor(state: State, { totalBlocks, rules }: Pick<StoreDescriptor, 'totalBlocks' | 'rules'>) {
     this.allocator = new Allocator(totalBlocks, rules.chunkBlocks, rules.frames)
+    this.#names = new NameIndex((entry) => state.directories.get(entry.parent)?.get(entry.name) === entry)
     for (const inode of state.inodes.values()) this.inodeChanged(undefined, inode)
     for (let ino = ROOT_INO + 1; ino < this.#highestIno; ino++)
       if (!state.inodes.has(ino as Ino)) this.#freeInos.push(ino as Ino)
     for (const directory of state.directories.values())
       for (const entry of directory.values()) this.nameChanged(undefined, entry)
+    for (const [ino, xattrs] of state.xattrs)
+      for (const name of xattrs.keys()) this.xattrChanged({ ino, name }, true)
     for (
       let run = state.blockStates.runBeyond(-1);
       run;
@@ -42,10 +52,12 @@ export class StateIndex implements StateObserver {
     return this.#inodeCount
   }
 
-  /**
-   * A name that leads to this inode, if one is known: always for a directory that is not removed (the root
-   * has none).
-   */
+  /** Blocks that orphans own. */
+  get orphanBlocks(): number {
+    return this.#orphanBlocks
+  }
+
+  /** The latest of the names that lead to this inode; undefined for the root and for an orphan. */
   nameOf(ino: Ino): DirectoryEntry | undefined {
     return this.#names.get(ino)
   }
@@ -66,11 +78,21 @@ export class StateIndex implements StateObserver {
 
     if (!before && after) this.#numberTaken(after.ino)
     if (before && !after) this.#numberFreed(before.ino)
+
+    if (before?.links === 0) this.#orphanBlocks -= countBlocks(before.extents)
+    if (after?.links === 0) this.#orphanBlocks += countBlocks(after.extents)
+    if (after?.guestRam) this.guestRam.add(after.ino)
+    else if (before?.guestRam) this.guestRam.delete(before.ino)
   }
 
   nameChanged(before: DirectoryEntry | undefined, after: DirectoryEntry | undefined): void {
-    if (before && this.#names.get(before.ino) === before) this.#names.delete(before.ino)
-    if (after) this.#names.set(after.ino, after)
+    this.#names.changed(before, after)
+  }
+
+  xattrChanged({ ino, name }: XattrKey, isSet: boolean): void {
+    if (name !== VM) return
+    if (isSet) this.vmRecords.add(ino)
+    else this.vmRecords.delete(ino)
   }
 
   blocksStated({ extent, state }: Extract<Entry, { kind: 'blocks' }>): void {

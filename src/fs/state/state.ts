@@ -22,10 +22,13 @@ export type PoolRecord = Extract<Entry, { kind: 'pool' }>
 const FIRST_COOKIE = 3
 const EMPTY = '' as ByteString
 
+export type XattrKey = Pick<Extract<Entry, { kind: 'xattr-gone' }>, 'ino' | 'name'>
+
 /** Told of every change after it was made, with the value that was there before. */
 export interface StateObserver {
   inodeChanged(before: Inode | undefined, after: Inode | undefined): void
   nameChanged(before: DirectoryEntry | undefined, after: DirectoryEntry | undefined): void
+  xattrChanged(key: XattrKey, isSet: boolean): void
   blocksStated(entry: BlocksEntry): void
 }
 
@@ -97,11 +100,13 @@ export class State {
       }
       case 'xattr':
         rowOf(this.xattrs, entry.ino, newXattrs).set(entry.name, entry.value)
+        this.#observer?.xattrChanged(entry, true)
         return
       case 'xattr-gone': {
         const xattrs = this.xattrs.get(entry.ino)
         xattrs?.delete(entry.name)
         if (xattrs?.size === 0) this.xattrs.delete(entry.ino)
+        this.#observer?.xattrChanged(entry, false)
         return
       }
       case 'blocks':

@@ -56,6 +56,7 @@ export const NODES: NodeRam = {
   path: (object) => `/dev/guestmemfs/${object}`,
   publish: () => undefined,
   owner: () => undefined,
+  own: () => {},
 }
 
 /** Also its own `FileData`: tests call either. */

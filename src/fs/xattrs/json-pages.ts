@@ -3,10 +3,10 @@ import { XATTR_SIZE_MAX } from '../state/limits.ts'
 
 /**
  * Page `page` of a list: a JSON array of its own, as UTF-8. A page after the last is undefined; an empty list
- * has one empty page.
+ * has one empty page. The list is read to the end of that page, and no further.
  */
 export function jsonPage(
-  list: readonly unknown[],
+  list: Iterable<unknown>,
   page: number,
   maxBytes = XATTR_SIZE_MAX,
 ): Buffer | undefined {
@@ -17,7 +17,7 @@ export function jsonPage(
     const text = JSON.stringify(item)
     const more = Buffer.byteLength(text) + 1
     if (items.length > 0 && bytes + more > maxBytes) {
-      if (at === page) break
+      if (at === page) return asPage(items)
       at++
       items = []
       bytes = 2
@@ -25,5 +25,7 @@ export function jsonPage(
     items.push(text)
     bytes += more
   }
-  return at === page ? Buffer.from(`[${items.join(',')}]`) : undefined
+  return at === page ? asPage(items) : undefined
 }
+
+const asPage = (items: readonly string[]): Buffer => Buffer.from(`[${items.join(',')}]`)

@@ -2,13 +2,22 @@
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { MAP_KINDS, type Mapping } from '../../values/mapping.ts'
 import { memoryOf } from '../operations/resize.ts'
+import { countBlocks } from '../space/extents.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
 
-/** `guestmemfs.extents`: which blocks of the pool hold the file, in file order, in bytes. */
-export function describeExtents(_: Volume, inode: Inode): object[] {
-  let fileOffsetBytes = 0
-  return inode.extents.map(({ start, count }) => {
+/** As many extents of 16-digit numbers as JSON says in less than 64 KiB. */
+const EXTENTS_PER_PAGE = 600
+
+/**
+ * `guestmemfs.extents`: which blocks of the pool hold the file, in file order, in bytes. A page costs what it
+ * says: a file of a terabyte may have many pages. undefined: there is no such page.
+ */
+export function describeExtents({ extents }: Inode, page: number): object[] | undefined {
+  const first = page * EXTENTS_PER_PAGE
+  if (page > 0 && first >= extents.length) return undefined
+  let fileOffsetBytes = countBlocks(extents.slice(0, first)) * BLOCK_BYTES
+  return extents.slice(first, first + EXTENTS_PER_PAGE).map(({ start, count }) => {
     const extent = { fileOffsetBytes, poolOffsetBytes: start * BLOCK_BYTES, lengthBytes: count * BLOCK_BYTES }
     fileOffsetBytes += extent.lengthBytes
     return extent

@@ -3,9 +3,6 @@
  * named.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
-import type { Ino } from '../../values/ids.ts'
-import { count } from '../handover.ts'
-import { orphans } from '../operations/orphans.ts'
 import { countBlocks } from '../space/extents.ts'
 import { pathOf } from '../state/path-of.ts'
 import type { Volume } from '../state/volume.ts'
@@ -51,52 +48,50 @@ export function describeGeometry({ index, store }: Volume): object {
  * incoming, or lost.
  */
 export function describeHealth(volume: Volume): object {
-  const { index, state } = volume
+  const { index, store } = volume
   const { dirty, bad } = index.allocator.counts
-  let orphanBlocks = 0
-  for (const ino of index.orphans) orphanBlocks += countBlocks(state.inodes.get(ino)?.extents ?? [])
   return {
     badBlocks: bad,
     dirtyBlocks: dirty,
     orphans: index.orphans.size,
-    orphanBlocks,
-    awaitedFiles: count(volume, 'incoming'),
-    lostFiles: count(volume, 'lost'),
+    orphanBlocks: index.orphanBlocks,
+    awaitedFiles: store.absent?.('incoming') ?? 0,
+    lostFiles: store.absent?.('lost') ?? 0,
   }
 }
 
 /** `guestmemfs.orphans`: files without a name whose memory something still holds. */
-export function describeOrphans(volume: Volume): object[] {
-  return orphans(volume).map(({ ino, kind, sizeBytes, guestRam, extents }) => {
-    return { ino, kind, sizeBytes, guestRam, blocks: countBlocks(extents) }
-  })
+export function* describeOrphans({ index, state }: Volume): IterableIterator<object> {
+  for (const ino of index.orphans) {
+    const inode = state.inodes.get(ino)
+    if (inode === undefined) continue
+    const { kind, sizeBytes, guestRam, extents } = inode
+    yield { ino, kind, sizeBytes, guestRam, blocks: countBlocks(extents) }
+  }
 }
 
 /**
  * `guestmemfs.vms`: the files that are a VM's RAM, by one of their paths below the mount. Orphans have none
  * and are left out.
  */
-export function describeVms(volume: Volume): object[] {
-  const found: { ino: Ino; name: unknown }[] = []
-  for (const [ino, xattrs] of volume.state.xattrs) {
-    const record = xattrs.get(VM)
-    if (record) found.push({ ino, name: parseObject(record)?.name })
-  }
-  return found.flatMap(({ ino, name }) => {
+export function* describeVms(volume: Volume): IterableIterator<object> {
+  for (const ino of volume.index.vmRecords) {
     const path = pathOf(volume, ino)
-    if (path === undefined) return []
-    return typeof name === 'string' ? { path, ino, name } : { path, ino }
-  })
+    if (path === undefined) continue
+    const record = volume.state.xattrs.get(ino)?.get(VM)
+    const name = record && parseObject(record)?.name
+    yield typeof name === 'string' ? { path, ino, name } : { path, ino }
+  }
 }
 
 /** `guestmemfs.ram`: all guest RAM that has a name, and how it is mapped (`guestmemfs.map` of each). */
-export function describeRam(volume: Volume): object[] {
-  return [...volume.state.inodes.values()].flatMap((inode) => {
-    const file = inode.guestRam && inode.links > 0 ? pathOf(volume, inode.ino) : undefined
-    return file === undefined
-      ? []
-      : [{ file, extents: inode.extents.length, map: describeMap(volume, inode) }]
-  })
+export function* describeRam(volume: Volume): IterableIterator<object> {
+  for (const ino of volume.index.guestRam) {
+    const inode = volume.state.inodes.get(ino)
+    const file = inode && pathOf(volume, ino)
+    if (inode && file !== undefined)
+      yield { file, extents: inode.extents.length, map: describeMap(volume, inode) }
+  }
 }
 
 function uuidText(uuid: Uint8Array): string {

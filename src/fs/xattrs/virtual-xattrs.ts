@@ -6,9 +6,14 @@
  * A list longer than an xattr may be (64 KiB) comes in pages: `guestmemfs.NAME` or `guestmemfs.NAME.0` is the
  * first, `.1` the next, and the first page that is not there answers ENODATA. Each page is whole JSON of its
  * own. A list that changes while it is read page by page may repeat or miss what changed.
+ *
+ * The kernel asks for read permission on the inode first (`xattr_permission`, fs/xattr.c): a file's own
+ * xattrs are for those who may read the file. What the root says of files, whatever directories they lie in,
+ * is for root alone (`isForRootAlone`); the server holds callers to it. What everyone may ask costs the same
+ * in a pool of any number of files.
  */
 import { ENODATA, ERANGE, type Errno } from '../../values/errno.ts'
-import { type ByteString, ROOT_INO } from '../../values/ids.ts'
+import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import { describeHandover } from '../handover.ts'
 import type { Inode } from '../state/inode.ts'
@@ -34,7 +39,7 @@ const ROOT_VALUES: Readonly<Record<string, Report>> = {
   health: describeHealth,
   handover: describeHandover,
 }
-const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => readonly unknown[]>> = {
+const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => Iterable<unknown>>> = {
   orphans: describeOrphans,
   ram: describeRam,
   vms: describeVms,
@@ -43,8 +48,15 @@ const FILE_VALUES: Readonly<Record<string, Report>> = {
   map: describeMap,
   kind: (_, inode) => (inode.guestRam ? 'guest-ram' : 'ordinary'),
 }
-const FILE_LISTS: Readonly<Record<string, (volume: Volume, inode: Inode) => readonly unknown[]>> = {
-  extents: describeExtents,
+
+/** They name files, or look at all of them. */
+const FOR_ROOT_ALONE: ReadonlySet<string> = new Set([...Object.keys(ROOT_LISTS), 'handover'])
+const PAGED = /^([a-z]+)(?:\.(0|[1-9]\d{0,8}))?$/
+
+/** Answers only those who may enter every directory: user 0. `name` begins with `guestmemfs.`. */
+export function isForRootAlone(ino: Ino, name: ByteString): boolean {
+  const [, key = ''] = PAGED.exec(name.slice(VIRTUAL_PREFIX.length)) ?? []
+  return ino === ROOT_INO && FOR_ROOT_ALONE.has(key)
 }
 
 export class VirtualXattrs {
@@ -75,9 +87,17 @@ export class VirtualXattrs {
       const answer = value(this.#volume, inode)
       return answer === undefined ? ENODATA : bounded(asText(answer))
     }
-    const [, listName, page] = /^([a-z]+)(?:\.(0|[1-9]\d{0,8}))?$/.exec(key) ?? []
-    const list = listName === undefined ? undefined : own(isRoot ? ROOT_LISTS : FILE_LISTS, listName)
-    return list ? (jsonPage(list(this.#volume, inode), Number(page ?? 0)) ?? ENODATA) : ENODATA
+    const [, listName, digits] = PAGED.exec(key) ?? []
+    const page = Number(digits ?? 0)
+    if (listName === undefined) return ENODATA
+    if (!isRoot) return listName === 'extents' ? this.#extents(inode, page) : ENODATA
+    const list = own(ROOT_LISTS, listName)
+    return list ? (jsonPage(list(this.#volume), page) ?? ENODATA) : ENODATA
+  }
+
+  #extents(inode: Inode, page: number): Uint8Array | Errno {
+    const extents = describeExtents(inode, page)
+    return extents ? Buffer.from(JSON.stringify(extents)) : ENODATA
   }
 }
 

@@ -10,6 +10,7 @@ import { Refusal } from '../../values/refusal.ts'
 import { modeOfKind } from '../attributes.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
 import { entryOf, shownAs } from '../inode-replies.ts'
+import { adoptNodeOwner } from '../node-owners.ts'
 
 const NO_HANDLE = { fh: 0n, flags: 0 } as const
 
@@ -61,6 +62,7 @@ export const contentOperations = {
   FALLOCATE(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
+    adoptNodeOwner(context, known.inode)
     const { mode, offset, length } = request
     const caller = context.caller(request)
     return context.fs.fallocate(caller, known.inode.ino, mode, offset, length) ?? reply.empty()

@@ -6,6 +6,7 @@ import { Errno } from '../../values/errno.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Operations } from '../context.ts'
 import { answerAttributes, openReplyOf, shownAttributes, VALID_SECONDS } from '../inode-replies.ts'
+import { adoptNodeOwner, withNodeOwner } from '../node-owners.ts'
 
 /** STATX_BASIC_STATS (include/uapi/linux/stat.h); birth times are not kept. */
 const STATX_BASIC_STATS = 0x7ff
@@ -39,21 +40,30 @@ export const inodeOperations = {
   },
   GETATTR(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
-    return known instanceof Errno ? known : answerAttributes(context, known, reply)
+    if (known instanceof Errno) return known
+    return answerAttributes(context, { ...known, inode: adoptNodeOwner(context, known.inode) }, reply)
   },
   SETATTR(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
+    const inode = adoptNodeOwner(context, known.inode)
     const caller = context.caller(request)
-    const changed = context.fs.setAttributes(caller, known.inode.ino, changeOf(request, caller.now))
+    const change = changeOf(request, caller.now)
+    const changed = withNodeOwner(context, inode, change, () =>
+      context.fs.setAttributes(caller, inode.ino, change),
+    )
     if (changed instanceof Refusal) return changed
     return answerAttributes(context, { inode: changed, as: known.as }, reply)
   },
   STATX(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
-    const { atime, mtime, ctime } = known.inode
-    const { ino, sizeBytes, blocks, mode, links, uid, gid, blksize } = shownAttributes(context, known)
+    const inode = adoptNodeOwner(context, known.inode)
+    const { atime, mtime, ctime } = inode
+    const { ino, sizeBytes, blocks, mode, links, uid, gid, blksize } = shownAttributes(context, {
+      ...known,
+      inode,
+    })
     return reply.statx({
       attrValid: VALID_SECONDS,
       attrValidNsec: 0,

@@ -9,6 +9,7 @@ import { Refusal } from '../../values/refusal.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
 import { answerCreated, answerEntry, nodesOf, objectOf, targetOf, VALID_SECONDS } from '../inode-replies.ts'
 import type { KnownInode } from '../kernel-view.ts'
+import { adoptNodeOwner } from '../node-owners.ts'
 
 const S_IFMT = 0o170000
 const S_IFREG = 0o100000
@@ -47,7 +48,8 @@ const ABSENT: EntryReply = {
  * The caller is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per
  * file.
  */
-function publish(context: Context, inode: Inode): ByteString | Refusal {
+function publish(context: Context, shown: Inode): ByteString | Refusal {
+  const inode = adoptNodeOwner(context, shown)
   const { uid, gid, mode } = inode
   const failed = nodesOf(context).publish(objectOf(inode), inode, { uid, gid, mode })
   return failed ?? byteString(targetOf(context, inode))
@@ -83,7 +85,7 @@ export const nameOperations = {
     if (parent instanceof Errno) return parent
     const found = context.fs.lookup(parent.inode.ino, request.name)
     if (found === ENOENT) return reply.entry(ABSENT)
-    return found instanceof Errno ? found : answerEntry(context, found, reply)
+    return found instanceof Errno ? found : answerEntry(context, adoptNodeOwner(context, found), reply)
   },
   MKNOD(context, request, reply) {
     const type = request.mode & S_IFMT

@@ -1,11 +1,12 @@
 /** The requests about extended attributes: the sizes the kernel asks for, the values the file system has. */
 import { FROZEN, SIZE } from '../../fs/xattrs/control-xattrs.ts'
+import { isForRootAlone } from '../../fs/xattrs/virtual-xattrs.ts'
 import type { Reply } from '../../fuse/replies.ts'
-import { ERANGE, Errno } from '../../values/errno.ts'
+import { EPERM, ERANGE, Errno } from '../../values/errno.ts'
 import { toBytes } from '../../values/ids.ts'
 import { VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import type { Operations, Outcome } from '../context.ts'
-import { adoptNodeOwners } from '../node-owners.ts'
+import { adoptNodeOwner, adoptNodeOwners } from '../node-owners.ts'
 
 /** `size` 0 asks how large the value is; a buffer that is too small is ERANGE (getxattr(2)). */
 function answerValue(value: Uint8Array | Errno, size: number, reply: Reply): Outcome {
@@ -19,7 +20,10 @@ export const xattrOperations = {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
     // Statistics must not count inodes that the kernel has already forgotten.
-    if (request.name.startsWith(VIRTUAL_PREFIX)) context.evictions.endAll()
+    if (request.name.startsWith(VIRTUAL_PREFIX)) {
+      if (request.header.uid !== 0 && isForRootAlone(known.inode.ino, request.name)) return EPERM
+      context.evictions.endAll()
+    }
     return answerValue(context.fs.getXattr(known.inode.ino, request.name), request.size, reply)
   },
   LISTXATTR(context, request, reply) {
@@ -37,8 +41,9 @@ export const xattrOperations = {
     if (name === FROZEN) {
       // Frozen, they would stay until the thaw.
       context.evictions.endAll()
-      adoptNodeOwners(context, request)
+      adoptNodeOwners(context)
     }
+    if (name === SIZE) adoptNodeOwner(context, known.inode)
     // The data is a view of the read buffer; what is kept must outlive the request.
     const value = Uint8Array.from(request.data)
     const failed = context.fs.setXattr(context.caller(request), known.inode.ino, name, value, flags)

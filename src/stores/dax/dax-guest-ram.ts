@@ -100,6 +100,12 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     return device === undefined ? undefined : this.#nodes.owner(object, device)
   }
 
+  own(object: ObjectId, owner: Owner): void {
+    const device = this.#device(object)
+    if (device !== undefined && this.#nodes.owner(object, device) !== undefined)
+      this.#nodes.make(object, device, owner)
+  }
+
   #device(object: ObjectId): DeviceNumber | undefined {
     return this.#states.get(object)?.devices[0]?.number
   }

@@ -1,5 +1,5 @@
 /** The nodes of one pool, `/dev/guestmemfs/POOL/OBJECT`: which there are, their owners, and their devices. */
-import { mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type DeviceNumber,
@@ -19,7 +19,11 @@ export class GuestNodes {
 
   constructor(nodeRoot: string, pool: string) {
     this.#folder = join(nodeRoot, pool)
-    mkdirSync(this.#folder, { recursive: true, mode: 0o755 })
+    mkdirSync(this.#folder, { recursive: true })
+    // Whatever the umask: QEMU of any user goes through, to a node that lets it. Who cannot read the mount
+    // need not see which nodes there are.
+    chmodSync(nodeRoot, 0o755)
+    chmodSync(this.#folder, 0o711)
   }
 
   path(object: ObjectId): string {

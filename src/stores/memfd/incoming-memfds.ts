@@ -52,6 +52,10 @@ export class IncomingMemfds {
     else this.#lose(object, sizeBytes)
   }
 
+  count(state: 'incoming' | 'lost'): number {
+    return (state === 'incoming' ? this.#incoming : this.#lost).size
+  }
+
   get isAnyIncoming(): boolean {
     return this.#incoming.size > 0
   }

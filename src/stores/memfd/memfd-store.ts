@@ -152,6 +152,10 @@ export class MemfdStore implements Store {
     return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
   }
 
+  absent(state: 'incoming' | 'lost'): number {
+    return this.#incoming.count(state)
+  }
+
   resize(object: ObjectId, to: Placement): Refusal | undefined {
     const fd = this.#here(object)
     if (fd instanceof Refusal) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd

@@ -1,0 +1,21 @@
+/** The number of a pool's FUSE connection, which a forced unmount needs. */
+import { FUSE_TYPE, type Mount, mountTable } from '../linux/mount.ts'
+import { readPoolRecord } from '../run/pool-record.ts'
+
+/**
+ * The connection of the pool's mount. What was unmounted with `umount -l` before this keeper took it over is
+ * in no mount table, only in the record that the former keeper wrote.
+ */
+export function connectionOf(pool: string, mountPoint: string): number | undefined {
+  const isIt = ({ source, target, type }: Mount): boolean =>
+    source === pool && target === mountPoint && type === FUSE_TYPE
+  return mountTable().findLast(isIt)?.minor ?? formerConnection(pool)
+}
+
+function formerConnection(pool: string): number | undefined {
+  try {
+    return readPoolRecord(pool)?.connection
+  } catch {
+    return undefined // Of another version, which does not say.
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Whether /proc shows this process every process of the machine. Numbers: PROC_PID_INIT_INO,
+ * include/linux/proc_ns.h; CAP_SYS_PTRACE, include/uapi/linux/capability.h.
+ */
+import { readlinkSync } from 'node:fs'
+import { ENOENT } from '../values/errno.ts'
+import { CAP_SYS_PTRACE, hasCapability } from './capabilities.ts'
+import { errnoOfNodeError } from './library.ts'
+import { mountTable } from './mount.ts'
+
+/** The first namespace has the same number on every machine. */
+const INITIAL = 'pid:[4026531836]'
+
+/** What decides it; tests bring their own. */
+export interface ProcView {
+  /**
+   * The namespace of this process, as its link says; undefined: it is not in this /proc, which then shows
+   * another namespace.
+   */
+  readonly own: string | undefined
+  /** Options of the file system mounted at /proc. */
+  readonly options: readonly string[]
+  readonly mayTrace: boolean
+}
+
+/** Why it does not, for the end of a sentence; undefined: it shows all. */
+export function hiddenProcesses(view = procView()): string | undefined {
+  const { own, options, mayTrace } = view
+  if (own === undefined) return '/proc is that of another pid namespace'
+  if (own !== INITIAL) return 'this is a pid namespace of its own (a container, or unshare --pid)'
+  if (options.includes('subset=pid')) return '/proc is mounted with subset=pid'
+  const hidepid = options.find((option) => option.startsWith('hidepid=') && !/=(0|off)$/.test(option))
+  // Who may trace a process sees it all the same (has_pid_permissions, fs/proc/base.c).
+  return hidepid !== undefined && !mayTrace ? `/proc is mounted with ${hidepid}` : undefined
+}
+
+function procView(): ProcView {
+  const own = ownNamespace()
+  if (own === undefined) return { own, options: [], mayTrace: false }
+  return {
+    own,
+    options:
+      mountTable().findLast(({ target, type }) => target === '/proc' && type === 'proc')?.superOptions ?? [],
+    mayTrace: hasCapability(CAP_SYS_PTRACE),
+  }
+}
+
+function ownNamespace(): string | undefined {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch (error) {
+    if (errnoOfNodeError(error) === ENOENT) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The way back from an unmount under guests: the message after `umount -l` names it, and then everything is
+ * there again, while the guest keeps its memory.
+ */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import { type TestContext, test } from 'node:test'
+import { unmount } from '../../src/linux/mount.ts'
+import { Mapper } from './mapper.ts'
+import {
+  assertClean,
+  cannotMount,
+  guestmemfs,
+  mountTestPool,
+  poolRecord,
+  runProgram,
+  type TestPool,
+  until,
+} from './support.ts'
+
+const MIB = 2 ** 20
+const options = { skip: cannotMount, timeout: 60_000 }
+
+/** A pool with a file, a guest that maps its RAM, and one whose RAM file was deleted. */
+async function guests(t: TestContext) {
+  const pool = await mountTestPool(t, { size: '64M' })
+  fs.writeFileSync(pool.path('file'), 'kept')
+  const guest = await Mapper.start(t, pool.path('ram'), 4 * MIB, { create: true })
+  const deleted = await Mapper.start(t, pool.path('gone'), 2 * MIB, { create: true })
+  fs.unlinkSync(pool.path('gone'))
+  await guest.store(0, 7)
+  await deleted.store(0, 8)
+  return { pool, guest, deleted }
+}
+
+/** Mounted again, the pool is what it was, and the guest's memory is the file's. */
+async function everythingIsBack(
+  t: TestContext,
+  { pool, guest, deleted }: { pool: TestPool; guest: Mapper; deleted: Mapper },
+) {
+  const again = await guestmemfs('mount', pool.pool, pool.mountPoint)
+  assert.equal(again.status, 0, again.stderr)
+  assert.deepEqual(fs.readdirSync(pool.mountPoint).sort(), ['file', 'ram'])
+  assert.equal(fs.readFileSync(pool.path('file'), 'utf8'), 'kept')
+  await guest.store(3 * MIB, 9)
+  const next = await Mapper.start(t, pool.path('ram'), 4 * MIB)
+  assert.deepEqual([await next.load(0), await next.load(3 * MIB)], [7, 9])
+  await next.end()
+  // What is deleted and mapped is no other file's memory: the rest of the pool, to the last block, is clear.
+  fs.writeFileSync(pool.path('rest'), '')
+  fs.truncateSync(pool.path('rest'), fs.statfsSync(pool.mountPoint).bfree * 2 * MIB)
+  const rest = await Mapper.start(t, pool.path('rest'), 2 * MIB)
+  await rest.fill(0, 2 * MIB, 1)
+  assert.deepEqual([await deleted.load(0), await guest.load(0)], [8, 7])
+  await rest.end()
+  await assertClean(pool.pool)
+}
+
+test('after umount -l the message names the way back, and it is one', options, async (t) => {
+  const all = await guests(t)
+  const { pool, mountPoint } = all.pool
+  assert.equal(unmount(mountPoint, { lazy: true }), undefined)
+  for (const words of [
+    ['umount', pool],
+    ['mount', pool, mountPoint],
+  ]) {
+    const { status, stderr } = await guestmemfs(...words)
+    assert.equal(status, 1)
+    assert.match(stderr, /^guestmemfs: pool '\S+' was unmounted from \S+ and is still in use: [^\n]+\n$/)
+    assert.doesNotMatch(stderr, /\bend what\b/, 'no guest need be ended')
+    const [, command = ''] = /'guestmemfs (umount --force \S+)'/.exec(stderr) ?? []
+    assert.equal(command, `umount --force ${pool}`, stderr)
+  }
+  const forced = await guestmemfs('umount', '--force', pool)
+  assert.equal(forced.status, 0, forced.stderr)
+  assert.match(forced.stdout, /parked/)
+  await everythingIsBack(t, all)
+})
+
+test('a new keeper finds the connection of what was unmounted before', options, async (t) => {
+  const all = await guests(t)
+  const { pool, mountPoint } = all.pool
+  const { connection } = poolRecord(pool)
+  assert.equal(connection, fs.statSync(mountPoint).dev)
+  process.kill(all.pool.keeperPid(), 'SIGKILL')
+  assert.equal((await guestmemfs('mount', pool, mountPoint)).status, 0)
+  assert.equal(poolRecord(pool).connection, connection)
+  assert.equal(unmount(mountPoint, { lazy: true }), undefined)
+  assert.equal((await guestmemfs('umount', '--force', pool)).status, 0)
+  await everythingIsBack(t, all)
+})
+
+test('umount -f, and --force where it is mounted, park the pool under its guests', options, async (t) => {
+  const all = await guests(t)
+  const { pool, mountPoint } = all.pool
+  const busy = await guestmemfs('umount', pool)
+  assert.match(busy.stderr, /is busy: .*--force/)
+  const forced = await guestmemfs('umount', '--force', pool)
+  assert.equal(forced.status, 0, forced.stderr)
+  await everythingIsBack(t, all)
+  await runProgram('umount', ['-f', mountPoint])
+  await until('it is parked', () => poolRecord(pool).state === 'parked')
+  const again = await guestmemfs('mount', pool, mountPoint)
+  assert.equal(again.status, 0, again.stderr)
+  assert.equal(fs.readFileSync(`${mountPoint}/file`, 'utf8'), 'kept')
+})
