@@ -30,12 +30,18 @@ function connection(fx: Fixture) {
   const reports: string[] = []
   const reply = new Reply(4096)
   const startServer = (operations: Operations = OPERATIONS) => {
-    const { fs, store, journal: image } = fx
+    const { fs, store, journal } = fx
     const parked = new ParkedRequests()
     const kernel = new KernelView(runtime, NO_FUSE, (ino) => fs.inode(ino))
     const context = new Context({ fs, store, kernel, parked, runtime })
     const report = (line: string) => void reports.push(line)
-    const dispatcher = new Dispatcher({ context, runtime, image, report, operations })
+    const dispatcher = new Dispatcher({
+      context,
+      runtime,
+      applied: journal.lastOrigin,
+      report,
+      operations,
+    })
     /** The error that `request` was answered with, 0 without one; undefined: no reply. */
     const ask = (request: HandledRequest): number | undefined => {
       reply.begin(request.header)
