@@ -210,8 +210,13 @@ export class RuntimeArea {
     return this.#load(WORD.backingIntent) !== 0
   }
 
+  /** No inode from this number on is known. */
+  get usedInodes(): number {
+    return this.#load(WORD.usedInodes)
+  }
+
   *knownInodes(): IterableIterator<Ino> {
-    const used = this.#load(WORD.usedInodes)
+    const used = this.usedInodes
     for (let ino = 1; ino < used; ino++) {
       if (this.isReferenced(ino as Ino) || this.backingId(ino as Ino) !== undefined) yield ino as Ino
     }

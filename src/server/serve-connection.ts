@@ -42,7 +42,7 @@ export function serveConnection(connection: Connection): void {
   const successor = runtime.isEstablished ? new Successor(resendPort(fuse), runtime, applied) : undefined
   if (successor !== undefined) {
     kernel.closeLostBacking()
-    kernel.settleOrphans(fs.orphans())
+    kernel.takeOver(fs.orphans())
   }
   fs.recover(context.internal, (ino) => kernel.isReferenced(ino))
 
