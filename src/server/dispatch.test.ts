@@ -205,6 +205,15 @@ test('a request that a former server applied is answered again, not applied agai
   assert.equal(fx.journal.records.length, records)
 })
 
+test('a new file that the kernel does not let us open is not made', () => {
+  const fx = fixture()
+  const { ask } = connection(fx).startServer()
+  // There is no connection to register a backing id with.
+  assert.equal(ask(create('file', { unique: 2n })), -9)
+  assert.equal(fx.fs.lookup(ROOT, n('file')), ENOENT)
+  assert.deepEqual([fx.fs.orphanCount, [...fx.store.objects()]], [0, []])
+})
+
 test('a request at which three servers died is answered EIO by the fourth, and any other is served', () => {
   const { startServer, reports } = connection(fixture())
   let deaths = 0
