@@ -148,3 +148,22 @@ test('blocks that a former owner left are zeroed after the FORGET that freed the
   assert.equal(fx.fs.dirtyExtent(4), undefined)
   assert.equal(zeroed(), undefined)
 })
+
+test('work beside the server is looked after as long as it owes answers', () => {
+  const { fx, maintenance } = server({ totalBlocks: 4 }, null)
+  let [checkMs, checks]: [number | undefined, number] = [undefined, 0]
+  const events = {
+    fd: undefined,
+    drain: () => {},
+    get checkMs() {
+      return checkMs
+    },
+    check: () => void checks++,
+  }
+  Object.assign(fx.store, { events })
+  assert.equal(maintenance.timerMs, undefined)
+  checkMs = 500
+  assert.equal(maintenance.timerMs, 500)
+  maintenance.onTimer()
+  assert.equal(checks, 1)
+})

@@ -181,6 +181,10 @@ export interface StoreEvents {
    * Receives what finished; `fd` is not readable any more, and an operation that had to wait is tried again.
    */
   drain(): void
+  /** The interval of `check`; undefined: nothing is under way that could die or hang. */
+  readonly checkMs?: number | undefined
+  /** Ends this process where work beside it has died or hangs: what waits for it would wait for ever. */
+  check?(): void
 }
 
 /** Zeroes blocks that no file owns. */

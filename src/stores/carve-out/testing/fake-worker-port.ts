@@ -15,6 +15,7 @@ import type { FakeRegion } from './fake-region.ts'
 export class FakeWorkerPort implements WorkerPort {
   readonly wake = makeEventfd()
   progressBytes = 0
+  readonly checkMs = undefined
   readonly #work: WorkQueue
   readonly #waiting = new Map<number, (result: Result) => void>()
   #finished: Result[] = []
@@ -38,6 +39,8 @@ export class FakeWorkerPort implements WorkerPort {
     this.#waiting.set(id, done)
     this.#work.add({ id, kind, ranges, gigantic })
   }
+
+  check(): void {}
 
   drain(): void {
     lowerEventfd(this.wake)
