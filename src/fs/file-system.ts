@@ -137,8 +137,8 @@ export class FileSystem {
   thaw(rq: OwnRequest): Errno | undefined {
     return setFrozen(this.#begin(rq), false)
   }
-  dirtyExtent(maxBlocks: number): Extent | undefined {
-    return dirtyExtent(this.#volume, maxBlocks)
+  dirtyExtent(maxBlocks: number, except: readonly Extent[] = []): Extent | undefined {
+    return dirtyExtent(this.#volume, maxBlocks, except)
   }
   markClean(rq: OwnRequest, extent: Extent): Errno | undefined {
     return markClean(this.#begin(rq), extent)

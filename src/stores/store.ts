@@ -187,12 +187,22 @@ export interface StoreEvents {
   check?(): void
 }
 
+export interface Refused {
+  readonly extent: Extent
+  readonly errno: Errno
+}
+
 /** Zeroes blocks that no file owns. */
 export interface Zeroer {
   /** False: one extent is being zeroed already. */
   start(extent: Extent): boolean
   /** Extents whose last byte was zeroed since the last call. */
   finished(): Extent[]
+  /**
+   * Extents that could not be zeroed, since the last call: they are as dirty as they were. EBUSY: a process
+   * maps a block of it. Others, as ENOMEM: no block of it can be mapped now.
+   */
+  refused(): Refused[]
   /** Of the extent under way. */
   readonly progressBytes: number
 }

@@ -83,7 +83,10 @@ export class WorkerClient {
 
   /** Ends this process where the worker has died or hangs. */
   check(): void {
-    if (this.#waiting.size === 0) return this.#watch.rest()
+    if (this.#waiting.size === 0) {
+      this.#watch.rest()
+      return
+    }
     let bytes = 0
     for (const owed of this.#waiting.values()) bytes += owed.bytes
     const reason = this.#watch.check(bytes)
