@@ -17,6 +17,7 @@ import { lookup, parentOf } from './operations/names.ts'
 import { type Eviction, evict, orphans, recover, retryOrphans } from './operations/orphans.ts'
 import { dirtyExtent, markClean, type PoolUse, setFrozen, statfs } from './operations/pool.ts'
 import { rename } from './operations/rename.ts'
+import { retryShrinks } from './operations/resize.ts'
 import { type WriteOptions, write } from './operations/write.ts'
 import { getXattr, listXattrs, removeXattr, setXattr } from './operations/xattrs.ts'
 import type { NameAt } from './state/entry.ts'
@@ -136,8 +137,8 @@ export class FileSystem {
   thaw(rq: OwnRequest): Errno | undefined {
     return setFrozen(this.#begin(rq), false)
   }
-  dirtyExtent(maxBlocks: number): Extent | undefined {
-    return dirtyExtent(this.#volume, maxBlocks)
+  dirtyExtent(maxBlocks: number, except: readonly Extent[] = []): Extent | undefined {
+    return dirtyExtent(this.#volume, maxBlocks, except)
   }
   markClean(rq: OwnRequest, extent: Extent): Errno | undefined {
     return markClean(this.#begin(rq), extent)
@@ -152,6 +153,13 @@ export class FileSystem {
   }
   get orphanCount(): number {
     return this.#volume.index.orphans.size
+  }
+  /** Files that cost more memory than they have, because the kernel refused to take it back. */
+  get oversizedCount(): number {
+    return this.#volume.oversized.size
+  }
+  retryShrinks(): void {
+    retryShrinks(this.#volume)
   }
   retryOrphans(rq: OwnRequest, isReferenced: (ino: Ino) => boolean): number {
     return retryOrphans(this.#volume, rq, isReferenced)

@@ -34,7 +34,7 @@ class Asked implements Handover {
     for (const object of objects) this.#store.states.set(object, 'outgoing')
     this.status = { ...IDLE, step, state: 'busy' }
   }
-  preserveImage(image: Uint8Array): void {
+  preserveImage(image: Uint8Array): undefined {
     this.image = image
     this.status = { ...IDLE, step: 'image', state: 'busy' }
   }

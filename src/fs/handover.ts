@@ -18,7 +18,7 @@ import type { Volume } from './state/volume.ts'
 /**
  * The step is begun; whether it succeeds is in `describeHandover`. Errors: EOPNOTSUPP where this pool's
  * memory outlives a kernel by itself, EINVAL for an unknown word or a step that is not the next, EBUSY while
- * one is under way, an object is incoming, or the pool is not frozen.
+ * one is under way, an object is incoming, or the pool is not frozen; those of `preserveImage`.
  */
 export function setHandover(volume: Volume, word: string): Errno | undefined {
   const { handover } = volume.store
@@ -32,8 +32,8 @@ export function setHandover(volume: Volume, word: string): Errno | undefined {
   const refused = handover.refusal(step)
   if (refused !== undefined) return refused
   if ((volume.store.absent?.('incoming') ?? 0) > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
-  if (step === 'image') handover.preserveImage(packImage(volume.journal.identity, volume.state))
-  else handover.preserve(step, [...outgoing(volume, step)])
+  if (step === 'image') return handover.preserveImage(packImage(volume.journal.identity, volume.state))
+  handover.preserve(step, [...outgoing(volume, step)])
   return undefined
 }
 

@@ -2,6 +2,7 @@
  * The memfds of a pool's shared areas: descriptor table, image, and the runtime area of the current
  * connection. They are sparse: what is not used costs nothing.
  */
+import { must } from '../linux/library.ts'
 import { mapShared, memfdCreate, memfdSize, resize } from '../linux/memory.ts'
 import { RUNTIME_AREA_BYTES } from '../server/runtime-area.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/memfd/descriptor-table.ts'
@@ -21,7 +22,7 @@ export interface Areas {
 
 function sparse(name: string, sizeBytes: number): Fd {
   const fd = memfdCreate(name, { sealable: false })
-  resize(fd, sizeBytes)
+  must(resize(fd, sizeBytes), `ftruncate ${name}`)
   return fd
 }
 
@@ -37,6 +38,7 @@ export function makeTable(): { fd: Fd; table: DescriptorTable } {
 
 /** One that an earlier version made may be shorter: it has nothing to say there. */
 export function mapTable(fd: Fd): DescriptorTable {
-  if (memfdSize(fd).sizeBytes < DESCRIPTOR_TABLE_BYTES) resize(fd, DESCRIPTOR_TABLE_BYTES)
+  if (memfdSize(fd).sizeBytes < DESCRIPTOR_TABLE_BYTES)
+    must(resize(fd, DESCRIPTOR_TABLE_BYTES), 'ftruncate of the descriptor table')
   return new DescriptorTable(mapShared(fd, DESCRIPTOR_TABLE_BYTES))
 }

@@ -8,7 +8,6 @@ import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { openFuseDevice } from '../linux/fuse-device.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { FUSE_TYPE, mountFuse, mountTable, unmount } from '../linux/mount.ts'
-import { setOomScore } from '../linux/process.ts'
 import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
@@ -79,7 +78,6 @@ export class Keeper {
   /** Errors: UsageError; UnusableHandoverError: this process alone holds what the former kernel preserved. */
   static async make(options: KeeperOptions, log: KeeperLog): Promise<Keeper> {
     raiseDescriptorLimit()
-    setOomScore(process.pid, -1000)
     const opened = await openPool(options)
     const make = () => new Keeper(options, opened, log)
     const isAlone = opened.handles.luoState.kind === 'incoming' && options.previousHolder === null

@@ -5,6 +5,7 @@
 import { closeSync, readSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
+import { setOomScore } from '../linux/process.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { writePoolRecord } from '../run/pool-record.ts'
 import { identify } from '../run/process-identity.ts'
@@ -86,6 +87,11 @@ function parkUnusable(): void {
     server: null,
   })
 }
+
+// It holds guests' memory, and each server of its own does: setOomScore of either one is refused or neither.
+const refused = setOomScore(process.pid, -1000)
+if (refused)
+  log.event(`the OOM killer may take keeper and server (${refused}): this process has no CAP_SYS_RESOURCE`)
 
 try {
   keeper = await Keeper.make(options, log)

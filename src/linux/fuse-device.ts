@@ -6,7 +6,7 @@
  * fs.writeSync, measured on the same descriptor, and it answers with errno instead of building an Error.
  */
 import { openSync } from 'node:fs'
-import { EAGAIN, ECONNABORTED, EINTR, ENODEV, ENOENT, type Errno } from '../values/errno.ts'
+import { EAGAIN, ECONNABORTED, EINTR, ENODEV, ENOENT, ENOMEM, type Errno } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
 import type { BackingId, Fd } from '../values/ids.ts'
 import { errnoUnlessZero, lastErrno, libcCall, orErrno } from './library.ts'
@@ -26,8 +26,9 @@ export function openFuseDevice(): Fd {
 
 /**
  * Block until the kernel sends a request and return its length. `buffer` must hold max_write + 4096 bytes, or
- * every read fails with EINVAL. 'again': a signal, or the request was taken back while it was read. 'gone':
- * the connection has ended (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
+ * every read fails with EINVAL. 'again': a signal, the request was taken back while it was read, or the
+ * kernel had no memory to hand it over, and has answered it EIO (fuse_dev_do_read). 'gone': the connection
+ * has ended (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
  */
 export function readRequest(fd: Fd, buffer: Uint8Array): number | 'gone' | 'again' {
   // SAFETY: read writes at most buffer.byteLength bytes to the buffer, which is reachable during the call.
@@ -35,7 +36,7 @@ export function readRequest(fd: Fd, buffer: Uint8Array): number | 'gone' | 'agai
   if (length > 0) return length
   if (length === 0) return 'gone'
   const errno = lastErrno()
-  if (errno === EINTR || errno === EAGAIN || errno === ENOENT) return 'again'
+  if (errno === EINTR || errno === EAGAIN || errno === ENOENT || errno === ENOMEM) return 'again'
   if (errno === ENODEV || errno === ECONNABORTED) return 'gone'
   throw new SystemCallError(`read /dev/fuse fd ${fd}`, errno)
 }

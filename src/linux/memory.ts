@@ -3,8 +3,7 @@
  * know what the memory is for. Numbers: include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
  */
 import { fstatSync } from 'node:fs'
-import { EBUSY, EINTR, type Errno } from '../values/errno.ts'
-import { SystemCallError } from '../values/errors.ts'
+import { EINTR, ENOSPC, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { PMD_BYTES } from '../values/units.ts'
 import { addressOf, errnoUnlessZero, lastErrno, libcCall, must, orErrno, viewOf } from './library.ts'
@@ -42,10 +41,12 @@ const F_SEAL_WRITE = 8
  * ENOMEM.
  */
 export function memfdCreate(name: string, { sealable }: { sealable: boolean }): Fd {
-  return must(
-    memfd_create(name, MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0)),
-    `memfd_create ${name}`,
-  ) as Fd
+  return must(tryMemfdCreate(name, { sealable }), `memfd_create ${name}`)
+}
+
+/** The same for a caller that plans for its failure. Errors: EMFILE, ENFILE, ENOMEM. */
+export function tryMemfdCreate(name: string, { sealable }: { sealable: boolean }): Fd | Errno {
+  return orErrno(memfd_create(name, MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0))) as Fd | Errno
 }
 
 /**
@@ -93,11 +94,14 @@ export function collapse(mapping: Uint8Array): Errno | undefined {
 
 /**
  * ftruncate(2). Bytes past the old end read as zero, bytes past the new end are given back. Pages come at
- * first touch, so growing cannot run out of memory. Throws SystemCallError: EFBIG, EPERM (sealed, or
- * preserved by LUO).
+ * first touch, so growing cannot run out of memory. Errors: EFBIG (beyond RLIMIT_FSIZE, or the largest file),
+ * EPERM (sealed, or preserved by LUO), EINVAL; nothing has changed then.
  */
-export function resize(fd: Fd, sizeBytes: number): void {
-  must(ftruncate(fd, sizeBytes), `ftruncate fd ${fd} to ${sizeBytes}`)
+export function resize(fd: Fd, sizeBytes: number): Errno | undefined {
+  for (;;) {
+    const errno = errnoUnlessZero(ftruncate(fd, sizeBytes))
+    if (errno !== EINTR) return errno
+  }
 }
 
 /** Bytes up to its end, and bytes of pages it has: what is missing between them are holes. */
@@ -107,13 +111,14 @@ export function memfdSize(fd: Fd): { readonly sizeBytes: number; readonly alloca
 }
 
 /**
- * Give the pages of a range back; it reads as zero afterwards, the size stays. Throws SystemCallError: EPERM
- * (sealed, preserved).
+ * Give the pages of a range back; it reads as zero afterwards, the size stays. Errors: EPERM (sealed,
+ * preserved).
  */
-export function punchHole(fd: Fd, offset: number, length: number): void {
-  while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) < 0) {
-    const errno = lastErrno()
-    if (errno !== EINTR) throw new SystemCallError(`fallocate PUNCH_HOLE fd ${fd}`, errno)
+export function punchHole(fd: Fd, offset: number, length: number): Errno | undefined {
+  for (;;) {
+    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+    const errno = errnoUnlessZero(fallocate(fd, mode, offset, length))
+    if (errno !== EINTR) return errno
   }
 }
 
@@ -126,36 +131,46 @@ export function seek(fd: Fd, offset: number, whence: number): number | Errno {
 }
 
 /**
- * F_SEAL_WRITE, for good: only for memory that is being given up. False: some process has a shared mapping it
- * may write to (EBUSY, `mapping_deny_writable`), and nothing was changed. Private mappings are not noticed.
- * Needs a sealable memfd.
+ * F_SEAL_WRITE, for good: only for memory that is being given up. Errors: EBUSY (some process has a shared
+ * mapping it may write to, `mapping_deny_writable`), EPERM (it cannot be sealed), and nothing was changed.
+ * Private mappings are not noticed.
  */
-export function trySealWrites(fd: Fd): boolean {
-  const errno = errnoUnlessZero(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE))
-  if (errno === undefined) return true
-  if (errno === EBUSY) return false
-  throw new SystemCallError(`F_ADD_SEALS fd ${fd}`, errno)
+export function sealWrites(fd: Fd): Errno | undefined {
+  return errnoUnlessZero(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE))
 }
 
 /**
- * Fill `bytes` from `offset`. Returns the bytes moved: fewer only at the end of the file. Throws
- * SystemCallError.
+ * Fill `bytes` from `offset`. Returns the bytes moved: fewer at the end of the file, or before a page that
+ * cannot be read. Errors: why none were moved, EIO (a poisoned page), EFAULT.
  */
-export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number {
+export function readAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errno {
   // SAFETY: pread writes at most the rest of `bytes`, which is reachable during the call.
-  return moveAll(bytes, `pread fd ${fd}`, (rest, done) => pread(fd, rest, rest.byteLength, offset + done))
+  return moveAll(bytes, (rest, done) => pread(fd, rest, rest.byteLength, offset + done))
 }
 
 /**
- * Store `bytes` at `offset`. Returns the bytes moved: fewer only where the file cannot grow. Throws
- * SystemCallError.
+ * Store `bytes` at `offset`. Returns the bytes moved: fewer where the next one cannot be stored. Errors: why
+ * none were: ENOMEM (a cgroup's limit), ENOSPC, EFBIG (RLIMIT_FSIZE), EIO (a poisoned page), EPERM (sealed),
+ * EDQUOT, EAGAIN.
  */
-export function writeAt(fd: Fd, offset: number, bytes: Uint8Array): number {
+export function writeAt(fd: Fd, offset: number, bytes: Uint8Array): number | Errno {
   // SAFETY: pwrite reads at most the rest of `bytes`, which is reachable during the call.
-  return moveAll(bytes, `pwrite fd ${fd}`, (rest, done) => pwrite(fd, rest, rest.byteLength, offset + done))
+  return moveAll(bytes, (rest, done) => pwrite(fd, rest, rest.byteLength, offset + done))
 }
 
-function moveAll(bytes: Uint8Array, what: string, move: (rest: Uint8Array, done: number) => number): number {
+/** Store all of `bytes`, or say what stopped it: those of `writeAt`, ENOSPC. Some may be stored then. */
+export function writeAllAt(fd: Fd, offset: number, bytes: Uint8Array): Errno | undefined {
+  for (let done = 0; done < bytes.byteLength; ) {
+    const moved = writeAt(fd, offset + done, bytes.subarray(done))
+    if (typeof moved !== 'number') return moved
+    if (moved === 0) return ENOSPC
+    done += moved
+  }
+  return undefined
+}
+
+/** What stopped it is told to the next call, which moves nothing. */
+function moveAll(bytes: Uint8Array, move: (rest: Uint8Array, done: number) => number): number | Errno {
   let done = 0
   while (done < bytes.byteLength) {
     const moved = move(done === 0 ? bytes : bytes.subarray(done), done)
@@ -163,7 +178,7 @@ function moveAll(bytes: Uint8Array, what: string, move: (rest: Uint8Array, done:
     if (moved < 0) {
       const errno = lastErrno()
       if (errno === EINTR) continue
-      throw new SystemCallError(what, errno)
+      return done > 0 ? done : errno
     }
     done += moved
   }

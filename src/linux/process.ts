@@ -4,7 +4,7 @@
  * process is for. System call numbers from 424 on are the same on every architecture
  * (include/uapi/asm-generic/unistd.h).
  */
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { EINTR, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
@@ -12,6 +12,7 @@ import { kernelStartMs } from './boot-id.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno, untilReadable } from './library.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'long', 'long', 'long', 'long'])
+const gettid = libcCall('gettid', 'int', [])
 const flock = libcCall('flock', 'int', ['int', 'int'])
 
 const SYS_pidfd_send_signal = 424
@@ -162,3 +163,18 @@ export function lockFile(path: string): Fd | Errno {
 /** Blocks this thread. Not for one that serves others. */
 export const sleepBlocking = (ms: number): void =>
   void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+
+/** The kernel's id of the calling thread. */
+export const threadId = (): number => gettid()
+
+/** Whether this process has the thread `id`. */
+export const isThreadAlive = (id: number): boolean => existsSync(`/proc/self/task/${id}`)
+
+/**
+ * Ends this process by SIGTERM, which it must not handle. `process.exit` would wait for every worker thread,
+ * and one that hangs in a system call never comes.
+ */
+export function endAbruptly(): never {
+  process.kill(process.pid, 'SIGTERM')
+  for (;;) sleepBlocking(1000)
+}

@@ -2,8 +2,8 @@
  * Deferred eviction. The last FORGET of an unlinked inode only queues it, so that `rm` is over when its names
  * are gone. The record is written when the mount is idle, or on a busy mount, one with each reply, after
  * MAX_WAIT_MS. Until then nothing of the FORGET was done: a successor finds a file that the kernel has
- * forgotten, as after any FORGET that died with its server (`KernelView.settleOrphans`). In between the file
- * has no name: it cannot be looked up, opened or mapped.
+ * forgotten, as after any FORGET that died with its server (`KernelView.takeOver`). In between the file has
+ * no name: it cannot be looked up, opened or mapped.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import type { NodeId } from '../values/ids.ts'

@@ -30,12 +30,18 @@ function connection(fx: Fixture) {
   const reports: string[] = []
   const reply = new Reply(4096)
   const startServer = (operations: Operations = OPERATIONS) => {
-    const { fs, store, journal: image } = fx
+    const { fs, store, journal } = fx
     const parked = new ParkedRequests()
     const kernel = new KernelView(runtime, NO_FUSE, (ino) => fs.inode(ino))
     const context = new Context({ fs, store, kernel, parked, runtime })
     const report = (line: string) => void reports.push(line)
-    const dispatcher = new Dispatcher({ context, runtime, image, report, operations })
+    const dispatcher = new Dispatcher({
+      context,
+      runtime,
+      applied: journal.lastOrigin,
+      report,
+      operations,
+    })
     /** The error that `request` was answered with, 0 without one; undefined: no reply. */
     const ask = (request: HandledRequest): number | undefined => {
       reply.begin(request.header)
@@ -197,6 +203,15 @@ test('a request that a former server applied is answered again, not applied agai
   assert.equal(startServer().ask(create('file', { unique: 4n })), -17)
   assert.equal(startServer().ask(create('file', { unique: 4n | RESENT })), -17)
   assert.equal(fx.journal.records.length, records)
+})
+
+test('a new file that the kernel does not let us open is not made', () => {
+  const fx = fixture()
+  const { ask } = connection(fx).startServer()
+  // There is no connection to register a backing id with.
+  assert.equal(ask(create('file', { unique: 2n })), -9)
+  assert.equal(fx.fs.lookup(ROOT, n('file')), ENOENT)
+  assert.deepEqual([fx.fs.orphanCount, [...fx.store.objects()]], [0, []])
 })
 
 test('a request at which three servers died is answered EIO by the fourth, and any other is served', () => {

@@ -42,8 +42,8 @@ const FIRST_TRY: Attempt = { lastTry: false }
 export interface DispatcherParts {
   readonly context: Context
   readonly runtime: RuntimeArea
-  /** The image: which request changed it last. */
-  readonly image: { readonly lastOrigin: Origin | undefined }
+  /** The request that had changed the image last when this server opened it. */
+  readonly applied: Origin | undefined
   readonly report: (line: string) => void
   readonly operations?: Operations
 }
@@ -51,14 +51,18 @@ export interface DispatcherParts {
 export class Dispatcher {
   readonly #context: Context
   readonly #runtime: RuntimeArea
-  readonly #image: DispatcherParts['image']
+  /**
+   * Until it was answered. What this server applies is never sent to it again, and the image's own
+   * `lastOrigin` is another one as soon as it applies something.
+   */
+  #applied: Origin | undefined
   readonly #report: (line: string) => void
   readonly #operations: Operations
 
-  constructor({ context, runtime, image, report, operations = OPERATIONS }: DispatcherParts) {
+  constructor({ context, runtime, applied, report, operations = OPERATIONS }: DispatcherParts) {
     this.#context = context
     this.#runtime = runtime
-    this.#image = image
+    this.#applied = applied
     this.#report = report
     this.#operations = operations
   }
@@ -66,7 +70,8 @@ export class Dispatcher {
   /** A request that the kernel sent. undefined: no reply now; it is parked, or has none. */
   handle(request: HandledRequest, reply: Reply): Answered | undefined {
     const { unique } = request.header
-    if (isApplied(request, this.#image.lastOrigin, this.#runtime.epoch)) {
+    if (isApplied(request, this.#applied, this.#runtime.epoch)) {
+      this.#applied = undefined
       const outcome = answerAgain(this.#context, request, reply)
       checkFilled(request, outcome, reply)
       return outcome === ANSWERED ? outcome : reply.error(outcome)

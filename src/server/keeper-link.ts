@@ -7,7 +7,7 @@ import { close } from '../linux/descriptors.ts'
 import { receiveMessage, receiveMessageNow, sendMessage } from '../linux/sockets.ts'
 import type { KeeperChannel } from '../stores/memfd/memfd-store.ts'
 import type { HandoverStep } from '../stores/store.ts'
-import { ECONNRESET, EPIPE } from '../values/errno.ts'
+import { ECONNRESET, EPIPE, type Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import {
@@ -35,6 +35,8 @@ export class KeeperLink implements KeeperChannel {
   #isEnded = false
   /** Not yet sent: deleting many files must not cost a message each. */
   #dropped: ObjectId[] = []
+  /** The kernel had no memory for the message: it is sent at the next flush. */
+  #owesUnpreserve = false
   /** Came while something else was waited for. */
   #arrived: Arrival[] = []
   readonly #sessions: Fd[] = []
@@ -125,7 +127,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   preserve(step: HandoverStep, image: Fd | undefined): boolean {
-    return this.trySend({ kind: 'hand-over', step }, image === undefined ? [] : [image])
+    return this.#post({ kind: 'hand-over', step }, image === undefined ? [] : [image]) === undefined
   }
 
   closeSessions(): void {
@@ -133,7 +135,9 @@ export class KeeperLink implements KeeperChannel {
   }
 
   unpreserve(): boolean {
-    return this.trySend({ kind: 'take-back' })
+    const failed = this.#post({ kind: 'take-back' })
+    this.#owesUnpreserve = failed !== undefined && failed !== EPIPE
+    return failed !== EPIPE
   }
 
   send(message: ToKeeper, descriptors: readonly Fd[] = []): void {
@@ -142,20 +146,27 @@ export class KeeperLink implements KeeperChannel {
 
   /** For what a keeper that is gone need not know. False: it is gone. */
   trySend(message: ToKeeper, descriptors: readonly Fd[] = []): boolean {
+    const failed = this.#post(message, descriptors)
+    if (failed === undefined || failed === EPIPE) return failed === undefined
+    throw new SystemCallError(`sendmsg '${message.kind}'`, failed)
+  }
+
+  /** Errors: EPIPE (the keeper is gone); ENOMEM, ENOBUFS and the like: nothing was sent. */
+  #post(message: ToKeeper, descriptors: readonly Fd[] = []): Errno | undefined {
     try {
       this.send(message, descriptors)
-      return true
+      return undefined
     } catch (error) {
+      if (!(error instanceof SystemCallError)) throw error
       // ECONNRESET: it died with messages unread (unix_release_sock, net/unix/af_unix.c).
-      const isGone = error instanceof SystemCallError && [EPIPE, ECONNRESET].includes(error.errno)
-      if (isGone) return false
-      throw error
+      return error.errno === ECONNRESET ? EPIPE : error.errno
     }
   }
 
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void {
     // In order: a row that is used again must have been dropped before.
-    this.flush()
+    const failed = this.#flush()
+    if (failed) throw new SystemCallError('sendmsg of what was dropped', failed)
     this.send({ kind: 'keep', memories: objects }, descriptors)
   }
 
@@ -165,14 +176,23 @@ export class KeeperLink implements KeeperChannel {
   }
 
   get isPending(): boolean {
-    return this.#dropped.length > 0
+    return this.#dropped.length > 0 || this.#owesUnpreserve
   }
 
-  /** Without a keeper there is no copy to drop. */
+  /** What could not be sent stays pending, and the session's timer comes back to it. */
   flush(): void {
-    if (!this.isPending) return
-    const objects = this.#dropped
-    this.#dropped = []
-    this.trySend({ kind: 'drop', memories: objects })
+    this.#flush()
+  }
+
+  /** Errors: the kernel has no memory for the message. Without a keeper there is no copy to drop. */
+  #flush(): Errno | undefined {
+    if (this.#owesUnpreserve) this.unpreserve()
+    while (this.#dropped.length > 0) {
+      const objects = this.#dropped.slice(0, DESCRIPTORS_PER_MESSAGE)
+      const failed = this.#post({ kind: 'drop', memories: objects })
+      if (failed !== undefined && failed !== EPIPE) return failed
+      this.#dropped.splice(0, objects.length)
+    }
+    return undefined
   }
 }

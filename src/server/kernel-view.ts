@@ -39,12 +39,22 @@ export class KernelView {
   readonly #runtime: RuntimeArea
   readonly #fuse: Fd
   readonly #find: (ino: Ino) => Inode | undefined
+  readonly #invalidate: (nodeId: NodeId) => boolean
+  /** A bit per inode: its counts were there when this server took over. */
+  #inherited = new Uint8Array(0)
   #staged: PendingLookup[] = []
 
-  constructor(runtime: RuntimeArea, fuse: Fd, find: (ino: Ino) => Inode | undefined) {
+  /** `invalidate`: false when the kernel does not know the node id. Tests have a kernel of their own. */
+  constructor(
+    runtime: RuntimeArea,
+    fuse: Fd,
+    find: (ino: Ino) => Inode | undefined,
+    invalidate = (nodeId: NodeId): boolean => invalidateAttr(fuse, nodeId),
+  ) {
     this.#runtime = runtime
     this.#fuse = fuse
     this.#find = find
+    this.#invalidate = invalidate
   }
 
   /** ESTALE: the inode is gone, or its number is used by another now. */
@@ -94,7 +104,10 @@ export class KernelView {
     return this.#runtime.lookups(known.inode.ino, known.as) <= count
   }
 
-  /** Returns the inode when the kernel has forgotten it altogether. */
+  /**
+   * Returns the inode when the kernel has forgotten it altogether. A count that is left of an inode without a
+   * name is not believed where a former server left it: see `takeOver`.
+   */
   forget(nodeId: NodeId, count: number): Inode | undefined {
     const known = this.resolve(nodeId)
     if (known instanceof Errno || known.inode.ino === ROOT_INO) return undefined
@@ -104,21 +117,48 @@ export class KernelView {
     // later.
     if (left === 0 && as === 'file') this.#closeBacking(inode.ino)
     this.#runtime.setLookups(inode.ino, as, left)
-    return this.#runtime.isReferenced(inode.ino) ? undefined : inode
+    if (inode.links === 0 && this.#isInherited(inode.ino)) this.#settle(inode)
+    if (this.#runtime.isReferenced(inode.ino)) return undefined
+    this.#accept(inode.ino)
+    return inode
   }
 
   /**
-   * A FORGET that died with the server that had read it is never sent again. Only unlinked inodes suffer:
-   * they would stay for good. So a successor asks the kernel about those with a lookup count.
+   * A successor calls this before it serves, with the orphans there are. A FORGET that died with the server
+   * that had read it is never sent again, so each count that is found may be too high. That harms an inode
+   * only once it has no name: its memory would stay for good. So the kernel is asked whether it knows such an
+   * inode: now, and after each later FORGET of an orphan whose counts were found here. The second covers
+   * files that still had a name when their FORGET was lost: the kernel looks a name up before it removes it,
+   * and so sends a FORGET of its inode afterwards.
+   *
+   * No byte is lost by it: the kernel's ENOENT means that no dentry, no open file and no FUSE mapping has the
+   * inode. A mapping of the memory itself is the store's to see (`Store.isHeld`). A process that was given an
+   * answer to LOOKUP and has not come to use it finds the file stale, which is looked up again, and gone. A
+   * FORGET that comes after all finds a count of zero.
    */
-  settleOrphans(orphans: readonly Inode[]): void {
-    for (const inode of orphans) {
-      for (const as of ['file', 'symlink'] as const) {
-        if (this.#runtime.lookups(inode.ino, as) === 0) continue
-        if (invalidateAttr(this.#fuse, nodeIdOf(inode, as))) continue
-        if (as === 'file') this.#closeBacking(inode.ino)
-        this.#runtime.setLookups(inode.ino, as, 0)
-      }
+  takeOver(orphans: readonly Inode[]): void {
+    this.#inherited = new Uint8Array(Math.ceil(this.#runtime.usedInodes / 8))
+    for (const ino of this.#runtime.knownInodes())
+      this.#inherited[ino >> 3] = (this.#inherited[ino >> 3] ?? 0) | (1 << (ino & 7))
+    for (const inode of orphans) this.#settle(inode)
+  }
+
+  #isInherited(ino: Ino): boolean {
+    return ((this.#inherited[ino >> 3] ?? 0) & (1 << (ino & 7))) !== 0
+  }
+
+  /** The kernel has forgotten `ino`: what it looks up from now on is counted by this server. */
+  #accept(ino: Ino): void {
+    if (this.#isInherited(ino))
+      this.#inherited[ino >> 3] = (this.#inherited[ino >> 3] ?? 0) & ~(1 << (ino & 7))
+  }
+
+  #settle(inode: Inode): void {
+    for (const as of ['file', 'symlink'] as const) {
+      if (this.#runtime.lookups(inode.ino, as) === 0) continue
+      if (this.#invalidate(nodeIdOf(inode, as))) continue
+      if (as === 'file') this.#closeBacking(inode.ino)
+      this.#runtime.setLookups(inode.ino, as, 0)
     }
   }
 
@@ -127,7 +167,7 @@ export class KernelView {
    * it uses them.
    */
   invalidateAttr({ inode, as }: KnownInode): void {
-    invalidateAttr(this.#fuse, nodeIdOf(inode, as))
+    this.#invalidate(nodeIdOf(inode, as))
   }
 
   // --- backing ids ---

@@ -3,8 +3,10 @@
  * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to tidy up; however
  * it dies, its successor starts here.
  */
+import { writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
 import { mapShared } from '../linux/memory.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -19,6 +21,15 @@ import { serveConnection } from './serve-connection.ts'
 const SOCKET = 3 as Fd
 
 const link = new KeeperLink(SOCKET)
+
+/** A line that cannot be written (a full /run, say) is lost: the server must not die of it. */
+function writeLogLine(line: string): void {
+  try {
+    writeSync(2, `${line}\n`)
+  } catch (error) {
+    errnoOfNodeError(error)
+  }
+}
 
 /**
  * Without a keeper this process has the only copies of the memory: the next mount's keeper takes copies and
@@ -46,7 +57,7 @@ try {
   fs.addRootXattr('server', () =>
     JSON.stringify({ pid: process.pid, askedAtMs, startedAt, restarts, keeperPid }),
   )
-  const report = (line: string) => process.stderr.write(`${line}\n`)
+  const report = writeLogLine
   serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
   const { files, freeFiles } = fs.statfs()
   // The root directory alone is nothing to keep.

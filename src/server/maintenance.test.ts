@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ALIGN } from '../fs/space/alignment.ts'
+import { State } from '../fs/state/state.ts'
 import {
   blocks,
   type Fixture,
@@ -17,8 +18,8 @@ import { PlainJournal } from '../fs/testing/plain-journal.ts'
 import { decode } from '../fuse/decode.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
-import type { Extent, Zeroer } from '../stores/store.ts'
-import { ENODATA } from '../values/errno.ts'
+import type { Extent, Refused, Zeroer } from '../stores/store.ts'
+import { EBUSY, ENODATA } from '../values/errno.ts'
 import type { Fd, NodeId } from '../values/ids.ts'
 import { Context } from './context.ts'
 import { KernelView } from './kernel-view.ts'
@@ -107,6 +108,7 @@ test('the timer frees what a mapping held, and goes off sooner while a request i
 class ZeroingStore extends MemoryStore {
   underWay: Extent | undefined
   #finished: Extent[] = []
+  readonly #refused: Refused[] = []
   readonly zeroer: Zeroer = {
     progressBytes: 0,
     start: (extent) => {
@@ -115,6 +117,18 @@ class ZeroingStore extends MemoryStore {
       return true
     },
     finished: () => this.#finished.splice(0),
+    refused: () => this.#refused.splice(0),
+  }
+
+  /** As the store's worker has it: nothing is zeroed where a process holds a block. */
+  finishUnless(heldBlock: number): void {
+    assert.ok(this.underWay !== undefined)
+    const { start, count } = this.underWay
+    if (heldBlock < start || heldBlock >= start + count) this.finish()
+    else {
+      this.#refused.push({ extent: this.underWay, errno: EBUSY })
+      this.underWay = undefined
+    }
   }
 
   finish(): void {
@@ -147,4 +161,44 @@ test('blocks that a former owner left are zeroed after the FORGET that freed the
   maintenance.onEvents()
   assert.equal(fx.fs.dirtyExtent(4), undefined)
   assert.equal(zeroed(), undefined)
+})
+
+test('work beside the server is looked after as long as it owes answers', () => {
+  const { fx, maintenance } = server({ totalBlocks: 4 }, null)
+  let [checkMs, checks]: [number | undefined, number] = [undefined, 0]
+  const events = {
+    fd: undefined,
+    drain: () => {},
+    get checkMs() {
+      return checkMs
+    },
+    check: () => void checks++,
+  }
+  Object.assign(fx.store, { events })
+  assert.equal(maintenance.timerMs, undefined)
+  checkMs = 500
+  assert.equal(maintenance.timerMs, 500)
+  maintenance.onTimer()
+  assert.equal(checks, 1)
+})
+
+test('a block that a process holds is left alone, and all others are zeroed', () => {
+  const [blocksOfPool, held] = [64, 21]
+  const store = new ZeroingStore({ clearing: 'ours', totalBlocks: blocksOfPool })
+  const state = State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: blocksOfPool })
+  const fx = fixtureOver(new PlainJournal(blocksOfPool, state), store)
+  const { maintenance } = server(fx, null)
+  maintenance.start()
+  let tries = 0
+  for (; store.underWay !== undefined && tries < 100; tries++) {
+    store.finishUnless(held)
+    maintenance.onEvents()
+  }
+  assert.deepEqual(fx.fs.dirtyExtent(blocksOfPool), { start: held, count: 1 })
+  assert.equal(fx.fs.dirtyExtent(blocksOfPool, [{ start: held, count: 1 }]), undefined)
+  assert.ok(tries < 30, `${tries} tries`)
+  // All but the held block can be had.
+  const ino = fx.file('ram')
+  const grown = fx.fs.setAttributes(fx.rq(), ino, { sizeBytes: blocks(blocksOfPool - 1) })
+  assert.equal(ok(grown).sizeBytes, blocks(blocksOfPool - 1))
 })

@@ -64,13 +64,17 @@ export class Maintenance {
   get timerMs(): number | undefined {
     const { store, parked, fs } = this.#context
     if (store.pending?.isPending || parked.size > 0) return FLUSH_MS
-    return fs.orphanCount > 0 ? ORPHAN_RETRY_MS : undefined
+    return (
+      store.events?.checkMs ?? (fs.orphanCount > 0 || fs.oversizedCount > 0 ? ORPHAN_RETRY_MS : undefined)
+    )
   }
 
   onTimer(): void {
+    this.#context.store.events?.check?.()
     this.#context.store.pending?.flush()
     this.#context.evictions.endSome()
     this.#retryOrphans()
+    this.#context.fs.retryShrinks()
     this.#zeroing.advance()
   }
 

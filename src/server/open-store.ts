@@ -3,6 +3,7 @@
  */
 import { probe } from '../fs/image/header.ts'
 import { raiseDescriptorLimit } from '../linux/descriptors.ts'
+import { must } from '../linux/library.ts'
 import { mapShared, memfdSize, readAt } from '../linux/memory.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/memfd/descriptor-table.ts'
@@ -81,6 +82,6 @@ async function openMemfds(
   })
   if (packedFd === undefined) return { store, isNew: source.isNew }
   const packed = Buffer.alloc(memfdSize(packedFd).sizeBytes)
-  readAt(packedFd, 0, packed)
+  must(readAt(packedFd, 0, packed), 'pread of the image that came')
   return { store, isNew: source.isNew, packed }
 }

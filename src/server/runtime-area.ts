@@ -65,10 +65,16 @@ export interface PendingLookup {
 export class RuntimeArea {
   readonly #bytes: Uint8Array
   readonly #words: Uint32Array
+  /** The request at which a former server died. It need not be the first that comes again. */
+  readonly #former: { readonly low: number; readonly high: number; attempts: number }
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+    const [low, high, attempts] = [WORD.inFlightLow, WORD.inFlightHigh, WORD.attempts].map((word) =>
+      this.#load(word),
+    ) as [number, number, number]
+    this.#former = { low, high, attempts }
   }
 
   /** True once an INIT has been answered: a server that starts now is a successor on a live connection. */
@@ -106,7 +112,9 @@ export class RuntimeArea {
     const low = Number(unique & 0xffffffffn)
     const high = Number(unique >> 32n)
     const again = this.#words[WORD.inFlightLow] === low && this.#words[WORD.inFlightHigh] === high
-    const attempts = again ? (this.#words[WORD.attempts] as number) + 1 : 1
+    const isFormer = this.#former.low === low && this.#former.high === high
+    const before = again ? (this.#words[WORD.attempts] as number) : isFormer ? this.#former.attempts : 0
+    const attempts = before + 1
     this.#words[WORD.inFlightLow] = low
     this.#words[WORD.inFlightHigh] = high
     this.#words[WORD.attempts] = attempts
@@ -116,6 +124,7 @@ export class RuntimeArea {
   /** The server before was killed from outside: the request it was at is not to blame. */
   resetAttempts(): void {
     this.#words[WORD.attempts] = 0
+    this.#former.attempts = 0
   }
 
   // --- lookup counts ---
@@ -201,8 +210,13 @@ export class RuntimeArea {
     return this.#load(WORD.backingIntent) !== 0
   }
 
+  /** No inode from this number on is known. */
+  get usedInodes(): number {
+    return this.#load(WORD.usedInodes)
+  }
+
   *knownInodes(): IterableIterator<Ino> {
-    const used = this.#load(WORD.usedInodes)
+    const used = this.usedInodes
     for (let ino = 1; ino < used; ino++) {
       if (this.isReferenced(ino as Ino) || this.backingId(ino as Ino) !== undefined) yield ino as Ino
     }

@@ -13,7 +13,7 @@ import { KernelView } from './kernel-view.ts'
 import { Maintenance } from './maintenance.ts'
 import { ParkedRequests } from './parked-requests.ts'
 import type { RuntimeArea } from './runtime-area.ts'
-import { Successor } from './successor.ts'
+import { resendPort, Successor } from './successor.ts'
 
 export interface Connection {
   readonly fs: FileSystem
@@ -31,15 +31,18 @@ export function serveConnection(connection: Connection): void {
   const { fs, image, store, runtime, fuse, report, alignBytes } = connection
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
   const context = new Context({ fs, store, kernel, runtime, parked: new ParkedRequests() })
-  const dispatcher = new Dispatcher({ context, runtime, image, report })
+  // What a former server applied last, and perhaps never answered. It is asked for now, before this server
+  // changes anything.
+  const applied = image.lastOrigin
+  const dispatcher = new Dispatcher({ context, runtime, applied, report })
   const maintenance = new Maintenance(context, alignBytes)
   // A new connection gets an epoch that no record names: a request of a former one may have had the same id.
-  const nextEpoch = (image.lastOrigin?.epoch ?? 0) + 1
+  const nextEpoch = (applied?.epoch ?? 0) + 1
 
-  const successor = runtime.isEstablished ? new Successor(fuse, runtime) : undefined
+  const successor = runtime.isEstablished ? new Successor(resendPort(fuse), runtime, applied) : undefined
   if (successor !== undefined) {
     kernel.closeLostBacking()
-    kernel.settleOrphans(fs.orphans())
+    kernel.takeOver(fs.orphans())
   }
   fs.recover(context.internal, (ino) => kernel.isReferenced(ino))
 

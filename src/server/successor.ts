@@ -1,9 +1,14 @@
 /**
- * What a server that takes over a living connection must find out before it serves: whether the former
- * server's last reply arrived. The kernel is asked to send again what was never answered; that comes, in any
- * order, before anything newer. So the question is open until the request in question came again (the reply
- * was lost), or a new one did, or nothing is left to be read (it arrived). Until then everything waits,
- * FORGETs above all: the counts they lower are the ones in question.
+ * What a server that takes over a living connection must find out before it serves. Two replies of the former
+ * server may have been lost: the one that carries lookup counts (`RuntimeArea.pending`), and the one to the
+ * last request that changed anything (`Image.lastOrigin`). The kernel is asked to send again what was never
+ * answered; that comes, in any order, before anything newer. So both questions are open until the request in
+ * question came again (its reply was lost), or a new one did, or nothing is left to be read (it arrived).
+ *
+ * Until then everything waits. FORGETs do because the counts they lower are the ones in question. All other
+ * requests do because the request that was applied is answered first: its answer is read from the state, and
+ * any other request may change the state. A server that died after it had applied another one would also
+ * leave the image with that one's origin, and nothing would say that the first was applied.
  */
 import type { Origin } from '../fs/state/entry.ts'
 import type { HandledRequest } from '../fuse/session.ts'
@@ -13,47 +18,77 @@ import type { Fd } from '../values/ids.ts'
 import { ParkedRequests } from './parked-requests.ts'
 import type { RuntimeArea } from './runtime-area.ts'
 
+/** The kernel's side of the connection; tests have one of their own. */
+export interface ResendPort {
+  resend(): void
+  /** Whether a request can be read now. */
+  hasPending(): boolean
+}
+
 export class Successor {
-  readonly #fuse: Fd
+  readonly #port: ResendPort
   readonly #runtime: RuntimeArea
-  #isSettled = false
+  /** The request that was applied last: answered, or about to come again. */
+  readonly #applied: bigint | undefined
+  /** The requests that are still looked for. */
+  readonly #awaited: Set<bigint>
   readonly #parked = new ParkedRequests()
 
-  constructor(fuse: Fd, runtime: RuntimeArea) {
-    this.#fuse = fuse
+  /** `lastOrigin`: the image's, as it was when this server opened it. */
+  constructor(port: ResendPort, runtime: RuntimeArea, lastOrigin: Origin | undefined) {
+    this.#port = port
     this.#runtime = runtime
+    this.#applied = lastOrigin?.epoch === runtime.epoch ? lastOrigin.unique : undefined
+    const asked = [runtime.pending, this.#applied].filter((unique) => unique !== undefined)
+    this.#awaited = new Set(asked)
+    port.resend()
+    if (!port.hasPending()) this.#conclude()
+  }
+
+  /** Requests that can be handled now, in order; none while a question is open. */
+  admit(request: HandledRequest): readonly HandledRequest[] {
+    if (this.#awaited.size === 0) return [request]
+    const { resent, unique } = request.header
+    if (resent && this.#awaited.has(unique)) this.#cameAgain(unique)
+    if ((!resent && !isForget(request)) || !this.#port.hasPending()) this.#conclude()
+    if (this.#awaited.size > 0) {
+      this.#parked.add(request)
+      return []
+    }
+    const isApplied = ({ header }: HandledRequest) => header.resent && header.unique === this.#applied
+    const admitted = [...this.#parked.take(), request]
+    return [...admitted.filter(isApplied), ...admitted.filter((each) => !isApplied(each))]
+  }
+
+  #cameAgain(unique: bigint): void {
+    if (unique === this.#runtime.pending) this.#runtime.dropPending()
+    this.#awaited.delete(unique)
+  }
+
+  /** What did not come again was answered. */
+  #conclude(): void {
+    this.#runtime.applyPending()
+    this.#awaited.clear()
+  }
+}
+
+/** Errors of `resend`: SystemCallError. */
+export const resendPort = (fuse: Fd): ResendPort => ({
+  resend: () => {
     const failed = resend(fuse)
     // ENODEV: unmounted meanwhile, as the first read will say.
     if (failed !== undefined && failed.name !== 'ENODEV' && failed.name !== 'EPERM')
       throw new SystemCallError('FUSE_NOTIFY_RESEND', failed)
-    if (runtime.pending === undefined || !hasPending(fuse)) this.#settle('arrived')
-  }
-
-  /** Requests that can be handled now, in order; none while the question is open. */
-  admit(request: HandledRequest): readonly HandledRequest[] {
-    if (this.#isSettled) return [request]
-    const { resent, unique } = request.header
-    if (resent && unique === this.#runtime.pending) this.#settle('lost')
-    else if (!resent && !isForget(request)) this.#settle('arrived')
-    else if (!hasPending(this.#fuse)) this.#settle('arrived')
-    if (this.#isSettled) return [...this.#parked.take(), request]
-    this.#parked.add(request)
-    return []
-  }
-
-  #settle(reply: 'lost' | 'arrived'): void {
-    if (reply === 'lost') this.#runtime.dropPending()
-    else this.#runtime.applyPending()
-    this.#isSettled = true
-  }
-}
+  },
+  hasPending: () => hasPending(fuse),
+})
 
 const isForget = ({ opcode }: HandledRequest): boolean =>
   opcode === 'FORGET' || opcode === 'BATCH_FORGET' || opcode === 'INTERRUPT'
 
 /**
- * True when `request` is the last one that changed anything (`Image.lastOrigin`): it was applied, and only
- * its reply is missing.
+ * True when `request` was the last one that had changed anything when this server took over: it was applied,
+ * and only its reply is missing.
  */
 export const isApplied = (request: HandledRequest, last: Origin | undefined, epoch: number): boolean =>
   request.header.resent && last !== undefined && last.epoch === epoch && last.unique === request.header.unique

@@ -4,7 +4,8 @@
  * zeroes them once more.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
-import { BLOCK_BYTES, type Extent, type Store } from '../stores/store.ts'
+import { BLOCK_BYTES, type Extent, type Refused, type Store } from '../stores/store.ts'
+import { EBUSY } from '../values/errno.ts'
 import { MIB } from '../values/units.ts'
 
 /**
@@ -13,10 +14,17 @@ import { MIB } from '../values/units.ts'
  */
 const PIECE_BLOCKS = (512 * MIB) / BLOCK_BYTES
 
+/** What could not be zeroed is tried again after so long. */
+const ASIDE_MS = 2000
+
 export class Zeroing {
   readonly #fs: FileSystem
   readonly #store: Store
   readonly #internal: () => OwnRequest
+  /** At most so many at a time: fewer while a block that a process holds is being found. */
+  #pieceBlocks = PIECE_BLOCKS
+  /** What could not be zeroed, and is left alone for a while. */
+  #aside: { readonly extent: Extent; readonly untilMs: number }[] = []
   /** Zeroed, but not yet logged: the pool was frozen, or the image had no room. */
   #unlogged: Extent[] = []
 
@@ -32,11 +40,28 @@ export class Zeroing {
   advance(): void {
     const { zeroer } = this.#store
     if (zeroer === undefined || this.#fs.frozen) return
-    this.#unlogged = [...this.#unlogged, ...zeroer.finished()].filter(
+    const finished = zeroer.finished()
+    if (finished.length > 0) this.#pieceBlocks = Math.min(2 * this.#pieceBlocks, PIECE_BLOCKS)
+    this.#unlogged = [...this.#unlogged, ...finished].filter(
       (extent) => this.#fs.markClean(this.#internal(), extent) !== undefined,
     )
+    for (const refused of zeroer.refused()) this.#putAside(refused)
     if (this.#unlogged.length > 0) return
-    const dirty = this.#fs.dirtyExtent(PIECE_BLOCKS)
+    const nowMs = performance.now()
+    if (this.#aside.length > 0) this.#aside = this.#aside.filter(({ untilMs }) => untilMs > nowMs)
+    const dirty = this.#fs.dirtyExtent(
+      this.#pieceBlocks,
+      this.#aside.map(({ extent }) => extent),
+    )
     if (dirty !== undefined) zeroer.start(dirty)
+  }
+
+  /**
+   * A process holds a block of it: the piece is halved until that block is found, so that only this one is
+   * left alone, and allocations go on with all others. What fails for another reason fails as a whole.
+   */
+  #putAside({ extent, errno }: Refused): void {
+    if (errno === EBUSY && extent.count > 1) this.#pieceBlocks = Math.ceil(extent.count / 2)
+    else this.#aside.push({ extent, untilMs: performance.now() + ASIDE_MS })
   }
 }

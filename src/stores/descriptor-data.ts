@@ -24,9 +24,7 @@ export class DescriptorData implements FileData {
 
   punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     const fd = this.#descriptorOf(object)
-    if (fd instanceof Refusal) return fd
-    punchHole(fd, offset, length)
-    return undefined
+    return fd instanceof Refusal ? fd : punchHole(fd, offset, length)
   }
 
   seek(object: ObjectId, offset: number, whence: number): number | Refusal {

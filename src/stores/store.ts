@@ -100,7 +100,8 @@ export interface Store {
    * what was its last block, whatever a server that died left there. Guest RAM that we do not write keeps its
    * last block whole, with the guest's own bytes behind its size. Idempotent. The blocks of `to` that are new
    * are clean and not logged as this object's yet; those it no longer names are no longer its own and are
-   * left as they are. Refusals: ENOMEM; EBUSY where a mapping that is held would have to go; a Wait.
+   * left as they are. Refusals: ENOMEM, EFBIG, EPERM; EBUSY where a mapping that is held would have to go; a
+   * Wait. Nothing has changed then.
    */
   resize(object: ObjectId, to: Placement): Refusal | undefined
   /** True while a process maps the object: its blocks must not be used again yet. A Wait: not known yet. */
@@ -133,8 +134,12 @@ export interface Store {
  * nothing moved.
  */
 export interface FileData {
-  /** Returns bytes moved; reads past the end return fewer. */
+  /**
+   * Returns bytes moved; reads past the end return fewer. Errors of the kernel, as EIO for a poisoned page:
+   * nothing moved.
+   */
   read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal
+  /** Returns bytes moved: fewer where the next one cannot be stored. Errors of the kernel: nothing moved. */
   write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal
   /** fallocate(2) PUNCH_HOLE: the range reads as zero afterwards. */
   punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined
@@ -180,6 +185,15 @@ export interface StoreEvents {
    * Receives what finished; `fd` is not readable any more, and an operation that had to wait is tried again.
    */
   drain(): void
+  /** The interval of `check`; undefined: nothing is under way that could die or hang. */
+  readonly checkMs?: number | undefined
+  /** Ends this process where work beside it has died or hangs: what waits for it would wait for ever. */
+  check?(): void
+}
+
+export interface Refused {
+  readonly extent: Extent
+  readonly errno: Errno
 }
 
 /** Zeroes blocks that no file owns. */
@@ -188,6 +202,11 @@ export interface Zeroer {
   start(extent: Extent): boolean
   /** Extents whose last byte was zeroed since the last call. */
   finished(): Extent[]
+  /**
+   * Extents that could not be zeroed, since the last call: they are as dirty as they were. EBUSY: a process
+   * maps a block of it. Others, as ENOMEM: no block of it can be mapped now.
+   */
+  refused(): Refused[]
   /** Of the extent under way. */
   readonly progressBytes: number
 }
@@ -226,8 +245,11 @@ export interface Handover {
   refusal(step: HandoverStep): Errno | undefined
   /** The step is not refused. From here on the objects are `outgoing`. */
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void
-  /** The last step: `image` is what the next kernel's server begins with. */
-  preserveImage(image: Uint8Array): void
+  /**
+   * The last step: `image` is what the next kernel's server begins with. Errors: ENOMEM, EMFILE, ENOSPC,
+   * EFBIG: the step was not begun.
+   */
+  preserveImage(image: Uint8Array): Errno | undefined
   /**
    * Everything is as it was before the first step, when `status` says so. No effect where nothing was begun.
    */

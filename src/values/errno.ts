@@ -73,6 +73,7 @@ export const ENOTCONN = new Errno('ENOTCONN', 107)
 export const ETIMEDOUT = new Errno('ETIMEDOUT', 110)
 export const ECONNREFUSED = new Errno('ECONNREFUSED', 111)
 export const ESTALE = new Errno('ESTALE', 116)
+export const EDQUOT = new Errno('EDQUOT', 122)
 export const EKEYREJECTED = new Errno('EKEYREJECTED', 129)
 
 /** The one `Errno` of a number the kernel gave; a number not listed above is kept, named after itself. */

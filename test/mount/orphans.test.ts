@@ -5,13 +5,17 @@
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { abortFuseConnection, mountTable } from '../../src/linux/mount.ts'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { Mapper } from './mapper.ts'
-import { cannotMount, freeBlocks, guestmemfs, mountTestPool, poolRecord, until } from './support.ts'
+import { cannotMount, freeBlocks, guestmemfs, mountTestPool, poolRecord, shell, until } from './support.ts'
 
 const MIB = 1024 * 1024
+const DEATH = fileURLToPath(new URL('die-at-forget.ts', import.meta.url))
 const options = { skip: cannotMount, timeout: 60_000 }
 
 const virtual = <Value>(path: string, name: string): Value =>
@@ -157,3 +161,28 @@ test('files whose end was put off end all the same, whatever comes first', optio
   fillAndRemove()
   assert.match((await guestmemfs('umount', mountPoint)).stdout, /held nothing/)
 })
+
+test(
+  'a file that the kernel forgot while its server died gives its memory back when it is deleted later',
+  options,
+  async (t) => {
+    const folder = fs.mkdtempSync(join(tmpdir(), 'guestmemfs-forget-'))
+    t.after(() => fs.rmSync(folder, { recursive: true }))
+    const dies = join(folder, 'dies')
+    const environment = { NODE_OPTIONS: `--import ${DEATH}`, DIE_AT_FORGET: dies }
+    const pool = await mountTestPool(t, { size: '64M', environment })
+    const { path, mountPoint } = pool
+    makeRam(path('ram'), 8 * MIB)
+    assert.equal(freeBlocks(mountPoint), 28)
+    const server = pool.serverPid()
+    fs.writeFileSync(dies, '')
+    // A remount drops the names that no process uses (reconfigure_super, fs/super.c): their inodes are
+    // forgotten.
+    shell(`mount -i -o remount,rw '${mountPoint}'`)
+    await until('the server died of a FORGET', () => !fs.existsSync(dies) && pool.serverPid() !== server)
+    assert.equal(fs.statSync(path('ram')).size, 8 * MIB)
+    fs.unlinkSync(path('ram'))
+    await until('its blocks are back', () => freeBlocks(mountPoint) === 32)
+    assert.equal(orphansOf(mountPoint), 0)
+  },
+)

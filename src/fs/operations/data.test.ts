@@ -2,7 +2,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { BLOCK_BYTES } from '../../stores/store.ts'
-import { EINVAL, EISDIR, ENODATA, ENOMEM, ENOSPC, ENXIO, EOPNOTSUPP } from '../../values/errno.ts'
+import {
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENODATA,
+  ENOMEM,
+  ENOSPC,
+  ENXIO,
+  EOPNOTSUPP,
+  EPERM,
+} from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
 import { blocks, checkInvariants, fixture, fixtureOver, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { SEEK_DATA, SEEK_HOLE } from './data.ts'
@@ -89,7 +99,7 @@ test('a write that finds no blocks, no memory, or a store that takes only part l
     assert.equal(fs.write(rq(), ino, 10, Buffer.from('x')), ENOMEM)
     const whole = store.write.bind(store)
     store.write = (object: ObjectId, offset: number, from: Uint8Array) =>
-      whole(object, offset, from.subarray(0, 1))
+      whole(object, offset, from.subarray(0, offset === 10 ? 1 : 0))
     assert.equal(fs.write(rq(), ino, 10, Buffer.from('xyz')), ENOSPC)
     assert.equal(stat(ino), before)
     checkInvariants(fs, journal)
@@ -184,4 +194,43 @@ test('a write that the memory cuts short is not taken for carried out', () => {
   store.write = (_memory, _offset, from) => from.length - 3
   assert.equal(fs.write(rq(), ino, 0, Buffer.alloc(10)), 7)
   assert.deepEqual(journal.lastOrigin, before)
+})
+
+test('a write beyond the end that is cut short answers why, and the file stays as it was', () => {
+  const { fs, rq, store, file, stat } = fixture()
+  const ino = file('f', 100)
+  const write = store.write.bind(store)
+  // What a limit on the size of files does: up to it, and then nothing more.
+  store.write = (object, offset, from) => {
+    const room = Math.max(0, 110 - offset)
+    return room === 0 ? EFBIG : write(object, offset, from.subarray(0, room))
+  }
+  assert.equal(fs.write(rq(), ino, 90, Buffer.alloc(40, 1)), EFBIG)
+  assert.equal(stat(ino).sizeBytes, 100)
+  store.write = write
+  ok(fs.setAttributes(rq(), ino, { sizeBytes: 200 }))
+  const bytes = Buffer.alloc(100, 7)
+  assert.equal(fs.read(ino, 100, bytes), 100)
+  assert.ok(
+    bytes.every((byte) => byte === 0),
+    'nothing of it shows later',
+  )
+})
+
+test('memory that the kernel does not take back is asked for again, and shows no byte in between', () => {
+  const { fs, rq, store, file } = fixture()
+  const ino = file('f')
+  assert.equal(fs.write(rq(), ino, 0, Buffer.alloc(200, 1)), 200)
+  store.failures.resize.push(EPERM, EPERM)
+  ok(fs.setAttributes(rq(), ino, { sizeBytes: 100 }))
+  assert.equal(fs.oversizedCount, 1)
+  const bytes = Buffer.alloc(200)
+  assert.equal(fs.read(ino, 0, bytes), 100)
+  // It is cut back before it grows, or does not grow.
+  assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: 200 }), EPERM)
+  ok(fs.setAttributes(rq(), ino, { sizeBytes: 200 }))
+  assert.equal(fs.read(ino, 0, bytes), 200)
+  assert.ok(bytes.subarray(100).every((byte) => byte === 0))
+  fs.retryShrinks()
+  assert.equal(fs.oversizedCount, 0)
 })

@@ -49,22 +49,49 @@ export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefine
 /**
  * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one chunk or outside of all: those of the
  * next chunk, so that it is made where it should be and not wherever clean blocks are, then those that break
- * no gigantic frame, and then the lowest. None while frozen: the result could not be recorded.
+ * no gigantic frame, and then the lowest. No block of `except` is among them. None while frozen: the result
+ * could not be recorded.
  */
-export function dirtyExtent({ frozen, index, state }: Volume, maxBlocks: number): Extent | undefined {
+export function dirtyExtent(
+  { frozen, index, state }: Volume,
+  maxBlocks: number,
+  except: readonly Extent[],
+): Extent | undefined {
   if (frozen) return undefined
   const next = index.allocator.nextDataChunk()
   const wanted = [...(next ? [next] : []), ...index.allocator.outsideFrames()]
-  const run = firstDirtyIn(state.blockStates, wanted) ?? state.blockStates.first('dirty')
+  const run =
+    firstDirtyIn(state.blockStates, wanted, except) ??
+    (except.length === 0
+      ? state.blockStates.first('dirty')
+      : firstDirtyIn(state.blockStates, [{ start: 0, count: index.allocator.counts.total }], except))
   return run && index.allocator.inOneZone({ start: run.start, count: Math.min(run.count, maxBlocks) })
 }
 
-function firstDirtyIn(states: BlockStates, extents: readonly Extent[]): Extent | undefined {
-  for (const extent of extents) {
-    const found = states.firstIn(extent, 'dirty')
-    if (found) return found
-  }
+function firstDirtyIn(
+  states: BlockStates,
+  extents: readonly Extent[],
+  except: readonly Extent[],
+): Extent | undefined {
+  for (const extent of extents)
+    for (const part of without(extent, except)) {
+      const found = states.firstIn(part, 'dirty')
+      if (found) return found
+    }
   return undefined
+}
+
+/** The parts of `extent` that lie in none of `holes`, ascending. */
+function without(extent: Extent, holes: readonly Extent[]): readonly Extent[] {
+  let parts: readonly Extent[] = [extent]
+  for (const hole of holes)
+    parts = parts.flatMap(({ start, count }) => {
+      const [end, holeEnd] = [start + count, hole.start + hole.count]
+      const before = { start, count: Math.min(hole.start, end) - start }
+      const after = { start: Math.max(holeEnd, start), count: end - Math.max(holeEnd, start) }
+      return [before, after].filter((part) => part.count > 0)
+    })
+  return parts
 }
 
 /**

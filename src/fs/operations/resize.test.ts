@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { EBUSY, EFBIG, EINVAL, EISDIR, ENOMEM, ENOSPC, EOPNOTSUPP } from '../../values/errno.ts'
-import { BrokenInvariantError } from '../../values/errors.ts'
 import { Refusal, WAIT_FOR_STORE, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import {
   blocks,
@@ -138,11 +137,23 @@ test('a store that has to wait: nothing changed, nothing undone, and asked again
   }
 })
 
-test('a store that cannot shrink ends the server, once the record is made', () => {
-  const { fs, store, rq, file } = fixture()
+test('a store that cannot shrink is asked again, once the record is made', () => {
+  const { fs, store, rq, file, stat } = fixture()
   const ino = file('f', blocks(2))
+  store.failures.resize.push(ENOMEM, ENOMEM)
+  assert.equal(ok(fs.setAttributes(rq(), ino, { sizeBytes: 0 })).sizeBytes, 0)
+  fs.retryShrinks()
+  assert.equal(fs.oversizedCount, 1)
+  fs.retryShrinks()
+  assert.equal(fs.oversizedCount, 0)
+  // What is deleted in between need not be asked about.
+  ok(fs.setAttributes(rq(), ino, { sizeBytes: blocks(2) }))
   store.failures.resize.push(ENOMEM)
-  assert.throws(() => fs.setAttributes(rq(), ino, { sizeBytes: 0 }), BrokenInvariantError)
+  ok(fs.setAttributes(rq(), ino, { sizeBytes: 0 }))
+  fs.unlink(rq(), nameAt(ROOT, 'f'))
+  assert.equal(fs.evict(rq(), stat(ino).ino), 'gone')
+  fs.retryShrinks()
+  assert.equal(fs.oversizedCount, 0)
 })
 
 test('sizes that cannot be', () => {

@@ -134,16 +134,25 @@ export function undoGrowth(volume: Volume, before: Inode): void {
 }
 
 /**
- * Makes a memory smaller, after the record that says so. A store that only begins to do so leaves it larger
- * than its inode says for now, as `growMemory` knows it. There is no way back from the record, so a store
- * that cannot do it at all ends this server, and recovery tries again.
+ * Makes a memory smaller, after the record that says so. There is no way back from the record. A store that
+ * only begins to do so, or cannot, leaves the memory larger than its inode says: no read goes beyond the
+ * inode's size, and `growMemory` cuts the memory back before it grows, or fails. So no byte that was cut off
+ * comes back. What the kernel refused is tried again (`retryShrinks`): until then the memory costs what it
+ * did, and where clearing is ours its blocks are dirty already, and zeroed before another file has them.
  */
 export function shrinkMemory(volume: Volume, after: Inode): void {
   const failure = volume.store.resize(memoryOf(after), after)
   if (failure === undefined) volume.settled.add(memoryOf(after))
-  else if (failure instanceof Wait) volume.settled.delete(memoryOf(after))
-  else
-    throw new BrokenInvariantError(
-      `memory of inode ${after.ino} cannot be ${after.sizeBytes} bytes: ${failure}`,
-    )
+  else volume.settled.delete(memoryOf(after))
+  if (failure === undefined || failure instanceof Wait) volume.oversized.delete(after.ino)
+  else volume.oversized.add(after.ino)
+}
+
+/** Tries once more to give back what `shrinkMemory` could not. */
+export function retryShrinks(volume: Volume): void {
+  for (const ino of [...volume.oversized]) {
+    const inode = volume.state.inodes.get(ino)
+    if (inode?.object === undefined || volume.settled.has(inode.object)) volume.oversized.delete(ino)
+    else shrinkMemory(volume, inode)
+  }
 }

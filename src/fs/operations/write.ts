@@ -114,18 +114,29 @@ function writeBeyond(
   if (failure) return failure
 
   const refusal = claim(volume, fresh) ?? tx.noRoom()
-  const written = refusal ?? volume.store.data.write(memoryOf(inode), offset, from)
+  const written = refusal ?? writeAll(volume, inode, offset, from)
   if (written instanceof Wait) {
     // Nothing was written. The memory stays grown: what the store began for it would be for nothing
     // otherwise.
     unclaim(volume, fresh)
     return written
   }
-  if (written instanceof Refusal || written < from.length) {
+  if (written instanceof Refusal) {
     undoGrowth(volume, inode)
-    return written instanceof Refusal ? written : ENOSPC
+    return written
   }
   tx.commit()
+  return written
+}
+
+/** Where the store took fewer bytes than it was given, the next try says why. */
+function writeAll({ store }: Volume, inode: Inode, offset: number, from: Uint8Array): number | Refusal {
+  let written = store.data.write(memoryOf(inode), offset, from)
+  while (typeof written === 'number' && written < from.length) {
+    const more = store.data.write(memoryOf(inode), offset + written, from.subarray(written))
+    if (more === 0) return ENOSPC
+    written = typeof more === 'number' ? written + more : more
+  }
   return written
 }
 

@@ -30,6 +30,8 @@ export class Volume {
   readonly index: StateIndex
   /** Memories known to be exactly as large as their inode says: see `growMemory`. */
   readonly settled = new Set<ObjectId>()
+  /** Files whose memory the kernel has refused to make smaller: see `shrinkMemory`. */
+  readonly oversized = new Set<Ino>()
 
   constructor(journal: Journal, store: Store) {
     this.journal = journal

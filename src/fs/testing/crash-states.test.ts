@@ -22,7 +22,7 @@ const KINDS: readonly StoreKind[] = [
 const NO_CHANGE = [
   ...['constructor', 'inode', 'lookup', 'parentOf', 'readDirectory', 'readlink', 'read', 'seek', 'getXattr'],
   ...['listXattrs', 'addRootXattr', 'statfs', 'frozen', 'dirtyExtent', 'orphans', 'orphanCount', 'guestRam'],
-  'recover',
+  ...['recover', 'oversizedCount', 'retryShrinks'],
 ]
 
 test('the operations are every way to change the file system, and each of them changes it', () => {

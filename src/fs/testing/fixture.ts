@@ -16,9 +16,9 @@ export const ROOT = ROOT_INO
 export const n = byteString
 export const nameAt = (parent: Ino, name: string): NameAt => ({ parent, name: byteString(name) })
 
-export interface Fixture<J extends Journal = PlainJournal> {
+export interface Fixture<J extends Journal = PlainJournal, S extends MemoryStore = MemoryStore> {
   readonly fs: FileSystem
-  readonly store: MemoryStore
+  readonly store: S
   readonly journal: J
   /** A request of its own, one second later than the last. */
   rq(fields?: Partial<Request>): Request
@@ -42,7 +42,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
 }
 
 /** A file system over what another one left: how a successor finds it. */
-export function fixtureOver<J extends Journal>(journal: J, store: MemoryStore): Fixture<J> {
+export function fixtureOver<J extends Journal, S extends MemoryStore>(journal: J, store: S): Fixture<J, S> {
   const fs = new FileSystem(journal, store)
   let requests = Number(journal.lastOrigin?.unique ?? 0)
   const rq = (fields: Partial<Request> = {}): Request => {

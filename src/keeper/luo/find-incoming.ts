@@ -4,8 +4,9 @@
  * was not retrieved.
  */
 import { close } from '../../linux/descriptors.ts'
+import { must } from '../../linux/library.ts'
 import { hasLiveUpdate } from '../../linux/luo.ts'
-import { memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
+import { memfdSize, readAt, resize, writeAllAt } from '../../linux/memory.ts'
 import { EBUSY, EINVAL, EIO, ENOENT, Errno } from '../../values/errno.ts'
 import { CorruptBytesError, errorText, UsageError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
@@ -77,10 +78,10 @@ async function readIndexed<T>(luo: Luo, index: Fd, token: bigint, read: (fd: Fd)
 function copyPacked(fd: Fd): Fd {
   const { sizeBytes } = memfdSize(fd)
   const bytes = Buffer.alloc(sizeBytes)
-  readAt(fd, 0, bytes)
+  must(readAt(fd, 0, bytes), 'pread of what came')
   const copy = makePacked()
-  resize(copy, sizeBytes)
-  writeAt(copy, 0, bytes)
+  must(resize(copy, sizeBytes), 'ftruncate of a copy')
+  must(writeAllAt(copy, 0, bytes), 'pwrite of a copy')
   return copy
 }
 

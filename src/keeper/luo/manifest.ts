@@ -3,7 +3,8 @@
  * the pool's index session, in a memfd of its own beside the image.
  */
 import * as v from 'valibot'
-import { memfdCreate, memfdSize, readAt, resize, writeAt } from '../../linux/memory.ts'
+import { must } from '../../linux/library.ts'
+import { memfdCreate, memfdSize, readAt, resize, writeAllAt } from '../../linux/memory.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { MIB } from '../../values/units.ts'
@@ -32,8 +33,8 @@ export type Manifest = v.InferOutput<typeof ManifestSchema>
 export function writeManifest(manifest: Manifest): Fd {
   const bytes = Buffer.from(JSON.stringify(manifest))
   const fd = memfdCreate('guestmemfs:manifest', { sealable: false })
-  resize(fd, bytes.length)
-  writeAt(fd, 0, bytes)
+  must(resize(fd, bytes.length), 'ftruncate of the manifest')
+  must(writeAllAt(fd, 0, bytes), 'pwrite of the manifest')
   return fd
 }
 
@@ -42,7 +43,7 @@ export function readManifest(fd: Fd): Manifest {
   const { sizeBytes } = memfdSize(fd)
   if (sizeBytes > MAX_BYTES) throw new CorruptBytesError(`its manifest has ${sizeBytes} bytes`)
   const bytes = Buffer.alloc(sizeBytes)
-  readAt(fd, 0, bytes)
+  must(readAt(fd, 0, bytes), 'pread of the manifest')
   try {
     return v.parse(ManifestSchema, JSON.parse(bytes.toString('utf8')))
   } catch (cause) {

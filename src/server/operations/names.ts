@@ -7,7 +7,15 @@ import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
-import { answerCreated, answerEntry, nodesOf, objectOf, targetOf, VALID_SECONDS } from '../inode-replies.ts'
+import {
+  answerCreated,
+  answerEntry,
+  nodesOf,
+  objectOf,
+  openReplyOf,
+  targetOf,
+  VALID_SECONDS,
+} from '../inode-replies.ts'
 import type { KnownInode } from '../kernel-view.ts'
 import { adoptNodeOwner } from '../node-owners.ts'
 
@@ -102,8 +110,15 @@ export const nameOperations = {
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
     const mode = request.mode & PERMISSION_BITS
-    const made = context.fs.create(context.caller(request), nameAt(parent, request), mode)
-    return made instanceof Refusal ? made : answerCreated(context, made, reply)
+    const at = nameAt(parent, request)
+    const made = context.fs.create(context.caller(request), at, mode)
+    if (made instanceof Refusal) return made
+    const open = openReplyOf(context, made)
+    if (!(open instanceof Refusal)) return answerCreated(context, made, reply)
+    // open(2) that fails has made no file.
+    context.fs.unlink(context.internal, at)
+    context.fs.evict(context.internal, made.ino)
+    return open
   },
   MKDIR(context, request, reply) {
     const parent = context.resolve(request.header.nodeid)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EBUSY, EINVAL, ENXIO } from '../../values/errno.ts'
+import { EBUSY, EINVAL, ENOSPC, ENXIO } from '../../values/errno.ts'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
 import { OWNER, RAM, World } from './testing/carve-out-world.ts'
@@ -24,6 +24,15 @@ test('following the link makes the device and its node, once', () => {
     device: { major: 250, minor: 1 },
   })
   assert.equal(store.ram.publish(object, { ...RAM, sizeBytes: 0, extents: [] }, OWNER), EINVAL)
+})
+
+test('a node that devtmpfs has no room for is an answer, and made the next time', () => {
+  const world = new World()
+  const object = world.store.create()
+  world.nodes.refusals.push(ENOSPC)
+  assert.equal(world.publish(object), ENOSPC)
+  assert.equal(world.publish(object), undefined)
+  assert.ok(world.nodes.nodes.has(object))
 })
 
 test('a device of gigantic pages is made where they were asked for, and nowhere else', () => {

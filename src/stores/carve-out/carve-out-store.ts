@@ -57,7 +57,14 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
     }
     this.data = new CarveOutData(this.#objects, chunks, worker.wake)
     this.ram = ram
-    this.events = { fd: worker.wake, drain: () => worker.drain() }
+    this.events = {
+      fd: worker.wake,
+      drain: () => worker.drain(),
+      get checkMs() {
+        return worker.checkMs
+      },
+      check: () => worker.check(),
+    }
     this.zeroer = new CarveOutZeroer(layout, worker)
     this.#metadata = metadata
     this.#chunks = chunks

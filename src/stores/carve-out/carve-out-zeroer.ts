@@ -1,5 +1,9 @@
-/** The store's end of zeroing: one extent at a time is given to the worker, and handed on once it is zero. */
-import type { Extent, Zeroer } from '../store.ts'
+/**
+ * The store's end of zeroing: one extent at a time is given to the worker, and handed on once it is zero, or
+ * cannot be.
+ */
+import { errnoFromCode } from '../../values/errno.ts'
+import type { Extent, Refused, Zeroer } from '../store.ts'
 import { type Layout, rangesOf } from './layout.ts'
 import type { WorkerPort } from './worker-client.ts'
 
@@ -8,6 +12,7 @@ export class CarveOutZeroer implements Zeroer {
   readonly #worker: WorkerPort
   #isBusy = false
   readonly #finished: Extent[] = []
+  readonly #refused: Refused[] = []
 
   constructor(layout: Layout, worker: WorkerPort) {
     this.#layout = layout
@@ -17,15 +22,20 @@ export class CarveOutZeroer implements Zeroer {
   start(extent: Extent): boolean {
     if (this.#isBusy) return false
     this.#isBusy = true
-    this.#worker.ask('clear', rangesOf(this.#layout, [extent]), () => {
+    this.#worker.ask('clear', rangesOf(this.#layout, [extent]), (result) => {
       this.#isBusy = false
-      this.#finished.push(extent)
+      if (result.kind === 'failed') this.#refused.push({ extent, errno: errnoFromCode(result.errnoCode) })
+      else this.#finished.push(extent)
     })
     return true
   }
 
   finished(): Extent[] {
     return this.#finished.splice(0)
+  }
+
+  refused(): Refused[] {
+    return this.#refused.splice(0)
   }
 
   get progressBytes(): number {

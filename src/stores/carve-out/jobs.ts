@@ -22,7 +22,7 @@ export type Job = {
   | { readonly kind: 'drop' }
   /** Destroy every instance that lies across the ranges, if no process holds one of them. */
   | { readonly kind: 'free' }
-  /** Zero the ranges. */
+  /** Zero the ranges; where that fails, some of them may be. */
   | { readonly kind: 'clear' }
 )
 

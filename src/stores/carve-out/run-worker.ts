@@ -10,6 +10,7 @@ import type { Fd } from '../../values/ids.ts'
 import type { Job, Result } from './jobs.ts'
 import type { RangeMapper } from './range-mapper.ts'
 import { WorkQueue } from './work-queue.ts'
+import { beat, beginPulse, type PulseWords } from './worker-watch.ts'
 
 export interface WorkerData {
   readonly port: MessagePort
@@ -18,11 +19,12 @@ export interface WorkerData {
   readonly target: unknown
   /** One word: bytes zeroed of the extent under way. */
   readonly progress: BigInt64Array
+  readonly pulse: PulseWords
 }
 
 /** `mapperOf`: called once, with the target, when the first job comes. */
 export function runWorker<Target>(mapperOf: (target: Target) => RangeMapper): void {
-  const { port, wake, target, progress } = workerData as WorkerData & { readonly target: Target }
+  const { port, wake, target, progress, pulse } = workerData as WorkerData & { readonly target: Target }
 
   const report = (result: Result): void => {
     port.postMessage(result)
@@ -41,6 +43,12 @@ export function runWorker<Target>(mapperOf: (target: Target) => RangeMapper): vo
     }
   }
 
+  beginPulse(pulse)
+  // A thread that ends by itself says so; one that is ended (out of memory) is found missing.
+  process.on('exit', (code) => {
+    if (!isBroken) report({ id: 0, kind: 'broken', reason: `its thread ended with ${code}` })
+  })
+
   let work: WorkQueue | undefined
   let timer: NodeJS.Timeout | undefined
   let isScheduled = false
@@ -49,6 +57,7 @@ export function runWorker<Target>(mapperOf: (target: Target) => RangeMapper): vo
     isScheduled = false
     guarded(() => {
       const againMs = work?.step()
+      beat(pulse)
       if (againMs === 0) schedule()
       else if (againMs !== undefined) timer = setTimeout(schedule, againMs)
     })
@@ -72,6 +81,7 @@ export function runWorker<Target>(mapperOf: (target: Target) => RangeMapper): vo
         progress: (doneBytes) => void Atomics.store(progress, 0, BigInt(doneBytes)),
       })
       work.add(job)
+      beat(pulse)
       schedule()
     })
   })

@@ -14,9 +14,6 @@ import type { Job, Outcome, Ranges } from './jobs.ts'
 import type { Instance, RangeMapper } from './range-mapper.ts'
 import { type MappedChunk, RangeZeroing } from './range-zeroing.ts'
 
-/** A process holds what is to be zeroed, or there was no memory for its pages: look again after so long. */
-const ZEROING_PAUSE_MS = 2000
-
 type Holders = ReadonlyMap<string, Holder>
 
 export interface WorkQueueDeps {
@@ -33,7 +30,6 @@ export class WorkQueue {
   readonly #chunks: MappedChunk[] = []
   #queue: Job[] = []
   #clear: { readonly job: Job; readonly zeroing: RangeZeroing } | undefined
-  #pausedUntilMs = 0
 
   constructor(deps: WorkQueueDeps) {
     this.#mapper = deps.mapper
@@ -54,7 +50,7 @@ export class WorkQueue {
     if (job !== undefined) this.#carryOut(job)
     else if (this.#clear !== undefined) this.#zero(this.#clear)
     if (this.#queue.some((each) => this.#isFree(each))) return 0
-    return this.#clear === undefined ? undefined : Math.max(0, this.#pausedUntilMs - performance.now())
+    return this.#clear === undefined ? undefined : 0
   }
 
   #isFree(job: Job): boolean {
@@ -166,13 +162,15 @@ export class WorkQueue {
     this.#clear = { job, zeroing }
   }
 
+  /**
+   * What cannot be zeroed now (a process holds it, there is no memory for its pages) is given back at once:
+   * all that is dirty behind it would wait as well.
+   */
   #zero({ job, zeroing }: { readonly job: Job; readonly zeroing: RangeZeroing }): void {
-    if (performance.now() < this.#pausedUntilMs) return
     const failed = zeroing.zeroSlice()
-    if (failed) this.#pausedUntilMs = performance.now() + ZEROING_PAUSE_MS
     this.#deps.progress(zeroing.doneBytes)
-    if (!zeroing.isDone) return
+    if (failed === undefined && !zeroing.isDone) return
     this.#clear = undefined
-    this.#deps.finish(job, { kind: 'done' })
+    this.#deps.finish(job, failed ? { kind: 'failed', errnoCode: failed.code } : { kind: 'done' })
   }
 }

@@ -1,24 +1,41 @@
 /**
  * The server's end of the store's worker: sends jobs, and calls back with what came of them, on the server's
- * own thread and only from `drain`. The thread may block in between: nothing here needs its event loop.
+ * own thread and only from `drain`. The thread may block in between: nothing here needs its event loop. A
+ * worker that has died or hangs ends the server: nothing is known about what it was at, and a successor
+ * begins with another worker (worker-watch.ts).
  */
+import { writeSync } from 'node:fs'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { lowerEventfd, makeEventfd } from '../../linux/eventfd.ts'
+import { errnoOfNodeError } from '../../linux/library.ts'
+import { endAbruptly } from '../../linux/process.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { Job, Kind, Ranges, Result } from './jobs.ts'
 import type { WorkerData } from './run-worker.ts'
+import { CHECK_MS, makePulse, WorkerWatch } from './worker-watch.ts'
 
 type Done = (result: Result) => void
 
+interface Owed {
+  readonly kind: Kind
+  readonly bytes: number
+  readonly done: Done
+}
+
+/** Ends this process, having said why. Tests only take note. */
+type End = (reason: string) => void
+
 /** What the store needs of its worker: tests bring one without a thread. */
-export type WorkerPort = Pick<WorkerClient, 'wake' | 'progressBytes' | 'ask' | 'drain'>
+export type WorkerPort = Pick<WorkerClient, 'wake' | 'progressBytes' | 'checkMs' | 'check' | 'ask' | 'drain'>
 
 export class WorkerClient {
   /** Readable when something has finished. */
   readonly wake: Fd = makeEventfd()
   readonly #port: MessagePort
-  readonly #waiting = new Map<number, Done>()
+  readonly #waiting = new Map<number, Owed>()
+  readonly #watch: WorkerWatch
+  readonly #end: End
   readonly #progress = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
   #lastId = 0
 
@@ -26,7 +43,10 @@ export class WorkerClient {
    * `program`: the thread's file, which calls `runWorker`. `target`: what it is set to work on, a plain
    * value.
    */
-  constructor(program: URL, target: object) {
+  constructor(program: URL, target: object, end: End = endWithReason) {
+    const pulse = makePulse()
+    this.#watch = new WorkerWatch(pulse)
+    this.#end = end
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     const workerData: WorkerData = {
@@ -34,6 +54,7 @@ export class WorkerClient {
       wake: this.wake,
       target,
       progress: this.#progress,
+      pulse,
     }
     // The process ends when the server does, whatever the worker is at.
     new Worker(program, { workerData, transferList: [port2] }).unref()
@@ -48,9 +69,30 @@ export class WorkerClient {
   ask(kind: Kind, ranges: Ranges, done: Done, { gigantic = false } = {}): void {
     const id = ++this.#lastId
     if (kind === 'clear') Atomics.store(this.#progress, 0, 0n)
-    this.#waiting.set(id, done)
+    const bytes = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
+    if (this.#waiting.size === 0) this.#watch.rest()
+    this.#waiting.set(id, { kind, bytes, done })
     const job: Job = { id, kind, ranges, gigantic }
     this.#port.postMessage(job)
+  }
+
+  /** The interval of `check`; undefined: the worker owes no answer. */
+  get checkMs(): number | undefined {
+    return this.#waiting.size > 0 ? CHECK_MS : undefined
+  }
+
+  /** Ends this process where the worker has died or hangs. */
+  check(): void {
+    if (this.#waiting.size === 0) {
+      this.#watch.rest()
+      return
+    }
+    let bytes = 0
+    for (const owed of this.#waiting.values()) bytes += owed.bytes
+    const reason = this.#watch.check(bytes)
+    if (reason === undefined) return
+    const kinds = [...new Set([...this.#waiting.values()].map(({ kind }) => kind))].join(', ')
+    this.#end(`the store's worker ${reason}, and owes ${this.#waiting.size} answers (${kinds})`)
   }
 
   /** Brings all that has finished. Throws BrokenInvariantError when the worker made a mistake. */
@@ -61,9 +103,19 @@ export class WorkerClient {
       const result = got.message as Result
       if (result.kind === 'broken')
         throw new BrokenInvariantError(`the store's worker broke: ${result.reason}`)
-      const done = this.#waiting.get(result.id)
+      const owed = this.#waiting.get(result.id)
       this.#waiting.delete(result.id)
-      done?.(result)
+      owed?.done(result)
     }
   }
+}
+
+function endWithReason(reason: string): never {
+  try {
+    writeSync(2, `${reason}: this server ends\n`)
+  } catch (error) {
+    // Without room for the line (a full /run, say) it ends all the same.
+    errnoOfNodeError(error)
+  }
+  endAbruptly()
 }

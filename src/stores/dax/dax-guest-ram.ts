@@ -115,7 +115,10 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     return this.#states.get(object)?.heldBy
   }
 
-  /** Refusals: EINVAL, EBUSY (a process still maps blocks of it by an older device), ENOMEM, EIO; a Wait. */
+  /**
+   * Refusals: EINVAL, EBUSY (a process still maps blocks of it by an older device), ENOMEM, EIO, ENOSPC (no
+   * room for its node); a Wait.
+   */
   publish(object: ObjectId, { extents, guestRam, gigantic }: Placement, owner: Owner): Refusal | undefined {
     if (!guestRam || extents.length === 0) return EINVAL
     const state = this.#stateOf(object)
@@ -126,9 +129,8 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     const ranges = rangesOf(this.#layout, extents)
     const [device] = state.devices
     if (device !== undefined && state.devices.length === 1 && sameRanges(device.ranges, ranges)) {
-      if (this.#nodes.owner(object, device.number) === undefined)
-        this.#nodes.make(object, device.number, owner)
-      return undefined
+      const isThere = this.#nodes.owner(object, device.number) !== undefined
+      return isThere ? undefined : this.#nodes.make(object, device.number, owner)
     }
     if (device !== undefined) return this.isHeld(object) instanceof Wait ? WAIT_FOR_STORE : EBUSY
     const inTheWay = this.#chunks.surrender(extents)

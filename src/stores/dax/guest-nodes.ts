@@ -8,7 +8,7 @@ import {
   readDeviceNode,
   removeNode,
 } from '../../linux/device-node.ts'
-import { must } from '../../linux/library.ts'
+import type { Errno } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
 
 /** Tests bring nodes that need no root. */
@@ -36,9 +36,9 @@ export class GuestNodes {
     return node?.device === device ? node : undefined
   }
 
-  make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): void {
-    const path = this.path(object)
-    must(makeDeviceNode(path, device, owner), `mknod ${path}`)
+  /** Errors: those of mknod(2), as ENOSPC of a full devtmpfs: no node is there then. */
+  make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
+    return makeDeviceNode(this.path(object), device, owner)
   }
 
   remove(object: ObjectId): void {

@@ -16,12 +16,18 @@ import type { Extent, Placement } from '../store.ts'
 
 /** After a process was found to map an object, holders are not looked for again before so long. */
 const LOOK_AGAIN_MS = 1000
+/**
+ * So long it counts that no process was found to map an object: until the operations that waited for the
+ * answer are retried, and no longer. A process may map any window at any time, so an answer that none of them
+ * used is asked for again.
+ */
+const FREE_COUNTS_MS = 100
 
 interface Window {
   extents: readonly Extent[]
   isBusy: boolean
-  /** No process maps it: reported once, to the next caller. */
-  isFree: boolean
+  /** Until then it counts that no process maps it: reported once, to the next caller. */
+  freeUntilMs: number
   heldBy: Holder | undefined
   lookAgainAtMs: number
 }
@@ -49,7 +55,7 @@ export class DevmemGuestRam implements RamBlocks {
     this.#windows.set(object, {
       extents,
       isBusy: false,
-      isFree: false,
+      freeUntilMs: 0,
       heldBy: undefined,
       lookAgainAtMs: 0,
     })
@@ -61,7 +67,10 @@ export class DevmemGuestRam implements RamBlocks {
     if (inTheWay) return inTheWay
     const window = this.#windows.get(object)
     if (window === undefined) this.adopt(object, extents)
-    else window.extents = extents
+    else {
+      window.extents = extents
+      window.freeUntilMs = 0
+    }
     return undefined
   }
 
@@ -69,11 +78,12 @@ export class DevmemGuestRam implements RamBlocks {
     const window = this.#windows.get(object)
     if (window === undefined || window.extents.length === 0) return false
     if (window.isBusy) return WAIT_FOR_STORE
-    if (window.isFree) {
-      window.isFree = false
+    const nowMs = performance.now()
+    if (nowMs < window.freeUntilMs) {
+      window.freeUntilMs = 0
       return false
     }
-    if (performance.now() < window.lookAgainAtMs) return true
+    if (nowMs < window.lookAgainAtMs) return true
     this.#look(window)
     return WAIT_FOR_STORE
   }
@@ -94,12 +104,15 @@ export class DevmemGuestRam implements RamBlocks {
   }
 
   #look(window: Window): void {
+    const { extents } = window
     window.isBusy = true
-    this.#worker.ask('free', rangesOf(this.#layout, window.extents), (result) => {
+    this.#worker.ask('free', rangesOf(this.#layout, extents), (result) => {
+      const nowMs = performance.now()
       window.isBusy = false
       window.heldBy = result.kind === 'held' ? result.by : undefined
-      window.isFree = result.kind === 'done'
-      if (!window.isFree) window.lookAgainAtMs = performance.now() + LOOK_AGAIN_MS
+      if (result.kind !== 'done') window.lookAgainAtMs = nowMs + LOOK_AGAIN_MS
+      // An answer about other extents than it has by now is none.
+      else if (window.extents === extents) window.freeUntilMs = nowMs + FREE_COUNTS_MS
     })
   }
 }

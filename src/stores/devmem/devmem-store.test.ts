@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { waitReadable } from '../../linux/descriptors.ts'
 import { EACCES, EINVAL, ENOENT, EPERM, type Errno } from '../../values/errno.ts'
 import { WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
@@ -135,6 +136,31 @@ test('whether an object is held is answered anew each time', (t) => {
       false,
     )
   }
+})
+
+test('that no process held an object counts no longer than its asker is there to use it', async (t) => {
+  const { path, proc } = makeMemory(t)
+  const store = openDevmemStore(FOUND, path, proc)
+  const ram = store.create()
+  store.adopt(ram, { sizeBytes: BLOCK_BYTES, extents: [{ start: 0, count: 1 }], guestRam: true })
+  const look = () => {
+    assert.equal(store.isHeld(ram), WAIT_FOR_STORE)
+    assert.ok(waitReadable(store.events.fd, 2000))
+    store.events.drain()
+  }
+  look()
+  await sleep(150)
+  look()
+  // It has other blocks by now, which were not looked at.
+  const moved = { sizeBytes: BLOCK_BYTES, extents: [{ start: 8, count: 1 }], guestRam: true }
+  assert.equal(store.resize(ram, moved), undefined)
+  look()
+  assert.equal(store.isHeld(ram), false)
+  assert.equal(store.isHeld(ram), WAIT_FOR_STORE)
+  assert.equal(store.resize(ram, { ...moved, extents: [{ start: 9, count: 1 }] }), undefined)
+  assert.ok(waitReadable(store.events.fd, 2000))
+  store.events.drain()
+  look()
 })
 
 test('each refusal of the kernel is one line that says what to do', () => {

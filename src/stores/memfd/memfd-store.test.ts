@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { mapShared, memfdCreate, resize } from '../../linux/memory.ts'
-import { EMFILE, Errno } from '../../values/errno.ts'
+import { EINVAL, EMFILE, ENOMEM, EPERM, Errno } from '../../values/errno.ts'
+import { SystemCallError } from '../../values/errors.ts'
 import type { ObjectId } from '../../values/ids.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from './descriptor-table.ts'
 import { type KeeperChannel, MemfdStore } from './memfd-store.ts'
@@ -68,4 +69,52 @@ test('a row that a file owns goes to no other, though its memfd did not come alo
   const made = Array.from({ length: 20 }, () => store.create() as ObjectId)
   assert.equal(new Set(made).size, made.length, `${made}`)
   assert.ok(!made.includes(5 as ObjectId), `${made}`)
+})
+
+test('what the kernel refuses of a memfd is the answer, not an exception', () => {
+  const table = emptyTable()
+  const store = new MemfdStore({
+    table,
+    channel: SILENT,
+    metadata: new Uint8Array(0),
+    totalBlocks: 8,
+    descriptorLimit: 1000,
+  })
+  const object = store.create() as ObjectId
+  const placement = (sizeBytes: number) => ({ sizeBytes, extents: [], guestRam: false })
+  assert.equal(store.resize(object, placement(-1)), EINVAL)
+  assert.equal(store.resize(object, placement(8192)), undefined)
+  assert.equal(store.data.write(object, 0, Buffer.from('kept')), 4)
+  // Sealed, as a memfd that LUO has preserved is.
+  assert.equal(store.isHeld(object), false)
+  assert.equal(store.data.write(object, 0, Buffer.from('lost')), EPERM)
+  assert.equal(store.data.punchHole(object, 0, 4096), EPERM)
+  const bytes = Buffer.alloc(4)
+  assert.equal(store.data.read(object, 0, bytes), 4)
+  assert.equal(bytes.toString(), 'kept')
+  // Not made by us: it cannot be sealed, and need not be.
+  const foreign = 77 as ObjectId
+  table.set(foreign, 'server', memfdCreate('test:unsealable', { sealable: false }))
+  assert.equal(store.isHeld(foreign), false)
+})
+
+test('a message that the kernel has no memory for is the errno of the new object, and no end', () => {
+  let isFull = true
+  const store = new MemfdStore({
+    table: emptyTable(),
+    channel: {
+      ...SILENT,
+      hold: () => {
+        if (isFull) throw new SystemCallError('sendmsg', ENOMEM)
+      },
+    },
+    metadata: new Uint8Array(0),
+    totalBlocks: 8,
+    descriptorLimit: 1000,
+  })
+  const before = openDescriptors()
+  assert.equal(store.create(), ENOMEM)
+  assert.equal(openDescriptors(), before)
+  isFull = false
+  assert.ok(!(store.create() instanceof Errno))
 })

@@ -5,8 +5,8 @@
  * handed out.
  */
 import { close } from '../../linux/descriptors.ts'
-import { memfdCreate, resize, trySealWrites } from '../../linux/memory.ts'
-import { EIO, EMFILE, Errno } from '../../values/errno.ts'
+import { resize, sealWrites, tryMemfdCreate } from '../../linux/memory.ts'
+import { ECONNRESET, EIO, EMFILE, EPERM, EPIPE, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Mapping } from '../../values/mapping.ts'
@@ -159,8 +159,7 @@ export class MemfdStore implements Store {
   resize(object: ObjectId, to: Placement): Refusal | undefined {
     const fd = this.#here(object)
     if (fd instanceof Refusal) return fd === EIO ? this.#resizeLost(object, to.sizeBytes) : fd
-    resize(fd, to.sizeBytes)
-    return undefined
+    return resize(fd, to.sizeBytes)
   }
 
   /** Emptying a lost file gives it up: it gets a memfd again. Recovery asks for the size that it had. */
@@ -183,7 +182,9 @@ export class MemfdStore implements Store {
    * A memfd whose writable shared mappings are all gone can be sealed against writing; F_ADD_SEALS answers
    * EBUSY as long as one is left (mapping_deny_writable, mm/memfd.c). Only asked of an object that no name
    * and no open file leads to any more, so the seal hurts no process. A mapping that can only read does not
-   * count, and need not: the kernel keeps its pages for it, and no other file ever gets them.
+   * count, and need not: the kernel keeps its pages for it, and no other file ever gets them. For the same
+   * reason an object that cannot be sealed (EPERM: retrieved on Linux 6.19) passes for one that no process
+   * maps: a mapping of it keeps its bytes, which the pool then no longer counts.
    */
   isHeld(object: ObjectId): boolean | Wait {
     // What is preserved is pinned, which sealing would wait for in vain, and not free before it is
@@ -191,7 +192,8 @@ export class MemfdStore implements Store {
     if (this.#table.state(object) === 'outgoing') return true
     const fd = this.#here(object)
     if (fd instanceof Refusal) return fd instanceof Wait ? fd : false
-    return !trySealWrites(fd)
+    const refused = sealWrites(fd)
+    return refused !== undefined && refused !== EPERM
   }
 
   release(object: ObjectId): void {
@@ -249,19 +251,15 @@ function tryKeep(
     channel.hold(objects, descriptors)
     return undefined
   } catch (error) {
-    if (error instanceof SystemCallError) return EIO
-    throw error
+    if (!(error instanceof SystemCallError)) throw error
+    // The keeper is gone, or the kernel has no memory for the message.
+    return error.errno === EPIPE || error.errno === ECONNRESET ? EIO : error.errno
   }
 }
 
 function tryMemfd(object: ObjectId, maxDescriptor: number): Fd | Errno {
-  try {
-    const fd = memfdCreate(`guestmemfs:${object}`, { sealable: true })
-    if (fd < maxDescriptor) return fd
-    close(fd)
-    return EMFILE
-  } catch (error) {
-    if (error instanceof SystemCallError) return error.errno
-    throw error
-  }
+  const fd = tryMemfdCreate(`guestmemfs:${object}`, { sealable: true })
+  if (fd instanceof Errno || fd < maxDescriptor) return fd
+  close(fd)
+  return EMFILE
 }

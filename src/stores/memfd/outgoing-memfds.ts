@@ -4,8 +4,8 @@
  * the kernel never answers EPERM (`shmem_freeze`, mm/memfd_luo.c).
  */
 import { close } from '../../linux/descriptors.ts'
-import { memfdCreate, memfdSize, resize, writeAt } from '../../linux/memory.ts'
-import { EBUSY, EINVAL, EIO, type Errno } from '../../values/errno.ts'
+import { memfdSize, resize, tryMemfdCreate, writeAllAt } from '../../linux/memory.ts'
+import { EBUSY, EINVAL, EIO, Errno } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Handover, HandoverStatus, HandoverStep } from '../store.ts'
 import type { DescriptorTable } from './descriptor-table.ts'
@@ -55,13 +55,16 @@ export class OutgoingMemfds implements Handover {
     this.#ask(step, undefined)
   }
 
-  preserveImage(image: Uint8Array): void {
-    const fd = memfdCreate('guestmemfs:leaving-image', { sealable: false })
-    resize(fd, image.byteLength)
-    writeAt(fd, 0, image)
-    this.#words.begin('image', 1)
-    this.#ask('image', fd)
+  preserveImage(image: Uint8Array): Errno | undefined {
+    const fd = tryMemfdCreate('guestmemfs:leaving-image', { sealable: false })
+    if (fd instanceof Errno) return fd
+    const failed = resize(fd, image.byteLength) ?? writeAllAt(fd, 0, image)
+    if (failed === undefined) {
+      this.#words.begin('image', 1)
+      this.#ask('image', fd)
+    }
     close(fd)
+    return failed
   }
 
   unpreserve(): void {

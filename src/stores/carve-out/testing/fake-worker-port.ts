@@ -4,6 +4,7 @@
  */
 import type { DeviceNumber, NodeOwner } from '../../../linux/device-node.ts'
 import { lowerEventfd, makeEventfd, raiseEventfd } from '../../../linux/eventfd.ts'
+import type { Errno } from '../../../values/errno.ts'
 import type { ObjectId } from '../../../values/ids.ts'
 import type { Nodes } from '../../dax/guest-nodes.ts'
 import type { Kind, Ranges, Result } from '../jobs.ts'
@@ -14,6 +15,7 @@ import type { FakeRegion } from './fake-region.ts'
 export class FakeWorkerPort implements WorkerPort {
   readonly wake = makeEventfd()
   progressBytes = 0
+  readonly checkMs = undefined
   readonly #work: WorkQueue
   readonly #waiting = new Map<number, (result: Result) => void>()
   #finished: Result[] = []
@@ -38,6 +40,8 @@ export class FakeWorkerPort implements WorkerPort {
     this.#work.add({ id, kind, ranges, gigantic })
   }
 
+  check(): void {}
+
   drain(): void {
     lowerEventfd(this.wake)
     for (const result of this.#finished.splice(0)) this.#waiting.get(result.id)?.(result)
@@ -52,6 +56,8 @@ export class FakeWorkerPort implements WorkerPort {
 /** Nodes without a file system. */
 export class FakeNodes implements Nodes {
   readonly nodes = new Map<ObjectId, NodeOwner & { readonly device: DeviceNumber }>()
+  /** Answered once each by the next nodes that are made. */
+  readonly refusals: Errno[] = []
 
   path(object: ObjectId): string {
     return `/fake/${object}`
@@ -62,8 +68,10 @@ export class FakeNodes implements Nodes {
     return node?.device === device ? node : undefined
   }
 
-  make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): void {
-    this.nodes.set(object, { ...owner, device })
+  make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
+    const refused = this.refusals.shift()
+    if (refused === undefined) this.nodes.set(object, { ...owner, device })
+    return refused
   }
 
   remove(object: ObjectId): void {

@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { errnoOfNodeError } from '../../../linux/library.ts'
+import { errnoOfNodeError, must } from '../../../linux/library.ts'
 import { mapShared, resize } from '../../../linux/memory.ts'
 import type { Errno } from '../../../values/errno.ts'
 import { BrokenInvariantError } from '../../../values/errors.ts'
@@ -40,7 +40,7 @@ export class TmpfsStore implements Store {
     this.data = new DescriptorData((object) => this.#fd(object))
     this.ram = { via: 'passthrough', mapping: (object) => ({ via: 'passthrough', fd: this.#fd(object) }) }
     const metadata = openSync(metadataPath(folder), 'a+') as Fd
-    resize(metadata, METADATA_BYTES)
+    must(resize(metadata, METADATA_BYTES), `ftruncate ${metadataPath(folder)}`)
     this.#metadata = mapShared(metadata, METADATA_BYTES)
     for (const name of readdirSync(folder)) {
       if (!/^\d+$/.test(name)) continue
@@ -64,8 +64,8 @@ export class TmpfsStore implements Store {
   /** The folder says what there is. */
   adopt(): void {}
 
-  resize(object: ObjectId, { sizeBytes }: Placement): undefined {
-    resize(this.#fd(object), sizeBytes)
+  resize(object: ObjectId, { sizeBytes }: Placement): Errno | undefined {
+    return resize(this.#fd(object), sizeBytes)
   }
 
   /** The kernel keeps the pages of a removed file for those that map it, and gives them to no other file. */

@@ -1,0 +1,64 @@
+/**
+ * A store whose kernel refuses: of the calls that can fail, the test says which one does, and with which
+ * errno. What is refused has changed nothing, as the contract of `Store` has it.
+ */
+import type { Placement } from '../../stores/store.ts'
+import type { Errno } from '../../values/errno.ts'
+import type { ObjectId } from '../../values/ids.ts'
+import type { Refusal } from '../../values/refusal.ts'
+import { MemoryStore } from './memory-store.ts'
+
+export interface Fault {
+  /** The first call that fails, from 1 on. */
+  readonly at: number
+  readonly errno: Errno
+  /** The calls after it fail as well: a limit that stays. */
+  readonly lasts: boolean
+}
+
+export class FaultyStore extends MemoryStore {
+  #fault: Fault | undefined
+  #calls = 0
+
+  /** undefined: all calls succeed from now on. */
+  arm(fault: Fault | undefined): void {
+    this.#fault = fault
+    this.#calls = 0
+  }
+
+  /** Whether a call has failed since `arm`. */
+  get hasFailed(): boolean {
+    return this.#fault !== undefined && this.#calls >= this.#fault.at
+  }
+
+  #refusal(): Errno | undefined {
+    this.#calls++
+    const fault = this.#fault
+    if (fault === undefined || this.#calls < fault.at) return undefined
+    return this.#calls === fault.at || fault.lasts ? fault.errno : undefined
+  }
+
+  override create(): ObjectId | Refusal {
+    return this.#refusal() ?? super.create()
+  }
+
+  override resize(object: ObjectId, to: Placement): Refusal | undefined {
+    return this.#refusal() ?? super.resize(object, to)
+  }
+
+  override read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
+    return this.#refusal() ?? super.read(object, offset, into)
+  }
+
+  override write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
+    return this.#refusal() ?? super.write(object, offset, from)
+  }
+
+  override punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
+    return this.#refusal() ?? super.punchHole(object, offset, length)
+  }
+
+  override seek(object: ObjectId, offset: number, whence: number): number | Refusal {
+    return this.#refusal() ?? super.seek(object, offset, whence)
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The watch over a store's worker. The server's thread blocks in poll(2) and runs no event loop, so it is not
+ * told that the worker has ended, and what waits for the worker would wait for ever. It looks instead: at a
+ * counter of steps that both share, and for the thread in /proc.
+ */
+import { isThreadAlive, threadId } from '../../linux/process.ts'
+import { GIB } from '../../values/units.ts'
+
+/** Shared by both threads: the worker's thread id, 0 until it has started, and how many steps it has made. */
+const WORD = { threadId: 0, steps: 1 } as const
+export type PulseWords = Int32Array
+
+export const makePulse = (): PulseWords => new Int32Array(new SharedArrayBuffer(8))
+
+/** The worker's end: its program has started. */
+export const beginPulse = (words: PulseWords): void => void Atomics.store(words, WORD.threadId, threadId())
+/** The worker's end: it has received a job, or made a step of one. */
+export const beat = (words: PulseWords): void => void Atomics.add(words, WORD.steps, 1)
+
+/** How often the server looks. */
+export const CHECK_MS = 500
+/** A step is one sysfs write, one look through /proc, one slice of zeroing: some ten milliseconds. */
+const STEP_MS = 4000
+/** Starting a thread means reading its program; on a machine that has just booted that is slow. */
+const START_MS = 30_000
+/** The kernel sets up the pages of a device that is made: many gigabytes take seconds. */
+const MS_PER_GIB = 100
+
+export class WorkerWatch {
+  readonly #words: PulseWords
+  readonly #nowMs: () => number
+  #steps = 0
+  #silentMs = 0
+  #checkedAtMs: number | undefined
+
+  constructor(words: PulseWords, nowMs = (): number => performance.now()) {
+    this.#words = words
+    this.#nowMs = nowMs
+  }
+
+  /** The worker has nothing to do: its silence means nothing. */
+  rest(): void {
+    this.#checkedAtMs = undefined
+    this.#silentMs = 0
+  }
+
+  /**
+   * Asked again and again while the worker owes answers about `bytes`. Why it cannot be waited for any
+   * longer; undefined: it can. Time in which this thread did not come here does not count, for the worker may
+   * have been stopped with it.
+   */
+  check(bytes: number): string | undefined {
+    const nowMs = this.#nowMs()
+    const sinceMs = nowMs - (this.#checkedAtMs ?? nowMs)
+    if (this.#checkedAtMs !== undefined && sinceMs < CHECK_MS / 2) return undefined
+    this.#checkedAtMs = nowMs
+    const steps = Atomics.load(this.#words, WORD.steps)
+    this.#silentMs = steps === this.#steps ? this.#silentMs + Math.min(sinceMs, 2 * CHECK_MS) : 0
+    this.#steps = steps
+    const thread = Atomics.load(this.#words, WORD.threadId)
+    if (thread !== 0 && !isThreadAlive(thread)) return 'has died'
+    const limitMs = (thread === 0 ? START_MS : STEP_MS) + (bytes / GIB) * MS_PER_GIB
+    return this.#silentMs >= limitMs ? `has made no step for ${Math.round(this.#silentMs)} ms` : undefined
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * A way to die: imported into a server (NODE_OPTIONS=--import), it ends the process with SIGKILL when it has
+ * read a FORGET, before anything was done about it. The environment's DIE_AT_FORGET names a file: the server
+ * dies while that is there, and takes it away, so its successor lives.
+ */
+import { rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import type Koffi from 'koffi'
+
+const isServer = /\/server\/main\.[jt]s$/.test(process.argv[1] ?? '')
+const switchPath = process.env.DIE_AT_FORGET
+const [FORGET, BATCH_FORGET] = [2, 42]
+
+type Call = (...values: unknown[]) => unknown
+
+function isSwitchedOn(path: string): boolean {
+  try {
+    rmSync(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+if (isServer && switchPath !== undefined) {
+  // The server's own, as its `loadKoffi` finds it: the server may be of another tree.
+  const { arch } = process
+  const native = `@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`
+  const koffi = createRequire(String(process.argv[1]))(native) as typeof Koffi
+  const deadly =
+    (read: Call): Call =>
+    (...values) => {
+      const length = Number(read(...values))
+      const bytes = values[1]
+      if (length < 40 || !(bytes instanceof Uint8Array)) return length
+      const opcode = Buffer.from(bytes.buffer, bytes.byteOffset, 8).readUInt32LE(4)
+      if ((opcode === FORGET || opcode === BATCH_FORGET) && isSwitchedOn(switchPath))
+        process.kill(process.pid, 'SIGKILL')
+      return length
+    }
+  const load = koffi.load
+  koffi.load = ((...words: Parameters<typeof load>) => {
+    const library = load(...words)
+    const func = library.func.bind(library) as (...words: unknown[]) => Call
+    const wrapped = (...definition: unknown[]) => {
+      const call = func(...definition)
+      return definition[0] === 'read' ? deadly(call) : call
+    }
+    // The library's own `func` cannot be replaced, and nothing else of it is used.
+    return { func: wrapped } as unknown as typeof library
+  }) as typeof load
+}
