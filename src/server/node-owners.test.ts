@@ -45,7 +45,7 @@ function served() {
   runtime.establish(1, {})
   const kernel = new KernelView(runtime, -1 as Fd, (ino) => fx.fs.inode(ino))
   const context = new Context({ fs: fx.fs, store: fx.store, kernel, parked: new ParkedRequests(), runtime })
-  const dispatcher = new Dispatcher({ context, runtime, image: fx.journal, report: () => {} })
+  const dispatcher = new Dispatcher({ context, runtime, applied: undefined, report: () => {} })
   const reply = new Reply(4096)
   let unique = 2n
   const ask = (number: number, body: string | Uint8Array, nodeid: bigint): number => {
