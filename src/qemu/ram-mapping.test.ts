@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { UsageError } from '../values/errors.ts'
 import { parseCommandLine, printCommandLine } from './command-line.ts'
-import { checkTrusted } from './launch.ts'
+import { trustedProgram } from './devmem-trust.ts'
 import type { RamMap } from './ram-file.ts'
 import { hasWindow, reachRam } from './ram-mapping.ts'
 
@@ -51,16 +51,16 @@ test('gigantic pages ask for their alignment, and no more than that changes', ()
 })
 
 test('a program that others than root can change is not started as root', () => {
-  checkTrusted('/bin/sh')
+  trustedProgram('/bin/sh')
   const folder = mkdtempSync(join(tmpdir(), 'trusted-'))
   try {
     const program = join(folder, 'qemu')
     writeFileSync(program, '')
     chmodSync(program, 0o757)
-    assert.throws(() => checkTrusted(program), /others than root can change .*qemu/)
+    assert.throws(() => trustedProgram(program), /others than root can change .*qemu/)
     chmodSync(program, 0o755)
     chmodSync(folder, 0o777)
-    assert.throws(() => checkTrusted(program), UsageError)
+    assert.throws(() => trustedProgram(program), UsageError)
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -9,6 +9,7 @@ import { liveQemu } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
+import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson } from './identity.ts'
 import { hasRamFile } from './memory-backends.ts'
 import { prepareRamFile } from './ram-file.ts'
@@ -33,6 +34,8 @@ export interface RunRequest {
   readonly order: number
   /** More environment variables to record, `NAME` or `NAME=VALUE`. */
   readonly extraEnvironment: readonly string[]
+  /** A QEMU of another user's may be started as root, to open /dev/mem. */
+  readonly trustsDevmem: boolean
   /** Take the place of a VM that is recorded on the same RAM but does not run. */
   readonly replace: boolean
 }
@@ -54,7 +57,12 @@ export async function recordVm(request: RunRequest): Promise<RecordedVm> {
   const person = findPerson(request.user, request.environment)
   const environment = chooseEnvironment(person, request.environment, request.extraEnvironment)
   const mountPoint = chooseMount(line, request)
-  const binary = await probeBinary(findBinary(line.binary, cwd, environment.PATH ?? ''), person)
+  const { extraEnvironment, trustsDevmem: isTrusted } = request
+  checkDevmemTrust({ uid: person.uid, store: storeOf(mountPoint), isTrusted, extraEnvironment })
+  const binary = await probeBinary(findBinary(line.binary, cwd, environment.PATH ?? ''), {
+    ...person,
+    environment,
+  })
   const prepared = prepareCommandLine(line, { cwd, mount: mountPoint }, binary)
   const ramFile = (prepared.ramFiles[0] as { path: string }).path
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))

@@ -6,6 +6,7 @@
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { mapShared } from '../linux/memory.ts'
+import { fixUmask } from '../linux/umask.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { KeeperLink } from './keeper-link.ts'
@@ -17,6 +18,7 @@ import { serveConnection } from './serve-connection.ts'
 /** Where the keeper put our end of the socket. */
 const SOCKET = 3 as Fd
 
+fixUmask()
 const link = new KeeperLink(SOCKET)
 
 /**

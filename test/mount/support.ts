@@ -16,7 +16,7 @@ import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/ru
 
 /** What is tested: this tree, or another one's folder, whose faults a test must then find. */
 const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..', import.meta.url))
-const CLI = join(TREE, 'src/cli.ts')
+export const CLI = join(TREE, 'src/cli.ts')
 const run = promisify(execFile)
 
 /** Why this machine cannot run the mount tier, or false: what `node:test` takes as `skip`. */

@@ -6,10 +6,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { guestmemfs } from '../mount/support.ts'
+import { CLI, guestmemfs } from '../mount/support.ts'
 import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
 import {
-  CLI,
   kill,
   listVms,
   monitor,

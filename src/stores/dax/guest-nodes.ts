@@ -1,5 +1,5 @@
 /** The nodes of one pool, `/dev/guestmemfs/POOL/OBJECT`: which there are, their owners, and their devices. */
-import { mkdirSync, readdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type DeviceNumber,
@@ -11,6 +11,9 @@ import {
 import { must } from '../../linux/library.ts'
 import type { ObjectId } from '../../values/ids.ts'
 
+/** A QEMU of any user goes this way; what it may open there the node's own mode says. */
+const EVERYONE_MAY_LOOK = 0o755
+
 /** Tests bring nodes that need no root. */
 export type Nodes = Pick<GuestNodes, 'path' | 'owner' | 'make' | 'remove' | 'takeStock'>
 
@@ -19,7 +22,11 @@ export class GuestNodes {
 
   constructor(nodeRoot: string, pool: string) {
     this.#folder = join(nodeRoot, pool)
-    mkdirSync(this.#folder, { recursive: true, mode: 0o755 })
+    for (const folder of [nodeRoot, this.#folder]) {
+      mkdirSync(folder, { recursive: true, mode: EVERYONE_MAY_LOOK })
+      // A umask may have taken rights from it: now, or when a former version made it.
+      chmodSync(folder, EVERYONE_MAY_LOOK)
+    }
   }
 
   path(object: ObjectId): string {
