@@ -13,6 +13,7 @@ import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson } from './identity.ts'
 import { hasRamFile } from './memory-backends.ts'
 import { prepareRamFile } from './ram-file.ts'
+import { checkRootsWay } from './roots-way.ts'
 import { prepareCommandLine, type VmCommandLine } from './vm-command-line.ts'
 import {
   ramFileOf,
@@ -68,6 +69,7 @@ export async function recordVm(request: RunRequest): Promise<RecordedVm> {
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
   refuseConflicts(name, prepared, request)
 
+  if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountPoint)
   // The record must be there before QEMU is, so the files must be, too.
   for (const file of prepared.ramFiles) prepareRamFile(file, person)
   const { uid, gid, groups } = person

@@ -15,13 +15,26 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { lgetxattr } from '../../src/linux/xattr.ts'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { ENODATA } from '../../src/values/errno.ts'
 import { VM_XATTR } from '../../src/values/xattr-names.ts'
 import { swappingQemu } from './fake-qemu.ts'
 import { NOBODY, nobodysGround, startNobodysProgram, startNobodysVm } from './nobodys-vm.ts'
-import { listVms, QEMU, qemuPid, scratchFolder, type TestVm, updateVmm, type VmPool } from './support.ts'
+import {
+  listVms,
+  QEMU,
+  qemuPid,
+  ramOptions,
+  runVm,
+  SMALL_MACHINE,
+  scratchFolder,
+  type TestVm,
+  updateVmm,
+  type VmPool,
+  vmName,
+} from './support.ts'
 
 /** Everyone may look there, and root alone may write. */
 function rootsFolder(t: TestContext): string {
@@ -115,4 +128,18 @@ test('no root process runs what the recorded environment names: PATH, loader and
   for (const [name, value] of Object.entries(variables)) assert.ok(environment.includes(`${name}=${value}`))
   // Values are nobody else's to read: not in a command line either, which everyone may read.
   assert.doesNotMatch(readFileSync(`/proc/${qemuPid(vm.name)}/cmdline`, 'utf8'), /LD_DEBUG/)
+})
+
+test("a guest of root's is refused where its user could swap the directory of its RAM", async (t) => {
+  const { pool, folder, theirs } = await nobodysGround(t)
+  const ram = join(theirs, 'ram')
+  const line = [QEMU, ...SMALL_MACHINE, ...ramOptions(ram)]
+  const vm = runVm(pool, folder, vmName('roots'), ram, ['--user', 'root'], line)
+  const status = await Promise.race([vm.ended, sleep(10_000, 'it runs', { ref: false })])
+  assert.equal(status, 1)
+  assert.match(
+    vm.errors(),
+    /^guestmemfs: QEMU would open .*ram as root, and others than root can change .*theirs: /m,
+  )
+  assert.equal(existsSync(ram), false, 'nothing was made')
 })
