@@ -95,9 +95,18 @@ export async function recordVm(request: RunRequest): Promise<RecordedVm> {
   return { ramFile, definition, daemonize: prepared.daemonize, notes: prepared.notes }
 }
 
-/** Takes back what `recordVm` wrote, when its QEMU never came up. */
-export function forgetVm({ ramFile }: RecordedVm): void {
-  removeDefinition(ramFile)
+/**
+ * Takes back what `recordVm` wrote, when its QEMU never came up. A guest that was saved meanwhile, and whose
+ * next QEMU did not start, lies in its RAM and state file: without its record no program could find both.
+ */
+export function forgetVm({ ramFile, definition }: RecordedVm): void {
+  let now: VmDefinition | undefined
+  try {
+    now = readDefinition(ramFile)
+  } catch {
+    return // it is not ours to judge any more
+  }
+  if (now?.name === definition.name && now.saved === null) removeDefinition(ramFile)
 }
 
 function chooseMount(line: CommandLine, { cwd, mounts }: RunRequest): string {
