@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 /**
- * The program's first moment: it turns on the compile cache before any source of ours is loaded, and starts a
- * keeper's process at the same time, because after a kexec guests wait for every command that resumes them.
+ * The program's first moment: it sets the umask, turns on the compile cache before any source of ours is
+ * loaded, and starts a keeper's process at the same time, because after a kexec guests wait for every command
+ * that resumes them.
  */
 import { useCompileCache } from './linux/compile-cache.ts'
+import { fixUmask } from './linux/umask.ts'
 import { hasUnit } from './pool/has-unit.ts'
 import { WaitingKeeper } from './pool/waiting-keeper.ts'
 
+fixUmask()
 useCompileCache()
 /**
  * Mounting, as far as can be told without reading the command line; the unit's keeper is the unit's to start.

@@ -14,6 +14,7 @@ interface Options {
   readonly mount?: string
   readonly order: string
   readonly env: readonly string[]
+  readonly trustDevmem?: true
   readonly replace?: true
 }
 
@@ -29,6 +30,7 @@ export const command: CommandModule = {
       .option('--mount <dir>', 'look for its RAM in this mount only')
       .option('--order <n>', 'lower is saved and started first', '0')
       .option('--env <name[=value]>', 'record one more environment variable', collect, [])
+      .option('--trust-devmem', 'with store=devmem: this user may have QEMU open anything as root')
       .option('--replace', 'take the place of a VM that is recorded on the same RAM and does not run')
       .action(async (argv: string[], options: Options) => {
         process.exitCode = await run(argv, options)
@@ -47,6 +49,7 @@ async function run(argv: string[], options: Options): Promise<number> {
     user: options.user,
     order: Number(options.order),
     extraEnvironment: options.env,
+    trustsDevmem: options.trustDevmem === true,
     replace: options.replace === true,
   })
   // Not process.stderr: it would make the stream non-blocking for QEMU, which has it too.

@@ -6,6 +6,7 @@ import { closeSync, readSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
 import { setOomScore } from '../linux/process.ts'
+import { fixUmask } from '../linux/umask.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { writePoolRecord } from '../run/pool-record.ts'
 import { identify } from '../run/process-identity.ts'
@@ -40,6 +41,7 @@ function readOptions(): KeeperOptions | undefined {
   return JSON.parse(text) as KeeperOptions
 }
 
+fixUmask()
 const options = readOptions() ?? process.exit(0)
 process.title = `guestmemfs-keeper ${options.pool}`
 // Nothing of ours may keep a directory of some other file system busy.

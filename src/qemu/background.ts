@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { makeVmDirectory, readRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
+import { ROOT_ENVIRONMENT } from './identity.ts'
 import type { Streams } from './supervisor.ts'
 import { ramFileOf, type VmDefinition } from './vm-definition.ts'
 import { waitForQmp } from './wait-for-qmp.ts'
@@ -20,6 +21,7 @@ const MAIN = fileURLToPath(new URL(`supervisor-main${import.meta.url.slice(-3)}`
 export function superviseInBackground(ramFile: string, streams: Streams): Promise<void> {
   const child = spawn(process.execPath, [...process.execArgv, MAIN, ramFile], {
     cwd: '/',
+    env: ROOT_ENVIRONMENT,
     detached: true,
     stdio: [...streams],
   })

@@ -6,9 +6,9 @@ import { spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
+import { type Credentials, withCredentials } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
 import { MIB } from '../values/units.ts'
-import { commandAs, type Identity } from './identity.ts'
 import { compareVersions, OLDEST_USABLE, type QemuVersion, VersionSchema, versionOf } from './qemu-version.ts'
 
 export interface QemuBinary {
@@ -42,12 +42,17 @@ export function findBinary(name: string, cwd: string, searchPath: string): strin
   )
 }
 
+/** As whom a QEMU is asked, and with which environment: a VM's record has both. */
+export interface Asker extends Credentials {
+  readonly environment: Readonly<Record<string, string>>
+}
+
 /**
  * Asked as the user it is going to run as. Errors (UsageError): it is no QEMU, it does not answer, it is too
  * old.
  */
-export async function probeBinary(path: string, identity: Identity): Promise<QemuBinary> {
-  const answers = await ask(path, identity)
+export async function probeBinary(path: string, asker: Asker): Promise<QemuBinary> {
+  const answers = await ask(path, asker)
   const version = answers.find((answer) => v.is(v.object({ return: VersionSchema }), answer))
   const machines = answers.find((answer) => v.is(v.object({ return: v.array(MachineSchema) }), answer))
   if (version === undefined || machines === undefined) {
@@ -67,14 +72,16 @@ export async function probeBinary(path: string, identity: Identity): Promise<Qem
 }
 
 /** Every JSON line the binary answers. One that is no QEMU answers none. */
-async function ask(path: string, identity: Identity): Promise<unknown[]> {
+async function ask(path: string, asker: Asker): Promise<unknown[]> {
   const words = ['-machine', 'none', '-nodefaults', '-display', 'none', '-qmp', 'stdio']
-  const [program, ...rest] = commandAs(identity, [path, ...words])
-  const child = spawn(program, rest, {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    timeout: PROBE_TIMEOUT_MS,
-    killSignal: 'SIGKILL',
-  })
+  const child = withCredentials(asker, () =>
+    spawn(path, words, {
+      env: asker.environment,
+      stdio: ['pipe', 'pipe', 'ignore'],
+      timeout: PROBE_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    }),
+  )
   const failed = new Promise<never>((_, reject) => {
     child.once('error', (cause) =>
       reject(new UsageError(`${path} does not start: ${cause.message}`, { cause })),

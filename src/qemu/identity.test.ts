@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chooseEnvironment, commandAs, findPerson } from './identity.ts'
+import { chooseEnvironment, findPerson, rootsPart } from './identity.ts'
 
 const ALICE = { uid: 1000, gid: 1000, groups: [1000, 36], name: 'alice', home: '/home/alice' }
 
@@ -13,18 +13,17 @@ test('only a chosen few variables are recorded, and those that are named', () =>
   assert.throws(() => chooseEnvironment(ALICE, from, ['MISSING']), /MISSING is not set/)
 })
 
-test('another user is become through setpriv, with exactly their groups; ourselves not at all', () => {
-  const argv = ['qemu', '-S']
-  assert.deepEqual(commandAs(ALICE, argv).slice(1, -argv.length), [
-    ...['--reuid', '1000', '--regid', '1000', '--groups', '1000,36', '--'],
-  ])
-  assert.ok(commandAs({ ...ALICE, groups: [] }, argv).includes('--clear-groups'))
-  const us = {
-    uid: process.getuid?.() ?? 0,
-    gid: process.getgid?.() ?? 0,
-    groups: process.getgroups?.() ?? [],
+test('a program of root’s gets nothing of it that could name what it loads', () => {
+  const theirs = {
+    PATH: '/home/alice/bin',
+    LD_PRELOAD: '/x.so',
+    QEMU_MODULE_DIR: '/x',
+    TMPDIR: '/x',
+    NODE_OPTIONS: '-r x',
   }
-  assert.deepEqual(commandAs(us, argv), argv)
+  const { PATH, ...rest } = rootsPart({ ...theirs, LC_TIME: 'de', HOME: '/home/alice' })
+  assert.deepEqual(rest, { LC_TIME: 'de', HOME: '/home/alice' })
+  assert.doesNotMatch(PATH ?? '', /home/)
 })
 
 test('who asks: the named user, else who called sudo, else us', () => {

@@ -1,19 +1,12 @@
 /**
- * Owns as whom a VM's QEMU runs, and how we become that user on the way to it: through setpriv(1), which sets
- * user, groups and nothing else, and whose process becomes QEMU's. A person's own binary is never started as
- * root on their behalf.
+ * As whom a VM's QEMU runs, and with which environment. A person's own binary is never started as root on
+ * their behalf (linux/credentials.ts), and no program of root's is ever given their environment.
  */
 import { execFileSync } from 'node:child_process'
+import type { Credentials } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
 
-export interface Identity {
-  readonly uid: number
-  readonly gid: number
-  /** Supplementary groups. */
-  readonly groups: readonly number[]
-}
-
-export interface Person extends Identity {
+export interface Person extends Credentials {
   readonly name: string
   readonly home: string
 }
@@ -27,20 +20,11 @@ export function findPerson(user: string | undefined, environment: NodeJS.Process
   return lookUp(wanted ?? String(process.getuid?.() ?? 0))
 }
 
-/** The words that start `argv` as `identity`: `argv` itself where that is who we are. Others need root. */
-export function commandAs(identity: Identity, argv: readonly string[]): [string, ...string[]] {
-  if (isOurs(identity)) return argv as [string, ...string[]]
-  const { uid, gid, groups } = identity
-  const groupWords = groups.length > 0 ? ['--groups', groups.join(',')] : ['--clear-groups']
-  return ['setpriv', '--reuid', `${uid}`, '--regid', `${gid}`, ...groupWords, '--', ...argv]
-}
-
-function isOurs({ uid, gid, groups }: Identity): boolean {
-  const ours = new Set([...(process.getgroups?.() ?? []), gid])
-  const theirs = new Set([...groups, gid])
-  return (
-    uid === process.getuid?.() && gid === process.getgid?.() && ours.symmetricDifference(theirs).size === 0
-  )
+/** Of programs that run as root for a VM of whomever's. */
+export const ROOT_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  LC_ALL: 'C.UTF-8',
 }
 
 /** passwd and groups through id(1) and getent(1), so that LDAP and the like count too. */
@@ -58,11 +42,17 @@ function lookUp(user: string): Person {
 
 function ask(program: string, words: string[]): string | undefined {
   try {
-    return execFileSync(program, words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    return execFileSync(program, words, {
+      env: ROOT_ENVIRONMENT,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
   } catch {
     return undefined
   }
 }
+
+const LOCALE = /^(LANG|LC_[A-Z]+)$/
 
 /**
  * Variables a QEMU may need again after an update. Anything else, secrets above all, is recorded only when
@@ -80,6 +70,19 @@ const KEPT_VARIABLES = [
   'XAUTHORITY',
   'WAYLAND_DISPLAY',
 ]
+
+/** Set for each person, besides those that are kept. */
+const PERSONAL_VARIABLES = ['HOME', 'USER', 'LOGNAME']
+
+/**
+ * Those of `environment` that a program of root's may be given as well, with a PATH of root's. Others may
+ * name libraries and modules for it to load (LD_PRELOAD, QEMU_MODULE_DIR).
+ */
+export function rootsPart(environment: Readonly<Record<string, string>>): Record<string, string> {
+  const harmless = (name: string) => LOCALE.test(name) || PERSONAL_VARIABLES.includes(name) || name === 'TERM'
+  const kept = Object.entries(environment).filter(([name]) => harmless(name))
+  return { ...Object.fromEntries(kept), PATH: ROOT_ENVIRONMENT.PATH as string }
+}
 
 /**
  * `extra`: further variables, as `NAME` (its value now) or `NAME=VALUE`. Errors (UsageError): `NAME` is not

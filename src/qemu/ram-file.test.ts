@@ -1,42 +1,54 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { baseAt } from '../linux/testing/base-at.ts'
 import { parseRamMap, prepareRamFile, ramFileBytes } from './ram-file.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'ram-file-'))
 after(() => rmSync(scratch, { recursive: true }))
+const base = baseAt(scratch)
 const MIB = 2 ** 20
 const us = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, groups: process.getgroups?.() ?? [] }
-const prepare = (path: string, sizeBytes: number): void => prepareRamFile({ id: 'ram', path, sizeBytes }, us)
+const prepare = (path: string, sizeBytes: number): void =>
+  prepareRamFile({ id: 'ram', path, sizeBytes }, us, base)
+const bytesOf = (path: string) => ramFileBytes(path, base)
 
 test('a RAM file has its size before QEMU opens it, and keeps what it has', () => {
   const path = join(scratch, '-fresh')
-  assert.equal(ramFileBytes(path), undefined)
+  assert.equal(bytesOf(path), undefined)
   prepare(path, 4 * MIB)
-  assert.equal(ramFileBytes(path), 4 * MIB)
+  assert.equal(bytesOf(path), 4 * MIB)
+  assert.equal(statSync(path).mode & 0o7777, 0o600, 'for its user alone')
   prepare(path, 2 * MIB)
   assert.equal(statSync(path).size, 4 * MIB, 'a larger file is QEMU’s to judge')
 })
 
 test('an empty file gets its size, a smaller one is refused', () => {
   const path = join(scratch, 'empty')
-  writeFileSync(path, '')
+  writeFileSync(path, '', { mode: 0o640 })
   prepare(path, 2 * MIB)
   assert.throws(
     () => prepare(path, 4 * MIB),
     /backend 'ram': .*empty has 2M, its size=4M is more: make both the same/,
   )
   assert.equal(statSync(path).size, 2 * MIB)
+  assert.equal(statSync(path).mode & 0o7777, 0o640, 'a mode that was given stays')
 })
 
 test('what is no file of a mount is refused', () => {
   const link = join(scratch, 'link')
   symlinkSync('/dev/null', link)
   assert.throws(() => prepare(link, 2 * MIB), /link is not a file/)
-  assert.throws(() => prepare(scratch, 2 * MIB), /is not a file/)
-  assert.throws(() => prepare(join(scratch, 'no/such'), 2 * MIB), /could not be made: No such file/)
+  mkdirSync(join(scratch, 'folder'))
+  assert.throws(() => prepare(join(scratch, 'folder'), 2 * MIB), /is not a file/)
+  assert.throws(() => prepare(join(scratch, 'no/such'), 2 * MIB), /could not be made: no such file/)
+  symlinkSync('.', join(scratch, 'swapped'))
+  assert.throws(
+    () => prepare(join(scratch, 'swapped/file'), 2 * MIB),
+    /is not reached: a directory on its way/,
+  )
 })
 
 test('guestmemfs.map says how QEMU maps the file', () => {

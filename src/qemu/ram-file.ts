@@ -3,17 +3,23 @@
  * through a device, the file's name becomes a link to that device as soon as it has a size, so it must have
  * one by then: QEMU could make an empty file and size it by itself, but not map what it has open.
  */
-import { spawnSync } from 'node:child_process'
-import { lstatSync } from 'node:fs'
+import { closeSync, constants, ftruncateSync, lstatSync } from 'node:fs'
+import { getSystemErrorMessage } from 'node:util'
 import * as v from 'valibot'
+import { type Base, openBeneath, removePlace, wayProblem, withMount, withPlace } from '../linux/beneath.ts'
+import { type Credentials, withCredentials } from '../linux/credentials.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
 import { lgetxattr } from '../linux/xattr.ts'
-import { Errno } from '../values/errno.ts'
+import { EEXIST, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
 import { MAP_KINDS, type MappedBy, mappedBy } from '../values/mapping.ts'
 import { formatSize } from '../values/size.ts'
 import { MAP_XATTR } from '../values/xattr-names.ts'
-import { commandAs, type Identity } from './identity.ts'
 import type { RamFile } from './memory-backends.ts'
+
+/** Guest RAM is its user's alone. */
+const PRIVATE = 0o600
 
 /** What a file of a mount says about itself, a link included. */
 const MapSchema = v.object({
@@ -34,16 +40,26 @@ export type RamMap = { readonly sizeBytes: number; readonly alignBytes: number }
 
 /**
  * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached
- * by a link, or its memory was lost between two kernels.
+ * by a link, or its memory was lost between two kernels, or the way to it leads elsewhere. `base` is for
+ * tests.
  */
-export function ramFileBytes(path: string): number | undefined {
-  const stat = lstatSync(path, { throwIfNoEntry: false })
+export function ramFileBytes(path: string, base?: Base): number | undefined {
+  const found = withPlace(
+    path,
+    (place) => ({
+      stat: lstatSync(place.path, { throwIfNoEntry: false }),
+      map: lgetxattr(place.path, MAP_XATTR),
+    }),
+    base,
+  )
+  if (found === ENOENT) return undefined
+  if (found instanceof Errno) throw new UsageError(`${path} is not reached: ${wayProblem(found)}`)
+  const { stat, map } = found
   if (stat === undefined) return undefined
   if (!stat.isFile() && !stat.isSymbolicLink()) throw new UsageError(`${path} is not a file`)
-  const map = lgetxattr(path, MAP_XATTR)
   // Anywhere else a file is what it is, and a link is none.
   if (map instanceof Errno && stat.isFile()) return stat.size
-  const { by, sizeBytes } = readRamMap(path)
+  const { by, sizeBytes } = ramMapOf(path, map)
   if (by === 'lost')
     throw new UsageError(
       `${path} was lost on its way from the former kernel: delete it, or truncate it to 0 for a new guest`,
@@ -51,9 +67,18 @@ export function ramFileBytes(path: string): number | undefined {
   return sizeBytes
 }
 
-/** Errors (UsageError): there is no such file in a mount of ours. */
+/**
+ * What the mount itself says: in another file system its owner could answer with another guest's place.
+ * Errors (UsageError): there is no such file in a mount of ours.
+ */
 export function readRamMap(path: string): RamMap {
-  const map = lgetxattr(path, MAP_XATTR)
+  return ramMapOf(
+    path,
+    withPlace(path, (place) => lgetxattr(place.path, MAP_XATTR)),
+  )
+}
+
+function ramMapOf(path: string, map: Uint8Array | Errno): RamMap {
   if (map instanceof Errno) throw new UsageError(`${path} is not a file of a guestmemfs mount (${map})`)
   return parseRamMap(Buffer.from(map).toString('utf8'))
 }
@@ -68,18 +93,45 @@ export function parseRamMap(text: string): RamMap {
   return { by, path, offsetBytes, sizeBytes, alignBytes }
 }
 
-/** Made by its user, with its user's permissions. Errors (UsageError): too small, no room, no permission. */
-export function prepareRamFile({ id, path, sizeBytes }: RamFile, identity: Identity): void {
-  const bytes = ramFileBytes(path) ?? 0
+/**
+ * Made by its user, with its user's permissions, for that user alone; the mode of a file that is there stays.
+ * Errors (UsageError): too small, no room, no permission. `base` is for tests.
+ */
+export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: Credentials, base?: Base): void {
+  const bytes = ramFileBytes(path, base) ?? 0
   if (bytes >= sizeBytes) return
   if (bytes > 0) {
     throw new UsageError(
       `memory backend '${id}': ${path} has ${formatSize(bytes)}, its size=${formatSize(sizeBytes)} is more: make both the same`,
     )
   }
-  const [program, ...words] = commandAs(identity, ['truncate', '-s', String(sizeBytes), '--', path])
-  const made = spawnSync(program, words, { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' })
-  if (made.status === 0) return
-  const reason = made.error?.message ?? made.stderr.trim().split(': ').at(-1)
+  const make = (root: Fd, way: string) => withCredentials(user, () => makeSized(root, way, sizeBytes))
+  const made = withMount(path, make, base)
+  const { failed, isNew } = made instanceof Errno ? { failed: made, isNew: false } : made
+  if (failed === undefined) return
+  if (isNew) withPlace(path, removePlace, base)
+  const isOnWay = failed === ELOOP || failed === ENOTDIR || failed === EXDEV
+  const reason = isOnWay ? wayProblem(failed) : getSystemErrorMessage(-failed.code)
   throw new UsageError(`RAM file ${path} could not be made: ${reason}`)
+}
+
+/** As the file's user: no program that could be another one is run for it. */
+function makeSized(
+  root: Fd,
+  way: string,
+  sizeBytes: number,
+): { readonly failed: Errno | undefined; readonly isNew: boolean } {
+  const { O_CREAT, O_EXCL, O_WRONLY } = constants
+  let fd = openBeneath(root, way, O_WRONLY | O_CREAT | O_EXCL, PRIVATE)
+  const isNew = fd !== EEXIST
+  if (!isNew) fd = openBeneath(root, way, O_WRONLY)
+  if (fd instanceof Errno) return { failed: fd, isNew: false }
+  try {
+    ftruncateSync(fd, sizeBytes)
+    return { failed: undefined, isNew }
+  } catch (error) {
+    return { failed: errnoOfNodeError(error), isNew }
+  } finally {
+    closeSync(fd)
+  }
 }

@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
-import { UsageError } from '../values/errors.ts'
 import { parseCommandLine, printCommandLine } from './command-line.ts'
-import { checkTrusted } from './launch.ts'
 import type { RamMap } from './ram-file.ts'
 import { hasWindow, reachRam } from './ram-mapping.ts'
 
@@ -48,20 +43,4 @@ test('gigantic pages ask for their alignment, and no more than that changes', ()
   assert.equal(reached(DEVICE, RAM)[2], RAM.replace('align=2M', 'align=1073741824'))
   assert.equal(reached({ ...DEVICE, alignBytes: 2 * MIB }, RAM)[2], RAM)
   assert.equal(hasWindow([{ id: 'ram', map: DEVICE }]), false)
-})
-
-test('a program that others than root can change is not started as root', () => {
-  checkTrusted('/bin/sh')
-  const folder = mkdtempSync(join(tmpdir(), 'trusted-'))
-  try {
-    const program = join(folder, 'qemu')
-    writeFileSync(program, '')
-    chmodSync(program, 0o757)
-    assert.throws(() => checkTrusted(program), /others than root can change .*qemu/)
-    chmodSync(program, 0o755)
-    chmodSync(folder, 0o777)
-    assert.throws(() => checkTrusted(program), UsageError)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
 })

@@ -9,9 +9,11 @@ import { liveQemu } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
+import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson } from './identity.ts'
 import { hasRamFile } from './memory-backends.ts'
 import { prepareRamFile } from './ram-file.ts'
+import { checkRootsWay } from './roots-way.ts'
 import { prepareCommandLine, type VmCommandLine } from './vm-command-line.ts'
 import {
   ramFileOf,
@@ -33,6 +35,8 @@ export interface RunRequest {
   readonly order: number
   /** More environment variables to record, `NAME` or `NAME=VALUE`. */
   readonly extraEnvironment: readonly string[]
+  /** A QEMU of another user's may be started as root, to open /dev/mem. */
+  readonly trustsDevmem: boolean
   /** Take the place of a VM that is recorded on the same RAM but does not run. */
   readonly replace: boolean
 }
@@ -54,12 +58,18 @@ export async function recordVm(request: RunRequest): Promise<RecordedVm> {
   const person = findPerson(request.user, request.environment)
   const environment = chooseEnvironment(person, request.environment, request.extraEnvironment)
   const mountPoint = chooseMount(line, request)
-  const binary = await probeBinary(findBinary(line.binary, cwd, environment.PATH ?? ''), person)
+  const { extraEnvironment, trustsDevmem: isTrusted } = request
+  checkDevmemTrust({ uid: person.uid, store: storeOf(mountPoint), isTrusted, extraEnvironment })
+  const binary = await probeBinary(findBinary(line.binary, cwd, environment.PATH ?? ''), {
+    ...person,
+    environment,
+  })
   const prepared = prepareCommandLine(line, { cwd, mount: mountPoint }, binary)
   const ramFile = (prepared.ramFiles[0] as { path: string }).path
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
   refuseConflicts(name, prepared, request)
 
+  if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountPoint)
   // The record must be there before QEMU is, so the files must be, too.
   for (const file of prepared.ramFiles) prepareRamFile(file, person)
   const { uid, gid, groups } = person
@@ -85,9 +95,18 @@ export async function recordVm(request: RunRequest): Promise<RecordedVm> {
   return { ramFile, definition, daemonize: prepared.daemonize, notes: prepared.notes }
 }
 
-/** Takes back what `recordVm` wrote, when its QEMU never came up. */
-export function forgetVm({ ramFile }: RecordedVm): void {
-  removeDefinition(ramFile)
+/**
+ * Takes back what `recordVm` wrote, when its QEMU never came up. A guest that was saved meanwhile, and whose
+ * next QEMU did not start, lies in its RAM and state file: without its record no program could find both.
+ */
+export function forgetVm({ ramFile, definition }: RecordedVm): void {
+  let now: VmDefinition | undefined
+  try {
+    now = readDefinition(ramFile)
+  } catch {
+    return // it is not ours to judge any more
+  }
+  if (now?.name === definition.name && now.saved === null) removeDefinition(ramFile)
 }
 
 function chooseMount(line: CommandLine, { cwd, mounts }: RunRequest): string {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import {
   existsSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -12,6 +13,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { baseAt } from '../linux/testing/base-at.ts'
+import { ELOOP } from '../values/errno.ts'
+import { CorruptBytesError } from '../values/errors.ts'
 import {
   checkStateFile,
   createStateFile,
@@ -30,40 +34,59 @@ function folderOf(t: TestContext): string {
 
 test('a state file is private, and takes the place of what had its name without following it', (t) => {
   const folder = folderOf(t)
+  const base = baseAt(folder)
   const [path, precious] = [join(folder, 'a.vmstate'), join(folder, 'precious')]
   writeFileSync(precious, 'keep')
   symlinkSync(precious, path)
-  createStateFile(path, OURS)
+  createStateFile(path, OURS, base)
   assert.equal(readFileSync(precious, 'utf8'), 'keep')
   assert.equal(statSync(path).mode & 0o7777, 0o600)
   assert.equal(statSync(path).size, 0)
-  assert.throws(() => measureStateFile(path), /is empty/)
-  removeStateFile(path)
+  assert.throws(() => measureStateFile(path, base), /is empty/)
+  assert.equal(removeStateFile(path, base), undefined)
   assert.equal(existsSync(path), false)
-  removeStateFile(path)
+  assert.equal(removeStateFile(path, base), undefined)
+})
+
+test('in a directory that was swapped for a symlink nothing is made, read or removed', (t) => {
+  const folder = folderOf(t)
+  const [base, outside] = [baseAt(folder), folderOf(t)]
+  symlinkSync(outside, join(folder, 'theirs'))
+  const path = join(folder, 'theirs', 'a.vmstate')
+  assert.throws(
+    () => createStateFile(path, OURS, base),
+    /a.vmstate could not be made: a directory on its way/,
+  )
+  assert.deepEqual(readdirSync(outside), [])
+  writeFileSync(join(outside, 'a.vmstate'), 'precious')
+  assert.throws(() => measureStateFile(path, base), CorruptBytesError)
+  assert.equal(removeStateFile(path, base), ELOOP)
+  assert.deepEqual(readdirSync(outside), ['a.vmstate'])
 })
 
 test('every single changed byte and every truncation is found', (t) => {
-  const path = join(folderOf(t), 'b.vmstate')
+  const folder = folderOf(t)
+  const base = baseAt(folder)
+  const path = join(folder, 'b.vmstate')
   const bytes = Buffer.from(Array.from({ length: 300 }, (_, index) => index & 0xff))
   writeFileSync(path, bytes)
   const saved: SavedState = {
     path,
-    ...measureStateFile(path),
+    ...measureStateFile(path, base),
     wasRunning: true,
     stoppedAtMs: 1.5,
     qemuVersion: '10.0.2',
   }
-  checkStateFile(saved)
+  checkStateFile(saved, base)
   for (const at of bytes.keys()) {
     const damaged = Buffer.from(bytes)
     damaged[at] = (damaged[at] as number) ^ 0x10
     writeFileSync(path, damaged)
-    assert.throws(() => checkStateFile(saved), /checksum/)
+    assert.throws(() => checkStateFile(saved, base), /checksum/)
   }
   for (const length of [299, 1]) {
     writeFileSync(path, bytes)
     truncateSync(path, length)
-    assert.throws(() => checkStateFile(saved), /bytes, 300 were saved/)
+    assert.throws(() => checkStateFile(saved, base), /bytes, 300 were saved/)
   }
 })

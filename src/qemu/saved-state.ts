@@ -2,10 +2,13 @@
  * Owns the file a saved guest's device state lies in: making it, describing it, and finding out later whether
  * it still is what was described. Never opens it for writing itself: QEMU does, as the guest's user.
  */
-import { closeSync, constants, fchmodSync, fchownSync, fstatSync, openSync, readSync, rmSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import * as v from 'valibot'
-import { CorruptBytesError } from '../values/errors.ts'
+import { type Base, openBeneath, type Place, removePlace, wayProblem, withPlace } from '../linux/beneath.ts'
+import { ENOENT, Errno } from '../values/errno.ts'
+import { CorruptBytesError, UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
 import { GIB, MIB } from '../values/units.ts'
 
 /**
@@ -28,49 +31,66 @@ export type SavedState = v.InferOutput<typeof SavedStateSchema>
 const MAX_STATE_BYTES = 4 * GIB
 const CHUNK_BYTES = MIB
 
-/** An empty file that only `uid` can read, in place of whatever had the name. Throws what node:fs throws. */
-export function createStateFile(path: string, owner: { uid: number; gid: number }): void {
-  rmSync(path, { force: true })
-  // O_EXCL and O_NOFOLLOW: the directory may be the guest user's, who must not choose what we open.
-  const fd = openSync(
-    path,
-    constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_WRONLY,
-    0o600,
-  )
+/**
+ * An empty file that only `uid` can read, in place of whatever had the name. The directory may be the guest
+ * user's: the file is made by descriptors beneath the mount. Errors (UsageError): one line why not. `base` is
+ * for tests.
+ */
+export function createStateFile(path: string, owner: { uid: number; gid: number }, base?: Base): void {
+  const failed = withPlace(path, (place) => makeAnew(place, owner), base)
+  if (failed instanceof Errno)
+    throw new UsageError(`state file ${path} could not be made: ${wayProblem(failed)}`)
+}
+
+function makeAnew(place: Place, { uid, gid }: { uid: number; gid: number }): Errno | undefined {
+  const removed = removePlace(place)
+  if (removed !== undefined && removed !== ENOENT) return removed
+  const { O_CREAT, O_EXCL, O_WRONLY } = constants
+  const fd = openBeneath(place.directory, place.name, O_CREAT | O_EXCL | O_WRONLY, 0o600)
+  if (fd instanceof Errno) return fd
   try {
-    fchownSync(fd, owner.uid, owner.gid)
+    fchownSync(fd, uid, gid)
     fchmodSync(fd, 0o600)
+    return undefined
   } finally {
     closeSync(fd)
   }
 }
 
 /**
- * Size and checksum of the file as it is. Throws CorruptBytesError: empty, no ordinary file, absurdly large.
+ * Size and checksum of the file as it is. Throws CorruptBytesError: not to be opened, empty, no ordinary
+ * file, absurdly large.
  */
-export function measureStateFile(path: string): { sizeBytes: number; crc32: number } {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+export function measureStateFile(path: string, base?: Base): { sizeBytes: number; crc32: number } {
+  const { O_RDONLY, O_NONBLOCK } = constants
+  const open = ({ directory, name }: Place) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
+  const fd = withPlace(path, open, base)
+  if (fd instanceof Errno) throw new CorruptBytesError(`state file ${path}: ${wayProblem(fd)}`)
   try {
-    const stat = fstatSync(fd)
-    if (!stat.isFile()) throw new CorruptBytesError(`state file ${path} is not an ordinary file`)
-    if (stat.size === 0) throw new CorruptBytesError(`state file ${path} is empty`)
-    if (stat.size > MAX_STATE_BYTES) throw new CorruptBytesError(`state file ${path} has ${stat.size} bytes`)
-    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, stat.size))
-    let [sum, at] = [0, 0]
-    for (;;) {
-      const length = readSync(fd, chunk, 0, chunk.length, at)
-      if (length === 0) return { sizeBytes: at, crc32: sum }
-      sum = crc32(chunk.subarray(0, length), sum)
-      at += length
-    }
+    return measure(fd, path)
   } finally {
     closeSync(fd)
   }
 }
 
+function measure(fd: Fd, path: string): { sizeBytes: number; crc32: number } {
+  const stat = fstatSync(fd)
+  if (!stat.isFile()) throw new CorruptBytesError(`state file ${path} is not an ordinary file`)
+  if (stat.size === 0) throw new CorruptBytesError(`state file ${path} is empty`)
+  if (stat.size > MAX_STATE_BYTES) throw new CorruptBytesError(`state file ${path} has ${stat.size} bytes`)
+  const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, stat.size))
+  let [sum, at] = [0, 0]
+  for (;;) {
+    const length = readSync(fd, chunk, 0, chunk.length, at)
+    if (length === 0) return { sizeBytes: at, crc32: sum }
+    sum = crc32(chunk.subarray(0, length), sum)
+    at += length
+  }
+}
+
 /** Throws CorruptBytesError when the file is not, byte for byte, what was saved. */
-export function checkStateFile(saved: SavedState): void {
-  const found = measureStateFile(saved.path)
+export function checkStateFile(saved: SavedState, base?: Base): void {
+  const found = measureStateFile(saved.path, base)
   if (found.sizeBytes !== saved.sizeBytes) {
     throw new CorruptBytesError(
       `state file ${saved.path} has ${found.sizeBytes} bytes, ${saved.sizeBytes} were saved`,
@@ -80,6 +100,11 @@ export function checkStateFile(saved: SavedState): void {
     throw new CorruptBytesError(`state file ${saved.path} is not what was saved (checksum)`)
 }
 
-export function removeStateFile(path: string): void {
-  rmSync(path, { force: true })
+/**
+ * Never throws, for guests are continued after it: a file that stays is on no record, is never loaded, and
+ * the next save takes its name.
+ */
+export function removeStateFile(path: string, base?: Base): Errno | undefined {
+  const failed = withPlace(path, removePlace, base)
+  return failed === ENOENT ? undefined : failed
 }

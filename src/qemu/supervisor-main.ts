@@ -4,11 +4,13 @@
  * standard streams become QEMU's. It says nothing unless the VM cannot be started.
  */
 import { writeSync } from 'node:fs'
+import { fixUmask } from '../linux/umask.ts'
 import { errorText } from '../values/errors.ts'
 import { exitStatus, superviseVm } from './supervisor.ts'
 
 const [, , ramFile] = process.argv
 if (ramFile === undefined) throw new Error('usage: supervisor-main RAM_FILE')
+fixUmask()
 process.title = `guestmemfs-supervisor ${ramFile}`
 try {
   process.exitCode = exitStatus(await superviseVm(ramFile, [0, 1, 2]))

@@ -12,13 +12,14 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { withCredentials } from '../linux/credentials.ts'
 import { close } from '../linux/descriptors.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
 import { identify, identifySelf } from '../run/process-identity.ts'
 import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { launchWords } from './launch.ts'
+import { type Launch, prepareLaunch } from './launch.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
 
 /** Standard input, output and error of QEMU: descriptors of ours. */
@@ -89,14 +90,10 @@ class Supervisor {
   }
 
   async #runQemu(): Promise<GuestEnd> {
-    const { cwd, environment, cgroup } = this.#definition
-    const [program, ...words] = launchWords(this.#definition)
-    const child = spawn(program, words, {
-      cwd,
-      env: environment,
-      // The fourth is MONITOR_FD in the child.
-      stdio: [...this.#streams, this.#monitor],
-    })
+    const { cwd, cgroup } = this.#definition
+    const launch = prepareLaunch(this.#definition)
+    const [program] = launch.argv
+    const child = this.#spawn(launch, cwd)
     // Rejects on 'error': the program could not be started.
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
     const stopForwarding = forwardSignals(child)
@@ -115,6 +112,29 @@ class Supervisor {
       })
     } finally {
       stopForwarding()
+    }
+  }
+
+  /**
+   * The child is QEMU's user's from its first instruction on, and its environment no program's of root's. Its
+   * directory is entered before that: QEMU's user may have no way to it from above. Errors (UsageError): the
+   * directory is gone.
+   */
+  #spawn({ argv, credentials, environment }: Launch, cwd: string): ChildProcess {
+    const [program = '', ...words] = argv
+    try {
+      process.chdir(cwd)
+    } catch (cause) {
+      throw new UsageError(`VM ${this.#name} does not start: its directory ${cwd} cannot be entered`, {
+        cause,
+      })
+    }
+    try {
+      // The fourth is MONITOR_FD in the child.
+      const stdio = [...this.#streams, this.#monitor]
+      return withCredentials(credentials, () => spawn(program, words, { env: environment, stdio }))
+    } finally {
+      process.chdir('/')
     }
   }
 

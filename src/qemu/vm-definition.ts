@@ -4,6 +4,7 @@
  */
 import { lstatSync } from 'node:fs'
 import * as v from 'valibot'
+import { wayProblem, withPlace } from '../linux/beneath.ts'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
 import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
@@ -57,9 +58,10 @@ export function ramBytesOf(definition: VmDefinition): number {
  * another file.
  */
 export function readDefinition(ramFile: string): VmDefinition | undefined {
-  const value = lgetxattr(ramFile, VM_XATTR)
+  const value = withPlace(ramFile, ({ path }) => lgetxattr(path, VM_XATTR))
   if (value === ENODATA || value === ENOENT || value === EOPNOTSUPP) return undefined
-  if (value instanceof Errno) throw new UsageError(`reading the VM recorded on ${ramFile} failed: ${value}`)
+  if (value instanceof Errno)
+    throw new UsageError(`reading the VM recorded on ${ramFile} failed: ${wayProblem(value)}`)
   let parsed: VmDefinition
   try {
     parsed = parseDefinition(value)
@@ -82,26 +84,32 @@ export function parseDefinition(value: Uint8Array): VmDefinition {
 
 /** A file may have several names, and be listed under another than the one QEMU opens. */
 function isSameFile(left: string, right: string): boolean {
-  const [a, b] = [left, right].map((path) => lstatSync(path, { throwIfNoEntry: false }))
-  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino
+  const [a, b] = [left, right].map((path) =>
+    withPlace(path, (place) => lstatSync(place.path, { throwIfNoEntry: false })),
+  )
+  if (a === undefined || b === undefined || a instanceof Errno || b instanceof Errno) return false
+  return a.dev === b.dev && a.ino === b.ino
 }
 
 /** Errors (UsageError): the command line and environment are too long, no permission, the mount is full. */
 export function writeDefinition(definition: VmDefinition): void {
   const value = Buffer.from(JSON.stringify(definition))
-  const failed = value.length > MAX_BYTES ? E2BIG : lsetxattr(ramFileOf(definition), VM_XATTR, value)
+  const failed =
+    value.length > MAX_BYTES
+      ? E2BIG
+      : withPlace(ramFileOf(definition), ({ path }) => lsetxattr(path, VM_XATTR, value))
   if (failed === undefined) return
   const reason =
     failed === E2BIG
       ? `its command line and environment take more than ${MAX_BYTES} bytes`
       : failed === EPERM
         ? 'it needs root'
-        : failed.name
+        : wayProblem(failed)
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
 }
 
 /** Takes the record away; nothing to do where the file or the record is gone. */
 export function removeDefinition(ramFile: string): Errno | undefined {
-  const failed = lremovexattr(ramFile, VM_XATTR)
+  const failed = withPlace(ramFile, ({ path }) => lremovexattr(path, VM_XATTR))
   return failed === ENODATA || failed === ENOENT ? undefined : failed
 }

@@ -8,6 +8,7 @@ import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { mapShared } from '../linux/memory.ts'
+import { fixUmask } from '../linux/umask.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { KeeperLink } from './keeper-link.ts'
@@ -20,6 +21,7 @@ import { serveConnection } from './serve-connection.ts'
 /** Where the keeper put our end of the socket. */
 const SOCKET = 3 as Fd
 
+fixUmask()
 const link = new KeeperLink(SOCKET)
 
 /** A line that cannot be written (a full /run, say) is lost: the server must not die of it. */

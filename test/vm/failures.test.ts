@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { guestmemfs } from '../mount/support.ts'
+import { CLI, guestmemfs } from '../mount/support.ts'
 import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
 import {
-  CLI,
   kill,
   listVms,
   monitor,
@@ -207,3 +207,23 @@ function qemuPidOr(name: string, otherwise: number): number {
     return otherwise
   }
 }
+
+test('a guest whose next QEMU cannot be started stays on record as saved, and goes on later', async (t) => {
+  const pool = await mountVmPool(t)
+  const folder = join(scratchFolder(t), 'directory')
+  mkdirSync(folder)
+  const before = process.cwd()
+  process.chdir(folder)
+  const vm = await startTinyVm(t, pool, 'homeless').finally(() => process.chdir(before))
+  renameSync(folder, `${folder}.away`)
+  const { report } = await updateVmm(pool, '--timeout-ms', '5000')
+  assert.equal(report.vms[0]?.outcome, 'saved', JSON.stringify(report))
+  await vm.ended
+  assert.deepEqual(
+    (await listVms(pool)).map(({ name, state }) => [name, state]),
+    [[vm.name, 'saved']],
+  )
+  renameSync(`${folder}.away`, folder)
+  const resumed = await resumeVms(pool)
+  assert.equal(resumed.status, 0, JSON.stringify(resumed.report))
+})

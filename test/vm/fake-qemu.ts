@@ -48,3 +48,9 @@ export function moodyQemu(folder: string): MoodyQemu {
   )
   return { path, set: (what) => writeFileSync(mood, what), reset: () => rmSync(mood, { force: true }) }
 }
+
+/** Speaks QMP and has no guest: what it does to its owner's directory stands in `swapping-qemu.ts`. */
+export function swappingQemu(folder: string, words: readonly string[]): string {
+  const line = [process.execPath, join(import.meta.dirname, 'swapping-qemu.ts'), ...words].join(' ')
+  return program(folder, 'qemu-swapping', WHEN_PROBED, `exec ${line} "$@"`)
+}

@@ -4,35 +4,12 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { guestmemfs } from '../mount/support.ts'
-import {
-  mountVmPool,
-  QEMU,
-  qemuPid,
-  ramOptions,
-  runVm,
-  SMALL_MACHINE,
-  scratchFolder,
-  type TestVm,
-  tinyKernel,
-  updateVmm,
-  type VmPool,
-  vmName,
-} from './support.ts'
-
-const NOBODY = 65534
+import { NOBODY, startNobodysVm } from './nobodys-vm.ts'
+import { qemuPid, scratchFolder, updateVmm } from './support.ts'
 
 test('QEMU runs as the given user, before and after an update, and never as root', async (t) => {
   const { pool, vm } = await startNobodysVm(t, 'nobody')
@@ -53,6 +30,18 @@ test('the owner of the RAM file can neither read nor write nor remove the record
     encoding: 'utf8',
   })
   assert.equal(tries, 'ENODATA EPERM EPERM written', 'their own attributes are theirs to write')
+})
+
+test("a guest's RAM is its user's alone, and each QEMU has one umask, whatever the callers'", async (t) => {
+  const before = process.umask(0)
+  t.after(() => process.umask(before))
+  const { pool, vm } = await startNobodysVm(t, 'private')
+  const { mode, uid, gid } = statSync(vm.ramFile)
+  assert.deepEqual([mode & 0o7777, uid, gid], [0o600, NOBODY, NOBODY])
+  assert.equal(umaskOf(qemuPid(vm.name)), '0022')
+  process.umask(0o077)
+  assert.equal((await updateVmm(pool)).status, 0)
+  assert.equal(umaskOf(qemuPid(vm.name)), '0022')
 })
 
 test('a state file name that leads elsewhere is not followed', async (t) => {
@@ -82,40 +71,11 @@ test('a RAM file that its owner renamed holds up nobody else', async (t) => {
   assert.equal(vm.serial.findBreak(), undefined)
 })
 
-/** A VM of nobody's in a directory of nobody's, started by root on their behalf. */
-async function startNobodysVm(t: TestContext, word: string): Promise<{ pool: VmPool; vm: TestVm }> {
-  const pool = await mountVmPool(t)
-  const folder = scratchFolder(t)
-  const theirs = pool.path('theirs')
-  mkdirSync(theirs)
-  chownSync(theirs, NOBODY, NOBODY)
-  for (const path of [folder, pool.mountPoint]) letOthersIn(t, path)
-  const line = [QEMU, ...SMALL_MACHINE, ...ramOptions(join(theirs, word)), '-serial', 'stdio']
-  const kernel = ['-kernel', tinyKernel(folder)]
-  const vm = runVm(
-    pool,
-    folder,
-    vmName(word),
-    join(theirs, word),
-    ['--user', String(NOBODY)],
-    [...line, ...kernel],
-  )
-  await Promise.race([vm.serial.until(1), vm.ended.then(() => assert.fail(vm.errors()))])
-  return { pool, vm }
-}
-
 /** Real and effective user of a process. */
 function identityOf(pid: number): number[] {
   const [, real, effective] = /^Uid:\t(\d+)\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return [Number(real), Number(effective)]
 }
 
-/** Test folders are private; another user needs the way down to this one, for as long as the test runs. */
-function letOthersIn(t: TestContext, path: string): void {
-  for (let at = path; at !== '/'; at = dirname(at)) {
-    const { mode } = statSync(at)
-    if ((mode & 0o001) !== 0) continue
-    chmodSync(at, mode | 0o011)
-    if (at !== path) t.after(() => chmodSync(at, mode))
-  }
-}
+const umaskOf = (pid: number): string | undefined =>
+  /^Umask:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]

@@ -9,15 +9,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
-import { guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
+import { CLI, guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
 
-export const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 export const QEMU = 'qemu-system-x86_64'
 const PATTERN_MEBIBYTES = 8
 

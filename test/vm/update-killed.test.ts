@@ -11,7 +11,8 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
-import { CLI, mountVmPool, resumeVms, Serial, startTinyVm, type VmPool } from './support.ts'
+import { CLI } from '../mount/support.ts'
+import { mountVmPool, resumeVms, Serial, startTinyVm, type VmPool } from './support.ts'
 
 const ROUNDS = 10
 /** From the making of the state file, which comes first, to about when the guest runs again. */

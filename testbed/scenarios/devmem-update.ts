@@ -28,7 +28,7 @@ export const devmemUpdate: Scenario = {
     await phase('mount', () =>
       host.run(`mkdir -p /mnt/guestmemfs; ${MOUNT}; chmod 1777 /mnt/guestmemfs /run/testbed/logs`),
     )
-    await host.start('run', `exec guestmemfs run --name guest --user 1000 -- ${QEMU}`)
+    await host.start('run', `exec guestmemfs run --name guest --user 1000 --trust-devmem -- ${QEMU}`)
     await phase('guest runs', () => ram.waitForTicks(20))
     await expectRights(stage, 'before')
 

@@ -1,0 +1,61 @@
+/**
+ * What must be trusted before a QEMU of another user's is started as root, to open /dev/mem: its command
+ * line, which names files that it opens as root until it becomes that user; its program; its environment.
+ */
+import { realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { getxattr } from '../linux/xattr.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+
+const OTHERS_MAY_WRITE = 0o022
+const S_ISVTX = 0o1000
+
+export interface DevmemGuest {
+  /** Of QEMU. */
+  readonly uid: number
+  /** Kind of store of the pool that its RAM lies in. */
+  readonly store: string | undefined
+  /** `--trust-devmem` was given. */
+  readonly isTrusted: boolean
+  /** `--env`, as typed. */
+  readonly extraEnvironment: readonly string[]
+}
+
+/** Errors (UsageError): QEMU would be started as root with what another user may have chosen. */
+export function checkDevmemTrust({ uid, store, isTrusted, extraEnvironment }: DevmemGuest): void {
+  if (store !== 'devmem' || uid === 0) return
+  if (!isTrusted)
+    throw new UsageError(
+      "only root opens /dev/mem: this QEMU would open its disks, sockets and scripts as root before it becomes its user, and could map every guest's RAM in the pool: give --trust-devmem if that user may do all of it, or take --user root, or a pool with store=dax",
+    )
+  if (extraEnvironment.length > 0)
+    throw new UsageError(
+      '--env is not for a QEMU that is started as root to open /dev/mem: its variables could name libraries to load',
+    )
+}
+
+/** Undefined: the mount does not say. */
+export function storeOf(mountPoint: string): string | undefined {
+  const pool = getxattr(mountPoint, 'guestmemfs.pool')
+  if (pool instanceof Errno) return undefined
+  const { store } = JSON.parse(Buffer.from(pool).toString('utf8')) as { store?: unknown }
+  return typeof store === 'string' ? store : undefined
+}
+
+/**
+ * The program that `path` leads to, which is what must be started: a program, and every folder on the way to
+ * it, that no user but root can change. Errors: UsageError.
+ */
+export function trustedProgram(path: string): string {
+  const program = realpathSync(path)
+  for (let at = program; ; at = dirname(at)) {
+    const { uid, mode } = statSync(at)
+    const isShared = (mode & S_ISVTX) !== 0
+    if (uid !== 0 || ((mode & OTHERS_MAY_WRITE) !== 0 && !isShared))
+      throw new UsageError(
+        `${path} would be started as root, to open /dev/mem, and others than root can change ${at}: use a QEMU that only root can change`,
+      )
+    if (at === '/') return program
+  }
+}

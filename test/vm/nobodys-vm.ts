@@ -1,0 +1,79 @@
+/**
+ * A VM of an unprivileged owner: its RAM lies in a directory of theirs, and root starts it on their behalf.
+ */
+import assert from 'node:assert/strict'
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { until } from '../mount/support.ts'
+import {
+  mountVmPool,
+  QEMU,
+  ramOptions,
+  runVm,
+  SMALL_MACHINE,
+  scratchFolder,
+  type TestVm,
+  tinyKernel,
+  type VmPool,
+  vmName,
+} from './support.ts'
+
+export const NOBODY = 65534
+
+export interface NobodysGround {
+  readonly pool: VmPool
+  /** A scratch folder that everyone may enter. */
+  readonly folder: string
+  /** In the mount, and nobody's. */
+  readonly theirs: string
+}
+
+export async function nobodysGround(t: TestContext): Promise<NobodysGround> {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const theirs = pool.path('theirs')
+  mkdirSync(theirs)
+  chownSync(theirs, NOBODY, NOBODY)
+  for (const path of [folder, pool.mountPoint]) letOthersIn(t, path)
+  return { pool, folder, theirs }
+}
+
+/** A VM of nobody's in a directory of nobody's, started by root on their behalf. */
+export async function startNobodysVm(
+  t: TestContext,
+  word: string,
+  { qemu = QEMU, runOptions = [] as readonly string[] } = {},
+): Promise<{ pool: VmPool; vm: TestVm }> {
+  const { pool, folder, theirs } = await nobodysGround(t)
+  const line = [qemu, ...SMALL_MACHINE, ...ramOptions(join(theirs, word)), '-serial', 'stdio']
+  const kernel = ['-kernel', tinyKernel(folder)]
+  const options = ['--user', String(NOBODY), ...runOptions]
+  const vm = runVm(pool, folder, vmName(word), join(theirs, word), options, [...line, ...kernel])
+  await Promise.race([vm.serial.until(1), vm.ended.then(() => assert.fail(vm.errors()))])
+  return { pool, vm }
+}
+
+/** The same with a program of nobody's in QEMU's place; waits until it says something. */
+export async function startNobodysProgram(
+  { pool, folder }: NobodysGround,
+  word: string,
+  program: string,
+  ramFile: string,
+): Promise<TestVm> {
+  const line = [program, ...SMALL_MACHINE, ...ramOptions(ramFile)]
+  const vm = runVm(pool, folder, vmName(word), ramFile, ['--user', String(NOBODY)], line)
+  const said = () => readFileSync(vm.serial.path, 'utf8') !== ''
+  await Promise.race([until('it serves', said), vm.ended.then(() => assert.fail(vm.errors()))])
+  return vm
+}
+
+/** Test folders are private; another user needs the way down to this one, for as long as the test runs. */
+function letOthersIn(t: TestContext, path: string): void {
+  for (let at = path; at !== '/'; at = dirname(at)) {
+    const { mode } = statSync(at)
+    if ((mode & 0o001) !== 0) continue
+    chmodSync(at, mode | 0o011)
+    if (at !== path) t.after(() => chmodSync(at, mode))
+  }
+}

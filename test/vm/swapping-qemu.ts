@@ -1,0 +1,63 @@
+/**
+ * A QEMU of an attacker's, who owns the guest: it speaks QMP on the monitor that it inherits, has no guest,
+ * and at one moment of an update swaps the directory of its RAM file for a symlink to a folder of root's.
+ * `swapping-qemu.ts MOMENT DIRECTORY OUTSIDE QEMU-WORDS…`.
+ */
+import { renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+
+/** Where `guestmemfs run` puts the monitor's socket. */
+const MONITOR_FD = 3
+const [moment, directory = '', outside = ''] = process.argv.slice(2)
+let status = 'running'
+let connections = 0
+
+function swap(): void {
+  renameSync(directory, `${directory}.former`)
+  symlinkSync(outside, directory)
+}
+
+function event(socket: Socket, name: string, data: object = {}): void {
+  const now = Date.now()
+  const timestamp = { seconds: Math.floor(now / 1000), microseconds: (now % 1000) * 1000 }
+  socket.write(`${JSON.stringify({ event: name, data, timestamp })}\n`)
+}
+
+interface Command {
+  readonly execute: string
+  readonly id?: unknown
+  readonly arguments?: { readonly channels?: readonly { readonly addr: { readonly filename: string } }[] }
+}
+
+function migrate(socket: Socket, path: string): void {
+  if (moment === 'migrate') swap()
+  try {
+    writeFileSync(path, "the attacker's content")
+  } catch {
+    // Root's file there, and not ours to write: what it holds is taken for the guest's state.
+  }
+  status = 'postmigrate'
+  event(socket, 'STOP')
+  event(socket, 'MIGRATION', { status: 'completed' })
+}
+
+function answer(socket: Socket, { execute, id, arguments: words }: Command): void {
+  const values: Record<string, unknown> = {
+    'query-status': { status, running: status === 'running' },
+    'query-version': { qemu: { major: 10, minor: 0, micro: 0 }, package: '' },
+  }
+  if (execute === 'cont') status = 'running'
+  socket.write(`${JSON.stringify({ return: values[execute] ?? {}, id })}\n`)
+  if (execute === 'migrate') migrate(socket, words?.channels?.[0]?.addr.filename ?? '')
+  if (execute === 'quit') process.exit(0)
+}
+
+createServer((socket) => {
+  // The first is the preflight's; the second one saves the guest.
+  if (++connections === 2 && moment === 'greeting') swap()
+  const version = { qemu: { major: 10, minor: 0, micro: 0 }, package: '' }
+  socket.write(`${JSON.stringify({ QMP: { version, capabilities: [] } })}\n`)
+  socket.on('error', () => {})
+  createInterface({ input: socket }).on('line', (line) => answer(socket, JSON.parse(line) as Command))
+}).listen({ fd: MONITOR_FD }, () => process.stdout.write('serving\n'))
