@@ -65,12 +65,20 @@ export type ToKeeper =
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */
   | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
+  /**
+   * It has the pool's memory and image to itself, and reads requests from here on. Servers of former trees do
+   * not send it.
+   */
+  | { readonly kind: 'serving' }
   /** Preserve what the descriptor table calls outgoing; the last step comes with the image. */
   | { readonly kind: 'hand-over'; readonly step: HandoverStep }
   | { readonly kind: 'take-back' }
   | { readonly kind: 'sessions-closed' }
-  /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
-  | { readonly kind: 'refused'; readonly reason: string }
+  /**
+   * The image cannot be served; `reason` is one line for the operator. Nothing was changed. `ownerPid`: the
+   * process that holds the image's lock.
+   */
+  | { readonly kind: 'refused'; readonly reason: string; readonly ownerPid?: number | undefined }
   /**
    * The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it.
    */

@@ -24,11 +24,13 @@ export interface Connection {
   readonly report: (line: string) => void
   /** The value to store in the root's alignment xattr; null: leave it. */
   readonly alignBytes: number | null
+  /** Called once, when requests are read from here on. */
+  readonly whenServing: () => void
 }
 
 /** Returns when the connection is gone. */
 export function serveConnection(connection: Connection): void {
-  const { fs, image, store, runtime, fuse, report, alignBytes } = connection
+  const { fs, image, store, runtime, fuse, report, alignBytes, whenServing } = connection
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
   const context = new Context({ fs, store, kernel, runtime, parked: new ParkedRequests() })
   const dispatcher = new Dispatcher({ context, runtime, image, report })
@@ -69,6 +71,7 @@ export function serveConnection(connection: Connection): void {
   }
 
   maintenance.start()
+  whenServing()
   serve(fuse, host)
   maintenance.end()
 }
