@@ -5,9 +5,12 @@
  */
 import type { CommandModule } from '../cli/command.ts'
 import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'
+import { storedRecord } from '../pool/find-holder.ts'
+import { knownRecord } from '../pool/known-pools.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from '../pool/mount-pool.ts'
 import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../pool/systemd-unit.ts'
-import { type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
+import { isBeingDiscarded } from '../run/discard-lock.ts'
+import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
 
@@ -26,22 +29,38 @@ async function mountAsked(request: MountRequest, stored: StoredPool | undefined)
  * A pool whose keeper died: the server's descriptors are the pool, or, where it died as well, the service
  * manager's.
  */
-function orphan(pool: string): { record: PoolRecord; hasServer: boolean } | undefined {
-  const record = readPoolRecord(pool)
+function orphan(
+  pool: string,
+  stored: StoredPool | undefined,
+): { record: PoolRecord; hasServer: boolean } | undefined {
+  const record = knownRecord(pool) ?? (stored && storedRecord(pool))
   if (record === undefined || isAlive(record.keeper)) return undefined
-  return { record, hasServer: record.server !== null && isAlive(record.server) }
+  // A server that holds an unmounted pool goes on doing so until the next mount.
+  const hasServer = record.mountPoint !== null && record.server !== null && isAlive(record.server)
+  return { record, hasServer }
+}
+
+/**
+ * What the store has is wanted also where no record names it: a store that is not taken by the next start is
+ * emptied (FileDescriptorStorePreserve= is new in systemd 254).
+ */
+function isWanted(pool: string): boolean {
+  if (hasRequest(pool)) return true
+  if (isBeingDiscarded(pool)) return false
+  const record = knownRecord(pool)
+  if (record !== undefined && isAlive(record.keeper)) return false
+  return orphan(pool, undefined)?.hasServer === true || storedCount(pool) > 0
 }
 
 async function keep(pool: string, { check }: { check?: true }): Promise<void> {
-  const left = orphan(pool)
   if (check) {
     // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It is not handed the
     // store itself.
-    const isWanted = hasRequest(pool) || left?.hasServer || (left !== undefined && storedCount(pool) > 0)
-    process.exitCode = isWanted ? 0 : 1
+    process.exitCode = isWanted(pool) ? 0 : 1
     return
   }
   const stored = takeStored(process.env)
+  const left = orphan(pool, stored)
   const request = takeRequest(pool)
   if (request) await mountAsked(request, stored)
   else if (left === undefined || !(left.hasServer || stored))
@@ -49,8 +68,8 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   else if (left.record.mountPoint !== null)
     await mountPool({ pool, mountPoint: left.record.mountPoint, options: [] }, stored)
   else if (stored !== undefined) await parkAgain(left.record, stored)
-  const keeper = readPoolRecord(pool)?.keeper
-  if (keeper) writePidFile(pool, keeper.pid)
+  const keeper = knownRecord(pool)?.keeper
+  if (keeper !== undefined && isAlive(keeper)) writePidFile(pool, keeper.pid)
 }
 
 export const command: CommandModule = {

@@ -11,7 +11,7 @@ import { FUSE_TYPE, mountFuse, mountTable, unmount } from '../linux/mount.ts'
 import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
-import type { MemorySource, RootDirectory } from '../server/messages.ts'
+import { type MemorySource, type RootDirectory, reopened } from '../server/messages.ts'
 import { findRegion } from '../stores/registry.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
@@ -24,7 +24,8 @@ import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
-import { describe, ServerProcess } from './server-process.ts'
+import { describeEnd, ServerProcess } from './server-process.ts'
+import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
 
 /**
@@ -130,11 +131,17 @@ export class Keeper {
     this.#serve(server, options)
     this.#sessions.retrieve()
     if (!isLive && previousHolder !== null) killHolder(previousHolder)
-    const was = { isNew: previousHolder === null, isConnected: isLive }
-    this.#fdStore.mounted(this.#areas, this.#fuse as Fd, was)
-    this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${options.mountPoint}`, {
-      sizeBytes: this.sizeBytes,
-    })
+    const owner = previousHolder !== null && (await findOwner(server, previousHolder.process.pid))
+    if (owner) {
+      if (!isLive) unmount(options.mountPoint, { lazy: true })
+      throw new UsageError(
+        `pool '${this.#pool}' was taken over by another keeper: process ${owner} serves it`,
+      )
+    }
+    const isNew = previousHolder === null
+    this.#fdStore.mounted(this.#areas, this.#fuse as Fd, { isNew, isConnected: isLive })
+    const { sizeBytes } = this
+    this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${options.mountPoint}`, { sizeBytes })
     this.#writeRecord(options.mountPoint)
   }
 
@@ -150,7 +157,7 @@ export class Keeper {
       this.#restarts++
       // Whoever is killed from outside did nothing wrong; whoever ends by itself may do so again at once.
       this.#isCrashed = !(ended.kind === 'died' && ended.how === 'SIGKILL')
-      this.#log.event(`server ${server.pid} ${describe(ended)}; starting it again`, {
+      this.#log.event(`server ${server.pid} ${describeEnd(ended)}; starting it again`, {
         restarts: this.#restarts,
       })
       if (this.#isCrashed) await sleep(CRASH_PAUSE_MS)
@@ -189,7 +196,7 @@ export class Keeper {
     throw new UsageError(
       opened.kind === 'refused'
         ? `pool '${pool}': ${opened.reason}`
-        : `pool '${pool}': its server ${describe(opened)}`,
+        : `pool '${pool}': its server ${describeEnd(opened)}`,
     )
   }
 
@@ -201,9 +208,12 @@ export class Keeper {
     this.#areas = rest
   }
 
-  /** A server that serves holds everything, too: this process may go, and another take its place. */
+  /**
+   * A server that serves and lives holds everything, too: this process may go, and another take its place.
+   * One that has not said so may still be without some of it, and a dead one holds nothing.
+   */
   get isDispensable(): boolean {
-    return this.#fuse !== undefined && this.#server !== undefined && !this.#sessions.isIncoming
+    return this.#fuse !== undefined && this.#server?.isHolder === true && !this.#sessions.isIncoming
   }
 
   get sizeBytes(): number {
@@ -238,9 +248,11 @@ export class Keeper {
     if (left) unmount(mountPoint, { lazy: true })
     this.#fdStore.unmounted()
     if (!isHeld) {
-      removePoolRecord(pool)
       this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)
+      // Without a record the next mount looks for the image: no process may have it any more.
+      for (const fd of this.#areas.memfd ?? []) close(fd)
       await this.#fdStore.ended()
+      removePoolRecord(pool)
       return 'ended'
     }
     this.#writeRecord(null)
@@ -258,15 +270,15 @@ export class Keeper {
   }
 
   /**
-   * `mountPoint`: null when parked. A record that cannot be written (a full /run) leads to nobody; dying of
-   * it would take the memory along.
+   * `mountPoint`: null when parked. Without a record (a full /run) the next mount finds this process by the
+   * descriptor of the image; dying of it would take the memory along.
    */
   #writeRecord(mountPoint: string | null): void {
     try {
       writePoolRecord(this.#recordOf(mountPoint))
     } catch (error) {
       this.#log.event(
-        `the pool's record could not be written (${errnoOfNodeError(error)}): nobody will find this keeper`,
+        `the pool's record could not be written (${errnoOfNodeError(error)}): the next mount looks for this process in /proc`,
       )
     }
   }
@@ -285,7 +297,3 @@ export class Keeper {
     }
   }
 }
-
-/** A pool of memfds is new only once, and what a mount says of pages is said once. */
-const reopened = (source: MemorySource): MemorySource =>
-  source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }

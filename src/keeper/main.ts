@@ -16,6 +16,7 @@ import { CONTACT_FD, type KeeperOptions, type Readiness } from './contact.ts'
 import { Keeper } from './keeper.ts'
 import { KeeperLog } from './log.ts'
 import { UnusableHandoverError } from './open-pool.ts'
+import { keeperTitle } from './takeover/process-role.ts'
 
 function sendReady(readiness: Readiness): void {
   try {
@@ -43,7 +44,7 @@ function readOptions(): KeeperOptions | undefined {
 
 fixUmask()
 const options = readOptions() ?? process.exit(0)
-process.title = `guestmemfs-keeper ${options.pool}`
+process.title = keeperTitle(options.pool)
 // Nothing of ours may keep a directory of some other file system busy.
 process.chdir('/')
 ensureFolder(POOLS)

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
-import { setNice, setOomScore, setSessionNice } from '../linux/process.ts'
+import { processStartTime, setNice, setOomScore, setSessionNice } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,
@@ -45,8 +45,20 @@ type ServeOrders = Extract<ToServer, { kind: 'serve' }>
 /** How a server ended. Everything it had sent was received before. */
 export type ServerEnd =
   | { readonly kind: 'unmounted'; readonly isHeld: boolean }
-  | { readonly kind: 'refused'; readonly reason: string }
+  /** `ownerPid`: the process that holds the image's lock. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly ownerPid?: number | undefined }
   | { readonly kind: 'died'; readonly how: string }
+
+export function describeEnd(ended: ServerEnd): string {
+  switch (ended.kind) {
+    case 'died':
+      return `died (${ended.how})`
+    case 'refused':
+      return `refused its image: ${ended.reason}`
+    case 'unmounted':
+      return 'saw the pool unmounted'
+  }
+}
 
 /** What a server asks of its keeper beside keeping memory. */
 export interface HandoverOrders {
@@ -60,6 +72,8 @@ export class ServerProcess {
   readonly #memfds: MemfdTable
   readonly end: Promise<ServerEnd>
   readonly #opened = Promise.withResolvers<Opened>()
+  readonly #serving = Promise.withResolvers<'serving'>()
+  #hasSaidServing = false
   readonly #orders: HandoverOrders
   #sessionsClosed: (() => void)[] = []
   #isClosed = false
@@ -90,6 +104,16 @@ export class ServerProcess {
 
   get pid(): number {
     return this.#child.pid ?? 0
+  }
+
+  /** It has said that it serves, and is alive now: it holds all of the pool. A zombie holds nothing. */
+  get isHolder(): boolean {
+    return this.#hasSaidServing && this.#child.exitCode === null && processStartTime(this.pid) !== undefined
+  }
+
+  /** Resolves when the server has said that it serves, or with how it ended instead. */
+  async served(): Promise<'serving' | ServerEnd> {
+    return await Promise.race([this.#serving.promise, this.end])
   }
 
   kill(): void {
@@ -161,6 +185,10 @@ export class ServerProcess {
           break
         case 'opened':
           this.#opened.resolve(message)
+          break
+        case 'serving':
+          this.#hasSaidServing = true
+          this.#serving.resolve('serving')
           break
         case 'hand-over':
           this.#orders.preserve(message.step, received.descriptors[0])

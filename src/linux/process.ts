@@ -151,12 +151,17 @@ export function lockFile(path: string): Fd | Errno {
   } catch (error) {
     return errnoOfNodeError(error)
   }
+  const errno = flockNow(fd as Fd)
+  if (errno === undefined) return fd as Fd
+  closeSync(fd)
+  return errno
+}
+
+/** The exclusive lock of flock(2) for the open file description of `fd`. Never waits. Errors: EAGAIN. */
+export function flockNow(fd: Fd): Errno | undefined {
   for (;;) {
     const errno = errnoUnlessZero(flock(fd, LOCK_EX | LOCK_NB))
-    if (errno === undefined) return fd as Fd
-    if (errno === EINTR) continue
-    closeSync(fd)
-    return errno
+    if (errno !== EINTR) return errno
   }
 }
 

@@ -5,9 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import type { PreviousHolder } from '../keeper/takeover/holder-process.ts'
 import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
-import { type PoolRecord, readPoolRecord, removePoolRecord } from '../run/pool-record.ts'
+import { type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
+import { knownRecord, otherHolders } from './known-pools.ts'
+import { hasNoConnection, lookAt, NO_PROCESS, recordOf, searchHolders } from './search-holders.ts'
 
 export interface PoolHolder extends PreviousHolder {
   readonly record: PoolRecord
@@ -17,34 +19,68 @@ export interface PoolHolder extends PreviousHolder {
 const SETTLE_MS = 3000
 
 /**
- * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where nobody else
- * has. 'lost': it was held by processes that have died, and what they left behind is taken away. Errors:
- * UsageError when the pool is mounted already, or unmounted and still in use.
+ * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where no keeper and
+ * no server has. 'lost': no process has it any more, and `clearLost` takes away what is left. `isNew`: the
+ * caller wants a new pool where there is no keeper and no server. Errors: UsageError when the pool is mounted
+ * already, when it is unmounted and still in use, and when its memory is held by something else.
  */
 export async function findHolder(
   pool: string,
   stored: StoredPool | undefined,
-): Promise<PoolHolder | 'lost' | undefined> {
+  { isNew }: { isNew: boolean },
+): Promise<PoolHolder | { readonly lost: PoolRecord } | undefined> {
   const record = await settledRecord(pool)
-  if (record === undefined) return undefined
-  if (isAlive(record.keeper)) {
+  if (record !== undefined && isAlive(record.keeper)) {
     if (record.state === 'parked') return { role: 'keeper', process: record.keeper, record }
+    const place = record.mountPoint ?? 'a place that is not seen from here'
     throw new UsageError(
       isMountedFor(record)
-        ? `pool '${pool}' is mounted on ${record.mountPoint} already: give another source name for a second pool`
-        : `pool '${pool}' was unmounted from ${record.mountPoint} and is still in use: ${cutOff(pool)}, then mount it again`,
+        ? `pool '${pool}' is mounted on ${place} already: give another source name for a second pool`
+        : `pool '${pool}' was unmounted from ${place} and is still in use: ${cutOff(pool)}, then mount it again`,
     )
   }
-  if (record.server !== null && isAlive(record.server))
+  if (record !== undefined && record.server !== null && isAlive(record.server))
     return { role: 'server', process: record.server, record }
-  if (stored !== undefined) {
+  const found = stored && (record ?? storedRecord(pool))
+  if (stored !== undefined && found !== undefined) {
     stored.claim()
-    if (!isMountedHere(record)) stored.forgetConnection()
-    return { role: 'store', process: stored.process, record }
+    if (!isMountedHere(found)) stored.forgetConnection()
+    return { role: 'store', process: stored.process, record: found }
   }
-  removePoolRecord(pool)
+  if (!isNew && (record === undefined || record.source.kind === 'memfd')) checkUnheld(pool)
+  return record && { lost: record }
+}
+
+/** Takes away what is left of a pool whose memory is gone. */
+export function clearLost(record: PoolRecord): void {
+  removePoolRecord(record.pool)
   if (isMountedHere(record) && record.mountPoint !== null) unmount(record.mountPoint, { lazy: true })
-  return record.source.kind === 'memfd' ? 'lost' : undefined
+}
+
+/**
+ * What the service manager handed to this process, where no record tells what it is. undefined: no image of
+ * `pool`.
+ */
+export function storedRecord(pool: string): PoolRecord | undefined {
+  const own = lookAt(process.pid)
+  if (own?.pool !== pool) return undefined
+  const record = recordOf(pool, own, { keeper: NO_PROCESS, server: null })
+  const isMounted = record.mountPoint !== null
+  return { ...record, state: isMounted ? 'mounted' : 'parked' }
+}
+
+/** Errors: UsageError: what is neither its keeper nor its server holds the pool's memory. */
+function checkUnheld(pool: string): void {
+  const [holder] = otherHolders(pool, searchHolders())
+  if (holder === undefined) return
+  const { pid } = holder.process
+  const advice =
+    pid === 1
+      ? `the service manager has it in its store: 'systemctl start guestmemfs@${pool}.service' brings it back, 'systemctl clean --what=fdstore guestmemfs@${pool}.service' gives it up`
+      : `end it if nothing in the pool is wanted any more`
+  throw new UsageError(
+    `the memory of pool '${pool}' is held by process ${pid} (${holder.program}), without a keeper or a server: ${advice}; '-o new' makes a new pool beside it`,
+  )
 }
 
 /**
@@ -59,9 +95,11 @@ export const cutOff = (pool: string): string =>
 async function settledRecord(pool: string): Promise<PoolRecord | undefined> {
   const deadline = performance.now() + SETTLE_MS
   for (;;) {
-    const record = readPoolRecord(pool)
+    const record = knownRecord(pool)
     const isSettling = record?.state === 'mounted' && isAlive(record.keeper) && !isMountedFor(record)
-    if (!isSettling || performance.now() > deadline) return record
+    if (!isSettling) return record
+    if (performance.now() > deadline)
+      return hasNoConnection(record) ? { ...record, state: 'parked', mountPoint: null } : record
     await sleep(10)
   }
 }

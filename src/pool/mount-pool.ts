@@ -17,7 +17,7 @@ import { BLOCK_BYTES } from '../stores/store.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
-import { findHolder, isMountedHere } from './find-holder.ts'
+import { clearLost, findHolder, isMountedHere } from './find-holder.ts'
 import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
 import { choosePoolSize } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
@@ -36,7 +36,7 @@ export interface Mounted {
   /**
    * 'new', 'found' (it was parked, or lies in memory that outlives its processes), 'handed-over' (by the
    * former kernel), 'adopted' (its keeper had died, its server had not), or 'lost' (both had died, and the
-   * pool's memory with them: this is a new one).
+   * pool's memory with them: this is a new one, as it was asked for).
    */
   readonly how: (typeof HOW)[number]
 }
@@ -61,9 +61,11 @@ export async function mountPool(
   if (lock instanceof Errno)
     throw new UsageError(`pool '${pool}' is being mounted by somebody else just now: see 'guestmemfs list'`)
 
-  const found = await findHolder(pool, stored)
-  const wasLost = found === 'lost'
-  const holder = wasLost ? undefined : found
+  const found = await findHolder(pool, stored, options)
+  const lost = found !== undefined && 'lost' in found ? found.lost : undefined
+  if (lost !== undefined) giveUpLost(lost, options)
+  const holder = found === undefined || 'lost' in found ? undefined : found
+  const wasLost = lost?.source.kind === 'memfd'
   const isLive = holder?.role === 'server' || (holder?.role === 'store' && stored?.isConnected === true)
   const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
@@ -91,6 +93,20 @@ export async function mountPool(
   const anew = ready.isIncoming ? 'handed-over' : wasLost ? 'lost' : ready.isNew ? 'new' : 'found'
   const how = holder === undefined ? anew : holder.role === 'server' || isServed ? 'adopted' : 'found'
   return { pool, mountPoint, sizeBytes, how }
+}
+
+/**
+ * A pool of memfds that died with its processes is given up by a person, never in passing: they may have
+ * guests to restore, or a reason to look for. A region's memory has outlived its processes. Errors:
+ * UsageError.
+ */
+function giveUpLost(record: PoolRecord, { isNew }: MountOptions): void {
+  const { pool, source } = record
+  if (source.kind === 'memfd' && !isNew)
+    throw new UsageError(
+      `the keeper and the server of pool '${pool}' have died, no other process holds its memory, and so it is lost: give it up with 'guestmemfs umount --discard ${pool}', or make a new pool at once with '-o new'`,
+    )
+  clearLost(record)
 }
 
 /**

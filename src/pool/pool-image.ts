@@ -6,11 +6,11 @@ import { existsSync, openSync, statSync } from 'node:fs'
 import { findAreas } from '../keeper/takeover/copy-fds.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { mapPrivate } from '../linux/private-map.ts'
-import { findPoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { findRegion } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { findKnownPool } from './known-pools.ts'
 
 export interface PoolImage {
   readonly area: Uint8Array
@@ -20,7 +20,7 @@ export interface PoolImage {
 
 /** `named`: a pool, a mount point, or a file that holds an image. Errors: UsageError. */
 export function readPoolImage(named: string): PoolImage {
-  const record = findPoolRecord(named)
+  const record = findKnownPool(named)
   if (record === undefined) {
     if (!named.includes('/') || !existsSync(named)) {
       throw new UsageError(

@@ -1,8 +1,9 @@
 /** The one-line view of every pool of this host: mounted, parked, or lost with its record left behind. */
 import { statfsSync } from 'node:fs'
-import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'
+import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { isMountedHere } from './find-holder.ts'
+import { knownPools } from './known-pools.ts'
 
 export interface PoolSummary {
   readonly pool: string
@@ -20,7 +21,7 @@ export interface PoolSummary {
 }
 
 export function summarisePools(): PoolSummary[] {
-  const { records, unreadable } = listPoolRecords()
+  const { records, unreadable } = knownPools()
   return [...records.map(summarise), ...unreadable.map(summariseUnreadable)]
 }
 

@@ -1,6 +1,6 @@
 /**
- * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is what that process
- * holds, not this file: a record whose process is gone is taken away by the next mount.
+ * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is what processes hold,
+ * not this file: a record whose processes are gone proves nothing (docs/ownership.md).
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -93,10 +93,4 @@ export function listPoolRecords(): { records: PoolRecord[]; unreadable: string[]
     }
   }
   return { records, unreadable }
-}
-
-/** The pool that a person names by itself or by its mount point. */
-export function findPoolRecord(named: string): PoolRecord | undefined {
-  const path = named.length > 1 ? named.replace(/\/+$/, '') : named
-  return listPoolRecords().records.find((record) => record.pool === named || record.mountPoint === path)
 }

@@ -8,11 +8,13 @@ import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { mapShared } from '../linux/memory.ts'
+import { mapPrivate } from '../linux/private-map.ts'
 import { fixUmask } from '../linux/umask.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { ImageInUseError, ImageLock } from './image-lock.ts'
 import { KeeperLink } from './keeper-link.ts'
-import { openFileSystem } from './open-file-system.ts'
+import { checkServable, openFileSystem } from './open-file-system.ts'
 import { openStore } from './open-store.ts'
 import { setRootDirectory } from './root-directory.ts'
 import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
@@ -45,14 +47,23 @@ const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
 
 try {
   const { store, ...opened } = await openStore(link, open, memfdAreas)
-  const { fs, image } = openFileSystem(store, { pool: open.pool, ...opened })
+  const pool = { pool: open.pool, ...opened }
+  // A region has a lock of its own, and the keeper holds it.
+  const [, imageFd] = memfdAreas
+  const lock = imageFd === undefined ? undefined : new ImageLock(open.pool, imageFd)
+  // The former server, which the keeper ends as soon as this one can take its place, may hold the lock still.
+  // Its image is looked at without a store into it, so that it can go on if this server refuses.
+  const isLocked = lock === undefined || lock.tryTake()
+  const early = isLocked ? openFileSystem(store, pool) : checkServable(mapPrivate(imageFd as Fd), store, pool)
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  if (open.rootDirectory) setRootDirectory(fs, open.rootDirectory, image.lastOrigin ?? { epoch: 0 })
   link.send({ kind: 'opened', totalBlocks: store.descriptor.totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
+  if (!isLocked) lock.take()
+  const { fs, image } = early ?? openFileSystem(store, pool)
+  if (open.rootDirectory) setRootDirectory(fs, open.rootDirectory, image.lastOrigin ?? { epoch: 0 })
   if (!orders.isCrashed) runtime.resetAttempts()
   const startedAt = new Date().toISOString()
   const { restarts, keeperPid, askedAtMs } = orders
@@ -60,7 +71,8 @@ try {
     JSON.stringify({ pid: process.pid, askedAtMs, startedAt, restarts, keeperPid }),
   )
   const report = writeLogLine
-  serveConnection({ fs, image, store, runtime, fuse, report, alignBytes })
+  const whenServing = () => link.trySend({ kind: 'serving' })
+  serveConnection({ fs, image, store, runtime, fuse, report, alignBytes, whenServing })
   const { files, freeFiles } = fs.statfs()
   // The root directory alone is nothing to keep.
   const isHeld = open.source.kind === 'memfd' && files - freeFiles > 1
@@ -75,5 +87,6 @@ try {
   // Memory that cannot be had and an image that cannot be read are the operator's to decide on; anything else
   // is a crash like any other.
   if (!(error instanceof CorruptBytesError || error instanceof UsageError)) throw error
-  link.send({ kind: 'refused', reason: error.message })
+  const ownerPid = error instanceof ImageInUseError ? error.ownerPid : undefined
+  link.send({ kind: 'refused', reason: error.message, ownerPid })
 }

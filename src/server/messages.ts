@@ -78,12 +78,20 @@ export type ToKeeper =
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */
   | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
+  /**
+   * It has the pool's memory and image to itself, and reads requests from here on. Servers of former trees do
+   * not send it.
+   */
+  | { readonly kind: 'serving' }
   /** Preserve what the descriptor table calls outgoing; the last step comes with the image. */
   | { readonly kind: 'hand-over'; readonly step: HandoverStep }
   | { readonly kind: 'take-back' }
   | { readonly kind: 'sessions-closed' }
-  /** The image cannot be served; `reason` is one line for the operator. Nothing was changed. */
-  | { readonly kind: 'refused'; readonly reason: string }
+  /**
+   * The image cannot be served; `reason` is one line for the operator. Nothing was changed. `ownerPid`: the
+   * process that holds the image's lock.
+   */
+  | { readonly kind: 'refused'; readonly reason: string; readonly ownerPid?: number | undefined }
   /**
    * The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it.
    */
@@ -99,3 +107,7 @@ export const encodeMessage = (message: ToServer | ToKeeper): Uint8Array =>
  */
 export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8Array): Message =>
   JSON.parse(Buffer.from(bytes).toString('utf8')) as Message
+
+/** A pool of memfds is new only once, and what a mount says of pages is said once. */
+export const reopened = (source: MemorySource): MemorySource =>
+  source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }

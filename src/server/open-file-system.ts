@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { FileSystem } from '../fs/file-system.ts'
-import { probe } from '../fs/image/header.ts'
+import { type Expected, probe } from '../fs/image/header.ts'
 import { Image } from '../fs/image/image.ts'
 import { unpackImage } from '../fs/image/travel.ts'
 import { State } from '../fs/state/state.ts'
@@ -25,7 +25,7 @@ export function openFileSystem(
   { pool, isNew, packed }: PoolToOpen,
 ): { fs: FileSystem; image: Image<State> } {
   const area = store.metadataArea()
-  const { kind, clearing, totalBlocks, rules } = store.descriptor
+  const { kind, clearing, totalBlocks } = store.descriptor
   if (isNew) {
     const identity = {
       poolName: pool,
@@ -36,14 +36,35 @@ export function openFileSystem(
     const dirtyBlocks = clearing === 'ours' ? totalBlocks : 0
     Image.format(area, identity, State.fresh(wallClock(), { dirtyBlocks }))
   }
-  const expected = { storeKind: kind, totalBlocks, chunkBlocks: rules.chunkBlocks }
+  const expected = expectedOf(store)
   // A server that died in the middle of it left no image: the last store makes it one.
   if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
-  const image = Image.open(area, expected, new State())
-  const { poolName } = image.identity
-  if (poolName !== pool) throw new UsageError(`it is pool '${poolName}': mount it by that name`)
+  const image = openImage(area, store, pool)
   return { fs: new FileSystem(image, store), image }
 }
+
+/**
+ * `copy`: a private mapping of the image, which another server may serve still. Returns when this program can
+ * serve it, too. Errors: those of `openFileSystem`; UsageError when there is no image yet.
+ */
+export function checkServable(copy: Uint8Array, store: Store, { pool, isNew }: PoolToOpen): undefined {
+  if (isNew || probe(copy) !== 'image')
+    throw new UsageError(`another process is making the image of pool '${pool}': mount it again`)
+  openImage(copy, store, pool)
+}
+
+function openImage(area: Uint8Array, store: Store, pool: string): Image<State> {
+  const image = Image.open(area, expectedOf(store), new State())
+  const { poolName } = image.identity
+  if (poolName !== pool) throw new UsageError(`it is pool '${poolName}': mount it by that name`)
+  return image
+}
+
+const expectedOf = ({ descriptor: { kind, totalBlocks, rules } }: Store): Expected => ({
+  storeKind: kind,
+  totalBlocks,
+  chunkBlocks: rules.chunkBlocks,
+})
 
 /**
  * Makes an empty pool of whatever the store holds. What its memory held before is unknown: where clearing is

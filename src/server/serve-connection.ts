@@ -24,11 +24,13 @@ export interface Connection {
   readonly report: (line: string) => void
   /** The value to store in the root's alignment xattr; null: leave it. */
   readonly alignBytes: number | null
+  /** Called once, when requests are read from here on. */
+  readonly whenServing: () => void
 }
 
 /** Returns when the connection is gone. */
 export function serveConnection(connection: Connection): void {
-  const { fs, image, store, runtime, fuse, report, alignBytes } = connection
+  const { fs, image, store, runtime, fuse, report, alignBytes, whenServing } = connection
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
   const context = new Context({ fs, store, kernel, runtime, parked: new ParkedRequests() })
   // What a former server applied last, and perhaps never answered. It is asked for now, before this server
@@ -72,6 +74,7 @@ export function serveConnection(connection: Connection): void {
   }
 
   maintenance.start()
+  whenServing()
   serve(fuse, host)
   maintenance.end()
 }

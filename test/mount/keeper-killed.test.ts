@@ -1,5 +1,5 @@
 /**
- * Owns the proof of what the death of a keeper means: nothing while its server lives, a new pool and a clear
+ * Owns the proof of what the death of a keeper means: nothing while its server lives, a refusal and a clear
  * word when both are gone.
  */
 import assert from 'node:assert/strict'
@@ -112,7 +112,10 @@ test(
     const busy = await guestmemfs('mount', testPoolName(t), pool.mountPoint)
     assert.match(busy.stderr, /^guestmemfs: \S+ is busy: pool '\S+' is mounted there; unmount it first\n$/)
 
-    const again = await guestmemfs('mount', pool.pool, pool.mountPoint, '-o', 'size=32M')
+    const refused = await guestmemfs('mount', pool.pool, pool.mountPoint, '-o', 'size=32M')
+    assert.equal(refused.status, 1)
+    assert.match(refused.stderr, /have died.*--discard.*'-o new'\n$/)
+    const again = await guestmemfs('mount', pool.pool, pool.mountPoint, '-o', 'size=32M,new')
     assert.deepEqual([again.stderr, again.status], ['', 0])
     assert.match(
       again.stdout,

@@ -15,7 +15,7 @@ import { unmount } from '../../src/linux/mount.ts'
 import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
 
 /** What is tested: this tree, or another one's folder, whose faults a test must then find. */
-const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..', import.meta.url))
+export const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..', import.meta.url))
 export const CLI = join(TREE, 'src/cli.ts')
 const run = promisify(execFile)
 

@@ -10,7 +10,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { installFiles } from '../../src/host/install-files.ts'
 import { thisProgram } from '../../src/host/this-program.ts'
-import { cannotMount } from './support.ts'
+import { cannotMount, TREE } from './support.ts'
 import { cannotRunSystemd, startSystemd, writeTarget } from './systemd-host.ts'
 
 test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (t) => {
@@ -18,7 +18,7 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
   const [units, mountPoint] = [join(folder, 'units'), join(folder, 'mnt')]
   for (const path of [units, mountPoint]) mkdirSync(path)
   writeTarget(units)
-  const program = thisProgram()
+  const program = { ...thisProgram(), cli: join(TREE, 'src/cli.ts') }
   const unit = installFiles(program).find(({ path }) => path.endsWith('@.service'))
   writeFileSync(join(units, 'guestmemfs@.service'), unit?.text ?? '')
   const { run, stop } = await startSystemd(folder, units)
@@ -114,6 +114,43 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
     await until('a new keeper', isNew([parked]))
     assert.match(good('mount', pool, mountPoint), /found again/)
     assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+  })
+
+  const record = `/run/guestmemfs/pools/${pool}.json`
+
+  await t.test(
+    'the record names dead processes, the keeper dies: the living server, not the store',
+    async () => {
+      run('cp', record, '/run/former')
+      const [keeper, former] = [mainPid(), serverPid()]
+      run('kill', '-9', String(former))
+      assert.equal(run('sh', '-c', `echo later >${mountPoint}/written`).status, 0)
+      const server = serverPid()
+      assert.notEqual(server, former)
+      // As if the record could not be written when the server was started again.
+      run('cp', '/run/former', record)
+      run('kill', '-9', String(keeper))
+      await until('a new keeper', isNew([keeper]))
+      assert.equal(run('cat', join(mountPoint, 'written')).output, 'later\n')
+      await until('the former server has ended', () => run('test', '-e', `/proc/${server}/exe`).status !== 0)
+      assert.notEqual(serverPid(), server)
+    },
+  )
+
+  await t.test('without a record, keeper and server dead: the unit finds the pool in the store', async () => {
+    const [keeper, server] = [mainPid(), serverPid()]
+    run('rm', record)
+    run('kill', '-9', String(keeper), String(server))
+    assert.equal(run('cat', join(mountPoint, 'written')).output, 'later\n')
+    await until('a new keeper', isNew([keeper]))
+    assert.equal(serverPid() === server, false)
+    good('umount', pool)
+    run('rm', record)
+    const parked = mainPid()
+    run('kill', '-9', String(parked))
+    await until('a keeper', isNew([parked]))
+    assert.match(good('mount', pool, mountPoint), /found again/)
+    assert.equal(run('cat', join(mountPoint, 'written')).output, 'later\n')
   })
 
   await t.test('a discarded pool ends its unit', async () => {

@@ -113,14 +113,26 @@ export function readHeader(area: Uint8Array): { identity: Identity; geometry: Ge
       `the image has format version ${version}, this guestmemfs knows ${FORMAT_VERSION}: use the release that made it`,
     )
   }
-  const identity = {
-    poolName: readText(header, FIELD.poolName),
-    storeKind: readText(header, FIELD.storeKind),
-    totalBlocks: number(header, FIELD.totalBlocks),
-    uuid: new Uint8Array(header.subarray(FIELD.uuid, FIELD.uuid + 16)),
-  }
-  return { identity, geometry: readGeometry(header, area.length), version }
+  return { identity: identityOf(header), geometry: readGeometry(header, area.length), version }
 }
+
+/**
+ * Whose image begins with `beginning`: for a process that looks for a pool and does not open it. undefined:
+ * no image, one of another version, or a harmed one.
+ */
+export function readIdentity(beginning: Uint8Array): Identity | undefined {
+  if (beginning.length < HEADER_BYTES || probe(beginning) !== 'image') return undefined
+  const header = Buffer.from(beginning.subarray(0, HEADER_BYTES))
+  if (header.readUInt32LE(FIELD.crc) !== headerCrc(header)) return undefined
+  return header.readUInt32LE(FIELD.version) === FORMAT_VERSION ? identityOf(header) : undefined
+}
+
+const identityOf = (header: Buffer): Identity => ({
+  poolName: readText(header, FIELD.poolName),
+  storeKind: readText(header, FIELD.storeKind),
+  totalBlocks: number(header, FIELD.totalBlocks),
+  uuid: new Uint8Array(header.subarray(FIELD.uuid, FIELD.uuid + 16)),
+})
 
 /** Throws `CorruptBytesError` unless the image was made for the pool it was found in. */
 export function checkExpected(identity: Identity, expected: Expected): void {

@@ -7,6 +7,7 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
 import { SESSION_LINK } from '../../linux/luo.ts'
+import { isLocked } from '../../linux/own-lock.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import type { DescriptorTable, Holder } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
@@ -47,12 +48,16 @@ const LINKS = {
   fuse: '/dev/fuse',
 } as const
 
-/** Descriptor number of each area in process `pid`, found by what /proc says each descriptor is. */
+/**
+ * Descriptor number of each area in process `pid`, found by what /proc says each descriptor is. The server
+ * has two of the image. The one that holds the lock is left out: whose copy it would be shared with would
+ * hold the lock, too.
+ */
 export function findAreas(pid: number): Partial<Record<keyof typeof LINKS, Fd>> {
   const found: Partial<Record<keyof typeof LINKS, Fd>> = {}
   for (const [fd, link] of descriptorLinks(pid)) {
     for (const [area, wanted] of Object.entries(LINKS)) {
-      if (link === wanted) found[area as keyof typeof LINKS] = fd
+      if (link === wanted && !(area === 'image' && isLocked(pid, fd))) found[area as keyof typeof LINKS] = fd
     }
   }
   return found
@@ -69,7 +74,7 @@ function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
 }
 
 /** All of them: one that came and one that goes may have the same name. */
-const findSessions = (pid: number): Fd[] =>
+export const findSessions = (pid: number): Fd[] =>
   [...descriptorLinks(pid)].flatMap(([fd, link]) => (link.startsWith(SESSION_LINK) ? fd : []))
 
 /**

@@ -8,9 +8,9 @@ import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { outlivesShutdown } from '../../linux/outlives-shutdown.ts'
 import { checkPoolImage } from '../../pool/check-image.ts'
 import { handoverStatus } from '../../pool/handover.ts'
+import { knownPools } from '../../pool/known-pools.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../../pool/pool-view.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
-import { listPoolRecords } from '../../run/pool-record.ts'
 import { STORES } from '../../stores/registry.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { StoreKind } from '../../values/store-kinds.ts'
@@ -112,7 +112,7 @@ function handoverFacts(mount: PoolMount): HandoverFacts | undefined {
  * it.
  */
 export function parkedPools(): string[] {
-  return listPoolRecords()
+  return knownPools()
     .records.filter(({ state, source }) => state === 'parked' && !outlivesInPlace(source.kind))
     .map(({ pool }) => pool)
 }

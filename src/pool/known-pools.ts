@@ -1,0 +1,69 @@
+/**
+ * The pools of this machine, and who holds each: by its record where that leads to a living process, else by
+ * the search of all processes. A record alone proves nothing: it may be missing, half written (a full /run),
+ * of another version, or name processes that have died while others hold the memory (docs/ownership.md).
+ */
+import { listPoolRecords, type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
+import { isAlive } from '../run/process-identity.ts'
+import { UsageError } from '../values/errors.ts'
+import { type ImageHolder, livingRecord, searchHolders } from './search-holders.ts'
+
+/** Whether a process that the record names lives. */
+export const isHeld = ({ keeper, server }: PoolRecord): boolean =>
+  isAlive(keeper) || (server !== null && isAlive(server))
+
+/**
+ * A record that is believed. A region's memory is held by no process: its record cannot hide a holder, and
+ * its lock is a kernel object.
+ */
+const isBelieved = (record: PoolRecord | undefined): record is PoolRecord =>
+  record !== undefined && (record.source.kind !== 'memfd' || isHeld(record))
+
+/** `search`: called where the record is not believed. undefined: nothing is known of such a pool. */
+export function knownRecord(pool: string, search = searchHolders): PoolRecord | undefined {
+  const written = writtenRecord(pool)
+  return isBelieved(written) ? written : (livingRecord(pool, search()) ?? written)
+}
+
+/** What the record says, be it true or not. undefined: there is none that can be read. */
+export function writtenRecord(pool: string): PoolRecord | undefined {
+  try {
+    return readPoolRecord(pool)
+  } catch (error) {
+    if (error instanceof UsageError) return undefined
+    throw error
+  }
+}
+
+/** `unreadable`: pools with a record that is none, and no living process. */
+export function knownPools(): { records: PoolRecord[]; unreadable: string[] } {
+  const { records, unreadable } = listPoolRecords()
+  const holders = searchHolders()
+  const byPool = new Map(records.map((record) => [record.pool, record]))
+  const found = new Set(holders.flatMap(({ pool }) => pool ?? []))
+  for (const pool of found) {
+    const living = isBelieved(byPool.get(pool)) ? undefined : livingRecord(pool, holders)
+    if (living !== undefined) byPool.set(pool, living)
+  }
+  const all = [...byPool.values()].sort((one, other) => (one.pool < other.pool ? -1 : 1))
+  return { records: all, unreadable: unreadable.filter((pool) => !byPool.has(pool)) }
+}
+
+/** The pool that a person names by itself or by its mount point. */
+export function findKnownPool(named: string): PoolRecord | undefined {
+  const path = named.length > 1 ? named.replace(/\/+$/, '') : named
+  return knownPools().records.find((record) => record.pool === named || record.mountPoint === path)
+}
+
+/**
+ * Processes that hold the memory of `pool` and are neither its keeper nor its server, such as the service
+ * manager; and those with an image that cannot be read, unless another pool's record names them.
+ */
+export function otherHolders(pool: string, holders: readonly ImageHolder[]): ImageHolder[] {
+  const named = listPoolRecords().records.filter((record) => record.pool !== pool)
+  const isAnothers = ({ process: { pid } }: ImageHolder): boolean =>
+    named.some(({ keeper, server }) => keeper.pid === pid || server?.pid === pid)
+  return holders.filter((holder) =>
+    holder.pool === undefined ? !isAnothers(holder) : holder.pool === pool && holder.role === undefined,
+  )
+}

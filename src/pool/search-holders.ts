@@ -1,0 +1,140 @@
+/**
+ * The search for the processes that hold pools of memfds, by what the kernel shows of every process: its
+ * descriptors. It needs no file of ours, and finds a pool by the name in its image (docs/ownership.md). Needs
+ * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { readIdentity } from '../fs/image/header.ts'
+import { findAreas, findSessions } from '../keeper/takeover/copy-fds.ts'
+import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
+import { read } from '../linux/holders.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
+import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
+import { openFile } from '../linux/opened-file.ts'
+import type { PoolRecord } from '../run/pool-record.ts'
+import { identify, type ProcessIdentity } from '../run/process-identity.ts'
+import { BLOCK_BYTES } from '../stores/store.ts'
+import { Errno } from '../values/errno.ts'
+
+/** A process that has the image of a pool open. */
+export interface ImageHolder {
+  readonly process: ProcessIdentity
+  /** undefined: it is no process of guestmemfs, such as the service manager, which has it in its store. */
+  readonly role: 'keeper' | 'server' | undefined
+  readonly program: string
+  /** By its image. undefined: the image cannot be read. */
+  readonly pool: string | undefined
+  readonly totalBlocks: number
+  /** It has a FUSE connection. */
+  readonly isConnected: boolean
+  /** Where it sees its pool mounted. */
+  readonly mountPoint: string | null
+  readonly parentPid: number
+}
+
+/** Every holder of every pool, this process left out. None where we may not look. */
+export function searchHolders(): ImageHolder[] {
+  return readdirSync('/proc').flatMap((name) => {
+    const pid = Number(name)
+    if (!Number.isInteger(pid) || pid === process.pid) return []
+    try {
+      return lookAt(pid) ?? []
+    } catch (error) {
+      // It ended meanwhile, or we may not look.
+      errnoOfNodeError(error)
+      return []
+    }
+  })
+}
+
+/** undefined: it holds no image of a pool. Throws Node's errors where we may not look, or it has ended. */
+export function lookAt(pid: number): ImageHolder | undefined {
+  const areas = findAreas(pid)
+  // Of these alone more is asked: reading the command line of a process waits for its memory map, which it
+  // may hold for ever while it waits for a page of a file system that does not answer.
+  if ([areas.image, areas.packed, areas.table].every((fd) => fd === undefined)) return undefined
+  const role = roleOf(pid)
+  const holder = identify(pid)
+  if (holder === undefined) return undefined
+  const looks = [areas.packed, areas.image].flatMap((fd) => (fd === undefined ? [] : lookAtImage(pid, fd)))
+  const identity = looks.find((look) => look !== 'blank' && look !== 'harmed')
+  // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved,
+  // and cannot be used: it has no image then.
+  const isKept = identity !== undefined || looks.includes('harmed') || findSessions(pid).length > 0
+  if (!isKept) return undefined
+  const pool = typeof identity === 'object' ? identity.poolName : titledPool(pid)
+  const isConnected = areas.fuse !== undefined
+  const mount = mountTable(pid).find(({ type, source }) => type === FUSE_TYPE && source === pool)
+  return {
+    process: holder,
+    role,
+    program: read(`/proc/${pid}/comm`).trim(),
+    pool,
+    totalBlocks: typeof identity === 'object' ? identity.totalBlocks : 0,
+    isConnected,
+    mountPoint: isConnected ? (mount?.target ?? null) : null,
+    parentPid: Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]),
+  }
+}
+
+const HEADER_BYTES = 4096
+const MAGIC_BYTES = 8
+
+function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> | 'blank' | 'harmed' {
+  const file = openFile(`/proc/${pid}/fd/${fd}`)
+  if (file instanceof Errno) return 'blank'
+  try {
+    const header = file.read(0, HEADER_BYTES)
+    if (header instanceof Errno) return 'harmed'
+    const isBlank =
+      header.length < HEADER_BYTES || header.subarray(0, MAGIC_BYTES).every((byte) => byte === 0)
+    return isBlank ? 'blank' : (readIdentity(header) ?? 'harmed')
+  } finally {
+    file.close()
+  }
+}
+
+/** The keeper has given its connection up: it is parked, whatever its record says. */
+export function hasNoConnection({ source, keeper }: PoolRecord): boolean {
+  try {
+    return source.kind === 'memfd' && findAreas(keeper.pid).fuse === undefined
+  } catch (error) {
+    errnoOfNodeError(error)
+    return false
+  }
+}
+
+/** For a role that no living process has. */
+export const NO_PROCESS: ProcessIdentity = { pid: 0, startTime: '' }
+
+/**
+ * The record that the keeper of `pool` would have written. undefined: no keeper and no server of it lives.
+ */
+export function livingRecord(pool: string, holders: readonly ImageHolder[]): PoolRecord | undefined {
+  const own = holders.filter((holder) => holder.pool === pool)
+  const servers = own.filter(({ role }) => role === 'server')
+  const keepers = own.filter(({ role }) => role === 'keeper')
+  // Of several, one that was started for a takeover and failed has no server.
+  const keeper =
+    keepers.find(({ process: { pid } }) => servers.some((each) => each.parentPid === pid)) ?? keepers[0]
+  const server = servers.find((each) => each.parentPid === keeper?.process.pid) ?? servers[0]
+  const holder = keeper ?? server
+  if (holder === undefined) return undefined
+  return recordOf(pool, holder, { keeper: keeper?.process ?? NO_PROCESS, server: server?.process ?? null })
+}
+
+/** The record of a pool of memfds that a process holds. */
+export function recordOf(
+  pool: string,
+  { totalBlocks, isConnected, mountPoint }: ImageHolder,
+  processes: Pick<PoolRecord, 'keeper' | 'server'>,
+): PoolRecord {
+  return {
+    pool,
+    source: { kind: 'memfd', totalBlocks, isNew: false },
+    sizeBytes: totalBlocks * BLOCK_BYTES,
+    state: isConnected ? 'mounted' : 'parked',
+    mountPoint,
+    ...processes,
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * The lock of a process that gives a pool up. As long as it is held, the pool's unit must not bring back what
+ * its store still has. A process that dies in the middle of it releases the lock.
+ */
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { close } from '../linux/descriptors.ts'
+import { lockFile } from '../linux/process.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { ensureFolder, POOLS } from './paths.ts'
+
+const discardLockPath = (pool: string): string => join(POOLS, `${pool}.discard`)
+
+/** Returns what releases the lock. Errors: UsageError. */
+export function lockDiscard(pool: string): () => void {
+  ensureFolder(POOLS)
+  const path = discardLockPath(pool)
+  const lock = lockFile(path)
+  if (lock instanceof Errno)
+    throw new UsageError(`pool '${pool}' cannot be given up now (${lock}): another process may be doing so`)
+  return () => {
+    rmSync(path, { force: true })
+    close(lock)
+  }
+}
+
+export function isBeingDiscarded(pool: string): boolean {
+  const path = discardLockPath(pool)
+  if (!existsSync(path)) return false
+  const lock = lockFile(path)
+  if (lock instanceof Errno) return true
+  close(lock)
+  return false
+}

@@ -1,0 +1,60 @@
+/**
+ * The lock on the image of a pool of memfds: one server at a time may change the image, and holds the lock
+ * from before its first store until it has ended (docs/ownership.md).
+ */
+import { isLocked, lockOwner, takeOwnLock } from '../linux/own-lock.ts'
+import { EAGAIN, Errno } from '../values/errno.ts'
+import { SystemCallError, UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+
+/**
+ * How long the former server may take to end once its successor is to serve: the keeper has killed it by
+ * then, and the kernel ends it within milliseconds.
+ */
+const WAIT_MS = 10_000
+
+/** Another process holds the image's lock. */
+export class ImageInUseError extends UsageError {
+  readonly ownerPid: number | undefined
+
+  constructor(pool: string, ownerPid: number | undefined) {
+    super(
+      `the image of pool '${pool}' is locked by ${ownerPid === undefined ? 'another process' : `process ${ownerPid}`}: two servers must not change it`,
+    )
+    this.ownerPid = ownerPid
+  }
+}
+
+export class ImageLock {
+  readonly #pool: string
+  readonly #image: Fd
+  #own: Fd | undefined
+
+  /** `image`: the keeper's descriptor, whose open file description other processes share. */
+  constructor(pool: string, image: Fd) {
+    this.#pool = pool
+    this.#image = image
+  }
+
+  /** False: another process holds it. Throws SystemCallError. */
+  tryTake(): boolean {
+    this.#own ??= this.#takeWithin(0)
+    return this.#own !== undefined
+  }
+
+  /** Blocks this thread until the former server has ended. Errors: ImageInUseError. */
+  take(): void {
+    this.#own ??= this.#takeWithin(WAIT_MS)
+    if (this.#own === undefined) throw new ImageInUseError(this.#pool, lockOwner(this.#image))
+  }
+
+  #takeWithin(timeoutMs: number): Fd | undefined {
+    const own = takeOwnLock(this.#image, timeoutMs)
+    if (own === EAGAIN) return undefined
+    if (own instanceof Errno) throw new SystemCallError('locking the image', own)
+    // A keeper looks for this when it copies descriptors: it must not copy the one that holds the lock.
+    if (!isLocked('self', own))
+      throw new UsageError('/proc/self/fdinfo does not show locks: is /proc mounted?')
+    return own
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * A pool whose record is missing, unreadable, half, or names processes that have died: `mount`, `list`,
+ * `fsck` and `umount` find who holds its memory by the kernel, and no empty pool takes its place.
+ */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { mountTable } from '../../src/linux/mount.ts'
+import { processStartTime } from '../../src/linux/process.ts'
+import { POOLS } from '../../src/run/paths.ts'
+import { Mapper } from './mapper.ts'
+import {
+  beforeUnmount,
+  cannotMount,
+  guestmemfs,
+  mountTestPool,
+  type Outcome,
+  poolRecord,
+  runProgram,
+  shell,
+  type TestPool,
+  TREE,
+  testMountPoint,
+  until,
+} from './support.ts'
+
+const MIB = 1024 * 1024
+const options = { skip: cannotMount, timeout: 120_000 }
+
+async function kill(pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL')
+  await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
+}
+
+const recordFile = (pool: string): string => join(POOLS, `${pool}.json`)
+
+/** What becomes of a record. */
+const HARMS: Readonly<Record<string, (file: string, first: string) => void>> = {
+  'is missing': (file) => fs.rmSync(file),
+  'is empty': (file) => fs.writeFileSync(file, ''),
+  'is half': (file) => fs.truncateSync(file, Math.floor(fs.statSync(file).size / 2)),
+  'is of another version': (file) => fs.writeFileSync(file, '{"format":99}'),
+  'names processes that have died': (file, first) => fs.writeFileSync(file, first),
+}
+
+interface Stage {
+  readonly pool: TestPool
+  readonly keeper: number
+  readonly server: number
+  readonly mapper: Mapper
+}
+
+/** A pool with a file and guest RAM, whose server and keeper are not those of its first record. */
+async function stage(t: TestContext, harm: (file: string, first: string) => void): Promise<Stage> {
+  const pool = await mountTestPool(t, { size: '64M' })
+  // The pool is found at the end, whatever became of its record.
+  beforeUnmount(t, () => guestmemfs('umount', '--discard', pool.pool))
+  fs.writeFileSync(pool.path('text'), 'kept')
+  const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
+  await mapper.store(5, 55)
+  const first = fs.readFileSync(recordFile(pool.pool), 'utf8')
+  const former = pool.serverPid()
+  await kill(former)
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+  await until('the record names the next server', () => ![0, former].includes(pool.serverPid()))
+  const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
+  harm(recordFile(pool.pool), first)
+  return { pool, keeper, server, mapper }
+}
+
+const listed = async (pool: string): Promise<Record<string, unknown> | undefined> =>
+  JSON.parse((await guestmemfs('list', '--json')).stdout).find((each: { pool: string }) => each.pool === pool)
+
+const succeeded = ({ stderr, status }: Outcome): void => assert.deepEqual([stderr, status], ['', 0])
+
+for (const [harm, work] of Object.entries(HARMS)) {
+  test(`the record ${harm}, the keeper dies: the living server is taken over`, options, async (t) => {
+    const { pool, keeper, server, mapper } = await stage(t, work)
+    await kill(keeper)
+    const found = await listed(pool.pool)
+    assert.deepEqual(
+      [found?.state, found?.serverPid, found?.mountPoint, found?.sizeBytes],
+      ['mounted', server, pool.mountPoint, 64 * MIB],
+    )
+    const mounted = await guestmemfs('mount', pool.pool, pool.mountPoint)
+    succeeded(mounted)
+    assert.match(mounted.stdout, /a new one took over\)\n$/)
+    assert.equal(processStartTime(server), undefined)
+    assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+    assert.equal(await mapper.load(5), 55)
+    fs.writeFileSync(pool.path('new'), 'there is a keeper again')
+    succeeded(await guestmemfs('fsck', pool.pool))
+    await mapper.end()
+  })
+}
+
+test(
+  'the record is missing, both live: nothing is mounted anew; umount parks, mount finds',
+  options,
+  async (t) => {
+    const { pool, keeper, mapper } = await stage(t, HARMS['is missing'] as (file: string) => void)
+    const other = testMountPoint(t)
+    const again = await guestmemfs('mount', pool.pool, other)
+    assert.equal(again.status, 1)
+    assert.match(again.stderr, /is mounted on \S+ already/)
+    succeeded(await guestmemfs('fsck', pool.pool))
+    await mapper.end()
+    const parked = await guestmemfs('umount', pool.pool)
+    succeeded(parked)
+    assert.match(parked.stdout, /unmounted and parked/)
+    fs.rmSync(recordFile(pool.pool))
+    assert.deepEqual(
+      [(await listed(pool.pool))?.state, (await listed(pool.pool))?.keeperPid],
+      ['parked', keeper],
+    )
+    const found = await guestmemfs('mount', pool.pool, pool.mountPoint)
+    succeeded(found)
+    assert.match(found.stdout, /found again\)\n$/)
+    assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+    fs.rmSync(recordFile(pool.pool))
+    const keepers = (await listed(pool.pool))?.keeperPid as number
+    assert.match((await guestmemfs('umount', '--discard', pool.pool)).stdout, /its memory given up/)
+    await until('its processes have ended', () => processStartTime(keepers) === undefined)
+  },
+)
+
+test('/run is full while a server restarts, then the keeper dies', options, async (t) => {
+  const pool = `full-run-${process.pid}`
+  // A mount namespace with a small /run/guestmemfs of its own.
+  const holder = spawn('unshare', ['--mount', 'sleep', '300'], { stdio: 'ignore' })
+  t.after(async () => {
+    await cli('umount', '--discard', pool)
+    holder.kill('SIGKILL')
+  })
+  const mountPoint = testMountPoint(t)
+  await until('the namespace is made', () => namespaceOf(holder) !== fs.readlinkSync('/proc/self/ns/mnt'))
+  const inside = (...words: string[]) =>
+    runProgram('nsenter', ['--target', String(holder.pid), '--mount', ...words])
+  const cli = (...words: string[]) => inside(process.execPath, join(TREE, 'src/cli.ts'), ...words)
+  succeeded(
+    await inside('sh', '-c', 'mkdir -p /run/guestmemfs && mount -t tmpfs -o size=64k tmpfs /run/guestmemfs'),
+  )
+  succeeded(await cli('mount', pool, mountPoint, '-o', 'size=64M'))
+  succeeded(await inside('sh', '-c', `echo kept >${mountPoint}/text`))
+  const record = async () => JSON.parse((await inside('cat', `${recordFile(pool)}`)).stdout)
+  const { keeper, server } = await record()
+  await inside('sh', '-c', 'cat /dev/zero >/run/guestmemfs/full')
+  await kill(server.pid)
+  assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
+  const next = Number(shell(`cat /proc/${keeper.pid}/task/${keeper.pid}/children`).trim().split(' ')[0])
+  assert.ok(next > 0 && next !== server.pid)
+  await sleep(500)
+  assert.equal((await record().catch(() => undefined))?.server?.pid === next, false, '/run is full')
+  await kill(keeper.pid)
+
+  const mounted = await cli('mount', pool, mountPoint)
+  succeeded(mounted)
+  assert.match(mounted.stdout, /a new one took over\)\n$/)
+  assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
+  assert.equal(processStartTime(next), undefined)
+
+  await t.test('unmounted and mounted while no record can be written', async () => {
+    assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
+    const found = await cli('mount', pool, mountPoint)
+    succeeded(found)
+    assert.match(found.stdout, /found again\)\n$/)
+    assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
+    assert.match((await cli('umount', '--discard', pool)).stdout, /its memory given up/)
+    assert.match((await cli('list')).stdout, new RegExp(`^(?!.*${pool})`, 's'))
+  })
+  await inside('rm', '/run/guestmemfs/full')
+  const anew = await cli('mount', pool, mountPoint, '-o', 'size=32M')
+  succeeded(anew)
+  assert.match(anew.stdout, /32M \(new pool\)/)
+  await inside('sh', '-c', `echo again >${mountPoint}/text; cat /dev/zero >/run/guestmemfs/full`)
+  // The record is believed: it says mounted for ever.
+  assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
+  succeeded(await cli('mount', pool, mountPoint))
+  assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'again\n')
+})
+
+const namespaceOf = ({ pid }: ChildProcess): string => fs.readlinkSync(`/proc/${pid}/ns/mnt`)
+
+test(
+  'a stranger holds the memory, keeper and server are dead: mount names it and makes no pool',
+  options,
+  async (t) => {
+    const { pool, keeper, server, mapper } = await stage(t, () => {})
+    await mapper.end()
+    // A third process with the image, as the service manager has it in its store.
+    const image = imageOf(keeper)
+    const stranger = spawn('sleep', ['300'], { stdio: ['ignore', 'ignore', 'ignore', image] })
+    fs.closeSync(image)
+    t.after(() => stranger.kill('SIGKILL'))
+    await kill(keeper)
+    await kill(server)
+    fs.rmSync(recordFile(pool.pool))
+    const named = new RegExp(`held by process ${stranger.pid} \\(sleep\\)`)
+    const refused = await guestmemfs('mount', pool.pool, testMountPoint(t))
+    assert.equal(refused.status, 1)
+    assert.match(refused.stderr, named)
+    const anew = await guestmemfs('mount', pool.pool, testMountPoint(t), '-o', 'new,size=32M')
+    succeeded(anew)
+  },
+)
+
+/** An open file of the image that `pid` holds. */
+function imageOf(pid: number): number {
+  const found = fs
+    .readdirSync(`/proc/${pid}/fd`)
+    .find((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('/memfd:guestmemfs:image '))
+  return fs.openSync(`/proc/${pid}/fd/${found}`, 'r+')
+}
+
+test(
+  'keeper and server are dead and nothing holds the memory: mount says so, status 1',
+  options,
+  async (t) => {
+    const pool = await mountTestPool(t, { size: '64M' })
+    fs.writeFileSync(pool.path('text'), 'lost')
+    const { keeper, server } = poolRecord(pool.pool)
+    await kill(keeper.pid)
+    await kill(server?.pid ?? 0)
+    const refused = await guestmemfs('mount', pool.pool, pool.mountPoint)
+    assert.deepEqual([refused.status, refused.stdout], [1, ''])
+    assert.match(
+      refused.stderr,
+      /^guestmemfs: the keeper and the server of pool '\S+' have died.*lost.*--discard.*-o new'\n$/,
+    )
+    assert.equal((await listed(pool.pool))?.state, 'lost', 'the record stays for the one who reads it')
+    const anew = await guestmemfs('mount', pool.pool, pool.mountPoint, '-o', 'new,size=32M')
+    succeeded(anew)
+    assert.match(
+      anew.stdout,
+      /32M \(new pool: the processes of the former one had died, and its memory with them\)\n$/,
+    )
+  },
+)
+
+test('a lost pool whose mount point is gone can be discarded', options, async (t) => {
+  const pool = await mountTestPool(t, { size: '64M' })
+  fs.writeFileSync(pool.path('text'), 'lost')
+  const { keeper, server } = poolRecord(pool.pool)
+  await kill(keeper.pid)
+  await kill(server?.pid ?? 0)
+  shell(`umount -l '${pool.mountPoint}'`)
+  fs.rmdirSync(pool.mountPoint)
+  t.after(() => fs.existsSync(pool.mountPoint) || fs.mkdirSync(pool.mountPoint))
+  const discarded = await guestmemfs('umount', '--discard', pool.pool)
+  fs.mkdirSync(pool.mountPoint)
+  succeeded(discarded)
+  assert.equal(await listed(pool.pool), undefined)
+  assert.equal(
+    mountTable().some(({ target }) => target === pool.mountPoint),
+    false,
+  )
+})
