@@ -16,6 +16,11 @@ const SPOILED_PAGE = 1024
 const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 /** The page that the guest's code, its tables and its stack are in. */
 const CODE_BYTES = 4096
+/**
+ * What it loses the page to, again and again: an instruction that raises #UD, and an IDT of gates that are
+ * not present, so that this or the next timer interrupt is a triple fault. Random bytes may loop for ever.
+ */
+const UD2 = 'x0f0b'
 
 const files = () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 8 }) })
 
@@ -45,7 +50,7 @@ export const faultCode: Scenario = {
     const qemu = guestCommand({ name: 'guest', mebibytes: 64, kernel: 'tiny-guest' })
     await host.start('run', `exec guestmemfs run --name guest -- ${qemu}`)
     await phase('guest runs', () => guest('guest').waitForTicks(5))
-    const { log } = await host.start('spoil', `exec ${HOLD} ${ram} ${CODE_BYTES} 7 ${LOAD_ADDRESS}`)
+    const { log } = await host.start('spoil', `exec ${HOLD} ${ram} ${CODE_BYTES} ${UD2} ${LOAD_ADDRESS}`)
     await log.waitFor(/holding/)
     const from = guest('guest').log.text.length
     await phase('guest starts again', () => guest('guest').log.waitFor(/^tick 1 bad 0/m, { from }))
