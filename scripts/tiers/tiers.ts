@@ -113,14 +113,14 @@ export const TIERS: readonly Tier[] = [
     jobs: files(UNIT, 300_000),
     parallel: Math.max(1, availableParallelism()),
     obstacle: async () => undefined,
-    budgetMinutes: 2,
+    budgetMinutes: 1,
   },
   {
     name: 'mount',
     jobs: files(['test/mount/**/*.test.ts'], 600_000),
     parallel: 1,
     obstacle: mountTierObstacle,
-    budgetMinutes: 2,
+    budgetMinutes: 3,
   },
   {
     name: 'vm',
