@@ -9,6 +9,7 @@ import { asFunctions, commentProblems, refill } from './check/comments.ts'
 import { importProblems } from './check/imports.ts'
 import { openingProblems, sizeProblems } from './check/size.ts'
 import { readSources, type Source } from './check/sources.ts'
+import { spelledTwiceProblems } from './check/spelled-once.ts'
 import { unusedProblems } from './check/unused.ts'
 
 const project = dirname(import.meta.dirname)
@@ -47,6 +48,7 @@ const CHECKS: readonly Check[] = [
   { name: 'size', problems: sizeProblems },
   { name: 'openings', problems: openingProblems },
   { name: 'comments', problems: commentProblems },
+  { name: 'spelled once', problems: spelledTwiceProblems },
   {
     name: 'unused files',
     problems: (sources) => unusedProblems(sources, readFileSync(join(project, 'package.json'), 'utf8')),

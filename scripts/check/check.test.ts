@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { cycles, importProblems } from './imports.ts'
 import { LINES_MAX, openingProblems, sizeProblems } from './size.ts'
 import { type Source, specifiers } from './sources.ts'
+import { spelledTwiceProblems } from './spelled-once.ts'
 import { unusedProblems } from './unused.ts'
 
 const source = (path: string, imports: string[] = [], text = '/** owns */\n'): Source => ({
@@ -70,4 +71,13 @@ test('a file over the limit, one without an opening comment and one nobody impor
   const tested = [...sources, source('src/fs/dead.test.ts', ['src/fs/dead.ts'])]
   assert.equal(unusedProblems(tested, '{}').length, 1, 'a test alone keeps no file alive')
   assert.equal(unusedProblems(sources, '{"x": "sh scripts/run src/fs/dead.ts"}').length, 0)
+})
+
+test('an xattr name and a size that has a name are found outside of their one place', () => {
+  const one = (text: string, path = 'src/fs/a.ts') => spelledTwiceProblems([source(path, [], text)])
+  assert.match(one("\nget('trusted.guestmemfs.vm')\n")[0] ?? '', /a\.ts:2: .*xattr-names\.ts$/)
+  assert.equal(one('const PAGE_BYTES = 1024 * 1024\n').length, 1)
+  assert.deepEqual(one("get('user.guestmemfs')\nconst LINES = 4096\n"), [])
+  assert.deepEqual(one("get('guestmemfs.map')\n", 'src/fs/a.test.ts'), [])
+  assert.deepEqual(one("const MAP = 'guestmemfs.map'\n", 'src/values/xattr-names.ts'), [])
 })

@@ -4,6 +4,7 @@
  * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
  */
 import { readdirSync, readFileSync } from 'node:fs'
+import { HEADER_BYTES } from '../fs/image/format.ts'
 import { readIdentity } from '../fs/image/header.ts'
 import { findAreas, findSessions } from '../keeper/takeover/copy-fds.ts'
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
@@ -77,7 +78,6 @@ export function lookAt(pid: number): ImageHolder | undefined {
   }
 }
 
-const HEADER_BYTES = 4096
 const MAGIC_BYTES = 8
 
 function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> | 'blank' | 'harmed' {

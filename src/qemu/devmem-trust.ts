@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { getxattr } from '../linux/xattr.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { POOL_XATTR } from '../values/xattr-names.ts'
 
 const OTHERS_MAY_WRITE = 0o022
 const S_ISVTX = 0o1000
@@ -37,7 +38,7 @@ export function checkDevmemTrust({ uid, store, isTrusted, extraEnvironment }: De
 
 /** Undefined: the mount does not say. */
 export function storeOf(mountPoint: string): string | undefined {
-  const pool = getxattr(mountPoint, 'guestmemfs.pool')
+  const pool = getxattr(mountPoint, POOL_XATTR)
   if (pool instanceof Errno) return undefined
   const { store } = JSON.parse(Buffer.from(pool).toString('utf8')) as { store?: unknown }
   return typeof store === 'string' ? store : undefined

@@ -6,6 +6,7 @@
 /** Answered by the file system: `guestmemfs.NAME`. */
 export const VIRTUAL_PREFIX = 'guestmemfs.'
 export const MAP_XATTR = 'guestmemfs.map'
+export const POOL_XATTR = 'guestmemfs.pool'
 
 /** Set by root. */
 export const CONTROL_PREFIX = 'trusted.guestmemfs.'
