@@ -11,9 +11,7 @@ import { WaitingKeeper } from './pool/waiting-keeper.ts'
 
 fixUmask()
 useCompileCache()
-/**
- * Mounting, as far as can be told without reading the command line; the unit's keeper is the unit's to start.
- */
+// Only `mount` starts a keeper, and not where the service manager starts it as the unit's.
 const [command, , directory] = process.argv.slice(2)
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined
 const waiting = mounts && !hasUnit() && process.getuid?.() === 0 ? new WaitingKeeper() : undefined

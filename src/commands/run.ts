@@ -4,7 +4,7 @@ import type { CommandModule } from '../cli/command.ts'
 import { collect } from '../cli/options.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { startInBackground } from '../qemu/background.ts'
-import { forgetVm, recordVm } from '../qemu/run-vm.ts'
+import { forgetVm, recordVm } from '../qemu/record-vm.ts'
 import { exitStatus, superviseVm } from '../qemu/supervisor.ts'
 import { UsageError } from '../values/errors.ts'
 

@@ -10,7 +10,7 @@
 import { HANDOVER_STEPS } from '../stores/store.ts'
 import { EBUSY, EINVAL, EOPNOTSUPP, type Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
-import { packImage } from './image/travel.ts'
+import { packImage } from './image/packed-image.ts'
 import type { Inode } from './state/inode.ts'
 import { pathOf } from './state/path-of.ts'
 import type { Volume } from './state/volume.ts'

@@ -9,7 +9,7 @@ export interface Consent {
   readonly yes: boolean
 }
 
-/** True when the person agrees to `question`, a sentence without its question mark's "[Y/n]". */
+/** True when the person agrees to `question`, to which "[Y/n]" is added. */
 export async function askConsent(question: string, { yes }: Consent): Promise<boolean> {
   if (yes || !process.stdin.isTTY || !process.stderr.isTTY) return true
   const lines = createInterface({ input: process.stdin, output: process.stderr })

@@ -2,7 +2,7 @@
 import type { Finding } from '../values/finding.ts'
 
 export interface Fix {
-  /** What is about to be changed, as a question without its question mark's "[Y/n]". */
+  /** What is about to be changed, as a question; `askConsent` adds "[Y/n]". */
   readonly question: string
   /** Does it. Throws `UsageError` when it cannot. */
   readonly apply: (say: (line: string) => void) => Promise<void> | void

@@ -1,7 +1,7 @@
 /**
  * Owns the `memmap=` and `mem=` options of a kernel command line: read as the x86 kernel reads them, and
  * written again. Pure. Must not judge them: what KASLR makes of them, and what a carve-out needs, is for
- * host/ to say. Source: parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(),
+ * bootmem/ to say. Source: parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(),
  * lib/cmdline.c.
  */
 

@@ -34,8 +34,6 @@ const MADV_COLLAPSE = 25
 const F_ADD_SEALS = 1033
 const F_SEAL_WRITE = 8
 
-/** Page size of a PMD mapping: huge pages need address and file offset to agree modulo this. */
-
 /**
  * A new, empty memfd, close-on-exec. `name` is seen in /proc alone. Throws SystemCallError: EMFILE, ENFILE,
  * ENOMEM.

@@ -70,7 +70,7 @@ export async function mountPool(
   const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
-  // The keeper and its servers see what this process sees.
+  // The keeper and its servers have this process's pid namespace and /proc.
   if (source.kind !== 'memfd') checkSeesHolders(source.kind)
   const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(

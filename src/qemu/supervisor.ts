@@ -19,7 +19,7 @@ import { identify, identifySelf } from '../run/process-identity.ts'
 import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { type Launch, prepareLaunch } from './launch.ts'
+import { type Launch, prepareStart } from './start-arguments.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
 
 /** Standard input, output and error of QEMU: descriptors of ours. */
@@ -91,7 +91,7 @@ class Supervisor {
 
   async #runQemu(): Promise<GuestEnd> {
     const { cwd, cgroup } = this.#definition
-    const launch = prepareLaunch(this.#definition)
+    const launch = prepareStart(this.#definition)
     const [program] = launch.argv
     const child = this.#spawn(launch, cwd)
     // Rejects on 'error': the program could not be started.
@@ -183,7 +183,10 @@ function recorded(ramFile: string): VmDefinition {
   return definition
 }
 
-/** Whoever ends us means QEMU: it gets the chance to end in order, and then so do we. */
+/**
+ * A signal to the supervisor is meant for QEMU: it is forwarded, QEMU ends in order, and then the supervisor
+ * does.
+ */
 function forwardSignals(child: ChildProcess): () => void {
   const forward = (signal: NodeJS.Signals) => {
     child.kill(signal)

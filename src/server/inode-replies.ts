@@ -37,8 +37,8 @@ export function answerEntry(context: Context, inode: Inode, reply: Reply): Answe
 export function answerCreated(context: Context, inode: Inode, reply: Reply): Answered {
   const open = openReplyOf(context, inode)
   if (open instanceof Wait) throw new BrokenInvariantError(`new file ${inode.ino} waits for its memory`)
-  // Answered, not returned: the file is there, and a retry would find it in its own way. CREATE has tried it
-  // before: this is for a request that is answered again.
+  // Answered, not returned: the file is there, and a CREATE that is run again would get EEXIST. CREATE has
+  // tried it before: this is for a request that is answered again.
   if (open instanceof Errno) return reply.error(open)
   const known = { inode, as: shownAs(context, inode) }
   context.kernel.stageLookup(known)

@@ -50,7 +50,7 @@ export class Successor {
     if (this.#awaited.size === 0) return [request]
     const { resent, unique } = request.header
     if (resent && this.#awaited.has(unique)) this.#cameAgain(unique)
-    if ((!resent && !isForget(request)) || !this.#port.hasPending()) this.#conclude()
+    if ((!resent && !needsNoAnswer(request)) || !this.#port.hasPending()) this.#conclude()
     if (this.#awaited.size > 0) {
       this.#parked.add(request)
       return []
@@ -83,7 +83,7 @@ export const resendPort = (fuse: Fd): ResendPort => ({
   hasPending: () => hasPending(fuse),
 })
 
-const isForget = ({ opcode }: HandledRequest): boolean =>
+const needsNoAnswer = ({ opcode }: HandledRequest): boolean =>
   opcode === 'FORGET' || opcode === 'BATCH_FORGET' || opcode === 'INTERRUPT'
 
 /**

@@ -41,9 +41,9 @@ export interface Placement {
 /** Where the blocks of an object may lie. */
 export interface PlacementRules {
   /**
-   * Ordinary files live in chunks, aligned chunks of so many blocks (the last one may be shorter), apart from
-   * guest RAM: which chunk is a data chunk follows from what inodes own and changes as they do. undefined: no
-   * such zones.
+   * Ordinary files live in data chunks: aligned runs of so many blocks (the last one may be shorter), apart
+   * from guest RAM: which chunk is a data chunk follows from what inodes own and changes as they do.
+   * undefined: no such zones.
    */
   readonly chunkBlocks: number | undefined
   /** Guest RAM must be one extent: its mapping has one offset. */

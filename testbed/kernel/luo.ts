@@ -6,6 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { transformSync } from 'esbuild'
 import { THIS_HOST } from '../../src/host/apt.ts'
 import { close } from '../../src/linux/descriptors.ts'
 import { lockFile } from '../../src/linux/process.ts'
@@ -40,9 +41,11 @@ export async function luoKernelPlace(): Promise<string> {
   return join(cacheRoot, placeOf(await newestSource(await Apt.open())))
 }
 
+/** By what decides about it: a comment in the builder is not worth ten minutes. */
 function placeOf({ version }: Package): string {
-  const sources = [OPTIONS, join(import.meta.dirname, 'build.ts')].map((file) => readFileSync(file))
-  return `kernels/${LUO}-${version}-${contentKey(...sources)}`
+  const builder = readFileSync(join(import.meta.dirname, 'build.ts'), 'utf8')
+  const { code } = transformSync(builder, { loader: 'ts', minifyWhitespace: true })
+  return `kernels/${LUO}-${version}-${contentKey(readFileSync(OPTIONS), code)}`
 }
 
 async function buildOrFind(apt: Apt, phase: Phase): Promise<string> {

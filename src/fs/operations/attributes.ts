@@ -4,7 +4,7 @@ import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Inode, Timestamp } from '../state/inode.ts'
 import type { Transaction } from '../state/transaction.ts'
-import { growMemory, markFreedDirty, memoryOf, planSize, shrinkMemory } from './resize.ts'
+import { growObject, markFreedDirty, objectOf, planSize, shrinkObject } from './resize.ts'
 
 /** What is to change. A time that is to be "now" is given as that time. */
 export interface AttributeChange {
@@ -85,11 +85,11 @@ function setSize(tx: Transaction, inode: Inode, sizeBytes: number, fields: Parti
 
   const grows = sizeBytes > inode.sizeBytes
   if (grows) {
-    const failure = growMemory(volume, inode, changed)
+    const failure = growObject(volume, inode, changed)
     if (failure) return failure
   }
   tx.commit()
-  if (sizeBytes < inode.sizeBytes) shrinkMemory(volume, changed)
+  if (sizeBytes < inode.sizeBytes) shrinkObject(volume, changed)
   return changed
 }
 
@@ -101,11 +101,11 @@ function punchHole(tx: Transaction, inode: Inode, offset: number, end: number): 
   const { store } = tx.volume
   // Guest RAM that is not passed through has a mapping of its own, and no store reaches into it.
   if (inode.guestRam && store.ram.via !== 'passthrough') return EOPNOTSUPP
-  if (store.state(memoryOf(inode)) === 'outgoing') return EBUSY
+  if (store.state(objectOf(inode)) === 'outgoing') return EBUSY
   const length = Math.min(end, inode.sizeBytes) - offset
   if (length <= 0) return undefined
   tx.change(inode, { mtime: tx.rq.now, ctime: tx.rq.now })
-  const failure = tx.noRoom() ?? store.data.punchHole(memoryOf(inode), offset, length)
+  const failure = tx.noRoom() ?? store.data.punchHole(objectOf(inode), offset, length)
   if (failure) return failure
   tx.commit()
   return undefined

@@ -7,7 +7,7 @@ import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
-import { memoryOf } from './resize.ts'
+import { objectOf } from './resize.ts'
 
 /** lseek(2). The other whences are the kernel's own business. */
 export const SEEK_DATA = 3
@@ -21,7 +21,7 @@ export function read(volume: Volume, ino: Ino, offset: number, into: Uint8Array)
   if (inode instanceof Errno) return inode
   if (offset < 0) return EINVAL
   const length = Math.min(into.length, inode.sizeBytes - offset)
-  return length <= 0 ? 0 : volume.store.data.read(memoryOf(inode), offset, into.subarray(0, length))
+  return length <= 0 ? 0 : volume.store.data.read(objectOf(inode), offset, into.subarray(0, length))
 }
 
 /**
@@ -34,7 +34,7 @@ export function seek(volume: Volume, ino: Ino, offset: number, whence: number): 
   if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return EINVAL
   if (offset < 0 || offset >= inode.sizeBytes) return ENXIO
   if (inode.guestRam) return whence === SEEK_DATA ? offset : inode.sizeBytes
-  const found = volume.store.data.seek(memoryOf(inode), offset, whence)
+  const found = volume.store.data.seek(objectOf(inode), offset, whence)
   // A memory may be larger than its file for a while: the file ends where its inode says.
   const inside = found instanceof Refusal || found < inode.sizeBytes
   return inside ? found : whence === SEEK_HOLE ? inode.sizeBytes : ENXIO

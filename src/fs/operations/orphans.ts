@@ -10,7 +10,7 @@ import { countBlocks } from '../space/extents.ts'
 import type { Inode } from '../state/inode.ts'
 import { type OwnTransaction, Transaction } from '../state/transaction.ts'
 import type { OwnRequest, Volume } from '../state/volume.ts'
-import { markFreedDirty, shrinkMemory } from './resize.ts'
+import { markFreedDirty, shrinkObject } from './resize.ts'
 
 /**
  * `gone`: there is no such inode any more. `held`: a mapping holds its memory, try again later. `kept`: it
@@ -96,7 +96,7 @@ export function recover(volume: Volume, rq: OwnRequest, isReferenced: (ino: Ino)
     // The record may be older than a checkpoint that is newer than it: the table has the last word.
     const inode = volume.state.inodes.get(entry.inode.ino)
     if (inode?.object === undefined) continue
-    shrinkMemory(volume, inode)
+    shrinkObject(volume, inode)
   }
   volume.store.handover?.recover(volume.frozen)
   retryOrphans(volume, rq, isReferenced)

@@ -2,7 +2,7 @@
  * Owns a file's size: which blocks it then owns, whether it is guest RAM, and the order of record and memory.
  *
  * Growing resizes the memory first and logs then. A crash in between leaves a memory larger than its inode
- * says: nobody can see the surplus, and `growMemory` cuts it away before the file grows the next time. The
+ * says: nobody can see the surplus, and `growObject` cuts it away before the file grows the next time. The
  * other way round, a store that has no memory left would have to be un-logged.
  *
  * Shrinking logs first and resizes then. A crash in between is made good at recovery, which resizes what the
@@ -24,7 +24,7 @@ import type { Volume } from '../state/volume.ts'
 export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gigantic'>
 
 /** The memory of a file: every file has one. */
-export function memoryOf(inode: Inode): ObjectId {
+export function objectOf(inode: Inode): ObjectId {
   if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
   return inode.object
 }
@@ -79,7 +79,7 @@ export function planExtents(
 ): readonly Extent[] | Refusal {
   const [has, needs] = [countBlocks(inode.extents), blocksFor(sizeBytes)]
   if (needs === has) return inode.extents
-  const held = mustNotBeHeld(volume, inode, needs < has) && volume.store.isHeld(memoryOf(inode))
+  const held = mustNotBeHeld(volume, inode, needs < has) && volume.store.isHeld(objectOf(inode))
   if (held) return held === true ? EBUSY : held
   if (needs < has) return cutExtents(inode.extents, needs).kept
   const last = inode.extents.at(-1)
@@ -116,8 +116,8 @@ export function markFreedDirty(tx: OwnTransaction, before: Inode, after: Pick<In
  * first growth by this process cuts it back, so that what is new reads as zero. Errors: the store's; after
  * its Wait nothing has changed, and the whole operation is asked again.
  */
-export function growMemory(volume: Volume, before: Inode, to: Placement): Refusal | undefined {
-  const object = memoryOf(before)
+export function growObject(volume: Volume, before: Inode, to: Placement): Refusal | undefined {
+  const object = objectOf(before)
   if (!volume.settled.has(object)) {
     const failure = volume.store.resize(object, before)
     if (failure) return failure
@@ -130,29 +130,29 @@ export function growMemory(volume: Volume, before: Inode, to: Placement): Refusa
 
 /** The growth is not going to be logged: back to what the inode says, now or before the next growth. */
 export function undoGrowth(volume: Volume, before: Inode): void {
-  if (volume.store.resize(memoryOf(before), before)) volume.settled.delete(memoryOf(before))
+  if (volume.store.resize(objectOf(before), before)) volume.settled.delete(objectOf(before))
 }
 
 /**
  * Makes a memory smaller, after the record that says so. There is no way back from the record. A store that
  * only begins to do so, or cannot, leaves the memory larger than its inode says: no read goes beyond the
- * inode's size, and `growMemory` cuts the memory back before it grows, or fails. So no byte that was cut off
+ * inode's size, and `growObject` cuts the memory back before it grows, or fails. So no byte that was cut off
  * comes back. What the kernel refused is tried again (`retryShrinks`): until then the memory costs what it
  * did, and where clearing is ours its blocks are dirty already, and zeroed before another file has them.
  */
-export function shrinkMemory(volume: Volume, after: Inode): void {
-  const failure = volume.store.resize(memoryOf(after), after)
-  if (failure === undefined) volume.settled.add(memoryOf(after))
-  else volume.settled.delete(memoryOf(after))
+export function shrinkObject(volume: Volume, after: Inode): void {
+  const failure = volume.store.resize(objectOf(after), after)
+  if (failure === undefined) volume.settled.add(objectOf(after))
+  else volume.settled.delete(objectOf(after))
   if (failure === undefined || failure instanceof Wait) volume.oversized.delete(after.ino)
   else volume.oversized.add(after.ino)
 }
 
-/** Tries once more to give back what `shrinkMemory` could not. */
+/** Tries once more to give back what `shrinkObject` could not. */
 export function retryShrinks(volume: Volume): void {
   for (const ino of [...volume.oversized]) {
     const inode = volume.state.inodes.get(ino)
     if (inode?.object === undefined || volume.settled.has(inode.object)) volume.oversized.delete(ino)
-    else shrinkMemory(volume, inode)
+    else shrinkObject(volume, inode)
   }
 }

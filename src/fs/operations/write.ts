@@ -9,7 +9,7 @@ import type { Inode } from '../state/inode.ts'
 import { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 import { ordinaryFile } from './data.ts'
-import { growMemory, memoryOf, mustStay, planExtents, undoGrowth } from './resize.ts'
+import { growObject, mustStay, objectOf, planExtents, undoGrowth } from './resize.ts'
 
 /** The origin of a record that no request caused: a request that comes again is never taken for it. */
 const OWN_WORK = { unique: 0n, epoch: 0 }
@@ -86,7 +86,7 @@ function writeWithin(
   if (losesCapabilities) tx.removeXattr(inode.ino, CAPABILITIES)
   const noRoom = tx.noRoom()
   if (noRoom) return noRoom
-  const written = tx.volume.store.data.write(memoryOf(inode), offset, from)
+  const written = tx.volume.store.data.write(objectOf(inode), offset, from)
   if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
   // The record of a write that was cut short does not say how short: should it come again, it is done again.
@@ -110,7 +110,7 @@ function writeBeyond(
   tx.blocks(fresh, 'clean')
   const grown = tx.change(inode, { ...fields, sizeBytes: end, extents })
   if (losesCapabilities) tx.removeXattr(inode.ino, CAPABILITIES)
-  const failure = tx.noRoom() ?? growMemory(volume, inode, grown)
+  const failure = tx.noRoom() ?? growObject(volume, inode, grown)
   if (failure) return failure
 
   const refusal = claim(volume, fresh) ?? tx.noRoom()
@@ -131,9 +131,9 @@ function writeBeyond(
 
 /** Where the store took fewer bytes than it was given, the next try says why. */
 function writeAll({ store }: Volume, inode: Inode, offset: number, from: Uint8Array): number | Refusal {
-  let written = store.data.write(memoryOf(inode), offset, from)
+  let written = store.data.write(objectOf(inode), offset, from)
   while (typeof written === 'number' && written < from.length) {
-    const more = store.data.write(memoryOf(inode), offset + written, from.subarray(written))
+    const more = store.data.write(objectOf(inode), offset + written, from.subarray(written))
     if (more === 0) return ENOSPC
     written = typeof more === 'number' ? written + more : more
   }

@@ -24,7 +24,7 @@ export function verifyTables(tables: Tables, totalBlocks: number, chunkBlocks?: 
     ...verifyReach(tables),
     ...[...tables.inodes.values()].flatMap(verifyInode),
     ...verifyGenerations(tables),
-    ...verifyMemories(tables),
+    ...verifyObjects(tables),
     ...verifyBlocks(tables, totalBlocks),
     ...(chunkBlocks === undefined ? [] : verifyZones(tables, chunkBlocks)),
     ...verifyXattrs(tables),
@@ -112,7 +112,7 @@ function verifyGenerations({ inodes, pool }: Tables): string[] {
     )
 }
 
-function verifyMemories({ inodes }: Tables): string[] {
+function verifyObjects({ inodes }: Tables): string[] {
   const owners = new Map<ObjectId, Ino>()
   const found: string[] = []
   for (const { ino, object } of inodes.values()) {

@@ -28,9 +28,9 @@ export class Volume {
   readonly store: Store
   readonly state: State
   readonly index: StateIndex
-  /** Memories known to be exactly as large as their inode says: see `growMemory`. */
+  /** Memories known to be exactly as large as their inode says: see `growObject`. */
   readonly settled = new Set<ObjectId>()
-  /** Files whose memory the kernel has refused to make smaller: see `shrinkMemory`. */
+  /** Files whose memory the kernel has refused to make smaller: see `shrinkObject`. */
   readonly oversized = new Set<Ino>()
 
   constructor(journal: Journal, store: Store) {

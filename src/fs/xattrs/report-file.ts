@@ -1,7 +1,7 @@
 /** The `guestmemfs.*` xattrs of a file. */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { MAP_KINDS, type Mapping } from '../../values/mapping.ts'
-import { memoryOf } from '../operations/resize.ts'
+import { objectOf } from '../operations/resize.ts'
 import { countBlocks } from '../space/extents.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
@@ -31,10 +31,10 @@ export function describeExtents({ extents }: Inode, page: number): object[] | un
  */
 export function describeMap(volume: Volume, inode: Inode): object {
   const { sizeBytes } = inode
-  const state = volume.store.state(memoryOf(inode))
+  const state = volume.store.state(objectOf(inode))
   if (state === 'incoming' || state === 'lost')
     return { kind: MAP_KINDS[state], sizeBytes, alignBytes: BLOCK_BYTES }
-  const mapping = volume.store.ram.mapping(memoryOf(inode), inode)
+  const mapping = volume.store.ram.mapping(objectOf(inode), inode)
   return {
     kind: MAP_KINDS[mapping.via],
     ...placeOf(mapping),

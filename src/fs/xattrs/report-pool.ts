@@ -44,8 +44,8 @@ export function describeGeometry({ index, store }: Volume): object {
 }
 
 /**
- * `guestmemfs.health`: what is not as it should be, or not yet. `awaited` and `lost`: files whose object is
- * incoming, or lost.
+ * `guestmemfs.health`: what is not as it should be, or not yet. `awaitedFiles` and `lostFiles`: files whose
+ * object is incoming, or lost.
  */
 export function describeHealth(volume: Volume): object {
   const { index, store } = volume

@@ -1,8 +1,8 @@
 /**
  * The table that says which memfd is which: one row per memory object, in a memfd that keeper and server both
  * map, valid as long as the pool. The keeper writes the number its own copy of the descriptor has; the server
- * writes its own, so that a keeper that comes back after its predecessor died can fetch the descriptors from
- * the server that outlived it. A row is in use while either number is there, or its object is not present.
+ * writes its own, so that a new keeper whose predecessor died can fetch the descriptors from the server that
+ * outlived it. A row is in use while either number is there, or its object is not present.
  * Must not: know what an object is used for, which is the image's business.
  */
 import type { Fd, ObjectId } from '../../values/ids.ts'

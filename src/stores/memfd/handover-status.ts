@@ -1,7 +1,7 @@
 /**
  * The words of the descriptor table that hold the state of a handover to the next kernel. The server begins a
- * step and the keeper preserves its objects; both map the same words, and each may outlive the other. `apply`
- * is the only writer of the state, by the table of handover-transitions.ts.
+ * step and the keeper preserves its objects; both map the same words, and each may outlive the other. The
+ * state changes in `begin` and `apply` alone, as the table of handover-transitions.ts has it.
  */
 import { type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
@@ -74,11 +74,16 @@ export class HandoverWords {
 
   /** `objects`: how many this step adds. The state is stored last: a reader that sees it sees the rest. */
   begin(step: HandoverStep, objects: number): void {
-    const from = this.state
-    const to = requireNext(this, beginning(step), this.#role)
+    const { last } = this
+    let from = this.state
+    let to = requireNext({ state: from, last }, beginning(step), this.#role)
     this.#set('objects', this.#get('objects') + objects)
     this.#set('step', LAST_STEPS.indexOf(step))
-    this.#replace(from, to)
+    // The other process may change the state meanwhile: then the table is asked again.
+    while (!this.#replace(from, to)) {
+      from = this.state
+      to = requireNext({ state: from, last }, beginning(step), this.#role)
+    }
   }
 
   preservedOne(): void {

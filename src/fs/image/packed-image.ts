@@ -36,7 +36,7 @@ export function unpackImage<S extends VerifiableState>(
   emptyState: S,
   area: Uint8Array,
 ): void {
-  // Opening may mend what a crash left, and none could: but what was handed over stays as it came.
+  // A copy is opened: `Image.open` may write, and what the former kernel handed over stays as it came.
   const { identity, state } = Image.open(Uint8Array.from(packed), expected, emptyState)
   const [contradiction] = state.verify(identity.totalBlocks, expected.chunkBlocks)
   if (contradiction !== undefined)

@@ -32,7 +32,7 @@ export interface Launch {
  * Claims the guest's windows, if it has any, for this process's life. Errors (UsageError): its RAM cannot be
  * reached, or not safely.
  */
-export function prepareLaunch(definition: VmDefinition): Launch {
+export function prepareStart(definition: VmDefinition): Launch {
   const { environment, name, qemuVersion } = definition
   const ways = findRamMappings(definition)
   const line = reachRam(parseCommandLine(definition.argv), ways)

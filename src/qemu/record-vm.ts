@@ -24,7 +24,7 @@ import {
 } from './vm-definition.ts'
 import { readVms } from './vm-list.ts'
 
-export interface RunRequest {
+export interface RecordRequest {
   readonly argv: readonly string[]
   readonly cwd: string
   readonly environment: NodeJS.ProcessEnv
@@ -52,7 +52,7 @@ export interface RecordedVm {
  * Records the VM; nothing is started yet. Errors (UsageError): see the files this calls; nothing is left
  * behind then.
  */
-export async function recordVm(request: RunRequest): Promise<RecordedVm> {
+export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   const { argv, cwd } = request
   const line = parseCommandLine(argv)
   const person = findPerson(request.user, request.environment)
@@ -109,7 +109,7 @@ export function forgetVm({ ramFile, definition }: RecordedVm): void {
   if (now?.name === definition.name && now.saved === null) removeDefinition(ramFile)
 }
 
-function chooseMount(line: CommandLine, { cwd, mounts }: RunRequest): string {
+function chooseMount(line: CommandLine, { cwd, mounts }: RecordRequest): string {
   const [found, another] = mounts.filter(({ mountPoint }) => hasRamFile(line, { cwd, mount: mountPoint }))
   if (found !== undefined && another !== undefined) {
     throw new UsageError(
@@ -128,7 +128,11 @@ function guestName(line: CommandLine): string | undefined {
   return option && pairsOf(option).find(({ key }) => key === '' || key === 'guest')?.value
 }
 
-function refuseConflicts(name: string, { ramFiles }: VmCommandLine, { mounts, replace }: RunRequest): void {
+function refuseConflicts(
+  name: string,
+  { ramFiles }: VmCommandLine,
+  { mounts, replace }: RecordRequest,
+): void {
   const paths = new Set(ramFiles.map(({ path }) => path))
   for (const { definition, state, qemu } of readVms(mounts.flatMap(({ recorded }) => recorded)).vms) {
     const { name: other, ramFiles: theirs } = definition

@@ -9,7 +9,7 @@ import { ByteSink } from './byte-sink.ts'
 import { encodeEntry } from './codec.ts'
 import { checkImage } from './fsck.ts'
 import { Image } from './image.ts'
-import { packImage, unpackImage } from './travel.ts'
+import { packImage, unpackImage } from './packed-image.ts'
 
 const EXPECTED = { storeKind: 'memfd', totalBlocks: 16 } as const
 const AREA_BYTES = 1024 * 1024
