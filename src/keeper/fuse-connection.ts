@@ -9,7 +9,12 @@ import { readPoolRecord } from '../run/pool-record.ts'
 export function connectionOf(pool: string, mountPoint: string): number | undefined {
   const isIt = ({ source, target, type }: Mount): boolean =>
     source === pool && target === mountPoint && type === FUSE_TYPE
-  return mountTable().findLast(isIt)?.minor ?? formerConnection(pool)
+  try {
+    return mountTable().findLast(isIt)?.minor ?? formerConnection(pool)
+  } catch {
+    // The previous holder may be dead by now: nothing that only a forced unmount needs may end this keeper.
+    return formerConnection(pool)
+  }
 }
 
 function formerConnection(pool: string): number | undefined {

@@ -200,6 +200,8 @@ export class ServerProcess {
           for (const resolve of this.#sessionsClosed.splice(0)) resolve()
           break
         case 'unmounted':
+          // From here on it ends, and holds nothing that this process could leave to it.
+          this.#hasSaidServing = false
           this.#send({ kind: 'released' })
           end = message
           break

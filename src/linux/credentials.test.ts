@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SystemCallError } from '../values/errors.ts'
-import { withCredentials } from './credentials.ts'
+import { asUser, type Credentials, spawnAs } from './credentials.ts'
 
 const isRoot = process.getuid?.() === 0
 const skip = isRoot ? false : 'needs root'
@@ -14,36 +15,63 @@ const STRANGER = { uid: 61_234, gid: 61_235, groups: [61_236, 61_237] }
 /** The fields of /proc/PID/status that say who a process is. */
 const identityOf = (status: string): Record<string, string> =>
   Object.fromEntries(
-    [...status.matchAll(/^(Uid|Gid|Groups|CapPrm|CapEff|CapAmb):\s*(.*?)\s*$/gm)].map(([, key, value]) => [
-      key,
-      (value ?? '').replaceAll('\t', ' '),
-    ]),
+    [...status.matchAll(/^(Uid|Gid|Groups|CapPrm|CapEff|CapAmb):[ \t]*(.*?)[ \t]*$/gm)].map(
+      ([, key, value]) => [key, (value ?? '').replaceAll('\t', ' ')],
+    ),
   )
 
-test('a program that is started there is that user through and through, without a capability', {
+async function statusOf(credentials: Credentials): Promise<Record<string, string>> {
+  const child = spawnAs(credentials, '/bin/cat', ['/proc/self/status'], {
+    env: {},
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let text = ''
+  for await (const piece of child.stdout as NonNullable<typeof child.stdout>) text += piece
+  return identityOf(text)
+}
+
+test('a program that is started is that user through and through, without a capability', {
   skip,
-}, () => {
-  const { stdout } = withCredentials(STRANGER, () =>
-    spawnSync('/bin/cat', ['/proc/self/status'], { env: {}, encoding: 'utf8' }),
-  )
-  assert.deepEqual(identityOf(stdout), {
+}, async () => {
+  assert.deepEqual(await statusOf(STRANGER), {
     Uid: '61234 61234 61234 61234',
     Gid: '61235 61235 61235 61235',
     Groups: '61236 61237',
     ...{ CapPrm: '0000000000000000', CapEff: '0000000000000000', CapAmb: '0000000000000000' },
   })
+  assert.equal((await statusOf({ ...STRANGER, groups: [] })).Groups, '')
+})
+
+test('that user cannot send this process a signal meanwhile', { skip, timeout: 60_000 }, async () => {
+  // SIGUSR1 would have Node open its debugger for everyone on the machine, SIGSTOP would hold up all guests.
+  const script = 'while kill -0 $$; do kill -0 "$0" 2>/dev/null && echo delivered; done'
+  const attacker = spawnAs(STRANGER, '/bin/sh', ['-c', script, String(process.pid)], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  let told = ''
+  attacker.stdout?.on('data', (piece: Buffer) => {
+    told += piece
+  })
+  await sleep(200)
+  for (let round = 0; round < 150; round++) {
+    await once(spawnAs(STRANGER, '/bin/true', [], { stdio: 'ignore' }), 'exit')
+    asUser(STRANGER, () => statSync('/proc/self/status'))
+  }
+  attacker.kill('SIGKILL')
+  await once(attacker, 'exit')
+  assert.equal(told, '')
 })
 
 test('afterwards this process is itself again, also when the work fails', { skip }, () => {
   const before = identityOf(readFileSync('/proc/self/status', 'latin1'))
   const fail = () =>
-    withCredentials(STRANGER, () => {
+    asUser(STRANGER, () => {
       throw new Error('work')
     })
   assert.throws(fail, /work/)
   assert.deepEqual(identityOf(readFileSync('/proc/self/status', 'latin1')), before)
   assert.equal(
-    withCredentials(STRANGER, () => 7),
+    asUser(STRANGER, () => 7),
     7,
   )
   assert.deepEqual(identityOf(readFileSync('/proc/self/status', 'latin1')), before)
@@ -59,7 +87,7 @@ test("the work has that user's rights, and the files it makes are that user's", 
   const [secret, theirs] = ['secret', 'theirs']
   writeFileSync(secret, '', { mode: 0o600 })
   chmodSync(folder, 0o777)
-  withCredentials(STRANGER, () => {
+  asUser(STRANGER, () => {
     assert.throws(() => readFileSync(secret), /EACCES/)
     writeFileSync(theirs, '')
   })
@@ -67,11 +95,12 @@ test("the work has that user's rights, and the files it makes are that user's", 
 })
 
 test('what does not start says so as ever', { skip }, async () => {
-  const child = withCredentials(STRANGER, () => spawn('/no/such/program'))
-  const [error] = (await new Promise((resolve) => child.once('error', (...all) => resolve(all)))) as [Error]
+  const child = spawnAs(STRANGER, '/no/such/program', [], {})
+  const [error] = (await once(child, 'error')) as [Error]
   assert.match(error.message, /ENOENT/)
 })
 
 test('only root can be another user', { skip: isRoot ? 'is root' : false }, () => {
-  assert.throws(() => withCredentials(STRANGER, () => {}), SystemCallError)
+  assert.throws(() => asUser(STRANGER, () => {}), SystemCallError)
+  assert.throws(() => spawnAs(STRANGER, '/bin/true', [], {}), SystemCallError)
 })

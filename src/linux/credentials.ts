@@ -1,10 +1,15 @@
 /**
- * The credentials of one piece of work: another user's and groups, for this thread alone, while a function
- * runs. To the kernel credentials belong to a thread (credentials(7)); the C library's functions would set
- * those of all threads, so the system calls are made directly. What the function starts is that user's from
- * its first instruction on: no program runs as root in between, and no environment is one of root's. Numbers:
- * arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
+ * Work, and programs, as another user. To the kernel credentials belong to a thread (credentials(7)); the C
+ * library's functions would set those of all threads, so the system calls are made directly. What is started
+ * is that user's from its first instruction on: no program runs as root in between, and no environment is one
+ * of root's.
+ *
+ * Must not: let the real or the saved uid of this process be another user's, not for a moment. kill(2) looks
+ * at these two: that user could stop or end this process, which may be at work for all guests, or have Node
+ * open its debugger by SIGUSR1. Numbers: arch/x86/entry/syscalls/syscall_64.tbl,
+ * include/uapi/asm-generic/unistd.h, include/uapi/linux/capability.h.
  */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { abort } from 'node:process'
 import { libcCall, must } from './library.ts'
 
@@ -16,36 +21,63 @@ export interface Credentials {
 }
 
 const call = libcCall('syscall', 'long', ['long', 'long', 'long', 'long'])
+const withBuffers = libcCall('syscall', 'long', ['long', 'void *', 'void *'])
 const setGroups = libcCall('syscall', 'long', ['long', 'size_t', 'void *'])
 const prctl = libcCall('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong'])
 
 const NUMBERS = {
-  x64: { setgroups: 116, setresuid: 117, setresgid: 119 },
-  arm64: { setgroups: 159, setresuid: 147, setresgid: 149 },
+  x64: { setgroups: 116, setresuid: 117, setresgid: 119, capget: 125, capset: 126 },
+  arm64: { setgroups: 159, setresuid: 147, setresgid: 149, capget: 90, capset: 91 },
 }
 const SYS = process.arch === 'arm64' ? NUMBERS.arm64 : NUMBERS.x64
 const PR_CAP_AMBIENT = 47
 const PR_CAP_AMBIENT_CLEAR_ALL = 4
+const CAPABILITY_VERSION_3 = 0x20080522
+const CAP_SETGID = 6
 
 /**
- * Runs `work` as `credentials`, and returns what it returns. It must not wait for anything: what the thread
- * does later is done as this process again. A program that it starts has that user's real, effective and
- * saved ids and no capability. Other threads, which a promise of node:fs would use, stay as they are. Throws
- * SystemCallError: EPERM (only root may), EINVAL.
+ * Runs `work` with the effective ids and the groups of `credentials`, by which the kernel decides about
+ * files, and returns what it returns. It must not wait for anything (what the thread does later is done as
+ * this process again), nor start a program, which would have root's real uid. Throws SystemCallError: EPERM
+ * (only root may), EINVAL.
  */
-export function withCredentials<T>(credentials: Credentials, work: () => T): T {
+export function asUser<T>(credentials: Credentials, work: () => T): T {
   const ours = ownCredentials()
   if (isSame(credentials, ours)) return work()
   const { uid, gid, groups } = credentials
   try {
-    // execve(2) keeps ambient capabilities, which setresuid would take away if the saved uid changed as well.
+    setThreadGroups(groups)
+    must(call(SYS.setresgid, ours.gid, gid, ours.gid), `setresgid ${gid}`)
+    must(call(SYS.setresuid, ours.uid, uid, ours.uid), `setresuid ${uid}`)
+    return work()
+  } finally {
+    restore(ours)
+  }
+}
+
+/**
+ * Starts a program that has that user's real, effective and saved ids and groups, and no capability (root's
+ * has root's). Throws SystemCallError: EPERM (only root may), EINVAL. What does not start says so by the
+ * child's `error`, as ever.
+ */
+export function spawnAs(
+  credentials: Credentials,
+  program: string,
+  words: readonly string[],
+  options: SpawnOptions,
+): ChildProcess {
+  const ours = ownCredentials()
+  if (isSame(credentials, ours)) return spawn(program, words, options)
+  const { uid, gid, groups } = credentials
+  try {
+    // execve(2) keeps ambient capabilities.
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     setThreadGroups(groups)
     must(call(SYS.setresgid, gid, gid, gid), `setresgid ${gid}`)
-    // The saved uid stays ours, which is the way back; execve makes it the effective one. The kernel lets
-    // that user neither trace this process nor read its memory meanwhile: it is not dumpable any more.
-    must(call(SYS.setresuid, uid, uid, ours.uid), `setresuid ${uid}`)
-    return work()
+    // The child has this thread's groups; libuv sets its uid, and before that takes all groups away
+    // (uv__process_child_init), which must fail: it ignores that.
+    setEffective(CAP_SETGID, false)
+    return spawn(program, words, { ...options, uid })
   } finally {
     restore(ours)
   }
@@ -56,11 +88,24 @@ function restore(ours: Credentials): void {
   try {
     must(call(SYS.setresuid, ours.uid, ours.uid, ours.uid), `setresuid ${ours.uid}`)
     if (ours.uid !== 0) return
+    setEffective(CAP_SETGID, true)
     must(call(SYS.setresgid, ours.gid, ours.gid, ours.gid), `setresgid ${ours.gid}`)
     setThreadGroups(ours.groups)
   } catch {
     abort()
   }
+}
+
+/** Puts a capability that is permitted into this thread's effective set, or takes it out. */
+function setEffective(capability: number, isOn: boolean): void {
+  // SAFETY: struct __user_cap_header_struct, and two struct __user_cap_data_struct {effective, permitted,
+  // inheritable}, of which the kernel fills and reads 24 bytes, reachable during both calls.
+  const header = Uint32Array.of(CAPABILITY_VERSION_3, 0)
+  const data = new Uint32Array(6)
+  must(withBuffers(SYS.capget, header, data), 'capget')
+  const bit = 1 << capability
+  data[0] = isOn ? (data[0] as number) | bit : (data[0] as number) & ~bit
+  must(withBuffers(SYS.capset, header, data), 'capset')
 }
 
 function setThreadGroups(groups: readonly number[]): void {

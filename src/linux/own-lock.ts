@@ -54,9 +54,12 @@ export function isLocked(pid: number | 'self', fd: Fd): boolean {
  * The process that took the exclusive lock on what `fd` is. undefined: none, or none that is seen from here.
  */
 export function lockOwner(fd: Fd): number | undefined {
-  const inode = fstatSync(fd).ino
-  // 1: FLOCK  ADVISORY  WRITE 4711 00:01:327182 0 EOF
-  const line = new RegExp(`^\\d+: FLOCK +\\S+ +WRITE (\\d+) [0-9a-f]+:[0-9a-f]+:${inode} `, 'm')
+  const { dev, ino } = fstatSync(fd)
+  // 1: FLOCK  ADVISORY  WRITE 4711 00:01:327182 0 EOF: the device in hexadecimal, as the kernel splits it.
+  const device = `${hex((dev >> 8) & 0xfff)}:${hex((dev & 0xff) | ((dev >> 12) & 0xfff00))}`
+  const line = new RegExp(`^\\d+: FLOCK +\\S+ +WRITE (\\d+) ${device}:${ino} `, 'm')
   const pid = Number(line.exec(readFileSync('/proc/locks', 'latin1'))?.[1] ?? 0)
   return pid > 0 ? pid : undefined
 }
+
+const hex = (part: number): string => part.toString(16).padStart(2, '0')

@@ -15,7 +15,8 @@ import { openFile } from '../linux/opened-file.ts'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { identify, type ProcessIdentity } from '../run/process-identity.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
-import { Errno } from '../values/errno.ts'
+import { EACCES, EINVAL, ENOENT, Errno, ESRCH } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
 
 /** A process that has the image of a pool open. */
 export interface ImageHolder {
@@ -41,9 +42,15 @@ export function searchHolders(): ImageHolder[] {
     try {
       return lookAt(pid) ?? []
     } catch (error) {
-      // It ended meanwhile, or we may not look.
-      errnoOfNodeError(error)
-      return []
+      const errno = errnoOfNodeError(error)
+      // It ended meanwhile; a process that is ending answers EINVAL for its mounts.
+      if ([ENOENT, ESRCH, EINVAL].includes(errno)) return []
+      // A user may not look, and is told of no holder: what root does by the answer, a user may not do
+      // either.
+      if (errno === EACCES && process.getuid?.() !== 0) return []
+      throw new UsageError(
+        `whether process ${pid} holds a pool cannot be seen (${errno}): give this process CAP_SYS_PTRACE, or try again`,
+      )
     }
   })
 }
@@ -82,7 +89,7 @@ const MAGIC_BYTES = 8
 
 function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> | 'blank' | 'harmed' {
   const file = openFile(`/proc/${pid}/fd/${fd}`)
-  if (file instanceof Errno) return 'blank'
+  if (file instanceof Errno) return file === ENOENT || file === ESRCH ? 'blank' : 'harmed'
   try {
     const header = file.read(0, HEADER_BYTES)
     if (header instanceof Errno) return 'harmed'

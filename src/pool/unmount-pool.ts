@@ -45,7 +45,8 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   }
   const settled = await waitSettled(record.pool, read)
   if (settled === undefined) return 'ended'
-  if (!discard && !isLost) return 'parked'
+  // Another mount may have made the pool anew meanwhile: what was lost is not what is held now.
+  if (!discard && (!isLost || isHeld(settled))) return 'parked'
   // The unit starts again as soon as they are gone, and must not bring back what its store has.
   const release = lockDiscard(settled.pool)
   try {
@@ -83,15 +84,19 @@ function checkKept(record: PoolRecord, isLost: boolean): void {
  * unmount. What a process maps stays mapped, and an unlinked file that is mapped stays an orphan. The number
  * is the connection's own as long as its keeper says `mounted`: it is free for another one only after that.
  */
-function cutConnection({ pool, mountPoint, connection }: PoolRecord): void {
+function cutConnection(record: PoolRecord): void {
+  const { pool, mountPoint, connection } = record
   const mounted = mountTable().find(
     ({ source, target, type }) => source === pool && target === mountPoint && type === FUSE_TYPE,
   )
-  const minor = connection ?? mounted?.minor
+  const minor = mounted?.minor ?? connection
   if (minor === undefined)
     throw new UsageError(
       `the keeper of pool '${pool}' is of a version that does not say which connection it has: write 1 into its file 'abort' below /sys/fs/fuse/connections yourself`,
     )
+  // Its keeper may have been unable to write that it was parked (a full /run): the number may be another
+  // mount's by now. A keeper that has the connection open has its number for itself.
+  if (hasNoConnection(record)) return
   const failed = abortFuseConnection(minor)
   if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
   if (failed) throw new UsageError(`ending connection ${minor} of pool '${pool}' failed: ${failed}`)

@@ -2,11 +2,12 @@
  * Owns what a QEMU binary says about itself: its version and the machine types it has. It is asked over QMP
  * with no machine at all, which takes some tens of milliseconds and starts no guest.
  */
-import { spawn } from 'node:child_process'
+import type { ChildProcessByStdio } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
 import * as v from 'valibot'
-import { type Credentials, withCredentials } from '../linux/credentials.ts'
+import { type Credentials, spawnAs } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
 import { MIB } from '../values/units.ts'
 import { compareVersions, OLDEST_USABLE, type QemuVersion, VersionSchema, versionOf } from './qemu-version.ts'
@@ -74,14 +75,12 @@ export async function probeBinary(path: string, asker: Asker): Promise<QemuBinar
 /** Every JSON line the binary answers. One that is no QEMU answers none. */
 async function ask(path: string, asker: Asker): Promise<unknown[]> {
   const words = ['-machine', 'none', '-nodefaults', '-display', 'none', '-qmp', 'stdio']
-  const child = withCredentials(asker, () =>
-    spawn(path, words, {
-      env: asker.environment,
-      stdio: ['pipe', 'pipe', 'ignore'],
-      timeout: PROBE_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-    }),
-  )
+  const child = spawnAs(asker, path, words, {
+    env: asker.environment,
+    stdio: ['pipe', 'pipe', 'ignore'],
+    timeout: PROBE_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  }) as ChildProcessByStdio<Writable, Readable, null>
   const failed = new Promise<never>((_, reject) => {
     child.once('error', (cause) =>
       reject(new UsageError(`${path} does not start: ${cause.message}`, { cause })),

@@ -72,16 +72,17 @@ const KEPT_VARIABLES = [
 ]
 
 /** Set for each person, besides those that are kept. */
-const PERSONAL_VARIABLES = ['HOME', 'USER', 'LOGNAME']
+const PERSONAL_VARIABLES = ['USER', 'LOGNAME']
 
 /**
- * Those of `environment` that a program of root's may be given as well, with a PATH of root's. Others may
- * name libraries and modules for it to load (LD_PRELOAD, QEMU_MODULE_DIR).
+ * Those of `environment` that a program of root's may be given as well, with root's PATH and HOME. Others may
+ * name libraries and modules for it to load (LD_PRELOAD, QEMU_MODULE_DIR), files below HOME as well.
  */
 export function rootsPart(environment: Readonly<Record<string, string>>): Record<string, string> {
   const harmless = (name: string) => LOCALE.test(name) || PERSONAL_VARIABLES.includes(name) || name === 'TERM'
   const kept = Object.entries(environment).filter(([name]) => harmless(name))
-  return { ...Object.fromEntries(kept), PATH: ROOT_ENVIRONMENT.PATH as string }
+  const { PATH = '', HOME = '' } = ROOT_ENVIRONMENT
+  return { ...Object.fromEntries(kept), PATH, HOME }
 }
 
 /**

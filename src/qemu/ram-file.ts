@@ -7,7 +7,7 @@ import { closeSync, constants, ftruncateSync, lstatSync } from 'node:fs'
 import { getSystemErrorMessage } from 'node:util'
 import * as v from 'valibot'
 import { type Base, openBeneath, removePlace, wayProblem, withMount, withPlace } from '../linux/beneath.ts'
-import { type Credentials, withCredentials } from '../linux/credentials.ts'
+import { asUser, type Credentials } from '../linux/credentials.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { lgetxattr } from '../linux/xattr.ts'
 import { EEXIST, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/errno.ts'
@@ -105,7 +105,7 @@ export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: Credentia
       `memory backend '${id}': ${path} has ${formatSize(bytes)}, its size=${formatSize(sizeBytes)} is more: make both the same`,
     )
   }
-  const make = (root: Fd, way: string) => withCredentials(user, () => makeSized(root, way, sizeBytes))
+  const make = (root: Fd, way: string) => asUser(user, () => makeSized(root, way, sizeBytes))
   const made = withMount(path, make, base)
   const { failed, isNew } = made instanceof Errno ? { failed: made, isNew: false } : made
   if (failed === undefined) return

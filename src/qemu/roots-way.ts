@@ -2,7 +2,7 @@
  * The way to the RAM of a guest of root's. Its QEMU opens the file by its path, as root, each time it starts:
  * another user who can change a directory on the way could lead it anywhere.
  */
-import { lstatSync } from 'node:fs'
+import { lstatSync, type Stats } from 'node:fs'
 import { dirname } from 'node:path'
 import { UsageError } from '../values/errors.ts'
 
@@ -18,12 +18,22 @@ export function checkRootsWay(path: string, mountPoint: string): void {
     const stat = lstatSync(at, { throwIfNoEntry: false })
     // QEMU or the making of the file says that it is missing.
     if (stat === undefined) return
-    const { uid, mode } = stat
-    const isOpen = (mode & OTHERS_MAY_WRITE) !== 0 && (mode & S_ISVTX) === 0
-    if (uid !== 0 || isOpen)
+    if (!isRoots(stat))
       throw new UsageError(
         `QEMU would open ${path} as root, and others than root can change ${at}: give --user, or put the guest's RAM elsewhere`,
       )
     if (at === '/') return
   }
 }
+
+/** Whether `directory` and every one above it are root's alone, and no name on the way is a symlink. */
+export function isRootsAlone(directory: string): boolean {
+  for (let at = directory; ; at = dirname(at)) {
+    const stat = lstatSync(at, { throwIfNoEntry: false })
+    if (stat === undefined || !stat.isDirectory() || !isRoots(stat)) return false
+    if (at === dirname(at)) return true
+  }
+}
+
+const isRoots = ({ uid, mode }: Stats): boolean =>
+  uid === 0 && ((mode & OTHERS_MAY_WRITE) === 0 || (mode & S_ISVTX) !== 0)

@@ -7,18 +7,19 @@
  * streams, cgroup and QMP socket, and why `guestmemfs run` ends when the guest does and not when its first
  * QEMU does.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { withCredentials } from '../linux/credentials.ts'
+import { asUser, type Credentials, spawnAs } from '../linux/credentials.ts'
 import { close } from '../linux/descriptors.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
 import { identify, identifySelf } from '../run/process-identity.ts'
 import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { isRootsAlone } from './roots-way.ts'
 import { type Launch, prepareStart } from './start-arguments.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
 
@@ -116,14 +117,13 @@ class Supervisor {
   }
 
   /**
-   * The child is QEMU's user's from its first instruction on, and its environment no program's of root's. Its
-   * directory is entered before that: QEMU's user may have no way to it from above. Errors (UsageError): the
-   * directory is gone.
+   * The child is QEMU's user's from its first instruction on, and its environment no program's of root's.
+   * Errors (UsageError): its directory is gone, or closed to that user.
    */
   #spawn({ argv, credentials, environment }: Launch, cwd: string): ChildProcess {
     const [program = '', ...words] = argv
     try {
-      process.chdir(cwd)
+      enterAs(credentials, cwd)
     } catch (cause) {
       throw new UsageError(`VM ${this.#name} does not start: its directory ${cwd} cannot be entered`, {
         cause,
@@ -132,7 +132,7 @@ class Supervisor {
     try {
       // The fourth is MONITOR_FD in the child.
       const stdio = [...this.#streams, this.#monitor]
-      return withCredentials(credentials, () => spawn(program, words, { env: environment, stdio }))
+      return spawnAs(credentials, program, words, { env: environment, stdio })
     } finally {
       process.chdir('/')
     }
@@ -174,6 +174,19 @@ class Supervisor {
       qemu: qemu === undefined ? null : (identify(qemu) ?? null),
       end,
     })
+  }
+}
+
+/**
+ * Goes to the directory that QEMU is to find itself in. Its user may have no way to it from above, where root
+ * had started it: then root goes, and only where no directory on the way is another user's to replace.
+ */
+function enterAs(credentials: Credentials, cwd: string): void {
+  try {
+    asUser(credentials, () => process.chdir(cwd))
+  } catch (cause) {
+    if (!isRootsAlone(cwd)) throw cause
+    process.chdir(cwd)
   }
 }
 
