@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -94,4 +94,14 @@ test('a process whose mappings cannot be told counts as a holder of everything',
 test('the running kernel knows that this very process holds what it has open', () => {
   const holder = findHolders(new Set(['1:3' as const])).get('1:3')
   assert.ok(holder !== undefined && holder.pid > 0 && holder.program !== '')
+})
+
+test('a search tells of each process that it has looked at', () => {
+  let looked = 0
+  // A device that nothing can hold: every process is asked, twice or until none was born meanwhile.
+  findHolders(new Set(['511:1048575' as const]), '/proc', () => {
+    looked += 1
+  })
+  const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).length
+  assert.ok(looked >= processes / 2, `${looked} of ${processes}`)
 })

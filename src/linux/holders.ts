@@ -44,26 +44,35 @@ type Held<What> = Map<What, Holder>
  * cannot be told, because we may not look into it or because its mappings change all the time, counts as a
  * holder.
  */
-export function findHolders(devices: ReadonlySet<DeviceNumber>, proc = '/proc'): Held<DeviceNumber> {
-  return lookForHolders(devices, devicesOf, proc)
+export function findHolders(
+  devices: ReadonlySet<DeviceNumber>,
+  proc = '/proc',
+  onTask?: () => void,
+): Held<DeviceNumber> {
+  return lookForHolders(devices, devicesOf, proc, onTask)
 }
 
 /**
  * The same for anything that can be told of a task: `ask` says what it holds, undefined where that cannot be
- * told.
+ * told. `onTask` is called for each task that is asked, so that a long search is told from one that hangs.
  */
 export function lookForHolders<What>(
   devices: ReadonlySet<What>,
   ask: (task: string) => ReadonlySet<What> | undefined,
   proc: string,
+  onTask?: () => void,
 ): Held<What> {
   const held: Held<What> = new Map()
+  const noting = (task: string) => {
+    onTask?.()
+    return ask(task)
+  }
   let clean = 0
   let unclear: Holder | undefined
   for (let pass = 0; pass < MAX_PASSES && held.size < devices.size; pass++) {
     const births = birthCount(proc)
     const found = held.size
-    unclear = lookOnce(devices, ask, proc, held)
+    unclear = lookOnce(devices, noting, proc, held)
     clean = held.size > found || unclear !== undefined ? 0 : clean + 1
     if (clean === 2 || (clean === 1 && birthCount(proc) === births)) return held
   }

@@ -30,7 +30,7 @@ function holders(processes: Readonly<Record<string, readonly Mapping[]>>): Recor
     writeFileSync(join(proc, pid, 'maps'), ['7f-80 rw-p 00000000 00:00 0 [heap]', ...lines, ''].join('\n'))
   }
   try {
-    const found = findMemoryHolders([ONE, TWO], proc, 99)
+    const found = findMemoryHolders([ONE, TWO], proc, undefined, 99)
     return Object.fromEntries([...found].map(([range, { pid }]) => [range === ONE ? 'one' : 'two', pid]))
   } finally {
     rmSync(proc, { recursive: true })

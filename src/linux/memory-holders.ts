@@ -17,10 +17,11 @@ import type { PhysicalRange } from './memory-ranges.ts'
 export function findMemoryHolders(
   ranges: readonly PhysicalRange[],
   proc = '/proc',
+  onTask?: () => void,
   self = process.pid,
 ): Map<PhysicalRange, Holder> {
   const ask = (task: string) => (isOurs(task, self) ? new Set<PhysicalRange>() : rangesOf(task, ranges))
-  return lookForHolders(new Set(ranges), ask, proc)
+  return lookForHolders(new Set(ranges), ask, proc, onTask)
 }
 
 const isOurs = (task: string, self: number): boolean => Number(task.slice(task.lastIndexOf('/') + 1)) === self

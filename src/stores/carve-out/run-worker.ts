@@ -22,8 +22,12 @@ export interface WorkerData {
   readonly pulse: PulseWords
 }
 
-/** `mapperOf`: called once, with the target, when the first job comes. */
-export function runWorker<Target>(mapperOf: (target: Target) => RangeMapper): void {
+/**
+ * `mapperOf`: called once, with the target, when the first job comes. `onTask`: what the mapper calls for
+ * each process that it has looked at: a look through all of them takes as long as other users make it take,
+ * and is no hang.
+ */
+export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void) => RangeMapper): void {
   const { port, wake, target, progress, pulse } = workerData as WorkerData & { readonly target: Target }
 
   const report = (result: Result): void => {
@@ -76,7 +80,7 @@ export function runWorker<Target>(mapperOf: (target: Target) => RangeMapper): vo
   port.on('message', (job: Job) => {
     guarded(() => {
       work ??= new WorkQueue({
-        mapper: mapperOf(target),
+        mapper: mapperOf(target, () => beat(pulse)),
         finish: ({ id }, outcome) => report({ id, ...outcome }),
         progress: (doneBytes) => void Atomics.store(progress, 0, BigInt(doneBytes)),
       })

@@ -45,12 +45,17 @@ export const PLACES: Places = { sysfs: SYSFS, nodeRoot: NODE_ROOT }
 export class DaxInstances implements RangeMapper {
   readonly #path: string
   readonly #places: Places
+  readonly #onTask: (() => void) | undefined
   readonly #all = new Map<string, DaxDevice>()
 
-  /** Takes stock of the region whose sysfs folder is `path`. Throws SystemCallError ENODEV: it is gone. */
-  constructor(path: string, places: Places = PLACES) {
+  /**
+   * Takes stock of the region whose sysfs folder is `path`. `onTask`: see `runWorker`. Throws SystemCallError
+   * ENODEV: it is gone.
+   */
+  constructor(path: string, places: Places = PLACES, onTask?: () => void) {
     this.#path = path
     this.#places = places
+    this.#onTask = onTask
     for (const device of this.#region().devices)
       if (device.driver === DEVICE_DAX) this.#all.set(device.name, device)
   }
@@ -137,7 +142,7 @@ export class DaxInstances implements RangeMapper {
   }
 
   holders(instances: readonly Instance[]): Map<string, Holder> {
-    const held = findHolders(new Set(instances.map(({ number }) => number)))
+    const held = findHolders(new Set(instances.map(({ number }) => number)), '/proc', this.#onTask)
     return new Map(
       instances.flatMap(({ name, number }) => {
         const by = held.get(number)

@@ -8,4 +8,4 @@ export interface DaxTarget {
   readonly places: Places
 }
 
-runWorker(({ regionPath, places }: DaxTarget) => new DaxInstances(regionPath, places))
+runWorker(({ regionPath, places }: DaxTarget, onTask) => new DaxInstances(regionPath, places, onTask))

@@ -15,10 +15,13 @@ import type { Instance, RangeMapper } from '../carve-out/range-mapper.ts'
 export class DevmemWindows implements RangeMapper {
   readonly #memoryPath: string
   readonly #proc: string
+  readonly #onTask: (() => void) | undefined
 
-  constructor(memoryPath: string, proc: string) {
+  /** `onTask`: see `runWorker`. */
+  constructor(memoryPath: string, proc: string, onTask?: () => void) {
     this.#memoryPath = memoryPath
     this.#proc = proc
+    this.#onTask = onTask
   }
 
   /** None lasts: each is made anew, after a look for processes that map it. */
@@ -43,7 +46,7 @@ export class DevmemWindows implements RangeMapper {
 
   holders(instances: readonly Instance[]): Map<string, Holder> {
     const ranges = instances.flatMap((instance) => instance.ranges)
-    const held = findMemoryHolders(ranges, this.#proc)
+    const held = findMemoryHolders(ranges, this.#proc, this.#onTask)
     const found = instances.map(({ name, ranges: own }) => [
       name,
       own.flatMap((range) => held.get(range) ?? [])[0],

@@ -7,4 +7,4 @@ export interface DevmemTarget {
   readonly proc: string
 }
 
-runWorker(({ memoryPath, proc }: DevmemTarget) => new DevmemWindows(memoryPath, proc))
+runWorker(({ memoryPath, proc }: DevmemTarget, onTask) => new DevmemWindows(memoryPath, proc, onTask))
