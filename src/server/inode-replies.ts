@@ -2,14 +2,13 @@
  * The parts of replies that show the kernel an inode: what it is shown as, its entry, its attributes, how it
  * is opened. Must not: change files. Of these, `answerEntry` and `answerCreated` stage a lookup.
  */
-import type { Inode } from '../fs/state/inode.ts'
+import { type Inode, objectOf } from '../fs/state/inode.ts'
 import { FOPEN } from '../fuse/constants.ts'
 import type { Answered, Attributes, EntryReply, OpenReply, Reply } from '../fuse/replies.ts'
 import type { NodeRam } from '../stores/store.ts'
 import { Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
-import type { ObjectId } from '../values/ids.ts'
-import { type Refusal, WAIT_FOR_STORE, Wait } from '../values/refusal.ts'
+import { type Refusal, WAIT_FOR_STORE } from '../values/refusal.ts'
 import { attributesOf, linkAttributesOf } from './attributes.ts'
 import type { Context } from './context.ts'
 import { type KnownInode, nodeIdOf } from './kernel-view.ts'
@@ -33,13 +32,8 @@ export function answerEntry(context: Context, inode: Inode, reply: Reply): Answe
   return reply.entry(entryOf(context, known))
 }
 
-/** A new file comes open: its entry and its opening are one reply. */
-export function answerCreated(context: Context, inode: Inode, reply: Reply): Answered {
-  const open = openReplyOf(context, inode)
-  if (open instanceof Wait) throw new BrokenInvariantError(`new file ${inode.ino} waits for its memory`)
-  // Answered, not returned: the file is there, and a CREATE that is run again would get EEXIST. CREATE has
-  // tried it before: this is for a request that is answered again.
-  if (open instanceof Errno) return reply.error(open)
+/** A new file comes open: its entry and its opening, which `openReplyOf` made, are one reply. */
+export function answerCreated(context: Context, inode: Inode, open: OpenReply, reply: Reply): Answered {
   const known = { inode, as: shownAs(context, inode) }
   context.kernel.stageLookup(known)
   return reply.create(entryOf(context, known), open)
@@ -104,9 +98,4 @@ export function openReplyOf({ kernel, store }: Context, inode: Inode): OpenReply
     return mapping.fd
   })
   return backingId instanceof Errno ? backingId : { fh: 0n, flags: flags | FOPEN.PASSTHROUGH, backingId }
-}
-
-export function objectOf({ ino, object }: Inode): ObjectId {
-  if (object === undefined) throw new BrokenInvariantError(`inode ${ino} has no memory`)
-  return object
 }

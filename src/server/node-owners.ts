@@ -11,20 +11,27 @@ import type { NodeRam, Owner } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
 import { Refusal } from '../values/refusal.ts'
 import type { Context } from './context.ts'
+import type { KnownInode } from './kernel-view.ts'
 
 /**
  * Returns the inode as it is then. What cannot be recorded now (frozen already, no room) stays as the image
  * has it.
  */
 export function adoptNodeOwner(context: Context, inode: Inode): Inode {
-  const { fs, internal } = context
+  const { fs } = context
   const node = nodeOf(context, inode)
   const owner = node?.ram.owner(node.object)
   if (owner === undefined || fs.frozen || isSame(owner, inode)) return inode
   const { uid, gid, mode } = owner
   // An internal origin: the request's own record is yet to come, and must be the one that stands for it.
-  const changed = fs.setAttributes(internal, inode.ino, { uid, gid, mode })
+  const changed = fs.setAttributes(context.internal, inode.ino, { uid, gid, mode })
   return changed instanceof Refusal ? inode : changed
+}
+
+/** The same of what the kernel was shown. */
+export function adoptedNode(context: Context, known: KnownInode): KnownInode {
+  const inode = adoptNodeOwner(context, known.inode)
+  return inode === known.inode ? known : { ...known, inode }
 }
 
 export function adoptNodeOwners(context: Context): void {

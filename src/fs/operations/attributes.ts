@@ -2,9 +2,9 @@
 import { EBUSY, EINVAL, EISDIR, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
-import type { Inode, Timestamp } from '../state/inode.ts'
+import { type Inode, objectOf, type Timestamp } from '../state/inode.ts'
 import type { Transaction } from '../state/transaction.ts'
-import { growObject, markFreedDirty, objectOf, planSize, shrinkObject } from './resize.ts'
+import { growObject, markFreedDirty, planSize, shrinkObject } from './resize.ts'
 
 /** What is to change. A time that is to be "now" is given as that time. */
 export interface AttributeChange {

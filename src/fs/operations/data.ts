@@ -5,9 +5,8 @@
 import { EINVAL, EISDIR, ENXIO, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
-import type { Inode } from '../state/inode.ts'
+import { type Inode, objectOf } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
-import { objectOf } from './resize.ts'
 
 /** lseek(2). The other whences are the kernel's own business. */
 export const SEEK_DATA = 3

@@ -10,24 +10,16 @@
  */
 import { BLOCK_BYTES, type Extent, type Placement } from '../../stores/store.ts'
 import { EBUSY, EFBIG, EINVAL, EIO } from '../../values/errno.ts'
-import { BrokenInvariantError } from '../../values/errors.ts'
-import type { ObjectId } from '../../values/ids.ts'
 import { Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
 import { wantsFrames } from '../space/alignment.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from '../space/extents.ts'
 import type { Use } from '../space/free-space.ts'
-import type { Inode } from '../state/inode.ts'
+import { type Inode, objectOf } from '../state/inode.ts'
 import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
 /** The fields of an inode that follow from its size. */
 export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gigantic'>
-
-/** The memory of a file: every file has one. */
-export function objectOf(inode: Inode): ObjectId {
-  if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
-  return inode.object
-}
 
 /**
  * What truncate and fallocate make of a file: a file that was empty and becomes a block or more is guest RAM

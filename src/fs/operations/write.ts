@@ -5,11 +5,11 @@ import type { ByteString, Ino } from '../../values/ids.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
 import { countBlocks, cutExtents } from '../space/extents.ts'
 import type { BlockState } from '../state/entry.ts'
-import type { Inode } from '../state/inode.ts'
+import { type Inode, objectOf } from '../state/inode.ts'
 import { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 import { ordinaryFile } from './data.ts'
-import { growObject, mustStay, objectOf, planExtents, undoGrowth } from './resize.ts'
+import { growObject, mustStay, planExtents, undoGrowth } from './resize.ts'
 
 /** The origin of a record that no request caused: a request that comes again is never taken for it. */
 const OWN_WORK = { unique: 0n, epoch: 0 }

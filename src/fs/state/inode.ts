@@ -2,6 +2,7 @@
  * Owns what an inode is. An inode is a plain value: it is never changed in place, a changed one replaces it.
  */
 import type { Extent } from '../../stores/store.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 
 export type FileKind = 'directory' | 'file' | 'symlink'
@@ -42,4 +43,10 @@ export interface Inode {
   readonly gigantic: boolean
   /** Symlinks: where it points. Empty for every other kind. */
   readonly target: ByteString
+}
+
+/** The memory of a file: every file has one. */
+export function objectOf(inode: Inode): ObjectId {
+  if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
+  return inode.object
 }

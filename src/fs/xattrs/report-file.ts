@@ -1,9 +1,8 @@
 /** The `guestmemfs.*` xattrs of a file. */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { MAP_KINDS, type Mapping } from '../../values/mapping.ts'
-import { objectOf } from '../operations/resize.ts'
 import { countBlocks } from '../space/extents.ts'
-import type { Inode } from '../state/inode.ts'
+import { type Inode, objectOf } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
 
 /** As many extents of 16-digit numbers as JSON says in less than 64 KiB. */

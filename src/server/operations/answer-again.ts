@@ -8,16 +8,21 @@ import type { Inode } from '../../fs/state/inode.ts'
 import type { Answered, Reply } from '../../fuse/replies.ts'
 import type { HandledRequest } from '../../fuse/session.ts'
 import { Errno } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, NodeId } from '../../values/ids.ts'
+import { Wait } from '../../values/refusal.ts'
 import type { Context } from '../context.ts'
-import { answerAttributes, answerCreated, answerEntry } from '../inode-replies.ts'
+import { answerAttributes, answerCreated, answerEntry, openReplyOf } from '../inode-replies.ts'
 
 export function answerAgain(context: Context, request: HandledRequest, reply: Reply): Answered | Errno {
   const { nodeid } = request.header
   switch (request.opcode) {
     case 'CREATE': {
       const made = find(context, nodeid, request.name)
-      return made instanceof Errno ? made : answerCreated(context, made, reply)
+      if (made instanceof Errno) return made
+      const open = openReplyOf(context, made)
+      if (open instanceof Wait) throw new BrokenInvariantError(`new file ${made.ino} waits for its memory`)
+      return open instanceof Errno ? open : answerCreated(context, made, open, reply)
     }
     case 'MKNOD':
     case 'MKDIR':

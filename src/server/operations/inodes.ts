@@ -6,7 +6,7 @@ import { Errno } from '../../values/errno.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Operations } from '../context.ts'
 import { answerAttributes, openReplyOf, shownAttributes, VALID_SECONDS } from '../inode-replies.ts'
-import { adoptNodeOwner, withNodeOwner } from '../node-owners.ts'
+import { adoptedNode, adoptNodeOwner, withNodeOwner } from '../node-owners.ts'
 
 /** STATX_BASIC_STATS (include/uapi/linux/stat.h); birth times are not kept. */
 const STATX_BASIC_STATS = 0x7ff
@@ -41,7 +41,7 @@ export const inodeOperations = {
   GETATTR(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
-    return answerAttributes(context, { ...known, inode: adoptNodeOwner(context, known.inode) }, reply)
+    return answerAttributes(context, adoptedNode(context, known), reply)
   },
   SETATTR(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
@@ -58,12 +58,9 @@ export const inodeOperations = {
   STATX(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
-    const inode = adoptNodeOwner(context, known.inode)
-    const { atime, mtime, ctime } = inode
-    const { ino, sizeBytes, blocks, mode, links, uid, gid, blksize } = shownAttributes(context, {
-      ...known,
-      inode,
-    })
+    const shown = adoptedNode(context, known)
+    const { atime, mtime, ctime } = shown.inode
+    const { ino, sizeBytes, blocks, mode, links, uid, gid, blksize } = shownAttributes(context, shown)
     return reply.statx({
       attrValid: VALID_SECONDS,
       attrValidNsec: 0,

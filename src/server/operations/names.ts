@@ -1,6 +1,6 @@
 /** The requests about names: looking up, making, linking, renaming and removing them. */
 import type { NameAt } from '../../fs/state/entry.ts'
-import type { Inode } from '../../fs/state/inode.ts'
+import { type Inode, objectOf } from '../../fs/state/inode.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { EntryReply, Reply } from '../../fuse/replies.ts'
 import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
@@ -11,7 +11,6 @@ import {
   answerCreated,
   answerEntry,
   nodesOf,
-  objectOf,
   openReplyOf,
   targetOf,
   VALID_SECONDS,
@@ -114,7 +113,7 @@ export const nameOperations = {
     const made = context.fs.create(context.caller(request), at, mode)
     if (made instanceof Refusal) return made
     const open = openReplyOf(context, made)
-    if (!(open instanceof Refusal)) return answerCreated(context, made, reply)
+    if (!(open instanceof Refusal)) return answerCreated(context, made, open, reply)
     // open(2) that fails has made no file.
     context.fs.unlink(context.internal, at)
     context.fs.evict(context.internal, made.ino)
