@@ -39,19 +39,20 @@ interface MountToResume {
 export async function resumeSaved(names: readonly string[], options: ResumeOptions): Promise<number> {
   const timeoutMs = timeoutOption(options.timeoutMs)
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
+  const all = vmMounts(options.mount)
   // At boot that is nothing to complain of: a host may have no pool, or none yet.
-  if (names.length === 0 && options.mount === undefined && vmMounts(undefined).length === 0) {
+  if (names.length === 0 && options.mount === undefined && all.length === 0) {
     if (!options.json) print('no pool is mounted: there is nothing to resume')
     return 0
   }
-  const { mounts, problems } = findMounts(names, options.mount)
+  const { mounts, problems } = mountsToResume(names, all)
   for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')
 
   const unlock = mounts.some(({ mount }) => hasUpdateRecord(mount.mountPoint)) ? lockUpdates() : () => {}
   for (const { mount } of mounts) thawAfterUpdate(mount)
-  const all = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
-  const { onPhase, onDone, until } = showProgress(all, options.json === true)
+  const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
+  const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
   const work = mounts.map(({ mount, vms }) =>
     resumePool({ mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
   )
@@ -66,12 +67,11 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   return reports.every(isSuccess) && problems.length === 0 ? 0 : 1
 }
 
-/** Errors (UsageError): no such mount, none at all, a name that nobody has. */
-function findMounts(
+/** Errors (UsageError): there is no mount, a name that nobody has. */
+function mountsToResume(
   names: readonly string[],
-  named: string | undefined,
+  mounts: readonly VmMount[],
 ): { mounts: readonly MountToResume[]; problems: readonly string[] } {
-  const mounts = vmMounts(named)
   if (mounts.length === 0)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
   const lists = mounts.map((mount) => ({ mount, ...readVms(mount.recorded) }))
