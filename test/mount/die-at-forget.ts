@@ -6,12 +6,10 @@
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type Koffi from 'koffi'
+import { type Call, isServer, wrapCalls } from './wrap-calls.ts'
 
-const isServer = /\/server\/main\.[jt]s$/.test(process.argv[1] ?? '')
 const switchPath = process.env.DIE_AT_FORGET
 const [FORGET, BATCH_FORGET] = [2, 42]
-
-type Call = (...values: unknown[]) => unknown
 
 function isSwitchedOn(path: string): boolean {
   try {
@@ -38,15 +36,5 @@ if (isServer && switchPath !== undefined) {
         process.kill(process.pid, 'SIGKILL')
       return length
     }
-  const load = koffi.load
-  koffi.load = ((...words: Parameters<typeof load>) => {
-    const library = load(...words)
-    const func = library.func.bind(library) as (...words: unknown[]) => Call
-    const wrapped = (...definition: unknown[]) => {
-      const call = func(...definition)
-      return definition[0] === 'read' ? deadly(call) : call
-    }
-    // The library's own `func` cannot be replaced, and nothing else of it is used.
-    return { func: wrapped } as unknown as typeof library
-  }) as typeof load
+  wrapCalls(koffi, (name, call) => (name === 'read' ? deadly(call) : call))
 }

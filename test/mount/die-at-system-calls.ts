@@ -5,14 +5,12 @@
  * memfd and the keeper that is to hold it. Other processes that inherit the variable are left alone.
  */
 import koffi from 'koffi'
+import { type Call, isServer, wrapCalls } from './wrap-calls.ts'
 
-const isServer = /\/server\/main\.[jt]s$/.test(process.argv[1] ?? '')
 const DEADLY = new Set(['write', 'ioctl', 'sendmsg', 'memfd_create', 'ftruncate', 'pwrite', 'fcntl', 'close'])
 /** Not at once: each server shall do some work before it dies. */
 const FIRST = 4
 const LAST = 60
-
-type Call = (...values: unknown[]) => unknown
 
 if (isServer) {
   let left = FIRST + Math.floor(Math.random() * (LAST - FIRST))
@@ -26,15 +24,5 @@ if (isServer) {
       if (left === 0) process.kill(process.pid, 'SIGKILL')
       return result
     }
-  const load = koffi.load
-  koffi.load = ((...words: Parameters<typeof load>) => {
-    const library = load(...words)
-    const func = library.func.bind(library) as (...words: unknown[]) => Call
-    const wrapped = (...definition: unknown[]) => {
-      const call = func(...definition)
-      return DEADLY.has(String(definition[0])) ? deadly(call) : call
-    }
-    // The library's own `func` cannot be replaced, and nothing else of it is used.
-    return { func: wrapped } as unknown as typeof library
-  }) as typeof load
+  wrapCalls(koffi, (name, call) => (DEADLY.has(name) ? deadly(call) : call))
 }

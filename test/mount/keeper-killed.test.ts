@@ -13,6 +13,7 @@ import {
   cannotMount,
   freeBlocks,
   guestmemfs,
+  kill,
   mountTestPool,
   shell,
   type TestPool,
@@ -22,11 +23,6 @@ import {
 
 const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 90_000 }
-
-async function kill(pid: number): Promise<void> {
-  process.kill(pid, 'SIGKILL')
-  await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
-}
 
 test(
   'a killed keeper: the server serves on, the next mount adopts it, and nobody notices',

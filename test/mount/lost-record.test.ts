@@ -16,6 +16,7 @@ import {
   beforeUnmount,
   cannotMount,
   guestmemfs,
+  kill,
   mountTestPool,
   type Outcome,
   poolRecord,
@@ -29,11 +30,6 @@ import {
 
 const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 120_000 }
-
-async function kill(pid: number): Promise<void> {
-  process.kill(pid, 'SIGKILL')
-  await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
-}
 
 const recordFile = (pool: string): string => join(POOLS, `${pool}.json`)
 

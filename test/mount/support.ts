@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { unmount } from '../../src/linux/mount.ts'
+import { processStartTime } from '../../src/linux/process.ts'
 import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
 
 /** What is tested: this tree, or another one's folder, whose faults a test must then find. */
@@ -65,6 +66,12 @@ export const runInTree = (
   words: readonly string[],
   command: readonly string[],
 ): Promise<Outcome> => runProgram(program, [...words, process.execPath, CLI, ...command])
+
+/** Resolves when the process is gone. */
+export async function kill(pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL')
+  await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
+}
 
 /** A user and group that nothing else on a machine has. */
 export const STRANGER = { uid: 61_234, gid: 61_234 } as const

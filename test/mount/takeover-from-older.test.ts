@@ -12,7 +12,7 @@ import { type TreeTold, tellTree } from '../kept/tell-tree.ts'
 import { Mapper } from './mapper.ts'
 import { cannotRunOlder, mountOlderPool } from './older.ts'
 import { answerTo } from './refused.ts'
-import { assertClean, beforeUnmount, freeBlocks, guestmemfs, type TestPool, until } from './support.ts'
+import { assertClean, beforeUnmount, freeBlocks, guestmemfs, kill, type TestPool, until } from './support.ts'
 
 const MIB = 1024 * 1024
 const options = { skip: cannotRunOlder, timeout: 120_000 }
@@ -20,11 +20,6 @@ const VM_RECORD = JSON.stringify({ format: 1, name: 'guest' })
 const TEXT = 'written before'
 /** Neither a whole page nor a whole block. */
 const BYTES = Buffer.from(Array.from({ length: 3 * MIB + 17 }, (_, at) => (at * 31) % 251))
-
-async function kill(pid: number): Promise<void> {
-  process.kill(pid, 'SIGKILL')
-  await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
-}
 
 interface Population {
   readonly mapper: Mapper
