@@ -6,7 +6,7 @@
  * is what no option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free
  * place from 16 MiB on), memory for old devices, a crash kernel's low part.
  */
-import { formatBytes } from '../linux/memmap.ts'
+import { formatBytes, formatRange } from '../linux/memmap.ts'
 import {
   covers,
   endOf,
@@ -119,11 +119,11 @@ function checked(room: Room, { sizeBytes, node }: PlaceRequest, at: number): Phy
       `${named} begins below 1G: the memory there is the kernel's and old devices', whatever is asked for`,
     )
   for (const { range: other, why } of room.taken)
-    if (overlap(range, other)) throw new UsageError(`${named} overlaps ${nameRange(other)}: ${why}`)
+    if (overlap(range, other)) throw new UsageError(`${named} overlaps ${formatRange(other)}: ${why}`)
   const [gap] = subtractRanges([range], room.ram)
   if (gap !== undefined)
     throw new UsageError(
-      `${named} is not all ordinary RAM: ${nameRange(gap)} is the firmware's, a device's or nothing`,
+      `${named} is not all ordinary RAM: ${formatRange(gap)} is the firmware's, a device's or nothing`,
     )
   if (node !== undefined && !covers(nodeRanges(room, node), range))
     throw new UsageError(`${named} is not in memory node ${node}`)
@@ -141,7 +141,7 @@ function best(room: Room, { sizeBytes, node }: PlaceRequest): PhysicalRange {
   const where = node === undefined ? '' : ` in memory node ${node}`
   throw new UsageError(
     `no ${formatSize(sizeBytes)} of free RAM in one piece above 1G${where}: ` +
-      (longest ? `the longest piece is ${nameRange(longest)}` : 'there is none at all'),
+      (longest ? `the longest piece is ${formatRange(longest)}` : 'there is none at all'),
   )
 }
 
@@ -193,7 +193,5 @@ export const nodesOf = (nodes: readonly MemoryNode[], range: PhysicalRange): num
 const nodeRanges = (room: Room, node: number): readonly PhysicalRange[] =>
   room.nodes.find(({ id }) => id === node)?.ranges ?? []
 
-const nameRange = (range: PhysicalRange): string =>
-  `${formatSize(range.lengthBytes)} at ${formatBytes(range.start)}`
 const alignUp = (value: number, align: number): number => Math.ceil(value / align) * align
 const alignDown = (value: number, align: number): number => Math.floor(value / align) * align

@@ -10,7 +10,7 @@ import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
 import { type DaxRegion, readDaxRegions } from '../linux/dax.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { kernelLockdown } from '../linux/lockdown.ts'
-import { formatBytes, reservedRanges } from '../linux/memmap.ts'
+import { formatRange, reservedRanges } from '../linux/memmap.ts'
 import { MEMORY_PATH } from '../linux/memory-device.ts'
 import { kernelCommandLine } from '../linux/memory-info.ts'
 import { covers, overlap, type PhysicalRange } from '../linux/memory-ranges.ts'
@@ -73,9 +73,6 @@ export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
   ]
 }
 
-const nameOf = ({ start, lengthBytes }: PhysicalRange): string =>
-  `${formatSize(lengthBytes)} at ${formatBytes(start)}`
-
 /** Where the region's devices hide its start, their memory tells where it is. */
 function rangesOf(region: DaxRegion): readonly PhysicalRange[] {
   if (region.startByte !== undefined) return [{ start: region.startByte, lengthBytes: region.sizeBytes }]
@@ -92,7 +89,7 @@ const describe = ({ id, sizeBytes, alignBytes, targetNode }: DaxRegion): string 
   `dax${id}: ${formatSize(sizeBytes)} in pages of ${formatSize(alignBytes)}${targetNode < 0 ? '' : `, memory node ${targetNode}`}`
 
 function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver: boolean): FixableFinding {
-  const name = `${NAME} ${nameOf(range)}`
+  const name = `${NAME} ${formatRange(range)}`
   const there = made.filter((region) => touches(region, range))
   const [region] = there
   const again = `\`guestmemfs reserve --replace --size ${formatSize(range.lengthBytes)}\` plans one that holds`
@@ -107,7 +104,7 @@ function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver:
       LOAD,
     )
   if (there.length > 1 || !isWhole(region, range)) {
-    const parts = there.flatMap(rangesOf).map(nameOf).join(' and ')
+    const parts = there.flatMap(rangesOf).map(formatRange).join(' and ')
     return fail(name, `not whole: only ${parts}; a kernel or the firmware is in the rest`, again)
   }
   return ok(name, describe(region))
@@ -118,7 +115,7 @@ const isForPool = ({ start, lengthBytes }: PhysicalRange): boolean =>
   lengthBytes >= 64 * MIB && start % (2 * MIB) === 0
 
 function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown }: CarveOutView): Finding {
-  const name = `reserved ${nameOf(range)}`
+  const name = `reserved ${formatRange(range)}`
   const used = iomem.find(
     (line) => line.depth === 0 && line.name === 'System RAM' && overlap(line.range, range),
   )
@@ -169,7 +166,7 @@ function judgeKaslr(words: readonly string[], asked: readonly PhysicalRange[]): 
   if (exposed.length === 0) return ok(name, 'a kernel with this command line stays out')
   return fail(
     name,
-    `a kernel with this command line may put itself into ${exposed.map(nameOf).join(' and ')}`,
+    `a kernel with this command line may put itself into ${exposed.map(formatRange).join(' and ')}`,
     `add ${wordsAgainstKaslr(words).join(' ')} (docs/carve-out.md says why)`,
   )
 }

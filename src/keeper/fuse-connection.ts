@@ -1,5 +1,5 @@
 /** The number of a pool's FUSE connection, which a forced unmount needs. */
-import { FUSE_TYPE, type Mount, mountTable } from '../linux/mount.ts'
+import { fuseMountOf } from '../linux/mount.ts'
 import { readPoolRecord } from '../run/pool-record.ts'
 
 /**
@@ -7,10 +7,8 @@ import { readPoolRecord } from '../run/pool-record.ts'
  * in no mount table, only in the record that the former keeper wrote.
  */
 export function connectionOf(pool: string, mountPoint: string): number | undefined {
-  const isIt = ({ source, target, type }: Mount): boolean =>
-    source === pool && target === mountPoint && type === FUSE_TYPE
   try {
-    return mountTable().findLast(isIt)?.minor ?? formerConnection(pool)
+    return fuseMountOf({ pool, mountPoint })?.minor ?? formerConnection(pool)
   } catch {
     // The previous holder may be dead by now: nothing that only a forced unmount needs may end this keeper.
     return formerConnection(pool)

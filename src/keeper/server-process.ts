@@ -49,6 +49,7 @@ export type ServerEnd =
   | { readonly kind: 'refused'; readonly reason: string; readonly ownerPid?: number | undefined }
   | { readonly kind: 'died'; readonly how: string }
 
+/** For a line of the log. */
 export function describeEnd(ended: ServerEnd): string {
   switch (ended.kind) {
     case 'died':
@@ -227,17 +228,5 @@ export class ServerProcess {
     } catch (error) {
       return `could not be started: ${errorText(error)}`
     }
-  }
-}
-
-/** For a line of the log. */
-export function describe(ended: ServerEnd): string {
-  switch (ended.kind) {
-    case 'died':
-      return `died (${ended.how})`
-    case 'refused':
-      return `refused its image: ${ended.reason}`
-    case 'unmounted':
-      return 'saw the pool unmounted'
   }
 }

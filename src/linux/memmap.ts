@@ -6,6 +6,7 @@
  */
 
 import { unsignedQuantity } from '../values/narrow.ts'
+import { formatSize } from '../values/size.ts'
 import type { PhysicalRange } from './memory-ranges.ts'
 
 /** Types of the firmware's memory map (enum e820_type, arch/x86/include/asm/e820/types.h). */
@@ -129,6 +130,10 @@ export function formatBytes(bytes: number): string {
   }
   return bytes === 0 ? '0' : `0x${bytes.toString(16)}`
 }
+
+/** For a person: how much, and where. */
+export const formatRange = ({ start, lengthBytes }: PhysicalRange): string =>
+  `${formatSize(lengthBytes)} at ${formatBytes(start)}`
 
 const formatType = (type: number): string => (type < 0x1_0000 ? String(type) : `0x${type.toString(16)}`)
 

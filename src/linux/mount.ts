@@ -91,6 +91,15 @@ export interface Mount {
 }
 
 /**
+ * The FUSE mount of `pool` on `mountPoint`, the last one made. `table`: of the process that is asked about.
+ */
+export const fuseMountOf = (
+  { pool, mountPoint }: { readonly pool: string; readonly mountPoint: string | null },
+  table = mountTable(),
+): Mount | undefined =>
+  table.findLast(({ type, source, target }) => type === FUSE_TYPE && source === pool && target === mountPoint)
+
+/**
  * The mounts that a process sees, this one unless another is named, in the order they were made. Paths are
  * read as UTF-8. Throws what readFileSync throws where there is no such process.
  */

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import type { PreviousHolder } from '../keeper/takeover/holder-process.ts'
-import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
+import { fuseMountOf, mountTable, unmount } from '../linux/mount.ts'
 import { type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
@@ -104,16 +104,13 @@ async function settledRecord(pool: string): Promise<PoolRecord | undefined> {
   }
 }
 
-const showsIn = (table: ReturnType<typeof mountTable>, { pool, mountPoint }: PoolRecord): boolean =>
-  table.some((mount) => mount.type === FUSE_TYPE && mount.source === pool && mount.target === mountPoint)
-
 /** Whether the pool is mounted where we are. */
-export const isMountedHere = (record: PoolRecord): boolean => showsIn(mountTable(), record)
+export const isMountedHere = (record: PoolRecord): boolean => fuseMountOf(record) !== undefined
 
 /** Whether the pool is mounted where its keeper is, which may be another mount namespace. */
 export function isMountedFor(record: PoolRecord): boolean {
   try {
-    return showsIn(mountTable(record.keeper.pid), record)
+    return fuseMountOf(record, mountTable(record.keeper.pid)) !== undefined
   } catch {
     return false // It ended while we looked, which the next look says.
   }

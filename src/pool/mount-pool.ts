@@ -19,7 +19,7 @@ import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { clearLost, findHolder, isMountedHere } from './find-holder.ts'
 import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
-import { choosePoolSize } from './pool-size.ts'
+import { choosePoolSize, wholeBlocks } from './pool-size.ts'
 import { startKeeper } from './start-keeper.ts'
 import type { WaitingKeeper } from './waiting-keeper.ts'
 
@@ -135,7 +135,7 @@ function existingSource(record: PoolRecord, options: MountOptions): MemorySource
       `pool '${pool}' exists with store=${source.kind}: mount it without store=, or ${discard}`,
     )
   }
-  if (asked !== undefined && Math.floor(asked / BLOCK_BYTES) * BLOCK_BYTES !== sizeBytes) {
+  if (asked !== undefined && wholeBlocks(asked) !== sizeBytes) {
     throw new UsageError(
       `pool '${pool}' exists with ${formatSize(sizeBytes)}, not ${formatSize(asked)}: mount it without size=, or ${discard}`,
     )

@@ -11,6 +11,9 @@ import { formatSize, parseSize } from '../values/size.ts'
 const KERNEL_PARAMETER = 'guestmemfs='
 const DEFAULT_SHARE_OF_RAM = 0.5
 
+/** Of a size that is asked for, what a pool has: whole blocks. */
+export const wholeBlocks = (bytes: number): number => Math.floor(bytes / BLOCK_BYTES) * BLOCK_BYTES
+
 /**
  * Bytes, a whole number of blocks. Errors: UsageError when it is unreadable, smaller than a block or larger
  * than the RAM.
@@ -30,10 +33,10 @@ export function choosePoolSize(
       `size ${formatSize(wanted)} is larger than this machine's memory (${formatSize(machine.totalBytes)}): ask for less`,
     )
   }
-  const blocks = Math.floor(wanted / BLOCK_BYTES)
-  if (blocks === 0)
+  const bytes = wholeBlocks(wanted)
+  if (bytes === 0)
     throw new UsageError(
       `size ${formatSize(wanted)} is smaller than one block of ${formatSize(BLOCK_BYTES)}: ask for more`,
     )
-  return blocks * BLOCK_BYTES
+  return bytes
 }

@@ -6,11 +6,11 @@ import { statSync } from 'node:fs'
 import { remountFuse } from '../linux/mount.ts'
 import { readPoolRecord } from '../run/pool-record.ts'
 import type { RootDirectory } from '../server/messages.ts'
-import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { type MountOptions, parseMountOptions } from './mount-options.ts'
 import type { MountRequest } from './mount-pool.ts'
+import { wholeBlocks } from './pool-size.ts'
 import { findMount } from './pool-view.ts'
 import { splitOptions } from './vfs-options.ts'
 
@@ -37,7 +37,7 @@ function checkUnchanged(pool: string, { sizeBytes, store, region }: MountOptions
   if (record === undefined) throw new UsageError(`pool '${pool}' has no record: see 'guestmemfs list'`)
   const { source } = record
   const stays = `cannot be changed by a remount: park or discard the pool ('guestmemfs umount') and mount it anew`
-  if (sizeBytes !== undefined && Math.floor(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES !== record.sizeBytes)
+  if (sizeBytes !== undefined && wholeBlocks(sizeBytes) !== record.sizeBytes)
     throw new UsageError(
       `pool '${pool}' has ${formatSize(record.sizeBytes)}, not ${formatSize(sizeBytes)}: a pool keeps the size it was made with; to have another, discard it ('guestmemfs umount --discard ${pool}') and mount it anew`,
     )

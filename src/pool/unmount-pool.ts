@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { abortFuseConnection, FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
+import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mount.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { lockDiscard } from '../run/discard-lock.ts'
 import { logPath, type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
@@ -82,20 +82,17 @@ function checkKept(record: PoolRecord, isLost: boolean): void {
  * Ends the pool's connection. No memory is lost or released by it: the server, to which the connection looks
  * unmounted, hands the pool to its keeper and is answered before it lets go of anything, as after any
  * unmount. What a process maps stays mapped, and an unlinked file that is mapped stays an orphan. The number
- * is the connection's own as long as its keeper says `mounted`: it is free for another one only after that.
+ * is the connection's own as long as its keeper has the connection open.
  */
 function cutConnection(record: PoolRecord): void {
-  const { pool, mountPoint, connection } = record
-  const mounted = mountTable().find(
-    ({ source, target, type }) => source === pool && target === mountPoint && type === FUSE_TYPE,
-  )
-  const minor = mounted?.minor ?? connection
+  const { pool, connection } = record
+  const minor = fuseMountOf(record)?.minor ?? connection
   if (minor === undefined)
     throw new UsageError(
       `the keeper of pool '${pool}' is of a version that does not say which connection it has: write 1 into its file 'abort' below /sys/fs/fuse/connections yourself`,
     )
   // Its keeper may have been unable to write that it was parked (a full /run): the number may be another
-  // mount's by now. A keeper that has the connection open has its number for itself.
+  // mount's by now.
   if (hasNoConnection(record)) return
   const failed = abortFuseConnection(minor)
   if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')

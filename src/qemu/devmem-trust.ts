@@ -8,9 +8,7 @@ import { getxattr } from '../linux/xattr.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { POOL_XATTR } from '../values/xattr-names.ts'
-
-const OTHERS_MAY_WRITE = 0o022
-const S_ISVTX = 0o1000
+import { isRoots } from './roots-way.ts'
 
 export interface DevmemGuest {
   /** Of QEMU. */
@@ -51,9 +49,7 @@ export function storeOf(mountPoint: string): string | undefined {
 export function trustedProgram(path: string): string {
   const program = realpathSync(path)
   for (let at = program; ; at = dirname(at)) {
-    const { uid, mode } = statSync(at)
-    const isShared = (mode & S_ISVTX) !== 0
-    if (uid !== 0 || ((mode & OTHERS_MAY_WRITE) !== 0 && !isShared))
+    if (!isRoots(statSync(at)))
       throw new UsageError(
         `${path} would be started as root, to open /dev/mem, and others than root can change ${at}: use a QEMU that only root can change`,
       )

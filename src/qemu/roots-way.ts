@@ -35,5 +35,6 @@ export function isRootsAlone(directory: string): boolean {
   }
 }
 
-const isRoots = ({ uid, mode }: Stats): boolean =>
+/** Whether no user but root can put something else in its place, or into it. */
+export const isRoots = ({ uid, mode }: Stats): boolean =>
   uid === 0 && ((mode & OTHERS_MAY_WRITE) === 0 || (mode & S_ISVTX) !== 0)

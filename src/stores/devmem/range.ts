@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { firmwareMap } from '../../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../../linux/iomem.ts'
-import { formatBytes, reservedRanges } from '../../linux/memmap.ts'
+import { formatBytes, formatRange, reservedRanges } from '../../linux/memmap.ts'
 import { splitCommandLine } from '../../linux/memory-info.ts'
 import {
   covers,
@@ -17,7 +17,7 @@ import {
   subtractRanges,
 } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
-import { formatSize, parseSize } from '../../values/size.ts'
+import { parseSize } from '../../values/size.ts'
 import { type Layout, layOut } from '../carve-out/layout.ts'
 
 export interface FoundRange {
@@ -60,7 +60,7 @@ function choose(asked: readonly PhysicalRange[], wanted: string | undefined): Ph
   }
   if (first === undefined) throw new UsageError(`no memory is reserved by the command line: ${HOW}`)
   if (second !== undefined)
-    throw new UsageError(`there are several reserved ranges: say which one with region=, of ${names}`)
+    throw new UsageError(`there are several reserved ranges: formatRange which one with region=, of ${names}`)
   return first
 }
 
@@ -77,7 +77,7 @@ function refuseNotRam(range: PhysicalRange, folder: string): void {
   )
   if (gap !== undefined)
     throw new UsageError(
-      `range ${say(range)} is not all RAM: ${say(gap)} is the firmware's, a device's or nothing: reserve another one`,
+      `range ${formatRange(range)} is not all RAM: ${formatRange(gap)} is the firmware's, a device's or nothing: reserve another one`,
     )
 }
 
@@ -87,12 +87,12 @@ function refuseNotReserved(range: PhysicalRange, iomem: readonly IomemLine[]): v
   const used = of('System RAM').find((ram) => overlap(ram, range))
   if (used !== undefined)
     throw new UsageError(
-      `range ${say(range)} is partly ordinary RAM of this kernel (at ${formatBytes(Math.max(used.start, range.start))}): another memmap= takes it back, leave that away`,
+      `range ${formatRange(range)} is partly ordinary RAM of this kernel (at ${formatBytes(Math.max(used.start, range.start))}): another memmap= takes it back, leave that away`,
     )
   const [gap] = subtractRanges([range], of('Reserved'))
   if (gap !== undefined && !covers(of('Reserved'), range))
     throw new UsageError(
-      `range ${say(range)} is not reserved in this kernel's map, at ${formatBytes(gap.start)}: ${HOW}`,
+      `range ${formatRange(range)} is not reserved in this kernel's map, at ${formatBytes(gap.start)}: ${HOW}`,
     )
 }
 
@@ -101,12 +101,9 @@ function refuseTaken(range: PhysicalRange, iomem: readonly IomemLine[]): void {
   const taken = iomem.find((line) => line.depth > 0 && overlap(line.range, range))
   if (taken !== undefined)
     throw new UsageError(
-      `range ${say(range)} is held by '${taken.name}' at ${formatBytes(taken.range.start)}: take that away from it, or reserve another range`,
+      `range ${formatRange(range)} is held by '${taken.name}' at ${formatBytes(taken.range.start)}: take that away from it, or reserve another range`,
     )
 }
-
-const say = ({ start, lengthBytes }: PhysicalRange): string =>
-  `${formatSize(lengthBytes)} at ${formatBytes(start)}`
 
 function text(path: string): string {
   return readFileSync(path, 'latin1').trimEnd()
