@@ -8,7 +8,7 @@ import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { openFuseDevice } from '../linux/fuse-device.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { FUSE_TYPE, mountFuse, mountTable, unmount } from '../linux/mount.ts'
-import { type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
+import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { type MemorySource, type RootDirectory, reopened } from '../server/messages.ts'
@@ -196,7 +196,7 @@ export class Keeper {
     throw new UsageError(
       opened.kind === 'refused'
         ? `pool '${pool}': ${opened.reason}`
-        : `pool '${pool}': its server ${describeEnd(opened)}`,
+        : `pool '${pool}': its server ${describeEnd(opened)}: see ${logPath(pool)}`,
     )
   }
 

@@ -2,7 +2,7 @@
  * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
  * Everything that waits is bounded and fails at once when the host crashes. Knows no scenario.
  */
-import { createWriteStream, existsSync, mkdirSync, readFileSync, type WriteStream } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, type WriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Message } from '../inside/protocol.ts'
@@ -24,6 +24,9 @@ const LAST_WORDS_MS = 1500
 /** The agent looks for QEMUs twice a second. */
 const LAST_NOTICES_S = 1.2
 const MAX_LAST_WORDS = 64 * 1024
+/** What our processes said last: the pools' logs, and what programs complained of. */
+const WORDS_OF_PROCESSES =
+  'shopt -s nullglob; files=(/run/guestmemfs/pools/*.log /run/testbed/logs/*.err); [ ${#files[@]} -eq 0 ] || tail -v -c 16384 "${files[@]}"'
 /** Where inside/setup.sh looks for it. */
 const AT_BOOT = '/etc/testbed/at-boot'
 const CRASH = /^testbed: |Kernel panic - not syncing|BUG: unable to handle|Oops: |general protection fault/
@@ -100,10 +103,12 @@ export class Host {
 
   /**
    * What is known of how it went, for the verdict. What the agent has not told yet is waited for, where it
-   * still can.
+   * still can; what our processes said last is put into the folder of the logs.
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
+    const said = await this.run(WORDS_OF_PROCESSES, { timeoutMs: 10_000 }).catch(() => undefined)
+    if (said !== undefined) writeFileSync(join(this.#folder, 'logs', 'processes'), `${said}\n`)
     const { stop } = this.#machine
     return {
       crash: this.#crash === undefined ? undefined : this.#lastWords,

@@ -60,7 +60,7 @@ function choose(asked: readonly PhysicalRange[], wanted: string | undefined): Ph
   }
   if (first === undefined) throw new UsageError(`no memory is reserved by the command line: ${HOW}`)
   if (second !== undefined)
-    throw new UsageError(`there are several reserved ranges: formatRange which one with region=, of ${names}`)
+    throw new UsageError(`there are several reserved ranges: say which one with region=, of ${names}`)
   return first
 }
 
