@@ -1,9 +1,10 @@
 /**
- * Owns the tests of the harness: medians, and that every side runs once a round, in an order that rotates.
+ * Owns the tests of the harness: medians, and that every side runs once a round, in an order that favours
+ * none.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { interleave, median, medianOf, slope } from './harness.ts'
+import { interleave, median, medianOf, orderOf, slope } from './harness.ts'
 
 test('median of odd and even counts', () => {
   assert.equal(median([3, 1, 2]), 2)
@@ -45,7 +46,7 @@ test('sides alternate, and the warm-up is thrown away', async () => {
       },
       { name: 'b', run: () => ({ n: order.push('b') }) },
     ],
-    { rounds: 2, progress: () => {} },
+    { rounds: 2, settleMs: 0, progress: () => {} },
   )
   assert.equal(order.join(''), 'abbaab')
   assert.deepEqual(measured[0]!.samples, { n: [1, 2] })
@@ -53,9 +54,20 @@ test('sides alternate, and the warm-up is thrown away', async () => {
   assert.throws(() => medianOf(measured[0]!, 'x'), RangeError)
 })
 
-test('of three sides none comes right after itself, and each has every place', async () => {
-  const order: string[] = []
-  const side = (name: string) => ({ name, run: () => ({ n: order.push(name) }) })
-  await interleave(['a', 'b', 'c'].map(side), { rounds: 3, warmUps: 0, progress: () => {} })
-  assert.equal(order.join(''), 'abcbcacab')
-})
+for (const count of [2, 3, 4, 5]) {
+  test(`of ${count} sides each has each place, and comes after each other one, equally often`, () => {
+    const rounds = count % 2 === 1 ? 2 * count : count
+    const orders = [...Array(rounds).keys()].map((round) => orderOf(round, count))
+    const tally = (keys: string[]): number[] => {
+      const counts = new Map<string, number>()
+      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+      return [...counts.values()]
+    }
+    const places = tally(orders.flatMap((order) => order.map((side, place) => `${side} at ${place}`)))
+    const pairs = tally(
+      orders.flatMap((order) => order.slice(1).map((side, at) => `${side} after ${order[at]}`)),
+    )
+    assert.deepEqual(places, Array(count ** 2).fill(rounds / count))
+    assert.deepEqual(pairs, Array(count * (count - 1)).fill(rounds / count))
+  })
+}

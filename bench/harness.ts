@@ -1,8 +1,9 @@
 /**
- * Owns how things are compared: every round runs each side once, in alternating order, so that whatever else
- * the machine is doing falls on all of them; figures are medians over rounds unless a bench says otherwise.
- * Must not assert: a bench reports.
+ * Owns how things are compared: every round runs each side once, in an order that favours none, so that
+ * whatever else the machine is doing falls on all of them; figures are medians over rounds unless a bench
+ * says otherwise. Must not assert: a bench reports.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** One side of a comparison. `run` answers its figures for one round, by name. */
 export interface Side {
@@ -49,21 +50,40 @@ export function bestOf({ name, samples }: Measured, figure: string): number {
   return Math.max(...values)
 }
 
+/** What a side put off (evictions, FORGETs, pages to be zeroed) is done before the next one is measured. */
+const SETTLE_MS = 100
+
 /**
- * Runs `rounds` rounds after `warmUps` that are thrown away. Each round begins with the next side: none of
- * several comes right after itself, where it would pay for what its last run put off. `progress` is told of
- * each side that is about to run.
+ * In which order round `round` (from 0) runs `count` sides. Over `count` rounds (twice as many where `count`
+ * is odd) each side has each place, and comes after each other side, equally often: a Latin square as E. J.
+ * Williams made it for what one treatment leaves to the next.
+ */
+export function orderOf(round: number, count: number): number[] {
+  const zigzag = [...Array(count).keys()].map((place) =>
+    place % 2 === 1 ? (place + 1) / 2 : count - place / 2,
+  )
+  const order = zigzag.map((index) => (index + round) % count)
+  return count % 2 === 1 && Math.floor(round / count) % 2 === 1 ? order.reverse() : order
+}
+
+/**
+ * Runs `rounds` rounds after `warmUps` that are thrown away, each side once a round. `progress` is told of
+ * each side that is about to run. `settleMs`: the pause before each.
  */
 export async function interleave(
   sides: readonly Side[],
-  { rounds, warmUps = 1, progress }: { rounds: number; warmUps?: number; progress: (line: string) => void },
+  {
+    rounds,
+    warmUps = 1,
+    settleMs = SETTLE_MS,
+    progress,
+  }: { rounds: number; warmUps?: number; settleMs?: number; progress: (line: string) => void },
 ): Promise<Measured[]> {
   const measured = sides.map(({ name }) => ({ name, samples: {} as Samples }))
   for (let round = 1 - warmUps; round <= rounds; round += 1) {
-    const first = (round - 1 + warmUps) % sides.length
-    const order = [...sides.keys()].map((_, index) => (first + index) % sides.length)
-    for (const index of order) {
+    for (const index of orderOf(round - 1 + warmUps, sides.length)) {
       progress(`${round < 1 ? 'warm-up' : `round ${round} of ${rounds}`}: ${sides[index]!.name}`)
+      await sleep(settleMs)
       const figures = await sides[index]!.run()
       if (round < 1) continue
       for (const [figure, value] of Object.entries(figures)) {

@@ -8,7 +8,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync,
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { SERVER_NICE } from '../../src/keeper/server-process.ts'
 import { mountTable } from '../../src/linux/mount.ts'
+import { setNice, setSessionNice } from '../../src/linux/process.ts'
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'guestmemfs', 'peers')
 const PACKAGE = 'libfuse3-dev'
@@ -66,8 +68,16 @@ export async function withPassthroughLl<T>(
   const [backing, mountPoint] = [join(base, 'tmpfs'), join(base, 'fuse')]
   for (const folder of [backing, mountPoint]) mkdirSync(folder)
   run('mount', ['-t', 'tmpfs', 'tmpfs', backing])
-  const server = spawn(binary, ['-f', '-o', `source=${backing},${options}`, mountPoint], { stdio: 'ignore' })
+  const server = spawn(binary, ['-f', '-o', `source=${backing},${options}`, mountPoint], {
+    stdio: 'ignore',
+    detached: true,
+  })
   const ended = new Promise((resolve) => server.once('exit', resolve))
+  // As our keeper does for our server: a session of its own, and before whoever calls it.
+  if (server.pid !== undefined) {
+    setNice(server.pid, SERVER_NICE)
+    setSessionNice(server.pid, SERVER_NICE)
+  }
   try {
     for (let wait = 0; !mountTable().some(({ target }) => target === mountPoint); wait += 1) {
       if (wait === 100 || server.exitCode !== null) throw new Error('passthrough_ll did not mount')

@@ -36,7 +36,7 @@ export const SERVER_SOCKET = 3 as Fd
  * Whoever opens a file waits for this process, as for the kernel itself: guests that keep all processors busy
  * must not come first.
  */
-const SERVER_NICE = -10
+export const SERVER_NICE = -10
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
 type OpenOrder = Extract<ToServer, { kind: 'open' }>

@@ -2,13 +2,13 @@
  * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
  * Everything that waits is bounded and fails at once when the host crashes. Knows no scenario.
  */
-import { createWriteStream, existsSync, mkdirSync, readFileSync, type WriteStream, writeFileSync } from 'node:fs'
+import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Message } from '../inside/protocol.ts'
 import { type Boot, BootClock } from './boot-clock.ts'
 import { Channel, type Order } from './channel.ts'
-import type { Stop } from './control.ts'
+import { type HostEvidence, MAX_LAST_WORDS, PRINT_WORDS, type QemuStart, readTail } from './evidence.ts'
 import { HostError, Log, ScriptError, within } from './log.ts'
 import { Machine, type MachineOptions } from './machine.ts'
 
@@ -23,10 +23,6 @@ const SOCKET_PAUSE_MS = 50
 const LAST_WORDS_MS = 1500
 /** The agent looks for QEMUs twice a second. */
 const LAST_NOTICES_S = 1.2
-const MAX_LAST_WORDS = 64 * 1024
-/** What our processes said last: the pools' logs, and what programs complained of. */
-const WORDS_OF_PROCESSES =
-  'shopt -s nullglob; files=(/run/guestmemfs/pools/*.log /run/testbed/logs/*.err); [ ${#files[@]} -eq 0 ] || tail -v -c 16384 "${files[@]}"'
 /** Where inside/setup.sh looks for it. */
 const AT_BOOT = '/etc/testbed/at-boot'
 const CRASH = /^testbed: |Kernel panic - not syncing|BUG: unable to handle|Oops: |general protection fault/
@@ -35,27 +31,6 @@ export interface Program {
   /** Its process group: `kill -TERM -PID` reaches all of it. */
   readonly pid: number
   readonly log: Log
-}
-
-/** A QEMU that was started inside, by the clock outside. `logs`: those that it writes. */
-export interface QemuStart {
-  readonly key: string
-  readonly atMs: number
-  readonly logs: readonly string[]
-  /** It is not in a file of a pool or of a device. */
-  readonly hasOwnRam: boolean
-}
-
-/** What the machine, its console and its agent tell of a run, beside what the scenario saw. */
-export interface HostEvidence {
-  /** The console from the first line of an oops or a panic on. */
-  readonly crash: string | undefined
-  readonly stop: (Stop & { readonly qemuLog: string }) | undefined
-  /** It was on its way into a kernel. */
-  readonly isBooting: boolean
-  /** Lines of /proc/modules. */
-  readonly kvmModules: readonly string[]
-  readonly qemuStarts: readonly QemuStart[]
 }
 
 export class Host {
@@ -107,7 +82,7 @@ export class Host {
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
-    const said = await this.run(WORDS_OF_PROCESSES, { timeoutMs: 10_000 }).catch(() => undefined)
+    const said = await this.run(PRINT_WORDS, { timeoutMs: 10_000 }).catch(() => undefined)
     if (said !== undefined) writeFileSync(join(this.#folder, 'logs', 'processes'), `${said}\n`)
     const { stop } = this.#machine
     return {
@@ -290,9 +265,4 @@ export class Host {
   #bounded<T>(promise: Promise<T>, timeoutMs: number, words: string): Promise<T> {
     return within(Promise.race([promise, this.#failed.promise]), timeoutMs, () => words)
   }
-}
-
-/** QEMU writes little there: resets and triple faults. */
-function readTail(file: string): string {
-  return existsSync(file) ? readFileSync(file, 'latin1').slice(-MAX_LAST_WORDS) : ''
 }

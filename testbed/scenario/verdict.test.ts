@@ -1,7 +1,7 @@
 /** Tests of what is the emulator's fault, and of everything that looks like it and is not. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { HostEvidence, QemuStart } from '../machine/host.ts'
+import type { HostEvidence, QemuStart } from '../machine/evidence.ts'
 import { emulatorFault, type GuestEvidence, type RunEvidence } from './verdict.ts'
 
 const host = (more: Partial<HostEvidence> = {}): HostEvidence => ({

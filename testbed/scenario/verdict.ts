@@ -6,7 +6,7 @@
  */
 import type { Tick } from '../guests/ticks.ts'
 import type { Accelerator } from '../machine/accelerator.ts'
-import type { HostEvidence } from '../machine/host.ts'
+import type { HostEvidence } from '../machine/evidence.ts'
 
 /** A guest's ticks, each with when it came, by the clock outside. */
 export interface GuestEvidence {

@@ -60,7 +60,10 @@ test('the only range is found without a name, others by their first byte', () =>
   const two = { line: 'memmap=512M$4G memmap=512M$4608M' }
   for (const name of ['4G', '0x100000000']) assert.match(find(name, two), /^0x100000000 /)
   assert.match(find('4608M', two), /^0x120000000 /)
-  assert.match(find(undefined, two), /several reserved ranges: say which one with region=, of 0x100000000, 0x120000000/)
+  assert.match(
+    find(undefined, two),
+    /several reserved ranges: say which one with region=, of 0x100000000, 0x120000000/,
+  )
 })
 
 test('not reserved', () => {
