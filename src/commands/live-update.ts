@@ -20,7 +20,7 @@ import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
-import { hasError } from '../values/finding.ts'
+import { type Finding, hasError } from '../values/finding.ts'
 
 interface KernelOptions {
   readonly kernel: string
@@ -86,14 +86,15 @@ async function vmmUpdate(options: Options): Promise<number> {
     chosen.map(({ definition }) => definition.name),
     options.json === true,
   )
-  const update = updateVmms({
+  const batch = {
     mountPoint,
     vms: chosen,
     nextQemu,
     timeoutMs: timeoutOption(options.timeoutMs),
     onPhase: progress.onPhase,
     onDone: progress.onDone,
-  })
+  }
+  const update = updateVmms(batch, printWarning)
   const report = await progress.until(update)
   keepReport(report)
   printReport(report, options.json === true)
@@ -125,7 +126,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
       else printPlan(plan, findings, options.dryRun === true)
       return isReady ? 0 : 1
     }
-    for (const { message } of findings) process.stderr.write(`guestmemfs: warning: ${message}\n`)
+    for (const finding of findings) printWarning(finding)
     const say = (line: string) => (asJson ? undefined : print(line))
     const rolledBack = await updateKernel({ plan, next, vms, timeoutMs, say })
     reportRollback(plan, rolledBack, asJson)
@@ -135,6 +136,9 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     unlock()
   }
 }
+
+const printWarning = ({ message }: Finding): void =>
+  void process.stderr.write(`guestmemfs: warning: ${message}\n`)
 
 function viaOption(text: string): KexecMethod {
   if (text === 'kexec' || text === 'systemctl') return text

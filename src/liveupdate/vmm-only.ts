@@ -3,6 +3,7 @@
  */
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
+import type { Finding } from '../values/finding.ts'
 import { runForEach, type VmBatch } from './for-each-vm.ts'
 import { replaceQemu } from './guest/replace-qemu.ts'
 import { checkGuests } from './preflight/check-guests.ts'
@@ -29,8 +30,10 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
 }
 
 /** Errors (UsageError): something speaks against it, and no guest was paused. */
-export async function updateVmms(batch: VmBatch): Promise<UpdateReport> {
+export async function updateVmms(batch: VmBatch, warned: (finding: Finding) => void): Promise<UpdateReport> {
   const findings = await checkGuests(batch.vms, batch.nextQemu)
-  if (findings.length > 0) throw new UsageError(findings.map(({ message }) => message).join('\nguestmemfs: '))
+  const refusals = findings.filter(({ severity }) => severity === 'error')
+  if (refusals.length > 0) throw new UsageError(refusals.map(({ message }) => message).join('\nguestmemfs: '))
+  for (const finding of findings) warned(finding)
   return await runForEach('vmm-only', batch, replaceQemu)
 }

@@ -24,7 +24,11 @@ import {
 } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
 
-/** One PMD mapping. QEMU cannot see the page size through FUSE, so the alignment must be said. */
+/** Without `share=`: backends/hostmem-memfd.c, hostmem-shm.c. */
+const SHARED_BY_DEFAULT: ReadonlySet<string> = new Set(['memory-backend-memfd', 'memory-backend-shm'])
+
+/** As QEMU takes them (qapi/string-input-visitor.c). */
+const isOn = (value: string): boolean => ['on', 'yes', 'true', 'y'].includes(value)
 
 export interface RamFile {
   /** The object's id, by which the machine refers to it. */
@@ -57,6 +61,7 @@ export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
       `no guest RAM under ${place.mount}: give QEMU -object memory-backend-file,id=ram,size=…,mem-path=${place.mount}/NAME,share=on`,
     )
   }
+  refuseSharedElsewhere(line, files)
   const unused = unusedBackends(line, files)
   const [odd] = hasMachineMemory(line) ? unused : unused.slice(1)
   if (odd !== undefined) {
@@ -64,14 +69,39 @@ export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
       `QEMU would not use memory backend '${odd.id}': add memory-backend=${odd.id} to -machine, or a memdev=${odd.id}`,
     )
   }
+  if (!hasMachineMemory(line) && unused.length === 0)
+    throw new UsageError(
+      `the machine's own RAM would be copied while the guest stands still: give it a file under ${place.mount}, by -machine memory-backend=ID`,
+    )
   return files
+}
+
+/**
+ * Shared memory that lies elsewhere: QEMU does not write it into the stream, and what holds it (an unlinked
+ * file, a memfd) ends with QEMU.
+ */
+function refuseSharedElsewhere(line: CommandLine, files: readonly RamFile[]): void {
+  for (const argument of argumentsOf(line, 'object')) {
+    const pairs = pairsOf(argument)
+    const type = pairs.find(({ key }) => key === '' || key === 'qom-type')?.value ?? ''
+    const id = optionValue(pairs, 'id') ?? ''
+    if (!type.startsWith('memory-backend-') || files.some((file) => file.id === id)) continue
+    const isShared = optionValue(pairs, 'share') ?? (SHARED_BY_DEFAULT.has(type) ? 'on' : 'off')
+    if (!isOn(isShared)) continue
+    throw new UsageError(
+      `memory backend '${id}' is shared and in no pool, and what is in it would be lost: give it a file of the pool by mem-path=, or share=off`,
+    )
+  }
 }
 
 export function hasRamFile(line: CommandLine, place: Place): boolean {
   return fileBackends(line, place).length > 0
 }
 
-/** The line with `align=2M` on every RAM file that says nothing about alignment. */
+/**
+ * The line with `align=2M`, one PMD mapping, on every RAM file that says nothing about alignment: QEMU cannot
+ * see the page size through FUSE.
+ */
 export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
   let aligned = line
   for (const { argument, pairs } of fileBackends(line, place)) {
@@ -129,13 +159,13 @@ function fileBackends(line: CommandLine, place: Place): FileBackend[] {
 
 function checkBackend(pairs: OptionString, path: string): RamFile {
   const id = optionValue(pairs, 'id') ?? ''
-  const isOn = (key: string) => ['on', 'yes', 'true', 'y'].includes(optionValue(pairs, key) ?? 'off')
+  const has = (key: string) => isOn(optionValue(pairs, key) ?? 'off')
   const refuse = (reason: string): never => {
     throw new UsageError(`memory backend '${id}' on ${path}: ${reason}`)
   }
-  if (!isOn('share')) refuse('needs share=on, or the guest would run in a private copy')
-  if (isOn('discard-data')) refuse("discard-data=on would destroy the guest's memory when QEMU ends")
-  if (isOn('readonly') || isOn('rom')) refuse('readonly=on cannot be guest RAM')
+  if (!has('share')) refuse('needs share=on, or the guest would run in a private copy')
+  if (has('discard-data')) refuse("discard-data=on would destroy the guest's memory when QEMU ends")
+  if (has('readonly') || has('rom')) refuse('readonly=on cannot be guest RAM')
   if (!/^0*$/.test(optionValue(pairs, 'offset') ?? ''))
     refuse('offset= would leave its beginning unused: leave it away')
   const size = optionValue(pairs, 'size') ?? ''
@@ -147,7 +177,7 @@ function checkBackend(pairs: OptionString, path: string): RamFile {
 /**
  * The file's own name may be a symlink (to a device), which must not be followed; its directory's names are.
  */
-function resolveInDirectory(path: string): string {
+export function resolveInDirectory(path: string): string {
   try {
     return join(realpathSync(dirname(path)), basename(path))
   } catch {

@@ -5,11 +5,11 @@
  */
 import * as v from 'valibot'
 import { CorruptBytesError } from '../values/errors.ts'
-import { KIB } from '../values/units.ts'
+import { MIB } from '../values/units.ts'
 import { VersionSchema } from './qemu-version.ts'
 
-/** Answers to what we ask, and events, are a few kilobytes at most. */
-const MAX_MESSAGE_BYTES = 128 * KIB
+/** The device tree of a large machine is some hundred kilobytes; everything else is small. */
+const MAX_MESSAGE_BYTES = 4 * MIB
 
 const GreetingSchema = v.object({ QMP: v.object({ version: VersionSchema }) })
 const EventSchema = v.object({

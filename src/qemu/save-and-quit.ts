@@ -3,7 +3,12 @@
  * failure before that end leaves the guest running as it was and nothing on record.
  */
 import type { ProcessIdentity } from '../run/process-identity.ts'
+import { QemuError } from '../values/errors.ts'
 import { killQemu } from './end-qemu.ts'
+import { differences } from './machine/differences.ts'
+import { readingAtStart } from './machine/kept-reading.ts'
+import { lostRam } from './machine/ram-blocks.ts'
+import { readMachine } from './machine/read-machine.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { cancelMigration, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
@@ -35,13 +40,14 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
  * All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back
  * (`cancelSave`).
  */
-export async function saveGuestState(request: Omit<SaveRequest, 'qemu'>): Promise<VmDefinition> {
-  const { definition, qmp, nextArgv, timeoutMs, onStep } = request
+export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
+  const { definition, qmp, qemu, nextArgv, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
   let saved: SavedState
   try {
     saved = await saveGuest(qmp, statePath, timeoutMs)
+    await checkUnchanged(definition, qmp, qemu, saved)
   } catch (error) {
     removeStateFile(statePath)
     throw error
@@ -57,6 +63,24 @@ export async function saveGuestState(request: Omit<SaveRequest, 'qemu'>): Promis
   }
   onStep('save')
   return next
+}
+
+/**
+ * Nobody has changed the machine since the preflight looked at it: from here on nobody can, the guest stands
+ * still. Else it goes on as it was. Errors (QemuError).
+ */
+async function checkUnchanged(
+  definition: VmDefinition,
+  qmp: QmpClient,
+  qemu: ProcessIdentity,
+  { wasRunning }: SavedState,
+): Promise<void> {
+  const start = readingAtStart(definition.name, qemu)
+  const now = await readMachine(qmp)
+  const [changed] = [...lostRam(now.ram, definition), ...(start === undefined ? [] : differences(start, now))]
+  if (changed === undefined) return
+  await cancelMigration(qmp, wasRunning)
+  throw new QemuError(changed)
 }
 
 /**

@@ -4,6 +4,9 @@
  * guest runs could be loaded over newer memory after a crash.
  */
 import { errorText, QemuError } from '../values/errors.ts'
+import { readAfterLoad } from './machine/kept-reading.ts'
+import { lostRam } from './machine/ram-blocks.ts'
+import { readRam } from './machine/read-machine.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
@@ -30,18 +33,29 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
     await loadGuest(qmp, saved, timeoutMs)
+    await checkRam(qmp, definition)
     onStep('load')
     const running: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
     writeDefinition(running)
     isLoaded = true
     removeStateFile(saved.path)
     onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
+    await readAfterLoad(definition.name, qmp)
     return running
   } catch (cause) {
     throw new StartFromSavedError(cause, isLoaded)
   } finally {
     qmp?.close()
   }
+}
+
+/**
+ * QEMU has loaded the guest's devices; its RAM is what lies in the files that are on record, all of them.
+ * Else the guest does not run here, and its saved state stays.
+ */
+async function checkRam(qmp: QmpClient, definition: VmDefinition): Promise<void> {
+  const [lost] = lostRam(await readRam(qmp), definition)
+  if (lost !== undefined) throw new QemuError(lost)
 }
 
 export class StartFromSavedError extends QemuError {

@@ -1,7 +1,7 @@
 /**
  * Owns a VM's QEMU process: starting it, waiting for it, starting its successor during a live update, and
- * deciding what its end means. It never talks to QEMU and never changes a guest: whoever updates the VM does,
- * holding the VM's update lock.
+ * deciding what its end means. It talks to QEMU once, to read the machine right after power-on, and never
+ * changes a guest: whoever updates the VM does, holding the VM's update lock.
  *
  * One supervisor lives through all of a guest's QEMUs. That is why they have the same terminal, standard
  * streams, cgroup and QMP socket, and why `guestmemfs run` ends when the guest does and not when its first
@@ -19,6 +19,7 @@ import { identify, identifySelf } from '../run/process-identity.ts'
 import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { readAtStart } from './machine/kept-reading.ts'
 import { isRootsAlone } from './roots-way.ts'
 import { type Launch, prepareStart } from './start-arguments.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
@@ -102,6 +103,9 @@ class Supervisor {
       joinCgroup(child.pid, cgroup)
       this.#starts++
       this.#tell(child.pid, null)
+      // A QEMU that waits for a saved guest is read by whoever loads it.
+      const qemu = identify(child.pid)
+      if (qemu !== undefined && this.#definition.saved === null) void readAtStart(this.#name, qemu)
     }
     try {
       const [code, signal] = await ended

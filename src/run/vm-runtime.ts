@@ -29,6 +29,8 @@ export interface VmPaths {
   readonly directory: string
   readonly qmp: string
   readonly record: string
+  /** What QEMU's machine was right after its start. */
+  readonly machine: string
   /** Held by the process that supervises the VM's QEMU. */
   readonly supervisorLock: string
   /** Held by whoever updates, resumes or records the VM. */
@@ -43,6 +45,7 @@ export function vmPaths(name: string): VmPaths {
     directory,
     qmp: join(directory, 'qmp'),
     record: join(directory, 'runtime.json'),
+    machine: join(directory, 'machine.json'),
     supervisorLock: join(directory, 'supervisor.lock'),
     updateLock: join(directory, 'update.lock'),
     log: join(directory, 'log'),
@@ -82,8 +85,8 @@ export function parseRuntime(text: string): VmRuntime | undefined {
  * the locks stay.
  */
 export function removeRuntime(name: string): void {
-  const { directory, record, qmp, supervisorLock, updateLock } = vmPaths(name)
-  for (const path of [record, qmp]) rmSync(path, { force: true })
+  const { directory, record, machine, qmp, supervisorLock, updateLock } = vmPaths(name)
+  for (const path of [record, machine, qmp]) rmSync(path, { force: true })
   const update = tryLock(updateLock)
   if (update === undefined) return
   for (const path of [supervisorLock, updateLock]) rmSync(path, { force: true })

@@ -7,6 +7,7 @@ import { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveGuestState } from '../../qemu/save-and-quit.ts'
 import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { tryLock, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
@@ -40,7 +41,14 @@ export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
     try {
       const { argv } = vm.definition
-      await saveGuestState({ definition: vm.definition, qmp, nextArgv: argv, timeoutMs, onStep: () => {} })
+      await saveGuestState({
+        definition: vm.definition,
+        qmp,
+        qemu: vm.qemu,
+        nextArgv: argv,
+        timeoutMs,
+        onStep: () => {},
+      })
     } finally {
       qmp.close()
     }
@@ -55,8 +63,8 @@ export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<
  * The VM as it is now: it may have ended since the preflight. Under the lock it stays. Errors (UsageError):
  * it does not run.
  */
-function readRunning(definition: VmDefinition): Vm {
+function readRunning(definition: VmDefinition): Vm & { readonly qemu: ProcessIdentity } {
   const [vm] = readVms([ramFileOf(definition)]).vms
-  if (vm?.state === 'running') return vm
+  if (vm?.qemu !== undefined) return { ...vm, qemu: vm.qemu }
   throw new UsageError(`it is ${vm?.state ?? 'gone'} now`)
 }

@@ -5,6 +5,10 @@
 import { statfsSync } from 'node:fs'
 import { lgetxattr } from '../../linux/xattr.ts'
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
+import { differences } from '../../qemu/machine/differences.ts'
+import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
+import { lostRam, streamedBytes } from '../../qemu/machine/ram-blocks.ts'
+import { readMachine } from '../../qemu/machine/read-machine.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -15,7 +19,7 @@ import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
-import { type Finding, fail } from '../../values/finding.ts'
+import { type Finding, fail, warn } from '../../values/finding.ts'
 import { PMD_BYTES } from '../../values/units.ts'
 import { FROZEN_XATTR } from '../../values/xattr-names.ts'
 
@@ -24,8 +28,11 @@ const ONE = '1'.charCodeAt(0)
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
+/** A former version started it, or /run was full. */
+const NOT_READ =
+  'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
 
-/** Why `vms` cannot be updated; empty: they can. */
+/** Why `vms` cannot be updated, and what is not known of them. */
 export async function checkGuests(vms: readonly Vm[], nextQemu: string | undefined): Promise<Finding[]> {
   const probes = new Map<string, Promise<QemuBinary>>()
   const found = await Promise.all(
@@ -34,12 +41,16 @@ export async function checkGuests(vms: readonly Vm[], nextQemu: string | undefin
         ...missingRam(vm.definition),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
       ]
-      lines.push(...(await guestProblems(vm.definition)))
       const subject = `VM ${vm.definition.name}`
-      return lines.map((line) => fail(subject, `${subject}: ${line}`))
+      const { problems, unknown, stateBytes } = await lookAtGuest(vm)
+      const findings = [
+        ...[...lines, ...problems].map((line) => fail(subject, `${subject}: ${line}`)),
+        ...unknown.map((line) => warn(subject, `${subject}: ${line}`)),
+      ]
+      return { vm, findings, stateBytes }
     }),
   )
-  return [...found.flat(), ...checkSpace(vms)]
+  return [...found.flatMap(({ findings }) => findings), ...checkSpace(found)]
 }
 
 /** QEMU makes a RAM file that is missing, empty: the guest's memory would be gone, and no error said so. */
@@ -73,31 +84,52 @@ async function nextQemuProblems(
   }
 }
 
-async function guestProblems({ name }: VmDefinition): Promise<string[]> {
+interface GuestLook {
+  readonly problems: readonly string[]
+  /** What could not be found out. */
+  readonly unknown: readonly string[]
+  /** Of its state file. */
+  readonly stateBytes: number
+}
+
+async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
+  const { name } = definition
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
     const { status } = await runStatus(qmp)
-    if (!SAVEABLE.includes(status)) return [`the guest is in state '${status}'`]
+    if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'`)
     await setCprReboot(qmp, true)
     const blocked = await blockedReasons(qmp)
     await setCprReboot(qmp, false)
-    return blocked.map((reason) => `cannot be saved: ${reason}`)
+    const now = await readMachine(qmp)
+    const start = qemu && readingAtStart(name, qemu)
+    return {
+      problems: [
+        ...blocked.map((reason) => `cannot be saved: ${reason}`),
+        ...lostRam(now.ram, definition),
+        ...(start === undefined ? [] : differences(start, now)),
+      ],
+      unknown: start === undefined ? [NOT_READ] : [],
+      stateBytes: STATE_BYTES + streamedBytes(now.ram),
+    }
   } catch (error) {
-    return [errorText(error)]
+    return unfit(errorText(error))
   } finally {
     qmp?.close()
   }
 }
 
-function checkSpace(vms: readonly Vm[]): Finding[] {
-  const mountPoints = Map.groupBy(vms, ({ definition }) => definition.mountPoint)
+const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
+
+function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: number }[]): Finding[] {
+  const mountPoints = Map.groupBy(guests, ({ vm }) => vm.definition.mountPoint)
   return [...mountPoints].flatMap(([mountPoint, theirs]) => {
     const frozen = lgetxattr(mountPoint, FROZEN_XATTR)
     if (!(frozen instanceof Errno) && frozen[0] === ONE)
       return [fail(mountPoint, `${mountPoint} is frozen: 'guestmemfs thaw' it first`)]
     const { bavail, bsize } = statfsSync(mountPoint)
-    const needed = theirs.length * STATE_BYTES
+    const needed = theirs.reduce((sum, { stateBytes }) => sum + stateBytes, 0)
     if (bavail * bsize >= needed) return []
     return [
       fail(

@@ -1,0 +1,148 @@
+/**
+ * What was done to a machine while it ran, one line each. Every family of a reading has its answer here, and
+ * docs/living-guest.md prints them (`differences.test.ts`).
+ */
+import type { Family, Reading } from './reading.ts'
+
+/**
+ * `refused`: before anything is paused. No difference is passed over: a family that is not carried is
+ * refused.
+ */
+export interface Answer {
+  readonly family: Family
+  /** What a person calls it. */
+  readonly what: string
+  /** The commands of QEMU that make such a difference. */
+  readonly by: string
+  readonly answer: 'refused'
+  /** What mends it, one line. */
+  readonly advice: string
+}
+
+const START_AGAIN = "end the guest and start it by 'guestmemfs run' with the line it should have"
+
+export const ANSWERS: readonly Answer[] = [
+  {
+    family: 'objects',
+    what: 'object',
+    by: 'object-add, object-del',
+    answer: 'refused',
+    advice: `take it back (object-del, object-add), or ${START_AGAIN}`,
+  },
+  {
+    family: 'devices',
+    what: 'device',
+    by: 'device_add, device_del, qom-set',
+    answer: 'refused',
+    advice: `take it back (device_del, device_add), or ${START_AGAIN}`,
+  },
+  {
+    family: 'processors',
+    what: 'processor',
+    by: 'device_add, device_del of a CPU',
+    answer: 'refused',
+    advice: `take it back, or ${START_AGAIN}`,
+  },
+  {
+    family: 'disks',
+    what: 'disk image',
+    by: 'blockdev-snapshot, blockdev-add, blockdev-del, block-commit, drive-mirror, blockdev-reopen',
+    answer: 'refused',
+    advice:
+      "commit the overlay into what the line names (block-commit, block-job-complete), or start it by 'guestmemfs run' with the image it has now",
+  },
+  {
+    family: 'media',
+    what: 'medium',
+    by: 'blockdev-change-medium, blockdev-insert-medium, eject',
+    answer: 'refused',
+    advice: 'put back the medium that the line names (blockdev-change-medium)',
+  },
+  {
+    family: 'limits',
+    what: 'limit of a disk',
+    by: 'block_set_io_throttle',
+    answer: 'refused',
+    advice: 'set it as the line has it (block_set_io_throttle), and again after the update',
+  },
+  {
+    family: 'bitmaps',
+    what: 'dirty bitmap that is not persistent',
+    by: 'block-dirty-bitmap-add',
+    answer: 'refused',
+    advice: 'remove it (block-dirty-bitmap-remove), or make it persistent=true',
+  },
+  {
+    family: 'jobs',
+    what: 'job',
+    by: 'drive-backup, block-commit, block-stream, …',
+    answer: 'refused',
+    advice: 'wait for its end, or end it (job-complete, job-cancel)',
+  },
+  {
+    family: 'networks',
+    what: 'network backend',
+    by: 'netdev_add, netdev_del',
+    answer: 'refused',
+    advice: `take it back (netdev_del, netdev_add), or ${START_AGAIN}`,
+  },
+  {
+    family: 'forwards',
+    what: 'forwarded port',
+    by: 'hostfwd_add, hostfwd_remove',
+    answer: 'refused',
+    advice: 'take it back (hostfwd_remove, hostfwd_add), and make it again after the update',
+  },
+  {
+    family: 'consoles',
+    what: 'character device or I/O thread',
+    by: 'chardev-add, chardev-change, chardev-remove, object-add iothread',
+    answer: 'refused',
+    advice: `take it back, or ${START_AGAIN}`,
+  },
+]
+
+/** Lines of one family that are told; a whole tree of devices need not be. */
+const MOST_LINES = 3
+
+/**
+ * What `now` has that `start` had not, and the other way round. A job is a difference whenever it was begun.
+ */
+export function differences(start: Reading, now: Reading): string[] {
+  return ANSWERS.flatMap(({ family, what, advice }) => {
+    const before = family === 'jobs' ? [] : (start.items[family] ?? [])
+    const after = now.items[family] ?? []
+    const [added, removed] = [minus(after, before), minus(before, after)]
+    const lines = bySubject(added, removed)
+    if (lines.length === 0) return []
+    const told = lines.slice(0, MOST_LINES).join('; ')
+    const more = lines.length > MOST_LINES ? ` and ${lines.length - MOST_LINES} more` : ''
+    return [`${what} ${told}${more}: ${advice}`]
+  })
+}
+
+/** Items of `left` that `right` has not, as often as it has not. */
+function minus(left: readonly string[], right: readonly string[]): string[] {
+  const counts = new Map<string, number>()
+  for (const item of right) counts.set(item, (counts.get(item) ?? 0) + 1)
+  return left.filter((item) => {
+    const count = counts.get(item) ?? 0
+    counts.set(item, count - 1)
+    return count <= 0
+  })
+}
+
+const subjectOf = (item: string): string => item.split(': ', 1)[0] as string
+const wordsOf = (item: string): string => item.slice(subjectOf(item).length + 2)
+
+/** One line for each subject: new, gone, or what it is now. */
+function bySubject(added: readonly string[], removed: readonly string[]): string[] {
+  const after = Map.groupBy(added, subjectOf)
+  const before = Map.groupBy(removed, subjectOf)
+  return [...new Set([...after.keys(), ...before.keys()])].map((subject) => {
+    const [now, was] = [after.get(subject), before.get(subject)]
+    if (was === undefined) return `${subject} was added while it ran (${wordsOf(now?.[0] ?? '')})`
+    if (now === undefined) return `${subject} was removed while it ran (${wordsOf(was[0] as string)})`
+    return `${subject} was changed while it ran (${wordsOf(was[0] as string)}, now ${wordsOf(now[0] as string)})`
+  })
+}

@@ -1,0 +1,68 @@
+/**
+ * The reading of a VM's machine right after its start: beside its runtime record, and for the very QEMU that
+ * was read. It says what the recorded command line made, so it is of no use once that QEMU has ended.
+ */
+import { readFileSync, rmSync } from 'node:fs'
+import * as v from 'valibot'
+import { errnoOfNodeError } from '../../linux/library.ts'
+import { replaceFile } from '../../run/atomic-file.ts'
+import { type ProcessIdentity, ProcessSchema } from '../../run/process-identity.ts'
+import { liveQemu, vmPaths } from '../../run/vm-runtime.ts'
+import { QmpClient } from '../qmp-client.ts'
+import { readMachine } from './read-machine.ts'
+import { type Reading, ReadingSchema } from './reading.ts'
+
+const KeptSchema = v.object({ format: v.literal(1), qemu: ProcessSchema, reading: ReadingSchema })
+/** A QEMU that has just been started may be loading its devices still. */
+const START_TIMEOUT_MS = 60_000
+
+/**
+ * A reading that cannot be kept (a full /run) is taken away: an update then says that it does not know what
+ * was changed, and a former QEMU's reading would say something that is not so.
+ */
+export function keepReading(name: string, qemu: ProcessIdentity, reading: Reading): void {
+  const { machine } = vmPaths(name)
+  try {
+    replaceFile(machine, JSON.stringify({ format: 1, qemu, reading }), 0o600)
+  } catch (error) {
+    errnoOfNodeError(error)
+    rmSync(machine, { force: true })
+  }
+}
+
+/** undefined: this QEMU was not read at its start, as those that a former version started. */
+export function readingAtStart(name: string, qemu: ProcessIdentity): Reading | undefined {
+  try {
+    const kept = v.parse(KeptSchema, JSON.parse(readFileSync(vmPaths(name).machine, 'utf8')))
+    const isOfIt = kept.qemu.pid === qemu.pid && kept.qemu.startTime === qemu.startTime
+    return isOfIt ? kept.reading : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Reads and keeps the machine of a QEMU that was just started, over a connection of its own. Never rejects: a
+ * QEMU that ends at once, or does not answer, has no reading.
+ */
+export async function readAtStart(name: string, qemu: ProcessIdentity): Promise<void> {
+  let qmp: QmpClient | undefined
+  try {
+    qmp = await QmpClient.connect(vmPaths(name).qmp, START_TIMEOUT_MS)
+    keepReading(name, qemu, await readMachine(qmp))
+  } catch {
+    // The preflight says that there is none.
+  } finally {
+    qmp?.close()
+  }
+}
+
+/** As `readAtStart`, of the QEMU that `qmp` leads to. */
+export async function readAfterLoad(name: string, qmp: QmpClient): Promise<void> {
+  const qemu = liveQemu(name)
+  if (qemu === undefined) return
+  await readMachine(qmp).then(
+    (reading) => keepReading(name, qemu, reading),
+    () => rmSync(vmPaths(name).machine, { force: true }),
+  )
+}

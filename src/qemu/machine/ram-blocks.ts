@@ -1,0 +1,44 @@
+/**
+ * Where every byte of a guest's RAM is, by what QEMU itself says, and whether it survives an update there.
+ * QEMU leaves shared memory out of the stream (`x-ignore-shared`), wherever it lies, and writes all other
+ * memory into it. So shared memory is in the files that are on record, or the guest would come back without
+ * it.
+ */
+import { resolve } from 'node:path'
+import { formatSize } from '../../values/size.ts'
+import { type RamFile, resolveInDirectory } from '../memory-backends.ts'
+import { readRamMap } from '../ram-file.ts'
+import type { VmDefinition } from '../vm-definition.ts'
+import type { RamBlock } from './reading.ts'
+
+/**
+ * One line for each block that an update would lose, or that is not what is on record. Errors (UsageError): a
+ * RAM file cannot be read.
+ */
+export function lostRam(
+  ram: readonly RamBlock[],
+  { ramFiles, cwd }: Pick<VmDefinition, 'ramFiles' | 'cwd'>,
+): string[] {
+  const lost = ram.flatMap(({ id, type, sizeBytes, isShared, path }) => {
+    if (!isShared) return []
+    const file = ramFiles.find((each) => each.id === id)
+    const what = `${formatSize(sizeBytes)} of its RAM (${path ?? type}, '${id}')`
+    if (file === undefined)
+      return [`${what} are not in the pool and would be lost: give them a file of the pool by mem-path=`]
+    if (path !== null && isMappedFrom(path, file, cwd) && sizeBytes === file.sizeBytes) return []
+    return [`${what} are not ${formatSize(file.sizeBytes)} of ${file.path}, as recorded`]
+  })
+  const missing = ramFiles.filter(({ id }) => !ram.some((block) => block.id === id && block.isShared))
+  return [...lost, ...missing.map(({ id, path }) => `its QEMU has no RAM '${id}' on ${path} any more`)]
+}
+
+/** Bytes of RAM that go through the state file, while the guest stands still. */
+export const streamedBytes = (ram: readonly RamBlock[]): number =>
+  ram.reduce((sum, { isShared, sizeBytes }) => sum + (isShared ? 0 : sizeBytes), 0)
+
+/** QEMU was told the file's own path, or the window of /dev/mem that stands for it. */
+function isMappedFrom(path: string, file: RamFile, cwd: string): boolean {
+  if (resolveInDirectory(resolve(cwd, path)) === file.path) return true
+  const map = readRamMap(file.path)
+  return map.by === 'devmem' && map.path === path
+}

@@ -1,0 +1,173 @@
+/**
+ * Reads the machine of a QEMU over QMP. All questions are sent at once: the answers together take some
+ * milliseconds, and a guest may be standing still meanwhile. Nothing is changed.
+ */
+import * as v from 'valibot'
+import { QemuError } from '../../values/errors.ts'
+import type { QmpClient } from '../qmp-client.ts'
+import { deviceItems } from './device-tree.ts'
+import type { RamBlock, Reading } from './reading.ts'
+
+const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))
+const QomListSchema = v.array(v.object({ name: v.string(), type: v.string() }))
+const ProcessorsSchema = v.array(
+  v.object({
+    type: v.string(),
+    props: v.record(v.string(), v.unknown()),
+    'qom-path': v.optional(v.string()),
+  }),
+)
+/** As `block_set_io_throttle` names them (qapi/block-core.json). */
+const LIMITS = ['bps', 'bps_rd', 'bps_wr', 'iops', 'iops_rd', 'iops_wr'] as const
+type Limit = (typeof LIMITS)[number]
+const LimitSchema = v.optional(v.number(), 0)
+const NodeSchema = v.object({
+  'node-name': v.optional(v.string(), ''),
+  drv: v.string(),
+  file: v.string(),
+  ro: v.boolean(),
+  backing_file: v.optional(v.string()),
+  detect_zeroes: v.optional(v.string()),
+  group: v.optional(v.string()),
+  ...(Object.fromEntries(LIMITS.map((name) => [name, LimitSchema])) as Record<Limit, typeof LimitSchema>),
+  'dirty-bitmaps': v.optional(
+    v.array(v.object({ name: v.optional(v.string()), persistent: v.optional(v.boolean(), false) })),
+    [],
+  ),
+})
+type Node = v.InferOutput<typeof NodeSchema>
+const DrivesSchema = v.array(
+  v.object({
+    device: v.string(),
+    qdev: v.optional(v.string()),
+    inserted: v.optional(NodeSchema),
+  }),
+)
+type Drive = v.InferOutput<typeof DrivesSchema>[number]
+const JobsSchema = v.array(v.object({ id: v.string(), type: v.string(), status: v.string() }))
+const ChardevsSchema = v.array(v.object({ label: v.string(), filename: v.string() }))
+const IdsSchema = v.array(v.object({ id: v.string() }))
+
+type Ask = <T>(schema: v.GenericSchema<unknown, T>, command: string, parameters?: object) => Promise<T>
+
+const askOf =
+  (qmp: QmpClient): Ask =>
+  async (schema, command, parameters = {}) => {
+    const parsed = v.safeParse(schema, await qmp.execute(command, parameters))
+    if (!parsed.success) throw new QemuError(`${command}: an answer that QEMU's schema does not have`)
+    return parsed.output
+  }
+
+/** By id, the type of each. Errors: as of `readMachine`. */
+async function readObjects(qmp: QmpClient): Promise<Map<string, string>> {
+  const listed = await askOf(qmp)(QomListSchema, 'qom-list', { path: '/objects' })
+  const types = new Map(listed.map(({ name, type }) => [name, /^child<(.*)>$/.exec(type)?.[1] ?? type]))
+  types.delete('type') // of the container itself
+  return types
+}
+
+/** Errors: as of `readMachine`. */
+export async function readRam(qmp: QmpClient): Promise<RamBlock[]> {
+  const ask = askOf(qmp)
+  const [memdevs, objects] = await Promise.all([ask(MemdevsSchema, 'query-memdev'), readObjects(qmp)])
+  return await Promise.all(
+    memdevs.map(async ({ id = '', size, share }) => {
+      const type = objects.get(id) ?? ''
+      const property = { path: `/objects/${id}`, property: 'mem-path' }
+      const path = type === 'memory-backend-file' ? await ask(v.string(), 'qom-get', property) : null
+      return { id, type, sizeBytes: size, isShared: share, path }
+    }),
+  )
+}
+
+/** Errors (QemuError): QEMU does not answer, or answers something else than its own schema says. */
+export async function readMachine(qmp: QmpClient): Promise<Reading> {
+  const ask = askOf(qmp)
+  const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
+  const [ram, objects, tree, processors, nodes, drives, jobs, networks, forwards, chardevs, threads] =
+    await Promise.all([
+      readRam(qmp),
+      readObjects(qmp),
+      monitor('info qtree'),
+      // A machine type without hot-plug of processors has none to tell.
+      ask(ProcessorsSchema, 'query-hotpluggable-cpus').catch(() => []),
+      ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true }),
+      ask(DrivesSchema, 'query-block'),
+      ask(JobsSchema, 'query-jobs'),
+      monitor('info network'),
+      // A QEMU without user networking has no such command, and no forwards.
+      monitor('info usernet').catch(() => ''),
+      ask(ChardevsSchema, 'query-chardev'),
+      ask(IdsSchema, 'query-iothreads'),
+    ])
+  return {
+    ram,
+    items: {
+      objects: [...objects].map(([id, type]) => `${id}: ${type}`),
+      devices: deviceItems(tree),
+      processors: processors.map(
+        ({ type, props, ...rest }) =>
+          `${type} ${JSON.stringify(props)}: ${rest['qom-path'] === undefined ? 'not plugged' : 'plugged'}`,
+      ),
+      disks: nodes.map(describeNode),
+      media: drives.map(
+        ({ device, qdev, inserted }) => `${qdev ?? device}: ${inserted?.['node-name'] ?? 'empty'}`,
+      ),
+      limits: drives.flatMap(describeLimits),
+      bitmaps: nodes.flatMap(temporaryBitmaps),
+      jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
+      networks: networkItems(networks),
+      forwards: forwardItems(forwards),
+      consoles: [
+        ...chardevs.map(({ label, filename }) => `${label}: ${chardevKind(filename)}`),
+        ...threads.map(({ id }) => `${id}: iothread`),
+      ],
+    },
+  }
+}
+
+function describeNode(node: Node): string {
+  const { drv, file, ro, backing_file: backing = 'none', detect_zeroes: zeroes = 'off' } = node
+  return `${node['node-name']}: ${drv} ${file}, backing ${backing}, ${ro ? 'read-only' : 'writable'}, detect-zeroes ${zeroes}`
+}
+
+/** QEMU keeps them with the device, and shows them with its medium. */
+function describeLimits({ device, qdev, inserted }: Drive): string[] {
+  if (inserted === undefined) return []
+  const set = LIMITS.filter((name) => inserted[name] !== 0).map((name) => `${name} ${inserted[name]}`)
+  if (inserted.group !== undefined) set.push(`group ${inserted.group}`)
+  return set.length === 0 ? [] : [`${qdev ?? device}: ${set.join(', ')}`]
+}
+
+/** Persistent ones are in the image when QEMU has closed it. */
+const temporaryBitmaps = (node: Node): string[] =>
+  node['dirty-bitmaps']
+    .filter(({ persistent }) => !persistent)
+    .map(({ name = 'without a name' }) => `${node['node-name']}: ${name}`)
+
+/**
+ * `\ NAME: index=0,type=user,…`: a netdev's peer, or a device. Of streams and sockets the peer may change.
+ */
+function networkItems(text: string): string[] {
+  const lines = text.split(/\r?\n/).map((line) => /^[ \\]*(.+?): (?:index=\d+,)?type=([^,]*)(.*)$/.exec(line))
+  return lines.flatMap((found) => {
+    if (found === null) return []
+    const [, name, type, rest] = found as unknown as [string, string, string, string]
+    return [`${name}: ${type}${['stream', 'dgram', 'socket'].includes(type) ? '' : rest}`]
+  })
+}
+
+/** Rows of `info usernet`; connections that guests have are no one's setting. */
+function forwardItems(text: string): string[] {
+  let hub = ''
+  return text.split(/\r?\n/).flatMap((line) => {
+    hub = /^Hub .*\((.*)\):$/.exec(line)?.[1] ?? hub
+    const [, protocol, from, port, to, toPort] =
+      /^ *(\w+)\[HOST_FORWARD\] +\d+ +(\S+) +(\d+) +(\S+) +(\d+)/.exec(line) ?? []
+    return protocol === undefined ? [] : [`${hub}: ${protocol.toLowerCase()}:${from}:${port}-${to}:${toPort}`]
+  })
+}
+
+/** Without whom it is connected to: that changes by itself. */
+const chardevKind = (filename: string): string =>
+  filename.replace(/^disconnected:/, '').replace(/ <-> .*$/, '')

@@ -1,0 +1,196 @@
+/**
+ * Owns the promise that nothing a machine became while it ran is lost: whatever was done to it over its
+ * monitor is seen before the guest is paused, refused by name, and the guest runs on.
+ */
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import {
+  monitor,
+  mountVmPool,
+  qemuPid,
+  scratchFolder,
+  startTinyVm,
+  type TestVm,
+  updateVmm,
+  type VmPool,
+} from './support.ts'
+
+const human = (name: string, line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })
+
+function image(folder: string, name: string): string {
+  const path = join(folder, name)
+  writeFileSync(path, Buffer.alloc(4 << 20, 0xa5))
+  return path
+}
+
+/** 0: none. */
+const limit = (name: string, bytesPerSecond: number) =>
+  monitor(name, 'block_set_io_throttle', {
+    ...{ id: '/machine/peripheral/vd0/virtio-backend', bps: bytesPerSecond },
+    ...{ bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 },
+  })
+
+interface Machine {
+  readonly pool: VmPool
+  readonly vm: TestVm
+  readonly folder: string
+}
+
+/** A guest with a disk, a drive for media and a network, all of which can be changed. */
+async function startMachine(t: TestContext, word: string): Promise<Machine> {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const disk = image(folder, 'disk.raw')
+  const options = [
+    ...['-blockdev', `driver=file,node-name=file0,filename=${disk}`],
+    ...['-blockdev', 'driver=raw,node-name=disk0,file=file0'],
+    ...['-device', 'pcie-root-port,id=port0', '-device', 'virtio-blk-pci,drive=disk0,id=vd0'],
+    ...['-device', 'ahci,id=ahci0', '-drive', 'if=none,id=cd0,media=cdrom,readonly=on'],
+    ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0'],
+    ...['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,id=nic0,romfile='],
+  ]
+  const vm = await startTinyVm(t, pool, word, { options })
+  return { pool, vm, folder }
+}
+
+/** The guest is where it was, and has not lost a tick. */
+async function expectRefused({ pool, vm }: Machine, words: RegExp): Promise<void> {
+  const before = qemuPid(vm.name)
+  const { status, stderr, report } = await updateVmm(pool)
+  assert.equal(status, 1, `an update that loses ${words}: ${JSON.stringify(report)}`)
+  assert.match(stderr, words)
+  assert.equal(qemuPid(vm.name), before)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+}
+
+async function expectUpdated({ pool, vm }: Machine): Promise<void> {
+  const before = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 0, stderr)
+  assert.equal(stderr, '')
+  assert.notEqual(qemuPid(vm.name), before)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+}
+
+interface Change {
+  readonly what: string
+  readonly make: (machine: Machine) => Promise<unknown>
+  readonly words: RegExp
+  readonly undo: (machine: Machine) => Promise<unknown>
+}
+
+const CHANGES: readonly Change[] = [
+  {
+    what: 'a network backend that was added',
+    make: ({ vm }) => monitor(vm.name, 'netdev_add', { type: 'user', id: 'net1' }),
+    words: /network backend net1 was added while it ran \(user/,
+    undo: ({ vm }) => monitor(vm.name, 'netdev_del', { id: 'net1' }),
+  },
+  {
+    what: 'a forwarded port',
+    make: ({ vm }) => human(vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22022-:22'),
+    words: /forwarded port net0 was added while it ran \(tcp:127\.0\.0\.1:22022-10\.0\.2\.15:22\)/,
+    undo: ({ vm }) => human(vm.name, 'hostfwd_remove net0 tcp:127.0.0.1:22022'),
+  },
+  {
+    what: 'a medium that was inserted',
+    make: ({ vm, folder }) =>
+      monitor(vm.name, 'blockdev-change-medium', {
+        id: 'cdrom0',
+        filename: image(folder, 'medium.iso'),
+        format: 'raw',
+      }),
+    words: /medium .*cdrom0.* was changed while it ran \(empty, now /,
+    undo: ({ vm }) => monitor(vm.name, 'eject', { id: 'cdrom0', force: true }),
+  },
+  {
+    what: 'a limit of a disk',
+    make: ({ vm }) => limit(vm.name, 1 << 20),
+    words: /limit of a disk .* was added while it ran \(bps 1048576/,
+    undo: ({ vm }) => limit(vm.name, 0),
+  },
+  {
+    what: 'a dirty bitmap in memory',
+    make: ({ vm }) => monitor(vm.name, 'block-dirty-bitmap-add', { node: 'disk0', name: 'backup0' }),
+    words: /dirty bitmap that is not persistent disk0 was added while it ran \(backup0\)/,
+    undo: ({ vm }) => monitor(vm.name, 'block-dirty-bitmap-remove', { node: 'disk0', name: 'backup0' }),
+  },
+  {
+    what: 'a backup that runs',
+    make: ({ vm, folder }) =>
+      monitor(vm.name, 'drive-backup', {
+        ...{ 'job-id': 'job0', device: 'disk0', sync: 'full', format: 'raw', speed: 1 },
+        target: join(folder, 'backup.raw'),
+      }),
+    words: /job job0 was added while it ran \(backup/,
+    undo: async ({ vm }) => {
+      await monitor(vm.name, 'block-job-cancel', { device: 'job0', force: true })
+    },
+  },
+  {
+    what: 'an object',
+    make: ({ vm }) => monitor(vm.name, 'object-add', { 'qom-type': 'secret', id: 'sec1', data: 'x' }),
+    words: /object sec1 was added while it ran \(secret\)/,
+    undo: ({ vm }) => monitor(vm.name, 'object-del', { id: 'sec1' }),
+  },
+  {
+    what: 'a character device',
+    make: ({ vm }) => monitor(vm.name, 'chardev-add', { id: 'char1', backend: { type: 'null', data: {} } }),
+    words: /character device or I\/O thread char1 was added while it ran \(null\)/,
+    undo: ({ vm }) => monitor(vm.name, 'chardev-remove', { id: 'char1' }),
+  },
+]
+
+test('what was done to a machine while it ran is refused by name, and nothing is in the way once it is taken back', async (t) => {
+  const machine = await startMachine(t, 'changed')
+  for (const { what, make, words, undo } of CHANGES) {
+    await t.test(what, async () => {
+      await make(machine)
+      await expectRefused(machine, words)
+      await undo(machine)
+    })
+  }
+  await expectUpdated(machine)
+})
+
+test('a device that was plugged while it ran is refused by name', async (t) => {
+  const machine = await startMachine(t, 'plugged')
+  await monitor(machine.vm.name, 'device_add', { driver: 'virtio-rng-pci', id: 'rng1', bus: 'port0' })
+  await expectRefused(machine, /device virtio-rng-pci "rng1" was added while it ran/)
+})
+
+test('an overlay that was taken while it ran is no base image afterwards', async (t) => {
+  const machine = await startMachine(t, 'overlay')
+  await monitor(machine.vm.name, 'blockdev-snapshot-sync', {
+    ...{ 'node-name': 'disk0', 'snapshot-file': join(machine.folder, 'overlay.qcow2') },
+    ...{ 'snapshot-node-name': 'overlay0', format: 'qcow2' },
+  })
+  await expectRefused(machine, /disk image .*overlay0 was added while it ran \(qcow2 .*overlay\.qcow2/)
+})
+
+test('what was done after an update is seen by the next one', async (t) => {
+  const machine = await startMachine(t, 'again')
+  await expectUpdated(machine)
+  await monitor(machine.vm.name, 'netdev_add', { type: 'user', id: 'net1' })
+  await expectRefused(machine, /network backend net1 was added/)
+})
+
+test('RAM that lies outside of the pool is never left behind', async (t) => {
+  const pool = await mountVmPool(t)
+  const options = [
+    ...['-object', 'memory-backend-file,id=more,size=16M,mem-path=/dev/shm,share=on'],
+    ...['-device', 'ivshmem-plain,memdev=more,master=on'],
+  ]
+  await assert.rejects(startTinyVm(t, pool, 'outside', { options }), /memory backend 'more'.* would be lost/)
+
+  // The same, plugged while it runs: no line says it.
+  const machine = await startMachine(t, 'plugged-ram')
+  await monitor(machine.vm.name, 'object-add', {
+    ...{ 'qom-type': 'memory-backend-memfd', id: 'more', size: 16 << 20, share: true },
+  })
+  await expectRefused(machine, /16M of its RAM \(memory-backend-memfd, 'more'\) are not in the pool/)
+})
