@@ -36,6 +36,7 @@ interface KernelOptions {
 
 interface Options extends Omit<KernelOptions, 'kernel'> {
   readonly vmmOnly?: true
+  readonly allOrNone?: true
   readonly kernel?: string
   readonly qemu?: string
   readonly name: readonly string[]
@@ -60,6 +61,7 @@ export const command: CommandModule = {
       .option('--mount <dir>', 'the guests of this mount point or pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
       .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
+      .option('--all-or-none', 'with --vmm-only: one VM that cannot be updated holds back the others')
       .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
       .option('--json', 'print the report as JSON, times in microseconds')
       .action(async (options: Options) => {
@@ -72,8 +74,10 @@ async function liveUpdate(options: Options): Promise<number> {
   if ((kernel === undefined) === (vmmOnly === undefined))
     throw new UsageError('say either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
   if (kernel === undefined) return await vmmUpdate(options)
-  if (qemu !== undefined || name.length > 0)
-    throw new UsageError('--qemu and --name are for --vmm-only: a new kernel is for all guests')
+  if (qemu !== undefined || name.length > 0 || options.allOrNone)
+    throw new UsageError(
+      '--qemu, --name and --all-or-none are for --vmm-only: a new kernel is for all guests',
+    )
   return await kernelUpdate({ ...options, kernel })
 }
 
@@ -93,8 +97,10 @@ async function vmmUpdate(options: Options): Promise<number> {
     timeoutMs: timeoutOption(options.timeoutMs),
     onPhase: progress.onPhase,
     onDone: progress.onDone,
+    onWarning: printWarning,
+    isAllOrNone: options.allOrNone === true,
   }
-  const update = updateVmms(batch, printWarning)
+  const update = updateVmms(batch)
   const report = await progress.until(update)
   keepReport(report)
   printReport(report, options.json === true)

@@ -6,7 +6,9 @@ import { UsageError } from '../values/errors.ts'
 import type { Finding } from '../values/finding.ts'
 import { runForEach, type VmBatch } from './for-each-vm.ts'
 import { replaceQemu } from './guest/replace-qemu.ts'
-import { checkGuests } from './preflight/check-guests.ts'
+import { vmTimeline } from './guest/vm-result.ts'
+import { checkGuests, subjectOf } from './preflight/check-guests.ts'
+import { nowMs, PhaseClock, type VmTimeline } from './report/timeline.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
 /**
@@ -29,11 +31,39 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
   return running
 }
 
-/** Errors (UsageError): something speaks against it, and no guest was paused. */
-export async function updateVmms(batch: VmBatch, warned: (finding: Finding) => void): Promise<UpdateReport> {
+export interface VmmChoice extends VmBatch {
+  /** One guest that cannot be updated holds back all others. */
+  readonly isAllOrNone: boolean
+  readonly onWarning: (finding: Finding) => void
+}
+
+/**
+ * A guest that something speaks against is left as it is, and named; the others are updated. Errors
+ * (UsageError): none can be, or not all that must be, and no guest was paused.
+ */
+export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   const findings = await checkGuests(batch.vms, batch.nextQemu)
   const refusals = findings.filter(({ severity }) => severity === 'error')
-  if (refusals.length > 0) throw new UsageError(refusals.map(({ message }) => message).join('\nguestmemfs: '))
-  for (const finding of findings) warned(finding)
-  return await runForEach('vmm-only', batch, replaceQemu)
+  const problemsOf = ({ definition }: Vm): Finding[] =>
+    refusals.filter(({ subject }) => subject === subjectOf(definition))
+  const fit = batch.vms.filter((vm) => problemsOf(vm).length === 0)
+  const isOfAll = refusals.some(
+    ({ subject }) => !batch.vms.some((vm) => subject === subjectOf(vm.definition)),
+  )
+  if (isOfAll || fit.length === 0 || (batch.isAllOrNone && refusals.length > 0))
+    throw new UsageError(refusals.map(({ message }) => message).join('\nguestmemfs: '))
+  for (const finding of findings) if (finding.severity === 'warn') batch.onWarning(finding)
+  const report = await runForEach('vmm-only', { ...batch, vms: fit }, replaceQemu)
+  const left = batch.vms.filter((vm) => !fit.includes(vm)).map((vm) => refused(vm, problemsOf(vm)))
+  for (const result of left) batch.onDone(result)
+  return { ...report, vms: [...report.vms, ...left] }
+}
+
+/** Nothing was done to it. */
+function refused({ definition }: Vm, problems: readonly Finding[]): VmTimeline {
+  const { qemuVersion } = definition
+  const clock = new PhaseClock(nowMs())
+  const result = { before: definition, after: undefined, qemuBefore: qemuVersion, stateBytes: 0, clock }
+  const words = problems.map(({ message, subject }) => message.slice(subject.length + 2)).join('; ')
+  return { ...vmTimeline(result, 'refused', words), qemuAfter: qemuVersion }
 }

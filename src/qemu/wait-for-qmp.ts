@@ -64,7 +64,8 @@ function isStarted(name: string, before: VmRuntime | undefined): boolean {
 async function watchForEnd(name: string, stop: AbortSignal): Promise<never> {
   for (;;) {
     const runtime = readRuntime(name)
-    if (runtime === undefined || runtime.qemu === null) {
+    // One that has ended before its supervisor could look at it has no end on record yet.
+    if (runtime === undefined || (runtime.qemu === null && runtime.end !== null)) {
       throw new QemuError(`QEMU ${runtime?.end ?? 'ended'} before it answered`)
     }
     if (stop.aborted) return await new Promise<never>(() => {})

@@ -91,17 +91,29 @@ test('no QEMU takes the guest: it lies saved; a damaged state file is refused; t
   assert.ok(log.ticks().every(({ bad }) => bad === 0))
 })
 
-test('a QEMU that does not answer is named before any guest is paused', async (t) => {
+test('a QEMU that does not answer is named, and holds back the others only if that is asked for', async (t) => {
   const pool = await mountVmPool(t)
   const deaf = await startTinyVm(t, pool, 'deaf')
   const fine = await startTinyVm(t, pool, 'fine', { seed: 2 })
   const pids = [qemuPid(deaf.name), qemuPid(fine.name)]
   kill(pids[0] as number, 'SIGSTOP')
-  const { status, stderr } = await updateVmm(pool)
+  const none = await updateVmm(pool, '--all-or-none')
+  assert.equal(none.status, 1)
+  assert.match(none.stderr, /^guestmemfs: VM deaf-\d+: QMP socket .*\/qmp: no greeting within 5000 ms$/m)
+  assert.deepEqual([qemuPid(deaf.name), qemuPid(fine.name)], pids)
+
+  const { status, report } = await updateVmm(pool)
   kill(pids[0] as number, 'SIGCONT')
   assert.equal(status, 1)
-  assert.match(stderr, /^guestmemfs: VM deaf-\d+: QMP socket .*\/qmp: no greeting within 5000 ms$/m)
-  assert.deepEqual([qemuPid(deaf.name), qemuPid(fine.name)], pids)
+  assert.deepEqual(
+    report.vms.map(({ name, outcome }) => [name, outcome]),
+    [
+      [fine.name, 'updated'],
+      [deaf.name, 'refused'],
+    ],
+  )
+  assert.match(report.vms[1]?.problem ?? '', /^QMP socket .*\/qmp: no greeting within 5000 ms$/)
+  assert.equal(qemuPid(deaf.name), pids[0])
   for (const { serial } of [deaf, fine]) {
     await serial.moreTicks(2)
     assert.equal(serial.findBreak(), undefined)

@@ -1,8 +1,9 @@
 /** Owns the update of several VMs at once: each for itself, one's trouble never another's. */
 import assert from 'node:assert/strict'
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { guestmemfs } from '../mount/support.ts'
 import {
   listVms,
@@ -38,14 +39,18 @@ test('three VMs at once, in the order they were given, and the report afterwards
 })
 
 test('a save that fails half-way leaves its guest running, and the others are updated', async (t) => {
-  const pool = await mountVmPool(t, '160M')
+  const pool = await mountVmPool(t, '208M')
   const big = await startBulkyVm(t, pool, 'big')
   const small = await startTinyVm(t, pool, 'small', { seed: 2 })
   const before = qemuPid(big.name)
-  // Slowly: a pool that is full before the small one has written its state would fail both.
+  // Slowly: somebody else takes the room away when the small one has written its state, and the big one not.
   await monitor(big.name, 'migrate-set-parameters', { 'max-bandwidth': 16 << 20 })
+  const updating = updateVmm(pool)
+  await untilState(pool, big, 16 << 20)
+  writeFileSync(pool.path('else'), Buffer.alloc(44 << 20))
 
-  const { status, report } = await updateVmm(pool)
+  const { status, report } = await updating
+  rmSync(pool.path('else'))
   assert.equal(status, 1)
   const outcome = (name: string) => report.vms.find((vm) => vm.name === name)
   assert.equal(outcome(small.name)?.outcome, 'updated')
@@ -57,6 +62,23 @@ test('a save that fails half-way leaves its guest running, and the others are up
     assert.equal(serial.findBreak(), undefined)
   }
   assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['big', 'small'], 'no state file is left')
+})
+
+test('a guest whose state has no room is left as it is, and the others are updated', async (t) => {
+  const pool = await mountVmPool(t, '160M')
+  const big = await startBulkyVm(t, pool, 'big')
+  const small = await startTinyVm(t, pool, 'small', { seed: 2 })
+  const before = qemuPid(big.name)
+  const { status, report } = await updateVmm(pool)
+  assert.equal(status, 1)
+  const outcome = (name: string) => report.vms.find((vm) => vm.name === name)
+  assert.equal(outcome(small.name)?.outcome, 'updated')
+  assert.equal(outcome(big.name)?.outcome, 'refused')
+  assert.match(
+    outcome(big.name)?.problem ?? '',
+    /has no room for its state: it takes up to 66M, \d+M are free$/,
+  )
+  assert.equal(qemuPid(big.name), before)
 })
 
 test('a save that takes too long is cancelled, and its guest goes on', async (t) => {
@@ -92,23 +114,36 @@ test('a frozen pool, a name that is taken: refused before anything is done', asy
   assert.equal((await updateVmm(pool)).status, 0)
 })
 
-test('a device that cannot be saved is found before any guest is paused', async (t) => {
+test('a guest with a device that cannot be saved is left as it is, and holds back no other', async (t) => {
   const pool = await mountVmPool(t)
   const blocked = await startTinyVm(t, pool, 'nvme', {
     options: ['-blockdev', 'null-co,node-name=disk,read-zeroes=on', '-device', 'nvme,serial=x,drive=disk'],
   })
   const free = await startTinyVm(t, pool, 'free', { seed: 2 })
   const pids = [blocked, free].map(({ name }) => qemuPid(name))
-  const refused = await updateVmm(pool)
+  const refused = await updateVmm(pool, '--all-or-none')
   assert.equal(refused.status, 1)
   assert.match(refused.stderr, /VM nvme-\d+: cannot be saved: non-migratable device: .*nvme/)
   assert.deepEqual(await running(pool), pids)
 
-  const { status } = await updateVmm(pool, '--name', free.name)
-  assert.equal(status, 0, 'the other one can be updated by name')
+  const { status, report } = await updateVmm(pool)
+  assert.equal(status, 1)
+  const outcome = (name: string) => report.vms.find((vm) => vm.name === name)?.outcome
+  assert.deepEqual([outcome(blocked.name), outcome(free.name)], ['refused', 'updated'])
+  assert.equal(qemuPid(blocked.name), pids[0])
   await free.serial.moreTicks(2)
   assert.equal(free.serial.findBreak(), undefined)
 })
+
+/** Resolves when so much of its state is written. */
+async function untilState(pool: VmPool, { name }: TestVm, bytes: number): Promise<void> {
+  const path = pool.path(`${name}.vmstate`)
+  const deadline = performance.now() + 30_000
+  while ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < bytes) {
+    assert.ok(performance.now() < deadline, `${path} did not grow`)
+    await sleep(20)
+  }
+}
 
 /**
  * Its second DIMM is a private copy of a file elsewhere, so what it holds goes into the state file, which

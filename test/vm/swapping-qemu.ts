@@ -9,9 +9,13 @@ import { createInterface } from 'node:readline'
 
 /** Where `guestmemfs run` puts the monitor's socket. */
 const MONITOR_FD = 3
-const [moment, directory = '', outside = ''] = process.argv.slice(2)
+const [moment, directory = '', outside = '', ...line] = process.argv.slice(2)
+/** As `startSwapping` gives it. */
+const ramPath = /mem-path=([^,]*)/.exec(line.join(' '))?.[1] ?? ''
+const ramBytes = Number(/size=(\d+)M/.exec(line.join(' '))?.[1] ?? 0) << 20
 let status = 'running'
-let connections = 0
+/** The preflight has asked what it asks. */
+let isLookedAt = false
 
 function swap(): void {
   renameSync(directory, `${directory}.former`)
@@ -45,17 +49,24 @@ function migrate(socket: Socket, path: string): void {
 function answer(socket: Socket, { execute, id, arguments: words }: Command): void {
   const values: Record<string, unknown> = {
     'query-status': { status, running: status === 'running' },
+    'query-memdev': [{ id: 'ram', size: ramBytes, share: true }],
+    'qom-list': [{ name: 'ram', type: 'child<memory-backend-file>' }],
+    'qom-get': ramPath,
+    'human-monitor-command': '',
     'query-version': { qemu: { major: 10, minor: 0, micro: 0 }, package: '' },
   }
   if (execute === 'cont') status = 'running'
+  for (const question of ['hotpluggable-cpus', 'named-block-nodes', 'block', 'jobs', 'chardev', 'iothreads'])
+    values[`query-${question}`] = []
+  if (execute === 'query-migrate') isLookedAt = true
   socket.write(`${JSON.stringify({ return: values[execute] ?? {}, id })}\n`)
   if (execute === 'migrate') migrate(socket, words?.channels?.[0]?.addr.filename ?? '')
   if (execute === 'quit') process.exit(0)
 }
 
 createServer((socket) => {
-  // The first is the preflight's; the second one saves the guest.
-  if (++connections === 2 && moment === 'greeting') swap()
+  // The one after the preflight's saves the guest.
+  if (isLookedAt && moment === 'greeting') swap()
   const version = { qemu: { major: 10, minor: 0, micro: 0 }, package: '' }
   socket.write(`${JSON.stringify({ QMP: { version, capabilities: [] } })}\n`)
   socket.on('error', () => {})

@@ -20,6 +20,7 @@ import { vmPaths } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
+import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
 import { FROZEN_XATTR } from '../../values/xattr-names.ts'
 
@@ -41,7 +42,7 @@ export async function checkGuests(vms: readonly Vm[], nextQemu: string | undefin
         ...missingRam(vm.definition),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
       ]
-      const subject = `VM ${vm.definition.name}`
+      const subject = subjectOf(vm.definition)
       const { problems, unknown, stateBytes } = await lookAtGuest(vm)
       const findings = [
         ...[...lines, ...problems].map((line) => fail(subject, `${subject}: ${line}`)),
@@ -52,6 +53,9 @@ export async function checkGuests(vms: readonly Vm[], nextQemu: string | undefin
   )
   return [...found.flatMap(({ findings }) => findings), ...checkSpace(found)]
 }
+
+/** Of a finding that is about this guest alone. */
+export const subjectOf = ({ name }: Pick<VmDefinition, 'name'>): string => `VM ${name}`
 
 /** QEMU makes a RAM file that is missing, empty: the guest's memory would be gone, and no error said so. */
 export function missingRam({ ramFiles }: VmDefinition): string[] {
@@ -122,6 +126,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
 
 const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 
+/** In the order in which they are saved: who comes too late for the room that is there is named. */
 function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: number }[]): Finding[] {
   const mountPoints = Map.groupBy(guests, ({ vm }) => vm.definition.mountPoint)
   return [...mountPoints].flatMap(([mountPoint, theirs]) => {
@@ -129,13 +134,20 @@ function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: num
     if (!(frozen instanceof Errno) && frozen[0] === ONE)
       return [fail(mountPoint, `${mountPoint} is frozen: 'guestmemfs thaw' it first`)]
     const { bavail, bsize } = statfsSync(mountPoint)
-    const needed = theirs.reduce((sum, { stateBytes }) => sum + stateBytes, 0)
-    if (bavail * bsize >= needed) return []
-    return [
-      fail(
-        mountPoint,
-        `${mountPoint} has no room for ${theirs.length} state files: it needs ${needed} bytes, ${bavail * bsize} are free`,
-      ),
-    ]
+    let freeBytes = bavail * bsize
+    return theirs.flatMap(({ vm, stateBytes }) => {
+      const isRoom = freeBytes >= stateBytes
+      if (isRoom) freeBytes -= stateBytes
+      return isRoom ? [] : [noRoom(vm, stateBytes, freeBytes)]
+    })
   })
+}
+
+function noRoom({ definition }: Vm, stateBytes: number, freeBytes: number): Finding {
+  const { name, mountPoint } = definition
+  const [needed, free] = [stateBytes, freeBytes].map((bytes) => formatSize(bytes))
+  return fail(
+    subjectOf(definition),
+    `VM ${name}: ${mountPoint} has no room for its state: it takes up to ${needed}, ${free} are free`,
+  )
 }

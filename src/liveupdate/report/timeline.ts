@@ -45,9 +45,9 @@ export interface PhaseTime {
 /**
  * 'updated'; 'resumed': it was saved or stopped, and runs; 'rolled-back': it runs in the QEMU it had, or in
  * one of the same binary; 'saved': its RAM and state file are kept, nothing runs; 'stranded': it is in a
- * QEMU, and stopped there.
+ * QEMU, and stopped there; 'refused': something spoke against it, nothing was done to it.
  */
-export type Outcome = 'updated' | 'resumed' | 'rolled-back' | 'saved' | 'stranded'
+export type Outcome = 'updated' | 'resumed' | 'rolled-back' | 'saved' | 'stranded' | 'refused'
 
 export interface VmTimeline {
   readonly name: string

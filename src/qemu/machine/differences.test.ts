@@ -7,7 +7,10 @@ import { FAMILIES, type Family, type Reading } from './reading.ts'
 
 const reading = (items: Partial<Record<Family, string[]>>): Reading => ({
   ram: [],
-  items: { ...(Object.fromEntries(FAMILIES.map((family) => [family, []])) as never), ...items },
+  items: {
+    ...(Object.fromEntries(FAMILIES.map((family) => [family, []])) as unknown as Record<Family, string[]>),
+    ...items,
+  },
 })
 
 test('the same machine has no difference, in whatever order QEMU tells it', () => {
