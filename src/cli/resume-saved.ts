@@ -3,6 +3,7 @@
  * progress and reports.
  */
 
+import { DeferredSignals } from '../liveupdate/deferred-signals.ts'
 import {
   forgetUpdate,
   hasUpdateRecord,
@@ -13,6 +14,7 @@ import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
 import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { findBinary } from '../qemu/binary.ts'
+import { stoppedByUpdate } from '../qemu/stopped-guests.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
@@ -35,7 +37,10 @@ interface MountToResume {
   readonly vms: readonly Vm[]
 }
 
-/** `names`: none means all that are saved. Returns the exit status. Errors: UsageError. */
+/**
+ * `names`: none means all that are saved, or stopped by an update. Returns the exit status. Errors:
+ * UsageError.
+ */
 export async function resumeSaved(names: readonly string[], options: ResumeOptions): Promise<number> {
   const timeoutMs = timeoutOption(options.timeoutMs)
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
@@ -45,10 +50,12 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     if (!options.json) print('no pool is mounted: there is nothing to resume')
     return 0
   }
-  const { mounts, problems } = mountsToResume(names, all)
+  const { mounts, problems } = await mountsToResume(names, all)
   for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')
 
+  // Half of a resumption is a guest that is loaded and stands still.
+  const signals = new DeferredSignals()
   const unlock = mounts.some(({ mount }) => hasUpdateRecord(mount.mountPoint)) ? lockUpdates() : () => {}
   for (const { mount } of mounts) thawAfterUpdate(mount)
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
@@ -56,7 +63,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   const work = mounts.map(({ mount, vms }) =>
     resumePool({ mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
   )
-  const reports = await until(Promise.all(work))
+  const reports = await until(Promise.all(work)).finally(() => signals.end())
   for (const report of reports) {
     keepReport(report)
     printReport(report, options.json === true)
@@ -64,23 +71,20 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   // A few by name are not all: the next ones still want the update's times.
   if (names.length === 0) for (const { mount } of mounts) forgetUpdate(mount.mountPoint)
   unlock()
+  if (signals.status !== undefined) return signals.status
   return reports.every(isSuccess) && problems.length === 0 ? 0 : 1
 }
 
 /** Errors (UsageError): there is no mount, a name that nobody has. */
-function mountsToResume(
+async function mountsToResume(
   names: readonly string[],
   mounts: readonly VmMount[],
-): { mounts: readonly MountToResume[]; problems: readonly string[] } {
+): Promise<{ mounts: readonly MountToResume[]; problems: readonly string[] }> {
   if (mounts.length === 0)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
   const lists = mounts.map((mount) => ({ mount, ...readVms(mount.recorded) }))
-  const chosen = new Set(
-    chooseSaved(
-      lists.flatMap(({ vms }) => vms),
-      names,
-    ),
-  )
+  const vms = lists.flatMap((list) => list.vms)
+  const chosen = new Set(chooseSaved(vms, names, await stoppedByUpdate(vms)))
   return {
     mounts: lists
       .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))

@@ -8,6 +8,7 @@ import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
 import { printReport } from '../cli/print-report.ts'
 import { showProgress } from '../cli/progress.ts'
+import { DeferredSignals } from '../liveupdate/deferred-signals.ts'
 import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel/kernel-plan.ts'
 import { type RolledBack, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
 import type { KexecMethod } from '../liveupdate/preflight/check-host.ts'
@@ -85,6 +86,7 @@ async function vmmUpdate(options: Options): Promise<number> {
   const { mountPoint, vms, problems } = vmsOfMount(options.mount)
   for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
   const chosen = chooseVms(vms, options.name)
+  const signals = new DeferredSignals()
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
   const progress = showProgress(
     chosen.map(({ definition }) => definition.name),
@@ -98,12 +100,14 @@ async function vmmUpdate(options: Options): Promise<number> {
     onPhase: progress.onPhase,
     onDone: progress.onDone,
     onWarning: printWarning,
+    signals,
     isAllOrNone: options.allOrNone === true,
   }
   const update = updateVmms(batch)
-  const report = await progress.until(update)
+  const report = await progress.until(update).finally(() => signals.end())
   keepReport(report)
   printReport(report, options.json === true)
+  if (signals.status !== undefined) return signals.status
   return isSuccess(report) && problems.length === 0 ? 0 : 1
 }
 

@@ -2,30 +2,32 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson, printTable } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
+import { stoppedByUpdate } from '../qemu/stopped-guests.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
 import { formatSize } from '../values/size.ts'
 
 export const command: CommandModule = {
   name: 'vms',
   group: 'Guests',
-  summary: 'list the VMs whose RAM is in a mount: running, saved, or dead',
+  summary: 'list the VMs whose RAM is in a mount: running, stopped by an update, saved, or dead',
   register: (command) =>
     command
       .option('--mount <dir>', 'the VMs of this mount only')
       .option('--json', 'print JSON, sizes in bytes')
-      .action((options: { mount?: string; json?: true }) => {
+      .action(async (options: { mount?: string; json?: true }) => {
         const recorded = vmMounts(options.mount).flatMap((mount) => mount.recorded)
         const { vms, problems } = readVms(recorded)
         for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
         if (problems.length > 0) process.exitCode = 1
-        const described = vms.map(describeVm)
+        const stopped = await stoppedByUpdate(vms)
+        const described = vms.map((vm) => describeVm(vm, stopped.has(vm)))
         if (options.json) return printJson(described)
         if (described.length === 0) return print('no VMs')
         printTable(
           ['VM', 'STATE', 'PID', 'USER', 'RAM', 'FILE', 'MACHINE', 'QEMU'],
           described.map((vm) => [
             vm.name,
-            vm.state,
+            vm.state === 'stopped' ? 'stopped by an update' : vm.state,
             String(vm.pid ?? '-'),
             String(vm.uid),
             formatSize(vm.ramBytes),

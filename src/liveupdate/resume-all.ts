@@ -6,19 +6,20 @@ import { resumeVm } from './guest/resume-vm.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
 /**
- * Those of `vms` that lie saved; or the named ones, which may also be stopped in a QEMU. Errors (UsageError):
- * a named one is unknown or dead.
+ * Those of `vms` that lie saved or are `stopped` by an update; or the named ones, which a person may have
+ * stopped. Errors (UsageError): a named one is unknown or dead.
  */
-export function chooseSaved(vms: readonly Vm[], names: readonly string[]): Vm[] {
+export function chooseSaved(vms: readonly Vm[], names: readonly string[], stopped: ReadonlySet<Vm>): Vm[] {
   for (const name of names) {
     const vm = vms.find(({ definition }) => definition.name === name)
     if (vm === undefined) throw new UsageError(`there is no VM '${name}': see 'guestmemfs vms'`)
     if (vm.state === 'dead')
       throw new UsageError(`VM ${name} is dead: its QEMU was killed, and it was not saved`)
   }
-  return vms.filter(({ definition }) =>
-    names.length === 0 ? definition.saved !== null : names.includes(definition.name),
-  )
+  return vms.filter((vm) => {
+    const { name, saved } = vm.definition
+    return names.length === 0 ? saved !== null || stopped.has(vm) : names.includes(name)
+  })
 }
 
 /** All at once. */

@@ -4,6 +4,7 @@
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Finding } from '../values/finding.ts'
+import type { DeferredSignals } from './deferred-signals.ts'
 import { runForEach, type VmBatch } from './for-each-vm.ts'
 import { replaceQemu } from './guest/replace-qemu.ts'
 import { vmTimeline } from './guest/vm-result.ts'
@@ -34,6 +35,8 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
 export interface VmmChoice extends VmBatch {
   /** One guest that cannot be updated holds back all others. */
   readonly isAllOrNone: boolean
+  /** One that comes before a guest is paused ends the update there; a later one waits for all guests. */
+  readonly signals: DeferredSignals
   readonly onWarning: (finding: Finding) => void
 }
 
@@ -53,6 +56,7 @@ export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   if (isOfAll || fit.length === 0 || (batch.isAllOrNone && refusals.length > 0))
     throw new UsageError(refusals.map(({ message }) => message).join('\nguestmemfs: '))
   for (const finding of findings) if (finding.severity === 'warn') batch.onWarning(finding)
+  batch.signals.check()
   const report = await runForEach('vmm-only', { ...batch, vms: fit }, replaceQemu)
   const left = batch.vms.filter((vm) => !fit.includes(vm)).map((vm) => refused(vm, problemsOf(vm)))
   for (const result of left) batch.onDone(result)

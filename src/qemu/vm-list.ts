@@ -50,12 +50,12 @@ function lookAt(definition: VmDefinition): Vm {
   return { definition, state, qemu }
 }
 
-/** A plain value for people and scripts; sizes in bytes. */
-export function describeVm({ definition, state, qemu }: Vm) {
+/** A plain value for people and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that lives. */
+export function describeVm({ definition, state, qemu }: Vm, isStopped: boolean) {
   const { name, machineType, qemuVersion, uid, order, saved } = definition
   return {
     name,
-    state,
+    state: isStopped ? ('stopped' as const) : state,
     pid: qemu?.pid ?? null,
     uid,
     order,

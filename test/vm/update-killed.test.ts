@@ -7,14 +7,28 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI } from '../mount/support.ts'
-import { mountVmPool, resumeVms, Serial, startTinyVm, type VmPool } from './support.ts'
+import { moodyQemu } from './fake-qemu.ts'
+import {
+  listVms,
+  monitor,
+  mountVmPool,
+  qemuPid,
+  resumeVms,
+  Serial,
+  scratchFolder,
+  startTinyVm,
+  type VmPool,
+} from './support.ts'
 
 const ROUNDS = 10
+const UPDATE = ['live-update', '--vmm-only', '--mount']
 /** From the making of the state file, which comes first, to about when the guest runs again. */
 const WINDOW_MS = 150
 
@@ -28,12 +42,13 @@ test('an update killed at any moment leaves a guest that goes on', async (t) => 
   for (let round = 0; round < ROUNDS; round++) {
     const delayMs = random.below(WINDOW_MS)
     await killedUpdate(pool, vm.name, delayMs)
-    const { report } = await resumeVms(pool, vm.name)
+    // Nobody need know which guest it was.
+    const { report } = await resumeVms(pool)
     const [timeline] = report.vms
     const how = timeline?.problem ?? timeline?.phases.map(({ phase }) => phase).join(' ') ?? 'gone'
     found[how] = (found[how] ?? 0) + 1
     assert.ok(
-      timeline?.outcome === 'resumed' || timeline?.problem?.startsWith('it runs'),
+      timeline === undefined || timeline.outcome === 'resumed' || timeline.problem?.startsWith('it runs'),
       `seed ${seed}, round ${round}, ${delayMs} ms: ${JSON.stringify(timeline)}`,
     )
     const before = ticksOf(vm.serial, vm.name).length
@@ -49,12 +64,73 @@ test('an update killed at any moment leaves a guest that goes on', async (t) => 
   t.diagnostic(`resumed after: ${JSON.stringify(found)}`)
 })
 
-async function killedUpdate(pool: VmPool, name: string, delayMs: number): Promise<void> {
-  const words = ['live-update', '--vmm-only', '--mount', pool.mountPoint]
-  const update = spawn(process.execPath, [CLI, ...words], { stdio: 'ignore' })
-  const ended = once(update, 'exit')
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+  test(`an update that gets ${signal} in the middle comes to its end, and says what it got`, async (t) => {
+    const pool = await mountVmPool(t)
+    const qemu = moodyQemu(scratchFolder(t))
+    const vm = await startTinyVm(t, pool, signal.toLowerCase(), { qemu: qemu.path })
+    const before = qemuPid(vm.name)
+    // The old QEMU is gone, the next one is not there yet.
+    qemu.set('sleep 2')
+    const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], { stdio: 'ignore' })
+    const ended = once(update, 'exit')
+    await untilMade(pool.path(`${vm.name}.vmstate`))
+    await sleep(500)
+    update.kill(signal)
+    assert.deepEqual(await ended, [128 + constants.signals[signal], null])
+    assert.notEqual(qemuPid(vm.name), before)
+    assert.equal((await listVms(pool))[0]?.state, 'running')
+    await vm.serial.moreTicks(2)
+    assert.equal(vm.serial.findBreak(), undefined)
+  })
+}
+
+test('an update that is killed leaves a guest that vms calls stopped, and that plain resume brings back', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'stopped')
+  // As an update leaves it that dies after QEMU has saved, and before that is on record.
+  await monitor(vm.name, 'migrate-set-capabilities', {
+    capabilities: [{ capability: 'x-ignore-shared', state: true }],
+  })
+  await monitor(vm.name, 'migrate-set-parameters', { mode: 'cpr-reboot' })
+  await monitor(vm.name, 'migrate', { uri: `file:${pool.path(`${vm.name}.vmstate`)}` })
+  const deadline = performance.now() + 10_000
+  while ((await status(vm.name)) !== 'postmigrate') {
+    assert.ok(performance.now() < deadline)
+    await sleep(20)
+  }
+  assert.equal((await listVms(pool))[0]?.state, 'stopped')
+  const { report } = await resumeVms(pool)
+  assert.equal(report.vms[0]?.outcome, 'resumed')
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+})
+
+test('a guest that a person has migrated away is not brought back', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'away')
+  await monitor(vm.name, 'migrate', { uri: `file:${join(scratchFolder(t), 'elsewhere')}` })
+  const deadline = performance.now() + 30_000
+  while ((await status(vm.name)) !== 'postmigrate') {
+    assert.ok(performance.now() < deadline)
+    await sleep(20)
+  }
+  await resumeVms(pool)
+  assert.equal(await status(vm.name), 'postmigrate')
+})
+
+const status = async (name: string) => ((await monitor(name, 'query-status')) as { status: string }).status
+
+async function untilMade(path: string): Promise<void> {
   const deadline = performance.now() + 20_000
-  while (!existsSync(pool.path(`${name}.vmstate`)) && performance.now() < deadline) await sleep(1)
+  while (!existsSync(path) && performance.now() < deadline) await sleep(1)
+}
+
+async function killedUpdate(pool: VmPool, name: string, delayMs: number): Promise<void> {
+  const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], { stdio: 'ignore' })
+  const ended = once(update, 'exit')
+  await untilMade(pool.path(`${name}.vmstate`))
   await sleep(delayMs)
   update.kill('SIGKILL')
   await ended

@@ -5,12 +5,12 @@
 import { syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
+import { DeferredSignals } from '../deferred-signals.ts'
 import type { NextKernel } from '../preflight/next-kernel.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { jump } from './jump.ts'
 import type { KernelPlan } from './kernel-plan.ts'
 import { loadNextKernel } from './load-kernel.ts'
-import { DeferredSignals } from './signals.ts'
 import { type UpdateScope, UpdateSteps } from './update-steps.ts'
 
 export interface KernelUpdate {

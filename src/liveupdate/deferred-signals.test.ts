@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { DeferredSignals } from './signals.ts'
+import { DeferredSignals } from './deferred-signals.ts'
 
 test('a signal is kept until it is asked after', async () => {
   const signals = new DeferredSignals()

@@ -1,15 +1,16 @@
 /**
- * Signals that would end this process in the middle of a kernel update, deferred: they are looked at between
- * two steps, where an update can still be undone.
+ * Signals that would end this process in the middle of an update, deferred: they are looked at between two
+ * steps, where a kernel update can still be undone, or at its end, where each guest runs.
  */
-import { UsageError } from '../../values/errors.ts'
+import { constants } from 'node:os'
+import { UsageError } from '../values/errors.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export class DeferredSignals {
   #signal: NodeJS.Signals | undefined
   readonly #note = (signal: NodeJS.Signals): void => {
-    this.#signal = signal
+    this.#signal ??= signal
   }
 
   constructor() {
@@ -19,6 +20,11 @@ export class DeferredSignals {
   /** Errors (UsageError): there was a signal. */
   check(): void {
     if (this.#signal !== undefined) throw new UsageError(`stopped by ${this.#signal}`)
+  }
+
+  /** The exit status that tells of the first one, as a shell has it; undefined: there was none. */
+  get status(): number | undefined {
+    return this.#signal === undefined ? undefined : 128 + constants.signals[this.#signal]
   }
 
   /** From here on a signal ends this process again. */
