@@ -45,7 +45,7 @@ export interface VmmChoice extends VmBatch {
  * (UsageError): none can be, or not all that must be, and no guest was paused.
  */
 export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
-  const findings = await checkGuests(batch.vms, batch.nextQemu)
+  const findings = await checkGuests(batch.vms, batch.nextQemu, 'here')
   const refusals = findings.filter(({ severity }) => severity === 'error')
   const problemsOf = ({ definition }: Vm): Finding[] =>
     refusals.filter(({ subject }) => subject === subjectOf(definition))

@@ -116,6 +116,20 @@ export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
   return aligned
 }
 
+/** The line with `prealloc=off` where it is on. */
+export function withoutPrealloc(line: CommandLine): CommandLine {
+  return argumentsOf(line, 'object').reduce((changed, argument) => {
+    const pairs = pairsOf(argument)
+    if (!isOn(optionValue(pairs, 'prealloc') ?? 'off')) return changed
+    const value = argument.value as string
+    const json = jsonOf(value)
+    const text = json
+      ? JSON.stringify({ ...json, prealloc: false })
+      : printOptionString(withValue(parseOptionString(value), 'prealloc', 'off'))
+    return replaceValue(changed, argument, text)
+  }, line)
+}
+
 /**
  * The one RAM file that becomes the machine's own memory once the machine is told so; undefined: all are in
  * use.

@@ -5,8 +5,12 @@
  */
 import { QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
+import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { checkStateFile, type SavedState } from './saved-state.ts'
+
+/** The first with `exit-on-error` (qapi/migration.json). */
+const EXIT_ON_ERROR: QemuVersion = '9.1.0'
 
 /** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
 export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
@@ -16,7 +20,9 @@ export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: nu
   checkStateFile(saved)
   await setCprReboot(qmp, true)
   qmp.forgetEvents()
-  await qmp.execute('migrate-incoming', fileChannels(saved.path))
+  // Without it QEMU ends when it cannot load, and the reason with it.
+  const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
+  await qmp.execute('migrate-incoming', { ...fileChannels(saved.path), ...stays })
   await awaitMigration(qmp, timeoutMs)
 }
 

@@ -4,6 +4,7 @@
  * guest runs could be loaded over newer memory after a crash.
  */
 import { errorText, QemuError } from '../values/errors.ts'
+import { markWords, wordsSince } from './last-words.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam } from './machine/read-machine.ts'
@@ -29,6 +30,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
   const saved = definition.saved as SavedState
   let qmp: QmpClient | undefined
   let isLoaded = false
+  const mark = markWords(definition.name)
   try {
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
@@ -43,7 +45,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     await readAfterLoad(definition.name, qmp)
     return running
   } catch (cause) {
-    throw new StartFromSavedError(cause, isLoaded)
+    throw new StartFromSavedError(cause, isLoaded, wordsSince(mark))
   } finally {
     qmp?.close()
   }
@@ -61,8 +63,9 @@ async function checkRam(qmp: QmpClient, definition: VmDefinition): Promise<void>
 export class StartFromSavedError extends QemuError {
   readonly isLoaded: boolean
 
-  constructor(cause: unknown, isLoaded: boolean) {
-    super(errorText(cause), { cause })
+  /** `words`: what QEMU said on its standard error. */
+  constructor(cause: unknown, isLoaded: boolean, words: string) {
+    super(words === '' ? errorText(cause) : `${errorText(cause)} (QEMU: ${words})`, { cause })
     this.isLoaded = isLoaded
   }
 }

@@ -152,3 +152,36 @@ test('a log that the next QEMU would empty is mentioned', () => {
   assert.match(notesOf('-chardev', 'file,id=c,path=/tmp/log').join(), /^\/tmp\/log will be emptied/)
   assert.deepEqual(notesOf('-chardev', 'file,id=c,path=/tmp/log,append=on', '-serial', 'stdio'), [])
 })
+
+test('what takes the machine or the user from elsewhere is refused', () => {
+  assert.match(refusal('-object', RAM, '-readconfig', 'vm.cfg'), /-readconfig takes options from a file/)
+  assert.match(refusal('-object', RAM, '-set', 'device.nic.mac=1'), /-set changes what another option says/)
+  assert.match(refusal('-object', RAM, '-run-with', 'user=nobody'), /-run-with user= .*run --user/)
+  assert.match(refusal('-object', RAM, '-run-with', 'chroot=/srv'), /-run-with chroot= hides the mount/)
+  assert.equal(refusal('-object', RAM, '-run-with', 'async-teardown=on'), 'accepted')
+})
+
+test('RAM that no pool keeps is refused: shared elsewhere, or the machine’s own', () => {
+  const more = (object: string) =>
+    refusal('-object', RAM, '-object', object, '-machine', 'memory-backend=ram')
+  assert.match(
+    more('memory-backend-file,id=b,size=1M,mem-path=/dev/shm,share=on'),
+    /'b' is shared and in no pool/,
+  )
+  assert.match(more('memory-backend-memfd,id=b,size=1M'), /'b' is shared and in no pool/)
+  assert.equal(more('memory-backend-memfd,id=b,size=1M,share=off'), 'accepted')
+  assert.equal(more('memory-backend-ram,id=b,size=1M'), 'accepted')
+  assert.match(
+    refusal('-object', RAM, '-device', 'nvdimm,memdev=ram'),
+    /the machine's own RAM would be copied while the guest stands still/,
+  )
+})
+
+test('a QEMU that waits for a guest populates no memory', () => {
+  const json = '{"qom-type":"memory-backend-ram","id":"b","size":1048576,"prealloc":true}'
+  const { argv } = prepare('-object', `${RAM},prealloc=on`, '-object', json, '-mem-prealloc')
+  assert.match(argv.join(' '), /prealloc=on.*"prealloc":true.*-mem-prealloc/)
+  const incoming = incomingArgv(argv).join(' ')
+  assert.match(incoming, /prealloc=off.*"prealloc":false/)
+  assert.doesNotMatch(incoming, /mem-prealloc/)
+})

@@ -11,11 +11,19 @@ import {
   type CommandLine,
   hasOption,
   pairsOf,
+  parseCommandLine,
   printCommandLine,
   withoutOption,
 } from './command-line.ts'
 import { pinMachineType } from './machine-type.ts'
-import { alignRamFiles, findRamFiles, machineMemory, type Place, type RamFile } from './memory-backends.ts'
+import {
+  alignRamFiles,
+  findRamFiles,
+  machineMemory,
+  type Place,
+  type RamFile,
+  withoutPrealloc,
+} from './memory-backends.ts'
 import { optionValue } from './option-string.ts'
 
 export interface VmCommandLine {
@@ -45,8 +53,16 @@ const REFUSED: Readonly<Record<string, string>> = {
   snapshot: 'keeps what the guest writes in a temporary file that an update would lose',
   preconfig: 'waits for commands that nobody would repeat at an update',
   'add-fd': "passes a descriptor that QEMU's successor would not have: name the file or device instead",
+  readconfig: 'takes options from a file that an update would not see: put them into the command line',
+  set: 'changes what another option says: put the value there',
   runas: "changes the user behind our back: use 'guestmemfs run --user'",
   chroot: 'hides the mount from QEMU',
+}
+/** Keys of `-run-with`. */
+const REFUSED_RUN_WITH: Readonly<Record<string, string | undefined>> = {
+  user: REFUSED.runas,
+  chroot: REFUSED.chroot,
+  'exit-with-parent': 'ends the guest with the process that started it: an update starts it by another one',
 }
 /** Keys whose value is a descriptor of the caller's, and the options that have them. */
 const DESCRIPTOR_KEYS = ['fd', 'fds', 'vhostfd', 'vhostfds']
@@ -86,10 +102,11 @@ export function prepareCommandLine(line: CommandLine, place: Place, binary: Qemu
 
 /**
  * The line for a QEMU that takes over a saved guest: it waits, and does not let the guest run until it is
- * told to.
+ * told to. The guest's memory is there, nothing has to be populated while it stands still.
  */
 export function incomingArgv(argv: readonly string[]): string[] {
-  return [...argv, '-S', '-incoming', 'defer']
+  const line = withoutPrealloc(withoutOption(parseCommandLine(argv), 'mem-prealloc'))
+  return [...printCommandLine(line), '-S', '-incoming', 'defer']
 }
 
 /** Output files that QEMU opens anew, empty, each time it starts. */
@@ -115,6 +132,8 @@ function refuseUnrepeatable(line: CommandLine): void {
       if (DESCRIPTOR_KEYS.includes(key) && DESCRIPTOR_OPTIONS.includes(argument.option ?? '')) {
         throw new UsageError(`QEMU option -${argument.option} ${key}=${value} ${REFUSED['add-fd']}`)
       }
+      const ofRunWith = argument.option === 'run-with' ? REFUSED_RUN_WITH[key] : undefined
+      if (ofRunWith !== undefined) throw new UsageError(`QEMU option -run-with ${key}= ${ofRunWith}`)
       if (key === 'snapshot' && argument.option === 'drive' && value !== 'off') {
         throw new UsageError(`QEMU option -drive snapshot=on ${REFUSED.snapshot}`)
       }

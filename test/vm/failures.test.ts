@@ -239,3 +239,32 @@ test('a guest whose next QEMU cannot be started stays on record as saved, and go
   const resumed = await resumeVms(pool)
   assert.equal(resumed.status, 0, JSON.stringify(resumed.report))
 })
+
+test('a QEMU that does not take the guest says why, in the report', async (t) => {
+  const pool = await mountVmPool(t)
+  const qemu = moodyQemu(scratchFolder(t))
+  const options = ['-device', 'virtio-rng-pci']
+  await startTinyVm(t, pool, 'other', { qemu: qemu.path, options })
+  // Another machine than the one that was saved.
+  qemu.set(`set -- $(echo "$@" | sed s/virtio-rng-pci/virtio-balloon-pci/)`)
+  const { report } = await updateVmm(pool)
+  assert.equal(report.vms[0]?.outcome, 'saved')
+  assert.match(report.vms[0].problem ?? '', /virtio-rng/)
+  assert.doesNotMatch(report.vms[0].problem ?? '', /EPIPE|\n/)
+  qemu.reset()
+  assert.equal((await resumeVms(pool)).status, 0)
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+})
+
+test('a guest whose QEMU is in a network of its own is refused once nobody could start the next one there', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'netns', { before: ['unshare', '--net'] })
+  assert.equal((await updateVmm(pool)).status, 0, 'its supervisor is in the same')
+  await vm.serial.moreTicks(1)
+  const pid = qemuPid(vm.name)
+  vm.process.kill('SIGKILL')
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 1)
+  assert.match(stderr, /its QEMU runs in a network namespace of its own, and the next one would not/)
+  assert.equal(qemuPid(vm.name), pid)
+})

@@ -134,12 +134,14 @@ export async function startTinyVm(
     seed?: number
     qemu?: string
     cli?: string
+    /** What executes the rest of the line: `unshare …`. */
+    before?: readonly string[]
   } = {},
 ): Promise<TestVm> {
   const folder = scratchFolder(t)
   const kernel = tinyKernel(folder, more.seed)
   const ramFile = pool.path(word)
-  const { options = [], runOptions = [], qemu = QEMU, cli } = more
+  const { options = [], runOptions = [], qemu = QEMU, cli, before } = more
   const line = [
     qemu,
     ...SMALL_MACHINE,
@@ -150,7 +152,7 @@ export async function startTinyVm(
     'stdio',
     ...options,
   ]
-  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line, cli)
+  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line, cli, before)
   await firstTick(vm)
   return vm
 }
@@ -164,12 +166,14 @@ export function runVm(
   runOptions: readonly string[],
   line: readonly string[],
   cli = CLI,
+  before: readonly string[] = [],
 ): TestVm {
   const serial = new Serial(join(folder, `${name}.out`))
   const errorPath = join(folder, `${name}.err`)
   const [output, errors] = [serial.path, errorPath].map((path) => openSync(path, 'a')) as [number, number]
   const words = ['run', '--name', name, '--mount', pool.mountPoint, ...runOptions]
-  const child = spawn(process.execPath, [cli, ...words, '--', ...line], {
+  const [program = process.execPath, ...rest] = [...before, process.execPath, cli, ...words, '--', ...line]
+  const child = spawn(program, rest, {
     stdio: ['ignore', output, errors],
   })
   closeSync(output)

@@ -66,7 +66,7 @@ export async function planKernelUpdate(
   const { next, findings: ofFiles } = openNextKernel(kernel, initrd)
   const chosen = pools.filter((pool) => pool.isChosen && outlivesKexec(pool))
   const vms = chosen.flatMap((pool) => pool.vms.filter(({ state }) => state === 'running'))
-  const ofGuests = await checkGuests(vms, undefined)
+  const ofGuests = await checkGuests(vms, undefined, 'next-kernel')
   const findings = [
     ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
     ...ofFiles,

@@ -11,6 +11,7 @@ import { lostRam, streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
+import { type NextStart, otherNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { ramFileBytes } from '../../qemu/ram-file.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
@@ -34,13 +35,18 @@ const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
 
 /** Why `vms` cannot be updated, and what is not known of them. */
-export async function checkGuests(vms: readonly Vm[], nextQemu: string | undefined): Promise<Finding[]> {
+export async function checkGuests(
+  vms: readonly Vm[],
+  nextQemu: string | undefined,
+  next: NextStart,
+): Promise<Finding[]> {
   const probes = new Map<string, Promise<QemuBinary>>()
   const found = await Promise.all(
     vms.map(async (vm) => {
       const lines = [
         ...missingRam(vm.definition),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
+        ...(vm.qemu === undefined ? [] : otherNamespaces(vm.definition.name, vm.qemu.pid, next)),
       ]
       const subject = subjectOf(vm.definition)
       const { problems, unknown, stateBytes } = await lookAtGuest(vm)

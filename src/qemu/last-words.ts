@@ -1,0 +1,58 @@
+/**
+ * What a QEMU says on its standard error while it starts and loads a guest: the reason why it does not. QMP
+ * tells but the end of it ("load of migration failed"). It is read where it goes to a file; a person who has
+ * it on a terminal sees it there.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { isAlive } from '../run/process-identity.ts'
+import { readRuntime, vmPaths } from '../run/vm-runtime.ts'
+
+const MOST_BYTES = 4096
+const MOST_CHARACTERS = 400
+/** Follows from the lines before it. */
+const EMPTY_WORDS = /^load of migration failed: Invalid argument$/
+
+/** From where on a file has what is said next. */
+export interface WordsMark {
+  readonly path: string
+  readonly offset: number
+}
+
+/** undefined: what QEMU says goes to no file. */
+export function markWords(name: string): WordsMark | undefined {
+  const supervisor = readRuntime(name)?.supervisor
+  // The supervisor's own, which is root's: QEMU's belongs to its user, who may have put any file there.
+  const isSupervised = supervisor !== undefined && isAlive(supervisor)
+  const path = isSupervised ? `/proc/${supervisor.pid}/fd/2` : vmPaths(name).log
+  const offset = withFile(path, (_, sizeBytes) => sizeBytes)
+  return offset === undefined && isSupervised ? undefined : { path, offset: offset ?? 0 }
+}
+
+/** In one line; empty: nothing was said, or it cannot be read. */
+export function wordsSince(mark: WordsMark | undefined): string {
+  if (mark === undefined) return ''
+  const text = withFile(mark.path, (fd, sizeBytes) => {
+    const bytes = Buffer.alloc(Math.max(0, Math.min(MOST_BYTES, sizeBytes - mark.offset)))
+    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, mark.offset))
+  })
+  const lines = (text ?? '')
+    .split(/[\r\n]+/)
+    .filter((line) => /^\S*qemu\S*: /.test(line))
+    .map((line) => line.replace(/^\S*qemu\S*: /, '').replace(/[^\x20-\x7e]/g, '?'))
+  return [...new Set(lines.filter((line) => !EMPTY_WORDS.test(line)))].join('; ').slice(0, MOST_CHARACTERS)
+}
+
+/** Of a regular file alone: a read of anything else could wait, or take somebody's input away. */
+function withFile<T>(path: string, use: (fd: number, sizeBytes: number) => T): T | undefined {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const stat = fstatSync(fd)
+      return stat.isFile() ? use(fd, stat.size) : undefined
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    return undefined
+  }
+}
