@@ -44,6 +44,10 @@ export function otherNamespaces(name: string, pid: number, next: NextStart): str
  */
 const starterOf = (kind: Kind, next: NextStart): string => (next === 'here' || kind === 'mnt' ? 'self' : '1')
 
+/** What this process sees of the network is what `pid` sees. */
+export const isOurNetwork = (pid: number): boolean =>
+  namespaceOf(String(pid), 'net') === namespaceOf('self', 'net')
+
 /** undefined: the process has ended, or it may not be looked at. */
 function namespaceOf(pid: string, kind: Kind): string | undefined {
   try {

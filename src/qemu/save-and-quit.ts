@@ -9,9 +9,11 @@ import { differences } from './machine/differences.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readMachine } from './machine/read-machine.ts'
+import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { cancelMigration, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
+import { lookAtTaps, type Tap } from './taps.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
 
 export interface SaveRequest {
@@ -45,15 +47,16 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
   let saved: SavedState
+  let taps: readonly Tap[]
   try {
     saved = await saveGuest(qmp, statePath, timeoutMs)
-    await checkUnchanged(definition, qmp, qemu, saved)
+    taps = await checkUnchanged(definition, qmp, qemu, saved)
   } catch (error) {
     removeStateFile(statePath)
     throw error
   }
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
-  const next: VmDefinition = { ...definition, argv: [...nextArgv], saved }
+  const next: VmDefinition = { ...definition, argv: [...nextArgv], taps: [...taps], saved }
   try {
     writeDefinition(next)
   } catch (error) {
@@ -67,18 +70,18 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
 
 /**
  * Nobody has changed the machine since the preflight looked at it: from here on nobody can, the guest stands
- * still. Else it goes on as it was. Errors (QemuError).
+ * still. Else it goes on as it was. Answers its taps. Errors (QemuError).
  */
 async function checkUnchanged(
   definition: VmDefinition,
   qmp: QmpClient,
   qemu: ProcessIdentity,
   { wasRunning }: SavedState,
-): Promise<void> {
+): Promise<readonly Tap[]> {
   const start = readingAtStart(definition.name, qemu)
   const now = await readMachine(qmp)
   const [changed] = [...lostRam(now.ram, definition), ...(start === undefined ? [] : differences(start, now))]
-  if (changed === undefined) return
+  if (changed === undefined) return isOurNetwork(qemu.pid) ? lookAtTaps(now).taps : []
   await cancelMigration(qmp, wasRunning)
   throw new QemuError(changed)
 }

@@ -11,6 +11,7 @@ import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
 import { SavedStateSchema } from './saved-state.ts'
+import { TapSchema } from './taps.ts'
 
 /** XATTR_SIZE_MAX, include/uapi/linux/limits.h. */
 const MAX_BYTES = 64 * KIB
@@ -40,6 +41,8 @@ const VmDefinitionSchema = v.object({
   ),
   /** Where its device state goes, in the mount. */
   statePath: v.string(),
+  /** Its taps when it was saved; left out where none was looked at. */
+  taps: v.optional(v.array(TapSchema)),
   /** Not null: the guest lies in its RAM and this state file, and may be started from them once. */
   saved: v.nullable(SavedStateSchema),
 })

@@ -9,6 +9,7 @@ import { endQemu } from '../../qemu/end-qemu.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile } from '../../qemu/saved-state.ts'
 import { StartFromSavedError, startFromSaved } from '../../qemu/start-from-saved.ts'
+import { waitForTaps } from '../../qemu/taps.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
 import { makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
@@ -17,6 +18,9 @@ import { missingRam } from '../preflight/check-guests.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { type VmRequest, vmTimeline } from './vm-result.ts'
+
+/** At boot the network comes up beside us. */
+const TAPS_TIMEOUT_MS = 30_000
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
 export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
@@ -87,6 +91,7 @@ async function start(
   const [missing] = missingRam(definition)
   if (missing !== undefined) throw new UsageError(missing)
   checkStateFile(saved)
+  await waitForTaps(definition.taps ?? [], Math.min(timeoutMs, TAPS_TIMEOUT_MS))
   if (nextQemu !== undefined) {
     const unfit = await unfitQemu(definition)
     if (unfit !== undefined) throw unfit

@@ -11,10 +11,11 @@ import { lostRam, streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
-import { type NextStart, otherNamespaces } from '../../qemu/namespaces.ts'
+import { isOurNetwork, type NextStart, otherNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { ramFileBytes } from '../../qemu/ram-file.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
+import { lookAtTaps } from '../../qemu/taps.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
@@ -119,6 +120,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...blocked.map((reason) => `cannot be saved: ${reason}`),
         ...lostRam(now.ram, definition),
         ...(start === undefined ? [] : differences(start, now)),
+        ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
       unknown: start === undefined ? [NOT_READ] : [],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),

@@ -1,0 +1,72 @@
+/** Owns the promise that a guest comes back to the network it was on, or says that it cannot. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { before, type TestContext, test } from 'node:test'
+import { installPackages, THIS_HOST } from '../../src/host/apt.ts'
+import { moodyQemu } from './fake-qemu.ts'
+import { listVms, mountVmPool, qemuPid, resumeVms, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+
+const ip = (...words: string[]) => execFileSync('ip', words, { stdio: 'pipe' })
+
+/** A machine with QEMU need not have it. */
+before(() => {
+  if (!['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip', '/bin/ip'].some((path) => existsSync(path)))
+    installPackages(THIS_HOST, ['iproute2'], undefined)
+})
+
+/** A bridge, gone after the test. Names of interfaces have 15 characters at most. */
+function makeBridge(t: TestContext, word: string): string {
+  const bridge = `gmb${word}${process.pid % 100_000}`
+  ip('link', 'add', bridge, 'type', 'bridge')
+  t.after(() => ip('link', 'del', bridge))
+  return bridge
+}
+
+const tapOptions = (tap: string) => [
+  ...['-netdev', `tap,id=net0,ifname=${tap},script=no,downscript=no`],
+  ...['-device', 'virtio-net-pci,netdev=net0,id=nic0,romfile='],
+]
+
+test('a tap that stays is in its bridge before the guest goes on', async (t) => {
+  const pool = await mountVmPool(t)
+  const [bridge, tap] = [makeBridge(t, 's'), `gmt${process.pid % 100_000}`]
+  ip('tuntap', 'add', 'dev', tap, 'mode', 'tap')
+  t.after(() => ip('link', 'del', tap))
+  ip('link', 'set', tap, 'master', bridge)
+  const qemu = moodyQemu(scratchFolder(t))
+  const vm = await startTinyVm(t, pool, 'stays', { qemu: qemu.path, options: tapOptions(tap) })
+  assert.equal((await updateVmm(pool)).status, 0)
+  await vm.serial.moreTicks(1)
+
+  qemu.set('exit 7')
+  assert.equal((await updateVmm(pool)).report.vms[0]?.outcome, 'saved')
+  qemu.reset()
+  ip('link', 'set', tap, 'nomaster')
+  const { report } = await resumeVms(pool, '--timeout-ms', '1500')
+  assert.equal(report.vms[0]?.outcome, 'saved')
+  assert.match(report.vms[0].problem ?? '', new RegExp(`its tap ${tap} is not in ${bridge}: 'ip link set`))
+  assert.equal((await listVms(pool))[0]?.state, 'saved')
+
+  // As at boot: the network comes up while the guest waits for it.
+  const resumed = resumeVms(pool)
+  setTimeout(() => ip('link', 'set', tap, 'master', bridge), 1000)
+  assert.equal((await resumed).status, 0)
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+})
+
+test('a tap that a person put into a bridge, and that ends with its QEMU, is said before', async (t) => {
+  const pool = await mountVmPool(t)
+  const [bridge, tap] = [makeBridge(t, 'e'), `gmu${process.pid % 100_000}`]
+  const vm = await startTinyVm(t, pool, 'ends', { options: tapOptions(tap) })
+  ip('link', 'set', tap, 'master', bridge)
+  const pid = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 1)
+  assert.match(stderr, new RegExp(`its tap ${tap} ends with its QEMU, .* into ${bridge}`))
+  assert.equal(qemuPid(vm.name), pid)
+  ip('link', 'set', tap, 'nomaster')
+  assert.equal((await updateVmm(pool)).status, 0)
+  await vm.serial.moreTicks(1)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
