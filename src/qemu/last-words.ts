@@ -35,7 +35,12 @@ export function wordsSince(mark: WordsMark | undefined): string {
     const bytes = Buffer.alloc(Math.max(0, Math.min(MOST_BYTES, sizeBytes - mark.offset)))
     return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, mark.offset))
   })
-  const lines = (text ?? '')
+  return qemuWords(text ?? '')
+}
+
+/** The lines of a log that QEMU wrote, in one; empty: there are none. */
+export function qemuWords(text: string): string {
+  const lines = text
     .split(/[\r\n]+/)
     .filter((line) => /^\S*qemu\S*: /.test(line))
     .map((line) => line.replace(/^\S*qemu\S*: /, '').replace(/[^\x20-\x7e]/g, '?'))

@@ -12,7 +12,6 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asUser, type Credentials, spawnAs } from '../linux/credentials.ts'
 import { close } from '../linux/descriptors.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
 import { identify, identifySelf } from '../run/process-identity.ts'
@@ -20,8 +19,8 @@ import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } f
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { readAtStart } from './machine/kept-reading.ts'
-import { isRootsAlone } from './roots-way.ts'
-import { type Launch, prepareStart } from './start-arguments.ts'
+import { spawnQemu } from './spawn-qemu.ts'
+import { prepareStart } from './start-arguments.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
 
 /** Standard input, output and error of QEMU: descriptors of ours. */
@@ -92,10 +91,10 @@ class Supervisor {
   }
 
   async #runQemu(): Promise<GuestEnd> {
-    const { cwd, cgroup } = this.#definition
+    const { cgroup } = this.#definition
     const launch = prepareStart(this.#definition)
     const [program] = launch.argv
-    const child = this.#spawn(launch, cwd)
+    const child = spawnQemu(this.#definition, launch, [...this.#streams, this.#monitor])
     // Rejects on 'error': the program could not be started.
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
     const stopForwarding = forwardSignals(child)
@@ -117,28 +116,6 @@ class Supervisor {
       })
     } finally {
       stopForwarding()
-    }
-  }
-
-  /**
-   * The child is QEMU's user's from its first instruction on, and its environment no program's of root's.
-   * Errors (UsageError): its directory is gone, or closed to that user.
-   */
-  #spawn({ argv, credentials, environment }: Launch, cwd: string): ChildProcess {
-    const [program = '', ...words] = argv
-    try {
-      enterAs(credentials, cwd)
-    } catch (cause) {
-      throw new UsageError(`VM ${this.#name} does not start: its directory ${cwd} cannot be entered`, {
-        cause,
-      })
-    }
-    try {
-      // The fourth is MONITOR_FD in the child.
-      const stdio = [...this.#streams, this.#monitor]
-      return spawnAs(credentials, program, words, { env: environment, stdio })
-    } finally {
-      process.chdir('/')
     }
   }
 
@@ -178,19 +155,6 @@ class Supervisor {
       qemu: qemu === undefined ? null : (identify(qemu) ?? null),
       end,
     })
-  }
-}
-
-/**
- * Goes to the directory that QEMU is to find itself in. Its user may have no way to it from above, where root
- * had started it: then root goes, and only where no directory on the way is another user's to replace.
- */
-function enterAs(credentials: Credentials, cwd: string): void {
-  try {
-    asUser(credentials, () => process.chdir(cwd))
-  } catch (cause) {
-    if (!isRootsAlone(cwd)) throw cause
-    process.chdir(cwd)
   }
 }
 

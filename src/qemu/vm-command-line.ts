@@ -44,7 +44,7 @@ export interface VmCommandLine {
  * streams.
  */
 export const MONITOR_FD = 3
-const MONITOR_ID = 'guestmemfs-qmp'
+export const MONITOR_ID = 'guestmemfs-qmp'
 
 /** Options that cannot be carried out a second time, each with what to do instead. */
 const REFUSED: Readonly<Record<string, string>> = {

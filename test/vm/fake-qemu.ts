@@ -5,6 +5,9 @@ import { join } from 'node:path'
 /** Is asked for its version with `-machine none`, as every QEMU is. */
 const WHEN_PROBED = 'case "$*" in "-machine none "*) exec qemu-system-x86_64 "$@";; esac'
 
+/** In a trial it has no console and no monitor of the line's own (`src/qemu/trial/trial-line.ts`). */
+const WHEN_TRIED = 'case "$*" in *" -monitor none -display none") exec qemu-system-x86_64 "$@";; esac'
+
 function program(folder: string, name: string, ...lines: string[]): string {
   const path = join(folder, name)
   writeFileSync(path, ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 })
@@ -24,15 +27,21 @@ export function oldQemu(folder: string): string {
   return program(folder, 'qemu-7.2', ...answers.map((answer) => `echo '${answer}'`))
 }
 
-/** A real QEMU as long as it is only asked for its version; told to run a guest, it ends with status 3. */
+/**
+ * A real QEMU as long as it is only asked for its version, or tried beside a guest; told to run one, it ends
+ * with status 3.
+ */
 export function brokenQemu(folder: string): string {
-  return program(folder, 'qemu-broken', WHEN_PROBED, 'exit 3')
+  return program(folder, 'qemu-broken', WHEN_PROBED, WHEN_TRIED, 'exit 3')
 }
 
 export interface MoodyQemu {
   readonly path: string
-  /** From now on it does `what` before it starts a guest: any shell command. */
-  readonly set: (what: string) => void
+  /**
+   * From now on it does `what` before it starts a guest: any shell command. Not when it is tried, unless
+   * `evenTried`.
+   */
+  readonly set: (what: string, evenTried?: 'even-tried') => void
   readonly reset: () => void
 }
 
@@ -46,7 +55,11 @@ export function moodyQemu(folder: string): MoodyQemu {
     `[ -e ${mood} ] && . ${mood}`,
     'exec qemu-system-x86_64 "$@"',
   )
-  return { path, set: (what) => writeFileSync(mood, what), reset: () => rmSync(mood, { force: true }) }
+  return {
+    path,
+    set: (what, evenTried) => writeFileSync(mood, evenTried ? what : `${WHEN_TRIED}\n${what}`),
+    reset: () => rmSync(mood, { force: true }),
+  }
 }
 
 /** Speaks QMP and has no guest: what it does to its owner's directory stands in `swapping-qemu.ts`. */

@@ -9,6 +9,7 @@ import { differences } from '../../qemu/machine/differences.ts'
 import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
 import { lostRam, streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
+import type { Reading } from '../../qemu/machine/reading.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces } from '../../qemu/namespaces.ts'
@@ -16,12 +17,14 @@ import { QmpClient } from '../../qemu/qmp-client.ts'
 import { ramFileBytes } from '../../qemu/ram-file.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
+import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
+import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
 import { FROZEN_XATTR } from '../../values/xattr-names.ts'
@@ -31,6 +34,9 @@ const ONE = '1'.charCodeAt(0)
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
+/** Each is a QEMU that builds a machine, and guests want their processors. */
+const TRIALS_AT_ONCE = 2
+const NOT_TRIED: Trial = { problems: [], unproven: [] }
 /** A former version started it, or /run was full. */
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
@@ -42,6 +48,7 @@ export async function checkGuests(
   next: NextStart,
 ): Promise<Finding[]> {
   const probes = new Map<string, Promise<QemuBinary>>()
+  const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
       const lines = [
@@ -50,10 +57,12 @@ export async function checkGuests(
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.definition.name, vm.qemu.pid, next)),
       ]
       const subject = subjectOf(vm.definition)
-      const { problems, unknown, stateBytes } = await lookAtGuest(vm)
+      const { problems, unknown, stateBytes, now } = await lookAtGuest(vm)
+      const isFit = now !== undefined && lines.length + problems.length === 0
+      const trial = isFit ? await trials.run(() => tryNext(vm.definition, nextQemu, now)) : NOT_TRIED
       const findings = [
-        ...[...lines, ...problems].map((line) => fail(subject, `${subject}: ${line}`)),
-        ...unknown.map((line) => warn(subject, `${subject}: ${line}`)),
+        ...[...lines, ...problems, ...trial.problems].map((line) => fail(subject, `${subject}: ${line}`)),
+        ...[...unknown, ...untried(trial)].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
       return { vm, findings, stateBytes }
     }),
@@ -95,12 +104,20 @@ async function nextQemuProblems(
   }
 }
 
+const tryNext = ({ argv, ...rest }: VmDefinition, nextQemu: string | undefined, now: Reading) =>
+  tryNextQemu({ argv, ...rest }, nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)], now)
+
+const untried = ({ unproven }: Trial): string[] =>
+  unproven.length === 0 ? [] : [`its next QEMU was not tried beside it: ${unproven.join(', ')}`]
+
 interface GuestLook {
   readonly problems: readonly string[]
   /** What could not be found out. */
   readonly unknown: readonly string[]
   /** Of its state file. */
   readonly stateBytes: number
+  /** Its machine; undefined: it could not be read. */
+  readonly now?: Reading
 }
 
 async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
@@ -124,6 +141,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
       ],
       unknown: start === undefined ? [NOT_READ] : [],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
+      now,
     }
   } catch (error) {
     return unfit(errorText(error))

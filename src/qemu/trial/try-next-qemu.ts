@@ -1,0 +1,121 @@
+/**
+ * The trial of a guest's next QEMU, while the guest runs in its old one: it is started for real on the same
+ * RAM and the same files, and waits for a state that does not come. A missing file, a device that the binary
+ * has not, a ROM that is gone show themselves here, and the guest has not been paused.
+ *
+ * Why no byte of the guest is lost: a QEMU that waits (`-incoming defer`) has built its machine and neither
+ * runs it nor resets it onto RAM; it opens images inactive, without writing. Which machines and devices that
+ * holds for was measured; others are not tried. It is gone before the guest is paused.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { close } from '../../linux/descriptors.ts'
+import { listenUnix } from '../../linux/unix-listener.ts'
+import { vmPaths } from '../../run/vm-runtime.ts'
+import { errorText } from '../../values/errors.ts'
+import { parseCommandLine, printCommandLine } from '../command-line.ts'
+import { qemuWords } from '../last-words.ts'
+import { readMachine } from '../machine/read-machine.ts'
+import type { Reading } from '../machine/reading.ts'
+import { QmpClient } from '../qmp-client.ts'
+import { readRamMap } from '../ram-file.ts'
+import { reachRam } from '../ram-mapping.ts'
+import { spawnQemu } from '../spawn-qemu.ts'
+import { incomingArgv } from '../vm-command-line.ts'
+import type { VmDefinition } from '../vm-definition.ts'
+import { trialLine } from './trial-line.ts'
+
+export interface Trial {
+  /** Why the next QEMU would not take the guest. */
+  readonly problems: readonly string[]
+  /** What could not be tried; empty: the next QEMU was there, with this very machine. */
+  readonly unproven: readonly string[]
+}
+
+/** A machine that is busy starts a QEMU slowly; one that does not answer then is a problem. */
+const ANSWER_TIMEOUT_MS = 30_000
+const QUIT_TIMEOUT_MS = 2000
+const TIMEOUT = '/usr/bin/timeout'
+/** If this process dies nobody else knows of the trial's QEMU: it ends by itself, as its user's program. */
+const BOUND = [TIMEOUT, '-s', 'KILL', String((2 * ANSWER_TIMEOUT_MS) / 1000)]
+
+/** `argv`: the next QEMU and its words, as recorded. `now`: the machine that runs. Never rejects. */
+export async function tryNextQemu(
+  definition: VmDefinition,
+  argv: readonly string[],
+  now: Reading,
+): Promise<Trial> {
+  const maps = definition.ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
+  // It would be started as root, and every user of /dev/mem reaches all of the pool.
+  if (maps.some(({ map }) => map.by === 'devmem')) return { problems: [], unproven: ['RAM by /dev/mem'] }
+  if (!existsSync(TIMEOUT)) return { problems: [], unproven: [`there is no ${TIMEOUT}`] }
+  const waiting = incomingArgv(printCommandLine(reachRam(parseCommandLine(argv), maps)))
+  const { argv: words, obstacles } = trialLine(parseCommandLine(waiting), definition.machineType)
+  if (obstacles.length > 0) return { problems: [], unproven: obstacles }
+  try {
+    return { problems: await run(definition, words, now), unproven: [] }
+  } catch (error) {
+    return { problems: [errorText(error)], unproven: [] }
+  }
+}
+
+async function run(definition: VmDefinition, argv: readonly string[], now: Reading): Promise<string[]> {
+  const folder = mkdtempSync(join(vmPaths(definition.name).directory, 'trial-'))
+  const [socket, log] = [join(folder, 'qmp'), join(folder, 'log')]
+  const monitor = listenUnix(socket)
+  const output = openSync(log, 'a', 0o600)
+  const silent = openSync('/dev/null', 'r')
+  let child: ChildProcess | undefined
+  let qmp: QmpClient | undefined
+  try {
+    const bounded = [...BOUND, ...argv]
+    const launch = { argv: bounded, credentials: definition, environment: definition.environment }
+    child = spawnQemu(definition, launch, [silent, output, output, monitor])
+    const ended = once(child, 'exit').then(() => {
+      throw new Error('it ended')
+    })
+    ended.catch(() => {}) // it ends in any case
+    qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
+    return otherMachine(now, await readMachine(qmp))
+  } catch (error) {
+    const words = qemuWords(readFileSync(log, 'utf8'))
+    return [`its next QEMU does not start: ${words === '' ? errorText(error) : words}`]
+  } finally {
+    await end(child, qmp)
+    close(monitor)
+    for (const fd of [output, silent]) closeSync(fd)
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function end(child: ChildProcess | undefined, qmp: QmpClient | undefined): Promise<void> {
+  if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) {
+    qmp?.close()
+    return
+  }
+  const ended = once(child, 'exit')
+  await qmp?.execute('quit', {}, QUIT_TIMEOUT_MS).catch(() => {})
+  qmp?.close()
+  const isLate = Symbol()
+  const first = await Promise.race([ended, sleep(QUIT_TIMEOUT_MS, isLate)])
+  // timeout(1) has made a process group of itself and QEMU.
+  if (first === isLate) process.kill(-child.pid, 'SIGKILL')
+  await ended
+}
+
+/** One line for what the next machine has not, or has more. Properties are each QEMU's own to spell. */
+function otherMachine(now: Reading, next: Reading): string[] {
+  const shape = ({ ram, items }: Reading): string[] => [
+    ...ram.map(({ id, sizeBytes }) => `RAM '${id}' of ${sizeBytes} bytes`),
+    ...(items.devices ?? []).filter((item) => / on \S+$/.test(item)).map((item) => `device ${item}`),
+    ...(items.processors ?? []).filter((item) => item.endsWith(': plugged')),
+  ]
+  const [have, will] = [new Set(shape(now)), new Set(shape(next))]
+  const [missing] = have.difference(will)
+  const [more] = will.difference(have)
+  if (missing !== undefined) return [`its next QEMU would be without ${missing}`]
+  return more === undefined ? [] : [`its next QEMU would have ${more}, which the guest has not`]
+}

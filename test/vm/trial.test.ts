@@ -1,0 +1,131 @@
+/**
+ * Owns the trial of the next QEMU beside the one that runs: it finds what would not start before the guest is
+ * paused, and it does nothing to the guest.
+ */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { readMachine } from '../../src/qemu/machine/read-machine.ts'
+import { QmpClient } from '../../src/qemu/qmp-client.ts'
+import { tryNextQemu } from '../../src/qemu/trial/try-next-qemu.ts'
+import { readDefinition } from '../../src/qemu/vm-definition.ts'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
+import { moodyQemu } from './fake-qemu.ts'
+import { listVms, monitor, mountVmPool, qemuPid, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+
+const hashOf = (path: string) =>
+  execFileSync(process.execPath, [join(import.meta.dirname, 'hash-ram.ts'), path], { encoding: 'latin1' })
+
+const image = (path: string) => writeFileSync(path, Buffer.alloc(1 << 20, 0x5a))
+
+/** A machine of all classes of devices that are tried, as far as one has room for them. */
+function manyDevices(folder: string): string[] {
+  const [disk, second, third] = ['a.raw', 'b.raw', 'c.raw'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ]
+  for (const path of [disk, second, third]) image(path)
+  return [
+    ...['-drive', `file=${disk},format=raw,if=none,id=d0`, '-device', 'virtio-blk-pci,drive=d0'],
+    ...['-blockdev', `driver=file,node-name=d1,filename=${second}`, '-device', 'virtio-scsi-pci'],
+    ...['-device', 'scsi-hd,drive=d1', '-drive', `file=${third},format=raw,if=none,id=d2`],
+    ...['-device', 'ahci,id=ahci1', '-device', 'ide-hd,drive=d2,bus=ahci1.0'],
+    ...['-netdev', 'user,id=n0,hostfwd=tcp:127.0.0.1:0-:22', '-device', 'virtio-net-pci,netdev=n0'],
+    ...['-netdev', 'user,id=n1', '-device', 'e1000,netdev=n1', '-device', 'virtio-rng-pci'],
+    ...['-device', 'virtio-balloon-pci', '-device', 'virtio-serial-pci', '-chardev', 'null,id=c0'],
+    ...['-device', 'virtserialport,chardev=c0,name=x', '-device', 'qemu-xhci', '-device', 'usb-tablet'],
+    ...['-device', 'VGA', '-device', 'pcie-root-port,id=p0', '-device', 'i6300esb', '-device', 'pvpanic-pci'],
+    ...['-device', 'intel-hda', '-audiodev', 'none,id=au0', '-device', 'hda-duplex,audiodev=au0'],
+    ...['-chardev', `socket,id=c1,path=${join(folder, 'c1')},server=on,wait=off`],
+    ...[
+      '-pidfile',
+      join(folder, 'pid'),
+      '-vnc',
+      '127.0.0.1:73',
+      '-monitor',
+      `unix:${join(folder, 'm')},server=on,wait=off`,
+    ],
+  ]
+}
+
+for (const machine of ['q35', 'pc']) {
+  test(`the next QEMU is tried on a ${machine} of many devices, and no byte of the guest's RAM changes`, async (t) => {
+    const pool = await mountVmPool(t)
+    const options = ['-machine', machine, ...manyDevices(scratchFolder(t))]
+    const vm = await startTinyVm(t, pool, `many-${machine}`, { options })
+    await monitor(vm.name, 'stop')
+    const before = hashOf(vm.ramFile)
+    const definition = readDefinition(vm.ramFile)
+    assert.ok(definition)
+    const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
+    const trial = await tryNextQemu(definition, definition.argv, await readMachine(qmp))
+    qmp.close()
+    assert.deepEqual(trial, { problems: [], unproven: [] })
+    assert.equal(hashOf(vm.ramFile), before)
+    assert.deepEqual(
+      readdirSync(vmPaths(vm.name).directory).filter((name) => name.startsWith('trial')),
+      [],
+    )
+    await monitor(vm.name, 'cont')
+    await vm.serial.moreTicks(2)
+    assert.equal(vm.serial.findBreak(), undefined)
+  })
+}
+
+test('the check of the bytes can fail: a loader that writes is not tried, and would have changed them', async (t) => {
+  const pool = await mountVmPool(t)
+  const options = ['-device', 'loader,addr=0x500000,data=0x123,data-len=8']
+  const vm = await startTinyVm(t, pool, 'loader', { options })
+  await monitor(vm.name, 'stop')
+  const definition = readDefinition(vm.ramFile)
+  assert.ok(definition)
+  const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
+  const trial = await tryNextQemu(definition, definition.argv, await readMachine(qmp))
+  qmp.close()
+  assert.deepEqual(trial, { problems: [], unproven: ['device loader'] })
+})
+
+test('a disk that is gone is named before the guest is paused', async (t) => {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const disk = join(folder, 'disk.raw')
+  image(disk)
+  const options = ['-drive', `file=${disk},format=raw,if=virtio`]
+  const vm = await startTinyVm(t, pool, 'gone', { options })
+  renameSync(disk, `${disk}.moved`)
+  const before = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 1)
+  assert.match(stderr, /its next QEMU does not start: .*Could not open '.*disk\.raw'/)
+  assert.equal(qemuPid(vm.name), before)
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+  renameSync(`${disk}.moved`, disk)
+  assert.equal((await updateVmm(pool)).status, 0)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('a QEMU that has another machine under the same name is named before the guest is paused', async (t) => {
+  const pool = await mountVmPool(t)
+  const qemu = moodyQemu(scratchFolder(t))
+  const vm = await startTinyVm(t, pool, 'otherwise', {
+    qemu: qemu.path,
+    options: ['-device', 'virtio-rng-pci'],
+  })
+  qemu.set(`set -- $(echo "$@" | sed s/virtio-rng-pci/virtio-balloon-pci/)`, 'even-tried')
+  const before = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 1)
+  assert.match(stderr, /its next QEMU would be without device virtio-rng/)
+  assert.equal(qemuPid(vm.name), before)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('a trial leaves no process behind', () => {
+  const left = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
+  assert.doesNotMatch(left, /timeout -s KILL .*qemu/)
+})
