@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { compileCacheEnvironment } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
-import { processStartTime, setNice, setOomScore, setSessionNice } from '../linux/process.ts'
+import { killChild, processStartTime, setNice, setOomScore, setSessionNice } from '../linux/process.ts'
 import { receiveMessage, sendMessage, socketPair } from '../linux/sockets.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,
@@ -118,7 +118,7 @@ export class ServerProcess {
   }
 
   kill(): void {
-    this.#child.kill('SIGKILL')
+    killChild(this.#child)
   }
 
   /** Resolves when the server has read the image, or with how it ended instead. */

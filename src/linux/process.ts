@@ -4,6 +4,7 @@
  * process is for. System call numbers from 424 on are the same on every architecture
  * (include/uapi/asm-generic/unistd.h).
  */
+import type { ChildProcess } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { EINTR, type Errno } from '../values/errno.ts'
@@ -22,6 +23,15 @@ const LOCK_EX = 2
 const LOCK_NB = 4
 /** setTimeout fires at once when it is asked for more. */
 const MAX_TIMER_MS = 2 ** 31 - 1
+
+/**
+ * Sends a signal to a child that runs; nothing where it has ended or could not be started. Of one that could
+ * not, Node keeps a handle whose pid was never set (`uv_spawn`, libuv src/unix/process.c), and
+ * `ChildProcess.kill` would signal whatever that number names: any process, a group, with -1 every one.
+ */
+export function killChild(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): void {
+  if (child.pid !== undefined) child.kill(signal)
+}
 
 /**
  * A close-on-exec descriptor that names this one process, even after its pid is used again. Errors: ESRCH,

@@ -8,12 +8,13 @@ import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { CONTACT_FD } from '../keeper/contact.ts'
 import { compileCacheEnvironment } from '../linux/compile-cache.ts'
+import { killChild } from '../linux/process.ts'
 
 const KEEPER_MAIN = fileURLToPath(new URL(`../keeper/main${import.meta.url.slice(-3)}`, import.meta.url))
 
 export class WaitingKeeper {
   readonly #child: ChildProcess
-  readonly #dismiss = () => void this.#child.kill('SIGKILL')
+  readonly #dismiss = () => killChild(this.#child)
 
   constructor() {
     this.#child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN], {

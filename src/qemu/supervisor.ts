@@ -13,6 +13,7 @@ import { writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../linux/descriptors.ts'
+import { killChild } from '../linux/process.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
 import { identify, identifySelf } from '../run/process-identity.ts'
 import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
@@ -170,7 +171,7 @@ function recorded(ramFile: string): VmDefinition {
  */
 function forwardSignals(child: ChildProcess): () => void {
   const forward = (signal: NodeJS.Signals) => {
-    child.kill(signal)
+    killChild(child, signal)
   }
   for (const signal of FORWARDED) process.on(signal, forward)
   return () => {

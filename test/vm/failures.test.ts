@@ -226,8 +226,10 @@ test('a guest whose next QEMU cannot be started stays on record as saved, and go
   mkdirSync(folder)
   const before = process.cwd()
   process.chdir(folder)
-  const vm = await startTinyVm(t, pool, 'homeless').finally(() => process.chdir(before))
-  renameSync(folder, `${folder}.away`)
+  const qemu = moodyQemu(scratchFolder(t))
+  const vm = await startTinyVm(t, pool, 'homeless', { qemu: qemu.path }).finally(() => process.chdir(before))
+  // While the next one is tried: the guest has not been paused, and nothing speaks against it.
+  qemu.set(`mv ${folder} ${folder}.away`, 'even-tried')
   const { report } = await updateVmm(pool, '--timeout-ms', '5000')
   assert.equal(report.vms[0]?.outcome, 'saved', JSON.stringify(report))
   await vm.ended
@@ -236,6 +238,7 @@ test('a guest whose next QEMU cannot be started stays on record as saved, and go
     [[vm.name, 'saved']],
   )
   renameSync(`${folder}.away`, folder)
+  qemu.reset()
   const resumed = await resumeVms(pool)
   assert.equal(resumed.status, 0, JSON.stringify(resumed.report))
 })

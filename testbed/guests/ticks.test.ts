@@ -10,6 +10,10 @@ test('ticks are read from whole lines only', () => {
   ])
 })
 
+test('a guest that is reset while it prints is seen from its first tick on', () => {
+  assert.equal(findBreak(readTicks('tick 1 bad 0\ntick 2 bad tick 1 bad 0\n')), 'tick 1 where tick 2 was due')
+})
+
 test('a repeated, a missing and a bad tick are each a break', () => {
   const run = (...numbers: number[]) => numbers.map((number) => ({ number, bad: 0 }))
   assert.equal(findBreak(run(1, 2, 3)), undefined)

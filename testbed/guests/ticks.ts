@@ -10,7 +10,8 @@ export interface Tick {
   readonly bad: number
 }
 
-const LINE = /^tick (\d+) bad (\d+)\r?$/
+/** A guest that is reset while it prints one begins its first in the same line. */
+const LINE = /tick (\d+) bad (\d+)\r?$/
 
 /** Every whole tick line of `text`, in order. A last line without its line end is not whole yet. */
 export function readTicks(text: string): Tick[] {

@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
+import { killChild } from '../../src/linux/process.ts'
 import type { QmpClient } from '../../src/qemu/qmp-client.ts'
 import type { QemuProgram } from '../debian/qemu.ts'
 import { PORT_NAME } from '../inside/protocol.ts'
@@ -62,7 +63,7 @@ export class Machine {
     // Without it nobody would notice that the machine has stopped.
     this.#control.then(
       (control) => this.#watch(control),
-      () => this.#child.kill('SIGKILL'),
+      () => killChild(this.#child),
     )
   }
 
@@ -78,13 +79,13 @@ export class Machine {
   }
 
   async end(): Promise<void> {
-    this.#child.kill('SIGKILL')
+    killChild(this.#child)
     await this.ended
   }
 
   async #watch(control: QmpClient): Promise<void> {
     this.stop = await whenStopped(control)
-    if (this.stop !== undefined) this.#child.kill('SIGKILL')
+    if (this.stop !== undefined) killChild(this.#child)
   }
 
   #openConsole(name: string): ReturnType<typeof createWriteStream> {

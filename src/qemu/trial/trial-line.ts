@@ -5,8 +5,8 @@
  */
 import {
   type Argument,
-  argumentsOf,
   type CommandLine,
+  hasOption,
   jsonOf,
   pairsOf,
   printCommandLine,
@@ -60,8 +60,8 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
     if (typeof put === 'string') obstacles.push(put)
     else tried.push(...put)
   }
-  // Without a serial port of the line's own the machine has one all the same, on a console that is none now.
-  if (argumentsOf(line, 'serial').length === 0) tried.push(option('serial', 'null'))
+  // Without one of the line's own the machine has a serial port all the same, on a console that is none now.
+  if (!hasOption(line, 'serial', 'nodefaults')) tried.push(option('serial', 'null'))
   tried.push(option('monitor', 'none'), option('display', 'none'))
   return { argv: printCommandLine({ ...line, arguments: tried }), obstacles: [...new Set(obstacles)] }
 }
