@@ -2,7 +2,8 @@
  * Owns the header: what any version of guestmemfs can read about an image before it understands the rest. It
  * is written when the image is made, and when the image is upgraded to another version.
  *
- * Fixed for all versions: the magic word, the version after it, and the crc32 at the end of the 4 KiB.
+ * Fixed for all versions: the magic word, the version after it, pool size, uuid, store kind and pool name,
+ * and the crc32 at the end of the 4 KiB.
  */
 import { crc32 } from 'node:zlib'
 import { BLOCK_BYTES } from '../../stores/store.ts'
@@ -132,13 +133,13 @@ export function readHeader(area: Uint8Array): Header {
 }
 
 /**
- * Whose image begins with `beginning`: for a process that looks for a pool and does not open it. undefined:
- * no image, one of another version, or a harmed one.
+ * Whose image begins with `beginning`, of whatever version: for a process that looks for a pool and does not
+ * open it. A host may have pools of a newer guestmemfs. undefined: no image, or a harmed one.
  */
 export function readIdentity(beginning: Uint8Array): Identity | undefined {
   if (beginning.length < HEADER_BYTES || probe(beginning) !== 'image') return undefined
   const header = Buffer.from(beginning.subarray(0, HEADER_BYTES))
-  return isWhole(header) && versionOf(header) !== undefined ? identityOf(header) : undefined
+  return isWhole(header) ? identityOf(header) : undefined
 }
 
 /**

@@ -183,3 +183,12 @@ test('an image is handed over in the version that it has', () => {
     assert.equal(openImage(area).state.snapshot(), image.state.snapshot())
   }
 })
+
+test('whose an image of a version to come is, is read; the image is not', () => {
+  const area = former(randomFrom(5)).slice()
+  const header = Buffer.from(area.buffer, area.byteOffset, HEADER_BYTES)
+  header.writeUInt32LE(3, 8)
+  header.writeUInt32LE(crc32(header.subarray(8, HEADER_BYTES - 4)), HEADER_BYTES - 4)
+  assert.deepEqual(readIdentity(area), IDENTITY)
+  assert.throws(() => readHeader(area), /has format version 3, this guestmemfs knows 1 to 2/)
+})
