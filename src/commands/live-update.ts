@@ -118,7 +118,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
   const unlock = lockUpdates()
   let opened: NextKernel | undefined
   try {
-    const { plan, findings, next, vms } = await planKernelUpdate(
+    const { plan, findings, next, vms, recorded } = await planKernelUpdate(
       {
         kernel: options.kernel,
         initrd: options.initrd,
@@ -138,7 +138,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     }
     for (const finding of findings) printWarning(finding)
     const say = (line: string) => (asJson ? undefined : print(line))
-    const rolledBack = await updateKernel({ plan, next, vms, timeoutMs, say })
+    const rolledBack = await updateKernel({ plan, next, vms, recorded, timeoutMs, say })
     reportRollback(plan, rolledBack, asJson)
     return 1
   } finally {

@@ -45,7 +45,7 @@ function byOrder({ definition: a }: Vm, { definition: b }: Vm): number {
 }
 
 function lookAt(definition: VmDefinition): Vm {
-  const qemu = liveQemu(definition.name)
+  const qemu = liveQemu(definition.name, ramFileOf(definition))
   const state = qemu !== undefined ? 'running' : definition.saved !== null ? 'saved' : 'dead'
   return { definition, state, qemu }
 }

@@ -98,10 +98,15 @@ export function removeRuntime(name: string): void {
   }
 }
 
-/** The live QEMU of a VM, whoever started it. */
-export function liveQemu(name: string): ProcessIdentity | undefined {
-  const qemu = readRuntime(name)?.qemu ?? undefined
-  return qemu !== undefined && isAlive(qemu) ? qemu : undefined
+/**
+ * The live QEMU of a VM, whoever started it. `ramFile`: of that VM alone; another pool may have one of the
+ * same name.
+ */
+export function liveQemu(name: string, ramFile?: string): ProcessIdentity | undefined {
+  const runtime = readRuntime(name)
+  const qemu = runtime?.qemu
+  if (!qemu || (ramFile !== undefined && runtime.ramFile !== ramFile)) return undefined
+  return isAlive(qemu) ? qemu : undefined
 }
 
 /** Undefined: another process holds the lock, or its directory is just being removed. */

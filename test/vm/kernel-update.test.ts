@@ -17,6 +17,7 @@ import {
   resumeVms,
   startTinyVm,
   type TestVm,
+  updateVmm,
   type VmPool,
 } from './support.ts'
 
@@ -26,13 +27,14 @@ const isFrozen = (pool: VmPool): boolean =>
 function wayOf(pool: VmPool, guests: readonly TestVm[]): UpdateSteps {
   const { vms } = readVms(guests.map(({ ramFile }) => ramFile))
   const change = { via: 'kexec', before: '6.12', next: '7.3' } as const
-  const travellers = {
+  const scope = {
     vms,
+    recorded: guests.map(({ ramFile }) => ramFile),
     pools: [{ pool: pool.pool, mountPoint: pool.mountPoint, by: 'carve-out' as const }],
     timeoutMs: 20_000,
     change,
   }
-  return new UpdateSteps(travellers, Date.now())
+  return new UpdateSteps(scope, Date.now())
 }
 
 async function twoGuests(t: TestContext, pool: VmPool): Promise<TestVm[]> {
@@ -123,4 +125,32 @@ test('one guest cannot be saved: it and the others go on, and nothing is frozen'
   await allRunOn(guests.slice(0, 1))
   assert.equal(readUpdateRecord(pool.mountPoint), undefined)
   assert.equal(existsSync(pool.path('one.vmstate')), false)
+})
+
+test('a guest that was started since the plan is seen before the jump, and nobody is lost', async (t) => {
+  const pool = await mountVmPool(t)
+  const planned = await startTinyVm(t, pool, 'planned')
+  const way = wayOf(pool, [planned])
+  way.writeUpdateRecord()
+  const late = await startTinyVm(t, pool, 'late', { seed: 2 })
+  await way.suspendAll()
+  way.freeze()
+  assert.throws(() => way.checkNobodyElse(), /VM late-\d+ was started while the update was under way/)
+  await way.rollBack()
+  await allRunOn([planned, late])
+})
+
+test('a VM of the same name in another pool is not spoken to', async (t) => {
+  const [pool, other] = [await mountVmPool(t), await mountVmPool(t)]
+  const dead = await startTinyVm(t, other, 'twin')
+  process.kill(qemuPid(dead.name), 'SIGKILL')
+  await dead.ended
+  const alive = await startTinyVm(t, pool, 'twin')
+  const pid = qemuPid(alive.name)
+  assert.deepEqual([(await listVms(other))[0]?.state, (await listVms(pool))[0]?.state], ['dead', 'running'])
+  const { status, stderr } = await updateVmm(other)
+  assert.equal(status, 1)
+  assert.match(stderr, /no VM runs there/)
+  assert.equal(qemuPid(alive.name), pid)
+  await allRunOn([alive])
 })

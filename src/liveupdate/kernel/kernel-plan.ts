@@ -4,7 +4,7 @@
  * and pauses no guest.
  */
 import { splitCommandLine } from '../../linux/memory-info.ts'
-import { ramBytesOf } from '../../qemu/vm-definition.ts'
+import { ramBytesOf, ramFileOf } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { checkGuests } from '../preflight/check-guests.ts'
@@ -52,6 +52,8 @@ export interface Preflight {
   readonly next: NextKernel | undefined
   /** The running guests that the plan is about. */
   readonly vms: readonly Vm[]
+  /** RAM files that a VM was recorded on when this was planned. */
+  readonly recorded: readonly string[]
 }
 
 /** `parked`: names of pools that are held by processes alone. */
@@ -105,6 +107,7 @@ export async function planKernelUpdate(
     findings,
     next,
     vms,
+    recorded: pools.flatMap((pool) => pool.vms.map(({ definition }) => ramFileOf(definition))),
   }
 }
 

@@ -18,6 +18,8 @@ export interface KernelUpdate {
   /** The files of the plan's kernel, as the preflight opened them. */
   readonly next: NextKernel
   readonly vms: readonly Vm[]
+  /** As in `Preflight`. */
+  readonly recorded: readonly string[]
   /** For each step of each VM. */
   readonly timeoutMs: number
   /** One line for a person, as each step is done. */
@@ -54,6 +56,7 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
     await steps.suspendAll()
     signals.check()
     steps.freeze()
+    steps.checkNobodyElse()
     await steps.preserve('files')
     syncFileSystems()
     signals.check()
@@ -72,7 +75,7 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
   }
 }
 
-function scope({ plan, vms, timeoutMs }: KernelUpdate): UpdateScope {
+function scope({ plan, vms, recorded, timeoutMs }: KernelUpdate): UpdateScope {
   const { via, before, next = '', pools } = plan
-  return { vms, pools, timeoutMs, change: { via, before, next } }
+  return { vms, recorded, pools, timeoutMs, change: { via, before, next } }
 }

@@ -8,16 +8,20 @@ import { bootId } from '../../linux/boot-id.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type HandoverStep, preservePool, unpreservePool } from '../../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../../pool/pool-view.ts'
-import type { Vm } from '../../qemu/vm-list.ts'
+import { ramFileOf } from '../../qemu/vm-definition.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
 import { type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
 import type { SurvivesBy } from '../preflight/pool-facts.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
+import { vmMounts } from '../vm-mounts.ts'
 import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './update-record.ts'
 
 export interface UpdateScope {
   readonly vms: readonly Vm[]
+  /** RAM files that a VM was recorded on before. */
+  readonly recorded: readonly string[]
   readonly pools: readonly (PoolMount & { readonly by: SurvivesBy })[]
   /** For each step of each VM. */
   readonly timeoutMs: number
@@ -63,6 +67,22 @@ export class UpdateSteps {
   freeze(): void {
     for (const pool of this.#scope.pools) if (setFrozen(pool, true)) this.#frozen.push(pool.mountPoint)
     if (this.#luoPools.length > 0) this.#frozenAtMs = nowMs()
+  }
+
+  /**
+   * A guest that was started since the plan would end unsaved. In a frozen pool none can be recorded any
+   * more, so whoever is not seen here does not come later. Errors (UsageError): there is one.
+   */
+  checkNobodyElse(): void {
+    const saved = new Set(this.#suspended.map(({ vm }) => ramFileOf(vm.definition)))
+    const known = new Set(this.#scope.recorded)
+    const { vms } = readVms(vmMounts(undefined).flatMap(({ recorded }) => recorded))
+    const late = vms.find(({ definition, state }) => {
+      const ramFile = ramFileOf(definition)
+      return !saved.has(ramFile) && (state === 'running' || !known.has(ramFile))
+    })
+    if (late !== undefined)
+      throw new UsageError(`VM ${late.definition.name} was started while the update was under way: try again`)
   }
 
   /** One step, for all pools at once whose memory needs it. Errors (UsageError): one could not. */

@@ -28,6 +28,16 @@ test('every guest must be in memory that outlives the kernel', () => {
   )
   assert.match(say({ imageErrors: ['bad'] }).join(), /^error: the image of pool 'p' is not sound: bad/)
   assert.match(say({ isChosen: false }).join(), /^error: VM a of pool 'p' would end .* leave --mount away/)
+  // A carve-out's memory lies there all the same, and whoever is saved in it.
+  assert.equal(say({ isChosen: false, vms: [vmOf('s', 'saved')] }).join(), '')
+  assert.match(
+    say({ isChosen: false, by: 'luo', vms: [vmOf('s', 'saved')] }).join(),
+    /^error: VM s of pool 'p', which is saved, would end .* leave --mount away/,
+  )
+  assert.match(
+    say({ isChosen: false, by: 'luo', vms: [] }).join(),
+    /^error: the files of pool 'p' would end with this kernel: leave --mount away/,
+  )
   assert.match(say({ problems: ['no VM of ours'] }).join(), /^error: no VM of ours$/)
   assert.match(linesOf(checkPools([], ['q'])).join(), /^warn: pool 'q' is parked/)
 })

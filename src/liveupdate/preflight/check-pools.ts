@@ -57,14 +57,21 @@ function checkPool(facts: PoolFacts): Finding[] {
     findings.push(
       fail(subject, `the image of pool '${pool}' is not sound: ${message}: see 'guestmemfs fsck ${pool}'`),
     )
-  if (!facts.isChosen)
-    for (const { definition, state } of vms)
-      if (state === 'running')
-        findings.push(
-          fail(
-            `VM ${definition.name}`,
-            `VM ${definition.name} of pool '${pool}' would end with this kernel: leave --mount away to take it along`,
-          ),
-        )
-  return findings
+  return facts.isChosen ? findings : [...findings, ...leftBehind(facts)]
+}
+
+/**
+ * By an update of another pool. Memory that nobody hands over ends with this kernel, and all that lies in it.
+ */
+function leftBehind({ pool, by, vms, holdsFiles }: PoolFacts): Finding[] {
+  const advice = 'leave --mount away to take it along'
+  const ending = vms.filter(({ state }) => state === 'running' || (state === 'saved' && by === 'luo'))
+  const findings = ending.map(({ definition: { name }, state }) =>
+    fail(
+      `VM ${name}`,
+      `VM ${name} of pool '${pool}'${state === 'saved' ? ', which is saved,' : ''} would end with this kernel: ${advice}`,
+    ),
+  )
+  if (findings.length > 0 || by !== 'luo' || !holdsFiles) return findings
+  return [fail(`pool ${pool}`, `the files of pool '${pool}' would end with this kernel: ${advice}`)]
 }
