@@ -28,6 +28,8 @@ export type VmRuntime = v.InferOutput<typeof RuntimeSchema>
 export interface VmPaths {
   readonly directory: string
   readonly qmp: string
+  /** While an update is under way: the program of the QEMU that it ends. */
+  readonly formerBinary: string
   readonly record: string
   /** What QEMU's machine was right after its start. */
   readonly machine: string
@@ -44,6 +46,7 @@ export function vmPaths(name: string): VmPaths {
   return {
     directory,
     qmp: join(directory, 'qmp'),
+    formerBinary: join(directory, 'qemu-before'),
     record: join(directory, 'runtime.json'),
     machine: join(directory, 'machine.json'),
     supervisorLock: join(directory, 'supervisor.lock'),
@@ -85,8 +88,8 @@ export function parseRuntime(text: string): VmRuntime | undefined {
  * the locks stay.
  */
 export function removeRuntime(name: string): void {
-  const { directory, record, machine, qmp, supervisorLock, updateLock } = vmPaths(name)
-  for (const path of [record, machine, qmp]) rmSync(path, { force: true })
+  const { directory, record, machine, formerBinary, qmp, supervisorLock, updateLock } = vmPaths(name)
+  for (const path of [record, machine, formerBinary, qmp]) rmSync(path, { force: true })
   const update = tryLock(updateLock)
   if (update === undefined) return
   for (const path of [supervisorLock, updateLock]) rmSync(path, { force: true })

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI, guestmemfs } from '../mount/support.ts'
 import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
@@ -14,6 +15,7 @@ import {
   listVms,
   monitor,
   mountVmPool,
+  QEMU,
   qemuPid,
   ramOptions,
   resumeVms,
@@ -270,4 +272,25 @@ test('a guest whose QEMU is in a network of its own is refused once nobody could
   assert.equal(status, 1)
   assert.match(stderr, /its QEMU runs in a network namespace of its own, and the next one would not/)
   assert.equal(qemuPid(vm.name), pid)
+})
+
+test('the path of the old QEMU names one that does not take the guest: it runs on in the old program', async (t) => {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const qemu = join(folder, 'qemu-upgraded')
+  cpSync(`/usr/bin/${QEMU}`, qemu)
+  const vm = await startTinyVm(t, pool, 'upgraded', { qemu })
+  await vm.serial.moreTicks(2)
+  // As a package does it: another file under the same name.
+  renameSync(brokenQemu(folder), qemu)
+  const { status, report } = await updateVmm(pool)
+  assert.equal(status, 1)
+  assert.equal(report.vms[0]?.outcome, 'rolled-back', JSON.stringify(report))
+  assert.match(
+    report.vms[0].problem ?? '',
+    /status 3 .*runs in the program that .*qemu-upgraded was before again/,
+  )
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+  assert.equal(readDefinition(vm.ramFile)?.argv[0], qemu, 'what is on record is what the person gave')
 })

@@ -7,6 +7,7 @@ import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
+import { forgetFormerBinary, keepFormerBinary } from '../../qemu/former-binary.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
@@ -34,6 +35,7 @@ export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
     const run = new ReplaceRun({ ...request, vm: vm ?? request.vm })
     return await run.run().catch((error: unknown) => run.failed(error))
   } finally {
+    forgetFormerBinary(definition.name)
     close(lock)
   }
 }
@@ -44,6 +46,8 @@ class ReplaceRun {
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
   #stateBytes = 0
+  /** A copy of the old QEMU's program, where its path names another one. */
+  #formerBinary: string | undefined
 
   constructor(request: VmRequest) {
     this.#request = request
@@ -59,6 +63,7 @@ class ReplaceRun {
     if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
     const runtime = readRuntime(name)
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
+    if (nextArgv === argv) this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
     let saved: VmDefinition
     try {
@@ -92,10 +97,14 @@ class ReplaceRun {
       if (error instanceof StartFromSavedError && error.isLoaded) {
         return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
       }
-      const isSameQemu = saved.argv[0] === argv[0]
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
       await endQemu(this.#before.name)
-      if (isSameQemu) return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
+      if (this.#formerBinary !== undefined) {
+        const former = [this.#formerBinary, ...argv.slice(1)]
+        return await this.#rollBack({ ...saved, argv: former }, problem)
+      }
+      if (saved.argv[0] === argv[0])
+        return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)
       return await this.#rollBack({ ...saved, argv }, problem)
     }
   }
@@ -109,9 +118,15 @@ class ReplaceRun {
       writeDefinition(saved)
       const streams = isSupervised ? undefined : logStreams(name)
       this.#after = await startFromSaved(this.#startOf(saved, streams, runtime))
-      return this.result('rolled-back', `${problem}; it runs in ${saved.argv[0]} again`)
+      // The copy is not there for long: what is on record is the path that the person gave.
+      const { argv } = this.#before
+      this.#after = { ...this.#after, argv }
+      writeDefinition(this.#after)
+      const program = this.#formerBinary === undefined ? argv[0] : `the program that ${argv[0]} was before`
+      return this.result('rolled-back', `${problem}; it runs in ${program} again`)
     } catch (error) {
       await endQemu(this.#before.name)
+      if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: this.#before.argv })
       const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`
       return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
     }
