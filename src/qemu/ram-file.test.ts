@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -10,7 +10,12 @@ const scratch = mkdtempSync(join(tmpdir(), 'ram-file-'))
 after(() => rmSync(scratch, { recursive: true }))
 const base = baseAt(scratch)
 const MIB = 2 ** 20
-const us = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, groups: process.getgroups?.() ?? [] }
+const us = {
+  name: 'us',
+  uid: process.getuid?.() ?? 0,
+  gid: process.getgid?.() ?? 0,
+  groups: process.getgroups?.() ?? [],
+}
 const prepare = (path: string, sizeBytes: number): void =>
   prepareRamFile({ id: 'ram', path, sizeBytes }, us, base)
 const bytesOf = (path: string) => ramFileBytes(path, base)
@@ -35,6 +40,24 @@ test('an empty file gets its size, a smaller one is refused', () => {
   )
   assert.equal(statSync(path).size, 2 * MIB)
   assert.equal(statSync(path).mode & 0o7777, 0o640, 'a mode that was given stays')
+})
+
+test('a file that QEMU’s user cannot open is said before anything starts', (t) => {
+  if (process.getuid?.() !== 0) return t.skip('is not root')
+  const path = join(scratch, 'roots')
+  writeFileSync(path, Buffer.alloc(2 * MIB), { mode: 0o600 })
+  const nobody = { name: 'nobody', uid: 65534, gid: 65534, groups: [65534] }
+  const asNobody = (file: string) => () =>
+    prepareRamFile({ id: 'ram', path: file, sizeBytes: 2 * MIB }, nobody, base)
+  chmodSync(scratch, 0o755)
+  assert.throws(
+    asNobody(path),
+    /roots cannot be opened by nobody, as whom QEMU runs: 'chown nobody .*roots', or --user/,
+  )
+  assert.throws(
+    asNobody(join(scratch, 'new')),
+    /could not be made: permission denied to nobody, as whom QEMU runs: 'chown nobody .*', or --user root/,
+  )
 })
 
 test('what is no file of a mount is refused', () => {

@@ -4,19 +4,25 @@
  * one by then: QEMU could make an empty file and size it by itself, but not map what it has open.
  */
 import { closeSync, constants, ftruncateSync, lstatSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { getSystemErrorMessage } from 'node:util'
 import * as v from 'valibot'
 import { type Base, openBeneath, removePlace, wayProblem, withMount, withPlace } from '../linux/beneath.ts'
 import { asUser, type Credentials } from '../linux/credentials.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { lgetxattr } from '../linux/xattr.ts'
-import { EEXIST, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/errno.ts'
+import { EACCES, EEXIST, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { MAP_KINDS, type MappedBy, mappedBy } from '../values/mapping.ts'
 import { formatSize } from '../values/size.ts'
 import { MAP_XATTR } from '../values/xattr-names.ts'
 import type { RamFile } from './memory-backends.ts'
+
+/** As whom QEMU runs. */
+export interface RamUser extends Credentials {
+  readonly name: string
+}
 
 /** Guest RAM is its user's alone. */
 const PRIVATE = 0o600
@@ -97,9 +103,12 @@ export function parseRamMap(text: string): RamMap {
  * Made by its user, with its user's permissions, for that user alone; the mode of a file that is there stays.
  * Errors (UsageError): too small, no room, no permission. `base` is for tests.
  */
-export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: Credentials, base?: Base): void {
+export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, base?: Base): void {
   const bytes = ramFileBytes(path, base) ?? 0
-  if (bytes >= sizeBytes) return
+  if (bytes >= sizeBytes) {
+    checkOpens(path, user, base)
+    return
+  }
   if (bytes > 0) {
     throw new UsageError(
       `memory backend '${id}': ${path} has ${formatSize(bytes)}, its size=${formatSize(sizeBytes)} is more: make both the same`,
@@ -112,8 +121,23 @@ export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: Credentia
   if (isNew) withPlace(path, removePlace, base)
   const isOnWay = failed === ELOOP || failed === ENOTDIR || failed === EXDEV
   const reason = isOnWay ? wayProblem(failed) : getSystemErrorMessage(-failed.code)
-  throw new UsageError(`RAM file ${path} could not be made: ${reason}`)
+  const advice = failed === EACCES ? ` to ${user.name}, as whom QEMU runs: ${adviceFor(path, user)}` : ''
+  throw new UsageError(`RAM file ${path} could not be made: ${reason}${advice}`)
 }
+
+/** QEMU opens it by itself, as its user. What is reached by a link to a device is not opened here. */
+function checkOpens(path: string, user: RamUser, base?: Base): void {
+  const open = (root: Fd, way: string) => asUser(user, () => openBeneath(root, way, constants.O_RDWR))
+  const opened = withMount(path, open, base)
+  if (!(opened instanceof Errno)) closeSync(opened)
+  if (opened !== EACCES) return
+  throw new UsageError(
+    `RAM file ${path} cannot be opened by ${user.name}, as whom QEMU runs: 'chown ${user.name} ${path}', or --user root`,
+  )
+}
+
+const adviceFor = (path: string, { name }: RamUser): string =>
+  `'chown ${name} ${dirname(path)}', or --user root`
 
 /** As the file's user: no program that could be another one is run for it. */
 function makeSized(

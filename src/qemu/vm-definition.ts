@@ -106,7 +106,9 @@ export function writeDefinition(definition: VmDefinition): void {
     failed === E2BIG
       ? `its command line and environment take more than ${MAX_BYTES} bytes`
       : failed === EPERM
-        ? 'it needs root'
+        ? process.getuid?.() === 0
+          ? "the file was written as an ordinary one and is no guest RAM: make it anew ('rm', then 'truncate -s')"
+          : 'it needs root'
         : wayProblem(failed)
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
 }
