@@ -173,6 +173,7 @@ export const nameOperations = {
     const { inode, as } = known
     const target = as === 'symlink' ? publish(context, inode) : context.fs.readlink(inode.ino)
     if (target instanceof Refusal) return target
+    if (as === 'file') context.accessed(inode)
     return reply.data(toBytes(target))
   },
 } satisfies Partial<Operations>

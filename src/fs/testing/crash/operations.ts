@@ -36,6 +36,7 @@ export const OPERATIONS = {
   create: ({ fs, rq }) => fs.create(rq(), nameAt(ROOT_INO, 'created'), 0o600),
   mkdir: on('dir', ({ fs, rq }, dir) => fs.mkdir(rq(), nameAt(dir, 'made'), 0o700)),
   symlink: ({ fs, rq }) => fs.symlink(rq(), nameAt(ROOT_INO, 'pointer'), n('dir/inner')),
+  'look at the contents': on('plain', ({ fs, rq }, ino) => fs.accessed(rq(), ino, 'strict')),
   mknod: ({ fs, rq }) => fs.mknod(rq(), nameAt(ROOT_INO, 'node'), 'block-device', 0o660, 0x801),
   link: on('ram', ({ fs, rq }, ino) => fs.link(rq(), ino, nameAt(ROOT_INO, 'linked'))),
   unlink: ({ fs, rq }) => fs.unlink(rq(), nameAt(ROOT_INO, 'plain')),
