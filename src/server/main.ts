@@ -14,6 +14,7 @@ import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { ImageInUseError, ImageLock } from './image-lock.ts'
 import { KeeperLink } from './keeper-link.ts'
+import { PROTOCOL, protocolProblem } from './messages.ts'
 import { checkServable, openFileSystem } from './open-file-system.ts'
 import { openStore } from './open-store.ts'
 import { setRootDirectory } from './root-directory.ts'
@@ -42,10 +43,14 @@ function writeLogLine(line: string): void {
 const waitForever = (): Promise<never> => new Promise(() => setInterval(() => {}, 2 ** 31 - 1))
 
 const { message: open, descriptors } = await link.expect('open')
+link.send({ kind: 'hello', protocol: PROTOCOL })
 const [runtimeFd, ...memfdAreas] = descriptors as readonly [Fd, ...Fd[]]
-const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
 
 try {
+  // Before anything is mapped: what this version does not understand stays as it is.
+  const problem = protocolProblem(open.protocol, PROTOCOL)
+  if (problem !== undefined) throw new UsageError(problem)
+  const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const pool = { pool: open.pool, ...opened }
   // A region has a lock of its own, and the keeper holds it.
