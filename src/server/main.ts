@@ -3,7 +3,7 @@
  * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to tidy up; however
  * it dies, its successor starts here.
  */
-import { writeSync } from 'node:fs'
+import { openSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -26,6 +26,8 @@ const SOCKET = 3 as Fd
 
 fixUmask()
 const link = new KeeperLink(SOCKET)
+/** Below every descriptor that the keeper sends. */
+const lockPlace = openSync('/dev/null', 'r') as Fd
 
 /** A line that cannot be written (a full /run, say) is lost: the server must not die of it. */
 function writeLogLine(line: string): void {
@@ -55,7 +57,7 @@ try {
   const pool = { pool: open.pool, ...opened }
   // A region has a lock of its own, and the keeper holds it.
   const [, imageFd] = memfdAreas
-  const lock = imageFd === undefined ? undefined : new ImageLock(open.pool, imageFd)
+  const lock = imageFd === undefined ? undefined : new ImageLock(open.pool, imageFd, lockPlace)
   // The former server, which the keeper ends as soon as this one can take its place, may hold the lock still.
   // Its image is looked at without a store into it, so that it can go on if this server refuses.
   const isLocked = lock === undefined || lock.tryTake()
