@@ -1,13 +1,15 @@
 /**
- * `guestmemfs install`: write the mount helper, the command and the systemd unit where the system looks for
- * them.
+ * `guestmemfs install`: put this version of the program where it stays, and the mount helper, the command and
+ * the systemd unit where the system looks for them.
  */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { askConsent } from '../host/consent.ts'
-import { install } from '../host/install.ts'
-import { installFiles } from '../host/install-files.ts'
+import { currentCommand, installFiles } from '../host/install-files.ts'
+import { type InstalledProgram, installProgram } from '../host/install-program.ts'
 import { thisProgram } from '../host/this-program.ts'
+import { LIBRARY } from '../host/versions/version-folder.ts'
+import { READ_FORMATS } from '../pool/formats.ts'
 import { reloadUnits } from '../pool/systemd-unit.ts'
 import { UsageError } from '../values/errors.ts'
 
@@ -17,26 +19,33 @@ interface InstallOptions {
 }
 
 async function installHere({ prefix, yes }: InstallOptions): Promise<void> {
-  const program = thisProgram()
-  if (program.cli.includes('/_npx/')) {
-    throw new UsageError(
-      'npx keeps its packages only for a while: npm install -g guestmemfs, then install again',
-    )
-  }
-  const files = installFiles(program)
-  const question = `Write ${files.map(({ path }) => path).join(', ')} below ${prefix}?`
+  const files = installFiles(currentCommand(prefix)).map(({ path }) => path)
+  const question = `Put this version into ${LIBRARY}, and write ${files.join(', ')} below ${prefix}?`
   if (!(await askConsent(question, { yes: yes === true }))) throw new UsageError('nothing was installed')
-  for (const path of install(prefix, files)) print(path)
+  const done = installProgram(prefix, thisProgram(), READ_FORMATS)
   reloadUnits(prefix)
+  tell(done)
+}
+
+function tell({ version, wasThere, former, written, edited, removed, versions }: InstalledProgram): void {
+  print(`${LIBRARY}/${version}${wasThere ? ': there already' : ''}`)
+  if (former !== undefined && former !== version) print(`current: ${version}, before: ${former}`)
+  for (const path of written) print(path)
+  for (const { path, beside } of edited)
+    print(`kept ${path}: it was changed since; this version's is ${beside}: 'mv ${beside} ${path}' takes it`)
+  for (const path of removed) print(`removed ${path}: this version has none`)
+  for (const name of versions.removed) print(`removed version ${name}: no process runs it`)
+  for (const { name, pids } of versions.used)
+    print(`kept version ${name}: process ${pids.join(', ')} runs it`)
 }
 
 export const command: CommandModule = {
   name: 'install',
   group: 'Setup',
-  summary: 'install the mount helper, the command and the systemd unit',
+  summary: 'install this version, the mount helper, the command and the systemd unit',
   register: (command) =>
     command
-      .option('--prefix <directory>', 'install below this directory', '/')
+      .option('--prefix <directory>', 'install below this directory, and run from there', '/')
       .option('-y, --yes', 'do not ask')
       .action(installHere),
 }

@@ -1,13 +1,16 @@
 /** `guestmemfs uninstall`: remove what `install` wrote, and nothing else. */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
-import { uninstall } from '../host/install.ts'
+import { uninstallProgram } from '../host/install-program.ts'
 import { reloadUnits } from '../pool/systemd-unit.ts'
 
 function uninstallHere({ prefix }: { readonly prefix: string }): void {
-  const { removed, kept } = uninstall(prefix)
+  const { removed, kept, versions } = uninstallProgram(prefix)
   for (const path of removed) print(`removed ${path}`)
   for (const path of kept) print(`kept ${path}: it was changed since`)
+  for (const name of versions.removed) print(`removed version ${name}`)
+  for (const { name, pids } of versions.used)
+    print(`kept version ${name}: process ${pids.join(', ')} runs it; uninstall again when it has ended`)
   reloadUnits(prefix)
 }
 

@@ -3,8 +3,9 @@
  * Pure. Must not write a file. Where mount(8) looks and what it passes: mount(8), "EXTERNAL HELPERS".
  */
 
+import { join } from 'node:path'
 import { shellWord, unitWord } from '../values/shell-word.ts'
-import type { Program } from './this-program.ts'
+import { CURRENT, LAUNCHER, LIBRARY } from './versions/version-folder.ts'
 
 export interface InstallFile {
   /** Below the prefix, beginning with a slash. */
@@ -13,14 +14,24 @@ export interface InstallFile {
   readonly text: string
 }
 
-const start = ({ node, cli }: Program): string => `${shellWord(node)} ${shellWord(cli)}`
+/** The words that run guestmemfs, an absolute path first. */
+export type CommandWords = readonly string[]
+
+/** What is current below `prefix` when it is run. */
+export const currentCommand = (prefix: string): CommandWords => [join(prefix, LIBRARY, CURRENT, LAUNCHER)]
+
+/** Of every file of ours, whatever version wrote it. */
+export const MARK = '# Installed by guestmemfs'
+
+const inShell = (command: CommandWords): string => command.map(shellWord).join(' ')
+const inUnit = (command: CommandWords): string => command.map(unitWord).join(' ')
 
 /**
  * mount(8) calls `mount.guestmemfs SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type]`. For `mount -o
  * remount` it takes the type from /proc/self/mountinfo and calls `mount.fuse.guestmemfs `; without that it
  * asks the kernel itself, which answers success to any option.
  */
-export const mountHelper = (program: Program): string => `#!/bin/sh
+export const mountHelper = (command: CommandWords): string => `#!/bin/sh
 # Installed by guestmemfs: makes "mount -t guestmemfs" and fstab lines work. "guestmemfs uninstall" removes it.
 [ $# -ge 2 ] || { echo "usage: mount.guestmemfs NAME DIR [-sfnv] [-o OPTIONS]" >&2; exit 1; }
 pool=$1 directory=$2 options= fake= verbose=
@@ -37,12 +48,12 @@ while getopts sfnvN:o:t: flag; do
 done
 [ -z "$fake" ] || exit 0
 [ -n "$verbose" ] || exec >/dev/null
-exec ${start(program)} mount "$pool" "$directory" \${options:+-o "$options"}
+exec ${inShell(command)} mount "$pool" "$directory" \${options:+-o "$options"}
 `
 
-export const commandScript = (program: Program): string => `#!/bin/sh
+export const commandScript = (command: CommandWords): string => `#!/bin/sh
 # Installed by guestmemfs. "guestmemfs uninstall" removes it.
-exec ${start(program)} "$@"
+exec ${inShell(command)} "$@"
 `
 
 /**
@@ -55,10 +66,9 @@ exec ${start(program)} "$@"
  * SIGKILL. Shutdown stops every slice but the root, and with a slice what is in it: hence Slice=. Directives:
  * systemd.unit(5), systemd.service(5); SurviveFinalKillSignal= is new in 255, older ones warn and go on.
  */
-export const keeperUnit = ({
-  node,
-  cli,
-}: Program): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+export const keeperUnit = (
+  command: CommandWords,
+): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]
 Description=guestmemfs pool %i
 DefaultDependencies=no
@@ -70,9 +80,9 @@ StartLimitIntervalSec=0
 Type=forking
 PIDFile=/run/guestmemfs/pools/%i.pid
 Environment=GUESTMEMFS_UNIT=%i
-ExecCondition=${unitWord(node)} ${unitWord(cli)} keep --check %i
-ExecStart=${unitWord(node)} ${unitWord(cli)} keep %i
-ExecReload=${unitWord(node)} ${unitWord(cli)} keep %i
+ExecCondition=${inUnit(command)} keep --check %i
+ExecStart=${inUnit(command)} keep %i
+ExecReload=${inUnit(command)} keep %i
 NotifyAccess=all
 FileDescriptorStoreMax=4096
 FileDescriptorStorePreserve=yes
@@ -97,10 +107,9 @@ TasksMax=infinity
  * disk) may come late. The guests' supervisors stay behind in this unit's cgroup when `resume` ends, and must
  * outlive it, and whatever stops it.
  */
-export const resumeUnit = ({
-  node,
-  cli,
-}: Program): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
+export const resumeUnit = (
+  command: CommandWords,
+): string => `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]
 Description=guestmemfs: guests that were saved go on
 Wants=network.target
@@ -110,7 +119,7 @@ StartLimitBurst=5
 
 [Service]
 Type=oneshot
-ExecStart=${unitWord(node)} ${unitWord(cli)} resume
+ExecStart=${inUnit(command)} resume
 Restart=on-failure
 RestartSec=10s
 KillMode=process
@@ -157,12 +166,12 @@ export const resumeAtBoot = `# Installed by guestmemfs. "guestmemfs uninstall" r
 Wants=guestmemfs-resume.service
 `
 
-export const installFiles = (program: Program): InstallFile[] => [
-  { path: '/sbin/mount.guestmemfs', mode: 0o755, text: mountHelper(program) },
-  { path: '/sbin/mount.fuse.guestmemfs', mode: 0o755, text: mountHelper(program) },
-  { path: '/usr/local/bin/guestmemfs', mode: 0o755, text: commandScript(program) },
-  { path: '/etc/systemd/system/guestmemfs@.service', mode: 0o644, text: keeperUnit(program) },
-  { path: '/etc/systemd/system/guestmemfs-resume.service', mode: 0o644, text: resumeUnit(program) },
+export const installFiles = (command: CommandWords): InstallFile[] => [
+  { path: '/sbin/mount.guestmemfs', mode: 0o755, text: mountHelper(command) },
+  { path: '/sbin/mount.fuse.guestmemfs', mode: 0o755, text: mountHelper(command) },
+  { path: '/usr/local/bin/guestmemfs', mode: 0o755, text: commandScript(command) },
+  { path: '/etc/systemd/system/guestmemfs@.service', mode: 0o644, text: keeperUnit(command) },
+  { path: '/etc/systemd/system/guestmemfs-resume.service', mode: 0o644, text: resumeUnit(command) },
   { path: '/etc/systemd/system-generators/guestmemfs-resume', mode: 0o755, text: resumeGenerator },
   { path: '/etc/systemd/system/multi-user.target.d/guestmemfs.conf', mode: 0o644, text: resumeAtBoot },
 ]

@@ -21,7 +21,7 @@ function newPrefix(): string {
   mkdirSync(join(prefix, 'etc'), { recursive: true })
   return prefix
 }
-const FILES = installFiles({ node: '/opt/node', cli: '/opt/cli.js' })
+const FILES = installFiles(['/opt/node', '/opt/cli.js'])
 const everything = (prefix: string): string[] => readdirSync(prefix, { recursive: true }).map(String).sort()
 
 test('uninstall leaves exactly what was there before, also after two installs', () => {
@@ -66,7 +66,7 @@ test('the mount helper takes what mount(8) passes, in its order', () => {
   const helper = join(scratch, 'mount.guestmemfs')
   const cli = join(scratch, "it's a cli")
   writeFileSync(cli, 'for word; do printf "<%s>" "$word"; done')
-  writeFileSync(helper, mountHelper({ node: '/bin/sh', cli }))
+  writeFileSync(helper, mountHelper(['/bin/sh', cli]))
   const call = (...args: string[]) => spawnSync('sh', [helper, ...args], { encoding: 'utf8' })
   assert.equal(
     call('pool', '/mnt/a b', '-v', '-o', 'rw,size=1G').stdout,

@@ -1,27 +1,36 @@
 /**
- * Owns putting files on a machine and taking exactly those away again. What was made is written down first
- * (the manifest), so that an install that was interrupted can be undone too.
- * Must not: overwrite a file it did not make, or remove one that somebody has changed since.
+ * Owns putting files on a machine and taking exactly those away again. What is made is written down first
+ * (the manifest), with what it replaces, so that an install that was interrupted is known for what it is.
+ * Each file is replaced by rename(2): what runs it finds the former one or the new one.
+ *
+ * Must not: overwrite a file that it did not make. One that it made and that somebody has changed since stays
+ * as it is, and the new one is put beside it, as package managers do.
  */
-import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
-import type { InstallFile } from './install-files.ts'
+import { type InstallFile, MARK } from './install-files.ts'
+import { digest } from './versions/version-folder.ts'
+import { writeDurably } from './write-durably.ts'
 
 const MANIFEST = '/var/lib/guestmemfs/installed.json'
+/** Behind the name of a file that somebody has changed: what this version would have written. */
+export const BESIDE = '.guestmemfs-new'
 
 const Manifest = v.object({
   format: v.literal(1),
-  /** Paths below the prefix, with the SHA-256 of what was written. */
+  /**
+   * Paths below the prefix, with the SHA-256 of what was written; several times where any of it may be there.
+   */
   files: v.array(v.object({ path: v.string(), sha256: v.string() })),
   /** Folders made on the way, outermost first. */
   folders: v.array(v.string()),
 })
 type Manifest = v.InferOutput<typeof Manifest>
+type Entry = Manifest['files'][number]
 
-const digest = (bytes: string | Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+export const isInstalled = (prefix: string): boolean => existsSync(join(prefix, MANIFEST))
 
 function readManifest(prefix: string): Manifest | undefined {
   const path = join(prefix, MANIFEST)
@@ -34,6 +43,9 @@ function readManifest(prefix: string): Manifest | undefined {
     })
   }
 }
+
+const writeManifest = (prefix: string, manifest: Manifest): void =>
+  writeDurably(join(prefix, MANIFEST), `${JSON.stringify(manifest, undefined, 2)}\n`, 0o644)
 
 /** Folders of `path` that do not exist yet, outermost first. */
 function missingFolders(prefix: string, path: string): string[] {
@@ -48,47 +60,84 @@ function missingFolders(prefix: string, path: string): string[] {
   return folders
 }
 
-/** Files of `files` that are there already and are not ours. */
-function foreign(prefix: string, files: readonly InstallFile[], old: Manifest | undefined): string[] {
-  return files
-    .filter(({ path }) => existsSync(join(prefix, path)))
-    .filter(({ path }) => {
-      const known = old?.files.find((file) => file.path === path)
-      return known === undefined || known.sha256 !== digest(readFileSync(join(prefix, path)))
-    })
-    .map(({ path }) => path)
+/** 'ours': as some version of ours wrote it. 'edited': one of ours, and somebody has changed it since. */
+type Found = 'nothing' | 'ours' | 'edited' | 'foreign'
+
+function look(prefix: string, path: string, known: readonly Entry[], text?: string): Found {
+  const target = join(prefix, path)
+  if (!existsSync(target)) return 'nothing'
+  const bytes = readFileSync(target)
+  const sha256 = digest(bytes)
+  const own = known.filter((entry) => entry.path === path)
+  if ((text !== undefined && digest(text) === sha256) || own.some((entry) => entry.sha256 === sha256))
+    return 'ours'
+  return own.length > 0 || bytes.includes(MARK) ? 'edited' : 'foreign'
+}
+
+export interface Written {
+  readonly written: readonly string[]
+  /** Changed by somebody since a former install: left as they are. `beside`: what would have been written. */
+  readonly edited: readonly { readonly path: string; readonly beside: string }[]
+  /** Of a former version, and of no use to this one. */
+  readonly removed: readonly string[]
+}
+
+/** Errors: UsageError: a file that is none of ours is in the way. Nothing may be changed then. */
+export function checkTheWay(prefix: string, files: readonly InstallFile[]): void {
+  const known = readManifest(prefix)?.files ?? []
+  const inTheWay = files.filter(({ path, text }) => look(prefix, path, known, text) === 'foreign')
+  if (inTheWay.length === 0) return
+  const paths = inTheWay.map(({ path }) => join(prefix, path)).join(', ')
+  throw new UsageError(`${paths} is not ours: move it away first`)
 }
 
 /**
- * Writes `files` below `prefix`; a second install replaces what the first one wrote. Answers the paths
- * written.
- * Errors: `UsageError` when a file is in the way; nothing was changed then.
+ * Writes `files` below `prefix`; a second install replaces what the first one wrote. `folders`: made for it
+ * already. Errors: as `checkTheWay`.
  */
-export function install(prefix: string, files: readonly InstallFile[]): string[] {
+export function install(
+  prefix: string,
+  files: readonly InstallFile[],
+  folders: readonly string[] = [],
+): Written {
+  checkTheWay(prefix, files)
   const old = readManifest(prefix)
-  const inTheWay = foreign(prefix, files, old)
-  if (inTheWay.length > 0) {
-    throw new UsageError(
-      `${inTheWay.map((path) => join(prefix, path)).join(', ')} is not ours: move it away first`,
-    )
+  const known = old?.files ?? []
+  const isEdited = ({ path, text }: InstallFile): boolean => look(prefix, path, known, text) === 'edited'
+  const edited = files.filter(isEdited)
+  const wanted = files.map((file) =>
+    edited.includes(file) ? { ...file, path: file.path + BESIDE, mode: 0o644 } : file,
+  )
+  const made = [...wanted.map(({ path }) => path), MANIFEST].flatMap((path) => missingFolders(prefix, path))
+  const all = [...new Set([...(old?.folders ?? []), ...folders, ...made])]
+  const now = wanted.map(({ path, text }) => ({ path, sha256: digest(text) }))
+  // Whoever puts the new one into the place of the changed one has ours again.
+  const theirs = edited.map(({ path, text }) => ({ path, sha256: digest(text) }))
+  writeManifest(prefix, { format: 1, files: [...known, ...now, ...theirs], folders: all })
+  for (const { path, mode, text } of wanted) {
+    mkdirSync(dirname(join(prefix, path)), { recursive: true })
+    writeDurably(join(prefix, path), text, mode)
   }
-  const folders = [...files.map(({ path }) => path), MANIFEST].flatMap((path) => missingFolders(prefix, path))
-  const manifest: Manifest = {
-    format: 1,
-    files: files.map(({ path, text }) => ({ path, sha256: digest(text) })),
-    folders: [...new Set([...(old?.folders ?? []), ...folders])],
+  const current = [...now, ...theirs].map(({ path }) => path)
+  const former = [...new Set(known.map(({ path }) => path))].filter((path) => !current.includes(path))
+  const removed = former.filter((path) => look(prefix, path, known) === 'ours')
+  for (const path of removed) rmSync(join(prefix, path))
+  const stays = (path: string): boolean =>
+    edited.some((file) => file.path === path) || look(prefix, path, known) === 'edited'
+  const kept = known.filter(({ path }) => stays(path) && !now.some((entry) => entry.path === path))
+  writeManifest(prefix, { format: 1, files: unique([...now, ...theirs, ...kept]), folders: all })
+  return {
+    written: wanted.map(({ path }) => join(prefix, path)),
+    edited: edited.map(({ path }) => ({ path: join(prefix, path), beside: join(prefix, path + BESIDE) })),
+    removed: removed.map((path) => join(prefix, path)),
   }
-  const manifestPath = join(prefix, MANIFEST)
-  mkdirSync(dirname(manifestPath), { recursive: true })
-  writeFileSync(manifestPath, `${JSON.stringify(manifest, undefined, 2)}\n`)
-  return files.map(({ path, mode, text }) => {
-    const target = join(prefix, path)
-    mkdirSync(dirname(target), { recursive: true })
-    writeFileSync(target, text)
-    chmodSync(target, mode)
-    return target
-  })
 }
+
+const unique = (entries: readonly Entry[]): Entry[] =>
+  entries.filter(
+    (entry, index) =>
+      entries.findIndex(({ path, sha256 }) => path === entry.path && sha256 === entry.sha256) === index,
+  )
 
 export interface Uninstalled {
   readonly removed: readonly string[]
@@ -104,17 +153,20 @@ function removeEmptyFolder(path: string): void {
   }
 }
 
-/** Takes away what the manifest lists. Errors: `UsageError` when there is none. */
-export function uninstall(prefix: string): Uninstalled {
+/**
+ * Takes away what the manifest lists: its files, and its folders where nothing is left in them after
+ * `meanwhile`. Errors: `UsageError` when there is none.
+ */
+export function uninstall(prefix: string, meanwhile: () => void = () => {}): Uninstalled {
   const manifest = readManifest(prefix)
   if (!manifest) throw new UsageError(`nothing of guestmemfs is installed below ${prefix}`)
-  const there = manifest.files.filter(({ path }) => existsSync(join(prefix, path)))
-  const isOurs = ({ path, sha256 }: { path: string; sha256: string }): boolean =>
-    digest(readFileSync(join(prefix, path))) === sha256
-  const removed = there.filter(isOurs).map(({ path }) => join(prefix, path))
-  const kept = there.map(({ path }) => join(prefix, path)).filter((path) => !removed.includes(path))
+  const paths = [...new Set(manifest.files.map(({ path }) => path))]
+  const found = paths.map((path) => ({ path: join(prefix, path), is: look(prefix, path, manifest.files) }))
+  const removed = found.flatMap(({ path, is }) => (is === 'ours' ? path : []))
+  const kept = found.flatMap(({ path, is }) => (is === 'edited' ? path : []))
   for (const path of removed) rmSync(path)
   rmSync(join(prefix, MANIFEST))
+  meanwhile()
   for (const folder of [...manifest.folders].reverse()) removeEmptyFolder(join(prefix, folder))
   return { removed, kept }
 }

@@ -1,12 +1,15 @@
 /**
  * The two lines of JSON between a keeper and the process that starts it: options in, readiness out. Both
- * processes are of the same version, always.
+ * processes are of the same version: where files are replaced between the two starts, the keeper ends.
  */
 import type { MemorySource, RootDirectory } from '../server/messages.ts'
 import type { PreviousHolder } from './takeover/holder-process.ts'
 
 /** The descriptor of both lines in the keeper's process. */
 export const CONTACT_FD = 3
+
+/** Of both lines. A keeper that is sent another one, or none, refuses. */
+export const CONTACT_VERSION = 1
 
 /** The keeper's answer. `isIncoming`: the former kernel handed the pool over. */
 export type Readiness =
@@ -16,6 +19,7 @@ export type Readiness =
 export type KeeperOptions = KeeperMountOptions | KeeperHoldOptions
 
 interface CommonOptions {
+  readonly version: typeof CONTACT_VERSION
   readonly pool: string
   readonly source: MemorySource
   /** Most files that one live update session takes. */

@@ -5,9 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
-import { openFuseDevice } from '../linux/fuse-device.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { FUSE_TYPE, mountFuse, mountTable, unmount } from '../linux/mount.ts'
+import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
 import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
@@ -19,11 +18,12 @@ import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperMountOptions, KeeperOptions } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
-import { connectionOf } from './fuse-connection.ts'
+import { connectionOf, mountConnection } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
+import { checkOwnFiles, giveOver, ReplacedError } from './own-version.ts'
 import { describeEnd, ServerProcess } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
@@ -121,7 +121,7 @@ export class Keeper {
     if (isLive && previousHolder !== null) killHolder(previousHolder)
     if (!isLive) {
       try {
-        this.#fuse = this.#mount(options)
+        this.#fuse = mountConnection(options)
       } catch (error) {
         server.kill()
         throw error
@@ -172,6 +172,7 @@ export class Keeper {
         break
       } catch (error) {
         this.#log.event(`the server could not be started: ${errorText(error)}`)
+        if (error instanceof ReplacedError) await this.#giveOver(options.mountPoint)
         await sleep(backoffMs)
       }
     }
@@ -179,8 +180,15 @@ export class Keeper {
     this.#writeRecord(options.mountPoint)
   }
 
+  async #giveOver(mountPoint: string): Promise<void> {
+    this.#server = undefined
+    this.#writeRecord(mountPoint, { isGivenOver: true })
+    this.#log.event(await giveOver(this.#pool, mountPoint, this.#log.fd))
+  }
+
   /** A server that has read the image. Throws UsageError when the image is refused. */
   async #startServer(source: MemorySource, rootDirectory?: RootDirectory): Promise<ServerProcess> {
+    checkOwnFiles()
     const server = new ServerProcess(this.#memfds, this.#log.fd, this.#sessions)
     this.#server = server
     const pool = this.#pool
@@ -226,15 +234,6 @@ export class Keeper {
     server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint })
   }
 
-  #mount({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {
-    const fuse = openFuseDevice()
-    const options = ['allow_other', 'default_permissions', ...kernelOptions]
-    const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
-    if (failed === undefined) return fuse
-    close(fuse)
-    throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
-  }
-
   async #unmounted(mountPoint: string, isHeld: boolean): Promise<'parked' | 'ended'> {
     const pool = this.#pool
     if (this.#fuse !== undefined) close(this.#fuse)
@@ -273,9 +272,9 @@ export class Keeper {
    * `mountPoint`: null when parked. Without a record (a full /run) the next mount finds this process by the
    * descriptor of the image; dying of it would take the memory along.
    */
-  #writeRecord(mountPoint: string | null): void {
+  #writeRecord(mountPoint: string | null, more: Pick<PoolRecord, 'isGivenOver'> = {}): void {
     try {
-      writePoolRecord(this.#recordOf(mountPoint))
+      writePoolRecord({ ...this.#recordOf(mountPoint), ...more })
     } catch (error) {
       this.#log.event(
         `the pool's record could not be written (${errnoOfNodeError(error)}): the next mount looks for this process in /proc`,

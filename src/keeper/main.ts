@@ -12,7 +12,7 @@ import { writePoolRecord } from '../run/pool-record.ts'
 import { identify } from '../run/process-identity.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { CONTACT_FD, type KeeperOptions, type Readiness } from './contact.ts'
+import { CONTACT_FD, CONTACT_VERSION, type KeeperOptions, type Readiness } from './contact.ts'
 import { Keeper } from './keeper.ts'
 import { KeeperLog } from './log.ts'
 import { UnusableHandoverError } from './open-pool.ts'
@@ -44,6 +44,11 @@ function readOptions(): KeeperOptions | undefined {
 
 fixUmask()
 const options = readOptions() ?? process.exit(0)
+if (options.version !== CONTACT_VERSION) {
+  const reason = `guestmemfs was replaced by another version while it started: mount '${options.pool}' again`
+  sendReady({ ok: false, reason })
+  process.exit(1)
+}
 process.title = keeperTitle(options.pool)
 // Nothing of ours may keep a directory of some other file system busy.
 process.chdir('/')

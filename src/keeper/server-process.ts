@@ -14,6 +14,9 @@ import {
   decodeMessage,
   encodeMessage,
   MAX_MESSAGE_BYTES,
+  PROTOCOL,
+  type Protocol,
+  protocolProblem,
   type ToKeeper,
   type ToServer,
 } from '../server/messages.ts'
@@ -122,9 +125,13 @@ export class ServerProcess {
   }
 
   /** Resolves when the server has read the image, or with how it ended instead. */
-  async open(order: Omit<OpenOrder, 'kind'>, areas: Areas): Promise<Opened | ServerEnd> {
+  async open(order: Omit<OpenOrder, 'kind' | 'protocol'>, areas: Areas): Promise<Opened | ServerEnd> {
     const { runtime, memfd = [], packed } = areas
-    this.#send({ kind: 'open', ...order }, [runtime, ...memfd, ...(packed === undefined ? [] : [packed])])
+    this.#send({ kind: 'open', protocol: PROTOCOL, ...order }, [
+      runtime,
+      ...memfd,
+      ...(packed === undefined ? [] : [packed]),
+    ])
     for (const { memories: objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', memories: objects }, descriptors)
     }
@@ -173,6 +180,7 @@ export class ServerProcess {
   async #follow(): Promise<ServerEnd> {
     const exited = this.#exit()
     let end: ServerEnd | undefined
+    let protocol: Protocol | undefined
     for (;;) {
       const received = await receiveMessage(this.#socket, MAX_MESSAGE_BYTES)
       if (received === undefined) break
@@ -184,9 +192,19 @@ export class ServerProcess {
         case 'drop':
           for (const object of message.memories) this.#memfds.release(object)
           break
-        case 'opened':
-          this.#opened.resolve(message)
+        case 'hello':
+          protocol = message.protocol
           break
+        case 'opened': {
+          // It has decided the same, unless it is of before there was anything to decide.
+          const reason = protocolProblem(PROTOCOL, protocol)
+          if (reason === undefined) this.#opened.resolve(message)
+          else {
+            end = { kind: 'refused', reason }
+            this.kill()
+          }
+          break
+        }
         case 'serving':
           this.#hasSaidServing = true
           this.#serving.resolve('serving')

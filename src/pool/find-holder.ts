@@ -31,7 +31,8 @@ export async function findHolder(
 ): Promise<PoolHolder | { readonly lost: PoolRecord } | undefined> {
   const record = await settledRecord(pool)
   if (record !== undefined && isAlive(record.keeper)) {
-    if (record.state === 'parked') return { role: 'keeper', process: record.keeper, record }
+    if (record.state === 'parked' || record.isGivenOver === true)
+      return { role: 'keeper', process: record.keeper, record }
     const place = record.mountPoint ?? 'a place that is not seen from here'
     throw new UsageError(
       isMountedFor(record)

@@ -4,6 +4,7 @@
  */
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { CONTACT_VERSION } from '../keeper/contact.ts'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
@@ -66,7 +67,10 @@ export async function mountPool(
   if (lost !== undefined) giveUpLost(lost, options)
   const holder = found === undefined || 'lost' in found ? undefined : found
   const wasLost = lost?.source.kind === 'memfd'
-  const isLive = holder?.role === 'server' || (holder?.role === 'store' && stored?.isConnected === true)
+  const isLive =
+    holder?.role === 'server' ||
+    (holder?.role === 'store' && stored?.isConnected === true) ||
+    holder?.record.isGivenOver === true
   const isServed = isLive && isMountedHere(holder.record)
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
   const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
@@ -75,6 +79,7 @@ export async function mountPool(
   const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(
     {
+      version: CONTACT_VERSION,
       kind: 'mount',
       pool,
       mountPoint,
@@ -117,7 +122,8 @@ export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool
   stored.claim()
   stored.forgetConnection()
   const previousHolder = { role: 'store', process: stored.process } as const
-  await startKeeper({ kind: 'hold', pool, source, sessionFiles: SESSION_FILES, previousHolder })
+  const hold = { version: CONTACT_VERSION, kind: 'hold', sessionFiles: SESSION_FILES } as const
+  await startKeeper({ ...hold, pool, source, previousHolder })
 }
 
 const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): MemorySource =>

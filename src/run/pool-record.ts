@@ -30,6 +30,11 @@ const PoolRecordSchema = v.object({
    */
   connection: v.optional(v.number()),
   keeper: ProcessSchema,
+  /**
+   * The keeper's files were replaced, and its server is dead: the next `mount` takes the pool over from it,
+   * as it does from one that is parked. An older keeper starts a server all the same.
+   */
+  isGivenOver: v.optional(v.boolean()),
   /** For the day its keeper dies before it: the server then holds the only copies. */
   server: v.nullable(ProcessSchema),
 })

@@ -2,6 +2,7 @@
  * The lock on the image of a pool of memfds: one server at a time may change the image, and holds the lock
  * from before its first store until it has ended (docs/ownership.md).
  */
+import { close, duplicateOver, setCloseOnExec } from '../linux/descriptors.ts'
 import { isLocked, lockOwner, takeOwnLock } from '../linux/own-lock.ts'
 import { EAGAIN, Errno } from '../values/errno.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
@@ -28,12 +29,19 @@ export class ImageInUseError extends UsageError {
 export class ImageLock {
   readonly #pool: string
   readonly #image: Fd
+  readonly #place: Fd
   #own: Fd | undefined
 
-  /** `image`: the keeper's descriptor, whose open file description other processes share. */
-  constructor(pool: string, image: Fd) {
+  /**
+   * `image`: the keeper's descriptor, whose open file description other processes share. `place`: a
+   * descriptor with a lower number, which the lock takes. A keeper of before the lock (tree f8cb29b) copies
+   * the last image that it finds here: with the one that holds the lock it would hold the lock as well, for
+   * as long as it lives, and no later server would get it.
+   */
+  constructor(pool: string, image: Fd, place: Fd) {
     this.#pool = pool
     this.#image = image
+    this.#place = place
   }
 
   /** False: another process holds it. Throws SystemCallError. */
@@ -49,9 +57,13 @@ export class ImageLock {
   }
 
   #takeWithin(timeoutMs: number): Fd | undefined {
-    const own = takeOwnLock(this.#image, timeoutMs)
-    if (own === EAGAIN) return undefined
-    if (own instanceof Errno) throw new SystemCallError('locking the image', own)
+    const taken = takeOwnLock(this.#image, timeoutMs)
+    if (taken === EAGAIN) return undefined
+    if (taken instanceof Errno) throw new SystemCallError('locking the image', taken)
+    const own = this.#place
+    duplicateOver(taken, own)
+    setCloseOnExec(own, true)
+    close(taken)
     // A keeper looks for this when it copies descriptors: it must not copy the one that holds the lock.
     if (!isLocked('self', own))
       throw new UsageError('/proc/self/fdinfo does not show locks: is /proc mounted?')

@@ -3,7 +3,7 @@
  * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to tidy up; however
  * it dies, its successor starts here.
  */
-import { writeSync } from 'node:fs'
+import { openSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -14,6 +14,7 @@ import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { ImageInUseError, ImageLock } from './image-lock.ts'
 import { KeeperLink } from './keeper-link.ts'
+import { PROTOCOL, protocolProblem } from './messages.ts'
 import { checkServable, openFileSystem } from './open-file-system.ts'
 import { openStore } from './open-store.ts'
 import { setRootDirectory } from './root-directory.ts'
@@ -25,6 +26,8 @@ const SOCKET = 3 as Fd
 
 fixUmask()
 const link = new KeeperLink(SOCKET)
+/** Below every descriptor that the keeper sends. */
+const lockPlace = openSync('/dev/null', 'r') as Fd
 
 /** A line that cannot be written (a full /run, say) is lost: the server must not die of it. */
 function writeLogLine(line: string): void {
@@ -42,15 +45,19 @@ function writeLogLine(line: string): void {
 const waitForever = (): Promise<never> => new Promise(() => setInterval(() => {}, 2 ** 31 - 1))
 
 const { message: open, descriptors } = await link.expect('open')
+link.send({ kind: 'hello', protocol: PROTOCOL })
 const [runtimeFd, ...memfdAreas] = descriptors as readonly [Fd, ...Fd[]]
-const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
 
 try {
+  // Before anything is mapped: what this version does not understand stays as it is.
+  const problem = protocolProblem(open.protocol, PROTOCOL)
+  if (problem !== undefined) throw new UsageError(problem)
+  const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
   const { store, ...opened } = await openStore(link, open, memfdAreas)
   const pool = { pool: open.pool, ...opened }
   // A region has a lock of its own, and the keeper holds it.
   const [, imageFd] = memfdAreas
-  const lock = imageFd === undefined ? undefined : new ImageLock(open.pool, imageFd)
+  const lock = imageFd === undefined ? undefined : new ImageLock(open.pool, imageFd, lockPlace)
   // The former server, which the keeper ends as soon as this one can take its place, may hold the lock still.
   // Its image is looked at without a store into it, so that it can go on if this server refuses.
   const isLocked = lock === undefined || lock.tryTake()

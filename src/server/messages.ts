@@ -3,9 +3,10 @@
  * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
  * outlive a process is in the shared areas, and all control goes through the mount.
  *
- * A keeper that was started before an upgrade of the package starts servers of after it: kinds and fields
- * keep their spelling, which is older than the names around here (memories: memory objects; hand-over:
- * preserve; take-back: unpreserve).
+ * The first message of each says which versions of this protocol it speaks. The server, which reads the
+ * keeper's first, decides: before it has looked at a descriptor, so that a refusal has changed nothing. Kinds
+ * and fields keep their spelling, which is older than the names around here (memories: memory objects;
+ * hand-over: preserve; take-back: unpreserve).
  */
 import type { HandoverStep } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
@@ -13,6 +14,29 @@ import type { RegionKind } from '../values/store-kinds.ts'
 
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
+
+/** The versions of this protocol that a process speaks, both included. */
+export interface Protocol {
+  readonly oldest: number
+  readonly newest: number
+}
+
+/** 0: processes of before there was a number (tree f8cb29b), which say none. */
+const UNNUMBERED: Protocol = { oldest: 0, newest: 0 }
+export const PROTOCOL: Protocol = { oldest: 0, newest: 1 }
+
+/** One line for whom a keeper's words are for; undefined: they have a version in common. */
+export function protocolProblem(
+  keeper: Protocol = UNNUMBERED,
+  server: Protocol = UNNUMBERED,
+): string | undefined {
+  if (keeper.oldest <= server.newest && server.oldest <= keeper.newest) return undefined
+  const newer = keeper.oldest > server.newest ? 'keeper' : 'server'
+  return `its keeper speaks protocol ${inWords(keeper)}, its server ${inWords(server)}: they are of two versions of guestmemfs; mount it with that of the ${newer}`
+}
+
+const inWords = ({ oldest, newest }: Protocol): string =>
+  oldest === newest ? String(newest) : `${oldest} to ${newest}`
 
 /** Where a pool's memory comes from. `isNew`: no image is there yet. A region holds its own image. */
 export type MemorySource =
@@ -39,6 +63,7 @@ export type ToServer =
    */
   | {
       readonly kind: 'open'
+      readonly protocol?: Protocol | undefined
       readonly pool: string
       readonly source: MemorySource
       /** Of the mount's first server alone. */
@@ -73,6 +98,8 @@ export type ToServer =
 
 /** Server to keeper. */
 export type ToKeeper =
+  /** The first. Servers of former trees do not send it, and their keepers pass over a kind that is new. */
+  | { readonly kind: 'hello'; readonly protocol: Protocol }
   /** With one descriptor per memory. */
   | { readonly kind: 'keep'; readonly memories: readonly ObjectId[] }
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }

@@ -69,3 +69,17 @@ test('the two ways one inode is shown are counted apart', () => {
   runtime.setLookups(ino(5), 'file', 0)
   assert.equal(runtime.isReferenced(ino(5)), true)
 })
+
+test('an area of a format that is not known is refused, and nothing is stored into it', () => {
+  const { bytes, runtime } = fresh()
+  runtime.establish(7, { minor: 44 })
+  for (const version of [0, 2, 0xffff_ffff]) {
+    new Uint32Array(bytes.buffer)[1] = version
+    const before = bytes.slice(0, 4096)
+    assert.throws(() => new RuntimeArea(bytes), {
+      name: 'UsageError',
+      message: new RegExp(`has format ${version}, and this version of guestmemfs reads 1: `),
+    })
+    assert.deepEqual(bytes.slice(0, 4096), before)
+  }
+})

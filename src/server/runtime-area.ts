@@ -11,11 +11,16 @@
  * they are absolute). Either way no count is ever off by one.
  */
 import { INO_MAX } from '../fs/state/limits.ts'
+import { UsageError } from '../values/errors.ts'
 import type { BackingId, Ino } from '../values/ids.ts'
 
 /** The bytes 'GMFS', read as one little-endian word. */
 const MAGIC = 0x53464d47
-const VERSION = 1
+/**
+ * This version reads from `oldest` on, and writes `newest`. Where they come to differ, `upgrade` is what
+ * writes the newer one of a connection that is there already.
+ */
+export const RUNTIME_AREA_FORMAT = { oldest: 1, newest: 1 } as const
 const MAX_INODES = INO_MAX + 1
 /** A READDIRPLUS reply of 1 MiB holds fewer entries than this. */
 const MAX_PENDING = 8192
@@ -68,9 +73,16 @@ export class RuntimeArea {
   /** The request at which a former server died. It need not be the first that comes again. */
   readonly #former: { readonly low: number; readonly high: number; attempts: number }
 
+  /** Errors: UsageError: it is of a version that this one does not read. Nothing was stored into it. */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+    const { oldest, newest } = RUNTIME_AREA_FORMAT
+    const version = this.#load(WORD.version)
+    if (this.isEstablished && (version < oldest || version > newest))
+      throw new UsageError(
+        `its runtime area has format ${version}, and this version of guestmemfs reads ${newest}: mount it with the version that made it, or unmount it with that one first`,
+      )
     const [low, high, attempts] = [WORD.inFlightLow, WORD.inFlightHigh, WORD.attempts].map((word) =>
       this.#load(word),
     ) as [number, number, number]
@@ -79,7 +91,7 @@ export class RuntimeArea {
 
   /** True once an INIT has been answered: a server that starts now is a successor on a live connection. */
   get isEstablished(): boolean {
-    return this.#load(WORD.magic) === MAGIC && this.#load(WORD.version) === VERSION
+    return this.#load(WORD.magic) === MAGIC
   }
 
   get epoch(): number {
@@ -95,7 +107,7 @@ export class RuntimeArea {
     this.#bytes.set(text, NEGOTIATED_WORD * 4)
     this.#store(WORD.negotiatedLength, text.length)
     this.#store(WORD.epoch, epoch)
-    this.#store(WORD.version, VERSION)
+    this.#store(WORD.version, RUNTIME_AREA_FORMAT.newest)
     this.#store(WORD.magic, MAGIC)
   }
 

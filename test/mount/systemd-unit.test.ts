@@ -9,7 +9,6 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { installFiles } from '../../src/host/install-files.ts'
-import { thisProgram } from '../../src/host/this-program.ts'
 import { cannotMount, TREE } from './support.ts'
 import { cannotRunSystemd, startSystemd, writeTarget } from './systemd-host.ts'
 
@@ -18,7 +17,7 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
   const [units, mountPoint] = [join(folder, 'units'), join(folder, 'mnt')]
   for (const path of [units, mountPoint]) mkdirSync(path)
   writeTarget(units)
-  const program = { ...thisProgram(), cli: join(TREE, 'src/cli.ts') }
+  const program = [process.execPath, join(TREE, 'src/cli.ts')] as const
   const unit = installFiles(program).find(({ path }) => path.endsWith('@.service'))
   writeFileSync(join(units, 'guestmemfs@.service'), unit?.text ?? '')
   const { run, stop } = await startSystemd(folder, units)
@@ -29,7 +28,7 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
 
   const pool = 'kept'
   const service = `guestmemfs@${pool}.service`
-  const guestmemfs = (...words: string[]) => run(program.node, program.cli, ...words)
+  const guestmemfs = (...words: string[]) => run(...program, ...words)
   const good = (...words: string[]): string => {
     const { status, output } = guestmemfs(...words)
     assert.equal(status, 0, output)

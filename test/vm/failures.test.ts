@@ -263,7 +263,7 @@ test('a QEMU that does not take the guest says why, in the report', async (t) =>
 
 test('a guest whose QEMU is in a network of its own is refused once nobody could start the next one there', async (t) => {
   const pool = await mountVmPool(t)
-  const vm = await startTinyVm(t, pool, 'netns', { before: ['unshare', '--net'] })
+  const vm = await startTinyVm(t, pool, 'netns', { command: ['unshare', '--net', process.execPath, CLI] })
   assert.equal((await updateVmm(pool)).status, 0, 'its supervisor is in the same')
   await vm.serial.moreTicks(1)
   const pid = qemuPid(vm.name)

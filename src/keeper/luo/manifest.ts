@@ -18,8 +18,10 @@ export const MANIFEST_TOKEN = IMAGE_TOKEN + 1n
 /** More than a table of descriptors can name. */
 const MAX_BYTES = 64 * MIB
 
+export const MANIFEST_FORMAT = 1
+
 const ManifestSchema = v.object({
-  format: v.literal(1),
+  format: v.literal(MANIFEST_FORMAT),
   pool: v.string(),
   totalBlocks: v.pipe(v.number(), v.integer(), v.minValue(1)),
   /** In the order in which they are wanted back. */

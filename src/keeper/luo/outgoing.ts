@@ -12,7 +12,14 @@ import { EIO, ENOSPC, Errno } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { MemfdTable } from '../memfd-table.ts'
-import { IMAGE_TOKEN, MANIFEST_TOKEN, type Manifest, tokenOf, writeManifest } from './manifest.ts'
+import {
+  IMAGE_TOKEN,
+  MANIFEST_FORMAT,
+  MANIFEST_TOKEN,
+  type Manifest,
+  tokenOf,
+  writeManifest,
+} from './manifest.ts'
 import { sessionName } from './session-names.ts'
 import type { Luo } from './thread.ts'
 
@@ -182,7 +189,7 @@ export class OutgoingSessions {
       name,
       memories: objects,
     }))
-    const manifest: Manifest = { format: 1, pool, totalBlocks: totalBlocks(), sessions }
+    const manifest: Manifest = { format: MANIFEST_FORMAT, pool, totalBlocks: totalBlocks(), sessions }
     const fd = writeManifest(manifest)
     const errno =
       (await luo.preserve(index.fd, image, IMAGE_TOKEN)) ?? (await luo.preserve(index.fd, fd, MANIFEST_TOKEN))

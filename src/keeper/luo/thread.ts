@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import { type Errno, errnoFromCode } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
+import { checkOwnFiles } from '../own-version.ts'
 
 const WORKER = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url)
 
@@ -38,8 +39,10 @@ export class LuoThread implements Luo {
   readonly #waiting = new Map<number, (result: LuoResult) => void>()
   #lastId = 0
 
-  create(name: string): Promise<Fd | Errno> {
-    return this.#forDescriptor({ kind: 'create', name })
+  /** Rejects with a ReplacedError: the thread's file is none of this version any more. */
+  async create(name: string): Promise<Fd | Errno> {
+    if (this.#worker === undefined) checkOwnFiles()
+    return await this.#forDescriptor({ kind: 'create', name })
   }
 
   find(name: string): Promise<Fd | Errno> {

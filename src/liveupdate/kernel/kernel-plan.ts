@@ -10,6 +10,7 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { checkGuests } from '../preflight/check-guests.ts'
 import { checkHandover } from '../preflight/check-handover.ts'
 import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
+import { checkNextBoot } from '../preflight/check-next-boot.ts'
 import { checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
 import { checkShutdown } from '../preflight/check-shutdown.ts'
 import { handoverAbi, runningAbi } from '../preflight/handover-abi.ts'
@@ -82,6 +83,7 @@ export async function planKernelUpdate(
     ...handoverFindings(chosen, host, next, commandLine),
     ...tooLong(commandLine, next?.image.commandLineMax),
     ...checkPools(pools, parked),
+    ...checkNextBoot(host.nextBoot, chosen),
     ...checkShutdown(via, chosen),
     ...checkUnmanagedGuests(pools, host.kvmGuests),
     ...ofGuests,

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts } from '../../bootmem/carve-out.ts'
 import { readMachineMemory } from '../../bootmem/machine-memory.ts'
 import type { E820Entry } from '../../bootmem/memory-map.ts'
+import { type NextBoot, readNextBoot } from '../../host/next-boot.ts'
 import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../../linux/capabilities.ts'
 import { readDaxRegions } from '../../linux/dax.ts'
 import { type KexecState, kexecState } from '../../linux/kexec.ts'
@@ -45,6 +46,8 @@ export interface HostFacts {
   readonly version: string
   /** All guests of this host, recorded in a pool or not. */
   readonly kvmGuests: readonly KvmGuest[]
+  /** The guestmemfs that this machine starts at boot. */
+  readonly nextBoot: NextBoot
 }
 
 export function readHostFacts(): HostFacts {
@@ -65,6 +68,7 @@ export function readHostFacts(): HostFacts {
     liveUpdate: liveUpdateState(),
     version: readFileSync('/proc/version', 'latin1'),
     kvmGuests: kvmGuests(),
+    nextBoot: readNextBoot(),
   }
 }
 

@@ -7,6 +7,7 @@ import { hasLiveUpdate } from '../../linux/luo.ts'
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { outlivesShutdown } from '../../linux/outlives-shutdown.ts'
 import { checkPoolImage } from '../../pool/check-image.ts'
+import { imageFormat, READ_FORMATS } from '../../pool/formats.ts'
 import { handoverStatus } from '../../pool/handover.ts'
 import { knownPools } from '../../pool/known-pools.ts'
 import { findMount, type PoolMount, poolMounts, readVirtual } from '../../pool/pool-view.ts'
@@ -37,6 +38,8 @@ export interface PoolFacts {
   readonly vms: readonly Vm[]
   /** Records of VMs that cannot be read, one line each. */
   readonly problems: readonly string[]
+  /** What the next kernel's guestmemfs must read of it: `image`, and `handover` where that is the way. */
+  readonly formats: Readonly<Record<string, number>>
 }
 
 export interface HandoverFacts {
@@ -84,17 +87,22 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
   return poolMounts().map(({ pool, mountPoint }) => {
     const recorded = vmMounts(mountPoint).flatMap((mount) => mount.recorded)
     const { store, place } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
+    const by = survivesBy(store, hasLiveUpdate())
     return {
       pool,
       mountPoint,
       store,
-      by: survivesBy(store, hasLiveUpdate()),
+      by,
       outlivesShutdown: outlivesShutdown(v.parse(Server, readVirtual(mountPoint, 'server')).keeperPid),
       handover: handoverFacts({ pool, mountPoint }),
       place: place && { start: place.startByte, lengthBytes: place.sizeBytes },
       isChosen: chosen === undefined || chosen === mountPoint,
       holdsFiles: v.parse(Geometry, readVirtual(mountPoint, 'geometry')).ownedBlocks > 0,
       imageErrors: imageErrors(pool),
+      formats: {
+        image: imageFormat(mountPoint).version,
+        ...(by === 'luo' && { handover: READ_FORMATS.handover.newest }),
+      },
       ...readVms(recorded),
     }
   })

@@ -17,6 +17,7 @@ export const HOST: HostFacts = {
   liveUpdate: undefined,
   version: 'Linux version 6.12.0 (builder) (gcc) #1 SMP',
   kvmGuests: [],
+  nextBoot: { programs: [], lacksHelper: false },
 }
 
 export const vmOf = (name: string, state: Vm['state']): Vm =>
@@ -35,6 +36,7 @@ export const POOL: PoolFacts = {
   imageErrors: [],
   vms: [vmOf('a', 'running'), vmOf('b', 'saved'), vmOf('c', 'dead')],
   problems: [],
+  formats: { image: 1 },
 }
 
 export const linesOf = (findings: readonly Finding[]): string[] =>

@@ -1,0 +1,101 @@
+/**
+ * The installation of this very program: its version beside those that are there, `current` leading to it,
+ * and the files by which the machine runs what is current; and the way back.
+ *
+ * The order is what makes each step safe. Before anything is changed it is known that nothing is in the way.
+ * The version is whole before `current` leads to it, and `current` leads somewhere before a file names it.
+ * What was there before is removed last, and only what no process runs.
+ */
+import { existsSync, realpathSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { UsageError } from '../values/errors.ts'
+import { checkTheWay, install, isInstalled, type Uninstalled, uninstall, type Written } from './install.ts'
+import { currentCommand, type InstallFile, installFiles } from './install-files.ts'
+import type { Program } from './this-program.ts'
+import { installVersion, makeCurrent, makeLibrary, withLibraryLock } from './versions/install-version.ts'
+import { type RemovedVersions, removeUnused, removeVersions } from './versions/remove-versions.ts'
+import { CURRENT, LIBRARY, PREVIOUS, type Reads } from './versions/version-folder.ts'
+
+export interface InstalledProgram extends Written {
+  readonly version: string
+  /** The version's folder was there already. */
+  readonly wasThere: boolean
+  /** What was current before; undefined: nothing was. */
+  readonly former: string | undefined
+  readonly versions: RemovedVersions
+}
+
+/** `reads`: the formats that `program` reads. Errors: UsageError: what was installed works as before. */
+export function installProgram(prefix: string, program: Program, reads: Reads): InstalledProgram {
+  const files = installFiles(currentCommand(prefix))
+  checkTheWay(prefix, files)
+  return inOneLine(() => installFrom(prefix, files, program, reads))
+}
+
+/** Errors of the file system (a full disk, one that is read-only) are for a person. */
+function inOneLine<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new UsageError(
+      `${path ?? 'the disk'}: ${code}: what is installed works as before; mend it and install again`,
+      { cause: error },
+    )
+  }
+}
+
+function installFrom(
+  prefix: string,
+  files: readonly InstallFile[],
+  program: Program,
+  reads: Reads,
+): InstalledProgram {
+  const folders = missingBelow(prefix, LIBRARY)
+  const library = makeLibrary(prefix)
+  return withLibraryLock(library, () => {
+    const { name, isNew } = installVersion(library, program, reads)
+    const former = makeCurrent(library, name)
+    const written = install(prefix, files, folders)
+    return { ...written, version: name, wasThere: !isNew, former, versions: removeUnused(library) }
+  })
+}
+
+/** Folders of `path` below `prefix` that are not there, outermost first. */
+function missingBelow(prefix: string, path: string): string[] {
+  if (path === '/' || existsSync(join(prefix, path))) return []
+  return [...missingBelow(prefix, dirname(path)), path]
+}
+
+export interface UninstalledProgram extends Uninstalled {
+  readonly versions: RemovedVersions
+}
+
+/**
+ * Versions that processes run stay until the next call, which needs no other trace of an installation.
+ * Errors: UsageError: nothing is installed, or nothing but those.
+ */
+export function uninstallProgram(prefix: string): UninstalledProgram {
+  const library = join(prefix, LIBRARY)
+  if (!existsSync(library)) return { ...uninstall(prefix), versions: { removed: [], used: [] } }
+  return withLibraryLock(realpathSync(library), () => uninstallFrom(prefix, library))
+}
+
+function uninstallFrom(prefix: string, library: string): UninstalledProgram {
+  let versions: RemovedVersions = { removed: [], used: [] }
+  // After units and helpers: nothing starts a version any more that is about to be removed.
+  const removeThem = () => {
+    versions = removeVersions(realpathSync(library), [])
+    if (versions.used.length === 0) rmSync(library, { recursive: true })
+    else for (const link of [CURRENT, PREVIOUS]) rmSync(join(library, link), { force: true })
+  }
+  if (isInstalled(prefix)) {
+    const files = uninstall(prefix, removeThem)
+    return { ...files, versions }
+  }
+  removeThem()
+  if (versions.removed.length > 0) return { removed: [], kept: [], versions }
+  const left = versions.used.map(({ name, pids }) => `${name}, which process ${pids.join(', ')} runs`)
+  throw new UsageError(`nothing of guestmemfs is left below ${prefix} but ${left.join('; ') || 'links'}`)
+}

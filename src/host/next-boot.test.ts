@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { keeperUnit, mountHelper, resumeUnit } from './install-files.ts'
+import { installProgram } from './install-program.ts'
+import { commandIn, readNextBoot } from './next-boot.ts'
+import { smallProgram } from './testing/small-program.ts'
+
+function machine(t: TestContext): string {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'next-boot-')))
+  t.after(() => rmSync(root, { recursive: true, force: true }))
+  for (const folder of ['etc/systemd/system', 'sbin']) mkdirSync(join(root, folder), { recursive: true })
+  return root
+}
+
+test('what a helper and a unit run is read back, whatever is in its path', () => {
+  for (const command of [
+    ['/usr/bin/node', '/opt/cli.js'],
+    ["/it's a/node", '/b "c"/$HOME/%i/\\x/cli.ts'],
+    ['/a/current/guestmemfs'],
+  ])
+    for (const text of [mountHelper(command), keeperUnit(command), resumeUnit(command)])
+      assert.deepEqual(commandIn(text), command, text)
+  assert.deepEqual(commandIn('#!/bin/sh\nexec "$@"\n'), [])
+  assert.deepEqual(commandIn(''), [])
+})
+
+test('an installed version is looked at once, and is what it says', (t) => {
+  const root = machine(t)
+  assert.deepEqual(readNextBoot(root), { programs: [], lacksHelper: false })
+  const reads = { image: { oldest: 1, newest: 2 } }
+  const { version } = installProgram(root, smallProgram(join(root, 'from'), 'one'), reads)
+  const place = join(root, 'usr/local/lib/guestmemfs', version)
+  const by = '/sbin/mount.guestmemfs'
+  assert.deepEqual(readNextBoot(root).programs, [{ by, place, lacks: undefined, reads }])
+  writeFileSync(join(place, 'dist/build.js'), 'harmed')
+  assert.deepEqual(readNextBoot(root).programs, [
+    { by, place, lacks: 'dist/build.js is not what was installed', reads },
+  ])
+  rmSync(join(root, 'usr/local/lib/guestmemfs/current'))
+  const launcher = join(root, 'usr/local/lib/guestmemfs/current/guestmemfs')
+  assert.deepEqual(readNextBoot(root).programs, [
+    { by, place: launcher, lacks: `${launcher} leads nowhere`, reads: undefined },
+  ])
+})
+
+test('a unit that somebody keeps as it was is judged by what it names', (t) => {
+  const root = machine(t)
+  installProgram(root, smallProgram(join(root, 'from'), 'one'), {})
+  const unit = join(root, 'etc/systemd/system/guestmemfs@.service')
+  writeFileSync(unit, keeperUnit(['/bin/sh', '/nowhere/cli.js']))
+  assert.deepEqual(readNextBoot(root).programs[1], {
+    by: '/etc/systemd/system/guestmemfs@.service',
+    place: '/nowhere/cli.js',
+    lacks: '/nowhere/cli.js is not there',
+    reads: undefined,
+  })
+})
+
+test('a line of fstab without a helper', (t) => {
+  const root = machine(t)
+  const fstab = join(root, 'etc/fstab')
+  for (const [line, lacksHelper] of [
+    ['guestmemfs /mnt guestmemfs size=1G 0 0', true],
+    ['  pool\t/mnt\tfuse.guestmemfs\tdefaults', true],
+    ['# pool /mnt guestmemfs size=1G 0 0', false],
+    ['/dev/sda1 /guestmemfs ext4 defaults 0 0', false],
+  ] as const) {
+    writeFileSync(fstab, `proc /proc proc defaults 0 0\n${line}\n`)
+    assert.equal(readNextBoot(root).lacksHelper, lacksHelper, line)
+  }
+  writeFileSync(fstab, 'guestmemfs /mnt guestmemfs size=1G 0 0\n')
+  writeFileSync(join(root, 'sbin/mount.guestmemfs'), '')
+  assert.equal(readNextBoot(root).lacksHelper, false)
+})

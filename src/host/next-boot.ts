@@ -1,0 +1,86 @@
+/**
+ * The guestmemfs that the next boot of this machine runs: what its mount helper and its units name, and
+ * whether that is there, whole, and says what it reads. Must not: judge it for a pool.
+ */
+import { accessSync, existsSync, readFileSync, realpathSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { CommandWords } from './install-files.ts'
+import { LAUNCHER, lacksOf, type Reads, readVersion } from './versions/version-folder.ts'
+
+/** What mount(8) runs for a line of fstab, what keeps a pool there, and what brings the guests back. */
+const FILES = [
+  '/sbin/mount.guestmemfs',
+  '/etc/systemd/system/guestmemfs@.service',
+  '/etc/systemd/system/guestmemfs-resume.service',
+] as const
+
+export interface BootProgram {
+  /** The first of the files that name it. */
+  readonly by: string
+  /** The folder of its version, or the path of its command line's entry. */
+  readonly place: string
+  /** Why it would not start, or not be what was installed. */
+  readonly lacks: string | undefined
+  /** undefined: it is of before versions said it. */
+  readonly reads: Reads | undefined
+}
+
+export interface NextBoot {
+  /** Each once. */
+  readonly programs: readonly BootProgram[]
+  /** A line of fstab wants a mount helper, and there is none. */
+  readonly lacksHelper: boolean
+}
+
+/** `root`: where the machine's files lie. */
+export function readNextBoot(root = '/'): NextBoot {
+  const programs = new Map<string, BootProgram>()
+  for (const by of FILES) {
+    const command = commandIn(textOf(join(root, by)))
+    if (command.length === 0) continue
+    const program = look(by, command)
+    if (!programs.has(program.place)) programs.set(program.place, program)
+  }
+  const wantsHelper = /^\s*[^#\s]\S*\s+\S+\s+(fuse\.)?guestmemfs\s/m.test(textOf(join(root, '/etc/fstab')))
+  return { programs: [...programs.values()], lacksHelper: wantsHelper && !existsSync(join(root, FILES[0])) }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/**
+ * The absolute paths with which a helper's `exec` or a unit's `ExecStart=` begins: the launcher of a version,
+ * or, by former versions, Node and a command line's entry. The quotes of both are those of
+ * `install-files.ts`.
+ */
+export function commandIn(text: string): CommandWords {
+  const line = /^(?:exec |ExecStart=)(?=["'/])(.*)$/m.exec(text)?.[1] ?? ''
+  const words = [...line.matchAll(/"((?:[^"\\]|\\.)*)"|((?:'[^']*'|\\'|[^\s'"])+)/g)].map(
+    ([, inUnit, inShell = '']) =>
+      inUnit?.replace(/\\(.)|%%|\$\$/g, (found, escaped = found[0]) => escaped) ??
+      inShell.replace(/'([^']*)'|\\'/g, (_, kept = "'") => kept),
+  )
+  const others = words.findIndex((word) => !word.startsWith('/'))
+  return words.slice(0, others < 0 ? undefined : others)
+}
+
+function look(by: string, command: CommandWords): BootProgram {
+  const [first = '', second] = command
+  if (second !== undefined || !first.endsWith(`/${LAUNCHER}`)) {
+    const missing = command.find((path) => !existsSync(path))
+    const lacks = missing === undefined ? undefined : `${missing} is not there`
+    return { by, place: second ?? first, lacks, reads: undefined }
+  }
+  try {
+    const folder = realpathSync(dirname(first))
+    accessSync(first)
+    return { by, place: folder, lacks: lacksOf(folder), reads: readVersion(folder)?.reads }
+  } catch {
+    return { by, place: first, lacks: `${first} leads nowhere`, reads: undefined }
+  }
+}

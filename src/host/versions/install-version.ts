@@ -1,0 +1,183 @@
+/**
+ * Puts a version of the program beside those that are there, and lets `current` lead to it.
+ *
+ * Why a crash at any moment leaves an installation that works. A version is made in a folder of another name,
+ * is on the disk before it is renamed, and from then on nobody writes to it. `current` is replaced by
+ * rename(2): it leads to the former version or to the new one, and both are whole. What a crash leaves of an
+ * unfinished version has a name that begins with a dot; nothing leads there, and the next installation takes
+ * it away. Two installations at once exclude each other by a lock.
+ *
+ * Why no guest can be harmed. No file that a process runs is changed or, while one runs it, removed: each
+ * process starts others from the folder that its own entry lies in, links resolved when it was started.
+ */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { lockFile } from '../../linux/process.ts'
+import { syncFileSystem } from '../../linux/sync-file-system.ts'
+import { Errno } from '../../values/errno.ts'
+import { UsageError } from '../../values/errors.ts'
+import type { Program } from '../this-program.ts'
+import { NODE_PATH, type ProgramFile, programFiles } from './program-files.ts'
+import {
+  buildOf,
+  CURRENT,
+  digest,
+  folderName,
+  LAUNCHER,
+  LIBRARY,
+  lacksOf,
+  linkedName,
+  MANIFEST_NAME,
+  PREVIOUS,
+  type Reads,
+  type VersionManifest,
+} from './version-folder.ts'
+
+const LOCK = '.lock'
+const UNFINISHED = '.new'
+
+export interface InstalledVersion {
+  /** Its folder's name. */
+  readonly name: string
+  /** It was put there now. */
+  readonly isNew: boolean
+}
+
+/** The folder of versions below `prefix`, links resolved; made where it is missing. */
+export function makeLibrary(prefix: string): string {
+  const library = join(prefix, LIBRARY)
+  mkdirSync(library, { recursive: true, mode: 0o755 })
+  return realpathSync(library)
+}
+
+/** Errors: UsageError: another process is at it. */
+export function withLibraryLock<T>(library: string, work: () => T): T {
+  const lock = lockFile(join(library, LOCK))
+  if (lock instanceof Errno)
+    throw new UsageError(`another installation is under way in ${library}: wait for it`)
+  try {
+    return work()
+  } finally {
+    closeSync(lock)
+  }
+}
+
+/**
+ * `$0` is the path by which it was started, with `current` in it: from the next line on only the version's
+ * own folder counts.
+ */
+const launcher = (entry: string): string => `#!/bin/sh
+# Installed by guestmemfs: runs the version that this file lies in, whatever "current" becomes meanwhile.
+here=$(CDPATH= cd -P -- "\${0%/*}" && pwd -P) || exit 1
+exec "$here/${NODE_PATH}"${entry.endsWith('.ts') ? ' --disable-warning=ExperimentalWarning' : ''} "$here/${entry}" "$@"
+`
+
+/** `reads`: the formats that the program reads. The caller has the lock. Errors: UsageError; Node's. */
+export function installVersion(library: string, program: Program, reads: Reads): InstalledVersion {
+  const inside = nameInside(library, program)
+  if (inside !== undefined) return { name: inside, isNew: false }
+  removeUnfinished(library)
+  const files = programFiles(program)
+  const digests = [
+    { path: LAUNCHER, sha256: digest(launcher(program.entry)) },
+    ...files.map(({ path, source }) => ({ path, sha256: digest(readFileSync(source)) })),
+  ]
+  const manifest: VersionManifest = {
+    format: 1,
+    version: program.version,
+    build: buildOf(digests),
+    reads,
+    files: digests,
+  }
+  const name = freeName(library, folderName(manifest))
+  if (existsSync(join(library, name))) return { name, isNew: false }
+  const unfinished = join(library, `${UNFINISHED}-${name}`)
+  mkdirSync(unfinished, { mode: 0o755 })
+  for (const file of files) copyFile(file, join(unfinished, file.path))
+  writeFileSync(join(unfinished, LAUNCHER), launcher(program.entry))
+  chmodSync(join(unfinished, LAUNCHER), 0o755)
+  writeFileSync(join(unfinished, MANIFEST_NAME), `${JSON.stringify(manifest, undefined, 1)}\n`)
+  // The program's own files may have been replaced while they were read.
+  const lacks = lacksOf(unfinished)
+  if (lacks !== undefined) throw new UsageError(`what was copied is not whole: ${lacks}: install again`)
+  syncFileSystem(unfinished)
+  renameSync(unfinished, join(library, name))
+  return { name, isNew: true }
+}
+
+/** The version that this very program is, where it runs from one. */
+function nameInside(library: string, { root }: Program): string | undefined {
+  const rest = root.startsWith(`${library}/`) ? root.slice(library.length + 1) : ''
+  return rest === '' || rest.includes('/') ? undefined : rest
+}
+
+/**
+ * A folder that has the name and is not whole stays, for processes may run from it: another name is taken.
+ */
+function freeName(library: string, wanted: string): string {
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? wanted : `${wanted}.${number}`
+    const folder = join(library, name)
+    if (!existsSync(folder) || lacksOf(folder) === undefined) return name
+  }
+}
+
+function removeUnfinished(library: string): void {
+  for (const name of readdirSync(library))
+    if (name.startsWith(UNFINISHED)) rmSync(join(library, name), { recursive: true, force: true })
+}
+
+function copyFile({ path, source, isExecutable }: ProgramFile, target: string): void {
+  mkdirSync(dirname(target), { recursive: true, mode: 0o755 })
+  if (path === NODE_PATH && linkFile(source, target)) return
+  copyFileSync(source, target, constants.COPYFILE_FICLONE)
+  chmodSync(target, isExecutable ? 0o755 : 0o644)
+}
+
+/**
+ * Node is a hundred megabytes. A link is as good as a copy where root alone may write to the file: package
+ * managers replace it by another one, and the kernel lets nobody write to it while it runs (ETXTBSY).
+ */
+function linkFile(source: string, target: string): boolean {
+  const { uid, mode } = statSync(source)
+  if (uid !== 0 || (mode & 0o022) !== 0) return false
+  try {
+    linkSync(realpathSync(source), target)
+    return true
+  } catch {
+    return false // Another file system, or one without links.
+  }
+}
+
+/** Answers the name of the version that was current before. */
+export function makeCurrent(library: string, name: string): string | undefined {
+  const former = linkedName(library, CURRENT)
+  if (former === name) return former
+  if (former !== undefined) replaceLink(library, PREVIOUS, former)
+  replaceLink(library, CURRENT, name)
+  syncFileSystem(library)
+  return former
+}
+
+function replaceLink(library: string, link: string, name: string): void {
+  const unfinished = join(library, `${UNFINISHED}-${link}`)
+  rmSync(unfinished, { force: true })
+  symlinkSync(name, unfinished)
+  renameSync(unfinished, join(library, link))
+}

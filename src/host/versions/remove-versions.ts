@@ -1,0 +1,65 @@
+/**
+ * Takes versions away that nothing uses: no process executes one of their files, and neither `current` nor
+ * `previous` leads there.
+ *
+ * Why no process can lose its version. The folder is renamed before it is looked at: nothing that looks for
+ * it by its name finds it any more, and the kernel shows a process that runs from it by the name that it has
+ * now. One that was started in between is seen, and the folder gets its name back.
+ */
+import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { CURRENT, linkedName, PREVIOUS, versionNames } from './version-folder.ts'
+import { usersOf } from './version-users.ts'
+
+const CONDEMNED = '.old-'
+
+export interface UsedVersion {
+  readonly name: string
+  readonly pids: readonly number[]
+}
+
+export interface RemovedVersions {
+  readonly removed: readonly string[]
+  /** Not removed. */
+  readonly used: readonly UsedVersion[]
+}
+
+/** `library`: without links. The caller has its lock. */
+export function removeVersions(library: string, kept: readonly (string | undefined)[]): RemovedVersions {
+  restoreCondemned(library)
+  const removed: string[] = []
+  const used: UsedVersion[] = []
+  for (const name of versionNames(library)) {
+    if (kept.includes(name)) continue
+    const pids = removeVersion(library, name)
+    if (pids.length === 0) removed.push(name)
+    else used.push({ name, pids })
+  }
+  return { removed, used }
+}
+
+export const removeUnused = (library: string): RemovedVersions =>
+  removeVersions(library, [linkedName(library, CURRENT), linkedName(library, PREVIOUS)])
+
+/** Answers who uses it; nobody: it is gone. */
+function removeVersion(library: string, name: string): number[] {
+  const [folder, condemned] = [join(library, name), join(library, CONDEMNED + name)]
+  const before = usersOf(folder)
+  if (before.length > 0) return before
+  renameSync(folder, condemned)
+  const since = usersOf(condemned)
+  if (since.length > 0) renameSync(condemned, folder)
+  else rmSync(condemned, { recursive: true, force: true })
+  return since
+}
+
+/** What was being removed when the machine or the process ended: a part of it may be gone already. */
+function restoreCondemned(library: string): void {
+  for (const entry of readdirSync(library)) {
+    if (!entry.startsWith(CONDEMNED)) continue
+    const folder = join(library, entry)
+    // Condemned means that nobody had used it; a process that is there was seen, or is of before the rename.
+    if (usersOf(folder).length === 0) rmSync(folder, { recursive: true, force: true })
+    else renameSync(folder, join(library, entry.slice(CONDEMNED.length)))
+  }
+}

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { BootProgram } from '../../host/next-boot.ts'
+import { checkNextBoot } from './check-next-boot.ts'
+import { linesOf, POOL } from './testing/facts.ts'
+
+const only = (format: number) => ({ oldest: format, newest: format })
+const PROGRAM: BootProgram = {
+  by: '/sbin/mount.guestmemfs',
+  place: '/lib/2',
+  lacks: undefined,
+  reads: { image: { oldest: 1, newest: 2 }, handover: only(1) },
+}
+const judge = (program: Partial<BootProgram>, formats: Record<string, number> = { image: 1 }) =>
+  linesOf(
+    checkNextBoot({ programs: [{ ...PROGRAM, ...program }], lacksHelper: false }, [{ ...POOL, formats }]),
+  )
+
+test('a whole version that reads the pool’s formats is nothing to say', () => {
+  assert.deepEqual(judge({}), [])
+  assert.deepEqual(judge({}, { image: 2, handover: 1 }), [])
+  assert.deepEqual(judge({ reads: undefined }, { image: 1, handover: 1 }), [])
+  assert.deepEqual(linesOf(checkNextBoot({ programs: [], lacksHelper: false }, [POOL])), [])
+})
+
+test('one that is not whole, or not there, is refused with what mends it', () => {
+  assert.deepEqual(judge({ lacks: 'dist/cli.js is not what was installed' }, { image: 9 }), [
+    "error: the guestmemfs that the next boot runs (/lib/2, by /sbin/mount.guestmemfs) is not whole: dist/cli.js is not what was installed: run 'guestmemfs install'",
+  ])
+  assert.match(
+    linesOf(checkNextBoot({ programs: [], lacksHelper: true }, []))[0] ?? '',
+    /^error: a line of \/etc\/fstab mounts a pool.*guestmemfs install'$/,
+  )
+})
+
+test('one that does not read what the pool leaves to it is refused, by format', () => {
+  const [line = '', ...more] = judge(
+    { reads: { image: only(1), handover: only(1) } },
+    { image: 2, handover: 1 },
+  )
+  assert.deepEqual(more, [])
+  assert.match(
+    line,
+    /^error: pool 'p' leaves image format 2 to the guestmemfs .*, which reads 1 to 1: run 'guestmemfs install' of the version that is to come$/,
+  )
+  assert.match(judge({ reads: undefined }, { image: 2 })[0] ?? '', /reads 1 to 1/)
+  assert.match(judge({}, { image: 1, handover: 2 })[0] ?? '', /leaves handover format 2/)
+  assert.match(judge({}, { unheard: 1 })[0] ?? '', /reads none/)
+})

@@ -1,0 +1,47 @@
+/**
+ * What speaks against the guestmemfs that the next boot runs, which need not be the one that runs now: it is
+ * not there, not whole, or would not understand a pool that this kernel leaves to it. Pure.
+ */
+import type { NextBoot } from '../../host/next-boot.ts'
+import type { Reads } from '../../host/versions/version-folder.ts'
+import { type Finding, fail } from '../../values/finding.ts'
+import type { PoolFacts } from './pool-facts.ts'
+
+/** What a pool leaves to the next boot. */
+type Left = Pick<PoolFacts, 'pool' | 'formats'>
+
+const SUBJECT = 'next boot'
+/** Of versions that do not say. */
+const FIRST: Reads = { image: { oldest: 1, newest: 1 }, handover: { oldest: 1, newest: 1 } }
+
+/** `pools`: those that the update takes along. */
+export function checkNextBoot({ programs, lacksHelper }: NextBoot, pools: readonly Left[]): Finding[] {
+  const findings = lacksHelper
+    ? [
+        fail(
+          SUBJECT,
+          "a line of /etc/fstab mounts a pool, and there is no /sbin/mount.guestmemfs to do it: run 'guestmemfs install'",
+        ),
+      ]
+    : []
+  for (const { by, place, lacks, reads = FIRST } of programs) {
+    const what = `the guestmemfs that the next boot runs (${place}, by ${by})`
+    if (lacks === undefined) findings.push(...pools.flatMap((pool) => unread(what, reads, pool)))
+    else findings.push(fail(SUBJECT, `${what} is not whole: ${lacks}: run 'guestmemfs install'`))
+  }
+  return findings
+}
+
+function unread(what: string, reads: Reads, { pool, formats }: Left): Finding[] {
+  return Object.entries(formats).flatMap(([name, format]) => {
+    const range = reads[name] ?? FIRST[name]
+    if (range !== undefined && range.oldest <= format && format <= range.newest) return []
+    const known = range === undefined ? 'none' : `${range.oldest} to ${range.newest}`
+    return [
+      fail(
+        SUBJECT,
+        `pool '${pool}' leaves ${name} format ${format} to ${what}, which reads ${known}: run 'guestmemfs install' of the version that is to come`,
+      ),
+    ]
+  })
+}
