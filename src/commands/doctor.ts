@@ -50,6 +50,7 @@ export const command: CommandModule = {
   name: 'doctor',
   group: 'Setup',
   summary: 'check this machine; --fix repairs what it can',
+  changes: ({ fix }) => fix === true,
   register: (command) =>
     command
       .option('--json', 'print one JSON object')

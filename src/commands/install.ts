@@ -34,6 +34,7 @@ export const command: CommandModule = {
   name: 'install',
   group: 'Setup',
   summary: 'install the mount helper, the command and the systemd unit',
+  changes: true,
   register: (command) =>
     command
       .option('--prefix <directory>', 'install below this directory', '/')

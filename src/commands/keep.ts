@@ -76,5 +76,6 @@ export const command: CommandModule = {
   name: 'keep',
   group: undefined,
   summary: '',
+  changes: true,
   register: (command) => command.argument('<pool>').option('--check').action(keep),
 }

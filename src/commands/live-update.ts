@@ -3,7 +3,7 @@
  */
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
-import { print, printJson } from '../cli/print.ts'
+import { complain, print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
 import { printReport } from '../cli/print-report.ts'
@@ -45,6 +45,8 @@ export const command: CommandModule = {
   name: 'live-update',
   group: 'Live update',
   summary: 'replace the host kernel or QEMU under running guests',
+  changes: ({ dryRun }) => dryRun !== true,
+  mayNotReturn: true,
   register: (command) =>
     command
       .option('--kernel <file>', 'the next kernel of this machine')
@@ -79,7 +81,7 @@ async function liveUpdate(options: Options): Promise<number> {
 
 async function vmmUpdate(options: Options): Promise<number> {
   const { mountPoint, vms, problems } = vmsOfMount(options.mount)
-  for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
+  for (const problem of problems) complain(problem)
   const chosen = chooseVms(vms, options.name)
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
   const progress = showProgress(
@@ -125,7 +127,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
       else printPlan(plan, findings, options.dryRun === true)
       return isReady ? 0 : 1
     }
-    for (const { message } of findings) process.stderr.write(`guestmemfs: warning: ${message}\n`)
+    for (const { message } of findings) complain(`warning: ${message}`)
     const say = (line: string) => (asJson ? undefined : print(line))
     const rolledBack = await updateKernel({ plan, next, vms, timeoutMs, say })
     reportRollback(plan, rolledBack, asJson)
@@ -163,5 +165,5 @@ function reportRollback(plan: KernelPlan, { reason, startedAtMs, vms }: RolledBa
     keepReport(report)
     printReport(report, asJson)
   }
-  process.stderr.write(`guestmemfs: there was no update: ${reason}\n`)
+  complain(`there was no update: ${reason}`)
 }

@@ -7,6 +7,7 @@ export const command: CommandModule = {
   name: 'status',
   group: 'Pools',
   summary: "show a mounted pool's identity, geometry, health and processes",
+  changes: false,
   register: (command) =>
     command
       .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
