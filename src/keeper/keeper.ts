@@ -223,7 +223,8 @@ export class Keeper {
   #serve(server: ServerProcess, { mountPoint, requestedAtMs }: KeeperMountOptions): void {
     if (this.#fuse === undefined) throw new UsageError(`pool '${this.#pool}' has no connection`)
     const [restarts, isCrashed] = [this.#restarts, this.#isCrashed]
-    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint })
+    const endedPid = this.#previousHolder?.process.pid ?? null
+    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint, endedPid })
   }
 
   #mount({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {

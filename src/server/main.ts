@@ -61,7 +61,7 @@ try {
   if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
-  if (!isLocked) lock.take()
+  if (!isLocked) lock.take(orders.endedPid)
   const { fs, image } = early ?? openFileSystem(store, pool)
   if (open.rootDirectory) setRootDirectory(fs, open.rootDirectory, image.lastOrigin ?? { epoch: 0 })
   if (!orders.isCrashed) runtime.resetAttempts()

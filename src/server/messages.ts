@@ -66,6 +66,8 @@ export type ToServer =
       /** When the mount was asked for, milliseconds since the epoch. */
       readonly askedAtMs: number
       readonly mountPoint: string
+      /** The previous holder, which the keeper has killed; null: there was none. */
+      readonly endedPid?: number | null | undefined
     }
 
   /** The keeper has received `unmounted`, and holds the pool from here on. */
