@@ -45,11 +45,13 @@ export function describeGeometry({ index, store }: Volume): object {
 
 /**
  * `guestmemfs.health`: what is not as it should be, or not yet. `awaitedFiles` and `lostFiles`: files whose
- * object is incoming, or lost.
+ * object is incoming, or lost. `storedFiles` of `mostStoredFiles`, where a service manager has copies: the
+ * `unstoredFiles` are lost when keeper and server die at once. Objects that are made ahead count among them.
  */
 export function describeHealth(volume: Volume): object {
   const { index, store } = volume
   const { dirty, bad } = index.allocator.counts
+  const { storeUse } = store
   return {
     badBlocks: bad,
     dirtyBlocks: dirty,
@@ -57,6 +59,11 @@ export function describeHealth(volume: Volume): object {
     orphanBlocks: index.orphanBlocks,
     awaitedFiles: store.absent?.('incoming') ?? 0,
     lostFiles: store.absent?.('lost') ?? 0,
+    ...(storeUse && {
+      storedFiles: storeUse.stored,
+      unstoredFiles: storeUse.unstored,
+      mostStoredFiles: storeUse.most,
+    }),
   }
 }
 

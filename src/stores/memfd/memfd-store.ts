@@ -11,6 +11,7 @@ import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Mapping } from '../../values/mapping.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
+import type { StoreUse } from '../../values/store-use.ts'
 import { MIB } from '../../values/units.ts'
 import { DescriptorData } from '../descriptor-data.ts'
 import {
@@ -150,6 +151,10 @@ export class MemfdStore implements Store {
     if (this.#incoming.isIncoming(object)) return 'incoming'
     if (this.#incoming.isLost(object)) return 'lost'
     return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
+  }
+
+  get storeUse(): StoreUse | undefined {
+    return this.#table.storeUse
   }
 
   absent(state: 'incoming' | 'lost'): number {
