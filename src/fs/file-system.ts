@@ -9,7 +9,7 @@ import type { Errno } from '../values/errno.ts'
 import type { ByteString, Ino } from '../values/ids.ts'
 import type { Refusal } from '../values/refusal.ts'
 import { type AttributeChange, fallocate, setAttributes } from './operations/attributes.ts'
-import { create, mkdir, symlink } from './operations/create.ts'
+import { create, mkdir, mknod, symlink } from './operations/create.ts'
 import { read, seek } from './operations/data.ts'
 import { link, rmdir, unlink } from './operations/links.ts'
 import { type ListedName, readDirectory, readlink } from './operations/listing.ts'
@@ -21,7 +21,7 @@ import { retryShrinks } from './operations/resize.ts'
 import { type WriteOptions, write } from './operations/write.ts'
 import { getXattr, listXattrs, removeXattr, setXattr } from './operations/xattrs.ts'
 import type { NameAt } from './state/entry.ts'
-import type { Inode } from './state/inode.ts'
+import type { Inode, SpecialKind } from './state/inode.ts'
 import type { Journal } from './state/journal.ts'
 import { Transaction } from './state/transaction.ts'
 import { type OwnRequest, type Request, Volume } from './state/volume.ts'
@@ -69,6 +69,9 @@ export class FileSystem {
   }
   symlink(rq: Request, at: NameAt, target: ByteString): Inode | Errno {
     return symlink(this.#begin(rq), at, target)
+  }
+  mknod(rq: Request, at: NameAt, kind: SpecialKind, mode: number, rdev: number): Inode | Errno {
+    return mknod(this.#begin(rq), at, kind, mode, rdev)
   }
   link(rq: Request, ino: Ino, to: NameAt): Inode | Errno {
     return link(this.#begin(rq), ino, to)

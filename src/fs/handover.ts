@@ -21,7 +21,8 @@ import type { Volume } from './state/volume.ts'
  * one is under way, an object is incoming, or the pool is not frozen; those of `preserveImage`.
  */
 export function setHandover(volume: Volume, word: string): Errno | undefined {
-  const { handover } = volume.store
+  const { journal, state, store } = volume
+  const { handover } = store
   if (handover === undefined) return EOPNOTSUPP
   if (word === 'none') {
     handover.unpreserve()
@@ -31,8 +32,8 @@ export function setHandover(volume: Volume, word: string): Errno | undefined {
   if (step === undefined) return EINVAL
   const refused = handover.refusal(step)
   if (refused !== undefined) return refused
-  if ((volume.store.absent?.('incoming') ?? 0) > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
-  if (step === 'image') return handover.preserveImage(packImage(volume.journal.identity, volume.state))
+  if ((store.absent?.('incoming') ?? 0) > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
+  if (step === 'image') return handover.preserveImage(packImage(journal.identity, state, journal.version))
   handover.preserve(step, [...outgoing(volume, step)])
   return undefined
 }

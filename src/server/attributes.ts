@@ -4,16 +4,28 @@ import { MAX_WRITE_BYTES } from '../fuse/init.ts'
 import type { Attributes } from '../fuse/replies.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 
-/** S_IFDIR, S_IFREG, S_IFLNK (include/uapi/linux/stat.h). */
+/** S_IFDIR, S_IFREG, … (include/uapi/linux/stat.h). */
 const TYPE_BITS: { readonly [Kind in FileKind]: number } = {
   directory: 0o040000,
   file: 0o100000,
   symlink: 0o120000,
+  fifo: 0o010000,
+  socket: 0o140000,
+  'character-device': 0o020000,
+  'block-device': 0o060000,
 }
+const S_IFMT = 0o170000
 const SECTOR_BYTES = 512
 
 export const modeOf = (inode: Inode): number => TYPE_BITS[inode.kind] | inode.mode
 export const modeOfKind = (kind: FileKind): number => TYPE_BITS[kind]
+
+/** What mknod(2) asks for by its mode; without a type, a file. undefined: it is no type of an inode. */
+export function kindOfMode(mode: number): FileKind | undefined {
+  const type = mode & S_IFMT
+  if (type === 0) return 'file'
+  return (Object.keys(TYPE_BITS) as FileKind[]).find((kind) => TYPE_BITS[kind] === type)
+}
 
 export const attributesOf = (inode: Inode): Attributes => ({
   ino: inode.ino,
@@ -26,7 +38,7 @@ export const attributesOf = (inode: Inode): Attributes => ({
   links: inode.links,
   uid: inode.uid,
   gid: inode.gid,
-  rdev: 0,
+  rdev: inode.rdev,
   // What read and write move best: the largest request there is.
   blksize: MAX_WRITE_BYTES,
 })

@@ -7,6 +7,8 @@
 export const VIRTUAL_PREFIX = 'guestmemfs.'
 export const MAP_XATTR = 'guestmemfs.map'
 export const POOL_XATTR = 'guestmemfs.pool'
+/** Set by root, too: to a version of the image's format, which upgrades to it. */
+export const FORMAT_XATTR = 'guestmemfs.format'
 
 /** Set by root. */
 export const CONTROL_PREFIX = 'trusted.guestmemfs.'

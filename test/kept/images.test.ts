@@ -10,12 +10,12 @@ import { checkImage } from '../../src/fs/image/fsck.ts'
 import { readHeader } from '../../src/fs/image/header.ts'
 import { Image } from '../../src/fs/image/image.ts'
 import { packImage, unpackImage } from '../../src/fs/image/packed-image.ts'
-import type { Inode } from '../../src/fs/state/inode.ts'
+import { type Inode, isSpecial } from '../../src/fs/state/inode.ts'
 import { State } from '../../src/fs/state/state.ts'
 import { checkInvariants, fixtureOver, n, nameAt, ok } from '../../src/fs/testing/fixture.ts'
 import { MemoryStore } from '../../src/fs/testing/memory-store.ts'
 import { chunkBlocksOf } from '../../src/stores/registry.ts'
-import { Errno } from '../../src/values/errno.ts'
+import { EPERM, Errno } from '../../src/values/errno.ts'
 import { type Ino, printable, ROOT_INO, toBytes } from '../../src/values/ids.ts'
 import { COMMITS, IMAGES, keptDump, keptImage, keptJson } from './kept.ts'
 import { isText, type Told, type TreeTold } from './tell-tree.ts'
@@ -70,6 +70,7 @@ const nanoseconds = ({ seconds, nanoseconds }: Inode['mtime']): string =>
 
 function tell(fs: FileSystem, inode: Inode): Omit<Told, 'sha256'> {
   const { ino, kind, mode, uid, gid, links, sizeBytes } = inode
+  if (isSpecial(kind)) assert.fail(`no former version made a ${kind}`)
   const names = ok(fs.listXattrs(ino)).map(printable).sort()
   const values = names.map((name) => [name, Buffer.from(ok(fs.getXattr(ino, n(name)))).toString('base64')])
   return {
@@ -130,7 +131,7 @@ for (const commit of COMMITS) {
     unpackImage(packed, identity, new State(), area)
     assert.deepEqual(entriesOf(area), entriesOf(packed))
     assert.deepEqual(entriesOf(packed), entriesOf(keptImage(commit, 'image')))
-    assert.deepEqual(entriesOf(packImage(identity, open(area).state)), entriesOf(packed))
+    assert.deepEqual(entriesOf(packImage(identity, open(area).state, 1)), entriesOf(packed))
     assert.deepEqual(readHeader(area).identity, identity)
   })
 
@@ -154,6 +155,36 @@ for (const commit of COMMITS) {
     assert.deepEqual(treeOf(again), tree)
     assert.equal(again.lookup(ROOT_INO, n('text')) instanceof Errno, true)
     assert.equal(again.frozen, false)
+  })
+
+  test(`${commit}: upgraded, it is the same, can hold more, and is handed over so`, () => {
+    for (const name of IMAGES) {
+      const area = keptImage(commit, name)
+      const entries = entriesOf(area)
+      const image = open(area)
+      assert.equal(image.version, 1)
+      image.upgrade()
+      assert.deepEqual([readHeader(area).version, open(area).version], [2, 2])
+      assert.deepEqual(entriesOf(area), entries)
+      assert.deepEqual(checkImage(area, new State(), chunkBlocksOf), [])
+    }
+    const area = keptImage(commit, 'image')
+    const { fs, journal, rq } = fileSystemOver(open(area))
+    const tree = treeOf(fs)
+    const make = () => fs.mknod(rq(), nameAt(ROOT_INO, 'new'), 'character-device', 0o600, 0x501)
+    assert.equal(fs.thaw(rq()), undefined)
+    assert.equal(make(), EPERM)
+    assert.equal(fs.setXattr(rq(), ROOT_INO, n('guestmemfs.format'), Buffer.from('2'), 0), undefined)
+    assert.deepEqual(treeOf(fs), tree)
+    const { ino } = ok(make())
+    checkInvariants(fs, journal)
+    const again = open(area)
+    const packed = packImage(again.identity, again.state, again.version)
+    const unpacked = new Uint8Array(2 ** 20)
+    unpackImage(packed, again.identity, new State(), unpacked)
+    assert.deepEqual([readHeader(packed).version, open(unpacked).version], [2, 2])
+    assert.equal(open(unpacked).state.inodes.get(ino)?.rdev, 0x501)
+    assert.deepEqual(checkImage(unpacked, new State(), chunkBlocksOf), [])
   })
 
   test(`${commit}: what is harmed is found, and what is of another version is refused`, () => {

@@ -39,8 +39,8 @@ export const packedImage = (image: string, packed: string): string => `
   const { State } = await load('state')
   const { packImage } = await load('travel')
   const area = readFileSync('${image}')
-  const { identity, state } = Image.open(area, readHeader(area).identity, new State())
-  writeFileSync('${packed}', packImage(identity, state))`
+  const { identity, state, version } = Image.open(area, readHeader(area).identity, new State())
+  writeFileSync('${packed}', packImage(identity, state, version))`
 
 /**
  * The image of a carve-out becomes the file `image`: gigantic guest RAM in two frames, an ordinary file in

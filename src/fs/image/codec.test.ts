@@ -22,6 +22,7 @@ const inode = row({
   ino,
   generation: count,
   kind: fc.constantFrom('directory' as const, 'file' as const, 'symlink' as const),
+  rdev: fc.constant(0),
   mode: fc.nat(0o7777),
   uid: count,
   gid: count,
@@ -39,8 +40,20 @@ const inode = row({
   gigantic: fc.boolean(),
   target: name(4096),
 })
+const special = fc
+  .tuple(
+    inode,
+    fc.constantFrom(...(['fifo', 'socket', 'character-device', 'block-device'] as const)),
+    fc.nat(0xffff_ffff),
+  )
+  .map(([fields, kind, rdev]) => ({ ...fields, kind, rdev }))
+/** A property that a reader without knowledge of it keeps. */
+const unknown = fc.integer({ min: 50, max: 2 ** 40 }).map((half) => 2 * half + 1)
 const entry: fc.Arbitrary<Entry> = fc.oneof(
   row({ kind: fc.constant('inode' as const), inode }),
+  row({ kind: fc.constant('inode' as const), inode: special }),
+  row({ kind: fc.constant('property' as const), ino, number: unknown, value: fc.uint8Array() }),
+  row({ kind: fc.constant('property-gone' as const), ino, number: count }),
   row({ kind: fc.constant('inode-gone' as const), ino }),
   row({ kind: fc.constant('name' as const), parent: ino, name: name(255), ino, cookie: count }),
   row({ kind: fc.constant('name-gone' as const), parent: ino, name: name(255) }),

@@ -7,9 +7,11 @@ import type { Extent } from '../../stores/store.ts'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
 import type { BlockState, Entry } from '../state/entry.ts'
-import type { FileKind, Inode, Timestamp } from '../state/inode.ts'
+import { type FileKind, type Inode, isSpecial, type SpecialKind, type Timestamp } from '../state/inode.ts'
 import type { ByteSink } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
+import type { FormatVersion } from './format.ts'
+import { decodeProperty } from './property.ts'
 
 /** Tags are part of the format: never renumber, only add. Zero is no tag, so that padding is no entry. */
 const TAG = {
@@ -21,21 +23,36 @@ const TAG = {
   'xattr-gone': 6,
   blocks: 7,
   pool: 8,
+  property: 9,
+  'property-gone': 10,
 } as const satisfies Record<Entry['kind'], number>
 
-const FILE_KINDS: readonly FileKind[] = ['directory', 'file', 'symlink']
+/** What the low two bits of an inode's flags say: one of the first three, or that it is special. */
+const PLAIN_KINDS: readonly FileKind[] = ['directory', 'file', 'symlink']
+const SPECIAL = 3
+const SPECIAL_KINDS: readonly SpecialKind[] = ['fifo', 'socket', 'character-device', 'block-device']
 const BLOCK_STATES: readonly BlockState[] = ['clean', 'dirty', 'bad']
 
-/** Bits of an inode's second byte, above the two that hold its kind. */
+/** Bits of an inode's second byte, above the two that hold its kind; which special one it is stands last. */
 const GUEST_RAM = 4
 const HAS_MEMORY = 8
 const GIGANTIC = 16
+const SPECIAL_SHIFT = 5
+const FLAGS_END = SPECIAL_KINDS.length << SPECIAL_SHIFT
 
 /** NAME_MAX, XATTR_NAME_MAX, PATH_MAX and XATTR_SIZE_MAX (`include/uapi/linux/limits.h`). */
 const NAME_LIMIT = 255
 const TARGET_LIMIT = 4096
 const VALUE_LIMIT = 65536
 const NANOSECONDS = 1_000_000_000
+const RDEV_LIMIT = 0xffff_ffff
+
+/** Whether an image of this version can hold the entry. */
+export function sayableIn(version: FormatVersion, entry: Entry): boolean {
+  if (version > 1) return true
+  if (entry.kind === 'inode') return !isSpecial(entry.inode.kind)
+  return entry.kind !== 'property' && entry.kind !== 'property-gone'
+}
 
 export function encodeEntry(entry: Entry, out: ByteSink): void {
   out.u8(TAG[entry.kind])
@@ -73,6 +90,15 @@ export function encodeEntry(entry: Entry, out: ByteSink): void {
       out.u8(entry.frozen ? 1 : 0)
       out.varint(entry.nextGeneration)
       out.varint(entry.nextCookie)
+      break
+    case 'property':
+      out.varint(entry.ino)
+      out.varint(entry.number)
+      out.bytes(entry.value)
+      break
+    case 'property-gone':
+      out.varint(entry.ino)
+      out.varint(entry.number)
       break
   }
 }
@@ -120,9 +146,22 @@ export function decodeEntry(from: ByteSource): Entry {
         nextGeneration: from.varint(),
         nextCookie: from.varint(),
       }
+    case TAG.property:
+      return decodePropertyEntry(from)
+    case TAG['property-gone']:
+      return { kind: 'property-gone', ino: decodeIno(from), number: from.varint() }
     default:
       throw new CorruptBytesError(`${tag} is not the tag of an entry`)
   }
+}
+
+/** Its value is checked, and kept as it is. */
+function decodePropertyEntry(from: ByteSource): Entry {
+  const ino = decodeIno(from)
+  const number = from.varint()
+  const value = from.bytes(VALUE_LIMIT)
+  decodeProperty(number, value)
+  return { kind: 'property', ino, number, value }
 }
 
 function encodeInode(inode: Inode, out: ByteSink): void {
@@ -130,7 +169,7 @@ function encodeInode(inode: Inode, out: ByteSink): void {
     (inode.guestRam ? GUEST_RAM : 0) |
     (inode.object === undefined ? 0 : HAS_MEMORY) |
     (inode.gigantic ? GIGANTIC : 0)
-  out.u8(FILE_KINDS.indexOf(inode.kind) | flags)
+  out.u8(encodeKind(inode.kind) | flags)
   out.varint(inode.ino)
   out.varint(inode.generation)
   out.varint(inode.mode)
@@ -141,6 +180,7 @@ function encodeInode(inode: Inode, out: ByteSink): void {
   encodeTimestamp(inode.atime, out)
   encodeTimestamp(inode.mtime, out)
   encodeTimestamp(inode.ctime, out)
+  if (isSpecial(inode.kind)) out.varint(inode.rdev)
   if (inode.object !== undefined) out.varint(inode.object)
   out.name(inode.target)
   out.varint(inode.extents.length)
@@ -149,9 +189,9 @@ function encodeInode(inode: Inode, out: ByteSink): void {
 
 function decodeInode(from: ByteSource): Inode {
   const flags = from.u8()
-  if (flags >= 2 * GIGANTIC) throw new CorruptBytesError(`${flags} are not the flags of an inode`)
+  const kind = decodeKind(flags)
   return {
-    kind: choice(FILE_KINDS, flags & 3, 'file kind'),
+    kind,
     guestRam: (flags & GUEST_RAM) !== 0,
     gigantic: (flags & GIGANTIC) !== 0,
     ino: decodeIno(from),
@@ -164,10 +204,21 @@ function decodeInode(from: ByteSource): Inode {
     atime: decodeTimestamp(from),
     mtime: decodeTimestamp(from),
     ctime: decodeTimestamp(from),
+    rdev: isSpecial(kind) ? decodeRdev(from) : 0,
     object: (flags & HAS_MEMORY) === 0 ? undefined : (from.varint() as ObjectId),
     target: from.name(TARGET_LIMIT),
     extents: decodeExtents(from),
   }
+}
+
+const encodeKind = (kind: FileKind): number =>
+  isSpecial(kind) ? SPECIAL | (SPECIAL_KINDS.indexOf(kind) << SPECIAL_SHIFT) : PLAIN_KINDS.indexOf(kind)
+
+function decodeKind(flags: number): FileKind {
+  const kind = PLAIN_KINDS[flags & SPECIAL] ?? SPECIAL_KINDS[flags >> SPECIAL_SHIFT]
+  const isWhole = kind !== undefined && flags < FLAGS_END && (isSpecial(kind) || flags < 1 << SPECIAL_SHIFT)
+  if (!isWhole) throw new CorruptBytesError(`${flags} are not the flags of an inode`)
+  return kind
 }
 
 /** Fixed size: touching a file must not change how much room it takes. */
@@ -207,6 +258,12 @@ function decodeIno(from: ByteSource): Ino {
   const ino = from.varint()
   if (ino === 0) throw new CorruptBytesError('0 is not an inode number')
   return ino as Ino
+}
+
+function decodeRdev(from: ByteSource): number {
+  const rdev = from.varint()
+  if (rdev > RDEV_LIMIT) throw new CorruptBytesError(`device number ${rdev} has more than 32 bits`)
+  return rdev
 }
 
 function decodeMode(from: ByteSource): number {

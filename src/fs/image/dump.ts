@@ -5,9 +5,10 @@
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { type ByteString, printable } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'
-import type { FileKind, Inode } from '../state/inode.ts'
+import { type FileKind, type Inode, isSpecial } from '../state/inode.ts'
 import type { Geometry } from './format.ts'
 import { readHeader } from './header.ts'
+import { decodeProperty, type Property } from './property.ts'
 import type { LogRecord } from './record.ts'
 import { recover } from './recovery.ts'
 
@@ -32,7 +33,10 @@ export interface ImageDump {
 }
 
 export interface Summary {
-  readonly inodes: Readonly<Record<FileKind, number>>
+  /** Special files are there where there are any. */
+  readonly inodes: Readonly<
+    Record<'directory' | 'file' | 'symlink', number> & Partial<Record<FileKind, number>>
+  >
   readonly names: number
   readonly xattrs: number
   readonly ownedBlocks: number
@@ -50,15 +54,24 @@ export interface PlainRecord {
   readonly entries: readonly PlainEntry[]
 }
 
-/** The spelling is older than the names here: `memory` is the object's id. */
-type PlainInode = Omit<Inode, 'object' | 'target'> & {
+/** The spelling is older than the names here: `memory` is the object's id. `rdev` is of special files. */
+type PlainInode = Omit<Inode, 'object' | 'target' | 'rdev'> & {
   readonly memory: Inode['object']
   readonly target: string
+  readonly rdev?: number
 }
 export type PlainEntry =
-  | Exclude<Entry, { kind: 'inode' | 'xattr' }>
+  | Exclude<Entry, { kind: 'inode' | 'xattr' | 'property' }>
   | { readonly kind: 'inode'; readonly inode: PlainInode }
   | { readonly kind: 'xattr'; readonly ino: number; readonly name: string; readonly valueBase64: string }
+  /** `value` is what the bytes mean, where this code knows that. */
+  | {
+      readonly kind: 'property'
+      readonly ino: number
+      readonly number: number
+      readonly valueBase64: string
+      readonly value?: Property
+    }
 
 /** Everything in the image of `area`. Throws `CorruptBytesError` if it cannot be read. */
 export function dumpImage(area: Uint8Array): ImageDump {
@@ -84,11 +97,15 @@ export function dumpImage(area: Uint8Array): ImageDump {
 }
 
 function summarise(entries: readonly Entry[]): Summary {
-  const inodes = { directory: 0, file: 0, symlink: 0 }
+  const inodes: { -readonly [Kind in keyof Summary['inodes']]: Summary['inodes'][Kind] } = {
+    directory: 0,
+    file: 0,
+    symlink: 0,
+  }
   const sums = { names: 0, xattrs: 0, ownedBlocks: 0, dirtyBlocks: 0, badBlocks: 0, frozen: false }
   for (const entry of entries) {
     if (entry.kind === 'inode') {
-      inodes[entry.inode.kind]++
+      inodes[entry.inode.kind] = (inodes[entry.inode.kind] ?? 0) + 1
       for (const extent of entry.inode.extents) sums.ownedBlocks += extent.count
     } else if (entry.kind === 'name') sums.names++
     else if (entry.kind === 'xattr') sums.xattrs++
@@ -112,8 +129,15 @@ const plainRecord = ({ sequence, generation, origin, entries }: LogRecord): Plai
 function plainEntry(entry: Entry): PlainEntry {
   switch (entry.kind) {
     case 'inode': {
-      const { object: memory, target, ...inode } = entry.inode
-      return { kind: 'inode', inode: { ...inode, memory, target: printable(target) } }
+      const { object: memory, target, rdev, ...inode } = entry.inode
+      const device = isSpecial(inode.kind) ? { rdev } : {}
+      return { kind: 'inode', inode: { ...inode, ...device, memory, target: printable(target) } }
+    }
+    case 'property': {
+      const { value, ...key } = entry
+      const meant = decodeProperty(key.number, value)
+      const valueBase64 = Buffer.from(value).toString('base64')
+      return { ...key, valueBase64, ...(meant && { value: meant }) }
     }
     case 'xattr': {
       const valueBase64 = Buffer.from(entry.value).toString('base64')

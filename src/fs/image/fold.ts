@@ -7,7 +7,7 @@
  * take any key. If a record logged since the checkpoint began states it, the last such record decides, and it
  * comes after the checkpoint in the fold. If none does, the key did not change while the checkpoint was
  * written, so the live iteration met it with the value it still has, or met that it is not there.
- * `inode-gone` counts as a statement about each name and xattr kept under that inode.
+ * `inode-gone` counts as a statement about each name, xattr and property kept under that inode.
  */
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'
@@ -19,6 +19,7 @@ export class Fold {
   readonly #inodes = new Map<Ino, EntryOf<'inode'>>()
   readonly #names = new Map<Ino, Map<ByteString, EntryOf<'name'>>>()
   readonly #xattrs = new Map<Ino, Map<ByteString, EntryOf<'xattr'>>>()
+  readonly #properties = new Map<Ino, Map<number, EntryOf<'property'>>>()
   readonly #blocks = new BlockMap()
   #pool: EntryOf<'pool'> | undefined
 
@@ -31,6 +32,7 @@ export class Fold {
         this.#inodes.delete(entry.ino)
         this.#names.delete(entry.ino)
         this.#xattrs.delete(entry.ino)
+        this.#properties.delete(entry.ino)
         return
       case 'name':
         under(this.#names, entry.parent).set(entry.name, entry)
@@ -44,6 +46,12 @@ export class Fold {
       case 'xattr-gone':
         this.#xattrs.get(entry.ino)?.delete(entry.name)
         return
+      case 'property':
+        under(this.#properties, entry.ino).set(entry.number, entry)
+        return
+      case 'property-gone':
+        this.#properties.get(entry.ino)?.delete(entry.number)
+        return
       case 'blocks':
         this.#blocks.set(entry.extent, entry.state)
         return
@@ -53,20 +61,24 @@ export class Fold {
     }
   }
 
-  /** Each key once: pool, inodes, names (in order of their cookies, as they were created), xattrs, blocks. */
+  /**
+   * Each key once: pool, inodes, names (in order of their cookies, as they were created), xattrs, properties,
+   * blocks.
+   */
   *entries(): IterableIterator<Entry> {
     if (this.#pool !== undefined) yield this.#pool
     yield* this.#inodes.values()
     for (const names of this.#names.values()) yield* [...names.values()].sort((a, b) => a.cookie - b.cookie)
     for (const xattrs of this.#xattrs.values()) yield* xattrs.values()
+    for (const properties of this.#properties.values()) yield* properties.values()
     for (const { extent, state } of this.#blocks.ranges()) yield { kind: 'blocks', extent, state }
   }
 }
 
-function under<V>(maps: Map<Ino, Map<ByteString, V>>, ino: Ino): Map<ByteString, V> {
+function under<K, V>(maps: Map<Ino, Map<K, V>>, ino: Ino): Map<K, V> {
   const known = maps.get(ino)
   if (known !== undefined) return known
-  const made = new Map<ByteString, V>()
+  const made = new Map<K, V>()
   maps.set(ino, made)
   return made
 }

@@ -1,6 +1,7 @@
 /**
- * Owns where everything lies in the metadata area: the layout of format version 1, computed from the area's
- * size alone. It must not read or write a byte. The page that explains it is docs/image-format.md.
+ * Owns where everything lies in the metadata area: the layout of the format, computed from the area's size
+ * alone, and the same in every version so far. It must not read or write a byte. The page that explains it is
+ * docs/image-format.md.
  *
  *   header | slot 0 | slot 1 | segment 0 | segment 1
  *
@@ -10,7 +11,10 @@
 import { UsageError } from '../../values/errors.ts'
 import { GIB, KIB } from '../../values/units.ts'
 
-export const FORMAT_VERSION = 1
+/** Version 1 cannot say fifos, sockets, device nodes and properties; all else is as in version 2. */
+export type FormatVersion = 1 | 2
+/** What a new image is made in, and an upgrade leads to. */
+export const NEWEST_VERSION: FormatVersion = 2
 export const HEADER_BYTES = 4096
 /** Below this a record would be too small for an inode with a long name. */
 export const SMALLEST_AREA_BYTES = 64 * KIB

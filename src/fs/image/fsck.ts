@@ -27,6 +27,8 @@ export function checkImage(
   const findings: Finding[] = []
   const header = attempt(findings, 'header', () => readHeader(area))
   if (header === undefined) return findings
+  if (header.isHalfUpgraded)
+    findings.push(ok('header', `its upgrade to version ${header.version} is under way`))
   const found = attempt(findings, 'log', () => recover(area, header.geometry))
   findings.push(...checkSlots(area, header.geometry, found?.checkpointGeneration))
   if (found === undefined) return findings

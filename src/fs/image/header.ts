@@ -1,13 +1,13 @@
 /**
  * Owns the header: what any version of guestmemfs can read about an image before it understands the rest. It
- * is written once, when the image is made, and never again.
+ * is written when the image is made, and when the image is upgraded to another version.
  *
  * Fixed for all versions: the magic word, the version after it, and the crc32 at the end of the 4 KiB.
  */
 import { crc32 } from 'node:zlib'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'
-import { FORMAT_VERSION, type Geometry, geometryOf, HEADER_BYTES } from './format.ts'
+import { type FormatVersion, type Geometry, geometryOf, HEADER_BYTES, NEWEST_VERSION } from './format.ts'
 import { viewOf } from './words.ts'
 import type { AreaWriter } from './writer.ts'
 
@@ -74,9 +74,14 @@ export function beginHeader(writer: AreaWriter): void {
 }
 
 /** Makes the area an image, by its last store. Everything else must be in place. */
-export function finishHeader(writer: AreaWriter, geometry: Geometry, identity: Identity): void {
+export function finishHeader(
+  writer: AreaWriter,
+  geometry: Geometry,
+  identity: Identity,
+  version: FormatVersion,
+): void {
   const header = Buffer.alloc(HEADER_BYTES)
-  header.writeUInt32LE(FORMAT_VERSION, FIELD.version)
+  header.writeUInt32LE(version, FIELD.version)
   header.writeUInt32LE(BLOCK_BYTES, FIELD.blockBytes)
   const numbers: [number, number][] = [
     [FIELD.areaBytes, geometry.areaBytes],
@@ -99,21 +104,31 @@ export function finishHeader(writer: AreaWriter, geometry: Geometry, identity: I
   writer.word(FIELD.magic, MAGIC)
 }
 
+export interface Header {
+  readonly identity: Identity
+  readonly geometry: Geometry
+  readonly version: FormatVersion
+  /** A crash came between the two stores of `upgradeHeader`: to be called again. */
+  readonly isHalfUpgraded: boolean
+  /** A copy of the 4 KiB. */
+  readonly bytes: Buffer
+}
+
 /** Throws `CorruptBytesError` unless this is a whole header of a version and geometry we know. */
-export function readHeader(area: Uint8Array): { identity: Identity; geometry: Geometry; version: number } {
+export function readHeader(area: Uint8Array): Header {
   const state = area.length < HEADER_BYTES ? 'foreign' : probe(area)
   if (state !== 'image') throw new CorruptBytesError(NOT_AN_IMAGE[state])
-  const header = Buffer.from(area.subarray(0, HEADER_BYTES))
-  if (header.readUInt32LE(FIELD.crc) !== headerCrc(header)) {
-    throw new CorruptBytesError('the header of the image fails its checksum')
-  }
-  const version = header.readUInt32LE(FIELD.version)
-  if (version !== FORMAT_VERSION) {
+  const bytes = Buffer.from(area.subarray(0, HEADER_BYTES))
+  if (!isWhole(bytes)) throw new CorruptBytesError('the header of the image fails its checksum')
+  const version = versionOf(bytes)
+  if (version === undefined) {
     throw new CorruptBytesError(
-      `the image has format version ${version}, this guestmemfs knows ${FORMAT_VERSION}: use the release that made it`,
+      `the image has format version ${bytes.readUInt32LE(FIELD.version)}, this guestmemfs knows 1 to ${NEWEST_VERSION}: use the release that made it`,
     )
   }
-  return { identity: identityOf(header), geometry: readGeometry(header, area.length), version }
+  const isHalfUpgraded = bytes.readUInt32LE(FIELD.crc) !== headerCrc(bytes)
+  const geometry = readGeometry(bytes, area.length)
+  return { identity: identityOf(bytes), geometry, version, isHalfUpgraded, bytes }
 }
 
 /**
@@ -123,8 +138,50 @@ export function readHeader(area: Uint8Array): { identity: Identity; geometry: Ge
 export function readIdentity(beginning: Uint8Array): Identity | undefined {
   if (beginning.length < HEADER_BYTES || probe(beginning) !== 'image') return undefined
   const header = Buffer.from(beginning.subarray(0, HEADER_BYTES))
-  if (header.readUInt32LE(FIELD.crc) !== headerCrc(header)) return undefined
-  return header.readUInt32LE(FIELD.version) === FORMAT_VERSION ? identityOf(header) : undefined
+  return isWhole(header) && versionOf(header) !== undefined ? identityOf(header) : undefined
+}
+
+/**
+ * The image is of the newest version from the first of these two stores on; its bytes are the same in both.
+ * Version 1's code refuses it from then on, by the checksum and, after the second store, by the version.
+ * `bytes`: the header as it was read. Does no harm where it was done before.
+ */
+export function upgradeHeader(writer: AreaWriter, bytes: Uint8Array): void {
+  const header = upgraded(bytes)
+  for (const word of [FIELD.version, FIELD.crc - 4]) writer.word(word, header.readBigUInt64LE(word))
+}
+
+/** The header, and its checksum, as they are after the upgrade. */
+function upgraded(bytes: Uint8Array): Buffer {
+  const header = Buffer.from(bytes)
+  header.writeUInt32LE(NEWEST_VERSION, FIELD.version)
+  header.writeUInt32LE(headerCrc(header), FIELD.crc)
+  return header
+}
+
+function versionOf(header: Buffer): FormatVersion | undefined {
+  const version = header.readUInt32LE(FIELD.version)
+  return version === 1 || version === 2 ? version : undefined
+}
+
+/**
+ * Whether the checksum is right, or on its way from that of version 1 to that of version 2: a word is stored
+ * at once, but a torn one, which has a beginning of the new bytes, is taken as well.
+ */
+function isWhole(header: Buffer): boolean {
+  const found = header.readUInt32LE(FIELD.crc)
+  const right = headerCrc(header)
+  if (versionOf(header) !== 2) return found === right
+  const former = Buffer.from(header)
+  former.writeUInt32LE(1, FIELD.version)
+  const torn = Buffer.alloc(4)
+  torn.writeUInt32LE(headerCrc(former))
+  const whole = Buffer.alloc(4)
+  whole.writeUInt32LE(right)
+  return [0, 1, 2, 3, 4].some((stored) => {
+    whole.copy(torn, 0, 0, stored)
+    return torn.readUInt32LE() === found
+  })
 }
 
 const identityOf = (header: Buffer): Identity => ({
@@ -154,7 +211,7 @@ const NOT_AN_IMAGE = {
   foreign: 'the metadata area does not hold a guestmemfs image',
 } as const
 
-/** Version 1 has one geometry for each area size; the numbers are stored for other versions to read. */
+/** There is one geometry for each area size; the numbers are stored for other versions to read. */
 function readGeometry(header: Buffer, areaBytes: number): Geometry {
   if (number(header, FIELD.areaBytes) !== areaBytes) {
     throw new CorruptBytesError(
@@ -170,8 +227,7 @@ function readGeometry(header: Buffer, areaBytes: number): Geometry {
     geometry.segmentOffsets.every(
       (offset, side) => number(header, FIELD.segmentOffsets + 8 * side) === offset,
     )
-  if (!same)
-    throw new CorruptBytesError(`the image has a geometry format version ${FORMAT_VERSION} does not define`)
+  if (!same) throw new CorruptBytesError('the image has a geometry that its format version does not define')
   return geometry
 }
 

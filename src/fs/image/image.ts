@@ -5,19 +5,24 @@
  * commit: log record complete → state changed → a bounded step of checkpointing. When the active segment has
  * taken as much as the state is large, the next commit moves on to the other segment and begins a checkpoint
  * into the other slot; it is written in proportion to what is logged (format.ts, CHECKPOINT_PACE).
+ *
+ * An image keeps the version it has until `upgrade`; what version 1 cannot say is never committed to it.
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { KIB } from '../../values/units.ts'
 import type { Entry, Origin } from '../state/entry.ts'
 import { CheckpointWriter } from './checkpoint.ts'
-import { CHECKPOINT_PACE, type Geometry, geometryOf } from './format.ts'
+import { sayableIn } from './codec.ts'
+import { CHECKPOINT_PACE, type FormatVersion, type Geometry, geometryOf, NEWEST_VERSION } from './format.ts'
 import {
   beginHeader,
   checkExpected,
   type Expected,
   finishHeader,
+  type Header,
   type Identity,
   readHeader,
+  upgradeHeader,
 } from './header.ts'
 import type { ImageState } from './image-state.ts'
 import { recordBytes } from './record.ts'
@@ -44,6 +49,7 @@ export class Image<S extends ImageState = ImageState> {
   readonly state: S
   readonly identity: Identity
   readonly #writer: AreaWriter
+  readonly #header: Header
   readonly #geometry: Geometry
   readonly #size: StateSize
   #segment: Segment
@@ -54,17 +60,15 @@ export class Image<S extends ImageState = ImageState> {
   #lastOrigin: Origin | undefined
   #lastEntries: readonly Entry[]
   #measured: Measure | undefined
+  #version: FormatVersion
 
-  private constructor(
-    writer: AreaWriter,
-    geometry: Geometry,
-    identity: Identity,
-    found: Recovered,
-    state: S,
-  ) {
+  private constructor(writer: AreaWriter, header: Header, found: Recovered, state: S) {
+    const { geometry } = header
     this.#writer = writer
+    this.#header = header
     this.#geometry = geometry
-    this.identity = identity
+    this.identity = header.identity
+    this.#version = header.version
     this.state = state
     this.#size = new StateSize()
     for (const entry of found.fold.entries()) {
@@ -74,6 +78,7 @@ export class Image<S extends ImageState = ImageState> {
     this.#nextSequence = found.nextSequence
     this.#lastOrigin = found.records.at(-1)?.origin
     this.#lastEntries = found.records.at(-1)?.entries ?? []
+    if (header.isHalfUpgraded) upgradeHeader(writer, header.bytes)
     this.#segment = Segment.resume(writer, geometry, found.activeGeneration, found.active)
     if (found.activeGeneration > found.checkpointGeneration) this.#resumeCheckpoint(found)
   }
@@ -82,7 +87,12 @@ export class Image<S extends ImageState = ImageState> {
    * Make `area` an image of `state`, whatever it held before. Until the last store it is none. Throws
    * `UsageError` if the area's size cannot hold an image.
    */
-  static format(area: Uint8Array, identity: Identity, state: ImageState, trace?: Trace): void {
+  static format(
+    area: Uint8Array,
+    identity: Identity,
+    state: ImageState,
+    { version = NEWEST_VERSION, trace }: { version?: FormatVersion; trace?: Trace } = {},
+  ): void {
     const geometry = geometryOf(area.length)
     const writer = new AreaWriter(area, trace)
     beginHeader(writer)
@@ -91,7 +101,7 @@ export class Image<S extends ImageState = ImageState> {
     new CheckpointWriter(writer, geometry, FIRST_GENERATION, 1, state.entries()).advance(
       Number.POSITIVE_INFINITY,
     )
-    finishHeader(writer, geometry, identity)
+    finishHeader(writer, geometry, identity, version)
   }
 
   /**
@@ -105,10 +115,21 @@ export class Image<S extends ImageState = ImageState> {
     emptyState: S,
     trace?: Trace,
   ): Image<S> {
-    const { identity, geometry } = readHeader(area)
-    checkExpected(identity, expected)
-    const found = recover(area, geometry)
-    return new Image(new AreaWriter(area, trace), geometry, identity, found, emptyState)
+    const header = readHeader(area)
+    checkExpected(header.identity, expected)
+    const found = recover(area, header.geometry)
+    return new Image(new AreaWriter(area, trace), header, found, emptyState)
+  }
+
+  get version(): FormatVersion {
+    return this.#version
+  }
+
+  /** The image is of the newest version when this returns: former code refuses it, and leaves it as it is. */
+  upgrade(): void {
+    if (this.#version === NEWEST_VERSION) return
+    upgradeHeader(this.#writer, this.#header.bytes)
+    this.#version = NEWEST_VERSION
   }
 
   /** Of the segment that is appended to. */
@@ -171,6 +192,8 @@ export class Image<S extends ImageState = ImageState> {
    */
   #measure(entries: readonly Entry[]): Measure {
     if (this.#measured?.entries !== entries) {
+      if (!entries.every((entry) => sayableIn(this.#version, entry)))
+        throw new BrokenInvariantError(`format version ${this.#version} cannot say what is to be committed`)
       const sizes = entries.map(entryBytes)
       const sum = sizes.reduce((total, bytes) => total + bytes, 0)
       this.#measured = { entries, sizes, record: recordBytes(sum) }

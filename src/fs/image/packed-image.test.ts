@@ -35,7 +35,7 @@ function packed() {
   return {
     state: journal.state,
     identity: journal.identity,
-    bytes: packImage(journal.identity, journal.state),
+    bytes: packImage(journal.identity, journal.state, journal.version),
   }
 }
 
@@ -59,7 +59,7 @@ test('a state of any size fits the area that is made for it', () => {
       const { fs, rq, file, journal } = fixture()
       for (let index = 0; index < files; index++) file(`file-${index}`)
       fs.setXattr(rq(), ROOT, n('user.large'), new Uint8Array(valueBytes).fill(7), 0)
-      const bytes = packImage(journal.identity, journal.state)
+      const bytes = packImage(journal.identity, journal.state, journal.version)
       const area = new Uint8Array(AREA_BYTES)
       unpackImage(bytes, EXPECTED, new State(), area)
       assert.deepEqual(entriesOf(Image.open(area, EXPECTED, new State()).state), entriesOf(journal.state))

@@ -7,7 +7,7 @@
 import { CorruptBytesError } from '../../values/errors.ts'
 import { PTE_BYTES } from '../../values/units.ts'
 import type { Entry } from '../state/entry.ts'
-import { HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './format.ts'
+import { type FormatVersion, HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './format.ts'
 import type { Expected, Identity } from './header.ts'
 import { Image } from './image.ts'
 import type { ImageState, VerifiableState } from './image-state.ts'
@@ -16,19 +16,20 @@ import { entryBytes } from './state-size.ts'
 /** `geometryOf`: a slot is five sixteenths of the room. */
 const ROOM_PER_SLOT = 16 / 5
 
-/** The state of a pool in an area of its own, in whole pages. */
-export function packImage(identity: Identity, state: ImageState): Uint8Array {
+/** The state of a pool in an area of its own, in whole pages, in the version that the pool has. */
+export function packImage(identity: Identity, state: ImageState, version: FormatVersion): Uint8Array {
   let bytes: number = SLOT.body
   for (const entry of state.entries()) bytes += entryBytes(entry as Entry)
   const areaBytes = Math.max(SMALLEST_AREA_BYTES, HEADER_BYTES + Math.ceil(bytes * ROOM_PER_SLOT))
   const area = new Uint8Array(Math.ceil(areaBytes / PTE_BYTES + 1) * PTE_BYTES)
-  Image.format(area, identity, state)
+  Image.format(area, identity, state, { version })
   return area
 }
 
 /**
- * Makes `area` the image of what `packed` holds, `emptyState` is filled on the way. Throws CorruptBytesError,
- * with `area` unchanged, if `packed` is of another version, store or pool, harmed, or contradicts itself.
+ * Makes `area` the image of what `packed` holds, in its version; `emptyState` is filled on the way. Throws
+ * CorruptBytesError, with `area` unchanged, if `packed` is of another version, store or pool, harmed, or
+ * contradicts itself.
  */
 export function unpackImage<S extends VerifiableState>(
   packed: Uint8Array,
@@ -37,9 +38,9 @@ export function unpackImage<S extends VerifiableState>(
   area: Uint8Array,
 ): void {
   // A copy is opened: `Image.open` may write, and what the former kernel handed over stays as it came.
-  const { identity, state } = Image.open(Uint8Array.from(packed), expected, emptyState)
+  const { identity, state, version } = Image.open(Uint8Array.from(packed), expected, emptyState)
   const [contradiction] = state.verify(identity.totalBlocks, expected.chunkBlocks)
   if (contradiction !== undefined)
     throw new CorruptBytesError(`the image that was handed over contradicts itself: ${contradiction}`)
-  Image.format(area, identity, state)
+  Image.format(area, identity, state, { version })
 }

@@ -82,7 +82,7 @@ test('crashed after every few commits, a checkpoint never outgrows its segment',
 test('an interrupted format leaves no image, a complete one is one', () => {
   const area = new Uint8Array(SMALL_AREA_BYTES)
   const trace: TracedStore[] = []
-  Image.format(area, IDENTITY, new TableState(BLOCKS), (store) => trace.push(store))
+  Image.format(area, IDENTITY, new TableState(BLOCKS), { trace: (store) => trace.push(store) })
   const replayed = new Uint8Array(SMALL_AREA_BYTES)
   for (const store of trace) {
     assert.throws(() => openImage(replayed), /blank|never finished/)

@@ -26,16 +26,19 @@ export function entryBytes(entry: Entry): number {
   return scratch.length
 }
 
-/** Sizes by name below one inode, and their sum, so that the inode can go at once. */
+/** Of a name, or of an xattr, or the number of a property. */
+type Key = ByteString | number
+
+/** Sizes by key below one inode, and their sum, so that the inode can go at once. */
 class Sizes {
-  readonly byName = new Map<ByteString, number>()
+  readonly byKey = new Map<Key, number>()
   total = 0
 
   /** Returns what the sum grew by. */
-  set(name: ByteString, bytes: number): number {
-    const growth = bytes - (this.byName.get(name) ?? 0)
-    if (bytes === 0) this.byName.delete(name)
-    else this.byName.set(name, bytes)
+  set(key: Key, bytes: number): number {
+    const growth = bytes - (this.byKey.get(key) ?? 0)
+    if (bytes === 0) this.byKey.delete(key)
+    else this.byKey.set(key, bytes)
     this.total += growth
     return growth
   }
@@ -45,6 +48,7 @@ export class StateSize {
   readonly #inodes = new Map<Ino, number>()
   readonly #names = new Map<Ino, Sizes>()
   readonly #xattrs = new Map<Ino, Sizes>()
+  readonly #properties = new Map<Ino, Sizes>()
   readonly #blocks = new BlockMap()
   #pool = 0
   #total = 0
@@ -81,10 +85,13 @@ export class StateSize {
         return this.#inodes.get(entry.ino) ?? 0
       case 'name':
       case 'name-gone':
-        return this.#names.get(entry.parent)?.byName.get(entry.name) ?? 0
+        return this.#names.get(entry.parent)?.byKey.get(entry.name) ?? 0
       case 'xattr':
       case 'xattr-gone':
-        return this.#xattrs.get(entry.ino)?.byName.get(entry.name) ?? 0
+        return this.#xattrs.get(entry.ino)?.byKey.get(entry.name) ?? 0
+      case 'property':
+      case 'property-gone':
+        return this.#properties.get(entry.ino)?.byKey.get(entry.number) ?? 0
       case 'pool':
         return this.#pool
     }
@@ -100,7 +107,10 @@ export class StateSize {
       case 'inode':
         return this.#setInode(entry.inode.ino, bytes)
       case 'inode-gone':
-        return this.#setInode(entry.ino, 0) - drop(this.#names, entry.ino) - drop(this.#xattrs, entry.ino)
+        return [this.#names, this.#xattrs, this.#properties].reduce(
+          (growth, sizes) => growth - drop(sizes, entry.ino),
+          this.#setInode(entry.ino, 0),
+        )
       case 'name':
         return set(this.#names, entry.parent, entry.name, bytes)
       case 'name-gone':
@@ -109,6 +119,10 @@ export class StateSize {
         return set(this.#xattrs, entry.ino, entry.name, bytes)
       case 'xattr-gone':
         return set(this.#xattrs, entry.ino, entry.name, 0)
+      case 'property':
+        return set(this.#properties, entry.ino, entry.number, bytes)
+      case 'property-gone':
+        return set(this.#properties, entry.ino, entry.number, 0)
       case 'blocks': {
         const { removed, added } = this.#blocks.set(entry.extent, entry.state)
         return sum(added) - sum(removed)
@@ -129,15 +143,15 @@ export class StateSize {
   }
 }
 
-function set(maps: Map<Ino, Sizes>, ino: Ino, name: ByteString, bytes: number): number {
+function set(maps: Map<Ino, Sizes>, ino: Ino, key: Key, bytes: number): number {
   let sizes = maps.get(ino)
   if (sizes === undefined) {
     if (bytes === 0) return 0
     sizes = new Sizes()
     maps.set(ino, sizes)
   }
-  const growth = sizes.set(name, bytes)
-  if (sizes.byName.size === 0) maps.delete(ino)
+  const growth = sizes.set(key, bytes)
+  if (sizes.byKey.size === 0) maps.delete(ino)
   return growth
 }
 

@@ -1,9 +1,9 @@
-/** New inodes: regular files, directories, symlinks. Device nodes, fifos and sockets never get here. */
-import { EMLINK, ENAMETOOLONG, ENOENT, ENOSPC, Errno } from '../../values/errno.ts'
+/** New inodes: regular files, directories, symlinks, and what the kernel serves: fifos, sockets, devices. */
+import { EMLINK, ENAMETOOLONG, ENOENT, ENOSPC, EPERM, Errno } from '../../values/errno.ts'
 import type { ByteString } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { NameAt } from '../state/entry.ts'
-import type { Inode } from '../state/inode.ts'
+import type { Inode, SpecialKind } from '../state/inode.ts'
 import { LINK_MAX, TARGET_MAX } from '../state/limits.ts'
 import type { Transaction } from '../state/transaction.ts'
 import { placeForName } from './names.ts'
@@ -47,5 +47,29 @@ export function symlink(tx: Transaction, at: NameAt, target: ByteString): Inode 
   if (target.length === 0) return ENOENT
   if (target.length > TARGET_MAX) return ENAMETOOLONG
   const made = tx.addInode(at, 'symlink', { mode: 0o777, target, sizeBytes: target.length })
+  return made instanceof Errno ? made : (tx.commitIfRoom() ?? made)
+}
+
+/**
+ * A fifo, a socket or a device node. Who may make one is the kernel's question (`vfs_mknod` in fs/namei.c
+ * asks for CAP_MKNOD), and whether a device may be opened that of the mount (`nodev`). `rdev` counts for
+ * devices alone. Errors: those of `placeForName`, EPERM where the image's format cannot say it, ENOSPC.
+ */
+export function mknod(
+  tx: Transaction,
+  at: NameAt,
+  kind: SpecialKind,
+  mode: number,
+  rdev: number,
+): Inode | Errno {
+  const { volume } = tx
+  const directory = placeForName(volume, at)
+  if (directory instanceof Errno) return directory
+  if (volume.journal.version === 1) {
+    volume.refusedByFormat++
+    return EPERM
+  }
+  const isDevice = kind === 'character-device' || kind === 'block-device'
+  const made = tx.addInode(at, kind, { mode, rdev: isDevice ? rdev : 0 })
   return made instanceof Errno ? made : (tx.commitIfRoom() ?? made)
 }

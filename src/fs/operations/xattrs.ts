@@ -23,7 +23,15 @@ import { CONTROL_PREFIX, VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
 import { NAME_MAX, XATTR_LIST_MAX, XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
-import { controlValue, isControl, setControl, VM, wrongVmRecord } from '../xattrs/control-xattrs.ts'
+import {
+  controlValue,
+  FORMAT,
+  isControl,
+  setControl,
+  setFormat,
+  VM,
+  wrongVmRecord,
+} from '../xattrs/control-xattrs.ts'
 import type { VirtualXattrs } from '../xattrs/virtual-xattrs.ts'
 
 /** setxattr(2) flags. */
@@ -60,6 +68,7 @@ export function setXattr(
   const { volume } = tx
   // Before the frozen check: thawing is the one modification that is allowed then.
   if (name.startsWith(CONTROL_PREFIX) && name !== VM) return setControl(tx, ino, name, value)
+  if (name === FORMAT) return setFormat(tx, ino, value)
   const inode = volume.refusal() ?? volume.inode(ino)
   if (inode instanceof Errno) return inode
   const refusal = unwritable(name)

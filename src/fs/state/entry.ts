@@ -34,6 +34,9 @@ export type Entry =
   | { readonly kind: 'name-gone'; readonly parent: Ino; readonly name: ByteString }
   | { readonly kind: 'xattr'; readonly ino: Ino; readonly name: ByteString; readonly value: Uint8Array }
   | { readonly kind: 'xattr-gone'; readonly ino: Ino; readonly name: ByteString }
+  /** What an inode is besides, by number: `image/property.ts`. One that is not known is kept as it is. */
+  | { readonly kind: 'property'; readonly ino: Ino; readonly number: number; readonly value: Uint8Array }
+  | { readonly kind: 'property-gone'; readonly ino: Ino; readonly number: number }
   /**
    * Only stores that leave clearing to us have dirty blocks. Owned blocks follow from inodes and are never
    * stated.

@@ -5,7 +5,9 @@ import type { Extent } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 
-export type FileKind = 'directory' | 'file' | 'symlink'
+export type FileKind = 'directory' | 'file' | 'symlink' | SpecialKind
+/** What the kernel alone opens and serves: we keep the name, the attributes and the number. */
+export type SpecialKind = 'fifo' | 'socket' | 'character-device' | 'block-device'
 
 /** Seconds and nanoseconds since the epoch, as `struct timespec64`; seconds may be negative. */
 export interface Timestamp {
@@ -41,9 +43,14 @@ export interface Inode {
   readonly guestRam: boolean
   /** Guest RAM that consists of gigantic frames, and is mapped by gigantic pages alone. */
   readonly gigantic: boolean
+  /** Devices: major and minor number as in `struct fuse_attr` (`new_encode_dev`). 0 for every other kind. */
+  readonly rdev: number
   /** Symlinks: where it points. Empty for every other kind. */
   readonly target: ByteString
 }
+
+export const isSpecial = (kind: FileKind): kind is SpecialKind =>
+  kind !== 'directory' && kind !== 'file' && kind !== 'symlink'
 
 /** The memory of a file: every file has one. */
 export function objectOf(inode: Inode): ObjectId {

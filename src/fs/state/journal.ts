@@ -3,6 +3,7 @@
  * a smaller one. The file system never changes its state itself: it hands entries to `commit`, and the
  * journal makes them last and only then applies them to `state`.
  */
+import type { FormatVersion } from '../image/format.ts'
 import type { Entry, Origin } from './entry.ts'
 import type { State } from './state.ts'
 
@@ -17,6 +18,9 @@ export interface PoolIdentity {
 export interface Journal {
   readonly state: State
   readonly identity: PoolIdentity
+  /** Of the format: version 1 cannot say everything. `upgrade` makes it the newest; there is no way back. */
+  readonly version: FormatVersion
+  upgrade(): void
   /** Counts the checkpoints of the pool's life. */
   readonly generation: number
   /** The last request that changed anything. Own work (unique 0) after it does not count. */

@@ -39,6 +39,7 @@ function inode(ino: number, links: number): Inode {
     extents: [],
     guestRam: false,
     gigantic: false,
+    rdev: 0,
   }
   return {
     ino: ino as Ino,

@@ -1,6 +1,6 @@
 /**
  * Owns the whole state of a file system as tables of absolute values, one per key: inodes, names, xattrs,
- * what was said about blocks, and the pool's record. `apply` is the only thing that changes it.
+ * properties, what was said about blocks, and the pool's record. `apply` is the only thing that changes it.
  *
  * At recovery a log is replayed over a checkpoint that was written piecemeal while the log went on, so
  * `apply` meets values older than the ones it holds, and tables that contradict each other for a while. It
@@ -38,6 +38,8 @@ export class State {
   readonly directories = new Map<Ino, Directory>()
   /** An inode without xattrs has no row. */
   readonly xattrs = new Map<Ino, Map<ByteString, Uint8Array>>()
+  /** An inode without properties has no row. */
+  readonly properties = new Map<Ino, Map<number, Uint8Array>>()
   readonly blockStates = new BlockStates()
   pool: PoolRecord = { kind: 'pool', frozen: false, nextGeneration: 1, nextCookie: FIRST_COOKIE }
   #observer: StateObserver | undefined
@@ -57,6 +59,7 @@ export class State {
       extents: [],
       guestRam: false,
       gigantic: false,
+      rdev: 0,
       target: EMPTY,
     }
     const inode = { ino: ROOT_INO, generation: 0, kind: 'directory' as const, ...owner, ...times, ...content }
@@ -109,6 +112,15 @@ export class State {
         this.#observer?.xattrChanged(entry, false)
         return
       }
+      case 'property':
+        rowOf(this.properties, entry.ino, newProperties).set(entry.number, entry.value)
+        return
+      case 'property-gone': {
+        const properties = this.properties.get(entry.ino)
+        properties?.delete(entry.number)
+        if (properties?.size === 0) this.properties.delete(entry.ino)
+        return
+      }
       case 'blocks':
         this.blockStates.set(entry.extent, entry.state)
         this.#observer?.blocksStated(entry)
@@ -133,6 +145,8 @@ export class State {
     for (const directory of this.directories.values()) yield* directory.values()
     for (const [ino, xattrs] of this.xattrs)
       for (const [name, value] of xattrs) yield { kind: 'xattr', ino, name, value }
+    for (const [ino, properties] of this.properties)
+      for (const [number, value] of properties) yield { kind: 'property', ino, number, value }
     for (let block = 0; ; ) {
       const run = this.blockStates.runBeyond(block)
       if (!run) return
@@ -152,6 +166,7 @@ export class State {
 
 const newDirectory = () => new Directory()
 const newXattrs = () => new Map<ByteString, Uint8Array>()
+const newProperties = () => new Map<number, Uint8Array>()
 
 function rowOf<Row>(table: Map<Ino, Row>, ino: Ino, make: () => Row): Row {
   const row = table.get(ino) ?? make()

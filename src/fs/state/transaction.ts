@@ -85,6 +85,7 @@ export class Transaction<R extends OwnRequest = Request> {
       extents: [],
       guestRam: false,
       gigantic: false,
+      rdev: 0,
       target: '' as ByteString,
       ...fields,
       mode: (fields.mode ?? 0) & 0o7777,
@@ -95,9 +96,12 @@ export class Transaction<R extends OwnRequest = Request> {
     return inode
   }
 
-  /** An inode is no more, and its xattrs with it. */
+  /** An inode is no more, and its xattrs and properties with it. */
   remove(ino: Ino): void {
-    for (const name of this.volume.state.xattrs.get(ino)?.keys() ?? []) this.removeXattr(ino, name)
+    const { xattrs, properties } = this.volume.state
+    for (const name of xattrs.get(ino)?.keys() ?? []) this.removeXattr(ino, name)
+    for (const number of properties.get(ino)?.keys() ?? [])
+      this.#rest.push({ kind: 'property-gone', ino, number })
     this.#inodes.delete(ino)
     this.#rest.push({ kind: 'inode-gone', ino })
   }

@@ -4,9 +4,10 @@
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../../values/ids.ts'
+import { decodeProperty, type Property } from '../image/property.ts'
 import type { BlockStates } from '../space/block-states.ts'
 import type { Directory } from './directory.ts'
-import type { Inode } from './inode.ts'
+import { type FileKind, type Inode, isSpecial } from './inode.ts'
 import { NAME_MAX, XATTR_SIZE_MAX } from './limits.ts'
 
 /** The tables of a `State`. */
@@ -14,6 +15,7 @@ export interface Tables {
   readonly inodes: ReadonlyMap<Ino, Inode>
   readonly directories: ReadonlyMap<Ino, Directory>
   readonly xattrs: ReadonlyMap<Ino, ReadonlyMap<ByteString, Uint8Array>>
+  readonly properties: ReadonlyMap<Ino, ReadonlyMap<number, Uint8Array>>
   readonly blockStates: BlockStates
   readonly pool: { readonly nextGeneration: number; readonly nextCookie: number }
 }
@@ -28,6 +30,7 @@ export function verifyTables(tables: Tables, totalBlocks: number, chunkBlocks?: 
     ...verifyBlocks(tables, totalBlocks),
     ...(chunkBlocks === undefined ? [] : verifyZones(tables, chunkBlocks)),
     ...verifyXattrs(tables),
+    ...verifyProperties(tables),
   ]
 }
 
@@ -97,6 +100,8 @@ function verifyInode(inode: Inode): string[] {
     `is ${inode.sizeBytes} long, its target is not`,
   )
   must(inode.kind !== 'directory' || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
+  must(!isSpecial(inode.kind) || inode.sizeBytes === 0, `has size ${inode.sizeBytes}`)
+  must(inode.kind.endsWith('-device') || inode.rdev === 0, `has device number ${inode.rdev}`)
   must((inode.mode & ~0o7777) === 0, `has mode ${inode.mode.toString(8)}`)
   return found
 }
@@ -173,6 +178,27 @@ function verifyXattrs({ inodes, xattrs }: Tables): string[] {
     for (const [name, value] of values)
       if (name.length > NAME_MAX || value.length > XATTR_SIZE_MAX)
         found.push(`xattr ${JSON.stringify(printable(name))} of inode ${ino} is too long`)
+  }
+  return found
+}
+
+/** Which kind of inode has a property. */
+const BEARER: Readonly<Record<Property['is'], FileKind>> = {
+  poisoned: 'file',
+  mark: 'file',
+  nodes: 'directory',
+}
+
+function verifyProperties({ inodes, properties }: Tables): string[] {
+  const found: string[] = []
+  for (const [ino, values] of properties) {
+    const kind = inodes.get(ino)?.kind
+    if (kind === undefined) found.push(`properties of inode ${ino}, which does not exist`)
+    for (const [number, value] of values) {
+      const property = decodeProperty(number, value)
+      if (kind !== undefined && property !== undefined && BEARER[property.is] !== kind)
+        found.push(`property ${number} (${property.is}) of inode ${ino}, which is a ${kind}`)
+    }
   }
   return found
 }

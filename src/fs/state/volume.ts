@@ -33,6 +33,9 @@ export class Volume {
   /** Files whose memory the kernel has refused to make smaller: see `shrinkObject`. */
   readonly oversized = new Set<Ino>()
 
+  /** Requests for what the image's format version cannot say. */
+  refusedByFormat = 0
+
   constructor(journal: Journal, store: Store) {
     this.journal = journal
     this.store = store

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { FileSystem } from '../file-system.ts'
 import { type Role, roleOf } from '../image/testing/bugs.ts'
 import { explorePair } from './crash/explore.ts'
-import { OPERATION_NAMES, OPERATIONS, type OperationName } from './crash/operations.ts'
+import { OPERATION_NAMES, OPERATIONS, type OperationName, UPGRADE } from './crash/operations.ts'
 import type { Event, Mistakes } from './crash/recording.ts'
 import { PHASES, type StoreKind, starts } from './crash/starts.ts'
 import { GEOMETRY } from './crash/world.ts'
@@ -73,6 +73,29 @@ for (const [shift, kind] of KINDS.entries()) {
     assert.equal(roles.size, 10, `only these stores were interrupted: ${[...roles].join()}`)
   })
 }
+
+test('every crash of the upgrade of an image, before and after each operation, is recovered from', (t) => {
+  let [crashes, upgrades] = [0, 0]
+  for (const [row, name] of OPERATION_NAMES.entries()) {
+    const start = starts(KINDS[row % KINDS.length] as StoreKind, {}, 1)
+    const phase = PHASES[row % PHASES.length] as (typeof PHASES)[number]
+    for (const pair of [[UPGRADE, name] as const, [name, UPGRADE] as const]) {
+      const explored = explorePair(start[phase], pair[0], pair[1])
+      crashes += explored.crashes
+      // While the pool is frozen its image stays as it is.
+      const isUpgraded = pair[1] === UPGRADE && name !== 'freeze'
+      if (!isUpgraded) continue
+      upgrades++
+      assert.deepEqual(
+        explored.events.map(({ kind }) => kind),
+        ['store', 'store'],
+        name,
+      )
+    }
+  }
+  assert.equal(upgrades, OPERATION_NAMES.length - 1)
+  t.diagnostic(`${crashes} crashes`)
+})
 
 interface Planted {
   readonly what: string

@@ -2,6 +2,7 @@
  * Owns a journal for tests of decisions: it keeps the records in a list and nothing survives it. `limit`
  * records fit; `replay` rebuilds a state from them, as a recovery would.
  */
+import { type FormatVersion, NEWEST_VERSION } from '../image/format.ts'
 import type { Entry, Origin } from '../state/entry.ts'
 import type { Journal } from '../state/journal.ts'
 import { State } from '../state/state.ts'
@@ -14,6 +15,7 @@ export interface PlainRecord {
 export class PlainJournal implements Journal {
   readonly state: State
   readonly generation = 1
+  version: FormatVersion = NEWEST_VERSION
   readonly identity
   readonly records: PlainRecord[] = []
   /** How many records fit. */
@@ -32,6 +34,10 @@ export class PlainJournal implements Journal {
 
   get lastEntries(): readonly Entry[] {
     return this.records.at(-1)?.entries ?? []
+  }
+
+  upgrade(): void {
+    this.version = NEWEST_VERSION
   }
 
   fits(): boolean {

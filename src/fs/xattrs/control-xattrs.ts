@@ -13,12 +13,21 @@
  *                               by, a JSON object. Kept like any xattr, but may be set while frozen: the last
  *                               thing before the jump
  *   trusted.guestmemfs.handover on the root: handover.ts
+ *   guestmemfs.format           on the root: a version of the image's format, which upgrades to it for good
  */
-import { E2BIG, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'
+import { E2BIG, EBUSY, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
-import { FROZEN_XATTR, HANDOVER_XATTR, SIZE_XATTR, UPDATE_XATTR, VM_XATTR } from '../../values/xattr-names.ts'
+import {
+  FORMAT_XATTR,
+  FROZEN_XATTR,
+  HANDOVER_XATTR,
+  SIZE_XATTR,
+  UPDATE_XATTR,
+  VM_XATTR,
+} from '../../values/xattr-names.ts'
 import { setHandover } from '../handover.ts'
+import { NEWEST_VERSION } from '../image/format.ts'
 import { setAttributes } from '../operations/attributes.ts'
 import { setFrozen } from '../operations/pool.ts'
 import { ALIGN, parseAlignment } from '../space/alignment.ts'
@@ -32,6 +41,7 @@ export const SIZE = byteString(SIZE_XATTR)
 export const VM = byteString(VM_XATTR)
 export const UPDATE = byteString(UPDATE_XATTR)
 export const HANDOVER = byteString(HANDOVER_XATTR)
+export const FORMAT = byteString(FORMAT_XATTR)
 
 /**
  * Errors: ESTALE, EINVAL for an unknown name, another inode or another value, ENOSPC; those of
@@ -47,14 +57,34 @@ export function setControl(
   const inode = volume.inode(ino)
   if (inode instanceof Errno) return inode
   if (name === UPDATE) return ino === ROOT_INO ? recordUpdate(tx, value) : EINVAL
-  // `echo 1 | …` brings a newline along.
-  const text = Buffer.from(value).toString('latin1').replace(/\n$/, '')
+  const text = line(value)
   if (name === ALIGN) return inode.kind === 'directory' ? setAlignment(tx, inode, text) : EINVAL
   if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(tx, text === '1')
   if (name === HANDOVER && ino === ROOT_INO) return setHandover(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
   const resized = setAttributes(tx, ino, { sizeBytes: Number(text) })
   return resized instanceof Refusal ? resized : undefined
+}
+
+/** `echo 1 | …` brings a newline along. */
+const line = (value: Uint8Array): string => Buffer.from(value).toString('latin1').replace(/\n$/, '')
+
+/**
+ * The kernel lets everyone set it who may write to the root directory, so the caller is looked at here.
+ * Whoever hands the pool over has found out that the next kernel's program can read its image, so the version
+ * stays while that is under way. A request that comes again finds nothing left to do. Errors: EPERM, EINVAL
+ * for another inode, an unknown version or an older one than the image has, EBUSY.
+ */
+export function setFormat({ volume, rq }: Transaction, ino: Ino, value: Uint8Array): Errno | undefined {
+  const { journal, store } = volume
+  if (rq.uid !== 0) return EPERM
+  const text = line(value)
+  if (ino !== ROOT_INO) return EINVAL
+  if (text === String(journal.version)) return undefined
+  if (text !== String(NEWEST_VERSION)) return EINVAL
+  if (volume.frozen || (store.handover?.status.state ?? 'idle') !== 'idle') return EBUSY
+  journal.upgrade()
+  return undefined
 }
 
 /**

@@ -3,6 +3,7 @@
  * named.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
+import { NEWEST_VERSION } from '../image/format.ts'
 import { countBlocks } from '../space/extents.ts'
 import { pathOf } from '../state/path-of.ts'
 import type { Volume } from '../state/volume.ts'
@@ -43,10 +44,18 @@ export function describeGeometry({ index, store }: Volume): object {
   }
 }
 
+/** `guestmemfs.format`: the version of the image's format, and the one that an upgrade leads to. */
+export const describeFormat = ({ journal }: Volume): object => ({
+  version: journal.version,
+  newest: NEWEST_VERSION,
+})
+
 /**
  * `guestmemfs.health`: what is not as it should be, or not yet. `awaitedFiles` and `lostFiles`: files whose
  * object is incoming, or lost. `storedFiles` of `mostStoredFiles`, where a service manager has copies: the
  * `unstoredFiles` are lost when keeper and server die at once. Objects that are made ahead count among them.
+ * `refusedByFormat`: what this server had to refuse because the image is of an
+ * older format version, which cannot hold it (`guestmemfs.format`); left out where that is nothing.
  */
 export function describeHealth(volume: Volume): object {
   const { index, store } = volume
@@ -64,6 +73,7 @@ export function describeHealth(volume: Volume): object {
       unstoredFiles: storeUse.unstored,
       mostStoredFiles: storeUse.most,
     }),
+    ...(volume.refusedByFormat > 0 && { refusedByFormat: volume.refusedByFormat }),
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Owns the read-only `guestmemfs.*` xattrs: what the mount says about itself. Values are computed when they
- * are read, never stored, never listed. The root answers for the pool, a file for itself; the server may add
- * to what the root answers.
+ * Owns reading the `guestmemfs.*` xattrs: what the mount says about itself. Values are computed when they are
+ * read, never stored, never listed. The root answers for the pool, a file for itself; the server may add to
+ * what the root answers.
  *
  * A list longer than an xattr may be (64 KiB) comes in pages: `guestmemfs.NAME` or `guestmemfs.NAME.0` is the
  * first, `.1` the next, and the first page that is not there answers ENODATA. Each page is whole JSON of its
@@ -22,6 +22,7 @@ import type { Volume } from '../state/volume.ts'
 import { jsonPage } from './json-pages.ts'
 import { describeExtents, describeMap } from './report-file.ts'
 import {
+  describeFormat,
   describeGeometry,
   describeHealth,
   describeOrphans,
@@ -37,6 +38,7 @@ const ROOT_VALUES: Readonly<Record<string, Report>> = {
   pool: describePool,
   geometry: describeGeometry,
   health: describeHealth,
+  format: describeFormat,
   handover: describeHandover,
 }
 const ROOT_LISTS: Readonly<Record<string, (volume: Volume) => Iterable<unknown>>> = {

@@ -1,11 +1,12 @@
 /** The requests about names: looking up, making, linking, renaming and removing them. */
 import type { NameAt } from '../../fs/state/entry.ts'
-import { type Inode, objectOf } from '../../fs/state/inode.ts'
+import { type Inode, isSpecial, objectOf } from '../../fs/state/inode.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { EntryReply, Reply } from '../../fuse/replies.ts'
-import { ENOENT, EPERM, Errno } from '../../values/errno.ts'
+import { EINVAL, ENOENT, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
+import { kindOfMode } from '../attributes.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
 import {
   answerCreated,
@@ -18,8 +19,6 @@ import {
 import type { KnownInode } from '../kernel-view.ts'
 import { adoptNodeOwner } from '../node-owners.ts'
 
-const S_IFMT = 0o170000
-const S_IFREG = 0o100000
 const PERMISSION_BITS = 0o7777
 
 /**
@@ -115,14 +114,16 @@ export const nameOperations = {
     return found instanceof Errno ? found : answerEntry(context, adoptNodeOwner(context, found), reply)
   },
   MKNOD(context, request, reply) {
-    const type = request.mode & S_IFMT
-    // No device nodes, fifos or sockets: they would have to be persisted, and a host has better places for
-    // them.
-    if (type !== S_IFREG && type !== 0) return EPERM
+    const kind = kindOfMode(request.mode)
+    if (kind === undefined || (kind !== 'file' && !isSpecial(kind))) return EINVAL
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
     const mode = request.mode & PERMISSION_BITS
-    const made = context.fs.create(context.caller(request), nameAt(parent, request), mode)
+    const [caller, at] = [context.caller(request), nameAt(parent, request)]
+    const made =
+      kind === 'file'
+        ? context.fs.create(caller, at, mode)
+        : context.fs.mknod(caller, at, kind, mode, request.rdev)
     return made instanceof Refusal ? made : answerEntry(context, made, reply)
   },
   CREATE(context, request, reply) {

@@ -2,6 +2,7 @@
  * Owns the little things every test of the image needs: an area with an image in it, and stores replayed on a
  * copy.
  */
+import { NEWEST_VERSION } from '../format.ts'
 import type { Expected, Identity } from '../header.ts'
 import { Image } from '../image.ts'
 import type { Trace, TracedStore } from '../writer.ts'
@@ -17,9 +18,9 @@ export const IDENTITY: Identity = {
 }
 export const EXPECTED: Expected = { storeKind: 'memfd', totalBlocks: BLOCKS }
 
-export function formatted(areaBytes = SMALL_AREA_BYTES): Uint8Array {
+export function formatted(areaBytes = SMALL_AREA_BYTES, version = NEWEST_VERSION): Uint8Array {
   const area = new Uint8Array(areaBytes)
-  Image.format(area, IDENTITY, new TableState(BLOCKS))
+  Image.format(area, IDENTITY, new TableState(BLOCKS), { version })
   return area
 }
 

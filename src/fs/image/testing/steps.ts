@@ -4,15 +4,19 @@
  */
 import type { ByteString, Ino, ObjectId } from '../../../values/ids.ts'
 import type { Entry } from '../../state/entry.ts'
-import type { Inode } from '../../state/inode.ts'
+import { type Inode, isSpecial } from '../../state/inode.ts'
+import { type FormatVersion, NEWEST_VERSION } from '../format.ts'
 import type { Random } from './random.ts'
 
 const INOS = 12
 const NAMES = 9
 export const BLOCKS = 64
 
-export function randomInode(random: Random, ino: Ino): Inode {
-  const kind = random.pick(['directory', 'file', 'symlink'] as const)
+export function randomInode(random: Random, ino: Ino, version: FormatVersion = 1): Inode {
+  const kind = random.pick([
+    ...(['directory', 'file', 'symlink'] as const),
+    ...(version > 1 ? (['fifo', 'socket', 'character-device', 'block-device'] as const) : []),
+  ])
   const time = () => ({ seconds: random.below(2 ** 31) - 2 ** 30, nanoseconds: random.below(1_000_000_000) })
   return {
     ino,
@@ -36,17 +40,19 @@ export function randomInode(random: Random, ino: Ino): Inode {
         : [],
     guestRam: kind === 'file' && random.below(2) === 0,
     gigantic: false,
+    rdev: isSpecial(kind) ? random.below(2 ** 31) : 0,
     target: (kind === 'symlink' ? 'x'.repeat(random.below(20)) : '') as ByteString,
   }
 }
 
-export function randomEntry(random: Random): Entry {
+/** What an image of `version` can hold. */
+export function randomEntry(random: Random, version: FormatVersion): Entry {
   const ino = (1 + random.below(INOS)) as Ino
   const name = `name${random.below(NAMES)}` as ByteString
-  switch (random.below(9)) {
+  switch (random.below(version > 1 ? 11 : 9)) {
     case 0:
     case 1:
-      return { kind: 'inode', inode: randomInode(random, ino) }
+      return { kind: 'inode', inode: randomInode(random, ino, version) }
     case 2:
       return { kind: 'inode-gone', ino }
     case 3:
@@ -71,6 +77,15 @@ export function randomEntry(random: Random): Entry {
             nextGeneration: random.below(99),
             nextCookie: random.below(99),
           }
+    case 9:
+      return {
+        kind: 'property',
+        ino,
+        number: 101 + 2 * random.below(3),
+        value: random.bytes(random.below(30)),
+      }
+    case 10:
+      return { kind: 'property-gone', ino, number: 101 + 2 * random.below(3) }
     default: {
       const start = random.below(BLOCKS)
       const count = 1 + random.below(BLOCKS - start)
@@ -83,5 +98,5 @@ export function randomEntry(random: Random): Entry {
   }
 }
 
-export const randomEntries = (random: Random): Entry[] =>
-  Array.from({ length: 1 + random.below(4) }, () => randomEntry(random))
+export const randomEntries = (random: Random, version: FormatVersion = NEWEST_VERSION): Entry[] =>
+  Array.from({ length: 1 + random.below(4) }, () => randomEntry(random, version))

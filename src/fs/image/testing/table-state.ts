@@ -17,6 +17,9 @@ function keyOf(entry: Exclude<Entry, { kind: 'blocks' }>): string {
     case 'xattr':
     case 'xattr-gone':
       return `${entry.ino} xattr ${entry.name}`
+    case 'property':
+    case 'property-gone':
+      return `${entry.ino} property ${entry.number}`
     case 'pool':
       return 'pool'
   }

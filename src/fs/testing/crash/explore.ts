@@ -7,7 +7,7 @@ import { recover } from '../../image/recovery.ts'
 import { eachTear } from '../../image/testing/tears.ts'
 import { contentsOf } from './contents.ts'
 import { judgeCrash } from './judge.ts'
-import { CHANGES_BYTES, OPERATIONS, type OperationName } from './operations.ts'
+import { CHANGES_BYTES, type OperationName, operationOf, type UPGRADE } from './operations.ts'
 import { type Event, type Moment, momentOf, replayEvents } from './recording.ts'
 import type { Start } from './starts.ts'
 import { GEOMETRY, openImage, remainsOf } from './world.ts'
@@ -23,17 +23,17 @@ export interface Explored {
  */
 export function explorePair(
   start: Start,
-  first: OperationName,
-  second: OperationName,
+  first: OperationName | typeof UPGRADE,
+  second: OperationName | typeof UPGRADE,
   mistaken: (events: Event[]) => Event[] = (events) => events,
 ): Explored {
   const world = start()
-  OPERATIONS[first](world)
+  operationOf(first)(world)
   const remains = remainsOf(world)
   const moments: Moment[] = [momentOf(world.image)]
   const before = contentsOf(world.image.state, world.store.memory)
   world.events.length = 0
-  OPERATIONS[second](world)
+  operationOf(second)(world)
   const after = contentsOf(world.image.state, world.store.memory)
   const events = mistaken([...world.events])
   for (const event of events) if (event.kind === 'record') moments.push(event.moment)

@@ -7,7 +7,7 @@ import { ENOENT } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attributes.ts'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../operations/rename.ts'
-import { SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
+import { FORMAT, SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
 import { nameAt } from '../fixture.ts'
 import type { World } from './world.ts'
 
@@ -36,6 +36,7 @@ export const OPERATIONS = {
   create: ({ fs, rq }) => fs.create(rq(), nameAt(ROOT_INO, 'created'), 0o600),
   mkdir: on('dir', ({ fs, rq }, dir) => fs.mkdir(rq(), nameAt(dir, 'made'), 0o700)),
   symlink: ({ fs, rq }) => fs.symlink(rq(), nameAt(ROOT_INO, 'pointer'), n('dir/inner')),
+  mknod: ({ fs, rq }) => fs.mknod(rq(), nameAt(ROOT_INO, 'node'), 'block-device', 0o660, 0x801),
   link: on('ram', ({ fs, rq }, ino) => fs.link(rq(), ino, nameAt(ROOT_INO, 'linked'))),
   unlink: ({ fs, rq }) => fs.unlink(rq(), nameAt(ROOT_INO, 'plain')),
   rmdir: ({ fs, rq }) => fs.rmdir(rq(), nameAt(ROOT_INO, 'empty')),
@@ -92,13 +93,20 @@ export const OPERATIONS = {
   },
 } as const satisfies Record<string, Operation>
 
+/** Of an image of version 1. It makes no record. */
+export const UPGRADE = 'upgrade'
+const upgrade: Operation = ({ fs, rq }) => fs.setXattr(rq(), ROOT_INO, FORMAT, Buffer.from('2'), 0)
+
+export const operationOf = (name: OperationName | typeof UPGRADE): Operation =>
+  name === UPGRADE ? upgrade : OPERATIONS[name]
+
 export type OperationName = keyof typeof OPERATIONS
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as OperationName[]
 
 /**
  * Operations that change bytes a file shows before the record is there: in flight, either bytes may be seen.
  */
-export const CHANGES_BYTES: ReadonlySet<OperationName> = new Set([
+export const CHANGES_BYTES: ReadonlySet<OperationName | typeof UPGRADE> = new Set([
   'write',
   'write beyond the end',
   'write that drops set-id bits',

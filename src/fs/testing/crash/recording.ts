@@ -7,6 +7,7 @@
 import type { FileData, GuestRam, Placement, Store, StoreDescriptor } from '../../../stores/store.ts'
 import type { ObjectId } from '../../../values/ids.ts'
 import { Refusal, type Wait } from '../../../values/refusal.ts'
+import type { FormatVersion } from '../../image/format.ts'
 import type { Image } from '../../image/image.ts'
 import type { TracedStore } from '../../image/writer.ts'
 import { SEEK_HOLE } from '../../operations/data.ts'
@@ -88,6 +89,9 @@ export class RecordedJournal implements Journal {
   get identity() {
     return this.#image.identity
   }
+  get version(): FormatVersion {
+    return this.#image.version
+  }
   get generation(): number {
     return this.#image.generation
   }
@@ -96,6 +100,10 @@ export class RecordedJournal implements Journal {
   }
   get lastEntries(): readonly Entry[] {
     return this.#image.lastEntries
+  }
+
+  upgrade(): void {
+    this.#image.upgrade()
   }
 
   fits(entries: readonly Entry[]): boolean {

@@ -1,5 +1,6 @@
 /** Owns where crashes begin: one world with all its files, and the log at each place of its life. */
 import { ROOT_INO } from '../../../values/ids.ts'
+import { type FormatVersion, NEWEST_VERSION } from '../../image/format.ts'
 import { Image } from '../../image/image.ts'
 import { roleOf } from '../../image/testing/bugs.ts'
 import { State } from '../../state/state.ts'
@@ -21,10 +22,14 @@ export type StoreKind = Pick<MemoryStoreOptions, 'clearing' | 'chunkBlocks'>
 export type Start = () => World
 
 /** One start for each phase, all with the same files. */
-export function starts(kind: StoreKind, mistakes: Mistakes = {}): Record<Phase, Start> {
+export function starts(
+  kind: StoreKind,
+  mistakes: Mistakes = {},
+  version: FormatVersion = NEWEST_VERSION,
+): Record<Phase, Start> {
   const area = new Uint8Array(AREA_BYTES)
   const identity = { poolName: 'crash', uuid: new Uint8Array(16), ...EXPECTED }
-  Image.format(area, identity, State.fresh({ seconds: 0, nanoseconds: 0 }))
+  Image.format(area, identity, State.fresh({ seconds: 0, nanoseconds: 0 }), { version })
   const memory = new MemoryStore({ ...kind, totalBlocks: TOTAL_BLOCKS, modelBytes: MODEL_BYTES })
   const world = openWorld({ area, memory }, true)
   populate(world)
