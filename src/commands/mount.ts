@@ -39,7 +39,7 @@ export const command: CommandModule = {
       .action(async (source: string, mountPoint: string, options: Options) => {
         const request = { pool: source, mountPoint, options: options.o }
         if (isRemount(request)) {
-          remountPool(request)
+          await remountPool(request)
           return
         }
         // Loaded while the keeper comes up: guests wait for both.

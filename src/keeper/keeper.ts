@@ -5,9 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
-import { openFuseDevice } from '../linux/fuse-device.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { FUSE_TYPE, mountFuse, mountTable, unmount } from '../linux/mount.ts'
+import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
 import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
@@ -19,7 +18,7 @@ import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperMountOptions, KeeperOptions } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
-import { connectionOf } from './fuse-connection.ts'
+import { connectionOf, mountConnection } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
@@ -121,7 +120,7 @@ export class Keeper {
     if (isLive && previousHolder !== null) killHolder(previousHolder)
     if (!isLive) {
       try {
-        this.#fuse = this.#mount(options)
+        this.#fuse = mountConnection(options)
       } catch (error) {
         server.kill()
         throw error
@@ -224,16 +223,16 @@ export class Keeper {
     if (this.#fuse === undefined) throw new UsageError(`pool '${this.#pool}' has no connection`)
     const [restarts, isCrashed] = [this.#restarts, this.#isCrashed]
     const endedPid = this.#previousHolder?.process.pid ?? null
+    server.onResized((totalBlocks) => this.#resized(totalBlocks, mountPoint))
     server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint, endedPid })
   }
 
-  #mount({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {
-    const fuse = openFuseDevice()
-    const options = ['allow_other', 'default_permissions', ...kernelOptions]
-    const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
-    if (failed === undefined) return fuse
-    close(fuse)
-    throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
+  #resized(totalBlocks: number, mountPoint: string): void {
+    if (this.#source.kind !== 'memfd' || totalBlocks === this.#totalBlocks) return
+    this.#totalBlocks = totalBlocks
+    this.#source = { ...this.#source, totalBlocks }
+    this.#log.event(`has another size`, { sizeBytes: this.sizeBytes })
+    this.#writeRecord(mountPoint)
   }
 
   async #unmounted(mountPoint: string, isHeld: boolean): Promise<'parked' | 'ended'> {

@@ -80,6 +80,8 @@ export type ToKeeper =
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */
   | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
+  /** The pool has another size than was said before, or has been opened with this one. */
+  | { readonly kind: 'resized'; readonly totalBlocks: number }
   /**
    * It has the pool's memory and image to itself, and reads requests from here on. Servers of former trees do
    * not send it.

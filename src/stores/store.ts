@@ -127,6 +127,8 @@ export interface Store {
   readonly handover?: Handover | undefined
   /** How many objects are so; undefined: none ever are. Costs the same for any number of objects. */
   readonly absent?: ((state: 'incoming' | 'lost') => number) | undefined
+  /** Told of the pool's size, at the start and when it changes, where the memory has no place. */
+  readonly resized?: ((totalBlocks: number) => void) | undefined
   /** undefined: no service manager has copies of the objects. */
   readonly storeUse?: StoreUse | undefined
   readonly pending?: PendingReleases | undefined

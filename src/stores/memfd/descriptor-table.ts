@@ -19,6 +19,9 @@ const WORDS_BYTES = 64
 export const DESCRIPTOR_TABLE_BYTES = ROWS_BYTES + STATES_BYTES + WORDS_BYTES
 /** Among the words, behind those of the handover: they say how much the service manager has in its store. */
 const STORE_USE_WORD = { most: 8, stored: 9, unstored: 10 } as const
+const POOL_BLOCKS_WORD = 11
+/** For a process that reads the table of another one. */
+export const POOL_BLOCKS_AT = ROWS_BYTES + STATES_BYTES + POOL_BLOCKS_WORD * 4
 
 export type Holder = 'keeper' | 'server'
 const COLUMN = { keeper: 0, server: 1 } as const
@@ -80,6 +83,16 @@ export class DescriptorTable {
       this.state(object) !== 'present' ||
       (['keeper', 'server'] as const).some((holder) => this.get(object, holder) !== undefined)
     )
+  }
+
+  /** The size of the pool, as its server says it; undefined: no server has said it here. */
+  get poolBlocks(): number | undefined {
+    const blocks = Atomics.load(this.words, POOL_BLOCKS_WORD)
+    return blocks === 0 ? undefined : blocks
+  }
+
+  set poolBlocks(blocks: number) {
+    Atomics.store(this.words, POOL_BLOCKS_WORD, blocks)
   }
 
   /** undefined: the keeper is no unit's, or of a former tree. The numbers may be of two moments. */
