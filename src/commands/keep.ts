@@ -4,6 +4,7 @@
  * service manager kept, and stays in the unit's cgroup.
  */
 import type { CommandModule } from '../cli/command.ts'
+import { complain } from '../cli/print.ts'
 import { type StoredPool, storedNames, takeStored } from '../keeper/fdstore/restored.ts'
 import { storedRecord } from '../pool/find-holder.ts'
 import { knownRecord } from '../pool/known-pools.ts'
@@ -82,8 +83,11 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   const request = takeRequest(pool)
   if (request) await mountAsked(request, stored)
   else if (left === undefined || !(left.hasServer || stored)) {
+    // Said first: the unit's end is a signal to this process.
+    complain(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
+    process.exitCode = 1
     endUnit(pool)
-    throw new UsageError(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
+    return
   } else if (left.record.mountPoint !== null)
     await mountPool({ pool, mountPoint: left.record.mountPoint, options: [] }, stored)
   else if (stored !== undefined) await parkAgain(left.record, stored)
