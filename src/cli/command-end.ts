@@ -20,7 +20,6 @@ export class CommandEnd {
   #began: Began | undefined
   /** Why the first words that were lost were lost: an errno's name. */
   #lost: string | undefined
-
   readonly #watchesStreams: boolean
 
   /**

@@ -17,13 +17,14 @@ import { SIZE_XATTR } from '../values/xattr-names.ts'
 import { type MountOptions, parseMountOptions } from './mount-options.ts'
 import type { MountRequest } from './mount-pool.ts'
 import { choosePoolSize, wholeBlocks } from './pool-size.ts'
-import { findMount, isFrozen, type PoolMount, readVirtual } from './pool-view.ts'
+import { findMount, isFrozen, readVirtual } from './pool-view.ts'
 import { splitOptions } from './vfs-options.ts'
 
 /** What mount(8) adds: FUSE's own options of the mount, as /proc/self/mountinfo shows them. */
 const FUSES_OWN =
   /^(fd|rootmode|user_id|group_id|max_read|blksize)=|^(default_permissions|allow_other|remount)$/
 
+/** Many times what a keeper takes to write the pool's record. */
 const RECORD_MS = 1000
 /** `guestmemfs.size` of the root; ENODATA where nothing can change it. */
 const Sizes = v.object({ totalBytes: v.number(), leastBytes: v.number() })
@@ -38,9 +39,8 @@ export async function remountPool({ pool: named, mountPoint, options }: MountReq
   const wanted = parseMountOptions(splitOptions(options).filter((word) => !FUSES_OWN.test(word)))
   const record = checkUnchanged(pool, wanted)
   const size = newSize(record, wanted)
-  // Its mount refuses what is not possible, and both are done or neither is: flags are refused to others than
-  // root alone, whom the size is refused first.
-  const before = size === undefined ? undefined : resize({ pool, mountPoint: found }, size)
+  // The size first, which is what can be refused; and never one without the other.
+  const before = size === undefined ? undefined : resize(record, found, size)
   const failed = remountFuse(found, wanted.mountFlags, wanted.kernelOptions)
   if (failed && before !== undefined) setSize(found, before)
   if (failed) throw new UsageError(`remounting ${found} failed: ${failed}`)
@@ -59,8 +59,10 @@ function newSize({ pool, source, sizeBytes }: PoolRecord, { sizeBytes: asked }: 
 }
 
 /** Returns the size that it had. Errors: UsageError. */
-function resize({ pool, mountPoint }: PoolMount, sizeBytes: number): number {
+function resize({ pool, sizeBytes: recorded }: PoolRecord, mountPoint: string, sizeBytes: number): number {
   const sizes = v.safeParse(Sizes, readVirtual(mountPoint, 'size'))
+  // What mount(8) adds of fstab must not be in the way of a server that knows no other size.
+  if (!sizes.success && sizeBytes === recorded) return recorded
   if (!sizes.success)
     throw new UsageError(
       `pool '${pool}' is served by a guestmemfs that does not change sizes: mount it again, and with a new server it can`,
