@@ -35,7 +35,12 @@ export const RULES: Record<string, Rule> = {
   pool: { may: ['values', 'linux', 'run', 'stores', 'fs', 'server', 'keeper'] },
   host: { may: ['values', 'linux', 'bootmem', 'qemu'] },
   commands: { may: BELOW_COMMANDS },
-  cli: { may: ['values', 'run', 'qemu', 'pool', 'liveupdate', 'commands'] },
+  cli: {
+    may: [
+      ...['values', 'run', 'qemu', 'pool', 'liveupdate', 'commands'],
+      ...['linux/journal.ts', 'linux/end-by-sigpipe.ts'],
+    ],
+  },
   'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'cli'] },
 }
 

@@ -13,6 +13,17 @@ export interface CommandModule {
   /** One line of the help. */
   readonly summary: string
   /**
+   * Whether it changes anything, with these options. Its work is then done to the end though nobody reads its
+   * words any more, and the journal says who ran it.
+   */
+  readonly changes: boolean | ((options: Readonly<Record<string, unknown>>) => boolean)
+  /** It may not come back, or not for weeks: the journal says as well that it began. */
+  readonly mayNotReturn?: true
+  /**
+   * Its standard streams become another program's. Node would make them non-blocking for that one as well.
+   */
+  readonly lendsStreams?: true
+  /**
    * Adds arguments, options and the action to `command`, which has its name and its summary. `waiting`: for
    * `mount`, the process that may become its keeper.
    */

@@ -3,7 +3,7 @@ import type { KernelPlan } from '../liveupdate/kernel/kernel-plan.ts'
 import type { SurvivesBy } from '../liveupdate/preflight/pool-facts.ts'
 import { type Finding, hasError } from '../values/finding.ts'
 import { formatSize } from '../values/size.ts'
-import { print, printTable } from './print.ts'
+import { complain, print, printTable } from './print.ts'
 
 /** How a pool's memory survives the kexec. */
 const SURVIVES: Readonly<Record<SurvivesBy, string>> = {
@@ -30,7 +30,7 @@ export function printPlan(plan: KernelPlan, findings: readonly Finding[], asked:
     )
   }
   for (const { severity, message } of findings)
-    process.stderr.write(`guestmemfs: ${severity === 'warn' ? 'warning: ' : ''}${message}\n`)
-  if (hasError(findings)) process.stderr.write('guestmemfs: nothing was changed, every guest runs on\n')
+    complain(`${severity === 'warn' ? 'warning: ' : ''}${message}`)
+  if (hasError(findings)) complain('nothing was changed, every guest runs on')
   else print('ready: nothing speaks against it')
 }

@@ -1,6 +1,22 @@
-/** Results on standard output, as lines for a person or as JSON for a script. */
+/**
+ * Results on standard output, as lines for a person or as JSON for a script; what is wrong on standard error.
+ */
+import { writeSync } from 'node:fs'
+
 export function print(line: string): void {
   process.stdout.write(`${line}\n`)
+}
+
+/**
+ * One line of what is wrong. It is lost where nobody reads standard error. Not process.stderr: that would
+ * make the stream non-blocking for QEMU, which may have it as well.
+ */
+export function complain(line: string): void {
+  try {
+    writeSync(2, `guestmemfs: ${line}\n`)
+  } catch {
+    // Nothing is left to say it with.
+  }
 }
 
 export const printJson = (value: unknown): void => print(JSON.stringify(value))

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
-import { COMMANDS, makeProgram } from './program.ts'
+import { COMMANDS, loadModules, makeProgram } from './program.ts'
 
 const COMMANDS_FOLDER = new URL('../commands/', import.meta.url)
 
@@ -23,7 +23,7 @@ test('each name of the table loads the command that has it, and no name or alias
 })
 
 test('the help has the commands under their headings', async () => {
-  const help = (await makeProgram('help', undefined)).helpInformation()
+  const help = makeProgram(await loadModules('help'), undefined, () => {}).helpInformation()
   const headings = ['Pools', 'Guests', 'Live update', 'Setup', 'Inspect', 'Help']
   assert.deepEqual(
     [...help.matchAll(/^([A-Z][a-z ]+):$/gm)].map(([, heading]) => heading),
@@ -36,7 +36,8 @@ test('the help has the commands under their headings', async () => {
 })
 
 test('a command that is typed is the only one that is loaded', async () => {
-  const loaded = async (typed: string) => (await makeProgram(typed, undefined)).commands.map((c) => c.name())
+  const loaded = async (typed: string) =>
+    makeProgram(await loadModules(typed), undefined, () => {}).commands.map((c) => c.name())
   assert.deepEqual(await loaded('thaw'), ['thaw'])
   assert.deepEqual(await loaded('hand-over'), ['handover'])
   const files = readdirSync(COMMANDS_FOLDER)

@@ -4,6 +4,9 @@ import { Command } from 'commander'
 import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
 import { CorruptBytesError, QemuError, UsageError } from '../values/errors.ts'
 import type { CommandModule } from './command.ts'
+import { type Began, CommandEnd } from './command-end.ts'
+import { journalWords } from './journal-words.ts'
+import { complain } from './print.ts'
 
 /** Beside `src/` and `dist/` alike. */
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
@@ -40,8 +43,20 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   keep: () => import('../commands/keep.ts'),
 }
 
-/** With the command that was typed; with all of them when it is none of them. */
-export async function makeProgram(typed: string, waiting: WaitingKeeper | undefined): Promise<Command> {
+/** The command that was typed; all of them when it is none of them. */
+export async function loadModules(typed: string): Promise<CommandModule[]> {
+  const loads = Object.hasOwn(COMMANDS, typed) ? [COMMANDS[typed] as Load] : Object.values(COMMANDS)
+  const modules = await Promise.all(loads.map((load) => load()))
+  // One that has an alias is in the table twice.
+  return [...new Set(modules.map((module) => module.command))]
+}
+
+/** `begin`: called when the words of a command were understood, before its action. */
+export function makeProgram(
+  modules: readonly CommandModule[],
+  waiting: WaitingKeeper | undefined,
+  begin: (module: CommandModule, command: Command) => void,
+): Command {
   const program = new Command('guestmemfs')
     .version(version)
     .description(
@@ -51,33 +66,43 @@ export async function makeProgram(typed: string, waiting: WaitingKeeper | undefi
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'guestmemfs: ')) })
     .commandsGroup('Help:')
     .helpCommand('help [command]', 'show the options of a command')
-  const loads = Object.hasOwn(COMMANDS, typed) ? [COMMANDS[typed] as Load] : Object.values(COMMANDS)
-  const modules = await Promise.all(loads.map((load) => load()))
-  // A command that has an alias is in the table twice.
-  for (const command of new Set(modules.map((module) => module.command))) add(program, command, waiting)
+  for (const module of modules) {
+    const command = add(program, module, waiting)
+    command.hook('preAction', () => begin(module, command))
+  }
   return program
 }
 
-function add(program: Command, module: CommandModule, waiting: WaitingKeeper | undefined): void {
+function add(program: Command, module: CommandModule, waiting: WaitingKeeper | undefined): Command {
   const { name, aliases = [], group, summary, register } = module
   const command = program.command(name, { hidden: group === undefined }).description(summary)
   for (const alias of aliases) command.alias(alias)
   if (group !== undefined) command.helpGroup(`${group}:`)
   register(command, waiting)
+  return command
+}
+
+function beginOf(module: CommandModule, command: Command): Began {
+  const { changes, mayNotReturn = false, group } = module
+  return {
+    words: group === undefined ? undefined : journalWords(process.argv.slice(2), command.args),
+    changes: typeof changes === 'boolean' ? changes : changes(command.opts()),
+    mayNotReturn,
+  }
 }
 
 /** `waiting`: for `mount`, the process that may become its keeper. */
 export async function main(waiting: WaitingKeeper | undefined): Promise<void> {
-  const program = await makeProgram(process.argv[2] ?? '', waiting)
+  const modules = await loadModules(process.argv[2] ?? '')
+  const end = new CommandEnd(modules.length === 1 && modules[0]?.lendsStreams === true)
+  const program = makeProgram(modules, waiting, (...begun) => end.begin(beginOf(...begun)))
   try {
     await program.parseAsync()
   } catch (error) {
     // What a person can act on is one line; anything else is a defect, and its stack is what helps.
     const isForPeople =
       error instanceof UsageError || error instanceof CorruptBytesError || error instanceof QemuError
-    process.stderr.write(
-      `guestmemfs: ${isForPeople ? error.message : error instanceof Error ? error.stack : error}\n`,
-    )
+    complain(isForPeople ? error.message : String(error instanceof Error ? error.stack : error))
     process.exitCode = 1
   }
 }

@@ -19,7 +19,7 @@ import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
 import { timeoutOption } from './options.ts'
-import { print } from './print.ts'
+import { complain, print } from './print.ts'
 import { printReport } from './print-report.ts'
 import { showProgress } from './progress.ts'
 
@@ -51,7 +51,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     return 0
   }
   const { mounts, problems } = await mountsToResume(names, all)
-  for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
+  for (const problem of problems) complain(problem)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')
 
   // Half of a resumption is a guest that is loaded and stands still.

@@ -5,6 +5,7 @@ import { doctorWords } from '../cli/print-findings.ts'
 import { askConsent } from '../host/consent.ts'
 import { examine } from '../host/doctor.ts'
 import type { FixableFinding } from '../host/fix.ts'
+import { checkStored } from '../pool/check-stored.ts'
 
 interface DoctorOptions {
   readonly json?: boolean
@@ -30,8 +31,9 @@ async function applyFixes(findings: readonly FixableFinding[], yes: boolean): Pr
 }
 
 async function doctor({ json, fix, yes }: DoctorOptions): Promise<void> {
-  let findings = examine()
-  if (fix && (await applyFixes(findings, yes === true))) findings = examine()
+  const look = (): FixableFinding[] => [...examine(), ...checkStored()]
+  let findings = look()
+  if (fix && (await applyFixes(findings, yes === true))) findings = look()
   const missing = findings.filter(({ severity }) => severity === 'error').length
   if (json) {
     print(JSON.stringify({ ready: missing === 0, findings: findings.map(doctorWords) }, undefined, 2))
@@ -50,6 +52,7 @@ export const command: CommandModule = {
   name: 'doctor',
   group: 'Setup',
   summary: 'check this machine; --fix repairs what it can',
+  changes: ({ fix }) => fix === true,
   register: (command) =>
     command
       .option('--json', 'print one JSON object')

@@ -8,6 +8,7 @@ export const command: CommandModule = {
   name: 'dump',
   group: 'Inspect',
   summary: "print a pool's image as JSON: header, state, and the records of its log",
+  changes: false,
   register: (command) =>
     command
       .argument('<pool|mountpoint|file>')

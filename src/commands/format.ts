@@ -11,6 +11,7 @@ export const command: CommandModule = {
   name: 'format',
   group: 'Pools',
   summary: 'make a carve-out an empty pool; the first mount does this by itself',
+  changes: true,
   register: (command) =>
     command
       .argument('<pool>', 'the name it will be mounted by')

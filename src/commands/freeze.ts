@@ -6,5 +6,6 @@ export const command: CommandModule = {
   name: 'freeze',
   group: 'Pools',
   summary: 'refuse every modification until thawed; guests go on writing to their RAM',
+  changes: true,
   register: (command) => registerSetFrozen(command, true),
 }

@@ -9,6 +9,7 @@ export const command: CommandModule = {
   name: 'fsck',
   group: 'Inspect',
   summary: 'check the image of a pool, mounted or not; changes nothing',
+  changes: false,
   register: (command) =>
     command
       .argument('<pool|mountpoint|file>')

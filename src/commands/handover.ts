@@ -13,6 +13,7 @@ export const command: CommandModule = {
   aliases: ['hand-over'], // its name until 0.1
   group: 'Live update',
   summary: "freeze a pool of memfds and preserve it for the next kernel; 'thaw' unpreserves it",
+  changes: true,
   register: (command) =>
     command
       .argument('[pool|mountpoint]', 'not needed where one pool is mounted')

@@ -43,6 +43,7 @@ export const command: CommandModule = {
   name: 'install',
   group: 'Setup',
   summary: 'install this version, the mount helper, the command and the systemd unit',
+  changes: true,
   register: (command) =>
     command
       .option('--prefix <directory>', 'install below this directory, and run from there', '/')

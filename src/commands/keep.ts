@@ -4,11 +4,19 @@
  * service manager kept, and stays in the unit's cgroup.
  */
 import type { CommandModule } from '../cli/command.ts'
-import { type StoredPool, takeStored } from '../keeper/fdstore/restored.ts'
+import { complain } from '../cli/print.ts'
+import { type StoredPool, storedNames, takeStored } from '../keeper/fdstore/restored.ts'
 import { storedRecord } from '../pool/find-holder.ts'
 import { knownRecord } from '../pool/known-pools.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from '../pool/mount-pool.ts'
-import { giveAnswer, hasRequest, storedCount, takeRequest, writePidFile } from '../pool/systemd-unit.ts'
+import {
+  endUnit,
+  giveAnswer,
+  hasRequest,
+  storedCount,
+  takeRequest,
+  writePidFile,
+} from '../pool/systemd-unit.ts'
 import { isBeingDiscarded } from '../run/discard-lock.ts'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
@@ -52,6 +60,17 @@ function isWanted(pool: string): boolean {
   return orphan(pool, undefined)?.hasServer === true || storedCount(pool) > 0
 }
 
+/**
+ * Nothing is left to take over; or what is left is no pool. The latter is what systemd 261 and newer carries
+ * from one kernel to the next by itself: memory without the names by which it is found, and without the
+ * connection. A pool that was handed over comes by its own sessions, whatever the store has.
+ */
+function whyNothing(pool: string, stored: readonly string[]): string {
+  const nothing = 'nobody asked to mount it, and nothing is left without a keeper'
+  if (stored.length === 0) return nothing
+  return `${nothing}: what the service manager has in its store (${stored.length} descriptors) is no pool; give it up with 'systemctl clean --what=fdstore guestmemfs@${pool}.service'`
+}
+
 async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   if (check) {
     // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It is not handed the
@@ -63,9 +82,13 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   const left = orphan(pool, stored)
   const request = takeRequest(pool)
   if (request) await mountAsked(request, stored)
-  else if (left === undefined || !(left.hasServer || stored))
-    throw new UsageError(`pool '${pool}': nobody asked to mount it, and nothing is left without a keeper`)
-  else if (left.record.mountPoint !== null)
+  else if (left === undefined || !(left.hasServer || stored)) {
+    // Said first: the unit's end is a signal to this process.
+    complain(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
+    process.exitCode = 1
+    endUnit(pool)
+    return
+  } else if (left.record.mountPoint !== null)
     await mountPool({ pool, mountPoint: left.record.mountPoint, options: [] }, stored)
   else if (stored !== undefined) await parkAgain(left.record, stored)
   const keeper = knownRecord(pool)?.keeper
@@ -76,5 +99,6 @@ export const command: CommandModule = {
   name: 'keep',
   group: undefined,
   summary: '',
+  changes: true,
   register: (command) => command.argument('<pool>').option('--check').action(keep),
 }

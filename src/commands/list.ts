@@ -10,6 +10,7 @@ export const command: CommandModule = {
   name: 'list',
   group: 'Pools',
   summary: 'list the pools of this host, mounted and parked, and the guest RAM in them',
+  changes: false,
   register: (command) =>
     command.option('--json', 'print JSON, sizes in bytes').action((options: { json?: true }) => {
       const pools = summarisePools().map((pool) => ({ ...pool, ram: ramOf(pool) }))

@@ -3,7 +3,7 @@
  */
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
-import { print, printJson } from '../cli/print.ts'
+import { complain, print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
 import { printReport } from '../cli/print-report.ts'
@@ -47,6 +47,8 @@ export const command: CommandModule = {
   name: 'live-update',
   group: 'Live update',
   summary: 'replace the host kernel or QEMU under running guests',
+  changes: ({ dryRun }) => dryRun !== true,
+  mayNotReturn: true,
   register: (command) =>
     command
       .option('--kernel <file>', 'the next kernel of this machine')
@@ -84,7 +86,7 @@ async function liveUpdate(options: Options): Promise<number> {
 
 async function vmmUpdate(options: Options): Promise<number> {
   const { mountPoint, vms, problems } = vmsOfMount(options.mount)
-  for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
+  for (const problem of problems) complain(problem)
   const chosen = chooseVms(vms, options.name)
   const signals = new DeferredSignals()
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
@@ -147,8 +149,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
   }
 }
 
-const printWarning = ({ message }: Finding): void =>
-  void process.stderr.write(`guestmemfs: warning: ${message}\n`)
+const printWarning = ({ message }: Finding): void => complain(`warning: ${message}`)
 
 function viaOption(text: string): KexecMethod {
   if (text === 'kexec' || text === 'systemctl') return text
@@ -177,5 +178,5 @@ function reportRollback(plan: KernelPlan, { reason, startedAtMs, vms }: RolledBa
     keepReport(report)
     printReport(report, asJson)
   }
-  process.stderr.write(`guestmemfs: there was no update: ${reason}\n`)
+  complain(`there was no update: ${reason}`)
 }

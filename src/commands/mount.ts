@@ -2,7 +2,7 @@
 
 import type { CommandModule } from '../cli/command.ts'
 import { collect, DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
-import { print, printJson } from '../cli/print.ts'
+import { complain, print, printJson } from '../cli/print.ts'
 import { hasUnit } from '../pool/has-unit.ts'
 import { parseMountOptions } from '../pool/mount-options.ts'
 import { mountPool } from '../pool/mount-pool.ts'
@@ -28,6 +28,7 @@ export const command: CommandModule = {
   name: 'mount',
   group: 'Pools',
   summary: 'mount a pool',
+  changes: true,
   register: (command, waiting) =>
     command
       .argument('<source>', "the pool's name, such as guestmemfs")
@@ -38,14 +39,14 @@ export const command: CommandModule = {
       .action(async (source: string, mountPoint: string, options: Options) => {
         const request = { pool: source, mountPoint, options: options.o }
         if (isRemount(request)) {
-          remountPool(request)
+          await remountPool(request)
           return
         }
         // Loaded while the keeper comes up: guests wait for both.
         const resuming = options.resume && import('../cli/resume-saved.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
         const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
-        if (differs) process.stderr.write(`guestmemfs: ${mounted.mountPoint}: ${differs}\n`)
+        if (differs) complain(`${mounted.mountPoint}: ${differs}`)
         if (options.json) printJson(mounted)
         else
           print(

@@ -9,6 +9,7 @@ export const command: CommandModule = {
   name: 'report',
   group: 'Live update',
   summary: 'show timings of the last live update',
+  changes: false,
   register: (command) =>
     command
       .option('--mount <dir>', 'of this mount point or pool; default: whichever was the last')

@@ -33,6 +33,7 @@ export const command: CommandModule = {
   name: 'reserve',
   group: 'Setup',
   summary: 'print the kernel parameters that set RAM aside for a pool; changes nothing',
+  changes: false,
   register: (command) =>
     command
       .requiredOption('--size <size>', 'how much, as 10G')

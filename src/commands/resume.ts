@@ -7,6 +7,7 @@ export const command: CommandModule = {
   name: 'resume',
   group: 'Guests',
   summary: 'resume saved VMs: after a live update that failed, or in the next kernel',
+  changes: true,
   register: (command) =>
     command
       .argument('[name...]', 'default: all that are saved')

@@ -1,7 +1,7 @@
 /** `guestmemfs run`: record a QEMU command line as a VM, and supervise that VM. */
-import { writeSync } from 'node:fs'
 import type { CommandModule } from '../cli/command.ts'
 import { collect } from '../cli/options.ts'
+import { complain } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { startInBackground } from '../qemu/background.ts'
 import { forgetVm, recordVm } from '../qemu/record-vm.ts'
@@ -22,6 +22,9 @@ export const command: CommandModule = {
   name: 'run',
   group: 'Guests',
   summary: 'start QEMU as a VM that can be live-updated',
+  changes: true,
+  mayNotReturn: true,
+  lendsStreams: true,
   register: (command) =>
     command
       .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever")
@@ -52,8 +55,7 @@ async function run(argv: string[], options: Options): Promise<number> {
     trustsDevmem: options.trustDevmem === true,
     replace: options.replace === true,
   })
-  // Not process.stderr: it would make the stream non-blocking for QEMU, which has it too.
-  for (const note of vm.notes) writeSync(2, `guestmemfs: ${note}\n`)
+  for (const note of vm.notes) complain(note)
   try {
     if (!vm.daemonize) return exitStatus(await superviseVm(vm.ramFile, [0, 1, 2]))
     await startInBackground(vm.definition)

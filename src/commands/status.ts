@@ -1,12 +1,14 @@
 /** `guestmemfs status`: a mounted pool's virtual xattrs. */
 import type { CommandModule } from '../cli/command.ts'
-import { printJson, printTable } from '../cli/print.ts'
+import { complain, printJson, printTable } from '../cli/print.ts'
+import { storeUseIn, whyUnsafe } from '../pool/check-stored.ts'
 import { findMount, HANDOVER, ROOT_XATTRS, readVirtual, readVirtualList } from '../pool/pool-view.ts'
 
 export const command: CommandModule = {
   name: 'status',
   group: 'Pools',
   summary: "show a mounted pool's identity, geometry, health and processes",
+  changes: false,
   register: (command) =>
     command
       .argument('[pool|mountpoint]', 'not needed where one pool is mounted')
@@ -20,6 +22,9 @@ export const command: CommandModule = {
         const [orphans, vms] = ['orphans', 'vms'].map((name) =>
           isRoot ? readVirtualList(mount.mountPoint, name) : null,
         )
+        const use = storeUseIn(sections.find(([name]) => name === 'health')?.[1])
+        const unsafe = use && whyUnsafe(use)
+        if (unsafe !== undefined) complain(`warning: ${unsafe}`)
         if (options.json) return printJson({ ...mount, ...Object.fromEntries(sections), orphans, vms })
         const rows = sections.flatMap(([section, value]) =>
           Object.entries((value ?? {}) as Record<string, unknown>).map(([key, field]) => [

@@ -6,5 +6,6 @@ export const command: CommandModule = {
   name: 'thaw',
   group: 'Pools',
   summary: 'end a freeze',
+  changes: true,
   register: (command) => registerSetFrozen(command, false),
 }

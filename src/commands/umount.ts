@@ -15,6 +15,7 @@ export const command: CommandModule = {
   name: 'umount',
   group: 'Pools',
   summary: 'unmount a pool; its memory stays parked unless discarded',
+  changes: true,
   register: (command) =>
     command
       .argument('<pool|mountpoint>')

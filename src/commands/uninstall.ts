@@ -18,6 +18,7 @@ export const command: CommandModule = {
   name: 'uninstall',
   group: 'Setup',
   summary: 'remove what install wrote; pools and their memory are not touched',
+  changes: true,
   register: (command) =>
     command.option('--prefix <directory>', 'where it was installed', '/').action(uninstallHere),
 }

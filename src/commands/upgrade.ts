@@ -22,6 +22,7 @@ export const command: CommandModule = {
   name: 'upgrade',
   group: 'Pools',
   summary: 'upgrade the formats of a mounted pool: older versions do not read it then',
+  changes: true,
   register: (command) =>
     command
       .argument('[pool|mountpoint]', 'not needed where one pool is mounted')

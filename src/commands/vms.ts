@@ -1,6 +1,6 @@
 /** `guestmemfs vms`: the VMs that are recorded in the mounts. */
 import type { CommandModule } from '../cli/command.ts'
-import { print, printJson, printTable } from '../cli/print.ts'
+import { complain, print, printJson, printTable } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { stoppedByUpdate } from '../qemu/stopped-guests.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
@@ -10,6 +10,7 @@ export const command: CommandModule = {
   name: 'vms',
   group: 'Guests',
   summary: 'list the VMs whose RAM is in a mount: running, stopped by an update, saved, or dead',
+  changes: false,
   register: (command) =>
     command
       .option('--mount <dir>', 'the VMs of this mount only')
@@ -17,7 +18,7 @@ export const command: CommandModule = {
       .action(async (options: { mount?: string; json?: true }) => {
         const recorded = vmMounts(options.mount).flatMap((mount) => mount.recorded)
         const { vms, problems } = readVms(recorded)
-        for (const problem of problems) process.stderr.write(`guestmemfs: ${problem}\n`)
+        for (const problem of problems) complain(problem)
         if (problems.length > 0) process.exitCode = 1
         const stopped = await stoppedByUpdate(vms)
         const described = vms.map((vm) => describeVm(vm, stopped.has(vm)))

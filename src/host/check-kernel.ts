@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { kernelCommandLine, kernelRelease } from '../linux/memory-info.ts'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
+import { luoDoubt } from './luo-kernels.ts'
 import { atLeast, formatVersion, type Version } from './version.ts'
 
 /**
@@ -35,10 +36,15 @@ export function checkKernel(): Finding {
   )
 }
 
-/** LUO and KHO (Linux 6.19 and newer): whether memfds could outlive this kernel. */
+/** LUO and KHO (since Linux 6.19): whether memfds could outlive this kernel. */
 export function checkLiveUpdate(): Finding {
   const name = 'live update orchestrator'
-  if (existsSync('/dev/liveupdate')) return ok(name, '/dev/liveupdate is there')
+  if (existsSync('/dev/liveupdate')) {
+    const doubt = luoDoubt(kernelRelease())
+    return doubt === undefined
+      ? ok(name, '/dev/liveupdate is there')
+      : warn(name, '/dev/liveupdate is there', doubt.why)
+  }
   const config = kernelConfig(kernelRelease().text)
   if (config === undefined)
     return warn(name, 'no /dev/liveupdate', 'without it the memfd store does not outlive a kexec')

@@ -1,21 +1,11 @@
-/** A pool's FUSE connection: its mount, and its number, which a forced unmount needs. */
+/** A pool's FUSE connection: how it is made, and its number, which a forced unmount needs. */
 import { close } from '../linux/descriptors.ts'
 import { openFuseDevice } from '../linux/fuse-device.ts'
-import { fuseMountOf, mountFuse } from '../linux/mount.ts'
+import { FUSE_TYPE, fuseMountOf, mountFuse, mountTable, unmount } from '../linux/mount.ts'
 import { readPoolRecord } from '../run/pool-record.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import type { KeeperMountOptions } from './contact.ts'
-
-/** Mounts it anew. Errors: UsageError. */
-export function mountConnection({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {
-  const fuse = openFuseDevice()
-  const options = ['allow_other', 'default_permissions', ...kernelOptions]
-  const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
-  if (failed === undefined) return fuse
-  close(fuse)
-  throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
-}
 
 /**
  * The connection of the pool's mount. What was unmounted with `umount -l` before this keeper took it over is
@@ -36,4 +26,25 @@ function formerConnection(pool: string): number | undefined {
   } catch {
     return undefined // Of another version, which does not say.
   }
+}
+
+/** Mounts the pool. Requests wait until a server reads them. Errors: UsageError. */
+export function mountConnection({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {
+  const fuse = openFuseDevice()
+  const options = ['allow_other', 'default_permissions', ...kernelOptions]
+  const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
+  if (failed === undefined) return fuse
+  close(fuse)
+  throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
+}
+
+/** An aborted connection leaves its mount behind, which answers ENOTCONN to everybody. */
+export function takeLeftMountOff({
+  pool,
+  mountPoint,
+}: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
+  const isLeft = mountTable().some(
+    (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,
+  )
+  if (isLeft) unmount(mountPoint, { lazy: true })
 }

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { FUSE_TYPE, mountTable, unmount } from '../linux/mount.ts'
+import { unmount } from '../linux/mount.ts'
 import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
@@ -18,7 +18,7 @@ import type { Fd } from '../values/ids.ts'
 import { type Areas, makeRuntime } from './areas.ts'
 import type { KeeperMountOptions, KeeperOptions } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
-import { connectionOf, mountConnection } from './fuse-connection.ts'
+import { connectionOf, mountConnection, takeLeftMountOff } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
 import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
@@ -231,7 +231,17 @@ export class Keeper {
   #serve(server: ServerProcess, { mountPoint, requestedAtMs }: KeeperMountOptions): void {
     if (this.#fuse === undefined) throw new UsageError(`pool '${this.#pool}' has no connection`)
     const [restarts, isCrashed] = [this.#restarts, this.#isCrashed]
-    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint })
+    const endedPid = this.#previousHolder?.process.pid ?? null
+    server.onResized((totalBlocks) => this.#resized(totalBlocks, mountPoint))
+    server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint, endedPid })
+  }
+
+  #resized(totalBlocks: number, mountPoint: string): void {
+    if (this.#source.kind !== 'memfd' || totalBlocks === this.#totalBlocks) return
+    this.#totalBlocks = totalBlocks
+    this.#source = { ...this.#source, totalBlocks }
+    this.#log.event(`has another size`, { sizeBytes: this.sizeBytes })
+    this.#writeRecord(mountPoint)
   }
 
   async #unmounted(mountPoint: string, isHeld: boolean): Promise<'parked' | 'ended'> {
@@ -240,11 +250,7 @@ export class Keeper {
     this.#fuse = undefined
     this.#server = undefined
     this.#sessions.detach()
-    // An aborted connection leaves its mount behind, answering ENOTCONN to everybody: take it away.
-    const left = mountTable().some(
-      (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,
-    )
-    if (left) unmount(mountPoint, { lazy: true })
+    takeLeftMountOff({ pool, mountPoint })
     this.#fdStore.unmounted()
     if (!isHeld) {
       this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)

@@ -3,6 +3,7 @@
  * serves, and then lives until nothing is left to hold. It ends when it is sent no options.
  */
 import { closeSync, readSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
 import { setOomScore } from '../linux/process.ts'
@@ -60,16 +61,38 @@ for (const stream of [1, 2] as Fd[]) duplicateOver(log.fd, stream)
 const isUnit = process.env.GUESTMEMFS_UNIT !== undefined
 let keeper: Keeper | undefined
 
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-  // Ending would lose the guests' memory. `guestmemfs umount --discard` is for that.
-  process.on(signal, () => {
-    if (isUnit && signal === 'SIGTERM' && keeper?.isDispensable) {
+/** Less than the unit's TimeoutStopSec=: a unit that has stopped all the same must find its keeper alive. */
+const SIGTERM_PATIENCE_MS = 8000
+const LOOK_EVERY_MS = 20
+let isEnding = false
+/** Whoever asked for the mount has been told. */
+let isReady = false
+
+/**
+ * Ends at the first moment at which the server holds the pool: it may be about to be started again, and the
+ * unit is not restarted while its keeper stays.
+ */
+async function endWithServer(): Promise<void> {
+  if (isEnding) return
+  isEnding = true
+  const deadline = performance.now() + SIGTERM_PATIENCE_MS
+  while (performance.now() < deadline) {
+    if (isReady && keeper?.isDispensable) {
       log.event('SIGTERM: the server holds the pool until the unit starts again')
       process.exit(0)
     }
-    log.event(`${signal} ignored: this process holds the pool's memory; use 'guestmemfs umount'`)
-  })
+    await sleep(LOOK_EVERY_MS)
+  }
+  isEnding = false
+  ignore('SIGTERM')
 }
+
+/** Ending would lose the guests' memory. `guestmemfs umount --discard` is for that. */
+const ignore = (signal: string): void =>
+  log.event(`${signal} ignored: this process holds the pool's memory; use 'guestmemfs umount'`)
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+  process.on(signal, () => (isUnit && signal === 'SIGTERM' ? void endWithServer() : ignore(signal)))
 
 /**
  * This process alone holds the pool: it ends when the next mount has copied all of it, or `umount --discard`
@@ -124,6 +147,7 @@ try {
 if (keeper !== undefined) {
   const { sizeBytes, isNew, isIncoming } = keeper
   sendReady({ ok: true, sizeBytes, isNew, isIncoming })
+  isReady = true
   writeCompileCache()
   if (options.kind === 'mount' && (await keeper.run(options)) === 'ended') process.exit(0)
   waitForever()

@@ -8,6 +8,7 @@ import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
 import type { DescriptorTable } from '../stores/memfd/descriptor-table.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
+import type { StoreUse } from '../values/store-use.ts'
 import { type FdStore, storedName } from './fdstore/fdstore.ts'
 
 export class MemfdTable {
@@ -24,6 +25,11 @@ export class MemfdTable {
   mirrorIn(store: FdStore): void {
     this.#fdStore = store
     for (const [object, fd] of this.#descriptors) store.put(storedName(object), fd)
+  }
+
+  /** For the server to tell: how much of the pool is in the service manager's store. */
+  say(use: StoreUse): void {
+    this.#table.storeUse = use
   }
 
   get objects(): Iterable<ObjectId> {

@@ -81,6 +81,7 @@ export class ServerProcess {
   readonly #orders: HandoverOrders
   #sessionsClosed: (() => void)[] = []
   #isClosed = false
+  #resized = (_totalBlocks: number): void => {}
 
   constructor(memfds: MemfdTable, logFd: Fd, orders: HandoverOrders) {
     const [ours, theirs] = socketPair()
@@ -113,6 +114,11 @@ export class ServerProcess {
   /** It has said that it serves, and is alive now: it holds all of the pool. A zombie holds nothing. */
   get isHolder(): boolean {
     return this.#hasSaidServing && this.#child.exitCode === null && processStartTime(this.pid) !== undefined
+  }
+
+  /** `told`: called with each size that the server says the pool has from now on. */
+  onResized(told: (totalBlocks: number) => void): void {
+    this.#resized = told
   }
 
   /** Resolves when the server has said that it serves, or with how it ended instead. */
@@ -205,6 +211,9 @@ export class ServerProcess {
           }
           break
         }
+        case 'resized':
+          this.#resized(message.totalBlocks)
+          break
         case 'serving':
           this.#hasSaidServing = true
           this.#serving.resolve('serving')

@@ -1,7 +1,7 @@
 /**
  * The Live Update Orchestrator's system calls: sessions, and memfds preserved in them across a kexec. Must
  * not know what is in a memfd. Sources: include/uapi/linux/liveupdate.h, kernel/liveupdate/luo_session.c,
- * mm/memfd_luo.c (Linux 6.19 and newer).
+ * mm/memfd_luo.c, as Linux 7.3 has them.
  *
  * A session is its descriptor: when the last copy of it is closed, what it preserves is preserved no more;
  * and in the next kernel, what was not yet retrieved from it is freed.

@@ -9,7 +9,14 @@ import { type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
 import { knownRecord, otherHolders } from './known-pools.ts'
-import { hasNoConnection, lookAt, NO_PROCESS, recordOf, searchHolders } from './search-holders.ts'
+import {
+  hasNoConnection,
+  type ImageHolder,
+  lookAt,
+  NO_PROCESS,
+  recordOf,
+  searchHolders,
+} from './search-holders.ts'
 
 export interface PoolHolder extends PreviousHolder {
   readonly record: PoolRecord
@@ -28,8 +35,15 @@ export async function findHolder(
   pool: string,
   stored: StoredPool | undefined,
   { isNew }: { isNew: boolean },
+  searchAll: typeof searchHolders = searchHolders,
 ): Promise<PoolHolder | { readonly lost: PoolRecord } | undefined> {
-  const record = await settledRecord(pool)
+  // Each search reads the descriptors of every process: what the last one found is not looked for again.
+  let holders: ImageHolder[] | undefined
+  const search = (): ImageHolder[] => {
+    holders = searchAll()
+    return holders
+  }
+  const record = await settledRecord(pool, search)
   if (record !== undefined && isAlive(record.keeper)) {
     if (record.state === 'parked' || record.isGivenOver === true)
       return { role: 'keeper', process: record.keeper, record }
@@ -48,7 +62,8 @@ export async function findHolder(
     if (!isMountedHere(found)) stored.forgetConnection()
     return { role: 'store', process: stored.process, record: found }
   }
-  if (!isNew && (record === undefined || record.source.kind === 'memfd')) checkUnheld(pool)
+  if (!isNew && (record === undefined || record.source.kind === 'memfd'))
+    checkUnheld(pool, holders ?? search())
   return record && { lost: record }
 }
 
@@ -71,8 +86,8 @@ export function storedRecord(pool: string): PoolRecord | undefined {
 }
 
 /** Errors: UsageError: what is neither its keeper nor its server holds the pool's memory. */
-function checkUnheld(pool: string): void {
-  const [holder] = otherHolders(pool, searchHolders())
+function checkUnheld(pool: string, holders: readonly ImageHolder[]): void {
+  const [holder] = otherHolders(pool, holders)
   if (holder === undefined) return
   const { pid } = holder.process
   const advice =
@@ -93,10 +108,10 @@ export const cutOff = (pool: string): string =>
   `'guestmemfs umount --force ${pool}' cuts off what has its files open or mapped, and guests keep their memory and run on`
 
 /** Right after an unmount the keeper does not know of it yet: whoever mounts again at once need not care. */
-async function settledRecord(pool: string): Promise<PoolRecord | undefined> {
+async function settledRecord(pool: string, search: () => ImageHolder[]): Promise<PoolRecord | undefined> {
   const deadline = performance.now() + SETTLE_MS
   for (;;) {
-    const record = knownRecord(pool)
+    const record = knownRecord(pool, search)
     const isSettling = record?.state === 'mounted' && isAlive(record.keeper) && !isMountedFor(record)
     if (!isSettling) return record
     if (performance.now() > deadline)

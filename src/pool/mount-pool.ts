@@ -142,8 +142,9 @@ function existingSource(record: PoolRecord, options: MountOptions): MemorySource
     )
   }
   if (asked !== undefined && wholeBlocks(asked) !== sizeBytes) {
+    const resize = source.kind === 'memfd' ? ", then 'mount -o remount,size='" : ''
     throw new UsageError(
-      `pool '${pool}' exists with ${formatSize(sizeBytes)}, not ${formatSize(asked)}: mount it without size=, or ${discard}`,
+      `pool '${pool}' exists with ${formatSize(sizeBytes)}, not ${formatSize(asked)}: mount it without size=${resize}, or ${discard}`,
     )
   }
   return source

@@ -78,6 +78,8 @@ export function readVirtualList(path: string, name: string): unknown[] {
   }
 }
 
+export const isFrozen = (mountPoint: string): boolean => readText(mountPoint, FROZEN_XATTR) === '1'
+
 /** Freezes or thaws. Returns false when it was so already. Errors: UsageError. */
 export function setFrozen(mount: PoolMount, frozen: boolean): boolean {
   const before = readText(mount.mountPoint, FROZEN_XATTR)

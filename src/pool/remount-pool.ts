@@ -1,50 +1,118 @@
 /**
- * The change of a mounted pool's flags: `mount -o remount,ro`. What only the making of a pool decides stays
- * as it is, and asking for anything else is refused: the kernel would answer success and change nothing.
+ * The change of a mounted pool's flags, `mount -o remount,ro`, and of the size of a pool of memfds,
+ * `remount,size=`. What only the making of a pool decides stays as it is, and asking for anything else is
+ * refused: the kernel would answer success and change nothing.
  */
 import { statSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as v from 'valibot'
 import { remountFuse } from '../linux/mount.ts'
-import { readPoolRecord } from '../run/pool-record.ts'
+import { setxattr } from '../linux/xattr.ts'
+import { type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
 import type { RootDirectory } from '../server/messages.ts'
+import { EBUSY, EPERM, EROFS, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { SIZE_XATTR } from '../values/xattr-names.ts'
 import { type MountOptions, parseMountOptions } from './mount-options.ts'
 import type { MountRequest } from './mount-pool.ts'
-import { wholeBlocks } from './pool-size.ts'
-import { findMount } from './pool-view.ts'
+import { choosePoolSize, wholeBlocks } from './pool-size.ts'
+import { findMount, isFrozen, readVirtual } from './pool-view.ts'
 import { splitOptions } from './vfs-options.ts'
 
 /** What mount(8) adds: FUSE's own options of the mount, as /proc/self/mountinfo shows them. */
 const FUSES_OWN =
   /^(fd|rootmode|user_id|group_id|max_read|blksize)=|^(default_permissions|allow_other|remount)$/
 
+/** Many times what a keeper takes to write the pool's record. */
+const RECORD_MS = 1000
+/** `guestmemfs.size` of the root; ENODATA where nothing can change it. */
+const Sizes = v.object({ totalBytes: v.number(), leastBytes: v.number() })
+
 export const isRemount = ({ options }: MountRequest): boolean => splitOptions(options).includes('remount')
 
 /** Returns the pool. Errors: UsageError, with nothing changed. */
-export function remountPool({ pool: named, mountPoint, options }: MountRequest): string {
+export async function remountPool({ pool: named, mountPoint, options }: MountRequest): Promise<string> {
   const { pool, mountPoint: found } = findMount(mountPoint)
   if (named !== pool && named !== found)
     throw new UsageError(`pool '${pool}' is mounted on ${found}, not '${named}': remount that`)
   const wanted = parseMountOptions(splitOptions(options).filter((word) => !FUSES_OWN.test(word)))
-  checkUnchanged(pool, wanted)
+  const record = checkUnchanged(pool, wanted)
+  const size = newSize(record, wanted)
+  // The size first, which is what can be refused; and never one without the other.
+  const before = size === undefined ? undefined : resize(record, found, size)
   const failed = remountFuse(found, wanted.mountFlags, wanted.kernelOptions)
+  if (failed && before !== undefined) setSize(found, before)
   if (failed) throw new UsageError(`remounting ${found} failed: ${failed}`)
+  if (size !== undefined) await untilRecorded(pool, size)
   return pool
 }
 
-function checkUnchanged(pool: string, { sizeBytes, store, region }: MountOptions): void {
+/** What the pool is to have, in bytes; undefined: it keeps what it has. Errors: UsageError. */
+function newSize({ pool, source, sizeBytes }: PoolRecord, { sizeBytes: asked }: MountOptions) {
+  if (asked === undefined) return undefined
+  if (source.kind === 'memfd') return choosePoolSize(asked)
+  if (wholeBlocks(asked) === sizeBytes) return undefined
+  throw new UsageError(
+    `pool '${pool}' has ${formatSize(sizeBytes)}, not ${formatSize(asked)}: a carve-out is as large as what was set aside at boot ('guestmemfs reserve')`,
+  )
+}
+
+/** Returns the size that it had. Errors: UsageError. */
+function resize({ pool, sizeBytes: recorded }: PoolRecord, mountPoint: string, sizeBytes: number): number {
+  const sizes = v.safeParse(Sizes, readVirtual(mountPoint, 'size'))
+  // What mount(8) adds of fstab must not be in the way of a server that knows no other size.
+  if (!sizes.success && sizeBytes === recorded) return recorded
+  if (!sizes.success)
+    throw new UsageError(
+      `pool '${pool}' is served by a guestmemfs that does not change sizes: mount it again, and with a new server it can`,
+    )
+  const { totalBytes, leastBytes } = sizes.output
+  if (sizeBytes === totalBytes) return totalBytes
+  const least = `pool '${pool}' cannot have ${formatSize(sizeBytes)}: ${formatSize(leastBytes)} is the least, for so much is in use`
+  if (sizeBytes < leastBytes) throw new UsageError(least)
+  const failed = setSize(mountPoint, sizeBytes)
+  switch (failed) {
+    case undefined:
+      return totalBytes
+    case EBUSY:
+      throw new UsageError(
+        isFrozen(mountPoint)
+          ? `pool '${pool}' is frozen: 'guestmemfs thaw ${pool}' first`
+          : `${least}, or more by now`,
+      )
+    case EROFS:
+      throw new UsageError(`${mountPoint} is mounted read-only: 'mount -o remount,rw ${mountPoint}' first`)
+    case EPERM:
+      throw new UsageError(
+        process.getuid?.() === 0
+          ? `pool '${pool}' has an image of an older format, which has one size for good: upgrade it ('setfattr -n guestmemfs.format -v 2 ${mountPoint}'), which former releases will not read`
+          : 'changing the size of a pool needs root: run it with sudo',
+      )
+    default:
+      throw new UsageError(`pool '${pool}' cannot have ${formatSize(sizeBytes)}: ${failed}`)
+  }
+}
+
+const setSize = (mountPoint: string, bytes: number): Errno | undefined =>
+  setxattr(mountPoint, SIZE_XATTR, Buffer.from(String(bytes)))
+
+/** A keeper writes it a moment later; one that cannot (a full /run) says so in its log. */
+async function untilRecorded(pool: string, sizeBytes: number): Promise<void> {
+  const deadline = performance.now() + RECORD_MS
+  while (readPoolRecord(pool)?.sizeBytes !== sizeBytes && performance.now() < deadline) await sleep(5)
+}
+
+function checkUnchanged(pool: string, { store, region }: MountOptions): PoolRecord {
   const record = readPoolRecord(pool)
   if (record === undefined) throw new UsageError(`pool '${pool}' has no record: see 'guestmemfs list'`)
   const { source } = record
   const stays = `cannot be changed by a remount: park or discard the pool ('guestmemfs umount') and mount it anew`
-  if (sizeBytes !== undefined && wholeBlocks(sizeBytes) !== record.sizeBytes)
-    throw new UsageError(
-      `pool '${pool}' has ${formatSize(record.sizeBytes)}, not ${formatSize(sizeBytes)}: a pool keeps the size it was made with; to have another, discard it ('guestmemfs umount --discard ${pool}') and mount it anew`,
-    )
   if (store !== undefined && store !== source.kind)
     throw new UsageError(`pool '${pool}' has store=${source.kind}, which ${stays}`)
   if (region !== undefined && source.kind !== 'memfd' && source.region !== null && region !== source.region)
     throw new UsageError(`pool '${pool}' has region=${source.region}, which ${stays}`)
+  return record
 }
 
 /**

@@ -14,6 +14,7 @@ import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { openFile } from '../linux/opened-file.ts'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { identify, type ProcessIdentity } from '../run/process-identity.ts'
+import { POOL_BLOCKS_AT } from '../stores/memfd/descriptor-table.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { EACCES, EINVAL, ENOENT, Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
@@ -78,7 +79,7 @@ export function lookAt(pid: number): ImageHolder | undefined {
     role,
     program: read(`/proc/${pid}/comm`).trim(),
     pool,
-    totalBlocks: typeof identity === 'object' ? identity.totalBlocks : 0,
+    totalBlocks: sizeSaid(pid, areas.table) ?? (typeof identity === 'object' ? identity.totalBlocks : 0),
     isConnected,
     mountPoint: isConnected ? (mount?.target ?? null) : null,
     parentPid: Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]),
@@ -96,6 +97,20 @@ function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> |
     const isBlank =
       header.length < HEADER_BYTES || header.subarray(0, MAGIC_BYTES).every((byte) => byte === 0)
     return isBlank ? 'blank' : (readIdentity(header) ?? 'harmed')
+  } finally {
+    file.close()
+  }
+}
+
+/**
+ * The image's header has the size that the pool was made with; a server says in the table what it has now.
+ */
+function sizeSaid(pid: number, table: number | undefined): number | undefined {
+  const file = table === undefined ? ENOENT : openFile(`/proc/${pid}/fd/${table}`)
+  if (file instanceof Errno) return undefined
+  try {
+    const word = file.read(POOL_BLOCKS_AT, 4)
+    return word instanceof Errno || word.length < 4 ? undefined : Buffer.from(word).readInt32LE() || undefined
   } finally {
     file.close()
   }

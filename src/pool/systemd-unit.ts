@@ -101,6 +101,16 @@ export async function forgetStored(pool: string): Promise<void> {
   }
 }
 
+/**
+ * For the unit's process: it ends, and is not started again. `Restart=always` knows no exit status of
+ * ExecStart= that would end it: RestartPreventExitStatus= is for the main process, which this one is not
+ * (Type=forking). What the manager has in its store stays there, where FileDescriptorStorePreserve= is known
+ * (systemd 254).
+ */
+export function endUnit(pool: string): void {
+  if (process.env.GUESTMEMFS_UNIT === pool) systemctl('stop', '--no-block', unit(pool))
+}
+
 /** For the unit's process: whether it was asked for anything. */
 export const hasRequest = (pool: string): boolean => existsSync(path(checkPoolName(pool), 'request'))
 

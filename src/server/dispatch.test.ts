@@ -214,6 +214,27 @@ test('a new file that the kernel does not let us open is not made', () => {
   assert.deepEqual([fx.fs.orphanCount, [...fx.store.objects()]], [0, []])
 })
 
+test('a server that dies while it takes such a file away leaves that to the next one', () => {
+  for (const deadly of [1, 2, 3]) {
+    const fx = fixture()
+    const { startServer } = connection(fx)
+    const first = startServer()
+    const { journal } = fx
+    const commit = journal.commit.bind(journal)
+    let records = 0
+    journal.commit = (...record) => {
+      commit(...record)
+      if (++records === deadly) throw new Error('it dies')
+    }
+    assert.throws(() => first.ask(create('file', { unique: 2n })), /it dies/)
+    journal.commit = commit
+    fx.fs.recover({ origin: journal.lastOrigin ?? assert.fail('nothing is logged') })
+    assert.equal(startServer().ask(create('file', { unique: 2n | RESENT })), -9, `record ${deadly}`)
+    assert.equal(fx.fs.lookup(ROOT, n('file')), ENOENT)
+    assert.deepEqual([fx.fs.orphanCount, [...fx.store.objects()]], [0, []])
+  }
+})
+
 test('a request at which three servers died is answered EIO by the fourth, and any other is served', () => {
   const { startServer, reports } = connection(fixture())
   let deaths = 0

@@ -74,7 +74,7 @@ export class Dispatcher {
       this.#applied = undefined
       const outcome = answerAgain(this.#context, request, reply)
       checkFilled(request, outcome, reply)
-      return outcome === ANSWERED ? outcome : reply.error(outcome)
+      if (outcome !== undefined) return outcome === ANSWERED ? outcome : reply.error(outcome)
     }
     if (unique !== 0n && this.#runtime.beginRequest(unique) > MAX_ATTEMPTS) {
       this.#report(`${request.opcode} ${unique} ended ${MAX_ATTEMPTS} servers: answered EIO`)

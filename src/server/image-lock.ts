@@ -13,6 +13,11 @@ import type { Fd } from '../values/ids.ts'
  * then, and the kernel ends it within milliseconds.
  */
 const WAIT_MS = 10_000
+/**
+ * How long a server that nobody has killed may have the lock before it counts as one that goes on: many times
+ * what the end of a process takes.
+ */
+const LIVING_MS = 500
 
 /** Another process holds the image's lock. */
 export class ImageInUseError extends UsageError {
@@ -50,9 +55,16 @@ export class ImageLock {
     return this.#own !== undefined
   }
 
-  /** Blocks this thread until the former server has ended. Errors: ImageInUseError. */
-  take(): void {
-    this.#own ??= this.#takeWithin(WAIT_MS)
+  /**
+   * Blocks this thread until the former server has ended. `ended`: the process that the keeper has killed;
+   * null: none; undefined: a keeper of a former tree does not say. Nobody waits for another one, which has
+   * won the pool. Errors: ImageInUseError.
+   */
+  take(ended: number | null | undefined): void {
+    this.#own ??= this.#takeWithin(LIVING_MS)
+    const owner = this.#own === undefined ? lockOwner(this.#image) : undefined
+    if (owner === undefined || ended === undefined || owner === ended)
+      this.#own ??= this.#takeWithin(WAIT_MS - LIVING_MS)
     if (this.#own === undefined) throw new ImageInUseError(this.#pool, lockOwner(this.#image))
   }
 

@@ -170,6 +170,11 @@ export class KeeperLink implements KeeperChannel {
     this.send({ kind: 'keep', memories: objects }, descriptors)
   }
 
+  /** Without a keeper, or without memory for the message, the descriptor table alone says it. */
+  resized(totalBlocks: number): void {
+    this.#post({ kind: 'resized', totalBlocks })
+  }
+
   release(object: ObjectId): void {
     this.#dropped.push(object)
     if (this.#dropped.length >= DESCRIPTORS_PER_MESSAGE) this.flush()

@@ -61,14 +61,15 @@ try {
   // The former server, which the keeper ends as soon as this one can take its place, may hold the lock still.
   // Its image is looked at without a store into it, so that it can go on if this server refuses.
   const isLocked = lock === undefined || lock.tryTake()
-  const early = isLocked ? openFileSystem(store, pool) : checkServable(mapPrivate(imageFd as Fd), store, pool)
+  const early = isLocked ? openFileSystem(store, pool) : undefined
+  const totalBlocks = early?.fs.statfs().totalBlocks ?? checkServable(mapPrivate(imageFd as Fd), store, pool)
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  link.send({ kind: 'opened', totalBlocks: store.descriptor.totalBlocks, isNew: opened.isNew })
+  link.send({ kind: 'opened', totalBlocks, isNew: opened.isNew })
   // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
   if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
-  if (!isLocked) lock.take()
+  if (!isLocked) lock.take(orders.endedPid)
   const { fs, image } = early ?? openFileSystem(store, pool)
   if (open.rootDirectory) setRootDirectory(fs, open.rootDirectory, image.lastOrigin ?? { epoch: 0 })
   if (!orders.isCrashed) runtime.resetAttempts()

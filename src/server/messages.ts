@@ -91,6 +91,8 @@ export type ToServer =
       /** When the mount was asked for, milliseconds since the epoch. */
       readonly askedAtMs: number
       readonly mountPoint: string
+      /** The previous holder, which the keeper has killed; null: there was none. */
+      readonly endedPid?: number | null | undefined
     }
 
   /** The keeper has received `unmounted`, and holds the pool from here on. */
@@ -105,6 +107,8 @@ export type ToKeeper =
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */
   | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
+  /** The pool has another size than was said before, or has been opened with this one. */
+  | { readonly kind: 'resized'; readonly totalBlocks: number }
   /**
    * It has the pool's memory and image to itself, and reads requests from here on. Servers of former trees do
    * not send it.

@@ -6,6 +6,7 @@ import { FileSystem } from '../fs/file-system.ts'
 import { type Expected, probe } from '../fs/image/header.ts'
 import { Image } from '../fs/image/image.ts'
 import { unpackImage } from '../fs/image/packed-image.ts'
+import { totalBlocksOf } from '../fs/state/pool-size.ts'
 import { State } from '../fs/state/state.ts'
 import type { Store } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
@@ -40,17 +41,21 @@ export function openFileSystem(
   // A server that died in the middle of it left no image: the last store makes it one.
   if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
   const image = openImage(area, store, pool)
-  return { fs: new FileSystem(image, store), image }
+  const fs = new FileSystem(image, store)
+  store.resized?.(fs.statfs().totalBlocks)
+  return { fs, image }
 }
 
 /**
- * `copy`: a private mapping of the image, which another server may serve still. Returns when this program can
- * serve it, too. Errors: those of `openFileSystem`; UsageError when there is no image yet.
+ * `copy`: a private mapping of the image, which another server may serve still. Returns the size of the pool,
+ * in blocks, when this program can serve it, too. Errors: those of `openFileSystem`; UsageError when there is
+ * no image yet.
  */
-export function checkServable(copy: Uint8Array, store: Store, { pool, isNew }: PoolToOpen): undefined {
+export function checkServable(copy: Uint8Array, store: Store, { pool, isNew }: PoolToOpen): number {
   if (isNew || probe(copy) !== 'image')
     throw new UsageError(`another process is making the image of pool '${pool}': mount it again`)
-  openImage(copy, store, pool)
+  const { state, identity } = openImage(copy, store, pool)
+  return totalBlocksOf(state.properties, identity.totalBlocks)
 }
 
 function openImage(area: Uint8Array, store: Store, pool: string): Image<State> {
@@ -60,9 +65,10 @@ function openImage(area: Uint8Array, store: Store, pool: string): Image<State> {
   return image
 }
 
-const expectedOf = ({ descriptor: { kind, totalBlocks, rules } }: Store): Expected => ({
+/** Memory of the host has no size of its own: the image says what the pool was made with, and has now. */
+const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, resized }: Store): Expected => ({
   storeKind: kind,
-  totalBlocks,
+  ...(resized === undefined && { totalBlocks }),
   chunkBlocks: rules.chunkBlocks,
 })
 

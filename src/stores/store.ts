@@ -8,6 +8,7 @@ import type { Errno } from '../values/errno.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import type { Mapping, Via } from '../values/mapping.ts'
 import type { Refusal, Wait } from '../values/refusal.ts'
+import type { StoreUse } from '../values/store-use.ts'
 import { PMD_BYTES } from '../values/units.ts'
 
 /** Pool allocation unit in bytes: one PMD mapping. */
@@ -126,6 +127,10 @@ export interface Store {
   readonly handover?: Handover | undefined
   /** How many objects are so; undefined: none ever are. Costs the same for any number of objects. */
   readonly absent?: ((state: 'incoming' | 'lost') => number) | undefined
+  /** Told of the pool's size, at the start and when it changes, where the memory has no place. */
+  readonly resized?: ((totalBlocks: number) => void) | undefined
+  /** undefined: no service manager has copies of the objects. */
+  readonly storeUse?: StoreUse | undefined
   readonly pending?: PendingReleases | undefined
 }
 

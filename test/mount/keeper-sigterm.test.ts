@@ -1,6 +1,6 @@
 /**
  * SIGTERM to a keeper that is a unit's: it ends only when a server serves and lives, and so holds all of the
- * pool; in every other moment it is the pool's only holder, and stays.
+ * pool; before that it is the pool's only holder, and stays until there is such a server.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -25,16 +25,17 @@ const childrenOf = (pid: number): number[] =>
 const isExecuted = (pid: number): boolean =>
   /server\/main/.test(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
 
-const ignored = ({ pool }: TestPool): boolean =>
-  /SIGTERM ignored/.test(fs.readFileSync(logPath(pool), 'utf8'))
-
-/** The keeper has seen the signal, lives, and so does the pool. */
-async function assertKept(pool: TestPool, keeper: number): Promise<void> {
-  await until('the keeper answers the signal', () => ignored(pool) || processStartTime(keeper) === undefined)
-  assert.notEqual(processStartTime(keeper), undefined, 'the keeper ended')
+/** It ends when another server than `former` serves, not before: nothing is lost. */
+async function assertEndsWithServer(pool: TestPool, keeper: number, former: number): Promise<void> {
+  await until('the keeper ends', () => processStartTime(keeper) === undefined)
+  const server = pool.serverPid()
+  assert.notEqual(server, former)
+  assert.notEqual(processStartTime(server), undefined, 'no server lives')
   assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
-  assert.equal(pool.keeperPid(), keeper)
   assert.match((await guestmemfs('fsck', pool.pool)).stdout, /clean|note/)
+  const { stdout, stderr } = await guestmemfs('mount', pool.pool, pool.mountPoint)
+  assert.match(stdout, /a new one took over/, stderr)
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
 }
 
 test('its server is dead', options, async (t) => {
@@ -44,7 +45,7 @@ test('its server is dead', options, async (t) => {
   await until('the server is dead', () => processStartTime(server) === undefined)
   process.kill(keeper, 'SIGTERM')
   process.kill(keeper, 'SIGCONT')
-  await assertKept(pool, keeper)
+  await assertEndsWithServer(pool, keeper, server)
 })
 
 test('its next server is started and does not serve yet', options, async (t) => {
@@ -59,9 +60,21 @@ test('its next server is started and does not serve yet', options, async (t) => 
   }
   process.kill(starting, 'SIGSTOP')
   process.kill(keeper, 'SIGTERM')
-  await until('the keeper answers the signal', () => ignored(pool) || processStartTime(keeper) === undefined)
+  await sleep(500)
+  assert.notEqual(processStartTime(keeper), undefined, 'the keeper ended, and nothing held the pool')
   process.kill(starting, 'SIGCONT')
-  await assertKept(pool, keeper)
+  await assertEndsWithServer(pool, keeper, server)
+})
+
+test('no server comes: it stays, and says so', options, async (t) => {
+  const { pool, keeper } = await unitPool(t)
+  assert.equal((await guestmemfs('umount', pool.pool)).status, 0)
+  process.kill(keeper, 'SIGTERM')
+  const said = () => /SIGTERM ignored/.test(fs.readFileSync(logPath(pool.pool), 'utf8'))
+  await until('the keeper answers the signal', said, 20_000)
+  assert.notEqual(processStartTime(keeper), undefined)
+  assert.match((await guestmemfs('mount', pool.pool, pool.mountPoint)).stdout, /found again/)
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
 })
 
 test('its server serves: it ends, and the server goes on', options, async (t) => {

@@ -32,7 +32,9 @@ test('mount -t guestmemfs, and a line of fstab', { skip: cannotMount }, async (t
     truncate -s 8M ${mountPoint}/guest-ram
     stat -c %s ${mountPoint}/guest-ram
     stat -f -c %b:%S ${mountPoint}
-    mount -o remount,size=2G ${mountPoint} 2>&1 && exit 1
+    mount -o remount,size=128M ${mountPoint}
+    stat -f -c %b:%S ${mountPoint}
+    mount -o remount,size=4M ${mountPoint} 2>&1 && exit 1
     mount -o remount,ro ${mountPoint}
     touch ${mountPoint}/refused 2>/dev/null && exit 1
     mount -t guestmemfs -o remount,rw ${pool} ${mountPoint}
@@ -50,11 +52,12 @@ test('mount -t guestmemfs, and a line of fstab', { skip: cannotMount }, async (t
     encoding: 'utf8',
     timeout: 120_000,
   })
-  const [size, first, noGrowth, second, options, refusal] = output.split('\n')
+  const [size, first, grown, inUse, second, options, refusal] = output.split('\n')
   assert.equal(size, String(8 * 1024 * 1024))
   assert.equal(first, '32:2097152')
   assert.equal(second, '64:2097152')
-  assert.match(noGrowth ?? '', /^guestmemfs: .*has 64M, not 2G: a pool keeps the size it was made with/)
+  assert.equal(grown, '64:2097152')
+  assert.match(inUse ?? '', /^guestmemfs: .*cannot have 4M: 8M is the least, for so much is in use$/)
   assert.match(options ?? '', /^rw,nodev,noexec,/)
   assert.match(refusal ?? '', /unknown mount option 'frobnicate'/)
 })

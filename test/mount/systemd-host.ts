@@ -3,11 +3,25 @@
  * in a control group of its own. It shares the machine's files, has a /run of its own, and is gone when its
  * PID 1 is killed.
  */
+import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { installFiles } from '../../src/host/install-files.ts'
 import { mountTable } from '../../src/linux/mount.ts'
+import { CLI } from './support.ts'
 
 const SYSTEMD = '/lib/systemd/systemd'
 
@@ -114,3 +128,56 @@ export async function startSystemd(folder: string, units: string, boot?: Boot): 
 
 export const writeTarget = (units: string): void =>
   writeFileSync(join(units, 'test.target'), '[Unit]\nDefaultDependencies=no\n')
+
+/** Our unit as `install` writes it, under a systemd of its own. */
+export interface UnitHost {
+  readonly folder: string
+  readonly run: SystemdHost['run']
+  /** `guestmemfs WORDS…` inside; `good` fails the test where that fails, and answers what it said. */
+  readonly guestmemfs: SystemdHost['run']
+  readonly good: (...words: string[]) => string
+  /** Resolves when `holds()` does; fails the test with the console when it does not within 15 s. */
+  readonly until: (what: string, holds: () => boolean) => Promise<void>
+  /** A property of the pool's unit, as `systemctl show` says it. */
+  readonly show: (pool: string, property: string) => string
+}
+
+/** `more`: further files of /etc/systemd/system, by their names there. */
+export async function startUnitHost(
+  t: TestContext,
+  more: Readonly<Record<string, string>> = {},
+): Promise<UnitHost> {
+  const folder = mkdtempSync(join(tmpdir(), 'unit-'))
+  const units = join(folder, 'units')
+  mkdirSync(units)
+  writeTarget(units)
+  const unit = installFiles([process.execPath, CLI]).find(({ path }) => path.endsWith('@.service'))
+  for (const [name, text] of Object.entries({ 'guestmemfs@.service': unit?.text ?? '', ...more })) {
+    mkdirSync(dirname(join(units, name)), { recursive: true })
+    writeFileSync(join(units, name), text)
+  }
+  const { run, stop } = await startSystemd(folder, units)
+  t.after(async () => {
+    await stop()
+    rmSync(folder, { recursive: true })
+  })
+  const guestmemfs: SystemdHost['run'] = (...words) => run(process.execPath, CLI, ...words)
+  return {
+    folder,
+    run,
+    guestmemfs,
+    good: (...words) => {
+      const { status, output } = guestmemfs(words[0] ?? '', ...words.slice(1))
+      assert.equal(status, 0, output)
+      return output
+    },
+    until: async (what, holds) => {
+      for (let wait = 0; !holds(); wait += 1) {
+        assert.ok(wait < 150, `${what}: not within 15 s\n${readFileSync(join(folder, 'console'), 'utf8')}`)
+        await sleep(100)
+      }
+    },
+    show: (pool, property) =>
+      run('systemctl', 'show', '-P', property, `guestmemfs@${pool}.service`).output.trim(),
+  }
+}

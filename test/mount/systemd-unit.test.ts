@@ -3,45 +3,21 @@
  * refusals.
  */
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { installFiles } from '../../src/host/install-files.ts'
-import { cannotMount, TREE } from './support.ts'
-import { cannotRunSystemd, startSystemd, writeTarget } from './systemd-host.ts'
+import { cannotMount } from './support.ts'
+import { cannotRunSystemd, startUnitHost } from './systemd-host.ts'
 
 test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'unit-'))
-  const [units, mountPoint] = [join(folder, 'units'), join(folder, 'mnt')]
-  for (const path of [units, mountPoint]) mkdirSync(path)
-  writeTarget(units)
-  const program = [process.execPath, join(TREE, 'src/cli.ts')] as const
-  const unit = installFiles(program).find(({ path }) => path.endsWith('@.service'))
-  writeFileSync(join(units, 'guestmemfs@.service'), unit?.text ?? '')
-  const { run, stop } = await startSystemd(folder, units)
-  t.after(async () => {
-    await stop()
-    rmSync(folder, { recursive: true })
-  })
+  const { folder, run, guestmemfs, good, until, show } = await startUnitHost(t)
+  const mountPoint = join(folder, 'mnt')
+  mkdirSync(mountPoint)
 
   const pool = 'kept'
   const service = `guestmemfs@${pool}.service`
-  const guestmemfs = (...words: string[]) => run(...program, ...words)
-  const good = (...words: string[]): string => {
-    const { status, output } = guestmemfs(...words)
-    assert.equal(status, 0, output)
-    return output
-  }
-  const mainPid = (): number => Number(run('systemctl', 'show', '-P', 'MainPID', service).output)
-  const stored = (): number => Number(run('systemctl', 'show', '-P', 'NFileDescriptorStore', service).output)
-  const until = async (what: string, holds: () => boolean): Promise<void> => {
-    for (let wait = 0; !holds(); wait += 1) {
-      assert.ok(wait < 150, `${what}: not within 15 s\n${readFileSync(join(folder, 'console'), 'utf8')}`)
-      await sleep(100)
-    }
-  }
+  const mainPid = (): number => Number(show(pool, 'MainPID'))
+  const stored = (): number => Number(show(pool, 'NFileDescriptorStore'))
   const isInactive = () => run('systemctl', 'is-active', service).output.trim() === 'inactive'
 
   await t.test('a refused mount says why, and leaves the unit inactive', async () => {

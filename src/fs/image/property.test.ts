@@ -62,6 +62,9 @@ test('bytes that no property has are refused; whatever they are, nothing else is
     [2, [0, 0]],
     [3, [4, 4]],
     [3, [4, 3]],
+    [4, []],
+    [4, [0]],
+    [4, [1, 1]],
   ]
   for (const [number, bytes] of bad)
     assert.throws(

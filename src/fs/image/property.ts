@@ -11,7 +11,7 @@ import { ByteSink } from './byte-sink.ts'
 import { ByteSource } from './byte-source.ts'
 
 /** Numbers are part of the format: never renumber, only add. */
-const NUMBER = { poisoned: 1, mark: 2, nodes: 3 } as const
+const NUMBER = { poisoned: 1, mark: 2, nodes: 3, size: 4 } as const
 
 /** `consumed`: a QEMU has loaded this saved state and went on from it, so it must never be loaded again. */
 const MARKS = ['consumed'] as const
@@ -30,6 +30,10 @@ export type Property =
   | { readonly is: 'mark'; readonly mark: Mark }
   /** Of a directory: the NUMA nodes that the memory of files made in it comes from, ascending. */
   | { readonly is: 'nodes'; readonly nodes: readonly number[] }
+  /**
+   * Of the root directory: the blocks that the pool has now, where it has another size than it was made with.
+   */
+  | { readonly is: 'size'; readonly totalBlocks: number }
 
 /** The fields of the entry that states `property`. */
 export function encodeProperty(property: Property): { number: number; value: Uint8Array } {
@@ -49,6 +53,9 @@ export function encodeProperty(property: Property): { number: number; value: Uin
       break
     case 'nodes':
       for (const node of property.nodes) out.varint(node)
+      break
+    case 'size':
+      out.varint(property.totalBlocks)
       break
     default:
       property satisfies never
@@ -72,6 +79,11 @@ export function decodeProperty(number: number, value: Uint8Array): Property | un
     }
     case NUMBER.nodes:
       return { is: 'nodes', nodes: decodeNodes(from) }
+    case NUMBER.size: {
+      const totalBlocks = from.varint()
+      if (totalBlocks < 1 || !from.exhausted) throw new CorruptBytesError('the size of the pool is none')
+      return { is: 'size', totalBlocks }
+    }
     default:
       if (number % 2 === 1) return undefined
       throw new CorruptBytesError(

@@ -132,8 +132,10 @@ test('the size by xattr: any file, decimal, as truncate would', () => {
   assert.equal(stat(ino).sizeBytes, blocks(1))
   assert.equal(set('0'), undefined)
   assert.equal(stat(ino).guestRam, false)
-  assert.equal(set('1', ROOT), EISDIR)
-  assert.equal(fs.getXattr(ROOT, size), ENODATA)
+  const directory = ok(fs.mkdir(rq(), nameAt(ROOT, 'directory'), 0o755)).ino
+  assert.equal(set('1', directory), EISDIR)
+  assert.equal(fs.getXattr(directory, size), ENODATA)
+  assert.equal(set('1', ROOT), EOPNOTSUPP, 'a place in the machine has its size')
   assert.equal(fs.removeXattr(rq(), ino, size), EPERM)
   assert.deepEqual(ok(fs.listXattrs(ino)), [])
   assert.equal(journal.state.xattrs.size, 0)

@@ -10,6 +10,7 @@ import { type Refusal, WAIT_FOR_ZEROING } from '../../values/refusal.ts'
 import type { BlockState } from '../state/entry.ts'
 import {
   CLEAN,
+  cleanRuns,
   disowned,
   isDirty,
   isOwned,
@@ -19,6 +20,8 @@ import {
   stated,
   type Tally,
 } from './block-kinds.ts'
+import { countBlocks } from './extents.ts'
+import { FreeRuns } from './free-runs.ts'
 import { type FreeSpace, OneZone, type Use } from './free-space.ts'
 import { Zones } from './zones.ts'
 
@@ -31,9 +34,9 @@ export interface BlockCounts {
 }
 
 export class Allocator {
-  readonly #blocks: Uint8Array
+  #blocks: Uint8Array
   readonly #counts: Tally
-  readonly #space: FreeSpace
+  #space: FreeSpace
   /** The same again, where the store has zones. */
   readonly #zones: Zones | undefined
 
@@ -44,6 +47,29 @@ export class Allocator {
     this.#zones = chunkBlocks === undefined ? undefined : new Zones(this.#blocks, chunkBlocks, frames)
     this.#space = this.#zones ?? new OneZone(this.#blocks, this.#counts)
     this.#space.changed({ start: 0, count: totalBlocks })
+  }
+
+  /**
+   * The pool has so many blocks from now on: new ones are clean, and those that go were nobody's and clean.
+   * Costs the size of the pool. Not where there are zones, which follow from what lies where.
+   */
+  resize(totalBlocks: number): void {
+    const before = this.#blocks
+    if (this.#zones !== undefined || before.subarray(totalBlocks).some((block) => block !== CLEAN))
+      throw new BrokenInvariantError(`a pool of ${before.length} blocks is cut to ${totalBlocks}`)
+    this.#blocks = new Uint8Array(totalBlocks)
+    this.#blocks.set(before.subarray(0, totalBlocks))
+    this.#counts.clean += totalBlocks - before.length
+    this.#space = new OneZone(this.#blocks, this.#counts)
+    this.#space.changed({ start: 0, count: totalBlocks })
+  }
+
+  /** The clean blocks below `end` that are nobody's, and how many; to choose from while nothing changes. */
+  cleanBelow(end: number): { runs: FreeRuns; count: number } {
+    const runs = new FreeRuns(end)
+    const clean = cleanRuns(this.#blocks, { start: 0, count: end })
+    for (const run of clean) runs.mark(run, true)
+    return { runs, count: countBlocks(clean) }
   }
 
   get counts(): BlockCounts {

@@ -12,6 +12,7 @@ import type { DirectoryEntry } from './directory.ts'
 import type { Entry } from './entry.ts'
 import type { Inode } from './inode.ts'
 import { NameIndex } from './name-index.ts'
+import { blocksStatedIn } from './pool-size.ts'
 import type { State, StateObserver, XattrKey } from './state.ts'
 
 const VM = byteString(VM_XATTR)
@@ -29,6 +30,7 @@ export class StateIndex implements StateObserver {
   #highestIno: number = ROOT_INO
   #inodeCount = 0
 
+  /** `totalBlocks`: what the pool has now. */
   constructor(state: State, { totalBlocks, rules }: Pick<StoreDescriptor, 'totalBlocks' | 'rules'>) {
     this.allocator = new Allocator(totalBlocks, rules.chunkBlocks, rules.frames)
     this.#names = new NameIndex((entry) => state.directories.get(entry.parent)?.get(entry.name) === entry)
@@ -97,6 +99,11 @@ export class StateIndex implements StateObserver {
 
   blocksStated({ extent, state }: Extract<Entry, { kind: 'blocks' }>): void {
     this.allocator.state(extent, state)
+  }
+
+  propertyStated(entry: Extract<Entry, { kind: 'property' }>): void {
+    const totalBlocks = blocksStatedIn(entry)
+    if (totalBlocks !== undefined) this.allocator.resize(totalBlocks)
   }
 
   #ownerChanged(before: Inode | undefined, after: Inode | undefined): void {

@@ -16,6 +16,7 @@ import type { Inode, Timestamp } from './inode.ts'
 import { verifyTables } from './verify.ts'
 
 type BlocksEntry = Extract<Entry, { kind: 'blocks' }>
+type PropertyEntry = Extract<Entry, { kind: 'property' }>
 export type PoolRecord = Extract<Entry, { kind: 'pool' }>
 
 /** Cookies 1 and 2 are `.` and `..`; 0 begins a listing. */
@@ -30,6 +31,7 @@ export interface StateObserver {
   nameChanged(before: DirectoryEntry | undefined, after: DirectoryEntry | undefined): void
   xattrChanged(key: XattrKey, isSet: boolean): void
   blocksStated(entry: BlocksEntry): void
+  propertyStated(entry: PropertyEntry): void
 }
 
 export class State {
@@ -114,6 +116,7 @@ export class State {
       }
       case 'property':
         rowOf(this.properties, entry.ino, newProperties).set(entry.number, entry.value)
+        this.#observer?.propertyStated(entry)
         return
       case 'property-gone': {
         const properties = this.properties.get(entry.ino)
@@ -157,7 +160,7 @@ export class State {
 
   /**
    * Every way in which the tables contradict each other, one line each; empty when all is well. Reads
-   * everything. `chunkBlocks`: as the store has it.
+   * everything. `totalBlocks`: what the pool was made with. `chunkBlocks`: as the store has it.
    */
   verify(totalBlocks: number, chunkBlocks?: number): string[] {
     return verifyTables(this, totalBlocks, chunkBlocks)

@@ -161,6 +161,11 @@ export class Transaction<R extends OwnRequest = Request> {
     })
   }
 
+  /** Any other entry that states a key of its own. */
+  state(entry: Extract<Entry, { kind: 'property' }>): void {
+    this.#rest.push(entry)
+  }
+
   /** ENOSPC when the image has no room for this record. Asked before anything is done. */
   noRoom(): Errno | undefined {
     return this.volume.journal.fits(this.#entries()) ? undefined : ENOSPC

@@ -9,6 +9,7 @@ import type { BlockStates } from '../space/block-states.ts'
 import type { Directory } from './directory.ts'
 import { type FileKind, type Inode, isSpecial } from './inode.ts'
 import { NAME_MAX, XATTR_SIZE_MAX } from './limits.ts'
+import { totalBlocksOf } from './pool-size.ts'
 
 /** The tables of a `State`. */
 export interface Tables {
@@ -20,6 +21,7 @@ export interface Tables {
   readonly pool: { readonly nextGeneration: number; readonly nextCookie: number }
 }
 
+/** `totalBlocks`: what the pool was made with. */
 export function verifyTables(tables: Tables, totalBlocks: number, chunkBlocks?: number): string[] {
   return [
     ...verifyNames(tables),
@@ -27,7 +29,7 @@ export function verifyTables(tables: Tables, totalBlocks: number, chunkBlocks?: 
     ...[...tables.inodes.values()].flatMap(verifyInode),
     ...verifyGenerations(tables),
     ...verifyObjects(tables),
-    ...verifyBlocks(tables, totalBlocks),
+    ...verifyBlocks(tables, totalBlocksOf(tables.properties, totalBlocks)),
     ...(chunkBlocks === undefined ? [] : verifyZones(tables, chunkBlocks)),
     ...verifyXattrs(tables),
     ...verifyProperties(tables),
@@ -187,6 +189,7 @@ const BEARER: Readonly<Record<Property['is'], FileKind>> = {
   poisoned: 'file',
   mark: 'file',
   nodes: 'directory',
+  size: 'directory',
 }
 
 function verifyProperties({ inodes, properties }: Tables): string[] {
@@ -198,6 +201,8 @@ function verifyProperties({ inodes, properties }: Tables): string[] {
       const property = decodeProperty(number, value)
       if (kind !== undefined && property !== undefined && BEARER[property.is] !== kind)
         found.push(`property ${number} (${property.is}) of inode ${ino}, which is a ${kind}`)
+      else if (property?.is === 'size' && ino !== ROOT_INO)
+        found.push(`the size of the pool is said of inode ${ino}, which is not the root`)
     }
   }
   return found

@@ -8,6 +8,7 @@ import type { Ino, ObjectId } from '../../values/ids.ts'
 import type { Origin } from './entry.ts'
 import type { Inode, Timestamp } from './inode.ts'
 import type { Journal } from './journal.ts'
+import { totalBlocksOf } from './pool-size.ts'
 import type { State } from './state.ts'
 import { StateIndex } from './state-index.ts'
 
@@ -40,7 +41,8 @@ export class Volume {
     this.journal = journal
     this.store = store
     this.state = journal.state
-    this.index = new StateIndex(journal.state, store.descriptor)
+    const totalBlocks = totalBlocksOf(journal.state.properties, journal.identity.totalBlocks)
+    this.index = new StateIndex(journal.state, { ...store.descriptor, totalBlocks })
   }
 
   get frozen(): boolean {

@@ -7,6 +7,7 @@ import { FileSystem } from '../file-system.ts'
 import type { NameAt } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Journal } from '../state/journal.ts'
+import { totalBlocksOf } from '../state/pool-size.ts'
 import type { Request } from '../state/volume.ts'
 import { MemoryStore } from './memory-store.ts'
 import { PlainJournal } from './plain-journal.ts'
@@ -67,8 +68,9 @@ export function ok<T>(result: T | Refusal): T {
 
 /** All invariants of the state, and statfs telling the truth about it. `chunkBlocks`: as the store has it. */
 export function checkInvariants(fs: FileSystem, journal: Journal, chunkBlocks?: number): void {
-  const { totalBlocks } = journal.identity
-  assert.deepEqual(journal.state.verify(totalBlocks, chunkBlocks), [])
+  const made = journal.identity.totalBlocks
+  const totalBlocks = totalBlocksOf(journal.state.properties, made)
+  assert.deepEqual(journal.state.verify(made, chunkBlocks), [])
   // A block that turned bad under a file is the file's until it gives it up.
   const notFree = new Set<number>()
   const count = ({ start, count }: Extent) => {

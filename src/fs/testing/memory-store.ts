@@ -65,6 +65,8 @@ export class MemoryStore implements Store, FileData {
   /** A test may have it mapped otherwise. */
   ram: GuestRam = PASSTHROUGH
   readonly handover: Handover | undefined = undefined
+  /** Memory of the host has no place, and a pool of it any size. */
+  readonly resized: ((totalBlocks: number) => void) | undefined
   /** Objects that are not present. */
   readonly states = new Map<ObjectId, MemoryState>()
   /** Objects that a mapping holds. */
@@ -82,6 +84,7 @@ export class MemoryStore implements Store, FileData {
     const { clearing, totalBlocks, chunkBlocks, contiguous = false, frames } = options
     const rules = { chunkBlocks, contiguous, frames }
     this.descriptor = { kind: 'memfd', clearing, totalBlocks, rules, place: undefined }
+    this.resized = clearing === 'kernel' && chunkBlocks === undefined ? () => {} : undefined
     this.#modelBytes = options.modelBytes ?? 4096
     this.#formerByte = options.formerByte ?? 0
   }

@@ -6,6 +6,7 @@
  *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); its reading is the size. The
  *                               only way to resize guest RAM that is shown as a link to a device; EBUSY while
  *                               a mapping is in the way
+ *                               on the root: decimal bytes of the whole pool, where its memory is the host's
  *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is
  *                               to have, `2M` or `1G`; kept like any xattr
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
@@ -15,6 +16,7 @@
  *   trusted.guestmemfs.handover on the root: handover.ts
  *   guestmemfs.format           on the root: a version of the image's format, which upgrades to it for good
  */
+import { BLOCK_BYTES } from '../../stores/store.ts'
 import { E2BIG, EBUSY, EINVAL, ENODATA, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
@@ -30,6 +32,7 @@ import { setHandover } from '../handover.ts'
 import { NEWEST_VERSION } from '../image/format.ts'
 import { setAttributes } from '../operations/attributes.ts'
 import { setFrozen } from '../operations/pool.ts'
+import { resizePool } from '../operations/resize-pool.ts'
 import { ALIGN, parseAlignment } from '../space/alignment.ts'
 import type { Inode } from '../state/inode.ts'
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
@@ -62,6 +65,7 @@ export function setControl(
   if (name === FROZEN && ino === ROOT_INO && /^[01]$/.test(text)) return setFrozen(tx, text === '1')
   if (name === HANDOVER && ino === ROOT_INO) return setHandover(volume, text)
   if (name !== SIZE || !/^\d{1,20}$/.test(text)) return EINVAL
+  if (ino === ROOT_INO) return resizePool(tx, Number(text))
   const resized = setAttributes(tx, ino, { sizeBytes: Number(text) })
   return resized instanceof Refusal ? resized : undefined
 }
@@ -111,7 +115,9 @@ function recordUpdate(tx: Transaction, value: Uint8Array): Errno | undefined {
 export const isControl = (name: ByteString): boolean => name === FROZEN || name === SIZE
 
 /** Errors: ENODATA where the inode has no such control. */
-export function controlValue({ frozen }: Volume, inode: Inode, name: ByteString): Uint8Array | Errno {
+export function controlValue({ frozen, index }: Volume, inode: Inode, name: ByteString): Uint8Array | Errno {
+  if (name === SIZE && inode.ino === ROOT_INO)
+    return Buffer.from(String(index.allocator.counts.total * BLOCK_BYTES))
   if (name === FROZEN) return inode.ino === ROOT_INO ? Buffer.from(frozen ? '1' : '0') : ENODATA
   return inode.kind === 'file' ? Buffer.from(String(inode.sizeBytes)) : ENODATA
 }

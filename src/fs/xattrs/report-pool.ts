@@ -4,6 +4,7 @@
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { NEWEST_VERSION } from '../image/format.ts'
+import { leastBlocks } from '../operations/resize-pool.ts'
 import { countBlocks } from '../space/extents.ts'
 import { pathOf } from '../state/path-of.ts'
 import type { Volume } from '../state/volume.ts'
@@ -50,14 +51,26 @@ export const describeFormat = ({ journal }: Volume): object => ({
   newest: NEWEST_VERSION,
 })
 
+/** `guestmemfs.size`: what the pool could have. undefined: its size cannot be changed. */
+export function describeSize(volume: Volume): object | undefined {
+  const least = leastBlocks(volume)
+  const { total } = volume.index.allocator.counts
+  return least === undefined
+    ? undefined
+    : { totalBytes: total * BLOCK_BYTES, leastBytes: least * BLOCK_BYTES }
+}
+
 /**
  * `guestmemfs.health`: what is not as it should be, or not yet. `awaitedFiles` and `lostFiles`: files whose
- * object is incoming, or lost. `refusedByFormat`: what this server had to refuse because the image is of an
- * older format version, which cannot hold it (`guestmemfs.format`); left out where that is nothing.
+ * object is incoming, or lost. `storedFiles` of `mostStoredFiles`, where a service manager has copies: the
+ * `unstoredFiles` are lost when keeper and server die at once. Objects that are made ahead count among them.
+ * `refusedByFormat`: what this server had to refuse because the image is of an older format version, which
+ * cannot hold it (`guestmemfs.format`); left out where that is nothing.
  */
 export function describeHealth(volume: Volume): object {
   const { index, store } = volume
   const { dirty, bad } = index.allocator.counts
+  const { storeUse } = store
   return {
     badBlocks: bad,
     dirtyBlocks: dirty,
@@ -65,6 +78,11 @@ export function describeHealth(volume: Volume): object {
     orphanBlocks: index.orphanBlocks,
     awaitedFiles: store.absent?.('incoming') ?? 0,
     lostFiles: store.absent?.('lost') ?? 0,
+    ...(storeUse && {
+      storedFiles: storeUse.stored,
+      unstoredFiles: storeUse.unstored,
+      mostStoredFiles: storeUse.most,
+    }),
     ...(volume.refusedByFormat > 0 && { refusedByFormat: volume.refusedByFormat }),
   }
 }

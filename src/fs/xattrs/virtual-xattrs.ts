@@ -28,6 +28,7 @@ import {
   describeOrphans,
   describePool,
   describeRam,
+  describeSize,
   describeVms,
 } from './report-pool.ts'
 
@@ -38,6 +39,7 @@ const ROOT_VALUES: Readonly<Record<string, Report>> = {
   pool: describePool,
   geometry: describeGeometry,
   health: describeHealth,
+  size: describeSize,
   format: describeFormat,
   handover: describeHandover,
 }

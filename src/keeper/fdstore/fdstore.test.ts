@@ -7,7 +7,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { EAGAIN, ECONNREFUSED, type Errno } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
-import { MAX_STORED, SystemdFdStore, storedName } from './fdstore.ts'
+import type { StoreUse } from '../../values/store-use.ts'
+import { type FdStoreOptions, MAX_STORED, mostStored, SystemdFdStore, storedName } from './fdstore.ts'
 
 /** What systemd makes of it: names, each with the numbers that came by it. */
 class Manager {
@@ -33,11 +34,13 @@ class Manager {
   }
 }
 
+const ROOMY: FdStoreOptions = { most: MAX_STORED, onUse: () => {} }
+
 const memory = (id: number) => storedName(id as ObjectId)
 
 test('what is put is there by its name, what is replaced is there once', async () => {
   const manager = new Manager()
-  const store = new SystemdFdStore(manager.send, () => {})
+  const store = new SystemdFdStore(manager.send, ROOMY)
   store.put('image', 10 as Fd)
   store.put('fuse', 11 as Fd)
   store.replace('fuse', 12 as Fd)
@@ -49,53 +52,81 @@ test('what is put is there by its name, what is replaced is there once', async (
 test('a manager that is slow gets all of it in order; one that refuses is not asked twice', async () => {
   const manager = new Manager()
   manager.answers.push(EAGAIN, EAGAIN, ECONNREFUSED)
-  const store = new SystemdFdStore(manager.send, () => {})
+  const store = new SystemdFdStore(manager.send, ROOMY)
   store.put('image', 10 as Fd)
   store.put('runtime', 11 as Fd)
   await store.settled()
   assert.deepEqual([...manager.store], [['runtime', [11]]])
 })
 
-test('of more than the manager can bear, the first stay and the rest is told of once', async () => {
+test('of more than the manager can bear the first are there, the rest is counted and follows', async () => {
   const manager = new Manager()
-  let told = 0
-  const store = new SystemdFdStore(manager.send, () => told++)
+  let use: StoreUse | undefined
+  const store = new SystemdFdStore(manager.send, {
+    most: MAX_STORED,
+    onUse: (now) => {
+      use = now
+    },
+  })
+  const most = MAX_STORED
+  assert.deepEqual(use, { stored: 0, unstored: 0, most })
   for (let id = 1; id <= MAX_STORED + 10; id++) store.put(memory(id), (id + 100) as Fd)
   await store.settled()
   assert.equal(manager.store.size, MAX_STORED)
-  assert.equal(told, 1)
+  assert.deepEqual(use, { stored: MAX_STORED, unstored: 10, most })
   store.replace('fuse', 3 as Fd)
   assert.ok(manager.store.has('fuse'), 'without the areas no memory is of use')
+  store.remove(memory(MAX_STORED + 1))
+  assert.deepEqual(use, { stored: MAX_STORED, unstored: 9, most })
   store.remove(memory(1))
-  store.put(memory(MAX_STORED + 11), 5 as Fd)
   await store.settled()
-  assert.ok(manager.store.has(memory(MAX_STORED + 11)))
+  assert.deepEqual(manager.store.get(memory(MAX_STORED + 2)), [MAX_STORED + 102], 'the oldest has its place')
+  assert.deepEqual(use, { stored: MAX_STORED, unstored: 8, most })
+})
+
+test('the limit is what the unit has, where systemd says it, less what the areas need', () => {
+  assert.equal(mostStored({}), MAX_STORED)
+  assert.equal(mostStored({ FDSTORE: '4096' }), MAX_STORED)
+  assert.equal(mostStored({ FDSTORE: '100' }), 84)
+  assert.equal(mostStored({ FDSTORE: '3' }), 0)
 })
 
 test('a number whose file is gone is never sent, however late the manager reads', async () => {
   const step = fc.record({
-    memory: fc.integer({ min: 1, max: 3 }),
+    memory: fc.integer({ min: 1, max: 5 }),
     drops: fc.boolean(),
     isFull: fc.boolean(),
   })
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-      const manager = new Manager()
-      const store = new SystemdFdStore(manager.send, () => {})
-      const held = new Map<number, Fd>()
-      let next = 100
-      for (const { memory: id, drops, isFull } of steps) {
-        if (isFull) manager.answers.push(EAGAIN)
-        if (held.has(id)) store.remove(memory(id))
-        held.delete(id)
-        if (drops) continue
-        held.set(id, next as Fd)
-        store.put(memory(id), next++ as Fd)
-      }
-      await store.settled()
-      const expected = [...held].map(([id, fd]) => [memory(id), [fd]] as const)
-      assert.deepEqual([...manager.store].sort(), expected.sort())
-    }),
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 30 }),
+      fc.integer({ min: 0, max: 6 }),
+      async (steps, most) => {
+        const manager = new Manager()
+        let use: StoreUse | undefined
+        const onUse = (now: StoreUse) => {
+          use = now
+        }
+        const store = new SystemdFdStore(manager.send, { most, onUse })
+        const held = new Map<number, Fd>()
+        let next = 100
+        for (const { memory: id, drops, isFull } of steps) {
+          if (isFull) manager.answers.push(EAGAIN)
+          if (held.has(id)) store.remove(memory(id))
+          held.delete(id)
+          if (drops) continue
+          held.set(id, next as Fd)
+          store.put(memory(id), next++ as Fd)
+        }
+        await store.settled()
+        const expected = [...held].map(([id, fd]) => [memory(id), [fd]] as const)
+        const there = [...manager.store]
+        assert.equal(there.length, Math.min(most, held.size))
+        for (const [name, descriptors] of there)
+          assert.deepEqual(descriptors, new Map(expected).get(name as ReturnType<typeof memory>))
+        assert.deepEqual(use, { stored: there.length, unstored: held.size - there.length, most })
+      },
+    ),
     { numRuns: 40 },
   )
 })

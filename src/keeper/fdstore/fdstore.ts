@@ -7,6 +7,7 @@
 import { connectDatagram, sendMessageNow } from '../../linux/sockets.ts'
 import { EAGAIN, Errno } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { StoreUse } from '../../values/store-use.ts'
 
 /** What a stored descriptor is; the store knows them by these names alone. */
 export type StoredName = 'table' | 'image' | 'runtime' | 'fuse' | `memory-${ObjectId}`
@@ -40,37 +41,46 @@ const text = ({ name, fd }: Notice): Buffer =>
   // way.
   Buffer.from(fd === undefined ? `FDSTOREREMOVE=1\nFDNAME=${name}` : `FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`)
 
-/** `send`: one datagram, or why it cannot go now (EAGAIN) or at all. */
+export interface FdStoreOptions {
+  /** Of memory objects. */
+  readonly most: number
+  /** Told after each change. */
+  readonly onUse: (use: StoreUse) => void
+}
+
+/**
+ * The first `most` memory objects are stored, in the order in which they come; another one is when one of
+ * these goes. `send`: one datagram, or why it cannot go now (EAGAIN) or at all.
+ */
 export class SystemdFdStore implements FdStore {
-  readonly #onFull: () => void
+  readonly #most: number
+  readonly #onUse: (use: StoreUse) => void
   readonly #sendNow: (bytes: Uint8Array, descriptors: readonly Fd[]) => Errno | undefined
   readonly #stored = new Set<string>()
+  /** Objects that wait for room, the oldest first. A descriptor stays here no longer than it is open. */
+  readonly #unstored = new Map<StoredName, Fd>()
   #pending: Notice[] = []
   #timer: NodeJS.Timeout | undefined
   #whenSettled: (() => void)[] = []
 
-  /** `onFull`: from now on there are descriptors that are not in the store. Called once. */
   constructor(
     send: (bytes: Uint8Array, descriptors: readonly Fd[]) => Errno | undefined,
-    onFull: () => void,
+    { most, onUse }: FdStoreOptions,
   ) {
     this.#sendNow = send
-    let isFull = false
-    this.#onFull = () => {
-      if (!isFull) onFull()
-      isFull = true
-    }
+    this.#most = most
+    this.#onUse = onUse
+    this.#tell()
   }
 
   put(name: StoredName, fd: Fd): void {
     // The pool's own areas are always taken: no object is of use without them.
-    const isOneMore = isStoredObject(name) && !this.#stored.has(name)
-    if (isOneMore && this.#stored.size >= MAX_STORED) {
-      this.#onFull()
-      return
+    if (isStoredObject(name) && !this.#stored.has(name)) {
+      if (this.#stored.size < this.#most) this.#stored.add(name)
+      else this.#unstored.set(name, fd)
+      this.#tell()
     }
-    if (isOneMore) this.#stored.add(name)
-    this.#notify({ name, fd })
+    if (!this.#unstored.has(name)) this.#notify({ name, fd })
   }
 
   replace(name: StoredName, fd: Fd): void {
@@ -79,16 +89,31 @@ export class SystemdFdStore implements FdStore {
   }
 
   remove(name: string): void {
+    if (this.#unstored.delete(name as StoredName)) {
+      this.#tell()
+      return
+    }
     // The number may be another file's by the time it would be sent.
-    this.#stored.delete(name)
     this.#pending = this.#pending.filter((notice) => notice.name !== name || notice.fd === undefined)
     this.#notify({ name, fd: undefined })
+    if (!this.#stored.delete(name)) return
+    const [next] = this.#unstored
+    if (next === undefined) this.#tell()
+    else {
+      // Sent after the removal: the manager has room for it by then.
+      this.#unstored.delete(next[0])
+      this.put(...next)
+    }
   }
 
   settled(): Promise<void> {
     return this.#pending.length === 0
       ? Promise.resolve()
       : new Promise((resolve) => this.#whenSettled.push(resolve))
+  }
+
+  #tell(): void {
+    this.#onUse({ stored: this.#stored.size, unstored: this.#unstored.size, most: this.#most })
   }
 
   #notify(notice: Notice): void {
@@ -119,10 +144,25 @@ const NO_STORE: FdStore = {
   settled: () => Promise.resolve(),
 }
 
+/** The areas, each of them twice while it is replaced, and some to spare. */
+const ROOM_FOR_AREAS = 16
+
+/**
+ * How many objects go into the store: what the unit's FileDescriptorStoreMax= leaves, which systemd says from
+ * version 254 on (FDSTORE in the environment).
+ */
+export function mostStored({ FDSTORE }: NodeJS.ProcessEnv): number {
+  const limit = Number(FDSTORE)
+  return limit > 0 ? Math.max(0, Math.min(MAX_STORED, limit - ROOM_FOR_AREAS)) : MAX_STORED
+}
+
 /** The store of the unit that this process belongs to, by what the manager put into its environment. */
-export function systemdFdStore(environment: NodeJS.ProcessEnv, onFull: () => void): FdStore {
+export function systemdFdStore(environment: NodeJS.ProcessEnv, onUse: FdStoreOptions['onUse']): FdStore {
   const address = environment.GUESTMEMFS_UNIT === undefined ? undefined : environment.NOTIFY_SOCKET
   const socket = address === undefined ? undefined : connectDatagram(address)
   if (socket === undefined || socket instanceof Errno) return NO_STORE
-  return new SystemdFdStore((bytes, descriptors) => sendMessageNow(socket, bytes, descriptors), onFull)
+  return new SystemdFdStore((bytes, descriptors) => sendMessageNow(socket, bytes, descriptors), {
+    most: mostStored(environment),
+    onUse,
+  })
 }

@@ -4,10 +4,18 @@
  * while the pool is mounted.
  */
 import type { Fd } from '../../values/ids.ts'
+import { isNearlyFull, type StoreUse } from '../../values/store-use.ts'
 import type { Areas } from '../areas.ts'
 import type { MemfdTable } from '../memfd-table.ts'
-import { type FdStore, isStoredObject, MAX_STORED, storedName, systemdFdStore } from './fdstore.ts'
+import { type FdStore, isStoredObject, storedName, systemdFdStore } from './fdstore.ts'
 import { storedNames } from './restored.ts'
+
+const SAID = {
+  near: ({ stored, most }: StoreUse) =>
+    `${stored} of ${most} files are in the service manager's store: further ones than that would be lost with keeper and server`,
+  full: ({ most }: StoreUse) =>
+    `more than ${most} files: the newest are not in the service manager's store, and would be lost with keeper and server`,
+}
 
 export class FdStoreMirror {
   readonly #store: FdStore
@@ -16,11 +24,15 @@ export class FdStoreMirror {
   /** `memfds`: mirrored from here on. `log`: writes an event. */
   constructor(memfds: MemfdTable, log: (line: string) => void) {
     this.#memfds = memfds
-    this.#store = systemdFdStore(process.env, () =>
-      log(
-        `more than ${MAX_STORED} files: the newest are not in the service manager's store, and would be lost with keeper and server`,
-      ),
-    )
+    let said: 'near' | 'full' | undefined
+    this.#store = systemdFdStore(process.env, (use) => {
+      memfds.say(use)
+      const level = use.unstored > 0 ? 'full' : isNearlyFull(use) ? 'near' : undefined
+      // Once each: a pool may go up and down at the limit all day.
+      if (level === undefined || said === 'full' || said === level) return
+      said = level
+      log(level === 'full' ? SAID.full(use) : SAID.near(use))
+    })
     const kept = new Set<string>([...memfds.objects].map(storedName))
     // What the last keeper could not take out any more, before another memory gets its name.
     for (const name of storedNames(process.env))

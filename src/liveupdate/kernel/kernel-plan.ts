@@ -126,6 +126,7 @@ function handoverFindings(
   const pools = chosen.filter(({ by }) => by === 'luo')
   if (pools.length === 0 || liveUpdate === undefined || next === undefined) return []
   return checkHandover({
+    release,
     pools,
     device: liveUpdate,
     now: runningAbi(release, version, next.image),

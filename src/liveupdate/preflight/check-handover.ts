@@ -3,6 +3,8 @@
  * command line, memory for the holes of sparse files, the state of each pool. Pure.
  */
 
+import { luoDoubt } from '../../host/luo-kernels.ts'
+import { parseVersion } from '../../host/version.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { formatSize } from '../../values/size.ts'
 import { MIB } from '../../values/units.ts'
@@ -11,6 +13,8 @@ import type { LiveUpdateDevice } from './host-facts.ts'
 import type { PoolFacts } from './pool-facts.ts'
 
 export interface HandoverCheck {
+  /** The running kernel's, as `uname -r` says it. */
+  readonly release: string
   /** Those whose memory is handed over. */
   readonly pools: readonly PoolFacts[]
   readonly device: LiveUpdateDevice
@@ -31,12 +35,20 @@ const MARGIN_BYTES = 32 * MIB
 export function checkHandover(check: HandoverCheck): Finding[] {
   if (check.pools.length === 0) return []
   return [
+    ...checkRelease(check.release),
     ...checkDevice(check.device),
     ...checkWords(check.words),
     ...checkAbi(check),
     ...check.pools.flatMap(checkPool),
     ...checkHoles(check),
   ]
+}
+
+function checkRelease(release: string): Finding[] {
+  const version = parseVersion(release)
+  const doubt = version && luoDoubt(version)
+  if (doubt === undefined) return []
+  return [doubt.loses ? fail('kernel', doubt.why) : warn('kernel', doubt.why)]
 }
 
 function checkDevice(device: LiveUpdateDevice): Finding[] {

@@ -7,22 +7,33 @@
 import type { Inode } from '../../fs/state/inode.ts'
 import type { Answered, Reply } from '../../fuse/replies.ts'
 import type { HandledRequest } from '../../fuse/session.ts'
-import { Errno } from '../../values/errno.ts'
+import { ENOENT, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, NodeId } from '../../values/ids.ts'
 import { Wait } from '../../values/refusal.ts'
 import type { Context } from '../context.ts'
-import { answerAttributes, answerCreated, answerEntry, openReplyOf } from '../inode-replies.ts'
+import { answerAttributes, answerEntry } from '../inode-replies.ts'
+import { answerNewFile } from './names.ts'
 
-export function answerAgain(context: Context, request: HandledRequest, reply: Reply): Answered | Errno {
+/** undefined: the former server has undone it as well. It is a request like any other. */
+export function answerAgain(
+  context: Context,
+  request: HandledRequest,
+  reply: Reply,
+): Answered | Errno | undefined {
   const { nodeid } = request.header
   switch (request.opcode) {
     case 'CREATE': {
       const made = find(context, nodeid, request.name)
+      // No other request came since: it was taken away because it could not be opened.
+      if (made === ENOENT) return undefined
       if (made instanceof Errno) return made
-      const open = openReplyOf(context, made)
-      if (open instanceof Wait) throw new BrokenInvariantError(`new file ${made.ino} waits for its memory`)
-      return open instanceof Errno ? open : answerCreated(context, made, open, reply)
+      const parent = context.resolve(nodeid)
+      if (parent instanceof Errno) return parent
+      const at = { parent: parent.inode.ino, name: request.name }
+      const outcome = answerNewFile(context, made, at, reply)
+      if (outcome instanceof Wait) throw new BrokenInvariantError(`new file ${made.ino} waits for its memory`)
+      return outcome
     }
     case 'MKNOD':
     case 'MKDIR':

@@ -68,6 +68,26 @@ function publish(context: Context, shown: Inode): ByteString | Refusal {
  */
 const isDeviceDax = (rdev: number): boolean => majorOf(rdev) === characterMajor('dax')
 
+/**
+ * Opens what a CREATE has made at `at`. Where that is refused the file is taken away again, by records of
+ * their own: open(2) that fails has made no file. A server that dies in between leaves the file, and the
+ * request unanswered: its successor, to which it comes again, is here once more (`answerAgain`). Where no
+ * successor has the connection nobody was answered, and a file that is there is what an unanswered open(2)
+ * may leave.
+ */
+export function answerNewFile(
+  context: Context,
+  made: Inode,
+  at: NameAt,
+  reply: Reply,
+): Exclude<Outcome, undefined> {
+  const open = openReplyOf(context, made)
+  if (!(open instanceof Refusal)) return answerCreated(context, made, open, reply)
+  context.fs.unlink(context.internal, at)
+  context.fs.evict(context.internal, made.ino)
+  return open
+}
+
 /** The name that a request is about, in its directory. */
 const nameAt = ({ inode }: KnownInode, { name }: { readonly name: ByteString }): NameAt => ({
   parent: inode.ino,
@@ -120,13 +140,7 @@ export const nameOperations = {
     const mode = request.mode & PERMISSION_BITS
     const at = nameAt(parent, request)
     const made = context.fs.create(context.caller(request), at, mode)
-    if (made instanceof Refusal) return made
-    const open = openReplyOf(context, made)
-    if (!(open instanceof Refusal)) return answerCreated(context, made, open, reply)
-    // open(2) that fails has made no file.
-    context.fs.unlink(context.internal, at)
-    context.fs.evict(context.internal, made.ino)
-    return open
+    return made instanceof Refusal ? made : answerNewFile(context, made, at, reply)
   },
   MKDIR(context, request, reply) {
     const parent = context.resolve(request.header.nodeid)

@@ -6,6 +6,7 @@
  * Must not: know what an object is used for, which is the image's business.
  */
 import type { Fd, ObjectId } from '../../values/ids.ts'
+import type { StoreUse } from '../../values/store-use.ts'
 import { MEMORY_STATES, type MemoryState } from '../store.ts'
 
 const ROW_WORDS = 2
@@ -16,6 +17,11 @@ const ROWS_BYTES = MAX_ROWS * ROW_WORDS * 4
 const STATES_BYTES = MAX_ROWS
 const WORDS_BYTES = 64
 export const DESCRIPTOR_TABLE_BYTES = ROWS_BYTES + STATES_BYTES + WORDS_BYTES
+/** Among the words, behind those of the handover: they say how much the service manager has in its store. */
+const STORE_USE_WORD = { most: 8, stored: 9, unstored: 10 } as const
+const POOL_BLOCKS_WORD = 11
+/** For a process that reads the table of another one. */
+export const POOL_BLOCKS_AT = ROWS_BYTES + STATES_BYTES + POOL_BLOCKS_WORD * 4
 
 export type Holder = 'keeper' | 'server'
 const COLUMN = { keeper: 0, server: 1 } as const
@@ -77,6 +83,30 @@ export class DescriptorTable {
       this.state(object) !== 'present' ||
       (['keeper', 'server'] as const).some((holder) => this.get(object, holder) !== undefined)
     )
+  }
+
+  /** The size of the pool, as its server says it; undefined: no server has said it here. */
+  get poolBlocks(): number | undefined {
+    const blocks = Atomics.load(this.words, POOL_BLOCKS_WORD)
+    return blocks === 0 ? undefined : blocks
+  }
+
+  set poolBlocks(blocks: number) {
+    Atomics.store(this.words, POOL_BLOCKS_WORD, blocks)
+  }
+
+  /** undefined: the keeper is no unit's, or of a former tree. The numbers may be of two moments. */
+  get storeUse(): StoreUse | undefined {
+    const [stored, unstored, most] = (['stored', 'unstored', 'most'] as const).map((word) =>
+      Atomics.load(this.words, STORE_USE_WORD[word]),
+    ) as [number, number, number]
+    return most === 0 ? undefined : { stored, unstored, most }
+  }
+
+  set storeUse({ stored, unstored, most }: StoreUse) {
+    Atomics.store(this.words, STORE_USE_WORD.stored, stored)
+    Atomics.store(this.words, STORE_USE_WORD.unstored, unstored)
+    Atomics.store(this.words, STORE_USE_WORD.most, most)
   }
 
   /** One past the highest row ever used; at least 1, since row 0 is no object's. */

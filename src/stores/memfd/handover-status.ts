@@ -20,6 +20,7 @@ import {
 
 /** Numbers of the words: part of the table's format. */
 const WORD = { step: 0, state: 1, objects: 2, preserved: 3, errno: 4, object: 5 } as const
+const WORDS = Object.keys(WORD).length
 
 /** `guestmemfs.handover` has older words for the states, and others read them. */
 const SHOWN = {
@@ -113,7 +114,8 @@ export class HandoverWords {
 
   /** What another table says, for one that takes its place. */
   copyFrom(other: HandoverWords): void {
-    this.#words.set(other.#words)
+    // What is behind them is said anew by each keeper.
+    this.#words.set(other.#words.subarray(0, WORDS))
   }
 
   #clear(): void {

@@ -11,6 +11,7 @@ import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Mapping } from '../../values/mapping.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
+import type { StoreUse } from '../../values/store-use.ts'
 import { MIB } from '../../values/units.ts'
 import { DescriptorData } from '../descriptor-data.ts'
 import {
@@ -36,6 +37,8 @@ export interface KeeperChannel extends OutgoingChannel, IncomingChannel, Pending
   /** Returns once every descriptor is queued to the keeper: SCM_RIGHTS outlives the sender. */
   hold(objects: readonly ObjectId[], descriptors: readonly Fd[]): void
   release(object: ObjectId): void
+  /** The keeper writes it into the pool's record. */
+  resized?(totalBlocks: number): void
 }
 
 /** Room for the image of about two million small files. Sparse: only what is used costs memory. */
@@ -150,6 +153,15 @@ export class MemfdStore implements Store {
     if (this.#incoming.isIncoming(object)) return 'incoming'
     if (this.#incoming.isLost(object)) return 'lost'
     return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
+  }
+
+  resized(totalBlocks: number): void {
+    this.#table.poolBlocks = totalBlocks
+    this.#channel.resized?.(totalBlocks)
+  }
+
+  get storeUse(): StoreUse | undefined {
+    return this.#table.storeUse
   }
 
   absent(state: 'incoming' | 'lost'): number {

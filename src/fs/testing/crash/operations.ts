@@ -3,7 +3,7 @@
  * world.ts.
  */
 import { BLOCK_BYTES } from '../../../stores/store.ts'
-import { ENOENT } from '../../../values/errno.ts'
+import { ENOENT, Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attributes.ts'
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../../operations/rename.ts'
@@ -31,6 +31,8 @@ const renamed = (from: string, to: string, flags: number): Operation =>
 
 const resized = (path: string, sizeBytes: number): Operation =>
   on(path, ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { sizeBytes }))
+
+const blocksOf = (count: number): Uint8Array => Buffer.from(String(count * BLOCK_BYTES))
 
 export const OPERATIONS = {
   create: ({ fs, rq }) => fs.create(rq(), nameAt(ROOT_INO, 'created'), 0o600),
@@ -78,6 +80,13 @@ export const OPERATIONS = {
     return fs.setXattr(rq(), ino, n('user.old'), Uint8Array.of(4), 0)
   }),
   'resize by xattr': on('ram', ({ fs, rq }, ino) => fs.setXattr(rq(), ino, SIZE, Buffer.from('2097152'), 0)),
+  'grow the pool': ({ fs, rq }) => fs.setXattr(rq(), ROOT_INO, SIZE, blocksOf(40), 0),
+  'shrink the pool to what is in use': ({ fs, rq }) => {
+    const sizes = fs.getXattr(ROOT_INO, n('guestmemfs.size'))
+    if (sizes instanceof Errno) return sizes
+    const { leastBytes } = JSON.parse(Buffer.from(sizes).toString())
+    return fs.setXattr(rq(), ROOT_INO, SIZE, Buffer.from(String(leastBytes)), 0)
+  },
   'record of a VM': on('ram', ({ fs, rq }, ino) =>
     fs.setXattr(rq(), ino, VM, Buffer.from('{"name":"a"}'), 0),
   ),

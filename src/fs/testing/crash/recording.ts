@@ -140,6 +140,9 @@ export class RecordedStore implements Store, FileData {
   get data(): FileData {
     return this
   }
+  get resized(): Store['resized'] {
+    return this.memory.resized
+  }
   state(): 'present' {
     return 'present'
   }

@@ -1,0 +1,111 @@
+/**
+ * Owns the proof of what becomes of a pool at the edges of the service manager's descriptor store: more files
+ * than it takes, and a store that holds no pool.
+ */
+import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { CLI, cannotMount } from './support.ts'
+import { cannotRunSystemd, startUnitHost } from './systemd-host.ts'
+
+const options = { skip: cannotMount || cannotRunSystemd, timeout: 120_000 }
+const PUT = fileURLToPath(new URL('put-into-store.ts', import.meta.url))
+
+const FILES = 40
+/** From version 254 on systemd says the limit itself. */
+const LIMIT = `[Service]
+Environment=FDSTORE=40
+FileDescriptorStoreMax=40
+`
+
+test('more files than the store takes: said before, counted, and lost by name', options, async (t) => {
+  const { folder, run, good, until, show } = await startUnitHost(t, {
+    'guestmemfs@.service.d/limit.conf': LIMIT,
+  })
+  const said = (...words: string[]) =>
+    run('sh', '-c', 'exec "$0" "$@" 2>&1', process.execPath, CLI, ...words).output
+  const [pool, mnt] = ['small', join(folder, 'mnt')]
+  mkdirSync(mnt)
+  good('mount', pool, mnt, '-o', 'size=256M')
+  const health = () => JSON.parse(good('status', '--json', pool)).health
+  const write = (from: number, to: number) =>
+    run('sh', '-ec', `for i in $(seq ${from} ${to}); do echo "file $i" >${mnt}/$i; done`)
+
+  assert.equal(write(1, 10).status, 0)
+  assert.deepEqual([health().unstoredFiles, health().mostStoredFiles], [0, 24])
+  assert.doesNotMatch(said('status', pool), /warning/)
+  // Objects are made ahead, in batches: they count.
+  for (let file = 11; health().storedFiles < 20; file++) assert.equal(write(file, file).status, 0)
+  const near = said('status', pool)
+  assert.match(
+    near,
+    health().unstoredFiles > 0 ? /are not in the service manager/ : /store has \d+ files of 24/,
+  )
+
+  assert.equal(write(11, FILES).status, 0, 'no file is refused for want of room in the store')
+  const { storedFiles, unstoredFiles } = health()
+  assert.equal(storedFiles, 24)
+  assert.ok(unstoredFiles >= FILES - 24, `${unstoredFiles}`)
+  assert.match(said('status', pool), new RegExp(`${unstoredFiles} files are not in the service`))
+  assert.match(said('doctor'), new RegExp(`store of pool ${pool} +24 of 24 files`))
+  await until('the manager has as many', () => Number(show(pool, 'NFileDescriptorStore')) === 24 + 4)
+
+  await t.test('one that goes leaves its place to one that has none', async () => {
+    run('sh', '-ec', `rm ${mnt}/1 ${mnt}/2`)
+    await until('two more are stored', () => health().unstoredFiles === unstoredFiles - 2)
+    assert.equal(health().storedFiles, 24)
+  })
+
+  await t.test('both die: what was stored is there, the rest is lost by name, nothing is wrong', async () => {
+    const keeper = Number(show(pool, 'MainPID'))
+    run('kill', '-9', String(keeper), String(JSON.parse(good('status', '--json', pool)).server.pid))
+    await until('a new keeper', () => ![0, keeper].includes(Number(show(pool, 'MainPID'))))
+    const { output } = run('sh', '-c', `for i in $(seq 3 ${FILES}); do cat ${mnt}/$i 2>&1; done`)
+    const lines = output.trim().split('\n')
+    const whole = lines.filter((line) => /^file \d+$/.test(line)).length
+    const lost = lines.filter((line) => line.endsWith('Input/output error')).length
+    assert.equal(whole + lost, FILES - 2, output)
+    assert.ok(whole >= 10 && lost >= 10, `${whole} whole, ${lost} lost`)
+    assert.equal(health().lostFiles, lost)
+    assert.equal(run('sh', '-ec', `rm ${mnt}/*; echo new >${mnt}/new; cat ${mnt}/new`).output, 'new\n')
+  })
+  good('umount', '--discard', pool)
+})
+
+/** As systemd 261 and newer leaves it after a kexec: memory without names, and no connection. */
+const NO_POOL = `[Service]
+ExecCondition=
+ExecCondition=/bin/sh -c '[ ! -e /run/no-pool ] || exec "$0" "$@"' ${process.execPath} CLI keep --check %i
+ExecStart=
+ExecStart=/bin/sh -c '[ -e /run/no-pool ] && exec "$0" "$2" keep %i 2>>/run/said; touch /run/no-pool; exec "$0" "$1" table image memory-1 memory-2' ${process.execPath} ${PUT} CLI
+`
+
+test(
+  'a store that holds no pool ends the unit with one line, and does not stand in the way',
+  options,
+  async (t) => {
+    const { folder, run, good, until, show } = await startUnitHost(t, {
+      'guestmemfs@odd.service.d/no-pool.conf': NO_POOL.replaceAll('CLI', CLI),
+    })
+    // Without a journal, this is where its words go.
+    const said = () => run('cat', '/run/said').output
+    const lines = () => [...said().matchAll(/nothing is left without a keeper/g)].length
+    run('systemctl', 'start', 'guestmemfs@odd.service')
+    await until('it was started again', () => lines() > 0)
+    await until('it rests', () => ['inactive', 'failed'].includes(show('odd', 'ActiveState')))
+    // It would be started again after 100 ms.
+    await sleep(3000)
+    assert.equal(lines(), 1, said())
+    assert.match(said(), /what the service manager has in its store \(\d+ descriptors\) is no pool/)
+    assert.ok(['inactive', 'failed'].includes(show('odd', 'ActiveState')))
+
+    const mnt = join(folder, 'mnt')
+    mkdirSync(mnt)
+    assert.match(good('mount', 'odd', mnt, '-o', 'size=64M'), /new pool/)
+    assert.equal(run('sh', '-ec', `echo here >${mnt}/file; cat ${mnt}/file`).output, 'here\n')
+    good('umount', '--discard', 'odd')
+  },
+)
