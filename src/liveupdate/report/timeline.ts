@@ -47,7 +47,8 @@ export interface PhaseTime {
  * one of the same binary; 'saved': its RAM and state file are kept, nothing runs; 'stranded': it is in a
  * QEMU, and stopped there.
  */
-export type Outcome = 'updated' | 'resumed' | 'rolled-back' | 'saved' | 'stranded'
+export const OUTCOMES = ['updated', 'resumed', 'rolled-back', 'saved', 'stranded'] as const
+export type Outcome = (typeof OUTCOMES)[number]
 
 export interface VmTimeline {
   readonly name: string
