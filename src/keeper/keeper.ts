@@ -8,7 +8,7 @@ import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { unmount } from '../linux/mount.ts'
 import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
-import { identify, identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
+import { identify, identifySelf } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { type MemorySource, type RootDirectory, reopened } from '../server/messages.ts'
 import { findRegion } from '../stores/registry.ts'
@@ -44,7 +44,7 @@ export class Keeper {
   readonly #sessions: PoolSessions
   readonly #fdStore: FdStoreMirror
   #source: MemorySource
-  readonly #self: ProcessIdentity
+  readonly #self = identifySelf()
   #areas: Areas
   #fuse: Fd | undefined
   #server: ServerProcess | undefined
@@ -62,18 +62,12 @@ export class Keeper {
     this.#previousHolder = previousHolder
     this.#source = source
     this.#log = log
-    this.#self = identifySelf()
     this.#areas = handles.areas
     this.#memfds = handles.memfds
     this.#fuse = handles.fuse
     this.#fdStore = new FdStoreMirror(handles.memfds, (line) => log.event(line))
-    this.#sessions = new PoolSessions({
-      pool,
-      sessionFiles,
-      handles,
-      totalBlocks: () => this.#totalBlocks,
-      log,
-    })
+    const totalBlocks = () => this.#totalBlocks
+    this.#sessions = new PoolSessions({ pool, sessionFiles, handles, totalBlocks, log })
   }
 
   /** Errors: UsageError; UnusableHandoverError: this process alone holds what the former kernel preserved. */

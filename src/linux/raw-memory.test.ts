@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { EBADF, Errno } from '../values/errno.ts'
+import { EBADF, EIO, Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { close } from './descriptors.ts'
 import { memfdCreate, readAt, resize } from './memory.ts'
@@ -53,4 +53,39 @@ test('unmapped is unmapped', () => {
 
 test('what cannot be mapped is an errno', () => {
   assert.equal(mapRaw(1_000_000 as Fd, PAGE, { writable: false }), EBADF)
+})
+
+test('a page that is gone is EIO, by which this process does not die, and what is beside it is moved', () => {
+  const { fd, mapping } = mapped(3)
+  writeRaw(mapping, 0, Buffer.alloc(3 * PAGE, 'x'))
+  // The page is mapped and is not there any more: a load would be SIGBUS, as of a poisoned one.
+  resize(fd, PAGE)
+  const page = Buffer.alloc(PAGE)
+  assert.equal(readRaw(mapping, 0, page), undefined)
+  assert.equal(page.toString('latin1'), 'x'.repeat(PAGE))
+  for (const offset of [PAGE - 1, PAGE, 2 * PAGE]) {
+    assert.equal(readRaw(mapping, offset, page), EIO)
+    assert.equal(writeRaw(mapping, offset, page), EIO)
+    assert.equal(zeroRaw(mapping, offset, PAGE), EIO)
+  }
+  assert.equal(writeRaw(mapping, 1, Buffer.from('y')), undefined)
+  assert.equal(readRaw(mapping, 0, page.subarray(0, 3)), undefined)
+  assert.equal(page.toString('latin1', 0, 3), 'xyx')
+  unmapRaw(mapping)
+  close(fd)
+})
+
+test('more than is moved at once is moved whole', () => {
+  const pages = (5 * 2 ** 20) / 2 / PAGE
+  const { fd, mapping } = mapped(pages)
+  const bytes = Buffer.from(Uint8Array.from({ length: pages * PAGE - 7 }, (_, index) => index * 31))
+  assert.equal(writeRaw(mapping, 3, bytes), undefined)
+  const back = Buffer.alloc(bytes.length)
+  assert.equal(readRaw(mapping, 3, back), undefined)
+  assert.ok(back.equals(bytes))
+  assert.equal(zeroRaw(mapping, 3, bytes.length), undefined)
+  readRaw(mapping, 3, back)
+  assert.ok(back.every((byte) => byte === 0))
+  unmapRaw(mapping)
+  close(fd)
 })

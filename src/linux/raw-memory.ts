@@ -1,17 +1,25 @@
 /**
  * Owns mapped memory that is reached by address alone: no JavaScript view of it ever exists, so unlike a view
  * it can be unmapped, and whoever holds the address is the one who must not use it afterwards. Must not know
- * what the memory is. Numbers: include/uapi/asm-generic/mman-common.h.
+ * what the memory is.
+ *
+ * Bytes are moved by system calls, and never by a load or a store of ours: the kernel answers EFAULT where a
+ * page is gone or poisoned, and a load would be SIGBUS, the death of the process. They go by way of a memfd,
+ * since no call copies from memory to memory for every kind of mapping: process_vm_readv(2) refuses
+ * /dev/mem's (VM_PFNMAP). Numbers: include/uapi/asm-generic/mman-common.h.
  */
-import type { Errno } from '../values/errno.ts'
+
+import { openSync } from 'node:fs'
+import { EFAULT, EINTR, EIO, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
+import { MIB } from '../values/units.ts'
 import { lastErrno, libcCall, must } from './library.ts'
+import { memfdCreate, readAt, writeAllAt } from './memory.ts'
 
 const mmap = libcCall('mmap', 'int64_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t'])
 const munmap = libcCall('munmap', 'int', ['uintptr_t', 'size_t'])
-const memset = libcCall('memset', 'uintptr_t', ['uintptr_t', 'int', 'size_t'])
-const copyTo = libcCall('memcpy', 'uintptr_t', ['uintptr_t', 'void *', 'size_t'])
-const copyFrom = libcCall('memcpy', 'uintptr_t', ['void *', 'uintptr_t', 'size_t'])
+const readTo = libcCall('pread', 'int64_t', ['int', 'uintptr_t', 'size_t', 'int64_t'])
+const writeFrom = libcCall('pwrite', 'int64_t', ['int', 'uintptr_t', 'size_t', 'int64_t'])
 
 const PROT_READ = 1
 const PROT_WRITE = 2
@@ -47,28 +55,86 @@ export function unmapRaw(mapping: RawMapping): void {
   must(munmap(mapping.address, mapping.lengthBytes), `munmap ${mapping.lengthBytes} bytes`)
 }
 
+/** What is moved at once. */
+const PORTION_BYTES = MIB
+
+let scratchFd: Fd | undefined
+let zeros: Fd | undefined
+
+/** Between two calls, of this thread alone. */
+function scratch(): Fd {
+  scratchFd ??= memfdCreate('guestmemfs:scratch', { sealable: false })
+  return scratchFd
+}
+
 /**
  * `offset` and `lengthBytes` must lie inside the mapping: RangeError otherwise, nothing written. Runs at
- * memory speed.
+ * memory speed. Errors: EIO (a page is poisoned); what lies before it may be zero then.
  */
-export function zeroRaw(mapping: RawMapping, offset: number, lengthBytes: number): void {
+export function zeroRaw(mapping: RawMapping, offset: number, lengthBytes: number): Errno | undefined {
   check(mapping, offset, lengthBytes)
+  zeros ??= openSync('/dev/zero', 'r') as Fd
+  const from = zeros
   // SAFETY: inside the mapping, which its owner keeps until this returns.
-  memset(mapping.address + offset, 0, lengthBytes)
+  return moveAll(lengthBytes, (done, bytes) => readTo(from, mapping.address + offset + done, bytes, 0))
 }
 
-/** Copies from the mapping; RangeError when it does not lie inside. */
-export function readRaw(mapping: RawMapping, offset: number, into: Uint8Array): void {
+/** Copies from the mapping; RangeError when it does not lie inside. Errors: EIO (a page is poisoned). */
+export function readRaw(mapping: RawMapping, offset: number, into: Uint8Array): Errno | undefined {
   check(mapping, offset, into.byteLength)
-  // SAFETY: both ranges are checked or exact, and neither ends before the call does.
-  if (into.byteLength > 0) copyFrom(into, mapping.address + offset, into.byteLength)
+  const way = scratch()
+  return inPortions(into.byteLength, (from, length) => {
+    // SAFETY: inside the mapping, which its owner keeps until this returns.
+    const failed = moveAll(length, (done, bytes) =>
+      writeFrom(way, mapping.address + offset + from + done, bytes, done),
+    )
+    if (failed !== undefined) return failed
+    const moved = readAt(way, 0, into.subarray(from, from + length))
+    return moved === length ? undefined : typeof moved === 'number' ? EIO : moved
+  })
 }
 
-/** Copies into the mapping; RangeError when it does not lie inside. */
-export function writeRaw(mapping: RawMapping, offset: number, from: Uint8Array): void {
+/**
+ * Copies into the mapping; RangeError when it does not lie inside. Errors: EIO (a page is poisoned); what
+ * lies before it may be written then.
+ */
+export function writeRaw(mapping: RawMapping, offset: number, from: Uint8Array): Errno | undefined {
   check(mapping, offset, from.byteLength)
-  // SAFETY: both ranges are checked or exact, and neither ends before the call does.
-  if (from.byteLength > 0) copyTo(mapping.address + offset, from, from.byteLength)
+  const way = scratch()
+  return inPortions(from.byteLength, (at, length) => {
+    const failed = writeAllAt(way, 0, from.subarray(at, at + length))
+    if (failed !== undefined) return failed
+    // SAFETY: inside the mapping, which its owner keeps until this returns.
+    return moveAll(length, (done, bytes) => readTo(way, mapping.address + offset + at + done, bytes, done))
+  })
+}
+
+function inPortions(
+  lengthBytes: number,
+  move: (from: number, length: number) => Errno | undefined,
+): Errno | undefined {
+  for (let from = 0; from < lengthBytes; from += PORTION_BYTES) {
+    const failed = move(from, Math.min(PORTION_BYTES, lengthBytes - from))
+    if (failed !== undefined) return failed
+  }
+  return undefined
+}
+
+/**
+ * `move` answers as pread(2) does. EFAULT, or less than all where nothing ends, is a page that is not there.
+ */
+function moveAll(lengthBytes: number, move: (done: number, bytes: number) => number): Errno | undefined {
+  for (let done = 0; done < lengthBytes; ) {
+    const moved = move(done, lengthBytes - done)
+    if (moved < 0) {
+      const errno = lastErrno()
+      if (errno === EINTR) continue
+      return errno === EFAULT ? EIO : errno
+    }
+    if (moved === 0) return EIO
+    done += moved
+  }
+  return undefined
 }
 
 function check({ lengthBytes }: RawMapping, offset: number, length: number): void {

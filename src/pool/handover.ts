@@ -101,6 +101,8 @@ function whyFailed({ state, failure }: HandoverView): string {
       return `${what}there is not enough memory to fill its holes or to describe it`
     case 'ENOENT':
       return `${what}there is no /dev/liveupdate, or it does not take such a file`
+    case 'ETIMEDOUT':
+      return `${what}the kernel does not answer: the update ends here, and this pool can be handed over again when it does (see 'journalctl -k')`
     default:
       return `${what}${errno}`
   }

@@ -8,27 +8,12 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import * as v from 'valibot'
 import { replaceFile } from '../run/atomic-file.ts'
 import { checkPoolName } from '../run/names.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { UsageError } from '../values/errors.ts'
-import { HOW, type Mounted, type MountRequest } from './mount-pool.ts'
-
-const Request = v.object({ pool: v.string(), mountPoint: v.string(), options: v.array(v.string()) })
-const Answer = v.variant('ok', [
-  v.object({
-    ok: v.literal(true),
-    mounted: v.object({
-      pool: v.string(),
-      mountPoint: v.string(),
-      sizeBytes: v.number(),
-      how: v.picklist(HOW),
-    }),
-  }),
-  v.object({ ok: v.literal(false), reason: v.string() }),
-])
-type Answer = v.InferOutput<typeof Answer>
+import type { Mounted, MountRequest } from './mount-pool.ts'
+import { type Answer, readAnswer, readRequest } from './unit-messages.ts'
 
 const path = (pool: string, kind: 'request' | 'answer' | 'pid'): string => `${POOLS}/${pool}.${kind}`
 export const unit = (pool: string): string => `guestmemfs@${pool}.service`
@@ -66,7 +51,7 @@ export function mountThroughUnit({ pool, mountPoint, options }: MountRequest): M
 function takeAnswer(pool: string): Answer | undefined {
   const file = path(pool, 'answer')
   if (!existsSync(file)) return undefined
-  const answer = v.parse(Answer, JSON.parse(readFileSync(file, 'utf8')))
+  const answer = readAnswer(readFileSync(file, 'utf8'))
   rmSync(file)
   return answer
 }
@@ -114,12 +99,18 @@ export function endUnit(pool: string): void {
 /** For the unit's process: whether it was asked for anything. */
 export const hasRequest = (pool: string): boolean => existsSync(path(checkPoolName(pool), 'request'))
 
-/** For the unit's process: what it was asked to mount, once. */
+/**
+ * For the unit's process: what it was asked to mount, once. A file that is no request is none: who asked is
+ * told nothing and looks into the journal, and a pool that waits to be taken over must not wait for a file to
+ * be mended.
+ */
 export function takeRequest(pool: string): MountRequest | undefined {
   const file = path(checkPoolName(pool), 'request')
   if (!existsSync(file)) return undefined
-  const request = v.parse(Request, JSON.parse(readFileSync(file, 'utf8')))
+  const request = readRequest(readFileSync(file, 'utf8'))
   rmSync(file)
+  if (request === undefined)
+    process.stderr.write(`guestmemfs: ${file} was no request to mount: passed over\n`)
   return request
 }
 

@@ -77,10 +77,14 @@ export function readRuntime(name: string): VmRuntime | undefined {
   return parseRuntime(text)
 }
 
-/** undefined: it is no record of this version's kind. Throws SyntaxError: it is no JSON. */
+/** undefined: it is no record of this version's kind. */
 export function parseRuntime(text: string): VmRuntime | undefined {
-  const parsed = v.safeParse(RuntimeSchema, JSON.parse(text))
-  return parsed.success ? parsed.output : undefined
+  try {
+    const parsed = v.safeParse(RuntimeSchema, JSON.parse(text))
+    return parsed.success ? parsed.output : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import type { OPCODES, RequestOf } from '../fuse/opcodes.ts'
 import type { Answered, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import type { Store } from '../stores/store.ts'
-import type { Errno } from '../values/errno.ts'
+import { Errno, ESTALE } from '../values/errno.ts'
 import type { NodeId } from '../values/ids.ts'
 import type { Refusal } from '../values/refusal.ts'
 import type { AccessTimes } from './access-times.ts'
@@ -76,9 +76,11 @@ export class Context {
     if (rule !== undefined) this.fs.accessed(this.internal, ino, rule)
   }
 
-  /** ESTALE: the inode is gone. */
+  /** ESTALE: the inode is gone, or was never shown as what the id says. */
   resolve(nodeId: NodeId): KnownInode | Errno {
-    return this.kernel.resolve(nodeId)
+    const known = this.kernel.resolve(nodeId)
+    if (known instanceof Errno || known.as === 'file') return known
+    return this.store.ram.via === 'dax-node' && known.inode.kind === 'file' ? known : ESTALE
   }
 }
 

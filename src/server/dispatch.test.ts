@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blocks, type Fixture, fixture, n, nameAt, ok, ROOT } from '../fs/testing/fixture.ts'
+import { NODES } from '../fs/testing/memory-store.ts'
 import { decode } from '../fuse/decode.ts'
 import { ANSWERED, Reply } from '../fuse/replies.ts'
 import type { Answer, HandledRequest } from '../fuse/session.ts'
@@ -18,7 +19,7 @@ import { KernelView } from './kernel-view.ts'
 import { ParkedRequests } from './parked-requests.ts'
 import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
 
-const ERROR = { EINTR: -4, EIO: -5, ENOSPC: -28 }
+const ERROR = { EINTR: -4, EIO: -5, EISDIR: -21, ENOSPC: -28, ELOOP: -40, ESTALE: -116 }
 
 /** No connection: nothing here writes to it. */
 const NO_FUSE = -1 as Fd
@@ -233,6 +234,23 @@ test('a server that dies while it takes such a file away leaves that to the next
     assert.equal(fx.fs.lookup(ROOT, n('file')), ENOENT)
     assert.deepEqual([fx.fs.orphanCount, [...fx.store.objects()]], [0, []])
   }
+})
+
+test('a request that no kernel sends is refused: an open of no file, an id that was never given', () => {
+  const fx = fixture()
+  const { ask } = connection(fx).startServer()
+  const open = (nodeid: bigint, unique: bigint) => ask(request(14, new Uint8Array(8), { unique, nodeid }))
+  assert.equal(open(1n, 2n), ERROR.EISDIR)
+  ok(fx.fs.symlink(fx.rq(), nameAt(ROOT, 'link'), n('anywhere')))
+  assert.equal(open(nodeIdOf(fx, 'link'), 4n), ERROR.ELOOP)
+  // Guest RAM as a symlink: this store has none.
+  fx.file('file')
+  const asSymlink = nodeIdOf(fx, 'file') | (1n << 31n)
+  assert.equal(ask(request(5, '', { unique: 6n, nodeid: asSymlink })), ERROR.ESTALE)
+  assert.equal(ask(getattr({ unique: 8n, nodeid: asSymlink })), ERROR.ESTALE)
+  fx.store.ram = NODES
+  assert.equal(ask(getattr({ unique: 10n, nodeid: asSymlink })), 0)
+  assert.equal(ask(getattr({ unique: 12n, nodeid: nodeIdOf(fx, 'link') | (1n << 31n) })), ERROR.ESTALE)
 })
 
 test('a request at which three servers died is answered EIO by the fourth, and any other is served', () => {

@@ -19,7 +19,7 @@ import { decode } from '../fuse/decode.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
 import type { Extent, Refused, Zeroer } from '../stores/store.ts'
-import { EBUSY, ENODATA } from '../values/errno.ts'
+import { EBUSY, EIO, ENODATA, type Errno } from '../values/errno.ts'
 import type { Fd, NodeId } from '../values/ids.ts'
 import { Context } from './context.ts'
 import { KernelView } from './kernel-view.ts'
@@ -121,12 +121,12 @@ class ZeroingStore extends MemoryStore {
   }
 
   /** As the store's worker has it: nothing is zeroed where a process holds a block. */
-  finishUnless(heldBlock: number): void {
+  finishUnless(heldBlock: number, errno: Errno): void {
     assert.ok(this.underWay !== undefined)
     const { start, count } = this.underWay
     if (heldBlock < start || heldBlock >= start + count) this.finish()
     else {
-      this.#refused.push({ extent: this.underWay, errno: EBUSY })
+      this.#refused.push({ extent: this.underWay, errno })
       this.underWay = undefined
     }
   }
@@ -182,7 +182,13 @@ test('work beside the server is looked after as long as it owes answers', () => 
   assert.equal(checks, 1)
 })
 
-test('a block that a process holds is left alone, and all others are zeroed', () => {
+for (const [what, errno] of [
+  ['a process holds', EBUSY],
+  ['has a poisoned page', EIO],
+] as const)
+  test(`a block that ${what} is left alone, and all others are zeroed`, () => leavesOneAlone(errno))
+
+function leavesOneAlone(errno: Errno): void {
   const [blocksOfPool, held] = [64, 21]
   const store = new ZeroingStore({ clearing: 'ours', totalBlocks: blocksOfPool })
   const state = State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: blocksOfPool })
@@ -191,7 +197,7 @@ test('a block that a process holds is left alone, and all others are zeroed', ()
   maintenance.start()
   let tries = 0
   for (; store.underWay !== undefined && tries < 100; tries++) {
-    store.finishUnless(held)
+    store.finishUnless(held, errno)
     maintenance.onEvents()
   }
   assert.deepEqual(fx.fs.dirtyExtent(blocksOfPool), { start: held, count: 1 })
@@ -201,4 +207,4 @@ test('a block that a process holds is left alone, and all others are zeroed', ()
   const ino = fx.file('ram')
   const grown = fx.fs.setAttributes(fx.rq(), ino, { sizeBytes: blocks(blocksOfPool - 1) })
   assert.equal(ok(grown).sizeBytes, blocks(blocksOfPool - 1))
-})
+}

@@ -5,7 +5,7 @@
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import { BLOCK_BYTES, type Extent, type Refused, type Store } from '../stores/store.ts'
-import { EBUSY } from '../values/errno.ts'
+import { EBUSY, EIO } from '../values/errno.ts'
 import { MIB } from '../values/units.ts'
 
 /**
@@ -57,11 +57,13 @@ export class Zeroing {
   }
 
   /**
-   * A process holds a block of it: the piece is halved until that block is found, so that only this one is
-   * left alone, and allocations go on with all others. What fails for another reason fails as a whole.
+   * A process holds a block of it, or a page of it is poisoned: the piece is halved until that block is
+   * found, so that only this one is left alone, and allocations go on with all others. It stays dirty, and no
+   * file ever gets it. What fails for another reason fails as a whole.
    */
   #putAside({ extent, errno }: Refused): void {
-    if (errno === EBUSY && extent.count > 1) this.#pieceBlocks = Math.ceil(extent.count / 2)
+    if ((errno === EBUSY || errno === EIO) && extent.count > 1)
+      this.#pieceBlocks = Math.ceil(extent.count / 2)
     else this.#aside.push({ extent, untilMs: performance.now() + ASIDE_MS })
   }
 }

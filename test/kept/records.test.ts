@@ -67,6 +67,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     tables: ['savedAtMs'],
   },
   'manifest.json': { read: manifest },
+  'report.json': { read: parseReport },
 }
 
 type Fields = Record<string, unknown>
@@ -153,6 +154,7 @@ for (const commit of COMMITS) {
 
   test(`${commit}: its report is told as it told it`, () => {
     const report = parseReport(keptText(commit, 'report.json'))
+    assert.ok(report !== undefined)
     const { header, rows } = reportTable(report)
     const told = keptText(commit, 'report.txt').trim().split('\n')
     assert.deepEqual(

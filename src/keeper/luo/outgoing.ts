@@ -8,7 +8,7 @@ import { close } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
 import type { HandoverStep } from '../../stores/store.ts'
-import { EIO, ENOSPC, Errno } from '../../values/errno.ts'
+import { EIO, ENOSPC, Errno, ETIMEDOUT } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { MemfdTable } from '../memfd-table.ts'
@@ -54,6 +54,11 @@ export class OutgoingSessions {
   /** One step at a time; unpreserving waits for the object that is being preserved, not for its step. */
   #work: Promise<void> = Promise.resolve()
   #isUnpreserved = false
+  /**
+   * The kernel was asked to preserve these and has not answered: it may hold them already, and may do so for
+   * ever. They stay `outgoing`, so that the server refuses what the kernel would refuse.
+   */
+  readonly #unanswered = new Set<ObjectId>()
 
   constructor(options: OutgoingDeps) {
     this.#options = options
@@ -101,12 +106,35 @@ export class OutgoingSessions {
       await this.#options.unshare()
       for (const fd of sessions) await this.#options.luo.close(fd)
       const { table, log } = this.#options
-      for (const object of table.objects())
-        if (table.state(object) === 'outgoing') table.setState(object, 'present')
+      for (const object of table.objects()) if (!this.#unanswered.has(object)) this.#present(object)
       this.#isUnpreserved = false
       this.#words.apply('unpreserved')
       log('what was handed over is taken back', { sessions: sessions.length })
+      if (this.#unanswered.size > 0) void this.#whenAnswered([...this.#unanswered])
     })
+  }
+
+  #present(object: ObjectId): void {
+    const { table } = this.#options
+    if (table.state(object) === 'outgoing') table.setState(object, 'present')
+  }
+
+  /**
+   * The session of such an object is closed, and lives as long as the call in it: when that returns, the
+   * kernel has let go of both, in this order and before the caller's thread goes on (fput, run as task work).
+   */
+  async #whenAnswered(objects: readonly ObjectId[]): Promise<void> {
+    const { luo, log } = this.#options
+    log('the kernel has not answered for these: until it does they can be neither resized nor given up', {
+      objects,
+    })
+    await luo.settled()
+    for (const object of objects) {
+      this.#unanswered.delete(object)
+      // Another step may have begun meanwhile, which has them again.
+      if (!this.#preserved.has(object)) this.#present(object)
+    }
+    log('the kernel has let go of what it had not answered for', { objects })
   }
 
   async #preserveStep(step: HandoverStep, image: Fd | undefined): Promise<void> {
@@ -174,6 +202,7 @@ export class OutgoingSessions {
   async #preserveIn({ fd: session, objects }: Session, object: ObjectId, fd: Fd): Promise<Errno | undefined> {
     const errno = await this.#options.luo.preserve(session, fd, tokenOf(object))
     if (errno === undefined) objects.push(object)
+    if (errno === ETIMEDOUT) this.#unanswered.add(object)
     return errno
   }
 

@@ -1,6 +1,15 @@
-/** The keeper's end of its live update thread: it sends calls there, and resolves each with its answer. */
+/**
+ * The keeper's end of its live update thread: it sends calls there, and resolves each with its answer. A call
+ * may hang in the kernel, where nothing can end it. Those of a handover to the next kernel are given up after
+ * a while: the thread is left to itself, and another one takes the next call, so that what was handed over
+ * can be taken back.
+ *
+ * Those of a handover from the former kernel are waited for as long as they take: whatever is left undone
+ * there is memory that is freed.
+ */
 import { Worker } from 'node:worker_threads'
-import { type Errno, errnoFromCode } from '../../values/errno.ts'
+import { memfdSize } from '../../linux/memory.ts'
+import { type Errno, ETIMEDOUT, errnoFromCode } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
 import { checkOwnFiles } from '../own-version.ts'
 
@@ -24,25 +33,53 @@ export type LuoResult =
  * The calls of `linux/luo.ts` that take time or the device, with their errors. Tests bring one of their own.
  */
 export interface Luo {
-  /** Errors: also EBUSY, when the device stayed open elsewhere for seconds. */
+  /**
+   * Errors: also EBUSY, when the device stayed open elsewhere for seconds; ETIMEDOUT, when the kernel does
+   * not answer. A session that comes after that is closed.
+   */
   create(name: string): Promise<Fd | Errno>
   find(name: string): Promise<Fd | Errno>
+  /** Errors: also ETIMEDOUT. The call may still be carried out: it is over when `settled` says so. */
   preserve(session: Fd, fd: Fd, token: bigint): Promise<Errno | undefined>
   retrieve(session: Fd, token: bigint): Promise<Fd | Errno>
   finish(session: Fd): Promise<Errno | undefined>
+  /** Resolves when the kernel has given it up, or when that takes too long. */
   close(fd: Fd): Promise<void>
+  /** Resolves when no call is under way any more that was given up. */
+  settled(): Promise<void>
+}
+
+/** An update that waits longer has failed, whatever the kernel is doing. */
+const PATIENCE_MS = 60_000
+/** Preserving takes time in proportion: clearing holes, moving pages out of the way. */
+const PATIENCE_PER_GIB_MS = 1000
+
+export interface LuoThreadOptions {
+  readonly worker?: URL
+  readonly patienceMs?: number
 }
 
 export class LuoThread implements Luo {
+  readonly #file: URL
+  readonly #patienceMs: number
   /** Started with the first call: a keeper that hands nothing over needs no thread. */
   #worker: Worker | undefined
   readonly #waiting = new Map<number, (result: LuoResult) => void>()
+  /** Calls that were given up, and are under way. */
+  readonly #late = new Map<number, LuoCall>()
+  #settling: (() => void)[] = []
   #lastId = 0
+
+  /** Tests bring a thread that hangs. */
+  constructor({ worker = WORKER, patienceMs = PATIENCE_MS }: LuoThreadOptions = {}) {
+    this.#file = worker
+    this.#patienceMs = patienceMs
+  }
 
   /** Rejects with a ReplacedError: the thread's file is none of this version any more. */
   async create(name: string): Promise<Fd | Errno> {
     if (this.#worker === undefined) checkOwnFiles()
-    return await this.#forDescriptor({ kind: 'create', name })
+    return (await this.#call({ kind: 'create', name }, this.#patienceMs)) as Fd | Errno
   }
 
   find(name: string): Promise<Fd | Errno> {
@@ -50,7 +87,9 @@ export class LuoThread implements Luo {
   }
 
   preserve(session: Fd, fd: Fd, token: bigint): Promise<Errno | undefined> {
-    return this.#call({ kind: 'preserve', session, fd, token }) as Promise<Errno | undefined>
+    const gibibytes = memfdSize(fd).sizeBytes / 2 ** 30
+    const patienceMs = this.#patienceMs + gibibytes * PATIENCE_PER_GIB_MS
+    return this.#call({ kind: 'preserve', session, fd, token }, patienceMs) as Promise<Errno | undefined>
   }
 
   retrieve(session: Fd, token: bigint): Promise<Fd | Errno> {
@@ -62,21 +101,41 @@ export class LuoThread implements Luo {
   }
 
   async close(fd: Fd): Promise<void> {
-    await this.#call({ kind: 'close', fd })
+    await this.#call({ kind: 'close', fd }, this.#patienceMs)
+  }
+
+  async settled(): Promise<void> {
+    if (this.#late.size === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#settling.push(resolve)
+    await promise
   }
 
   #forDescriptor(call: LuoCall): Promise<Fd | Errno> {
     return this.#call(call) as Promise<Fd | Errno>
   }
 
-  async #call(call: LuoCall): Promise<Fd | Errno | undefined> {
+  /** Without `patienceMs` it is waited for as long as it takes. */
+  async #call(call: LuoCall, patienceMs?: number): Promise<Fd | Errno | undefined> {
     const id = ++this.#lastId
     const { promise, resolve } = Promise.withResolvers<LuoResult>()
     this.#waiting.set(id, resolve)
     this.#worker ??= this.#start()
-    this.#worker.postMessage({ id, call } satisfies LuoRequest)
+    const worker = this.#worker
+    worker.postMessage({ id, call } satisfies LuoRequest)
+    const timer =
+      patienceMs === undefined ? undefined : setTimeout(() => this.#giveUp(worker, id, call), patienceMs)
     const result = await promise
+    clearTimeout(timer)
     return 'errnoCode' in result ? errnoFromCode(result.errnoCode) : result.fd
+  }
+
+  /** The thread may hang for ever: what is called from now on goes to another. */
+  #giveUp(worker: Worker, id: number, call: LuoCall): void {
+    if (this.#worker === worker) this.#worker = undefined
+    this.#late.set(id, call)
+    this.#waiting.get(id)?.({ id, errnoCode: ETIMEDOUT.code })
+    this.#waiting.delete(id)
   }
 
   /**
@@ -86,12 +145,30 @@ export class LuoThread implements Luo {
   #start(): Worker {
     // Descriptors that are opened there are the process's: Node must neither watch them nor close them with
     // the thread.
-    const worker = new Worker(WORKER, { trackUnmanagedFds: false })
-    worker.unref()
+    const worker = new Worker(this.#file, { trackUnmanagedFds: false })
     worker.on('message', (result: LuoResult) => {
+      const late = this.#late.get(result.id)
+      if (late !== undefined) this.#answeredLate(worker, late, result)
       this.#waiting.get(result.id)?.(result)
       this.#waiting.delete(result.id)
     })
+    // Behind `on`, which refers to it again.
+    worker.unref()
     return worker
+  }
+
+  /** A session that nobody waits for any more would keep its name from the next attempt. */
+  #answeredLate(worker: Worker, call: LuoCall, result: LuoResult): void {
+    this.#late.delete(result.id)
+    if (call.kind === 'create' && 'fd' in result && result.fd !== undefined) {
+      const id = ++this.#lastId
+      const close: LuoCall = { kind: 'close', fd: result.fd }
+      this.#late.set(id, close)
+      worker.postMessage({ id, call: close } satisfies LuoRequest)
+    }
+    if (this.#late.size > 0) return
+    for (const resolve of this.#settling.splice(0)) resolve()
+    // It has a successor, and nobody waits for anything that it was asked besides.
+    if (worker !== this.#worker && this.#waiting.size === 0) void worker.terminate()
   }
 }

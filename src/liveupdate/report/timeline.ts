@@ -47,7 +47,8 @@ export interface PhaseTime {
  * one of the same binary; 'saved': its RAM and state file are kept, nothing runs; 'stranded': it is in a
  * QEMU, and stopped there; 'refused': something spoke against it, nothing was done to it.
  */
-export type Outcome = 'updated' | 'resumed' | 'rolled-back' | 'saved' | 'stranded' | 'refused'
+export const OUTCOMES = ['updated', 'resumed', 'rolled-back', 'saved', 'stranded', 'refused'] as const
+export type Outcome = (typeof OUTCOMES)[number]
 
 export interface VmTimeline {
   readonly name: string

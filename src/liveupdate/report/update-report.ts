@@ -1,31 +1,46 @@
 /** The report of a live update: its form, the last one of each mount in /run, and its table for people. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { ensureFolder, REPORTS } from '../../run/paths.ts'
 import { formatSize } from '../../values/size.ts'
-import { PHASES, type Phase, type VmTimeline } from './timeline.ts'
+import { OUTCOMES, PHASES, type Phase, type VmTimeline } from './timeline.ts'
 
-export interface UpdateReport {
-  readonly format: 1
-  readonly kind: 'vmm-only' | 'resume' | 'kernel'
-  readonly mountPoint: string
-  readonly startedAtMs: number
-  readonly durationUs: number
-  readonly vms: readonly VmTimeline[]
-  /** Of an update of the kernel. */
-  readonly kernel?: KernelChange
-}
-
-export interface KernelChange {
-  readonly before: string
+const KernelChangeSchema = v.object({
+  before: v.string(),
   /** What runs now; null: there was no jump. */
-  readonly after: string | null
-  readonly wanted: string
-  readonly via: 'kexec' | 'systemctl'
+  after: v.nullable(v.string()),
+  wanted: v.string(),
+  via: v.picklist(['kexec', 'systemctl']),
   /** Times on both sides of the jump come from two clocks, which agree so far. */
-  readonly clockUncertaintyUs: number
-}
+  clockUncertaintyUs: v.number(),
+})
+export type KernelChange = Readonly<v.InferOutput<typeof KernelChangeSchema>>
+
+const TimelineSchema: v.GenericSchema<unknown, VmTimeline> = v.object({
+  name: v.string(),
+  ramBytes: v.number(),
+  outcome: v.picklist(OUTCOMES),
+  problem: v.nullable(v.string()),
+  qemuBefore: v.string(),
+  qemuAfter: v.nullable(v.string()),
+  stateBytes: v.number(),
+  phases: v.array(v.object({ phase: v.picklist(PHASES), startUs: v.number(), durationUs: v.number() })),
+  blackoutUs: v.nullable(v.number()),
+})
+
+const ReportSchema = v.object({
+  format: v.literal(1),
+  kind: v.picklist(['vmm-only', 'resume', 'kernel']),
+  mountPoint: v.string(),
+  startedAtMs: v.number(),
+  durationUs: v.number(),
+  vms: v.array(TimelineSchema),
+  /** Of an update of the kernel. */
+  kernel: v.exactOptional(KernelChangeSchema),
+})
+export type UpdateReport = Readonly<v.InferOutput<typeof ReportSchema>>
 
 /** Replaces the mount's last report. */
 export function keepReport(report: UpdateReport): void {
@@ -43,11 +58,18 @@ export function lastReport(mountPoint: string | undefined): UpdateReport | undef
 function keptReports(): UpdateReport[] {
   if (!existsSync(REPORTS)) return []
   const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))
-  return names.map((name) => parseReport(readFileSync(join(REPORTS, name), 'utf8')))
+  return names.flatMap((name) => parseReport(readFileSync(join(REPORTS, name), 'utf8')) ?? [])
 }
 
-/** Believed as it is: only root writes there. Throws SyntaxError: it is no JSON. */
-export const parseReport = (text: string): UpdateReport => JSON.parse(text) as UpdateReport
+/** undefined: it is no report of this version's kind, and tells nothing. */
+export function parseReport(text: string): UpdateReport | undefined {
+  try {
+    const parsed = v.safeParse(ReportSchema, JSON.parse(text))
+    return parsed.success ? parsed.output : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** Whether every guest goes on, in the QEMU it was meant to have. */
 export function isSuccess({ vms }: UpdateReport): boolean {

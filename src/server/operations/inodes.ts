@@ -2,7 +2,7 @@
 import type { Inode } from '../../fs/state/inode.ts'
 import { FATTR } from '../../fuse/constants.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
-import { Errno } from '../../values/errno.ts'
+import { EISDIR, ELOOP, Errno } from '../../values/errno.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Operations } from '../context.ts'
 import { answerAttributes, openReplyOf, shownAttributes, VALID_SECONDS } from '../inode-replies.ts'
@@ -97,6 +97,8 @@ export const inodeOperations = {
   OPEN(context, request, reply) {
     const known = context.resolve(request.header.nodeid)
     if (known instanceof Errno) return known
+    // The kernel opens directories by OPENDIR, and follows symlinks itself.
+    if (known.inode.kind !== 'file') return known.inode.kind === 'directory' ? EISDIR : ELOOP
     const open = openReplyOf(context, known.inode)
     return open instanceof Refusal ? open : reply.open(open)
   },

@@ -41,8 +41,7 @@ export class CarveOutData implements FileData {
     const bytes = into.subarray(0, Math.max(0, Math.min(into.byteLength, sizeBytes - offset)))
     const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
     if (waits) return waits
-    this.#chunks.read(extents, offset, bytes)
-    return bytes.byteLength
+    return this.#chunks.read(extents, offset, bytes)
   }
 
   write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
@@ -52,8 +51,7 @@ export class CarveOutData implements FileData {
     const bytes = from.subarray(0, Math.max(0, Math.min(from.byteLength, sizeBytes - offset)))
     const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
     if (waits) return waits
-    this.#chunks.write(extents, offset, bytes)
-    return bytes.byteLength
+    return this.#chunks.write(extents, offset, bytes)
   }
 
   /** What is large goes in portions, one each time it is asked again. */
@@ -65,9 +63,10 @@ export class CarveOutData implements FileData {
     const bytes = Math.max(0, Math.min(PUNCH_BYTES, end - start))
     const waits = this.#chunks.prepare(this.#chunks.of(extents, start, bytes))
     if (waits) return waits
-    this.#chunks.zero(extents, start, bytes)
+    const failed = this.#chunks.zero(extents, start, bytes)
     const nextOffset = start + bytes
     this.#punching.delete(object)
+    if (failed !== undefined) return failed
     if (nextOffset === end || bytes === 0) return undefined
     this.#punching.set(object, { offset, length, nextOffset })
     raiseEventfd(this.#wake)

@@ -75,20 +75,30 @@ export class DataChunks {
     return undefined
   }
 
-  read(extents: readonly Extent[], offset: number, into: Uint8Array): void {
-    let done = 0
-    for (const piece of pieces(extents, offset, into.byteLength)) {
-      readRaw(this.#mapping(piece.chunk), piece.offset, into.subarray(done, done + piece.lengthBytes))
-      done += piece.lengthBytes
-    }
+  /** Returns the bytes moved. Errors: why none were, EIO (a poisoned page). */
+  read(extents: readonly Extent[], offset: number, into: Uint8Array): number | Errno {
+    return this.#move(extents, offset, into, readRaw)
   }
 
-  write(extents: readonly Extent[], offset: number, from: Uint8Array): void {
+  /** Returns the bytes moved. Errors: why none were, EIO (a poisoned page). */
+  write(extents: readonly Extent[], offset: number, from: Uint8Array): number | Errno {
+    return this.#move(extents, offset, from, writeRaw)
+  }
+
+  #move(
+    extents: readonly Extent[],
+    offset: number,
+    bytes: Uint8Array,
+    move: typeof readRaw | typeof writeRaw,
+  ): number | Errno {
     let done = 0
-    for (const piece of pieces(extents, offset, from.byteLength)) {
-      writeRaw(this.#mapping(piece.chunk), piece.offset, from.subarray(done, done + piece.lengthBytes))
+    for (const piece of pieces(extents, offset, bytes.byteLength)) {
+      const part = bytes.subarray(done, done + piece.lengthBytes)
+      const failed = move(this.#mapping(piece.chunk), piece.offset, part)
+      if (failed !== undefined) return done > 0 ? done : failed
       done += piece.lengthBytes
     }
+    return done
   }
 
   /** The chunks that hold these bytes of a file. */
@@ -96,9 +106,13 @@ export class DataChunks {
     return [...new Set([...pieces(extents, offset, lengthBytes)].map(({ chunk }) => chunk))]
   }
 
-  zero(extents: readonly Extent[], offset: number, lengthBytes: number): void {
-    for (const piece of pieces(extents, offset, lengthBytes))
-      zeroRaw(this.#mapping(piece.chunk), piece.offset, piece.lengthBytes)
+  /** Errors: EIO (a poisoned page). */
+  zero(extents: readonly Extent[], offset: number, lengthBytes: number): Errno | undefined {
+    for (const piece of pieces(extents, offset, lengthBytes)) {
+      const failed = zeroRaw(this.#mapping(piece.chunk), piece.offset, piece.lengthBytes)
+      if (failed !== undefined) return failed
+    }
+    return undefined
   }
 
   #mapping(chunk: number): RawMapping {

@@ -2,6 +2,7 @@
  * Looking at what a carve-out holds, once its bytes are mapped: our image, nothing, or other data. No byte is
  * written here.
  */
+import { must } from '../../linux/library.ts'
 import { type RawMapping, readRaw } from '../../linux/raw-memory.ts'
 import { PTE_BYTES } from '../../values/units.ts'
 import type { ImageProbe } from '../driver.ts'
@@ -10,7 +11,7 @@ import { BLOCK_BYTES } from '../store.ts'
 /** Of a metadata area: whether it holds an image, or the beginning of one. */
 export function holdsImage(metadata: RawMapping, probe: ImageProbe): boolean {
   const page = new Uint8Array(PTE_BYTES)
-  readRaw(metadata, 0, page)
+  must(readRaw(metadata, 0, page) ?? 0, 'reading the metadata area')
   const found = probe(page)
   return found === 'image' || found === 'unfinished'
 }
@@ -23,9 +24,10 @@ export function foreignBytes(mapping: RawMapping, startByte: number, probe: Imag
   const page = Buffer.alloc(PTE_BYTES)
   const zeros = Buffer.alloc(PTE_BYTES)
   for (let offset = 0; offset < mapping.lengthBytes; offset += BLOCK_BYTES) {
-    readRaw(mapping, offset, page)
-    if (page.equals(zeros)) continue
     const at = `0x${(startByte + offset).toString(16)}`
+    const failed = readRaw(mapping, offset, page)
+    if (failed !== undefined) return `its memory at ${at} cannot be read (${failed}): see dmesg`
+    if (page.equals(zeros)) continue
     return probe(page) === 'image'
       ? `it holds an image at ${at}, made when the region had another size or place: boot with the memmap= of then`
       : `it holds data that is not ours, at ${at}`

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { EIO } from '../../values/errno.ts'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../store.ts'
 import { World } from './testing/carve-out-world.ts'
@@ -190,4 +191,32 @@ test('a hole that was given up half-way begins anew', () => {
   )
   assert.equal(world.store.data.read(object, 0, bytes), KIB)
   assert.ok(bytes.equals(Buffer.alloc(KIB)))
+})
+
+test('a page that is gone is EIO to who reads, writes or punches it, and other bytes are moved', () => {
+  const world = new World()
+  const object = world.store.create()
+  const sizeBytes = 2 * BLOCK_BYTES
+  const extents = [
+    { start: CHUNK_BLOCKS, count: 1 },
+    { start: CHUNK_BLOCKS + 5, count: 1 },
+  ]
+  assert.equal(
+    world.settle(() => world.store.resize(object, { sizeBytes, extents, guestRam: false })),
+    undefined,
+  )
+  const { data } = world.store
+  const bytes = Buffer.alloc(10, 'x')
+  assert.equal(
+    world.settle(() => data.write(object, 0, bytes)),
+    10,
+  )
+  world.region.lose(CHUNK_BLOCKS + 1)
+  assert.equal(data.read(object, BLOCK_BYTES, Buffer.alloc(10)), EIO)
+  assert.equal(data.write(object, BLOCK_BYTES, bytes), EIO)
+  assert.equal(data.punchHole(object, BLOCK_BYTES, 10), EIO)
+  const into = Buffer.alloc(10)
+  assert.equal(data.read(object, 0, into), 10)
+  assert.equal(into.toString('latin1'), 'x'.repeat(10))
+  assert.equal(data.read(object, BLOCK_BYTES - 5, into), 5, 'as far as it goes')
 })

@@ -66,13 +66,20 @@ export class RangeZeroing {
     return this.#piece === undefined ? [] : [this.#piece.range]
   }
 
-  /** Errors: EBUSY (a process holds what comes next), ENOMEM: nothing was written, try again later. */
+  /**
+   * Errors: EBUSY (a process holds what comes next), ENOMEM: nothing was written, try again later; EIO: a
+   * page of it is poisoned, and all of the slice counts as not zeroed.
+   */
   zeroSlice(): Errno | undefined {
     const piece = this.#piece ?? this.#nextPiece()
     if (piece instanceof Errno) return piece
     this.#piece = piece
     const bytes = Math.min(SLICE_BYTES, piece.range.lengthBytes - piece.doneBytes)
-    zeroRaw(piece.mapping, piece.offset + piece.doneBytes, bytes)
+    const failed = zeroRaw(piece.mapping, piece.offset + piece.doneBytes, bytes)
+    if (failed !== undefined) {
+      this.#endPiece(piece)
+      return failed
+    }
     piece.doneBytes += bytes
     this.#doneBytes += bytes
     if (piece.doneBytes === piece.range.lengthBytes) this.#endPiece(piece)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EBUSY } from '../../values/errno.ts'
+import { EBUSY, EIO } from '../../values/errno.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
 import type { Job, Outcome } from './jobs.ts'
 import { chunkExtent, rangesOf } from './layout.ts'
@@ -161,4 +161,18 @@ test('a data chunk that is dropped is unmapped and gone; a mapped one never make
   runAll(work)
   assert.deepEqual(told.slice(-2), ['drop 4 done', 'make 5 made'])
   assert.deepEqual(region.trace, [`make 0+${CHUNK_BLOCKS}`, `destroy 0+${CHUNK_BLOCKS}`, 'make 5+1'])
+})
+
+test('what cannot be zeroed for a page that is gone is told, and the next job is done', () => {
+  const { region, work, told, outcomes, add } = setUp()
+  region.fill(0, 4, 7)
+  region.lose(4 + CHUNK_BLOCKS)
+  add('clear', 4 + CHUNK_BLOCKS, 2)
+  runAll(work)
+  add('clear', 0, 4)
+  runAll(work)
+  assert.deepEqual(told, ['clear 1 failed', 'clear 2 done'])
+  assert.deepEqual(outcomes[0], { kind: 'failed', errnoCode: EIO.code })
+  assert.ok(region.isAll(0, 4, 0))
+  assert.equal(region.instances.size, 0, 'what was made to zero it is taken away')
 })

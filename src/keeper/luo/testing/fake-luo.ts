@@ -80,6 +80,13 @@ export class FakeLuo implements Luo {
     close(fd)
   }
 
+  /** Of calls that were answered with ETIMEDOUT. */
+  unsettled: Promise<void> = Promise.resolve()
+
+  async settled(): Promise<void> {
+    await this.unsettled
+  }
+
   /** The next kernel: what went out comes in. */
   jump(): void {
     this.incoming.clear()

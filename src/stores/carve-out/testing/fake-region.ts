@@ -77,6 +77,13 @@ export class FakeRegion implements RangeMapper {
     writeAt(this.#memory, block * PMD_BYTES, Buffer.alloc(count * PMD_BYTES, byte))
   }
 
+  /**
+   * What lies from this block on is gone: whoever loads or stores there gets SIGBUS, as of a poisoned page.
+   */
+  lose(block: number): void {
+    resize(this.#memory, block * PMD_BYTES)
+  }
+
   isAll(block: number, count: number, byte: number): boolean {
     const into = Buffer.alloc(count * PMD_BYTES)
     readAt(this.#memory, block * PMD_BYTES, into)

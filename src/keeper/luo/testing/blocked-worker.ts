@@ -1,0 +1,17 @@
+/**
+ * A live update thread for tests that hangs in the kernel, as a real one may: each call opens a FIFO, `fifo`
+ * of its environment, for reading, which returns when somebody opens it for writing. Then it answers as if it
+ * had been done.
+ */
+import { closeSync, openSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+import { memfdCreate } from '../../../linux/memory.ts'
+import type { LuoRequest, LuoResult } from '../thread.ts'
+
+parentPort?.on('message', ({ id, call }: LuoRequest) => {
+  const isHung = call.kind === process.env.GUESTMEMFS_TEST_HUNG_CALL
+  if (isHung) closeSync(openSync(process.env.GUESTMEMFS_TEST_FIFO ?? '', 'r'))
+  if (call.kind === 'close') closeSync(call.fd)
+  const fd = call.kind === 'create' ? memfdCreate('session', { sealable: false }) : undefined
+  parentPort?.postMessage({ id, fd } satisfies LuoResult)
+})

@@ -1,0 +1,143 @@
+/** A live update thread that hangs in a system call of the kernel ends the update, and never the pool. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { memfdCreate, resize } from '../../linux/memory.ts'
+import { HandoverWords } from '../../stores/memfd/handover-status.ts'
+import { Errno, ETIMEDOUT } from '../../values/errno.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
+import { makeTable } from '../areas.ts'
+import { MemfdTable } from '../memfd-table.ts'
+import { OutgoingSessions } from './outgoing.ts'
+import { type LuoCall, LuoThread } from './thread.ts'
+
+const BLOCKED = new URL('./testing/blocked-worker.ts', import.meta.url)
+const PATIENCE_MS = 300
+
+/** A thread that hangs in calls of one kind until `release`. */
+function blockedThread(t: TestContext, kind: LuoCall['kind']) {
+  const folder = mkdtempSync(join(tmpdir(), 'luo-'))
+  const fifo = join(folder, 'fifo')
+  execFileSync('mkfifo', [fifo])
+  process.env.GUESTMEMFS_TEST_FIFO = fifo
+  process.env.GUESTMEMFS_TEST_HUNG_CALL = kind
+  // One writer lets every reader go that waits, and every one that comes while it is there.
+  let writer: number | undefined
+  const release = (): void => {
+    writer ??= openSync(fifo, 'r+')
+  }
+  t.after(() => {
+    release()
+    if (writer !== undefined) closeSync(writer)
+    rmSync(folder, { recursive: true })
+  })
+  return { luo: new LuoThread({ worker: BLOCKED, patienceMs: PATIENCE_MS }), release }
+}
+
+function memfdOf(sizeBytes: number): Fd {
+  const fd = memfdCreate('test', { sealable: true })
+  resize(fd, sizeBytes)
+  return fd
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return '' // Of the directory that was read.
+  }
+}
+
+async function until(what: string, isOver: () => boolean): Promise<void> {
+  for (let look = 0; !isOver(); look++) {
+    assert.ok(look < 500, what)
+    await sleep(10)
+  }
+}
+
+test('a call that hangs is given up, the next one is answered, and the first is over when it returns', async (t) => {
+  const { luo, release } = blockedThread(t, 'preserve')
+  const session = await luo.create('session')
+  assert.ok(!(session instanceof Errno))
+  const fd = memfdOf(4096)
+  assert.equal(await luo.preserve(session, fd, 1n), ETIMEDOUT)
+  // By another thread: the first one hangs.
+  const second = await luo.create('second')
+  assert.ok(!(second instanceof Errno))
+  await luo.close(second)
+  let isSettled = false
+  const settled = luo.settled().then(() => {
+    isSettled = true
+  })
+  await sleep(50)
+  assert.equal(isSettled, false)
+  release()
+  await settled
+  assert.equal(await luo.preserve(session, fd, 2n), undefined)
+  await luo.close(session)
+  closeSync(fd)
+})
+
+test('a session that comes too late is closed', async (t) => {
+  const { luo, release } = blockedThread(t, 'create')
+  assert.equal(await luo.create('late'), ETIMEDOUT)
+  release()
+  await luo.settled()
+  const links = readdirSync('/proc/self/fd').map(linkOf)
+  assert.deepEqual(
+    links.filter((link) => link.startsWith('/memfd:session')),
+    [],
+  )
+})
+
+test('a hung step fails by name, is taken back, and leaves that memory alone until the kernel answers', async (t) => {
+  const { luo, release } = blockedThread(t, 'preserve')
+  const { table } = makeTable()
+  const memfds = new MemfdTable(table)
+  const objects = [1, 2, 3] as ObjectId[]
+  for (const object of objects) memfds.hold([object], [memfdOf(4096)])
+  const words = new HandoverWords(table.words, 'server')
+  const lines: string[] = []
+  const outgoing = new OutgoingSessions({
+    pool: 'pool',
+    totalBlocks: () => 8,
+    memfds,
+    table,
+    luo,
+    sessionFiles: 9,
+    share: () => {},
+    unshare: async () => {},
+    log: (line) => void lines.push(line),
+  })
+  for (const object of objects) table.setState(object, 'outgoing')
+  words.begin('ram', objects.length)
+  outgoing.preserve('ram', undefined)
+  await until('the step ends', () => words.state !== 'preserving')
+  assert.equal(words.state, 'failed')
+  assert.deepEqual(words.status.failure, { errno: ETIMEDOUT, object: 1 })
+
+  words.apply('unpreserve')
+  outgoing.unpreserve()
+  await until('it is taken back', () => words.state === 'idle')
+  assert.deepEqual(
+    objects.map((object) => table.state(object)),
+    ['outgoing', 'present', 'present'],
+  )
+  assert.deepEqual(outgoing.sessions, [])
+  assert.ok(
+    lines.some((line) => /has not answered/.test(line)),
+    lines.join('\n'),
+  )
+
+  release()
+  await until('the kernel lets go', () => table.state(1 as ObjectId) === 'present')
+  for (const object of objects) table.setState(object, 'outgoing')
+  words.begin('ram', objects.length)
+  outgoing.preserve('ram', undefined)
+  await until('the next attempt ends', () => words.state !== 'preserving')
+  assert.equal(words.state, 'preserved')
+})

@@ -1,0 +1,44 @@
+/** A report that was cut off, or is of another kind, tells nothing, and hides no other. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseReport, reportTable, type UpdateReport } from './update-report.ts'
+
+const REPORT: UpdateReport = {
+  format: 1,
+  kind: 'vmm-only',
+  mountPoint: '/mnt',
+  startedAtMs: 1,
+  durationUs: 2,
+  vms: [
+    {
+      name: 'web',
+      ramBytes: 2 ** 20,
+      outcome: 'updated',
+      problem: null,
+      qemuBefore: '10.0.2',
+      qemuAfter: null,
+      stateBytes: 3,
+      phases: [{ phase: 'save', startUs: 0, durationUs: 5 }],
+      blackoutUs: 5,
+    },
+  ],
+}
+
+test('a report is read as it was written', () => {
+  const read = parseReport(JSON.stringify(REPORT))
+  assert.deepEqual(read, REPORT)
+  assert.equal(reportTable(REPORT).rows.length, 1)
+})
+
+test('what is no report is none', () => {
+  const text = JSON.stringify(REPORT)
+  for (const none of [
+    '',
+    text.slice(0, -1),
+    'null',
+    '{}',
+    text.replace('"save"', '"another"'),
+    text.replace('[{', '[null,{'),
+  ])
+    assert.equal(parseReport(none), undefined, none)
+})

@@ -1,0 +1,36 @@
+/**
+ * What `mount` and the unit's process tell one another in files beside the pool's record, as text. Must not
+ * touch the files.
+ */
+import * as v from 'valibot'
+import { HOW, type MountRequest } from './mount-pool.ts'
+
+const Request = v.object({ pool: v.string(), mountPoint: v.string(), options: v.array(v.string()) })
+const Answer = v.variant('ok', [
+  v.object({
+    ok: v.literal(true),
+    mounted: v.object({
+      pool: v.string(),
+      mountPoint: v.string(),
+      sizeBytes: v.number(),
+      how: v.picklist(HOW),
+    }),
+  }),
+  v.object({ ok: v.literal(false), reason: v.string() }),
+])
+export type Answer = v.InferOutput<typeof Answer>
+
+/** undefined: it is no request of this version's kind. */
+export const readRequest = (text: string): MountRequest | undefined => read(Request, text)
+
+/** undefined: it is no answer of this version's kind. */
+export const readAnswer = (text: string): Answer | undefined => read(Answer, text)
+
+function read<T>(schema: v.GenericSchema<unknown, T>, text: string): T | undefined {
+  try {
+    const parsed = v.safeParse(schema, JSON.parse(text))
+    return parsed.success ? parsed.output : undefined
+  } catch {
+    return undefined
+  }
+}
