@@ -35,7 +35,7 @@ function world(t: TestContext): World {
     g() { ${process.execPath} ${CLI} "$@"; }`
   return {
     run: (script) => {
-      const words = ['--mount', '--propagation', 'private', 'bash', '-ec', `${start}\n${script}`]
+      const words = ['--mount', '--propagation', 'slave', 'bash', '-ec', `${start}\n${script}`]
       return spawnSync('unshare', words, { encoding: 'utf8', timeout: 80_000 })
     },
     messages: () => receiver.take().map((text) => /^MESSAGE=(.*)$/m.exec(text)?.[1] ?? text),
