@@ -23,6 +23,7 @@ export const COMMANDS: Readonly<Record<string, Load>> = {
   freeze: () => import('../commands/freeze.ts'),
   thaw: () => import('../commands/thaw.ts'),
   format: () => import('../commands/format.ts'),
+  upgrade: () => import('../commands/upgrade.ts'),
   run: () => import('../commands/run.ts'),
   vms: () => import('../commands/vms.ts'),
   resume: () => import('../commands/resume.ts'),

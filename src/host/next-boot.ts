@@ -55,7 +55,8 @@ function textOf(path: string): string {
 
 /**
  * The absolute paths with which a helper's `exec` or a unit's `ExecStart=` begins: the launcher of a version,
- * or, by former versions, Node and a command line's entry. The quotes of both are those of `install-files.ts`.
+ * or, by former versions, Node and a command line's entry. The quotes of both are those of
+ * `install-files.ts`.
  */
 export function commandIn(text: string): CommandWords {
   const line = /^(?:exec |ExecStart=)(?=["'/])(.*)$/m.exec(text)?.[1] ?? ''

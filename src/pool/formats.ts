@@ -4,7 +4,7 @@
  * each is.
  */
 import * as v from 'valibot'
-import { FORMAT_VERSION } from '../fs/image/format.ts'
+import { NEWEST_VERSION } from '../fs/image/format.ts'
 import { MANIFEST_FORMAT } from '../keeper/luo/manifest.ts'
 import { PROTOCOL } from '../server/messages.ts'
 import { RUNTIME_AREA_FORMAT } from '../server/runtime-area.ts'
@@ -22,7 +22,7 @@ export const imageFormat = (mountPoint: string): v.InferOutput<typeof ImageForma
 const only = (format: number) => ({ oldest: format, newest: format })
 
 export const READ_FORMATS = {
-  image: only(FORMAT_VERSION),
+  image: { oldest: 1, newest: NEWEST_VERSION },
   'runtime area': RUNTIME_AREA_FORMAT,
   'keeper and server': PROTOCOL,
   handover: only(MANIFEST_FORMAT),

@@ -31,7 +31,7 @@ const Answer = v.variant('ok', [
 type Answer = v.InferOutput<typeof Answer>
 
 const path = (pool: string, kind: 'request' | 'answer' | 'pid'): string => `${POOLS}/${pool}.${kind}`
-const unit = (pool: string): string => `guestmemfs@${pool}.service`
+export const unit = (pool: string): string => `guestmemfs@${pool}.service`
 
 const write = (file: string, text: string): void => replaceFile(file, text, 0o600)
 
@@ -70,6 +70,10 @@ function takeAnswer(pool: string): Answer | undefined {
   rmSync(file)
   return answer
 }
+
+/** The service manager runs it. */
+export const isUnitActive = (pool: string): boolean =>
+  existsSync('/run/systemd/system') && systemctl('is-active', '--quiet', unit(pool)) === 0
 
 /** How many descriptors of the pool the service manager has in its store. */
 export function storedCount(pool: string): number {

@@ -40,7 +40,7 @@ async function startElder(t: TestContext): Promise<Elder> {
     return (await mounted.promise).pool
   })
   const { older } = await mounted.promise
-  return { pool, older, vm: await startTinyVm(t, pool, 'elder', { cli: older.cli }) }
+  return { pool, older, vm: await startTinyVm(t, pool, 'elder', { command: [process.execPath, older.cli] }) }
 }
 
 async function update(pool: VmPool, vm: TestVm): Promise<void> {

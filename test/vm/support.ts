@@ -120,6 +120,8 @@ export interface TestVm {
   readonly ended: Promise<number | null>
 }
 
+type Command = readonly [string, ...string[]]
+
 /**
  * Starts `guestmemfs run -- qemu…` with the tiny guest, its serial port on standard output, and waits for its
  * first tick.
@@ -133,13 +135,14 @@ export async function startTinyVm(
     runOptions?: readonly string[]
     seed?: number
     qemu?: string
-    cli?: string
+    /** What runs guestmemfs; default: Node, and the command line of the tree that is tested. */
+    command?: Command
   } = {},
 ): Promise<TestVm> {
   const folder = scratchFolder(t)
   const kernel = tinyKernel(folder, more.seed)
   const ramFile = pool.path(word)
-  const { options = [], runOptions = [], qemu = QEMU, cli } = more
+  const { options = [], runOptions = [], qemu = QEMU, command } = more
   const line = [
     qemu,
     ...SMALL_MACHINE,
@@ -150,7 +153,7 @@ export async function startTinyVm(
     'stdio',
     ...options,
   ]
-  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line, cli)
+  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line, command)
   await firstTick(vm)
   return vm
 }
@@ -163,13 +166,14 @@ export function runVm(
   ramFile: string,
   runOptions: readonly string[],
   line: readonly string[],
-  cli = CLI,
+  command: Command = [process.execPath, CLI],
 ): TestVm {
   const serial = new Serial(join(folder, `${name}.out`))
   const errorPath = join(folder, `${name}.err`)
   const [output, errors] = [serial.path, errorPath].map((path) => openSync(path, 'a')) as [number, number]
   const words = ['run', '--name', name, '--mount', pool.mountPoint, ...runOptions]
-  const child = spawn(process.execPath, [cli, ...words, '--', ...line], {
+  const [program, ...before] = command
+  const child = spawn(program, [...before, ...words, '--', ...line], {
     stdio: ['ignore', output, errors],
   })
   closeSync(output)

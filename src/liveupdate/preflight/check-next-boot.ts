@@ -7,12 +7,15 @@ import type { Reads } from '../../host/versions/version-folder.ts'
 import { type Finding, fail } from '../../values/finding.ts'
 import type { PoolFacts } from './pool-facts.ts'
 
+/** What a pool leaves to the next boot. */
+type Left = Pick<PoolFacts, 'pool' | 'formats'>
+
 const SUBJECT = 'next boot'
 /** Of versions that do not say. */
 const FIRST: Reads = { image: { oldest: 1, newest: 1 }, handover: { oldest: 1, newest: 1 } }
 
 /** `pools`: those that the update takes along. */
-export function checkNextBoot({ programs, lacksHelper }: NextBoot, pools: readonly PoolFacts[]): Finding[] {
+export function checkNextBoot({ programs, lacksHelper }: NextBoot, pools: readonly Left[]): Finding[] {
   const findings = lacksHelper
     ? [
         fail(
@@ -29,7 +32,7 @@ export function checkNextBoot({ programs, lacksHelper }: NextBoot, pools: readon
   return findings
 }
 
-function unread(what: string, reads: Reads, { pool, formats }: PoolFacts): Finding[] {
+function unread(what: string, reads: Reads, { pool, formats }: Left): Finding[] {
   return Object.entries(formats).flatMap(([name, format]) => {
     const range = reads[name] ?? FIRST[name]
     if (range !== undefined && range.oldest <= format && format <= range.newest) return []
