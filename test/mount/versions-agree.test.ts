@@ -13,6 +13,7 @@ import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { ServerProcess } from '../../src/keeper/server-process.ts'
 import { takeOver } from '../../src/keeper/takeover/copy-fds.ts'
+import { mountTable } from '../../src/linux/mount.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { logPath } from '../../src/run/pool-record.ts'
 import type { Fd } from '../../src/values/ids.ts'
@@ -211,4 +212,22 @@ test('files replaced under a keeper: it notices, and gives the pool over whole',
     assert.equal(processStartTime(former), undefined)
     await assertClean(pool.pool)
   })
+})
+
+test('unmounted while its keeper gives it over: parked, and found again', options, async (t) => {
+  const tree = otherTree(t)
+  const pool = await mountBy(t, tree)
+  fs.writeFileSync(pool.path('text'), 'kept')
+  tree.change('src/pool/mount-pool.ts', 'export async function mountPool', 'expört')
+  await kill(pool.serverPid())
+  await until('it is given over', () => poolRecord(pool.pool).isGivenOver === true)
+  const unmounting = guestmemfs('umount', pool.pool)
+  await until('it is unmounted', () => !mountTable().some(({ target }) => target === pool.mountPoint))
+  tree.change('src/pool/mount-pool.ts', 'expört', 'export async function mountPool')
+  const { status, stdout, stderr } = await unmounting
+  assert.deepEqual([stderr, status], ['', 0])
+  assert.match(stdout, /unmounted and parked/)
+  assert.equal((await guestmemfs('mount', pool.pool, pool.mountPoint)).status, 0)
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+  await assertClean(pool.pool)
 })
