@@ -4,7 +4,7 @@
  * process that can start one (docs/deadlocks.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { close, raiseDescriptorLimit } from '../linux/descriptors.ts'
+import { close, hasHungUp, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { unmount } from '../linux/mount.ts'
 import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
@@ -24,6 +24,7 @@ import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { checkOwnFiles, giveOver, ReplacedError } from './own-version.ts'
+import { ServerHistory } from './server-history.ts'
 import { describeEnd, ServerProcess } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
@@ -48,12 +49,9 @@ export class Keeper {
   #areas: Areas
   #fuse: Fd | undefined
   #server: ServerProcess | undefined
-  #restarts = 0
-  /** The last server ended by itself: the request it was at may be why. */
-  #isCrashed = false
+  readonly #history = new ServerHistory()
   #totalBlocks = 0
   #isNew = false
-  /** Of the mount, as long as there is one. */
   #connection: number | undefined
 
   private constructor(options: KeeperOptions, { handles, source }: OpenedPool, log: KeeperLog) {
@@ -148,18 +146,17 @@ export class Keeper {
       const server = this.#server as ServerProcess
       const ended = await server.end
       if (ended.kind === 'unmounted') return await this.#unmounted(options.mountPoint, ended.isHeld)
-      this.#restarts++
-      // Whoever is killed from outside did nothing wrong; whoever ends by itself may do so again at once.
-      this.#isCrashed = !(ended.kind === 'died' && ended.how === 'SIGKILL')
+      this.#history.ended(ended)
       this.#log.event(`server ${server.pid} ${describeEnd(ended)}; starting it again`, {
-        restarts: this.#restarts,
+        restarts: this.#history.restarts,
       })
-      if (this.#isCrashed) await sleep(CRASH_PAUSE_MS)
-      await this.#restart(options)
+      if (this.#history.isCrashed) await sleep(CRASH_PAUSE_MS)
+      if (!(await this.#restart(options))) return await this.#unmounted(options.mountPoint, true)
     }
   }
 
-  async #restart(options: KeeperMountOptions): Promise<void> {
+  /** False: the connection has ended, which no server was there to say. */
+  async #restart(options: KeeperMountOptions): Promise<boolean> {
     for (let backoffMs = 10; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
       try {
         this.#serve(await this.#startServer(reopened(this.#source)), options)
@@ -167,11 +164,13 @@ export class Keeper {
       } catch (error) {
         this.#log.event(`the server could not be started: ${errorText(error)}`)
         if (error instanceof ReplacedError) await this.#giveOver(options.mountPoint)
+        if (this.#fuse !== undefined && hasHungUp(this.#fuse)) return false
         await sleep(backoffMs)
       }
     }
     // Not among what is tried again: a second server on the same connection would be the end of the pool.
     this.#writeRecord(options.mountPoint)
+    return true
   }
 
   async #giveOver(mountPoint: string): Promise<void> {
@@ -185,16 +184,18 @@ export class Keeper {
     checkOwnFiles()
     const server = new ServerProcess(this.#memfds, this.#log.fd, this.#sessions)
     this.#server = server
-    const pool = this.#pool
-    const opening = server.open({ pool, source, rootDirectory }, this.#areas)
+    const [pool, { mayHaveLostPages }] = [this.#pool, this.#history]
+    const opening = server.open({ pool, source, rootDirectory, mayHaveLostPages }, this.#areas)
     this.#sessions.attach(server)
     const opened = await opening
     if (opened.kind === 'opened') {
       this.#totalBlocks = opened.totalBlocks
       this.#isNew = opened.isNew
       this.#unpacked()
+      this.#history.hasReadImage()
       return server
     }
+    this.#history.endedEarly(opened)
     throw new UsageError(
       opened.kind === 'refused'
         ? `pool '${pool}': ${opened.reason}`
@@ -224,7 +225,7 @@ export class Keeper {
 
   #serve(server: ServerProcess, { mountPoint, requestedAtMs }: KeeperMountOptions): void {
     if (this.#fuse === undefined) throw new UsageError(`pool '${this.#pool}' has no connection`)
-    const [restarts, isCrashed] = [this.#restarts, this.#isCrashed]
+    const { restarts, isCrashed } = this.#history
     const endedPid = this.#previousHolder?.process.pid ?? null
     server.onResized((totalBlocks) => this.#resized(totalBlocks, mountPoint))
     server.serve({ fuse: this.#fuse, restarts, isCrashed, askedAtMs: requestedAtMs, mountPoint, endedPid })

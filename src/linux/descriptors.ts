@@ -73,6 +73,20 @@ export function waitReadable(fd: Fd, timeoutMs: number): boolean {
 }
 
 /**
+ * Whether `fd` has failed or is gone at its other end, whatever there is to read (POLLERR, POLLHUP). Throws
+ * SystemCallError.
+ */
+export function hasHungUp(fd: Fd): boolean {
+  const pollfd = new Int32Array([fd, 0])
+  // SAFETY: poll reads and writes one struct pollfd of 8 bytes {int fd; short events, revents}.
+  while (poll(pollfd, 1, 0) < 0) {
+    const errno = lastErrno()
+    if (errno !== EINTR) throw new SystemCallError(`poll fd ${fd}`, errno)
+  }
+  return (pollfd[1] ?? 0) !== 0
+}
+
+/**
  * Those of `fds` that are readable, or gone at their other end; none after `timeoutMs` (-1: wait for ever).
  * Throws SystemCallError.
  */

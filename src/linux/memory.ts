@@ -108,6 +108,9 @@ export function memfdSize(fd: Fd): { readonly sizeBytes: number; readonly alloca
   return { sizeBytes: size, allocatedBytes: blocks * 512 }
 }
 
+/** Tells a memfd from any other of this boot: the inode number's lower half, never 0. */
+export const memfdIdentity = (fd: Fd): number => fstatSync(fd).ino % 2 ** 32 || 1
+
 /**
  * Give the pages of a range back; it reads as zero afterwards, the size stays. Errors: EPERM (sealed,
  * preserved).

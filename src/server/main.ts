@@ -14,6 +14,7 @@ import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { ImageInUseError, ImageLock } from './image-lock.ts'
 import { KeeperLink } from './keeper-link.ts'
+import { findLostPages, giveUpPages } from './lost-pages.ts'
 import { PROTOCOL, protocolProblem } from './messages.ts'
 import { checkServable, openFileSystem } from './open-file-system.ts'
 import { openStore } from './open-store.ts'
@@ -61,6 +62,14 @@ try {
   // The former server, which the keeper ends as soon as this one can take its place, may hold the lock still.
   // Its image is looked at without a store into it, so that it can go on if this server refuses.
   const isLocked = lock === undefined || lock.tryTake()
+  if (open.mayHaveLostPages && isLocked && imageFd !== undefined) {
+    const { length } = store.metadataArea()
+    const lost = findLostPages(imageFd, length)
+    if (lost.length > 0) {
+      writeLogLine(`the machine has lost ${lost.length} pages of the image, from offset ${lost[0]} on`)
+      giveUpPages(imageFd, length, lost)
+    }
+  }
   const early = isLocked ? openFileSystem(store, pool) : undefined
   const totalBlocks = early?.fs.statfs().totalBlocks ?? checkServable(mapPrivate(imageFd as Fd), store, pool)
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)

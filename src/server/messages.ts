@@ -68,6 +68,8 @@ export type ToServer =
       readonly source: MemorySource
       /** Of the mount's first server alone. */
       readonly rootDirectory?: RootDirectory | undefined
+      /** The former server died of SIGBUS: pages of the image may be lost. */
+      readonly mayHaveLostPages?: boolean
     }
   /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
   | { readonly kind: 'memories'; readonly memories: readonly ObjectId[] }

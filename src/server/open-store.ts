@@ -4,7 +4,7 @@
 import { probe } from '../fs/image/header.ts'
 import { raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { must } from '../linux/library.ts'
-import { mapShared, memfdSize, readAt } from '../linux/memory.ts'
+import { mapShared, memfdIdentity, memfdSize, readAt, resize } from '../linux/memory.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from '../stores/memfd/descriptor-table.ts'
 import { METADATA_AREA_BYTES, MemfdStore } from '../stores/memfd/memfd-store.ts'
@@ -68,10 +68,16 @@ async function openMemfds(
   areas: readonly Fd[],
 ): Promise<OpenedStore> {
   const [tableFd, imageFd, packedFd] = areas as readonly [Fd, Fd, Fd?]
+  // The keeper may be of an earlier version, whose tables are shorter.
+  if (memfdSize(tableFd).sizeBytes < DESCRIPTOR_TABLE_BYTES)
+    must(resize(tableFd, DESCRIPTOR_TABLE_BYTES), 'ftruncate of the descriptor table')
   const table = new DescriptorTable(mapShared(tableFd, DESCRIPTOR_TABLE_BYTES))
   table.clear('server')
   await link.expect('begin')
-  for (const { object, fd } of link.received()) table.set(object, 'server', fd)
+  for (const { object, fd } of link.received()) {
+    if (fd !== undefined && table.identity(object) === 0) table.setIdentity(object, memfdIdentity(fd))
+    table.set(object, 'server', fd)
+  }
   const metadata = mapShared(imageFd, METADATA_AREA_BYTES)
   const store = new MemfdStore({
     table,

@@ -73,6 +73,15 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
     assert.equal(good('fsck', pool).length > 0, true)
   })
 
+  await t.test('a request that is cut off does not keep the unit from taking over', async () => {
+    const [keeper, request] = [mainPid(), `/run/guestmemfs/pools/${pool}.request`]
+    assert.equal(run('sh', '-c', `printf '{"pool"' >${request}`).status, 0)
+    run('kill', '-9', String(keeper))
+    await until('a new keeper', isNew([keeper]))
+    assert.equal(run('cat', join(mountPoint, 'file')).output, 'here\n')
+    assert.equal(run('test', '-e', request).status, 1)
+  })
+
   await t.test('a parked pool is mounted again with its files, also after a refusal in between', async () => {
     assert.match(good('umount', pool), /parked/)
     assert.match(guestmemfs('mount', pool, join(folder, 'nowhere')).output, /does not exist/)

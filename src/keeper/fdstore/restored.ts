@@ -4,12 +4,13 @@
  * other holder (takeover/copy-fds.ts).
  */
 import { close, setCloseOnExec } from '../../linux/descriptors.ts'
+import { memfdIdentity } from '../../linux/memory.ts'
 import { identifySelf, type ProcessIdentity } from '../../run/process-identity.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
-import type { Fd } from '../../values/ids.ts'
+import type { Fd, ObjectId } from '../../values/ids.ts'
 import { mapTable } from '../areas.ts'
-import { isStoredObject, objectOf, storedName } from './fdstore.ts'
+import { isStoredObject, objectOf } from './fdstore.ts'
 
 const FIRST_FD = 3
 export interface StoredPool {
@@ -53,15 +54,28 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
 
 /**
  * The last keeper's table, with the numbers that its descriptors have here. What did not reach the store is
- * lost: its file says so. What was under way from or to another kernel died with the sessions.
+ * lost: its file says so. So is an object of whose number the store has another memfd: numbers are given
+ * again, and the keeper may have died before the manager had read that the former one goes and the new one
+ * comes. A file would have another file's bytes. What was under way from or to another kernel died with the
+ * sessions.
  */
-function rewriteTable(table: DescriptorTable, names: readonly string[], descriptors: readonly Fd[]): void {
-  const stored = new Set(names)
-  for (const object of table.objects())
-    table.setState(object, stored.has(storedName(object)) ? 'present' : 'lost')
+export function rewriteTable(
+  table: DescriptorTable,
+  names: readonly string[],
+  descriptors: readonly Fd[],
+): void {
+  const isIts = (object: ObjectId, fd: Fd): boolean =>
+    table.identity(object) === 0 || table.identity(object) === memfdIdentity(fd)
+  const stored = new Map<ObjectId, Fd>()
+  for (const [index, name] of names.entries()) {
+    if (!isStoredObject(name)) continue
+    const [object, fd] = [objectOf(name), descriptors[index] as Fd]
+    // Under one name the manager may hold both.
+    if (isIts(object, fd)) stored.set(object, fd)
+  }
+  for (const object of table.objects()) table.setState(object, stored.has(object) ? 'present' : 'lost')
   new HandoverWords(table.words, 'keeper').apply('sessions lost')
   table.clear('keeper')
   table.clear('server')
-  for (const [index, name] of names.entries())
-    if (isStoredObject(name)) table.set(objectOf(name), 'keeper', descriptors[index])
+  for (const [object, fd] of stored) table.set(object, 'keeper', fd)
 }

@@ -16,7 +16,7 @@ import { OutgoingSessions } from './outgoing.ts'
 import { type LuoCall, LuoThread } from './thread.ts'
 
 const BLOCKED = new URL('./testing/blocked-worker.ts', import.meta.url)
-const PATIENCE_MS = 300
+const PATIENCE_MS = 1500
 
 /** A thread that hangs in calls of one kind until `release`. */
 function blockedThread(t: TestContext, kind: LuoCall['kind']) {

@@ -101,6 +101,7 @@ function takeLuoState(
     const state = said === 'present' && isBehind ? 'incoming' : said
     if (state === 'incoming') incoming.push({ object, session: undefined })
     if (state !== 'outgoing' || isComplete) ours.setState(object, state)
+    ours.setIdentity(object, theirs.identity(object))
   }
   if (words.state !== 'idle' && !isComplete) return { kind: 'none' }
   const sessions = takeSessions()

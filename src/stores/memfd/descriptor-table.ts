@@ -16,7 +16,11 @@ const ROWS_BYTES = MAX_ROWS * ROW_WORDS * 4
 /** One byte a row follows the rows, then the words about the handover. */
 const STATES_BYTES = MAX_ROWS
 const WORDS_BYTES = 64
-export const DESCRIPTOR_TABLE_BYTES = ROWS_BYTES + STATES_BYTES + WORDS_BYTES
+/** Which memfd it is, a word a row. */
+const IDENTITIES_BYTES = MAX_ROWS * 4
+/** What earlier versions knew. */
+const FORMER_BYTES = ROWS_BYTES + STATES_BYTES + WORDS_BYTES
+export const DESCRIPTOR_TABLE_BYTES = FORMER_BYTES + IDENTITIES_BYTES
 /** Among the words, behind those of the handover: they say how much the service manager has in its store. */
 const STORE_USE_WORD = { most: 8, stored: 9, unstored: 10 } as const
 const POOL_BLOCKS_WORD = 11
@@ -31,6 +35,7 @@ export class DescriptorTable {
   readonly #states: Uint8Array
   /** For `HandoverWords`: how far the handover as a whole is. */
   readonly words: Int32Array
+  readonly #identities: Uint32Array
   /** Rows from here on were never used: bounds every scan. Row 0 holds it, so it is shared too. */
   static readonly #USED_ROWS_WORD = 0
 
@@ -39,6 +44,7 @@ export class DescriptorTable {
     this.#rows = new Int32Array(buffer, byteOffset, ROWS_BYTES / 4)
     this.#states = new Uint8Array(buffer, byteOffset + ROWS_BYTES, STATES_BYTES)
     this.words = new Int32Array(buffer, byteOffset + ROWS_BYTES + STATES_BYTES, WORDS_BYTES / 4)
+    this.#identities = new Uint32Array(buffer, byteOffset + FORMER_BYTES, MAX_ROWS)
   }
 
   /** The holder's own descriptor number for `object`, if it has one. */
@@ -60,6 +66,19 @@ export class DescriptorTable {
   setState(object: ObjectId, state: MemoryState): void {
     this.#use(object)
     Atomics.store(this.#states, object, MEMORY_STATES.indexOf(state))
+  }
+
+  /**
+   * Which memfd `object` is (`memfdIdentity`): numbers of objects are given again, and the service manager
+   * may hold what a number meant before. 0: an earlier version made it, and did not say.
+   */
+  identity(object: ObjectId): number {
+    return Atomics.load(this.#identities, object)
+  }
+
+  /** The server alone says it, before the object is anybody's. */
+  setIdentity(object: ObjectId, identity: number): void {
+    Atomics.store(this.#identities, object, identity)
   }
 
   #use(object: ObjectId): void {

@@ -4,7 +4,7 @@
  * here.
  */
 import { close } from '../../linux/descriptors.ts'
-import { memfdSize } from '../../linux/memory.ts'
+import { memfdIdentity, memfdSize } from '../../linux/memory.ts'
 import { EIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
@@ -106,6 +106,7 @@ export class IncomingMemfds {
     const sizeBytes = this.#incoming.get(object) ?? 0
     this.#incoming.delete(object)
     if (fd !== undefined && memfdSize(fd).sizeBytes >= sizeBytes) {
+      this.#table.setIdentity(object, memfdIdentity(fd))
       this.#table.set(object, 'server', fd)
       return
     }

@@ -5,7 +5,7 @@
  * handed out.
  */
 import { close } from '../../linux/descriptors.ts'
-import { resize, sealWrites, tryMemfdCreate } from '../../linux/memory.ts'
+import { memfdIdentity, resize, sealWrites, tryMemfdCreate } from '../../linux/memory.ts'
 import { ECONNRESET, EIO, EMFILE, EPERM, EPIPE, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
@@ -113,6 +113,7 @@ export class MemfdStore implements Store {
         if (objects.length === 0) return fd instanceof Errno ? fd : EMFILE
         break
       }
+      this.#table.setIdentity(object, memfdIdentity(fd))
       this.#table.set(object, 'server', fd)
       objects.push(object)
       descriptors.push(fd)
@@ -185,6 +186,7 @@ export class MemfdStore implements Store {
       close(fd)
       return refused
     }
+    this.#table.setIdentity(object, memfdIdentity(fd))
     this.#table.set(object, 'server', fd)
     this.#incoming.forget(object)
     return undefined

@@ -1,0 +1,78 @@
+/**
+ * Pages of a pool's image that the machine has lost (a memory failure): found by system calls, which answer
+ * EIO where a load is SIGBUS, and given up, so that the next server can read the rest.
+ *
+ * Why nothing wrong is ever served: a page that is given up reads as zero. The header and the words of a log
+ * segment say what else there is, so that an image without them is refused before anything is changed. Of a
+ * slot, the commit word is zeroed first: recovery then takes the checkpoint before it, whose two segments are
+ * whole or say that they are not. A record of a segment below its tail word that is zero is an acknowledged
+ * one that is missing, and refused; above it no record was acknowledged. Dying on the way leaves pages that
+ * are still lost, and all of it is done again.
+ */
+import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/format.ts'
+import { must } from '../linux/library.ts'
+import { memfdSize, punchHole, readAt, resize, seek, writeAllAt } from '../linux/memory.ts'
+import { CorruptBytesError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { MIB, PTE_BYTES } from '../values/units.ts'
+
+const SEEK_DATA = 3
+const SEEK_HOLE = 4
+const LOOK_BYTES = MIB
+const WORD_BYTES = 8
+
+/**
+ * Offsets of the pages of `image` that cannot be read. What is missing at its end counts as lost: every image
+ * is made with all of its `areaBytes`.
+ */
+export function findLostPages(image: Fd, areaBytes: number): number[] {
+  const lost: number[] = []
+  const { sizeBytes } = memfdSize(image)
+  for (let at = 0; at < sizeBytes; ) {
+    const data = seek(image, at, SEEK_DATA)
+    if (typeof data !== 'number') break // ENXIO: nothing but a hole follows.
+    const end = must(seek(image, data, SEEK_HOLE), 'lseek of the image')
+    for (let from = data; from < end; from += LOOK_BYTES)
+      lost.push(...lostIn(image, from, Math.min(end, from + LOOK_BYTES)))
+    at = end
+  }
+  for (let page = sizeBytes - (sizeBytes % PTE_BYTES); page < areaBytes; page += PTE_BYTES) lost.push(page)
+  return [...new Set(lost)]
+}
+
+function lostIn(image: Fd, from: number, end: number): number[] {
+  const bytes = Buffer.alloc(end - from)
+  if (readAt(image, from, bytes) === bytes.length) return []
+  const pages = Array.from(
+    { length: Math.ceil((end - from) / PTE_BYTES) },
+    (_, index) => from + index * PTE_BYTES,
+  )
+  return pages.filter((page) => {
+    const part = bytes.subarray(0, Math.min(PTE_BYTES, end - page))
+    return readAt(image, page, part) !== part.length
+  })
+}
+
+/**
+ * Makes the lost pages readable again. The caller holds the image's lock, and has not read the image. Throws
+ * CorruptBytesError, with nothing changed, where what they held cannot be done without.
+ */
+export function giveUpPages(image: Fd, areaBytes: number, lost: readonly number[]): void {
+  const { slotOffsets, slotBytes, segmentOffsets } = geometryOf(areaBytes)
+  const isLost = (offset: number, lengthBytes: number): boolean =>
+    lost.some((page) => page < offset + lengthBytes && page + PTE_BYTES > offset)
+  if (
+    isLost(0, HEADER_BYTES) ||
+    segmentOffsets.some((offset) => isLost(offset, SEGMENT.firstRecord + WORD_BYTES))
+  )
+    throw new CorruptBytesError(
+      'the machine has lost memory of the image without which the rest cannot be read',
+    )
+  if (memfdSize(image).sizeBytes < areaBytes) must(resize(image, areaBytes), 'ftruncate of the image')
+  for (const offset of slotOffsets) {
+    if (!isLost(offset, slotBytes) || isLost(offset + SLOT.commitWord, WORD_BYTES)) continue
+    must(writeAllAt(image, offset + SLOT.commitWord, new Uint8Array(WORD_BYTES)), 'pwrite of a commit word')
+  }
+  // A page that is given back leaves the file, poisoned or not, and a hole reads as zero.
+  for (const page of lost) must(punchHole(image, page, PTE_BYTES), 'punching a lost page')
+}

@@ -1,0 +1,103 @@
+/**
+ * Owns the proof of what a lost page of a pool's image means. The page is lost by cutting the image's memfd
+ * off: the server's next store there is SIGBUS, as of a page that the machine has lost, and every read says
+ * so.
+ */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import { test } from 'node:test'
+import { geometryOf, HEADER_BYTES } from '../../src/fs/image/format.ts'
+import { processStartTime } from '../../src/linux/process.ts'
+import { Mapper } from './mapper.ts'
+import { poolLogLines } from './pool-log.ts'
+import { answerTo } from './refused.ts'
+import { assertClean, cannotMount, guestmemfs, mountTestPool, type TestPool, until } from './support.ts'
+
+const MIB = 1024 * 1024
+const PAGE = 4096
+const options = { skip: cannotMount, timeout: 90_000 }
+
+/** The image's memfd, as the keeper holds it. */
+function openImage({ keeperPid }: TestPool): number {
+  const folder = `/proc/${keeperPid()}/fd`
+  const name = fs.readdirSync(folder).find((fd) => {
+    try {
+      return fs.readlinkSync(`${folder}/${fd}`).startsWith('/memfd:guestmemfs:image')
+    } catch {
+      return false // Closed meanwhile.
+    }
+  })
+  assert.ok(name !== undefined)
+  return fs.openSync(`${folder}/${name}`, 'r+')
+}
+
+/** The first page behind what the log of a new pool holds: its segment is the area's last part. */
+function endOfLog(image: number): number {
+  const { size } = fs.fstatSync(image)
+  const [, segment] = geometryOf(size).segmentOffsets
+  const tail = Buffer.alloc(8)
+  fs.readSync(image, tail, 0, 8, segment + 8)
+  return Math.ceil((segment + tail.readUInt32LE(0) + 8) / PAGE) * PAGE
+}
+
+const deaths = (pool: string): string[] => poolLogLines(pool).filter((line) => /died \(SIGBUS\)/.test(line))
+
+test(
+  'a lost page that holds nothing: the server dies once, and the pool goes on with all that it had',
+  options,
+  async (t) => {
+    const pool = await mountTestPool(t, { size: '64M' })
+    const { path } = pool
+    fs.writeFileSync(path('text'), 'kept')
+    const mapper = await Mapper.start(t, path('ram'), 8 * MIB, { create: true })
+    await mapper.store(5, 55)
+    const image = openImage(pool)
+    const { size } = fs.fstatSync(image)
+    fs.ftruncateSync(image, endOfLog(image))
+    const former = pool.serverPid()
+    // Until the log reaches the page: whoever asked for it is answered by the next server.
+    for (let number = 0; processStartTime(former) !== undefined; number++) {
+      assert.ok(number < 2000, 'the server never touched the page')
+      fs.writeFileSync(path(`file-${number % 8}`), String(number))
+      fs.rmSync(path(`file-${number % 8}`))
+    }
+    assert.equal(fs.readFileSync(path('text'), 'utf8'), 'kept')
+    assert.deepEqual([deaths(pool.pool).length, fs.fstatSync(image).size], [1, size])
+    assert.ok(poolLogLines(pool.pool).some((line) => /has lost \d+ pages of the image/.test(line)))
+    assert.deepEqual(fs.readdirSync(pool.mountPoint).sort(), ['ram', 'text'])
+    fs.writeFileSync(path('more'), 'and more')
+    assert.equal(await mapper.load(5), 55)
+    await mapper.end()
+    fs.closeSync(image)
+    await assertClean(pool.pool)
+  },
+)
+
+test(
+  'a lost page that cannot be done without: nothing wrong is served, and guests go on',
+  options,
+  async (t) => {
+    const pool = await mountTestPool(t, { size: '64M' })
+    const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
+    await mapper.store(5, 55)
+    const image = openImage(pool)
+    fs.ftruncateSync(image, HEADER_BYTES)
+    const child = fs.promises.writeFile(pool.path('new'), 'never').catch(() => {})
+    const isRefused = (line: string): boolean =>
+      /refused its image|could not be started.*lost memory/.test(line)
+    await until('the image is refused', () => poolLogLines(pool.pool).some(isRefused))
+    assert.equal(deaths(pool.pool).length, 1)
+    await mapper.store(6, 66)
+    assert.deepEqual([await mapper.load(5), await mapper.load(6)], [55, 66])
+    fs.closeSync(image)
+    // Its owner gives it up when the guest has ended.
+    await mapper.kill()
+    const { status, stderr } = await guestmemfs('umount', '--force', '--discard', pool.pool)
+    assert.deepEqual([status, stderr], [0, ''])
+    await child
+    assert.notEqual(
+      answerTo(() => fs.readFileSync(pool.path('ram'))),
+      'ok',
+    )
+  },
+)
