@@ -8,6 +8,7 @@ import type { Extent, Store } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
 import type { ByteString, Ino } from '../values/ids.ts'
 import type { Refusal } from '../values/refusal.ts'
+import { type AtimeRule, accessed } from './operations/access.ts'
 import { type AttributeChange, fallocate, setAttributes } from './operations/attributes.ts'
 import { create, mkdir, mknod, symlink } from './operations/create.ts'
 import { read, seek } from './operations/data.ts'
@@ -95,6 +96,9 @@ export class FileSystem {
   }
   read(ino: Ino, offset: number, into: Uint8Array): number | Refusal {
     return read(this.#volume, ino, offset, into)
+  }
+  accessed(rq: Request, ino: Ino, rule: AtimeRule): void {
+    accessed(this.#begin(rq), ino, rule)
   }
   write(
     rq: Request,

@@ -4,7 +4,7 @@
  * `Reply` returned, or why it did nothing; dispatch.ts decides what becomes of that.
  */
 import type { FileSystem } from '../fs/file-system.ts'
-import type { Timestamp } from '../fs/state/inode.ts'
+import type { Inode, Timestamp } from '../fs/state/inode.ts'
 import type { Request } from '../fs/state/volume.ts'
 import type { OPCODES, RequestOf } from '../fuse/opcodes.ts'
 import type { Answered, Reply } from '../fuse/replies.ts'
@@ -13,6 +13,7 @@ import type { Store } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
 import type { NodeId } from '../values/ids.ts'
 import type { Refusal } from '../values/refusal.ts'
+import type { AccessTimes } from './access-times.ts'
 import { DeferredEvictions } from './deferred-evictions.ts'
 import type { KernelView, KnownInode } from './kernel-view.ts'
 import type { ParkedRequests } from './parked-requests.ts'
@@ -38,6 +39,7 @@ export class Context {
   readonly evictions: DeferredEvictions
   readonly parked: ParkedRequests
   readonly #runtime: RuntimeArea
+  readonly #accessTimes: Pick<AccessTimes, 'rules'> | undefined
 
   constructor(parts: {
     fs: FileSystem
@@ -45,12 +47,15 @@ export class Context {
     kernel: KernelView
     parked: ParkedRequests
     runtime: RuntimeArea
+    /** undefined: access times stay as they are. */
+    accessTimes?: Pick<AccessTimes, 'rules'>
   }) {
     this.fs = parts.fs
     this.store = parts.store
     this.kernel = parts.kernel
     this.parked = parts.parked
     this.#runtime = parts.runtime
+    this.#accessTimes = parts.accessTimes
     this.evictions = new DeferredEvictions(this.fs, this.kernel, () => this.internal)
   }
 
@@ -63,6 +68,12 @@ export class Context {
   /** The origin of what the server does by itself: no request carries it. */
   get internal(): Request {
     return { origin: { unique: 0n, epoch: this.#runtime.epoch }, uid: 0, gid: 0, now: wallClock() }
+  }
+
+  /** A request has looked at the contents of `inode`: its access time says so, as the mount has it. */
+  accessed({ ino, kind }: Inode): void {
+    const rule = this.#accessTimes?.rules[kind === 'directory' ? kind : 'other']
+    if (rule !== undefined) this.fs.accessed(this.internal, ino, rule)
   }
 
   /** ESTALE: the inode is gone. */

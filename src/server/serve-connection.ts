@@ -7,6 +7,7 @@ import type { Image } from '../fs/image/image.ts'
 import { type SessionHost, serve } from '../fuse/session.ts'
 import type { Store } from '../stores/store.ts'
 import type { Fd } from '../values/ids.ts'
+import { AccessTimes } from './access-times.ts'
 import { Context } from './context.ts'
 import { Dispatcher } from './dispatch.ts'
 import { KernelView } from './kernel-view.ts'
@@ -32,7 +33,9 @@ export interface Connection {
 export function serveConnection(connection: Connection): void {
   const { fs, image, store, runtime, fuse, report, alignBytes, whenServing } = connection
   const kernel = new KernelView(runtime, fuse, (ino) => fs.inode(ino))
-  const context = new Context({ fs, store, kernel, runtime, parked: new ParkedRequests() })
+  const accessTimes = new AccessTimes(image.identity.poolName)
+  const parked = new ParkedRequests()
+  const context = new Context({ fs, store, kernel, runtime, parked, accessTimes })
   // What a former server applied last, and perhaps never answered. It is asked for now, before this server
   // changes anything.
   const applied = image.lastOrigin

@@ -63,11 +63,22 @@ test('a full pool: all or nothing, nothing leaked, and what exists goes on', opt
     'truncate guest RAM up': () => fs.truncateSync(path('ram'), 64 * MIB),
     'fallocate a new file': () => allocate(fd, 0, 0, 25 * MIB),
     'write far beyond the end': () => fs.writeSync(fd, 'y', 25 * MIB),
-    'truncate beyond any pool': () => fs.truncateSync(path('empty'), 2 ** 50),
+    'truncate to what a large pool has': () => fs.truncateSync(path('empty'), 2 ** 46),
   }
   assert.deepEqual(
     answersTo(overCommit),
     Object.fromEntries(Object.keys(overCommit).map((name) => [name, 'ENOSPC'])),
+  )
+  const beyondAnyPool = {
+    'truncate an empty file': () => fs.truncateSync(path('empty'), 999_999_999_999_999),
+    'truncate an ordinary file': () => fs.ftruncateSync(fd, 2 ** 50),
+    'truncate guest RAM': () => fs.truncateSync(path('ram'), 2 ** 50),
+    fallocate: () => allocate(fd, 0, 0, 2 ** 50),
+    write: () => fs.writeSync(fd, 'y', 2 ** 50),
+  }
+  assert.deepEqual(
+    answersTo(beyondAnyPool),
+    Object.fromEntries(Object.keys(beyondAnyPool).map((name) => [name, 'EFBIG'])),
   )
   assert.deepEqual([freeBlocks(mountPoint), ...sizes()], [11, ...before], 'nothing was taken')
 

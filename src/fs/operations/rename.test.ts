@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import { checkInvariants, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from './rename.ts'
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from './rename.ts'
 
 /** a/ (with a/x, a file, and a/sub/), b/ (empty), f (a file). */
 function tree() {
@@ -95,7 +95,7 @@ test('RENAME_EXCHANGE swaps whatever the two are', () => {
 
 test('flags that cannot be', () => {
   const { rename } = tree()
-  for (const flags of [RENAME_NOREPLACE | RENAME_EXCHANGE, 4, 5, 8])
+  for (const flags of [RENAME_NOREPLACE | RENAME_EXCHANGE, RENAME_WHITEOUT | RENAME_EXCHANGE, 7, 8])
     assert.equal(rename(ROOT, 'f', ROOT, 'g', flags), EINVAL)
 })
 
@@ -107,4 +107,21 @@ test('times: the directories changed, what moved has a new ctime', () => {
   for (const ino of [t.a, t.b])
     assert.deepEqual([stat(ino).mtime, stat(ino).ctime], [request.now, request.now])
   assert.deepEqual([stat(t.x).mtime, stat(t.x).ctime], [before.mtime, request.now])
+})
+
+test('a whiteout is left behind: a character device 0:0 of the caller, in the same record', () => {
+  const { fs, rename, find, stat, journal, ...t } = tree()
+  const records = journal.records.length
+  assert.equal(rename(t.a, 'x', ROOT, 'f', RENAME_WHITEOUT), undefined)
+  assert.equal(journal.records.length, records + 1)
+  assert.deepEqual([find(ROOT, 'f'), stat(t.f).links], [t.x, 0])
+  const { kind, rdev, mode, links } = stat(find(t.a, 'x'))
+  assert.deepEqual([kind, rdev, mode, links], ['character-device', 0, 0, 1])
+  assert.equal(rename(ROOT, 'b', t.a, 'b', RENAME_WHITEOUT | RENAME_NOREPLACE), undefined)
+  assert.equal(stat(find(ROOT, 'b')).kind, 'character-device')
+  assert.deepEqual([stat(ROOT).links, stat(t.a).links], [3, 4])
+  assert.equal(rename(ROOT, 'f', t.a, 'x', RENAME_WHITEOUT | RENAME_NOREPLACE), EEXIST)
+  assert.equal(rename(ROOT, 'f', t.a, 'x', RENAME_WHITEOUT | RENAME_EXCHANGE), EINVAL)
+  journal.version = 1
+  assert.equal(rename(ROOT, 'f', ROOT, 'g', RENAME_WHITEOUT), EINVAL)
 })

@@ -9,9 +9,12 @@ import { LINK_MAX } from '../state/limits.ts'
 import type { Transaction } from '../state/transaction.ts'
 import { liesWithin, named, unfitName } from './names.ts'
 
-/** `include/uapi/linux/fs.h`. RENAME_WHITEOUT (4) would need a device node. */
+/**
+ * `include/uapi/linux/fs.h`. A whiteout is a character device 0:0, as overlayfs (its upper layer) knows it.
+ */
 export const RENAME_NOREPLACE = 1
 export const RENAME_EXCHANGE = 2
+export const RENAME_WHITEOUT = 4
 
 /** One side of a rename: a name in a directory and what it stands for. */
 interface Side {
@@ -28,7 +31,13 @@ export function rename(tx: Transaction, from: NameAt, to: NameAt, flags: number)
   const { volume } = tx
   const refusal = volume.refusal() ?? unfitName(from.name) ?? unfitName(to.name)
   if (refusal) return refusal
-  if (flags !== 0 && flags !== RENAME_NOREPLACE && flags !== RENAME_EXCHANGE) return EINVAL
+  const leavesWhiteout = (flags & RENAME_WHITEOUT) !== 0
+  const others = flags & ~RENAME_WHITEOUT
+  if (others !== 0 && others !== RENAME_NOREPLACE && flags !== RENAME_EXCHANGE) return EINVAL
+  if (leavesWhiteout && volume.journal.version === 1) {
+    volume.refusedByFormat++
+    return EINVAL
+  }
   const directory = volume.directory(from.parent)
   if (directory instanceof Errno) return directory
   const newDirectory = volume.liveDirectory(to.parent)
@@ -43,8 +52,8 @@ export function rename(tx: Transaction, from: NameAt, to: NameAt, flags: number)
     if (!target) return ENOENT
     return exchange(tx, source, { at: to, directory: newDirectory, inode: target })
   }
-  if (flags === RENAME_NOREPLACE && target) return EEXIST
-  return move(tx, source, { at: to, directory: newDirectory, target })
+  if (others === RENAME_NOREPLACE && target) return EEXIST
+  return move(tx, source, { at: to, directory: newDirectory, target }, leavesWhiteout)
 }
 
 function exchange(tx: Transaction, a: Side, b: Side): Errno | undefined {
@@ -69,6 +78,7 @@ function move(
   tx: Transaction,
   from: Side,
   to: Omit<Side, 'inode'> & { readonly target: Inode | undefined },
+  leavesWhiteout: boolean,
 ): Errno | undefined {
   const { inode } = from
   const { target } = to
@@ -85,7 +95,8 @@ function move(
 
   tx.change(inode, { ctime: tx.rq.now })
   if (target) tx.unlink(target)
-  tx.removeName(from.at)
+  const whiteout = leavesWhiteout ? tx.addInode(from.at, 'character-device', {}) : tx.removeName(from.at)
+  if (whiteout instanceof Errno) return whiteout
   tx.name(to.at, inode.ino)
   tx.touchDirectory(from.directory, -subdirectory(inode))
   tx.touchDirectory(to.directory, comes)

@@ -195,6 +195,12 @@ test('fallocate extends, keeps, punches, and refuses the rest', () => {
   assert.equal(fs.fallocate(rq(), ino, 0, 0, 0), EINVAL)
   assert.equal(fs.fallocate(rq(), ino, 0, -1, 5), EINVAL)
   assert.equal(fs.fallocate(rq(), ino, 0, 0, blocks(17)), ENOSPC)
+  assert.equal(fs.fallocate(rq(), ino, 0, 0, 2 ** 47), ENOSPC)
+  assert.equal(fs.fallocate(rq(), ino, 0, 1, 2 ** 47), EFBIG)
+  assert.equal(fs.setAttributes(rq(), ino, { sizeBytes: 2 ** 47 + 1 }), EFBIG)
+  assert.equal(fs.setAttributes(rq(), file('empty'), { sizeBytes: 2 ** 47 + 1 }), EFBIG)
+  assert.equal(fs.write(rq(), ino, 2 ** 47, Buffer.from('x')), EFBIG)
+  assert.equal(fs.write(rq(), ino, 2 ** 60, Buffer.from('x')), EFBIG)
   assert.equal(fs.fallocate(rq(), ROOT, 0, 0, 1), EISDIR)
 
   assert.equal(fs.fallocate(rq(), ino, PUNCH, 10, 20), undefined)

@@ -15,6 +15,7 @@ import { wantsFrames } from '../space/alignment.ts'
 import { blocksFor, countBlocks, cutExtents, joinExtents } from '../space/extents.ts'
 import type { Use } from '../space/free-space.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
+import { FILE_SIZE_MAX } from '../state/limits.ts'
 import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
@@ -29,7 +30,7 @@ export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gig
  */
 export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Refusal {
   if (sizeBytes < 0) return EINVAL
-  if (!Number.isSafeInteger(sizeBytes)) return EFBIG
+  if (sizeBytes > FILE_SIZE_MAX) return EFBIG
   const fixed = mustStay(volume, inode, sizeBytes)
   if (fixed) return fixed
   const becomesRam = inode.sizeBytes === 0 && sizeBytes >= BLOCK_BYTES

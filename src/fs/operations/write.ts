@@ -6,6 +6,7 @@ import { Refusal, Wait } from '../../values/refusal.ts'
 import { countBlocks, cutExtents } from '../space/extents.ts'
 import type { BlockState } from '../state/entry.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
+import { FILE_SIZE_MAX } from '../state/limits.ts'
 import { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 import { ordinaryFile } from './data.ts'
@@ -43,8 +44,8 @@ export function write(
   const inode = volume.refusal() ?? ordinaryFile(volume, ino)
   if (inode instanceof Errno) return inode
   if (offset < 0) return EINVAL
-  if (!Number.isSafeInteger(offset + from.length)) return EFBIG
   if (from.length === 0) return 0
+  if (offset + from.length > FILE_SIZE_MAX) return EFBIG
   const changes = changesOf(tx, inode, options)
   return offset + from.length > inode.sizeBytes
     ? writeBeyond(tx, inode, offset, from, changes)

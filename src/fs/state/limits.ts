@@ -14,6 +14,11 @@ export const XATTR_LIST_MAX = 65536
 /** Names of one file; 2 + subdirectories of one directory. As ext4's EXT4_LINK_MAX. */
 export const LINK_MAX = 65000
 /**
+ * Bytes in one file: what one process can map by page tables of four levels, and more than any pool has. What
+ * is larger can never be had (EFBIG); what is smaller may be, with more room (ENOSPC).
+ */
+export const FILE_SIZE_MAX = 2 ** 47
+/**
  * Numbers are used again, so this bounds how many inodes there are at once: whoever serves keeps a row for
  * each.
  */

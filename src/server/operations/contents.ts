@@ -12,6 +12,8 @@ import type { Context, Operations, Outcome } from '../context.ts'
 import { entryOf, shownAs } from '../inode-replies.ts'
 import { adoptNodeOwner } from '../node-owners.ts'
 
+/** open(2). */
+const O_NOATIME = 0o1000000
 const NO_HANDLE = { fh: 0n, flags: 0 } as const
 
 /** `put` adds one name to the reply. False: there is no room for it. */
@@ -25,6 +27,7 @@ function listDirectory(
   if (known instanceof Errno) return known
   const names = context.fs.readDirectory(known.inode.ino, request.offset)
   if (names instanceof Errno) return names
+  context.accessed(known.inode)
   reply.beginDirectory(request.size)
   for (const entry of names) if (!put(entry)) break
   return reply.endDirectory()
@@ -44,7 +47,9 @@ export const contentOperations = {
     if (known instanceof Errno) return known
     const into = reply.dataArea(Math.min(request.size, MAX_WRITE_BYTES))
     const length = context.fs.read(known.inode.ino, request.offset, into)
-    return length instanceof Refusal ? length : reply.filled(length)
+    if (length instanceof Refusal) return length
+    if ((request.flags & O_NOATIME) === 0) context.accessed(known.inode)
+    return reply.filled(length)
   },
   WRITE(context, request, reply) {
     const known = context.resolve(request.header.nodeid)

@@ -3,7 +3,8 @@ import type { NameAt } from '../../fs/state/entry.ts'
 import { type Inode, isSpecial, objectOf } from '../../fs/state/inode.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { EntryReply, Reply } from '../../fuse/replies.ts'
-import { EINVAL, ENOENT, Errno } from '../../values/errno.ts'
+import { characterMajor, majorOf } from '../../linux/character-devices.ts'
+import { EINVAL, ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import { kindOfMode } from '../attributes.ts'
@@ -81,6 +82,12 @@ export function answerNewFile(
   return open
 }
 
+/**
+ * Opening a device-dax node overwrites the flags of its inode, and a FUSE inode that is evicted then oopses
+ * the host (docs/deadlocks.md).
+ */
+const isDeviceDax = (rdev: number): boolean => majorOf(rdev) === characterMajor('dax')
+
 /** The name that a request is about, in its directory. */
 const nameAt = ({ inode }: KnownInode, { name }: { readonly name: ByteString }): NameAt => ({
   parent: inode.ino,
@@ -116,6 +123,7 @@ export const nameOperations = {
   MKNOD(context, request, reply) {
     const kind = kindOfMode(request.mode)
     if (kind === undefined || (kind !== 'file' && !isSpecial(kind))) return EINVAL
+    if (kind === 'character-device' && isDeviceDax(request.rdev)) return EPERM
     const parent = context.resolve(request.header.nodeid)
     if (parent instanceof Errno) return parent
     const mode = request.mode & PERMISSION_BITS
@@ -178,6 +186,8 @@ export const nameOperations = {
     if (known instanceof Errno) return known
     const { inode, as } = known
     const target = as === 'symlink' ? publish(context, inode) : context.fs.readlink(inode.ino)
-    return target instanceof Refusal ? target : reply.data(toBytes(target))
+    if (target instanceof Refusal) return target
+    if (as === 'file') context.accessed(inode)
+    return reply.data(toBytes(target))
   },
 } satisfies Partial<Operations>

@@ -6,7 +6,7 @@ import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { ENOENT, Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attributes.ts'
-import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../operations/rename.ts'
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../../operations/rename.ts'
 import { FORMAT, SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
 import { nameAt } from '../fixture.ts'
 import type { World } from './world.ts'
@@ -38,6 +38,7 @@ export const OPERATIONS = {
   create: ({ fs, rq }) => fs.create(rq(), nameAt(ROOT_INO, 'created'), 0o600),
   mkdir: on('dir', ({ fs, rq }, dir) => fs.mkdir(rq(), nameAt(dir, 'made'), 0o700)),
   symlink: ({ fs, rq }) => fs.symlink(rq(), nameAt(ROOT_INO, 'pointer'), n('dir/inner')),
+  'look at the contents': on('plain', ({ fs, rq }, ino) => fs.accessed(rq(), ino, 'strict')),
   mknod: ({ fs, rq }) => fs.mknod(rq(), nameAt(ROOT_INO, 'node'), 'block-device', 0o660, 0x801),
   link: on('ram', ({ fs, rq }, ino) => fs.link(rq(), ino, nameAt(ROOT_INO, 'linked'))),
   unlink: ({ fs, rq }) => fs.unlink(rq(), nameAt(ROOT_INO, 'plain')),
@@ -46,6 +47,7 @@ export const OPERATIONS = {
   'rename over another': renamed('other', 'inner', 0),
   'rename exchange': renamed('plain', 'inner', RENAME_EXCHANGE),
   'rename noreplace': renamed('symlink', 'kept', RENAME_NOREPLACE),
+  'rename leaving a whiteout': renamed('other', 'inner', RENAME_WHITEOUT),
   'rename a directory': renamed('empty', 'moved', 0),
   'rename over a directory': renamed('empty', 'hollow', 0),
   chmod: on('plain', ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { mode: 0o600 })),
