@@ -1,0 +1,1 @@
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
