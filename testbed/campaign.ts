@@ -3,15 +3,16 @@
  * of what became of them. It goes on where it was stopped: what has run is kept in the cache until the whole
  * campaign is done.
  */
-import { appendFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { appendFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { UsageError } from '../src/values/errors.ts'
-import { cacheFolder, contentKey } from './cache.ts'
+import { cacheFolder } from './cache.ts'
 import { jsonLines, readJsonLines } from './json-lines.ts'
 import { isTooOften, ledgerLine, readLedger } from './scenario/ledger.ts'
 import type { Verdict } from './scenario/recorder.ts'
 import { runTrusted } from './scenario/trusted-run.ts'
 import { findScenario, scenariosOf } from './scenarios/registry.ts'
+import { testedKey } from './tested.ts'
 
 const TIMES = 2
 /** Several guests at once, or the most jumps: these told the emulator's faults first. */
@@ -30,21 +31,9 @@ const PROJECT = join(import.meta.dirname, '..')
 /** What a run is a run of. */
 const TESTED = ['package-lock.json', 'scripts', 'src', 'testbed']
 
-/**
- * Of this plan, on what is tested as it lies here, committed or not: what ran on something else is another
- * campaign's.
- */
-function stateFile(plan: ReadonlyMap<string, number>): string {
-  const files = TESTED.flatMap((name) => filesUnder(join(PROJECT, name))).toSorted()
-  const parts = files.flatMap((file) => [relative(PROJECT, file), readFileSync(file)])
-  return join(cacheFolder('campaigns'), `${contentKey(...parts, JSON.stringify([...plan]))}.jsonl`)
-}
-
-function filesUnder(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path]
-  const entries = readdirSync(path, { recursive: true, withFileTypes: true })
-  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
-}
+/** Of this plan, on what is tested as it lies here. */
+const stateFile = (plan: ReadonlyMap<string, number>): string =>
+  join(cacheFolder('campaigns'), `${testedKey(PROJECT, TESTED, JSON.stringify([...plan]))}.jsonl`)
 
 /** How often each is to run. `words`: `hidden=5`; none, what a release asks for. Throws `UsageError`. */
 export function planCampaign(words: readonly string[]): Map<string, number> {

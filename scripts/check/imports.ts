@@ -72,7 +72,7 @@ function roomProblems(source: Source): string[] {
   return source.imports.flatMap((to) => {
     if (to.startsWith('src/'))
       return isTest(source.path) || allowed(rule, from, to) ? [] : [`may not import ${to}`]
-    if (/^(test|testbed|bench|scripts)\//.test(to))
+    if (/^(test|campaigns|testbed|bench|scripts)\//.test(to))
       return isTest(source.path) ? [] : [`src/ may not import ${to}`]
     if (isTest(source.path) && to !== 'koffi') return []
     return packageProblem(from, rule, to) ?? []

@@ -13,7 +13,7 @@ export interface Source {
   readonly imports: readonly string[]
 }
 
-export const FOLDERS = ['src', 'test', 'bench', 'testbed', 'scripts'] as const
+export const FOLDERS = ['src', 'test', 'campaigns', 'bench', 'testbed', 'scripts'] as const
 
 const STATEMENT = /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/gm
 const BARE = /^\s*import\s*['"]([^'"]+)['"]/gm

@@ -105,7 +105,9 @@ const scenarioTier = (name: ScenarioTier, budgetMinutes?: number): Tier => ({
 })
 
 const SETUP = join(import.meta.dirname, '../setup.ts')
-const UNIT = ['src', 'scripts', 'testbed', 'bench', 'test/kept'].map((folder) => `${folder}/**/*.test.ts`)
+const UNIT = ['src', 'scripts', 'campaigns', 'testbed', 'bench', 'test/kept'].map(
+  (folder) => `${folder}/**/*.test.ts`,
+)
 
 export const TIERS: readonly Tier[] = [
   {

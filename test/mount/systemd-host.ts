@@ -32,6 +32,8 @@ export const cannotRunSystemd: string | false =
 export interface SystemdHost {
   /** Runs a command inside; answers its output, and never throws for its exit status. */
   readonly run: (program: string, ...words: string[]) => { status: number; output: string }
+  /** Words that, before a program's own, run it inside. */
+  readonly inside: () => string[]
   readonly stop: () => Promise<void>
 }
 
@@ -105,10 +107,12 @@ export async function startSystemd(folder: string, units: string, boot?: Boot): 
     await ended
     for (const group of groups) removeGroups(group)
   }
+  const inside = (): string[] => ['nsenter', '--target', String(childOf(shell.pid ?? 0)), '--all']
   const run: SystemdHost['run'] = (program, ...words) => {
-    const inside = ['--target', String(childOf(shell.pid ?? 0)), '--all', program, ...words]
+    const [nsenter = '', ...target] = inside()
     try {
-      const output = execFileSync('nsenter', inside, { encoding: 'utf8', timeout: 60_000, stdio: 'pipe' })
+      const limits = { encoding: 'utf8', timeout: 60_000, stdio: 'pipe' } as const
+      const output = execFileSync(nsenter, [...target, program, ...words], limits)
       return { status: 0, output }
     } catch (error) {
       const { status, stdout, stderr } = error as { status: number; stdout: string; stderr: string }
@@ -123,7 +127,7 @@ export async function startSystemd(folder: string, units: string, boot?: Boot): 
       throw new Error(`systemd did not come up: ${readFileSync(join(folder, 'console'), 'utf8')}`)
     }
   }
-  return { run, stop }
+  return { run, inside, stop }
 }
 
 export const writeTarget = (units: string): void =>

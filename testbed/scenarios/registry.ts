@@ -2,6 +2,7 @@
 import { UsageError } from '../../src/values/errors.ts'
 import type { Scenario, ScenarioTier } from '../scenario/scenario.ts'
 import { boot } from './boot.ts'
+import { cycles } from './cycles.ts'
 import { daxStore } from './dax-store.ts'
 import { devmem } from './devmem.ts'
 import { devmemUpdate } from './devmem-update.ts'
@@ -52,6 +53,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'systemd-kho': systemdKho,
   torn,
   many,
+  cycles,
   'fault-memory': faultMemory,
   'fault-code': faultCode,
   'fault-restart': faultRestart,

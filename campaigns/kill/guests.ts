@@ -1,0 +1,68 @@
+/**
+ * Guests whose RAM lies in the pool: real QEMUs under TCG that check every word of a pattern and print what
+ * they see.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { QEMU, ramOptions, SMALL_MACHINE } from '../../test/vm/support.ts'
+import { findBreak, firstBadWord, readTicks } from '../../testbed/guests/ticks.ts'
+import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
+import type { PoolHost } from './pool-host.ts'
+
+const PATTERN_MIB = 8
+export const GUEST_RAM_MIB = 32
+/** Twentieths of a second between two passes: they shall not take the machine from what is killed. */
+const PACE = 10
+
+export class Guest {
+  readonly #serial: string
+  readonly #process: ChildProcess
+  readonly #ended: Promise<unknown>
+  readonly #name: string
+
+  private constructor(name: string, serial: string, process: ChildProcess) {
+    this.#name = name
+    this.#serial = serial
+    this.#process = process
+    this.#ended = once(process, 'exit')
+  }
+
+  /** `folder` takes its kernel and what it prints; `number` tells its pattern from the others'. */
+  static start(host: PoolHost, folder: string, number: number): Guest {
+    const name = `guest-${number}`
+    const [kernel, serial] = [join(folder, `${name}.bin`), join(folder, `${name}.out`)]
+    writeFileSync(kernel, buildTinyGuest({ mebibytes: PATTERN_MIB, seed: number, pace: PACE }))
+    const ram = ramOptions(join(host.mountPoint, `${name}-ram`), `${GUEST_RAM_MIB}M`)
+    const machine = [...SMALL_MACHINE, '-machine', 'memory-backend=ram']
+    const line = [...host.inside(), QEMU, ...machine, ...ram, '-kernel', kernel, '-serial', 'stdio']
+    const output = openSync(serial, 'a')
+    const child = spawn(line[0] as string, line.slice(1), { stdio: ['ignore', output, 'inherit'] })
+    closeSync(output)
+    return new Guest(name, serial, child)
+  }
+
+  get ticks(): number {
+    return readTicks(this.#text()).length
+  }
+
+  #text(): string {
+    return readFileSync(this.#serial, 'latin1')
+  }
+
+  /** Throws where a tick is missing or a word was wrong, or where it has ended. Answers its ticks. */
+  check(): number {
+    const text = this.#text()
+    const wrong = findBreak(readTicks(text))
+    if (wrong !== undefined) throw new Error(`${this.#name}: ${wrong}${firstBadWord(text)}`)
+    if (this.#process.exitCode !== null)
+      throw new Error(`${this.#name} ended with status ${this.#process.exitCode}`)
+    return this.ticks
+  }
+
+  async end(): Promise<void> {
+    this.#process.kill('SIGKILL')
+    if (this.#process.exitCode === null && this.#process.signalCode === null) await this.#ended
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * The campaign `kill`: 32 processes work on a pool's metadata and four guests on its memory, while the
+ * server, the keeper, or both at once where a service manager has a third set of descriptors, are killed at
+ * random moments. What was acknowledged is there, exactly once, and nothing else; no word of a guest is
+ * wrong; and at the end every block is back.
+ */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type Random, randomFrom } from '../../src/fs/image/testing/random.ts'
+import { mountObstacle } from '../../src/host/doctor.ts'
+import { installedQemu } from '../../src/host/qemu-package.ts'
+import { freeBlocks, until } from '../../test/mount/support.ts'
+import { cannotRunSystemd } from '../../test/mount/systemd-host.ts'
+import { type Campaign, count, round, type Stage } from '../campaign.ts'
+import { GUEST_RAM_MIB, Guest } from './guests.ts'
+import type { LoadResult } from './load.ts'
+import { mountPlainly } from './plain-host.ts'
+import { assertSound, type PoolHost } from './pool-host.ts'
+import { mountInUnit } from './unit-host.ts'
+
+const LOAD = fileURLToPath(new URL('load.ts', import.meta.url))
+const PROCESSES = 32
+const GUESTS = 4
+/** A block each, and some for names that are just moved. */
+const BLOCKS_EACH = 20
+const SIZE_MIB = PROCESSES * BLOCKS_EACH * 2 + GUESTS * GUEST_RAM_MIB
+
+const ROUND_SECONDS = 60
+/** Of a round: until all are at work, and to look at everything afterwards. */
+const AROUND_SECONDS = 25
+const LONGEST_PAUSE_MS = 400
+const SETTLE_MS = 120_000
+
+interface RunningLoad {
+  readonly seed: number
+  readonly child: ChildProcess
+  readonly ended: Promise<unknown>
+  readonly output: Promise<string>
+}
+
+function startLoad(host: PoolHost, index: number, seed: number): RunningLoad {
+  const directory = join(host.mountPoint, `load-${index}`)
+  const line = [...host.inside(), process.execPath, LOAD, directory, String(seed)]
+  const child = spawn(line[0] as string, line.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] })
+  // One that has failed does not read what it is told at the end.
+  child.stdin?.on('error', () => {})
+  return { seed, child, ended: once(child, 'close'), output: text(child.stdout as NodeJS.ReadableStream) }
+}
+
+async function endLoad(
+  { seed, child, ended, output }: RunningLoad,
+  bothDiedMs: readonly number[],
+): Promise<LoadResult> {
+  child.stdin?.end(`${JSON.stringify(bothDiedMs)}\n`)
+  await ended
+  assert.equal(child.exitCode, 0, `the load with seed ${seed} saw something wrong`)
+  return JSON.parse(await output) as LoadResult
+}
+
+/**
+ * Kills until `isOver`; each kill is counted in `figures`. Answers when both processes were dead together.
+ */
+async function killAtRandom(
+  host: PoolHost,
+  random: Random,
+  isOver: () => boolean,
+  figures: Record<string, number>,
+): Promise<number[]> {
+  const bothDiedMs: number[] = []
+  /** Those that were killed last. As long as the record names one, nobody has taken its place. */
+  const dead = { keeper: 0, server: 0 }
+  while (!isOver()) {
+    await sleep(random.below(LONGEST_PAUSE_MS))
+    const [keeper, server] = [host.keeperPid(), host.serverPid()]
+    const choice = random.below(10)
+    if (choice < 6 && server !== 0) {
+      if (keeper === dead.keeper) bothDiedMs.push(Date.now())
+      dead.server = server
+      host.kill(server)
+      count(figures, 'serverKills')
+    } else if (!host.canLoseBoth) {
+      // Without a service manager its server must hold the pool, and live until another keeper has taken
+      // over.
+      await host.settled()
+      const held = host.keeperPid()
+      host.kill(held)
+      count(figures, 'keeperKills')
+      await host.takenOver(held)
+    } else if (choice < 8) {
+      if (server === dead.server) bothDiedMs.push(Date.now())
+      dead.keeper = keeper
+      host.kill(keeper)
+      count(figures, 'keeperKills')
+    } else {
+      Object.assign(dead, { keeper, server })
+      host.kill(...(random.below(2) === 0 ? [keeper, server] : [server, keeper]).filter((pid) => pid !== 0))
+      bothDiedMs.push(Date.now())
+      count(figures, 'bothKills')
+    }
+  }
+  return bothDiedMs
+}
+
+interface RoundParts {
+  readonly host: PoolHost
+  readonly folder: string
+  readonly pool: string
+  readonly seed: number
+  readonly seconds: number
+  readonly isStopped: () => boolean
+}
+
+async function oneRound({
+  host,
+  folder,
+  pool,
+  seed,
+  seconds,
+  isStopped,
+}: RoundParts): Promise<Record<string, number>> {
+  const random = randomFrom(seed)
+  const figures: Record<string, number> = { [host.canLoseBoth ? 'roundsInUnit' : 'roundsByHand']: 1 }
+  const root = host.root()
+  const folders = (): string[] => readdirSync(root).filter((name) => name.startsWith('load-'))
+  const guests = Array.from({ length: GUESTS }, (_, index) => Guest.start(host, folder, index + 1))
+  const loads: RunningLoad[] = []
+  try {
+    await until('every guest ticks', () => guests.every(({ ticks }) => ticks > 1), SETTLE_MS)
+    const free = freeBlocks(root)
+    for (let index = 0; index < PROCESSES; index++) {
+      mkdirSync(join(root, `load-${index}`))
+      loads.push(startLoad(host, index, seed * PROCESSES + index))
+    }
+    const isBusy = (name: string): boolean => readdirSync(join(root, name)).length > 0
+    await until('every process is at work', () => folders().every(isBusy), SETTLE_MS)
+    const endMs = performance.now() + seconds * 1000
+    const isOver = (): boolean =>
+      performance.now() > endMs || isStopped() || loads.some(({ child }) => child.exitCode !== null)
+    const bothDiedMs = await killAtRandom(host, random, isOver, figures)
+    await host.settled()
+    const results = await Promise.all(loads.map((load) => endLoad(load, bothDiedMs)))
+    for (const { operations, files, refused, lost } of results) {
+      count(figures, 'operations', operations)
+      count(figures, 'filesChecked', files)
+      count(figures, 'refusedWithoutKeeper', refused)
+      count(figures, 'lostWithBoth', lost)
+    }
+    assertSound(host, pool)
+    for (const name of folders()) rmSync(join(root, name), { recursive: true })
+    await until('every block is back', () => freeBlocks(root) === free, SETTLE_MS)
+    for (const guest of guests) count(figures, 'ticks', guest.check())
+  } finally {
+    for (const { child, ended } of loads) {
+      child.kill('SIGKILL')
+      await ended
+    }
+    for (const guest of guests) await guest.end()
+  }
+  return figures
+}
+
+async function run(stage: Stage): Promise<void> {
+  const canUseUnit = cannotRunSystemd === false
+  if (!canUseUnit) stage.say('no systemd here: server and keeper are killed in turn, never both at once')
+  while (stage.secondsLeft() > 1) {
+    const seed = stage.seed()
+    const seconds = Math.max(5, Math.min(ROUND_SECONDS, stage.secondsLeft() - AROUND_SECONDS))
+    const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-kill-'))
+    await round(stage, seed, async (figures) => {
+      const [pool, size] = [`kill-${process.pid}-${seed}`, `${SIZE_MIB}M`]
+      const host = canUseUnit && seed % 3 !== 0 ? await mountInUnit(pool, size) : mountPlainly(pool, size)
+      try {
+        Object.assign(
+          figures,
+          await oneRound({ host, folder, pool, seed, seconds, isStopped: () => stage.secondsLeft() <= 0 }),
+        )
+      } finally {
+        await host.end()
+      }
+    })
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export const kill: Campaign = {
+  about: 'server and keeper killed at random moments under 32 processes of metadata load and four guests',
+  obstacle: async () => {
+    const finding = mountObstacle()
+    if (finding !== undefined) return `${finding.subject}: ${finding.message} (${finding.advice})`
+    return installedQemu() === undefined ? 'QEMU is missing: npm run setup installs it' : undefined
+  },
+  run,
+}

@@ -1,0 +1,216 @@
+/**
+ * A process that works on a mount and has a model of what must be there: what was acknowledged is there,
+ * exactly once, and nothing else. Run with a directory and a seed. A line on its standard input ends it: the
+ * moments at which keeper and server were dead together, as JSON. Then it compares the whole tree and prints
+ * one JSON line.
+ *
+ * Two answers are allowed that no other file system gives, and are counted: while no keeper lives a new file
+ * is refused with EIO, and is not there; and the memory of a file that was made in the last seconds before
+ * both processes died may be lost, which is EIO to its reader.
+ */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { text as textOf } from 'node:stream/consumers'
+import { randomFrom } from '../../src/fs/image/testing/random.ts'
+import { getxattr, listxattr, setxattr } from '../../src/linux/xattr.ts'
+import { Errno } from '../../src/values/errno.ts'
+
+export interface LoadResult {
+  readonly operations: number
+  readonly files: number
+  readonly refused: number
+  readonly lost: number
+}
+
+const MOST_NAMES = 14
+/** Before both died: as long as the service manager may take to receive a descriptor. */
+const LOSS_MS = 5000
+const XATTR = 'user.load'
+
+interface File {
+  text: string
+  mode: number
+  xattr: string | undefined
+  /** When its memory was made: milliseconds since the epoch. */
+  madeAtMs: number
+}
+
+const isEio = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EIO'
+
+class Load {
+  readonly #directory: string
+  readonly #random: ReturnType<typeof randomFrom>
+  /** Name to file; a hard link shares the object. */
+  readonly #files = new Map<string, File>()
+  readonly #links = new Map<string, string>()
+  readonly #folders = new Set<string>()
+  #serial = 0
+  #operations = 0
+  #refused = 0
+  readonly #losses: { readonly name: string; readonly madeAtMs: number }[] = []
+
+  constructor(directory: string, seed: number) {
+    this.#directory = directory
+    this.#random = randomFrom(seed)
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name)
+  }
+
+  step(): void {
+    this.#operations++
+    const name = this.#files.size === 0 ? undefined : this.#random.pick([...this.#files.keys()])
+    if (name === undefined || (this.#files.size < MOST_NAMES && this.#random.below(3) === 0)) this.#create()
+    else this.#random.pick(this.#actions)(name)
+  }
+
+  /** Exclusive: a create that was carried out and is carried out again answers EEXIST here. */
+  #create(): void {
+    const name = `f${++this.#serial}`
+    try {
+      fs.closeSync(fs.openSync(this.#path(name), 'wx', 0o644))
+    } catch (error) {
+      if (!isEio(error)) throw error
+      assert.equal(fs.existsSync(this.#path(name)), false, `${name} was refused and is there`)
+      this.#refused++
+      return
+    }
+    this.#files.set(name, { text: '', mode: 0o644, xattr: undefined, madeAtMs: Date.now() })
+  }
+
+  readonly #actions: readonly ((name: string) => void)[] = [
+    (name) => {
+      fs.unlinkSync(this.#path(name))
+      this.#files.delete(name)
+    },
+    (name) => this.#move(name, `r${++this.#serial}`),
+    (name) => this.#move(name, this.#random.pick([...this.#files.keys()])),
+    (name) => {
+      const link = `l${++this.#serial}`
+      fs.linkSync(this.#path(name), this.#path(link))
+      this.#files.set(link, this.#files.get(name) as File)
+    },
+    (name) => this.#write(name),
+    (name) => this.#write(name),
+    (name) => {
+      const file = this.#files.get(name) as File
+      file.mode = 0o600 | this.#random.below(0o100)
+      fs.chmodSync(this.#path(name), file.mode)
+    },
+    (name) => {
+      const value = String(++this.#serial)
+      const refused = setxattr(this.#path(name), XATTR, Buffer.from(value))
+      if (refused !== undefined) throw new Error(`setxattr of ${name}: ${refused}`)
+      ;(this.#files.get(name) as File).xattr = value
+    },
+    () => this.#folder(),
+    () => this.#symlink(),
+    (name) => {
+      assert.throws(() => fs.openSync(this.#path(name), 'wx'), { code: 'EEXIST' })
+      assert.throws(() => fs.unlinkSync(this.#path(`absent${this.#serial}`)), { code: 'ENOENT' })
+    },
+  ]
+
+  /** rename(2) of one link onto another of the same file does nothing. */
+  #move(from: string, to: string): void {
+    fs.renameSync(this.#path(from), this.#path(to))
+    const file = this.#files.get(from) as File
+    if (file === this.#files.get(to)) return
+    this.#files.set(to, file)
+    this.#files.delete(from)
+  }
+
+  /**
+   * Read first. A file whose memory is lost gets a new one when it is emptied; while no keeper lives that is
+   * refused, and the file is given up.
+   */
+  #write(name: string): void {
+    const file = this.#files.get(name) as File
+    const isLost = this.#read(name, file) === undefined
+    const text = `${name} ${++this.#serial}\n`.repeat(1 + this.#random.below(50))
+    try {
+      fs.writeFileSync(this.#path(name), text)
+    } catch (error) {
+      if (!isEio(error)) throw error
+      // Of an empty file nothing was read that could have told.
+      if (!isLost) this.#losses.push({ name, madeAtMs: file.madeAtMs })
+      this.#refused++
+      for (const [other, each] of this.#files) if (each === file) fs.unlinkSync(this.#path(other))
+      for (const [other, each] of this.#files) if (each === file) this.#files.delete(other)
+      return
+    }
+    if (isLost) file.madeAtMs = Date.now()
+    file.text = text
+  }
+
+  /** undefined: its memory is lost, which `check` judges. */
+  #read(name: string, { text, madeAtMs }: File): string | undefined {
+    try {
+      const found = fs.readFileSync(this.#path(name), 'utf8')
+      assert.equal(found, text, name)
+      return found
+    } catch (error) {
+      if (!isEio(error)) throw error
+      this.#losses.push({ name, madeAtMs })
+      return undefined
+    }
+  }
+
+  #folder(): void {
+    const name = `d${this.#random.below(8)}`
+    if (this.#folders.delete(name)) fs.rmdirSync(this.#path(name))
+    else {
+      fs.mkdirSync(this.#path(name))
+      this.#folders.add(name)
+    }
+  }
+
+  #symlink(): void {
+    const name = `s${this.#random.below(8)}`
+    if (this.#links.delete(name)) fs.unlinkSync(this.#path(name))
+    else {
+      const target = `nowhere/${++this.#serial}`
+      fs.symlinkSync(target, this.#path(name))
+      this.#links.set(name, target)
+    }
+  }
+
+  /** `bothDiedMs`: when keeper and server were dead together. */
+  check(bothDiedMs: readonly number[]): LoadResult {
+    const wanted = [...this.#files.keys(), ...this.#folders, ...this.#links.keys()]
+    assert.deepEqual(fs.readdirSync(this.#directory).sort(), wanted.sort())
+    for (const [name, target] of this.#links) assert.equal(fs.readlinkSync(this.#path(name)), target)
+    for (const [name, file] of this.#files) this.#checkFile(name, file)
+    for (const { name, madeAtMs } of this.#losses) {
+      const ageMs = Math.min(...bothDiedMs.map((atMs) => (atMs < madeAtMs ? Infinity : atMs - madeAtMs)))
+      assert.ok(ageMs < LOSS_MS, `${name} is lost, and was ${ageMs} ms old when both processes died`)
+    }
+    const { size: files } = this.#files
+    return { operations: this.#operations, files, refused: this.#refused, lost: this.#losses.length }
+  }
+
+  #checkFile(name: string, file: File): void {
+    const { mode, nlink, size } = fs.statSync(this.#path(name))
+    const links = [...this.#files.values()].filter((each) => each === file).length
+    assert.deepEqual([mode & 0o7777, nlink, size], [file.mode, links, file.text.length], name)
+    const names = listxattr(this.#path(name))
+    assert.deepEqual(names, file.xattr === undefined ? [] : [XATTR], name)
+    const value = getxattr(this.#path(name), XATTR)
+    assert.equal(value instanceof Errno ? undefined : Buffer.from(value).toString(), file.xattr, name)
+    this.#read(name, file)
+  }
+}
+
+const [, , directory = '', seed] = process.argv
+const load = new Load(directory, Number(seed))
+let bothDied: string | undefined
+void textOf(process.stdin).then((line) => {
+  bothDied = line
+})
+while (bothDied === undefined) {
+  for (let count = 0; count < 5; count++) load.step()
+  await new Promise((resolve) => setImmediate(resolve))
+}
+process.stdout.write(`${JSON.stringify(load.check(JSON.parse(bothDied || '[]') as number[]))}\n`)

@@ -1,0 +1,126 @@
+/** Owns calling strace(1): which system calls a process makes, and its death at one of them. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasApt, installPackages, THIS_HOST } from '../../src/host/apt.ts'
+import { askConsent } from '../../src/host/consent.ts'
+
+/** Why there is none, in one line; it is installed where that can be done, after asking on a terminal. */
+export async function straceObstacle(): Promise<string | undefined> {
+  if (isThere()) return undefined
+  const advice = 'strace is missing: install it (Debian: apt-get install strace)'
+  if (!hasApt() || process.getuid?.() !== 0) return advice
+  if (!(await askConsent('strace is missing. Install it?', { yes: false }))) return advice
+  installPackages(THIS_HOST, ['strace'])
+  return isThere() ? undefined : advice
+}
+
+function isThere(): boolean {
+  try {
+    execFileSync('strace', ['-V'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The `nth` call of `name` by a process, as strace counts them: for each process or thread by itself. */
+export interface CallSite {
+  readonly name: string
+  readonly nth: number
+}
+
+export const siteName = ({ name, nth }: CallSite): string => `${name}:${nth}`
+
+/** SIGKILL on the way into the call: it is not carried out. */
+export const killAt = ({ name, nth }: CallSite): string[] => ['-e', `inject=${name}:signal=KILL:when=${nth}`]
+
+const ATTACH_MS = 10_000
+/** Each system call of three starts of Node is stopped at. */
+const FOLLOW_MS = 60_000
+
+/**
+ * A strace that is attached to `pid`, and not to its other threads. `end`: takes it away, and answers what it
+ * wrote. Throws where the process is gone already.
+ */
+export async function attach(pid: number, words: readonly string[]): Promise<{ end: () => Promise<string> }> {
+  const child = spawn('strace', [...words, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let output = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+  })
+  const ended = once(child, 'close')
+  const deadline = performance.now() + ATTACH_MS
+  while (!/ attached$/m.test(output)) {
+    if (child.exitCode !== null || performance.now() > deadline) {
+      child.kill('SIGKILL')
+      throw new Error(`strace did not attach to ${pid}: ${output}`)
+    }
+    await sleep(5)
+  }
+  return { end: () => endStrace(child, ended, () => output) }
+}
+
+/**
+ * Runs `line` and whatever it starts under strace, until `line` itself has ended; what it started goes on
+ * without. `file` takes what strace writes, which is the answer.
+ */
+export async function follow(
+  words: readonly string[],
+  line: readonly string[],
+  file: string,
+): Promise<string> {
+  writeFileSync(file, '')
+  const child = spawn('strace', ['-I2', '-f', '-q', '-o', file, ...words, ...line], { stdio: 'ignore' })
+  const ended = once(child, 'close')
+  const deadline = performance.now() + FOLLOW_MS
+  const written = (): string => readFileSync(file, 'latin1')
+  const isOver = (text: string): boolean => {
+    const first = /^\d+/.exec(text)?.[0]
+    return first !== undefined && new RegExp(`^${first} +\\+\\+\\+ `, 'm').test(text)
+  }
+  while (!isOver(written())) {
+    // It ends as what it followed did, by the same signal.
+    if (child.exitCode !== null || child.signalCode !== null) break
+    if (performance.now() > deadline) {
+      child.kill('SIGINT')
+      throw new Error(`${line.join(' ')} did not end under strace within ${FOLLOW_MS} ms`)
+    }
+    await sleep(20)
+  }
+  return await endStrace(child, ended, written)
+}
+
+/** SIGINT lets go of the process, as ^C does. */
+async function endStrace(
+  child: ChildProcess,
+  ended: Promise<unknown>,
+  output: () => string,
+): Promise<string> {
+  child.kill('SIGINT')
+  await ended
+  return output()
+}
+
+/** How often each call stands in what strace wrote: of each process by itself, the most. */
+export function countCalls(output: string): Map<string, number> {
+  const counts = new Map<string, Map<string, number>>()
+  for (const line of output.split('\n')) {
+    // With -f and a file, a line begins with whose it is.
+    const [, pid = '', name] = /^(?:(\d+) +)?([a-z]\w+)\(/.exec(line) ?? []
+    if (name === undefined) continue
+    const ofPid = counts.get(pid) ?? new Map<string, number>()
+    ofPid.set(name, (ofPid.get(name) ?? 0) + 1)
+    counts.set(pid, ofPid)
+  }
+  const most = new Map<string, number>()
+  for (const ofPid of counts.values())
+    for (const [name, count] of ofPid) most.set(name, Math.max(count, most.get(name) ?? 0))
+  return most
+}
+
+export const sitesOf = (counts: ReadonlyMap<string, number>): CallSite[] =>
+  [...counts].flatMap(([name, count]) =>
+    Array.from({ length: count }, (_, index) => ({ name, nth: index + 1 })),
+  )

@@ -1,0 +1,19 @@
+/**
+ * Owns a name for what is tested as it lies here, committed or not: what ran on something else is another
+ * campaign's.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { contentKey } from './cache.ts'
+
+/** A short name for the content of all files below `names`, folders and files of `project`, and of `more`. */
+export function testedKey(project: string, names: readonly string[], ...more: readonly string[]): string {
+  const files = names.flatMap((name) => filesUnder(join(project, name))).toSorted()
+  return contentKey(...files.flatMap((file) => [relative(project, file), readFileSync(file)]), ...more)
+}
+
+function filesUnder(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path]
+  const entries = readdirSync(path, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+}
