@@ -76,14 +76,14 @@ async function killAtEachStep(
   }
 }
 
-test('beside a version that is there', { timeout: 180_000 }, async (t) => {
+test('beside a version that is there', { timeout: 400_000 }, async (t) => {
   const steps = await killAtEachStep(t, (prefix, root) =>
     installProgram(prefix, smallProgram(root, 'one'), {}),
   )
   t.diagnostic(`${steps} steps`)
 })
 
-test('over what a former tree installed, whose files name its own place', { timeout: 180_000 }, async (t) => {
+test('over what a former tree installed, whose files name its own place', { timeout: 400_000 }, async (t) => {
   const steps = await killAtEachStep(t, (prefix, root) => {
     smallProgram(root, 'one')
     install(prefix, installFiles([fs.realpathSync('/bin/sh'), join(root, 'dist/cli.js')]))
