@@ -6,7 +6,6 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { installFiles } from '../../src/host/install-files.ts'
-import { thisProgram } from '../../src/host/this-program.ts'
 import { type PoolRecord, parsePoolRecord } from '../../src/run/pool-record.ts'
 import { TREE, until } from '../../test/mount/support.ts'
 import { startSystemd, writeTarget } from '../../test/mount/systemd-host.ts'
@@ -19,7 +18,7 @@ export async function mountInUnit(pool: string, size: string): Promise<PoolHost>
   const [units, mountPoint] = [join(folder, 'units'), join(folder, 'mnt')]
   for (const path of [units, mountPoint]) mkdirSync(path)
   writeTarget(units)
-  const program = { ...thisProgram(), cli: join(TREE, 'src/cli.ts') }
+  const program = [process.execPath, join(TREE, 'src/cli.ts')] as const
   const unit = installFiles(program).find(({ path }) => path.endsWith('@.service'))
   writeFileSync(join(units, 'guestmemfs@.service'), unit?.text ?? '')
   const { run, inside, stop } = await startSystemd(folder, units)
@@ -28,7 +27,7 @@ export async function mountInUnit(pool: string, size: string): Promise<PoolHost>
     rmSync(folder, { recursive: true, force: true })
   }
   const guestmemfs = (...words: string[]): string => {
-    const { status, output } = run(program.node, program.cli, ...words)
+    const { status, output } = run(...program, ...words)
     if (status !== 0) throw new Error(`guestmemfs ${words.join(' ')}: ${output}`)
     return output
   }

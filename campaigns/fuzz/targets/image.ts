@@ -14,12 +14,16 @@ import { CorruptBytesError } from '../../../src/values/errors.ts'
 import { orRefused, type Target } from '../target.ts'
 
 const UUID = new Uint8Array(16).fill(7)
+const VERSIONS = [1, 2] as const
 const STORE = { storeKind: 'memfd' }
 
 export const image: Target = {
   isJson: false,
   dictionary: ['GUESTMEM', 'guestmem', 'memfd', 'dax', Buffer.from('ffffffff00000000', 'hex')],
-  seeds: () => [packImage({ poolName: 'pool', totalBlocks: 16, uuid: UUID, ...STORE }, sampleState())],
+  seeds: () =>
+    VERSIONS.map((version) =>
+      packImage({ poolName: 'pool', totalBlocks: 16, uuid: UUID, ...STORE }, sampleState(), version),
+    ),
   run: (input) => readImage(Uint8Array.from(input)),
 }
 
