@@ -13,7 +13,7 @@ import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { cancelMigration, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
-import { lookAtTaps, type Tap } from './taps.ts'
+import { lookAtTaps } from './taps.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
 
 export interface SaveRequest {
@@ -47,16 +47,16 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
   let saved: SavedState
-  let taps: readonly Tap[]
+  let found: Pick<VmDefinition, 'taps' | 'settings'>
   try {
     saved = await saveGuest(qmp, statePath, timeoutMs)
-    taps = await checkUnchanged(definition, qmp, qemu, saved)
+    found = await checkUnchanged(definition, qmp, qemu, saved)
   } catch (error) {
     removeStateFile(statePath)
     throw error
   }
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
-  const next: VmDefinition = { ...definition, argv: [...nextArgv], taps: [...taps], saved }
+  const next: VmDefinition = { ...definition, ...found, argv: [...nextArgv], saved }
   try {
     writeDefinition(next)
   } catch (error) {
@@ -70,18 +70,21 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
 
 /**
  * Nobody has changed the machine since the preflight looked at it: from here on nobody can, the guest stands
- * still. Else it goes on as it was. Answers its taps. Errors (QemuError).
+ * still. Else it goes on as it was. Answers what its next QEMU must have besides. Errors (QemuError).
  */
 async function checkUnchanged(
   definition: VmDefinition,
   qmp: QmpClient,
   qemu: ProcessIdentity,
   { wasRunning }: SavedState,
-): Promise<readonly Tap[]> {
+): Promise<Pick<VmDefinition, 'taps' | 'settings'>> {
   const start = readingAtStart(definition.name, qemu)
   const now = await readMachine(qmp)
   const [changed] = [...lostRam(now.ram, definition), ...(start === undefined ? [] : differences(start, now))]
-  if (changed === undefined) return isOurNetwork(qemu.pid) ? lookAtTaps(now).taps : []
+  if (changed === undefined) {
+    const taps = isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : []
+    return { taps, settings: now.settings }
+  }
   await cancelMigration(qmp, wasRunning)
   throw new QemuError(changed)
 }

@@ -7,7 +7,8 @@ import { errorText, QemuError } from '../values/errors.ts'
 import { markWords, wordsSince } from './last-words.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
-import { readRam } from './machine/read-machine.ts'
+import { readRam, readSettings } from './machine/read-machine.ts'
+import { setAgain } from './machine/settings.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
@@ -17,6 +18,10 @@ import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
+  /**
+   * What its command line does not say and could not be set again, a line each. The guest runs without it.
+   */
+  readonly onUnset?: ((lines: readonly string[]) => void) | undefined
   /** Called as each step is done. */
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
 }
@@ -36,6 +41,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     onStep('start')
     await loadGuest(qmp, saved, timeoutMs)
     await checkRam(qmp, definition)
+    const unset = await setSettings(qmp, definition)
     onStep('load')
     const running: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
     writeDefinition(running)
@@ -43,6 +49,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     removeStateFile(saved.path)
     onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
     await readAfterLoad(definition.name, qmp)
+    if (unset.length > 0) request.onUnset?.(unset)
     return running
   } catch (cause) {
     throw new StartFromSavedError(cause, isLoaded, wordsSince(mark))
@@ -58,6 +65,11 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
 async function checkRam(qmp: QmpClient, definition: VmDefinition): Promise<void> {
   const [lost] = lostRam(await readRam(qmp), definition)
   if (lost !== undefined) throw new QemuError(lost)
+}
+
+/** Into a QEMU that has loaded the guest. One line for each that could not be made. Errors: QemuError. */
+export async function setSettings(qmp: QmpClient, { settings }: VmDefinition): Promise<string[]> {
+  return settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))
 }
 
 export class StartFromSavedError extends QemuError {

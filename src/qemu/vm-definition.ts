@@ -10,6 +10,7 @@ import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errn
 import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
+import { SettingsSchema } from './machine/settings.ts'
 import { SavedStateSchema } from './saved-state.ts'
 import { TapSchema } from './taps.ts'
 
@@ -43,6 +44,8 @@ const VmDefinitionSchema = v.object({
   statePath: v.string(),
   /** Its taps when it was saved; left out where none was looked at. */
   taps: v.optional(v.array(TapSchema)),
+  /** To be made again before the guest continues; left out where none was looked at. */
+  settings: v.optional(SettingsSchema),
   /** Not null: the guest lies in its RAM and this state file, and may be started from them once. */
   saved: v.nullable(SavedStateSchema),
 })

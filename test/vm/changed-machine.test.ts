@@ -3,13 +3,17 @@
  * monitor is seen before the guest is paused, refused by name, and the guest runs on.
  */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { moodyQemu } from './fake-qemu.ts'
 import {
   monitor,
   mountVmPool,
   qemuPid,
+  resumeVms,
   scratchFolder,
   startTinyVm,
   type TestVm,
@@ -32,6 +36,11 @@ const limit = (name: string, bytesPerSecond: number) =>
     ...{ bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 },
   })
 
+async function limitOfDisk(name: string): Promise<number | undefined> {
+  const drives = (await monitor(name, 'query-block')) as { qdev?: string; inserted?: { bps: number } }[]
+  return drives.find(({ qdev }) => qdev?.includes('/vd0/'))?.inserted?.bps
+}
+
 interface Machine {
   readonly pool: VmPool
   readonly vm: TestVm
@@ -39,7 +48,7 @@ interface Machine {
 }
 
 /** A guest with a disk, a drive for media and a network, all of which can be changed. */
-async function startMachine(t: TestContext, word: string): Promise<Machine> {
+async function startMachine(t: TestContext, word: string, more: { qemu?: string } = {}): Promise<Machine> {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)
   const disk = image(folder, 'disk.raw')
@@ -51,7 +60,7 @@ async function startMachine(t: TestContext, word: string): Promise<Machine> {
     ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0'],
     ...['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,id=nic0,romfile='],
   ]
-  const vm = await startTinyVm(t, pool, word, { options })
+  const vm = await startTinyVm(t, pool, word, { options, ...more })
   return { pool, vm, folder }
 }
 
@@ -91,12 +100,6 @@ const CHANGES: readonly Change[] = [
     undo: ({ vm }) => monitor(vm.name, 'netdev_del', { id: 'net1' }),
   },
   {
-    what: 'a forwarded port',
-    make: ({ vm }) => human(vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22022-:22'),
-    words: /forwarded port net0 was added while it ran \(tcp:127\.0\.0\.1:22022-10\.0\.2\.15:22\)/,
-    undo: ({ vm }) => human(vm.name, 'hostfwd_remove net0 tcp:127.0.0.1:22022'),
-  },
-  {
     what: 'a medium that was inserted',
     make: ({ vm, folder }) =>
       monitor(vm.name, 'blockdev-change-medium', {
@@ -106,12 +109,6 @@ const CHANGES: readonly Change[] = [
       }),
     words: /medium .*cdrom0.* was changed while it ran \(empty, now /,
     undo: ({ vm }) => monitor(vm.name, 'eject', { id: 'cdrom0', force: true }),
-  },
-  {
-    what: 'a limit of a disk',
-    make: ({ vm }) => limit(vm.name, 1 << 20),
-    words: /limit of a disk .* was added while it ran \(bps 1048576/,
-    undo: ({ vm }) => limit(vm.name, 0),
   },
   {
     what: 'a dirty bitmap in memory',
@@ -155,6 +152,48 @@ test('what was done to a machine while it ran is refused by name, and nothing is
     })
   }
   await expectUpdated(machine)
+})
+
+test('forwarded ports and limits of disks are made again, and taken away again', async (t) => {
+  const machine = await startMachine(t, 'carried')
+  const { name } = machine.vm
+  const forwards = async () => [
+    ...String(await human(name, 'info usernet')).matchAll(/HOST_FORWARD.*?(\d+) +10\.0/g),
+  ]
+  await human(name, 'hostfwd_add net0 tcp:127.0.0.1:22022-:22')
+  await human(name, 'hostfwd_add net0 udp::22023-:53')
+  await limit(name, 1 << 20)
+  await expectUpdated(machine)
+  assert.deepEqual((await forwards()).map(([, port]) => port).toSorted(), ['22022', '22023'])
+  assert.equal(await limitOfDisk(name), 1 << 20)
+
+  await human(name, 'hostfwd_remove net0 tcp:127.0.0.1:22022')
+  await limit(name, 0)
+  await expectUpdated(machine)
+  assert.deepEqual(
+    (await forwards()).map(([, port]) => port),
+    ['22023'],
+  )
+  assert.equal(await limitOfDisk(name), 0)
+})
+
+test('a port that somebody else has taken meanwhile is said, and the guest runs on', async (t) => {
+  const qemu = moodyQemu(scratchFolder(t))
+  const machine = await startMachine(t, 'taken', { qemu: qemu.path })
+  await human(machine.vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22024-:22')
+  qemu.set('exit 7')
+  assert.equal((await updateVmm(machine.pool)).report.vms[0]?.outcome, 'saved')
+  qemu.reset()
+  const other = createServer().listen(22024, '127.0.0.1')
+  await once(other, 'listening')
+  t.after(() => other.close())
+  const { report } = await resumeVms(machine.pool)
+  assert.equal(report.vms[0]?.outcome, 'resumed')
+  assert.match(
+    report.vms[0].problem ?? '',
+    /^forward tcp:127\.0\.0\.1:22024-10\.0\.2\.15:22 of net0 could not be set again/,
+  )
+  assert.equal(((await monitor(machine.vm.name, 'query-status')) as { status: string }).status, 'running')
 })
 
 test('a device that was plugged while it ran is refused by name', async (t) => {

@@ -9,7 +9,7 @@ import { continueGuest } from '../../qemu/restore.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
 import { removeStateFile, type SavedState } from '../../qemu/saved-state.ts'
-import { startFromSaved } from '../../qemu/start-from-saved.ts'
+import { setSettings, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
@@ -67,6 +67,7 @@ async function recoverLoaded(
   qmp: QmpClient,
   saved: SavedState,
 ): Promise<VmDefinition> {
+  await setSettings(qmp, definition)
   const after: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
   writeDefinition(after)
   removeStateFile(saved.path)

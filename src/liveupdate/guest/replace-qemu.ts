@@ -46,6 +46,8 @@ class ReplaceRun {
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
   #stateBytes = 0
+  /** What the guest runs without; null: nothing. */
+  #unset: string | null = null
   /** A copy of the old QEMU's program, where its path names another one. */
   #formerBinary: string | undefined
 
@@ -92,7 +94,7 @@ class ReplaceRun {
     const start = this.#startOf(saved, orphanStreams, before)
     try {
       this.#after = await startFromSaved(start)
-      return this.result('updated', null)
+      return this.result('updated', this.#unset)
     } catch (error) {
       if (error instanceof StartFromSavedError && error.isLoaded) {
         return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
@@ -143,6 +145,9 @@ class ReplaceRun {
       before,
       timeoutMs: this.#request.timeoutMs,
       onStep: (step: Phase, atMs?: number) => this.#stepDone(step, atMs),
+      onUnset: (lines: readonly string[]) => {
+        this.#unset = lines.join('; ')
+      },
     }
     if (streams === undefined) return start
     const supervisorExited = superviseInBackground(ramFileOf(definition), streams)

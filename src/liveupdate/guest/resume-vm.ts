@@ -8,7 +8,7 @@ import { probeBinary } from '../../qemu/binary.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile } from '../../qemu/saved-state.ts'
-import { StartFromSavedError, startFromSaved } from '../../qemu/start-from-saved.ts'
+import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { waitForTaps } from '../../qemu/taps.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
@@ -39,6 +39,8 @@ class ResumeRun {
   readonly #request: VmRequest
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
+  /** What the guest runs without; null: nothing. */
+  #unset: string | null = null
 
   constructor(request: VmRequest) {
     this.#request = request
@@ -58,8 +60,10 @@ class ResumeRun {
       this.#after =
         vm.state === 'running'
           ? await recoverGuest({ definition: vm.definition, timeoutMs, onStep })
-          : await start(this.#request, onStep)
-      return this.result('resumed', null)
+          : await start(this.#request, onStep, (lines) => {
+              this.#unset = lines.join('; ')
+            })
+      return this.result('resumed', this.#unset)
     } catch (error) {
       const isStranded = vm.state === 'running' || (error instanceof StartFromSavedError && error.isLoaded)
       return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
@@ -83,6 +87,7 @@ class ResumeRun {
 async function start(
   { vm, nextQemu, timeoutMs }: VmRequest,
   onStep: (step: Phase, atMs?: number) => void,
+  onUnset: StartRequest['onUnset'],
 ): Promise<VmDefinition> {
   const { argv, saved } = vm.definition
   if (saved === null) throw new UsageError(`it is ${vm.state}`)
@@ -102,7 +107,7 @@ async function start(
   const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
   closeStreams(streams)
   try {
-    return await startFromSaved({ definition, before, supervisorExited, timeoutMs, onStep })
+    return await startFromSaved({ definition, before, supervisorExited, timeoutMs, onStep, onUnset })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error
     await endQemu(definition.name)

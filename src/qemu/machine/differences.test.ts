@@ -7,6 +7,7 @@ import { FAMILIES, type Family, type Reading } from './reading.ts'
 
 const reading = (items: Partial<Record<Family, string[]>>): Reading => ({
   ram: [],
+  settings: { forwards: [], limits: [] },
   items: {
     ...(Object.fromEntries(FAMILIES.map((family) => [family, []])) as unknown as Record<Family, string[]>),
     ...items,
@@ -47,7 +48,7 @@ test('three of many are told, and how many there are', () => {
 })
 
 test('every family has its answer', () => {
-  assert.deepEqual(ANSWERS.map(({ family }) => family).toSorted(), [...FAMILIES].toSorted())
+  assert.deepEqual(ANSWERS.flatMap(({ family }) => family ?? []).toSorted(), [...FAMILIES].toSorted())
 })
 
 test('docs/machine.md has the table', () => {

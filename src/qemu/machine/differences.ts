@@ -4,24 +4,36 @@
  */
 import type { Family, Reading } from './reading.ts'
 
-/**
- * `refused`: before anything is paused. No difference is passed over: a family that is not carried is
- * refused.
- */
+/** `carried`: made again in the next QEMU (settings.ts). `refused`: before anything is paused. */
 export interface Answer {
-  readonly family: Family
+  /** undefined: it is no family that is compared, but carried. */
+  readonly family: Family | undefined
   /** What a person calls it. */
   readonly what: string
   /** The commands of QEMU that make such a difference. */
   readonly by: string
-  readonly answer: 'refused'
-  /** What mends it, one line. */
+  readonly answer: 'carried' | 'refused'
+  /** What mends it, or what becomes of it, one line. */
   readonly advice: string
 }
 
 const START_AGAIN = "end the guest and start it by 'guestmemfs run' with the line it should have"
 
 export const ANSWERS: readonly Answer[] = [
+  {
+    family: undefined,
+    what: 'forwarded port',
+    by: 'hostfwd_add, hostfwd_remove',
+    answer: 'carried',
+    advice: 'connections through it end with the QEMU that had them',
+  },
+  {
+    family: undefined,
+    what: 'limit of a disk',
+    by: 'block_set_io_throttle',
+    answer: 'carried',
+    advice: 'with its group, bursts and sizes',
+  },
   {
     family: 'objects',
     what: 'object',
@@ -59,13 +71,6 @@ export const ANSWERS: readonly Answer[] = [
     advice: 'put back the medium that the line names (blockdev-change-medium)',
   },
   {
-    family: 'limits',
-    what: 'limit of a disk',
-    by: 'block_set_io_throttle',
-    answer: 'refused',
-    advice: 'set it as the line has it (block_set_io_throttle), and again after the update',
-  },
-  {
     family: 'bitmaps',
     what: 'dirty bitmap that is not persistent',
     by: 'block-dirty-bitmap-add',
@@ -87,13 +92,6 @@ export const ANSWERS: readonly Answer[] = [
     advice: `take it back (netdev_del, netdev_add), or ${START_AGAIN}`,
   },
   {
-    family: 'forwards',
-    what: 'forwarded port',
-    by: 'hostfwd_add, hostfwd_remove',
-    answer: 'refused',
-    advice: 'take it back (hostfwd_remove, hostfwd_add), and make it again after the update',
-  },
-  {
     family: 'consoles',
     what: 'character device or I/O thread',
     by: 'chardev-add, chardev-change, chardev-remove, object-add iothread',
@@ -110,6 +108,7 @@ const MOST_LINES = 3
  */
 export function differences(start: Reading, now: Reading): string[] {
   return ANSWERS.flatMap(({ family, what, advice }) => {
+    if (family === undefined) return []
     const before = family === 'jobs' ? [] : (start.items[family] ?? [])
     const after = now.items[family] ?? []
     const [added, removed] = [minus(after, before), minus(before, after)]

@@ -7,6 +7,7 @@ import { QemuError } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
 import { deviceItems } from './device-tree.ts'
 import type { RamBlock, Reading } from './reading.ts'
+import { forwardsOf, limitOf, type Settings } from './settings.ts'
 
 const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))
 const QomListSchema = v.array(v.object({ name: v.string(), type: v.string() }))
@@ -17,10 +18,6 @@ const ProcessorsSchema = v.array(
     'qom-path': v.optional(v.string()),
   }),
 )
-/** As `block_set_io_throttle` names them (qapi/block-core.json). */
-const LIMITS = ['bps', 'bps_rd', 'bps_wr', 'iops', 'iops_rd', 'iops_wr'] as const
-type Limit = (typeof LIMITS)[number]
-const LimitSchema = v.optional(v.number(), 0)
 const NodeSchema = v.object({
   'node-name': v.optional(v.string(), ''),
   drv: v.string(),
@@ -28,8 +25,6 @@ const NodeSchema = v.object({
   ro: v.boolean(),
   backing_file: v.optional(v.string()),
   detect_zeroes: v.optional(v.string()),
-  group: v.optional(v.string()),
-  ...(Object.fromEntries(LIMITS.map((name) => [name, LimitSchema])) as Record<Limit, typeof LimitSchema>),
   'dirty-bitmaps': v.optional(
     v.array(v.object({ name: v.optional(v.string()), persistent: v.optional(v.boolean(), false) })),
     [],
@@ -40,7 +35,7 @@ const DrivesSchema = v.array(
   v.object({
     device: v.string(),
     qdev: v.optional(v.string()),
-    inserted: v.optional(NodeSchema),
+    inserted: v.optional(v.looseObject({ 'node-name': v.optional(v.string(), '') })),
   }),
 )
 type Drive = v.InferOutput<typeof DrivesSchema>[number]
@@ -80,6 +75,19 @@ export async function readRam(qmp: QmpClient): Promise<RamBlock[]> {
   )
 }
 
+/** Errors: as of `readMachine`. */
+export async function readSettings(qmp: QmpClient): Promise<Settings> {
+  const ask = askOf(qmp)
+  const [drives, forwards] = await Promise.all([ask(DrivesSchema, 'query-block'), readForwards(ask)])
+  return { forwards, limits: drives.flatMap(limitOfDrive) }
+}
+
+/** A QEMU without user networking has no such command, and no forwards. */
+const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
+  forwardsOf(
+    await ask(v.string(), 'human-monitor-command', { 'command-line': 'info usernet' }).catch(() => ''),
+  )
+
 /** Errors (QemuError): QEMU does not answer, or answers something else than its own schema says. */
 export async function readMachine(qmp: QmpClient): Promise<Reading> {
   const ask = askOf(qmp)
@@ -95,13 +103,13 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
       ask(DrivesSchema, 'query-block'),
       ask(JobsSchema, 'query-jobs'),
       monitor('info network'),
-      // A QEMU without user networking has no such command, and no forwards.
-      monitor('info usernet').catch(() => ''),
+      readForwards(ask),
       ask(ChardevsSchema, 'query-chardev'),
       ask(IdsSchema, 'query-iothreads'),
     ])
   return {
     ram,
+    settings: { forwards, limits: drives.flatMap(limitOfDrive) },
     items: {
       objects: [...objects].map(([id, type]) => `${id}: ${type}`),
       devices: deviceItems(tree),
@@ -113,11 +121,9 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
       media: drives.map(
         ({ device, qdev, inserted }) => `${qdev ?? device}: ${inserted?.['node-name'] ?? 'empty'}`,
       ),
-      limits: drives.flatMap(describeLimits),
       bitmaps: nodes.flatMap(temporaryBitmaps),
       jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
       networks: networkItems(networks),
-      forwards: forwardItems(forwards),
       consoles: [
         ...chardevs.map(({ label, filename }) => `${label}: ${chardevKind(filename)}`),
         ...threads.map(({ id }) => `${id}: iothread`),
@@ -126,17 +132,15 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
   }
 }
 
+/** QEMU keeps them with the device, and shows them with its medium. */
+function limitOfDrive({ device, qdev, inserted }: Drive) {
+  const limit = inserted && limitOf(qdev ?? device, inserted)
+  return limit === undefined ? [] : [limit]
+}
+
 function describeNode(node: Node): string {
   const { drv, file, ro, backing_file: backing = 'none', detect_zeroes: zeroes = 'off' } = node
   return `${node['node-name']}: ${drv} ${file}, backing ${backing}, ${ro ? 'read-only' : 'writable'}, detect-zeroes ${zeroes}`
-}
-
-/** QEMU keeps them with the device, and shows them with its medium. */
-function describeLimits({ device, qdev, inserted }: Drive): string[] {
-  if (inserted === undefined) return []
-  const set = LIMITS.filter((name) => inserted[name] !== 0).map((name) => `${name} ${inserted[name]}`)
-  if (inserted.group !== undefined) set.push(`group ${inserted.group}`)
-  return set.length === 0 ? [] : [`${qdev ?? device}: ${set.join(', ')}`]
 }
 
 /** Persistent ones are in the image when QEMU has closed it. */
@@ -154,17 +158,6 @@ function networkItems(text: string): string[] {
     if (found === null) return []
     const [, name, type, rest] = found as unknown as [string, string, string, string]
     return [`${name}: ${type}${['stream', 'dgram', 'socket'].includes(type) ? '' : rest}`]
-  })
-}
-
-/** Rows of `info usernet`; connections that guests have are no one's setting. */
-function forwardItems(text: string): string[] {
-  let hub = ''
-  return text.split(/\r?\n/).flatMap((line) => {
-    hub = /^Hub .*\((.*)\):$/.exec(line)?.[1] ?? hub
-    const [, protocol, from, port, to, toPort] =
-      /^ *(\w+)\[HOST_FORWARD\] +\d+ +(\S+) +(\d+) +(\S+) +(\d+)/.exec(line) ?? []
-    return protocol === undefined ? [] : [`${hub}: ${protocol.toLowerCase()}:${from}:${port}-${to}:${toPort}`]
   })
 }
 

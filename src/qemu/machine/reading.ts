@@ -4,6 +4,7 @@
  * that is on record does not say it.
  */
 import * as v from 'valibot'
+import { SettingsSchema } from './settings.ts'
 
 /** Guest memory that QEMU was given an object for, the machine's own among them (`query-memdev`). */
 const RamBlockSchema = v.object({
@@ -27,17 +28,16 @@ export const FAMILIES = [
   'processors',
   'disks',
   'media',
-  'limits',
   'bitmaps',
   'jobs',
   'networks',
-  'forwards',
   'consoles',
 ] as const
 export type Family = (typeof FAMILIES)[number]
 
 export const ReadingSchema = v.object({
   ram: v.array(RamBlockSchema),
+  settings: SettingsSchema,
   items: v.record(v.picklist(FAMILIES), v.array(v.string())),
 })
 export type Reading = v.InferOutput<typeof ReadingSchema>

@@ -1,0 +1,82 @@
+/**
+ * Settings of a machine that its command line may not say, and that are made again in the guest's next QEMU,
+ * after its state is loaded and before it continues. They go through a kexec in the VM's record.
+ */
+import * as v from 'valibot'
+import { errorText } from '../../values/errors.ts'
+import type { QmpClient } from '../qmp-client.ts'
+
+/** Ports of this host that lead into a guest's user network (`hostfwd_add NETDEV RULE`). */
+const ForwardSchema = v.object({ netdev: v.string(), rule: v.string() })
+type Forward = v.InferOutput<typeof ForwardSchema>
+
+/** How fast a disk may be: the arguments of `block_set_io_throttle` but for its id (qapi/block-core.json). */
+const LimitSchema = v.object({
+  id: v.string(),
+  values: v.record(v.string(), v.union([v.number(), v.string()])),
+})
+type Limit = v.InferOutput<typeof LimitSchema>
+
+export const SettingsSchema = v.object({ forwards: v.array(ForwardSchema), limits: v.array(LimitSchema) })
+export type Settings = v.InferOutput<typeof SettingsSchema>
+
+/** Without these the command is refused. */
+const NONE = { bps: 0, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 }
+const MORE = Object.keys(NONE).flatMap((name) => [`${name}_max`, `${name}_max_length`])
+const NUMBERS = [...Object.keys(NONE), ...MORE, 'iops_size']
+
+/** Rows of `info usernet`; connections that guests have are no one's setting. */
+export function forwardsOf(text: string): Forward[] {
+  let netdev = ''
+  return text.split(/\r?\n/).flatMap((line) => {
+    netdev = /^Hub .*\((.*)\):$/.exec(line)?.[1] ?? netdev
+    const [, protocol, from, port, to, toPort] =
+      /^ *(\w+)\[HOST_FORWARD\] +\d+ +(\S+) +(\d+) +(\S+) +(\d+)/.exec(line) ?? []
+    if (protocol === undefined) return []
+    const host = from === '*' ? '' : from
+    return [{ netdev, rule: `${protocol.toLowerCase()}:${host}:${port}-${to}:${toPort}` }]
+  })
+}
+
+/** `inserted`: as `query-block` has it. undefined: the disk has no limit. */
+export function limitOf(id: string, inserted: Readonly<Record<string, unknown>>): Limit | undefined {
+  const numbers = NUMBERS.flatMap((name) => {
+    const value = inserted[name]
+    return typeof value === 'number' && value !== 0 ? [[name, value] as const] : []
+  })
+  if (numbers.length === 0) return undefined
+  const { group } = inserted
+  const values = { ...NONE, ...Object.fromEntries(numbers) }
+  return { id, values: typeof group === 'string' ? { ...values, group } : values }
+}
+
+/**
+ * Makes what differs. One line for each setting that could not be made; the guest goes on without it. Never
+ * rejects.
+ */
+export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings): Promise<string[]> {
+  const problems: string[] = []
+  const tell = (what: string, problem: string): void =>
+    void problems.push(`${what} could not be set again: ${problem}`)
+  const human = async (line: string, what: string): Promise<void> => {
+    const said = await qmp.execute('human-monitor-command', { 'command-line': line }).catch(errorText)
+    if (typeof said === 'string' && said.trim() !== '') tell(what, said.trim())
+  }
+  for (const { netdev, rule } of missing(now.forwards, wanted.forwards))
+    await human(`hostfwd_remove ${netdev} ${rule.slice(0, rule.lastIndexOf('-'))}`, `no forward ${rule}`)
+  for (const { netdev, rule } of missing(wanted.forwards, now.forwards))
+    await human(`hostfwd_add ${netdev} ${rule}`, `forward ${rule} of ${netdev}`)
+  const lifted = now.limits.filter(({ id }) => !wanted.limits.some((limit) => limit.id === id))
+  const changed = [...missing(wanted.limits, now.limits), ...lifted.map(({ id }) => ({ id, values: NONE }))]
+  for (const { id, values } of changed)
+    await qmp
+      .execute('block_set_io_throttle', { id, ...values })
+      .catch((error: unknown) => tell(`the limit of ${id}`, errorText(error)))
+  return problems
+}
+
+/** Items of `left` that `right` has not. */
+function missing<T>(left: readonly T[], right: readonly T[]): T[] {
+  const has = new Set(right.map((item) => JSON.stringify(item)))
+  return left.filter((item) => !has.has(JSON.stringify(item)))
+}
