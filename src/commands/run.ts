@@ -14,6 +14,8 @@ interface Options {
   readonly mount?: string
   readonly order: string
   readonly env: readonly string[]
+  readonly before: readonly string[]
+  readonly after: readonly string[]
   readonly trustDevmem?: true
   readonly replace?: true
 }
@@ -33,6 +35,13 @@ export const command: CommandModule = {
       .option('--mount <dir>', 'look for its RAM in this mount only')
       .option('--order <n>', 'lower is saved and started first', '0')
       .option('--env <name[=value]>', 'record one more environment variable', collect, [])
+      .option(
+        '--before <command>',
+        'run this before each QEMU, as its user; may be given several times',
+        collect,
+        [],
+      )
+      .option('--after <command>', 'run this after the end of each QEMU', collect, [])
       .option('--trust-devmem', 'with store=devmem: this user may have QEMU open anything as root')
       .option('--replace', 'take the place of a VM that is recorded on the same RAM and does not run')
       .action(async (argv: string[], options: Options) => {
@@ -52,6 +61,8 @@ async function run(argv: string[], options: Options): Promise<number> {
     user: options.user,
     order: Number(options.order),
     extraEnvironment: options.env,
+    before: options.before,
+    after: options.after,
     trustsDevmem: options.trustDevmem === true,
     replace: options.replace === true,
   })

@@ -33,6 +33,9 @@ export interface RecordRequest {
   readonly name: string | undefined
   readonly user: string | undefined
   readonly order: number
+  /** Commands, run before each QEMU and after its end. */
+  readonly before: readonly string[]
+  readonly after: readonly string[]
   /** More environment variables to record, `NAME` or `NAME=VALUE`. */
   readonly extraEnvironment: readonly string[]
   /** A QEMU of another user's may be started as root, to open /dev/mem. */
@@ -89,6 +92,8 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     mountPoint,
     ramFiles: [...prepared.ramFiles],
     statePath: join(dirname(ramFile), `${name}.vmstate`),
+    ...(request.before.length > 0 && { before: [...request.before] }),
+    ...(request.after.length > 0 && { after: [...request.after] }),
     saved: null,
   }
   writeDefinition(definition)

@@ -14,7 +14,8 @@ import type { VmDefinition } from './vm-definition.ts'
 export function spawnQemu(
   { name, cwd }: Pick<VmDefinition, 'name' | 'cwd'>,
   { argv, credentials, environment }: Launch,
-  stdio: readonly number[],
+  stdio: readonly (number | 'ignore')[],
+  more: { readonly detached?: boolean } = {},
 ): ChildProcess {
   const [program = '', ...words] = argv
   const home = ownDirectory()
@@ -24,7 +25,7 @@ export function spawnQemu(
     throw new UsageError(`VM ${name} does not start: its directory ${cwd} cannot be entered`, { cause })
   }
   try {
-    return spawnAs(credentials, program, words, { env: environment, stdio: [...stdio] })
+    return spawnAs(credentials, program, words, { ...more, env: environment, stdio: [...stdio] })
   } finally {
     leave(home)
   }

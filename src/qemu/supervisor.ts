@@ -9,7 +9,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../linux/descriptors.ts'
@@ -19,6 +19,7 @@ import { identify, identifySelf } from '../run/process-identity.ts'
 import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { runHook } from './hooks.ts'
 import { readAtStart } from './machine/kept-reading.ts'
 import { spawnQemu } from './spawn-qemu.ts'
 import { prepareStart } from './start-arguments.ts'
@@ -92,6 +93,25 @@ class Supervisor {
   }
 
   async #runQemu(): Promise<GuestEnd> {
+    for (const command of this.#definition.before ?? []) {
+      const failed = await runHook(this.#definition, command, this.#streams)
+      if (failed === undefined) continue
+      // To whoever waits for this QEMU it has been started, and has ended.
+      this.#starts++
+      this.#tell(undefined, `was not started, since --before ${failed}, so it ended`)
+      writeSync(this.#streams[2], `guestmemfs: VM ${this.#name}: --before ${failed}\n`)
+      return { code: 1, signal: null }
+    }
+    const end = await this.#runStarted()
+    for (const command of this.#definition.after ?? []) {
+      const failed = await runHook(this.#definition, command, this.#streams)
+      if (failed !== undefined)
+        writeSync(this.#streams[2], `guestmemfs: VM ${this.#name}: --after ${failed}\n`)
+    }
+    return end
+  }
+
+  async #runStarted(): Promise<GuestEnd> {
     const { cgroup } = this.#definition
     const launch = prepareStart(this.#definition)
     const [program] = launch.argv

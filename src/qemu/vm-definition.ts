@@ -42,6 +42,9 @@ const VmDefinitionSchema = v.object({
   ),
   /** Where its device state goes, in the mount. */
   statePath: v.string(),
+  /** Commands that are run before each QEMU, and after its end; left out where there are none. */
+  before: v.optional(v.array(v.string())),
+  after: v.optional(v.array(v.string())),
   /** Its taps when it was saved; left out where none was looked at. */
   taps: v.optional(v.array(TapSchema)),
   /** To be made again before the guest continues; left out where none was looked at. */

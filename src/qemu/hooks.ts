@@ -1,0 +1,46 @@
+/**
+ * What a guest's QEMU needs beside it, each time one starts: a helper that serves one connection (swtpm,
+ * virtiofsd, passt) ends with the QEMU that had it, and nobody else would start it again. Commands are run as
+ * the VM's user, in its directory, with its environment and its standard streams.
+ */
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { spawnQemu } from './spawn-qemu.ts'
+import type { VmDefinition } from './vm-definition.ts'
+
+/** A helper that does not come up must not hold a guest for ever. */
+export const HOOK_TIMEOUT_MS = 30_000
+
+type Hooked = Pick<VmDefinition, 'name' | 'cwd' | 'uid' | 'gid' | 'groups' | 'environment'>
+
+/**
+ * Runs `command` by sh(1) to its end; what it leaves in the background goes on. Answers why it failed;
+ * undefined: it did not. `streams`: of the VM; its input is no hook's. Never rejects.
+ */
+export async function runHook(
+  vm: Hooked,
+  command: string,
+  streams: readonly [number, number, number],
+  timeoutMs = HOOK_TIMEOUT_MS,
+): Promise<string | undefined> {
+  const launch = { argv: ['/bin/sh', '-c', command], credentials: vm, environment: vm.environment }
+  const said = (what: string): string => `'${command}' ${what}`
+  try {
+    const child = spawnQemu(vm, launch, ['ignore', streams[1], streams[2]], { detached: true })
+    const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+    const isLate = Symbol()
+    const late = new AbortController()
+    const first = await Promise.race([ended, sleep(timeoutMs, isLate, { signal: late.signal })])
+    late.abort()
+    if (typeof first === 'symbol') {
+      // All of it: it leads a process group of its own.
+      process.kill(-(child.pid as number), 'SIGKILL')
+      return said(`did not end within ${timeoutMs} ms`)
+    }
+    const [code, signal] = first
+    if (code === 0) return undefined
+    return said(signal === null ? `ended with status ${code}` : `was killed by ${signal}`)
+  } catch (error) {
+    return said(`could not be run: ${(error as Error).message}`)
+  }
+}
