@@ -8,7 +8,16 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { installPackages, THIS_HOST, updateLists } from '../../src/host/apt.ts'
 import { runHook } from '../../src/qemu/hooks.ts'
-import { listVms, mountVmPool, qemuPid, resumeVms, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+import {
+  kill,
+  listVms,
+  mountVmPool,
+  qemuPid,
+  resumeVms,
+  scratchFolder,
+  startTinyVm,
+  updateVmm,
+} from './support.ts'
 
 const linesOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [])
 
