@@ -3,8 +3,18 @@
  */
 import { writeSync } from 'node:fs'
 
+/**
+ * Names and words come from guests' owners too (file names, what a QEMU answers): none of them may drive the
+ * terminal of whoever reads. As JSON spells control characters; line ends and tabs stay.
+ */
+export const escapeControls = (text: string): string =>
+  text.replace(
+    /[\p{Cc}--[\n\t]]/gv,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${escapeControls(line)}\n`)
 }
 
 /**
@@ -13,7 +23,7 @@ export function print(line: string): void {
  */
 export function complain(line: string): void {
   try {
-    writeSync(2, `guestmemfs: ${line}\n`)
+    writeSync(2, `guestmemfs: ${escapeControls(line)}\n`)
   } catch {
     // Nothing is left to say it with.
   }
