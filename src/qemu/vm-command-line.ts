@@ -15,6 +15,7 @@ import {
   printCommandLine,
   withoutOption,
 } from './command-line.ts'
+import { fixIdentities } from './identities.ts'
 import { pinMachineType } from './machine-type.ts'
 import {
   alignRamFiles,
@@ -75,7 +76,7 @@ export function prepareCommandLine(line: CommandLine, place: Place, binary: Qemu
   refuseUnrepeatable(line)
   const ramFiles = findRamFiles(line, place)
   const notes: string[] = []
-  let prepared = alignRamFiles(withoutOption(line, 'daemonize'), place)
+  let prepared = fixIdentities(alignRamFiles(withoutOption(line, 'daemonize'), place))
   if (hasOption(prepared, 'migrate-mode-enable')) {
     prepared = withoutOption(prepared, 'migrate-mode-enable')
     notes.push('-migrate-mode-enable is left out: QEMU never had it, the mode is set over QMP')
