@@ -31,6 +31,8 @@ interface KernelOptions {
   readonly via: string
   readonly dryRun?: true
   readonly mount?: string
+  readonly leave: readonly string[]
+  readonly patience: string
   readonly timeoutMs: string
   readonly json?: true
 }
@@ -65,6 +67,13 @@ export const command: CommandModule = {
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
       .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
       .option('--all-or-none', 'with --vmm-only: one VM that cannot be updated holds back the others')
+      .option(
+        '--leave <name>',
+        'with --kernel: save nothing of this VM, which ends; may be given several times',
+        collect,
+        [],
+      )
+      .option('--patience <seconds>', 'with --kernel: what a QEMU that hangs may cost the other guests', '5')
       .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
       .option('--json', 'print the report as JSON, times in microseconds')
       .action(async (options: Options) => {
@@ -76,6 +85,8 @@ async function liveUpdate(options: Options): Promise<number> {
   const { kernel, vmmOnly, qemu, name } = options
   if ((kernel === undefined) === (vmmOnly === undefined))
     throw new UsageError('say either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
+  if (kernel === undefined && options.leave.length > 0)
+    throw new UsageError('--leave is for --kernel: --vmm-only leaves what it cannot update')
   if (kernel === undefined) return await vmmUpdate(options)
   if (qemu !== undefined || name.length > 0 || options.allOrNone)
     throw new UsageError(
@@ -117,6 +128,7 @@ async function vmmUpdate(options: Options): Promise<number> {
 async function kernelUpdate(options: KernelOptions): Promise<number> {
   const asJson = options.json === true
   const timeoutMs = timeoutOption(options.timeoutMs)
+  const patienceMs = patienceOption(options.patience)
   const unlock = lockUpdates()
   let opened: NextKernel | undefined
   try {
@@ -126,6 +138,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
         initrd: options.initrd,
         commandLine: { append: options.append, reuses: options.reuseCmdline === true },
         via: viaOption(options.via),
+        left: options.leave,
       },
       readHostFacts(),
       poolFacts(options.mount),
@@ -140,7 +153,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     }
     for (const finding of findings) printWarning(finding)
     const say = (line: string) => (asJson ? undefined : print(line))
-    const rolledBack = await updateKernel({ plan, next, vms, recorded, timeoutMs, say })
+    const rolledBack = await updateKernel({ plan, next, vms, recorded, timeoutMs, patienceMs, say })
     reportRollback(plan, rolledBack, asJson)
     return 1
   } finally {
@@ -150,6 +163,11 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
 }
 
 const printWarning = ({ message }: Finding): void => complain(`warning: ${message}`)
+
+function patienceOption(text: string): number {
+  if (/^\d{1,3}$/.test(text) && Number(text) > 0) return Number(text) * 1000
+  throw new UsageError(`--patience '${text}' is not a number of seconds from 1 to 999`)
+}
 
 function viaOption(text: string): KexecMethod {
   if (text === 'kexec' || text === 'systemctl') return text

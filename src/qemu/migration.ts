@@ -3,6 +3,7 @@
  * RAM where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in
  * `docs/devel/migration/CPR.rst`.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -21,6 +22,9 @@ const MigrateSchema = v.object({
  * stream.
  */
 const CAPABILITIES = ['events', 'x-ignore-shared']
+
+/** How often a QEMU that migrates is asked whether it is there. */
+const LOOK_MS = 500
 
 export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
   return v.parse(StatusSchema, await qmp.execute('query-status'))
@@ -49,16 +53,33 @@ export function fileChannels(path: string): object {
 
 /**
  * Resolves when the migration is complete. Errors (QemuError): it failed (in QEMU's words), it takes longer
- * than `timeoutMs`.
+ * than `timeoutMs`, QEMU does not answer any more.
  */
 export async function awaitMigration(qmp: QmpClient, timeoutMs: number): Promise<void> {
   const isFinal = (status: unknown) => status === 'completed' || status === 'failed' || status === 'cancelled'
-  const end = await qmp.event(
+  const ended = qmp.event(
     ({ name, data }) => name === 'MIGRATION' && isFinal(data.status),
     timeoutMs,
     'the migration did not end',
   )
+  const end = await whileItAnswers(qmp, ended)
   if (end.data.status === 'completed') return
   const { 'error-desc': reason } = v.parse(MigrateSchema, await qmp.execute('query-migrate'))
   throw new QemuError(reason ?? `the migration was ${end.data.status}`)
+}
+
+/**
+ * What `event` resolves with. A QEMU that hangs is asked, and has said nothing, long before a migration is
+ * late.
+ */
+async function whileItAnswers<T>(qmp: QmpClient, event: Promise<T>): Promise<T> {
+  event.catch(() => {}) // whoever awaits it below hears of it
+  const silence = Symbol()
+  for (;;) {
+    const over = new AbortController()
+    const pause = sleep(LOOK_MS, silence, { signal: over.signal }).catch(() => silence)
+    const first = await Promise.race([event, pause]).finally(() => over.abort())
+    if (first !== silence) return first as T
+    await runStatus(qmp)
+  }
 }

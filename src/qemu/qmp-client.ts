@@ -27,6 +27,8 @@ export class QmpClient {
   #nextId = 1
   #end: QemuError | undefined
   #version: QemuVersion = '0.0.0'
+  /** How long an answer is waited for where a command does not say: others may be waiting, too. */
+  patienceMs = COMMAND_TIMEOUT_MS
 
   private constructor(path: string, maxMessageBytes?: number) {
     this.#path = path
@@ -64,7 +66,7 @@ export class QmpClient {
    * What the command returns. Errors (QemuError): QEMU's own description, no answer within `timeoutMs`,
    * connection ended.
    */
-  async execute(command: string, parameters: object = {}, timeoutMs = COMMAND_TIMEOUT_MS): Promise<unknown> {
+  async execute(command: string, parameters: object = {}, timeoutMs = this.patienceMs): Promise<unknown> {
     if (this.#end !== undefined) throw this.#end
     const id = this.#nextId++
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()

@@ -15,7 +15,7 @@ import {
   printCommandLine,
   withoutOption,
 } from './command-line.ts'
-import { fixIdentities } from './identities.ts'
+import { fixIdentities } from './generated-ids.ts'
 import { pinMachineType } from './machine-type.ts'
 import {
   alignRamFiles,

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
-import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
+import { type UpdateScope, UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
 import {
   listVms,
@@ -24,7 +24,7 @@ import {
 const isFrozen = (pool: VmPool): boolean =>
   Buffer.from(getxattr(pool.mountPoint, 'trusted.guestmemfs.frozen') as Uint8Array).toString() === '1'
 
-function wayOf(pool: VmPool, guests: readonly TestVm[]): UpdateSteps {
+function wayOf(pool: VmPool, guests: readonly TestVm[], more: Partial<UpdateScope> = {}): UpdateSteps {
   const { vms } = readVms(guests.map(({ ramFile }) => ramFile))
   const change = { via: 'kexec', before: '6.12', next: '7.3' } as const
   const scope = {
@@ -32,6 +32,9 @@ function wayOf(pool: VmPool, guests: readonly TestVm[]): UpdateSteps {
     recorded: guests.map(({ ramFile }) => ramFile),
     pools: [{ pool: pool.pool, mountPoint: pool.mountPoint, by: 'carve-out' as const }],
     timeoutMs: 20_000,
+    patienceMs: 10_000,
+    left: [],
+    ...more,
     change,
   }
   return new UpdateSteps(scope, Date.now())
@@ -153,4 +156,37 @@ test('a VM of the same name in another pool is not spoken to', async (t) => {
   assert.match(stderr, /no VM runs there/)
   assert.equal(qemuPid(alive.name), pid)
   await allRunOn([alive])
+})
+
+test('a QEMU that hangs when all are to be saved is given up after a while, and all guests go on', async (t) => {
+  const pool = await mountVmPool(t)
+  const guests = await twoGuests(t, pool)
+  const hung = qemuPid((guests[0] as TestVm).name)
+  const way = wayOf(pool, guests, { patienceMs: 500 })
+  way.writeUpdateRecord()
+  process.kill(hung, 'SIGSTOP')
+  try {
+    await assert.rejects(way.suspendAll(), /VM one-\d+: .*no (greeting|answer) within 500 ms/)
+  } finally {
+    process.kill(hung, 'SIGCONT')
+  }
+  const timelines = await way.rollBack()
+  assert.deepEqual(
+    timelines.map(({ outcome }) => outcome),
+    ['rolled-back'],
+  )
+  await allRunOn(guests)
+})
+
+test('a guest that the operator leaves is not saved, and does not stop the update', async (t) => {
+  const pool = await mountVmPool(t)
+  const [kept, left] = (await twoGuests(t, pool)) as [TestVm, TestVm]
+  const way = wayOf(pool, [kept], { recorded: [kept.ramFile, left.ramFile], left: [left.name] })
+  way.writeUpdateRecord()
+  await way.suspendAll()
+  way.freeze()
+  way.checkNobodyElse()
+  await left.serial.moreTicks(1)
+  await way.rollBack()
+  await allRunOn([kept, left])
 })

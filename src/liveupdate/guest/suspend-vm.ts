@@ -22,11 +22,21 @@ export interface SuspendedVm {
   readonly release: () => void
 }
 
+export interface Patience {
+  /** For the save as a whole. */
+  readonly timeoutMs: number
+  /** For one answer: a QEMU that hangs costs all other guests this much, who stand still meanwhile. */
+  readonly patienceMs: number
+}
+
 /**
  * Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it did, unless the message says
  * otherwise.
  */
-export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<SuspendedVm> {
+export async function suspendVm(
+  { definition }: Vm,
+  { timeoutMs, patienceMs }: Patience,
+): Promise<SuspendedVm> {
   const { name } = definition
   readRunning(definition)
   const lock = tryLock(vmPaths(name).updateLock)
@@ -38,7 +48,8 @@ export async function suspendVm({ definition }: Vm, timeoutMs: number): Promise<
   }
   try {
     const vm = readRunning(definition)
-    const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
+    const qmp = await QmpClient.connect(vmPaths(name).qmp, patienceMs)
+    qmp.patienceMs = patienceMs
     try {
       const { argv } = vm.definition
       await saveGuestState({

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { kernelImageBytes } from '../../linux/testing/kernel-images.ts'
-import { HOST, linesOf, POOL } from '../preflight/testing/facts.ts'
+import { HOST, linesOf, POOL, vmOf } from '../preflight/testing/facts.ts'
 import { planKernelUpdate } from './kernel-plan.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'kernel-plan-'))
@@ -15,7 +15,7 @@ writeFileSync(KERNEL, kernelImageBytes({ banner: '7.3.4-test (builder) #1 SMP' }
 writeFileSync(INITRD, '070701xxxx')
 
 test('the plan holds all that is wrong at once, and is a plain value', async () => {
-  const none = { kernel: join(scratch, 'none'), initrd: undefined, via: 'kexec' } as const
+  const none = { kernel: join(scratch, 'none'), initrd: undefined, via: 'kexec', left: [] } as const
   const commandLine = { append: 'x'.repeat(3000), reuses: false }
   const bad = await planKernelUpdate(
     { ...none, commandLine },
@@ -35,6 +35,7 @@ test('the plan holds all that is wrong at once, and is a plain value', async () 
   )
   assert.deepEqual(JSON.parse(JSON.stringify(good.plan)), {
     via: 'kexec',
+    left: [],
     kernel: KERNEL,
     initrd: INITRD,
     before: '6.12.0',
@@ -45,4 +46,21 @@ test('the plan holds all that is wrong at once, and is a plain value', async () 
   })
   const long = await planKernelUpdate({ ...none, kernel: KERNEL, commandLine }, HOST, [], [])
   assert.match(linesOf(long.findings).join(), /has 3000 bytes, it takes 2047/)
+})
+
+test('a guest that is left is warned of, and a name that nobody has is refused', async () => {
+  const choice = {
+    kernel: KERNEL,
+    initrd: INITRD,
+    via: 'kexec',
+    commandLine: { append: undefined, reuses: true },
+  } as const
+  const ending = { ...POOL, store: 'memfd', by: undefined, vms: [vmOf('a', 'running')] }
+  const linesWith = async (left: readonly string[]) =>
+    linesOf((await planKernelUpdate({ ...choice, left }, HOST, [ending], [])).findings).join('\n')
+  assert.match(await linesWith([]), /error: pool 'p' .* VM a with it/)
+  const left = await linesWith(['a'])
+  assert.match(left, /warn: VM a is left: it ends with this kernel, and nothing of it is saved/)
+  assert.doesNotMatch(left, /error: /)
+  assert.match(await linesWith(['b']), /error: VM b cannot be left: no VM of that name runs/)
 })

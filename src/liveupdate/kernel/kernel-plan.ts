@@ -24,6 +24,8 @@ export interface KernelChoice {
   readonly initrd: string | undefined
   readonly commandLine: CommandLineChoice
   readonly via: KexecMethod
+  /** Guests by name that are given up: nothing of them is saved. */
+  readonly left: readonly string[]
 }
 
 /** A plain value, for people and scripts. */
@@ -37,6 +39,8 @@ export interface KernelPlan {
   readonly commandLine: string
   readonly pools: readonly PlannedPool[]
   readonly vms: readonly { readonly name: string; readonly mountPoint: string; readonly ramBytes: number }[]
+  /** Guests that run and end with this kernel, as the operator has said. */
+  readonly left: readonly string[]
 }
 
 export interface PlannedPool {
@@ -64,11 +68,13 @@ export async function planKernelUpdate(
   pools: readonly PoolFacts[],
   parked: readonly string[],
 ): Promise<Preflight> {
-  const { kernel, initrd, via } = choice
+  const { kernel, initrd, via, left } = choice
   const commandLine = nextCommandLine(host.commandLine, choice.commandLine)
   const { next, findings: ofFiles } = openNextKernel(kernel, initrd)
   const chosen = pools.filter((pool) => pool.isChosen && outlivesKexec(pool))
-  const vms = chosen.flatMap((pool) => pool.vms.filter(({ state }) => state === 'running'))
+  const isKept = ({ definition }: Vm): boolean => !left.includes(definition.name)
+  const isRunning = ({ state }: Vm): boolean => state === 'running'
+  const vms = chosen.flatMap((pool) => pool.vms.filter((vm) => isRunning(vm) && isKept(vm)))
   const ofGuests = await checkGuests(vms, undefined, 'next-kernel')
   const findings = [
     ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
@@ -82,11 +88,18 @@ export async function planKernelUpdate(
     }),
     ...handoverFindings(chosen, host, next, commandLine),
     ...tooLong(commandLine, next?.image.commandLineMax),
-    ...checkPools(pools, parked),
+    ...checkPools(
+      pools.map((pool) => ({ ...pool, vms: pool.vms.filter(isKept) })),
+      parked,
+    ),
     ...checkNextBoot(host.nextBoot, chosen),
     ...checkShutdown(via, chosen),
     ...checkUnmanagedGuests(pools, host.kvmGuests),
     ...ofGuests,
+    ...checkLeft(
+      left,
+      pools.flatMap((pool) => pool.vms.filter(isRunning)),
+    ),
   ]
   if (vms.length === 0) findings.push(warn('guests', 'no guest runs in a pool that outlives the kexec'))
   return {
@@ -105,12 +118,23 @@ export async function planKernelUpdate(
         mountPoint: definition.mountPoint,
         ramBytes: ramBytesOf(definition),
       })),
+      left,
     },
     findings,
     next,
     vms,
     recorded: pools.flatMap((pool) => pool.vms.map(({ definition }) => ramFileOf(definition))),
   }
+}
+
+/** The operator chooses; what it means is said all the same. */
+function checkLeft(left: readonly string[], running: readonly Vm[]): Finding[] {
+  return left.map((name) => {
+    const subject = `VM ${name}`
+    if (running.some(({ definition }) => definition.name === name))
+      return warn(subject, `VM ${name} is left: it ends with this kernel, and nothing of it is saved`)
+    return fail(subject, `VM ${name} cannot be left: no VM of that name runs`)
+  })
 }
 
 const loadBytes = (next: NextKernel | undefined): number =>

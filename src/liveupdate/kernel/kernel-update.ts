@@ -22,6 +22,7 @@ export interface KernelUpdate {
   readonly recorded: readonly string[]
   /** For each step of each VM. */
   readonly timeoutMs: number
+  readonly patienceMs: number
   /** One line for a person, as each step is done. */
   readonly say: (line: string) => void
 }
@@ -75,7 +76,7 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
   }
 }
 
-function scope({ plan, vms, recorded, timeoutMs }: KernelUpdate): UpdateScope {
+function scope({ plan, vms, recorded, timeoutMs, patienceMs }: KernelUpdate): UpdateScope {
   const { via, before, next = '', pools } = plan
-  return { vms, recorded, pools, timeoutMs, change: { via, before, next } }
+  return { vms, recorded, pools, timeoutMs, patienceMs, left: plan.left, change: { via, before, next } }
 }

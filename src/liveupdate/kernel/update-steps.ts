@@ -25,6 +25,10 @@ export interface UpdateScope {
   readonly pools: readonly (PoolMount & { readonly by: SurvivesBy })[]
   /** For each step of each VM. */
   readonly timeoutMs: number
+  /** As in `suspendVm`. */
+  readonly patienceMs: number
+  /** Guests that the operator has given up: they are not saved. */
+  readonly left: readonly string[]
   /** From, to and how, for the record. */
   readonly change: Pick<UpdateRecord, 'via' | 'before' | 'next'>
 }
@@ -50,12 +54,12 @@ export class UpdateSteps {
 
   /** All at once. Errors (UsageError): one could not be saved; the others are by then. */
   async suspendAll(): Promise<void> {
-    const { vms, timeoutMs } = this.#scope
+    const { vms, timeoutMs, patienceMs } = this.#scope
     const failures: string[] = []
     await Promise.all(
       vms.map(async (vm) => {
         try {
-          this.#suspended.push(await suspendVm(vm, timeoutMs))
+          this.#suspended.push(await suspendVm(vm, { timeoutMs, patienceMs }))
         } catch (error) {
           failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)
         }
@@ -79,6 +83,7 @@ export class UpdateSteps {
     const { vms } = readVms(vmMounts(undefined).flatMap(({ recorded }) => recorded))
     const late = vms.find(({ definition, state }) => {
       const ramFile = ramFileOf(definition)
+      if (this.#scope.left.includes(definition.name)) return false
       return !saved.has(ramFile) && (state === 'running' || !known.has(ramFile))
     })
     if (late !== undefined)

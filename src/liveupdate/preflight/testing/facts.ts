@@ -21,7 +21,11 @@ export const HOST: HostFacts = {
 }
 
 export const vmOf = (name: string, state: Vm['state']): Vm =>
-  ({ definition: { name, saved: state === 'saved' ? {} : null }, state, qemu: undefined }) as unknown as Vm
+  ({
+    definition: { name, ramFiles: [{ path: `/mnt/p/${name}` }], saved: state === 'saved' ? {} : null },
+    state,
+    qemu: undefined,
+  }) as unknown as Vm
 
 export const POOL: PoolFacts = {
   pool: 'p',
