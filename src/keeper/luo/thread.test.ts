@@ -1,7 +1,7 @@
 /** A live update thread that hangs in a system call of the kernel ends the update, and never the pool. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -140,4 +140,20 @@ test('a hung step fails by name, is taken back, and leaves that memory alone unt
   outgoing.preserve('ram', undefined)
   await until('the next attempt ends', () => words.state !== 'preserving')
   assert.equal(words.state, 'preserved')
+})
+
+test('a process that has nothing else to wait for waits for an answer', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'luo-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const program = join(folder, 'program.mjs')
+  const thread = new URL('./thread.ts', import.meta.url)
+  writeFileSync(
+    program,
+    `import { LuoThread } from '${thread}'
+const found = await new LuoThread().find('nobody')
+process.stdout.write('answered ' + found)
+`,
+  )
+  const said = execFileSync(process.execPath, [program], { encoding: 'utf8', timeout: 60_000 })
+  assert.match(said, /^answered /)
 })

@@ -122,17 +122,21 @@ export class LuoThread implements Luo {
     this.#waiting.set(id, resolve)
     this.#worker ??= this.#start()
     const worker = this.#worker
+    // A keeper that has nothing else to wait for yet waits for this.
+    worker.ref()
     worker.postMessage({ id, call } satisfies LuoRequest)
     const timer =
       patienceMs === undefined ? undefined : setTimeout(() => this.#giveUp(worker, id, call), patienceMs)
     const result = await promise
     clearTimeout(timer)
+    if (this.#waiting.size === 0) worker.unref()
     return 'errnoCode' in result ? errnoFromCode(result.errnoCode) : result.fd
   }
 
   /** The thread may hang for ever: what is called from now on goes to another. */
   #giveUp(worker: Worker, id: number, call: LuoCall): void {
     if (this.#worker === worker) this.#worker = undefined
+    worker.unref()
     this.#late.set(id, call)
     this.#waiting.get(id)?.({ id, errnoCode: ETIMEDOUT.code })
     this.#waiting.delete(id)
@@ -152,8 +156,6 @@ export class LuoThread implements Luo {
       this.#waiting.get(result.id)?.(result)
       this.#waiting.delete(result.id)
     })
-    // Behind `on`, which refers to it again.
-    worker.unref()
     return worker
   }
 
