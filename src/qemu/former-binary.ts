@@ -5,10 +5,16 @@
 import { chmodSync, constants, copyFileSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { vmPaths } from '../run/vm-runtime.ts'
+import { MIB } from '../values/units.ts'
+
+/** QEMU has some tens of megabytes. */
+const MOST_BYTES = 256 * MIB
 
 /**
- * A copy of what `pid` executes. undefined: `path` is the same file still, or was a script that put its own
- * words before those on record, or the copy could not be made (a full /run): then there is no way back to it.
+ * A copy of what `pid` executes, which is a program of root's: what a guest's owner has made of the process
+ * is none that root keeps, or starts. undefined: `path` is the same file still, or was a script that put its
+ * own words before those on record, or the copy could not be made (a full /run): then there is no way back to
+ * it.
  */
 export function keepFormerBinary(name: string, pid: number, path: string): string | undefined {
   const { formerBinary } = vmPaths(name)
@@ -16,6 +22,7 @@ export function keepFormerBinary(name: string, pid: number, path: string): strin
   try {
     const [now, then] = [statSync(path, { throwIfNoEntry: false }), statSync(exe)]
     if (now !== undefined && now.dev === then.dev && now.ino === then.ino) return undefined
+    if (then.uid !== 0 || (then.mode & 0o022) !== 0 || then.size > MOST_BYTES) return undefined
     const [program] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
     if (program !== path) return undefined
     rmSync(formerBinary, { force: true })

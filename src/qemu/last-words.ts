@@ -41,9 +41,13 @@ export function wordsSince(mark: WordsMark | undefined): string {
 /** The lines of a log that QEMU wrote, in one; empty: there are none. */
 export function qemuWords(text: string): string {
   const lines = text
+    .slice(-MOST_BYTES)
     .split(/[\r\n]+/)
-    .filter((line) => /^\S*qemu\S*: /.test(line))
-    .map((line) => line.replace(/^\S*qemu\S*: /, '').replace(/[^\x20-\x7e]/g, '?'))
+    .flatMap((line) => {
+      const at = line.indexOf(': ')
+      const isQemus = /qemu|kvm/.test(line.slice(0, Math.max(0, at)))
+      return isQemus ? [line.slice(at + 2).replace(/[^\x20-\x7e]/g, '?')] : []
+    })
   return [...new Set(lines.filter((line) => !EMPTY_WORDS.test(line)))].join('; ').slice(0, MOST_CHARACTERS)
 }
 

@@ -44,6 +44,10 @@ export function otherNamespaces(name: string, pid: number, next: NextStart): str
  */
 const starterOf = (kind: Kind, next: NextStart): string => (next === 'here' || kind === 'mnt' ? 'self' : '1')
 
+/** Whether a program that this process starts sees what `pid` sees. */
+export const sharesNamespaces = (pid: number): boolean =>
+  KINDS.every((kind) => namespaceOf(String(pid), kind) === namespaceOf('self', kind))
+
 /** What this process sees of the network is what `pid` sees. */
 export const isOurNetwork = (pid: number): boolean =>
   namespaceOf(String(pid), 'net') === namespaceOf('self', 'net')

@@ -11,7 +11,7 @@ import { lostRam } from './machine/ram-blocks.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
-import { cancelMigration, saveGuest } from './save.ts'
+import { cancelMigration, continueAfter, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { lookAtTaps } from './taps.ts'
 import { type VmDefinition, writeDefinition } from './vm-definition.ts'
@@ -46,22 +46,20 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { definition, qmp, qemu, nextArgv, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
-  let saved: SavedState
-  let found: Pick<VmDefinition, 'taps' | 'settings'>
-  try {
-    saved = await saveGuest(qmp, statePath, timeoutMs)
-    found = await checkUnchanged(definition, qmp, qemu, saved)
-  } catch (error) {
+  const saved = await saveGuest(qmp, statePath, timeoutMs).catch((error: unknown) => {
     removeStateFile(statePath)
     throw error
-  }
+  })
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
-  const next: VmDefinition = { ...definition, ...found, argv: [...nextArgv], saved }
+  let next: VmDefinition
   try {
+    const found = await lookAgain(definition, qmp, qemu)
+    next = { ...definition, ...found, argv: [...nextArgv], saved }
     writeDefinition(next)
   } catch (error) {
+    // Whatever it was: the guest stands still, and nobody else knows of it.
     removeStateFile(statePath)
-    await cancelMigration(qmp, saved.wasRunning)
+    await continueAfter(qmp, saved.wasRunning, error)
     throw error
   }
   onStep('save')
@@ -70,23 +68,18 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
 
 /**
  * Nobody has changed the machine since the preflight looked at it: from here on nobody can, the guest stands
- * still. Else it goes on as it was. Answers what its next QEMU must have besides. Errors (QemuError).
+ * still. Answers what its next QEMU must have besides. Errors (QemuError, UsageError).
  */
-async function checkUnchanged(
+async function lookAgain(
   definition: VmDefinition,
   qmp: QmpClient,
   qemu: ProcessIdentity,
-  { wasRunning }: SavedState,
 ): Promise<Pick<VmDefinition, 'taps' | 'settings'>> {
   const start = readingAtStart(definition.name, qemu)
   const now = await readMachine(qmp)
   const [changed] = [...lostRam(now.ram, definition), ...(start === undefined ? [] : differences(start, now))]
-  if (changed === undefined) {
-    const taps = isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : []
-    return { taps, settings: now.settings }
-  }
-  await cancelMigration(qmp, wasRunning)
-  throw new QemuError(changed)
+  if (changed !== undefined) throw new QemuError(changed)
+  return { taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [], settings: now.settings }
 }
 
 /**

@@ -35,12 +35,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
       qemuVersion: qmp.version,
     }
   } catch (error) {
-    await cancelMigration(qmp, before.running).catch((cause: unknown) => {
-      const reason = errorText(error)
-      throw new GuestStoppedError(`${reason}; and it could not be continued: ${(cause as Error).message}`, {
-        cause,
-      })
-    })
+    await continueAfter(qmp, before.running, error)
     throw error
   }
 }
@@ -58,4 +53,18 @@ export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Prom
   }
   if (wasRunning && !(await runStatus(qmp)).running) await qmp.execute('cont')
   await setCprReboot(qmp, false)
+}
+
+/**
+ * Lets a guest that was to be saved go on, since `error` came in between. Throws GuestStoppedError where that
+ * cannot be done either: the guest then stands still, and whoever asked must hear it.
+ */
+export async function continueAfter(qmp: QmpClient, wasRunning: boolean, error: unknown): Promise<void> {
+  try {
+    await cancelMigration(qmp, wasRunning)
+  } catch (cause) {
+    throw new GuestStoppedError(`${errorText(error)}; and it could not be continued: ${errorText(cause)}`, {
+      cause,
+    })
+  }
 }

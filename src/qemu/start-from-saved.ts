@@ -62,7 +62,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
  * QEMU has loaded the guest's devices; its RAM is what lies in the files that are on record, all of them.
  * Else the guest does not run here, and its saved state stays.
  */
-async function checkRam(qmp: QmpClient, definition: VmDefinition): Promise<void> {
+export async function checkRam(qmp: QmpClient, definition: VmDefinition): Promise<void> {
   const [lost] = lostRam(await readRam(qmp), definition)
   if (lost !== undefined) throw new QemuError(lost)
 }

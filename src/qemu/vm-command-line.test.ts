@@ -191,6 +191,7 @@ test('a generation id that QEMU would make up is made up once', () => {
   const first = guids('-device', 'vmgenid,guid=auto,id=g')
   assert.match(first, /vmgenid,guid=[0-9a-f]{8}-[0-9a-f-]{27},id=g/)
   assert.notEqual(guids('-device', 'vmgenid,guid=auto,id=g'), first)
+  assert.match(guids('-device', 'vmgenid'), /vmgenid,guid=[0-9a-f]{8}-/)
   assert.match(guids('-device', '{"driver":"vmgenid","guid":"auto"}'), /"guid":"[0-9a-f]{8}-/)
   assert.match(guids('-device', 'vmgenid,guid=324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87'), /guid=324e6eaf-d1d1/)
 })

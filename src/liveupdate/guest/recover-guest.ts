@@ -3,13 +3,21 @@
  * it had finished, or lost its QEMU for a while. The VM's record and QEMU's state tell together how far the
  * update had come.
  */
+import { endQemu } from '../../qemu/end-qemu.ts'
+import { readAfterLoad } from '../../qemu/machine/kept-reading.ts'
 import { runStatus } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { continueGuest } from '../../qemu/restore.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
 import { removeStateFile, type SavedState } from '../../qemu/saved-state.ts'
-import { setSettings, startFromSaved } from '../../qemu/start-from-saved.ts'
+import {
+  checkRam,
+  StartFromSavedError,
+  type StartRequest,
+  setSettings,
+  startFromSaved,
+} from '../../qemu/start-from-saved.ts'
 import { type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
@@ -18,13 +26,14 @@ export interface RecoverRequest {
   readonly definition: VmDefinition
   readonly timeoutMs: number
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
+  readonly onUnset?: StartRequest['onUnset']
 }
 
 /**
  * Returns the definition on record. Errors (UsageError, QemuError): the guest runs already, or QEMU refuses.
  */
 export async function recoverGuest(request: RecoverRequest): Promise<VmDefinition> {
-  const { definition, timeoutMs, onStep } = request
+  const { definition, timeoutMs, onStep, onUnset } = request
   const { name, saved } = definition
   const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
   try {
@@ -42,7 +51,13 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
   } finally {
     qmp.close()
   }
-  return await startFromSaved({ definition, before: undefined, timeoutMs, onStep })
+  try {
+    return await startFromSaved({ definition, before: undefined, timeoutMs, onStep, onUnset })
+  } catch (error) {
+    // It has a load behind it that failed, and takes no other: the next attempt has a QEMU of its own.
+    if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name)
+    throw error
+  }
 }
 
 /**
@@ -63,14 +78,17 @@ async function recoverUnsaved(
 }
 
 async function recoverLoaded(
-  { definition, timeoutMs, onStep }: RecoverRequest,
+  { definition, timeoutMs, onStep, onUnset }: RecoverRequest,
   qmp: QmpClient,
   saved: SavedState,
 ): Promise<VmDefinition> {
-  await setSettings(qmp, definition)
+  await checkRam(qmp, definition)
+  const unset = await setSettings(qmp, definition)
   const after: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
   writeDefinition(after)
   removeStateFile(saved.path)
   onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
+  await readAfterLoad(definition.name, qmp)
+  if (unset.length > 0) onUnset?.(unset)
   return after
 }

@@ -6,6 +6,7 @@
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
+import { storeOf } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { forgetFormerBinary, keepFormerBinary } from '../../qemu/former-binary.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -65,7 +66,10 @@ class ReplaceRun {
     if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
     const runtime = readRuntime(name)
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
-    if (nextArgv === argv) this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
+    // With a window of /dev/mem the program is started as root: none but the one that was trusted.
+    const isWindow = storeOf(this.#before.mountPoint) === 'devmem'
+    if (nextArgv === argv && !isWindow)
+      this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
     let saved: VmDefinition
     try {

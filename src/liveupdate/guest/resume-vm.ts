@@ -12,7 +12,7 @@ import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qe
 import { waitForTaps } from '../../qemu/taps.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
-import { makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
+import { liveQemu, makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { missingRam } from '../preflight/check-guests.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
@@ -56,16 +56,19 @@ class ResumeRun {
       this.#clock.ended(step, atMs)
       this.#request.onPhase(step)
     }
+    const onUnset = (lines: readonly string[]) => {
+      this.#unset = lines.join('; ')
+    }
     try {
       this.#after =
         vm.state === 'running'
-          ? await recoverGuest({ definition: vm.definition, timeoutMs, onStep })
-          : await start(this.#request, onStep, (lines) => {
-              this.#unset = lines.join('; ')
-            })
+          ? await recoverGuest({ definition: vm.definition, timeoutMs, onStep, onUnset })
+          : await start(this.#request, onStep, onUnset)
       return this.result('resumed', this.#unset)
     } catch (error) {
-      const isStranded = vm.state === 'running' || (error instanceof StartFromSavedError && error.isLoaded)
+      const { name } = vm.definition
+      const isLoaded = error instanceof StartFromSavedError && error.isLoaded
+      const isStranded = isLoaded || (vm.state === 'running' && liveQemu(name) !== undefined)
       return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
     }
   }

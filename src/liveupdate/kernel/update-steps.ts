@@ -8,6 +8,7 @@ import { bootId } from '../../linux/boot-id.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type HandoverStep, preservePool, unpreservePool } from '../../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../../pool/pool-view.ts'
+import { GuestStoppedError } from '../../qemu/save.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
@@ -38,6 +39,8 @@ export class UpdateSteps {
   readonly #scope: UpdateScope
   readonly #startedAtMs: number
   readonly #suspended: SuspendedVm[] = []
+  /** Neither saved nor running: they are tried again on the way back. */
+  readonly #stopped: Vm[] = []
   readonly #frozen: string[] = []
   #rtc: UpdateRecord['rtc'] = null
   #frozenAtMs: number | undefined
@@ -61,6 +64,7 @@ export class UpdateSteps {
         try {
           this.#suspended.push(await suspendVm(vm, { timeoutMs, patienceMs }))
         } catch (error) {
+          if (error instanceof GuestStoppedError) this.#stopped.push(vm)
           failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)
         }
       }),
@@ -127,6 +131,10 @@ export class UpdateSteps {
     }
   }
 
+  #allStopped(): Pick<SuspendedVm, 'vm' | 'release'>[] {
+    return [...this.#suspended, ...this.#stopped.map((vm) => ({ vm, release: () => {} }))]
+  }
+
   /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
   async rollBack(): Promise<VmTimeline[]> {
     const { pools, timeoutMs } = this.#scope
@@ -136,7 +144,7 @@ export class UpdateSteps {
       removeUpdateRecord(pool.mountPoint)
     }
     return await Promise.all(
-      this.#suspended.map(async ({ vm, release }) => {
+      this.#allStopped().map(async ({ vm, release }) => {
         release()
         const originMs = this.#startedAtMs
         const result = await resumeVm({ vm, nextQemu: undefined, timeoutMs, originMs, onPhase: () => {} })

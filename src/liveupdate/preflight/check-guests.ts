@@ -12,7 +12,7 @@ import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
-import { isOurNetwork, type NextStart, otherNamespaces } from '../../qemu/namespaces.ts'
+import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { ramFileBytes } from '../../qemu/ram-file.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
@@ -59,7 +59,7 @@ export async function checkGuests(
       const subject = subjectOf(vm.definition)
       const { problems, unknown, stateBytes, now } = await lookAtGuest(vm)
       const isFit = now !== undefined && lines.length + problems.length === 0
-      const trial = isFit ? await trials.run(() => tryNext(vm.definition, nextQemu, now)) : NOT_TRIED
+      const trial = isFit ? await trials.run(() => tryNext(vm, nextQemu, now)) : NOT_TRIED
       const findings = [
         ...[...lines, ...problems, ...trial.problems].map((line) => fail(subject, `${subject}: ${line}`)),
         ...[...unknown, ...untried(trial)].map((line) => warn(subject, `${subject}: ${line}`)),
@@ -104,8 +104,13 @@ async function nextQemuProblems(
   }
 }
 
-const tryNext = ({ argv, ...rest }: VmDefinition, nextQemu: string | undefined, now: Reading) =>
-  tryNextQemu({ argv, ...rest }, nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)], now)
+async function tryNext({ definition, qemu }: Vm, nextQemu: string | undefined, now: Reading): Promise<Trial> {
+  // Its supervisor would start it there, and this process cannot.
+  if (qemu === undefined || !sharesNamespaces(qemu.pid))
+    return { problems: [], unproven: ['other namespaces'] }
+  const { argv } = definition
+  return await tryNextQemu(definition, nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)], now)
+}
 
 const untried = ({ unproven }: Trial): string[] =>
   unproven.length === 0 ? [] : [`its next QEMU was not tried beside it: ${unproven.join(', ')}`]

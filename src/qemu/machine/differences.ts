@@ -1,6 +1,6 @@
 /**
  * What was done to a machine while it ran, one line each. Every family of a reading has its answer here, and
- * docs/living-guest.md prints them (`differences.test.ts`).
+ * docs/machine.md prints them (`differences.test.ts`).
  */
 import type { Family, Reading } from './reading.ts'
 

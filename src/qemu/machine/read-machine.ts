@@ -35,7 +35,9 @@ const DrivesSchema = v.array(
   v.object({
     device: v.string(),
     qdev: v.optional(v.string()),
-    inserted: v.optional(v.looseObject({ 'node-name': v.optional(v.string(), '') })),
+    inserted: v.optional(
+      v.looseObject({ 'node-name': v.optional(v.string(), ''), drv: v.string(), file: v.string() }),
+    ),
   }),
 )
 type Drive = v.InferOutput<typeof DrivesSchema>[number]
@@ -119,7 +121,7 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
       ),
       disks: nodes.map(describeNode),
       media: drives.map(
-        ({ device, qdev, inserted }) => `${qdev ?? device}: ${inserted?.['node-name'] ?? 'empty'}`,
+        ({ device, qdev, inserted }) => `${qdev ?? device}: ${inserted ? nodeOf(inserted) : 'empty'}`,
       ),
       bitmaps: nodes.flatMap(temporaryBitmaps),
       jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
@@ -132,6 +134,12 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
   }
 }
 
+/** QEMU counts the nodes that nobody named: the same medium, put back, has another number. */
+const isCounted = (name: string): boolean => name.startsWith('#')
+
+const nodeOf = (inserted: NonNullable<Drive['inserted']>): string =>
+  isCounted(inserted['node-name']) ? `${inserted.drv} ${inserted.file}` : inserted['node-name']
+
 /** QEMU keeps them with the device, and shows them with its medium. */
 function limitOfDrive({ device, qdev, inserted }: Drive) {
   const limit = inserted && limitOf(qdev ?? device, inserted)
@@ -140,7 +148,9 @@ function limitOfDrive({ device, qdev, inserted }: Drive) {
 
 function describeNode(node: Node): string {
   const { drv, file, ro, backing_file: backing = 'none', detect_zeroes: zeroes = 'off' } = node
-  return `${node['node-name']}: ${drv} ${file}, backing ${backing}, ${ro ? 'read-only' : 'writable'}, detect-zeroes ${zeroes}`
+  const what = `backing ${backing}, ${ro ? 'read-only' : 'writable'}, detect-zeroes ${zeroes}`
+  const name = node['node-name']
+  return isCounted(name) ? `${file}: ${drv}, ${what}` : `${name}: ${drv} ${file}, ${what}`
 }
 
 /** Persistent ones are in the image when QEMU has closed it. */
@@ -150,17 +160,33 @@ const temporaryBitmaps = (node: Node): string[] =>
     .map(({ name = 'without a name' }) => `${node['node-name']}: ${name}`)
 
 /**
- * `\ NAME: index=0,type=user,…`: a netdev's peer, or a device. Of streams and sockets the peer may change.
+ * `\\ NAME: index=0,type=user,…`: a netdev's peer, or a device. Of streams and sockets the peer may change,
+ * of a device the guest may change the MAC address. By hand: the text is the guest's owner's, and a pattern
+ * could take for ever.
  */
 function networkItems(text: string): string[] {
-  const lines = text.split(/\r?\n/).map((line) => /^[ \\]*(.+?): (?:index=\d+,)?type=([^,]*)(.*)$/.exec(line))
-  return lines.flatMap((found) => {
-    if (found === null) return []
-    const [, name, type, rest] = found as unknown as [string, string, string, string]
-    return [`${name}: ${type}${['stream', 'dgram', 'socket'].includes(type) ? '' : rest}`]
+  return text.split('\n').flatMap((line) => {
+    const at = line.indexOf(': ')
+    const words = line
+      .slice(at + 2)
+      .trimEnd()
+      .split(',')
+    if (words[0]?.startsWith('index=')) words.shift()
+    const [type, ...rest] = words
+    if (at < 0 || !type?.startsWith('type=')) return []
+    const name = line.slice(0, at).trimStart().replace('\\', '').trimStart()
+    const kind = type.slice('type='.length)
+    const told = ['stream', 'dgram', 'socket'].includes(kind) ? [] : rest
+    return [`${name}: ${[kind, ...told.filter((word) => !word.startsWith('macaddr='))].join(',')}`]
   })
 }
 
-/** Without whom it is connected to: that changes by itself. */
-const chardevKind = (filename: string): string =>
-  filename.replace(/^disconnected:/, '').replace(/ <-> .*$/, '')
+/** They name a peer, or the address at which it was met. */
+const CONNECTED = ['tcp', 'telnet', 'websocket', 'tls', 'unix', 'udp', 'vsock']
+
+/** Of a socket the protocol alone: what is behind it changes by itself, as whoever connects. */
+function chardevKind(filename: string): string {
+  const name = filename.startsWith('disconnected:') ? filename.slice('disconnected:'.length) : filename
+  const protocol = name.slice(0, Math.max(0, name.indexOf(':')))
+  return CONNECTED.includes(protocol) ? protocol : name
+}

@@ -29,7 +29,7 @@ const NUMBERS = [...Object.keys(NONE), ...MORE, 'iops_size']
 export function forwardsOf(text: string): Forward[] {
   let netdev = ''
   return text.split(/\r?\n/).flatMap((line) => {
-    netdev = /^Hub .*\((.*)\):$/.exec(line)?.[1] ?? netdev
+    if (line.startsWith('Hub ') && line.endsWith('):')) netdev = line.slice(line.lastIndexOf('(') + 1, -2)
     const [, protocol, from, port, to, toPort] =
       /^ *(\w+)\[HOST_FORWARD\] +\d+ +(\S+) +(\d+) +(\S+) +(\d+)/.exec(line) ?? []
     if (protocol === undefined) return []
@@ -60,7 +60,8 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     void problems.push(`${what} could not be set again: ${problem}`)
   const human = async (line: string, what: string): Promise<void> => {
     const said = await qmp.execute('human-monitor-command', { 'command-line': line }).catch(errorText)
-    if (typeof said === 'string' && said.trim() !== '') tell(what, said.trim())
+    // It says so when it has removed one.
+    if (typeof said === 'string' && said.trim() !== '' && !/ removed\s*$/.test(said)) tell(what, said.trim())
   }
   for (const { netdev, rule } of missing(now.forwards, wanted.forwards))
     await human(`hostfwd_remove ${netdev} ${rule.slice(0, rule.lastIndexOf('-'))}`, `no forward ${rule}`)

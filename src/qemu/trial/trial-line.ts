@@ -5,6 +5,7 @@
  */
 import {
   type Argument,
+  argumentsOf,
   type CommandLine,
   hasOption,
   jsonOf,
@@ -28,9 +29,9 @@ const MACHINES = /^(pc-q35|pc-i440fx)-/
 /** They describe the machine, or its files, which two QEMUs may have open while one of them waits. */
 const KEPT = new Set([
   ...['machine', 'M', 'accel', 'enable-kvm', 'cpu', 'smp', 'numa', 'm', 'global', 'name', 'uuid', 'boot'],
-  ...['drive', 'blockdev', 'cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb', 'kernel', 'initrd', 'append'],
+  ...['cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb', 'kernel', 'initrd', 'append'],
   ...['dtb', 'bios', 'L', 'rtc', 'smbios', 'acpitable', 'fw_cfg', 'vga', 'nodefaults', 'no-user-config'],
-  ...['no-reboot', 'no-shutdown', 'action', 'overcommit', 'msg', 'sandbox', 'k', 'S', 'incoming', 'no-hpet'],
+  ...['no-reboot', 'no-shutdown', 'action', 'msg', 'sandbox', 'k', 'S', 'incoming', 'no-hpet'],
   ...['no-acpi', 'usb', 'icount', 'run-with', 'only-migratable'],
 ])
 /** They are about the process, or about whom it talks to. */
@@ -38,6 +39,8 @@ const DROPPED = new Set([
   ...['pidfile', 'vnc', 'spice', 'monitor', 'qmp', 'qmp-pretty', 'gdb', 's', 'D', 'd', 'trace', 'nographic'],
   ...['display', 'full-screen'],
 ])
+/** A server may take one client alone. */
+const NETWORK = /\b(nbd|ssh|iscsi|rbd|gluster|https?|ftps?|nfs|vhost-user|nvme|blkio)\b/
 const OBJECTS =
   /^(memory-backend-(file|ram|memfd|epc|shm)|iothread|secret|tls-creds-\w+|rng-(random|builtin)|throttle-group|thread-context|authz-\w+)$/
 const DEVICES = [
@@ -61,7 +64,8 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
     else tried.push(...put)
   }
   // Without one of the line's own the machine has a serial port all the same, on a console that is none now.
-  if (!hasOption(line, 'serial', 'nodefaults')) tried.push(option('serial', 'null'))
+  const hasSerial = argumentsOf(line, 'device').some(({ value = '' }) => value.includes('isa-serial'))
+  if (!hasSerial && !hasOption(line, 'serial', 'nodefaults')) tried.push(option('serial', 'null'))
   tried.push(option('monitor', 'none'), option('display', 'none'))
   return { argv: printCommandLine({ ...line, arguments: tried }), obstacles: [...new Set(obstacles)] }
 }
@@ -77,14 +81,21 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
       const driver = (jsonOf(value) === undefined ? pairs[0]?.value : optionValue(pairs, 'driver')) ?? ''
       return DEVICES.some((known) => known.test(driver)) ? [argument] : `device ${driver}`
     }
+    case 'drive':
+    case 'blockdev':
+      return NETWORK.test(value) ? `-${name} over a network` : [argument]
+    case 'overcommit':
+      return optionValue(pairs, 'mem-lock') === 'on' ? '-overcommit mem-lock=on' : [argument]
     case 'object': {
+      if (optionValue(pairs, 'hugetlb') === 'on') return 'memory of hugetlb'
       const type = pairs.find(({ key }) => key === '' || key === 'qom-type')?.value ?? ''
       return OBJECTS.test(type) ? [argument] : `object ${type}`
     }
     case 'chardev':
     case 'mon':
       if (id === MONITOR_ID || optionValue(pairs, 'chardev') === MONITOR_ID) return [argument]
-      return name === 'mon' ? [] : [option(name, `null,id=${id ?? index}`)]
+      if (name === 'mon') return []
+      return [option(name, `null,id=${id ?? index}${optionValue(pairs, 'mux') === 'on' ? ',mux=on' : ''}`)]
     case 'netdev':
       // In a hub of its own: a device has its peer, and reaches nobody.
       return [option(name, `hubport,id=${id ?? index},hubid=${index}`)]
