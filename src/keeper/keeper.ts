@@ -104,6 +104,7 @@ export class Keeper {
     const previousHolder = this.#previousHolder
     const source = this.#source
     const isLive = this.#fuse !== undefined
+    if (isLive) checkOwnFiles()
     // A region's memory needs nobody to hold it, but only one who claims it.
     if (isLive && previousHolder !== null && source.kind !== 'memfd') killHolder(previousHolder)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
@@ -189,18 +190,18 @@ export class Keeper {
     this.#sessions.attach(server)
     const opened = await opening
     if (opened.kind === 'opened') {
-      this.#totalBlocks = opened.totalBlocks
-      this.#isNew = opened.isNew
+      const { totalBlocks, isNew } = opened
+      this.#totalBlocks = totalBlocks
+      this.#isNew = isNew
+      if (source.kind === 'memfd') this.#source = { ...source, totalBlocks }
       this.#unpacked()
       this.#history.hasReadImage()
       return server
     }
     this.#history.endedEarly(opened)
-    throw new UsageError(
-      opened.kind === 'refused'
-        ? `pool '${pool}': ${opened.reason}`
-        : `pool '${pool}': its server ${describeEnd(opened)}: see ${logPath(pool)}`,
-    )
+    const why =
+      opened.kind === 'refused' ? opened.reason : `its server ${describeEnd(opened)}: see ${logPath(pool)}`
+    throw new UsageError(`pool '${pool}': ${why}`)
   }
 
   /** The pool has an image: what it was made of is not needed any more. */

@@ -4,6 +4,7 @@
  * counts, and its binds have what it has. What is mapped or executed is not seen here.
  */
 import type { AtimeRule } from '../fs/operations/access.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
 import { FUSE_TYPE, type Mount, mountTable } from '../linux/mount.ts'
 import { MountWatch } from '../linux/mount-watch.ts'
 
@@ -23,7 +24,8 @@ export function atimeRulesOf(mount: Pick<Mount, 'options' | 'superOptions'> | un
 export class AccessTimes {
   readonly #pool: string
   readonly #watch = new MountWatch()
-  #rules: AtimeRules | undefined
+  #isStale = true
+  #rules = atimeRulesOf(undefined)
 
   constructor(pool: string) {
     this.#pool = pool
@@ -31,12 +33,23 @@ export class AccessTimes {
 
   /** As the mount has it now. */
   get rules(): AtimeRules {
-    if (this.#watch.hasChanged()) this.#rules = undefined
-    this.#rules ??= atimeRulesOf(
-      mountTable().find(
-        ({ type, source, root }) => type === FUSE_TYPE && source === this.#pool && root === '/',
-      ),
-    )
+    if (this.#watch.hasChanged()) this.#isStale = true
+    if (this.#isStale) this.#look()
     return this.#rules
+  }
+
+  /**
+   * Where the table cannot be read just now (ENOMEM), what was so stays so: no read fails for its access
+   * time.
+   */
+  #look(): void {
+    try {
+      const isOurs = ({ type, source, root }: Mount): boolean =>
+        type === FUSE_TYPE && source === this.#pool && root === '/'
+      this.#rules = atimeRulesOf(mountTable().find(isOurs))
+      this.#isStale = false
+    } catch (error) {
+      errnoOfNodeError(error)
+    }
   }
 }

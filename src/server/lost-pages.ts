@@ -12,6 +12,7 @@
 import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/format.ts'
 import { must } from '../linux/library.ts'
 import { memfdSize, punchHole, readAt, resize, seek, writeAllAt } from '../linux/memory.ts'
+import { EFAULT, EIO, ENXIO, type Errno } from '../values/errno.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { MIB, PTE_BYTES } from '../values/units.ts'
@@ -30,9 +31,10 @@ export function findLostPages(image: Fd, areaBytes: number): number[] {
   const { sizeBytes } = memfdSize(image)
   for (let at = 0; at < sizeBytes; ) {
     const data = seek(image, at, SEEK_DATA)
-    if (typeof data !== 'number') break // ENXIO: nothing but a hole follows.
-    const end = must(seek(image, data, SEEK_HOLE), 'lseek of the image')
-    for (let from = data; from < end; from += LOOK_BYTES)
+    if (data === ENXIO) break // Nothing but a hole follows.
+    must(data, 'lseek of the image')
+    const end = must(seek(image, data as number, SEEK_HOLE), 'lseek of the image')
+    for (let from = data as number; from < end; from += LOOK_BYTES)
       lost.push(...lostIn(image, from, Math.min(end, from + LOOK_BYTES)))
     at = end
   }
@@ -42,16 +44,23 @@ export function findLostPages(image: Fd, areaBytes: number): number[] {
 
 function lostIn(image: Fd, from: number, end: number): number[] {
   const bytes = Buffer.alloc(end - from)
-  if (readAt(image, from, bytes) === bytes.length) return []
+  if (!isLostRead(readAt(image, from, bytes), bytes.length)) return []
   const pages = Array.from(
     { length: Math.ceil((end - from) / PTE_BYTES) },
     (_, index) => from + index * PTE_BYTES,
   )
   return pages.filter((page) => {
     const part = bytes.subarray(0, Math.min(PTE_BYTES, end - page))
-    return readAt(image, page, part) !== part.length
+    return isLostRead(readAt(image, page, part), part.length)
   })
 }
+
+/**
+ * EIO, as of poisoned memory, or an end that comes too early. Any other errno says nothing of the page: it
+ * throws.
+ */
+const isLostRead = (read: number | Errno, lengthBytes: number): boolean =>
+  read === EIO || read === EFAULT || must(read, 'pread of the image') !== lengthBytes
 
 /**
  * Makes the lost pages readable again. The caller holds the image's lock, and has not read the image. Throws

@@ -75,7 +75,7 @@ async function openMemfds(
   table.clear('server')
   await link.expect('begin')
   for (const { object, fd } of link.received()) {
-    if (fd !== undefined && table.identity(object) === 0) table.setIdentity(object, memfdIdentity(fd))
+    if (fd !== undefined) table.setIdentity(object, memfdIdentity(fd))
     table.set(object, 'server', fd)
   }
   const metadata = mapShared(imageFd, METADATA_AREA_BYTES)

@@ -75,6 +75,10 @@ export async function planKernelUpdate(
   const isKept = ({ definition }: Vm): boolean => !left.includes(definition.name)
   const isRunning = ({ state }: Vm): boolean => state === 'running'
   const vms = chosen.flatMap((pool) => pool.vms.filter((vm) => isRunning(vm) && isKept(vm)))
+  // A carve-out comes through whether the update is about it or not.
+  const nextBootReads = pools.filter(
+    ({ isChosen, by }) => by === 'carve-out' || (isChosen && by !== undefined),
+  )
   const ofGuests = await checkGuests(vms, undefined, 'next-kernel')
   const findings = [
     ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
@@ -92,7 +96,7 @@ export async function planKernelUpdate(
       pools.map((pool) => ({ ...pool, vms: pool.vms.filter(isKept) })),
       parked,
     ),
-    ...checkNextBoot(host.nextBoot, chosen),
+    ...checkNextBoot(host.nextBoot, nextBootReads),
     ...checkShutdown(via, chosen),
     ...checkUnmanagedGuests(pools, host.kvmGuests),
     ...ofGuests,

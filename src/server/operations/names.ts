@@ -4,6 +4,7 @@ import { type Inode, isSpecial, objectOf } from '../../fs/state/inode.ts'
 import type { RequestOf } from '../../fuse/opcodes.ts'
 import type { EntryReply, Reply } from '../../fuse/replies.ts'
 import { characterMajor, majorOf } from '../../linux/character-devices.ts'
+import { errnoOfNodeError } from '../../linux/library.ts'
 import { EINVAL, ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
@@ -66,7 +67,16 @@ function publish(context: Context, shown: Inode): ByteString | Refusal {
  * Opening a device-dax node overwrites the flags of its inode, and a FUSE inode that is evicted then oopses
  * the host (docs/deadlocks.md).
  */
-const isDeviceDax = (rdev: number): boolean => majorOf(rdev) === characterMajor('dax')
+function isDeviceDax(rdev: number): boolean {
+  // A whiteout, which anybody may make.
+  if (rdev === 0) return false
+  try {
+    return majorOf(rdev) === characterMajor('dax')
+  } catch (error) {
+    errnoOfNodeError(error)
+    return true // Not known just now: better refused than a host that oopses.
+  }
+}
 
 /**
  * Opens what a CREATE has made at `at`. Where that is refused the file is taken away again, by records of
