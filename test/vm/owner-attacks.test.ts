@@ -24,6 +24,7 @@ import { swappingQemu } from './fake-qemu.ts'
 import { NOBODY, nobodysGround, startNobodysProgram, startNobodysVm } from './nobodys-vm.ts'
 import {
   listVms,
+  monitor,
   QEMU,
   qemuPid,
   ramOptions,
@@ -45,7 +46,7 @@ function rootsFolder(t: TestContext): string {
 
 async function startSwapping(
   t: TestContext,
-  moment: 'greeting' | 'migrate',
+  moment: 'greeting' | 'migrate' | 'after-save',
 ): Promise<{ pool: VmPool; vm: TestVm; outside: string }> {
   const ground = await nobodysGround(t)
   const outside = rootsFolder(t)
@@ -86,6 +87,14 @@ test('nor one that is swapped while the guest is saved: nothing of root’s is r
   assert.equal(readFileSync(state, 'utf8'), "root's")
   assertGoesOn(report, vm, pid, /vmstate: a directory on its way was replaced/)
   assert.deepEqual(await listVms(pool).then((vms) => vms.length), 0, 'what was swapped away is on no record')
+})
+
+test('a QEMU that saves, and then answers no question, has its guest go on', async (t) => {
+  const { pool, vm } = await startSwapping(t, 'after-save')
+  const pid = qemuPid(vm.name)
+  const { report } = await updateVmm(pool, '--timeout-ms', '5000')
+  assertGoesOn(report, vm, pid, /query-block: not today/)
+  assert.deepEqual(await monitor(vm.name, 'query-status'), { status: 'running', running: true })
 })
 
 test('no root process runs what the recorded environment names: PATH, loader and Node', async (t) => {

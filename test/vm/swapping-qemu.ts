@@ -59,6 +59,11 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
   for (const question of ['hotpluggable-cpus', 'named-block-nodes', 'block', 'jobs', 'chardev', 'iothreads'])
     values[`query-${question}`] = []
   if (execute === 'query-migrate') isLookedAt = true
+  if (moment === 'after-save' && status === 'postmigrate' && execute === 'query-block') {
+    const error = { class: 'GenericError', desc: 'not today' }
+    socket.write(`${JSON.stringify({ error, id })}\n`)
+    return
+  }
   socket.write(`${JSON.stringify({ return: values[execute] ?? {}, id })}\n`)
   if (execute === 'migrate') migrate(socket, words?.channels?.[0]?.addr.filename ?? '')
   if (execute === 'quit') process.exit(0)
