@@ -1,6 +1,7 @@
 /** The start of a keeper that outlives this process. It answers whether the mount serves. */
 import { createInterface } from 'node:readline'
 import type { KeeperOptions, Readiness } from '../keeper/contact.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
 import { logPath } from '../run/pool-record.ts'
 import { UsageError } from '../values/errors.ts'
 import { WaitingKeeper } from './waiting-keeper.ts'
@@ -22,9 +23,13 @@ export async function startKeeper(
   const lines = createInterface({ input: contact })
   const timer = setTimeout(() => lines.close(), READY_TIMEOUT_MS)
   let readiness: Readiness | undefined
-  for await (const line of lines) {
-    readiness = JSON.parse(line) as Readiness
-    break
+  try {
+    for await (const line of lines) {
+      readiness = JSON.parse(line) as Readiness
+      break
+    }
+  } catch (error) {
+    errnoOfNodeError(error) // It died with our words unread (ECONNRESET).
   }
   clearTimeout(timer)
   // Also one that has refused, or does not answer: it decides itself what becomes of what it holds.

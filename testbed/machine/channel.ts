@@ -30,8 +30,8 @@ export class Channel {
       if (message.type === 'ran' || message.type === 'started') this.#answer(message)
       else onNotice(message)
     })
-    // QEMU going away is noticed by whoever started it.
-    socket.on('error', () => {})
+    // QEMU going away is noticed by whoever started it. The reader of lines passes the socket's errors on.
+    for (const emitter of [socket, lines]) emitter.on('error', () => {})
   }
 
   /** Connects to QEMU's socket. `onNotice` gets hellos, logs and ends, in order. */
