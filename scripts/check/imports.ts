@@ -38,7 +38,7 @@ export const RULES: Record<string, Rule> = {
   cli: {
     may: [
       ...['values', 'run', 'qemu', 'pool', 'liveupdate', 'commands'],
-      ...['linux/journal.ts', 'linux/end-by-sigpipe.ts'],
+      ...['linux/system-log.ts', 'linux/end-by-sigpipe.ts'],
     ],
   },
   'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'cli'] },

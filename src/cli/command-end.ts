@@ -3,7 +3,7 @@
  * that says who ran it.
  */
 import { endBySigpipe } from '../linux/end-by-sigpipe.ts'
-import { loginUid, writeJournal } from '../linux/journal.ts'
+import { loginUid, writeJournal } from '../linux/system-log.ts'
 import { complain } from './print.ts'
 
 /** What is known of a command once its words were understood. */

@@ -7,9 +7,17 @@
  * What was there before is removed last, and only what no process runs.
  */
 import { existsSync, realpathSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { UsageError } from '../values/errors.ts'
-import { checkTheWay, install, isInstalled, type Uninstalled, uninstall, type Written } from './install.ts'
+import {
+  checkTheWay,
+  install,
+  isInstalled,
+  missingFolders,
+  type Uninstalled,
+  uninstall,
+  type Written,
+} from './install.ts'
 import { currentCommand, type InstallFile, installFiles } from './install-files.ts'
 import type { Program } from './this-program.ts'
 import { installVersion, makeCurrent, makeLibrary, withLibraryLock } from './versions/install-version.ts'
@@ -52,7 +60,7 @@ function installFrom(
   program: Program,
   reads: Reads,
 ): InstalledProgram {
-  const folders = missingBelow(prefix, LIBRARY)
+  const folders = missingFolders(prefix, join(LIBRARY, CURRENT))
   const library = makeLibrary(prefix)
   return withLibraryLock(library, () => {
     const { name, isNew } = installVersion(library, program, reads)
@@ -60,12 +68,6 @@ function installFrom(
     const written = install(prefix, files, folders)
     return { ...written, version: name, wasThere: !isNew, former, versions: removeUnused(library) }
   })
-}
-
-/** Folders of `path` below `prefix` that are not there, outermost first. */
-function missingBelow(prefix: string, path: string): string[] {
-  if (path === '/' || existsSync(join(prefix, path))) return []
-  return [...missingBelow(prefix, dirname(path)), path]
 }
 
 export interface UninstalledProgram extends Uninstalled {

@@ -48,7 +48,7 @@ const writeManifest = (prefix: string, manifest: Manifest): void =>
   writeDurably(join(prefix, MANIFEST), `${JSON.stringify(manifest, undefined, 2)}\n`, 0o644)
 
 /** Folders of `path` that do not exist yet, outermost first. */
-function missingFolders(prefix: string, path: string): string[] {
+export function missingFolders(prefix: string, path: string): string[] {
   const folders: string[] = []
   for (
     let folder = dirname(path);

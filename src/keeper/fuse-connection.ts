@@ -1,7 +1,7 @@
 /** A pool's FUSE connection: how it is made, and its number, which a forced unmount needs. */
 import { close } from '../linux/descriptors.ts'
 import { openFuseDevice } from '../linux/fuse-device.ts'
-import { FUSE_TYPE, fuseMountOf, mountFuse, mountTable, unmount } from '../linux/mount.ts'
+import { fuseMountOf, mountFuse, unmount } from '../linux/mount.ts'
 import { readPoolRecord } from '../run/pool-record.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -39,12 +39,6 @@ export function mountConnection({ pool, mountPoint, mountFlags, kernelOptions }:
 }
 
 /** An aborted connection leaves its mount behind, which answers ENOTCONN to everybody. */
-export function takeLeftMountOff({
-  pool,
-  mountPoint,
-}: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
-  const isLeft = mountTable().some(
-    (mount) => mount.source === pool && mount.target === mountPoint && mount.type === FUSE_TYPE,
-  )
-  if (isLeft) unmount(mountPoint, { lazy: true })
+export function takeLeftMountOff(left: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
+  if (fuseMountOf(left) !== undefined) unmount(left.mountPoint, { lazy: true })
 }

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { memoryInfo } from '../linux/memory-info.ts'
 import { MOUNT_FLAGS } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'
+import { choosePoolSize } from './choose-pool-size.ts'
 import { parseMountOptions } from './mount-options.ts'
-import { choosePoolSize } from './pool-size.ts'
 import { addVfsOption, splitOptions } from './vfs-options.ts'
 
 const GIB = 2 ** 30

@@ -3,6 +3,7 @@
  * touch the files.
  */
 import * as v from 'valibot'
+import { parseRecord } from '../run/parse-record.ts'
 import { HOW, type MountRequest } from './mount-pool.ts'
 
 const Request = v.object({ pool: v.string(), mountPoint: v.string(), options: v.array(v.string()) })
@@ -21,16 +22,7 @@ const Answer = v.variant('ok', [
 export type Answer = v.InferOutput<typeof Answer>
 
 /** undefined: it is no request of this version's kind. */
-export const readRequest = (text: string): MountRequest | undefined => read(Request, text)
+export const readRequest = (text: string): MountRequest | undefined => parseRecord(Request, text)
 
 /** undefined: it is no answer of this version's kind. */
-export const readAnswer = (text: string): Answer | undefined => read(Answer, text)
-
-function read<T>(schema: v.GenericSchema<unknown, T>, text: string): T | undefined {
-  try {
-    const parsed = v.safeParse(schema, JSON.parse(text))
-    return parsed.success ? parsed.output : undefined
-  } catch {
-    return undefined
-  }
-}
+export const readAnswer = (text: string): Answer | undefined => parseRecord(Answer, text)

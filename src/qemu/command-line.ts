@@ -2,7 +2,7 @@
  * Owns the split of a QEMU command line into options and their arguments, and back. What an option means is
  * the business of the files that change it.
  */
-import { type OptionString, parseOptionString } from './option-string.ts'
+import { type OptionString, parseOptionString, printOptionString, withValue } from './option-string.ts'
 
 export interface Argument {
   /** The option without its dashes; undefined for a bare word, which QEMU takes for a disk image. */
@@ -113,6 +113,21 @@ export function append(line: CommandLine, option: string, value?: string): Comma
 export function replaceValue(line: CommandLine, argument: Argument, value: string): CommandLine {
   const index = line.arguments.indexOf(argument)
   return { ...line, arguments: line.arguments.with(index, { ...argument, value }) }
+}
+
+/** A value as `key=value` spells it, and as JSON has it where that is no text. */
+export type Change = readonly [key: string, text: string, json?: unknown]
+
+/** As `replaceValue`, with some keys of the value set, however it is written. */
+export function setKeys(line: CommandLine, argument: Argument, changes: readonly Change[]): CommandLine {
+  const { value = '' } = argument
+  const json = jsonOf(value)
+  if (json !== undefined) {
+    const set = changes.map(([key, text, typed = text]) => [key, typed])
+    return replaceValue(line, argument, JSON.stringify({ ...json, ...Object.fromEntries(set) }))
+  }
+  const pairs = changes.reduce((all, [key, text]) => withValue(all, key, text), parseOptionString(value))
+  return replaceValue(line, argument, printOptionString(pairs))
 }
 
 /** Keys and values of an argument, whether it is written as `key=value` or as JSON. */

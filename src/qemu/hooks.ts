@@ -4,7 +4,7 @@
  * the VM's user, in its directory, with its environment and its standard streams.
  */
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { LATE, within } from '../values/within.ts'
 import { spawnQemu } from './spawn-qemu.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
@@ -28,11 +28,8 @@ export async function runHook(
   try {
     const child = spawnQemu(vm, launch, ['ignore', streams[1], streams[2]], { detached: true })
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-    const isLate = Symbol()
-    const late = new AbortController()
-    const first = await Promise.race([ended, sleep(timeoutMs, isLate, { signal: late.signal })])
-    late.abort()
-    if (typeof first === 'symbol') {
+    const first = await within(ended, timeoutMs)
+    if (first === LATE) {
       // All of it: it leads a process group of its own.
       process.kill(-(child.pid as number), 'SIGKILL')
       return said(`did not end within ${timeoutMs} ms`)

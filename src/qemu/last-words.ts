@@ -30,24 +30,29 @@ export function markWords(name: string): WordsMark | undefined {
 
 /** In one line; empty: nothing was said, or it cannot be read. */
 export function wordsSince(mark: WordsMark | undefined): string {
-  if (mark === undefined) return ''
-  const text = withFile(mark.path, (fd, sizeBytes) => {
-    const bytes = Buffer.alloc(Math.max(0, Math.min(MOST_BYTES, sizeBytes - mark.offset)))
-    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, mark.offset))
+  return mark === undefined ? '' : wordsFrom(mark.path, () => mark.offset)
+}
+
+/** As `wordsSince`, of the end of a file. */
+export const lastWords = (path: string): string =>
+  wordsFrom(path, (sizeBytes) => Math.max(0, sizeBytes - MOST_BYTES))
+
+function wordsFrom(path: string, offsetOf: (sizeBytes: number) => number): string {
+  const text = withFile(path, (fd, sizeBytes) => {
+    const offset = offsetOf(sizeBytes)
+    const bytes = Buffer.alloc(Math.max(0, Math.min(MOST_BYTES, sizeBytes - offset)))
+    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, offset))
   })
   return qemuWords(text ?? '')
 }
 
 /** The lines of a log that QEMU wrote, in one; empty: there are none. */
-export function qemuWords(text: string): string {
-  const lines = text
-    .slice(-MOST_BYTES)
-    .split(/[\r\n]+/)
-    .flatMap((line) => {
-      const at = line.indexOf(': ')
-      const isQemus = /qemu|kvm/.test(line.slice(0, Math.max(0, at)))
-      return isQemus ? [line.slice(at + 2).replace(/[^\x20-\x7e]/g, '?')] : []
-    })
+function qemuWords(text: string): string {
+  const lines = text.split(/[\r\n]+/).flatMap((line) => {
+    const at = line.indexOf(': ')
+    const isQemus = /qemu|kvm/.test(line.slice(0, Math.max(0, at)))
+    return isQemus ? [line.slice(at + 2).replace(/[^\x20-\x7e]/g, '?')] : []
+  })
   return [...new Set(lines.filter((line) => !EMPTY_WORDS.test(line)))].join('; ').slice(0, MOST_CHARACTERS)
 }
 

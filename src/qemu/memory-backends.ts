@@ -6,22 +6,8 @@ import { realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { UsageError } from '../values/errors.ts'
 import { PMD_BYTES } from '../values/units.ts'
-import {
-  type Argument,
-  argumentsOf,
-  type CommandLine,
-  hasOption,
-  jsonOf,
-  pairsOf,
-  replaceValue,
-} from './command-line.ts'
-import {
-  type OptionString,
-  optionValue,
-  parseOptionString,
-  printOptionString,
-  withValue,
-} from './option-string.ts'
+import { type Argument, argumentsOf, type CommandLine, hasOption, pairsOf, setKeys } from './command-line.ts'
+import { impliedValue, type OptionString, optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
 
 /** Without `share=`: backends/hostmem-memfd.c, hostmem-shm.c. */
@@ -83,7 +69,7 @@ export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
 function refuseSharedElsewhere(line: CommandLine, files: readonly RamFile[]): void {
   for (const argument of argumentsOf(line, 'object')) {
     const pairs = pairsOf(argument)
-    const type = pairs.find(({ key }) => key === '' || key === 'qom-type')?.value ?? ''
+    const type = impliedValue(pairs, 'qom-type') ?? ''
     const id = optionValue(pairs, 'id') ?? ''
     if (!type.startsWith('memory-backend-') || files.some((file) => file.id === id)) continue
     const isShared = optionValue(pairs, 'share') ?? (SHARED_BY_DEFAULT.has(type) ? 'on' : 'off')
@@ -106,12 +92,7 @@ export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
   let aligned = line
   for (const { argument, pairs } of fileBackends(line, place)) {
     if (optionValue(pairs, 'align') !== undefined) continue
-    const value = argument.value as string
-    const json = jsonOf(value)
-    const text = json
-      ? JSON.stringify({ ...json, align: PMD_BYTES })
-      : printOptionString(withValue(parseOptionString(value), 'align', '2M'))
-    aligned = replaceValue(aligned, argument, text)
+    aligned = setKeys(aligned, argument, [['align', '2M', PMD_BYTES]])
   }
   return aligned
 }
@@ -119,14 +100,8 @@ export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
 /** The line with `prealloc=off` where it is on. */
 export function withoutPrealloc(line: CommandLine): CommandLine {
   return argumentsOf(line, 'object').reduce((changed, argument) => {
-    const pairs = pairsOf(argument)
-    if (!isOn(optionValue(pairs, 'prealloc') ?? 'off')) return changed
-    const value = argument.value as string
-    const json = jsonOf(value)
-    const text = json
-      ? JSON.stringify({ ...json, prealloc: false })
-      : printOptionString(withValue(parseOptionString(value), 'prealloc', 'off'))
-    return replaceValue(changed, argument, text)
+    if (!isOn(optionValue(pairsOf(argument), 'prealloc') ?? 'off')) return changed
+    return setKeys(changed, argument, [['prealloc', 'off', false]])
   }, line)
 }
 
@@ -163,7 +138,7 @@ interface FileBackend {
 function fileBackends(line: CommandLine, place: Place): FileBackend[] {
   return argumentsOf(line, 'object').flatMap((argument) => {
     const pairs = pairsOf(argument)
-    const type = pairs.find(({ key }) => key === '' || key === 'qom-type')?.value
+    const type = impliedValue(pairs, 'qom-type')
     const memPath = optionValue(pairs, 'mem-path')
     if (type !== 'memory-backend-file' || memPath === undefined) return []
     const path = resolveInDirectory(resolve(place.cwd, memPath))

@@ -3,9 +3,9 @@
  * RAM where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in
  * `docs/devel/migration/CPR.rst`.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
+import { LATE, within } from '../values/within.ts'
 import type { QmpClient } from './qmp-client.ts'
 
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
@@ -74,12 +74,9 @@ export async function awaitMigration(qmp: QmpClient, timeoutMs: number): Promise
  */
 async function whileItAnswers<T>(qmp: QmpClient, event: Promise<T>): Promise<T> {
   event.catch(() => {}) // whoever awaits it below hears of it
-  const silence = Symbol()
   for (;;) {
-    const over = new AbortController()
-    const pause = sleep(LOOK_MS, silence, { signal: over.signal }).catch(() => silence)
-    const first = await Promise.race([event, pause]).finally(() => over.abort())
-    if (first !== silence) return first as T
+    const first = await within(event, LOOK_MS)
+    if (first !== LATE) return first
     await runStatus(qmp)
   }
 }

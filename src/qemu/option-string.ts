@@ -37,6 +37,10 @@ export function optionValue(pairs: OptionString, key: string): string | undefine
   return pair === undefined ? undefined : (pair.value ?? 'on')
 }
 
+/** As QEMU reads the first value, whose key the option implies: `key`. */
+export const impliedValue = (pairs: OptionString, key: string): string | undefined =>
+  pairs.find((pair) => pair.key === '' || pair.key === key)?.value
+
 /** The same with `key` set to `value`: in its place if it is there, at the end otherwise. */
 export function withValue(pairs: OptionString, key: string, value: string): OptionString {
   const index = pairs.findLastIndex((candidate) => candidate.key === key)

@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import { errorText, QemuError } from '../values/errors.ts'
+import { LATE, within } from '../values/within.ts'
 import { type QemuVersion, versionOf } from './qemu-version.ts'
 import { type QmpEvent, type QmpMessage, QmpReader } from './qmp-messages.ts'
 
@@ -157,16 +158,7 @@ export class QmpClient {
 }
 
 async function bounded<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new QemuError(`${what} within ${Math.round(timeoutMs)} ms`)),
-      Math.max(0, timeoutMs),
-    )
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
+  const first = await within(promise, timeoutMs)
+  if (first === LATE) throw new QemuError(`${what} within ${Math.round(timeoutMs)} ms`)
+  return first
 }

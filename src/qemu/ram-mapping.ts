@@ -11,8 +11,8 @@ import { mapMemory } from '../linux/memory-device.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { PTE_BYTES } from '../values/units.ts'
-import { argumentsOf, type CommandLine, jsonOf, pairsOf, replaceValue } from './command-line.ts'
-import { optionValue, parseOptionString, printOptionString, withValue } from './option-string.ts'
+import { argumentsOf, type Change, type CommandLine, pairsOf, setKeys } from './command-line.ts'
+import { optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
 import { type RamMap, readRamMap } from './ram-file.ts'
 import type { VmDefinition } from './vm-definition.ts'
@@ -48,21 +48,12 @@ export function reachRam(line: CommandLine, mappings: readonly RamMapping[]): Co
   for (const { id, map } of mappings) {
     const argument = argumentsOf(reached, 'object').find((each) => optionValue(pairsOf(each), 'id') === id)
     if (argument?.value === undefined) continue
-    const changes: [string, string][] = []
+    const changes: Change[] = []
     const align = parseQemuSize(optionValue(pairsOf(argument), 'align') ?? '0') ?? 0
-    if (map.alignBytes > align) changes.push(['align', String(map.alignBytes)])
-    if (map.by === 'devmem') changes.push(['mem-path', map.path], ['offset', String(map.offsetBytes)])
-    if (changes.length > 0) reached = replaceValue(reached, argument, withChanges(argument.value, changes))
+    if (map.alignBytes > align) changes.push(['align', String(map.alignBytes), map.alignBytes])
+    if (map.by === 'devmem')
+      changes.push(['mem-path', map.path], ['offset', String(map.offsetBytes), map.offsetBytes])
+    if (changes.length > 0) reached = setKeys(reached, argument, changes)
   }
   return reached
-}
-
-function withChanges(value: string, changes: readonly [string, string][]): string {
-  const json = jsonOf(value)
-  if (json === undefined)
-    return printOptionString(
-      changes.reduce((pairs, [key, to]) => withValue(pairs, key, to), parseOptionString(value)),
-    )
-  const typed = changes.map(([key, to]) => [key, key === 'mem-path' ? to : Number(to)])
-  return JSON.stringify({ ...json, ...Object.fromEntries(typed) })
 }

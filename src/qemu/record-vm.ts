@@ -12,6 +12,7 @@ import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './comm
 import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson } from './identity.ts'
 import { hasRamFile } from './memory-backends.ts'
+import { impliedValue } from './option-string.ts'
 import { prepareRamFile } from './ram-file.ts'
 import { checkRootsWay } from './roots-way.ts'
 import { prepareCommandLine, type VmCommandLine } from './vm-command-line.ts'
@@ -130,7 +131,7 @@ function chooseMount(line: CommandLine, { cwd, mounts }: RecordRequest): string 
 
 function guestName(line: CommandLine): string | undefined {
   const [option] = argumentsOf(line, 'name')
-  return option && pairsOf(option).find(({ key }) => key === '' || key === 'guest')?.value
+  return option && impliedValue(pairsOf(option), 'guest')
 }
 
 function refuseConflicts(

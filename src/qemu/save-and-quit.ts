@@ -5,9 +5,8 @@
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { QemuError } from '../values/errors.ts'
 import { killQemu } from './end-qemu.ts'
-import { differences } from './machine/differences.ts'
+import { changes } from './machine/changes.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
-import { lostRam } from './machine/ram-blocks.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -75,9 +74,8 @@ async function lookAgain(
   qmp: QmpClient,
   qemu: ProcessIdentity,
 ): Promise<Pick<VmDefinition, 'taps' | 'settings'>> {
-  const start = readingAtStart(definition.name, qemu)
   const now = await readMachine(qmp)
-  const [changed] = [...lostRam(now.ram, definition), ...(start === undefined ? [] : differences(start, now))]
+  const [changed] = changes(definition, readingAtStart(definition.name, qemu), now)
   if (changed !== undefined) throw new QemuError(changed)
   return { taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [], settings: now.settings }
 }

@@ -40,17 +40,11 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
     await loadGuest(qmp, saved, timeoutMs)
-    await checkRam(qmp, definition)
-    const unset = await setSettings(qmp, definition)
+    const unset = await completeLoad(qmp, definition)
     onStep('load')
-    const running: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
-    writeDefinition(running)
-    isLoaded = true
-    removeStateFile(saved.path)
-    onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
-    await readAfterLoad(definition.name, qmp)
-    if (unset.length > 0) request.onUnset?.(unset)
-    return running
+    return await continueLoaded({ ...request, qmp, unset }, () => {
+      isLoaded = true
+    })
   } catch (cause) {
     throw new StartFromSavedError(cause, isLoaded, wordsSince(mark))
   } finally {
@@ -59,17 +53,40 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
 }
 
 /**
- * QEMU has loaded the guest's devices; its RAM is what lies in the files that are on record, all of them.
- * Else the guest does not run here, and its saved state stays.
+ * QEMU has loaded the guest's devices. Its RAM is what lies in the files that are on record, all of them:
+ * else it does not run here, and its saved state stays. Its settings are made again; answers one line for
+ * each that could not be. Errors: QemuError.
  */
-export async function checkRam(qmp: QmpClient, definition: VmDefinition): Promise<void> {
+export async function completeLoad(qmp: QmpClient, definition: VmDefinition): Promise<string[]> {
   const [lost] = lostRam(await readRam(qmp), definition)
   if (lost !== undefined) throw new QemuError(lost)
+  const { settings } = definition
+  return settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))
 }
 
-/** Into a QEMU that has loaded the guest. One line for each that could not be made. Errors: QemuError. */
-export async function setSettings(qmp: QmpClient, { settings }: VmDefinition): Promise<string[]> {
-  return settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))
+export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutMs' | 'onStep' | 'onUnset'> {
+  readonly qmp: QmpClient
+  /** What `completeLoad` answered. */
+  readonly unset: readonly string[]
+}
+
+/**
+ * Lets a guest run whose load is complete. Returns the definition as it is now on record. `onRecorded`: the
+ * guest counts as running from there on. Errors: QemuError.
+ */
+export async function continueLoaded(
+  { qmp, definition, unset, timeoutMs, onStep, onUnset }: LoadedGuest,
+  onRecorded: () => void = () => {},
+): Promise<VmDefinition> {
+  const saved = definition.saved as SavedState
+  const running: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
+  writeDefinition(running)
+  onRecorded()
+  removeStateFile(saved.path)
+  onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
+  await readAfterLoad(running, qmp)
+  if (unset.length > 0) onUnset?.(unset)
+  return running
 }
 
 export class StartFromSavedError extends QemuError {

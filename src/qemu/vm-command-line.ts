@@ -110,6 +110,10 @@ export function incomingArgv(argv: readonly string[]): string[] {
   return [...printCommandLine(line), '-S', '-incoming', 'defer']
 }
 
+/** The same words for another program; undefined: for the same. */
+export const withBinary = (argv: readonly string[], binary: string | undefined): string[] =>
+  binary === undefined ? [...argv] : [binary, ...argv.slice(1)]
+
 /** Output files that QEMU opens anew, empty, each time it starts. */
 function emptiedFiles(line: CommandLine): string[] {
   const devices = argumentsOf(line, 'serial', 'parallel', 'monitor', 'debugcon', 'qmp').map(

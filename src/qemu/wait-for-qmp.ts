@@ -3,7 +3,7 @@
  * more.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isAlive } from '../run/process-identity.ts'
+import { isAlive, isSameProcess } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { QemuError } from '../values/errors.ts'
 import { QmpClient } from './qmp-client.ts'
@@ -56,9 +56,9 @@ export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
 function isStarted(name: string, before: VmRuntime | undefined): boolean {
   const now = readRuntime(name)
   if (now === undefined || !isAlive(now.supervisor)) return false
-  const { pid, startTime } = now.supervisor
-  const isSame = pid === before?.supervisor.pid && startTime === before.supervisor.startTime
-  return !isSame || now.starts > before.starts
+  return (
+    before === undefined || !isSameProcess(now.supervisor, before.supervisor) || now.starts > before.starts
+  )
 }
 
 async function watchForEnd(name: string, stop: AbortSignal): Promise<never> {

@@ -8,6 +8,7 @@ import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
 import { REGION_KINDS } from '../values/store-kinds.ts'
 import { replaceFile } from './atomic-file.ts'
+import { parseRecord } from './parse-record.ts'
 import { POOLS } from './paths.ts'
 import { ProcessSchema } from './process-identity.ts'
 
@@ -66,14 +67,7 @@ export function readPoolRecord(pool: string): PoolRecord | undefined {
 }
 
 /** undefined: it is no record of this version's kind. */
-export function parsePoolRecord(text: string): PoolRecord | undefined {
-  try {
-    const parsed = v.safeParse(PoolRecordSchema, JSON.parse(text))
-    return parsed.success ? parsed.output : undefined
-  } catch {
-    return undefined
-  }
-}
+export const parsePoolRecord = (text: string): PoolRecord | undefined => parseRecord(PoolRecordSchema, text)
 
 function recordedPools(): string[] {
   try {

@@ -21,6 +21,9 @@ export function identifySelf(): ProcessIdentity {
   return self
 }
 
+export const isSameProcess = (one: ProcessIdentity, other: ProcessIdentity): boolean =>
+  one.pid === other.pid && one.startTime === other.startTime
+
 export function isAlive({ pid, startTime }: ProcessIdentity): boolean {
   return processStartTime(pid) === startTime
 }

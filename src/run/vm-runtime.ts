@@ -11,6 +11,7 @@ import { lockFile } from '../linux/process.ts'
 import { Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { replaceFile } from './atomic-file.ts'
+import { parseRecord } from './parse-record.ts'
 import { ensureFolder, VMS } from './paths.ts'
 import { isAlive, type ProcessIdentity, ProcessSchema } from './process-identity.ts'
 
@@ -78,14 +79,7 @@ export function readRuntime(name: string): VmRuntime | undefined {
 }
 
 /** undefined: it is no record of this version's kind. */
-export function parseRuntime(text: string): VmRuntime | undefined {
-  try {
-    const parsed = v.safeParse(RuntimeSchema, JSON.parse(text))
-    return parsed.success ? parsed.output : undefined
-  } catch {
-    return undefined
-  }
-}
+export const parseRuntime = (text: string): VmRuntime | undefined => parseRecord(RuntimeSchema, text)
 
 /**
  * Takes all of it away but the log. The caller holds the supervisor's lock; if another holds the update lock,

@@ -4,21 +4,19 @@
  * update had come.
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
-import { readAfterLoad } from '../../qemu/machine/kept-reading.ts'
 import { runStatus } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { continueGuest } from '../../qemu/restore.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
-import { removeStateFile, type SavedState } from '../../qemu/saved-state.ts'
+import { removeStateFile } from '../../qemu/saved-state.ts'
 import {
-  checkRam,
+  completeLoad,
+  continueLoaded,
   StartFromSavedError,
   type StartRequest,
-  setSettings,
   startFromSaved,
 } from '../../qemu/start-from-saved.ts'
-import { type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
@@ -46,7 +44,8 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
       return { ...definition, saved: null }
     }
     // Loaded and not yet told to run: a guest on record as saved never runs.
-    if (status === 'paused') return await recoverLoaded(request, qmp, saved)
+    if (status === 'paused')
+      return await continueLoaded({ ...request, qmp, unset: await completeLoad(qmp, definition) })
     if (status !== 'inmigrate') throw new UsageError(`its QEMU is in state '${status}'`)
   } finally {
     qmp.close()
@@ -75,20 +74,4 @@ async function recoverUnsaved(
   if (status === 'running') throw new UsageError('it runs')
   onStep('continue')
   return definition
-}
-
-async function recoverLoaded(
-  { definition, timeoutMs, onStep, onUnset }: RecoverRequest,
-  qmp: QmpClient,
-  saved: SavedState,
-): Promise<VmDefinition> {
-  await checkRam(qmp, definition)
-  const unset = await setSettings(qmp, definition)
-  const after: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
-  writeDefinition(after)
-  removeStateFile(saved.path)
-  onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
-  await readAfterLoad(definition.name, qmp)
-  if (unset.length > 0) onUnset?.(unset)
-  return after
 }

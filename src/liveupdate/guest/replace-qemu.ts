@@ -14,6 +14,7 @@ import { GuestStoppedError } from '../../qemu/save.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import type { Streams } from '../../qemu/supervisor.ts'
+import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
@@ -61,14 +62,13 @@ class ReplaceRun {
   async run(): Promise<VmTimeline> {
     const { nextQemu, timeoutMs, vm } = this.#request
     const { name, argv } = this.#before
-    const nextArgv = nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)]
     const qemu = vm.qemu
     if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
     const runtime = readRuntime(name)
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
     // With a window of /dev/mem the program is started as root: none but the one that was trusted.
     const isWindow = storeOf(this.#before.mountPoint) === 'devmem'
-    if (nextArgv === argv && !isWindow)
+    if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
     let saved: VmDefinition
@@ -77,7 +77,7 @@ class ReplaceRun {
         definition: this.#before,
         qmp,
         qemu,
-        nextArgv,
+        nextArgv: withBinary(argv, nextQemu),
         timeoutMs,
         onStep: (step, atMs) => this.#stepDone(step, atMs),
       })
@@ -106,8 +106,7 @@ class ReplaceRun {
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
       await endQemu(this.#before.name)
       if (this.#formerBinary !== undefined) {
-        const former = [this.#formerBinary, ...argv.slice(1)]
-        return await this.#rollBack({ ...saved, argv: former }, problem)
+        return await this.#rollBack({ ...saved, argv: withBinary(argv, this.#formerBinary) }, problem)
       }
       if (saved.argv[0] === argv[0])
         return this.result('saved', `${problem}: go on with 'guestmemfs resume ${name}'`)

@@ -10,6 +10,7 @@ import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile } from '../../qemu/saved-state.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { waitForTaps } from '../../qemu/taps.ts'
+import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
 import { liveQemu, makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
@@ -66,9 +67,10 @@ class ResumeRun {
           : await start(this.#request, onStep, onUnset)
       return this.result('resumed', this.#unset)
     } catch (error) {
-      const { name } = vm.definition
+      const { definition, state } = vm
       const isLoaded = error instanceof StartFromSavedError && error.isLoaded
-      const isStranded = isLoaded || (vm.state === 'running' && liveQemu(name) !== undefined)
+      const isLive = liveQemu(definition.name, ramFileOf(definition)) !== undefined
+      const isStranded = isLoaded || (state === 'running' && isLive)
       return this.result(isStranded ? 'stranded' : 'saved', `${errorText(error)}; its RAM is kept`)
     }
   }
@@ -94,8 +96,7 @@ async function start(
 ): Promise<VmDefinition> {
   const { argv, saved } = vm.definition
   if (saved === null) throw new UsageError(`it is ${vm.state}`)
-  const nextArgv = nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)]
-  const definition = { ...vm.definition, argv: nextArgv }
+  const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
   const [missing] = missingRam(definition)
   if (missing !== undefined) throw new UsageError(missing)
   checkStateFile(saved)

@@ -7,7 +7,7 @@ import { splitCommandLine } from '../../linux/memory-info.ts'
 import { ramBytesOf, ramFileOf } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
-import { checkGuests } from '../preflight/check-guests.ts'
+import { checkGuests, subjectOf } from '../preflight/check-guests.ts'
 import { checkHandover } from '../preflight/check-handover.ts'
 import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
 import { checkNextBoot } from '../preflight/check-next-boot.ts'
@@ -134,10 +134,10 @@ export async function planKernelUpdate(
 /** The operator chooses; what it means is said all the same. */
 function checkLeft(left: readonly string[], running: readonly Vm[]): Finding[] {
   return left.map((name) => {
-    const subject = `VM ${name}`
+    const subject = subjectOf({ name })
     if (running.some(({ definition }) => definition.name === name))
-      return warn(subject, `VM ${name} is left: it ends with this kernel, and nothing of it is saved`)
-    return fail(subject, `VM ${name} cannot be left: no VM of that name runs`)
+      return warn(subject, `${subject} is left: it ends with this kernel, and nothing of it is saved`)
+    return fail(subject, `${subject} cannot be left: no VM of that name runs`)
   })
 }
 

@@ -3,11 +3,11 @@
  * Changes nothing that lasts.
  */
 import { statfsSync } from 'node:fs'
-import { lgetxattr } from '../../linux/xattr.ts'
+import { isFrozen } from '../../pool/pool-view.ts'
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
-import { differences } from '../../qemu/machine/differences.ts'
+import { changes } from '../../qemu/machine/changes.ts'
 import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
-import { lostRam, streamedBytes } from '../../qemu/machine/ram-blocks.ts'
+import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
@@ -18,19 +18,16 @@ import { ramFileBytes } from '../../qemu/ram-file.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
+import { withBinary } from '../../qemu/vm-command-line.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
-import { Errno } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
-import { FROZEN_XATTR } from '../../values/xattr-names.ts'
 
-/** `1` while the pool refuses every modification. */
-const ONE = '1'.charCodeAt(0)
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
@@ -108,8 +105,7 @@ async function tryNext({ definition, qemu }: Vm, nextQemu: string | undefined, n
   // Its supervisor would start it there, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { problems: [], unproven: ['other namespaces'] }
-  const { argv } = definition
-  return await tryNextQemu(definition, nextQemu === undefined ? argv : [nextQemu, ...argv.slice(1)], now)
+  return await tryNextQemu(definition, withBinary(definition.argv, nextQemu), now)
 }
 
 const untried = ({ unproven }: Trial): string[] =>
@@ -140,8 +136,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),
-        ...lostRam(now.ram, definition),
-        ...(start === undefined ? [] : differences(start, now)),
+        ...changes(definition, start, now),
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
       unknown: start === undefined ? [NOT_READ] : [],
@@ -161,9 +156,7 @@ const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [
 function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: number }[]): Finding[] {
   const mountPoints = Map.groupBy(guests, ({ vm }) => vm.definition.mountPoint)
   return [...mountPoints].flatMap(([mountPoint, theirs]) => {
-    const frozen = lgetxattr(mountPoint, FROZEN_XATTR)
-    if (!(frozen instanceof Errno) && frozen[0] === ONE)
-      return [fail(mountPoint, `${mountPoint} is frozen: 'guestmemfs thaw' it first`)]
+    if (isFrozen(mountPoint)) return [fail(mountPoint, `${mountPoint} is frozen: 'guestmemfs thaw' it first`)]
     const { bavail, bsize } = statfsSync(mountPoint)
     let freeBytes = bavail * bsize
     return theirs.flatMap(({ vm, stateBytes }) => {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { replaceFile } from '../../run/atomic-file.ts'
+import { parseRecord } from '../../run/parse-record.ts'
 import { ensureFolder, REPORTS } from '../../run/paths.ts'
 import { formatSize } from '../../values/size.ts'
 import { OUTCOMES, PHASES, type Phase, type VmTimeline } from './timeline.ts'
@@ -62,14 +63,7 @@ function keptReports(): UpdateReport[] {
 }
 
 /** undefined: it is no report of this version's kind, and tells nothing. */
-export function parseReport(text: string): UpdateReport | undefined {
-  try {
-    const parsed = v.safeParse(ReportSchema, JSON.parse(text))
-    return parsed.success ? parsed.output : undefined
-  } catch {
-    return undefined
-  }
-}
+export const parseReport = (text: string): UpdateReport | undefined => parseRecord(ReportSchema, text)
 
 /** Whether every guest goes on, in the QEMU it was meant to have. */
 export function isSuccess({ vms }: UpdateReport): boolean {

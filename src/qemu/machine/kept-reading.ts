@@ -6,9 +6,10 @@ import { readFileSync, rmSync } from 'node:fs'
 import * as v from 'valibot'
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
-import { type ProcessIdentity, ProcessSchema } from '../../run/process-identity.ts'
+import { isSameProcess, type ProcessIdentity, ProcessSchema } from '../../run/process-identity.ts'
 import { liveQemu, vmPaths } from '../../run/vm-runtime.ts'
 import { QmpClient } from '../qmp-client.ts'
+import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
 import { readMachine } from './read-machine.ts'
 import { type Reading, ReadingSchema } from './reading.ts'
 
@@ -34,8 +35,7 @@ export function keepReading(name: string, qemu: ProcessIdentity, reading: Readin
 export function readingAtStart(name: string, qemu: ProcessIdentity): Reading | undefined {
   try {
     const kept = v.parse(KeptSchema, JSON.parse(readFileSync(vmPaths(name).machine, 'utf8')))
-    const isOfIt = kept.qemu.pid === qemu.pid && kept.qemu.startTime === qemu.startTime
-    return isOfIt ? kept.reading : undefined
+    return isSameProcess(kept.qemu, qemu) ? kept.reading : undefined
   } catch {
     return undefined
   }
@@ -58,8 +58,9 @@ export async function readAtStart(name: string, qemu: ProcessIdentity): Promise<
 }
 
 /** As `readAtStart`, of the QEMU that `qmp` leads to. */
-export async function readAfterLoad(name: string, qmp: QmpClient): Promise<void> {
-  const qemu = liveQemu(name)
+export async function readAfterLoad(definition: VmDefinition, qmp: QmpClient): Promise<void> {
+  const { name } = definition
+  const qemu = liveQemu(name, ramFileOf(definition))
   if (qemu === undefined) return
   await readMachine(qmp).then(
     (reading) => keepReading(name, qemu, reading),

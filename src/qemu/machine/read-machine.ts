@@ -56,8 +56,8 @@ const askOf =
   }
 
 /** By id, the type of each. Errors: as of `readMachine`. */
-async function readObjects(qmp: QmpClient): Promise<Map<string, string>> {
-  const listed = await askOf(qmp)(QomListSchema, 'qom-list', { path: '/objects' })
+async function readObjects(ask: Ask): Promise<Map<string, string>> {
+  const listed = await ask(QomListSchema, 'qom-list', { path: '/objects' })
   const types = new Map(listed.map(({ name, type }) => [name, /^child<(.*)>$/.exec(type)?.[1] ?? type]))
   types.delete('type') // of the container itself
   return types
@@ -66,7 +66,11 @@ async function readObjects(qmp: QmpClient): Promise<Map<string, string>> {
 /** Errors: as of `readMachine`. */
 export async function readRam(qmp: QmpClient): Promise<RamBlock[]> {
   const ask = askOf(qmp)
-  const [memdevs, objects] = await Promise.all([ask(MemdevsSchema, 'query-memdev'), readObjects(qmp)])
+  return await readBlocks(ask, readObjects(ask))
+}
+
+async function readBlocks(ask: Ask, listed: ReturnType<typeof readObjects>): Promise<RamBlock[]> {
+  const [memdevs, objects] = await Promise.all([ask(MemdevsSchema, 'query-memdev'), listed])
   return await Promise.all(
     memdevs.map(async ({ id = '', size, share }) => {
       const type = objects.get(id) ?? ''
@@ -93,11 +97,12 @@ const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
 /** Errors (QemuError): QEMU does not answer, or answers something else than its own schema says. */
 export async function readMachine(qmp: QmpClient): Promise<Reading> {
   const ask = askOf(qmp)
+  const listed = readObjects(ask)
   const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
   const [ram, objects, tree, processors, nodes, drives, jobs, networks, forwards, chardevs, threads] =
     await Promise.all([
-      readRam(qmp),
-      readObjects(qmp),
+      readBlocks(ask, listed),
+      listed,
       monitor('info qtree'),
       // A machine type without hot-plug of processors has none to tell.
       ask(ProcessorsSchema, 'query-hotpluggable-cpus').catch(() => []),

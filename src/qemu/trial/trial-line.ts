@@ -12,7 +12,7 @@ import {
   pairsOf,
   printCommandLine,
 } from '../command-line.ts'
-import { optionValue } from '../option-string.ts'
+import { impliedValue, optionValue } from '../option-string.ts'
 import { MONITOR_ID } from '../vm-command-line.ts'
 
 export interface TrialLine {
@@ -88,7 +88,7 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
       return optionValue(pairs, 'mem-lock') === 'on' ? '-overcommit mem-lock=on' : [argument]
     case 'object': {
       if (optionValue(pairs, 'hugetlb') === 'on') return 'memory of hugetlb'
-      const type = pairs.find(({ key }) => key === '' || key === 'qom-type')?.value ?? ''
+      const type = impliedValue(pairs, 'qom-type') ?? ''
       return OBJECTS.test(type) ? [argument] : `object ${type}`
     }
     case 'chardev':

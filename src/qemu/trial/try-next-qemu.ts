@@ -9,15 +9,15 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../../linux/descriptors.ts'
 import { listenUnix } from '../../linux/unix-listener.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { errorText } from '../../values/errors.ts'
+import { LATE, within } from '../../values/within.ts'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
-import { qemuWords } from '../last-words.ts'
+import { lastWords } from '../last-words.ts'
 import { readMachine } from '../machine/read-machine.ts'
 import type { Reading } from '../machine/reading.ts'
 import { QmpClient } from '../qmp-client.ts'
@@ -81,7 +81,7 @@ async function run(definition: VmDefinition, argv: readonly string[], now: Readi
     qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
     return otherMachine(now, await readMachine(qmp))
   } catch (error) {
-    const words = qemuWords(readFileSync(log, 'utf8'))
+    const words = lastWords(log)
     return [`its next QEMU does not start: ${words === '' ? errorText(error) : words}`]
   } finally {
     await end(child, qmp)
@@ -99,10 +99,9 @@ async function end(child: ChildProcess | undefined, qmp: QmpClient | undefined):
   const ended = once(child, 'exit')
   await qmp?.execute('quit', {}, QUIT_TIMEOUT_MS).catch(() => {})
   qmp?.close()
-  const isLate = Symbol()
-  const first = await Promise.race([ended, sleep(QUIT_TIMEOUT_MS, isLate)])
+  const first = await within(ended, QUIT_TIMEOUT_MS)
   // timeout(1) has made a process group of itself and QEMU.
-  if (first === isLate) process.kill(-child.pid, 'SIGKILL')
+  if (first === LATE) process.kill(-child.pid, 'SIGKILL')
   await ended
 }
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { loginUid, writeJournal } from './journal.ts'
+import { loginUid, writeJournal } from './system-log.ts'
 import { DatagramReceiver } from './testing/datagram-receiver.ts'
 
 function folderOf(t: TestContext): string {
