@@ -4,12 +4,14 @@
  */
 import * as v from 'valibot'
 import { vmPaths } from '../run/vm-runtime.ts'
-import { runStatus } from './migration.ts'
+import { isMigrated, runStatus } from './migration.ts'
 import { QmpClient } from './qmp-client.ts'
 import type { Vm } from './vm-list.ts'
 
 /** A QEMU that hangs must not hold up a list of all guests. */
 const TIMEOUT_MS = 1000
+/** Saved, about to be, or loaded and not yet told to run. */
+const STOPPED = ['postmigrate', 'finish-migrate', 'paused']
 const ModeSchema = v.object({ mode: v.optional(v.string()) })
 
 /** Those of `vms` that `resume` brings back, though their QEMU lives. */
@@ -25,10 +27,12 @@ async function isStopped({ state, definition }: Vm): Promise<boolean> {
   try {
     qmp = await QmpClient.connect(vmPaths(definition.name).qmp, TIMEOUT_MS)
     const { status } = await runStatus(qmp)
-    if (status !== 'postmigrate' && status !== 'finish-migrate') return false
+    if (!STOPPED.includes(status)) return false
     // Else a person has migrated it to another host, where it runs: it must not run here as well.
     const { mode } = v.parse(ModeSchema, await qmp.execute('query-migrate-parameters', {}, TIMEOUT_MS))
-    return mode === 'cpr-reboot'
+    if (mode !== 'cpr-reboot') return false
+    // A person may have paused it: an update that comes to its end leaves no cpr-reboot behind.
+    return status !== 'paused' || (await isMigrated(qmp))
   } catch {
     return false
   } finally {

@@ -24,6 +24,7 @@ import {
   Serial,
   scratchFolder,
   startTinyVm,
+  updateVmm,
   type VmPool,
 } from './support.ts'
 
@@ -105,6 +106,26 @@ test('an update that is killed leaves a guest that vms calls stopped, and that p
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
   assert.equal((await listVms(pool))[0]?.state, 'running')
+})
+
+test('a guest that was loaded and put on record, and not told to run, is stopped; one that a person paused is not', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'loaded')
+  await updateVmm(pool)
+  await monitor(vm.name, 'stop')
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+  await resumeVms(pool)
+  assert.equal(await status(vm.name), 'paused')
+  // As an update leaves it that dies between the record and `cont`.
+  await monitor(vm.name, 'migrate-set-parameters', { mode: 'cpr-reboot' })
+  assert.equal((await listVms(pool))[0]?.state, 'stopped')
+  const { report } = await resumeVms(pool)
+  assert.equal(report.vms[0]?.outcome, 'resumed')
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+  const { mode } = (await monitor(vm.name, 'query-migrate-parameters')) as { mode: string }
+  assert.equal(mode, 'normal', 'an ordinary migration would lose its RAM')
 })
 
 test('a guest that a person has migrated away is not brought back', async (t) => {
