@@ -3,8 +3,10 @@
  * not print; the program's output is kept for the one who wants to show it.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
+import { FUSE_TYPE } from '../../src/linux/mount.ts'
 import { MARKER, removeLeftovers } from './leftovers.ts'
 
 export interface Place {
@@ -47,13 +49,45 @@ export async function runChild<T>(
   const started = performance.now()
   const end = await runProcess(args, place, timeoutMs)
   const durationMs = performance.now() - started
-  const left = await removeLeftovers(folder)
+  const left = [...(await removeLeftovers(folder)), ...leftInNamespace(folder)]
   const value = read()
   const output = readFileSync(outputOf(folder), 'utf8')
   // A mount that did not come away is not walked into: rm would delete what is mounted, or wait for a dead
   // server.
   if (left.length === 0) rmSync(folder, { recursive: true, force: true })
   return { end, left, output, durationMs, value }
+}
+
+/** In the test's folder: what is mounted below it when the test has ended. */
+const MOUNTS = 'mounts'
+
+/**
+ * Root's tests have a mount namespace each, with a /run/guestmemfs of its own: what is mounted on this
+ * machine, and what a killed run left behind, is none of theirs, and what they leave behind goes with the
+ * namespace. It is told all the same: a mount that nobody took away is a fault.
+ */
+const IN_NAMESPACE = `
+mkdir -p /run/guestmemfs && mount -t tmpfs -o mode=755 guestmemfs-test /run/guestmemfs || exit 1
+for dead in $(findmnt --noheadings --list --types ${FUSE_TYPE} --output TARGET); do umount --lazy "$dead"; done
+folder=$1
+shift
+"$@"
+status=$?
+findmnt --noheadings --list --output TARGET,FSTYPE | grep -F "$folder/" >"$folder/${MOUNTS}"
+exit $status`
+
+function inNamespace(folder: string, command: readonly string[]): readonly string[] {
+  if (process.getuid?.() !== 0) return command
+  return ['unshare', '--mount', '--', 'sh', '-c', IN_NAMESPACE, 'sh', folder, ...command]
+}
+
+function leftInNamespace(folder: string): string[] {
+  const path = join(folder, MOUNTS)
+  if (!existsSync(path)) return []
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => `mount ${line.replace(/ +/, ' ')}`)
 }
 
 const LAST_WORDS_MS = 5000
@@ -81,13 +115,21 @@ function endGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** A shell between the two says a signal as 128 and its number. */
+function describeStatus(code: number): string {
+  const [signal] = Object.entries(constants.signals).find(([, number]) => code === 128 + number) ?? []
+  return signal ?? `exit code ${code}`
+}
+
 function runProcess(
   args: readonly string[],
   { project, folder }: Place,
   timeoutMs: number,
 ): Promise<string | undefined> {
   const output = openSync(outputOf(folder), 'w')
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', ...args]
+  const [program = '', ...words] = inNamespace(folder, node)
+  const child = spawn(program, words, {
     cwd: project,
     env: environment(folder),
     detached: true,
@@ -107,7 +149,7 @@ function runProcess(
       clearTimeout(timer)
       running.delete(child.pid ?? 0)
       if (late) resolve(`ran longer than ${timeoutMs / 1000} s and was ended`)
-      else resolve(code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`}`)
+      else resolve(code === 0 ? undefined : `ended with ${signal ?? describeStatus(code ?? 0)}`)
     })
   })
 }

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
+import { mountTable } from '../../src/linux/mount.ts'
 import { type JobResult, runFile } from './run-file.ts'
 import { countJob, countSkippedJobs, emptyTally, tallyLines } from './tally.ts'
 
@@ -90,4 +91,39 @@ test('a process that was left running is a failure, and is ended', async () => {
   for (let wait = 0; wait < 100 && !isGone(); wait += 1)
     await new Promise((resolve) => setTimeout(resolve, 50))
   assert.ok(isGone())
+})
+
+const isRoot = process.getuid?.() === 0
+test('a mount that was left is a failure, and the machine never sees it', {
+  skip: !isRoot && 'not root',
+}, async () => {
+  const { problems, output } = await runText(`
+    import { execFileSync } from 'node:child_process'
+    import { mkdirSync } from 'node:fs'
+    import { tmpdir } from 'node:os'
+    test('leaves', () => {
+      const place = tmpdir() + '/left'
+      mkdirSync(place)
+      execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', place])
+      console.log('at=' + place)
+    })
+  `)
+  const place = /at=(.+)/.exec(output)?.[1] ?? ''
+  assert.deepEqual(problems, [`left behind mount ${place} tmpfs`])
+  assert.ok(!mountTable().some(({ target }) => target === place))
+})
+
+test("what root's tests see of pools is their own", { skip: !isRoot && 'not root' }, async () => {
+  const text = `
+    import { readdirSync, writeFileSync } from 'node:fs'
+    test('alone', () => {
+      if (readdirSync('/run/guestmemfs').length > 0) throw new Error('somebody was here')
+      writeFileSync('/run/guestmemfs/mine', '')
+    })
+  `
+  for (const { events } of [await runText(text), await runText(text)])
+    assert.deepEqual(
+      events.map(({ outcome }) => outcome),
+      ['passed'],
+    )
 })

@@ -44,7 +44,9 @@ interface MountToResume {
 export async function resumeSaved(names: readonly string[], options: ResumeOptions): Promise<number> {
   const timeoutMs = timeoutOption(options.timeoutMs)
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
-  const all = vmMounts(options.mount)
+  const { mounts: all, problems: unasked } = vmMounts(options.mount)
+  for (const problem of unasked) complain(problem)
+  if (all.length === 0 && unasked.length > 0) return 1
   // At boot that is nothing to complain of: a host may have no pool, or none yet.
   if (names.length === 0 && options.mount === undefined && all.length === 0) {
     if (!options.json) print('no pool is mounted: there is nothing to resume')
@@ -72,7 +74,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   if (names.length === 0) for (const { mount } of mounts) forgetUpdate(mount.mountPoint)
   unlock()
   if (signals.status !== undefined) return signals.status
-  return reports.every(isSuccess) && problems.length === 0 ? 0 : 1
+  return reports.every(isSuccess) && problems.length + unasked.length === 0 ? 0 : 1
 }
 
 /** Errors (UsageError): there is no mount, a name that nobody has. */

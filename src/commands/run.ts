@@ -52,11 +52,13 @@ export const command: CommandModule = {
 async function run(argv: string[], options: Options): Promise<number> {
   if (!/^-?\d{1,9}$/.test(options.order))
     throw new UsageError(`--order '${options.order}' is not a whole number`)
+  const { mounts, problems } = vmMounts(options.mount)
+  for (const problem of problems) complain(problem)
   const vm = await recordVm({
     argv,
     cwd: process.cwd(),
     environment: process.env,
-    mounts: vmMounts(options.mount),
+    mounts,
     name: options.name,
     user: options.user,
     order: Number(options.order),

@@ -16,8 +16,9 @@ export const command: CommandModule = {
       .option('--mount <dir>', 'the VMs of this mount only')
       .option('--json', 'print JSON, sizes in bytes')
       .action(async (options: { mount?: string; json?: true }) => {
-        const recorded = vmMounts(options.mount).flatMap((mount) => mount.recorded)
-        const { vms, problems } = readVms(recorded)
+        const { mounts, problems: unasked } = vmMounts(options.mount)
+        const { vms, problems: unread } = readVms(mounts.flatMap((mount) => mount.recorded))
+        const problems = [...unasked, ...unread]
         for (const problem of problems) complain(problem)
         if (problems.length > 0) process.exitCode = 1
         const stopped = await stoppedByUpdate(vms)

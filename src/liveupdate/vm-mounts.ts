@@ -1,7 +1,7 @@
 /** The mounts that hold VMs' RAM, and the VMs recorded in them. */
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import { findMount, type PoolMount, poolMounts, readVirtualList } from '../pool/pool-view.ts'
+import { DeadMount, findMount, type PoolMount, poolMounts, readVirtualList } from '../pool/pool-view.ts'
 import { readVms, type VmList } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 
@@ -10,11 +10,37 @@ export interface VmMount extends PoolMount {
   readonly recorded: readonly string[]
 }
 
-/** The mount a person named by mount point or pool, or all. Errors (UsageError): no such mount. */
-export function vmMounts(named: string | undefined): VmMount[] {
-  const mounts = named === undefined ? poolMounts() : [findMount(resolved(named))]
-  return mounts.map((mount) => ({ ...mount, recorded: recordedFiles(mount.mountPoint) }))
+export interface VmMounts {
+  readonly mounts: readonly VmMount[]
+  /**
+   * Mounts that cannot be asked, one line each: what is wrong with one pool is no reason to leave the others.
+   */
+  readonly problems: readonly string[]
 }
+
+/**
+ * The mount a person named by mount point or pool, or all. Errors (UsageError): there is no such mount, or
+ * the one that was named is dead.
+ */
+export function vmMounts(named: string | undefined): VmMounts {
+  if (named !== undefined) return { mounts: [vmMount(findMount(resolved(named)))], problems: [] }
+  const mounts: VmMount[] = []
+  const problems: string[] = []
+  for (const mount of poolMounts()) {
+    try {
+      mounts.push(vmMount(mount))
+    } catch (error) {
+      if (!(error instanceof DeadMount)) throw error
+      problems.push(error.message)
+    }
+  }
+  return { mounts, problems }
+}
+
+export const vmMount = (mount: PoolMount): VmMount => ({
+  ...mount,
+  recorded: recordedFiles(mount.mountPoint),
+})
 
 /** Every VM of one mount: the named one, or the only one. Errors (UsageError): no or several mounts. */
 export function vmsOfMount(named: string | undefined): VmList & { readonly mountPoint: string } {

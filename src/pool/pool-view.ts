@@ -4,7 +4,7 @@
  */
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
-import { EACCES, EBUSY, ENODATA, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
+import { EACCES, EBUSY, ENODATA, ENOTCONN, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
@@ -55,7 +55,20 @@ function readText(path: string, name: string): string | Errno {
   return value instanceof Errno ? value : Buffer.from(value).toString('utf8')
 }
 
-/** A virtual xattr `guestmemfs.NAME`, parsed. undefined where it does not exist. Errors: UsageError. */
+/** A mount whose keeper and server have both died: its pool may be lost, and its guests may run on. */
+export class DeadMount extends UsageError {
+  constructor(path: string) {
+    super(
+      `${path} is dead (ENOTCONN), the processes of its pool have ended: ` +
+        `'guestmemfs mount POOL ${path}' brings back what is left of it, or says what is lost`,
+    )
+  }
+}
+
+/**
+ * A virtual xattr `guestmemfs.NAME`, parsed. undefined where it does not exist. Errors: UsageError, of which
+ * DeadMount.
+ */
 export function readVirtual(path: string, name: string): unknown {
   const text = readText(path, `guestmemfs.${name}`)
   if (text === ENODATA) return undefined
@@ -64,6 +77,7 @@ export function readVirtual(path: string, name: string): unknown {
     throw new UsageError(
       `${path} tells root alone what files are in it (guestmemfs.${name}): run it with sudo`,
     )
+  if (text === ENOTCONN) throw new DeadMount(path)
   if (text instanceof Errno) throw new UsageError(`reading guestmemfs.${name} of ${path} failed: ${text}`)
   return JSON.parse(text)
 }

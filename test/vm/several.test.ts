@@ -4,7 +4,7 @@ import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { guestmemfs } from '../mount/support.ts'
+import { guestmemfs, kill, mountTestPool } from '../mount/support.ts'
 import {
   listVms,
   monitor,
@@ -36,6 +36,19 @@ test('three VMs at once, in the order they were given, and the report afterwards
   }
   const shown = await guestmemfs('report', '--mount', pool.mountPoint)
   for (const { name } of vms) assert.match(shown.stdout, new RegExp(`^${name} +64M +updated`, 'm'))
+})
+
+test('a guest is started and brought back beside the dead mount of another pool', async (t) => {
+  const pool = await mountVmPool(t, '256M')
+  const other = await mountTestPool(t, { size: '64M' })
+  await kill(other.keeperPid())
+  await kill(other.serverPid())
+  const { name, serial } = await startTinyVm(t, pool, 'beside')
+  await monitor(name, 'stop')
+  const resumed = await guestmemfs('resume', name)
+  assert.match(resumed.stderr, new RegExp(`${other.mountPoint} is dead`))
+  await serial.moreTicks(2)
+  assert.equal(serial.findBreak(), undefined)
 })
 
 test('a save that fails half-way leaves its guest running, and the others are updated', async (t) => {

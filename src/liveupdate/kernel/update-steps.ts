@@ -84,7 +84,9 @@ export class UpdateSteps {
   checkNobodyElse(): void {
     const saved = new Set(this.#suspended.map(({ vm }) => ramFileOf(vm.definition)))
     const known = new Set(this.#scope.recorded)
-    const { vms } = readVms(vmMounts(undefined).flatMap(({ recorded }) => recorded))
+    const { mounts, problems } = vmMounts(undefined)
+    if (problems.length > 0) throw new UsageError(problems.join('; '))
+    const { vms } = readVms(mounts.flatMap(({ recorded }) => recorded))
     const late = vms.find(({ definition, state }) => {
       const ramFile = ramFileOf(definition)
       if (this.#scope.left.includes(definition.name)) return false

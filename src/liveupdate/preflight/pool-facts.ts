@@ -15,7 +15,7 @@ import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { STORES } from '../../stores/registry.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { StoreKind } from '../../values/store-kinds.ts'
-import { vmMounts } from '../vm-mounts.ts'
+import { vmMount } from '../vm-mounts.ts'
 
 export interface PoolFacts {
   readonly pool: string
@@ -85,7 +85,7 @@ const Geometry = v.object({ ownedBlocks: v.number() })
 export function poolFacts(named: string | undefined): PoolFacts[] {
   const chosen = named === undefined ? undefined : findMount(named).mountPoint
   return poolMounts().map(({ pool, mountPoint }) => {
-    const recorded = vmMounts(mountPoint).flatMap((mount) => mount.recorded)
+    const { recorded } = vmMount({ pool, mountPoint })
     const { store, place } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
     const by = survivesBy(store, hasLiveUpdate())
     return {
