@@ -14,7 +14,7 @@ import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
 import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { findBinary } from '../qemu/binary.ts'
-import { stoppedByUpdate } from '../qemu/stopped-guests.ts'
+import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
@@ -86,7 +86,7 @@ async function mountsToResume(
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
   const lists = mounts.map((mount) => ({ mount, ...readVms(mount.recorded) }))
   const vms = lists.flatMap((list) => list.vms)
-  const chosen = new Set(chooseSaved(vms, names, await stoppedByUpdate(vms)))
+  const chosen = new Set(chooseSaved(vms, names, await interruptedByUpdate(vms)))
   return {
     mounts: lists
       .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))

@@ -2,7 +2,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { complain, print, printJson, printTable } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
-import { stoppedByUpdate } from '../qemu/stopped-guests.ts'
+import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
 import { formatSize } from '../values/size.ts'
 
@@ -21,8 +21,8 @@ export const command: CommandModule = {
         const problems = [...unasked, ...unread]
         for (const problem of problems) complain(problem)
         if (problems.length > 0) process.exitCode = 1
-        const stopped = await stoppedByUpdate(vms)
-        const described = vms.map((vm) => describeVm(vm, stopped.has(vm)))
+        const interrupted = await interruptedByUpdate(vms)
+        const described = vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped'))
         if (options.json) return printJson(described)
         if (described.length === 0) return print('no VMs')
         printTable(

@@ -1,4 +1,5 @@
 /** The resumption of saved VMs of a mount: which ones, and all at once. */
+import type { Interrupted } from '../qemu/interrupted-guests.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { runForEach, type VmBatch } from './for-each-vm.ts'
@@ -6,10 +7,14 @@ import { resumeVm } from './guest/resume-vm.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
 /**
- * Those of `vms` that lie saved or are `stopped` by an update; or the named ones, which a person may have
+ * Those of `vms` that lie saved or whose update was `interrupted`; or the named ones, which a person may have
  * stopped. Errors (UsageError): a named one is unknown or dead.
  */
-export function chooseSaved(vms: readonly Vm[], names: readonly string[], stopped: ReadonlySet<Vm>): Vm[] {
+export function chooseSaved(
+  vms: readonly Vm[],
+  names: readonly string[],
+  interrupted: ReadonlyMap<Vm, Interrupted>,
+): Vm[] {
   for (const name of names) {
     const vm = vms.find(({ definition }) => definition.name === name)
     if (vm === undefined) throw new UsageError(`there is no VM '${name}': see 'guestmemfs vms'`)
@@ -18,7 +23,7 @@ export function chooseSaved(vms: readonly Vm[], names: readonly string[], stoppe
   }
   return vms.filter((vm) => {
     const { name, saved } = vm.definition
-    return names.length === 0 ? saved !== null || stopped.has(vm) : names.includes(name)
+    return names.length === 0 ? saved !== null || interrupted.has(vm) : names.includes(name)
   })
 }
 

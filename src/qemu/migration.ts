@@ -44,11 +44,6 @@ export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]>
   return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
 }
 
-/** The last migration, out of this QEMU or into it, came to its end. */
-export async function isMigrated(qmp: QmpClient): Promise<boolean> {
-  return v.parse(MigrateSchema, await qmp.execute('query-migrate')).status === 'completed'
-}
-
 /** The stream's place as QMP wants it, with no syntax that a file name could upset. */
 export function fileChannels(path: string): object {
   return {

@@ -8,12 +8,13 @@ import { killQemu } from './end-qemu.ts'
 import { changes } from './machine/changes.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
+import { runStatus } from './migration.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
-import { cancelMigration, continueAfter, saveGuest } from './save.ts'
+import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { lookAtTaps } from './taps.ts'
-import { type VmDefinition, writeDefinition } from './vm-definition.ts'
+import { type VmDefinition, withoutUpdate, writeDefinition } from './vm-definition.ts'
 
 export interface SaveRequest {
   readonly definition: VmDefinition
@@ -45,20 +46,25 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { definition, qmp, qemu, nextArgv, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
+  const { running: wasRunning } = await runStatus(qmp)
+  const begun = { ...definition, underUpdate: { wasRunning } }
+  writeDefinition(begun)
   const saved = await saveGuest(qmp, statePath, timeoutMs).catch((error: unknown) => {
     removeStateFile(statePath)
+    if (!(error instanceof GuestStoppedError)) writeDefinition(withoutUpdate(definition))
     throw error
   })
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
   let next: VmDefinition
   try {
     const found = await lookAgain(definition, qmp, qemu)
-    next = { ...definition, ...found, argv: [...nextArgv], saved }
+    next = { ...begun, ...found, argv: [...nextArgv], saved }
     writeDefinition(next)
   } catch (error) {
     // Whatever it was: the guest stands still, and nobody else knows of it.
     removeStateFile(statePath)
     await continueAfter(qmp, saved.wasRunning, error)
+    writeDefinition(withoutUpdate(definition))
     throw error
   }
   onStep('save')
@@ -88,6 +94,7 @@ export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved
   writeDefinition({ ...definition, saved: null })
   removeStateFile(saved.path)
   await cancelMigration(qmp, saved.wasRunning)
+  writeDefinition(withoutUpdate(definition))
 }
 
 async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {

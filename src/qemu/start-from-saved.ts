@@ -12,7 +12,7 @@ import { setAgain } from './machine/settings.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
-import { type VmDefinition, writeDefinition } from './vm-definition.ts'
+import { type VmDefinition, withoutUpdate, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 
 export interface StartRequest extends Omit<QmpWait, 'name'> {
@@ -79,11 +79,21 @@ export async function continueLoaded(
   onRecorded: () => void = () => {},
 ): Promise<VmDefinition> {
   const saved = definition.saved as SavedState
-  const running: VmDefinition = { ...definition, qemuVersion: qmp.version, saved: null }
-  writeDefinition(running)
+  const { wasRunning } = saved
+  // From here on the state file is never loaded again; should this process die now, `resume` knows what is
+  // left.
+  const loaded: VmDefinition = {
+    ...definition,
+    qemuVersion: qmp.version,
+    underUpdate: { wasRunning },
+    saved: null,
+  }
+  writeDefinition(loaded)
   onRecorded()
   removeStateFile(saved.path)
-  onStep('continue', await continueGuest(qmp, saved.wasRunning, timeoutMs))
+  onStep('continue', await continueGuest(qmp, wasRunning, timeoutMs))
+  const running = withoutUpdate(loaded)
+  writeDefinition(running)
   await readAfterLoad(running, qmp)
   if (unset.length > 0) onUnset?.(unset)
   return running

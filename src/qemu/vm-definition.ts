@@ -49,6 +49,11 @@ const VmDefinitionSchema = v.object({
   taps: v.optional(v.array(TapSchema)),
   /** To be made again before the guest continues; left out where none was looked at. */
   settings: v.optional(SettingsSchema),
+  /**
+   * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end. Left out
+   * otherwise, and by former versions.
+   */
+  underUpdate: v.optional(v.object({ wasRunning: v.boolean() })),
   /** Not null: the guest lies in its RAM and this state file, and may be started from them once. */
   saved: v.nullable(SavedStateSchema),
 })
@@ -117,6 +122,11 @@ export function writeDefinition(definition: VmDefinition): void {
           : 'it needs root'
         : wayProblem(failed)
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
+}
+
+/** The same, without an update under way: it was undone, or has ended. */
+export function withoutUpdate({ underUpdate: _, ...definition }: VmDefinition): VmDefinition {
+  return { ...definition, saved: null }
 }
 
 /** Takes the record away; nothing to do where the file or the record is gone. */

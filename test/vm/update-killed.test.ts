@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
+import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qemu/vm-definition.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
@@ -24,6 +25,7 @@ import {
   Serial,
   scratchFolder,
   startTinyVm,
+  type TestVm,
   updateVmm,
   type VmPool,
 } from './support.ts'
@@ -108,7 +110,7 @@ test('an update that is killed leaves a guest that vms calls stopped, and that p
   assert.equal((await listVms(pool))[0]?.state, 'running')
 })
 
-test('a guest that was loaded and put on record, and not told to run, is stopped; one that a person paused is not', async (t) => {
+test('a guest that was loaded and put on record, and not told to run, is as it was before: running, or paused by a person', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'loaded')
   await updateVmm(pool)
@@ -116,16 +118,30 @@ test('a guest that was loaded and put on record, and not told to run, is stopped
   assert.equal((await listVms(pool))[0]?.state, 'running')
   await resumeVms(pool)
   assert.equal(await status(vm.name), 'paused')
-  // As an update leaves it that dies between the record and `cont`.
-  await monitor(vm.name, 'migrate-set-parameters', { mode: 'cpr-reboot' })
-  assert.equal((await listVms(pool))[0]?.state, 'stopped')
-  const { report } = await resumeVms(pool)
-  assert.equal(report.vms[0]?.outcome, 'resumed')
+  for (const wasRunning of [false, true]) {
+    // As an update leaves it that dies between the record and `cont`.
+    await leaveUnderUpdate(vm, wasRunning)
+    assert.equal((await listVms(pool))[0]?.state, 'stopped')
+    const { report } = await resumeVms(pool)
+    assert.equal(report.vms[0]?.outcome, 'resumed')
+    assert.equal(await status(vm.name), wasRunning ? 'running' : 'paused')
+    await isSetRight(pool, vm.name)
+  }
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('a guest whose update died before it was paused is set right by plain resume, and runs on', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'unpaused')
+  await leaveUnderUpdate(vm, true)
   assert.equal((await listVms(pool))[0]?.state, 'running')
-  const { mode } = (await monitor(vm.name, 'query-migrate-parameters')) as { mode: string }
-  assert.equal(mode, 'normal', 'an ordinary migration would lose its RAM')
+  await vm.serial.moreTicks(2)
+  const { report, status: code } = await resumeVms(pool)
+  assert.deepEqual([report.vms[0]?.outcome, code], ['resumed', 0])
+  await isSetRight(pool, vm.name)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
 })
 
 test('a guest that a person has migrated away is not brought back', async (t) => {
@@ -140,6 +156,19 @@ test('a guest that a person has migrated away is not brought back', async (t) =>
   await resumeVms(pool)
   assert.equal(await status(vm.name), 'postmigrate')
 })
+
+async function leaveUnderUpdate({ name, ramFile }: TestVm, wasRunning: boolean): Promise<void> {
+  writeDefinition({ ...(readDefinition(ramFile) as VmDefinition), underUpdate: { wasRunning } })
+  await monitor(name, 'migrate-set-parameters', { mode: 'cpr-reboot' })
+}
+
+async function isSetRight(pool: VmPool, name: string): Promise<void> {
+  assert.equal((await listVms(pool))[0]?.state, 'running')
+  const { mode } = (await monitor(name, 'query-migrate-parameters')) as { mode: string }
+  assert.equal(mode, 'normal', 'an ordinary migration would lose its RAM')
+  const { report } = await resumeVms(pool)
+  assert.deepEqual(report?.vms ?? [], [], 'there is nothing left to do')
+}
 
 const status = async (name: string) => ((await monitor(name, 'query-status')) as { status: string }).status
 

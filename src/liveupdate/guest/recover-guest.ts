@@ -16,7 +16,7 @@ import {
   type StartRequest,
   startFromSaved,
 } from '../../qemu/start-from-saved.ts'
-import type { VmDefinition } from '../../qemu/vm-definition.ts'
+import { type VmDefinition, withoutUpdate, writeDefinition } from '../../qemu/vm-definition.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
@@ -41,7 +41,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (status === 'postmigrate') {
       await cancelSave(definition, qmp, saved)
       onStep('continue')
-      return { ...definition, saved: null }
+      return withoutUpdate(definition)
     }
     // Loaded and not yet told to run: a guest on record as saved never runs.
     if (status === 'paused')
@@ -60,18 +60,21 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
 }
 
 /**
- * Stopped for a save that was never put on record, after it was loaded, or by a person: the caller named it
- * to have it run.
+ * Stopped for a save that was never put on record, or after it was loaded: it is as it was before the update.
+ * One that a person has stopped runs: the caller named it.
  */
 async function recoverUnsaved(
   { definition, onStep }: RecoverRequest,
   qmp: QmpClient,
   status: string,
 ): Promise<VmDefinition> {
-  removeStateFile(definition.statePath)
+  const { statePath, underUpdate } = definition
+  removeStateFile(statePath)
   // Also of a guest that runs: a save that has just begun would stop it in a moment.
-  await cancelMigration(qmp, true)
-  if (status === 'running') throw new UsageError('it runs')
+  await cancelMigration(qmp, underUpdate?.wasRunning ?? true)
+  const recovered = withoutUpdate(definition)
+  if (underUpdate !== undefined) writeDefinition(recovered)
+  else if (status === 'running') throw new UsageError('it runs')
   onStep('continue')
-  return definition
+  return recovered
 }
