@@ -132,7 +132,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
   const unlock = lockUpdates()
   let opened: NextKernel | undefined
   try {
-    const { plan, findings, next, vms, recorded } = await planKernelUpdate(
+    const { plan, findings, next, vms, lines, recorded } = await planKernelUpdate(
       {
         kernel: options.kernel,
         initrd: options.initrd,
@@ -153,7 +153,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     }
     for (const finding of findings) printWarning(finding)
     const say = (line: string) => (asJson ? undefined : print(line))
-    const rolledBack = await updateKernel({ plan, next, vms, recorded, timeoutMs, patienceMs, say })
+    const rolledBack = await updateKernel({ plan, next, vms, lines, recorded, timeoutMs, patienceMs, say })
     reportRollback(plan, rolledBack, asJson)
     return 1
   } finally {

@@ -12,6 +12,8 @@ export interface VmBatch {
   readonly mountPoint: string
   readonly vms: readonly Vm[]
   readonly nextQemu: string | undefined
+  /** By VM name, command lines of next QEMUs that are other than the recorded ones. */
+  readonly lines?: ReadonlyMap<string, readonly string[]>
   /** For each step of each VM. */
   readonly timeoutMs: number
   readonly onPhase: (name: string, phase: Phase) => void
@@ -21,7 +23,7 @@ export interface VmBatch {
 /** `one` never rejects: what goes wrong is in its result. */
 export async function runForEach(
   kind: UpdateReport['kind'],
-  { mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }: VmBatch,
+  { mountPoint, vms, nextQemu, lines, timeoutMs, onPhase, onDone }: VmBatch,
   one: (request: VmRequest) => Promise<VmTimeline>,
 ): Promise<UpdateReport> {
   const originMs = nowMs()
@@ -31,6 +33,7 @@ export async function runForEach(
       const result = await one({
         vm,
         nextQemu,
+        line: lines?.get(name),
         timeoutMs,
         originMs,
         onPhase: (phase) => onPhase(name, phase),

@@ -45,7 +45,7 @@ export interface VmmChoice extends VmBatch {
  * (UsageError): none can be, or not all that must be, and no guest was paused.
  */
 export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
-  const findings = await checkGuests(batch.vms, batch.nextQemu, 'here')
+  const { findings, lines } = await checkGuests(batch.vms, batch.nextQemu, 'here')
   const refusals = findings.filter(({ severity }) => severity === 'error')
   const problemsOf = ({ definition }: Vm): Finding[] =>
     refusals.filter(({ subject }) => subject === subjectOf(definition))
@@ -57,7 +57,7 @@ export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
     throw new UsageError(refusals.map(({ message }) => message).join('\nguestmemfs: '))
   for (const finding of findings) if (finding.severity === 'warn') batch.onWarning(finding)
   batch.signals.check()
-  const report = await runForEach('vmm-only', { ...batch, vms: fit }, replaceQemu)
+  const report = await runForEach('vmm-only', { ...batch, lines, vms: fit }, replaceQemu)
   const left = batch.vms.filter((vm) => !fit.includes(vm)).map((vm) => refused(vm, problemsOf(vm)))
   for (const result of left) batch.onDone(result)
   return { ...report, vms: [...report.vms, ...left] }

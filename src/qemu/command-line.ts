@@ -86,6 +86,10 @@ export function printCommandLine({ binary, arguments: items }: CommandLine): str
   return [binary, ...items.flatMap(printArgument)]
 }
 
+/** Each with its option, as one text. */
+export const printArguments = ({ arguments: items }: CommandLine): string[] =>
+  items.map((item) => printArgument(item).join(' '))
+
 function printArgument({ option, value, dashes }: Argument): string[] {
   const words = option === undefined ? [] : [`${dashes}${option}`]
   return value === undefined ? words : [...words, value]
@@ -103,6 +107,11 @@ export function hasOption(line: CommandLine, ...options: readonly string[]): boo
 export function withoutOption(line: CommandLine, ...options: readonly string[]): CommandLine {
   const kept = line.arguments.filter(({ option }) => option === undefined || !options.includes(option))
   return { ...line, arguments: kept }
+}
+
+/** Without some of its own arguments (the same objects). */
+export function withoutArguments(line: CommandLine, dropped: readonly Argument[]): CommandLine {
+  return { ...line, arguments: line.arguments.filter((argument) => !dropped.includes(argument)) }
 }
 
 export function append(line: CommandLine, option: string, value?: string): CommandLine {
@@ -128,6 +137,21 @@ export function setKeys(line: CommandLine, argument: Argument, changes: readonly
   }
   const pairs = changes.reduce((all, [key, text]) => withValue(all, key, text), parseOptionString(value))
   return replaceValue(line, argument, printOptionString(pairs))
+}
+
+/** As `setKeys`, with some keys taken out. */
+export function withoutKeys(line: CommandLine, argument: Argument, keys: readonly string[]): CommandLine {
+  const { value = '' } = argument
+  const json = jsonOf(value)
+  if (json !== undefined) {
+    const kept = Object.entries(json).filter(([key]) => !keys.includes(key))
+    return replaceValue(line, argument, JSON.stringify(Object.fromEntries(kept)))
+  }
+  return replaceValue(
+    line,
+    argument,
+    printOptionString(parseOptionString(value).filter(({ key }) => !keys.includes(key))),
+  )
 }
 
 /** Keys and values of an argument, whether it is written as `key=value` or as JSON. */

@@ -4,8 +4,8 @@
  */
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { QemuError } from '../values/errors.ts'
+import { nextLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
-import { changes } from './machine/changes.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { runStatus } from './migration.ts'
@@ -14,14 +14,20 @@ import type { QmpClient } from './qmp-client.ts'
 import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { lookAtTaps } from './taps.ts'
+import { withBinary } from './vm-command-line.ts'
 import { type VmDefinition, withoutUpdate, writeDefinition } from './vm-definition.ts'
 
 export interface SaveRequest {
   readonly definition: VmDefinition
   readonly qmp: QmpClient
   readonly qemu: ProcessIdentity
-  /** The command line of the next QEMU. */
-  readonly nextArgv: readonly string[]
+  /**
+   * The next QEMU's command line as the preflight found it, with the recorded program; undefined: the
+   * recorded one.
+   */
+  readonly line: readonly string[] | undefined
+  /** Absolute path of another program; undefined: the recorded one. */
+  readonly nextQemu: string | undefined
   readonly timeoutMs: number
   /** Called as each step is done; 'stop' with the time a running guest stopped. */
   readonly onStep: (step: 'stop' | 'save' | 'quit', atMs?: number) => void
@@ -43,7 +49,7 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
  * (`cancelSave`).
  */
 export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
-  const { definition, qmp, qemu, nextArgv, timeoutMs, onStep } = request
+  const { definition, qmp, line = definition.argv, nextQemu, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
   createStateFile(statePath, { uid, gid })
   const { running: wasRunning } = await runStatus(qmp)
@@ -57,8 +63,8 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
   let next: VmDefinition
   try {
-    const found = await lookAgain(definition, qmp, qemu)
-    next = { ...begun, ...found, argv: [...nextArgv], saved }
+    const found = await lookAgain(request, line)
+    next = { ...begun, ...found, argv: withBinary(line, nextQemu), saved }
     writeDefinition(next)
   } catch (error) {
     // Whatever it was: the guest stands still, and nobody else knows of it.
@@ -76,13 +82,16 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
  * still. Answers what its next QEMU must have besides. Errors (QemuError, UsageError).
  */
 async function lookAgain(
-  definition: VmDefinition,
-  qmp: QmpClient,
-  qemu: ProcessIdentity,
+  { definition, qmp, qemu }: SaveRequest,
+  line: readonly string[],
 ): Promise<Pick<VmDefinition, 'taps' | 'settings'>> {
   const now = await readMachine(qmp)
-  const [changed] = changes(definition, readingAtStart(definition.name, qemu), now)
+  const start = readingAtStart(definition.name, qemu)
+  const { refused, argv } = await nextLine({ definition, qmp, pid: qemu.pid, start, now })
+  const [changed] = refused
   if (changed !== undefined) throw new QemuError(changed)
+  if (JSON.stringify(argv) !== JSON.stringify(line))
+    throw new QemuError('its machine was changed while the update was under way: try again')
   return { taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [], settings: now.settings }
 }
 

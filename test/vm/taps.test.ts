@@ -5,7 +5,16 @@ import { existsSync } from 'node:fs'
 import { before, type TestContext, test } from 'node:test'
 import { installPackages, THIS_HOST } from '../../src/host/apt.ts'
 import { moodyQemu } from './fake-qemu.ts'
-import { listVms, mountVmPool, qemuPid, resumeVms, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+import {
+  listVms,
+  monitor,
+  mountVmPool,
+  qemuPid,
+  resumeVms,
+  scratchFolder,
+  startTinyVm,
+  updateVmm,
+} from './support.ts'
 
 const ip = (...words: string[]) => execFileSync('ip', words, { stdio: 'pipe' })
 
@@ -68,5 +77,36 @@ test('a tap that a person put into a bridge, and that ends with its QEMU, is sai
   ip('link', 'set', tap, 'nomaster')
   assert.equal((await updateVmm(pool)).status, 0)
   await vm.serial.moreTicks(1)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('a NIC that was plugged while the guest ran is on its tap, in its bridge, afterwards', async (t) => {
+  const pool = await mountVmPool(t)
+  const [bridge, tap] = [makeBridge(t, 'p'), `gmp${process.pid % 100_000}`]
+  ip('tuntap', 'add', 'dev', tap, 'mode', 'tap')
+  t.after(() => ip('link', 'del', tap))
+  ip('link', 'set', tap, 'master', bridge)
+  const vm = await startTinyVm(t, pool, 'plugs', { options: ['-device', 'pcie-root-port,id=port0'] })
+  await monitor(vm.name, 'netdev_add', {
+    type: 'tap',
+    id: 'net9',
+    ifname: tap,
+    script: 'no',
+    downscript: 'no',
+  })
+  await monitor(vm.name, 'device_add', {
+    ...{ driver: 'virtio-net-pci', id: 'nic9', bus: 'port0', netdev: 'net9' },
+    ...{ mac: '52:54:00:09:09:09', host_mtu: 9000 },
+  })
+  const before = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 0, stderr)
+  assert.match(stderr, new RegExp(`with -netdev tap,id=net9,ifname=${tap},`))
+  assert.notEqual(qemuPid(vm.name), before)
+  const told = await monitor(vm.name, 'human-monitor-command', { 'command-line': 'info network' })
+  assert.match(String(told), new RegExp(`nic9: .*52:54:00:09:09:09[^]*net9: .*ifname=${tap}`))
+  const mtu = { path: '/machine/peripheral/nic9', property: 'host_mtu' }
+  assert.equal(await monitor(vm.name, 'qom-get', mtu), 9000)
+  await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
 })

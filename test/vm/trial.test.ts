@@ -61,7 +61,9 @@ for (const machine of ['q35', 'pc']) {
     const definition = readDefinition(vm.ramFile)
     assert.ok(definition)
     const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
-    const trial = await tryNextQemu(definition, definition.argv, await readMachine(qmp))
+    const trial = await tryNextQemu(definition, definition.argv, {
+      ...{ now: await readMachine(qmp), facts: [], plugged: [] },
+    })
     qmp.close()
     assert.deepEqual(trial, { problems: [], unproven: [] })
     assert.equal(hashOf(vm.ramFile), before)
@@ -83,7 +85,9 @@ test('the check of the bytes can fail: a loader that writes is not tried, and wo
   const definition = readDefinition(vm.ramFile)
   assert.ok(definition)
   const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
-  const trial = await tryNextQemu(definition, definition.argv, await readMachine(qmp))
+  const trial = await tryNextQemu(definition, definition.argv, {
+    ...{ now: await readMachine(qmp), facts: [], plugged: [] },
+  })
   qmp.close()
   assert.deepEqual(trial, { problems: [], unproven: ['device loader'] })
 })

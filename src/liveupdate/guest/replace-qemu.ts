@@ -45,6 +45,8 @@ export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
 class ReplaceRun {
   readonly #request: VmRequest
   readonly #before: VmDefinition
+  /** Of the next QEMU, with the recorded program. */
+  readonly #line: readonly string[]
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
   #stateBytes = 0
@@ -56,6 +58,7 @@ class ReplaceRun {
   constructor(request: VmRequest) {
     this.#request = request
     this.#before = request.vm.definition
+    this.#line = request.line ?? this.#before.argv
     this.#clock = new PhaseClock(request.originMs)
   }
 
@@ -77,7 +80,8 @@ class ReplaceRun {
         definition: this.#before,
         qmp,
         qemu,
-        nextArgv: withBinary(argv, nextQemu),
+        line: this.#line,
+        nextQemu,
         timeoutMs,
         onStep: (step, atMs) => this.#stepDone(step, atMs),
       })
@@ -94,7 +98,8 @@ class ReplaceRun {
     orphanStreams: Streams | undefined,
     before: VmRuntime | undefined,
   ): Promise<VmTimeline> {
-    const { name, argv } = this.#before
+    const { name } = this.#before
+    const argv = [...this.#line]
     const start = this.#startOf(saved, orphanStreams, before)
     try {
       this.#after = await startFromSaved(start)
@@ -124,14 +129,14 @@ class ReplaceRun {
       const streams = isSupervised ? undefined : logStreams(name)
       this.#after = await startFromSaved(this.#startOf(saved, streams, runtime))
       // The copy is not there for long: what is on record is the path that the person gave.
-      const { argv } = this.#before
+      const argv = [...this.#line]
       this.#after = { ...this.#after, argv }
       writeDefinition(this.#after)
       const program = this.#formerBinary === undefined ? argv[0] : `the program that ${argv[0]} was before`
       return this.result('rolled-back', `${problem}; it runs in ${program} again`)
     } catch (error) {
       await endQemu(this.#before.name)
-      if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: this.#before.argv })
+      if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: [...this.#line] })
       const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`
       return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
     }

@@ -30,11 +30,12 @@ export interface Patience {
 }
 
 /**
- * Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it did, unless the message says
- * otherwise.
+ * `line`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it
+ * did, unless the message says otherwise.
  */
 export async function suspendVm(
   { definition }: Vm,
+  line: readonly string[] | undefined,
   { timeoutMs, patienceMs }: Patience,
 ): Promise<SuspendedVm> {
   const { name } = definition
@@ -51,12 +52,12 @@ export async function suspendVm(
     const qmp = await QmpClient.connect(vmPaths(name).qmp, patienceMs)
     qmp.patienceMs = patienceMs
     try {
-      const { argv } = vm.definition
       await saveGuestState({
         definition: vm.definition,
         qmp,
         qemu: vm.qemu,
-        nextArgv: argv,
+        line,
+        nextQemu: undefined,
         timeoutMs,
         onStep: () => {},
       })

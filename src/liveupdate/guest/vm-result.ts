@@ -7,6 +7,8 @@ export interface VmRequest {
   readonly vm: Vm
   /** Absolute path of another QEMU; undefined: the one that the VM has. */
   readonly nextQemu: string | undefined
+  /** As the preflight found it (`SaveRequest`). */
+  readonly line?: readonly string[] | undefined
   readonly timeoutMs: number
   /** The beginning of the whole update, milliseconds since the epoch. */
   readonly originMs: number

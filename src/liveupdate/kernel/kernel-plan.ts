@@ -57,6 +57,8 @@ export interface Preflight {
   readonly next: NextKernel | undefined
   /** The running guests that the plan is about. */
   readonly vms: readonly Vm[]
+  /** As of `VmBatch`. */
+  readonly lines: ReadonlyMap<string, readonly string[]>
   /** RAM files that a VM was recorded on when this was planned. */
   readonly recorded: readonly string[]
 }
@@ -79,7 +81,7 @@ export async function planKernelUpdate(
   const nextBootReads = pools.filter(
     ({ isChosen, by }) => by === 'carve-out' || (isChosen && by !== undefined),
   )
-  const ofGuests = await checkGuests(vms, undefined, 'next-kernel')
+  const { findings: ofGuests, lines } = await checkGuests(vms, undefined, 'next-kernel')
   const findings = [
     ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
     ...ofFiles,
@@ -127,6 +129,7 @@ export async function planKernelUpdate(
     findings,
     next,
     vms,
+    lines,
     recorded: pools.flatMap((pool) => pool.vms.map(({ definition }) => ramFileOf(definition))),
   }
 }

@@ -18,6 +18,8 @@ export interface KernelUpdate {
   /** The files of the plan's kernel, as the preflight opened them. */
   readonly next: NextKernel
   readonly vms: readonly Vm[]
+  /** As of `VmBatch`. */
+  readonly lines: ReadonlyMap<string, readonly string[]>
   /** As in `Preflight`. */
   readonly recorded: readonly string[]
   /** For each step of each VM. */
@@ -76,7 +78,16 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
   }
 }
 
-function scope({ plan, vms, recorded, timeoutMs, patienceMs }: KernelUpdate): UpdateScope {
+function scope({ plan, vms, lines, recorded, timeoutMs, patienceMs }: KernelUpdate): UpdateScope {
   const { via, before, next = '', pools } = plan
-  return { vms, recorded, pools, timeoutMs, patienceMs, left: plan.left, change: { via, before, next } }
+  return {
+    vms,
+    lines,
+    recorded,
+    pools,
+    timeoutMs,
+    patienceMs,
+    left: plan.left,
+    change: { via, before, next },
+  }
 }

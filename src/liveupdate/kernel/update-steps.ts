@@ -21,6 +21,8 @@ import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './upda
 
 export interface UpdateScope {
   readonly vms: readonly Vm[]
+  /** As of `VmBatch`. */
+  readonly lines: ReadonlyMap<string, readonly string[]>
   /** RAM files that a VM was recorded on before. */
   readonly recorded: readonly string[]
   readonly pools: readonly (PoolMount & { readonly by: SurvivesBy })[]
@@ -57,12 +59,12 @@ export class UpdateSteps {
 
   /** All at once. Errors (UsageError): one could not be saved; the others are by then. */
   async suspendAll(): Promise<void> {
-    const { vms, timeoutMs, patienceMs } = this.#scope
+    const { vms, lines, timeoutMs, patienceMs } = this.#scope
     const failures: string[] = []
     await Promise.all(
       vms.map(async (vm) => {
         try {
-          this.#suspended.push(await suspendVm(vm, { timeoutMs, patienceMs }))
+          this.#suspended.push(await suspendVm(vm, lines.get(vm.definition.name), { timeoutMs, patienceMs }))
         } catch (error) {
           if (error instanceof GuestStoppedError) this.#stopped.push(vm)
           failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)

@@ -5,7 +5,10 @@
 import { statfsSync } from 'node:fs'
 import { isFrozen } from '../../pool/pool-view.ts'
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
-import { changes } from '../../qemu/machine/changes.ts'
+import { machineFacts } from '../../qemu/carry/machine-facts.ts'
+import { type NextLine, nextLine } from '../../qemu/carry/next-line.ts'
+import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
+import { askOf } from '../../qemu/machine/ask.ts'
 import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
@@ -38,12 +41,18 @@ const NOT_TRIED: Trial = { problems: [], unproven: [] }
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
 
-/** Why `vms` cannot be updated, and what is not known of them. */
+export interface GuestCheck {
+  /** Why guests cannot be updated, and what is not known of them. */
+  readonly findings: readonly Finding[]
+  /** By VM name: the command line of its next QEMU, where that is another than the recorded one. */
+  readonly lines: ReadonlyMap<string, readonly string[]>
+}
+
 export async function checkGuests(
   vms: readonly Vm[],
   nextQemu: string | undefined,
   next: NextStart,
-): Promise<Finding[]> {
+): Promise<GuestCheck> {
   const probes = new Map<string, Promise<QemuBinary>>()
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
@@ -54,17 +63,26 @@ export async function checkGuests(
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.definition.name, vm.qemu.pid, next)),
       ]
       const subject = subjectOf(vm.definition)
-      const { problems, unknown, stateBytes, now } = await lookAtGuest(vm)
-      const isFit = now !== undefined && lines.length + problems.length === 0
-      const trial = isFit ? await trials.run(() => tryNext(vm, nextQemu, now)) : NOT_TRIED
+      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
+      const isFit = machine !== undefined && lines.length + problems.length === 0
+      const trial = isFit ? await trials.run(() => tryNext(vm, nextQemu, machine)) : NOT_TRIED
       const findings = [
-        ...[...lines, ...problems, ...trial.problems].map((line) => fail(subject, `${subject}: ${line}`)),
-        ...[...unknown, ...untried(trial)].map((line) => warn(subject, `${subject}: ${line}`)),
+        ...[...lines, ...problems, ...trialProblems(trial, machine)].map((line) =>
+          fail(subject, `${subject}: ${line}`),
+        ),
+        ...[...unknown, ...carriedWords(vm.definition, machine), ...untried(trial)].map((line) =>
+          warn(subject, `${subject}: ${line}`),
+        ),
       ]
-      return { vm, findings, stateBytes }
+      return { vm, findings, stateBytes, line: machine?.line }
     }),
   )
-  return [...found.flatMap(({ findings }) => findings), ...checkSpace(found)]
+  return {
+    findings: [...found.flatMap(({ findings }) => findings), ...checkSpace(found)],
+    lines: new Map(
+      found.flatMap(({ vm, line }) => (line?.carries ? [[vm.definition.name, line.argv] as const] : [])),
+    ),
+  }
 }
 
 /** Of a finding that is about this guest alone. */
@@ -101,11 +119,36 @@ async function nextQemuProblems(
   }
 }
 
-async function tryNext({ definition, qemu }: Vm, nextQemu: string | undefined, now: Reading): Promise<Trial> {
+async function tryNext(
+  { definition, qemu }: Vm,
+  nextQemu: string | undefined,
+  { now, line, facts }: Machine,
+): Promise<Trial> {
   // Its supervisor would start it there, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { problems: [], unproven: ['other namespaces'] }
-  return await tryNextQemu(definition, withBinary(definition.argv, nextQemu), now)
+  return await tryNextQemu(definition, withBinary(line.argv, nextQemu), { now, plugged: line.plugged, facts })
+}
+
+/** What was changed is carried only by a line that was seen to make the same machine. */
+function trialProblems({ problems, unproven }: Trial, machine: Machine | undefined): string[] {
+  if (!machine?.line.carries || unproven.length === 0) return [...problems]
+  return [
+    ...problems,
+    `it was changed while it ran, and a next QEMU with the changes cannot be tried: ${unproven.join(', ')}`,
+  ]
+}
+
+/** Arguments that the recorded line has not, and those that it has and the next one has not. */
+function carriedWords({ argv }: VmDefinition, machine: Machine | undefined): string[] {
+  if (!machine?.line.carries) return []
+  const said = (line: readonly string[]): string[] => printArguments(parseCommandLine(line))
+  const [before, after] = [said(argv), said(machine.line.argv)]
+  const more = after.filter((words) => !before.includes(words))
+  const less = before.filter((words) => !after.includes(words)).map((words) => `without ${words}`)
+  return [
+    `it was changed while it ran; its next QEMU is started ${[...more.map((words) => `with ${words}`), ...less].join(', ')}`,
+  ]
 }
 
 const untried = ({ unproven }: Trial): string[] =>
@@ -117,8 +160,15 @@ interface GuestLook {
   readonly unknown: readonly string[]
   /** Of its state file. */
   readonly stateBytes: number
-  /** Its machine; undefined: it could not be read. */
-  readonly now?: Reading
+  /** undefined: it could not be read. */
+  readonly machine?: Machine
+}
+
+interface Machine {
+  readonly now: Reading
+  readonly line: NextLine
+  /** Where the line carries something: what the next QEMU must show as well. */
+  readonly facts: readonly string[]
 }
 
 async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
@@ -133,15 +183,17 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     await setCprReboot(qmp, false)
     const now = await readMachine(qmp)
     const start = qemu && readingAtStart(name, qemu)
+    const line = await nextLine({ definition, qmp, pid: qemu?.pid ?? 0, start, now })
+    const facts = line.carries ? await machineFacts(askOf(qmp), line.plugged) : []
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),
-        ...changes(definition, start, now),
+        ...line.refused,
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
       unknown: start === undefined ? [NOT_READ] : [],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
-      now,
+      machine: { now, line, facts },
     }
   } catch (error) {
     return unfit(errorText(error))

@@ -4,17 +4,17 @@
  */
 import type { Family, Reading } from './reading.ts'
 
-/** `carried`: made again in the next QEMU (settings.ts). `refused`: before anything is paused. */
 export interface Answer {
-  /** undefined: it is no family that is compared, but carried. */
+  /** undefined: it is no family that is compared, but always carried. */
   readonly family: Family | undefined
   /** What a person calls it. */
   readonly what: string
-  /** The commands of QEMU that make such a difference. */
+  /** The commands of QEMU, or of the host, that make such a difference. */
   readonly by: string
-  readonly answer: 'carried' | 'refused'
-  /** What mends it, or what becomes of it, one line. */
-  readonly advice: string
+  /** What the next QEMU has of it; undefined: nothing. */
+  readonly carried?: string
+  /** What mends it where it is not carried, one line; undefined: it is always carried. */
+  readonly refused?: string
 }
 
 const START_AGAIN = "end the guest and start it by 'guestmemfs run' with the line it should have"
@@ -24,79 +24,74 @@ export const ANSWERS: readonly Answer[] = [
     family: undefined,
     what: 'forwarded port',
     by: 'hostfwd_add, hostfwd_remove',
-    answer: 'carried',
-    advice: 'connections through it end with the QEMU that had them',
+    carried: 'set again; connections through it end with the QEMU that had them',
   },
   {
     family: undefined,
     what: 'limit of a disk',
     by: 'block_set_io_throttle',
-    answer: 'carried',
-    advice: 'with its group, bursts and sizes',
+    carried: 'set again, with its group, bursts and sizes',
   },
   {
     family: 'objects',
     what: 'object',
     by: 'object-add, object-del',
-    answer: 'refused',
-    advice: `take it back (object-del, object-add), or ${START_AGAIN}`,
+    refused: `take it back (object-del, object-add), or ${START_AGAIN}`,
   },
   {
     family: 'devices',
     what: 'device',
     by: 'device_add, device_del, qom-set',
-    answer: 'refused',
-    advice: `take it back (device_del, device_add), or ${START_AGAIN}`,
+    carried: 'one with an id that was plugged or unplugged, with all of its properties',
+    refused: `take it back (device_del, device_add), or ${START_AGAIN}`,
   },
   {
     family: 'processors',
     what: 'processor',
     by: 'device_add, device_del of a CPU',
-    answer: 'refused',
-    advice: `take it back, or ${START_AGAIN}`,
+    carried: 'one that was plugged or unplugged',
+    refused: `take it back, or ${START_AGAIN}`,
   },
   {
     family: 'disks',
     what: 'disk image',
     by: 'blockdev-snapshot, blockdev-add, blockdev-del, block-commit, drive-mirror, blockdev-reopen',
-    answer: 'refused',
-    advice:
+    carried: 'nodes that are files, below a device of -blockdev or a -drive with an id',
+    refused:
       "commit the overlay into what the line names (block-commit, block-job-complete), or start it by 'guestmemfs run' with the image it has now",
   },
   {
     family: 'media',
     what: 'medium',
     by: 'blockdev-change-medium, blockdev-insert-medium, eject',
-    answer: 'refused',
-    advice: 'put back the medium that the line names (blockdev-change-medium)',
+    carried: 'a file, or none, in a drive with an id',
+    refused: 'put back the medium that the line names (blockdev-change-medium)',
   },
   {
     family: 'bitmaps',
     what: 'dirty bitmap that is not persistent',
     by: 'block-dirty-bitmap-add',
-    answer: 'refused',
-    advice: 'remove it (block-dirty-bitmap-remove), or make it persistent=true',
+    refused: 'remove it (block-dirty-bitmap-remove), or make it persistent=true',
   },
   {
     family: 'jobs',
     what: 'job',
     by: 'drive-backup, block-commit, block-stream, …',
-    answer: 'refused',
-    advice: 'wait for its end, or end it (job-complete, job-cancel)',
+    refused: 'wait for its end, or end it (job-complete, job-cancel)',
   },
   {
     family: 'networks',
     what: 'network backend',
     by: 'netdev_add, netdev_del',
-    answer: 'refused',
-    advice: `take it back (netdev_del, netdev_add), or ${START_AGAIN}`,
+    carried:
+      'a tap with ifname=, script=no, downscript=no and one queue, without vhost; one that was taken out',
+    refused: `take it back (netdev_del, netdev_add), or ${START_AGAIN}`,
   },
   {
     family: 'consoles',
     what: 'character device or I/O thread',
     by: 'chardev-add, chardev-change, chardev-remove, object-add iothread',
-    answer: 'refused',
-    advice: `take it back, or ${START_AGAIN}`,
+    refused: `take it back, or ${START_AGAIN}`,
   },
 ]
 
@@ -107,8 +102,8 @@ const MOST_LINES = 3
  * What `now` has that `start` had not, and the other way round. A job is a difference whenever it was begun.
  */
 export function differences(start: Reading, now: Reading): string[] {
-  return ANSWERS.flatMap(({ family, what, advice }) => {
-    if (family === undefined) return []
+  return ANSWERS.flatMap(({ family, what, refused }) => {
+    if (family === undefined || refused === undefined) return []
     const before = family === 'jobs' ? [] : (start.items[family] ?? [])
     const after = now.items[family] ?? []
     const [added, removed] = [minus(after, before), minus(before, after)]
@@ -116,7 +111,7 @@ export function differences(start: Reading, now: Reading): string[] {
     if (lines.length === 0) return []
     const told = lines.slice(0, MOST_LINES).join('; ')
     const more = lines.length > MOST_LINES ? ` and ${lines.length - MOST_LINES} more` : ''
-    return [`${what} ${told}${more}: ${advice}`]
+    return [`${what} ${told}${more}: ${refused}`]
   })
 }
 

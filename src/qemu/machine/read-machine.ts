@@ -3,21 +3,15 @@
  * milliseconds, and a guest may be standing still meanwhile. Nothing is changed.
  */
 import * as v from 'valibot'
-import { QemuError } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
+import { type Ask, askOf } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
-import type { RamBlock, Reading } from './reading.ts'
+import { processorItem, readProcessors } from './processors.ts'
+import { isCounted, type RamBlock, type Reading } from './reading.ts'
 import { forwardsOf, limitOf, type Settings } from './settings.ts'
 
 const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))
 const QomListSchema = v.array(v.object({ name: v.string(), type: v.string() }))
-const ProcessorsSchema = v.array(
-  v.object({
-    type: v.string(),
-    props: v.record(v.string(), v.unknown()),
-    'qom-path': v.optional(v.string()),
-  }),
-)
 const NodeSchema = v.object({
   'node-name': v.optional(v.string(), ''),
   drv: v.string(),
@@ -44,16 +38,6 @@ type Drive = v.InferOutput<typeof DrivesSchema>[number]
 const JobsSchema = v.array(v.object({ id: v.string(), type: v.string(), status: v.string() }))
 const ChardevsSchema = v.array(v.object({ label: v.string(), filename: v.string() }))
 const IdsSchema = v.array(v.object({ id: v.string() }))
-
-type Ask = <T>(schema: v.GenericSchema<unknown, T>, command: string, parameters?: object) => Promise<T>
-
-const askOf =
-  (qmp: QmpClient): Ask =>
-  async (schema, command, parameters = {}) => {
-    const parsed = v.safeParse(schema, await qmp.execute(command, parameters))
-    if (!parsed.success) throw new QemuError(`${command}: an answer that QEMU's schema does not have`)
-    return parsed.output
-  }
 
 /** By id, the type of each. Errors: as of `readMachine`. */
 async function readObjects(ask: Ask): Promise<Map<string, string>> {
@@ -104,8 +88,7 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
       readBlocks(ask, listed),
       listed,
       monitor('info qtree'),
-      // A machine type without hot-plug of processors has none to tell.
-      ask(ProcessorsSchema, 'query-hotpluggable-cpus').catch(() => []),
+      readProcessors(ask),
       ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true }),
       ask(DrivesSchema, 'query-block'),
       ask(JobsSchema, 'query-jobs'),
@@ -120,10 +103,7 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
     items: {
       objects: [...objects].map(([id, type]) => `${id}: ${type}`),
       devices: deviceItems(tree),
-      processors: processors.map(
-        ({ type, props, ...rest }) =>
-          `${type} ${JSON.stringify(props)}: ${rest['qom-path'] === undefined ? 'not plugged' : 'plugged'}`,
-      ),
+      processors: processors.map(processorItem),
       disks: nodes.map(describeNode),
       media: drives.map(
         ({ device, qdev, inserted }) => `${qdev ?? device}: ${inserted ? nodeOf(inserted) : 'empty'}`,
@@ -138,9 +118,6 @@ export async function readMachine(qmp: QmpClient): Promise<Reading> {
     },
   }
 }
-
-/** QEMU counts the nodes that nobody named: the same medium, put back, has another number. */
-const isCounted = (name: string): boolean => name.startsWith('#')
 
 const nodeOf = (inserted: NonNullable<Drive['inserted']>): string =>
   isCounted(inserted['node-name']) ? `${inserted.drv} ${inserted.file}` : inserted['node-name']

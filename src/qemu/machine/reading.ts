@@ -35,6 +35,9 @@ export const FAMILIES = [
 ] as const
 export type Family = (typeof FAMILIES)[number]
 
+/** QEMU counts the block nodes that nobody named: the same medium, put back, has another number. */
+export const isCounted = (name: string): boolean => name.startsWith('#')
+
 export const ReadingSchema = v.object({
   ram: v.array(RamBlockSchema),
   settings: SettingsSchema,

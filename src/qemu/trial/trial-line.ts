@@ -51,7 +51,7 @@ const DEVICES = [
   /^(VGA|bochs-display|cirrus-vga|qxl|qxl-vga|vmware-svga|ramfb)$/,
   /^(pcie-root-port|pcie-pci-bridge|pci-bridge|pxb|pxb-pcie|x3130-upstream|xio3130-downstream|ioh3420)$/,
   /^(isa-serial|isa-parallel|isa-debugcon|isa-debug-exit|pci-serial|pc-dimm|nvdimm|ivshmem-plain)$/,
-  /^(i6300esb|pvpanic|pvpanic-pci|intel-iommu|amd-iommu|vmcoreinfo|intel-hda|ich9-intel-hda|hda-\w+|AC97)$/,
+  /^(i6300esb|pvpanic|pvpanic-pci|intel-iommu|amd-iommu|vmcoreinfo|\S+-x86_64-cpu|intel-hda|ich9-intel-hda|hda-\w+|AC97)$/,
 ]
 
 /** `line`: as the next QEMU would be given it, told to wait for a guest. */

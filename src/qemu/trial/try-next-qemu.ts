@@ -16,8 +16,10 @@ import { listenUnix } from '../../linux/unix-listener.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { errorText } from '../../values/errors.ts'
 import { LATE, within } from '../../values/within.ts'
+import { firstOther, machineFacts } from '../carry/machine-facts.ts'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
 import { lastWords } from '../last-words.ts'
+import { askOf } from '../machine/ask.ts'
 import { readMachine } from '../machine/read-machine.ts'
 import type { Reading } from '../machine/reading.ts'
 import { QmpClient } from '../qmp-client.ts'
@@ -42,11 +44,19 @@ const TIMEOUT = '/usr/bin/timeout'
 /** If this process dies nobody else knows of the trial's QEMU: it ends by itself, as its user's program. */
 const BOUND = [TIMEOUT, '-s', 'KILL', String((2 * ANSWER_TIMEOUT_MS) / 1000)]
 
-/** `argv`: the next QEMU and its words, as recorded. `now`: the machine that runs. Never rejects. */
+/** The machine that runs, which the next one must be. */
+export interface Running {
+  readonly now: Reading
+  /** As `machineFacts` has them for the devices in `plugged`; empty: the recorded line makes the machine. */
+  readonly facts: readonly string[]
+  readonly plugged: readonly string[]
+}
+
+/** `argv`: the next QEMU and its words. Never rejects. */
 export async function tryNextQemu(
   definition: VmDefinition,
   argv: readonly string[],
-  now: Reading,
+  running: Running,
 ): Promise<Trial> {
   const maps = definition.ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
   // It would be started as root, and every user of /dev/mem reaches all of the pool.
@@ -56,13 +66,13 @@ export async function tryNextQemu(
   const { argv: words, obstacles } = trialLine(parseCommandLine(waiting), definition.machineType)
   if (obstacles.length > 0) return { problems: [], unproven: obstacles }
   try {
-    return { problems: await run(definition, words, now), unproven: [] }
+    return { problems: await run(definition, words, running), unproven: [] }
   } catch (error) {
     return { problems: [errorText(error)], unproven: [] }
   }
 }
 
-async function run(definition: VmDefinition, argv: readonly string[], now: Reading): Promise<string[]> {
+async function run(definition: VmDefinition, argv: readonly string[], running: Running): Promise<string[]> {
   const folder = mkdtempSync(join(vmPaths(definition.name).directory, 'trial-'))
   const [socket, log] = [join(folder, 'qmp'), join(folder, 'log')]
   const monitor = listenUnix(socket)
@@ -79,7 +89,8 @@ async function run(definition: VmDefinition, argv: readonly string[], now: Readi
     })
     ended.catch(() => {}) // it ends in any case
     qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
-    return otherMachine(now, await readMachine(qmp))
+    const problems = otherMachine(running.now, await readMachine(qmp))
+    return problems.length > 0 ? problems : await otherFacts(qmp, running)
   } catch (error) {
     const words = lastWords(log)
     return [`its next QEMU does not start: ${words === '' ? errorText(error) : words}`]
@@ -103,6 +114,14 @@ async function end(child: ChildProcess | undefined, qmp: QmpClient | undefined):
   // timeout(1) has made a process group of itself and QEMU.
   if (first === LATE) process.kill(-child.pid, 'SIGKILL')
   await ended
+}
+
+async function otherFacts(qmp: QmpClient, { facts, plugged }: Running): Promise<string[]> {
+  if (facts.length === 0) return []
+  const other = firstOther(facts, await machineFacts(askOf(qmp), plugged))
+  return other === undefined
+    ? []
+    : [`it was changed while it ran, and its next QEMU would differ in ${other}`]
 }
 
 /** One line for what the next machine has not, or has more. Properties are each QEMU's own to spell. */

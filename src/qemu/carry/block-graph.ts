@@ -1,0 +1,108 @@
+/**
+ * QEMU's block layer as it is: which node stands on which, and what each disk and drive has on top. Nobody
+ * need have named a node: QEMU numbers those, and the next QEMU gives them other numbers.
+ */
+import * as v from 'valibot'
+import type { Ask } from '../machine/ask.ts'
+
+const NodeSchema = v.object({
+  'node-name': v.string(),
+  drv: v.string(),
+  file: v.string(),
+  ro: v.boolean(),
+  detect_zeroes: v.optional(v.string(), 'off'),
+  cache: v.object({ direct: v.boolean(), 'no-flush': v.boolean() }),
+})
+const DriveSchema = v.object({
+  device: v.string(),
+  qdev: v.optional(v.string()),
+  inserted: v.optional(v.object({ 'node-name': v.string() })),
+})
+/** `type`: `block-driver`, `block-backend` or `block-job`. */
+const GraphSchema = v.object({
+  nodes: v.array(v.object({ id: v.number(), type: v.string(), name: v.string() })),
+  edges: v.array(v.object({ parent: v.number(), child: v.number(), name: v.string() })),
+})
+
+export interface BlockNode {
+  readonly name: string
+  /** `raw`, `qcow2`, `file`, … */
+  readonly driver: string
+  /** As QEMU was told, or `json:{…}` where no name says it. */
+  readonly file: string
+  readonly isReadOnly: boolean
+  readonly detectZeroes: string
+  readonly cache: { readonly direct: boolean; readonly 'no-flush': boolean }
+  /** By the child's role: `file`, `backing`, `data-file`, …; the name of a node each. */
+  readonly children: ReadonlyMap<string, string>
+}
+
+export interface Drive {
+  /** Of `-drive`: its id. Empty: the device has a node of `-blockdev`, or no medium. */
+  readonly backend: string
+  /** The device's id; undefined: it has none, or the drive has no device. */
+  readonly device: string | undefined
+  /** undefined: there is no medium. */
+  readonly node: string | undefined
+}
+
+export interface BlockGraph {
+  readonly nodes: ReadonlyMap<string, BlockNode>
+  readonly drives: readonly Drive[]
+}
+
+/** Errors (QemuError): QEMU does not answer, or answers something else than its own schema says. */
+export async function readBlockGraph(ask: Ask): Promise<BlockGraph> {
+  const [listed, drives, graph] = await Promise.all([
+    ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true }),
+    ask(v.array(DriveSchema), 'query-block'),
+    ask(GraphSchema, 'x-debug-query-block-graph'),
+  ])
+  const names = new Map(graph.nodes.map(({ id, name, type }) => [id, type === 'block-driver' ? name : '']))
+  const childrenOf = (name: string): Map<string, string> =>
+    new Map(
+      graph.edges
+        .filter(({ parent }) => names.get(parent) === name)
+        .map((edge) => [edge.name, names.get(edge.child) ?? '']),
+    )
+  return {
+    nodes: new Map(listed.map((node) => [node['node-name'], describe(node, childrenOf(node['node-name']))])),
+    drives: drives.map(({ device, qdev, inserted }) => ({
+      backend: device,
+      device: qdev === undefined ? undefined : deviceOf(qdev),
+      node: inserted?.['node-name'],
+    })),
+  }
+}
+
+function describe(node: v.InferOutput<typeof NodeSchema>, children: Map<string, string>): BlockNode {
+  const { drv: driver, file, ro: isReadOnly, detect_zeroes: detectZeroes, cache } = node
+  return { name: node['node-name'], driver, file, isReadOnly, detectZeroes, cache, children }
+}
+
+/** `qdev` is an id, or the path of a device or of its backend. */
+function deviceOf(qdev: string): string | undefined {
+  if (!qdev.startsWith('/')) return qdev
+  return /^\/machine\/peripheral\/([^/]+)(?:\/virtio-backend)?$/.exec(qdev)?.[1]
+}
+
+/** One line for each node and each drive, without the names that QEMU gave: equal graphs have equal lines. */
+export function blockFacts({ nodes, drives }: BlockGraph): string[] {
+  const label = (name: string | undefined): string => {
+    const node = name === undefined ? undefined : nodes.get(name)
+    return node === undefined ? 'nothing' : `${node.driver} ${node.file}`
+  }
+  const told = ({ name, isReadOnly, detectZeroes, cache, children }: BlockNode): string => {
+    const below = [...children].map(([role, child]) => `${role} ${label(child)}`).sort()
+    const ways = [
+      isReadOnly ? 'read-only' : 'writable',
+      `detect-zeroes ${detectZeroes}`,
+      JSON.stringify(cache),
+    ]
+    return `node ${[label(name), ...ways, ...below].join(', ')}`
+  }
+  return [
+    ...[...nodes.values()].map(told),
+    ...drives.map(({ backend, device, node }) => `drive ${backend} ${device ?? ''}: ${label(node)}`),
+  ]
+}

@@ -1,0 +1,73 @@
+/** Devices and processors that were plugged or unplugged, as words of the next QEMU's command line. */
+import * as v from 'valibot'
+import {
+  type Argument,
+  append,
+  argumentsOf,
+  type CommandLine,
+  pairsOf,
+  setKeys,
+  withoutArguments,
+} from '../command-line.ts'
+import type { Ask } from '../machine/ask.ts'
+import type { Processor } from '../machine/processors.ts'
+import { impliedValue, optionValue } from '../option-string.ts'
+import { CannotCarry } from './change.ts'
+import { type DeviceFacts, deviceWords, pathOf } from './device-facts.ts'
+
+const idOf = (argument: Argument): string | undefined => optionValue(pairsOf(argument), 'id')
+
+/** Buses of PCI: where a device has an address on it. */
+const addressOf = (devfn: number): string => `0x${(devfn >> 3).toString(16)}.${devfn & 7}`
+
+/**
+ * Without those that were unplugged. What comes after one of them in the line would get its place on the bus:
+ * the others are given the address that they have. Errors: CannotCarry.
+ */
+export async function withoutDevices(
+  ask: Ask,
+  line: CommandLine,
+  isGone: (id: string, driver: string) => boolean,
+): Promise<CommandLine> {
+  const gone = argumentsOf(line, 'device').filter((argument) => {
+    const id = idOf(argument)
+    return id !== undefined && isGone(id, impliedValue(pairsOf(argument), 'driver') ?? '')
+  })
+  if (gone.length === 0) return line
+  const kept = withoutArguments(line, gone)
+  const places = await Promise.all(
+    argumentsOf(kept, 'device').map(async (argument) => {
+      if (optionValue(pairsOf(argument), 'addr') !== undefined) return []
+      const id = idOf(argument)
+      if (id === undefined)
+        throw new CannotCarry('a device of the command line has no id: where it is on its bus cannot be said')
+      const address = { path: pathOf(id), property: 'addr' }
+      const devfn = await ask(v.number(), 'qom-get', address).catch(() => -1)
+      return devfn < 0 ? [] : [{ argument, address: addressOf(devfn) }]
+    }),
+  )
+  return places
+    .flat()
+    .reduce((all, { argument, address }) => setKeys(all, argument, [['addr', address]]), kept)
+}
+
+/** Each after the one whose bus it is on. */
+export function withDevices(line: CommandLine, devices: readonly DeviceFacts[]): CommandLine {
+  const depth = ({ id, bus }: DeviceFacts): number => {
+    const above = devices.find((other) => other.id !== id && bus.startsWith(`${pathOf(other.id)}/`))
+    return above === undefined ? 0 : 1 + depth(above)
+  }
+  return devices
+    .toSorted((a, b) => depth(a) - depth(b))
+    .reduce((all, device) => append(all, 'device', JSON.stringify(deviceWords(device))), line)
+}
+
+/** Each where it was plugged. */
+export const withProcessors = (line: CommandLine, processors: readonly Processor[]): CommandLine =>
+  processors.reduce((all, { type: driver, props, 'qom-path': path = '' }) => {
+    const id = path.startsWith(pathOf('')) ? { id: path.slice(pathOf('').length) } : {}
+    const words = JSON.stringify({ driver, ...id, ...props })
+    return argumentsOf(all, 'device').some(({ value }) => value === words)
+      ? all
+      : append(all, 'device', words)
+  }, line)

@@ -1,0 +1,58 @@
+/** Network backends that were plugged or unplugged, as words of the next QEMU's command line. */
+import { append, argumentsOf, type CommandLine, pairsOf, withoutArguments } from '../command-line.ts'
+import { optionValue } from '../option-string.ts'
+import { CannotCarry, type Change } from './change.ts'
+
+export interface CarriedNetworks {
+  readonly line: CommandLine
+  /** Ids of those that came or went. */
+  readonly netdevs: readonly string[]
+}
+
+/**
+ * `changed`: items as `info network` prints them; those of NICs are the devices' own. Errors (CannotCarry):
+ * one that was plugged is no tap: of the other kinds QEMU does not tell what they were made with.
+ */
+export function carryNetworks(
+  line: CommandLine,
+  { added: come, removed: left }: Change,
+  usesVhost: boolean,
+): CarriedNetworks {
+  const [added, removed] = [netdevsOf(come), netdevsOf(left)]
+  const gone = removed.map(({ id }) => id)
+  const ids = added.map(({ id }) => id)
+  if (new Set([...ids, ...gone]).size < ids.length + gone.length)
+    throw new CannotCarry('a network backend was changed, or has several queues')
+  if (ids.length > 0 && usesVhost)
+    throw new CannotCarry('QEMU uses vhost-net, and does not tell for which of its taps')
+  const isGone = (argument: Parameters<typeof pairsOf>[0]): boolean =>
+    [...gone, ...ids].includes(optionValue(pairsOf(argument), 'id') ?? '')
+  const kept = withoutArguments(line, argumentsOf(line, 'netdev').filter(isGone))
+  return { line: added.reduce((all, netdev) => withTap(all, netdev), kept), netdevs: [...ids, ...gone] }
+}
+
+interface Netdev {
+  readonly id: string
+  /** `tap,ifname=tap0,script=no,downscript=no` */
+  readonly told: string
+}
+
+function netdevsOf(items: readonly string[]): Netdev[] {
+  return items.flatMap((item) => {
+    const at = item.indexOf(': ')
+    const told = item.slice(at + 2)
+    return told === 'nic' || told.startsWith('nic,') ? [] : [{ id: item.slice(0, at), told }]
+  })
+}
+
+function withTap(line: CommandLine, { id, told }: Netdev): CommandLine {
+  const [kind, ...words] = told.split(',')
+  const pairs = new Map(words.map((word) => word.split('=', 2) as [string, string]))
+  const ifname = pairs.get('ifname')
+  const isPlain = ['script', 'downscript'].every((key) => pairs.get(key) === 'no')
+  if (kind !== 'tap' || ifname === undefined || !isPlain)
+    throw new CannotCarry(
+      `network backend ${id} was plugged: only a tap with ifname=, script=no and downscript=no tells all that it was made with`,
+    )
+  return append(line, 'netdev', `tap,id=${id},ifname=${ifname},script=no,downscript=no`)
+}

@@ -1,0 +1,23 @@
+/** What was changed of a machine while it ran, as far as a command line may be able to say it. */
+import type { Family, Reading } from '../machine/reading.ts'
+
+/** No line can say it: the machine is refused, as any that was changed. One line of reason. */
+export class CannotCarry extends Error {}
+
+export interface Change {
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+}
+export const NOTHING: Change = { added: [], removed: [] }
+export type Changed = ReadonlyMap<Family, Change>
+const CARRIED: readonly Family[] = ['devices', 'processors', 'disks', 'media', 'networks']
+
+export function changedItems(start: Reading, now: Reading): Changed {
+  const found = CARRIED.flatMap((family) => {
+    const [before, after] = [start.items[family] ?? [], now.items[family] ?? []]
+    const added = after.filter((item) => !before.includes(item))
+    const removed = before.filter((item) => !after.includes(item))
+    return added.length + removed.length === 0 ? [] : [[family, { added, removed }] as const]
+  })
+  return new Map(found)
+}

@@ -1,0 +1,64 @@
+/**
+ * What must be equal in the QEMU that runs and in the one that is tried with a line of carried words: the
+ * block graph, the place of every device, and each property of a device that was plugged.
+ */
+import * as v from 'valibot'
+import type { Ask } from '../machine/ask.ts'
+import { blockFacts, readBlockGraph } from './block-graph.ts'
+import { pathOf, readDevice, readDevices } from './device-facts.ts'
+
+const PciSchema = v.array(
+  v.object({
+    devices: v.array(
+      v.object({
+        slot: v.number(),
+        function: v.number(),
+        qdev_id: v.string(),
+        id: v.object({ vendor: v.number(), device: v.number() }),
+      }),
+    ),
+  }),
+)
+
+/** `plugged`: ids of the devices whose properties count. One line for each fact. Errors: QemuError. */
+export async function machineFacts(ask: Ask, plugged: readonly string[]): Promise<string[]> {
+  const [graph, buses, drivers] = await Promise.all([
+    readBlockGraph(ask),
+    // A machine without PCI has no such command.
+    ask(PciSchema, 'query-pci').catch(() => []),
+    readDevices(ask),
+  ])
+  const [places, devices] = await Promise.all([
+    Promise.all([...drivers.keys()].map((id) => placeOf(ask, id))),
+    Promise.all(plugged.map((id) => tellDevice(ask, id, drivers.get(id)))),
+  ])
+  return [...blockFacts(graph), ...(buses[0]?.devices ?? []).map(onRootBus), ...places, ...devices]
+}
+
+/** Of buses below it QEMU shows what the guest has numbered, and in the next QEMU no guest has yet. */
+function onRootBus(device: v.InferOutput<typeof PciSchema>[number]['devices'][number]): string {
+  const { slot, function: part, qdev_id: id, id: kind } = device
+  return `PCI ${slot}.${part}: ${id} ${kind.vendor.toString(16)}:${kind.device.toString(16)}`
+}
+
+/** Of any device with an id: the path of its bus, and its address there. */
+async function placeOf(ask: Ask, id: string): Promise<string> {
+  const get = (property: string): Promise<unknown> =>
+    ask(v.unknown(), 'qom-get', { path: pathOf(id), property }).catch(() => 'none')
+  const [bus, address] = await Promise.all([get('parent_bus'), get('addr')])
+  return `device ${id} on ${bus} at ${address}`
+}
+
+const tellDevice = async (ask: Ask, id: string, driver: string | undefined): Promise<string> =>
+  driver === undefined ? `no device ${id}` : `device ${JSON.stringify(await readDevice(ask, id, driver))}`
+
+/** The first fact that one of the two has and the other has not; undefined: they are equal. */
+export function firstOther(running: readonly string[], next: readonly string[]): string | undefined {
+  const left = [...next]
+  for (const fact of running) {
+    const at = left.indexOf(fact)
+    if (at < 0) return fact
+    left.splice(at, 1)
+  }
+  return left[0]
+}

@@ -1,0 +1,176 @@
+/**
+ * The command line of a guest's next QEMU: the recorded one, and in it what the machine became while it ran.
+ * What no line can say is refused as it is everywhere (`machine/differences.ts`). A line that carries
+ * something is used only after a QEMU was tried with it, and had the same facts.
+ */
+import { readdirSync, readlinkSync } from 'node:fs'
+import { type CommandLine, parseCommandLine, printCommandLine } from '../command-line.ts'
+import { type Ask, askOf } from '../machine/ask.ts'
+import { differences } from '../machine/differences.ts'
+import { processorItem, readProcessors } from '../machine/processors.ts'
+import { lostRam } from '../machine/ram-blocks.ts'
+import type { Family, Reading } from '../machine/reading.ts'
+import type { QmpClient } from '../qmp-client.ts'
+import type { VmDefinition } from '../vm-definition.ts'
+import { readBlockGraph } from './block-graph.ts'
+import { withDevices, withoutDevices, withProcessors } from './carry-devices.ts'
+import { carryDisks } from './carry-disks.ts'
+import { carryNetworks } from './carry-networks.ts'
+import { CannotCarry, type Changed, changedItems, NOTHING } from './change.ts'
+import { readDevice, readDevices } from './device-facts.ts'
+
+export interface NextLine {
+  /** With the recorded program. */
+  readonly argv: readonly string[]
+  /** What cannot be carried, one line each. */
+  readonly refused: readonly string[]
+  /** Ids of devices that were plugged. Empty as well where the line is the recorded one. */
+  readonly plugged: readonly string[]
+  /** The line is another one than the recorded. */
+  readonly carries: boolean
+}
+
+export interface LineRequest {
+  readonly definition: VmDefinition
+  readonly qmp: QmpClient
+  /** The process of the QEMU that runs. */
+  readonly pid: number
+  /** Its machine right after its start; undefined: it was not read. */
+  readonly start: Reading | undefined
+  readonly now: Reading
+}
+
+/**
+ * The preflight asks before the guest is paused, the save again when nobody can change the machine any more.
+ * Errors (QemuError): QEMU does not answer. UsageError: a RAM file cannot be read.
+ */
+export async function nextLine(request: LineRequest): Promise<NextLine> {
+  const { definition, start, now } = request
+  const lost = lostRam(now.ram, definition)
+  if (start === undefined) return { ...asRecorded(definition), refused: lost }
+  const line = await lineOf({ ...request, start })
+  return lost.length === 0 ? line : { ...asRecorded(definition), refused: [...lost, ...line.refused] }
+}
+
+const asRecorded = ({ argv }: VmDefinition) => ({ argv, plugged: [], carries: false })
+
+async function lineOf({
+  definition,
+  qmp,
+  pid,
+  start,
+  now,
+}: LineRequest & { readonly start: Reading }): Promise<NextLine> {
+  const { argv } = definition
+  const recorded = asRecorded(definition)
+  const changed = changedItems(start, now)
+  if (changed.size === 0) return { ...recorded, refused: differences(start, now) }
+  try {
+    const carried = await carry(askOf(qmp), parseCommandLine(argv), changed, usesVhost(pid))
+    const { line, explained, plugged } = carried
+    const refused = differences(without(start, explained), without(now, explained))
+    if (refused.length > 0) return { ...recorded, refused }
+    return { argv: printCommandLine(line), refused, plugged, carries: true }
+  } catch (error) {
+    if (!(error instanceof CannotCarry)) throw error
+    return { ...recorded, refused: differences(start, now).map((said) => `${said} (${error.message})`) }
+  }
+}
+
+/** An item of a family that the next line accounts for. */
+type Explained = (family: Family, item: string) => boolean
+
+const without = (reading: Reading, explained: Explained): Reading => ({
+  ...reading,
+  items: Object.fromEntries(
+    Object.entries(reading.items).map(([family, items]) => [
+      family,
+      items.filter((item) => !explained(family as Family, item)),
+    ]),
+  ) as Reading['items'],
+})
+
+/** `TYPE "ID": …`: of a device that has an id; and the one of them that says where it is. */
+const DEVICE_ITEM = /^\S+ "([^"]+)": /
+const PART_ITEM = /^\S+ number \d+: on /
+const PLACE_ITEM = /^\S+ "([^"]+)": on /
+
+interface Carried {
+  readonly line: CommandLine
+  readonly explained: Explained
+  readonly plugged: readonly string[]
+}
+
+/** Errors: CannotCarry, and QemuError. */
+async function carry(
+  ask: Ask,
+  recorded: CommandLine,
+  changed: Changed,
+  usesVhost: boolean,
+): Promise<Carried> {
+  const [drivers, processors] = await Promise.all([readDevices(ask), readProcessors(ask)])
+  const { added, removed } = changed.get('devices') ?? NOTHING
+  const moved = new Set([...added, ...removed].flatMap((item) => PLACE_ITEM.exec(item)?.[1] ?? []))
+  const plugged = [...moved].filter((id) => drivers.has(id))
+  const unplugging = await withoutDevices(
+    ask,
+    recorded,
+    (id, driver) =>
+      moved.has(id) || (changed.has('processors') && driver.endsWith('-cpu') && !drivers.has(id)),
+  )
+
+  const { line: connected, netdevs } = carryNetworks(
+    unplugging,
+    changed.get('networks') ?? NOTHING,
+    usesVhost,
+  )
+  const hasDisks = changed.has('disks') || changed.has('media')
+  // Before the devices that stand on them.
+  const stored = hasDisks ? carryDisks(connected, await readBlockGraph(ask)) : connected
+  const devices = await Promise.all(plugged.map((id) => readDevice(ask, id, drivers.get(id) as string)))
+  const { added: addedProcessors } = changed.get('processors') ?? NOTHING
+  const line = withProcessors(
+    withDevices(stored, devices),
+    processors.filter((processor) => addedProcessors.includes(processorItem(processor))),
+  )
+  const subjects = new Set([...netdevs, ...moved])
+  return {
+    line,
+    plugged,
+    explained: (family, item) => {
+      const id = DEVICE_ITEM.exec(item)?.[1]
+      switch (family) {
+        case 'disks':
+        case 'media':
+          return hasDisks
+        case 'processors':
+          return true
+        case 'networks':
+          return subjects.has(item.split(': ', 1)[0] as string)
+        case 'devices':
+          // Parts of a device have no id; the trial shows that the next machine has as many of each.
+          if (id === undefined) return moved.size > 0 && PART_ITEM.test(item)
+          return moved.has(id) || (hasDisks && item.includes(': drive = '))
+        default:
+          return false
+      }
+    },
+  }
+}
+
+function usesVhost(pid: number): boolean {
+  const folder = `/proc/${pid}/fd`
+  try {
+    return readdirSync(folder).some((fd) => isVhost(`${folder}/${fd}`))
+  } catch {
+    return true // Not to be known.
+  }
+}
+
+function isVhost(path: string): boolean {
+  try {
+    return readlinkSync(path) === '/dev/vhost-net'
+  } catch {
+    return false // Closed meanwhile.
+  }
+}

@@ -1,0 +1,19 @@
+/** Processors that a machine has or could have (`query-hotpluggable-cpus`, qapi/machine.json). */
+import * as v from 'valibot'
+import type { Ask } from './ask.ts'
+
+const ProcessorSchema = v.object({
+  type: v.string(),
+  /** Where it is: `socket-id`, `core-id`, … */
+  props: v.record(v.string(), v.unknown()),
+  /** undefined: it is not plugged. */
+  'qom-path': v.optional(v.string()),
+})
+export type Processor = v.InferOutput<typeof ProcessorSchema>
+
+/** A machine type without hot-plug of processors has none to tell. */
+export const readProcessors = (ask: Ask): Promise<Processor[]> =>
+  ask(v.array(ProcessorSchema), 'query-hotpluggable-cpus').catch(() => [])
+
+export const processorItem = ({ type, props, 'qom-path': path }: Processor): string =>
+  `${type} ${JSON.stringify(props)}: ${path === undefined ? 'not plugged' : 'plugged'}`

@@ -1,0 +1,239 @@
+/**
+ * Owns the promise that a guest is the same machine after an update, whatever it became while it ran: images
+ * that were snapshotted, media that were changed, devices and processors that were plugged or unplugged.
+ */
+import assert from 'node:assert/strict'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { machineFacts } from '../../src/qemu/carry/machine-facts.ts'
+import { askOf } from '../../src/qemu/machine/ask.ts'
+import { QmpClient } from '../../src/qemu/qmp-client.ts'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
+import {
+  monitor,
+  mountVmPool,
+  qemuPid,
+  scratchFolder,
+  startTinyVm,
+  type TestVm,
+  updateVmm,
+  type VmPool,
+} from './support.ts'
+
+interface Machine {
+  readonly pool: VmPool
+  readonly vm: TestVm
+  readonly folder: string
+}
+
+const IMAGE_BYTES = 4 << 20
+
+function image(folder: string, name: string, byte: number): string {
+  const path = join(folder, name)
+  writeFileSync(path, Buffer.alloc(IMAGE_BYTES, byte))
+  return path
+}
+
+/** One disk of `-blockdev`, one of `-drive`, a drive for media, ports for what is plugged. */
+async function startMachine(t: TestContext, word: string): Promise<Machine> {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const options = [
+    ...['-smp', '1,maxcpus=3', '-cpu', 'qemu64'],
+    ...['-device', 'pcie-root-port,id=port0,chassis=1', '-device', 'pcie-root-port,id=port1,chassis=2'],
+    ...[
+      '-blockdev',
+      `driver=file,node-name=file0,filename=${image(folder, 'disk0.raw', 0xa0)},discard=unmap`,
+    ],
+    ...['-blockdev', 'driver=raw,node-name=disk0,file=file0'],
+    ...['-device', 'virtio-blk-pci,drive=disk0,id=vd0'],
+    ...['-drive', `if=none,id=drive1,format=raw,file=${image(folder, 'disk1.raw', 0xa1)}`],
+    ...['-device', 'virtio-blk-pci,drive=drive1,id=vd1'],
+    ...['-device', 'ahci,id=ahci0', '-drive', 'if=none,id=cd0,media=cdrom,readonly=on'],
+    ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0', '-device', 'ide-cd,id=cdrom1,bus=ahci0.1'],
+    ...['-device', 'virtio-scsi-pci,id=scsi0'],
+    ...[
+      '-blockdev',
+      `driver=raw,node-name=disk2,file.driver=file,file.filename=${image(folder, 'disk2.raw', 0xa2)}`,
+    ],
+    ...['-device', 'scsi-hd,id=sd2,bus=scsi0.0,drive=disk2'],
+  ]
+  return { pool, vm: await startTinyVm(t, pool, word, { options }), folder }
+}
+
+async function factsOf({ vm }: Machine, plugged: readonly string[] = []): Promise<string[]> {
+  const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
+  try {
+    return (await machineFacts(askOf(qmp), plugged)).toSorted()
+  } finally {
+    qmp.close()
+  }
+}
+
+/** Another QEMU, the same machine, and the guest has not lost a tick. */
+async function expectCarried(
+  machine: Machine,
+  words: RegExp,
+  plugged: readonly string[] = [],
+): Promise<void> {
+  const { pool, vm } = machine
+  const before = { pid: qemuPid(vm.name), facts: await factsOf(machine, plugged) }
+  const { status, stderr, report } = await updateVmm(pool)
+  assert.deepEqual([status, report.vms[0]?.outcome], [0, 'updated'], stderr)
+  assert.match(stderr, words)
+  assert.notEqual(qemuPid(vm.name), before.pid)
+  assert.deepEqual(await factsOf(machine, plugged), before.facts)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+  // The line says it by now: nothing is changed, and nothing is carried.
+  const again = await updateVmm(pool)
+  assert.deepEqual([again.status, again.stderr], [0, ''])
+  assert.deepEqual(await factsOf(machine, plugged), before.facts)
+}
+
+/** Reads or writes a block of a disk past the guest: what it says in case of another pattern. */
+async function disk(name: string, device: string, command: string): Promise<void> {
+  const qdev = device.startsWith('vd') ? `/machine/peripheral/${device}/virtio-backend` : device
+  const line = `qemu-io -d ${qdev} "${command}"`
+  const said = String(await monitor(name, 'human-monitor-command', { 'command-line': line }))
+  assert.doesNotMatch(said, /failed|error|Pattern verification/i, `${device}: ${command}: ${said}`)
+}
+
+const snapshot = (name: string, of: object, path: string, more: object = {}) =>
+  monitor(name, 'blockdev-snapshot-sync', { ...of, 'snapshot-file': path, format: 'qcow2', ...more })
+
+/** A device that is going holds it for a moment. */
+async function deleteNode(name: string, node: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const isGone = await monitor(name, 'blockdev-del', { 'node-name': node }).then(
+      () => true,
+      () => false,
+    )
+    if (isGone) return
+    assert.ok(tries < 100, `${node} is in use`)
+    await sleep(50)
+  }
+}
+
+async function jobsEnd(name: string): Promise<void> {
+  for (let tries = 0; ((await monitor(name, 'query-jobs')) as unknown[]).length > 0; tries++) {
+    assert.ok(tries < 200)
+    await sleep(50)
+  }
+}
+
+async function untilTried(name: string): Promise<void> {
+  const isTried = (): boolean =>
+    readdirSync(vmPaths(name).directory).some((file) => file.startsWith('trial-'))
+  for (let tries = 0; !isTried(); tries++) {
+    assert.ok(tries < 2000, 'its next QEMU was never tried')
+    await sleep(5)
+  }
+}
+
+test('overlays that were taken live are on top afterwards, whichever way the disk was given, and what was written to them is there', async (t) => {
+  const machine = await startMachine(t, 'overlays')
+  const { name } = machine.vm
+  await snapshot(name, { 'node-name': 'disk0' }, join(machine.folder, 'a.qcow2'), {
+    'snapshot-node-name': 'over0',
+  })
+  await snapshot(name, { device: 'drive1' }, join(machine.folder, 'b.qcow2'))
+  await disk(name, 'vd0', 'write -P 0x70 0 64k')
+  await disk(name, 'vd1', 'write -P 0x71 0 64k')
+  await expectCarried(machine, /its next QEMU is started with .*over0/)
+  for (const [device, byte, base] of [
+    ['vd0', '0x70', '0xa0'],
+    ['vd1', '0x71', '0xa1'],
+  ] as const) {
+    await disk(name, device, `read -P ${byte} 0 64k`)
+    await disk(name, device, `read -P ${base} 64k 64k`)
+  }
+  // A second one on top, by a node that QEMU has opened itself below it.
+  await snapshot(name, { 'node-name': 'over0' }, join(machine.folder, 'c.qcow2'), {
+    'snapshot-node-name': 'over1',
+  })
+  await snapshot(name, { device: 'drive1' }, join(machine.folder, 'd.qcow2'))
+  await disk(name, 'vd0', 'write -P 0x72 64k 64k')
+  await expectCarried(machine, /over1/)
+  await disk(name, 'vd0', 'read -P 0x70 0 64k')
+  await disk(name, 'vd0', 'read -P 0x72 64k 64k')
+
+  // Both into the image that the first line named.
+  await monitor(name, 'block-commit', { 'job-id': 'commit0', device: 'over1', 'base-node': 'disk0' })
+  await sleep(300)
+  await monitor(name, 'job-complete', { id: 'commit0' }).catch(() => {})
+  await jobsEnd(name)
+  await expectCarried(machine, /without -blockdev .*over/)
+  await disk(name, 'vd0', 'read -P 0x70 0 64k')
+  await disk(name, 'vd0', 'read -P 0x72 64k 64k')
+})
+
+test('media that were inserted, changed or ejected are so afterwards', async (t) => {
+  const machine = await startMachine(t, 'media')
+  const { name } = machine.vm
+  const insert = (id: string, file: string, byte: number) =>
+    monitor(name, 'blockdev-change-medium', {
+      id,
+      filename: image(machine.folder, file, byte),
+      format: 'raw',
+    })
+  await insert('cdrom0', 'one.iso', 1)
+  await insert('cdrom1', 'two.iso', 2)
+  await expectCarried(machine, /one\.iso/)
+  await disk(name, 'cdrom0', 'read -P 1 0 64k')
+  await disk(name, 'cdrom1', 'read -P 2 0 64k')
+  await insert('cdrom0', 'three.iso', 3)
+  await monitor(name, 'eject', { id: 'cdrom1', force: true })
+  await expectCarried(machine, /three\.iso/)
+  await disk(name, 'cdrom0', 'read -P 3 0 64k')
+})
+
+test('devices and processors that were plugged are there afterwards, and those that were unplugged are not', async (t) => {
+  const machine = await startMachine(t, 'plugged')
+  const { name } = machine.vm
+  await monitor(name, 'device_add', { driver: 'virtio-rng-pci', id: 'rng1', bus: 'port0', 'max-bytes': 777 })
+  await monitor(name, 'blockdev-add', {
+    ...{ driver: 'raw', 'node-name': 'disk3' },
+    file: { driver: 'file', filename: image(machine.folder, 'disk3.raw', 0xa3) },
+  })
+  await monitor(name, 'device_add', { driver: 'virtio-scsi-pci', id: 'scsi1', bus: 'port1' })
+  await monitor(name, 'device_add', {
+    ...{ driver: 'scsi-hd', id: 'sd3', bus: 'scsi1.0', drive: 'disk3', serial: 'third', bootindex: 7 },
+  })
+  await monitor(name, 'device_add', {
+    ...{ driver: 'qemu64-x86_64-cpu', id: 'cpu1', 'socket-id': 0, 'core-id': 1, 'thread-id': 0 },
+  })
+  const plugged = ['rng1', 'scsi1', 'sd3']
+  await expectCarried(machine, /virtio-rng-pci.*777/, plugged)
+  await disk(name, 'sd3', 'read -P 0xa3 0 64k')
+  const processors = (await monitor(name, 'query-cpus-fast')) as unknown[]
+  assert.equal(processors.length, 2)
+
+  // Disks of SCSI go without the guest's help.
+  for (const id of ['sd2', 'sd3']) await monitor(name, 'device_del', { id })
+  for (const node of ['disk2', 'disk3']) await deleteNode(name, node)
+  await expectCarried(machine, /without -device scsi-hd,id=sd2/, ['rng1', 'scsi1'])
+})
+
+test('what was changed after its next QEMU was tried is not left behind: the guest runs on where it is', async (t) => {
+  const machine = await startMachine(t, 'late')
+  const { name } = machine.vm
+  await snapshot(name, { 'node-name': 'disk0' }, join(machine.folder, 'a.qcow2'), {
+    'snapshot-node-name': 'over0',
+  })
+  const before = qemuPid(name)
+  const updating = updateVmm(machine.pool)
+  // The trial has begun: the preflight has read the machine.
+  await untilTried(name)
+  await snapshot(name, { 'node-name': 'over0' }, join(machine.folder, 'b.qcow2'), {
+    'snapshot-node-name': 'over1',
+  })
+  const { report, status } = await updating
+  assert.deepEqual([status, report.vms[0]?.outcome], [1, 'rolled-back'])
+  assert.match(report.vms[0]?.problem ?? '', /was changed while the update was under way: try again/)
+  assert.equal(qemuPid(name), before)
+  await machine.vm.serial.moreTicks(2)
+  await expectCarried(machine, /over1/)
+})
