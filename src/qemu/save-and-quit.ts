@@ -2,12 +2,14 @@
  * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A
  * failure before that end leaves the guest running as it was and nothing on record.
  */
+import { readProcessLimits } from '../linux/process-limits.ts'
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { QemuError } from '../values/errors.ts'
 import { nextLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
+import { readThreads } from './machine/threads.ts'
 import { runStatus } from './migration.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -84,15 +86,20 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
 async function lookAgain(
   { definition, qmp, qemu }: SaveRequest,
   line: readonly string[],
-): Promise<Pick<VmDefinition, 'taps' | 'settings'>> {
-  const now = await readMachine(qmp)
+): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits'>> {
+  const [now, threads] = await Promise.all([readMachine(qmp), readThreads(qmp, qemu.pid)])
   const start = readingAtStart(definition.name, qemu)
   const { refused, argv } = await nextLine({ definition, qmp, pid: qemu.pid, start, now })
   const [changed] = refused
   if (changed !== undefined) throw new QemuError(changed)
   if (JSON.stringify(argv) !== JSON.stringify(line))
     throw new QemuError('its machine was changed while the update was under way: try again')
-  return { taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [], settings: now.settings }
+  return {
+    taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [],
+    settings: now.settings,
+    threads,
+    limits: readProcessLimits(qemu.pid),
+  }
 }
 
 /**

@@ -3,16 +3,19 @@
  * guest, remove the saved state, let it run. In that order: a state file that is still on record while the
  * guest runs could be loaded over newer memory after a crash.
  */
+import { type ProcessLimits, readProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
+import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { markWords, wordsSince } from './last-words.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
 import { setAgain } from './machine/settings.ts'
+import { setThreads } from './machine/threads.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
-import { type VmDefinition, withoutUpdate, writeDefinition } from './vm-definition.ts'
+import { ramFileOf, type VmDefinition, withoutUpdate, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 
 export interface StartRequest extends Omit<QmpWait, 'name'> {
@@ -60,8 +63,21 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
 export async function completeLoad(qmp: QmpClient, definition: VmDefinition): Promise<string[]> {
   const [lost] = lostRam(await readRam(qmp), definition)
   if (lost !== undefined) throw new QemuError(lost)
-  const { settings } = definition
-  return settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))
+  const { name, settings, threads = [], limits } = definition
+  const qemu = liveQemu(name, ramFileOf(definition))
+  return [
+    ...(settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))),
+    ...(qemu === undefined ? [] : await setThreads(qmp, qemu.pid, threads)),
+    ...(qemu === undefined || limits === undefined ? [] : setLimits(qemu.pid, limits)),
+  ]
+}
+
+function setLimits(pid: number, wanted: ProcessLimits): string[] {
+  const now = readProcessLimits(pid)
+  if (now === undefined) return []
+  return setProcessLimits(pid, wanted, now).map(
+    ([what, { name }]) => `its ${what} could not be set again: ${name}`,
+  )
 }
 
 export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutMs' | 'onStep' | 'onUnset'> {

@@ -5,12 +5,14 @@
 import { lstatSync } from 'node:fs'
 import * as v from 'valibot'
 import { wayProblem, withPlace } from '../linux/beneath.ts'
+import { ProcessLimitsSchema } from '../linux/process-limits.ts'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
 import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
 import { SettingsSchema } from './machine/settings.ts'
+import { ThreadSchema } from './machine/threads.ts'
 import { SavedStateSchema } from './saved-state.ts'
 import { TapSchema } from './taps.ts'
 
@@ -49,6 +51,10 @@ const VmDefinitionSchema = v.object({
   taps: v.optional(v.array(TapSchema)),
   /** To be made again before the guest continues; left out where none was looked at. */
   settings: v.optional(SettingsSchema),
+  /** How its threads are scheduled; left out where nobody looked. */
+  threads: v.optional(v.array(ThreadSchema)),
+  /** Of its QEMU; left out where nobody looked. */
+  limits: v.optional(ProcessLimitsSchema),
   /**
    * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end. Left out
    * otherwise, and by former versions.

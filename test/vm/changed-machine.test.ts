@@ -3,11 +3,14 @@
  * monitor is seen before the guest is paused, refused by name, and the guest runs on.
  */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { readProcessLimits } from '../../src/linux/process-limits.ts'
+import { readSchedule } from '../../src/linux/thread-schedule.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import {
   monitor,
@@ -164,6 +167,33 @@ test('forwarded ports and limits of disks are made again, and taken away again',
     ['22023'],
   )
   assert.equal(await limitOfDisk(name), 0)
+})
+
+test('threads are scheduled as they were, pinned, at their policy and nice value, and the process has its limits', async (t) => {
+  const machine = await startMachine(t, 'pinned')
+  const { name } = machine.vm
+  const [{ 'thread-id': vcpu }] = (await monitor(name, 'query-cpus-fast')) as [{ 'thread-id': number }]
+  execFileSync('taskset', ['-cp', '0', String(vcpu)])
+  execFileSync('chrt', ['--batch', '-p', '0', String(vcpu)])
+  execFileSync('renice', ['-n', '7', '-p', String(vcpu)], { stdio: 'ignore' })
+  const schedules = async () => {
+    const pid = qemuPid(name)
+    const threads = (await monitor(name, 'query-cpus-fast')) as { 'thread-id': number }[]
+    return [pid, ...threads.map((thread) => thread['thread-id'])].map((tid) => readSchedule(pid, tid))
+  }
+  execFileSync('prlimit', ['--pid', String(qemuPid(name)), '--nofile=512:1024', '--core=0:0'])
+  execFileSync('choom', ['-n', '321', '-p', String(qemuPid(name))], { stdio: 'ignore' })
+  const limits = readProcessLimits(qemuPid(name))
+  assert.deepEqual(
+    [limits?.oomScoreAdj, limits?.resources[7], limits?.resources[4]],
+    [321, [512, 1024], [0, 0]],
+  )
+  const before = await schedules()
+  assert.deepEqual([before[1]?.cpus, before[1]?.policy, before[1]?.nice], ['0', 3, 7])
+  assert.notDeepEqual(before[0], before[1])
+  await expectUpdated(machine)
+  assert.deepEqual(await schedules(), before)
+  assert.deepEqual(readProcessLimits(qemuPid(name)), limits)
 })
 
 test('a port that somebody else has taken meanwhile is said, and the guest runs on', async (t) => {

@@ -33,6 +33,18 @@ export const ANSWERS: readonly Answer[] = [
     carried: 'set again, with its group, bursts and sizes',
   },
   {
+    family: undefined,
+    what: 'scheduling of a thread',
+    by: 'taskset, chrt, renice of a vCPU, an I/O thread or the main thread',
+    carried: 'set again: processors, policy, priority, nice value',
+  },
+  {
+    family: undefined,
+    what: "limit of QEMU's process",
+    by: 'prlimit, choom',
+    carried: 'set again: the resource limits and oom_score_adj',
+  },
+  {
     family: 'objects',
     what: 'object',
     by: 'object-add, object-del',

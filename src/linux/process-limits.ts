@@ -1,0 +1,66 @@
+/**
+ * What the kernel allows one process: its resource limits (prlimit(2)), and its place before the OOM killer.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import * as v from 'valibot'
+import type { Errno } from '../values/errno.ts'
+import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
+
+const prlimit = libcCall('prlimit64', 'int', ['int', 'int', 'void *', 'void *'])
+
+/** RLIM_NLIMITS, include/uapi/asm-generic/resource.h: RLIMIT_CPU 0 to RLIMIT_RTTIME 15. */
+const COUNT = 16
+const RLIM_INFINITY = 2n ** 64n - 1n
+/** Bytes, seconds or a count; null: no limit. */
+const LimitSchema = v.nullable(v.number())
+
+export const ProcessLimitsSchema = v.object({
+  /** -1000 to 1000 (proc_pid_oom_score_adj(5)). */
+  oomScoreAdj: v.number(),
+  /** By number: soft and hard. */
+  resources: v.array(v.tuple([LimitSchema, LimitSchema])),
+})
+export type ProcessLimits = v.InferOutput<typeof ProcessLimitsSchema>
+
+const path = (pid: number): string => `/proc/${pid}/oom_score_adj`
+
+/** undefined: the process has ended. */
+export function readProcessLimits(pid: number): ProcessLimits | undefined {
+  try {
+    const resources = Array.from({ length: COUNT }, (_, number): [number | null, number | null] => {
+      const pair = new BigUint64Array(2)
+      if (prlimit(pid, number, null, pair) !== 0) throw new Error('ended')
+      return [fromKernel(pair[0] as bigint), fromKernel(pair[1] as bigint)]
+    })
+    return { oomScoreAdj: Number(readFileSync(path(pid), 'latin1')), resources }
+  } catch {
+    return undefined
+  }
+}
+
+/** Sets what differs from `now`; the names of what could not be set, with the reason. */
+export function setProcessLimits(pid: number, wanted: ProcessLimits, now: ProcessLimits): [string, Errno][] {
+  const failed: [string, Errno][] = []
+  for (const [number, [soft, hard]] of wanted.resources.entries()) {
+    if (JSON.stringify(now.resources[number]) === JSON.stringify([soft, hard])) continue
+    const pair = new BigUint64Array([toKernel(soft), toKernel(hard)])
+    const errno = errnoUnlessZero(prlimit(pid, number, pair, null))
+    if (errno !== undefined) failed.push([`resource limit ${NAMES[number] ?? number}`, errno])
+  }
+  if (wanted.oomScoreAdj !== now.oomScoreAdj) {
+    try {
+      writeFileSync(path(pid), String(wanted.oomScoreAdj))
+    } catch (error) {
+      failed.push(['oom_score_adj', errnoOfNodeError(error)])
+    }
+  }
+  return failed
+}
+
+const NAMES = [
+  ...['CPU', 'FSIZE', 'DATA', 'STACK', 'CORE', 'RSS', 'NPROC', 'NOFILE'],
+  ...['MEMLOCK', 'AS', 'LOCKS', 'SIGPENDING', 'MSGQUEUE', 'NICE', 'RTPRIO', 'RTTIME'],
+]
+
+const fromKernel = (value: bigint): number | null => (value === RLIM_INFINITY ? null : Number(value))
+const toKernel = (value: number | null): bigint => (value === null ? RLIM_INFINITY : BigInt(value))

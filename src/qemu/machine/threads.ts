@@ -1,0 +1,56 @@
+/**
+ * How a QEMU's threads are scheduled, which no command line says: pinned to processors, at a real-time
+ * priority, or at another nice value. Read when the guest stands still, and set again in its next QEMU before
+ * it continues.
+ */
+import * as v from 'valibot'
+import { readSchedule, type Schedule, ScheduleSchema, setSchedule } from '../../linux/thread-schedule.ts'
+import type { QmpClient } from '../qmp-client.ts'
+import { type Ask, askOf } from './ask.ts'
+
+/** `thread`: `main`, `vCPU N`, `I/O thread ID`. */
+export const ThreadSchema = v.object({ thread: v.string(), schedule: ScheduleSchema })
+export type Thread = v.InferOutput<typeof ThreadSchema>
+
+const ProcessorsSchema = v.array(v.object({ 'cpu-index': v.number(), 'thread-id': v.number() }))
+const IoThreadsSchema = v.array(v.object({ id: v.string(), 'thread-id': v.number() }))
+
+/** By name; `pid`: of the QEMU. Errors (QemuError): it does not answer. */
+async function threadsOf(ask: Ask, pid: number): Promise<Map<string, number>> {
+  const [processors, ioThreads] = await Promise.all([
+    ask(ProcessorsSchema, 'query-cpus-fast'),
+    ask(IoThreadsSchema, 'query-iothreads'),
+  ])
+  return new Map([
+    ['main', pid],
+    ...processors.map((cpu) => [`vCPU ${cpu['cpu-index']}`, cpu['thread-id']] as const),
+    ...ioThreads.map((thread) => [`I/O thread ${thread.id}`, thread['thread-id']] as const),
+  ])
+}
+
+/** Errors (QemuError): QEMU does not answer. */
+export async function readThreads(qmp: QmpClient, pid: number): Promise<Thread[]> {
+  const threads = await threadsOf(askOf(qmp), pid)
+  return [...threads].flatMap(([thread, tid]) => {
+    const schedule = readSchedule(pid, tid)
+    return schedule === undefined ? [] : [{ thread, schedule }]
+  })
+}
+
+/**
+ * Sets what differs. One line for each that could not be set: the guest goes on without it. Errors:
+ * QemuError.
+ */
+export async function setThreads(qmp: QmpClient, pid: number, wanted: readonly Thread[]): Promise<string[]> {
+  const threads = await threadsOf(askOf(qmp), pid)
+  return wanted.flatMap(({ thread, schedule }) => {
+    const tid = threads.get(thread)
+    if (tid === undefined) return [`${thread} is not there to be scheduled as it was`]
+    if (isSame(readSchedule(pid, tid), schedule)) return []
+    const failed = setSchedule(pid, tid, schedule)
+    return failed === undefined ? [] : [`${thread} could not be scheduled as it was: ${failed.name}`]
+  })
+}
+
+const isSame = (left: Schedule | undefined, right: Schedule): boolean =>
+  JSON.stringify(left) === JSON.stringify(right)
