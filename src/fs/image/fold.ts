@@ -1,7 +1,7 @@
 /**
- * Owns what a sequence of entries amounts to: for each key, the last entry about it. Recovery folds the
- * checkpoint and the log and hands the state every key once, so that the state meets no half-way version of
- * itself. It must not know what the values mean.
+ * Owns the fold of a sequence of entries: for each key, the last entry about it. Recovery folds the
+ * checkpoint and the log and applies every key to the state once, so that the state never contradicts itself
+ * on the way. It must not know what the values mean.
  *
  * Why this yields the state at the last record, though the checkpoint was written while operations went on:
  * take any key. If a record logged since the checkpoint began states it, the last such record decides, and it

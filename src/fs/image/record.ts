@@ -1,5 +1,5 @@
 /**
- * Owns one log record: its bytes, and judging the bytes at a place where one may be. It must not know which
+ * Owns one log record: its bytes, and what the bytes at a place where one may be are. It must not know which
  * records follow or precede it.
  */
 import { crc32 } from 'node:zlib'
