@@ -2,7 +2,7 @@
  * Owns /dev/mem: mapping ranges of physical memory that no kernel uses as RAM. Never opened with O_SYNC or
  * O_DSYNC, which would make the mapping uncached (phys_mem_access_prot_allowed(), arch/x86/mm/pat/memtype.c);
  * without, memory is mapped write-back wherever the MTRRs say so, which for RAM they do (pat_x_mtrr_type()).
- * Must not know what is in the range. Source: drivers/char/mem.c.
+ * Source: drivers/char/mem.c.
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns what the kernel says about itself and its memory: meminfo, command line, release, huge pages for
- * shared memory. Must not judge it: what is enough or too old is for others to say.
+ * Owns what the kernel shows of itself and its memory: meminfo, command line, release, huge pages for shared
+ * memory. Must not: decide what is enough or too old.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Errno } from '../values/errno.ts'
