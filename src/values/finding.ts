@@ -6,7 +6,8 @@
 
 export interface Finding {
   /**
-   * 'error': it does not work, or does not begin. 'warn': it costs something. 'ok': nothing is to be done.
+   * 'error': it does not work, or must not begin. 'warn': it works with a disadvantage. 'ok': there is
+   * nothing to do.
    */
   readonly severity: 'ok' | 'warn' | 'error'
   /** What it was found in or about: short and stable, people and scripts search for it. */
