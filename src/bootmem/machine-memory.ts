@@ -23,7 +23,7 @@ import type { E820Entry } from './memory-map.ts'
 export interface MachineMemory {
   /** The firmware's map, before any option of the command line. */
   readonly firmware: readonly E820Entry[]
-  /** Empty where the kernel knows no nodes. */
+  /** Empty where the kernel shows no nodes. */
   readonly nodes: readonly MemoryNode[]
   /** What the running kernel and its loader put somewhere; the next boot may put it elsewhere. */
   readonly occupants: readonly Occupant[]

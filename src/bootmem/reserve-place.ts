@@ -49,7 +49,7 @@ export interface Room {
   /** Parts of it that are taken, with the reason. */
   readonly taken: readonly { readonly range: PhysicalRange; readonly why: string }[]
   readonly nodes: readonly MemoryNode[]
-  /** What lies somewhere now and will move out of the way; a place without them is still better. */
+  /** What is there now and will be elsewhere after the next boot; a place without them is still better. */
   readonly occupants: readonly Occupant[]
   /** Whether KASLR would avoid a carve-out in this range without a further option. */
   readonly isSafeFromKaslr: (range: PhysicalRange) => boolean

@@ -13,7 +13,7 @@ export interface VmProgress {
   readonly until: <T>(work: Promise<T>) => Promise<T>
 }
 
-/** What goes on after each phase. */
+/** The next phase after each, in words. */
 const DOING: Readonly<Record<Phase, string>> = {
   save: 'saved, ending its QEMU',
   quit: 'starting the new QEMU',

@@ -1,7 +1,7 @@
 /**
  * Owns reading apt's list of package sources, in both of its formats (sources.list(5)), and finding among
  * them the mirror this machine gets Debian itself from. Pure text in, values out.
- * Must not: know any host name. A mirror is only ever what the machine already uses.
+ * Must not: name any host. A mirror is only ever one that the machine already uses.
  */
 
 /** One line of a `.list` file, or one stanza of a `.sources` file with its lists kept. */

@@ -25,7 +25,7 @@ const Manifest = v.object({
    * may be there.
    */
   files: v.array(v.object({ path: v.string(), sha256: v.string() })),
-  /** Folders made on the way, outermost first. */
+  /** Folders that were made for the files, outermost first. */
   folders: v.array(v.string()),
 })
 type Manifest = v.InferOutput<typeof Manifest>

@@ -81,7 +81,7 @@ function deviceWord(device: DeviceNumber): bigint {
   )
 }
 
-/** Node hands st_rdev over as a number; device numbers in use are far below 2^53. */
+/** Node returns st_rdev as a number; device numbers in use are far below 2^53. */
 function numberOf(rdev: number): DeviceNumber {
   const word = BigInt(rdev)
   const major = ((word >> 8n) & 0xfffn) | ((word >> 32n) & 0xffff_f000n)

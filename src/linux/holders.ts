@@ -137,7 +137,7 @@ function tasksToAsk(process: string): string[] {
 }
 
 /**
- * `START-END` of one mapping of each file that is mapped shared: device-dax knows no other (check_vma,
+ * `START-END` of one mapping of each file that is mapped shared: device-dax allows no other (check_vma,
  * drivers/dax/device.c).
  */
 function sharedFileMappings(maps: string): string[] {

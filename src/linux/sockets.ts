@@ -109,7 +109,7 @@ export function connectDatagram(address: string): Fd | Errno {
   if (name.length >= SUN_PATH_BYTES) return ENAMETOOLONG
   const isAbstract = address.startsWith('@')
   if (isAbstract) name[0] = 0
-  // A path ends with a zero byte; an abstract name is as long as it is said to be.
+  // A path ends with a zero byte; the length of an abstract name is that of the address.
   const sockaddr = Buffer.alloc(2 + name.length + (isAbstract ? 0 : 1))
   sockaddr.writeUInt16LE(AF_UNIX, 0)
   name.copy(sockaddr, 2)
@@ -123,8 +123,8 @@ export function connectDatagram(address: string): Fd | Errno {
 
 /**
  * The next message if one is queued: undefined if none, 'ended' if the peer is gone and everything was read.
- * Throws SystemCallError: EMSGSIZE if it had more than `maxBytes`, EMFILE if descriptors were lost on the way
- * (this process's limit is reached).
+ * Throws SystemCallError: EMSGSIZE if it had more than `maxBytes`, EMFILE if descriptors were lost (this
+ * process's limit is reached).
  */
 export function receiveMessageNow(fd: Fd, maxBytes = 65536): Message | 'ended' | undefined {
   const bytes = new Uint8Array(maxBytes)

@@ -13,7 +13,7 @@ import { FROZEN_XATTR } from '../values/xattr-names.ts'
  * names tell.
  */
 export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
-/** Only root can read it. It exists only where LUO can preserve the pool's memory. */
+/** Only root can read it. It exists only for a store whose objects the keeper can preserve. */
 export const HANDOVER = 'handover'
 
 export interface PoolMount {

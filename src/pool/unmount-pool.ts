@@ -23,8 +23,8 @@ export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'
 
 const KEEPER_TIMEOUT_MS = 15_000
 /**
- * Many times what a keeper takes to write its record; where it cannot (a full /run), its descriptors are
- * looked at.
+ * Many times what a keeper takes to write its record; where it cannot (a full /run), this process looks at
+ * the keeper's descriptors.
  */
 const RECORD_MS = 1000
 

@@ -142,7 +142,8 @@ export const encodeMessage = (message: ToServer | ToKeeper): Uint8Array =>
   Buffer.from(JSON.stringify(message), 'utf8')
 
 /**
- * The peer is our own code at the other end of a socket pair that no other process has: the shape is trusted.
+ * The peer is guestmemfs code at the other end of a socket pair that no other process has: the shape is
+ * trusted.
  */
 export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8Array): Message =>
   JSON.parse(Buffer.from(bytes).toString('utf8')) as Message

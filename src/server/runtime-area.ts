@@ -6,9 +6,9 @@
  * Crash argument. The kernel counts a lookup when it has read the server's reply, so a count may change only
  * if the reply arrives. New counts are therefore first written down as *pending* under the request's id, then
  * the reply is sent, then they are carried over and the pending mark is taken away. A successor that finds
- * the mark asks the kernel to re-send what was not answered: if that very request comes again, its reply
- * never arrived and the pending counts are dropped; if not, it did, and they are carried over (again, if need
- * be: they are absolute). Either way no count is ever off by one.
+ * the mark asks the kernel to re-send what was not answered: if the kernel sends that request again, its
+ * reply never arrived and the pending counts are dropped; if not, it did, and they are carried over (again,
+ * if need be: they are absolute). Either way no count is ever off by one.
  */
 import { INO_MAX } from '../fs/state/limits.ts'
 import { UsageError } from '../values/errors.ts'

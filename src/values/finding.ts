@@ -14,7 +14,7 @@ export interface Finding {
   readonly subject: string
   /** One line. */
   readonly message: string
-  /** What to do about it, one line, where `message` does not say so. */
+  /** What to do about it, one line, where `message` does not name it. */
   readonly advice?: string
 }
 

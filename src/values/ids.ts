@@ -12,7 +12,7 @@ export type Ino = Branded<number, 'Ino'>
  * (FUSE_ROOT_ID).
  */
 export type NodeId = Branded<bigint, 'NodeId'>
-/** A memory object in a store: one memfd, or one set of extents. Never a file: a store knows no names. */
+/** A memory object in a store: one memfd, or one set of extents. Never a file: a store has no names. */
 export type ObjectId = Branded<number, 'ObjectId'>
 /** A file descriptor of this process. */
 export type Fd = Branded<number, 'Fd'>

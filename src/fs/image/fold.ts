@@ -6,8 +6,9 @@
  * Why this yields the state at the last record, though the checkpoint was written while operations went on:
  * take any key. If a record logged since the checkpoint began states it, the last such record decides, and it
  * comes after the checkpoint in the fold. If none does, the key did not change while the checkpoint was
- * written, so the live iteration met it with the value it still has, or met that it is not there.
- * `inode-gone` counts as a statement about each name, xattr and property kept under that inode.
+ * written, so the iteration for the checkpoint met it with the value that it still has, or did not meet it
+ * because it does not exist. `inode-gone` counts as a statement about each name, xattr and property kept
+ * under that inode.
  */
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'

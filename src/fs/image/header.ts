@@ -114,7 +114,9 @@ export interface Header {
   readonly bytes: Buffer
 }
 
-/** Throws `CorruptBytesError` unless this is a whole header of a version and geometry we know. */
+/**
+ * Throws `CorruptBytesError` unless this is a whole header of a version and geometry that this code reads.
+ */
 export function readHeader(area: Uint8Array): Header {
   const state = area.length < HEADER_BYTES ? 'foreign' : probe(area)
   if (state !== 'image') throw new CorruptBytesError(NOT_AN_IMAGE[state])

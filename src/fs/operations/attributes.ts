@@ -22,8 +22,8 @@ export const FALLOC_FL_KEEP_SIZE = 1
 export const FALLOC_FL_PUNCH_HOLE = 2
 
 /**
- * All in one record, or nothing. The kernel checks permissions (`default_permissions`) and, where chown or
- * truncate drops set-id bits, sends the new mode itself (`fuse_setattr` in fs/fuse/dir.c).
+ * All in one record, or nothing. The kernel checks permissions (`default_permissions`) and, where chown,
+ * truncate or fallocate drops set-id bits, sends the new mode itself (`fuse_setattr` in fs/fuse/dir.c).
  * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, ENOSPC, WAIT_FOR_ZEROING, the store's.
  */
 export function setAttributes(tx: Transaction, ino: Ino, change: AttributeChange): Inode | Refusal {

@@ -37,7 +37,7 @@ export function leastBlocks({ store, index, state }: Volume): number | undefined
 
 /**
  * `sizeBytes` is rounded down to whole blocks. Errors: EBUSY, below `leastBlocks`, or frozen; EINVAL;
- * EOPNOTSUPP, the store's region has the size it has; EPERM, the image's format version cannot state a size;
+ * EOPNOTSUPP, the size is that of the store's region; EPERM, the image's format version cannot state a size;
  * ENOSPC, no room in the image.
  */
 export function resizePool(tx: Transaction, sizeBytes: number): Errno | undefined {

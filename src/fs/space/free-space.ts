@@ -6,7 +6,7 @@ import type { Extent } from '../../stores/store.ts'
 import { cleanRuns, type Tally } from './block-kinds.ts'
 import { FreeRuns } from './free-runs.ts'
 
-/** The kind of file that blocks are for, and the shape that they must have. `Zones` alone knows shapes. */
+/** The kind of file that blocks are for, and the shape that they must have. Only `Zones` supports shapes. */
 export interface Use {
   readonly guestRam: boolean
   /** Gigantic frames, each as a whole. */

@@ -176,7 +176,10 @@ export class Zones implements FreeSpace {
     return breaks(count, clean + dirty, whole) < breaks(count, clean, whole)
   }
 
-  /** What lies outside of whole gigantic frames, ascending: zeroed first. None where there are no frames. */
+  /**
+   * The blocks outside of whole gigantic frames, ascending: the worker zeroes them first. None where there
+   * are no frames.
+   */
   outsideFrames(): readonly Extent[] {
     this.#gaps ??= this.#frames ? gapsBetween(this.#frames, this.#blocks.length) : []
     return this.#gaps

@@ -14,7 +14,10 @@ export interface NameAt {
   readonly name: ByteString
 }
 
-/** Unowned blocks are clean (may be handed out), dirty (hold a former owner's bytes) or bad (never again). */
+/**
+ * Unowned blocks are clean (a file may get them), dirty (hold a former owner's bytes) or bad (no file gets
+ * them again).
+ */
 export type BlockState = 'clean' | 'dirty' | 'bad'
 
 export type Entry =

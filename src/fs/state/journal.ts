@@ -28,7 +28,7 @@ export interface Journal {
   readonly generation: number
   /** The last request that changed anything. The server's own work (unique 0) after it does not count. */
   readonly lastOrigin: Origin | undefined
-  /** What the last record changed, whoever it was made for. */
+  /** What the last record changed, also where no request caused it. */
   readonly lastEntries: readonly Entry[]
   /** True when a record of these entries has room now: `commit` of the same entries then cannot fail. */
   fits(entries: readonly Entry[]): boolean

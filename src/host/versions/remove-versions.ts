@@ -2,9 +2,9 @@
  * Removes versions that nothing uses: no process executes one of their files, and neither `current` nor
  * `previous` leads there.
  *
- * Why no process can lose its version. The folder is renamed before the search for its users: no process that
- * looks for it by its name finds it any more, and the kernel shows a process that runs from it by the new
- * name. So a process that was started in between is found, and the folder gets its name back.
+ * Why no process can lose its version. A folder without users is renamed, and its users are searched for once
+ * more: no process finds it by its name any more, and the kernel shows one that runs from it by the new name.
+ * So a process that was started in between is found, and the folder gets its name back.
  */
 import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -76,7 +76,7 @@ export class DescriptorTable {
     return Atomics.load(this.#identities, object)
   }
 
-  /** Only the server sets it, before a file owns the object. */
+  /** The server sets it before a file owns the object; a keeper that takes the pool over copies it. */
   setIdentity(object: ObjectId, identity: number): void {
     Atomics.store(this.#identities, object, identity)
   }

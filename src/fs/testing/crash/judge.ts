@@ -36,7 +36,7 @@ function judgeSuccessor(remains: Remains, successor: World, expected: Contents, 
   leaksNothing(successor)
 }
 
-/** Invariants, the truth of statfs, and a store that holds the memories of the state and no other. */
+/** Checks the invariants, statfs, and that the store holds the objects of the state and no other. */
 function settled({ image, fs, store }: World): void {
   checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
   const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
