@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * The program's first moment: it sets the umask, turns on the compile cache before any source of ours is
- * loaded, and starts a keeper's process at the same time, because after a kexec guests wait for every command
- * that resumes them.
+ * The program's entry: it sets the umask, turns on the compile cache before any other source is loaded, and
+ * starts a keeper's process at the same time, because after a kexec guests wait for every command that
+ * resumes them.
  */
 import { useCompileCache } from './linux/compile-cache.ts'
 import { fixUmask } from './linux/umask.ts'
@@ -11,7 +11,7 @@ import { WaitingKeeper } from './pool/waiting-keeper.ts'
 
 fixUmask()
 useCompileCache()
-// Only `mount` starts a keeper, and not where the service manager starts it as the unit's.
+// Only `mount` starts a keeper, and not where the service manager starts it as the unit's process.
 const [command, , directory] = process.argv.slice(2)
 const mounts = command === 'mount' && directory !== undefined && process.env.GUESTMEMFS_UNIT === undefined
 const waiting = mounts && !hasUnit() && process.getuid?.() === 0 ? new WaitingKeeper() : undefined

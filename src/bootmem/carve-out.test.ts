@@ -1,6 +1,6 @@
 /**
- * Owns the tests of what a command line means for a carve-out: the memory map it makes, where KASLR may go,
- * who is kept away.
+ * Tests of what a command line means for a carve-out: the memory map it makes, where KASLR may go, which
+ * drivers are kept away.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

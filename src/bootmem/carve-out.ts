@@ -20,8 +20,8 @@ const isCarveOut = (option: MemoryOption): option is MemoryOption & { kind: 'ret
   option.kind === 'retype' && option.to === E820.SOFT_RESERVED && option.range.lengthBytes > 0
 
 /**
- * The ranges that these words make soft-reserved, in their order. What touches stays apart: e820_nomerge(),
- * arch/x86/kernel/e820.c.
+ * The ranges that these words make soft-reserved, in their order. Ranges that touch stay apart:
+ * e820_nomerge(), arch/x86/kernel/e820.c.
  */
 export function carveOuts(words: readonly string[]): PhysicalRange[] {
   return memoryOptions(words).flatMap((option) => (isCarveOut(option) ? [option.range] : []))
@@ -67,12 +67,12 @@ export function wordsAgainstKaslr(words: readonly string[]): string[] {
     ranges.some((range) => kaslrMayLandIn([...words, ...more], range))
   if (!unsafe([])) return []
   const ceiling = ceilingWord(Math.min(...ranges.map(({ start }) => start)))
-  // A fifth range is one that KASLR has no room for: then it does not look at the ceiling either.
+  // KASLR has no room for a fifth range, and then reads no ceiling either.
   return unsafe([ceiling]) ? ['nokaslr'] : [ceiling]
 }
 
 /**
- * A pool could lie in it: smaller or unaligned ranges are reserved for other reasons, as for RAM that is
+ * Whether it can hold a pool: smaller or unaligned ranges are reserved for other reasons, as for RAM that is
  * broken.
  */
 const isReservedForPool = (option: MemoryOption): boolean =>
@@ -97,7 +97,7 @@ export function withoutCarveOuts(word: string): string | undefined {
   return kept.length === 0 ? undefined : `memmap=${kept.join(',')}`
 }
 
-/** Said in messages, and what `reserve` prints. */
+/** For messages, and for what `reserve` prints. */
 export const KMEM_WORD = 'modprobe.blacklist=kmem'
 
 /**

@@ -1,10 +1,10 @@
 /**
- * Owns where the x86 kernel may put itself in physical memory (KASLR), given a command line. Pure.
+ * Where the x86 kernel may put itself in physical memory (KASLR), given a command line. Pure.
  *
  * The decompressor runs before the kernel and reads the options with a parser of its own, which is older than
  * `%`: it takes `memmap=SIZE%START…` for `memmap=SIZE`, a limit. So the kernel stays below SIZE, wherever
- * START is, and never learns that START is taken. Source: handle_mem_options(), mem_avoid_memmap(),
- * parse_memmap() and find_random_phys_addr(), arch/x86/boot/compressed/kaslr.c.
+ * START is, and does not avoid START. Source: handle_mem_options(), mem_avoid_memmap(), parse_memmap() and
+ * find_random_phys_addr(), arch/x86/boot/compressed/kaslr.c.
  *
  * Started by UEFI the kernel is not moved by this code. Any `memmap=` then turns physical randomisation off,
  * and the kernel takes the first free place from 16 MiB on (parse_options(), efi_decompress_kernel(),
@@ -13,7 +13,7 @@
 import { E820, kernelWords, type MemoryOption, optionValue, parseMem, parseMemmap } from '../linux/memmap.ts'
 import { type PhysicalRange, subtractRanges } from '../linux/memory-ranges.ts'
 
-/** MAX_MEMMAP_REGIONS: more ranges to keep away from it has no room for. */
+/** MAX_MEMMAP_REGIONS: KASLR has no room for more ranges to avoid. */
 const RANGES_MAX = 4
 
 export interface KaslrView {
@@ -38,15 +38,15 @@ export function kaslrView(words: readonly string[]): KaslrView {
     if (mem !== undefined) {
       const option = parseMem(mem)
       if (option?.kind === 'limit') limit(option.sizeBytes)
-      // A size of 0 ends its reading of the whole command line.
+      // At a size of 0 KASLR stops reading the command line.
       else if (!mem.startsWith('nopentium')) break
     }
     const parts = optionValue(word, 'memmap')?.split(',') ?? []
-    // Once it is full, further options are not even looked at, their limits included.
+    // Once the list is full, KASLR ignores further options, their limits included.
     while (parts.length > 0 && avoided.length < RANGES_MAX) {
       const seen = readAsKaslr(parseMemmap(parts.shift() as string))
       if (seen === undefined) break
-      // A range that begins at 0 is taken for a limit, whatever its sign.
+      // KASLR takes a range that begins at 0 for a limit, whatever its sign.
       if (seen.start === 0) limit(seen.lengthBytes)
       else avoided.push(seen)
       if (avoided.length === RANGES_MAX && parts.length > 0) tooMany = true
@@ -56,7 +56,7 @@ export function kaslrView(words: readonly string[]): KaslrView {
 }
 
 /**
- * A range to keep away from; one that begins at 0 is a limit. Undefined: the rest of this option is not read.
+ * A range to avoid; one that begins at 0 is a limit. Undefined: KASLR does not read the rest of this option.
  */
 function readAsKaslr(option: MemoryOption): PhysicalRange | undefined {
   switch (option.kind) {

@@ -1,7 +1,7 @@
 /**
  * Owns reading this machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads
- * alone, and does not judge. Without root the kernel hides addresses of the second kind: it is then not
- * known. Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
+ * alone, and decides nothing. Without root the kernel hides the addresses of the second: it is then unknown.
+ * Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,9 +21,9 @@ import { SystemCallError, UsageError } from '../values/errors.ts'
 import type { E820Entry } from './memory-map.ts'
 
 export interface MachineMemory {
-  /** What the firmware handed over, before any option of the command line. */
+  /** The firmware's map, before any option of the command line. */
   readonly firmware: readonly E820Entry[]
-  /** Empty where the kernel knows no nodes. */
+  /** Empty where the kernel shows no nodes. */
   readonly nodes: readonly MemoryNode[]
   /** What the running kernel and its loader put somewhere; the next boot may put it elsewhere. */
   readonly occupants: readonly Occupant[]
@@ -41,7 +41,7 @@ export interface Occupant {
 
 /**
  * `carveOuts`: those of the running kernel, which /proc/iomem shows no longer as RAM. `root` is where sysfs
- * and procfs are found; tests hand over a folder of theirs. Throws UsageError when neither source says where
+ * and procfs are found; tests pass a folder of their own. Throws UsageError when neither source shows where
  * RAM is.
  */
 export function readMachineMemory(carveOuts: readonly PhysicalRange[], root = '/'): MachineMemory {
@@ -63,7 +63,7 @@ export function readMachineMemory(carveOuts: readonly PhysicalRange[], root = '/
   }
 }
 
-/** Names of e820_type_to_string(); a name that is not listed is nothing to use. */
+/** Names of e820_type_to_string(); memory of any other name is not used. */
 const TYPES: Readonly<Record<string, number>> = {
   'System RAM': E820.RAM,
   'ACPI Tables': E820.ACPI,
@@ -71,7 +71,10 @@ const TYPES: Readonly<Record<string, number>> = {
   'Soft Reserved': E820.SOFT_RESERVED,
 }
 
-/** Where firmware does not show its map. What a carve-out took is RAM again, since it is asked for anew. */
+/**
+ * Where the kernel does not show the firmware's map. Carve-outs count as RAM, because the next command line
+ * asks for them anew.
+ */
 function mapOfIomem(lines: readonly IomemLine[], carveOuts: readonly PhysicalRange[]): E820Entry[] {
   const top = lines.filter(({ depth }) => depth === 0)
   const others = top.filter(({ name }) => name !== 'System RAM' && name !== 'Soft Reserved')
@@ -113,7 +116,7 @@ function initrdOf(bootParams: Buffer | undefined): Occupant[] {
   return range.lengthBytes === 0 ? [] : [{ what: 'initrd', range }]
 }
 
-/** A node's memory, block by block: what is no RAM inside a block is sorted out by the map. */
+/** A node's memory, block by block: the firmware's map tells what inside a block is no RAM. */
 function readNodes(system: string): MemoryNode[] {
   const blockBytes = Number.parseInt(text(join(system, 'memory/block_size_bytes')) ?? '', 16)
   if (Number.isNaN(blockBytes)) return []
@@ -124,7 +127,7 @@ function readNodes(system: string): MemoryNode[] {
   })
 }
 
-/** A carve-out is no memory of its node as sysfs shows it, but it would be without its option. */
+/** sysfs does not count a carve-out to its node's memory, but without the option it would be. */
 function withRegions(nodes: readonly MemoryNode[], sysfs: string): MemoryNode[] {
   const regions = readable(sysfs).flatMap(({ startByte, sizeBytes, targetNode }) =>
     startByte === undefined
@@ -165,7 +168,7 @@ function bytes(path: string): Buffer | undefined {
   try {
     return readFileSync(path)
   } catch {
-    return undefined // not there, or not for us: what it would say is not known
+    return undefined // not there, or not readable for this process: unknown
   }
 }
 const text = (path: string): string | undefined => bytes(path)?.toString('latin1')

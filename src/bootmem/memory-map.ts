@@ -1,7 +1,7 @@
 /**
- * Owns what the memory map becomes of a kernel that is given options: the firmware's ranges, changed by one
- * option after the other. Pure. Entries may overlap until the end, when the largest type wins; that order is
- * the kernel's, and it matters. Source: e820__range_add(), e820__range_update(), e820__range_remove(),
+ * Owns the memory map of a kernel that gets options: the firmware's ranges, changed by one option after the
+ * other. Pure. Entries may overlap until the end, when the largest type wins; the kernel does it in this
+ * order, and the result depends on it. Source: e820__range_add(), e820__range_update(), e820__range_remove(),
  * e820__update_table(), arch/x86/kernel/e820.c.
  */
 import { E820, type MemoryOption } from '../linux/memmap.ts'
@@ -15,7 +15,7 @@ export interface E820Entry {
   readonly type: number
 }
 
-/** The map that a kernel with these options works with: ascending, without overlaps. */
+/** The map of a kernel with these options: ascending, without overlaps. */
 export function applyMemoryOptions(
   firmware: readonly E820Entry[],
   options: readonly MemoryOption[],
@@ -46,7 +46,7 @@ const add = (table: readonly E820Entry[], range: PhysicalRange, type: number): E
   { start: range.start, end: endOf(range), type },
 ]
 
-/** What of type `from` (0: of any) lies between `start` and `end` becomes `to` (0: is removed). */
+/** Memory of type `from` (0: of any) between `start` and `end` becomes `to` (0: is removed). */
 function rewrite(
   table: readonly E820Entry[],
   start: number,

@@ -2,8 +2,8 @@
  * Owns the choice of the physical range that a carve-out takes. Pure. Must not write kernel options:
  * reserve-plan.ts does.
  *
- * What every place keeps to: multiples of 2 MiB, ordinary RAM throughout, and nothing below 1 GiB. Down there
- * is what no option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free
+ * Rules for every place: multiples of 2 MiB, ordinary RAM throughout, and nothing below 1 GiB. Below it lies
+ * what no option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free
  * place from 16 MiB on), memory for old devices, a crash kernel's low part.
  */
 import { formatBytes, formatRange } from '../linux/memmap.ts'
@@ -46,18 +46,16 @@ export interface PlaceRequest {
 export interface Room {
   /** Ordinary RAM of the kernel to come, before this carve-out. */
   readonly ram: readonly PhysicalRange[]
-  /** What of it is spoken for, with the reason. */
+  /** Parts of it that are taken, with the reason. */
   readonly taken: readonly { readonly range: PhysicalRange; readonly why: string }[]
   readonly nodes: readonly MemoryNode[]
-  /** What lies somewhere now and will move out of the way; a place without them is still better. */
+  /** What is there now and will be elsewhere after the next boot; a place without them is still better. */
   readonly occupants: readonly Occupant[]
-  /** Whether KASLR would leave a carve-out in this range alone without being told. */
+  /** Whether KASLR would avoid a carve-out in this range without a further option. */
   readonly isSafeFromKaslr: (range: PhysicalRange) => boolean
 }
 
-/**
- * Where the carve-out goes. Errors: UsageError, one for each thing that can be wrong with what was asked for.
- */
+/** Where the carve-out goes. Throws UsageError: one for each thing that can be wrong with the request. */
 export function choosePlace(room: Room, request: PlaceRequest): PhysicalRange {
   checkSize(room, request)
   const { node } = request
@@ -101,7 +99,7 @@ function checkSize(room: Room, { sizeBytes, type }: PlaceRequest): void {
   )
 }
 
-/** For people, where it need not be exact. */
+/** For messages, where it need not be exact. */
 export const inGibibytes = (bytes: number): string => `${(bytes / GIB).toFixed(1)}G`
 
 /** Free RAM that a carve-out may have. */
@@ -146,8 +144,8 @@ function best(room: Room, { sizeBytes, node }: PlaceRequest): PhysicalRange {
 }
 
 /**
- * Every start worth a look: the lowest of each kind in each piece of RAM, and in each piece of a piece that
- * is better than the rest of it.
+ * Every start that can be the best: the lowest of each kind in each piece of RAM, and in each part of a piece
+ * that rates better than the rest of it.
  */
 function starts(room: Room, eligible: readonly PhysicalRange[], sizeBytes: number): number[] {
   const pieces = [
@@ -168,7 +166,7 @@ function starts(room: Room, eligible: readonly PhysicalRange[], sizeBytes: numbe
   return [...new Set(found)]
 }
 
-/** What is better comes first; all else equal, the lowest address. */
+/** Better places compare lower; all else equal, the lowest address. */
 function rate(room: Room, range: PhysicalRange): number[] {
   const inOneNode = room.nodes.length === 0 || nodesOf(room.nodes, range).length === 1
   return [

@@ -1,7 +1,7 @@
 /**
- * Owns the plan of a carve-out: where, which words the next kernel gets, what the host keeps, what a person
- * should know. Pure; changes nothing and shows nothing. The plan is checked by the rules of the kernel itself
- * before it is given out.
+ * Owns the plan of a carve-out: where, which words the next kernel gets, what the host keeps, what the
+ * operator should know. Pure; changes nothing and prints nothing. The plan is checked by the kernel's own
+ * rules before it is returned.
  */
 import { E820, formatBytes, kernelWords, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'
@@ -37,15 +37,15 @@ export interface ReserveRequest extends PlaceRequest {
 
 export interface ReservePlan {
   readonly range: PhysicalRange
-  /** What its addresses are multiples of, and with that the largest pages that can map it. */
+  /** The alignment of its addresses, and so the largest pages that can map it. */
   readonly alignBytes: number
   /** Memory nodes it lies in; empty where none are known. */
   readonly nodes: readonly number[]
   readonly ramBytes: number
   readonly hostKeepsBytes: number
-  /** What the next kernel must be given, and the running one was not. */
+  /** Words that the next kernel must get, and the running one did not. */
   readonly addWords: readonly string[]
-  /** What the running kernel was given, and the next one must not be. */
+  /** Words that the running kernel got, and the next one must not. */
   readonly dropWords: readonly string[]
   /** The next kernel's whole command line, without what its loader adds. */
   readonly commandLine: string
@@ -55,8 +55,8 @@ export interface ReservePlan {
 }
 
 /**
- * COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h, with the byte at its end: what is longer is cut in
- * silence.
+ * COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h, with the byte at its end: the kernel cuts a longer line
+ * without a message.
  */
 const COMMAND_LINE_MAX = 2047
 
@@ -100,7 +100,8 @@ export function planReserve(
 }
 
 /**
- * What the boot loader adds by itself: GRUB the kernel's path, systemd-boot and the EFI stub the initrd's.
+ * Words that the boot loader adds by itself: GRUB the kernel's path, systemd-boot and the EFI stub the
+ * initrd's.
  */
 const isLoaders = (word: string): boolean => /^(BOOT_IMAGE|initrd)=/.test(word)
 

@@ -1,4 +1,4 @@
-/** Owns the tests of how commands end when nobody reads their words, or when there is no room for them. */
+/** Tests of how commands end when no process reads their output, or when there is no room for it. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 const CLI = fileURLToPath(new URL('../cli.ts', import.meta.url))
 const SIGPIPE_STATUS = 128 + 13
 
-/** `script` runs the command as "$@". Answers the script's status, and what came to its standard error. */
+/** `script` runs the command as "$@". Returns the script's status, and its standard error. */
 function bash(script: string, words: readonly string[]): Promise<{ status: number; stderr: string }> {
   const command = ['--disable-warning=ExperimentalWarning', CLI, ...words]
   return new Promise((resolve) => {

@@ -1,31 +1,31 @@
 /**
- * The end of a command: its exit status where its words could not be written, and the line of the journal
- * that says who ran it.
+ * The end of a command: its exit status where its output could not be written, and the line in the journal
+ * with the user who ran it.
  */
 import { endBySigpipe } from '../linux/end-by-sigpipe.ts'
 import { loginUid, writeJournal } from '../linux/system-log.ts'
 import { complain } from './print.ts'
 
-/** What is known of a command once its words were understood. */
+/** What is known of a command once its arguments were parsed. */
 export interface Began {
-  /** Words as the journal may have them. undefined: it is none that a person types. */
+  /** Arguments as the journal may have them. undefined: it is no command for people. */
   readonly words: string | undefined
-  /** Its work counts more than its words: it is not ended for want of a reader. */
+  /** It changes something: it is not ended when no process reads its output. */
   readonly changes: boolean
-  /** It may not come back, or not for weeks: its beginning is written as well. */
+  /** It may not return, or not for weeks: its beginning is logged as well. */
   readonly mayNotReturn: boolean
 }
 
 export class CommandEnd {
   #began: Began | undefined
-  /** Why the first words that were lost were lost: an errno's name. */
+  /** Why the first write failed that did: an errno's name. */
   #lost: string | undefined
   readonly #watchesStreams: boolean
 
   /**
-   * From now on no failed write is an exception: words are lost, and the rest of the command is done. Must be
-   * called after all that has something to do at the exit of this process. `lendsStreams`: CommandModule has
-   * it.
+   * From now on a failed write throws no exception: its output is lost, and the rest of the command is
+   * carried out. Must be called after all other exit handlers of this process are installed. `lendsStreams`:
+   * CommandModule has it.
    */
   constructor(lendsStreams: boolean) {
     this.#watchesStreams = !lendsStreams
@@ -34,18 +34,18 @@ export class CommandEnd {
     process.stdout.on('error', (error) => {
       this.#lost ??= codeOf(error)
     })
-    // Where these words are lost, nothing is left to say it with.
+    // Where this output is lost, there is nothing left to report it to.
     process.stderr.on('error', () => {})
   }
 
-  /** The words were understood, and the command's work is about to begin. */
+  /** The arguments were parsed, and the command's action is about to begin. */
   begin(began: Began): void {
     this.#began = began
     if (began.mayNotReturn) this.#tell('begins', {})
   }
 
   #end(status: number): void {
-    // Of the last write the event is still to come.
+    // The event of the last write is still to come.
     const lost = this.#watchesStreams ? (this.#lost ?? codeOf(process.stdout.errored)) : undefined
     const changes = this.#began?.changes === true
     let ended = status

@@ -8,16 +8,16 @@ export type CommandGroup = 'Pools' | 'Guests' | 'Live update' | 'Setup' | 'Inspe
 export interface CommandModule {
   readonly name: string
   readonly aliases?: readonly string[]
-  /** undefined: not for people, and not in the help. */
+  /** undefined: the command is not for people, and not in the help. */
   readonly group: CommandGroup | undefined
   /** One line of the help. */
   readonly summary: string
   /**
-   * Whether it changes anything, with these options. Its work is then done to the end though nobody reads its
-   * words any more, and the journal says who ran it.
+   * Whether it changes anything, with these options. Then it is carried out to the end also where no process
+   * reads its output any more, and the journal records who ran it.
    */
   readonly changes: boolean | ((options: Readonly<Record<string, unknown>>) => boolean)
-  /** It may not come back, or not for weeks: the journal says as well that it began. */
+  /** It may not return, or not for weeks: the journal records its beginning as well. */
   readonly mayNotReturn?: true
   /**
    * Its standard streams become another program's. Node would make them non-blocking for that one as well.

@@ -1,6 +1,5 @@
 /**
- * A command as the journal may have it: what was typed, without what nobody else may read, in one line of
- * bounded length. Pure.
+ * A command as the journal may have it: its arguments, without secrets, in one line of bounded length. Pure.
  */
 import { shellWord } from '../values/shell-word.ts'
 
@@ -8,7 +7,7 @@ import { shellWord } from '../values/shell-word.ts'
 const MAX_CHARACTERS = 600
 const CUT = ' …'
 
-/** Options of ours with a value that may be a secret; the part before '=' is a name. */
+/** Options of guestmemfs with a value that may be a secret; the part before '=' is a name. */
 const SECRET_OPTIONS = ['--env']
 
 /**

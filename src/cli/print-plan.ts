@@ -1,4 +1,4 @@
-/** The plan of a kernel update and its preflight findings, as a person reads them. */
+/** The plan of a kernel update and its preflight findings, as text. */
 import type { KernelPlan } from '../liveupdate/kernel/kernel-plan.ts'
 import type { SurvivesBy } from '../liveupdate/preflight/pool-facts.ts'
 import { type Finding, hasError } from '../values/finding.ts'
@@ -11,7 +11,7 @@ const SURVIVES: Readonly<Record<SurvivesBy, string>> = {
   luo: "handed over by this kernel's live update orchestrator",
 }
 
-/** Refusals go to standard error, one line each; the plan is what a dry run is asked for. */
+/** Refusals go to standard error, one line each; the plan is the result of a dry run. */
 export function printPlan(plan: KernelPlan, findings: readonly Finding[], asked: boolean): void {
   if (asked) {
     printTable(

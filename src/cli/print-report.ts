@@ -1,4 +1,4 @@
-/** The report of a live update, as a person or a script reads it on standard output. */
+/** The report of a live update on standard output, as text or as JSON. */
 import { reportTable, reportTitle, type UpdateReport } from '../liveupdate/report/update-report.ts'
 import { print, printJson, printTable } from './print.ts'
 

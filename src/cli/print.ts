@@ -1,11 +1,9 @@
-/**
- * Results on standard output, as lines for a person or as JSON for a script; what is wrong on standard error.
- */
+/** Results on standard output, as lines of text or as JSON; errors on standard error. */
 import { writeSync } from 'node:fs'
 
 /**
- * Names and words come from guests' owners too (file names, what a QEMU answers): none of them may drive the
- * terminal of whoever reads. As JSON spells control characters; line ends and tabs stay.
+ * Some text comes from guests' owners (file names, answers of a QEMU): none of it may control the reader's
+ * terminal. As JSON spells control characters; line ends and tabs stay.
  */
 export const escapeControls = (text: string): string =>
   text.replace(
@@ -18,14 +16,14 @@ export function print(line: string): void {
 }
 
 /**
- * One line of what is wrong. It is lost where nobody reads standard error. Not process.stderr: that would
- * make the stream non-blocking for QEMU, which may have it as well.
+ * Prints one line of an error. It is lost where no process reads standard error. Not process.stderr: that
+ * would make the stream non-blocking for QEMU, which may have it as well.
  */
 export function complain(line: string): void {
   try {
     writeSync(2, `guestmemfs: ${escapeControls(line)}\n`)
   } catch {
-    // Nothing is left to say it with.
+    // There is nothing left to report it to.
   }
 }
 

@@ -1,4 +1,4 @@
-/** The command line as a whole: which subcommands there are, and how an error leaves the program. */
+/** The command line as a whole: the table of subcommands, and how an error is printed. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import type { WaitingKeeper } from '../pool/waiting-keeper.ts'
@@ -51,7 +51,7 @@ export async function loadModules(typed: string): Promise<CommandModule[]> {
   return [...new Set(modules.map((module) => module.command))]
 }
 
-/** `begin`: called when the words of a command were understood, before its action. */
+/** `begin` is called when the arguments of a command were parsed, before its action. */
 export function makeProgram(
   modules: readonly CommandModule[],
   waiting: WaitingKeeper | undefined,
@@ -99,7 +99,7 @@ export async function main(waiting: WaitingKeeper | undefined): Promise<void> {
   try {
     await program.parseAsync()
   } catch (error) {
-    // What a person can act on is one line; anything else is a defect, and its stack is what helps.
+    // An error that the user can act on is one line; any other is a defect, which needs its stack.
     const isForPeople =
       error instanceof UsageError || error instanceof CorruptBytesError || error instanceof QemuError
     complain(isForPeople ? error.message : String(error instanceof Error ? error.stack : error))

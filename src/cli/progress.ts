@@ -1,6 +1,6 @@
 /**
  * Progress of an update of VMs: a live list on a terminal, one line for each VM that is done elsewhere, and
- * nothing where JSON was asked for.
+ * nothing with --json.
  */
 import type { Phase, VmTimeline } from '../liveupdate/report/timeline.ts'
 import { formatDuration } from '../liveupdate/report/update-report.ts'
@@ -9,11 +9,11 @@ import { print } from './print.ts'
 export interface VmProgress {
   readonly onPhase: (name: string, phase: Phase) => void
   readonly onDone: (result: VmTimeline) => void
-  /** Shows progress until `work` is done, and is what `work` is. */
+  /** Shows progress until `work` is done, and returns what `work` returns. */
   readonly until: <T>(work: Promise<T>) => Promise<T>
 }
 
-/** What goes on after each phase. */
+/** The next phase after each, in words. */
 const DOING: Readonly<Record<Phase, string>> = {
   save: 'saved, ending its QEMU',
   quit: 'starting the new QEMU',
@@ -68,7 +68,7 @@ interface Row {
   say: (text: string) => void
 }
 
-/** The package is loaded where somebody watches: nobody waits for it after a kexec. */
+/** The package is loaded only for a terminal, so that no guest waits for it after a kexec. */
 async function showRows(rows: ReadonlyMap<string, Row>): Promise<void> {
   const { Listr } = await import('listr2')
   const tasks = [...rows].map(([name, row]) => ({

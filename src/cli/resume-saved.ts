@@ -47,7 +47,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   const { mounts: all, problems: unasked } = vmMounts(options.mount)
   for (const problem of unasked) complain(problem)
   if (all.length === 0 && unasked.length > 0) return 1
-  // At boot that is nothing to complain of: a host may have no pool, or none yet.
+  // At boot that is no error: a host may have no pool, or none yet.
   if (names.length === 0 && options.mount === undefined && all.length === 0) {
     if (!options.json) print('no pool is mounted: there is nothing to resume')
     return 0
@@ -56,7 +56,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   for (const problem of problems) complain(problem)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')
 
-  // Half of a resumption is a guest that is loaded and stands still.
+  // Deferred, because an interrupted resume would leave a guest that is loaded and stopped.
   const signals = new DeferredSignals()
   const unlock = mounts.some(({ mount }) => hasUpdateRecord(mount.mountPoint)) ? lockUpdates() : () => {}
   for (const { mount } of mounts) thawAfterUpdate(mount)
@@ -70,14 +70,14 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     keepReport(report)
     printReport(report, options.json === true)
   }
-  // A few by name are not all: the next ones still want the update's times.
+  // Kept where guests were named: the others still need the update's times.
   if (names.length === 0) for (const { mount } of mounts) forgetUpdate(mount.mountPoint)
   unlock()
   if (signals.status !== undefined) return signals.status
   return reports.every(isSuccess) && problems.length + unasked.length === 0 ? 0 : 1
 }
 
-/** Errors (UsageError): there is no mount, a name that nobody has. */
+/** Throws UsageError where there is no mount, or a name that no VM has. */
 async function mountsToResume(
   names: readonly string[],
   mounts: readonly VmMount[],

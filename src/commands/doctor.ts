@@ -19,7 +19,7 @@ function printFinding(finding: FixableFinding): void {
   if (advice !== undefined) print(`${' '.repeat(36)}→ ${advice}`)
 }
 
-/** Applies each fix its person agrees to; answers whether there was one. */
+/** Applies each fix that the user agrees to; returns whether there was one. */
 async function applyFixes(findings: readonly FixableFinding[], yes: boolean): Promise<boolean> {
   let applied = false
   for (const { fix } of findings) {

@@ -1,6 +1,6 @@
 /**
- * `guestmemfs install`: put this version of the program where it stays, and the mount helper, the command and
- * the systemd unit where the system looks for them.
+ * `guestmemfs install`: copy this version of the program to its own folder, and the mount helper, the command
+ * and the systemd unit to where the system looks for them.
  */
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'

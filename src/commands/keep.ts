@@ -1,7 +1,7 @@
 /**
  * `guestmemfs keep POOL`, for the systemd unit alone. It mounts what `guestmemfs mount` requested of the
- * unit. After a keeper died it starts another one, which takes over the server that still lives or what the
- * service manager kept, and stays in the unit's cgroup.
+ * unit. After a keeper died it starts another one in the unit's cgroup, which takes over from the server that
+ * is still alive or from the service manager's store.
  */
 import type { CommandModule } from '../cli/command.ts'
 import { complain } from '../cli/print.ts'
@@ -33,24 +33,21 @@ async function mountAsked(request: MountRequest, stored: StoredPool | undefined)
   }
 }
 
-/**
- * A pool whose keeper died: the server's descriptors are the pool, or, where it died as well, the service
- * manager's.
- */
+/** The pool of a keeper that died: its server holds it, or, where that died as well, the service manager. */
 function orphan(
   pool: string,
   stored: StoredPool | undefined,
 ): { record: PoolRecord; hasServer: boolean } | undefined {
   const record = knownRecord(pool) ?? (stored && storedRecord(pool))
   if (record === undefined || isAlive(record.keeper)) return undefined
-  // A server that holds an unmounted pool goes on doing so until the next mount.
+  // A server that holds an unmounted pool keeps it until the next mount.
   const hasServer = record.mountPoint !== null && record.server !== null && isAlive(record.server)
   return { record, hasServer }
 }
 
 /**
- * What the store has is wanted also where no record names it: a store that is not taken by the next start is
- * emptied (FileDescriptorStorePreserve= is new in systemd 254).
+ * What the store has is needed also where no record names it: systemd empties a store that the next start
+ * does not take (FileDescriptorStorePreserve= is new in systemd 254).
  */
 function isWanted(pool: string): boolean {
   if (hasRequest(pool)) return true
@@ -61,9 +58,9 @@ function isWanted(pool: string): boolean {
 }
 
 /**
- * Nothing is left to take over; or what is left is no pool. The latter is what systemd 261 and newer carries
- * from one kernel to the next by itself: memory without the names by which it is found, and without the
- * connection. A pool that was handed over comes by its own sessions, whatever the store has.
+ * Nothing is left to take over; or what is left is no pool. The latter is what systemd 261 and newer
+ * preserves across a kexec by itself: memory without the names by which it is found, and without the
+ * connection. The keeper retrieves a pool that was handed over from its own sessions, whatever the store has.
  */
 function whyNothing(pool: string, stored: readonly string[]): string {
   const nothing = 'nobody asked to mount it, and nothing is left without a keeper'
@@ -73,7 +70,7 @@ function whyNothing(pool: string, stored: readonly string[]): string {
 
 async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   if (check) {
-    // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It is not handed the
+    // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It does not get the
     // store itself.
     process.exitCode = isWanted(pool) ? 0 : 1
     return
@@ -83,7 +80,7 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   const request = takeRequest(pool)
   if (request) await mountAsked(request, stored)
   else if (left === undefined || !(left.hasServer || stored)) {
-    // Said first: the unit's end is a signal to this process.
+    // Printed first, because systemd signals this process when it stops the unit.
     complain(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
     process.exitCode = 1
     endUnit(pool)

@@ -35,7 +35,7 @@ export const command: CommandModule = {
     }),
 }
 
-/** Asking a mount that no server serves could wait for ever. Root alone is told of files. */
+/** Reading a mount that no server serves could hang. Only root can read the list of files. */
 function ramOf({ freeBytes, mountPoint }: PoolSummary): RamFile[] {
   if (freeBytes === null || mountPoint === null) return []
   try {

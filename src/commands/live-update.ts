@@ -124,7 +124,7 @@ async function vmmUpdate(options: Options): Promise<number> {
   return isSuccess(report) && problems.length === 0 ? 0 : 1
 }
 
-/** Returns only if there was no jump. Errors: UsageError. */
+/** Returns only if there was no kexec. Errors: UsageError. */
 async function kernelUpdate(options: KernelOptions): Promise<number> {
   const asJson = options.json === true
   const timeoutMs = timeoutOption(options.timeoutMs)
@@ -174,7 +174,7 @@ function viaOption(text: string): KexecMethod {
   throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
 }
 
-/** One report for each mount, of what its guests went through until they ran again. */
+/** One report for each mount, with the times of its guests until they ran again. */
 function reportRollback(plan: KernelPlan, { reason, startedAtMs, vms }: RolledBack, asJson: boolean): void {
   for (const { mountPoint } of plan.pools) {
     const names = plan.vms.filter((vm) => vm.mountPoint === mountPoint).map(({ name }) => name)

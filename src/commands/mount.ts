@@ -42,7 +42,7 @@ export const command: CommandModule = {
           await remountPool(request)
           return
         }
-        // Loaded while the keeper comes up: guests wait for both.
+        // Loaded while the keeper starts: guests wait for both.
         const resuming = options.resume && import('../cli/resume-saved.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
         const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)

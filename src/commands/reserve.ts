@@ -1,4 +1,7 @@
-/** `guestmemfs reserve`: which kernel parameters set RAM aside on this machine. Must not: change anything. */
+/**
+ * `guestmemfs reserve`: print the kernel parameters that set RAM aside on this machine. Must not: change
+ * anything.
+ */
 
 import { carveOuts } from '../bootmem/carve-out.ts'
 import { readMachineMemory } from '../bootmem/machine-memory.ts'

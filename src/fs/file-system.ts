@@ -1,8 +1,8 @@
 /**
- * Owns the list of what a guestmemfs can do. Each operation is decided in the file of its family; here they
- * stand together, as whoever serves requests calls them. No operation blocks, does I/O of its own or asks a
- * clock. An `Errno` that is returned is the answer to the request. After a `Wait` nothing has changed, and
- * the same is asked again: one for zeroing after `markClean`, one for the store after its background work.
+ * The operations of the file system, as the server calls them. Each is decided in the file of its family. No
+ * operation blocks, does I/O of its own or reads a clock. An `Errno` that is returned is the answer to the
+ * request. After a `Wait` nothing has changed, and the server repeats the call: one for zeroing after
+ * `markClean`, one for the store after the store's background work.
  */
 import type { Extent, Store } from '../stores/store.ts'
 import type { Errno } from '../values/errno.ts'
@@ -126,7 +126,7 @@ export class FileSystem {
   removeXattr(rq: Request, ino: Ino, name: ByteString): Errno | undefined {
     return removeXattr(this.#begin(rq), ino, name)
   }
-  /** The root answers `guestmemfs.NAME` as well from now on. */
+  /** From now on the root has the xattr `guestmemfs.NAME` as well. */
   addRootXattr(name: string, value: () => string | Uint8Array): void {
     this.#virtual.add(name, value)
   }
@@ -161,7 +161,7 @@ export class FileSystem {
   get orphanCount(): number {
     return this.#volume.index.orphans.size
   }
-  /** Files that cost more memory than they have, because the kernel refused to take it back. */
+  /** Files whose object has more memory than their size says, because the kernel refused to free it. */
   get oversizedCount(): number {
     return this.#volume.oversized.size
   }
@@ -174,7 +174,7 @@ export class FileSystem {
   *guestRam(): IterableIterator<Inode> {
     for (const inode of this.#volume.state.inodes.values()) if (inode.guestRam) yield inode
   }
-  /** `isReferenced`: what the kernel still holds, where its connection outlived the former server. */
+  /** `isReferenced`: what the kernel still references, where its connection outlived the former server. */
   recover(rq: OwnRequest, isReferenced: (ino: Ino) => boolean = nothingReferenced): void {
     recover(this.#volume, rq, isReferenced)
   }

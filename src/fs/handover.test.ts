@@ -13,7 +13,7 @@ import { PlainJournal } from './testing/plain-journal.ts'
 
 const IDLE: HandoverStatus = { step: 'none', state: 'idle', objects: 0, preserved: 0, failure: undefined }
 
-/** A handover whose work is done by the test: it writes down what it was asked for. */
+/** A handover that records its calls; the test does its work. */
 class Asked implements Handover {
   status: HandoverStatus = IDLE
   readonly left: [string, readonly ObjectId[]][] = []

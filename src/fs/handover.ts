@@ -1,11 +1,11 @@
 /**
  * The handover of a pool's memory objects to the next kernel: guest RAM first, while guests run on it, then
- * all other files and last the image, both with the pool frozen, so that what is handed over fits together.
- * An orphan stays behind: no process outlives the jump that could still map it.
+ * all other files and last the image, both with the pool frozen, so that what is preserved is consistent.
+ * Orphans are not preserved: no process that maps one outlives the kexec.
  *
  *   trusted.guestmemfs.handover   on the root: "ram", "files", "image" begin that step, "none" unpreserves
  *                                 everything
- *   guestmemfs.handover           on the root: how far that is
+ *   guestmemfs.handover           on the root: the progress of that
  */
 import { HANDOVER_STEPS } from '../stores/store.ts'
 import { EBUSY, EINVAL, EOPNOTSUPP, type Errno } from '../values/errno.ts'
@@ -16,7 +16,7 @@ import { pathOf } from './state/path-of.ts'
 import type { Volume } from './state/volume.ts'
 
 /**
- * The step is begun; whether it succeeds is in `describeHandover`. Errors: EOPNOTSUPP where this pool's
+ * Begins the step; `describeHandover` reports whether it succeeds. Errors: EOPNOTSUPP where this pool's
  * memory outlives a kernel by itself, EINVAL for an unknown word or a step that is not the next, EBUSY while
  * one is under way, an object is incoming, or the pool is not frozen; those of `preserveImage`.
  */
@@ -54,13 +54,13 @@ function* files({ state }: Volume): IterableIterator<Inode & { readonly object: 
 }
 
 /**
- * `guestmemfs.handover`; undefined where there is nothing to hand over. `holeBytes`: memory that it would
- * take, of what has not left yet.
+ * `guestmemfs.handover`; undefined where there is nothing to hand over. `holeBytes`: memory that the kernel
+ * would have to allocate for the holes of objects that are still to be preserved.
  */
 export function describeHandover(volume: Volume): object | undefined {
   const { handover } = volume.store
   if (handover === undefined) return undefined
-  // The value's spelling is older than the names here, and others read it.
+  // The value's spelling is older than the names here, and other programs read it.
   const { failure, objects: memories, ...status } = handover.status
   const failed = failure && {
     errno: failure.errno.name,

@@ -1,6 +1,6 @@
 /**
- * Owns the flag values of the FUSE protocol that we send or look at (include/uapi/linux/fuse.h). Must hold no
- * logic.
+ * Owns the flag values of the FUSE protocol that the server sends or reads (include/uapi/linux/fuse.h). Must
+ * hold no logic.
  */
 
 /** `SETATTR.valid`: which fields are to be set. */
@@ -34,7 +34,7 @@ export const GETATTR_FH = 1 << 0
 /** `write_flags` of WRITE: the caller has no CAP_FSETID, so set-id bits must not outlive the new contents. */
 export const FUSE_WRITE_KILL_SUIDGID = 1 << 2
 
-/** INIT flags as one 64-bit set; bits 32 and up travel in `flags2` (FUSE_INIT_EXT). */
+/** INIT flags as one 64-bit set; bits 32 and up are in `flags2` of the struct (FUSE_INIT_EXT). */
 export const INIT_FLAGS = {
   BIG_WRITES: 1n << 5n,
   DO_READDIRPLUS: 1n << 13n,
@@ -49,7 +49,7 @@ export const INIT_FLAGS = {
 /** Notifications are replies with `unique` 0 and the code where the error would be. */
 export const FUSE_NOTIFY_RESEND = 7
 
-/** Set in the id of a request that was sent before (7.40); the reply must carry it too. */
+/** Set in the id of a request that the kernel sent before (7.40); the reply must have it, too. */
 export const FUSE_UNIQUE_RESEND = 1n << 63n
 
 /**

@@ -1,6 +1,7 @@
 /**
- * A request's bytes turned into a typed request. Must not: throw, whatever the bytes are. What is not a
- * request is returned as `malformed`, with the reason and, where it could be read, the header to answer to.
+ * A request's bytes turned into a typed request. Must not: throw, whatever the bytes are. Bytes that are not
+ * a request are returned as `malformed`, with the reason and, where it could be read, the header to answer
+ * to.
  */
 import type { ByteString, NodeId } from '../values/ids.ts'
 import { FUSE_UNIQUE_RESEND, TEXT_MAX, XATTR_NAME_MAX } from './constants.ts'
@@ -36,8 +37,8 @@ for (const [opcode, row] of Object.entries<Row>(OPCODES))
 
 /**
  * Decode the first `length` bytes of `buffer`, one request as /dev/fuse gives it. Names are copied out,
- * `data` is a view into `buffer`. Struct bytes and extensions a newer kernel may add behind what we know are
- * skipped.
+ * `data` is a view into `buffer`. Struct bytes and extensions that a newer kernel may add behind the known
+ * ones are skipped.
  */
 export function decode(buffer: Buffer, length: number): Decoded {
   const view = new DataView(buffer.buffer, buffer.byteOffset, length)
@@ -104,8 +105,8 @@ function decodeHeader(view: DataView): RequestHeader {
 }
 
 /**
- * The kernel never sends such text; a server must not depend on that. A component may be longer than a name
- * may be: the kernel leaves it to the file system to answer ENAMETOOLONG (FUSE_NAME_MAX, fs/fuse/fuse_i.h).
+ * The kernel never sends such text; a server must not depend on that. A component may be longer than
+ * NAME_MAX: the kernel leaves it to the file system to answer ENAMETOOLONG (FUSE_NAME_MAX, fs/fuse/fuse_i.h).
  */
 function whatIsWrong(text: ByteString, kind: NameKind): string | undefined {
   if (text.length === 0) return 'is empty'

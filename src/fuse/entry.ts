@@ -1,7 +1,7 @@
 /**
- * The bytes of an inode, an open file and a directory entry: what several replies have in common. Hot, so
- * they are written field by field with the tables' offsets. Must not: know which reply they are part of.
- * Sizes are in bytes, `blocks` in 512-byte units as stat(2) has it.
+ * The bytes of an inode, an open file and a directory entry: what several replies have in common. Written
+ * field by field with the tables' offsets, because they are on the hot path. They are the same in every
+ * reply. Sizes are in bytes, `blocks` in 512-byte units as stat(2) has it.
  */
 import type { BackingId, NodeId } from '../values/ids.ts'
 import { ATTR, DIRENT, ENTRY_OUT, OPEN_OUT } from './kernel-structs.ts'
@@ -30,7 +30,7 @@ export interface Attributes {
 }
 
 export interface EntryReply {
-  /** 0n: the name does not exist, and that may be cached for `entryValidSeconds`. */
+  /** 0n: the name does not exist, which the kernel may cache for `entryValidSeconds`. */
   readonly nodeid: NodeId
   readonly generation: number
   readonly entryValidSeconds: number

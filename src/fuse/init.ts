@@ -1,7 +1,7 @@
 /**
- * Owns the first exchange of a connection: what we ask of the kernel, and why. Must not keep state: the
- * outcome is a plain value, because a successor server of the same connection gets no second INIT and must be
- * handed it. Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
+ * Owns the first exchange of a connection: what the server asks of the kernel, and why. Must not keep state:
+ * the outcome is a plain value, because the kernel sends a successor on the same connection no second INIT.
+ * Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
  */
 
 import { MIB } from '../values/units.ts'
@@ -9,41 +9,45 @@ import { INIT_FLAGS } from './constants.ts'
 import type { INIT_IN, INIT_OUT } from './kernel-structs.ts'
 import type { ValuesOf } from './struct.ts'
 
-/** The largest WRITE and READ in bytes, and so, with a page for the headers, the size of our read buffer. */
+/** The largest WRITE and READ in bytes, and so, with a page for the headers, the size of the read buffer. */
 export const MAX_WRITE_BYTES = MIB
 const MAX_PAGES = MAX_WRITE_BYTES / 4096
 
 const MAJOR = 7
-/** What we speak. The first with RESEND, and with backing ids in OPEN replies (Linux 6.9). */
+/**
+ * The minor version that the server supports. The first with RESEND, and with backing ids in OPEN replies
+ * (Linux 6.9).
+ */
 const MINOR = 40
 
 /**
- * What we cannot do without:
+ * Flags without which the server refuses to serve:
  * INIT_EXT         carries the flags above bit 31.
- * PASSTHROUGH      mmap of guest RAM reaches the memfd itself: without it there is no point in us.
- * HAS_RESEND       what a killed server left unanswered reaches its successor.
+ * PASSTHROUGH      mmap maps guest RAM from the memfd itself, which is what this file system is for.
+ * HAS_RESEND       the kernel sends a successor again what a killed server left unanswered.
  */
 const REQUIRED = INIT_FLAGS.INIT_EXT | INIT_FLAGS.PASSTHROUGH | INIT_FLAGS.HAS_RESEND
 
 /**
- * What we take where it is offered:
+ * Flags that the server takes where the kernel offers them:
  * BIG_WRITES, MAX_PAGES  1 MiB per READ and WRITE instead of 128 KiB: device state of a VM in few requests.
- * DO_READDIRPLUS, READDIRPLUS_AUTO   `ls -l` without a LOOKUP per name; AUTO leaves plain `ls` cheap.
- * PARALLEL_DIROPS  lookups in one directory need not queue on its mutex. We are one thread, but with several
- *                  requests in the queue it finds the next one without sleeping; callers wait killably.
+ * DO_READDIRPLUS, READDIRPLUS_AUTO   `ls -l` without a LOOKUP per name; AUTO spares plain `ls` the lookups.
+ * PARALLEL_DIROPS  lookups in one directory need not queue on its mutex. The server is one thread, but with
+ *                  several requests in the queue it finds the next one without sleeping; callers wait
+ *                  killably.
  *
- * What we leave, each for its reason:
+ * Flags that it leaves, each for its reason:
  * ATOMIC_O_TRUNC   truncation stays a SETATTR of its own: one place decides about sizes.
  * WRITEBACK_CACHE  excludes passthrough; an ordinary file's bytes must be in the store when write(2) returns.
  * DIRECT_IO_ALLOW_MMAP  would map DIRECT_IO files through the page cache: a copy of guest RAM.
  * POSIX_LOCKS, FLOCK_LOCKS  the kernel keeps locks by itself: they end with processes of this machine.
- * CACHE_SYMLINKS   a symlink to a device node may get another target; nothing would tell the cache.
- * NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT  passthrough is asked for in the OPEN reply; the second also caches
+ * CACHE_SYMLINKS   a symlink to a device node may get another target; nothing would invalidate the cache.
+ * NO_OPEN_SUPPORT, NO_OPENDIR_SUPPORT  passthrough is chosen in the OPEN reply; the second also caches
  *                  directories.
  * HANDLE_KILLPRIV, _V2  the kernel drops set-id bits itself on truncate, chown and fallocate, with a SETATTR;
- *                  for a WRITE to a DIRECT_IO file it only says so, in `write_flags`, whatever was agreed on.
+ *                  for a WRITE to a DIRECT_IO file it only sets a bit in `write_flags`, in either case.
  * EXPORT_SUPPORT   file handles would have to outlive the connection.
- * SETXATTR_EXT     one flag for POSIX ACLs, which we do not have.
+ * SETXATTR_EXT     one flag for POSIX ACLs, which are not supported here.
  * DONT_MASK        the kernel applies the umask.
  * AUTO_INVAL_DATA, ASYNC_READ, ASYNC_DIO  page cache and split I/O: every file here is opened DIRECT_IO, and
  *                  one thread serves.
@@ -56,7 +60,7 @@ const WANTED =
   INIT_FLAGS.READDIRPLUS_AUTO |
   INIT_FLAGS.PARALLEL_DIROPS
 
-/** What was agreed on: plain numbers that fit a fixed record. */
+/** What server and kernel agreed on: plain numbers that fit a fixed record. */
 export interface Negotiated {
   /** The kernel's own minor version, 40 or higher. */
   readonly kernelMinor: number
@@ -68,7 +72,7 @@ export interface Negotiated {
 
 export type Negotiation =
   | { readonly initOut: ValuesOf<typeof INIT_OUT>; readonly session: Negotiated }
-  /** One line for a person. The mount cannot be served. */
+  /** One line for the operator. The mount cannot be served. */
   | { readonly refusal: string }
 
 export function negotiate(initIn: ValuesOf<typeof INIT_IN>): Negotiation {

@@ -1,7 +1,7 @@
 /**
- * FUSE_NOTIFY_INVAL_INODE, the one notification we send besides RESEND: the kernel drops what it has cached
- * of an inode's attributes; whether it still knows the inode is the answer. FUSE_NOTIFY_INVAL_ENTRY is left
- * out on purpose (docs/deadlocks.md).
+ * FUSE_NOTIFY_INVAL_INODE, the one notification that the server sends besides RESEND: the kernel drops what
+ * it has cached of an inode's attributes, and answers whether it still has the inode. FUSE_NOTIFY_INVAL_ENTRY
+ * is left out on purpose (docs/deadlocks.md).
  */
 import { writeReply } from '../linux/fuse-device.ts'
 import { ENOENT } from '../values/errno.ts'
@@ -14,10 +14,11 @@ const FUSE_NOTIFY_INVAL_INODE = 2
 const INVAL_INODE_OUT = new Layout({ ino: 'nodeid', off: 's64', len: 's64' })
 
 /**
- * Cached attributes of the inode count no more; a reply under way does not bring them back (`attr_version`).
- * False when the kernel has forgotten the node id: fuse_reverse_inval_inode() (fs/fuse/inode.c) answers
- * ENOENT for an inode it does not have. Takes no lock that a request could hold, but may wait while an inode
- * is being made or evicted: while a request is handled, only for an inode that this request holds.
+ * The kernel drops the cached attributes of the inode, and caches none from a reply under way
+ * (`attr_version`). False when the kernel has forgotten the node id: fuse_reverse_inval_inode()
+ * (fs/fuse/inode.c) answers ENOENT for an inode it does not have. Takes no lock that a request could hold,
+ * but may wait while an inode is being made or evicted: while a request is handled, only for an inode that
+ * this request holds.
  */
 export function invalidateAttr(fuseFd: Fd, nodeId: NodeId): boolean {
   const bytes = new Uint8Array(OUT_HEADER.sizeBytes + INVAL_INODE_OUT.sizeBytes)

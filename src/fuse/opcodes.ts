@@ -1,6 +1,7 @@
 /**
- * Owns the list of requests we know: one row per opcode, and the request type that follows from it. Must not
- * decode (decode.ts) nor decide. What has no row is answered ENOSYS, after which the kernel does without it.
+ * Owns the list of requests that the server handles: one row per opcode, and the request type that follows
+ * from it. Must not decode (decode.ts) nor decide. A request without a row is answered ENOSYS, after which
+ * the kernel does without it.
  */
 import type { ByteString, NodeId } from '../values/ids.ts'
 import * as layouts from './kernel-structs.ts'
@@ -9,7 +10,7 @@ import type { Fields, Layout, ValuesOf } from './struct.ts'
 /** What a NUL-terminated string may be: one path component, an xattr name, or a symlink's target. */
 export type NameKind = 'component' | 'xattr' | 'target'
 
-/** How a request's body is made: the struct, then the names, then the data. */
+/** The parts of a request's body: the struct, then the names, then the data. */
 export interface Row {
   readonly number: number
   readonly struct: Layout<Fields>
@@ -75,9 +76,9 @@ export const OPCODES = {
 export type Opcode = keyof typeof OPCODES
 
 export interface RequestHeader {
-  /** The request's identity on its connection, the same when it is sent again. 0 for FORGET. */
+  /** The request's id on its connection, the same when the kernel sends it again. 0 for FORGET. */
   readonly unique: bigint
-  /** Sent before, to us or to a server before us, and never answered. */
+  /** The kernel sent it before, to this server or a former one, and got no reply. */
   readonly resent: boolean
   readonly nodeid: NodeId
   readonly uid: number

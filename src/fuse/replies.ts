@@ -1,5 +1,5 @@
 /**
- * Typed results turned into reply bytes, in one buffer used again and again. Must not: decide or send.
+ * Typed results turned into reply bytes, in one buffer that every reply reuses. Must not: decide or send.
  * `begin` names the request to answer; exactly one of the methods that return ANSWERED (for a directory:
  * `endDirectory`) fills the reply; `bytes` is what to write. Layouts are those of include/uapi/linux/fuse.h.
  */
@@ -49,7 +49,7 @@ export class Reply {
     this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength)
   }
 
-  /** Forget the last reply; the next one answers `header`'s request. */
+  /** Begins a reply to `header`'s request. */
   begin(header: RequestHeader): void {
     // The kernel looks a request up by the id it sent, RESEND mark included (fuse_request_find,
     // fs/fuse/dev.c).
@@ -66,7 +66,7 @@ export class Reply {
     return this.#buffer.subarray(0, this.#length)
   }
 
-  /** After the kernel refused what was filled in. */
+  /** For a reply that the kernel refused. */
   replaceByError(errno: Errno): void {
     this.#length = 0
     this.error(errno)
@@ -146,7 +146,7 @@ export class Reply {
   }
 
   /**
-   * READDIR or READDIRPLUS: `size` is the request's. Then `name` or `namePlus` until one says false, then
+   * READDIR or READDIRPLUS: `size` is the request's. Then `name` or `namePlus` until one returns false, then
    * `endDirectory`.
    */
   beginDirectory(size: number): void {
@@ -155,7 +155,7 @@ export class Reply {
   }
 
   /**
-   * Add an entry for READDIR. `cookie` is where the next read goes on: behind this entry. False: no room,
+   * Add an entry for READDIR. `cookie` is where the next read continues: behind this entry. False: no room,
    * nothing was added. `mode` supplies the file type alone.
    */
   name(name: ByteString, ino: number, mode: number, cookie: number): boolean {
@@ -168,9 +168,9 @@ export class Reply {
   }
 
   /**
-   * Add an entry for READDIRPLUS. It counts as a lookup of `entry.nodeid`, so the caller counts it too; `.`
-   * and `..`, and whatever shall not be looked up, take no `entry`. False: no room, nothing was added or is
-   * to be counted.
+   * Add an entry for READDIRPLUS. The kernel counts it as a lookup of `entry.nodeid`, so the caller counts
+   * it, too; `.` and `..`, and names that are not to be looked up, have no `entry`. False: no room, nothing
+   * was added or is to be counted.
    */
   namePlus(
     name: ByteString,

@@ -1,7 +1,7 @@
 /**
- * The session over one /dev/fuse descriptor: read a request, have it handled, write the reply, one at a time
- * on this thread, blocking. Bytes that make no sense are answered and passed over: nothing the kernel's side
- * sends ends a server. Must not: know what a request does.
+ * The session over one /dev/fuse descriptor: reads a request, has the host handle it, writes the reply, one
+ * at a time on this thread, blocking. It answers malformed bytes with an error and goes on: nothing that the
+ * kernel sends ends a server. It has nothing of what a request does.
  */
 import { Poller, waitReadable } from '../linux/descriptors.ts'
 import { readRequest, writeReply } from '../linux/fuse-device.ts'
@@ -15,7 +15,7 @@ import { OUT_HEADER } from './kernel-structs.ts'
 import { type FuseRequest, isAnswered, type RequestOf } from './opcodes.ts'
 import { ANSWERED, type Answered, Reply } from './replies.ts'
 
-/** What a handler gets: everything but INIT, which is the session's own. */
+/** What a handler gets: everything but INIT, which the session answers itself. */
 export type HandledRequest = Exclude<FuseRequest, RequestOf<'INIT'>>
 
 /**
@@ -34,11 +34,14 @@ export type Answer = (request: HandledRequest, handler: Handler) => void
  */
 export interface SessionHost {
   readonly handle: Handler
-  /** Called before the reply to INIT is written, so that what was agreed on can be kept for a successor. */
+  /**
+   * Called before the session writes the reply to INIT, so that the host can store the outcome for a
+   * successor.
+   */
   negotiated?(session: Negotiated): void
   /**
-   * The requests to handle now that `request` came, in order: it may be held back, with a copy of its data,
-   * or let others go first.
+   * The requests to handle after `request` was read, in order. The host may keep it back, with a copy of its
+   * data, or put others before it.
    */
   admit?(request: HandledRequest): readonly HandledRequest[]
   /** Between the handler and the write of a filled reply. */
@@ -51,9 +54,9 @@ export interface SessionHost {
   /** After a handler that gave no reply. */
   afterNoReply?(request: HandledRequest): void
   /**
-   * The interval of `onTimer`, asked before each read: it is called when so long went by since one was first
-   * given; a shorter one counts at once. Between requests, not only where there are none: a busy mount must
-   * not put it off for ever. undefined: there is nothing to do.
+   * The interval of `onTimer`, asked for before each read: the session calls `onTimer` when that time has
+   * passed since an interval was first returned; a shorter one counts at once. It does so between requests,
+   * too: a busy mount must not put it off without an end. undefined: there is nothing to do.
    */
   timerMs?(): number | undefined
   /** Parked requests may be answered. */
@@ -66,7 +69,7 @@ export interface SessionHost {
   eventsFd?(): Fd | undefined
   /** `eventsFd` is readable. Parked requests may be answered. */
   onEvents?(answer: Answer): void
-  /** One line about something that should not happen. Called rarely, however often it happens. */
+  /** Logs one line about something that should not happen. Called rarely, however often that happens. */
   report?(line: string): void
 }
 
@@ -77,7 +80,7 @@ const IDLE_MS = 2
 const READ_BUFFER_BYTES = MAX_WRITE_BYTES + 4096
 
 /**
- * Serve until the connection is gone. Throws UsageError if the kernel cannot do what we need (its INIT was
+ * Serves until the connection is gone. Throws UsageError if the kernel lacks a required feature (its INIT was
  * refused), and whatever the host throws. The connection stays open: its descriptor is the caller's.
  */
 export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
@@ -145,13 +148,13 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
 }
 
 /**
- * Write a filled reply. False: it did not arrive. Either no caller waits for it any more, or the kernel
- * refused it: that is reported, and EIO is sent in its place, or its request would hang for ever.
+ * Writes a filled reply. False: it did not arrive. Either no caller waits for it any more, or the kernel
+ * refused it: then this reports it and sends EIO in its place, or the request would never be answered.
  */
 export function send(fuseFd: Fd, reply: Reply, report: (line: string) => void = () => {}): boolean {
   const errno = writeReply(fuseFd, reply.bytes)
   if (errno === undefined) return true
-  // ENODEV, EPERM: the connection is gone, as the next read will say.
+  // ENODEV, EPERM: the connection is gone, as the next read will show.
   if (errno === ENOENT || errno === ENODEV || errno === EPERM) return false
   report(`the kernel refused a reply of ${reply.bytes.byteLength} bytes: ${errno}`)
   reply.replaceByError(EIO)
@@ -160,9 +163,9 @@ export function send(fuseFd: Fd, reply: Reply, report: (line: string) => void = 
 }
 
 /**
- * Ask the kernel to send again what was read from this connection and never answered; it comes marked
- * `resent`, before anything newer. For a successor's start. Errors: EINVAL (kernel before 6.9), ENODEV or
- * EPERM (connection gone).
+ * Asks the kernel to send again what was read from this connection and never answered; the kernel marks it
+ * `resent`, and sends it before anything newer. For a successor's start. Errors: EINVAL (kernel before 6.9),
+ * ENODEV or EPERM (connection gone).
  */
 export function resend(fuseFd: Fd): Errno | undefined {
   const bytes = new Uint8Array(OUT_HEADER.sizeBytes)
@@ -205,7 +208,8 @@ function refuseMalformed(
 }
 
 /**
- * The first ten lines, then those numbered by powers of two: what happens all the time must not fill a log.
+ * The first ten lines, then those numbered by powers of two: an error that recurs all the time must not fill
+ * the log.
  */
 function rarely(report: (line: string) => void): (line: string) => void {
   let count = 0

@@ -1,7 +1,7 @@
 /**
- * Owns how a C struct is described and moved: a table of fields in wire order gives size, offsets, decoding
- * and encoding. Must not know any particular struct. Everything is little-endian: the FUSE protocol uses the
- * machine's order, and x86-64 and arm64 Linux are little-endian.
+ * A C struct as a table of fields in wire order, which gives size, offsets, decoding and encoding. It has no
+ * particular struct. Everything is little-endian: the FUSE protocol uses the machine's order, and x86-64 and
+ * arm64 Linux are little-endian.
  */
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { NodeId } from '../values/ids.ts'
@@ -58,7 +58,7 @@ export class Layout<F extends Fields> {
     let size = 0
     this.#fields = Object.entries(fields).map(([name, type]) => {
       const at = size
-      // C would insert padding here; the tables state all of it, so this is a slip of the pen.
+      // C would insert padding here; the tables state all of it, so this is a mistake in the table.
       if (at % SIZES[type] !== 0)
         throw new BrokenInvariantError(`field ${name} (${type}) is not aligned at ${at}`)
       size += SIZES[type]

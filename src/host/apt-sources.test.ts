@@ -1,4 +1,6 @@
-/** Owns the tests of reading apt's sources: both formats, and never taking a third party for Debian. */
+/**
+ * Owns the tests of reading apt's sources: both formats, and that a third party is never taken for Debian.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

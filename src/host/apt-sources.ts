@@ -1,7 +1,7 @@
 /**
  * Owns reading apt's list of package sources, in both of its formats (sources.list(5)), and finding among
  * them the mirror this machine gets Debian itself from. Pure text in, values out.
- * Must not: know any host name. A mirror is only ever what the machine already uses.
+ * Must not: name any host. A mirror is only ever one that the machine already uses.
  */
 
 /** One line of a `.list` file, or one stanza of a `.sources` file with its lists kept. */
@@ -24,7 +24,7 @@ const option = (options: string, name: string): string | undefined =>
 
 const LINE = /^(deb|deb-src)\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)((?:\s+[^\s#]+)*)/
 
-/** The one-line format. Lines that are comments, options nobody knows and broken lines are passed over. */
+/** The one-line format. Comments, unknown options and broken lines are skipped. */
 export function parseOneLineSources(text: string): AptSource[] {
   return text.split('\n').flatMap((line) => {
     const match = LINE.exec(line.trim())
@@ -54,7 +54,7 @@ function stanzaFields(stanza: string): Map<string, string> {
   return fields
 }
 
-/** The deb822 format. Stanzas with `Enabled: no` are passed over. */
+/** The deb822 format. Stanzas with `Enabled: no` are skipped. */
 export function parseDeb822Sources(text: string): AptSource[] {
   return text.split(/\n[ \t]*\n/).flatMap((stanza) => {
     const fields = stanzaFields(stanza)
@@ -71,13 +71,13 @@ export function parseDeb822Sources(text: string): AptSource[] {
   })
 }
 
-/** What to write into a sources file of ours for another suite of the same archive. */
+/** What a sources file of guestmemfs needs for another suite of the same archive. */
 export interface DebianMirror {
   readonly uri: string
   readonly signedBy?: string
 }
 
-/** How sure we are that a source is the Debian archive itself and not somebody's packages built for it. */
+/** How likely a source is the Debian archive itself and not a third party's packages for it. */
 function likeness(source: AptSource, uri: string, all: readonly AptSource[], codename: string): number {
   const updates = all.some(({ uris, suites }) => uris.includes(uri) && suites.includes(`${codename}-updates`))
   const debianKey = source.signedBy?.includes('debian-archive') === true
@@ -88,7 +88,7 @@ function likeness(source: AptSource, uri: string, all: readonly AptSource[], cod
 
 /**
  * The mirror that serves `codename` (for example `bookworm`) itself. Security archives and third parties are
- * no mirrors of other suites: they are passed over. Answers `undefined` when none is likely enough.
+ * no mirrors of other suites, and are skipped. `undefined` when none is likely enough.
  */
 export function debianMirror(sources: readonly AptSource[], codename: string): DebianMirror | undefined {
   const candidates = sources
@@ -114,7 +114,7 @@ export function hasSuite(sources: readonly AptSource[], suite: string): boolean 
   })
 }
 
-/** A one-line source for `suite` of `mirror`, as apt wants it. */
+/** A one-line source for `suite` of `mirror`, in apt's one-line format. */
 export function sourceLine(mirror: DebianMirror, suite: string): string {
   const options = mirror.signedBy === undefined ? '' : `[signed-by=${mirror.signedBy}] `
   return `deb ${options}${mirror.uri} ${suite} main\n`

@@ -1,7 +1,7 @@
 /**
- * Owns calling apt: which versions a package is to be had in, adding one Debian suite, installing packages.
- * Must not: decide what is needed, ask, upgrade anything that was not named, or touch a file that is not
- * ours.
+ * Owns calling apt: which versions of a package there are, adding one Debian suite, installing packages. Must
+ * not: decide what is needed, ask, upgrade anything that was not named, or change a file that it did not
+ * write.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -36,7 +36,7 @@ const COMMON = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
 
 export const hasApt = (): boolean => existsSync('/usr/bin/apt-get')
 
-/** Runs apt and answers its standard output. Errors: `UsageError` with apt's own last words. */
+/** Runs apt and answers its standard output. Errors: `UsageError` with the end of apt's own messages. */
 function apt(host: AptHost, tool: 'apt-get' | 'apt-cache', args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync(tool, [...COMMON, ...host.options, ...args], {
     encoding: 'utf8',
@@ -81,9 +81,9 @@ export function candidateOf(host: AptHost, name: string): string | undefined {
 }
 
 /**
- * Makes `suite` known to apt from the mirror the machine already uses. A suite that is configured is left as
- * it is. Ours is pinned below everything, so that nothing is ever taken from it that was not asked for by
- * name. Answers the files written. Errors: `UsageError` when no mirror is found.
+ * Adds `suite` to apt's sources, from the mirror that the machine already uses. A suite that is configured is
+ * left as it is. An added one is pinned below all others, so that apt takes from it only what is named.
+ * Returns the files written. Errors: `UsageError` when no mirror is found.
  */
 export function addSuite(host: AptHost, suite: string, codename: string): string[] {
   const sources = readAptSources(host)

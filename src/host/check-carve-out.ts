@@ -1,7 +1,7 @@
 /**
  * Owns the doctor's findings about carve-outs: what the command line asks for, what the kernel made of it,
- * and whether it will still be so after the next kexec. Must not change anything unless its fix is asked for.
- * The rules are `reserve`'s.
+ * and whether that stays so after the next kexec. Must not change anything but by a fix that the user agrees
+ * to. The rules are those of `reserve`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -30,7 +30,7 @@ export interface CarveOutView {
   readonly regions: readonly DaxRegion[]
   /** The driver `device_dax` is loaded or built in. */
   readonly hasDriver: boolean
-  /** /proc/iomem; empty where it is hidden from us. */
+  /** /proc/iomem; empty where the kernel hides it from this process. */
   readonly iomem: readonly IomemLine[]
   /** Whether there is a /dev/mem, and what keeps it closed: see kernelLockdown(). */
   readonly hasMemoryDevice: boolean
@@ -73,7 +73,7 @@ export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
   ]
 }
 
-/** Where the region's devices hide its start, their memory tells where it is. */
+/** Where the region's devices do not show its start, the ranges of their memory. */
 function rangesOf(region: DaxRegion): readonly PhysicalRange[] {
   if (region.startByte !== undefined) return [{ start: region.startByte, lengthBytes: region.sizeBytes }]
   return region.devices.flatMap(({ mappings }) => mappings)
@@ -110,7 +110,10 @@ function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver:
   return ok(name, describe(region))
 }
 
-/** Of what `memmap=SIZE$START` reserves, what a pool could lie in: smaller pieces have other reasons. */
+/**
+ * Whether a range that `memmap=SIZE$START` reserves can hold a pool: smaller ones are reserved for other
+ * reasons.
+ */
 const isForPool = ({ start, lengthBytes }: PhysicalRange): boolean =>
   lengthBytes >= 64 * MIB && start % (2 * MIB) === 0
 
@@ -145,9 +148,7 @@ const LOAD: Fix = {
   },
 }
 
-/**
- * kmem makes ordinary RAM of it, which the kernel then uses for itself: nothing in there outlives a kexec.
- */
+/** kmem makes it ordinary RAM, which the kernel then uses: nothing in it survives a kexec. */
 function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Finding {
   const name = `${NAME} kmem`
   const claimed = made.flatMap(({ devices }) => devices.filter(({ driver }) => driver === 'kmem'))
@@ -159,7 +160,7 @@ function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Findin
   return warn(name, 'not loaded now, but nothing keeps it away', `boot with ${KMEM_WORD}`)
 }
 
-/** This command line is the next kernel's too, unless someone says otherwise. */
+/** The next kernel has the same command line, unless the operator gives it another. */
 function judgeKaslr(words: readonly string[], asked: readonly PhysicalRange[]): Finding {
   const name = `${NAME} KASLR`
   const exposed = asked.filter((range) => kaslrMayLandIn(words, range))

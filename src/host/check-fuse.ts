@@ -10,7 +10,7 @@ import { probeFuse } from './fuse-probe.ts'
 import { isConfigured, kernelConfig } from './kernel-config.ts'
 import { atLeast, formatVersion, type Version } from './version.ts'
 
-/** 7.40 brought passthrough and FUSE_NOTIFY_RESEND, both of which the file system stands on. */
+/** 7.40 brought passthrough and FUSE_NOTIFY_RESEND, both of which the file system needs. */
 const PROTOCOL_MINIMUM: Version = { major: 7, minor: 40 }
 
 export function checkFuseDevice(): FixableFinding {
@@ -24,7 +24,7 @@ export function checkFuseDevice(): FixableFinding {
   })
 }
 
-/** Without the rights to mount, the kernel's configuration has to do. */
+/** Without the rights to mount: by the kernel's configuration alone. */
 function fromConfig(reason: string): Finding {
   const config = kernelConfig(kernelRelease().text)
   if (config !== undefined && isConfigured(config, 'CONFIG_FUSE_PASSTHROUGH')) {
@@ -38,7 +38,7 @@ function fromConfig(reason: string): Finding {
   )
 }
 
-/** Tried for real: what the kernel offers in its INIT request. */
+/** By a mount: what the kernel offers in its INIT request. */
 export function checkFuseAbilities(): Finding {
   if (!existsSync('/dev/fuse')) return fromConfig('no /dev/fuse')
   let abilities: ReturnType<typeof probeFuse>

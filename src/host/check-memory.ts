@@ -1,6 +1,6 @@
 /**
- * Owns the doctor's findings about memory: huge pages, swap. Must not change anything unless its fix is asked
- * for.
+ * Owns the doctor's findings about memory: huge pages, swap. Must not change anything but by a fix that the
+ * user agrees to.
  */
 import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../linux/memory.ts'
@@ -13,10 +13,13 @@ import { type FixableFinding, fixable } from './fix.ts'
 
 const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 
-/** Modes under which a memfd whose mapper asks (`MADV_HUGEPAGE`, as QEMU does) gets 2 MiB pages. */
+/**
+ * Modes under which a memfd gets 2 MiB pages where the process that maps it asks for them (`MADV_HUGEPAGE`,
+ * as QEMU does).
+ */
 const HUGE_MODES = new Set(['always', 'within_size', 'advise', 'force'])
 
-/** The kernel's default is `never` in many places: mappings are then made of 4 KiB pages, in silence. */
+/** The kernel's default is `never` in many places: mappings then have 4 KiB pages, without a message. */
 export function checkHugePages(): FixableFinding {
   const mode = shmemHugePages()
   if (mode instanceof Errno) {

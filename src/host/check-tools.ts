@@ -1,5 +1,5 @@
 /**
- * Owns the doctor's findings about what else is installed: QEMU, KVM, the service manager, our mount helper.
+ * Owns the doctor's findings about what else is installed: QEMU, KVM, the service manager, the mount helper.
  */
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
@@ -24,8 +24,9 @@ export function checkQemu(): FixableFinding {
 }
 
 /**
- * The node may be there and answer ENODEV: only opening it tells. It may also open where the CPU virtualises
- * nothing (kvm-pvm, in some virtual machines): such a KVM runs kernels made for it, not an ordinary guest.
+ * The node may exist and open(2) of it answer ENODEV, so it is opened. It may also open where the CPU
+ * virtualises nothing (kvm-pvm, in some virtual machines): such a KVM runs only kernels that were made for
+ * it, and no ordinary guest.
  */
 export function checkKvm(): Finding {
   const advice = 'guests run under software emulation (-accel tcg), many times slower'
@@ -40,7 +41,9 @@ export function checkKvm(): Finding {
   return ok('KVM', '/dev/kvm opens')
 }
 
-/** The server raises its own soft limit, and as root the hard one too; this is what it starts from. */
+/**
+ * The server raises its own soft limit, and as root the hard one, too; this is the one that it starts with.
+ */
 export function checkDescriptors(): Finding {
   const row = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
   const ceiling = Number(readFileSync('/proc/sys/fs/nr_open', 'latin1'))

@@ -1,6 +1,6 @@
 /**
- * Owns asking a person before something on their machine is changed. Must not: change anything. Without a
- * terminal (a pipe, CI) nobody can answer: the command that was typed is the consent.
+ * Owns asking the user before something on the machine is changed. Must not: change anything. Without a
+ * terminal (a pipe, CI) there is no one to answer: then the command itself is the consent.
  */
 import { createInterface } from 'node:readline/promises'
 
@@ -9,7 +9,7 @@ export interface Consent {
   readonly yes: boolean
 }
 
-/** True when the person agrees to `question`, to which "[Y/n]" is added. */
+/** True when the user agrees to `question`, to which "[Y/n]" is added. */
 export async function askConsent(question: string, { yes }: Consent): Promise<boolean> {
   if (yes || !process.stdin.isTTY || !process.stderr.isTTY) return true
   const lines = createInterface({ input: process.stdin, output: process.stderr })

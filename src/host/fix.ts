@@ -1,8 +1,8 @@
-/** What `doctor --fix` can do about a finding, after asking. */
+/** A repair of a finding, which `doctor --fix` makes after asking. */
 import type { Finding } from '../values/finding.ts'
 
 export interface Fix {
-  /** What is about to be changed, as a question; `askConsent` adds "[Y/n]". */
+  /** The change as a question; `askConsent` adds "[Y/n]". */
   readonly question: string
   /** Does it. Throws `UsageError` when it cannot. */
   readonly apply: (say: (line: string) => void) => Promise<void> | void

@@ -1,6 +1,6 @@
 /**
  * Owns asking the kernel what its FUSE can do: it mounts a connection on an empty folder of its own, reads
- * the INIT request, and takes both away again. Must not answer a request: nobody but us knows of the folder.
+ * the INIT request, and removes both again. Must not answer a request; no other process uses the folder.
  * Layout: `struct fuse_in_header` and `struct fuse_init_in`, include/uapi/linux/fuse.h.
  */
 import { mkdtempSync, rmdirSync } from 'node:fs'
@@ -54,7 +54,7 @@ export function probeFuse(): FuseAbilities | Errno {
       ? parseInit(buffer.subarray(0, length))
       : { major: 0, minor: 0, passthrough: false }
   } finally {
-    // Closing the only descriptor ends the connection, so that removing the folder waits for nobody.
+    // Closing the only descriptor ends the connection, so that removing the folder does not wait.
     close(fd)
     rmdirSync(target)
   }

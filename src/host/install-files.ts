@@ -20,7 +20,7 @@ export type CommandWords = readonly string[]
 /** What is current below `prefix` when it is run. */
 export const currentCommand = (prefix: string): CommandWords => [join(prefix, LIBRARY, CURRENT, LAUNCHER)]
 
-/** Of every file of ours, whatever version wrote it. */
+/** In every file that guestmemfs writes, in all versions. */
 export const MARK = '# Installed by guestmemfs'
 
 const inShell = (command: CommandWords): string => command.map(shellWord).join(' ')
@@ -28,8 +28,8 @@ const inUnit = (command: CommandWords): string => command.map(unitWord).join(' '
 
 /**
  * mount(8) calls `mount.guestmemfs SPEC DIR [-sfnv] [-N namespace] [-o options] [-t type]`. For `mount -o
- * remount` it takes the type from /proc/self/mountinfo and calls `mount.fuse.guestmemfs `; without that it
- * asks the kernel itself, which answers success to any option.
+ * remount` it takes the type from /proc/self/mountinfo and calls `mount.fuse.guestmemfs `; without that
+ * mount(8) calls the kernel itself, which answers success to any option.
  */
 export const mountHelper = (command: CommandWords): string => `#!/bin/sh
 # Installed by guestmemfs: makes "mount -t guestmemfs" and fstab lines work. "guestmemfs uninstall" removes it.
@@ -57,13 +57,13 @@ exec ${inShell(command)} "$@"
 `
 
 /**
- * One pool's keeper. It holds guest memory, so nothing may end it in passing: not isolate, not shutdown's
- * final kill (the memory must live until the jump), not the OOM killer. When it dies all the same, the unit
- * starts again and a new keeper takes over from the server, which holds the memory too. `systemctl restart`
- * does just that on purpose, and `stop` half of it: the server stays and serves. If both die, the descriptors
- * come back from the manager's own store. Where there is nothing to take over, ExecCondition= ends the
- * restarts. A parked pool is mounted again by reloading the unit: its new keeper then ends the old one with
- * SIGKILL. Shutdown stops every slice but the root, and with a slice what is in it: hence Slice=. Directives:
+ * One pool's keeper. It holds guest memory, so none of these may end it: isolate, shutdown's final kill (the
+ * memory must be there until the kexec), the OOM killer. When it dies all the same, systemd restarts the unit
+ * and a new keeper takes over from the server, which holds the memory, too. `systemctl restart` does the
+ * same, and `stop` ends the keeper alone: the server stays and serves. If both die, the unit gets the
+ * descriptors from the manager's own store. Where there is nothing to take over, ExecCondition= ends the
+ * restarts. `mount` of a parked pool reloads the unit: the new keeper then ends the old one with SIGKILL.
+ * Shutdown stops every slice but the root, and with a slice what is in it: hence Slice=. Directives:
  * systemd.unit(5), systemd.service(5); SurviveFinalKillSignal= is new in 255, older ones warn and go on.
  */
 export const keeperUnit = (
@@ -99,13 +99,13 @@ TasksMax=infinity
 `
 
 /**
- * Guests that an update of the kernel saved go on when the machine is up again: after the mounts of fstab,
- * before anything that waits for them. `local-fs.target` waits for no mount that may fail (`nofail`,
- * systemd.mount(5)), so a generator names each of them (`resumeGenerator`). There is no condition: it would
- * be looked at once, when the unit's turn comes, and a unit that is skipped is not tried again. Where no pool
- * is mounted `resume` finds nothing to do. A guest that fails is tried again, for what it lacks (a bridge, a
- * disk) may come late. The guests' supervisors stay behind in this unit's cgroup when `resume` ends, and must
- * outlive it, and whatever stops it.
+ * Resumes the guests that an update of the kernel saved, at boot: after the mounts of fstab, before units
+ * that wait for them. `local-fs.target` waits for no mount that may fail (`nofail`, systemd.mount(5)), so a
+ * generator names each of them (`resumeGenerator`). There is no condition: systemd would check it once, when
+ * it starts the unit, and a unit that is skipped is not tried again. Where no pool is mounted `resume` finds
+ * nothing to do. A guest that fails is tried again, because what it lacks (a bridge, a disk) may come late.
+ * The guests' supervisors stay in this unit's cgroup when `resume` ends, and must outlive it also when the
+ * unit is stopped.
  */
 export const resumeUnit = (
   command: CommandWords,
@@ -131,8 +131,8 @@ TasksMax=infinity
 
 /**
  * A generator (systemd.generator(7)): it reads fstab as systemd-fstab-generator does, symlinks followed, and
- * orders `guestmemfs-resume.service` after each mount of ours there. A line with `noauto` is waited for only
- * where something else mounts it.
+ * orders `guestmemfs-resume.service` after each guestmemfs mount there. It waits for a line with `noauto`
+ * only where another unit mounts it.
  */
 export const resumeGenerator = `#!/bin/sh
 # Installed by guestmemfs: saved guests go on after the mounts of fstab. "guestmemfs uninstall" removes it.
@@ -159,7 +159,8 @@ exit 0
 `
 
 /**
- * Wanted by a drop-in, which is a file like the others, and not by a link that `systemctl enable` would make.
+ * A drop-in that wants the unit: a file like the others, instead of a link that `systemctl enable` would
+ * make.
  */
 export const resumeAtBoot = `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]

@@ -1,10 +1,10 @@
 /**
- * The installation of this very program: its version beside those that are there, `current` leading to it,
- * and the files by which the machine runs what is current; and the way back.
+ * The installation of this program: its version beside the others, the link `current` to it, and the files by
+ * which the machine runs the current version; and the reverse.
  *
- * The order is what makes each step safe. Before anything is changed it is known that nothing is in the way.
- * The version is whole before `current` leads to it, and `current` leads somewhere before a file names it.
- * What was there before is removed last, and only what no process runs.
+ * The order is what makes each step safe. Before it changes anything, it checks that no foreign file is in
+ * the way. The version is complete before `current` leads to it, and `current` exists before a file names it.
+ * Former versions are removed last, and only those that no process runs.
  */
 import { existsSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,19 +28,19 @@ export interface InstalledProgram extends Written {
   readonly version: string
   /** The version's folder was there already. */
   readonly wasThere: boolean
-  /** What was current before; undefined: nothing was. */
+  /** The version that was current before; undefined: none was. */
   readonly former: string | undefined
   readonly versions: RemovedVersions
 }
 
-/** `reads`: the formats that `program` reads. Errors: UsageError: what was installed works as before. */
+/** `reads`: the formats that `program` reads. Throws UsageError; then what was installed works as before. */
 export function installProgram(prefix: string, program: Program, reads: Reads): InstalledProgram {
   const files = installFiles(currentCommand(prefix))
   checkTheWay(prefix, files)
   return inOneLine(() => installFrom(prefix, files, program, reads))
 }
 
-/** Errors of the file system (a full disk, one that is read-only) are for a person. */
+/** Turns errors of the file system (a full disk, one that is read-only) into a UsageError. */
 function inOneLine<T>(work: () => T): T {
   try {
     return work()
@@ -75,8 +75,8 @@ export interface UninstalledProgram extends Uninstalled {
 }
 
 /**
- * Versions that processes run stay until the next call, which needs no other trace of an installation.
- * Errors: UsageError: nothing is installed, or nothing but those.
+ * Versions that processes run stay until the next call, which needs nothing else of an installation. Throws
+ * UsageError where nothing is installed, or only those.
  */
 export function uninstallProgram(prefix: string): UninstalledProgram {
   const library = join(prefix, LIBRARY)
@@ -86,7 +86,7 @@ export function uninstallProgram(prefix: string): UninstalledProgram {
 
 function uninstallFrom(prefix: string, library: string): UninstalledProgram {
   let versions: RemovedVersions = { removed: [], used: [] }
-  // After units and helpers: nothing starts a version any more that is about to be removed.
+  // After units and helpers, so that nothing starts a version that is being removed.
   const removeThem = () => {
     versions = removeVersions(realpathSync(library), [])
     if (versions.used.length === 0) rmSync(library, { recursive: true })

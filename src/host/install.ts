@@ -1,10 +1,10 @@
 /**
- * Owns putting files on a machine and taking exactly those away again. What is made is written down first
- * (the manifest), with what it replaces, so that an install that was interrupted is known for what it is.
- * Each file is replaced by rename(2): what runs it finds the former one or the new one.
+ * Owns writing files to a machine and removing exactly those again. It lists them in a manifest first, with
+ * what they replace, so that an install that was interrupted can be completed or removed. It replaces each
+ * file by rename(2): a process that runs it finds the former one or the new one.
  *
- * Must not: overwrite a file that it did not make. One that it made and that somebody has changed since stays
- * as it is, and the new one is put beside it, as package managers do.
+ * Must not: overwrite a file that it did not make. One that it made and that was changed since stays as it
+ * is, and it writes the new one beside it, as package managers do.
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -15,16 +15,17 @@ import { digest } from './versions/version-folder.ts'
 import { writeDurably } from './write-durably.ts'
 
 const MANIFEST = '/var/lib/guestmemfs/installed.json'
-/** Behind the name of a file that somebody has changed: what this version would have written. */
+/** Suffix for the new version of a file that was changed since it was installed. */
 export const BESIDE = '.guestmemfs-new'
 
 const Manifest = v.object({
   format: v.literal(1),
   /**
-   * Paths below the prefix, with the SHA-256 of what was written; several times where any of it may be there.
+   * Paths below the prefix, with the SHA-256 of what was written; several times where any of these contents
+   * may be there.
    */
   files: v.array(v.object({ path: v.string(), sha256: v.string() })),
-  /** Folders made on the way, outermost first. */
+  /** Folders that were made for the files, outermost first. */
   folders: v.array(v.string()),
 })
 type Manifest = v.InferOutput<typeof Manifest>
@@ -60,7 +61,7 @@ export function missingFolders(prefix: string, path: string): string[] {
   return folders
 }
 
-/** 'ours': as some version of ours wrote it. 'edited': one of ours, and somebody has changed it since. */
+/** 'ours': as some version of guestmemfs wrote it. 'edited': written by one, and changed since. */
 type Found = 'nothing' | 'ours' | 'edited' | 'foreign'
 
 function look(prefix: string, path: string, known: readonly Entry[], text?: string): Found {
@@ -76,13 +77,15 @@ function look(prefix: string, path: string, known: readonly Entry[], text?: stri
 
 export interface Written {
   readonly written: readonly string[]
-  /** Changed by somebody since a former install: left as they are. `beside`: what would have been written. */
+  /** Changed since a former install, and left as they are. `beside`: where the new one was written. */
   readonly edited: readonly { readonly path: string; readonly beside: string }[]
   /** Of a former version, and of no use to this one. */
   readonly removed: readonly string[]
 }
 
-/** Errors: UsageError: a file that is none of ours is in the way. Nothing may be changed then. */
+/**
+ * Throws UsageError where a file is in the way that guestmemfs did not write. Then nothing may be changed.
+ */
 export function checkTheWay(prefix: string, files: readonly InstallFile[]): void {
   const known = readManifest(prefix)?.files ?? []
   const inTheWay = files.filter(({ path, text }) => look(prefix, path, known, text) === 'foreign')
@@ -111,7 +114,7 @@ export function install(
   const made = [...wanted.map(({ path }) => path), MANIFEST].flatMap((path) => missingFolders(prefix, path))
   const all = [...new Set([...(old?.folders ?? []), ...folders, ...made])]
   const now = wanted.map(({ path, text }) => ({ path, sha256: digest(text) }))
-  // Whoever puts the new one into the place of the changed one has ours again.
+  // A user who moves the new one over the changed one has an installed file again.
   const theirs = edited.map(({ path, text }) => ({ path, sha256: digest(text) }))
   writeManifest(prefix, { format: 1, files: [...known, ...now, ...theirs], folders: all })
   for (const { path, mode, text } of wanted) {
@@ -141,7 +144,7 @@ const unique = (entries: readonly Entry[]): Entry[] =>
 
 export interface Uninstalled {
   readonly removed: readonly string[]
-  /** Changed by somebody since: left where they are. */
+  /** Changed since: left where they are. */
   readonly kept: readonly string[]
 }
 
@@ -149,12 +152,12 @@ function removeEmptyFolder(path: string): void {
   try {
     rmdirSync(path)
   } catch {
-    // Somebody put something there, or it is gone already.
+    // It is not empty, or is gone already.
   }
 }
 
 /**
- * Takes away what the manifest lists: its files, and its folders where nothing is left in them after
+ * Removes what the manifest lists: its files, and its folders where nothing is left in them after
  * `meanwhile`. Errors: `UsageError` when there is none.
  */
 export function uninstall(prefix: string, meanwhile: () => void = () => {}): Uninstalled {

@@ -1,8 +1,8 @@
-/** Owns reading how the running kernel was configured, from wherever it or its distribution keeps that. */
+/** Owns reading the configuration of the running kernel, from the kernel itself or its distribution. */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 
-/** The text of a `.config`, or `undefined` when neither the kernel nor the distribution shows it. */
+/** The text of a `.config`, or `undefined` when neither the kernel nor the distribution has it. */
 export function kernelConfig(release: string): string | undefined {
   const places: [string, (bytes: Buffer) => Buffer][] = [
     ['/proc/config.gz', (bytes) => gunzipSync(bytes)],

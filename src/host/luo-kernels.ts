@@ -1,6 +1,6 @@
 /**
- * Which kernels have handed memfds over before our eyes, and what is known of others. Pure. Must not: look at
- * what the running kernel is built with.
+ * On which kernels a handover of memfds was run, and what is known of others. Pure. Must not: read the
+ * running kernel's configuration.
  */
 import { atLeast, formatVersion, type Version } from './version.ts'
 
@@ -18,7 +18,7 @@ export interface LuoDoubt {
   readonly why: string
 }
 
-/** undefined: it was seen to work. */
+/** undefined: it was run, and worked. */
 export function luoDoubt(release: Version): LuoDoubt | undefined {
   if (atLeast(release, SHOWN)) return undefined
   const name = `Linux ${formatVersion(release)}`

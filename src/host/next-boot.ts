@@ -1,13 +1,15 @@
 /**
- * The guestmemfs that the next boot of this machine runs: what its mount helper and its units name, and
- * whether that is there, whole, and says what it reads. Must not: judge it for a pool.
+ * The guestmemfs that the next boot of this machine runs: what its mount helper and its units name, whether
+ * that is there and complete, and which formats it reads. Must not: decide whether it suits a pool.
  */
 import { accessSync, existsSync, readFileSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { CommandWords } from './install-files.ts'
 import { LAUNCHER, lacksOf, type Reads, readVersion } from './versions/version-folder.ts'
 
-/** What mount(8) runs for a line of fstab, what keeps a pool there, and what brings the guests back. */
+/**
+ * What mount(8) runs for a line of fstab, the unit of a pool's keeper, and the unit that resumes the guests.
+ */
 const FILES = [
   '/sbin/mount.guestmemfs',
   '/etc/systemd/system/guestmemfs@.service',
@@ -21,7 +23,7 @@ export interface BootProgram {
   readonly place: string
   /** Why it would not start, or not be what was installed. */
   readonly lacks: string | undefined
-  /** undefined: it is of before versions said it. */
+  /** undefined: it is from before versions listed that. */
   readonly reads: Reads | undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * Owns getting a QEMU that is new enough onto this machine: 8.2 is the first with `cpr-reboot` (QEMU,
- * docs/devel/migration/CPR.rst). Must not: know how a guest is run.
+ * Owns installing a QEMU that is new enough: 8.2 is the first with `cpr-reboot` (QEMU,
+ * docs/devel/migration/CPR.rst).
  */
 import { spawnSync } from 'node:child_process'
 import { UsageError } from '../values/errors.ts'
@@ -40,8 +40,8 @@ export function suiteWithQemu(host: AptHost, codename: string): string | undefin
 }
 
 /**
- * Makes sure QEMU 8.2 or newer is installed; asks first. `say` is told what is going on, a line at a time.
- * Errors: `UsageError` that says what to do when it cannot be installed here, or the person said no.
+ * Makes sure that QEMU 8.2 or newer is installed; asks first. `say` gets the progress, a line at a time.
+ * Errors: `UsageError` that says what to do when it cannot be installed here, or the user did not agree.
  */
 export async function ensureQemu(
   host: AptHost,

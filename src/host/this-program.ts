@@ -1,6 +1,4 @@
-/**
- * Owns how this very program is started again by others: which Node, which file, and what else it is made of.
- */
+/** What another process needs to start this program: which Node, which file, and the rest of its files. */
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 

@@ -5,7 +5,7 @@
 import { closeSync, fchmodSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
-/** Hidden, so that nobody who reads the folder takes it for a unit or a generator. A crash may leave it. */
+/** Hidden, so that no reader of the folder takes it for a unit or a generator. A crash may leave it. */
 const unfinished = (path: string): string => join(dirname(path), `.${basename(path)}.guestmemfs`)
 
 /** Folders are made where they are missing. Errors: Node's. */

@@ -1,6 +1,6 @@
 /**
  * The memfds of a pool's shared areas: descriptor table, image, and the runtime area of the current
- * connection. They are sparse: what is not used costs nothing.
+ * connection. They are sparse: pages that are not used take no memory.
  */
 import { must } from '../linux/library.ts'
 import { mapShared, memfdCreate, memfdSize, resize } from '../linux/memory.ts'
@@ -12,11 +12,11 @@ import type { Fd } from '../values/ids.ts'
 export interface Areas {
   readonly runtime: Fd
   /**
-   * Descriptor table and image: a pool of memfds keeps both in memfds of its own, any other in its own
-   * memory.
+   * Descriptor table and image: a pool of memfds has both in memfds of their own, any other has its image in
+   * its region.
    */
   readonly memfd: readonly [table: Fd, image: Fd] | undefined
-  /** What the former kernel handed over to make the image of; until that is done. */
+  /** The image that the former kernel handed over, until the server has unpacked it. */
   readonly packed?: Fd | undefined
 }
 
@@ -27,7 +27,7 @@ function sparse(name: string, sizeBytes: number): Fd {
 }
 
 export const makeImage = (): Fd => sparse('guestmemfs:image', METADATA_AREA_BYTES)
-/** Of no size yet. */
+/** It has no size yet. */
 export const makePacked = (): Fd => sparse('guestmemfs:packed-image', 0)
 export const makeRuntime = (): Fd => sparse('guestmemfs:runtime', RUNTIME_AREA_BYTES)
 
@@ -36,7 +36,7 @@ export function makeTable(): { fd: Fd; table: DescriptorTable } {
   return { fd, table: mapTable(fd) }
 }
 
-/** One that an earlier version made may be shorter: it has nothing to say there. */
+/** One that an earlier version made may be shorter: what is missing reads as zero. */
 export function mapTable(fd: Fd): DescriptorTable {
   if (memfdSize(fd).sizeBytes < DESCRIPTOR_TABLE_BYTES)
     must(resize(fd, DESCRIPTOR_TABLE_BYTES), 'ftruncate of the descriptor table')

@@ -1,6 +1,7 @@
 /**
  * The two lines of JSON between a keeper and the process that starts it: options in, readiness out. Both
- * processes are of the same version: where files are replaced between the two starts, the keeper ends.
+ * processes are of the same version: where the package's files are replaced between the two starts, the
+ * keeper ends.
  */
 import type { MemorySource, RootDirectory } from '../server/messages.ts'
 import type { PreviousHolder } from './takeover/holder-process.ts'
@@ -8,7 +9,7 @@ import type { PreviousHolder } from './takeover/holder-process.ts'
 /** The descriptor of both lines in the keeper's process. */
 export const CONTACT_FD = 3
 
-/** Of both lines. A keeper that is sent another one, or none, refuses. */
+/** The version of both lines. A keeper that reads another one, or none, refuses. */
 export const CONTACT_VERSION = 1
 
 /** The keeper's answer. `isIncoming`: the former kernel handed the pool over. */
@@ -36,13 +37,13 @@ export interface KeeperMountOptions extends CommonOptions {
   readonly rootDirectory: RootDirectory
   /** When the mount was requested, milliseconds since the epoch. */
   readonly requestedAtMs: number
-  /** Make a new pool even where the former kernel handed one over by this name. */
+  /** Make a new pool even where the former kernel handed over one of this name. */
   readonly isNew: boolean
   /** The process that holds the pool now, if it exists already. */
   readonly previousHolder: PreviousHolder | null
 }
 
-/** Only hold what the previous holder held: the pool was parked, and stays so. */
+/** Only hold what the previous holder held: the pool is parked, and stays so. */
 export interface KeeperHoldOptions extends CommonOptions {
   readonly kind: 'hold'
   readonly previousHolder: PreviousHolder

@@ -8,8 +8,8 @@ import type { Fd } from '../values/ids.ts'
 import type { KeeperMountOptions } from './contact.ts'
 
 /**
- * The connection of the pool's mount. What was unmounted with `umount -l` before this keeper took it over is
- * in no mount table, only in the record that the former keeper wrote.
+ * The connection of the pool's mount. A mount that was unmounted with `umount -l` before this keeper took it
+ * over is in no mount table, only in the record that the former keeper wrote.
  */
 export function connectionOf(pool: string, mountPoint: string): number | undefined {
   try {
@@ -24,7 +24,7 @@ function formerConnection(pool: string): number | undefined {
   try {
     return readPoolRecord(pool)?.connection
   } catch {
-    return undefined // Of another version, which does not say.
+    return undefined // Of another version, which does not record it.
   }
 }
 
@@ -38,7 +38,7 @@ export function mountConnection({ pool, mountPoint, mountFlags, kernelOptions }:
   throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)
 }
 
-/** An aborted connection leaves its mount behind, which answers ENOTCONN to everybody. */
+/** An aborted connection leaves its mount, in which every system call fails with ENOTCONN. */
 export function takeLeftMountOff(left: Pick<KeeperMountOptions, 'pool' | 'mountPoint'>): void {
   if (fuseMountOf(left) !== undefined) unmount(left.mountPoint, { lazy: true })
 }

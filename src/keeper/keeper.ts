@@ -30,11 +30,11 @@ import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
 
 /**
- * A server that served is replaced at once: guests' new opens are waiting. One that does not even get that
- * far is tried again ever more slowly, and never given up, because without a server the mount hangs.
+ * A server that served is replaced at once, because callers of open(2) wait. One that ends before it serves
+ * is started again ever more slowly, without an end, as the mount hangs without a server.
  */
 const MAX_BACKOFF_MS = 1000
-/** A server that ends by itself, again and again, must neither fill the log nor the processors. */
+/** A server that ends by itself, again and again, must fill neither the log nor the processors. */
 const CRASH_PAUSE_MS = 100
 
 export class Keeper {
@@ -77,12 +77,12 @@ export class Keeper {
     return isAlone ? unusableUnless(options.pool, make) : make()
   }
 
-  /** The pool was made by this mount. Known once it serves. */
+  /** This mount made the pool. Known once it serves. */
   get isNew(): boolean {
     return this.#isNew
   }
 
-  /** The pool came from the former kernel: no other process holds its memory. */
+  /** The former kernel handed the pool over: no other process holds its memory. */
   get isIncoming(): boolean {
     return this.#previousHolder === null && this.#sessions.isIncoming
   }
@@ -105,12 +105,12 @@ export class Keeper {
     const source = this.#source
     const isLive = this.#fuse !== undefined
     if (isLive) checkOwnFiles()
-    // A region's memory needs nobody to hold it, but only one who claims it.
+    // A region's memory needs no holder, but its lock has one owner: the previous holder must end first.
     if (isLive && previousHolder !== null && source.kind !== 'memfd') killHolder(previousHolder)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
     if (source.kind !== 'memfd') lockRegion(findRegion(source))
     const server = await this.#startServer(source, isLive ? undefined : options.rootDirectory)
-    // Two servers on one connection would answer in turns: the old one ends before the new one reads.
+    // Two servers on one connection would answer in turns: the old one must end before the new one reads.
     if (isLive && previousHolder !== null) killHolder(previousHolder)
     if (!isLive) {
       try {
@@ -156,7 +156,7 @@ export class Keeper {
     }
   }
 
-  /** False: the connection has ended, which no server was there to say. */
+  /** False: the connection has ended while there was no server to report it. */
   async #restart(options: KeeperMountOptions): Promise<boolean> {
     for (let backoffMs = 10; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
       try {
@@ -169,7 +169,7 @@ export class Keeper {
         await sleep(backoffMs)
       }
     }
-    // Not among what is tried again: a second server on the same connection would be the end of the pool.
+    // Not in the loop: a retry would start a second server on this connection, the end of the pool.
     this.#writeRecord(options.mountPoint)
     return true
   }
@@ -204,7 +204,7 @@ export class Keeper {
     throw new UsageError(`pool '${pool}': ${why}`)
   }
 
-  /** The pool has an image: what it was made of is not needed any more. */
+  /** The server has made the image: the packed one is not needed any more. */
   #unpacked(): void {
     const { packed, ...rest } = this.#areas
     if (packed === undefined) return
@@ -213,8 +213,8 @@ export class Keeper {
   }
 
   /**
-   * A server that serves and lives holds everything, too: this process may go, and another take its place.
-   * One that has not said so may still be without some of it, and a dead one holds nothing.
+   * A server that serves holds everything, too: this process may end, and another keeper take its place. One
+   * that has not sent `serving` may not have all of it yet, and a dead one holds nothing.
    */
   get isDispensable(): boolean {
     return this.#fuse !== undefined && this.#server?.isHolder === true && !this.#sessions.isIncoming
@@ -250,7 +250,7 @@ export class Keeper {
     this.#fdStore.unmounted()
     if (!isHeld) {
       this.#log.event(`unmounted from ${mountPoint}, nothing to hold: ended`)
-      // Without a record the next mount looks for the image: no process may have it any more.
+      // Closed, because without a record the next mount searches all processes for the image.
       for (const fd of this.#areas.memfd ?? []) close(fd)
       await this.#fdStore.ended()
       removePoolRecord(pool)
@@ -261,9 +261,7 @@ export class Keeper {
     return 'parked'
   }
 
-  /**
-   * Not mounted: this process has the pool's only memory until the next mount takes it over, or `discard`.
-   */
+  /** Not mounted: this process alone holds the memory until a mount takes it over, or `umount --discard`. */
   park(): void {
     this.#server = undefined
     if (this.#source.kind === 'memfd') this.#totalBlocks = this.#source.totalBlocks
@@ -272,7 +270,7 @@ export class Keeper {
 
   /**
    * `mountPoint`: null when parked. Without a record (a full /run) the next mount finds this process by the
-   * descriptor of the image; dying of it would take the memory along.
+   * descriptor of the image; dying of that error would lose the memory.
    */
   #writeRecord(mountPoint: string | null, more: Pick<PoolRecord, 'isGivenOver'> = {}): void {
     try {

@@ -15,8 +15,7 @@ export class KeeperLog {
   readonly #pool: string
   readonly #path: string
   /**
-   * Servers write their last words here too: opened for appending, so that writers do not overwrite each
-   * other.
+   * Servers write their errors here, too: opened for appending, so that writers do not overwrite each other.
    */
   fd: Fd
 
@@ -26,15 +25,15 @@ export class KeeperLog {
     this.fd = openSync(this.#path, 'a', 0o600) as Fd
   }
 
-  /** An event of the pool's life: in the log and in dmesg. */
+  /** An event of the pool: in the log and in dmesg. */
   event(message: string, details: Record<string, unknown> = {}): void {
     this.note(message, details)
     writeKernelLog(`pool ${this.#pool}: ${message}`)
   }
 
   /**
-   * A line that cannot be written (a full /run, say) is lost: the keeper must not die of it, guests' memory
-   * would too.
+   * A line that cannot be written (a full /run, say) is lost: the keeper must not die of it, or guests'
+   * memory would be lost.
    */
   note(message: string, details: Record<string, unknown> = {}): void {
     try {
@@ -47,8 +46,8 @@ export class KeeperLog {
   }
 
   /**
-   * Between events only: the keeper and each new server open the new file, an old server's tail stays in the
-   * old one.
+   * Between events only: the keeper and each new server open the new file, and an old server goes on writing
+   * to the old one.
    */
   #rotate(): void {
     if (fstatSync(this.fd).size < MAX_BYTES) return

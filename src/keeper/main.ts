@@ -1,6 +1,6 @@
 /**
- * The keeper process. It reads which pool to hold from the process that started it, answers whether the mount
- * serves, and then lives until nothing is left to hold. It ends when it is sent no options.
+ * The keeper process. It reads its options from the process that started it, answers whether the mount
+ * serves, and then runs until nothing is left to hold. It ends when it is sent no options.
  */
 import { closeSync, readSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -29,8 +29,8 @@ function sendReady(readiness: Readiness): void {
 }
 
 /**
- * Blocks: there is nothing else to do. undefined: the process that started this one needs no keeper after
- * all.
+ * Blocks, as there is nothing else to do. undefined: the process that started this one does not need a
+ * keeper.
  */
 function readOptions(): KeeperOptions | undefined {
   let text = ''
@@ -51,7 +51,7 @@ if (options.version !== CONTACT_VERSION) {
   process.exit(1)
 }
 process.title = keeperTitle(options.pool)
-// Nothing of ours may keep a directory of some other file system busy.
+// The working directory of a keeper must not keep another file system busy.
 process.chdir('/')
 ensureFolder(POOLS)
 const log = new KeeperLog(options.pool)
@@ -61,16 +61,19 @@ for (const stream of [1, 2] as Fd[]) duplicateOver(log.fd, stream)
 const isUnit = process.env.GUESTMEMFS_UNIT !== undefined
 let keeper: Keeper | undefined
 
-/** Less than the unit's TimeoutStopSec=: a unit that has stopped all the same must find its keeper alive. */
+/**
+ * Less than the unit's TimeoutStopSec=: where the keeper does not end, it must still be running when the unit
+ * has stopped.
+ */
 const SIGTERM_PATIENCE_MS = 8000
 const LOOK_EVERY_MS = 20
 let isEnding = false
-/** Whoever asked for the mount has been told. */
+/** The process that started this one has been told that the mount serves. */
 let isReady = false
 
 /**
- * Ends at the first moment at which the server holds the pool: it may be about to be started again, and the
- * unit is not restarted while its keeper stays.
+ * Ends this process as soon as the server holds the pool, which may be only after that was started again: the
+ * unit is not restarted while its keeper runs.
  */
 async function endWithServer(): Promise<void> {
   if (isEnding) return
@@ -87,7 +90,7 @@ async function endWithServer(): Promise<void> {
   ignore('SIGTERM')
 }
 
-/** Ending would lose the guests' memory. `guestmemfs umount --discard` is for that. */
+/** Ending would lose the guests' memory. Only `guestmemfs umount --discard` may do that. */
 const ignore = (signal: string): void =>
   log.event(`${signal} ignored: this process holds the pool's memory; use 'guestmemfs umount'`)
 
@@ -101,8 +104,8 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
 const waitForever = (): void => void setInterval(() => {}, 2 ** 31 - 1)
 
 /**
- * The former kernel handed over what cannot be used: the record leads to this process, so that it can be
- * discarded.
+ * The former kernel handed over what cannot be used: the record names this process, so that
+ * `umount --discard` finds it.
  */
 function parkUnusable(): void {
   const self = identify(process.pid)
@@ -119,7 +122,7 @@ function parkUnusable(): void {
   })
 }
 
-// It holds guests' memory, and each server of its own does: setOomScore of either one is refused or neither.
+// Keeper and server both hold guests' memory: the kernel refuses setOomScore for both or for neither.
 const refused = setOomScore(process.pid, -1000)
 if (refused)
   log.event(`the OOM killer may take keeper and server (${refused}): this process has no CAP_SYS_RESOURCE`)

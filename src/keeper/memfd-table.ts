@@ -1,7 +1,7 @@
 /**
- * The keeper's copies of the pool's memfds. While the keeper lives, no memory object is lost by the death of
- * a server; the descriptor table holds the number of each copy. It must not know files: the server, which
- * writes the log, says what is held and released.
+ * The keeper's copies of the pool's memfds. While the keeper runs, no memory object is lost by the death of a
+ * server; the descriptor table holds the number of each copy. It has nothing of files: the server, which
+ * writes the log, tells the keeper what to hold and what to release.
  */
 import { close } from '../linux/descriptors.ts'
 import { DESCRIPTORS_PER_MESSAGE } from '../server/messages.ts'
@@ -21,13 +21,13 @@ export class MemfdTable {
     this.#table = table
   }
 
-  /** From now on `store` has a copy of each: it is what is left when this process and the server both die. */
+  /** From now on `store` has a copy of each, which is left when this process and the server both die. */
   mirrorIn(store: FdStore): void {
     this.#fdStore = store
     for (const [object, fd] of this.#descriptors) store.put(storedName(object), fd)
   }
 
-  /** For the server to tell: how much of the pool is in the service manager's store. */
+  /** Records for the server how much of the pool is in the service manager's store. */
   say(use: StoreUse): void {
     this.#table.storeUse = use
   }
@@ -67,7 +67,7 @@ export class MemfdTable {
     return this.#descriptors.size
   }
 
-  /** For a new server, in portions that fit one message. */
+  /** All objects, for a new server, in portions that fit one message. */
   *batches(): IterableIterator<{ memories: ObjectId[]; descriptors: Fd[] }> {
     const all = [...this.#descriptors]
     for (let from = 0; from < all.length; from += DESCRIPTORS_PER_MESSAGE) {

@@ -23,7 +23,7 @@ export interface OpenedPool {
 
 /**
  * The former kernel preserved something for this pool that cannot be used, and this process holds its
- * sessions now: it must not end before the operator gives the pool up.
+ * sessions now: it must not end before the operator discards the pool.
  */
 export class UnusableHandoverError extends UsageError {}
 
@@ -39,7 +39,7 @@ export async function openPool(options: KeeperOptions): Promise<OpenedPool> {
     throw new UnusableHandoverError(
       `pool '${pool}' was handed over by the former kernel, and ${found.why}: its memory is kept by process ${process.pid}; to give it up, 'guestmemfs umount --discard ${pool}'`,
     )
-  // The size that is asked for does not matter: the pool exists, and guests wait for it.
+  // The size that the mount asked for does not matter: the pool exists, and guests wait for it.
   const wholeSource = { ...source, totalBlocks: found.totalBlocks, isNew: false }
   return unusableUnless(pool, () => ({ handles: incomingPool(found), source: wholeSource }))
 }
@@ -83,7 +83,7 @@ function takeOverFrom({ pool, source }: KeeperOptions, holder: PreviousHolder): 
       `pool '${pool}': the process that held it has ended, and its memory with it: mount again for a new pool`,
     )
   }
-  // A server goes on serving, and a keeper may be retrieving incoming objects.
+  // Stopped, because a server would go on serving, and a keeper may be retrieving incoming objects.
   suspendHolder(holder)
   try {
     const handles = takeOver(pool, holder.process.pid, holder.role === 'server' ? 'server' : 'keeper')

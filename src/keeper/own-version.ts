@@ -1,13 +1,13 @@
 /**
  * What a keeper does when the files that it was started from are replaced while it runs, as an upgrade of an
- * npm package does it: it starts nothing from them any more, and gives its pool over to the version that they
- * are of now. An installed version lies in a folder of its own, which nobody writes to, and meets none of
- * this.
+ * npm package does: it starts nothing from them any more, and starts `mount` of the version that they are of
+ * now, which takes the pool over. A version that `guestmemfs install` installed has a folder of its own,
+ * which is never changed.
  *
  * Why no byte can be lost. The keeper holds all that it held until the next keeper's server has opened the
- * image, and is killed by that keeper alone: it is the takeover of a parked pool (takeover/copy-fds.ts), of
- * one that has a connection besides. A `mount` that fails leaves this keeper as it was, and it is tried
- * again. Meanwhile requests wait as they do for any server that has died, and guests do not.
+ * image, and only that keeper kills it: this is the takeover of a parked pool (takeover/copy-fds.ts), but of
+ * one that has a connection. A `mount` that fails leaves this keeper as it was, and the keeper tries again.
+ * Meanwhile requests wait as they do after the death of any server, and guests go on.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,8 +29,8 @@ export function checkOwnFiles(own: Pick<OwnFiles, 'isReplaced'> = files): void {
 }
 
 /**
- * Mounts the pool with what the files are now. Where that succeeds, this process is killed by the new keeper;
- * else it resolves with a line for the log, which has the words of `mount` as well.
+ * Mounts the pool with the present files. Where that succeeds, the new keeper kills this process; else it
+ * resolves with a line for the log, to which `mount` has written its error.
  */
 export async function giveOver(pool: string, mountPoint: string, logFd: Fd): Promise<string> {
   const how = await mount(pool, mountPoint, logFd)
@@ -38,7 +38,7 @@ export async function giveOver(pool: string, mountPoint: string, logFd: Fd): Pro
 }
 
 async function mount(pool: string, mountPoint: string, logFd: Fd): Promise<string> {
-  // As a person types it: where there is a unit, it is the unit that mounts.
+  // Without the unit's variables, as on a command line: where there is a unit, `mount` starts that.
   const { GUESTMEMFS_UNIT, NOTIFY_SOCKET, ...env } = process.env
   try {
     const child = spawn(process.execPath, [...process.execArgv, CLI, 'mount', pool, mountPoint], {

@@ -1,4 +1,4 @@
-/** What the ends of a pool's former servers mean for the next one. */
+/** What the next server of a pool must know of how its former servers ended. */
 import type { ServerEnd } from './server-process.ts'
 
 export class ServerHistory {
@@ -10,22 +10,22 @@ export class ServerHistory {
     return this.#restarts
   }
 
-  /** The last server ended by itself: the request it was at may be why. */
+  /** The last server ended by itself: the request that it was at may be the cause. */
   get isCrashed(): boolean {
     return this.#isCrashed
   }
 
   /**
-   * A server died of SIGBUS, and none has read the image since. Bytes of files are moved by system calls, so
-   * what it touched and the machine has lost was one of the pool's areas.
+   * A server died of SIGBUS, and none has read the image since. The server moves bytes of files by system
+   * calls, so the lost page that it touched was in one of the pool's areas.
    */
   get mayHaveLostPages(): boolean {
     return this.#mayHaveLostPages
   }
 
   /**
-   * One that served. Whoever is killed from outside did nothing wrong; whoever ends by itself may do so again
-   * at once.
+   * A server that served has ended. One that was killed from outside had no fault; one that ended by itself
+   * may do so again at once.
    */
   ended(end: ServerEnd): void {
     this.#restarts++
@@ -33,7 +33,7 @@ export class ServerHistory {
     this.endedEarly(end)
   }
 
-  /** One that has not read the image. */
+  /** A server has ended that had not read the image. */
   endedEarly(end: ServerEnd): void {
     if (end.kind === 'died' && end.how === 'SIGBUS') this.#mayHaveLostPages = true
   }

@@ -1,6 +1,6 @@
 /**
- * One server process, from its start to the last message it left behind: it is handed the pool's descriptors,
- * and what it creates is received. The keeper decides what its end means.
+ * One server process, from its start to its last message: sends it the pool's descriptors, and receives those
+ * that it creates. The keeper decides what follows from its end.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -28,7 +28,7 @@ import type { MemfdTable } from './memfd-table.ts'
 
 /**
  * `main.ts` in the sources, `main.js` in the built package: the same directory layout, the same extension as
- * ours.
+ * this file.
  */
 const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice(-3)}`, import.meta.url))
 
@@ -36,15 +36,15 @@ const SERVER_MAIN = fileURLToPath(new URL(`../server/main${import.meta.url.slice
 export const SERVER_SOCKET = 3 as Fd
 
 /**
- * Whoever opens a file waits for this process, as for the kernel itself: guests that keep all processors busy
- * must not come first.
+ * A process that opens a file waits for the server, as for the kernel itself: guests that keep all processors
+ * busy must not come first.
  */
 export const SERVER_NICE = -10
 
 /**
  * V8 lets new objects take tens of megabytes and old ones grow with them, and gives memory back in tasks that
  * a thread in a blocking loop never runs: after 700,000 operations a server had 309 MB, with this 108 MB, at
- * the same speed. What lives longest is small.
+ * the same speed. What the server keeps long is small.
  */
 const MEMORY_FLAGS = ['--max-semi-space-size=2']
 
@@ -52,7 +52,7 @@ export type Opened = Extract<ToKeeper, { kind: 'opened' }>
 type OpenOrder = Extract<ToServer, { kind: 'open' }>
 type ServeOrders = Extract<ToServer, { kind: 'serve' }>
 
-/** How a server ended. Everything it had sent was received before. */
+/** How a server ended. Everything that it had sent was received before. */
 export type ServerEnd =
   | { readonly kind: 'unmounted'; readonly isHeld: boolean }
   /** `ownerPid`: the process that holds the image's lock. */
@@ -71,7 +71,7 @@ export function describeEnd(ended: ServerEnd): string {
   }
 }
 
-/** What a server asks of its keeper beside keeping memory. */
+/** What a server asks of its keeper besides holding and releasing objects. */
 export interface HandoverOrders {
   preserve(step: HandoverStep, image: Fd | undefined): void
   unpreserve(): void
@@ -118,17 +118,17 @@ export class ServerProcess {
     return this.#child.pid ?? 0
   }
 
-  /** It has said that it serves, and is alive now: it holds all of the pool. A zombie holds nothing. */
+  /** It has sent `serving`, and is alive now: it holds all of the pool. A zombie holds nothing. */
   get isHolder(): boolean {
     return this.#hasSaidServing && this.#child.exitCode === null && processStartTime(this.pid) !== undefined
   }
 
-  /** `told`: called with each size that the server says the pool has from now on. */
+  /** `told` is called with each size of the pool that the server reports from now on. */
   onResized(told: (totalBlocks: number) => void): void {
     this.#resized = told
   }
 
-  /** Resolves when the server has said that it serves, or with how it ended instead. */
+  /** Resolves when the server has sent `serving`, or with how it ended instead. */
   async served(): Promise<'serving' | ServerEnd> {
     return await Promise.race([this.#serving.promise, this.end])
   }
@@ -156,19 +156,19 @@ export class ServerProcess {
     this.#send({ kind: 'serve', ...orders, keeperPid: process.pid }, [fuse])
   }
 
-  /** One more memory came back from the former kernel, or is lost: without a descriptor. */
+  /** One more object was retrieved; without a descriptor: it is lost. */
   sendRetrieved(object: ObjectId, fd: Fd | undefined): void {
     if (fd === undefined) this.#send({ kind: 'lost', memory: object })
     else this.#send({ kind: 'memories', memories: [object] }, [fd])
   }
 
-  /** It holds copies from now on. */
+  /** Sends the server copies of these sessions. */
   shareSessions(sessions: readonly Fd[]): void {
     for (let from = 0; from < sessions.length; from += DESCRIPTORS_PER_MESSAGE)
       this.#send({ kind: 'sessions' }, sessions.slice(from, from + DESCRIPTORS_PER_MESSAGE))
   }
 
-  /** Resolves when it holds none, or has ended. */
+  /** Resolves when the server holds no session, or has ended. */
   async closeSessions(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#sessionsClosed.push(resolve)
@@ -176,7 +176,7 @@ export class ServerProcess {
     await Promise.race([promise, this.end])
   }
 
-  /** A server that died cannot be told anything; how it ended is said by `end`. */
+  /** A message to a server that died is lost; `end` resolves with how it ended. */
   #send(message: ToServer, descriptors: readonly Fd[] = []): void {
     if (this.#isClosed) return
     try {
@@ -188,7 +188,7 @@ export class ServerProcess {
 
   /**
    * Receives until the end of the stream. The kernel delivers what was queued before it reports the end, so
-   * when this is done every memfd the server handed over is in memfds.
+   * when this is done `memfds` has every memfd that the server sent.
    */
   async #follow(): Promise<ServerEnd> {
     const exited = this.#exit()
@@ -209,7 +209,7 @@ export class ServerProcess {
           protocol = message.protocol
           break
         case 'opened': {
-          // It has decided the same, unless it is of before there was anything to decide.
+          // The server has decided the same, unless it is from before versions had a number.
           const reason = protocolProblem(PROTOCOL, protocol)
           if (reason === undefined) this.#opened.resolve(message)
           else {
@@ -235,7 +235,7 @@ export class ServerProcess {
           for (const resolve of this.#sessionsClosed.splice(0)) resolve()
           break
         case 'unmounted':
-          // From here on it ends, and holds nothing that this process could leave to it.
+          // From here on the server is ending: this process must not rely on it to hold the pool.
           this.#hasSaidServing = false
           this.#send({ kind: 'released' })
           end = message
@@ -245,7 +245,8 @@ export class ServerProcess {
           break
       }
     }
-    // The stream ends only when every copy of the server's end is closed, which a dying process may do late.
+    // The stream ends only when every copy of the server's end is closed, and a dying process may close it
+    // late.
     const how = await exited
     this.#isClosed = true
     close(this.#socket)
@@ -253,7 +254,8 @@ export class ServerProcess {
   }
 
   /**
-   * Never rejects: one that could not be started (no more processes, no more descriptors) is one that died.
+   * Never rejects: a server that could not be started (no more processes, no more descriptors) counts as one
+   * that died.
    */
   async #exit(): Promise<string> {
     try {

@@ -1,5 +1,5 @@
 /**
- * Paths beneath a mount of ours, walked by the kernel from a descriptor of the mount. Other users own
+ * Paths beneath a guestmemfs mount, walked by the kernel from a descriptor of the mount. Other users own
  * directories in there, and may put a symlink in the place of one at any moment: root must not follow it to
  * where they could not go themselves. Source: openat2(2), include/uapi/linux/openat2.h.
  */
@@ -31,7 +31,7 @@ export interface Base {
   readonly mountId: number
 }
 
-/** The mount of ours that `path` names something in. ENOENT: in none. */
+/** The guestmemfs mount that `path` names something in. ENOENT: it is in none. */
 export function mountOver(path: string): Base | Errno {
   let found: Base | undefined
   for (const { type, root, target, id } of mountTable()) {
@@ -43,8 +43,8 @@ export function mountOver(path: string): Base | Errno {
 }
 
 /**
- * `use` gets a descriptor of the mount, open until it returns, and the way from there to `path`. Errors:
- * ENOENT (`path` is in no mount of ours), EXDEV (another mount is at that place by now).
+ * `use` gets a descriptor of the mount, open until it returns, and the path from there to `path`. Errors:
+ * ENOENT (`path` is in no guestmemfs mount), EXDEV (another mount is at that place by now).
  */
 export function withMount<T>(
   path: string,
@@ -77,9 +77,9 @@ export interface Place {
 }
 
 /**
- * `use` gets the place that `path` names; whether there is a file is for it to find out. Errors also: ELOOP
- * or ENOTDIR (a directory on the way is a symlink or no directory by now), ENOENT, EXDEV (the way leads out
- * of the mount, or into another one), EINVAL (the mount itself).
+ * `use` gets the place that `path` names, where there may be no file. Errors also: ELOOP or ENOTDIR (a
+ * directory on the way is a symlink or no directory by now), ENOENT, EXDEV (the path leads out of the mount,
+ * or into another one), EINVAL (the mount itself).
  */
 export function withPlace<T>(
   path: string,
@@ -119,7 +119,7 @@ export function removePlace({ directory, name }: Place): Errno | undefined {
   return errnoUnlessZero(unlinkat(directory, name, 0))
 }
 
-/** Why a path beneath a mount was not reached, for a person. */
+/** Why a path beneath a mount was not reached, for a message. */
 export function wayProblem(errno: Errno): string {
   if (errno === ELOOP || errno === ENOTDIR)
     return `a directory on its way was replaced by something else (${errno.name})`

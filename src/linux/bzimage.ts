@@ -1,7 +1,7 @@
 /**
- * A kernel image for x86-64, opened once: what its header says, and the descriptor that all of it is read
- * through. kexec_file_load(2) is given the same descriptor, so what was checked is what is loaded, whatever
- * is renamed over the path meanwhile. Only a write into the very file could still change it. Sources:
+ * A kernel image for x86-64, opened once: its header, and the descriptor through which all of it is read.
+ * kexec_file_load(2) gets the same descriptor, so the kernel loads what was checked, whatever is renamed over
+ * the path meanwhile. Only a write into the very file could still change it. Sources:
  * Documentation/arch/x86/boot.rst; bzImage64_probe(), arch/x86/kernel/kexec-bzimage64.c.
  */
 import { ENOEXEC, Errno } from '../values/errno.ts'
@@ -11,13 +11,13 @@ import { type OpenedFile, openFile } from './opened-file.ts'
 export interface KernelImage extends OpenedFile {
   /** `kernel_version`, as `6.12.1 (root@host) #1 SMP …`. Equal builds have equal banners. */
   readonly banner: string
-  /** What `uname -r` will say: the banner's first word. */
+  /** What `uname -r` will print: the banner's first word. */
   readonly release: string
   /** Bytes of the longest command line that it takes. */
   readonly commandLineMax: number
-  /** It has the 64-bit entry that kexec_file_load(2) insists on. */
+  /** It has the 64-bit entry that kexec_file_load(2) requires. */
   readonly isLoadable: boolean
-  /** Its length by its header. The kernel does not compare: it would jump into the part that there is. */
+  /** Its length by its header. kexec_file_load(2) does not compare it: a truncated image would be started. */
   readonly expectedBytes: number
   /** The compressed kernel, and the four bytes of its unpacked size behind it; read at each call. */
   readonly payload: () => Buffer | Errno
@@ -51,7 +51,7 @@ const MAX_BANNER_BYTES = 512
 /** The header, and the banner wherever 16 bits of `kernel_version` put it. */
 const HEAD_BYTES = 66 * KIB
 
-/** Errors: ENOEXEC (no bzImage), and what open(2) and read(2) say: ENOENT, EACCES, EISDIR and so on. */
+/** Errors: ENOEXEC (no bzImage), and those of open(2) and read(2): ENOENT, EACCES, EISDIR and so on. */
 export function openKernelImage(path: string): KernelImage | Errno {
   const file = openFile(path)
   if (file instanceof Errno) return file
@@ -73,7 +73,7 @@ export function openKernelImage(path: string): KernelImage | Errno {
     expectedBytes: setupBytes + head.readUInt32LE(SYSSIZE) * PARAGRAPH_BYTES,
     payload: () => {
       const start = setupBytes + head.readUInt32LE(PAYLOAD_OFFSET)
-      // A header that lies must not make us allocate more than the file has.
+      // A false header must not cause an allocation of more than the file has.
       const lengthBytes = Math.min(head.readUInt32LE(PAYLOAD_LENGTH), Math.max(0, file.sizeBytes - start))
       return file.read(start, lengthBytes)
     },

@@ -1,4 +1,4 @@
-/** Owns what this process may do in the kernel's eyes. Numbers: include/uapi/linux/capability.h. */
+/** The capabilities of this process. Numbers: include/uapi/linux/capability.h. */
 import { readFileSync } from 'node:fs'
 
 export const CAP_SYS_PTRACE = 19n

@@ -1,4 +1,4 @@
-/** Owns what numbers the kernel's character devices have now: majors are given out anew at each boot. */
+/** The numbers of the kernel's character devices: it assigns majors anew at each boot. */
 import { readFileSync } from 'node:fs'
 
 /** Of a device number as `new_encode_dev` (include/linux/kdev_t.h) packs it. */

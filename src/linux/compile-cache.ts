@@ -1,20 +1,20 @@
 /**
- * The folder where Node keeps what it compiled of our sources: on disk, so that it is there after a kexec,
- * and where root alone may write, since root runs what it finds there.
+ * The folder where Node keeps what it compiled of these sources: on disk, so that it is there after a kexec,
+ * and writable for root alone, because root runs what is in it.
  */
 import { enableCompileCache, flushCompileCache } from 'node:module'
 
 const FOLDER = '/var/cache/guestmemfs/compiled'
 
 /**
- * For this process and, through the environment, those of ours that it starts. Every other user compiles anew
- * each time.
+ * For this process and, through the environment, the guestmemfs processes that it starts. For every other
+ * user Node compiles anew each time.
  */
 export function useCompileCache(): void {
   if (process.getuid?.() === 0) enableCompileCache(FOLDER)
 }
 
-/** The environment of a process of ours. */
+/** The environment of a guestmemfs process. */
 export const compileCacheEnvironment = (): NodeJS.ProcessEnv => ({
   ...process.env,
   NODE_COMPILE_CACHE: FOLDER,

@@ -1,13 +1,13 @@
 /**
  * Work, and programs, as another user. To the kernel credentials belong to a thread (credentials(7)); the C
- * library's functions would set those of all threads, so the system calls are made directly. What is started
- * is that user's from its first instruction on: no program runs as root in between, and no environment is one
- * of root's.
+ * library's functions would set those of all threads, so the system calls are made directly. A program that
+ * is started runs as that user from its first instruction on: none runs as root in between, and none has
+ * root's environment.
  *
  * Must not: let the real or the saved uid of this process be another user's, not for a moment. kill(2) looks
- * at these two: that user could stop or end this process, which may be at work for all guests, or have Node
- * open its debugger by SIGUSR1. Numbers: arch/x86/entry/syscalls/syscall_64.tbl,
- * include/uapi/asm-generic/unistd.h, include/uapi/linux/capability.h.
+ * at these two: that user could stop or end this process, which may serve all guests, or have Node open its
+ * debugger by SIGUSR1. Numbers: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h,
+ * include/uapi/linux/capability.h.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { abort } from 'node:process'
@@ -57,8 +57,8 @@ export function asUser<T>(credentials: Credentials, work: () => T): T {
 
 /**
  * Starts a program that has that user's real, effective and saved ids and groups, and no capability (root's
- * has root's). Throws SystemCallError: EPERM (only root may), EINVAL. What does not start says so by the
- * child's `error`, as ever.
+ * has root's). Throws SystemCallError: EPERM (only root may), EINVAL. Where the program does not start, the
+ * child emits `error`, as ever.
  */
 export function spawnAs(
   credentials: Credentials,

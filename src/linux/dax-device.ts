@@ -1,10 +1,9 @@
 /**
  * Owns changing device-dax instances through sysfs: make one, give it memory, bind it so that it can be
- * mapped, take it apart. Each call is one write and a look at what came of it, since sysfs hides errors:
- * `new_id` passes over a failed probe, and `mapping` takes a misaligned range and does nothing. Source:
- * drivers/dax/bus.c.
+ * mapped, take it apart. Each call is one write and a read of the result, since sysfs hides errors: `new_id`
+ * ignores a failed probe, and `mapping` takes a misaligned range and does nothing. Source: drivers/dax/bus.c.
  *
- * Whoever calls must be the only one who changes this region: the kernel would let two of us interleave.
+ * The caller must be the only process that changes this region: the kernel would let two interleave.
  */
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -39,7 +38,7 @@ export function alignDaxDevice(device: DaxDevice, alignBytes: number): Errno | u
 /**
  * Gives an unbound device these ranges, one after the other, and none but these. Errors: ENOMEM (one belongs
  * to another device, or does not lie in the region), EINVAL (not aligned), EBUSY (bound: the kernel would
- * take a range, and its driver would never know). After an error the device may have some of them.
+ * take a range, and its driver would not use it). After an error the device may have some of them.
  */
 export function mapDaxDevice(device: DaxDevice, ranges: readonly PhysicalRange[]): Errno | undefined {
   if (readDaxDriver(device.path) !== undefined) return EBUSY
@@ -52,9 +51,9 @@ export function mapDaxDevice(device: DaxDevice, ranges: readonly PhysicalRange[]
 }
 
 /**
- * Binds the driver that lets it be mapped. `new_id` also attaches whatever else stands on the driver's list,
- * so the name is taken off it at once: no half-made device is ever on it. Errors: ENODEV (no driver
- * device_dax: its module is not loaded), EIO (the driver did not take it; the kernel log says why), EBUSY
+ * Binds the driver that lets it be mapped. `new_id` also binds every other device on the driver's list, so
+ * the name is removed from the list at once: no half-made device is ever on it. Errors: ENODEV (no driver
+ * device_dax: its module is not loaded), EIO (the driver did not bind it; see the kernel's log), EBUSY
  * (another driver has it).
  */
 export function bindDaxDevice(device: DaxDevice, sysfs: string = SYSFS): Errno | undefined {
@@ -68,9 +67,9 @@ export function bindDaxDevice(device: DaxDevice, sysfs: string = SYSFS): Errno |
 }
 
 /**
- * Takes its driver away. Nobody is asked: whoever still maps it gets SIGBUS at the next access, so look for
- * holders before. Returns when no page of it is in use any more, which pinned pages delay. That it has none
- * is no error.
+ * Unbinds its driver. The kernel does not refuse while it is mapped: a process that still maps it gets SIGBUS
+ * at the next access, so the caller must look for holders before. Returns when no page of it is in use any
+ * more, which pinned pages delay. No error where it has no driver.
  */
 export function unbindDaxDevice(device: Pick<DaxDevice, 'path'>): Errno | undefined {
   if (readDaxDriver(device.path) === undefined) return undefined
@@ -89,8 +88,8 @@ export function resizeDaxDevice(device: Pick<DaxDevice, 'path'>, sizeBytes: numb
 }
 
 /**
- * Unbinds it, takes its memory, and deletes it; the region's device 0 stays for ever, empty. Each step leaves
- * what this call takes up again. That it is gone is no error. Errors: EBUSY.
+ * Unbinds it, removes its memory, and deletes it; the region's device 0 always stays, empty. After a crash
+ * between two steps a further call does the rest. No error where it is gone. Errors: EBUSY.
  */
 export function destroyDaxDevice(region: Pick<DaxRegion, 'path'>, device: DaxDevice): Errno | undefined {
   if (readDaxDevice(device.path) === undefined) return undefined

@@ -1,7 +1,7 @@
 /**
- * Owns what sysfs says about device-dax: regions of physical memory, and the devices (instances) that cover
- * parts of them. Reads alone; changing is dax-device.ts. Must not know what the memory is for. Source:
- * drivers/dax/bus.c. Physical addresses end below 2^52 and are plain numbers.
+ * device-dax as sysfs shows it: regions of physical memory, and the devices (instances) that cover parts of
+ * them. Reads alone; dax-device.ts changes them. Source: drivers/dax/bus.c. Physical addresses end below 2^52
+ * and are plain numbers.
  */
 import { readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -11,7 +11,7 @@ import type { DeviceNumber } from './device-node.ts'
 import { errnoOfNodeError } from './library.ts'
 import type { PhysicalRange } from './memory-ranges.ts'
 
-/** Where sysfs is mounted; tests hand over a folder of theirs. */
+/** Where sysfs is mounted; tests pass a folder of their own. */
 export const SYSFS = '/sys'
 
 export interface DaxDevice {
@@ -19,7 +19,7 @@ export interface DaxDevice {
   readonly name: string
   /** Its folder in sysfs. */
   readonly path: string
-  /** What answers for it: `device_dax` (it can be mapped), `kmem` (it is ordinary RAM), or nobody. */
+  /** Its driver: `device_dax` (it can be mapped), `kmem` (it is ordinary RAM), or none. */
   readonly driver: string | undefined
   readonly number: DeviceNumber
   readonly sizeBytes: number
@@ -33,11 +33,11 @@ export interface DaxRegion {
   readonly id: number
   /** Folder of the device that offers the region, as `…/hmem.0`; it holds `dax_region/`. */
   readonly path: string
-  /** Offered by a driver for soft-reserved memory, that is to say by a carve-out. */
+  /** Offered by a driver for soft-reserved memory: it is a carve-out. */
   readonly isCarveOut: boolean
   /** A static region (pmem) is one device for good. */
   readonly isStatic: boolean
-  /** Undefined only while its devices hide it: some have bytes, and none is empty or has all. */
+  /** Undefined only where its devices do not show it: some have bytes, and none is empty or has all. */
   readonly startByte: number | undefined
   readonly sizeBytes: number
   readonly alignBytes: number
@@ -109,8 +109,8 @@ const MAPPING_NAME = /^mapping\d+$/
 const deviceId = (name: string): number => Number(name.slice(name.indexOf('.') + 1))
 
 /**
- * Names of mappings are numbers used again: what counts is the page they begin at. END is the last byte, not
- * one past it.
+ * The numbers in the names of mappings are used again: their order is that of the page at which they begin.
+ * END is the last byte, not one past it.
  */
 function readMappings(path: string): PhysicalRange[] {
   const mappings = list(path)
@@ -149,7 +149,7 @@ function mustHave(path: string): string {
   return text
 }
 
-/** What is gone while it is looked at answers ENOENT, ENODEV or ENXIO, each with the same meaning. */
+/** A device that is removed meanwhile answers ENOENT, ENODEV or ENXIO, each with the same meaning. */
 function answering<T>(path: string, read: () => T): T | undefined {
   try {
     return read()

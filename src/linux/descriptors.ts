@@ -1,6 +1,6 @@
 /**
- * Owns what can be said about any file descriptor: close, duplicate, close-on-exec, readable, how many. Must
- * not know what a descriptor refers to. Numbers: include/uapi/linux/fcntl.h, resource.h, poll.h.
+ * Calls that work on any file descriptor: close, duplicate, close-on-exec, readable, how many. Numbers:
+ * include/uapi/linux/fcntl.h, resource.h, poll.h.
  */
 import { readFileSync } from 'node:fs'
 import { EINTR } from '../values/errno.ts'
@@ -29,8 +29,8 @@ export function setCloseOnExec(fd: Fd, closeOnExec: boolean): void {
 }
 
 /**
- * Throws SystemCallError EBADF: closing what is not open is a bug that may hit a stranger's descriptor next
- * time.
+ * Throws SystemCallError EBADF: closing what is not open is a bug that may hit another owner's descriptor
+ * next time.
  */
 export function close(fd: Fd): void {
   // EINTR after close(2) on Linux means closed: retrying could close another's descriptor.
@@ -38,7 +38,8 @@ export function close(fd: Fd): void {
 }
 
 /**
- * `target` becomes another name of what `fd` is; what it was before is closed. Programs we start inherit it.
+ * `target` becomes another name of what `fd` is; what it was before is closed. Programs that this process
+ * starts inherit it.
  */
 export function duplicateOver(fd: Fd, target: Fd): void {
   must(dup2(fd, target), `dup2 fd ${fd} to ${target}`)
@@ -66,7 +67,7 @@ export function raiseDescriptorLimit(): number {
 
 /**
  * Block this thread until `fd` can be read, has ended or has failed: the next read will not block. False
- * after `timeoutMs`; a negative timeout waits for ever. Pidfds become readable at exit.
+ * after `timeoutMs`; a negative timeout means no limit. Pidfds become readable at exit.
  */
 export function waitReadable(fd: Fd, timeoutMs: number): boolean {
   return waitAny([fd], timeoutMs).length > 0
@@ -87,8 +88,8 @@ export function hasHungUp(fd: Fd): boolean {
 }
 
 /**
- * Those of `fds` that are readable, or gone at their other end; none after `timeoutMs` (-1: wait for ever).
- * Throws SystemCallError.
+ * Those of `fds` that are readable, or gone at their other end; none after `timeoutMs` (-1: no limit). Throws
+ * SystemCallError.
  */
 export function waitAny(fds: readonly Fd[], timeoutMs: number): readonly Fd[] {
   const poller = new Poller(fds)
@@ -96,9 +97,7 @@ export function waitAny(fds: readonly Fd[], timeoutMs: number): readonly Fd[] {
   return fds.filter((fd) => poller.isReady(fd))
 }
 
-/**
- * The same again and again for the same descriptors, without making anything anew: for loops where it counts.
- */
+/** The same for loops over the same descriptors: reuses its buffer at each call. */
 export class Poller {
   /** One struct pollfd of 8 bytes {int fd; short events, revents} per descriptor. */
   readonly #pollfds: Int32Array
@@ -107,7 +106,7 @@ export class Poller {
     this.#pollfds = Int32Array.from(fds.flatMap((fd) => [fd, POLLIN]))
   }
 
-  /** False after `timeoutMs` (-1: wait for ever) in which no descriptor was ready. Throws SystemCallError. */
+  /** False after `timeoutMs` (-1: no limit) in which no descriptor was ready. Throws SystemCallError. */
   wait(timeoutMs: number): boolean {
     const deadline = timeoutMs <= 0 ? undefined : performance.now() + timeoutMs
     for (let left = timeoutMs; ; left = deadline === undefined ? left : deadline - performance.now()) {
@@ -130,7 +129,7 @@ export class Poller {
 }
 
 /**
- * Block this thread until `fd` takes a write, or its other end is gone, which the write will say. Throws
+ * Block this thread until `fd` takes a write, or its other end is gone, which the write will report. Throws
  * SystemCallError.
  */
 export function waitWritable(fd: Fd): void {

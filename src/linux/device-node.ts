@@ -1,6 +1,6 @@
 /**
- * Owns character device nodes: making one with its owner in one step, reading whose it is, taking it away.
- * Only ever for devtmpfs or tmpfs: on a FUSE file system a device-dax node can crash the kernel (dax_open,
+ * Owns character device nodes: making one with its owner in one step, reading its device and owner, removing
+ * it. Only for devtmpfs or tmpfs: on a FUSE file system a device-dax node can crash the kernel (dax_open,
  * drivers/dax/device.c).
  */
 import { chmodSync, chownSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
@@ -24,11 +24,11 @@ export interface NodeOwner {
 }
 
 /**
- * Makes `path` a node of `device` for `owner`, in place of whatever has the name. Nobody ever sees it with
- * another owner or mode. Errors: ENOENT (no such folder), EPERM, ENOSPC.
+ * Makes `path` a node of `device` for `owner`, in place of whatever has the name. No process ever sees it
+ * with another owner or mode. Errors: ENOENT (no such folder), EPERM, ENOSPC.
  */
 export function makeDeviceNode(path: string, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
-  // A dot and no digit first: no node of ours is ever called like it.
+  // A dot and no digit first: no finished node has such a name.
   const unready = join(dirname(path), `.new-${basename(path)}`)
   try {
     removeNode(unready)
@@ -59,7 +59,7 @@ export function readDeviceNode(path: string): DeviceNode | undefined {
 }
 
 /**
- * Whoever has it open keeps it open. That it is gone already is no error. Throws what node:fs throws for
+ * A process that has it open keeps it open. No error where it is gone already. Throws what node:fs throws for
  * anything else.
  */
 export function removeNode(path: string): void {
@@ -81,7 +81,7 @@ function deviceWord(device: DeviceNumber): bigint {
   )
 }
 
-/** Node hands st_rdev over as a number; device numbers in use are far below 2^53. */
+/** Node returns st_rdev as a number; device numbers in use are far below 2^53. */
 function numberOf(rdev: number): DeviceNumber {
   const word = BigInt(rdev)
   const major = ((word >> 8n) & 0xfffn) | ((word >> 32n) & 0xffff_f000n)

@@ -1,6 +1,6 @@
 /**
- * The end of a program that writes to a pipe which nobody reads any more. Node ignores SIGPIPE, so that a
- * write answers EPIPE instead; a shell, and `set -o pipefail`, know the signal.
+ * The end of a program that writes to a pipe without a reader. Node ignores SIGPIPE, so that a write fails
+ * with EPIPE instead; a shell, and `set -o pipefail`, expect the signal.
  */
 import { libcCall } from './library.ts'
 

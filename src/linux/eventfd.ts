@@ -1,6 +1,6 @@
 /**
- * Owns eventfds: a counter that one thread raises and another waits for in poll(2). Must not know what
- * happened. Numbers: include/uapi/linux/eventfd.h.
+ * Owns eventfds: a counter that one thread raises and another waits for in poll(2). Numbers:
+ * include/uapi/linux/eventfd.h.
  */
 import { EAGAIN, EINTR } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
@@ -24,7 +24,7 @@ export function makeEventfd(): Fd {
 }
 
 export function raiseEventfd(fd: Fd): void {
-  // SAFETY: write(2) reads the 8 bytes of the array, which lives through the call.
+  // SAFETY: write(2) reads the 8 bytes of the array, which outlives the call.
   while (write(fd, BigUint64Array.of(1n), COUNTER_BYTES) < 0) {
     const errno = lastErrno()
     // The counter is full: then it is raised already.
@@ -33,10 +33,10 @@ export function raiseEventfd(fd: Fd): void {
   }
 }
 
-/** False: nobody raised it since it was lowered last. */
+/** False: no thread raised it since it was lowered last. */
 export function lowerEventfd(fd: Fd): boolean {
   const counter = new BigUint64Array(1)
-  // SAFETY: read(2) writes at most the 8 bytes of the array, which lives through the call.
+  // SAFETY: read(2) writes at most the 8 bytes of the array, which outlives the call.
   while (read(fd, counter, COUNTER_BYTES) < 0) {
     const errno = lastErrno()
     if (errno === EAGAIN) return false

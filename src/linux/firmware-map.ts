@@ -1,7 +1,6 @@
 /**
- * Owns the memory map that the kernel was handed when it started (by the firmware, or by the kernel before
- * it), unchanged by its command line. Reads alone. Source: drivers/firmware/memmap.c; the types' names are
- * e820_type_to_string()'s.
+ * Owns the memory map that the firmware, or the former kernel, passed to this kernel, unchanged by its
+ * command line. Reads alone. Source: drivers/firmware/memmap.c; the types' names are e820_type_to_string()'s.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

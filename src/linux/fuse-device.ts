@@ -1,6 +1,6 @@
 /**
  * Owns /dev/fuse as a descriptor: one blocking read per request, one write per reply, and backing files. Must
- * not know what a request says. Sources: fs/fuse/dev.c, fs/fuse/backing.c, include/uapi/linux/fuse.h.
+ * not: decode a request. Sources: fs/fuse/dev.c, fs/fuse/backing.c, include/uapi/linux/fuse.h.
  *
  * Reads and writes go straight to libc: a koffi call takes about 2/3 of the time of fs.readSync or
  * fs.writeSync, measured on the same descriptor, and it answers with errno instead of building an Error.
@@ -19,16 +19,16 @@ const ioctl = libcCall('ioctl', 'int', ['int', 'ulong', 'void *'])
 const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501
 const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502
 
-/** A /dev/fuse that carries no connection until it is given to `mountFuse`. Throws what openSync throws. */
+/** A /dev/fuse that has no connection until `mountFuse` gets it. Throws what openSync throws. */
 export function openFuseDevice(): Fd {
   return openSync('/dev/fuse', 'r+') as Fd
 }
 
 /**
  * Block until the kernel sends a request and return its length. `buffer` must hold max_write + 4096 bytes, or
- * every read fails with EINVAL. 'again': a signal, the request was taken back while it was read, or the
- * kernel had no memory to hand it over, and has answered it EIO (fuse_dev_do_read). 'gone': the connection
- * has ended (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
+ * every read fails with EINVAL. 'again': a signal, the request was aborted while it was read, or the kernel
+ * had no memory to copy it, and has answered it EIO (fuse_dev_do_read). 'gone': the connection has ended
+ * (unmounted or aborted). Throws SystemCallError, EPERM before the mount.
  */
 export function readRequest(fd: Fd, buffer: Uint8Array): number | 'gone' | 'again' {
   // SAFETY: read writes at most buffer.byteLength bytes to the buffer, which is reachable during the call.
@@ -42,9 +42,9 @@ export function readRequest(fd: Fd, buffer: Uint8Array): number | 'gone' | 'agai
 }
 
 /**
- * One reply (or notification) in one write: all or nothing. Errors: ENOENT (nobody waits for it: the request
- * was aborted, or answered before), EINVAL (the kernel does not like the reply), ENODEV or EPERM (connection
- * gone).
+ * One reply (or notification) in one write: all or nothing. Errors: ENOENT (no caller waits for it: the
+ * request was aborted, or answered before), EINVAL (the kernel refuses the reply), ENODEV or EPERM
+ * (connection gone).
  */
 export function writeReply(fd: Fd, bytes: Uint8Array): Errno | undefined {
   for (;;) {

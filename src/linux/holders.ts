@@ -1,12 +1,13 @@
 /**
- * Owns finding who holds a character device: which process has it open or mapped. By device number, since a
- * container has nodes of its own. Must not decide what that means. Needs root, and sees the processes of our
- * own pid namespace and those below it, which pid-namespace.ts holds to be all; a descriptor on its way
- * through a socket, or registered with io_uring alone, is seen by nobody.
+ * Owns finding the processes that have a character device open or mapped. By device number, since a container
+ * has nodes of its own. Needs root, and sees the processes of its own pid namespace and those below it, which
+ * pid-namespace.ts checks to be all; a descriptor that is queued in a socket, or registered with io_uring
+ * alone, cannot be found.
  *
- * It asks no file system anything: statx(2) with AT_STATX_DONT_SYNC answers from what the kernel knows, also
- * for a file on our own mount. NFS alone looks after what a link of /proc leads to (nfs_weak_revalidate,
- * fs/nfs/dir.c), and so a dead NFS server can make us wait: not for the thread that serves requests.
+ * It sends no file system a request: statx(2) with AT_STATX_DONT_SYNC answers from what the kernel has
+ * cached, also for a file on a guestmemfs mount. NFS alone revalidates what a link of /proc leads to
+ * (nfs_weak_revalidate, fs/nfs/dir.c), so a dead NFS server can block the caller, which must not be the
+ * thread that serves requests.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +25,7 @@ const STATX = { sizeBytes: 256, mode: 28, rdevMajor: 128, rdevMinor: 132 } as co
 const S_IFMT = 0o170000
 const S_IFCHR = 0o020000
 
-/** A process that is born while we look may be missed: then we look again, this often at most. */
+/** A look may miss a process that is forked meanwhile: then there is another one, this often at most. */
 const MAX_PASSES = 5
 /** A process may change its mappings between the list of them and the look at one. */
 const MAX_LOOKS = 3
@@ -38,11 +39,11 @@ export interface Holder {
 type Held<What> = Map<What, Holder>
 
 /**
- * Which of `devices` somebody holds, and one holder of each. A device that is not in the answer was held by
- * nobody: two looks in a row, or one during which no process was born, found none. Only a holder can make
- * another one (by fork or by passing a descriptor), as long as no node leads to the device. A process that
- * cannot be told, because we may not look into it or because its mappings change all the time, counts as a
- * holder.
+ * Which of `devices` a process holds, and one holder of each. No process held a device that is not in the
+ * answer: two looks in a row, or one during which no process was forked, found none. Only a holder can make
+ * another one (by fork or by passing a descriptor), as long as no node leads to the device. A process about
+ * which it cannot be told, because this one may not look into it or because its mappings change all the time,
+ * counts as a holder.
  */
 export function findHolders(
   devices: ReadonlySet<DeviceNumber>,
@@ -53,8 +54,8 @@ export function findHolders(
 }
 
 /**
- * The same for anything that can be told of a task: `ask` says what it holds, undefined where that cannot be
- * told. `onTask` is called for each task that is asked, so that a long search is told from one that hangs.
+ * The same for anything that a task can hold: `ask` returns what it holds, undefined where that cannot be
+ * told. `onTask` is called for each task, so that a long search can be told from one that hangs.
  */
 export function lookForHolders<What>(
   devices: ReadonlySet<What>,
@@ -123,8 +124,8 @@ function devicesOf(task: string): Set<DeviceNumber> | undefined {
 }
 
 /**
- * Threads share memory and, nearly always, descriptors: the first one speaks for all of them, unless it has
- * ended before the others did. A thread with descriptors of its own shows its mappings all the same.
+ * Threads share memory and, nearly always, descriptors: the first one is looked at for all of them, unless it
+ * has ended before the others did. A thread with descriptors of its own shows its mappings all the same.
  */
 function tasksToAsk(process: string): string[] {
   if (!/^State:\s+[ZX]/m.test(read(join(process, 'status')))) return [process]
@@ -136,7 +137,7 @@ function tasksToAsk(process: string): string[] {
 }
 
 /**
- * `START-END` of one mapping of each file that is mapped shared: device-dax knows no other (check_vma,
+ * `START-END` of one mapping of each file that is mapped shared: device-dax allows no other (check_vma,
  * drivers/dax/device.c).
  */
 function sharedFileMappings(maps: string): string[] {
@@ -160,11 +161,11 @@ export function characterDevice(path: string): DeviceNumber | 'gone' | undefined
   return `${words.getUint32(STATX.rdevMajor, true)}:${words.getUint32(STATX.rdevMinor, true)}`
 }
 
-/** Processes born since boot. */
+/** Processes forked since boot. */
 const birthCount = (proc: string): string =>
   /^processes (\d+)$/m.exec(read(join(proc, 'stat')))?.[1] ?? String(Math.random())
 
-/** A process that ends while it is looked at holds nothing any more. */
+/** A process that ends during the look holds nothing any more. */
 const list = (path: string): string[] => whileItLives(() => readdirSync(path)) ?? []
 export const read = (path: string): string => whileItLives(() => readFileSync(path, 'latin1')) ?? ''
 

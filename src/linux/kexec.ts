@@ -1,8 +1,7 @@
 /**
- * Owns the kernel's own way into another kernel: loading it, giving it up, jumping. Must not know why, or
- * what must be saved before. Always kexec_file_load(2), the call that checks signatures and that hands memory
- * over; the other one does neither. Sources: kernel/kexec_file.c, kernel/reboot.c,
- * include/uapi/linux/kexec.h.
+ * Owns kexec: loading a kernel, unloading it, starting it. Must not: save anything before. Always
+ * kexec_file_load(2), the call that checks signatures and supports Kexec HandOver; kexec_load(2) does
+ * neither. Sources: kernel/kexec_file.c, kernel/reboot.c, include/uapi/linux/kexec.h.
  */
 import { readFileSync } from 'node:fs'
 import { ENOSYS, type Errno } from '../values/errno.ts'
@@ -32,7 +31,7 @@ export function loadKernel(kernel: Fd, initrd: Fd | undefined, commandLine: stri
   return kexecFileLoad(kernel, initrd ?? (-1 as Fd), lengthBytes, commandLine, flags)
 }
 
-/** No kernel is loaded any more. That none was is no error. */
+/** No kernel is loaded any more. No error where none was. */
 export function unloadKernel(): Errno | undefined {
   return kexecFileLoad(-1 as Fd, -1 as Fd, 0, '', KEXEC_FILE_UNLOAD)
 }
@@ -52,8 +51,8 @@ function kexecFileLoad(
 }
 
 /**
- * The jump, at once and for everybody on this machine: no process is told. Returns only if it failed: EINVAL
- * (none is loaded), EPERM, EBUSY.
+ * The kexec, at once: no process gets a signal. Returns only if it failed: EINVAL (none is loaded), EPERM,
+ * EBUSY.
  */
 export function jumpIntoKernel(): Errno | undefined {
   return errnoUnlessZero(libcReboot(RB_KEXEC))
@@ -67,10 +66,11 @@ export function syncFileSystems(): void {
 export interface KexecState {
   /** False: this kernel has no kexec (CONFIG_KEXEC_FILE), or hides it. */
   readonly exists: boolean
-  /** A kernel is loaded: a jump would go there. */
+  /** A kernel is loaded, which a kexec would start. */
   readonly isLoaded: boolean
   /**
-   * Until the next boot, nobody may load one (sysctl kernel.kexec_load_disabled, kexec_load_limit_reboot).
+   * Until the next boot, no process may load one (sysctl kernel.kexec_load_disabled,
+   * kexec_load_limit_reboot).
    */
   readonly isDisabled: boolean
   /** `none`, `integrity` or `confidentiality`; undefined where there is no lockdown. */

@@ -1,6 +1,6 @@
 /**
- * Owns one line at a time into the kernel's log, so that it stands between the kernel's own around a kexec.
- * Must not be used as a log.
+ * Owns writing single lines into the kernel's log, so that they stand between the kernel's own around a
+ * kexec. Must not be used as a log.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import type { Errno } from '../values/errno.ts'
@@ -10,8 +10,8 @@ import { errnoOfNodeError } from './library.ts'
 const MAX_LINE_BYTES = 900
 
 /**
- * Written at level notice as `guestmemfs: LINE`. Never throws for want of /dev/kmsg: the reason is returned
- * and may be ignored.
+ * Written at level notice as `guestmemfs: LINE`. Never throws where /dev/kmsg cannot be written: the errno is
+ * returned and may be ignored.
  */
 export function writeKernelLog(line: string): Errno | undefined {
   try {

@@ -1,6 +1,6 @@
 /**
  * Owns finding the processes that run a KVM guest, by the descriptor that each of them has (kvm_create_vm
- * names it, virt/kvm/kvm_main.c). Needs root; sees the processes of our own pid namespace and those below it.
+ * names it, virt/kvm/kvm_main.c). Needs root; sees the processes of its own pid namespace and those below it.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ export function kvmGuests(proc = '/proc'): KvmGuest[] {
 const namesIn = (folder: string): string[] => orGone(() => readdirSync(folder)) ?? []
 const isGuest = (fd: string): boolean => orGone(() => readlinkSync(fd)) === KVM_GUEST
 
-/** Processes end while they are looked at. */
+/** undefined where the process ended during the look. */
 function orGone<T>(look: () => T): T | undefined {
   try {
     return look()

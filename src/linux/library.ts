@@ -1,8 +1,8 @@
 /**
  * Owns the C library as koffi shows it: one loaded library, one way to declare a call, one way to read errno.
- * Must not know any particular system call; those are declared in the file that documents them.
+ * It declares no particular system call; the file that documents one does.
  *
- * Pointers are passed as typed arrays (koffi hands over the address of their bytes, nothing is copied) or as
+ * Pointers are passed as typed arrays (koffi passes the address of their bytes, nothing is copied) or as
  * plain numbers, which are exact: user addresses on Linux end at 2^47, or 2^52 at most. Variadic calls
  * (fcntl, ioctl, syscall) are declared with fixed integer arguments: on x86-64 and arm64 Linux both
  * conventions pass integers in the same registers.
@@ -75,7 +75,7 @@ export function errnoOfNodeError(error: unknown): Errno {
 
 /**
  * The address of a typed array's bytes.
- * SAFETY: it stays valid while the array is reachable and is not detached: keep both together, hand the
+ * SAFETY: it stays valid while the array is reachable and is not detached: keep both together, pass the
  * address to nothing that outlives the array.
  */
 export function addressOf(bytes: ArrayBufferView): number {
@@ -84,16 +84,16 @@ export function addressOf(bytes: ArrayBufferView): number {
 
 /**
  * Mapped memory as bytes, without a copy.
- * SAFETY: `address` must be a mapping of at least `lengthBytes` that is never unmapped: the collector does
- * not know about the mapping and a view may be reached for as long as the process lives.
+ * SAFETY: `address` must be a mapping of at least `lengthBytes` that is never unmapped: the garbage collector
+ * does not keep the mapping, and a view may be used until the process ends.
  */
 export function viewOf(address: number, lengthBytes: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(koffi.view(BigInt(address), lengthBytes))
 }
 
 /**
- * Resolves when `fd` can be read, has ended or has failed (whoever reads it next finds out which). Uses the
- * event loop, not a thread, so any number may wait. The descriptor must stay open until then.
+ * Resolves when `fd` can be read, has ended or has failed (the next read shows which). Uses the event loop,
+ * not a thread, so any number may wait. The descriptor must stay open until then.
  */
 export function untilReadable(fd: number): { readonly readable: Promise<void>; readonly cancel: () => void } {
   let cancel = (): void => {}

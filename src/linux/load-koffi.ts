@@ -1,7 +1,7 @@
 /**
- * The loader of koffi's native part. The package's own entry looks for it in many places and wraps what it
- * finds in notices of what is deprecated, which takes ten times as long as loading it; and after a kexec
- * guests wait for every process of ours.
+ * The loader of koffi's native part. The package's own entry looks for it in many places and wraps it in
+ * deprecation notices, which takes ten times as long as loading it; and after a kexec guests wait for every
+ * guestmemfs process.
  */
 import { createRequire } from 'node:module'
 import type koffi from 'koffi'

@@ -1,4 +1,4 @@
-/** Owns what the kernel says about being locked down (security/lockdown/lockdown.c). */
+/** The kernel's lockdown mode (security/lockdown/lockdown.c). */
 import { readFileSync } from 'node:fs'
 import { errnoOfNodeError } from './library.ts'
 

@@ -1,10 +1,10 @@
 /**
- * The Live Update Orchestrator's system calls: sessions, and memfds preserved in them across a kexec. Must
- * not know what is in a memfd. Sources: include/uapi/linux/liveupdate.h, kernel/liveupdate/luo_session.c,
- * mm/memfd_luo.c, as Linux 7.3 has them.
+ * The Live Update Orchestrator's system calls: sessions, and memfds preserved in them across a kexec.
+ * Sources: include/uapi/linux/liveupdate.h, kernel/liveupdate/luo_session.c, mm/memfd_luo.c, as Linux 7.3 has
+ * them.
  *
- * A session is its descriptor: when the last copy of it is closed, what it preserves is preserved no more;
- * and in the next kernel, what was not yet retrieved from it is freed.
+ * A session is its descriptor: when its last copy is closed, the kernel unpreserves what it preserves; and in
+ * the next kernel, frees what was not yet retrieved from it.
  */
 import { existsSync, openSync } from 'node:fs'
 import { EBUSY, Errno } from '../values/errno.ts'
@@ -72,9 +72,9 @@ function sessionCall(device: Fd, number: number, name: string): Fd | Errno {
 
 /**
  * Preserve a memfd: its pages are pinned, its holes are filled, and it can be neither resized nor punched
- * until the session is closed. Whoever maps it may go on writing, up to the jump. Takes time in proportion to
- * its pages. Errors: EEXIST (token taken in this session), EBUSY (preserved already), ENOENT (not a memfd),
- * ENOSPC (the session is full), ENOMEM, EFBIG, EOPNOTSUPP (its seals), EINVAL.
+ * until the session is closed. A process that maps it may go on writing, up to the kexec. Takes time in
+ * proportion to its pages. Errors: EEXIST (token taken in this session), EBUSY (preserved already), ENOENT
+ * (not a memfd), ENOSPC (the session is full), ENOMEM, EFBIG, EOPNOTSUPP (its seals), EINVAL.
  */
 export function preserve(session: Fd, fd: Fd, token: bigint): Errno | undefined {
   return errnoUnlessZero(ioctl(session, SESSION_PRESERVE_FD, tokenCall(fd, token)))
@@ -82,8 +82,8 @@ export function preserve(session: Fd, fd: Fd, token: bigint): Errno | undefined 
 
 /**
  * The memfd of `token`, close-on-exec. May be asked for again until the session is finished. Takes time in
- * proportion to its pages. Errors: ENOENT (no such token), and those of the first failure, for ever: ENOMEM
- * (memory cgroup, overcommit), EIO, EINVAL.
+ * proportion to its pages. Errors: ENOENT (no such token), and those of the first failure, at each further
+ * call: ENOMEM (memory cgroup, overcommit), EIO, EINVAL.
  */
 export function retrieve(session: Fd, token: bigint): Fd | Errno {
   const call = tokenCall(-1, token)

@@ -1,8 +1,7 @@
 /**
  * Owns the `memmap=` and `mem=` options of a kernel command line: read as the x86 kernel reads them, and
- * written again. Pure. Must not judge them: what KASLR makes of them, and what a carve-out needs, is for
- * bootmem/ to say. Source: parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(),
- * lib/cmdline.c.
+ * written again. Pure. Their effect on KASLR, and what a carve-out needs, is in bootmem/. Source:
+ * parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(), lib/cmdline.c.
  */
 
 import { unsignedQuantity } from '../values/narrow.ts'
@@ -21,16 +20,18 @@ export type MemoryOption =
    * memory).
    */
   | { readonly kind: 'add'; readonly range: PhysicalRange; readonly type: number }
-  /** `SIZE%START-FROM+TO`: what is FROM becomes TO; 0 stands for a part not given (any type; removed). */
+  /**
+   * `SIZE%START-FROM+TO`: memory of type FROM becomes TO; 0 where a part is not given (any type; removed).
+   */
   | {
       readonly kind: 'retype'
       readonly range: PhysicalRange
       readonly from: number
       readonly to: number
     }
-  /** `exactmap`: forget the firmware's map. */
+  /** `exactmap`: the firmware's map is not used. */
   | { readonly kind: 'exactmap' }
-  /** The kernel says "Malformed early option" and passes over it. `sizeBytes`: what could be read of it. */
+  /** The kernel prints "Malformed early option" and ignores it. `sizeBytes`: what could be read of it. */
   | { readonly kind: 'malformed'; readonly text: string; readonly sizeBytes: number | undefined }
 
 const ADDS: Readonly<Record<string, number>> = {
@@ -79,8 +80,8 @@ export function parseMem(value: string): MemoryOption | undefined {
 }
 
 /**
- * One of the comma-separated parts of `memmap=`'s value. Whatever follows a part that can be read is passed
- * over, as the kernel does.
+ * One of the comma-separated parts of `memmap=`'s value. Text behind a part that can be read is ignored, as
+ * by the kernel.
  */
 export function parseMemmap(text: string): MemoryOption {
   if (text.startsWith('exactmap')) return { kind: 'exactmap' }
@@ -131,15 +132,15 @@ export function formatBytes(bytes: number): string {
   return bytes === 0 ? '0' : `0x${bytes.toString(16)}`
 }
 
-/** For a person: how much, and where. */
+/** For messages: how much, and where. */
 export const formatRange = ({ start, lengthBytes }: PhysicalRange): string =>
   `${formatSize(lengthBytes)} at ${formatBytes(start)}`
 
 const formatType = (type: number): string => (type < 0x1_0000 ? String(type) : `0x${type.toString(16)}`)
 
 /**
- * simple_strtoull() with base 0: 0x… is hexadecimal, 0… octal. The kernel's u64 wraps; nothing we know is
- * that large.
+ * simple_strtoull() with base 0: 0x… is hexadecimal, 0… octal. The kernel's u64 wraps; no real value is that
+ * large.
  */
 const NUMBER = /^(?:0x([0-9a-f]+)|(0[0-7]*)|([1-9]\d*))/i
 

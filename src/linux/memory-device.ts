@@ -1,8 +1,8 @@
 /**
  * Owns /dev/mem: mapping ranges of physical memory that no kernel uses as RAM. Never opened with O_SYNC or
  * O_DSYNC, which would make the mapping uncached (phys_mem_access_prot_allowed(), arch/x86/mm/pat/memtype.c);
- * without, memory is mapped write-back wherever the MTRRs say so, which for RAM they do (pat_x_mtrr_type()).
- * Must not know what is in the range. Source: drivers/char/mem.c.
+ * without, memory is mapped write-back where the MTRRs allow that, as they do for RAM (pat_x_mtrr_type()).
+ * Source: drivers/char/mem.c.
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'
@@ -41,7 +41,7 @@ export function mapMemory(
   const fd = openMemory(path, { writable })
   if (fd instanceof Errno) return fd
   try {
-    // SAFETY: whoever asks owns the range: it is set aside for it, and no kernel stores there.
+    // SAFETY: the caller owns the range, which is set aside for it, and no kernel stores there.
     return mapRaw(fd, lengthBytes, { writable, offset: start })
   } finally {
     closeSync(fd)

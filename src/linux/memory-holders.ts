@@ -1,7 +1,7 @@
 /**
- * Owns finding who maps a range of physical memory by way of /dev/mem. An open descriptor says nothing: it
- * has no range. Needs root, and sees what holders.ts sees. This very process is passed over: it knows what it
- * maps itself.
+ * Owns finding the processes that map a range of physical memory through /dev/mem. An open descriptor tells
+ * nothing: it has no range. Needs root, and sees what holders.ts sees. It leaves out this process, which
+ * keeps track of its own mappings.
  */
 import { join } from 'node:path'
 import { EACCES } from '../values/errno.ts'
@@ -11,8 +11,8 @@ import { MEMORY_DEVICE } from './memory-device.ts'
 import type { PhysicalRange } from './memory-ranges.ts'
 
 /**
- * Which of `ranges` somebody maps bytes of, and one such process for each. One that is not in the answer was
- * mapped by nobody, as `findHolders` has it; nothing keeps another process of root's from mapping it next.
+ * Of which of `ranges` a process maps bytes, and one such process for each. No process mapped a range that is
+ * not in the answer, as with `findHolders`; but another process of root's may map it at any time.
  */
 export function findMemoryHolders(
   ranges: readonly PhysicalRange[],

@@ -1,6 +1,6 @@
 /**
- * Owns what the kernel says about itself and its memory: meminfo, command line, release, huge pages for
- * shared memory. Must not judge it: what is enough or too old is for others to say.
+ * Owns what the kernel shows of itself and its memory: meminfo, command line, release, huge pages for shared
+ * memory. Must not: decide what is enough or too old.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Errno } from '../values/errno.ts'
@@ -83,7 +83,7 @@ export function shmemHugePages(): string | Errno {
   }
 }
 
-/** Changes the whole machine: only with a person's consent. Errors: EINVAL (no such mode), EACCES, ENOENT. */
+/** Changes the whole machine: only with the user's consent. Errors: EINVAL (no such mode), EACCES, ENOENT. */
 export function setShmemHugePages(mode: string): Errno | undefined {
   try {
     writeFileSync(SHMEM_ENABLED, mode)

@@ -26,7 +26,7 @@ export const anyOverlap = (one: readonly PhysicalRange[], other: readonly Physic
 export const totalBytes = (ranges: readonly PhysicalRange[]): number =>
   ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
 
-/** Sorted, without empty ones, what touches or overlaps made one. */
+/** Sorted, without empty ones, those that touch or overlap joined. */
 export function mergeRanges(ranges: readonly PhysicalRange[]): PhysicalRange[] {
   const merged: PhysicalRange[] = []
   for (const range of ranges.toSorted((one, other) => one.start - other.start)) {
@@ -39,7 +39,7 @@ export function mergeRanges(ranges: readonly PhysicalRange[]): PhysicalRange[] {
   return merged
 }
 
-/** What of `ranges` no hole covers. */
+/** The parts of `ranges` that no hole covers. */
 export function subtractRanges(
   ranges: readonly PhysicalRange[],
   holes: readonly PhysicalRange[],

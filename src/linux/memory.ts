@@ -1,6 +1,6 @@
 /**
- * Owns memfds and their mappings: making, sizing, mapping, punching, sealing, reading and writing. Must not
- * know what the memory is for. Numbers: include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
+ * Owns memfds and their mappings: making, sizing, mapping, punching, sealing, reading and writing. Numbers:
+ * include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
  */
 import { fstatSync } from 'node:fs'
 import { EINTR, ENOSPC, type Errno } from '../values/errno.ts'
@@ -52,8 +52,8 @@ export function tryMemfdCreate(name: string, { sealable }: { sealable: boolean }
  * address is a multiple of 2 MiB, so that the kernel can use huge pages. Throws SystemCallError.
  *
  * Never unmapped: JavaScript cannot tell when the last view is gone, and a store through a view whose mapping
- * is gone, or was replaced by another, would crash us or silently damage what is there now. Map once, for
- * life.
+ * is gone, or was replaced by another, would crash this process or silently damage what is there now. Map
+ * once, until the process ends.
  */
 export function mapShared(fd: Fd, lengthBytes: number, offset = 0): Uint8Array<ArrayBuffer> {
   const what = `mmap ${lengthBytes} bytes of fd ${fd}`
@@ -91,9 +91,9 @@ export function collapse(mapping: Uint8Array): Errno | undefined {
 }
 
 /**
- * ftruncate(2). Bytes past the old end read as zero, bytes past the new end are given back. Pages come at
- * first touch, so growing cannot run out of memory. Errors: EFBIG (beyond RLIMIT_FSIZE, or the largest file),
- * EPERM (sealed, or preserved by LUO), EINVAL; nothing has changed then.
+ * ftruncate(2). Bytes past the old end read as zero, the kernel frees pages past the new end. It adds pages
+ * at the first touch, so growing cannot run out of memory. Errors: EFBIG (beyond RLIMIT_FSIZE, or the largest
+ * file), EPERM (sealed, or preserved by LUO), EINVAL; nothing has changed then.
  */
 export function resize(fd: Fd, sizeBytes: number): Errno | undefined {
   for (;;) {
@@ -112,8 +112,7 @@ export function memfdSize(fd: Fd): { readonly sizeBytes: number; readonly alloca
 export const memfdIdentity = (fd: Fd): number => fstatSync(fd).ino % 2 ** 32 || 1
 
 /**
- * Give the pages of a range back; it reads as zero afterwards, the size stays. Errors: EPERM (sealed,
- * preserved).
+ * Frees the pages of a range; it reads as zero afterwards, the size stays. Errors: EPERM (sealed, preserved).
  */
 export function punchHole(fd: Fd, offset: number, length: number): Errno | undefined {
   for (;;) {
@@ -170,7 +169,7 @@ export function writeAllAt(fd: Fd, offset: number, bytes: Uint8Array): Errno | u
   return undefined
 }
 
-/** What stopped it is told to the next call, which moves nothing. */
+/** The errno that stopped it is returned by the next call, which moves nothing. */
 function moveAll(bytes: Uint8Array, move: (rest: Uint8Array, done: number) => number): number | Errno {
   let done = 0
   while (done < bytes.byteLength) {

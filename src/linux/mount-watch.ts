@@ -1,15 +1,15 @@
-/** Owns noticing that the mounts this process sees have changed: `mounts_poll` in fs/proc_namespace.c. */
+/** Notices changes of the mounts in this process's mount namespace: `mounts_poll` in fs/proc_namespace.c. */
 import { openSync } from 'node:fs'
 import { libcCall } from './library.ts'
 
 const poll = libcCall('poll', 'int', ['void *', 'ulong', 'int'])
 
-/** Lives as long as the process. */
+/** Must be kept until the process ends. */
 export class MountWatch {
   /** One struct pollfd {int fd; short events, revents}: POLLERR comes unasked. */
   readonly #pollfd = Int32Array.of(openSync('/proc/self/mountinfo', 'r'), 0)
 
-  /** Whether a mount came, went or got other options since this was asked the last time. Never waits. */
+  /** Whether a mount was added, removed or changed since the last call. Never waits. */
   hasChanged(): boolean {
     // SAFETY: poll reads and writes the one pollfd there is, which is reachable during the call.
     return poll(this.#pollfd, 1, 0) > 0

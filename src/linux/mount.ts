@@ -1,6 +1,6 @@
 /**
- * Owns mounting, unmounting and the mount table. Must not know what is mounted, only that it is FUSE.
- * Numbers: include/uapi/linux/mount.h, include/linux/fs.h; the table: Documentation/filesystems/proc.rst.
+ * Owns mounting, unmounting and the mount table, for any FUSE file system. Numbers:
+ * include/uapi/linux/mount.h, include/linux/fs.h; the table: Documentation/filesystems/proc.rst.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { EBUSY, type Errno } from '../values/errno.ts'
@@ -13,7 +13,7 @@ const umount2 = libcCall('umount2', 'int', ['str', 'int'])
 const MNT_DETACH = 2
 const UMOUNT_NOFOLLOW = 8
 
-/** mount(2) flags a person may ask for, by the names mount(8) gives them. */
+/** mount(2) flags that an option can set, by the names of mount(8). */
 export const MOUNT_FLAGS = {
   ro: 1,
   nosuid: 2,
@@ -34,11 +34,11 @@ export type MountFlag = keyof typeof MOUNT_FLAGS
 
 const MS_REMOUNT = 32
 
-/** What `mount` and /proc/mounts show: the kernel takes everything after `fuse.` as ours. */
+/** What `mount` and /proc/mounts show: the kernel lets the file system choose what follows `fuse.`. */
 export const FUSE_TYPE = 'fuse.guestmemfs'
 
 export interface FuseMount {
-  /** An open /dev/fuse that carries no connection yet. */
+  /** An open /dev/fuse that has no connection yet. */
   readonly fuseFd: Fd
   readonly source: string
   readonly target: string
@@ -49,9 +49,9 @@ export interface FuseMount {
 }
 
 /**
- * Returns at once: INIT waits on the descriptor, and so does whoever touches the mount before it is answered.
- * The root is a directory of root's. Errors: ENOENT, ENOTDIR, EPERM, ENODEV (no FUSE), EBUSY, EINVAL (an
- * option).
+ * Returns at once: INIT waits on the descriptor, and a process that accesses the mount waits until it is
+ * answered. The root directory belongs to root. Errors: ENOENT, ENOTDIR, EPERM, ENODEV (no FUSE), EBUSY,
+ * EINVAL (an option).
  */
 export function mountFuse({ fuseFd, source, target, flags, options }: FuseMount): Errno | undefined {
   const data = [`fd=${fuseFd}`, 'rootmode=40755', 'user_id=0', 'group_id=0', ...options].join(',')
@@ -59,8 +59,8 @@ export function mountFuse({ fuseFd, source, target, flags, options }: FuseMount)
 }
 
 /**
- * Gives a mount of ours other flags: `flags` are all that it has afterwards. FUSE itself changes nothing then
- * (`fuse_reconfigure`), and answers no error for options of its own. Errors: EINVAL (not a mount point, or an
+ * Gives a FUSE mount other flags: `flags` are all that it has afterwards. FUSE itself changes nothing then
+ * (`fuse_reconfigure`), and returns no error for options of its own. Errors: EINVAL (not a mount point, or an
  * option), EBUSY (files are open for writing), EPERM.
  */
 export function remountFuse(target: string, flags: number, options: readonly string[]): Errno | undefined {
@@ -81,7 +81,7 @@ export interface Mount {
   /** The device number; for FUSE `minor` is the connection's number in /sys/fs/fuse/connections. */
   readonly major: number
   readonly minor: number
-  /** What of the file system is mounted here: `/`, or the directory a bind mount shows. */
+  /** The directory of the file system that is mounted here: `/`, or that of a bind mount. */
   readonly root: string
   readonly target: string
   readonly options: readonly string[]
@@ -90,9 +90,7 @@ export interface Mount {
   readonly superOptions: readonly string[]
 }
 
-/**
- * The FUSE mount of `pool` on `mountPoint`, the last one made. `table`: of the process that is asked about.
- */
+/** The FUSE mount of `pool` on `mountPoint`, the last one made. `table`: the mount table of some process. */
 export const fuseMountOf = (
   { pool, mountPoint }: { readonly pool: string; readonly mountPoint: string | null },
   table = mountTable(),
@@ -100,8 +98,8 @@ export const fuseMountOf = (
   table.findLast(({ type, source, target }) => type === FUSE_TYPE && source === pool && target === mountPoint)
 
 /**
- * The mounts that a process sees, this one unless another is named, in the order they were made. Paths are
- * read as UTF-8. Throws what readFileSync throws where there is no such process.
+ * The mounts in the mount namespace of a process, by default this one, in the order in which they were made.
+ * Paths are read as UTF-8. Throws what readFileSync throws where there is no such process.
  */
 export function mountTable(pid: number | 'self' = 'self'): Mount[] {
   return parseMountInfo(readFileSync(`/proc/${pid}/mountinfo`, 'latin1'))
@@ -145,9 +143,9 @@ const CONNECTIONS = '/sys/fs/fuse/connections'
 
 /**
  * Ends a FUSE connection, whichever process holds it: every request, waiting or to come, fails with ENOTCONN,
- * and mappings of passed-through memory stay what they are. `minor` is that of its mount's device. The
- * control file system is mounted for as long as that takes where systemd has not mounted it. Errors: ENOENT
- * (no such connection), EPERM, EACCES.
+ * and mappings by FUSE passthrough stay as they are. `minor` is that of its mount's device. The control file
+ * system is mounted for as long as that takes where systemd has not mounted it. Errors: ENOENT (no such
+ * connection), EPERM, EACCES.
  */
 export function abortFuseConnection(minor: number): Errno | undefined {
   const isThere = mountTable().some(({ target }) => target === CONNECTIONS)

@@ -1,6 +1,6 @@
 /**
- * A file that is opened once and read, and handed to the kernel, through that one descriptor: a rename over
- * its path changes nothing.
+ * A file that is opened once, and read or passed to the kernel through that one descriptor: a rename over its
+ * path changes nothing.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Errno } from '../values/errno.ts'
@@ -17,7 +17,7 @@ export interface OpenedFile {
   readonly close: () => void
 }
 
-/** Errors: what open(2) says. A directory opens; reading it is EISDIR. */
+/** Errors: those of open(2). A directory can be opened; reading it is EISDIR. */
 export function openFile(path: string): OpenedFile | Errno {
   try {
     const fd = openSync(path, 'r') as Fd

@@ -1,7 +1,7 @@
 /**
- * The processes that systemd lets live until the very end of a shutdown: those in a unit that no slice takes
- * down with it, and whose group systemd has marked to be spared by the final kill (SurviveFinalKillSignal=,
- * systemd 255; src/shutdown and killall.c there).
+ * The processes that systemd leaves running until the very end of a shutdown: those in a unit that is in no
+ * slice but the root, and whose cgroup systemd has marked to be spared by the final kill
+ * (SurviveFinalKillSignal=, systemd 255; src/shutdown and killall.c there).
  */
 import { readFileSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'

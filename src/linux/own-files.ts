@@ -1,7 +1,6 @@
 /**
  * The files that this process was started from, as they were then: a package manager may replace them while
- * it runs, and what it starts from them later would be of another version than itself. Must not: know what is
- * started.
+ * it runs, and what it starts from them later would be of another version than itself.
  */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,7 +25,7 @@ export class OwnFiles {
   }
 }
 
-/** What stat(2) says of all of them. A file that vanishes meanwhile is a file that is not there. */
+/** The results of stat(2) of all of them, without files that are removed meanwhile. */
 function look(folder: string): string {
   try {
     const paths = readdirSync(folder, { recursive: true, withFileTypes: true })

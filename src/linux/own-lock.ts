@@ -1,7 +1,7 @@
 /**
  * A lock on the memory behind a descriptor, which one process holds by an open file description of its own.
  * Copies of a descriptor (SCM_RIGHTS, pidfd_getfd(2), fork) share one open file description and its lock, and
- * exclude nothing: so the file is opened anew. Must not know what the memory is.
+ * exclude nothing: so the file is opened anew.
  *
  * The kernel releases a flock(2) lock when the last descriptor of its open file description is closed, and a
  * process that ends closes its descriptors after its mappings are gone (do_exit, kernel/exit.c: exit_mm comes
@@ -17,7 +17,7 @@ import { flockNow, sleepBlocking } from './process.ts'
 const LOOK_AGAIN_MS = 2
 
 /**
- * An exclusive lock on what `fd` is: a new close-on-exec descriptor, which must never be given to another
+ * An exclusive lock on the file of `fd`: a new close-on-exec descriptor, which must never be given to another
  * process. Blocks this thread for `timeoutMs` at most. Errors: EAGAIN (another process holds it), EACCES,
  * EMFILE.
  */
@@ -51,7 +51,8 @@ export function isLocked(pid: number | 'self', fd: Fd): boolean {
 }
 
 /**
- * The process that took the exclusive lock on what `fd` is. undefined: none, or none that is seen from here.
+ * The process that took the exclusive lock on the file of `fd`. undefined: none, or none in this pid
+ * namespace.
  */
 export function lockOwner(fd: Fd): number | undefined {
   const { dev, ino } = fstatSync(fd)

@@ -1,8 +1,7 @@
 /**
- * Owns what /proc says about the pages by which processes map files: their size as the kernel has it for the
- * mapping (vma_kernel_pagesize()), and how much of shared memory is mapped in 2 MiB at a time. Must not know
- * which files matter. Needs root for other users' processes: those that cannot be looked into are left out.
- * Source: fs/proc/task_mmu.c.
+ * Owns what /proc shows of the pages by which processes map files: their size as the kernel has it for the
+ * mapping (vma_kernel_pagesize()), and how much of shared memory is mapped in 2 MiB at a time. Needs root for
+ * other users' processes: those that this process may not look into are left out. Source: fs/proc/task_mmu.c.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +20,7 @@ export interface FileMapping {
   readonly pmdMappedBytes: number
 }
 
-/** Every mapping that `isWanted`. Reads the costly file only of processes that have one. */
+/** Every mapping that `isWanted`. Reads `smaps`, which takes long, only of processes that have one. */
 export function fileMappings(
   isWanted: (path: string, offsetBytes: number) => boolean,
   proc = '/proc',
@@ -71,6 +70,6 @@ function quietly(look: () => string): string {
   try {
     return look()
   } catch {
-    return '' // not ours to look into
+    return '' // this process may not look into it
   }
 }

@@ -11,10 +11,10 @@ import { mountTable } from './mount.ts'
 /** The first namespace has the same number on every machine. */
 const INITIAL = 'pid:[4026531836]'
 
-/** What decides it; tests bring their own. */
+/** The facts that decide it; tests pass their own. */
 export interface ProcView {
   /**
-   * The namespace of this process, as its link says; undefined: it is not in this /proc, which then shows
+   * The namespace of this process, by its link; undefined: this process is not in /proc, which then shows
    * another namespace.
    */
   readonly own: string | undefined
@@ -30,7 +30,7 @@ export function hiddenProcesses(view = procView()): string | undefined {
   if (own !== INITIAL) return 'this is a pid namespace of its own (a container, or unshare --pid)'
   if (options.includes('subset=pid')) return '/proc is mounted with subset=pid'
   const hidepid = options.find((option) => option.startsWith('hidepid=') && !/=(0|off)$/.test(option))
-  // Who may trace a process sees it all the same (has_pid_permissions, fs/proc/base.c).
+  // A process with CAP_SYS_PTRACE sees all of them all the same (has_pid_permissions, fs/proc/base.c).
   return hidepid !== undefined && !mayTrace ? `/proc is mounted with ${hidepid}` : undefined
 }
 

@@ -1,7 +1,4 @@
-/**
- * Owns looking at a file's bytes without being able to change them. Must not be used for anything that is
- * written.
- */
+/** Mappings of a file's bytes that cannot change them. Must not be used for anything that is written. */
 import { fstatSync } from 'node:fs'
 import type { Fd } from '../values/ids.ts'
 import { libcCall, must, viewOf } from './library.ts'
@@ -13,12 +10,12 @@ const MAP_SHARED = 1
 const MAP_PRIVATE = 2
 
 /**
- * All of `fd`'s bytes, sparse parts included, at the cost of what is touched. A store into the view stays in
- * this process. Never unmapped: a view could outlive the mapping. Throws SystemCallError.
+ * All of `fd`'s bytes, holes included; takes memory for the pages that are touched. A store into the view
+ * stays in this process. Never unmapped: a view could outlive the mapping. Throws SystemCallError.
  */
 export function mapPrivate(fd: Fd): Uint8Array<ArrayBuffer> {
   const lengthBytes = fstatSync(fd).size
-  // There is no mapping of nothing: mmap answers EINVAL.
+  // mmap answers EINVAL for a length of 0.
   if (lengthBytes === 0) return new Uint8Array(0)
   // SAFETY: the address comes from mmap and covers lengthBytes; the mapping belongs to the view for the life
   // of the process.

@@ -1,8 +1,7 @@
 /**
  * Processes: pidfds, their descriptors, signals, exit, nice values, OOM score, start times; the lock file
- * that keeps a second process out; and the sleep of a thread that serves no other. Must not know what a
- * process is for. System call numbers from 424 on are the same on every architecture
- * (include/uapi/asm-generic/unistd.h).
+ * that keeps a second process out; and a blocking sleep. System call numbers from 424 on are the same on
+ * every architecture (include/uapi/asm-generic/unistd.h).
  */
 import type { ChildProcess } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
@@ -21,7 +20,7 @@ const SYS_pidfd_open = 434
 const SYS_pidfd_getfd = 438
 const LOCK_EX = 2
 const LOCK_NB = 4
-/** setTimeout fires at once when it is asked for more. */
+/** setTimeout fires at once for a longer time. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /**
@@ -46,15 +45,18 @@ export function pidfdGetFd(pidfd: Fd, number: number): Fd | Errno {
   return orErrno(syscall(SYS_pidfd_getfd, pidfd, number, 0, 0)) as Fd | Errno
 }
 
-/** Never hits a stranger that got the same pid. Errors: ESRCH (it has ended and was waited for), EPERM. */
+/**
+ * Never signals another process that got the same pid. Errors: ESRCH (it has ended and was waited for),
+ * EPERM.
+ */
 export function sendSignal(pidfd: Fd, signal: NodeJS.Signals): Errno | undefined {
   return errnoUnlessZero(syscall(SYS_pidfd_send_signal, pidfd, constants.signals[signal], 0, 0))
 }
 
 /**
- * Resolves to true when the process has ended (it need not be a child of ours), to false after `timeoutMs`; a
- * negative timeout waits for ever. Waits in the event loop; a thread that must block uses `waitReadable` of
- * descriptors.ts on the pidfd.
+ * Resolves to true when the process has ended (it need not be a child of this one), to false after
+ * `timeoutMs`; a negative timeout means no limit. Waits in the event loop; a thread that must block uses
+ * `waitReadable` of descriptors.ts on the pidfd.
  */
 export async function waitExit(pidfd: Fd, timeoutMs: number): Promise<boolean> {
   const wait = untilReadable(pidfd)
@@ -111,7 +113,7 @@ export function setOomScore(pid: number, score: number): Errno | undefined {
 
 /**
  * When the process started, in clock ticks since boot (field 22 of /proc/PID/stat): together with the pid it
- * names a process for good, within one boot. Undefined: there is no such process, or it has ended and was not
+ * identifies a process within one boot. Undefined: there is no such process, or it has ended and was not
  * waited for yet.
  */
 export function processStartTime(pid: number): string | undefined {
@@ -123,8 +125,7 @@ export function processStartTime(pid: number): string | undefined {
 const USER_HZ = 100
 
 /**
- * When this very process was started, earlier than any code of ours runs in it. Milliseconds since the epoch,
- * as fine as a tick.
+ * When this process was started, before any of its code ran. Milliseconds since the epoch, as fine as a tick.
  */
 export function ownStartMs(): number {
   const startTime = processStartTime(process.pid)
@@ -152,7 +153,8 @@ function fieldsOfStat(pid: number): string[] {
 
 /**
  * Take the lock on `path`, made if it is missing, mode 0600. It is held until every duplicate of the returned
- * descriptor is closed, at the latest when we die. Errors: EAGAIN (another holds it), ENOENT, EACCES.
+ * descriptor is closed, at the latest when this process ends. Never waits. Errors: EAGAIN (another holds it),
+ * ENOENT, EACCES.
  */
 export function lockFile(path: string): Fd | Errno {
   let fd: number
@@ -175,7 +177,7 @@ export function flockNow(fd: Fd): Errno | undefined {
   }
 }
 
-/** Blocks this thread. Not for one that serves others. */
+/** Blocks this thread, which must not be one that serves requests. */
 export const sleepBlocking = (ms: number): void =>
   void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
@@ -187,7 +189,7 @@ export const isThreadAlive = (id: number): boolean => existsSync(`/proc/self/tas
 
 /**
  * Ends this process by SIGTERM, which it must not handle. `process.exit` would wait for every worker thread,
- * and one that hangs in a system call never comes.
+ * and one that hangs in a system call never ends.
  */
 export function endAbruptly(): never {
   process.kill(process.pid, 'SIGTERM')

@@ -1,12 +1,11 @@
 /**
- * Owns mapped memory that is reached by address alone: no JavaScript view of it ever exists, so unlike a view
- * it can be unmapped, and whoever holds the address is the one who must not use it afterwards. Must not know
- * what the memory is.
+ * Owns mapped memory that is accessed by address alone: no JavaScript view of it ever exists, so unlike a
+ * view it can be unmapped, and the owner of the address must not use it afterwards.
  *
- * Bytes are moved by system calls, and never by a load or a store of ours: the kernel answers EFAULT where a
- * page is gone or poisoned, and a load would be SIGBUS, the death of the process. They go by way of a memfd,
- * since no call copies from memory to memory for every kind of mapping: process_vm_readv(2) refuses
- * /dev/mem's (VM_PFNMAP). Numbers: include/uapi/asm-generic/mman-common.h.
+ * Bytes are moved by system calls, and never by a load or a store of this process: the kernel answers EFAULT
+ * where a page is gone or poisoned, and a load would be SIGBUS, which ends the process. They are copied
+ * through a memfd, since no call copies from memory to memory for every kind of mapping: process_vm_readv(2)
+ * refuses /dev/mem's (VM_PFNMAP). Numbers: include/uapi/asm-generic/mman-common.h.
  */
 
 import { openSync } from 'node:fs'
@@ -25,7 +24,7 @@ const PROT_READ = 1
 const PROT_WRITE = 2
 const MAP_SHARED = 1
 
-/** A mapping of this process. It is the same for all its threads: a number that can be handed to a worker. */
+/** A mapping of this process. It is the same for all its threads: a number that can be passed to a worker. */
 export interface RawMapping {
   readonly address: number
   readonly lengthBytes: number
@@ -44,12 +43,12 @@ export interface Access {
  */
 export function mapRaw(fd: Fd, lengthBytes: number, { writable, offset = 0 }: Access): RawMapping | Errno {
   const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
-  // SAFETY: a new mapping at an address of the kernel's choice; its owner is whoever gets it.
+  // SAFETY: a new mapping at an address of the kernel's choice; the caller owns it.
   const address = mmap(0, lengthBytes, protection, MAP_SHARED, fd, offset)
   return address < 0 ? lastErrno() : { address, lengthBytes }
 }
 
-/** Nobody may use the address from now on: that is the caller's promise. */
+/** The caller guarantees that the address is not used from now on. */
 export function unmapRaw(mapping: RawMapping): void {
   // SAFETY: exactly what mapRaw gave; no view of it exists, and the caller gives the address up.
   must(munmap(mapping.address, mapping.lengthBytes), `munmap ${mapping.lengthBytes} bytes`)
@@ -121,7 +120,7 @@ function inPortions(
 }
 
 /**
- * `move` answers as pread(2) does. EFAULT, or less than all where nothing ends, is a page that is not there.
+ * `move` answers as pread(2) does. EFAULT, or fewer bytes than asked for, means a page that cannot be read.
  */
 function moveAll(lengthBytes: number, move: (done: number, bytes: number) => number): Errno | undefined {
   for (let done = 0; done < lengthBytes; ) {

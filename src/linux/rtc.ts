@@ -1,7 +1,7 @@
 /**
- * Owns reading the machine's hardware clock (RTC), which runs on while one kernel follows another and shows
- * whole seconds. A new kernel sets its wall clock from it; where exactly between two seconds that was, the
- * RTC itself can still tell. Source: drivers/rtc/sysfs.c.
+ * Owns reading the machine's hardware clock (RTC), which runs on across a kexec and shows whole seconds. A
+ * new kernel sets its wall clock from it; the fraction of a second by which that was off, the RTC can still
+ * tell. Source: drivers/rtc/sysfs.c.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,9 +13,9 @@ const POLL_MS = 2
 const TIMEOUT_MS = 1_500
 
 export interface ClockOffset {
-  /** What the wall clock shows beyond the RTC. */
+  /** By how much the wall clock is ahead of the RTC. */
   readonly offsetMs: number
-  /** The truth is at most so far away, to either side. */
+  /** The largest error of that, to either side. */
   readonly uncertaintyMs: number
 }
 
@@ -30,7 +30,7 @@ export async function measureClockOffset(path: string = SINCE_EPOCH): Promise<Cl
     const read = Date.now()
     if (seconds === undefined) return undefined
     if (seconds !== first) {
-      // It changed after the last look began and before this one ended.
+      // The RTC changed after the last read began and before this one ended.
       return { offsetMs: (before + read) / 2 - seconds * 1000, uncertaintyMs: (read - before) / 2 }
     }
     before = after

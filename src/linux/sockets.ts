@@ -1,8 +1,8 @@
 /**
- * Owns messages with descriptors (SCM_RIGHTS): between our own processes, over Unix sequenced-packet pairs,
- * and to the service manager. Must not know what a message means. A descriptor in a queued message lives on
- * when its sender dies: that is why they travel this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit
- * Linux (include/linux/socket.h).
+ * Owns messages with descriptors (SCM_RIGHTS): between guestmemfs processes, over Unix sequenced-packet
+ * pairs, and to the service manager. A descriptor in a queued message outlives its sender, which is why
+ * descriptors are sent this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit Linux
+ * (include/linux/socket.h).
  */
 import { EAGAIN, ECONNRESET, EINTR, EMFILE, EMSGSIZE, ENAMETOOLONG, type Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
@@ -39,7 +39,7 @@ const CONTROL_BYTES = CMSG_HEADER_BYTES + MAX_DESCRIPTORS * 4
 
 export interface Message {
   readonly bytes: Uint8Array
-  /** Ours from now on: close-on-exec, to be closed by whoever takes the message. */
+  /** Close-on-exec; the receiver of the message owns them and closes them. */
   readonly descriptors: readonly Fd[]
 }
 
@@ -54,7 +54,7 @@ export function socketPair(): [Fd, Fd] {
 /**
  * Send one message, blocking while the peer has net.unix.max_dgram_qlen (10 by default) unread. `bytes` must
  * not be empty (an empty message reads as the end). When it returns, message and descriptors are queued and
- * survive us. Throws SystemCallError: EPIPE (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
+ * survive this process. Throws SystemCallError: EPIPE (peer gone), EMSGSIZE (about 200 KiB), ETOOMANYREFS.
  */
 export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[] = []): void {
   const envelope = sealed(bytes, descriptors)
@@ -68,7 +68,7 @@ export function sendMessage(fd: Fd, bytes: Uint8Array, descriptors: readonly Fd[
 }
 
 /**
- * As `sendMessage`, but never waits. Errors: EAGAIN (the peer's queue is full), ECONNREFUSED (nobody
+ * As `sendMessage`, but never waits. Errors: EAGAIN (the peer's queue is full), ECONNREFUSED (no process
  * listens), and sendMessage's.
  */
 export function sendMessageNow(
@@ -109,7 +109,7 @@ export function connectDatagram(address: string): Fd | Errno {
   if (name.length >= SUN_PATH_BYTES) return ENAMETOOLONG
   const isAbstract = address.startsWith('@')
   if (isAbstract) name[0] = 0
-  // A path ends with a zero byte; an abstract name is as long as it is said to be.
+  // A path ends with a zero byte; the length of an abstract name is that of the address.
   const sockaddr = Buffer.alloc(2 + name.length + (isAbstract ? 0 : 1))
   sockaddr.writeUInt16LE(AF_UNIX, 0)
   name.copy(sockaddr, 2)
@@ -123,8 +123,8 @@ export function connectDatagram(address: string): Fd | Errno {
 
 /**
  * The next message if one is queued: undefined if none, 'ended' if the peer is gone and everything was read.
- * Throws SystemCallError: EMSGSIZE if it had more than `maxBytes`, EMFILE if descriptors were lost on the way
- * (our limit is reached).
+ * Throws SystemCallError: EMSGSIZE if it had more than `maxBytes`, EMFILE if descriptors were lost (this
+ * process's limit is reached).
  */
 export function receiveMessageNow(fd: Fd, maxBytes = 65536): Message | 'ended' | undefined {
   const bytes = new Uint8Array(maxBytes)
@@ -203,7 +203,7 @@ class Envelope {
     for (const [index, fd] of descriptors.entries()) this.view.setInt32(96 + index * 4, fd, true)
   }
 
-  /** Unix sockets deliver one SCM_RIGHTS block at most, and we turn no other kind of control message on. */
+  /** Unix sockets deliver one SCM_RIGHTS block at most, and no other kind of control message is turned on. */
   takeDescriptors(): Fd[] {
     const controlBytes = Number(this.view.getBigUint64(40, true))
     if (controlBytes < CMSG_HEADER_BYTES) return []

@@ -1,10 +1,12 @@
-/** syncfs(2): what was written to a file system is on its disk. */
+/** syncfs(2): writes what a file system has in memory to its disk. */
 import { closeSync, openSync } from 'node:fs'
 import { libcCall, must, orErrno } from './library.ts'
 
 const syncfs = libcCall('syncfs', 'int', ['int'])
 
-/** The file system that `path` lies in. Throws SystemCallError (EIO, ENOSPC, EDQUOT) and Node's errors. */
+/**
+ * Syncs the file system that `path` lies in. Throws SystemCallError (EIO, ENOSPC, EDQUOT) and Node's errors.
+ */
 export function syncFileSystem(path: string): void {
   const fd = openSync(path, 'r')
   try {

@@ -1,7 +1,7 @@
 /**
- * Owns single lines for whoever reads what happened on this machine: in the journal, in syslog where there is
- * none, else in the kernel's log. Must not wait: a log that does not read must not hold up a live update.
- * Formats: "Native Journal Protocol" of systemd, RFC 3164 as syslog(3) writes it.
+ * Owns writing single lines to the machine's log: the journal, syslog where there is none, else the kernel's
+ * log. Must not wait: a log daemon that does not read must not delay a live update. Formats: "Native Journal
+ * Protocol" of systemd, RFC 3164 as syslog(3) writes it.
  */
 import { readFileSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'
@@ -10,7 +10,7 @@ import { writeKernelLog } from './kmsg.ts'
 import { errnoOfNodeError } from './library.ts'
 import { connectDatagram, sendMessageNow } from './sockets.ts'
 
-/** Where each is reached; another place is for tests. */
+/** The path of each socket; tests have others. */
 export interface LogSockets {
   readonly journal: string
   readonly syslog: string
@@ -23,8 +23,8 @@ const NOTICE = 5
 const AUTHPRIV = 10
 
 /**
- * `message`: one line. `fields`: names in capitals, each with one line; only the journal keeps them. Answers
- * who took it; an errno where nobody did.
+ * `message`: one line. `fields`: names in capitals, each with one line; only the journal keeps them. Returns
+ * which log took it; an errno where none did.
  */
 export function writeJournal(
   message: string,
@@ -39,7 +39,7 @@ export function writeJournal(
   return writeKernelLog(oneLine(message)) ?? 'kernel'
 }
 
-/** A line within a line would be another entry, of anybody's making. */
+/** A newline would begin another entry, which the value's author could forge. */
 const oneLine = (value: string | number): string => String(value).replaceAll('\n', ' ')
 
 function sendTo(socket: string, text: string): Errno | undefined {
@@ -56,8 +56,8 @@ function sendTo(socket: string, text: string): Errno | undefined {
 const NO_LOGIN = 4_294_967_295
 
 /**
- * The user who logged in at the beginning of what led to this process, whatever su or sudo made of it since.
- * undefined: nobody did (a service), or the kernel does not audit.
+ * The user whose login led to this process, also behind su or sudo. undefined: no login did (a service), or
+ * the kernel does not audit.
  */
 export function loginUid(path = '/proc/self/loginuid'): number | undefined {
   try {

@@ -1,7 +1,7 @@
 /**
  * Owns a listening Unix socket that is made here and used by a child: the child inherits the descriptor, so
- * the socket's name can lie where the child could not make one, and it stays while one child takes another's
- * place. Layout: struct sockaddr_un, include/uapi/linux/un.h.
+ * the socket's path can be where the child could not make one, and it stays while one child replaces another.
+ * Layout: struct sockaddr_un, include/uapi/linux/un.h.
  */
 import { chmodSync, renameSync, rmSync } from 'node:fs'
 import { ENAMETOOLONG } from '../values/errno.ts'
@@ -24,8 +24,8 @@ const BACKLOG = 16
  * connect. Throws SystemCallError: ENAMETOOLONG (101 bytes are the most), ENOENT, EACCES.
  */
 export function listenUnix(path: string): Fd {
-  // A child that ends may take away the name its socket was bound to (QEMU does: `socket_listen_cleanup`).
-  // Renamed, the socket is still reached, and that name is not there to be taken.
+  // A child that ends may remove the path to which its socket was bound (QEMU does: `socket_listen_cleanup`).
+  // Renamed, the socket can still be connected to, and that path does not exist.
   const boundTo = `${path}.bound`
   const name = Buffer.from(boundTo)
   if (name.length >= PATH_BYTES) throw new SystemCallError(`bind ${boundTo}`, ENAMETOOLONG)

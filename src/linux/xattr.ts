@@ -1,6 +1,6 @@
 /**
- * Owns extended attributes of paths. The `l` calls do not follow a symlink at the end of the path. Must not
- * know any attribute's meaning. Source: xattr(7); values and lists end at 64 KiB.
+ * Owns extended attributes of paths. The `l` calls do not follow a symlink at the end of the path. Source:
+ * xattr(7); values and lists end at 64 KiB.
  */
 import { ERANGE, Errno } from '../values/errno.ts'
 import { errnoUnlessZero, libcCall, orErrno } from './library.ts'
@@ -57,7 +57,7 @@ function listWith(call: string): List {
 
 /**
  * Read a value of unknown size: into a small buffer first, and when that is too small into one of the size
- * the kernel names; again as often as the value grows in between.
+ * that the kernel returns; again as often as the value grows in between.
  */
 function whole(read: (into: Uint8Array | null) => number | Errno): Uint8Array | Errno {
   let buffer = new Uint8Array(FIRST_TRY_BYTES)

@@ -5,7 +5,7 @@ import { chunkBlocksOf } from '../stores/registry.ts'
 import type { Finding } from '../values/finding.ts'
 import { readPoolImage } from './pool-image.ts'
 
-/** A server may be in the middle of a record: only what is found each time is there. */
+/** A server may be in the middle of a record: only a finding that recurs each time is reported. */
 const LOOKS_AT_SERVED_IMAGE = 3
 
 /** `named`: a pool, a mount point, or a file that holds an image. Errors: UsageError. */

@@ -1,6 +1,7 @@
 /**
- * Whether the service manager's store has room for all of a pool: what is not in it is lost when keeper and
- * server die at once, and is to be known before. Must not: ask a mount that no server serves.
+ * Whether the service manager's store has room for all of a pool: files that are not in it are lost when
+ * keeper and server die at once, so the operator must know before. Must not: read a mount that no server
+ * serves.
  */
 import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
@@ -15,7 +16,7 @@ const Health = v.object({
   mostStoredFiles: v.number(),
 })
 
-/** `health`: `guestmemfs.health`. undefined: no service manager has copies. */
+/** `health`: `guestmemfs.health`. undefined: no service manager has copies of the descriptors. */
 export function storeUseIn(health: unknown): StoreUse | undefined {
   const read = v.safeParse(Health, health)
   if (!read.success) return undefined
@@ -23,7 +24,7 @@ export function storeUseIn(health: unknown): StoreUse | undefined {
   return { stored, unstored, most }
 }
 
-/** One line for people. undefined: there is room. */
+/** One line for the operator. undefined: there is room. */
 export function whyUnsafe({ stored, unstored, most }: StoreUse): string | undefined {
   if (unstored > 0)
     return `${unstored} files are not in the service manager's store, which takes ${most} of a pool: they are lost if keeper and server die at once; spread the files over two pools`
@@ -32,10 +33,10 @@ export function whyUnsafe({ stored, unstored, most }: StoreUse): string | undefi
   return undefined
 }
 
-/** Of each pool that is served, and whose descriptors are in a store. */
+/** A finding for each pool that is served, and whose descriptors are in a store. */
 export function checkStored(): Finding[] {
   return summarisePools().flatMap(({ pool, mountPoint, freeBytes }) => {
-    // What free memory a pool has is known where a server answers.
+    // `freeBytes` is known only where a server answers.
     const use = mountPoint === null || freeBytes === null ? undefined : storeUseOf(mountPoint)
     if (use === undefined) return []
     const why = whyUnsafe(use)

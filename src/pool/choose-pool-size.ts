@@ -1,5 +1,5 @@
 /**
- * The size of a new pool: what the mount asks for, else what the kernel was booted with, else half of the
+ * The size of a new pool: what the mount asks for, else what the kernel's command line says, else half of the
  * RAM.
  */
 import { kernelCommandLine, memoryInfo } from '../linux/memory-info.ts'
@@ -11,7 +11,7 @@ import { formatSize, parseSize } from '../values/size.ts'
 const KERNEL_PARAMETER = 'guestmemfs='
 const DEFAULT_SHARE_OF_RAM = 0.5
 
-/** Of a size that is asked for, what a pool has: whole blocks. */
+/** A size rounded down to whole blocks, which is what a pool gets of it. */
 export const wholeBlocks = (bytes: number): number => Math.floor(bytes / BLOCK_BYTES) * BLOCK_BYTES
 
 /**

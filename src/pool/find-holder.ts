@@ -22,14 +22,14 @@ export interface PoolHolder extends PreviousHolder {
   readonly record: PoolRecord
 }
 
-/** How long an unmount may take to reach its keeper: many times what it takes. */
+/** How long the keeper may take to notice an unmount: many times what it takes. */
 const SETTLE_MS = 3000
 
 /**
- * Who holds the pool's memory. `stored`: what the service manager has of it, which counts where no keeper and
- * no server has. 'lost': no process has it any more, and `clearLost` takes away what is left. `isNew`: the
- * caller wants a new pool where there is no keeper and no server. Errors: UsageError when the pool is mounted
- * already, when it is unmounted and still in use, and when its memory is held by something else.
+ * The process that holds the pool's memory. `stored`: what the service manager has of it, which counts where
+ * no keeper and no server holds it. 'lost': no process has it any more, and `clearLost` removes what is left.
+ * `isNew`: the caller wants a new pool where there is no keeper and no server. Errors: UsageError when the
+ * pool is mounted already, when it is unmounted and still in use, and when another process holds its memory.
  */
 export async function findHolder(
   pool: string,
@@ -37,7 +37,7 @@ export async function findHolder(
   { isNew }: { isNew: boolean },
   searchAll: typeof searchHolders = searchHolders,
 ): Promise<PoolHolder | { readonly lost: PoolRecord } | undefined> {
-  // Each search reads the descriptors of every process: what the last one found is not looked for again.
+  // Each search reads the descriptors of every process, so the result of the last one is kept.
   let holders: ImageHolder[] | undefined
   const search = (): ImageHolder[] => {
     holders = searchAll()
@@ -67,15 +67,15 @@ export async function findHolder(
   return record && { lost: record }
 }
 
-/** Takes away what is left of a pool whose memory is gone. */
+/** Removes what is left of a pool whose memory is gone. */
 export function clearLost(record: PoolRecord): void {
   removePoolRecord(record.pool)
   if (isMountedHere(record) && record.mountPoint !== null) unmount(record.mountPoint, { lazy: true })
 }
 
 /**
- * What the service manager handed to this process, where no record tells what it is. undefined: no image of
- * `pool`.
+ * A record for what the service manager passed to this process, where there is none. undefined: it has no
+ * image of `pool`.
  */
 export function storedRecord(pool: string): PoolRecord | undefined {
   const own = lookAt(process.pid)
@@ -85,7 +85,7 @@ export function storedRecord(pool: string): PoolRecord | undefined {
   return { ...record, state: isMounted ? 'mounted' : 'parked' }
 }
 
-/** Errors: UsageError: what is neither its keeper nor its server holds the pool's memory. */
+/** Throws UsageError where a process that is neither its keeper nor its server holds the pool's memory. */
 function checkUnheld(pool: string, holders: readonly ImageHolder[]): void {
   const [holder] = otherHolders(pool, holders)
   if (holder === undefined) return
@@ -100,14 +100,17 @@ function checkUnheld(pool: string, holders: readonly ImageHolder[]): void {
 }
 
 /**
- * What brings back a pool that `umount -l` took out of the mount table. Guests' memory is mapped straight
- * from the memfd or the device, which the keeper goes on holding: only the way by the former mount's files
- * ends.
+ * The advice that brings back a pool that `umount -l` took out of the mount table. Guests' memory is mapped
+ * straight from the memfd or the device, which the keeper goes on holding: only access by the former mount's
+ * files ends.
  */
 export const cutOff = (pool: string): string =>
   `'guestmemfs umount --force ${pool}' cuts off what has its files open or mapped, and guests keep their memory and run on`
 
-/** Right after an unmount the keeper does not know of it yet: whoever mounts again at once need not care. */
+/**
+ * Right after an unmount the keeper has not noticed it yet: this waits for it, so that a pool can be mounted
+ * again at once.
+ */
 async function settledRecord(pool: string, search: () => ImageHolder[]): Promise<PoolRecord | undefined> {
   const deadline = performance.now() + SETTLE_MS
   for (;;) {
@@ -120,7 +123,7 @@ async function settledRecord(pool: string, search: () => ImageHolder[]): Promise
   }
 }
 
-/** Whether the pool is mounted where we are. */
+/** Whether the pool is mounted in this process's mount namespace. */
 export const isMountedHere = (record: PoolRecord): boolean => fuseMountOf(record) !== undefined
 
 /** Whether the pool is mounted where its keeper is, which may be another mount namespace. */
@@ -128,6 +131,6 @@ export function isMountedFor(record: PoolRecord): boolean {
   try {
     return fuseMountOf(record, mountTable(record.keeper.pid)) !== undefined
   } catch {
-    return false // It ended while we looked, which the next look says.
+    return false // It ended meanwhile, which the next look shows.
   }
 }

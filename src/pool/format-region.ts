@@ -1,6 +1,6 @@
 /**
- * The formatting of a region: it becomes an empty pool before it is first mounted. What was in it is given
- * up, which the caller must have asked for.
+ * The formatting of a region, which makes it an empty pool before its first mount. What was in it is lost, so
+ * the caller must have asked for it.
  */
 
 import { checkPoolName } from '../run/names.ts'
@@ -13,7 +13,7 @@ import { UsageError } from '../values/errors.ts'
 
 export interface FormatRequest extends RegionChoice {
   readonly pool: string
-  /** Also when the region holds a pool, or somebody else's bytes. */
+  /** Also when the region holds a pool, or other data. */
   readonly force: boolean
 }
 

@@ -1,6 +1,6 @@
 /**
- * The formats that this version reads of what other versions write: the list that an installed version
- * carries, by which the version before it can say whether it would be understood. docs/versions.md has what
+ * The formats that this version reads of what other versions write: the list that is installed with a
+ * version, by which another version can tell whether this one reads what it writes. docs/versions.md has what
  * each is.
  */
 import * as v from 'valibot'
@@ -13,8 +13,8 @@ import { readVirtual } from './pool-view.ts'
 const ImageFormat = v.object({ version: v.number(), newest: v.number() })
 
 /**
- * The format of the image that a mount has, and the newest that its server writes. A server of before there
- * was a second format does not say. Errors: UsageError.
+ * The format of the image that a mount has, and the newest that its server writes. A server from before there
+ * was a second format does not report one. Errors: UsageError.
  */
 export const imageFormat = (mountPoint: string): v.InferOutput<typeof ImageFormat> =>
   v.parse(ImageFormat, readVirtual(mountPoint, 'format') ?? { version: 1, newest: 1 })

@@ -1,6 +1,6 @@
 /**
- * A pool's handover, as requested of its mount: one step after the other, each begun by an xattr and waited
- * for. What a step does is the file system's business (`trusted.guestmemfs.handover`).
+ * A pool's handover, requested through its mount: one step after the other, each begun by setting an xattr
+ * (`trusted.guestmemfs.handover`) and waited for. The file system decides what a step does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
@@ -23,9 +23,9 @@ const StatusSchema = v.object({
 })
 export type HandoverView = v.InferOutput<typeof StatusSchema>
 
-/** The blackout of guests hangs on it: looked at often. */
+/** Short, because the wait is part of the guests' blackout. */
 const LOOK_EVERY_MS = 2
-/** Without a memory more being preserved for so long, it will not be. One terabyte takes less. */
+/** Where no further object is preserved for so long, the step counts as failed. One terabyte takes less. */
 const STANDSTILL_MS = 600_000
 
 /** undefined: its memory outlives a kernel by itself. Errors: UsageError. */
@@ -35,8 +35,8 @@ export function handoverStatus({ mountPoint }: PoolMount): HandoverView | undefi
 }
 
 /**
- * Resolves when the step is done. Errors (UsageError): why it is not; all that was handed over before stays
- * so.
+ * Resolves when the step is done. Throws UsageError with why it is not; all that was preserved before stays
+ * preserved.
  */
 export async function preservePool(mount: PoolMount, step: HandoverStep): Promise<HandoverView> {
   await untilState(mount, (state) => state !== 'undoing')
@@ -48,7 +48,7 @@ export async function preservePool(mount: PoolMount, step: HandoverStep): Promis
   throw new UsageError(`handing over pool '${mount.pool}' failed: ${whyFailed(status)}`)
 }
 
-/** Takes everything back, in its own time. Errors: those of setxattr(2). */
+/** Begins to unpreserve everything, and does not wait for the end. Errors: those of setxattr(2). */
 export function unpreservePool({ mountPoint }: PoolMount): Errno | undefined {
   return setxattr(mountPoint, HANDOVER_XATTR, Buffer.from('none'))
 }
@@ -87,7 +87,7 @@ function whyRefused(errno: Errno): string {
   }
 }
 
-/** In the kernel's words where it said why (`preserve` in linux/luo.ts). */
+/** By the kernel's errno, where there is one (`preserve` in linux/luo.ts). */
 function whyFailed({ state, failure }: HandoverView): string {
   if (failure === null) return state === 'idle' ? 'it was taken back' : `it is ${state}`
   const { errno, path } = failure

@@ -1,11 +1,11 @@
 /**
- * Whether the service manager runs our keepers. Asked before anything else is loaded: imports nothing of
- * ours.
+ * Whether the service manager runs the keepers. Called before anything else is loaded: imports no other file
+ * of guestmemfs.
  */
 import { existsSync } from 'node:fs'
 
 const UNIT_PATH = '/etc/systemd/system/guestmemfs@.service'
 
-/** systemd is this machine's service manager, our unit is installed, and we are not that unit already. */
+/** systemd is this machine's service manager, the unit is installed, and this process does not run in it. */
 export const hasUnit = (): boolean =>
   existsSync('/run/systemd/system') && existsSync(UNIT_PATH) && process.env.GUESTMEMFS_UNIT === undefined

@@ -1,31 +1,32 @@
 /**
- * The pools of this machine, and who holds each: by its record where that leads to a living process, else by
- * the search of all processes. A record alone proves nothing: it may be missing, half written (a full /run),
- * of another version, or name processes that have died while others hold the memory (docs/ownership.md).
+ * The pools of this machine, and who holds each: by its record where that names a process that is alive, else
+ * by the search of all processes. A record alone proves nothing: it may be missing, half written (a full
+ * /run), of another version, or name processes that have died while others hold the memory
+ * (docs/ownership.md).
  */
 import { listPoolRecords, type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
 import { type ImageHolder, livingRecord, searchHolders } from './search-holders.ts'
 
-/** Whether a process that the record names lives. */
+/** Whether a process that the record names is alive. */
 export const isHeld = ({ keeper, server }: PoolRecord): boolean =>
   isAlive(keeper) || (server !== null && isAlive(server))
 
 /**
- * A record that is believed. A region's memory is held by no process: its record cannot hide a holder, and
+ * A record that need not be checked. No process holds a region's memory: its record cannot hide a holder, and
  * its lock is a kernel object.
  */
 const isBelieved = (record: PoolRecord | undefined): record is PoolRecord =>
   record !== undefined && (record.source.kind !== 'memfd' || isHeld(record))
 
-/** `search`: called where the record is not believed. undefined: nothing is known of such a pool. */
+/** `search` is called where the record is not enough. undefined: there is neither a record nor a holder. */
 export function knownRecord(pool: string, search = searchHolders): PoolRecord | undefined {
   const written = writtenRecord(pool)
   return isBelieved(written) ? written : (livingRecord(pool, search()) ?? written)
 }
 
-/** What the record says, be it true or not. undefined: there is none that can be read. */
+/** The record as it was written, true or not. undefined: there is none that can be read. */
 export function writtenRecord(pool: string): PoolRecord | undefined {
   try {
     return readPoolRecord(pool)
@@ -35,7 +36,7 @@ export function writtenRecord(pool: string): PoolRecord | undefined {
   }
 }
 
-/** `unreadable`: pools with a record that is none, and no living process. */
+/** `unreadable`: pools whose record cannot be read, and of which no process is alive. */
 export function knownPools(): { records: PoolRecord[]; unreadable: string[] } {
   const { records, unreadable } = listPoolRecords()
   const holders = searchHolders()
@@ -49,7 +50,7 @@ export function knownPools(): { records: PoolRecord[]; unreadable: string[] } {
   return { records: all, unreadable: unreadable.filter((pool) => !byPool.has(pool)) }
 }
 
-/** The pool that a person names by itself or by its mount point. */
+/** The pool that a user names by its name or by its mount point. */
 export function findKnownPool(named: string): PoolRecord | undefined {
   const path = named.length > 1 ? named.replace(/\/+$/, '') : named
   return knownPools().records.find((record) => record.pool === named || record.mountPoint === path)

@@ -1,6 +1,6 @@
 /**
- * The words after `-o`: ours (`size=`), and those of every file system (vfs-options.ts). An unknown word is
- * refused, not ignored: it may be a misspelt size.
+ * The words after `-o`: those of guestmemfs (`size=`), and those of every file system (vfs-options.ts). An
+ * unknown word is refused, not ignored: it may be a misspelt size.
  */
 import { memoryInfo } from '../linux/memory-info.ts'
 import { MOUNT_FLAGS } from '../linux/mount.ts'
@@ -22,23 +22,23 @@ export interface MountOptions extends VfsOptions {
    */
   readonly region: string | undefined
   readonly sizeBytes: number | undefined
-  /** A new pool even where the former kernel handed one over by this name, or may have. */
+  /** A new pool even where the former kernel handed over one of this name, or may have. */
   readonly isNew: boolean
   /** Most files that one live update session takes. */
   readonly sessionFiles: number
   /**
-   * What pages guest RAM is to have, unless its directory says otherwise. Undefined: as was said before, else
-   * 2 MiB.
+   * The size of the pages of guest RAM, unless its directory has another. Undefined: as an earlier mount set
+   * it, else 2 MiB.
    */
   readonly alignBytes: number | undefined
-  /** The root directory of a pool that holds nothing yet, as tmpfs has it. */
+  /** Mode and owner of the root directory of a pool that holds nothing yet, as the options of tmpfs. */
   readonly rootDirectory: RootDirectory
 }
 
-/** Linux 6.19 takes some 128 files in a session; of 7.3 each further one looks through all before it. */
+/** Linux 6.19 takes some 128 files in a session; 7.3 compares each further one with all before it. */
 export const SESSION_FILES = 120
 
-/** A list that is built word by word. */
+/** The options while they are parsed. */
 type Draft = { -readonly [Key in keyof MountOptions]: MountOptions[Key] }
 
 const NOTHING: MountOptions = {
@@ -84,7 +84,7 @@ const OURS: Readonly<Record<string, (draft: Draft, value: string) => void>> = {
   },
 }
 
-/** Errors: UsageError, one line that names the word. */
+/** Throws UsageError: one line that names the word. */
 export function parseMountOptions(lists: readonly string[]): MountOptions {
   const draft: Draft = { ...NOTHING }
   for (const word of splitOptions(lists)) {
@@ -103,7 +103,7 @@ function unknown(word: string): never {
   )
 }
 
-/** What a store cannot be told. Errors: UsageError. */
+/** Refuses options that the store does not have. Throws UsageError. */
 function checkStoreOptions(
   store: StoreKind | undefined,
   options: Pick<MountOptions, 'sizeBytes' | 'region' | 'isNew' | 'alignBytes'>,
@@ -123,13 +123,13 @@ function checkStoreOptions(
   }
 }
 
-/** Of those that `fits` picks, as in a list of mount options. */
+/** The stores for which `fits` is true, as words of a mount's options. */
 const named = (fits: (driver: StoreDriver) => boolean): string =>
   STORE_KINDS.filter((kind) => fits(STORES[kind]))
     .map((kind) => `store=${kind}`)
     .join(' and ')
 
-/** As tmpfs has it: bytes, or a share of the machine's memory. */
+/** As the option of tmpfs: bytes, or a share of the machine's memory. */
 function parsePoolSize(text: string): number {
   const [, percent] = /^(\d{1,3})%$/.exec(text) ?? []
   if (percent === undefined) return parseSize(text, 'size')
@@ -141,7 +141,7 @@ function parseMode(text: string): number {
   throw new UsageError(`mode=${text} is no mode: write it in octal, as 0755`)
 }
 
-/** 2^32 - 1 stands for no user at all (chown(2)). */
+/** 2^32 - 1 is no user's id (chown(2)). */
 function parseId(what: 'uid' | 'gid', text: string): number {
   if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32 - 1) return Number(text)
   throw new UsageError(`${what}=${text} is no number of a user or group: see 'id'`)

@@ -1,6 +1,6 @@
 /**
  * The mount of a pool: it checks first, so that a refusal has changed nothing, then finds the process that
- * holds the pool now, then starts the keeper that takes it from there.
+ * holds the pool now, then starts the keeper that takes it over.
  */
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -37,7 +37,7 @@ export interface Mounted {
   /**
    * 'new', 'found' (it was parked, or lies in memory that outlives its processes), 'handed-over' (by the
    * former kernel), 'adopted' (its keeper had died, its server had not), or 'lost' (both had died, and the
-   * pool's memory with them: this is a new one, as it was asked for).
+   * pool's memory was lost: this is a new one, as the mount asked for).
    */
   readonly how: (typeof HOW)[number]
 }
@@ -45,7 +45,7 @@ export interface Mounted {
 export const HOW = ['new', 'found', 'handed-over', 'adopted', 'lost'] as const
 
 /**
- * `stored`: what the service manager handed to the pool's unit, if it did. `waiting`: a keeper's process that
+ * `stored`: what the service manager passed to the pool's unit, if it did. `waiting`: a keeper's process that
  * has been started already. Errors: UsageError, with nothing changed.
  */
 export async function mountPool(
@@ -101,8 +101,8 @@ export async function mountPool(
 }
 
 /**
- * A pool of memfds that died with its processes is given up by a person, never in passing: they may have
- * guests to restore, or a reason to look for. A region's memory has outlived its processes. Errors:
+ * A pool of memfds that was lost with its processes is given up only where the operator asks for it, who may
+ * have guests to restore, or a cause to find. A region's memory has outlived its processes. Errors:
  * UsageError.
  */
 function giveUpLost(record: PoolRecord, { isNew }: MountOptions): void {
@@ -115,8 +115,8 @@ function giveUpLost(record: PoolRecord, { isNew }: MountOptions): void {
 }
 
 /**
- * What was parked when its keeper died, and is in the service manager's store, has a keeper again. Errors:
- * UsageError.
+ * Starts a keeper for a pool that was parked when its keeper died, and is in the service manager's store.
+ * Errors: UsageError.
  */
 export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool): Promise<void> {
   stored.claim()
@@ -131,7 +131,7 @@ const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): Memo
     ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }
     : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
 
-/** What is asked for must be what is there: nobody gets another pool than they meant. */
+/** Refuses options that differ from the pool that exists: the mount may mean another one. */
 function existingSource(record: PoolRecord, options: MountOptions): MemorySource {
   const { pool, source, sizeBytes } = record
   const { store, sizeBytes: asked } = options
@@ -167,9 +167,9 @@ function checkMachine(): void {
   }
 }
 
-/** The mount point as the kernel will know it. `adopted`: the pool is still served, and mounted. */
+/** The mount point as the kernel will list it. `adopted`: the pool is still served, and mounted. */
 function checkMountPoint(path: string, pool: string, adopted: PoolRecord | undefined): string {
-  // Before looking at it: on a mount of ours whose server is gone that would wait for ever.
+  // Without a system call on the path itself, which would hang on a guestmemfs mount without a server.
   const unlooked = withRealParent(path)
   if (adopted !== undefined) {
     if (unlooked !== adopted.mountPoint) {
@@ -192,7 +192,7 @@ function checkMountPoint(path: string, pool: string, adopted: PoolRecord | undef
   return real
 }
 
-/** The absolute path, symlinks resolved up to its last part, which is not looked at. */
+/** The absolute path, symlinks resolved up to its last part, which is not accessed. */
 function withRealParent(path: string): string {
   const absolute = resolve(path)
   try {

@@ -1,7 +1,4 @@
-/**
- * A pool's image for those who only read it: in the process that holds it, in its region, or in a file that
- * is a copy.
- */
+/** A pool's image for reading: in the process that holds it, in its region, or in a file that is a copy. */
 import { existsSync, openSync, statSync } from 'node:fs'
 import { findAreas } from '../keeper/takeover/copy-fds.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -34,7 +31,7 @@ export function readPoolImage(named: string): PoolImage {
   if (record.source.kind !== 'memfd')
     return { area: findRegion(record.source).readMetadata(), isServed: record.state === 'mounted' }
   const holder = [record.keeper, record.server].find((process) => process !== null && isAlive(process))
-  // As long as there is one that the former kernel handed over, the other is not made yet.
+  // As long as there is a packed image from the former kernel, the other is not made yet.
   const areas = holder == null ? {} : findAreas(holder.pid)
   const fd = areas.packed ?? areas.image
   if (holder == null || fd === undefined)

@@ -14,7 +14,7 @@ export interface PoolSummary {
   readonly state: 'mounted' | 'parked' | 'unserved' | 'lost' | 'unreadable'
   readonly mountPoint: string | null
   readonly sizeBytes: number
-  /** null where asking the mount could wait for ever, or there is none to ask. */
+  /** null where statfs(2) of the mount could hang, or there is no mount. */
   readonly freeBytes: number | null
   readonly keeperPid: number | null
   readonly serverPid: number | null
@@ -58,7 +58,7 @@ function stateOf(
   if (!hasKeeper && !hasServer) return 'lost'
   if (record.state === 'parked') return hasKeeper ? 'parked' : 'lost'
   if (!hasServer) return 'unserved'
-  // Unmounted without a keeper, the server is what the memory is parked in.
+  // Unmounted without a keeper, the server holds the memory.
   return hasKeeper || isHere ? 'mounted' : 'parked'
 }
 

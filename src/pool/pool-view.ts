@@ -1,6 +1,6 @@
 /**
  * A mounted pool as other processes see it: the mount is the API, so all of it is xattrs on the mount point.
- * Must not: know the keeper or the image.
+ * Must not: access the keeper or the image.
  */
 import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
@@ -9,11 +9,11 @@ import { UsageError } from '../values/errors.ts'
 import { FROZEN_XATTR } from '../values/xattr-names.ts'
 
 /**
- * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its name
- * says.
+ * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its fields'
+ * names tell.
  */
 export const ROOT_XATTRS = ['pool', 'geometry', 'health', 'server'] as const
-/** Answered to root alone. It exists only where the pool's memory is handed over. */
+/** Only root can read it. It exists only for a store whose objects the keeper can preserve. */
 export const HANDOVER = 'handover'
 
 export interface PoolMount {
@@ -21,15 +21,15 @@ export interface PoolMount {
   readonly mountPoint: string
 }
 
-/** Every guestmemfs mount this process sees. */
+/** Every guestmemfs mount in this process's mount namespace. */
 export const poolMounts = (): PoolMount[] =>
   mountTable()
     .filter((mount) => mount.type === FUSE_TYPE && mount.root === '/')
     .map((mount) => ({ pool: mount.source, mountPoint: mount.target }))
 
 /**
- * The mount a person means: its mount point, its pool's name, or nothing where there is only one. Errors:
- * UsageError.
+ * The mount that a user names by its mount point or its pool's name, or not at all where there is only one.
+ * Errors: UsageError.
  */
 export function findMount(named: string | undefined): PoolMount {
   const mounts = poolMounts()
@@ -55,7 +55,7 @@ function readText(path: string, name: string): string | Errno {
   return value instanceof Errno ? value : Buffer.from(value).toString('utf8')
 }
 
-/** A mount whose keeper and server have both died: its pool may be lost, and its guests may run on. */
+/** A mount whose keeper and server have both died: the pool may be lost, and its guests may still run. */
 export class DeadMount extends UsageError {
   constructor(path: string) {
     super(
@@ -98,8 +98,8 @@ export const isFrozen = (mountPoint: string): boolean => readText(mountPoint, FR
 export function setFrozen(mount: PoolMount, frozen: boolean): boolean {
   const before = readText(mount.mountPoint, FROZEN_XATTR)
   if (before === (frozen ? '1' : '0')) {
-    // What was handed over of a pool that is not frozen goes back all the same. Nobody need be told that
-    // there was nothing.
+    // Objects of a pool that is not frozen may be preserved, too: this unpreserves them. An error is not
+    // reported, as there may be none.
     if (!frozen) setxattr(mount.mountPoint, FROZEN_XATTR, Buffer.from('0'))
     return false
   }

@@ -1,4 +1,4 @@
-/** A mount's guest RAM: each file, and the processes that map it with the pages they map it by. */
+/** A mount's guest RAM: each file, and the processes that map it, with the size of their pages. */
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { type FileMapping, fileMappings } from '../linux/page-sizes.ts'
@@ -22,7 +22,7 @@ export interface RamFile {
   /** Below the mount point. */
   readonly file: string
   readonly sizeBytes: number
-  /** Pieces it lies in. */
+  /** How many extents it has. */
   readonly extents: number
   /** The largest pages that it was placed for. */
   readonly alignBytes: number
@@ -31,7 +31,7 @@ export interface RamFile {
 
 export type Mapping = Pick<FileMapping, 'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes'>
 
-/** Errors: UsageError, the mount does not say. */
+/** Throws UsageError where the mount does not answer. */
 export function ramFiles(mountPoint: string): RamFile[] {
   const listed = readVirtualList(mountPoint, 'ram').map((item) => v.parse(Listed, item))
   if (listed.length === 0) return []
@@ -54,7 +54,10 @@ export function ramFiles(mountPoint: string): RamFile[] {
   }))
 }
 
-/** A device is mapped by its own name, a window by its place, anything else by the file's name. */
+/**
+ * The kernel lists a mapping of a device by the device's path, of a window by its offset, of anything else by
+ * the file's path.
+ */
 function isOf({ file, map }: Listed, mountPoint: string, path: string, offsetBytes: number): boolean {
   if (map.kind === MAP_KINDS['dax-node']) return path === map.path
   if (map.kind === MAP_KINDS.devmem) {

@@ -1,7 +1,7 @@
 /**
  * The change of a mounted pool's flags, `mount -o remount,ro`, and of the size of a pool of memfds,
- * `remount,size=`. What only the making of a pool decides stays as it is, and asking for anything else is
- * refused: the kernel would answer success and change nothing.
+ * `remount,size=`. What is fixed when a pool is made stays as it is, and a request to change it is refused:
+ * the kernel would answer success and change nothing.
  */
 import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -39,7 +39,7 @@ export async function remountPool({ pool: named, mountPoint, options }: MountReq
   const wanted = parseMountOptions(splitOptions(options).filter((word) => !FUSES_OWN.test(word)))
   const record = checkUnchanged(pool, wanted)
   const size = newSize(record, wanted)
-  // The size first, which is what can be refused; and never one without the other.
+  // The size first, because it can be refused; and both or neither.
   const before = size === undefined ? undefined : resize(record, found, size)
   const failed = remountFuse(found, wanted.mountFlags, wanted.kernelOptions)
   if (failed && before !== undefined) setSize(found, before)
@@ -48,7 +48,7 @@ export async function remountPool({ pool: named, mountPoint, options }: MountReq
   return pool
 }
 
-/** What the pool is to have, in bytes; undefined: it keeps what it has. Errors: UsageError. */
+/** The new size of the pool in bytes; undefined: it keeps the one it has. Errors: UsageError. */
 function newSize({ pool, source, sizeBytes }: PoolRecord, { sizeBytes: asked }: MountOptions) {
   if (asked === undefined) return undefined
   if (source.kind === 'memfd') return choosePoolSize(asked)
@@ -61,7 +61,8 @@ function newSize({ pool, source, sizeBytes }: PoolRecord, { sizeBytes: asked }: 
 /** Returns the size that it had. Errors: UsageError. */
 function resize({ pool, sizeBytes: recorded }: PoolRecord, mountPoint: string, sizeBytes: number): number {
   const sizes = v.safeParse(Sizes, readVirtual(mountPoint, 'size'))
-  // What mount(8) adds of fstab must not be in the way of a server that knows no other size.
+  // mount(8) adds the size= of fstab: where that is the pool's size, a server that cannot change sizes need
+  // not.
   if (!sizes.success && sizeBytes === recorded) return recorded
   if (!sizes.success)
     throw new UsageError(
@@ -97,7 +98,7 @@ function resize({ pool, sizeBytes: recorded }: PoolRecord, mountPoint: string, s
 const setSize = (mountPoint: string, bytes: number): Errno | undefined =>
   setxattr(mountPoint, SIZE_XATTR, Buffer.from(String(bytes)))
 
-/** A keeper writes it a moment later; one that cannot (a full /run) says so in its log. */
+/** A keeper writes the record a moment later; one that cannot (a full /run) logs that. */
 async function untilRecorded(pool: string, sizeBytes: number): Promise<void> {
   const deadline = performance.now() + RECORD_MS
   while (readPoolRecord(pool)?.sizeBytes !== sizeBytes && performance.now() < deadline) await sleep(5)
@@ -116,8 +117,8 @@ function checkUnchanged(pool: string, { store, region }: MountOptions): PoolReco
 }
 
 /**
- * What of `mode=`, `uid=` and `gid=` the root directory does not have, in a line for people: these are for an
- * empty pool, and what chmod(1) and chown(1) gave since is never altered.
+ * One line for the operator where the root directory differs from `mode=`, `uid=` and `gid=`: these are for
+ * an empty pool, and never change what chmod(1) and chown(1) have set since.
  */
 export function differingRoot(mountPoint: string, { mode, uid, gid }: RootDirectory): string | undefined {
   if (mode === undefined && uid === undefined && gid === undefined) return undefined

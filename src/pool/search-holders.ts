@@ -1,6 +1,6 @@
 /**
  * The search for the processes that hold pools of memfds, by what the kernel shows of every process: its
- * descriptors. It needs no file of ours, and finds a pool by the name in its image (docs/ownership.md). Needs
+ * descriptors. It needs no file in /run, and finds a pool by the name in its image (docs/ownership.md). Needs
  * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
  */
 import { readdirSync, readFileSync } from 'node:fs'
@@ -35,7 +35,9 @@ export interface ImageHolder {
   readonly parentPid: number
 }
 
-/** Every holder of every pool, this process left out. None where we may not look. */
+/**
+ * Every holder of every pool, this process left out. None where the kernel does not let this process look.
+ */
 export function searchHolders(): ImageHolder[] {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name)
@@ -46,8 +48,7 @@ export function searchHolders(): ImageHolder[] {
       const errno = errnoOfNodeError(error)
       // It ended meanwhile; a process that is ending answers EINVAL for its mounts.
       if ([ENOENT, ESRCH, EINVAL].includes(errno)) return []
-      // A user may not look, and is told of no holder: what root does by the answer, a user may not do
-      // either.
+      // A user may not look, and finds no holder: what root does with the answer, a user may not do either.
       if (errno === EACCES && process.getuid?.() !== 0) return []
       throw new UsageError(
         `whether process ${pid} holds a pool cannot be seen (${errno}): give this process CAP_SYS_PTRACE, or try again`,
@@ -56,19 +57,22 @@ export function searchHolders(): ImageHolder[] {
   })
 }
 
-/** undefined: it holds no image of a pool. Throws Node's errors where we may not look, or it has ended. */
+/**
+ * undefined: it holds no image of a pool. Throws Node's errors where this process may not look, or that one
+ * has ended.
+ */
 export function lookAt(pid: number): ImageHolder | undefined {
   const areas = findAreas(pid)
-  // Of these alone more is asked: reading the command line of a process waits for its memory map, which it
-  // may hold for ever while it waits for a page of a file system that does not answer.
+  // Only of these is more read: reading the command line of a process waits for the lock of its memory map,
+  // which it may hold without an end while it waits for a page of a file system that does not answer.
   if ([areas.image, areas.packed, areas.table].every((fd) => fd === undefined)) return undefined
   const role = roleOf(pid)
   const holder = identify(pid)
   if (holder === undefined) return undefined
   const looks = [areas.packed, areas.image].flatMap((fd) => (fd === undefined ? [] : lookAtImage(pid, fd)))
   const identity = looks.find((look) => look !== 'blank' && look !== 'harmed')
-  // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved,
-  // and cannot be used: it has no image then.
+  // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved
+  // and cannot be used: then it has no image.
   const isKept = identity !== undefined || looks.includes('harmed') || findSessions(pid).length > 0
   if (!isKept) return undefined
   const pool = typeof identity === 'object' ? identity.poolName : titledPool(pid)
@@ -103,7 +107,8 @@ function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> |
 }
 
 /**
- * The image's header has the size that the pool was made with; a server says in the table what it has now.
+ * The image's header has the size that the pool was made with; a server writes the present one into the
+ * table.
  */
 function sizeSaid(pid: number, table: number | undefined): number | undefined {
   const file = table === undefined ? ENOENT : openFile(`/proc/${pid}/fd/${table}`)
@@ -116,7 +121,7 @@ function sizeSaid(pid: number, table: number | undefined): number | undefined {
   }
 }
 
-/** The keeper has given its connection up: it is parked, whatever its record says. */
+/** The keeper has closed its connection: the pool is parked, whatever its record says. */
 export function hasNoConnection({ source, keeper }: PoolRecord): boolean {
   try {
     return source.kind === 'memfd' && findAreas(keeper.pid).fuse === undefined
@@ -126,17 +131,17 @@ export function hasNoConnection({ source, keeper }: PoolRecord): boolean {
   }
 }
 
-/** For a role that no living process has. */
+/** For a role that no process has. */
 export const NO_PROCESS: ProcessIdentity = { pid: 0, startTime: '' }
 
 /**
- * The record that the keeper of `pool` would have written. undefined: no keeper and no server of it lives.
+ * The record that the keeper of `pool` would have written. undefined: no keeper and no server of it is alive.
  */
 export function livingRecord(pool: string, holders: readonly ImageHolder[]): PoolRecord | undefined {
   const own = holders.filter((holder) => holder.pool === pool)
   const servers = own.filter(({ role }) => role === 'server')
   const keepers = own.filter(({ role }) => role === 'keeper')
-  // Of several, one that was started for a takeover and failed has no server.
+  // Of several keepers, one that was started for a takeover and failed has no server.
   const keeper =
     keepers.find(({ process: { pid } }) => servers.some((each) => each.parentPid === pid)) ?? keepers[0]
   const server = servers.find((each) => each.parentPid === keeper?.process.pid) ?? servers[0]

@@ -9,8 +9,8 @@ import { WaitingKeeper } from './waiting-keeper.ts'
 const READY_TIMEOUT_MS = 60_000
 
 /**
- * Resolves when the keeper says that the mount serves; the keeper lives on by itself. `waiting`: one that was
- * started before. Errors: UsageError, with the keeper's reason.
+ * Resolves when the keeper reports that the mount serves; the keeper outlives this process. `waiting`: one
+ * that was started before. Errors: UsageError, with the keeper's reason.
  */
 export async function startKeeper(
   options: KeeperOptions,
@@ -18,7 +18,7 @@ export async function startKeeper(
 ): Promise<Extract<Readiness, { ok: true }>> {
   const { contact } = waiting
   contact.ref()
-  contact.on('error', () => {}) // The keeper is gone, which the end of its lines says as well.
+  contact.on('error', () => {}) // The keeper is gone, which the end of its lines shows as well.
   contact.write(`${JSON.stringify(options)}\n`)
   const lines = createInterface({ input: contact })
   const timer = setTimeout(() => lines.close(), READY_TIMEOUT_MS)
@@ -29,10 +29,10 @@ export async function startKeeper(
       break
     }
   } catch (error) {
-    errnoOfNodeError(error) // It died with our words unread (ECONNRESET).
+    errnoOfNodeError(error) // The keeper died with the options unread (ECONNRESET).
   }
   clearTimeout(timer)
-  // Also one that has refused, or does not answer: it decides itself what becomes of what it holds.
+  // Also a keeper that has refused, or does not answer: it decides itself whether to hold the pool or to end.
   waiting.keep()
   if (readiness === undefined)
     throw new UsageError(

@@ -1,8 +1,8 @@
 /**
  * The unit `guestmemfs@POOL.service`. Where systemd runs and the unit is installed, the keeper must be the
- * unit's process and not a child of the process that called mount: it would die with the caller's cgroup, and
- * the guests' memory with it. The request and the answer are files beside the pool's record. Must not: mount
- * anything itself; the unit calls `guestmemfs keep POOL`, which does.
+ * unit's process and not a child of the process that called mount: it would be killed with the caller's
+ * cgroup, and the guests' memory lost. The request and the answer are files beside the pool's record. Must
+ * not: mount anything itself; the unit calls `guestmemfs keep POOL`, which does.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
@@ -27,7 +27,7 @@ function systemctl(...words: string[]): number {
 }
 
 /**
- * Mounts by way of the unit. A pool that is parked has its unit running already: reloading it mounts again.
+ * Mounts through the unit. The unit of a parked pool is running already: reloading it mounts again.
  * Errors: `UsageError` with the reason that the unit's process gave, or where to look when it gave none.
  */
 export function mountThroughUnit({ pool, mountPoint, options }: MountRequest): Mounted {
@@ -67,13 +67,13 @@ export function storedCount(pool: string): number {
   return Number(stdout) || 0
 }
 
-/** Tries so often, while the unit whose keeper was ended comes to rest. */
+/** How often it tries, while systemd stops the unit whose keeper was killed. */
 const FORGET_TRIES = 50
 const FORGET_PAUSE_MS = 100
 
 /**
- * What the store still has of a pool that was given up is memory that nobody can reach. Before systemd 254 it
- * lets go by itself. Errors: `UsageError` when it does not.
+ * Removes what the store still has of a pool that was discarded: memory that no process could use. Before
+ * systemd 254 the manager removes it by itself. Errors: `UsageError` when it is not removed.
  */
 export async function forgetStored(pool: string): Promise<void> {
   for (let tries = 0; storedCount(pool) > 0; tries++) {
@@ -87,8 +87,8 @@ export async function forgetStored(pool: string): Promise<void> {
 }
 
 /**
- * For the unit's process: it ends, and is not started again. `Restart=always` knows no exit status of
- * ExecStart= that would end it: RestartPreventExitStatus= is for the main process, which this one is not
+ * For the unit's process: ends the unit, which is not started again. With `Restart=always` no exit status of
+ * ExecStart= ends a unit: RestartPreventExitStatus= is for the main process, which this one is not
  * (Type=forking). What the manager has in its store stays there, where FileDescriptorStorePreserve= is known
  * (systemd 254).
  */
@@ -96,13 +96,12 @@ export function endUnit(pool: string): void {
   if (process.env.GUESTMEMFS_UNIT === pool) systemctl('stop', '--no-block', unit(pool))
 }
 
-/** For the unit's process: whether it was asked for anything. */
+/** For the unit's process: whether there is a request. */
 export const hasRequest = (pool: string): boolean => existsSync(path(checkPoolName(pool), 'request'))
 
 /**
- * For the unit's process: what it was asked to mount, once. A file that is no request is none: who asked is
- * told nothing and looks into the journal, and a pool that waits to be taken over must not wait for a file to
- * be mended.
+ * For the unit's process: takes the request to mount, once. A file that is no request is ignored: the process
+ * that wrote it gets no answer, and a pool that waits to be taken over must not wait for a file to be mended.
  */
 export function takeRequest(pool: string): MountRequest | undefined {
   const file = path(checkPoolName(pool), 'request')
@@ -114,7 +113,7 @@ export function takeRequest(pool: string): MountRequest | undefined {
   return request
 }
 
-/** For the unit's process: how it went. */
+/** For the unit's process: answers the request. */
 export const giveAnswer = (pool: string, answer: Answer): void =>
   write(path(pool, 'answer'), JSON.stringify(answer))
 
@@ -122,8 +121,8 @@ export const giveAnswer = (pool: string, answer: Answer): void =>
 export const writePidFile = (pool: string, pid: number): void => write(path(pool, 'pid'), `${pid}\n`)
 
 /**
- * Lets the service manager read what was installed below `prefix`: only where systemd runs, and only what
- * lies where it looks.
+ * Makes the service manager read the units that were installed below `prefix`: only where systemd runs, and
+ * reads units from there.
  */
 export function reloadUnits(prefix: string): void {
   if (prefix === '/' && existsSync('/run/systemd/system')) spawnSync('systemctl', ['daemon-reload'])

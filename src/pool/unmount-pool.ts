@@ -1,6 +1,6 @@
 /**
- * The unmount of a pool and, when asked to, the end of its memory: the keeper is killed, which holds the last
- * descriptors, so that the kernel frees every page that is not mapped.
+ * The unmount of a pool and, with `discard`, the end of its memory: this process kills keeper and server,
+ * which hold the last descriptors, so that the kernel frees every page that is not mapped.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,12 +22,15 @@ import { forgetStored } from './systemd-unit.ts'
 export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'
 
 const KEEPER_TIMEOUT_MS = 15_000
-/** Many times what a keeper takes to write its record; where it cannot (a full /run), the kernel is asked. */
+/**
+ * Many times what a keeper takes to write its record; where it cannot (a full /run), this process looks at
+ * the keeper's descriptors.
+ */
 const RECORD_MS = 1000
 
 export interface UnmountOptions {
   readonly discard: boolean
-  /** Ends the connection, whatever has files open or mapped. */
+  /** Ends the connection, also while processes have files open or mapped. */
   readonly force: boolean
 }
 
@@ -36,7 +39,7 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   const record = findRecord(named)
   const isLost = !isHeld(record)
   if (!discard) checkKept(record, isLost)
-  // A keeper that has nothing to hold takes its record away and ends: it must not be found while it does.
+  // A keeper that has nothing to hold removes its record and ends: the search must not find it while it does.
   const written = writtenRecord(record.pool)
   const read = written !== undefined && isHeld(written) ? writtenRecord : knownRecord
   if (record.state === 'mounted' && record.mountPoint !== null) {
@@ -45,9 +48,9 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   }
   const settled = await waitSettled(record.pool, read)
   if (settled === undefined) return 'ended'
-  // Another mount may have made the pool anew meanwhile: what was lost is not what is held now.
+  // Another mount may have made the pool anew meanwhile: then the new one is held, and not lost.
   if (!discard && (!isLost || isHeld(settled))) return 'parked'
-  // The unit starts again as soon as they are gone, and must not bring back what its store has.
+  // The unit starts again as soon as keeper and server are gone, and must not bring back what its store has.
   const release = lockDiscard(settled.pool)
   try {
     await endHolders(settled)
@@ -80,9 +83,9 @@ function checkKept(record: PoolRecord, isLost: boolean): void {
 
 /**
  * Ends the pool's connection. No memory is lost or released by it: the server, to which the connection looks
- * unmounted, hands the pool to its keeper and is answered before it lets go of anything, as after any
- * unmount. What a process maps stays mapped, and an unlinked file that is mapped stays an orphan. The number
- * is the connection's own as long as its keeper has the connection open.
+ * unmounted, tells its keeper so and waits for the answer before it closes anything, as after any unmount.
+ * What a process maps stays mapped, and an unlinked file that is mapped stays an orphan. The kernel gives the
+ * connection's number to no other one as long as the keeper has it open.
  */
 function cutConnection(record: PoolRecord): void {
   const { pool, connection } = record
@@ -91,8 +94,8 @@ function cutConnection(record: PoolRecord): void {
     throw new UsageError(
       `the keeper of pool '${pool}' is of a version that does not say which connection it has: write 1 into its file 'abort' below /sys/fs/fuse/connections yourself`,
     )
-  // Its keeper may have been unable to write that it was parked (a full /run): the number may be another
-  // mount's by now.
+  // The keeper may have been unable to record that the pool is parked (a full /run): the number may be
+  // another mount's by now.
   if (hasNoConnection(record)) return
   const failed = abortFuseConnection(minor)
   if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
@@ -106,7 +109,7 @@ function takeOff(record: PoolRecord, mountPoint: string): void {
     throw new UsageError(
       `${mountPoint} is busy: end what uses it first (see 'fuser -vm ${mountPoint}'), or take it off with --force, which guests survive`,
     )
-  // EACCES: a directory on the way to it is closed to whoever asks.
+  // EACCES: the caller may not search a directory of the path.
   if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
   if ((failed === EINVAL || failed === ENOENT) && hasKeeper) {
     throw new UsageError(
@@ -115,7 +118,7 @@ function takeOff(record: PoolRecord, mountPoint: string): void {
         : `pool '${record.pool}' was unmounted from ${mountPoint} and is still in use: ${cutOff(record.pool)}`,
     )
   }
-  // Without a keeper no record says that it was unmounted before, and the folder may be gone since.
+  // Without a keeper no record tells that it was unmounted before, and the folder may be gone since.
   if (failed !== undefined && ![EINVAL, ENOENT, ENOTDIR].includes(failed))
     throw new UsageError(`unmounting ${mountPoint} failed: ${failed}`)
 }
@@ -128,8 +131,8 @@ function findRecord(named: string): PoolRecord {
 }
 
 /**
- * The keeper learns of the unmount from the end of its connection, a moment later. undefined: nothing was
- * left to hold.
+ * Waits until the keeper has noticed the end of its connection, a moment after the unmount. undefined:
+ * nothing was left to hold.
  */
 async function waitSettled(
   pool: string,
@@ -148,8 +151,8 @@ async function waitSettled(
 }
 
 /**
- * A keeper first: it would start another server. The server at once after it: the unit starts again when its
- * keeper has ended, and would take over a server that lives.
+ * Kills the keeper first, because it would start another server. The server at once after it: the unit starts
+ * again when its keeper has ended, and would take over a server that is alive.
  */
 async function endHolders({ pool, keeper, server }: PoolRecord): Promise<void> {
   const ending: { role: string; pid: number; pidfd: Fd }[] = []
@@ -158,7 +161,7 @@ async function endHolders({ pool, keeper, server }: PoolRecord): Promise<void> {
     ['server', server],
   ] as const) {
     const pidfd = holder === null ? undefined : pidfdOpen(holder.pid)
-    // The pidfd is of the process that has the pid now, and only that one is asked after its start.
+    // The pidfd is of the process that has the pid now; `isAlive` then compares its start time.
     if (holder === null || pidfd === undefined || pidfd instanceof Errno || !isAlive(holder)) continue
     sendSignal(pidfd, 'SIGKILL')
     ending.push({ role, pid: holder.pid, pidfd })

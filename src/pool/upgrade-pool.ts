@@ -1,8 +1,8 @@
 /**
  * The upgrade of a mounted pool's formats to the newest that this version writes, under running guests. Until
- * it is made, a pool that an older version made stays one that this older version reads; afterwards that one
- * refuses it. What a format is, and how a crash in between ends, is the file system's business
- * (docs/image-format.md). A pool's runtime area is made anew with each mount.
+ * then, the older version that made a pool can still read it; afterwards it refuses the pool.
+ * docs/image-format.md has the formats, and what a crash in between leaves. A pool's runtime area is made
+ * anew with each mount.
  */
 import { setxattr } from '../linux/xattr.ts'
 import { isAlive } from '../run/process-identity.ts'
@@ -19,7 +19,7 @@ export interface UpgradePlan extends PoolMount {
   readonly to: number
 }
 
-/** Errors: UsageError, with nothing changed: it cannot be, and what to do. */
+/** Throws UsageError, with nothing changed: why it cannot be upgraded, and what to do. */
 export function planUpgrade(named: string | undefined): UpgradePlan {
   const mount = mountOf(named)
   const to = READ_FORMATS.image.newest
@@ -35,7 +35,7 @@ export function planUpgrade(named: string | undefined): UpgradePlan {
   return { ...mount, from, to }
 }
 
-/** Returns at once where it is so already. Errors: UsageError, with nothing changed. */
+/** Has no effect where the pool has that format already. Errors: UsageError, with nothing changed. */
 export function upgradePool({ pool, mountPoint, from, to }: UpgradePlan): void {
   if (from === to) return
   const failed = setxattr(mountPoint, FORMAT_XATTR, Buffer.from(String(to)))
@@ -53,13 +53,13 @@ function mountOf(named: string | undefined): PoolMount {
 }
 
 function whyFailed(errno: Errno, pool: string): string {
-  // EACCES: the root directory is closed to whoever asks.
+  // EACCES: the caller may not search the root directory.
   if (errno === EPERM || errno === EACCES) return 'it needs root: run it with sudo'
   if (errno === EBUSY) return `it is frozen or being handed over: 'guestmemfs thaw ${pool}', then again`
   return errno.name
 }
 
-/** How the version that is installed now comes to serve the pool. */
+/** How the operator makes the installed version serve the pool. */
 function takeoverBy({ pool, mountPoint }: PoolMount): string {
   if (isUnitActive(pool)) return `'systemctl restart ${unit(pool)}'`
   const keeper = findKnownPool(pool)?.keeper

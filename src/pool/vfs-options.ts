@@ -1,5 +1,5 @@
 /**
- * The mount options that are not ours: the flags of every file system, the words that mount(8), fstab and
+ * The mount options that every file system has: the flags of mount(2), the words that mount(8), fstab and
  * systemd keep for themselves, and the labels of SELinux.
  */
 import { existsSync } from 'node:fs'
@@ -7,8 +7,7 @@ import { MOUNT_FLAGS, type MountFlag } from '../linux/mount.ts'
 import { UsageError } from '../values/errors.ts'
 
 /**
- * The later of two opposites counts, as mount(8) has it. What a word takes back, besides setting its own
- * flag.
+ * The flags that a word clears, besides setting its own: of two opposites the later counts, as with mount(8).
  */
 const TAKES_BACK: Readonly<Record<string, readonly MountFlag[]>> = {
   rw: ['ro'],
@@ -34,7 +33,7 @@ const TAKES_BACK: Readonly<Record<string, readonly MountFlag[]>> = {
 const NOT_FOR_US = /^(defaults|auto|noauto|nofail|_netdev|(no)?(users?|owner|group)|[xX]-.*|comment=.*)$/
 
 const LABEL = /^(context|fscontext|defcontext|rootcontext)=/
-/** Only where SELinux runs does anything take its labels out of what FUSE gets to read. */
+/** Only where SELinux runs does the kernel take its labels out of the options before FUSE reads them. */
 const SELINUX = '/sys/fs/selinux/enforce'
 
 /** Flags of mount(2) so far, and options that go to the kernel as they are. */
@@ -44,8 +43,8 @@ export interface VfsOptions {
 }
 
 /**
- * What comes of one more word; undefined: it is not one of these. Errors: UsageError, no kernel that we run
- * on takes it.
+ * Adds one word; undefined: it is not one of these. Throws UsageError for an option that no supported kernel
+ * takes.
  */
 export function addVfsOption(
   { mountFlags, kernelOptions }: VfsOptions,

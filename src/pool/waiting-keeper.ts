@@ -1,7 +1,7 @@
 /**
  * A keeper's process that waits for its options. Starting one takes as long as reading and checking the
- * command line, and after a kexec guests wait for both: so they are done at the same time. It is killed when
- * this process ends without having used it.
+ * command line, and after a kexec guests wait for both: so they run at the same time. This process kills it
+ * when it ends without having used it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
@@ -19,7 +19,8 @@ export class WaitingKeeper {
   constructor() {
     this.#child = spawn(process.execPath, [...process.execArgv, KEEPER_MAIN], {
       detached: true,
-      // An error before it has its options goes to our standard error; afterwards it has the pool's log.
+      // Before it has its options, it writes errors to this process's standard error; afterwards to the
+      // pool's log.
       stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
       env: compileCacheEnvironment(),
     })
@@ -29,12 +30,12 @@ export class WaitingKeeper {
     process.once('exit', this.#dismiss)
   }
 
-  /** Ends when the process does. It does not keep us alive until it is listened to. */
+  /** Ends when the keeper does. Unless `ref` was called, it does not keep this process from ending. */
   get contact(): Duplex & { ref(): void; unref(): void } {
     return this.#child.stdio[CONTACT_FD] as unknown as Duplex & { ref(): void; unref(): void }
   }
 
-  /** From now on it lives on without us. */
+  /** From now on it outlives this process. */
   keep(): void {
     process.off('exit', this.#dismiss)
     this.contact.destroy()

@@ -1,6 +1,6 @@
 /**
- * The lock of a process that gives a pool up. As long as it is held, the pool's unit must not bring back what
- * its store still has. A process that dies in the middle of it releases the lock.
+ * The lock of a process that discards a pool. As long as it is held, the pool's unit must not bring back what
+ * its store still has. The kernel releases it when the process ends.
  */
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is what processes hold,
- * not this file: a record whose processes are gone proves nothing (docs/ownership.md).
+ * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is held by processes,
+ * not by this file: a record whose processes are gone proves nothing (docs/ownership.md).
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ const PoolRecordSchema = v.object({
   mountPoint: v.nullable(v.string()),
   /**
    * The FUSE connection, as /sys/fs/fuse/connections names it: after `umount -l` no mount table has it. An
-   * older keeper does not say.
+   * older keeper does not record it.
    */
   connection: v.optional(v.number()),
   keeper: ProcessSchema,
@@ -36,7 +36,7 @@ const PoolRecordSchema = v.object({
    * as it does from one that is parked. An older keeper starts a server all the same.
    */
   isGivenOver: v.optional(v.boolean()),
-  /** For the day its keeper dies before it: the server then holds the only copies. */
+  /** Recorded because the server holds the only copies once the keeper has died. */
   server: v.nullable(ProcessSchema),
 })
 export type PoolRecord = v.InferOutput<typeof PoolRecordSchema>
@@ -45,7 +45,7 @@ const recordPath = (pool: string) => join(POOLS, `${pool}.json`)
 export const lockPath = (pool: string) => join(POOLS, `${pool}.lock`)
 export const logPath = (pool: string) => join(POOLS, `${pool}.log`)
 
-/** Readable for everyone: who may see the mount may see where it comes from with `list`. */
+/** Readable for everyone: a user who sees the mount may see its pool with `list`. */
 export const writePoolRecord = (record: PoolRecord): void =>
   replaceFile(recordPath(record.pool), `${JSON.stringify(record, null, 2)}\n`, 0o644)
 
@@ -78,7 +78,7 @@ function recordedPools(): string[] {
   }
 }
 
-/** One bad record must not hide the other pools: those that cannot be read are named apart. */
+/** One bad record must not hide the other pools: `unreadable` has the pools of those that cannot be read. */
 export function listPoolRecords(): { records: PoolRecord[]; unreadable: string[] } {
   const records: PoolRecord[] = []
   const unreadable: string[] = []

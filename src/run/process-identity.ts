@@ -1,6 +1,6 @@
 /**
- * A process in a record. A pid alone names none: pids come round again, the time at which a process started
- * does not.
+ * A process in a record. A pid alone is not enough: the kernel uses pids again, but not with the same start
+ * time.
  */
 import * as v from 'valibot'
 import { processStartTime } from '../linux/process.ts'

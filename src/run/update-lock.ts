@@ -6,8 +6,8 @@ import { UsageError } from '../values/errors.ts'
 import { ensureFolder, RUN } from './paths.ts'
 
 /**
- * Returns what gives the lock back; the end of the process does, too. Errors (UsageError): another holds it,
- * no permission.
+ * Returns a function that releases the lock; the end of the process does, too. Errors (UsageError): another
+ * holds it, no permission.
  */
 export function lockUpdates(directory = RUN): () => void {
   let lock: ReturnType<typeof lockFile>

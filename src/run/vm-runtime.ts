@@ -1,7 +1,7 @@
 /**
  * `/run/guestmemfs/vm/NAME/`: the processes that run a VM just now, its QMP socket and its locks. Nothing
- * here outlives the kernel, and nothing here is needed to start the VM again: that is the record on its RAM
- * file.
+ * here outlives the kernel, and nothing here is needed to start the VM again: the record on its RAM file has
+ * that.
  */
 import { fstatSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ const RuntimeSchema = v.object({
   /** How many QEMUs this supervisor has started for the VM. */
   starts: v.number(),
   qemu: v.nullable(ProcessSchema),
-  /** How the last QEMU ended, as a person would say it; null while it runs. */
+  /** How the last QEMU ended, in words; null while it runs. */
   end: v.nullable(v.string()),
 })
 export type VmRuntime = v.InferOutput<typeof RuntimeSchema>
@@ -32,11 +32,11 @@ export interface VmPaths {
   /** While an update is under way: the program of the QEMU that it ends. */
   readonly formerBinary: string
   readonly record: string
-  /** What QEMU's machine was right after its start. */
+  /** The description of QEMU's machine right after its start. */
   readonly machine: string
   /** Held by the process that supervises the VM's QEMU. */
   readonly supervisorLock: string
-  /** Held by whoever updates, resumes or records the VM. */
+  /** Held by the process that updates, resumes or records the VM. */
   readonly updateLock: string
   /** Standard output and error of a QEMU that has no terminal. */
   readonly log: string
@@ -56,7 +56,7 @@ export function vmPaths(name: string): VmPaths {
   }
 }
 
-/** Root's alone: QEMU is handed its socket and needs no way in. */
+/** Only root writes here: QEMU inherits its socket and need not open it by path. */
 export function makeVmDirectory(name: string): VmPaths {
   const paths = vmPaths(name)
   ensureFolder(paths.directory)
@@ -82,7 +82,7 @@ export function readRuntime(name: string): VmRuntime | undefined {
 export const parseRuntime = (text: string): VmRuntime | undefined => parseRecord(RuntimeSchema, text)
 
 /**
- * Takes all of it away but the log. The caller holds the supervisor's lock; if another holds the update lock,
+ * Removes all of it but the log. The caller holds the supervisor's lock; if another holds the update lock,
  * the locks stay.
  */
 export function removeRuntime(name: string): void {
@@ -95,13 +95,13 @@ export function removeRuntime(name: string): void {
   try {
     rmdirSync(directory)
   } catch {
-    // A log is in it, for whoever wants to know how the guest ended.
+    // The log is in it, which tells how the guest ended.
   }
 }
 
 /**
- * The live QEMU of a VM, whoever started it. `ramFile`: of that VM alone; another pool may have one of the
- * same name.
+ * The running QEMU of a VM, whichever process started it. `ramFile`: of that VM alone; another pool may have
+ * one of the same name.
  */
 export function liveQemu(name: string, ramFile?: string): ProcessIdentity | undefined {
   const runtime = readRuntime(name)
@@ -115,7 +115,8 @@ export function tryLock(path: string): Fd | undefined {
   for (;;) {
     const fd = lockFile(path)
     if (fd instanceof Errno) return undefined
-    // Its last holder may have removed the file while we waited for it: then we hold the lock of nothing.
+    // Its last holder may have removed the file meanwhile: then this is the lock of a file that no other
+    // process finds.
     if (fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino) return fd
     close(fd)
   }

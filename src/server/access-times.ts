@@ -1,7 +1,8 @@
 /**
- * Owns how closely access times are kept, which is an option of the mount. The kernel leaves them to us
- * (`fuse_iget` sets S_NOATIME) and does not say by which mount a file was reached: the pool's own mount
- * counts, and its binds have what it has. What is mapped or executed is not seen here.
+ * The rule by which access times are kept, which is an option of the mount. The kernel leaves them to the
+ * server (`fuse_iget` sets S_NOATIME) and does not tell by which mount a file was reached: the options of the
+ * pool's own mount count, also for its bind mounts. Accesses by mapping or executing a file send no request,
+ * and are not recorded.
  */
 import type { AtimeRule } from '../fs/operations/access.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -12,7 +13,8 @@ import { MountWatch } from '../linux/mount-watch.ts'
 export type AtimeRules = Readonly<Record<'directory' | 'other', AtimeRule | undefined>>
 
 /**
- * As `atime_needs_update` (fs/inode.c) looks at a mount. Without one that is seen, what mount(8) would give.
+ * As `atime_needs_update` (fs/inode.c) reads the options of a mount. Where the server does not see the mount,
+ * the default of mount(8).
  */
 export function atimeRulesOf(mount: Pick<Mount, 'options' | 'superOptions'> | undefined): AtimeRules {
   const options = new Set(mount === undefined ? ['relatime'] : [...mount.options, ...mount.superOptions])
@@ -39,7 +41,7 @@ export class AccessTimes {
   }
 
   /**
-   * Where the table cannot be read just now (ENOMEM), what was so stays so: no read fails for its access
+   * Where the mount table cannot be read (ENOMEM), the rules stay as they are: no read fails for its access
    * time.
    */
   #look(): void {

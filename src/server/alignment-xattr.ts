@@ -11,7 +11,7 @@ import { UsageError } from '../values/errors.ts'
 import { ROOT_INO } from '../values/ids.ts'
 import { formatSize } from '../values/size.ts'
 
-/** Errors: UsageError, one line that says what forbids it. */
+/** Throws UsageError: one line with the reason. */
 export function checkAlignment(
   { frames, totalBlocks, place }: Pick<Region, 'frames' | 'totalBlocks' | 'place'>,
   alignBytes: number,
@@ -29,8 +29,8 @@ export function checkAlignment(
 }
 
 /**
- * The value stays, also for the next kernel; it is not written where it is stored already. The pool is not
- * frozen.
+ * The value stays, also for the next kernel; it is not written where it is stored already. The pool must not
+ * be frozen.
  */
 export function storeAlignment(fs: FileSystem, rq: Request, alignBytes: number): void {
   const text = String(alignBytes)

@@ -39,7 +39,7 @@ export const attributesOf = (inode: Inode): Attributes => ({
   uid: inode.uid,
   gid: inode.gid,
   rdev: inode.rdev,
-  // What read and write move best: the largest request there is.
+  // The best size for read and write: that of the largest request.
   blksize: MAX_WRITE_BYTES,
 })
 

@@ -1,7 +1,7 @@
 /**
- * What an operation is handed besides its request: the file system, its store, the kernel's view of both, and
- * the caller as the file system wants to know it. Must not: answer. An operation returns what a method of
- * `Reply` returned, or why it did nothing; dispatch.ts decides what becomes of that.
+ * What an operation gets besides its request: the file system, its store, the kernel's view of both, and the
+ * caller in the form that the file system takes. Must not: answer. An operation returns what a method of
+ * `Reply` returned, or why it did nothing; dispatch.ts decides what follows from that.
  */
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Inode, Timestamp } from '../fs/state/inode.ts'
@@ -22,11 +22,12 @@ import type { RuntimeArea } from './runtime-area.ts'
 export type HandledOpcode = HandledRequest['opcode']
 
 /**
- * What came of a request that is answered: its reply was filled, or it was refused and the reply is empty.
+ * The outcome of a request that has a reply: the operation filled the reply, or refused the request and left
+ * the reply empty.
  */
 export type Outcome = Answered | Refusal
 
-/** One request carried out. FORGET, BATCH_FORGET and INTERRUPT have no reply: nothing comes of them. */
+/** Carries out one request. FORGET, BATCH_FORGET and INTERRUPT have no reply, and no outcome. */
 export type Operation<O extends HandledOpcode> = (typeof OPCODES)[O]['answered'] extends true
   ? (context: Context, request: RequestOf<O>, reply: Reply) => Outcome
   : (context: Context, request: RequestOf<O>) => undefined
@@ -70,13 +71,13 @@ export class Context {
     return { origin: { unique: 0n, epoch: this.#runtime.epoch }, uid: 0, gid: 0, now: wallClock() }
   }
 
-  /** A request has looked at the contents of `inode`: its access time says so, as the mount has it. */
+  /** Records that a request has read the contents of `inode`, by the mount's rule for access times. */
   accessed({ ino, kind }: Inode): void {
     const rule = this.#accessTimes?.rules[kind === 'directory' ? kind : 'other']
     if (rule !== undefined) this.fs.accessed(this.internal, ino, rule)
   }
 
-  /** ESTALE: the inode is gone, or was never shown as what the id says. */
+  /** ESTALE: the inode is gone, or the kernel was never shown it as what the id says. */
   resolve(nodeId: NodeId): KnownInode | Errno {
     const known = this.kernel.resolve(nodeId)
     if (known instanceof Errno || known.as === 'file') return known
@@ -84,7 +85,9 @@ export class Context {
   }
 }
 
-/** CLOCK_REALTIME to the millisecond, read anew each time: it follows the host's clock when that is set. */
+/**
+ * CLOCK_REALTIME to the millisecond, read anew each time, so that it follows when the host's clock is set.
+ */
 export function wallClock(): Timestamp {
   const milliseconds = Date.now()
   const seconds = Math.floor(milliseconds / 1000)

@@ -1,9 +1,9 @@
 /**
  * Deferred eviction. The last FORGET of an unlinked inode only queues it, so that `rm` is over when its names
  * are gone. The record is written when the mount is idle, or on a busy mount, one with each reply, after
- * MAX_WAIT_MS. Until then nothing of the FORGET was done: a successor finds a file that the kernel has
- * forgotten, as after any FORGET that died with its server (`KernelView.takeOver`). In between the file has
- * no name: it cannot be looked up, opened or mapped.
+ * MAX_WAIT_MS. Until then nothing of the FORGET was carried out: a successor finds a file that the kernel has
+ * forgotten, as after any FORGET that a former server had read when it died (`KernelView.takeOver`). In
+ * between the file has no name: it cannot be looked up, opened or mapped.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import type { NodeId } from '../values/ids.ts'
@@ -17,7 +17,7 @@ interface Eviction {
 
 /** The queue is bounded: from here on each new one evicts the oldest. */
 const MAX_QUEUED = 1024
-/** How long memory may stay allocated on a busy mount. */
+/** How long an eviction may wait, and its memory stay allocated, on a busy mount. */
 const MAX_WAIT_MS = 100
 /** So many at a time on an idle mount: the next request waits for less than a millisecond. */
 const PORTION = 32
@@ -41,8 +41,7 @@ export class DeferredEvictions {
   }
 
   /**
-   * The kernel takes back `count` lookups of `nodeId`. Only the last one of an inode without a name is
-   * deferred.
+   * The kernel forgets `count` lookups of `nodeId`. Only the last one of an inode without a name is deferred.
    */
   forget(nodeId: NodeId, count: number): void {
     if (!this.#kernel.isLastOfOrphan(nodeId, count)) this.#end(nodeId, count)

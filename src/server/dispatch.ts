@@ -1,8 +1,8 @@
 /**
- * What becomes of one request. Applied by a former server already? It is answered again. Begun too often?
- * EIO. Else its operation runs, and what that returned is answered, or waits: a wait ends the deferred
- * evictions and runs the operation again at once; if it has to wait still, the request is parked for
- * `retryParked`. Must not: send. The session writes the reply.
+ * The dispatch of one request. One that a former server has applied already is answered again; one that was
+ * begun too often is answered EIO. For any other its operation runs. Where that returns a Wait, the deferred
+ * evictions are carried out and the operation runs again at once; if it returns a Wait again, the request is
+ * parked for `retryParked`. Must not: send. The session writes the reply.
  */
 import type { Origin } from '../fs/state/entry.ts'
 import { ANSWERED, type Answered, type Reply } from '../fuse/replies.ts'
@@ -28,12 +28,12 @@ export const OPERATIONS: Operations = {
 }
 
 /**
- * A request at which three servers died is answered EIO by the fourth: one bad request must not take the
- * mount down.
+ * A request at which three servers died is answered EIO by the fourth: one bad request must not end the
+ * mount.
  */
 const MAX_ATTEMPTS = 3
 
-/** `lastTry`: the time in which a full pool may get room is over, and it is answered as a full one. */
+/** `lastTry`: a full pool has had its time to get room, and a request that needs more is answered ENOSPC. */
 export interface Attempt {
   readonly lastTry: boolean
 }
@@ -42,7 +42,7 @@ const FIRST_TRY: Attempt = { lastTry: false }
 export interface DispatcherParts {
   readonly context: Context
   readonly runtime: RuntimeArea
-  /** The request that had changed the image last when this server opened it. */
+  /** The request that had changed the image last before this server opened it. */
   readonly applied: Origin | undefined
   readonly report: (line: string) => void
   readonly operations?: Operations
@@ -52,8 +52,8 @@ export class Dispatcher {
   readonly #context: Context
   readonly #runtime: RuntimeArea
   /**
-   * Until it was answered. What this server applies is never sent to it again, and the image's own
-   * `lastOrigin` is another one as soon as it applies something.
+   * Kept until it was answered. The kernel never sends this server again what this server applies, and the
+   * image's own `lastOrigin` is another one as soon as it applies something.
    */
   #applied: Origin | undefined
   readonly #report: (line: string) => void
@@ -88,7 +88,8 @@ export class Dispatcher {
     const { evictions, parked } = this.#context
     let outcome = this.#run(request, reply, lastTry)
     if (outcome instanceof Wait && evictions.size > 0) {
-      // The memory of what the kernel has forgotten already need not be waited for.
+      // The kernel has forgotten these inodes already: evicting them may free the memory that the operation
+      // waits for.
       evictions.endAll()
       outcome = this.#run(request, reply, lastTry)
     }

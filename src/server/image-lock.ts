@@ -9,13 +9,13 @@ import { SystemCallError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 
 /**
- * How long the former server may take to end once its successor is to serve: the keeper has killed it by
- * then, and the kernel ends it within milliseconds.
+ * How long a successor waits for the end of the former server before it serves: the keeper has killed that
+ * one by then, and the kernel ends it within milliseconds.
  */
 const WAIT_MS = 10_000
 /**
- * How long a server that nobody has killed may have the lock before it counts as one that goes on: many times
- * what the end of a process takes.
+ * How long a server that no keeper has killed may hold the lock before it counts as one that goes on: many
+ * times what the end of a process takes.
  */
 const LIVING_MS = 500
 
@@ -40,8 +40,8 @@ export class ImageLock {
   /**
    * `image`: the keeper's descriptor, whose open file description other processes share. `place`: a
    * descriptor with a lower number, which the lock takes. A keeper of before the lock (tree f8cb29b) copies
-   * the last image that it finds here: with the one that holds the lock it would hold the lock as well, for
-   * as long as it lives, and no later server would get it.
+   * the last image that it finds here: with the descriptor of the lock it would hold the lock as well, until
+   * it ends, and no later server would get it.
    */
   constructor(pool: string, image: Fd, place: Fd) {
     this.#pool = pool
@@ -57,8 +57,8 @@ export class ImageLock {
 
   /**
    * Blocks this thread until the former server has ended. `ended`: the process that the keeper has killed;
-   * null: none; undefined: a keeper of a former tree does not say. Nobody waits for another one, which has
-   * won the pool. Errors: ImageInUseError.
+   * null: none; undefined: a keeper of a former tree does not tell. A lock of any other process is not waited
+   * for: that one has got the pool. Errors: ImageInUseError.
    */
   take(ended: number | null | undefined): void {
     this.#own ??= this.#takeWithin(LIVING_MS)
@@ -76,7 +76,7 @@ export class ImageLock {
     duplicateOver(taken, own)
     setCloseOnExec(own, true)
     close(taken)
-    // A keeper looks for this when it copies descriptors: it must not copy the one that holds the lock.
+    // A keeper that copies descriptors reads this, and must not copy the descriptor that holds the lock.
     if (!isLocked('self', own))
       throw new UsageError('/proc/self/fdinfo does not show locks: is /proc mounted?')
     return own

@@ -15,24 +15,24 @@ import { type KnownInode, nodeIdOf } from './kernel-view.ts'
 import type { ShownAs } from './runtime-area.ts'
 
 /**
- * Nothing changes but through this mount, and the kernel drops what its own operations change: what it has
- * cached stays true. A day, as libfuse's passthrough examples have it with `cache=always`.
+ * Files change through this mount alone, and the kernel drops what its own operations change, so what it has
+ * cached stays valid. A day, as libfuse's passthrough examples have it with `cache=always`.
  */
 export const VALID_SECONDS = 86_400
 
-/** What the kernel is shown an inode as from now on. */
+/** As what a reply shows an inode to the kernel. */
 export function shownAs({ store }: Context, inode: Inode): ShownAs {
   return inode.guestRam && store.ram.via === 'dax-node' ? 'symlink' : 'file'
 }
 
-/** An entry is a lookup: the kernel will forget the inode as often as it got it. */
+/** Each entry counts as a lookup, which the kernel gives back by FORGET. */
 export function answerEntry(context: Context, inode: Inode, reply: Reply): Answered {
   const known = { inode, as: shownAs(context, inode) }
   context.kernel.stageLookup(known)
   return reply.entry(entryOf(context, known))
 }
 
-/** A new file comes open: its entry and its opening, which `openReplyOf` made, are one reply. */
+/** The reply to CREATE: the entry of the new file, and its opening as `openReplyOf` made it. */
 export function answerCreated(context: Context, inode: Inode, open: OpenReply, reply: Reply): Answered {
   const known = { inode, as: shownAs(context, inode) }
   context.kernel.stageLookup(known)
@@ -55,8 +55,8 @@ export function entryOf(context: Context, known: KnownInode): EntryReply {
 }
 
 /**
- * An empty file may become guest RAM, and guest RAM empty: where that changes the node id, each use looks the
- * name up.
+ * An empty file may become guest RAM, and guest RAM empty: where that changes the node id, the kernel looks
+ * the name up at each use.
  */
 function mayBeShownOtherwise({ store }: Context, { kind, guestRam, sizeBytes }: Inode): boolean {
   return store.ram.via === 'dax-node' && kind === 'file' && (guestRam || sizeBytes === 0)
@@ -78,9 +78,10 @@ export function nodesOf({ store: { ram } }: Context): NodeRam {
 }
 
 /**
- * How a file is opened, for life: mmap reaches the memory itself, READ and WRITE come to the server, and
- * closing needs no FLUSH, which would hang a killed process while no server answers. Mixed modes on one inode
- * fail. Memory that no FUSE file can carry is opened for READ and WRITE alone: its mmap is a clean ENODEV.
+ * How a file is opened, the same each time, because the kernel refuses mixed modes on one inode: mmap maps
+ * the memory itself, the kernel sends READ and WRITE to the server, and sends no FLUSH on close, which would
+ * hang a killed process while no server answers. Memory that FUSE passthrough cannot map is opened for READ
+ * and WRITE alone: its mmap fails with ENODEV.
  */
 export function openReplyOf({ kernel, store }: Context, inode: Inode): OpenReply | Refusal {
   const object = objectOf(inode)
@@ -89,7 +90,7 @@ export function openReplyOf({ kernel, store }: Context, inode: Inode): OpenReply
   if (ram.via !== 'passthrough') return { fh: 0n, flags }
   const state = store.state(object)
   if (state === 'incoming') return WAIT_FOR_STORE
-  // It can be emptied, which gives it memory again; reading it is EIO, and mapping it ENODEV.
+  // It can be truncated to 0, which gives it memory again; read answers EIO, and mmap ENODEV.
   if (state === 'lost') return { fh: 0n, flags }
   const backingId = kernel.backingId(inode.ino, () => {
     const mapping = ram.mapping(object, inode)

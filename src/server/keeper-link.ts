@@ -1,7 +1,7 @@
 /**
  * The server's end of the socket to its keeper. Before it serves, the server waits for the keeper's messages;
- * once the blocking loop runs it sends, and receives only where memory is on its way from one kernel to
- * another. Without a keeper every new memory object fails, never a file that already exists.
+ * once the blocking loop runs it sends, and receives only while memory objects are incoming or outgoing.
+ * Without a keeper no new memory object can be made; files that exist are served.
  */
 import { close } from '../linux/descriptors.ts'
 import { receiveMessage, receiveMessageNow, sendMessage } from '../linux/sockets.ts'
@@ -19,7 +19,7 @@ import {
   type ToServer,
 } from './messages.ts'
 
-/** `fd` undefined: it does not come. */
+/** `fd` undefined: the object is lost. */
 interface Arrival {
   readonly object: ObjectId
   readonly fd: Fd | undefined
@@ -33,11 +33,11 @@ export interface Received {
 export class KeeperLink implements KeeperChannel {
   readonly #socket: Fd
   #isEnded = false
-  /** Not yet sent: deleting many files must not cost a message each. */
+  /** Not yet sent to the keeper: deleting many files must not cost a message each. */
   #dropped: ObjectId[] = []
-  /** The kernel had no memory for the message: it is sent at the next flush. */
+  /** The kernel had no memory for the `take-back` message: `flush` sends it. */
   #owesUnpreserve = false
-  /** Came while something else was waited for. */
+  /** Received while the server waited for another message. */
   #arrived: Arrival[] = []
   readonly #sessions: Fd[] = []
 
@@ -55,8 +55,8 @@ export class KeeperLink implements KeeperChannel {
   }
 
   /**
-   * The next message that is not about memory on its way. undefined: the keeper closed its end, it has no use
-   * for this server.
+   * The next message that is not about incoming objects or sessions. undefined: the keeper closed its end,
+   * and does not need this server.
    */
   async receive(): Promise<Received | undefined> {
     for (;;) {
@@ -85,7 +85,7 @@ export class KeeperLink implements KeeperChannel {
     }
   }
 
-  /** Memory that came since this was last asked. Never waits. */
+  /** Objects that the keeper sent since the last call. Never waits. */
   received(): readonly Arrival[] {
     for (;;) {
       const received = receiveMessageNow(this.#socket, MAX_MESSAGE_BYTES)
@@ -144,7 +144,7 @@ export class KeeperLink implements KeeperChannel {
     sendMessage(this.#socket, encodeMessage(message), [...descriptors])
   }
 
-  /** For what a keeper that is gone need not know. False: it is gone. */
+  /** For messages that a keeper which is gone need not get. False: it is gone. */
   trySend(message: ToKeeper, descriptors: readonly Fd[] = []): boolean {
     const failed = this.#post(message, descriptors)
     if (failed === undefined || failed === EPIPE) return failed === undefined
@@ -158,7 +158,7 @@ export class KeeperLink implements KeeperChannel {
       return undefined
     } catch (error) {
       if (!(error instanceof SystemCallError)) throw error
-      // ECONNRESET: it died with messages unread (unix_release_sock, net/unix/af_unix.c).
+      // ECONNRESET: the keeper died with messages unread (unix_release_sock, net/unix/af_unix.c).
       return error.errno === ECONNRESET ? EPIPE : error.errno
     }
   }
@@ -170,7 +170,7 @@ export class KeeperLink implements KeeperChannel {
     this.send({ kind: 'keep', memories: objects }, descriptors)
   }
 
-  /** Without a keeper, or without memory for the message, the descriptor table alone says it. */
+  /** Without a keeper, or without memory for the message, the descriptor table alone has the size. */
   resized(totalBlocks: number): void {
     this.#post({ kind: 'resized', totalBlocks })
   }
@@ -184,7 +184,7 @@ export class KeeperLink implements KeeperChannel {
     return this.#dropped.length > 0 || this.#owesUnpreserve
   }
 
-  /** What could not be sent stays pending, and the session's timer comes back to it. */
+  /** What could not be sent stays pending, and the session's timer calls this again. */
   flush(): void {
     this.#flush()
   }

@@ -1,4 +1,4 @@
-/** What a successor makes of lookup counts that a lost FORGET left too high. */
+/** How a successor corrects lookup counts that a lost FORGET left too high. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blocks, fixture, nameAt, ROOT } from '../fs/testing/fixture.ts'
@@ -84,7 +84,7 @@ test('the kernel is not asked about what this server has counted itself', () => 
   second.forget(old, 1)
   // The same inode number again, for another file.
   const ino = fx.file('new', blocks(1))
-  // A process was given it twice, and comes to use the first answer late: the kernel does not know it yet.
+  // The kernel looked it up twice, and uses the first answer late: until then it has no inode.
   second.lookUp(ino)
   second.lookUp(ino)
   unlink('new')

@@ -1,8 +1,8 @@
 /**
- * What the kernel knows of the file system on this connection: which node id stands for which inode, how
- * often the kernel has looked each one up, and which backing id carries its mappings. Counts are staged per
+ * What the kernel has been told of the file system on this connection: which node id means which inode, how
+ * often the kernel has looked each one up, and which backing id its mappings have. Counts are staged per
  * request and carried over once the reply has arrived (runtime-area.ts has the argument). Must not: decide
- * about files. That the kernel forgot an unlinked one is returned, not acted on.
+ * about files. `forget` returns an inode that the kernel forgot, and evicts nothing.
  */
 import type { Inode } from '../fs/state/inode.ts'
 import { invalidateAttr } from '../fuse/notify.ts'
@@ -29,7 +29,7 @@ export function nodeIdOf(inode: Inode, as: ShownAs): NodeId {
 const shownAsOf = (nodeId: NodeId): ShownAs => ((nodeId & SYMLINK_BIT) === 0n ? 'file' : 'symlink')
 const inoOf = (nodeId: NodeId): Ino => Number(nodeId & (SYMLINK_BIT - 1n)) as Ino
 
-/** An inode, and what the kernel was shown it as. */
+/** An inode, and as what the kernel was shown it. */
 export interface KnownInode {
   readonly inode: Inode
   readonly as: ShownAs
@@ -44,7 +44,7 @@ export class KernelView {
   #inherited = new Uint8Array(0)
   #staged: PendingLookup[] = []
 
-  /** `invalidate`: false when the kernel does not know the node id. Tests have a kernel of their own. */
+  /** `invalidate`: false when the kernel has no inode of that node id. Tests pass a kernel of their own. */
   constructor(
     runtime: RuntimeArea,
     fuse: Fd,
@@ -75,7 +75,7 @@ export class KernelView {
     return this.#staged.length < this.#runtime.maxPending
   }
 
-  /** The reply under way will make the kernel know `inode` once more. */
+  /** The reply under way counts as one more lookup of `inode` in the kernel. */
   stageLookup({ inode: { ino }, as }: KnownInode): void {
     if (ino === ROOT_INO) return
     // One reply may name an inode more than once (hard links in one directory): each counts.
@@ -96,7 +96,8 @@ export class KernelView {
   }
 
   /**
-   * Whether taking back `count` lookups leaves an inode without a name that the kernel does not know either.
+   * Whether forgetting `count` lookups leaves an inode that has no name and that the kernel does not
+   * reference.
    */
   isLastOfOrphan(nodeId: NodeId, count: number): boolean {
     const known = this.resolve(nodeId)
@@ -105,16 +106,16 @@ export class KernelView {
   }
 
   /**
-   * Returns the inode when the kernel has forgotten it altogether. A count that is left of an inode without a
-   * name is not believed where a former server left it: see `takeOver`.
+   * Returns the inode when the kernel has forgotten it altogether. Where an inode has no name, a count that a
+   * former server left is checked with the kernel: see `takeOver`.
    */
   forget(nodeId: NodeId, count: number): Inode | undefined {
     const known = this.resolve(nodeId)
     if (known instanceof Errno || known.inode.ino === ROOT_INO) return undefined
     const { inode, as } = known
     const left = Math.max(0, this.#runtime.lookups(inode.ino, as) - count)
-    // The backing id is given up before the count says so: in between a crash leaves an id that is closed
-    // later.
+    // The backing id is closed before the count is stored: a crash in between leaves an id that is closed
+    // again later.
     if (left === 0 && as === 'file') this.#closeBacking(inode.ino)
     this.#runtime.setLookups(inode.ino, as, left)
     if (inode.links === 0 && this.#isInherited(inode.ino)) this.#settle(inode)
@@ -124,17 +125,17 @@ export class KernelView {
   }
 
   /**
-   * A successor calls this before it serves, with the orphans there are. A FORGET that died with the server
-   * that had read it is never sent again, so each count that is found may be too high. That harms an inode
-   * only once it has no name: its memory would stay for good. So the kernel is asked whether it knows such an
-   * inode: now, and after each later FORGET of an orphan whose counts were found here. The second covers
-   * files that still had a name when their FORGET was lost: the kernel looks a name up before it removes it,
-   * and so sends a FORGET of its inode afterwards.
+   * A successor calls this before it serves, with the orphans there are. The kernel never sends a FORGET
+   * again that a server had read before it died, so each count that is found may be too high. That harms an
+   * inode only once it has no name: its memory would never be freed. So this server asks the kernel whether
+   * it has such an inode: now, and after each later FORGET of an orphan whose counts were found here. The
+   * second covers files that still had a name when their FORGET was lost: the kernel looks a name up before
+   * it removes it, and so sends a FORGET of its inode afterwards.
    *
    * No byte is lost by it: the kernel's ENOENT means that no dentry, no open file and no FUSE mapping has the
-   * inode. A mapping of the memory itself is the store's to see (`Store.isHeld`). A process that was given an
-   * answer to LOOKUP and has not come to use it finds the file stale, which is looked up again, and gone. A
-   * FORGET that comes after all finds a count of zero.
+   * inode. Whether the memory itself is mapped, the store checks (`Store.isHeld`). Where a process has not
+   * yet used the answer to its LOOKUP, the kernel gets ESTALE, looks the name up again, and finds it gone. A
+   * FORGET that still comes finds a count of zero.
    */
   takeOver(orphans: readonly Inode[]): void {
     this.#inherited = new Uint8Array(Math.ceil(this.#runtime.usedInodes / 8))
@@ -147,7 +148,7 @@ export class KernelView {
     return ((this.#inherited[ino >> 3] ?? 0) & (1 << (ino & 7))) !== 0
   }
 
-  /** The kernel has forgotten `ino`: what it looks up from now on is counted by this server. */
+  /** The kernel has forgotten `ino`: this server counts all lookups from now on. */
   #accept(ino: Ino): void {
     if (this.#isInherited(ino))
       this.#inherited[ino >> 3] = (this.#inherited[ino >> 3] ?? 0) & ~(1 << (ino & 7))
@@ -163,8 +164,8 @@ export class KernelView {
   }
 
   /**
-   * After a request that changed attributes the kernel does not expect it to change: it sends GETATTR before
-   * it uses them.
+   * After a request that changed attributes which the kernel does not expect it to change: the kernel then
+   * sends GETATTR before it uses them.
    */
   invalidateAttr({ inode, as }: KnownInode): void {
     this.#invalidate(nodeIdOf(inode, as))
@@ -174,8 +175,8 @@ export class KernelView {
 
   /**
    * The one backing id of an inode: every open of it on this connection must carry the same
-   * (fs/fuse/iomode.c). Kept until the kernel forgets the inode. `fd` is asked for only when a new id has to
-   * be made. Errors: EIO.
+   * (fs/fuse/iomode.c). Kept until the kernel forgets the inode. `fd` is called only when a new id has to be
+   * made. Errors: EIO.
    */
   backingId(ino: Ino, fd: () => Fd): BackingId | Errno {
     const known = this.#runtime.backingId(ino)
@@ -192,9 +193,9 @@ export class KernelView {
   }
 
   /**
-   * A predecessor that died between getting a backing id and writing it down left an id that holds memory for
-   * the life of the connection. Ids are handed out in turn (idr_alloc_cyclic, fs/fuse/backing.c), so it can
-   * only be the one after the last; closing an id that does not exist is ENOENT and harms nothing.
+   * A former server that died between getting a backing id and storing it left an id that holds memory until
+   * the connection ends. The kernel assigns ids in turn (idr_alloc_cyclic, fs/fuse/backing.c), so it can only
+   * be the one after the last; closing an id that does not exist is ENOENT and harms nothing.
    */
   closeLostBacking(): void {
     if (!this.#runtime.backingIntent) return

@@ -1,13 +1,13 @@
 /**
- * Pages of a pool's image that the machine has lost (a memory failure): found by system calls, which answer
- * EIO where a load is SIGBUS, and given up, so that the next server can read the rest.
+ * Pages of a pool's image that the machine has lost (a memory failure): found by system calls, which fail
+ * with EIO where a load would be SIGBUS, and given up, so that the server can read the rest.
  *
  * Why nothing wrong is ever served: a page that is given up reads as zero. The header and the words of a log
- * segment say what else there is, so that an image without them is refused before anything is changed. Of a
- * slot, the commit word is zeroed first: recovery then takes the checkpoint before it, whose two segments are
- * whole or say that they are not. A record of a segment below its tail word that is zero is an acknowledged
- * one that is missing, and refused; above it no record was acknowledged. Dying on the way leaves pages that
- * are still lost, and all of it is done again.
+ * segment are needed to read everything else, so an image without them is refused before anything is changed.
+ * Of a slot, the commit word is zeroed first: recovery then takes the checkpoint before it, whose two
+ * segments are whole or fail their check. A record of a segment below its tail word that is zero is an
+ * acknowledged one that is missing, and refused; above it no record was acknowledged. A server that dies on
+ * the way leaves pages that are still lost, and its successor does all of it again.
  */
 import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/format.ts'
 import { must } from '../linux/library.ts'
@@ -56,15 +56,15 @@ function lostIn(image: Fd, from: number, end: number): number[] {
 }
 
 /**
- * EIO, as of poisoned memory, or an end that comes too early. Any other errno says nothing of the page: it
- * throws.
+ * EIO, as of poisoned memory, or an end that comes too early. Any other errno tells nothing of the page, and
+ * is thrown.
  */
 const isLostRead = (read: number | Errno, lengthBytes: number): boolean =>
   read === EIO || read === EFAULT || must(read, 'pread of the image') !== lengthBytes
 
 /**
  * Makes the lost pages readable again. The caller holds the image's lock, and has not read the image. Throws
- * CorruptBytesError, with nothing changed, where what they held cannot be done without.
+ * CorruptBytesError, with nothing changed, where recovery needs what they held.
  */
 export function giveUpPages(image: Fd, areaBytes: number, lost: readonly number[]): void {
   const { slotOffsets, slotBytes, segmentOffsets } = geometryOf(areaBytes)

@@ -1,6 +1,6 @@
 /**
  * The server process: it receives the pool from its keeper, opens the image, and serves the connection in one
- * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to tidy up; however
+ * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to clean up; however
  * it dies, its successor starts here.
  */
 import { openSync, writeSync } from 'node:fs'
@@ -22,7 +22,7 @@ import { setRootDirectory } from './root-directory.ts'
 import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
 import { serveConnection } from './serve-connection.ts'
 
-/** Where the keeper put our end of the socket. */
+/** Where the keeper put this process's end of the socket. */
 const SOCKET = 3 as Fd
 
 fixUmask()
@@ -50,7 +50,7 @@ link.send({ kind: 'hello', protocol: PROTOCOL })
 const [runtimeFd, ...memfdAreas] = descriptors as readonly [Fd, ...Fd[]]
 
 try {
-  // Before anything is mapped: what this version does not understand stays as it is.
+  // Before anything is mapped: a pool of a version that this one cannot read stays as it is.
   const problem = protocolProblem(open.protocol, PROTOCOL)
   if (problem !== undefined) throw new UsageError(problem)
   const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
@@ -60,7 +60,8 @@ try {
   const [, imageFd] = memfdAreas
   const lock = imageFd === undefined ? undefined : new ImageLock(open.pool, imageFd, lockPlace)
   // The former server, which the keeper ends as soon as this one can take its place, may hold the lock still.
-  // Its image is looked at without a store into it, so that it can go on if this server refuses.
+  // This server then reads the image without a store into it, so that the former one can go on if this one
+  // refuses.
   const isLocked = lock === undefined || lock.tryTake()
   if (open.mayHaveLostPages && isLocked && imageFd !== undefined) {
     const { length } = store.metadataArea()
@@ -74,7 +75,8 @@ try {
   const totalBlocks = early?.fs.statfs().totalBlocks ?? checkServable(mapPrivate(imageFd as Fd), store, pool)
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
   link.send({ kind: 'opened', totalBlocks, isNew: opened.isNew })
-  // Killed servers write no cache: the first one does it for its successors, before anybody waits for it.
+  // Killed servers write no compile cache: the first one writes it for its successors, before a request can
+  // wait for it.
   if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
@@ -91,18 +93,18 @@ try {
   const whenServing = () => link.trySend({ kind: 'serving' })
   serveConnection({ fs, image, store, runtime, fuse, report, alignBytes, whenServing })
   const { files, freeFiles } = fs.statfs()
-  // The root directory alone is nothing to keep.
+  // A pool with the root directory alone need not be kept.
   const isHeld = open.source.kind === 'memfd' && files - freeFiles > 1
-  // Found again by the next mount's keeper, which takes a connection it finds here for a living one.
+  // Closed, because the next mount's keeper takes a connection that it finds in this process for one in use.
   close(fuse)
-  // Sent is not received: a keeper that is dying takes messages to the end. Only its answer releases the
-  // memory.
+  // A message that was sent may not have been read: the socket of a dying keeper takes messages to the end.
+  // Only its answer tells that the keeper holds the memory.
   const isReleased =
     link.trySend({ kind: 'unmounted', isHeld }) && (await link.receive())?.message.kind === 'released'
   if (isHeld && !isReleased) await waitForever()
 } catch (error) {
-  // Memory that cannot be had and an image that cannot be read are the operator's to decide on; anything else
-  // is a crash like any other.
+  // Where memory cannot be had or an image cannot be read, the operator must decide; anything else is a crash
+  // like any other.
   if (!(error instanceof CorruptBytesError || error instanceof UsageError)) throw error
   const ownerPid = error instanceof ImageInUseError ? error.ownerPid : undefined
   link.send({ kind: 'refused', reason: error.message, ownerPid })

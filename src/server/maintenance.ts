@@ -1,9 +1,9 @@
 /**
  * The work of a server between requests: end deferred evictions, retry orphans, zero free blocks, tell the
- * keeper which memory was given up, and store the mount's alignment once the pool is thawed. Each method is
- * one moment of the session, and its order is what sets memory free, then what zeroes it; the caller then
- * retries what waits for it. Must not: touch the mount (docs/deadlocks.md), or take longer than a request may
- * wait.
+ * keeper which objects were released, and store the mount's alignment once the pool is thawed. Each method is
+ * called at one point of the session; it first frees memory, then zeroes it, and its caller then retries the
+ * requests that wait for memory. Must not: touch the mount (docs/deadlocks.md), or take longer than a request
+ * may wait.
  */
 import type { Fd, Ino } from '../values/ids.ts'
 import { storeAlignment } from './alignment-xattr.ts'
@@ -11,11 +11,11 @@ import type { Context } from './context.ts'
 import { adoptNodeOwners } from './node-owners.ts'
 import { Zeroing } from './zeroing.ts'
 
-/** How often memory that a mapping held is looked at again. */
+/** How often the server looks again whether an orphan is still mapped. */
 const ORPHAN_RETRY_MS = 1000
 /**
- * How long memory that was given up may linger before the keeper hears of it, and a full pool before it is
- * called one.
+ * How long the keeper may hold objects that were released before it is told, and how long a request waits
+ * before a full pool answers ENOSPC.
  */
 const FLUSH_MS = 20
 
@@ -23,8 +23,8 @@ export class Maintenance {
   readonly #context: Context
   readonly #zeroing: Zeroing
   /**
-   * The alignment that the mount asked for, until the pool is not frozen: it comes frozen out of a live
-   * update.
+   * The alignment that the mount asked for, kept until the pool is thawed: after a live update a pool is
+   * frozen.
    */
   #pendingAlignment: number | null
 
@@ -89,7 +89,10 @@ export class Maintenance {
     this.#zeroing.advance()
   }
 
-  /** The connection is gone, and the kernel holds nothing more: what is left in the pool is counted next. */
+  /**
+   * The connection is gone, and the kernel references nothing more: the caller counts next what is left in
+   * the pool.
+   */
   end(): void {
     this.#context.evictions.endAll()
     adoptNodeOwners(this.#context)

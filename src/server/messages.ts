@@ -1,31 +1,31 @@
 /**
  * The messages between keeper and server, over their SOCK_SEQPACKET pair: one JSON object per message,
- * descriptors beside it (SCM_RIGHTS), in order. Anything more would be a second protocol: all state that must
- * outlive a process is in the shared areas, and all control goes through the mount.
+ * descriptors beside it (SCM_RIGHTS), in order. It has no more than these: all state that must outlive a
+ * process is in the shared areas, and all control goes through the mount.
  *
- * The first message of each says which versions of this protocol it speaks. The server, which reads the
- * keeper's first, decides: before it has looked at a descriptor, so that a refusal has changed nothing. Kinds
- * and fields keep their spelling, which is older than the names around here (memories: memory objects;
- * hand-over: preserve; take-back: unpreserve).
+ * The first message of each names the versions of this protocol that it supports. The server, which reads the
+ * keeper's first, decides before it has used a descriptor, so that a refusal has changed nothing. Kinds and
+ * fields keep their spelling, which is older than the names around here (memories: memory objects; hand-over:
+ * preserve; take-back: unpreserve).
  */
 import type { HandoverStep } from '../stores/store.ts'
 import type { ObjectId } from '../values/ids.ts'
 import type { RegionKind } from '../values/store-kinds.ts'
 
-/** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), our receive buffer holds this many. */
+/** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), the receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
 
-/** The versions of this protocol that a process speaks, both included. */
+/** The versions of this protocol that a process supports, both included. */
 export interface Protocol {
   readonly oldest: number
   readonly newest: number
 }
 
-/** 0: processes of before there was a number (tree f8cb29b), which say none. */
+/** 0: processes from before versions had a number (tree f8cb29b), which send none. */
 const UNNUMBERED: Protocol = { oldest: 0, newest: 0 }
 export const PROTOCOL: Protocol = { oldest: 0, newest: 1 }
 
-/** One line for whom a keeper's words are for; undefined: they have a version in common. */
+/** One line for the operator; undefined: they have a version in common. */
 export function protocolProblem(
   keeper: Protocol = UNNUMBERED,
   server: Protocol = UNNUMBERED,
@@ -38,7 +38,7 @@ export function protocolProblem(
 const inWords = ({ oldest, newest }: Protocol): string =>
   oldest === newest ? String(newest) : `${oldest} to ${newest}`
 
-/** Where a pool's memory comes from. `isNew`: no image is there yet. A region holds its own image. */
+/** Where a pool's memory comes from. `isNew`: there is no image yet. A region holds its own image. */
 export type MemorySource =
   | { readonly kind: 'memfd'; readonly totalBlocks: number; readonly isNew: boolean }
   /** `alignBytes`: the value to store in the root's alignment xattr; null: leave it. */
@@ -71,20 +71,23 @@ export type ToServer =
       /** The former server died of SIGBUS: pages of the image may be lost. */
       readonly mayHaveLostPages?: boolean
     }
-  /** With one descriptor per memory. After `begin`: it came back from the former kernel just now. */
+  /** With one descriptor per object. After `begin`: objects that the keeper has just retrieved. */
   | { readonly kind: 'memories'; readonly memories: readonly ObjectId[] }
-  /** The former kernel handed it over, and it does not come back. */
+  /** The former kernel handed it over, and the keeper cannot retrieve it. */
   | { readonly kind: 'lost'; readonly memory: ObjectId }
   /**
-   * With descriptors of live update sessions, to be kept open in case the keeper dies: they end with their
-   * last copy.
+   * With descriptors of live update sessions, to be kept open in case the keeper dies: a session ends with
+   * its last descriptor.
    */
   | { readonly kind: 'sessions' }
-  /** Close all of those; answered with `sessions-closed`. */
+  /** Close all of those; the server answers `sessions-closed`. */
   | { readonly kind: 'close-sessions' }
-  /** All memories are there: read the image. */
+  /** All objects were sent: the server reads the image. */
   | { readonly kind: 'begin' }
-  /** With the /dev/fuse descriptor: serve it. `isCrashed`: the server before this one ended by itself. */
+  /**
+   * With the /dev/fuse descriptor, which the server serves. `isCrashed`: the server before this one ended by
+   * itself.
+   */
   | {
       readonly kind: 'serve'
       readonly restarts: number
@@ -102,21 +105,24 @@ export type ToServer =
 
 /** Server to keeper. */
 export type ToKeeper =
-  /** The first. Servers of former trees do not send it, and their keepers pass over a kind that is new. */
+  /** The first. Servers of former trees do not send it, and their keepers ignore a kind that is new. */
   | { readonly kind: 'hello'; readonly protocol: Protocol }
   /** With one descriptor per memory. */
   | { readonly kind: 'keep'; readonly memories: readonly ObjectId[] }
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */
   | { readonly kind: 'opened'; readonly totalBlocks: number; readonly isNew: boolean }
-  /** The pool has another size than was said before, or has been opened with this one. */
+  /** The pool has another size than was sent before, or has been opened with this one. */
   | { readonly kind: 'resized'; readonly totalBlocks: number }
   /**
-   * It has the pool's memory and image to itself, and reads requests from here on. Servers of former trees do
-   * not send it.
+   * The server alone has the pool's memory and image, and reads requests from here on. Servers of former
+   * trees do not send it.
    */
   | { readonly kind: 'serving' }
-  /** Preserve what the descriptor table calls outgoing; the last step comes with the image. */
+  /**
+   * The keeper is to preserve the objects that the descriptor table marks outgoing; the last step comes with
+   * the image.
+   */
   | { readonly kind: 'hand-over'; readonly step: HandoverStep }
   | { readonly kind: 'take-back' }
   | { readonly kind: 'sessions-closed' }
@@ -126,7 +132,7 @@ export type ToKeeper =
    */
   | { readonly kind: 'refused'; readonly reason: string; readonly ownerPid?: number | undefined }
   /**
-   * The connection is gone. `isHeld`: there are files whose memory lives only as long as a process holds it.
+   * The connection is gone. `isHeld`: there are files whose memory exists only as long as a process holds it.
    */
   | { readonly kind: 'unmounted'; readonly isHeld: boolean }
 
@@ -136,11 +142,15 @@ export const encodeMessage = (message: ToServer | ToKeeper): Uint8Array =>
   Buffer.from(JSON.stringify(message), 'utf8')
 
 /**
- * The peer is our own code at the other end of a socket pair that no other process has: the shape is trusted.
+ * The peer is guestmemfs code at the other end of a socket pair that no other process has: the shape is
+ * trusted.
  */
 export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8Array): Message =>
   JSON.parse(Buffer.from(bytes).toString('utf8')) as Message
 
-/** A pool of memfds is new only once, and what a mount says of pages is said once. */
+/**
+ * The same source for a further server: a pool of memfds is new only once, and a mount's `align=` is stored
+ * once.
+ */
 export const reopened = (source: MemorySource): MemorySource =>
   source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }

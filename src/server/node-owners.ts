@@ -1,9 +1,9 @@
 /**
  * The owner and mode of device nodes, and of the files they stand for: one thing. `chown` and `chmod` of
- * guest RAM that is shown as a symlink follow it and reach the node, which is gone with its kernel and made
- * anew after each resize. So the node's owner and mode become the file's whenever the file is looked at,
- * before anything takes the node away, and when the mount ends; and what is set on the file itself is set on
- * the node.
+ * guest RAM that is shown as a symlink follow it to the node, which ends with its kernel and is made anew
+ * after each resize. So the server takes over the node's owner and mode into the file whenever the file is
+ * looked up or read, before the node is removed, and when the mount ends; and what is set on the file itself,
+ * it sets on the node.
  */
 import type { AttributeChange } from '../fs/operations/attributes.ts'
 import type { Inode } from '../fs/state/inode.ts'
@@ -14,8 +14,8 @@ import type { Context } from './context.ts'
 import type { KnownInode } from './kernel-view.ts'
 
 /**
- * Returns the inode as it is then. What cannot be recorded now (frozen already, no room) stays as the image
- * has it.
+ * Returns the inode as it is then. Where the image cannot record it now (frozen, no room), the file keeps the
+ * owner that it has there.
  */
 export function adoptNodeOwner(context: Context, inode: Inode): Inode {
   const { fs } = context
@@ -23,12 +23,12 @@ export function adoptNodeOwner(context: Context, inode: Inode): Inode {
   const owner = node?.ram.owner(node.object)
   if (owner === undefined || fs.frozen || isSame(owner, inode)) return inode
   const { uid, gid, mode } = owner
-  // An internal origin: the request's own record is yet to come, and must be the one that stands for it.
+  // An internal origin, because the request's own record is yet to come.
   const changed = fs.setAttributes(context.internal, inode.ino, { uid, gid, mode })
   return changed instanceof Refusal ? inode : changed
 }
 
-/** The same of what the kernel was shown. */
+/** The same for an inode as the kernel was shown it. */
 export function adoptedNode(context: Context, known: KnownInode): KnownInode {
   const inode = adoptNodeOwner(context, known.inode)
   return inode === known.inode ? known : { ...known, inode }
@@ -41,8 +41,8 @@ export function adoptNodeOwners(context: Context): void {
 
 /**
  * Sets what of `change` concerns the node, then has `apply` set it on the file. In this order: a server that
- * dies in between leaves a node from which the file's owner is adopted, and the request comes again. The
- * other way round the former owner would be adopted, and a change that was answered would be lost.
+ * dies in between leaves a node from which the file's owner is adopted, and the kernel sends the request
+ * again. In the other order the former owner would be adopted, and a change that was answered would be lost.
  */
 export function withNodeOwner<R>(context: Context, inode: Inode, change: AttributeChange, apply: () => R): R {
   const node = nodeOf(context, inode)

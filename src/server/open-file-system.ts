@@ -14,7 +14,7 @@ import { wallClock } from './context.ts'
 
 export interface PoolToOpen {
   readonly pool: string
-  /** The pool is made just now: its image area is empty. */
+  /** The pool is being made: its image area is empty. */
   readonly isNew: boolean
   /** The image that the former kernel handed over. */
   readonly packed?: Uint8Array
@@ -38,7 +38,7 @@ export function openFileSystem(
     Image.format(area, identity, State.fresh(wallClock(), { dirtyBlocks }))
   }
   const expected = expectedOf(store)
-  // A server that died in the middle of it left no image: the last store makes it one.
+  // A server that died while unpacking left no image: the last store makes it one.
   if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
   const image = openImage(area, store, pool)
   const fs = new FileSystem(image, store)
@@ -47,9 +47,9 @@ export function openFileSystem(
 }
 
 /**
- * `copy`: a private mapping of the image, which another server may serve still. Returns the size of the pool,
- * in blocks, when this program can serve it, too. Errors: those of `openFileSystem`; UsageError when there is
- * no image yet.
+ * `copy`: a private mapping of the image, which another server may still serve. Returns the size of the pool,
+ * in blocks, when this server can serve it. Errors: those of `openFileSystem`; UsageError when there is no
+ * image yet.
  */
 export function checkServable(copy: Uint8Array, store: Store, { pool, isNew }: PoolToOpen): number {
   if (isNew || probe(copy) !== 'image')
@@ -65,7 +65,10 @@ function openImage(area: Uint8Array, store: Store, pool: string): Image<State> {
   return image
 }
 
-/** Memory of the host has no size of its own: the image says what the pool was made with, and has now. */
+/**
+ * A store of the host's ordinary memory has no size of its own: the image states the one that the pool was
+ * made with, and the one it has now.
+ */
 const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, resized }: Store): Expected => ({
   storeKind: kind,
   ...(resized === undefined && { totalBlocks }),
@@ -73,8 +76,8 @@ const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, resized }: Store
 })
 
 /**
- * Makes an empty pool of whatever the store holds. What its memory held before is unknown: where clearing is
- * ours, all of it is dirty.
+ * Makes an empty pool of whatever the store holds. What its memory held before is unknown: where the store
+ * clears blocks itself, all of them are dirty.
  */
 export function formatPool(store: Store, pool: string): void {
   const { kind, clearing, totalBlocks } = store.descriptor

@@ -20,7 +20,7 @@ export interface OpenedStore {
   readonly store: Store
   /** No image is there yet. */
   readonly isNew: boolean
-  /** What the former kernel handed over, to make an image of where there is none yet. */
+  /** The image that the former kernel handed over, to be unpacked where there is none yet. */
   readonly packed?: Uint8Array
 }
 
@@ -36,7 +36,7 @@ export async function openStore(
 }
 
 /**
- * Which region it is, and what it holds. Errors: UsageError when it cannot be a pool's, or have pages of
+ * Which region it is, and what it holds. Errors: UsageError where it cannot hold a pool, or has no pages of
  * `alignBytes`.
  */
 export function examineRegion(choice: RegionChoice, alignBytes?: number | null) {
@@ -48,9 +48,7 @@ export function examineRegion(choice: RegionChoice, alignBytes?: number | null) 
 
 type RegionSource = Exclude<MemorySource, { kind: 'memfd' }>
 
-/**
- * A region that holds other bytes than a pool's is never formatted in passing, only by `guestmemfs format`.
- */
+/** A mount never formats a region that holds other bytes than a pool's; only `guestmemfs format` does. */
 function openRegion(pool: string, source: RegionSource): OpenedStore {
   const { region, content } = examineRegion(source, source.alignBytes)
   if (content.content === 'foreign') {

@@ -1,8 +1,9 @@
 /**
- * Requests whose operation returned a wait. Nothing was committed for them; each is retried, in the order
- * they came, after every event of the store and every 20 ms. The kernel keeps their callers waiting; after a
- * restart of the server it sends them again (RESEND). One whose caller got a signal (INTERRUPT) is not
- * retried: without that a process that waits for gigabytes to be zeroed could not be killed.
+ * Requests whose operation returned a Wait. Nothing was committed for them; the server retries each, in the
+ * order in which they came, after every event of the store and every 20 ms. The kernel keeps their callers
+ * waiting; after a restart of the server it sends them again (RESEND). One whose caller got a signal
+ * (INTERRUPT) is answered EINTR instead: otherwise a process that waits for gigabytes to be zeroed could not
+ * be killed.
  */
 import type { HandledRequest } from '../fuse/session.ts'
 
@@ -24,12 +25,12 @@ export class ParkedRequests {
     return isParked
   }
 
-  /** Whether `request`, which was taken, is to be answered EINTR instead. Asking forgets it. */
+  /** Whether `request`, which was taken, is to be answered EINTR instead. Clears the mark. */
   takeInterrupted({ header }: HandledRequest): boolean {
     return this.#interrupted.delete(header.unique)
   }
 
-  /** All of them, oldest first; those that have to wait on are added again. */
+  /** All of them, oldest first; the caller adds those again that still have to wait. */
   take(): readonly HandledRequest[] {
     const requests = this.#requests
     this.#requests = []

@@ -5,9 +5,9 @@ import { wallClock } from './context.ts'
 import type { RootDirectory } from './messages.ts'
 
 /**
- * Sets what was asked for where the pool holds nothing, be it new or emptied. Any other root directory has
- * the mode that it was given, by a mount or by chmod(1), and keeps it. `epoch`: that of the last record,
- * which the next connection's must go beyond.
+ * Sets what the mount asked for where the pool holds nothing, be it new or emptied. Any other root directory
+ * has the mode that it was given, by a mount or by chmod(1), and keeps it. `epoch`: that of the last record;
+ * the epoch of the next connection must be higher.
  */
 export function setRootDirectory(
   fs: FileSystem,

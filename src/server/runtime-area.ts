@@ -1,14 +1,14 @@
 /**
- * What a successor needs to know about one FUSE connection, and no second INIT will send it: what was
- * negotiated, how often the kernel has looked up each inode, and which backing id each inode has. It lives in
- * a memfd that the keeper holds, valid for that connection alone; the persistent image knows nothing of it.
+ * What a successor needs to know about one FUSE connection, because the kernel sends INIT only once: what was
+ * negotiated, how often the kernel has looked up each inode, and which backing id each inode has. It is in a
+ * memfd that the keeper holds, valid for that connection alone; the persistent image holds nothing of it.
  *
- * Crash argument. The kernel counts a lookup when it has read our reply, so a count may change only if the
- * reply arrives. New counts are therefore first written down as *pending* under the request's id, then the
- * reply is sent, then they are carried over and the pending mark is taken away. A successor that finds the
- * mark asks the kernel to re-send what was not answered: if that very request comes again, its reply never
- * arrived and the pending counts are dropped; if not, it did, and they are carried over (again, if need be:
- * they are absolute). Either way no count is ever off by one.
+ * Crash argument. The kernel counts a lookup when it has read the server's reply, so a count may change only
+ * if the reply arrives. New counts are therefore first written down as *pending* under the request's id, then
+ * the reply is sent, then they are carried over and the pending mark is taken away. A successor that finds
+ * the mark asks the kernel to re-send what was not answered: if the kernel sends that request again, its
+ * reply never arrived and the pending counts are dropped; if not, it did, and they are carried over (again,
+ * if need be: they are absolute). Either way no count is ever off by one.
  */
 import { INO_MAX } from '../fs/state/limits.ts'
 import { UsageError } from '../values/errors.ts'
@@ -17,8 +17,8 @@ import type { BackingId, Ino } from '../values/ids.ts'
 /** The bytes 'GMFS', read as one little-endian word. */
 const MAGIC = 0x53464d47
 /**
- * This version reads from `oldest` on, and writes `newest`. Where they come to differ, `upgrade` is what
- * writes the newer one of a connection that is there already.
+ * This version reads from `oldest` on, and writes `newest`. Should they come to differ, `guestmemfs upgrade`
+ * is to write the newer one for a connection that exists.
  */
 export const RUNTIME_AREA_FORMAT = { oldest: 1, newest: 1 } as const
 const MAX_INODES = INO_MAX + 1
@@ -70,10 +70,13 @@ export interface PendingLookup {
 export class RuntimeArea {
   readonly #bytes: Uint8Array
   readonly #words: Uint32Array
-  /** The request at which a former server died. It need not be the first that comes again. */
+  /** The request at which a former server died. It need not be the first that the kernel sends again. */
   readonly #former: { readonly low: number; readonly high: number; attempts: number }
 
-  /** Errors: UsageError: it is of a version that this one does not read. Nothing was stored into it. */
+  /**
+   * Throws UsageError where the area has a format that this version does not read. Nothing was stored into
+   * it.
+   */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
@@ -89,7 +92,9 @@ export class RuntimeArea {
     this.#former = { low, high, attempts }
   }
 
-  /** True once an INIT has been answered: a server that starts now is a successor on a live connection. */
+  /**
+   * True once an INIT has been answered: a server that starts now is a successor on an existing connection.
+   */
   get isEstablished(): boolean {
     return this.#load(WORD.magic) === MAGIC
   }
@@ -133,7 +138,7 @@ export class RuntimeArea {
     return attempts
   }
 
-  /** The server before was killed from outside: the request it was at is not to blame. */
+  /** The former server was killed from outside: the request that it was at did not cause that. */
   resetAttempts(): void {
     this.#words[WORD.attempts] = 0
     this.#former.attempts = 0
@@ -211,8 +216,8 @@ export class RuntimeArea {
   }
 
   /**
-   * Set around FUSE_DEV_IOC_BACKING_OPEN: an id that the kernel made and no server wrote down would hold
-   * memory for ever.
+   * Set around FUSE_DEV_IOC_BACKING_OPEN: an id that the kernel made and no server stored would hold memory
+   * until the connection ends.
    */
   set backingIntent(open: boolean) {
     this.#store(WORD.backingIntent, open ? 1 : 0)
@@ -222,7 +227,7 @@ export class RuntimeArea {
     return this.#load(WORD.backingIntent) !== 0
   }
 
-  /** No inode from this number on is known. */
+  /** No inode from this number on has a count or a backing id. */
   get usedInodes(): number {
     return this.#load(WORD.usedInodes)
   }

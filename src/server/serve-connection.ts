@@ -1,5 +1,5 @@
 /**
- * One connection, served until it is gone: what a former server left is settled, then the session gets its
+ * Serves one connection until it is gone: completes what a former server left, then gives the session its
  * host, made of dispatch (requests) and maintenance (the work between them). Wiring only.
  */
 import type { FileSystem } from '../fs/file-system.ts'
@@ -25,7 +25,7 @@ export interface Connection {
   readonly report: (line: string) => void
   /** The value to store in the root's alignment xattr; null: leave it. */
   readonly alignBytes: number | null
-  /** Called once, when requests are read from here on. */
+  /** Called once, before the server reads the first request. */
   readonly whenServing: () => void
 }
 
@@ -36,8 +36,7 @@ export function serveConnection(connection: Connection): void {
   const accessTimes = new AccessTimes(image.identity.poolName)
   const parked = new ParkedRequests()
   const context = new Context({ fs, store, kernel, runtime, parked, accessTimes })
-  // What a former server applied last, and perhaps never answered. It is asked for now, before this server
-  // changes anything.
+  // What a former server applied last, and perhaps never answered. Read before this server changes anything.
   const applied = image.lastOrigin
   const dispatcher = new Dispatcher({ context, runtime, applied, report })
   const maintenance = new Maintenance(context, alignBytes)

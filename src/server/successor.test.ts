@@ -59,7 +59,7 @@ function scene() {
   const answers = new Map<number, number>()
   const indexOf = ({ header }: HandledRequest) => Number(header.unique - FIRST) / 2
 
-  /** A server's life, in which it reads `queue`. It dies at its `deathAt`th request, before or after it. */
+  /** One server, which reads `queue` and dies at its `deathAt`th request, before or after applying it. */
   const serve = (queue: HandledRequest[], isSuccessor: boolean, deathAt: number, applies: boolean): void => {
     const runtime = new RuntimeArea(area)
     // Killed from outside, each of them.
@@ -124,7 +124,7 @@ test('requests that are sent again in any order, to servers that die in turn, ar
 })
 
 type Life = { order: number[]; deathAt: number; applies: boolean }
-/** The last server dies no more. */
+/** The last server does not die. */
 const withOrder =
   (last: number[]) =>
   ([at, life]: [number, Life | undefined]): [number, Life] => [

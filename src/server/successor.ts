@@ -1,14 +1,15 @@
 /**
- * What a server that takes over a living connection must find out before it serves. Two replies of the former
- * server may have been lost: the one that carries lookup counts (`RuntimeArea.pending`), and the one to the
- * last request that changed anything (`Image.lastOrigin`). The kernel is asked to send again what was never
- * answered; that comes, in any order, before anything newer. So both questions are open until the request in
- * question came again (its reply was lost), or a new one did, or nothing is left to be read (it arrived).
+ * What a server that takes over a connection must find out before it serves. Two replies of the former server
+ * may have been lost: the one that carries lookup counts (`RuntimeArea.pending`), and the one to the last
+ * request that changed anything (`Image.lastOrigin`). The server asks the kernel to send again what was never
+ * answered; the kernel sends that, in any order, before anything newer. So each question is open until the
+ * request in question came again (its reply was lost), or a new one came, or nothing is left to be read (the
+ * reply arrived).
  *
- * Until then everything waits. FORGETs do because the counts they lower are the ones in question. All other
- * requests do because the request that was applied is answered first: its answer is read from the state, and
- * any other request may change the state. A server that died after it had applied another one would also
- * leave the image with that one's origin, and nothing would say that the first was applied.
+ * Until then all requests wait: FORGETs because the counts that they lower are the ones in question, all
+ * others because the request that was applied must be answered first: its answer is read from the state, and
+ * any other request may change the state. And a server that died after it had applied another request would
+ * leave the image with that one's origin, and no record that the first was applied.
  */
 import type { Origin } from '../fs/state/entry.ts'
 import type { HandledRequest } from '../fuse/session.ts'
@@ -30,7 +31,7 @@ export class Successor {
   readonly #runtime: RuntimeArea
   /** The request that was applied last: answered, or about to come again. */
   readonly #applied: bigint | undefined
-  /** The requests that are still looked for. */
+  /** The requests that the kernel may still send again. */
   readonly #awaited: Set<bigint>
   readonly #parked = new ParkedRequests()
 
@@ -65,7 +66,7 @@ export class Successor {
     this.#awaited.delete(unique)
   }
 
-  /** What did not come again was answered. */
+  /** The replies to requests that did not come again have arrived. */
   #conclude(): void {
     this.#runtime.applyPending()
     this.#awaited.clear()
@@ -76,7 +77,7 @@ export class Successor {
 export const resendPort = (fuse: Fd): ResendPort => ({
   resend: () => {
     const failed = resend(fuse)
-    // ENODEV: unmounted meanwhile, as the first read will say.
+    // ENODEV: unmounted meanwhile, as the first read will show.
     if (failed !== undefined && failed.name !== 'ENODEV' && failed.name !== 'EPERM')
       throw new SystemCallError('FUSE_NOTIFY_RESEND', failed)
   },

@@ -1,7 +1,7 @@
 /**
- * The feed of the store's zeroing: it gets blocks that a former owner left dirty, one extent after the other,
- * and what it has zeroed is logged as clean. Only logged blocks are ever given to a file: a crash in between
- * zeroes them once more.
+ * Gives the store's zeroer blocks that a former owner left dirty, one extent after the other, and logs as
+ * clean what it has zeroed. Only blocks that are logged as clean are given to a file: after a crash in
+ * between they are zeroed once more.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import { BLOCK_BYTES, type Extent, type Refused, type Store } from '../stores/store.ts'
@@ -9,8 +9,8 @@ import { EBUSY, EIO } from '../values/errno.ts'
 import { MIB } from '../values/units.ts'
 
 /**
- * Long enough that making a mapping costs little, short enough that an allocation does not wait for all of
- * it.
+ * Long enough that the cost of making a mapping is small, short enough that an allocation does not wait long
+ * for it.
  */
 const PIECE_BLOCKS = (512 * MIB) / BLOCK_BYTES
 
@@ -21,9 +21,9 @@ export class Zeroing {
   readonly #fs: FileSystem
   readonly #store: Store
   readonly #internal: () => OwnRequest
-  /** At most so many at a time: fewer while a block that a process holds is being found. */
+  /** At most so many blocks at a time: fewer while a block that a process maps is being searched for. */
   #pieceBlocks = PIECE_BLOCKS
-  /** What could not be zeroed, and is left alone for a while. */
+  /** What could not be zeroed, and is not tried for a while. */
   #aside: { readonly extent: Extent; readonly untilMs: number }[] = []
   /** Zeroed, but not yet logged: the pool was frozen, or the image had no room. */
   #unlogged: Extent[] = []
@@ -57,9 +57,9 @@ export class Zeroing {
   }
 
   /**
-   * A process holds a block of it, or a page of it is poisoned: the piece is halved until that block is
-   * found, so that only this one is left alone, and allocations go on with all others. It stays dirty, and no
-   * file ever gets it. What fails for another reason fails as a whole.
+   * Where a process maps a block of the piece, or a page of it is poisoned, the piece is halved until that
+   * block is found, so that only this one stays dirty, and files get all others. A piece that fails for
+   * another reason is put aside as a whole.
    */
   #putAside({ extent, errno }: Refused): void {
     if ((errno === EBUSY || errno === EIO) && extent.count > 1)

@@ -1,4 +1,4 @@
-/** The bytes of objects that are memfds, or files of tmpfs, moved by system calls on their descriptors. */
+/** Reads and writes objects that are memfds, or files of tmpfs, by system calls on their descriptors. */
 import { punchHole, readAt, seek, writeAt } from '../linux/memory.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import { Refusal } from '../values/refusal.ts'
@@ -7,7 +7,7 @@ import type { FileData } from './store.ts'
 export class DescriptorData implements FileData {
   readonly #descriptorOf: (object: ObjectId) => Fd | Refusal
 
-  /** `descriptorOf`: refuses an object that is not here. */
+  /** `descriptorOf` refuses an object without a descriptor. */
   constructor(descriptorOf: (object: ObjectId) => Fd | Refusal) {
     this.#descriptorOf = descriptorOf
   }

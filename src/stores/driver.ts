@@ -1,24 +1,21 @@
 /**
- * What a row of the registry says of one kind of store: facts that hold for every pool of it, and, where its
- * memory is a region of this machine, how a region is found, looked at and opened. Types alone.
+ * A row of the registry, about one kind of store: facts that hold for every pool of it, and, where its memory
+ * is a region of this machine, how a region is found, probed and opened. Types alone.
  */
 import type { CarveOutType } from '../values/store-kinds.ts'
 import type { FrameGrid, Place, Store } from './store.ts'
 
 export interface StoreDriver {
-  /** How its memory is set aside at boot; false: it takes ordinary memory of the host. */
+  /** How its memory is set aside at boot; false: it uses ordinary memory of the host. */
   readonly carveOut: CarveOutType | false
-  /**
-   * `in place`: it lies where no kernel puts anything. `handover`: one kernel hands it to the next. `no`: it
-   * ends.
-   */
+  /** `in place`: no kernel uses the memory. `handover`: one kernel hands it to the next. `no`: it ends. */
   readonly survivesKexec: 'in place' | 'handover' | 'no'
   /** The largest pages that can map guest RAM, in bytes. */
   readonly largestPageBytes: number
   /** As in `PlacementRules`, so that an image can be checked without its store. */
   readonly chunkBlocks: number | undefined
   /**
-   * `region` null: the only one there is. Errors: UsageError, one line that says what to do. undefined: the
+   * `region` null: the only one there is. Throws UsageError: one line that says what to do. undefined: the
    * memory is not a region, the keeper holds it (memfd).
    */
   readonly find: ((region: string | null) => Region) | undefined
@@ -27,14 +24,14 @@ export interface StoreDriver {
 export interface Region {
   readonly name: string
   /**
-   * Two mounts of one region exclude each other by a lock of this name: its place, which no renumbering
-   * changes.
+   * Two mounts of one region exclude each other by a lock of this name: its address, which no renumbering of
+   * devices changes.
    */
   readonly lockName: string
   readonly totalBlocks: number
   readonly frames: FrameGrid | undefined
   readonly place: Place | undefined
-  /** Errors: UsageError when another program uses it, or the kernel does not let us look. */
+  /** Errors: UsageError where another program uses it, or the kernel does not let this process map it. */
   probe(probe: ImageProbe): Content
   /** The caller holds its lock, and has probed it. Errors: UsageError, nothing changed; SystemCallError. */
   open(pool: string): Store
@@ -46,9 +43,11 @@ export interface Region {
 export type ImageProbe = (firstBytes: Uint8Array) => 'image' | 'unfinished' | 'blank' | 'foreign'
 
 export type Content =
-  /** An image of ours, or one whose making never ended: open it. */
+  /** An image of guestmemfs, or one that was never finished: to be opened. */
   | { readonly content: 'ours' }
   /** The first page of every block is zero: it may be formatted. */
   | { readonly content: 'zero' }
-  /** Other data, or what the last owner of this RAM left: only overwritten on request. `why`: for people. */
+  /**
+   * Other data, or what the last owner of this RAM left: only overwritten on request. `why`: for messages.
+   */
   | { readonly content: 'foreign'; readonly why: string }

@@ -1,6 +1,6 @@
 /**
- * The registry: every kind of store, one row each. What a mount option, a command, the keeper or the server
- * must know of a kind is asked here; a kind's name is compared with nowhere else.
+ * The registry: every kind of store, one row each. Mount options, commands, the keeper and the server learn
+ * here what they need of a kind; no other code compares a kind's name.
  */
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { RegionKind, StoreKind } from '../values/store-kinds.ts'
@@ -17,7 +17,7 @@ export interface RegionChoice {
   readonly region: string | null
 }
 
-/** `stores`: tests have one more. Errors: UsageError, one line that says what to do. */
+/** `stores`: tests have one more. Throws UsageError: one line that says what to do. */
 export function findRegion(
   { kind, region }: { readonly kind: string; readonly region: string | null },
   stores: Readonly<Record<string, StoreDriver>> = STORES,
@@ -27,7 +27,7 @@ export function findRegion(
   return find(region)
 }
 
-/** What is asked of a kind that an image names, which may be of another version. */
+/** For the kind that an image names, which may be of another version. */
 export const chunkBlocksOf = (
   kind: string,
   stores: Readonly<Record<string, StoreDriver>> = STORES,

@@ -1,8 +1,8 @@
 /**
  * The contract between the file system and the memory under it: `Store` is what every kind of memory can do,
- * its facets are what some kinds can do besides. A store hands out memory objects and says how each is
- * mapped; it never sees a name, a directory or a mode. A new kind is a folder that implements `Store` and a
- * row of registry.ts.
+ * its facets are what some kinds can do besides. A store makes memory objects and provides their mappings; it
+ * never sees a name, a directory or a mode. A new kind is a folder that implements `Store` and a row of
+ * registry.ts.
  */
 import type { Errno } from '../values/errno.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
@@ -33,7 +33,10 @@ export interface FrameGrid {
 export interface Placement {
   readonly sizeBytes: number
   readonly extents: readonly Extent[]
-  /** Guest RAM is mapped by a guest, any other object read and written by us: a store may keep them apart. */
+  /**
+   * Guest RAM is mapped by a guest, any other object is read and written by the server: a store may keep them
+   * apart.
+   */
   readonly guestRam: boolean
   /** Guest RAM that is mapped by gigantic pages: its extents are whole frames. */
   readonly gigantic?: boolean
@@ -42,9 +45,9 @@ export interface Placement {
 /** Where the blocks of an object may lie. */
 export interface PlacementRules {
   /**
-   * Ordinary files live in data chunks: aligned runs of so many blocks (the last one may be shorter), apart
-   * from guest RAM: which chunk is a data chunk follows from what inodes own and changes as they do.
-   * undefined: no such zones.
+   * Ordinary files have their blocks in data chunks: aligned runs of so many blocks (the last one may be
+   * shorter), apart from guest RAM. Which chunk is a data chunk follows from what inodes own, and changes
+   * with that. undefined: no such zones.
    */
   readonly chunkBlocks: number | undefined
   /** Guest RAM must be one extent: its mapping has one offset. */
@@ -62,11 +65,14 @@ export interface Place {
   readonly sizeBytes: number
 }
 
-/** What is true of a store for as long as it is open. */
+/** Facts about a store that hold as long as it is open. */
 export interface StoreDescriptor {
   /** As the image of the pool spells it. */
   readonly kind: string
-  /** Who clears a released block before it can be handed out again: the kernel (fresh pages), or we do. */
+  /**
+   * What clears a released block before another file gets it: the kernel (fresh pages), or the store's zeroer
+   * (`ours`).
+   */
   readonly clearing: 'kernel' | 'ours'
   /** Pool size in blocks. */
   readonly totalBlocks: number
@@ -78,8 +84,8 @@ export interface StoreDescriptor {
 /**
  * The state of a memory object between two kernels, in LUO's words. `outgoing`: being preserved, or
  * preserved; its size is fixed until it is unpreserved. `incoming`: preserved by the former kernel and not
- * retrieved yet; what needs it waits. `lost`: it cannot be retrieved; its file can be emptied or deleted, and
- * all else gets EIO.
+ * retrieved yet; operations that need it wait. `lost`: it cannot be retrieved; its file can be truncated to 0
+ * or deleted, and all else gets EIO.
  */
 export const MEMORY_STATES = ['present', 'outgoing', 'incoming', 'lost'] as const
 export type MemoryState = (typeof MEMORY_STATES)[number]
@@ -98,16 +104,19 @@ export interface Store {
   adopt(object: ObjectId, as: Placement): void
   /**
    * Makes the object as large as `to` says: the bytes kept are kept, new bytes read as zero, also those in
-   * what was its last block, whatever a server that died left there. Guest RAM that we do not write keeps its
-   * last block whole, with the guest's own bytes behind its size. Idempotent. The blocks of `to` that are new
-   * are clean and not logged as this object's yet; those it no longer names are no longer its own and are
-   * left as they are. Refusals: ENOMEM, EFBIG, EPERM; EBUSY where a mapping that is held would have to go; a
-   * Wait. Nothing has changed then.
+   * what was its last block, whatever a server that died left there. Guest RAM that the server does not write
+   * keeps its last block whole, with the guest's own bytes behind its size. Idempotent. The blocks of `to`
+   * that are new are clean and not logged as this object's yet; those it no longer names are no longer its
+   * own and are left as they are. Refusals: ENOMEM, EFBIG, EPERM; EBUSY where a process maps what would have
+   * to go; a Wait. Nothing has changed then.
    */
   resize(object: ObjectId, to: Placement): Refusal | undefined
   /** True while a process maps the object: its blocks must not be used again yet. A Wait: not known yet. */
   isHeld(object: ObjectId): boolean | Wait
-  /** Gives the object up. Called after the log says so; called again after a crash in between. Idempotent. */
+  /**
+   * Gives the object up. Called after the record that removes it, and again after a crash in between.
+   * Idempotent.
+   */
   release(object: ObjectId): void
   /**
    * Objects that exist. One that no inode owns after recovery was never acknowledged, or was given up: it is
@@ -115,19 +124,24 @@ export interface Store {
    */
   objects(): Iterable<ObjectId>
   state(object: ObjectId): MemoryState
-  /** Bytes that live exactly as long as the pool's memory: the persistent image is kept here. */
+  /** Bytes that last exactly as long as the pool's memory: the persistent image is kept here. */
   metadataArea(): Uint8Array
 
   readonly data: FileData
   readonly ram: GuestRam
   readonly events?: StoreEvents | undefined
-  /** Where clearing is ours. */
+  /** Where the store clears blocks itself. */
   readonly zeroer?: Zeroer | undefined
   /** undefined: the memory outlives a kernel by itself, or not at all. */
   readonly handover?: Handover | undefined
-  /** How many objects are so; undefined: none ever are. Costs the same for any number of objects. */
+  /**
+   * How many objects are in that state; undefined: none ever is. Costs the same for any number of objects.
+   */
   readonly absent?: ((state: 'incoming' | 'lost') => number) | undefined
-  /** Told of the pool's size, at the start and when it changes, where the memory has no place. */
+  /**
+   * Called with the pool's size, at the start and when it changes, where the memory is ordinary memory of the
+   * host.
+   */
   readonly resized?: ((totalBlocks: number) => void) | undefined
   /** undefined: no service manager has copies of the objects. */
   readonly storeUse?: StoreUse | undefined
@@ -135,16 +149,19 @@ export interface Store {
 }
 
 /**
- * The bytes of ordinary files, and holes of guest RAM that is passed through. Blocks are there. A Wait:
- * nothing moved.
+ * Reads and writes ordinary files, and punches holes in guest RAM that is mapped by FUSE passthrough. The
+ * blocks exist. After a Wait nothing has changed.
  */
 export interface FileData {
   /**
-   * Returns bytes moved; reads past the end return fewer. Errors of the kernel, as EIO for a poisoned page:
-   * nothing moved.
+   * Returns bytes read; reads past the end return fewer. Errors of the kernel, as EIO for a poisoned page:
+   * nothing was read.
    */
   read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal
-  /** Returns bytes moved: fewer where the next one cannot be stored. Errors of the kernel: nothing moved. */
+  /**
+   * Returns bytes written: fewer where the next one cannot be stored. Errors of the kernel: nothing was
+   * written.
+   */
   write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal
   /** fallocate(2) PUNCH_HOLE: the range reads as zero afterwards. */
   punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined
@@ -152,7 +169,7 @@ export interface FileData {
   seek(object: ObjectId, offset: number, whence: number): number | Refusal
 }
 
-/** How guests get at their RAM: one way for all objects of a store, but an object may have no mapping. */
+/** How guests map their RAM: one way for all objects of a store, but an object may have no mapping. */
 export type GuestRam = RamVia<'passthrough'> | RamVia<'devmem'> | NodeRam
 
 interface RamVia<V extends Via> {
@@ -160,18 +177,18 @@ interface RamVia<V extends Via> {
   mapping(object: ObjectId, placement: Placement): Extract<Mapping, { via: V | 'none' }>
 }
 
-/** The file is shown as a symlink, and a node of ours is where it leads. */
+/** The file is shown as a symlink to a node that the store makes. */
 export interface NodeRam extends RamVia<'dax-node'> {
   /** Where the node is, or will be. */
   path(object: ObjectId): string
   /**
-   * Makes sure that the node maps guest RAM, and no more than that. A node that is there already keeps its
-   * owner: `chown` of the name went to it. Refusals: EINVAL (not guest RAM), EIO, EBUSY; a Wait.
+   * Makes sure that the node maps this guest RAM, and no more than that. A node that exists keeps its owner:
+   * `chown` of the name changed that one. Refusals: EINVAL (not guest RAM), EIO, EBUSY; a Wait.
    */
   publish(object: ObjectId, placement: Placement, owner: Owner): Refusal | undefined
-  /** The owner of a node that is there, undefined where there is none. */
+  /** The owner of the node, undefined where there is none. */
   owner(object: ObjectId): Owner | undefined
-  /** Gives a node that is there another owner and mode, both at once. */
+  /** Gives the node, where there is one, another owner and mode, both at once. */
   own(object: ObjectId, owner: Owner): void
 }
 
@@ -182,17 +199,21 @@ export interface Owner {
   readonly mode: number
 }
 
-/** Work beside the thread that serves requests: its end is told of through one descriptor. */
+/** Work beside the thread that serves requests: one descriptor signals its end. */
 export interface StoreEvents {
   /** Readable when something finished. undefined: nothing is under way, and nothing need be polled. */
   readonly fd: Fd | undefined
   /**
-   * Receives what finished; `fd` is not readable any more, and an operation that had to wait is tried again.
+   * Receives what finished; then `fd` is not readable any more, and the server retries operations that had to
+   * wait.
    */
   drain(): void
   /** The interval of `check`; undefined: nothing is under way that could die or hang. */
   readonly checkMs?: number | undefined
-  /** Ends this process where work beside it has died or hangs: what waits for it would wait for ever. */
+  /**
+   * Ends this process where the thread of that work has died or hangs: requests would wait for it without an
+   * end.
+   */
   check?(): void
 }
 
@@ -208,8 +229,8 @@ export interface Zeroer {
   /** Extents whose last byte was zeroed since the last call. */
   finished(): Extent[]
   /**
-   * Extents that could not be zeroed, since the last call: they are as dirty as they were. EBUSY: a process
-   * maps a block of it. Others, as ENOMEM: no block of it can be mapped now.
+   * Extents that could not be zeroed, since the last call: they stay dirty. EBUSY: a process maps a block of
+   * it. Other errnos, as ENOMEM: no block of it can be mapped now.
    */
   refused(): Refused[]
   /** Of the extent under way. */
@@ -248,19 +269,17 @@ export interface Handover {
    * next.
    */
   refusal(step: HandoverStep): Errno | undefined
-  /** The step is not refused. From here on the objects are `outgoing`. */
+  /** The caller has checked `refusal`. From here on the objects are `outgoing`. */
   preserve(step: 'ram' | 'files', objects: readonly ObjectId[]): void
   /**
-   * The last step: `image` is what the next kernel's server begins with. Errors: ENOMEM, EMFILE, ENOSPC,
-   * EFBIG: the step was not begun.
+   * The last step: `image` is what the next kernel's server opens. Errors: ENOMEM, EMFILE, ENOSPC, EFBIG: the
+   * step was not begun.
    */
   preserveImage(image: Uint8Array): Errno | undefined
-  /**
-   * Everything is as it was before the first step, when `status` says so. No effect where nothing was begun.
-   */
+  /** Begins to undo all steps; they are undone when `status` is `idle`. No effect where nothing was begun. */
   unpreserve(): void
-  /** After a start: what a former server left half done is unpreserved. */
+  /** After a start: unpreserves what a former server left half done. */
   recover(isFrozen: boolean): void
-  /** Bytes that preserving would have to allocate: the holes of these objects. */
+  /** Bytes that the kernel would have to allocate to preserve these objects: their holes. */
   holeBytes(objects: Iterable<ObjectId>): number
 }

@@ -1,6 +1,6 @@
 /**
  * Owns the classes of thrown failures. What a caller can expect is an `Errno` result; what is thrown is one
- * of these, and `UsageError` is the only one whose message is meant to be the whole story for a person.
+ * of these, and `UsageError` is the only one whose message is complete for the user.
  */
 import type { Errno } from './errno.ts'
 
@@ -22,12 +22,15 @@ export class CorruptBytesError extends Error {
   override readonly name = 'CorruptBytesError'
 }
 
-/** Our own state contradicts itself. Never caught to continue: the server dies and its successor recovers. */
+/**
+ * This process's own state contradicts itself. Never caught to continue: the server dies and its successor
+ * recovers.
+ */
 export class BrokenInvariantError extends Error {
   override readonly name = 'BrokenInvariantError'
 }
 
-/** What a person asked for cannot be done. The message is one line that says what to do instead. */
+/** What the user asked for cannot be done. The message is one line that says what to do instead. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }

@@ -6,14 +6,15 @@
 
 export interface Finding {
   /**
-   * 'error': it does not work, or does not begin. 'warn': it costs something. 'ok': nothing is to be done.
+   * 'error': it does not work, or must not begin. 'warn': it works with a disadvantage. 'ok': there is
+   * nothing to do.
    */
   readonly severity: 'ok' | 'warn' | 'error'
   /** What it was found in or about: short and stable, people and scripts search for it. */
   readonly subject: string
   /** One line. */
   readonly message: string
-  /** What to do about it, one line, where `message` does not say so. */
+  /** What to do about it, one line, where `message` does not name it. */
   readonly advice?: string
 }
 

@@ -1,5 +1,6 @@
 /**
- * Owns the branded numbers that must not be mixed up. Narrowing from the wire happens in `narrow.ts` alone.
+ * Owns the branded numbers that must not be mixed up. Numbers of the FUSE protocol are narrowed in
+ * `narrow.ts` alone.
  */
 declare const brand: unique symbol
 type Branded<T, B extends string> = T & { readonly [brand]: B }
@@ -11,7 +12,7 @@ export type Ino = Branded<number, 'Ino'>
  * (FUSE_ROOT_ID).
  */
 export type NodeId = Branded<bigint, 'NodeId'>
-/** A memory object in a store: one memfd, or one set of extents. Never a file: a store knows no names. */
+/** A memory object in a store: one memfd, or one set of extents. Never a file: a store has no names. */
 export type ObjectId = Branded<number, 'ObjectId'>
 /** A file descriptor of this process. */
 export type Fd = Branded<number, 'Fd'>
@@ -19,8 +20,8 @@ export type Fd = Branded<number, 'Fd'>
 export type BackingId = Branded<number, 'BackingId'>
 
 /**
- * A file name, symlink target or xattr name: its bytes one for one as latin1, so that no name is ever lost to
- * a decoder.
+ * A file name, symlink target or xattr name: its bytes one for one as latin1, so that no decoder changes a
+ * name.
  */
 export type ByteString = Branded<string, 'ByteString'>
 

@@ -1,15 +1,13 @@
 /**
  * How a process maps guest RAM. The store decides, the server shows, `guestmemfs.map` reports and QEMU's
- * command line follows: all of them speak of `Mapping['via']`.
+ * command line follows: all of them use `Mapping['via']`.
  */
 import type { Fd } from './ids.ts'
 
 export type Mapping =
   /** FUSE passes an mmap of the file through to `fd`. */
   | { readonly via: 'passthrough'; readonly fd: Fd }
-  /**
-   * The file's name is a symlink to a device-dax node. There is no device before a reader follows the link.
-   */
+  /** The file's name is a symlink to a device-dax node. There is no device before the link is read. */
   | {
       readonly via: 'dax-node'
       readonly path: string
@@ -17,7 +15,7 @@ export type Mapping =
     }
   /** A window of /dev/mem, which `guestmemfs run` puts in the file's place. */
   | { readonly via: 'devmem'; readonly path: string; readonly offsetBytes: number }
-  /** Not at all: the file is read and written through the server. */
+  /** Not at all: processes read and write the file through the server. */
   | { readonly via: 'none' }
 
 export type Via = Mapping['via']

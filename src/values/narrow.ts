@@ -1,8 +1,8 @@
 /**
- * Owns the narrowing of the wire's 64-bit numbers to JavaScript numbers; nobody else does it. Quantities
- * (sizes, offsets, seconds) saturate at +-(2^53 - 1): no file or time of ours is that large, so a saturated
- * one runs into the same EFBIG or EINVAL as the exact one would. Identities are never narrowed: they stay
- * `bigint`.
+ * Owns the narrowing of 64-bit numbers of the FUSE protocol to JavaScript numbers; no other file does it.
+ * Quantities (sizes, offsets, seconds) saturate at +-(2^53 - 1): no file or time here is that large, so a
+ * saturated one runs into the same EFBIG or EINVAL as the exact one would. Identities are never narrowed:
+ * they stay `bigint`.
  */
 const WORD = 0x1_0000_0000
 

@@ -1,14 +1,13 @@
 /**
- * Why an operation did nothing: an `Errno`, which is the answer to its request, or a `Wait`, which never
- * leaves this program. A function that takes an `Errno` cannot be handed a `Wait`, so that no path leads from
- * one to the kernel.
+ * Why an operation did nothing: an `Errno`, which is the answer to its request, or a `Wait`, which is never
+ * sent to the kernel: a function that takes an `Errno` does not accept a `Wait`.
  */
 import { type Errno, Refused } from './errno.ts'
 
 /**
- * Not a failure: nothing has changed yet, and the very same operation is tried again later. `store`: once the
- * store's slow work is done; `zeroing`: once blocks that hold a former owner's bytes are zeroed; `room`: once
- * the kernel has forgotten unlinked files that still own memory.
+ * Not a failure: nothing has changed yet, and the server runs the same operation again later. `store`: once
+ * the store's slow work is done; `zeroing`: once blocks that hold a former owner's bytes are zeroed; `room`:
+ * once the kernel has forgotten unlinked files that still own memory.
  */
 export class Wait extends Refused {
   readonly reason: 'store' | 'zeroing' | 'room'

@@ -5,7 +5,7 @@
 export const STORE_KINDS = ['memfd', 'dax', 'devmem'] as const
 export type StoreKind = (typeof STORE_KINDS)[number]
 
-/** All but memfd: the pool lies in a region of this machine, which no process has to hold. */
+/** All but memfd: the pool is in a region of this machine, which no process has to hold. */
 export type RegionKind = Exclude<StoreKind, 'memfd'>
 export const REGION_KINDS = STORE_KINDS.filter((kind) => kind !== 'memfd')
 

@@ -9,6 +9,6 @@ export interface StoreUse {
 
 const NEARLY = 0.8
 
-/** Time to say it: while nothing is without a place in the store yet. */
+/** Whether to warn, while every object still has a place in the store. */
 export const isNearlyFull = ({ stored, most }: Pick<StoreUse, 'stored' | 'most'>): boolean =>
   stored >= most * NEARLY

@@ -2,8 +2,8 @@
 export const LATE: unique symbol = Symbol('late')
 
 /**
- * What `promise` resolves or rejects with, or `LATE` after `timeoutMs`: then it goes on, and what becomes of
- * it is the caller's business. No timer is left behind, which would keep the process alive.
+ * What `promise` resolves or rejects with, or `LATE` after `timeoutMs`: then the work goes on, and the caller
+ * decides about its result. No timer is left, which would keep the process alive.
  */
 export async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | typeof LATE> {
   const late = Promise.withResolvers<typeof LATE>()

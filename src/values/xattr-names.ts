@@ -1,5 +1,5 @@
 /**
- * The extended attributes by which the mount is read and steered. Persistent: images and other versions'
+ * The extended attributes by which the mount is read and controlled. Persistent: images and other versions'
  * programs have these spellings.
  */
 

@@ -22,7 +22,7 @@ export class BlockMap {
 
   /**
    * State that the blocks of `extent` are `state` now. Returns the ranges it replaced and those that are
-   * there instead, for whoever keeps a sum over them.
+   * there instead, for a caller that keeps a sum over them.
    */
   set(extent: Extent, state: BlockState): { removed: readonly BlockRange[]; added: readonly BlockRange[] } {
     const end = extent.start + extent.count

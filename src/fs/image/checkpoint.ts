@@ -28,8 +28,8 @@ export class CheckpointWriter {
   #complete = false
 
   /**
-   * Gives up what was in the slot of `generation` by its first store. `entries` is taken from as slices are
-   * written.
+   * Gives up what was in the slot of `generation` by its first store. `advance` takes from `entries` as it
+   * writes slices.
    */
   constructor(
     writer: AreaWriter,

@@ -33,7 +33,7 @@ const SPECIAL = 3
 const SPECIAL_KINDS: readonly SpecialKind[] = ['fifo', 'socket', 'character-device', 'block-device']
 const BLOCK_STATES: readonly BlockState[] = ['clean', 'dirty', 'bad']
 
-/** Bits of an inode's second byte, above the two that hold its kind; which special one it is stands last. */
+/** Bits of an inode's second byte: above the two of its kind, below those that tell special kinds apart. */
 const GUEST_RAM = 4
 const HAS_MEMORY = 8
 const GIGANTIC = 16
@@ -249,7 +249,7 @@ function decodeExtent(from: ByteSource): Extent {
 
 function decodeExtents(from: ByteSource): Extent[] {
   const extents: Extent[] = []
-  // One at a time: the count is not trusted with an allocation, the bytes run out first.
+  // One at a time, because the count is not trusted with an allocation: the bytes run out first.
   for (let left = from.varint(); left > 0; left--) extents.push(decodeExtent(from))
   return extents
 }

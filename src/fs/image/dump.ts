@@ -1,6 +1,6 @@
 /**
- * Owns showing an image to a person: all it holds, as plain values that `JSON.stringify` takes. Reading only.
- * Sizes are bytes, names are text (UTF-8 where they are), other bytes are base64.
+ * An image in readable form: all it holds, as plain values that `JSON.stringify` takes. Reading only. Sizes
+ * are bytes, names are text (UTF-8 where they are), other bytes are base64.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { type ByteString, printable } from '../../values/ids.ts'
@@ -64,7 +64,7 @@ export type PlainEntry =
   | Exclude<Entry, { kind: 'inode' | 'xattr' | 'property' }>
   | { readonly kind: 'inode'; readonly inode: PlainInode }
   | { readonly kind: 'xattr'; readonly ino: number; readonly name: string; readonly valueBase64: string }
-  /** `value` is what the bytes mean, where this code knows that. */
+  /** `value` is what the bytes mean, where this version can decode them. */
   | {
       readonly kind: 'property'
       readonly ino: number

@@ -1,13 +1,14 @@
 /**
- * Owns what a sequence of entries amounts to: for each key, the last entry about it. Recovery folds the
- * checkpoint and the log and hands the state every key once, so that the state meets no half-way version of
- * itself. It must not know what the values mean.
+ * Owns the fold of a sequence of entries: for each key, the last entry about it. Recovery folds the
+ * checkpoint and the log and applies every key to the state once, so that the state never contradicts itself
+ * on the way. It must not know what the values mean.
  *
  * Why this yields the state at the last record, though the checkpoint was written while operations went on:
  * take any key. If a record logged since the checkpoint began states it, the last such record decides, and it
  * comes after the checkpoint in the fold. If none does, the key did not change while the checkpoint was
- * written, so the live iteration met it with the value it still has, or met that it is not there.
- * `inode-gone` counts as a statement about each name, xattr and property kept under that inode.
+ * written, so the iteration for the checkpoint met it with the value that it still has, or did not meet it
+ * because it does not exist. `inode-gone` counts as a statement about each name, xattr and property kept
+ * under that inode.
  */
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'

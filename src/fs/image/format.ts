@@ -1,19 +1,19 @@
 /**
- * Owns where everything lies in the metadata area: the layout of the format, computed from the area's size
+ * Owns the places of everything in the metadata area: the layout of the format, computed from the area's size
  * alone, and the same in every version so far. It must not read or write a byte. The page that explains it is
  * docs/image-format.md.
  *
  *   header | slot 0 | slot 1 | segment 0 | segment 1
  *
- * All numbers in the area are little-endian; all offsets are bytes. Generation g lives in slot g % 2 and
- * segment g % 2.
+ * All numbers in the area are little-endian; all offsets are bytes. Generation g uses slot g % 2 and segment
+ * g % 2.
  */
 import { UsageError } from '../../values/errors.ts'
 import { GIB, KIB } from '../../values/units.ts'
 
-/** Version 1 cannot say fifos, sockets, device nodes and properties; all else is as in version 2. */
+/** Version 1 has no fifos, sockets, device nodes and properties; all else is as in version 2. */
 export type FormatVersion = 1 | 2
-/** What a new image is made in, and an upgrade leads to. */
+/** The version of a new image, and of one that was upgraded. */
 export const NEWEST_VERSION: FormatVersion = 2
 export const HEADER_BYTES = 4096
 /** Below this a record would be too small for an inode with a long name. */
@@ -65,12 +65,14 @@ export interface Geometry {
  * Checkpoint bytes written for each byte logged while a checkpoint is under way.
  *
  * With a segment of L bytes, the proportions below keep three promises for a state of at most L bytes and
- * records of at most L/8: - A live iteration meets the state as it was plus, at most, what was logged
- * meanwhile (x bytes), so it ends
- *    when 4x >= L + x: after x = L/3 logged bytes. It never starts with the segment more than half full, and
- *    L/2 + L/3 + L/8 < L: the checkpoint is complete before its segment can be full.
- * - It then wrote at most L + L/3 bytes and one entry more (L/8): less than a slot's 5/3 L. - No operation
- * writes more than five times its own record and one entry, however many files there are.
+ * records of at most L/8:
+ *
+ * - An iteration that runs while the state changes meets the state as it was plus, at most, what was logged
+ *   meanwhile (x bytes), so it ends when 4x >= L + x: after x = L/3 logged bytes. It never starts with the
+ *   segment more than half full, and L/2 + L/3 + L/8 < L: the checkpoint is complete before its segment can
+ *   be full.
+ * - It then wrote at most L + L/3 bytes and one entry more (L/8): less than a slot's 5/3 L.
+ * - No operation writes more than five times its own record and one entry, however many files there are.
  */
 export const CHECKPOINT_PACE = 4
 

@@ -1,6 +1,6 @@
 /**
- * Owns checking an image without mounting it: all that can be said about it, in the order it is found.
- * Reading only; it repairs nothing, because opening an image mends all that a crash can leave.
+ * The check of an image without mounting it: all findings, in the order in which they are made. Reading only;
+ * it repairs nothing, because opening an image mends all that a crash can leave.
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../../values/finding.ts'
@@ -15,7 +15,7 @@ type Part = 'header' | 'checkpoint' | 'log' | 'state'
 
 /**
  * All findings about the image in `area`. 'error': the image is refused, or what it holds contradicts itself;
- * none of them means it will open and is consistent. 'warn': bytes are harmed that recovery can do without.
+ * none of them means it will open and is consistent. 'warn': bytes are damaged that recovery does not need.
  * 'ok': what a crash leaves and the next mount mends. `emptyState` is filled with what the image holds.
  * `chunkBlocksOf`: of a kind of store (`PlacementRules`). Never throws for what the bytes are.
  */
@@ -41,7 +41,7 @@ export function checkImage(
   return findings
 }
 
-/** The slot recovery did not use: harm there loses nothing now, but it is harm. */
+/** The slot that recovery did not use: damage there loses nothing now, but is reported. */
 function checkSlots(area: Uint8Array, geometry: Geometry, used: number | undefined): Finding[] {
   const findings: Finding[] = []
   for (const side of [0, 1] as const) {

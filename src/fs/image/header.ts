@@ -20,9 +20,7 @@ export interface Identity {
   readonly uuid: Uint8Array
 }
 
-/**
- * What the one who opens an image knows already; `totalBlocks` only where the store has a size of its own.
- */
+/** What the caller that opens an image expects; `totalBlocks` only where the store has a size of its own. */
 export interface Expected {
   readonly storeKind: string
   readonly totalBlocks?: number
@@ -60,7 +58,8 @@ const STORE_KIND_LIMIT = FIELD.poolName - FIELD.storeKind - 1
 const POOL_NAME_LIMIT = 255
 
 /**
- * What lies in `area`, judged by the beginning alone: says whether to format it, open it, or leave it alone.
+ * What `area` holds, by its beginning alone: whether it can be formatted, can be opened, or must be left
+ * alone.
  */
 export function probe(area: Uint8Array): Probe {
   const magic = viewOf(area).getBigUint64(FIELD.magic, true)
@@ -115,7 +114,9 @@ export interface Header {
   readonly bytes: Buffer
 }
 
-/** Throws `CorruptBytesError` unless this is a whole header of a version and geometry we know. */
+/**
+ * Throws `CorruptBytesError` unless this is a whole header of a version and geometry that this code reads.
+ */
 export function readHeader(area: Uint8Array): Header {
   const state = area.length < HEADER_BYTES ? 'foreign' : probe(area)
   if (state !== 'image') throw new CorruptBytesError(NOT_AN_IMAGE[state])
@@ -133,8 +134,9 @@ export function readHeader(area: Uint8Array): Header {
 }
 
 /**
- * Whose image begins with `beginning`, of whatever version: for a process that looks for a pool and does not
- * open it. A host may have pools of a newer guestmemfs. undefined: no image, or a harmed one.
+ * The identity of the image that begins with `beginning`, of whatever version: for a process that looks for a
+ * pool and does not open it. A host may have pools of a newer guestmemfs. undefined: no image, or a damaged
+ * one.
  */
 export function readIdentity(beginning: Uint8Array): Identity | undefined {
   if (beginning.length < HEADER_BYTES || probe(beginning) !== 'image') return undefined
@@ -145,7 +147,7 @@ export function readIdentity(beginning: Uint8Array): Identity | undefined {
 /**
  * The image is of the newest version from the first of these two stores on; its bytes are the same in both.
  * Version 1's code refuses it from then on, by the checksum and, after the second store, by the version.
- * `bytes`: the header as it was read. Does no harm where it was done before.
+ * `bytes`: the header as it was read. Idempotent.
  */
 export function upgradeHeader(writer: AreaWriter, bytes: Uint8Array): void {
   const header = upgraded(bytes)

@@ -1,15 +1,15 @@
 /**
- * Owns what the image asks of the state it keeps. The image must know nothing else about files: it moves
- * entries, it does not read meaning into them beyond which key each one states.
+ * The interface of the state that an image keeps. The image must know nothing else about files: it moves
+ * entries, and interprets of them only which key each one states.
  */
 import type { Entry } from '../state/entry.ts'
 
 export interface ImageState {
-  /** Carry one entry out. The only way the image changes the state. */
+  /** Carries out one entry. The only way the image changes the state. */
   apply(entry: Entry): void
   /**
-   * The whole state as entries, live and lazy: `apply` may run between two `next()` calls. A key that exists
-   * from the first call to the last is met at least once; a key that came, went or changed meanwhile may be
+   * The whole state as entries, lazily: `apply` may run between two `next()` calls. A key that exists from
+   * the first call to the last is met at least once; a key that is added, removed or changed meanwhile may be
    * met in any of its values, or not at all. Recovery needs no more than that (docs/image-format.md).
    */
   entries(): IterableIterator<Entry>

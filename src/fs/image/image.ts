@@ -6,7 +6,8 @@
  * taken as much as the state is large, the next commit moves on to the other segment and begins a checkpoint
  * into the other slot; it is written in proportion to what is logged (format.ts, CHECKPOINT_PACE).
  *
- * An image keeps the version it has until `upgrade`; what version 1 cannot say is never committed to it.
+ * An image keeps the version it has until `upgrade`; entries that version 1 does not have are never committed
+ * to it.
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { KIB } from '../../values/units.ts'
@@ -137,7 +138,7 @@ export class Image<S extends ImageState = ImageState> {
     return this.#segment.generation
   }
 
-  /** The last request that changed anything: the one that may be carried out and unanswered. */
+  /** The last request that changed anything: it may be carried out and unanswered. */
   get lastOrigin(): Origin | undefined {
     return this.#lastOrigin
   }
@@ -148,7 +149,8 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * Whether `commit` of these entries is sure to succeed: asked before anything is done, false means ENOSPC.
+   * Whether `commit` of these entries is sure to succeed. The caller asks before it does anything; false
+   * means ENOSPC.
    */
   fits(entries: readonly Entry[]): boolean {
     const { sizes, record } = this.#measure(entries)
@@ -160,7 +162,7 @@ export class Image<S extends ImageState = ImageState> {
     return this.#size.totalBytes + growthBytes <= limit - reserve
   }
 
-  /** The entries are permanent when this returns, and the state has them. `fits` must have said yes. */
+  /** The entries are permanent when this returns, and the state has them. `fits` must have returned true. */
   commit(origin: Origin, entries: readonly Entry[]): void {
     const { sizes, record } = this.#measure(entries)
     if (record > this.#geometry.recordLimitBytes) {
@@ -168,8 +170,8 @@ export class Image<S extends ImageState = ImageState> {
     }
     const due = this.#checkpoint === undefined && this.#segment.usedBytes >= this.#logTargetBytes()
     if (due) this.#beginGeneration()
-    // Own work must not make a successor forget which request was carried out last: its record repeats that
-    // one.
+    // A successor must learn which request was carried out last: the record of the server's own work repeats
+    // that one.
     const requested = origin.unique === 0n ? (this.#lastOrigin ?? origin) : origin
     this.#segment.append({
       sequence: this.#nextSequence,
@@ -202,8 +204,8 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * A log as long as the state is large: recovery reads twice the state at most, and logging pays for it
-   * once.
+   * A log as long as the state is large: recovery reads at most twice the state, and a logged byte costs
+   * about one byte of checkpoint.
    */
   #logTargetBytes(): number {
     return Math.min(Math.max(this.#size.totalBytes, SHORTEST_LOG_BYTES), this.#geometry.segmentBytes / 2)

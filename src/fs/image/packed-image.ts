@@ -1,7 +1,7 @@
 /**
- * Owns the image in the form in which it goes from one kernel to the next: the same format in an area no
- * larger than the state needs, because every page that is handed over has to be kept out of two kernels' way.
- * It begins a new life there: one checkpoint, an empty log.
+ * Owns the image in the form in which the keeper hands it to the next kernel: the same format in an area no
+ * larger than the state needs, because two kernels have to leave every preserved page alone. It holds one
+ * checkpoint and an empty log.
  */
 
 import { CorruptBytesError } from '../../values/errors.ts'
@@ -37,7 +37,7 @@ export function unpackImage<S extends VerifiableState>(
   emptyState: S,
   area: Uint8Array,
 ): void {
-  // A copy is opened: `Image.open` may write, and what the former kernel handed over stays as it came.
+  // A copy is opened: `Image.open` may write, and what the former kernel handed over stays unchanged.
   const { identity, state, version } = Image.open(Uint8Array.from(packed), expected, emptyState)
   const [contradiction] = state.verify(identity.totalBlocks, expected.chunkBlocks)
   if (contradiction !== undefined)

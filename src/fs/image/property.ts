@@ -2,9 +2,9 @@
  * Owns what an inode can have besides its fields: its properties, by number, and what the bytes of each mean.
  * It must not act on them.
  *
- * A property that a reader does not know it keeps as it is, untouched, as long as the inode: that is for what
- * it can do without. One whose number is even it must not do without: it refuses the image. So what comes
- * later needs no other format version.
+ * A reader keeps a property that it does not know unchanged as long as the inode, where the number is odd: it
+ * can do without that property. Where the number is even, it refuses the image. So later properties need no
+ * other format version.
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import { ByteSink } from './byte-sink.ts'
@@ -30,9 +30,7 @@ export type Property =
   | { readonly is: 'mark'; readonly mark: Mark }
   /** Of a directory: the NUMA nodes that the memory of files made in it comes from, ascending. */
   | { readonly is: 'nodes'; readonly nodes: readonly number[] }
-  /**
-   * Of the root directory: the blocks that the pool has now, where it has another size than it was made with.
-   */
+  /** Of the root directory: the number of blocks that the pool has now, where it was made with another. */
   | { readonly is: 'size'; readonly totalBlocks: number }
 
 /** The fields of the entry that states `property`. */

@@ -1,6 +1,6 @@
 /**
- * Owns finding out what an image holds: which checkpoint counts, which segments follow it, and what their
- * records amount to. Reading only: whatever it finds, not a byte of the area changes.
+ * Owns reading what an image holds: which checkpoint counts, which segments follow it, and the fold of their
+ * records. It changes no byte of the area, whatever it finds.
  *
  * The newest complete checkpoint g counts. Segment g holds what was logged since checkpoint g began. Segment
  * g + 1 holds what was logged since checkpoint g + 1 began, if it did and is not complete. A checkpoint word
@@ -28,7 +28,7 @@ export interface Recovered {
   readonly fold: Fold
 }
 
-/** Throws `CorruptBytesError` if what was acknowledged cannot be had back whole. */
+/** Throws `CorruptBytesError` if what was acknowledged cannot be recovered whole. */
 export function recover(area: Uint8Array, geometry: Geometry): Recovered {
   const generation = newestCheckpoint(area, geometry)
   const checkpoint = readCheckpoint(area, geometry, generation)

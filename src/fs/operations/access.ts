@@ -1,15 +1,18 @@
-/** atime: when the contents of an inode were last looked at. Who looks is answered whatever comes of it. */
+/**
+ * atime: when the contents of an inode were last read. A read is answered even where its atime cannot be
+ * recorded.
+ */
 import { Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import type { Inode, Timestamp } from '../state/inode.ts'
 import type { Transaction } from '../state/transaction.ts'
 
-/** `strict`: each time. `relative`: where it would say too little else, as relatime of mount(8) has it. */
+/** `strict`: at each read. `relative`: at the reads at which relatime of mount(8) updates it. */
 export type AtimeRule = 'relative' | 'strict'
 
 const DAY_SECONDS = 86_400
 
-/** Without effect while the pool is frozen, or its image is full: nothing that was asked for fails by it. */
+/** Without effect while the pool is frozen, or its image is full: no request fails by it. */
 export function accessed(tx: Transaction, ino: Ino, rule: AtimeRule): void {
   const { volume, rq } = tx
   const inode = volume.inode(ino)

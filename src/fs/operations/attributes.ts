@@ -22,8 +22,8 @@ export const FALLOC_FL_KEEP_SIZE = 1
 export const FALLOC_FL_PUNCH_HOLE = 2
 
 /**
- * All in one record, or nothing. Who may do what, and that chown and write drop setuid bits, is the kernel's:
- * it asks for those changes itself (`default_permissions`, `fuse_setattr` in fs/fuse/dir.c).
+ * All in one record, or nothing. The kernel checks permissions (`default_permissions`) and, where chown,
+ * truncate or fallocate drops set-id bits, sends the new mode itself (`fuse_setattr` in fs/fuse/dir.c).
  * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, ENOSPC, WAIT_FOR_ZEROING, the store's.
  */
 export function setAttributes(tx: Transaction, ino: Ino, change: AttributeChange): Inode | Refusal {
@@ -46,8 +46,9 @@ export function setAttributes(tx: Transaction, ino: Ino, change: AttributeChange
 }
 
 /**
- * Blocks are promised by the pool's accounting, pages come when they are touched: nothing is populated here.
- * Mode 0 grows the file, KEEP_SIZE inside the file is done already, PUNCH_HOLE | KEEP_SIZE clears.
+ * The pool's accounting reserves the blocks; nothing is populated here, because the kernel adds a page when
+ * it is touched. Mode 0 grows the file, KEEP_SIZE inside the file changes nothing, PUNCH_HOLE | KEEP_SIZE
+ * clears.
  * Errors: EBUSY, ESTALE, EISDIR, EINVAL, EOPNOTSUPP for other modes and for holes in guest RAM that has a
  * device, and those of growing or of the store.
  */
@@ -65,7 +66,7 @@ export function fallocate(
   if (offset < 0 || length <= 0) return EINVAL
   const end = offset + length
   if (mode === (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) return punchHole(tx, inode, offset, end)
-  // Blocks beyond the end of a file belong to nobody here, so none can be kept for it.
+  // A file owns no blocks beyond its end here, so none can be reserved for it there.
   if (mode === FALLOC_FL_KEEP_SIZE && end > inode.sizeBytes) return EOPNOTSUPP
   if (mode !== 0 && mode !== FALLOC_FL_KEEP_SIZE) return EOPNOTSUPP
   if (end <= inode.sizeBytes) return undefined
@@ -94,12 +95,13 @@ function setSize(tx: Transaction, inode: Inode, sizeBytes: number, fields: Parti
 }
 
 /**
- * Clears first and logs then: a crash in between leaves the file cleared and the request unanswered, so it
- * comes again and clears again. The other way round it would be taken for done.
+ * Clears first and logs then: a crash in between leaves the file cleared and the request unanswered, so the
+ * kernel sends it again and it clears again. In the other order the next server would take it for done.
  */
 function punchHole(tx: Transaction, inode: Inode, offset: number, end: number): Refusal | undefined {
   const { store } = tx.volume
-  // Guest RAM that is not passed through has a mapping of its own, and no store reaches into it.
+  // Guest RAM that is not mapped by FUSE passthrough is mapped without the store, which cannot clear parts of
+  // it.
   if (inode.guestRam && store.ram.via !== 'passthrough') return EOPNOTSUPP
   if (store.state(objectOf(inode)) === 'outgoing') return EBUSY
   const length = Math.min(end, inode.sizeBytes) - offset

@@ -51,9 +51,9 @@ export function symlink(tx: Transaction, at: NameAt, target: ByteString): Inode 
 }
 
 /**
- * A fifo, a socket or a device node. Who may make one is the kernel's question (`vfs_mknod` in fs/namei.c
- * asks for CAP_MKNOD), and whether a device may be opened that of the mount (`nodev`). `rdev` counts for
- * devices alone. Errors: those of `placeForName`, EPERM where the image's format cannot say it, ENOSPC.
+ * A fifo, a socket or a device node. The kernel checks who may make one (CAP_MKNOD, `vfs_mknod` in
+ * fs/namei.c) and whether the mount lets a device be opened (`nodev`). `rdev` counts for devices alone.
+ * Errors: those of `placeForName`, EPERM where the image's format version has no such inodes, ENOSPC.
  */
 export function mknod(
   tx: Transaction,

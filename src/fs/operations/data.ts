@@ -1,14 +1,11 @@
-/**
- * Owns reading the bytes of ordinary files: read, seek. Guest RAM is reached by mmap alone. Writing has a
- * file of its own.
- */
+/** read and seek of ordinary files. Guest RAM is accessed by mmap alone. write has a file of its own. */
 import { EINVAL, EISDIR, ENXIO, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
 
-/** lseek(2). The other whences are the kernel's own business. */
+/** lseek(2). The kernel handles the other whences itself. */
 export const SEEK_DATA = 3
 export const SEEK_HOLE = 4
 
@@ -24,7 +21,8 @@ export function read(volume: Volume, ino: Ino, offset: number, into: Uint8Array)
 }
 
 /**
- * SEEK_DATA and SEEK_HOLE. Guest RAM is all data, which lseek(2) allows, so that its holes need not be known.
+ * SEEK_DATA and SEEK_HOLE. Guest RAM is reported as all data, which lseek(2) allows: its holes need not be
+ * known.
  * Errors: ESTALE, EISDIR, EINVAL, ENXIO beyond the end.
  */
 export function seek(volume: Volume, ino: Ino, offset: number, whence: number): number | Refusal {
@@ -34,7 +32,7 @@ export function seek(volume: Volume, ino: Ino, offset: number, whence: number): 
   if (offset < 0 || offset >= inode.sizeBytes) return ENXIO
   if (inode.guestRam) return whence === SEEK_DATA ? offset : inode.sizeBytes
   const found = volume.store.data.seek(objectOf(inode), offset, whence)
-  // A memory may be larger than its file for a while: the file ends where its inode says.
+  // An object may be larger than its file for a while: the file ends where its inode says.
   const inside = found instanceof Refusal || found < inode.sizeBytes
   return inside ? found : whence === SEEK_HOLE ? inode.sizeBytes : ENXIO
 }

@@ -1,6 +1,6 @@
 /**
- * Names that are made and removed for inodes that exist: link, unlink, rmdir. What has no name left becomes
- * an orphan.
+ * Names that are made and removed for inodes that exist: link, unlink, rmdir. An inode without a name left
+ * becomes an orphan.
  */
 import { EBUSY, EISDIR, EMLINK, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'

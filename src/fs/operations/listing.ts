@@ -1,4 +1,4 @@
-/** Owns reading what a directory holds and where a symlink points. */
+/** readdir and readlink. */
 import { EINVAL, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { FileKind } from '../state/inode.ts'
@@ -17,7 +17,7 @@ const DOT_COOKIE = 1
 const DOT_DOT_COOKIE = 2
 
 /**
- * The names after `cookie` (0 begins), `.` and `..` first. Lazy and live: names may come and go meanwhile,
+ * The names after `cookie` (0 begins), `.` and `..` first. Lazy: names may be added and removed meanwhile,
  * and one that stays is listed exactly once. A removed directory lists nothing. Errors: ESTALE, ENOTDIR.
  */
 export function readDirectory(volume: Volume, ino: Ino, cookie: number): Iterable<ListedName> | Errno {

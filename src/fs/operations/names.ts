@@ -1,4 +1,4 @@
-/** Owns which names may be made, and finding what a name stands for. */
+/** The rule which names may be made, and the lookup of inodes by name. */
 import { EEXIST, EINVAL, ENAMETOOLONG, ENOENT, Errno } from '../../values/errno.ts'
 import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import type { NameAt } from '../state/entry.ts'
@@ -32,7 +32,7 @@ export function lookup(volume: Volume, parent: Ino, name: ByteString): Inode | E
   return named(volume, parent, name) ?? ENOENT
 }
 
-/** The inode behind a name of a directory that was checked before. */
+/** The inode of a name in a directory that the caller has checked. */
 export function named(volume: Volume, parent: Ino, name: ByteString): Inode | undefined {
   const entry = volume.state.directories.get(parent)?.get(name)
   return entry && volume.state.inodes.get(entry.ino)

@@ -1,7 +1,7 @@
 /**
- * Owns the end of an inode. One without names is an orphan: its blocks stay its own until the kernel has
- * forgotten it and no mapping holds its memory. Then one record takes it away, and only after that record is
- * its memory released. A crash in between leaves a memory no inode owns, and recovery releases it.
+ * Owns the eviction of inodes. One without names is an orphan: it keeps its blocks until the kernel has
+ * forgotten it and nothing maps its object. Then a record removes it, and only after that record does the
+ * store release the object. A crash in between leaves an object that no inode owns, and recovery releases it.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'
@@ -13,18 +13,18 @@ import type { OwnRequest, Volume } from '../state/volume.ts'
 import { markFreedDirty, shrinkObject } from './resize.ts'
 
 /**
- * `gone`: there is no such inode any more. `held`: a mapping holds its memory, try again later. `kept`: it
- * has a name, or the pool is frozen and nothing may change.
+ * `gone`: there is no such inode any more. `held`: its object is mapped, try again later. `kept`: it has a
+ * name, or the pool is frozen and nothing may change.
  */
 export type Eviction = 'gone' | 'held' | 'kept'
 
-/** A record holds the eviction to this much at most: some ten KiB. */
+/** The most that one record of an eviction gives up, which keeps it at some ten KiB. */
 const EVICTION_EXTENTS = 1024
 const EVICTION_XATTRS = 64
 
 /**
- * The kernel has forgotten this inode. Errors: ENOSPC where the image has no room for the record; try again
- * later.
+ * Evicts an inode that the kernel has forgotten. Errors: ENOSPC where the image has no room for the record;
+ * try again later.
  */
 export function evict(volume: Volume, rq: OwnRequest, ino: Ino): Eviction | Errno {
   const inode = volume.state.inodes.get(ino)
@@ -41,8 +41,8 @@ export function evict(volume: Volume, rq: OwnRequest, ino: Ino): Eviction | Errn
 }
 
 /**
- * What an orphan gives up next: all of it, unless that is more than a record should hold. Nobody can see an
- * orphan that is half gone, and one that a crash left so is evicted like any other.
+ * What an orphan gives up next: all of it, unless that is more than a record should hold. No process can see
+ * an orphan that is partly evicted, and one that a crash left so is evicted like any other.
  */
 function nextEviction(volume: Volume, rq: OwnRequest, inode: Inode): OwnTransaction {
   const tx: OwnTransaction = new Transaction(volume, rq)
@@ -76,11 +76,11 @@ export function orphans(volume: Volume): Inode[] {
 }
 
 /**
- * Makes the store agree with the state that was recovered. Whatever a former server died doing, either its
- * record was complete, and then the memory it names is made what the record says; or it was not, and then a
- * memory made for it has no owner and is released. Idempotent: dying in here changes nothing about the next
- * try. `isReferenced`: what the kernel still knows where its connection lives on; nothing on a new
- * connection.
+ * Makes the store agree with the state that was recovered. Where the record of the former server's last
+ * operation is complete, the object that it names is made what it says; where it is not, an object made for
+ * it has no owner and is released. Idempotent: a crash in here changes nothing about the next try.
+ * `isReferenced`: what the kernel still references, where its connection outlived the former server; nothing
+ * on a new connection.
  */
 export function recover(volume: Volume, rq: OwnRequest, isReferenced: (ino: Ino) => boolean): void {
   const owned = new Set<ObjectId>()
@@ -93,7 +93,7 @@ export function recover(volume: Volume, rq: OwnRequest, isReferenced: (ino: Ino)
 
   for (const entry of volume.journal.lastEntries) {
     if (entry.kind !== 'inode' || entry.inode.kind !== 'file') continue
-    // The record may be older than a checkpoint that is newer than it: the table has the last word.
+    // A checkpoint may be newer than the record: what the inode table says counts.
     const inode = volume.state.inodes.get(entry.inode.ino)
     if (inode?.object === undefined) continue
     shrinkObject(volume, inode)

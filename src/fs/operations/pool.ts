@@ -1,4 +1,4 @@
-/** Owns what concerns the pool as a whole: statfs, freeze and thaw, and what the zeroing worker asks for. */
+/** Operations on the pool as a whole: statfs, freeze and thaw, and which blocks the worker zeroes. */
 import type { Extent } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
@@ -7,7 +7,9 @@ import { INO_MAX } from '../state/limits.ts'
 import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
-/** Blocks of BLOCK_BYTES. Dirty blocks are free: they only have to be zeroed first. Bad ones never are. */
+/**
+ * Blocks of BLOCK_BYTES. Dirty blocks count as free: they only have to be zeroed first. Bad ones never do.
+ */
 export interface PoolUse {
   readonly totalBlocks: number
   readonly freeBlocks: number
@@ -30,14 +32,14 @@ export function statfs(volume: Volume): PoolUse {
 }
 
 /**
- * The seed's "serialised": from now on every modification answers EBUSY. Freezing twice is freezing once.
- * What is thawed goes its own way again: what was handed over of it would be no more than what it was, and is
- * taken back. Errors: ENOSPC.
+ * The seed's "serialised": from now on every modification answers EBUSY. Freezing a frozen pool has no
+ * effect. The objects of a thawed pool change again, so those that were preserved are unpreserved. Errors:
+ * ENOSPC.
  */
 export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefined {
   const { volume } = tx
-  // Also where it is thawed already: guest RAM is handed over before the freeze, and a thaw may have died
-  // before this.
+  // Also where the pool is thawed already: guest RAM is preserved before the freeze, and a former server may
+  // have died in a thaw, after its record.
   if (!frozen && !volume.frozen) volume.store.handover?.unpreserve()
   if (volume.frozen === frozen) return undefined
   tx.pool({ frozen })
@@ -47,10 +49,10 @@ export function setFrozen(tx: OwnTransaction, frozen: boolean): Errno | undefine
 }
 
 /**
- * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one chunk or outside of all: those of the
- * next chunk, so that it is made where it should be and not wherever clean blocks are, then those that break
- * no gigantic frame, and then the lowest. No block of `except` is among them. None while frozen: the result
- * could not be recorded.
+ * Dirty blocks for the worker to zero next, at most `maxBlocks`, in one data chunk or outside of all: first
+ * those of the next data chunk, so that it is made where it should be and not wherever clean blocks are, then
+ * those outside of whole gigantic frames, and then the lowest. No block of `except` is among them. None while
+ * frozen: the result could not be recorded.
  */
 export function dirtyExtent(
   { frozen, index, state }: Volume,
@@ -95,8 +97,8 @@ function without(extent: Extent, holes: readonly Extent[]): readonly Extent[] {
 }
 
 /**
- * The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: say it
- * again later.
+ * The worker has zeroed these blocks, which `dirtyExtent` gave. Errors: EBUSY while frozen, ENOSPC: to be
+ * called again later.
  */
 export function markClean(tx: OwnTransaction, extent: Extent): Errno | undefined {
   const { volume } = tx

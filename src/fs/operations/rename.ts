@@ -10,7 +10,7 @@ import type { Transaction } from '../state/transaction.ts'
 import { liesWithin, named, unfitName } from './names.ts'
 
 /**
- * `include/uapi/linux/fs.h`. A whiteout is a character device 0:0, as overlayfs (its upper layer) knows it.
+ * `include/uapi/linux/fs.h`. A whiteout is a character device 0:0, as overlayfs has it in its upper layer.
  */
 export const RENAME_NOREPLACE = 1
 export const RENAME_EXCHANGE = 2

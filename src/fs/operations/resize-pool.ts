@@ -1,11 +1,12 @@
 /**
- * Owns the change of a pool's size. Only memory of the host has no place: which blocks of the pool a file has
- * says how much of it is used up, and nothing about where its bytes are. So a pool shrinks to what is in use,
- * however scattered that is: files with blocks beyond the new end get others below it first.
+ * Owns the change of a pool's size, which a store allows only where its memory is the host's ordinary memory.
+ * There the block numbers of a file count how much of the pool it uses, and say nothing about where its bytes
+ * are. So a pool can shrink to what is in use, however scattered that is: files with blocks beyond the new
+ * end get other numbers below it first.
  *
- * Each step is a record of its own, and a pool that is whole: a crash in between leaves some files with other
- * blocks, and the size as it was. The last one, which carries the caller's request, states the size. No step
- * touches memory.
+ * Each step is a record of its own and leaves a consistent pool: a crash in between leaves some files with
+ * other blocks, and the size as it was. The last one, which carries the caller's request, states the size. No
+ * step touches memory.
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, type Errno } from '../../values/errno.ts'
@@ -16,11 +17,11 @@ import { POOL_BLOCKS_MAX, sizeEntry } from '../state/pool-size.ts'
 import { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
-/** A record holds other blocks for so many files at most, and so many pieces. */
+/** One record moves the blocks of so many files at most, and stops after so many extents. */
 const FILES_AT_ONCE = 64
 const PIECES_AT_ONCE = 1024
 
-/** The least that the pool could have now, in blocks. undefined: its size cannot be changed. */
+/** The smallest size that the pool could have now, in blocks. undefined: its size cannot be changed. */
 export function leastBlocks({ store, index, state }: Volume): number | undefined {
   if (store.resized === undefined) return undefined
   const { owned, bad } = index.allocator.counts
@@ -35,8 +36,9 @@ export function leastBlocks({ store, index, state }: Volume): number | undefined
 }
 
 /**
- * `sizeBytes`: its whole blocks count. Errors: EBUSY, below `leastBlocks`, or frozen; EINVAL; EOPNOTSUPP, the
- * size is that of a place; EPERM, the image's version cannot say it; ENOSPC, no room in the image.
+ * `sizeBytes` is rounded down to whole blocks. Errors: EBUSY, below `leastBlocks`, or frozen; EINVAL;
+ * EOPNOTSUPP, the size is that of the store's region; EPERM, the image's format version cannot state a size;
+ * ENOSPC, no room in the image.
  */
 export function resizePool(tx: Transaction, sizeBytes: number): Errno | undefined {
   const { volume } = tx
@@ -60,7 +62,7 @@ export function resizePool(tx: Transaction, sizeBytes: number): Errno | undefine
   return noRoom
 }
 
-/** No file has blocks from `end` on any more. Errors: EBUSY, ENOSPC. */
+/** Gives each file with blocks from `end` on others below it. Errors: EBUSY, ENOSPC. */
 function moveBelow({ volume, rq }: Transaction, end: number): Errno | undefined {
   const beyond = [...volume.state.inodes.values()].filter(({ extents }) => extents.some(isBeyond(end)))
   if (beyond.length === 0) return undefined
@@ -68,7 +70,7 @@ function moveBelow({ volume, rq }: Transaction, end: number): Errno | undefined 
   const needed = beyond.reduce((sum, { extents }) => sum + countBlocks(partsBeyond(extents, end)), 0)
   if (needed > count) return EBUSY
   for (let next = 0; next < beyond.length; ) {
-    // Of no request: should this one come again, it was not carried out yet.
+    // With no request id: should the kernel send this request again, it was not carried out yet.
     const step = new Transaction(volume, { ...rq, origin: { ...rq.origin, unique: 0n } })
     let pieces = 0
     for (let files = 0; files < FILES_AT_ONCE && pieces < PIECES_AT_ONCE; files++) {
@@ -88,7 +90,9 @@ const isBeyond =
   ({ start, count }: Extent): boolean =>
     start + count > end
 
-/** The extents of a file with what lies beyond `end` put in place of others below it, taken from `free`. */
+/**
+ * The extents of a file, with what lies beyond `end` replaced by blocks below it that are taken from `free`.
+ */
 function movedBelow({ extents }: Inode, end: number, free: FreeRuns): Extent[] {
   return extents.reduce<Extent[]>((moved, extent) => {
     const keep = Math.max(0, Math.min(extent.count, end - extent.start))

@@ -1,12 +1,12 @@
 /**
  * Owns a file's size: which blocks it then owns, whether it is guest RAM, and the order of record and memory.
  *
- * Growing resizes the memory first and logs then. A crash in between leaves a memory larger than its inode
- * says: nobody can see the surplus, and `growObject` cuts it away before the file grows the next time. The
+ * Growing resizes the object first and logs then. A crash in between leaves an object larger than its inode
+ * says: no read shows the surplus, and `growObject` cuts it away before the file grows the next time. The
  * other way round, a store that has no memory left would have to be un-logged.
  *
- * Shrinking logs first and resizes then. A crash in between is made good at recovery, which resizes what the
- * last record names. The other way round, a crash would leave a file of the old size whose bytes are gone.
+ * Shrinking logs first and resizes then. After a crash in between, recovery resizes what the last record
+ * names. The other way round, a crash would leave a file of the old size whose bytes are gone.
  */
 import { BLOCK_BYTES, type Extent, type Placement } from '../../stores/store.ts'
 import { EBUSY, EFBIG, EINVAL, EIO } from '../../values/errno.ts'
@@ -25,8 +25,8 @@ export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gig
 /**
  * What truncate and fallocate make of a file: a file that was empty and becomes a block or more is guest RAM
  * from then on; in a directory of gigantic pages it has whole ones. Errors: EINVAL, EFBIG, ENOSPC,
- * WAIT_FOR_ZEROING, those of `mustStay`; EBUSY where a mapping is in the way, a Wait while that is being
- * found out.
+ * WAIT_FOR_ZEROING, those of `mustStay`; EBUSY where the file is mapped and must not be, a Wait while the
+ * store finds out whether it is.
  */
 export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeFields | Refusal {
   if (sizeBytes < 0) return EINVAL
@@ -43,8 +43,8 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
 }
 
 /**
- * A memory on its way from one kernel to the next keeps its size. What was lost on it has none that could
- * change: such a file is given up by emptying it. Refusals: EBUSY, EIO, a Wait.
+ * An object that is outgoing or incoming keeps its size. A lost one has no memory that could be resized: its
+ * file is given up by truncating it to 0. Refusals: EBUSY, EIO, a Wait.
  */
 export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Refusal | undefined {
   if (inode.object === undefined || sizeBytes === inode.sizeBytes) return undefined
@@ -84,17 +84,17 @@ export function planExtents(
 }
 
 /**
- * Where we clear blocks ourselves nothing takes them out of a live mapping: its holder would write into what
- * becomes another file's memory. A kernel that frees pages unmaps them first. And a device that is mapped
- * cannot grow, so the file it stands for does not either.
+ * Where the store clears blocks itself, nothing unmaps them: a process that maps the file would write into
+ * what becomes another file's memory. A kernel that frees pages unmaps them first. And a device-dax instance
+ * that is mapped cannot grow, so its file cannot either.
  */
 function mustNotBeHeld({ store }: Volume, inode: Inode, shrinks: boolean): boolean {
   return shrinks ? store.descriptor.clearing === 'ours' : store.ram.via === 'dax-node' && inode.guestRam
 }
 
 /**
- * The blocks a file gives up hold its bytes: where clearing is ours the same record says so. Bad blocks stay
- * bad.
+ * The blocks that a file gives up hold its bytes: where the store clears blocks itself, the same record marks
+ * them dirty. Bad blocks stay bad.
  */
 export function markFreedDirty(tx: OwnTransaction, before: Inode, after: Pick<Inode, 'extents'>): void {
   const { volume } = tx
@@ -104,10 +104,10 @@ export function markFreedDirty(tx: OwnTransaction, before: Inode, after: Pick<In
 }
 
 /**
- * Makes a memory larger, before the record that says so. A former server may have died between growing it and
- * logging that, and then it holds more than its inode says, perhaps bytes of a write that never was: the
- * first growth by this process cuts it back, so that what is new reads as zero. Errors: the store's; after
- * its Wait nothing has changed, and the whole operation is asked again.
+ * Grows an object, before the record of its new size. A former server may have died between growing it and
+ * logging that: then it is larger than its inode says, and may hold bytes of a write that was never logged.
+ * So the first growth by this process cuts it back, and what is new reads as zero. Errors: the store's; after
+ * its Wait nothing has changed, and the server repeats the whole operation.
  */
 export function growObject(volume: Volume, before: Inode, to: Placement): Refusal | undefined {
   const object = objectOf(before)
@@ -121,17 +121,21 @@ export function growObject(volume: Volume, before: Inode, to: Placement): Refusa
   return failure
 }
 
-/** The growth is not going to be logged: back to what the inode says, now or before the next growth. */
+/**
+ * For a growth that will not be logged: resizes the object back to what the inode says, now or before the
+ * next growth.
+ */
 export function undoGrowth(volume: Volume, before: Inode): void {
   if (volume.store.resize(objectOf(before), before)) volume.settled.delete(objectOf(before))
 }
 
 /**
- * Makes a memory smaller, after the record that says so. There is no way back from the record. A store that
- * only begins to do so, or cannot, leaves the memory larger than its inode says: no read goes beyond the
- * inode's size, and `growObject` cuts the memory back before it grows, or fails. So no byte that was cut off
- * comes back. What the kernel refused is tried again (`retryShrinks`): until then the memory costs what it
- * did, and where clearing is ours its blocks are dirty already, and zeroed before another file has them.
+ * Shrinks an object, after the record of its new size, which is not undone. A store that only begins to
+ * shrink it, or cannot, leaves it larger than its inode says: no read goes beyond the inode's size, and
+ * `growObject` cuts the object back before it grows, or fails. So no byte that was cut off is read again.
+ * `retryShrinks` tries again what the kernel refused: until then the object uses the memory that it did, and
+ * where the store clears blocks itself, its blocks are dirty already, and zeroed before another file gets
+ * them.
  */
 export function shrinkObject(volume: Volume, after: Inode): void {
   const failure = volume.store.resize(objectOf(after), after)
@@ -141,7 +145,7 @@ export function shrinkObject(volume: Volume, after: Inode): void {
   else volume.oversized.add(after.ino)
 }
 
-/** Tries once more to give back what `shrinkObject` could not. */
+/** Tries once more what `shrinkObject` could not do. */
 export function retryShrinks(volume: Volume): void {
   for (const ino of [...volume.oversized]) {
     const inode = volume.state.inodes.get(ino)

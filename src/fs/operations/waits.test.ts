@@ -1,7 +1,7 @@
 /**
- * A store that has to wait now and then, at any call: what answers a Wait has changed nothing, and asked
- * again it comes to what it would have come to at once. Beside it, the same steps over a store that never
- * waits.
+ * A store that answers a Wait now and then, at any call: such a call has changed nothing, and when it is
+ * repeated it has the result that it would have had at once. Beside it, the same steps over a store that
+ * never waits.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

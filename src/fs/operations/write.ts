@@ -1,4 +1,7 @@
-/** write to ordinary files: the bytes, the blocks they need, and what does not outlive new contents. */
+/**
+ * write to ordinary files: the bytes, the blocks they need, and the set-id bits and capabilities that a write
+ * removes.
+ */
 import type { Extent } from '../../stores/store.ts'
 import { EFBIG, EINVAL, ENOSPC, Errno } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
@@ -12,7 +15,7 @@ import type { Volume } from '../state/volume.ts'
 import { ordinaryFile } from './data.ts'
 import { growObject, mustStay, planExtents, undoGrowth } from './resize.ts'
 
-/** The origin of a record that no request caused: a request that comes again is never taken for it. */
+/** The origin of a record that no request caused: a request that the kernel sends again never matches it. */
 const OWN_WORK = { unique: 0n, epoch: 0 }
 
 const S_ISUID = 0o4000
@@ -23,15 +26,15 @@ const CAPABILITIES = 'security.capability' as ByteString
 
 /** How a write is made, beside where and what. */
 export interface WriteOptions {
-  /** FUSE_WRITE_KILL_SUIDGID: whoever writes may not keep set-id bits (has no CAP_FSETID). */
+  /** FUSE_WRITE_KILL_SUIDGID: the writer has no CAP_FSETID, so set-id bits are removed. */
   readonly killsSetId?: boolean
 }
 
 /**
- * Returns bytes written. The bytes are there before the record says so: a crash in between leaves the request
- * unanswered, it comes again and writes the same bytes again. The other way round an answer could stand for
- * bytes that never arrived. Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, EOPNOTSUPP for guest RAM, ENOSPC,
- * WAIT_FOR_ZEROING, the store's.
+ * Returns bytes written. The store writes the bytes before the record: a crash in between leaves the request
+ * unanswered, so the kernel sends it again, and it writes the same bytes again. In the other order a request
+ * could be answered whose bytes were never written. Errors: EBUSY, ESTALE, EISDIR, EINVAL, EFBIG, EOPNOTSUPP
+ * for guest RAM, ENOSPC, WAIT_FOR_ZEROING, the store's.
  */
 export function write(
   tx: Transaction,
@@ -53,10 +56,10 @@ export function write(
 }
 
 /**
- * What a write changes beside bytes. That a program somebody else wrote to runs as its owner must not be: the
- * kernel leaves it to us for files that are opened DIRECT_IO (`fuse_direct_io` in fs/fuse/file.c does not
- * call `file_remove_privs`). Capabilities go whoever writes, as `cap_inode_need_killpriv`
- * (security/commoncap.c) has it.
+ * What a write changes beside bytes. A set-id program must not stay one after another user wrote to it: for
+ * files that are opened DIRECT_IO the kernel leaves that to the server (`fuse_direct_io` in fs/fuse/file.c
+ * does not call `file_remove_privs`). Any writer removes capabilities, as in `cap_inode_need_killpriv`
+ * (security/commoncap.c).
  */
 function changesOf(
   { volume, rq: { now } }: Transaction,
@@ -90,7 +93,8 @@ function writeWithin(
   const written = tx.volume.store.data.write(objectOf(inode), offset, from)
   if (written instanceof Refusal) return written
   if (written === 0) return ENOSPC
-  // The record of a write that was cut short does not say how short: should it come again, it is done again.
+  // The record of a short write does not state its length: should the kernel send the request again, it is
+  // carried out again.
   tx.commit(written < from.length ? OWN_WORK : undefined)
   return written
 }
@@ -117,8 +121,7 @@ function writeBeyond(
   const refusal = claim(volume, fresh) ?? tx.noRoom()
   const written = refusal ?? writeAll(volume, inode, offset, from)
   if (written instanceof Wait) {
-    // Nothing was written. The memory stays grown: what the store began for it would be for nothing
-    // otherwise.
+    // Nothing was written. The object stays grown: otherwise the store's work for it would be lost.
     unclaim(volume, fresh)
     return written
   }
@@ -130,7 +133,7 @@ function writeBeyond(
   return written
 }
 
-/** Where the store took fewer bytes than it was given, the next try says why. */
+/** Where the store took fewer bytes than it was given, the next try returns why. */
 function writeAll({ store }: Volume, inode: Inode, offset: number, from: Uint8Array): number | Refusal {
   let written = store.data.write(objectOf(inode), offset, from)
   while (typeof written === 'number' && written < from.length) {
@@ -142,15 +145,19 @@ function writeAll({ store }: Volume, inode: Inode, offset: number, from: Uint8Ar
 }
 
 /**
- * A write puts bytes into new blocks before the record that gives them to the file. Where clearing is ours a
- * crash in between would leave those bytes in blocks that pass for clean, and another file would show them:
- * so the blocks are called dirty first, in a record of our own, and clean again in the record that owns them.
+ * A write puts bytes into new blocks before the record that gives them to the file. Where the store clears
+ * blocks itself, a crash in between would leave those bytes in blocks that are recorded as clean, and another
+ * file would show them. So a record of its own marks the blocks dirty first, and the record that gives them
+ * to the file marks them clean.
  */
 function claim(volume: Volume, blocks: readonly Extent[]): Errno | undefined {
   return stateBlocks(volume, blocks, 'dirty')
 }
 
-/** They are as clean as they were. Without room to say so they are zeroed, and clean then. */
+/**
+ * Marks the blocks clean again: nothing was written to them. Where the image has no room for that record, the
+ * worker zeroes them.
+ */
 function unclaim(volume: Volume, blocks: readonly Extent[]): void {
   stateBlocks(volume, blocks, 'clean')
 }

@@ -4,7 +4,7 @@
  * file.
  *
  * Stored: `user.*`, `trusted.*`, `security.*`; the kernel has checked who may touch them (`xattr_permission`
- * in fs/xattr.c). `system.*` is refused: an ACL that is kept but not enforced would be a lie.
+ * in fs/xattr.c). `system.*` is refused: an ACL that is stored but not enforced would protect nothing.
  */
 import {
   E2BIG,
@@ -83,7 +83,7 @@ export function setXattr(
   if (exists && flags === XATTR_CREATE) return EEXIST
   if (!exists && flags === XATTR_REPLACE) return ENODATA
   if (!exists && listBytes(stored?.keys() ?? []) + name.length + 1 > XATTR_LIST_MAX) return ENOSPC
-  // Kept as long as the state is: the caller's buffer is not.
+  // A copy: the state outlives the caller's buffer.
   tx.xattr(ino, name, Uint8Array.from(value))
   tx.change(inode, { ctime: tx.rq.now })
   return tx.commitIfRoom()
@@ -103,8 +103,8 @@ export function removeXattr(tx: Transaction, ino: Ino, name: ByteString): Errno 
 }
 
 /**
- * The stored names. Ours are left out: `cp -a` and rsync copy what they find listed, and a copy of a VM's RAM
- * file is not that VM. Errors: ESTALE.
+ * The stored names, without those of guestmemfs itself: `cp -a` and rsync copy what they find listed, and a
+ * copy of a VM's RAM file is not that VM. Errors: ESTALE.
  */
 export function listXattrs(volume: Volume, ino: Ino): ByteString[] | Errno {
   const inode = volume.inode(ino)

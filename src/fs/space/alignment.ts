@@ -1,7 +1,7 @@
 /**
- * Owns which files are to have gigantic pages: guest RAM made in a directory that says so, or below one. It
- * is said by `trusted.guestmemfs.align` of a directory, in bytes; the nearest one counts. A file remembers
- * what it was made with, so that what is said later changes no file that is there.
+ * Which files get gigantic pages: guest RAM made in or below a directory whose xattr
+ * `trusted.guestmemfs.align`, in bytes, asks for them; the nearest such directory counts. A file keeps what
+ * it was made with: setting the xattr later changes no file that exists.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { EINVAL, EOPNOTSUPP, type Errno } from '../../values/errno.ts'
@@ -13,13 +13,15 @@ import type { Volume } from '../state/volume.ts'
 
 export const ALIGN = byteString(ALIGN_XATTR)
 
-/** What may be said in this pool: bytes of its blocks, and of its gigantic pages if it has any. */
+/** The values that this pool allows: bytes of its blocks, and of its gigantic pages if it has any. */
 export function alignments({ store }: Pick<Volume, 'store'>): number[] {
   const { frames } = store.descriptor.rules
   return frames === undefined ? [BLOCK_BYTES] : [BLOCK_BYTES, frames.blocks * BLOCK_BYTES]
 }
 
-/** As it is kept: decimal bytes. Errors: EINVAL (no size of pages), EOPNOTSUPP (not in this pool). */
+/**
+ * The value as it is stored: decimal bytes. Errors: EINVAL (no size of pages), EOPNOTSUPP (not in this pool).
+ */
 export function parseAlignment(volume: Pick<Volume, 'store'>, text: string): Uint8Array | Errno {
   const [, digits, unit = ''] = /^(\d{1,12})([MG]?)$/.exec(text) ?? []
   const bytes = Number(digits) * (unit === 'G' ? GIB : unit === 'M' ? MIB : 1)
@@ -27,7 +29,7 @@ export function parseAlignment(volume: Pick<Volume, 'store'>, text: string): Uin
   return bytes === GIB ? EOPNOTSUPP : EINVAL
 }
 
-/** Of the directory, or what the nearest one above it says; one block where nobody says anything. */
+/** The value of the directory, or of the nearest one above it that has one; one block where none has. */
 export function alignmentOf(volume: Volume, directory: Ino): number {
   for (let at = directory; ; ) {
     const said = volume.state.xattrs.get(at)?.get(ALIGN)
@@ -38,7 +40,7 @@ export function alignmentOf(volume: Volume, directory: Ino): number {
   }
 }
 
-/** Guest RAM that is there is what it was made; an empty file goes by its directory. */
+/** Guest RAM that exists stays as it was made; for an empty file its directory decides. */
 export function wantsFrames(volume: Volume, inode: Inode): boolean {
   if (inode.extents.length > 0) return inode.gigantic
   const directory = volume.index.nameOf(inode.ino)?.parent

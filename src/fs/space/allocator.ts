@@ -50,8 +50,8 @@ export class Allocator {
   }
 
   /**
-   * The pool has so many blocks from now on: new ones are clean, and those that go were nobody's and clean.
-   * Costs the size of the pool. Not where there are zones, which follow from what lies where.
+   * The pool has so many blocks from now on: new ones are clean, and removed ones must be clean and without
+   * an owner. Costs the size of the pool. Must not be called where there are zones.
    */
   resize(totalBlocks: number): void {
     const before = this.#blocks
@@ -64,7 +64,7 @@ export class Allocator {
     this.#space.changed({ start: 0, count: totalBlocks })
   }
 
-  /** The clean blocks below `end` that are nobody's, and how many; to choose from while nothing changes. */
+  /** The clean blocks below `end` that no file owns, and how many; valid until a block changes. */
   cleanBelow(end: number): { runs: FreeRuns; count: number } {
     const runs = new FreeRuns(end)
     const clean = cleanRuns(this.#blocks, { start: 0, count: end })
@@ -96,7 +96,7 @@ export class Allocator {
     })
   }
 
-  /** No file owns these blocks any more: they are what was last said about them. */
+  /** No file owns these blocks any more: they are in the state that was last stated for them. */
   disown(extent: Extent): void {
     this.#update(extent, (block, at) => {
       if (!isOwned(block)) throw new BrokenInvariantError(`block ${at} is given up, and had no owner`)
@@ -104,14 +104,14 @@ export class Allocator {
     })
   }
 
-  /** Say what these blocks are, owned or not. */
+  /** States what these blocks are, owned or not. */
   state(extent: Extent, state: BlockState): void {
     this.#update(extent, (block) => stated(block, state))
   }
 
   /**
    * Blocks for a file to grow by: the lowest run that is long enough, otherwise the longest runs there are,
-   * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` has it. All
+   * so that a file has few extents; where there are zones, or the use wants a shape, as `Zones` chooses. All
    * or nothing.
    * Errors: ENOSPC; WAIT_FOR_ZEROING.
    */
@@ -129,7 +129,7 @@ export class Allocator {
     return isThere(false) ?? (isThere(true) ? WAIT_FOR_ZEROING : ENOSPC)
   }
 
-  /** True when every one of these blocks is dirty and nobody's. */
+  /** True when every one of these blocks is dirty and has no owner. */
   isDirty({ start, count }: Extent): boolean {
     return this.#blocks.subarray(start, start + count).every(isDirty)
   }
@@ -139,7 +139,7 @@ export class Allocator {
     return this.#zones?.nextDataChunk()
   }
 
-  /** What to zero after that: what lies outside of whole gigantic frames. */
+  /** What the worker zeroes after that: blocks outside of whole gigantic frames. */
   outsideFrames(): readonly Extent[] {
     return this.#zones?.outsideFrames() ?? []
   }

@@ -1,12 +1,13 @@
 /**
- * Owns how one byte says what a block of the pool is: what was last said about it, and whether a file owns it
- * and which kind of file. It knows neither who that is nor where free blocks are looked for.
+ * The byte that describes one block of the pool: the state that was last stated for it, and whether an
+ * ordinary file or guest RAM owns it.
  */
 import type { Extent } from '../../stores/store.ts'
 import type { BlockState } from '../state/entry.ts'
 
 /**
- * What was said about a block; and on top of that, its owner. All bits zero: a clean block that is nobody's.
+ * The low two bits are the stated state, those above them the owner. All bits zero: a clean block without an
+ * owner.
  */
 export const CLEAN = 0
 const STATED = { clean: CLEAN, dirty: 1, bad: 2 } as const satisfies Record<BlockState, number>
@@ -39,7 +40,7 @@ export function tally(blocks: Uint8Array, { start, count }: Extent): Tally {
   return found
 }
 
-/** The runs of clean blocks in `extent` that are nobody's, ascending. */
+/** The runs of clean blocks in `extent` that no file owns, ascending. */
 export function cleanRuns(blocks: Uint8Array, { start, count }: Extent): Extent[] {
   const runs: Extent[] = []
   let runStart = start

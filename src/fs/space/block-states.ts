@@ -1,7 +1,6 @@
 /**
- * Owns what was last said about blocks that are not clean: runs of dirty and bad ones, ascending and as few
- * as can be. A block it does not mention is clean. It does not know who owns a block (inodes do), nor how
- * large the pool is.
+ * Owns the states of blocks that are not clean: runs of dirty and bad ones, ascending and as few as can be. A
+ * block in none of them is clean. It holds neither the owners of blocks (inodes do) nor the size of the pool.
  */
 import type { Extent } from '../../stores/store.ts'
 import type { BlockState } from '../state/entry.ts'
@@ -17,10 +16,10 @@ export class BlockStates {
     return this.#runs.length
   }
 
-  /** Replaces whatever was said about these blocks. */
+  /** Replaces the states of these blocks. */
   set(extent: Extent, state: BlockState): void {
     const end = extent.start + extent.count
-    // One run to the left and to the right are taken in when they touch, so that equal neighbours melt.
+    // One run to the left and to the right are taken in when they touch, so that equal neighbours merge.
     const first = this.#indexAt(extent.start - 1)
     let last = first
     const pieces: StatedRun[] = []
@@ -51,7 +50,7 @@ export class BlockStates {
     return this.#runs.find((run) => run.state === state)
   }
 
-  /** The lowest part of `extent` that is said to be `state`. */
+  /** The lowest part of `extent` that is in `state`. */
   firstIn({ start, count }: Extent, state: StatedRun['state']): Extent | undefined {
     const end = start + count
     for (let index = this.#indexAt(start); ; index++) {
@@ -63,7 +62,7 @@ export class BlockStates {
     }
   }
 
-  /** The parts of `extent` that are not said to be `state`, ascending. */
+  /** The parts of `extent` that are not in `state`, ascending. */
   without(extent: Extent, state: StatedRun['state']): Extent[] {
     const parts: Extent[] = []
     const end = extent.start + extent.count

@@ -1,8 +1,8 @@
 /**
  * Owns which gigantic frames of a pool are whole: aligned runs of as many blocks as one gigantic page has
- * (512 for 1 GiB), of which no file owns a block. What is not wanted in gigantic pages is kept out of whole
- * frames as long as it can be, so that a pool with pages of both sizes does not fragment itself. It chooses
- * nothing.
+ * (512 for 1 GiB), of which no file owns a block. `Zones` keeps files without gigantic pages out of whole
+ * frames as long as it can, so that a pool with pages of both sizes does not become fragmented. This class
+ * chooses nothing.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
 import { CLEAN, isDirty } from './block-kinds.ts'
@@ -14,10 +14,10 @@ export class Frames {
   /** Blocks that guest RAM may not have although they are free. */
   readonly #isBarred: (block: number) => boolean
   readonly #isWhole: Uint8Array
-  /** Looked at again when next asked for. */
+  /** Frames to be looked at again before the next answer. */
   readonly #stale = new Set<number>()
 
-  /** `blocks` are the allocator's own, and kept by it. */
+  /** `blocks` is the allocator's array, which it keeps up to date. */
   constructor(blocks: Uint8Array, grid: FrameGrid, isBarred: (block: number) => boolean) {
     this.#blocks = blocks
     this.#grid = grid
@@ -26,14 +26,17 @@ export class Frames {
     this.#isWhole = new Uint8Array(this.count)
   }
 
-  /** These blocks are not what they were. */
+  /** These blocks have changed. */
   changed({ start, count }: Extent): void {
     const [first, last] = [this.frameOf(start), this.frameOf(start + count - 1)]
     for (let frame = Math.max(first, 0); frame <= Math.min(last, this.count - 1); frame++)
       this.#stale.add(frame)
   }
 
-  /** Its number; not one of a frame for blocks before the first and behind the last. */
+  /**
+   * The number of its frame; for blocks before the first and behind the last frame, a number that no frame
+   * has.
+   */
   frameOf(block: number): number {
     return Math.floor((block - this.#grid.first) / this.#grid.blocks)
   }
@@ -49,7 +52,7 @@ export class Frames {
     return this.#isWhole.subarray(Math.max(first, 0), Math.max(last + 1, 0)).includes(1)
   }
 
-  /** Whole frames, ascending. `clean`: those whose every block can be had at once. */
+  /** Whole frames, ascending. `clean`: those whose every block is clean. */
   *whole({ clean = false } = {}): IterableIterator<number> {
     this.#look()
     for (let frame = 0; frame < this.count; frame++)

@@ -1,22 +1,22 @@
 /**
- * The free blocks of a pool as the allocator asks for them, and the plain way to know them: any file may have
- * any block. Pools that keep ordinary files apart have `Zones` instead.
+ * How the allocator finds free blocks, and the plain implementation: any file may have any block. Pools that
+ * keep ordinary files apart have `Zones` instead.
  */
 import type { Extent } from '../../stores/store.ts'
 import { cleanRuns, type Tally } from './block-kinds.ts'
 import { FreeRuns } from './free-runs.ts'
 
-/** The kind of file that blocks are for, and the shape that they must have. `Zones` alone knows shapes. */
+/** The kind of file that blocks are for, and the shape that they must have. Only `Zones` supports shapes. */
 export interface Use {
   readonly guestRam: boolean
   /** Gigantic frames, each as a whole. */
   readonly inFrames?: boolean
-  /** One run of blocks; `after`: the one that begins there, since the file ends there. */
+  /** One run of blocks; `after`: the run must begin there, where the file ends. */
   readonly contiguous?: { readonly after: number | undefined } | undefined
 }
 
 export interface FreeSpace {
-  /** These blocks are not what they were: look at them again. */
+  /** These blocks have changed. */
   changed(extent: Extent): void
   /** Blocks that such a file may have: at once, and once they are zeroed. */
   available(use: Use): Pick<Tally, 'clean' | 'dirty'>
@@ -29,7 +29,7 @@ export class OneZone implements FreeSpace {
   readonly #counts: Tally
   readonly #runs: FreeRuns
 
-  /** `blocks` and `counts` are the allocator's own, and kept by it. */
+  /** `blocks` and `counts` are the allocator's, which keeps them up to date. */
   constructor(blocks: Uint8Array, counts: Tally) {
     this.#blocks = blocks
     this.#counts = counts

@@ -7,8 +7,8 @@
  *
  * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
  *
- * What a chunk is follows from what its blocks are. Nothing is remembered: a chunk whose last ordinary block
- * was given up is open again.
+ * The role of a chunk follows from its blocks alone: a chunk whose last ordinary block was given up is open
+ * again.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
@@ -36,12 +36,12 @@ export class Zones implements FreeSpace {
   readonly #openFree: FreeRuns
 
   readonly #frames: Frames | undefined
-  /** What `nextDataChunk` last said; undefined: to be found out again. */
+  /** What `nextDataChunk` last returned; undefined: to be computed again. */
   #nextDataChunk: { readonly extent: Extent | undefined } | undefined
   /** The same for `outsideFrames`. */
   #gaps: readonly Extent[] | undefined
 
-  /** `blocks` are the allocator's own, and kept by it. */
+  /** `blocks` is the allocator's array, which it keeps up to date. */
   constructor(blocks: Uint8Array, chunkBlocks: number, frames?: FrameGrid) {
     this.#blocks = blocks
     this.#chunkBlocks = chunkBlocks
@@ -96,11 +96,11 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * Where the next chunk will be made: zeroed first, so that it is made there. undefined: there is no room
-   * for one.
+   * Where the next data chunk will be made: the worker zeroes it first, so that it is made there. undefined:
+   * there is no room for one.
    */
   nextDataChunk(): Extent | undefined {
-    // Asked after every request, and the same until a block changes.
+    // The server asks after every request, and the answer is the same until a block changes.
     if (this.#nextDataChunk === undefined) {
       const [chunk] = this.#openFromTop(this.#openFree)
       this.#nextDataChunk = { extent: chunk === undefined ? undefined : this.#extentOf(chunk) }
@@ -109,7 +109,7 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * For a use that wants frames or one run: `count` blocks that are that. `dirtyToo`: blocks that could be
+   * For a use that wants frames or one run: `count` blocks in that shape. `dirtyToo`: blocks that could be
    * had once they are zeroed count as well. undefined: there are none. Reserves nothing.
    */
   chooseShaped(count: number, use: Use, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
@@ -125,7 +125,7 @@ export class Zones implements FreeSpace {
       left -= extent.count
       if (left <= 0) break
     }
-    // A part of a frame is none.
+    // Part of a frame is no gigantic page.
     return left === 0 ? joinExtents([], chosen) : undefined
   }
 
@@ -147,8 +147,8 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * What is free outside of whole frames first, if that saves breaking one; in few pieces otherwise. The
-   * frames that are broken are the lowest.
+   * Blocks that are free outside of whole frames first, if that saves breaking one; in few pieces otherwise.
+   * The frames that are broken are the lowest.
    */
   #chooseSparing(count: number, frames: Frames): Extent[] {
     const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
@@ -165,8 +165,8 @@ export class Zones implements FreeSpace {
   }
 
   /**
-   * Blocks that such a file could have at once would break more gigantic frames than those it could have once
-   * dirty blocks outside of them are zeroed.
+   * True when the blocks that such a file could have at once would break more gigantic frames than those it
+   * could have once the worker has zeroed the dirty blocks outside of them.
    */
   shouldWait(count: number, { guestRam }: Use): boolean {
     if (!guestRam || this.#frames === undefined) return false
@@ -176,7 +176,10 @@ export class Zones implements FreeSpace {
     return breaks(count, clean + dirty, whole) < breaks(count, clean, whole)
   }
 
-  /** What lies outside of whole gigantic frames, ascending: zeroed first. None where there are no frames. */
+  /**
+   * The blocks outside of whole gigantic frames, ascending: the worker zeroes them first. None where there
+   * are no frames.
+   */
   outsideFrames(): readonly Extent[] {
     this.#gaps ??= this.#frames ? gapsBetween(this.#frames, this.#blocks.length) : []
     return this.#gaps

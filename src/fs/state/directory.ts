@@ -1,16 +1,16 @@
 /**
  * Owns the names of one directory: found by name in constant time, listed in the order of their cookies. A
  * cookie stays with its name for as long as the name exists, so a listing that is interrupted goes on at the
- * right place whatever happened in between (readdir(3), `telldir`). It does not know inodes, and it does not
+ * right place whatever happened in between (readdir(3), `telldir`). It holds no inodes, and it does not
  * decide whether a name may exist.
  */
 import type { ByteString } from '../../values/ids.ts'
 import type { Entry } from './entry.ts'
 
-/** A name is kept as the very entry that made it: nothing is stored twice. */
+/** A name is kept as the entry that made it: nothing is stored twice. */
 export type DirectoryEntry = Extract<Entry, { kind: 'name' }>
 
-/** Removed names stay in the order as stale entries until they are this many and outnumber the living. */
+/** Removed names stay in the order as stale entries until they are this many and outnumber the others. */
 const STALE_MIN = 64
 
 export class Directory {
@@ -51,12 +51,18 @@ export class Directory {
     return before
   }
 
-  /** In no promised order. Live: names may come and go while it is walked (as the iterator of a Map). */
+  /**
+   * In no promised order. Names may be added and removed during the iteration (as with the iterator of a
+   * Map).
+   */
   values(): IterableIterator<DirectoryEntry> {
     return this.#byName.values()
   }
 
-  /** The names whose cookie is greater than `cookie`, ascending. Live, and cheap to begin anywhere. */
+  /**
+   * The names whose cookie is greater than `cookie`, ascending. Names may be added and removed meanwhile; to
+   * begin takes a binary search.
+   */
   *after(cookie: number): IterableIterator<DirectoryEntry> {
     let last = cookie
     let order = this.#order

@@ -14,7 +14,10 @@ export interface NameAt {
   readonly name: ByteString
 }
 
-/** Unowned blocks are clean (may be handed out), dirty (hold a former owner's bytes) or bad (never again). */
+/**
+ * Unowned blocks are clean (a file may get them), dirty (hold a former owner's bytes) or bad (no file gets
+ * them again).
+ */
 export type BlockState = 'clean' | 'dirty' | 'bad'
 
 export type Entry =
@@ -34,11 +37,11 @@ export type Entry =
   | { readonly kind: 'name-gone'; readonly parent: Ino; readonly name: ByteString }
   | { readonly kind: 'xattr'; readonly ino: Ino; readonly name: ByteString; readonly value: Uint8Array }
   | { readonly kind: 'xattr-gone'; readonly ino: Ino; readonly name: ByteString }
-  /** What an inode is besides, by number: `image/property.ts`. One that is not known is kept as it is. */
+  /** A property of an inode, by number: `image/property.ts`. One that is not known is kept as it is. */
   | { readonly kind: 'property'; readonly ino: Ino; readonly number: number; readonly value: Uint8Array }
   | { readonly kind: 'property-gone'; readonly ino: Ino; readonly number: number }
   /**
-   * Only stores that leave clearing to us have dirty blocks. Owned blocks follow from inodes and are never
+   * Only stores that clear blocks themselves have dirty ones. Owned blocks follow from inodes and are never
    * stated.
    */
   | { readonly kind: 'blocks'; readonly extent: Extent; readonly state: BlockState }
@@ -54,8 +57,8 @@ export type Entry =
     }
 
 /**
- * The kernel request that caused a record, so that a successor can tell a re-sent request from a new one. Own
- * work: unique 0n.
+ * The kernel request that caused a record, so that a successor can tell a re-sent request from a new one. The
+ * server's own work: unique 0n.
  */
 export interface Origin {
   readonly unique: bigint

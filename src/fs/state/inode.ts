@@ -6,7 +6,7 @@ import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 
 export type FileKind = 'directory' | 'file' | 'symlink' | SpecialKind
-/** What the kernel alone opens and serves: we keep the name, the attributes and the number. */
+/** What the kernel alone opens and serves: the file system keeps the name, the attributes and the number. */
 export type SpecialKind = 'fifo' | 'socket' | 'character-device' | 'block-device'
 
 /** Seconds and nanoseconds since the epoch, as `struct timespec64`; seconds may be negative. */
@@ -25,15 +25,15 @@ export interface Inode {
   readonly uid: number
   readonly gid: number
   /**
-   * Directories: 2 + subdirectories. Files: names. 0: unlinked, kept while the kernel or a mapping holds it
-   * (an orphan).
+   * Directories: 2 + subdirectories. Files: names. 0: unlinked, kept while the kernel references it or it is
+   * mapped (an orphan).
    */
   readonly links: number
   readonly sizeBytes: number
   readonly atime: Timestamp
   readonly mtime: Timestamp
   readonly ctime: Timestamp
-  /** Files: the store's memory, made when the file is; undefined for every other kind. */
+  /** Files: the store's memory object, made with the file; undefined for every other kind. */
   readonly object: ObjectId | undefined
   /** Files: the blocks the file owns, in file order, ceil(sizeBytes / BLOCK_BYTES) of them. */
   readonly extents: readonly Extent[]
@@ -52,7 +52,7 @@ export interface Inode {
 export const isSpecial = (kind: FileKind): kind is SpecialKind =>
   kind !== 'directory' && kind !== 'file' && kind !== 'symlink'
 
-/** The memory of a file: every file has one. */
+/** The memory object of a file: every file has one. */
 export function objectOf(inode: Inode): ObjectId {
   if (inode.object === undefined) throw new BrokenInvariantError(`inode ${inode.ino} has no memory`)
   return inode.object

@@ -1,7 +1,7 @@
 /**
- * Owns what the file system asks of whatever makes its changes last. `image/` is the real one; a test may use
- * a smaller one. The file system never changes its state itself: it hands entries to `commit`, and the
- * journal makes them last and only then applies them to `state`.
+ * The interface by which the file system makes its changes permanent. `image/` implements it; a test may use
+ * a smaller one. The file system never changes its state itself: it calls `commit` with entries, and the
+ * journal makes them permanent and only then applies them to `state`.
  */
 import type { FormatVersion } from '../image/format.ts'
 import type { Entry, Origin } from './entry.ts'
@@ -18,14 +18,17 @@ export interface PoolIdentity {
 export interface Journal {
   readonly state: State
   readonly identity: PoolIdentity
-  /** Of the format: version 1 cannot say everything. `upgrade` makes it the newest; there is no way back. */
+  /**
+   * Of the format: version 1 has not all kinds of entries. `upgrade` makes it the newest; it cannot be
+   * undone.
+   */
   readonly version: FormatVersion
   upgrade(): void
-  /** Counts the checkpoints of the pool's life. */
+  /** Counts the checkpoints since the pool was made. */
   readonly generation: number
-  /** The last request that changed anything. Own work (unique 0) after it does not count. */
+  /** The last request that changed anything. The server's own work (unique 0) after it does not count. */
   readonly lastOrigin: Origin | undefined
-  /** What the last record changed, whoever it was made for. */
+  /** What the last record changed, also where no request caused it. */
   readonly lastEntries: readonly Entry[]
   /** True when a record of these entries has room now: `commit` of the same entries then cannot fail. */
   fits(entries: readonly Entry[]): boolean

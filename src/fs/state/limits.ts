@@ -19,7 +19,6 @@ export const LINK_MAX = 65000
  */
 export const FILE_SIZE_MAX = 2 ** 47
 /**
- * Numbers are used again, so this bounds how many inodes there are at once: whoever serves keeps a row for
- * each.
+ * Numbers are used again, so this bounds how many inodes there are at once: the server keeps a row for each.
  */
 export const INO_MAX = 4 * 1024 * 1024 - 1

@@ -1,11 +1,11 @@
 /**
- * The names of each inode: one of them at once, whatever others came and went. An inode with one name costs
- * one row of a map; only one that has had several has a list of the others.
+ * The names of each inode: finds one of them in constant time, whatever others were added and removed. An
+ * inode with one name costs one row of a map; only one that has had several has a list of the others.
  */
 import type { Ino } from '../../values/ids.ts'
 import type { DirectoryEntry } from './directory.ts'
 
-/** Names that are gone stay in a list until they are this many and outnumber the living. */
+/** Removed names stay in a list until they are this many and outnumber the others. */
 const STALE_MIN = 64
 
 interface OtherNames {

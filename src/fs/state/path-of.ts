@@ -1,4 +1,4 @@
-/** Owns finding a path of a file that only its inode number is known of. */
+/** A path of the file with a given inode number. */
 import { type Ino, printable, ROOT_INO } from '../../values/ids.ts'
 import type { Volume } from './volume.ts'
 

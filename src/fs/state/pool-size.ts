@@ -1,13 +1,13 @@
 /**
- * Owns the size that a pool has now. The image's header says the one it was made with, for good; another one
- * is a property of the root directory, logged like any other change.
+ * Owns the size that a pool has now. The image's header keeps the one that it was made with; another one is a
+ * property of the root directory, logged like any other change.
  */
 
 import { type Ino, ROOT_INO } from '../../values/ids.ts'
 import { decodeProperty, encodeProperty } from '../image/property.ts'
 import type { Entry } from './entry.ts'
 
-/** The most that can be asked for, in blocks: 32 TiB. What is known of each block lies in this process. */
+/** The largest size of a pool, in blocks: 32 TiB. The server keeps some bytes in memory for each block. */
 export const POOL_BLOCKS_MAX = 2 ** 24
 
 /** The entry that states it. */
@@ -19,7 +19,7 @@ export const sizeEntry = (totalBlocks: number): Extract<Entry, { kind: 'property
 
 const { number: SIZE } = sizeEntry(1)
 
-/** `made`: in blocks, as the header says it. Errors: CorruptBytesError. */
+/** `made`: the header's number of blocks. Throws `CorruptBytesError`. */
 export function totalBlocksOf(
   properties: ReadonlyMap<Ino, ReadonlyMap<number, Uint8Array>>,
   made: number,
@@ -28,7 +28,7 @@ export function totalBlocksOf(
   return value === undefined ? made : statedBlocks(value)
 }
 
-/** What an entry says of the pool's size. undefined: it says something else. */
+/** The size of the pool that an entry states. undefined: it states something else. */
 export const blocksStatedIn = ({ ino, number, value }: ReturnType<typeof sizeEntry>): number | undefined =>
   ino === ROOT_INO && number === SIZE ? statedBlocks(value) : undefined
 

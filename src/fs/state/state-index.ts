@@ -19,7 +19,7 @@ const VM = byteString(VM_XATTR)
 
 export class StateIndex implements StateObserver {
   readonly allocator: Allocator
-  /** Inodes without a name, kept while the kernel or a mapping holds them. */
+  /** Inodes without a name, kept while the kernel references them or they are mapped. */
   readonly orphans = new Set<Ino>()
   /** Inodes that are guest RAM, and those that a VM is recorded on. */
   readonly guestRam = new Set<Ino>()

@@ -145,7 +145,7 @@ test('verify names every kind of contradiction', () => {
     ok(fs.mkdir(rq(), nameAt(ROOT, 'd'), 0o755))
     ok(fs.setXattr(rq(), ino, n('user.a'), Buffer.from('x'), 0))
     assert.deepEqual(journal.state.verify(16), [])
-    // Told to the tables behind the index's back.
+    // Applied to the tables alone, so that the index does not follow.
     const state = rebuilt(journal.state.entries())
     change(state, ino, other)
     const found = state.verify(16)

@@ -1,6 +1,6 @@
 /**
  * Owns the whole state of a file system as tables of absolute values, one per key: inodes, names, xattrs,
- * properties, what was said about blocks, and the pool's record. `apply` is the only thing that changes it.
+ * properties, states of blocks, and the pool's record. `apply` is the only thing that changes it.
  *
  * At recovery a log is replayed over a checkpoint that was written piecemeal while the log went on, so
  * `apply` meets values older than the ones it holds, and tables that contradict each other for a while. It
@@ -25,7 +25,7 @@ const EMPTY = '' as ByteString
 
 export type XattrKey = Pick<Extract<Entry, { kind: 'xattr-gone' }>, 'ino' | 'name'>
 
-/** Told of every change after it was made, with the value that was there before. */
+/** Called for every change after it was made, with the value that was there before. */
 export interface StateObserver {
   inodeChanged(before: Inode | undefined, after: Inode | undefined): void
   nameChanged(before: DirectoryEntry | undefined, after: DirectoryEntry | undefined): void
@@ -48,8 +48,8 @@ export class State {
 
   /**
    * A root directory and nothing else, owned by root. Its generation is 0, so that its node id is
-   * FUSE_ROOT_ID. The first `dirtyBlocks` blocks hold who knows what, and are zeroed before a file gets them:
-   * all blocks of a pool whose store leaves clearing to us.
+   * FUSE_ROOT_ID. The first `dirtyBlocks` blocks hold unknown bytes, and are zeroed before a file gets them:
+   * all blocks of a pool whose store clears blocks itself.
    */
   static fresh(now: Timestamp, { dirtyBlocks = 0 } = {}): State {
     const state = new State()
@@ -71,7 +71,7 @@ export class State {
     return state
   }
 
-  /** From now on `observer` hears of every change. One at most. */
+  /** From now on `observer` is called for every change. There is one at most. */
   observe(observer: StateObserver): void {
     this.#observer = observer
   }
@@ -137,10 +137,10 @@ export class State {
   }
 
   /**
-   * The whole state as entries that rebuild it. Lazy and live: changes may be applied between two steps. A
-   * key that is not touched meanwhile comes exactly once, with its value; one that is touched comes with some
-   * value it had, or not at all (whoever interleaves the two has the change in the log). Maps walk this way
-   * by themselves; the runs of blocks are walked by block number.
+   * The whole state as entries that rebuild it. Lazy: changes may be applied between two steps. A key that is
+   * not touched meanwhile comes exactly once, with its value; one that is touched comes with some value it
+   * had, or not at all (a caller that interleaves the two has the change in the log). Maps walk this way by
+   * themselves; the runs of blocks are walked by block number.
    */
   *entries(): IterableIterator<Entry> {
     yield this.pool
@@ -159,7 +159,7 @@ export class State {
   }
 
   /**
-   * Every way in which the tables contradict each other, one line each; empty when all is well. Reads
+   * Every way in which the tables contradict each other, one line each; empty where there is none. Reads
    * everything. `totalBlocks`: what the pool was made with. `chunkBlocks`: as the store has it.
    */
   verify(totalBlocks: number, chunkBlocks?: number): string[] {

@@ -7,8 +7,8 @@
  *         -> commit the record -> shrink or release memory -> result
  *
  * so that a failure at any step leaves nothing behind, and a crash at any step leaves the state of before or
- * of after: memory that exists without a record is released or cut back at recovery, and memory a record gave
- * up is given up again.
+ * of after: recovery releases or cuts back memory that exists without a record, and gives up again what a
+ * record gave up.
  */
 import type { Extent } from '../../stores/store.ts'
 import { ENOSPC, Errno } from '../../values/errno.ts'
@@ -19,11 +19,11 @@ import { INO_MAX } from './limits.ts'
 import type { PoolRecord } from './state.ts'
 import type { OwnRequest, Request, Volume } from './volume.ts'
 
-/** Generations are the high 32 bits of a node id; a counter that never goes back stands behind them. */
+/** Generations are the high 32 bits of a node id, taken from a counter that never goes back. */
 const GENERATIONS = 2 ** 32
 const S_ISGID = 0o2000
 
-/** `OwnRequest`: of the file system's own work, which no user asked for and which leaves no time behind. */
+/** `OwnRequest`: of the server's own work, which no user requested and which changes no timestamp. */
 export class Transaction<R extends OwnRequest = Request> {
   readonly volume: Volume
   readonly rq: R
@@ -41,7 +41,7 @@ export class Transaction<R extends OwnRequest = Request> {
   /**
    * Ordered so that a reader that follows the tables one entry at a time never sees a file own dirty blocks,
    * nor a name that points nowhere: blocks first, then inodes, then names and xattrs. The first call ends the
-   * collecting: the same list is asked about and then committed, so that the journal measures it once.
+   * collecting: the journal gets the same list for `fits` and for `commit`, and measures it once.
    */
   #entries(): readonly Entry[] {
     if (!this.#finished) {
@@ -96,7 +96,7 @@ export class Transaction<R extends OwnRequest = Request> {
     return inode
   }
 
-  /** An inode is no more, and its xattrs and properties with it. */
+  /** Removes an inode, its xattrs and its properties. */
   remove(ino: Ino): void {
     const { xattrs, properties } = this.volume.state
     for (const name of xattrs.get(ino)?.keys() ?? []) this.removeXattr(ino, name)
@@ -140,8 +140,8 @@ export class Transaction<R extends OwnRequest = Request> {
   }
 
   /**
-   * The names in a directory changed: POSIX marks its mtime and ctime; `links` when a subdirectory came or
-   * went.
+   * The names in a directory changed: POSIX marks its mtime and ctime; `linksBy` when a subdirectory was
+   * added or removed.
    */
   touchDirectory(this: Transaction, directory: Inode, linksBy = 0): void {
     const { now } = this.rq
@@ -166,14 +166,14 @@ export class Transaction<R extends OwnRequest = Request> {
     this.#rest.push(entry)
   }
 
-  /** ENOSPC when the image has no room for this record. Asked before anything is done. */
+  /** ENOSPC when the image has no room for this record. To be called before anything is done. */
   noRoom(): Errno | undefined {
     return this.volume.journal.fits(this.#entries()) ? undefined : ENOSPC
   }
 
   /**
-   * There is room: `noRoom` said so, and nothing was committed since. `origin`: of another request than this
-   * one.
+   * `noRoom` must have returned undefined, and nothing may have been committed since. `origin`: of another
+   * request than this one.
    */
   commit(origin: Origin = this.rq.origin): void {
     this.volume.journal.commit(origin, this.#entries())

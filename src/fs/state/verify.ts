@@ -1,6 +1,6 @@
 /**
  * Owns the invariants of a state at rest: what must hold after every operation and after every recovery. It
- * only reads, trusts no index, and says everything it finds: fsck prints it, tests expect none of it.
+ * only reads, uses no index, and returns everything it finds: fsck prints it, tests expect nothing.
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../../values/ids.ts'
@@ -77,7 +77,7 @@ function verifyNames({ inodes, directories, pool }: Tables): string[] {
 function verifyReach({ inodes, directories }: Tables): string[] {
   if (inodes.get(ROOT_INO)?.kind !== 'directory') return ['there is no root directory']
   const reached = new Set<Ino>([ROOT_INO])
-  // A Set is walked live: what is added while walking is walked too.
+  // The iteration of a Set includes what is added meanwhile.
   for (const ino of reached) for (const entry of directories.get(ino)?.values() ?? []) reached.add(entry.ino)
   return [...inodes.values()]
     .filter((inode) => inode.links > 0 && !reached.has(inode.ino))
@@ -109,7 +109,7 @@ function verifyInode(inode: Inode): string[] {
 }
 
 function verifyGenerations({ inodes, pool }: Tables): string[] {
-  // Generations are 32 bits on the wire: once the counter has gone round, any of them may be in use.
+  // Generations have 32 bits in the protocol: once the counter has wrapped, any of them may be in use.
   if (pool.nextGeneration >= 2 ** 32) return []
   return [...inodes.values()]
     .filter((inode) => inode.generation >= pool.nextGeneration)

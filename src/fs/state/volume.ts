@@ -12,12 +12,14 @@ import { totalBlocksOf } from './pool-size.ts'
 import type { State } from './state.ts'
 import { StateIndex } from './state-index.ts'
 
-/** Our own work has an origin and nothing else: no user asked for it, and it leaves no time behind. */
+/**
+ * The server's own work has an origin and nothing else: no user requested it, and it changes no timestamp.
+ */
 export interface OwnRequest {
   readonly origin: Origin
 }
 
-/** Who asks, and when: an operation has no clock and no identity of its own. */
+/** The caller, and the time: an operation has no clock and no identity of its own. */
 export interface Request extends OwnRequest {
   readonly uid: number
   readonly gid: number
@@ -29,12 +31,12 @@ export class Volume {
   readonly store: Store
   readonly state: State
   readonly index: StateIndex
-  /** Memories known to be exactly as large as their inode says: see `growObject`. */
+  /** Objects known to be exactly as large as their inode says: see `growObject`. */
   readonly settled = new Set<ObjectId>()
-  /** Files whose memory the kernel has refused to make smaller: see `shrinkObject`. */
+  /** Files whose object the kernel has refused to shrink: see `shrinkObject`. */
   readonly oversized = new Set<Ino>()
 
-  /** Requests for what the image's format version cannot say. */
+  /** How many requests were refused because the image's format version cannot hold them. */
   refusedByFormat = 0
 
   constructor(journal: Journal, store: Store) {
@@ -49,7 +51,7 @@ export class Volume {
     return this.state.pool.frozen
   }
 
-  /** Every modification asks this first. */
+  /** Every modification calls this first. */
   refusal(): Errno | undefined {
     return this.frozen ? EBUSY : undefined
   }

@@ -1,6 +1,7 @@
 /**
- * Every crash of every pair of operations, on memory that we clear, with and without zones, and on memory
- * that the kernel clears. And the proof that this can fail: planted mistakes, each of which must be noticed.
+ * Every crash of every pair of operations, on memory that the store clears, with and without zones, and on
+ * memory that the kernel clears. And the proof that this can fail: planted mistakes, each of which must be
+ * noticed.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

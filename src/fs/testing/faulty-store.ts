@@ -1,6 +1,6 @@
 /**
- * A store whose kernel refuses: of the calls that can fail, the test says which one does, and with which
- * errno. What is refused has changed nothing, as the contract of `Store` has it.
+ * A store with injected failures: the test chooses which of the calls that can fail does, and with which
+ * errno. A call that fails has changed nothing, as the contract of `Store` requires.
  */
 import type { Placement } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'

@@ -31,7 +31,7 @@ export interface MemoryStoreOptions {
   readonly chunkBlocks?: number | undefined
   readonly contiguous?: boolean | undefined
   readonly frames?: FrameGrid | undefined
-  /** What the blocks of the pool hold before anybody writes them (`clearing: 'ours'` only). Default: 0. */
+  /** What the blocks of the pool hold before the first write (`clearing: 'ours'` only). Default: 0. */
   readonly formerByte?: number
 }
 
@@ -123,8 +123,9 @@ export class MemoryStore implements Store, FileData {
     const failure = this.failures.resize.shift()
     if (failure) return failure
     const found = this.#memory(object)
-    // What is cut off reads as zero when the memory grows again. A kernel drops all pages of it; where
-    // clearing is ours only the last kept block is touched, the others are no longer this memory's.
+    // What is cut off reads as zero when the object grows again. A kernel drops all pages of it; where the
+    // store clears blocks itself, it touches only the last kept block: the others no longer belong to the
+    // object.
     const clearable = this.descriptor.clearing === 'kernel' ? found.extents : to.extents
     this.#clear(object, to.sizeBytes, found.sizeBytes, clearable)
     found.sizeBytes = to.sizeBytes

@@ -21,7 +21,7 @@ export const KINDS: readonly Kind[] = [
 ]
 const RENAME_FLAGS = { plain: 0, noreplace: 1, exchange: 2 } as const
 
-/** What memory that nobody cleared yet is full of: no file shows it that did not write it. */
+/** The bytes of memory that was never cleared: no file that did not write them may show them. */
 const FORMER = 0xee
 
 /** The file system and the model of it. `reopen`: the journal as a successor finds it. */
@@ -237,7 +237,7 @@ export class Pair<J extends Journal> {
     }
   }
 
-  /** A worker that is always there at once: the model knows no dirty blocks. */
+  /** A worker that zeroes at once: the model has no dirty blocks. */
   #afterZeroing<T>(ask: () => T): T {
     const { fs, store, rq } = this.fx
     for (let result = ask(); ; result = ask()) {
@@ -288,6 +288,6 @@ export class Pair<J extends Journal> {
   }
 }
 
-/** A new pool, where clearing is ours: who knows what its blocks hold. */
+/** A new pool; where the store clears blocks itself, all of them are dirty. */
 export const freshState = ({ clearing }: Kind) =>
   State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: clearing === 'ours' ? TOTAL_BLOCKS : 0 })

@@ -2,17 +2,17 @@
  * Owns `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch
  * `trusted.*` (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
  *
- *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; what reads it gets the same
- *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); its reading is the size. The
+ *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; a read returns the same
+ *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); a read returns the size. The
  *                               only way to resize guest RAM that is shown as a link to a device; EBUSY while
- *                               a mapping is in the way
+ *                               it is mapped
  *                               on the root: decimal bytes of the whole pool, where its memory is the host's
  *   trusted.guestmemfs.align    on a directory: bytes of the pages that guest RAM made in it or below it is
  *                               to have, `2M` or `1G`; kept like any xattr
  *   trusted.guestmemfs.vm       on a RAM file: the definition of the VM, a JSON object, kept like any xattr
  *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started
  *                               by, a JSON object. Kept like any xattr, but may be set while frozen: the last
- *                               thing before the jump
+ *                               change before the kexec
  *   trusted.guestmemfs.handover on the root: handover.ts
  *   guestmemfs.format           on the root: a version of the image's format, which upgrades to it for good
  */
@@ -74,10 +74,10 @@ export function setControl(
 const line = (value: Uint8Array): string => Buffer.from(value).toString('latin1').replace(/\n$/, '')
 
 /**
- * The kernel lets everyone set it who may write to the root directory, so the caller is looked at here.
- * Whoever hands the pool over has found out that the next kernel's program can read its image, so the version
- * stays while that is under way. A request that comes again finds nothing left to do. Errors: EPERM, EINVAL
- * for another inode, an unknown version or an older one than the image has, EBUSY.
+ * The kernel lets everyone set it who may write to the root directory, so the caller's uid is checked here. A
+ * handover has checked that the next kernel's program can read the image, so the version stays while one is
+ * under way. A request that the kernel sends again finds nothing left to do. Errors: EPERM, EINVAL for
+ * another inode, an unknown version or an older one than the image has, EBUSY.
  */
 export function setFormat({ volume, rq }: Transaction, ino: Ino, value: Uint8Array): Errno | undefined {
   const { journal, store } = volume
@@ -92,8 +92,8 @@ export function setFormat({ volume, rq }: Transaction, ino: Ino, value: Uint8Arr
 }
 
 /**
- * Files that are there stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no
- * such pages), ENOSPC.
+ * Files that exist stay as they are. Errors: EBUSY while frozen, EINVAL, EOPNOTSUPP (this memory has no such
+ * pages), ENOSPC.
  */
 function setAlignment(tx: Transaction, directory: Inode, text: string): Errno | undefined {
   const { volume } = tx
@@ -111,7 +111,7 @@ function recordUpdate(tx: Transaction, value: Uint8Array): Errno | undefined {
   return tx.commitIfRoom()
 }
 
-/** These read as what they were last set to, whoever changed it. They are not stored. */
+/** Control xattrs that return the present value. They are not stored. */
 export const isControl = (name: ByteString): boolean => name === FROZEN || name === SIZE
 
 /** Errors: ENODATA where the inode has no such control. */

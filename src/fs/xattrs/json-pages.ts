@@ -1,4 +1,4 @@
-/** Owns cutting a list into pages that each fit an xattr's value. */
+/** A list as pages that each fit an xattr's value. */
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
 
 /**

@@ -5,12 +5,12 @@ import { countBlocks } from '../space/extents.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
 import type { Volume } from '../state/volume.ts'
 
-/** As many extents of 16-digit numbers as JSON says in less than 64 KiB. */
+/** As many extents of 16-digit numbers as fit into 64 KiB of JSON. */
 const EXTENTS_PER_PAGE = 600
 
 /**
  * `guestmemfs.extents`: which blocks of the pool hold the file, in file order, in bytes. A page costs what it
- * says: a file of a terabyte may have many pages. undefined: there is no such page.
+ * lists: a file of a terabyte may have many pages. undefined: there is no such page.
  */
 export function describeExtents({ extents }: Inode, page: number): object[] | undefined {
   const first = page * EXTENTS_PER_PAGE
@@ -25,8 +25,8 @@ export function describeExtents({ extents }: Inode, page: number): object[] | un
 
 /**
  * `guestmemfs.map`: what to open, at which offset, to map the file. Never a descriptor number: it would be
- * this process's alone. `awaited` (memory state `incoming`): the former kernel preserved it, and an open
- * waits until it is retrieved; `lost`: it can only be emptied or deleted.
+ * valid in this process alone. `awaited` (memory state `incoming`): the former kernel preserved it, and an
+ * open waits until it is retrieved; `lost`: it can only be emptied or deleted.
  */
 export function describeMap(volume: Volume, inode: Inode): object {
   const { sizeBytes } = inode
@@ -42,7 +42,7 @@ export function describeMap(volume: Volume, inode: Inode): object {
   }
 }
 
-/** What a mapping of it must be aligned to, so that it gets the largest pages it can have. */
+/** The alignment that a mapping of the file needs to get the largest pages it can have. */
 function pageBytes({ store }: Volume, { gigantic }: Inode): number {
   const { frames } = store.descriptor.rules
   return gigantic && frames !== undefined ? frames.blocks * BLOCK_BYTES : BLOCK_BYTES

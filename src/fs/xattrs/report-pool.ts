@@ -1,5 +1,5 @@
 /**
- * Owns what the root directory says about the pool in `guestmemfs.*` xattrs. Integers are bytes or blocks, as
+ * The `guestmemfs.*` xattrs of the root directory, which describe the pool. Integers are bytes or blocks, as
  * named.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
@@ -62,10 +62,10 @@ export function describeSize(volume: Volume): object | undefined {
 
 /**
  * `guestmemfs.health`: what is not as it should be, or not yet. `awaitedFiles` and `lostFiles`: files whose
- * object is incoming, or lost. `storedFiles` of `mostStoredFiles`, where a service manager has copies: the
- * `unstoredFiles` are lost when keeper and server die at once. Objects that are made ahead count among them.
- * `refusedByFormat`: what this server had to refuse because the image is of an older format version, which
- * cannot hold it (`guestmemfs.format`); left out where that is nothing.
+ * object is incoming, or lost. `storedFiles` of `mostStoredFiles`, where the service manager holds copies of
+ * descriptors: the `unstoredFiles` are lost when keeper and server die at once. Objects that the store makes
+ * ahead count among them. `refusedByFormat`: how many requests this server refused because the image's older
+ * format version cannot hold them (`guestmemfs.format`); left out where there are none.
  */
 export function describeHealth(volume: Volume): object {
   const { index, store } = volume
@@ -87,7 +87,7 @@ export function describeHealth(volume: Volume): object {
   }
 }
 
-/** `guestmemfs.orphans`: files without a name whose memory something still holds. */
+/** `guestmemfs.orphans`: files without a name that are not evicted yet. */
 export function* describeOrphans({ index, state }: Volume): IterableIterator<object> {
   for (const ino of index.orphans) {
     const inode = state.inodes.get(ino)

@@ -1,16 +1,15 @@
 /**
- * Owns reading the `guestmemfs.*` xattrs: what the mount says about itself. Values are computed when they are
- * read, never stored, never listed. The root answers for the pool, a file for itself; the server may add to
- * what the root answers.
+ * Owns reading the `guestmemfs.*` xattrs. Values are computed when they are read, never stored, never listed.
+ * Those of the root describe the pool, those of a file the file; the server may add some to the root.
  *
  * A list longer than an xattr may be (64 KiB) comes in pages: `guestmemfs.NAME` or `guestmemfs.NAME.0` is the
  * first, `.1` the next, and the first page that is not there answers ENODATA. Each page is whole JSON of its
  * own. A list that changes while it is read page by page may repeat or miss what changed.
  *
  * The kernel asks for read permission on the inode first (`xattr_permission`, fs/xattr.c): a file's own
- * xattrs are for those who may read the file. What the root says of files, whatever directories they lie in,
- * is for root alone (`isForRootAlone`); the server holds callers to it. What everyone may ask costs the same
- * in a pool of any number of files.
+ * xattrs are for those who may read the file. Values of the root that name files, whatever directories they
+ * lie in, are for user 0 alone (`isForRootAlone`); the server enforces that. Those that everyone may read
+ * cost the same in a pool of any number of files.
  */
 import { ENODATA, ERANGE, type Errno } from '../../values/errno.ts'
 import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
@@ -32,7 +31,7 @@ import {
   describeVms,
 } from './report-pool.ts'
 
-/** A value is text, or something that JSON can say; undefined: there is none here. A list is paged. */
+/** A value is text, or becomes JSON; undefined: there is none here. A list is paged. */
 type Report = (volume: Volume, inode: Inode) => unknown
 
 const ROOT_VALUES: Readonly<Record<string, Report>> = {
@@ -57,7 +56,7 @@ const FILE_VALUES: Readonly<Record<string, Report>> = {
 const FOR_ROOT_ALONE: ReadonlySet<string> = new Set([...Object.keys(ROOT_LISTS), 'handover'])
 const PAGED = /^([a-z]+)(?:\.(0|[1-9]\d{0,8}))?$/
 
-/** Answers only those who may enter every directory: user 0. `name` begins with `guestmemfs.`. */
+/** Whether only user 0, who may enter every directory, may read it. `name` begins with `guestmemfs.`. */
 export function isForRootAlone(ino: Ino, name: ByteString): boolean {
   const [, key = ''] = PAGED.exec(name.slice(VIRTUAL_PREFIX.length)) ?? []
   return ino === ROOT_INO && FOR_ROOT_ALONE.has(key)
@@ -72,7 +71,8 @@ export class VirtualXattrs {
   }
 
   /**
-   * The root answers `guestmemfs.NAME` with what `value` returns then: at most 64 KiB, or readers get ERANGE.
+   * Adds `guestmemfs.NAME` to the root: a read calls `value`, which returns at most 64 KiB, or the reader
+   * gets ERANGE.
    */
   add(name: string, value: () => string | Uint8Array): void {
     this.#added.set(name, value)
@@ -112,6 +112,6 @@ function bounded(value: string | Uint8Array): Uint8Array | Errno {
 
 const asText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** A key that a caller sent is looked up in a table: only in what the table itself says. */
+/** A key from a caller, looked up among the table's own keys. */
 const own = <V>(table: Readonly<Record<string, V>>, key: string): V | undefined =>
   Object.hasOwn(table, key) ? table[key] : undefined

@@ -1,5 +1,6 @@
 /**
- * A program as small as one can be installed: it says which build it is, from which folder, by which words.
+ * The smallest program that can be installed: it prints which build it is, from which folder, and its
+ * arguments.
  */
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

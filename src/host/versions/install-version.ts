@@ -1,14 +1,14 @@
 /**
- * Puts a version of the program beside those that are there, and lets `current` lead to it.
+ * Installs a version of the program beside the others, and makes `current` lead to it.
  *
  * Why a crash at any moment leaves an installation that works. A version is made in a folder of another name,
- * is on the disk before it is renamed, and from then on nobody writes to it. `current` is replaced by
- * rename(2): it leads to the former version or to the new one, and both are whole. What a crash leaves of an
- * unfinished version has a name that begins with a dot; nothing leads there, and the next installation takes
- * it away. Two installations at once exclude each other by a lock.
+ * is on the disk before it is renamed, and is never written to after that. `current` is replaced by
+ * rename(2): it leads to the former version or to the new one, and both are complete. What a crash leaves of
+ * an unfinished version has a name that begins with a dot; no link leads there, and the next installation
+ * removes it. Two installations at once exclude each other by a lock.
  *
- * Why no guest can be harmed. No file that a process runs is changed or, while one runs it, removed: each
- * process starts others from the folder that its own entry lies in, links resolved when it was started.
+ * Why no guest can be harmed. No file that a process runs is changed, nor removed while one runs it: each
+ * process starts others from the folder of its own entry, links resolved when it was started.
  */
 import {
   chmodSync,
@@ -55,7 +55,7 @@ const UNFINISHED = '.new'
 export interface InstalledVersion {
   /** Its folder's name. */
   readonly name: string
-  /** It was put there now. */
+  /** This call installed it. */
   readonly isNew: boolean
 }
 
@@ -66,7 +66,7 @@ export function makeLibrary(prefix: string): string {
   return realpathSync(library)
 }
 
-/** Errors: UsageError: another process is at it. */
+/** Throws UsageError where another process holds the lock. */
 export function withLibraryLock<T>(library: string, work: () => T): T {
   const lock = lockFile(join(library, LOCK))
   if (lock instanceof Errno)
@@ -113,7 +113,7 @@ export function installVersion(library: string, program: Program, reads: Reads):
   writeFileSync(join(unfinished, LAUNCHER), launcher(program.entry))
   chmodSync(join(unfinished, LAUNCHER), 0o755)
   writeFileSync(join(unfinished, MANIFEST_NAME), `${JSON.stringify(manifest, undefined, 1)}\n`)
-  // The program's own files may have been replaced while they were read.
+  // The program's own files may have been replaced while they were copied.
   const lacks = lacksOf(unfinished)
   if (lacks !== undefined) throw new UsageError(`what was copied is not whole: ${lacks}: install again`)
   syncFileSystem(unfinished)
@@ -121,14 +121,15 @@ export function installVersion(library: string, program: Program, reads: Reads):
   return { name, isNew: true }
 }
 
-/** The version that this very program is, where it runs from one. */
+/** The installed version that this program runs from, if it does. */
 function nameInside(library: string, { root }: Program): string | undefined {
   const rest = root.startsWith(`${library}/`) ? root.slice(library.length + 1) : ''
   return rest === '' || rest.includes('/') ? undefined : rest
 }
 
 /**
- * A folder that has the name and is not whole stays, for processes may run from it: another name is taken.
+ * A folder of the name that is not complete stays, because processes may run from it: then another name is
+ * used.
  */
 function freeName(library: string, wanted: string): string {
   for (let number = 1; ; number++) {
@@ -152,7 +153,7 @@ function copyFile({ path, source, isExecutable }: ProgramFile, target: string): 
 
 /**
  * Node is a hundred megabytes. A link is as good as a copy where root alone may write to the file: package
- * managers replace it by another one, and the kernel lets nobody write to it while it runs (ETXTBSY).
+ * managers replace it by another one, and the kernel refuses to write to it while it runs (ETXTBSY).
  */
 function linkFile(source: string, target: string): boolean {
   const { uid, mode } = statSync(source)
@@ -165,7 +166,7 @@ function linkFile(source: string, target: string): boolean {
   }
 }
 
-/** Answers the name of the version that was current before. */
+/** Returns the name of the version that was current before. */
 export function makeCurrent(library: string, name: string): string | undefined {
   const former = linkedName(library, CURRENT)
   if (former === name) return former

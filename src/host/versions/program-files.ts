@@ -21,7 +21,7 @@ interface Package {
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
-/** Errors: UsageError: a package that it needs is not there. */
+/** Throws UsageError where a package that it needs is not there. */
 export function programFiles({ node, root, entry }: Program): ProgramFile[] {
   const folder = dirname(entry)
   const own = [
@@ -46,7 +46,7 @@ const filesBelow = (folder: string): string[] =>
     .filter((entry) => !entry.isDirectory() && !entry.parentPath.endsWith('/.bin'))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
 
-/** By name, the folder of each. What lies inside of another one comes with that. */
+/** By name, the folder of each. A package inside of another one is copied with that. */
 function neededPackages(root: string): Map<string, string> {
   const found = new Map<string, string>()
   const add = (from: string): void => {
@@ -69,7 +69,7 @@ function neededPackages(root: string): Map<string, string> {
   return found
 }
 
-/** As Node looks for it: beside whoever asks, then ever further up. */
+/** As Node looks for it: beside the package that imports it, then ever further up. */
 function findPackage(name: string, from: string): string | undefined {
   const folder = join(from, 'node_modules', name)
   if (existsSync(join(folder, 'package.json'))) return folder

@@ -1,10 +1,10 @@
 /**
- * Takes versions away that nothing uses: no process executes one of their files, and neither `current` nor
+ * Removes versions that nothing uses: no process executes one of their files, and neither `current` nor
  * `previous` leads there.
  *
- * Why no process can lose its version. The folder is renamed before it is looked at: nothing that looks for
- * it by its name finds it any more, and the kernel shows a process that runs from it by the name that it has
- * now. One that was started in between is seen, and the folder gets its name back.
+ * Why no process can lose its version. A folder without users is renamed, and its users are searched for once
+ * more: no process finds it by its name any more, and the kernel shows one that runs from it by the new name.
+ * So a process that was started in between is found, and the folder gets its name back.
  */
 import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -41,7 +41,7 @@ export function removeVersions(library: string, kept: readonly (string | undefin
 export const removeUnused = (library: string): RemovedVersions =>
   removeVersions(library, [linkedName(library, CURRENT), linkedName(library, PREVIOUS)])
 
-/** Answers who uses it; nobody: it is gone. */
+/** Returns the processes that use it; none: it is gone. */
 function removeVersion(library: string, name: string): number[] {
   const [folder, condemned] = [join(library, name), join(library, CONDEMNED + name)]
   const before = usersOf(folder)
@@ -53,12 +53,12 @@ function removeVersion(library: string, name: string): number[] {
   return since
 }
 
-/** What was being removed when the machine or the process ended: a part of it may be gone already. */
+/** Versions whose removal was interrupted: a part of them may be gone already. */
 function restoreCondemned(library: string): void {
   for (const entry of readdirSync(library)) {
     if (!entry.startsWith(CONDEMNED)) continue
     const folder = join(library, entry)
-    // Condemned means that nobody had used it; a process that is there was seen, or is of before the rename.
+    // A process that still runs from it was started before the rename: then the folder gets its name back.
     if (usersOf(folder).length === 0) rmSync(folder, { recursive: true, force: true })
     else renameSync(folder, join(library, entry.slice(CONDEMNED.length)))
   }

@@ -1,8 +1,8 @@
 /**
  * Installed versions of the program: each in a folder of its own below LIBRARY, named by its version and by
- * what its files are, and never written to once it is there. `version.json` in it says which files it must
+ * what its files are, and never written to once it is there. `version.json` in it lists which files it must
  * have, and which formats it reads. `current` leads to the one that commands, units and the next boot run,
- * `previous` to the one before.
+ * `previous` to the former one.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { errorText } from '../../values/errors.ts'
 export const LIBRARY = '/usr/local/lib/guestmemfs'
 export const CURRENT = 'current'
 export const PREVIOUS = 'previous'
-/** In each folder: what starts the version, whatever `current` becomes meanwhile. */
+/** In each folder: the script that starts this version, wherever `current` leads meanwhile. */
 export const LAUNCHER = 'guestmemfs'
 export const MANIFEST_NAME = 'version.json'
 
@@ -26,7 +26,7 @@ const VersionSchema = v.object({
   version: v.string(),
   /** Of all files: SHA-256 of their paths and digests. */
   build: v.string(),
-  /** By what is read (`image`, `manifest`, …), the formats of it that this version reads. */
+  /** By the kind of data (`image`, `manifest`, …), the formats of it that this version reads. */
   reads: v.record(v.string(), Range),
   /** All but this one. */
   files: v.array(v.object({ path: v.string(), sha256: v.string() })),
@@ -44,7 +44,7 @@ const BUILD_DIGITS = 12
 export const folderName = ({ version, build }: Pick<VersionManifest, 'version' | 'build'>): string =>
   `${version}-${build.slice(0, BUILD_DIGITS)}`
 
-/** What `folder` says that it is. undefined: it says nothing that this version understands. */
+/** The manifest of `folder`. undefined: it has none that this version understands. */
 export function readVersion(folder: string): VersionManifest | undefined {
   try {
     const text = readFileSync(join(folder, MANIFEST_NAME), 'utf8')
@@ -55,7 +55,7 @@ export function readVersion(folder: string): VersionManifest | undefined {
   }
 }
 
-/** Reads every file. undefined: `folder` has all of its version, as it was put there; else what it lacks. */
+/** Reads every file. undefined: `folder` has all of its version, unchanged; else what it lacks. */
 export function lacksOf(folder: string): string | undefined {
   const manifest = readVersion(folder)
   if (manifest === undefined) return `${MANIFEST_NAME} is missing or none of this version's kind`

@@ -1,11 +1,11 @@
 /**
  * The processes that run an installed version, by what the kernel shows of every process: the file that it
- * executes. Each process of a version executes that version's own Node, and so do those that it starts, for
- * as long as they live: no record is asked, and none can be stale. Sees its own pid namespace.
+ * executes. Each process of a version executes that version's own Node, and so do those that it starts, until
+ * they end: so no record is needed, which could be stale. Sees its own pid namespace.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 
-/** Of `folder`, an absolute path without links; this process left out. */
+/** The processes that run from `folder`, an absolute path without links; this process left out. */
 export function usersOf(folder: string): number[] {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name)
@@ -14,7 +14,7 @@ export function usersOf(folder: string): number[] {
   })
 }
 
-/** It follows a rename of the folder that it lies in. */
+/** The link shows the present name of the folder, also after a rename. */
 function executable(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/exe`)

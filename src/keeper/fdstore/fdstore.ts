@@ -1,21 +1,21 @@
 /**
  * The service manager's file descriptor store (systemd.service(5), FileDescriptorStoreMax=), as the keeper
- * fills it: what is there outlives keeper and server both, and is handed to the unit's next start. The
- * messages are those of sd_pid_notify_with_fds(3). Must not wait: what a slow manager does not take at once
- * is pending, and sent later, in order.
+ * fills it: its descriptors outlive keeper and server both, and the manager passes them to the unit's next
+ * start. The messages are those of sd_pid_notify_with_fds(3). Must not wait: what a slow manager does not
+ * take at once is pending, and sent later, in order.
  */
 import { connectDatagram, sendMessageNow } from '../../linux/sockets.ts'
 import { EAGAIN, Errno } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { StoreUse } from '../../values/store-use.ts'
 
-/** What a stored descriptor is; the store knows them by these names alone. */
+/** What a stored descriptor is; the store has nothing but these names to tell them apart. */
 export type StoredName = 'table' | 'image' | 'runtime' | 'fuse' | `memory-${ObjectId}`
 export const storedName = (object: ObjectId): StoredName => `memory-${object}`
 export const isStoredObject = (name: string): boolean => /^memory-\d+$/.test(name)
 export const objectOf = (name: string): ObjectId => Number(name.slice('memory-'.length)) as ObjectId
 
-/** The unit's descriptors by name. `replace`: whatever had the name before goes. */
+/** The unit's descriptors by name. `replace` removes what had the name before. */
 export interface FdStore {
   put(name: StoredName, fd: Fd): void
   replace(name: StoredName, fd: Fd): void
@@ -37,20 +37,20 @@ const RETRY_MS = 5
 export const MAX_STORED = 4000
 
 const text = ({ name, fd }: Notice): Buffer =>
-  // Without FDPOLL=0 the manager drops a descriptor that hangs up, and ours may while its successor is on the
-  // way.
+  // Without FDPOLL=0 the manager drops a descriptor that hangs up, as one of the pool may while its
+  // replacement is pending.
   Buffer.from(fd === undefined ? `FDSTOREREMOVE=1\nFDNAME=${name}` : `FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`)
 
 export interface FdStoreOptions {
   /** Of memory objects. */
   readonly most: number
-  /** Told after each change. */
+  /** Called after each change. */
   readonly onUse: (use: StoreUse) => void
 }
 
 /**
- * The first `most` memory objects are stored, in the order in which they come; another one is when one of
- * these goes. `send`: one datagram, or why it cannot go now (EAGAIN) or at all.
+ * The first `most` memory objects are stored, in the order in which the keeper gets them; when one of these
+ * is removed, the next one is stored. `send`: one datagram, or why it cannot go now (EAGAIN) or at all.
  */
 export class SystemdFdStore implements FdStore {
   readonly #most: number
@@ -74,7 +74,7 @@ export class SystemdFdStore implements FdStore {
   }
 
   put(name: StoredName, fd: Fd): void {
-    // The pool's own areas are always taken: no object is of use without them.
+    // The pool's areas are always stored: no object is of use without them.
     if (isStoredObject(name) && !this.#stored.has(name)) {
       if (this.#stored.size < this.#most) this.#stored.add(name)
       else this.#unstored.set(name, fd)
@@ -93,7 +93,7 @@ export class SystemdFdStore implements FdStore {
       this.#tell()
       return
     }
-    // The number may be another file's by the time it would be sent.
+    // The descriptor's number may be another file's by the time at which it would be sent.
     this.#pending = this.#pending.filter((notice) => notice.name !== name || notice.fd === undefined)
     this.#notify({ name, fd: undefined })
     if (!this.#stored.delete(name)) return
@@ -129,7 +129,8 @@ export class SystemdFdStore implements FdStore {
         this.#timer = setTimeout(() => this.#send(), RETRY_MS)
         return
       }
-      // Anything else will not become better: the keeper has its own copies, as it had without a manager.
+      // A retry does not help with any other errno: the keeper has its own copies, as it had without a
+      // manager.
       this.#pending.shift()
     }
     for (const resolve of this.#whenSettled.splice(0)) resolve()
@@ -148,8 +149,8 @@ const NO_STORE: FdStore = {
 const ROOM_FOR_AREAS = 16
 
 /**
- * How many objects go into the store: what the unit's FileDescriptorStoreMax= leaves, which systemd says from
- * version 254 on (FDSTORE in the environment).
+ * How many objects go into the store: what the unit's FileDescriptorStoreMax= leaves, which systemd passes
+ * from version 254 on (FDSTORE in the environment).
  */
 export function mostStored({ FDSTORE }: NodeJS.ProcessEnv): number {
   const limit = Number(FDSTORE)

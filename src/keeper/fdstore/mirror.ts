@@ -28,21 +28,21 @@ export class FdStoreMirror {
     this.#store = systemdFdStore(process.env, (use) => {
       memfds.say(use)
       const level = use.unstored > 0 ? 'full' : isNearlyFull(use) ? 'near' : undefined
-      // Once each: a pool may go up and down at the limit all day.
+      // Logged once each: a pool may cross the limit many times.
       if (level === undefined || said === 'full' || said === level) return
       said = level
       log(level === 'full' ? SAID.full(use) : SAID.near(use))
     })
     const kept = new Set<string>([...memfds.objects].map(storedName))
-    // What the last keeper could not take out any more, before another memory gets its name.
+    // Removes what the last keeper could not remove before it died, before another object gets its name.
     for (const name of storedNames(process.env))
       if (isStoredObject(name) && !kept.has(name)) this.#store.remove(name)
     memfds.mirrorIn(this.#store)
   }
 
   /**
-   * `isNew`: the pool. `isConnected`: it was mounted before, and is so still. What is in the store already
-   * stays there.
+   * `isNew`: the pool is new. `isConnected`: it was mounted before, and still is: then its connection is in
+   * the store already, and stays there.
    */
   mounted({ runtime, memfd }: Areas, fuse: Fd, was: { isNew: boolean; isConnected: boolean }): void {
     const store = this.#store
@@ -61,12 +61,12 @@ export class FdStoreMirror {
     }
   }
 
-  /** A connection that is gone would only keep its name. */
+  /** Removes the connection, which is gone. */
   unmounted(): void {
     this.#store.remove('fuse')
   }
 
-  /** Nothing is left to hold. Resolves when the manager knows. */
+  /** Nothing is left to hold. Resolves when the manager was sent that. */
   async ended(): Promise<void> {
     for (const name of ['table', 'image', 'runtime', 'fuse']) this.#store.remove(name)
     for (const memory of this.#memfds.objects) this.#store.remove(storedName(memory))

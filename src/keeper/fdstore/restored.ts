@@ -1,5 +1,5 @@
 /**
- * The descriptors that the service manager hands to the unit's next start (sd_listen_fds(3)): those that the
+ * The descriptors that the service manager passes to the unit's next start (sd_listen_fds(3)): those that the
  * last keeper had put into its store. This process holds them until a new keeper has copied them, like any
  * other holder (takeover/copy-fds.ts).
  */
@@ -15,26 +15,26 @@ import { isStoredObject, objectOf } from './fdstore.ts'
 const FIRST_FD = 3
 export interface StoredPool {
   readonly process: ProcessIdentity
-  /** There is a connection among them. */
+  /** The FUSE connection is among them. */
   readonly isConnected: boolean
   /**
-   * Nobody else has the pool: from here on this process is its holder. A server that lives still reads the
+   * Makes this process the holder of the pool. There must be no other: a server that is alive still reads the
    * same table.
    */
   readonly claim: () => void
-  /** Of a mount that is no more: it is not handed on. */
+  /** Closes the connection of a mount that is gone, so that no keeper copies it. */
   readonly forgetConnection: () => void
 }
 
-/** What is in the manager's store, by this environment: names, in the order of the descriptors. */
+/** What the manager's store held, by this environment: names, in the order of the descriptors. */
 export function storedNames(environment: NodeJS.ProcessEnv): string[] {
   const count = Number(environment.LISTEN_FDS ?? 0)
   return (environment.LISTEN_FDNAMES ?? '').split(':').slice(0, count)
 }
 
 /**
- * Takes what was handed to this process. undefined: there is no pool among it. Whoever this process starts
- * gets none of it. Must be called before anything else opens descriptors.
+ * Takes the descriptors that the manager passed to this process. undefined: there is no pool among them. No
+ * process that this one starts inherits them. Must be called before anything else opens descriptors.
  */
 export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefined {
   if (environment.LISTEN_PID !== String(process.pid)) return undefined
@@ -53,11 +53,11 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
 }
 
 /**
- * The last keeper's table, with the numbers that its descriptors have here. What did not reach the store is
- * lost: its file says so. So is an object of whose number the store has another memfd: numbers are given
- * again, and the keeper may have died before the manager had read that the former one goes and the new one
- * comes. A file would have another file's bytes. What was under way from or to another kernel died with the
- * sessions.
+ * The last keeper's table, with the numbers that its descriptors have here. An object that did not reach the
+ * store is lost, and its file answers so. So is an object of whose number the store has another memfd:
+ * numbers are used again, and the keeper may have died before the manager had read that it removes the former
+ * one and stores the new one. A file would have another file's bytes. A handover that was under way has ended
+ * with its sessions.
  */
 export function rewriteTable(
   table: DescriptorTable,
@@ -70,7 +70,7 @@ export function rewriteTable(
   for (const [index, name] of names.entries()) {
     if (!isStoredObject(name)) continue
     const [object, fd] = [objectOf(name), descriptors[index] as Fd]
-    // Under one name the manager may hold both.
+    // The manager may hold both under one name.
     if (isIts(object, fd)) stored.set(object, fd)
   }
   for (const object of table.objects()) table.setState(object, stored.has(object) ? 'present' : 'lost')

@@ -22,22 +22,25 @@ export interface Incoming {
   /** Objects of sessions that are not there. */
   readonly lost: readonly ObjectId[]
   readonly totalBlocks: number
-  /** The image in its compact form (fs/image/travel.ts), in a memfd of this process. */
+  /** The packed image (fs/image/packed-image.ts), in a memfd of this process. */
   readonly packed: Fd
 }
 
-/** There is something, and it cannot be used: it is kept all the same. */
+/** The former kernel handed something over that cannot be used: the keeper holds it all the same. */
 export interface Unusable {
   readonly sessions: readonly Fd[]
   readonly why: string
 }
 
-/** undefined: nothing was handed over for this pool. Errors (UsageError): that cannot be known. */
+/**
+ * undefined: the former kernel handed nothing over for this pool. Throws UsageError where that cannot be
+ * known.
+ */
 export async function findIncoming(pool: string, luo: Luo): Promise<Incoming | Unusable | undefined> {
   return hasLiveUpdate() ? await openIncoming(pool, luo) : undefined
 }
 
-/** The same where there is an orchestrator. */
+/** The same on a kernel with the Live Update Orchestrator. */
 export async function openIncoming(pool: string, luo: Luo): Promise<Incoming | Unusable | undefined> {
   const index = await luo.find(sessionName(pool))
   if (index === ENOENT) return undefined
@@ -59,7 +62,7 @@ async function readIncoming(luo: Luo, index: Fd): Promise<Incoming | Unusable> {
   return found(manifest, index, packed, await openSessions(luo, manifest))
 }
 
-/** What it is; or, in a line, why it cannot be had. */
+/** What `read` returns; or, in a line, why that cannot be had. */
 async function readIndexed<T>(luo: Luo, index: Fd, token: bigint, read: (fd: Fd) => T): Promise<T | string> {
   const fd = await luo.retrieve(index, token)
   if (fd instanceof Errno)
@@ -86,8 +89,8 @@ function copyPacked(fd: Fd): Fd {
 }
 
 /**
- * By name. One that is not there, or that another process has retrieved, is left out. Throws where it may be
- * there and cannot be opened.
+ * The sessions by name. One that does not exist, or that another process has retrieved, is left out. Throws
+ * where one may exist and cannot be opened.
  */
 async function openSessions(luo: Luo, { sessions }: Manifest): Promise<Map<string, Fd>> {
   const opened = new Map<string, Fd>()
@@ -98,7 +101,7 @@ async function openSessions(luo: Luo, { sessions }: Manifest): Promise<Map<strin
   return opened
 }
 
-/** Others use the device for moments, and `find` waits for some seconds each time. */
+/** Other processes use the device for moments, and `find` waits for some seconds each time. */
 const SESSION_TRIES = 20
 
 async function openSession(luo: Luo, name: string): Promise<Fd | undefined> {
@@ -124,8 +127,8 @@ function found(manifest: Manifest, index: Fd, packed: Fd, opened: ReadonlyMap<st
 }
 
 /**
- * A new pool by this name would hide one that may be there: so there is none before somebody says that it is
- * wanted.
+ * A new pool of this name would hide one that the former kernel may have handed over: so it is made only
+ * where the operator asks for it.
  */
 function whyUnknown(errno: Errno): string {
   const otherwise = "for a new, empty pool mount it with '-o new'"

@@ -1,7 +1,7 @@
 /**
- * Incoming live update sessions: one memfd after the other is retrieved and sent to the server, which serves
- * requests already. The sessions are finished when every object is retrieved or lost: one that ends earlier
- * frees what was not retrieved.
+ * Incoming live update sessions: the keeper retrieves one memfd after the other and sends it to the server,
+ * which serves requests already. It finishes the sessions when every object is retrieved or lost: a session
+ * that ends earlier frees what was not retrieved.
  */
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { ENOENT, Errno } from '../../values/errno.ts'
@@ -12,7 +12,7 @@ import type { Luo } from './thread.ts'
 
 export interface IncomingObject {
   readonly object: ObjectId
-  /** The session it is in; undefined: one of all sessions. */
+  /** The session it is in; undefined: any of the sessions. */
   readonly session: Fd | undefined
 }
 
@@ -23,7 +23,7 @@ export interface IncomingDeps {
   readonly memfds: MemfdTable
   readonly table: DescriptorTable
   readonly luo: Luo
-  /** It is back, and in memfds; without a descriptor: it is lost. */
+  /** Called for each object: it is retrieved, and in `memfds`; without a descriptor: it is lost. */
   readonly retrieved: (object: ObjectId, fd: Fd | undefined) => void
   /** Resolves when the server holds no copy of a session any more. */
   readonly unshare: () => Promise<void>
@@ -65,7 +65,7 @@ export class IncomingSessions {
       log(`memory ${object} was handed over and does not come back: ${fd}`)
       return false
     }
-    // Held here first: an object that the server is sent must not be lost with that server.
+    // The keeper holds it first: an object that was sent to the server must not be lost with that server.
     memfds.hold([object], [fd])
     table.setState(object, 'present')
     retrieved(object, fd)
@@ -83,14 +83,14 @@ export class IncomingSessions {
   }
 
   /**
-   * A session whose finish the kernel refuses stays open, as closing it is an implicit finish: it ends with
-   * this process.
+   * A session whose finish the kernel refuses stays open until this process ends, because closing it is an
+   * implicit finish.
    */
   async #finish(): Promise<void> {
     const { luo, unshare, log } = this.#options
     const sessions = this.#sessions
-    // First, or a server that starts meanwhile would be sent copies again. Its answer also says that it
-    // received all objects.
+    // First, or the keeper would send copies again to a server that starts meanwhile. The server's answer
+    // also confirms that it received all objects.
     this.#sessions = []
     await unshare()
     const refused: Fd[] = []

@@ -1,6 +1,6 @@
 /**
- * The manifest: what one kernel's keeper writes for the next one's about a pool that it hands over. It is in
- * the pool's index session, in a memfd of its own beside the image.
+ * The manifest: what one kernel's keeper writes for the next kernel's keeper about a pool that it hands over.
+ * It is in the pool's index session, in a memfd of its own beside the image.
  */
 import * as v from 'valibot'
 import { must } from '../../linux/library.ts'
@@ -9,9 +9,9 @@ import { CorruptBytesError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { MIB } from '../../values/units.ts'
 
-/** A memory's token is its id. */
+/** An object's token is its id. */
 export const tokenOf = (object: ObjectId): bigint => BigInt(object)
-/** In the index session. No memory has such an id. */
+/** Tokens in the index session. No object has such an id. */
 export const IMAGE_TOKEN = 1n << 63n
 export const MANIFEST_TOKEN = IMAGE_TOKEN + 1n
 
@@ -24,14 +24,14 @@ const ManifestSchema = v.object({
   format: v.literal(MANIFEST_FORMAT),
   pool: v.string(),
   totalBlocks: v.pipe(v.number(), v.integer(), v.minValue(1)),
-  /** In the order in which they are wanted back. */
+  /** In the order in which the next keeper is to retrieve them. */
   sessions: v.array(
     v.object({ name: v.string(), memories: v.array(v.pipe(v.number(), v.integer(), v.minValue(1))) }),
   ),
 })
 export type Manifest = v.InferOutput<typeof ManifestSchema>
 
-/** The caller's to close. Throws SystemCallError. */
+/** The caller closes it. Throws SystemCallError. */
 export function writeManifest(manifest: Manifest): Fd {
   const bytes = Buffer.from(JSON.stringify(manifest))
   const fd = memfdCreate('guestmemfs:manifest', { sealable: false })
@@ -40,7 +40,7 @@ export function writeManifest(manifest: Manifest): Fd {
   return fd
 }
 
-/** Throws CorruptBytesError where it is none of ours, or of another format. */
+/** Throws CorruptBytesError where it is not a manifest of guestmemfs, or of another format. */
 export function readManifest(fd: Fd): Manifest {
   const { sizeBytes } = memfdSize(fd)
   if (sizeBytes > MAX_BYTES) throw new CorruptBytesError(`its manifest has ${sizeBytes} bytes`)

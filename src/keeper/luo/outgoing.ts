@@ -1,8 +1,8 @@
 /**
  * Outgoing live update sessions of a pool of memfds: which memory object is preserved in which session.
- * Everything can be unpreserved until the kexec. The server decides which objects are outgoing and says so in
- * the descriptor table; the keeper preserves them. Sessions are held here, and copies of them by the server,
- * in case this process dies.
+ * Everything can be unpreserved until the kexec. The server decides which objects are outgoing and marks them
+ * in the descriptor table; the keeper preserves them. The keeper holds the sessions, and the server copies of
+ * them, in case the keeper dies.
  */
 import { close } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
@@ -55,8 +55,8 @@ export class OutgoingSessions {
   #work: Promise<void> = Promise.resolve()
   #isUnpreserved = false
   /**
-   * The kernel was asked to preserve these and has not answered: it may hold them already, and may do so for
-   * ever. They stay `outgoing`, so that the server refuses what the kernel would refuse.
+   * Objects whose preserve call has not returned: the kernel may hold them already, and the call may never
+   * return. They stay `outgoing`, so that the server refuses what the kernel would refuse.
    */
   readonly #unanswered = new Set<ObjectId>()
 
@@ -66,7 +66,7 @@ export class OutgoingSessions {
   }
 
   /**
-   * Sessions of a keeper that died when everything was preserved: they stay as they are, and can be
+   * Takes over the sessions of a keeper that died when everything was preserved: they can still be
    * unpreserved.
    */
   adopt(sessions: readonly Fd[]): void {
@@ -91,7 +91,7 @@ export class OutgoingSessions {
     })
   }
 
-  /** A further call has no effect: a step may have begun since. */
+  /** Has an effect only in the state `unpreserving`: a step may have begun since the request. */
   unpreserve(): void {
     if (this.#words.state !== 'unpreserving') return
     this.#isUnpreserved = true
@@ -120,8 +120,9 @@ export class OutgoingSessions {
   }
 
   /**
-   * The session of such an object is closed, and lives as long as the call in it: when that returns, the
-   * kernel has let go of both, in this order and before the caller's thread goes on (fput, run as task work).
+   * The session of such an object is closed, and ends with the call that is under way in it: when that
+   * returns, the kernel has released both, in this order and before the caller's thread continues (fput, run
+   * as task work).
    */
   async #whenAnswered(objects: readonly ObjectId[]): Promise<void> {
     const { luo, log } = this.#options
@@ -152,7 +153,7 @@ export class OutgoingSessions {
     }
   }
 
-  /** First of all: a name that is taken is found while guests still run. */
+  /** Opened first, so that a name that is taken is found while guests still run. */
   async #openIndex(): Promise<Failure | undefined> {
     if (this.#index !== undefined) return undefined
     const index = await this.#open(0)
@@ -185,7 +186,7 @@ export class OutgoingSessions {
     return undefined
   }
 
-  /** A session that takes no more objects (ENOSPC) is followed by another. */
+  /** Where a session takes no more objects (ENOSPC), opens another. */
   async #preserveObject(step: 'ram' | 'files', object: ObjectId, fd: Fd): Promise<Errno | undefined> {
     const sessions = this.#sessions[step]
     const last = sessions.at(-1)

@@ -1,7 +1,7 @@
 /**
  * Live update sessions of one pool, as its keeper holds them: incoming ones, from the former kernel, and
- * outgoing ones, for the next. Each session has a copy in the server for as long as memory hangs on it.
- * Nothing is done for pools whose memory outlives a kernel by itself.
+ * outgoing ones, for the next. The server has a copy of each session as long as memory depends on it. Pools
+ * whose memory outlives a kernel by itself have no sessions.
  */
 import type { HandoverStep } from '../../stores/store.ts'
 import type { Fd } from '../../values/ids.ts'
@@ -53,7 +53,7 @@ export class PoolSessions implements HandoverOrders {
       })
   }
 
-  /** `server` serves from now on: it is sent copies of all sessions. */
+  /** The pool's server is `server` from now on: the keeper sends it copies of all sessions. */
   attach(server: ServerProcess): void {
     this.#server = server
     server.shareSessions([...(this.#incoming?.sessions ?? []), ...this.#outgoing.sessions])
@@ -71,7 +71,10 @@ export class PoolSessions implements HandoverOrders {
     return (this.#incoming?.sessions.length ?? 0) > 0
   }
 
-  /** The server has read the image: incoming objects may be sent to it. Further calls have no effect. */
+  /**
+   * To be called when the server has read the image, and incoming objects may be sent to it. Further calls
+   * have no effect.
+   */
   retrieve(): void {
     if (this.#isRetrieving) return
     this.#isRetrieving = true

@@ -1,11 +1,11 @@
 /**
  * The keeper's end of its live update thread: it sends calls there, and resolves each with its answer. A call
- * may hang in the kernel, where nothing can end it. Those of a handover to the next kernel are given up after
- * a while: the thread is left to itself, and another one takes the next call, so that what was handed over
- * can be taken back.
+ * may hang in the kernel, where nothing can end it. The keeper gives up calls of a handover to the next
+ * kernel after a while: it leaves that thread alone, and another one makes the next call, so that everything
+ * can be unpreserved.
  *
- * Those of a handover from the former kernel are waited for as long as they take: whatever is left undone
- * there is memory that is freed.
+ * Calls of a handover from the former kernel have no time limit: an object that is not retrieved there is
+ * memory that is freed.
  */
 import { Worker } from 'node:worker_threads'
 import { memfdSize } from '../../linux/memory.ts'
@@ -30,26 +30,26 @@ export type LuoResult =
   | { readonly id: number; readonly fd: Fd | undefined }
 
 /**
- * The calls of `linux/luo.ts` that take time or the device, with their errors. Tests bring one of their own.
+ * The calls of `linux/luo.ts` that take time or the device, with their errors. Tests pass one of their own.
  */
 export interface Luo {
   /**
    * Errors: also EBUSY, when the device stayed open elsewhere for seconds; ETIMEDOUT, when the kernel does
-   * not answer. A session that comes after that is closed.
+   * not answer. A session that is made after that is closed.
    */
   create(name: string): Promise<Fd | Errno>
   find(name: string): Promise<Fd | Errno>
-  /** Errors: also ETIMEDOUT. The call may still be carried out: it is over when `settled` says so. */
+  /** Errors: also ETIMEDOUT. The call may still be carried out: it is over when `settled` resolves. */
   preserve(session: Fd, fd: Fd, token: bigint): Promise<Errno | undefined>
   retrieve(session: Fd, token: bigint): Promise<Fd | Errno>
   finish(session: Fd): Promise<Errno | undefined>
-  /** Resolves when the kernel has given it up, or when that takes too long. */
+  /** Resolves when the session is closed, or when that takes too long. */
   close(fd: Fd): Promise<void>
-  /** Resolves when no call is under way any more that was given up. */
+  /** Resolves when none of the calls that were given up is under way any more. */
   settled(): Promise<void>
 }
 
-/** An update that waits longer has failed, whatever the kernel is doing. */
+/** A call of a live update that takes longer has failed. */
 const PATIENCE_MS = 60_000
 /** Preserving takes time in proportion: clearing holes, moving pages out of the way. */
 const PATIENCE_PER_GIB_MS = 1000
@@ -65,18 +65,18 @@ export class LuoThread implements Luo {
   /** Started with the first call: a keeper that hands nothing over needs no thread. */
   #worker: Worker | undefined
   readonly #waiting = new Map<number, (result: LuoResult) => void>()
-  /** Calls that were given up, and are under way. */
+  /** Calls that were given up, and are still under way. */
   readonly #late = new Map<number, LuoCall>()
   #settling: (() => void)[] = []
   #lastId = 0
 
-  /** Tests bring a thread that hangs. */
+  /** Tests pass a thread that hangs. */
   constructor({ worker = WORKER, patienceMs = PATIENCE_MS }: LuoThreadOptions = {}) {
     this.#file = worker
     this.#patienceMs = patienceMs
   }
 
-  /** Rejects with a ReplacedError: the thread's file is none of this version any more. */
+  /** Rejects with a ReplacedError where the thread's file is not of this version any more. */
   async create(name: string): Promise<Fd | Errno> {
     if (this.#worker === undefined) checkOwnFiles()
     return (await this.#call({ kind: 'create', name }, this.#patienceMs)) as Fd | Errno
@@ -115,14 +115,14 @@ export class LuoThread implements Luo {
     return this.#call(call) as Promise<Fd | Errno>
   }
 
-  /** Without `patienceMs` it is waited for as long as it takes. */
+  /** Without `patienceMs` there is no time limit. */
   async #call(call: LuoCall, patienceMs?: number): Promise<Fd | Errno | undefined> {
     const id = ++this.#lastId
     const { promise, resolve } = Promise.withResolvers<LuoResult>()
     this.#waiting.set(id, resolve)
     this.#worker ??= this.#start()
     const worker = this.#worker
-    // A keeper that has nothing else to wait for yet waits for this.
+    // Keeps the process alive until the call returns, also where it has nothing else to wait for.
     worker.ref()
     worker.postMessage({ id, call } satisfies LuoRequest)
     const timer =
@@ -133,7 +133,7 @@ export class LuoThread implements Luo {
     return 'errnoCode' in result ? errnoFromCode(result.errnoCode) : result.fd
   }
 
-  /** The thread may hang for ever: what is called from now on goes to another. */
+  /** The thread may hang without an end: another one makes the next calls. */
   #giveUp(worker: Worker, id: number, call: LuoCall): void {
     if (this.#worker === worker) this.#worker = undefined
     worker.unref()
@@ -143,12 +143,12 @@ export class LuoThread implements Luo {
   }
 
   /**
-   * A thread that breaks takes the keeper down with it, unhandled: the server then has the copies, and the
+   * An error of the thread is not handled and ends the keeper: the server has copies of everything, and the
    * next keeper goes on.
    */
   #start(): Worker {
-    // Descriptors that are opened there are the process's: Node must neither watch them nor close them with
-    // the thread.
+    // Descriptors that the thread opens belong to the process: Node must neither track them nor close them
+    // with the thread.
     const worker = new Worker(this.#file, { trackUnmanagedFds: false })
     worker.on('message', (result: LuoResult) => {
       const late = this.#late.get(result.id)
@@ -159,7 +159,7 @@ export class LuoThread implements Luo {
     return worker
   }
 
-  /** A session that nobody waits for any more would keep its name from the next attempt. */
+  /** A session whose caller has given it up is closed: it would keep its name from the next attempt. */
   #answeredLate(worker: Worker, call: LuoCall, result: LuoResult): void {
     this.#late.delete(result.id)
     if (call.kind === 'create' && 'fd' in result && result.fd !== undefined) {
@@ -170,7 +170,7 @@ export class LuoThread implements Luo {
     }
     if (this.#late.size > 0) return
     for (const resolve of this.#settling.splice(0)) resolve()
-    // It has a successor, and nobody waits for anything that it was asked besides.
+    // Another thread has taken its place, and none of its calls is waited for.
     if (worker !== this.#worker && this.#waiting.size === 0) void worker.terminate()
   }
 }

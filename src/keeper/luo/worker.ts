@@ -17,7 +17,7 @@ import { Errno } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { LuoCall, LuoRequest, LuoResult } from './thread.ts'
 
-/** The device has one opener at a time, and a process that behaves has it for a moment. */
+/** One process at a time can open the device, and should hold it for a moment only. */
 const BUSY_PATIENCE_MS = 5000
 
 const onDevice = (work: (device: Fd) => Fd | Errno): Fd | Errno => withLiveUpdate(work, BUSY_PATIENCE_MS)

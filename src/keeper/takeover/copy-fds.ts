@@ -1,8 +1,8 @@
 /**
- * Takeover of a pool that a process holds already: every descriptor is copied out of it with pidfd_getfd(2).
- * That process is the keeper of a parked pool, or the server that outlived its keeper. Copying takes nothing
- * away: until the new keeper serves and the previous holder is killed, the memory has two holders, and a
- * failure in between leaves it with the previous one.
+ * Takeover of a pool that a process holds already: the new keeper copies every descriptor out of it with
+ * pidfd_getfd(2). That process is the keeper of a parked pool, or a server that outlived its keeper. It keeps
+ * all its own descriptors: until the new keeper's server serves and the new keeper kills the previous holder,
+ * the memory has two holders, and a failure in between leaves it with the previous one.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
@@ -24,14 +24,14 @@ export interface PoolHandles {
   readonly table: DescriptorTable
   readonly memfds: MemfdTable
   readonly luoState: LuoState
-  /** The live connection, when the former holder was still serving it. */
+  /** The connection, when the previous holder still had it. */
   readonly fuse: Fd | undefined
 }
 
 /** Live update sessions that this keeper holds from now on: incoming ones, or outgoing ones. */
 export type LuoState =
   | { readonly kind: 'none' }
-  /** The table says which objects are incoming; `incoming` only in which order, where that is known. */
+  /** The table has which objects are incoming; `incoming` has their order, where that is known. */
   | {
       readonly kind: 'incoming'
       readonly sessions: readonly Fd[]
@@ -49,9 +49,8 @@ const LINKS = {
 } as const
 
 /**
- * Descriptor number of each area in process `pid`, found by what /proc says each descriptor is. The server
- * has two of the image. The one that holds the lock is left out: whose copy it would be shared with would
- * hold the lock, too.
+ * Descriptor number of each area in process `pid`, found by the links in /proc/PID/fd. The server has two of
+ * the image. The one that holds the lock is left out: a process with a copy of it would hold the lock, too.
  */
 export function findAreas(pid: number): Partial<Record<keyof typeof LINKS, Fd>> {
   const found: Partial<Record<keyof typeof LINKS, Fd>> = {}
@@ -68,18 +67,18 @@ function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
     try {
       yield [Number(entry) as Fd, readlinkSync(`/proc/${pid}/fd/${entry}`)]
     } catch {
-      // Closed while we looked.
+      // Closed meanwhile.
     }
   }
 }
 
-/** All of them: one that came and one that goes may have the same name. */
+/** All of them: an incoming and an outgoing session may have the same name. */
 export const findSessions = (pid: number): Fd[] =>
   [...descriptorLinks(pid)].flatMap(([fd, link]) => (link.startsWith(SESSION_LINK) ? fd : []))
 
 /**
- * A handover that was under way is not taken over: the kernel unpreserves it when the last holder of its
- * sessions ends, and it begins again when it is asked for.
+ * A handover that was under way is not taken over: the kernel unpreserves its objects when the last holder of
+ * its sessions ends, and a later request begins it again.
  */
 function takeLuoState(
   theirs: DescriptorTable,
@@ -91,8 +90,8 @@ function takeLuoState(
   const isComplete = nextState(words, 'take over', 'keeper') === 'preserved'
   const incoming: IncomingObject[] = []
   for (const object of theirs.objects()) {
-    // An object that the keeper had retrieved and not yet sent to its server died with it: its session has it
-    // still.
+    // An object that the keeper had retrieved, and not yet sent to its server when it died, is still in its
+    // session.
     const isBehind =
       role === 'server' &&
       theirs.get(object, 'keeper') !== undefined &&
@@ -128,7 +127,7 @@ export function takeOver(pool: string, pid: number, role: Holder): PoolHandles {
     const theirs = findAreas(pid)
     const runtime = copy(theirs.runtime, 'runtime area')
     const fuse = theirs.fuse === undefined ? undefined : copy(theirs.fuse, 'connection')
-    // A table of this keeper's own: theirs must stay true of the previous holder until that is gone.
+    // A table of this keeper's own: the other one must stay true of the previous holder until that has ended.
     const { fd: tableFd, table } = makeTable()
     const memfds = new MemfdTable(table)
     if (theirs.table === undefined)

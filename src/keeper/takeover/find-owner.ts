@@ -1,17 +1,17 @@
 /**
- * The answer to a takeover that came second. Two keepers may have copied a pool out of one previous holder,
- * where neither saw the other's lock file (/run was mounted over in between). The kernel gives the image's
- * lock to one of their servers. The other keeper must end: its server would go on as soon as the first one
- * dies, without the memory that was made since. Nothing is lost by that end, for the owner and its keeper
- * hold all that this keeper copied.
+ * What a keeper finds out whose takeover came second. Two keepers may have copied a pool out of one previous
+ * holder, where neither saw the other's lock file (/run was mounted over in between). The kernel gives the
+ * image's lock to one of their servers. The other keeper must end: its server would go on as soon as the
+ * first one dies, without the objects that were made since. Nothing is lost by that, because the owner and
+ * its keeper hold all that this keeper copied.
  */
 import type { ServerProcess } from '../server-process.ts'
 import { roleOf } from './process-role.ts'
 
 /**
- * Resolves when `server` serves, or has ended: with the other server that has the image's lock. undefined:
- * there is none. A lock that is held by something other than a server gives the pool to none, and `killed`,
- * the previous holder, may be slow to end: the keeper goes on starting servers then.
+ * Resolves when `server` serves or has ended, with the pid of the other server that has the image's lock.
+ * undefined: there is none. Where a process that is no server holds the lock, no keeper owns the pool, and
+ * `killed`, the previous holder, may be slow to end: in both cases the keeper goes on starting servers.
  */
 export async function findOwner(server: ServerProcess, killed: number): Promise<number | undefined> {
   const served = await server.served()

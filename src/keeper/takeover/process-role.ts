@@ -1,4 +1,4 @@
-/** What a process is to a pool, by its command line: for processes that hold a pool's memory anyway. */
+/** Whether a process that holds a pool's memory is its keeper or its server, by its command line. */
 import { readFileSync } from 'node:fs'
 import { errnoOfNodeError } from '../../linux/library.ts'
 

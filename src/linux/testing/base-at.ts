@@ -1,4 +1,4 @@
-/** An ordinary directory as the base of a walk: what a mount of ours is to everything but a test. */
+/** An ordinary directory as the base of a walk: in the place of a guestmemfs mount. */
 import { closeSync, openSync } from 'node:fs'
 import type { Fd } from '../../values/ids.ts'
 import { type Base, mountIdOf } from '../beneath.ts'

@@ -1,5 +1,5 @@
 /**
- * The answer to a request that a former server applied and did not live to answer. No request has changed
+ * The answer to a request that a former server applied, and died before it answered. No request has changed
  * anything since; what servers do by themselves (zeroing, evicting orphans) changes no answer. So the answer
  * is read from the state. Must not: apply it again. A second create is EEXIST, a second unlink takes another
  * file.
@@ -15,7 +15,7 @@ import type { Context } from '../context.ts'
 import { answerAttributes, answerEntry } from '../inode-replies.ts'
 import { answerNewFile } from './names.ts'
 
-/** undefined: the former server has undone it as well. It is a request like any other. */
+/** undefined: the former server has undone it as well, so it is carried out like any other request. */
 export function answerAgain(
   context: Context,
   request: HandledRequest,
@@ -25,7 +25,8 @@ export function answerAgain(
   switch (request.opcode) {
     case 'CREATE': {
       const made = find(context, nodeid, request.name)
-      // No other request came since: it was taken away because it could not be opened.
+      // No other request was carried out since: the former server removed the file because it could not be
+      // opened.
       if (made === ENOENT) return undefined
       if (made instanceof Errno) return made
       const parent = context.resolve(nodeid)
@@ -47,7 +48,8 @@ export function answerAgain(
       return known instanceof Errno ? known : answerAttributes(context, known, reply)
     }
     case 'WRITE':
-      // It may have dropped set-id bits, and the former server may have died before it notified the kernel.
+      // The write may have dropped set-id bits, and the former server may have died before it notified the
+      // kernel.
       invalidateAttr(context, nodeid)
       return reply.write(request.size)
     case 'SETXATTR':

@@ -1,4 +1,4 @@
-/** The requests about what files and directories hold. */
+/** The requests about the contents of files and directories. */
 import type { ListedName } from '../../fs/operations/listing.ts'
 import { FUSE_WRITE_KILL_SUIDGID } from '../../fuse/constants.ts'
 import { MAX_WRITE_BYTES } from '../../fuse/init.ts'
@@ -78,7 +78,7 @@ export const contentOperations = {
     const found = context.fs.seek(known.inode.ino, request.offset, request.whence)
     return found instanceof Refusal ? found : reply.lseek(found)
   },
-  /** Directories need no handle: a listing goes on behind the last cookie, whichever server answers. */
+  /** Directories need no handle: a listing continues behind the last cookie, whichever server answers. */
   OPENDIR(_context, _request, reply) {
     return reply.open(NO_HANDLE)
   },
@@ -115,7 +115,7 @@ export const contentOperations = {
       namelen: 255,
     })
   },
-  // Memory is where these bytes live: there is nothing to write back, and no handle to close.
+  // The bytes are in memory already: there is nothing to write back, and no handle to close.
   FLUSH: (_context, _request, reply) => reply.empty(),
   FSYNC: (_context, _request, reply) => reply.empty(),
   FSYNCDIR: (_context, _request, reply) => reply.empty(),
@@ -123,7 +123,8 @@ export const contentOperations = {
   RELEASEDIR: (_context, _request, reply) => reply.empty(),
   DESTROY: (_context, _request, reply) => reply.empty(),
   /**
-   * A request is served to its end, or parked with nothing done yet: only the parked one can be interrupted.
+   * A request is carried out to its end, or parked with nothing done yet: only a parked one can be
+   * interrupted.
    */
   INTERRUPT(context, request) {
     context.parked.interrupt(request.unique)

@@ -53,8 +53,8 @@ const ABSENT: EntryReply = {
 }
 
 /**
- * The caller is about to map guest RAM: only now its node has to be there, so that mounting costs nothing per
- * file.
+ * Makes the node of guest RAM, which the caller is about to map: not before, so that mounting costs nothing
+ * per file.
  */
 function publish(context: Context, shown: Inode): ByteString | Refusal {
   const inode = adoptNodeOwner(context, shown)
@@ -68,7 +68,7 @@ function publish(context: Context, shown: Inode): ByteString | Refusal {
  * the host (docs/deadlocks.md).
  */
 function isDeviceDax(rdev: number): boolean {
-  // A whiteout, which anybody may make.
+  // A whiteout, which every user may make.
   if (rdev === 0) return false
   try {
     return majorOf(rdev) === characterMajor('dax')
@@ -79,11 +79,11 @@ function isDeviceDax(rdev: number): boolean {
 }
 
 /**
- * Opens what a CREATE has made at `at`. Where that is refused the file is taken away again, by records of
- * their own: open(2) that fails has made no file. A server that dies in between leaves the file, and the
- * request unanswered: its successor, to which it comes again, is here once more (`answerAgain`). Where no
- * successor has the connection nobody was answered, and a file that is there is what an unanswered open(2)
- * may leave.
+ * Opens the file that a CREATE has made at `at`. Where that is refused, the server removes the file again, by
+ * records of their own: an open(2) that fails has made no file. A server that dies in between leaves the
+ * file, and the request unanswered: the kernel sends it to the successor, which calls this again
+ * (`answerAgain`). Where no successor has the connection, the caller got no answer, and an open(2) without an
+ * answer may leave a file.
  */
 export function answerNewFile(
   context: Context,

@@ -39,12 +39,12 @@ export const xattrOperations = {
     if (known instanceof Errno) return known
     const { name, flags } = request
     if (name === FROZEN) {
-      // Frozen, they would stay until the thaw.
+      // While the pool is frozen they could not be carried out.
       context.evictions.endAll()
       adoptNodeOwners(context)
     }
     if (name === SIZE) adoptNodeOwner(context, known.inode)
-    // The data is a view of the read buffer; what is kept must outlive the request.
+    // A copy: the data is a view of the read buffer, and the value must outlive the request.
     const value = Uint8Array.from(request.data)
     const failed = context.fs.setXattr(context.caller(request), known.inode.ino, name, value, flags)
     // The kernel has cached the former size: it does not expect setxattr(2) to change one.

@@ -1,6 +1,6 @@
 /**
- * The bytes of ordinary files of a carve-out, moved through mapped data chunks (data-chunks.ts). A Wait until
- * the chunks are mapped.
+ * Reads and writes the bytes of ordinary files of a carve-out through mapped data chunks (data-chunks.ts).
+ * Answers a Wait until the chunks are mapped.
  */
 import { raiseEventfd } from '../../linux/eventfd.ts'
 import { ENXIO } from '../../values/errno.ts'
@@ -12,7 +12,7 @@ import type { DataChunks } from './data-chunks.ts'
 import type { PlacedObjects } from './placed-objects.ts'
 
 const SEEK_DATA = 3
-/** Zeroed at memory speed in one go; more than that lets other requests in between. */
+/** Zeroed in one call; a larger hole lets other requests in between. */
 const PUNCH_BYTES = 64 * MIB
 
 /** A hole of which everything before `nextOffset` is zero already. */
@@ -26,10 +26,10 @@ export class CarveOutData implements FileData {
   readonly #objects: PlacedObjects
   readonly #chunks: DataChunks
   readonly #wake: Fd
-  /** Large holes under way: the kernel lets one file have one at a time. */
+  /** Large holes under way: one a file, because the kernel sends one such request a file at a time. */
   readonly #punching = new Map<ObjectId, Punching>()
 
-  /** `wake`: raised where a hole is to be gone on with, though no job of the worker ends. */
+  /** `wake`: raised to have a hole continued, since no job of the worker ends for it. */
   constructor(objects: PlacedObjects, chunks: DataChunks, wake: Fd) {
     this.#objects = objects
     this.#chunks = chunks
@@ -46,7 +46,7 @@ export class CarveOutData implements FileData {
 
   write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     const { extents, sizeBytes } = this.#objects.get(object)
-    // A hole that was given up half-way: its beginning may hold bytes again.
+    // Where the caller gave up a hole half-way, its beginning may hold bytes again.
     this.#punching.delete(object)
     const bytes = from.subarray(0, Math.max(0, Math.min(from.byteLength, sizeBytes - offset)))
     const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))
@@ -54,7 +54,7 @@ export class CarveOutData implements FileData {
     return this.#chunks.write(extents, offset, bytes)
   }
 
-  /** What is large goes in portions, one each time it is asked again. */
+  /** Punches a large hole in portions, one at each call. */
   punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
     const { extents, sizeBytes } = this.#objects.get(object)
     const end = Math.min(offset + length, sizeBytes)
@@ -80,7 +80,7 @@ export class CarveOutData implements FileData {
     return whence === SEEK_DATA ? offset : sizeBytes
   }
 
-  /** Its file got another size, or is gone: a hole under way is given up. */
+  /** Its file got another size, or is gone: gives up a hole under way. */
   forgetHole(object: ObjectId): void {
     this.#punching.delete(object)
   }

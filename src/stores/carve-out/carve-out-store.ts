@@ -1,7 +1,7 @@
 /**
  * The stores of a carve-out: physical memory that the kernel leaves alone, in blocks that the file system
- * hands out. How guests map their RAM is where they differ (`CarveOutRam`), ordinary files are moved by us
- * through chunks (carve-out-data.ts), and a worker does whatever is slow (work-queue.ts).
+ * allocates. They differ in how guests map their RAM (`CarveOutRam`); the server reads and writes ordinary
+ * files through chunks (carve-out-data.ts), and a worker does whatever is slow (work-queue.ts).
  */
 import type { Holder } from '../../linux/holders.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
@@ -112,7 +112,7 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
     return this.ram.isHeld(object)
   }
 
-  /** For people: a process that was found to hold it, when last looked. */
+  /** For messages: a process that the last look found to hold it. */
   holder(object: ObjectId): Holder | undefined {
     return this.ram.holder(object)
   }

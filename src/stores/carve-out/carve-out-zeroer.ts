@@ -1,6 +1,6 @@
 /**
- * The store's end of zeroing: one extent at a time is given to the worker, and handed on once it is zero, or
- * cannot be.
+ * The store's side of zeroing: gives the worker one extent at a time, and reports it once it is zero, or
+ * cannot be zeroed.
  */
 import { errnoFromCode } from '../../values/errno.ts'
 import type { Extent, Refused, Zeroer } from '../store.ts'

@@ -1,7 +1,7 @@
 /**
  * The data chunks of ordinary files: which are mapped and where, how many blocks of each a file owns, and
- * moving bytes between them and a file's offsets. Chunks are reached by address alone, so that one that is
- * empty can be given up.
+ * moving bytes between them and a file's offsets. Chunks are accessed by address alone, so that an empty one
+ * can be unmapped.
  */
 import { type RawMapping, readRaw, writeRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
@@ -46,7 +46,7 @@ export class DataChunks {
     return (this.#ownedBlocks.get(chunk) ?? 0) > 0
   }
 
-  /** Makes sure that these chunks are mapped. Refusals: a Wait; the Errno of making one, told once. */
+  /** Makes sure that these chunks are mapped. Refusals: a Wait; the Errno of making one, returned once. */
   prepare(chunks: readonly number[]): Refusal | undefined {
     const missing = chunks.filter((chunk) => !this.#mapped.has(chunk))
     for (const chunk of missing) {
@@ -59,8 +59,8 @@ export class DataChunks {
   }
 
   /**
-   * Gives up the mapped chunks of these blocks, which guest RAM is to have: the worker finds their memory
-   * free at its next job. Refusals: EBUSY (a file owns a block there), a Wait.
+   * Gives up the mapped chunks of these blocks, which guest RAM is to get: the worker unmaps them before its
+   * next job there. Refusals: EBUSY (a file owns a block there), a Wait.
    */
   surrender(extents: readonly Extent[]): Refusal | undefined {
     const chunks = chunksOf(extents)

@@ -1,6 +1,6 @@
 /**
- * Looking at what a carve-out holds, once its bytes are mapped: our image, nothing, or other data. No byte is
- * written here.
+ * What a carve-out holds, once its bytes are mapped: an image of guestmemfs, nothing, or other data. Must
+ * not: write a byte.
  */
 import { must } from '../../linux/library.ts'
 import { type RawMapping, readRaw } from '../../linux/raw-memory.ts'
@@ -17,8 +17,8 @@ export function holdsImage(metadata: RawMapping, probe: ImageProbe): boolean {
 }
 
 /**
- * Returns what is wrong with a mapped part of a carve-out, which begins at `startByte`: RAM that was used has
- * hardly a block whose first page is zero; none at all is accepted here.
+ * Returns what is wrong with a mapped part of a carve-out, which begins at `startByte`. RAM that was used has
+ * hardly a block whose first page is zero; accepted is only memory in which every block's first page is.
  */
 export function foreignBytes(mapping: RawMapping, startByte: number, probe: ImageProbe): string | undefined {
   const page = Buffer.alloc(PTE_BYTES)

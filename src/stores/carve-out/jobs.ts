@@ -1,6 +1,6 @@
 /**
- * The messages between the server's thread and the worker beside it: jobs, each with the physical ranges it
- * changes, and what came of them. Types alone.
+ * The messages between the server's thread and the worker beside it: jobs, each with the physical ranges that
+ * it changes, and their results. Types alone.
  */
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
@@ -16,7 +16,7 @@ export type Job = {
   readonly gigantic?: boolean
 } /** An instance that covers the ranges, for a guest. What lies across them and no process holds goes. */ & (
   | { readonly kind: 'make' }
-  /** The same, mapped for ourselves, until it is dropped. */
+  /** The same, mapped for the server, until it is dropped. */
   | { readonly kind: 'chunk' }
   /** Its mapping is not used any more: unmap and destroy. */
   | { readonly kind: 'drop' }

@@ -1,6 +1,7 @@
 /**
- * Where things lie in a region: blocks from its first byte on, the metadata area at its end, chunks. Pure
- * arithmetic. It is part of the persistent format: a kernel later the same region must be cut the same way.
+ * The layout of a region: blocks from its first byte on, the metadata area at its end, chunks. Pure
+ * arithmetic. It is part of the persistent format: under the next kernel the same region must have the same
+ * layout.
  */
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'

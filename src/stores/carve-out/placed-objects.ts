@@ -1,14 +1,17 @@
 /**
- * The memory objects of a carve-out, each with its blocks. Memory survives every process and every kexec, so
- * an object is no more than a number here: what it is made of stands in the image alone, and `adopt` tells it
- * after each start.
+ * The memory objects of a carve-out, each with its blocks. The memory survives every process and every kexec,
+ * so an object is no more than a number here: its blocks are recorded in the image alone, and `adopt` passes
+ * them in after each start.
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ObjectId } from '../../values/ids.ts'
 import type { Placement } from '../store.ts'
 
 export interface PlacedObject extends Placement {
-  /** False until what lies behind its last byte in its last block was zeroed: then growing has to. */
+  /**
+   * Whether the bytes behind its last one in its last block were zeroed; where they were not, growing does
+   * it.
+   */
   readonly isTailZero: boolean
 }
 
@@ -18,7 +21,7 @@ export class PlacedObjects {
   readonly #objects = new Map<ObjectId, PlacedObject>()
   #next = 1
 
-  /** A number that no object has: there is nothing else to be made, and nothing that a crash could leave. */
+  /** A number that no object has. Nothing else is made, so a crash leaves nothing. */
   create(): ObjectId {
     const object = this.#next as ObjectId
     this.set(object, EMPTY)
@@ -36,7 +39,7 @@ export class PlacedObjects {
     return found
   }
 
-  /** What it was. */
+  /** Returns what it was. */
   delete(object: ObjectId): PlacedObject {
     const found = this.#objects.get(object) ?? EMPTY
     this.#objects.delete(object)

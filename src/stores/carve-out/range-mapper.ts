@@ -1,7 +1,6 @@
 /**
- * What the worker works with: pieces of a carve-out that can be mapped, and which process holds them. What
- * such a piece is to the kernel (a device of its own, a window of another) is the store's business. Types
- * alone.
+ * How the worker maps pieces of a carve-out, and finds which process holds them. What such a piece is to the
+ * kernel (a device of its own, a window of another) is decided by the store. Types alone.
  */
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
@@ -20,13 +19,13 @@ export interface Instance {
 export interface RangeMapper {
   /** The instance that covers these ranges in this order, and nothing else. */
   exactly(ranges: readonly PhysicalRange[]): Instance | undefined
-  /** Those by which a process could hold bytes of these ranges. */
+  /** The instances by which a process could hold bytes of these ranges. */
   overlapping(ranges: readonly PhysicalRange[]): Instance[]
   make(ranges: readonly PhysicalRange[], options?: { gigantic?: boolean }): Instance | Errno
-  /** No process maps it any more: the caller has looked. */
+  /** The caller has checked that no process maps it. */
   destroy(instance: Instance): Errno | undefined
   /** All of it, mapped by address. */
   map(instance: Instance, access: { writable: boolean }): RawMapping | Errno
-  /** By name, those that another process holds, and one such process for each. Slow. */
+  /** By name, the instances that another process holds, with one such process for each. Slow. */
   holders(instances: readonly Instance[]): ReadonlyMap<string, Holder>
 }

@@ -1,7 +1,7 @@
 /**
- * The zeroing of one range, slice by slice. Where a data chunk is mapped anyway its mapping is used; for the
- * rest an instance is made that lasts as long as its piece. Nothing outside the range is ever written. The
- * caller makes sure that no other job touches `busy` meanwhile.
+ * The zeroing of one range, slice by slice. Uses the mapping of a data chunk where one is mapped; for the
+ * rest it makes an instance that lasts as long as its piece. Must not: write outside the range. The caller
+ * makes sure that no other job touches `busy` meanwhile.
  */
 
 import { endOf, type PhysicalRange } from '../../linux/memory-ranges.ts'
@@ -38,7 +38,7 @@ export class RangeZeroing {
   #doneBytes = 0
   #piece: Piece | undefined
 
-  /** `makeWay` takes away what lies across a range; EBUSY where a process holds it. */
+  /** `makeWay` destroys the instances that lie across a range; EBUSY where a process holds one. */
   constructor(
     range: PhysicalRange,
     deps: {
@@ -67,8 +67,8 @@ export class RangeZeroing {
   }
 
   /**
-   * Errors: EBUSY (a process holds what comes next), ENOMEM: nothing was written, try again later; EIO: a
-   * page of it is poisoned, and all of the slice counts as not zeroed.
+   * Errors: EBUSY (a process holds the next piece), ENOMEM: nothing was written, try again later; EIO: a page
+   * of it is poisoned, and all of the slice counts as not zeroed.
    */
   zeroSlice(): Errno | undefined {
     const piece = this.#piece ?? this.#nextPiece()
@@ -101,7 +101,7 @@ export class RangeZeroing {
   }
 
   /**
-   * What no file owns but a process holds can only be what a crash left. It is left alone: its holder would
+   * A block that no file owns but a process holds was left by a crash. It is not zeroed: its holder would
    * write into the next owner's memory.
    */
   #temporaryPiece(range: PhysicalRange): Piece | Errno {
@@ -113,8 +113,8 @@ export class RangeZeroing {
   }
 
   /**
-   * Dying before the instance is destroyed leaves a bound one that no process holds and no node leads to: it
-   * goes at the next start.
+   * A server that dies before it destroys the instance leaves a bound one that no process holds and no node
+   * leads to: the next start destroys it.
    */
   #endPiece({ temporary, mapping }: Piece): void {
     this.#piece = undefined

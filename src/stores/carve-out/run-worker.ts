@@ -1,8 +1,8 @@
 /**
- * The life of a store's worker thread: receives jobs through its port, works until none is left, sleeps. What
- * comes of each job goes back through the port, and the eventfd wakes the server's thread. A mistake in here
- * is reported there and ends the server. The thread's program is a file of the store, which says how ranges
- * are mapped.
+ * The loop of a store's worker thread: receives jobs through its port, works until none is left, sleeps. It
+ * sends each result back through the port, and raises the eventfd that wakes the server's thread. It reports
+ * an exception there, too, which ends the server. The thread's program is a file of the store, which provides
+ * the `RangeMapper`.
  */
 import { type MessagePort, workerData } from 'node:worker_threads'
 import { raiseEventfd } from '../../linux/eventfd.ts'
@@ -15,7 +15,7 @@ import { beat, beginPulse, type PulseWords } from './worker-watch.ts'
 export interface WorkerData {
   readonly port: MessagePort
   readonly wake: Fd
-  /** What the store gave its `WorkerClient`: a plain value, since it crosses over into another thread. */
+  /** What the store gave its `WorkerClient`: a plain value, since it is copied into another thread. */
   readonly target: unknown
   /** One word: bytes zeroed of the extent under way. */
   readonly progress: BigInt64Array
@@ -23,9 +23,9 @@ export interface WorkerData {
 }
 
 /**
- * `mapperOf`: called once, with the target, when the first job comes. `onTask`: what the mapper calls for
- * each process that it has looked at: a look through all of them takes as long as other users make it take,
- * and is no hang.
+ * `mapperOf`: called once, with the target, when the first job comes. The mapper calls `onTask` for each
+ * process that it has looked at: a look through all processes may take as long as other users like, and must
+ * not count as a hang.
  */
 export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void) => RangeMapper): void {
   const { port, wake, target, progress, pulse } = workerData as WorkerData & { readonly target: Target }
@@ -35,7 +35,7 @@ export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void)
     raiseEventfd(wake)
   }
 
-  /** Nothing may be done after a mistake: what the region looks like is not known any more. */
+  /** Nothing may be done after an exception: the state of the region is unknown then. */
   let isBroken = false
   const guarded = (work: () => void): void => {
     if (isBroken) return
@@ -48,7 +48,7 @@ export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void)
   }
 
   beginPulse(pulse)
-  // A thread that ends by itself says so; one that is ended (out of memory) is found missing.
+  // A thread that exits reports it; one that is killed (out of memory) is noticed by `WorkerWatch`.
   process.on('exit', (code) => {
     if (!isBroken) report({ id: 0, kind: 'broken', reason: `its thread ended with ${code}` })
   })
@@ -68,7 +68,7 @@ export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void)
   }
 
   /**
-   * A message that has come is taken between two steps: it may be more urgent than the next slice of zeroing.
+   * Lets a message be received between two steps: its job may be more urgent than the next slice of zeroing.
    */
   const schedule = (): void => {
     clearTimeout(timer)

@@ -1,12 +1,13 @@
 /**
- * The condition for giving memory of a carve-out to another file: whoever maps it must be found, and it is
- * looked for in /proc (linux/holders.ts). A process that /proc does not show would write into the next file.
+ * The condition for giving memory of a carve-out to another file: this process must find every process that
+ * maps it, and looks for them in /proc (linux/holders.ts). A process that /proc does not show would write
+ * into the next file.
  */
 import { hiddenProcesses } from '../../linux/pid-namespace.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { RegionKind } from '../../values/store-kinds.ts'
 
-/** Errors: UsageError, one line that says what hides processes. */
+/** Throws UsageError: one line with what hides processes. */
 export function checkSeesHolders(kind: RegionKind, hidden = hiddenProcesses()): void {
   if (hidden === undefined) return
   throw new UsageError(

@@ -1,6 +1,6 @@
 /**
- * The queue of jobs in the worker, carried out one after the other, with zeroing between them. Waiting is
- * allowed here, and nothing else changes the region while a server runs. Must not: know files.
+ * The queue of jobs in the worker, carried out one after the other, with zeroing between them. It may block,
+ * and nothing else changes the region while a server runs. It has nothing of files.
  *
  * A job waits for one slice of zeroing at most, unless its ranges lie across what is being zeroed, or across
  * those of a job before it: jobs about the same memory keep their order.
@@ -103,7 +103,10 @@ export class WorkQueue {
     return { kind: 'mapped', mapping }
   }
 
-  /** The instance of a former server, or of before, where it is exactly that; a new one otherwise. */
+  /**
+   * An instance that exists, also one of a former server, where it covers exactly these ranges; otherwise a
+   * new one.
+   */
   #ensure(ranges: Ranges, gigantic = false): Instance | Errno {
     return this.#mapper.exactly(ranges) ?? this.#makeWay(ranges) ?? this.#mapper.make(ranges, { gigantic })
   }
@@ -127,7 +130,10 @@ export class WorkQueue {
     return this.#mapper.destroy(chunk.instance) ?? { kind: 'done' }
   }
 
-  /** Looking for holders costs the same for one device and for many: all that wait are looked for at once. */
+  /**
+   * Looking for holders costs the same for one device and for many: one look serves all jobs that wait for
+   * one.
+   */
   #freeAll(): void {
     const jobs = this.#queue.filter((job) => job.kind === 'free' && this.#isFree(job))
     const inTheWay = jobs.map(({ ranges }) => this.#mapper.overlapping(ranges))
@@ -136,7 +142,7 @@ export class WorkQueue {
       this.#end(job, this.#destroyUnheld(inTheWay[index] ?? [], holders))
   }
 
-  /** All of them or none: what one holder keeps is not given away, whatever becomes of the rest. */
+  /** All of them or none: where a process holds one instance, none is destroyed. */
   #destroyUnheld(instances: readonly Instance[], holders: Holders): Outcome | Errno {
     for (const { name, ranges } of instances) {
       if (this.#chunks.some(({ range }) => anyOverlap([range], ranges))) return EBUSY
@@ -163,8 +169,8 @@ export class WorkQueue {
   }
 
   /**
-   * What cannot be zeroed now (a process holds it, there is no memory for its pages) is given back at once:
-   * all that is dirty behind it would wait as well.
+   * An extent that cannot be zeroed now (a process holds it, there is no memory for its pages) fails at once:
+   * all dirty blocks behind it would wait as well.
    */
   #zero({ job, zeroing }: { readonly job: Job; readonly zeroing: RangeZeroing }): void {
     const failed = zeroing.zeroSlice()

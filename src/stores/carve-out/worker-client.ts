@@ -1,8 +1,8 @@
 /**
- * The server's end of the store's worker: sends jobs, and calls back with what came of them, on the server's
- * own thread and only from `drain`. The thread may block in between: nothing here needs its event loop. A
- * worker that has died or hangs ends the server: nothing is known about what it was at, and a successor
- * begins with another worker (worker-watch.ts).
+ * The server's side of the store's worker: sends jobs, and calls back with their results, on the server's own
+ * thread and only from `drain`. The thread may block in between: nothing here needs its event loop. A worker
+ * that has died or hangs ends the server: how far its job got is unknown, and a successor starts another
+ * worker (worker-watch.ts).
  */
 import { writeSync } from 'node:fs'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
@@ -23,10 +23,10 @@ interface Owed {
   readonly done: Done
 }
 
-/** Ends this process, having said why. Tests only take note. */
+/** Logs the reason and ends this process. Tests only record it. */
 type End = (reason: string) => void
 
-/** What the store needs of its worker: tests bring one without a thread. */
+/** What the store needs of its worker: tests pass one without a thread. */
 export type WorkerPort = Pick<WorkerClient, 'wake' | 'progressBytes' | 'checkMs' | 'check' | 'ask' | 'drain'>
 
 export class WorkerClient {
@@ -40,8 +40,7 @@ export class WorkerClient {
   #lastId = 0
 
   /**
-   * `program`: the thread's file, which calls `runWorker`. `target`: what it is set to work on, a plain
-   * value.
+   * `program`: the thread's file, which calls `runWorker`. `target`: what its mapper works on, a plain value.
    */
   constructor(program: URL, target: object, end: End = endWithReason) {
     const pulse = makePulse()
@@ -56,7 +55,7 @@ export class WorkerClient {
       progress: this.#progress,
       pulse,
     }
-    // The process ends when the server does, whatever the worker is at.
+    // unref: the process ends with the server's thread, whatever the worker is doing.
     new Worker(program, { workerData, transferList: [port2] }).unref()
   }
 
@@ -76,7 +75,7 @@ export class WorkerClient {
     this.#port.postMessage(job)
   }
 
-  /** The interval of `check`; undefined: the worker owes no answer. */
+  /** The interval of `check`; undefined: no job is under way. */
   get checkMs(): number | undefined {
     return this.#waiting.size > 0 ? CHECK_MS : undefined
   }
@@ -95,10 +94,13 @@ export class WorkerClient {
     this.#end(`the store's worker ${reason}, and owes ${this.#waiting.size} answers (${kinds})`)
   }
 
-  /** Brings all that has finished. Throws BrokenInvariantError when the worker made a mistake. */
+  /**
+   * Calls back for all jobs that have finished. Throws BrokenInvariantError where the worker reported an
+   * exception.
+   */
   drain(): void {
     lowerEventfd(this.wake)
-    // Lowered first: what finishes from here on raises it again.
+    // Lowered first: a job that finishes from here on raises it again.
     for (let got = receiveMessageOnPort(this.#port); got; got = receiveMessageOnPort(this.#port)) {
       const result = got.message as Result
       if (result.kind === 'broken')
@@ -114,7 +116,7 @@ function endWithReason(reason: string): never {
   try {
     writeSync(2, `${reason}: this server ends\n`)
   } catch (error) {
-    // Without room for the line (a full /run, say) it ends all the same.
+    // Where the line cannot be written (a full /run, say), it ends all the same.
     errnoOfNodeError(error)
   }
   endAbruptly()

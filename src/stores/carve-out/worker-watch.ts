@@ -1,7 +1,7 @@
 /**
- * The watch over a store's worker. The server's thread blocks in poll(2) and runs no event loop, so it is not
- * told that the worker has ended, and what waits for the worker would wait for ever. It looks instead: at a
- * counter of steps that both share, and for the thread in /proc.
+ * The watch over a store's worker. The server's thread blocks in poll(2) and runs no event loop, so it gets
+ * no event when the worker ends, and requests that wait for the worker would wait without an end. Instead it
+ * reads a counter of steps that both threads share, and looks for the thread in /proc.
  */
 import { isThreadAlive, threadId } from '../../linux/process.ts'
 import { GIB } from '../../values/units.ts'
@@ -12,9 +12,9 @@ export type PulseWords = Int32Array
 
 export const makePulse = (): PulseWords => new Int32Array(new SharedArrayBuffer(8))
 
-/** The worker's end: its program has started. */
+/** Called by the worker: its program has started. */
 export const beginPulse = (words: PulseWords): void => void Atomics.store(words, WORD.threadId, threadId())
-/** The worker's end: it has received a job, or made a step of one. */
+/** Called by the worker: it has received a job, or made a step of one. */
 export const beat = (words: PulseWords): void => void Atomics.add(words, WORD.steps, 1)
 
 /** How often the server looks. */
@@ -38,16 +38,16 @@ export class WorkerWatch {
     this.#nowMs = nowMs
   }
 
-  /** The worker has nothing to do: its silence means nothing. */
+  /** The worker has nothing to do, and need make no steps. */
   rest(): void {
     this.#checkedAtMs = undefined
     this.#silentMs = 0
   }
 
   /**
-   * Asked again and again while the worker owes answers about `bytes`. Why it cannot be waited for any
-   * longer; undefined: it can. Time in which this thread did not come here does not count, for the worker may
-   * have been stopped with it.
+   * Called every CHECK_MS while jobs about `bytes` are under way. Returns why the worker is not waited for
+   * any longer; undefined: it is. Time in which this was not called does not count, because the worker may
+   * have been stopped together with this thread.
    */
   check(bytes: number): string | undefined {
     const nowMs = this.#nowMs()

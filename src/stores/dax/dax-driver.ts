@@ -31,7 +31,7 @@ const daxRegion = (found: FoundRegion): Region => ({
   readMetadata: () => readMetadata(found),
 })
 
-/** By way of the device that the server made for it: there is one as long as the region is served. */
+/** Reads through the device that the server made for it, which exists as long as the region is served. */
 function readMetadata({ name, region, layout }: FoundRegion): Uint8Array {
   const instances = new DaxInstances(region.path)
   const metadata = instances.exactly([layout.metadata])

@@ -1,10 +1,10 @@
 /**
- * Guest RAM that is mapped by device-dax: one device an object, made when a reader follows the file's link,
- * and the node that shows it. And the way back: remove the node, look for holders, destroy the device. A
- * device that a process maps is never touched.
+ * Guest RAM that is mapped by device-dax: one device an object, made when the file's link is read, and the
+ * node that leads to it. To give an object up, it removes the node, looks for holders, and destroys the
+ * device. It never changes a device that a process maps.
  *
- * Dying at any point leaves what the next start finds: a node and its device (published), a device without a
- * node (being given up, or never shown: it stays as long as it is held), or no device.
+ * A server that dies at any point leaves what the next start finds: a node and its device (published), a
+ * device without a node (being given up, or not yet published: it stays as long as it is held), or no device.
  */
 import { sameRanges } from '../../linux/dax-device.ts'
 import type { DeviceNumber } from '../../linux/device-node.ts'
@@ -23,12 +23,12 @@ import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, NodeRam, Owner, Placement } from '../store.ts'
 import type { Nodes } from './guest-nodes.ts'
 
-/** After a process was found to hold an object, holders are not looked for again before so long. */
+/** After a look has found a process that holds an object, the next one is not made earlier than this. */
 const LOOK_AGAIN_MS = 1000
 
 /** What is known of one object's devices and node. */
 interface NodeState {
-  /** Devices of ours that lie across its blocks: one that is exactly it, or what a crash left. */
+  /** Devices that lie across its blocks: one that covers exactly them, or what a crash left. */
   devices: { readonly number: DeviceNumber; readonly ranges: Ranges }[]
   /** The worker makes its device, or looks for holders. */
   isBusy: boolean
@@ -62,7 +62,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     this.#chunks = deps.chunks
     this.#found = deps.found
     const numbers = new Set(deps.found.map(({ number }) => number))
-    // Of their devices only the nodes of a former server tell.
+    // Which device belongs to which object is known only from the nodes that a former server made.
     for (const [object, device] of this.#nodes.takeStock(numbers))
       this.#stateOf(object).devices = this.#found.filter(({ number }) => number === device)
   }
@@ -71,7 +71,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     return [...this.#states.keys()]
   }
 
-  /** After a start: whatever lies across its blocks belongs to this object. */
+  /** After a start: each device that lies across these blocks belongs to this object. */
   adopt(object: ObjectId, extents: readonly Extent[]): void {
     const ranges = rangesOf(this.#layout, extents)
     const devices = this.#found.filter((instance) => anyOverlap(instance.ranges, ranges))
@@ -81,7 +81,9 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
       this.#nodes.remove(object)
   }
 
-  /** The next reader of the link finds a device that is exactly this: `publish` sees to it. */
+  /**
+   * Nothing to do: at the next read of the link `publish` makes a device that covers exactly the new blocks.
+   */
   resize(): undefined {}
 
   mapping(object: ObjectId, { guestRam }: Placement): Extract<Mapping, { via: 'dax-node' | 'none' }> {
@@ -110,7 +112,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     return this.#states.get(object)?.devices[0]?.number
   }
 
-  /** A process that was found to map it, when last looked. */
+  /** A process that the last look found to map it. */
   holder(object: ObjectId): Holder | undefined {
     return this.#states.get(object)?.heldBy
   }
@@ -144,9 +146,9 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
   }
 
   /**
-   * The first question unpublishes: from then on only a process that holds it already can reach it. A Wait
-   * until the worker has looked. False: it found no holder, and has destroyed the device. True: a process
-   * holds it; called again after a while, it looks again.
+   * The first call removes the node: from then on no process can open it. A Wait until the worker has looked.
+   * False: it found no holder, and has destroyed the device. True: a process holds it; called again after
+   * LOOK_AGAIN_MS, it looks again.
    */
   isHeld(object: ObjectId): boolean | Wait {
     const state = this.#states.get(object)
@@ -160,8 +162,8 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
   }
 
   /**
-   * No inode owns it any more. What is held all the same stays, and is in the way of the file that gets its
-   * blocks.
+   * No inode owns it any more. A device that a process holds all the same stays, and a later file on its
+   * blocks gets EBUSY.
    */
   release(object: ObjectId): void {
     this.#nodes.remove(object)
@@ -192,7 +194,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     const ended = (result: Result): void => {
       state.isBusy = false
       done(result)
-      // Its file went while its device was made.
+      // Its file was released while its device was made.
       if (state.isReleased && kind === 'make' && state.devices.length > 0) this.#free(state)
     }
     this.#worker.ask(kind, ranges, ended, { gigantic })

@@ -1,11 +1,10 @@
 /**
- * The device-dax instances of our region: which there are, making one that covers given ranges, destroying
- * one. Nothing else changes the region, and one thread has it at a time. Must not: know why an instance is
- * wanted.
+ * The device-dax instances of a pool's region: the list, making one that covers given ranges, destroying one.
+ * Nothing else changes the region, and one thread at a time uses this.
  *
- * Dying between any two writes leaves nothing but what `clearLeftovers` finds again: an instance without a
- * driver. No process can map such a one, so it is destroyed. Only when an instance is complete and looked
- * over is it bound, and it is unbound before anything is taken from it.
+ * A process that dies between any two writes leaves only what `clearLeftovers` finds: an instance without a
+ * driver. No process can map such a one, so it is destroyed. An instance is bound only when it is complete
+ * and checked, and unbound before any range is removed from it.
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,10 +30,10 @@ import { PUD_BYTES } from '../../values/units.ts'
 import type { Instance, RangeMapper } from '../carve-out/range-mapper.ts'
 import { BLOCK_BYTES } from '../store.ts'
 
-/** Nodes of ours live below; on devtmpfs, never on a FUSE mount (see linux/device-node.ts). */
+/** The folder of the nodes; on devtmpfs, never on a FUSE mount (see linux/device-node.ts). */
 export const NODE_ROOT = '/dev/guestmemfs'
 
-/** Where sysfs and our nodes are; tests have folders of theirs. */
+/** Where sysfs and the nodes are; tests have folders of their own. */
 export interface Places {
   readonly sysfs: string
   readonly nodeRoot: string
@@ -49,8 +48,8 @@ export class DaxInstances implements RangeMapper {
   readonly #all = new Map<string, DaxDevice>()
 
   /**
-   * Takes stock of the region whose sysfs folder is `path`. `onTask`: see `runWorker`. Throws SystemCallError
-   * ENODEV: it is gone.
+   * Reads the instances of the region whose sysfs folder is `path`. `onTask`: see `runWorker`. Throws
+   * SystemCallError ENODEV where it is gone.
    */
   constructor(path: string, places: Places = PLACES, onTask?: () => void) {
     this.#path = path
@@ -73,7 +72,7 @@ export class DaxInstances implements RangeMapper {
     return this.all.filter((instance) => anyOverlap(instance.ranges, ranges))
   }
 
-  /** Unbound devices go: see the crash argument above. Device 0 becomes empty and stays. */
+  /** Destroys unbound devices: see the crash argument above. Device 0 becomes empty and stays. */
   clearLeftovers(): void {
     for (const device of this.#region().devices) {
       if (device.driver !== undefined || (device.sizeBytes === 0 && device.name.endsWith('.0'))) continue
@@ -83,8 +82,8 @@ export class DaxInstances implements RangeMapper {
   }
 
   /**
-   * Errors: ENOMEM (another instance is in the way), ENOSPC, EIO (the driver did not take it: no memory for
-   * its pages), ENODEV.
+   * Errors: ENOMEM (another instance has part of the ranges), ENOSPC, EIO (the driver did not bind it: no
+   * memory for its pages), ENODEV.
    */
   make(ranges: readonly PhysicalRange[], { gigantic = false } = {}): Instance | Errno {
     const region = { path: this.#path }
@@ -98,12 +97,12 @@ export class DaxInstances implements RangeMapper {
       destroyDaxDevice(region, device)
       return failed
     }
-    // Mapped as asked: mapDaxDevice has compared what the kernel says with it.
+    // The mappings are `ranges`: mapDaxDevice has compared them with what the kernel shows.
     this.#all.set(device.name, { ...device, driver: DEVICE_DAX, mappings: ranges })
     return { name: device.name, number: device.number, ranges }
   }
 
-  /** No process maps it any more: the caller has looked. Errors: EBUSY. */
+  /** The caller has checked that no process maps it. Errors: EBUSY. */
   destroy({ name }: Instance): Errno | undefined {
     const device = this.#all.get(name)
     if (device === undefined) return undefined
@@ -113,8 +112,8 @@ export class DaxInstances implements RangeMapper {
   }
 
   /**
-   * A descriptor of it for ourselves, close-on-exec, by way of a node that no other program opens: neither
-   * udev nor the node that devtmpfs makes are waited for. Errors: ENXIO (unbound), EMFILE.
+   * A descriptor of it for this process, close-on-exec, through a node that no other program opens, so that
+   * it need wait neither for udev nor for the node that devtmpfs makes. Errors: ENXIO (unbound), EMFILE.
    */
   open({ name, number }: Instance, { writable }: { writable: boolean }): Fd | Errno {
     mkdirSync(this.#places.nodeRoot, { recursive: true, mode: 0o755 })
@@ -158,9 +157,7 @@ export class DaxInstances implements RangeMapper {
   }
 }
 
-/**
- * A guest must ask for what its RAM was made for: a device of gigantic pages cannot be mapped anywhere else.
- */
+/** A device of gigantic pages can be mapped only at addresses that are aligned to them. */
 const alignTo = (device: DaxDevice, bytes: number): Errno | undefined =>
   device.alignBytes === bytes ? undefined : alignDaxDevice(device, bytes)
 

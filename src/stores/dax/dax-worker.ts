@@ -1,4 +1,4 @@
-/** The program of a dax store's worker thread: works on device-dax instances of one region. */
+/** The program of a dax store's worker thread: it maps device-dax instances of one region. */
 import { runWorker } from '../carve-out/run-worker.ts'
 import { DaxInstances, type Places } from './dax-instances.ts'
 

@@ -1,4 +1,4 @@
-/** The nodes of one pool, `/dev/guestmemfs/POOL/OBJECT`: which there are, their owners, and their devices. */
+/** The nodes of one pool, `/dev/guestmemfs/POOL/OBJECT`, with their owners and devices. */
 import { chmodSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -11,7 +11,7 @@ import {
 import type { Errno } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
 
-/** Tests bring nodes that need no root. */
+/** Tests pass nodes that need no root. */
 export type Nodes = Pick<GuestNodes, 'path' | 'owner' | 'make' | 'remove' | 'takeStock'>
 
 export class GuestNodes {
@@ -20,8 +20,8 @@ export class GuestNodes {
   constructor(nodeRoot: string, pool: string) {
     this.#folder = join(nodeRoot, pool)
     mkdirSync(this.#folder, { recursive: true })
-    // Whatever the umask: QEMU of any user goes through, to a node that lets it. Who cannot read the mount
-    // need not see which nodes there are.
+    // Whatever the umask: a QEMU of any user can open a node whose mode lets it, and a user who cannot read
+    // the mount cannot list the nodes.
     chmodSync(nodeRoot, 0o755)
     chmodSync(this.#folder, 0o711)
   }
@@ -30,13 +30,13 @@ export class GuestNodes {
     return join(this.#folder, String(object))
   }
 
-  /** The owner of the node that leads to `device`; undefined: there is none, or it leads elsewhere. */
+  /** The owner of the node of `device`; undefined: there is no node, or it is of another device. */
   owner(object: ObjectId, device: DeviceNumber): NodeOwner | undefined {
     const node = readDeviceNode(this.path(object))
     return node?.device === device ? node : undefined
   }
 
-  /** Errors: those of mknod(2), as ENOSPC of a full devtmpfs: no node is there then. */
+  /** Errors: those of mknod(2), as ENOSPC of a full devtmpfs; then there is no node. */
   make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
     return makeDeviceNode(this.path(object), device, owner)
   }
@@ -46,8 +46,8 @@ export class GuestNodes {
   }
 
   /**
-   * Nodes that a former server made, and their devices. Nodes that lead to none of `devices` go: their number
-   * may be given to another device next.
+   * Nodes that a former server made, and their devices. Removes nodes of none of `devices`, because the
+   * kernel may give their device numbers to other devices.
    */
   takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
     const found = new Map<ObjectId, DeviceNumber>()

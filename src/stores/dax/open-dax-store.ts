@@ -1,7 +1,6 @@
 /**
- * Opens the dax store: from whatever the region was left as, by a former server, by another kernel, or at
- * boot, to a region cut our way with the metadata area mapped. No byte of the region is written: it must have
- * been probed before.
+ * Opens the dax store: a region as a former server, another kernel or the boot left it gets the instances of
+ * a pool, and its metadata area is mapped. Writes no byte of the region, which the caller must have probed.
  */
 import { close } from '../../linux/descriptors.ts'
 import { must } from '../../linux/library.ts'
@@ -64,9 +63,9 @@ export function openDaxStore(
 }
 
 /**
- * The region without what is not needed: the kernel's own cut, unfinished instances, and those that a server
- * had made for its own work. What a node leads to stays, since a guest may be about to open it; so does what
- * a process holds, and chunks, which are soon wanted again.
+ * Removes what is not needed: the device that the kernel made at boot, unfinished instances, and those that a
+ * server had made for its own work. A device with a node stays, since a guest may be about to open it; so do
+ * devices that a process holds, and chunks, which are soon needed again.
  */
 function cut(found: FoundRegion, nodes: GuestNodes, places: Places): DaxInstances {
   new WholeDevice(found, places).take()

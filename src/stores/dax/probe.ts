@@ -1,7 +1,8 @@
 /**
- * Looking at what a region holds before it becomes, or is, our pool: our image, nothing, or other data. No
- * byte of the region is written here. The cut of the region may change while looking and is put back, so that
- * a refusal leaves everything as it was; dying in between leaves an empty device 0, and the bytes.
+ * What a region holds before a pool is made or opened in it: an image of guestmemfs, nothing, or other data.
+ * Must not: write a byte of the region. Its devices may change during the look, and `giveBack` restores them,
+ * so that a refusal leaves everything as it was; a process that dies in between leaves an empty device 0, and
+ * the bytes.
  */
 import type { DaxDevice } from '../../linux/dax.ts'
 import {
@@ -24,8 +25,8 @@ import { DaxInstances, PLACES, type Places } from './dax-instances.ts'
 import { cutBy, type FoundRegion } from './region.ts'
 
 /**
- * Looked through at a time: each GiB takes some MiB of ordinary RAM for its pages, and a host keeps little
- * for itself.
+ * Read at a time: each GiB takes some MiB of ordinary RAM for its struct pages, and a host keeps little for
+ * itself.
  */
 const WINDOW_BYTES = 16 * GIB
 
@@ -36,8 +37,8 @@ export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Place
   const metadata = instances.exactly([found.layout.metadata])
   if (metadata !== undefined) {
     if (isOurs(instances, metadata, probe)) return { content: 'ours' }
-    // It was cut by us, and never formatted. Anything else in it is a damaged image, with guests beside it
-    // perhaps.
+    // A mount made its devices and never formatted it. Where there are other devices, the image is damaged,
+    // and guests may map them.
     if (instances.all.length > 1) return { content: 'foreign', why: 'its metadata area holds no image' }
     must(instances.destroy(metadata), `destroy ${metadata.name}`)
   }
@@ -50,8 +51,9 @@ export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Place
 }
 
 /**
- * Throws UsageError when a device of the region is not ours, or when a process maps the whole region. With a
- * metadata device all are ours; without one, only what dying while it was made can have left.
+ * Throws UsageError where guestmemfs did not make a device of the region, or where a process maps the whole
+ * region. With a metadata device all are guestmemfs' own; without one, only what a process left that died
+ * while making it.
  */
 export function refuseInUse({ name, region, layout }: FoundRegion): void {
   const isMetadata = ({ mappings }: DaxDevice) => sameRanges(mappings, [layout.metadata])
@@ -78,7 +80,7 @@ export class WholeDevice {
     this.#device = region.devices.find(({ sizeBytes }) => sizeBytes === region.sizeBytes)
   }
 
-  /** No process maps it: `refuseInUse` has looked. Device 0 becomes empty, any other goes. */
+  /** No process maps it: `refuseInUse` has checked that. Device 0 becomes empty, any other is destroyed. */
   take(): void {
     const device = this.#device
     if (device !== undefined) must(destroyDaxDevice({ path: this.#path }, device), `destroy ${device.name}`)
@@ -93,8 +95,8 @@ export class WholeDevice {
 }
 
 /**
- * First the metadata area alone: the pages of a whole region take their time to set up, and after a kexec
- * guests wait.
+ * First the metadata area alone: the kernel needs time to set up the struct pages of a whole region, and
+ * after a kexec guests wait.
  */
 function look(instances: DaxInstances, { layout, region }: FoundRegion, probe: ImageProbe): Content {
   const metadata = must(instances.make([layout.metadata]), 'metadata device')

@@ -1,7 +1,7 @@
 /**
- * The choice of the region a pool lives in, and refusals of one that cannot be it. Reads alone. A region is
- * named by its device 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the only
- * one of the three that a kernel cannot give to another region next time.
+ * The choice of a pool's region, and refusals of one that cannot hold a pool. Reads alone. A region is named
+ * by its device 0 (`dax0.0`), by its number (`dax0`), or by its first byte (`0x100000000`), the only one of
+ * the three that a kernel cannot give to another region next time.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ export interface FoundRegion {
   readonly layout: Layout
 }
 
-/** `wanted` undefined: the only carve-out there is. Errors: UsageError, one line that says what to do. */
+/** `wanted` undefined: the only carve-out there is. Throws UsageError: one line that says what to do. */
 export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS): FoundRegion {
   const regions = readDaxRegions(sysfs)
   const region = wanted === undefined ? onlyCarveOut(regions) : named(regions, wanted)
@@ -31,14 +31,14 @@ export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS)
 }
 
 /**
- * Two mounts of one region exclude each other by a lock of this name: its place, which no renumbering
- * changes.
+ * Two mounts of one region exclude each other by a lock of this name: its address, which no renumbering of
+ * devices changes.
  */
 export const regionLockName = ({ layout }: FoundRegion): string => `dax-${layout.startByte.toString(16)}`
 
 export const regionName = ({ id }: DaxRegion): string => `dax${id}.0`
 
-/** How the operator who made these devices takes them away again. */
+/** How the operator who made these devices destroys them again. */
 export function cutBy({ devices }: DaxRegion): string {
   const names = devices.filter(({ sizeBytes }) => sizeBytes > 0).map(({ name }) => name)
   return `take ${names.join(', ')} away with 'daxctl destroy-device'`

@@ -1,8 +1,8 @@
 /**
  * Guest RAM that is mapped through windows of /dev/mem: where each one lies, and whether a process maps it.
- * Nothing is published and nothing taken away: every process that may open /dev/mem can map any window, so
- * memory that was given up is looked at once more before it is zeroed (range-zeroing.ts), and a block that a
- * process maps is never handed out.
+ * There are no nodes: every process that may open /dev/mem can map any window, so the worker looks for
+ * holders of memory that was given up once more before it zeroes it (range-zeroing.ts), and no file gets a
+ * block that a process maps.
  */
 import type { Holder } from '../../linux/holders.ts'
 import type { ObjectId } from '../../values/ids.ts'
@@ -14,19 +14,19 @@ import { type Layout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, Placement } from '../store.ts'
 
-/** After a process was found to map an object, holders are not looked for again before so long. */
+/** After a look has found a process that maps an object, the next one is not made earlier than this. */
 const LOOK_AGAIN_MS = 1000
 /**
- * So long it counts that no process was found to map an object: until the operations that waited for the
- * answer are retried, and no longer. A process may map any window at any time, so an answer that none of them
- * used is asked for again.
+ * How long the answer is valid that no process maps an object: until the server has retried the operations
+ * that waited for it, and no longer. A process may map any window at any time, so an answer that none of them
+ * used expires.
  */
 const FREE_COUNTS_MS = 100
 
 interface Window {
   extents: readonly Extent[]
   isBusy: boolean
-  /** Until then it counts that no process maps it: reported once, to the next caller. */
+  /** Until then the answer is valid that no process maps it: returned once, to the next caller. */
   freeUntilMs: number
   heldBy: Holder | undefined
   lookAgainAtMs: number
@@ -61,7 +61,7 @@ export class DevmemGuestRam implements RamBlocks {
     })
   }
 
-  /** What was a data chunk is mapped by us no longer once a guest has its blocks. */
+  /** Data chunks whose blocks a guest gets are surrendered first: the server must not map them any longer. */
   resize(object: ObjectId, extents: readonly Extent[]): Refusal | undefined {
     const inTheWay = this.#chunks.surrender(extents)
     if (inTheWay) return inTheWay
@@ -96,7 +96,7 @@ export class DevmemGuestRam implements RamBlocks {
     this.#windows.delete(object)
   }
 
-  /** A window is one range: the allocator has seen to that. */
+  /** A window is one range, which the allocator guarantees. */
   mapping(_: ObjectId, { guestRam, extents }: Placement): Extract<Mapping, { via: 'devmem' | 'none' }> {
     const [range, another] = guestRam ? rangesOf(this.#layout, extents) : []
     if (range === undefined || another !== undefined) return { via: 'none' }
@@ -111,7 +111,7 @@ export class DevmemGuestRam implements RamBlocks {
       window.isBusy = false
       window.heldBy = result.kind === 'held' ? result.by : undefined
       if (result.kind !== 'done') window.lookAgainAtMs = nowMs + LOOK_AGAIN_MS
-      // An answer about other extents than it has by now is none.
+      // An answer about extents that have changed since is dropped.
       else if (window.extents === extents) window.freeUntilMs = nowMs + FREE_COUNTS_MS
     })
   }

@@ -1,4 +1,4 @@
-/** The program of a devmem store's worker thread: works on windows of /dev/mem. */
+/** The program of a devmem store's worker thread: it maps windows of /dev/mem. */
 import { runWorker } from '../carve-out/run-worker.ts'
 import { DevmemWindows } from './devmem-windows.ts'
 

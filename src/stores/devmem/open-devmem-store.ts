@@ -1,6 +1,6 @@
 /**
- * Opens the devmem store: a reserved range with its metadata area mapped. No byte of the range is written: it
- * must have been probed before.
+ * Opens the devmem store: a reserved range with its metadata area mapped. Writes no byte of the range, which
+ * the caller must have probed.
  */
 import { close } from '../../linux/descriptors.ts'
 import { kernelLockdown } from '../../linux/lockdown.ts'
@@ -19,12 +19,12 @@ import { DevmemGuestRam } from './devmem-guest-ram.ts'
 import type { DevmemTarget } from './devmem-worker.ts'
 import type { FoundRange } from './range.ts'
 
-/** Looked through at a time: each GiB that is mapped takes 2 MiB of page tables. */
+/** Read at a time: each GiB that is mapped takes 2 MiB of page tables. */
 const SAMPLE_BYTES = GIB
 
 /**
- * What the range holds, before it becomes, or is, our pool. Errors: UsageError when the kernel does not let
- * us look.
+ * What the range holds, before a pool is made or opened in it. Errors: UsageError where the kernel does not
+ * let this process map it.
  */
 export function probeRange({ layout }: FoundRange, probe: ImageProbe, memoryPath = MEMORY_PATH): Content {
   const look = <T>(start: number, lengthBytes: number, at: (mapping: RawMapping) => T): T => {

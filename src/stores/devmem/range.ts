@@ -1,7 +1,7 @@
 /**
- * The choice of the reserved range that a pool lives in, and refusals of one that cannot be it. Reads alone.
- * A range is named by its first byte, as `0x100000000` or `4G`. Only what the command line asks for is looked
- * at: other reserved memory is the firmware's.
+ * The choice of a pool's reserved range, and refusals of one that cannot hold a pool. Reads alone. A range is
+ * named by its first byte, as `0x100000000` or `4G`. Only ranges that the kernel's command line reserves are
+ * considered: other reserved memory is the firmware's.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,8 +29,8 @@ export interface FoundRange {
 const HOW = "boot with memmap=SIZE$START ('guestmemfs reserve --store devmem' says how)"
 
 /**
- * `wanted` undefined: the only one there is. `root`: where procfs and sysfs are found. Errors: UsageError,
- * one line that says what to do.
+ * `wanted` undefined: the only one there is. `root`: where procfs and sysfs are found. Throws UsageError: one
+ * line that says what to do.
  */
 export function findReservedRange(wanted: string | undefined, root = '/'): FoundRange {
   const words = splitCommandLine(text(join(root, 'proc/cmdline')))
@@ -64,7 +64,7 @@ function choose(asked: readonly PhysicalRange[], wanted: string | undefined): Ph
   return first
 }
 
-/** `memmap=` reserves whatever it is told to: what is no RAM has no bytes to keep, or is a device. */
+/** `memmap=` reserves any range: one that is not RAM keeps no bytes, or is a device. */
 function refuseNotRam(range: PhysicalRange, folder: string): void {
   const ram = firmwareMap(folder)?.filter(({ name }) => name === 'System RAM')
   if (ram === undefined)
@@ -96,7 +96,7 @@ function refuseNotReserved(range: PhysicalRange, iomem: readonly IomemLine[]): v
     )
 }
 
-/** A driver that asked for a part of it shows below it. */
+/** A driver that requested a part of it is listed below it. */
 function refuseTaken(range: PhysicalRange, iomem: readonly IomemLine[]): void {
   const taken = iomem.find((line) => line.depth > 0 && overlap(line.range, range))
   if (taken !== undefined)

@@ -1,30 +1,30 @@
 /**
- * The table that says which memfd is which: one row per memory object, in a memfd that keeper and server both
- * map, valid as long as the pool. The keeper writes the number its own copy of the descriptor has; the server
- * writes its own, so that a new keeper whose predecessor died can fetch the descriptors from the server that
- * outlived it. A row is in use while either number is there, or its object is not present.
- * Must not: know what an object is used for, which is the image's business.
+ * The table of memory objects and their memfds: one row per object, in a memfd that keeper and server both
+ * map, valid as long as the pool. Keeper and server each write the number of their own descriptor, so that a
+ * new keeper can copy the descriptors out of the server where the former keeper died. A row is in use while
+ * either number is there, or its object is not present.
+ * Must not: hold what an object is used for, which the image does.
  */
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { StoreUse } from '../../values/store-use.ts'
 import { MEMORY_STATES, type MemoryState } from '../store.ts'
 
 const ROW_WORDS = 2
-/** Sparse: rows never used cost nothing. Far above what RLIMIT_NOFILE allows. */
+/** Sparse: rows that were never used take no memory. Far above what RLIMIT_NOFILE allows. */
 const MAX_ROWS = 4 * 1024 * 1024
 const ROWS_BYTES = MAX_ROWS * ROW_WORDS * 4
 /** One byte a row follows the rows, then the words about the handover. */
 const STATES_BYTES = MAX_ROWS
 const WORDS_BYTES = 64
-/** Which memfd it is, a word a row. */
+/** The identity of its memfd, a word a row. */
 const IDENTITIES_BYTES = MAX_ROWS * 4
-/** What earlier versions knew. */
+/** The size of the table in earlier versions. */
 const FORMER_BYTES = ROWS_BYTES + STATES_BYTES + WORDS_BYTES
 export const DESCRIPTOR_TABLE_BYTES = FORMER_BYTES + IDENTITIES_BYTES
-/** Among the words, behind those of the handover: they say how much the service manager has in its store. */
+/** Among the words, behind those of the handover: how much the service manager has in its store. */
 const STORE_USE_WORD = { most: 8, stored: 9, unstored: 10 } as const
 const POOL_BLOCKS_WORD = 11
-/** For a process that reads the table of another one. */
+/** For a process that reads another process's table. */
 export const POOL_BLOCKS_AT = ROWS_BYTES + STATES_BYTES + POOL_BLOCKS_WORD * 4
 
 export type Holder = 'keeper' | 'server'
@@ -33,7 +33,7 @@ const COLUMN = { keeper: 0, server: 1 } as const
 export class DescriptorTable {
   readonly #rows: Int32Array
   readonly #states: Uint8Array
-  /** For `HandoverWords`: how far the handover as a whole is. */
+  /** For `HandoverWords`: the state of the handover as a whole. */
   readonly words: Int32Array
   readonly #identities: Uint32Array
   /** Rows from here on were never used: bounds every scan. Row 0 holds it, so it is shared too. */
@@ -69,14 +69,14 @@ export class DescriptorTable {
   }
 
   /**
-   * Which memfd `object` is (`memfdIdentity`): numbers of objects are given again, and the service manager
-   * may hold what a number meant before. 0: an earlier version made it, and did not say.
+   * Which memfd `object` is (`memfdIdentity`): numbers of objects are used again, and the service manager may
+   * hold a former object of that number. 0: an earlier version made it, and did not record it.
    */
   identity(object: ObjectId): number {
     return Atomics.load(this.#identities, object)
   }
 
-  /** The server alone says it, before the object is anybody's. */
+  /** The server sets it before a file owns the object; a keeper that takes the pool over copies it. */
   setIdentity(object: ObjectId, identity: number): void {
     Atomics.store(this.#identities, object, identity)
   }
@@ -104,7 +104,7 @@ export class DescriptorTable {
     )
   }
 
-  /** The size of the pool, as its server says it; undefined: no server has said it here. */
+  /** The size of the pool, as its server wrote it; undefined: no server has written it here. */
   get poolBlocks(): number | undefined {
     const blocks = Atomics.load(this.words, POOL_BLOCKS_WORD)
     return blocks === 0 ? undefined : blocks
@@ -114,7 +114,9 @@ export class DescriptorTable {
     Atomics.store(this.words, POOL_BLOCKS_WORD, blocks)
   }
 
-  /** undefined: the keeper is no unit's, or of a former tree. The numbers may be of two moments. */
+  /**
+   * undefined: the keeper does not run in a unit, or is of a former tree. The numbers may be of two moments.
+   */
   get storeUse(): StoreUse | undefined {
     const [stored, unstored, most] = (['stored', 'unstored', 'most'] as const).map((word) =>
       Atomics.load(this.words, STORE_USE_WORD[word]),

@@ -22,7 +22,7 @@ import {
 const WORD = { step: 0, state: 1, objects: 2, preserved: 3, errno: 4, object: 5 } as const
 const WORDS = Object.keys(WORD).length
 
-/** `guestmemfs.handover` has older words for the states, and others read them. */
+/** `guestmemfs.handover` has older words for the states, and other programs read them. */
 const SHOWN = {
   idle: 'idle',
   preserving: 'busy',
@@ -80,7 +80,7 @@ export class HandoverWords {
     let to = requireNext({ state: from, last }, beginning(step), this.#role)
     this.#set('objects', this.#get('objects') + objects)
     this.#set('step', LAST_STEPS.indexOf(step))
-    // The other process may change the state meanwhile: then the table is asked again.
+    // The other process may change the state meanwhile: then the transition is looked up again.
     while (!this.#replace(from, to)) {
       from = this.state
       to = requireNext({ state: from, last }, beginning(step), this.#role)
@@ -99,8 +99,8 @@ export class HandoverWords {
   }
 
   /**
-   * True when the state is another one now. The other process may change it meanwhile: then the table is
-   * asked again.
+   * True when the state is another one now. The other process may change it meanwhile: then the transition is
+   * looked up again.
    */
   apply(event: HandoverEvent): boolean {
     for (;;) {
@@ -112,9 +112,9 @@ export class HandoverWords {
     }
   }
 
-  /** What another table says, for one that takes its place. */
+  /** Copies the words of the table that this one replaces. */
   copyFrom(other: HandoverWords): void {
-    // What is behind them is said anew by each keeper.
+    // Each keeper writes the words behind these anew.
     this.#words.set(other.#words.subarray(0, WORDS))
   }
 

@@ -1,5 +1,5 @@
 /**
- * The state machine of a handover, as one table: who may do what in which state, and what becomes of it.
+ * The state machine of a handover, as one table: who may do what in which state, and which state follows.
  * Pure. docs/handover.md holds the same table, and a test holds the two together.
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
@@ -22,7 +22,7 @@ export type HandoverEvent =
   /** The keeper has preserved every object of the step, or could not. */
   | 'done'
   | 'fail'
-  /** A thaw, or the operator, wants everything back. */
+  /** A thaw, or the operator, unpreserves everything. */
   | 'unpreserve'
   /** The keeper has closed the sessions. */
   | 'unpreserved'
@@ -66,8 +66,8 @@ export const TRANSITIONS: readonly Transition[] = [
 ]
 
 /**
- * What has no effect, and is no mistake: the two processes do not wait for one another, so that an event may
- * come when the other one has moved on already.
+ * Events without an effect, which are no mistake: the two processes do not wait for one another, so an event
+ * may come when the other process has changed the state already.
  */
 export const IGNORED: readonly Omit<Transition, 'to'>[] = [
   { on: 'done', by: 'keeper', from: ['idle', 'preserved', 'failed', 'unpreserving'] },

@@ -15,7 +15,7 @@ import type { DescriptorTable } from './descriptor-table.ts'
 export interface IncomingChannel {
   /** Readable when the keeper has sent something; undefined: the keeper died and will send nothing. */
   readonly socket: Fd | undefined
-  /** This server holds copies of sessions, and the keeper will say when to close them. */
+  /** This server holds copies of sessions, and the keeper will tell it when to close them. */
   readonly holdsSessions: boolean
   /** Objects that the keeper sent; `fd` undefined: it is lost. Never waits. */
   received(): Iterable<{ readonly object: ObjectId; readonly fd: Fd | undefined }>
@@ -44,7 +44,7 @@ export class IncomingMemfds {
       this.#lose(object, sizeBytes)
       return
     }
-    // What the keeper holds by now will be sent to this server.
+    // The keeper will send this server what it holds by now.
     const state = this.#table.state(object)
     const isExpected =
       state === 'incoming' || (state !== 'lost' && this.#table.get(object, 'keeper') !== undefined)
@@ -77,31 +77,32 @@ export class IncomingMemfds {
     return this.#lost.has(object)
   }
 
-  /** Why it cannot be used now. Refusals: EIO, a Wait; undefined: it is not ours to say. */
+  /** Why it cannot be used now. Refusals: EIO, a Wait; undefined: it is neither incoming nor lost. */
   refusal(object: ObjectId): Refusal | undefined {
     if (this.#incoming.has(object)) return WAIT_FOR_STORE
     return this.#lost.has(object) ? EIO : undefined
   }
 
-  /** The size of what was lost. */
+  /** The size of a lost object, as its inode has it. */
   lostBytes(object: ObjectId): number | undefined {
     return this.#lost.get(object)
   }
 
-  /** Its file was deleted or emptied: another object has its place. */
+  /** Its file was deleted or truncated to 0: the object is not lost any more. */
   forget(object: ObjectId): void {
     if (this.#lost.delete(object)) this.#table.setState(object, 'present')
   }
 
   /**
-   * Receives what the keeper sent. The next keeper goes on where one that died was, and starts another
-   * server.
+   * Receives what the keeper sent. Where the keeper died, the next one continues, and starts another server.
    */
   drain(): void {
     for (const { object, fd } of this.#channel.received()) this.#received(object, fd)
   }
 
-  /** A memfd smaller than its file is not what was preserved: the keeper keeps it, and no one can open it. */
+  /**
+   * A memfd smaller than its file is not what was preserved: the keeper holds it, and no process can open it.
+   */
   #received(object: ObjectId, fd: Fd | undefined): void {
     const sizeBytes = this.#incoming.get(object) ?? 0
     this.#incoming.delete(object)

@@ -92,7 +92,7 @@ test('what the kernel refuses of a memfd is the answer, not an exception', () =>
   const bytes = Buffer.alloc(4)
   assert.equal(store.data.read(object, 0, bytes), 4)
   assert.equal(bytes.toString(), 'kept')
-  // Not made by us: it cannot be sealed, and need not be.
+  // Not made by this store: it cannot be sealed, and need not be.
   const foreign = 77 as ObjectId
   table.set(foreign, 'server', memfdCreate('test:unsealable', { sealable: false }))
   assert.equal(store.isHeld(foreign), false)

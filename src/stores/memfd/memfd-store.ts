@@ -1,8 +1,7 @@
 /**
- * The `memfd` store: every memory object is a memfd of its own, so the kernel hands out fresh zeroed pages,
- * keeps them while anything maps them, and lets FUSE pass an mmap straight through to them. Must not: know
- * files; hold anything that would be lost with this process: each memfd reaches the keeper before it is
- * handed out.
+ * The `memfd` store: every memory object is a memfd of its own, so the kernel provides fresh zeroed pages,
+ * keeps them while anything maps them, and lets FUSE pass an mmap straight through to them. Must not: hold
+ * anything that would be lost with this process: each memfd is sent to the keeper before a file gets it.
  */
 import { close } from '../../linux/descriptors.ts'
 import { memfdIdentity, resize, sealWrites, tryMemfdCreate } from '../../linux/memory.ts'
@@ -30,8 +29,7 @@ import { type IncomingChannel, IncomingMemfds } from './incoming-memfds.ts'
 import { type OutgoingChannel, OutgoingMemfds } from './outgoing-memfds.ts'
 
 /**
- * Channel to the keeper. A release may be put off until `flush`: until then the object goes on costing what
- * it did.
+ * Channel to the keeper. A release may be put off until `flush`: until then the object still uses its memory.
  */
 export interface KeeperChannel extends OutgoingChannel, IncomingChannel, PendingReleases {
   /** Returns once every descriptor is queued to the keeper: SCM_RIGHTS outlives the sender. */
@@ -41,17 +39,18 @@ export interface KeeperChannel extends OutgoingChannel, IncomingChannel, Pending
   resized?(totalBlocks: number): void
 }
 
-/** Room for the image of about two million small files. Sparse: only what is used costs memory. */
+/** Room for the image of about two million small files. Sparse: only what is used takes memory. */
 export const METADATA_AREA_BYTES = 512 * MIB
 
 /**
- * Never used for memory: the keeper, which would lose a memfd it has no room for, and each later server need
- * as many as we do and some of their own.
+ * Never used for memory objects: the keeper, which would lose a memfd that it has no room for, and each later
+ * server need as many descriptors as this one and some of their own.
  */
 const RESERVED_DESCRIPTORS = 1024
 
 /**
- * One message to the keeper carries several memfds made ahead: creating files must not cost a message each.
+ * One message to the keeper has several memfds that were made ahead: creating files must not cost a message
+ * each.
  */
 const MAX_AHEAD = 32
 
@@ -120,7 +119,7 @@ export class MemfdStore implements Store {
     }
     const refused = tryKeep(this.#channel, objects, descriptors)
     if (refused !== undefined) {
-      // Memory that only this process holds would die with it: better no file than one that can be lost.
+      // Memory that only this process holds would end with it: better no file than one that can be lost.
       objects.forEach((object, index) => {
         this.#table.set(object, 'server', undefined)
         close(descriptors[index] as Fd)
@@ -136,15 +135,15 @@ export class MemfdStore implements Store {
   #nextRow(): ObjectId | undefined {
     const free = this.#freeRows.pop()
     if (free !== undefined) return free
-    // Every row taken is written before the next is asked for, so `usedRows` moves on by itself.
+    // Every row taken is written before the next is asked for, so `usedRows` grows by itself.
     const row = this.#table.usedRows
     return row < DescriptorTable.maxRows ? (row as ObjectId) : undefined
   }
 
   adopt(object: ObjectId, as: Placement): void {
     this.#incoming.adopt(object, as)
-    // A file owns the row, though nothing was in it: an orphan that stayed behind, or what was lost before.
-    // No other file may get it.
+    // A file owns the row, though it was empty: an orphan, which is not preserved, or an object that was lost
+    // before. No other file may get it.
     if (!this.#incoming.isLost(object)) return
     const free = this.#freeRows.indexOf(object)
     if (free >= 0) this.#freeRows.splice(free, 1)
@@ -175,7 +174,10 @@ export class MemfdStore implements Store {
     return resize(fd, to.sizeBytes)
   }
 
-  /** Emptying a lost file gives it up: it gets a memfd again. Recovery asks for the size that it had. */
+  /**
+   * Truncating a lost file to 0 gives its bytes up: it gets a memfd again. Recovery resizes it to the size
+   * that it had.
+   */
   #resizeLost(object: ObjectId, sizeBytes: number): Errno | undefined {
     if (sizeBytes === this.#incoming.lostBytes(object)) return undefined
     if (sizeBytes !== 0) return EIO
@@ -194,15 +196,15 @@ export class MemfdStore implements Store {
 
   /**
    * A memfd whose writable shared mappings are all gone can be sealed against writing; F_ADD_SEALS answers
-   * EBUSY as long as one is left (mapping_deny_writable, mm/memfd.c). Only asked of an object that no name
-   * and no open file leads to any more, so the seal hurts no process. A mapping that can only read does not
+   * EBUSY as long as one is left (mapping_deny_writable, mm/memfd.c). Called only for an object that has no
+   * name and no open file any more, so the seal affects no process. A mapping that can only read does not
    * count, and need not: the kernel keeps its pages for it, and no other file ever gets them. For the same
-   * reason an object that cannot be sealed (EPERM: retrieved on Linux 6.19) passes for one that no process
-   * maps: a mapping of it keeps its bytes, which the pool then no longer counts.
+   * reason an object that cannot be sealed (EPERM: retrieved on Linux 6.19) counts as one that no process
+   * maps: a mapping of it keeps its pages, which the pool then no longer counts.
    */
   isHeld(object: ObjectId): boolean | Wait {
-    // What is preserved is pinned, which sealing would wait for in vain, and not free before it is
-    // unpreserved.
+    // The pages of a preserved object are pinned, so that sealing would wait in vain, and are not free before
+    // it is unpreserved.
     if (this.#table.state(object) === 'outgoing') return true
     const fd = this.#here(object)
     if (fd instanceof Refusal) return fd instanceof Wait ? fd : false
@@ -244,14 +246,14 @@ export class MemfdStore implements Store {
   }
 }
 
-/** There is work beside the server only while objects are incoming or outgoing: both are the keeper's. */
+/** There is work beside the server only while objects are incoming or outgoing: the keeper does it. */
 const eventsOf = (incoming: IncomingMemfds, outgoing: OutgoingMemfds): StoreEvents => ({
   get fd() {
     return incoming.isBusy || outgoing.isBusy ? incoming.socket : undefined
   },
   drain() {
     incoming.drain()
-    // Sessions that memory is still to come from stay open for the next keeper.
+    // Sessions from which objects are still to be retrieved stay open for the next keeper.
     if (incoming.socket === undefined && !incoming.isAnyIncoming) outgoing.keeperDied()
   },
 })

@@ -43,7 +43,7 @@ export class OutgoingMemfds implements Handover {
 
   refusal(step: HandoverStep): Errno | undefined {
     if (this.#words.allows(beginning(step))) return undefined
-    // In these two a step that follows can begin: it is the step that is wrong.
+    // In these two states another step can begin: this one is not the next.
     return this.#words.state === 'idle' || this.#words.state === 'preserved' ? EINVAL : EBUSY
   }
 
@@ -70,19 +70,20 @@ export class OutgoingMemfds implements Handover {
   unpreserve(): void {
     this.#words.apply('unpreserve')
     if (this.#words.state === 'idle') return
-    // Sent again where a server died before it was received; a keeper that died holds nothing any more.
+    // Sent again where a former server died before the keeper received it; a keeper that died holds nothing
+    // any more.
     if (!this.#channel.unpreserve()) this.keeperDied()
   }
 
   recover(isFrozen: boolean): void {
     const { state, last } = this.#words
-    // A thaw, or an unpreserve, that the former server did not live to end.
+    // A thaw, or an unpreserve, that the former server had not finished when it died.
     if (state === 'unpreserving' || (!isFrozen && (last === 'files' || last === 'image'))) this.unpreserve()
   }
 
   /**
-   * The keeper died: a complete handover stays held by this server's copies, for the next keeper; any other
-   * is over.
+   * The keeper died: this server's copies of the sessions hold a complete handover for the next keeper; any
+   * other has ended.
    */
   keeperDied(): void {
     if (this.#words.state === 'idle' || this.#words.isComplete) return

@@ -1,7 +1,4 @@
-/**
- * Owns the little things every test of the image needs: an area with an image in it, and stores replayed on a
- * copy.
- */
+/** What every test of the image needs: an area with an image in it, and stores replayed on a copy. */
 import { NEWEST_VERSION } from '../format.ts'
 import type { Expected, Identity } from '../header.ts'
 import { Image } from '../image.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns a recorded life of an image: the stores of each commit and the state after it. And the judgement of
- * such a record: whether a crash between any two of its stores would be recovered from as promised.
+ * A recorded run of an image, with the stores of each commit and the state after it; and the check whether
+ * recovery from a crash between any two of these stores keeps what it promises.
  */
 import { CorruptBytesError } from '../../../values/errors.ts'
 import type { Entry } from '../../state/entry.ts'
@@ -52,8 +52,8 @@ class Verifiable extends TableState {
 }
 
 /**
- * What a crash somewhere in `run`, or a byte harmed after a commit, would do that was not promised;
- * undefined: nothing. `disguise` changes the harmed area before it is judged.
+ * What a crash somewhere in `run`, or a byte damaged after a commit, would do that was not promised;
+ * undefined: nothing. `disguise` changes the damaged area before it is checked.
  */
 export function faultOf(run: Run, disguise: (area: Uint8Array) => void = () => {}): string | undefined {
   const geometry = geometryOf(run.base.length)
@@ -84,7 +84,7 @@ function faultNow(area: Uint8Array, allowed: readonly string[]): string | undefi
     : 'the state is neither the one before nor the one after'
 }
 
-/** A byte of the newest record is harmed: that must be refused, for the record was acknowledged. */
+/** A byte of the newest record is damaged: opening must refuse that, because the record was acknowledged. */
 function unnoticedHarm(
   area: Uint8Array,
   geometry: Geometry,

@@ -1,7 +1,7 @@
 /**
  * Owns tearing the last store of a crash. A torn word must be recovered from at each byte. A torn piece of a
- * body lies where nobody may look yet: that is checked at each byte, which is cheap, and recovery itself now
- * and then.
+ * body lies where no reader may look yet: that is checked at each byte, and recovery itself, which takes
+ * longer, at some of them.
  */
 import assert from 'node:assert/strict'
 import { readSlotState } from '../checkpoint.ts'
@@ -30,7 +30,7 @@ export function eachTear(
   }
 }
 
-/** For a body: what tells that it cannot be reached. For a word: nothing, it is there to be read. */
+/** For a body: a check that no reader reaches it. For a word: undefined, readers read it. */
 function unreadCheck(area: Uint8Array, geometry: Geometry, store: TracedStore): (() => boolean) | undefined {
   const { offset } = store
   if (store.bytes.length === 8) return undefined

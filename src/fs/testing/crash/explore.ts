@@ -1,6 +1,6 @@
 /**
- * Owns going through every crash of one pair of operations: the first is done and answered, the second is in
- * flight. Each prefix of what the second did is a crash, and so is each byte of the store that came next.
+ * Every crash of one pair of operations: the first is done and answered, the second is in flight. Each prefix
+ * of what the second did is a crash, and so is each byte of the store that came next.
  */
 import assert from 'node:assert/strict'
 import { recover } from '../../image/recovery.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns the judgement of one crash: what a successor makes of the remains, and of a second crash in its
+ * The check of one crash: what a successor recovers from the remains, also after a second crash in its
  * recovery. Throws when a promise is broken.
  */
 import assert from 'node:assert/strict'
@@ -21,7 +21,8 @@ const OWN = { origin: { unique: 0n, epoch: 2 } }
  * must show what `shows` asks of them.
  */
 export function judgeCrash(remains: Remains, mistakes: Mistakes, expected: Contents, maybe?: Contents): void {
-  // A connection that lives on still refers to orphans, on a new one nobody does: recovery then evicts them.
+  // The kernel still references orphans where its connection outlived the server; on a new connection it does
+  // not, and recovery evicts them.
   for (const refersToOrphans of [true, false]) {
     judgeSuccessor(remains, openWorld(copyOf(remains), refersToOrphans, mistakes), expected, maybe)
   }
@@ -35,7 +36,7 @@ function judgeSuccessor(remains: Remains, successor: World, expected: Contents, 
   leaksNothing(successor)
 }
 
-/** Invariants, the truth of statfs, and a store that holds the memories of the state and no other. */
+/** Checks the invariants, statfs, and that the store holds the objects of the state and no other. */
 function settled({ image, fs, store }: World): void {
   checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
   const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
@@ -44,7 +45,7 @@ function settled({ image, fs, store }: World): void {
 }
 
 /**
- * Wherever recovery itself is interrupted, the next one comes to the same end. Between records and changes of
+ * Wherever recovery itself is interrupted, the next one has the same result. Between records and changes of
  * the memory, that is: what a crash in the middle of a record leaves is no other than above.
  */
 function judgeSecondCrash(remains: Remains, successor: World): void {

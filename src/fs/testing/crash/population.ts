@@ -1,6 +1,6 @@
 /**
  * Owns the files every crash happens among: one of each kind, an orphan, blocks that wait for zeroing, a bad
- * one. Each file is filled with a byte of its own, so that whose bytes are seen is never in doubt.
+ * one. Each file is filled with a byte of its own, so that each byte that is read shows whose it is.
  */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
@@ -39,7 +39,7 @@ export function populate(world: World): void {
 }
 
 /**
- * Makes a file `sizeBytes` large and fills it with `tag`, through the mapping that guest RAM is reached by.
+ * Makes a file `sizeBytes` large and fills it with `tag`, in the memory itself, as a guest that maps it does.
  */
 function tagged({ fs, rq, store }: World, ino: Ino, sizeBytes: number, tag: number): void {
   if (sizeBytes === 0) return

@@ -1,4 +1,4 @@
-/** Owns where crashes begin: one world with all its files, and the log at each place of its life. */
+/** The states in which crashes begin: one world with all its files, and the log in each phase. */
 import { ROOT_INO } from '../../../values/ids.ts'
 import { type FormatVersion, NEWEST_VERSION } from '../../image/format.ts'
 import { Image } from '../../image/image.ts'
@@ -11,7 +11,7 @@ import { populate } from './population.ts'
 import { copyOf, type Event, type Mistakes, type Remains } from './recording.ts'
 import { AREA_BYTES, EXPECTED, GEOMETRY, openWorld, remainsOf, TOTAL_BLOCKS, type World } from './world.ts'
 
-/** Where in the life of the log the next record falls. */
+/** The phase of the log in which the next record comes. */
 export const PHASES = ['in between', 'beginning a generation', 'completing a checkpoint'] as const
 export type Phase = (typeof PHASES)[number]
 

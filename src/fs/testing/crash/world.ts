@@ -29,7 +29,7 @@ export interface World {
   readonly fs: FileSystem
   readonly store: RecordedStore
   readonly events: Event[]
-  /** Whether the kernel's connection lived on, and with it what the kernel knows of orphans. */
+  /** Whether the kernel's connection outlived the server, so that the kernel still references orphans. */
   readonly refersToOrphans: boolean
   readonly mistakes: Mistakes
   rq(): Request
@@ -43,8 +43,8 @@ export const openImage = (area: Uint8Array, trace?: Trace): Image<State> =>
 const NEVER_USED_BEFORE = 1_000_000n
 
 /**
- * A server over `remains`, which it changes. `refersToOrphans`: the kernel's connection lives on and knows
- * them; a successor on a new connection finds nobody who does. Throws what opening the image throws.
+ * A server over `remains`, which it changes. `refersToOrphans`: the kernel's connection outlived the server,
+ * and the kernel references them; on a new connection it does not. Throws what opening the image throws.
  */
 export function openWorld(remains: Remains, refersToOrphans: boolean, mistakes: Mistakes = {}): World {
   const { area } = remains

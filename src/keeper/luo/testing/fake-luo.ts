@@ -1,6 +1,7 @@
 /**
- * A live update orchestrator for tests of its callers: sessions hold real memfds, by name and token, and a
- * jump makes what was outgoing incoming. The testbed's scenarios show that the kernel's behaves so.
+ * A live update orchestrator for tests of its callers: sessions hold real memfds, by name and token, and
+ * `jump` makes outgoing sessions incoming. The testbed's scenarios show that the kernel's orchestrator
+ * behaves so.
  */
 import { close, duplicateAbove } from '../../../linux/descriptors.ts'
 import { memfdCreate } from '../../../linux/memory.ts'
@@ -80,14 +81,14 @@ export class FakeLuo implements Luo {
     close(fd)
   }
 
-  /** Of calls that were answered with ETIMEDOUT. */
+  /** Resolves when calls that were answered with ETIMEDOUT are over. */
   unsettled: Promise<void> = Promise.resolve()
 
   async settled(): Promise<void> {
     await this.unsettled
   }
 
-  /** The next kernel: what went out comes in. */
+  /** The next kernel: outgoing sessions become incoming. */
   jump(): void {
     this.incoming.clear()
     for (const session of this.outgoing.values()) this.incoming.set(session.name, session)

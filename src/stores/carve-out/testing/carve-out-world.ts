@@ -1,6 +1,6 @@
 /**
- * A store on a fake region, with a worker and nodes of the test's own, that dies and begins anew as a server
- * or a kernel does.
+ * A store on a fake region, with a worker and nodes of the test's own, that starts again as after the death
+ * of a server or a kexec.
  */
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
@@ -31,7 +31,7 @@ export class World {
   worker = new FakeWorkerPort(this.region)
   store = this.#open()
 
-  /** A server that died: what is in its memory is gone, devices and nodes stay. */
+  /** The server dies: what is in its memory is gone, devices and nodes stay. */
   restart(): void {
     this.worker = new FakeWorkerPort(this.region)
     this.store = this.#open()
@@ -49,7 +49,7 @@ export class World {
       const answer = ask()
       if (!(answer instanceof Wait)) return answer
       this.worker.work()
-      // A server asks again when it is woken, and never otherwise.
+      // A server calls again only when it is woken.
       assert.ok(waitReadable(this.worker.wake, 0), 'it waits, and would not be woken')
       this.store.events.drain()
     }

@@ -1,6 +1,6 @@
 /**
- * A region made of a memfd: its bytes are real and can be mapped, zeroed and looked at, its devices are a
- * list. Held is what the test says is held. It keeps the kernel's rule that two devices never share a byte.
+ * A region made of a memfd: its bytes are real and can be mapped, zeroed and read, its devices are a list.
+ * The test sets which devices are held. It enforces the kernel's rule that two devices never share a byte.
  */
 import assert from 'node:assert/strict'
 import { sameRanges } from '../../../linux/dax-device.ts'
@@ -58,7 +58,7 @@ export class FakeRegion implements RangeMapper {
     this.#note('destroy', instance.ranges)
   }
 
-  /** Good for instances of one range, as all that we map ourselves are. */
+  /** For instances of one range, as all that the worker maps are. */
   map(instance: Instance): RawMapping | Errno {
     assert.equal(instance.ranges.length, 1)
     const [range] = instance.ranges
@@ -77,9 +77,7 @@ export class FakeRegion implements RangeMapper {
     writeAt(this.#memory, block * PMD_BYTES, Buffer.alloc(count * PMD_BYTES, byte))
   }
 
-  /**
-   * What lies from this block on is gone: whoever loads or stores there gets SIGBUS, as of a poisoned page.
-   */
+  /** Removes everything from this block on: a load or store there raises SIGBUS, as at a poisoned page. */
   lose(block: number): void {
     resize(this.#memory, block * PMD_BYTES)
   }

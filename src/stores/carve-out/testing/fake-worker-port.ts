@@ -1,6 +1,6 @@
 /**
- * A worker of a fake region, without a thread: jobs are carried out when the test says so, and reported at
- * the next `drain`.
+ * A worker of a fake region, without a thread: carries out jobs when the test calls `work`, and reports them
+ * at the next `drain`.
  */
 import type { DeviceNumber, NodeOwner } from '../../../linux/device-node.ts'
 import { lowerEventfd, makeEventfd, raiseEventfd } from '../../../linux/eventfd.ts'
@@ -47,7 +47,7 @@ export class FakeWorkerPort implements WorkerPort {
     for (const result of this.#finished.splice(0)) this.#waiting.get(result.id)?.(result)
   }
 
-  /** As far as it goes without waiting. */
+  /** Carries out all that needs no waiting. */
   work(): void {
     while (this.#work.step() === 0);
   }

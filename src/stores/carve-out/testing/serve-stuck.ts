@@ -1,4 +1,4 @@
-/** A server's thread, as far as its store goes: it blocks until its worker has done something, for ever. */
+/** A server's thread that does nothing but wait for its store's worker, without an end. */
 import { waitReadable } from '../../../linux/descriptors.ts'
 import { WorkerClient } from '../worker-client.ts'
 

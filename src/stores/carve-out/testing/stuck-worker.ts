@@ -8,7 +8,7 @@ export interface StuckTarget {
 
 function stick(how: StuckTarget['how']): never {
   if (how === 'hangs') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
-  // A thread that runs out of memory does not come to say so.
+  // A thread that runs out of memory ends without a report.
   if (how === 'is ended') process.removeAllListeners('exit')
   process.exit(3)
 }

@@ -21,7 +21,7 @@ import {
   type StoreDescriptor,
 } from '../../store.ts'
 
-/** Sparse: only what is used costs memory. */
+/** Sparse: only what is used takes memory. */
 export const METADATA_BYTES = 16 * MIB
 export const metadataPath = (folder: string): string => join(folder, 'image')
 
@@ -61,14 +61,14 @@ export class TmpfsStore implements Store {
     return object
   }
 
-  /** The folder says what there is. */
+  /** Nothing to do: the constructor has read the folder. */
   adopt(): void {}
 
   resize(object: ObjectId, { sizeBytes }: Placement): Errno | undefined {
     return resize(this.#fd(object), sizeBytes)
   }
 
-  /** The kernel keeps the pages of a removed file for those that map it, and gives them to no other file. */
+  /** The kernel keeps the pages of a removed file for those that map it, and no other file gets them. */
   isHeld(): false {
     return false
   }
