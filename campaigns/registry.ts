@@ -4,10 +4,11 @@ import type { Campaign } from './campaign.ts'
 import { fuzz } from './fuzz/fuzz.ts'
 import { kexecs } from './kexecs.ts'
 import { kill } from './kill/kill.ts'
+import { machine } from './machine/machine.ts'
 import { soak } from './soak/soak.ts'
 import { syscalls } from './syscalls/syscalls.ts'
 
-export const CAMPAIGNS: Readonly<Record<string, Campaign>> = { kill, syscalls, fuzz, soak, kexecs }
+export const CAMPAIGNS: Readonly<Record<string, Campaign>> = { kill, machine, syscalls, fuzz, soak, kexecs }
 
 /** Throws `UsageError` naming what there is. */
 export function findCampaign(name: string): Campaign {

@@ -16,6 +16,7 @@ const SYS = process.arch === 'arm64' ? { setattr: 274, getattr: 275 } : { setatt
 /** SCHED_ATTR_SIZE_VER0 */
 const ATTR_BYTES = 48
 const IS_LITTLE = endianness() === 'LE'
+const SCHED_DEADLINE = 6
 /** The most that a kernel is built for (CONFIG_NR_CPUS). */
 const MOST_CPUS = 8192
 const ONLINE = '/sys/devices/system/cpu/online'
@@ -44,13 +45,15 @@ export function readSchedule(pid: number, tid: number): Schedule | undefined {
     const cpus = parseCpus(allowed)
     const isAll = [...(parseCpus(readFileSync(ONLINE, 'latin1').trim()) ?? [])].every((cpu) => cpus?.has(cpu))
     const nanoseconds = (at: number): number => Number(attr.getBigUint64(at, IS_LITTLE))
+    const policy = attr.getUint32(4, IS_LITTLE)
     return {
       cpus: isAll ? null : allowed,
-      policy: attr.getUint32(4, IS_LITTLE),
+      policy,
       flags: nanoseconds(8),
       nice: attr.getInt32(16, IS_LITTLE),
       priority: attr.getUint32(20, IS_LITTLE),
-      times: [nanoseconds(24), nanoseconds(32), nanoseconds(40)],
+      // Of the other policies it is the slice that this kernel gives them; a former one may have another.
+      times: policy === SCHED_DEADLINE ? [nanoseconds(24), nanoseconds(32), nanoseconds(40)] : [0, 0, 0],
     }
   } catch {
     return undefined

@@ -77,6 +77,15 @@ for (const machine of ['q35', 'pc']) {
   })
 }
 
+test('a console of the label that QEMU would give one itself is no reason to refuse', async (t) => {
+  const pool = await mountVmPool(t)
+  const log = join(scratchFolder(t), 'log')
+  const options = ['-chardev', `file,id=serial1,path=${log},append=on`, '-serial', 'chardev:serial1']
+  await startTinyVm(t, pool, 'label', { options })
+  const { status, stderr } = await updateVmm(pool)
+  assert.deepEqual([status, stderr], [0, ''])
+})
+
 test('the check of the bytes can fail: a loader that writes is not tried, and would have changed them', async (t) => {
   const pool = await mountVmPool(t)
   const options = ['-device', 'loader,addr=0x500000,data=0x123,data-len=8']

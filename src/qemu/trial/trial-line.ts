@@ -104,7 +104,8 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
     case 'serial':
     case 'parallel':
     case 'debugcon':
-      return [value === 'none' ? argument : option(name, 'null')]
+      // A `-chardev` of the line is silent by itself; a second one could get the same label.
+      return [value === 'none' || value.startsWith('chardev:') ? argument : option(name, 'null')]
     case 'nic':
     case 'net':
       return value === 'none' ? [argument] : `-${name} ${value.split(',')[0]}`

@@ -1,0 +1,215 @@
+/**
+ * What is done to a living guest over its monitor: each change with the state it needs, and some with an
+ * undo.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Random } from '../../src/fs/image/testing/random.ts'
+import { CHUNK, CHUNKS, type LivingVm, schedule } from './living-vm.ts'
+
+export interface Done {
+  readonly what: string
+  /** The machine cannot be updated before it is undone. */
+  readonly undo?: () => Promise<unknown>
+}
+
+/** undefined: it cannot be done to the guest as it is now. */
+export type Change = (vm: LivingVm, state: State, random: Random) => Promise<Done | undefined>
+
+/** Of one guest; what QEMU need not be asked. */
+export interface State {
+  /** Numbers of what was plugged: an id is never used again. */
+  next: number
+  readonly overlays: { disk0: string[]; drive1: number }
+  readonly scsi: Set<string>
+  readonly ports: Map<string, string>
+  readonly processors: Map<number, string>
+}
+
+export const emptyState = (): State => ({
+  next: 0,
+  overlays: { disk0: [], drive1: 0 },
+  scsi: new Set(),
+  ports: new Map(),
+  processors: new Map(),
+})
+
+const MOST_OVERLAYS = 4
+const pick = <T>(random: Random, items: readonly T[]): T | undefined => items[random.below(items.length)]
+
+/** Devices go when QEMU has let go of them. */
+async function untilGone(work: () => Promise<unknown>): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const failed = await work().then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    if (failed === undefined) return
+    if (tries === 100) throw failed
+    await sleep(50)
+  }
+}
+
+const snapshot = (vm: LivingVm, parameters: object): Promise<unknown> =>
+  vm.command('blockdev-snapshot-sync', { format: 'qcow2', 'snapshot-file': vm.newPath(), ...parameters })
+
+async function commit(vm: LivingVm, parameters: object): Promise<void> {
+  await vm.command('block-commit', { 'job-id': 'commit', ...parameters })
+  await untilGone(async () => {
+    const [job] = (await vm.command('query-jobs')) as { status: string }[]
+    if (job === undefined) return
+    if (job.status === 'ready') await vm.command('job-complete', { id: 'commit' })
+    throw new Error(`job is ${job.status}`)
+  })
+}
+
+const CHANGES: Readonly<Record<string, Change>> = {
+  async 'write to a disk'(vm, _state, random) {
+    const device = pick(
+      random,
+      [...vm.disks.keys()].filter((id) => !id.startsWith('cd')),
+    ) as string
+    const [at, byte] = [random.below(CHUNKS), random.below(256)]
+    await vm.io(device, `write -P ${byte} ${at * CHUNK} ${CHUNK}`)
+    ;(vm.disks.get(device) as Uint8Array)[at] = byte
+    return { what: `${device}[${at}] = ${byte}` }
+  },
+  async 'snapshot a disk'(vm, { overlays }, random) {
+    if (overlays.disk0.length >= MOST_OVERLAYS) return undefined
+    const name = `over${overlays.disk0.length}-${random.below(1e6)}`
+    await snapshot(vm, { 'node-name': overlays.disk0.at(-1) ?? 'disk0', 'snapshot-node-name': name })
+    overlays.disk0.push(name)
+    return { what: name }
+  },
+  async 'snapshot a drive'(vm, { overlays }) {
+    if (overlays.drive1 >= MOST_OVERLAYS) return undefined
+    await snapshot(vm, { device: 'drive1' })
+    overlays.drive1++
+    return { what: `drive1, overlay ${overlays.drive1}` }
+  },
+  async 'commit all overlays'(vm, { overlays }) {
+    const top = overlays.disk0.at(-1)
+    if (top === undefined) return undefined
+    await commit(vm, { device: top, 'base-node': 'disk0' })
+    overlays.disk0.length = 0
+    return { what: top }
+  },
+  async 'insert a medium'(vm, _state, random) {
+    const id = pick(random, ['cdrom0', 'cdrom1']) as string
+    await vm.command('blockdev-change-medium', { id, filename: vm.image(id), format: 'raw', force: true })
+    return { what: id }
+  },
+  async 'eject a medium'(vm, _state, random) {
+    const id = pick(
+      random,
+      ['cdrom0', 'cdrom1'].filter((drive) => vm.disks.has(drive)),
+    )
+    if (id === undefined) return undefined
+    await vm.command('eject', { id, force: true })
+    vm.disks.delete(id)
+    return { what: id }
+  },
+  async 'plug a disk'(vm, state) {
+    if (state.scsi.size >= 3) return undefined
+    const id = `sd${state.next++}`
+    const file = { driver: 'file', filename: vm.image(id) }
+    await vm.command('blockdev-add', { driver: 'raw', 'node-name': `node-${id}`, file })
+    await vm.command('device_add', {
+      ...{ driver: 'scsi-hd', id, bus: 'scsi0.0', drive: `node-${id}`, serial: `serial-${id}` },
+    })
+    state.scsi.add(id)
+    return { what: id }
+  },
+  async 'unplug a disk'(vm, state, random) {
+    const id = pick(random, [...state.scsi])
+    if (id === undefined) return undefined
+    await vm.command('device_del', { id })
+    await untilGone(() => vm.command('blockdev-del', { 'node-name': `node-${id}` }))
+    state.scsi.delete(id)
+    vm.disks.delete(id)
+    return { what: id }
+  },
+  async 'plug into a port'(vm, state, random) {
+    const port = pick(
+      random,
+      vm.ports.filter((each) => !state.ports.has(each)),
+    )
+    if (port === undefined) return undefined
+    const id = `pci${state.next++}`
+    const driver = pick(random, ['virtio-rng-pci', 'virtio-scsi-pci', 'nec-usb-xhci', 'virtio-serial-pci'])
+    await vm.command('device_add', { driver, id, bus: port })
+    state.ports.set(port, id)
+    return { what: `${driver} ${id}` }
+  },
+  async 'plug a processor'(vm, state, random) {
+    const core = pick(
+      random,
+      [1, 2, 3].filter((each) => !state.processors.has(each)),
+    )
+    if (core === undefined) return undefined
+    const id = `cpu${state.next++}`
+    await vm.command('device_add', {
+      ...{ driver: 'qemu64-x86_64-cpu', id, 'socket-id': 0, 'core-id': core, 'thread-id': 0 },
+    })
+    state.processors.set(core, id)
+    return { what: `${id} at ${core}` }
+  },
+  async 'limit a disk'(vm, _state, random) {
+    const values = { bps: random.below(3) << 20, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 }
+    await vm.command('block_set_io_throttle', { id: '/machine/peripheral/vd1/virtio-backend', ...values })
+    return { what: String(values.bps) }
+  },
+  async 'forward a port'(vm, state) {
+    const port = 42_000 + state.next++
+    const said = await vm.human(`hostfwd_add net0 tcp:127.0.0.1:${port}-:22`)
+    return said.trim() === '' ? { what: String(port) } : undefined
+  },
+  async 'set a link'(vm, _state, random) {
+    const up = random.below(2) === 0
+    await vm.command('set_link', { name: 'nic0', up })
+    return { what: up ? 'up' : 'down' }
+  },
+  async 'schedule a thread'(vm, _state, random) {
+    const threads = (await vm.command('query-cpus-fast')) as { 'thread-id': number }[]
+    const tid = String(pick(random, threads)?.['thread-id'])
+    schedule('renice', '-n', String(random.below(10)), '-p', tid)
+    if (random.below(2) === 0) schedule('taskset', '-cp', '0', tid)
+    return { what: tid }
+  },
+  async 'add a bitmap'(vm, state) {
+    const [node, name] = [state.overlays.disk0.at(-1) ?? 'disk0', `bitmap${state.next++}`]
+    await vm.command('block-dirty-bitmap-add', { node, name })
+    return { what: name, undo: () => vm.command('block-dirty-bitmap-remove', { node, name }) }
+  },
+  async 'begin a backup'(vm, state) {
+    const device = state.overlays.disk0.at(-1) ?? 'disk0'
+    const job = { 'job-id': 'backup', device, sync: 'full', format: 'raw', speed: 1 }
+    await vm.command('drive-backup', { ...job, target: vm.newPath() })
+    const isOver = async () => {
+      if (((await vm.command('query-jobs')) as unknown[]).length > 0) throw new Error('the job is there')
+    }
+    const undo = async () => {
+      await vm.command('block-job-cancel', { device: 'backup', force: true })
+      await untilGone(isOver)
+    }
+    return { what: device, undo }
+  },
+  async 'add an object'(vm, state) {
+    const id = `secret${state.next++}`
+    await vm.command('object-add', { 'qom-type': 'secret', id, data: 'x' })
+    return { what: id, undo: () => vm.command('object-del', { id }) }
+  },
+  async 'add a user network'(vm, state) {
+    const id = `net${1 + state.next++}`
+    await vm.command('netdev_add', { type: 'user', id })
+    return { what: id, undo: () => vm.command('netdev_del', { id }) }
+  },
+}
+
+/** One that can be done, by name. */
+export async function changeAtRandom(vm: LivingVm, state: State, random: Random): Promise<Done> {
+  for (;;) {
+    const name = pick(random, Object.keys(CHANGES)) as string
+    const done = await CHANGES[name]?.(vm, state, random)
+    if (done !== undefined) return { ...done, what: `${name} (${done.what})` }
+  }
+}
