@@ -17,7 +17,7 @@ import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { lookAtTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
-import { type VmDefinition, withoutUpdate, writeDefinition } from './vm-definition.ts'
+import { endUpdate, type VmDefinition, writeDefinition } from './vm-definition.ts'
 
 export interface SaveRequest {
   readonly definition: VmDefinition
@@ -53,13 +53,16 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
 export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
   const { definition, qmp, line = definition.argv, nextQemu, timeoutMs, onStep } = request
   const { statePath, uid, gid } = definition
-  createStateFile(statePath, { uid, gid })
   const { running: wasRunning } = await runStatus(qmp)
   const begun = { ...definition, underUpdate: { wasRunning } }
-  writeDefinition(begun)
-  const saved = await saveGuest(qmp, statePath, timeoutMs).catch((error: unknown) => {
+  createStateFile(statePath, { uid, gid })
+  const save = async (): Promise<SavedState> => {
+    writeDefinition(begun)
+    return await saveGuest(qmp, statePath, timeoutMs)
+  }
+  const saved = await save().catch((error: unknown) => {
     removeStateFile(statePath)
-    if (!(error instanceof GuestStoppedError)) writeDefinition(withoutUpdate(definition))
+    if (!(error instanceof GuestStoppedError)) endUpdate(definition)
     throw error
   })
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
@@ -72,7 +75,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
     // Whatever it was: the guest stands still, and nobody else knows of it.
     removeStateFile(statePath)
     await continueAfter(qmp, saved.wasRunning, error)
-    writeDefinition(withoutUpdate(definition))
+    endUpdate(definition)
     throw error
   }
   onStep('save')
@@ -110,7 +113,7 @@ export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved
   writeDefinition({ ...definition, saved: null })
   removeStateFile(saved.path)
   await cancelMigration(qmp, saved.wasRunning)
-  writeDefinition(withoutUpdate(definition))
+  endUpdate(definition)
 }
 
 async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {

@@ -15,7 +15,7 @@ import { setThreads } from './machine/threads.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
-import { ramFileOf, type VmDefinition, withoutUpdate, writeDefinition } from './vm-definition.ts'
+import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 
 export interface StartRequest extends Omit<QmpWait, 'name'> {
@@ -108,8 +108,7 @@ export async function continueLoaded(
   onRecorded()
   removeStateFile(saved.path)
   onStep('continue', await continueGuest(qmp, wasRunning, timeoutMs))
-  const running = withoutUpdate(loaded)
-  writeDefinition(running)
+  const running = endUpdate(loaded)
   await readAfterLoad(running, qmp)
   if (unset.length > 0) onUnset?.(unset)
   return running

@@ -130,9 +130,18 @@ export function writeDefinition(definition: VmDefinition): void {
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
 }
 
-/** The same, without an update under way: it was undone, or has ended. */
-export function withoutUpdate({ underUpdate: _, ...definition }: VmDefinition): VmDefinition {
-  return { ...definition, saved: null }
+/**
+ * Puts on record that no update of a guest is under way: it was undone, or has ended. Answers the definition
+ * as it is then. Never throws, for the guest runs: a mark that stays says no more than that an update began.
+ */
+export function endUpdate({ underUpdate: _, ...rest }: VmDefinition): VmDefinition {
+  const definition = { ...rest, saved: null }
+  try {
+    writeDefinition(definition)
+  } catch {
+    // The user's directory was replaced, or the mount is full.
+  }
+  return definition
 }
 
 /** Takes the record away; nothing to do where the file or the record is gone. */

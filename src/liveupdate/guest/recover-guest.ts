@@ -16,7 +16,7 @@ import {
   type StartRequest,
   startFromSaved,
 } from '../../qemu/start-from-saved.ts'
-import { type VmDefinition, withoutUpdate, writeDefinition } from '../../qemu/vm-definition.ts'
+import { endUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
@@ -41,7 +41,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (status === 'postmigrate') {
       await cancelSave(definition, qmp, saved)
       onStep('continue')
-      return withoutUpdate(definition)
+      return { ...definition, saved: null }
     }
     // Loaded and not yet told to run: a guest on record as saved never runs.
     if (status === 'paused')
@@ -72,9 +72,7 @@ async function recoverUnsaved(
   removeStateFile(statePath)
   // Also of a guest that runs: a save that has just begun would stop it in a moment.
   await cancelMigration(qmp, underUpdate?.wasRunning ?? true)
-  const recovered = withoutUpdate(definition)
-  if (underUpdate !== undefined) writeDefinition(recovered)
-  else if (status === 'running') throw new UsageError('it runs')
+  if (underUpdate === undefined && status === 'running') throw new UsageError('it runs')
   onStep('continue')
-  return recovered
+  return underUpdate === undefined ? definition : endUpdate(definition)
 }
