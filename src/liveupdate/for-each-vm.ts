@@ -2,6 +2,7 @@
  * One action for each VM of a mount, all at once, and the report of them all. One VM's failure holds back no
  * other.
  */
+import type { TriedLines } from '../qemu/carry/next-line.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import type { VmRequest } from './guest/vm-result.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
@@ -12,8 +13,8 @@ export interface VmBatch {
   readonly mountPoint: string
   readonly vms: readonly Vm[]
   readonly nextQemu: string | undefined
-  /** By VM name, command lines of next QEMUs that are other than the recorded ones. */
-  readonly lines?: ReadonlyMap<string, readonly string[]>
+  /** What the preflight found of each. */
+  readonly lines?: TriedLines
   /** For each step of each VM. */
   readonly timeoutMs: number
   readonly onPhase: (name: string, phase: Phase) => void
@@ -33,7 +34,7 @@ export async function runForEach(
       const result = await one({
         vm,
         nextQemu,
-        line: lines?.get(name),
+        tried: lines?.get(name),
         timeoutMs,
         originMs,
         onPhase: (phase) => onPhase(name, phase),

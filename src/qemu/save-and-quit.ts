@@ -5,8 +5,10 @@
 import { readProcessLimits } from '../linux/process-limits.ts'
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { QemuError } from '../values/errors.ts'
-import { nextLine } from './carry/next-line.ts'
+import { firstOther, machineFacts } from './carry/machine-facts.ts'
+import { nextLine, type TriedLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
+import { askOf } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
@@ -17,17 +19,14 @@ import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { lookAtTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
-import { endUpdate, type VmDefinition, writeDefinition } from './vm-definition.ts'
+import { asBeforeUpdate, endUpdate, type VmDefinition, writeDefinition } from './vm-definition.ts'
 
 export interface SaveRequest {
   readonly definition: VmDefinition
   readonly qmp: QmpClient
   readonly qemu: ProcessIdentity
-  /**
-   * The next QEMU's command line as the preflight found it, with the recorded program; undefined: the
-   * recorded one.
-   */
-  readonly line: readonly string[] | undefined
+  /** What the preflight found; undefined: it did not look. */
+  readonly tried: TriedLine | undefined
   /** Absolute path of another program; undefined: the recorded one. */
   readonly nextQemu: string | undefined
   readonly timeoutMs: number
@@ -51,7 +50,8 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
  * (`cancelSave`).
  */
 export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
-  const { definition, qmp, line = definition.argv, nextQemu, timeoutMs, onStep } = request
+  const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request
+  const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
   const { running: wasRunning } = await runStatus(qmp)
   const begun = { ...definition, underUpdate: { wasRunning } }
@@ -68,8 +68,9 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   if (saved.wasRunning) onStep('stop', saved.stoppedAtMs)
   let next: VmDefinition
   try {
-    const found = await lookAgain(request, line)
-    next = { ...begun, ...found, argv: withBinary(line, nextQemu), saved }
+    const found = await lookAgain(request)
+    const argv = withBinary(line, nextQemu)
+    next = { ...begun, ...found, argv, underUpdate: underUpdate(wasRunning, definition, argv), saved }
     writeDefinition(next)
   } catch (error) {
     // Whatever it was: the guest stands still, and nobody else knows of it.
@@ -82,21 +83,36 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   return next
 }
 
+/** With the line of the QEMU that still has the guest, where the next one gets another. */
+const underUpdate = (
+  wasRunning: boolean,
+  { argv: former }: VmDefinition,
+  next: readonly string[],
+): VmDefinition['underUpdate'] =>
+  JSON.stringify(former) === JSON.stringify(next) ? { wasRunning } : { wasRunning, argv: former }
+
 /**
  * Nobody has changed the machine since the preflight looked at it: from here on nobody can, the guest stands
  * still. Answers what its next QEMU must have besides. Errors (QemuError, UsageError).
  */
-async function lookAgain(
-  { definition, qmp, qemu }: SaveRequest,
-  line: readonly string[],
-): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits'>> {
+async function lookAgain({
+  definition,
+  qmp,
+  qemu,
+  tried,
+}: SaveRequest): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits'>> {
   const [now, threads] = await Promise.all([readMachine(qmp), readThreads(qmp, qemu.pid)])
   const start = readingAtStart(definition.name, qemu)
-  const { refused, argv } = await nextLine({ definition, qmp, pid: qemu.pid, start, now })
+  const { refused, argv, carries } = await nextLine({ definition, qmp, pid: qemu.pid, start, now })
   const [changed] = refused
   if (changed !== undefined) throw new QemuError(changed)
-  if (JSON.stringify(argv) !== JSON.stringify(line))
-    throw new QemuError('its machine was changed while the update was under way: try again')
+  const isSame =
+    tried === undefined
+      ? !carries
+      : JSON.stringify(argv) === JSON.stringify(tried.argv) &&
+        firstOther(tried.facts, await machineFacts(askOf(qmp), tried.plugged)) === undefined
+  // What no line can say is in the facts: a line that stays the same proves nothing.
+  if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {
     taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [],
     settings: now.settings,
@@ -110,10 +126,11 @@ async function lookAgain(
  * file must not be found.
  */
 export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
-  writeDefinition({ ...definition, saved: null })
+  const former = asBeforeUpdate(definition)
+  writeDefinition(former)
   removeStateFile(saved.path)
   await cancelMigration(qmp, saved.wasRunning)
-  endUpdate(definition)
+  endUpdate(former)
 }
 
 async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {

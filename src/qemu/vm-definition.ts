@@ -56,10 +56,11 @@ const VmDefinitionSchema = v.object({
   /** Of its QEMU; left out where nobody looked. */
   limits: v.optional(ProcessLimitsSchema),
   /**
-   * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end. Left out
-   * otherwise, and by former versions.
+   * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv`: of the
+   * QEMU that has the guest until then, where the next one gets another. Left out otherwise, and by former
+   * versions.
    */
-  underUpdate: v.optional(v.object({ wasRunning: v.boolean() })),
+  underUpdate: v.optional(v.object({ wasRunning: v.boolean(), argv: v.optional(v.array(v.string())) })),
   /** Not null: the guest lies in its RAM and this state file, and may be started from them once. */
   saved: v.nullable(SavedStateSchema),
 })
@@ -128,6 +129,12 @@ export function writeDefinition(definition: VmDefinition): void {
           : 'it needs root'
         : wayProblem(failed)
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
+}
+
+/** With the line of the QEMU that the guest is in, and goes on in; under update still. */
+export function asBeforeUpdate(definition: VmDefinition): VmDefinition {
+  const { argv, underUpdate } = definition
+  return { ...definition, argv: underUpdate?.argv ?? argv, saved: null }
 }
 
 /**

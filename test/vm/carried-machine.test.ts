@@ -3,74 +3,21 @@
  * that were snapshotted, media that were changed, devices and processors that were plugged or unplugged.
  */
 import assert from 'node:assert/strict'
-import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { machineFacts } from '../../src/qemu/carry/machine-facts.ts'
-import { askOf } from '../../src/qemu/machine/ask.ts'
-import { QmpClient } from '../../src/qemu/qmp-client.ts'
-import { vmPaths } from '../../src/run/vm-runtime.ts'
 import {
-  monitor,
-  mountVmPool,
-  qemuPid,
-  scratchFolder,
-  startTinyVm,
-  type TestVm,
-  updateVmm,
-  type VmPool,
-} from './support.ts'
-
-interface Machine {
-  readonly pool: VmPool
-  readonly vm: TestVm
-  readonly folder: string
-}
-
-const IMAGE_BYTES = 4 << 20
-
-function image(folder: string, name: string, byte: number): string {
-  const path = join(folder, name)
-  writeFileSync(path, Buffer.alloc(IMAGE_BYTES, byte))
-  return path
-}
-
-/** One disk of `-blockdev`, one of `-drive`, a drive for media, ports for what is plugged. */
-async function startMachine(t: TestContext, word: string): Promise<Machine> {
-  const pool = await mountVmPool(t)
-  const folder = scratchFolder(t)
-  const options = [
-    ...['-smp', '1,maxcpus=3', '-cpu', 'qemu64'],
-    ...['-device', 'pcie-root-port,id=port0,chassis=1', '-device', 'pcie-root-port,id=port1,chassis=2'],
-    ...[
-      '-blockdev',
-      `driver=file,node-name=file0,filename=${image(folder, 'disk0.raw', 0xa0)},discard=unmap`,
-    ],
-    ...['-blockdev', 'driver=raw,node-name=disk0,file=file0'],
-    ...['-device', 'virtio-blk-pci,drive=disk0,id=vd0'],
-    ...['-drive', `if=none,id=drive1,format=raw,file=${image(folder, 'disk1.raw', 0xa1)}`],
-    ...['-device', 'virtio-blk-pci,drive=drive1,id=vd1'],
-    ...['-device', 'ahci,id=ahci0', '-drive', 'if=none,id=cd0,media=cdrom,readonly=on'],
-    ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0', '-device', 'ide-cd,id=cdrom1,bus=ahci0.1'],
-    ...['-device', 'virtio-scsi-pci,id=scsi0'],
-    ...[
-      '-blockdev',
-      `driver=raw,node-name=disk2,file.driver=file,file.filename=${image(folder, 'disk2.raw', 0xa2)}`,
-    ],
-    ...['-device', 'scsi-hd,id=sd2,bus=scsi0.0,drive=disk2'],
-  ]
-  return { pool, vm: await startTinyVm(t, pool, word, { options }), folder }
-}
-
-async function factsOf({ vm }: Machine, plugged: readonly string[] = []): Promise<string[]> {
-  const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
-  try {
-    return (await machineFacts(askOf(qmp), plugged)).toSorted()
-  } finally {
-    qmp.close()
-  }
-}
+  deleteNode,
+  disk,
+  factsOf,
+  image,
+  jobsEnd,
+  type Machine,
+  snapshot,
+  startMachine,
+  untilTried,
+} from './living-machine.ts'
+import { monitor, qemuPid, updateVmm } from './support.ts'
 
 /** Another QEMU, the same machine, and the guest has not lost a tick. */
 async function expectCarried(
@@ -91,46 +38,6 @@ async function expectCarried(
   const again = await updateVmm(pool)
   assert.deepEqual([again.status, again.stderr], [0, ''])
   assert.deepEqual(await factsOf(machine, plugged), before.facts)
-}
-
-/** Reads or writes a block of a disk past the guest: what it says in case of another pattern. */
-async function disk(name: string, device: string, command: string): Promise<void> {
-  const qdev = device.startsWith('vd') ? `/machine/peripheral/${device}/virtio-backend` : device
-  const line = `qemu-io -d ${qdev} "${command}"`
-  const said = String(await monitor(name, 'human-monitor-command', { 'command-line': line }))
-  assert.doesNotMatch(said, /failed|error|Pattern verification/i, `${device}: ${command}: ${said}`)
-}
-
-const snapshot = (name: string, of: object, path: string, more: object = {}) =>
-  monitor(name, 'blockdev-snapshot-sync', { ...of, 'snapshot-file': path, format: 'qcow2', ...more })
-
-/** A device that is going holds it for a moment. */
-async function deleteNode(name: string, node: string): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    const isGone = await monitor(name, 'blockdev-del', { 'node-name': node }).then(
-      () => true,
-      () => false,
-    )
-    if (isGone) return
-    assert.ok(tries < 100, `${node} is in use`)
-    await sleep(50)
-  }
-}
-
-async function jobsEnd(name: string): Promise<void> {
-  for (let tries = 0; ((await monitor(name, 'query-jobs')) as unknown[]).length > 0; tries++) {
-    assert.ok(tries < 200)
-    await sleep(50)
-  }
-}
-
-async function untilTried(name: string): Promise<void> {
-  const isTried = (): boolean =>
-    readdirSync(vmPaths(name).directory).some((file) => file.startsWith('trial-'))
-  for (let tries = 0; !isTried(); tries++) {
-    assert.ok(tries < 2000, 'its next QEMU was never tried')
-    await sleep(5)
-  }
 }
 
 test('overlays that were taken live are on top afterwards, whichever way the disk was given, and what was written to them is there', async (t) => {

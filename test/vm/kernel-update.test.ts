@@ -31,7 +31,7 @@ function wayOf(pool: VmPool, guests: readonly TestVm[], more: Partial<UpdateScop
     vms,
     recorded: guests.map(({ ramFile }) => ramFile),
     pools: [{ pool: pool.pool, mountPoint: pool.mountPoint, by: 'carve-out' as const }],
-    lines: new Map<string, string[]>(),
+    lines: new Map(),
     timeoutMs: 20_000,
     patienceMs: 10_000,
     left: [],

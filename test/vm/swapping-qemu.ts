@@ -53,10 +53,19 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
     'qom-list': [{ name: 'ram', type: 'child<memory-backend-file>' }],
     'qom-get': ramPath,
     'human-monitor-command': '',
+    'x-debug-query-block-graph': { nodes: [], edges: [] },
     'query-version': { qemu: { major: 10, minor: 0, micro: 0 }, package: '' },
   }
   if (execute === 'cont') status = 'running'
-  for (const question of ['hotpluggable-cpus', 'named-block-nodes', 'block', 'jobs', 'chardev', 'iothreads'])
+  for (const question of [
+    'hotpluggable-cpus',
+    'named-block-nodes',
+    'block',
+    'jobs',
+    'chardev',
+    'iothreads',
+    'cpus-fast',
+  ])
     values[`query-${question}`] = []
   if (execute === 'query-migrate') isLookedAt = true
   if (moment === 'after-save' && status === 'postmigrate' && execute === 'query-block') {

@@ -16,7 +16,7 @@ import {
   type StartRequest,
   startFromSaved,
 } from '../../qemu/start-from-saved.ts'
-import { endUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
+import { asBeforeUpdate, endUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
@@ -41,7 +41,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (status === 'postmigrate') {
       await cancelSave(definition, qmp, saved)
       onStep('continue')
-      return { ...definition, saved: null }
+      return asBeforeUpdate(definition)
     }
     // Loaded and not yet told to run: a guest on record as saved never runs.
     if (status === 'paused')

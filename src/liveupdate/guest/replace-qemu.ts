@@ -15,7 +15,7 @@ import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import type { Streams } from '../../qemu/supervisor.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
-import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
+import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { readRuntime, tryLock, type VmRuntime, vmPaths } from '../../run/vm-runtime.ts'
@@ -58,7 +58,7 @@ class ReplaceRun {
   constructor(request: VmRequest) {
     this.#request = request
     this.#before = request.vm.definition
-    this.#line = request.line ?? this.#before.argv
+    this.#line = request.tried?.argv ?? this.#before.argv
     this.#clock = new PhaseClock(request.originMs)
   }
 
@@ -80,7 +80,7 @@ class ReplaceRun {
         definition: this.#before,
         qmp,
         qemu,
-        line: this.#line,
+        tried: this.#request.tried,
         nextQemu,
         timeoutMs,
         onStep: (step, atMs) => this.#stepDone(step, atMs),
@@ -130,11 +130,13 @@ class ReplaceRun {
       this.#after = await startFromSaved(this.#startOf(saved, streams, runtime))
       // The copy is not there for long: what is on record is the path that the person gave.
       const argv = [...this.#line]
-      this.#after = { ...this.#after, argv }
-      writeDefinition(this.#after)
+      this.#after = endUpdate({ ...this.#after, argv })
       const program = this.#formerBinary === undefined ? argv[0] : `the program that ${argv[0]} was before`
       return this.result('rolled-back', `${problem}; it runs in ${program} again`)
     } catch (error) {
+      // The guest is in it, and nowhere else: its state file is gone.
+      if (error instanceof StartFromSavedError && error.isLoaded)
+        return this.result('stranded', `${problem}; ${errorText(error)}: try 'guestmemfs resume ${name}'`)
       await endQemu(this.#before.name)
       if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: [...this.#line] })
       const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`

@@ -3,6 +3,7 @@
  * Until then nothing of the guest is gone: `resumeVm` continues it in that same QEMU.
  */
 import { close } from '../../linux/descriptors.ts'
+import type { TriedLine } from '../../qemu/carry/next-line.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveGuestState } from '../../qemu/save-and-quit.ts'
 import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
@@ -30,12 +31,12 @@ export interface Patience {
 }
 
 /**
- * `line`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it
+ * `tried`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it
  * did, unless the message says otherwise.
  */
 export async function suspendVm(
   { definition }: Vm,
-  line: readonly string[] | undefined,
+  tried: TriedLine | undefined,
   { timeoutMs, patienceMs }: Patience,
 ): Promise<SuspendedVm> {
   const { name } = definition
@@ -56,7 +57,7 @@ export async function suspendVm(
         definition: vm.definition,
         qmp,
         qemu: vm.qemu,
-        line,
+        tried,
         nextQemu: undefined,
         timeoutMs,
         onStep: () => {},

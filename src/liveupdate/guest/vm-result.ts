@@ -1,4 +1,5 @@
 /** One VM's part in an update or a resumption: what is asked for, and the result that is told afterwards. */
+import type { TriedLine } from '../../qemu/carry/next-line.ts'
 import { ramBytesOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import type { Outcome, Phase, PhaseClock, VmTimeline } from '../report/timeline.ts'
@@ -7,8 +8,8 @@ export interface VmRequest {
   readonly vm: Vm
   /** Absolute path of another QEMU; undefined: the one that the VM has. */
   readonly nextQemu: string | undefined
-  /** As the preflight found it (`SaveRequest`). */
-  readonly line?: readonly string[] | undefined
+  /** As of `SaveRequest`. */
+  readonly tried?: TriedLine | undefined
   readonly timeoutMs: number
   /** The beginning of the whole update, milliseconds since the epoch. */
   readonly originMs: number

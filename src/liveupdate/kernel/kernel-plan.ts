@@ -4,6 +4,7 @@
  * and pauses no guest.
  */
 import { splitCommandLine } from '../../linux/memory-info.ts'
+import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import { ramBytesOf, ramFileOf } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
@@ -58,7 +59,7 @@ export interface Preflight {
   /** The running guests that the plan is about. */
   readonly vms: readonly Vm[]
   /** As of `VmBatch`. */
-  readonly lines: ReadonlyMap<string, readonly string[]>
+  readonly lines: TriedLines
   /** RAM files that a VM was recorded on when this was planned. */
   readonly recorded: readonly string[]
 }

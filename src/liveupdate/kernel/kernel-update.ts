@@ -3,6 +3,7 @@
  * one step fails.
  */
 import { syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
+import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { DeferredSignals } from '../deferred-signals.ts'
@@ -19,7 +20,7 @@ export interface KernelUpdate {
   readonly next: NextKernel
   readonly vms: readonly Vm[]
   /** As of `VmBatch`. */
-  readonly lines: ReadonlyMap<string, readonly string[]>
+  readonly lines: TriedLines
   /** As in `Preflight`. */
   readonly recorded: readonly string[]
   /** For each step of each VM. */

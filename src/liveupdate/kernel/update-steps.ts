@@ -8,6 +8,7 @@ import { bootId } from '../../linux/boot-id.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type HandoverStep, preservePool, unpreservePool } from '../../pool/handover.ts'
 import { type PoolMount, setFrozen } from '../../pool/pool-view.ts'
+import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
@@ -22,7 +23,7 @@ import { removeUpdateRecord, type UpdateRecord, writeUpdateRecord } from './upda
 export interface UpdateScope {
   readonly vms: readonly Vm[]
   /** As of `VmBatch`. */
-  readonly lines: ReadonlyMap<string, readonly string[]>
+  readonly lines: TriedLines
   /** RAM files that a VM was recorded on before. */
   readonly recorded: readonly string[]
   readonly pools: readonly (PoolMount & { readonly by: SurvivesBy })[]

@@ -6,7 +6,7 @@ import { statfsSync } from 'node:fs'
 import { isFrozen } from '../../pool/pool-view.ts'
 import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { machineFacts } from '../../qemu/carry/machine-facts.ts'
-import { type NextLine, nextLine } from '../../qemu/carry/next-line.ts'
+import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOf } from '../../qemu/machine/ask.ts'
 import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
@@ -44,8 +44,8 @@ const NOT_READ =
 export interface GuestCheck {
   /** Why guests cannot be updated, and what is not known of them. */
   readonly findings: readonly Finding[]
-  /** By VM name: the command line of its next QEMU, where that is another than the recorded one. */
-  readonly lines: ReadonlyMap<string, readonly string[]>
+  /** Of the guests that could be looked at. */
+  readonly lines: TriedLines
 }
 
 export async function checkGuests(
@@ -74,13 +74,17 @@ export async function checkGuests(
           warn(subject, `${subject}: ${line}`),
         ),
       ]
-      return { vm, findings, stateBytes, line: machine?.line }
+      return { vm, findings, stateBytes, machine }
     }),
   )
   return {
     findings: [...found.flatMap(({ findings }) => findings), ...checkSpace(found)],
     lines: new Map(
-      found.flatMap(({ vm, line }) => (line?.carries ? [[vm.definition.name, line.argv] as const] : [])),
+      found.flatMap(({ vm, machine }) => {
+        if (machine === undefined) return []
+        const { line, facts } = machine
+        return [[vm.definition.name, { argv: line.argv, plugged: line.plugged, facts }] as const]
+      }),
     ),
   }
 }
@@ -167,7 +171,7 @@ interface GuestLook {
 interface Machine {
   readonly now: Reading
   readonly line: NextLine
-  /** Where the line carries something: what the next QEMU must show as well. */
+  /** What the next QEMU must show as well. */
   readonly facts: readonly string[]
 }
 
@@ -179,12 +183,12 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const { status } = await runStatus(qmp)
     if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'`)
     await setCprReboot(qmp, true)
-    const blocked = await blockedReasons(qmp)
-    await setCprReboot(qmp, false)
+    const asked = qmp
+    const blocked = await blockedReasons(qmp).finally(() => setCprReboot(asked, false))
     const now = await readMachine(qmp)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, qmp, pid: qemu?.pid ?? 0, start, now })
-    const facts = line.carries ? await machineFacts(askOf(qmp), line.plugged) : []
+    const facts = await machineFacts(askOf(qmp), line.plugged)
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),

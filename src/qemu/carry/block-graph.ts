@@ -3,6 +3,7 @@
  * need have named a node: QEMU numbers those, and the next QEMU gives them other numbers.
  */
 import * as v from 'valibot'
+import { QemuError } from '../../values/errors.ts'
 import type { Ask } from '../machine/ask.ts'
 
 const NodeSchema = v.object({
@@ -23,6 +24,9 @@ const GraphSchema = v.object({
   nodes: v.array(v.object({ id: v.number(), type: v.string(), name: v.string() })),
   edges: v.array(v.object({ parent: v.number(), child: v.number(), name: v.string() })),
 })
+
+/** A QEMU that makes up more is not looked at further: other guests wait meanwhile. */
+const MOST = 2000
 
 export interface BlockNode {
   readonly name: string
@@ -58,13 +62,12 @@ export async function readBlockGraph(ask: Ask): Promise<BlockGraph> {
     ask(v.array(DriveSchema), 'query-block'),
     ask(GraphSchema, 'x-debug-query-block-graph'),
   ])
+  if (listed.length > MOST || drives.length > MOST || graph.edges.length > MOST)
+    throw new QemuError(`QEMU tells of more than ${MOST} block nodes, disks or edges between them`)
   const names = new Map(graph.nodes.map(({ id, name, type }) => [id, type === 'block-driver' ? name : '']))
+  const edges = Map.groupBy(graph.edges, ({ parent }) => names.get(parent) ?? '')
   const childrenOf = (name: string): Map<string, string> =>
-    new Map(
-      graph.edges
-        .filter(({ parent }) => names.get(parent) === name)
-        .map((edge) => [edge.name, names.get(edge.child) ?? '']),
-    )
+    new Map((edges.get(name) ?? []).map((edge) => [edge.name, names.get(edge.child) ?? '']))
   return {
     nodes: new Map(listed.map((node) => [node['node-name'], describe(node, childrenOf(node['node-name']))])),
     drives: drives.map(({ device, qdev, inserted }) => ({

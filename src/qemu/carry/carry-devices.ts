@@ -35,6 +35,11 @@ export async function withoutDevices(
   })
   if (gone.length === 0) return line
   const kept = withoutArguments(line, gone)
+  const isUsb = (argument: Argument): boolean =>
+    impliedValue(pairsOf(argument), 'driver')?.startsWith('usb-') === true
+  const hasPort = (argument: Argument): boolean => optionValue(pairsOf(argument), 'port') !== undefined
+  if (gone.some(isUsb) && argumentsOf(kept, 'device').some((other) => isUsb(other) && !hasPort(other)))
+    throw new CannotCarry('a USB device was unplugged, and others of the line have no port=')
   const places = await Promise.all(
     argumentsOf(kept, 'device').map(async (argument) => {
       if (optionValue(pairsOf(argument), 'addr') !== undefined) return []
@@ -49,6 +54,16 @@ export async function withoutDevices(
   return places
     .flat()
     .reduce((all, { argument, address }) => setKeys(all, argument, [['addr', address]]), kept)
+}
+
+/** QEMU chose the port of a USB device that was plugged without one, and tells it to nobody. */
+export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    const port = await ask(v.unknown(), 'qom-get', { path: pathOf(id), property: 'port' }).catch(
+      () => undefined,
+    )
+    if (port === '') throw new CannotCarry(`USB device ${id} was plugged without port=`)
+  }
 }
 
 /** Each after the one whose bus it is on. */

@@ -9,13 +9,14 @@ import {
   argumentsOf,
   type Change,
   type CommandLine,
+  jsonOf,
   pairsOf,
   setKeys,
   withoutArguments,
   withoutKeys,
 } from '../command-line.ts'
 import { isCounted } from '../machine/reading.ts'
-import { optionValue } from '../option-string.ts'
+import { type OptionString, optionValue } from '../option-string.ts'
 import type { BlockGraph, BlockNode, Drive } from './block-graph.ts'
 import { CannotCarry } from './change.ts'
 
@@ -59,7 +60,8 @@ function dropNodes(line: CommandLine, { nodes, drives }: BlockGraph): CommandLin
     if (argument.option === 'blockdev') return name !== undefined && !nodes.has(name)
     const pairs = pairsOf(argument)
     const id = optionValue(pairs, 'id')
-    return optionValue(pairs, 'if') === 'none' && !drives.some(({ backend }) => backend === id)
+    if (id === undefined || optionValue(pairs, 'if') !== 'none') return false
+    return !drives.some(({ backend }) => backend === id)
   }
   return withoutArguments(line, argumentsOf(line, 'blockdev', 'drive').filter(isGone))
 }
@@ -70,6 +72,12 @@ function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<strin
   const seen = new Set<string>()
   const inlined = new Set<string>()
   let all = line
+  const pass = (name: string): void => {
+    const node = graph.nodes.get(name)
+    if (node === undefined || seen.has(name)) return
+    seen.add(name)
+    for (const child of node.children.values()) pass(child)
+  }
   const add = (name: string): void => {
     const called = names.get(name)
     const node = graph.nodes.get(name)
@@ -80,6 +88,8 @@ function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<strin
     const words = { graph, names, hidden: hiddenOf(line, graph, node), inlined }
     all = append(all, 'blockdev', JSON.stringify(nodeWords(node, words)))
   }
+  // Nodes below a `-drive` are opened by it.
+  for (const { backend, node } of graph.drives) if (backend !== '' && node !== undefined) pass(node)
   for (const name of names.keys()) add(name)
   return argumentsOf(all, 'blockdev').reduce((next, argument) => {
     const node = graph.nodes.get(nodeNameOf(argument) ?? '')
@@ -150,10 +160,18 @@ function hiddenOf(line: CommandLine, graph: BlockGraph, node: BlockNode): Record
   const found: Record<string, unknown> = {}
   for (const name of [...below(graph, node)].reverse()) {
     const argument = argumentsOf(line, 'blockdev').find((candidate) => nodeNameOf(candidate) === name)
-    for (const { key, value } of argument === undefined ? [] : pairsOf(argument))
+    for (const { key, value } of argument === undefined ? [] : flatPairs(argument))
       for (const hidden of HIDDEN) if (key === hidden || key === `file.${hidden}`) found[hidden] = value
   }
   return found
+}
+
+/** With `file.KEY` of JSON as the other spelling has it. */
+function flatPairs(argument: Argument): OptionString {
+  const { file } = jsonOf(argument.value ?? '') ?? {}
+  if (typeof file !== 'object' || file === null) return pairsOf(argument)
+  const inner = Object.entries(file).map(([key, value]) => ({ key: `file.${key}`, value: String(value) }))
+  return [...pairsOf(argument), ...inner]
 }
 
 function below(graph: BlockGraph, node: BlockNode, seen = new Set<string>()): Set<string> {
@@ -201,6 +219,10 @@ function carryBackend(
   if (top === undefined) return withoutKeys(line, drive, ['file', 'format', 'driver', 'node-name'])
   const protocol = graph.nodes.get(top.children.get('file') ?? '')
   const pairs = pairsOf(drive)
+  if (optionValue(pairs, 'file.filename') !== undefined)
+    throw new CannotCarry(
+      `drive ${optionValue(pairs, 'id')} says its file by file.filename=: say it by file=`,
+    )
   const [was, format] = [
     optionValue(pairs, 'file'),
     optionValue(pairs, 'format') ?? optionValue(pairs, 'driver'),

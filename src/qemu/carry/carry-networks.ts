@@ -16,14 +16,14 @@ export interface CarriedNetworks {
 export function carryNetworks(
   line: CommandLine,
   { added: come, removed: left }: Change,
-  usesVhost: boolean,
+  usesVhost: () => boolean,
 ): CarriedNetworks {
   const [added, removed] = [netdevsOf(come), netdevsOf(left)]
   const gone = removed.map(({ id }) => id)
   const ids = added.map(({ id }) => id)
   if (new Set([...ids, ...gone]).size < ids.length + gone.length)
     throw new CannotCarry('a network backend was changed, or has several queues')
-  if (ids.length > 0 && usesVhost)
+  if (ids.length > 0 && usesVhost())
     throw new CannotCarry('QEMU uses vhost-net, and does not tell for which of its taps')
   const isGone = (argument: Parameters<typeof pairsOf>[0]): boolean =>
     [...gone, ...ids].includes(optionValue(pairsOf(argument), 'id') ?? '')

@@ -14,9 +14,11 @@ const CARRIED: readonly Family[] = ['devices', 'processors', 'disks', 'media', '
 
 export function changedItems(start: Reading, now: Reading): Changed {
   const found = CARRIED.flatMap((family) => {
-    const [before, after] = [start.items[family] ?? [], now.items[family] ?? []]
-    const added = after.filter((item) => !before.includes(item))
-    const removed = before.filter((item) => !after.includes(item))
+    const [before, after] = [start, now].map(({ items }) => new Set(items[family])) as [
+      Set<string>,
+      Set<string>,
+    ]
+    const [added, removed] = [[...after.difference(before)], [...before.difference(after)]]
     return added.length + removed.length === 0 ? [] : [[family, { added, removed }] as const]
   })
   return new Map(found)

@@ -11,7 +11,7 @@ const PropertiesSchema = v.array(
 )
 
 /** Of devices, and of properties of one: a QEMU that makes up more is not looked at further. */
-const MOST = 1000
+const MOST = 500
 
 export interface DeviceFacts {
   readonly id: string

@@ -41,12 +41,15 @@ function onRootBus(device: v.InferOutput<typeof PciSchema>[number]['devices'][nu
   return `PCI ${slot}.${part}: ${id} ${kind.vendor.toString(16)}:${kind.device.toString(16)}`
 }
 
-/** Of any device with an id: the path of its bus, and its address there. */
+/** Where a device is on its bus: PCI, SCSI, virtio-serial, NVMe, IDE. */
+const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid', 'unit']
+
+/** Of any device with an id: the path of its bus, and its place there. The state is loaded by it. */
 async function placeOf(ask: Ask, id: string): Promise<string> {
-  const get = (property: string): Promise<unknown> =>
-    ask(v.unknown(), 'qom-get', { path: pathOf(id), property }).catch(() => 'none')
-  const [bus, address] = await Promise.all([get('parent_bus'), get('addr')])
-  return `device ${id} on ${bus} at ${address}`
+  const told = await Promise.all(
+    PLACES.map((property) => ask(v.unknown(), 'qom-get', { path: pathOf(id), property }).catch(() => 'none')),
+  )
+  return `device ${id} at ${told.join(' ')}`
 }
 
 const tellDevice = async (ask: Ask, id: string, driver: string | undefined): Promise<string> =>

@@ -13,7 +13,7 @@ import type { Family, Reading } from '../machine/reading.ts'
 import type { QmpClient } from '../qmp-client.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { readBlockGraph } from './block-graph.ts'
-import { withDevices, withoutDevices, withProcessors } from './carry-devices.ts'
+import { refuseWithoutPort, withDevices, withoutDevices, withProcessors } from './carry-devices.ts'
 import { carryDisks } from './carry-disks.ts'
 import { carryNetworks } from './carry-networks.ts'
 import { CannotCarry, type Changed, changedItems, NOTHING } from './change.ts'
@@ -26,9 +26,21 @@ export interface NextLine {
   readonly refused: readonly string[]
   /** Ids of devices that were plugged. Empty as well where the line is the recorded one. */
   readonly plugged: readonly string[]
-  /** The line is another one than the recorded. */
+  /** Something was changed that the line now says. */
   readonly carries: boolean
 }
+
+/** What the preflight found and a trial has shown: the save must find the very same. */
+export interface TriedLine {
+  /** With the recorded program. */
+  readonly argv: readonly string[]
+  /** As `machineFacts` has them for the devices in `plugged`. */
+  readonly facts: readonly string[]
+  readonly plugged: readonly string[]
+}
+
+/** By VM name. */
+export type TriedLines = ReadonlyMap<string, TriedLine>
 
 export interface LineRequest {
   readonly definition: VmDefinition
@@ -66,7 +78,7 @@ async function lineOf({
   const changed = changedItems(start, now)
   if (changed.size === 0) return { ...recorded, refused: differences(start, now) }
   try {
-    const carried = await carry(askOf(qmp), parseCommandLine(argv), changed, usesVhost(pid))
+    const carried = await carry(askOf(qmp), parseCommandLine(argv), changed, pid)
     const { line, explained, plugged } = carried
     const refused = differences(without(start, explained), without(now, explained))
     if (refused.length > 0) return { ...recorded, refused }
@@ -76,6 +88,9 @@ async function lineOf({
     return { ...recorded, refused: differences(start, now).map((said) => `${said} (${error.message})`) }
   }
 }
+
+/** Each is asked for all of its properties, and other guests may be standing still meanwhile. */
+const MOST_PLUGGED = 32
 
 /** An item of a family that the next line accounts for. */
 type Explained = (family: Family, item: string) => boolean
@@ -102,16 +117,13 @@ interface Carried {
 }
 
 /** Errors: CannotCarry, and QemuError. */
-async function carry(
-  ask: Ask,
-  recorded: CommandLine,
-  changed: Changed,
-  usesVhost: boolean,
-): Promise<Carried> {
+async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: number): Promise<Carried> {
   const [drivers, processors] = await Promise.all([readDevices(ask), readProcessors(ask)])
   const { added, removed } = changed.get('devices') ?? NOTHING
   const moved = new Set([...added, ...removed].flatMap((item) => PLACE_ITEM.exec(item)?.[1] ?? []))
   const plugged = [...moved].filter((id) => drivers.has(id))
+  if (plugged.length > MOST_PLUGGED) throw new CannotCarry(`more than ${MOST_PLUGGED} devices were plugged`)
+  await refuseWithoutPort(ask, plugged)
   const unplugging = await withoutDevices(
     ask,
     recorded,
@@ -119,10 +131,8 @@ async function carry(
       moved.has(id) || (changed.has('processors') && driver.endsWith('-cpu') && !drivers.has(id)),
   )
 
-  const { line: connected, netdevs } = carryNetworks(
-    unplugging,
-    changed.get('networks') ?? NOTHING,
-    usesVhost,
+  const { line: connected, netdevs } = carryNetworks(unplugging, changed.get('networks') ?? NOTHING, () =>
+    usesVhost(pid),
   )
   const hasDisks = changed.has('disks') || changed.has('media')
   // Before the devices that stand on them.

@@ -47,7 +47,7 @@ const BOUND = [TIMEOUT, '-s', 'KILL', String((2 * ANSWER_TIMEOUT_MS) / 1000)]
 /** The machine that runs, which the next one must be. */
 export interface Running {
   readonly now: Reading
-  /** As `machineFacts` has them for the devices in `plugged`; empty: the recorded line makes the machine. */
+  /** As `machineFacts` has them for the devices in `plugged`; empty: they are not compared. */
   readonly facts: readonly string[]
   readonly plugged: readonly string[]
 }
@@ -119,9 +119,7 @@ async function end(child: ChildProcess | undefined, qmp: QmpClient | undefined):
 async function otherFacts(qmp: QmpClient, { facts, plugged }: Running): Promise<string[]> {
   if (facts.length === 0) return []
   const other = firstOther(facts, await machineFacts(askOf(qmp), plugged))
-  return other === undefined
-    ? []
-    : [`it was changed while it ran, and its next QEMU would differ in ${other}`]
+  return other === undefined ? [] : [`its next QEMU would differ in ${other}`]
 }
 
 /** One line for what the next machine has not, or has more. Properties are each QEMU's own to spell. */

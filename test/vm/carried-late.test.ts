@@ -1,0 +1,90 @@
+/**
+ * Owns the promise that no update brings back a guest as the machine it was some time ago: an update that was
+ * undone, a change between preflight and save, a device that others stand behind.
+ */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
+import { checkGuests } from '../../src/liveupdate/preflight/check-guests.ts'
+import { readDefinition } from '../../src/qemu/vm-definition.ts'
+import { readVms } from '../../src/qemu/vm-list.ts'
+import { deleteNode, disk, image, jobsEnd, snapshot, startMachine, untilTried } from './living-machine.ts'
+import { monitor, mountVmPool, qemuPid, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+
+test('a save that was undone leaves the line of the QEMU that goes on, and no overlay that was committed since', async (t) => {
+  const machine = await startMachine(t, 'undone')
+  const { name, ramFile } = machine.vm
+  const recorded = readDefinition(ramFile)?.argv
+  await snapshot(name, { 'node-name': 'disk0' }, join(machine.folder, 'a.qcow2'), {
+    'snapshot-node-name': 'over0',
+  })
+  await disk(name, 'vd0', 'write -P 0x70 0 64k')
+  const { vms } = readVms([ramFile])
+  const { findings, lines } = await checkGuests(vms, undefined, 'here')
+  assert.deepEqual(
+    findings.filter(({ severity }) => severity === 'error'),
+    [],
+  )
+  const { pool, mountPoint } = machine.pool
+  const steps = new UpdateSteps(
+    {
+      ...{ vms, lines, recorded: [ramFile], left: [], timeoutMs: 20_000, patienceMs: 10_000 },
+      pools: [{ pool, mountPoint, by: 'carve-out' }],
+      change: { via: 'kexec', before: '6.12', next: '7.3' },
+    },
+    Date.now(),
+  )
+  await steps.suspendAll()
+  assert.match(JSON.stringify(readDefinition(ramFile)?.argv), /over0/)
+  await steps.rollBack()
+  assert.deepEqual(readDefinition(ramFile)?.argv, recorded)
+
+  await monitor(name, 'block-commit', { 'job-id': 'commit0', device: 'over0', 'base-node': 'disk0' })
+  await sleep(300)
+  await monitor(name, 'job-complete', { id: 'commit0' }).catch(() => {})
+  await jobsEnd(name)
+  await disk(name, 'vd0', 'write -P 0x71 0 64k')
+  const { status, stderr } = await updateVmm(machine.pool)
+  assert.equal(status, 0, stderr)
+  await disk(name, 'vd0', 'read -P 0x71 0 64k')
+})
+
+test('what no line can say, and was done after the preflight, is not lost: the guest runs on where it is', async (t) => {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const options = ['-drive', `if=virtio,format=raw,file=${image(folder, 'disk.raw', 0xa0)}`]
+  const vm = await startTinyVm(t, pool, 'no-id', { options })
+  const before = qemuPid(vm.name)
+  const updating = updateVmm(pool)
+  await untilTried(vm.name)
+  await snapshot(vm.name, { device: 'virtio0' }, join(folder, 'a.qcow2'))
+  const { report } = await updating
+  assert.equal(report.vms[0]?.outcome, 'rolled-back')
+  assert.match(report.vms[0]?.problem ?? '', /was changed while the update was under way/)
+  assert.equal(qemuPid(vm.name), before)
+  await vm.serial.moreTicks(2)
+  const again = await updateVmm(pool)
+  assert.equal(again.status, 1)
+  assert.match(again.stderr, /its next QEMU would differ in .*a\.qcow2/)
+})
+
+test('an unplugged device that would move another one on its bus is refused before the guest is paused', async (t) => {
+  const pool = await mountVmPool(t)
+  const folder = scratchFolder(t)
+  const options = ['-device', 'virtio-scsi-pci,id=scsi0']
+  for (const id of ['one', 'two']) {
+    const file = image(folder, id, 0xa0)
+    options.push('-blockdev', `driver=raw,node-name=${id},file.driver=file,file.filename=${file}`)
+    options.push('-device', `scsi-hd,id=sd-${id},drive=${id}`)
+  }
+  const vm = await startTinyVm(t, pool, 'moves', { options })
+  await monitor(vm.name, 'device_del', { id: 'sd-one' })
+  await deleteNode(vm.name, 'one')
+  const before = qemuPid(vm.name)
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 1)
+  assert.match(stderr, /its next QEMU would differ in device sd-two/)
+  assert.equal(qemuPid(vm.name), before)
+})
