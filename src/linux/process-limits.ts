@@ -38,8 +38,13 @@ export function readProcessLimits(pid: number): ProcessLimits | undefined {
   }
 }
 
-/** Sets what differs from `now`; the names of what could not be set, with the reason. */
-export function setProcessLimits(pid: number, wanted: ProcessLimits, now: ProcessLimits): [string, Errno][] {
+/**
+ * Sets what differs. Answers the names of what could not be set, with the reason; nothing where the process
+ * has ended.
+ */
+export function setProcessLimits(pid: number, wanted: ProcessLimits): [string, Errno][] {
+  const now = readProcessLimits(pid)
+  if (now === undefined) return []
   const failed: [string, Errno][] = []
   for (const [number, [soft, hard]] of wanted.resources.entries()) {
     if (JSON.stringify(now.resources[number]) === JSON.stringify([soft, hard])) continue

@@ -2,7 +2,13 @@
  * Owns the split of a QEMU command line into options and their arguments, and back. What an option means is
  * the business of the files that change it.
  */
-import { type OptionString, parseOptionString, printOptionString, withValue } from './option-string.ts'
+import {
+  type OptionString,
+  optionValue,
+  parseOptionString,
+  printOptionString,
+  withValue,
+} from './option-string.ts'
 
 export interface Argument {
   /** The option without its dashes; undefined for a bare word, which QEMU takes for a disk image. */
@@ -161,6 +167,12 @@ export function pairsOf({ value }: Argument): OptionString {
   if (json === undefined) return parseOptionString(value)
   return Object.entries(json).map(([key, item]) => ({ key, value: item === true ? 'on' : String(item) }))
 }
+
+export const idOf = (argument: Argument): string | undefined => optionValue(pairsOf(argument), 'id')
+
+/** The first of an option's arguments that has this id. */
+export const argumentById = (line: CommandLine, option: string, id: string): Argument | undefined =>
+  argumentsOf(line, option).find((argument) => idOf(argument) === id)
 
 /**
  * QEMU takes a value that begins with a brace for JSON. Undefined: it is not, or not well-formed, and QEMU

@@ -11,7 +11,7 @@ import { mapMemory } from '../linux/memory-device.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { PTE_BYTES } from '../values/units.ts'
-import { argumentsOf, type Change, type CommandLine, pairsOf, setKeys } from './command-line.ts'
+import { argumentById, type Change, type CommandLine, pairsOf, setKeys } from './command-line.ts'
 import { optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
 import { type RamMap, readRamMap } from './ram-file.ts'
@@ -46,7 +46,7 @@ export const hasWindow = (mappings: readonly RamMapping[]): boolean =>
 export function reachRam(line: CommandLine, mappings: readonly RamMapping[]): CommandLine {
   let reached = line
   for (const { id, map } of mappings) {
-    const argument = argumentsOf(reached, 'object').find((each) => optionValue(pairsOf(each), 'id') === id)
+    const argument = argumentById(reached, 'object', id)
     if (argument?.value === undefined) continue
     const changes: Change[] = []
     const align = parseQemuSize(optionValue(pairsOf(argument), 'align') ?? '0') ?? 0

@@ -8,7 +8,7 @@ import { QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
 import { nextLine, type TriedLine } from './carry/next-line.ts'
 import { killQemu } from './end-qemu.ts'
-import { askOf } from './machine/ask.ts'
+import { askOnce } from './machine/ask.ts'
 import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
@@ -101,16 +101,17 @@ async function lookAgain({
   qemu,
   tried,
 }: SaveRequest): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits'>> {
-  const [now, threads] = await Promise.all([readMachine(qmp), readThreads(qmp, qemu.pid)])
+  const ask = askOnce(qmp)
+  const [now, threads] = await Promise.all([readMachine(qmp, ask), readThreads(qmp, qemu.pid)])
   const start = readingAtStart(definition.name, qemu)
-  const { refused, argv, carries } = await nextLine({ definition, qmp, pid: qemu.pid, start, now })
+  const { refused, argv, carries } = await nextLine({ definition, ask, pid: qemu.pid, start, now })
   const [changed] = refused
   if (changed !== undefined) throw new QemuError(changed)
   const isSame =
     tried === undefined
       ? !carries
       : JSON.stringify(argv) === JSON.stringify(tried.argv) &&
-        firstOther(tried.facts, await machineFacts(askOf(qmp), tried.plugged)) === undefined
+        firstOther(tried.facts, await machineFacts(ask, tried.plugged)) === undefined
   // What no line can say is in the facts: a line that stays the same proves nothing.
   if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {

@@ -3,7 +3,7 @@
  * guest, remove the saved state, let it run. In that order: a state file that is still on record while the
  * guest runs could be loaded over newer memory after a crash.
  */
-import { type ProcessLimits, readProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
+import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
 import { markWords, wordsSince } from './last-words.ts'
@@ -72,13 +72,8 @@ export async function completeLoad(qmp: QmpClient, definition: VmDefinition): Pr
   ]
 }
 
-function setLimits(pid: number, wanted: ProcessLimits): string[] {
-  const now = readProcessLimits(pid)
-  if (now === undefined) return []
-  return setProcessLimits(pid, wanted, now).map(
-    ([what, { name }]) => `its ${what} could not be set again: ${name}`,
-  )
-}
+const setLimits = (pid: number, wanted: ProcessLimits): string[] =>
+  setProcessLimits(pid, wanted).map(([what, { name }]) => `its ${what} could not be set again: ${name}`)
 
 export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutMs' | 'onStep' | 'onUnset'> {
   readonly qmp: QmpClient

@@ -8,7 +8,7 @@ import { probeBinary, type QemuBinary } from '../../qemu/binary.ts'
 import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
-import { askOf } from '../../qemu/machine/ask.ts'
+import { askOnce } from '../../qemu/machine/ask.ts'
 import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
@@ -185,10 +185,11 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     await setCprReboot(qmp, true)
     const asked = qmp
     const blocked = await blockedReasons(qmp).finally(() => setCprReboot(asked, false))
-    const now = await readMachine(qmp)
+    const ask = askOnce(qmp)
+    const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
-    const line = await nextLine({ definition, qmp, pid: qemu?.pid ?? 0, start, now })
-    const facts = await machineFacts(askOf(qmp), line.plugged)
+    const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
+    const facts = await machineFacts(ask, line.plugged)
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),

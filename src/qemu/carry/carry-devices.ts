@@ -5,6 +5,7 @@ import {
   append,
   argumentsOf,
   type CommandLine,
+  idOf,
   pairsOf,
   setKeys,
   withoutArguments,
@@ -14,8 +15,6 @@ import type { Processor } from '../machine/processors.ts'
 import { impliedValue, optionValue } from '../option-string.ts'
 import { CannotCarry } from './change.ts'
 import { type DeviceFacts, deviceWords, pathOf } from './device-facts.ts'
-
-const idOf = (argument: Argument): string | undefined => optionValue(pairsOf(argument), 'id')
 
 /** Buses of PCI: where a device has an address on it. */
 const addressOf = (devfn: number): string => `0x${(devfn >> 3).toString(16)}.${devfn & 7}`
@@ -58,12 +57,13 @@ export async function withoutDevices(
 
 /** QEMU chose the port of a USB device that was plugged without one, and tells it to nobody. */
 export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promise<void> {
-  for (const id of ids) {
-    const port = await ask(v.unknown(), 'qom-get', { path: pathOf(id), property: 'port' }).catch(
-      () => undefined,
-    )
-    if (port === '') throw new CannotCarry(`USB device ${id} was plugged without port=`)
-  }
+  const ports = await Promise.all(
+    ids.map((id) =>
+      ask(v.unknown(), 'qom-get', { path: pathOf(id), property: 'port' }).catch(() => undefined),
+    ),
+  )
+  const unknown = ids[ports.indexOf('')]
+  if (unknown !== undefined) throw new CannotCarry(`USB device ${unknown} was plugged without port=`)
 }
 
 /** Each after the one whose bus it is on. */

@@ -6,9 +6,11 @@
 import {
   type Argument,
   append,
+  argumentById,
   argumentsOf,
   type Change,
   type CommandLine,
+  idOf,
   jsonOf,
   pairsOf,
   setKeys,
@@ -58,9 +60,8 @@ function dropNodes(line: CommandLine, { nodes, drives }: BlockGraph): CommandLin
   const isGone = (argument: Argument): boolean => {
     const name = nodeNameOf(argument)
     if (argument.option === 'blockdev') return name !== undefined && !nodes.has(name)
-    const pairs = pairsOf(argument)
-    const id = optionValue(pairs, 'id')
-    if (id === undefined || optionValue(pairs, 'if') !== 'none') return false
+    const id = idOf(argument)
+    if (id === undefined || optionValue(pairsOf(argument), 'if') !== 'none') return false
     return !drives.some(({ backend }) => backend === id)
   }
   return withoutArguments(line, argumentsOf(line, 'blockdev', 'drive').filter(isGone))
@@ -192,15 +193,11 @@ function carryDrive(
 ): CommandLine {
   const top = node === undefined ? undefined : (graph.nodes.get(node) as BlockNode)
   if (backend !== '') {
-    const drive = argumentsOf(line, 'drive').find(
-      (argument) => optionValue(pairsOf(argument), 'id') === backend,
-    )
+    const drive = argumentById(line, 'drive', backend)
     return drive === undefined ? line : carryBackend(line, drive, graph, top)
   }
   if (device === undefined) return line
-  const argument = argumentsOf(line, 'device').find(
-    (candidate) => optionValue(pairsOf(candidate), 'id') === device,
-  )
+  const argument = argumentById(line, 'device', device)
   if (argument === undefined) return line
   if (top === undefined) return withoutKeys(line, argument, ['drive'])
   const called = names.get(top.name) as string
@@ -220,16 +217,14 @@ function carryBackend(
   const protocol = graph.nodes.get(top.children.get('file') ?? '')
   const pairs = pairsOf(drive)
   if (optionValue(pairs, 'file.filename') !== undefined)
-    throw new CannotCarry(
-      `drive ${optionValue(pairs, 'id')} says its file by file.filename=: say it by file=`,
-    )
+    throw new CannotCarry(`drive ${idOf(drive)} says its file by file.filename=: say it by file=`)
   const [was, format] = [
     optionValue(pairs, 'file'),
     optionValue(pairs, 'format') ?? optionValue(pairs, 'driver'),
   ]
   if (was === top.file && (format === undefined || format === top.driver)) return line
   if (protocol === undefined || !FILES.includes(protocol.driver) || top.file.startsWith('json:'))
-    throw new CannotCarry(`drive ${optionValue(pairs, 'id')} is on ${top.file}, which is no file`)
+    throw new CannotCarry(`drive ${idOf(drive)} is on ${top.file}, which is no file`)
   const changes: Change[] = [
     ['file', top.file],
     ['format', top.driver],

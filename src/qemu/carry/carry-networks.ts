@@ -1,6 +1,12 @@
 /** Network backends that were plugged or unplugged, as words of the next QEMU's command line. */
-import { append, argumentsOf, type CommandLine, pairsOf, withoutArguments } from '../command-line.ts'
-import { optionValue } from '../option-string.ts'
+import {
+  type Argument,
+  append,
+  argumentsOf,
+  type CommandLine,
+  idOf,
+  withoutArguments,
+} from '../command-line.ts'
 import { CannotCarry, type Change } from './change.ts'
 
 export interface CarriedNetworks {
@@ -25,10 +31,10 @@ export function carryNetworks(
     throw new CannotCarry('a network backend was changed, or has several queues')
   if (ids.length > 0 && usesVhost())
     throw new CannotCarry('QEMU uses vhost-net, and does not tell for which of its taps')
-  const isGone = (argument: Parameters<typeof pairsOf>[0]): boolean =>
-    [...gone, ...ids].includes(optionValue(pairsOf(argument), 'id') ?? '')
-  const kept = withoutArguments(line, argumentsOf(line, 'netdev').filter(isGone))
-  return { line: added.reduce((all, netdev) => withTap(all, netdev), kept), netdevs: [...ids, ...gone] }
+  const netdevs = [...ids, ...gone]
+  const isMoved = (argument: Argument): boolean => netdevs.includes(idOf(argument) ?? '')
+  const kept = withoutArguments(line, argumentsOf(line, 'netdev').filter(isMoved))
+  return { line: added.reduce(withTap, kept), netdevs }
 }
 
 interface Netdev {

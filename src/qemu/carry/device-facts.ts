@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
-import type { Ask } from '../machine/ask.ts'
+import { type Ask, readChildren } from '../machine/ask.ts'
 
 const PropertiesSchema = v.array(
   v.object({ name: v.string(), type: v.string(), 'default-value': v.optional(v.unknown()) }),
@@ -26,16 +26,9 @@ export const pathOf = (id: string): string => `/machine/peripheral/${id}`
 
 /** Ids of the devices that have one, with the type of each. */
 export async function readDevices(ask: Ask): Promise<Map<string, string>> {
-  const listed = await ask(v.array(v.object({ name: v.string(), type: v.string() })), 'qom-list', {
-    path: '/machine/peripheral',
-  })
-  if (listed.length > MOST) throw new QemuError(`QEMU tells of ${listed.length} devices`)
-  return new Map(
-    listed.flatMap(({ name, type }) => {
-      const driver = /^child<(.*)>$/.exec(type)?.[1]
-      return driver === undefined ? [] : [[name, driver]]
-    }),
-  )
+  const devices = await readChildren(ask, '/machine/peripheral')
+  if (devices.size > MOST) throw new QemuError(`QEMU tells of ${devices.size} devices`)
+  return devices
 }
 
 /** Errors (QemuError): there is no such device, or QEMU does not answer. */

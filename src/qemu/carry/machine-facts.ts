@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot'
 import type { Ask } from '../machine/ask.ts'
+import { minus } from '../machine/differences.ts'
 import { blockFacts, readBlockGraph } from './block-graph.ts'
 import { pathOf, readDevice, readDevices } from './device-facts.ts'
 
@@ -56,12 +57,5 @@ const tellDevice = async (ask: Ask, id: string, driver: string | undefined): Pro
   driver === undefined ? `no device ${id}` : `device ${JSON.stringify(await readDevice(ask, id, driver))}`
 
 /** The first fact that one of the two has and the other has not; undefined: they are equal. */
-export function firstOther(running: readonly string[], next: readonly string[]): string | undefined {
-  const left = [...next]
-  for (const fact of running) {
-    const at = left.indexOf(fact)
-    if (at < 0) return fact
-    left.splice(at, 1)
-  }
-  return left[0]
-}
+export const firstOther = (running: readonly string[], next: readonly string[]): string | undefined =>
+  minus(running, next)[0] ?? minus(next, running)[0]

@@ -5,12 +5,11 @@
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { type CommandLine, parseCommandLine, printCommandLine } from '../command-line.ts'
-import { type Ask, askOf } from '../machine/ask.ts'
+import type { Ask } from '../machine/ask.ts'
 import { differences } from '../machine/differences.ts'
 import { processorItem, readProcessors } from '../machine/processors.ts'
 import { lostRam } from '../machine/ram-blocks.ts'
 import type { Family, Reading } from '../machine/reading.ts'
-import type { QmpClient } from '../qmp-client.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { readBlockGraph } from './block-graph.ts'
 import { refuseWithoutPort, withDevices, withoutDevices, withProcessors } from './carry-devices.ts'
@@ -44,7 +43,7 @@ export type TriedLines = ReadonlyMap<string, TriedLine>
 
 export interface LineRequest {
   readonly definition: VmDefinition
-  readonly qmp: QmpClient
+  readonly ask: Ask
   /** The process of the QEMU that runs. */
   readonly pid: number
   /** Its machine right after its start; undefined: it was not read. */
@@ -68,7 +67,7 @@ const asRecorded = ({ argv }: VmDefinition) => ({ argv, plugged: [], carries: fa
 
 async function lineOf({
   definition,
-  qmp,
+  ask,
   pid,
   start,
   now,
@@ -78,7 +77,7 @@ async function lineOf({
   const changed = changedItems(start, now)
   if (changed.size === 0) return { ...recorded, refused: differences(start, now) }
   try {
-    const carried = await carry(askOf(qmp), parseCommandLine(argv), changed, pid)
+    const carried = await carry(ask, parseCommandLine(argv), changed, pid)
     const { line, explained, plugged } = carried
     const refused = differences(without(start, explained), without(now, explained))
     if (refused.length > 0) return { ...recorded, refused }

@@ -6,10 +6,39 @@ import type { QmpClient } from '../qmp-client.ts'
 /** Errors (QemuError): QEMU does not answer, refuses, or answers something else than `schema` says. */
 export type Ask = <T>(schema: v.GenericSchema<unknown, T>, command: string, parameters?: object) => Promise<T>
 
-export const askOf =
-  (qmp: QmpClient): Ask =>
+export const askOf = (qmp: QmpClient): Ask => askBy((command, parameters) => qmp.execute(command, parameters))
+
+/**
+ * For one look at a machine by several readers: each question is put to QEMU once, and all of them see the
+ * same answer. A guest may be standing still meanwhile.
+ */
+export function askOnce(qmp: QmpClient): Ask {
+  const answers = new Map<string, Promise<unknown>>()
+  return askBy((command, parameters) => {
+    const question = JSON.stringify([command, parameters])
+    const answer = answers.get(question) ?? qmp.execute(command, parameters)
+    answers.set(question, answer)
+    return answer
+  })
+}
+
+const askBy =
+  (execute: (command: string, parameters: object) => Promise<unknown>): Ask =>
   async (schema, command, parameters = {}) => {
-    const parsed = v.safeParse(schema, await qmp.execute(command, parameters))
+    const parsed = v.safeParse(schema, await execute(command, parameters))
     if (!parsed.success) throw new QemuError(`${command}: an answer that QEMU's schema does not have`)
     return parsed.output
   }
+
+const QomListSchema = v.array(v.object({ name: v.string(), type: v.string() }))
+
+/** The children of an object by name, with the type of each. Errors: as of `Ask`. */
+export async function readChildren(ask: Ask, path: string): Promise<Map<string, string>> {
+  const listed = await ask(QomListSchema, 'qom-list', { path })
+  return new Map(
+    listed.flatMap(({ name, type }) => {
+      const child = /^child<(.*)>$/.exec(type)?.[1]
+      return child === undefined ? [] : [[name, child]]
+    }),
+  )
+}

@@ -128,7 +128,7 @@ export function differences(start: Reading, now: Reading): string[] {
 }
 
 /** Items of `left` that `right` has not, as often as it has not. */
-function minus(left: readonly string[], right: readonly string[]): string[] {
+export function minus(left: readonly string[], right: readonly string[]): string[] {
   const counts = new Map<string, number>()
   for (const item of right) counts.set(item, (counts.get(item) ?? 0) + 1)
   return left.filter((item) => {

@@ -4,14 +4,13 @@
  */
 import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
-import { type Ask, askOf } from './ask.ts'
+import { type Ask, askOf, readChildren } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
 import { processorItem, readProcessors } from './processors.ts'
 import { isCounted, type RamBlock, type Reading } from './reading.ts'
 import { forwardsOf, limitOf, type Settings } from './settings.ts'
 
 const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))
-const QomListSchema = v.array(v.object({ name: v.string(), type: v.string() }))
 const NodeSchema = v.object({
   'node-name': v.optional(v.string(), ''),
   drv: v.string(),
@@ -40,12 +39,7 @@ const ChardevsSchema = v.array(v.object({ label: v.string(), filename: v.string(
 const IdsSchema = v.array(v.object({ id: v.string() }))
 
 /** By id, the type of each. Errors: as of `readMachine`. */
-async function readObjects(ask: Ask): Promise<Map<string, string>> {
-  const listed = await ask(QomListSchema, 'qom-list', { path: '/objects' })
-  const types = new Map(listed.map(({ name, type }) => [name, /^child<(.*)>$/.exec(type)?.[1] ?? type]))
-  types.delete('type') // of the container itself
-  return types
-}
+const readObjects = (ask: Ask): Promise<Map<string, string>> => readChildren(ask, '/objects')
 
 /** Errors: as of `readMachine`. */
 export async function readRam(qmp: QmpClient): Promise<RamBlock[]> {
@@ -78,9 +72,11 @@ const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
     await ask(v.string(), 'human-monitor-command', { 'command-line': 'info usernet' }).catch(() => ''),
   )
 
-/** Errors (QemuError): QEMU does not answer, or answers something else than its own schema says. */
-export async function readMachine(qmp: QmpClient): Promise<Reading> {
-  const ask = askOf(qmp)
+/**
+ * `ask`: where others look at the same machine. Errors (QemuError): QEMU does not answer, or answers
+ * something else than its own schema says.
+ */
+export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Reading> {
   const listed = readObjects(ask)
   const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
   const [ram, objects, tree, processors, nodes, drives, jobs, networks, forwards, chardevs, threads] =

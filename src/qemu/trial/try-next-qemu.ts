@@ -19,7 +19,7 @@ import { LATE, within } from '../../values/within.ts'
 import { firstOther, machineFacts } from '../carry/machine-facts.ts'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
 import { lastWords } from '../last-words.ts'
-import { askOf } from '../machine/ask.ts'
+import { type Ask, askOnce } from '../machine/ask.ts'
 import { readMachine } from '../machine/read-machine.ts'
 import type { Reading } from '../machine/reading.ts'
 import { QmpClient } from '../qmp-client.ts'
@@ -89,8 +89,9 @@ async function run(definition: VmDefinition, argv: readonly string[], running: R
     })
     ended.catch(() => {}) // it ends in any case
     qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
-    const problems = otherMachine(running.now, await readMachine(qmp))
-    return problems.length > 0 ? problems : await otherFacts(qmp, running)
+    const ask = askOnce(qmp)
+    const problems = otherMachine(running.now, await readMachine(qmp, ask))
+    return problems.length > 0 ? problems : await otherFacts(ask, running)
   } catch (error) {
     const words = lastWords(log)
     return [`its next QEMU does not start: ${words === '' ? errorText(error) : words}`]
@@ -116,9 +117,9 @@ async function end(child: ChildProcess | undefined, qmp: QmpClient | undefined):
   await ended
 }
 
-async function otherFacts(qmp: QmpClient, { facts, plugged }: Running): Promise<string[]> {
+async function otherFacts(ask: Ask, { facts, plugged }: Running): Promise<string[]> {
   if (facts.length === 0) return []
-  const other = firstOther(facts, await machineFacts(askOf(qmp), plugged))
+  const other = firstOther(facts, await machineFacts(ask, plugged))
   return other === undefined ? [] : [`its next QEMU would differ in ${other}`]
 }
 
