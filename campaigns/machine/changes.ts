@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/fs/image/testing/random.ts'
+import { commit } from '../../test/vm/living-machine.ts'
 import { CHUNK, CHUNKS, type LivingVm, schedule } from './living-vm.ts'
 
 export interface Done {
@@ -52,16 +53,6 @@ async function untilGone(work: () => Promise<unknown>): Promise<void> {
 const snapshot = (vm: LivingVm, parameters: object): Promise<unknown> =>
   vm.command('blockdev-snapshot-sync', { format: 'qcow2', 'snapshot-file': vm.newPath(), ...parameters })
 
-async function commit(vm: LivingVm, parameters: object): Promise<void> {
-  await vm.command('block-commit', { 'job-id': 'commit', ...parameters })
-  await untilGone(async () => {
-    const [job] = (await vm.command('query-jobs')) as { status: string }[]
-    if (job === undefined) return
-    if (job.status === 'ready') await vm.command('job-complete', { id: 'commit' })
-    throw new Error(`job is ${job.status}`)
-  })
-}
-
 const CHANGES: Readonly<Record<string, Change>> = {
   async 'write to a disk'(vm, _state, random) {
     const device = pick(
@@ -89,7 +80,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
   async 'commit all overlays'(vm, { overlays }) {
     const top = overlays.disk0.at(-1)
     if (top === undefined) return undefined
-    await commit(vm, { device: top, 'base-node': 'disk0' })
+    await commit(vm.name, top, 'disk0')
     overlays.disk0.length = 0
     return { what: top }
   },

@@ -18,6 +18,7 @@ import { readThreads } from '../../src/qemu/machine/threads.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI } from '../../test/mount/support.ts'
+import { disk } from '../../test/vm/living-machine.ts'
 import { QEMU, ramOptions, SMALL_MACHINE } from '../../test/vm/support.ts'
 import { findBreak, readTicks } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
@@ -122,10 +123,8 @@ export class LivingVm {
   }
 
   /** `read -P BYTE …` fails where a byte is another. */
-  async io(device: string, command: string): Promise<void> {
-    const qdev = /^v?d?vd\d/.test(device) ? `/machine/peripheral/${device}/virtio-backend` : device
-    const said = await this.human(`qemu-io -d ${qdev} "${command}"`)
-    assert.doesNotMatch(said, /failed|error|Pattern verification/i, `${device}: ${command}: ${said}`)
+  io(device: string, command: string): Promise<void> {
+    return disk(this.name, device, command)
   }
 
   /** Every byte of every disk. Answers how many chunks there were. */

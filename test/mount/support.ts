@@ -185,9 +185,13 @@ export function poolRecord(pool: string): PoolRecord {
 export const freeBlocks = (mountPoint: string): number => statfsSync(mountPoint).bfree
 
 /** Resolves when `holds()` does; rejects, saying `what`, when it does not in time. */
-export async function until(what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs
-  while (!holds()) {
+  while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`${timeoutMs} ms went by without: ${what}`)
     await sleep(20)
   }

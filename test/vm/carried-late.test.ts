@@ -5,12 +5,11 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import { checkGuests } from '../../src/liveupdate/preflight/check-guests.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
-import { deleteNode, disk, image, jobsEnd, snapshot, startMachine, untilTried } from './living-machine.ts'
+import { commit, deleteNode, disk, image, snapshot, startMachine, untilTried } from './living-machine.ts'
 import { monitor, mountVmPool, qemuPid, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 test('a save that was undone leaves the line of the QEMU that goes on, and no overlay that was committed since', async (t) => {
@@ -41,10 +40,7 @@ test('a save that was undone leaves the line of the QEMU that goes on, and no ov
   await steps.rollBack()
   assert.deepEqual(readDefinition(ramFile)?.argv, recorded)
 
-  await monitor(name, 'block-commit', { 'job-id': 'commit0', device: 'over0', 'base-node': 'disk0' })
-  await sleep(300)
-  await monitor(name, 'job-complete', { id: 'commit0' }).catch(() => {})
-  await jobsEnd(name)
+  await commit(name, 'over0', 'disk0')
   await disk(name, 'vd0', 'write -P 0x71 0 64k')
   const { status, stderr } = await updateVmm(machine.pool)
   assert.equal(status, 0, stderr)

@@ -5,13 +5,12 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  commit,
   deleteNode,
   disk,
   factsOf,
   image,
-  jobsEnd,
   type Machine,
   snapshot,
   startMachine,
@@ -68,10 +67,7 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
   await disk(name, 'vd0', 'read -P 0x72 64k 64k')
 
   // Both into the image that the first line named.
-  await monitor(name, 'block-commit', { 'job-id': 'commit0', device: 'over1', 'base-node': 'disk0' })
-  await sleep(300)
-  await monitor(name, 'job-complete', { id: 'commit0' }).catch(() => {})
-  await jobsEnd(name)
+  await commit(name, 'over1', 'disk0')
   await expectCarried(machine, /without -blockdev .*over/)
   await disk(name, 'vd0', 'read -P 0x70 0 64k')
   await disk(name, 'vd0', 'read -P 0x72 64k 64k')

@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { readProcessLimits } from '../../src/linux/process-limits.ts'
 import { readSchedule } from '../../src/linux/thread-schedule.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { image } from './living-machine.ts'
 import {
   monitor,
   mountVmPool,
@@ -25,12 +25,6 @@ import {
 } from './support.ts'
 
 const human = (name: string, line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })
-
-function image(folder: string, name: string): string {
-  const path = join(folder, name)
-  writeFileSync(path, Buffer.alloc(4 << 20, 0xa5))
-  return path
-}
 
 /** 0: none. */
 const limit = (name: string, bytesPerSecond: number) =>
@@ -54,7 +48,7 @@ interface Machine {
 async function startMachine(t: TestContext, word: string, more: { qemu?: string } = {}): Promise<Machine> {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)
-  const disk = image(folder, 'disk.raw')
+  const disk = image(folder, 'disk.raw', 0xa5)
   const options = [
     ...['-blockdev', `driver=file,node-name=file0,filename=${disk}`],
     ...['-blockdev', 'driver=raw,node-name=disk0,file=file0'],

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { machineFacts } from '../../src/qemu/carry/machine-facts.ts'
 import { askOf } from '../../src/qemu/machine/ask.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
+import { until } from '../mount/support.ts'
 import { monitor, mountVmPool, scratchFolder, startTinyVm, type TestVm, type VmPool } from './support.ts'
 
 export interface Machine {
@@ -16,7 +16,7 @@ export interface Machine {
   readonly folder: string
 }
 
-export const IMAGE_BYTES = 4 << 20
+const IMAGE_BYTES = 4 << 20
 
 export function image(folder: string, name: string, byte: number): string {
   const path = join(folder, name)
@@ -72,30 +72,29 @@ export const snapshot = (name: string, of: object, path: string, more: object = 
   monitor(name, 'blockdev-snapshot-sync', { ...of, 'snapshot-file': path, format: 'qcow2', ...more })
 
 /** A device that is going holds it for a moment. */
-export async function deleteNode(name: string, node: string): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    const isGone = await monitor(name, 'blockdev-del', { 'node-name': node }).then(
-      () => true,
-      () => false,
-    )
-    if (isGone) return
-    assert.ok(tries < 100, `${node} is in use`)
-    await sleep(50)
+export const deleteNode = (name: string, node: string): Promise<void> =>
+  until(
+    `${node} can be deleted`,
+    () =>
+      monitor(name, 'blockdev-del', { 'node-name': node }).then(
+        () => true,
+        () => false,
+      ),
+    5000,
+  )
+
+/** Commits all overlays from `top` down into `base`, which is on top afterwards. */
+export async function commit(name: string, top: string, base: string): Promise<void> {
+  await monitor(name, 'block-commit', { 'job-id': 'commit0', device: top, 'base-node': base })
+  const isOver = async (): Promise<boolean> => {
+    const [job] = (await monitor(name, 'query-jobs')) as { status: string }[]
+    if (job?.status === 'ready') await monitor(name, 'job-complete', { id: 'commit0' })
+    return job === undefined
   }
+  await until(`${top} is committed`, isOver, 5000)
 }
 
-export async function jobsEnd(name: string): Promise<void> {
-  for (let tries = 0; ((await monitor(name, 'query-jobs')) as unknown[]).length > 0; tries++) {
-    assert.ok(tries < 200)
-    await sleep(50)
-  }
-}
-
-export async function untilTried(name: string): Promise<void> {
-  const isTried = (): boolean =>
-    readdirSync(vmPaths(name).directory).some((file) => file.startsWith('trial-'))
-  for (let tries = 0; !isTried(); tries++) {
-    assert.ok(tries < 2000, 'its next QEMU was never tried')
-    await sleep(5)
-  }
-}
+export const untilTried = (name: string): Promise<void> =>
+  until('its next QEMU is tried', () =>
+    readdirSync(vmPaths(name).directory).some((file) => file.startsWith('trial-')),
+  )

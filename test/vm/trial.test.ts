@@ -62,7 +62,9 @@ for (const machine of ['q35', 'pc']) {
     assert.ok(definition)
     const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
     const trial = await tryNextQemu(definition, definition.argv, {
-      ...{ now: await readMachine(qmp), facts: [], plugged: [] },
+      now: await readMachine(qmp),
+      facts: [],
+      plugged: [],
     })
     qmp.close()
     assert.deepEqual(trial, { problems: [], unproven: [] })
@@ -95,7 +97,9 @@ test('the check of the bytes can fail: a loader that writes is not tried, and wo
   assert.ok(definition)
   const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
   const trial = await tryNextQemu(definition, definition.argv, {
-    ...{ now: await readMachine(qmp), facts: [], plugged: [] },
+    now: await readMachine(qmp),
+    facts: [],
+    plugged: [],
   })
   qmp.close()
   assert.deepEqual(trial, { problems: [], unproven: ['device loader'] })
