@@ -1,10 +1,11 @@
 /**
  * What must be equal in the QEMU that runs and in the one that is tried with a line of carried words: the
- * block graph, the place of every device, and each property of a device that was plugged.
+ * block graph, the place of every device, the processors, and each property of a device that was plugged.
  */
 import * as v from 'valibot'
 import type { Ask } from '../machine/ask.ts'
 import { minus } from '../machine/differences.ts'
+import { processorItem, readProcessors } from '../machine/processors.ts'
 import { blockFacts, readBlockGraph } from './block-graph.ts'
 import { pathOf, readDevice, readDevices } from './device-facts.ts'
 
@@ -23,17 +24,24 @@ const PciSchema = v.array(
 
 /** `plugged`: ids of the devices whose properties count. One line for each fact. Errors: QemuError. */
 export async function machineFacts(ask: Ask, plugged: readonly string[]): Promise<string[]> {
-  const [graph, buses, drivers] = await Promise.all([
+  const [graph, buses, drivers, processors] = await Promise.all([
     readBlockGraph(ask),
     // A machine without PCI has no such command.
     ask(PciSchema, 'query-pci').catch(() => []),
     readDevices(ask),
+    readProcessors(ask),
   ])
   const [places, devices] = await Promise.all([
     Promise.all([...drivers.keys()].map((id) => placeOf(ask, id))),
     Promise.all(plugged.map((id) => tellDevice(ask, id, drivers.get(id)))),
   ])
-  return [...blockFacts(graph), ...(buses[0]?.devices ?? []).map(onRootBus), ...places, ...devices]
+  return [
+    ...blockFacts(graph),
+    ...(buses[0]?.devices ?? []).map(onRootBus),
+    ...processors.map(processorItem),
+    ...places,
+    ...devices,
+  ]
 }
 
 /** Of buses below it QEMU shows what the guest has numbered, and in the next QEMU no guest has yet. */
