@@ -3,14 +3,14 @@
  * and as many more as fit into M minutes; and which were left. The kernel with the orchestrator is built
  * first where one needs it.
  */
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { LUO, luoKernelPlace } from '../testbed/kernel/luo.ts'
 import { findScenario } from '../testbed/scenarios/registry.ts'
 import { Life } from './tiers/life.ts'
 import { endOnSignals } from './tiers/run-child.ts'
-import { endRun, runTier } from './tiers/run-tier.ts'
+import { endRun, makeRunFolder, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import { type Job, TIERS } from './tiers/tiers.ts'
 import { TURNS, turnOf } from './tiers/turns.ts'
@@ -26,7 +26,7 @@ const { values } = parseArgs({
 const turn = Number(values.turn)
 const deadlineMs = performance.now() + Number(values.minutes) * 60_000
 const life = new Life()
-const folder = mkdtempSync('/tmp/gm-')
+const folder = makeRunFolder()
 endOnSignals(folder)
 
 const tiers = TIERS.filter(({ name }) => name === 'testbed' || name === 'long')

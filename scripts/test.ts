@@ -7,11 +7,10 @@
  *   npm test -- unit mount       these tiers
  *   npm test -- allocator        jobs whose path holds the word, of every tier
  */
-import { mkdtempSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Life } from './tiers/life.ts'
 import { endOnSignals } from './tiers/run-child.ts'
-import { endRun, runTier } from './tiers/run-tier.ts'
+import { endRun, makeRunFolder, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import type { Tally } from './tiers/tally.ts'
 import { TIERS, type Tier } from './tiers/tiers.ts'
@@ -22,7 +21,7 @@ const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const tierNames = words.filter((word) => TIERS.some(({ name }) => name === word))
 const filters = words.filter((word) => !tierNames.includes(word))
 const life = new Life()
-const folder = mkdtempSync('/tmp/gm-')
+const folder = makeRunFolder()
 endOnSignals(folder)
 
 function isAsked(tier: Tier): boolean {

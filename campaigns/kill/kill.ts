@@ -11,16 +11,16 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Random, randomFrom } from '../../src/fs/image/testing/random.ts'
+import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { mountObstacle } from '../../src/host/doctor.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { freeBlocks, until } from '../../test/mount/support.ts'
 import { cannotRunSystemd } from '../../test/mount/systemd-host.ts'
 import { type Campaign, count, round, type Stage } from '../campaign.ts'
 import { GUEST_RAM_MIB, Guest } from './guests.ts'
-import type { LoadResult } from './load.ts'
+import { killAtRandom } from './kill-at-random.ts'
+import type { Lives, LoadResult } from './load.ts'
 import { mountPlainly } from './plain-host.ts'
 import { assertSound, type PoolHost } from './pool-host.ts'
 import { mountInUnit } from './unit-host.ts'
@@ -35,7 +35,6 @@ const SIZE_MIB = PROCESSES * BLOCKS_EACH * 2 + GUESTS * GUEST_RAM_MIB
 const ROUND_SECONDS = 60
 /** Of a round: until all are at work, and to look at everything afterwards. */
 const AROUND_SECONDS = 25
-const LONGEST_PAUSE_MS = 400
 const SETTLE_MS = 120_000
 
 interface RunningLoad {
@@ -43,69 +42,26 @@ interface RunningLoad {
   readonly child: ChildProcess
   readonly ended: Promise<unknown>
   readonly output: Promise<string>
+  /** What it found wrong. */
+  readonly said: Promise<string>
 }
 
 function startLoad(host: PoolHost, index: number, seed: number): RunningLoad {
   const directory = join(host.mountPoint, `load-${index}`)
   const line = [...host.inside(), process.execPath, LOAD, directory, String(seed)]
-  const child = spawn(line[0] as string, line.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(line[0] as string, line.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] })
   // One that has failed does not read what it is told at the end.
   child.stdin?.on('error', () => {})
-  return { seed, child, ended: once(child, 'close'), output: text(child.stdout as NodeJS.ReadableStream) }
+  const [output, said] = [child.stdout, child.stderr].map((stream) => text(stream as NodeJS.ReadableStream))
+  return { seed, child, ended: once(child, 'close'), output, said } as RunningLoad
 }
 
-async function endLoad(
-  { seed, child, ended, output }: RunningLoad,
-  bothDiedMs: readonly number[],
-): Promise<LoadResult> {
-  child.stdin?.end(`${JSON.stringify(bothDiedMs)}\n`)
+async function endLoad({ seed, child, ended, output, said }: RunningLoad, lives: Lives): Promise<LoadResult> {
+  child.stdin?.end(`${JSON.stringify(lives)}\n`)
   await ended
-  assert.equal(child.exitCode, 0, `the load with seed ${seed} saw something wrong`)
+  const wrong = /^\w*Error.*(?:\n.*){0,12}/m.exec(await said)?.[0] ?? (await said).slice(-1000)
+  assert.equal(child.exitCode, 0, `the load with seed ${seed} saw something wrong: ${wrong}`)
   return JSON.parse(await output) as LoadResult
-}
-
-/**
- * Kills until `isOver`; each kill is counted in `figures`. Answers when both processes were dead together.
- */
-async function killAtRandom(
-  host: PoolHost,
-  random: Random,
-  isOver: () => boolean,
-  figures: Record<string, number>,
-): Promise<number[]> {
-  const bothDiedMs: number[] = []
-  /** Those that were killed last. As long as the record names one, nobody has taken its place. */
-  const dead = { keeper: 0, server: 0 }
-  while (!isOver()) {
-    await sleep(random.below(LONGEST_PAUSE_MS))
-    const [keeper, server] = [host.keeperPid(), host.serverPid()]
-    const choice = random.below(10)
-    if (choice < 6 && server !== 0) {
-      if (keeper === dead.keeper) bothDiedMs.push(Date.now())
-      dead.server = server
-      host.kill(server)
-      count(figures, 'serverKills')
-    } else if (!host.canLoseBoth) {
-      // Without a service manager its server must hold the pool, and live until another keeper has taken
-      // over.
-      await host.settled()
-      const held = host.keeperPid()
-      host.kill(held)
-      count(figures, 'keeperKills')
-      await host.takenOver(held)
-    } else if (choice < 8) {
-      if (server === dead.server) bothDiedMs.push(Date.now())
-      dead.keeper = keeper
-      host.kill(keeper)
-      count(figures, 'keeperKills')
-    } else {
-      Object.assign(dead, { keeper, server })
-      host.kill(...(random.below(2) === 0 ? [keeper, server] : [server, keeper]).filter((pid) => pid !== 0))
-      bothDiedMs.push(Date.now())
-      count(figures, 'bothKills')
-    }
-  }
-  return bothDiedMs
 }
 
 interface RoundParts {
@@ -143,14 +99,15 @@ async function oneRound({
     const endMs = performance.now() + seconds * 1000
     const isOver = (): boolean =>
       performance.now() > endMs || isStopped() || loads.some(({ child }) => child.exitCode !== null)
-    const bothDiedMs = await killAtRandom(host, random, isOver, figures)
+    const lives = await killAtRandom(host, random, isOver, figures)
     await host.settled()
-    const results = await Promise.all(loads.map((load) => endLoad(load, bothDiedMs)))
-    for (const { operations, files, refused, lost } of results) {
+    const results = await Promise.all(loads.map((load) => endLoad(load, lives)))
+    for (const { operations, files, refused, lost, longestHeldMs } of results) {
       count(figures, 'operations', operations)
       count(figures, 'filesChecked', files)
       count(figures, 'refusedWithoutKeeper', refused)
       count(figures, 'lostWithBoth', lost)
+      figures.lostHeldMsMost = Math.max(figures.lostHeldMsMost ?? 0, longestHeldMs)
     }
     assertSound(host, pool)
     for (const name of folders()) rmSync(join(root, name), { recursive: true })

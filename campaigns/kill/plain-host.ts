@@ -36,7 +36,11 @@ export function mountPlainly(pool: string, size: string): PoolHost {
     serverPid: () => readPoolRecord(pool)?.server?.pid ?? 0,
     kill,
     canLoseBoth: false,
-    takenOver: async () => void guestmemfs('mount', pool, mountPoint),
+    takenOver: async (former) => {
+      // The kernel takes a while to end a process that it has no processor for, and `mount` finds it alive.
+      await until('the keeper has ended', () => !isAlive(former))
+      guestmemfs('mount', pool, mountPoint)
+    },
     settled: () =>
       until('keeper and server live', () => {
         // Answered by a server that serves; the record may still name the one before.

@@ -2,7 +2,7 @@
  * One tier's jobs, run one after the other or a few at once: prepared, run, counted, told. Must not know what
  * a test tests.
  */
-import { rmdirSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorText } from '../../src/values/errors.ts'
 import type { Phase } from '../../testbed/scenario/parts.ts'
@@ -18,6 +18,13 @@ export interface Run {
   /** Jobs' own folders are made below it. Short, since the paths of sockets end at 107 bytes. */
   readonly folder: string
   readonly life: Life
+}
+
+/** Other users may pass through it, as tests of their machines need; the folder of each job is its own. */
+export function makeRunFolder(): string {
+  const folder = mkdtempSync('/tmp/gm-')
+  chmodSync(folder, 0o711)
+  return folder
 }
 
 /** After the last job: the folder goes, unless it holds what a failed test left behind. */

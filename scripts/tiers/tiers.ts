@@ -31,7 +31,7 @@ export interface Job {
 export interface Tier {
   readonly name: 'unit' | 'mount' | 'vm' | ScenarioTier
   readonly jobs: (project: string) => Job[]
-  /** Jobs at once: mounts and guests are noisy neighbours, and their leftovers must be told apart. */
+  /** Jobs at once. Two hosts of a testbed would share what each is given of this machine. */
   readonly parallel: number
   /** Why this machine cannot run any of it, or `undefined`. Fetches and installs what it needs. */
   readonly obstacle: (phase: Phase) => Promise<string | undefined>
@@ -105,6 +105,9 @@ const scenarioTier = (name: ScenarioTier, budgetMinutes?: number): Tier => ({
 })
 
 const SETUP = join(import.meta.dirname, '../setup.ts')
+const PROCESSORS = Math.max(1, availableParallelism())
+/** Root's files have a mount namespace and a /run/guestmemfs each; a guest of them takes some 200 MiB. */
+const MOUNTING_FILES = process.getuid?.() === 0 ? Math.min(4, PROCESSORS) : 1
 const UNIT = ['src', 'scripts', 'campaigns', 'testbed', 'bench', 'test/kept'].map(
   (folder) => `${folder}/**/*.test.ts`,
 )
@@ -113,21 +116,21 @@ export const TIERS: readonly Tier[] = [
   {
     name: 'unit',
     jobs: files(UNIT, 300_000),
-    parallel: Math.max(1, availableParallelism()),
+    parallel: PROCESSORS,
     obstacle: async () => undefined,
     budgetMinutes: 2,
   },
   {
     name: 'mount',
     jobs: files(['test/mount/**/*.test.ts'], 600_000),
-    parallel: 1,
+    parallel: MOUNTING_FILES,
     obstacle: mountTierObstacle,
     budgetMinutes: 5,
   },
   {
     name: 'vm',
     jobs: files(['test/vm/**/*.test.ts'], 900_000),
-    parallel: 1,
+    parallel: MOUNTING_FILES,
     obstacle: vmTierObstacle,
     budgetMinutes: 5,
   },
