@@ -4,12 +4,14 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { findAreas } from '../keeper/takeover/copy-fds.ts'
+import { close, hasHungUp } from '../linux/descriptors.ts'
 import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mount.ts'
-import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
+import { pidfdGetFd, pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { lockDiscard } from '../run/discard-lock.ts'
 import { logPath, type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
-import { EACCES, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno } from '../values/errno.ts'
+import { EACCES, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { cutOff, isMountedFor } from './find-holder.ts'
@@ -84,22 +86,37 @@ function checkKept(record: PoolRecord, isLost: boolean): void {
 /**
  * Ends the pool's connection. No memory is lost or released by it: the server, to which the connection looks
  * unmounted, tells its keeper so and waits for the answer before it closes anything, as after any unmount.
- * What a process maps stays mapped, and an unlinked file that is mapped stays an orphan. The kernel gives the
- * connection's number to no other one as long as the keeper has it open.
+ * What a process maps stays mapped, and an unlinked file that is mapped stays an orphan.
  */
 function cutConnection(record: PoolRecord): void {
-  const { pool, connection } = record
-  const minor = fuseMountOf(record)?.minor ?? connection
+  const { pool, connection, keeper } = record
+  const mounted = fuseMountOf(record)
+  const minor = mounted?.minor ?? connection
   if (minor === undefined)
     throw new UsageError(
       `the keeper of pool '${pool}' is of a version that does not say which connection it has: write 1 into its file 'abort' below /sys/fs/fuse/connections yourself`,
     )
-  // The keeper may have been unable to record that the pool is parked (a full /run): the number may be
-  // another mount's by now.
-  if (hasNoConnection(record)) return
+  if (mounted === undefined && hasEnded(keeper.pid)) return
   const failed = abortFuseConnection(minor)
   if (failed === EPERM || failed === EACCES) throw new UsageError('unmounting needs root: run it with sudo')
   if (failed) throw new UsageError(`ending connection ${minor} of pool '${pool}' failed: ${failed}`)
+}
+
+/**
+ * Whether the kernel has ended the connection of this keeper, and may have given its number to another mount:
+ * at the last unmount, also while the keeper has not closed its descriptor yet, or could not record that it
+ * did (a full /run).
+ */
+function hasEnded(keeperPid: number): boolean {
+  const { fuse } = findAreas(keeperPid)
+  const pidfd = fuse === undefined ? ESRCH : pidfdOpen(keeperPid)
+  if (fuse === undefined || pidfd instanceof Errno) return true
+  const copy = pidfdGetFd(pidfd, fuse)
+  close(pidfd)
+  if (copy instanceof Errno) return true
+  const isOver = hasHungUp(copy)
+  close(copy)
+  return isOver
 }
 
 function takeOff(record: PoolRecord, mountPoint: string): void {

@@ -4,11 +4,18 @@
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { unmount } from '../../src/linux/mount.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { close, hasHungUp } from '../../src/linux/descriptors.ts'
+import { openFuseDevice } from '../../src/linux/fuse-device.ts'
+import { mountFuse, mountTable, unmount } from '../../src/linux/mount.ts'
+import type { Fd } from '../../src/values/ids.ts'
 import { Mapper } from './mapper.ts'
 import {
   assertClean,
+  beforeUnmount,
   cannotMount,
   guestmemfs,
   mountTestPool,
@@ -88,6 +95,42 @@ test('a new keeper finds the connection of what was unmounted before', options, 
   assert.equal(unmount(mountPoint, { lazy: true }), undefined)
   assert.equal((await guestmemfs('umount', '--force', pool)).status, 0)
   await everythingIsBack(t, all)
+})
+
+/** Mounts of no pool and without a server, until one has the number. Answers its connection. */
+function connectionNumbered(t: TestContext, wanted: number): Fd {
+  for (let tries = 0; tries < 20; tries++) {
+    const target = fs.mkdtempSync(join(tmpdir(), 'guestmemfs-other-'))
+    const fuseFd = openFuseDevice()
+    assert.equal(mountFuse({ fuseFd, source: 'other', target, flags: 0, options: [] }), undefined)
+    t.after(() => {
+      unmount(target, { lazy: true })
+      close(fuseFd)
+      fs.rmdirSync(target)
+    })
+    if (mountTable().find((mount) => mount.target === target)?.minor === wanted) return fuseFd
+  }
+  return assert.fail(`the kernel gave the number ${wanted} to none of 20 mounts`)
+}
+
+test('--force never ends the connection of another mount that has the number now', options, async (t) => {
+  const { pool, mountPoint, keeperPid } = await mountTestPool(t)
+  fs.writeFileSync(`${mountPoint}/file`, 'kept')
+  const { connection } = poolRecord(pool)
+  const keeper = keeperPid()
+  beforeUnmount(t, () => process.kill(keeper, 'SIGCONT'))
+  process.kill(keeper, 'SIGSTOP')
+  // The keeper, which does not run, has the descriptor of a connection that the kernel has ended.
+  assert.equal(unmount(mountPoint, { lazy: false }), undefined)
+  const other = connectionNumbered(t, connection ?? -1)
+  const forced = guestmemfs('umount', '--force', pool)
+  await Promise.race([forced, sleep(2000)])
+  assert.equal(hasHungUp(other), false, 'the other mount is as it was')
+  process.kill(keeper, 'SIGCONT')
+  const { status, stderr, stdout } = await forced
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /parked/)
+  assert.equal(hasHungUp(other), false, 'the other mount is as it was')
 })
 
 test('umount -f, and --force where it is mounted, park the pool under its guests', options, async (t) => {

@@ -60,7 +60,8 @@ function connect(t: TestContext): Connection {
   const minor = mountTable().find((mount) => mount.target === target)?.minor ?? -1
   const servers: Server[] = []
   t.after(async () => {
-    abortFuseConnection(minor)
+    // Unmounted already, its number may be that of another test's mount.
+    if (mountTable().some((mount) => mount.target === target)) abortFuseConnection(minor)
     unmount(target, { lazy: true })
     for (const { child, ended } of servers) {
       child.kill('SIGKILL')
