@@ -5,7 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { HEADER_BYTES } from '../fs/image/format.ts'
-import { readIdentity } from '../fs/image/header.ts'
+import { probe, readIdentity } from '../fs/image/header.ts'
 import { findAreas, findSessions } from '../keeper/takeover/copy-fds.ts'
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
 import { read } from '../linux/holders.ts'
@@ -99,7 +99,10 @@ function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> |
     const header = file.read(0, HEADER_BYTES)
     if (header instanceof Errno) return 'harmed'
     const isBlank =
-      header.length < HEADER_BYTES || header.subarray(0, MAGIC_BYTES).every((byte) => byte === 0)
+      header.length < HEADER_BYTES ||
+      header.subarray(0, MAGIC_BYTES).every((byte) => byte === 0) ||
+      // Another pool's server is making it just now. What it makes it of is in the packed image.
+      probe(header) === 'unfinished'
     return isBlank ? 'blank' : (readIdentity(header) ?? 'harmed')
   } finally {
     file.close()
