@@ -105,7 +105,7 @@ const scenarioTier = (name: ScenarioTier, budgetMinutes?: number): Tier => ({
 })
 
 const SETUP = join(import.meta.dirname, '../setup.ts')
-const PROCESSORS = Math.max(1, availableParallelism())
+const PROCESSORS = availableParallelism()
 /** Root's files have a mount namespace and a /run/guestmemfs each; a guest of them takes some 200 MiB. */
 const MOUNTING_FILES = process.getuid?.() === 0 ? Math.min(4, PROCESSORS) : 1
 const UNIT = ['src', 'scripts', 'campaigns', 'testbed', 'bench', 'test/kept'].map(
@@ -118,21 +118,21 @@ export const TIERS: readonly Tier[] = [
     jobs: files(UNIT, 300_000),
     parallel: PROCESSORS,
     obstacle: async () => undefined,
-    budgetMinutes: 2,
+    budgetMinutes: 1,
   },
   {
     name: 'mount',
     jobs: files(['test/mount/**/*.test.ts'], 600_000),
     parallel: MOUNTING_FILES,
     obstacle: mountTierObstacle,
-    budgetMinutes: 5,
+    budgetMinutes: 3,
   },
   {
     name: 'vm',
     jobs: files(['test/vm/**/*.test.ts'], 900_000),
     parallel: MOUNTING_FILES,
     obstacle: vmTierObstacle,
-    budgetMinutes: 5,
+    budgetMinutes: 3,
   },
   scenarioTier('kexec', 5),
   scenarioTier('testbed'),
