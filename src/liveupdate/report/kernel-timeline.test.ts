@@ -77,7 +77,7 @@ test('a guest that lay saved already is told of as before', () => {
 })
 
 test('clocks that disagree make no phase negative', () => {
-  const early = { ...ARRIVAL, kernelStartMs: 100_400 } // before the jump, by a second's doubt
+  const early = { ...ARRIVAL, kernelStartMs: 100_400 } // before the jump, within the uncertainty
   const { phases, blackoutUs } = joinTimeline(RESUMED, 100_500, { ...RECORD, rtc: null }, early)
   assert.ok(phases.every(({ durationUs }) => durationUs >= 0))
   assert.equal(phases.find(({ phase }) => phase === 'jump')?.durationUs, 0)
