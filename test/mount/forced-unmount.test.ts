@@ -1,6 +1,6 @@
 /**
- * The way back from an unmount under guests: the message after `umount -l` names it, and then everything is
- * there again, while the guest keeps its memory.
+ * The recovery after an unmount under guests: the message after `umount -l` names the command, which brings
+ * the pool back, while the guest keeps its memory.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -33,7 +33,7 @@ async function guests(t: TestContext) {
   return { pool, guest, deleted }
 }
 
-/** Mounted again, the pool is what it was, and the guest's memory is the file's. */
+/** Mounted again, the pool is as it was, and the guest maps the file's memory. */
 async function everythingIsBack(
   t: TestContext,
   { pool, guest, deleted }: { pool: TestPool; guest: Mapper; deleted: Mapper },
@@ -46,7 +46,8 @@ async function everythingIsBack(
   const next = await Mapper.start(t, pool.path('ram'), 4 * MIB)
   assert.deepEqual([await next.load(0), await next.load(3 * MIB)], [7, 9])
   await next.end()
-  // What is deleted and mapped is no other file's memory: the rest of the pool, to the last block, is clear.
+  // No other file gets the memory of a deleted file that a process maps: the rest of the pool, to the last
+  // block, is zero.
   fs.writeFileSync(pool.path('rest'), '')
   fs.truncateSync(pool.path('rest'), fs.statfsSync(pool.mountPoint).bfree * 2 * MIB)
   const rest = await Mapper.start(t, pool.path('rest'), 2 * MIB)

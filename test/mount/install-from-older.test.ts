@@ -1,6 +1,6 @@
 /**
- * What the oldest readable tree's `install` wrote, and today's over it: its files are found and replaced,
- * what an operator made of them stays, and what he added is not touched.
+ * Today's `install` over that of the oldest readable tree: it finds and replaces that tree's files, and keeps
+ * an operator's changes and additions.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what the death of a keeper means: nothing while its server lives, a refusal and a clear
- * word when both are gone.
+ * Owns the proof of what the death of a keeper means: nothing while its server runs, and a refusal with a
+ * clear message when both have died.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -41,7 +41,7 @@ test(
     fs.writeSync(fd, 'BE', 0)
     fs.renameSync(path('text'), path('renamed'))
     fs.truncateSync(path('ram'), 16 * MIB)
-    // A new file's memory would have one holder: better none than one that can be lost.
+    // A new file's memory would have the server as its only holder, so the server refuses one.
     while (answerTo(() => fs.writeFileSync(path('new'), '')) === 'ok')
       fs.renameSync(path('new'), path('spare'))
     assert.equal(

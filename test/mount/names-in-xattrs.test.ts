@@ -1,7 +1,4 @@
-/**
- * What a user may learn of names in directories that are closed to that user: nothing, by any xattr or
- * command.
- */
+/** No xattr and no command shows a user names in directories that the user may not read. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

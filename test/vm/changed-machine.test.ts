@@ -1,6 +1,6 @@
 /**
- * Owns the promise that nothing a machine became while it ran is lost: whatever was done to it over its
- * monitor is seen before the guest is paused, refused by name, and the guest runs on.
+ * Owns the promise that an update loses no change of a machine: the preflight finds every change that was
+ * made over the monitor, refuses it by name before the guest is paused, and the guest goes on.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -61,7 +61,7 @@ async function startMachine(t: TestContext, word: string, more: { qemu?: string 
   return { pool, vm, folder }
 }
 
-/** The guest is where it was, and has not lost a tick. */
+/** The update was refused, and the guest runs in the same QEMU without a lost tick. */
 async function expectRefused({ pool, vm }: Machine, words: RegExp): Promise<void> {
   const before = qemuPid(vm.name)
   const { status, stderr, report } = await updateVmm(pool)
@@ -237,7 +237,7 @@ test('RAM that lies outside of the pool is never left behind', async (t) => {
   ]
   await assert.rejects(startTinyVm(t, pool, 'outside', { options }), /memory backend 'more'.* would be lost/)
 
-  // The same, plugged while it runs: no line says it.
+  // The same, plugged while it runs, which no line can carry.
   const machine = await startMachine(t, 'plugged-ram')
   await monitor(machine.vm.name, 'object-add', {
     ...{ 'qom-type': 'memory-backend-memfd', id: 'more', size: 16 << 20, share: true },

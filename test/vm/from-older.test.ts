@@ -1,6 +1,6 @@
 /**
- * Guests that a former tree started, in a pool that its processes keep: today's program updates them, and
- * resumes what that tree saved.
+ * Guests that a former tree started, in a pool of its processes: today's program updates them, and resumes
+ * guests that that tree saved.
  */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -32,7 +32,7 @@ interface Elder {
   readonly vm: TestVm
 }
 
-/** Pool, keeper, server, supervisor and QEMU's command line are the former tree's. */
+/** Starts a guest with pool, keeper, server, supervisor and command line of the former tree. */
 async function startElder(t: TestContext): Promise<Elder> {
   const mounted = Promise.withResolvers<OlderPool>()
   const pool = await withEndings(t, async () => {

@@ -1,6 +1,6 @@
 /**
- * Owns what an update of the kernel does to guests and pools before the jump, and that all of it is undone
- * where there is none; on a pool of memfds, since nothing here jumps. The jump itself is the testbed's.
+ * Owns the tests of a kernel update's steps before the jump, and that a failure undoes all of them; on a pool
+ * of memfds, as no test here jumps. The testbed tests the jump.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
@@ -94,7 +94,8 @@ test('killed on the way: resume thaws, and every guest goes on', async (t) => {
   way.writeUpdateRecord()
   await way.suspendAll()
   way.freeze()
-  // What a dead process leaves: no locks, and no more steps. One QEMU is ended besides, as a shutdown would.
+  // As after the death of the command: no locks, and no more steps. The test ends one QEMU, too, as a
+  // shutdown would.
   way.releaseLocks()
   await monitor(guests[0]?.name as string, 'quit').catch(() => {})
   await guests[0]?.ended
@@ -112,7 +113,7 @@ test('killed on the way: resume thaws, and every guest goes on', async (t) => {
     (await listVms(pool)).map(({ state }) => state),
     ['running', 'running'],
   )
-  // The first one's terminal went with its supervisor.
+  // The first guest lost its terminal with its supervisor.
   await allRunOn(guests.slice(1))
 })
 
