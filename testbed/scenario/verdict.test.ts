@@ -1,4 +1,4 @@
-/** Tests of what is the emulator's fault, and of everything that looks like it and is not. */
+/** Owns the tests of which failures are the emulator's, and which only look so. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostEvidence, QemuStart } from '../machine/evidence.ts'
@@ -53,7 +53,7 @@ test('a guest that was started again by anybody is a failure', () => {
     assert.equal(emulatorFault(run({ guests: RESET, host: host2 })), undefined)
     assert.equal(emulatorFault(run({ guests: RESET, host: { ...host2, crash: OOPS } })), undefined)
   }
-  // Another guest's QEMU is none of its own.
+  // Another guest's QEMU does not count.
   const other = host({ qemuStarts: [start('guest', 0), start('other', 1250)] })
   assert.notEqual(emulatorFault(run({ guests: RESET, host: other })), undefined)
 })
@@ -139,7 +139,7 @@ test('every other oops and panic is a failure', () => {
 })
 
 const IN_KVM = 'ffffffffc0a12345'
-/** The second processor's RIP; the first one is halted, unless it is said where it is. */
+/** The second processor's RIP; the first one is halted, unless `first` is its RIP. */
 const stop = (reason: string, rip: string, first = '') => ({
   reason,
   qemuLog: 'CPU Reset (CPU 0)\nTriple fault\n',
