@@ -80,10 +80,14 @@ test('each device is told once', () => {
   assert.deepEqual(found({ 7: { fds: [ZERO] }, 8: { fds: [NULL, ZERO] } }), { '1:5': 7, '1:3': 8 })
 })
 
-test('where the first thread has ended another one speaks', () => {
+test('where the first thread has ended, another one shows the mappings', () => {
   const thread = { maps: [['rw-s', NULL] as const] }
   assert.deepEqual(found({ 7: { state: 'Z', threads: ['7t'] }, '7t': thread }), { '1:3': 7 })
-  assert.deepEqual(found({ 7: { threads: ['7t'] }, '7t': thread }), {}, 'it speaks for all while it lives')
+  assert.deepEqual(
+    found({ 7: { threads: ['7t'] }, '7t': thread }),
+    {},
+    'while it runs, only its own are read',
+  )
 })
 
 test('a process whose mappings cannot be told counts as a holder of everything', () => {

@@ -82,7 +82,7 @@ function startServer(t: TestContext, { pool }: TestPool, tree: string) {
 }
 
 test(
-  'a server that speaks no version of its keeper’s refuses, and has changed nothing',
+  'a server without a protocol in common with its keeper refuses, and has changed nothing',
   options,
   async (t) => {
     const later = otherTree(t, [
@@ -100,7 +100,7 @@ test(
     assert.equal(end.kind, 'refused')
     assert.match(
       JSON.stringify(end),
-      /its keeper speaks protocol 0 to 1, its server 7 to 9: they are of two versions of guestmemfs; mount it with that of the server"/,
+      /its keeper has protocol 0 to 1, its server 7 to 9: they are of two versions of guestmemfs; mount it with that of the server"/,
     )
     assert.ok(before.equals(fs.readFileSync(image())))
     await goesOn()
