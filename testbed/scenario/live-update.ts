@@ -27,7 +27,7 @@ export const liveUpdate = (kernel: BootChoice, program = 'guestmemfs'): string =
 /** A dry run of `command` must find no error. */
 export async function expectReady({ host, phase, expect }: Stage, command: string): Promise<void> {
   const plan = await phase('dry run', () => host.run(`${command} --dry-run 2>&1`))
-  expect('plan', plan, /^ready: nothing speaks against it$/m)
+  expect('plan', plan, /^ready: the preflight passed$/m)
 }
 
 /**
