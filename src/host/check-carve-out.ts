@@ -124,7 +124,7 @@ function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown 
   )
   const taken = iomem.find((line) => line.depth > 0 && overlap(line.range, range))
   if (used !== undefined)
-    return fail(name, 'partly ordinary RAM of this kernel', 'leave the memmap= away that takes it back')
+    return fail(name, 'partly ordinary RAM of this kernel', 'leave out the memmap= that makes it RAM again')
   if (taken !== undefined)
     return fail(name, `held by '${taken.name}'`, 'take it away from that, or reserve another range')
   if (iomem.length === 0) return warn(name, 'not looked at', 'as root this is looked at')

@@ -91,7 +91,7 @@ export function checkTheWay(prefix: string, files: readonly InstallFile[]): void
   const inTheWay = files.filter(({ path, text }) => look(prefix, path, known, text) === 'foreign')
   if (inTheWay.length === 0) return
   const paths = inTheWay.map(({ path }) => join(prefix, path)).join(', ')
-  throw new UsageError(`${paths} is not ours: move it away first`)
+  throw new UsageError(`guestmemfs did not write ${paths}: move it away first`)
 }
 
 /**

@@ -41,7 +41,7 @@ export async function refuseRanges(stage: Stage): Promise<void> {
   })
   await stage.host.run(`byte=x; ${FLIP}`)
   const foreign =
-    /it holds data that is not ours, at 0x100400000\b.*--store devmem --region 0x100000000 --force/
+    /it holds data of another program, at 0x100400000\b.*--store devmem --region 0x100000000 --force/
   await refuse(stage, { what: 'foreign data', command: on(',region=4G'), says: foreign })
   await stage.host.run(`byte='\\0'; ${FLIP}`)
 }

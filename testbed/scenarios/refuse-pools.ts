@@ -85,7 +85,7 @@ export async function refuseRegions(stage: Stage): Promise<void> {
   await host.run('rmmod kmem')
 
   await host.run(`${FLIP} 4194304`)
-  const foreign = /it holds data that is not ours, at 0x100400000\b.*--force/
+  const foreign = /it holds data of another program, at 0x100400000\b.*--force/
   await refuse(stage, { what: 'foreign data, mount', command: MOUNT, says: foreign })
   await refuse(stage, {
     what: 'foreign data, format',

@@ -66,7 +66,7 @@ test('a range is blank, ours, or holds other bytes, wherever in it that shows', 
   const probe = () => probeRange(FOUND, probeImage, path)
   assert.deepEqual(probe(), { content: 'zero' })
   write(START + 3 * BLOCK_BYTES, 'somebody was here')
-  assert.deepEqual(probe(), { content: 'foreign', why: 'it holds data that is not ours, at 0x4600000' })
+  assert.deepEqual(probe(), { content: 'foreign', why: 'it holds data of another program, at 0x4600000' })
   write(START + 3 * BLOCK_BYTES, 'GUESTMEM'.padEnd(17, '\0'))
   const [kept] = [probe()]
   assert.match(
