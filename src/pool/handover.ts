@@ -89,7 +89,7 @@ function whyRefused(errno: Errno): string {
 
 /** By the kernel's errno, where there is one (`preserve` in linux/luo.ts). */
 function whyFailed({ state, failure }: HandoverView): string {
-  if (failure === null) return state === 'idle' ? 'it was taken back' : `it is ${state}`
+  if (failure === null) return state === 'idle' ? 'it was undone' : `it is ${state}`
   const { errno, path } = failure
   const what = path === undefined ? '' : `${path}: `
   switch (errno) {

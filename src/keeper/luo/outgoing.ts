@@ -109,7 +109,7 @@ export class OutgoingSessions {
       for (const object of table.objects()) if (!this.#unanswered.has(object)) this.#present(object)
       this.#isUnpreserved = false
       this.#words.apply('unpreserved')
-      log('what was handed over is taken back', { sessions: sessions.length })
+      log('the handover is undone', { sessions: sessions.length })
       if (this.#unanswered.size > 0) void this.#whenAnswered([...this.#unanswered])
     })
   }

@@ -140,7 +140,7 @@ class ReplaceRun {
         return this.result('stranded', `${problem}; ${errorText(error)}: try 'guestmemfs resume ${name}'`)
       await endQemu(this.#before.name)
       if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: [...this.#line] })
-      const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`
+      const again = `and ${saved.argv[0]} does not load it either: ${errorText(error)}`
       return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
     }
   }

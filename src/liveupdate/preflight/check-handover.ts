@@ -133,7 +133,7 @@ function checkPool({ pool, handover }: PoolFacts): Finding[] {
     )
   if (handover.state !== 'idle')
     findings.push(
-      fail(subject, `pool '${pool}' is being handed over already: 'guestmemfs thaw ${pool}' takes that back`),
+      fail(subject, `pool '${pool}' is being handed over already: 'guestmemfs thaw ${pool}' undoes that`),
     )
   if (handover.lostFiles > 0)
     findings.push(

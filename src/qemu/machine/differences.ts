@@ -48,21 +48,21 @@ export const ANSWERS: readonly Answer[] = [
     family: 'objects',
     what: 'object',
     by: 'object-add, object-del',
-    refused: `take it back (object-del, object-add), or ${START_AGAIN}`,
+    refused: `undo it (object-del, object-add), or ${START_AGAIN}`,
   },
   {
     family: 'devices',
     what: 'device',
     by: 'device_add, device_del, qom-set',
     carried: 'one with an id that was plugged or unplugged, with all of its properties',
-    refused: `take it back (device_del, device_add), or ${START_AGAIN}`,
+    refused: `undo it (device_del, device_add), or ${START_AGAIN}`,
   },
   {
     family: 'processors',
     what: 'processor',
     by: 'device_add, device_del of a CPU',
     carried: 'one that was plugged or unplugged',
-    refused: `take it back, or ${START_AGAIN}`,
+    refused: `undo it, or ${START_AGAIN}`,
   },
   {
     family: 'disks',
@@ -97,13 +97,13 @@ export const ANSWERS: readonly Answer[] = [
     by: 'netdev_add, netdev_del',
     carried:
       'a tap with ifname=, script=no, downscript=no and one queue, without vhost; one that was taken out',
-    refused: `take it back (netdev_del, netdev_add), or ${START_AGAIN}`,
+    refused: `undo it (netdev_del, netdev_add), or ${START_AGAIN}`,
   },
   {
     family: 'consoles',
     what: 'character device or I/O thread',
     by: 'chardev-add, chardev-change, chardev-remove, object-add iothread',
-    refused: `take it back, or ${START_AGAIN}`,
+    refused: `undo it, or ${START_AGAIN}`,
   },
 ]
 
