@@ -68,7 +68,7 @@ export function ramFileBytes(path: string, base?: Base): number | undefined {
   const { by, sizeBytes } = ramMapOf(path, map)
   if (by === 'lost')
     throw new UsageError(
-      `${path} was lost on its way from the former kernel: delete it, or truncate it to 0 for a new guest`,
+      `${path} was lost between two kernels: delete it, or truncate it to 0 for a new guest`,
     )
   return sizeBytes
 }

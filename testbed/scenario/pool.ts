@@ -103,7 +103,7 @@ export async function expectClean({ host, expect }: Stage, what = 'fsck'): Promi
 /** The keeper has retrieved all files that the former kernel handed over, but for `lostFiles` lost ones. */
 export async function expectArrived({ host, expect }: Stage, lostFiles = 0): Promise<void> {
   for (let look = 0; (await poolStatus(host)).health.awaitedFiles > 0; look++) {
-    if (look === 100) throw new Error('files are still on their way from the former kernel')
+    if (look === 100) throw new Error('the keeper has not retrieved all files from the former kernel')
     await host.run('sleep 0.2')
   }
   expect('files that were lost', (await poolStatus(host)).health.lostFiles, lostFiles)

@@ -66,7 +66,7 @@ async function readIncoming(luo: Luo, index: Fd): Promise<Incoming | Unusable> {
 async function readIndexed<T>(luo: Luo, index: Fd, token: bigint, read: (fd: Fd) => T): Promise<T | string> {
   const fd = await luo.retrieve(index, token)
   if (fd instanceof Errno)
-    return `${token === IMAGE_TOKEN ? 'its image' : 'its manifest'} does not come back: ${fd}`
+    return `${token === IMAGE_TOKEN ? 'its image' : 'its manifest'} could not be retrieved: ${fd}`
   try {
     return read(fd)
   } catch (error) {

@@ -128,7 +128,7 @@ function checkPool({ pool, handover }: PoolFacts): Finding[] {
     findings.push(
       fail(
         subject,
-        `${handover.awaitedFiles} files of pool '${pool}' are still on their way from the former kernel: wait for them (guestmemfs status ${pool})`,
+        `the keeper of pool '${pool}' has not yet retrieved ${handover.awaitedFiles} files from the former kernel: wait for it (guestmemfs status ${pool})`,
       ),
     )
   if (handover.state !== 'idle')
