@@ -70,7 +70,7 @@ test('what is no file of a mount is refused', () => {
   symlinkSync('.', join(scratch, 'swapped'))
   assert.throws(
     () => prepare(join(scratch, 'swapped/file'), 2 * MIB),
-    /is not reached: a directory on its way/,
+    /is not reached: a directory of its path/,
   )
 })
 

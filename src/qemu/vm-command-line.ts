@@ -46,14 +46,14 @@ export const MONITOR_ID = 'guestmemfs-qmp'
 
 /** Options that cannot be carried out a second time, each with what to do instead. */
 const REFUSED: Readonly<Record<string, string>> = {
-  incoming: "is ours to add: 'guestmemfs resume' starts a saved VM",
+  incoming: "is added by guestmemfs: 'guestmemfs resume' starts a saved VM",
   loadvm: 'would load the snapshot again at each update: load it in the monitor instead',
   snapshot: 'keeps what the guest writes in a temporary file that an update would lose',
-  preconfig: 'waits for commands that nobody would repeat at an update',
+  preconfig: 'waits for commands that an update would not repeat',
   'add-fd': "passes a descriptor that QEMU's successor would not have: name the file or device instead",
   readconfig: 'takes options from a file that an update would not see: put them into the command line',
   set: 'changes what another option says: put the value there',
-  runas: "changes the user behind our back: use 'guestmemfs run --user'",
+  runas: "changes the user without a record of it: use 'guestmemfs run --user'",
   chroot: 'hides the mount from QEMU',
 }
 /** Keys of `-run-with`. */

@@ -74,7 +74,7 @@ test('a directory swapped while the update waits for QEMU leads root nowhere', a
   writeFileSync(join(outside, 'ram'), "root's", { mode: 0o600 })
   const { report } = await updateVmm(pool, '--timeout-ms', '5000')
   assert.deepEqual(readdirSync(outside), ['ram'], 'root made a file where root alone may write')
-  assertGoesOn(report, vm, pid, /vmstate could not be made: a directory on its way was replaced/)
+  assertGoesOn(report, vm, pid, /vmstate could not be made: a directory of its path was replaced/)
 })
 
 test('nor one that is swapped while the guest is saved: nothing of root’s is read, marked or removed', async (t) => {
@@ -85,7 +85,7 @@ test('nor one that is swapped while the guest is saved: nothing of root’s is r
   const { report } = await updateVmm(pool, '--timeout-ms', '5000')
   assert.equal(lgetxattr(ram, VM_XATTR), ENODATA, 'root wrote the record onto a file of its own')
   assert.equal(readFileSync(state, 'utf8'), "root's")
-  assertGoesOn(report, vm, pid, /vmstate: a directory on its way was replaced/)
+  assertGoesOn(report, vm, pid, /vmstate: a directory of its path was replaced/)
   assert.deepEqual(await listVms(pool).then((vms) => vms.length), 0, 'what was swapped away is on no record')
 })
 
