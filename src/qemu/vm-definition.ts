@@ -88,7 +88,7 @@ export function readDefinition(ramFile: string): VmDefinition | undefined {
     parsed = parseDefinition(value)
   } catch (cause) {
     throw new UsageError(
-      `the record on ${ramFile} is no VM of ours: remove it with 'setfattr -h -x ${VM_XATTR} ${ramFile}'`,
+      `the record on ${ramFile} is none of a VM: remove it with 'setfattr -h -x ${VM_XATTR} ${ramFile}'`,
       { cause },
     )
   }

@@ -53,7 +53,7 @@ export class IncomingSessions {
     let lost = 0
     for (const each of incoming) if (!(await this.#retrieveOne(each))) lost++
     await this.#finish()
-    log('what the former kernel handed over is back', { memories: incoming.length - lost, lost })
+    log('the memory of the former kernel is retrieved', { memories: incoming.length - lost, lost })
   }
 
   async #retrieveOne({ object, session }: IncomingObject): Promise<boolean> {

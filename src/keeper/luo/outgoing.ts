@@ -135,7 +135,7 @@ export class OutgoingSessions {
       // Another step may have begun meanwhile, which has them again.
       if (!this.#preserved.has(object)) this.#present(object)
     }
-    log('the kernel has let go of what it had not answered for', { objects })
+    log('the kernel has answered for these objects', { objects })
   }
 
   async #preserveStep(step: HandoverStep, image: Fd | undefined): Promise<void> {

@@ -63,7 +63,7 @@ export async function readBlockGraph(ask: Ask): Promise<BlockGraph> {
     ask(GraphSchema, 'x-debug-query-block-graph'),
   ])
   if (listed.length > MOST || drives.length > MOST || graph.edges.length > MOST)
-    throw new QemuError(`QEMU tells of more than ${MOST} block nodes, disks or edges between them`)
+    throw new QemuError(`QEMU reports more than ${MOST} block nodes, disks or edges between them`)
   const names = new Map(graph.nodes.map(({ id, name, type }) => [id, type === 'block-driver' ? name : '']))
   const edges = Map.groupBy(graph.edges, ({ parent }) => names.get(parent) ?? '')
   const childrenOf = (name: string): Map<string, string> =>

@@ -27,7 +27,7 @@ export const pathOf = (id: string): string => `/machine/peripheral/${id}`
 /** Ids of the devices that have one, with the type of each. */
 export async function readDevices(ask: Ask): Promise<Map<string, string>> {
   const devices = await readChildren(ask, '/machine/peripheral')
-  if (devices.size > MOST) throw new QemuError(`QEMU tells of ${devices.size} devices`)
+  if (devices.size > MOST) throw new QemuError(`QEMU reports ${devices.size} devices`)
   return devices
 }
 
@@ -38,7 +38,7 @@ export async function readDevice(ask: Ask, id: string, driver: string): Promise<
     ask(v.string(), 'qom-get', { path, property: 'parent_bus' }).catch(() => ''),
     ask(PropertiesSchema, 'device-list-properties', { typename: driver }),
   ])
-  if (listed.length > MOST) throw new QemuError(`QEMU tells of ${listed.length} properties of ${driver}`)
+  if (listed.length > MOST) throw new QemuError(`QEMU reports ${listed.length} properties of ${driver}`)
   const told = await Promise.all(
     listed.map(async ({ name, type, 'default-value': usual }) => {
       // QEMU refuses to read some: they can only be set.

@@ -27,7 +27,7 @@ async function threadsOf(ask: Ask, pid: number): Promise<Map<string, number>> {
     ask(IoThreadsSchema, 'query-iothreads'),
   ])
   if (processors.length + ioThreads.length > MOST)
-    throw new QemuError(`QEMU tells of more than ${MOST} threads`)
+    throw new QemuError(`QEMU reports more than ${MOST} threads`)
   return new Map([
     [MAIN, pid],
     ...processors.map((cpu) => [`vCPU ${cpu['cpu-index']}`, cpu['thread-id']] as const),
