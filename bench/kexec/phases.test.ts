@@ -27,7 +27,7 @@ test('samples have one value for each update, by phase', () => {
   })
 })
 
-test('what grows is told per GiB', () => {
+test('what grows is printed per GiB', () => {
   const updates = [update(256, 1000), update(512, 2000), update(1024, 4000)]
   assert.ok(Math.abs(perGib(updates, (each) => phaseMs(each, ['save'])) - 4) < 1e-9)
   assert.ok(Math.abs(perGib(updates, (each) => phaseMs(each, ['load']))) < 1e-9)

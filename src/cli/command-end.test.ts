@@ -33,7 +33,7 @@ test('a command that only reads ends as SIGPIPE ends any, without a word', async
   }
 })
 
-test('an error has its status though nobody reads the words of it', async () => {
+test('an error has its status though no process reads its message', async () => {
   assert.deepEqual(await bash(ALL_UNREAD, ['status', 'no-such-pool']), { status: 1, stderr: '' })
   assert.deepEqual(await bash(ALL_UNREAD, ['frobnicate']), { status: 1, stderr: '' })
 })

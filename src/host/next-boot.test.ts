@@ -46,7 +46,7 @@ test('an installed version is looked at once, and is what it says', (t) => {
   ])
 })
 
-test('a unit that somebody keeps as it was is judged by what it names', (t) => {
+test('a unit that an operator keeps is judged by the program that it names', (t) => {
   const root = machine(t)
   installProgram(root, smallProgram(join(root, 'from'), 'one'), {})
   const unit = join(root, 'etc/systemd/system/guestmemfs@.service')

@@ -16,7 +16,7 @@ import { type Opened, type ServerEnd, ServerProcess } from './server-process.ts'
 const orders = { preserve() {}, unpreserve() {} }
 const TODAY = join(import.meta.dirname, '../..')
 
-test('a server that cannot be started has died, and takes nobody along', async (t) => {
+test('a server that cannot be started counts as dead, and no other process ends with it', async (t) => {
   const program = process.execPath
   process.execPath = '/nonexistent'
   const { kill } = ChildProcess.prototype

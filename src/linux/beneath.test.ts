@@ -122,7 +122,7 @@ test('another mount is neither entered nor taken for the one that was meant', (t
   assert.notEqual(baseAt('/proc').mountId, root.mountId)
 })
 
-test('a path that is in no mount of ours has no base', () => {
+test('a path that is in no mount of guestmemfs has no base', () => {
   assert.equal(mountOver('/proc/self/status'), ENOENT)
   assert.equal(
     withPlace('/proc/self/status', () => 1 as unknown as Fd),

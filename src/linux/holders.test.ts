@@ -46,7 +46,7 @@ function found(tasks: Readonly<Record<string, Task>>): Record<string, number> {
   return Object.fromEntries([...holders].map(([device, { pid }]) => [device, pid]))
 }
 
-test('nobody, and those who hold something else', () => {
+test('no process, and processes that hold something else', () => {
   assert.deepEqual(found({}), {})
   assert.deepEqual(
     found({ 5: { fds: ['/dev/full', '/', '/nonexistent'], maps: [['rw-s', '/dev/full']] } }),

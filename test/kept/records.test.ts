@@ -142,7 +142,7 @@ for (const commit of COMMITS)
   }
 
 for (const commit of COMMITS) {
-  test(`${commit}: a guest that lies saved has all that starting it again takes`, () => {
+  test(`${commit}: the record of a saved guest has all that a start needs`, () => {
     const saved = parseDefinition(keptBytes(commit, 'vm-saved.json'))
     const running = parseDefinition(keptBytes(commit, 'vm-running.json'))
     assert.deepEqual({ ...saved, saved: null }, running)
@@ -152,7 +152,7 @@ for (const commit of COMMITS) {
     assert.deepEqual(Object.keys(savedAtMs ?? {}), [saved.name])
   })
 
-  test(`${commit}: its report is told as it told it`, () => {
+  test(`${commit}: today’s program prints its report as it did`, () => {
     const report = parseReport(keptText(commit, 'report.json'))
     assert.ok(report !== undefined)
     const { header, rows } = reportTable(report)

@@ -84,7 +84,7 @@ ExecStart=/bin/sh -c '[ -e /run/no-pool ] && exec "$0" "$2" keep %i 2>>/run/said
 `
 
 test(
-  'a store that holds no pool ends the unit with one line, and does not stand in the way',
+  'a store that holds no pool ends the unit with one line, and does not hinder a mount',
   options,
   async (t) => {
     const { folder, run, good, until, show } = await startUnitHost(t, {

@@ -57,26 +57,30 @@ async function everythingIsBack(
   await assertClean(pool.pool)
 }
 
-test('after umount -l the message names the way back, and it is one', options, async (t) => {
-  const all = await guests(t)
-  const { pool, mountPoint } = all.pool
-  assert.equal(unmount(mountPoint, { lazy: true }), undefined)
-  for (const words of [
-    ['umount', pool],
-    ['mount', pool, mountPoint],
-  ]) {
-    const { status, stderr } = await guestmemfs(...words)
-    assert.equal(status, 1)
-    assert.match(stderr, /^guestmemfs: pool '\S+' was unmounted from \S+ and is still in use: [^\n]+\n$/)
-    assert.doesNotMatch(stderr, /\bend what\b/, 'no guest need be ended')
-    const [, command = ''] = /'guestmemfs (umount --force \S+)'/.exec(stderr) ?? []
-    assert.equal(command, `umount --force ${pool}`, stderr)
-  }
-  const forced = await guestmemfs('umount', '--force', pool)
-  assert.equal(forced.status, 0, forced.stderr)
-  assert.match(forced.stdout, /parked/)
-  await everythingIsBack(t, all)
-})
+test(
+  'after umount -l the message names the command that mounts it again, and it does',
+  options,
+  async (t) => {
+    const all = await guests(t)
+    const { pool, mountPoint } = all.pool
+    assert.equal(unmount(mountPoint, { lazy: true }), undefined)
+    for (const words of [
+      ['umount', pool],
+      ['mount', pool, mountPoint],
+    ]) {
+      const { status, stderr } = await guestmemfs(...words)
+      assert.equal(status, 1)
+      assert.match(stderr, /^guestmemfs: pool '\S+' was unmounted from \S+ and is still in use: [^\n]+\n$/)
+      assert.doesNotMatch(stderr, /\bend what\b/, 'no guest need be ended')
+      const [, command = ''] = /'guestmemfs (umount --force \S+)'/.exec(stderr) ?? []
+      assert.equal(command, `umount --force ${pool}`, stderr)
+    }
+    const forced = await guestmemfs('umount', '--force', pool)
+    assert.equal(forced.status, 0, forced.stderr)
+    assert.match(forced.stdout, /parked/)
+    await everythingIsBack(t, all)
+  },
+)
 
 test('a new keeper finds the connection of what was unmounted before', options, async (t) => {
   const all = await guests(t)

@@ -22,7 +22,7 @@ test('guest RAM', { skip: cannotMount, timeout: 120_000 }, async (t) => {
   const pool = await mountTestPool(t)
   const folder = folders(pool)
 
-  await t.test('read and write are refused, whoever asks', (t) => {
+  await t.test('read and write are refused for every user', (t) => {
     const path = folder('refused')
     fs.writeFileSync(path('ram'), '')
     fs.truncateSync(path('ram'), 4 * MIB)

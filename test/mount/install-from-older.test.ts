@@ -59,7 +59,7 @@ test('units and helpers of the oldest tree are migrated', {
     assert.deepEqual(commandIn(read(path)), current)
   assert.equal(read(`${UNIT}.d/limits.conf`), '[Service]\nLimitCORE=0\n')
 
-  await t.test('taken by the operator, the unit is ours again', async () => {
+  await t.test('once the operator takes the new unit, install replaces it again', async () => {
     fs.renameSync(beside, join(prefix, UNIT))
     const again = await guestmemfs('install', '--yes', '--prefix', prefix)
     assertDone(again)

@@ -32,7 +32,7 @@ function attempt(work: () => unknown): string {
   }
 }
 
-test('a limit on the size of the memory of files is EFBIG, and the server lives', options, async (t) => {
+test('a limit on the size of the memory of files is EFBIG, and the server serves on', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   const { path } = pool
   fs.chmodSync(pool.mountPoint, 0o777)

@@ -154,7 +154,7 @@ test('flags of mount(8) are in force', options, async (t) => {
   assert.deepEqual(fs.readFileSync(pool.path('true')), fs.readFileSync('/bin/true'))
 })
 
-test('mounted by two at once: one gets it, the other is told', options, async (t) => {
+test('mounted by two at once: one gets it, the other is refused', options, async (t) => {
   const pool = testPoolName(t)
   const points = [testMountPoint(t), testMountPoint(t)]
   const outcomes = await Promise.all(

@@ -73,24 +73,28 @@ const listed = async (pool: string): Promise<Record<string, unknown> | undefined
 const succeeded = ({ stderr, status }: Outcome): void => assert.deepEqual([stderr, status], ['', 0])
 
 for (const [harm, work] of Object.entries(HARMS)) {
-  test(`the record ${harm}, the keeper dies: the living server is taken over`, options, async (t) => {
-    const { pool, keeper, server, mapper } = await stage(t, work)
-    await kill(keeper)
-    const found = await listed(pool.pool)
-    assert.deepEqual(
-      [found?.state, found?.serverPid, found?.mountPoint, found?.sizeBytes],
-      ['mounted', server, pool.mountPoint, 64 * MIB],
-    )
-    const mounted = await guestmemfs('mount', pool.pool, pool.mountPoint)
-    succeeded(mounted)
-    assert.match(mounted.stdout, /a new one took over\)\n$/)
-    assert.equal(processStartTime(server), undefined)
-    assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
-    assert.equal(await mapper.load(5), 55)
-    fs.writeFileSync(pool.path('new'), 'there is a keeper again')
-    succeeded(await guestmemfs('fsck', pool.pool))
-    await mapper.end()
-  })
+  test(
+    `the record ${harm}, the keeper dies: the next mount takes the running server over`,
+    options,
+    async (t) => {
+      const { pool, keeper, server, mapper } = await stage(t, work)
+      await kill(keeper)
+      const found = await listed(pool.pool)
+      assert.deepEqual(
+        [found?.state, found?.serverPid, found?.mountPoint, found?.sizeBytes],
+        ['mounted', server, pool.mountPoint, 64 * MIB],
+      )
+      const mounted = await guestmemfs('mount', pool.pool, pool.mountPoint)
+      succeeded(mounted)
+      assert.match(mounted.stdout, /a new one took over\)\n$/)
+      assert.equal(processStartTime(server), undefined)
+      assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+      assert.equal(await mapper.load(5), 55)
+      fs.writeFileSync(pool.path('new'), 'there is a keeper again')
+      succeeded(await guestmemfs('fsck', pool.pool))
+      await mapper.end()
+    },
+  )
 }
 
 test(

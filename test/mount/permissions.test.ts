@@ -96,7 +96,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
     assert.equal(modeOf(path('id')), '6755 0:0', 'who may keep them does')
   })
 
-  await t.test('in a sticky directory nobody removes what is somebody else’s', async () => {
+  await t.test('in a sticky directory no user removes another user’s file', async () => {
     const path = folder('sticky')
     fs.chmodSync(path(), 0o1777)
     assert.equal(await strangersShell(path(), 'touch mine; mkdir dir'), '')
@@ -139,7 +139,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
     }
   })
 
-  await t.test('root is asked for nothing, and may not write where nobody may', () => {
+  await t.test('root needs no permission, but may not write where no user may', () => {
     const path = folder('root')
     fs.writeFileSync(path('file'), 'x', { mode: 0 })
     const operations = {

@@ -55,7 +55,7 @@ async function sizes({ pool, mountPoint }: TestPool): Promise<unknown> {
 
 const all = (size: number) => ({ statfs: size, df: size, status: size, list: size })
 
-test('a mounted pool grows and shrinks, and everybody knows', options, async (t) => {
+test('a mounted pool grows and shrinks, and every command shows its size', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   fs.writeFileSync(pool.path('small'), 'small')
   const tooLarge = () => answerTo(() => fs.truncateSync(pool.path('ram'), 100 * MIB))

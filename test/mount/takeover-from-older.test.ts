@@ -89,42 +89,46 @@ function virtualValues({ path, mountPoint }: TestPool): Record<string, unknown> 
   }
 }
 
-test('its keeper killed, guests mapping: today takes over live, and nobody notices', options, async (t) => {
-  const { pool } = await mountOlderPool(t)
-  const population = await populate(t, pool)
-  const told = tellTree(pool.mountPoint)
-  const values = virtualValues(pool)
-  const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
+test(
+  'its keeper killed, guests mapping: today’s keeper takes over live, and no program notices',
+  options,
+  async (t) => {
+    const { pool } = await mountOlderPool(t)
+    const population = await populate(t, pool)
+    const told = tellTree(pool.mountPoint)
+    const values = virtualValues(pool)
+    const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
 
-  await t.test("today's commands read what they say", async () => {
-    const [listed] = JSON.parse((await guestmemfs('list', '--json')).stdout).filter(
-      (each: { pool: string }) => each.pool === pool.pool,
-    )
-    assert.deepEqual(
-      [listed.state, listed.keeperPid, listed.serverPid, listed.mountPoint],
-      ['mounted', keeper, server, pool.mountPoint],
-    )
-    const status = JSON.parse((await guestmemfs('status', '--json', pool.pool)).stdout)
-    assert.deepEqual([status.server.pid, status.pool.name, status.health.orphans], [server, pool.pool, 1])
+    await t.test("today's commands read what they say", async () => {
+      const [listed] = JSON.parse((await guestmemfs('list', '--json')).stdout).filter(
+        (each: { pool: string }) => each.pool === pool.pool,
+      )
+      assert.deepEqual(
+        [listed.state, listed.keeperPid, listed.serverPid, listed.mountPoint],
+        ['mounted', keeper, server, pool.mountPoint],
+      )
+      const status = JSON.parse((await guestmemfs('status', '--json', pool.pool)).stdout)
+      assert.deepEqual([status.server.pid, status.pool.name, status.health.orphans], [server, pool.pool, 1])
+      await assertClean(pool.pool)
+      assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
+      assert.equal(
+        answerTo(() => fs.writeFileSync(pool.path('late'), '')),
+        'EBUSY',
+      )
+      assert.equal((await guestmemfs('thaw', pool.pool)).status, 0)
+    })
+
+    await kill(keeper)
+    const adopted = await guestmemfs('mount', pool.pool, pool.mountPoint)
+    assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
+    assert.match(adopted.stdout, /its keeper had died: a new one took over\)\n$/)
+    assert.deepEqual([processStartTime(server), pool.keeperPid() === keeper], [undefined, false])
+    await assertWhole(pool, told, population)
+    assert.deepEqual(virtualValues(pool), values)
     await assertClean(pool.pool)
-    assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
-    assert.equal(
-      answerTo(() => fs.writeFileSync(pool.path('late'), '')),
-      'EBUSY',
-    )
-    assert.equal((await guestmemfs('thaw', pool.pool)).status, 0)
-  })
-
-  await kill(keeper)
-  const adopted = await guestmemfs('mount', pool.pool, pool.mountPoint)
-  assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
-  assert.match(adopted.stdout, /its keeper had died: a new one took over\)\n$/)
-  assert.deepEqual([processStartTime(server), pool.keeperPid() === keeper], [undefined, false])
-  await assertWhole(pool, told, population)
-  assert.deepEqual(virtualValues(pool), values)
-  await assertClean(pool.pool)
-  await goesOn(t, pool, population)
-})
+    await goesOn(t, pool, population)
+  },
+)
 
 /**
  * Makes files, writes to old ones, changes sizes, replaces the server; then unmounts, mounts, and finds all

@@ -80,7 +80,7 @@ test('what changes something leaves a line, what reads leaves none', options, (t
   ])
 })
 
-test('a reader that has gone away ends no command half way', options, (t) => {
+test('a reader that has closed its pipe ends no command half way', options, (t) => {
   const { run, messages } = world(t)
   const pool = testPoolName(t)
   const done = run(`

@@ -42,7 +42,7 @@ test('a new QEMU that does not take the guest: it goes on in the old one', async
   assert.equal(vm.process.exitCode, null)
 })
 
-test('no QEMU takes the guest: it lies saved; a damaged state file is refused; then it is resumed', async (t) => {
+test('no QEMU loads the guest: it is saved; a damaged state file is refused; then it is resumed', async (t) => {
   const pool = await mountVmPool(t)
   const qemu = moodyQemu(scratchFolder(t))
   const vm = await startTinyVm(t, pool, 'kept', { qemu: qemu.path })
@@ -261,7 +261,7 @@ test('a QEMU that does not take the guest says why, in the report', async (t) =>
   assert.equal((await listVms(pool))[0]?.state, 'running')
 })
 
-test('a guest whose QEMU is in a network of its own is refused once nobody could start the next one there', async (t) => {
+test('a guest whose QEMU is in a network of its own is refused once no process could start the next one there', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'netns', { command: ['unshare', '--net', process.execPath, CLI] })
   assert.equal((await updateVmm(pool)).status, 0, 'its supervisor is in the same')

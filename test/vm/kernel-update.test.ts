@@ -87,7 +87,7 @@ test('all the way to the jump, and back: every guest in the QEMU it had', async 
   assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['one', 'two'], 'no state file is left')
 })
 
-test('killed on the way: resume thaws, and every guest goes on', async (t) => {
+test('killed before the jump: resume thaws, and every guest goes on', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
   const way = wayOf(pool, guests)
@@ -132,7 +132,7 @@ test('one guest cannot be saved: it and the others go on, and nothing is frozen'
   assert.equal(existsSync(pool.path('one.vmstate')), false)
 })
 
-test('a guest that was started since the plan is seen before the jump, and nobody is lost', async (t) => {
+test('a guest that was started since the plan is found before the jump, and no guest is lost', async (t) => {
   const pool = await mountVmPool(t)
   const planned = await startTinyVm(t, pool, 'planned')
   const way = wayOf(pool, [planned])

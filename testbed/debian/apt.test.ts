@@ -99,7 +99,7 @@ async function setUp(t: TestContext) {
   return { folder, mirror, choice, debs }
 }
 
-test('half an answer is asked for again, and what comes is whole', { skip }, async (t) => {
+test('a file that was cut off is downloaded again, completely', { skip }, async (t) => {
   const { folder, mirror, choice, debs } = await setUp(t)
   mirror.debs = [await buildPackage(folder, '1.0')]
   mirror.answer = 'half once'
@@ -127,7 +127,7 @@ test('a mirror that only ever answers half is an error in one line, and leaves n
   for (const name of readdirSync(debs)) assert.notEqual(readFileSync(join(debs, name)).length, whole)
 })
 
-test('a package that is gone is taken in the version that took its place, and that is said', {
+test('a package that is gone is taken in the version that replaced it, and a person reads that', {
   skip,
 }, async (t) => {
   const { folder, mirror, choice, debs } = await setUp(t)

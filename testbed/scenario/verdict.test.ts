@@ -47,7 +47,7 @@ test('a guest whose memory was changed is a failure, whatever else went wrong', 
   assert.equal(emulatorFault(run({ guests: [bad], host: host({ crash: OOPS }) })), undefined)
 })
 
-test('a guest that was started again by anybody is a failure', () => {
+test('a guest that any command started again is a failure', () => {
   for (const second of [start('guest', 1250), start('', 1250)]) {
     const host2 = host({ qemuStarts: [start('guest', 0), second] })
     assert.equal(emulatorFault(run({ guests: RESET, host: host2 })), undefined)
@@ -122,7 +122,7 @@ test('an int3 that was executed after it had been taken away is the emulator, in
   }
 })
 
-test('an int3 that is in memory, as padding between functions is, was executed by whoever jumped there', () => {
+test('an int3 that is in memory, as padding between functions is, was executed by code that jumped there', () => {
   const crash = OOPS.replace('0f <1f>', 'cc <cc>')
   assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash }) })), undefined)
   const blind = OOPS.replace(/^Code.*\n/m, '')

@@ -42,7 +42,7 @@ test('every guest must be in memory that outlives the kernel', () => {
   assert.match(linesOf(checkPools([], ['q'])).join(), /^warn: pool 'q' is parked/)
 })
 
-test('memory that a process holds must live through the shutdown that systemd leads', () => {
+test('memory that a process holds must survive the shutdown by systemd', () => {
   const say = (via: 'kexec' | 'systemctl', change: Partial<PoolFacts>) =>
     linesOf(checkShutdown(via, [{ ...POOL, ...change }])).join()
   assert.match(say('systemctl', { by: 'luo' }), /^error: pool 'p' would be killed on the way down/)

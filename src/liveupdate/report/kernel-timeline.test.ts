@@ -72,7 +72,7 @@ test('a guest that could not be started, or did not run before, had no blackout 
   assert.equal(joinTimeline(RESUMED, undefined, RECORD, ARRIVAL).blackoutUs, null)
 })
 
-test('a guest that lay saved already is told of as before', () => {
+test('a guest that was already saved keeps its timeline', () => {
   assert.equal(joinTimeline(RESUMED, 99_000, RECORD, ARRIVAL), RESUMED)
 })
 

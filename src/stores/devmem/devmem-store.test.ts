@@ -61,7 +61,7 @@ function settle<T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wai
   throw new Error('it waits for ever')
 }
 
-test('a range is blank, ours, or holds other bytes, wherever in it that shows', (t) => {
+test('a range is blank, a pool, or holds other bytes, wherever in it they are', (t) => {
   const { path, write } = makeMemory(t)
   const probe = () => probeRange(FOUND, probeImage, path)
   assert.deepEqual(probe(), { content: 'zero' })
