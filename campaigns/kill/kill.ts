@@ -1,8 +1,8 @@
 /**
  * The campaign `kill`: 32 processes work on a pool's metadata and four guests on its memory, while the
  * server, the keeper, or both at once where a service manager has a third set of descriptors, are killed at
- * random moments. What was acknowledged is there, exactly once, and nothing else; no word of a guest is
- * wrong; and at the end every block is back.
+ * random moments. All acknowledged changes must be there, exactly once, and nothing else; no word of a guest
+ * may be wrong; and at the end every block must be free.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -28,12 +28,12 @@ import { mountInUnit } from './unit-host.ts'
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url))
 const PROCESSES = 32
 const GUESTS = 4
-/** A block each, and some for names that are just moved. */
+/** A block for each file, and some for files that are being renamed. */
 const BLOCKS_EACH = 20
 const SIZE_MIB = PROCESSES * BLOCKS_EACH * 2 + GUESTS * GUEST_RAM_MIB
 
 const ROUND_SECONDS = 60
-/** Of a round: until all are at work, and to look at everything afterwards. */
+/** Time of a round besides the kills: to start all processes, and for the checks afterwards. */
 const AROUND_SECONDS = 25
 const LONGEST_PAUSE_MS = 400
 const SETTLE_MS = 120_000
@@ -49,7 +49,7 @@ function startLoad(host: PoolHost, index: number, seed: number): RunningLoad {
   const directory = join(host.mountPoint, `load-${index}`)
   const line = [...host.inside(), process.execPath, LOAD, directory, String(seed)]
   const child = spawn(line[0] as string, line.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] })
-  // One that has failed does not read what it is told at the end.
+  // A process that has failed does not read the line that ends it.
   child.stdin?.on('error', () => {})
   return { seed, child, ended: once(child, 'close'), output: text(child.stdout as NodeJS.ReadableStream) }
 }
@@ -65,7 +65,8 @@ async function endLoad(
 }
 
 /**
- * Kills until `isOver`; each kill is counted in `figures`. Answers when both processes were dead together.
+ * Kills until `isOver`; each kill is counted in `figures`. Returns the times at which both processes were
+ * dead together.
  */
 async function killAtRandom(
   host: PoolHost,
@@ -74,7 +75,7 @@ async function killAtRandom(
   figures: Record<string, number>,
 ): Promise<number[]> {
   const bothDiedMs: number[] = []
-  /** Those that were killed last. As long as the record names one, nobody has taken its place. */
+  /** The last killed pids. As long as the record names one, it has no successor. */
   const dead = { keeper: 0, server: 0 }
   while (!isOver()) {
     await sleep(random.below(LONGEST_PAUSE_MS))
@@ -86,8 +87,7 @@ async function killAtRandom(
       host.kill(server)
       count(figures, 'serverKills')
     } else if (!host.canLoseBoth) {
-      // Without a service manager its server must hold the pool, and live until another keeper has taken
-      // over.
+      // Without a service manager the server must hold the pool until another keeper has taken over.
       await host.settled()
       const held = host.keeperPid()
       host.kill(held)
