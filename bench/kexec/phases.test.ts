@@ -1,4 +1,4 @@
-/** Tests of what is made of a guest's report. */
+/** Owns the tests of figures from a guest's report. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { perGib, phaseMs, phaseSamples } from './phases.ts'
