@@ -39,7 +39,7 @@ function readManifest(prefix: string): Manifest | undefined {
   try {
     return v.parse(Manifest, JSON.parse(readFileSync(path, 'utf8')))
   } catch (cause) {
-    throw new CorruptBytesError(`${path} is not a manifest of ours: remove what install made by hand`, {
+    throw new CorruptBytesError(`${path} is no manifest of guestmemfs: remove what install made by hand`, {
       cause,
     })
   }

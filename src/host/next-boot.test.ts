@@ -42,7 +42,7 @@ test('an installed version is looked at once, and is what it says', (t) => {
   rmSync(join(root, 'usr/local/lib/guestmemfs/current'))
   const launcher = join(root, 'usr/local/lib/guestmemfs/current/guestmemfs')
   assert.deepEqual(readNextBoot(root).programs, [
-    { by, place: launcher, lacks: `${launcher} leads nowhere`, reads: undefined },
+    { by, place: launcher, lacks: `${launcher} is missing, or links to a missing file`, reads: undefined },
   ])
 })
 
