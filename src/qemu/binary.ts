@@ -95,7 +95,7 @@ async function collectLines(path: string, output: AsyncIterable<Buffer>): Promis
   let text = ''
   for await (const chunk of output) {
     text += chunk
-    if (text.length > MAX_ANSWER_BYTES) throw new UsageError(`${path} says more than a QEMU would`)
+    if (text.length > MAX_ANSWER_BYTES) throw new UsageError(`${path} writes more than a QEMU would`)
   }
   return text.split('\n').flatMap((line) => {
     try {

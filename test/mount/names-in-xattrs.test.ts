@@ -48,7 +48,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
       assert.match(status.stdout, /^vms +listed to root alone$/m)
       assert.equal((JSON.parse(asJson.stdout) as { vms: unknown }).vms, null)
       assert.match(list.stdout, new RegExp(`^${pool.pool} +mounted`, 'm'))
-      assert.match(vms.stderr, /^guestmemfs: .* tells root alone .*: run it with sudo\n$/)
+      assert.match(vms.stderr, /^guestmemfs: .* shows only root what files are in it .*: run it with sudo\n$/)
     },
   )
 

@@ -62,7 +62,7 @@ function checkPool(facts: PoolFacts): Finding[] {
  * and guests and files with it.
  */
 function leftBehind({ pool, by, vms, holdsFiles }: PoolFacts): Finding[] {
-  const advice = 'leave --mount away to take it along'
+  const advice = 'leave out --mount to include it'
   const ending = vms.filter(({ state }) => state === 'running' || (state === 'saved' && by === 'luo'))
   const findings = ending.map(({ definition: { name }, state }) =>
     fail(

@@ -18,7 +18,7 @@ export function checkShutdown(via: KexecMethod, pools: readonly PoolFacts[]): Fi
     .map(({ pool }) =>
       fail(
         `pool ${pool}`,
-        `pool '${pool}' would be killed on the way down, and its memory with it: take --via kexec, or, with systemd 255 or newer, 'guestmemfs install' and 'systemctl restart guestmemfs@${pool}' (unmount and mount it first where that is no running unit)`,
+        `pool '${pool}' would be killed by systemd, and its memory with it: take --via kexec, or, with systemd 255 or newer, 'guestmemfs install' and 'systemctl restart guestmemfs@${pool}' (unmount and mount it first where that is no running unit)`,
       ),
     )
 }

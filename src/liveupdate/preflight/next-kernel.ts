@@ -64,7 +64,7 @@ function checkImage(path: string, image: KernelImage | Errno, modules: string): 
   if (!image.isLoadable) return refuse('is no 64-bit kernel that kexec_file_load takes')
   const { release, sizeBytes, expectedBytes } = image
   if (sizeBytes < expectedBytes)
-    return refuse(`is cut short: it has ${sizeBytes} bytes, and its header tells of ${expectedBytes}`)
+    return refuse(`is cut short: it has ${sizeBytes} bytes, and its header says ${expectedBytes}`)
   const folder = join(modules, release)
   if (existsSync(folder)) return []
   return [

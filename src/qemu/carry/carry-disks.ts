@@ -219,7 +219,7 @@ function carryBackend(
   const protocol = graph.nodes.get(top.children.get('file') ?? '')
   const pairs = pairsOf(drive)
   if (optionValue(pairs, 'file.filename') !== undefined)
-    throw new CannotCarry(`drive ${idOf(drive)} says its file by file.filename=: say it by file=`)
+    throw new CannotCarry(`drive ${idOf(drive)} names its file by file.filename=: use file=`)
   const [was, format] = [
     optionValue(pairs, 'file'),
     optionValue(pairs, 'format') ?? optionValue(pairs, 'driver'),

@@ -59,7 +59,7 @@ function withTap(line: CommandLine, { id, told }: Netdev): CommandLine {
   const isPlain = ['script', 'downscript'].every((key) => pairs.get(key) === 'no')
   if (kind !== 'tap' || ifname === undefined || !isPlain)
     throw new CannotCarry(
-      `network backend ${id} was plugged: only a tap with ifname=, script=no and downscript=no tells all that it was made with`,
+      `network backend ${id} was plugged: QEMU reports all options only of a tap with ifname=, script=no and downscript=no`,
     )
   return append(line, 'netdev', `tap,id=${id},ifname=${ifname},script=no,downscript=no`)
 }
