@@ -1,6 +1,6 @@
 /**
- * Owns the bench of the blackout: a new QEMU under a running guest, ours against QEMU's ordinary way, by size
- * of RAM.
+ * Owns the bench of the blackout: a new QEMU under a running guest, by guestmemfs and by QEMU's ordinary
+ * migration, by size of RAM.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

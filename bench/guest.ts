@@ -1,6 +1,6 @@
 /**
- * Owns the guest that the blackout bench updates: our tiny guest, with all of its RAM touched beforehand.
- * Filling the file from outside costs seconds where a guest under emulation would need minutes; to QEMU the
+ * Owns the guest that the blackout bench updates: the tiny guest, with all of its RAM touched beforehand.
+ * Filling the file from outside takes seconds where a guest under emulation would need minutes; to QEMU the
  * pages are the same.
  */
 
@@ -12,7 +12,7 @@ import { promisify } from 'node:util'
 import { findBreak, readTicks } from '../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../testbed/guests/tiny-guest.ts'
 
-/** The guest checks this much all the time; the rest of its RAM is only kept. */
+/** The guest checks this much of its RAM; the rest is only kept. */
 const CHECKED_MIB = 16
 const fillWorker = join(import.meta.dirname, '../testbed/programs/measure/fill.ts')
 
@@ -42,9 +42,7 @@ export const qemuOptions = (
   ...['-chardev', `file,id=serial,path=${files.serial},append=on`, '-serial', 'chardev:serial'],
 ]
 
-/**
- * Waits until the guest has ticked `more` times more. Errors: it does not, or its memory is not what it was.
- */
+/** Waits until the guest has ticked `more` times more. Errors: it does not, or its memory has changed. */
 export async function awaitTicks(serial: string, more: number): Promise<void> {
   const ticks = () => readTicks(readFileSync(serial, { encoding: 'latin1', flag: 'a+' }))
   const goal = ticks().length + more

@@ -1,11 +1,11 @@
 /**
- * Owns how things are compared: every round runs each side once, in an order that favours none, so that
- * whatever else the machine is doing falls on all of them; figures are medians over rounds unless a bench
- * says otherwise. Must not assert: a bench reports.
+ * Owns comparisons: every round runs each side once, in a balanced order, so that other load of the machine
+ * affects all sides alike; figures are medians over rounds unless a bench says otherwise. Must not: assert,
+ * as a bench reports.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** One side of a comparison. `run` answers its figures for one round, by name. */
+/** One side of a comparison. `run` returns its figures for one round, by name. */
 export interface Side {
   readonly name: string
   readonly run: () => Promise<Record<string, number>> | Record<string, number>
@@ -25,7 +25,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** Of the straight line through points (x, y) that fits best, by least squares. */
+/** Of the best-fit line through points (x, y), by least squares. */
 export function slope(points: readonly (readonly [number, number])[]): number {
   const mean = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / values.length
@@ -41,8 +41,8 @@ export function medianOf({ name, samples }: Measured, figure: string): number {
 }
 
 /**
- * The largest: of a throughput, what it is when nothing else runs. Only for figures that disturbance can but
- * lower.
+ * The largest: of a throughput, that of the least disturbed round. Only for figures that disturbance cannot
+ * raise.
  */
 export function bestOf({ name, samples }: Measured, figure: string): number {
   const values = samples[figure]
@@ -50,13 +50,13 @@ export function bestOf({ name, samples }: Measured, figure: string): number {
   return Math.max(...values)
 }
 
-/** What a side put off (evictions, FORGETs, pages to be zeroed) is done before the next one is measured. */
+/** Time for a side's deferred work (evictions, FORGETs, zeroing) before the next one is measured. */
 const SETTLE_MS = 100
 
 /**
- * In which order round `round` (from 0) runs `count` sides. Over `count` rounds (twice as many where `count`
- * is odd) each side has each place, and comes after each other side, equally often: a Latin square as E. J.
- * Williams made it for what one treatment leaves to the next.
+ * The order in which round `round` (from 0) runs `count` sides. Over `count` rounds (twice as many where
+ * `count` is odd) each side has each place, and comes after each other side, equally often: a Williams
+ * design, a Latin square that is balanced for carry-over effects.
  */
 export function orderOf(round: number, count: number): number[] {
   const zigzag = [...Array(count).keys()].map((place) =>
@@ -67,8 +67,8 @@ export function orderOf(round: number, count: number): number[] {
 }
 
 /**
- * Runs `rounds` rounds after `warmUps` that are thrown away, each side once a round. `progress` is told of
- * each side that is about to run. `settleMs`: the pause before each.
+ * Runs `rounds` rounds after `warmUps`, whose figures are dropped, each side once a round. Calls `progress`
+ * before each side. `settleMs`: the pause before each.
  */
 export async function interleave(
   sides: readonly Side[],

@@ -1,6 +1,6 @@
 /**
- * The bench of the whole mission: a live update of the host's kernel by a real kexec, in a throw-away host;
- * what a guest's blackout is made of, what of it is ours, and what grows with the guest's RAM.
+ * The bench of a live update of the host's kernel by a real kexec, in a throw-away host: the parts of a
+ * guest's blackout, the share of guestmemfs, and what grows with the guest's RAM.
  */
 import { type Measured, median, medianOf, slope } from './harness.ts'
 import { blackoutMs, GUEST_PHASES, ms, perGib, phaseMs, phaseSamples, seconds } from './kexec/phases.ts'
@@ -12,12 +12,12 @@ import { hostSettings, measureIn } from './throw-away-host.ts'
 const SIZES_MIB = [256, 1024, 2048]
 const MIB_PER_GIB = 1024
 const HUGE_PAGE_BYTES = 2 ** 21
-/** What is neither ours nor depends on a guest: the kernel on its way up. */
+/** Phases of the kernel's boot, which depend neither on guestmemfs nor on a guest. */
 const KERNEL = ['jump', 'boot']
-/** QEMU's own: saving, loading, and coming up. */
+/** Phases of QEMU. */
 const QEMU = ['save', 'load']
 const QEMU_START = 'start'
-/** Of the blackout, by the letter: all but the kernel's boot, QEMU's save and load, and kexec. */
+/** The share of guestmemfs in the blackout: all but kexec, the kernel's boot, and QEMU's save and load. */
 const ownShare = (update: Update): number => 1 - phaseMs(update, [...KERNEL, ...QEMU]) / blackoutMs(update)
 
 const ownShareBesideQemu = (update: Update): number =>
@@ -90,11 +90,11 @@ function rows(figures: Figures, measured: readonly Measured[]): Row[] {
 }
 
 /**
- * `rounds`: live updates for each size of RAM. Errors: what the throw-away host failed with, and where its
- * consoles are.
+ * `rounds`: live updates for each size of RAM. Errors: the failure of the throw-away host, and the folder of
+ * its consoles.
  */
 export async function benchKexec(rounds: number): Promise<Result> {
-  // There and back, so that what changes over time falls on all sizes alike.
+  // In alternating order, so that changes over time affect all sizes alike.
   const order = Array.from({ length: rounds }, (_, round) =>
     round % 2 === 0 ? SIZES_MIB : SIZES_MIB.toReversed(),
   ).flat()

@@ -1,6 +1,6 @@
 /**
- * The bench of memory that is handed to the next kernel by the Live Update Orchestrator, in a throw-away host
- * by a real kexec: what preserving and retrieving take by size, whether large pages stay large, and a guest's
+ * The bench of memory that the Live Update Orchestrator hands to the next kernel, by a real kexec in a
+ * throw-away host: times to preserve and retrieve by size, whether huge pages stay huge, and a guest's
  * blackout beside that of one in the carve-out.
  */
 
@@ -102,11 +102,11 @@ function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[
 }
 
 /**
- * `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: what the
- * throw-away host failed with.
+ * `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: the failure of
+ * the throw-away host.
  */
 export async function benchKho(rounds: number): Promise<Result> {
-  // There and back, so that what changes over time falls on both alike.
+  // In alternating order, so that changes over time affect both alike.
   const order = Array.from({ length: rounds }, (_, round) => (round % 2 === 0 ? STORES : STORES.toReversed()))
   const { figures, summary } = await measureIn('bench-kho', liveUpdates(order, SIZES_MIB))
   const plain = plainSides(figures)

@@ -47,15 +47,12 @@ const { values, positionals } = parseArgs({
 })
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
-/** On a terminal one line that is written over; elsewhere nothing: the table is what matters. */
+/** On a terminal one line that it overwrites; elsewhere nothing. */
 const progress = (name: string) => (line: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${name}: ${line}`)
 }
 
-/**
- * Huge pages for the time of the run, if the person agrees; put back as they were. Answers how to put them
- * back.
- */
+/** Enables huge pages for the run, if the person agrees. Returns a function that restores the setting. */
 async function withHugePages(): Promise<() => void> {
   const before = shmemHugePages()
   if (before !== 'never') return () => {}

@@ -13,15 +13,14 @@ const FILES = 1000
 /** V8 compiles a server's code while it is used: until then it is several times slower. */
 const WARM_UPS = 5
 /**
- * `first stat` asks for the birth time, as Node always does: a kernel that has only seen the create must ask
- * for it.
+ * `first stat` needs the birth time, as Node always requests it: after a create the kernel must ask the
+ * server for it.
  */
 const OPERATIONS = ['create', 'first stat', 'stat', 'truncate', 'unlink'] as const
 
 /**
- * Operations per second of one round in a directory of its own. Each is a conversation of two processes, and
- * whoever else wants the processors is a third: rounds are short, and the best of many is the one that was
- * left alone.
+ * Operations per second of one round in a directory of its own. Each takes two processes, which any other one
+ * disturbs: rounds are short, and the best of many is the least disturbed.
  */
 function round(mountPoint: string): Record<string, number> {
   const folder = join(mountPoint, 'round')
@@ -56,11 +55,11 @@ function rows(measured: readonly Measured[]): Row[] {
 }
 
 /**
- * The example is measured in three ways. `same duties`: what it tells the kernel holds as long as ours, the
- * kernel checks permissions for it, and it has xattrs. That is like against like: checking costs a GETATTR of
- * the directory after each change in it (`fuse_permission`, fs/fuse/dir.c), and having xattrs a GETXATTR
- * before each truncate. Its own default, one second, does neither: whoever reaches the mount is root there.
- * With `timeout=0` it answers each stat itself.
+ * The example is measured in three ways. `same duties`: with the cache timeouts of guestmemfs, permission
+ * checks by the kernel, and xattrs, so that both do the same work: the checks take a GETATTR of the directory
+ * after each change in it (`fuse_permission`, fs/fuse/dir.c), and xattrs a GETXATTR before each truncate. Its
+ * default, a timeout of one second, has neither: every user of the mount acts as root. With `timeout=0` it
+ * answers each stat itself.
  */
 const PEERS = {
   'same duties': 'timeout=86400,allow_other,default_permissions,xattr',
@@ -68,7 +67,7 @@ const PEERS = {
   'timeout=1': 'timeout=1',
 } as const
 
-/** `before`: sources of another version, which is measured as one more side. */
+/** `before`: the folder of another version's sources, measured as one more side. */
 export function benchMetadata(
   rounds: number,
   progress: (line: string) => void,

@@ -1,6 +1,6 @@
 /**
- * The bench of what guest memory costs its host: counted inside a throw-away host that has every kind of it
- * (testbed).
+ * The bench of the host's overhead for guest memory: counted inside a throw-away host that has every kind of
+ * it (testbed).
  */
 import { overhead } from '../testbed/scenarios/overhead.ts'
 import { fact, type Result } from './report.ts'

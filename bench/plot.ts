@@ -1,4 +1,4 @@
-/** Owns drawing grouped bars as SVG. Knows nothing of what the numbers mean. */
+/** Owns drawing grouped bars as SVG. Must not: know what the numbers mean. */
 
 export interface Group {
   readonly label: string

@@ -12,9 +12,8 @@ const worker = join(import.meta.dirname, 'workers/ram.ts')
 const execute = promisify(execFile)
 
 /**
- * A virtual machine gives pages that have been free for a while back to its host, and pays a fault there to
- * get them again, whoever asks. So as much memory is filled and freed just before each measurement, on both
- * sides alike.
+ * A virtual machine may return free pages to its host, and then takes a fault there on the next use. So each
+ * measurement, on both sides, fills and frees as much memory just before.
  */
 async function measure(place: string): Promise<Record<string, number>> {
   await execute(process.execPath, [worker, 'memfd', String(GIB)], { timeout: 120_000 })
@@ -22,7 +21,7 @@ async function measure(place: string): Promise<Record<string, number>> {
   return JSON.parse(stdout) as Record<string, number>
 }
 
-/** A fresh file each round: a second fill of the same memory would fault nothing in. */
+/** A new file each round: a second fill of the same memory would have no page faults. */
 async function measureFile(path: string): Promise<Record<string, number>> {
   const fd = openSync(path, 'w')
   ftruncateSync(fd, GIB)

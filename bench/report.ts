@@ -1,10 +1,10 @@
-/** Owns how results are kept (JSON, one file per bench) and shown (a table). Must not compute figures. */
+/** Owns the files of results (JSON, one per bench) and their table. Must not: compute figures. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Measured } from './harness.ts'
 import { machineFacts } from './machine.ts'
 
-/** One line of a bench's table: a figure, its value here, and what the issue that asked for it wants. */
+/** One line of a bench's table: a figure, its value here, and the wanted value. */
 export interface Row {
   readonly figure: string
   readonly value: string

@@ -1,6 +1,6 @@
 /**
- * Owns the bench of the server as a process: how long the mount waits when it is killed, what it weighs, what
- * it costs idle.
+ * Owns the bench of the server as a process: how long the mount waits when it is killed, its memory, and its
+ * processor time when idle.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,7 +17,7 @@ const WATCH_MS = 3000
 const IDLE_MS = 5000
 const worker = join(import.meta.dirname, 'workers/stat-loop.ts')
 
-/** Watches the mount for three seconds; `disturb` happens one second in. */
+/** Watches the mount for three seconds; calls `disturb` after one second. */
 async function longestWait(pool: BenchPool, disturb: () => void): Promise<Record<string, number>> {
   const path = join(pool.mountPoint, 'file-0')
   const child = spawn(process.execPath, [worker, path, String(WATCH_MS)], {

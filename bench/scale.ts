@@ -1,4 +1,4 @@
-/** Owns the bench of size: what creating a file costs in a mount of 10,000 files against one of 100. */
+/** Owns the bench of size: the time to create a file in a mount of 10,000 files against one of 100. */
 import { closeSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { interleave, medianOf } from './harness.ts'
@@ -34,7 +34,7 @@ export function benchScale(rounds: number, progress: (line: string) => void): Pr
   return withPool('1G', (few) =>
     withPool('1G', async (many) => {
       progress(`filling ${MANY} files`)
-      // Both servers have done the same work before: what V8 has made fast in one, it has in the other.
+      // Both servers have done the same work before, so that V8 has compiled the same code in both.
       for (const path of fill(few.mountPoint, MANY).slice(FEW)) unlinkSync(path)
       fill(many.mountPoint, MANY)
       const measured = await interleave(

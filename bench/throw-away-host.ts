@@ -1,4 +1,4 @@
-/** Runs of a scenario of the testbed whose figures a bench is made of. */
+/** Runs scenarios of the testbed for the figures of a bench. */
 import type { Summary } from '../testbed/scenario/recorder.ts'
 import type { Scenario } from '../testbed/scenario/scenario.ts'
 import { runTrusted } from '../testbed/scenario/trusted-run.ts'
@@ -11,13 +11,12 @@ export interface Measurement<R> {
 }
 
 /**
- * Throws what the host failed with, and where its consoles are; in the summary beside them are the figures
- * that were found until then.
+ * Throws the host's failure, with the folder of its consoles; the summary in it has the figures until then.
  */
 export async function measureIn<R>(name: string, scenario: Scenario<R>): Promise<Measurement<R>> {
   const { summary, result } = await runTrusted(name, scenario, {}, say)
   const { failure, folder } = summary
-  // A guest that was broken by an update fails a run whose figures are complete.
+  // A guest that an update broke fails a run, even if its figures are complete.
   if (failure !== undefined || result === undefined)
     throw new Error(`${failure} (consoles and logs: ${folder})`)
   return { figures: result, summary }

@@ -1,30 +1,30 @@
 /**
- * Owns what a campaign is: rounds, each repeatable by its seed, for as long as it is given. Must not know
- * what a round does, nor where its ledger lies.
+ * The interface of a campaign: rounds, each repeatable by its seed, until its time is over. Must not: know
+ * what a round does, nor where its ledger is.
  */
 
-/** What one round counted. A name that ends in `Most` is the largest of all rounds, any other their sum. */
+/** Counts of one round. Over all rounds a name that ends in `Most` is their maximum, any other their sum. */
 export type Figures = Readonly<Record<string, number>>
 
 /** One line of a ledger. */
 export interface Round {
   readonly seed: number
-  /** What the round was of, where a campaign goes through a list of things. */
+  /** The item of the round, where a campaign goes through a list. */
   readonly key?: string
   readonly seconds: number
   readonly figures: Figures
-  /** One line: what was wrong. */
+  /** The fault, in one line. */
   readonly failure?: string
 }
 
 export interface Stage {
-  /** Rounds of this campaign on what is tested now, this run's among them, oldest first. */
+  /** Rounds of this campaign on the present tree, this run's among them, oldest first. */
   readonly done: readonly Round[]
   /** Seconds that are left. */
   readonly secondsLeft: () => number
   /** The seed of the next round: one more than the last one's. */
   readonly seed: () => number
-  /** Notes a round. */
+  /** Writes a round to the ledger. */
   readonly record: (round: Round) => void
   readonly say: (line: string) => void
 }
@@ -34,11 +34,9 @@ export interface Campaign {
   readonly about: string
   /** Why this machine cannot run it, in one line. Installs what it needs. */
   readonly obstacle?: () => Promise<string | undefined>
-  /** What is known of all its rounds together, where sums do not tell. */
+  /** Figures of all rounds together which are not sums. */
   readonly known?: (rounds: readonly Round[]) => Record<string, number | string>
-  /**
-   * Rounds until the time is over. What a round found wrong is recorded; what is thrown ends the campaign.
-   */
+  /** Runs rounds until the time is over. A round's fault is recorded; an exception ends the campaign. */
   readonly run: (stage: Stage) => Promise<void>
 }
 
@@ -58,7 +56,9 @@ export function count(figures: Record<string, number>, name: string, by = 1): vo
   figures[name] = (figures[name] ?? 0) + by
 }
 
-/** Runs `work` as a round: timed, recorded, and what it throws is its failure. Answers whether it passed. */
+/**
+ * Runs `work` as a round: timed and recorded, with an exception as its failure. Returns whether it passed.
+ */
 export async function round(
   stage: Stage,
   seed: number,

@@ -1,6 +1,6 @@
 /**
- * The campaign `kexecs`: the testbed's scenario `cycles`, again and again: a host in QEMU gets one kernel
- * after the other by real kexecs, under a guest that compares every word of its RAM.
+ * The campaign `kexecs` repeats the testbed's scenario `cycles`: a host in QEMU gets one kernel after the
+ * other by real kexecs, under a guest that compares every word of its RAM.
  */
 import { testbedObstacle } from '../testbed/obstacle.ts'
 import { runTrusted } from '../testbed/scenario/trusted-run.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns the ledger of one campaign: a line a round, in the cache beside the testbed's, under a name that
- * follows from what is tested. Another tree has another ledger, and begins anew.
+ * Owns the ledger of one campaign: a line a round, in the cache beside the testbed's, under a key of the
+ * tested tree. Another tree has another ledger.
  */
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,17 +10,17 @@ import { testedKey } from '../testbed/tested.ts'
 import type { Round } from './campaign.ts'
 
 const PROJECT = join(import.meta.dirname, '..')
-/** What a round is a round of: the program, and what judges it. */
+/** Paths of what is tested: the program, and the campaigns. */
 const TESTED = ['package-lock.json', 'src', 'campaigns']
 
 export interface Ledger {
   readonly file: string
   readonly read: () => Round[]
-  /** One line, appended whole. */
+  /** Appends one line at once. */
   readonly append: (round: Round) => void
 }
 
-/** `file`: another place for it, which is then not bound to what is tested. */
+/** `file`: another place for it, whatever the tested tree is. */
 export function ledgerOf(campaign: string, file?: string): Ledger {
   const place =
     file ?? join(cacheFolder('campaigns'), `${campaign}-${testedKey(PROJECT, TESTED, campaign)}.jsonl`)

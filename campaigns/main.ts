@@ -1,12 +1,12 @@
 /**
  * The command line of the campaigns: random tests without an end, that go on where they were stopped.
  *
- *   npm run campaign                       what there is, and what is known of it
+ *   npm run campaign                       lists them, with the state of their ledgers
  *   npm run campaign -- kill               half an hour of it
  *   npm run campaign -- kill --seconds 60 --seed 7
  *   npm run campaign -- kill --keep        its figures, of all its rounds, to bench/results/
  *   npm run campaign -- kill --if-possible no failure where this machine cannot run it
- *   npm run campaign -- kill --ledger FILE what is known is there, and not in the cache
+ *   npm run campaign -- kill --ledger FILE with its ledger there, and not in the cache
  */
 import { parseArgs } from 'node:util'
 import { UsageError } from '../src/values/errors.ts'
@@ -74,7 +74,7 @@ async function runCampaign(name: string): Promise<void> {
   let next = wholeNumber('seed') ?? (last === undefined ? Date.now() % SEEDS : last + 1)
   print(`first seed ${next}, ${seconds} s`)
   let endMs = performance.now() + seconds * 1000
-  // The round that is under way ends in order, and takes away what it made. A second signal ends at once.
+  // The present round ends, and removes what it made. A second signal ends this process at once.
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => {
       endMs = 0

@@ -10,7 +10,7 @@ import { syscalls } from './syscalls/syscalls.ts'
 
 export const CAMPAIGNS: Readonly<Record<string, Campaign>> = { kill, machine, syscalls, fuzz, soak, kexecs }
 
-/** Throws `UsageError` naming what there is. */
+/** Throws `UsageError` with the names of all. */
 export function findCampaign(name: string): Campaign {
   const campaign = Object.hasOwn(CAMPAIGNS, name) ? CAMPAIGNS[name] : undefined
   if (campaign !== undefined) return campaign

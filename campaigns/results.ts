@@ -6,7 +6,7 @@ import { type Campaign, type Round, totalOf } from './campaign.ts'
 
 const PROJECT = join(import.meta.dirname, '..')
 
-/** Answers the path, from the project on. */
+/** Returns the path, relative to the project. */
 export function keepFigures(name: string, campaign: Campaign, rounds: readonly Round[]): string {
   const path = join(PROJECT, 'bench/results', `campaign-${name}.json`)
   const seconds = Math.round(rounds.reduce((sum, each) => sum + each.seconds, 0))

@@ -1,7 +1,7 @@
 /**
  * Owns `npm run build`: the published package's JavaScript in `dist/`, made from `src/` without its tests.
- * Must not leave anything of an earlier build behind, or build what does not start. Types are judged by
- * `npm run check`.
+ * Must not: leave anything of an earlier build behind, or build what does not start. `npm run check` checks
+ * types.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * `npm run check`: types, style, the import rule, file sizes, comments, dead files; one line each. Must not
- * change a file, but for `--fix`, which lets biome put style right and fills comments.
+ * `npm run check`: types, style, the import rule, file sizes, comments, dead files; one line each. Must not:
+ * change a file, except with `--fix`, by which biome corrects style and comments are filled.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ const project = dirname(import.meta.dirname)
 const isFixing = process.argv.includes('--fix')
 const bin = (name: string): string => join(project, 'node_modules/.bin', name)
 
-/** A check answers its problems, one a line; none is a pass. */
+/** A check returns its problems, one a line; none is a pass. */
 interface Check {
   readonly name: string
   readonly problems: (sources: readonly Source[]) => string[]

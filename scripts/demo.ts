@@ -1,5 +1,5 @@
 /**
- * Owns `npm run demo`: which demo is meant, and how an error leaves it. Without words it is the live update
+ * Owns `npm run demo`: the choice of the demo, and the exit on an error. Without words it is the live update
  * of a kernel, in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is
  * missing, asking first.
  */

@@ -1,7 +1,7 @@
 /**
- * `npm run test:turn -- --turn N --minutes M`: of the scenarios that `npm test` leaves out, this turn's own
- * and as many more as fit into M minutes; and which were left. The kernel with the orchestrator is built
- * first where one needs it.
+ * `npm run test:turn -- --turn N --minutes M`: runs, of the scenarios that `npm test` leaves out, this turn's
+ * own and as many more as fit into M minutes, and prints those that it left. Builds the kernel with the
+ * orchestrator first where one needs it.
  */
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -15,7 +15,7 @@ import { sumUp } from './tiers/sum.ts'
 import { type Job, TIERS } from './tiers/tiers.ts'
 import { TURNS, turnOf } from './tiers/turns.ts'
 
-/** What one may take, generously: less time than that is left, and it waits for another turn. */
+/** An upper estimate for one: where less time is left, it waits for another turn. */
 const SCENARIO_MINUTES = { testbed: 5, long: 9 } as const
 const KERNEL_MINUTES = 22
 
@@ -39,10 +39,10 @@ const ran: string[] = []
 const byPath = new Map(jobs.map((job) => [job.path, job]))
 const ordered = [...own, ...more].flatMap((path) => byPath.get(path) ?? [])
 
-/** Where there is no mirror, the tier says so by itself. */
+/** Without a mirror, the tier reports that. */
 const kernelPlace = await luoKernelPlace().catch(() => '')
 
-/** A kernel that one of them needs is built once; from then on it costs nothing. */
+/** With the time to build a kernel where one needs it and the cache does not have it. */
 function minutesOf({ path }: Job): number {
   const { tier, kernel, nextKernel } = findScenario(path.replace(/^scenario /, ''))
   const needsBuild = [kernel, nextKernel].includes(LUO) && !existsSync(kernelPlace)

@@ -1,7 +1,6 @@
 /**
- * Owns what the testbed keeps between runs, and that it is whole: a thing is built beside its place and
- * renamed into it, so whoever finds it finds all of it. Kept outside the repository (XDG cache). Knows
- * nothing of what is kept.
+ * Owns the cache of the testbed, outside the repository (XDG cache). An entry is built beside its place and
+ * renamed into it, so a reader finds it complete or not at all. Must not: know what an entry is.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -27,10 +26,10 @@ export const cacheRoot = join(
 const UNUSED_DAYS = 14
 /** Between the name of a thing and the pid of the process that builds it. */
 const BUILDING = '.building-'
-/** A run's folder has the pid of its process in its name until it is put away. */
+/** A run's folder has the pid of its process in its name until `keepRunFolder` renames it. */
 const RUNNING = '.running-'
 
-/** A folder for one run, which `dropUnused` takes away when its process was killed. */
+/** A folder for one run, which `dropUnused` removes when its process was killed. */
 export const makeRunFolder = (name: string): string =>
   mkdtempSync(join(cacheFolder('runs'), `${name}${RUNNING}${process.pid}-`))
 
@@ -49,9 +48,9 @@ export function cacheFolder(name: string): string {
 }
 
 /**
- * The path `cacheRoot/name`, built by `build` if it is not there. `build` gets an empty folder and answers
- * which path in it (or the folder itself) is the thing. Two builders at once are harmless: the later one's is
- * dropped. `room`: what the disk must have free before anything is built.
+ * The path `cacheRoot/name`, built by `build` if it is not there. `build` gets an empty folder and returns
+ * the path of the entry in it (or the folder itself). Two builders at once are harmless: the later one's is
+ * removed. `room`: what must be free on the disk before the build.
  */
 export async function cached(
   name: string,
@@ -80,18 +79,18 @@ export async function cached(
 }
 
 /**
- * Removes what nobody has asked for in two weeks: earlier versions of images, kernels and packages, logs of
- * old runs.
+ * Removes entries that no run has used for two weeks: earlier versions of images, kernels and packages, logs
+ * of old runs.
  */
 export function dropUnused(kinds: readonly string[], nowMs = Date.now()): void {
   for (const kind of kinds)
     for (const name of readdirSync(cacheFolder(kind))) {
       const place = join(cacheRoot, kind, name)
       const status = statSync(place, { throwIfNoEntry: false })
-      if (status === undefined) continue // another testbed was faster
+      if (status === undefined) continue // another testbed has removed it
       const [, maker] = /\.(?:building|running)-(\d+)-/.exec(name) ?? []
       if (maker !== undefined) {
-        // Whoever made it was killed on the way: it is no whole thing and never will be.
+        // Its builder was killed: it is incomplete for good.
         if (existsSync(`/proc/${maker}`)) continue
         rmSync(place, { recursive: true, force: true })
       }

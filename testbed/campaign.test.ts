@@ -1,4 +1,4 @@
-/** Tests of what a campaign runs, and of how it goes on. */
+/** Owns the tests of what a campaign runs, and how it continues. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageError } from '../src/values/errors.ts'
@@ -12,7 +12,7 @@ const run = (scenario: string, more: Partial<CampaignRun> = {}): CampaignRun => 
   ...more,
 })
 
-test('all scenarios of the tiers run twice, and those that tell most five times', () => {
+test('all scenarios of the tiers run twice, and those that show most five times', () => {
   const plan = planCampaign([])
   for (const name of ['hidden', 'many', 'kho-many']) assert.equal(plan.get(name), 5)
   assert.equal(plan.get('update'), 2)

@@ -1,6 +1,6 @@
 /**
- * `npm run testbed -- campaign [NAME=TIMES…]`: every scenario of the tiers a number of times, and the table
- * of what became of them. It goes on where it was stopped: what has run is kept in the cache until the whole
+ * `npm run testbed -- campaign [NAME=TIMES…]`: runs every scenario of the tiers a number of times, and prints
+ * a table of the results. It continues where it was stopped: the cache keeps the runs until the whole
  * campaign is done.
  */
 import { appendFileSync, rmSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { findScenario, scenariosOf } from './scenarios/registry.ts'
 import { testedKey } from './tested.ts'
 
 const TIMES = 2
-/** Several guests at once, or the most jumps: these told the emulator's faults first. */
+/** Several guests at once, or the most jumps: these showed the emulator's faults first. */
 const OFTEN: Readonly<Record<string, number>> = { hidden: 5, many: 5, 'kho-many': 5 }
 
 /** One run. A failure that the emulator caused was repeated; `verdict` is the last one's. */
@@ -28,10 +28,10 @@ export interface CampaignRun {
 }
 
 const PROJECT = join(import.meta.dirname, '..')
-/** What a run is a run of. */
+/** Paths of what is tested. */
 const TESTED = ['package-lock.json', 'scripts', 'src', 'testbed']
 
-/** Of this plan, on what is tested as it lies here. */
+/** The state of this plan, for the present contents of `TESTED`. */
 const stateFile = (plan: ReadonlyMap<string, number>): string =>
   join(cacheFolder('campaigns'), `${testedKey(PROJECT, TESTED, JSON.stringify([...plan]))}.jsonl`)
 
@@ -49,7 +49,9 @@ export function planCampaign(words: readonly string[]): Map<string, number> {
   )
 }
 
-/** What is still to run: one of each in turn, so that a campaign that is stopped early has seen them all. */
+/**
+ * The runs that are left: one of each in turn, so that a campaign that is stopped early has run all of them.
+ */
 export function remaining(plan: ReadonlyMap<string, number>, done: readonly CampaignRun[]): string[] {
   const left = new Map(plan)
   for (const { scenario } of done) left.set(scenario, (left.get(scenario) ?? 0) - 1)
@@ -64,7 +66,7 @@ export function remaining(plan: ReadonlyMap<string, number>, done: readonly Camp
 export async function runCampaign(words: readonly string[], say: (line: string) => void): Promise<number> {
   const plan = planCampaign(words)
   const file = stateFile(plan)
-  // A run whose line was cut off is done again.
+  // A run whose line was cut off is repeated.
   const done = readJsonLines<CampaignRun>(file)
   if (done.length > 0) say(`going on: ${done.length} runs are done (${file})`)
   const left = remaining(plan, done)

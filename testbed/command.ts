@@ -1,6 +1,4 @@
-/**
- * Owns running one program of this machine to its end, bounded in time, with an error that says what it said.
- */
+/** Owns running one program of this machine to its end, with a time limit, and an error with its output. */
 import { execFile } from 'node:child_process'
 
 export interface CommandOptions {
@@ -20,7 +18,7 @@ export class CommandError extends Error {
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 
 /**
- * Standard output of `program`. Throws `CommandError` with its last words when it fails or takes too long.
+ * Standard output of `program`. Throws `CommandError` with its last output when it fails or takes too long.
  */
 export function command(
   program: string,

@@ -1,7 +1,7 @@
 /** Owns files with one JSON record a line, to which runs append: the ledger's and the campaigns'. */
 import { existsSync, readFileSync } from 'node:fs'
 
-/** Oldest first. A line that a full disk or a kill cut off is passed over. */
+/** Oldest first. A line that was cut off, by a full disk or a kill, is left out. */
 export function readJsonLines<T>(path: string): T[] {
   if (!existsSync(path)) return []
   return readFileSync(path, 'utf8')

@@ -60,7 +60,7 @@ try {
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   process.stderr.write(`${error.message}\n`)
-  // What a run that was stopped had begun ends with this process.
+  // Processes that a stopped run has started end with this one.
   if (error instanceof StoppedError) process.exit(2)
   process.exitCode = 2
 }

@@ -1,6 +1,6 @@
 /**
- * Whether this machine can run the testbed: programs, memory, Debian packages. Gets the packages that answer
- * it.
+ * Whether this machine can run the testbed: programs, memory, Debian packages. Downloads the packages that
+ * this needs.
  */
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
@@ -26,14 +26,14 @@ export async function testbedObstacle(phase: Phase): Promise<string | undefined>
     await phase('kernel lists', () => findKernel(NEWEST))
     return undefined
   } catch (error) {
-    // Anything else is a fault of ours, and no reason to skip a test.
+    // Any other error is a fault of the testbed, and no reason to skip a test.
     if (error instanceof UsageError || error instanceof CommandError)
       return `the testbed gets no Debian kernel here: ${error.message.split('\n')[0]}`
     throw error
   }
 }
 
-/** Not every user has the folders of administrators on the path. */
+/** Looks into /sbin and the like, too, which not every user has in PATH. */
 function isOnPath(program: string): boolean {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin']
   return folders.some((folder) => {

@@ -1,6 +1,6 @@
 /**
- * Former commits of this repository, taken out of its history: their programs are run beside today's, to see
- * that today's reads what theirs leave.
+ * Former commits of this repository, from its history: tests run their programs beside today's, which must
+ * read what they leave.
  *
  * Must not: run them. Packages are today's: what a former commit's lock file names is not fetched.
  */
@@ -13,7 +13,7 @@ const PROJECT = join(import.meta.dirname, '..')
 const NEEDED = ['src', 'package.json'] as const
 const MAX_ARCHIVE_BYTES = 64 * 2 ** 20
 
-/** The first tree whose pools, records and images are still read. */
+/** The first tree whose pools, records and images today's program reads. */
 export const OLDEST = 'f8cb29b5d16a322e688d934650860ac7253782b6'
 
 const git = (...words: string[]): Buffer =>
@@ -22,7 +22,7 @@ const git = (...words: string[]): Buffer =>
     maxBuffer: MAX_ARCHIVE_BYTES,
   })
 
-/** Why `commit` cannot be had here, or undefined. */
+/** Why `commit` is not available here, or undefined. */
 export function olderObstacle(commit: string): string | undefined {
   try {
     git('cat-file', '-e', `${commit}^{tree}`)

@@ -1,4 +1,4 @@
-/** Whether the cache's disk has room for what is about to be fetched or built, asked before anything is. */
+/** The check, before a download or a build, that the cache's disk has room for it. */
 import { mkdirSync, statfsSync } from 'node:fs'
 import { UsageError } from '../src/values/errors.ts'
 import { formatSize } from '../src/values/size.ts'

@@ -1,7 +1,7 @@
 /**
- * One guest of a measured size in the throw-away host: its RAM made and touched, the guest started, the
- * host's kernel updated under it, its report, its end. Which store its RAM is in, and what of it is measured,
- * is the scenario's.
+ * One guest of a measured size in the throw-away host: makes and touches its RAM, starts it, updates the
+ * host's kernel under it, reads its report, and ends it. The scenario chooses the store, and what it
+ * measures.
  */
 import { guestCommand } from '../../testbed/guests/qemu.ts'
 import { liveUpdate, type UpdateReport, type VmReport } from '../../testbed/scenario/live-update.ts'
@@ -18,13 +18,13 @@ export const PROGRAMS = '/opt/testbed/guestmemfs/testbed/programs'
 export const DIRECTORY = '/mnt/guestmemfs'
 export const PATIENCE_MS = 300_000
 export const LONG = { timeoutMs: PATIENCE_MS }
-/** What `guestmemfs run` calls each of them. */
+/** The VM name of each of them. */
 export const VM = 'measured'
 /** One at a time. */
 const RAM = `${DIRECTORY}/ram`
 const FILL = `node ${PROGRAMS}/measure/fill.ts`
 
-/** Its RAM is touched, all of it. `name`: of its log, another one for each guest. */
+/** Touches all of its RAM first. `name`: of its log, another one for each guest. */
 export async function startGuest({ host, guest }: Stage, name: string, sizeMib: number): Promise<void> {
   const bytes = sizeMib * MIB
   await host.run(`touch ${RAM}; truncate -s ${bytes} ${RAM}; ${FILL} ${RAM} ${bytes}`, LONG)
@@ -33,7 +33,7 @@ export async function startGuest({ host, guest }: Stage, name: string, sizeMib: 
   await guest(name).waitForTicks(3, PATIENCE_MS)
 }
 
-/** Until the guest runs on. Throws when no blackout was measured. */
+/** Resolves when the guest goes on. Throws when no blackout was measured. */
 export async function updateUnder(stage: Stage, name: string): Promise<GuestReport> {
   const { host, next, guest, keep } = stage
   await host.jump(`${liveUpdate(next)} --timeout-ms 240000`)

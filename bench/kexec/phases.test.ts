@@ -1,4 +1,4 @@
-/** Tests of what is made of a guest's report. */
+/** Owns the tests of figures from a guest's report. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { perGib, phaseMs, phaseSamples } from './phases.ts'
@@ -27,7 +27,7 @@ test('samples have one value for each update, by phase', () => {
   })
 })
 
-test('what grows is told per GiB', () => {
+test('what grows is printed per GiB', () => {
   const updates = [update(256, 1000), update(512, 2000), update(1024, 4000)]
   assert.ok(Math.abs(perGib(updates, (each) => phaseMs(each, ['save'])) - 4) < 1e-9)
   assert.ok(Math.abs(perGib(updates, (each) => phaseMs(each, ['load']))) < 1e-9)

@@ -1,6 +1,5 @@
 /**
- * What benches of live updates make of their guests' reports: times by phase, what depends on the guest, and
- * how times are written.
+ * Figures of live updates from their guests' reports: times by phase, growth per GiB, and formatted times.
  */
 import { type Measured, slope } from '../harness.ts'
 import type { GuestReport } from './one-guest.ts'
@@ -12,7 +11,7 @@ interface Reported {
   readonly report: GuestReport
 }
 
-/** Only these can know how much RAM a guest has. */
+/** Only these can depend on a guest's RAM. */
 export const GUEST_PHASES = ['save', 'freeze', 'launch', 'start', 'load', 'continue']
 
 /** All of the phases that are `wanted`, in milliseconds. */

@@ -1,7 +1,7 @@
 /**
- * What is done in the throw-away host to be measured: live updates of its kernel under one guest at a time,
- * of several sizes of RAM; mounts after a kexec; zeroing. The figures are its result, and mean nothing here.
- * Each is also kept when it is found: a run that fails later has it in its summary.
+ * The measured steps in the throw-away host: live updates of its kernel under one guest at a time, of several
+ * sizes of RAM; mounts after a kexec; zeroing. Returns the figures, and also keeps each at once: a run that
+ * fails later has it in its summary.
  */
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { JUMP, loadKernel } from '../../testbed/scenario/by-hand.ts'
@@ -44,17 +44,19 @@ export interface Figures {
 }
 
 const SAVE = `node ${PROGRAMS}/measure/ordinary-save.ts`
-/** Room for a guest's RAM, which /dev/shm has not. */
+/** A tmpfs with room for a guest's RAM, which /dev/shm does not have. */
 const TMPFS = 'mkdir -p /run/ordinary; mount -t tmpfs -o size=90% ordinary /run/ordinary'
 const ZERO = `node ${PROGRAMS}/measure/zeroing.ts`
-/** Twice the largest guest must fit into what is left: the host's own, the peer's on a tmpfs. */
+/**
+ * The rest of the memory must have room for twice the largest guest: for the host, and for the peer's tmpfs.
+ */
 const CARVE_OUT = 'memmap=4G%4G-1+0xefffffff modprobe.blacklist=kmem'
 const ZEROED_BYTES = 1024 * MIB
 
 const MOUNT = `guestmemfs mount guestmemfs ${DIRECTORY} -o store=dax`
 const AT_BOOT = `mkdir -p ${DIRECTORY}; ${MOUNT} --resume`
 
-/** What is in the pool when a mount is measured, and how it is made there. */
+/** Contents of the pool for which a mount is measured, with the script that makes them. */
 const CONTENTS = {
   '1000 ordinary files': 'for i in $(seq 1000); do echo $i >file-$i; done',
   '100 guest RAM files': 'for i in $(seq 100); do touch ram-$i; truncate -s 2M ram-$i; done',
@@ -69,7 +71,7 @@ export const liveUpdates = (sizesMib: readonly number[]): Scenario<Figures> => (
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 16, strideBytes: 4096 }) }),
   async run(stage) {
     const { host, phase, keep } = stage
-    /** A figure is kept as soon as it is there. */
+    /** Keeps a figure at once. */
     const kept = async <T>(name: string, measure: () => Promise<T>): Promise<T> => {
       const figure = await phase(name, measure)
       keep(`${name}, figures`, figure)
@@ -107,7 +109,7 @@ function zeroing({ host }: Stage, sizesMib: readonly number[]): Promise<Zeroing>
   return host.json<Zeroing>(`${ZERO} ${DIRECTORY} ${ZEROED_BYTES} ${sizes}`, LONG)
 }
 
-/** What `make` (a script) leaves in the pool goes through a kexec, and then away. */
+/** Makes contents in the pool by `make` (a script), measures the mount after a kexec, and removes them. */
 async function mountOf({ host, next }: Stage, what: string, make: string): Promise<number> {
   const folder = `${DIRECTORY}/many`
   await host.run(`mkdir ${folder}; cd ${folder}; ${make}`, LONG)

@@ -1,8 +1,8 @@
 /**
- * What is done in the throw-away host to measure a handover by the Live Update Orchestrator: plain memfds,
+ * The measured steps of a handover by the Live Update Orchestrator in the throw-away host: plain memfds,
  * preserved and retrieved; and live updates under one guest at a time whose RAM is a pool's memfd, or in the
- * carve-out of the same kernel. The figures are its result, and mean nothing here. Each is also kept when it
- * is found: a run that fails later has it in its summary.
+ * carve-out of the same kernel. Returns the figures, and also keeps each at once: a run that fails later has
+ * it in its summary.
  */
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import type { Preserved, Retrieved } from '../../testbed/programs/luo/plain-memfds.ts'
@@ -45,7 +45,7 @@ export interface Figures {
 
 const PRESERVE = `node ${PROGRAMS}/luo/preserve.ts`
 const RETRIEVE = `node ${PROGRAMS}/luo/retrieve.ts`
-/** Beside the carve-out it holds the plain memfds, or the pool, and what booting takes. */
+/** Enough for the carve-out, the plain memfds or the pool, and the boot. */
 const MEMORY = '7G'
 const CARVE_OUT = 'memmap=2G%4G-1+0xefffffff modprobe.blacklist=kmem'
 const HUGE_PAGES = 'echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled'
@@ -96,7 +96,7 @@ async function passage(stage: Stage, sizesMib: readonly number[], log: string): 
   return found
 }
 
-/** One pool, for all sizes; given up at the end. `before`: how many guests there were. */
+/** One pool for all sizes, discarded at the end. `before`: the number of guests before. */
 async function updatesOf(
   stage: Stage,
   store: Store,
@@ -108,7 +108,7 @@ async function updatesOf(
   await host.atBoot(`${MOUNT[store]} --resume`, { alone: true })
   const found: Update[] = []
   for (const sizeMib of sizesMib) {
-    // Each guest's log is its own.
+    // Each guest has a log of its own.
     const name = `guest-${before + found.length + 1}`
     found.push(await phase(`${store}, ${sizeMib} MiB`, () => update(stage, name, store, sizeMib)))
   }

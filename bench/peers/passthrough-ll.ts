@@ -1,7 +1,7 @@
 /**
- * Owns libfuse's C example `passthrough_ll` as a peer: taken from Debian's libfuse3-dev, compiled with the C
- * compiler that is there, kept in a cache outside the repository, mounted over a tmpfs of its own. Installs
- * nothing.
+ * Owns libfuse's C example `passthrough_ll` as a peer: taken from Debian's libfuse3-dev, compiled with the
+ * machine's C compiler, kept in a cache outside the repository, mounted over a tmpfs of its own. Must not:
+ * install anything.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
@@ -20,9 +20,7 @@ function run(program: string, args: readonly string[], cwd?: string): void {
   if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr}`)
 }
 
-/**
- * Path of the compiled example. Errors: thrown with the tool's own words (no apt, no compiler, no network).
- */
+/** Path of the compiled example. Errors: thrown with the tool's message (no apt, no compiler, no network). */
 export function buildPassthroughLl(say: (line: string) => void): string {
   const binary = join(cache, 'passthrough_ll')
   if (existsSync(binary)) return binary
@@ -73,7 +71,7 @@ export async function withPassthroughLl<T>(
     detached: true,
   })
   const ended = new Promise((resolve) => server.once('exit', resolve))
-  // As our keeper does for our server: a session of its own, and before whoever calls it.
+  // As the keeper does for guestmemfs's server: a session of its own, and a higher priority than its callers.
   if (server.pid !== undefined) {
     setNice(server.pid, SERVER_NICE)
     setSessionNice(server.pid, SERVER_NICE)

@@ -1,6 +1,6 @@
 /**
- * Owns QEMU's ordinary way of putting a guest into a new QEMU on the same host, as a peer: `migrate file:`
- * into a tmpfs, a fresh QEMU with fresh RAM, `migrate-incoming`. All RAM is written and read once.
+ * Owns QEMU's ordinary migration of a guest into a new QEMU on the same host, as a peer: `migrate file:` into
+ * a tmpfs, a fresh QEMU with fresh RAM, `migrate-incoming`. All RAM is written and read once.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +31,7 @@ async function start(
 
 async function end(child: ChildProcess, qmp: QmpClient): Promise<void> {
   const ended = once(child, 'exit')
-  await qmp.execute('quit').catch(() => {}) // It may close the socket before it answers.
+  await qmp.execute('quit').catch(() => {}) // QEMU may close the socket before it answers.
   await ended
   qmp.close()
 }

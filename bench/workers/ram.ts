@@ -21,7 +21,7 @@ function timed(work: () => void): number {
   return performance.now() - started
 }
 
-/** Bytes of our mapping that the page tables map by whole 2 MiB entries. */
+/** Bytes of the mapping that the page tables map by whole 2 MiB entries. */
 function pmdMappedBytes(): number {
   const rows = readFileSync('/proc/self/smaps', 'latin1').matchAll(/^(?:Shmem|File)PmdMapped:\s+(\d+) kB$/gm)
   return [...rows].reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0)
@@ -41,7 +41,7 @@ const touchMs = timed(() => {
   const words = new Uint32Array(mapping.buffer)
   let x = 88172645
   for (let index = 0; index < TOUCHES; index += 1) {
-    // xorshift32: the same walk on every side.
+    // xorshift32: the same random order on every side.
     x ^= x << 13
     x ^= x >>> 17
     x ^= x << 5

@@ -1,7 +1,7 @@
 /**
- * Owns watching a mount from a process of its own: it asks a path's file system for its sizes (statfs(2),
- * which the kernel never answers from a cache) as fast as it can for a while and prints, as JSON, the longest
- * time between two answers, and how many there were. Arguments: path, milliseconds.
+ * Watches a mount from a process of its own: it calls statfs(2), which the kernel never answers from a cache,
+ * as fast as it can for a while and prints, as JSON, the longest time between two answers, and their number.
+ * Arguments: path, milliseconds.
  */
 import { statfsSync } from 'node:fs'
 

@@ -1,6 +1,6 @@
 /**
- * Owns the inputs that a target's fuzzing has found worth keeping, and those that broke it: a file each in
- * the cache, named by its content, so that it is there once. They stay when the program changes.
+ * Owns the inputs of a target that reached new code, and those with a fault: a file each in the cache, named
+ * by its content, so that each is kept once. They stay when the program changes.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ export const readInputs = (folder: string): Uint8Array[] =>
     .sort()
     .map((name) => readFileSync(join(folder, name)))
 
-/** Answers the path. */
+/** Returns the path. */
 export function keepInput(folder: string, input: Uint8Array): string {
   const path = join(folder, contentKey(input))
   writeFileSync(path, input)

@@ -1,18 +1,21 @@
 /**
  * Owns which characters of the project's sources have run in this thread: V8's own block coverage, read
- * through the inspector. Must not know why they ran.
+ * through the inspector. Must not: know why they ran.
  */
 import { type Profiler, Session } from 'node:inspector'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 const PROJECT = dirname(dirname(import.meta.dirname))
-/** The program's, and those of what checks values for it. */
+/** The program's sources, and those of valibot. */
 const SOURCES = ['src/', 'node_modules/valibot/'].map((folder) => pathToFileURL(join(PROJECT, folder)).href)
 
 export class Coverage {
   readonly #session = new Session()
-  /** A byte a character, by function: one that is made inside another and does not run is not that one's. */
+  /**
+   * A byte for each character, by function: code of an inner function that did not run does not count for the
+   * outer one.
+   */
   readonly #covered = new Map<string, Uint8Array>()
   #characters = 0
 
@@ -26,7 +29,7 @@ export class Coverage {
     return this.#characters
   }
 
-  /** Whether anything ran since the last look that never had. It counts as seen with `keep` alone. */
+  /** Whether code ran for the first time since the last call. It counts as seen only with `keep`. */
   look({ keep }: { keep: boolean }): boolean {
     const { result } = this.#post('Profiler.takePreciseCoverage') as Profiler.TakePreciseCoverageReturnType
     let isNew = false
@@ -41,7 +44,7 @@ export class Coverage {
   /** `ranges`: of one function, each inside one before it. */
   #merge(url: string, ranges: readonly Profiler.CoverageRange[], keep: boolean): boolean {
     const outer = ranges[0]
-    // A module is one function, which has run when it was imported.
+    // A module is one function, which ran at its import.
     if (outer === undefined || outer.count === 0 || outer.startOffset === 0) return false
     const ran = new Uint8Array(outer.endOffset - outer.startOffset)
     for (const { startOffset, endOffset, count } of ranges)

@@ -1,8 +1,8 @@
 /**
- * The campaign `fuzz`: bytes at every reader of bytes that others wrote. A reader refuses in the way that it
- * promises, or reads; it ends in time, within its memory, and changes nothing where it refuses. A round is
- * one target for a few seconds, in a thread of its own; what it found worth keeping is in the cache, and the
- * next round goes on with it.
+ * The campaign `fuzz`: random bytes for every reader of bytes that other processes wrote. A reader must read
+ * them or refuse as documented, in time, within its memory, and change nothing where it refuses. A round is
+ * one target for a few seconds, in a thread of its own; the cache keeps inputs that reached new code for the
+ * next round.
  */
 import { Worker } from 'node:worker_threads'
 import { type Campaign, type Round, round, type Stage } from '../campaign.ts'
@@ -12,7 +12,7 @@ import { TARGETS } from './targets.ts'
 import { type FromWorker, PRESENT_HEADER_BYTES, type WorkerOrders } from './worker-messages.ts'
 
 const ROUND_SECONDS = 20
-/** One input that is read so long hangs. */
+/** A reader that takes longer for one input hangs. */
 const HANG_MS = 10_000
 const HEAP_MIB = 512
 
@@ -61,7 +61,7 @@ async function fuzzTarget(
   return figures
 }
 
-/** The input that the thread has before it. */
+/** The input that the thread reads. */
 function presentInput(present: SharedArrayBuffer): Uint8Array {
   const [, length = 0] = new Int32Array(present, 0, 2)
   return Uint8Array.from(new Uint8Array(present, PRESENT_HEADER_BYTES, length))

@@ -1,9 +1,9 @@
 /**
- * Owns how one input is made of another: bytes changed, or, of JSON, values. Pure but for its random numbers.
+ * Owns making one input from another: it changes bytes, or values of JSON. Pure but for its random numbers.
  */
 import type { Random } from '../../src/fs/image/testing/random.ts'
 
-/** Longer ones tell no more, and take longer. */
+/** Longer ones find no more, and take longer. */
 export const MAX_INPUT_BYTES = 96 * 1024
 
 const EDGES = [0, 1, 2, 7, 8, 16, 63, 64, 127, 128, 255, 256, 4095, 4096, 32767, 65535, 65536]
@@ -41,7 +41,7 @@ const flipBit: Change = (bytes, { random }) => {
 
 const setByte: Change = (bytes, { random }) => bytes.with(random.below(bytes.length), random.below(256))
 
-/** A number of 2, 4 or 8 bytes, of those at which readers end. */
+/** Sets a number of 2, 4 or 8 bytes to a limit of readers. */
 const setNumber: Change = (bytes, { random }) => {
   const width = random.pick([2, 4, 8] as const)
   if (bytes.length < width) return bytes
@@ -83,7 +83,7 @@ const overwriteWord: Change = (bytes, parts) => {
   return copy
 }
 
-/** A part of it once more, perhaps many times. */
+/** Repeats a part of it, perhaps many times. */
 const repeat: Change = (bytes, { random }) => {
   const from = random.below(bytes.length)
   const part = bytes.subarray(from, from + 1 + random.below(64))
@@ -115,7 +115,7 @@ const VALUES: readonly unknown[] = [
 ]
 const KEYS = ['__proto__', 'constructor', 'toString', 'length', '', 'format', 'id', 'kind']
 
-/** Of the JSON value in `bytes`, one part replaced, taken away or added; undefined: it is no JSON. */
+/** The JSON value in `bytes` with one part replaced, removed or added; undefined: it is no JSON. */
 function changeValue(bytes: Uint8Array, random: Random): Uint8Array | undefined {
   let value: unknown
   try {
@@ -138,7 +138,7 @@ function changePart(value: unknown, random: Random, depth: number): unknown {
   const entries = Object.entries(value)
   const at = random.below(entries.length + 1)
   const entry = entries[at]
-  // Not an object literal: `__proto__` shall be a key like any other.
+  // Not an object literal: `__proto__` must be an ordinary key.
   if (entry === undefined) return Object.fromEntries([...entries, [random.pick(KEYS), random.pick(VALUES)]])
   if (random.below(4) === 0) return Object.fromEntries(entries.toSpliced(at, 1))
   return Object.fromEntries(entries.with(at, [entry[0], changePart(entry[1], random, depth + 1)]))

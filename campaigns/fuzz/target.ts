@@ -1,17 +1,17 @@
-/** Owns what can be fuzzed: a reader of bytes, what it must keep to, and inputs to begin with. */
+/** The interface of a fuzz target: a reader of bytes, its promises, and first inputs. */
 
 export interface Target {
-  /** What may be in an input, beside what the inputs have: names, numbers, tags. */
+  /** Parts to put into inputs: names, numbers, tags. */
   readonly dictionary: readonly (string | Uint8Array)[]
-  /** Inputs are JSON, and are changed as values as well as as bytes. */
+  /** Inputs are JSON, of which values are changed as well as bytes. */
   readonly isJson: boolean
-  /** Inputs that it takes. */
+  /** Inputs that it reads without a refusal. */
   readonly seeds: () => readonly Uint8Array[]
-  /** Reads `input`. Whatever it throws is a finding: refusals that are promised are caught in here. */
+  /** Reads `input`. Any exception is a finding: `run` catches documented refusals. */
   readonly run: (input: Uint8Array) => void
 }
 
-/** `read` may refuse in this one way; what it read, or undefined. */
+/** Returns what `read` returns, or undefined where it throws this one documented error. */
 export function orRefused<T>(
   read: () => T,
   ...refusals: readonly (new (

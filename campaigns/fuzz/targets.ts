@@ -1,4 +1,4 @@
-/** The table of what is fuzzed. */
+/** The table of fuzz targets. */
 import type { Target } from './target.ts'
 import { entries } from './targets/entries.ts'
 import { fuse } from './targets/fuse.ts'

@@ -1,4 +1,4 @@
-/** What the fuzzing thread and its starter tell one another. */
+/** The messages between the fuzzing thread and the one that starts it. */
 
 export interface WorkerOrders {
   readonly target: string
@@ -7,8 +7,8 @@ export interface WorkerOrders {
   /** Inputs of former runs, beside the target's own. */
   readonly corpus: readonly Uint8Array[]
   /**
-   * Two words, the number of inputs begun and the length of the present one, then its bytes: they are there
-   * when the thread has hung or is out of memory.
+   * Two words, the number of inputs begun and the length of the present one, then its bytes: the starter
+   * reads them when the thread hangs or is out of memory.
    */
   readonly present: SharedArrayBuffer
 }

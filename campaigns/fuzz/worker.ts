@@ -1,6 +1,6 @@
 /**
- * The fuzzing thread: inputs that reach code which none has reached are kept, and others are made of them. A
- * thread of its own, so that one that hangs or eats memory can be ended.
+ * The fuzzing thread: it keeps inputs that reach new code, and makes others from them. A thread of its own,
+ * so that it can be ended when it hangs or takes too much memory.
  */
 import { getHeapStatistics } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -9,9 +9,9 @@ import { Coverage } from './coverage.ts'
 import { mutate } from './mutate.ts'
 import { type FromWorker, PRESENT_HEADER_BYTES, type WorkerOrders } from './worker-messages.ts'
 
-/** Inputs between two looks at the coverage, which takes as long as some of them. */
+/** Inputs between two checks of the coverage, which take as long as some inputs. */
 const BATCH = 64
-/** What an input may take at once: the largest area that a target has, many times over. */
+/** Memory that one input may take: many times the largest area of a target. */
 const ALLOWED_BYTES = 96 * 2 ** 20
 /** Runs spent on making a finding shorter. */
 const SHORTENINGS = 400
@@ -27,7 +27,7 @@ const words = new Int32Array(orders.present, 0, 2)
 const bytes = new Uint8Array(orders.present, PRESENT_HEADER_BYTES)
 const tell = (message: FromWorker): void => parentPort?.postMessage(message)
 
-/** What is wrong with how `input` was read, or undefined. */
+/** The fault in reading `input`, or undefined. */
 function judge(input: Uint8Array): string | undefined {
   bytes.set(input)
   words[1] = input.length
@@ -44,7 +44,7 @@ function judge(input: Uint8Array): string | undefined {
   return taken > ALLOWED_BYTES ? `took ${taken} bytes for an input of ${input.length}` : undefined
 }
 
-/** Where it was thrown: the same fault twice is one finding. */
+/** The place of the exception: the same fault twice is one finding. */
 const placeOf = (why: string): string =>
   why.split('\n').find((line) => /^\s+at .*\/src\//.test(line)) ?? why.replace(/\d+/g, '0').slice(0, 200)
 

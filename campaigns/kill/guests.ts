@@ -1,6 +1,6 @@
 /**
- * Guests whose RAM lies in the pool: real QEMUs under TCG that check every word of a pattern and print what
- * they see.
+ * Guests with RAM in the pool: real QEMUs under TCG whose guests check every word of a pattern and print the
+ * results.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import type { PoolHost } from './pool-host.ts'
 
 const PATTERN_MIB = 8
 export const GUEST_RAM_MIB = 32
-/** Twentieths of a second between two passes: they shall not take the machine from what is killed. */
+/** Twentieths of a second between two passes, so that the guests leave processors to the killed processes. */
 const PACE = 10
 
 export class Guest {
@@ -29,7 +29,7 @@ export class Guest {
     this.#ended = once(process, 'exit')
   }
 
-  /** `folder` takes its kernel and what it prints; `number` tells its pattern from the others'. */
+  /** `folder` is for its kernel and its output; `number` gives it a pattern of its own. */
   static start(host: PoolHost, folder: string, number: number): Guest {
     const name = `guest-${number}`
     const [kernel, serial] = [join(folder, `${name}.bin`), join(folder, `${name}.out`)]
@@ -51,7 +51,7 @@ export class Guest {
     return readFileSync(this.#serial, 'latin1')
   }
 
-  /** Throws where a tick is missing or a word was wrong, or where it has ended. Answers its ticks. */
+  /** Throws where a tick is missing or a word was wrong, or where it has ended. Returns its ticks. */
   check(): number {
     const text = this.#text()
     const wrong = findBreak(readTicks(text))

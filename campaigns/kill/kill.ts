@@ -1,8 +1,8 @@
 /**
  * The campaign `kill`: 32 processes work on a pool's metadata and four guests on its memory, while the
  * server, the keeper, or both at once where a service manager has a third set of descriptors, are killed at
- * random moments. What was acknowledged is there, exactly once, and nothing else; no word of a guest is
- * wrong; and at the end every block is back.
+ * random moments. All acknowledged changes must be there, exactly once, and nothing else; no word of a guest
+ * may be wrong; and at the end every block must be free.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -28,12 +28,12 @@ import { mountInUnit } from './unit-host.ts'
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url))
 const PROCESSES = 32
 const GUESTS = 4
-/** A block each, and some for names that are just moved. */
+/** A block for each file, and some for files that are being renamed. */
 const BLOCKS_EACH = 20
 const SIZE_MIB = PROCESSES * BLOCKS_EACH * 2 + GUESTS * GUEST_RAM_MIB
 
 const ROUND_SECONDS = 60
-/** Of a round: until all are at work, and to look at everything afterwards. */
+/** Time of a round besides the kills: to start all processes, and for the checks afterwards. */
 const AROUND_SECONDS = 25
 const SETTLE_MS = 120_000
 
@@ -50,7 +50,7 @@ function startLoad(host: PoolHost, index: number, seed: number): RunningLoad {
   const directory = join(host.mountPoint, `load-${index}`)
   const line = [...host.inside(), process.execPath, LOAD, directory, String(seed)]
   const child = spawn(line[0] as string, line.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] })
-  // One that has failed does not read what it is told at the end.
+  // A process that has failed does not read the line that ends it.
   child.stdin?.on('error', () => {})
   const [output, said] = [child.stdout, child.stderr].map((stream) => text(stream as NodeJS.ReadableStream))
   return { seed, child, ended: once(child, 'close'), output, said } as RunningLoad

@@ -1,11 +1,11 @@
 /**
- * A process that works on a mount and has a model of what must be there: what was acknowledged is there,
- * exactly once, and nothing else. Run with a directory and a seed. A line on its standard input ends it: who
- * lived when, as the JSON of `Lives`. Then it compares the whole tree and prints one JSON line.
+ * A process that works on a mount and has a model of it: all acknowledged changes must be there, exactly
+ * once, and nothing else. Run with a directory and a seed. A line on its standard input ends it: who was
+ * alive when, as the JSON of `Lives`. Then it compares the whole tree and prints one JSON line.
  *
- * Two answers are allowed that no other file system gives, and are counted: while no keeper lives a new file
- * is refused with EIO, and is not there; and the memory of a file may be lost, which is EIO to its reader,
- * where both processes died before a keeper had lived for some seconds since the file was made.
+ * It allows, and counts, two answers that no other file system gives: while no keeper runs, the server
+ * refuses a new file with EIO; and the memory of a file may be lost, which is EIO to its reader, where both
+ * processes died before a keeper had run for some seconds since the file was made.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -77,7 +77,7 @@ class Load {
     else this.#random.pick(this.#actions)(name)
   }
 
-  /** Exclusive: a create that was carried out and is carried out again answers EEXIST here. */
+  /** Exclusive: a create that the server has applied and repeats answers EEXIST here. */
   #create(): void {
     const name = `f${++this.#serial}`
     try {
@@ -134,8 +134,8 @@ class Load {
   }
 
   /**
-   * Read first. A file whose memory is lost gets a new one when it is emptied; while no keeper lives that is
-   * refused, and the file is given up.
+   * Reads the file first. One whose memory is lost gets new memory when it is truncated to 0; while no keeper
+   * runs, the server refuses that, and the load deletes the file.
    */
   #write(name: string): void {
     const file = this.#files.get(name) as File
@@ -145,7 +145,7 @@ class Load {
       fs.writeFileSync(this.#path(name), text)
     } catch (error) {
       if (!isEio(error)) throw error
-      // Of an empty file nothing was read that could have told.
+      // Reading an empty file does not show a loss.
       if (!isLost) this.#losses.push({ name, madeAtMs: file.madeAtMs })
       this.#refused++
       for (const [other, each] of this.#files) if (each === file) fs.unlinkSync(this.#path(other))

@@ -1,6 +1,4 @@
-/**
- * A pool mounted by hand: its keeper is started anew by the next `mount`, and its server must live meanwhile.
- */
+/** A pool mounted by hand: the next `mount` starts a new keeper, and the server must run meanwhile. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -43,7 +41,7 @@ export function mountPlainly(pool: string, size: string): PoolHost {
     },
     settled: () =>
       until('keeper and server live', () => {
-        // Answered by a server that serves; the record may still name the one before.
+        // By the present server; the record may still name the former one.
         const value = getxattr(mountPoint, 'guestmemfs.server')
         if (value instanceof Errno) throw new Error(`guestmemfs.server: ${value}`)
         const { pid } = JSON.parse(Buffer.from(value).toString()) as { pid: number }

@@ -1,4 +1,4 @@
-/** Owns what the kill campaign wants of a mounted pool, however its keeper is kept alive. */
+/** The interface of a mounted pool for the kill campaign, whichever process restarts its keeper. */
 import assert from 'node:assert/strict'
 
 export interface PoolHost {
@@ -9,24 +9,24 @@ export interface PoolHost {
   readonly root: () => string
   /** Words before a program's own that run it where the pool is mounted. */
   readonly inside: () => readonly string[]
-  /** As they are now; 0: there is none. */
+  /** The present pids; 0: there is none. */
   readonly keeperPid: () => number
   readonly serverPid: () => number
-  /** SIGKILL, one right after the other. Those that have ended already are passed over. */
+  /** Sends SIGKILL to all, one right after the other. Ignores those that have ended. */
   readonly kill: (...pids: number[]) => void
-  /** Whether somebody else has the pool's memory, so that both may die. */
+  /** Whether a third process has the pool's memory, so that both may die. */
   readonly canLoseBoth: boolean
   /** After a keeper was killed: resolves when another one has taken over. */
   readonly takenOver: (former: number) => Promise<void>
-  /** Resolves when a keeper lives and its server serves: then it holds all of the pool as well. */
+  /** Resolves when a keeper runs and its server serves, which then holds all of the pool as well. */
   readonly settled: () => Promise<void>
   /** `guestmemfs WORDS…` there; throws where it fails. */
   readonly guestmemfs: (...words: string[]) => string
-  /** Takes everything away, however it is. */
+  /** Removes everything, in whatever state it is. */
   readonly end: () => Promise<void>
 }
 
-/** `guestmemfs fsck` finds nothing wrong; a checkpoint that is under way is not wrong. */
+/** `guestmemfs fsck` finds no fault; an unfinished checkpoint is none. */
 export function assertSound({ guestmemfs }: PoolHost, pool: string): void {
   const told = guestmemfs('fsck', pool).trim().split('\n')
   for (const line of told) assert.match(line, /: (clean$|note in )/)

@@ -31,7 +31,7 @@ export async function mountInUnit(pool: string, size: string): Promise<PoolHost>
     if (status !== 0) throw new Error(`guestmemfs ${words.join(' ')}: ${output}`)
     return output
   }
-  /** Its mounts are its own: seen from here by way of its first process. */
+  /** It has a mount namespace of its own: this process sees it through its PID 1. */
   const seen = (path: string): string => `/proc/${inside()[2]}/root${path}`
   const record = (): PoolRecord | undefined => {
     try {

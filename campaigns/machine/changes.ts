@@ -1,7 +1,4 @@
-/**
- * What is done to a living guest over its monitor: each change with the state it needs, and some with an
- * undo.
- */
+/** Changes of a running guest over its monitor: each with the state that it needs, and some with an undo. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../../src/fs/image/testing/random.ts'
 import { commit } from '../../test/vm/living-machine.ts'
@@ -9,16 +6,16 @@ import { CHUNK, CHUNKS, type LivingVm, schedule } from './living-vm.ts'
 
 export interface Done {
   readonly what: string
-  /** The machine cannot be updated before it is undone. */
+  /** An update refuses the machine until this has undone the change. */
   readonly undo?: () => Promise<unknown>
 }
 
-/** undefined: it cannot be done to the guest as it is now. */
+/** undefined: the guest's present state does not allow it. */
 export type Change = (vm: LivingVm, state: State, random: Random) => Promise<Done | undefined>
 
-/** Of one guest; what QEMU need not be asked. */
+/** State of one guest that QEMU does not report. */
 export interface State {
-  /** Numbers of what was plugged: an id is never used again. */
+  /** The number for the next id: no id is used twice. */
   next: number
   readonly overlays: { disk0: string[]; drive1: number }
   readonly scsi: Set<string>
@@ -37,7 +34,7 @@ export const emptyState = (): State => ({
 const MOST_OVERLAYS = 4
 const pick = <T>(random: Random, items: readonly T[]): T | undefined => items[random.below(items.length)]
 
-/** Devices go when QEMU has let go of them. */
+/** Repeats `work` until QEMU has released the device. */
 async function untilGone(work: () => Promise<unknown>): Promise<void> {
   for (let tries = 0; ; tries++) {
     const failed = await work().then(
@@ -196,7 +193,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
   },
 }
 
-/** One that can be done, by name. */
+/** Makes a change that is possible now; returns it with its name. */
 export async function changeAtRandom(vm: LivingVm, state: State, random: Random): Promise<Done> {
   for (;;) {
     const name = pick(random, Object.keys(CHANGES)) as string

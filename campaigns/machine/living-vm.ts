@@ -1,6 +1,5 @@
 /**
- * A guest of `guestmemfs run` with disks, drives and ports to plug into, and what is known of each disk's
- * bytes.
+ * A guest of `guestmemfs run` with disks, drives and ports for devices, and the expected bytes of each disk.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
@@ -28,7 +27,7 @@ const HASH_RAM = fileURLToPath(new URL('../../test/vm/hash-ram.ts', import.meta.
 
 export const CHUNK = 64 << 10
 export const CHUNKS = 32
-/** A node that nobody named: QEMU numbers it, and the update gives it a name. */
+/** A node without a name in the line: QEMU numbers it, and the update names it. */
 const UNNAMED = /"drive":"(#block|guestmemfs-node-)\d+"/
 const PORTS = 4
 const TICKS_MS = 60_000
@@ -62,7 +61,7 @@ export class LivingVm {
     writeFileSync(kernel, buildTinyGuest({ mebibytes: 8, seed, pace: 2 }))
     const line = [
       ...[QEMU, ...SMALL_MACHINE, ...ramOptions(this.#ramFile, '32M'), '-kernel', kernel],
-      // What qemu-io says goes to standard output.
+      // Not on standard output, to which qemu-io writes.
       ...['-chardev', `file,id=serial0,path=${this.#serial},append=on`, '-serial', 'chardev:serial0'],
       ...['-smp', '1,maxcpus=4', '-cpu', 'qemu64'],
       ...this.ports.flatMap((id, index) => ['-device', `pcie-root-port,id=${id},chassis=${index + 1}`]),
@@ -127,7 +126,7 @@ export class LivingVm {
     return disk(this.name, device, command)
   }
 
-  /** Every byte of every disk. Answers how many chunks there were. */
+  /** Checks every byte of every disk. Returns the number of chunks. */
   async checkDisks(): Promise<number> {
     let chunks = 0
     for (const [device, bytes] of this.disks)
@@ -138,7 +137,7 @@ export class LivingVm {
     return chunks
   }
 
-  /** All that an update must keep: each device with each property, the block graph, settings, threads. */
+  /** What an update must keep: each device with each property, the block graph, settings, threads. */
   async machine(): Promise<string[]> {
     return await this.qmp(async (qmp) => {
       const ask = askOf(qmp)
@@ -162,7 +161,7 @@ export class LivingVm {
   }
 
   ramHash(): string {
-    // Guest RAM is mapped, never read.
+    // By a mapping: guest RAM cannot be read by read(2).
     return execFileSync(process.execPath, [HASH_RAM, this.#ramFile], { encoding: 'utf8' }).trim()
   }
 

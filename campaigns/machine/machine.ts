@@ -1,7 +1,7 @@
 /**
- * The campaign `machine`: a living guest is changed over its monitor in every way we know, and its QEMU is
- * replaced. Afterwards it is the same machine, with every byte of its disks and its RAM, or the update was
- * refused and the guest was never stopped.
+ * The campaign `machine` changes a running guest over its monitor in many ways, and replaces its QEMU.
+ * Afterwards it must have the same machine, with every byte of its disks and its RAM, or the update was
+ * refused and the guest never stopped.
  */
 import assert from 'node:assert/strict'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'

@@ -1,4 +1,4 @@
-/** Tests of what counts as growth. */
+/** Owns the tests of what counts as growth. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { growthOf, type Sample, sampleOf } from './memory.ts'

@@ -1,4 +1,4 @@
-/** Owns what a process takes, as /proc says it, and whether that stays as it is. */
+/** Owns reading a process's memory and descriptors from /proc, and the check that they do not grow. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { slope } from '../../bench/harness.ts'
 
@@ -23,10 +23,10 @@ export function sampleOf(pid: number, atSeconds: number): Sample | undefined {
 /** Samples that are left out: a process grows while its code is compiled. */
 const WARM_UP_SHARE = 0.4
 const LEAST_SAMPLES = 10
-/** What a garbage collector leaves and takes in turn is no growth. */
+/** The garbage collector's variation is no growth. */
 const ALLOWED_KIB = 3 * 1024
 const ALLOWED_SHARE = 0.05
-/** A server makes memory ahead, more while files are created in a row. */
+/** A server makes memory objects ahead, more while files are created in a row. */
 const ALLOWED_DESCRIPTORS = 24
 
 export interface Growth {
@@ -37,8 +37,8 @@ export interface Growth {
 }
 
 /**
- * What the straight line that fits best grows by from the end of the warm-up to the last sample. Allowed: 3
- * MiB or a twentieth of what is resident, whichever is more, and 24 descriptors.
+ * The growth of the best-fit line from the end of the warm-up to the last sample. Allowed: 3 MiB or a
+ * twentieth of what is resident, whichever is more, and 24 descriptors.
  */
 export function growthOf(samples: readonly Sample[]): Growth {
   const counted = samples.slice(Math.floor(samples.length * WARM_UP_SHARE))

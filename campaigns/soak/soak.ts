@@ -1,8 +1,7 @@
 /**
- * The campaign `soak`: a pool does all that a host does with one, again and again: files come, grow, shrink
- * and go, the pool is frozen and thawed, its keeper is taken over, its guest gets a new QEMU. Keeper and
- * server take no more memory and no more descriptors at the end than in the middle, and the pool has no block
- * less.
+ * The campaign `soak`: all uses of a pool, repeated: files are made, grow, shrink and are deleted, the pool
+ * is frozen and thawed, a new keeper takes over, its guest gets a new QEMU. Keeper and server must not take
+ * more memory or descriptors at the end than in the middle, and the pool must lose no block.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -37,17 +36,17 @@ import { growthOf, type Sample, sampleOf } from './memory.ts'
 const SIZE = '512M'
 const GUEST_MIB = 64
 const BLOCK_BYTES = 2 ** 21
-/** Files of one turn of the wheel. */
+/** Files of one repetition. */
 const FILES = 40
 const SAMPLE_MS = 1000
 const ROUND_SECONDS = 600
-/** Turns between two updates, and between two takeovers: each is a new process, whose memory begins anew. */
+/** Repetitions between two updates, and between two takeovers: each starts a new process. */
 const UPDATE_EVERY = 10
 const PATIENCE_MS = 60_000
-/** So long a process must have lived to be judged. */
+/** A process that ran less is not judged. */
 const LEAST_LIFE_SECONDS = 20
 
-/** One after the other, of one process: the server of a takeover is another one. */
+/** The samples of one process; a takeover starts another server. */
 class Watch {
   readonly #startMs = performance.now()
   readonly #host: PoolHost
@@ -97,7 +96,7 @@ class Watch {
   }
 }
 
-/** A guest under a supervisor of ours, so that its QEMU can be replaced. */
+/** A guest under a supervisor, so that its QEMU can be replaced. */
 class UpdatableGuest {
   readonly #name: string
   readonly #serial: string
@@ -139,7 +138,7 @@ class UpdatableGuest {
   }
 }
 
-/** Files come, grow, shrink and go. */
+/** Makes, grows, shrinks and deletes files. */
 function turn(host: PoolHost, seed: number): void {
   const random = randomFrom(seed)
   const folder = join(host.mountPoint, 'turn')
@@ -176,7 +175,7 @@ async function oneRound(
   try {
     await until('the guest ticks', () => guest.ticks > 1, PATIENCE_MS)
     const free = freeBlocks(host.mountPoint)
-    // Most of the round is for those that have taken over.
+    // Most of the round is after the takeover.
     let isTakenOver = false
     for (let turns = 1; elapsed() < seconds && stage.secondsLeft() > 0; turns++) {
       turn(host, random.below(2 ** 31))
@@ -195,7 +194,7 @@ async function oneRound(
         count(figures, 'takeovers')
       }
       guest.check()
-      // Samples are taken by a timer of this thread.
+      // A timer of this thread takes the samples.
       await sleep(20)
     }
     await until('every block is back', () => freeBlocks(host.mountPoint) === free, PATIENCE_MS)

@@ -1,8 +1,8 @@
 /**
- * The operations at whose system calls a server is killed: each prepares a folder, then does one thing to it.
- * What came of it is told by `tell`, of names, attributes and bytes; times are left out.
+ * The operations at whose system calls a server is killed: each prepares a folder, then does one operation on
+ * it. `tell` describes the result by names, attributes and bytes, without times.
  *
- * As a program, `operations.ts NAME FOLDER`, it does the one thing.
+ * As a program, `operations.ts NAME FOLDER`, it does the operation.
  */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,9 @@ import { Errno } from '../../src/values/errno.ts'
 import { allocate, FALLOC_FL, RENAME, renameFlags } from '../../test/mount/system-calls.ts'
 
 interface Operation {
-  /** Before anybody is killed; the folder has `file` with some text and the empty folder `folder` already. */
+  /**
+   * Before the server is killed; the folder has `file` with some text and the empty folder `folder` already.
+   */
   readonly prepare?: (path: (name: string) => string) => void
   readonly run: (path: (name: string) => string) => void
 }

@@ -1,4 +1,4 @@
-/** Owns calling strace(1): which system calls a process makes, and its death at one of them. */
+/** Owns running strace(1), to list a process's system calls, and to kill it at one of them. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hasApt, installPackages, THIS_HOST } from '../../src/host/apt.ts'
 import { askConsent } from '../../src/host/consent.ts'
 
-/** Why there is none, in one line; it is installed where that can be done, after asking on a terminal. */
+/** Why there is no strace, in one line. Installs it where possible, after asking on a terminal. */
 export async function straceObstacle(): Promise<string | undefined> {
   if (isThere()) return undefined
   const advice = 'strace is missing: install it (Debian: apt-get install strace)'
@@ -33,16 +33,16 @@ export interface CallSite {
 
 export const siteName = ({ name, nth }: CallSite): string => `${name}:${nth}`
 
-/** SIGKILL on the way into the call: it is not carried out. */
+/** SIGKILL at the entry of the call, which the kernel then does not carry out. */
 export const killAt = ({ name, nth }: CallSite): string[] => ['-e', `inject=${name}:signal=KILL:when=${nth}`]
 
 const ATTACH_MS = 10_000
-/** Each system call of three starts of Node is stopped at. */
+/** strace stops at each system call of three starts of Node. */
 const FOLLOW_MS = 60_000
 
 /**
- * A strace that is attached to `pid`, and not to its other threads. `end`: takes it away, and answers what it
- * wrote. Throws where the process is gone already.
+ * A strace that is attached to `pid`, and not to its other threads. `end`: detaches it, and returns its
+ * output. Throws where the process has ended already.
  */
 export async function attach(pid: number, words: readonly string[]): Promise<{ end: () => Promise<string> }> {
   const child = spawn('strace', [...words, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -63,8 +63,8 @@ export async function attach(pid: number, words: readonly string[]): Promise<{ e
 }
 
 /**
- * Runs `line` and whatever it starts under strace, until `line` itself has ended; what it started goes on
- * without. `file` takes what strace writes, which is the answer.
+ * Runs `line` and its children under strace, until `line` itself has ended; its children go on without
+ * strace. Returns the output of strace, which goes to `file`.
  */
 export async function follow(
   words: readonly string[],
@@ -81,7 +81,7 @@ export async function follow(
     return first !== undefined && new RegExp(`^${first} +\\+\\+\\+ `, 'm').test(text)
   }
   while (!isOver(written())) {
-    // It ends as what it followed did, by the same signal.
+    // strace ends as the followed process did, by the same signal.
     if (child.exitCode !== null || child.signalCode !== null) break
     if (performance.now() > deadline) {
       child.kill('SIGINT')
@@ -92,7 +92,7 @@ export async function follow(
   return await endStrace(child, ended, written)
 }
 
-/** SIGINT lets go of the process, as ^C does. */
+/** On SIGINT strace detaches from the process, as on ^C. */
 async function endStrace(
   child: ChildProcess,
   ended: Promise<unknown>,
@@ -103,11 +103,11 @@ async function endStrace(
   return output()
 }
 
-/** How often each call stands in what strace wrote: of each process by itself, the most. */
+/** How often each call is in the output of strace: the maximum over its processes. */
 export function countCalls(output: string): Map<string, number> {
   const counts = new Map<string, Map<string, number>>()
   for (const line of output.split('\n')) {
-    // With -f and a file, a line begins with whose it is.
+    // With -f and a file, a line begins with the pid.
     const [, pid = '', name] = /^(?:(\d+) +)?([a-z]\w+)\(/.exec(line) ?? []
     if (name === undefined) continue
     const ofPid = counts.get(pid) ?? new Map<string, number>()

@@ -1,8 +1,8 @@
 /**
- * The campaign `syscalls`: the server is killed on its way into each system call that it makes for each
- * operation, and keeper, server and command on their way into each call of a takeover that changes who holds
- * what. Whoever asked for the operation is answered as if nothing had happened, the tree is the one that the
- * same operation makes unharmed, fsck finds nothing, and a guest's memory is as it was.
+ * The campaign `syscalls`: it kills the server at the entry of each system call that the server makes for
+ * each operation, and keeper, server and command at each call of a takeover that changes who holds what. The
+ * caller of the operation must get the usual answer, the tree must be as without the kill, fsck must find
+ * nothing, and a guest's memory must be unchanged.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -34,7 +34,7 @@ import {
 
 const OPERATION = fileURLToPath(new URL('operations.ts', import.meta.url))
 const TAKEOVER = 'takeover'
-/** Those of thousands that a takeover makes which change who holds what, or what is written where. */
+/** Those of a takeover's thousands of calls that change holders, or write. */
 const TAKEOVER_CALLS = [
   ...[
     'pidfd_open',
@@ -60,9 +60,9 @@ const TAKEOVER_CALLS = [
   ],
 ]
 const ANSWER_MS = 60_000
-/** Until the pool is back after a takeover in which somebody was killed. */
+/** Until the pool is served again after a takeover in which a process was killed. */
 const MEND_MS = 60_000
-/** The server has come to rest, so that each attempt finds it in the same place. */
+/** The server is idle by then, so that each attempt finds it at the same call. */
 const REST_MS = 60
 
 interface Pair {
@@ -90,8 +90,8 @@ class Bench {
   }
 
   /**
-   * What came of `operation`, done while strace with `words` is attached to the server, and what strace
-   * wrote.
+   * Does `operation` while strace with `words` is attached to the server; returns its result and the output
+   * of strace.
    */
   async #carryOut(operation: string, words: readonly string[]): Promise<{ told: string[]; traced: string }> {
     const folder = this.#folder()
@@ -109,12 +109,12 @@ class Bench {
     return { told, traced }
   }
 
-  /** The calls of the server's thread for one operation, as it is done unharmed. */
+  /** The calls of the server's thread for one operation without a kill. */
   async sitesOf(operation: string): Promise<CallSite[]> {
     return sitesOf(countCalls((await this.#carryOut(operation, [])).traced))
   }
 
-  /** Answers whether the server was killed: another run may take another way. */
+  /** Returns whether the server was killed: another run may make other calls. */
   async killIn({ operation, site }: Pair): Promise<boolean> {
     const server = this.#host.serverPid()
     const harmed = await this.#carryOut(operation, killAt(site))
@@ -126,7 +126,7 @@ class Bench {
     return isKilled
   }
 
-  /** `mount` takes over from a keeper that has died, under strace; answers what strace wrote. */
+  /** `mount` takes over from a keeper that has died, under strace; returns the output of strace. */
   async #takeOver(words: readonly string[]): Promise<string> {
     const keeper = this.#host.keeperPid()
     this.#host.kill(keeper)
@@ -158,8 +158,8 @@ class Bench {
   }
 
   /**
-   * Whatever is left: a `mount` finds the pool, mounted already or not. What the kill interrupted may be
-   * ending still, which a mount says, and the next one succeeds.
+   * Mounts the pool, mounted already or not, in whatever state it is. Killed processes may not have ended
+   * yet, which the first `mount` reports; a later one succeeds.
    */
   async #mend(): Promise<void> {
     const [node = '', ...words] = this.#mountLine()
@@ -188,7 +188,7 @@ async function allPairs(bench: Bench, stage: Stage): Promise<Pair[]> {
   return pairs
 }
 
-/** So that one minute of it sees something else each time. */
+/** So that a run of one minute tests other pairs each time. */
 function shuffled(pairs: readonly Pair[], seed: number): Pair[] {
   const random = randomFrom(seed)
   const left = [...pairs]
@@ -220,7 +220,7 @@ async function run(stage: Stage): Promise<void> {
         figures[isKilled ? 'kills' : 'notReached'] = 1
         figures.pairsMost = pairs.length
       }
-      // The pool may not be what the next pair needs.
+      // After a failure the pool may not be fit for the next pair.
       if (!(await round(stage, seed, work, keyOf(pair)))) return
     }
   } finally {
@@ -230,7 +230,7 @@ async function run(stage: Stage): Promise<void> {
   }
 }
 
-/** Of the pairs that are done, those at which somebody was killed, by operation. */
+/** The number of done pairs at which a process was killed, by operation. */
 function known(rounds: readonly Round[]): Record<string, number> {
   const kills: Record<string, number> = {}
   for (const { key = '', figures } of rounds) {

@@ -8,7 +8,7 @@ import { dirname, join, normalize, relative } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
 const SOURCES = join(import.meta.dirname, '../../src')
-/** The folder's name is part of how a module finds what lies beside it. */
+/** Modules find files beside them by this folder's name. */
 const FOLDER = 'dist'
 
 /** `new URL(`./main${import.meta.url.slice(-3)} `, …)`: how a source names another one that it starts. */
@@ -17,7 +17,7 @@ const STARTS = /`([\w./-]+)\$\{import\.meta\.url\.slice\(-3\)\}`/g
 /** Started by processes of former versions that still run. */
 const FORMER = ['keeper/luo-worker.ts']
 
-/** Paths below `src/` of what is started by its file's name. */
+/** Paths below `src/` of programs that a source starts by their file's name. */
 function started(): string[] {
   const named = globSync('**/*.ts', { cwd: SOURCES }).flatMap((path) =>
     [...readFileSync(join(SOURCES, path), 'utf8').matchAll(STARTS)].map(([, name]) =>
@@ -27,7 +27,7 @@ function started(): string[] {
   return [...new Set(['cli.ts', 'cli/program.ts', ...FORMER, ...named])]
 }
 
-/** Writes `dist` in `folder` anew. Errors: what esbuild says. */
+/** Writes `dist` in `folder` anew. Errors: those of esbuild. */
 export async function bundle(folder: string): Promise<void> {
   const outdir = join(folder, FOLDER)
   rmSync(outdir, { recursive: true, force: true })
@@ -39,11 +39,11 @@ export async function bundle(folder: string): Promise<void> {
       platform: 'node',
       format: 'esm',
       target: 'node24',
-      // Names stay, so that a stack trace says where it was.
+      // Names stay, so that a stack trace shows the place.
       minifySyntax: true,
       minifyWhitespace: true,
       plugins: [whereItWas, besideIt],
-      // Packages of the older kind ask for Node's modules by `require`.
+      // CommonJS packages load Node's modules by `require`.
       banner: {
         js: 'import{createRequire as $require}from"node:module";const require=$require(import.meta.url);',
       },
@@ -52,8 +52,7 @@ export async function bundle(folder: string): Promise<void> {
 }
 
 /**
- * What a module finds beside itself (`import.meta.url`) is looked for where it would lie if it were a file of
- * its own.
+ * `import.meta.url` of a bundled module is as if it were a file of its own, so that it finds files beside it.
  */
 const whereItWas: Plugin = {
   name: 'where-it-was',
@@ -67,8 +66,8 @@ const whereItWas: Plugin = {
 }
 
 /**
- * `cli/program.ts` is loaded only once it is said where compiled code is kept; the package where somebody
- * watches.
+ * Loaded separately: `cli/program.ts`, which must come after the setting of Node's compile cache; and the
+ * package for progress on a terminal.
  */
 const besideIt: Plugin = {
   name: 'beside-it',

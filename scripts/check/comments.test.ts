@@ -1,6 +1,6 @@
 /**
- * Tests of the comment check: prose is filled, everything else is left as it is, and what is found is found
- * once.
+ * Owns the tests of the comment check: it fills prose, leaves everything else as it is, and finds each
+ * problem once.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -11,7 +11,7 @@ export const WIDTH = 110
 
 /** Lines that are not prose: list items, indented or aligned text, tables, directives for tools. */
 const FIXED = /^(?:[-*•] |\d+\. | |\||```|@|#|biome-ignore|[^ ].*\S {2,}\S)/
-/** Begins a sentence that must be found at the beginning of a line. */
+/** Begins a sentence that keeps its place at the beginning of a line. */
 const OPENS = /^(?:SAFETY:|Must not:|Errors:|TODO)/
 
 interface Comment {
@@ -75,7 +75,7 @@ function write({ indent, lines, kind }: Comment): string[] {
   return [`${indent}${kind}`, ...filled.map((line) => `${indent} * ${line}`.trimEnd()), `${indent} */`]
 }
 
-/** Paragraphs are filled one by one; a fixed line, an empty one and one that opens something begin anew. */
+/** Paragraphs are filled one by one; a fixed line, an empty one and one of `OPENS` begin a paragraph. */
 function fill(lines: readonly string[], width: number): string[] {
   const out: string[] = []
   let prose: string[] = []
@@ -83,7 +83,7 @@ function fill(lines: readonly string[], width: number): string[] {
     out.push(...wrap(prose.join(' '), width))
     prose = []
   }
-  // What hangs below a list's item belongs to the item.
+  // Lines below a list's item belong to the item.
   let isItem = false
   for (const line of lines) {
     if (line === '') isItem = false
@@ -139,7 +139,10 @@ function tooLong(path: string, text: string): string[] {
     )
 }
 
-/** The first of two doc comments in a row belongs to nothing; but a file's own stands apart. */
+/**
+ * The first of two doc comments in a row has no declaration; the opening of a file, before an empty line, is
+ * none of them.
+ */
 function twice(path: string, text: string): string[] {
   return [...text.matchAll(/\*\/\n[ \t]*\/\*\*/g)].map(
     ({ index }) => `${path}:${text.slice(0, index).split('\n').length}: two doc comments in a row`,

@@ -1,6 +1,6 @@
 /**
- * Owns the import rule: which room of `src/` may know which other. The table is the architecture; a line is
- * added here before the first import that needs it. Must not: excuse single files without saying why.
+ * Owns the import rule: which room of `src/` may import which other. The table is the architecture; add a
+ * line here before the first import that needs it. Must not: excuse single files without a reason.
  */
 import { isTest, type Source } from './sources.ts'
 
@@ -12,7 +12,8 @@ interface Rule {
 }
 
 /**
- * `cli` and `commands` know each other: its program loads them, and they share its printing and its options.
+ * `cli` and `commands` import each other: `cli/program.ts` loads the commands, and they use its printing and
+ * its options.
  */
 const BELOW_COMMANDS = [
   ...['values', 'linux', 'bootmem', 'run', 'stores', 'fs', 'fuse', 'server', 'keeper', 'pool'],
@@ -44,7 +45,7 @@ export const RULES: Record<string, Rule> = {
   'cli.ts': { may: ['linux', 'pool/waiting-keeper.ts', 'pool/has-unit.ts', 'cli'] },
 }
 
-/** Packages that one room alone may use. */
+/** Packages that only one room may use. */
 const OWNED_PACKAGES: Record<string, string> = { koffi: 'linux' }
 
 const room = (path: string): string => path.split('/')[1] ?? ''
@@ -61,10 +62,7 @@ function packageProblem(from: string, rule: Rule, name: string): string | undefi
   return undefined
 }
 
-/**
- * Problems of one file of `src/` against the table. Tests are free in what they combine, but not to own
- * koffi.
- */
+/** Problems of one file of `src/` against the table. Tests may import any room, but not koffi. */
 function roomProblems(source: Source): string[] {
   const from = room(source.path)
   const rule = RULES[from]
@@ -99,7 +97,7 @@ export function importProblems(sources: readonly Source[]): string[] {
   const broken = sources.flatMap((source) => {
     if (source.path.startsWith('src/'))
       return roomProblems(source).map((problem) => `${source.path}: ${problem}`)
-    // A test may stand between us and the system calls: that is how one is made to fail.
+    // A test may import koffi, to make a system call fail.
     if (source.path.startsWith('test/')) return []
     return source.imports.includes('koffi') ? [`${source.path}: only src/linux imports koffi`] : []
   })

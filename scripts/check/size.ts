@@ -16,7 +16,7 @@ export function sizeProblems(sources: readonly Source[]): string[] {
   })
 }
 
-/** A file opens by saying what it owns; of a test, its place and the names of its tests say it. */
+/** A file opens with a comment; a test need not: its place and the names of its tests say what it owns. */
 export function openingProblems(sources: readonly Source[]): string[] {
   return sources.flatMap(({ path, text }) =>
     isTest(path) || /^(#!.*\n)?\/(\*\*?|\/)/.test(text)

@@ -1,6 +1,6 @@
 /**
  * Owns reading the project's sources for the checks: which files there are, how long, what they import. Must
- * not judge them.
+ * not: judge them.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
@@ -18,7 +18,7 @@ export const FOLDERS = ['src', 'test', 'campaigns', 'bench', 'testbed', 'scripts
 const STATEMENT = /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/gm
 const BARE = /^\s*import\s*['"]([^'"]+)['"]/gm
 const DYNAMIC = /\bimport\(\s*['"]([^'"]+)['"]/g
-/** Workers and children are named by URL: they are used, though nobody imports them. */
+/** Workers and children are named by URL: they are used, though no source imports them. */
 const BY_URL = /new URL\(\s*['"](\.[^'"]+\.ts)['"]/g
 
 /** Specifiers of one file, in the order of the four forms above. Exported for its test. */

@@ -1,6 +1,6 @@
 /**
- * The check of what has one place in the product: names of xattrs, and sizes that have a name. Tests spell
- * them out, since they say what must not change.
+ * The check that names of xattrs and named sizes are spelled in one file of the product. Tests spell them
+ * out, to notice a change.
  */
 import { isTest, type Source } from './sources.ts'
 

@@ -1,11 +1,11 @@
 /**
  * Owns the dead-file check: every source is imported by another one, is a test, or is a program that
- * `package.json` or another source names. Must not look inside files: tsc and biome find unused names.
+ * `package.json` or another source names. Must not: look for unused names, which tsc and biome find.
  */
 import { basename } from 'node:path'
 import { isTest, type Source } from './sources.ts'
 
-/** Programs: what package.json names, and what a shell can start by itself. */
+/** Programs: those that package.json names, and those that a shell can start. */
 function entries(packageJson: string, sources: readonly Source[]): Set<string> {
   const named = [...packageJson.matchAll(/[\w./-]+\.ts\b/g)].map((match) => match[0])
   const programs = sources.filter(({ text }) => text.startsWith('#!')).map(({ path }) => path)
@@ -27,7 +27,7 @@ const withoutImports = (text: string): string => text.replace(/\bfrom\s*['"][^'"
 export function unusedProblems(sources: readonly Source[], packageJson: string): string[] {
   const used = entries(packageJson, sources)
   for (const { path, imports } of sources) {
-    // What only tests use is no part of the product: it belongs into a folder `testing`, or nowhere.
+    // A source that only tests use is no part of the product: it belongs into a folder `testing`, or must go.
     for (const to of imports)
       if (to !== path && (!isTest(path) || isTest(to) || !to.startsWith('src/'))) used.add(to)
   }

@@ -1,6 +1,6 @@
 /**
  * Owns the demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its
- * serial port read from standard output. The same pipe is handed on to each QEMU that takes the guest over.
+ * serial port read from standard output. The supervisor passes the same pipe to each QEMU of the guest.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,12 +29,14 @@ export class DemoGuest {
     return readTicks(this.#output)
   }
 
-  /** What is wrong with the guest's whole life so far, or `undefined`. */
+  /** The first fault in the guest's output so far, or `undefined`. */
   get broken(): string | undefined {
     return findBreak(this.ticks)
   }
 
-  /** Waits for `more` further lines. Errors: the guest's process ended, or it stands still for a minute. */
+  /**
+   * Waits for `more` further lines. Errors: the guest's process ended, or it printed nothing for a minute.
+   */
   async tick(more: number): Promise<void> {
     const goal = this.ticks.length + more
     const deadline = performance.now() + TICK_TIMEOUT_MS

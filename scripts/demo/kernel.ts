@@ -1,7 +1,6 @@
 /**
- * `npm run demo`: the whole mission once. In a throw-away host a guest runs on a pool, the host's kernel is
- * replaced by one command, and the guest tells whether it noticed. Everything happens in the testbed; this
- * machine stays as it is.
+ * `npm run demo`: in a throw-away host of the testbed a guest runs on a pool, one command replaces the host's
+ * kernel, and the guest's output shows whether it noticed. This machine stays as it is.
  */
 import { UsageError } from '../../src/values/errors.ts'
 import { testbedObstacle } from '../../testbed/obstacle.ts'

@@ -1,8 +1,8 @@
 /**
- * Owns `npm run demo -- --local`: the part of the main job this machine can show without being rebooted. A
- * pool is mounted, a guest runs in it, the file system's server is killed, the guest's QEMU is replaced, and
- * the guest itself tells whether it noticed. It installs what is missing (asking), ends all it started and
- * removes all it made. Must not touch pools or guests of others.
+ * Owns `npm run demo -- --local`: the part of the product that this machine can show without a reboot. It
+ * mounts a pool, runs a guest in it, kills the file system's server, replaces the guest's QEMU, and the
+ * guest's output shows whether it noticed. It installs what is missing (asking), ends all processes that it
+ * started and removes all that it made. Must not: touch other pools or guests.
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
@@ -43,7 +43,7 @@ async function readJson<T>(...words: string[]): Promise<T> {
   return JSON.parse(await guestmemfs(...words, '--json')) as T
 }
 
-/** Stops with one line when this machine cannot do it; installs QEMU when that is all it lacks. */
+/** Ends with one line when this machine cannot run it; installs QEMU when only that is missing. */
 async function prepare(yes: boolean): Promise<void> {
   const obstacle = mountObstacle()
   if (obstacle) throw new UsageError(`${obstacle.subject}: ${obstacle.message}: ${obstacle.advice}`)
@@ -59,7 +59,7 @@ async function pidsOf(): Promise<{ serverPid: number }> {
 const qemuPid = async (mountPoint: string): Promise<number> =>
   (await readJson<{ pid: number | null }[]>('vms', '--mount', mountPoint))[0]?.pid ?? 0
 
-/** SIGKILL, then how long until the mount answers and who answers. */
+/** SIGKILL; then prints the time until the mount answers, and the new server. */
 async function killServer(mountPoint: string): Promise<void> {
   const { serverPid } = await pidsOf()
   const killedAt = performance.now()
@@ -106,12 +106,12 @@ function startGuest(folder: string, mountPoint: string): DemoGuest {
   )
 }
 
-/** The guest's QEMU, the pool, the folder: whatever of it there is. */
+/** Removes the guest's QEMU, the pool, the folder, as far as they exist. */
 async function cleanUp(folder: string, mountPoint: string, guest: DemoGuest | undefined): Promise<void> {
   const pid = await qemuPid(mountPoint).catch(() => 0)
   if (pid > 0) process.kill(pid, 'SIGTERM')
   if (guest) await Promise.race([guest.ended(), sleep(10_000, undefined, { ref: false })])
-  await guestmemfs('umount', '--discard', pool).catch(() => {}) // Not mounted: nothing to give up.
+  await guestmemfs('umount', '--discard', pool).catch(() => {}) // Not mounted: no memory to give up.
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 }
 

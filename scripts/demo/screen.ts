@@ -1,9 +1,9 @@
 /**
- * Owns what the demo shows: steps with their times, and one live line that is written over on a terminal.
- * Where there is no terminal, a live line is printed only now and then. Must not know what the demo does.
+ * Owns the demo's output: steps with their times, and one live line, which it overwrites on a terminal.
+ * Without a terminal it prints only some live lines. Must not: know what the demo does.
  */
 
-/** Without a terminal, this many live lines are passed over for each one printed. */
+/** Without a terminal, one in this many live lines is printed. */
 const QUIET_LINES = 20
 
 export interface Step {

@@ -1,6 +1,6 @@
 /**
- * Owns the node:test reporter that our runner reads: one JSON object a line for each finished test. Must not
- * print for people. Event shapes: https://nodejs.org/api/test.html (class TestsStream).
+ * Owns the node:test reporter that the test runner reads: one JSON object a line for each finished test. Must
+ * not: print for people. Event shapes: https://nodejs.org/api/test.html (class TestsStream).
  */
 import type { EventData } from 'node:test'
 
@@ -44,8 +44,8 @@ function eventOf(type: string, raw: unknown, hasChildren: boolean): TestEvent | 
 
 // biome-ignore lint/style/noDefaultExport: node --test-reporter takes a module's default export.
 export default async function* eventLog(source: Source): AsyncGenerator<string> {
-  // Children are reported before what holds them: a deeper event since the last one of this depth is a child
-  // of this one.
+  // Node reports children before their parent: a deeper event since the last one of this depth is a child of
+  // this one.
   let previousNesting = 0
   for await (const { type, data } of source) {
     if (type !== 'test:pass' && type !== 'test:fail') continue

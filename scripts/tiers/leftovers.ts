@@ -1,7 +1,7 @@
 /**
- * Owns finding what a test left running or mounted, and taking it away. A process is ours when it carries the
- * run's marker in its environment or names the run's folder; a mount, when it lies in that folder. Must not
- * touch anything else of the machine: others may be running their own pools.
+ * Owns finding and removing processes and mounts that a test left behind. A process belongs to the run when
+ * its environment has the run's marker or it names the run's folder; a mount, when it is in that folder. Must
+ * not: touch anything else of the machine, which may have other pools.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { mountTable, unmount } from '../../src/linux/mount.ts'
@@ -17,7 +17,7 @@ function read(path: string): string {
   try {
     return readFileSync(path, 'latin1')
   } catch {
-    return '' // The process ended while we looked.
+    return '' // The process has ended meanwhile.
   }
 }
 
@@ -25,7 +25,7 @@ function executable(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/exe`)
   } catch {
-    return '' // A kernel thread, a zombie, or gone.
+    return '' // A kernel thread, a zombie, or ended.
   }
 }
 
@@ -63,8 +63,8 @@ function leftMounts(folder: string): Leftover[] {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /**
- * What is left of a test file that ended, after a moment of grace for children that are just ending. All of
- * it is taken away; the answer is a line for each.
+ * Removes what a test file that has ended left behind, after a pause for children that are just ending.
+ * Returns a line for each.
  */
 export async function removeLeftovers(folder: string, graceMs = 3000): Promise<string[]> {
   const find = (): Leftover[] => [...leftProcesses(folder), ...leftMounts(folder)]

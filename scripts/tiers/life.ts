@@ -1,6 +1,6 @@
 /**
- * The line of life of a test run: on a terminal one line that is drawn again each second, elsewhere a line
- * every half minute. It tells what runs, for how long, and what that said last.
+ * The progress of a test run: on a terminal one line that is drawn again each second, elsewhere a line every
+ * half minute. It shows the running job, its time, and its last output.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 
@@ -11,7 +11,7 @@ const TAIL_BYTES = 400
 interface Running {
   readonly name: string
   readonly sinceMs: number
-  /** Where its output is. */
+  /** The file with its output. */
   readonly output: string
 }
 
@@ -34,7 +34,7 @@ export class Life {
     process.stdout.write(`${line}\n`)
   }
 
-  /** `work` is what runs, as long as it does. */
+  /** Shows `name` while `work` runs. */
   async during<T>(name: string, output: string, work: () => Promise<T>): Promise<T> {
     const running = { name, output, sinceMs: performance.now() }
     this.#running.add(running)
@@ -70,7 +70,7 @@ export class Life {
   }
 }
 
-/** Of a file that grows; empty while it is not there. */
+/** The last line of a growing file; empty where there is none. */
 export function lastLine(file: string): string {
   try {
     const fd = openSync(file, 'r')

@@ -1,6 +1,6 @@
 /**
  * One program of a test in a process of its own: its environment, its time limit, what it left behind. Must
- * not print; the program's output is kept for the one who wants to show it.
+ * not: print, as the caller gets the program's output.
  */
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
@@ -20,7 +20,7 @@ export interface Place {
 export interface ChildResult {
   /** Its exit code or signal as words, or `undefined` for a clean end. */
   readonly end: string | undefined
-  /** What was left behind, and taken away. */
+  /** What the program left behind, and this removed. */
   readonly left: readonly string[]
   readonly output: string
   readonly durationMs: number
@@ -34,10 +34,10 @@ const environment = (folder: string): NodeJS.ProcessEnv => ({
   PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
 })
 
-/** Where a test's output is while it runs. */
+/** The file with a test's output while it runs. */
 export const outputOf = (folder: string): string => join(folder, 'output')
 
-/** Runs this Node with `args`, bounded. `read` is called before the folder goes. */
+/** Runs this Node with `args`, bounded. `read` is called before the folder is removed. */
 export async function runChild<T>(
   args: readonly string[],
   place: Place,
@@ -52,19 +52,18 @@ export async function runChild<T>(
   const left = [...(await removeLeftovers(folder)), ...leftInNamespace(folder)]
   const value = read()
   const output = readFileSync(outputOf(folder), 'utf8')
-  // A mount that did not come away is not walked into: rm would delete what is mounted, or wait for a dead
-  // server.
+  // Not with a mount that could not be unmounted: rm would delete what is mounted, or block on a dead server.
   if (left.length === 0) rmSync(folder, { recursive: true, force: true })
   return { end, left, output, durationMs, value }
 }
 
-/** In the test's folder: what is mounted below it when the test has ended. */
+/** A file in the test's folder: the mounts below it when the test has ended. */
 const MOUNTS = 'mounts'
 
 /**
- * Root's tests have a mount namespace each, with a /run/guestmemfs of its own: what is mounted on this
- * machine, and what a killed run left behind, is none of theirs, and what they leave behind goes with the
- * namespace. It is told all the same: a mount that nobody took away is a fault.
+ * Root's tests have a mount namespace each, with a /run/guestmemfs of its own: they see no pools of this
+ * machine or of a killed run, and the kernel unmounts what they leave with the namespace. It is reported all
+ * the same: a mount that a test leaves is a fault.
  */
 const IN_NAMESPACE = `
 mkdir -p /run/guestmemfs && mount -t tmpfs -o mode=755 guestmemfs-test /run/guestmemfs || exit 1
@@ -95,11 +94,11 @@ const LAST_WORDS_MS = 5000
 /** Process groups of children that run now. */
 const running = new Set<number>()
 
-/** Ends this process by `signal` as a person means it: what it runs ends first, and nothing stays. */
+/** On a signal, ends the running children first, removes what they left, then ends this process. */
 export function endOnSignals(folder: string): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, async () => {
-      // A testbed takes its own folder away. What does not end by itself is ended with the rest.
+      // A testbed removes its own folder. Children that do not end by themselves are killed with the rest.
       for (const pid of running) endGroup(pid, 'SIGTERM')
       await removeLeftovers(folder, LAST_WORDS_MS)
       rmSync(folder, { recursive: true, force: true })
@@ -111,11 +110,11 @@ function endGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal)
   } catch {
-    // It ended by itself.
+    // It has ended by itself.
   }
 }
 
-/** A shell between the two says a signal as 128 and its number. */
+/** A shell in between reports a signal as 128 and its number. */
 function describeStatus(code: number): string {
   const [signal] = Object.entries(constants.signals).find(([, number]) => code === 128 + number) ?? []
   return signal ?? `exit code ${code}`
@@ -141,7 +140,7 @@ function runProcess(
     let late = false
     const timer = setTimeout(() => {
       late = true
-      // The group is ours: `detached` made it. Negative means all of it.
+      // `detached` made the group; a negative pid means all of it.
       if (child.pid !== undefined) endGroup(child.pid, 'SIGKILL')
     }, timeoutMs)
     child.once('error', (error) => resolve(`did not start: ${error.message}`))

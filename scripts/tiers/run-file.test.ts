@@ -1,4 +1,4 @@
-/** Owns the tests of our test runner: it must see every way in which a test file can go wrong. */
+/** Owns the tests of the test runner: it must notice every way in which a test file can fail. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** One test file of node:test as a job: its events, and what was wrong with it as a whole. Must not print. */
+/** One test file of node:test as a job: its events, and its faults as a whole. Must not: print. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestEvent } from './event-log.ts'
@@ -7,11 +7,11 @@ import { type Place, runChild } from './run-child.ts'
 export interface JobResult {
   readonly path: string
   readonly events: readonly TestEvent[]
-  /** What went wrong with the job as a whole: time limit, crash, leftovers, no test at all. */
+  /** Faults of the job as a whole: time limit, crash, leftovers, no test at all. */
   readonly problems: readonly string[]
   readonly output: string
   readonly durationMs: number
-  /** A run that the emulator failed and that was repeated: why. */
+  /** Why the run was repeated, where the emulator had failed. */
   readonly repeated?: string
 }
 

@@ -1,4 +1,4 @@
-/** One scenario of the testbed as a job: it is a test, and its summary is the result. Must not print. */
+/** One scenario of the testbed as a job with one test, by its summary. Must not: print. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Summary } from '../../testbed/scenario/recorder.ts'

@@ -1,6 +1,6 @@
 /**
- * One tier's jobs, run one after the other or a few at once: prepared, run, counted, told. Must not know what
- * a test tests.
+ * Prepares, runs, counts and prints one tier's jobs, one after the other or a few at once. Must not: know
+ * what a test tests.
  */
 import { chmodSync, mkdtempSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ const TELL_MS = 10_000
 
 export interface Run {
   readonly project: string
-  /** Jobs' own folders are made below it. Short, since the paths of sockets end at 107 bytes. */
+  /** For the folders of jobs. Short, since the path of a socket has at most 107 bytes. */
   readonly folder: string
   readonly life: Life
 }
@@ -27,7 +27,7 @@ export function makeRunFolder(): string {
   return folder
 }
 
-/** After the last job: the folder goes, unless it holds what a failed test left behind. */
+/** After the last job: removes the folder, unless it has what a failed test left behind. */
 export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
   life.end()
   try {
@@ -37,7 +37,7 @@ export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
   }
 }
 
-/** `goesOn`: asked before each job; one that it says no to is left. */
+/** `goesOn`: called before each job; where it returns false the job is left. */
 export async function runTier(
   tier: Tier,
   jobs: readonly Job[],
@@ -76,7 +76,7 @@ async function runJob(
 }
 
 /**
- * False: `jobs` jobs were skipped for a reason that a person can mend, or could not be prepared, which is a
+ * False: `jobs` jobs were skipped for a reason that a person can remove, or could not be prepared, which is a
  * failure.
  */
 async function isReady(ask: () => Promise<string | undefined>, jobs: number, tally: Tally): Promise<boolean> {
@@ -90,7 +90,7 @@ async function isReady(ask: () => Promise<string | undefined>, jobs: number, tal
   }
 }
 
-/** What is fetched or built is told, step by step, and its time kept apart. */
+/** Prints each step of downloads and builds, and counts their time separately. */
 const preparing =
   (tier: Tier, tally: Tally, life: Life): Phase =>
   async (step, work, detail) => {

@@ -1,4 +1,4 @@
-/** The last lines of a test run: a count per tier with its reasons, what the emulator failed, and the sum. */
+/** The last lines of a test run: a count per tier with its reasons, the emulator's failures, and the sum. */
 import { isTooOften, ledgerLine, readLedger } from '../../testbed/scenario/ledger.ts'
 import { type Tally, tallyLines } from './tally.ts'
 import type { Tier } from './tiers.ts'
@@ -20,7 +20,7 @@ export function sumUp(tallies: readonly (readonly [Tier, Tally])[]): { lines: st
       failed += 1
     }
   }
-  // Where changes are judged, a tier that ran nothing hides what it should have shown.
+  // In CI a tier that ran no test is a failure.
   for (const [{ name }, tally] of tallies)
     if (process.env.CI === 'true' && tally.passed + tally.failed === 0) {
       lines.push(`FAILED  the tier ${name} ran nothing here`)

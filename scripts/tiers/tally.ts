@@ -1,14 +1,14 @@
-/** Owns counting results and putting them in words. Must not run anything. */
+/** Owns counting results and their lines for people. Must not: run anything. */
 import type { JobResult } from './run-file.ts'
 
 export interface Tally {
   /** Runs that the emulator failed and that were repeated. */
   readonly repeats: string[]
-  /** Why something could not be fetched or built. */
+  /** Why a part could not be downloaded or built. */
   readonly unprepared: string[]
-  /** Of the jobs alone. */
+  /** Without preparation. */
   ranMs: number
-  /** Fetching, building and installing what was missing. */
+  /** Time of downloads, builds and installation. */
   preparedMs: number
   passed: number
   failed: number
@@ -42,10 +42,7 @@ export function countJob(tally: Tally, { path, events, problems, repeated }: Job
 export const countSkippedJobs = (tally: Tally, files: number, reason: string): void =>
   skip(tally, `${files} ${files === 1 ? 'job' : 'jobs'} not run: ${reason}`, files)
 
-/**
- * A machine that should have been able to, and was not: a mirror that answers nonsense, a compiler that
- * fails.
- */
+/** Counts a failed preparation: a mirror with wrong answers, a compiler that fails. */
 export function countUnprepared(tally: Tally, reason: string): void {
   tally.failed += 1
   tally.unprepared.push(reason)
@@ -61,8 +58,8 @@ function minutes(ms: number): string {
 
 /**
  * `unit     412 passed, 0 failed, 1 skipped  98 s of 2 min`,
- * a line for each reason and each repeat, and one for what was fetched or built before, which the time is
- * without.
+ * a line for each reason and each repeat, and one for downloads and builds before, whose time is not
+ * included.
  */
 export function tallyLines(name: string, tally: Tally, budgetMinutes?: number): string[] {
   const { passed, failed, skipped, repeats, unprepared, ranMs, preparedMs } = tally
@@ -76,7 +73,7 @@ export function tallyLines(name: string, tally: Tally, budgetMinutes?: number): 
   ]
 }
 
-/** One line for a file that went well, and for one that did not all that is needed to see why. */
+/** One line for a file that passed, and for a failed one all that shows why. */
 export function jobLines({ path, events, problems, output, durationMs }: JobResult): string[] {
   const failures = events.filter(({ outcome }) => outcome === 'failed')
   const bad = failures.length > 0 || problems.length > 0

@@ -1,6 +1,6 @@
 /**
- * The tiers of tests: which jobs each has, what it needs of a machine, how long one job may take, and what a
- * person has to wait.
+ * The tiers of tests: the jobs of each, what it needs of a machine, and the time limit of a job and of the
+ * tier.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,7 +35,7 @@ export interface Tier {
   readonly parallel: number
   /** Why this machine cannot run any of it, or `undefined`. Fetches and installs what it needs. */
   readonly obstacle: (phase: Phase) => Promise<string | undefined>
-  /** Part of `npm test`, and how many minutes of it: what is asserted is behaviour, this is only told. */
+  /** The tier is a part of `npm test`, and should take so many minutes: printed, not asserted. */
   readonly budgetMinutes?: number
 }
 
@@ -44,7 +44,7 @@ const files = (globs: readonly string[], timeoutMs: number) => (project: string)
     .sort()
     .map((path): Job => ({ path, run: (place) => runFile(path, place, timeoutMs) }))
 
-/** Twice, since what the emulator failed is repeated; and what is done before and after. */
+/** Twice, since a run that failed by the emulator is repeated; with the time before and after. */
 const SCENARIO_MS = 2 * 1_200_000 + 600_000
 
 const scenarios = (tier: ScenarioTier) => (): Job[] =>
@@ -58,7 +58,7 @@ const scenarios = (tier: ScenarioTier) => (): Job[] =>
     }
   })
 
-/** What a person can mend is a reason to skip; anything else is a fault of ours, and none. */
+/** A UsageError, which a person can act on, is a reason to skip; any other error is a fault of the tests. */
 async function unlessUsage(work: () => Promise<unknown>): Promise<string | undefined> {
   try {
     await work()
@@ -75,7 +75,7 @@ async function mountTierObstacle(): Promise<string | undefined> {
 }
 
 /**
- * In a process of its own, which asks and says what it does: apt takes a while, and the line of life goes on
+ * In a process of its own, which asks and shows what it does: apt takes a while, and the progress goes on
  * meanwhile.
  */
 async function installQemu(): Promise<string | undefined> {
@@ -95,7 +95,7 @@ async function vmTierObstacle(phase: Phase): Promise<string | undefined> {
   )
 }
 
-/** The host inside brings its own FUSE, whatever this machine has. */
+/** The host inside has its own FUSE, whatever this machine has. */
 const scenarioTier = (name: ScenarioTier, budgetMinutes?: number): Tier => ({
   name,
   jobs: scenarios(name),

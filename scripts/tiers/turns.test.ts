@@ -1,4 +1,4 @@
-/** Tests of the turns that scenarios take in CI. */
+/** Owns the tests of the turns of scenarios in CI. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TURNS, turnOf } from './turns.ts'

@@ -1,4 +1,4 @@
-/** Which scenarios a turn of CI must run, and which it may. Pure. */
+/** The scenarios that a turn of CI must run, and those that it may. Pure. */
 
 /** Within so many turns in a row every scenario has run. */
 export const TURNS = 12
@@ -6,7 +6,7 @@ export const TURNS = 12
 export interface Turn {
   /** Run whatever the time is. */
   readonly own: readonly string[]
-  /** Run as far as they fit, in this order: those whose turn comes next are first. */
+  /** Run as far as they fit, in this order: those of the next turns first. */
   readonly more: readonly string[]
 }
 

@@ -33,7 +33,7 @@ test('a command that only reads ends as SIGPIPE ends any, without a word', async
   }
 })
 
-test('an error has its status though nobody reads the words of it', async () => {
+test('an error has its status though no process reads its message', async () => {
   assert.deepEqual(await bash(ALL_UNREAD, ['status', 'no-such-pool']), { status: 1, stderr: '' })
   assert.deepEqual(await bash(ALL_UNREAD, ['frobnicate']), { status: 1, stderr: '' })
 })
@@ -42,7 +42,7 @@ test('a full disk is one line and status 1', async () => {
   for (const words of [['help'], ['list'], ['vms']]) {
     const { status, stderr } = await bash(FULL, words)
     assert.equal(status, 1, words.join(' '))
-    assert.equal(stderr, 'guestmemfs: its words could not be written to standard output (ENOSPC)\n')
+    assert.equal(stderr, 'guestmemfs: its output could not be written (ENOSPC)\n')
     assert.deepEqual(await bash(ALL_FULL, words), { status: 1, stderr: '' })
   }
 })

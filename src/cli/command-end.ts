@@ -50,7 +50,7 @@ export class CommandEnd {
     const changes = this.#began?.changes === true
     let ended = status
     if (lost !== undefined && !isReaderGone(lost)) {
-      complain(`its words could not be written to standard output (${lost})`)
+      complain(`its output could not be written (${lost})`)
       ended = status === 0 ? 1 : status
       process.exitCode = ended
     }

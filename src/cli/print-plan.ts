@@ -32,5 +32,5 @@ export function printPlan(plan: KernelPlan, findings: readonly Finding[], asked:
   for (const { severity, message } of findings)
     complain(`${severity === 'warn' ? 'warning: ' : ''}${message}`)
   if (hasError(findings)) complain('nothing was changed, every guest runs on')
-  else print('ready: nothing speaks against it')
+  else print('ready: the preflight passed')
 }

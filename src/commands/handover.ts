@@ -36,7 +36,7 @@ export const command: CommandModule = {
         if (options.json) printJson({ ...mount, frozen: true, preserved })
         else
           print(
-            `${mount.pool} on ${mount.mountPoint}: frozen and handed over (${preserved} files, the image among them); 'guestmemfs thaw' takes it back`,
+            `${mount.pool} on ${mount.mountPoint}: frozen and handed over (${preserved} files, the image among them); 'guestmemfs thaw' undoes that`,
           )
       }),
 }

@@ -63,7 +63,7 @@ function isWanted(pool: string): boolean {
  * connection. The keeper retrieves a pool that was handed over from its own sessions, whatever the store has.
  */
 function whyNothing(pool: string, stored: readonly string[]): string {
-  const nothing = 'nobody asked to mount it, and nothing is left without a keeper'
+  const nothing = 'no command has asked to mount it, and nothing is left without a keeper'
   if (stored.length === 0) return nothing
   return `${nothing}: what the service manager has in its store (${stored.length} descriptors) is no pool; give it up with 'systemctl clean --what=fdstore guestmemfs@${pool}.service'`
 }

@@ -60,20 +60,24 @@ export const command: CommandModule = {
         "its command line; with --reuse-cmdline, what is added to this kernel's; default: this kernel's",
       )
       .option('--reuse-cmdline', "this kernel's command line")
-      .option('--via <way>', 'kexec: at once; systemctl: services are stopped first', 'kexec')
+      .option('--via <way>', 'kexec: at once; systemctl: systemd stops services first', 'kexec')
       .option('--dry-run', 'print the plan and preflight errors, change nothing')
       .option('--vmm-only', "each guest's QEMU alone, not the kernel")
       .option('--mount <dir>', 'the guests of this mount point or pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
       .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
-      .option('--all-or-none', 'with --vmm-only: one VM that cannot be updated holds back the others')
+      .option('--all-or-none', 'with --vmm-only: update no VM where one cannot be updated')
       .option(
         '--leave <name>',
         'with --kernel: save nothing of this VM, which ends; may be given several times',
         collect,
         [],
       )
-      .option('--patience <seconds>', 'with --kernel: what a QEMU that hangs may cost the other guests', '5')
+      .option(
+        '--patience <seconds>',
+        'with --kernel: how long the other guests wait for a QEMU that hangs',
+        '5',
+      )
       .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
       .option('--json', 'print the report as JSON, times in microseconds')
       .action(async (options: Options) => {

@@ -20,7 +20,7 @@ export const command: CommandModule = {
     command
       .argument('<pool|mountpoint>')
       .option('--discard', "give the pool's memory up, whatever it holds")
-      .option('--force', 'cut off what has its files open; guests keep their memory and run on')
+      .option('--force', 'cut off processes with open files; guests keep their memory and run on')
       .option('--json', 'print JSON')
       .action(async (named: string, options: { discard?: true; force?: true; json?: true }) => {
         const { discard = false, force = false } = options

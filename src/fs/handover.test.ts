@@ -138,7 +138,7 @@ test('memory that leaves keeps its size and its bytes, and its file everything e
   assert.equal(fs.rename(rq(), nameAt(ROOT, 'ram'), nameAt(ROOT, 'moved'), 0), undefined)
 })
 
-test('memory that has not come back makes those wait who need it, and nobody else', () => {
+test('callers that need memory which is not retrieved yet wait, and no others', () => {
   const { fs, rq, file, store, memory, ask, stat } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
   store.states.set(memory(ram), 'incoming').set(memory(plain), 'incoming')

@@ -79,7 +79,7 @@ export function negotiate(initIn: ValuesOf<typeof INIT_IN>): Negotiation {
   const { major, minor } = initIn
   if (major !== MAJOR || minor < MINOR) {
     return {
-      refusal: `this kernel speaks FUSE ${major}.${minor}, ${MAJOR}.${MINOR} is needed: boot Linux 6.9 or newer`,
+      refusal: `this kernel has FUSE ${major}.${minor}, ${MAJOR}.${MINOR} is needed: boot Linux 6.9 or newer`,
     }
   }
   const offered = (BigInt(initIn.flags2) << 32n) | BigInt(initIn.flags)

@@ -105,7 +105,7 @@ test('a kernel we cannot serve gets EPROTO, we get the reason', () => {
   close(device)
 })
 
-test('bytes that make no sense are answered where somebody waits, and the session goes on', () => {
+test('malformed requests are answered where a caller waits, and the session goes on', () => {
   const lines: string[] = []
   const answers = converse(
     [

@@ -201,7 +201,7 @@ function refuseMalformed(
   reply: Reply,
   report: (line: string) => void,
 ): void {
-  report(`a request made no sense: ${request.reason}`)
+  report(`a request was malformed: ${request.reason}`)
   if (!request.answered) return
   reply.error(EIO)
   send(fuseFd, reply, report)

@@ -61,7 +61,7 @@ test('no carve-out is nothing to worry about', () => {
   assert.deepEqual(severities(judge('ro quiet', [region(4 * G, G, { isCarveOut: false })])), ['ok'])
 })
 
-test('a carve-out as it should be, whole or already cut up', () => {
+test('a carve-out as it should be, whole or already with devices', () => {
   const whole = judge(LINE, [region(16 * G, 10 * G)])
   assert.deepEqual(severities(whole), ['ok', 'ok', 'ok'])
   assert.match(find(whole, 'carve-out 10G at 16G').message, /dax0: 10G in pages of 2M, memory node 0/)

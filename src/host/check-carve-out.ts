@@ -52,7 +52,7 @@ export function checkCarveOuts(): FixableFinding[] {
     })
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error
-    return [warn(NAME, `not looked at: ${error.message}`, 'as root this is looked at')]
+    return [warn(NAME, `not looked at: ${error.message}`, 'run it as root to check this')]
   }
 }
 
@@ -124,10 +124,10 @@ function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown 
   )
   const taken = iomem.find((line) => line.depth > 0 && overlap(line.range, range))
   if (used !== undefined)
-    return fail(name, 'partly ordinary RAM of this kernel', 'leave the memmap= away that takes it back')
+    return fail(name, 'partly ordinary RAM of this kernel', 'leave out the memmap= that makes it RAM again')
   if (taken !== undefined)
     return fail(name, `held by '${taken.name}'`, 'take it away from that, or reserve another range')
-  if (iomem.length === 0) return warn(name, 'not looked at', 'as root this is looked at')
+  if (iomem.length === 0) return warn(name, 'not looked at', 'run it as root to check this')
   if (!hasMemoryDevice)
     return fail(name, `no ${MEMORY_PATH} (CONFIG_DEVMEM)`, 'use a carve-out for store=dax')
   if (lockdown !== undefined && lockdown !== 'none')

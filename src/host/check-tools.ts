@@ -62,15 +62,15 @@ export function checkServiceManager(): Finding {
     return warn(
       'systemd',
       'not running',
-      'a pool then lives as long as its keeper process: nothing restarts that',
+      'a pool then lasts as long as its keeper process: no service manager restarts it',
     )
   }
   if (existsSync('/etc/systemd/system/guestmemfs@.service'))
-    return ok('systemd', 'running, and keeps our pools')
+    return ok('systemd', 'running, with the unit of guestmemfs')
   return warn(
     'systemd',
-    'running, but our unit is not installed',
-    '`guestmemfs install`: a keeper then survives what called mount, and is started again',
+    'running, but the unit of guestmemfs is not installed',
+    '`guestmemfs install`: a keeper then outlives the caller of mount, and systemd restarts it',
   )
 }
 

@@ -82,7 +82,7 @@ test('a version runs from a folder of its own, with its packages and its Node', 
   assert.equal(statSync(join(folder, 'dist/cli.js')).mode & 0o777, 0o644)
 })
 
-test('the next one lies beside it; what runs goes on in its own, and is what keeps it there', async (t) => {
+test('the next version is installed beside it; running processes stay in theirs, which is kept for them', async (t) => {
   const machine = new Machine(t)
   const one = machine.install('one')
   const running = await machine.start(t)
@@ -178,7 +178,7 @@ test('uninstalling leaves what was there before, and a version that runs until i
 const UNIT = '/etc/systemd/system/guestmemfs@.service'
 const HELPER = '/sbin/mount.guestmemfs'
 
-test('a unit that somebody changed stays, and the new one lies beside it until it is taken', (t) => {
+test('a unit that an operator changed stays, and the new one is beside it until it is taken', (t) => {
   const machine = new Machine(t)
   machine.install('one')
   const unit = join(machine.prefix, UNIT)
@@ -227,7 +227,7 @@ test('files of a version that has other ones are taken away, and those that were
   assert.deepEqual(uninstallProgram(machine.prefix).kept, [join(machine.prefix, former[1] as string)])
 })
 
-test('a file of ours whose manifest is lost is known by what it says, and kept', (t) => {
+test('a file of guestmemfs whose manifest is lost is known by its contents, and kept', (t) => {
   const machine = new Machine(t)
   machine.install('one')
   rmSync(join(machine.prefix, 'var/lib/guestmemfs/installed.json'))
@@ -242,12 +242,15 @@ test('a file of ours whose manifest is lost is known by what it says, and kept',
   )
 })
 
-test('a file of somebody else is a refusal before anything is changed', (t) => {
+test('a file of another program is a refusal before anything is changed', (t) => {
   const machine = new Machine(t)
   mkdirSync(join(machine.prefix, 'sbin'))
   writeFileSync(join(machine.prefix, HELPER), 'theirs')
   const program = smallProgram(join(machine.prefix, 'from/one'), 'one')
   const before = everything(machine.prefix)
-  assert.throws(() => installProgram(machine.prefix, program, READS), /is not ours: move it away first/)
+  assert.throws(
+    () => installProgram(machine.prefix, program, READS),
+    /guestmemfs did not write .*: move it away first/,
+  )
   assert.deepEqual(everything(machine.prefix), before)
 })

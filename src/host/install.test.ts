@@ -36,12 +36,12 @@ test('uninstall leaves exactly what was there before, also after two installs', 
   assert.throws(() => uninstall(prefix), UsageError)
 })
 
-test('a file of somebody else is neither overwritten nor removed', () => {
+test('a file of another program is neither overwritten nor removed', () => {
   const prefix = newPrefix()
   mkdirSync(join(prefix, 'sbin'))
   writeFileSync(join(prefix, 'sbin/mount.guestmemfs'), 'theirs')
   const before = everything(prefix)
-  assert.throws(() => install(prefix, FILES), /is not ours/)
+  assert.throws(() => install(prefix, FILES), /guestmemfs did not write/)
   assert.deepEqual(everything(prefix), before)
 })
 

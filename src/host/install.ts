@@ -39,7 +39,7 @@ function readManifest(prefix: string): Manifest | undefined {
   try {
     return v.parse(Manifest, JSON.parse(readFileSync(path, 'utf8')))
   } catch (cause) {
-    throw new CorruptBytesError(`${path} is not a manifest of ours: remove what install made by hand`, {
+    throw new CorruptBytesError(`${path} is no manifest of guestmemfs: remove what install made by hand`, {
       cause,
     })
   }
@@ -91,7 +91,7 @@ export function checkTheWay(prefix: string, files: readonly InstallFile[]): void
   const inTheWay = files.filter(({ path, text }) => look(prefix, path, known, text) === 'foreign')
   if (inTheWay.length === 0) return
   const paths = inTheWay.map(({ path }) => join(prefix, path)).join(', ')
-  throw new UsageError(`${paths} is not ours: move it away first`)
+  throw new UsageError(`guestmemfs did not write ${paths}: move it away first`)
 }
 
 /**

@@ -42,11 +42,11 @@ test('an installed version is looked at once, and is what it says', (t) => {
   rmSync(join(root, 'usr/local/lib/guestmemfs/current'))
   const launcher = join(root, 'usr/local/lib/guestmemfs/current/guestmemfs')
   assert.deepEqual(readNextBoot(root).programs, [
-    { by, place: launcher, lacks: `${launcher} leads nowhere`, reads: undefined },
+    { by, place: launcher, lacks: `${launcher} is missing, or links to a missing file`, reads: undefined },
   ])
 })
 
-test('a unit that somebody keeps as it was is judged by what it names', (t) => {
+test('a unit that an operator keeps is judged by the program that it names', (t) => {
   const root = machine(t)
   installProgram(root, smallProgram(join(root, 'from'), 'one'), {})
   const unit = join(root, 'etc/systemd/system/guestmemfs@.service')

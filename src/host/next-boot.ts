@@ -83,6 +83,6 @@ function look(by: string, command: CommandWords): BootProgram {
     accessSync(first)
     return { by, place: folder, lacks: lacksOf(folder), reads: readVersion(folder)?.reads }
   } catch {
-    return { by, place: first, lacks: `${first} leads nowhere`, reads: undefined }
+    return { by, place: first, lacks: `${first} is missing, or links to a missing file`, reads: undefined }
   }
 }

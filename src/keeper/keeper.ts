@@ -236,7 +236,7 @@ export class Keeper {
     if (this.#source.kind !== 'memfd' || totalBlocks === this.#totalBlocks) return
     this.#totalBlocks = totalBlocks
     this.#source = { ...this.#source, totalBlocks }
-    this.#log.event(`has another size`, { sizeBytes: this.sizeBytes })
+    this.#log.event(`the pool has another size`, { sizeBytes: this.sizeBytes })
     this.#writeRecord(mountPoint)
   }
 

@@ -34,7 +34,7 @@ export function checkOwnFiles(own: Pick<OwnFiles, 'isReplaced'> = files): void {
  */
 export async function giveOver(pool: string, mountPoint: string, logFd: Fd): Promise<string> {
   const how = await mount(pool, mountPoint, logFd)
-  return `what its files are now did not take the pool over (${how}): 'guestmemfs mount' of a version that is not older does; this process holds the memory`
+  return `the program that replaced its files did not take the pool over (${how}): 'guestmemfs mount' of a version that is not older does; this process holds the memory`
 }
 
 async function mount(pool: string, mountPoint: string, logFd: Fd): Promise<string> {

@@ -16,7 +16,7 @@ import { type Opened, type ServerEnd, ServerProcess } from './server-process.ts'
 const orders = { preserve() {}, unpreserve() {} }
 const TODAY = join(import.meta.dirname, '../..')
 
-test('a server that cannot be started has died, and takes nobody along', async (t) => {
+test('a server that cannot be started counts as dead, and no other process ends with it', async (t) => {
   const program = process.execPath
   process.execPath = '/nonexistent'
   const { kill } = ChildProcess.prototype
@@ -89,7 +89,7 @@ test('one of the oldest tree, which says no version, is understood', {
   assert.equal((await ask(t, folder)).answer.kind, 'opened')
 })
 
-test('one that speaks no version of its keeper’s refuses before it has stored a byte', async (t) => {
+test('a server without a protocol in common with its keeper refuses before it has stored a byte', async (t) => {
   const protocol = 'PROTOCOL: Protocol = { oldest: 0, newest: 1 }'
   const later = protocol.replace('oldest: 0, newest: 1', 'oldest: 7, newest: 9')
   const { folder } = otherTree(t, ['src/server/messages.ts', protocol, later])
@@ -97,7 +97,7 @@ test('one that speaks no version of its keeper’s refuses before it has stored 
   assert.deepEqual(answer, {
     kind: 'refused',
     reason:
-      'its keeper speaks protocol 0 to 1, its server 7 to 9: they are of two versions of guestmemfs; mount it with that of the server',
+      'its keeper has protocol 0 to 1, its server 7 to 9: they are of two versions of guestmemfs; mount it with that of the server',
   })
   assert.ok(isBlank(areas))
 })

@@ -121,8 +121,7 @@ export function removePlace({ directory, name }: Place): Errno | undefined {
 
 /** Why a path beneath a mount was not reached, for a message. */
 export function wayProblem(errno: Errno): string {
-  if (errno === ELOOP || errno === ENOTDIR)
-    return `a directory on its way was replaced by something else (${errno.name})`
+  if (errno === ELOOP || errno === ENOTDIR) return `a directory of its path was replaced (${errno.name})`
   return errno === EXDEV ? `it leads out of its mount (${errno.name})` : errno.name
 }
 

@@ -46,7 +46,7 @@ function found(tasks: Readonly<Record<string, Task>>): Record<string, number> {
   return Object.fromEntries([...holders].map(([device, { pid }]) => [device, pid]))
 }
 
-test('nobody, and those who hold something else', () => {
+test('no process, and processes that hold something else', () => {
   assert.deepEqual(found({}), {})
   assert.deepEqual(
     found({ 5: { fds: ['/dev/full', '/', '/nonexistent'], maps: [['rw-s', '/dev/full']] } }),
@@ -80,10 +80,14 @@ test('each device is told once', () => {
   assert.deepEqual(found({ 7: { fds: [ZERO] }, 8: { fds: [NULL, ZERO] } }), { '1:5': 7, '1:3': 8 })
 })
 
-test('where the first thread has ended another one speaks', () => {
+test('where the first thread has ended, another one shows the mappings', () => {
   const thread = { maps: [['rw-s', NULL] as const] }
   assert.deepEqual(found({ 7: { state: 'Z', threads: ['7t'] }, '7t': thread }), { '1:3': 7 })
-  assert.deepEqual(found({ 7: { threads: ['7t'] }, '7t': thread }), {}, 'it speaks for all while it lives')
+  assert.deepEqual(
+    found({ 7: { threads: ['7t'] }, '7t': thread }),
+    {},
+    'while it runs, only its own are read',
+  )
 })
 
 test('a process whose mappings cannot be told counts as a holder of everything', () => {

@@ -39,7 +39,7 @@ function holders(processes: Readonly<Record<string, readonly Mapping[]>>): Recor
 
 const FILE = '/etc/passwd'
 
-test('other files at the same offset, and memory beside the ranges, are nobody s hold', () => {
+test('other files at the same offset, and memory beside the ranges, do not count as held', () => {
   assert.deepEqual(holders({}), {})
   assert.deepEqual(holders({ 5: [['rw-s', ONE.start, 2 * MIB, FILE]] }), {})
   const beside: Mapping[] = [

@@ -112,7 +112,7 @@ test('a punched hole reads as zero, seeking tells data from holes', () => {
   close(fd)
 })
 
-test('writes can be sealed only when nobody maps the memory writable', () => {
+test('writes can be sealed only when no process maps the memory writable', () => {
   const fd = memfd(4096)
   mapShared(fd, 4096)
   assert.equal(sealWrites(fd), EBUSY)

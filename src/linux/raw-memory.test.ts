@@ -55,7 +55,7 @@ test('what cannot be mapped is an errno', () => {
   assert.equal(mapRaw(1_000_000 as Fd, PAGE, { writable: false }), EBADF)
 })
 
-test('a page that is gone is EIO, by which this process does not die, and what is beside it is moved', () => {
+test('a lost page is EIO, and does not end this process, and bytes beside it are moved', () => {
   const { fd, mapping } = mapped(3)
   writeRaw(mapping, 0, Buffer.alloc(3 * PAGE, 'x'))
   // The page is mapped and is not there any more: a load would be SIGBUS, as of a poisoned one.

@@ -1,6 +1,6 @@
 /**
- * Signals that would end this process in the middle of an update, deferred: they are looked at between two
- * steps, where a kernel update can still be undone, or at its end, where each guest runs.
+ * Signals that would end this process in the middle of an update, deferred: the update checks for them
+ * between two steps, where it can still be undone, or at its end.
  */
 import { constants } from 'node:os'
 import { UsageError } from '../values/errors.ts'
@@ -22,7 +22,7 @@ export class DeferredSignals {
     if (this.#signal !== undefined) throw new UsageError(`stopped by ${this.#signal}`)
   }
 
-  /** The exit status that tells of the first one, as a shell has it; undefined: there was none. */
+  /** The exit status for the first signal, as of a shell: 128 + signal; undefined: there was none. */
   get status(): number | undefined {
     return this.#signal === undefined ? undefined : 128 + constants.signals[this.#signal]
   }

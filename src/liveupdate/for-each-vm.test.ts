@@ -22,7 +22,7 @@ test('all VMs go at once, each is told as it is done, and the report keeps their
   const report = await runForEach('resume', batch, async (request) => {
     const { name } = request.vm.definition
     if (++started === 2) both.resolve()
-    // Resolves only if the second one is started while the first one is not done.
+    // Resolves only if the second action starts before the first one has ended.
     await both.promise
     request.onPhase('load')
     assert.deepEqual([request.nextQemu, request.timeoutMs], ['/q', 7])

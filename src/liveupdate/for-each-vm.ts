@@ -1,5 +1,5 @@
 /**
- * One action for each VM of a mount, all at once, and the report of them all. One VM's failure holds back no
+ * Runs one action for all VMs of a mount at once, and reports the results. One VM's failure holds back no
  * other.
  */
 import type { TriedLines } from '../qemu/carry/next-line.ts'
@@ -8,12 +8,12 @@ import type { VmRequest } from './guest/vm-result.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
-/** What all VMs of one mount go through together. */
+/** What the VMs of one mount have in common. */
 export interface VmBatch {
   readonly mountPoint: string
   readonly vms: readonly Vm[]
   readonly nextQemu: string | undefined
-  /** What the preflight found of each. */
+  /** What the preflight found for each. */
   readonly lines?: TriedLines
   /** For each step of each VM. */
   readonly timeoutMs: number

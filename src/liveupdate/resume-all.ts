@@ -1,4 +1,4 @@
-/** The resumption of saved VMs of a mount: which ones, and all at once. */
+/** The resumption of the saved VMs of a mount: it chooses them, and starts all at once. */
 import type { Interrupted } from '../qemu/interrupted-guests.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
@@ -7,8 +7,8 @@ import { resumeVm } from './guest/resume-vm.ts'
 import type { UpdateReport } from './report/update-report.ts'
 
 /**
- * Those of `vms` that lie saved or whose update was `interrupted`; or the named ones, which a person may have
- * stopped. Errors (UsageError): a named one is unknown or dead.
+ * Those of `vms` that are saved or whose update was `interrupted`; or the named ones, which a person may have
+ * paused. Errors (UsageError): a named one is unknown or dead.
  */
 export function chooseSaved(
   vms: readonly Vm[],

@@ -6,15 +6,13 @@ import { readVms, type VmList } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 
 export interface VmMount extends PoolMount {
-  /** RAM files that carry a VM's record. */
+  /** RAM files that have a VM's record. */
   readonly recorded: readonly string[]
 }
 
 export interface VmMounts {
   readonly mounts: readonly VmMount[]
-  /**
-   * Mounts that cannot be asked, one line each: what is wrong with one pool is no reason to leave the others.
-   */
+  /** One line for each mount that does not answer: it must not hold up the others. */
   readonly problems: readonly string[]
 }
 

@@ -1,5 +1,6 @@
 /**
- * The live update of QEMU alone, for the VMs of a mount: which ones, the preflight, then every QEMU at once.
+ * The live update of QEMU alone, for the VMs of a mount: it chooses them, runs the preflight, and replaces
+ * every QEMU at once.
  */
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
@@ -33,16 +34,16 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
 }
 
 export interface VmmChoice extends VmBatch {
-  /** One guest that cannot be updated holds back all others. */
+  /** If one guest cannot be updated, none is. */
   readonly isAllOrNone: boolean
-  /** One that comes before a guest is paused ends the update there; a later one waits for all guests. */
+  /** A signal before a guest is paused ends the update there; a later one takes effect after all guests. */
   readonly signals: DeferredSignals
   readonly onWarning: (finding: Finding) => void
 }
 
 /**
- * A guest that something speaks against is left as it is, and named; the others are updated. Errors
- * (UsageError): none can be, or not all that must be, and no guest was paused.
+ * A guest with an error in its findings is left as it is, and the report names it; the others are updated.
+ * Errors (UsageError): no guest can be updated, or, with `isAllOrNone`, not all; none was paused.
  */
 export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   const { findings, lines } = await checkGuests(batch.vms, batch.nextQemu, 'here')
@@ -63,7 +64,7 @@ export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   return { ...report, vms: [...report.vms, ...left] }
 }
 
-/** Nothing was done to it. */
+/** The result of a guest that is left as it is. */
 function refused({ definition }: Vm, problems: readonly Finding[]): VmTimeline {
   const { qemuVersion } = definition
   const clock = new PhaseClock(nowMs())

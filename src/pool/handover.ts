@@ -79,7 +79,7 @@ function whyRefused(errno: Errno): string {
     case EPERM:
       return 'it needs root'
     case EBUSY:
-      return 'it is under way already, memory is still coming from the former kernel, or the pool is not frozen'
+      return 'it is under way already, the keeper has not yet retrieved all memory from the former kernel, or the pool is not frozen'
     case EOPNOTSUPP:
       return 'its memory outlives a kernel by itself'
     default:
@@ -89,7 +89,7 @@ function whyRefused(errno: Errno): string {
 
 /** By the kernel's errno, where there is one (`preserve` in linux/luo.ts). */
 function whyFailed({ state, failure }: HandoverView): string {
-  if (failure === null) return state === 'idle' ? 'it was taken back' : `it is ${state}`
+  if (failure === null) return state === 'idle' ? 'it was undone' : `it is ${state}`
   const { errno, path } = failure
   const what = path === undefined ? '' : `${path}: `
   switch (errno) {

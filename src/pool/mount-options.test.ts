@@ -9,7 +9,7 @@ import { addVfsOption, splitOptions } from './vfs-options.ts'
 
 const GIB = 2 ** 30
 
-test('our option, the flags of mount(8) and the words of fstab are told apart', () => {
+test('options of guestmemfs, flags of mount(8) and words of fstab are told apart', () => {
   assert.deepEqual(parseMountOptions(['rw,size=10G,noatime', 'nodev,_netdev,x-systemd.automount']), {
     store: undefined,
     region: undefined,
@@ -65,7 +65,7 @@ test('labels go to the kernel as they are, commas and all, where SELinux runs to
   assert.throws(() => addVfsOption(nothing, label, '/nonexistent'), /needs SELinux/)
 })
 
-test('a word nobody knows and a size nobody can read are refused by name', () => {
+test('an unknown word and a malformed size are refused by name', () => {
   assert.throws(
     () => parseMountOptions(['sise=10G']),
     (error: unknown) => error instanceof UsageError && /'sise=10G'/.test(error.message),

@@ -60,7 +60,7 @@ export async function mountPool(
   ensureFolder(POOLS)
   const lock = lockFile(lockPath(pool))
   if (lock instanceof Errno)
-    throw new UsageError(`pool '${pool}' is being mounted by somebody else just now: see 'guestmemfs list'`)
+    throw new UsageError(`pool '${pool}' is being mounted by another process: see 'guestmemfs list'`)
 
   const found = await findHolder(pool, stored, options)
   const lost = found !== undefined && 'lost' in found ? found.lost : undefined

@@ -75,7 +75,7 @@ export function readVirtual(path: string, name: string): unknown {
   if (text === EOPNOTSUPP) throw new UsageError(`${path} is not in a guestmemfs mount: see 'guestmemfs list'`)
   if (text === EPERM)
     throw new UsageError(
-      `${path} tells root alone what files are in it (guestmemfs.${name}): run it with sudo`,
+      `${path} shows only root what files are in it (guestmemfs.${name}): run it with sudo`,
     )
   if (text === ENOTCONN) throw new DeadMount(path)
   if (text instanceof Errno) throw new UsageError(`reading guestmemfs.${name} of ${path} failed: ${text}`)

@@ -1,4 +1,6 @@
-/** Owns putting a VM's supervisor into the background, with streams that outlive whoever starts it. */
+/**
+ * Owns putting a VM's supervisor into the background, with streams that outlive the process that starts it.
+ */
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +18,7 @@ const MAIN = fileURLToPath(new URL(`supervisor-main${import.meta.url.slice(-3)}`
 
 /**
  * Starts the VM recorded on `ramFile` under a supervisor of its own, in a new session. The promise resolves
- * if and when that supervisor ends while we are still there.
+ * if that supervisor ends while this process runs.
  */
 export function superviseInBackground(ramFile: string, streams: Streams): Promise<void> {
   const child = spawn(process.execPath, [...process.execArgv, MAIN, ramFile], {
@@ -33,8 +35,8 @@ export function superviseInBackground(ramFile: string, streams: Streams): Promis
 }
 
 /**
- * What `-daemonize` means to a person: returns when QEMU is up. Errors (UsageError): it did not come up, with
- * what it said.
+ * What `-daemonize` means to a person: returns when QEMU answers on QMP. Errors (UsageError): it did not,
+ * with the last line of its log.
  */
 export async function startInBackground(definition: VmDefinition): Promise<void> {
   const { name } = definition

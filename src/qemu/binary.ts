@@ -1,6 +1,6 @@
 /**
- * Owns what a QEMU binary says about itself: its version and the machine types it has. It is asked over QMP
- * with no machine at all, which takes some tens of milliseconds and starts no guest.
+ * Owns what a QEMU binary reports about itself over QMP: its version and its machine types. It is started
+ * without a machine (`-machine none`), which takes some tens of milliseconds and starts no guest.
  */
 import type { ChildProcessByStdio } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
@@ -43,14 +43,14 @@ export function findBinary(name: string, cwd: string, searchPath: string): strin
   )
 }
 
-/** As whom a QEMU is asked, and with which environment: a VM's record has both. */
+/** The user and the environment that the binary is started with: a VM's record has both. */
 export interface Asker extends Credentials {
   readonly environment: Readonly<Record<string, string>>
 }
 
 /**
- * Asked as the user it is going to run as. Errors (UsageError): it is no QEMU, it does not answer, it is too
- * old.
+ * Starts it as the user it is going to run as. Errors (UsageError): it is no QEMU, it does not answer, it is
+ * too old.
  */
 export async function probeBinary(path: string, asker: Asker): Promise<QemuBinary> {
   const answers = await ask(path, asker)
@@ -72,7 +72,7 @@ export async function probeBinary(path: string, asker: Asker): Promise<QemuBinar
   }
 }
 
-/** Every JSON line the binary answers. One that is no QEMU answers none. */
+/** Every JSON line that the binary writes. A program that is no QEMU writes none. */
 async function ask(path: string, asker: Asker): Promise<unknown[]> {
   const words = ['-machine', 'none', '-nodefaults', '-display', 'none', '-qmp', 'stdio']
   const child = spawnAs(asker, path, words, {
@@ -86,7 +86,7 @@ async function ask(path: string, asker: Asker): Promise<unknown[]> {
       reject(new UsageError(`${path} does not start: ${cause.message}`, { cause })),
     )
   })
-  child.stdin.on('error', () => {}) // it ended before it read: what it said decides
+  child.stdin.on('error', () => {}) // QEMU ended before it read: its output decides
   child.stdin.end(QUESTIONS.map((execute) => JSON.stringify({ execute })).join('\n'))
   return await Promise.race([failed, collectLines(path, child.stdout)])
 }
@@ -95,7 +95,7 @@ async function collectLines(path: string, output: AsyncIterable<Buffer>): Promis
   let text = ''
   for await (const chunk of output) {
     text += chunk
-    if (text.length > MAX_ANSWER_BYTES) throw new UsageError(`${path} says more than a QEMU would`)
+    if (text.length > MAX_ANSWER_BYTES) throw new UsageError(`${path} writes more than a QEMU would`)
   }
   return text.split('\n').flatMap((line) => {
     try {

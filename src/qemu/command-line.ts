@@ -1,6 +1,6 @@
 /**
- * Owns the split of a QEMU command line into options and their arguments, and back. What an option means is
- * the business of the files that change it.
+ * Owns the split of a QEMU command line into options and their arguments, and back. Must not: know an
+ * option's meaning, which the files that change it do.
  */
 import {
   type OptionString,
@@ -175,8 +175,8 @@ export const argumentById = (line: CommandLine, option: string, id: string): Arg
   argumentsOf(line, option).find((argument) => idOf(argument) === id)
 
 /**
- * QEMU takes a value that begins with a brace for JSON. Undefined: it is not, or not well-formed, and QEMU
- * will say so.
+ * QEMU takes a value that begins with a brace for JSON. Undefined: it begins with none, or is malformed,
+ * which QEMU refuses.
  */
 export function jsonOf(value: string): Record<string, unknown> | undefined {
   if (!value.startsWith('{')) return undefined

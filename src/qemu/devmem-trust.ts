@@ -1,6 +1,7 @@
 /**
- * What must be trusted before a QEMU of another user's is started as root, to open /dev/mem: its command
- * line, which names files that it opens as root until it becomes that user; its program; its environment.
+ * What root must trust before the supervisor starts another user's QEMU as root, to open /dev/mem: its
+ * command line, which names files that QEMU opens as root until it becomes that user; its program; its
+ * environment.
  */
 import { realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -34,7 +35,7 @@ export function checkDevmemTrust({ uid, store, isTrusted, extraEnvironment }: De
     )
 }
 
-/** Undefined: the mount does not say. */
+/** Undefined: the mount has no such xattr, or it names no store. */
 export function storeOf(mountPoint: string): string | undefined {
   const pool = getxattr(mountPoint, POOL_XATTR)
   if (pool instanceof Errno) return undefined
@@ -43,8 +44,8 @@ export function storeOf(mountPoint: string): string | undefined {
 }
 
 /**
- * The program that `path` leads to, which is what must be started: a program, and every folder on the way to
- * it, that no user but root can change. Errors: UsageError.
+ * The program that `path` resolves to, which is the one to start. Errors (UsageError): users other than root
+ * can change it, or a folder on the way to it.
  */
 export function trustedProgram(path: string): string {
   const program = realpathSync(path)

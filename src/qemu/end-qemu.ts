@@ -1,5 +1,5 @@
 /**
- * The end of one QEMU process whose guest is saved, or was never loaded into it: asked to quit, then killed.
+ * The end of one QEMU process whose guest is saved, or was never loaded into it: told to quit, then killed.
  */
 import { close } from '../linux/descriptors.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
@@ -9,7 +9,7 @@ import { Errno } from '../values/errno.ts'
 import { QemuError } from '../values/errors.ts'
 import { QmpClient } from './qmp-client.ts'
 
-/** A QEMU that has saved its guest has nothing left to lose; one that does not end then is killed. */
+/** A QEMU whose guest is saved, and that has not ended by then, is killed: nothing is lost with it. */
 const QUIT_TIMEOUT_MS = 10_000
 const CONNECT_TIMEOUT_MS = 1000
 
@@ -30,8 +30,8 @@ export async function killQemu(name: string, qemu: ProcessIdentity): Promise<voi
 }
 
 /**
- * A QEMU that has not taken its guest must not stay and wait for it. What cannot be ended is left, without an
- * error.
+ * Ends a QEMU that has not loaded its guest and still waits for it. One that cannot be ended is left, without
+ * an error.
  */
 export async function endQemu(name: string): Promise<void> {
   const qemu = readRuntime(name)?.qemu

@@ -1,6 +1,6 @@
 /**
- * The program of a QEMU that runs, where its path names another one by now, as after an upgrade of its
- * package: the file is there as long as the process is (`/proc/PID/exe`), and after it only in a copy.
+ * The program of a running QEMU whose path names another file by now, as after an upgrade of its package. The
+ * kernel keeps the old file as long as the process runs (`/proc/PID/exe`); after that only a copy is left.
  */
 import { chmodSync, constants, copyFileSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -11,10 +11,10 @@ import { MIB } from '../values/units.ts'
 const MOST_BYTES = 256 * MIB
 
 /**
- * A copy of what `pid` executes, which is a program of root's: what a guest's owner has made of the process
- * is none that root keeps, or starts. undefined: `path` is the same file still, or was a script that put its
- * own words before those on record, or the copy could not be made (a full /run): then there is no way back to
- * it.
+ * A copy of the program that `pid` executes, if it is root's alone: the guest's owner may have the process
+ * execute another, which root must neither keep nor start. undefined: `path` is the same file still, or the
+ * process was not started by that path (a script that executes QEMU), or the copy could not be made (a full
+ * /run). Then an update cannot go back to the former program.
  */
 export function keepFormerBinary(name: string, pid: number, path: string): string | undefined {
   const { formerBinary } = vmPaths(name)
@@ -35,7 +35,7 @@ export function keepFormerBinary(name: string, pid: number, path: string): strin
   }
 }
 
-/** The process that was started from it keeps the file. */
+/** A process that was started from the copy goes on: the kernel keeps its file. */
 export function forgetFormerBinary(name: string): void {
   rmSync(vmPaths(name).formerBinary, { force: true })
 }

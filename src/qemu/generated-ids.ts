@@ -1,6 +1,7 @@
 /**
- * What QEMU would make up anew at each start, and the guest takes for another machine: made up once, when the
- * VM is recorded. MAC addresses that nobody gave are counted by QEMU, the same for the same line.
+ * Values that QEMU would generate anew at each start, by which the guest would see another machine: `run`
+ * generates them once, when it records the VM. MAC addresses that the line leaves out need none: QEMU numbers
+ * them, and gives the same ones for the same line.
  */
 import { randomUUID } from 'node:crypto'
 import { argumentsOf, type CommandLine, pairsOf, setKeys } from './command-line.ts'

@@ -1,21 +1,21 @@
 /**
- * What a guest's QEMU needs beside it, each time one starts: a helper that serves one connection (swtpm,
- * virtiofsd, passt) ends with the QEMU that had it, and nobody else would start it again. Commands are run as
- * the VM's user, in its directory, with its environment and its standard streams.
+ * Commands that the supervisor runs before each QEMU of a guest and after its end: a helper that serves one
+ * connection (swtpm, virtiofsd, passt) ends with the QEMU that had it, and must be started again. They run as
+ * the VM's user, in its directory, with its environment, its standard output and error.
  */
 import { once } from 'node:events'
 import { LATE, within } from '../values/within.ts'
 import { spawnQemu } from './spawn-qemu.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
-/** A helper that does not come up must not hold a guest for ever. */
+/** A helper that does not start must not hold up a guest for ever. */
 export const HOOK_TIMEOUT_MS = 30_000
 
 type Hooked = Pick<VmDefinition, 'name' | 'cwd' | 'uid' | 'gid' | 'groups' | 'environment'>
 
 /**
- * Runs `command` by sh(1) to its end; what it leaves in the background goes on. Answers why it failed;
- * undefined: it did not. `streams`: of the VM; its input is no hook's. Never rejects.
+ * Runs `command` by sh(1) to its end; processes that it leaves in the background go on. Returns why it
+ * failed; undefined: it did not. `streams`: of the VM; a hook does not get its input. Never rejects.
  */
 export async function runHook(
   vm: Hooked,
@@ -30,7 +30,7 @@ export async function runHook(
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
     const first = await within(ended, timeoutMs)
     if (first === LATE) {
-      // All of it: it leads a process group of its own.
+      // The command with its children: it leads a process group of its own.
       process.kill(-(child.pid as number), 'SIGKILL')
       return said(`did not end within ${timeoutMs} ms`)
     }

@@ -26,7 +26,7 @@ test('a program of root’s gets nothing of it that could name what it loads', (
   assert.doesNotMatch(PATH ?? '', /home/)
 })
 
-test('who asks: the named user, else who called sudo, else us', () => {
+test('the person is the named user, else the caller of sudo, else this process’s', () => {
   assert.equal(findPerson('root', {}).uid, 0)
   assert.equal(findPerson('0', { SUDO_UID: '4242' }).uid, 0)
   assert.equal(findPerson(undefined, {}).uid, process.getuid?.())

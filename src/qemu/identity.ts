@@ -1,6 +1,6 @@
 /**
- * As whom a VM's QEMU runs, and with which environment. A person's own binary is never started as root on
- * their behalf (linux/credentials.ts), and no program of root's is ever given their environment.
+ * The user that a VM's QEMU runs as, and its environment. This program never starts a person's own binary as
+ * root (linux/credentials.ts), and never gives a root process their environment.
  */
 import { execFileSync } from 'node:child_process'
 import type { Credentials } from '../linux/credentials.ts'
@@ -12,15 +12,15 @@ export interface Person extends Credentials {
 }
 
 /**
- * Who asks: `user` (a name or number) if given, else who called sudo, else who we are. Errors (UsageError):
- * no such user.
+ * The user that QEMU is to run as: `user` (a name or number) if given, else the one who called sudo, else
+ * that of this process. Errors (UsageError): no such user.
  */
 export function findPerson(user: string | undefined, environment: NodeJS.ProcessEnv): Person {
   const wanted = user ?? (process.getuid?.() === 0 ? environment.SUDO_UID : undefined)
   return lookUp(wanted ?? String(process.getuid?.() ?? 0))
 }
 
-/** Of programs that run as root for a VM of whomever's. */
+/** Of programs that run as root for a VM of any user. */
 export const ROOT_ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   HOME: '/root',
@@ -75,8 +75,8 @@ const KEPT_VARIABLES = [
 const PERSONAL_VARIABLES = ['USER', 'LOGNAME']
 
 /**
- * Those of `environment` that a program of root's may be given as well, with root's PATH and HOME. Others may
- * name libraries and modules for it to load (LD_PRELOAD, QEMU_MODULE_DIR), files below HOME as well.
+ * Those of `environment` that a root process may be given as well, with root's PATH and HOME. Others, and
+ * files below another HOME, may name libraries and modules that it loads (LD_PRELOAD, QEMU_MODULE_DIR).
  */
 export function rootsPart(environment: Readonly<Record<string, string>>): Record<string, string> {
   const harmless = (name: string) => LOCALE.test(name) || PERSONAL_VARIABLES.includes(name) || name === 'TERM'

@@ -1,6 +1,6 @@
 /**
- * Guests whose update began and did not end: its command was killed, or left behind by its terminal. The
- * record tells of those that were saved, and that an update had begun; how far it came, QEMU tells.
+ * Guests whose update began and did not end, since its command was killed or lost its terminal. The VM's
+ * record says whether the guest was saved and whether an update had begun; QEMU's state says how far it came.
  */
 import * as v from 'valibot'
 import { close } from '../linux/descriptors.ts'
@@ -15,12 +15,12 @@ const TIMEOUT_MS = 1000
 const ModeSchema = v.object({ mode: v.optional(v.string()) })
 
 /**
- * `stopped`: it stands still in a QEMU that lives. `running`: it was not stopped yet, and its QEMU is set for
- * an update: an ordinary migration of it would leave its RAM behind.
+ * `stopped`: the guest is stopped in a QEMU that runs. `running`: it was not stopped yet, and its QEMU is
+ * still set to cpr-reboot: an ordinary migration would leave its RAM out.
  */
 export type Interrupted = 'stopped' | 'running'
 
-/** Those of `vms` that `resume` has to bring back, or to set right, though their QEMU lives. */
+/** Those of `vms` that `resume` must continue, or whose mode it must reset, though their QEMU runs. */
 export async function interruptedByUpdate(vms: readonly Vm[]): Promise<Map<Vm, Interrupted>> {
   const found = await Promise.all(vms.map(async (vm) => [vm, await lookAt(vm)] as const))
   return new Map(found.filter((pair): pair is [Vm, Interrupted] => pair[1] !== undefined))
@@ -33,11 +33,13 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
   try {
     qmp = await QmpClient.connect(vmPaths(definition.name).qmp, TIMEOUT_MS)
     const { status } = await runStatus(qmp)
-    // Else a person has migrated it to another host, where it runs: it must not run here as well.
+    // A guest that a person has migrated to another host is stopped as well, in another mode: it must not run
+    // here too.
     const { mode } = v.parse(ModeSchema, await qmp.execute('query-migrate-parameters', {}, TIMEOUT_MS))
     if (mode !== 'cpr-reboot') return undefined
     if (status === 'postmigrate' || status === 'finish-migrate') return 'stopped'
-    // Without the mark a person has paused it, while a preflight of nobody's update was killed.
+    // No update has begun: a person has paused the guest, and a preflight was killed before it reset the
+    // mode.
     if (definition.underUpdate === undefined) return undefined
     if (status === 'paused') return 'stopped'
     return isUpdateGone(definition) ? 'running' : undefined
@@ -48,7 +50,7 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
   }
 }
 
-/** Nobody updates it now. */
+/** No process updates it now. */
 function isUpdateGone({ name }: VmDefinition): boolean {
   const lock = tryLock(vmPaths(name).updateLock)
   if (lock !== undefined) close(lock)

@@ -1,7 +1,7 @@
 /**
- * What a QEMU says on its standard error while it starts and loads a guest: the reason why it does not. QMP
- * tells but the end of it ("load of migration failed"). It is read where it goes to a file; a person who has
- * it on a terminal sees it there.
+ * What a QEMU writes to its standard error while it starts and loads a guest: the reason why it cannot. Over
+ * QMP it reports only that it failed ("load of migration failed"). Read where standard error is a file; on a
+ * terminal a person sees it there.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { isAlive } from '../run/process-identity.ts'
@@ -12,13 +12,13 @@ const MOST_CHARACTERS = 400
 /** Follows from the lines before it. */
 const EMPTY_WORDS = /^load of migration failed: Invalid argument$/
 
-/** From where on a file has what is said next. */
+/** The place in a file where QEMU's next lines begin. */
 export interface WordsMark {
   readonly path: string
   readonly offset: number
 }
 
-/** undefined: what QEMU says goes to no file. */
+/** undefined: QEMU's standard error is no file. */
 export function markWords(name: string): WordsMark | undefined {
   const supervisor = readRuntime(name)?.supervisor
   // The supervisor's own, which is root's: QEMU's belongs to its user, who may have put any file there.
@@ -28,7 +28,7 @@ export function markWords(name: string): WordsMark | undefined {
   return offset === undefined && isSupervised ? undefined : { path, offset: offset ?? 0 }
 }
 
-/** In one line; empty: nothing was said, or it cannot be read. */
+/** In one line; empty: QEMU wrote nothing, or it cannot be read. */
 export function wordsSince(mark: WordsMark | undefined): string {
   return mark === undefined ? '' : wordsFrom(mark.path, () => mark.offset)
 }
@@ -56,7 +56,7 @@ function qemuWords(text: string): string {
   return [...new Set(lines.filter((line) => !EMPTY_WORDS.test(line)))].join('; ').slice(0, MOST_CHARACTERS)
 }
 
-/** Of a regular file alone: a read of anything else could wait, or take somebody's input away. */
+/** Of a regular file alone: a read of anything else could block, or take input from another reader. */
 function withFile<T>(path: string, use: (fd: number, sizeBytes: number) => T): T | undefined {
   try {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

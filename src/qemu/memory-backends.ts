@@ -63,8 +63,8 @@ export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
 }
 
 /**
- * Shared memory that lies elsewhere: QEMU does not write it into the stream, and what holds it (an unlinked
- * file, a memfd) ends with QEMU.
+ * Shared memory that is in no file of the mount: QEMU does not write it into the stream, and its unlinked
+ * file or memfd ends with QEMU.
  */
 function refuseSharedElsewhere(line: CommandLine, files: readonly RamFile[]): void {
   for (const argument of argumentsOf(line, 'object')) {
@@ -85,8 +85,8 @@ export function hasRamFile(line: CommandLine, place: Place): boolean {
 }
 
 /**
- * The line with `align=2M`, one PMD mapping, on every RAM file that says nothing about alignment: QEMU cannot
- * see the page size through FUSE.
+ * The line with `align=2M`, one PMD mapping, on every RAM file without an `align=`: QEMU cannot see the page
+ * size through FUSE.
  */
 export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
   let aligned = line
@@ -105,10 +105,7 @@ export function withoutPrealloc(line: CommandLine): CommandLine {
   }, line)
 }
 
-/**
- * The one RAM file that becomes the machine's own memory once the machine is told so; undefined: all are in
- * use.
- */
+/** The RAM file that `-machine memory-backend=` must name; undefined: the line uses all of them. */
 export function machineMemory(line: CommandLine, files: readonly RamFile[]): RamFile | undefined {
   return unusedBackends(line, files)[0]
 }
@@ -170,7 +167,7 @@ export function resolveInDirectory(path: string): string {
   try {
     return join(realpathSync(dirname(path)), basename(path))
   } catch {
-    return path // the directory is missing: QEMU or the caller says so
+    return path // the directory is missing: QEMU or the caller reports it
   }
 }
 

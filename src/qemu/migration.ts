@@ -18,21 +18,19 @@ const MigrateSchema = v.object({
 })
 
 /**
- * `events` makes QEMU tell of each change of status; `x-ignore-shared` leaves shared guest RAM out of the
+ * `events` makes QEMU report each change of status; `x-ignore-shared` leaves shared guest RAM out of the
  * stream.
  */
 const CAPABILITIES = ['events', 'x-ignore-shared']
 
-/** How often a QEMU that migrates is asked whether it is there. */
+/** How often a QEMU that migrates is asked for its status. */
 const LOOK_MS = 500
 
 export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
   return v.parse(StatusSchema, await qmp.execute('query-status'))
 }
 
-/**
- * Turns cpr-reboot on or off. Left on, an ordinary live migration by someone else would lose the guest's RAM.
- */
+/** Turns cpr-reboot on or off. Left on, an ordinary live migration by a person would lose the guest's RAM. */
 export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void> {
   const capabilities = CAPABILITIES.map((capability) => ({ capability, state: isOn }))
   await qmp.execute('migrate-set-capabilities', { capabilities })
@@ -44,7 +42,7 @@ export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]>
   return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
 }
 
-/** The stream's place as QMP wants it, with no syntax that a file name could upset. */
+/** The state file as an argument of QMP, with no syntax that a file name could break. */
 export function fileChannels(path: string): object {
   return {
     channels: [{ 'channel-type': 'main', addr: { transport: 'file', filename: path, offset: 0 } }],
@@ -68,12 +66,9 @@ export async function awaitMigration(qmp: QmpClient, timeoutMs: number): Promise
   throw new QemuError(reason ?? `the migration was ${end.data.status}`)
 }
 
-/**
- * What `event` resolves with. A QEMU that hangs is asked, and has said nothing, long before a migration is
- * late.
- */
+/** What `event` resolves with. A QEMU that hangs fails a query long before the migration's own timeout. */
 async function whileItAnswers<T>(qmp: QmpClient, event: Promise<T>): Promise<T> {
-  event.catch(() => {}) // whoever awaits it below hears of it
+  event.catch(() => {}) // a rejection reaches the await below
   for (;;) {
     const first = await within(event, LOOK_MS)
     if (first !== LATE) return first

@@ -1,6 +1,6 @@
 /**
- * The namespaces that a QEMU runs in, against those of whoever will start the next one: a tap that is made,
- * or a file that is opened, in another namespace is another tap, another file. namespaces(7).
+ * The namespaces that a QEMU runs in, against those of the process that will start the next one: the same
+ * name of a tap or a file means another one in another namespace. namespaces(7).
  */
 import { readlinkSync } from 'node:fs'
 import { isAlive } from '../run/process-identity.ts'
@@ -19,8 +19,8 @@ const WHAT: Readonly<Record<Kind, string>> = {
 }
 
 /**
- * Who starts the next QEMU: the guest's supervisor, or a new one where that has ended; after a kexec a unit
- * of the next kernel's.
+ * The process that starts the next QEMU. `here`: the guest's supervisor, or a new one where that has ended.
+ * `next-kernel`: a unit, after a kexec.
  */
 export type NextStart = 'here' | 'next-kernel'
 
@@ -39,8 +39,8 @@ export function otherNamespaces(name: string, pid: number, next: NextStart): str
 }
 
 /**
- * The next kernel's units are in namespaces of process 1. Whose mounts they see is not known here: those of
- * this process are as good as any.
+ * Units of the next kernel are in the namespaces of process 1. Their mounts cannot be known here: the mount
+ * namespace of this process stands in for theirs.
  */
 const starterOf = (kind: Kind, next: NextStart): string => (next === 'here' || kind === 'mnt' ? 'self' : '1')
 
@@ -48,11 +48,11 @@ const starterOf = (kind: Kind, next: NextStart): string => (next === 'here' || k
 export const sharesNamespaces = (pid: number): boolean =>
   KINDS.every((kind) => namespaceOf(String(pid), kind) === namespaceOf('self', kind))
 
-/** What this process sees of the network is what `pid` sees. */
+/** Whether `pid` is in this process's network namespace. */
 export const isOurNetwork = (pid: number): boolean =>
   namespaceOf(String(pid), 'net') === namespaceOf('self', 'net')
 
-/** undefined: the process has ended, or it may not be looked at. */
+/** undefined: the process has ended, or this one may not read its namespaces. */
 function namespaceOf(pid: string, kind: Kind): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/${kind}`)

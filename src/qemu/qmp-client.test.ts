@@ -13,7 +13,7 @@ const GREETING =
   '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 0, "major": 10}, "package": "Debian"}, "capabilities": ["oob"]}}\r\n'
 const EVENT = '{"timestamp": {"seconds": 1795343422, "microseconds": 609845}, "event": "STOP"}\r\n'
 
-/** A real Unix socket that greets and then answers each line with what `answer` says. */
+/** A real Unix socket that sends a greeting and then answers each line with what `answer` returns. */
 async function serve(t: TestContext, answer: (line: string, socket: Socket) => string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'qmp-'))
   const sockets = new Set<Socket>()

@@ -1,6 +1,7 @@
 /**
- * Owns one QMP connection: greeting, capabilities, commands answered by id, events, and the end of it. Knows
- * no command's meaning. Every wait is bounded: a QEMU that is stopped or hung must not hold up the others.
+ * Owns one QMP connection: greeting, capabilities, commands answered by id, events, and its end. Every wait
+ * is bounded: a QEMU that is stopped or hangs must not hold up other guests. Must not: know a command's
+ * meaning.
  */
 import { connect, type Socket } from 'node:net'
 import { errorText, QemuError } from '../values/errors.ts'
@@ -9,7 +10,7 @@ import { type QemuVersion, versionOf } from './qemu-version.ts'
 import { type QmpEvent, type QmpMessage, QmpReader } from './qmp-messages.ts'
 
 const COMMAND_TIMEOUT_MS = 10_000
-/** Events nobody has waited for yet; older ones are dropped. */
+/** Events that no caller has taken yet; older ones are dropped. */
 const KEPT_EVENTS = 64
 
 interface Waiter {
@@ -28,13 +29,13 @@ export class QmpClient {
   #nextId = 1
   #end: QemuError | undefined
   #version: QemuVersion = '0.0.0'
-  /** How long an answer is waited for where a command does not say: others may be waiting, too. */
+  /** Timeout of a command whose caller gives none: other guests may be waiting, too. */
   patienceMs = COMMAND_TIMEOUT_MS
 
   private constructor(path: string, maxMessageBytes?: number) {
     this.#path = path
     this.#reader = new QmpReader(maxMessageBytes)
-    this.#greeting.promise.catch(() => {}) // whoever waits for it hears of it
+    this.#greeting.promise.catch(() => {}) // `connect` gets the rejection
     this.#socket = connect(path)
     this.#socket.setEncoding('utf8')
     this.#socket.on('data', (chunk: string) => this.#receive(chunk))
@@ -44,7 +45,7 @@ export class QmpClient {
 
   /**
    * A connection that takes commands. `maxMessageBytes`: default, more than any of QMP's own has. Errors
-   * (QemuError): nobody listens, no greeting within `timeoutMs`, not QMP.
+   * (QemuError): no process listens, no greeting within `timeoutMs`, not QMP.
    */
   static async connect(path: string, timeoutMs: number, maxMessageBytes?: number): Promise<QmpClient> {
     const client = new QmpClient(path, maxMessageBytes)
@@ -97,13 +98,13 @@ export class QmpClient {
     }
   }
 
-  /** Takes an event that has come already. */
+  /** Takes an event that QEMU has already sent. */
   takeEvent(name: string): QmpEvent | undefined {
     const at = this.#events.findIndex((event) => event.name === name)
     return at < 0 ? undefined : this.#events.splice(at, 1)[0]
   }
 
-  /** What happened before is of no interest any more. */
+  /** Drops the events that QEMU has sent so far. */
   forgetEvents(): void {
     this.#events.length = 0
   }

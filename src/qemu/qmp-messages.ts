@@ -1,7 +1,7 @@
 /**
- * Owns what comes over a QMP socket as bytes: cutting it into messages and telling their kinds apart. The
- * peer runs as the guest's user and is not trusted: size and shape are checked before anything is used.
- * Source: QEMU `docs/interop/qmp-spec.rst`.
+ * Owns the bytes read from a QMP socket: it splits them into messages and tells their kinds apart. The peer
+ * runs as the guest's user and is not trusted: size and shape are checked before anything is used. Source:
+ * QEMU `docs/interop/qmp-spec.rst`.
  */
 import * as v from 'valibot'
 import { CorruptBytesError } from '../values/errors.ts'

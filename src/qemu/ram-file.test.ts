@@ -42,7 +42,7 @@ test('an empty file gets its size, a smaller one is refused', () => {
   assert.equal(statSync(path).mode & 0o7777, 0o640, 'a mode that was given stays')
 })
 
-test('a file that QEMU’s user cannot open is said before anything starts', (t) => {
+test('a file that QEMU’s user cannot open is refused before QEMU starts', (t) => {
   if (process.getuid?.() !== 0) return t.skip('is not root')
   const path = join(scratch, 'roots')
   writeFileSync(path, Buffer.alloc(2 * MIB), { mode: 0o600 })
@@ -70,7 +70,7 @@ test('what is no file of a mount is refused', () => {
   symlinkSync('.', join(scratch, 'swapped'))
   assert.throws(
     () => prepare(join(scratch, 'swapped/file'), 2 * MIB),
-    /is not reached: a directory on its way/,
+    /is not reached: a directory of its path/,
   )
 })
 

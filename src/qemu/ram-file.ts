@@ -1,7 +1,8 @@
 /**
- * Owns a guest's RAM file as `run` finds or makes it, before QEMU opens it. Where guest RAM is reached
- * through a device, the file's name becomes a link to that device as soon as it has a size, so it must have
- * one by then: QEMU could make an empty file and size it by itself, but not map what it has open.
+ * Owns a guest's RAM file as `run` finds or makes it, before QEMU opens it. Where QEMU maps guest RAM through
+ * a device, the server shows the file's name as a symlink to that device as soon as the file has a size, so
+ * it must have one before QEMU opens it: QEMU could make an empty file and size it, but then it could not map
+ * what it has open.
  */
 import { closeSync, constants, ftruncateSync, lstatSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -19,15 +20,15 @@ import { formatSize } from '../values/size.ts'
 import { MAP_XATTR } from '../values/xattr-names.ts'
 import type { RamFile } from './memory-backends.ts'
 
-/** As whom QEMU runs. */
+/** The user that QEMU runs as. */
 export interface RamUser extends Credentials {
   readonly name: string
 }
 
-/** Guest RAM is its user's alone. */
+/** Only its user can open guest RAM. */
 const PRIVATE = 0o600
 
-/** What a file of a mount says about itself, a link included. */
+/** The value of `guestmemfs.map`, which a file and a symlink of a mount have. */
 const MapSchema = v.object({
   kind: v.picklist(Object.values(MAP_KINDS)),
   sizeBytes: v.number(),
@@ -38,16 +39,15 @@ const MapSchema = v.object({
 
 const WindowSchema = v.object({ path: v.string(), offsetBytes: v.number() })
 
-/** How QEMU maps the file. By anything but a window of /dev/mem the file's own name leads there. */
+/** How QEMU maps the file: by its own name, but for a window of /dev/mem. */
 export type RamMap = { readonly sizeBytes: number; readonly alignBytes: number } & (
   | { readonly by: Exclude<MappedBy, 'devmem'> }
   | { readonly by: 'devmem'; readonly path: string; readonly offsetBytes: number }
 )
 
 /**
- * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM that is reached
- * by a link, or its memory was lost between two kernels, or the way to it leads elsewhere. `base` is for
- * tests.
+ * Undefined: there is no such file. Errors (UsageError): it is neither a file nor guest RAM behind a symlink,
+ * or its memory was lost between two kernels, or its path leaves the mount. `base` is for tests.
  */
 export function ramFileBytes(path: string, base?: Base): number | undefined {
   const found = withPlace(
@@ -63,19 +63,19 @@ export function ramFileBytes(path: string, base?: Base): number | undefined {
   const { stat, map } = found
   if (stat === undefined) return undefined
   if (!stat.isFile() && !stat.isSymbolicLink()) throw new UsageError(`${path} is not a file`)
-  // Anywhere else a file is what it is, and a link is none.
+  // In another file system a regular file has its own size, and a symlink is refused.
   if (map instanceof Errno && stat.isFile()) return stat.size
   const { by, sizeBytes } = ramMapOf(path, map)
   if (by === 'lost')
     throw new UsageError(
-      `${path} was lost on its way from the former kernel: delete it, or truncate it to 0 for a new guest`,
+      `${path} was lost between two kernels: delete it, or truncate it to 0 for a new guest`,
     )
   return sizeBytes
 }
 
 /**
- * What the mount itself says: in another file system its owner could answer with another guest's place.
- * Errors (UsageError): there is no such file in a mount of ours.
+ * As the server answers it: in another file system the file's owner could name another guest's memory. Errors
+ * (UsageError): there is no such file in a mount of ours.
  */
 export function readRamMap(path: string): RamMap {
   return ramMapOf(
@@ -100,8 +100,8 @@ export function parseRamMap(text: string): RamMap {
 }
 
 /**
- * Made by its user, with its user's permissions, for that user alone; the mode of a file that is there stays.
- * Errors (UsageError): too small, no room, no permission. `base` is for tests.
+ * Makes the file as its user, with that user's permissions and for that user alone; the mode of an existing
+ * file stays. Errors (UsageError): too small, no room, no permission. `base` is for tests.
  */
 export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, base?: Base): void {
   const bytes = ramFileBytes(path, base) ?? 0
@@ -125,7 +125,7 @@ export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, 
   throw new UsageError(`RAM file ${path} could not be made: ${reason}${advice}`)
 }
 
-/** QEMU opens it by itself, as its user. What is reached by a link to a device is not opened here. */
+/** Refuses a file that QEMU's user cannot open. A symlink to a device is not followed. */
 function checkOpens(path: string, user: RamUser, base?: Base): void {
   const open = (root: Fd, way: string) => asUser(user, () => openBeneath(root, way, constants.O_RDWR))
   const opened = withMount(path, open, base)
@@ -139,7 +139,7 @@ function checkOpens(path: string, user: RamUser, base?: Base): void {
 const adviceFor = (path: string, { name }: RamUser): string =>
   `'chown ${name} ${dirname(path)}', or --user root`
 
-/** As the file's user: no program that could be another one is run for it. */
+/** Called with the credentials of the file's user; no other program is run for it. */
 function makeSized(
   root: Fd,
   way: string,

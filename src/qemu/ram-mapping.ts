@@ -1,11 +1,11 @@
 /**
- * How a QEMU that is about to start maps its guest's RAM, where the file in the mount is not what it maps: a
- * window of /dev/mem takes the file's place in its command line, and gigantic pages ask for their alignment.
- * Found out at each start, from what the file says then; what is recorded names the file.
+ * How a QEMU that is about to start maps its guest's RAM, where the recorded line is not enough: a window of
+ * /dev/mem takes the file's place in the command line, and gigantic pages need their alignment. Read from the
+ * file's xattr at each start; the record names the file.
  *
- * The kernel keeps no two windows apart, so nothing but this program does: the supervisor maps a page of each
- * before it looks for the last time, and holds it as long as it lives; a server looks for mappings before it
- * gives memory away.
+ * The kernel lets two windows overlap, so only this program keeps them apart: the supervisor maps a page of
+ * each window before it reads the xattr for the last time, and keeps it mapped until it ends; a server looks
+ * for mappings before it gives memory up.
  */
 import { mapMemory } from '../linux/memory-device.ts'
 import { Errno } from '../values/errno.ts'
@@ -32,13 +32,13 @@ export function findRamMappings({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): R
   return mappings
 }
 
-/** Kept for good: this process ends with its VM. */
+/** Never unmapped: this process ends with its VM. */
 function claim({ path, offsetBytes }: RamMap & { by: 'devmem' }): void {
   const claimed = mapMemory(path, { start: offsetBytes, lengthBytes: PTE_BYTES }, { writable: false })
   if (claimed instanceof Errno) throw new UsageError(`${path} cannot be mapped: ${claimed}`)
 }
 
-/** Some RAM is a window: QEMU must open /dev/mem, which takes CAP_SYS_RAWIO. */
+/** Whether some RAM is a window: then QEMU must open /dev/mem, which takes CAP_SYS_RAWIO. */
 export const hasWindow = (mappings: readonly RamMapping[]): boolean =>
   mappings.some(({ map }) => map.by === 'devmem')
 

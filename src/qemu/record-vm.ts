@@ -1,6 +1,6 @@
 /**
- * Owns the way from a typed QEMU command line to a recorded VM: everything that can be refused is refused
- * before anything is made, and what was made is taken away when a later step fails.
+ * Owns the recording of a VM from a typed QEMU command line: what the line, the binary or another VM's record
+ * refuses is refused before a RAM file is made.
  */
 import { readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -53,8 +53,8 @@ export interface RecordedVm {
 }
 
 /**
- * Records the VM; nothing is started yet. Errors (UsageError): see the files this calls; nothing is left
- * behind then.
+ * Records the VM; nothing is started yet. Errors (UsageError): see the files this calls; the VM is not
+ * recorded then.
  */
 export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   const { argv, cwd } = request
@@ -74,7 +74,7 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   refuseConflicts(name, prepared, request)
 
   if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountPoint)
-  // The record must be there before QEMU is, so the files must be, too.
+  // The record is an xattr of the RAM file and must be there before QEMU starts, so the files must be, too.
   for (const file of prepared.ramFiles) prepareRamFile(file, person)
   const { uid, gid, groups } = person
   const definition: VmDefinition = {
@@ -102,15 +102,15 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
 }
 
 /**
- * Takes back what `recordVm` wrote, when its QEMU never came up. A guest that was saved meanwhile, and whose
- * next QEMU did not start, lies in its RAM and state file: without its record no program could find both.
+ * Removes the record that `recordVm` wrote, when its QEMU never started. The record of a guest that was saved
+ * meanwhile stays: without it no program could find its RAM and state file.
  */
 export function forgetVm({ ramFile, definition }: RecordedVm): void {
   let now: VmDefinition | undefined
   try {
     now = readDefinition(ramFile)
   } catch {
-    return // it is not ours to judge any more
+    return // another record is there now
   }
   if (now?.name === definition.name && now.saved === null) removeDefinition(ramFile)
 }
@@ -126,7 +126,7 @@ function chooseMount(line: CommandLine, { cwd, mounts }: RecordRequest): string 
   const [only] = mounts
   if (only === undefined)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
-  return only.mountPoint // findRamFiles says what is missing
+  return only.mountPoint // findRamFiles reports what is missing
 }
 
 function guestName(line: CommandLine): string | undefined {

@@ -1,6 +1,6 @@
 /**
  * Owns the other half of save: a fresh QEMU that waits with `-S -incoming defer` becomes the guest that was
- * saved. The guest does not run before `continueGuest`, so that the caller can first forget the state file:
+ * saved. The guest does not run before `continueGuest`, so that the caller can first remove the state file:
  * loading it a second time, after the guest has changed its memory, would corrupt the guest.
  */
 import { QemuError } from '../values/errors.ts'
@@ -20,15 +20,15 @@ export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: nu
   checkStateFile(saved)
   await setCprReboot(qmp, true)
   qmp.forgetEvents()
-  // Without it QEMU ends when it cannot load, and the reason with it.
+  // Without it QEMU ends when it cannot load the guest, before its reason can be read.
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
   await qmp.execute('migrate-incoming', { ...fileChannels(saved.path), ...stays })
   await awaitMigration(qmp, timeoutMs)
 }
 
 /**
- * Lets a loaded guest run if it ran before. Returns when its virtual CPUs started, in milliseconds since the
- * epoch.
+ * Lets a loaded guest run if it ran before. Returns the time when its virtual CPUs started, or now for one
+ * that was paused, in milliseconds since the epoch.
  */
 export async function continueGuest(qmp: QmpClient, wasRunning: boolean, timeoutMs: number): Promise<number> {
   let resumedAtMs = Date.now()

@@ -1,6 +1,6 @@
 /**
- * The way to the RAM of a guest of root's. Its QEMU opens the file by its path, as root, each time it starts:
- * another user who can change a directory on the way could lead it anywhere.
+ * The path to the RAM of a guest of root's. Its QEMU opens the file by that path, as root, each time it
+ * starts: another user who can change a directory of the path could make it open any file.
  */
 import { lstatSync, type Stats } from 'node:fs'
 import { dirname } from 'node:path'
@@ -10,13 +10,13 @@ const OTHERS_MAY_WRITE = 0o022
 const S_ISVTX = 0o1000
 
 /**
- * Looks at the directories from `mountPoint` down to the file's own. In a shared one with the sticky bit a
- * name of root's stays root's. Errors (UsageError): one can be changed by others than root.
+ * Checks the directories from `mountPoint` down to the file's own. In a shared one with the sticky bit only
+ * root can replace a name of root's. Errors (UsageError): one can be changed by others than root.
  */
 export function checkRootsWay(path: string, mountPoint: string): void {
   for (let at = dirname(path); at.length >= mountPoint.length; at = dirname(at)) {
     const stat = lstatSync(at, { throwIfNoEntry: false })
-    // QEMU or the making of the file says that it is missing.
+    // QEMU, or `prepareRamFile`, reports that it is missing.
     if (stat === undefined) return
     if (!isRoots(stat))
       throw new UsageError(
@@ -26,7 +26,7 @@ export function checkRootsWay(path: string, mountPoint: string): void {
   }
 }
 
-/** Whether `directory` and every one above it are root's alone, and no name on the way is a symlink. */
+/** Whether only root can replace `directory` and every one above it, and none of them is a symlink. */
 export function isRootsAlone(directory: string): boolean {
   for (let at = directory; ; at = dirname(at)) {
     const stat = lstatSync(at, { throwIfNoEntry: false })
@@ -35,6 +35,6 @@ export function isRootsAlone(directory: string): boolean {
   }
 }
 
-/** Whether no user but root can put something else in its place, or into it. */
+/** Whether no user but root can replace or change it; in a directory with the sticky bit, names of root's. */
 export const isRoots = ({ uid, mode }: Stats): boolean =>
   uid === 0 && ((mode & OTHERS_MAY_WRITE) === 0 || (mode & S_ISVTX) !== 0)

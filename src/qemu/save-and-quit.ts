@@ -1,6 +1,7 @@
 /**
  * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A
- * failure before that end leaves the guest running as it was and nothing on record.
+ * failure before QEMU is told to quit undoes all of it; GuestStoppedError: but the guest could not be
+ * continued.
  */
 import { readProcessLimits } from '../linux/process-limits.ts'
 import type { ProcessIdentity } from '../run/process-identity.ts'
@@ -25,7 +26,7 @@ export interface SaveRequest {
   readonly definition: VmDefinition
   readonly qmp: QmpClient
   readonly qemu: ProcessIdentity
-  /** What the preflight found; undefined: it did not look. */
+  /** What the preflight found; undefined: it read no machine. */
   readonly tried: TriedLine | undefined
   /** Absolute path of another program; undefined: the recorded one. */
   readonly nextQemu: string | undefined
@@ -46,7 +47,7 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
 }
 
 /**
- * All but the last step: the guest is saved and on record, and its QEMU, stopped, can still give it back
+ * All but the last step: the guest is saved and on record, and its stopped QEMU can still continue it
  * (`cancelSave`).
  */
 export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
@@ -73,7 +74,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
     next = { ...begun, ...found, argv, underUpdate: underUpdate(wasRunning, definition, argv), saved }
     writeDefinition(next)
   } catch (error) {
-    // Whatever it was: the guest stands still, and nobody else knows of it.
+    // On any error: the guest is stopped, and no other process continues it.
     removeStateFile(statePath)
     await continueAfter(qmp, saved.wasRunning, error)
     endUpdate(definition)
@@ -83,7 +84,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   return next
 }
 
-/** With the line of the QEMU that still has the guest, where the next one gets another. */
+/** With the line of the QEMU that still has the guest, where the next QEMU gets another line. */
 const underUpdate = (
   wasRunning: boolean,
   { argv: former }: VmDefinition,
@@ -92,8 +93,9 @@ const underUpdate = (
   JSON.stringify(former) === JSON.stringify(next) ? { wasRunning } : { wasRunning, argv: former }
 
 /**
- * Nobody has changed the machine since the preflight looked at it: from here on nobody can, the guest stands
- * still. Answers what its next QEMU must have besides. Errors (QemuError, UsageError).
+ * Compares the machine with the one that the preflight read: the guest is stopped, so no person can change it
+ * from here on. Returns what the next QEMU must have besides its line. Errors (QemuError, UsageError): the
+ * machine was changed.
  */
 async function lookAgain({
   definition,
@@ -112,7 +114,7 @@ async function lookAgain({
       ? !carries
       : JSON.stringify(argv) === JSON.stringify(tried.argv) &&
         firstOther(tried.facts, await machineFacts(ask, tried.plugged)) === undefined
-  // What no line can say is in the facts: a line that stays the same proves nothing.
+  // An unchanged line proves nothing: the facts hold what no line can say.
   if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {
     taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [],
@@ -123,8 +125,8 @@ async function lookAgain({
 }
 
 /**
- * Undoes a finished save whose QEMU is still there. The record first: once the guest runs again, the state
- * file must not be found.
+ * Undoes a finished save whose QEMU still runs. The record first: once the guest runs again, the state file
+ * must not be found.
  */
 export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
   const former = asBeforeUpdate(definition)
@@ -135,7 +137,7 @@ export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved
 }
 
 async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {
-  // It may end before it has answered.
+  // QEMU may end before it has answered.
   await qmp.execute('quit').catch(() => {})
   await killQemu(definition.name, qemu)
 }

@@ -1,13 +1,13 @@
 /**
  * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU is
- * told to quit the save can be cancelled (`cancelMigration`), which a failure here does by itself.
+ * told to quit, `cancelMigration` undoes the save; a failure in `saveGuest` does so by itself.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
 
-/** States from which a guest can be saved and later be as it was. */
+/** States of QEMU from which a guest can be saved and later continued. */
 export const SAVEABLE = ['running', 'paused', 'suspended']
 const CANCEL_TIMEOUT_MS = 5_000
 
@@ -41,8 +41,8 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
 }
 
 /**
- * Back to how the guest was before `saveGuest`, at any point of it or after it. The caller has made sure that
- * no one will restore the file.
+ * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made
+ * sure that no process will load the file.
  */
 export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<void> {
   await qmp.execute('migrate_cancel')
@@ -56,8 +56,8 @@ export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Prom
 }
 
 /**
- * Lets a guest that was to be saved go on, since `error` came in between. Throws GuestStoppedError where that
- * cannot be done either: the guest then stands still, and whoever asked must hear it.
+ * Continues a guest whose save failed with `error`. Throws GuestStoppedError where that fails, too: the guest
+ * is stopped, and the caller must report it.
  */
 export async function continueAfter(qmp: QmpClient, wasRunning: boolean, error: unknown): Promise<void> {
   try {

@@ -55,7 +55,7 @@ test('in a directory that was swapped for a symlink nothing is made, read or rem
   const path = join(folder, 'theirs', 'a.vmstate')
   assert.throws(
     () => createStateFile(path, OURS, base),
-    /a.vmstate could not be made: a directory on its way/,
+    /a.vmstate could not be made: a directory of its path/,
   )
   assert.deepEqual(readdirSync(outside), [])
   writeFileSync(join(outside, 'a.vmstate'), 'precious')

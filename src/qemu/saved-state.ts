@@ -1,6 +1,6 @@
 /**
- * Owns the file a saved guest's device state lies in: making it, describing it, and finding out later whether
- * it still is what was described. Never opens it for writing itself: QEMU does, as the guest's user.
+ * Owns the file with a saved guest's device state: making it, measuring it, and checking later that it is
+ * unchanged. Must not: write to it, which QEMU does as the guest's user.
  */
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
@@ -11,10 +11,7 @@ import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { GIB, MIB } from '../values/units.ts'
 
-/**
- * What save hands to restore: a plain value. It is part of the VM's definition and lives as long as the
- * memory.
- */
+/** What save leaves to restore: a plain value, a part of the VM's definition. */
 export const SavedStateSchema = v.object({
   path: v.string(),
   sizeBytes: v.number(),
@@ -27,14 +24,14 @@ export const SavedStateSchema = v.object({
 })
 export type SavedState = v.InferOutput<typeof SavedStateSchema>
 
-/** More than any device state; a file beyond it is not read into memory. */
+/** More than any device state; a larger file is refused unread. */
 const MAX_STATE_BYTES = 4 * GIB
 const CHUNK_BYTES = MIB
 
 /**
- * An empty file that only `uid` can read, in place of whatever had the name. The directory may be the guest
- * user's: the file is made by descriptors beneath the mount. Errors (UsageError): one line why not. `base` is
- * for tests.
+ * An empty file that only `uid` can read, in place of whatever had the name. The directory may belong to the
+ * guest's user, so the file is made through descriptors beneath the mount. Errors (UsageError): one line why
+ * not. `base` is for tests.
  */
 export function createStateFile(path: string, owner: { uid: number; gid: number }, base?: Base): void {
   const failed = withPlace(path, (place) => makeAnew(place, owner), base)
@@ -58,8 +55,8 @@ function makeAnew(place: Place, { uid, gid }: { uid: number; gid: number }): Err
 }
 
 /**
- * Size and checksum of the file as it is. Throws CorruptBytesError: not to be opened, empty, no ordinary
- * file, absurdly large.
+ * Size and checksum of the file as it is. Throws CorruptBytesError: it cannot be opened, is empty, no
+ * ordinary file, or too large.
  */
 export function measureStateFile(path: string, base?: Base): { sizeBytes: number; crc32: number } {
   const { O_RDONLY, O_NONBLOCK } = constants
@@ -101,8 +98,8 @@ export function checkStateFile(saved: SavedState, base?: Base): void {
 }
 
 /**
- * Never throws, for guests are continued after it: a file that stays is on no record, is never loaded, and
- * the next save takes its name.
+ * Never throws, as the callers continue guests after it: a file that stays is on no record, so no QEMU loads
+ * it, and the next save replaces it.
  */
 export function removeStateFile(path: string, base?: Base): Errno | undefined {
   const failed = withPlace(path, removePlace, base)

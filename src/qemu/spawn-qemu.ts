@@ -1,4 +1,4 @@
-/** The start of a VM's QEMU as its user, in its directory, with the descriptors that it is to have. */
+/** The start of a VM's QEMU as its user, in its directory, with its descriptors. */
 import type { ChildProcess } from 'node:child_process'
 import { asUser, type Credentials, spawnAs } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
@@ -7,9 +7,10 @@ import type { Launch } from './start-arguments.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
 /**
- * The child is QEMU's user's from its first instruction on, and its environment no program's of root's.
- * `stdio`: descriptors of ours; the fourth is MONITOR_FD in the child. Errors (UsageError): its directory is
- * gone, or closed to that user. This process is back in its own directory afterwards, or in `/`.
+ * The child runs with the user's credentials from its first instruction on, and no root process gets its
+ * environment. `stdio`: descriptors of this process; the fourth is MONITOR_FD in the child. Errors
+ * (UsageError): the directory is gone, or that user may not enter it. This process is back in its own
+ * directory afterwards, or in `/`.
  */
 export function spawnQemu(
   { name, cwd }: Pick<VmDefinition, 'name' | 'cwd'>,
@@ -32,8 +33,8 @@ export function spawnQemu(
 }
 
 /**
- * Goes to the directory that QEMU is to find itself in. Its user may have no way to it from above, where root
- * had started it: then root goes, and only where no directory on the way is another user's to replace.
+ * Changes to QEMU's working directory. Where root had started QEMU, its user may not be able to enter it:
+ * then root does, if no other user can replace a directory of its path.
  */
 function enterAs(credentials: Credentials, cwd: string): void {
   try {

@@ -1,11 +1,10 @@
 /**
- * The start of a VM's QEMU: its words, as whom, and with which environment.
+ * What the start of a VM's QEMU takes: arguments, credentials, environment.
  *
- * QEMU opens its RAM's file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. A guest of
- * another user than root therefore has its QEMU started as root, and told to become that user
- * (`-run-with user=`): it does so when its machine is built and before a virtual CPU runs, and keeps no
- * capability. Until then it is as trusted as we are (devmem-trust.ts). docs/devmem-store.md says what that
- * protects, and what it does not.
+ * QEMU opens its RAM file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. So the supervisor
+ * starts the QEMU of another user's guest as root, with `-run-with user=`: QEMU becomes that user when its
+ * machine is built and before a virtual CPU runs, and keeps no capability. Until then it must be trusted as
+ * this program is (devmem-trust.ts). docs/devmem-store.md says what that protects, and what it does not.
  */
 import type { Credentials } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
@@ -29,8 +28,8 @@ export interface Launch {
 }
 
 /**
- * Claims the guest's windows, if it has any, for this process's life. Errors (UsageError): its RAM cannot be
- * reached, or not safely.
+ * Maps a page of each of the guest's windows, if it has any, for as long as this process runs. Errors
+ * (UsageError): QEMU cannot map its RAM, or cannot be trusted with /dev/mem.
  */
 export function prepareStart(definition: VmDefinition): Launch {
   const { environment, name, qemuVersion } = definition
@@ -51,7 +50,9 @@ export function prepareStart(definition: VmDefinition): Launch {
   }
 }
 
-/** By name, so that it has all its groups; a number without an entry has its own. */
+/**
+ * By name, so that QEMU sets all groups of the user; a number without an entry in passwd with its own group.
+ */
 function userOf({ uid, gid }: Credentials): string {
   const { name } = findPerson(String(uid), {})
   return name === String(uid) ? `${uid}:${gid}` : name

@@ -1,7 +1,7 @@
 /**
  * The start of a saved guest in a new QEMU that a supervisor is just starting: wait for its QMP, load the
- * guest, remove the saved state, let it run. In that order: a state file that is still on record while the
- * guest runs could be loaded over newer memory after a crash.
+ * guest, remove the saved state, let it run. In that order: after a crash, `resume` could load a state file
+ * that is still on record over newer memory.
  */
 import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
@@ -22,7 +22,8 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
   /**
-   * What its command line does not say and could not be set again, a line each. The guest runs without it.
+   * Settings that the command line does not hold and that could not be set again, a line each. The guest runs
+   * without them.
    */
   readonly onUnset?: ((lines: readonly string[]) => void) | undefined
   /** Called as each step is done. */
@@ -31,7 +32,8 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
 
 /**
  * Returns the definition as it is now on record. Errors (QemuError, CorruptBytesError): `isLoaded` of the
- * thrown `StartFromSavedError` says whether the guest is already in the new QEMU, and its saved state gone.
+ * thrown `StartFromSavedError` says whether the guest is already in the new QEMU, and its saved state
+ * removed.
  */
 export async function startFromSaved(request: StartRequest): Promise<VmDefinition> {
   const { definition, timeoutMs, onStep } = request
@@ -56,9 +58,9 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
 }
 
 /**
- * QEMU has loaded the guest's devices. Its RAM is what lies in the files that are on record, all of them:
- * else it does not run here, and its saved state stays. Its settings are made again; answers one line for
- * each that could not be. Errors: QemuError.
+ * Called when QEMU has loaded the guest's device state. Checks that QEMU maps all RAM from the files on
+ * record, and sets the guest's settings again; returns one line for each that could not be set. Errors
+ * (QemuError): QEMU maps other RAM, or does not answer; the saved state stays.
  */
 export async function completeLoad(qmp: QmpClient, definition: VmDefinition): Promise<string[]> {
   const [lost] = lostRam(await readRam(qmp), definition)
@@ -77,7 +79,7 @@ const setLimits = (pid: number, wanted: ProcessLimits): string[] =>
 
 export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutMs' | 'onStep' | 'onUnset'> {
   readonly qmp: QmpClient
-  /** What `completeLoad` answered. */
+  /** What `completeLoad` returned. */
   readonly unset: readonly string[]
 }
 
@@ -91,8 +93,8 @@ export async function continueLoaded(
 ): Promise<VmDefinition> {
   const saved = definition.saved as SavedState
   const { wasRunning } = saved
-  // From here on the state file is never loaded again; should this process die now, `resume` knows what is
-  // left.
+  // From here on no QEMU loads the state file again; if this process dies now, `resume` finds `underUpdate`
+  // and continues the guest.
   const loaded: VmDefinition = {
     ...definition,
     qemuVersion: qmp.version,
@@ -112,7 +114,7 @@ export async function continueLoaded(
 export class StartFromSavedError extends QemuError {
   readonly isLoaded: boolean
 
-  /** `words`: what QEMU said on its standard error. */
+  /** `words`: what QEMU wrote to its standard error. */
   constructor(cause: unknown, isLoaded: boolean, words: string) {
     super(words === '' ? errorText(cause) : `${errorText(cause)} (QEMU: ${words})`, { cause })
     this.isLoaded = isLoaded

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Owns the background process that supervises one VM nobody waits for: `supervisor-main.ts RAM_FILE`. Its own
- * standard streams become QEMU's. It says nothing unless the VM cannot be started.
+ * Owns the background process that supervises one VM: `supervisor-main.ts RAM_FILE`. Its own standard streams
+ * become QEMU's. It writes nothing unless the VM cannot be started.
  */
 import { writeSync } from 'node:fs'
 import { fixUmask } from '../linux/umask.ts'
@@ -15,7 +15,7 @@ process.title = `guestmemfs-supervisor ${ramFile}`
 try {
   process.exitCode = exitStatus(await superviseVm(ramFile, [0, 1, 2]))
 } catch (error) {
-  // Not process.stderr: it would make the stream non-blocking for QEMU as well.
+  // Not by process.stderr: Node would make the stream non-blocking for QEMU as well.
   writeSync(2, `guestmemfs: ${errorText(error)}\n`)
   process.exitCode = 1
 }

@@ -1,11 +1,10 @@
 /**
  * Owns a VM's QEMU process: starting it, waiting for it, starting its successor during a live update, and
- * deciding what its end means. It talks to QEMU once, to read the machine right after power-on, and never
- * changes a guest: whoever updates the VM does, holding the VM's update lock.
+ * deciding what its end means. It connects to QEMU once, to read the machine right after power-on, and never
+ * changes a guest: the command that updates the VM does, holding the VM's update lock.
  *
- * One supervisor lives through all of a guest's QEMUs. That is why they have the same terminal, standard
- * streams, cgroup and QMP socket, and why `guestmemfs run` ends when the guest does and not when its first
- * QEMU does.
+ * One supervisor starts all of a guest's QEMUs. So they have the same terminal, standard streams, cgroup and
+ * QMP socket, and `guestmemfs run` ends when the guest does and not when its first QEMU does.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,7 +24,7 @@ import { spawnQemu } from './spawn-qemu.ts'
 import { prepareStart } from './start-arguments.ts'
 import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
 
-/** Standard input, output and error of QEMU: descriptors of ours. */
+/** Standard input, output and error of QEMU: descriptors of this process. */
 export type Streams = readonly [number, number, number]
 
 /** How a guest's last QEMU ended. */
@@ -40,12 +39,12 @@ export function exitStatus({ code, signal }: GuestEnd): number {
 }
 
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']
-/** How often a supervisor looks for the next step of an update that has paused half-way. */
+/** How often a supervisor looks for the next definition while an update is under way. */
 const UPDATE_POLL_MS = 10
 
 /**
  * Runs the VM recorded on `ramFile` until its guest has ended: from its saved state if there is one, else
- * from power-on. Errors (UsageError): nothing is recorded there, it runs already, its program does not start.
+ * from power-on. Errors (UsageError): no VM is recorded there, it runs already, its program does not start.
  */
 export async function superviseVm(ramFile: string, streams: Streams): Promise<GuestEnd> {
   const definition = recorded(ramFile)
@@ -96,7 +95,7 @@ class Supervisor {
     for (const command of this.#definition.before ?? []) {
       const failed = await runHook(this.#definition, command, this.#streams)
       if (failed === undefined) continue
-      // To whoever waits for this QEMU it has been started, and has ended.
+      // `waitForQmp` waits for a start: it must see one, and its end.
       this.#starts++
       this.#tell(undefined, `was not started, since --before ${failed}, so it ended`)
       writeSync(this.#streams[2], `guestmemfs: VM ${this.#name}: --before ${failed}\n`)
@@ -123,7 +122,7 @@ class Supervisor {
       joinCgroup(child.pid, cgroup)
       this.#starts++
       this.#tell(child.pid, null)
-      // A QEMU that waits for a saved guest is read by whoever loads it.
+      // The process that loads a saved guest reads the machine of its QEMU.
       const qemu = identify(child.pid)
       if (qemu !== undefined && this.#definition.saved === null) void readAtStart(this.#name, qemu)
     }
@@ -159,10 +158,7 @@ class Supervisor {
     }
   }
 
-  /**
-   * A guest that ended by itself leaves nothing to start again. One that was killed, or is saved, keeps its
-   * record.
-   */
+  /** Removes the record of a guest that ended by itself. One that was killed, or is saved, keeps it. */
   #settle({ signal }: GuestEnd): void {
     const now = readDefinition(this.#ramFile)
     if (signal === null && now?.name === this.#name && now.saved === null) removeDefinition(this.#ramFile)
@@ -185,10 +181,7 @@ function recorded(ramFile: string): VmDefinition {
   return definition
 }
 
-/**
- * A signal to the supervisor is meant for QEMU: it is forwarded, QEMU ends in order, and then the supervisor
- * does.
- */
+/** A signal to the supervisor is meant for QEMU: the supervisor forwards it and ends after QEMU. */
 function forwardSignals(child: ChildProcess): () => void {
   const forward = (signal: NodeJS.Signals) => {
     killChild(child, signal)
@@ -200,13 +193,13 @@ function forwardSignals(child: ChildProcess): () => void {
 }
 
 /**
- * Back to the VM's own cgroup, if it is still there: after a reboot or from another session it may not be.
+ * Moves QEMU to the VM's own cgroup, if it still exists: after a reboot or from another session it may not.
  */
 function joinCgroup(pid: number, cgroup: string | null): void {
   if (cgroup === null) return
   try {
     writeFileSync(`/sys/fs/cgroup${cgroup}/cgroup.procs`, String(pid))
   } catch {
-    // It then stays in ours, which is where whoever resumes it has put it.
+    // QEMU then stays in the supervisor's cgroup, that of the command which resumed it.
   }
 }

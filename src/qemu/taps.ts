@@ -1,7 +1,7 @@
 /**
- * The taps of a guest: QEMU opens one by name, and makes it where it is not there, in no bridge. So one that
- * was there, and in a bridge, is there and in it again before the guest goes on, or the guest would be off
- * its network and nobody told.
+ * The taps of a guest: QEMU opens a tap by name, and makes it where it is missing, in no bridge. So before a
+ * guest is resumed, a tap that was there must be there and in its bridge again, or the guest would be off its
+ * network without an error.
  */
 import { readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -10,7 +10,7 @@ import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
 import type { Reading } from './machine/reading.ts'
 
-/** One that outlives its QEMU. `master`: the bridge, bond or switch that it is a port of. */
+/** A tap that outlives its QEMU. `master`: the bridge, bond or switch that it is a port of. */
 export const TapSchema = v.object({ ifname: v.string(), master: v.nullable(v.string()) })
 export type Tap = v.InferOutput<typeof TapSchema>
 
@@ -27,12 +27,12 @@ interface Interface {
 }
 
 export interface TapLook {
-  /** To be looked for before the guest goes on. */
+  /** That must be there before the guest is resumed. */
   readonly taps: readonly Tap[]
   readonly problems: readonly string[]
 }
 
-/** The taps that a QEMU in this network namespace has open, and what speaks against starting another. */
+/** The taps that a QEMU in this network namespace has open, and why another QEMU could not have them. */
 export function lookAtTaps({ items }: Pick<Reading, 'items'>): TapLook {
   const taps: Tap[] = []
   const problems: string[] = []
@@ -70,7 +70,7 @@ function tapProblem({ ifname, master }: Tap): string[] {
 }
 
 function findInterface(ifname: string): Interface | undefined {
-  // QEMU's user chose the name: it is an entry of that folder, and no way out of it.
+  // QEMU's user chose the name, which must not lead out of the folder.
   if (ifname.includes('/') || ifname === '..') return undefined
   const folder = `${INTERFACES}/${ifname}`
   try {

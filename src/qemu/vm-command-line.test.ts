@@ -138,7 +138,7 @@ test('what would lose the memory or could not be repeated is refused, in one lin
   assert.equal(refusal('-object', RAM, '-append', 'fd=3 incoming snapshot'), 'accepted')
 })
 
-test('-daemonize is ours to do', () => {
+test('the supervisor goes to the background in place of -daemonize', () => {
   const { argv, daemonize } = prepare('-object', RAM, '-daemonize')
   assert.equal(daemonize, true)
   assert.equal(argv.includes('-daemonize'), false)

@@ -1,6 +1,6 @@
 /**
- * Owns the turning of a person's QEMU command line into one that can be started again, by us, for the same
- * guest: what is refused, what is pinned, what is added. The result is recorded and used for every start.
+ * Owns the change of a person's QEMU command line into one that the supervisor can start again for the same
+ * guest: what is refused, pinned and added. `run` records the result, and every start uses it.
  */
 
 import { UsageError } from '../values/errors.ts'
@@ -31,32 +31,29 @@ export interface VmCommandLine {
   readonly argv: readonly string[]
   readonly ramFiles: readonly RamFile[]
   readonly machineType: string
-  /**
-   * `-daemonize` was asked for. It is taken out: the process that supervises QEMU goes to the background
-   * instead.
-   */
+  /** `-daemonize` was in the line. It is removed: the supervisor goes to the background instead. */
   readonly daemonize: boolean
-  /** What a person should know about the line they typed. */
+  /** What a person should know about the typed line. */
   readonly notes: readonly string[]
 }
 
 /**
- * The descriptor on which QEMU inherits the listening socket of our monitor: the first after its standard
- * streams.
+ * The descriptor on which QEMU inherits the listening QMP socket of the supervisor: the first after its
+ * standard streams.
  */
 export const MONITOR_FD = 3
 export const MONITOR_ID = 'guestmemfs-qmp'
 
 /** Options that cannot be carried out a second time, each with what to do instead. */
 const REFUSED: Readonly<Record<string, string>> = {
-  incoming: "is ours to add: 'guestmemfs resume' starts a saved VM",
+  incoming: "is added by guestmemfs: 'guestmemfs resume' starts a saved VM",
   loadvm: 'would load the snapshot again at each update: load it in the monitor instead',
   snapshot: 'keeps what the guest writes in a temporary file that an update would lose',
-  preconfig: 'waits for commands that nobody would repeat at an update',
+  preconfig: 'waits for commands that an update would not repeat',
   'add-fd': "passes a descriptor that QEMU's successor would not have: name the file or device instead",
   readconfig: 'takes options from a file that an update would not see: put them into the command line',
   set: 'changes what another option says: put the value there',
-  runas: "changes the user behind our back: use 'guestmemfs run --user'",
+  runas: "changes the user without a record of it: use 'guestmemfs run --user'",
   chroot: 'hides the mount from QEMU',
 }
 /** Keys of `-run-with`. */
@@ -65,13 +62,11 @@ const REFUSED_RUN_WITH: Readonly<Record<string, string | undefined>> = {
   chroot: REFUSED.chroot,
   'exit-with-parent': 'ends the guest with the process that started it: an update starts it by another one',
 }
-/** Keys whose value is a descriptor of the caller's, and the options that have them. */
+/** Keys whose value is a descriptor that QEMU inherits, and the options that have them. */
 const DESCRIPTOR_KEYS = ['fd', 'fds', 'vhostfd', 'vhostfds']
 const DESCRIPTOR_OPTIONS = ['netdev', 'nic', 'net', 'chardev', 'device', 'object']
 
-/**
- * Errors (UsageError): anything in the line that would not survive, or not be the same machine, at an update.
- */
+/** Errors (UsageError): an argument whose effect an update would lose, or that would make another machine. */
 export function prepareCommandLine(line: CommandLine, place: Place, binary: QemuBinary): VmCommandLine {
   refuseUnrepeatable(line)
   const ramFiles = findRamFiles(line, place)
@@ -102,8 +97,8 @@ export function prepareCommandLine(line: CommandLine, place: Place, binary: Qemu
 }
 
 /**
- * The line for a QEMU that takes over a saved guest: it waits, and does not let the guest run until it is
- * told to. The guest's memory is there, nothing has to be populated while it stands still.
+ * The line for a QEMU that loads a saved guest: QEMU waits for the load, and does not let the guest run until
+ * `cont`. Without preallocation: the guest's memory is there already, and the guest is stopped meanwhile.
  */
 export function incomingArgv(argv: readonly string[]): string[] {
   const line = withoutPrealloc(withoutOption(parseCommandLine(argv), 'mem-prealloc'))

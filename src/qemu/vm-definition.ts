@@ -1,6 +1,6 @@
 /**
  * Owns the record of a VM: all it takes to start its QEMU again. It is an xattr of the VM's (first) RAM file,
- * so it lives as long as the memory, and a `trusted.` one, so that only root can write what root will start.
+ * so it lasts as long as the memory, and a `trusted.` one, so that only root can write what root will start.
  */
 import { lstatSync } from 'node:fs'
 import * as v from 'valibot'
@@ -22,7 +22,7 @@ const MAX_BYTES = 64 * KIB
 const VmDefinitionSchema = v.object({
   format: v.literal(1),
   name: v.string(),
-  /** What is started, our additions included; without what makes it wait for a saved guest. */
+  /** The line as `run` prepared it, without the options that make QEMU wait for a saved guest. */
   argv: v.pipe(v.array(v.string()), v.minLength(1)),
   environment: v.record(v.string(), v.string()),
   cwd: v.string(),
@@ -31,7 +31,7 @@ const VmDefinitionSchema = v.object({
   groups: v.array(v.number()),
   /** Path below /sys/fs/cgroup, or null where there is no cgroup v2. */
   cgroup: v.nullable(v.string()),
-  /** Lower is saved and started first. */
+  /** The save and the start of a VM with a lower one begin first. */
   order: v.number(),
   machineType: v.string(),
   /** Of the binary in argv. */
@@ -42,18 +42,18 @@ const VmDefinitionSchema = v.object({
     v.array(v.object({ id: v.string(), path: v.string(), sizeBytes: v.number() })),
     v.minLength(1),
   ),
-  /** Where its device state goes, in the mount. */
+  /** The file in the mount that QEMU saves its device state to. */
   statePath: v.string(),
-  /** Commands that are run before each QEMU, and after its end; left out where there are none. */
+  /** Commands that the supervisor runs before each QEMU, and after its end; left out where there are none. */
   before: v.optional(v.array(v.string())),
   after: v.optional(v.array(v.string())),
-  /** Its taps when it was saved; left out where none was looked at. */
+  /** Its taps when it was saved; left out until a save records them. */
   taps: v.optional(v.array(TapSchema)),
-  /** To be made again before the guest continues; left out where none was looked at. */
+  /** Set again before the guest continues; left out until a save records them. */
   settings: v.optional(SettingsSchema),
-  /** How its threads are scheduled; left out where nobody looked. */
+  /** How its threads are scheduled; left out until a save records it. */
   threads: v.optional(v.array(ThreadSchema)),
-  /** Of its QEMU; left out where nobody looked. */
+  /** Of its QEMU; left out until a save records them. */
   limits: v.optional(ProcessLimitsSchema),
   /**
    * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv`: of the
@@ -61,7 +61,7 @@ const VmDefinitionSchema = v.object({
    * versions.
    */
   underUpdate: v.optional(v.object({ wasRunning: v.boolean(), argv: v.optional(v.array(v.string())) })),
-  /** Not null: the guest lies in its RAM and this state file, and may be started from them once. */
+  /** Not null: the guest is in its RAM and this state file, and may be started from them once. */
   saved: v.nullable(SavedStateSchema),
 })
 export type VmDefinition = v.InferOutput<typeof VmDefinitionSchema>
@@ -75,7 +75,7 @@ export function ramBytesOf(definition: VmDefinition): number {
 }
 
 /**
- * Undefined: no VM is recorded there. Errors (UsageError): the record is not one of ours, or was carried to
+ * Undefined: no VM is recorded there. Errors (UsageError): the xattr is no record of a VM, or belongs to
  * another file.
  */
 export function readDefinition(ramFile: string): VmDefinition | undefined {
@@ -88,7 +88,7 @@ export function readDefinition(ramFile: string): VmDefinition | undefined {
     parsed = parseDefinition(value)
   } catch (cause) {
     throw new UsageError(
-      `the record on ${ramFile} is no VM of ours: remove it with 'setfattr -h -x ${VM_XATTR} ${ramFile}'`,
+      `the record on ${ramFile} is none of a VM: remove it with 'setfattr -h -x ${VM_XATTR} ${ramFile}'`,
       { cause },
     )
   }
@@ -131,15 +131,16 @@ export function writeDefinition(definition: VmDefinition): void {
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
 }
 
-/** With the line of the QEMU that the guest is in, and goes on in; under update still. */
+/** With the line of the QEMU that still has the guest. `underUpdate` stays. */
 export function asBeforeUpdate(definition: VmDefinition): VmDefinition {
   const { argv, underUpdate } = definition
   return { ...definition, argv: underUpdate?.argv ?? argv, saved: null }
 }
 
 /**
- * Puts on record that no update of a guest is under way: it was undone, or has ended. Answers the definition
- * as it is then. Never throws, for the guest runs: a mark that stays says no more than that an update began.
+ * Removes `underUpdate` and `saved` from the record: the update was undone, or has ended. Returns the
+ * definition without them. Never throws, as the guest runs: an `underUpdate` that stays says only that an
+ * update began.
  */
 export function endUpdate({ underUpdate: _, ...rest }: VmDefinition): VmDefinition {
   const definition = { ...rest, saved: null }
@@ -151,7 +152,7 @@ export function endUpdate({ underUpdate: _, ...rest }: VmDefinition): VmDefiniti
   return definition
 }
 
-/** Takes the record away; nothing to do where the file or the record is gone. */
+/** Removes the record; no error where the file or the record is gone. */
 export function removeDefinition(ramFile: string): Errno | undefined {
   const failed = withPlace(ramFile, ({ path }) => lremovexattr(path, VM_XATTR))
   return failed === ENODATA || failed === ENOENT ? undefined : failed

@@ -1,6 +1,4 @@
-/**
- * Owns what is known of recorded VMs right now: who they are, and whether they run, lie saved or are gone.
- */
+/** Owns the list of recorded VMs, each with its state. */
 
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
@@ -18,9 +16,9 @@ export interface Vm {
 }
 
 export interface VmList {
-  /** Those to be handled first first. */
+  /** By `order`, then by name. */
   readonly vms: readonly Vm[]
-  /** What is wrong with records that cannot be read, one line each: they must not hold up the others. */
+  /** One line for each record that cannot be read: it must not hold up the others. */
   readonly problems: readonly string[]
 }
 
@@ -50,7 +48,7 @@ function lookAt(definition: VmDefinition): Vm {
   return { definition, state, qemu }
 }
 
-/** A plain value for people and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that lives. */
+/** A plain value for people and scripts; sizes in bytes. `isStopped`: by an update, in a QEMU that runs. */
 export function describeVm({ definition, state, qemu }: Vm, isStopped: boolean) {
   const { name, machineType, qemuVersion, uid, order, saved } = definition
   return {

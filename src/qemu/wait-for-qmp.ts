@@ -14,20 +14,20 @@ export interface QmpWait {
   /** The VM's. */
   readonly name: string
   /**
-   * What the VM's runtime record said before the start was asked for; undefined: a QEMU that is there already
+   * The VM's runtime record before the supervisor was told to start QEMU; undefined: a QEMU that runs already
    * counts.
    */
   readonly before: VmRuntime | undefined
-  /** Resolves if its supervisor has ended: no QEMU will be started any more. */
+  /** Resolves if its supervisor has ended, which then starts no QEMU any more. */
   readonly supervisorExited?: Promise<void>
-  /** Its process is there; it does not answer yet. */
+  /** Called when QEMU's process runs; it does not answer yet. */
   readonly onStarted?: () => void
   readonly timeoutMs: number
 }
 
 /**
- * The supervisor's socket takes connections before QEMU is there to answer, so an end of QEMU must be looked
- * for.
+ * The supervisor's socket takes connections before QEMU answers, so an end of QEMU shows in the runtime
+ * record alone.
  */
 export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
   const { name, before, supervisorExited, onStarted, timeoutMs } = wait
@@ -52,7 +52,7 @@ export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
   }
 }
 
-/** Another start than the one before: by another supervisor, or the next one by the same. */
+/** A start after `before`: by another supervisor, or the next one by the same. */
 function isStarted(name: string, before: VmRuntime | undefined): boolean {
   const now = readRuntime(name)
   if (now === undefined || !isAlive(now.supervisor)) return false
@@ -64,7 +64,7 @@ function isStarted(name: string, before: VmRuntime | undefined): boolean {
 async function watchForEnd(name: string, stop: AbortSignal): Promise<never> {
   for (;;) {
     const runtime = readRuntime(name)
-    // One that has ended before its supervisor could look at it has no end on record yet.
+    // A QEMU that ended before its supervisor could identify it has no end on record yet.
     if (runtime === undefined || (runtime.qemu === null && runtime.end !== null)) {
       throw new QemuError(`QEMU ${runtime?.end ?? 'ended'} before it answered`)
     }

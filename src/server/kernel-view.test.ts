@@ -42,7 +42,7 @@ function connection() {
   return { fx, known, asked, startServer, unlink, freeBlocks }
 }
 
-test('a file whose FORGET died with a server while it had a name gives its memory back after a later rm', () => {
+test('a file whose FORGET a killed server had read, and that still had a name, frees its memory after a later rm', () => {
   const { fx, asked, startServer, unlink, freeBlocks } = connection()
   const ino = fx.file('file', blocks(3))
   const first = startServer()

@@ -32,7 +32,7 @@ export function protocolProblem(
 ): string | undefined {
   if (keeper.oldest <= server.newest && server.oldest <= keeper.newest) return undefined
   const newer = keeper.oldest > server.newest ? 'keeper' : 'server'
-  return `its keeper speaks protocol ${inWords(keeper)}, its server ${inWords(server)}: they are of two versions of guestmemfs; mount it with that of the ${newer}`
+  return `its keeper has protocol ${inWords(keeper)}, its server ${inWords(server)}: they are of two versions of guestmemfs; mount it with that of the ${newer}`
 }
 
 const inWords = ({ oldest, newest }: Protocol): string =>

@@ -97,7 +97,7 @@ test('a node has the owner and mode that its file was created with', () => {
   assert.deepEqual([node(), file(fx, ino)], ['640 107:108', '640 107:108'])
 })
 
-test('what chmod and chown gave a node lives through every kind of resize', () => {
+test('owner and mode by chmod and chown stay through every kind of resize', () => {
   for (const [number, body] of [
     [SETATTR, setattr(FATTR_SIZE, { size: blocks(3) })],
     [SETATTR, setattr(FATTR_SIZE, { size: blocks(1) })],

@@ -1,6 +1,7 @@
 /**
- * Owns two programs of the Linux Test Project, built from their own sources over headers of ours: fsx, which
- * compares what it reads with what it wrote, and fsstress, which leaves the same tree for the same seed.
+ * Owns two programs of the Linux Test Project, built from their own sources with the headers in `ltp/`: fsx,
+ * which compares what it reads with what it wrote, and fsstress, which leaves the same tree for the same
+ * seed.
  */
 import { cpSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,15 +15,15 @@ const RUN_MS = 300_000
 const SEEDS = [1, 2, 3]
 
 /**
- * An empty file that is truncated to 2 MiB or more is guest RAM here, and no longer written. And how much
- * direct I/O moves is made of `st_blksize`, which is the file system's own.
+ * On a mount of guestmemfs an empty file that is truncated to 2 MiB or more is guest RAM, which write(2)
+ * refuses. And the size of direct I/O follows from `st_blksize`, which each file system chooses.
  */
 const COMPARABLE = ['truncate', 'dread', 'dwrite'].flatMap((operation) => ['-f', `${operation}=0`])
-/** All that a tree says of itself but for its times; a directory's size is the file system's own. */
+/** All attributes of a tree but times, and the sizes of directories, which each file system chooses. */
 const TELL = `find . -mindepth 1 \\( -type d -printf '%P %y %m %U %G\\n' -o -printf '%P %y %s %n %m %U %G %l\\n' \\) | sort
 find . -type f -print0 | sort -z | xargs -0r sha256sum`
 
-/** One program with one seed. `isComparable`: what it leaves is the same wherever it ran. */
+/** One program with one seed. `isComparable`: it leaves the same tree on each file system. */
 interface Exercise {
   readonly name: string
   readonly program: string

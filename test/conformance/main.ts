@@ -1,7 +1,7 @@
 /**
- * Owns `npm run conformance -- PATH`: a public suite of which PATH is a checkout is built in a scratch folder
- * and run on a mount of ours and on tmpfs; what passes there and not here is listed. Must not: change the
- * checkout, or leave a mount behind.
+ * Owns `npm run conformance -- PATH`: it builds a public suite, of which PATH is a checkout, in a scratch
+ * folder, runs it on tmpfs and on a mount of guestmemfs, and lists what passes on tmpfs alone. Must not:
+ * change the checkout, or leave a mount behind.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync } from 'node:fs'
@@ -17,7 +17,7 @@ const SUITES: readonly Suite[] = [PJDFSTEST, LTP]
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 const POOL = `conformance-${process.pid}`
 /**
- * Nothing of it is taken that is not written. A suite writes a byte at 2 GiB, and holes are charged
+ * Only written pages take memory. A suite writes a byte at 2 GiB, and a pool counts holes as used
  * (docs/posix.md).
  */
 const SIZE = '4G'
@@ -49,9 +49,7 @@ function revisionOf(path: string): string {
   }
 }
 
-/**
- * What a suite has started may not have ended yet. What stays all the same is said, and the rest taken away.
- */
+/** Processes of a suite may not have ended yet, so this waits. Reports what cannot be removed even then. */
 function takeAway(program: string, words: readonly string[]): void {
   for (let left = TRIES; ; left--)
     try {
@@ -67,7 +65,7 @@ function takeAway(program: string, words: readonly string[]): void {
     }
 }
 
-/** Mounts tmpfs and a pool; `end` takes both away. */
+/** Mounts tmpfs and a pool; `end` unmounts both. */
 function mountPlaces(scratch: string): { places: [Place, Place]; end: () => void } {
   const [tmpfs, ours] = ['tmpfs', 'guestmemfs'].map((name) => join(scratch, name)) as [string, string]
   for (const path of [tmpfs, ours]) mkdirSync(path)
@@ -96,7 +94,7 @@ function mountPlaces(scratch: string): { places: [Place, Place]; end: () => void
 async function conform(words: readonly string[]): Promise<boolean> {
   const { suite, path } = suiteAt(words[0])
   const scratch = mkdtempSync(join(tmpdir(), 'guestmemfs-conformance-'))
-  // Other users go through it.
+  // Other users of the suite enter it.
   chmodSync(scratch, 0o755)
   try {
     const folder = join(scratch, 'suite')
@@ -115,7 +113,7 @@ async function conform(words: readonly string[]): Promise<boolean> {
       end()
     }
   } finally {
-    // Never through what could not be unmounted.
+    // Must not delete below a file system that could not be unmounted.
     execFileSync('rm', ['-r', '--one-file-system', '--', scratch])
   }
 }

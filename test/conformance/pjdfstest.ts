@@ -1,6 +1,6 @@
 /**
- * Owns pjdfstest: building its program without autotools, and running its scripts, each of which says what it
- * checks in TAP.
+ * Owns pjdfstest: building its program without autotools, and running its scripts, each of which prints its
+ * results as TAP.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -10,7 +10,7 @@ import { countPassed, differences, parseTap, type ScriptOutcome } from './tap.ts
 
 const SCRIPT_MS = 120_000
 
-/** Its headers and library functions, and the fields of `struct stat`, as its configure.ac asks for them. */
+/** The headers, library functions and fields of `struct stat` that its configure.ac tests for. */
 const HEADERS = ['sys/mkdev.h', 'sys/sysmacros.h']
 const FUNCTION = /AC_CHECK_FUNC\(\[(\w+)\]/g
 const MEMBER = /struct stat\.(\w+)/g
@@ -70,7 +70,7 @@ async function runScript(script: string, { path }: Place): Promise<ScriptOutcome
   return { checks: parseTap(output), ended }
 }
 
-/** config.h, from the same questions that configure asks. */
+/** Writes config.h, by the tests that configure would run. */
 async function configure(folder: string): Promise<string> {
   const asked = readFileSync(join(folder, 'configure.ac'), 'latin1')
   const found: string[] = ['#define _GNU_SOURCE 1']
@@ -90,7 +90,7 @@ async function configure(folder: string): Promise<string> {
   return `${found.join('\n')}\n`
 }
 
-/** The C library has functions that only fail, and says which: `__stub_NAME`. */
+/** The C library has functions that only fail, and defines `__stub_NAME` for each. */
 const callOf = (name: string): string => `#include <limits.h>
 #if defined __stub_${name} || defined __stub___${name}
 #error

@@ -1,4 +1,4 @@
-/** Owns running other people's programs for the suites: bounded in time, whatever they answer. */
+/** Owns running the programs of suites, with a time limit. */
 import { execFile, execFileSync } from 'node:child_process'
 import { promisify } from 'node:util'
 import { UsageError } from '../../src/values/errors.ts'
@@ -38,9 +38,7 @@ export async function runBounded(
   }
 }
 
-/**
- * Where each is on this machine is left to the shell's search. Errors: UsageError that says what to install.
- */
+/** Looks each program up in the shell's PATH. Errors: UsageError that says what to install. */
 export function need(programs: Readonly<Record<string, string>>): void {
   const missing = Object.entries(programs).filter(([program]) => !isThere(program))
   if (missing.length === 0) return
@@ -58,7 +56,7 @@ function isThere(program: string): boolean {
   }
 }
 
-/** Compiles `words` with the machine's compiler. Errors: UsageError with what it said first. */
+/** Compiles `words` with the machine's compiler. Errors: UsageError with its first line of output. */
 export async function compile(cwd: string, words: readonly string[]): Promise<void> {
   const { status, output } = await runBounded('cc', words, { cwd, timeoutMs: 120_000 })
   if (status !== 0)

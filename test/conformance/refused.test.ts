@@ -1,4 +1,4 @@
-/** What the command cannot run is said in one line, before anything is built or mounted. */
+/** The command refuses what it cannot run in one line, before it builds or mounts anything. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

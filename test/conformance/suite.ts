@@ -1,4 +1,7 @@
-/** Owns what a suite is to the command: found at a path, built in a scratch folder, run in two places. */
+/**
+ * The interface of a suite to the command: it is found at a path, built in a scratch folder, run in two
+ * places.
+ */
 
 /** A folder of a mounted file system. */
 export interface Place {
@@ -7,7 +10,7 @@ export interface Place {
 }
 
 export interface Limits {
-  /** No part is begun after it, in milliseconds since the epoch. */
+  /** The suite begins no part after it. Milliseconds since the epoch. */
   readonly deadlineMs: number
   readonly say: (line: string) => void
 }
@@ -15,9 +18,9 @@ export interface Limits {
 export interface Verdict {
   readonly checks: number
   readonly passed: { readonly reference: number; readonly subject: number }
-  /** What passes in the reference and not in the subject, a line each. */
+  /** Checks that pass in the reference and not in the subject, a line each. */
   readonly differences: readonly string[]
-  /** The time was up before its end. */
+  /** The deadline passed before its end. */
   readonly isCutShort: boolean
 }
 

@@ -1,11 +1,11 @@
-/** Owns what a test script says in the Test Anything Protocol, and how two runs of one script differ. */
+/** Owns reading a script's results in the Test Anything Protocol, and the differences of two runs. */
 
-/** What each check of a script came to, by its number; `text` is the rest of its line. */
+/** The result of each check of a script by its number; `text` is the rest of its line. */
 export type Checks = ReadonlyMap<number, { readonly passed: boolean; readonly text: string }>
 
 export interface ScriptOutcome {
   readonly checks: Checks
-  /** Why it did not get to its end; undefined: it did. */
+  /** Why the script did not run to its end; undefined: it did. */
   readonly ended: string | undefined
 }
 
@@ -31,7 +31,7 @@ export function countPassed(checks: Checks): number {
   return passed
 }
 
-/** Checks that passed in `reference` and not in `subject`, those that it did not get to among them. */
+/** Checks that passed in `reference` and not in `subject`, also those that `subject` did not run. */
 export function differences(reference: ScriptOutcome, subject: ScriptOutcome): Difference[] {
   const found: Difference[] = []
   for (const [check, { passed }] of reference.checks) {

@@ -1,6 +1,6 @@
 /**
- * Images of former trees: today's program finds nothing wrong with them, the very same in them, and goes on
- * with them.
+ * Images of former trees: today's program finds no error in them, reads the same from them, and writes to
+ * them.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -20,21 +20,21 @@ import { type Ino, printable, ROOT_INO, toBytes } from '../../src/values/ids.ts'
 import { COMMITS, IMAGES, keptDump, keptImage, keptJson } from './kept.ts'
 import { isText, type Told, type TreeTold } from './tell-tree.ts'
 
-/** Of the bytes that are not zero, one in so many is harmed. */
+/** The test changes one in so many of the bytes that are not zero. */
 const STEP = 3
 
 const open = (area: Uint8Array): Image<State> => Image.open(area, readHeader(area).identity, new State())
 
-/** As `JSON.stringify` says it: what is undefined is left out. */
+/** As `JSON.stringify` writes it: without undefined fields. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
-/** In no order: two images of the same state may list it otherwise. */
+/** Sorted: two images of the same state may list it in another order. */
 const entriesOf = (area: Uint8Array): string[] =>
   dumpImage(area)
     .entries.map((entry: PlainEntry) => JSON.stringify(plain(entry)))
     .sort()
 
-/** A file system of today over the image, on memory that has an object for each that the image names. */
+/** Today's file system over the image, on memory with an object for each that the image names. */
 function fileSystemOver(image: Image<State>) {
   const { totalBlocks } = image.identity
   const store = new MemoryStore({ clearing: 'kernel', totalBlocks })
@@ -48,7 +48,7 @@ function find(fs: FileSystem, path: string): Ino {
   return names.reduce((parent, name) => ok(fs.lookup(parent, n(name))).ino, ROOT_INO)
 }
 
-/** As tellTree tells of a mount, but for what is not in the image. */
+/** As `tellTree` returns it for a mount, but for what is not in the image. */
 function treeOf(fs: FileSystem): Record<string, object> {
   const told: Record<string, object> = {}
   const visit = (path: string, ino: Ino): void => {
@@ -109,7 +109,7 @@ for (const commit of COMMITS) {
   test(`${commit}: today's mount says of itself what the former one said`, () => {
     const { fs } = fileSystemOver(open(keptImage(commit, 'image')))
     const kept = keptJson<Record<string, Record<string, string>>>(commit, 'values.json')
-    // A server's and a store's own, which no image has.
+    // Values of the server and the store, which no image has.
     const { 'guestmemfs.server': _server, 'guestmemfs.handover': _handover, ...root } = kept['.'] ?? {}
     const wanted = { ...kept, '.': root }
     const said = Object.entries(wanted).map(([path, values]) => {

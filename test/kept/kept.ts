@@ -6,7 +6,7 @@ import { unpackSparse } from './sparse.ts'
 
 const BYTES = join(import.meta.dirname, 'bytes')
 
-/** Each version that something is kept of. */
+/** Each commit with a folder in `bytes/`. */
 export const COMMITS: readonly string[] = readdirSync(BYTES)
 
 export const keptBytes = (commit: string, name: string): Buffer => readFileSync(join(BYTES, commit, name))
@@ -16,9 +16,9 @@ export const keptJson = <T>(commit: string, name: string): T => JSON.parse(keptT
 export const IMAGES = ['image', 'packed', 'carve-out'] as const
 export type ImageName = (typeof IMAGES)[number]
 
-/** A copy of its own for each caller. */
+/** A new copy for each caller. */
 export const keptImage = (commit: string, name: ImageName): Uint8Array =>
   unpackSparse(keptBytes(commit, `${name}.sparse`))
-/** What the former tree's `dump` said of it. */
+/** What the former tree's `dump` printed of it. */
 export const keptDump = (commit: string, name: ImageName): unknown =>
   JSON.parse(gunzipSync(keptBytes(commit, `${name}.dump.gz`)).toString('utf8'))

@@ -1,17 +1,17 @@
 /**
- * The maker of `bytes/COMMIT/`: what a former tree writes, written by that tree itself, on this machine.
+ * Makes `bytes/COMMIT/`: files that the program of a former tree writes, run on this machine.
  *
  *   npm run kept -- COMMIT        needs root, /dev/fuse, QEMU, and COMMIT in the history
  *
  *   image.sparse       the image of a mounted pool, frozen, with orphans and a saved VM (sparse.ts)
  *   packed.sparse      the same as it is handed over to the next kernel
  *   carve-out.sparse   an image of a carve-out
- *   NAME.dump.gz       what that tree's `dump` said of each
- *   tree.json          what a mount of that tree said of its names (tell-tree.ts)
+ *   NAME.dump.gz what that tree's `dump` printed of each
+ *   tree.json the names of a mount of that tree (tell-tree.ts)
  *   values.json        the virtual and control xattrs of that mount, by path and name
  *   pool.json          /run/guestmemfs/pools/POOL.json, mounted; pool-parked.json: parked
  *   runtime.json       /run/guestmemfs/vm/NAME/runtime.json
- *   vm-running.json    `trusted.guestmemfs.vm` of a guest's RAM while it ran; vm-saved.json: lying saved
+ *   vm-running.json    `trusted.guestmemfs.vm` of a guest's RAM while it ran; vm-saved.json: saved
  *   report.json        /run/guestmemfs/live-update/….json of an update of QEMU; report.txt: `report` of it
  *   update.json        `trusted.guestmemfs.update`, as it is just before the jump
  *   manifest.json      the manifest of a handover's index session
@@ -48,7 +48,7 @@ const VM = 'kept-guest'
 const RUN = '/run/guestmemfs'
 const IMAGE_LINK = '/memfd:guestmemfs:image (deleted)'
 const START_MS = 30_000
-/** Processes that were killed leave their mappings. */
+/** Time for the kernel to remove the mappings of killed processes. */
 const SETTLE_MS = 1000
 
 const work = mkdtempSync(join(tmpdir(), 'guestmemfs-kept-'))
@@ -75,7 +75,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
-/** A guest ran, was updated, and lies saved: its QEMU is stopped, and is ended here. */
+/** Runs a guest, updates it and saves it: this ends its stopped QEMU. */
 async function guest(): Promise<void> {
   const [kernel, log] = [join(work, 'guest'), join(work, 'log')]
   writeFileSync(kernel, buildTinyGuest({ mebibytes: 8, seed: 1, pace: 1 }))
@@ -105,7 +105,7 @@ async function guest(): Promise<void> {
   keep('update.json', xattr(mountPoint, 'trusted.guestmemfs.update'))
 }
 
-/** All that the mount says: of its root, and of each file. */
+/** All values of the mount's virtual xattrs: of its root, and of each file. */
 function values(): Record<string, Record<string, string>> {
   const read = (of: string, names: readonly string[]): Record<string, string> =>
     Object.fromEntries(names.map((name) => [name, xattr(of, name).toString()]))

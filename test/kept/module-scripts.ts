@@ -1,11 +1,9 @@
 /**
- * What no command of a former tree does by itself, as scripts on its modules (`load`, in older-run.ts): in
- * the words of f8cb29b. A later tree that calls them otherwise gets scripts of its own here.
+ * What no command of a former tree does by itself, as scripts on its modules (`load`, in older-run.ts), by
+ * their names in f8cb29b. A later tree with other names gets scripts of its own here.
  */
 
-/**
- * All that is done to `ramFile`'s guest and to the pool before a jump by LUO, but for the handover itself.
- */
+/** The steps of an update before a jump by LUO, for `ramFile`'s guest and the pool, but for the handover. */
 export const beforeJump = (pool: string, mountPoint: string, ramFile: string): string => `
   const { readVms } = await load('vm-list')
   const { WayToJump } = await load('way-to-jump')
@@ -31,7 +29,7 @@ export const manifest = (pool: string): string => `
   const fd = writeManifest({ format: 1, pool: '${pool}', totalBlocks: 64, sessions })
   process.stdout.write(readFileSync('/proc/self/fd/' + fd))`
 
-/** The image in the file `image`, as it is handed over, becomes the file `packed`. */
+/** Packs the image in the file `image` for a handover, into the file `packed`. */
 export const packedImage = (image: string, packed: string): string => `
   const { readFileSync, writeFileSync } = await import('node:fs')
   const { readHeader } = await load('header')
@@ -43,9 +41,9 @@ export const packedImage = (image: string, packed: string): string => `
   writeFileSync('${packed}', packImage(identity, state, version))`
 
 /**
- * The image of a carve-out becomes the file `image`: gigantic guest RAM in two frames, an ordinary file in
- * the top chunk, blocks that are clean, dirty and bad, and keys that came and went. No hardware is needed:
- * the memory is not there.
+ * Writes the image of a carve-out into the file `image`: gigantic guest RAM in two frames, an ordinary file
+ * in the top chunk, blocks that are clean, dirty and bad, and keys that were added and removed. It needs no
+ * carve-out: the store has no memory.
  */
 export const carveOutImage = (pool: string, image: string): string => `
   const { writeFileSync } = await import('node:fs')

@@ -1,6 +1,6 @@
 /**
- * Running a former tree: its command line, and single modules of it, in an environment that says nothing of
- * this machine's user.
+ * Runs a former tree: its command line, and single modules of it, in an environment without values of this
+ * machine's user.
  */
 import { execFile, spawn } from 'node:child_process'
 import { closeSync, globSync, openSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
-/** It is part of what is kept: a VM's definition has it. */
+/** A VM's definition has it, so `bytes/` has it, too. */
 const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', HOME: '/root' } as const
 const TIMEOUT_MS = 60_000
 
@@ -19,12 +19,12 @@ export class OlderTree {
     this.folder = folder
   }
 
-  /** Standard output. Rejects when it fails, with what it said. */
+  /** Returns standard output. Rejects when it fails, with its messages. */
   async guestmemfs(...words: string[]): Promise<string> {
     return await this.#node(join(this.folder, 'src/cli.ts'), ...words)
   }
 
-  /** Goes on by itself; its output is in `log`. */
+  /** Does not wait for its end; its output is in `log`. */
   start(log: string, ...words: string[]): number {
     const output = openSync(log, 'a')
     const program = join(this.folder, 'src/cli.ts')
@@ -39,7 +39,9 @@ export class OlderTree {
     return child.pid as number
   }
 
-  /** Standard output of `script`, a module in which `load(NAME)` imports the tree's only NAME.ts. */
+  /**
+   * Returns the standard output of `script`, a module in which `load(NAME)` imports the tree's only NAME.ts.
+   */
   async script(script: string): Promise<string> {
     const paths = globSync('src/**/*.ts', { cwd: this.folder }).map((path) => join(this.folder, path))
     const load = `const load = (name) => {

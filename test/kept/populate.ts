@@ -1,10 +1,12 @@
-/** What a kept pool holds: one of everything that an image can say of files, and more than one log takes. */
+/**
+ * Fills a pool to be kept: one of each kind of entry that an image has of files, and more than one log holds.
+ */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { lsetxattr } from '../../src/linux/xattr.ts'
 
 const MIB = 2 ** 20
-/** Above what a log takes before the next checkpoint (SHORTEST_LOG_BYTES), with the values below. */
+/** Enough, with the values below, to exceed a log before the next checkpoint (SHORTEST_LOG_BYTES). */
 const LARGE_VALUES = 6
 const LARGE_VALUE_BYTES = 60_000
 
@@ -13,7 +15,7 @@ function set(path: string, name: string, value: Uint8Array | string): void {
   if (failed !== undefined) throw new Error(`${name} of ${path}: ${failed}`)
 }
 
-/** Answers what ends the orphans: a file, and guest RAM, that have no name and are open here. */
+/** Returns a function that ends the orphans: a file, and guest RAM, that have no name and are open here. */
 export function populate(root: string): () => void {
   const path = (...names: string[]): string => join(root, ...names)
   fs.mkdirSync(path('folder', 'inner', 'empty'), { recursive: true })

@@ -1,6 +1,6 @@
 /**
- * Records of former trees: today's program reads each of them whole, and reads or refuses what is not quite
- * one by its own rules.
+ * Records of former trees: today's program reads each of them completely, and reads or refuses changed ones
+ * by the rules of each reader.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -21,7 +21,7 @@ import { CorruptBytesError } from '../../src/values/errors.ts'
 import { COMMITS, keptBytes, keptText } from './kept.ts'
 
 interface Kind {
-  /** undefined: refused, in that reader's own way. */
+  /** undefined: the reader refuses it. */
   readonly read: (text: string) => unknown
   /** Fields that may be missing. */
   readonly optional?: readonly string[]
@@ -31,7 +31,7 @@ interface Kind {
 
 const bytes = (text: string): Buffer => Buffer.from(text)
 
-/** A definition that is none throws: the RAM file's name, and what to do, are its caller's to say. */
+/** `parseDefinition` throws for what is no definition; its caller makes the message. */
 function definition(text: string): unknown {
   try {
     return parseDefinition(bytes(text))
@@ -75,8 +75,8 @@ const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
- * `change` is made to one object of a copy at a time, for each object in `value` that has fields; each copy,
- * and where.
+ * For each object with fields in `value`: a copy of `value` with that object changed by `change`, and its
+ * path.
  */
 function* variants(
   value: unknown,
@@ -106,7 +106,7 @@ function* withAnother(fields: Fields): Generator<[string, Fields]> {
   yield ['unknown', { ...fields, unknown: { of: 'a later version' } }]
 }
 
-/** A list in a list: no field of any record is one. */
+/** Sets one field at a time to a list in a list, which no field of any record is. */
 function* withOneOfAnotherType(fields: Fields): Generator<[string, Fields]> {
   for (const key of Object.keys(fields)) yield [key, { ...fields, [key]: [[]] }]
 }
@@ -142,7 +142,7 @@ for (const commit of COMMITS)
   }
 
 for (const commit of COMMITS) {
-  test(`${commit}: a guest that lies saved has all that starting it again takes`, () => {
+  test(`${commit}: the record of a saved guest has all that a start needs`, () => {
     const saved = parseDefinition(keptBytes(commit, 'vm-saved.json'))
     const running = parseDefinition(keptBytes(commit, 'vm-running.json'))
     assert.deepEqual({ ...saved, saved: null }, running)
@@ -152,7 +152,7 @@ for (const commit of COMMITS) {
     assert.deepEqual(Object.keys(savedAtMs ?? {}), [saved.name])
   })
 
-  test(`${commit}: its report is told as it told it`, () => {
+  test(`${commit}: today’s program prints its report as it did`, () => {
     const report = parseReport(keptText(commit, 'report.json'))
     assert.ok(report !== undefined)
     const { header, rows } = reportTable(report)

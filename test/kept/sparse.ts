@@ -1,6 +1,6 @@
 /**
- * Bytes that are mostly zero, as a small file: their length, and each page of them that is not zero behind
- * its number; compressed.
+ * Bytes that are mostly zero, as a small file: their length, then number and contents of each page that is
+ * not zero; compressed.
  */
 import { gunzipSync, gzipSync } from 'node:zlib'
 

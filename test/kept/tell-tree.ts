@@ -1,4 +1,7 @@
-/** All that a mounted tree says of its names through the kernel, as plain values: equal for equal trees. */
+/**
+ * Names, attributes and contents of a mounted tree, read through the kernel, as plain values: equal for equal
+ * trees.
+ */
 import { createHash } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +20,7 @@ export interface Told {
   readonly mtime: string
   readonly ctime: string
   readonly target?: string
-  /** Of what can be read: guest RAM is mapped alone. */
+  /** Of files that read(2) takes: guest RAM can only be mapped. */
   readonly sha256?: string
   /** By name, base64. */
   readonly xattrs: Readonly<Record<string, string>>
@@ -31,7 +34,7 @@ export function tellTree(root: string): TreeTold {
   return Object.fromEntries(['.', ...names].map((name) => [name, tell(join(root, name))]))
 }
 
-/** What cannot be decoded reads as U+FFFD. */
+/** Bytes that are no UTF-8 are decoded as U+FFFD. */
 export const isText = (name: string): boolean => !name.includes('\ufffd')
 
 function tell(path: string): Told {

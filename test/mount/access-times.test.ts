@@ -1,4 +1,4 @@
-/** Access times, as the mount's options have them, and as tmpfs keeps them. */
+/** Access times by the mount's options, as on tmpfs. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
@@ -9,7 +9,7 @@ const options = { skip: cannotMount, timeout: 90_000 }
 /** Longer than the clock's step, by which times differ. */
 const STEP_MS = 30
 
-/** What looks at a file's contents, at a directory's and at a symlink's. */
+/** Reads the contents of a file, a directory and a symlink. */
 const looksAt = (root: string) => ({
   file: () => fs.readFileSync(`${root}/file`),
   directory: () => fs.readdirSync(`${root}/directory`),
@@ -23,7 +23,7 @@ function populate(root: string): void {
   fs.symlinkSync('file', `${root}/symlink`)
 }
 
-/** Whether the access time moves when its contents are looked at: at first, again, and after a change. */
+/** Whether the access time changes when the contents are read: at first, again, and after a change. */
 async function moves(root: string, name: Name): Promise<boolean[]> {
   const seen: boolean[] = []
   const atime = () => fs.lstatSync(`${root}/${name}`, { bigint: true }).atimeNs

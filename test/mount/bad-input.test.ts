@@ -1,6 +1,6 @@
 /**
- * Owns the proof that wrong input is answered by one clear line and an exit status other than 0, and changes
- * nothing.
+ * Owns the proof that each command answers wrong input with one clear line and an exit status other than 0,
+ * and changes nothing.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -22,7 +22,7 @@ import {
 
 const options = { skip: cannotMount, timeout: 90_000 }
 
-/** Our pools and mounts: what no refusal may change. */
+/** This machine's pools and mounts, which no refusal may change. */
 const traces = (): unknown => [
   fs.existsSync(POOLS)
     ? fs
@@ -39,7 +39,7 @@ function isRefused({ status, stdout, stderr }: Outcome, reason: RegExp, what = S
   assert.match(stderr, reason, what)
 }
 
-/** All at once: none of them may change anything, whatever the others do. */
+/** Runs all cases at once, as none of them may change anything. */
 async function refuses(...cases: [string[], RegExp][]): Promise<void> {
   const before = traces()
   const outcomes = await Promise.all(cases.map(([words]) => guestmemfs(...words)))
@@ -49,7 +49,7 @@ async function refuses(...cases: [string[], RegExp][]): Promise<void> {
 }
 
 test('mount refuses before it changes anything', options, async (t: TestContext) => {
-  // Each a pool of its own: of two that mount one pool at once, the second is told of the first.
+  // Each with a pool of its own: of two that mount one pool at once, the second gets another message.
   const name = (): string => testPoolName(t)
   const mountPoint = testMountPoint(t)
   const file = join(mountPoint, 'file')
@@ -102,7 +102,7 @@ test('what is mounted already is left as it is', options, async (t) => {
   assert.equal(fs.readFileSync(fd, 'utf8'), 'kept')
   fs.closeSync(fd)
 
-  // Parked, it is asked for by its size or not at all.
+  // A parked pool is mounted with its own size or none.
   assert.equal((await guestmemfs('umount', pool)).status, 0)
   await refuses([
     ['mount', pool, mountPoint, '-o', 'size=32M'],

@@ -1,5 +1,6 @@
 /**
- * Owns the proof that ordinary files hold what is put into them, by every way in and out that the kernel has.
+ * Owns the proof that ordinary files keep what processes write to them, through every system call that the
+ * kernel has.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
@@ -112,7 +113,7 @@ test('ordinary files', { skip: cannotMount, timeout: 90_000 }, async (t) => {
     fs.truncateSync(path('file'), 3)
     fs.truncateSync(path('file'), 6)
     assert.equal(fs.readFileSync(path('file'), 'latin1'), 'abc\0\0\0')
-    // It was not empty: however large, it stays an ordinary file.
+    // The file was not empty, so it stays an ordinary file, however large.
     fs.truncateSync(path('file'), 4 * MIB)
     assert.equal(fs.readFileSync(path('file')).length, 4 * MIB)
     fs.writeFileSync(path('file'), 'new')

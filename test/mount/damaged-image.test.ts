@@ -1,6 +1,6 @@
 /**
- * Owns the proof that an image which cannot be served is refused as it is: not a byte of it changes, and
- * whoever holds its pool goes on holding it.
+ * Owns the proof that the server refuses an image which it cannot serve, changes no byte of it, and that the
+ * holder of its pool keeps it.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
@@ -53,7 +53,7 @@ class HeldImage {
     this.#with((fd) => fs.writeSync(fd, bytes, 0, bytes.length, offset))
   }
 
-  /** Of every byte that has memory, and of where it is: the rest is zeros. */
+  /** Of every byte outside of holes, and of its place. */
   get digest(): string {
     return this.#with((fd) => {
       const hash = createHash('sha256')
@@ -152,7 +152,7 @@ test('a keeper that cannot take over leaves the server as it was, serving', {
   const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
   process.kill(keeper, 'SIGKILL')
   await until('the keeper ends', () => processStartTime(keeper) === undefined)
-  // As a release would see it that does not know the format of the one that made the image.
+  // As for a release that does not know the image's format.
   const image = new HeldImage(server)
   const header = image.read(0, HEADER_BYTES)
   image.write(0, unknownVersion(header))

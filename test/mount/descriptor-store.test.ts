@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what becomes of a pool at the edges of the service manager's descriptor store: more files
- * than it takes, and a store that holds no pool.
+ * Owns the proof of what happens to a pool at the limits of the service manager's descriptor store: more
+ * files than it takes, and a store without a pool.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
@@ -15,7 +15,7 @@ const options = { skip: cannotMount || cannotRunSystemd, timeout: 120_000 }
 const PUT = fileURLToPath(new URL('put-into-store.ts', import.meta.url))
 
 const FILES = 40
-/** From version 254 on systemd says the limit itself. */
+/** From version 254 on systemd passes the limit by itself. */
 const LIMIT = `[Service]
 Environment=FDSTORE=40
 FileDescriptorStoreMax=40
@@ -37,7 +37,7 @@ test('more files than the store takes: said before, counted, and lost by name', 
   assert.equal(write(1, 10).status, 0)
   assert.deepEqual([health().unstoredFiles, health().mostStoredFiles], [0, 24])
   assert.doesNotMatch(said('status', pool), /warning/)
-  // Objects are made ahead, in batches: they count.
+  // The server makes memory objects ahead, in batches: they count.
   for (let file = 11; health().storedFiles < 20; file++) assert.equal(write(file, file).status, 0)
   const near = said('status', pool)
   assert.match(
@@ -84,19 +84,19 @@ ExecStart=/bin/sh -c '[ -e /run/no-pool ] && exec "$0" "$2" keep %i 2>>/run/said
 `
 
 test(
-  'a store that holds no pool ends the unit with one line, and does not stand in the way',
+  'a store that holds no pool ends the unit with one line, and does not hinder a mount',
   options,
   async (t) => {
     const { folder, run, good, until, show } = await startUnitHost(t, {
       'guestmemfs@odd.service.d/no-pool.conf': NO_POOL.replaceAll('CLI', CLI),
     })
-    // Without a journal, this is where its words go.
+    // Without a journal, the unit writes its messages there.
     const said = () => run('cat', '/run/said').output
     const lines = () => [...said().matchAll(/nothing is left without a keeper/g)].length
     run('systemctl', 'start', 'guestmemfs@odd.service')
     await until('it was started again', () => lines() > 0)
     await until('it rests', () => ['inactive', 'failed'].includes(show('odd', 'ActiveState')))
-    // It would be started again after 100 ms.
+    // systemd would start it again after 100 ms.
     await sleep(3000)
     assert.equal(lines(), 1, said())
     assert.match(said(), /what the service manager has in its store \(\d+ descriptors\) is no pool/)

@@ -1,7 +1,7 @@
 /**
- * A way to die: imported into a server (NODE_OPTIONS=--import), it ends the process with SIGKILL when it has
- * read a FORGET, before anything was done about it. The environment's DIE_AT_FORGET names a file: the server
- * dies while that is there, and takes it away, so its successor lives.
+ * Imported into a server (NODE_OPTIONS=--import), it kills the process with SIGKILL when it has read a
+ * FORGET, before it acts on it. The environment's DIE_AT_FORGET names a file: the server dies only if that
+ * exists, and removes it first, so its successor does not.
  */
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -21,7 +21,7 @@ function isSwitchedOn(path: string): boolean {
 }
 
 if (isServer && switchPath !== undefined) {
-  // The server's own, as its `loadKoffi` finds it: the server may be of another tree.
+  // The server's own koffi, as its `loadKoffi` finds it: the server may be of another tree.
   const { arch } = process
   const native = `@koromix/koffi-linux-${arch}/linux_${arch}/koffi.node`
   const koffi = createRequire(String(process.argv[1]))(native) as typeof Koffi

@@ -1,14 +1,14 @@
 /**
- * Owns a way to die: imported into a server (NODE_OPTIONS=--import), it ends the process with SIGKILL at the
- * boundary of one of its system calls, chosen at random, just before the call or just after it. That is where
- * a crash hurts: between a log record and the reply, between a reply and the counts that follow it, between a
- * memfd and the keeper that is to hold it. Other processes that inherit the variable are left alone.
+ * Imported into a server (NODE_OPTIONS=--import), it kills the process with SIGKILL just before or just after
+ * one of its system calls, chosen at random: between a log record and the reply, between a reply and the
+ * counts that follow it, between the creation of a memfd and its transfer to the keeper. Other processes that
+ * inherit the variable are not affected.
  */
 import koffi from 'koffi'
 import { type Call, isServer, wrapCalls } from './wrap-calls.ts'
 
 const DEADLY = new Set(['write', 'ioctl', 'sendmsg', 'memfd_create', 'ftruncate', 'pwrite', 'fcntl', 'close'])
-/** Not at once: each server shall do some work before it dies. */
+/** Each server does some work before it dies. */
 const FIRST = 4
 const LAST = 60
 

@@ -1,6 +1,6 @@
 /**
- * The way back from an unmount under guests: the message after `umount -l` names it, and then everything is
- * there again, while the guest keeps its memory.
+ * The recovery after an unmount under guests: the message after `umount -l` names the command, which brings
+ * the pool back, while the guest keeps its memory.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -40,7 +40,7 @@ async function guests(t: TestContext) {
   return { pool, guest, deleted }
 }
 
-/** Mounted again, the pool is what it was, and the guest's memory is the file's. */
+/** Mounted again, the pool is as it was, and the guest maps the file's memory. */
 async function everythingIsBack(
   t: TestContext,
   { pool, guest, deleted }: { pool: TestPool; guest: Mapper; deleted: Mapper },
@@ -53,7 +53,8 @@ async function everythingIsBack(
   const next = await Mapper.start(t, pool.path('ram'), 4 * MIB)
   assert.deepEqual([await next.load(0), await next.load(3 * MIB)], [7, 9])
   await next.end()
-  // What is deleted and mapped is no other file's memory: the rest of the pool, to the last block, is clear.
+  // No other file gets the memory of a deleted file that a process maps: the rest of the pool, to the last
+  // block, is zero.
   fs.writeFileSync(pool.path('rest'), '')
   fs.truncateSync(pool.path('rest'), fs.statfsSync(pool.mountPoint).bfree * 2 * MIB)
   const rest = await Mapper.start(t, pool.path('rest'), 2 * MIB)
@@ -63,26 +64,30 @@ async function everythingIsBack(
   await assertClean(pool.pool)
 }
 
-test('after umount -l the message names the way back, and it is one', options, async (t) => {
-  const all = await guests(t)
-  const { pool, mountPoint } = all.pool
-  assert.equal(unmount(mountPoint, { lazy: true }), undefined)
-  for (const words of [
-    ['umount', pool],
-    ['mount', pool, mountPoint],
-  ]) {
-    const { status, stderr } = await guestmemfs(...words)
-    assert.equal(status, 1)
-    assert.match(stderr, /^guestmemfs: pool '\S+' was unmounted from \S+ and is still in use: [^\n]+\n$/)
-    assert.doesNotMatch(stderr, /\bend what\b/, 'no guest need be ended')
-    const [, command = ''] = /'guestmemfs (umount --force \S+)'/.exec(stderr) ?? []
-    assert.equal(command, `umount --force ${pool}`, stderr)
-  }
-  const forced = await guestmemfs('umount', '--force', pool)
-  assert.equal(forced.status, 0, forced.stderr)
-  assert.match(forced.stdout, /parked/)
-  await everythingIsBack(t, all)
-})
+test(
+  'after umount -l the message names the command that mounts it again, and it does',
+  options,
+  async (t) => {
+    const all = await guests(t)
+    const { pool, mountPoint } = all.pool
+    assert.equal(unmount(mountPoint, { lazy: true }), undefined)
+    for (const words of [
+      ['umount', pool],
+      ['mount', pool, mountPoint],
+    ]) {
+      const { status, stderr } = await guestmemfs(...words)
+      assert.equal(status, 1)
+      assert.match(stderr, /^guestmemfs: pool '\S+' was unmounted from \S+ and is still in use: [^\n]+\n$/)
+      assert.doesNotMatch(stderr, /\bend what\b/, 'no guest need be ended')
+      const [, command = ''] = /'guestmemfs (umount --force \S+)'/.exec(stderr) ?? []
+      assert.equal(command, `umount --force ${pool}`, stderr)
+    }
+    const forced = await guestmemfs('umount', '--force', pool)
+    assert.equal(forced.status, 0, forced.stderr)
+    assert.match(forced.stdout, /parked/)
+    await everythingIsBack(t, all)
+  },
+)
 
 test('a new keeper finds the connection of what was unmounted before', options, async (t) => {
   const all = await guests(t)

@@ -1,6 +1,6 @@
 /**
- * The image's format from one version to the next, under a mount: a pool of the former program is upgraded by
- * root, live; and the former program refuses it from then on, in one line, and touches nothing.
+ * The image's format from one version to the next, under a mount: root upgrades a mounted pool of the former
+ * program, which refuses it from then on, in one line, and changes nothing.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -18,7 +18,7 @@ import { allocate, FALLOC_FL, makeNode, RENAME, renameFlags, S_IF } from './syst
 const MIB = 1024 * 1024
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 
-/** Every way to change something that a mount offers. `fd`: of the file. */
+/** Every operation that changes something on a mount. `fd`: of the file. */
 const modifications = ({ path }: TestPool, fd: number, ramFd: number): Record<string, () => unknown> => ({
   create: () => fs.openSync(path('new'), 'w'),
   mknod: () => makeNode(path('new'), S_IF.file),
@@ -84,7 +84,7 @@ test('freeze and thaw', { skip: cannotMount, timeout: 120_000 }, async (t) => {
     )
     assert.equal(frozenFlag(), '1')
     refusesEverything()
-    // Stores through a mapping cannot be stopped, as `freeze` says of itself.
+    // A freeze does not stop stores through a mapping, as `guestmemfs freeze` prints.
     await mapper.store(1, 17)
     const later = await Mapper.start(t, path('ram'), 4 * MIB)
     assert.equal(await later.load(1), 17)

@@ -1,7 +1,4 @@
-/**
- * Owns the proof that the protocol layer and a real kernel understand each other, with a server that holds
- * one file and nothing else.
- */
+/** Owns the proof that the protocol layer works with a real kernel, by a server with one file. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmdirSync } from 'node:fs'
@@ -25,8 +22,8 @@ const CLIENT = fileURLToPath(new URL('./protocol/one-file-client.ts', import.met
 const run = promisify(execFile)
 
 /**
- * Other programs touch the mount, each for ten seconds at most: this process must be able to clear up
- * whatever happens.
+ * Other programs access the mount, each for ten seconds at most: this process must never block on it, to be
+ * able to unmount it.
  */
 const sh = async (script: string): Promise<string> =>
   (await run('sh', ['-c', script], { timeout: 10_000, encoding: 'latin1' })).stdout.trim()
@@ -146,7 +143,8 @@ test('a killed server: the mount stays, its successor is asked again and answers
   const second = start('successor')
   assert.equal(await waiting, String(FILE_BYTES))
   assert.match(second.said(), /resend: undefined\nasked again: true\n/)
-  // Backing ids belong to the connection: the successor's own is another, so no open may be left from before.
+  // Backing ids belong to the connection, and the successor gets another one, so no open file may be left
+  // from before.
   assert.equal(await sh(`head -c 3 ${target}/file`), 'AAA')
 })
 

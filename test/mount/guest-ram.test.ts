@@ -1,6 +1,6 @@
 /**
- * Owns the proof that guest RAM is reached by mmap alone, shared by whoever maps it, through every change of
- * its size.
+ * Owns the proof that guest RAM is accessed by mmap(2) alone, and shared by all processes that map it,
+ * through every change of its size.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -22,7 +22,7 @@ test('guest RAM', { skip: cannotMount, timeout: 120_000 }, async (t) => {
   const pool = await mountTestPool(t)
   const folder = folders(pool)
 
-  await t.test('read and write are refused, whoever asks', (t) => {
+  await t.test('read and write are refused for every user', (t) => {
     const path = folder('refused')
     fs.writeFileSync(path('ram'), '')
     fs.truncateSync(path('ram'), 4 * MIB)
@@ -58,7 +58,7 @@ test('guest RAM', { skip: cannotMount, timeout: 120_000 }, async (t) => {
     await two.store(6 * MIB - 1, 55)
     assert.equal(await one.load(6 * MIB - 1), 55)
     assert.deepEqual([await one.end(), await two.end()], ['0', '0'])
-    // Nobody maps it any more: its bytes are there for the next who does.
+    // No process maps it any more: it keeps its bytes for the next one.
     const three = await Mapper.start(t, path('ram'), 6 * MIB)
     assert.deepEqual([await three.load(3), await three.load(6 * MIB - 1)], [33, 55])
     await three.end()
@@ -89,7 +89,7 @@ test('guest RAM', { skip: cannotMount, timeout: 120_000 }, async (t) => {
     const lost = await mapper.load(6 * MIB).catch(() => mapper.ended)
     assert.equal(lost, 'SIGBUS', 'past the end there is no memory')
 
-    // Emptied, it is a file like any other, until it is made RAM again.
+    // Truncated to 0, it is an ordinary file, until it is made RAM again.
     fs.ftruncateSync(fd, 0)
     assert.equal(freeBlocks(pool.mountPoint), free)
     assert.equal(fs.writeSync(fd, 'text', 0), 4)

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a crowd of processes breaks nothing: each finds its own work done, and nothing is left
- * over.
+ * Owns the proof that many processes at once do not disturb each other: each finds its own work done, and no
+ * block is left over.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -15,7 +15,7 @@ import { assertClean, beforeUnmount, cannotMount, freeBlocks, mountTestPool, unt
 
 const LOAD = fileURLToPath(new URL('metadata-load.ts', import.meta.url))
 const PROCESSES = 32
-/** Each of one block: all of them have to fit. */
+/** Each of one block: all of them must fit. */
 const FILES_EACH = 12
 const BUSY_MS = 5000
 
@@ -37,7 +37,7 @@ test(`${PROCESSES} processes at once`, { skip: cannotMount, timeout: 120_000 }, 
     })
     return { child, ended, output: text(child.stdout) }
   })
-  // All of them are at work, and then for a while.
+  // All of them have begun, and then work for a while.
   await until(
     'every process has begun',
     () => {

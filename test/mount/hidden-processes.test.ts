@@ -1,4 +1,7 @@
-/** Carve-outs where /proc does not show every process: refused in one line, before anything is looked for. */
+/**
+ * Carve-outs where /proc does not show every process: the mount refuses them in one line, before it looks for
+ * holders.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hiddenProcesses } from '../../src/linux/pid-namespace.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that guest RAM is mapped by huge pages through the mount, where shared memory may have them
- * at all.
+ * Owns the proof that the kernel maps guest RAM by huge pages through the mount, where it gives shared memory
+ * any.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -29,7 +29,7 @@ test('guest RAM that asks for huge pages is mapped by them, all of it', {
   assert.equal(await mapper.adviseHuge(), 'done')
   await mapper.fill(0, SIZE, 1)
   assert.equal(await mapper.pmdBytes(), SIZE)
-  // Another one who maps it later finds the same pages.
+  // Another process that maps it later gets the same pages.
   const second = await Mapper.start(t, path('ram'), SIZE)
   await second.adviseHuge()
   await second.fill(0, SIZE, 2)

@@ -1,6 +1,6 @@
 /**
- * A program: installs what lies in a folder below a prefix, and is killed by SIGKILL before its Nth call that
- * changes the file system. Exit status 0: there were fewer. PREFIX ROOT N
+ * A program: installs the files of a folder below a prefix, and kills itself by SIGKILL before its Nth call
+ * that changes the file system. Exit status 0: there were fewer. PREFIX ROOT N
  */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'

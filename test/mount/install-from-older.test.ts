@@ -1,6 +1,6 @@
 /**
- * What the oldest readable tree's `install` wrote, and today's over it: its files are found and replaced,
- * what an operator made of them stays, and what he added is not touched.
+ * Today's `install` over that of the oldest readable tree: it finds and replaces that tree's files, and keeps
+ * an operator's changes and additions.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -59,7 +59,7 @@ test('units and helpers of the oldest tree are migrated', {
     assert.deepEqual(commandIn(read(path)), current)
   assert.equal(read(`${UNIT}.d/limits.conf`), '[Service]\nLimitCORE=0\n')
 
-  await t.test('taken by the operator, the unit is ours again', async () => {
+  await t.test('once the operator takes the new unit, install replaces it again', async () => {
     fs.renameSync(beside, join(prefix, UNIT))
     const again = await guestmemfs('install', '--yes', '--prefix', prefix)
     assertDone(again)

@@ -1,6 +1,6 @@
 /**
- * An installation that is killed at any of its steps: what was installed before works, or what is installed
- * now, whole; and the next installation finds nothing in its way.
+ * An installation that is killed at any of its steps: either the former or the new version works, complete;
+ * and the next installation succeeds.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -17,7 +17,7 @@ import { LIBRARY, lacksOf, versionNames } from '../../src/host/versions/version-
 
 const DYING = fileURLToPath(new URL('install-and-die.ts', import.meta.url))
 
-/** False: it was not killed, for it has fewer steps. */
+/** False: it has fewer steps, and was not killed. */
 function installAndDie(prefix: string, root: string, step: number): boolean {
   const { signal, status, stderr } = spawnSync(
     process.execPath,
@@ -31,7 +31,7 @@ function installAndDie(prefix: string, root: string, step: number): boolean {
   return signal === 'SIGKILL'
 }
 
-/** What answers where the machine looks for it; each of its files is whole. */
+/** What the installed program and helper print; checks that each of the files is complete. */
 function runsBelow(prefix: string): string {
   const { stdout, stderr } = spawnSync(join(prefix, 'usr/local/bin/guestmemfs'), { encoding: 'utf8' })
   assert.notEqual(stdout, '', stderr)

@@ -1,4 +1,4 @@
-/** Installed versions as a test has them: below a folder of its own, made of any tree or package. */
+/** Installed versions for a test: below a folder of its own, from any tree or package. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ export class Installation {
     this.launcher = join(this.library, 'current/guestmemfs')
   }
 
-  /** The version's folder, which is current now. `words`: what runs it. */
+  /** Returns the folder of the version, which is the current one then. `words`: the arguments that run it. */
   async install(program: string, ...words: readonly string[]): Promise<string> {
     const { status, stderr } = await runProgram(program, [
       ...words,
@@ -47,7 +47,7 @@ export const formerTree = (t: TestContext): OtherTree =>
     ['package.json', '"version": "', '"version": "0.0.'],
   )
 
-/** The entry of what is published, made in `folder`. */
+/** Builds the published package in `folder`, and returns its entry. */
 export async function makePackage(folder: string): Promise<string> {
   await bundle(folder)
   fs.cpSync(join(TREE, 'package.json'), join(folder, 'package.json'))

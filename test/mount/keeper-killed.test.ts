@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what the death of a keeper means: nothing while its server lives, a refusal and a clear
- * word when both are gone.
+ * Owns the proof of what the death of a keeper means: nothing while its server runs, and a refusal with a
+ * clear message when both have died.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -25,7 +25,7 @@ const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 90_000 }
 
 test(
-  'a killed keeper: the server serves on, the next mount adopts it, and nobody notices',
+  'a killed keeper: the server serves on, the next mount takes it over, and no program notices',
   options,
   async (t) => {
     const pool = await mountTestPool(t, { size: '64M' })
@@ -41,7 +41,7 @@ test(
     fs.writeSync(fd, 'BE', 0)
     fs.renameSync(path('text'), path('renamed'))
     fs.truncateSync(path('ram'), 16 * MIB)
-    // A new file's memory would have one holder: better none than one that can be lost.
+    // A new file's memory would have the server as its only holder, so the server refuses one.
     while (answerTo(() => fs.writeFileSync(path('new'), '')) === 'ok')
       fs.renameSync(path('new'), path('spare'))
     assert.equal(
@@ -122,29 +122,33 @@ test(
   },
 )
 
-test('a dead mount is named, and keeps nobody from the pools that are served', options, async (t) => {
-  const [dead, served] = [await mountTestPool(t, { size: '64M' }), await mountTestPool(t, { size: '64M' })]
-  await killBoth(dead)
-  const complaint = new RegExp(`^guestmemfs: ${dead.mountPoint} is dead .*guestmemfs mount POOL.*\n$`)
-  for (const [words, told] of [
-    [['vms'], 'no VMs\n'],
-    [['resume'], 'no VM is saved there\n'],
-  ] as const) {
-    const { status, stdout, stderr } = await guestmemfs(...words)
-    assert.deepEqual([status, stdout], [1, told], words.join(' '))
-    assert.match(stderr, complaint)
-  }
-  const update = await guestmemfs('live-update', '--kernel', '--dry-run')
-  assert.equal(update.status, 1, 'its guests may run on, and a kexec would end them')
-  assert.match(update.stderr, complaint)
-  assert.equal((await guestmemfs('status', served.pool)).status, 0)
-  assert.match((await guestmemfs('status', dead.pool)).stderr, complaint)
+test(
+  'a dead mount is named, and does not hinder commands on the pools that are served',
+  options,
+  async (t) => {
+    const [dead, served] = [await mountTestPool(t, { size: '64M' }), await mountTestPool(t, { size: '64M' })]
+    await killBoth(dead)
+    const complaint = new RegExp(`^guestmemfs: ${dead.mountPoint} is dead .*guestmemfs mount POOL.*\n$`)
+    for (const [words, told] of [
+      [['vms'], 'no VMs\n'],
+      [['resume'], 'no VM is saved there\n'],
+    ] as const) {
+      const { status, stdout, stderr } = await guestmemfs(...words)
+      assert.deepEqual([status, stdout], [1, told], words.join(' '))
+      assert.match(stderr, complaint)
+    }
+    const update = await guestmemfs('live-update', '--kernel', '--dry-run')
+    assert.equal(update.status, 1, 'its guests may run on, and a kexec would end them')
+    assert.match(update.stderr, complaint)
+    assert.equal((await guestmemfs('status', served.pool)).status, 0)
+    assert.match((await guestmemfs('status', dead.pool)).stderr, complaint)
 
-  await guestmemfs('umount', served.mountPoint)
-  const alone = await guestmemfs('resume')
-  assert.deepEqual([alone.status, alone.stdout], [1, ''])
-  assert.match(alone.stderr, complaint)
-})
+    await guestmemfs('umount', served.mountPoint)
+    const alone = await guestmemfs('resume')
+    assert.deepEqual([alone.status, alone.stdout], [1, ''])
+    assert.match(alone.stderr, complaint)
+  },
+)
 
 test('what is left of a lost pool can be cleared away by umount', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })

@@ -1,6 +1,6 @@
 /**
- * SIGTERM to a keeper that is a unit's: it ends only when a server serves and lives, and so holds all of the
- * pool; before that it is the pool's only holder, and stays until there is such a server.
+ * SIGTERM to the keeper of a unit: it ends only when a running server serves, which then holds all of the
+ * pool; before that the keeper is the pool's only holder, and stays.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -21,11 +21,11 @@ async function unitPool(t: TestContext): Promise<{ pool: TestPool; keeper: numbe
 const childrenOf = (pid: number): number[] =>
   fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ').map(Number)
 
-/** Until a child has executed its program, its parent waits for it. */
+/** A parent waits until its child has executed its program. */
 const isExecuted = (pid: number): boolean =>
   /server\/main/.test(fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
 
-/** It ends when another server than `former` serves, not before: nothing is lost. */
+/** The keeper ends when another server than `former` serves, not before, and no file is lost. */
 async function assertEndsWithServer(pool: TestPool, keeper: number, former: number): Promise<void> {
   await until('the keeper ends', () => processStartTime(keeper) === undefined)
   const server = pool.serverPid()

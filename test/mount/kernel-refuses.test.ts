@@ -1,6 +1,6 @@
 /**
- * What the kernel refuses a server (the size of a memfd, here, by a limit on its process) is the answer to
- * the process that asked, and no end of the server.
+ * Where the kernel refuses a server's system call (here the size of a memfd, by a limit on its process), the
+ * caller gets the errno, and the server does not end.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -32,7 +32,7 @@ function attempt(work: () => unknown): string {
   }
 }
 
-test('a limit on the size of the memory of files is EFBIG, and the server lives', options, async (t) => {
+test('a limit on the size of the memory of files is EFBIG, and the server serves on', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   const { path } = pool
   fs.chmodSync(pool.mountPoint, 0o777)
@@ -40,7 +40,7 @@ test('a limit on the size of the memory of files is EFBIG, and the server lives'
   fs.writeFileSync(path('small'), 'small')
   fs.chmodSync(path('notes'), 0o666)
   const server = pool.serverPid()
-  // Its successors have the keeper's.
+  // Its successors inherit the keeper's limit.
   for (const pid of [server, pool.keeperPid()]) shell(`prlimit --pid ${pid} --fsize=${2 * MIB}:${2 * MIB}`)
 
   const fd = fs.openSync(path('notes'), 'r+')
@@ -72,7 +72,7 @@ test('a limit on the size of the memory of files is EFBIG, and the server lives'
   fs.closeSync(fd)
   assert.ok(fs.readFileSync(path('notes')).equals(Buffer.alloc(2 * MIB, 4)))
   await assertClean(pool.pool)
-  // The record is no longer than this, and has the last word on who serves.
+  // No server died: the pool's log is short enough to have every line.
   assert.ok(poolLogLines(pool.pool).every((line) => !line.includes('died')))
 })
 

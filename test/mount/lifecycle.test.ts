@@ -1,6 +1,6 @@
 /**
- * Owns the proof of a pool's life: mounted, parked, found again anywhere, discarded, and apart from every
- * other pool.
+ * Owns the proof of a pool's states: mounted, parked, mounted again elsewhere, discarded, and separate from
+ * every other pool.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -93,7 +93,7 @@ test('discarding gives the memory back to the machine', options, async (t) => {
   await mapper.fill(0, BYTES, 1)
   await mapper.end()
   await guestmemfs('umount', pool.pool)
-  // Others use this machine too: most of it has to show.
+  // Other programs use shared memory too: most of the difference must show.
   const parked = shmemBytes()
   assert.ok(parked - before > BYTES * 0.8, `${parked - before} more bytes of shared memory while parked`)
   const keeper = pool.keeperPid()
@@ -154,7 +154,7 @@ test('flags of mount(8) are in force', options, async (t) => {
   assert.deepEqual(fs.readFileSync(pool.path('true')), fs.readFileSync('/bin/true'))
 })
 
-test('mounted by two at once: one gets it, the other is told', options, async (t) => {
+test('mounted by two at once: one gets it, the other is refused', options, async (t) => {
   const pool = testPoolName(t)
   const points = [testMountPoint(t), testMountPoint(t)]
   const outcomes = await Promise.all(

@@ -1,7 +1,6 @@
 /**
- * Owns the proof of what a lost page of a pool's image means. The page is lost by cutting the image's memfd
- * off: the server's next store there is SIGBUS, as of a page that the machine has lost, and every read says
- * so.
+ * Owns the proof of what a lost page of a pool's image means. The test truncates the image's memfd: the
+ * server's next store there raises SIGBUS, as on a page that the machine has lost, and every read fails.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -17,21 +16,21 @@ const MIB = 1024 * 1024
 const PAGE = 4096
 const options = { skip: cannotMount, timeout: 90_000 }
 
-/** The image's memfd, as the keeper holds it. */
+/** Opens the image's memfd, which the keeper holds. */
 function openImage({ keeperPid }: TestPool): number {
   const folder = `/proc/${keeperPid()}/fd`
   const name = fs.readdirSync(folder).find((fd) => {
     try {
       return fs.readlinkSync(`${folder}/${fd}`).startsWith('/memfd:guestmemfs:image')
     } catch {
-      return false // Closed meanwhile.
+      return false // The keeper has closed it meanwhile.
     }
   })
   assert.ok(name !== undefined)
   return fs.openSync(`${folder}/${name}`, 'r+')
 }
 
-/** The first page behind what the log of a new pool holds: its segment is the area's last part. */
+/** The first page after the log of a new pool: the log's segment is the last part of the area. */
 function endOfLog(image: number): number {
   const { size } = fs.fstatSync(image)
   const [, segment] = geometryOf(size).segmentOffsets
@@ -55,7 +54,7 @@ test(
     const { size } = fs.fstatSync(image)
     fs.ftruncateSync(image, endOfLog(image))
     const former = pool.serverPid()
-    // Until the log reaches the page: whoever asked for it is answered by the next server.
+    // Until the log reaches the page: the next server answers the request that did.
     for (let number = 0; processStartTime(former) !== undefined; number++) {
       assert.ok(number < 2000, 'the server never touched the page')
       fs.writeFileSync(path(`file-${number % 8}`), String(number))
@@ -90,7 +89,7 @@ test(
     await mapper.store(6, 66)
     assert.deepEqual([await mapper.load(5), await mapper.load(6)], [55, 66])
     fs.closeSync(image)
-    // Its owner gives it up when the guest has ended.
+    // Its owner deletes it when the guest has ended.
     await mapper.kill()
     const { status, stderr } = await guestmemfs('umount', '--force', '--discard', pool.pool)
     assert.deepEqual([status, stderr], [0, ''])

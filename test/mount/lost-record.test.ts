@@ -1,6 +1,6 @@
 /**
- * A pool whose record is missing, unreadable, half, or names processes that have died: `mount`, `list`,
- * `fsck` and `umount` find who holds its memory by the kernel, and no empty pool takes its place.
+ * A pool whose record is missing, unreadable, cut off, or names processes that have died: `mount`, `list`,
+ * `fsck` and `umount` find the holder of its memory through the kernel, and no empty pool takes its place.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -33,7 +33,7 @@ const options = { skip: cannotMount, timeout: 120_000 }
 
 const recordFile = (pool: string): string => join(POOLS, `${pool}.json`)
 
-/** What becomes of a record. */
+/** Faults of a record. */
 const HARMS: Readonly<Record<string, (file: string, first: string) => void>> = {
   'is missing': (file) => fs.rmSync(file),
   'is empty': (file) => fs.writeFileSync(file, ''),
@@ -52,7 +52,7 @@ interface Stage {
 /** A pool with a file and guest RAM, whose server and keeper are not those of its first record. */
 async function stage(t: TestContext, harm: (file: string, first: string) => void): Promise<Stage> {
   const pool = await mountTestPool(t, { size: '64M' })
-  // The pool is found at the end, whatever became of its record.
+  // The command finds the pool at the end, whatever its record is.
   beforeUnmount(t, () => guestmemfs('umount', '--discard', pool.pool))
   fs.writeFileSync(pool.path('text'), 'kept')
   const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
@@ -73,24 +73,28 @@ const listed = async (pool: string): Promise<Record<string, unknown> | undefined
 const succeeded = ({ stderr, status }: Outcome): void => assert.deepEqual([stderr, status], ['', 0])
 
 for (const [harm, work] of Object.entries(HARMS)) {
-  test(`the record ${harm}, the keeper dies: the living server is taken over`, options, async (t) => {
-    const { pool, keeper, server, mapper } = await stage(t, work)
-    await kill(keeper)
-    const found = await listed(pool.pool)
-    assert.deepEqual(
-      [found?.state, found?.serverPid, found?.mountPoint, found?.sizeBytes],
-      ['mounted', server, pool.mountPoint, 64 * MIB],
-    )
-    const mounted = await guestmemfs('mount', pool.pool, pool.mountPoint)
-    succeeded(mounted)
-    assert.match(mounted.stdout, /a new one took over\)\n$/)
-    assert.equal(processStartTime(server), undefined)
-    assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
-    assert.equal(await mapper.load(5), 55)
-    fs.writeFileSync(pool.path('new'), 'there is a keeper again')
-    succeeded(await guestmemfs('fsck', pool.pool))
-    await mapper.end()
-  })
+  test(
+    `the record ${harm}, the keeper dies: the next mount takes the running server over`,
+    options,
+    async (t) => {
+      const { pool, keeper, server, mapper } = await stage(t, work)
+      await kill(keeper)
+      const found = await listed(pool.pool)
+      assert.deepEqual(
+        [found?.state, found?.serverPid, found?.mountPoint, found?.sizeBytes],
+        ['mounted', server, pool.mountPoint, 64 * MIB],
+      )
+      const mounted = await guestmemfs('mount', pool.pool, pool.mountPoint)
+      succeeded(mounted)
+      assert.match(mounted.stdout, /a new one took over\)\n$/)
+      assert.equal(processStartTime(server), undefined)
+      assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+      assert.equal(await mapper.load(5), 55)
+      fs.writeFileSync(pool.path('new'), 'there is a keeper again')
+      succeeded(await guestmemfs('fsck', pool.pool))
+      await mapper.end()
+    },
+  )
 }
 
 test(
@@ -125,7 +129,7 @@ test(
 
 test('/run is full while a server restarts, then the keeper dies', options, async (t) => {
   const pool = `full-run-${process.pid}`
-  // A mount namespace with a small /run/guestmemfs of its own.
+  // A process in a mount namespace with a small /run/guestmemfs of its own.
   const holder = spawn('unshare', ['--mount', 'sleep', '300'], { stdio: 'ignore' })
   t.after(async () => {
     await cli('umount', '--discard', pool)
@@ -172,7 +176,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
   succeeded(anew)
   assert.match(anew.stdout, /32M \(new pool\)/)
   await inside('sh', '-c', `echo again >${mountPoint}/text; cat /dev/zero >/run/guestmemfs/full`)
-  // The record is believed: it says mounted for ever.
+  // `umount` trusts the record, which no process can write now, and which stays at mounted.
   assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
   succeeded(await cli('mount', pool, mountPoint))
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'again\n')
@@ -186,7 +190,7 @@ test(
   async (t) => {
     const { pool, keeper, server, mapper } = await stage(t, () => {})
     await mapper.end()
-    // A third process with the image, as the service manager has it in its store.
+    // A third process with the image open, as the service manager has it in its store.
     const image = imageOf(keeper)
     const stranger = spawn('sleep', ['300'], { stdio: ['ignore', 'ignore', 'ignore', image] })
     fs.closeSync(image)
@@ -203,7 +207,7 @@ test(
   },
 )
 
-/** An open file of the image that `pid` holds. */
+/** Opens the image that `pid` holds. */
 function imageOf(pid: number): number {
   const found = fs
     .readdirSync(`/proc/${pid}/fd`)

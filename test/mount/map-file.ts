@@ -1,8 +1,7 @@
 /**
- * Owns being another process that maps a file: what a guest does with its RAM.
- * `map-file.ts PATH BYTES [create]` opens and maps the file, or makes it first as QEMU does, says `mapped`,
- * then answers each line of its standard input with one line. It ends at the end of its input, and only then
- * is the mapping gone. Driven by `mapper.ts`.
+ * A process that maps a file, as QEMU maps guest RAM. `map-file.ts PATH BYTES [create]` opens and maps the
+ * file, or makes it first as QEMU does, prints `mapped`, then answers each line of its standard input with
+ * one line. It unmaps at the end of its input, by its own end. `mapper.ts` starts it.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -24,13 +23,13 @@ const commands: Record<string, (...numbers: number[]) => unknown> = {
     mapping.fill(value, from, to)
     return 'done'
   },
-  /** The descriptor goes, the mapping stays. */
+  /** Closes the descriptor; the mapping stays. */
   close: () => {
     closeSync(fd)
     return 'done'
   },
   adviseHuge: () => String(adviseHuge(mapping) ?? 'done'),
-  /** Bytes mapped by huge pages in all of this process, of shared memory. */
+  /** Bytes of shared memory that the kernel maps by huge pages in this process. */
   pmdBytes: () => {
     const sizes = readFileSync('/proc/self/smaps', 'latin1').matchAll(/^ShmemPmdMapped:\s+(\d+) kB$/gm)
     return [...sizes].reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0)

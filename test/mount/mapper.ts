@@ -1,6 +1,4 @@
-/**
- * Owns talking to `map-file.ts`: a process that holds a mapping of a file for as long as a test wants it to.
- */
+/** Owns a process of `map-file.ts`, which holds a mapping of a file until the test ends it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -62,8 +60,8 @@ export class Mapper {
   }
 
   /**
-   * Resolves when the process is gone, and its mapping with it. Returns its exit status, or the signal that
-   * ended it.
+   * Resolves when the process has ended, and the kernel has removed its mapping. Returns its exit status, or
+   * the signal that ended it.
    */
   async end(): Promise<string> {
     this.#child.stdin?.end()

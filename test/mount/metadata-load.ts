@@ -1,8 +1,8 @@
 /**
- * Owns a process that works on a mount and knows what must be there: every operation it does is either
- * answered as its model says, or the file system lost or repeated something. Run with a directory, a seed
- * and, if wanted, how many names there may be at once; ends at the end of its standard input, then compares
- * the whole tree with the model and prints one JSON line.
+ * A process that works on a mount and keeps a model of it: where an answer differs from the model, the file
+ * system has lost or repeated an operation. Run with a directory, a seed and, if wanted, how many names there
+ * may be at once; ends at the end of its standard input, then compares the whole tree with the model and
+ * prints one JSON line.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -64,7 +64,7 @@ class Load {
 
   #create(): void {
     const name = `f${++this.#serial}`
-    // Exclusive: a create that was carried out and is done again answers EEXIST here.
+    // Exclusive: a create that the server has applied and repeats answers EEXIST here.
     fs.closeSync(fs.openSync(this.#path(name), 'wx', 0o644))
     this.#files.set(name, { text: '', mode: 0o644 })
   }
@@ -124,7 +124,7 @@ class Load {
     assert.throws(() => fs.unlinkSync(this.#path(`absent${this.#serial}`)), { code: 'ENOENT' })
   }
 
-  /** Everything acknowledged is there, and nothing else. */
+  /** Checks that every acknowledged change is there, and nothing else. */
   check(): void {
     const names = fs.readdirSync(this.#directory).sort()
     assert.deepEqual(names, [...this.#files.keys(), ...this.#directories].sort())

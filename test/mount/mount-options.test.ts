@@ -1,4 +1,4 @@
-/** The options of mount(8) and of tmpfs: each does what it says, or is refused in one line. */
+/** The options of mount(8) and of tmpfs: each has its documented effect, or is refused in one line. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
@@ -82,13 +82,13 @@ test('a remount changes flags, and is refused where it would change what it cann
   assert.match(await says('remount,sise=2G'), /^1 .*unknown mount option 'sise=2G'/)
   assert.ok(optionsOf(mountPoint).options.includes('noatime'), 'a refusal changes nothing')
 
-  // As mount(8) passes it on: what the mount has, and what the line of fstab has.
+  // As mount(8) passes it: the options of the mount, and those of the fstab line.
   assert.equal(
     await says('ro,remount,nosuid,user_id=0,group_id=0,default_permissions,allow_other,size=64M,nofail'),
     '0 ',
   )
   const { options, superOptions } = optionsOf(mountPoint)
-  // The kernel keeps what was said of atime where a remount says nothing of it.
+  // The kernel keeps the atime option where a remount gives none.
   assert.deepEqual([options.includes('nosuid'), options.includes('noatime')], [true, true])
   assert.ok(superOptions.includes('ro'))
   assert.throws(() => fs.writeFileSync(`${mountPoint}/file`, ''), { code: 'EROFS' })

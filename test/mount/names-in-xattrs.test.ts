@@ -1,7 +1,4 @@
-/**
- * What a user may learn of names in directories that are closed to that user: nothing, by any xattr or
- * command.
- */
+/** No xattr and no command shows a user names in directories that the user may not read. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
@@ -51,7 +48,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
       assert.match(status.stdout, /^vms +listed to root alone$/m)
       assert.equal((JSON.parse(asJson.stdout) as { vms: unknown }).vms, null)
       assert.match(list.stdout, new RegExp(`^${pool.pool} +mounted`, 'm'))
-      assert.match(vms.stderr, /^guestmemfs: .* tells root alone .*: run it with sudo\n$/)
+      assert.match(vms.stderr, /^guestmemfs: .* shows only root what files are in it .*: run it with sudo\n$/)
     },
   )
 

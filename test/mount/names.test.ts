@@ -1,4 +1,4 @@
-/** Owns the proof that names behave as POSIX and Linux have them, through a real kernel. */
+/** Owns the proof that names behave as POSIX and Linux define them, through a real kernel. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
@@ -51,7 +51,7 @@ test('names', options, async (t) => {
     fs.symlinkSync('nowhere', p('dangling'))
     fs.symlinkSync('loop', p('loop'))
     assert.equal(read(p('relative')), 'one')
-    // A hard link to a symlink is one to the link itself.
+    // A hard link to a symlink links the symlink itself.
     fs.linkSync(p('dangling'), p('dangling2'))
     assert.deepEqual([fs.readlinkSync(p('dangling2')), links(p('dangling'))], ['nowhere', 2])
 

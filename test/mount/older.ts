@@ -1,7 +1,4 @@
-/**
- * A former commit's program as a test runs it: sources from this repository's history, in a folder of their
- * own.
- */
+/** A former commit's program for a test: sources from this repository's history, in a folder of their own. */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,10 +25,7 @@ export interface OlderProgram {
   /** The path of its command line. */
   readonly cli: string
   readonly run: (...words: string[]) => Promise<Outcome>
-  /**
-   * What an upgrade of the package does underneath processes that run: today's files are in the place of the
-   * former ones.
-   */
+  /** Replaces the former files by today's, as an upgrade of the package does while processes run. */
   readonly upgrade: () => void
 }
 
@@ -40,7 +34,7 @@ export interface OlderPool {
   readonly older: OlderProgram
 }
 
-/** A pool that the former program has mounted, unmounted and discarded after the test by today's. */
+/** A pool that the former program has mounted; today's unmounts and discards it after the test. */
 export async function mountOlderPool(t: TestContext, size = '64M'): Promise<OlderPool> {
   const pool = testPoolName(t)
   const mountPoint = testMountPoint(t)
@@ -50,7 +44,7 @@ export async function mountOlderPool(t: TestContext, size = '64M'): Promise<Olde
   return { pool: testPool(pool, mountPoint), older }
 }
 
-/** Its folder goes after the test: what is to be ended before is registered before. */
+/** The folder is removed after the test: register what must end before that before this call. */
 function olderProgram(t: TestContext): OlderProgram {
   const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-older-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,7 +1,7 @@
 /**
- * Owns the proof that memory in use is never pulled away: a file that lost its name keeps its blocks and its
- * bytes while anybody holds it, by a descriptor or by a mapping alone, whatever happens to the server and the
- * mount in between.
+ * Owns the proof that memory in use is never reused: an unlinked file keeps its blocks and its bytes while a
+ * process holds it, by a descriptor or by a mapping alone, whatever happens to the server and the mount
+ * meanwhile.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -72,7 +72,7 @@ test(
       (await Promise.all([0, 5 * MIB, 16 * MIB - 1].map((offset) => mapper.load(offset)))).every(
         (byte) => byte === 0xa5,
       )
-    /** The rest of the pool goes to others: none of them gets a block that is held, and none is left over. */
+    /** Other files take the rest of the pool: none of them gets a held block, and no block is left over. */
     const othersGetTheRest = async (name: string): Promise<void> => {
       assert.deepEqual([freeBlocks(mountPoint), orphansOf(mountPoint)], [24, 1], name)
       makeRam(path(name), 48 * MIB)
@@ -94,7 +94,8 @@ test(
     process.kill(pool.serverPid(), 'SIGKILL')
     await othersGetTheRest('after the server was killed')
 
-    // A mapping keeps a mount busy. When the connection breaks all the same, the mapping is all that is left.
+    // A mapping keeps a mount busy. When the connection is aborted all the same, only the mapping holds the
+    // file.
     assert.match((await guestmemfs('umount', mountPoint)).stderr, /busy/)
     const minor = mountTable().find((mount) => mount.target === mountPoint)?.minor ?? -1
     assert.equal(abortFuseConnection(minor), undefined)
@@ -118,7 +119,7 @@ test('a pool of nothing but an orphan is kept, and frozen orphans wait for the t
   fs.unlinkSync(path('ram'))
   assert.equal((await guestmemfs('freeze', pool)).status, 0)
   fs.closeSync(fd)
-  // Longer than the server waits between two looks at its orphans.
+  // Longer than the server waits between two searches for holders of its orphans.
   await new Promise((resolve) => setTimeout(resolve, 1500))
   assert.deepEqual([freeBlocks(mountPoint), orphansOf(mountPoint)], [28, 1], 'frozen: nothing is given up')
   assert.equal((await guestmemfs('thaw', pool)).status, 0)
@@ -126,10 +127,9 @@ test('a pool of nothing but an orphan is kept, and frozen orphans wait for the t
 })
 
 /**
- * The kernel keeps FORGETs in a queue of their own, and lets up to 8 other requests go before it
- * (fuse_dev_do_read(), fs/fuse/dev.c): a server that is behind hears of the last ones after a question that
- * was asked later. A few questions in a row, with no time between in which it could do by itself what it puts
- * off, are behind all of them.
+ * The kernel keeps FORGETs in a queue of their own, and lets up to 8 other requests pass it
+ * (fuse_dev_do_read(), fs/fuse/dev.c): a busy server may read the last FORGETs after a later request. A few
+ * requests in a row come after all of them, and leave the server no idle time for deferred work.
  */
 function askAtOnce(mountPoint: string, wantedBlocks: number): [number, number] {
   for (let asked = 0; asked < 30 && freeBlocks(mountPoint) !== wantedBlocks; asked++);
@@ -176,8 +176,8 @@ test(
     assert.equal(freeBlocks(mountPoint), 28)
     const server = pool.serverPid()
     fs.writeFileSync(dies, '')
-    // A remount drops the names that no process uses (reconfigure_super, fs/super.c): their inodes are
-    // forgotten.
+    // On a remount the kernel drops the dentries that no process uses (reconfigure_super, fs/super.c), and
+    // sends FORGET for their inodes.
     shell(`mount -i -o remount,rw '${mountPoint}'`)
     await until('the server died of a FORGET', () => !fs.existsSync(dies) && pool.serverPid() !== server)
     assert.equal(fs.statSync(path('ram')).size, 8 * MIB)

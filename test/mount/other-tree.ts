@@ -1,6 +1,4 @@
-/**
- * Another version of today's program, as a test runs it: a copy of the sources, with some of them changed.
- */
+/** Another version of today's program for a test: a copy of the sources, with some of them changed. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,11 +11,11 @@ const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 export interface OtherTree {
   readonly folder: string
   readonly run: (...words: string[]) => Promise<Outcome>
-  /** Writes the file anew with `now` in the place of `was`. */
+  /** Replaces `was` by `now` in the file. */
   readonly change: (path: string, was: string, now: string) => void
 }
 
-/** Its folder goes after the test: what is to be ended before is registered before. */
+/** The folder is removed after the test: register what must end before that before this call. */
 export function otherTree(t: TestContext, ...changes: Parameters<OtherTree['change']>[]): OtherTree {
   const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-other-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that owners, modes and times mean through the mount what they mean anywhere: users without
- * privilege try.
+ * Owns the proof that owners, modes and times have their usual meaning on the mount, by the operations of
+ * unprivileged users.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -14,7 +14,7 @@ const NO_CAPABILITIES = new Uint8Array(new Uint32Array([0x02000000, 0, 0, 0, 0])
 
 const OTHER = { uid: 61_235, gid: 61_235 }
 
-/** A stranger's shell, begun inside `cwd`: whether they could get there is not the question. */
+/** An unprivileged user's shell, started inside `cwd`, also where that user could not enter it. */
 async function strangersShell(cwd: string, script: string, who: typeof OTHER = STRANGER): Promise<string> {
   const { status, stdout, stderr } = await runProgram(
     'setpriv',
@@ -67,7 +67,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
         ['file', 'dir', 'link', 'ram'].map((name) => modeOf(path(name))),
         ['644 61234:50', '2755 61234:50', '777 61234:50', '4755 61234:50'],
       )
-      // Set-id bits do not outlive a change of owner or of contents.
+      // A change of owner or of contents clears the set-id bits.
       fs.chownSync(path('ram'), 61_235, 50)
       assert.equal(modeOf(path('ram')), '755 61235:50')
       fs.chmodSync(path('file'), 0o6755)
@@ -84,7 +84,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
       fs.chmodSync(path('id'), 0o6777)
       assert.equal(setxattr(path('id'), 'security.capability', NO_CAPABILITIES), undefined)
       assert.equal(await strangersShell(path(), './id -u'), '0', 'set-id works here')
-      // The kernel goes by the mode it has cached: it must not be asked for before.
+      // The kernel checks the mode that it has cached: no call before may have fetched it.
       assert.equal(await strangersShell(path(), script), String(STRANGER.uid), where)
       assert.equal(modeOf(path('id')), '777 0:0', where)
       assert.deepEqual(listxattr(path('id')), [], where)
@@ -96,7 +96,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
     assert.equal(modeOf(path('id')), '6755 0:0', 'who may keep them does')
   })
 
-  await t.test('in a sticky directory nobody removes what is somebody else’s', async () => {
+  await t.test('in a sticky directory no user removes another user’s file', async () => {
     const path = folder('sticky')
     fs.chmodSync(path(), 0o1777)
     assert.equal(await strangersShell(path(), 'touch mine; mkdir dir'), '')
@@ -139,7 +139,7 @@ test('permissions', { skip: cannotMount, timeout: 90_000 }, async (t) => {
     }
   })
 
-  await t.test('root is asked for nothing, and may not write where nobody may', () => {
+  await t.test('root needs no permission, but may not write where no user may', () => {
     const path = folder('root')
     fs.writeFileSync(path('file'), 'x', { mode: 0 })
     const operations = {

@@ -1,4 +1,4 @@
-/** The lines of a pool's log, of its keeper and its servers. */
+/** The lines of a pool's log, written by its keeper and its servers. */
 import { readFileSync } from 'node:fs'
 import { logPath } from '../../src/run/pool-record.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a pool of memfds grows, and shrinks to what is in use, while it is in use: at once for
- * whoever asks for its size or for room, and for whatever takes the place of its processes.
+ * Owns the proof that a mounted pool of memfds grows, and shrinks to what is in use: at once for callers of
+ * statfs(2) and of writes, and for successors of its processes.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -40,7 +40,7 @@ async function resizes(pool: TestPool, size: string): Promise<void> {
   assert.deepEqual(await resize(pool, size), { status: 0, stdout: '', stderr: '' }, size)
 }
 
-/** What everybody says of the size, in MiB. */
+/** The size by statfs(2) and by commands, in MiB. */
 async function sizes({ pool, mountPoint }: TestPool): Promise<unknown> {
   const { bsize, blocks } = fs.statfsSync(mountPoint)
   const status = JSON.parse((await guestmemfs('status', '--json', pool)).stdout)
@@ -55,7 +55,7 @@ async function sizes({ pool, mountPoint }: TestPool): Promise<unknown> {
 
 const all = (size: number) => ({ statfs: size, df: size, status: size, list: size })
 
-test('a mounted pool grows and shrinks, and everybody knows', options, async (t) => {
+test('a mounted pool grows and shrinks, and every command shows its size', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   fs.writeFileSync(pool.path('small'), 'small')
   const tooLarge = () => answerTo(() => fs.truncateSync(pool.path('ram'), 100 * MIB))
@@ -94,7 +94,7 @@ test('a mounted pool grows and shrinks, and everybody knows', options, async (t)
     process.kill(keeper, 'SIGKILL')
     await until('it ends', () => processStartTime(keeper) === undefined)
     await resizesWithoutKeeper(pool)
-    // The record says what the keeper knew; the server has changed it since.
+    // The record has the size that the keeper knew; the server has changed it since.
     const mounted = await guestmemfs('mount', pool.pool, pool.mountPoint)
     assert.equal(mounted.status, 0, mounted.stderr)
     assert.deepEqual(await sizes(pool), all(110))
@@ -124,7 +124,7 @@ test('a mounted pool grows and shrinks, and everybody knows', options, async (t)
   await assertClean(pool.pool)
 })
 
-/** A server without a keeper changes it as well; no record says so. */
+/** A server without a keeper changes it as well, and no process writes that to the record. */
 async function resizesWithoutKeeper({ mountPoint }: TestPool): Promise<void> {
   assert.equal(setxattr(mountPoint, 'trusted.guestmemfs.size', Buffer.from(`${110 * MIB}`)), undefined)
   assert.equal(fs.statfsSync(mountPoint).blocks, 55)
@@ -142,7 +142,7 @@ test('a frozen pool and a read-only mount say what is in the way', options, asyn
   await resizes(pool, '128M')
 })
 
-/** A process that works on `directory` and knows what must be there. */
+/** A process that works on `directory` and keeps a model of it (metadata-load.ts). */
 function load(t: TestContext, directory: string, seed: number): { end: () => Promise<void> } {
   fs.mkdirSync(directory)
   const child: ChildProcess = spawn(process.execPath, [LOAD, directory, String(seed), '8'], {
@@ -175,7 +175,7 @@ test('the size goes up and down under load and guests, and servers die', options
   for (let round = 0; round < 12; round++) {
     await resizes(pool, `${512 + round * 32}M`)
     if (round % 3 === 1) process.kill(pool.serverPid(), 'SIGKILL')
-    // Enough for what the loads may need: none of them knows of a full pool.
+    // Enough for the loads: their model has no full pool.
     await resizes(pool, '240M')
     await sleep(50)
     assert.equal(await mapper.load(round * MIB), 9)

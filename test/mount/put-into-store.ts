@@ -1,6 +1,6 @@
 /**
- * A process of a unit that puts a memfd into the service manager's store by each name it is given, as a
- * keeper would, and ends with status 1: what the unit's next start then finds is no pool.
+ * A process of a unit that puts a memfd into the service manager's store under each given name, as a keeper
+ * would, and ends with status 1: the unit's next start finds no pool there.
  */
 import { memfdCreate } from '../../src/linux/memory.ts'
 import { connectDatagram, sendMessage } from '../../src/linux/sockets.ts'

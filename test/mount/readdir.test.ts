@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a listing is whole: each name that stays is seen once, however many come and go while
- * it is read.
+ * Owns the proof that a listing is complete: it has each name that stays once, however many are made and
+ * removed while it is read.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -17,7 +17,7 @@ test(`a listing of ${NAMES} names is stable while names come and go`, {
   fs.mkdirSync(path('d'))
   const name = (index: number): string => `name-${index}-${'x'.repeat(index % 200)}`
   const at = (index: number): string => path('d', name(index))
-  // All kinds of inodes, most of them one file with many names: names are what is counted here.
+  // All kinds of inodes, most of the names links of one file: the test counts names.
   fs.writeFileSync(path('file'), '')
   for (let index = 0; index < NAMES; index++) {
     if (index % 10 === 0) fs.mkdirSync(at(index))
@@ -35,7 +35,8 @@ test(`a listing of ${NAMES} names is stable while names come and go`, {
     const kind = entry.isDirectory() ? 0 : entry.isSymbolicLink() ? 1 : 2
     const index = Number(/^name-(\d+)/.exec(entry.name)?.[1] ?? Number.NaN)
     if (Number.isInteger(index)) assert.equal(kind, Math.min(2, index % 10), entry.name)
-    // One goes behind or ahead of where we are, one comes, one moves, for each name read.
+    // For each name read, one name is removed, before or after it, and one is made; every second of these is
+    // renamed.
     const going = changed * 3
     if (going < NAMES) {
       fs.rmSync(at(going), { recursive: true })

@@ -1,12 +1,12 @@
 /**
- * Owns saying how the kernel answered an operation, so that a test can hold a table of operations beside
- * their answers.
+ * The kernel's answer to an operation as a word, so that a test can compare a table of operations with their
+ * answers.
  */
 import { Errno } from '../../src/values/errno.ts'
 
 /**
- * 'ok', or the name of the errno: of what node:fs throws, or of what our own calls return. Anything else is
- * thrown on.
+ * 'ok', or the name of the errno: of what node:fs throws, or of what a call of src/linux/ returns. Any other
+ * error is rethrown.
  */
 export function answerTo(operation: () => unknown): string {
   try {
@@ -28,6 +28,6 @@ export const answersTo = <Name extends string>(
     Object.entries<() => unknown>(operations).map(([name, operation]) => [name, answerTo(operation)]),
   )
 
-/** The same answer for every operation: what the table above is to be. */
+/** A table with the same answer for every operation. */
 export const allAnswer = (operations: object, answer: string): Record<string, string> =>
   Object.fromEntries(Object.keys(operations).map((name) => [name, answer]))

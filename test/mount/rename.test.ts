@@ -1,4 +1,4 @@
-/** Owns the proof that rename(2) and renameat2(2) do what they say through a real kernel. */
+/** Owns the proof that rename(2) and renameat2(2) behave as documented through a real kernel. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
@@ -29,7 +29,7 @@ test('rename: replacing, not replacing, exchanging, and what cannot be', {
   assert.equal(links(pool.mountPoint), 2 + fs.readdirSync(pool.mountPoint).filter((n) => n !== 'e').length)
   fs.renameSync(p('full'), p('c', 'full'))
   assert.deepEqual([links(pool.mountPoint), links(p('c'))], [3, 3])
-  // Two names of one file: POSIX has rename do nothing.
+  // Two names of one file: by POSIX rename does nothing.
   fs.linkSync(p('e'), p('e2'))
   fs.renameSync(p('e'), p('e2'))
   assert.deepEqual([links(p('e')), ino(p('e'))], [2, ino(p('e2'))])

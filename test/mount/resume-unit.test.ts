@@ -1,7 +1,7 @@
 /**
- * The boot of a host with the line of fstab that docs/live-update.md shows: saved guests are resumed after a
- * mount that may fail, however long it takes. A real systemd with its own generator and the installed files
- * boots it.
+ * The boot of a host with the line of fstab that docs/live-update.md shows: the unit resumes saved guests
+ * after a mount that may fail, however long it takes. A real systemd with its own generator and the installed
+ * files boots.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -39,12 +39,12 @@ test('guests are resumed after the mounts of fstab', {
   const installed = await guestmemfs('install', '--yes', '--prefix', join(folder, 'root'))
   assert.equal(installed.status, 0, installed.stderr)
   cpSync(join(folder, 'root/etc/systemd/system'), units, { recursive: true })
-  // A tree without a generator of its own has none to run.
+  // The installed tree may have no generator of its own.
   const ours = join(folder, 'root/etc/systemd/system-generators')
   if (existsSync(ours)) cpSync(ours, generators, { recursive: true })
   cpSync(FSTAB_GENERATOR, join(generators, 'systemd-fstab-generator'))
 
-  // A helper that takes its time, as a region does that is brought up.
+  // A slow helper, as where a region of memory is brought up.
   const sbin = join(folder, 'sbin')
   mkdirSync(sbin)
   const helper = join(sbin, 'mount.guestmemfs')

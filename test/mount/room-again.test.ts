@@ -5,7 +5,7 @@ import { cannotMount, mountTestPool } from './support.ts'
 
 const MIB = 2 ** 20
 
-test('room made by deleting a file is there for whoever deleted it', {
+test('the process that deletes a file can use its room at once', {
   skip: cannotMount,
   timeout: 60_000,
 }, async (t) => {

@@ -1,7 +1,7 @@
 /**
  * Owns the seed's usage section as a person types it: mkdir, mount -t, touch, truncate, umount, mount again.
- * mount(8) looks for helpers in /sbin alone, so the shell runs in a mount namespace of its own, where an
- * overlay shows it the one that `guestmemfs install --prefix` made: the machine stays as it is.
+ * mount(8) looks for helpers in /sbin alone, so the shell runs in a mount namespace of its own, with an
+ * overlay that has the one of `guestmemfs install --prefix`.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -44,7 +44,7 @@ class Shell {
     }
   }
 
-  /** What a person sees who expects it to work. */
+  /** The output of a script that must succeed, as a person sees it. */
   async does(script: string): Promise<string[]> {
     const { status, lines } = await this.run(script)
     assert.equal(status, 0, `${script}\n${lines.join('\n')}`)
@@ -89,7 +89,7 @@ test("the seed's commands, word for word", options, async (t) => {
 
   await shell.does(`umount ${mnt}`)
   assert.deepEqual(await shell.does(`ls -A ${mnt}`), [], 'only the empty mount point is left to see')
-  // At once: whoever scripts this does not wait for anything.
+  // At once: a script of a person does not wait either.
   await shell.does(`mount -t guestmemfs ${pool} ${mnt}`)
   assert.deepEqual(await shell.does(`ls -A ${mnt}`), ['guest-ram'])
   assert.deepEqual(

@@ -52,7 +52,7 @@ test(`a server killed ${ROUNDS} times under a metadata load loses and repeats no
       await sleep(2)
       continue
     }
-    // From the very beginning of its service on: the settling with the kernel is a moment like any other.
+    // From its very start on: a server may also die while it asks the kernel for unanswered requests.
     await sleep(Math.random() * 40)
     process.kill(pid, 'SIGKILL')
     last = pid
@@ -77,7 +77,7 @@ test('files of a parked pool are found again by the next mount', {
   const listing = async () => (await guestmemfs('dump', pool.pool)).stdout
   const before = JSON.parse(await listing()).state
   assert.equal((await guestmemfs('umount', pool.mountPoint)).status, 0)
-  // The old mount point may be anywhere next time.
+  // The next mount may be on another mount point.
   const elsewhere = mkdtempSync(`${pool.mountPoint}-again-`)
   assert.equal((await guestmemfs('mount', pool.pool, elsewhere)).status, 0)
   assert.deepEqual(JSON.parse(await listing()).state, before)

@@ -1,6 +1,6 @@
 /**
- * Fifos, sockets and device nodes on a mount: made by those who may, used through the kernel, and kept
- * through everything that a pool goes through.
+ * Fifos, sockets and device nodes on a mount: made by users who may, used through the kernel, and kept
+ * through every state of a pool.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -30,17 +30,17 @@ import { makeNode, S_IF } from './system-calls.ts'
 const options = { skip: cannotMount, timeout: 120_000 }
 const run = promisify(execFile)
 
-/** What stat(1) says of every name: type, mode, owner, links, device number, inode, times of change. */
+/** The output of stat(1) for every name: type, mode, owner, links, device number, inode, times of change. */
 const told = ({ mountPoint }: TestPool): string =>
   shell(`cd '${mountPoint}'; find . -mindepth 1 -exec stat -c '%n %F %a %u %g %h %t:%T %i %Y %Z' {} + | sort`)
 
-/** One of each, `zero` being a device that reads as the kernel's. */
+/** Makes one of each; `zero` is the device of /dev/zero. */
 function makeAll({ path }: TestPool): void {
   shell(`cd '${path()}'; mkdir d; mkfifo -m 640 fifo; mknod zero c 1 5; mknod -m 660 disk b 259 1048575`)
   shell(`cd '${path()}'; chown 12:34 disk; ln disk d/again; mv fifo d/fifo; mknod wide c 511 70000`)
 }
 
-/** A socket is bound by whoever listens on it. */
+/** Makes a socket: bind(2) does, in the process that listens on it. */
 async function listen(path: string) {
   const server = createServer((socket) => socket.end('heard'))
   server.listen(path)
@@ -125,7 +125,7 @@ test(
   },
 )
 
-/** Node unlinks what it has bound: another one stays. */
+/** Node unlinks a socket that it has bound: this makes one that stays. */
 function makeSocketStay({ path }: TestPool): void {
   shell(
     `perl -MSocket -e 'socket(S,PF_UNIX,SOCK_STREAM,0); bind(S, sockaddr_un($ARGV[0])) or die $!' '${path('left')}'`,
@@ -138,7 +138,7 @@ test('the kernel says who makes a device, and the mount whether it opens', optio
   const { path } = pool
   fs.chmodSync(pool.mountPoint, 0o1777)
   const stranger = async (...words: string[]): Promise<string> => {
-    // By names in its folder: what the mount lies in may be closed to a stranger.
+    // By names in its folder: the stranger may not be able to enter the folders above the mount.
     const { status, stderr } = await runProgram('setpriv', [...asStranger(), ...words], {
       cwd: pool.mountPoint,
     })

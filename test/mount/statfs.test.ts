@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a pool counts in whole blocks of 2 MiB, exactly, and that a full one refuses and leaks
- * nothing.
+ * Owns the proof that a pool counts in whole blocks of 2 MiB, exactly, and that a full one refuses
+ * allocations and leaks no block.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -15,7 +15,7 @@ const options = { skip: cannotMount, timeout: 60_000 }
 test('statfs is exact, whatever sizes files take and leave', options, async (t) => {
   const { path, mountPoint } = await mountTestPool(t, { size: '101M' })
   const { bsize, blocks, bfree, bavail, files, ffree } = fs.statfsSync(mountPoint)
-  // The odd megabyte is no block.
+  // The server rounds the odd megabyte off.
   assert.deepEqual([bsize, blocks, bfree, bavail], [2 * MIB, 50, 50, 50])
   assert.equal(files - ffree, 1, 'the root directory')
 
@@ -40,7 +40,7 @@ test('statfs is exact, whatever sizes files take and leave', options, async (t) 
   assert.equal(freeBlocks(mountPoint), 49, 'only file contents take blocks')
   const used = fs.statfsSync(mountPoint)
   assert.equal(used.files - used.ffree, 4)
-  // A file without a name gives its blocks up when the kernel has forgotten it, which it says a moment later.
+  // The server frees the blocks of an unlinked file after the kernel's FORGET, which comes a moment later.
   fs.writeFileSync(path('other'), 'x')
   fs.renameSync(path('other'), path('moved'))
   await until('one file left', () => freeBlocks(mountPoint) === 49)

@@ -1,5 +1,5 @@
 /**
- * Owns how a test gets a real pool: mounted through the command line a person types, and gone when the test
+ * Owns real pools for tests: mounted by the command line that a person types, and discarded when the test
  * ends.
  */
 import assert from 'node:assert/strict'
@@ -15,7 +15,7 @@ import { unmount } from '../../src/linux/mount.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
 
-/** What is tested: this tree, or another one's folder, whose faults a test must then find. */
+/** The tree under test: this one, or another folder, whose faults a test must then find. */
 export const TREE = process.env.GUESTMEMFS_TREE ?? fileURLToPath(new URL('../..', import.meta.url))
 export const CLI = join(TREE, 'src/cli.ts')
 const run = promisify(execFile)
@@ -24,10 +24,10 @@ const run = promisify(execFile)
 export const cannotMount: string | false =
   process.getuid?.() !== 0 ? 'needs root' : existsSync('/dev/fuse') ? false : 'needs /dev/fuse'
 
-/** The dump of a pool after some load: Node's own limit of 1 MiB cuts it on a fast machine. */
+/** Enough for the dump of a pool after some load: Node's default of 1 MiB cuts it off on a fast machine. */
 const MAX_OUTPUT_BYTES = 64 * 2 ** 20
 
-/** Messages of other programs as the tests know them. */
+/** So that messages of other programs are as the tests expect them. */
 const UNTRANSLATED = { LC_ALL: 'C.UTF-8' } as const
 
 export interface Outcome {
@@ -56,27 +56,27 @@ export async function runProgram(
 /** Runs `guestmemfs ARGUMENTS…`. */
 export const guestmemfs = (...words: string[]): Promise<Outcome> => guestmemfsWith({}, ...words)
 
-/** The same with further environment variables, which keeper and server inherit. */
+/** As `guestmemfs`, with further environment variables, which keeper and server inherit. */
 export const guestmemfsWith = (environment: Record<string, string>, ...words: string[]): Promise<Outcome> =>
   runProgram(process.execPath, [CLI, ...words], { environment })
 
-/** The same begun by another program, which ends in running what follows it. */
+/** As `guestmemfs`, run by another program, which executes the words after its own. */
 export const runInTree = (
   program: string,
   words: readonly string[],
   command: readonly string[],
 ): Promise<Outcome> => runProgram(program, [...words, process.execPath, CLI, ...command])
 
-/** Resolves when the process is gone. */
+/** Kills the process; resolves when it has ended. */
 export async function kill(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL')
   await until(`process ${pid} ends`, () => processStartTime(pid) === undefined)
 }
 
-/** A user and group that nothing else on a machine has. */
+/** A user and group that no other process of a machine has. */
 export const STRANGER = { uid: 61_234, gid: 61_234 } as const
 
-/** Words before a program's own that make it run as somebody without any privilege. */
+/** Words before a program's own that make it run as a user without privileges. */
 export const asStranger = ({ uid, gid }: { uid: number; gid: number } = STRANGER): string[] => [
   `--reuid=${uid}`,
   `--regid=${gid}`,
@@ -84,22 +84,22 @@ export const asStranger = ({ uid, gid }: { uid: number; gid: number } = STRANGER
 ]
 
 /**
- * A program of ours as a stranger runs it. It may look into any directory, for these sources may lie in a
- * closed one, and has no other privilege.
+ * Runs a program of this tree as a stranger. It may read any directory, as the sources may be in a closed
+ * one, and has no other privilege.
  */
 export function nodeAsStranger(words: readonly string[], options: { cwd?: string } = {}): Promise<Outcome> {
   const capabilities = ['--inh-caps', '--ambient-caps'].map((set) => `${set}=-all,+dac_read_search`)
   return runProgram('setpriv', [...asStranger(), ...capabilities, process.execPath, ...words], options)
 }
 
-/** The same command as a stranger types it. */
+/** Runs `guestmemfs ARGUMENTS…` as a stranger. */
 export const guestmemfsAsStranger = (...words: string[]): Promise<Outcome> => nodeAsStranger([CLI, ...words])
 
 export interface TestPool {
   readonly pool: string
   readonly mountPoint: string
   readonly path: (...names: string[]) => string
-  /** Pids as they are now: servers come and go. */
+  /** The present pids: a pool gets other servers. */
   readonly keeperPid: () => number
   readonly serverPid: () => number
 }
@@ -107,12 +107,12 @@ export interface TestPool {
 let pools = 0
 const endings = new WeakMap<TestContext, (() => unknown)[]>()
 
-/** Whatever uses the mount beside the test itself is ended by this, before the pool is unmounted. */
+/** `end` ends the processes that use the mount, before the pool is unmounted. */
 export function beforeUnmount(t: TestContext, end: () => unknown): void {
   endings.set(t, [...(endings.get(t) ?? []), end])
 }
 
-/** A pool name no other test has; whatever it becomes, the pool is discarded after the test. */
+/** A pool name that no other test has; a pool of that name is discarded after the test. */
 export function testPoolName(t: TestContext): string {
   const pool = `test-${process.pid}-${++pools}`
   t.after(async () => {
@@ -123,7 +123,7 @@ export function testPoolName(t: TestContext): string {
   return pool
 }
 
-/** An empty folder, removed after the test; what is mounted there then is taken away first. */
+/** An empty folder, removed after the test; a mount that is left on it is unmounted first. */
 export function testMountPoint(t: TestContext): string {
   const mountPoint = mkdtempSync(join(tmpdir(), 'guestmemfs-test-'))
   t.after(() => {
@@ -133,10 +133,10 @@ export function testMountPoint(t: TestContext): string {
   return mountPoint
 }
 
-/** A test that leaves its pool busy has failed, and must not leave it behind all the same. */
+/** Also the pool of a failed test, which may be busy, must not stay. */
 async function discard(pool: string): Promise<void> {
   const { status, stderr } = await guestmemfs('umount', '--discard', pool)
-  // An empty pool ends by itself, perhaps just now.
+  // The keeper of an empty pool ends by itself, perhaps just now.
   if (status === 0 || readPoolRecord(pool) === undefined) return
   const mountPoint = readPoolRecord(pool)?.mountPoint
   if (mountPoint != null) unmount(mountPoint, { lazy: true })
@@ -157,7 +157,7 @@ export async function mountTestPool(
   return testPool(pool, mountPoint)
 }
 
-/** A pool that is mounted already. */
+/** The `TestPool` of a pool that is mounted already. */
 export const testPool = (pool: string, mountPoint: string): TestPool => ({
   pool,
   mountPoint,
@@ -166,7 +166,7 @@ export const testPool = (pool: string, mountPoint: string): TestPool => ({
   serverPid: () => poolRecord(pool).server?.pid ?? 0,
 })
 
-/** Tests that share a pool work in folders of their own: makes one, returns what joins names to its path. */
+/** For tests that share a pool: makes a folder, and returns a function that joins names to its path. */
 export const folders =
   (pool: TestPool) =>
   (name: string): ((...names: string[]) => string) => {
@@ -181,7 +181,7 @@ export function poolRecord(pool: string): PoolRecord {
   return found
 }
 
-/** Blocks of 2 MiB, as statfs(2) says it. */
+/** Free blocks of 2 MiB by statfs(2). */
 export const freeBlocks = (mountPoint: string): number => statfsSync(mountPoint).bfree
 
 /** Resolves when `holds()` does; rejects, saying `what`, when it does not in time. */
@@ -206,7 +206,7 @@ export const shell = (command: string): string =>
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 
-/** `guestmemfs fsck` finds nothing wrong with the pool; a checkpoint that is under way is not wrong. */
+/** `guestmemfs fsck` finds no fault in the pool; an unfinished checkpoint is none. */
 export async function assertClean(pool: string): Promise<void> {
   const { status, stdout, stderr } = await guestmemfs('fsck', pool)
   assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, stdout)

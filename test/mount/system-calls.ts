@@ -1,7 +1,4 @@
-/**
- * Owns the system calls that tests make and the program itself has no use for, each answering as the kernel
- * does.
- */
+/** System calls that only tests make, each with the kernel's answer. */
 import { errnoUnlessZero, libcCall } from '../../src/linux/library.ts'
 import type { Errno } from '../../src/values/errno.ts'
 

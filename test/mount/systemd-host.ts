@@ -1,7 +1,7 @@
 /**
  * Owns a systemd of its own for a test: PID 1 of new namespaces, with no units but those the test gives it,
- * in a control group of its own. It shares the machine's files, has a /run of its own, and is gone when its
- * PID 1 is killed.
+ * in a control group of its own. It shares the machine's files, has a /run of its own, and ends when its PID
+ * 1 is killed.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
@@ -30,7 +30,7 @@ export const cannotRunSystemd: string | false =
   process.getuid?.() !== 0 ? 'needs root' : existsSync(SYSTEMD) ? false : 'needs systemd installed'
 
 export interface SystemdHost {
-  /** Runs a command inside; answers its output, and never throws for its exit status. */
+  /** Runs a command inside; returns its output, and never throws for its exit status. */
   readonly run: (program: string, ...words: string[]) => { status: number; output: string }
   /** Words that, before a program's own, run it inside. */
   readonly inside: () => string[]
@@ -62,12 +62,12 @@ function removeGroups(group: string): void {
   rmdirSync(group)
 }
 
-/** PID 1 inside is the one child of the `unshare` that forked it. */
+/** PID 1 inside is the only child of the `unshare` that forked it. */
 function childOf(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ')[0])
 }
 
-/** What a boot has beside units: generators that read `fstab`, and shell commands before PID 1 starts. */
+/** Parts of a boot beside units: generators that read `fstab`, and shell commands before PID 1 starts. */
 export interface Boot {
   readonly generators: string
   readonly fstab: string
@@ -80,8 +80,8 @@ export async function startSystemd(folder: string, units: string, boot?: Boot): 
   const groups = roots.map((root) => join(root, `guestmemfs-test-${process.pid}`))
   for (const group of groups) mkdirSync(group)
   const enter = groups.map((group) => `echo $$ > ${group}/cgroup.procs`).join('\n')
-  // Inside, our group is the whole of a hierarchy, and others are not there: its units' groups would lie
-  // beside the machine's own.
+  // Inside, this test's group is mounted as a whole hierarchy, and other hierarchies are unmounted: else
+  // systemd would make the units' groups beside the machine's own.
   const narrow = [
     ...roots.map((root, index) => `mount --bind ${groups[index]} ${root}`),
     ...otherHierarchies(roots).map((root) => `umount -l ${root}`),
@@ -133,16 +133,16 @@ export async function startSystemd(folder: string, units: string, boot?: Boot): 
 export const writeTarget = (units: string): void =>
   writeFileSync(join(units, 'test.target'), '[Unit]\nDefaultDependencies=no\n')
 
-/** Our unit as `install` writes it, under a systemd of its own. */
+/** The unit that `install` writes, under a systemd of its own. */
 export interface UnitHost {
   readonly folder: string
   readonly run: SystemdHost['run']
-  /** `guestmemfs WORDS…` inside; `good` fails the test where that fails, and answers what it said. */
+  /** `guestmemfs WORDS…` inside; `good` fails the test where that fails, and returns its output. */
   readonly guestmemfs: SystemdHost['run']
   readonly good: (...words: string[]) => string
   /** Resolves when `holds()` does; fails the test with the console when it does not within 15 s. */
   readonly until: (what: string, holds: () => boolean) => Promise<void>
-  /** A property of the pool's unit, as `systemctl show` says it. */
+  /** A property of the pool's unit, as `systemctl show` prints it. */
   readonly show: (pool: string, property: string) => string
 }
 

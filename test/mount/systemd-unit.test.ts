@@ -64,7 +64,7 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
     const made = `cd ${mountPoint}; touch ram; truncate -s 4M ram; echo more >later; rm -f gone; echo gone >gone; rm gone`
     assert.equal(run('sh', '-ec', made).status, 0)
     run('kill', '-9', String(keeper), String(server))
-    // It waits for a server, which the unit brings.
+    // `cat` waits for a server, which the unit starts.
     assert.equal(run('sh', '-c', `cat ${mountPoint}/file ${mountPoint}/later`).output, 'here\nmore\n')
     await until('a new keeper', isNew([keeper]))
     assert.notEqual(serverPid(), server)
@@ -111,7 +111,7 @@ test('the unit keeps a pool', { skip: cannotMount || cannotRunSystemd }, async (
       assert.equal(run('sh', '-c', `echo later >${mountPoint}/written`).status, 0)
       const server = serverPid()
       assert.notEqual(server, former)
-      // As if the record could not be written when the server was started again.
+      // As if the keeper could not write the record when it started the server again.
       run('cp', '/run/former', record)
       run('kill', '-9', String(keeper))
       await until('a new keeper', isNew([keeper]))

@@ -1,6 +1,6 @@
 /**
- * Units of installed versions: the keeper of a unit stays in the version that it was started from, whatever
- * is current, and a restart of the unit changes the pool over.
+ * Units of installed versions: a unit's keeper stays in the version that it was started from, whichever is
+ * current, and a restart of the unit moves the pool to the current one.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

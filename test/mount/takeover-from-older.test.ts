@@ -1,6 +1,6 @@
 /**
- * Takeover from processes of the oldest readable tree: today's program reads what they say, takes their pool
- * over whether they live or died, and nothing is lost or noticed.
+ * Takeover from processes of the oldest readable tree: today's program understands their records and
+ * messages, takes their pool over from running and from dead ones, and programs on the mount notice nothing.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -28,7 +28,7 @@ interface Population {
   readonly close: (...which: readonly number[]) => void
 }
 
-/** One of everything that a pool can hold, and two open files and a mapping that outlast their server. */
+/** One of each kind of file of a pool, two open files, and a mapping, which outlast their server. */
 async function populate(t: TestContext, { path }: TestPool): Promise<Population> {
   fs.writeFileSync(path('text'), TEXT)
   fs.writeFileSync(path('bytes'), BYTES)
@@ -70,7 +70,7 @@ async function assertWhole(pool: TestPool, told: TreeTold, { mapper, fds }: Popu
   )
 }
 
-/** What the mount says of itself to other programs, but for what differs from one server to the next. */
+/** The values of the mount's virtual xattrs, but for those that differ from one server to the next. */
 function virtualValues({ path, mountPoint }: TestPool): Record<string, unknown> {
   const value = (of: string, name: string): unknown => {
     const bytes = getxattr(of, `guestmemfs.${name}`)
@@ -89,45 +89,50 @@ function virtualValues({ path, mountPoint }: TestPool): Record<string, unknown> 
   }
 }
 
-test('its keeper killed, guests mapping: today takes over live, and nobody notices', options, async (t) => {
-  const { pool } = await mountOlderPool(t)
-  const population = await populate(t, pool)
-  const told = tellTree(pool.mountPoint)
-  const values = virtualValues(pool)
-  const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
+test(
+  'its keeper killed, guests mapping: today’s keeper takes over live, and no program notices',
+  options,
+  async (t) => {
+    const { pool } = await mountOlderPool(t)
+    const population = await populate(t, pool)
+    const told = tellTree(pool.mountPoint)
+    const values = virtualValues(pool)
+    const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
 
-  await t.test("today's commands read what they say", async () => {
-    const [listed] = JSON.parse((await guestmemfs('list', '--json')).stdout).filter(
-      (each: { pool: string }) => each.pool === pool.pool,
-    )
-    assert.deepEqual(
-      [listed.state, listed.keeperPid, listed.serverPid, listed.mountPoint],
-      ['mounted', keeper, server, pool.mountPoint],
-    )
-    const status = JSON.parse((await guestmemfs('status', '--json', pool.pool)).stdout)
-    assert.deepEqual([status.server.pid, status.pool.name, status.health.orphans], [server, pool.pool, 1])
+    await t.test("today's commands read what they say", async () => {
+      const [listed] = JSON.parse((await guestmemfs('list', '--json')).stdout).filter(
+        (each: { pool: string }) => each.pool === pool.pool,
+      )
+      assert.deepEqual(
+        [listed.state, listed.keeperPid, listed.serverPid, listed.mountPoint],
+        ['mounted', keeper, server, pool.mountPoint],
+      )
+      const status = JSON.parse((await guestmemfs('status', '--json', pool.pool)).stdout)
+      assert.deepEqual([status.server.pid, status.pool.name, status.health.orphans], [server, pool.pool, 1])
+      await assertClean(pool.pool)
+      assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
+      assert.equal(
+        answerTo(() => fs.writeFileSync(pool.path('late'), '')),
+        'EBUSY',
+      )
+      assert.equal((await guestmemfs('thaw', pool.pool)).status, 0)
+    })
+
+    await kill(keeper)
+    const adopted = await guestmemfs('mount', pool.pool, pool.mountPoint)
+    assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
+    assert.match(adopted.stdout, /its keeper had died: a new one took over\)\n$/)
+    assert.deepEqual([processStartTime(server), pool.keeperPid() === keeper], [undefined, false])
+    await assertWhole(pool, told, population)
+    assert.deepEqual(virtualValues(pool), values)
     await assertClean(pool.pool)
-    assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
-    assert.equal(
-      answerTo(() => fs.writeFileSync(pool.path('late'), '')),
-      'EBUSY',
-    )
-    assert.equal((await guestmemfs('thaw', pool.pool)).status, 0)
-  })
-
-  await kill(keeper)
-  const adopted = await guestmemfs('mount', pool.pool, pool.mountPoint)
-  assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
-  assert.match(adopted.stdout, /its keeper had died: a new one took over\)\n$/)
-  assert.deepEqual([processStartTime(server), pool.keeperPid() === keeper], [undefined, false])
-  await assertWhole(pool, told, population)
-  assert.deepEqual(virtualValues(pool), values)
-  await assertClean(pool.pool)
-  await goesOn(t, pool, population)
-})
+    await goesOn(t, pool, population)
+  },
+)
 
 /**
- * New files, bytes in old ones, other sizes, another server; then unmounted, mounted, and all of it there.
+ * Makes files, writes to old ones, changes sizes, replaces the server; then unmounts, mounts, and finds all
+ * of it.
  */
 async function goesOn(t: TestContext, pool: TestPool, { mapper, fds, close }: Population): Promise<void> {
   const { path } = pool
@@ -157,7 +162,7 @@ async function goesOn(t: TestContext, pool: TestPool, { mapper, fds, close }: Po
   await assertClean(pool.pool)
 }
 
-/** Where the kernel has no orchestrator the keeper is told so by its thread, and all is as it was. */
+/** Where the kernel has no orchestrator, the keeper's LUO thread reports that, and the pool is as it was. */
 async function handsOver({ pool, mountPoint }: TestPool): Promise<void> {
   const { status, stderr } = await guestmemfs('handover', pool)
   if (status !== 0)
@@ -185,7 +190,7 @@ test('the package upgraded underneath: its keeper starts a server of today', opt
   assert.deepEqual(virtualValues(pool), values)
   await handsOver(pool)
   assert.equal(pool.keeperPid(), keeper)
-  // Memory that this server makes is kept by that keeper.
+  // That keeper holds the memory that this server makes.
   fs.writeFileSync(pool.path('between'), 'kept by the former')
 
   await kill(keeper)

@@ -1,5 +1,5 @@
 /**
- * The real server over the tmpfs store of src/stores/testing/tmpfs/, which is in no registry of the product.
+ * The real server over the tmpfs store of src/stores/testing/tmpfs/, which is not in src/stores/registry.ts.
  * Run as a program, `tmpfs-server.ts FOLDER`: the connection is descriptor 3, the runtime area descriptor 4,
  * both from the test, so that a second one can take over.
  */

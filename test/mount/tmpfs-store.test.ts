@@ -65,7 +65,7 @@ function mount(t: TestContext, folder: string) {
   return { path: (name: string) => join(target, name), serve, end }
 }
 
-/** In a process of its own: this one must not wait for a server. */
+/** In a process of its own: this one must not block on the mount. */
 async function shell(script: string): Promise<string> {
   const { status, stdout, stderr } = await runProgram('sh', ['-ec', script])
   assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, script)

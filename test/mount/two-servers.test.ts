@@ -1,6 +1,6 @@
 /**
- * Two servers on one image: a second server, started as a second keeper would start it, with copies of every
- * descriptor of the first, is refused; and whatever takes the place of the first one gets the lock.
+ * Two servers on one image: a second server, started as by a second keeper, with copies of every descriptor
+ * of the first, is refused; and the successor of the first one gets the lock.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -32,7 +32,7 @@ import {
 
 const options = { skip: cannotMount, timeout: 120_000 }
 
-/** A server of the tree that is tested: its keeper's part is played by today's class. */
+/** A server of the tree under test; today's `ServerProcess` is its keeper's side. */
 function startServer(t: TestContext, memfds: MemfdTable): ServerProcess {
   const node = process.execPath
   const wrapper = join(fs.mkdtempSync(join(tmpdir(), 'second-')), 'node')
@@ -49,7 +49,7 @@ function startServer(t: TestContext, memfds: MemfdTable): ServerProcess {
   }
 }
 
-/** A server of its own on copies of what `role` holds, serving a connection of its own. */
+/** Another server on copies of the descriptors that `role` holds, with a connection of its own. */
 async function secondServer(t: TestContext, { pool }: TestPool, role: 'keeper' | 'server') {
   const record = poolRecord(pool)
   const { areas, memfds } = takeOver(pool, record[role]?.pid ?? 0, role)
@@ -75,7 +75,7 @@ async function secondServer(t: TestContext, { pool }: TestPool, role: 'keeper' |
 
 async function assertRefused(t: TestContext, pool: TestPool, role: 'keeper' | 'server'): Promise<void> {
   const { server } = await secondServer(t, pool, role)
-  // Less than it would wait for a server that was killed: nobody has killed this one.
+  // Less than it would wait for a killed server: the first one was not killed.
   const end = await Promise.race([server.end, sleep(8000, 'no answer' as const)])
   assert.notEqual(end, 'no answer')
   assert.match(JSON.stringify(end), /"kind":"refused".*is locked by process/)

@@ -1,5 +1,5 @@
 /**
- * The umask of what a mount leaves behind: never the caller's, which would close or open folders to others.
+ * The umask of a mount's keeper and server: never the caller's, which would close or open folders to others.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, statSync } from 'node:fs'

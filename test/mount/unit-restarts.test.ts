@@ -1,6 +1,6 @@
 /**
- * Owns the proof that what an administrator does to the unit leaves the pool as it is: another target
- * isolated, restarts by hand at any moment, under a process that writes and reads.
+ * Owns the proof that an administrator's commands on the unit leave the pool as it is: isolate another
+ * target, restart at any moment, while a process writes and reads.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
@@ -23,7 +23,7 @@ DefaultDependencies=no
 [Service]
 ExecStart=/bin/sleep 1000
 `
-/** Writes a number and reads it back until /run/stop is there; each that is wrong is a line of /run/wrong. */
+/** Writes a number and reads it back until /run/stop exists; each wrong number is a line of /run/wrong. */
 const work = (mnt: string): string => `i=0
 while [ ! -e /run/stop ]; do
   i=$((i + 1))

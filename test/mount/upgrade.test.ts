@@ -1,6 +1,6 @@
 /**
- * `guestmemfs upgrade` on a pool that the oldest readable tree made: there is a way back to that tree until
- * it is typed, and none afterwards; and whatever it refuses it leaves as it was.
+ * `guestmemfs upgrade` on a pool that the oldest readable tree made: before it that tree can serve the pool
+ * again, after it it cannot; and a refused upgrade changes nothing.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -40,7 +40,7 @@ function assertDone(outcome: Outcome): void {
   assert.deepEqual([outcome.stderr, outcome.status], ['', 0])
 }
 
-/** Until the record names it: the oldest tree asks nothing else who serves the pool. */
+/** Kills the server and waits until the record names the next one: the oldest tree reads only the record. */
 async function anotherServer(pool: TestPool): Promise<void> {
   const before = pool.serverPid()
   await kill(before)
@@ -102,7 +102,7 @@ test(
     const again = await guestmemfs('upgrade', '--json', pool.mountPoint)
     assert.deepEqual(JSON.parse(again.stdout).image, { before: 2, after: 2 })
 
-    // The older tree says so in one line, and the server that it wanted to take the place of serves on.
+    // The older tree refuses in one line, and the present server goes on serving.
     assertRefused(await mountBy('older'), /version 2/)
     assert.notEqual(processStartTime(server), undefined)
     await isWhole()

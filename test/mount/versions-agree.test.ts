@@ -1,6 +1,6 @@
 /**
  * Processes of two versions at one pool: they agree, or one refuses in one line and nothing has changed; and
- * a keeper whose files are replaced gives the pool over whole.
+ * a keeper whose files are replaced hands the whole pool to its successor.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -39,7 +39,7 @@ const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 120_000 }
 const PROTOCOL = 'PROTOCOL: Protocol = { oldest: 0, newest: 1 }'
 
-/** What a guest and a program have of a pool while its processes change. */
+/** A guest and a program that use a pool while its processes are replaced. */
 async function use(t: TestContext, { path }: TestPool): Promise<() => Promise<void>> {
   fs.writeFileSync(path('text'), 'before')
   const fd = fs.openSync(path('text'), 'r+')
@@ -65,7 +65,7 @@ async function mountBy(t: TestContext, tree: OtherTree): Promise<TestPool> {
   return testPool(pool, mountPoint)
 }
 
-/** A server of `tree` on copies of what the pool's server holds, as a keeper of today starts it. */
+/** A server of `tree` on copies of the descriptors of the pool's server, started as by today's keeper. */
 function startServer(t: TestContext, { pool }: TestPool, tree: string) {
   const node = process.execPath
   const wrapper = join(fs.mkdtempSync(join(tmpdir(), 'agree-')), 'node')
@@ -82,7 +82,7 @@ function startServer(t: TestContext, { pool }: TestPool, tree: string) {
 }
 
 test(
-  'a server that speaks no version of its keeper’s refuses, and has changed nothing',
+  'a server without a protocol in common with its keeper refuses, and has changed nothing',
   options,
   async (t) => {
     const later = otherTree(t, [
@@ -92,7 +92,7 @@ test(
     ])
     const pool = await mountTestPool(t, { size: '64M' })
     const goesOn = await use(t, pool)
-    // Nothing but that server may change the image: no server serves while it is looked at.
+    // Only that server may change the image: no other one serves while the test compares it.
     const image = () => `/proc/${pool.serverPid()}/fd/${imageFd(pool.serverPid())}`
     const before = fs.readFileSync(image())
     const { areas, server } = startServer(t, pool, later.folder)
@@ -100,7 +100,7 @@ test(
     assert.equal(end.kind, 'refused')
     assert.match(
       JSON.stringify(end),
-      /its keeper speaks protocol 0 to 1, its server 7 to 9: they are of two versions of guestmemfs; mount it with that of the server"/,
+      /its keeper has protocol 0 to 1, its server 7 to 9: they are of two versions of guestmemfs; mount it with that of the server"/,
     )
     assert.ok(before.equals(fs.readFileSync(image())))
     await goesOn()
@@ -205,7 +205,7 @@ test('files replaced under a keeper: it notices, and gives the pool over whole',
     await kill(last)
     await until('it is given over', () => poolRecord(pool.pool).isGivenOver === true)
     const deadline = performance.now() + 30_000
-    // The keeper's own `mount` has the pool's lock now and then.
+    // The `mount` that the keeper starts may hold the pool's lock.
     while ((await guestmemfs('mount', pool.pool, pool.mountPoint)).status !== 0)
       assert.ok(performance.now() < deadline)
     await goesOn()

@@ -1,8 +1,7 @@
 /**
- * Owns the proof that each command that changes something leaves one line of who ran what, with what result,
- * and others none; and that a command is not ended half way by a reader that has gone away. A socket of the
- * test's stands where the journal's is, in a mount namespace of its own: the machine's journal stays as it
- * is.
+ * Owns the proof that each command that changes something logs one line of who ran it, with what result, and
+ * others none; and that a closed pipe does not end a command half way. The test has a socket in place of the
+ * journal's, in a mount namespace of its own.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -19,7 +18,7 @@ const LOGIN_UID = 61_234
 interface World {
   /** Runs a shell script in which `g` is the command. */
   readonly run: (script: string) => { status: number | null; stdout: string; stderr: string }
-  /** What came to the journal's socket since the last look: its messages. */
+  /** Messages that the journal's socket got since the last call. */
   readonly messages: () => string[]
 }
 
@@ -81,7 +80,7 @@ test('what changes something leaves a line, what reads leaves none', options, (t
   ])
 })
 
-test('a reader that has gone away ends no command half way', options, (t) => {
+test('a reader that has closed its pipe ends no command half way', options, (t) => {
   const { run, messages } = world(t)
   const pool = testPoolName(t)
   const done = run(`

@@ -1,6 +1,6 @@
 /**
- * Owns what an unprivileged owner of a file tries with extended attributes: `xattr-owner.ts THEIRS ROOTS`,
- * below the mount's root directory; prints the answers as JSON.
+ * A program of an unprivileged owner of a file, which tries operations on extended attributes:
+ * `xattr-owner.ts THEIRS ROOTS`, below the mount's root directory; prints the answers as JSON.
  */
 import { getxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
 import { answersTo } from './refused.ts'

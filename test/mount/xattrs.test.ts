@@ -58,7 +58,7 @@ test('extended attributes', { skip: cannotMount, timeout: 90_000 }, async (t) =>
         'trusted, of a symlink': 'ok',
       },
     )
-    // A copy that keeps xattrs keeps ours out: a copy of a VM's RAM file is not that VM.
+    // A rename keeps xattrs.
     fs.renameSync(path('file'), path('moved'))
     assert.deepEqual(Buffer.from(getxattr(path('moved'), 'user.one') as Uint8Array), value)
   })

@@ -1,6 +1,6 @@
 /**
- * Owns what an unprivileged owner of a RAM file tries on its record: prints the errno of reading, writing and
- * removing it.
+ * A program of a RAM file's unprivileged owner: tries to read, write and remove its record, and prints each
+ * errno.
  */
 import { getxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'

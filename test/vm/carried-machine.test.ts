@@ -1,6 +1,6 @@
 /**
- * Owns the promise that a guest is the same machine after an update, whatever it became while it ran: images
- * that were snapshotted, media that were changed, devices and processors that were plugged or unplugged.
+ * Owns the promise that a guest has the same machine after an update, with all changes made while it ran:
+ * snapshots of images, other media, devices and processors that were plugged or unplugged.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ import {
 } from './living-machine.ts'
 import { monitor, qemuPid, updateVmm } from './support.ts'
 
-/** Another QEMU, the same machine, and the guest has not lost a tick. */
+/** The VM has another QEMU with the same machine, and the guest has not lost a tick. */
 async function expectCarried(
   machine: Machine,
   words: RegExp,
@@ -33,7 +33,7 @@ async function expectCarried(
   assert.deepEqual(await factsOf(machine, plugged), before.facts)
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
-  // The line says it by now: nothing is changed, and nothing is carried.
+  // The recorded line has the changes by now: the next update carries none.
   const again = await updateVmm(pool)
   assert.deepEqual([again.status, again.stderr], [0, ''])
   assert.deepEqual(await factsOf(machine, plugged), before.facts)
@@ -56,7 +56,7 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
     await disk(name, device, `read -P ${byte} 0 64k`)
     await disk(name, device, `read -P ${base} 64k 64k`)
   }
-  // A second one on top, by a node that QEMU has opened itself below it.
+  // A second overlay, over a node that QEMU has opened by itself.
   await snapshot(name, { 'node-name': 'over0' }, join(machine.folder, 'c.qcow2'), {
     'snapshot-node-name': 'over1',
   })
@@ -66,7 +66,7 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
   await disk(name, 'vd0', 'read -P 0x70 0 64k')
   await disk(name, 'vd0', 'read -P 0x72 64k 64k')
 
-  // Both into the image that the first line named.
+  // Commits both into the image that the first line named.
   await commit(name, 'over1', 'disk0')
   await expectCarried(machine, /without -blockdev .*over/)
   await disk(name, 'vd0', 'read -P 0x70 0 64k')
@@ -114,7 +114,7 @@ test('devices and processors that were plugged are there afterwards, and those t
   const processors = (await monitor(name, 'query-cpus-fast')) as unknown[]
   assert.equal(processors.length, 2)
 
-  // Disks of SCSI go without the guest's help.
+  // QEMU unplugs SCSI disks without the guest's cooperation.
   for (const id of ['sd2', 'sd3']) await monitor(name, 'device_del', { id })
   for (const node of ['disk2', 'disk3']) await deleteNode(name, node)
   await expectCarried(machine, /without -device scsi-hd,id=sd2/, ['rng1', 'scsi1'])
@@ -128,7 +128,7 @@ test('what was changed after its next QEMU was tried is not left behind: the gue
   })
   const before = qemuPid(name)
   const updating = updateVmm(machine.pool)
-  // The trial has begun: the preflight has read the machine.
+  // Once the trial has begun, the preflight has read the machine.
   await untilTried(name)
   await snapshot(name, { 'node-name': 'over0' }, join(machine.folder, 'b.qcow2'), {
     'snapshot-node-name': 'over1',

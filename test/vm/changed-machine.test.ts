@@ -1,6 +1,6 @@
 /**
- * Owns the promise that nothing a machine became while it ran is lost: whatever was done to it over its
- * monitor is seen before the guest is paused, refused by name, and the guest runs on.
+ * Owns the promise that an update loses no change of a machine: the preflight finds every change that was
+ * made over the monitor, refuses it by name before the guest is paused, and the guest goes on.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -61,7 +61,7 @@ async function startMachine(t: TestContext, word: string, more: { qemu?: string 
   return { pool, vm, folder }
 }
 
-/** The guest is where it was, and has not lost a tick. */
+/** The update was refused, and the guest runs in the same QEMU without a lost tick. */
 async function expectRefused({ pool, vm }: Machine, words: RegExp): Promise<void> {
   const before = qemuPid(vm.name)
   const { status, stderr, report } = await updateVmm(pool)
@@ -128,7 +128,7 @@ const CHANGES: readonly Change[] = [
   },
 ]
 
-test('what was done to a machine while it ran is refused by name, and nothing is in the way once it is taken back', async (t) => {
+test('a change of a machine while it ran is refused by name, and the update succeeds once it is undone', async (t) => {
   const machine = await startMachine(t, 'changed')
   for (const { what, make, words, undo } of CHANGES) {
     await t.test(what, async () => {
@@ -190,7 +190,7 @@ test('threads are scheduled as they were, pinned, at their policy and nice value
   assert.deepEqual(readProcessLimits(qemuPid(name)), limits)
 })
 
-test('a port that somebody else has taken meanwhile is said, and the guest runs on', async (t) => {
+test('a port that another process has taken meanwhile is reported, and the guest runs on', async (t) => {
   const qemu = moodyQemu(scratchFolder(t))
   const machine = await startMachine(t, 'taken', { qemu: qemu.path })
   await human(machine.vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22024-:22')
@@ -229,7 +229,7 @@ test('what was done after an update is seen by the next one', async (t) => {
   await expectRefused(machine, /network backend net1 was added/)
 })
 
-test('RAM that lies outside of the pool is never left behind', async (t) => {
+test('RAM outside of the pool is never left behind', async (t) => {
   const pool = await mountVmPool(t)
   const options = [
     ...['-object', 'memory-backend-file,id=more,size=16M,mem-path=/dev/shm,share=on'],
@@ -237,7 +237,7 @@ test('RAM that lies outside of the pool is never left behind', async (t) => {
   ]
   await assert.rejects(startTinyVm(t, pool, 'outside', { options }), /memory backend 'more'.* would be lost/)
 
-  // The same, plugged while it runs: no line says it.
+  // The same, plugged while it runs, which no line can carry.
   const machine = await startMachine(t, 'plugged-ram')
   await monitor(machine.vm.name, 'object-add', {
     ...{ 'qom-type': 'memory-backend-memfd', id: 'more', size: 16 << 20, share: true },

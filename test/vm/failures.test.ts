@@ -1,4 +1,4 @@
-/** Owns what can go wrong around a guest: each ends in one clear line, and no guest is lost. */
+/** Owns the failures around a guest: each ends in one clear line, and no guest is lost. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -42,7 +42,7 @@ test('a new QEMU that does not take the guest: it goes on in the old one', async
   assert.equal(vm.process.exitCode, null)
 })
 
-test('no QEMU takes the guest: it lies saved; a damaged state file is refused; then it is resumed', async (t) => {
+test('no QEMU loads the guest: it is saved; a damaged state file is refused; then it is resumed', async (t) => {
   const pool = await mountVmPool(t)
   const qemu = moodyQemu(scratchFolder(t))
   const vm = await startTinyVm(t, pool, 'kept', { qemu: qemu.path })
@@ -230,7 +230,7 @@ test('a guest whose next QEMU cannot be started stays on record as saved, and go
   process.chdir(folder)
   const qemu = moodyQemu(scratchFolder(t))
   const vm = await startTinyVm(t, pool, 'homeless', { qemu: qemu.path }).finally(() => process.chdir(before))
-  // While the next one is tried: the guest has not been paused, and nothing speaks against it.
+  // During the trial of the next one: the guest has not been paused, and the preflight has found no error.
   qemu.set(`mv ${folder} ${folder}.away`, 'even-tried')
   const { report } = await updateVmm(pool, '--timeout-ms', '5000')
   assert.equal(report.vms[0]?.outcome, 'saved', JSON.stringify(report))
@@ -250,7 +250,7 @@ test('a QEMU that does not take the guest says why, in the report', async (t) =>
   const qemu = moodyQemu(scratchFolder(t))
   const options = ['-device', 'virtio-rng-pci']
   await startTinyVm(t, pool, 'other', { qemu: qemu.path, options })
-  // Another machine than the one that was saved.
+  // A machine other than the one that was saved.
   qemu.set(`set -- $(echo "$@" | sed s/virtio-rng-pci/virtio-balloon-pci/)`)
   const { report } = await updateVmm(pool)
   assert.equal(report.vms[0]?.outcome, 'saved')
@@ -261,7 +261,7 @@ test('a QEMU that does not take the guest says why, in the report', async (t) =>
   assert.equal((await listVms(pool))[0]?.state, 'running')
 })
 
-test('a guest whose QEMU is in a network of its own is refused once nobody could start the next one there', async (t) => {
+test('a guest whose QEMU is in a network of its own is refused once no process could start the next one there', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'netns', { command: ['unshare', '--net', process.execPath, CLI] })
   assert.equal((await updateVmm(pool)).status, 0, 'its supervisor is in the same')
@@ -281,7 +281,7 @@ test('the path of the old QEMU names one that does not take the guest: it runs o
   cpSync(`/usr/bin/${QEMU}`, qemu)
   const vm = await startTinyVm(t, pool, 'upgraded', { qemu })
   await vm.serial.moreTicks(2)
-  // As a package does it: another file under the same name.
+  // As by an upgrade of its package: another file under the same name.
   renameSync(brokenQemu(folder), qemu)
   const { status, report } = await updateVmm(pool)
   assert.equal(status, 1)

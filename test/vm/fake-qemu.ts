@@ -1,11 +1,11 @@
-/** Owns QEMUs that misbehave in one way: real programs in a folder, so that they are started as any other. */
+/** Owns QEMUs with one fault each: real programs in a folder, so that they are started as any other. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Is asked for its version with `-machine none`, as every QEMU is. */
+/** `run` and the preflight start a QEMU with `-machine none` for its version. */
 const WHEN_PROBED = 'case "$*" in "-machine none "*) exec qemu-system-x86_64 "$@";; esac'
 
-/** In a trial it has no console and no monitor of the line's own (`src/qemu/trial/trial-line.ts`). */
+/** The end of a trial's line (`src/qemu/trial/trial-line.ts`). */
 const WHEN_TRIED = 'case "$*" in *" -monitor none -display none") exec qemu-system-x86_64 "$@";; esac'
 
 function program(folder: string, name: string, ...lines: string[]): string {
@@ -14,7 +14,7 @@ function program(folder: string, name: string, ...lines: string[]): string {
   return path
 }
 
-/** Says it is QEMU 7.2, whatever it is asked. */
+/** Reports QEMU 7.2 as its version, to any command. */
 export function oldQemu(folder: string): string {
   const version = '{"qemu": {"micro": 22, "minor": 2, "major": 7}, "package": ""}'
   const greeting = `{"QMP": {"version": ${version}, "capabilities": []}}`
@@ -28,8 +28,7 @@ export function oldQemu(folder: string): string {
 }
 
 /**
- * A real QEMU as long as it is only asked for its version, or tried beside a guest; told to run one, it ends
- * with status 3.
+ * A real QEMU where it only reports its version or is in a trial; started for a guest it ends with status 3.
  */
 export function brokenQemu(folder: string): string {
   return program(folder, 'qemu-broken', WHEN_PROBED, WHEN_TRIED, 'exit 3')
@@ -38,14 +37,14 @@ export function brokenQemu(folder: string): string {
 export interface MoodyQemu {
   readonly path: string
   /**
-   * From now on it does `what` before it starts a guest: any shell command. Not when it is tried, unless
+   * From now on it runs the shell command `what` before it starts for a guest; in a trial only with
    * `evenTried`.
    */
   readonly set: (what: string, evenTried?: 'even-tried') => void
   readonly reset: () => void
 }
 
-/** A real QEMU that can be told to fail, or to be slow, at its next start. */
+/** A real QEMU that a test can make fail, or slow, at its next start. */
 export function moodyQemu(folder: string): MoodyQemu {
   const mood = join(folder, 'mood')
   const path = program(
@@ -62,7 +61,9 @@ export function moodyQemu(folder: string): MoodyQemu {
   }
 }
 
-/** Speaks QMP and has no guest: what it does to its owner's directory stands in `swapping-qemu.ts`. */
+/**
+ * A program that answers QMP and has no guest; `swapping-qemu.ts` has what it does to its owner's directory.
+ */
 export function swappingQemu(folder: string, words: readonly string[]): string {
   const line = [process.execPath, join(import.meta.dirname, 'swapping-qemu.ts'), ...words].join(' ')
   return program(folder, 'qemu-swapping', WHEN_PROBED, `exec ${line} "$@"`)

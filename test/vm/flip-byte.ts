@@ -1,6 +1,6 @@
 /**
- * Owns one deliberate fault: `flip-byte.ts FILE OFFSET` changes a byte of guest RAM through a mapping, as its
- * process, so that none is left.
+ * A deliberate fault: `flip-byte.ts FILE OFFSET` changes a byte of guest RAM through a mapping, in a process
+ * of its own, so that no mapping stays.
  */
 import { openSync } from 'node:fs'
 import { mapShared } from '../../src/linux/memory.ts'

@@ -1,6 +1,6 @@
 /**
- * Guests that a former tree started, in a pool that its processes keep: today's program updates them, and
- * resumes what that tree saved.
+ * Guests that a former tree started, in a pool of its processes: today's program updates them, and resumes
+ * guests that that tree saved.
  */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -32,7 +32,7 @@ interface Elder {
   readonly vm: TestVm
 }
 
-/** Pool, keeper, server, supervisor and QEMU's command line are the former tree's. */
+/** Starts a guest with pool, keeper, server, supervisor and command line of the former tree. */
 async function startElder(t: TestContext): Promise<Elder> {
   const mounted = Promise.withResolvers<OlderPool>()
   const pool = await withEndings(t, async () => {
@@ -73,26 +73,22 @@ test(
   },
 )
 
-test(
-  'a guest that was saved for a jump, its pool frozen, is resumed from what lies in the pool',
-  options,
-  async (t) => {
-    const { pool, older, vm } = await startElder(t)
-    await vm.serial.moreTicks(3)
-    await new OlderTree(older.folder).script(beforeJump(pool.pool, pool.mountPoint, vm.ramFile))
-    await monitor(vm.name, 'quit').catch(() => {})
-    await vm.ended
-    assert.equal((await listVms(pool))[0]?.state, 'saved')
-    assert.deepEqual(Object.keys(readUpdateRecord(pool.mountPoint)?.savedAtMs ?? {}), [vm.name])
-    const ticks = vm.serial.ticks()
+test('a guest that was saved for a jump, its pool frozen, is resumed from the pool', options, async (t) => {
+  const { pool, older, vm } = await startElder(t)
+  await vm.serial.moreTicks(3)
+  await new OlderTree(older.folder).script(beforeJump(pool.pool, pool.mountPoint, vm.ramFile))
+  await monitor(vm.name, 'quit').catch(() => {})
+  await vm.ended
+  assert.equal((await listVms(pool))[0]?.state, 'saved')
+  assert.deepEqual(Object.keys(readUpdateRecord(pool.mountPoint)?.savedAtMs ?? {}), [vm.name])
+  const ticks = vm.serial.ticks()
 
-    const { status, report, stderr } = await resumeVms(pool)
-    assert.deepEqual([status, report.vms.map(({ outcome }) => outcome)], [0, ['resumed']], stderr)
-    assert.equal(readUpdateRecord(pool.mountPoint), undefined)
-    const log = new Serial(vmPaths(vm.name).log)
-    await log.until(3)
-    assert.equal(log.ticks()[0]?.number, ticks.length + 1, 'it goes on with the tick after its last')
-    assert.ok([...ticks, ...log.ticks()].every(({ bad }) => bad === 0))
-    assert.equal((await guestmemfs('fsck', pool.pool)).stdout, `${pool.pool}: clean\n`)
-  },
-)
+  const { status, report, stderr } = await resumeVms(pool)
+  assert.deepEqual([status, report.vms.map(({ outcome }) => outcome)], [0, ['resumed']], stderr)
+  assert.equal(readUpdateRecord(pool.mountPoint), undefined)
+  const log = new Serial(vmPaths(vm.name).log)
+  await log.until(3)
+  assert.equal(log.ticks()[0]?.number, ticks.length + 1, 'it goes on with the tick after its last')
+  assert.ok([...ticks, ...log.ticks()].every(({ bad }) => bad === 0))
+  assert.equal((await guestmemfs('fsck', pool.pool)).stdout, `${pool.pool}: clean\n`)
+})

@@ -1,6 +1,6 @@
 /**
- * `hash-ram.ts FILE`: prints the SHA-256 of all of a RAM file, mapped as QEMU does it, as a process of its
- * own, so that no mapping is left.
+ * `hash-ram.ts FILE`: prints the SHA-256 of all of a RAM file, mapped as QEMU does it, in a process of its
+ * own, so that no mapping stays.
  */
 import { createHash } from 'node:crypto'
 import { fstatSync, openSync } from 'node:fs'

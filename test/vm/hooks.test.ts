@@ -1,6 +1,6 @@
 /**
- * Owns what is run before each QEMU of a guest and after its end: helpers that end with the QEMU that had
- * them.
+ * Owns the tests of commands before each QEMU of a guest and after its end: helpers that end with the QEMU
+ * that had them.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -36,7 +36,7 @@ test('before each QEMU and after its end, in order', async (t) => {
   await vm.serial.moreTicks(2)
   assert.equal(vm.serial.findBreak(), undefined)
 
-  // One that fails keeps the guest saved, and says so.
+  // A hook that fails leaves the guest saved, and the report says so.
   writeFileSync(stop, '')
   const { report } = await updateVmm(pool)
   assert.equal(report.vms[0]?.outcome, 'saved')

@@ -1,6 +1,6 @@
 /**
- * Owns what an update of the kernel does to guests and pools before the jump, and that all of it is undone
- * where there is none; on a pool of memfds, since nothing here jumps. The jump itself is the testbed's.
+ * Owns the tests of a kernel update's steps before the jump, and that a failure undoes all of them; on a pool
+ * of memfds, as no test here jumps. The testbed tests the jump.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
@@ -87,14 +87,15 @@ test('all the way to the jump, and back: every guest in the QEMU it had', async 
   assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['one', 'two'], 'no state file is left')
 })
 
-test('killed on the way: resume thaws, and every guest goes on', async (t) => {
+test('killed before the jump: resume thaws, and every guest goes on', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)
   const way = wayOf(pool, guests)
   way.writeUpdateRecord()
   await way.suspendAll()
   way.freeze()
-  // What a dead process leaves: no locks, and no more steps. One QEMU is ended besides, as a shutdown would.
+  // As after the death of the command: no locks, and no more steps. The test ends one QEMU, too, as a
+  // shutdown would.
   way.releaseLocks()
   await monitor(guests[0]?.name as string, 'quit').catch(() => {})
   await guests[0]?.ended
@@ -112,7 +113,7 @@ test('killed on the way: resume thaws, and every guest goes on', async (t) => {
     (await listVms(pool)).map(({ state }) => state),
     ['running', 'running'],
   )
-  // The first one's terminal went with its supervisor.
+  // The first guest lost its terminal with its supervisor.
   await allRunOn(guests.slice(1))
 })
 
@@ -131,7 +132,7 @@ test('one guest cannot be saved: it and the others go on, and nothing is frozen'
   assert.equal(existsSync(pool.path('one.vmstate')), false)
 })
 
-test('a guest that was started since the plan is seen before the jump, and nobody is lost', async (t) => {
+test('a guest that was started since the plan is found before the jump, and no guest is lost', async (t) => {
   const pool = await mountVmPool(t)
   const planned = await startTinyVm(t, pool, 'planned')
   const way = wayOf(pool, [planned])

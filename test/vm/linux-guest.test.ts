@@ -1,4 +1,6 @@
-/** Owns the update under a real operating system: a Linux guest goes on, its files and clocks in order. */
+/**
+ * Owns the update of a guest with a real operating system: Linux goes on, with its files and clocks in order.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { buildLinuxGuest } from '../../testbed/guests/linux-guest.ts'

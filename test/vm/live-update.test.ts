@@ -1,6 +1,6 @@
 /**
- * Owns the main promise of the VMM-only update: the guest goes on from where it stopped, every byte in place,
- * and nobody around it notices.
+ * Owns the main promise of the VMM-only update: the guest goes on from where it stopped, with every byte in
+ * place.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -42,7 +42,7 @@ test('the check of the guest can fail: a byte changed under it is seen', async (
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'bad')
   await monitor(vm.name, 'stop')
-  // In the pattern, which begins at 2 MiB.
+  // A byte of the pattern, which begins at 2 MiB.
   execFileSync(process.execPath, [join(import.meta.dirname, 'flip-byte.ts'), vm.ramFile, String(5 << 20)])
   await monitor(vm.name, 'cont')
   await vm.serial.moreTicks(3)

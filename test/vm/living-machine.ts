@@ -1,4 +1,6 @@
-/** A guest whose machine can be changed in every way that is carried, and what tests do to it. */
+/**
+ * A guest whose machine can be changed in every way that an update carries, and the changes that tests make.
+ */
 import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,7 +26,9 @@ export function image(folder: string, name: string, byte: number): string {
   return path
 }
 
-/** One disk of `-blockdev`, one of `-drive`, a drive for media, ports for what is plugged. */
+/**
+ * Starts it with a disk of `-blockdev`, one of `-drive`, a drive for media, and ports to plug devices into.
+ */
 export async function startMachine(t: TestContext, word: string): Promise<Machine> {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)
@@ -60,7 +64,10 @@ export async function factsOf({ vm }: Machine, plugged: readonly string[] = []):
   }
 }
 
-/** Reads or writes a block of a disk past the guest: what it says in case of another pattern. */
+/**
+ * Reads or writes a block of a disk without the guest, by `qemu-io`; throws where its output reports an
+ * error.
+ */
 export async function disk(name: string, device: string, command: string): Promise<void> {
   const qdev = device.startsWith('vd') ? `/machine/peripheral/${device}/virtio-backend` : device
   const line = `qemu-io -d ${qdev} "${command}"`
@@ -71,7 +78,7 @@ export async function disk(name: string, device: string, command: string): Promi
 export const snapshot = (name: string, of: object, path: string, more: object = {}) =>
   monitor(name, 'blockdev-snapshot-sync', { ...of, 'snapshot-file': path, format: 'qcow2', ...more })
 
-/** A device that is going holds it for a moment. */
+/** A device that is being unplugged holds the node for a moment. */
 export const deleteNode = (name: string, node: string): Promise<void> =>
   until(
     `${node} can be deleted`,
@@ -83,7 +90,7 @@ export const deleteNode = (name: string, node: string): Promise<void> =>
     5000,
   )
 
-/** Commits all overlays from `top` down into `base`, which is on top afterwards. */
+/** Commits all overlays from `top` down into `base`, which is the top node afterwards. */
 export async function commit(name: string, top: string, base: string): Promise<void> {
   await monitor(name, 'block-commit', { 'job-id': 'commit0', device: top, 'base-node': base })
   const isOver = async (): Promise<boolean> => {

@@ -1,5 +1,5 @@
 /**
- * A VM of an unprivileged owner: its RAM lies in a directory of theirs, and root starts it on their behalf.
+ * A VM of an unprivileged owner: its RAM is in a directory of that user, and root starts it with `--user`.
  */
 import assert from 'node:assert/strict'
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from 'node:fs'
@@ -25,7 +25,7 @@ export interface NobodysGround {
   readonly pool: VmPool
   /** A scratch folder that everyone may enter. */
   readonly folder: string
-  /** In the mount, and nobody's. */
+  /** A directory of the mount that belongs to user nobody. */
   readonly theirs: string
 }
 
@@ -39,7 +39,7 @@ export async function nobodysGround(t: TestContext): Promise<NobodysGround> {
   return { pool, folder, theirs }
 }
 
-/** A VM of nobody's in a directory of nobody's, started by root on their behalf. */
+/** A VM of user nobody in a directory of nobody's, started by root. */
 export async function startNobodysVm(
   t: TestContext,
   word: string,
@@ -54,7 +54,7 @@ export async function startNobodysVm(
   return { pool, vm }
 }
 
-/** The same with a program of nobody's in QEMU's place; waits until it says something. */
+/** The same with a program of nobody's in QEMU's place; waits for its first output. */
 export async function startNobodysProgram(
   { pool, folder }: NobodysGround,
   word: string,
@@ -68,7 +68,9 @@ export async function startNobodysProgram(
   return vm
 }
 
-/** Test folders are private; another user needs the way down to this one, for as long as the test runs. */
+/**
+ * Test folders are private: for as long as the test runs, another user may enter this one and those above it.
+ */
 function letOthersIn(t: TestContext, path: string): void {
   for (let at = path; at !== '/'; at = dirname(at)) {
     const { mode } = statSync(at)

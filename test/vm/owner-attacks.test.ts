@@ -1,6 +1,6 @@
 /**
- * What a guest's owner tries on root, who updates the guest: a directory swapped in the middle, programs and
- * libraries in the recorded environment.
+ * Attacks of a guest's owner on root, who updates the guest: a directory swapped during the update, programs
+ * and libraries in the recorded environment.
  */
 import assert from 'node:assert/strict'
 import {
@@ -37,7 +37,7 @@ import {
   vmName,
 } from './support.ts'
 
-/** Everyone may look there, and root alone may write. */
+/** Every user may read it, and only root write. */
 function rootsFolder(t: TestContext): string {
   const folder = scratchFolder(t)
   chmodSync(folder, 0o755)
@@ -58,7 +58,7 @@ async function startSwapping(
   return { pool: ground.pool, vm, outside }
 }
 
-/** The update of that one guest was refused in one line, and its QEMU is the one it was. */
+/** The update of that guest was refused in one line, and it has the same QEMU. */
 function assertGoesOn(report: UpdateReport, { name }: TestVm, pid: number, reason: RegExp): void {
   const [timeline] = report.vms
   assert.equal(timeline?.outcome, 'rolled-back', JSON.stringify(report))
@@ -74,7 +74,7 @@ test('a directory swapped while the update waits for QEMU leads root nowhere', a
   writeFileSync(join(outside, 'ram'), "root's", { mode: 0o600 })
   const { report } = await updateVmm(pool, '--timeout-ms', '5000')
   assert.deepEqual(readdirSync(outside), ['ram'], 'root made a file where root alone may write')
-  assertGoesOn(report, vm, pid, /vmstate could not be made: a directory on its way was replaced/)
+  assertGoesOn(report, vm, pid, /vmstate could not be made: a directory of its path was replaced/)
 })
 
 test('nor one that is swapped while the guest is saved: nothing of root’s is read, marked or removed', async (t) => {
@@ -85,7 +85,7 @@ test('nor one that is swapped while the guest is saved: nothing of root’s is r
   const { report } = await updateVmm(pool, '--timeout-ms', '5000')
   assert.equal(lgetxattr(ram, VM_XATTR), ENODATA, 'root wrote the record onto a file of its own')
   assert.equal(readFileSync(state, 'utf8'), "root's")
-  assertGoesOn(report, vm, pid, /vmstate: a directory on its way was replaced/)
+  assertGoesOn(report, vm, pid, /vmstate: a directory of its path was replaced/)
   assert.deepEqual(await listVms(pool).then((vms) => vms.length), 0, 'what was swapped away is on no record')
 })
 
@@ -114,7 +114,7 @@ test('no root process runs what the recorded environment names: PATH, loader and
   )
   const variables = {
     PATH: `${evil}:/usr/bin:/bin`,
-    // The loader of every program that is given these writes a file, as the user that it runs as.
+    // The loader of every program with these variables writes a file, as the user that it runs as.
     LD_DEBUG: 'files',
     LD_DEBUG_OUTPUT: `${evil}/loaded`,
     NODE_OPTIONS: `--require=${evil}/required.cjs`,
@@ -135,7 +135,7 @@ test('no root process runs what the recorded environment names: PATH, loader and
   assert.doesNotMatch(ranAs, /^0$/m)
   const environment = readFileSync(`/proc/${qemuPid(vm.name)}/environ`, 'utf8').split('\0')
   for (const [name, value] of Object.entries(variables)) assert.ok(environment.includes(`${name}=${value}`))
-  // Values are nobody else's to read: not in a command line either, which everyone may read.
+  // No other user may read the values: so they must not be in a command line.
   assert.doesNotMatch(readFileSync(`/proc/${qemuPid(vm.name)}/cmdline`, 'utf8'), /LD_DEBUG/)
 })
 

@@ -1,5 +1,6 @@
 /**
- * Owns what `run` says of RAM files that it cannot take: the true reason, and the one command that mends it.
+ * Owns the messages of `run` about RAM files that it cannot use: the reason, and the command that corrects
+ * it.
  */
 import assert from 'node:assert/strict'
 import { chmodSync, writeFileSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
- * Owns the seed's usage section, typed as it stands there: touch, truncate, QEMU with its own options,
- * monitor commands, and back. Nothing of ours takes part but the file system, whose server is killed while
- * the guest lies saved.
+ * Owns the seed's usage section, typed as it is there: touch, truncate, QEMU with its own options, monitor
+ * commands, and the restore. Only the file system takes part, and its server is killed while the guest is
+ * saved.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -53,7 +53,7 @@ test('QEMU makes its RAM file itself: create, size and map through one descripto
   assert.ok(rssKilobytes >= 8 << 10, 'the guest runs in the mapping of the file')
 })
 
-/** A QEMU of a person's: its monitor on a socket, its serial port in a file that outlives it. */
+/** A QEMU that a person starts: its monitor on a socket, its serial port in a file that outlives it. */
 class ByHand {
   readonly serial: Serial
   readonly #line: string[]
@@ -100,7 +100,7 @@ class ByHand {
         socket.write(`${line}\n`)
       }
       const deadline = performance.now() + 5_000
-      // A prompt follows each line, but the last of a QEMU that quits.
+      // A prompt follows each line, except the last one of a QEMU that quits.
       while (shown.split('(qemu) ').length < lines.length + 2 && !socket.closed) {
         if (performance.now() > deadline) throw new Error(`the monitor does not answer: ${shown}`)
         await sleep(10)

@@ -1,4 +1,7 @@
-/** Owns what guests notice of the file system's server dying: nothing, also not in the middle of a save. */
+/**
+ * Owns the proof that guests notice nothing when the file system's server dies, not even in the middle of a
+ * save.
+ */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Owns the update of several VMs at once: each for itself, one's trouble never another's. */
+/** Owns the update of several VMs at once: the failure of one affects no other. */
 import assert from 'node:assert/strict'
 import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -56,7 +56,7 @@ test('a save that fails half-way leaves its guest running, and the others are up
   const big = await startBulkyVm(t, pool, 'big')
   const small = await startTinyVm(t, pool, 'small', { seed: 2 })
   const before = qemuPid(big.name)
-  // Slowly: somebody else takes the room away when the small one has written its state, and the big one not.
+  // Slowly: the test fills the pool when the small guest's state is written, and the big one's is not.
   await monitor(big.name, 'migrate-set-parameters', { 'max-bandwidth': 16 << 20 })
   const updating = updateVmm(pool)
   await untilState(pool, big, 16 << 20)
@@ -148,7 +148,7 @@ test('a guest with a device that cannot be saved is left as it is, and holds bac
   assert.equal(free.serial.findBreak(), undefined)
 })
 
-/** Resolves when so much of its state is written. */
+/** Resolves when QEMU has written that many bytes of its state. */
 async function untilState(pool: VmPool, { name }: TestVm, bytes: number): Promise<void> {
   const path = pool.path(`${name}.vmstate`)
   const deadline = performance.now() + 30_000
@@ -159,8 +159,8 @@ async function untilState(pool: VmPool, { name }: TestVm, bytes: number): Promis
 }
 
 /**
- * Its second DIMM is a private copy of a file elsewhere, so what it holds goes into the state file, which
- * takes room and time.
+ * Its second DIMM is a private mapping of a file elsewhere, so QEMU writes its contents into the state file,
+ * which takes room and time.
  */
 function startBulkyVm(t: TestContext, pool: VmPool, word: string): Promise<TestVm> {
   const dimm = join(scratchFolder(t), 'dimm')

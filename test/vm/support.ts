@@ -1,6 +1,6 @@
 /**
- * Owns how a test gets a real guest in a real pool: started through the command line a person types, followed
- * by its serial output, and gone when the test ends.
+ * Owns real guests in real pools for tests: started by the command line that a person types, observed by
+ * their serial output, and ended with the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,21 +31,21 @@ export async function mountVmPool(t: TestContext, size = '256M'): Promise<VmPool
 /** `mount`: the pool that it makes is unmounted after its VMs have ended. */
 export async function withEndings(t: TestContext, mount: () => Promise<TestPool>): Promise<VmPool> {
   const endings: (() => Promise<void>)[] = []
-  // Hooks run in the order they were set: this one before the pool's own.
+  // Node runs hooks in the order in which they were set: this one before the pool's own.
   t.after(async () => {
     for (const end of endings) await end()
   })
   return { ...(await mount()), endings }
 }
 
-/** A folder that is gone after the test. */
+/** A folder that is removed after the test. */
 export function scratchFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'vm-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
-/** A name no other test run on this machine has: VMs are named host-wide. */
+/** A name that no other test run on this machine has: VMs are named host-wide. */
 export function vmName(word: string): string {
   return `${word}-${process.pid}`
 }
@@ -73,7 +73,7 @@ export function ramOptions(path: string, size = '64M'): string[] {
   return ['-m', size, '-object', `memory-backend-file,id=ram,size=${size},mem-path=${path},share=on`]
 }
 
-/** What a guest wrote to a file, as ticks. */
+/** The ticks that a guest wrote to a file. */
 export class Serial {
   readonly path: string
 
@@ -103,7 +103,7 @@ export class Serial {
     }
   }
 
-  /** What is wrong with the run as a whole, or undefined. */
+  /** The first fault in the whole output, or undefined. */
   findBreak(): string | undefined {
     return findBreak(this.ticks())
   }
@@ -114,7 +114,7 @@ export interface TestVm {
   readonly ramFile: string
   readonly serial: Serial
   readonly process: ChildProcess
-  /** What `guestmemfs run` and QEMU say on standard error. */
+  /** The standard error of `guestmemfs run` and QEMU. */
   readonly errors: () => string
   /** Exit status of `guestmemfs run`. */
   readonly ended: Promise<number | null>
@@ -135,7 +135,7 @@ export async function startTinyVm(
     runOptions?: readonly string[]
     seed?: number
     qemu?: string
-    /** What runs guestmemfs; default: Node, and the command line of the tree that is tested. */
+    /** The words that run guestmemfs; default: Node, and the command line of the tree under test. */
     command?: Command
   } = {},
 ): Promise<TestVm> {
@@ -190,7 +190,7 @@ async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {
   await Promise.race([serial.until(1), over])
 }
 
-/** Ends whatever runs the VM now, wherever it was started. */
+/** Ends the present supervisor and QEMU of the VM, wherever they were started. */
 async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const runtime = readRuntime(name)
   for (const pid of [runtime?.qemu?.pid, runtime?.supervisor.pid]) if (pid !== undefined) kill(pid)
@@ -207,7 +207,7 @@ export function kill(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {
   }
 }
 
-/** The process id of the VM's QEMU as it is now. */
+/** The process id of the VM's present QEMU. */
 export function qemuPid(name: string): number {
   const pid = readRuntime(name)?.qemu?.pid
   if (pid === undefined) throw new Error(`no QEMU runs VM ${name}`)
@@ -248,7 +248,7 @@ export async function resumeVms(
   return { ...outcome, report: reportOf(outcome) }
 }
 
-/** A refusal has no report: its words are in `stderr`. */
+/** A refusal has no report: its message is in `stderr`. */
 function reportOf({ stdout }: Outcome): UpdateReport {
   return (stdout.trim() === '' ? { vms: [] } : JSON.parse(stdout)) as UpdateReport
 }

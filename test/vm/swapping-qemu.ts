@@ -1,20 +1,20 @@
 /**
- * A QEMU of an attacker's, who owns the guest: it speaks QMP on the monitor that it inherits, has no guest,
- * and at one moment of an update swaps the directory of its RAM file for a symlink to a folder of root's.
+ * A QEMU of an attacker's, who owns the guest: it answers QMP on the inherited socket, has no guest, and at
+ * one moment of an update replaces the directory of its RAM file by a symlink to a folder of root's.
  * `swapping-qemu.ts MOMENT DIRECTORY OUTSIDE QEMU-WORDS…`.
  */
 import { renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 
-/** Where `guestmemfs run` puts the monitor's socket. */
+/** The descriptor of the QMP socket that the supervisor passes. */
 const MONITOR_FD = 3
 const [moment, directory = '', outside = '', ...line] = process.argv.slice(2)
 /** As `startSwapping` gives it. */
 const ramPath = /mem-path=([^,]*)/.exec(line.join(' '))?.[1] ?? ''
 const ramBytes = Number(/size=(\d+)M/.exec(line.join(' '))?.[1] ?? 0) << 20
 let status = 'running'
-/** The preflight has asked what it asks. */
+/** Whether the preflight has sent its commands. */
 let isLookedAt = false
 
 function swap(): void {
@@ -39,7 +39,8 @@ function migrate(socket: Socket, path: string): void {
   try {
     writeFileSync(path, "the attacker's content")
   } catch {
-    // Root's file there, and not ours to write: what it holds is taken for the guest's state.
+    // It is root's file there, which this user cannot write: the attack is that root takes it for the guest's
+    // state.
   }
   status = 'postmigrate'
   event(socket, 'STOP')
@@ -79,7 +80,7 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
 }
 
 createServer((socket) => {
-  // The one after the preflight's saves the guest.
+  // The connection after the preflight's is the one that saves the guest.
   if (isLookedAt && moment === 'greeting') swap()
   const version = { qemu: { major: 10, minor: 0, micro: 0 }, package: '' }
   socket.write(`${JSON.stringify({ QMP: { version, capabilities: [] } })}\n`)

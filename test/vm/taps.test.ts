@@ -1,4 +1,4 @@
-/** Owns the promise that a guest comes back to the network it was on, or says that it cannot. */
+/** Owns the promise that an update resumes a guest on the network it was on, or reports that it cannot. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -18,13 +18,13 @@ import {
 
 const ip = (...words: string[]) => execFileSync('ip', words, { stdio: 'pipe' })
 
-/** A machine with QEMU need not have it. */
+/** A machine with QEMU need not have ip(8). */
 before(() => {
   if (!['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip', '/bin/ip'].some((path) => existsSync(path)))
     installPackages(THIS_HOST, ['iproute2'], undefined)
 })
 
-/** A bridge, gone after the test. Names of interfaces have 15 characters at most. */
+/** A bridge, removed after the test. Names of interfaces have 15 characters at most. */
 function makeBridge(t: TestContext, word: string): string {
   const bridge = `gmb${word}${process.pid % 100_000}`
   ip('link', 'add', bridge, 'type', 'bridge')
@@ -57,14 +57,14 @@ test('a tap that stays is in its bridge before the guest goes on', async (t) => 
   assert.match(report.vms[0].problem ?? '', new RegExp(`its tap ${tap} is not in ${bridge}: 'ip link set`))
   assert.equal((await listVms(pool))[0]?.state, 'saved')
 
-  // As at boot: the network comes up while the guest waits for it.
+  // As at boot: the network comes up while `resume` waits for it.
   const resumed = resumeVms(pool)
   setTimeout(() => ip('link', 'set', tap, 'master', bridge), 1000)
   assert.equal((await resumed).status, 0)
   assert.equal((await listVms(pool))[0]?.state, 'running')
 })
 
-test('a tap that a person put into a bridge, and that ends with its QEMU, is said before', async (t) => {
+test('a tap that a person put into a bridge, and that ends with its QEMU, is refused before the update', async (t) => {
   const pool = await mountVmPool(t)
   const [bridge, tap] = [makeBridge(t, 'e'), `gmu${process.pid % 100_000}`]
   const vm = await startTinyVm(t, pool, 'ends', { options: tapOptions(tap) })

@@ -1,6 +1,6 @@
 /**
- * Owns the trial of the next QEMU beside the one that runs: it finds what would not start before the guest is
- * paused, and it does nothing to the guest.
+ * Owns the trial of the next QEMU beside the one that runs: it finds, before the guest is paused, a QEMU that
+ * would not start, and it does not change the guest.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -20,7 +20,7 @@ const hashOf = (path: string) =>
 
 const image = (path: string) => writeFileSync(path, Buffer.alloc(1 << 20, 0x5a))
 
-/** A machine of all classes of devices that are tried, as far as one has room for them. */
+/** A machine with all classes of devices that a trial takes, as far as one has room for them. */
 function manyDevices(folder: string): string[] {
   const [disk, second, third] = ['a.raw', 'b.raw', 'c.raw'].map((name) => join(folder, name)) as [
     string,

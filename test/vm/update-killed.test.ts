@@ -1,6 +1,6 @@
 /**
- * Owns the update's own death: `guestmemfs live-update` is killed at a random moment, again and again, and
- * `guestmemfs resume` always finds a guest that can go on with every byte in place. The seed is printed;
+ * Owns updates that are killed: `guestmemfs live-update` is killed at a random moment, again and again, and
+ * `guestmemfs resume` always continues the guest with every byte in place. The seed is printed;
  * GUESTMEMFS_SEED repeats a run.
  */
 import assert from 'node:assert/strict'
@@ -32,7 +32,7 @@ import {
 
 const ROUNDS = 10
 const UPDATE = ['live-update', '--vmm-only', '--mount']
-/** From the making of the state file, which comes first, to about when the guest runs again. */
+/** From the creation of the state file, the first step, to about when the guest runs again. */
 const WINDOW_MS = 150
 
 test('an update killed at any moment leaves a guest that goes on', async (t) => {
@@ -45,7 +45,7 @@ test('an update killed at any moment leaves a guest that goes on', async (t) => 
   for (let round = 0; round < ROUNDS; round++) {
     const delayMs = random.below(WINDOW_MS)
     await killedUpdate(pool, vm.name, delayMs)
-    // Nobody need know which guest it was.
+    // Without names: `resume` finds the guest by itself.
     const { report } = await resumeVms(pool)
     const [timeline] = report.vms
     const how = timeline?.problem ?? timeline?.phases.map(({ phase }) => phase).join(' ') ?? 'gone'
@@ -73,7 +73,7 @@ for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     const qemu = moodyQemu(scratchFolder(t))
     const vm = await startTinyVm(t, pool, signal.toLowerCase(), { qemu: qemu.path })
     const before = qemuPid(vm.name)
-    // The old QEMU is gone, the next one is not there yet.
+    // The old QEMU has ended, the next one does not run yet.
     qemu.set('sleep 2')
     const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], { stdio: 'ignore' })
     const ended = once(update, 'exit')
@@ -91,7 +91,7 @@ for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
 test('an update that is killed leaves a guest that vms calls stopped, and that plain resume brings back', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'stopped')
-  // As an update leaves it that dies after QEMU has saved, and before that is on record.
+  // As after an update that was killed when QEMU had saved the guest, and before that was on record.
   await monitor(vm.name, 'migrate-set-capabilities', {
     capabilities: [{ capability: 'x-ignore-shared', state: true }],
   })
@@ -119,7 +119,7 @@ test('a guest that was loaded and put on record, and not told to run, is as it w
   await resumeVms(pool)
   assert.equal(await status(vm.name), 'paused')
   for (const wasRunning of [false, true]) {
-    // As an update leaves it that dies between the record and `cont`.
+    // As after an update that was killed between the record and `cont`.
     await leaveUnderUpdate(vm, wasRunning)
     assert.equal((await listVms(pool))[0]?.state, 'stopped')
     const { report } = await resumeVms(pool)
@@ -186,7 +186,7 @@ async function killedUpdate(pool: VmPool, name: string, delayMs: number): Promis
   await ended
 }
 
-/** The terminal's, and then the log's: a guest that had to be resumed writes there. */
+/** The ticks on the terminal, then those in the log, to which a resumed guest writes. */
 function ticksOf(terminal: Serial, name: string) {
   try {
     return [...terminal.ticks(), ...new Serial(vmPaths(name).log).ticks()]

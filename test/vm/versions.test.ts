@@ -1,6 +1,6 @@
 /**
- * Two installed versions under a running guest: each process goes on in its own, the pool changes over to the
- * other one and back until its format is upgraded, and the guest notices none of it.
+ * Two installed versions under a running guest: each process stays in its version, the pool can move to the
+ * other one and back until its format is upgraded, and the guest notices nothing.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -1,6 +1,6 @@
 /**
- * Tests of fetching packages from a mirror that does not do as it should: real apt, real packages, and a
- * mirror on this machine that answers half, or has moved on.
+ * Owns the tests of fetching packages from a faulty mirror: real apt, real packages, and a mirror on this
+ * machine that cuts answers off, or has newer packages than its lists.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -26,7 +26,7 @@ const skip =
   existsSync('/usr/bin/apt-get') && existsSync('/usr/bin/dpkg-deb') ? false : 'needs apt and dpkg-deb'
 const NAME = 'guestmemfs-test-package'
 
-/** One package of some hundred kilobytes, so that half of it is something. */
+/** One package of some hundred kilobytes, so that half of it is not empty. */
 async function buildPackage(folder: string, version: string): Promise<string> {
   const tree = join(folder, `tree-${version}`)
   mkdirSync(join(tree, 'DEBIAN'), { recursive: true })
@@ -41,7 +41,7 @@ async function buildPackage(folder: string, version: string): Promise<string> {
 
 const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
 
-/** What `answer` says goes out; the lists name what `debs` holds. */
+/** A mirror that answers as `answer` says; its lists name the packages in `debs`. */
 class Mirror {
   readonly #server = createServer((request, response) => this.#serve(request.url ?? '', response))
   debs: string[] = []
@@ -99,7 +99,7 @@ async function setUp(t: TestContext) {
   return { folder, mirror, choice, debs }
 }
 
-test('half an answer is asked for again, and what comes is whole', { skip }, async (t) => {
+test('a file that was cut off is downloaded again, completely', { skip }, async (t) => {
   const { folder, mirror, choice, debs } = await setUp(t)
   mirror.debs = [await buildPackage(folder, '1.0')]
   mirror.answer = 'half once'
@@ -127,7 +127,7 @@ test('a mirror that only ever answers half is an error in one line, and leaves n
   for (const name of readdirSync(debs)) assert.notEqual(readFileSync(join(debs, name)).length, whole)
 })
 
-test('a package that is gone is taken in the version that took its place, and that is said', {
+test('a package that is gone is taken in the version that replaced it, and a person reads that', {
   skip,
 }, async (t) => {
   const { folder, mirror, choice, debs } = await setUp(t)

@@ -12,9 +12,9 @@ import { UsageError } from '../../src/values/errors.ts'
 import { cacheFolder } from '../cache.ts'
 import { CommandError, command } from '../command.ts'
 
-/** The host's userland comes from the first; kernels come from any. */
+/** The host's userland is from the first; kernels are from any. */
 export const SUITES = ['trixie', 'trixie-backports', 'bookworm-backports'] as const
-/** apt-get's words for a file that the lists name and the mirror has not. */
+/** apt-get's message for a file that the lists name and the mirror does not have. */
 const GONE = /\b404 {1,2}Not Found|was not found$/m
 const LISTS_STAY_FRESH_MS = 24 * 3600 * 1000
 
@@ -28,7 +28,7 @@ export interface OfferedPackage extends Package {
   readonly suite: string
 }
 
-/** The mirror has this version no more: its lists have moved on since they were read. */
+/** The mirror no longer has this version: its lists have changed since apt read them. */
 export class PackageGoneError extends Error {
   override readonly name = 'PackageGoneError'
 }
@@ -36,7 +36,7 @@ export class PackageGoneError extends Error {
 export interface AptChoice {
   /** Lines of a sources.list. Default: our suites, from the mirror that this machine gets Debian from. */
   readonly sources?: string
-  /** Where it keeps all that is its own. Default: in the cache. */
+  /** The folder for its files. Default: in the cache. */
   readonly folder?: string
   /** Reads the lists of the suites again, however new they are. */
   readonly refresh?: boolean
@@ -64,7 +64,7 @@ export class Apt {
     return apt
   }
 
-  /** Old lists are better than none: without a network, what the cache holds still runs. */
+  /** Without a network old lists are used, so that packages in the cache can be run. */
   async #refresh(stamp: string, isAsked: boolean): Promise<void> {
     if (!isAsked && existsSync(stamp) && Date.now() - statSync(stamp).mtimeMs < LISTS_STAY_FRESH_MS) return
     try {
@@ -111,10 +111,10 @@ export class Apt {
     }
   }
 
-  /** One at a time on this machine: apt-get gives up at once where another one holds its lock. */
+  /** One at a time on this machine: apt-get fails at once where another one holds its lock. */
   #runAlone(args: readonly string[], cwd?: string): Promise<string> {
     const options = cwd === undefined ? {} : { cwd }
-    // Without a process between, so that the lock goes with apt-get, and both with this process.
+    // Without a process between, so that the lock ends with apt-get, and both end with this process.
     const words = ['--pdeathsig', 'TERM', 'flock', '--no-fork', `${this.#config}.lock`, 'apt-get', ...args]
     return this.#run('setpriv', words, options)
   }
@@ -124,7 +124,7 @@ export class Apt {
   }
 }
 
-/** Whole, and only where it says something else: another testbed's apt may be reading it. */
+/** Writes the file at once, and only where it differs: another testbed's apt may be reading it. */
 function writeIfOther(file: string, text: string): void {
   if (existsSync(file) && readFileSync(file, 'utf8') === text) return
   writeFileSync(`${file}.${process.pid}`, text)
@@ -147,7 +147,7 @@ function configuration(folder: string): string {
     'APT::Architecture': 'amd64',
     'APT::Default-Release': SUITES[0],
     'APT::Install-Recommends': 'false',
-    // apt's unprivileged helper user cannot reach a cache in somebody's home folder.
+    // apt's unprivileged helper user cannot enter a cache in a person's home folder.
     'APT::Sandbox::User': 'root',
   }
   return Object.entries(settings)
@@ -155,7 +155,7 @@ function configuration(folder: string): string {
     .join('')
 }
 
-/** Our suites, from the mirror that this machine gets Debian from. */
+/** Lines for `SUITES`, from the mirror that this machine gets Debian from. */
 function sourcesFromThisMachine(): string {
   const mirror = debianMirror(readAptSources(THIS_HOST), osRelease().codename || SUITES[0])
   if (mirror === undefined)

@@ -11,7 +11,7 @@ import { LUO, luoKernel } from '../kernel/luo.ts'
 import { type Apt, type OfferedPackage, SUITES, withFreshLists } from './apt.ts'
 import { unpackPackages } from './unpack.ts'
 
-/** The suite whose kernel is started where nobody names one. */
+/** The suite of the default kernel. */
 export const NEWEST = 'trixie-backports'
 
 /**
@@ -24,7 +24,7 @@ const ROOM_BYTES = 500 * 2 ** 20
 const KERNEL_PACKAGE = /^linux-(image|binary|modules|base)-\d/
 
 export interface Kernel {
-  /** What `uname -r` says. */
+  /** As `uname -r` prints it. */
   readonly release: string
   readonly vmlinuz: string
   /** The folder that holds `kernel/…/*.ko*`; undefined when everything is built in. */

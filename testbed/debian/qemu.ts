@@ -13,7 +13,7 @@ import { type Apt, type OfferedPackage, type Package, withFreshLists } from './a
 import { unpackPackages } from './unpack.ts'
 
 const PACKAGE = 'qemu-system-x86'
-/** These are only good in one version together (qemu-system-x86's own dependencies say so). */
+/** These must have the same version (by qemu-system-x86's dependencies). */
 const FAMILY = [PACKAGE, 'qemu-system-common', 'qemu-system-data', 'seabios']
 /** Packages and their unpacked files. */
 const ROOM_BYTES = 400 * 2 ** 20
@@ -53,7 +53,7 @@ function versionOf(debian: string): string | undefined {
   return version && formatVersion(version)
 }
 
-/** This machine's own where it is as new as any, else one in the cache, fetched where it is not there. */
+/** This machine's own where none is newer, else one in the cache, downloaded where it is missing. */
 export function newestQemu(): Promise<QemuProgram> {
   return withFreshLists(async (apt) => {
     const { offer, packages } = await qemuPackages(apt, 'newest')
@@ -63,7 +63,7 @@ export function newestQemu(): Promise<QemuProgram> {
       return { program: QEMU_BINARY, args: [], env: {}, version: formatVersion(own) }
     const what = { needsBytes: ROOM_BYTES, what: `QEMU ${versionOf(offer.version)}` }
     const tree = await cached(
-      // The loader takes a colon for the end of a path.
+      // The loader treats a colon as the end of a path.
       `qemu/${PACKAGE}_${offer.version.replaceAll(':', '%3a')}`,
       async (folder) => {
         await unpackPackages(apt, packages, folder)
@@ -75,7 +75,9 @@ export function newestQemu(): Promise<QemuProgram> {
   })
 }
 
-/** The loader is told where its libraries are; QEMU, where its modules and firmware are. */
+/**
+ * With options for the loader, which name its libraries, and for QEMU, which name its modules and firmware.
+ */
 function programIn(tree: string, version: string): QemuProgram {
   const libraries = join(tree, LIBRARIES)
   const loader = join(libraries, 'ld-linux-x86-64.so.2')

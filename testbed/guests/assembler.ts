@@ -1,6 +1,6 @@
 /**
- * Owns a very small x86 assembler: the 32-bit instructions our test guest needs, and labels. It knows nothing
- * of what the program does. Encodings are from the Intel SDM, volume 2.
+ * Owns a very small x86 assembler: the 32-bit instructions of the test guests, and labels. Must not: know
+ * what the program does. Encodings are from the Intel SDM, volume 2.
  */
 
 /**

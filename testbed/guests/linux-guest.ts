@@ -17,10 +17,7 @@ const KERNEL = '6.12'
 const APPLETS = ['sh', 'mount', 'mkdir', 'dd', 'md5sum', 'cat', 'sleep', 'echo', 'insmod', 'ip', 'ping']
 const DEVICE_MODULES = ['virtio_pci', 'virtio_blk', 'virtio_net']
 
-/**
- * Each pass writes the disk and reads it back past every cache, and asks the other end of the cable for an
- * answer.
- */
+/** Each pass writes the disk, reads it back with direct I/O, and pings the other end of the network. */
 const CHECK_DEVICES = `
 check_devices() {
   echo $n | dd of=/dev/vda bs=512 count=1 conv=sync oflag=direct 2>/dev/null
@@ -76,14 +73,14 @@ export async function buildLinuxGuest(
 function entries(busybox: Buffer, modules: readonly Module[], checkDevices: string): CpioEntry[] {
   return [
     ...['bin', 'dev', 'data', 'modules'].map((path): CpioEntry => ({ path, type: 'folder' })),
-    // What init's output and dd need before anything is mounted.
+    // For init's output and dd, before a file system is mounted.
     { path: 'dev/console', type: 'character device', major: 5, minor: 1 },
     { path: 'dev/null', type: 'character device', major: 1, minor: 3 },
     { path: 'dev/urandom', type: 'character device', major: 1, minor: 9 },
     { path: 'bin/busybox', type: 'file', mode: 0o755, bytes: busybox },
     ...APPLETS.map((name): CpioEntry => ({ path: `bin/${name}`, type: 'symlink', target: 'busybox' })),
     { path: 'init', type: 'file', mode: 0o755, bytes: Buffer.from(init(checkDevices)) },
-    // Each after what it needs.
+    // Each module after those it depends on.
     ...modules.map(
       ({ name, bytes }, index): CpioEntry => ({
         path: `modules/${String(index).padStart(2, '0')}-${name}.ko`,
@@ -94,7 +91,7 @@ function entries(busybox: Buffer, modules: readonly Module[], checkDevices: stri
   ]
 }
 
-/** Puts into the cache what `buildLinuxGuest` takes from it. */
+/** Downloads into the cache what `buildLinuxGuest` uses. */
 export async function prefetchLinuxGuest(): Promise<void> {
   await findKernel(KERNEL)
   await findBusybox()

@@ -2,8 +2,8 @@
  * Owns the memory guest: some hundred bytes that measure their own RAM, again and again, and print
  * `write W chase C` on COM1: time-stamp counter ticks, in units of 1024, for storing to the first WRITE_BYTES
  * word by word, and for CHASES reads at random places of CHASE_BYTES, each of which needs the one before. It
- * runs without paging, so each miss of a TLB is a walk of the host's tables alone, and what they are made of
- * shows.
+ * runs without paging, so on each TLB miss the processor walks the host's tables alone, and the times show
+ * their page sizes.
  */
 import { Assembler, EAX, ECX, EDI, EDX, ESI, NOT_ZERO } from './assembler.ts'
 import { emitPrint, emitText } from './serial-output.ts'

@@ -22,7 +22,7 @@ const PLAIN = [
   '-serial chardev:serial',
 ]
 
-/** What `choice` changes of the plain line: options that go, and those that come. */
+/** What `choice` changes in the plain line: removed options, and added ones. */
 function changes(choice: Partial<GuestOptions>): { gone: string[]; come: string[] } {
   const line = lineOf(choice)
   return {

@@ -9,14 +9,14 @@ export interface GuestOptions {
   /** Also that of its log, and of its RAM file and its kernel where those are not named. */
   readonly name: string
   readonly mebibytes: number
-  /** Path of its RAM file, default NAME-ram in the pool; `anonymous`: RAM that is QEMU's own. */
+  /** Path of its RAM file, default NAME-ram in the pool; `anonymous`: anonymous memory of QEMU. */
   readonly ram?: string
   /** Default `on` its RAM file; `guestmemfs run` adds the backend to a machine that has none. */
   readonly machine?: string
   readonly cpu?: string
   /** One of the scenario's files. */
   readonly kernel?: string
-  /** `log`: appended to the log NAME, where the next QEMU finds it, in the next kernel, too. */
+  /** `log`: appended to the log NAME, to which the next QEMU appends, also in the next kernel. */
   readonly serial?: 'log' | 'stdio'
   /** Whether QEMU touches all of the RAM before the guest runs. */
   readonly prealloc?: boolean
@@ -24,7 +24,7 @@ export interface GuestOptions {
   readonly words?: string
 }
 
-/** Where a scenario's files lie in the host (image/project.ts). */
+/** The folder of a scenario's files in the host (image/project.ts). */
 export const FILES = '/opt/testbed/files'
 const LOGS = '/run/testbed/logs'
 const POOL = '/mnt/guestmemfs'
@@ -56,8 +56,8 @@ export interface SeedOptions {
 }
 
 /**
- * The line of the seed's usage section as a person types it; the kernel, the monitor's place and the sizes
- * are ours. `memPath` may have options of the backend behind it.
+ * The line of the seed's usage section as a person types it, with the testbed's kernel, monitor socket and
+ * sizes. In `memPath` options of the backend may follow the path.
  */
 export const seedCommand = ({ memPath = `${POOL}/guest-ram`, mebibytes = 500 }: SeedOptions = {}): string =>
   `qemu-system-x86_64 -machine pc-q35-10.0,memory-backend=pc.ram -accel kvm -cpu host -m ${mebibytes}M \\

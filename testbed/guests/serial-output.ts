@@ -1,4 +1,4 @@
-/** What a guest of ours prints on COM1: texts and numbers, by polling. */
+/** The test guests' output on COM1: texts and numbers, by polling. */
 import { type Assembler, EAX, ECX, EDX, ESI, ZERO } from './assembler.ts'
 
 const COM1 = 0x3f8

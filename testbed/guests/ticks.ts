@@ -1,5 +1,5 @@
 /**
- * Owns the reading of a test guest's serial output: `tick N bad M` lines, and whether they tell of one
+ * Owns the reading of a test guest's serial output: `tick N bad M` lines, and whether they are of one
  * unbroken run.
  */
 
@@ -10,7 +10,7 @@ export interface Tick {
   readonly bad: number
 }
 
-/** A guest that is reset while it prints one begins its first in the same line. */
+/** A guest that is reset while it prints a line begins its next one in that line. */
 const LINE = /tick (\d+) bad (\d+)\r?$/
 
 /** Every whole tick line of `text`, in order. A last line without its line end is not whole yet. */
@@ -24,8 +24,8 @@ export function readTicks(text: string): Tick[] {
 }
 
 /**
- * The first thing that is wrong with a guest's ticks, or undefined: numbers go up by one from 1 (a smaller
- * one means the guest was started over), and no word was ever bad.
+ * The first fault in a guest's ticks, or undefined: numbers go up by one from 1 (a smaller one means the
+ * guest was started over), and no word was ever bad.
  */
 export function findBreak(ticks: readonly Tick[]): string | undefined {
   let expected = 1
@@ -40,8 +40,8 @@ export function findBreak(ticks: readonly Tick[]): string | undefined {
 const WORD = /^word (\d+) held (\d+)\r?$/m
 
 /**
- * Of the first word that a guest found wrong: ` (the word at 0x400000 held 0x04030201)`; empty where it tells
- * of none.
+ * The first word that a guest found wrong, as ` (the word at 0x400000 held 0x04030201)`; empty where it has
+ * printed none.
  */
 export function firstBadWord(text: string): string {
   const [, address, value] = WORD.exec(text) ?? []

@@ -1,13 +1,13 @@
 /**
- * Owns the tiny guest: 1100 bytes that make it visible whether a guest's memory and its running state came
- * through. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and after
- * each pass prints `tick N bad M` on COM1: N passes, M words that were not what they had to be (in all); and
- * once, of the first of these, `word A held V`: its address and what was there.
+ * Owns the tiny guest: 1100 bytes that show whether a guest's memory and its running state are intact after
+ * an update. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and after
+ * each pass prints `tick N bad M` on COM1: N passes, M wrong words (in all passes); and once, for the first
+ * of these, `word A held V`: its address and value.
  *
  * The pattern mixes each word's address with the number of the pass: a page in another page's place is seen,
- * and so is a page that came back in an older state, because each pass rewrites what it checked. Passes are
- * paced by the timer interrupt and the CPU halts between them, so the guest costs little and shows that
- * interrupts still arrive.
+ * and so is a page that came back in an older state, because each pass rewrites what it checked. The timer
+ * interrupt paces the passes and the CPU halts between them, so the guest takes little processor time and
+ * shows that interrupts still arrive.
  *
  * Must not depend on anything but a PC: multiboot (`-kernel`), PIC, PIT, COM1. Needs -M pc or q35.
  */
@@ -20,7 +20,7 @@ export interface TinyGuest {
    * RAM under the pattern, from 2 MiB up; the guest needs about 4 MiB more. At most 2044: below the PCI hole.
    */
   readonly mebibytes: number
-  /** Tells two guests apart: a page of one is never right in the other. */
+  /** Two guests with different seeds have no page in common. */
   readonly seed?: number
   /**
    * Distance between checked words. 4 checks every byte; 4096 touches every page of a large guest quickly.
@@ -69,7 +69,7 @@ export function buildTinyGuest(guest: TinyGuest): Uint8Array {
   return a.finish()
 }
 
-/** A guest each, by name: no page of one is right in another. */
+/** One guest for each name: no two have a page in common. */
 export function buildTinyGuests(
   names: readonly string[],
   guest: Omit<TinyGuest, 'seed'>,
@@ -89,7 +89,8 @@ export function emitMultibootHeader(a: Assembler): void {
 }
 
 /**
- * The loader leaves us in flat 32-bit mode, but its descriptor table is not ours to use once interrupts come.
+ * The loader starts the guest in flat 32-bit mode, but its descriptor table must not be used once interrupts
+ * arrive.
  */
 export function emitStart(a: Assembler): void {
   a.label('start')
@@ -155,8 +156,8 @@ function emitPass(a: Assembler, words: number, strideBytes: number): void {
 }
 
 /**
- * Of the first word that is wrong, where it is and what is there: it tells a page from a store, and one pass
- * from another.
+ * Keeps address and value of the first wrong word: they show whether a page or a store was lost, and of which
+ * pass.
  */
 function emitKeepFirst(a: Assembler): void {
   a.byte(0x83, 0x3d) // CMP dword ['bad address'], 0
@@ -168,7 +169,7 @@ function emitKeepFirst(a: Assembler): void {
   a.store('bad value', EAX)
 }
 
-/** `word A held V`, once, behind the line of the tick that first counted it. */
+/** `word A held V`, once, after the line of the tick that first counted it. */
 function emitTellFirst(a: Assembler): void {
   a.load(EAX, 'bad address')
   a.test(EAX)
@@ -231,7 +232,7 @@ export function emitTables(a: Assembler): void {
   a.align(8)
   a.label('idt')
   for (let vector = 0; vector < TIMER_VECTOR; vector++) {
-    a.word(0) // not present: an exception here is a triple fault, and QEMU resets the guest for all to see
+    a.word(0) // not present: an exception is a triple fault, on which QEMU resets the guest
     a.word(0)
   }
   a.interruptGate(CODE_SELECTOR, 'timer interrupt')

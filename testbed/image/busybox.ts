@@ -1,4 +1,4 @@
-/** A busybox that needs nothing around it, for an initramfs: the testbed's own and the Linux guest's. */
+/** A static busybox for the initramfs of the testbed's host and of the Linux guest. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { cached } from '../cache.ts'

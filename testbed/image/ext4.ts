@@ -7,12 +7,12 @@ const MIB = 1024 * 1024
 
 /**
  * Writes `image` (sparse) with everything under `folder` and `freeBytes` of room. Whatever the owners here,
- * `/` is root's; there is a journal, since the host jumps away from it without unmounting.
+ * `/` is root's; it has a journal, since the host jumps without unmounting it.
  */
 export async function makeExt4(folder: string, image: string, freeBytes: number): Promise<void> {
   const usage = await command('du', ['--summarize', '--apparent-size', `--block-size=${BLOCK_BYTES}`, folder])
   const contentBytes = Number.parseInt(usage, 10) * BLOCK_BYTES
-  // Inode tables, the journal and the rounding of small files take their share.
+  // With room for inode tables, the journal and the rounding of small files.
   const sizeBytes = Math.ceil((contentBytes * 1.15 + freeBytes) / MIB + 64) * MIB
   const fd = openSync(image, 'wx')
   ftruncateSync(fd, sizeBytes)

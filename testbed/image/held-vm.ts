@@ -1,8 +1,8 @@
 /**
  * A program of a few instructions that makes a KVM virtual machine with one processor that never runs, and
- * holds it. KVM patches its static keys whenever the first such processor comes or the last one goes
- * (arch/x86/kvm/lapic.c, apic_sw_disabled; kernel/sched/core.c, preempt_notifier_key): with this one held
- * from the boot on, no code is patched while guests run it.
+ * keeps it open. KVM patches its static keys whenever the first such processor is made or the last one
+ * removed (arch/x86/kvm/lapic.c, apic_sw_disabled; kernel/sched/core.c, preempt_notifier_key): with this one
+ * from the boot on, KVM patches no code that guests run.
  */
 
 const LOAD_ADDRESS = 0x400000

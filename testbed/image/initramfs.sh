@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# Owns the first moments of the testbed's host: load the disk driver, mount the root image, go there.
-# Everything a distribution's udev would load comes later, in host-setup.sh.
+# Owns the first moments of the testbed's host: load the disk driver, mount the root image, switch to it.
+# setup.sh loads later what a distribution's udev would load.
 export PATH=/bin
 busybox mkdir -p /proc /sys /dev /run /sysroot
 busybox mount -t proc proc /proc

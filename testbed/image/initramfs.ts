@@ -10,7 +10,7 @@ import { findBusybox } from './busybox.ts'
 import { type CpioEntry, writeCpio } from './cpio.ts'
 import { collectModules, HOST_MODULES, type Module, writeModulesAlias, writeModulesDep } from './modules.ts'
 
-/** What decides about the archive's bytes, beside the kernel. */
+/** The sources that determine the archive's bytes, beside the kernel. */
 const SOURCES = [import.meta.filename, join(import.meta.dirname, 'modules.ts')]
 
 /** The path of `kernel`'s initramfs in the cache. */

@@ -1,14 +1,14 @@
 /**
  * Owns the choice of kernel modules the host gets: the wanted ones and what they depend on, decompressed,
  * with the `modules.dep` and `modules.alias` that busybox's modprobe reads. Debian runs depmod when a kernel
- * is installed; ours never is.
+ * is installed; the testbed's kernels never are.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { command } from '../command.ts'
 import type { Kernel } from '../debian/kernel.ts'
 
-/** Those a kernel does not have (built in, or not yet written) are left out. */
+/** Those that a kernel does not have, or has built in, are left out. */
 export const HOST_MODULES = [
   'virtio_blk',
   'kvm',
@@ -29,7 +29,7 @@ export interface Module {
   readonly bytes: Buffer
   /** Names of the modules it needs directly. */
   readonly depends: readonly string[]
-  /** Other names the kernel asks for it by: `fs-overlay`, `devname:net/tun`. */
+  /** Other names under which the kernel requests it: `fs-overlay`, `devname:net/tun`. */
   readonly aliases: readonly string[]
 }
 
@@ -63,7 +63,7 @@ export async function collectModules(
   return [...collected.values()]
 }
 
-/** modprobe's view: `PATH: PATHS…`, everything needed, nearest first (modules.dep(5)). */
+/** As modprobe reads it: `PATH: PATHS…`, all dependencies, nearest first (modules.dep(5)). */
 export function writeModulesDep(modules: readonly Module[]): string {
   const byName = new Map(modules.map((module) => [module.name, module]))
   const needs = (module: Module): Module[] =>
@@ -84,7 +84,7 @@ export function writeModulesAlias(modules: readonly Module[]): string {
   return modules.flatMap(({ name, aliases }) => aliases.map((alias) => `alias ${alias} ${name}\n`)).join('')
 }
 
-/** The kernel takes `-` and `_` in a module's name for the same. */
+/** The kernel treats `-` and `_` in a module's name as the same. */
 const moduleName = (path: string): string => (/([^/]+)\.ko$/.exec(path)?.[1] ?? path).replaceAll('-', '_')
 
 /** What a module needs directly. */

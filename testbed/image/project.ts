@@ -1,6 +1,6 @@
 /**
- * Owns the second disk of a run: the project as it stands in this working tree, the agent, the kernels to
- * jump to and the files a scenario brings. Built anew for every run, so it is never stale; it takes a second.
+ * Owns the second disk of a run: the project as it is in this working tree, the agent, the kernels to jump to
+ * and the files of a scenario. Built anew for every run, in about a second, so it is never stale.
  */
 import {
   chmodSync,
@@ -41,7 +41,7 @@ export interface ProjectDisk {
   readonly older?: string | undefined
 }
 
-/** Writes the disk as `image`, by way of a folder beside it that is gone afterwards. */
+/** Writes the disk as `image`, by a folder beside it that it removes afterwards. */
 export async function buildProjectDisk(disk: ProjectDisk, image: string): Promise<void> {
   const tree = `${image}.tree`
   mkdirSync(tree, { recursive: true })
@@ -65,10 +65,7 @@ export async function buildProjectDisk(disk: ProjectDisk, image: string): Promis
   }
 }
 
-/**
- * The sources, for tests to run inside, and the JavaScript that a published package has: it starts in a
- * fraction of the time.
- */
+/** The sources, for tests inside, and the JavaScript of the published package, which starts faster. */
 async function addProject(home: string): Promise<void> {
   mkdirSync(home, { recursive: true })
   await bundle(home)
@@ -77,7 +74,8 @@ async function addProject(home: string): Promise<void> {
 }
 
 /**
- * Paths (`node_modules/…`) of what the lock file says is needed to run, as far as this platform installed it.
+ * Paths (`node_modules/…`) of the packages that the lock file needs at run time, as far as this platform has
+ * them installed.
  */
 function neededPackages(): string[] {
   const lock = JSON.parse(readFileSync(join(PROJECT, 'package-lock.json'), 'utf8')) as {
@@ -102,7 +100,7 @@ function addOlder(tree: string, commit: string): void {
   addCommand(tree, 'guestmemfs-older', '--disable-warning=ExperimentalWarning', 'older/src/cli.ts')
 }
 
-/** A command on the host's path. The last of `words` is the program, below `INSIDE_HOME`. */
+/** A command in the host's PATH. The last of `words` is the program, below `INSIDE_HOME`. */
 function addCommand(tree: string, name: string, ...words: string[]): void {
   const program = `${INSIDE_HOME}/${words.at(-1)}`
   const path = join(tree, 'bin', name)

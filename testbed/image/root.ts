@@ -1,6 +1,6 @@
 /**
  * Owns the root image of the host: Debian packages unpacked, Node, and the files of `inside/`. It is the same
- * for every kernel and every state of the project; runs write to a throw-away layer above it.
+ * for every kernel and every state of the project; a run writes to a throw-away overlay of it.
  */
 import {
   chmodSync,
@@ -28,8 +28,8 @@ const ROOM_BYTES = 1024 * MIB
 const BUILD_BYTES = 2048 * MIB
 
 /**
- * What a hypervisor host has, and what tests and scenarios call. Their dependencies follow; recommendations
- * do not.
+ * Packages of a hypervisor host, and those of programs that tests and scenarios call. Dependencies are added;
+ * recommendations are not.
  */
 const PACKAGES = [
   'attr',
@@ -52,7 +52,7 @@ const PACKAGES = [
 ]
 
 const INSIDE = join(import.meta.dirname, '..', 'inside')
-/** Names that busybox answers to in the host, where no package brings the real one. */
+/** Programs of the host that are links to busybox, unless a package has the real one. */
 const BUSYBOX_NAMES = [
   'awk',
   'ip',
@@ -66,20 +66,20 @@ const BUSYBOX_NAMES = [
   'reboot',
 ]
 
-/** What the host's process 1 is: busybox's init, quick to boot, or systemd, as a distribution has it. */
+/** The host's process 1: busybox's init, which boots fast, or systemd, as in a distribution. */
 export type Init = 'busybox' | 'systemd'
 
 export interface RootChoice {
   readonly init: Init
   /** The host's QEMU: `10.0`, `11.1`. Default: what the host's own suite has. */
   readonly qemu?: string
-  /** One more, which `UPGRADE_QEMU` puts in the first one's place, as an upgrade of its packages would. */
+  /** Another one, by which `UPGRADE_QEMU` replaces the first one, as an upgrade of its packages would. */
   readonly nextQemu?: string
 }
 
-/** Where the files of `nextQemu` lie inside, as in their packages. */
+/** The folder inside with the files of `nextQemu`, as in their packages. */
 const NEXT_QEMU = '/opt/next-qemu'
-/** Shell words. Files are replaced, never written over: guests that run go on in the ones they have. */
+/** A shell command. It replaces files and never overwrites them: running guests keep the former ones. */
 export const UPGRADE_QEMU = `cp -a --remove-destination ${NEXT_QEMU}/. /`
 
 /** The path of the root image in the cache. */
@@ -139,9 +139,7 @@ function rootKey(choice: RootChoice, packages: readonly Package[]): string {
   )
 }
 
-/**
- * Debian's /bin, /sbin and /lib are links into /usr; packages unpacked before base-files must find them so.
- */
+/** Makes Debian's links of /bin, /sbin and /lib into /usr: packages may be unpacked before base-files. */
 function makeMergedUsr(tree: string): void {
   for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
     mkdirSync(join(tree, 'usr', name), { recursive: true })
@@ -151,7 +149,7 @@ function makeMergedUsr(tree: string): void {
     mkdirSync(join(tree, name), { recursive: true })
 }
 
-/** Documentation and translations would be a third of the image. */
+/** Removes documentation and translations, which would be a third of the image. */
 function trim(tree: string): void {
   for (const name of ['doc', 'man', 'locale', 'info', 'i18n', 'zoneinfo', 'perl', 'bash-completion'])
     rmSync(join(tree, 'usr/share', name), { recursive: true, force: true })

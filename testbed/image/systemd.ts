@@ -1,16 +1,16 @@
 /**
- * Owns what makes the root image a host whose init is systemd, as its own Debian packages have it: what of it
- * is switched on, and what a machine of this kind does without. Nothing here knows guestmemfs.
+ * Owns the change of the root image into a host with Debian's systemd as init: the units that it enables, and
+ * those that it masks. Must not: know guestmemfs.
  */
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/** What a scenario's kernel command line says for it. */
+/** Added to the kernel command line of a scenario with systemd. */
 export const SYSTEMD_INIT = 'init=/usr/lib/systemd/systemd'
 
 export const SYSTEMD_PACKAGES = ['systemd', 'udev']
 
-/** What asks for a bus, a keyboard or a person, and what only the first boot of an installation does. */
+/** Units that need a bus, a keyboard or a person, and those for the first boot of an installation. */
 const MASKED = [
   'systemd-logind.service',
   'systemd-firstboot.service',
@@ -29,7 +29,7 @@ const STARTED: Readonly<Record<string, string>> = {
   'testbed-agent.service': 'multi-user.target',
 }
 
-/** `inside`: the folder of our own unit files. */
+/** `inside`: the folder of the testbed's unit files. */
 export function addSystemd(tree: string, inside: string): void {
   const units = join(tree, 'etc/systemd/system')
   const link = (target: string, path: string): void => {
@@ -41,8 +41,8 @@ export function addSystemd(tree: string, inside: string): void {
     link(`../${unit}`, join(units, `${target}.wants`, unit))
   for (const unit of MASKED) link('/dev/null', join(units, unit))
   link('/usr/lib/systemd/system/multi-user.target', join(units, 'default.target'))
-  // One machine through all its kernels, and its journal with it: what was said on the way down is read in
-  // the next one.
+  // The same machine id in all kernels, so that they share a journal: a scenario reads the messages of the
+  // shutdown in the next kernel.
   writeFileSync(join(tree, 'etc/machine-id'), `${'7e57bed0'.repeat(4)}\n`)
   mkdirSync(join(tree, 'var/log/journal'), { recursive: true })
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
  * Owns the inside end of a scenario: runs scripts, starts programs that go on, and sends every log as it
- * grows. It decides nothing and remembers nothing: after a kexec it simply starts again. Runs as plain
- * JavaScript, alone in its file, so that a host under emulation has it up in a second.
+ * grows. It has no state: after a kexec init starts a new one. Runs as plain JavaScript, in a single file, so
+ * that it starts in a second under emulation.
  */
 import { execFile, spawn } from 'node:child_process'
 import {
@@ -23,7 +23,7 @@ import type { Message, Request } from './protocol.ts'
 const LOGS = '/run/testbed/logs'
 const PORTS = '/sys/class/virtio-ports'
 const MAX_OUTPUT_BYTES = 8 * 1024 * 1024
-/** Slower than the notices of `watch`, which carry the load; this only makes sure. */
+/** A second, slower way beside the events of `watch`, which may miss a change. */
 const LOG_SWEEP_MS = 500
 
 const port = openSync(`/dev/${findPort('org.guestmemfs.testbed')}`, 'r+')
@@ -44,7 +44,7 @@ function send(message: Message): void {
 function run(id: number, script: string, timeoutMs: number): void {
   const limits = { timeout: timeoutMs, maxBuffer: MAX_OUTPUT_BYTES, killSignal: 'SIGKILL' as const }
   const child = execFile('/bin/bash', ['-euo', 'pipefail', '-c', script], limits, (error, stdout, stderr) => {
-    sweepLogs() // what the script caused to be written is sent before its result
+    sweepLogs() // logs that the script wrote to are sent before its result
     const why = child.signalCode === null ? '' : `\nended by ${child.signalCode}: ${error?.message ?? ''}`
     send({ type: 'ran', id, code: child.exitCode, stdout, stderr: stderr + why })
   })
@@ -88,19 +88,18 @@ function sweepLogs(): void {
   }
 }
 
-/** Of each QEMU that was told of: its logs, as they were told. */
+/** The logs of each reported QEMU, as reported. */
 const qemus = new Map<string, string>()
 
 /**
- * The evidence on a guest that starts again is whether somebody started its QEMU again: every one is told of,
- * with its age.
+ * Reports every QEMU with its age: where a guest starts again, they show whether its QEMU was started again.
  */
 function watchQemus(): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
     try {
       if (readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('qemu-system')) tellQemu(pid)
     } catch {
-      // It ended while we looked: what was told of it stands.
+      // It ended meanwhile: the former report is kept.
     }
 }
 
@@ -117,7 +116,7 @@ function tellQemu(pid: string): void {
   send({ type: 'qemu', key, ageMs, logs, hasOwnRam: files.every((path) => path.startsWith('/dev/shm/')) })
 }
 
-/** A descriptor that is closed meanwhile is none. */
+/** Descriptors that are closed meanwhile are left out. */
 const openLogs = (pid: string): string[] =>
   readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
     try {
@@ -142,7 +141,7 @@ const [bootId, release, uptime] = [
   '/proc/sys/kernel/osrelease',
   '/proc/uptime',
 ].map((file) => readFileSync(file, 'utf8').trim()) as [string, string, string]
-writeSync(port, '\n') // ends whatever line the agent of the last kernel was cut off in
+writeSync(port, '\n') // ends a line that the last kernel's agent may not have finished
 send({ type: 'hello', bootId, release, uptimeMs: Math.round(Number.parseFloat(uptime) * 1000), kvm })
 watch(LOGS, sweepLogs)
 setInterval(() => {
@@ -157,4 +156,4 @@ requests.on('line', (line) => {
   if (request.type === 'run') run(request.id, request.script, request.timeoutMs)
   else start(request.id, request.name, request.script)
 })
-requests.on('close', () => process.exit(0)) // the other side went away; init starts us again
+requests.on('close', () => process.exit(0)) // QEMU's side was closed; init starts the agent again

@@ -1,13 +1,13 @@
 /**
- * Owns the words between a scenario (outside) and the agent (inside): JSON objects, one a line, over a
- * virtio-serial port. Types alone, so that the agent is one file. The port lives through a kexec; the agent
- * starts again and says hello.
+ * Owns the messages between a scenario (outside) and the agent (inside): JSON objects, one a line, over a
+ * virtio-serial port. Types alone, so that the agent is one file. The port stays open over a kexec; the next
+ * agent sends a hello.
  */
 export const PORT_NAME = 'org.guestmemfs.testbed'
 
 export type Request = { readonly id: number } & (
   | { readonly type: 'run'; readonly script: string; readonly timeoutMs: number }
-  /** Runs beside everything else; its output goes to the log `name`, its complaints to `name.err`. */
+  /** Runs beside other requests; its output goes to the log `name`, its standard error to `name.err`. */
   | { readonly type: 'start'; readonly name: string; readonly script: string }
 )
 
@@ -24,7 +24,7 @@ export type Message =
       readonly kvm: readonly string[]
     }
   /**
-   * A QEMU was started, `ageMs` ago; told again when it is known to write more logs. `key`: of this one
+   * A QEMU was started, `ageMs` ago; sent again when it is seen to write more logs. `key`: of this one
    * process. `logs`: names of the logs that it has open or names on its command line. `hasOwnRam`: not in a
    * file of a pool or of a device.
    */

@@ -27,6 +27,6 @@ chgrp kvm /dev/kvm 2>/dev/null && chmod 660 /dev/kvm
 mkdir -p /opt/testbed /run/testbed/logs
 mount -t ext4 -o noatime /dev/vdb /opt/testbed
 [ -x /etc/testbed/at-boot ] && /etc/testbed/at-boot >/run/testbed/logs/at-boot 2>&1 </dev/null &
-# The agent comes after us. The held VM never ends.
+# The agent starts after this script. The held VM never ends.
 [ ! -e /etc/testbed/at-boot.alone ] || wait $!
 exit 0

@@ -1,6 +1,6 @@
 /**
  * Owns making a kernel of Debian's source and a short list of options (luo.config): unpack, configure, check
- * that the options hold, compile. Knows nothing of where the result is kept. Nothing of it is installed.
+ * that the options hold, compile. Installs nothing. Must not: know where the result is kept.
  */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { make } from './make.ts'
 
 const UNPACK_TIMEOUT_MS = 15 * 60_000
 
-/** A named step that somebody may watch; `detail` says how far it is. */
+/** Shows a named step to a person; `detail` returns its progress. */
 export type Phase = <T>(name: string, work: () => Promise<T>, detail?: () => string) => Promise<T>
 
 /**
@@ -58,9 +58,7 @@ async function unpackSource(apt: Apt, source: Package, folder: string): Promise<
   return join(folder, source.name)
 }
 
-/**
- * Options that were asked for and are not in `config`: their name is unknown, or what they depend on is off.
- */
+/** Options of luo.config that are not in `config`: their name is unknown, or what they depend on is off. */
 export function lostOptions(options: string, config: string): string[] {
   const lines = new Set(config.split('\n'))
   const wanted = options.split('\n').filter((line) => line.startsWith('CONFIG_'))

@@ -29,19 +29,19 @@ const LOCK_PAUSE_MS = 1000
 const silently: Phase = (_, work) => work()
 
 /**
- * The path of its vmlinuz. Where it must be built first, `phase` shows what is going on; that takes about ten
- * minutes.
+ * The path of its vmlinuz. Where it must be built first, which takes about ten minutes, `phase` shows the
+ * progress.
  */
 export async function luoKernel(phase: Phase = silently): Promise<string> {
   return withFreshLists((apt) => buildOrFind(apt, phase))
 }
 
-/** The path that exists when `luoKernel` would answer at once. */
+/** The path that exists when `luoKernel` need not build. */
 export async function luoKernelPlace(): Promise<string> {
   return join(cacheRoot, placeOf(await newestSource(await Apt.open())))
 }
 
-/** By what decides about it: a comment in the builder is not worth ten minutes. */
+/** The key of what determines the kernel: a comment in the builder must not cause a build of ten minutes. */
 function placeOf({ version }: Package): string {
   const builder = readFileSync(join(import.meta.dirname, 'build.ts'), 'utf8')
   const { code } = transformSync(builder, { loader: 'ts', minifyWhitespace: true })
@@ -74,9 +74,7 @@ async function newestSource(apt: Apt): Promise<Package> {
   return { name, version: offer.version }
 }
 
-/**
- * Waits for a build that is under way: two at once would take twice as long, and one would be thrown away.
- */
+/** Waits for a build that is under way: two at once would take twice as long, and make the same kernel. */
 async function lockBuilds(phase: Phase): Promise<() => void> {
   const file = join(cacheFolder('kernels'), '..', 'kernel-build.lock')
   const take = (): Fd | undefined => {

@@ -1,6 +1,4 @@
-/**
- * Owns running make to its end: bounded in time, counting what it has made, with its own words when it fails.
- */
+/** Owns running make to its end, with a time limit, a count of its steps, and its messages when it fails. */
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { CommandError } from '../command.ts'
@@ -13,8 +11,8 @@ const LAST_WORDS = 20_000
 const ENVIRONMENT = { LC_ALL: 'C', KBUILD_BUILD_USER: 'guestmemfs', KBUILD_BUILD_HOST: 'testbed' }
 
 /**
- * `make ARGS` in `folder`, on all processors. `step` is called for each line that says what is being made.
- * Errors: `CommandError` with the lines that tell why. It ends with this process, and its compilers with it.
+ * `make ARGS` in `folder`, on all processors. `step` is called for each line of a step. Errors:
+ * `CommandError` with the lines of the error. It ends with this process, and its compilers with it.
  */
 export function make(folder: string, args: readonly string[], step: () => void = () => {}): Promise<void> {
   const words = ['--pdeathsig', 'TERM', '--', 'make', `-j${availableParallelism()}`, ...args]
@@ -40,7 +38,7 @@ export function make(folder: string, args: readonly string[], step: () => void =
   })
 }
 
-/** The compiler's complaints stand anywhere before the end, the other processor's work among them. */
+/** The lines with errors: they may be anywhere in the output, among lines of other jobs. */
 export function tellingLines(text: string): string {
   const lines = text.trim().split('\n')
   const errors = lines.filter((line) => /\berror\b|\*\*\*/i.test(line))

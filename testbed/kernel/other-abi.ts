@@ -1,7 +1,7 @@
 /**
- * Owns a copy of a kernel that says it speaks another KHO or LUO than it does: for what must be refused
- * before a jump. Its header leads to a payload with other words, put behind all the rest; what would boot is
- * the old one, unchanged. Documentation/arch/x86/boot.rst, `setup_sects`, `payload_offset`, `payload_length`.
+ * Owns a copy of a kernel whose image names another KHO or LUO format than it has: the preflight must refuse
+ * it. Its header points to a payload with the other name, appended to the file; the code that would boot is
+ * unchanged. Documentation/arch/x86/boot.rst, `setup_sects`, `payload_offset`, `payload_length`.
  */
 import { gunzipSync, gzipSync } from 'node:zlib'
 

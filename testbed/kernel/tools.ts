@@ -1,4 +1,7 @@
-/** Owns getting what compiles a kernel onto this machine: asks first, and installs only what is missing. */
+/**
+ * Owns the installation of build tools for a kernel on this machine: asks first, and installs only what is
+ * missing.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AptHost, hasApt, installPackages, updateLists } from '../../src/host/apt.ts'
@@ -18,7 +21,7 @@ export const TOOLS: Readonly<Record<string, string>> = {
   '/usr/include/libelf.h': 'libelf-dev', // objtool's
 }
 
-/** Packages of what is not there; `isThere` is told a path. */
+/** Packages of the missing tools; `isThere` gets a path. */
 export function missingPackages(searchPath: string, isThere: (path: string) => boolean): string[] {
   const folders = searchPath.split(':').filter((folder) => folder !== '')
   const found = (tool: string): boolean =>
@@ -27,8 +30,8 @@ export function missingPackages(searchPath: string, isThere: (path: string) => b
 }
 
 /**
- * Makes sure a kernel can be compiled here. Errors: `UsageError` that says what to install, by whom it was
- * refused or cannot be.
+ * Makes sure a kernel can be compiled here. Errors: `UsageError` that says what to install, where the person
+ * declined or this user cannot.
  */
 export async function ensureBuildTools(
   host: AptHost,

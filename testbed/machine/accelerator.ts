@@ -1,7 +1,7 @@
 /**
  * Owns the choice between KVM and emulation for the host. A /dev/kvm that opens proves nothing (some
- * sandboxes have one that runs no instruction), so a boot sector is run on it. The host needs KVM inside as
- * well, hence nesting.
+ * sandboxes have one that runs no instruction), so this runs a boot sector on it. The host needs KVM inside
+ * as well, so nesting must be on.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,13 +26,13 @@ function readParameter(module: string): string {
   try {
     return readFileSync(`/sys/module/${module}/parameters/nested`, 'utf8')
   } catch {
-    return '' // the module is not there
+    return '' // the module is not loaded
   }
 }
 
 async function kvmRuns(qemu: QemuProgram, scratch: string): Promise<boolean> {
   const sector = Buffer.alloc(512)
-  // mov al, ANSWER; out DEBUG_EXIT_PORT, al; hlt; and the mark that makes it bootable
+  // mov al, ANSWER; out DEBUG_EXIT_PORT, al; hlt; and the boot signature
   sector.set([0xb0, ANSWER, 0xe6, DEBUG_EXIT_PORT, 0xf4])
   sector.set([0x55, 0xaa], 510)
   const disk = join(scratch, 'kvm-probe')

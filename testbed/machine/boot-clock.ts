@@ -1,4 +1,4 @@
-/** Owns how long each boot took, part by part, read off the console by the clock outside. */
+/** Owns the duration of each boot, part by part, by the console's lines and the clock outside. */
 
 export interface Boot {
   readonly release: string
@@ -6,11 +6,11 @@ export interface Boot {
   readonly loadMs: number
   /** From the kernel's first line to its first process. */
   readonly kernelMs: number
-  /** From there to the agent. */
+  /** From the first process to the agent's hello. */
   readonly userMs: number
 }
 
-/** By kexec, and by a reset that was asked for (emergency restart, drivers/tty/sysrq.c). */
+/** The last line before a kexec, or before an emergency restart (drivers/tty/sysrq.c). */
 const JUMP = /Starting new kernel|sysrq: Resetting/
 const FIRST_LINE = /Linux version /
 const FIRST_PROCESS = /Run \/\S+ as init process/
@@ -35,7 +35,7 @@ export class BootClock {
     return jumps
   }
 
-  /** The agent is there: the boot is complete. */
+  /** Called at the agent's hello, with which the boot is complete. */
   complete(release: string, nowMs: number): void {
     this.boots.push({
       release,

@@ -55,7 +55,7 @@ test('answers find their request in any order', async (t) => {
   )
 })
 
-test('a line that a kexec cut in two is dropped, and what follows is heard', async (t) => {
+test('a line that a kexec cut off is dropped, and the next ones are read', async (t) => {
   const { agent, notices, channel } = await openPair(t, (line, agent) => {
     agent.write(ran((JSON.parse(line) as { id: number }).id, ''))
   })

@@ -1,7 +1,7 @@
 /**
- * Owns the outside end of the agent's port: requests and their answers, and every other message handed on.
- * Knows nothing of kernels or scenarios. Requests that wait when the agent is gone are failed by whoever
- * notices.
+ * Owns the outside end of the agent's port: requests and their answers; other messages go to `onNotice`.
+ * Requests that are open when the agent has ended are failed by the caller of `failAll`. Must not: know
+ * kernels or scenarios.
  */
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -30,7 +30,7 @@ export class Channel {
       if (message.type === 'ran' || message.type === 'started') this.#answer(message)
       else onNotice(message)
     })
-    // QEMU going away is noticed by whoever started it. The reader of lines passes the socket's errors on.
+    // The process that started QEMU notices its end. The reader of lines passes the socket's errors on.
     for (const emitter of [socket, lines]) emitter.on('error', () => {})
   }
 
@@ -54,7 +54,7 @@ export class Channel {
     })
   }
 
-  /** Ends every request that waits. Those asked later wait for a new agent. */
+  /** Rejects every open request. Later ones wait for a new agent. */
   failAll(error: Error): void {
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
@@ -70,7 +70,7 @@ export class Channel {
   }
 }
 
-/** A kexec can cut a line in two: what is no message of ours is dropped. */
+/** A kexec can cut a line off: a line that is no message is dropped. */
 function parse(line: string): Message | undefined {
   try {
     return JSON.parse(line) as Message

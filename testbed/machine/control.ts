@@ -1,6 +1,6 @@
 /**
- * The QMP connection to the QEMU that is the host: the human monitor's answers, and why the machine stopped.
- * It knows no command's meaning but those two. Nothing inside the host notices.
+ * The QMP connection to the QEMU that runs the host: the human monitor's answers, and why the machine
+ * stopped. The host does not notice its commands.
  */
 import { setTimeout } from 'node:timers/promises'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
@@ -16,7 +16,7 @@ const REGISTERS_TIMEOUT_MS = 10_000
 const FOR_EVER_MS = 2 ** 31 - 1
 
 /**
- * The machine asked to be reset or switched off, and was stopped instead
+ * The host requested a reset or a shutdown, and QEMU stopped it instead
  * (`-action reboot=shutdown,shutdown=pause`).
  */
 export interface Stop {
@@ -45,7 +45,7 @@ export async function openControl(path: string, hasEnded: () => boolean): Promis
   }
 }
 
-/** What QEMU's human monitor says to `command`: whole lines. */
+/** The answer of QEMU's human monitor to `command`, in whole lines. */
 export async function humanMonitor(control: QmpClient, command: string, timeoutMs: number): Promise<string> {
   const said = await control.execute('human-monitor-command', { 'command-line': command }, timeoutMs)
   return String(said).replaceAll('\r\n', '\n').replace(/\n$/, '')
@@ -60,6 +60,6 @@ export async function whenStopped(control: QmpClient): Promise<Stop | undefined>
     const registers = await humanMonitor(control, 'info registers -a', REGISTERS_TIMEOUT_MS).catch(() => '')
     return { reason, registers }
   } catch {
-    return undefined // QEMU ended, or we ended it
+    return undefined // QEMU ended, or this process ended it
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What is known of a run when it has failed, beside what the scenario saw: from the machine, its console, its
- * agent, and our processes in it.
+ * Evidence on a failed run, beside the scenario's own: from QEMU, the console, the agent, and guestmemfs
+ * processes in the host.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import type { Stop } from './control.ts'
@@ -8,32 +8,35 @@ import type { Stop } from './control.ts'
 /** In bytes, or characters of the console. */
 export const MAX_LAST_WORDS = 64 * 1024
 
-/** A script that prints what our processes said last: the pools' logs, and what programs complained of. */
+/**
+ * A script that prints the last lines of guestmemfs processes: the pools' logs, and standard error of
+ * programs.
+ */
 export const PRINT_WORDS =
   'shopt -s nullglob; for file in /run/guestmemfs/pools/*.log /run/testbed/logs/*.err; do echo "== $file"; tail -c 16384 "$file"; done'
 
-/** A QEMU that was started inside, by the clock outside. `logs`: those that it writes. */
+/** The start of a QEMU inside, by the clock outside. `logs`: those that it writes. */
 export interface QemuStart {
   readonly key: string
   readonly atMs: number
   readonly logs: readonly string[]
-  /** It is not in a file of a pool or of a device. */
+  /** Its RAM is not in a file of a pool or of a device. */
   readonly hasOwnRam: boolean
 }
 
-/** What the machine, its console and its agent tell of a run, beside what the scenario saw. */
+/** What QEMU, the console and the agent report of a run, beside the scenario's own. */
 export interface HostEvidence {
   /** The console from the first line of an oops or a panic on. */
   readonly crash: string | undefined
   readonly stop: (Stop & { readonly qemuLog: string }) | undefined
-  /** It was on its way into a kernel. */
+  /** The host was booting. */
   readonly isBooting: boolean
   /** Lines of /proc/modules. */
   readonly kvmModules: readonly string[]
   readonly qemuStarts: readonly QemuStart[]
 }
 
-/** QEMU writes little there: resets and triple faults. */
+/** The end of QEMU's log, which has resets and triple faults. */
 export function readTail(file: string): string {
   return existsSync(file) ? readFileSync(file, 'latin1').slice(-MAX_LAST_WORDS) : ''
 }

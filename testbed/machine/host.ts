@@ -1,6 +1,6 @@
 /**
  * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
- * Everything that waits is bounded and fails at once when the host crashes. Knows no scenario.
+ * Every wait has a time limit and fails at once when the host crashes. Must not: know a scenario.
  */
 import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { Machine, type MachineOptions } from './machine.ts'
 type Hello = Extract<Message, { type: 'hello' }>
 type Notice = Exclude<Message, { type: 'ran' | 'started' }>
 
-// An emulated host on a busy machine is slow: these end what hangs, not what is late.
+// An emulated host on a busy machine is slow: these limits are for what hangs, not for what is late.
 export const BOOT_TIMEOUT_MS = 300_000
 const RUN_TIMEOUT_MS = 180_000
 const MONITOR_TIMEOUT_MS = 120_000
@@ -51,19 +51,19 @@ export class Host {
   #failed = Promise.withResolvers<never>()
   readonly #clock = new BootClock(performance.now())
 
-  /** Starts the machine. It is there to be used after `boot`. */
+  /** Starts the machine; `boot` must come next. */
   constructor(options: Omit<MachineOptions, 'onConsole'>) {
     this.#folder = options.folder
     mkdirSync(join(options.folder, 'logs'), { recursive: true })
     this.#machine = new Machine({ ...options, onConsole: (line) => this.#readConsole(line) })
     this.#machine.ended.then((words) => this.#fail(this.#crash ?? `the host is gone: ${words}`))
-    this.#failed.promise.catch(() => {}) // it is also read later, by whatever waits then
+    this.#failed.promise.catch(() => {}) // later waits race with it as well
   }
 
   /** Waits for the agent of the first kernel. */
   async boot(): Promise<void> {
     const hello = this.#untilHello()
-    hello.catch(() => {}) // said by the loop below, if it comes to that
+    hello.catch(() => {}) // the loop below throws in its place
     const deadline = performance.now() + BOOT_TIMEOUT_MS
     while (this.#channel === undefined) {
       // QEMU makes its sockets a moment after it starts.
@@ -77,8 +77,8 @@ export class Host {
   }
 
   /**
-   * What is known of how it went, for the verdict. What the agent has not told yet is waited for, where it
-   * still can; what our processes said last is put into the folder of the logs.
+   * The evidence for the verdict. Waits for the agent's last notices where it still runs, and writes the last
+   * lines of guestmemfs processes to the folder of the logs.
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
@@ -117,7 +117,7 @@ export class Host {
     throw new ScriptError(`failed inside (${answer.code}): ${script.trim()}\n${words}`)
   }
 
-  /** What `script` prints, as JSON. Throws as `run` does, and when it is none. */
+  /** The JSON that `script` prints. Throws as `run` does, and when it prints none. */
   async json<T = unknown>(script: string, options: { readonly timeoutMs?: number } = {}): Promise<T> {
     const text = await this.run(script, options)
     try {
@@ -127,10 +127,7 @@ export class Host {
     }
   }
 
-  /**
-   * What the machine itself says to a command of QEMU's human monitor: asked from outside, behind the host's
-   * back.
-   */
+  /** The answer of QEMU's human monitor to a command, sent from outside, without the host's part. */
   monitor(command: string): Promise<string> {
     const asked = this.#machine.monitor(command, MONITOR_TIMEOUT_MS)
     return this.#bounded(asked, MONITOR_TIMEOUT_MS, `the monitor did not answer to: ${command}`)
@@ -148,8 +145,8 @@ export class Host {
   }
 
   /**
-   * `script` (bash) is run by every boot from the next one on; its output is the log `at-boot`. The agent
-   * comes up beside it, or after its end where it is to be `alone`, as on a host that has no agent.
+   * Every boot from the next one on runs `script` (bash); its output is the log `at-boot`. The agent starts
+   * beside it, or, where it is to be `alone`, after its end, as on a host without an agent.
    */
   async atBoot(script: string, { alone = false } = {}): Promise<void> {
     const setting = 'set -euo pipefail\nexport PATH=$PATH:/opt/testbed/bin'
@@ -181,7 +178,7 @@ export class Host {
     })
     const arrived = this.#untilHello()
     const hello = await Promise.race([arrived, ended])
-    ended.catch(() => {}) // the request died with its kernel
+    ended.catch(() => {}) // the request cannot be answered: its kernel has ended
     this.#channel?.failAll(new HostError('the kernel that was asked is gone'))
     if (hello.bootId === before?.bootId) throw new HostError('the agent started again, on the same kernel')
   }
@@ -229,7 +226,7 @@ export class Host {
     }
   }
 
-  /** Told again, it knows more logs; when it was started was known best at first. */
+  /** A repeated notice may have more logs; the first one has the most exact start. */
   #noteQemu({ key, ageMs, logs, hasOwnRam }: Extract<Notice, { type: 'qemu' }>): void {
     const atMs = this.#qemuStarts.get(key)?.atMs ?? performance.now() - ageMs
     this.#qemuStarts.set(key, { key, atMs, logs, hasOwnRam })
@@ -254,7 +251,7 @@ export class Host {
     if (this.#crash !== undefined || !CRASH.test(line)) return
     this.#lastWords = `${line}\n`
     this.#crash = `the host failed: ${line.trim()}`
-    // What it says next is the reason, and wanted in the console's log.
+    // The next lines have the reason, and must be in the console's log.
     setTimeout(LAST_WORDS_MS, undefined, { ref: false }).then(() => this.#fail(this.#crash as string))
   }
 

@@ -1,19 +1,19 @@
-/** Owns one growing log of the host: its text, and waiting for something to appear in it. */
+/** Owns one growing log of the host: its text, and waits for matches in it. */
 
-/** The host, or a command in it, did not do what a scenario needs. The message is for a person. */
+/** The host, or a command in it, failed. The message is for a person. */
 export class HostError extends Error {
   override readonly name = 'HostError'
 }
 
 /**
- * A script inside failed, or said something else than it must: what a scenario asserts, and never the
- * machine's fault.
+ * A script inside failed, or printed something else than it must: a failed assertion of the scenario, and
+ * never a fault of the emulator.
  */
 export class ScriptError extends Error {
   override readonly name = 'ScriptError'
 }
 
-/** `promise`, or a `HostError` after `timeoutMs` that says `words`, asked for only then. */
+/** `promise`, or a `HostError` with `words` after `timeoutMs`; `words` is called only then. */
 export async function within<T>(promise: Promise<T>, timeoutMs: number, words: () => string): Promise<T> {
   const late = Promise.withResolvers<never>()
   const giveUp = (): void => late.reject(new HostError(`${words()} (waited ${timeoutMs / 1000} s)`))
@@ -25,7 +25,7 @@ export async function within<T>(promise: Promise<T>, timeoutMs: number, words: (
   }
 }
 
-/** A piece of a log as it came, by the clock outside, which no kexec stops. */
+/** A piece of a log with its time of arrival, by the clock outside, which no kexec stops. */
 export interface Piece {
   readonly atMs: number
   /** Where in `text` it ends. */
@@ -37,7 +37,7 @@ export class Log {
   /** latin1, so that every byte is one character. */
   text = ''
   readonly pieces: Piece[] = []
-  /** What the program ended with, while it has. */
+  /** The exit code or signal of the program; undefined while it runs. */
   ended: number | string | undefined
   readonly #hostFailed: Promise<never>
   readonly #watchers = new Set<() => void>()
@@ -58,19 +58,19 @@ export class Log {
     this.#wake()
   }
 
-  /** Another program writes on. */
+  /** Another program continues the log. */
   reopen(): void {
     this.ended = undefined
   }
 
-  /** When the character at `offset` came; undefined while it has not. */
+  /** The time of arrival of the character at `offset`; undefined before it. */
   arrivalOf(offset: number): number | undefined {
     return this.pieces.find(({ end }) => end > offset)?.atMs
   }
 
   /**
-   * The first match at or after `from`, in whole lines alone while the program runs: who waits for a line may
-   * read it as a line at once. Throws when it does not come in time, or the program ends without it.
+   * The first match at or after `from`, in whole lines alone while the program runs, so that the caller can
+   * read the complete line. Throws when there is none in time, or the program ends without it.
    */
   async waitFor(
     pattern: RegExp,

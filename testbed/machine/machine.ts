@@ -1,6 +1,6 @@
 /**
- * The QEMU that is the host: its command line, its console, its life. It ends with this process, whatever
- * happens (parent-death signal). Knows nothing of agents and scenarios.
+ * The QEMU that runs the host: its command line, its console, its start and end. It ends with this process in
+ * any case (parent-death signal). Must not: know agents or scenarios.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
@@ -21,14 +21,13 @@ export interface MachineOptions {
   readonly kernel: string
   readonly initramfs: string
   readonly commandLine: string
-  /** Written to a throw-away layer; the files stay as they are. They are /dev/vda, /dev/vdb, … inside. */
-  readonly disks: readonly string[]
   /**
-   * A kexec is no reset. Where a reset is not part of the plan it is a crash, and must not pass for a new
-   * start.
+   * QEMU writes to throw-away overlays; the files stay as they are. They are /dev/vda, /dev/vdb, … inside.
    */
+  readonly disks: readonly string[]
+  /** A kexec is no reset. Where a scenario has no reset, one is a crash, and must not count as a new boot. */
   readonly resetStartsAgain: boolean
-  /** Sockets, console logs and the throw-away layers go here. */
+  /** For sockets, console logs and the throw-away overlays. */
   readonly folder: string
   /** Each whole line of the console. */
   readonly onConsole: (line: string) => void
@@ -38,9 +37,9 @@ const QMP_SOCKET = 'qmp.socket'
 
 export class Machine {
   readonly agentSocket: string
-  /** Resolves when QEMU has ended, with what it said last. */
+  /** Resolves when QEMU has ended, with its last output. */
   readonly ended: Promise<string>
-  /** Why the machine stopped, where it did so by itself. It is ended then. */
+  /** Why the machine stopped by itself. QEMU is ended then. */
   stop: Stop | undefined
   readonly #control: Promise<QmpClient>
   readonly #child: ChildProcess
@@ -60,20 +59,20 @@ export class Machine {
     this.ended = this.#follow(options.onConsole)
     const hasEnded = (): boolean => this.#child.exitCode !== null || this.#child.signalCode !== null
     this.#control = openControl(join(options.folder, QMP_SOCKET), hasEnded)
-    // Without it nobody would notice that the machine has stopped.
+    // Without it a stopped machine would go unnoticed.
     this.#control.then(
       (control) => this.#watch(control),
       () => killChild(this.#child),
     )
   }
 
-  /** From the next line on the console is another kernel's, and goes to a file of its own. */
+  /** The next lines of the console are another kernel's: they go to a file of their own. */
   switchConsole(name: string): void {
     this.#console.end()
     this.#console = this.#openConsole(name)
   }
 
-  /** What the human monitor says: of what only the hardware can tell, page tables and physical memory. */
+  /** The human monitor's answer, as on page tables and physical memory, which only the hardware has. */
   async monitor(command: string, timeoutMs: number): Promise<string> {
     return humanMonitor(await this.#control, command, timeoutMs)
   }
@@ -130,7 +129,7 @@ export class Machine {
       ],
       ...['-device', `virtserialport,chardev=agent,name=${PORT_NAME}`],
       ...['-qmp', `unix:${join(this.#folder, QMP_SOCKET)},server=on,wait=off`],
-      // Stopped and not ended, so that it can be asked for its registers.
+      // QEMU stops the machine and does not end, so that its registers can be read.
       ...['-action', `${options.resetStartsAgain ? 'reboot=reset' : 'reboot=shutdown'},shutdown=pause`],
       // Triple faults and resets alone: a few kilobytes.
       ...['-d', 'cpu_reset', '-D', join(this.#folder, 'qemu.log')],

@@ -1,8 +1,8 @@
 /**
- * Owns reading the host's real page tables off the machine's monitor: which physical memory the kernel maps
- * for itself, whatever it says about that. `info mem` gives ranges of virtual addresses, `info tlb` single
- * entries with their physical address (target/i386/monitor.c in QEMU). Both are of one processor's tables at
- * one moment; the kernel's half of them is the same for all.
+ * Owns reading the host's real page tables from QEMU's monitor: which physical memory the kernel maps for
+ * itself. `info mem` gives ranges of virtual addresses, `info tlb` single entries with their physical address
+ * (target/i386/monitor.c in QEMU). Both are of one processor's tables at one moment; the kernel's half of
+ * them is the same for all.
  */
 
 export interface PhysicalRange {
@@ -11,16 +11,16 @@ export interface PhysicalRange {
 }
 
 export interface KernelMappings {
-  /** Where the direct map begins, as most entries have it (page_offset_base; random with KASLR). */
+  /** The start of the direct map by most of its entries (page_offset_base; random with KASLR). */
   readonly directMapBase: bigint
   /** Physical ranges that the direct map covers. */
   readonly direct: readonly PhysicalRange[]
-  /** Physical addresses of the kernel's entries wherever they are mapped, by any virtual address. */
+  /** Physical addresses of all the kernel's entries, by any virtual address. */
   readonly entries: readonly number[]
 }
 
 const KERNEL_HALF = 1n << 63n
-/** No machine has more memory: behind it there are other things than the direct map. */
+/** No machine has more memory: above it there are other regions than the direct map. */
 const DIRECT_MAP_BYTES = 1n << 46n
 
 /**
@@ -53,7 +53,8 @@ export function kernelMappings(infoMem: string, infoTlb: string): KernelMappings
 }
 
 /**
- * How many bytes of `ranges` the direct map covers, and how many other entries of the kernel lead into them.
+ * How many bytes of `ranges` the direct map covers, and how many other entries of the kernel map a part of
+ * them.
  */
 export function visibleBytes(
   { direct, entries }: KernelMappings,

@@ -10,7 +10,7 @@ import { keepSeen } from './page.ts'
 import { rowScenario } from './row-scenario.ts'
 import { choiceOf, ROWS, rowsOf } from './rows.ts'
 
-/** The exit code. Throws `UsageError` where no row is meant. */
+/** Returns the exit code. Throws `UsageError` where no row matches. */
 export async function runMatrix(words: readonly string[], say: (line: string) => void): Promise<number> {
   const rows = rowsOf(words)
   if (rows.length === 0)
@@ -42,9 +42,7 @@ export async function runMatrix(words: readonly string[], say: (line: string) =>
   return failures.length === 0 ? 0 : 1
 }
 
-/**
- * What one row asks for and cannot have (a kernel that Debian has no more) is no reason to leave the others.
- */
+/** A row that cannot be run (a kernel that Debian no longer has) must not stop the others. */
 function unlessStopped(error: unknown): string {
   if (error instanceof UsageError && !(error instanceof StoppedError)) return error.message
   throw error

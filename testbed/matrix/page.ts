@@ -1,6 +1,6 @@
 /**
- * docs/compatibility.md, made of what the matrix saw, and the figures it is made of, beside the benches'
- * results. A row that was run again takes its former result's place.
+ * docs/compatibility.md, made from the results of the matrix, and these results, beside those of the benches.
+ * The last run of a row replaces its former result.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,7 +31,7 @@ export function keepSeen(seen: Seen): void {
   writeFileSync(PAGE, pageOf(ROWS, all))
 }
 
-/** The page's text. Rows that were not run yet say so; what a refusal says stands below the table. */
+/** The page's text. Rows that were not run yet say so; messages of refusals are below the table. */
 export function pageOf(rows: readonly Row[], seen: readonly Seen[]): string {
   const refusals: string[] = []
   const cells = rows.map((row) => {
@@ -72,7 +72,7 @@ const pair = ([before, after]: readonly [string, string]): string =>
 const wentOn = ({ blackoutMs }: Seen): string =>
   blackoutMs === undefined ? 'goes on' : `goes on, ${(blackoutMs / 1000).toFixed(1)} s`
 
-/** As the project's formatter leaves it, so that a page that was made anew passes `npm run check`. */
+/** Formatted as by the project's formatter, so that a new page passes `npm run check`. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)))
   const line = (cells: readonly string[]): string =>

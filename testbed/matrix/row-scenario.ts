@@ -21,12 +21,12 @@ const STORES: Readonly<Record<StoreName, { readonly append: string; readonly opt
   memfd: { append: LUO_WORDS, options: 'size=1G' },
 }
 
-/** Versions as the host has them, and how long the guest stood still by its clocks. */
+/** The host's versions, and the guest's blackout by the host's clocks. */
 export interface RowResult {
   readonly kernels: readonly [string, string]
   readonly qemus: readonly [string, string]
   readonly blackoutMs: number | undefined
-  /** What the preflight said, where it must refuse. */
+  /** The message of the preflight, where it must refuse. */
   readonly refusal: string | undefined
 }
 
@@ -61,7 +61,7 @@ export function rowScenario(row: Row): Scenario<RowResult> {
   }
 }
 
-/** In one line, and the guest's QEMU is the one that it was. */
+/** The update was refused in one line, and the guest has the same QEMU. */
 async function refused(stage: Stage, says: RegExp, kernel: string, qemu: string): Promise<RowResult> {
   const { host, next, phase, guest, expect } = stage
   const before = await onlyVm(host)

@@ -1,6 +1,6 @@
 /**
- * The rows of the matrix: which kernels and which QEMUs are taken across one live update, in which store, and
- * what must become of it. Kernel pairs by store, QEMU pairs on one kernel.
+ * The rows of the matrix: kernels and QEMUs before and after one live update, the store, and the expected
+ * outcome. Kernel pairs by store, QEMU pairs on one kernel.
  */
 import type { PartChoice } from '../scenario/parts.ts'
 
@@ -15,7 +15,7 @@ export interface Row {
   /** `10.0`, `11.1`: before and after. */
   readonly qemu: string
   readonly nextQemu: string
-  /** Absent: the guest goes on. Else what the preflight must say, with the guest never paused. */
+  /** Absent: the guest is updated. Else the message of the preflight, with the guest never paused. */
   readonly refused?: RegExp
 }
 
@@ -24,7 +24,7 @@ const NEW = '7.3'
 const LUO = 'luo'
 const [QEMU_10, QEMU_11] = ['10.0', '11.1']
 
-/** Older to newer, newer to older (what people do when an update went wrong), and each to itself. */
+/** Older to newer, newer to older (as after a failed upgrade), and each to itself. */
 const KERNEL_PAIRS = [
   [OLD, OLD],
   [OLD, NEW],

@@ -1,6 +1,6 @@
 /**
- * Owns what a guest's ticks tell from outside: one unbroken run or not, and the longest silence. The clock is
- * ours, outside the host, which no kexec stops; it is as fine as the way of a line to us (some 10 ms under
+ * Owns judging a guest's ticks from outside: whether they are one unbroken run, and the longest silence. By
+ * the clock outside the host, which no kexec stops; it is as exact as the delay of a line (some 10 ms under
  * emulation).
  */
 import { findBreak, firstBadWord, readTicks, type Tick } from '../guests/ticks.ts'
@@ -14,12 +14,9 @@ export interface Continuity {
   readonly after: number
   readonly badWords: number
   readonly silenceMs: number
-  /**
-   * Every silence of more than a second, in order: what a break comes after tells where to look for its
-   * cause.
-   */
+  /** Every silence of more than a second, in order: the last one before a break may show its cause. */
   readonly silences: readonly { readonly before: number; readonly ms: number }[]
-  /** The first thing that is wrong, if anything is. */
+  /** The first fault, if there is one. */
   readonly broken: string | undefined
 }
 

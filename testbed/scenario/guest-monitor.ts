@@ -1,7 +1,4 @@
-/**
- * Owns the shell commands that talk to a guest's human monitor (a unix socket inside), as a person would type
- * them.
- */
+/** Owns shell commands to a guest's human monitor (a unix socket inside), as a person would type them. */
 
 export class GuestMonitor {
   readonly #socket: string
@@ -11,13 +8,13 @@ export class GuestMonitor {
     this.#socket = socket
   }
 
-  /** Says `lines`, one after the other; the answers are the output. */
+  /** Sends `lines`, one after the other; its output is the answers. */
   say(...lines: string[]): string {
     const words = lines.map((line) => `'${line}'`).join(' ')
     return `printf '%s\\n' ${words} | socat -t 5 - UNIX-CONNECT:${this.#socket}`
   }
 
-  /** The seed's way to save: state into `file`, then QEMU ends. */
+  /** The seed's save: state into `file`, then QEMU ends. */
   save(file: string): string {
     return `
       ${this.say(...CPR_REBOOT, `migrate file:${file}`)}
@@ -25,7 +22,7 @@ export class GuestMonitor {
       ${this.say('quit')}`
   }
 
-  /** The way back, to a QEMU that was started with `-incoming defer`. The guest runs on by itself. */
+  /** The restore, to a QEMU that was started with `-incoming defer`. The guest then runs by itself. */
   restore(file: string): string {
     return `
       ${until(`[ -S ${this.#socket} ]`)}

@@ -1,6 +1,6 @@
 /**
- * The ledger of runs on this machine, in the cache: how often it was the emulator that failed. One in twenty
- * may; a machine on which it is more often than that proves nothing, however many repeats pass.
+ * The ledger of runs on this machine, in the cache: how often the emulator failed. One run in twenty may; on
+ * a machine with more failures, passed repeats prove nothing.
  */
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ export interface LedgerEntry {
   readonly at: string
   readonly scenario: string
   readonly verdict: Verdict
-  /** Why it was the emulator. */
+  /** Why the failure is the emulator's. */
   readonly emulator?: string
 }
 

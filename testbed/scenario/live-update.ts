@@ -1,8 +1,8 @@
-/** Live updates of the host's kernel as one command, and the report that the next kernel has of them. */
+/** Live updates of the host's kernel by one command, and their report in the next kernel. */
 import type { GuestLog } from './guest-log.ts'
 import type { BootChoice, Stage } from './scenario.ts'
 
-/** What `guestmemfs report --json` says, as far as scenarios, benches and the demo read it. */
+/** The output of `guestmemfs report --json`, as far as scenarios, benches and the demo read it. */
 export interface UpdateReport {
   readonly kernel?: { readonly before: string; readonly after: string; readonly clockUncertaintyUs: number }
   readonly vms: readonly VmReport[]
@@ -20,14 +20,14 @@ export interface VmReport {
 export const filesOf = ({ vmlinuz, initramfs }: BootChoice): string =>
   `--kernel ${vmlinuz} --initrd ${initramfs}`
 
-/** Into `kernel`, with the command line of the kernel that runs. */
+/** The command to update to `kernel`, with the command line of the running kernel. */
 export const liveUpdate = (kernel: BootChoice, program = 'guestmemfs'): string =>
   `${program} live-update ${filesOf(kernel)} --reuse-cmdline`
 
-/** A dry run of `command`, which finds nothing against it. */
+/** A dry run of `command` must find no error. */
 export async function expectReady({ host, phase, expect }: Stage, command: string): Promise<void> {
   const plan = await phase('dry run', () => host.run(`${command} --dry-run 2>&1`))
-  expect('plan', plan, /^ready: nothing speaks against it$/m)
+  expect('plan', plan, /^ready: the preflight passed$/m)
 }
 
 /**
@@ -57,8 +57,8 @@ export async function expectUpdated(
 }
 
 /**
- * Of hosts that mount and resume at boot: resolves when every guest runs on in the next kernel. `program`:
- * what updates.
+ * For hosts that mount and resume at boot: resolves when every guest runs in the next kernel. `program`: the
+ * command that updates.
  */
 export async function updateOnce(
   stage: Stage,

@@ -5,7 +5,7 @@ import type { Stage } from './scenario.ts'
 /** Sums over all parts of the mapping. */
 export interface Mapping {
   readonly rssKib: number
-  /** By whole 2 MiB entries, of memory that the kernel finds pages for. */
+  /** Mapped by whole 2 MiB entries, of memory with struct pages. */
   readonly pmdMappedKib: number
   /** The smallest, where parts differ. */
   readonly kernelPageKib: number
@@ -23,7 +23,7 @@ export async function mappingOf(host: Host, pid: number, path: string): Promise<
   return { rssKib, pmdMappedKib, kernelPageKib }
 }
 
-/** Of a memfd: all of the mapping that is there is there by whole 2 MiB entries. */
+/** For a memfd: all present memory of the mapping is mapped by whole 2 MiB entries. */
 export async function expectHugePages(
   { host, expect }: Stage,
   what: string,

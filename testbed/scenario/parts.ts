@@ -1,6 +1,6 @@
 /**
- * What a scenario needs of the cache: kernels, initramfs, root image, QEMU. Fetched and built where it is not
- * there, step by step.
+ * The parts of a scenario in the cache: kernels, initramfs, root image, QEMU. Downloads and builds the
+ * missing ones, step by step.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,11 +19,11 @@ import type { Scenario } from './scenario.ts'
 
 export type { Phase } from '../kernel/build.ts'
 
-/** What a person, or the matrix, may choose over the scenario's own choice. */
+/** Choices of a person, or of the matrix, which override the scenario's. */
 export interface PartChoice {
   readonly kernel?: string | undefined
   readonly nextKernel?: string | undefined
-  /** QEMUs in the host, where not the host's own suite's is wanted. */
+  /** QEMUs in the host; default: that of the host's own suite. */
   readonly qemus?: Pick<RootChoice, 'qemu' | 'nextQemu'>
 }
 
@@ -35,11 +35,11 @@ export interface Parts {
   readonly next: BootFiles
   /** The path of the root image. */
   readonly root: string
-  /** What runs the host. */
+  /** The QEMU that runs the host. */
   readonly qemu: QemuProgram
 }
 
-/** `UsageError` for what there is not, or what has no room; anything that apt says is an error of its own. */
+/** Errors: `UsageError` for what does not exist, or has no room; another error for a failure of apt. */
 export async function prefetch(
   scenario: Scenario<unknown>,
   phase: Phase,
@@ -47,12 +47,12 @@ export async function prefetch(
 ): Promise<Parts> {
   const missing = scenario.older === undefined ? undefined : olderObstacle(scenario.older)
   if (missing !== undefined) throw new UsageError(missing)
-  // All of it at once where nothing is there yet, before anything is fetched; later each part asks for
-  // itself.
+  // On a first run the room for all parts is checked before the first download; later each part checks its
+  // own.
   if (!existsSync(join(cacheRoot, 'root'))) ensureRoom(cacheRoot, FIRST_BYTES, 'a first run of the testbed')
   const firstSpec = choice.kernel ?? scenario.kernel ?? NEWEST
   const nextSpec = choice.nextKernel ?? scenario.nextKernel ?? firstSpec
-  // It takes as long as it takes on this machine, once, and tells how far it is.
+  // May take long on this machine, once, and shows its progress.
   if ([firstSpec, nextSpec].includes(LUO)) await luoKernel(phase)
   const [first, next] = await phase('kernels', async () => [
     await bootFiles(firstSpec),

@@ -1,6 +1,6 @@
 /**
- * Pools, their guests and their processes as `guestmemfs` tells of them in JSON, as far as scenarios ask; and
- * the check of a pool's image.
+ * Pools, their guests and their processes by the JSON of `guestmemfs`, as far as scenarios need it; and the
+ * check of a pool's image.
  */
 import type { Host } from '../machine/host.ts'
 import type { Stage } from './scenario.ts'
@@ -36,21 +36,21 @@ export interface ListedVm {
   readonly pid: number
 }
 
-/** A file's way to a guest: `kind` is `file`, `device`, `window`, `awaited` or `lost`. */
+/** How a guest maps a file: `kind` is `file`, `device`, `window`, `awaited` or `lost`. */
 export interface FileMap {
   readonly kind: string
   readonly sizeBytes: number
   readonly alignBytes: number
-  /** What QEMU maps in its place; `offsetBytes`: of a window. */
+  /** The file that QEMU maps in its place; `offsetBytes`: of a window. */
   readonly path: string
   readonly offsetBytes: number
 }
 
-/** Of a file itself, where its name is a link to a device. `name`: below /mnt/guestmemfs. */
+/** Of a file itself, also where its name is a symlink to a device. `name`: below /mnt/guestmemfs. */
 export const mapOf = (host: Host, name: string): Promise<FileMap> =>
   host.json<FileMap>(`getfattr -h --only-values -n guestmemfs.map /mnt/guestmemfs/${name}`)
 
-/** Of the pool `guestmemfs`, as all of these where no other pool is named. */
+/** By default of the pool `guestmemfs`. */
 export const poolStatus = (host: Host, pool = 'guestmemfs'): Promise<PoolStatus> =>
   host.json<PoolStatus>(`guestmemfs status --json ${pool}`)
 
@@ -77,7 +77,7 @@ export async function killServer(host: Host): Promise<void> {
   await host.run(`kill -KILL ${server.pid}`)
 }
 
-/** The pool as the next kernel finds it: frozen still, nothing lost, its image without a fault. */
+/** The pool must be as the next kernel finds it: still frozen, nothing lost, its image without a fault. */
 export async function expectFrozen(stage: Stage, store: string): Promise<void> {
   const status = await poolStatus(stage.host)
   stage.keep('status', status)
@@ -95,19 +95,19 @@ export const expectThawed = ({ host, phase, expect }: Stage): Promise<void> =>
     expect('thawed', await host.run('guestmemfs thaw'), /^guestmemfs on \S+: thawed$/),
   )
 
-/** The pool's image has no fault: of all findings of `fsck`, there is none. */
+/** `fsck` must have no finding on the pool's image. */
 export async function expectClean({ host, expect }: Stage, what = 'fsck'): Promise<void> {
   expect(what, await host.run('guestmemfs fsck guestmemfs'), 'guestmemfs: clean')
 }
 
-/** All that the former kernel handed over is back, or known to be lost: `lostFiles` of them. */
+/** The keeper has retrieved all files that the former kernel handed over, but for `lostFiles` lost ones. */
 export async function expectArrived({ host, expect }: Stage, lostFiles = 0): Promise<void> {
   for (let look = 0; (await poolStatus(host)).health.awaitedFiles > 0; look++) {
-    if (look === 100) throw new Error('files are still on their way from the former kernel')
+    if (look === 100) throw new Error('the keeper has not retrieved all files from the former kernel')
     await host.run('sleep 0.2')
   }
   expect('files that were lost', (await poolStatus(host)).health.lostFiles, lostFiles)
 }
 
-/** What a command says that must fail: throws where it succeeds. */
+/** The output of a command that must fail: throws where it succeeds. */
 export const refusal = (host: Host, command: string): Promise<string> => host.run(`! { ${command}; } 2>&1`)

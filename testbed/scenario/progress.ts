@@ -1,9 +1,9 @@
 /**
- * What a person sees while a scenario runs: one line a phase, on standard error; moving only on a terminal.
+ * The progress of a scenario for a person: one line a phase, on standard error; animated only on a terminal.
  */
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 const FRAME_MS = 120
-/** Where nothing moves, a line tells that a long step goes on. */
+/** Without a terminal, a line this often shows that a long step goes on. */
 const LIFE_MS = 30_000
 
 export class Progress {

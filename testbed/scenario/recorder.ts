@@ -1,7 +1,4 @@
-/**
- * What is written down about one run: phases, asserted and kept facts, guests; and the verdict that follows
- * from them.
- */
+/** The record of one run: phases, asserted and kept facts, guests; and the verdict that follows from them. */
 import assert from 'node:assert/strict'
 import type { Accelerator } from '../machine/accelerator.ts'
 import type { Boot } from '../machine/boot-clock.ts'
@@ -19,25 +16,22 @@ export interface Phase {
 
 export type Verdict = 'passed' | 'failed' | 'emulator'
 
-/** What a run says about itself. Times are milliseconds by the clock outside the host. */
+/** The summary of a run. Times are milliseconds by the clock outside the host. */
 export interface Summary {
   readonly scenario: string
-  /**
-   * `emulator`: what failed was the machine underneath, by the evidence (verdict.ts). It proves nothing
-   * either way.
-   */
+  /** `emulator`: by the evidence the emulator failed (verdict.ts), so the run proves nothing. */
   readonly verdict: Verdict
   readonly failure?: string
-  /** Why it was the emulator. */
+  /** Why the failure is the emulator's. */
   readonly emulator?: string
   readonly accelerator: Accelerator | 'never started'
   /** Every kernel that ran, in order. */
   readonly boots: readonly Boot[]
   readonly phases: readonly Phase[]
   readonly guests: Readonly<Record<string, Continuity>>
-  /** What the scenario asserted, and found so. */
+  /** Facts that the scenario asserted, and that held. */
   readonly asserted: Readonly<Record<string, unknown>>
-  /** What it only wrote down. */
+  /** Facts that the scenario only recorded. */
   readonly kept: Readonly<Record<string, unknown>>
   /** Consoles of all kernels and logs of all programs; absent when nothing was kept. */
   readonly folder?: string

@@ -1,6 +1,6 @@
 /**
- * Owns one run of a scenario: prepares kernels and disks, boots, runs it within its time, and answers a
- * summary. All it makes is in one folder, which stays when the run failed or was asked to stay.
+ * Owns one run of a scenario: prepares kernels and disks, boots, runs it within its time limit, and returns a
+ * summary. All its files are in one folder, which it keeps when the run failed, or on request.
  */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ import { Recorder, type Summary } from './recorder.ts'
 import type { BootChoice, Scenario, Stage } from './scenario.ts'
 import { emulatorFault } from './verdict.ts'
 
-/** What a person may choose over the scenario's own choice. */
+/** Choices of a person, which override the scenario's. */
 export interface RunOptions extends PartChoice {
   readonly memory?: string | undefined
   readonly keep?: boolean
@@ -36,18 +36,18 @@ const PROJECT_DISK = 'project.ext4'
 const COMMON_COMMAND_LINE = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
 const CLEANUP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** What still goes on (a compiler, apt) ends with this process: the caller is to end it. */
+/** A compiler or apt may still run, and ends with this process: the caller must end it. */
 export class StoppedError extends UsageError {}
 
 export interface Outcome<R> {
   readonly summary: Summary
-  /** What the scenario answered; undefined where it failed. */
+  /** What the scenario returned; undefined where it failed. */
   readonly result: R | undefined
 }
 
 /**
- * Throws `UsageError` for what cannot be asked for, and when it is stopped by a signal. What happens inside
- * is never thrown: it is the summary's verdict.
+ * Throws `UsageError` for wrong options, and when a signal stops it. A failure inside is never thrown: it is
+ * the summary's verdict.
  */
 export async function runScenario<R>(
   name: string,
@@ -64,13 +64,13 @@ export async function runScenario<R>(
   for (const signal of CLEANUP_SIGNALS) process.once(signal, stop)
   const hosts: Host[] = []
   let over = false
-  // Until something else is thrown: guests' ticks are judged without it.
+  // Also where nothing is thrown: guests' ticks are judged at the end.
   let isAboutTheMachine = true
   let result: R | undefined
   let refusal: UsageError | undefined
   const body = async (parts: Parts): Promise<void> => {
     const { machine, ...choices } = await prepare(scenario, parts, options, folder, recorder)
-    if (over) return // stopped while it was being prepared: nothing may start now
+    if (over) return // stopped during the preparation: no machine may start now
     const host = new Host(machine)
     hosts.push(host)
     await recorder.phase('boot', () => host.boot())
@@ -78,13 +78,13 @@ export async function runScenario<R>(
     recorder.judgeGuests()
   }
   try {
-    // Apart from the run, whose time is bounded: it takes as long as it takes on this machine, once.
+    // Outside of the run's time limit: the first download and build may take long.
     const fetching = prefetch(scenario, (step, work, detail) => recorder.phase(step, work, detail), options)
     const parts = await Promise.race([fetching, stopped.promise])
     const timeoutMs = scenario.timeoutMs ?? DEFAULT_TIMEOUT_MS
     await within(Promise.race([body(parts), stopped.promise]), timeoutMs, () => `${name} took too long`)
   } catch (error) {
-    // What cannot be asked for, and what was stopped, says nothing about the product.
+    // Wrong options and a signal are no verdict on the product.
     if (error instanceof UsageError) refusal = error
     recorder.failure = errorText(error)
     isAboutTheMachine = error instanceof HostError
@@ -186,7 +186,7 @@ function putAway(name: string, recorder: Recorder, folder: string, keep: boolean
     rmSync(folder, { recursive: true, force: true })
     return recorder.summary(name, undefined)
   }
-  rmSync(join(folder, PROJECT_DISK), { force: true }) // large, and made again from the same files
+  rmSync(join(folder, PROJECT_DISK), { force: true }) // large, and can be made again from the same files
   const kept = keepRunFolder(folder)
   const summary = recorder.summary(name, kept)
   writeFileSync(join(kept, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`)

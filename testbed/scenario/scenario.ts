@@ -1,6 +1,6 @@
 /**
- * Owns what a scenario is: what it needs, and what it is handed while it runs. Scenarios live in
- * ../scenarios/, one a file.
+ * The interface of a scenario: what it needs, and what it gets while it runs. Scenarios are in ../scenarios/,
+ * one a file.
  */
 import type { Init } from '../image/root.ts'
 import type { Host } from '../machine/host.ts'
@@ -14,35 +14,34 @@ type Files = Readonly<Record<string, Uint8Array>>
  */
 export type ScenarioTier = 'kexec' | 'testbed' | 'long'
 
-/** `R`: what a run answers, where figures are wanted beside the verdict. */
+/** `R`: what a run returns beside the verdict, such as figures. */
 export interface Scenario<R = unknown> {
   /** One line for the list of scenarios. */
   readonly about: string
-  /** Absent where a scenario is only run by hand or measured with. */
+  /** Absent where a scenario is only run by hand or by a bench. */
   readonly tier?: ScenarioTier
   /** Kernel specs (see debian/kernel.ts) where the command line names none. Next: default the same again. */
   readonly kernel?: string
   readonly nextKernel?: string
   /** The host's process 1. Default: busybox's, which boots in a third of the time. */
   readonly init?: Init
-  /** RAM of the host, as QEMU spells it. */
+  /** RAM of the host, as for QEMU's `-m`. */
   readonly memory?: string
   /**
-   * Appended to the kernel's command line, for all kernels alike unless the scenario says otherwise when it
-   * jumps.
+   * Appended to the kernel's command line, of each kernel, unless the scenario gives another when it jumps.
    */
   readonly append?: string
-  /** Found inside under /opt/testbed/files/. */
+  /** Files that are inside under /opt/testbed/files/. */
   readonly files?: () => Files | Promise<Files>
   /** A former commit, whose program is `guestmemfs-older` inside. */
   readonly older?: string
-  /** For all of it, from the first boot on. Default: twenty minutes, which is plenty. */
+  /** For the whole run, from the first boot on. Default: twenty minutes. */
   readonly timeoutMs?: number
   /**
-   * A reset of the machine is part of the scenario (`host.jump` waits for what it starts); its memory stays.
+   * A reset of the machine is part of the scenario (`host.jump` waits for the next kernel); its memory stays.
    */
   readonly resetStartsAgain?: true
-  /** A fault is seeded: the run must fail, and for this reason, to pass. */
+  /** The scenario seeds a fault: to pass, the run must fail for this reason. */
   readonly mustFail?: RegExp
   readonly run: (stage: Stage) => Promise<R>
 }
@@ -58,17 +57,17 @@ export interface Stage {
   readonly host: Host
   readonly first: BootChoice
   readonly next: BootChoice
-  /** What was typed after the scenario's name; what it means is the scenario's. */
+  /** The words that a person typed after the scenario's name. */
   readonly words: readonly string[]
   /** Runs `work` as a named step: shown while it runs, timed in the summary. */
   phase<T>(name: string, work: () => Promise<T>): Promise<T>
-  /** A number or a word that the summary keeps. Nothing depends on it. */
+  /** Records a value in the summary. The verdict does not depend on it. */
   keep(name: string, value: unknown): void
   /**
    * A value that must be `wanted` (deeply equal, or matched by the pattern), kept in the summary as one that
    * was asserted. Throws when it is not.
    */
   expect<T>(name: string, value: T, wanted: T | (T extends string ? RegExp : never)): void
-  /** Follows a guest's ticks in the log `name`; the summary tells whether they are one unbroken run. */
+  /** Follows a guest's ticks in the log `name`; the verdict requires that they are one unbroken run. */
   guest(name: string): GuestLog
 }

@@ -1,4 +1,4 @@
-/** Tests of what is repeated, and what becomes of it. */
+/** Owns the tests of which runs are repeated, and their results. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ after(() => rmSync(home, { recursive: true }))
 
 const scenario: Scenario = { about: 'nothing', run: async () => {} }
 
-/** Runs that end as `verdicts` say, and what was made of them. */
+/** Runs that end as `verdicts` say, and the result of `runTrusted`. */
 async function runs(...verdicts: Verdict[]) {
   const left = [...verdicts]
   const said: string[] = []

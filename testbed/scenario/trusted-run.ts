@@ -1,6 +1,6 @@
 /**
- * A run that is repeated once where it was the emulator that failed, and noted in the ledger. What fails
- * twice by the emulator is a failure: nothing was proven.
+ * Runs a scenario, once more where the emulator failed, and notes that in the ledger. Where the emulator
+ * fails twice, the result is a failure, as nothing was proven.
  */
 import { noteRun } from './ledger.ts'
 import type { Summary } from './recorder.ts'
@@ -12,7 +12,7 @@ export interface TrustedOutcome<R> extends Outcome<R> {
   readonly emulator: Summary | undefined
 }
 
-/** `run`: what runs a scenario once. Throws `UsageError` as it does. */
+/** `run`: runs a scenario once. Throws `UsageError` as `run` does. */
 export async function runTrusted<R>(
   name: string,
   scenario: Scenario<R>,

@@ -1,4 +1,4 @@
-/** Tests of what is the emulator's fault, and of everything that looks like it and is not. */
+/** Owns the tests of which failures are the emulator's, and which only look so. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostEvidence, QemuStart } from '../machine/evidence.ts'
@@ -47,13 +47,13 @@ test('a guest whose memory was changed is a failure, whatever else went wrong', 
   assert.equal(emulatorFault(run({ guests: [bad], host: host({ crash: OOPS }) })), undefined)
 })
 
-test('a guest that was started again by anybody is a failure', () => {
+test('a guest that any command started again is a failure', () => {
   for (const second of [start('guest', 1250), start('', 1250)]) {
     const host2 = host({ qemuStarts: [start('guest', 0), second] })
     assert.equal(emulatorFault(run({ guests: RESET, host: host2 })), undefined)
     assert.equal(emulatorFault(run({ guests: RESET, host: { ...host2, crash: OOPS } })), undefined)
   }
-  // Another guest's QEMU is none of its own.
+  // Another guest's QEMU does not count.
   const other = host({ qemuStarts: [start('guest', 0), start('other', 1250)] })
   assert.notEqual(emulatorFault(run({ guests: RESET, host: other })), undefined)
 })
@@ -122,7 +122,7 @@ test('an int3 that was executed after it had been taken away is the emulator, in
   }
 })
 
-test('an int3 that is in memory, as padding between functions is, was executed by whoever jumped there', () => {
+test('an int3 that is in memory, as padding between functions is, was executed by code that jumped there', () => {
   const crash = OOPS.replace('0f <1f>', 'cc <cc>')
   assert.equal(emulatorFault(run({ failure: GONE, host: host({ crash }) })), undefined)
   const blind = OOPS.replace(/^Code.*\n/m, '')
@@ -139,7 +139,7 @@ test('every other oops and panic is a failure', () => {
 })
 
 const IN_KVM = 'ffffffffc0a12345'
-/** The second processor's RIP; the first one is halted, unless it is said where it is. */
+/** The second processor's RIP; the first one is halted, unless `first` is its RIP. */
 const stop = (reason: string, rip: string, first = '') => ({
   reason,
   qemuLog: 'CPU Reset (CPU 0)\nTriple fault\n',

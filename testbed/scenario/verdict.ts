@@ -1,25 +1,23 @@
 /**
- * The verdict on a run that did not go well: a failure, or the emulator underneath. Pure: evidence in,
- * verdict out. It takes something for the emulator's only where the evidence leaves no other, since a fault
- * of the product must never be excused; what it cannot tell is a failure. testbed/README.md says what the
- * rules are and why.
+ * The verdict on a run that did not pass: a failure, or a fault of the emulator. Pure: evidence in, verdict
+ * out. It blames the emulator only where the evidence allows nothing else, since it must never excuse a fault
+ * of the product; in doubt it is a failure. testbed/README.md says what the rules are and why.
  */
 import type { Tick } from '../guests/ticks.ts'
 import type { Accelerator } from '../machine/accelerator.ts'
 import type { HostEvidence } from '../machine/evidence.ts'
 
-/** A guest's ticks, each with when it came, by the clock outside. */
+/** A guest's ticks, each with its time of arrival, by the clock outside. */
 export interface GuestEvidence {
   readonly name: string
   readonly ticks: readonly (Tick & { readonly atMs: number })[]
 }
 
 export interface RunEvidence {
-  /** What was thrown, or what was found wrong at the end. */
+  /** What the run threw, or the fault at its end. */
   readonly failure: string
   /**
-   * A wait that was not fulfilled, the host that was gone, a guest's ticks. An assertion about what was found
-   * is none of these.
+   * The failure is of a wait, the end of the host, or a guest's ticks. A failed assertion is none of these.
    */
   readonly isAboutTheMachine: boolean
   readonly accelerator: Accelerator | undefined
@@ -28,7 +26,7 @@ export interface RunEvidence {
   readonly guests: readonly GuestEvidence[]
 }
 
-/** Why it was the emulator, in words for the summary; undefined where it was not, or cannot be told. */
+/** Why the failure is the emulator's, for the summary; undefined where it is not, or in doubt. */
 export function emulatorFault(run: RunEvidence): string | undefined {
   const { host, guests, failure } = run
   if (host === undefined || run.accelerator !== 'tcg' || !run.isAboutTheMachine) return undefined
@@ -36,9 +34,10 @@ export function emulatorFault(run: RunEvidence): string | undefined {
   const resets = guests.flatMap((guest) =>
     breaksOf(guest).map((at) => ({ name: guest.name, why: resetAlone(guest, at, host) })),
   )
-  // One guest that we started again ourselves, or that lost its place, is enough for a failure.
+  // One guest that a QEMU of the scenario started again, or whose ticks jump otherwise, is enough for a
+  // failure.
   if (resets.some(({ why }) => why === undefined)) return undefined
-  // A reset excuses what it broke, and nothing else.
+  // A reset excuses the failure of that guest, and no other.
   const own = resets.find(({ name }) => failure.startsWith(`guest ${name}: tick 1 where tick `))
   return staleInstruction(host) ?? tripleFault(host) ?? own?.why
 }
@@ -48,9 +47,9 @@ const breaksOf = ({ ticks }: GuestEvidence): number[] =>
   ticks.flatMap(({ number }, at) => (number === (ticks[at - 1]?.number ?? 0) + 1 ? [] : [at]))
 
 /**
- * The guest began anew at tick 1, in the only QEMU that was ever started for it: nobody saved, restored or
- * started it since. Its RAM is QEMU's own: a pool that lost the page that the guest's code is in would look
- * just like it. A QEMU that was seen with no log may have been this guest's.
+ * The guest began again at tick 1, in the only QEMU that was ever started for it, so no command saved,
+ * restored or started it since. Its RAM must be QEMU's own: a pool that lost the page with the guest's code
+ * would look the same. A QEMU that was seen with no log may have been this guest's.
  */
 function resetAlone({ name, ticks }: GuestEvidence, at: number, host: HostEvidence): string | undefined {
   const [last, first] = [ticks[at - 1], ticks[at]]
@@ -64,16 +63,16 @@ function resetAlone({ name, ticks }: GuestEvidence, at: number, host: HostEviden
 
 /** An oops begins with its kind; what it was doing follows (arch/x86/kernel/dumpstack.c). */
 const INT3 = /\bint3: 0000 \[#1\]/
-/** Of what the product has the kernel do: FUSE, device-dax, memfds, /dev/mem, handover, kexec. */
+/** Kernel functions that the product uses: FUSE, device-dax, memfds, /dev/mem, handover, kexec. */
 const OURS =
   /(?:fuse|dax|memfd|shmem|luo|kho|liveupdate|kexec|(?:read|write|mmap)_mem)\w*\+0x|\[(?:fuse|device_dax|dax_hmem|kmem)\]/i
-/** The byte that RIP points at stands in angles; an int3 leaves RIP behind itself. */
+/** The byte at RIP is in angle brackets; after an int3 RIP points behind it. */
 const CODE = /^.*\bCode: .*?([0-9a-f]{2}) <[0-9a-f]{2}>/m
 
 /**
  * A breakpoint instruction that the kernel had put there to patch a static key, and had replaced again, was
- * executed: the emulator kept the old translation. In memory another byte is there, so it is no padding that
- * somebody jumped into either.
+ * executed: the emulator kept the old translation. Memory has another byte there, so it is no padding that
+ * code jumped into either.
  */
 function staleInstruction({ crash, isBooting }: HostEvidence): string | undefined {
   if (crash === undefined || isBooting || !INT3.test(crash) || OURS.test(crash)) return undefined
@@ -84,8 +83,8 @@ function staleInstruction({ crash, isBooting }: HostEvidence): string | undefine
 }
 
 /**
- * A processor gave up, without a word of the kernel's, while all that were not halted executed KVM's own
- * code.
+ * A triple fault of a processor, without a message of the kernel, while all that were not halted executed
+ * KVM's code.
  */
 function tripleFault({ crash, stop, isBooting, kvmModules }: HostEvidence): string | undefined {
   if (crash !== undefined || stop?.reason !== 'guest-reset' || isBooting) return undefined

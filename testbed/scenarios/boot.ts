@@ -1,4 +1,4 @@
-/** The least a hypervisor host must be: our kernel, our tools, and KVM that runs a guest. */
+/** The minimum of a hypervisor host: the chosen kernel, the programs, and KVM that runs a guest. */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import type { Scenario } from '../scenario/scenario.ts'
@@ -13,7 +13,7 @@ const QEMU = guestCommand({
 
 export const boot: Scenario = {
   about: 'the host boots, has its tools, runs a guest on KVM, and says what it is',
-  // Words for kernels that have a Live Update Orchestrator; others pass them over.
+  // Words for kernels that have a Live Update Orchestrator; others ignore them.
   append: 'kho=on liveupdate=on',
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 8 }) }),
   async run({ host, first, phase, keep, expect, guest }) {

@@ -1,4 +1,4 @@
-/** How many kexecs are asked for, and what is no number of them. */
+/** Owns the tests of reading the number of kexecs. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageError } from '../../src/values/errors.ts'

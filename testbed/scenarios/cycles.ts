@@ -1,7 +1,6 @@
 /**
- * One kernel after the other under the same guest, as often as is asked for: each pass of the guest compares
- * every word of its RAM, but for the first two MiB, where its program is, and the last two, where its
- * firmware has its tables.
+ * A chosen number of kexecs under the same guest: each pass of the guest compares every word of its RAM,
+ * except the first two MiB, with its program, and the last two, with tables of its firmware.
  */
 import { UsageError } from '../../src/values/errors.ts'
 import { guestCommand } from '../guests/qemu.ts'
@@ -16,12 +15,12 @@ const PATTERN_MIB = RAM_MIB - 4
 const DEFAULT_KEXECS = 5
 const MOST_KEXECS = 99
 const MOUNT = 'mkdir -p /mnt/guestmemfs; guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
-/** An update, and as much again. */
+/** Twice the time of an update. */
 const KEXEC_MS = 240_000
 
 export interface Cycles {
   readonly kexecs: number
-  /** Each of them once a pass, by at least three passes after each kexec. */
+  /** Compared once a pass, in at least three passes after each kexec. */
   readonly words: number
 }
 

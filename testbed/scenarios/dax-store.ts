@@ -1,7 +1,6 @@
 /**
- * The dax store's proof on a carve-out of a host's own: refusals, guests that map their RAM, a server that
- * dies in the middle, and a kexec after which every byte is where it was. What is asserted is in
- * testbed/programs/memory/exercise.ts; a step that disagrees fails.
+ * The dax store on a real carve-out: refusals, guests that map their RAM, a server that dies, and a kexec
+ * that keeps every byte in place. The assertions are in testbed/programs/memory/exercise.ts.
  */
 import { kexecByHand } from '../scenario/by-hand.ts'
 import type { Scenario } from '../scenario/scenario.ts'

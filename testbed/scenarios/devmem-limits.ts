@@ -1,6 +1,6 @@
 /**
- * The part of `devmem` that is about limits: ranges that a pool must not take, a deleted file whose bytes are
- * nobody's, and a kernel that is locked down.
+ * The part of `devmem` that is about limits: ranges that a pool must not take, a deleted file whose bytes no
+ * other file may show, and a kernel that is locked down.
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
@@ -9,7 +9,7 @@ import { mapOf, poolStatus, refusal } from '../scenario/pool.ts'
 import type { Stage } from '../scenario/scenario.ts'
 import { refuse } from './refuse-pools.ts'
 
-/** Reserved as well, but its second half lies behind the end of RAM. */
+/** Reserved as well, but its second half is above the end of RAM. */
 export const NOT_ALL_RAM = 'memmap=128M$6080M'
 const HOLD = 'exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 /** A byte of block 2. */
@@ -41,7 +41,7 @@ export async function refuseRanges(stage: Stage): Promise<void> {
   })
   await stage.host.run(`byte=x; ${FLIP}`)
   const foreign =
-    /it holds data that is not ours, at 0x100400000\b.*--store devmem --region 0x100000000 --force/
+    /it holds data of another program, at 0x100400000\b.*--store devmem --region 0x100000000 --force/
   await refuse(stage, { what: 'foreign data', command: on(',region=4G'), says: foreign })
   await stage.host.run(`byte='\\0'; ${FLIP}`)
 }
@@ -49,7 +49,7 @@ export async function refuseRanges(stage: Stage): Promise<void> {
 interface Held {
   readonly pid: number
   readonly offsetBytes: number
-  /** Of what its process maps. */
+  /** CRC of the memory that its process maps. */
   readonly crc: number
 }
 
@@ -97,7 +97,7 @@ async function untilFreed(host: Host): Promise<void> {
   }
 }
 
-/** The last thing of all: until the next boot nothing takes a lockdown back. */
+/** Comes last: a lockdown stays until the next boot. */
 export async function refuseLockedDown(stage: Stage, mount: string): Promise<void> {
   const { host } = stage
   await host.run('pkill -KILL qemu-system; sleep 1; guestmemfs umount guestmemfs')

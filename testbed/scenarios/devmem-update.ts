@@ -1,6 +1,6 @@
 /**
  * The live update of a host whose guest lies in reserved memory, from an older kernel into a newer one. The
- * line that is typed is the ordinary one, its user is an ordinary user, and neither knows of the window.
+ * typed line is the ordinary one, for an unprivileged user, and names no window.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
@@ -49,7 +49,7 @@ export const devmemUpdate: Scenario = {
   },
 }
 
-/** QEMU is its user's; opening /dev/mem took a right that nothing else has, and nobody kept. */
+/** QEMU runs as its user, without the capability by which it opened /dev/mem. */
 async function expectRights({ host, expect }: Stage, when: string): Promise<void> {
   const { pid } = await onlyVm(host)
   const status = await host.run(`grep -E '^(Uid|Gid|Cap(Prm|Eff|Amb)):' /proc/${pid}/status | xargs`)

@@ -1,7 +1,7 @@
 /**
- * The seed's usage section on reserved memory, as it is typed by hand: the file's window is read off its
- * xattr, and QEMU maps it. What is refused of such memory, and how the kernel maps it, is asserted on the
- * way; refusals before the first mount and a deleted file are in devmem-limits.ts.
+ * The seed's usage section on reserved memory, as a person types it: the window is read from the file's
+ * xattr, and QEMU maps it. It also asserts what the server refuses, and how the kernel maps the memory;
+ * refusals before the first mount and a deleted file are in devmem-limits.ts.
  */
 import assert from 'node:assert/strict'
 import { seedCommand } from '../guests/qemu.ts'
@@ -33,7 +33,7 @@ export const devmem: Scenario = {
     )
     await expectMap(stage)
     const direct = await phase('without the window', () => refusal(host, seedCommand()))
-    // A mapping of the file itself must be refused, not be a copy.
+    // The server must refuse a mapping of the file itself, which would be a copy.
     expect('mapped without the window', direct, /No such device/)
 
     const pid = await startSeed(stage, await windowed(stage))
@@ -64,7 +64,7 @@ async function expectMap({ host, expect }: Stage): Promise<void> {
   assert.ok(isInRange, `the window begins at ${offsetBytes}, outside the reserved range`)
 }
 
-/** RAM that is mapped uncached would be slow beyond use, and nothing else would show it. */
+/** RAM that is mapped uncached would be far too slow, and no other assertion would show it. */
 async function checkCaching({ host, expect }: Stage, pid: number): Promise<void> {
   const list = await host.run('cat /sys/kernel/debug/x86/pat_memtype_list')
   const window = await host.run(`grep -m1 /dev/mem /proc/${pid}/maps`)
@@ -74,7 +74,7 @@ async function checkCaching({ host, expect }: Stage, pid: number): Promise<void>
 }
 
 async function expectDoctor({ host, expect }: Stage): Promise<void> {
-  // It fails as a whole where anything at all is missing, QEMU's package for one.
+  // Its exit status is not 0 where anything is missing, such as QEMU's package.
   const doctor = await host.run('guestmemfs doctor || true')
   expect(
     'doctor',

@@ -1,5 +1,5 @@
 /**
- * Faults of the product, seeded: each looks as much like the emulator's as it can, and must be called a
+ * Seeded faults of the product: each looks as much like the emulator's as possible, and the verdict must be a
  * failure all the same. A run of one of these passes when its verdict is `failed`, and for the reason that
  * was seeded.
  */
@@ -17,8 +17,9 @@ const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 /** The page that the guest's code, its tables and its stack are in. */
 const CODE_BYTES = 4096
 /**
- * What it loses the page to, again and again: an instruction that raises #UD, and an IDT of gates that are
- * not present, so that this or the next timer interrupt is a triple fault. Random bytes may loop for ever.
+ * The contents that replace the page: over and over an instruction that raises #UD, and an IDT of gates that
+ * are not present, so that this or the next timer interrupt is a triple fault. Random bytes may loop for
+ * ever.
  */
 const UD2 = 'x0f0b'
 

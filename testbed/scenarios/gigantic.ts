@@ -1,6 +1,6 @@
 /**
- * Pages of 1 GiB: a pool with guests of both sizes, what the mapping of each really is, before and after a
- * live update; and refusals where such pages cannot be.
+ * Pages of 1 GiB: a pool with guests of both page sizes, the kernel's mapping of each, before and after a
+ * live update; and refusals where such pages are impossible.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
@@ -35,7 +35,7 @@ export const gigantic: Scenario = {
     await phase('guests run', () => ticks(5))
     keep('list', await host.run('guestmemfs list'))
     await expectPages(stage, 'before')
-    // The small guest breaks no frame that the big one could have had.
+    // The small guest must leave the frame whole that the big one needs.
     expect('whole frames left', await wholeFrames(stage), 1)
 
     await host.atBoot(`${mount(',align=1G')}; guestmemfs resume`)
@@ -64,7 +64,7 @@ async function refuseTooSmall(stage: Stage): Promise<void> {
   })
 }
 
-/** Files of a directory for such pages are whole pages; and there are no pages of 3 MiB. */
+/** The server refuses sizes that are not multiples of the page size, and pages of 3 MiB. */
 async function refuseOddSizes({ host, expect }: Stage): Promise<void> {
   await host.run(
     'cd /mnt/guestmemfs; mkdir big; setfattr -n trusted.guestmemfs.align -v 1G big; touch big/odd',

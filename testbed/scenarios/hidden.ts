@@ -1,8 +1,7 @@
 /**
  * The proof that guest memory is hidden, and that it costs no struct pages: the host's real page tables, read
- * from outside while guests run in each of the three stores. What is looked at is where the guest's own bytes
- * are, the look is the same for all three, and it must find two of them: a look that finds nothing proves
- * nothing.
+ * from outside while guests run in each of the three stores. It looks for the guest's own bytes, in the same
+ * way for all three stores, and must find those of two: otherwise finding nothing would prove nothing.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
@@ -16,9 +15,9 @@ const MIB = 2 ** 20
 const GUEST_MIB = 64
 const CARVED_MIB = 512
 /**
- * Half of what lies above 4 GiB, in two ways. `nopti`: or a processor in user mode would show no kernel at
- * all. `no5lvl`: QEMU takes minutes for five levels of tables. `nogbpages`: the kernel counts a page of 1 GiB
- * once more each time it comes by (phys_pud_init(), arch/x86/mm/init_64.c), and its sums would say nothing.
+ * Half of the memory above 4 GiB, in two ways. `nopti`: else a processor in user mode would have no mapping
+ * of the kernel. `no5lvl`: QEMU takes minutes for five levels of tables. `nogbpages`: the kernel counts a
+ * page of 1 GiB again on each pass (phys_pud_init(), arch/x86/mm/init_64.c), and its sums would be wrong.
  */
 const APPEND = 'memmap=512M$4G memmap=512M%4608M-1+0xefffffff modprobe.blacklist=kmem nopti no5lvl nogbpages'
 const SEEDS = { memfd: 3, dax: 5, devmem: 7 } as const
@@ -27,10 +26,7 @@ const STORES = Object.keys(SEEDS) as StoreKind[]
 
 const mount = (store: StoreKind) =>
   `mkdir -p /mnt/${store}; guestmemfs mount ${store} /mnt/${store} -o store=${store}${store === 'memfd' ? ',size=256M' : ''}`
-/**
- * `kvm=off`: a guest that knows of KVM has it map a page for the clock they share, and that one would be
- * seen.
- */
+/** `kvm=off`: else the host would map a page of the guest for KVM's clock, and the search would find it. */
 const qemu = (store: StoreKind) =>
   guestCommand({
     name: store,
@@ -72,7 +68,7 @@ export const hidden: Scenario = {
     keep('memory', { before, after })
     checkFigures(before, after)
 
-    // The next kernel: nobody asked it to look away either, and the bytes are still there.
+    // In the next kernel, too, which still has the bytes.
     await kexecByHand(stage)
     await phase('mount again', () => host.run(`${mount('dax')}; ${mount('devmem')}; readlink /mnt/dax/ram`))
     const kept = { dax: ranges.dax as PhysicalRange[], devmem: ranges.devmem as PhysicalRange[] }
@@ -81,7 +77,7 @@ export const hidden: Scenario = {
   },
 }
 
-/** Of a memfd the kernel tells page by page; the others lie where their pool says. */
+/** For a memfd the kernel reports each page; for the others the pool has the place. */
 async function rangesOf({ host }: Stage, store: StoreKind): Promise<PhysicalRange[]> {
   if (store === 'memfd') {
     const { pid } = await onlyVm(host, '/mnt/memfd')
@@ -102,7 +98,7 @@ interface Extent {
   readonly lengthBytes: number
 }
 
-/** The machine itself has the guest's pattern at this place: the look is for the guest's memory. */
+/** QEMU's monitor must find the guest's pattern at this place, which shows that it is the guest's memory. */
 async function checkBytes(
   { host }: Stage,
   store: StoreKind,
@@ -120,7 +116,7 @@ async function checkBytes(
   )
 }
 
-/** Ranges of a memfd know how far from its beginning they lie; others follow one another. */
+/** Ranges of a memfd have their offset in it; others follow one another. */
 function physicalOf(ranges: readonly (PhysicalRange & { readonly offset?: number })[], byte: number): number {
   let at = 0
   for (const { start, lengthBytes, offset } of ranges) {
@@ -131,13 +127,13 @@ function physicalOf(ranges: readonly (PhysicalRange & { readonly offset?: number
   throw new Error(`no memory is behind byte ${byte}`)
 }
 
-/** Of memfd and dax all bytes are in the direct map, and entries lead there; of devmem none. */
+/** For memfd and dax all bytes must be in the direct map, and have entries; for devmem none. */
 async function lookAt(
   { host, expect, keep }: Stage,
   what: string,
   ranges: Readonly<Record<string, PhysicalRange[]>>,
 ): Promise<void> {
-  // A processor that runs a guest just then would show the guest's tables, or none.
+  // For a processor that runs a guest, QEMU would show the guest's tables, or none.
   await host.run('! pgrep qemu-system || pkill -STOP qemu-system')
   const mappings = kernelMappings(await host.monitor('info mem'), await host.monitor('info tlb'))
   await host.run('! pgrep qemu-system || pkill -CONT qemu-system')
@@ -152,7 +148,7 @@ async function lookAt(
 }
 
 interface Figures {
-  /** What the kernel says it maps for itself, and what it has struct pages for. */
+  /** The memory that the kernel reports to map for itself, and that it has struct pages for. */
   readonly directBytes: number
   readonly describedBytes: number
   readonly ramBytes: number
@@ -170,7 +166,7 @@ async function memoryFigures({ host }: Stage): Promise<Figures> {
   }
 }
 
-/** Both sums leave the reserved range out from boot to end, and grow when a region of device-dax is used. */
+/** Both sums must never include the reserved range, and must grow when a region of device-dax is used. */
 function checkFigures(before: Figures, after: Figures): void {
   const carved = CARVED_MIB * MIB
   // A kernel maps and describes some more than its RAM: the rest of its last sections.

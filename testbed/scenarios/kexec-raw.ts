@@ -1,6 +1,6 @@
 /**
- * The testbed's own proof, with none of the project's code inside: a carve-out, device-dax, a guest on real
- * KVM, a real kexec. Each command is one that a person could type; the project exists so that nobody has to.
+ * The testbed without the project's code inside: a carve-out, device-dax, a guest on real KVM, a real kexec.
+ * Each command is one that a person could type.
  */
 import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

@@ -1,7 +1,7 @@
 /**
  * The seed's usage section as it is typed, on a carve-out of a stock kernel: mount, touch, truncate, boot a
- * KVM guest from it, save it into the mount, freeze, kexec, mount again, restore. Where the seed says KHO,
- * the carve-out stays by itself; where it says 100M for a file of 500M, the sizes agree here.
+ * KVM guest from it, save it into the mount, freeze, kexec, mount again, restore. The seed preserves memory
+ * by KHO, which a carve-out does not need; it has 100M for a file of 500M, which is one size here.
  */
 import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

@@ -1,6 +1,6 @@
 /**
- * Changing one's mind: a pool is handed over, and taken back; an update fails after everything was handed
- * over, and is rolled back; and after all of it the guest is updated for real.
+ * A handover that is undone: a pool is preserved and unpreserved; an update that fails after the keeper has
+ * preserved everything is rolled back; then the guest is updated.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
@@ -9,7 +9,7 @@ import { keeperPid, killServer, poolStatus, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS } from './luo.ts'
 
-/** Takes the next kernel away as soon as guest RAM is handed over: what follows finds no kernel. */
+/** Unloads the next kernel as soon as guest RAM is preserved: the jump finds no kernel. */
 const UNLOAD = `until grep -q 'handed over: ram' /run/guestmemfs/pools/guestmemfs.log; do sleep 0.05; done; kexec -s -u`
 const HANDOVER = 'getfattr --only-values -n guestmemfs.handover /mnt/guestmemfs'
 const TAKEN_BACK = `for try in $(seq 200); do if ${HANDOVER} | grep -q '"state":"idle"'; then break; fi; [ $try -lt 200 ]; sleep 0.05; done`
@@ -74,7 +74,7 @@ async function takeBack(stage: Stage): Promise<void> {
   expect('note, taken back', await host.run('cat /mnt/guestmemfs/note'), 'kept')
 }
 
-/** The keeper dies with all handed over: the next one takes the server's copy of each session. */
+/** The keeper dies when all is preserved: the next one takes the server's descriptor of each session. */
 async function loseKeeper(stage: Stage): Promise<void> {
   const { host, phase, expect } = stage
   const sessions = async () =>
@@ -91,7 +91,7 @@ async function loseKeeper(stage: Stage): Promise<void> {
   expect('sessions, taken back', await sessions(), 0)
 }
 
-/** Guests saved, all handed over; and then there is nowhere to jump to. */
+/** Guests are saved, all is preserved; and then there is no kernel to jump into. */
 async function rollBack({ host, next, phase, expect, guest }: Stage): Promise<void> {
   await host.run('rm -f /run/guestmemfs/pools/guestmemfs.log.1; : >/run/guestmemfs/pools/guestmemfs.log')
   await host.start('unload', UNLOAD)

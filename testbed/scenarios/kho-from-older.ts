@@ -1,7 +1,7 @@
 /**
- * The upgrade of the package by a live update: processes of the first tree that is still read have the pool,
- * its guests and its sessions up to the jump, and today's program is all that the next kernel has. Before it,
- * a second pool that those processes have handed over is taken over by today's keeper, which takes it back.
+ * The upgrade of the package by a live update: processes of the oldest readable tree hold the pool, its
+ * guests and its sessions up to the jump, and the next kernel has only today's program. Before the jump,
+ * today's keeper takes over a second pool that those processes have preserved, and unpreserves it.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuests } from '../guests/tiny-guest.ts'
@@ -13,12 +13,12 @@ import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS, mountMemfds } from './luo.ts'
 import { countNames, differences, MAKE_TREE, TELL_TREE } from './tree.ts'
 
 const OLDER = 'guestmemfs-older'
-/** MiB of RAM, by name; the pattern of each is another one. */
+/** MiB of RAM, by name; each has another pattern. */
 const GUESTS = { small: 32, odd: 66 } as const
-/** Beside the tree: more than one session takes. */
+/** More files, beside the tree, than one session takes. */
 const MAKE_FILES = `mkdir -p /mnt/guestmemfs/tree/files; cd /mnt/guestmemfs/tree/files
   for number in $(seq 70); do head -c $((number * 37)) /dev/urandom >file-$number; done`
-/** Guest RAM is mapped, and never read. */
+/** Without guest RAM, which read(2) cannot read. */
 const TELL_OTHER = 'cd /mnt/other; md5sum text bytes; stat -c %s *'
 const TELL_VMS = `cd /mnt/guestmemfs
   for ram in *-ram; do getfattr --only-values -n trusted.guestmemfs.vm $ram; echo; done`
@@ -64,7 +64,7 @@ export const khoFromOlder: Scenario = {
   },
 }
 
-/** Of a pool of its own, which is discarded: its former keeper dies when all of it is preserved. */
+/** For a pool of its own, which is discarded: its former keeper dies when all of it is preserved. */
 async function takeOverOutgoing({ host, expect }: Stage): Promise<void> {
   const MOUNT = 'mount other /mnt/other -o size=64M'
   await host.run(`mkdir -p /mnt/other; ${OLDER} ${MOUNT}

@@ -1,7 +1,7 @@
 /**
- * The part of `kho-refuse` after the jump: a stranger is at the device first, and takes what was handed over.
- * Of one pool it takes the session with the ordinary files, of the other the index. What is left of the first
- * is there and in use; nothing takes the second one's place unasked.
+ * The part of `kho-refuse` after the jump: another process opens the device first, and takes sessions. Of one
+ * pool it takes the session with the ordinary files, of the other the index. The rest of the first pool must
+ * be served; no empty pool may replace the second one.
  */
 import { liveUpdate } from '../scenario/live-update.ts'
 import { expectArrived, mapOf, refusal } from '../scenario/pool.ts'
@@ -11,7 +11,7 @@ import { MOUNT_MEMFDS } from './luo.ts'
 /** Beside the pool of the guest. */
 export const MOUNT_OTHER = 'mkdir -p /mnt/other; guestmemfs mount other /mnt/other -o size=256M'
 export const SESSION = 'node /opt/testbed/guestmemfs/testbed/programs/luo/session.ts'
-/** The index of the guest's pool; its sessions have a number behind that. */
+/** The name of the index session of the guest's pool; other sessions have a number after it. */
 export const THEIRS = 'guestmemfs:guestmemfs'
 
 export async function loseSessions(stage: Stage): Promise<void> {
@@ -36,18 +36,15 @@ export async function loseSessions(stage: Stage): Promise<void> {
   if (guest('guest').ticks.length === 0) throw new Error('the guest never ran')
 }
 
-/** Its name is there; reading it is an error, and no zeros. */
+/** The file exists; reading it must be an error, and not give zeros. */
 async function expectLostNote({ host, expect }: Stage): Promise<void> {
   expect('note is', (await mapOf(host, 'note')).kind, 'lost')
   expect('note, read', await refusal(host, 'cat /mnt/guestmemfs/note'), /Input\/output error/)
-  // The pool is frozen still, as it was handed over.
+  // The pool is still frozen, as before the jump.
   await refusal(host, 'truncate -s 1M /mnt/guestmemfs/note')
 }
 
-/**
- * The guest's device state is lost and its RAM is not; it is never started with the one and without the
- * other.
- */
+/** The guest's device state is lost and its RAM is not: `resume` must not start it. */
 async function expectSavedGuest({ host, phase, expect }: Stage): Promise<void> {
   const said = await phase('resume', () => refusal(host, 'guestmemfs resume'))
   expect('resume', said, /^guest: saved$/m)

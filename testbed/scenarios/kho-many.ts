@@ -1,6 +1,6 @@
 /**
- * The crowd without a carve-out: four guests of different sizes and some two hundred files in several live
- * update sessions, through three updates of the host's kernel in a row.
+ * Many guests without a carve-out: four of different sizes and some two hundred files in several live update
+ * sessions, through three updates of the host's kernel in a row.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuests } from '../guests/tiny-guest.ts'
@@ -11,9 +11,9 @@ import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS } from './luo.ts'
 import { countNames, differences, MAKE_TREE, TELL_TREE } from './tree.ts'
 
 const UPDATES = 3
-/** MiB of RAM, by name; the pattern of each is another one. */
+/** MiB of RAM, by name; each has another pattern. */
 const GUESTS = { small: 32, odd: 66, middle: 128, large: 256 } as const
-/** Beside the tree: more than one session takes. */
+/** More files, beside the tree, than one session takes. */
 const MAKE_FILES = `mkdir -p /mnt/guestmemfs/tree/files; cd /mnt/guestmemfs/tree/files
   for number in $(seq 200); do head -c $((number * 37)) /dev/urandom >file-$number; done`
 

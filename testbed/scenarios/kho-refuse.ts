@@ -1,7 +1,7 @@
 /**
- * What must never lose memory without a word on the way through the live update orchestrator: next kernels
- * that would forget it or panic, a device and a name that others have, memory that is not enough; and after a
- * jump, sessions that are not there any more (kho-lose.ts).
+ * What must not lose memory without an error in a handover by LUO: next kernels that would drop it or panic,
+ * a device and a session name that other processes have, too little memory; and after a jump, missing
+ * sessions (kho-lose.ts).
  */
 import { readFileSync } from 'node:fs'
 import { FILES, guestCommand } from '../guests/qemu.ts'
@@ -16,7 +16,7 @@ import { LUO_KERNEL, LUO_WORDS, MOUNT_MEMFDS } from './luo.ts'
 
 const COMMON = 'console=ttyS0 root=/dev/vda panic=-1 oops=panic'
 
-/** Images of another format each; the jump never comes, so nothing need boot. */
+/** Images that each have another format; no test jumps, so none need boot. */
 async function otherKernels(): Promise<Record<string, Uint8Array>> {
   const vmlinuz = readFileSync(await luoKernel())
   return {
@@ -26,7 +26,7 @@ async function otherKernels(): Promise<Record<string, Uint8Array>> {
   }
 }
 
-/** What is typed, and what must be said. */
+/** A command, and the message that it must print. */
 type Case = readonly [words: string, says: RegExp]
 
 function kernels({ first, next }: Pick<Stage, 'first' | 'next'>): Record<string, Case> {
@@ -62,7 +62,7 @@ export const khoRefuse: Scenario = {
     const { host, first, phase, expect, guest } = stage
     const ram = guest('guest')
     const qemu = guestCommand({ name: 'guest', mebibytes: 128 })
-    // Where a host has the kernel it runs: the images of another format call themselves the same.
+    // The path of the running kernel's image: the images with another format have the same release.
     await host.run(`mkdir -p /boot; ln -s ${first.vmlinuz} /boot/vmlinuz-$(uname -r)`)
     await phase('mount', () => host.run(`${MOUNT_MEMFDS}; ${MOUNT_OTHER}`))
     await host.run('echo mine >/mnt/guestmemfs/note; echo theirs >/mnt/other/note')
@@ -99,7 +99,7 @@ async function refuseInUse(stage: Stage): Promise<void> {
   await host.run(`kill ${taken.pid}`)
 }
 
-/** A pool may promise more than there is. What is sparse is allocated when it is preserved. */
+/** A pool may be larger than free memory. Preserving allocates the holes of sparse files. */
 async function refuseHoles(stage: Stage): Promise<void> {
   const { host } = stage
   await host.run(

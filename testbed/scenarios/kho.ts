@@ -1,8 +1,8 @@
 /**
  * The seed's usage section as it is typed, on a kernel that hands memory over (KHO): mount, touch, truncate,
- * boot a KVM guest from it, save it into the mount, hand the pool over, kexec, mount again, restore. Where
- * the seed writes to /sys/kernel/kho/active, which never was merged, the pool is handed over; where it says
- * 100M for a file of 500M, the sizes agree here.
+ * boot a KVM guest from it, save it into the mount, hand the pool over, kexec, mount again, restore. The seed
+ * writes to /sys/kernel/kho/active, which was never merged, where this hands the pool over; it has 100M for a
+ * file of 500M, which is one size here.
  */
 import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
@@ -36,7 +36,7 @@ export const kho: Scenario = {
     const said = await phase('hand over', () => host.run('guestmemfs handover'))
     expect('handed over', said, /frozen and handed over \(4 files, the image among them\)/)
     await expectHandedOver(stage, 'handed over, state')
-    // The server may die at any time: its keeper holds what is handed over, the next server too.
+    // The server may die at any time: its keeper holds the sessions, and so does the next server.
     await phase('server killed', async () => {
       await killServer(host)
       await host.run('stat -c %i /mnt/guestmemfs')

@@ -1,4 +1,4 @@
-/** Parts of scenarios on the live update orchestrator: the kernel, its words, a pool of memfds. */
+/** Parts of scenarios on the live update orchestrator: the kernel, its command line, a pool of memfds. */
 
 /** Built by `npm run testbed:kernel`. */
 export const LUO_KERNEL = 'luo'

@@ -1,7 +1,7 @@
 /**
- * The crowd: five guests of different sizes, one of them Linux with a disk and a network card, beside files
- * of every kind, through three live updates of the host's kernel in a row; and that nobody ever sees what a
- * deleted file held.
+ * Many guests: five of different sizes, one of them Linux with a disk and a network card, beside files of
+ * every kind, through three live updates of the host's kernel in a row; and no new file shows the contents of
+ * a deleted one.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,7 +19,7 @@ import { countNames, differences, MAKE_TREE, TELL_TREE } from './tree.ts'
 
 const MIB = 2 ** 20
 const UPDATES = 3
-/** MiB of RAM, by name; the pattern of each is another one. */
+/** MiB of RAM, by name; each has another pattern. */
 const TINY = { small: 32, odd: 66, middle: 128, large: 256 } as const
 const LINUX_MIB = 256
 const SECRET_MIB = 64
@@ -27,10 +27,10 @@ const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 const MOUNT = 'mkdir -p /mnt/guestmemfs; guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 
 /**
- * The disk is the host's, as an ordinary host's guests have theirs. Both devices are told of work through a
- * port: told through memory, this guest ended with KVM_INTERNAL_ERROR_DELIVERY_EV at its first store to a
- * device after an update, here where KVM runs on SVM that QEMU emulates. Whose fault that is, and whether a
- * real processor has it, is not known.
+ * The disk is a file of the host, as on an ordinary host. The guest notifies both devices by an I/O port: by
+ * memory-mapped I/O this guest ended with KVM_INTERNAL_ERROR_DELIVERY_EV at its first store to a device after
+ * an update, where KVM runs on SVM that QEMU emulates. The cause, and whether it occurs on a real processor,
+ * is not known.
  */
 const BY_PORT = 'disable-modern=on,disable-legacy=off'
 const LINUX_WORDS = `-initrd ${FILES}/linux-initrd -append 'console=ttyS0 quiet' \\
@@ -53,7 +53,7 @@ export const many: Scenario = {
     const guests = await phase('guests run', () => startGuests(stage))
     await host.atBoot(`${MOUNT}; guestmemfs resume`)
     for (let update = 1; update <= UPDATES; update++) {
-      // A kernel comes between the deletion and the next use, while it is being zeroed perhaps.
+      // The kexec is between the deletion and the next use, perhaps during the zeroing.
       await phase(`secret ${update}`, () => deleteSecret(stage, update))
       await phase(`update ${update}`, () => updateOnce(stage, guests, `update ${update}`))
       expect(`files that differ after update ${update}`, differences(tree, await host.run(TELL_TREE)), [])

@@ -1,6 +1,6 @@
 /**
- * The file system's first job, on a host of its own: the usage section of guestmemfs-seed.rst as it is typed,
- * with a guest on real KVM, and the server killed underneath it. No kexec here.
+ * The basic use of the file system, on a host of its own: the usage section of guestmemfs-seed.rst as it is
+ * typed, with a guest on real KVM, and the server killed underneath it. No kexec here.
  */
 import { seedCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'

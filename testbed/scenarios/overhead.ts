@@ -1,7 +1,7 @@
 /**
  * Measures what a GiB of guest memory costs its host in struct pages and in page tables, for each store and
- * for hugetlbfs, by the kernel's own counts (`nr_memmap_pages` and `nr_memmap_boot_pages`, VmPTE). Answers a
- * row for each kind of memory; no row is judged, but each must be of the pages that its name says.
+ * for hugetlbfs, by the kernel's own counts (`nr_memmap_pages` and `nr_memmap_boot_pages`, VmPTE). Returns a
+ * row for each kind of memory; no figure is judged, but each must have the page size of its name.
  */
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
@@ -18,11 +18,13 @@ const DAX_FILES = { 'dax 1G': ['big/ram', GIB], 'dax 2M': ['ram', 2 * MIB] } as 
 /** Bytes per GiB of guest memory. */
 export interface Overhead {
   readonly structPages: number
-  /** Of one process that maps all of it. KVM has as many again for its guest where pages are of that size. */
+  /**
+   * Of one process that maps all of it. KVM takes as many again for its guest, where pages have that size.
+   */
   readonly pageTables: number
-  /** As the kernel has it for the mapping. */
+  /** The page size of the mapping by the kernel. */
   readonly pageBytes: number
-  /** What a read past the page cache into it answers: bytes, or an error. */
+  /** The result of an O_DIRECT read into it: bytes, or an error. */
   readonly direct: string
 }
 
@@ -40,7 +42,7 @@ export const overhead: Scenario<Record<string, Overhead>> = {
   async run(stage) {
     const { host, phase, keep, expect } = stage
     const boot = await counts(stage)
-    /** What any GiB of ordinary RAM is described with, used or not. */
+    /** Struct pages of any GiB of ordinary RAM, used or not. */
     const ordinary = (boot.memmapBytes / boot.presentBytes) * GIB
     const rows: Record<string, Overhead> = {}
     const row = async (name: string, pageBytes: number, measure: () => Promise<Overhead>): Promise<void> => {
@@ -68,7 +70,7 @@ export const overhead: Scenario<Record<string, Overhead>> = {
   },
 }
 
-/** A GiB of huge pages, taken off the ordinary RAM and given back. */
+/** A GiB of huge pages, taken from ordinary RAM and returned. */
 async function hugetlbfs(stage: Stage, isOptimized: 0 | 1, ordinary: number): Promise<Overhead> {
   const { host } = stage
   const setHugePages = (count: number) =>

@@ -1,8 +1,8 @@
 /**
  * Measures memory from inside a guest, by the pages that its RAM is mapped with: bandwidth of stores and
  * latency of reads that depend on one another. The same guest, one store after the other, each several
- * rounds. Answers the figures of each way; no figure is judged, but the guest must be mapped by the pages
- * that the way's name says.
+ * rounds. Returns the figures of each way; no figure is judged, but the guest's RAM must be mapped by pages
+ * of the size in the way's name.
  */
 import { buildMemoryGuest, CHASES, MEMORY_GUEST_MIB, TICKS, WRITE_BYTES } from '../guests/memory-guest.ts'
 import { guestCommand } from '../guests/qemu.ts'
@@ -17,7 +17,7 @@ const SHMEM_ENABLED = '/sys/kernel/mm/transparent_hugepage/shmem_enabled'
 
 /** One way to hold the guest's RAM. */
 interface Way {
-  /** What is done before. */
+  /** A command that runs before. */
   readonly prepare?: string
   readonly file: string
   /** By memfds of the pool it is the size of the pages that QEMU's mapping has entries for. */
@@ -40,7 +40,7 @@ const WAYS: Readonly<Record<string, Way>> = {
 export interface PageFigures {
   readonly writeMibPerSecond: number[]
   readonly chaseNs: number[]
-  /** As the kernel has it for the mapping, and how much of it whole 2 MiB entries map. */
+  /** The page size of the mapping by the kernel, and the bytes that whole 2 MiB entries map. */
   readonly kernelPageBytes: number
   readonly pmdMappedBytes: number
 }
@@ -72,7 +72,7 @@ export const pages: Scenario<Record<string, PageFigures>> = {
 
 async function measure({ host }: Stage, way: Way, megahertz: number): Promise<PageFigures> {
   const { prepare, file, pageBytes } = way
-  // Gigantic pages come whole; the guest has what it needs of one.
+  // The file is a whole gigantic page, of which the guest uses a part.
   const mebibytes = pageBytes === GIB ? 1024 : MEMORY_GUEST_MIB
   const name = `guest${file.replaceAll('/', '-')}`
   if (prepare !== undefined) await host.run(prepare)
@@ -99,7 +99,7 @@ async function measure({ host }: Stage, way: Way, megahertz: number): Promise<Pa
 
 function figuresOf(text: string, megahertz: number): Pick<PageFigures, 'writeMibPerSecond' | 'chaseNs'> {
   const seconds = (ticks: string | undefined) => (Number(ticks) * TICKS) / (megahertz * 1e6)
-  // The first round is the one that the memory is warmed by.
+  // Without the first round, which warms the memory.
   const rounds = [...text.matchAll(/^write (\d+) chase (\d+)$/gm)].slice(1, ROUNDS + 1)
   return {
     writeMibPerSecond: rounds.map(([, write]) => WRITE_BYTES / MIB / seconds(write)),
@@ -107,7 +107,7 @@ function figuresOf(text: string, megahertz: number): Pick<PageFigures, 'writeMib
   }
 }
 
-/** The guest's QEMU's, of its RAM. */
+/** The mapping of the guest's RAM by its QEMU. */
 async function mappingBy(
   host: Stage['host'],
   file: string,

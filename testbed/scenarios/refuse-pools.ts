@@ -1,6 +1,6 @@
 /**
- * The part of `refuse` that is about pools: regions that are not ours to use, a region that is in use, images
- * that are damaged. Each command is typed for real, must end in one line, and leave everything as it was.
+ * The part of `refuse` that is about pools: regions with data of others, a region that is in use, damaged
+ * images. Each command must end with one line, and leave everything as it was.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
@@ -31,7 +31,7 @@ export interface Refusal {
   readonly says: RegExp
 }
 
-/** Said beside the reason: what a person should know first, and that the guests run on. */
+/** Lines beside the reason: warnings, and that the guests go on. */
 const BESIDE = /^guestmemfs: (?:warning: |nothing was changed)/
 
 /** The command fails with one line that matches, and has changed nothing. */
@@ -50,17 +50,14 @@ export async function refuse(
   assert.equal(await host.run(STATE), before, `${what}: something changed`)
 }
 
-/**
- * As a boot without the blacklist would have it, but for its memory: that stays offline, and can be taken
- * back.
- */
+/** As after a boot without the blacklist, except that its memory stays offline, and can be released. */
 const CLAIM_BY_KMEM = `
   echo offline >/sys/devices/system/memory/auto_online_blocks
   [ ! -e /sys/bus/dax/devices/dax0.0/driver ] || echo dax0.0 >/sys/bus/dax/devices/dax0.0/driver/unbind
   modprobe kmem
   [ "$(basename "$(readlink /sys/bus/dax/devices/dax0.0/driver)")" = kmem ]`
 
-/** The kernel's own device of the whole region, mapped by somebody. */
+/** A process maps the device that the kernel made for the whole region. */
 async function refuseHeld(stage: Stage): Promise<void> {
   const { host } = stage
   await host.run(
@@ -88,7 +85,7 @@ export async function refuseRegions(stage: Stage): Promise<void> {
   await host.run('rmmod kmem')
 
   await host.run(`${FLIP} 4194304`)
-  const foreign = /it holds data that is not ours, at 0x100400000\b.*--force/
+  const foreign = /it holds data of another program, at 0x100400000\b.*--force/
   await refuse(stage, { what: 'foreign data, mount', command: MOUNT, says: foreign })
   await refuse(stage, {
     what: 'foreign data, format',
@@ -104,7 +101,7 @@ export async function refuseRegions(stage: Stage): Promise<void> {
   await host.run(`${PLANT} 503316480 away`)
 }
 
-/** While a guest runs in it. `update`: a live update that nothing speaks against. */
+/** While a guest runs in it. `update`: a live update that the preflight would allow. */
 export async function refuseUses(stage: Stage, update: string): Promise<void> {
   const inUse = /region dax0\.0 is in use by another pool/
   await refuse(stage, {

@@ -1,6 +1,6 @@
 /**
  * What must never lose a guest: updates that are refused before any guest is paused, one that fails after all
- * of them were, and the guest that ticks on through all of it. One boot; nothing here ends in a kexec.
+ * guests were, and a guest that goes on through all of it. One boot; nothing here ends in a kexec.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
@@ -15,16 +15,16 @@ const QEMU = guestCommand({ name: 'guest', mebibytes: 128, kernel: 'tiny-guest',
 
 const BLACKLIST = 'modprobe.blacklist=kmem'
 const COMMON = 'console=ttyS0 root=/dev/vda'
-/** Takes the next kernel away as soon as it is there. */
+/** Unloads the next kernel as soon as it is loaded. */
 const UNLOAD = 'until [ $(cat /sys/kernel/kexec_loaded) = 1 ]; do sleep 0.1; done; kexec -s -u'
 
-/** As a kernel that was started by Secure Boot does by itself; there is no way back. */
+/** As a kernel that was started by Secure Boot does by itself; it stays until the next boot. */
 const LOCK_DOWN = `mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security
   echo integrity >/sys/kernel/security/lockdown`
-/** Whatever signature it had fits no more. */
+/** An image whose signature, if it had one, is no longer valid. */
 const UNSIGNED = '/run/unsigned'
 
-/** One command each; what must be said, every bit in a line of its own. */
+/** A command, and its messages, each in a line of its own. */
 type Case = readonly [words: string, ...says: RegExp[]]
 
 function cases({ next }: Pick<Stage, 'next'>): Record<string, Case> {
@@ -38,7 +38,7 @@ function cases({ next }: Pick<Stage, 'next'>): Record<string, Case> {
     'another size': [append(`memmap=512M%4G-1+0xefffffff ${BLACKLIST}`), /sets aside 512M at 4G instead/],
     'another place': [append(`memmap=1G%4608M-1+0xefffffff ${BLACKLIST}`), /sets aside .* instead/],
     'another type': [append(`memmap=1G$4G ${BLACKLIST}`), /does not set it aside/],
-    // KASLR stops reading at the first word, and so learns of no limit.
+    // KASLR stops at the first word, and so does not read the limit.
     'KASLR unsafe': [
       append(`memmap=exactmap,2G@0,1G@4G,1G%4G-1+0xefffffff ${BLACKLIST}`),
       /may put itself into the carve-out at 4G \(KASLR\): add memmap=4G%0-0xeffffffe\+1/,
@@ -80,7 +80,7 @@ export const refuse: Scenario = {
     await refused(stage, 'frozen', [good, /is frozen/])
     await host.run('guestmemfs thaw')
 
-    // The kernel is loaded, the guest saved, the pool frozen; and then there is nowhere to jump to.
+    // The kernel is loaded, the guest saved, the pool frozen; and then there is no kernel to jump into.
     await host.start('unload', UNLOAD)
     await refused(stage, 'no jump', [good, /refused the jump: EINVAL/, /rolled-back/])
     await expectRunning(stage, vm)
@@ -100,7 +100,7 @@ export const refuse: Scenario = {
   },
 }
 
-/** The update fails, and says all of that. */
+/** The update fails with all of these messages. */
 async function refused({ host, phase, expect }: Stage, what: string, [words, ...says]: Case): Promise<void> {
   const said = await phase(what, () => refusal(host, `guestmemfs live-update ${words}`))
   for (const [index, wanted] of says.entries()) {

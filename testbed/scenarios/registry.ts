@@ -60,7 +60,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'fault-panic': faultPanic,
 }
 
-/** Throws `UsageError` naming what there is. */
+/** Throws `UsageError` with the names of all. */
 export function findScenario(name: string): Scenario<unknown> {
   const scenario = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined
   if (scenario !== undefined) return scenario

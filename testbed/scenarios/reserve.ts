@@ -1,7 +1,7 @@
 /**
- * The proof of `guestmemfs reserve`: its words alone make a carve-out that lasts. The one it is asked for is
- * harder than most: it begins below its own size, where KASLR would go if nothing were done, and the first
- * kexec loads kernel and initrd into it.
+ * The proof of `guestmemfs reserve`: its words alone make a carve-out that survives kexecs. This one is a
+ * hard case: it begins below its own size, where KASLR would put the kernel, and where the first kexec would
+ * load kernel and initrd.
  */
 import { shellWord } from '../../src/values/shell-word.ts'
 import { JUMP, loadKernel } from '../scenario/by-hand.ts'
@@ -44,7 +44,7 @@ export const reserve: Scenario = {
   },
 }
 
-/** By the doctor, whose exit code is another one where anything else is missing. */
+/** By `doctor`, whose exit status also depends on other things that are missing. */
 async function expectWhole({ host, keep, expect }: Stage, jump: number): Promise<void> {
   const { findings } = await host.json<{ findings: Finding[] }>('guestmemfs doctor --json || true')
   const ours = findings.filter(({ name }) => name.startsWith('carve-out'))

@@ -1,6 +1,6 @@
 /**
- * The scenario `systemd` on a pool of memfds: the unit's keeper has the memory and the live update sessions
- * through all that `systemctl kexec` stops and kills, up to the jump.
+ * The scenario `systemd` on a pool of memfds: the unit's keeper holds the memory and the live update sessions
+ * until the jump, while `systemctl kexec` stops and kills other processes.
  */
 import { onSystemd } from './systemd.ts'
 

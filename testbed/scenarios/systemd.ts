@@ -1,7 +1,7 @@
 /**
  * The proof that a host with systemd is updated as its administrator would do it: `guestmemfs install`, a
- * line in fstab, guests in units, and `systemctl kexec`. Nothing but fstab and the installed units brings
- * pool and guests back.
+ * line in fstab, guests in units, and `systemctl kexec`. Only fstab and the installed units mount the pool
+ * and resume the guests.
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
@@ -19,8 +19,8 @@ const UPDATES = 2
 const PATIENCE_MS = 300_000
 
 /**
- * A guest as a service: `systemctl start vm@first`. Nothing wants it, so only what was saved comes back after
- * a boot.
+ * A guest as a service: `systemctl start vm@first`. No target wants it, so a boot starts only guests that
+ * were saved.
  */
 const VM_UNIT = `[Unit]
 RequiresMountsFor=/mnt/guestmemfs
@@ -51,7 +51,7 @@ export const onSystemd = ({ options, ...choice }: Choice): Scenario => ({
     await phase('keeper and server killed', () => killBoth(stage, guests))
     const command = `${liveUpdate(next)} --via systemctl`
     await expectReady(stage, command)
-    // The second time the guests are what the first one's resume unit left behind.
+    // In the second update the resume unit of the first one has started the guests.
     for (let update = 1; update <= UPDATES; update++) {
       await phase(`systemctl kexec ${update}`, () => host.jump(command))
       await phase(`guests run on ${update}`, () =>
@@ -78,9 +78,9 @@ export const systemd = onSystemd({
 const POOL_UNIT = 'guestmemfs@guestmemfs.service'
 const MAIN_PID = `systemctl show -P MainPID ${POOL_UNIT}`
 
-/** Whatever happens to the unit's processes, files are there and guests go on. */
+/** Waits for new processes of the unit: files must be there and guests go on. */
 async function comesBack({ host }: Stage, guests: readonly GuestLog[], former: string): Promise<void> {
-  // The first look waits for whoever serves next; the other for the unit to say so.
+  // The first command waits for the next server; the second for the unit's new main process.
   const pid = await host.run(`stat /mnt/guestmemfs/first-ram >/dev/null; echo kept >/mnt/guestmemfs/note
     for wait in {1..240}; do pid=$(${MAIN_PID}); [[ $pid != 0 && $pid != ${former} ]] && break; sleep .5; done; echo $pid`)
   assert.notEqual(pid, former)
@@ -93,7 +93,7 @@ async function restartUnit(stage: Stage, guests: readonly GuestLog[]): Promise<v
   await comesBack(stage, guests, former)
 }
 
-/** What neither of them can hand on, the service manager's store has. */
+/** Keeper and server die at once: the service manager's store has the descriptors. */
 async function killBoth(stage: Stage, guests: readonly GuestLog[]): Promise<void> {
   const { host, expect } = stage
   const stored = await host.run(`systemctl show -P NFileDescriptorStore ${POOL_UNIT}`)

@@ -1,6 +1,6 @@
 /**
- * The host that is torn off in the middle of metadata operations: by a kexec that asks nobody, and by a reset
- * of the machine whose memory stays. The next mount must show what was acknowledged, and nothing half done.
+ * A host that is interrupted during metadata operations: by a kexec without a shutdown, and by a reset of the
+ * machine that keeps its memory. The next mount must show all acknowledged operations, and none in part.
  */
 import { loadKernel } from '../scenario/by-hand.ts'
 import { expectClean } from '../scenario/pool.ts'
@@ -11,7 +11,7 @@ const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 const COUNTERS = '/mnt/guestmemfs/counters'
 const LOAD = 'node /opt/testbed/guestmemfs/testbed/programs/torn/load.ts'
 const VERIFY = 'node /opt/testbed/guestmemfs/testbed/programs/torn/verify.ts'
-/** Enough for a log that turned over a few times; at most as much again before the tear. */
+/** Enough for several checkpoints of the log; at most as many again before the interruption. */
 const OPERATIONS = 400
 
 const TEARS = { 'kexec -e': 'kexec -e', reset: 'echo b >/proc/sysrq-trigger' } as const
@@ -47,11 +47,11 @@ async function oneTear(stage: Stage, round: number, tear: keyof typeof TEARS): P
   await log.waitFor(new RegExp(`^did ${enough}$`, 'm'))
   await host.jump(TEARS[tear])
 
-  // All that was said before the tear has arrived: the port's bytes come in order, and the next agent said
-  // hello behind them.
+  // All lines from before the interruption have arrived: the port keeps the order, and the next agent's hello
+  // came after them.
   const seen = [...log.text.matchAll(/^did (\d+)$/gm)].at(-1)?.[1]
   await mounted.waitFor(/on \/mnt\/guestmemfs/, { from })
-  // The verifier asserts; it fails where the folder is not what was acknowledged.
+  // The verifier fails where the folder differs from what was acknowledged.
   const verified = await host.json<object>(`${VERIFY} ${directory} ${seed} ${COUNTERS} ${seen}`)
   keep(`${tear}, round ${round}`, { seed, seen: Number(seen), ...verified })
   await expectClean(stage, `fsck, round ${round}`)

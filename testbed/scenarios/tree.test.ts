@@ -1,4 +1,4 @@
-/** Tests of the comparison of two folders by what is told of them. */
+/** Owns the tests of comparing two folders by their descriptions. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { countNames, differences } from './tree.ts'

@@ -1,6 +1,6 @@
 /**
- * A folder with one of everything that a name can be, and all that can be said of it: shell words that make
- * it and tell of it, and what differs between two tellings.
+ * A folder with one of each type of file: shell scripts that make it and describe it, and the differences of
+ * two descriptions.
  */
 
 export const MAKE_TREE = `
@@ -25,7 +25,7 @@ export const TELL_TREE = `
   find . -type f -print0 | sort -z | xargs -0 md5sum
   find . ! -type l -print0 | sort -z | xargs -0 getfattr -dh -e hex -m '^(user|trusted[.]secret)'`
 
-/** Lines of one telling that the other has not; empty where the two are equal in every byte. */
+/** Lines of one description that the other does not have; empty where the two are equal. */
 export function differences(before: string, after: string): string[] {
   if (before === after) return []
   const [one, other] = [before.split('\n'), after.split('\n')]
@@ -36,6 +36,6 @@ export function differences(before: string, after: string): string[] {
   return lines.length > 0 ? lines : ['the same lines in another order']
 }
 
-/** How many files, folders and links a telling tells of. */
+/** How many files, folders and links a description has. */
 export const countNames = (told: string): number =>
   told.split('\n').filter((line) => line.startsWith('.')).length

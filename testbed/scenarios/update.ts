@@ -1,7 +1,7 @@
 /**
- * The product's reason to exist: one command, typed on a host with running guests, and the host has a newer
- * kernel while the guests go on. What boots does what a machine's own boot would: it mounts the pool and
- * resumes saved guests. Answers the update's report.
+ * The main use of the product: one command on a host with running guests gives it a newer kernel, and the
+ * guests go on. The next boot mounts the pool and resumes saved guests, as a machine's own boot would.
+ * Returns the update's report.
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest } from '../guests/tiny-guest.ts'
@@ -10,7 +10,7 @@ import { expectClean, onlyVm, poolStatus } from '../scenario/pool.ts'
 import type { Scenario } from '../scenario/scenario.ts'
 import { CARVE_OUT } from './carve-out.ts'
 
-/** Under emulation on a busy machine, mounting and resuming take their time. */
+/** Under emulation on a busy machine, mount and resume are slow. */
 const PATIENCE_MS = 240_000
 const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 const QEMU = guestCommand({ name: 'guest', mebibytes: 500, kernel: 'tiny-guest' })

@@ -1,7 +1,7 @@
 /**
- * The entries of an image, behind its checksums: input bytes are decoded as entries as far as they go, sealed
- * into an image as a checkpoint and as log records, and that image is read. One in which fsck finds no
- * contradiction is served: a file system over it does one of everything without an exception.
+ * The entries of an image, behind its checksums: this decodes input bytes as entries as far as possible,
+ * seals them into an image as a checkpoint and as log records, and reads that image. Over one in which fsck
+ * finds no error, a file system must do one of each operation without an exception.
  */
 import assert from 'node:assert/strict'
 import { ByteSink } from '../../../src/fs/image/byte-sink.ts'
@@ -28,7 +28,7 @@ const IDENTITY = {
   totalBlocks: TOTAL_BLOCKS,
   uuid: new Uint8Array(16).fill(7),
 }
-/** Objects that the image may name and that are there. */
+/** The memory objects of the store. */
 const OBJECTS = 8
 /** Entries that are read: more do not fit the area. */
 const MOST_ENTRIES = 200
@@ -71,7 +71,7 @@ function encoded(entry: Entry): Uint8Array {
   return Uint8Array.from(sink.view())
 }
 
-/** Until the bytes are none. */
+/** Until the bytes are no entry. */
 function decodeAll(bytes: Uint8Array): Entry[] {
   const from = new ByteSource(bytes)
   const all: Entry[] = []
@@ -88,12 +88,12 @@ const plain = (stated: readonly Entry[]): ImageState => ({
   entries: () => stated.values() as IterableIterator<Entry>,
 })
 
-/** What fsck finds nothing wrong with must not end a server. */
+/** An image without findings of fsck must not end a server. */
 function serve(area: Uint8Array): void {
   const image = Image.open(area, IDENTITY, new State())
   const store = new MemoryStore({ clearing: 'kernel', totalBlocks: TOTAL_BLOCKS })
   for (let object = 0; object < OBJECTS; object++) store.create()
-  // A memory that no keeper has is another refusal, long before requests come.
+  // A missing memory object is refused earlier, before a server gets requests.
   const named = [...image.state.inodes.values()].map(({ object }) => object ?? 1)
   if (named.some((object) => object > OBJECTS)) return
   const { fs, rq } = fixtureOver(image, store)

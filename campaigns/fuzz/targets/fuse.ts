@@ -1,6 +1,6 @@
 /**
- * Bytes as /dev/fuse could give them, one or more requests after one another: decoded, carried out by the
- * real dispatcher over a file system in memory, never an exception; afterwards the tables hold.
+ * Bytes as read(2) of /dev/fuse could return them, one or more requests: the real decoder and dispatcher,
+ * over a file system in memory, must not throw; afterwards the tables must be consistent.
  */
 import assert from 'node:assert/strict'
 import { checkInvariants, fixture } from '../../../src/fs/testing/fixture.ts'
@@ -22,7 +22,7 @@ const NO_FUSE = -1 as Fd
 const HEADER_BYTES = 40
 const MOST_REQUESTS = 32
 const REPLY_BYTES = 64 * 1024
-/** Of the root, and of the first files that are made. */
+/** Node ids of the root, and of the first files. */
 const NODE_IDS = [1n, 0x1_0000_0002n, 0x2_0000_0003n, 0x3_0000_0004n, 0x1_8000_0002n]
 
 /** Guest RAM as each kind of store has it; undefined: by passthrough, which no kernel grants here. */

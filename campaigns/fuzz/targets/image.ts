@@ -1,6 +1,6 @@
 /**
- * An image's bytes, whatever they are: it opens, or `CorruptBytesError` refuses it with not a byte changed;
- * fsck and dump never write; and the image that opened is opened by the next server, too, and holds the same.
+ * Any bytes as an image: it opens, or `CorruptBytesError` refuses it with no byte changed; fsck and dump
+ * never write; and an image that opened must open again, with the same contents.
  */
 import assert from 'node:assert/strict'
 import { dumpImage } from '../../../src/fs/image/dump.ts'
@@ -27,7 +27,7 @@ export const image: Target = {
   run: (input) => readImage(Uint8Array.from(input)),
 }
 
-/** The area is changed by no reader, and by `Image.open` only where it does not refuse. */
+/** No reader may change the area, and `Image.open` only where it does not refuse. */
 export function readImage(area: Uint8Array): void {
   const before = area.slice()
   const untouched = (who: string): void =>

@@ -1,5 +1,6 @@
 /**
- * What comes over a QMP socket, in pieces: only `CorruptBytesError` refuses, and nothing is kept for ever.
+ * Bytes from a QMP socket, in pieces: only `CorruptBytesError` refuses, and no bytes are kept without a
+ * limit.
  */
 import assert from 'node:assert/strict'
 import { QmpReader } from '../../../src/qemu/qmp-messages.ts'

@@ -1,6 +1,6 @@
 /**
- * Records below /run, and those that xattrs hold: a reader answers what it read, or that it is none. The
- * first byte says whose.
+ * Records below /run, and those in xattrs: a reader returns the record, or that it is none. The first byte of
+ * an input chooses the reader.
  */
 import { ValiError } from 'valibot'
 import { parseUpdateRecord } from '../../../src/liveupdate/kernel/update-record.ts'

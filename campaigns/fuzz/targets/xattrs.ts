@@ -1,6 +1,6 @@
 /**
- * Names and values that setxattr, getxattr and removexattr get: answers and refusals, never an exception;
- * what is refused changes nothing, and the tables hold. An input is a list of calls: kind, inode, flags,
+ * Names and values for setxattr, getxattr and removexattr: answers and errnos, never an exception; a refused
+ * call changes nothing, and the tables stay consistent. An input is a list of calls: kind, inode, flags,
  * lengths, name, value.
  */
 import assert from 'node:assert/strict'
@@ -92,7 +92,7 @@ function carryOut({ fs, rq, journal }: Fixture, { kind, ino, flags, name, value 
 }
 
 function assertReadable(fs: FileSystem, ino: Ino, name: ByteString): void {
-  // An order that is carried out at once, and has nothing to be read.
+  // A command, which the server carries out at once, and which has no value to read.
   if (name.startsWith('trusted.guestmemfs.')) return
   assert.ok(fs.getXattr(ino, name) instanceof Uint8Array, `${name} is set and cannot be read`)
 }

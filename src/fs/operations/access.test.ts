@@ -25,7 +25,7 @@ test('relative: after each change once, and after a day', () => {
   assert.ok(stat(ino).ctime.seconds === 6001 && ctime.seconds < 6000, 'no other time moves')
 })
 
-test('strict: each time; never while frozen or where there is no room; and it fails nobody', () => {
+test('strict: each time; never while frozen or where there is no room; and no read fails for it', () => {
   const { fs, rq, file, stat, journal } = fixture()
   const ino = file('file')
   const access = (seconds: number) => {

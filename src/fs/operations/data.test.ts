@@ -110,7 +110,7 @@ test('a write that finds no blocks, no memory, or a store that takes only part l
   }
 })
 
-test('where clearing is ours, bytes of a write that never got its record are never seen again', () => {
+test('where the server clears blocks, no read shows bytes of a write that never got its record', () => {
   const { fs, store, journal, rq, file } = fixture({ clearing: 'ours', totalBlocks: 2 })
   const ino = file('f')
   const records = journal.records.length
@@ -167,7 +167,7 @@ test('seek ends where the file ends; guest RAM is all data', () => {
   assert.equal(fs.write(rq(), ram, 0, Buffer.alloc(1)), EOPNOTSUPP)
 })
 
-test('set-id bits and capabilities do not outlive a write of somebody who may not keep them', () => {
+test('a write of a caller that may not keep set-id bits and capabilities clears them', () => {
   const { fs, rq, file, stat } = fixture()
   const capabilities = n('security.capability')
   const written = (mode: number, offset: number, killsSetId: boolean): string => {
@@ -217,7 +217,7 @@ test('a write beyond the end that is cut short answers why, and the file stays a
   )
 })
 
-test('memory that the kernel does not take back is asked for again, and shows no byte in between', () => {
+test('a shrink that the kernel refuses is repeated before the file grows, and no byte shows in between', () => {
   const { fs, rq, store, file } = fixture()
   const ino = file('f')
   assert.equal(fs.write(rq(), ino, 0, Buffer.alloc(200, 1)), 200)

@@ -121,7 +121,7 @@ test('a file in very many pieces is evicted in steps, each of which is a sound s
   assert.equal(fs.statfs().freeBlocks, 3000)
 })
 
-test('recovery releases what has no owner, repeats the last resize, and evicts orphans nobody holds', () => {
+test('recovery releases what has no owner, repeats the last resize, and evicts orphans that no process holds', () => {
   const { fs, store, journal, rq, file, stat } = fixture()
   const [kept, held, gone] = [file('kept', blocks(3)), file('held'), file('gone')]
   store.held.add(stat(held).object!)

@@ -215,7 +215,7 @@ test('fallocate extends, keeps, punches, and refuses the rest', () => {
   checkInvariants(fs, journal)
 })
 
-test('where clearing is ours freed blocks are dirty until the worker says otherwise', () => {
+test('where the server clears blocks, freed ones are dirty until the worker has zeroed them', () => {
   const { fs, store, journal, rq, file, stat } = fixture({ clearing: 'ours', totalBlocks: 4 })
   const ino = file('a', blocks(3))
   ok(fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) }))
@@ -239,7 +239,7 @@ test('where clearing is ours freed blocks are dirty until the worker says otherw
   checkInvariants(fs, journal)
 })
 
-test('where clearing is ours a mapped file does not shrink', () => {
+test('where the server clears blocks, a mapped file does not shrink', () => {
   const { fs, store, rq, file, stat } = fixture({ clearing: 'ours' })
   const ino = file('a', blocks(3))
   store.held.add(stat(ino).object!)

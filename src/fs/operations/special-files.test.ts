@@ -66,7 +66,7 @@ test('version 1 refuses what it cannot say, and the pool says so', () => {
   assert.deepEqual(json('guestmemfs.format'), { version: 1, newest: 2 })
 })
 
-test('root upgrades the format through an xattr, and nobody else', () => {
+test('only root upgrades the format through an xattr', () => {
   const { fs, journal, rq, file } = former()
   const set = (value: Uint8Array | string, fields = {}, ino = ROOT) =>
     fs.setXattr(rq(fields), ino, FORMAT, Buffer.from(value), 0)

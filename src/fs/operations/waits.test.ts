@@ -186,7 +186,7 @@ test('a write that has to wait after its claim takes the claim back, and leaves 
   checkInvariants(fs, journal, 4)
 })
 
-test('shrinking waits while it is not known who holds the memory, and is refused when somebody does', () => {
+test('shrinking waits until it is known whether a process holds the memory, and is refused when one does', () => {
   const { fs, store, rq, file, stat } = fixture({ clearing: 'ours' })
   const ino = file('ram', blocks(3))
   const shrink = () => fs.setAttributes(rq(), ino, { sizeBytes: blocks(1) })
@@ -199,7 +199,7 @@ test('shrinking waits while it is not known who holds the memory, and is refused
   assert.equal(ok(shrink()).sizeBytes, blocks(1))
 })
 
-test('guest RAM that a device shows has no holes, and does not grow while somebody maps it', () => {
+test('guest RAM that a device shows has no holes, and does not grow while a process maps it', () => {
   const { fs, store, rq, file, stat } = fixture({ clearing: 'ours' })
   store.ram = NODES
   const ino = file('ram', blocks(1))

@@ -66,7 +66,7 @@ async function readIncoming(luo: Luo, index: Fd): Promise<Incoming | Unusable> {
 async function readIndexed<T>(luo: Luo, index: Fd, token: bigint, read: (fd: Fd) => T): Promise<T | string> {
   const fd = await luo.retrieve(index, token)
   if (fd instanceof Errno)
-    return `${token === IMAGE_TOKEN ? 'its image' : 'its manifest'} does not come back: ${fd}`
+    return `${token === IMAGE_TOKEN ? 'its image' : 'its manifest'} could not be retrieved: ${fd}`
   try {
     return read(fd)
   } catch (error) {
@@ -81,7 +81,7 @@ async function readIndexed<T>(luo: Luo, index: Fd, token: bigint, read: (fd: Fd)
 function copyPacked(fd: Fd): Fd {
   const { sizeBytes } = memfdSize(fd)
   const bytes = Buffer.alloc(sizeBytes)
-  must(readAt(fd, 0, bytes), 'pread of what came')
+  must(readAt(fd, 0, bytes), 'pread of the retrieved image')
   const copy = makePacked()
   must(resize(copy, sizeBytes), 'ftruncate of a copy')
   must(writeAllAt(copy, 0, bytes), 'pwrite of a copy')
@@ -109,7 +109,7 @@ async function openSession(luo: Luo, name: string): Promise<Fd | undefined> {
     const fd = await luo.find(name)
     if (!(fd instanceof Errno)) return fd
     if (fd === ENOENT || fd === EINVAL) return undefined
-    if (tries === SESSION_TRIES) throw new UsageError(`its session ${name} cannot be had (${fd})`)
+    if (tries === SESSION_TRIES) throw new UsageError(`its session ${name} could not be retrieved (${fd})`)
   }
 }
 

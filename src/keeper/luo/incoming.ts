@@ -53,7 +53,7 @@ export class IncomingSessions {
     let lost = 0
     for (const each of incoming) if (!(await this.#retrieveOne(each))) lost++
     await this.#finish()
-    log('what the former kernel handed over is back', { memories: incoming.length - lost, lost })
+    log('the memory of the former kernel is retrieved', { memories: incoming.length - lost, lost })
   }
 
   async #retrieveOne({ object, session }: IncomingObject): Promise<boolean> {
@@ -62,7 +62,7 @@ export class IncomingSessions {
     if (fd instanceof Errno) {
       table.setState(object, 'lost')
       retrieved(object, undefined)
-      log(`memory ${object} was handed over and does not come back: ${fd}`)
+      log(`memory ${object} was handed over and could not be retrieved: ${fd}`)
       return false
     }
     // The keeper holds it first: an object that was sent to the server must not be lost with that server.

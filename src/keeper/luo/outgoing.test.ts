@@ -216,7 +216,7 @@ test('without image or manifest the sessions are kept, and why is said', async (
   index?.files.delete(1n << 63n)
   const stranded = await openIncoming(POOL, luo)
   assert.ok(stranded !== undefined && 'why' in stranded)
-  assert.match(stranded.why, /its image does not come back: ENOENT/)
+  assert.match(stranded.why, /its image could not be retrieved: ENOENT/)
   assert.equal(stranded.sessions.length, 2)
   const other = new FakeLuo()
   await keeper(other, 2).all()

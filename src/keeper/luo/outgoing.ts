@@ -109,7 +109,7 @@ export class OutgoingSessions {
       for (const object of table.objects()) if (!this.#unanswered.has(object)) this.#present(object)
       this.#isUnpreserved = false
       this.#words.apply('unpreserved')
-      log('what was handed over is taken back', { sessions: sessions.length })
+      log('the handover is undone', { sessions: sessions.length })
       if (this.#unanswered.size > 0) void this.#whenAnswered([...this.#unanswered])
     })
   }
@@ -135,7 +135,7 @@ export class OutgoingSessions {
       // Another step may have begun meanwhile, which has them again.
       if (!this.#preserved.has(object)) this.#present(object)
     }
-    log('the kernel has let go of what it had not answered for', { objects })
+    log('the kernel has answered for these objects', { objects })
   }
 
   async #preserveStep(step: HandoverStep, image: Fd | undefined): Promise<void> {

@@ -1,7 +1,7 @@
 /**
- * The recovery of a guest that is stopped in a live QEMU because `guestmemfs live-update` was killed before
- * it had finished, or lost its QEMU for a while. The VM's record and QEMU's state tell together how far the
- * update had come.
+ * The recovery of a guest that is stopped in a running QEMU because `guestmemfs live-update` was killed
+ * before it had finished, or lost its QMP connection. The VM's record and QEMU's state together show how far
+ * the update had come.
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { runStatus } from '../../qemu/migration.ts'
@@ -53,15 +53,15 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
   try {
     return await startFromSaved({ definition, before: undefined, timeoutMs, onStep, onUnset })
   } catch (error) {
-    // It has a load behind it that failed, and takes no other: the next attempt has a QEMU of its own.
+    // A QEMU whose load failed takes no other: the next attempt starts a new one.
     if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name)
     throw error
   }
 }
 
 /**
- * Stopped for a save that was never put on record, or after it was loaded: it is as it was before the update.
- * One that a person has stopped runs: the caller named it.
+ * For a guest that was stopped for a save that is not on record, or was loaded: continues it if it ran before
+ * the update. One that a person has paused is continued, as that person named it.
  */
 async function recoverUnsaved(
   { definition, onStep }: RecoverRequest,
@@ -70,7 +70,7 @@ async function recoverUnsaved(
 ): Promise<VmDefinition> {
   const { statePath, underUpdate } = definition
   removeStateFile(statePath)
-  // Also of a guest that runs: a save that has just begun would stop it in a moment.
+  // Also for a guest that runs: a save that has just begun would stop it.
   await cancelMigration(qmp, underUpdate?.wasRunning ?? true)
   if (underUpdate === undefined && status === 'running') throw new UsageError('it runs')
   onStep('continue')

@@ -1,7 +1,7 @@
 /**
- * The replacement of one VM's QEMU while its memory stays: out of the old one, into the new one, and back
- * into one of the old binary when the new one does not take the guest. The memory is kept whatever fails, and
- * the result says what to do next.
+ * The replacement of one VM's QEMU while its memory stays: save the guest, load it into a new QEMU, or into
+ * one of the old binary when the new one fails to load it. The memory is kept whatever fails, and the result
+ * says what to do next.
  */
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
@@ -32,7 +32,7 @@ export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
   if (lock === undefined)
     return new ReplaceRun(request).result('rolled-back', 'another update of it is under way')
   try {
-    // What was true when the update was planned may be an earlier update's past by now.
+    // Another update may have changed the record since this one was planned.
     const [vm] = readVms([ramFileOf(definition)]).vms
     const run = new ReplaceRun({ ...request, vm: vm ?? request.vm })
     return await run.run().catch((error: unknown) => run.failed(error))
@@ -50,7 +50,7 @@ class ReplaceRun {
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
   #stateBytes = 0
-  /** What the guest runs without; null: nothing. */
+  /** Settings that the guest runs without; null: none. */
   #unset: string | null = null
   /** A copy of the old QEMU's program, where its path names another one. */
   #formerBinary: string | undefined
@@ -69,7 +69,8 @@ class ReplaceRun {
     if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
     const runtime = readRuntime(name)
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
-    // With a window of /dev/mem the program is started as root: none but the one that was trusted.
+    // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that `run` was
+    // told to trust.
     const isWindow = storeOf(this.#before.mountPoint) === 'devmem'
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
@@ -124,27 +125,27 @@ class ReplaceRun {
     const runtime = readRuntime(name)
     const isSupervised = runtime !== undefined && isAlive(runtime.supervisor)
     try {
-      // The supervisor starts a definition once: a changed one is its sign to start again.
+      // The supervisor starts each definition once, and starts QEMU again when it reads a changed one.
       writeDefinition(saved)
       const streams = isSupervised ? undefined : logStreams(name)
       this.#after = await startFromSaved(this.#startOf(saved, streams, runtime))
-      // The copy is not there for long: what is on record is the path that the person gave.
+      // The copy is removed after the update: the record keeps the path that the person gave.
       const argv = [...this.#line]
       this.#after = endUpdate({ ...this.#after, argv })
       const program = this.#formerBinary === undefined ? argv[0] : `the program that ${argv[0]} was before`
       return this.result('rolled-back', `${problem}; it runs in ${program} again`)
     } catch (error) {
-      // The guest is in it, and nowhere else: its state file is gone.
+      // The guest is in that QEMU alone: its state file is removed.
       if (error instanceof StartFromSavedError && error.isLoaded)
         return this.result('stranded', `${problem}; ${errorText(error)}: try 'guestmemfs resume ${name}'`)
       await endQemu(this.#before.name)
       if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: [...this.#line] })
-      const again = `and ${saved.argv[0]} does not take it back: ${errorText(error)}`
+      const again = `and ${saved.argv[0]} does not load it either: ${errorText(error)}`
       return this.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)
     }
   }
 
-  /** `streams`: for a new supervisor; undefined: the one there is goes on. */
+  /** `streams`: for a new supervisor; undefined: the present one goes on. */
   #startOf(
     definition: VmDefinition,
     streams: Streams | undefined,
@@ -174,7 +175,7 @@ class ReplaceRun {
     this.#request.onPhase(step)
   }
 
-  /** Before the old QEMU's end every step undoes itself. */
+  /** Called when a step before the end of the old QEMU failed: each has undone itself. */
   failed(error: unknown): VmTimeline {
     if (!(error instanceof GuestStoppedError)) return this.result('rolled-back', errorText(error))
     return this.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${this.#before.name}'`)
@@ -192,7 +193,7 @@ class ReplaceRun {
   }
 }
 
-/** Copies of a QEMU's standard streams, for the one that follows it when its supervisor is gone. */
+/** Copies of a QEMU's standard streams for the next one, where its supervisor has ended. */
 function streamsOf({ pid }: ProcessIdentity): Streams {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has ended`)

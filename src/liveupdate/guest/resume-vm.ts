@@ -1,6 +1,6 @@
 /**
- * The resumption of one saved VM: after a failed update, or in the next kernel. Its RAM and its state file
- * are checked before a QEMU is started.
+ * The resumption of one saved VM, after a failed update or in the next kernel. It checks the VM's RAM and
+ * state file before it starts a QEMU.
  */
 import { close } from '../../linux/descriptors.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
@@ -20,7 +20,7 @@ import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { type VmRequest, vmTimeline } from './vm-result.ts'
 
-/** At boot the network comes up beside us. */
+/** At boot the network may come up after this command has started. */
 const TAPS_TIMEOUT_MS = 30_000
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
@@ -40,7 +40,7 @@ class ResumeRun {
   readonly #request: VmRequest
   readonly #clock: PhaseClock
   #after: VmDefinition | undefined
-  /** What the guest runs without; null: nothing. */
+  /** Settings that the guest runs without; null: none. */
   #unset: string | null = null
 
   constructor(request: VmRequest) {
@@ -120,8 +120,8 @@ async function start(
 }
 
 /**
- * Why this QEMU could never take the guest. The QEMU a guest had is only asked when it has failed: asking
- * takes as long as starting it, and the guest stands still.
+ * Why this QEMU could never load the guest. The caller probes the recorded QEMU only when it has failed: a
+ * probe takes as long as a start, and the guest is stopped.
  */
 async function unfitQemu(definition: VmDefinition): Promise<Error | undefined> {
   try {

@@ -1,6 +1,6 @@
 /**
  * The suspension of one guest before the jump: saved, on record, and stopped in a QEMU that the jump ends.
- * Until then nothing of the guest is gone: `resumeVm` continues it in that same QEMU.
+ * Until then `resumeVm` can continue it in that same QEMU.
  */
 import { close } from '../../linux/descriptors.ts'
 import type { TriedLine } from '../../qemu/carry/next-line.ts'
@@ -18,7 +18,7 @@ export interface SuspendedVm {
   readonly vm: Vm
   readonly savedAtMs: number
   /**
-   * Releases the VM's update lock: from then on its supervisor takes the end of QEMU for the end of the VM.
+   * Releases the VM's update lock: from then on its supervisor treats the end of QEMU as the end of the VM.
    */
   readonly release: () => void
 }
@@ -26,13 +26,13 @@ export interface SuspendedVm {
 export interface Patience {
   /** For the save as a whole. */
   readonly timeoutMs: number
-  /** For one answer: a QEMU that hangs costs all other guests this much, who stand still meanwhile. */
+  /** For one answer of QEMU: all other guests, stopped meanwhile, wait this long for one that hangs. */
   readonly patienceMs: number
 }
 
 /**
- * `tried`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError, UsageError): the guest runs on as it
- * did, unless the message says otherwise.
+ * `tried`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError, UsageError): the guest is as it was
+ * before. GuestStoppedError: it is stopped in its QEMU.
  */
 export async function suspendVm(
   { definition }: Vm,
@@ -73,8 +73,8 @@ export async function suspendVm(
 }
 
 /**
- * The VM as it is now: it may have ended since the preflight. Under the lock it stays. Errors (UsageError):
- * it does not run.
+ * The VM as it is now: it may have ended since the preflight. Under its update lock no other command changes
+ * it. Errors (UsageError): it does not run.
  */
 function readRunning(definition: VmDefinition): Vm & { readonly qemu: ProcessIdentity } {
   const [vm] = readVms([ramFileOf(definition)]).vms

@@ -1,4 +1,4 @@
-/** One VM's part in an update or a resumption: what is asked for, and the result that is told afterwards. */
+/** One VM's part in an update or a resumption: the request, and the result for the report. */
 import type { TriedLine } from '../../qemu/carry/next-line.ts'
 import { ramBytesOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
@@ -6,7 +6,7 @@ import type { Outcome, Phase, PhaseClock, VmTimeline } from '../report/timeline.
 
 export interface VmRequest {
   readonly vm: Vm
-  /** Absolute path of another QEMU; undefined: the one that the VM has. */
+  /** Absolute path of another QEMU; undefined: the recorded one. */
   readonly nextQemu: string | undefined
   /** As of `SaveRequest`. */
   readonly tried?: TriedLine | undefined
@@ -18,7 +18,7 @@ export interface VmRequest {
 
 export interface VmResult {
   readonly before: VmDefinition
-  /** As the guest runs now; undefined: it does not. */
+  /** The definition that the guest runs by now; undefined: it does not run. */
   readonly after: VmDefinition | undefined
   readonly qemuBefore: string
   readonly stateBytes: number

@@ -1,6 +1,6 @@
 /**
- * The jump into the loaded kernel, or the reason why there was none. Must not load, save or undo anything:
- * the caller does. Both ways start the kernel that is loaded: `systemctl kexec` loads one only where none is
+ * The jump into the loaded kernel, or the reason why there was none. Must not: load, save or undo anything,
+ * which the caller does. Both methods start the loaded kernel: `systemctl kexec` loads one only where none is
  * (load_kexec_kernel(), systemd's src/systemctl/systemctl-start-special.c).
  */
 import { spawnSync } from 'node:child_process'
@@ -9,7 +9,7 @@ import { jumpIntoKernel } from '../../linux/kexec.ts'
 import type { KexecMethod } from '../preflight/check-host.ts'
 
 const LOOK_EVERY_MS = 500
-/** After this, a machine that was told to stop and does not is not going to. */
+/** A machine that systemd has not begun to stop by then does not stop. */
 const STOPS_WITHIN_MS = 10_000
 
 /** Returns only if there was no jump, with the reason. */
@@ -18,9 +18,9 @@ export async function jump(via: KexecMethod): Promise<string> {
 }
 
 /**
- * systemd stops everything, unmounts, and starts the kernel that is loaded. It stops this process on the way:
- * that is the good end, and no signal to undo anything. The signal may come before systemctl has ended, and
- * to systemctl as well.
+ * systemd stops all services, unmounts, and starts the loaded kernel. It sends this process SIGTERM or
+ * SIGHUP, too: while systemd is stopping the machine, that signal is no reason to roll back. It may come
+ * before systemctl has ended, and systemctl may get it as well.
  */
 async function jumpThroughSystemd(): Promise<string> {
   const told = Promise.withResolvers<NodeJS.Signals>()
@@ -42,7 +42,7 @@ async function jumpThroughSystemd(): Promise<string> {
 
 const STOPPED_BY = ['SIGTERM', 'SIGHUP'] as const
 
-/** At once: systemd waits for this process, and the guests with it. */
+/** At once: systemd waits for this process, and the stopped guests with it. */
 function endBy(signal: NodeJS.Signals): never {
   process.removeAllListeners(signal)
   process.kill(process.pid, signal)
@@ -52,7 +52,7 @@ function endBy(signal: NodeJS.Signals): never {
 function isStopping(): boolean {
   const ask = () => spawnSync('systemctl', ['is-system-running'], { encoding: 'utf8' })
   const first = ask()
-  // The signal that stops us may have hit it instead of an answer. It comes once.
+  // The signal to this process may have ended systemctl as well, before it answered. It comes once.
   const { stdout } = first.signal === null ? first : ask()
   return stdout?.trim() === 'stopping'
 }

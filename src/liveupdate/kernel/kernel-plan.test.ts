@@ -48,7 +48,7 @@ test('the plan holds all that is wrong at once, and is a plain value', async () 
   assert.match(linesOf(long.findings).join(), /has 3000 bytes, it takes 2047/)
 })
 
-test('a guest that is left is warned of, and a name that nobody has is refused', async () => {
+test('a guest that is left is warned of, and a name that no guest has is refused', async () => {
   const choice = {
     kernel: KERNEL,
     initrd: INITRD,

@@ -1,7 +1,7 @@
 /**
- * The plan of a kernel update: what is going to be started, with which words, and for whom; and everything
- * that speaks against it, found before anything is changed. It opens the next kernel's files, loads nothing
- * and pauses no guest.
+ * The plan of a kernel update: the next kernel, its command line, pools and guests; and all findings against
+ * it, made before anything is changed. It opens the next kernel's files. Must not: load a kernel, or pause a
+ * guest.
  */
 import { splitCommandLine } from '../../linux/memory-info.ts'
 import type { TriedLines } from '../../qemu/carry/next-line.ts'
@@ -25,7 +25,7 @@ export interface KernelChoice {
   readonly initrd: string | undefined
   readonly commandLine: CommandLineChoice
   readonly via: KexecMethod
-  /** Guests by name that are given up: nothing of them is saved. */
+  /** Names of guests that the operator gives up: they are not saved. */
   readonly left: readonly string[]
 }
 
@@ -35,12 +35,12 @@ export interface KernelPlan {
   readonly kernel: string
   readonly initrd: string | null
   readonly before: string
-  /** Undefined only in a plan that is refused. */
+  /** Its release. Undefined only in a refused plan. */
   readonly next: string | undefined
   readonly commandLine: string
   readonly pools: readonly PlannedPool[]
   readonly vms: readonly { readonly name: string; readonly mountPoint: string; readonly ramBytes: number }[]
-  /** Guests that run and end with this kernel, as the operator has said. */
+  /** Running guests that the operator gives up: they end with this kernel. */
   readonly left: readonly string[]
 }
 
@@ -54,9 +54,9 @@ export interface PlannedPool {
 export interface Preflight {
   readonly plan: KernelPlan
   readonly findings: readonly Finding[]
-  /** What the plan loads: undefined where a finding refuses the kernel. The caller closes it. */
+  /** The opened files; undefined where a finding refuses the kernel. The caller closes them. */
   readonly next: NextKernel | undefined
-  /** The running guests that the plan is about. */
+  /** The running guests that the update saves. */
   readonly vms: readonly Vm[]
   /** As of `VmBatch`. */
   readonly lines: TriedLines
@@ -64,7 +64,7 @@ export interface Preflight {
   readonly recorded: readonly string[]
 }
 
-/** `parked`: names of pools that are held by processes alone. */
+/** `parked`: names of unmounted pools whose memory only a process holds. */
 export async function planKernelUpdate(
   choice: KernelChoice,
   host: HostFacts,
@@ -78,7 +78,7 @@ export async function planKernelUpdate(
   const isKept = ({ definition }: Vm): boolean => !left.includes(definition.name)
   const isRunning = ({ state }: Vm): boolean => state === 'running'
   const vms = chosen.flatMap((pool) => pool.vms.filter((vm) => isRunning(vm) && isKept(vm)))
-  // A carve-out comes through whether the update is about it or not.
+  // The next boot finds a carve-out whether its pool was chosen or not.
   const nextBootReads = pools.filter(
     ({ isChosen, by }) => by === 'carve-out' || (isChosen && by !== undefined),
   )
@@ -135,7 +135,7 @@ export async function planKernelUpdate(
   }
 }
 
-/** The operator chooses; what it means is said all the same. */
+/** Warns of each guest that the operator gives up. */
 function checkLeft(left: readonly string[], running: readonly Vm[]): Finding[] {
   return left.map((name) => {
     const subject = subjectOf({ name })
@@ -148,7 +148,7 @@ function checkLeft(left: readonly string[], running: readonly Vm[]): Finding[] {
 const loadBytes = (next: NextKernel | undefined): number =>
   (next?.image.sizeBytes ?? 0) + (next?.initrd?.sizeBytes ?? 0)
 
-/** Unpacking a kernel takes a second: only where memory is handed over to it. */
+/** Only where memory is handed over: unpacking a kernel takes a second. */
 function handoverFindings(
   chosen: readonly PoolFacts[],
   { liveUpdate, release, version, availableBytes }: HostFacts,

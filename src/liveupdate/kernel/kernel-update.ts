@@ -1,6 +1,6 @@
 /**
- * The update of a host's kernel: load the next one, save guests, freeze pools, jump; all of it undone where
- * one step fails.
+ * The update of a host's kernel: load the next one, save guests, freeze pools, jump. Where a step fails, it
+ * undoes all of them.
  */
 import { syncFileSystems, unloadKernel } from '../../linux/kexec.ts'
 import type { TriedLines } from '../../qemu/carry/next-line.ts'
@@ -37,7 +37,7 @@ export interface RolledBack {
 }
 
 /**
- * Does not return where all goes well: this process ends with its kernel. Errors (UsageError): the next
+ * Does not return if the update succeeds: this process ends with its kernel. Errors (UsageError): the next
  * kernel could not be loaded, and nothing was changed.
  */
 export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
@@ -48,13 +48,14 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
   const signals = new DeferredSignals()
   const steps = new UpdateSteps(scope(update), startedAtMs)
   try {
-    // Guests still run: what can be done ahead of their blackout is.
+    // Done while guests still run, to shorten their blackout.
     await steps.readClock()
     syncFileSystems()
     signals.check()
-    // First, so that `guestmemfs resume` knows what to undo, should this process be killed on its way.
+    // First, so that `guestmemfs resume` knows what to undo if this process is killed.
     steps.writeUpdateRecord()
-    // The guests' RAM takes time in proportion to its size, and they may write to it meanwhile.
+    // Before the guests are stopped: preserving RAM takes time in proportion to its size, and guests may
+    // write to it meanwhile.
     await steps.preserve('ram')
     signals.check()
     await steps.suspendAll()

@@ -16,7 +16,7 @@ const [KERNEL, INITRD] = [join(scratch, 'vmlinuz'), join(scratch, 'initrd')]
 const IMAGE = kernelImageBytes({ banner: '7.3.4-checked (builder) #1 SMP' })
 const CPIO = Buffer.from('070701 checked')
 
-/** As a package manager replaces a file: another one takes its name. */
+/** As a package manager replaces a file: by a rename of another one. */
 function replace(path: string, bytes: Uint8Array): void {
   writeFileSync(`${path}.new`, bytes)
   renameSync(`${path}.new`, path)

@@ -12,7 +12,7 @@ import {
 import { UsageError } from '../../values/errors.ts'
 import type { NextKernel } from '../preflight/next-kernel.ts'
 
-/** What kexec_file_load(2) means by them. */
+/** What the errors of kexec_file_load(2) mean. */
 const WHY: ReadonlyMap<Errno, string> = new Map([
   [EPERM, 'it is locked down, or kexec is switched off'],
   [ENODATA, 'it wants a signature, and there is none'],

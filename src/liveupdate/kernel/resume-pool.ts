@@ -1,7 +1,6 @@
 /**
- * The resumption of one pool's guests after the jump: thaw, start every saved guest at once, join both
- * kernels' times into one report, remove the update's record. The same after an update that died before the
- * jump.
+ * The resumption of one pool's guests after the jump, or after an update that was killed before it: thaw,
+ * start every saved guest at once, join both kernels' times into one report, remove the update's record.
  */
 import { bootId, kernelStartMs } from '../../linux/boot-id.ts'
 import { kernelRelease } from '../../linux/memory-info.ts'
@@ -13,7 +12,9 @@ import type { UpdateReport } from '../report/update-report.ts'
 import { resumeVms } from '../resume-all.ts'
 import { readUpdateRecord, removeUpdateRecord } from './update-record.ts'
 
-/** A kernel update left its record there: the next kernel runs, or the update died before the jump. */
+/**
+ * Whether a kernel update left its record: the next kernel runs, or the update was killed before the jump.
+ */
 export function hasUpdateRecord(mountPoint: string): boolean {
   return readUpdateRecord(mountPoint) !== undefined
 }
@@ -26,14 +27,14 @@ export function thawAfterUpdate(mount: PoolMount): void {
   if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)
 }
 
-/** The pool is thawed. One guest's failure holds back no other, and is in the report. */
+/** The pool must be thawed. One guest's failure holds back no other, and is in the report. */
 export async function resumePool(batch: VmBatch): Promise<UpdateReport> {
   const { mountPoint, vms } = batch
   const record = readUpdateRecord(mountPoint)
   if (record === undefined || record.bootId === bootId()) return await resumeVms(batch)
 
   const report = await resumeVms(batch)
-  // Afterwards: it waits for the RTC, and what keeps the machine busy would blur it.
+  // After the guests are started: it waits for the RTC, and is more exact when the machine is idle.
   const rtc = await measureClockOffset()
   const boot: BootTimes = { ...bootTimesOf(mountPoint, report.startedAtMs), rtc }
   const stops = new Map(
@@ -57,19 +58,19 @@ export async function resumePool(batch: VmBatch): Promise<UpdateReport> {
   }
 }
 
-/** Every guest of the pool was tried, and the record's times are in the report. */
+/** Called when `resume` has tried every guest of the pool, and the report has the record's times. */
 export function forgetUpdate(mountPoint: string): void {
   removeUpdateRecord(mountPoint)
 }
 
-/** From what the pool says of its processes. */
+/** From `guestmemfs.server`. */
 function bootTimesOf(mountPoint: string, resumedAtMs: number): Omit<BootTimes, 'rtc'> {
   const { startedAt, askedAtMs } = readVirtual(mountPoint, 'server') as {
     startedAt: string
     askedAtMs: number
   }
   const startMs = kernelStartMs()
-  // A server that was replaced since then serves from later on: the mount was there when resuming began.
+  // A server that was replaced since then has a later start: the pool was served when resuming began.
   const servedAtMs = Math.min(Date.parse(startedAt), resumedAtMs)
   return {
     kernelStartMs: startMs,

@@ -1,7 +1,7 @@
 /**
- * The record of a kernel update that has begun, from the old kernel to the next one: both kernels, and the
- * times so far. It lies in the pool (an xattr of its root that only root can set), so it comes through the
- * jump with the memory.
+ * The record of a kernel update that has begun, which the old kernel leaves to the next one: both kernels,
+ * and the times so far. It is an xattr of the pool's root that only root can set, so it survives the jump
+ * with the memory.
  */
 import * as v from 'valibot'
 import { getxattr, removexattr, setxattr } from '../../linux/xattr.ts'
@@ -22,34 +22,34 @@ const UpdateRecordSchema = v.object({
   startedAtMs: v.number(),
   jumpAtMs: v.number(),
   /**
-   * All guests saved, pools frozen: from here on files are handed over. Left out where none are, and by older
-   * versions.
+   * All guests are saved and pools frozen: from here on the keeper preserves files. Left out where no pool
+   * needs it, and by older versions.
    */
   frozenAtMs: v.optional(v.number()),
   /** How far that clock was ahead of the RTC; null where it could not be measured. */
   rtc: v.nullable(v.object({ offsetMs: v.number(), uncertaintyMs: v.number() })),
-  /** When each guest of the pool lay saved. Left out for those that an xattr has no room for. */
+  /** When each guest of the pool was saved. Empty where the xattr has no room for all. */
   savedAtMs: v.record(v.string(), v.number()),
 })
 export type UpdateRecord = v.InferOutput<typeof UpdateRecordSchema>
 
-/** The pool need not be thawed for it. Errors: UsageError. */
+/** Works in a frozen pool as well. Errors: UsageError. */
 export function writeUpdateRecord(mountPoint: string, record: UpdateRecord): void {
   const write = (value: UpdateRecord): Errno | undefined =>
     setxattr(mountPoint, UPDATE_XATTR, Buffer.from(JSON.stringify(value)))
   let failed = write(record)
-  // The times of a thousand guests are dispensable, the record is not.
+  // Without the times of guests, which may be a thousand.
   if (failed === E2BIG) failed = write({ ...record, savedAtMs: {} })
   if (failed !== undefined) throw new UsageError(`recording the update in ${mountPoint} failed: ${failed}`)
 }
 
-/** Undefined: the pool was not part of an update, or of one of another version. */
+/** Undefined: the pool was not part of an update, or another version wrote its record. */
 export function readUpdateRecord(mountPoint: string): UpdateRecord | undefined {
   const value = getxattr(mountPoint, UPDATE_XATTR)
   return value instanceof Errno ? undefined : parseUpdateRecord(value)
 }
 
-/** `value`: of the xattr. undefined: it is of another version. */
+/** `value`: of the xattr. undefined: another version wrote it. */
 export function parseUpdateRecord(value: Uint8Array): UpdateRecord | undefined {
   try {
     return v.parse(UpdateRecordSchema, JSON.parse(Buffer.from(value).toString('utf8')))
@@ -58,7 +58,7 @@ export function parseUpdateRecord(value: Uint8Array): UpdateRecord | undefined {
   }
 }
 
-/** That there is none is no error. The pool must be thawed. */
+/** A missing record is no error. The pool must be thawed. */
 export function removeUpdateRecord(mountPoint: string): Errno | undefined {
   const failed = removexattr(mountPoint, UPDATE_XATTR)
   return failed === ENODATA ? undefined : failed

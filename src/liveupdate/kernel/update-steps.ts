@@ -1,7 +1,7 @@
 /**
- * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools, hand
- * memory over, write the record for the next kernel. Until the jump every step can be undone. Must not know
- * how the jump is done.
+ * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools,
+ * preserve memory, write the record for the next kernel. Until the jump every step can be undone. Must not:
+ * know how the jump is done.
  */
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../../linux/boot-id.ts'
@@ -24,7 +24,7 @@ export interface UpdateScope {
   readonly vms: readonly Vm[]
   /** As of `VmBatch`. */
   readonly lines: TriedLines
-  /** RAM files that a VM was recorded on before. */
+  /** RAM files that had a VM's record when the update was planned. */
   readonly recorded: readonly string[]
   readonly pools: readonly (PoolMount & { readonly by: SurvivesBy })[]
   /** For each step of each VM. */
@@ -42,7 +42,7 @@ export class UpdateSteps {
   readonly #scope: UpdateScope
   readonly #startedAtMs: number
   readonly #suspended: SuspendedVm[] = []
-  /** Neither saved nor running: they are tried again on the way back. */
+  /** Guests neither saved nor running: `rollBack` tries to continue them again. */
   readonly #stopped: Vm[] = []
   readonly #frozen: string[] = []
   #rtc: UpdateRecord['rtc'] = null
@@ -58,7 +58,7 @@ export class UpdateSteps {
     this.#rtc = (await measureClockOffset()) ?? null
   }
 
-  /** All at once. Errors (UsageError): one could not be saved; the others are by then. */
+  /** All at once. Errors (UsageError): one could not be saved; each of the others has been tried by then. */
   async suspendAll(): Promise<void> {
     const { vms, lines, timeoutMs, patienceMs } = this.#scope
     const failures: string[] = []
@@ -81,8 +81,8 @@ export class UpdateSteps {
   }
 
   /**
-   * A guest that was started since the plan would end unsaved. In a frozen pool none can be recorded any
-   * more, so whoever is not seen here does not come later. Errors (UsageError): there is one.
+   * Looks for a guest that was started since the plan, which would end unsaved. No VM can be recorded in a
+   * frozen pool any more, so none is started after this. Errors (UsageError): there is one.
    */
   checkNobodyElse(): void {
     const saved = new Set(this.#suspended.map(({ vm }) => ramFileOf(vm.definition)))
@@ -99,7 +99,7 @@ export class UpdateSteps {
       throw new UsageError(`VM ${late.definition.name} was started while the update was under way: try again`)
   }
 
-  /** One step, for all pools at once whose memory needs it. Errors (UsageError): one could not. */
+  /** One step, at once for all pools that LUO hands over. Errors (UsageError): it failed for one. */
   async preserve(step: HandoverStep): Promise<void> {
     await Promise.all(this.#luoPools.map((pool) => preservePool(pool, step)))
   }
@@ -109,8 +109,8 @@ export class UpdateSteps {
   }
 
   /**
-   * systemd ends QEMUs on the way down; a supervisor takes that for the end only if the VM's update lock is
-   * free.
+   * systemd ends QEMUs when it stops the machine; a supervisor treats that as the VM's end only if its update
+   * lock is free.
    */
   releaseLocks(): void {
     for (const { release } of this.#suspended) release()
@@ -140,7 +140,10 @@ export class UpdateSteps {
     return [...this.#suspended, ...this.#stopped.map((vm) => ({ vm, release: () => {} }))]
   }
 
-  /** Each step as far as it was gone. Never rejects: a guest that does not go on says so in its timeline. */
+  /**
+   * Undoes the steps that were done. Never rejects: the timeline of a guest that could not be continued says
+   * so.
+   */
   async rollBack(): Promise<VmTimeline[]> {
     const { pools, timeoutMs } = this.#scope
     for (const pool of this.#luoPools) unpreservePool(pool)

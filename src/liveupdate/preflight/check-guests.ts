@@ -1,6 +1,6 @@
 /**
- * What speaks against saving the guests of an update, or against their next QEMU, found before any is paused.
- * Changes nothing that lasts.
+ * Checks, before a guest is paused, that each can be saved and loaded into its next QEMU. Must not: change
+ * anything that lasts.
  */
 import { statfsSync } from 'node:fs'
 import { isFrozen } from '../../pool/pool-view.ts'
@@ -34,7 +34,7 @@ import { PMD_BYTES } from '../../values/units.ts'
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
-/** Each is a QEMU that builds a machine, and guests want their processors. */
+/** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
 const NOT_TRIED: Trial = { problems: [], unproven: [] }
 /** A former version started it, or /run was full. */
@@ -42,9 +42,9 @@ const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
 
 export interface GuestCheck {
-  /** Why guests cannot be updated, and what is not known of them. */
+  /** Errors: why a guest cannot be updated; warnings: what is not known of it. */
   readonly findings: readonly Finding[]
-  /** Of the guests that could be looked at. */
+  /** Of the guests whose machine could be read. */
   readonly lines: TriedLines
 }
 
@@ -89,10 +89,10 @@ export async function checkGuests(
   }
 }
 
-/** Of a finding that is about this guest alone. */
+/** The subject of a finding about this guest alone. */
 export const subjectOf = ({ name }: Pick<VmDefinition, 'name'>): string => `VM ${name}`
 
-/** QEMU makes a RAM file that is missing, empty: the guest's memory would be gone, and no error said so. */
+/** Checked here, because QEMU makes a missing RAM file anew, empty and without an error. */
 export function missingRam({ ramFiles }: VmDefinition): string[] {
   return ramFiles.flatMap(({ path, sizeBytes }) => {
     try {
@@ -128,13 +128,13 @@ async function tryNext(
   nextQemu: string | undefined,
   { now, line, facts }: Machine,
 ): Promise<Trial> {
-  // Its supervisor would start it there, and this process cannot.
+  // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { problems: [], unproven: ['other namespaces'] }
   return await tryNextQemu(definition, withBinary(line.argv, nextQemu), { now, plugged: line.plugged, facts })
 }
 
-/** What was changed is carried only by a line that was seen to make the same machine. */
+/** A line with changes is used only if a trial has shown that it makes the same machine. */
 function trialProblems({ problems, unproven }: Trial, machine: Machine | undefined): string[] {
   if (!machine?.line.carries || unproven.length === 0) return [...problems]
   return [
@@ -143,7 +143,7 @@ function trialProblems({ problems, unproven }: Trial, machine: Machine | undefin
   ]
 }
 
-/** Arguments that the recorded line has not, and those that it has and the next one has not. */
+/** Arguments that the next line has in addition to the recorded one, and those that it lacks. */
 function carriedWords({ argv }: VmDefinition, machine: Machine | undefined): string[] {
   if (!machine?.line.carries) return []
   const said = (line: readonly string[]): string[] => printArguments(parseCommandLine(line))
@@ -160,9 +160,9 @@ const untried = ({ unproven }: Trial): string[] =>
 
 interface GuestLook {
   readonly problems: readonly string[]
-  /** What could not be found out. */
+  /** What could not be read, one line each. */
   readonly unknown: readonly string[]
-  /** Of its state file. */
+  /** The most that its state file may take. */
   readonly stateBytes: number
   /** undefined: it could not be read. */
   readonly machine?: Machine
@@ -171,7 +171,7 @@ interface GuestLook {
 interface Machine {
   readonly now: Reading
   readonly line: NextLine
-  /** What the next QEMU must show as well. */
+  /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
 }
 
@@ -209,7 +209,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
 
 const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 
-/** In the order in which they are saved: who comes too late for the room that is there is named. */
+/** In the order in which guests are saved: a finding for each whose state file has no room. */
 function checkSpace(guests: readonly { readonly vm: Vm; readonly stateBytes: number }[]): Finding[] {
   const mountPoints = Map.groupBy(guests, ({ vm }) => vm.definition.mountPoint)
   return [...mountPoints].flatMap(([mountPoint, theirs]) => {

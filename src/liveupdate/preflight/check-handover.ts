@@ -1,6 +1,6 @@
 /**
- * What speaks against handing memfds over to the next kernel: this kernel's orchestrator, the next one's, its
- * command line, memory for the holes of sparse files, the state of each pool. Pure.
+ * Checks that this kernel can hand memfds over to the next one: both orchestrators, the next command line,
+ * memory for the holes of sparse files, the state of each pool. Pure.
  */
 
 import { luoDoubt } from '../../host/luo-kernels.ts'
@@ -13,12 +13,12 @@ import type { LiveUpdateDevice } from './host-facts.ts'
 import type { PoolFacts } from './pool-facts.ts'
 
 export interface HandoverCheck {
-  /** The running kernel's, as `uname -r` says it. */
+  /** The running kernel's, as `uname -r` prints it. */
   readonly release: string
-  /** Those whose memory is handed over. */
+  /** Pools whose memory is handed over. */
   readonly pools: readonly PoolFacts[]
   readonly device: LiveUpdateDevice
-  /** undefined: it could not be found out. */
+  /** undefined: it is not known. */
   readonly now: HandoverAbi | undefined
   readonly next: HandoverAbi | undefined
   /** The next kernel's command line, in its words. */
@@ -26,7 +26,7 @@ export interface HandoverCheck {
   readonly availableBytes: number
 }
 
-/** Both are off where they are not said. */
+/** Both are off by default. */
 export const LIVE_UPDATE_WORDS = ['kho=on', 'liveupdate=on'] as const
 const ON = /^(?:on|1|y|Y)/
 /** Each page is described to the next kernel in some bytes, and each file in some pages. */
@@ -128,12 +128,12 @@ function checkPool({ pool, handover }: PoolFacts): Finding[] {
     findings.push(
       fail(
         subject,
-        `${handover.awaitedFiles} files of pool '${pool}' are still on their way from the former kernel: wait for them (guestmemfs status ${pool})`,
+        `the keeper of pool '${pool}' has not yet retrieved ${handover.awaitedFiles} files from the former kernel: wait for it (guestmemfs status ${pool})`,
       ),
     )
   if (handover.state !== 'idle')
     findings.push(
-      fail(subject, `pool '${pool}' is being handed over already: 'guestmemfs thaw ${pool}' takes that back`),
+      fail(subject, `pool '${pool}' is being handed over already: 'guestmemfs thaw ${pool}' undoes that`),
     )
   if (handover.lostFiles > 0)
     findings.push(

@@ -1,10 +1,10 @@
-/** What speaks against a kexec on this machine, whatever the pools and guests are. Pure. */
+/** Checks that this machine can kexec, whatever its pools and guests are. Pure. */
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { formatSize } from '../../values/size.ts'
 import { MIB } from '../../values/units.ts'
 import type { HostFacts } from './host-facts.ts'
 
-/** How the machine gets from one kernel into the other: at once, or by way of the service manager. */
+/** How the machine jumps: at once by reboot(2), or through systemd. */
 export type KexecMethod = 'kexec' | 'systemctl'
 
 /**

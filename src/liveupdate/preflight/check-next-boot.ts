@@ -1,6 +1,6 @@
 /**
- * What speaks against the guestmemfs that the next boot runs, which need not be the one that runs now: it is
- * not there, not whole, or would not understand a pool that this kernel leaves to it. Pure.
+ * Checks the guestmemfs that the next boot runs, which need not be the one that runs now: it may be missing,
+ * incomplete, or unable to read a pool that this kernel leaves to it. Pure.
  */
 import type { NextBoot } from '../../host/next-boot.ts'
 import type { Reads } from '../../host/versions/version-folder.ts'
@@ -11,10 +11,10 @@ import type { PoolFacts } from './pool-facts.ts'
 type Left = Pick<PoolFacts, 'pool' | 'formats'>
 
 const SUBJECT = 'next boot'
-/** Of versions that do not say. */
+/** Of versions that do not list what they read. */
 const FIRST: Reads = { image: { oldest: 1, newest: 1 }, handover: { oldest: 1, newest: 1 } }
 
-/** `pools`: those that the update takes along. */
+/** `pools`: those that the next boot finds. */
 export function checkNextBoot({ programs, lacksHelper }: NextBoot, pools: readonly Left[]): Finding[] {
   const findings = lacksHelper
     ? [

@@ -27,25 +27,25 @@ test('every guest must be in memory that outlives the kernel', () => {
     ],
   )
   assert.match(say({ imageErrors: ['bad'] }).join(), /^error: the image of pool 'p' is not sound: bad/)
-  assert.match(say({ isChosen: false }).join(), /^error: VM a of pool 'p' would end .* leave --mount away/)
-  // A carve-out's memory lies there all the same, and whoever is saved in it.
+  assert.match(say({ isChosen: false }).join(), /^error: VM a of pool 'p' would end .* leave out --mount/)
+  // A carve-out keeps its memory all the same, and the guests saved in it.
   assert.equal(say({ isChosen: false, vms: [vmOf('s', 'saved')] }).join(), '')
   assert.match(
     say({ isChosen: false, by: 'luo', vms: [vmOf('s', 'saved')] }).join(),
-    /^error: VM s of pool 'p', which is saved, would end .* leave --mount away/,
+    /^error: VM s of pool 'p', which is saved, would end .* leave out --mount/,
   )
   assert.match(
     say({ isChosen: false, by: 'luo', vms: [] }).join(),
-    /^error: the files of pool 'p' would end with this kernel: leave --mount away/,
+    /^error: the files of pool 'p' would end with this kernel: leave out --mount/,
   )
   assert.match(say({ problems: ['no VM of ours'] }).join(), /^error: no VM of ours$/)
   assert.match(linesOf(checkPools([], ['q'])).join(), /^warn: pool 'q' is parked/)
 })
 
-test('memory that a process holds must live through the shutdown that systemd leads', () => {
+test('memory that a process holds must survive the shutdown by systemd', () => {
   const say = (via: 'kexec' | 'systemctl', change: Partial<PoolFacts>) =>
     linesOf(checkShutdown(via, [{ ...POOL, ...change }])).join()
-  assert.match(say('systemctl', { by: 'luo' }), /^error: pool 'p' would be killed on the way down/)
+  assert.match(say('systemctl', { by: 'luo' }), /^error: pool 'p' would be killed by systemd/)
   assert.equal(say('systemctl', { by: 'luo', outlivesShutdown: true }), '')
   assert.equal(say('kexec', { by: 'luo' }), '')
   assert.equal(say('systemctl', { by: 'carve-out' }), '')

@@ -1,12 +1,12 @@
 /**
- * What speaks against replacing the kernel underneath the pools of this host: memory that does not survive
- * the kexec, an image that the next kernel would refuse, a guest that would be left behind. Pure.
+ * Checks that the pools of this host survive a kexec with their guests: memory that a kexec loses, an image
+ * that the next kernel would refuse, a guest that the update would leave out. Pure.
  */
 import type { KvmGuest } from '../../linux/kvm-guests.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { outlivesKexec, type PoolFacts } from './pool-facts.ts'
 
-/** `parked`: pools of memfds that are not mounted; their memory is held by a process. */
+/** `parked`: unmounted pools of memfds, whose memory only a process holds. */
 export function checkPools(pools: readonly PoolFacts[], parked: readonly string[]): Finding[] {
   return [
     ...pools.flatMap((pool) => checkPool(pool)),
@@ -16,10 +16,7 @@ export function checkPools(pools: readonly PoolFacts[], parked: readonly string[
   ]
 }
 
-/**
- * `guests`: all processes of this host that run one. Those that no pool has a record of end without being
- * saved.
- */
+/** `guests`: all processes of this host that run one. A guest without a record in a pool ends unsaved. */
 export function checkUnmanagedGuests(pools: readonly PoolFacts[], guests: readonly KvmGuest[]): Finding[] {
   const ours = new Set(pools.flatMap(({ vms }) => vms.map(({ qemu }) => qemu?.pid)))
   return guests
@@ -61,10 +58,11 @@ function checkPool(facts: PoolFacts): Finding[] {
 }
 
 /**
- * By an update of another pool. Memory that nobody hands over ends with this kernel, and all that lies in it.
+ * Findings for a pool that the update leaves out. Memory that is not handed over is lost with this kernel,
+ * and guests and files with it.
  */
 function leftBehind({ pool, by, vms, holdsFiles }: PoolFacts): Finding[] {
-  const advice = 'leave --mount away to take it along'
+  const advice = 'leave out --mount to include it'
   const ending = vms.filter(({ state }) => state === 'running' || (state === 'saved' && by === 'luo'))
   const findings = ending.map(({ definition: { name }, state }) =>
     fail(

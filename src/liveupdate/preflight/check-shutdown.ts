@@ -1,6 +1,6 @@
 /**
- * What speaks against a shutdown by systemd: memory that is handed over belongs to a process until the jump,
- * and systemd kills that process first. Pure.
+ * Checks that pools survive a shutdown by systemd: memory to hand over belongs to a process until the jump,
+ * and systemd may kill that process first. Pure.
  */
 
 import { type Finding, fail } from '../../values/finding.ts'
@@ -8,7 +8,8 @@ import type { KexecMethod } from './check-host.ts'
 import type { PoolFacts } from './pool-facts.ts'
 
 /**
- * `systemctl kexec` stops and kills whatever it was not told to spare, and hands over what is left: nothing.
+ * `systemctl kexec` stops and kills every process that is not exempt, and memory that no process holds is not
+ * handed over.
  */
 export function checkShutdown(via: KexecMethod, pools: readonly PoolFacts[]): Finding[] {
   if (via !== 'systemctl') return []
@@ -17,7 +18,7 @@ export function checkShutdown(via: KexecMethod, pools: readonly PoolFacts[]): Fi
     .map(({ pool }) =>
       fail(
         `pool ${pool}`,
-        `pool '${pool}' would be killed on the way down, and its memory with it: take --via kexec, or, with systemd 255 or newer, 'guestmemfs install' and 'systemctl restart guestmemfs@${pool}' (unmount and mount it first where that is no running unit)`,
+        `pool '${pool}' would be killed by systemd, and its memory with it: take --via kexec, or, with systemd 255 or newer, 'guestmemfs install' and 'systemctl restart guestmemfs@${pool}' (unmount and mount it first where that is no running unit)`,
       ),
     )
 }

@@ -15,7 +15,7 @@ after(() => rmSync(scratch, { recursive: true }))
 const BANNER = '9.9.9-none (builder@host) #7 SMP Thu Jan  1 00:00:00 UTC 1970'
 const VERSION = 'Linux version 9.9.9-none (builder@host) (gcc 12) #7 SMP Thu Jan  1 00:00:00 UTC 1970\n'
 const ABI = { kho: 'kho-v4', luo: 'luo-v5', memfd: 'memfd-v2' }
-/** As they stand in a kernel: before the last one there is a pointer. */
+/** As in a kernel's data: before the last name there is a pointer. */
 const KERNEL = Buffer.from('text kho-vX\0kho-v4\0more luo-v5\0\x99\x81memfd-v2\0rest')
 
 function image(payload: Uint8Array, banner = BANNER): KernelImage {

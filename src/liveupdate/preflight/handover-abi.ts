@@ -1,8 +1,8 @@
 /**
- * The formats in which a kernel hands memory over, by the names that stand in its image. A kernel that does
- * not know the other's KHO format forgets everything in silence, one that does not know its LUO format
- * panics, and one without its memfd format answers EIO until the next boot (kho_populate, luo_early_startup,
- * luo_open): so they are compared before any guest is paused. Source: include/linux/kho/abi/*.h.
+ * The formats in which a kernel hands memory over, by their names in its image. A kernel that does not know
+ * the other's KHO format drops all memory without an error, one that does not know its LUO format panics, and
+ * one without its memfd format answers EIO until the next boot (kho_populate, luo_early_startup, luo_open):
+ * so the preflight compares them before a guest is paused. Source: include/linux/kho/abi/*.h.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -24,7 +24,7 @@ const MAX_KERNEL_BYTES = 512 * MIB
 const UNPACK_TIMEOUT_MS = 60_000
 /**
  * A compressed payload ends in its unpacked size, four bytes (scripts/Makefile.lib, size_append), which not
- * every unpacker passes over.
+ * every unpacker ignores.
  */
 const SIZE_BYTES = 4
 
@@ -34,7 +34,7 @@ const by =
   (input) => {
     const options = { input, maxBuffer: MAX_KERNEL_BYTES, timeout: UNPACK_TIMEOUT_MS }
     const { stdout } = spawnSync(program, words, options)
-    // Whatever follows the stream is said to be garbage, by some with an exit status.
+    // Some programs report bytes after the stream as garbage, even by an exit status.
     return stdout?.length > 0 ? stdout : undefined
   }
 
@@ -53,8 +53,8 @@ const UNPACKERS: readonly (readonly [magic: string, unpack: Unpack])[] = [
 ]
 
 /**
- * What a kernel can do; undefined: its image cannot be read or unpacked here. Unpacks all of it: a second or
- * so.
+ * The formats of a kernel; undefined: its image cannot be read or unpacked here. Takes about a second, to
+ * unpack all of it.
  */
 export function handoverAbi(image: KernelImage): HandoverAbi | undefined {
   const bytes = image.payload()
@@ -71,8 +71,7 @@ export function handoverAbi(image: KernelImage): HandoverAbi | undefined {
 }
 
 /**
- * The names stand in the kernel's data as they are compared: to their terminating NUL, behind whatever comes
- * before them.
+ * The kernel compares the names as strings, so each ends with a NUL in its data; any byte may come before it.
  */
 export function abiIn(bytes: Buffer): HandoverAbi {
   const name = (prefix: string): string | undefined => {
@@ -85,16 +84,13 @@ export function abiIn(bytes: Buffer): HandoverAbi {
   return { kho: name('kho'), luo: name('luo'), memfd: name('memfd') }
 }
 
-/**
- * What the running kernel is about to hand over, as it shows it where debugfs is mounted
- * (kexec_handover_debugfs.c).
- */
+/** The tree that the running kernel will hand over, where debugfs is mounted (kexec_handover_debugfs.c). */
 const SHOWN = '/sys/kernel/debug/kho/out'
 
 /**
- * What the running kernel can do, as it shows by itself, and for the rest as its own image says; undefined:
- * neither is found. `version`: /proc/version, so that an image of another build is not taken for it. `next`:
- * it may be the same kernel again, and then is its image.
+ * The formats of the running kernel: from debugfs where it has them, else from its image; undefined: there is
+ * no image of it. `version`: /proc/version, by which an image of another build is told apart. `next`: may be
+ * an image of the same build.
  */
 export function runningAbi(release: string, version: string, next: KernelImage): HandoverAbi | undefined {
   const said = abiOfBuild(version, next, [
@@ -107,7 +103,7 @@ export function runningAbi(release: string, version: string, next: KernelImage):
   return said && { kho, luo, memfd: said.memfd }
 }
 
-/** Of the first image that is of the build that `version` names. */
+/** The formats of the first image of the build that `version` names. */
 function abiOfBuild(version: string, next: KernelImage, paths: readonly string[]): HandoverAbi | undefined {
   for (const path of paths) {
     const image = openKernelImage(path)
@@ -131,8 +127,7 @@ function shown(path: string): HandoverAbi | undefined {
 }
 
 /**
- * An image says `RELEASE (BUILDER) #N …`, and /proc/version
- * `Linux version RELEASE (BUILDER) (COMPILER) #N …`.
+ * An image has `RELEASE (BUILDER) #N …`, and /proc/version `Linux version RELEASE (BUILDER) (COMPILER) #N …`.
  */
 function isSameBuild(banner: string, version: string): boolean {
   const [, release, build] = /^(\S+) .*?(#\d+ .*?)\s*$/s.exec(banner) ?? []

@@ -1,6 +1,6 @@
 /**
- * What this machine is, as far as a kexec depends on it: rights, the kernel's own switches, memory for the
- * next kernel, and the memory map that both kernels begin with. Read from the machine, judged elsewhere.
+ * What a kexec depends on in this machine: capabilities, the kernel's switches, memory for the next kernel,
+ * and the memory map that both kernels begin with. Only reads them: the checks are in other files.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts } from '../../bootmem/carve-out.ts'
@@ -22,7 +22,8 @@ import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { EBUSY, EIO } from '../../values/errno.ts'
 
 /**
- * What opening /dev/liveupdate said. `broken`: this kernel could not read what the former one handed over.
+ * The result of opening /dev/liveupdate. `broken`: this kernel could not read what the former one handed
+ * over.
  */
 export type LiveUpdateDevice = 'ready' | 'busy' | 'broken'
 
@@ -38,9 +39,9 @@ export interface HostFacts {
   readonly hadInitrd: boolean
   /** The map that both kernels begin with, before their options. */
   readonly firmware: readonly E820Entry[]
-  /** Every region of set-aside memory, whoever uses it. */
+  /** Every region of set-aside memory, in use or not. */
   readonly regions: readonly PhysicalRange[]
-  /** Of the live update orchestrator; undefined: this kernel has none, or was not told to start it. */
+  /** undefined: this kernel has no live update orchestrator, or its command line does not enable it. */
   readonly liveUpdate: LiveUpdateDevice | undefined
   /** /proc/version. */
   readonly version: string

@@ -11,7 +11,7 @@ import { covers, overlap, type PhysicalRange } from '../../linux/memory-ranges.t
 import { type Finding, fail, warn } from '../../values/finding.ts'
 
 export interface CommandLineChoice {
-  /** All of it; with `reuses`, what is added to the running kernel's. */
+  /** The whole command line; with `reuses`, what is added to the running kernel's. */
   readonly append: string | undefined
   readonly reuses: boolean
 }
@@ -20,12 +20,12 @@ export interface CommandLineChoice {
 const LOADER_WORDS = /(?:^|\s)(?:BOOT_IMAGE|initrd)=\S*/g
 
 /**
- * `current`: the running kernel's, as it was written. Without any choice it is taken over: an empty one would
- * boot nowhere.
+ * `current`: the running kernel's, verbatim. Without a choice the next kernel gets the same: with an empty
+ * one it would find no root.
  */
 export function nextCommandLine(current: string, { append, reuses }: CommandLineChoice): string {
   if (append !== undefined && !reuses) return append.trim()
-  // What follows `--` is init's: what is added is the kernel's.
+  // Words after `--` are for init: added ones are for the kernel, so they go before it.
   const [, kernels = '', inits = ''] = /^(.*?)((?:^|\s)--(?:\s.*)?)?$/s.exec(current) ?? []
   const words = [kernels.replace(LOADER_WORDS, ''), append ?? '', inits]
   return words
@@ -35,14 +35,14 @@ export function nextCommandLine(current: string, { append, reuses }: CommandLine
 }
 
 export interface CommandLineCheck {
-  /** Of the running kernel and of the next one. */
+  /** The command lines of the running kernel and of the next one. */
   readonly current: string
   readonly next: string
   /** The map that both kernels begin with, before their options. */
   readonly firmware: readonly E820Entry[]
   /** Regions of device-dax that hold guests or files. */
   readonly regions: readonly PhysicalRange[]
-  /** Reserved ranges that do, each as `memmap=SIZE$START` has it. */
+  /** Ranges reserved by `memmap=SIZE$START` that hold guests or files. */
   readonly reserved?: readonly PhysicalRange[]
 }
 
@@ -54,7 +54,7 @@ export function checkCommandLine(check: CommandLineCheck): Finding[] {
   ) as [PhysicalRange[], PhysicalRange[]]
   const findings = regions.flatMap((region) => {
     const lost = carveOutProblems(region, before, after)
-    // The word that is missing is what keeps KASLR away, as a rule.
+    // The missing word usually keeps KASLR away as well.
     return lost.length > 0 ? lost : kaslrProblems(region, then)
   })
   findings.push(...reserved.flatMap((range) => reservedProblems(range, then, firmware)))
@@ -93,8 +93,8 @@ function carveOutProblems(
 }
 
 /**
- * The next kernel finds the pool by its word, and must leave all of the range alone: no other option takes a
- * part of it back.
+ * The next kernel's guestmemfs finds the pool by its word, and no other option may give the kernel a part of
+ * the range.
  */
 function reservedProblems(
   range: PhysicalRange,

@@ -62,7 +62,7 @@ test('files that are not what they are given for', () => {
   const short = linesOf(examine(file('short', imageOf('1.0').subarray(0, 4100))).findings)
   assert.match(
     short.join(),
-    /^error: kernel .*short is cut short: it has 4100 bytes, and its header tells of 4160$/,
+    /^error: kernel .*short is cut short: it has 4100 bytes, and its header says 4160$/,
   )
   const initrd = linesOf(examine(KERNEL, file('text', 'hello world')).findings)
   assert.match(initrd.join(), /^error: initrd .* is no cpio archive/)

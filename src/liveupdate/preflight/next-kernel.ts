@@ -1,6 +1,6 @@
 /**
- * The files of the next kernel, opened: whether they are what they are given for, and what the image says of
- * the kernel. They stay open until they are loaded, so that nothing else is loaded than what was checked.
+ * The opened files of the next kernel: whether they are a kernel and an initramfs, and what the image's
+ * header says. They stay open until they are loaded, so that exactly the checked files are loaded.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ export interface NextKernel {
   readonly close: () => void
 }
 
-/** What a kernel takes for an initramfs: cpio, or one of what it can unpack (lib/decompress.c). */
+/** The first bytes of an initramfs: cpio, or a format that the kernel can unpack (lib/decompress.c). */
 const INITRD_MAGIC = [
   '070701',
   '070702',
@@ -32,8 +32,8 @@ const MAGIC_BYTES = 6
 
 /**
  * `next` is undefined exactly when a finding refuses the kernel itself: then nothing stays open. Its `initrd`
- * is undefined where none is given, or a finding says that it cannot be opened. `modules`: where modules lie,
- * folder by release.
+ * is undefined where none is given, or a finding says that it cannot be opened. `modules`: the folder with a
+ * folder of modules for each release.
  */
 export function openNextKernel(
   kernelPath: string,
@@ -64,7 +64,7 @@ function checkImage(path: string, image: KernelImage | Errno, modules: string): 
   if (!image.isLoadable) return refuse('is no 64-bit kernel that kexec_file_load takes')
   const { release, sizeBytes, expectedBytes } = image
   if (sizeBytes < expectedBytes)
-    return refuse(`is cut short: it has ${sizeBytes} bytes, and its header tells of ${expectedBytes}`)
+    return refuse(`is cut short: it has ${sizeBytes} bytes, and its header says ${expectedBytes}`)
   const folder = join(modules, release)
   if (existsSync(folder)) return []
   return [

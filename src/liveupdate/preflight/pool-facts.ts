@@ -1,6 +1,6 @@
 /**
- * What a kernel update must know of every pool of this host, mounted or not. Read from the mounts, judged
- * elsewhere.
+ * What a kernel update depends on in every pool of this host, mounted or not. Only reads it: the checks are
+ * in other files.
  */
 import * as v from 'valibot'
 import { hasLiveUpdate } from '../../linux/luo.ts'
@@ -24,21 +24,21 @@ export interface PoolFacts {
   readonly store: string
   /** How its memory gets into the next kernel; undefined: it does not. */
   readonly by: SurvivesBy | undefined
-  /** Of memory that is handed over. */
+  /** undefined: its kind of store hands no memory over. */
   readonly handover: HandoverFacts | undefined
-  /** Who holds its memory is still there when systemd has stopped everything else. */
+  /** The process that holds its memory still runs when systemd has stopped all others. */
   readonly outlivesShutdown: boolean
-  /** The physical memory it lies in; undefined where it has none of its own. */
+  /** Its physical range; undefined where it has none of its own. */
   readonly place: PhysicalRange | undefined
   /** The update is about this pool. */
   readonly isChosen: boolean
   readonly holdsFiles: boolean
-  /** What `fsck` found that the next kernel would refuse. */
+  /** Errors of `fsck`, with which the next kernel's server would refuse the image. */
   readonly imageErrors: readonly string[]
   readonly vms: readonly Vm[]
   /** Records of VMs that cannot be read, one line each. */
   readonly problems: readonly string[]
-  /** What the next kernel's guestmemfs must read of it: `image`, and `handover` where that is the way. */
+  /** Formats that the next kernel's guestmemfs must read: `image`, and with LUO `handover`. */
   readonly formats: Readonly<Record<string, number>>
 }
 
@@ -51,19 +51,19 @@ export interface HandoverFacts {
 }
 
 /**
- * `carve-out`: it lies where no kernel puts anything. `luo`: this kernel's live update orchestrator hands it
- * to the next one.
+ * `carve-out`: it is in memory that no kernel uses for itself. `luo`: this kernel's live update orchestrator
+ * hands it to the next one.
  */
 export type SurvivesBy = 'carve-out' | 'luo'
 
-/** The one way there is for the pool: where its memory lies says it. undefined: none on this kernel. */
+/** How a pool of this kind of store survives; undefined: it does not on this kernel. */
 export function survivesBy(store: string, hasLiveUpdate: boolean): SurvivesBy | undefined {
   if (outlivesInPlace(store)) return 'carve-out'
   return hasLiveUpdate ? 'luo' : undefined
 }
 
 /**
- * Its memory is one that a kernel does not take when it starts. `store` is the pool's own word: it may be of
+ * Whether a kernel leaves its memory alone when it starts. `store`: as the server names it, perhaps one of
  * another version.
  */
 function outlivesInPlace(store: string): boolean {
@@ -79,7 +79,7 @@ const Identity = v.object({ store: v.string(), place: v.optional(Place) })
 const Geometry = v.object({ ownedBlocks: v.number() })
 
 /**
- * `named`: the mount that the update is about; undefined: all of them. Errors (UsageError): there is no such
+ * `named`: the mount that the person named; undefined: all mounts. Errors (UsageError): there is no such
  * mount.
  */
 export function poolFacts(named: string | undefined): PoolFacts[] {
@@ -115,10 +115,7 @@ function handoverFacts(mount: PoolMount): HandoverFacts | undefined {
   return { state, holeBytes, ...v.parse(Health, readVirtual(mount.mountPoint, 'health')) }
 }
 
-/**
- * Pools that are not mounted, and whose memory no kernel finds by itself: it ends with the process that holds
- * it.
- */
+/** Unmounted pools whose memory is lost with the process that holds it. */
 export function parkedPools(): string[] {
   return knownPools()
     .records.filter(({ state, source }) => state === 'parked' && !outlivesInPlace(source.kind))

@@ -72,12 +72,12 @@ test('a guest that could not be started, or did not run before, had no blackout 
   assert.equal(joinTimeline(RESUMED, undefined, RECORD, ARRIVAL).blackoutUs, null)
 })
 
-test('a guest that lay saved already is told of as before', () => {
+test('a guest that was already saved keeps its timeline', () => {
   assert.equal(joinTimeline(RESUMED, 99_000, RECORD, ARRIVAL), RESUMED)
 })
 
 test('clocks that disagree make no phase negative', () => {
-  const early = { ...ARRIVAL, kernelStartMs: 100_400 } // before the jump, by a second's doubt
+  const early = { ...ARRIVAL, kernelStartMs: 100_400 } // before the jump, within the uncertainty
   const { phases, blackoutUs } = joinTimeline(RESUMED, 100_500, { ...RECORD, rtc: null }, early)
   assert.ok(phases.every(({ durationUs }) => durationUs >= 0))
   assert.equal(phases.find(({ phase }) => phase === 'jump')?.durationUs, 0)

@@ -1,16 +1,16 @@
 /**
- * One timeline from the times of two kernels: those in the old one's update record, and those that the new
- * one measured. Pure.
+ * One timeline from the times of two kernels: those in the old one's update record, and those measured in the
+ * new one. Pure.
  *
  * The new kernel's clock was set from the RTC, which shows whole seconds. Both kernels measured how far their
  * clock is off the RTC, and the difference is how far the new clock is off the old one; where one of them
- * could not, it is somewhere within a second.
+ * could not, it is known to within a second.
  */
 import type { ClockOffset } from '../../linux/rtc.ts'
 import type { UpdateRecord } from '../kernel/update-record.ts'
 import type { Phase, PhaseTime, VmTimeline } from './timeline.ts'
 
-/** What happened in the new kernel, milliseconds since the epoch by its own clock. */
+/** Times of the new kernel, in milliseconds since the epoch by its own clock. */
 export interface BootTimes {
   /** Its clocks began to run. */
   readonly kernelStartMs: number
@@ -22,7 +22,7 @@ export interface BootTimes {
 }
 
 export interface ClockShift {
-  /** What to take from the new clock's times to have the old one's. */
+  /** To be subtracted from times by the new clock to get times by the old one. */
   readonly shiftMs: number
   readonly uncertaintyMs: number
 }
@@ -39,7 +39,7 @@ export function clockShift(before: UpdateRecord['rtc'], after: ClockOffset | und
 
 /**
  * `resumed`: a guest's timeline as `resumeVm` made it. `stoppedAtMs`: undefined for a guest that did not run.
- * One that lay saved before the update began was no part of it, and only happened to be resumed now.
+ * A guest that was saved before the update began is no part of it, and keeps its timeline.
  */
 export function joinTimeline(
   resumed: VmTimeline,
@@ -76,8 +76,7 @@ export function joinTimeline(
 }
 
 /**
- * Each phase begins where the one before it ended. Clocks that disagree by a little make none of them
- * negative.
+ * Each phase begins where the one before it ended. None is negative, even if the clocks disagree a little.
  */
 function phasesBetween(
   beginMs: number,

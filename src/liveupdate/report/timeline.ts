@@ -5,12 +5,12 @@
 
 /**
  * Each phase ends where the next begins, and all of them together are the guest's blackout. `freeze` to
- * `mount` are a new kernel's alone, `quit` an old QEMU's, `preserve` that of memory that is handed over.
+ * `mount` occur in a kernel update only, `quit` in one of QEMU, `preserve` where memory is handed over.
  */
 export const PHASES = [
   /** Virtual CPUs stopped → device state in its file and on record. */
   'save',
-  /** → The old QEMU is gone. */
+  /** → The old QEMU has ended. */
   'quit',
   /** → All guests saved, pools frozen; disks written, where no memory is handed over. */
   'freeze',
@@ -22,11 +22,11 @@ export const PHASES = [
   'boot',
   /** → The pool serves. */
   'mount',
-  /** → A guest that lay saved is resumed. */
+  /** → The resumption of a saved guest begins. */
   'wait',
-  /** → The new QEMU's process is there, and its supervisor. */
+  /** → The new QEMU's process runs, and its supervisor. */
   'launch',
-  /** → It answers. */
+  /** → QEMU answers on QMP. */
   'start',
   /** → Device state loaded. */
   'load',
@@ -44,8 +44,8 @@ export interface PhaseTime {
 
 /**
  * 'updated'; 'resumed': it was saved or stopped, and runs; 'rolled-back': it runs in the QEMU it had, or in
- * one of the same binary; 'saved': its RAM and state file are kept, nothing runs; 'stranded': it is in a
- * QEMU, and stopped there; 'refused': something spoke against it, nothing was done to it.
+ * one of the same binary; 'saved': its RAM and state file are kept, no QEMU runs it; 'stranded': it is
+ * stopped in a QEMU; 'refused': the preflight refused it, nothing was done to it.
  */
 export const OUTCOMES = ['updated', 'resumed', 'rolled-back', 'saved', 'stranded', 'refused'] as const
 export type Outcome = (typeof OUTCOMES)[number]
@@ -82,7 +82,7 @@ export class PhaseClock {
     this.#lastMs = nowMs()
   }
 
-  /** The guest stopped: here the first phase begins. */
+  /** The guest was stopped at `atMs`, where the first phase begins. */
   stopped(atMs: number): void {
     this.#stoppedAtMs = atMs
     this.#lastMs = atMs

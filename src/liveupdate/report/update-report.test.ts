@@ -1,4 +1,6 @@
-/** A report that was cut off, or is of another kind, tells nothing, and hides no other. */
+/**
+ * Owns the tests of reports that are cut off or in another format: they are left out, and no other one is.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseReport, reportTable, type UpdateReport } from './update-report.ts'

@@ -1,4 +1,4 @@
-/** The report of a live update: its form, the last one of each mount in /run, and its table for people. */
+/** The report of a live update: its format, the last one of each mount in /run, and its table for people. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
@@ -10,11 +10,11 @@ import { OUTCOMES, PHASES, type Phase, type VmTimeline } from './timeline.ts'
 
 const KernelChangeSchema = v.object({
   before: v.string(),
-  /** What runs now; null: there was no jump. */
+  /** The kernel that runs now; null: there was no jump. */
   after: v.nullable(v.string()),
   wanted: v.string(),
   via: v.picklist(['kexec', 'systemctl']),
-  /** Times on both sides of the jump come from two clocks, which agree so far. */
+  /** How far the clocks of the two kernels may disagree. */
   clockUncertaintyUs: v.number(),
 })
 export type KernelChange = Readonly<v.InferOutput<typeof KernelChangeSchema>>
@@ -62,15 +62,15 @@ function keptReports(): UpdateReport[] {
   return names.flatMap((name) => parseReport(readFileSync(join(REPORTS, name), 'utf8')) ?? [])
 }
 
-/** undefined: it is no report of this version's kind, and tells nothing. */
+/** undefined: it is cut off, or in another version's format. */
 export const parseReport = (text: string): UpdateReport | undefined => parseRecord(ReportSchema, text)
 
-/** Whether every guest goes on, in the QEMU it was meant to have. */
+/** Whether every guest runs, in its next QEMU. */
 export function isSuccess({ vms }: UpdateReport): boolean {
   return vms.every(({ outcome }) => outcome === 'updated' || outcome === 'resumed')
 }
 
-/** A header, and one row for each VM. Phases that no VM went through have no column. */
+/** A header, and one row for each VM. Phases that no VM had have no column. */
 export function reportTable({ vms }: UpdateReport): { header: string[]; rows: string[][] } {
   const phases = PHASES.filter((phase) => vms.some((vm) => phaseUs(vm, phase) !== undefined))
   const rows = vms.map((vm) => [
@@ -87,7 +87,7 @@ export function reportTable({ vms }: UpdateReport): { header: string[]; rows: st
   return { header: ['VM', 'RAM', 'OUTCOME', 'QEMU', ...titles, 'BLACKOUT'], rows }
 }
 
-/** A guest that was rolled back went through some phases twice. */
+/** A guest that was rolled back had some phases twice. */
 function phaseUs({ phases }: VmTimeline, wanted: Phase): number | undefined {
   const times = phases.filter(({ phase }) => phase === wanted)
   return times.length === 0 ? undefined : times.reduce((sum, { durationUs }) => sum + durationUs, 0)

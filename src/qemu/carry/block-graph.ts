@@ -1,6 +1,6 @@
 /**
- * QEMU's block layer as it is: which node stands on which, and what each disk and drive has on top. Nobody
- * need have named a node: QEMU numbers those, and the next QEMU gives them other numbers.
+ * QEMU's block graph as it is: the children of each node, and the top node of each disk and drive. Nodes may
+ * have no name of a person's: QEMU numbers those, and the next QEMU gives them other numbers.
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
@@ -25,24 +25,24 @@ const GraphSchema = v.object({
   edges: v.array(v.object({ parent: v.number(), child: v.number(), name: v.string() })),
 })
 
-/** A QEMU that makes up more is not looked at further: other guests wait meanwhile. */
+/** A QEMU that reports more is refused: other guests wait meanwhile. */
 const MOST = 2000
 
 export interface BlockNode {
   readonly name: string
   /** `raw`, `qcow2`, `file`, … */
   readonly driver: string
-  /** As QEMU was told, or `json:{…}` where no name says it. */
+  /** The file name that QEMU reports, or `json:{…}` where a name does not describe the node. */
   readonly file: string
   readonly isReadOnly: boolean
   readonly detectZeroes: string
   readonly cache: { readonly direct: boolean; readonly 'no-flush': boolean }
-  /** By the child's role: `file`, `backing`, `data-file`, …; the name of a node each. */
+  /** Names of nodes by the child's role: `file`, `backing`, `data-file`, …. */
   readonly children: ReadonlyMap<string, string>
 }
 
 export interface Drive {
-  /** Of `-drive`: its id. Empty: the device has a node of `-blockdev`, or no medium. */
+  /** The id of a `-drive`. Empty: the device has a node of `-blockdev`, or no medium. */
   readonly backend: string
   /** The device's id; undefined: it has none, or the drive has no device. */
   readonly device: string | undefined
@@ -55,7 +55,7 @@ export interface BlockGraph {
   readonly drives: readonly Drive[]
 }
 
-/** Errors (QemuError): QEMU does not answer, or answers something else than its own schema says. */
+/** Errors (QemuError): QEMU does not answer, or its answer does not fit its own schema. */
 export async function readBlockGraph(ask: Ask): Promise<BlockGraph> {
   const [listed, drives, graph] = await Promise.all([
     ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true }),
@@ -63,7 +63,7 @@ export async function readBlockGraph(ask: Ask): Promise<BlockGraph> {
     ask(GraphSchema, 'x-debug-query-block-graph'),
   ])
   if (listed.length > MOST || drives.length > MOST || graph.edges.length > MOST)
-    throw new QemuError(`QEMU tells of more than ${MOST} block nodes, disks or edges between them`)
+    throw new QemuError(`QEMU reports more than ${MOST} block nodes, disks or edges between them`)
   const names = new Map(graph.nodes.map(({ id, name, type }) => [id, type === 'block-driver' ? name : '']))
   const edges = Map.groupBy(graph.edges, ({ parent }) => names.get(parent) ?? '')
   const childrenOf = (name: string): Map<string, string> =>

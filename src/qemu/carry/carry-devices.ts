@@ -1,4 +1,6 @@
-/** Devices and processors that were plugged or unplugged, as words of the next QEMU's command line. */
+/**
+ * Devices and processors that a person plugged or unplugged, as arguments of the next QEMU's command line.
+ */
 import * as v from 'valibot'
 import {
   type Argument,
@@ -16,12 +18,12 @@ import { impliedValue, optionValue } from '../option-string.ts'
 import { CannotCarry } from './change.ts'
 import { type DeviceFacts, deviceWords, pathOf } from './device-facts.ts'
 
-/** Buses of PCI: where a device has an address on it. */
+/** A device's address on a PCI bus, as `addr=` takes it. */
 const addressOf = (devfn: number): string => `0x${(devfn >> 3).toString(16)}.${devfn & 7}`
 
 /**
- * Without those that were unplugged. What comes after one of them in the line would get its place on the bus:
- * the others are given the address that they have. Errors: CannotCarry.
+ * The line without the devices that were unplugged. QEMU would give a later device of the line the place of
+ * such a one, so each of the others gets an `addr=` with its present address. Errors: CannotCarry.
  */
 export async function withoutDevices(
   ask: Ask,
@@ -55,7 +57,7 @@ export async function withoutDevices(
     .reduce((all, { argument, address }) => setKeys(all, argument, [['addr', address]]), kept)
 }
 
-/** QEMU chose the port of a USB device that was plugged without one, and tells it to nobody. */
+/** QEMU chooses the port of a USB device that is plugged without one, and does not report it. */
 export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promise<void> {
   const ports = await Promise.all(
     ids.map((id) =>
@@ -66,7 +68,7 @@ export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promi
   if (unknown !== undefined) throw new CannotCarry(`USB device ${unknown} was plugged without port=`)
 }
 
-/** Each after the one whose bus it is on. */
+/** Each device after the one whose bus it is on. */
 export function withDevices(line: CommandLine, devices: readonly DeviceFacts[]): CommandLine {
   const depth = ({ id, bus }: DeviceFacts): number => {
     const above = devices.find((other) => other.id !== id && bus.startsWith(`${pathOf(other.id)}/`))
@@ -77,7 +79,7 @@ export function withDevices(line: CommandLine, devices: readonly DeviceFacts[]):
     .reduce((all, device) => append(all, 'device', JSON.stringify(deviceWords(device))), line)
 }
 
-/** Each where it was plugged. */
+/** Each processor in the place where it was plugged. */
 export const withProcessors = (line: CommandLine, processors: readonly Processor[]): CommandLine =>
   processors.reduce((all, { type: driver, props, 'qom-path': path = '' }) => {
     const id = path.startsWith(pathOf('')) ? { id: path.slice(pathOf('').length) } : {}

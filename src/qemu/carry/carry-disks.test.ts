@@ -1,6 +1,6 @@
 /**
- * Owns the tests of what a command line says of images; a real QEMU is asked in
- * test/vm/carried-machine.test.ts.
+ * Owns the tests of the images in a next command line; test/vm/carried-machine.test.ts has those with a real
+ * QEMU.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -72,7 +72,7 @@ test('what no line can say, or no QEMU has, is refused in a moment', () => {
     assert.throws(() => carried(graph([...BASE, ...MEDIUM, ...nodes], drive('#top'))), CannotCarry)
   refuse(node('#top', 'quorum', '', { 'children.0': 'disk0' }))
   refuse(node('#top', 'raw', 'json:{}', { file: '#p' }), node('#p', 'file', 'json:{"x":1}'))
-  // Each stands on the next one twice, and the last on the first.
+  // Each has the next one as a child twice, and the last has the first.
   const chain = Array.from({ length: 60 }, (_, at) => {
     const next = at === 59 ? '#top' : `#n${at + 1}`
     return node(at === 0 ? '#top' : `#n${at}`, 'qcow2', '/x', { file: next, backing: next })

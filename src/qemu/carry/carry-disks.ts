@@ -1,7 +1,7 @@
 /**
- * The images that a guest's disks and drives have now, as words of its next QEMU's command line: an overlay
- * that was taken while it ran, one that was committed, another medium. Whether the next QEMU has the same
- * graph of nodes then is not believed, but seen in the trial (`machine-facts.ts`).
+ * The images that a guest's disks and drives have now, as arguments of its next QEMU's command line: an
+ * overlay that was taken while it ran, one that was committed, another medium. The trial shows whether the
+ * next QEMU then has the same block graph (`machine-facts.ts`).
  */
 import {
   type Argument,
@@ -22,11 +22,11 @@ import { type OptionString, optionValue } from '../option-string.ts'
 import type { BlockGraph, BlockNode, Drive } from './block-graph.ts'
 import { CannotCarry } from './change.ts'
 
-/** What they say is a path, and all that they need. */
+/** Drivers that need a path and nothing else. */
 const FILES = ['file', 'host_device', 'host_cdrom']
-/** Names that this process gives to nodes which nobody has named. */
+/** Names that this process gives to nodes without a name of a person's. */
 const NAME = 'guestmemfs-node-'
-/** An option that nobody can ask for, taken over from the node that the line had before. */
+/** Options that QEMU does not report: taken from the node that the line had before. */
 const HIDDEN = ['discard', 'aio', 'locking']
 
 /** Errors: CannotCarry. */
@@ -38,7 +38,7 @@ export function carryDisks(line: CommandLine, graph: BlockGraph): CommandLine {
 
 const nodeNameOf = (argument: Argument): string | undefined => optionValue(pairsOf(argument), 'node-name')
 
-/** What each node is called in the next line. */
+/** The name in the next line of each node that gets one. */
 function nodeNames(line: CommandLine, { nodes, drives }: BlockGraph): ReadonlyMap<string, string> {
   const taken = new Set([...nodes.keys(), ...argumentsOf(line, 'blockdev').map(nodeNameOf)])
   let count = 0
@@ -55,7 +55,7 @@ function nodeNames(line: CommandLine, { nodes, drives }: BlockGraph): ReadonlyMa
   ])
 }
 
-/** Nodes that are gone, and drives that went with their device. */
+/** Removes nodes that are gone, and drives that were unplugged with their device. */
 function dropNodes(line: CommandLine, { nodes, drives }: BlockGraph): CommandLine {
   const isGone = (argument: Argument): boolean => {
     const name = nodeNameOf(argument)
@@ -67,7 +67,9 @@ function dropNodes(line: CommandLine, { nodes, drives }: BlockGraph): CommandLin
   return withoutArguments(line, argumentsOf(line, 'blockdev', 'drive').filter(isGone))
 }
 
-/** Those that the line does not have, each after those it stands on; and who may write to the others. */
+/**
+ * Adds the nodes that the line does not have, each after its children, and sets `read-only` where it differs.
+ */
 function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<string, string>): CommandLine {
   const said = namesIn(line)
   const seen = new Set<string>()
@@ -89,7 +91,7 @@ function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<strin
     const words = { graph, names, hidden: hiddenOf(line, graph, node), inlined }
     all = append(all, 'blockdev', JSON.stringify(nodeWords(node, words)))
   }
-  // Nodes below a `-drive` are opened by it.
+  // A `-drive` opens the nodes below it by itself.
   for (const { backend, node } of graph.drives) if (backend !== '' && node !== undefined) pass(node)
   for (const name of names.keys()) add(name)
   return argumentsOf(all, 'blockdev').reduce((next, argument) => {
@@ -102,7 +104,7 @@ function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<strin
   }, all)
 }
 
-/** Nodes that the line names, some inside of another's words (`file.node-name=`), or by a `-drive`. */
+/** Nodes that the line names, some within another node (`file.node-name=`) or in a `-drive`. */
 const namesIn = (line: CommandLine): Set<string> =>
   new Set(
     argumentsOf(line, 'blockdev', 'drive').flatMap((argument) => {
@@ -115,7 +117,7 @@ interface NodeWords {
   readonly graph: BlockGraph
   readonly names: ReadonlyMap<string, string>
   readonly hidden: Readonly<Record<string, unknown>>
-  /** Nodes without a name, which only one other can have inside of its words. */
+  /** Nodes without a name, written within their parent: only one parent can have each. */
   readonly inlined: Set<string>
 }
 
@@ -146,7 +148,7 @@ function nodeWords(node: BlockNode, context: NodeWords): Record<string, unknown>
   })
   if (!children.has('file')) throw new CannotCarry(`image ${file} (${driver}) is no file`)
   const { discard } = hidden
-  // Else QEMU would open what the image's header names.
+  // Else QEMU would open the backing file that the image's header names.
   const backing = driver === 'qcow2' && !children.has('backing') ? { backing: null } : {}
   return {
     ...common,
@@ -156,7 +158,7 @@ function nodeWords(node: BlockNode, context: NodeWords): Record<string, unknown>
   }
 }
 
-/** As the image below it has them in the line, which is where the disk was when it was started. */
+/** As the line gives them for a node below, on which the disk was when QEMU started. */
 function hiddenOf(line: CommandLine, graph: BlockGraph, node: BlockNode): Record<string, unknown> {
   const found: Record<string, unknown> = {}
   for (const name of [...below(graph, node)].reverse()) {
@@ -167,7 +169,7 @@ function hiddenOf(line: CommandLine, graph: BlockGraph, node: BlockNode): Record
   return found
 }
 
-/** With `file.KEY` of JSON as the other spelling has it. */
+/** Pairs with the keys below `file` of JSON spelled `file.KEY`. */
 function flatPairs(argument: Argument): OptionString {
   const { file } = jsonOf(argument.value ?? '') ?? {}
   if (typeof file !== 'object' || file === null) return pairsOf(argument)
@@ -206,7 +208,7 @@ function carryDrive(
     : setKeys(line, argument, [['drive', called]])
 }
 
-/** `-drive id=`: the option itself names the file, and QEMU finds the images below it. */
+/** For `-drive id=`: the option names the top image's file, and QEMU finds the images below it. */
 function carryBackend(
   line: CommandLine,
   drive: Argument,
@@ -217,7 +219,7 @@ function carryBackend(
   const protocol = graph.nodes.get(top.children.get('file') ?? '')
   const pairs = pairsOf(drive)
   if (optionValue(pairs, 'file.filename') !== undefined)
-    throw new CannotCarry(`drive ${idOf(drive)} says its file by file.filename=: say it by file=`)
+    throw new CannotCarry(`drive ${idOf(drive)} names its file by file.filename=: use file=`)
   const [was, format] = [
     optionValue(pairs, 'file'),
     optionValue(pairs, 'format') ?? optionValue(pairs, 'driver'),

@@ -1,4 +1,4 @@
-/** Network backends that were plugged or unplugged, as words of the next QEMU's command line. */
+/** Network backends that a person added or removed, as arguments of the next QEMU's command line. */
 import {
   type Argument,
   append,
@@ -11,13 +11,14 @@ import { CannotCarry, type Change } from './change.ts'
 
 export interface CarriedNetworks {
   readonly line: CommandLine
-  /** Ids of those that came or went. */
+  /** Ids of the added and the removed ones. */
   readonly netdevs: readonly string[]
 }
 
 /**
- * `changed`: items as `info network` prints them; those of NICs are the devices' own. Errors (CannotCarry):
- * one that was plugged is no tap: of the other kinds QEMU does not tell what they were made with.
+ * `changed`: items as `info network` prints them; those of NICs belong to their devices. Errors
+ * (CannotCarry): an added one is no plain tap, and QEMU does not report the options of other kinds; or a tap
+ * may use vhost-net.
  */
 export function carryNetworks(
   line: CommandLine,
@@ -58,7 +59,7 @@ function withTap(line: CommandLine, { id, told }: Netdev): CommandLine {
   const isPlain = ['script', 'downscript'].every((key) => pairs.get(key) === 'no')
   if (kind !== 'tap' || ifname === undefined || !isPlain)
     throw new CannotCarry(
-      `network backend ${id} was plugged: only a tap with ifname=, script=no and downscript=no tells all that it was made with`,
+      `network backend ${id} was plugged: QEMU reports all options only of a tap with ifname=, script=no and downscript=no`,
     )
   return append(line, 'netdev', `tap,id=${id},ifname=${ifname},script=no,downscript=no`)
 }

@@ -1,7 +1,7 @@
-/** What was changed of a machine while it ran, as far as a command line may be able to say it. */
+/** What was changed in a machine while it ran, in the families that a command line can carry. */
 import type { Family, Reading } from '../machine/reading.ts'
 
-/** No line can say it: the machine is refused, as any that was changed. One line of reason. */
+/** No line can say the change: the preflight refuses the machine, with this one line as the reason. */
 export class CannotCarry extends Error {}
 
 export interface Change {

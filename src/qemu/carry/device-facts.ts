@@ -1,6 +1,6 @@
 /**
- * A device that somebody plugged, as its type's properties tell it: what `-device` must say for the same one.
- * QMP gives the values typed; `info qtree` prints them for people.
+ * A device that a person plugged, by its type's properties: what `-device` must say for the same one. Read
+ * over QMP, which has the values typed; `info qtree` prints them for people.
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
@@ -10,7 +10,7 @@ const PropertiesSchema = v.array(
   v.object({ name: v.string(), type: v.string(), 'default-value': v.optional(v.unknown()) }),
 )
 
-/** Of devices, and of properties of one: a QEMU that makes up more is not looked at further. */
+/** Devices, and properties of one device: a QEMU that reports more is refused. */
 const MOST = 500
 
 export interface DeviceFacts {
@@ -18,7 +18,7 @@ export interface DeviceFacts {
   readonly driver: string
   /** Path of the bus it is on. */
   readonly bus: string
-  /** Those that differ from what the type has by itself. */
+  /** Those that differ from the type's defaults. */
   readonly properties: Readonly<Record<string, unknown>>
 }
 
@@ -27,7 +27,7 @@ export const pathOf = (id: string): string => `/machine/peripheral/${id}`
 /** Ids of the devices that have one, with the type of each. */
 export async function readDevices(ask: Ask): Promise<Map<string, string>> {
   const devices = await readChildren(ask, '/machine/peripheral')
-  if (devices.size > MOST) throw new QemuError(`QEMU tells of ${devices.size} devices`)
+  if (devices.size > MOST) throw new QemuError(`QEMU reports ${devices.size} devices`)
   return devices
 }
 
@@ -38,10 +38,10 @@ export async function readDevice(ask: Ask, id: string, driver: string): Promise<
     ask(v.string(), 'qom-get', { path, property: 'parent_bus' }).catch(() => ''),
     ask(PropertiesSchema, 'device-list-properties', { typename: driver }),
   ])
-  if (listed.length > MOST) throw new QemuError(`QEMU tells of ${listed.length} properties of ${driver}`)
+  if (listed.length > MOST) throw new QemuError(`QEMU reports ${listed.length} properties of ${driver}`)
   const told = await Promise.all(
     listed.map(async ({ name, type, 'default-value': usual }) => {
-      // Some cannot be asked for: they are set and not kept.
+      // QEMU refuses to read some: they can only be set.
       const value = await ask(v.unknown(), 'qom-get', { path, property: name }).catch(() => undefined)
       const said = type.startsWith('link<') ? linked(value) : value
       return isWord(type) && isSaid(said, usual) ? [[name, said] as const] : []
@@ -50,17 +50,17 @@ export async function readDevice(ask: Ask, id: string, driver: string): Promise<
   return { id, driver, bus, properties: Object.fromEntries(told.flat()) }
 }
 
-/** The rest is a part of the device, or follows from where it is. */
+/** Others are children of the device, or follow from its bus. */
 const isWord = (type: string): boolean => !type.startsWith('child<') && type !== 'busnr'
 
-/** An object by its id. */
+/** The id of the object that a link leads to. */
 const linked = (path: unknown): unknown =>
   typeof path === 'string' && path.startsWith('/objects/') ? path.slice('/objects/'.length) : undefined
 
 function isSaid(value: unknown, usual: unknown): boolean {
   if (value === undefined || value === null || value === '') return false
   if (typeof value === 'object') return Array.isArray(value) ? value.length > 0 : true
-  // `bootindex`, and others of no default: what counts from 0.
+  // Properties without a default count from 0, as `bootindex` does: -1 means unset.
   return usual === undefined ? value !== -1 : value !== usual
 }
 

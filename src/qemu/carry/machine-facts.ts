@@ -1,6 +1,6 @@
 /**
- * What must be equal in the QEMU that runs and in the one that is tried with a line of carried words: the
- * block graph, the place of every device, the processors, and each property of a device that was plugged.
+ * What must be equal in the QEMU that runs and in the one that the trial starts: the block graph, the place
+ * of every device, the processors, and each property of a device that was plugged.
  */
 import * as v from 'valibot'
 import type { Ask } from '../machine/ask.ts'
@@ -44,16 +44,16 @@ export async function machineFacts(ask: Ask, plugged: readonly string[]): Promis
   ]
 }
 
-/** Of buses below it QEMU shows what the guest has numbered, and in the next QEMU no guest has yet. */
+/** The root bus only: the guest numbers the buses below it, and in the next QEMU no guest has done so yet. */
 function onRootBus(device: v.InferOutput<typeof PciSchema>[number]['devices'][number]): string {
   const { slot, function: part, qdev_id: id, id: kind } = device
   return `PCI ${slot}.${part}: ${id} ${kind.vendor.toString(16)}:${kind.device.toString(16)}`
 }
 
-/** Where a device is on its bus: PCI, SCSI, virtio-serial, NVMe, IDE. */
+/** Properties that say where a device is on its bus: PCI, SCSI, virtio-serial, NVMe, IDE. */
 const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid', 'unit']
 
-/** Of any device with an id: the path of its bus, and its place there. The state is loaded by it. */
+/** The bus and the place of a device with an id, by which QEMU finds its state in the stream. */
 async function placeOf(ask: Ask, id: string): Promise<string> {
   const told = await Promise.all(
     PLACES.map((property) => ask(v.unknown(), 'qom-get', { path: pathOf(id), property }).catch(() => 'none')),

@@ -1,7 +1,7 @@
 /**
- * The command line of a guest's next QEMU: the recorded one, and in it what the machine became while it ran.
- * What no line can say is refused as it is everywhere (`machine/differences.ts`). A line that carries
- * something is used only after a QEMU was tried with it, and had the same facts.
+ * The command line of a guest's next QEMU: the recorded one with what was changed in the machine while it
+ * ran. The preflight refuses what no line can say (`machine/differences.ts`), and a line with changes that
+ * the trial did not show to make the same machine.
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { type CommandLine, parseCommandLine, printCommandLine } from '../command-line.ts'
@@ -25,11 +25,11 @@ export interface NextLine {
   readonly refused: readonly string[]
   /** Ids of devices that were plugged. Empty as well where the line is the recorded one. */
   readonly plugged: readonly string[]
-  /** Something was changed that the line now says. */
+  /** Something was changed, and the line accounts for it. */
   readonly carries: boolean
 }
 
-/** What the preflight found and a trial has shown: the save must find the very same. */
+/** What the preflight found: the save must find the same. */
 export interface TriedLine {
   /** With the recorded program. */
   readonly argv: readonly string[]
@@ -52,8 +52,8 @@ export interface LineRequest {
 }
 
 /**
- * The preflight asks before the guest is paused, the save again when nobody can change the machine any more.
- * Errors (QemuError): QEMU does not answer. UsageError: a RAM file cannot be read.
+ * The preflight calls it while the guest runs, the save again once the guest is stopped. Errors (QemuError):
+ * QEMU does not answer. UsageError: a RAM file cannot be read.
  */
 export async function nextLine(request: LineRequest): Promise<NextLine> {
   const { definition, start, now } = request
@@ -88,7 +88,7 @@ async function lineOf({
   }
 }
 
-/** Each is asked for all of its properties, and other guests may be standing still meanwhile. */
+/** All properties of each are read, and other guests may be stopped meanwhile. */
 const MOST_PLUGGED = 32
 
 /** An item of a family that the next line accounts for. */
@@ -104,7 +104,10 @@ const without = (reading: Reading, explained: Explained): Reading => ({
   ) as Reading['items'],
 })
 
-/** `TYPE "ID": …`: of a device that has an id; and the one of them that says where it is. */
+/**
+ * Items of a device with an id, `TYPE "ID": …`; of one without; and the item with the place of one with an
+ * id.
+ */
 const DEVICE_ITEM = /^\S+ "([^"]+)": /
 const PART_ITEM = /^\S+ number \d+: on /
 const PLACE_ITEM = /^\S+ "([^"]+)": on /
@@ -134,7 +137,7 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
     usesVhost(pid),
   )
   const hasDisks = changed.has('disks') || changed.has('media')
-  // Before the devices that stand on them.
+  // Before the devices that refer to them.
   const stored = hasDisks ? carryDisks(connected, await readBlockGraph(ask)) : connected
   const devices = await Promise.all(plugged.map((id) => readDevice(ask, id, drivers.get(id) as string)))
   const { added: addedProcessors } = changed.get('processors') ?? NOTHING
@@ -172,7 +175,7 @@ function usesVhost(pid: number): boolean {
   try {
     return readdirSync(folder).some((fd) => isVhost(`${folder}/${fd}`))
   } catch {
-    return true // Not to be known.
+    return true // The process has ended, or may not be read.
   }
 }
 
@@ -180,6 +183,6 @@ function isVhost(path: string): boolean {
   try {
     return readlinkSync(path) === '/dev/vhost-net'
   } catch {
-    return false // Closed meanwhile.
+    return false // QEMU has closed it meanwhile.
   }
 }

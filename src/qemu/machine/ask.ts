@@ -1,16 +1,16 @@
-/** A question over QMP whose answer has the shape that QEMU's own schema gives it. */
+/** A QMP command whose answer is checked against QEMU's schema. */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
 
-/** Errors (QemuError): QEMU does not answer, refuses, or answers something else than `schema` says. */
+/** Errors (QemuError): QEMU does not answer, refuses, or its answer does not fit `schema`. */
 export type Ask = <T>(schema: v.GenericSchema<unknown, T>, command: string, parameters?: object) => Promise<T>
 
 export const askOf = (qmp: QmpClient): Ask => askBy((command, parameters) => qmp.execute(command, parameters))
 
 /**
- * For one look at a machine by several readers: each question is put to QEMU once, and all of them see the
- * same answer. A guest may be standing still meanwhile.
+ * For several readers of one machine: each command is sent to QEMU once, and all readers get the same answer.
+ * A guest may be stopped meanwhile.
  */
 export function askOnce(qmp: QmpClient): Ask {
   const answers = new Map<string, Promise<unknown>>()

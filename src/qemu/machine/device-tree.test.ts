@@ -1,4 +1,7 @@
-/** Owns the tests of reading QEMU's device tree: what counts as the machine's, and what is the guest's. */
+/**
+ * Owns the tests of reading QEMU's device tree: which lines describe the machine, and which the guest has
+ * set.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deviceItems } from './device-tree.ts'

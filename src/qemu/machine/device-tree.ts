@@ -1,27 +1,27 @@
 /**
- * QEMU's device tree as the human monitor prints it (`info qtree`): every device with every property it was
- * made with, those of the board among them. QMP has no command that answers this before QEMU 10.1.
+ * QEMU's device tree as the human monitor prints it (`info qtree`): every device with every property, those
+ * of the board among them. QMP has no command for it before QEMU 10.1.
  */
 
 /** `dev: virtio-net-pci, id "nic0"`, indented by two for each level. */
 const DEVICE = /^( *)dev: (\S+?), id "(.*)"$/
 const BUS = /^( *)bus: (.+)$/
 /**
- * `netdev = "n0"`. Lines of other kinds are the guest's (addresses of windows, of USB devices) or follow from
- * the type.
+ * `netdev = "n0"`. Lines of other kinds show what the guest has set (addresses of PCI windows and USB
+ * devices), or follow from the type.
  */
 const PROPERTY = /^ *(\S+) = (.*)$/
 
 /**
- * One item for each device: `TYPE "ID": on BUS`; those without an id are told apart by their place among
- * those of their type. One more for each property of a device that has an id, `TYPE "ID": NAME = VALUE`:
- * those of the board's own devices show what the guest has set (`MCFG`), and nobody plugs them.
+ * One item for each device: `TYPE "ID": on BUS`; a device without an id is numbered among those of its type.
+ * One more for each property of a device with an id, `TYPE "ID": NAME = VALUE`: properties of the board's own
+ * devices show what the guest has set (`MCFG`), and no person can plug those.
  */
 export function deviceItems(tree: string): string[] {
   const items: string[] = []
   const seen = new Map<string, number>()
   const buses: { indent: number; name: string }[] = []
-  /** The one whose properties follow, if they count. */
+  /** The device whose properties follow, if it has an id. */
   let device: string | undefined
   for (const line of tree.split(/\r?\n/)) {
     const bus = BUS.exec(line)
@@ -46,7 +46,7 @@ export function deviceItems(tree: string): string[] {
   return items
 }
 
-/** Leaves the buses that a line of this indent is not below. */
+/** Drops the buses that a line of this indent is not below. */
 function unwind(buses: { indent: number }[], indent: number): void {
   while ((buses.at(-1)?.indent ?? -1) >= indent) buses.pop()
 }

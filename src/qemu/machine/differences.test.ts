@@ -1,4 +1,4 @@
-/** Owns the tests of what is told about two readings, and that docs/machine.md has the whole table. */
+/** Owns the tests of the differences between two readings, and that docs/machine.md has the whole table. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'

@@ -1,19 +1,19 @@
 /**
- * What was done to a machine while it ran, one line each. Every family of a reading has its answer here, and
+ * What was changed in a machine while it ran, one line each. Every family of a reading has its row here, and
  * docs/machine.md prints them (`differences.test.ts`).
  */
 import type { Family, Reading } from './reading.ts'
 
 export interface Answer {
-  /** undefined: it is no family that is compared, but always carried. */
+  /** undefined: it is not compared, but always carried. */
   readonly family: Family | undefined
-  /** What a person calls it. */
+  /** The word for one item in messages. */
   readonly what: string
   /** The commands of QEMU, or of the host, that make such a difference. */
   readonly by: string
-  /** What the next QEMU has of it; undefined: nothing. */
+  /** What the next QEMU gets of it; undefined: nothing. */
   readonly carried?: string
-  /** What mends it where it is not carried, one line; undefined: it is always carried. */
+  /** What a person can do where it is not carried, one line; undefined: it is always carried. */
   readonly refused?: string
 }
 
@@ -48,21 +48,21 @@ export const ANSWERS: readonly Answer[] = [
     family: 'objects',
     what: 'object',
     by: 'object-add, object-del',
-    refused: `take it back (object-del, object-add), or ${START_AGAIN}`,
+    refused: `undo it (object-del, object-add), or ${START_AGAIN}`,
   },
   {
     family: 'devices',
     what: 'device',
     by: 'device_add, device_del, qom-set',
     carried: 'one with an id that was plugged or unplugged, with all of its properties',
-    refused: `take it back (device_del, device_add), or ${START_AGAIN}`,
+    refused: `undo it (device_del, device_add), or ${START_AGAIN}`,
   },
   {
     family: 'processors',
     what: 'processor',
     by: 'device_add, device_del of a CPU',
     carried: 'one that was plugged or unplugged',
-    refused: `take it back, or ${START_AGAIN}`,
+    refused: `undo it, or ${START_AGAIN}`,
   },
   {
     family: 'disks',
@@ -97,21 +97,22 @@ export const ANSWERS: readonly Answer[] = [
     by: 'netdev_add, netdev_del',
     carried:
       'a tap with ifname=, script=no, downscript=no and one queue, without vhost; one that was taken out',
-    refused: `take it back (netdev_del, netdev_add), or ${START_AGAIN}`,
+    refused: `undo it (netdev_del, netdev_add), or ${START_AGAIN}`,
   },
   {
     family: 'consoles',
     what: 'character device or I/O thread',
     by: 'chardev-add, chardev-change, chardev-remove, object-add iothread',
-    refused: `take it back, or ${START_AGAIN}`,
+    refused: `undo it, or ${START_AGAIN}`,
   },
 ]
 
-/** Lines of one family that are told; a whole tree of devices need not be. */
+/** Lines that a message has of one family: an unplugged bridge may remove many devices. */
 const MOST_LINES = 3
 
 /**
- * What `now` has that `start` had not, and the other way round. A job is a difference whenever it was begun.
+ * What is in `now` and not in `start`, and the other way round. A job is a difference whenever it was
+ * started.
  */
 export function differences(start: Reading, now: Reading): string[] {
   return ANSWERS.flatMap(({ family, what, refused }) => {
@@ -127,7 +128,7 @@ export function differences(start: Reading, now: Reading): string[] {
   })
 }
 
-/** Items of `left` that `right` has not, as often as it has not. */
+/** The multiset difference: items of `left` that are not in `right`. */
 export function minus(left: readonly string[], right: readonly string[]): string[] {
   const counts = new Map<string, number>()
   for (const item of right) counts.set(item, (counts.get(item) ?? 0) + 1)
@@ -141,7 +142,7 @@ export function minus(left: readonly string[], right: readonly string[]): string
 const subjectOf = (item: string): string => item.split(': ', 1)[0] as string
 const wordsOf = (item: string): string => item.slice(subjectOf(item).length + 2)
 
-/** One line for each subject: new, gone, or what it is now. */
+/** One line for each subject: added, removed or changed. */
 function bySubject(added: readonly string[], removed: readonly string[]): string[] {
   const after = Map.groupBy(added, subjectOf)
   const before = Map.groupBy(removed, subjectOf)

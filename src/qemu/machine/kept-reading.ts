@@ -1,6 +1,6 @@
 /**
- * The reading of a VM's machine right after its start: beside its runtime record, and for the very QEMU that
- * was read. It says what the recorded command line made, so it is of no use once that QEMU has ended.
+ * The reading of a VM's machine right after its start, kept beside its runtime record with the identity of
+ * the QEMU that was read. It shows what the recorded command line made, and ends with that QEMU.
  */
 import { readFileSync, rmSync } from 'node:fs'
 import * as v from 'valibot'
@@ -14,12 +14,12 @@ import { readMachine } from './read-machine.ts'
 import { type Reading, ReadingSchema } from './reading.ts'
 
 const KeptSchema = v.object({ format: v.literal(1), qemu: ProcessSchema, reading: ReadingSchema })
-/** A QEMU that has just been started may be loading its devices still. */
+/** A QEMU that was just started may still be making its devices. */
 const START_TIMEOUT_MS = 60_000
 
 /**
- * A reading that cannot be kept (a full /run) is taken away: an update then says that it does not know what
- * was changed, and a former QEMU's reading would say something that is not so.
+ * Where a reading cannot be kept (a full /run), the former QEMU's is removed, as it would be wrong: the
+ * preflight then reports that changes are not known.
  */
 export function keepReading(name: string, qemu: ProcessIdentity, reading: Reading): void {
   const { machine } = vmPaths(name)
@@ -31,7 +31,7 @@ export function keepReading(name: string, qemu: ProcessIdentity, reading: Readin
   }
 }
 
-/** undefined: this QEMU was not read at its start, as those that a former version started. */
+/** undefined: this QEMU was not read at its start, such as one that a former version started. */
 export function readingAtStart(name: string, qemu: ProcessIdentity): Reading | undefined {
   try {
     const kept = v.parse(KeptSchema, JSON.parse(readFileSync(vmPaths(name).machine, 'utf8')))
@@ -42,8 +42,8 @@ export function readingAtStart(name: string, qemu: ProcessIdentity): Reading | u
 }
 
 /**
- * Reads and keeps the machine of a QEMU that was just started, over a connection of its own. Never rejects: a
- * QEMU that ends at once, or does not answer, has no reading.
+ * Reads and keeps the machine of a QEMU that was just started, over a connection of its own. Never rejects:
+ * for a QEMU that ends at once, or does not answer, none is kept.
  */
 export async function readAtStart(name: string, qemu: ProcessIdentity): Promise<void> {
   let qmp: QmpClient | undefined
@@ -51,13 +51,13 @@ export async function readAtStart(name: string, qemu: ProcessIdentity): Promise<
     qmp = await QmpClient.connect(vmPaths(name).qmp, START_TIMEOUT_MS)
     keepReading(name, qemu, await readMachine(qmp))
   } catch {
-    // The preflight says that there is none.
+    // The preflight reports that there is none.
   } finally {
     qmp?.close()
   }
 }
 
-/** As `readAtStart`, of the QEMU that `qmp` leads to. */
+/** As `readAtStart`, over `qmp`. */
 export async function readAfterLoad(definition: VmDefinition, qmp: QmpClient): Promise<void> {
   const { name } = definition
   const qemu = liveQemu(name, ramFileOf(definition))

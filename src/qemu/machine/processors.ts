@@ -4,14 +4,14 @@ import type { Ask } from './ask.ts'
 
 const ProcessorSchema = v.object({
   type: v.string(),
-  /** Where it is: `socket-id`, `core-id`, … */
+  /** Its place: `socket-id`, `core-id`, … */
   props: v.record(v.string(), v.unknown()),
   /** undefined: it is not plugged. */
   'qom-path': v.optional(v.string()),
 })
 export type Processor = v.InferOutput<typeof ProcessorSchema>
 
-/** A machine type without hot-plug of processors has none to tell. */
+/** None of a machine type without hot-plug of processors, which has no such command. */
 export const readProcessors = (ask: Ask): Promise<Processor[]> =>
   ask(v.array(ProcessorSchema), 'query-hotpluggable-cpus').catch(() => [])
 

@@ -1,8 +1,7 @@
 /**
- * Where every byte of a guest's RAM is, by what QEMU itself says, and whether it survives an update there.
- * QEMU leaves shared memory out of the stream (`x-ignore-shared`), wherever it lies, and writes all other
- * memory into it. So shared memory is in the files that are on record, or the guest would come back without
- * it.
+ * Where QEMU reports each block of a guest's RAM, and whether it survives an update there. QEMU leaves all
+ * shared memory out of the stream (`x-ignore-shared`) and writes other memory into it. So shared memory must
+ * be in the files on record, or the guest would be resumed without it.
  */
 import { resolve } from 'node:path'
 import { formatSize } from '../../values/size.ts'
@@ -12,7 +11,7 @@ import type { VmDefinition } from '../vm-definition.ts'
 import type { RamBlock } from './reading.ts'
 
 /**
- * One line for each block that an update would lose, or that is not what is on record. Errors (UsageError): a
+ * One line for each block that an update would lose, or that differs from the record. Errors (UsageError): a
  * RAM file cannot be read.
  */
 export function lostRam(
@@ -32,11 +31,11 @@ export function lostRam(
   return [...lost, ...missing.map(({ id, path }) => `its QEMU has no RAM '${id}' on ${path} any more`)]
 }
 
-/** Bytes of RAM that go through the state file, while the guest stands still. */
+/** Bytes of RAM that QEMU writes into the state file while the guest is stopped. */
 export const streamedBytes = (ram: readonly RamBlock[]): number =>
   ram.reduce((sum, { isShared, sizeBytes }) => sum + (isShared ? 0 : sizeBytes), 0)
 
-/** QEMU was told the file's own path, or the window of /dev/mem that stands for it. */
+/** QEMU's line has the file's own path, or /dev/mem for its window. */
 function isMappedFrom(path: string, file: RamFile, cwd: string): boolean {
   if (resolveInDirectory(resolve(cwd, path)) === file.path) return true
   const map = readRamMap(file.path)

@@ -1,6 +1,6 @@
 /**
- * Reads the machine of a QEMU over QMP. All questions are sent at once: the answers together take some
- * milliseconds, and a guest may be standing still meanwhile. Nothing is changed.
+ * Reads the machine of a QEMU over QMP. It sends all commands at once, so the answers take some milliseconds
+ * together: a guest may be stopped meanwhile. Must not: change anything.
  */
 import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
@@ -38,7 +38,7 @@ const JobsSchema = v.array(v.object({ id: v.string(), type: v.string(), status: 
 const ChardevsSchema = v.array(v.object({ label: v.string(), filename: v.string() }))
 const IdsSchema = v.array(v.object({ id: v.string() }))
 
-/** By id, the type of each. Errors: as of `readMachine`. */
+/** The type of each object by its id. Errors: as of `readMachine`. */
 const readObjects = (ask: Ask): Promise<Map<string, string>> => readChildren(ask, '/objects')
 
 /** Errors: as of `readMachine`. */
@@ -73,8 +73,8 @@ const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
   )
 
 /**
- * `ask`: where others look at the same machine. Errors (QemuError): QEMU does not answer, or answers
- * something else than its own schema says.
+ * `ask`: one that other readers of the same machine use, too. Errors (QemuError): QEMU does not answer, or
+ * its answer does not fit its own schema.
  */
 export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Reading> {
   const listed = readObjects(ask)
@@ -118,7 +118,7 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
 const nodeOf = (inserted: NonNullable<Drive['inserted']>): string =>
   isCounted(inserted['node-name']) ? `${inserted.drv} ${inserted.file}` : inserted['node-name']
 
-/** QEMU keeps them with the device, and shows them with its medium. */
+/** QEMU keeps limits with the device, and reports them with its medium. */
 function limitOfDrive({ device, qdev, inserted }: Drive) {
   const limit = inserted && limitOf(qdev ?? device, inserted)
   return limit === undefined ? [] : [limit]
@@ -131,16 +131,16 @@ function describeNode(node: Node): string {
   return isCounted(name) ? `${file}: ${drv}, ${what}` : `${name}: ${drv} ${file}, ${what}`
 }
 
-/** Persistent ones are in the image when QEMU has closed it. */
+/** Persistent ones are in the image once QEMU has closed it. */
 const temporaryBitmaps = (node: Node): string[] =>
   node['dirty-bitmaps']
     .filter(({ persistent }) => !persistent)
     .map(({ name = 'without a name' }) => `${node['node-name']}: ${name}`)
 
 /**
- * `\\ NAME: index=0,type=user,…`: a netdev's peer, or a device. Of streams and sockets the peer may change,
- * of a device the guest may change the MAC address. By hand: the text is the guest's owner's, and a pattern
- * could take for ever.
+ * `\\ NAME: index=0,type=user,…`: a netdev's peer, or a device. The peer of a stream or socket may change,
+ * and the guest may change a device's MAC address. Parsed without a regular expression, which could backtrack
+ * for ever: the guest's owner chooses the text.
  */
 function networkItems(text: string): string[] {
   return text.split('\n').flatMap((line) => {
@@ -159,10 +159,10 @@ function networkItems(text: string): string[] {
   })
 }
 
-/** They name a peer, or the address at which it was met. */
+/** Protocols whose `filename` has the address of the present peer. */
 const CONNECTED = ['tcp', 'telnet', 'websocket', 'tls', 'unix', 'udp', 'vsock']
 
-/** Of a socket the protocol alone: what is behind it changes by itself, as whoever connects. */
+/** Only the protocol of a socket: the rest changes with each client. */
 function chardevKind(filename: string): string {
   const name = filename.startsWith('disconnected:') ? filename.slice('disconnected:'.length) : filename
   const protocol = name.slice(0, Math.max(0, name.indexOf(':')))

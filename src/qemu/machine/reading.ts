@@ -1,26 +1,26 @@
 /**
- * The machine that a QEMU is: what it has besides the guest's state. A reading is taken right after the
- * start, and again before an update: what differs was done to the machine while it ran, and the command line
- * that is on record does not say it.
+ * A reading of QEMU's machine: what it has besides the guest's state. The supervisor takes one right after
+ * the start, an update another: what differs was changed while the machine ran, and the recorded command line
+ * does not have it.
  */
 import * as v from 'valibot'
 import { SettingsSchema } from './settings.ts'
 
-/** Guest memory that QEMU was given an object for, the machine's own among them (`query-memdev`). */
+/** Guest memory by its memory backend, the machine's own among them (`query-memdev`). */
 const RamBlockSchema = v.object({
   id: v.string(),
   /** QEMU's type: memory-backend-file, memory-backend-ram, … */
   type: v.string(),
   sizeBytes: v.number(),
   isShared: v.boolean(),
-  /** Of a file, as QEMU was told; null: anonymous memory. */
+  /** `mem-path` of a file as in QEMU's line; null: other memory. */
   path: v.nullable(v.string()),
 })
 export type RamBlock = v.InferOutput<typeof RamBlockSchema>
 
 /**
- * What a reading is made of. Items of one family are lines of text: `SUBJECT: WHAT`, or `SUBJECT` alone.
- * QEMU's words are compared with words of the same process, so their spelling need not be known.
+ * What a reading is made of. Items of one family are lines of text: `SUBJECT: WHAT`, or `SUBJECT` alone. Both
+ * readings are in the words of the same QEMU process, so their spelling need not be known.
  */
 export const FAMILIES = [
   'objects',
@@ -35,7 +35,10 @@ export const FAMILIES = [
 ] as const
 export type Family = (typeof FAMILIES)[number]
 
-/** QEMU counts the block nodes that nobody named: the same medium, put back, has another number. */
+/**
+ * Whether QEMU numbered the node, which the line leaves without a name: the same medium, inserted again, gets
+ * another number.
+ */
 export const isCounted = (name: string): boolean => name.startsWith('#')
 
 export const ReadingSchema = v.object({

@@ -1,4 +1,6 @@
-/** Owns the tests of reading what a command line may not say: forwarded ports and limits of disks. */
+/**
+ * Owns the tests of reading settings that a command line may not have: forwarded ports and limits of disks.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { forwardsOf, limitOf } from './settings.ts'

@@ -1,6 +1,6 @@
 /**
- * Settings of a machine that its command line may not say, and that are made again in the guest's next QEMU,
- * after its state is loaded and before it continues. They go through a kexec in the VM's record.
+ * Settings of a machine that its command line may not have, and that are set again in the guest's next QEMU,
+ * after its state is loaded and before it continues. The VM's record keeps them over a kexec.
  */
 import * as v from 'valibot'
 import { errorText } from '../../values/errors.ts'
@@ -10,7 +10,7 @@ import type { QmpClient } from '../qmp-client.ts'
 const ForwardSchema = v.object({ netdev: v.string(), rule: v.string() })
 type Forward = v.InferOutput<typeof ForwardSchema>
 
-/** How fast a disk may be: the arguments of `block_set_io_throttle` but for its id (qapi/block-core.json). */
+/** The limit of a disk: the arguments of `block_set_io_throttle` (qapi/block-core.json). */
 const LimitSchema = v.object({
   id: v.string(),
   values: v.record(v.string(), v.union([v.number(), v.string()])),
@@ -20,12 +20,12 @@ type Limit = v.InferOutput<typeof LimitSchema>
 export const SettingsSchema = v.object({ forwards: v.array(ForwardSchema), limits: v.array(LimitSchema) })
 export type Settings = v.InferOutput<typeof SettingsSchema>
 
-/** Without these the command is refused. */
+/** QEMU refuses the command without these. */
 const NONE = { bps: 0, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 }
 const MORE = Object.keys(NONE).flatMap((name) => [`${name}_max`, `${name}_max_length`])
 const NUMBERS = [...Object.keys(NONE), ...MORE, 'iops_size']
 
-/** Rows of `info usernet`; connections that guests have are no one's setting. */
+/** From `info usernet`: the rows of forwards, not those of connections. */
 export function forwardsOf(text: string): Forward[] {
   let netdev = ''
   return text.split(/\r?\n/).flatMap((line) => {
@@ -51,8 +51,8 @@ export function limitOf(id: string, inserted: Readonly<Record<string, unknown>>)
 }
 
 /**
- * Makes what differs. One line for each setting that could not be made; the guest goes on without it. Never
- * rejects.
+ * Sets what differs. Returns one line for each setting that could not be set; the guest runs without it.
+ * Never rejects.
  */
 export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings): Promise<string[]> {
   const problems: string[] = []
@@ -60,7 +60,7 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     void problems.push(`${what} could not be set again: ${problem}`)
   const human = async (line: string, what: string): Promise<void> => {
     const said = await qmp.execute('human-monitor-command', { 'command-line': line }).catch(errorText)
-    // It says so when it has removed one.
+    // QEMU prints a line also when it has removed one.
     if (typeof said === 'string' && said.trim() !== '' && !/ removed\s*$/.test(said)) tell(what, said.trim())
   }
   for (const { netdev, rule } of missing(now.forwards, wanted.forwards))
@@ -76,7 +76,7 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
   return problems
 }
 
-/** Items of `left` that `right` has not. */
+/** Items of `left` that are not in `right`. */
 function missing<T>(left: readonly T[], right: readonly T[]): T[] {
   const has = new Set(right.map((item) => JSON.stringify(item)))
   return left.filter((item) => !has.has(JSON.stringify(item)))

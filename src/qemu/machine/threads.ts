@@ -1,6 +1,6 @@
 /**
- * How a QEMU's threads are scheduled, which no command line says: pinned to processors, at a real-time
- * priority, or at another nice value. Read when the guest stands still, and set again in its next QEMU before
+ * How a QEMU's threads are scheduled, which no command line has: pinned to processors, at a real-time
+ * priority, or at another nice value. Read while the guest is stopped, and set again in its next QEMU before
  * it continues.
  */
 import * as v from 'valibot'
@@ -14,20 +14,20 @@ export const ThreadSchema = v.object({ thread: v.string(), schedule: ScheduleSch
 export type Thread = v.InferOutput<typeof ThreadSchema>
 
 const MAIN = 'main'
-/** More than a machine can have; a QEMU that makes up more is not looked at further. */
+/** More than a machine can have; a QEMU that reports more is refused. */
 const MOST = 5000
 
 const ProcessorsSchema = v.array(v.object({ 'cpu-index': v.number(), 'thread-id': v.number() }))
 const IoThreadsSchema = v.array(v.object({ id: v.string(), 'thread-id': v.number() }))
 
-/** By name; `pid`: of the QEMU. Errors (QemuError): it does not answer. */
+/** Thread ids by name; `pid`: of QEMU. Errors (QemuError): it does not answer, or reports too many. */
 async function threadsOf(ask: Ask, pid: number): Promise<Map<string, number>> {
   const [processors, ioThreads] = await Promise.all([
     ask(ProcessorsSchema, 'query-cpus-fast'),
     ask(IoThreadsSchema, 'query-iothreads'),
   ])
   if (processors.length + ioThreads.length > MOST)
-    throw new QemuError(`QEMU tells of more than ${MOST} threads`)
+    throw new QemuError(`QEMU reports more than ${MOST} threads`)
   return new Map([
     [MAIN, pid],
     ...processors.map((cpu) => [`vCPU ${cpu['cpu-index']}`, cpu['thread-id']] as const),
@@ -36,8 +36,8 @@ async function threadsOf(ask: Ask, pid: number): Promise<Map<string, number>> {
 }
 
 /**
- * The main thread, and those that are scheduled otherwise: a record has little room. Errors (QemuError): QEMU
- * does not answer.
+ * The main thread, and those that are scheduled differently: a record has little room. Errors (QemuError):
+ * QEMU does not answer.
  */
 export async function readThreads(qmp: QmpClient, pid: number): Promise<Thread[]> {
   const threads = await threadsOf(askOf(qmp), pid)
@@ -51,8 +51,8 @@ export async function readThreads(qmp: QmpClient, pid: number): Promise<Thread[]
 }
 
 /**
- * Sets what differs. One line for each that could not be set: the guest goes on without it. Errors:
- * QemuError.
+ * Sets what differs. Returns one line for each thread that could not be set; the guest runs without it.
+ * Errors: QemuError.
  */
 export async function setThreads(qmp: QmpClient, pid: number, wanted: readonly Thread[]): Promise<string[]> {
   const main = wanted.find(({ thread }) => thread === MAIN)

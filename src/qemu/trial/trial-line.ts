@@ -1,7 +1,8 @@
 /**
- * The command line by which a guest's next QEMU is tried beside the one that runs: the same machine, without
- * what only one process can have (a tap, a port, a file that is emptied), and without what could write guest
- * RAM. What is not known here is not tried: better no proof than a guest that is harmed by one.
+ * The command line of a trial of a guest's next QEMU, beside the one that runs: the same machine, without
+ * what only one process can have (a tap, a port, a file that QEMU empties), and without what could write
+ * guest RAM. A line with an option or a device that is not listed here is not tried, as the trial could harm
+ * the guest.
  */
 import {
   type Argument,
@@ -17,16 +18,17 @@ import { MONITOR_ID } from '../vm-command-line.ts'
 
 export interface TrialLine {
   readonly argv: readonly string[]
-  /** What speaks against a trial; empty: the line can be tried. */
+  /** What in the line cannot be tried; empty: all of it can. */
   readonly obstacles: readonly string[]
 }
 
 /**
- * Of these a QEMU that waits for a guest's state was seen to write no byte of RAM (`test/vm/trial.test.ts`).
+ * Machine types of which a test shows that a QEMU that waits for a guest's state writes no byte of RAM
+ * (`test/vm/trial.test.ts`).
  */
 const MACHINES = /^(pc-q35|pc-i440fx)-/
 
-/** They describe the machine, or its files, which two QEMUs may have open while one of them waits. */
+/** Options that describe the machine or its files, which two QEMUs may have open while one of them waits. */
 const KEPT = new Set([
   ...['machine', 'M', 'accel', 'enable-kvm', 'cpu', 'smp', 'numa', 'm', 'global', 'name', 'uuid', 'boot'],
   ...['cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb', 'kernel', 'initrd', 'append'],
@@ -34,12 +36,12 @@ const KEPT = new Set([
   ...['no-reboot', 'no-shutdown', 'action', 'msg', 'sandbox', 'k', 'S', 'incoming', 'no-hpet'],
   ...['no-acpi', 'usb', 'icount', 'run-with', 'only-migratable'],
 ])
-/** They are about the process, or about whom it talks to. */
+/** Options of the process itself, or of its clients. */
 const DROPPED = new Set([
   ...['pidfile', 'vnc', 'spice', 'monitor', 'qmp', 'qmp-pretty', 'gdb', 's', 'D', 'd', 'trace', 'nographic'],
   ...['display', 'full-screen'],
 ])
-/** A server may take one client alone. */
+/** A server may accept only one client. */
 const NETWORK = /\b(nbd|ssh|iscsi|rbd|gluster|https?|ftps?|nfs|vhost-user|nvme|blkio)\b/
 const OBJECTS =
   /^(memory-backend-(file|ram|memfd|epc|shm)|iothread|secret|tls-creds-\w+|rng-(random|builtin)|throttle-group|thread-context|authz-\w+)$/
@@ -54,7 +56,7 @@ const DEVICES = [
   /^(i6300esb|pvpanic|pvpanic-pci|intel-iommu|amd-iommu|vmcoreinfo|\S+-x86_64-cpu|intel-hda|ich9-intel-hda|hda-\w+|AC97)$/,
 ]
 
-/** `line`: as the next QEMU would be given it, told to wait for a guest. */
+/** `line`: that of the next QEMU, with the options that make it wait for a guest. */
 export function trialLine(line: CommandLine, machineType: string): TrialLine {
   const obstacles = MACHINES.test(machineType) ? [] : [`machine type ${machineType}`]
   const tried: Argument[] = []
@@ -63,14 +65,14 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
     if (typeof put === 'string') obstacles.push(put)
     else tried.push(...put)
   }
-  // Without one of the line's own the machine has a serial port all the same, on a console that is none now.
+  // Without one in the line QEMU adds a serial port, on a console, which the trial does not have.
   const hasSerial = argumentsOf(line, 'device').some(({ value = '' }) => value.includes('isa-serial'))
   if (!hasSerial && !hasOption(line, 'serial', 'nodefaults')) tried.push(option('serial', 'null'))
   tried.push(option('monitor', 'none'), option('display', 'none'))
   return { argv: printCommandLine({ ...line, arguments: tried }), obstacles: [...new Set(obstacles)] }
 }
 
-/** What stands in the line for it; a string: it cannot be tried, and why. */
+/** The arguments of the trial for it; a string: the reason why it cannot be tried. */
 function onTrial(argument: Argument, index: number): Argument[] | string {
   const { option: name, value = '' } = argument
   if (name === undefined) return [argument] // a disk image
@@ -97,14 +99,14 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
       if (name === 'mon') return []
       return [option(name, `null,id=${id ?? index}${optionValue(pairs, 'mux') === 'on' ? ',mux=on' : ''}`)]
     case 'netdev':
-      // In a hub of its own: a device has its peer, and reaches nobody.
+      // In a hub of its own: the device has a peer, and no packet leaves QEMU.
       return [option(name, `hubport,id=${id ?? index},hubid=${index}`)]
     case 'audiodev':
       return [option(name, `none,id=${id ?? index}`)]
     case 'serial':
     case 'parallel':
     case 'debugcon':
-      // A `-chardev` of the line is silent by itself; a second one could get the same label.
+      // A `-chardev` of the line is a null device already; a second one could get the same label.
       return [value === 'none' || value.startsWith('chardev:') ? argument : option(name, 'null')]
     case 'nic':
     case 'net':

@@ -1,11 +1,12 @@
 /**
- * The trial of a guest's next QEMU, while the guest runs in its old one: it is started for real on the same
- * RAM and the same files, and waits for a state that does not come. A missing file, a device that the binary
- * has not, a ROM that is gone show themselves here, and the guest has not been paused.
+ * The trial of a guest's next QEMU, while the guest runs in its old one: this process starts it on the same
+ * RAM and the same files, and it waits for a guest's state that is never sent. So a missing file, device or
+ * ROM is found before the guest is paused.
  *
- * Why no byte of the guest is lost: a QEMU that waits (`-incoming defer`) has built its machine and neither
- * runs it nor resets it onto RAM; it opens images inactive, without writing. Which machines and devices that
- * holds for was measured; others are not tried. It is gone before the guest is paused.
+ * Why no byte of the guest is lost: a QEMU that waits (`-incoming defer`) has built its machine, and neither
+ * runs it nor writes RAM by a reset; it opens images inactive, without writing. That was measured for the
+ * machines and devices of `trial-line.ts`; others are not tried. The trial's QEMU has ended before the guest
+ * is paused.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -33,18 +34,18 @@ import { trialLine } from './trial-line.ts'
 export interface Trial {
   /** Why the next QEMU would not take the guest. */
   readonly problems: readonly string[]
-  /** What could not be tried; empty: the next QEMU was there, with this very machine. */
+  /** What could not be tried; empty: the trial was made. */
   readonly unproven: readonly string[]
 }
 
-/** A machine that is busy starts a QEMU slowly; one that does not answer then is a problem. */
+/** Long enough for a QEMU on a busy host. */
 const ANSWER_TIMEOUT_MS = 30_000
 const QUIT_TIMEOUT_MS = 2000
 const TIMEOUT = '/usr/bin/timeout'
-/** If this process dies nobody else knows of the trial's QEMU: it ends by itself, as its user's program. */
+/** timeout(1) ends the trial's QEMU if this process dies. It runs as QEMU's user. */
 const BOUND = [TIMEOUT, '-s', 'KILL', String((2 * ANSWER_TIMEOUT_MS) / 1000)]
 
-/** The machine that runs, which the next one must be. */
+/** The machine that runs, to which the next one must be equal. */
 export interface Running {
   readonly now: Reading
   /** As `machineFacts` has them for the devices in `plugged`; empty: they are not compared. */
@@ -52,14 +53,16 @@ export interface Running {
   readonly plugged: readonly string[]
 }
 
-/** `argv`: the next QEMU and its words. Never rejects. */
+/**
+ * `argv`: the next QEMU and its arguments. Errors (UsageError): a RAM file is not in a mount of guestmemfs.
+ */
 export async function tryNextQemu(
   definition: VmDefinition,
   argv: readonly string[],
   running: Running,
 ): Promise<Trial> {
   const maps = definition.ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
-  // It would be started as root, and every user of /dev/mem reaches all of the pool.
+  // It would start as root, and a process with /dev/mem open can map all of the pool.
   if (maps.some(({ map }) => map.by === 'devmem')) return { problems: [], unproven: ['RAM by /dev/mem'] }
   if (!existsSync(TIMEOUT)) return { problems: [], unproven: [`there is no ${TIMEOUT}`] }
   const waiting = incomingArgv(printCommandLine(reachRam(parseCommandLine(argv), maps)))
@@ -87,7 +90,7 @@ async function run(definition: VmDefinition, argv: readonly string[], running: R
     const ended = once(child, 'exit').then(() => {
       throw new Error('it ended')
     })
-    ended.catch(() => {}) // it ends in any case
+    ended.catch(() => {}) // it also rejects once the trial is over
     qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
     const ask = askOnce(qmp)
     const problems = otherMachine(running.now, await readMachine(qmp, ask))
@@ -112,7 +115,7 @@ async function end(child: ChildProcess | undefined, qmp: QmpClient | undefined):
   await qmp?.execute('quit', {}, QUIT_TIMEOUT_MS).catch(() => {})
   qmp?.close()
   const first = await within(ended, QUIT_TIMEOUT_MS)
-  // timeout(1) has made a process group of itself and QEMU.
+  // timeout(1) leads a process group of its own, with QEMU in it.
   if (first === LATE) process.kill(-child.pid, 'SIGKILL')
   await ended
 }
@@ -123,7 +126,10 @@ async function otherFacts(ask: Ask, { facts, plugged }: Running): Promise<string
   return other === undefined ? [] : [`its next QEMU would differ in ${other}`]
 }
 
-/** One line for what the next machine has not, or has more. Properties are each QEMU's own to spell. */
+/**
+ * One line for what the next machine lacks, or has in addition. Without properties, which each version of
+ * QEMU spells its own way.
+ */
 function otherMachine(now: Reading, next: Reading): string[] {
   const shape = ({ ram, items }: Reading): string[] => [
     ...ram.map(({ id, sizeBytes }) => `RAM '${id}' of ${sizeBytes} bytes`),

@@ -119,7 +119,7 @@ test('a successor releases what its predecessor published for no file', () => {
   assert.equal(world.region.instances.size, 0)
 })
 
-test('a device that is not what the image says loses its node, and goes once no process holds it', () => {
+test('a device that differs from the image loses its node, and is removed once no process holds it', () => {
   const world = new World()
   const object = world.store.create()
   world.publish(object)

@@ -30,7 +30,7 @@ export function foreignBytes(mapping: RawMapping, startByte: number, probe: Imag
     if (page.equals(zeros)) continue
     return probe(page) === 'image'
       ? `it holds an image at ${at}, made when the region had another size or place: boot with the memmap= of then`
-      : `it holds data that is not ours, at ${at}`
+      : `it holds data of another program, at ${at}`
   }
   return undefined
 }

@@ -36,7 +36,7 @@ test('a region too small or not aligned is refused in one line', () => {
   )
 })
 
-test('extents become physical ranges in file order; neighbours melt', () => {
+test('extents become physical ranges in file order; adjacent ones are merged', () => {
   const layout = layoutOf(GIB)
   assert.deepEqual(
     rangesOf(layout, [

@@ -47,7 +47,7 @@ test('a device is made once, and found again', () => {
   assert.deepEqual(region.trace, ['make 3+2'])
 })
 
-test('what no process holds makes way; what one holds stays', () => {
+test('a chunk that no process holds is dropped; one that a process holds stays', () => {
   const { region, work, told, outcomes, add } = setUp()
   add('make', 0, 4)
   runAll(work)
@@ -163,7 +163,7 @@ test('a data chunk that is dropped is unmapped and gone; a mapped one never make
   assert.deepEqual(region.trace, [`make 0+${CHUNK_BLOCKS}`, `destroy 0+${CHUNK_BLOCKS}`, 'make 5+1'])
 })
 
-test('what cannot be zeroed for a page that is gone is told, and the next job is done', () => {
+test('the worker reports blocks that a lost page keeps from being zeroed, and does the next job', () => {
   const { region, work, told, outcomes, add } = setUp()
   region.fill(0, 4, 7)
   region.lose(4 + CHUNK_BLOCKS)

@@ -9,7 +9,7 @@ import { GuestNodes } from './guest-nodes.ts'
 const skip = process.getuid?.() !== 0 ? 'needs root' : false
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 
-test('whatever the umask, the way to a node is open, and the node has its owner and mode alone', {
+test('whatever the umask, every user may enter the folders of a node, and the node has its own owner and mode', {
   skip,
 }, (t) => {
   const folder = mkdtempSync('/dev/shm/guest-nodes-')

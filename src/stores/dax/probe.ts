@@ -62,7 +62,7 @@ export function refuseInUse({ name, region, layout }: FoundRegion): void {
   const [whole] = filled
   if (whole === undefined) return
   if (whole.sizeBytes !== region.sizeBytes)
-    throw new UsageError(`region ${name} was cut up by somebody else: ${cutBy(region)}`)
+    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${cutBy(region)}`)
   // Without a driver no process can have it mapped.
   const holder = whole.driver && findHolders(new Set([whole.number])).get(whole.number)
   if (holder) throw new UsageError(`region ${name} is in use by ${holder.program} (process ${holder.pid})`)

@@ -57,7 +57,7 @@ test('each refusal is one line that says what to do', () => {
     [find([ONE], undefined, []), /'modprobe device_dax'$/],
     [
       find([hidden]),
-      /^region dax0.0 was cut up by somebody else: take dax0.0 away with 'daxctl destroy-device'$/,
+      /^region dax0.0 has devices that guestmemfs did not make: remove dax0.0 with 'daxctl destroy-device'$/,
     ],
     [find([{ ...ONE, sizeBytes: 32 * MIB }]), /^region dax0.0 has 32M: a pool needs 64M$/],
   ]
@@ -74,7 +74,7 @@ test('the lock of a region is called by its place: numbers change from boot to b
   assert.equal(regionLockName(renumbered), regionLockName(first))
 })
 
-test('a region that somebody else cut is left alone, one of ours is not', () => {
+test('a region with devices of another program is refused, one with those of guestmemfs is not', () => {
   const empty = { number: '250:0' }
   const guest = {
     number: '250:2',
@@ -98,7 +98,10 @@ test('a region that somebody else cut is left alone, one of ours is not', () => 
   assert.equal(
     inUse([empty, { number: '250:1', driver: 'device_dax', mappings: [metadata] }, guest]),
     undefined,
-    'ours, with a guest',
+    'devices of guestmemfs, with a guest',
   )
-  assert.match(inUse([empty, guest]) ?? '', /^region dax0.0 was cut up by somebody else: take dax0.1 away/)
+  assert.match(
+    inUse([empty, guest]) ?? '',
+    /^region dax0.0 has devices that guestmemfs did not make: remove dax0.1/,
+  )
 })

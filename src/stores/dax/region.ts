@@ -26,7 +26,7 @@ export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS)
   if (!existsSync(join(sysfs, 'bus/dax/drivers', DEVICE_DAX)))
     throw new UsageError("the driver device_dax is not loaded: load it with 'modprobe device_dax'")
   if (region.startByte === undefined)
-    throw new UsageError(`region ${name} was cut up by somebody else: ${cutBy(region)}`)
+    throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${cutBy(region)}`)
   return { name, region, layout: layOut({ start: region.startByte, lengthBytes: region.sizeBytes }, name) }
 }
 
@@ -41,7 +41,7 @@ export const regionName = ({ id }: DaxRegion): string => `dax${id}.0`
 /** How the operator who made these devices destroys them again. */
 export function cutBy({ devices }: DaxRegion): string {
   const names = devices.filter(({ sizeBytes }) => sizeBytes > 0).map(({ name }) => name)
-  return `take ${names.join(', ')} away with 'daxctl destroy-device'`
+  return `remove ${names.join(', ')} with 'daxctl destroy-device'`
 }
 
 function onlyCarveOut(regions: readonly DaxRegion[]): DaxRegion {

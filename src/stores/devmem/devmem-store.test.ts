@@ -61,12 +61,12 @@ function settle<T>(store: ReturnType<typeof openDevmemStore>, ask: () => T | Wai
   throw new Error('it waits for ever')
 }
 
-test('a range is blank, ours, or holds other bytes, wherever in it that shows', (t) => {
+test('a range is blank, a pool, or holds other bytes, wherever in it they are', (t) => {
   const { path, write } = makeMemory(t)
   const probe = () => probeRange(FOUND, probeImage, path)
   assert.deepEqual(probe(), { content: 'zero' })
   write(START + 3 * BLOCK_BYTES, 'somebody was here')
-  assert.deepEqual(probe(), { content: 'foreign', why: 'it holds data that is not ours, at 0x4600000' })
+  assert.deepEqual(probe(), { content: 'foreign', why: 'it holds data of another program, at 0x4600000' })
   write(START + 3 * BLOCK_BYTES, 'GUESTMEM'.padEnd(17, '\0'))
   const [kept] = [probe()]
   assert.match(

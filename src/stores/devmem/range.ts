@@ -87,7 +87,7 @@ function refuseNotReserved(range: PhysicalRange, iomem: readonly IomemLine[]): v
   const used = of('System RAM').find((ram) => overlap(ram, range))
   if (used !== undefined)
     throw new UsageError(
-      `range ${formatRange(range)} is partly ordinary RAM of this kernel (at ${formatBytes(Math.max(used.start, range.start))}): another memmap= takes it back, leave that away`,
+      `range ${formatRange(range)} is partly ordinary RAM of this kernel (at ${formatBytes(Math.max(used.start, range.start))}): another memmap= makes it RAM again, leave that out`,
     )
   const [gap] = subtractRanges([range], of('Reserved'))
   if (gap !== undefined && !covers(of('Reserved'), range))

@@ -49,7 +49,7 @@ function wordsIn({ state, last }: Position, role: Role): HandoverWords {
   return new HandoverWords(words, role)
 }
 
-test('no two rows speak of the same event in the same position', () => {
+test('no two rows are for the same event in the same position', () => {
   for (const position of POSITIONS)
     for (const on of EVENTS)
       for (const by of ROLES) {
@@ -129,7 +129,7 @@ function reachable(start: Position, events: readonly [HandoverEvent, Role][]): M
 
 const ALL = [...TRANSITIONS, ...IGNORED].map(({ on, by }) => [on, by] as [HandoverEvent, Role])
 
-test('every position can be reached, and whoever dies, each leads to idle again and to a complete handover', () => {
+test('every position can be reached, and whichever process dies, each leads to idle again and to a complete handover', () => {
   const idle: Position = { state: 'idle', last: 'none' }
   assert.deepEqual([...reachable(idle, ALL).keys()].toSorted(), POSITIONS.map(key).toSorted())
   for (const position of POSITIONS) {

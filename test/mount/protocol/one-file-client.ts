@@ -1,7 +1,6 @@
 /**
- * Owns what a user of the one file does, as a program of its own: the test must never touch the mount itself,
- * or a server that hangs would hang the clearing up. `one-file-client.ts contents|xattrs PATH` prints what it
- * saw as JSON.
+ * A program that accesses the one file: the test must never access the mount itself, or a server that hangs
+ * would keep it from unmounting. `one-file-client.ts contents|xattrs PATH` prints what it read as JSON.
  */
 import { openSync, readSync, writeSync } from 'node:fs'
 import { mapShared, seek } from '../../../src/linux/memory.ts'

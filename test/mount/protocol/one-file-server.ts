@@ -1,8 +1,8 @@
 /**
- * The smallest server that uses the protocol layer in earnest: a directory with one file backed by a memfd.
- * Run as a program: the connection is descriptor 3, the memfd descriptor 4, both from the test, so that a
- * second one can take over. Its first word is `first` or `successor`. Opening the name `deadly` ends a first
- * server before it answers.
+ * The smallest real server over the protocol layer: a directory with one file backed by a memfd. Run as a
+ * program: the connection is descriptor 3, the memfd descriptor 4, both from the test, so that a second one
+ * can take over. Its first argument is `first` or `successor`. Opening the name `deadly` ends a first server
+ * before it answers.
  */
 
 import { FOPEN } from '../../../src/fuse/constants.ts'

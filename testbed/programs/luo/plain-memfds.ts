@@ -1,7 +1,6 @@
 /**
- * Owns the memfds by which the kernel's own part is measured, without a pool: what they are, what stands in
- * them, how they are mapped. Their makers (preserve.ts) and finders (retrieve.ts) run on the two sides of a
- * kexec.
+ * Owns memfds without a pool, to measure the kernel's own part: their sizes, contents and mappings.
+ * preserve.ts makes them before a kexec, retrieve.ts finds them after it.
  */
 import { readFileSync } from 'node:fs'
 import { addressOf } from '../../../src/linux/library.ts'
@@ -18,21 +17,21 @@ export interface PlainMemfd {
   readonly isHuge: boolean
 }
 
-/** What the next kernel found of one of them. */
+/** Measurements of one of them in the next kernel. */
 export interface Retrieved extends PlainMemfd {
-  /** Of the one call, ioctl(2) alone. */
+  /** The time of the ioctl(2) alone. */
   readonly callMs: number
-  /** When all of it is mapped and touched: by whole 2 MiB entries. */
+  /** Bytes mapped by whole 2 MiB entries, once all of it is mapped and touched. */
   readonly pmdMappedBytes: number
 }
 
 /**
- * What the first kernel found. Preserved twice: `callMs` is of the first time, which moves pages out of the
- * memory that the next kernel boots in.
+ * Measurements in the first kernel. It is preserved twice: `callMs` is of the first time, when the kernel
+ * moves pages out of the memory that the next kernel boots in.
  */
 export interface Preserved extends Retrieved {
   readonly againMs: number
-  /** By the first call, of 4 KiB each; by whatever else ran meanwhile, too. */
+  /** Pages of 4 KiB that the kernel moved during the first call, for other processes, too. */
   readonly movedPages: number
 }
 
@@ -43,12 +42,12 @@ export const parseMemfds = (words: string): PlainMemfd[] =>
     return { sizeMib: Number(sizeMib), isHuge: pages === 'huge' }
   })
 
-/** What is written into page `page` of number `token`: never zero. */
+/** The byte written into page `page` for `token`: never zero. */
 const mark = (page: number, token: number): number => 1 + ((page * 31 + token) % 255)
 
 /**
- * Maps all of it, runs `visit` over each page, and answers how it is mapped then. Mapped for life: this is a
- * process's last work.
+ * Maps all of it, runs `visit` over each page, and returns the bytes mapped by 2 MiB entries. Never unmaps
+ * it: the process ends afterwards.
  */
 function touchPages(fd: Fd, { sizeMib, isHuge }: PlainMemfd, visit: Visit): number {
   const lengthBytes = sizeMib * 2 ** 20

@@ -1,7 +1,7 @@
 /**
- * Owns the maker of plain memfds inside the throw-away host: fills them, preserves each in a session and
- * says, as a line of JSON, how long the calls took. It stays, as the session is gone with it. Argument: what
- * `parseMemfds` takes.
+ * A program inside the throw-away host: makes and fills plain memfds, preserves each in a session and prints,
+ * as a line of JSON, how long the calls took. It does not end, as the session would end with it. Argument: as
+ * of `parseMemfds`.
  */
 import { readFileSync } from 'node:fs'
 import { close } from '../../../src/linux/descriptors.ts'

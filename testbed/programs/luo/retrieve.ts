@@ -1,6 +1,6 @@
 /**
- * Owns the finder of plain memfds in the next kernel: retrieves what preserve.ts left, checks each page of
- * it, and says as JSON how long each call took. Argument: the same as was given there.
+ * A program in the next kernel: retrieves the memfds of preserve.ts, checks each page, and prints as JSON how
+ * long each call took. Argument: the same as of preserve.ts.
  */
 import { finishSession, retrieve, retrieveSession, withLiveUpdate } from '../../../src/linux/luo.ts'
 import { Errno } from '../../../src/values/errno.ts'

@@ -1,9 +1,9 @@
 /**
- * Owns a stranger at /dev/liveupdate, for scenarios that need one:
+ * Another user of /dev/liveupdate, for scenarios:
  *
  *   create NAME   makes a session of that name for the next kernel, and holds it
  *   find NAME     takes the session of that name that the former kernel handed over, and holds it
- *   steal NAME    takes it and ends, and with it all that is in it
+ *   steal NAME takes it and ends, so that the kernel frees all that is in it
  */
 import { createSession, retrieveSession, withLiveUpdate } from '../../../src/linux/luo.ts'
 import { Errno } from '../../../src/values/errno.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns the peer, inside the throw-away host: QEMU's ordinary save of a running guest into a file on a tmpfs,
- * its RAM with it, and the guest let go on. Prints milliseconds and bytes as JSON. Arguments: VM name, path
- * of the file.
+ * The peer, inside the throw-away host: QEMU's ordinary save of a running guest, with its RAM, into a file on
+ * a tmpfs; the guest goes on afterwards. Prints milliseconds and bytes as JSON. Arguments: VM name, path of
+ * the file.
  */
 import { rmSync, statSync } from 'node:fs'
 import { awaitMigration, fileChannels } from '../../../src/qemu/migration.ts'
@@ -13,7 +13,7 @@ const TIMEOUT_MS = 300_000
 const qmp = await QmpClient.connect(vmPaths(name).qmp, 30_000)
 await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] })
 const started = performance.now()
-// Stopped first, as it is for a jump: what it writes meanwhile would have to be saved again.
+// Stopped first, as for a jump: QEMU would have to save again what the guest writes meanwhile.
 await qmp.execute('stop')
 qmp.forgetEvents()
 await qmp.execute('migrate', fileChannels(path))

@@ -1,8 +1,8 @@
 /**
- * Owns the worker that runs inside the throw-away host and prints, as JSON, how fast memory that a file gave
- * up is zeroed, and memset(3) over the same memory; and how long following the link of guest RAM takes for
- * the first time, which makes its device. Arguments: mount point, bytes, sizes of guest RAM in MiB, separated
- * by commas.
+ * A program inside the throw-away host that prints, as JSON, how fast the server zeroes the memory of a
+ * deleted file, and memset(3) the same memory; and how long the first access to the symlink of guest RAM
+ * takes, on which the server makes its device. Arguments: mount point, bytes, sizes of guest RAM in MiB,
+ * separated by commas.
  */
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, rmSync, statSync, truncateSync } from 'node:fs'
@@ -15,7 +15,7 @@ const [, , mountPoint = '', bytes = '0', sizes = ''] = process.argv
 const MIB = 2 ** 20
 const ROUNDS = 3
 const FOLLOWS = 5
-/** Asking takes a processor from what it asks about, where there are but two. */
+/** A pause between queries, which take processor time from the zeroing. */
 const PAUSE_MS = 10
 const file = join(mountPoint, 'measured')
 const memset = join(import.meta.dirname, 'memset.ts')
@@ -31,8 +31,8 @@ interface Geometry {
 }
 
 /**
- * Waits until no file owns a block and each is zero. Returns how long it was about zeroing, in milliseconds:
- * not the search for holders before.
+ * Waits until no file owns a block and each is zero. Returns the time of the zeroing in milliseconds, without
+ * the search for holders before.
  */
 async function untilClean(): Promise<number> {
   let started: number | undefined
@@ -46,7 +46,7 @@ async function untilClean(): Promise<number> {
 
 async function zeroing(): Promise<{ memsetMs: number; zeroingMs: number }> {
   make(Number(bytes))
-  // Two passes in a process of its own: faulting pages in is none of what is compared.
+  // In a process of its own, which times its second pass: the first one faults the pages in.
   const { memsetMs } = JSON.parse(execFileSync(process.execPath, [memset, file, bytes], { encoding: 'utf8' }))
   rmSync(file)
   return { memsetMs, zeroingMs: await untilClean() }

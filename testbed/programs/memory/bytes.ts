@@ -1,4 +1,4 @@
-/** Owns changing bytes of a carve-out behind everybody's back, through whichever device covers them. */
+/** Owns changing bytes of a carve-out past its server, through the device that covers them. */
 import { readDaxRegion } from '../../../src/linux/dax.ts'
 import { bindDaxDevice, unbindDaxDevice } from '../../../src/linux/dax-device.ts'
 import { must } from '../../../src/linux/library.ts'
@@ -7,8 +7,8 @@ import { DaxInstances } from '../../../src/stores/dax/dax-instances.ts'
 import { findDaxRegion } from '../../../src/stores/dax/region.ts'
 
 /**
- * `where` says the address, given the only region's layout. The `length` bytes there become what `to` makes
- * of them.
+ * `where` returns the address by the layout of the only region. Replaces the `length` bytes there by what
+ * `to` returns for them.
  */
 export function changeBytes(
   where: (layout: ReturnType<typeof findDaxRegion>['layout']) => number,
@@ -16,7 +16,7 @@ export function changeBytes(
   to: (bytes: Uint8Array) => Uint8Array,
 ): void {
   const { region, layout } = findDaxRegion(undefined)
-  /** Before the first mount the kernel's own device has all of it, and need not have a driver. */
+  /** Before the first mount the device that the kernel made covers all of it, and may have no driver. */
   const unbound = readDaxRegion(region.path)?.devices.find(
     ({ driver, sizeBytes }) => driver === undefined && sizeBytes === region.sizeBytes,
   )

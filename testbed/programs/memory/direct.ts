@@ -1,7 +1,7 @@
 /**
- * Owns one read(2) past the page cache straight into mapped guest memory:
- * `direct.ts FILE PATH LENGTH [OFFSET]` reads the first page of FILE into the first one of what PATH maps at
- * OFFSET. Prints the bytes moved or the error: EFAULT where the kernel has no pages to pin.
+ * One read(2) with O_DIRECT into mapped guest memory: `direct.ts FILE PATH LENGTH [OFFSET]` reads the first
+ * page of FILE into the first one of what PATH maps at OFFSET. Prints the bytes moved or the error: EFAULT
+ * where the kernel has no pages to pin.
  */
 import { constants, openSync } from 'node:fs'
 import { lastErrno, libcCall } from '../../../src/linux/library.ts'
@@ -19,6 +19,6 @@ const mapping = mapRaw(openSync(path, 'r+') as Fd, Number(length), { writable: t
 if (mapping instanceof Errno) throw new Error(`mmap ${path}: ${mapping}`)
 // SAFETY: the first page of a mapping that nobody unmaps.
 const moved = pread(openSync(file, constants.O_RDONLY | O_DIRECT), mapping.address, PAGE_BYTES, 0)
-// Before anything else makes a system call: the first look at standard output is one.
+// Before the next system call, which may change errno: the first access to standard output makes one.
 const outcome = moved < 0 ? lastErrno().name : String(moved)
 process.stdout.write(`${outcome}\n`)

@@ -1,7 +1,7 @@
 /**
  * Owns the dax store's exercises on a machine with a carve-out of its own: `exercise.ts STEP`, in the order
  * of `STEPS`, each a process of its own. The testbed's scenario dax-store runs them, with a kexec before the
- * last ones. Prints what it found as JSON; any disagreement ends it with an error.
+ * last ones. Prints its results as JSON; a failed assertion ends it with an error.
  */
 import assert from 'node:assert/strict'
 import { existsSync, statSync } from 'node:fs'
@@ -40,7 +40,10 @@ const instanceNames = () =>
 const chunkStart = (totalBlocks: number): number =>
   (Math.floor(totalBlocks / CHUNK_BLOCKS) - 1) * CHUNK_BLOCKS
 
-/** Before anything of ours: a busy region and somebody's data are refused, and the cut is left as it was. */
+/**
+ * Before the first pool: the store refuses a busy region and one with data, and leaves its devices as they
+ * were.
+ */
 async function refusals(): Promise<object> {
   const found = findDaxRegion(undefined)
   const [whole] = found.region.devices
@@ -72,7 +75,7 @@ async function refusals(): Promise<object> {
   return { foreign: content }
 }
 
-/** Zeroes what `refusals` wrote, by way of the store itself; then the region passes for unused. */
+/** Zeroes what `refusals` wrote, by the store itself, so that the region is unused. */
 async function erase(): Promise<object> {
   const store = open()
   const startedMs = performance.now()
@@ -116,7 +119,7 @@ async function live(): Promise<object> {
       .every((byte) => byte === 0),
   )
 
-  // Guest RAM: the node is its owner's, the device is exactly the extents.
+  // Guest RAM: the node belongs to the file's owner, the device has exactly the extents.
   const ram = store.create()
   assert.equal(store.resize(ram, RAM), undefined)
   const publishedMs = performance.now()
@@ -151,7 +154,7 @@ async function live(): Promise<object> {
   assert.ok(!readDaxRegions()[0]?.devices.some(({ mappings }) => sameRanges(mappings, ranges)))
   store.release(ram)
 
-  // Zeroed before anybody else sees it.
+  // Zeroed before another file gets the blocks.
   for (const extent of RAM.extents) clear(store, extent)
   const next = store.create()
   assert.equal(
@@ -164,7 +167,7 @@ async function live(): Promise<object> {
   assert.equal(waitUnheld(store, next), true)
   store.release(next)
 
-  // A chunk that no file needs any more makes way for guest RAM; one that a file needs does not.
+  // Guest RAM may take a data chunk that no file uses any more, and none that a file uses.
   const wide = { sizeBytes: 4 * BLOCK_BYTES, extents: [{ start: first + 8, count: 4 }], guestRam: true }
   const late = store.create()
   assert.equal(settle(store, () => store.ram.publish(late, wide, OWNER))?.name, 'EBUSY')
@@ -180,9 +183,7 @@ async function live(): Promise<object> {
   return { publishMs: Math.round(publishMs), devices: instanceNames() }
 }
 
-/**
- * A server that dies in the middle: guest RAM is mapped by a guest, a file was written, zeroing is under way.
- */
+/** A server that dies while a guest maps its RAM, a file has been written, and zeroing is under way. */
 async function crash(): Promise<object> {
   const store = open()
   const first = chunkStart(store.descriptor.totalBlocks)
@@ -204,7 +205,7 @@ async function crash(): Promise<object> {
   return {}
 }
 
-/** Its successor finds everything, while the guest never noticed. */
+/** Its successor finds everything, and the guest notices nothing. */
 async function adopt(guestPid: string): Promise<object> {
   assert.deepEqual(probeRegion(findDaxRegion(undefined), probe), { content: 'ours' })
   const before = instanceNames()
@@ -237,7 +238,7 @@ async function adopt(guestPid: string): Promise<object> {
   return { found: before, kept: instanceNames() }
 }
 
-/** After a kexec: the region is whole again, the bytes are where they were. */
+/** After a kexec: the region is one device again, with the same bytes. */
 async function afterKexec(): Promise<object> {
   const found = instanceNames()
   const startedMs = performance.now()

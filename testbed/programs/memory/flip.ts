@@ -1,7 +1,7 @@
 /**
- * Owns damaging a carve-out on purpose, and undoing it: `flip.ts OFFSET` inverts one bit of the byte at
- * OFFSET of the region, `flip.ts metadata+OFFSET` of its metadata area. Twice is as if nothing had been.
- * Through whichever device covers the byte.
+ * Damages a carve-out on purpose, and undoes it: `flip.ts OFFSET` inverts one bit of the byte at OFFSET of
+ * the region, `flip.ts metadata+OFFSET` of its metadata area. A second run undoes the first. Through the
+ * device that covers the byte.
  */
 import { changeBytes } from './bytes.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Owns a process that maps a device, as a VMM does: `hold.ts PATH LENGTH [SEED [OFFSET]]`. It closes its
- * descriptor, fills the memory with a pattern where SEED is a number, and with bytes again and again where it
- * is `xHEX`, says `holding CRC`, and stays until it is killed.
+ * descriptor, fills the memory with a pattern where SEED is a number, or with the same bytes over and over
+ * where it is `xHEX`, prints `holding CRC`, and stays until it is killed.
  */
 import { closeSync, openSync } from 'node:fs'
 import { crc32 } from 'node:zlib'

@@ -1,6 +1,6 @@
 /**
- * Owns starting and ending `hold.ts` from an exercise: a process of its own, which outlives the exercise when
- * it is told to, and so must not keep the exercise's output open.
+ * Owns starting and ending `hold.ts` from an exercise: a process of its own, which may outlive the exercise,
+ * and so must not keep the exercise's output open.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ const HOLD = fileURLToPath(new URL('./hold.ts', import.meta.url))
 
 export interface RunningHolder {
   readonly pid: number
-  /** Of all it maps, after it was filled. */
+  /** CRC of all that it maps, after it was filled. */
   readonly crc: number
   kill(): Promise<void>
 }

@@ -1,6 +1,6 @@
 /**
- * Owns making a carve-out look as one that was larger or smaller when its pool was made: `plant.ts OFFSET`
- * puts the first page of an image at OFFSET of the region, `plant.ts OFFSET away` zeroes it again.
+ * Makes a carve-out look as if it had another size when its pool was made: `plant.ts OFFSET` writes the first
+ * page of an image at OFFSET of the region, `plant.ts OFFSET away` zeroes it again.
  */
 import { Image } from '../../../src/fs/image/image.ts'
 import { State } from '../../../src/fs/state/state.ts'

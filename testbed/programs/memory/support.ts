@@ -13,7 +13,7 @@ export const MIB = 2 ** 20
 export const OWNER = { uid: 1000, gid: 1000, mode: 0o600 }
 const TIMEOUT_MS = 60_000
 
-/** As the server does it: asks, and asks again when something finished. */
+/** As the server does it: calls `ask`, and again when background work has finished. */
 export function settle<T>(store: CarveOutStore, ask: () => T | Wait): T {
   const deadline = performance.now() + TIMEOUT_MS
   for (;;) {
@@ -31,7 +31,7 @@ export function mustSettle<T>(store: CarveOutStore, ask: () => T | Refusal): T {
   return answer
 }
 
-/** Until nobody holds it, or the time is up. */
+/** Waits until no process holds it, or the time limit. */
 export function waitUnheld(store: CarveOutStore, memory: ObjectId): boolean {
   const deadline = performance.now() + TIMEOUT_MS
   while (performance.now() < deadline) {
@@ -50,7 +50,7 @@ export function clear(store: CarveOutStore, extent: Extent): void {
   assert.deepEqual(done, extent)
 }
 
-/** Bytes that tell where they belong: no two blocks of two seeds are alike. */
+/** Bytes that differ for each block and each seed. */
 export function pattern(seed: number, lengthBytes: number): Buffer {
   const words = new Uint32Array(lengthBytes / 4)
   for (let at = 0; at < words.length; at++) words[at] = (Math.imul(at, 2654435761) ^ seed) >>> 0
@@ -58,7 +58,7 @@ export function pattern(seed: number, lengthBytes: number): Buffer {
 }
 
 /**
- * What the image would know: here, JSON in the second page, behind a magic word that `probe` takes for an
+ * What an image would have: here JSON in the second page, after a magic number that `probe` takes for an
  * image's.
  */
 export type Known = Readonly<Record<string, { readonly memory: ObjectId; readonly placement: Placement }>>

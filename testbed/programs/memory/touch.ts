@@ -1,7 +1,7 @@
 /**
  * Owns a process that maps a file, as a VMM does, and reads or writes a byte of each page:
- * `touch.ts PATH LENGTH [OFFSET]`. Prints, as JSON, what page tables that took, and in what pages the kernel
- * says it is mapped.
+ * `touch.ts PATH LENGTH [OFFSET]`. Prints, as JSON, the size of the page tables for it, and the page sizes of
+ * the mapping by the kernel.
  */
 import { openSync, readFileSync, statSync } from 'node:fs'
 import { addressOf } from '../../../src/linux/library.ts'
@@ -19,8 +19,8 @@ const tableBytes = (): number =>
   1024 * Number(/^VmPTE:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1])
 
 /**
- * Memory that the kernel finds pages for is asked to be in large ones, as QEMU does; a device has the pages
- * that it has.
+ * For memory of the page allocator it requests huge pages by madvise(2), as QEMU does; the pages of a device
+ * are given.
  */
 function touch(fd: Fd): number {
   if (statSync(path).isFile()) {
@@ -36,7 +36,7 @@ function touch(fd: Fd): number {
   return mapping.address
 }
 
-/** Of the program itself some come and go meanwhile: about a tenth of a MiB. */
+/** The program's own tables change meanwhile, by about a tenth of a MiB. */
 const before = tableBytes()
 const start = touch(openSync(path, 'r+') as Fd)
   .toString(16)

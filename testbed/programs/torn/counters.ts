@@ -1,7 +1,6 @@
 /**
- * Owns where the load says how far it is: two numbers in a guest RAM file of the pool. A store into it is
- * there at once and for good, whatever becomes of the kernel: the one place in the host that knows what was
- * acknowledged last.
+ * Owns the progress of the load: two numbers in a guest RAM file of the pool. A store into it survives any
+ * end of the kernel: so it is the only record in the host of the last acknowledged operation.
  */
 import { closeSync, openSync } from 'node:fs'
 import { mapRaw, type RawMapping, readRaw, writeRaw } from '../../../src/linux/raw-memory.ts'
@@ -9,7 +8,7 @@ import { Errno } from '../../../src/values/errno.ts'
 import type { Fd } from '../../../src/values/ids.ts'
 
 export interface Counts {
-  /** Operations that were begun, and those that were answered: the same, or one less. */
+  /** Operations that were begun, and those that were answered: as many, or one less. */
   readonly begun: number
   readonly acknowledged: number
 }

@@ -1,7 +1,6 @@
 /**
- * Owns a process that works on a directory until the kernel under it is gone:
- * `load.ts DIRECTORY SEED COUNTERS`. It says each operation that was answered on its standard output as well,
- * for whoever watches from outside.
+ * A process that works on a directory until its kernel ends: `load.ts DIRECTORY SEED COUNTERS`. It prints
+ * each answered operation on its standard output as well, for the scenario outside.
  */
 import { writeSync } from 'node:fs'
 import { Counters } from './counters.ts'

@@ -1,7 +1,7 @@
 /**
  * Owns a run of metadata operations that a seed determines: each is one system call, so that a file system
- * that is torn off at any moment has carried out the first N of them and nothing of the next. The same run
- * tells what the tree then looks like.
+ * that is interrupted at any moment has applied the first N of them and nothing of the next. The same run
+ * gives the expected tree.
  */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ interface File {
   note: string
 }
 
-/** What one step does to the directory. The model has changed already when it is handed out. */
+/** One step on the directory. `next` has changed the model already when it returns it. */
 export type Act = (directory: string) => void
 
 export const XATTR = 'user.note'
@@ -33,7 +33,7 @@ export class Operations {
     this.#random = randomFrom(seed).below
   }
 
-  /** How many `next` has handed out. */
+  /** How many `next` has returned. */
   get count(): number {
     return this.#count
   }
@@ -64,7 +64,7 @@ export class Operations {
     }
   }
 
-  /** The tree after `count` operations, in the words of `describe`. */
+  /** The tree after `count` operations, in the format of `describe`. */
   expected(): string[] {
     const files = [...this.#files].map(([name, file]) => {
       const links = [...this.#files.values()].filter((other) => other === file).length
@@ -101,7 +101,7 @@ export class Operations {
     return (directory) => fs.linkSync(join(directory, name), join(directory, target))
   }
 
-  /** Never over what is there: bytes alone are not what is acknowledged as one. */
+  /** Never overwrites: a write over existing bytes is not atomic. */
   #append(name: string, file: File): Act {
     const text = `${name} ${this.#count}\n`.repeat(1 + this.#random(20))
     file.text += text

@@ -1,7 +1,7 @@
 /**
- * Owns the judgement after the tear: `verify.ts DIRECTORY SEED COUNTERS SEEN`. The directory must be what the
- * first N operations make of it, N being all that were acknowledged, or one more, the one under way. SEEN:
- * the last that was known outside.
+ * The check after the interruption: `verify.ts DIRECTORY SEED COUNTERS SEEN`. The directory must be as after
+ * the first N operations, N being all that were acknowledged, or one more, the one under way. SEEN: the last
+ * that was printed outside.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -47,7 +47,7 @@ while (operations.count < acknowledged) operations.next()
 const found = describe()
 const isExact = found.join('\n') === operations.expected().join('\n')
 if (!isExact && begun > acknowledged) operations.next()
-// After the one under way, or the difference is told.
+// As after the one under way; else the assertion shows the difference.
 assert.deepEqual(found, operations.expected())
 process.stdout.write(
   `${JSON.stringify({ acknowledged, begun, carriedOut: operations.count, names: found.length })}\n`,

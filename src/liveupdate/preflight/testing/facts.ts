@@ -1,4 +1,4 @@
-/** A host and a pool that nothing speaks against: each test changes what it is about. */
+/** A host and a pool that pass the preflight: each test changes what it is about. */
 import type { Vm } from '../../../qemu/vm-list.ts'
 import type { Finding } from '../../../values/finding.ts'
 import type { HostFacts } from '../host-facts.ts'
