@@ -31,8 +31,12 @@ const environment = (folder: string): NodeJS.ProcessEnv => ({
   ...process.env,
   [MARKER]: folder,
   TMPDIR: join(folder, 't'),
+  NODE_COMPILE_CACHE: compiledOf(dirname(folder)),
   PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
 })
+
+/** In a run's folder: what Node has compiled of the sources, for all programs of this run. */
+export const compiledOf = (runFolder: string): string => join(runFolder, 'compiled')
 
 /** The file with a test's output while it runs. */
 export const outputOf = (folder: string): string => join(folder, 'output')

@@ -2,12 +2,12 @@
  * Prepares, runs, counts and prints one tier's jobs, one after the other or a few at once. Must not: know
  * what a test tests.
  */
-import { chmodSync, mkdtempSync, rmdirSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorText } from '../../src/values/errors.ts'
 import type { Phase } from '../../testbed/scenario/parts.ts'
 import type { Life } from './life.ts'
-import { outputOf } from './run-child.ts'
+import { compiledOf, outputOf } from './run-child.ts'
 import { countJob, countSkippedJobs, countUnprepared, emptyTally, jobLines, type Tally } from './tally.ts'
 import type { Job, Tier } from './tiers.ts'
 
@@ -30,6 +30,7 @@ export function makeRunFolder(): string {
 /** After the last job: removes the folder, unless it has what a failed test left behind. */
 export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
   life.end()
+  rmSync(compiledOf(folder), { recursive: true, force: true })
   try {
     rmdirSync(folder)
   } catch {

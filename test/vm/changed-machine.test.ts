@@ -215,7 +215,7 @@ test('what was plugged without an id, or with a backend that does not tell all, 
   await monitor(machine.vm.name, 'device_add', {
     ...{ driver: 'virtio-net-pci', id: 'nic1', bus: 'port0', netdev: 'net1' },
   })
-  await expectRefused(machine, /network backend net1 was plugged: only a tap/)
+  await expectRefused(machine, /network backend net1 was plugged: QEMU reports all options only of a tap/)
 
   const other = await startMachine(t, 'no-id')
   await monitor(other.vm.name, 'device_add', { driver: 'virtio-rng-pci', bus: 'port0' })
