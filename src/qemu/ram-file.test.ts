@@ -16,17 +16,17 @@ const us = {
   gid: process.getgid?.() ?? 0,
   groups: process.getgroups?.() ?? [],
 }
-const prepare = (path: string, sizeBytes: number): void =>
+const prepare = (path: string, sizeBytes: number): boolean =>
   prepareRamFile({ id: 'ram', path, sizeBytes }, us, base)
 const bytesOf = (path: string) => ramFileBytes(path, base)
 
 test('a RAM file has its size before QEMU opens it, and keeps what it has', () => {
   const path = join(scratch, '-fresh')
   assert.equal(bytesOf(path), undefined)
-  prepare(path, 4 * MIB)
+  assert.equal(prepare(path, 4 * MIB), true)
   assert.equal(bytesOf(path), 4 * MIB)
   assert.equal(statSync(path).mode & 0o7777, 0o600, 'for its user alone')
-  prepare(path, 2 * MIB)
+  assert.equal(prepare(path, 2 * MIB), false)
   assert.equal(statSync(path).size, 4 * MIB, 'a larger file is QEMU’s to judge')
 })
 

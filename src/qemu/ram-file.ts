@@ -101,13 +101,14 @@ export function parseRamMap(text: string): RamMap {
 
 /**
  * Makes the file as its user, with that user's permissions and for that user alone; the mode of an existing
- * file stays. Errors (UsageError): too small, no room, no permission. `base` is for tests.
+ * file stays. Returns whether it was made. Errors (UsageError): too small, no room, no permission. `base` is
+ * for tests.
  */
-export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, base?: Base): void {
+export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, base?: Base): boolean {
   const bytes = ramFileBytes(path, base) ?? 0
   if (bytes >= sizeBytes) {
     checkOpens(path, user, base)
-    return
+    return false
   }
   if (bytes > 0) {
     throw new UsageError(
@@ -117,12 +118,17 @@ export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, 
   const make = (root: Fd, way: string) => asUser(user, () => makeSized(root, way, sizeBytes))
   const made = withMount(path, make, base)
   const { failed, isNew } = made instanceof Errno ? { failed: made, isNew: false } : made
-  if (failed === undefined) return
-  if (isNew) withPlace(path, removePlace, base)
+  if (failed === undefined) return isNew
+  if (isNew) removeRamFile(path, base)
   const isOnWay = failed === ELOOP || failed === ENOTDIR || failed === EXDEV
   const reason = isOnWay ? wayProblem(failed) : getSystemErrorMessage(-failed.code)
   const advice = failed === EACCES ? ` to ${user.name}, as whom QEMU runs: ${adviceFor(path, user)}` : ''
   throw new UsageError(`RAM file ${path} could not be made: ${reason}${advice}`)
+}
+
+/** Removes what `prepareRamFile` made, while no QEMU has used it. */
+export function removeRamFile(path: string, base?: Base): void {
+  withPlace(path, removePlace, base)
 }
 
 /** Refuses a file that QEMU's user cannot open. A symlink to a device is not followed. */

@@ -13,7 +13,7 @@ import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson } from './identity.ts'
 import { hasRamFile } from './memory-backends.ts'
 import { impliedValue } from './option-string.ts'
-import { prepareRamFile } from './ram-file.ts'
+import { prepareRamFile, removeRamFile } from './ram-file.ts'
 import { checkRootsWay } from './roots-way.ts'
 import { prepareCommandLine, type VmCommandLine } from './vm-command-line.ts'
 import {
@@ -71,11 +71,9 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   const prepared = prepareCommandLine(line, { cwd, mount: mountPoint }, binary)
   const ramFile = (prepared.ramFiles[0] as { path: string }).path
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
-  refuseConflicts(name, prepared, request)
+  const replaced = refuseConflicts(name, prepared, request)
 
   if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountPoint)
-  // The record is an xattr of the RAM file and must be there before QEMU starts, so the files must be, too.
-  for (const file of prepared.ramFiles) prepareRamFile(file, person)
   const { uid, gid, groups } = person
   const definition: VmDefinition = {
     format: 1,
@@ -97,7 +95,17 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     ...(request.after.length > 0 && { after: [...request.after] }),
     saved: null,
   }
-  writeDefinition(definition)
+  // The record is an xattr of the RAM file and must be there before QEMU starts, so the files must be, too.
+  const made: string[] = []
+  try {
+    for (const file of prepared.ramFiles) if (prepareRamFile(file, person)) made.push(file.path)
+    writeDefinition(definition)
+  } catch (error) {
+    for (const path of made) removeRamFile(path)
+    throw error
+  }
+  // Only now: what was refused has left the former record as it was.
+  for (const path of replaced) if (path !== ramFile) removeDefinition(path)
   return { ramFile, definition, daemonize: prepared.daemonize, notes: prepared.notes }
 }
 
@@ -134,11 +142,12 @@ function guestName(line: CommandLine): string | undefined {
   return option && impliedValue(pairsOf(option), 'guest')
 }
 
+/** Returns the RAM files with a record that the new one replaces. */
 function refuseConflicts(
   name: string,
   { ramFiles }: VmCommandLine,
   { mounts, replace }: RecordRequest,
-): void {
+): readonly string[] {
   const paths = new Set(ramFiles.map(({ path }) => path))
   for (const { definition, state, qemu } of readVms(mounts.flatMap(({ recorded }) => recorded)).vms) {
     const { name: other, ramFiles: theirs } = definition
@@ -157,7 +166,7 @@ function refuseConflicts(
   }
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
-  if (replace) for (const path of paths) if (readDefinition(path) !== undefined) removeDefinition(path)
+  return replace ? [...paths].filter((path) => readDefinition(path) !== undefined) : []
 }
 
 function ownCgroup(): string | null {

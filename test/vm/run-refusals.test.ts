@@ -3,10 +3,20 @@
  * it.
  */
 import assert from 'node:assert/strict'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, truncateSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { guestmemfs } from '../mount/support.ts'
-import { mountVmPool, QEMU, ramOptions, SMALL_MACHINE, type VmPool, vmName } from './support.ts'
+import {
+  listVms,
+  mountVmPool,
+  QEMU,
+  qemuPid,
+  ramOptions,
+  SMALL_MACHINE,
+  startTinyVm,
+  type VmPool,
+  vmName,
+} from './support.ts'
 
 const run = (pool: VmPool, file: string, ...words: string[]) =>
   guestmemfs(
@@ -31,4 +41,33 @@ test('a directory that is root’s, and a QEMU that is not', async (t) => {
   const { status, stderr } = await run(pool, 'ram', '--user', 'nobody')
   assert.equal(status, 1)
   assert.match(stderr, /permission denied to nobody, as whom QEMU runs: 'chown nobody .*', or --user root/)
+})
+
+/** A backend of 64 MiB for each file, and a NUMA node for each. */
+const twoNodes = (pool: VmPool, ...files: string[]): string[] => [
+  ...['-m', '128M'],
+  ...files.flatMap((file, node) => [
+    ...['-object', `memory-backend-file,id=ram${node},size=64M,mem-path=${pool.path(file)},share=on`],
+    ...['-numa', `node,nodeid=${node},memdev=ram${node}`],
+  ]),
+]
+
+test('what is refused for its second RAM file has made no first one, and the former record stays', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'former')
+  process.kill(qemuPid(vm.name), 'SIGKILL')
+  assert.equal(await vm.ended, 128 + 9)
+  const before = await listVms(pool)
+  writeFileSync(pool.path('small'), '')
+  truncateSync(pool.path('small'), 2 << 20)
+  const line = ['--', QEMU, ...SMALL_MACHINE]
+  const anew = ['run', '--name', vmName('anew'), '--mount', pool.mountPoint]
+
+  const other = await guestmemfs(...anew, ...line, ...twoNodes(pool, 'first', 'small'))
+  assert.match(other.stderr, /small has 2M, its size=64M is more: make both the same/)
+  assert.equal(existsSync(pool.path('first')), false)
+
+  const same = await guestmemfs(...anew, '--replace', ...line, ...twoNodes(pool, 'former', 'small'))
+  assert.match(same.stderr, /small has 2M, its size=64M is more: make both the same/)
+  assert.deepEqual(await listVms(pool), before)
 })

@@ -53,26 +53,33 @@ export interface Running {
   readonly plugged: readonly string[]
 }
 
-/**
- * `argv`: the next QEMU and its arguments. Errors (UsageError): a RAM file is not in a mount of guestmemfs.
- */
+/** `argv`: the next QEMU and its arguments. Never rejects: what fails is a problem of this guest. */
 export async function tryNextQemu(
   definition: VmDefinition,
   argv: readonly string[],
   running: Running,
 ): Promise<Trial> {
-  const maps = definition.ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
-  // It would start as root, and a process with /dev/mem open can map all of the pool.
-  if (maps.some(({ map }) => map.by === 'devmem')) return { problems: [], unproven: ['RAM by /dev/mem'] }
-  if (!existsSync(TIMEOUT)) return { problems: [], unproven: [`there is no ${TIMEOUT}`] }
-  const waiting = incomingArgv(printCommandLine(reachRam(parseCommandLine(argv), maps)))
-  const { argv: words, obstacles } = trialLine(parseCommandLine(waiting), definition.machineType)
-  if (obstacles.length > 0) return { problems: [], unproven: obstacles }
   try {
-    return { problems: await run(definition, words, running), unproven: [] }
+    const line = chooseLine(definition, argv)
+    if ('unproven' in line) return { problems: [], unproven: line.unproven }
+    return { problems: await run(definition, line.words, running), unproven: [] }
   } catch (error) {
     return { problems: [errorText(error)], unproven: [] }
   }
+}
+
+/** Errors (UsageError): a RAM file is not in a mount of guestmemfs. */
+function chooseLine(
+  { ramFiles, machineType }: VmDefinition,
+  argv: readonly string[],
+): { readonly words: readonly string[] } | { readonly unproven: readonly string[] } {
+  const maps = ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
+  // It would start as root, and a process with /dev/mem open can map all of the pool.
+  if (maps.some(({ map }) => map.by === 'devmem')) return { unproven: ['RAM by /dev/mem'] }
+  if (!existsSync(TIMEOUT)) return { unproven: [`there is no ${TIMEOUT}`] }
+  const waiting = incomingArgv(printCommandLine(reachRam(parseCommandLine(argv), maps)))
+  const { argv: words, obstacles } = trialLine(parseCommandLine(waiting), machineType)
+  return obstacles.length > 0 ? { unproven: obstacles } : { words }
 }
 
 async function run(definition: VmDefinition, argv: readonly string[], running: Running): Promise<string[]> {
