@@ -9,7 +9,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SERVER_NICE } from '../../src/keeper/server-process.ts'
-import { mountTable } from '../../src/linux/mount.ts'
+import { mountTable } from '../../src/linux/mounts.ts'
 import { setNice, setSessionNice } from '../../src/linux/process.ts'
 
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'guestmemfs', 'peers')

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
-import { mountObstacle } from '../../src/host/doctor.ts'
+import { mountObstacle } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { type Campaign, count, round } from '../campaign.ts'
 import { mountPlainly } from '../kill/plain-host.ts'

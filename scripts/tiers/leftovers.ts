@@ -4,7 +4,7 @@
  * not: touch anything else of the machine, which may have other pools.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { mountTable, unmount } from '../../src/linux/mount.ts'
+import { mountTable, unmount } from '../../src/linux/mounts.ts'
 
 export const MARKER = 'GUESTMEMFS_TEST_RUN'
 

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
-import { FUSE_TYPE } from '../../src/linux/mount.ts'
+import { FUSE_TYPE } from '../../src/linux/mounts.ts'
 import { MARKER, removeLeftovers } from './leftovers.ts'
 
 export interface Place {

@@ -2,8 +2,8 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { doctorWords } from '../cli/print-findings.ts'
+import { examine } from '../host/checks.ts'
 import { askConsent } from '../host/consent.ts'
-import { examine } from '../host/doctor.ts'
 import type { FixableFinding } from '../host/fix.ts'
 import { checkStored } from '../pool/check-stored.ts'
 

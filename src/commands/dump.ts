@@ -1,7 +1,7 @@
 /** `guestmemfs dump`: all that a pool's image holds. Must not: mount it or change it. */
 import type { CommandModule } from '../cli/command.ts'
 import { printJson } from '../cli/print.ts'
-import { dumpImage } from '../fs/image/dump.ts'
+import { dumpImage } from '../fs/image/dump-image.ts'
 import { readPoolImage } from '../pool/pool-image.ts'
 
 export const command: CommandModule = {

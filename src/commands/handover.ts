@@ -4,8 +4,8 @@
  */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
-import { HANDOVER_STEPS, handoverStatus, preservePool, unpreservePool } from '../pool/handover.ts'
 import { findMount, setFrozen } from '../pool/pool-view.ts'
+import { HANDOVER_STEPS, handoverStatus, preservePool, unpreservePool } from '../pool/preserve-pool.ts'
 import { UsageError } from '../values/errors.ts'
 
 export const command: CommandModule = {

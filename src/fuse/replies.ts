@@ -17,12 +17,12 @@ import {
   putEntry,
   putOpen,
   putValidity,
-} from './entry.ts'
+} from './entry-bytes.ts'
 import * as layouts from './kernel-structs.ts'
 import type { RequestHeader } from './opcodes.ts'
 import type { Fields, Layout, Values, ValuesOf } from './struct.ts'
 
-export type { Attributes, EntryReply, OpenReply, Time } from './entry.ts'
+export type { Attributes, EntryReply, OpenReply, Time } from './entry-bytes.ts'
 
 const HEADER = layouts.OUT_HEADER
 const BODY = HEADER.sizeBytes

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { close, waitReadable } from '../linux/descriptors.ts'
 import { openFuseDevice, readRequest } from '../linux/fuse-device.ts'
-import { mountFuse, unmount } from '../linux/mount.ts'
+import { mountFuse, unmount } from '../linux/mounts.ts'
 import { Errno } from '../values/errno.ts'
 
 export interface FuseAbilities {

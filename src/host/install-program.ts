@@ -17,7 +17,7 @@ import {
   type Uninstalled,
   uninstall,
   type Written,
-} from './install.ts'
+} from './install-and-remove.ts'
 import { currentCommand, type InstallFile, installFiles } from './install-files.ts'
 import type { Program } from './this-program.ts'
 import { installVersion, makeCurrent, makeLibrary, withLibraryLock } from './versions/install-version.ts'

@@ -1,7 +1,7 @@
 /** A pool's FUSE connection: how it is made, and its number, which a forced unmount needs. */
 import { close } from '../linux/descriptors.ts'
 import { openFuseDevice } from '../linux/fuse-device.ts'
-import { fuseMountOf, mountFuse, unmount } from '../linux/mount.ts'
+import { fuseMountOf, mountFuse, unmount } from '../linux/mounts.ts'
 import { readPoolRecord } from '../run/pool-record.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, hasHungUp, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { unmount } from '../linux/mount.ts'
+import { unmount } from '../linux/mounts.ts'
 import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf } from '../run/process-identity.ts'
 import { lockRegion } from '../run/region-lock.ts'

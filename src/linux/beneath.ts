@@ -9,7 +9,7 @@ import { EAGAIN, EINVAL, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/
 import type { Fd } from '../values/ids.ts'
 import { close } from './descriptors.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno } from './library.ts'
-import { FUSE_TYPE, mountTable } from './mount.ts'
+import { FUSE_TYPE, mountTable } from './mounts.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'long', 'str', 'void *', 'size_t'])
 const unlinkat = libcCall('unlinkat', 'int', ['int', 'str', 'int'])

@@ -6,7 +6,7 @@ import { readlinkSync } from 'node:fs'
 import { ENOENT } from '../values/errno.ts'
 import { CAP_SYS_PTRACE, hasCapability } from './capabilities.ts'
 import { errnoOfNodeError } from './library.ts'
-import { mountTable } from './mount.ts'
+import { mountTable } from './mounts.ts'
 
 /** The first namespace has the same number on every machine. */
 const INITIAL = 'pid:[4026531836]'

@@ -1,5 +1,5 @@
 /** The check of a pool's image, in its holder's memory or in a file. Must not: change anything. */
-import { checkImage } from '../fs/image/fsck.ts'
+import { checkImage } from '../fs/image/fsck-image.ts'
 import { State } from '../fs/state/state.ts'
 import { chunkBlocksOf } from '../stores/registry.ts'
 import type { Finding } from '../values/finding.ts'

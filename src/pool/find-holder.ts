@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import type { PreviousHolder } from '../keeper/takeover/holder-process.ts'
-import { fuseMountOf, mountTable, unmount } from '../linux/mount.ts'
+import { fuseMountOf, mountTable, unmount } from '../linux/mounts.ts'
 import { type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'

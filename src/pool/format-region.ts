@@ -3,7 +3,7 @@
  * the caller must have asked for it.
  */
 
-import { checkPoolName } from '../run/names.ts'
+import { checkPoolName } from '../run/check-names.ts'
 import { lockRegion } from '../run/region-lock.ts'
 import { formatPool } from '../server/open-file-system.ts'
 import { examineRegion } from '../server/open-store.ts'

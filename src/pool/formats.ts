@@ -4,7 +4,7 @@
  * each is.
  */
 import * as v from 'valibot'
-import { NEWEST_VERSION } from '../fs/image/format.ts'
+import { NEWEST_VERSION } from '../fs/image/image-format.ts'
 import { MANIFEST_FORMAT } from '../keeper/luo/manifest.ts'
 import { PROTOCOL } from '../server/messages.ts'
 import { RUNTIME_AREA_FORMAT } from '../server/runtime-area.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { memoryInfo } from '../linux/memory-info.ts'
-import { MOUNT_FLAGS } from '../linux/mount.ts'
+import { MOUNT_FLAGS } from '../linux/mounts.ts'
 import { UsageError } from '../values/errors.ts'
 import { choosePoolSize } from './choose-pool-size.ts'
 import { parseMountOptions } from './mount-options.ts'

@@ -3,7 +3,7 @@
  * unknown word is refused, not ignored: it may be a misspelt size.
  */
 import { memoryInfo } from '../linux/memory-info.ts'
-import { MOUNT_FLAGS } from '../linux/mount.ts'
+import { MOUNT_FLAGS } from '../linux/mounts.ts'
 import type { RootDirectory } from '../server/messages.ts'
 import type { StoreDriver } from '../stores/driver.ts'
 import { STORES } from '../stores/registry.ts'

@@ -6,7 +6,7 @@
 import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
-import { remountFuse } from '../linux/mount.ts'
+import { remountFuse } from '../linux/mounts.ts'
 import { setxattr } from '../linux/xattr.ts'
 import { type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
 import type { RootDirectory } from '../server/messages.ts'

@@ -4,13 +4,13 @@
  * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { HEADER_BYTES } from '../fs/image/format.ts'
 import { probe, readIdentity } from '../fs/image/header.ts'
+import { HEADER_BYTES } from '../fs/image/image-format.ts'
 import { findAreas, findSessions } from '../keeper/takeover/copy-fds.ts'
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
 import { read } from '../linux/holders.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { FUSE_TYPE, mountTable } from '../linux/mount.ts'
+import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
 import { openFile } from '../linux/opened-file.ts'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { identify, type ProcessIdentity } from '../run/process-identity.ts'

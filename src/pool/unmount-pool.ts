@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findAreas } from '../keeper/takeover/copy-fds.ts'
 import { close, hasHungUp } from '../linux/descriptors.ts'
-import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mount.ts'
+import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mounts.ts'
 import { pidfdGetFd, pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { lockDiscard } from '../run/discard-lock.ts'
 import { logPath, type PoolRecord, removePoolRecord } from '../run/pool-record.ts'

@@ -3,7 +3,7 @@
  * systemd keep for themselves, and the labels of SELinux.
  */
 import { existsSync } from 'node:fs'
-import { MOUNT_FLAGS, type MountFlag } from '../linux/mount.ts'
+import { MOUNT_FLAGS, type MountFlag } from '../linux/mounts.ts'
 import { UsageError } from '../values/errors.ts'
 
 /**

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { checkVmName } from '../run/names.ts'
+import { checkVmName } from '../run/check-names.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { findBinary, probeBinary } from './binary.ts'

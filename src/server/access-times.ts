@@ -6,8 +6,8 @@
  */
 import type { AtimeRule } from '../fs/operations/access.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { FUSE_TYPE, type Mount, mountTable } from '../linux/mount.ts'
 import { MountWatch } from '../linux/mount-watch.ts'
+import { FUSE_TYPE, type Mount, mountTable } from '../linux/mounts.ts'
 
 /** undefined: they stay as they are. */
 export type AtimeRules = Readonly<Record<'directory' | 'other', AtimeRule | undefined>>

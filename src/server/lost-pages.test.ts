@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { dumpImage } from '../fs/image/dump.ts'
+import { dumpImage } from '../fs/image/dump-image.ts'
 import { Image } from '../fs/image/image.ts'
 import { randomFrom, testSeed } from '../fs/image/testing/random.ts'
 import type { Entry } from '../fs/state/entry.ts'

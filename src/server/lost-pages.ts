@@ -9,7 +9,7 @@
  * acknowledged one that is missing, and refused; above it no record was acknowledged. A server that dies on
  * the way leaves pages that are still lost, and its successor does all of it again.
  */
-import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/format.ts'
+import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/image-format.ts'
 import { must } from '../linux/library.ts'
 import { memfdSize, punchHole, readAt, resize, seek, writeAllAt } from '../linux/memory.ts'
 import { EFAULT, EIO, ENXIO, type Errno } from '../values/errno.ts'

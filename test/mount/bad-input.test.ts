@@ -7,7 +7,7 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { memoryInfo } from '../../src/linux/memory-info.ts'
-import { mountTable } from '../../src/linux/mount.ts'
+import { mountTable } from '../../src/linux/mounts.ts'
 import { POOLS } from '../../src/run/paths.ts'
 import {
   cannotMount,

@@ -10,7 +10,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, hasHungUp } from '../../src/linux/descriptors.ts'
 import { openFuseDevice } from '../../src/linux/fuse-device.ts'
-import { mountFuse, mountTable, unmount } from '../../src/linux/mount.ts'
+import { mountFuse, mountTable, unmount } from '../../src/linux/mounts.ts'
 import type { Fd } from '../../src/values/ids.ts'
 import { Mapper } from './mapper.ts'
 import {

@@ -42,7 +42,11 @@ export class Installation {
 export const formerTree = (t: TestContext): OtherTree =>
   otherTree(
     t,
-    ['src/fs/image/format.ts', 'NEWEST_VERSION: FormatVersion = 2', 'NEWEST_VERSION: FormatVersion = 1'],
+    [
+      'src/fs/image/image-format.ts',
+      'NEWEST_VERSION: FormatVersion = 2',
+      'NEWEST_VERSION: FormatVersion = 1',
+    ],
     ['src/fs/image/header.ts', 'if (version === undefined)', 'if (version !== 1)'],
     ['package.json', '"version": "', '"version": "0.0.'],
   )

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
-import { mountTable } from '../../src/linux/mount.ts'
+import { mountTable } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { Mapper } from './mapper.ts'
 import { answerTo } from './refused.ts'

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
-import { geometryOf, HEADER_BYTES } from '../../src/fs/image/format.ts'
+import { geometryOf, HEADER_BYTES } from '../../src/fs/image/image-format.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { Mapper } from './mapper.ts'
 import { poolLogLines } from './pool-log.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import { mountTable } from '../../src/linux/mount.ts'
+import { mountTable } from '../../src/linux/mounts.ts'
 import { cannotMount, guestmemfs, testMountPoint, testPoolName } from './support.ts'
 
 function optionsOf(target: string) {

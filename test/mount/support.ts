@@ -11,7 +11,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { unmount } from '../../src/linux/mount.ts'
+import { unmount } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { lockPath, logPath, type PoolRecord, readPoolRecord } from '../../src/run/pool-record.ts'
 

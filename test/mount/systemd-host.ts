@@ -20,7 +20,7 @@ import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { installFiles } from '../../src/host/install-files.ts'
-import { mountTable } from '../../src/linux/mount.ts'
+import { mountTable } from '../../src/linux/mounts.ts'
 import { CLI } from './support.ts'
 
 const SYSTEMD = '/lib/systemd/systemd'

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -14,6 +14,7 @@ import { CLI, cannotMount, testPoolName } from './support.ts'
 
 const options = { skip: cannotMount, timeout: 90_000 }
 const LOGIN_UID = 61_234
+const JOURNALS_PLACE = '/run/systemd'
 
 interface World {
   /** Runs a shell script in which `g` is the command. */
@@ -26,11 +27,14 @@ function world(t: TestContext): World {
   const folder = mkdtempSync(join(tmpdir(), 'who-'))
   mkdirSync(join(folder, 'journal'))
   const receiver = new DatagramReceiver(join(folder, 'journal/socket'))
+  // A machine without systemd lacks the place.
+  const isMade = mkdirSync(JOURNALS_PLACE, { recursive: true }) !== undefined
   t.after(() => {
     receiver.close()
     rmSync(folder, { recursive: true })
+    if (isMade) rmdirSync(JOURNALS_PLACE)
   })
-  const start = `mount --bind ${folder} /run/systemd; echo ${LOGIN_UID} >/proc/self/loginuid
+  const start = `mount --bind ${folder} ${JOURNALS_PLACE}; echo ${LOGIN_UID} >/proc/self/loginuid
     g() { ${process.execPath} ${CLI} "$@"; }`
   return {
     run: (script) => {

@@ -3,8 +3,8 @@
  * never write; and an image that opened must open again, with the same contents.
  */
 import assert from 'node:assert/strict'
-import { dumpImage } from '../../../src/fs/image/dump.ts'
-import { checkImage } from '../../../src/fs/image/fsck.ts'
+import { dumpImage } from '../../../src/fs/image/dump-image.ts'
+import { checkImage } from '../../../src/fs/image/fsck-image.ts'
 import { Image } from '../../../src/fs/image/image.ts'
 import { packImage, unpackImage } from '../../../src/fs/image/packed-image.ts'
 import { State } from '../../../src/fs/state/state.ts'

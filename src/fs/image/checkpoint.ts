@@ -8,7 +8,7 @@ import type { Entry } from '../state/entry.ts'
 import { ByteSink } from './byte-sink.ts'
 import { ByteSource } from './byte-source.ts'
 import { decodeEntry, encodeEntry } from './codec.ts'
-import { type Geometry, SLOT, sideOf, slotOf } from './format.ts'
+import { type Geometry, SLOT, sideOf, slotOf } from './image-format.ts'
 import { viewOf, wordOf } from './words.ts'
 import type { AreaWriter } from './writer.ts'
 

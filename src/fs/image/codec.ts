@@ -10,7 +10,7 @@ import type { BlockState, Entry } from '../state/entry.ts'
 import { type FileKind, type Inode, isSpecial, type SpecialKind, type Timestamp } from '../state/inode.ts'
 import type { ByteSink } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
-import type { FormatVersion } from './format.ts'
+import type { FormatVersion } from './image-format.ts'
 import { decodeProperty } from './property.ts'
 
 /** Tags are part of the format: never renumber, only add. Zero is no tag, so that padding is no entry. */

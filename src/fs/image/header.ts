@@ -8,7 +8,13 @@
 import { crc32 } from 'node:zlib'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'
-import { type FormatVersion, type Geometry, geometryOf, HEADER_BYTES, NEWEST_VERSION } from './format.ts'
+import {
+  type FormatVersion,
+  type Geometry,
+  geometryOf,
+  HEADER_BYTES,
+  NEWEST_VERSION,
+} from './image-format.ts'
 import { viewOf } from './words.ts'
 import type { AreaWriter } from './writer.ts'
 

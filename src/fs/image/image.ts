@@ -4,7 +4,7 @@
  *
  * commit: log record complete → state changed → a bounded step of checkpointing. When the active segment has
  * taken as much as the state is large, the next commit moves on to the other segment and begins a checkpoint
- * into the other slot; it is written in proportion to what is logged (format.ts, CHECKPOINT_PACE).
+ * into the other slot; it is written in proportion to what is logged (image-format.ts, CHECKPOINT_PACE).
  *
  * An image keeps the version it has until `upgrade`; entries that version 1 does not have are never committed
  * to it.
@@ -14,7 +14,6 @@ import { KIB } from '../../values/units.ts'
 import type { Entry, Origin } from '../state/entry.ts'
 import { CheckpointWriter } from './checkpoint.ts'
 import { sayableIn } from './codec.ts'
-import { CHECKPOINT_PACE, type FormatVersion, type Geometry, geometryOf, NEWEST_VERSION } from './format.ts'
 import {
   beginHeader,
   checkExpected,
@@ -25,6 +24,13 @@ import {
   readHeader,
   upgradeHeader,
 } from './header.ts'
+import {
+  CHECKPOINT_PACE,
+  type FormatVersion,
+  type Geometry,
+  geometryOf,
+  NEWEST_VERSION,
+} from './image-format.ts'
 import type { ImageState } from './image-state.ts'
 import { recordBytes } from './record.ts'
 import { type Recovered, recover } from './recovery.ts'

@@ -7,7 +7,7 @@ import { State } from '../state/state.ts'
 import { blocks, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { ByteSink } from './byte-sink.ts'
 import { encodeEntry } from './codec.ts'
-import { checkImage } from './fsck.ts'
+import { checkImage } from './fsck-image.ts'
 import { Image } from './image.ts'
 import { packImage, unpackImage } from './packed-image.ts'
 

@@ -7,9 +7,9 @@
 import { CorruptBytesError } from '../../values/errors.ts'
 import { PTE_BYTES } from '../../values/units.ts'
 import type { Entry } from '../state/entry.ts'
-import { type FormatVersion, HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './format.ts'
 import type { Expected, Identity } from './header.ts'
 import { Image } from './image.ts'
+import { type FormatVersion, HEADER_BYTES, SLOT, SMALLEST_AREA_BYTES } from './image-format.ts'
 import type { ImageState, VerifiableState } from './image-state.ts'
 import { entryBytes } from './state-size.ts'
 

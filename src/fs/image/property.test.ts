@@ -7,12 +7,12 @@ import type { Entry } from '../state/entry.ts'
 import { State } from '../state/state.ts'
 import { fixtureOver, nameAt, ok, ROOT } from '../testing/fixture.ts'
 import { MemoryStore } from '../testing/memory-store.ts'
-import { dumpImage } from './dump.ts'
-import { checkImage } from './fsck.ts'
+import { dumpImage } from './dump-image.ts'
+import { checkImage } from './fsck-image.ts'
 import { Image } from './image.ts'
 import { packImage, unpackImage } from './packed-image.ts'
 import { decodeProperty, encodeProperty, type Property } from './property.ts'
-import { EXPECTED, formatted, IDENTITY, openImage, SMALL_AREA_BYTES } from './testing/pool.ts'
+import { EXPECTED, formatted, IDENTITY, openImage, SMALL_AREA_BYTES } from './testing/sample-image.ts'
 
 const ORIGIN = { unique: 5n, epoch: 1 }
 const UNKNOWN = 1001

@@ -8,7 +8,7 @@ import type { Entry, Origin } from '../state/entry.ts'
 import { ByteSink } from './byte-sink.ts'
 import { ByteSource } from './byte-source.ts'
 import { decodeEntry, encodeEntry } from './codec.ts'
-import { padded, RECORD } from './format.ts'
+import { padded, RECORD } from './image-format.ts'
 import { wordOf } from './words.ts'
 
 export interface LogRecord {

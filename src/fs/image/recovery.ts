@@ -10,7 +10,7 @@
 import { CorruptBytesError } from '../../values/errors.ts'
 import { readCheckpoint, readSlotState } from './checkpoint.ts'
 import { Fold } from './fold.ts'
-import { type Geometry, segmentOf } from './format.ts'
+import { type Geometry, segmentOf } from './image-format.ts'
 import type { LogRecord } from './record.ts'
 import { isEmptySegment, readGenerationWord, readSegment, type SegmentContent } from './segment.ts'
 

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Ino } from '../../values/ids.ts'
-import { geometryOf } from './format.ts'
+import { geometryOf } from './image-format.ts'
 import { dropped, forgeChecksums, type Role, roleOf, swapped } from './testing/bugs.ts'
-import { SMALL_AREA_BYTES } from './testing/pool.ts'
 import { randomFrom, testSeed } from './testing/random.ts'
-import { faultOf, randomRun, recordRun } from './testing/run.ts'
+import { faultOf, randomRun, recordRun } from './testing/recorded-run.ts'
+import { SMALL_AREA_BYTES } from './testing/sample-image.ts'
 import { randomInode } from './testing/steps.ts'
 
 const geometry = geometryOf(SMALL_AREA_BYTES)

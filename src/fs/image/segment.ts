@@ -8,7 +8,7 @@
  * past the record: what is below a valid tail was complete once, and can only be corrupt, not torn.
  */
 import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'
-import { type Geometry, RECORD, SEGMENT, segmentOf } from './format.ts'
+import { type Geometry, RECORD, SEGMENT, segmentOf } from './image-format.ts'
 import { encodeRecord, type LogRecord, readRecord } from './record.ts'
 import { checkedWord, readCheckedWord, viewOf, type Word } from './words.ts'
 import type { AreaWriter } from './writer.ts'

@@ -3,7 +3,7 @@
  * a smaller one. The file system never changes its state itself: it calls `commit` with entries, and the
  * journal makes them permanent and only then applies them to `state`.
  */
-import type { FormatVersion } from '../image/format.ts'
+import type { FormatVersion } from '../image/image-format.ts'
 import type { Entry, Origin } from './entry.ts'
 import type { State } from './state.ts'
 

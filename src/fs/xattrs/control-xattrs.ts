@@ -28,8 +28,8 @@ import {
   UPDATE_XATTR,
   VM_XATTR,
 } from '../../values/xattr-names.ts'
-import { setHandover } from '../handover.ts'
-import { NEWEST_VERSION } from '../image/format.ts'
+import { setHandover } from '../handover-steps.ts'
+import { NEWEST_VERSION } from '../image/image-format.ts'
 import { setAttributes } from '../operations/attributes.ts'
 import { setFrozen } from '../operations/pool.ts'
 import { resizePool } from '../operations/resize-pool.ts'

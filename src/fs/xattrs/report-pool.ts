@@ -3,7 +3,7 @@
  * named.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
-import { NEWEST_VERSION } from '../image/format.ts'
+import { NEWEST_VERSION } from '../image/image-format.ts'
 import { leastBlocks } from '../operations/resize-pool.ts'
 import { countBlocks } from '../space/extents.ts'
 import { pathOf } from '../state/path-of.ts'

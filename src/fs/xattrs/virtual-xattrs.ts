@@ -14,7 +14,7 @@
 import { ENODATA, ERANGE, type Errno } from '../../values/errno.ts'
 import { type ByteString, type Ino, ROOT_INO } from '../../values/ids.ts'
 import { VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
-import { describeHandover } from '../handover.ts'
+import { describeHandover } from '../handover-steps.ts'
 import type { Inode } from '../state/inode.ts'
 import { XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Volume } from '../state/volume.ts'

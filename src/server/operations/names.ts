@@ -8,8 +8,8 @@ import { errnoOfNodeError } from '../../linux/library.ts'
 import { EINVAL, ENOENT, EPERM, Errno } from '../../values/errno.ts'
 import { type ByteString, byteString, type NodeId, toBytes } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'
-import { kindOfMode } from '../attributes.ts'
 import type { Context, Operations, Outcome } from '../context.ts'
+import { kindOfMode } from '../inode-attributes.ts'
 import {
   answerCreated,
   answerEntry,

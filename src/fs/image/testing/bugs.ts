@@ -3,9 +3,9 @@
  * what a writer with that mistake would have left.
  */
 import { crc32 } from 'node:zlib'
-import { type Geometry, padded, RECORD, SEGMENT, SLOT } from '../format.ts'
+import { type Geometry, padded, RECORD, SEGMENT, SLOT } from '../image-format.ts'
 import type { TracedStore } from '../writer.ts'
-import type { Run } from './run.ts'
+import type { Run } from './recorded-run.ts'
 
 /** What a store is for, told by where it goes and what it holds. */
 export type Role =

@@ -5,7 +5,7 @@
 import type { ByteString, Ino, ObjectId } from '../../../values/ids.ts'
 import type { Entry } from '../../state/entry.ts'
 import { type Inode, isSpecial } from '../../state/inode.ts'
-import { type FormatVersion, NEWEST_VERSION } from '../format.ts'
+import { type FormatVersion, NEWEST_VERSION } from '../image-format.ts'
 import type { Random } from './random.ts'
 
 const INOS = 12

@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { readSlotState } from '../checkpoint.ts'
-import { type Geometry, RECORD, SLOT } from '../format.ts'
+import { type Geometry, RECORD, SLOT } from '../image-format.ts'
 import { readRecord } from '../record.ts'
 import type { TracedStore } from '../writer.ts'
 

@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict'
 import { recover } from '../../image/recovery.ts'
 import { eachTear } from '../../image/testing/tears.ts'
-import { contentsOf } from './contents.ts'
 import { judgeCrash } from './judge.ts'
 import { CHANGES_BYTES, type OperationName, operationOf, type UPGRADE } from './operations.ts'
 import { type Event, type Moment, momentOf, replayEvents } from './recording.ts'
+import { contentsOf } from './shown-contents.ts'
 import type { Start } from './starts.ts'
 import { GEOMETRY, openImage, remainsOf } from './world.ts'
 

@@ -10,8 +10,8 @@ import { Refusal } from '../../../values/refusal.ts'
 import { blocksFor, countBlocks } from '../../space/extents.ts'
 import type { Inode } from '../../state/inode.ts'
 import { checkInvariants, nameAt, ok } from '../fixture.ts'
-import { bytesOf, type Contents, contentsOf, MODEL_BYTES, shows } from './contents.ts'
 import { copyOf, type Mistakes, momentOf, type Remains, replayEvents } from './recording.ts'
+import { bytesOf, type Contents, contentsOf, MODEL_BYTES, shows } from './shown-contents.ts'
 import { openWorld, remainsOf, type World } from './world.ts'
 
 const OWN = { origin: { unique: 0n, epoch: 2 } }

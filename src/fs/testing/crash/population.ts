@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { nameAt, ok } from '../fixture.ts'
-import { MODEL_BYTES } from './contents.ts'
+import { MODEL_BYTES } from './shown-contents.ts'
 import type { World } from './world.ts'
 
 export function populate(world: World): void {

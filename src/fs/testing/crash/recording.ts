@@ -7,15 +7,15 @@
 import type { FileData, GuestRam, Placement, Store, StoreDescriptor } from '../../../stores/store.ts'
 import type { ObjectId } from '../../../values/ids.ts'
 import { Refusal, type Wait } from '../../../values/refusal.ts'
-import type { FormatVersion } from '../../image/format.ts'
 import type { Image } from '../../image/image.ts'
+import type { FormatVersion } from '../../image/image-format.ts'
 import type { TracedStore } from '../../image/writer.ts'
 import { SEEK_HOLE } from '../../operations/data.ts'
 import type { Entry, Origin } from '../../state/entry.ts'
 import type { Journal } from '../../state/journal.ts'
 import type { State } from '../../state/state.ts'
 import type { MemoryStore } from '../memory-store.ts'
-import { digest } from './contents.ts'
+import { digest } from './shown-contents.ts'
 
 export type Event =
   | { readonly kind: 'store'; readonly store: TracedStore }

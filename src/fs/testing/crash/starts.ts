@@ -1,14 +1,14 @@
 /** The states in which crashes begin: one world with all its files, and the log in each phase. */
 import { ROOT_INO } from '../../../values/ids.ts'
-import { type FormatVersion, NEWEST_VERSION } from '../../image/format.ts'
 import { Image } from '../../image/image.ts'
+import { type FormatVersion, NEWEST_VERSION } from '../../image/image-format.ts'
 import { roleOf } from '../../image/testing/bugs.ts'
 import { State } from '../../state/state.ts'
 import { ok } from '../fixture.ts'
 import { MemoryStore, type MemoryStoreOptions } from '../memory-store.ts'
-import { MODEL_BYTES } from './contents.ts'
 import { populate } from './population.ts'
 import { copyOf, type Event, type Mistakes, type Remains } from './recording.ts'
+import { MODEL_BYTES } from './shown-contents.ts'
 import { AREA_BYTES, EXPECTED, GEOMETRY, openWorld, remainsOf, TOTAL_BLOCKS, type World } from './world.ts'
 
 /** The phase of the log in which the next record comes. */

@@ -5,8 +5,8 @@
 import { Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { FileSystem, type Request } from '../../file-system.ts'
-import { geometryOf } from '../../image/format.ts'
 import { Image } from '../../image/image.ts'
+import { geometryOf } from '../../image/image-format.ts'
 import type { Trace } from '../../image/writer.ts'
 import { State } from '../../state/state.ts'
 import {

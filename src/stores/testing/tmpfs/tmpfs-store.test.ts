@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { FileSystem } from '../../../fs/file-system.ts'
-import { checkImage } from '../../../fs/image/fsck.ts'
+import { checkImage } from '../../../fs/image/fsck-image.ts'
 import { probe } from '../../../fs/image/header.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../../fs/operations/attributes.ts'
 import { State } from '../../../fs/state/state.ts'

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ENOENT } from '../values/errno.ts'
-import { abortFuseConnection, mountTable, parseMountInfo, unmount } from './mount.ts'
+import { abortFuseConnection, mountTable, parseMountInfo, unmount } from './mounts.ts'
 
 test('a line with everything in it', () => {
   const line =

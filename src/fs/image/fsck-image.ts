@@ -5,8 +5,8 @@
 import { CorruptBytesError } from '../../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../../values/finding.ts'
 import { readCheckpoint, readSlotState } from './checkpoint.ts'
-import type { Geometry } from './format.ts'
 import { readHeader } from './header.ts'
+import type { Geometry } from './image-format.ts'
 import type { VerifiableState } from './image-state.ts'
 import { type Recovered, recover } from './recovery.ts'
 

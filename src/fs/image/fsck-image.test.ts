@@ -4,11 +4,11 @@ import { chunkBlocksOf } from '../../stores/registry.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'
 import { State } from '../state/state.ts'
-import { dumpImage } from './dump.ts'
-import { geometryOf } from './format.ts'
-import { checkImage } from './fsck.ts'
+import { dumpImage } from './dump-image.ts'
+import { checkImage } from './fsck-image.ts'
 import { Image } from './image.ts'
-import { EXPECTED, IDENTITY, SMALL_AREA_BYTES } from './testing/pool.ts'
+import { geometryOf } from './image-format.ts'
+import { EXPECTED, IDENTITY, SMALL_AREA_BYTES } from './testing/sample-image.ts'
 
 const NOW = { seconds: 1_800_000_000, nanoseconds: 5 }
 const ORIGIN = { unique: 7n, epoch: 2 }

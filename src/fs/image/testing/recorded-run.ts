@@ -4,11 +4,11 @@
  */
 import { CorruptBytesError } from '../../../values/errors.ts'
 import type { Entry } from '../../state/entry.ts'
-import { type Geometry, geometryOf } from '../format.ts'
-import { checkImage } from '../fsck.ts'
+import { checkImage } from '../fsck-image.ts'
+import { type Geometry, geometryOf } from '../image-format.ts'
 import type { TracedStore } from '../writer.ts'
-import { formatted, openImage, replay } from './pool.ts'
 import type { Random } from './random.ts'
+import { formatted, openImage, replay } from './sample-image.ts'
 import { BLOCKS, randomEntries } from './steps.ts'
 import { TableState } from './table-state.ts'
 

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { UsageError } from '../values/errors.ts'
 import { shellWord, unitWord } from '../values/shell-word.ts'
-import { install, uninstall } from './install.ts'
+import { install, uninstall } from './install-and-remove.ts'
 import { installFiles, mountHelper } from './install-files.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'install-'))

@@ -1,7 +1,8 @@
 /** What every test of the image needs: an area with an image in it, and stores replayed on a copy. */
-import { NEWEST_VERSION } from '../format.ts'
+
 import type { Expected, Identity } from '../header.ts'
 import { Image } from '../image.ts'
+import { NEWEST_VERSION } from '../image-format.ts'
 import type { Trace, TracedStore } from '../writer.ts'
 import { BLOCKS } from './steps.ts'
 import { TableState } from './table-state.ts'
