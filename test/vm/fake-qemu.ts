@@ -1,6 +1,8 @@
 /** Owns QEMUs with one fault each: real programs in a folder, so that they are started as any other. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { forOthers } from './nobodys-vm.ts'
 
 /** `run` and the preflight start a QEMU with `-machine none` for its version. */
 const WHEN_PROBED = 'case "$*" in "-machine none "*) exec qemu-system-x86_64 "$@";; esac'
@@ -64,7 +66,7 @@ export function moodyQemu(folder: string): MoodyQemu {
 /**
  * A program that answers QMP and has no guest; `swapping-qemu.ts` has what it does to its owner's directory.
  */
-export function swappingQemu(folder: string, words: readonly string[]): string {
-  const line = [process.execPath, join(import.meta.dirname, 'swapping-qemu.ts'), ...words].join(' ')
+export function swappingQemu(t: TestContext, folder: string, words: readonly string[]): string {
+  const line = [...forOthers(t, join(import.meta.dirname, 'swapping-qemu.ts')), ...words].join(' ')
   return program(folder, 'qemu-swapping', WHEN_PROBED, `exec ${line} "$@"`)
 }

@@ -2,10 +2,11 @@
  * A VM of an unprivileged owner: its RAM is in a directory of that user, and root starts it with `--user`.
  */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import type { TestContext } from 'node:test'
-import { until } from '../mount/support.ts'
+import { testMountPoint, until } from '../mount/support.ts'
 import {
   mountVmPool,
   QEMU,
@@ -66,6 +67,21 @@ export async function startNobodysProgram(
   const said = () => readFileSync(vm.serial.path, 'utf8') !== ''
   await Promise.race([until('it serves', said), vm.ended.then(() => assert.fail(vm.errors()))])
   return vm
+}
+
+const PROJECT = resolve(import.meta.dirname, '../..')
+
+/**
+ * This project's program `path`, as words before its own that any user can run, wherever the project lies: in
+ * a home directory that is closed to others, too. Read-only, so that nothing that removes folders reaches it.
+ */
+export function forOthers(t: TestContext, path: string): readonly [node: string, program: string] {
+  const place = testMountPoint(t)
+  execFileSync('mount', ['-o', 'bind,ro', PROJECT, place])
+  letOthersIn(t, dirname(place))
+  const seen = (file: string): string =>
+    file.startsWith(`${PROJECT}/`) ? join(place, relative(PROJECT, file)) : file
+  return [seen(process.execPath), seen(path)]
 }
 
 /**

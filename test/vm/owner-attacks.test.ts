@@ -53,7 +53,7 @@ async function startSwapping(
   const directory = join(ground.theirs, 'vm')
   mkdirSync(directory)
   chownSync(directory, NOBODY, NOBODY)
-  const qemu = swappingQemu(ground.folder, [moment, directory, outside])
+  const qemu = swappingQemu(t, ground.folder, [moment, directory, outside])
   const vm = await startNobodysProgram(ground, moment, qemu, join(directory, 'ram'))
   return { pool: ground.pool, vm, outside }
 }

@@ -8,7 +8,7 @@ import { readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from '
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { guestmemfs } from '../mount/support.ts'
-import { NOBODY, startNobodysVm } from './nobodys-vm.ts'
+import { forOthers, NOBODY, startNobodysVm } from './nobodys-vm.ts'
 import { qemuPid, scratchFolder, updateVmm } from './support.ts'
 
 test('QEMU runs as the given user, before and after an update, and never as root', async (t) => {
@@ -24,11 +24,8 @@ test('QEMU runs as the given user, before and after an update, and never as root
 
 test('the owner of the RAM file can neither read nor write nor remove the record', async (t) => {
   const { vm } = await startNobodysVm(t, 'record')
-  const tries = execFileSync(process.execPath, [join(import.meta.dirname, 'as-nobody.ts'), vm.ramFile], {
-    uid: NOBODY,
-    gid: NOBODY,
-    encoding: 'utf8',
-  })
+  const [node, program] = forOthers(t, join(import.meta.dirname, 'as-nobody.ts'))
+  const tries = execFileSync(node, [program, vm.ramFile], { uid: NOBODY, gid: NOBODY, encoding: 'utf8' })
   assert.equal(tries, 'ENODATA EPERM EPERM written', 'their own attributes are theirs to write')
 })
 
