@@ -38,6 +38,24 @@ test('messages keep their boundaries and their order', () => {
   close(b)
 })
 
+test('what a peer sent arrives whole, also where it ended with messages unread', async () => {
+  const [a, b] = socketPair()
+  const sent = numbered(7)
+  sendMessage(a, Buffer.from('kept'), [sent])
+  sendMessage(a, Buffer.from('last'))
+  sendMessage(b, Buffer.from('unread'))
+  for (const fd of [sent, a]) close(fd)
+  const kept = await receiveMessage(b)
+  assert.equal(textOf(kept), 'kept')
+  const value = new Uint8Array(1)
+  const [fd] = kept?.descriptors ?? []
+  readAt(fd as Fd, 0, value)
+  assert.equal(value[0], 7)
+  assert.equal(textOf(await receiveMessage(b)), 'last')
+  assert.equal(await receiveMessage(b), undefined)
+  for (const end of [fd as Fd, b]) close(end)
+})
+
 test('descriptors arrive in order, as many as a message may have, after their sender closed everything', () => {
   const [a, b] = socketPair()
   const sent = Array.from({ length: MAX_DESCRIPTORS }, (_, index) => numbered(index))

@@ -136,8 +136,9 @@ export function receiveMessageNow(fd: Fd, maxBytes = 65536): Message | 'ended' |
     if (received >= 0) return received === 0 ? 'ended' : checked(fd, envelope, bytes.subarray(0, received))
     const errno = lastErrno()
     if (errno === EAGAIN) return undefined
-    if (errno === ECONNRESET) return 'ended'
-    if (errno !== EINTR) throw new SystemCallError(`recvmsg fd ${fd}`, errno)
+    // Once, where the peer ended with messages unread, and before what is queued here (unix_release_sock,
+    // net/unix/af_unix.c; __skb_try_recv_datagram, net/core/datagram.c).
+    if (errno !== EINTR && errno !== ECONNRESET) throw new SystemCallError(`recvmsg fd ${fd}`, errno)
   }
 }
 
