@@ -31,7 +31,7 @@ const MACHINES = /^(pc-q35|pc-i440fx)-/
 /** Options that describe the machine or its files, which two QEMUs may have open while one of them waits. */
 const KEPT = new Set([
   ...['machine', 'M', 'accel', 'enable-kvm', 'cpu', 'smp', 'numa', 'm', 'global', 'name', 'uuid', 'boot'],
-  ...['cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb', 'kernel', 'initrd', 'append'],
+  ...['drive', 'blockdev', 'cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb', 'kernel', 'initrd', 'append'],
   ...['dtb', 'bios', 'L', 'rtc', 'smbios', 'acpitable', 'fw_cfg', 'vga', 'nodefaults', 'no-user-config'],
   ...['no-reboot', 'no-shutdown', 'action', 'msg', 'sandbox', 'k', 'S', 'incoming', 'no-hpet'],
   ...['no-acpi', 'usb', 'icount', 'run-with', 'only-migratable'],
@@ -41,8 +41,15 @@ const DROPPED = new Set([
   ...['pidfile', 'vnc', 'spice', 'monitor', 'qmp', 'qmp-pretty', 'gdb', 's', 'D', 'd', 'trace', 'nographic'],
   ...['display', 'full-screen'],
 ])
-/** A server may accept only one client. */
-const NETWORK = /\b(nbd|ssh|iscsi|rbd|gluster|https?|ftps?|nfs|vhost-user|nvme|blkio)\b/
+/**
+ * Drivers and protocols of images that are no files here: a server may accept only one client, and a device
+ * has one user. By `driver=`, in JSON too, or before the colon of a file's name.
+ */
+const REMOTE =
+  '(?:nbd|ssh|iscsi|rbd|gluster|https?|ftps?|tftp|nfs|nvme[\\w-]*|vhost-user[\\w-]*|virtio-blk-[\\w-]+|blkio)'
+const REMOTE_DRIVER = new RegExp(`driver"?\\s*[=:]\\s*"?${REMOTE}(?![\\w-])`)
+const REMOTE_NAME = new RegExp(`(?:^|[=",])${REMOTE}(?:\\+\\w+)?:`)
+const IMAGES = new Set(['drive', 'blockdev', 'cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb'])
 const OBJECTS =
   /^(memory-backend-(file|ram|memfd|epc|shm)|iothread|secret|tls-creds-\w+|rng-(random|builtin)|throttle-group|thread-context|authz-\w+)$/
 const DEVICES = [
@@ -75,7 +82,10 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
 /** The arguments of the trial for it; a string: the reason why it cannot be tried. */
 function onTrial(argument: Argument, index: number): Argument[] | string {
   const { option: name, value = '' } = argument
-  if (name === undefined) return [argument] // a disk image
+  // A word without an option is a disk image.
+  if ((name === undefined || IMAGES.has(name)) && isRemote(value))
+    return `${name === undefined ? 'a disk' : `-${name}`} over a network`
+  if (name === undefined) return [argument]
   const pairs = pairsOf(argument)
   const id = optionValue(pairs, 'id')
   switch (name) {
@@ -83,9 +93,6 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
       const driver = (jsonOf(value) === undefined ? pairs[0]?.value : optionValue(pairs, 'driver')) ?? ''
       return DEVICES.some((known) => known.test(driver)) ? [argument] : `device ${driver}`
     }
-    case 'drive':
-    case 'blockdev':
-      return NETWORK.test(value) ? `-${name} over a network` : [argument]
     case 'overcommit':
       return optionValue(pairs, 'mem-lock') === 'on' ? '-overcommit mem-lock=on' : [argument]
     case 'object': {
@@ -115,5 +122,7 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
   if (KEPT.has(name)) return [argument]
   return DROPPED.has(name) ? [] : `-${name}`
 }
+
+const isRemote = (value: string): boolean => REMOTE_DRIVER.test(value) || REMOTE_NAME.test(value)
 
 const option = (name: string, value: string): Argument => ({ option: name, value, dashes: '-' })

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseCommandLine } from '../command-line.ts'
+import { trialLine } from './trial-line.ts'
+
+const obstaclesOf = (...words: string[]): readonly string[] =>
+  trialLine(parseCommandLine(['qemu-system-x86_64', '-nodefaults', ...words]), 'pc-q35-10.0').obstacles
+
+test('an image that one process alone may have is not tried, whichever way the line names it', () => {
+  for (const [option, value] of [
+    ['drive', 'if=none,id=d,file=nbd:unix:/run/nbd.sock'],
+    ['drive', 'file=nbd+unix:///disk?socket=/run/nbd.sock,format=raw'],
+    ['drive', 'file.driver=nvme,file.device=0000:01:00.0,file.namespace=1'],
+    ['blockdev', 'driver=qcow2,node-name=d,file.driver=https,file.url=https://host/d'],
+    [
+      'blockdev',
+      '{"driver": "raw", "node-name": "d", "file": {"driver": "nvme-io_uring", "path": "/dev/ng0n1"}}',
+    ],
+    ['blockdev', '{"driver":"virtio-blk-vhost-user","node-name":"d","path":"/run/s"}'],
+    ['cdrom', 'https://host/install.iso'],
+    ['hda', 'ssh://host/disk'],
+  ] as const)
+    assert.deepEqual(obstaclesOf(`-${option}`, value), [`-${option} over a network`], value)
+  assert.deepEqual(obstaclesOf('nbd://host/disk'), ['a disk over a network'])
+})
+
+test('a file is tried, whatever its folder is called', () => {
+  for (const words of [
+    ['-drive', 'if=none,id=nvme,file=/mnt/nvme/disk.raw,format=raw'],
+    ['-drive', 'file=/mnt/nfs/ssh/rbd.qcow2'],
+    ['-blockdev', '{"driver":"file","node-name":"nbd","filename":"/mnt/nvme/https/disk"}'],
+    ['-blockdev', 'driver=host_device,node-name=d,filename=/dev/nvme0n1'],
+    ['-cdrom', '/mnt/http/install.iso'],
+    ['/mnt/iscsi/disk.raw'],
+  ])
+    assert.deepEqual(obstaclesOf(...words), [], words.join(' '))
+})
