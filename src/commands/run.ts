@@ -33,7 +33,7 @@ export const command: CommandModule = {
       .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
       .option('--user <user>', 'run QEMU as this user; default: who called sudo')
       .option('--mount <dir>', 'look for its RAM in this mount only')
-      .option('--order <n>', 'lower is saved and started first', '0')
+      .option('--order <n>', 'in an update, the save and the start of a lower one begin first', '0')
       .option('--env <name[=value]>', 'record one more environment variable', collect, [])
       .option(
         '--before <command>',
