@@ -16,6 +16,7 @@ import { khoAbort } from './kho-abort.ts'
 import { khoFromOlder } from './kho-from-older.ts'
 import { khoMany } from './kho-many.ts'
 import { khoRefuse } from './kho-refuse.ts'
+import { living } from './living.ts'
 import { many } from './many.ts'
 import { mount } from './mount.ts'
 import { mountTier } from './mount-tier.ts'
@@ -52,6 +53,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   systemd,
   'systemd-kho': systemdKho,
   torn,
+  living,
   many,
   cycles,
   'fault-memory': faultMemory,
