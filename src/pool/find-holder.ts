@@ -78,8 +78,8 @@ export function clearLost(record: PoolRecord): void {
  * image of `pool`.
  */
 export function storedRecord(pool: string): PoolRecord | undefined {
-  const own = lookAt(process.pid)
-  if (own?.pool !== pool) return undefined
+  const own = lookAt(process.pid).find((each) => each.pool === pool)
+  if (own === undefined) return undefined
   const record = recordOf(pool, own, { keeper: NO_PROCESS, server: null })
   const isMounted = record.mountPoint !== null
   return { ...record, state: isMounted ? 'mounted' : 'parked' }

@@ -4,9 +4,9 @@
  * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { probe, readIdentity } from '../fs/image/header.ts'
+import { type Identity, probe, readIdentity } from '../fs/image/header.ts'
 import { HEADER_BYTES } from '../fs/image/image-format.ts'
-import { findAreas, findSessions } from '../keeper/takeover/copy-fds.ts'
+import { findAreas, findImages, findSessions } from '../keeper/takeover/copy-fds.ts'
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
 import { read } from '../linux/holders.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -43,7 +43,7 @@ export function searchHolders(): ImageHolder[] {
     const pid = Number(name)
     if (!Number.isInteger(pid) || pid === process.pid) return []
     try {
-      return lookAt(pid) ?? []
+      return lookAt(pid)
     } catch (error) {
       const errno = errnoOfNodeError(error)
       // It ended meanwhile; a process that is ending answers EINVAL for its mounts.
@@ -58,36 +58,43 @@ export function searchHolders(): ImageHolder[] {
 }
 
 /**
- * undefined: it holds no image of a pool. Throws Node's errors where this process may not look, or that one
- * has ended.
+ * One for each pool that the process holds an image of: the service manager may hold several. Throws Node's
+ * errors where this process may not look, or that one has ended.
  */
-export function lookAt(pid: number): ImageHolder | undefined {
-  const areas = findAreas(pid)
+export function lookAt(pid: number): ImageHolder[] {
+  const images = findImages(pid)
+  const { table, fuse } = findAreas(pid)
   // Only of these is more read: reading the command line of a process waits for the lock of its memory map,
   // which it may hold without an end while it waits for a page of a file system that does not answer.
-  if ([areas.image, areas.packed, areas.table].every((fd) => fd === undefined)) return undefined
+  if (images.length === 0 && table === undefined) return []
   const role = roleOf(pid)
   const holder = identify(pid)
-  if (holder === undefined) return undefined
-  const looks = [areas.packed, areas.image].flatMap((fd) => (fd === undefined ? [] : lookAtImage(pid, fd)))
-  const identity = looks.find((look) => look !== 'blank' && look !== 'harmed')
+  if (holder === undefined) return []
+  const looks = images.map((fd) => lookAtImage(pid, fd))
+  const identities = new Map<string | undefined, Identity | undefined>()
+  for (const look of looks)
+    if (typeof look === 'object' && !identities.has(look.poolName)) identities.set(look.poolName, look)
   // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved
-  // and cannot be used: then it has no image.
-  const isKept = identity !== undefined || looks.includes('harmed') || findSessions(pid).length > 0
-  if (!isKept) return undefined
-  const pool = typeof identity === 'object' ? identity.poolName : titledPool(pid)
-  const isConnected = areas.fuse !== undefined
-  const mount = mountTable(pid).find(({ type, source }) => type === FUSE_TYPE && source === pool)
-  return {
-    process: holder,
-    role,
-    program: read(`/proc/${pid}/comm`).trim(),
-    pool,
-    totalBlocks: sizeSaid(pid, areas.table) ?? (typeof identity === 'object' ? identity.totalBlocks : 0),
-    isConnected,
-    mountPoint: isConnected ? (mount?.target ?? null) : null,
-    parentPid: Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]),
-  }
+  // and cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is harmed.
+  const isHarmed = looks.includes('harmed') && (role === undefined || identities.size === 0)
+  if (isHarmed || (identities.size === 0 && findSessions(pid).length > 0))
+    identities.set(titledPool(pid), undefined)
+  const isConnected = fuse !== undefined
+  const parent = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+  return [...identities].map(([pool, identity]) => {
+    const mount = mountTable(pid).find(({ type, source }) => type === FUSE_TYPE && source === pool)
+    return {
+      process: holder,
+      role,
+      program: read(`/proc/${pid}/comm`).trim(),
+      pool,
+      // Of several pools it is not known whose table this is.
+      totalBlocks: (identities.size === 1 ? sizeSaid(pid, table) : undefined) ?? identity?.totalBlocks ?? 0,
+      isConnected,
+      mountPoint: isConnected ? (mount?.target ?? null) : null,
+      parentPid: Number(parent),
+    }
+  })
 }
 
 const MAGIC_BYTES = 8

@@ -6,12 +6,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findAreas } from '../keeper/takeover/copy-fds.ts'
 import { close, hasHungUp } from '../linux/descriptors.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
 import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mounts.ts'
 import { pidfdGetFd, pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { lockDiscard } from '../run/discard-lock.ts'
 import { logPath, type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
-import { EACCES, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } from '../values/errno.ts'
+import { EACCES, EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { cutOff, isMountedFor } from './find-holder.ts'
@@ -108,15 +109,36 @@ function cutConnection(record: PoolRecord): void {
  * did (a full /run).
  */
 function hasEnded(keeperPid: number): boolean {
-  const { fuse } = findAreas(keeperPid)
-  const pidfd = fuse === undefined ? ESRCH : pidfdOpen(keeperPid)
-  if (fuse === undefined || pidfd instanceof Errno) return true
-  const copy = pidfdGetFd(pidfd, fuse)
-  close(pidfd)
-  if (copy instanceof Errno) return true
+  const copy = copyConnection(keeperPid)
+  if (copy instanceof Errno) {
+    if ([EBADF, ESRCH, ENOENT].includes(copy)) return true
+    throw new UsageError(
+      copy === EPERM || copy === EACCES
+        ? 'unmounting needs root, CAP_SYS_PTRACE and a kernel that lets root look at processes (kernel.yama.ptrace_scope below 3)'
+        : `the connection of process ${keeperPid} cannot be seen (${copy}): try again`,
+    )
+  }
   const isOver = hasHungUp(copy)
   close(copy)
   return isOver
+}
+
+/**
+ * A copy of the keeper's connection. Errors: EBADF, ESRCH, ENOENT (it has none any more); EPERM, EMFILE, …
+ */
+function copyConnection(keeperPid: number): Fd | Errno {
+  let fuse: Fd | undefined
+  try {
+    ;({ fuse } = findAreas(keeperPid))
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
+  if (fuse === undefined) return EBADF
+  const pidfd = pidfdOpen(keeperPid)
+  if (pidfd instanceof Errno) return pidfd
+  const copy = pidfdGetFd(pidfd, fuse)
+  close(pidfd)
+  return copy
 }
 
 function takeOff(record: PoolRecord, mountPoint: string): void {

@@ -62,6 +62,15 @@ export function findAreas(pid: number): Partial<Record<keyof typeof LINKS, Fd>> 
   return found
 }
 
+/**
+ * All images in process `pid`, packed ones first: the service manager has one of each pool that has a unit.
+ * Those with the lock are left out, as in `findAreas`.
+ */
+export const findImages = (pid: number): Fd[] =>
+  [LINKS.packed, LINKS.image].flatMap((wanted) =>
+    [...descriptorLinks(pid)].flatMap(([fd, link]) => (link === wanted && !isLocked(pid, fd) ? fd : [])),
+  )
+
 function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
   for (const entry of readdirSync(`/proc/${pid}/fd`)) {
     try {

@@ -46,9 +46,15 @@ const DROPPED = new Set([
  * has one user. By `driver=`, in JSON too, or before the colon of a file's name.
  */
 const REMOTE =
-  '(?:nbd|ssh|iscsi|rbd|gluster|https?|ftps?|tftp|nfs|nvme[\\w-]*|vhost-user[\\w-]*|virtio-blk-[\\w-]+|blkio)'
-const REMOTE_DRIVER = new RegExp(`driver"?\\s*[=:]\\s*"?${REMOTE}(?![\\w-])`)
-const REMOTE_NAME = new RegExp(`(?:^|[=",])${REMOTE}(?:\\+\\w+)?:`)
+  '(?:nbd|ssh|iscsi|iser|rbd|gluster|https?|ftps?|tftp|nfs|nvme[\\w-]*|vhost-user[\\w-]*|virtio-blk-[\\w-]+|blkio)'
+/** `format` of a `-drive` is another word for `driver`; QEMU's JSON may have single quotes. */
+const REMOTE_DRIVER = new RegExp(`(?:driver|format)["']?\\s*[=:]\\s*["']?${REMOTE}(?![\\w-])`)
+/** Also behind another protocol: `blkdebug::nbd://host/disk`. */
+const REMOTE_NAME = new RegExp(`(?:^|[=:"',])${REMOTE}(?:\\+\\w+)?:`)
+/** The first word of a `-blockdev` is its driver. */
+const REMOTE_WORD = new RegExp(`^${REMOTE}(?=,|$)`)
+/** JSON may spell a driver so. */
+const ESCAPED = /\\u/
 const IMAGES = new Set(['drive', 'blockdev', 'cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb'])
 const OBJECTS =
   /^(memory-backend-(file|ram|memfd|epc|shm)|iothread|secret|tls-creds-\w+|rng-(random|builtin)|throttle-group|thread-context|authz-\w+)$/
@@ -83,7 +89,10 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
 function onTrial(argument: Argument, index: number): Argument[] | string {
   const { option: name, value = '' } = argument
   // A word without an option is a disk image.
-  if ((name === undefined || IMAGES.has(name)) && isRemote(value))
+  if (
+    (name === undefined || IMAGES.has(name)) &&
+    (isRemote(value) || (name === 'blockdev' && REMOTE_WORD.test(value)))
+  )
     return `${name === undefined ? 'a disk' : `-${name}`} over a network`
   if (name === undefined) return [argument]
   const pairs = pairsOf(argument)
@@ -123,6 +132,7 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
   return DROPPED.has(name) ? [] : `-${name}`
 }
 
-const isRemote = (value: string): boolean => REMOTE_DRIVER.test(value) || REMOTE_NAME.test(value)
+const isRemote = (value: string): boolean =>
+  REMOTE_DRIVER.test(value) || REMOTE_NAME.test(value) || ESCAPED.test(value)
 
 const option = (name: string, value: string): Argument => ({ option: name, value, dashes: '-' })
