@@ -109,3 +109,46 @@ test(
     good('umount', '--discard', 'odd')
   },
 )
+
+/** Time to look at a pool that the service manager alone has. */
+const LATE_RESTART = `[Service]
+RestartSec=15s
+`
+
+test(
+  'umount keeps a pool that the service manager alone holds, beside those of others',
+  options,
+  async (t) => {
+    const { folder, run, good, until, show } = await startUnitHost(t, {
+      'guestmemfs@.service.d/late.conf': LATE_RESTART,
+    })
+    const pools = ['first', 'second'] as const
+    for (const pool of pools) {
+      mkdirSync(join(folder, pool))
+      good('mount', pool, join(folder, pool), '-o', 'size=64M')
+      assert.equal(run('sh', '-ec', `echo of ${pool} >${join(folder, pool)}/file`).status, 0)
+    }
+    // The manager has one process of descriptors: the image of the second pool is behind that of the first.
+    for (const pool of pools) {
+      const health = () => JSON.parse(good('status', '--json', pool)).health
+      await until('the manager has the file', () => health().storedFiles > 0 && health().unstoredFiles === 0)
+      const { server } = JSON.parse(good('status', '--json', pool))
+      const pids = [show(pool, 'MainPID'), String(server.pid)]
+      assert.equal(run('kill', '-9', ...pids).status, 0)
+      await until('both are gone', () => pids.every((pid) => run('kill', '-0', pid).status !== 0))
+      const refused = run('sh', '-c', 'exec "$0" "$@" 2>&1', process.execPath, CLI, 'umount', pool)
+      assert.match(
+        refused.output,
+        /have died, and process 1 \(\S+\) holds its memory: mount it again, or give/,
+      )
+      assert.equal(refused.status, 1)
+    }
+    const isBack = (pool: string) => run('systemctl', 'is-active', `guestmemfs@${pool}.service`).status === 0
+    // A start that is asked for waits for the pause as well.
+    await sleep(8000)
+    for (const pool of pools) {
+      await until(`${pool} is back`, () => isBack(pool))
+      assert.equal(run('cat', join(folder, pool, 'file')).output, `of ${pool}\n`)
+    }
+  },
+)
