@@ -119,16 +119,24 @@ export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, 
   const made = withMount(path, make, base)
   const { failed, isNew } = made instanceof Errno ? { failed: made, isNew: false } : made
   if (failed === undefined) return isNew
-  if (isNew) removeRamFile(path, base)
+  if (isNew) withPlace(path, removePlace, base)
   const isOnWay = failed === ELOOP || failed === ENOTDIR || failed === EXDEV
   const reason = isOnWay ? wayProblem(failed) : getSystemErrorMessage(-failed.code)
   const advice = failed === EACCES ? ` to ${user.name}, as whom QEMU runs: ${adviceFor(path, user)}` : ''
   throw new UsageError(`RAM file ${path} could not be made: ${reason}${advice}`)
 }
 
-/** Removes what `prepareRamFile` made, while no QEMU has used it. */
-export function removeRamFile(path: string, base?: Base): void {
-  withPlace(path, removePlace, base)
+/** The file's inode, which it keeps under another name. undefined: there is none. `base` is for tests. */
+export function inodeOf(path: string, base?: Base): number | undefined {
+  const stat = withPlace(path, (place) => lstatSync(place.path, { throwIfNoEntry: false }), base)
+  return stat instanceof Errno ? undefined : stat?.ino
+}
+
+/**
+ * Removes what `prepareRamFile` made, while no QEMU has used it; nothing where the name is another file's.
+ */
+export function removeRamFile(path: string, inode: number | undefined, base?: Base): void {
+  if (inode !== undefined && inodeOf(path, base) === inode) withPlace(path, removePlace, base)
 }
 
 /** Refuses a file that QEMU's user cannot open. A symlink to a device is not followed. */

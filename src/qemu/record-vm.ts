@@ -4,19 +4,22 @@
  */
 import { readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { wayProblem } from '../linux/beneath.ts'
 import { checkVmName } from '../run/check-names.ts'
+import { lockRecording } from '../run/recording-lock.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
 import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
-import { chooseEnvironment, findPerson } from './identity.ts'
+import { chooseEnvironment, findPerson, type Person } from './identity.ts'
 import { hasRamFile } from './memory-backends.ts'
 import { impliedValue } from './option-string.ts'
-import { prepareRamFile, removeRamFile } from './ram-file.ts'
+import { inodeOf, prepareRamFile, removeRamFile } from './ram-file.ts'
 import { checkRootsWay } from './roots-way.ts'
-import { prepareCommandLine, type VmCommandLine } from './vm-command-line.ts'
+import { prepareCommandLine } from './vm-command-line.ts'
 import {
+  isSameFile,
   ramFileOf,
   readDefinition,
   removeDefinition,
@@ -29,8 +32,10 @@ export interface RecordRequest {
   readonly argv: readonly string[]
   readonly cwd: string
   readonly environment: NodeJS.ProcessEnv
-  /** Mount points, resolved, with the RAM files in each that carry a record. */
-  readonly mounts: readonly { readonly mountPoint: string; readonly recorded: readonly string[] }[]
+  /** Resolved. */
+  readonly mountPoints: readonly string[]
+  /** The RAM files in them that carry a record, as they are when it is called. */
+  readonly recordedFiles: () => readonly string[]
   readonly name: string | undefined
   readonly user: string | undefined
   readonly order: number
@@ -71,8 +76,6 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   const prepared = prepareCommandLine(line, { cwd, mount: mountPoint }, binary)
   const ramFile = (prepared.ramFiles[0] as { path: string }).path
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
-  const replaced = refuseConflicts(name, prepared, request)
-
   if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountPoint)
   const { uid, gid, groups } = person
   const definition: VmDefinition = {
@@ -95,18 +98,39 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     ...(request.after.length > 0 && { after: [...request.after] }),
     saved: null,
   }
-  // The record is an xattr of the RAM file and must be there before QEMU starts, so the files must be, too.
-  const made: string[] = []
+  const unlock = await lockRecording()
   try {
-    for (const file of prepared.ramFiles) if (prepareRamFile(file, person)) made.push(file.path)
+    record(definition, person, refuseConflicts(definition, request))
+  } finally {
+    unlock()
+  }
+  return { ramFile, definition, daemonize: prepared.daemonize, notes: prepared.notes }
+}
+
+/**
+ * The record is an xattr of the RAM file and must be there before QEMU starts, so the files must be, too.
+ * What is refused leaves former records as they were, and no file that was made for it. `replaced`: RAM files
+ * whose record goes.
+ */
+function record(definition: VmDefinition, person: Person, replaced: readonly string[]): void {
+  const ramFile = ramFileOf(definition)
+  const former = readDefinition(ramFile)
+  const made: { readonly path: string; readonly inode: number | undefined }[] = []
+  try {
+    for (const file of definition.ramFiles)
+      if (prepareRamFile(file, person)) made.push({ path: file.path, inode: inodeOf(file.path) })
     writeDefinition(definition)
   } catch (error) {
-    for (const path of made) removeRamFile(path)
+    for (const { path, inode } of made) removeRamFile(path, inode)
     throw error
   }
-  // Only now: what was refused has left the former record as it was.
-  for (const path of replaced) if (path !== ramFile) removeDefinition(path)
-  return { ramFile, definition, daemonize: prepared.daemonize, notes: prepared.notes }
+  for (const path of replaced) {
+    const failed = path === ramFile || isSameFile(path, ramFile) ? undefined : removeDefinition(path)
+    if (failed === undefined) continue
+    if (former === undefined) removeDefinition(ramFile)
+    else writeDefinition(former)
+    throw new UsageError(`the record on ${path} could not be removed: ${wayProblem(failed)}`)
+  }
 }
 
 /**
@@ -123,18 +147,16 @@ export function forgetVm({ ramFile, definition }: RecordedVm): void {
   if (now?.name === definition.name && now.saved === null) removeDefinition(ramFile)
 }
 
-function chooseMount(line: CommandLine, { cwd, mounts }: RecordRequest): string {
-  const [found, another] = mounts.filter(({ mountPoint }) => hasRamFile(line, { cwd, mount: mountPoint }))
+function chooseMount(line: CommandLine, { cwd, mountPoints }: RecordRequest): string {
+  const [found, another] = mountPoints.filter((mount) => hasRamFile(line, { cwd, mount }))
   if (found !== undefined && another !== undefined) {
-    throw new UsageError(
-      `the guest's RAM lies in ${found.mountPoint} and in ${another.mountPoint}: put all of it into one`,
-    )
+    throw new UsageError(`the guest's RAM lies in ${found} and in ${another}: put all of it into one`)
   }
-  if (found !== undefined) return found.mountPoint
-  const [only] = mounts
+  if (found !== undefined) return found
+  const [only] = mountPoints
   if (only === undefined)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
-  return only.mountPoint // findRamFiles reports what is missing
+  return only // findRamFiles reports what is missing
 }
 
 function guestName(line: CommandLine): string | undefined {
@@ -142,31 +164,37 @@ function guestName(line: CommandLine): string | undefined {
   return option && impliedValue(pairsOf(option), 'guest')
 }
 
-/** Returns the RAM files with a record that the new one replaces. */
+/**
+ * Returns the RAM files whose record the new one replaces. Errors (UsageError): another VM has the name, or
+ * some of the RAM, also by another name of its file; or a record that is there cannot be read, or is of a
+ * file that was renamed: it may be that of a saved guest.
+ */
 function refuseConflicts(
-  name: string,
-  { ramFiles }: VmCommandLine,
-  { mounts, replace }: RecordRequest,
+  { name, ramFiles }: VmDefinition,
+  { recordedFiles, replace }: RecordRequest,
 ): readonly string[] {
-  const paths = new Set(ramFiles.map(({ path }) => path))
-  for (const { definition, state, qemu } of readVms(mounts.flatMap(({ recorded }) => recorded)).vms) {
+  const paths = ramFiles.map(({ path }) => path)
+  const there = paths.flatMap((path) => readDefinition(path) ?? [])
+  const replaced: string[] = []
+  for (const { definition, state, qemu } of readVms([...recordedFiles(), ...there.map(ramFileOf)]).vms) {
     const { name: other, ramFiles: theirs } = definition
-    const shared = theirs.find(({ path }) => paths.has(path))
+    const shared = theirs.find(({ path }) => paths.some((own) => own === path || isSameFile(own, path)))
     if (shared === undefined && other !== name) continue
     const what = shared === undefined ? `a VM named ${other}` : `VM ${other} on ${shared.path}`
     if (state === 'running') throw new UsageError(`${what} is running (process ${qemu?.pid})`)
     if (shared === undefined)
       throw new UsageError(`${what} is recorded on ${ramFileOf(definition)}: choose another --name`)
-    if (replace) continue
-    throw new UsageError(
-      state === 'saved'
-        ? `${what} is saved: continue it with 'guestmemfs resume ${other}', or give it up with --replace`
-        : `${what} is recorded, but its QEMU is gone: start over with --replace`,
-    )
+    if (!replace)
+      throw new UsageError(
+        state === 'saved'
+          ? `${what} is saved: continue it with 'guestmemfs resume ${other}', or give it up with --replace`
+          : `${what} is recorded, but its QEMU is gone: start over with --replace`,
+      )
+    replaced.push(ramFileOf(definition))
   }
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
-  return replace ? [...paths].filter((path) => readDefinition(path) !== undefined) : []
+  return replaced
 }
 
 function ownCgroup(): string | null {

@@ -104,7 +104,7 @@ export function parseDefinition(value: Uint8Array): VmDefinition {
 }
 
 /** A file may have several names, and be listed under another than the one QEMU opens. */
-function isSameFile(left: string, right: string): boolean {
+export function isSameFile(left: string, right: string): boolean {
   const [a, b] = [left, right].map((path) =>
     withPlace(path, (place) => lstatSync(place.path, { throwIfNoEntry: false })),
   )

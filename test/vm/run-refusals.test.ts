@@ -3,9 +3,9 @@
  * it.
  */
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, linkSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { guestmemfs } from '../mount/support.ts'
+import { guestmemfs, until } from '../mount/support.ts'
 import {
   listVms,
   mountVmPool,
@@ -70,4 +70,38 @@ test('what is refused for its second RAM file has made no first one, and the for
   const same = await guestmemfs(...anew, '--replace', ...line, ...twoNodes(pool, 'former', 'small'))
   assert.match(same.stderr, /small has 2M, its size=64M is more: make both the same/)
   assert.deepEqual(await listVms(pool), before)
+})
+
+test('RAM that another VM has is refused under each name of its file, and its record stays', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'theirs')
+  linkSync(pool.path('theirs'), pool.path('link'))
+  const linked = await run(pool, 'link', '--replace')
+  assert.match(linked.stderr, /VM theirs-\d+ on \S+theirs is running \(process \d+\)/)
+  renameSync(pool.path('theirs'), pool.path('renamed'))
+  for (const option of [[], ['--replace']]) {
+    const refused = await run(pool, 'renamed', ...option)
+    assert.match(refused.stderr, /is recorded on \S+renamed but its RAM is \S+theirs: rename the file back/)
+  }
+  renameSync(pool.path('renamed'), pool.path('theirs'))
+  await vm.serial.moreTicks(2)
+  assert.deepEqual(
+    (await listVms(pool)).map(({ name, state }) => [name, state]),
+    [[vm.name, 'running']],
+  )
+})
+
+test('--replace takes the record of a VM away that has one of the RAM files', async (t) => {
+  const pool = await mountVmPool(t)
+  const name = vmName('pair')
+  const pair = ['run', '--name', name, '--mount', pool.mountPoint, '--', QEMU, ...SMALL_MACHINE, '-daemonize']
+  const started = await guestmemfs(...pair, ...twoNodes(pool, 'one', 'two'))
+  assert.equal(started.status, 0, started.stderr)
+  process.kill(qemuPid(name), 'SIGKILL')
+  await until('it is dead', async () => (await listVms(pool))[0]?.state === 'dead')
+  const taking = await startTinyVm(t, pool, 'two', { runOptions: ['--replace'] })
+  assert.deepEqual(
+    (await listVms(pool)).map((each) => each.name),
+    [taking.name],
+  )
 })
