@@ -2,6 +2,7 @@
  * Owns the installation of build tools for a kernel on this machine: asks first, and installs only what is
  * missing.
  */
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AptHost, hasApt, installPackages, updateLists } from '../../src/host/apt.ts'
@@ -48,5 +49,30 @@ export async function ensureBuildTools(
     throw new UsageError(`${found}: install them`)
   say(`installing ${names}`)
   updateLists(host)
-  installPackages(host, missing)
+  try {
+    installPackages(host, missing)
+  } catch (error) {
+    const exact = missing.map((name) => `${name}${versionOf(LIBRARIES[name] ?? [])}`)
+    if (exact.every((name) => !name.includes('='))) throw error
+    installPackages(host, exact)
+  }
+}
+
+/**
+ * A header package is for one version of its library. Where that came from another suite (QEMU of backports
+ * brings a newer libelf), apt takes the headers of this suite and finds that they do not fit.
+ */
+const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
+  'libc6-dev': ['libc6'],
+  'libelf-dev': ['libelf1t64', 'libelf1'],
+}
+
+/** `=VERSION` of the first of these packages that is installed; empty where none is. */
+function versionOf(libraries: readonly string[]): string {
+  for (const library of libraries) {
+    const { stdout } = spawnSync('dpkg-query', ['--status', library], { encoding: 'utf8' })
+    const version = /^Version: (\S+)$/m.exec(stdout ?? '')?.[1]
+    if (version !== undefined && /^Status: install ok installed$/m.test(stdout)) return `=${version}`
+  }
+  return ''
 }

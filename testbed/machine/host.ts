@@ -78,18 +78,21 @@ export class Host {
 
   /**
    * The evidence for the verdict. Waits for the agent's last notices where it still runs, and writes the last
-   * lines of guestmemfs processes to the folder of the logs.
+   * lines of guestmemfs processes, or the registers of a host that was reset, to the folder of the logs.
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
     const said = await this.run(PRINT_WORDS, { timeoutMs: 10_000 }).catch(() => undefined)
     if (said !== undefined) writeFileSync(join(this.#folder, 'logs', 'processes'), `${said}\n`)
     const { stop } = this.#machine
+    const kvm = this.#hello?.kvm ?? []
+    if (stop !== undefined)
+      writeFileSync(join(this.#folder, 'logs', 'registers'), `${stop.registers}\n${kvm.join('\n')}\n`)
     return {
       crash: this.#crash === undefined ? undefined : this.#lastWords,
       stop: stop === undefined ? undefined : { ...stop, qemuLog: readTail(join(this.#folder, 'qemu.log')) },
       isBooting: this.#isBooting,
-      kvmModules: this.#hello?.kvm ?? [],
+      kvmModules: kvm,
       qemuStarts: [...this.#qemuStarts.values()],
     }
   }
