@@ -78,6 +78,10 @@ const CHANGES: Readonly<Record<string, Change>> = {
     const top = overlays.disk0.at(-1)
     if (top === undefined) return undefined
     await commit(vm.name, top, 'disk0')
+    // Overlays that an update has put into the line are QEMU's own no longer: they stay until they are
+    // deleted.
+    for (const node of overlays.disk0.toReversed())
+      await vm.command('blockdev-del', { 'node-name': node }).catch(() => {})
     overlays.disk0.length = 0
     return { what: top }
   },

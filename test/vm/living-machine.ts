@@ -92,11 +92,17 @@ export const deleteNode = (name: string, node: string): Promise<void> =>
 
 /** Commits all overlays from `top` down into `base`, which is the top node afterwards. */
 export async function commit(name: string, top: string, base: string): Promise<void> {
-  await monitor(name, 'block-commit', { 'job-id': 'commit0', device: top, 'base-node': base })
+  const job = { id: 'commit0' }
+  const keep = { 'auto-dismiss': false, 'job-id': job.id }
+  await monitor(name, 'block-commit', { ...keep, device: top, 'base-node': base })
   const isOver = async (): Promise<boolean> => {
-    const [job] = (await monitor(name, 'query-jobs')) as { status: string }[]
-    if (job?.status === 'ready') await monitor(name, 'job-complete', { id: 'commit0' })
-    return job === undefined
+    const jobs = (await monitor(name, 'query-jobs')) as { id: string; status: string; error?: string }[]
+    const now = jobs.find(({ id }) => id === job.id)
+    if (now?.status === 'ready') await monitor(name, 'job-complete', job)
+    if (now?.status !== 'concluded') return false
+    await monitor(name, 'job-dismiss', job)
+    assert.equal(now.error, undefined, `commit of ${top}`)
+    return true
   }
   await until(`${top} is committed`, isOver, 5000)
 }
