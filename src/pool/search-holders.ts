@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { type Identity, probe, readIdentity } from '../fs/image/header.ts'
 import { HEADER_BYTES } from '../fs/image/image-format.ts'
-import { findAreas, findImages, findSessions } from '../keeper/takeover/copy-fds.ts'
+import { findAreas, findSessions, listAreas } from '../keeper/takeover/copy-fds.ts'
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
 import { read } from '../linux/holders.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -62,8 +62,12 @@ export function searchHolders(): ImageHolder[] {
  * errors where this process may not look, or that one has ended.
  */
 export function lookAt(pid: number): ImageHolder[] {
-  const images = findImages(pid)
-  const { table, fuse } = findAreas(pid)
+  const areas = listAreas(pid)
+  const { table, fuse }: ReturnType<typeof findAreas> = Object.fromEntries(areas)
+  // What a packed image says counts more than the image that a server makes of it.
+  const images = ['packed', 'image'].flatMap((wanted) =>
+    areas.flatMap(([area, fd]) => (area === wanted ? fd : [])),
+  )
   // Only of these is more read: reading the command line of a process waits for the lock of its memory map,
   // which it may hold without an end while it waits for a page of a file system that does not answer.
   if (images.length === 0 && table === undefined) return []
@@ -79,22 +83,23 @@ export function lookAt(pid: number): ImageHolder[] {
   const isHarmed = looks.includes('harmed') && (role === undefined || identities.size === 0)
   if (isHarmed || (identities.size === 0 && findSessions(pid).length > 0))
     identities.set(titledPool(pid), undefined)
+  if (identities.size === 0) return []
   const isConnected = fuse !== undefined
-  const parent = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
-  return [...identities].map(([pool, identity]) => {
-    const mount = mountTable(pid).find(({ type, source }) => type === FUSE_TYPE && source === pool)
-    return {
-      process: holder,
-      role,
-      program: read(`/proc/${pid}/comm`).trim(),
-      pool,
-      // Of several pools it is not known whose table this is.
-      totalBlocks: (identities.size === 1 ? sizeSaid(pid, table) : undefined) ?? identity?.totalBlocks ?? 0,
-      isConnected,
-      mountPoint: isConnected ? (mount?.target ?? null) : null,
-      parentPid: Number(parent),
-    }
-  })
+  const mounts = mountTable(pid).filter(({ type }) => type === FUSE_TYPE)
+  const program = read(`/proc/${pid}/comm`).trim()
+  const parentPid = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1])
+  // Of several pools it is not known whose table this is.
+  const sizeByTable = identities.size === 1 ? sizeSaid(pid, table) : undefined
+  return [...identities].map(([pool, identity]) => ({
+    process: holder,
+    role,
+    program,
+    pool,
+    totalBlocks: sizeByTable ?? identity?.totalBlocks ?? 0,
+    isConnected,
+    mountPoint: isConnected ? (mounts.find(({ source }) => source === pool)?.target ?? null) : null,
+    parentPid,
+  }))
 }
 
 const MAGIC_BYTES = 8

@@ -47,29 +47,25 @@ const LINKS = {
   packed: '/memfd:guestmemfs:packed-image (deleted)',
   fuse: '/dev/fuse',
 } as const
+const AREAS: ReadonlyMap<string, Area> = new Map(
+  Object.entries(LINKS).map(([area, link]) => [link, area as Area]),
+)
+
+type Area = keyof typeof LINKS
 
 /**
- * Descriptor number of each area in process `pid`, found by the links in /proc/PID/fd. The server has two of
- * the image. The one that holds the lock is left out: a process with a copy of it would hold the lock, too.
+ * Each area in process `pid` with its descriptor number, found by the links in /proc/PID/fd. The server has
+ * two of the image. The one that holds the lock is left out: a process with a copy of it would hold the lock,
+ * too. The service manager has the areas of each pool that has a unit.
  */
-export function findAreas(pid: number): Partial<Record<keyof typeof LINKS, Fd>> {
-  const found: Partial<Record<keyof typeof LINKS, Fd>> = {}
-  for (const [fd, link] of descriptorLinks(pid)) {
-    for (const [area, wanted] of Object.entries(LINKS)) {
-      if (link === wanted && !(area === 'image' && isLocked(pid, fd))) found[area as keyof typeof LINKS] = fd
-    }
-  }
-  return found
-}
+export const listAreas = (pid: number): [area: Area, fd: Fd][] =>
+  [...descriptorLinks(pid)].flatMap(([fd, link]) => {
+    const area = AREAS.get(link)
+    return area === undefined || (area === 'image' && isLocked(pid, fd)) ? [] : [[area, fd]]
+  })
 
-/**
- * All images in process `pid`, packed ones first: the service manager has one of each pool that has a unit.
- * Those with the lock are left out, as in `findAreas`.
- */
-export const findImages = (pid: number): Fd[] =>
-  [LINKS.packed, LINKS.image].flatMap((wanted) =>
-    [...descriptorLinks(pid)].flatMap(([fd, link]) => (link === wanted && !isLocked(pid, fd) ? fd : [])),
-  )
+/** Of a process that has one pool: the descriptor number of each area. */
+export const findAreas = (pid: number): Partial<Record<Area, Fd>> => Object.fromEntries(listAreas(pid))
 
 function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
   for (const entry of readdirSync(`/proc/${pid}/fd`)) {
