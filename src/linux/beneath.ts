@@ -3,7 +3,7 @@
  * directories in there, and may put a symlink in the place of one at any moment: root must not follow it to
  * where they could not go themselves. Source: openat2(2), include/uapi/linux/openat2.h.
  */
-import { closeSync, constants, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, lstatSync, openSync, readFileSync, type Stats } from 'node:fs'
 import { basename, dirname, relative } from 'node:path'
 import { EAGAIN, EINVAL, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
@@ -112,6 +112,12 @@ export function openBeneath(directory: Fd, path: string, flags: number, mode = 0
     const fd = orErrno(syscall(SYS_openat2, directory, path, how, how.byteLength)) as Fd | Errno
     if (fd !== EAGAIN || tries === TRIES) return fd
   }
+}
+
+/** Its own, of a symlink too; undefined: there is no such name, or no way to it. `base` is for tests. */
+export function statBeneath(path: string, base?: Base): Stats | undefined {
+  const stat = withPlace(path, (place) => lstatSync(place.path, { throwIfNoEntry: false }), base)
+  return stat instanceof Errno ? undefined : stat
 }
 
 /** Takes the name away, a symlink's own too. Errors: ENOENT, EISDIR (a directory stays), EACCES. */

@@ -8,7 +8,15 @@ import { closeSync, constants, ftruncateSync, lstatSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { getSystemErrorMessage } from 'node:util'
 import * as v from 'valibot'
-import { type Base, openBeneath, removePlace, wayProblem, withMount, withPlace } from '../linux/beneath.ts'
+import {
+  type Base,
+  openBeneath,
+  removePlace,
+  statBeneath,
+  wayProblem,
+  withMount,
+  withPlace,
+} from '../linux/beneath.ts'
 import { asUser, type Credentials } from '../linux/credentials.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { lgetxattr } from '../linux/xattr.ts'
@@ -127,10 +135,7 @@ export function prepareRamFile({ id, path, sizeBytes }: RamFile, user: RamUser, 
 }
 
 /** The file's inode, which it keeps under another name. undefined: there is none. `base` is for tests. */
-export function inodeOf(path: string, base?: Base): number | undefined {
-  const stat = withPlace(path, (place) => lstatSync(place.path, { throwIfNoEntry: false }), base)
-  return stat instanceof Errno ? undefined : stat?.ino
-}
+export const inodeOf = (path: string, base?: Base): number | undefined => statBeneath(path, base)?.ino
 
 /**
  * Removes what `prepareRamFile` made, while no QEMU has used it; nothing where the name is another file's.

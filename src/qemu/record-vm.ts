@@ -125,7 +125,7 @@ function record(definition: VmDefinition, person: Person, replaced: readonly str
     throw error
   }
   for (const path of replaced) {
-    const failed = path === ramFile || isSameFile(path, ramFile) ? undefined : removeDefinition(path)
+    const failed = isSameFile(path, ramFile) ? undefined : removeDefinition(path)
     if (failed === undefined) continue
     if (former === undefined) removeDefinition(ramFile)
     else writeDefinition(former)
@@ -178,7 +178,7 @@ function refuseConflicts(
   const replaced: string[] = []
   for (const { definition, state, qemu } of readVms([...recordedFiles(), ...there.map(ramFileOf)]).vms) {
     const { name: other, ramFiles: theirs } = definition
-    const shared = theirs.find(({ path }) => paths.some((own) => own === path || isSameFile(own, path)))
+    const shared = theirs.find(({ path }) => paths.some((own) => isSameFile(own, path)))
     if (shared === undefined && other !== name) continue
     const what = shared === undefined ? `a VM named ${other}` : `VM ${other} on ${shared.path}`
     if (state === 'running') throw new UsageError(`${what} is running (process ${qemu?.pid})`)

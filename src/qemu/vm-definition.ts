@@ -2,9 +2,8 @@
  * Owns the record of a VM: all it takes to start its QEMU again. It is an xattr of the VM's (first) RAM file,
  * so it lasts as long as the memory, and a `trusted.` one, so that only root can write what root will start.
  */
-import { lstatSync } from 'node:fs'
 import * as v from 'valibot'
-import { wayProblem, withPlace } from '../linux/beneath.ts'
+import { statBeneath, wayProblem, withPlace } from '../linux/beneath.ts'
 import { ProcessLimitsSchema } from '../linux/process-limits.ts'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
 import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
@@ -92,7 +91,7 @@ export function readDefinition(ramFile: string): VmDefinition | undefined {
       { cause },
     )
   }
-  if (ramFileOf(parsed) === ramFile || isSameFile(ramFileOf(parsed), ramFile)) return parsed
+  if (isSameFile(ramFileOf(parsed), ramFile)) return parsed
   throw new UsageError(
     `VM ${parsed.name} is recorded on ${ramFile} but its RAM is ${ramFileOf(parsed)}: rename the file back`,
   )
@@ -105,11 +104,9 @@ export function parseDefinition(value: Uint8Array): VmDefinition {
 
 /** A file may have several names, and be listed under another than the one QEMU opens. */
 export function isSameFile(left: string, right: string): boolean {
-  const [a, b] = [left, right].map((path) =>
-    withPlace(path, (place) => lstatSync(place.path, { throwIfNoEntry: false })),
-  )
-  if (a === undefined || b === undefined || a instanceof Errno || b instanceof Errno) return false
-  return a.dev === b.dev && a.ino === b.ino
+  if (left === right) return true
+  const [a, b] = [left, right].map((path) => statBeneath(path))
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino
 }
 
 /** Errors (UsageError): the command line and environment are too long, no permission, the mount is full. */
