@@ -89,10 +89,7 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
 function onTrial(argument: Argument, index: number): Argument[] | string {
   const { option: name, value = '' } = argument
   // A word without an option is a disk image.
-  if (
-    (name === undefined || IMAGES.has(name)) &&
-    (isRemote(value) || (name === 'blockdev' && REMOTE_WORD.test(value)))
-  )
+  if ((name === undefined || IMAGES.has(name)) && isRemote(argument))
     return `${name === undefined ? 'a disk' : `-${name}`} over a network`
   if (name === undefined) return [argument]
   const pairs = pairsOf(argument)
@@ -132,7 +129,8 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
   return DROPPED.has(name) ? [] : `-${name}`
 }
 
-const isRemote = (value: string): boolean =>
-  REMOTE_DRIVER.test(value) || REMOTE_NAME.test(value) || ESCAPED.test(value)
+const isRemote = ({ option: name, value = '' }: Argument): boolean =>
+  [REMOTE_DRIVER, REMOTE_NAME, ESCAPED].some((known) => known.test(value)) ||
+  (name === 'blockdev' && REMOTE_WORD.test(value))
 
 const option = (name: string, value: string): Argument => ({ option: name, value, dashes: '-' })
