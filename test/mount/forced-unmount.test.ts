@@ -4,8 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, hasHungUp } from '../../src/linux/descriptors.ts'
@@ -22,6 +20,7 @@ import {
   poolRecord,
   runProgram,
   type TestPool,
+  testMountPoint,
   until,
 } from './support.ts'
 
@@ -105,14 +104,10 @@ test('a new keeper finds the connection of what was unmounted before', options, 
 /** Mounts of no pool and without a server, until one has the number. Answers its connection. */
 function connectionNumbered(t: TestContext, wanted: number): Fd {
   for (let tries = 0; tries < 20; tries++) {
-    const target = fs.mkdtempSync(join(tmpdir(), 'guestmemfs-other-'))
+    const target = testMountPoint(t)
     const fuseFd = openFuseDevice()
+    t.after(() => close(fuseFd))
     assert.equal(mountFuse({ fuseFd, source: 'other', target, flags: 0, options: [] }), undefined)
-    t.after(() => {
-      unmount(target, { lazy: true })
-      close(fuseFd)
-      fs.rmdirSync(target)
-    })
     if (mountTable().find((mount) => mount.target === target)?.minor === wanted) return fuseFd
   }
   return assert.fail(`the kernel gave the number ${wanted} to none of 20 mounts`)

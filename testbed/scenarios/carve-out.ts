@@ -8,3 +8,6 @@ export const CARVE_OUT = 'memmap=1G%4G-1+0xefffffff modprobe.blacklist=kmem'
 
 /** The same memory, reserved: no struct pages, not in the direct map. KASLR avoids it by itself. */
 export const RESERVED = 'memmap=1G$4G'
+
+/** The pool in it, where a stock kernel mounts it. */
+export const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'

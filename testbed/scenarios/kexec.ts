@@ -9,10 +9,9 @@ import { kexecByHand, restoreSeed, saveSeed, startSeed } from '../scenario/by-ha
 import { mappingOf } from '../scenario/mapping.ts'
 import { expectFrozen, expectThawed } from '../scenario/pool.ts'
 import type { Scenario } from '../scenario/scenario.ts'
-import { CARVE_OUT } from './carve-out.ts'
+import { CARVE_OUT, MOUNT } from './carve-out.ts'
 
 const QEMU = `exec ${seedCommand()}`
-const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 
 export const kexec: Scenario = {
   about: 'the seed, typed, on a carve-out: a KVM guest, its RAM and its state file survive a real kexec',

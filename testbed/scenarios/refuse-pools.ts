@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
 import type { Stage } from '../scenario/scenario.ts'
+import { MOUNT } from './carve-out.ts'
 
 const FLIP = 'node /opt/testbed/guestmemfs/testbed/programs/memory/flip.ts'
-const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 const PLANT = 'node /opt/testbed/guestmemfs/testbed/programs/memory/plant.ts'
 const HOLD = 'exec node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts /dev/dax0.0 2097152'
 const LIST = 'ls -lnR --time-style=full-iso /mnt/guestmemfs'

@@ -8,7 +8,7 @@ import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { filesOf } from '../scenario/live-update.ts'
 import { type ListedVm, onlyVm, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
-import { CARVE_OUT } from './carve-out.ts'
+import { CARVE_OUT, MOUNT } from './carve-out.ts'
 import { refuseImages, refuseRegions, refuseUses } from './refuse-pools.ts'
 
 const QEMU = guestCommand({ name: 'guest', mebibytes: 128, kernel: 'tiny-guest', machine: 'q35' })
@@ -65,7 +65,7 @@ export const refuse: Scenario = {
     const { host, next, phase, guest } = stage
     await host.run('mkdir -p /mnt/guestmemfs')
     await refuseRegions(stage)
-    await host.run('guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax')
+    await host.run(MOUNT)
     await host.start('run', `exec guestmemfs run --name guest -- ${QEMU}`)
     await phase('guest runs', () => guest('guest').waitForTicks(5))
     const vm = await onlyVm(host)

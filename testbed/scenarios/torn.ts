@@ -5,9 +5,8 @@
 import { loadKernel } from '../scenario/by-hand.ts'
 import { expectClean } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
-import { CARVE_OUT } from './carve-out.ts'
+import { CARVE_OUT, MOUNT } from './carve-out.ts'
 
-const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 const COUNTERS = '/mnt/guestmemfs/counters'
 const LOAD = 'node /opt/testbed/guestmemfs/testbed/programs/torn/load.ts'
 const VERIFY = 'node /opt/testbed/guestmemfs/testbed/programs/torn/verify.ts'

@@ -8,11 +8,10 @@ import { buildTinyGuest } from '../guests/tiny-guest.ts'
 import { expectReady, expectUpdated, liveUpdate, type UpdateReport } from '../scenario/live-update.ts'
 import { expectClean, onlyVm, poolStatus } from '../scenario/pool.ts'
 import type { Scenario } from '../scenario/scenario.ts'
-import { CARVE_OUT } from './carve-out.ts'
+import { CARVE_OUT, MOUNT } from './carve-out.ts'
 
 /** Under emulation on a busy machine, mount and resume are slow. */
 const PATIENCE_MS = 240_000
-const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax'
 const QEMU = guestCommand({ name: 'guest', mebibytes: 500, kernel: 'tiny-guest' })
 
 export const update: Scenario<UpdateReport> = {
