@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { makeVmDirectory, readRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { ROOT_ENVIRONMENT } from './identity.ts'
-import type { Streams } from './supervisor.ts'
+import type { Streams } from './qemu-process.ts'
 import { ramFileOf, type VmDefinition } from './vm-definition.ts'
 import { waitForQmp } from './wait-for-qmp.ts'
 

@@ -45,7 +45,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
     await loadGuest(qmp, saved, timeoutMs)
-    const unset = await completeLoad(qmp, definition)
+    const unset = await completeLoad(qmp, definition, liveQemu(definition.name, ramFileOf(definition))?.pid)
     onStep('load')
     return await continueLoaded({ ...request, qmp, unset }, () => {
       isLoaded = true
@@ -58,19 +58,23 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
 }
 
 /**
- * Called when QEMU has loaded the guest's device state. Checks that QEMU maps all RAM from the files on
- * record, and sets the guest's settings again; returns one line for each that could not be set. Errors
- * (QemuError): QEMU maps other RAM, or does not answer; the saved state stays.
+ * Called when QEMU has loaded the guest's device state. `pid`: of that QEMU; undefined: not known. Checks
+ * that QEMU maps all RAM from the files on record, and sets the guest's settings again; returns one line for
+ * each that could not be set. Errors (QemuError): QEMU maps other RAM, or does not answer; the saved state
+ * stays.
  */
-export async function completeLoad(qmp: QmpClient, definition: VmDefinition): Promise<string[]> {
+export async function completeLoad(
+  qmp: QmpClient,
+  definition: VmDefinition,
+  pid: number | undefined,
+): Promise<string[]> {
   const [lost] = lostRam(await readRam(qmp), definition)
   if (lost !== undefined) throw new QemuError(lost)
-  const { name, settings, threads = [], limits } = definition
-  const qemu = liveQemu(name, ramFileOf(definition))
+  const { settings, threads = [], limits } = definition
   return [
     ...(settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))),
-    ...(qemu === undefined ? [] : await setThreads(qmp, qemu.pid, threads)),
-    ...(qemu === undefined || limits === undefined ? [] : setLimits(qemu.pid, limits)),
+    ...(pid === undefined ? [] : await setThreads(qmp, pid, threads)),
+    ...(pid === undefined || limits === undefined ? [] : setLimits(pid, limits)),
   ]
 }
 

@@ -16,6 +16,7 @@ import {
   monitor,
   mountVmPool,
   qemuPid,
+  quitFirst,
   resumeVms,
   scratchFolder,
   startTinyVm,
@@ -45,7 +46,11 @@ interface Machine {
 }
 
 /** A guest with a disk, a drive for media and a network, all of which can be changed. */
-async function startMachine(t: TestContext, word: string, more: { qemu?: string } = {}): Promise<Machine> {
+async function startMachine(
+  t: TestContext,
+  word: string,
+  more: { qemu?: string; options?: readonly string[] } = {},
+): Promise<Machine> {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)
   const disk = image(folder, 'disk.raw', 0xa5)
@@ -57,7 +62,8 @@ async function startMachine(t: TestContext, word: string, more: { qemu?: string 
     ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0'],
     ...['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,id=nic0,romfile='],
   ]
-  const vm = await startTinyVm(t, pool, word, { options, ...more })
+  const { options: others = [], ...rest } = more
+  const vm = await startTinyVm(t, pool, word, { options: [...options, ...others], ...rest })
   return { pool, vm, folder }
 }
 
@@ -192,7 +198,10 @@ test('threads are scheduled as they were, pinned, at their policy and nice value
 
 test('a port that another process has taken meanwhile is reported, and the guest runs on', async (t) => {
   const qemu = moodyQemu(scratchFolder(t))
-  const machine = await startMachine(t, 'taken', { qemu: qemu.path })
+  const machine = await startMachine(t, 'taken', {
+    qemu: qemu.path,
+    options: quitFirst(scratchFolder(t)),
+  })
   await human(machine.vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22024-:22')
   qemu.set('exit 7')
   assert.equal((await updateVmm(machine.pool)).report.vms[0]?.outcome, 'saved')

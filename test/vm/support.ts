@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -56,6 +56,9 @@ export function tinyKernel(folder: string, seed = 1): string {
   writeFileSync(path, buildTinyGuest({ mebibytes: PATTERN_MEBIBYTES, seed, pace: 1 }))
   return path
 }
+
+/** Options by which a QEMU must end before the next one of its guest is started: one process has the file. */
+export const quitFirst = (folder: string): string[] => ['-pidfile', join(folder, 'pid')]
 
 /** The options of a small machine without any RAM option: what every test's command line begins with. */
 export const SMALL_MACHINE = [
@@ -193,7 +196,8 @@ async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {
 /** Ends the present supervisor and QEMU of the VM, wherever they were started. */
 async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const runtime = readRuntime(name)
-  for (const pid of [runtime?.qemu?.pid, runtime?.supervisor.pid]) if (pid !== undefined) kill(pid)
+  const { qemu, supervisor, successor, predecessor } = runtime ?? {}
+  for (const process of [qemu, supervisor, successor, predecessor]) if (process) kill(process.pid)
   child.kill('SIGKILL')
   await ended
   rmSync(vmPaths(name).directory, { recursive: true, force: true })
@@ -212,6 +216,27 @@ export function qemuPid(name: string): number {
   const pid = readRuntime(name)?.qemu?.pid
   if (pid === undefined) throw new Error(`no QEMU runs VM ${name}`)
   return pid
+}
+
+/**
+ * The processes that have the VM's RAM file open or mapped, but the pool's own; waits until those that are
+ * just ending have ended.
+ */
+export async function qemusOf({ ramFile }: Pick<TestVm, 'ramFile'>): Promise<number[]> {
+  const deadline = performance.now() + 10_000
+  for (;;) {
+    const found = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && maps(pid).includes(ramFile))
+    if (found.length <= 1 || performance.now() > deadline) return found.map(Number)
+    await sleep(50)
+  }
+}
+
+function maps(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/maps`, 'latin1')
+  } catch {
+    return '' // it has ended
+  }
 }
 
 /** One QMP command on the VM's own monitor. */

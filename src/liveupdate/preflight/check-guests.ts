@@ -36,7 +36,8 @@ const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
-const NOT_TRIED: Trial = { problems: [], unproven: [] }
+/** Of a guest that is refused. */
+const NOT_TRIED: Trial = { problems: [], unproven: ['it is refused'] }
 /** A former version started it, or /run was full. */
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
@@ -67,23 +68,23 @@ export async function checkGuests(
       const isFit = machine !== undefined && lines.length + problems.length === 0
       const trial = isFit ? await trials.run(() => tryNext(vm, nextQemu, machine)) : NOT_TRIED
       const findings = [
-        ...[...lines, ...problems, ...trialProblems(trial, machine)].map((line) =>
+        ...[...lines, ...problems, ...(isFit ? trialProblems(trial, machine) : [])].map((line) =>
           fail(subject, `${subject}: ${line}`),
         ),
-        ...[...unknown, ...carriedWords(vm.definition, machine), ...untried(trial)].map((line) =>
-          warn(subject, `${subject}: ${line}`),
+        ...[...unknown, ...carriedWords(vm.definition, machine), ...(isFit ? untried(trial) : [])].map(
+          (line) => warn(subject, `${subject}: ${line}`),
         ),
       ]
-      return { vm, findings, stateBytes, machine }
+      return { vm, findings, stateBytes, machine, trial }
     }),
   )
   return {
     findings: [...found.flatMap(({ findings }) => findings), ...checkSpace(found)],
     lines: new Map(
-      found.flatMap(({ vm, machine }) => {
+      found.flatMap(({ vm, machine, trial: { unproven } }) => {
         if (machine === undefined) return []
         const { line, facts } = machine
-        return [[vm.definition.name, { argv: line.argv, plugged: line.plugged, facts }] as const]
+        return [[vm.definition.name, { argv: line.argv, plugged: line.plugged, facts, unproven }] as const]
       }),
     ),
   }

@@ -36,6 +36,8 @@ export interface TriedLine {
   /** As `machineFacts` has them for the devices in `plugged`. */
   readonly facts: readonly string[]
   readonly plugged: readonly string[]
+  /** Why no QEMU was tried with it beside the one that runs; empty: one was, and takes the guest. */
+  readonly unproven: readonly string[]
 }
 
 /** By VM name. */

@@ -64,7 +64,7 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     if (typeof said === 'string' && said.trim() !== '' && !/ removed\s*$/.test(said)) tell(what, said.trim())
   }
   for (const { netdev, rule } of missing(now.forwards, wanted.forwards))
-    await human(`hostfwd_remove ${netdev} ${rule.slice(0, rule.lastIndexOf('-'))}`, `no forward ${rule}`)
+    await human(removal(netdev, rule), `no forward ${rule}`)
   for (const { netdev, rule } of missing(wanted.forwards, now.forwards))
     await human(`hostfwd_add ${netdev} ${rule}`, `forward ${rule} of ${netdev}`)
   const lifted = now.limits.filter(({ id }) => !wanted.limits.some((limit) => limit.id === id))
@@ -75,6 +75,18 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
       .catch((error: unknown) => tell(`the limit of ${id}`, errorText(error)))
   return problems
 }
+
+/**
+ * Gives up the forwarded ports of a guest that stands still, so that another QEMU can take them; `setAgain`
+ * takes them back. Errors: QemuError.
+ */
+export async function releaseForwards(qmp: QmpClient, { forwards }: Settings): Promise<void> {
+  for (const { netdev, rule } of forwards)
+    await qmp.execute('human-monitor-command', { 'command-line': removal(netdev, rule) })
+}
+
+const removal = (netdev: string, rule: string): string =>
+  `hostfwd_remove ${netdev} ${rule.slice(0, rule.lastIndexOf('-'))}`
 
 /** Items of `left` that are not in `right`. */
 function missing<T>(left: readonly T[], right: readonly T[]): T[] {
