@@ -14,7 +14,14 @@ import { close } from '../linux/descriptors.ts'
 import { killChild } from '../linux/process.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
 import { identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
-import { makeVmDirectory, pointQmp, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
+import {
+  makeVmDirectory,
+  pointQmp,
+  removeRuntime,
+  tryLock,
+  type VmPaths,
+  writeRuntime,
+} from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { runHook } from './hooks.ts'

@@ -11,6 +11,7 @@ import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
+import { isAlive } from '../../src/run/process-identity.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
@@ -197,9 +198,12 @@ async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {
 async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const runtime = readRuntime(name)
   const { qemu, supervisor, successor, predecessor } = runtime ?? {}
-  for (const process of [qemu, supervisor, successor, predecessor]) if (process) kill(process.pid)
+  const processes = [qemu, supervisor, successor, predecessor].filter((one) => one != null)
+  for (const { pid } of processes) kill(pid)
   child.kill('SIGKILL')
   await ended
+  const deadline = performance.now() + 5000
+  while (processes.some(isAlive) && performance.now() < deadline) await sleep(20)
   rmSync(vmPaths(name).directory, { recursive: true, force: true })
 }
 

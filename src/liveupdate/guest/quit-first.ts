@@ -9,22 +9,29 @@ import { storeOf } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { keepFormerBinary } from '../../qemu/former-binary.ts'
 import type { Streams } from '../../qemu/qemu-process.ts'
-import { QmpClient } from '../../qemu/qmp-client.ts'
+import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
-import { readRuntime, type VmRuntime, vmPaths } from '../../run/vm-runtime.ts'
+import { readRuntime, type VmRuntime } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { VmTimeline } from '../report/timeline.ts'
 import type { UpdateRun } from './update-run.ts'
 
-/** The caller holds the VM's update lock. Rejects as a step does that has undone itself. */
-export async function replaceQuitFirst(run: UpdateRun, qemu: ProcessIdentity): Promise<VmTimeline> {
-  return await new QuitFirst(run).replace(qemu)
+/**
+ * The caller holds the VM's update lock, and closes `qmp`, the old QEMU's. Rejects as a step does that has
+ * undone itself.
+ */
+export async function replaceQuitFirst(
+  run: UpdateRun,
+  qemu: ProcessIdentity,
+  qmp: QmpClient,
+): Promise<VmTimeline> {
+  return await new QuitFirst(run).replace(qemu, qmp)
 }
 
 class QuitFirst {
@@ -36,7 +43,7 @@ class QuitFirst {
     this.#run = run
   }
 
-  async replace(qemu: ProcessIdentity): Promise<VmTimeline> {
+  async replace(qemu: ProcessIdentity, qmp: QmpClient): Promise<VmTimeline> {
     const { nextQemu, timeoutMs, tried } = this.#run.request
     const { name, argv } = this.#run.before
     const runtime = readRuntime(name)
@@ -46,21 +53,15 @@ class QuitFirst {
     const isWindow = storeOf(this.#run.before.mountPoint) === 'devmem'
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
-    const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
-    let saved: VmDefinition
-    try {
-      saved = await saveAndQuit({
-        definition: this.#run.before,
-        qmp,
-        qemu,
-        tried,
-        nextQemu,
-        timeoutMs,
-        onStep: this.#run.onStep,
-      })
-    } finally {
-      qmp.close()
-    }
+    const saved = await saveAndQuit({
+      definition: this.#run.before,
+      qmp,
+      qemu,
+      tried,
+      nextQemu,
+      timeoutMs,
+      onStep: this.#run.onStep,
+    })
     this.#run.stateBytes = saved.saved?.sizeBytes ?? 0
     return await this.#startNext(saved, orphanStreams, runtime)
   }

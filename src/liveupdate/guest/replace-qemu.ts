@@ -22,6 +22,9 @@ import { handOver } from './successor-first.ts'
 import { UpdateRun } from './update-run.ts'
 import type { VmRequest } from './vm-result.ts'
 
+/** For one answer of a QEMU, while the guest stands still. */
+const PATIENCE_MS = 3000
+
 /** Never rejects: what goes wrong is in the result. */
 export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
   const { definition } = request.vm
@@ -46,10 +49,16 @@ async function replace(run: UpdateRun): Promise<VmTimeline> {
   await endLeftOver(run.before.name)
   return await room.run(qemu.pid, async (hasRoom) => {
     run.quitFirst = hasRoom ? whyQuitFirst(run, qemu) : 'there is no room for a second QEMU'
-    const successor = run.quitFirst === null ? await startSuccessor(run) : undefined
-    return successor === undefined
-      ? await replaceQuitFirst(run, qemu)
-      : await replaceSuccessorFirst(run, qemu, successor)
+    // Connected before anything is started: the end of the old QEMU is then known at once.
+    const qmp = await QmpClient.connect(vmPaths(run.before.name).qmp, run.request.timeoutMs)
+    try {
+      const successor = run.quitFirst === null ? await startSuccessor(run) : undefined
+      return successor === undefined
+        ? await replaceQuitFirst(run, qemu, qmp)
+        : await replaceSuccessorFirst(run, qemu, qmp, successor)
+    } finally {
+      qmp.close()
+    }
   })
 }
 
@@ -80,13 +89,13 @@ async function startSuccessor(run: UpdateRun): Promise<Successor | undefined> {
 async function replaceSuccessorFirst(
   run: UpdateRun,
   qemu: ProcessIdentity,
+  qmp: QmpClient,
   successor: Successor,
 ): Promise<VmTimeline> {
   const { nextQemu, tried, timeoutMs } = run.request
   const { before: definition, onStep, onUnset } = run
-  let qmp: QmpClient | undefined
+  for (const one of [qmp, successor.qmp]) one.patienceMs = PATIENCE_MS
   try {
-    qmp = await QmpClient.connect(vmPaths(definition.name).qmp, timeoutMs)
     const onSaved = ({ sizeBytes }: { readonly sizeBytes: number }): void => {
       run.stateBytes = sizeBytes
     }
@@ -94,7 +103,6 @@ async function replaceSuccessorFirst(
     run.after = await handOver(request)
     return run.updated()
   } finally {
-    qmp?.close()
     successor.close()
   }
 }
