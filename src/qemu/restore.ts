@@ -12,13 +12,23 @@ import { checkStateFile, type SavedState } from './saved-state.ts'
 /** The first with `exit-on-error` (qapi/migration.json). */
 const EXIT_ON_ERROR: QemuVersion = '9.1.0'
 
-/** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
-export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
+/** What `loadSaved` needs of a QEMU. Errors (QemuError): it does not wait for a guest. */
+export async function prepareLoad(qmp: QmpClient): Promise<void> {
   const { status } = await runStatus(qmp)
   if (status !== 'inmigrate')
     throw new QemuError(`QEMU is in state '${status}' and does not wait for a saved guest`)
-  checkStateFile(saved)
   await setCprReboot(qmp, true)
+}
+
+/** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
+export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
+  checkStateFile(saved)
+  await prepareLoad(qmp)
+  await loadSaved(qmp, saved, timeoutMs)
+}
+
+/** Of a file that was measured just now, into a QEMU that is prepared. Errors: QemuError. */
+export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
   qmp.forgetEvents()
   // Without it QEMU ends when it cannot load the guest, before its reason can be read.
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}

@@ -104,7 +104,11 @@ async function lookAgain({
   tried,
 }: SaveRequest): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits'>> {
   const ask = askOnce(qmp)
-  const [now, threads] = await Promise.all([readMachine(qmp, ask), readThreads(qmp, qemu.pid)])
+  const [now, threads, facts] = await Promise.all([
+    readMachine(qmp, ask),
+    readThreads(qmp, qemu.pid),
+    tried === undefined ? [] : machineFacts(ask, tried.plugged),
+  ])
   const start = readingAtStart(definition.name, qemu)
   const { refused, argv, carries } = await nextLine({ definition, ask, pid: qemu.pid, start, now })
   const [changed] = refused
@@ -112,8 +116,7 @@ async function lookAgain({
   const isSame =
     tried === undefined
       ? !carries
-      : JSON.stringify(argv) === JSON.stringify(tried.argv) &&
-        firstOther(tried.facts, await machineFacts(ask, tried.plugged)) === undefined
+      : JSON.stringify(argv) === JSON.stringify(tried.argv) && firstOther(tried.facts, facts) === undefined
   // An unchanged line proves nothing: the facts hold what no line can say.
   if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {

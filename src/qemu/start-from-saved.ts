@@ -68,12 +68,18 @@ export async function completeLoad(
   definition: VmDefinition,
   pid: number | undefined,
 ): Promise<string[]> {
-  const [lost] = lostRam(await readRam(qmp), definition)
-  if (lost !== undefined) throw new QemuError(lost)
   const { settings, threads = [], limits } = definition
+  // At once: the guest stands still.
+  const [ram, unset, unscheduled] = await Promise.all([
+    readRam(qmp),
+    settings === undefined ? [] : readSettings(qmp).then((now) => setAgain(qmp, settings, now)),
+    pid === undefined ? [] : setThreads(qmp, pid, threads),
+  ])
+  const [lost] = lostRam(ram, definition)
+  if (lost !== undefined) throw new QemuError(lost)
   return [
-    ...(settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))),
-    ...(pid === undefined ? [] : await setThreads(qmp, pid, threads)),
+    ...unset,
+    ...unscheduled,
     ...(pid === undefined || limits === undefined ? [] : setLimits(pid, limits)),
   ]
 }
@@ -107,8 +113,10 @@ export async function continueLoaded(
   }
   writeDefinition(loaded)
   onRecorded()
+  const continued = continueGuest(qmp, wasRunning, timeoutMs)
+  // On no record, it is nobody's: the guest need not wait for this.
   removeStateFile(saved.path)
-  onStep('continue', await continueGuest(qmp, wasRunning, timeoutMs))
+  onStep('continue', await continued)
   const running = endUpdate(loaded)
   await readAfterLoad(running, qmp)
   if (unset.length > 0) onUnset?.(unset)

@@ -14,7 +14,7 @@ import { killQemu } from '../../qemu/end-qemu.ts'
 import { markWords, wordsSince } from '../../qemu/last-words.ts'
 import { readSettings } from '../../qemu/machine/read-machine.ts'
 import { releaseForwards, setAgain } from '../../qemu/machine/settings.ts'
-import { loadGuest } from '../../qemu/restore.ts'
+import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
@@ -44,12 +44,13 @@ export class GuestSavedError extends QemuError {}
 export async function handOver(request: HandOver): Promise<VmDefinition> {
   const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved, onUnset } = request
   const mark = markWords(definition.name)
+  await prepareLoad(successor.qmp)
   const saved = await saveGuestState(request)
   const state = saved.saved as SavedState
   onSaved(state)
   let unset: string[]
   try {
-    await loadGuest(successor.qmp, state, timeoutMs)
+    await loadSaved(successor.qmp, state, timeoutMs)
     if (saved.settings !== undefined) await releaseForwards(qmp, saved.settings)
     unset = await completeLoad(successor.qmp, saved, successor.qemu.pid)
     onStep('load')
