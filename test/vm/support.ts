@@ -9,10 +9,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { close } from '../../src/linux/descriptors.ts'
+import { pidfdOpen, waitExit } from '../../src/linux/process.ts'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
-import { isAlive } from '../../src/run/process-identity.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
+import { Errno } from '../../src/values/errno.ts'
 import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { CLI, guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
@@ -199,11 +201,18 @@ async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>)
   const runtime = readRuntime(name)
   const { qemu, supervisor, successor, predecessor } = runtime ?? {}
   const processes = [qemu, supervisor, successor, predecessor].filter((one) => one != null)
+  // A pidfd tells the end of all threads: the last of them gives up the RAM file.
+  const pidfds = processes.flatMap(({ pid }) => {
+    const fd = pidfdOpen(pid)
+    return fd instanceof Errno ? [] : [fd]
+  })
   for (const { pid } of processes) kill(pid)
   child.kill('SIGKILL')
   await ended
-  const deadline = performance.now() + 5000
-  while (processes.some(isAlive) && performance.now() < deadline) await sleep(20)
+  for (const fd of pidfds) {
+    await waitExit(fd, 5000)
+    close(fd)
+  }
   rmSync(vmPaths(name).directory, { recursive: true, force: true })
 }
 
