@@ -6,16 +6,17 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CONTACT_VERSION } from '../keeper/contact.ts'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
+import { close } from '../linux/descriptors.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
-import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
-import { lockFile, ownStartMs } from '../linux/process.ts'
+import { FUSE_TYPE, mountTable, unmount } from '../linux/mounts.ts'
+import { ownStartMs } from '../linux/process.ts'
 import { checkPoolName } from '../run/check-names.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { lockPath, type PoolRecord } from '../run/pool-record.ts'
+import { takeLock } from '../run/take-lock.ts'
 import type { MemorySource } from '../server/messages.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
-import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { choosePoolSize, wholeBlocks } from './choose-pool-size.ts'
@@ -58,10 +59,23 @@ export async function mountPool(
   if (options.store !== undefined && options.store !== 'memfd') checkSeesHolders(options.store)
   checkMachine()
   ensureFolder(POOLS)
-  const lock = lockFile(lockPath(pool))
-  if (lock instanceof Errno)
-    throw new UsageError(`pool '${pool}' is being mounted by another process: see 'guestmemfs list'`)
+  const inUse = `pool '${pool}' is being mounted by another process: see 'guestmemfs list'`
+  const lock = takeLock(lockPath(pool), inUse)
+  try {
+    return await mountLocked(pool, request, options, stored, waiting)
+  } finally {
+    close(lock)
+  }
+}
 
+/** The caller holds the pool's mount lock. */
+async function mountLocked(
+  pool: string,
+  request: MountRequest,
+  options: MountOptions,
+  stored: StoredPool | undefined,
+  waiting: WaitingKeeper | undefined,
+): Promise<Mounted> {
   const found = await findHolder(pool, stored, options)
   const lost = found !== undefined && 'lost' in found ? found.lost : undefined
   if (lost !== undefined) giveUpLost(lost, options)

@@ -10,6 +10,7 @@ import { errnoOfNodeError } from '../linux/library.ts'
 import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mounts.ts'
 import { pidfdGetFd, pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { lockDiscard } from '../run/discard-lock.ts'
+import { checkWritable, POOLS } from '../run/paths.ts'
 import { logPath, type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { EACCES, EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } from '../values/errno.ts'
@@ -46,6 +47,8 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   const written = writtenRecord(record.pool)
   const read = written !== undefined && isHeld(written) ? writtenRecord : knownRecord
   if (record.state === 'mounted' && record.mountPoint !== null) {
+  // Before anything ends: the lock below cannot be had where /run takes no files.
+  if ((discard || isLost) && process.getuid?.() === 0) checkWritable(POOLS)
     if (force && isAlive(record.keeper)) cutConnection(record)
     else takeOff(record, record.mountPoint)
   }
