@@ -78,10 +78,17 @@ const FORGET_PAUSE_MS = 100
 
 /**
  * Removes what the store still has of a pool that was discarded: memory that no process could use. Before
- * systemd 254 the manager removes it by itself. Errors: `UsageError` when it is not removed.
+ * systemd 254 no command empties a store: the manager does when the unit has ended, but was seen not to
+ * before it had a further job. So the unit is stopped, which also ends one that waits after a refusal; not
+ * one that is active, for somebody has mounted the pool anew. Errors: `UsageError` when it is not removed.
  */
 export async function forgetStored(pool: string): Promise<void> {
   for (let tries = 0; storedCount(pool) > 0; tries++) {
+    if (!isUnitActive(pool)) {
+      systemctl('stop', unit(pool))
+      // A process that a stop ends before the unit is up counts as a failure.
+      systemctl('reset-failed', unit(pool))
+    }
     if (systemctl('clean', '--what=fdstore', unit(pool)) === 0) return
     if (tries === FORGET_TRIES)
       throw new UsageError(
