@@ -20,6 +20,7 @@ export interface VmBatch {
   readonly timeoutMs: number
   /** As of `VmRequest`. */
   readonly room?: SuccessorRoom
+  readonly check?: () => void
   readonly onPhase: (name: string, phase: Phase) => void
   readonly onDone: (result: VmTimeline) => void
 }
@@ -27,7 +28,7 @@ export interface VmBatch {
 /** `one` never rejects: what goes wrong is in its result. */
 export async function runForEach(
   kind: UpdateReport['kind'],
-  { mountPoint, vms, nextQemu, lines, timeoutMs, room, onPhase, onDone }: VmBatch,
+  { mountPoint, vms, nextQemu, lines, timeoutMs, room, check, onPhase, onDone }: VmBatch,
   one: (request: VmRequest) => Promise<VmTimeline>,
 ): Promise<UpdateReport> {
   const originMs = nowMs()
@@ -40,6 +41,7 @@ export async function runForEach(
         tried: lines?.get(name),
         timeoutMs,
         ...(room === undefined ? {} : { room }),
+        ...(check === undefined ? {} : { check }),
         originMs,
         onPhase: (phase) => onPhase(name, phase),
       })

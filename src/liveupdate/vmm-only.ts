@@ -37,7 +37,7 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
 export interface VmmChoice extends VmBatch {
   /** If one guest cannot be updated, none is. */
   readonly isAllOrNone: boolean
-  /** A signal before a guest is paused ends the update there; a later one takes effect after all guests. */
+  /** A signal ends the update for each guest that is not paused yet; the others come to their end. */
   readonly signals: DeferredSignals
   readonly onWarning: (finding: Finding) => void
 }
@@ -61,7 +61,7 @@ export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   batch.signals.check()
   const report = await runForEach(
     'vmm-only',
-    { ...batch, lines, vms: fit, room: new SuccessorRoom() },
+    { ...batch, lines, vms: fit, room: new SuccessorRoom(), check: () => batch.signals.check() },
     replaceQemu,
   )
   const left = batch.vms.filter((vm) => !fit.includes(vm)).map((vm) => refused(vm, problemsOf(vm)))

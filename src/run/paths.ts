@@ -13,6 +13,7 @@ export const POOLS = join(RUN, 'pools')
 export const REGIONS = join(RUN, 'regions')
 export const VMS = join(RUN, 'vm')
 export const REPORTS = join(RUN, 'live-update')
+export const UPDATES = join(RUN, 'updates')
 
 /**
  * `path`, made when it is missing: everyone may read it, and root alone may write. Errors: UsageError where

@@ -10,7 +10,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from '../../src/run/process-identity.ts'
 import { readRuntime } from '../../src/run/vm-runtime.ts'
-import { CLI } from '../mount/support.ts'
+import { CLI, guestmemfs } from '../mount/support.ts'
 import { brokenQemu, type MoodyQemu, moodyQemu } from './fake-qemu.ts'
 import {
   kill,
@@ -104,6 +104,26 @@ test('command and supervisor are both killed while the successor waits: the next
   assert.equal(qemuPid(slow.vm.name), slow.before)
   await expectUpdated(slow)
   assert.ok(!isAlive(left))
+})
+
+test('live-update --abort while the successor waits: the update undoes itself, and the guest never stood still', async (t) => {
+  const slow = await startSlow(t, 'abort')
+  const { ended } = await startUpdate(slow)
+  const { status, stdout, stderr } = await guestmemfs(
+    'live-update',
+    '--abort',
+    '--mount',
+    slow.pool.mountPoint,
+  )
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /^the live update was stopped$/m)
+  assert.deepEqual(await ended, [128 + 2, null])
+  await expectAlone(slow, slow.before)
+  const again = await guestmemfs('live-update', '--abort', '--mount', slow.pool.mountPoint)
+  assert.equal(again.stdout, 'no VM is saved there\n')
+  const { stderr: both } = await guestmemfs('live-update', '--abort', '--vmm-only')
+  assert.match(both, /^guestmemfs: say --abort alone/)
+  await expectUpdated(slow)
 })
 
 test('the old QEMU is killed while the successor waits: the guest is gone, and nothing takes its place', async (t) => {

@@ -48,6 +48,7 @@ async function replace(run: UpdateRun): Promise<VmTimeline> {
   if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
   await endLeftOver(run.before.name)
   return await room.run(qemu.pid, async (hasRoom) => {
+    run.request.check?.()
     run.quitFirst = hasRoom ? whyQuitFirst(run, qemu) : 'there is no room for a second QEMU'
     // Connected before anything is started: the end of the old QEMU is then known at once.
     const qmp = await QmpClient.connect(vmPaths(run.before.name).qmp, run.request.timeoutMs)
@@ -96,6 +97,7 @@ async function replaceSuccessorFirst(
   const { before: definition, onStep, onUnset } = run
   for (const one of [qmp, successor.qmp]) one.patienceMs = PATIENCE_MS
   try {
+    run.request.check?.()
     const onSaved = ({ sizeBytes }: { readonly sizeBytes: number }): void => {
       run.stateBytes = sizeBytes
     }

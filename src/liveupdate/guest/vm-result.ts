@@ -14,6 +14,8 @@ export interface VmRequest {
   readonly timeoutMs: number
   /** Of an update of QEMU alone. */
   readonly room?: SuccessorRoom
+  /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */
+  readonly check?: () => void
   /** The beginning of the whole update, milliseconds since the epoch. */
   readonly originMs: number
   readonly onPhase: (phase: Phase) => void
