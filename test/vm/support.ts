@@ -132,6 +132,8 @@ export async function startTinyVm(
   word: string,
   more: {
     options?: readonly string[]
+    /** Default: 64 MiB in a file of the VM's word. */
+    ramOptions?: readonly string[]
     runOptions?: readonly string[]
     seed?: number
     qemu?: string
@@ -146,7 +148,7 @@ export async function startTinyVm(
   const line = [
     qemu,
     ...SMALL_MACHINE,
-    ...ramOptions(ramFile),
+    ...(more.ramOptions ?? ramOptions(ramFile)),
     '-kernel',
     kernel,
     '-serial',
