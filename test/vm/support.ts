@@ -132,7 +132,6 @@ export async function startTinyVm(
   word: string,
   more: {
     options?: readonly string[]
-    /** Default: 64 MiB in a file of the VM's word. */
     ramOptions?: readonly string[]
     runOptions?: readonly string[]
     seed?: number
