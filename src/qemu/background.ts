@@ -1,6 +1,4 @@
-/**
- * Owns putting a VM's supervisor into the background, with streams that outlive the process that starts it.
- */
+/** The start of a VM's supervisor in the background, with streams that outlive the process that starts it. */
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,9 +1,10 @@
 /**
- * Owns the other half of save: a fresh QEMU that waits with `-S -incoming defer` becomes the guest that was
- * saved. The guest does not run before `continueGuest`, so that the caller can first remove the state file:
- * loading it a second time, after the guest has changed its memory, would corrupt the guest.
+ * The other half of save: a new QEMU that waits with `-S -incoming defer` becomes the guest that was saved.
+ * The guest does not run before `continueGuest`, so that the caller can first remove the state file: loading
+ * it a second time, after the guest has changed its memory, would corrupt the guest.
  */
 import { QemuError } from '../values/errors.ts'
+import { eventTime } from './event-time.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -44,8 +45,8 @@ export async function continueGuest(qmp: QmpClient, wasRunning: boolean, timeout
   let resumedAtMs = Date.now()
   if (wasRunning) {
     await qmp.execute('cont')
-    resumedAtMs = (await qmp.event(({ name }) => name === 'RESUME', timeoutMs, 'the guest did not resume'))
-      .atMs
+    const event = await qmp.event(({ name }) => name === 'RESUME', timeoutMs, 'the guest did not resume')
+    resumedAtMs = eventTime(event, resumedAtMs)
   }
   await setCprReboot(qmp, false)
   return resumedAtMs

@@ -104,7 +104,7 @@ test('a checkpoint that is lost is replaced by the one before it, as long as its
     harmed.set(noise, page)
     try {
       openCopy(harmed)
-      continue // It is not complete yet, and nobody reads it.
+      continue // It is not complete yet, and no server reads it.
     } catch (error) {
       assert.ok(error instanceof CorruptBytesError)
     }

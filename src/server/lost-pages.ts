@@ -87,7 +87,7 @@ export function giveUpPages(image: Fd, areaBytes: number, lost: readonly number[
     if (!isLost(offset, slotBytes) || isLost(offset + SLOT.commitWord, WORD_BYTES)) continue
     must(writeAllAt(image, offset + SLOT.commitWord, new Uint8Array(WORD_BYTES)), 'pwrite of a commit word')
   }
-  // A page that is given back leaves the file, poisoned or not, and a hole reads as zero.
+  // The kernel takes a punched page out of the file, poisoned or not, and a hole reads as zero.
   for (const page of lost) must(punchHole(image, page, PTE_BYTES), 'punching a lost page')
 }
 

@@ -138,6 +138,7 @@ export async function startTinyVm(
   word: string,
   more: {
     options?: readonly string[]
+    ramOptions?: readonly string[]
     runOptions?: readonly string[]
     seed?: number
     qemu?: string
@@ -152,7 +153,7 @@ export async function startTinyVm(
   const line = [
     qemu,
     ...SMALL_MACHINE,
-    ...ramOptions(ramFile),
+    ...(more.ramOptions ?? ramOptions(ramFile)),
     '-kernel',
     kernel,
     '-serial',

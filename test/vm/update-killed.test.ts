@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
@@ -98,6 +99,27 @@ for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     assert.equal(vm.serial.findBreak(), undefined)
   })
 }
+
+test('an update whose reader goes away comes to its end, and prints no stack trace', async (t) => {
+  const pool = await mountVmPool(t)
+  const qemu = moodyQemu(scratchFolder(t))
+  const slow = await startTinyVm(t, pool, 'slow', { qemu: qemu.path })
+  const fast = await startTinyVm(t, pool, 'fast', { seed: 2 })
+  const before = [slow, fast].map(({ name }) => qemuPid(name))
+  // The report of the other one, which the reader does not take, comes while this one is in no QEMU.
+  qemu.set('sleep 2')
+  const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  update.stdout.destroy()
+  const [ended, errors] = await Promise.all([once(update, 'exit'), text(update.stderr)])
+  assert.deepEqual([ended, errors], [[0, null], ''])
+  for (const [index, { name, serial }] of [slow, fast].entries()) {
+    assert.notEqual(qemuPid(name), before[index])
+    await serial.moreTicks(2)
+    assert.equal(serial.findBreak(), undefined)
+  }
+})
 
 test('an update that is killed leaves a guest that vms calls stopped, and that plain resume brings back', async (t) => {
   const pool = await mountVmPool(t)
