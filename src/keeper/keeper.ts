@@ -27,7 +27,7 @@ import { ServerHistory } from './server-history.ts'
 import { describeEnd, type FirstOrder, ServerProcess, whyNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
-import { takeRegionLock } from './takeover/region-lock.ts'
+import { takeRegionLock } from './takeover/take-region-lock.ts'
 
 /**
  * A server that served is replaced at once, because callers of open(2) wait. One that ends before it serves

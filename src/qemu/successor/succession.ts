@@ -22,7 +22,7 @@ import type { Fd } from '../../values/ids.ts'
 import { within } from '../../values/within.ts'
 import { endWords, type QemuProcess } from '../qemu-process.ts'
 import type { VmDefinition } from '../vm-definition.ts'
-import { type Answer, lineReader, RequestSchema } from './messages.ts'
+import { type Answer, lineReader, RequestSchema } from './successor-messages.ts'
 
 /** QEMU closes its images when SIGTERM ends it. */
 const TERM_TIMEOUT_MS = 3000

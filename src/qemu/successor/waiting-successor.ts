@@ -14,7 +14,7 @@ import { endWaiting } from '../end-qemu.ts'
 import { markWords, wordsSince } from '../last-words.ts'
 import { QmpClient } from '../qmp-client.ts'
 import type { VmDefinition } from '../vm-definition.ts'
-import { type Answer, AnswerSchema, lineReader, type Request } from './messages.ts'
+import { type Answer, AnswerSchema, lineReader, type Request } from './successor-messages.ts'
 
 /** For answers of the supervisor, which does nothing else. */
 const ANSWER_TIMEOUT_MS = 5000
