@@ -18,6 +18,8 @@ export interface State {
   /** The number for the next id: no id is used twice. */
   next: number
   readonly overlays: { disk0: string[]; drive1: number }
+  /** User networks that were added. */
+  networks: number
   readonly scsi: Set<string>
   readonly ports: Map<string, string>
   readonly processors: Map<number, string>
@@ -26,6 +28,7 @@ export interface State {
 export const emptyState = (): State => ({
   next: 0,
   overlays: { disk0: [], drive1: 0 },
+  networks: 0,
   scsi: new Set(),
   ports: new Map(),
   processors: new Map(),
@@ -190,10 +193,12 @@ const CHANGES: Readonly<Record<string, Change>> = {
     await vm.command('object-add', { 'qom-type': 'secret', id, data: 'x' })
     return { what: id, undo: () => vm.command('object-del', { id }) }
   },
-  async 'add a user network'(vm, state) {
+  async 'add a user network'(vm, state, random) {
+    if (state.networks >= 3) return undefined
     const id = `net${1 + state.next++}`
-    await vm.command('netdev_add', { type: 'user', id })
-    return { what: id, undo: () => vm.command('netdev_del', { id }) }
+    await vm.command('netdev_add', { type: 'user', id, restrict: random.below(2) === 0 })
+    state.networks++
+    return { what: id }
   },
 }
 

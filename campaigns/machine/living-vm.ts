@@ -144,12 +144,14 @@ export class LivingVm {
       const ids = [...(await readDevices(ask)).keys()].filter((id) => !id.startsWith('cpu'))
       const settings = await readSettings(qmp)
       const threads = await readThreads(qmp, this.pid)
+      const networks = await qmp.execute('human-monitor-command', { 'command-line': 'info network' })
       const processors = (await qmp.execute('query-hotpluggable-cpus')) as object[]
       return [
         ...(await machineFacts(ask, ids)).map((fact) => fact.replace(UNNAMED, '"drive":"unnamed"')),
-        ...[...settings.forwards, ...settings.limits, ...threads, ...processors].map((each) =>
-          JSON.stringify(each),
-        ),
+        ...[
+          ...[...settings.forwards, ...settings.limits],
+          ...[...threads, ...processors, ...String(networks).split('\n')],
+        ].map((each) => JSON.stringify(each)),
       ].toSorted()
     })
   }

@@ -55,7 +55,10 @@ export async function startMachine(t: TestContext, word: string): Promise<Machin
   return { pool, vm: await startTinyVm(t, pool, word, { options }), folder }
 }
 
-export async function factsOf({ vm }: Machine, plugged: readonly string[] = []): Promise<string[]> {
+export async function factsOf(
+  { vm }: Pick<Machine, 'vm'>,
+  plugged: readonly string[] = [],
+): Promise<string[]> {
   const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
   try {
     return (await machineFacts(askOf(qmp), plugged)).toSorted()

@@ -70,9 +70,12 @@ export async function checkGuests(
         ...[...lines, ...problems, ...trialProblems(trial, machine)].map((line) =>
           fail(subject, `${subject}: ${line}`),
         ),
-        ...[...unknown, ...carriedWords(vm.definition, machine), ...untried(trial)].map((line) =>
-          warn(subject, `${subject}: ${line}`),
-        ),
+        ...[
+          ...unknown,
+          ...carriedWords(vm.definition, machine),
+          ...(machine?.line.notes ?? []),
+          ...untried(trial),
+        ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
       return { vm, findings, stateBytes, machine }
     }),

@@ -96,7 +96,7 @@ export const ANSWERS: readonly Answer[] = [
     what: 'network backend',
     by: 'netdev_add, netdev_del',
     carried:
-      'a tap with ifname=, script=no, downscript=no and one queue, without vhost; one that was taken out',
+      'a tap with its queues, without vhost; user networking of 10.0.2.0; dgram with two addresses; one that was taken out',
     refused: `undo it (netdev_del, netdev_add), or ${START_AGAIN}`,
   },
   {

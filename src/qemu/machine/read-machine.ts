@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
 import { type Ask, askOf, readChildren } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
+import { networkClients, networkItem } from './networks.ts'
 import { processorItem, readProcessors } from './processors.ts'
 import { isCounted, type RamBlock, type Reading } from './reading.ts'
 import { forwardsOf, limitOf, type Settings } from './settings.ts'
@@ -106,7 +107,7 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       ),
       bitmaps: nodes.flatMap(temporaryBitmaps),
       jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
-      networks: networkItems(networks),
+      networks: networkClients(networks).map(networkItem),
       consoles: [
         ...chardevs.map(({ label, filename }) => `${label}: ${chardevKind(filename)}`),
         ...threads.map(({ id }) => `${id}: iothread`),
@@ -136,28 +137,6 @@ const temporaryBitmaps = (node: Node): string[] =>
   node['dirty-bitmaps']
     .filter(({ persistent }) => !persistent)
     .map(({ name = 'without a name' }) => `${node['node-name']}: ${name}`)
-
-/**
- * `\\ NAME: index=0,type=user,…`: a netdev's peer, or a device. The peer of a stream or socket may change,
- * and the guest may change a device's MAC address. Parsed without a regular expression, which could backtrack
- * for ever: the guest's owner chooses the text.
- */
-function networkItems(text: string): string[] {
-  return text.split('\n').flatMap((line) => {
-    const at = line.indexOf(': ')
-    const words = line
-      .slice(at + 2)
-      .trimEnd()
-      .split(',')
-    if (words[0]?.startsWith('index=')) words.shift()
-    const [type, ...rest] = words
-    if (at < 0 || !type?.startsWith('type=')) return []
-    const name = line.slice(0, at).trimStart().replace('\\', '').trimStart()
-    const kind = type.slice('type='.length)
-    const told = ['stream', 'dgram', 'socket'].includes(kind) ? [] : rest
-    return [`${name}: ${[kind, ...told.filter((word) => !word.startsWith('macaddr='))].join(',')}`]
-  })
-}
 
 /** Protocols whose `filename` has the address of the present peer. */
 const CONNECTED = ['tcp', 'telnet', 'websocket', 'tls', 'unix', 'udp', 'vsock']
