@@ -17,7 +17,7 @@ export type Change = (vm: LivingVm, state: State, random: Random) => Promise<Don
 export interface State {
   /** The number for the next id: no id is used twice. */
   next: number
-  readonly overlays: { disk0: string[]; drive1: number }
+  readonly overlays: { disk0: string[]; drive1: number; virtio0: number }
   /** User networks that were added. */
   networks: number
   readonly scsi: Set<string>
@@ -27,7 +27,7 @@ export interface State {
 
 export const emptyState = (): State => ({
   next: 0,
-  overlays: { disk0: [], drive1: 0 },
+  overlays: { disk0: [], drive1: 0, virtio0: 0 },
   networks: 0,
   scsi: new Set(),
   ports: new Map(),
@@ -77,14 +77,20 @@ const CHANGES: Readonly<Record<string, Change>> = {
     overlays.drive1++
     return { what: `drive1, overlay ${overlays.drive1}` }
   },
+  async 'snapshot a drive without an id'(vm, { overlays }) {
+    if (overlays.virtio0 >= MOST_OVERLAYS) return undefined
+    await snapshot(vm, { device: 'virtio0' })
+    overlays.virtio0++
+    return { what: `virtio0, overlay ${overlays.virtio0}` }
+  },
   async 'commit all overlays'(vm, { overlays }) {
     const top = overlays.disk0.at(-1)
     if (top === undefined) return undefined
     await commit(vm.name, top, 'disk0')
-    // Overlays that an update has put into the line are QEMU's own no longer: they stay until they are
-    // deleted.
-    for (const node of overlays.disk0.toReversed())
-      await vm.command('blockdev-del', { 'node-name': node }).catch(() => {})
+    // Also one that an update has put into the line.
+    const nodes = (await vm.command('query-named-block-nodes', { flat: true })) as { 'node-name': string }[]
+    const left = nodes.find((node) => overlays.disk0.includes(node['node-name']))
+    if (left !== undefined) throw new Error(`${left['node-name']} is there after its commit`)
     overlays.disk0.length = 0
     return { what: top }
   },

@@ -74,6 +74,7 @@ export class LivingVm {
         '-device',
         'virtio-blk-pci,drive=disk0,id=vd0',
       ],
+      ...['-drive', `if=virtio,format=raw,file=${this.image('virtio0')}`],
       ...['-drive', `if=none,id=drive1,format=raw,file=${this.image('vd1')}`],
       ...['-device', 'virtio-blk-pci,drive=drive1,id=vd1', '-device', 'ahci,id=ahci0'],
       ...[

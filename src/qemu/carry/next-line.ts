@@ -148,18 +148,20 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
       : carryNetworks(unplugging, networks, await readNetworks(ask), openFiles(pid))
   const hasDisks = changed.has('disks') || changed.has('media')
   // Before the devices that refer to them.
-  const stored = hasDisks ? carryDisks(connected.line, await readBlockGraph(ask)) : connected.line
+  const stored = hasDisks
+    ? carryDisks(connected.line, await readBlockGraph(ask))
+    : { line: connected.line, notes: [] }
   const devices = await Promise.all(plugged.map((id) => readDevice(ask, id, drivers.get(id) as string)))
   const { added: addedProcessors } = changed.get('processors') ?? NOTHING
   const line = withProcessors(
-    withDevices(stored, devices),
+    withDevices(stored.line, devices),
     processors.filter((processor) => addedProcessors.includes(processorItem(processor))),
   )
   const subjects = new Set([...connected.netdevs, ...moved])
   return {
     line,
     plugged,
-    notes: connected.notes,
+    notes: [...connected.notes, ...stored.notes],
     explained: (family, item) => {
       const id = DEVICE_ITEM.exec(item)?.[1]
       switch (family) {

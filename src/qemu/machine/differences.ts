@@ -68,7 +68,7 @@ export const ANSWERS: readonly Answer[] = [
     family: 'disks',
     what: 'disk image',
     by: 'blockdev-snapshot, blockdev-add, blockdev-del, block-commit, drive-mirror, blockdev-reopen',
-    carried: 'nodes that are files, below a device of -blockdev or a -drive with an id',
+    carried: 'nodes that are files, below a device of -blockdev, or a drive however it was given',
     refused:
       "commit the overlay into what the line names (block-commit, block-job-complete), or start it by 'guestmemfs run' with the image it has now",
   },
@@ -76,7 +76,7 @@ export const ANSWERS: readonly Answer[] = [
     family: 'media',
     what: 'medium',
     by: 'blockdev-change-medium, blockdev-insert-medium, eject',
-    carried: 'a file, or none, in a drive with an id',
+    carried: 'a file, or none, in a drive with an id or of -cdrom, -hda, -fda and the like',
     refused: 'put back the medium that the line names (blockdev-change-medium)',
   },
   {

@@ -7,8 +7,9 @@ import type { QmpClient } from '../qmp-client.ts'
 import { type Ask, askOf, readChildren } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
 import { networkClients, networkItem } from './networks.ts'
+import { isCounted } from './node-names.ts'
 import { processorItem, readProcessors } from './processors.ts'
-import { isCounted, type RamBlock, type Reading } from './reading.ts'
+import type { RamBlock, Reading } from './reading.ts'
 import { forwardsOf, limitOf, type Settings } from './settings.ts'
 
 const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))

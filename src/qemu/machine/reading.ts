@@ -35,12 +35,6 @@ export const FAMILIES = [
 ] as const
 export type Family = (typeof FAMILIES)[number]
 
-/**
- * Whether QEMU numbered the node, which the line leaves without a name: the same medium, inserted again, gets
- * another number.
- */
-export const isCounted = (name: string): boolean => name.startsWith('#')
-
 export const ReadingSchema = v.object({
   ram: v.array(RamBlockSchema),
   settings: SettingsSchema,

@@ -5,6 +5,7 @@
 import * as v from 'valibot'
 import { errorText } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
+import { deleteOpeners } from './node-names.ts'
 
 /** Ports of this host that lead into a guest's user network (`hostfwd_add NETDEV RULE`). */
 const ForwardSchema = v.object({ netdev: v.string(), rule: v.string() })
@@ -73,7 +74,7 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     await qmp
       .execute('block_set_io_throttle', { id, ...values })
       .catch((error: unknown) => tell(`the limit of ${id}`, errorText(error)))
-  return problems
+  return [...problems, ...(await deleteOpeners(qmp))]
 }
 
 /** Items of `left` that are not in `right`. */
