@@ -199,12 +199,39 @@ const CHANGES: Readonly<Record<string, Change>> = {
     await vm.command('object-add', { 'qom-type': 'secret', id, data: 'x' })
     return { what: id, undo: () => vm.command('object-del', { id }) }
   },
+  async 'export a disk'(vm, state) {
+    const id = `export${state.next++}`
+    await vm.command('nbd-server-start', { addr: { type: 'unix', data: { path: vm.newPath() } } })
+    await vm.command('block-export-add', { type: 'nbd', id, 'node-name': 'file0' })
+    return { what: id, undo: () => vm.command('nbd-server-stop') }
+  },
   async 'add a user network'(vm, state, random) {
     if (state.networks >= 3) return undefined
     const id = `net${1 + state.next++}`
     await vm.command('netdev_add', { type: 'user', id, restrict: random.below(2) === 0 })
     state.networks++
     return { what: id }
+  },
+  async 'limit a throttle-group'(vm, _state, random) {
+    const value = { 'bps-total': (1 + random.below(9)) << 20 }
+    await vm.command('qom-set', { path: '/objects/group0', property: 'limits', value })
+    return { what: JSON.stringify(value) }
+  },
+  async 'poll in an I/O thread'(vm, _state, random) {
+    const value = random.below(50_000)
+    await vm.command('qom-set', { path: '/objects/thread0', property: 'poll-max-ns', value })
+    return { what: String(value) }
+  },
+  async 'order the boot'(vm, state, random) {
+    // QEMU refuses a place that is taken: 0 by -kernel, others by the device itself.
+    const value = random.below(4) === 0 ? -1 : 1 + state.next++
+    await vm.command('qom-set', { path: '/machine/peripheral/vd1', property: 'bootindex', value })
+    return { what: String(value) }
+  },
+  async 'set a write threshold'(vm, _state, random) {
+    const bytes = random.below(1 << 20)
+    await vm.command('block-set-write-threshold', { 'node-name': 'file0', 'write-threshold': bytes })
+    return { what: String(bytes) }
   },
 }
 

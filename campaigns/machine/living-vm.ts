@@ -75,6 +75,7 @@ export class LivingVm {
         'virtio-blk-pci,drive=disk0,id=vd0',
       ],
       ...['-drive', `if=virtio,format=raw,file=${this.image('virtio0')}`],
+      ...['-object', 'throttle-group,id=group0', '-object', 'iothread,id=thread0'],
       ...['-drive', `if=none,id=drive1,format=raw,file=${this.image('vd1')}`],
       ...['-device', 'virtio-blk-pci,drive=drive1,id=vd1', '-device', 'ahci,id=ahci0'],
       ...[
@@ -150,8 +151,8 @@ export class LivingVm {
       return [
         ...(await machineFacts(ask, ids)).map((fact) => fact.replace(UNNAMED, '"drive":"unnamed"')),
         ...[
-          ...[...settings.forwards, ...settings.limits],
-          ...[...threads, ...processors, ...String(networks).split('\n')],
+          ...[...settings.forwards, ...settings.limits, ...(settings.thresholds ?? [])],
+          ...[settings.objects, ...threads, ...processors, ...String(networks).split('\n')],
         ].map((each) => JSON.stringify(each)),
       ].toSorted()
     })

@@ -3,84 +3,10 @@
  * made over the monitor, refuses it by name before the guest is paused, and the guest goes on.
  */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { readProcessLimits } from '../../src/linux/process-limits.ts'
-import { readSchedule } from '../../src/linux/thread-schedule.ts'
-import { moodyQemu } from './fake-qemu.ts'
-import { image } from './living-machine.ts'
-import {
-  monitor,
-  mountVmPool,
-  qemuPid,
-  resumeVms,
-  scratchFolder,
-  startTinyVm,
-  type TestVm,
-  updateVmm,
-  type VmPool,
-} from './support.ts'
-
-const human = (name: string, line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })
-
-/** 0: none. */
-const limit = (name: string, bytesPerSecond: number) =>
-  monitor(name, 'block_set_io_throttle', {
-    ...{ id: '/machine/peripheral/vd0/virtio-backend', bps: bytesPerSecond },
-    ...{ bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 },
-  })
-
-async function limitOfDisk(name: string): Promise<number | undefined> {
-  const drives = (await monitor(name, 'query-block')) as { qdev?: string; inserted?: { bps: number } }[]
-  return drives.find(({ qdev }) => qdev?.includes('/vd0/'))?.inserted?.bps
-}
-
-interface Machine {
-  readonly pool: VmPool
-  readonly vm: TestVm
-  readonly folder: string
-}
-
-/** A guest with a disk, a drive for media and a network, all of which can be changed. */
-async function startMachine(t: TestContext, word: string, more: { qemu?: string } = {}): Promise<Machine> {
-  const pool = await mountVmPool(t)
-  const folder = scratchFolder(t)
-  const disk = image(folder, 'disk.raw', 0xa5)
-  const options = [
-    ...['-blockdev', `driver=file,node-name=file0,filename=${disk}`],
-    ...['-blockdev', 'driver=raw,node-name=disk0,file=file0'],
-    ...['-device', 'pcie-root-port,id=port0', '-device', 'virtio-blk-pci,drive=disk0,id=vd0'],
-    ...['-device', 'ahci,id=ahci0', '-drive', 'if=none,id=cd0,media=cdrom,readonly=on'],
-    ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0'],
-    ...['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,id=nic0,romfile='],
-  ]
-  const vm = await startTinyVm(t, pool, word, { options, ...more })
-  return { pool, vm, folder }
-}
-
-/** The update was refused, and the guest runs in the same QEMU without a lost tick. */
-async function expectRefused({ pool, vm }: Machine, words: RegExp): Promise<void> {
-  const before = qemuPid(vm.name)
-  const { status, stderr, report } = await updateVmm(pool)
-  assert.equal(status, 1, `an update that loses ${words}: ${JSON.stringify(report)}`)
-  assert.match(stderr, words)
-  assert.equal(qemuPid(vm.name), before)
-  await vm.serial.moreTicks(2)
-  assert.equal(vm.serial.findBreak(), undefined)
-}
-
-async function expectUpdated({ pool, vm }: Machine): Promise<void> {
-  const before = qemuPid(vm.name)
-  const { status, stderr } = await updateVmm(pool)
-  assert.equal(status, 0, stderr)
-  assert.equal(stderr, '')
-  assert.notEqual(qemuPid(vm.name), before)
-  await vm.serial.moreTicks(2)
-  assert.equal(vm.serial.findBreak(), undefined)
-}
+import { test } from 'node:test'
+import { expectRefused, expectUpdated, type Machine, setProperty, startMachine } from './changing-machine.ts'
+import { monitor, mountVmPool, startTinyVm } from './support.ts'
 
 interface Change {
   readonly what: string
@@ -118,6 +44,29 @@ const CHANGES: readonly Change[] = [
     },
   },
   {
+    what: 'an export',
+    make: async ({ vm, folder }) => {
+      const addr = { type: 'unix', data: { path: join(folder, 'nbd') } }
+      await monitor(vm.name, 'nbd-server-start', { addr })
+      await monitor(vm.name, 'block-export-add', { type: 'nbd', id: 'export0', 'node-name': 'disk0' })
+    },
+    words: /export of a disk export0 was added while it ran \(nbd of disk0\): end it/,
+    undo: ({ vm }) => monitor(vm.name, 'block-export-del', { id: 'export0' }),
+  },
+  {
+    what: 'memory that QEMU would give up when it ends',
+    make: ({ vm }) => setProperty(vm.name, 'ram', 'discard-data', true),
+    words:
+      /property of an object ram was changed while it ran \(discard-data = false, now discard-data = true\)/,
+    undo: ({ vm }) => setProperty(vm.name, 'ram', 'discard-data', false),
+  },
+  {
+    what: 'the policy of an object',
+    make: ({ vm }) => setProperty(vm.name, 'list0', 'policy', 'allow'),
+    words: /property of an object list0 was changed while it ran \(policy = "deny", now policy = "allow"\)/,
+    undo: ({ vm }) => setProperty(vm.name, 'list0', 'policy', 'deny'),
+  },
+  {
     what: 'an object',
     make: ({ vm }) => monitor(vm.name, 'object-add', { 'qom-type': 'secret', id: 'sec1', data: 'x' }),
     words: /object sec1 was added while it ran \(secret\)/,
@@ -141,75 +90,6 @@ test('a change of a machine while it ran is refused by name, and the update succ
     })
   }
   await expectUpdated(machine)
-})
-
-test('forwarded ports and limits of disks are made again, and taken away again', async (t) => {
-  const machine = await startMachine(t, 'carried')
-  const { name } = machine.vm
-  const forwards = async () => [
-    ...String(await human(name, 'info usernet')).matchAll(/HOST_FORWARD.*?(\d+) +10\.0/g),
-  ]
-  await human(name, 'hostfwd_add net0 tcp:127.0.0.1:22022-:22')
-  await human(name, 'hostfwd_add net0 udp::22023-:53')
-  await limit(name, 1 << 20)
-  await expectUpdated(machine)
-  assert.deepEqual((await forwards()).map(([, port]) => port).toSorted(), ['22022', '22023'])
-  assert.equal(await limitOfDisk(name), 1 << 20)
-
-  await human(name, 'hostfwd_remove net0 tcp:127.0.0.1:22022')
-  await limit(name, 0)
-  await expectUpdated(machine)
-  assert.deepEqual(
-    (await forwards()).map(([, port]) => port),
-    ['22023'],
-  )
-  assert.equal(await limitOfDisk(name), 0)
-})
-
-test('threads are scheduled as they were, pinned, at their policy and nice value, and the process has its limits', async (t) => {
-  const machine = await startMachine(t, 'pinned')
-  const { name } = machine.vm
-  const [{ 'thread-id': vcpu }] = (await monitor(name, 'query-cpus-fast')) as [{ 'thread-id': number }]
-  execFileSync('taskset', ['-cp', '0', String(vcpu)])
-  execFileSync('chrt', ['--batch', '-p', '0', String(vcpu)])
-  execFileSync('renice', ['-n', '7', '-p', String(vcpu)], { stdio: 'ignore' })
-  const schedules = async () => {
-    const pid = qemuPid(name)
-    const threads = (await monitor(name, 'query-cpus-fast')) as { 'thread-id': number }[]
-    return [pid, ...threads.map((thread) => thread['thread-id'])].map((tid) => readSchedule(pid, tid))
-  }
-  execFileSync('prlimit', ['--pid', String(qemuPid(name)), '--nofile=512:1024', '--core=0:0'])
-  execFileSync('choom', ['-n', '321', '-p', String(qemuPid(name))], { stdio: 'ignore' })
-  const limits = readProcessLimits(qemuPid(name))
-  assert.deepEqual(
-    [limits?.oomScoreAdj, limits?.resources[7], limits?.resources[4]],
-    [321, [512, 1024], [0, 0]],
-  )
-  const before = await schedules()
-  assert.deepEqual([before[1]?.cpus, before[1]?.policy, before[1]?.nice], ['0', 3, 7])
-  assert.notDeepEqual(before[0], before[1])
-  await expectUpdated(machine)
-  assert.deepEqual(await schedules(), before)
-  assert.deepEqual(readProcessLimits(qemuPid(name)), limits)
-})
-
-test('a port that another process has taken meanwhile is reported, and the guest runs on', async (t) => {
-  const qemu = moodyQemu(scratchFolder(t))
-  const machine = await startMachine(t, 'taken', { qemu: qemu.path })
-  await human(machine.vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22024-:22')
-  qemu.set('exit 7')
-  assert.equal((await updateVmm(machine.pool)).report.vms[0]?.outcome, 'saved')
-  qemu.reset()
-  const other = createServer().listen(22024, '127.0.0.1')
-  await once(other, 'listening')
-  t.after(() => other.close())
-  const { report } = await resumeVms(machine.pool)
-  assert.equal(report.vms[0]?.outcome, 'resumed')
-  assert.match(
-    report.vms[0].problem ?? '',
-    /^forward tcp:127\.0\.0\.1:22024-10\.0\.2\.15:22 of net0 could not be set again/,
-  )
-  assert.equal(((await monitor(machine.vm.name, 'query-status')) as { status: string }).status, 'running')
 })
 
 test('what was plugged without an id, or with a backend that does not tell all, is refused by name', async (t) => {

@@ -14,7 +14,13 @@ import { lostRam } from '../machine/ram-blocks.ts'
 import type { Family, Reading } from '../machine/reading.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { readBlockGraph } from './block-graph.ts'
-import { refuseWithoutPort, withDevices, withoutDevices, withProcessors } from './carry-devices.ts'
+import {
+  refuseWithoutPort,
+  withBootOrder,
+  withDevices,
+  withoutDevices,
+  withProcessors,
+} from './carry-devices.ts'
 import { carryDisks } from './carry-disks.ts'
 import { carryNetworks } from './carry-networks.ts'
 import { CannotCarry, type Changed, changedItems, NOTHING } from './change.ts'
@@ -141,11 +147,12 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
       moved.has(id) || (changed.has('processors') && driver.endsWith('-cpu') && !drivers.has(id)),
   )
 
+  const ordered = withBootOrder(unplugging, changed.get('boot order') ?? NOTHING, moved)
   const networks = changed.get('networks')
   const connected =
     networks === undefined
-      ? { line: unplugging, netdevs: [], notes: [] }
-      : carryNetworks(unplugging, networks, await readNetworks(ask), openFiles(pid))
+      ? { line: ordered, netdevs: [], notes: [] }
+      : carryNetworks(ordered, networks, await readNetworks(ask), openFiles(pid))
   const hasDisks = changed.has('disks') || changed.has('media')
   // Before the devices that refer to them.
   const stored = hasDisks
@@ -169,6 +176,7 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
         case 'media':
           return hasDisks
         case 'processors':
+        case 'boot order':
           return true
         case 'networks':
           return subjects.has(item.split(': ', 1)[0] as string)

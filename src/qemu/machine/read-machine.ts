@@ -7,10 +7,11 @@ import type { QmpClient } from '../qmp-client.ts'
 import { type Ask, askOf, readChildren } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
 import { networkClients, networkItem } from './networks.ts'
-import { isCounted } from './node-names.ts'
+import { isCounted, nodeLabel } from './node-names.ts'
+import { readBootOrder, readOthers, readSetAgain } from './objects.ts'
 import { processorItem, readProcessors } from './processors.ts'
 import type { RamBlock, Reading } from './reading.ts'
-import { forwardsOf, limitOf, type Settings } from './settings.ts'
+import { forwardsOf, limitOf, type Settings, type Threshold } from './settings.ts'
 
 const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))
 const NodeSchema = v.object({
@@ -20,6 +21,7 @@ const NodeSchema = v.object({
   ro: v.boolean(),
   backing_file: v.optional(v.string()),
   detect_zeroes: v.optional(v.string()),
+  write_threshold: v.optional(v.number(), 0),
   'dirty-bitmaps': v.optional(
     v.array(v.object({ name: v.optional(v.string()), persistent: v.optional(v.boolean(), false) })),
     [],
@@ -37,6 +39,7 @@ const DrivesSchema = v.array(
 )
 type Drive = v.InferOutput<typeof DrivesSchema>[number]
 const JobsSchema = v.array(v.object({ id: v.string(), type: v.string(), status: v.string() }))
+const ExportsSchema = v.array(v.object({ id: v.string(), type: v.string(), 'node-name': v.string() }))
 const ChardevsSchema = v.array(v.object({ label: v.string(), filename: v.string() }))
 const IdsSchema = v.array(v.object({ id: v.string() }))
 
@@ -64,9 +67,17 @@ async function readBlocks(ask: Ask, listed: ReturnType<typeof readObjects>): Pro
 /** Errors: as of `readMachine`. */
 export async function readSettings(qmp: QmpClient): Promise<Settings> {
   const ask = askOf(qmp)
-  const [drives, forwards] = await Promise.all([ask(DrivesSchema, 'query-block'), readForwards(ask)])
-  return { forwards, limits: drives.flatMap(limitOfDrive) }
+  const [drives, forwards, nodes, objects] = await Promise.all([
+    ask(DrivesSchema, 'query-block'),
+    readForwards(ask),
+    readNodes(ask),
+    readObjects(ask).then((listed) => readSetAgain(ask, listed)),
+  ])
+  return { forwards, limits: drives.flatMap(limitOfDrive), thresholds: nodes.flatMap(thresholdOf), objects }
 }
+
+const readNodes = (ask: Ask): Promise<Node[]> =>
+  ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true })
 
 /** A QEMU without user networking has no such command, and no forwards. */
 const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
@@ -87,7 +98,7 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       listed,
       monitor('info qtree'),
       readProcessors(ask),
-      ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true }),
+      readNodes(ask),
       ask(DrivesSchema, 'query-block'),
       ask(JobsSchema, 'query-jobs'),
       monitor('info network'),
@@ -95,9 +106,18 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       ask(ChardevsSchema, 'query-chardev'),
       ask(IdsSchema, 'query-iothreads'),
     ])
+  const [exported, bootOrder, properties, setAgain] = await Promise.all([
+    ask(ExportsSchema, 'query-block-exports'),
+    readBootOrder(ask),
+    readOthers(ask, objects),
+    readSetAgain(ask, objects),
+  ])
   return {
     ram,
-    settings: { forwards, limits: drives.flatMap(limitOfDrive) },
+    settings: {
+      ...{ forwards, limits: drives.flatMap(limitOfDrive) },
+      ...{ thresholds: nodes.flatMap(thresholdOf), objects: setAgain },
+    },
     items: {
       objects: [...objects].map(([id, type]) => `${id}: ${type}`),
       devices: deviceItems(tree),
@@ -108,6 +128,9 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       ),
       bitmaps: nodes.flatMap(temporaryBitmaps),
       jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
+      exports: exported.map((each) => `${each.id}: ${each.type} of ${each['node-name']}`),
+      'boot order': bootOrder,
+      properties,
       networks: networkClients(networks).map(networkItem),
       consoles: [
         ...chardevs.map(({ label, filename }) => `${label}: ${chardevKind(filename)}`),
@@ -125,6 +148,10 @@ function limitOfDrive({ device, qdev, inserted }: Drive) {
   const limit = inserted && limitOf(qdev ?? device, inserted)
   return limit === undefined ? [] : [limit]
 }
+
+/** 0: there is none. QEMU takes it away where it reports that the image has grown so far. */
+const thresholdOf = ({ 'node-name': name, drv, file, write_threshold: bytes }: Node): Threshold[] =>
+  bytes === 0 ? [] : [{ node: nodeLabel(name, drv, file), bytes }]
 
 function describeNode(node: Node): string {
   const { drv, file, ro, backing_file: backing = 'none', detect_zeroes: zeroes = 'off' } = node

@@ -32,6 +32,9 @@ export const FAMILIES = [
   'jobs',
   'networks',
   'consoles',
+  'exports',
+  'boot order',
+  'properties',
 ] as const
 export type Family = (typeof FAMILIES)[number]
 

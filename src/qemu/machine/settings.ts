@@ -5,7 +5,8 @@
 import * as v from 'valibot'
 import { errorText } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
-import { deleteOpeners } from './node-names.ts'
+import { deleteOpeners, nodesByLabel } from './node-names.ts'
+import { PropertiesSchema } from './objects.ts'
 
 /** Ports of this host that lead into a guest's user network (`hostfwd_add NETDEV RULE`). */
 const ForwardSchema = v.object({ netdev: v.string(), rule: v.string() })
@@ -18,7 +19,18 @@ const LimitSchema = v.object({
 })
 type Limit = v.InferOutput<typeof LimitSchema>
 
-export const SettingsSchema = v.object({ forwards: v.array(ForwardSchema), limits: v.array(LimitSchema) })
+/** `node`: by `nodeLabel`. `bytes`: QEMU reports once that the image has been written so far. */
+const ThresholdSchema = v.object({ node: v.string(), bytes: v.number() })
+export type Threshold = v.InferOutput<typeof ThresholdSchema>
+
+export const SettingsSchema = v.object({
+  forwards: v.array(ForwardSchema),
+  limits: v.array(LimitSchema),
+  /** Left out by former versions, as `objects`. */
+  thresholds: v.optional(v.array(ThresholdSchema)),
+  /** Properties of objects. */
+  objects: v.optional(PropertiesSchema),
+})
 export type Settings = v.InferOutput<typeof SettingsSchema>
 
 /** QEMU refuses the command without these. */
@@ -74,6 +86,20 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     await qmp
       .execute('block_set_io_throttle', { id, ...values })
       .catch((error: unknown) => tell(`the limit of ${id}`, errorText(error)))
+  for (const [id, values] of Object.entries(wanted.objects ?? {}))
+    for (const [property, value] of Object.entries(values))
+      if (JSON.stringify(now.objects?.[id]?.[property]) !== JSON.stringify(value))
+        await qmp
+          .execute('qom-set', { path: `/objects/${id}`, property, value })
+          .catch((error: unknown) => tell(`${property} of object ${id}`, errorText(error)))
+  const thresholds = missing(wanted.thresholds ?? [], now.thresholds ?? [])
+  const names = thresholds.length === 0 ? undefined : await nodesByLabel(qmp).catch(() => undefined)
+  for (const { node, bytes } of thresholds)
+    await qmp
+      .execute('block-set-write-threshold', {
+        ...{ 'node-name': names?.get(node) ?? node, 'write-threshold': bytes },
+      })
+      .catch((error: unknown) => tell(`the write threshold of ${node}`, errorText(error)))
   return [...problems, ...(await deleteOpeners(qmp))]
 }
 
