@@ -92,3 +92,28 @@ test('an unplugged device that would move another one on its bus is refused befo
   assert.match(stderr, /its next QEMU would differ in device sd-two/)
   assert.equal(qemuPid(vm.name), before)
 })
+
+test('a paused guest that was changed after the preflight stays paused, and the next update takes it', async (t) => {
+  const machine = await startMachine(t, 'paused')
+  const { name } = machine.vm
+  const status = async () => ((await monitor(name, 'query-status')) as { status: string }).status
+  await monitor(name, 'stop')
+  const before = qemuPid(name)
+  const updating = updateVmm(machine.pool)
+  await untilTried(name)
+  await snapshot(name, { 'node-name': 'disk0' }, join(machine.folder, 'a.qcow2'), {
+    'snapshot-node-name': 'over0',
+  })
+  const { report } = await updating
+  assert.equal(report.vms[0]?.outcome, 'rolled-back')
+  assert.match(report.vms[0]?.problem ?? '', /was changed while the update was under way: try again/)
+  // In 'postmigrate', where a save is undone, QEMU would refuse the next one.
+  assert.deepEqual([qemuPid(name), await status()], [before, 'paused'])
+  const again = await updateVmm(machine.pool)
+  assert.equal(again.status, 0, again.stderr)
+  assert.match(again.stderr, /over0/)
+  assert.equal(await status(), 'paused')
+  await monitor(name, 'cont')
+  await machine.vm.serial.moreTicks(2)
+  assert.equal(machine.vm.serial.findBreak(), undefined)
+})
