@@ -3,10 +3,12 @@
  * made over the monitor, refuses it by name before the guest is paused, and the guest goes on.
  */
 import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { expectRefused, expectUpdated, type Machine, setProperty, startMachine } from './changing-machine.ts'
-import { monitor, mountVmPool, startTinyVm } from './support.ts'
+import { monitor, mountVmPool, startTinyVm, updateVmm } from './support.ts'
 
 interface Change {
   readonly what: string
@@ -54,13 +56,6 @@ const CHANGES: readonly Change[] = [
     undo: ({ vm }) => monitor(vm.name, 'block-export-del', { id: 'export0' }),
   },
   {
-    what: 'memory that QEMU would give up when it ends',
-    make: ({ vm }) => setProperty(vm.name, 'ram', 'discard-data', true),
-    words:
-      /property of an object ram was changed while it ran \(discard-data = false, now discard-data = true\)/,
-    undo: ({ vm }) => setProperty(vm.name, 'ram', 'discard-data', false),
-  },
-  {
     what: 'the policy of an object',
     make: ({ vm }) => setProperty(vm.name, 'list0', 'policy', 'allow'),
     words: /property of an object list0 was changed while it ran \(policy = "deny", now policy = "allow"\)/,
@@ -90,6 +85,20 @@ test('a change of a machine while it ran is refused by name, and the update succ
     })
   }
   await expectUpdated(machine)
+})
+
+test('RAM that QEMU was told to give up when it ends is never left to it, whether its start was read or not', async (t) => {
+  const machine = await startMachine(t, 'discarded')
+  const { name } = machine.vm
+  await setProperty(name, 'ram', 'discard-data', true)
+  const words = /64M of its RAM \(\S+, 'ram'\) would be destroyed with the end of its QEMU: 'qom-set/
+  await expectRefused(machine, words)
+  rmSync(vmPaths(name).machine)
+  await expectRefused(machine, words)
+  await setProperty(name, 'ram', 'discard-data', false)
+  assert.equal((await updateVmm(machine.pool)).status, 0)
+  await machine.vm.serial.moreTicks(2)
+  assert.equal(machine.vm.serial.findBreak(), undefined)
 })
 
 test('what was plugged without an id, or with a backend that does not tell all, is refused by name', async (t) => {

@@ -19,13 +19,13 @@ const SET_AGAIN: readonly (readonly [type: RegExp, properties: readonly string[]
   [/^memory-backend-/, ['merge', 'dump']],
   [/^filter-/, ['status']],
 ]
-/** Types of which nothing else can be set once they are there, or must not be read: secrets. */
+/**
+ * Types of which nothing else is compared here: it cannot be set, is a secret, or is RAM (`ram-blocks.ts`).
+ */
 const FIXED =
-  /^(secret\w*|tls-creds-\w+|tls-cipher-suites|rng-\w+|thread-context|iothread|throttle-group|main-loop)$/
+  /^(secret\w*|tls-creds-\w+|tls-cipher-suites|rng-\w+|thread-context|iothread|throttle-group|main-loop|memory-backend-\w+)$/
 /** Of all types, no property that can be set. */
 const ALWAYS = ['type']
-/** Of memory: with it QEMU gives up all of an object's memory when it ends. */
-const MEMORY = ['discard-data']
 
 const ListedSchema = v.array(v.object({ name: v.string(), type: v.string() }))
 
@@ -62,7 +62,6 @@ export const readSetAgain = (ask: Ask, objects: ReadonlyMap<string, string>): Pr
 export async function readOthers(ask: Ask, objects: ReadonlyMap<string, string>): Promise<string[]> {
   const namesOf = async (id: string, type: string): Promise<readonly string[]> => {
     if (FIXED.test(type)) return []
-    if (type.startsWith('memory-backend-')) return MEMORY
     const known = [...ALWAYS, ...setAgainOf(type)]
     const listed = await ask(ListedSchema, 'qom-list', { path: `/objects/${id}` })
     return listed.flatMap(({ name, type: kind }) =>

@@ -57,9 +57,14 @@ async function readBlocks(ask: Ask, listed: ReturnType<typeof readObjects>): Pro
   return await Promise.all(
     memdevs.map(async ({ id = '', size, share }) => {
       const type = objects.get(id) ?? ''
-      const property = { path: `/objects/${id}`, property: 'mem-path' }
-      const path = type === 'memory-backend-file' ? await ask(v.string(), 'qom-get', property) : null
-      return { id, type, sizeBytes: size, isShared: share, path }
+      const block = { id, type, sizeBytes: size, isShared: share }
+      if (type !== 'memory-backend-file') return { ...block, path: null, isDiscarded: false }
+      const path = `/objects/${id}`
+      const [file, isDiscarded] = await Promise.all([
+        ask(v.string(), 'qom-get', { path, property: 'mem-path' }),
+        ask(v.boolean(), 'qom-get', { path, property: 'discard-data' }),
+      ])
+      return { ...block, path: file, isDiscarded }
     }),
   )
 }
