@@ -40,7 +40,12 @@ export async function startMachine(
     ...['-device', 'pcie-root-port,id=port0', '-device', 'virtio-blk-pci,drive=disk0,id=vd0'],
     ...['-device', 'ahci,id=ahci0', '-drive', 'if=none,id=cd0,media=cdrom,readonly=on'],
     ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0'],
-    ...['-object', 'throttle-group,id=group0,x-bps-total=1000000', '-object', 'iothread,id=thread0'],
+    ...[
+      '-object',
+      'throttle-group,id=group0,x-bps-total=1000000',
+      '-object',
+      'iothread,id=thread0,thread-pool-min=32',
+    ],
     ...['-object', 'authz-list,id=list0,policy=deny'],
     ...['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,id=nic0,romfile='],
   ]

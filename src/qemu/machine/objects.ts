@@ -4,14 +4,13 @@
 import * as v from 'valibot'
 import { type Ask, readChildren } from './ask.ts'
 
-/** Values by property, by object id. Those of one object are set again in this order. */
+/** Values by property, by object id. */
 export const PropertiesSchema = v.record(v.string(), v.record(v.string(), v.unknown()))
 export type Properties = v.InferOutput<typeof PropertiesSchema>
 
 /** What is set again in the next QEMU. */
 const SET_AGAIN: readonly (readonly [type: RegExp, properties: readonly string[]])[] = [
   [/^throttle-group$/, ['limits']],
-  // The larger bound of the pool is set first, or QEMU would refuse the other one.
   [
     /^iothread$/,
     ['poll-max-ns', 'poll-grow', 'poll-shrink', 'aio-max-batch', 'thread-pool-max', 'thread-pool-min'],
