@@ -74,6 +74,8 @@ export class LivingVm {
         '-device',
         'virtio-blk-pci,drive=disk0,id=vd0',
       ],
+      ...['-drive', `if=virtio,format=raw,file=${this.image('virtio0')}`],
+      ...['-object', 'throttle-group,id=group0', '-object', 'iothread,id=thread0'],
       ...['-drive', `if=none,id=drive1,format=raw,file=${this.image('vd1')}`],
       ...['-device', 'virtio-blk-pci,drive=drive1,id=vd1', '-device', 'ahci,id=ahci0'],
       ...[
@@ -144,12 +146,14 @@ export class LivingVm {
       const ids = [...(await readDevices(ask)).keys()].filter((id) => !id.startsWith('cpu'))
       const settings = await readSettings(qmp)
       const threads = await readThreads(qmp, this.pid)
+      const networks = await qmp.execute('human-monitor-command', { 'command-line': 'info network' })
       const processors = (await qmp.execute('query-hotpluggable-cpus')) as object[]
       return [
         ...(await machineFacts(ask, ids)).map((fact) => fact.replace(UNNAMED, '"drive":"unnamed"')),
-        ...[...settings.forwards, ...settings.limits, ...threads, ...processors].map((each) =>
-          JSON.stringify(each),
-        ),
+        ...[
+          ...[...settings.forwards, ...settings.limits, ...(settings.thresholds ?? [])],
+          ...[settings.objects, ...threads, ...processors, ...String(networks).split('\n')],
+        ].map((each) => JSON.stringify(each)),
       ].toSorted()
     })
   }

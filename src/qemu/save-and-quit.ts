@@ -55,6 +55,8 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
   const { running: wasRunning } = await runStatus(qmp)
+  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
+  if (!wasRunning) await lookAgain(request)
   const begun = { ...definition, underUpdate: { wasRunning } }
   createStateFile(statePath, { uid, gid })
   const save = async (): Promise<SavedState> => {

@@ -36,6 +36,11 @@ const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
+/** By QEMU's state. */
+const WAY_OUT: Readonly<Record<string, string>> = {
+  postmigrate:
+    ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
+}
 /** Of a guest that is refused. */
 const NOT_TRIED: Trial = { problems: [], unproven: ['it is refused'] }
 /** A former version started it, or /run was full. */
@@ -71,9 +76,12 @@ export async function checkGuests(
         ...[...lines, ...problems, ...(isFit ? trialProblems(trial, machine) : [])].map((line) =>
           fail(subject, `${subject}: ${line}`),
         ),
-        ...[...unknown, ...carriedWords(vm.definition, machine), ...(isFit ? untried(trial) : [])].map(
-          (line) => warn(subject, `${subject}: ${line}`),
-        ),
+        ...[
+          ...unknown,
+          ...carriedWords(vm.definition, machine),
+          ...(machine?.line.notes ?? []),
+          ...(isFit ? untried(trial) : []),
+        ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
       return { vm, findings, stateBytes, machine, trial }
     }),
@@ -182,7 +190,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
     const { status } = await runStatus(qmp)
-    if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'`)
+    if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
     await setCprReboot(qmp, true)
     const asked = qmp
     const blocked = await blockedReasons(qmp).finally(() => setCprReboot(asked, false))

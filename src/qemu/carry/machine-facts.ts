@@ -50,8 +50,11 @@ function onRootBus(device: v.InferOutput<typeof PciSchema>[number]['devices'][nu
   return `PCI ${slot}.${part}: ${id} ${kind.vendor.toString(16)}:${kind.device.toString(16)}`
 }
 
-/** Properties that say where a device is on its bus: PCI, SCSI, virtio-serial, NVMe, IDE. */
-const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid', 'unit']
+/**
+ * Properties that say where a device is on its bus (PCI, SCSI, virtio-serial, NVMe, IDE) and in the boot
+ * order.
+ */
+const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid', 'unit', 'bootindex']
 
 /** The bus and the place of a device with an id, by which QEMU finds its state in the stream. */
 async function placeOf(ask: Ask, id: string): Promise<string> {

@@ -3,16 +3,24 @@
  * ran. The preflight refuses what no line can say (`machine/differences.ts`), and a line with changes that
  * the trial did not show to make the same machine.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
+import * as v from 'valibot'
+import { openFiles } from '../../linux/open-files.ts'
 import { type CommandLine, parseCommandLine, printCommandLine } from '../command-line.ts'
 import type { Ask } from '../machine/ask.ts'
 import { differences } from '../machine/differences.ts'
+import { type NetworkClient, networkClients } from '../machine/networks.ts'
 import { processorItem, readProcessors } from '../machine/processors.ts'
 import { lostRam } from '../machine/ram-blocks.ts'
 import type { Family, Reading } from '../machine/reading.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { readBlockGraph } from './block-graph.ts'
-import { refuseWithoutPort, withDevices, withoutDevices, withProcessors } from './carry-devices.ts'
+import {
+  refuseWithoutPort,
+  withBootOrder,
+  withDevices,
+  withoutDevices,
+  withProcessors,
+} from './carry-devices.ts'
 import { carryDisks } from './carry-disks.ts'
 import { carryNetworks } from './carry-networks.ts'
 import { CannotCarry, type Changed, changedItems, NOTHING } from './change.ts'
@@ -27,6 +35,8 @@ export interface NextLine {
   readonly plugged: readonly string[]
   /** Something was changed, and the line accounts for it. */
   readonly carries: boolean
+  /** What the next QEMU may have otherwise, since QEMU does not tell it; one line each. */
+  readonly notes: readonly string[]
 }
 
 /** What the preflight found: the save must find the same. */
@@ -65,7 +75,7 @@ export async function nextLine(request: LineRequest): Promise<NextLine> {
   return lost.length === 0 ? line : { ...asRecorded(definition), refused: [...lost, ...line.refused] }
 }
 
-const asRecorded = ({ argv }: VmDefinition) => ({ argv, plugged: [], carries: false })
+const asRecorded = ({ argv }: VmDefinition) => ({ argv, plugged: [], carries: false, notes: [] })
 
 async function lineOf({
   definition,
@@ -80,15 +90,18 @@ async function lineOf({
   if (changed.size === 0) return { ...recorded, refused: differences(start, now) }
   try {
     const carried = await carry(ask, parseCommandLine(argv), changed, pid)
-    const { line, explained, plugged } = carried
+    const { line, explained, plugged, notes } = carried
     const refused = differences(without(start, explained), without(now, explained))
     if (refused.length > 0) return { ...recorded, refused }
-    return { argv: printCommandLine(line), refused, plugged, carries: true }
+    return { argv: printCommandLine(line), refused, plugged, notes, carries: true }
   } catch (error) {
     if (!(error instanceof CannotCarry)) throw error
     return { ...recorded, refused: differences(start, now).map((said) => `${said} (${error.message})`) }
   }
 }
+
+const readNetworks = async (ask: Ask): Promise<NetworkClient[]> =>
+  networkClients(await ask(v.string(), 'human-monitor-command', { 'command-line': 'info network' }))
 
 /** All properties of each are read, and other guests may be stopped meanwhile. */
 const MOST_PLUGGED = 32
@@ -118,6 +131,7 @@ interface Carried {
   readonly line: CommandLine
   readonly explained: Explained
   readonly plugged: readonly string[]
+  readonly notes: readonly string[]
 }
 
 /** Errors: CannotCarry, and QemuError. */
@@ -135,22 +149,28 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
       moved.has(id) || (changed.has('processors') && driver.endsWith('-cpu') && !drivers.has(id)),
   )
 
-  const { line: connected, netdevs } = carryNetworks(unplugging, changed.get('networks') ?? NOTHING, () =>
-    usesVhost(pid),
-  )
+  const ordered = withBootOrder(unplugging, changed.get('boot order') ?? NOTHING, moved)
+  const networks = changed.get('networks')
+  const connected =
+    networks === undefined
+      ? { line: ordered, netdevs: [], notes: [] }
+      : carryNetworks(ordered, networks, await readNetworks(ask), openFiles(pid))
   const hasDisks = changed.has('disks') || changed.has('media')
   // Before the devices that refer to them.
-  const stored = hasDisks ? carryDisks(connected, await readBlockGraph(ask)) : connected
+  const stored = hasDisks
+    ? carryDisks(connected.line, await readBlockGraph(ask))
+    : { line: connected.line, notes: [] }
   const devices = await Promise.all(plugged.map((id) => readDevice(ask, id, drivers.get(id) as string)))
   const { added: addedProcessors } = changed.get('processors') ?? NOTHING
   const line = withProcessors(
-    withDevices(stored, devices),
+    withDevices(stored.line, devices),
     processors.filter((processor) => addedProcessors.includes(processorItem(processor))),
   )
-  const subjects = new Set([...netdevs, ...moved])
+  const subjects = new Set([...connected.netdevs, ...moved])
   return {
     line,
     plugged,
+    notes: [...connected.notes, ...stored.notes],
     explained: (family, item) => {
       const id = DEVICE_ITEM.exec(item)?.[1]
       switch (family) {
@@ -158,6 +178,7 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
         case 'media':
           return hasDisks
         case 'processors':
+        case 'boot order':
           return true
         case 'networks':
           return subjects.has(item.split(': ', 1)[0] as string)
@@ -169,22 +190,5 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
           return false
       }
     },
-  }
-}
-
-function usesVhost(pid: number): boolean {
-  const folder = `/proc/${pid}/fd`
-  try {
-    return readdirSync(folder).some((fd) => isVhost(`${folder}/${fd}`))
-  } catch {
-    return true // The process has ended, or may not be read.
-  }
-}
-
-function isVhost(path: string): boolean {
-  try {
-    return readlinkSync(path) === '/dev/vhost-net'
-  } catch {
-    return false // QEMU has closed it meanwhile.
   }
 }

@@ -18,10 +18,15 @@ export function lostRam(
   ram: readonly RamBlock[],
   { ramFiles, cwd }: Pick<VmDefinition, 'ramFiles' | 'cwd'>,
 ): string[] {
-  const lost = ram.flatMap(({ id, type, sizeBytes, isShared, path }) => {
+  const lost = ram.flatMap(({ id, type, sizeBytes, isShared, path, isDiscarded }) => {
     if (!isShared) return []
     const file = ramFiles.find((each) => each.id === id)
     const what = `${formatSize(sizeBytes)} of its RAM (${path ?? type}, '${id}')`
+    // Set by `qom-set` while it ran: `run` refuses it in the line.
+    if (isDiscarded)
+      return [
+        `${what} would be destroyed with the end of its QEMU: 'qom-set /objects/${id} discard-data false'`,
+      ]
     if (file === undefined)
       return [`${what} are not in the pool and would be lost: give them a file of the pool by mem-path=`]
     if (path !== null && isMappedFrom(path, file, cwd) && sizeBytes === file.sizeBytes) return []
