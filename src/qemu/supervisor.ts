@@ -20,9 +20,10 @@ import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { runHook } from './hooks.ts'
 import { readAtStart } from './machine/kept-reading.ts'
+import { endRecord } from './ram-claims.ts'
 import { spawnQemu } from './spawn-qemu.ts'
 import { prepareStart } from './start-arguments.ts'
-import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
+import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 
 /** Standard input, output and error of QEMU: descriptors of this process. */
 export type Streams = readonly [number, number, number]
@@ -161,7 +162,7 @@ class Supervisor {
   /** Removes the record of a guest that ended by itself. One that was killed, or is saved, keeps it. */
   #settle({ signal }: GuestEnd): void {
     const now = readDefinition(this.#ramFile)
-    if (signal === null && now?.name === this.#name && now.saved === null) removeDefinition(this.#ramFile)
+    if (signal === null && now?.name === this.#name && now.saved === null) endRecord(now)
   }
 
   #tell(qemu: number | undefined, end: string | null): void {

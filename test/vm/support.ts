@@ -14,7 +14,7 @@ import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
-import { CLI, guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
+import { CLI, guestmemfs, mountTestPool, type Outcome, runProgram, type TestPool } from '../mount/support.ts'
 
 export const QEMU = 'qemu-system-x86_64'
 const PATTERN_MEBIBYTES = 8
@@ -212,6 +212,13 @@ export function qemuPid(name: string): number {
   const pid = readRuntime(name)?.qemu?.pid
   if (pid === undefined) throw new Error(`no QEMU runs VM ${name}`)
   return pid
+}
+
+/** Stores bytes in a RAM file, through a mapping of another process. */
+export async function storeBytes(path: string, at: number, ...bytes: number[]): Promise<void> {
+  const words = [join(import.meta.dirname, 'store-bytes.ts'), path, String(at), ...bytes.map(String)]
+  const { status, stderr } = await runProgram(process.execPath, words)
+  if (status !== 0) throw new Error(stderr)
 }
 
 /** One QMP command on the VM's own monitor. */

@@ -6,7 +6,7 @@
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
-import { storeOf } from '../../qemu/devmem-trust.ts'
+import { isInDevmem } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { forgetFormerBinary, keepFormerBinary } from '../../qemu/former-binary.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -71,7 +71,7 @@ class ReplaceRun {
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
     // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that `run` was
     // told to trust.
-    const isWindow = storeOf(this.#before.mountPoint) === 'devmem'
+    const isWindow = isInDevmem(this.#before)
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
     const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)

@@ -26,6 +26,7 @@ export const FAMILIES = [
   'objects',
   'devices',
   'processors',
+  'memory',
   'disks',
   'media',
   'bitmaps',
