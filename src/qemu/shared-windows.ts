@@ -58,12 +58,15 @@ export async function placeWindows(qmp: QmpClient, windows: readonly Window[]): 
   for (const { device, memory, address } of windows) {
     const way = await wayTo(ask, device)
     // Each bridge on the way gets the next bus number: the device is on the last bus.
-    for (const [bus, bridge] of way.slice(0, -1).entries())
+    const bridges = [...way.slice(0, -1).entries()]
+    for (const [bus, bridge] of bridges)
       await configure(ask, bus, bridge, BUS_NUMBERS, 0xff_00_00 | ((bus + 1) << 8) | bus)
     const [bus, at] = [way.length - 1, way.at(-1) ?? 0]
     await configure(ask, bus, at, BAR_2, address % 2 ** 32)
     await configure(ask, bus, at, BAR_3, Math.floor(address / 2 ** 32))
     await configure(ask, bus, at, COMMAND, MEMORY_SPACE)
+    // Another device may be below other bridges, which get the same numbers.
+    for (const [above, bridge] of bridges.toReversed()) await configure(ask, above, bridge, BUS_NUMBERS, 0)
     const found = await addressOf(ask, memory)
     if (found !== address)
       throw new QemuError(

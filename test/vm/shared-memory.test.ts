@@ -118,3 +118,27 @@ test('a window that no PCI bar can be, and one that blocks each update, are name
   assert.match((await updateVmm(pool)).stderr, /cannot be saved: .*peer mode/)
   assert.equal(qemuPid(peer.name), before)
 })
+
+test('two windows below bridges of their own are each where the guest has them', async (t) => {
+  const pool = await mountVmPool(t)
+  const options = [0, 1].flatMap((index) => [
+    ...['-object', `memory-backend-file,id=s${index},size=1M,mem-path=${pool.path(`w${index}`)},share=on`],
+    ...['-device', `pcie-root-port,id=port${index},chassis=${index}`],
+    ...['-device', `pcie-pci-bridge,id=bridge${index},bus=port${index}`],
+    ...['-device', `ivshmem-plain,id=w${index},memdev=s${index},master=on,bus=bridge${index},addr=3`],
+  ])
+  const vm = await startTinyVm(t, pool, 'branches', { options })
+  const places = () =>
+    Promise.all(
+      [0, 1].map((index) =>
+        monitor(vm.name, 'qom-get', { path: `/objects/s${index}/s${index}[0]`, property: 'addr' }),
+      ),
+    )
+  const before = await places()
+  assert.equal(new Set(before).size, 2)
+  const { status, report, stderr } = await updateVmm(pool)
+  assert.deepEqual([status, report.vms[0]?.outcome, stderr], [0, 'updated', ''])
+  assert.deepEqual(await places(), before)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
