@@ -23,6 +23,8 @@ export interface State {
   readonly scsi: Set<string>
   readonly ports: Map<string, string>
   readonly processors: Map<number, string>
+  /** Ids of DIMMs. */
+  readonly dimms: Set<string>
 }
 
 export const emptyState = (): State => ({
@@ -32,9 +34,12 @@ export const emptyState = (): State => ({
   scsi: new Set(),
   ports: new Map(),
   processors: new Map(),
+  dimms: new Set(),
 })
 
 const MOST_OVERLAYS = 4
+const MOST_DIMMS = 3
+const DIMM_BYTES = 4 << 20
 const pick = <T>(random: Random, items: readonly T[]): T | undefined => items[random.below(items.length)]
 
 /** Repeats `work` until QEMU has released the device. */
@@ -153,6 +158,32 @@ const CHANGES: Readonly<Record<string, Change>> = {
     })
     state.processors.set(core, id)
     return { what: `${id} at ${core}` }
+  },
+  async 'plug a DIMM'(vm, state, random) {
+    if (state.dimms.size >= MOST_DIMMS) return undefined
+    const id = `dimm${state.next++}`
+    const isFile = random.below(3) > 0
+    const memory = isFile
+      ? {
+          'qom-type': 'memory-backend-file',
+          'mem-path': vm.dimmFile(id, DIMM_BYTES, 1 + random.below(255)),
+          share: true,
+        }
+      : { 'qom-type': 'memory-backend-ram' }
+    await vm.command('object-add', { ...memory, id: `memory-${id}`, size: DIMM_BYTES })
+    await vm.command('device_add', { driver: 'pc-dimm', id, memdev: `memory-${id}` })
+    state.dimms.add(id)
+    return { what: `${id}, ${isFile ? 'a file' : 'private'}` }
+  },
+  async 'unplug a DIMM'(vm, state, random) {
+    const id = pick(random, [...state.dimms])
+    if (id === undefined) return undefined
+    await vm.command('device_del', { id })
+    // The guest looks for such a request once a pass.
+    await untilGone(() => vm.command('object-del', { id: `memory-${id}` }))
+    state.dimms.delete(id)
+    vm.dropDimm(id)
+    return { what: id }
   },
   async 'limit a disk'(vm, _state, random) {
     const values = { bps: random.below(3) << 20, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 }

@@ -13,8 +13,10 @@ import { readRam, readSettings } from './machine/read-machine.ts'
 import { setAgain } from './machine/settings.ts'
 import { setThreads } from './machine/threads.ts'
 import type { QmpClient } from './qmp-client.ts'
+import { releaseRam } from './ram-claims.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
+import { placeWindows } from './shared-windows.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 
@@ -44,6 +46,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
   try {
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
+    await placeWindows(qmp, definition.windows ?? [])
     await loadGuest(qmp, saved, timeoutMs)
     const unset = await completeLoad(qmp, definition, liveQemu(definition.name, ramFileOf(definition))?.pid)
     onStep('load')
@@ -118,6 +121,11 @@ export async function continueLoaded(
   removeStateFile(saved.path)
   onStep('continue', await continued)
   const running = endUpdate(loaded)
+  const former = definition.underUpdate?.ramFiles ?? []
+  releaseRam(
+    running,
+    former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
+  )
   await readAfterLoad(running, qmp)
   if (unset.length > 0) onUnset?.(unset)
   return running

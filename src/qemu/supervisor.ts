@@ -27,10 +27,11 @@ import type { Fd } from '../values/ids.ts'
 import { runHook } from './hooks.ts'
 import { readAtStart } from './machine/kept-reading.ts'
 import { endWords, type GuestEnd, type QemuProcess, type Streams, startQemu } from './qemu-process.ts'
+import { endRecord } from './ram-claims.ts'
 import { prepareStart } from './start-arguments.ts'
 import { endLeftOver } from './successor/left-over.ts'
 import { Succession, type Waiting } from './successor/succession.ts'
-import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
+import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 
 /** As a shell has it: 128 + signal. */
 export function exitStatus({ code, signal }: GuestEnd): number {
@@ -192,7 +193,7 @@ class Supervisor {
   /** Removes the record of a guest that ended by itself. One that was killed, or is saved, keeps it. */
   #settle({ signal }: GuestEnd): void {
     const now = readDefinition(this.#ramFile)
-    if (signal === null && now?.name === this.#name && now.saved === null) removeDefinition(this.#ramFile)
+    if (signal === null && now?.name === this.#name && now.saved === null) endRecord(now)
   }
 
   /** `end`: how the last QEMU ended, in words; null: it runs. */

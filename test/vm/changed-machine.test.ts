@@ -139,3 +139,15 @@ test('RAM outside of the pool is never left behind', async (t) => {
   })
   await expectRefused(machine, /16M of its RAM \(memory-backend-memfd, 'more'\) are not in the pool/)
 })
+
+test('the numbers that firmware gives to buses are no change of the machine', async (t) => {
+  const pool = await mountVmPool(t)
+  const options = ['-device', 'pcie-root-port,id=port0', '-device', 'virtio-rng-pci,id=rng0,bus=port0']
+  const vm = await startTinyVm(t, pool, 'numbered', { options })
+  const tree = String(await monitor(vm.name, 'human-monitor-command', { 'command-line': 'info qtree' }))
+  assert.match(tree.slice(tree.indexOf('id "rng0"')), /^[^:]*busnr = 1 /, 'firmware has numbered the bus')
+  const { status, stderr } = await updateVmm(pool)
+  assert.deepEqual([status, stderr], [0, ''])
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})

@@ -12,13 +12,13 @@ import { isAlive } from '../../src/run/process-identity.ts'
 import { readRuntime } from '../../src/run/vm-runtime.ts'
 import { CLI, guestmemfs } from '../mount/support.ts'
 import { brokenQemu, type MoodyQemu, moodyQemu } from './fake-qemu.ts'
+import { qemusOf } from './holders-of-ram.ts'
 import {
   kill,
   listVms,
   monitor,
   mountVmPool,
   qemuPid,
-  qemusOf,
   scratchFolder,
   startTinyVm,
   type TestVm,

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -17,7 +17,7 @@ import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { Errno } from '../../src/values/errno.ts'
 import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
-import { CLI, guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
+import { CLI, guestmemfs, mountTestPool, type Outcome, runProgram, type TestPool } from '../mount/support.ts'
 
 export const QEMU = 'qemu-system-x86_64'
 const PATTERN_MEBIBYTES = 8
@@ -232,25 +232,11 @@ export function qemuPid(name: string): number {
   return pid
 }
 
-/**
- * The processes that have the VM's RAM file open or mapped, but the pool's own; waits until those that are
- * just ending have ended.
- */
-export async function qemusOf({ ramFile }: Pick<TestVm, 'ramFile'>): Promise<number[]> {
-  const deadline = performance.now() + 10_000
-  for (;;) {
-    const found = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && maps(pid).includes(ramFile))
-    if (found.length <= 1 || performance.now() > deadline) return found.map(Number)
-    await sleep(50)
-  }
-}
-
-function maps(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/maps`, 'latin1')
-  } catch {
-    return '' // it has ended
-  }
+/** Stores bytes in a RAM file, through a mapping of another process. */
+export async function storeBytes(path: string, at: number, ...bytes: number[]): Promise<void> {
+  const words = [join(import.meta.dirname, 'store-bytes.ts'), path, String(at), ...bytes.map(String)]
+  const { status, stderr } = await runProgram(process.execPath, words)
+  if (status !== 0) throw new Error(stderr)
 }
 
 /** One QMP command on the VM's own monitor. */

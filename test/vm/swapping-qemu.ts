@@ -63,6 +63,7 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
   if (execute === 'cont') status = 'running'
   for (const question of [
     'hotpluggable-cpus',
+    'memory-devices',
     'named-block-nodes',
     'block',
     'block-exports',

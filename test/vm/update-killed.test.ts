@@ -17,12 +17,12 @@ import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qe
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { qemusOf } from './holders-of-ram.ts'
 import {
   listVms,
   monitor,
   mountVmPool,
   qemuPid,
-  qemusOf,
   quitFirst,
   resumeVms,
   Serial,

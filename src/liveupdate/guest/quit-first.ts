@@ -5,7 +5,7 @@
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
 import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
-import { storeOf } from '../../qemu/devmem-trust.ts'
+import { isInDevmem } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { keepFormerBinary } from '../../qemu/former-binary.ts'
 import type { Streams } from '../../qemu/qemu-process.ts'
@@ -50,7 +50,7 @@ class QuitFirst {
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
     // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that `run` was
     // told to trust.
-    const isWindow = storeOf(this.#run.before.mountPoint) === 'devmem'
+    const isWindow = isInDevmem(this.#run.before)
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
     const saved = await saveAndQuit({

@@ -76,8 +76,9 @@ function whyQuitFirst({ before: definition, request }: UpdateRun, qemu: ProcessI
 
 /** undefined: the supervisor cannot. Errors (QemuError): the next QEMU does not start. */
 async function startSuccessor(run: UpdateRun): Promise<Successor | undefined> {
-  const { nextQemu, timeoutMs } = run.request
-  const definition = { ...run.before, argv: withoutForwards(withBinary(run.line, nextQemu)) }
+  const { nextQemu, tried, timeoutMs } = run.request
+  const argv = withoutForwards(withBinary(run.line, nextQemu))
+  const definition = { ...run.before, argv, ramFiles: tried?.ramFiles ?? run.before.ramFiles }
   try {
     return await Successor.start(definition, timeoutMs)
   } catch (error) {

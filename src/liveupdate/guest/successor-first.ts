@@ -18,6 +18,7 @@ import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
+import { placeWindows } from '../../qemu/shared-windows.ts'
 import { completeLoad, continueLoaded } from '../../qemu/start-from-saved.ts'
 import type { Successor } from '../../qemu/successor/waiting-successor.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
@@ -50,6 +51,7 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
   onSaved(state)
   let unset: string[]
   try {
+    await placeWindows(successor.qmp, saved.windows ?? [])
     await loadSaved(successor.qmp, state, timeoutMs)
     if (saved.settings !== undefined) await releaseForwards(qmp, saved.settings)
     unset = await completeLoad(successor.qmp, saved, successor.qemu.pid)

@@ -17,8 +17,9 @@ import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { ramFileBytes } from '../../qemu/ram-file.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
+import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
+import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
@@ -30,6 +31,7 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
+import { ramProblems } from './ram-problems.ts'
 
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
@@ -63,13 +65,13 @@ export async function checkGuests(
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
+      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
       const lines = [
-        ...missingRam(vm.definition),
+        ...ramProblems(stillHas(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.definition.name, vm.qemu.pid, next)),
       ]
       const subject = subjectOf(vm.definition)
-      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
       const isFit = machine !== undefined && lines.length + problems.length === 0
       const trial = isFit ? await trials.run(() => tryNext(vm, nextQemu, machine)) : NOT_TRIED
       const findings = [
@@ -92,7 +94,8 @@ export async function checkGuests(
       found.flatMap(({ vm, machine, trial: { unproven } }) => {
         if (machine === undefined) return []
         const { line, facts } = machine
-        return [[vm.definition.name, { argv: line.argv, plugged: line.plugged, facts, unproven }] as const]
+        const { argv, ramFiles, plugged } = line
+        return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven }] as const]
       }),
     ),
   }
@@ -101,17 +104,11 @@ export async function checkGuests(
 /** The subject of a finding about this guest alone. */
 export const subjectOf = ({ name }: Pick<VmDefinition, 'name'>): string => `VM ${name}`
 
-/** Checked here, because QEMU makes a missing RAM file anew, empty and without an error. */
-export function missingRam({ ramFiles }: VmDefinition): string[] {
-  return ramFiles.flatMap(({ path, sizeBytes }) => {
-    try {
-      const bytes = ramFileBytes(path)
-      if (bytes === undefined) return [`its RAM file ${path} is missing`]
-      return bytes < sizeBytes ? [`its RAM file ${path} is smaller than the guest's RAM`] : []
-    } catch (error) {
-      return [errorText(error)]
-    }
-  })
+/** With the RAM files on record that the next QEMU has, too: others were taken out, and may be gone. */
+function stillHas(definition: VmDefinition, machine: Machine | undefined): VmDefinition {
+  const next = machine?.line.ramFiles ?? definition.ramFiles
+  const ramFiles = definition.ramFiles.filter(({ path }) => next.some((file) => file.path === path))
+  return { ...definition, ramFiles }
 }
 
 async function nextQemuProblems(
@@ -135,12 +132,18 @@ async function nextQemuProblems(
 async function tryNext(
   { definition, qemu }: Vm,
   nextQemu: string | undefined,
-  { now, line, facts }: Machine,
+  { now, line, facts, windows }: Machine,
 ): Promise<Trial> {
   // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { problems: [], unproven: ['other namespaces'] }
-  return await tryNextQemu(definition, withBinary(line.argv, nextQemu), { now, plugged: line.plugged, facts })
+  const next = { ...definition, ramFiles: line.ramFiles }
+  return await tryNextQemu(next, withBinary(line.argv, nextQemu), {
+    now,
+    plugged: line.plugged,
+    facts,
+    windows,
+  })
 }
 
 /** A line with changes is used only if a trial has shown that it makes the same machine. */
@@ -182,6 +185,8 @@ interface Machine {
   readonly line: NextLine
   /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
+  /** Where the guest has memory that it shares with others. */
+  readonly windows: readonly Window[]
 }
 
 async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
@@ -198,16 +203,17 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const facts = await machineFacts(ask, line.plugged)
+    const [facts, windows] = await Promise.all([machineFacts(ask, line.plugged), readWindows(ask)])
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),
         ...line.refused,
+        ...tooMuch(streamedBytes(now.ram)),
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
       unknown: start === undefined ? [NOT_READ] : [],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
-      machine: { now, line, facts },
+      machine: { now, line, facts, windows },
     }
   } catch (error) {
     return unfit(errorText(error))
@@ -215,6 +221,14 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     qmp?.close()
   }
 }
+
+/** RAM that is in no pool and would be copied while the guest stands still. */
+const tooMuch = (bytes: number): string[] =>
+  STATE_BYTES + bytes <= MAX_STATE_BYTES
+    ? []
+    : [
+        `${formatSize(bytes)} of its RAM are private, and a state file takes ${formatSize(MAX_STATE_BYTES)} at most: give it files of a pool (memory-backend-file with share=on)`,
+      ]
 
 const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 

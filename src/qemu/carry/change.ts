@@ -10,7 +10,15 @@ export interface Change {
 }
 export const NOTHING: Change = { added: [], removed: [] }
 export type Changed = ReadonlyMap<Family, Change>
-const CARRIED: readonly Family[] = ['devices', 'boot order', 'processors', 'disks', 'media', 'networks']
+const CARRIED: readonly Family[] = [
+  'devices',
+  'boot order',
+  'processors',
+  'memory',
+  'disks',
+  'media',
+  'networks',
+]
 
 export function changedItems(start: Reading, now: Reading): Changed {
   const found = CARRIED.flatMap((family) => {

@@ -22,6 +22,7 @@ import {
   withProcessors,
 } from './carry-devices.ts'
 import { carryDisks } from './carry-disks.ts'
+import { addedRam, carryMemory } from './carry-memory.ts'
 import { carryNetworks } from './carry-networks.ts'
 import { CannotCarry, type Changed, changedItems, NOTHING } from './change.ts'
 import { readDevice, readDevices } from './device-facts.ts'
@@ -31,6 +32,8 @@ export interface NextLine {
   readonly argv: readonly string[]
   /** What cannot be carried, one line each. */
   readonly refused: readonly string[]
+  /** Of that line. */
+  readonly ramFiles: VmDefinition['ramFiles']
   /** Ids of devices that were plugged. Empty as well where the line is the recorded one. */
   readonly plugged: readonly string[]
   /** Something was changed, and the line accounts for it. */
@@ -43,6 +46,7 @@ export interface NextLine {
 export interface TriedLine {
   /** With the recorded program. */
   readonly argv: readonly string[]
+  readonly ramFiles: VmDefinition['ramFiles']
   /** As `machineFacts` has them for the devices in `plugged`. */
   readonly facts: readonly string[]
   readonly plugged: readonly string[]
@@ -69,34 +73,47 @@ export interface LineRequest {
  */
 export async function nextLine(request: LineRequest): Promise<NextLine> {
   const { definition, start, now } = request
-  const lost = lostRam(now.ram, definition)
-  if (start === undefined) return { ...asRecorded(definition), refused: lost }
+  if (start === undefined) return { ...asRecorded(definition), refused: lostRam(now.ram, definition) }
   const line = await lineOf({ ...request, start })
+  const lost = lostRam(now.ram, { ...definition, ramFiles: line.ramFiles })
   return lost.length === 0 ? line : { ...asRecorded(definition), refused: [...lost, ...line.refused] }
 }
 
-const asRecorded = ({ argv }: VmDefinition) => ({ argv, plugged: [], carries: false, notes: [] })
+const asRecorded = ({ argv, ramFiles }: VmDefinition) => ({
+  argv,
+  ramFiles,
+  plugged: [],
+  carries: false,
+  notes: [],
+})
 
-async function lineOf({
-  definition,
-  ask,
-  pid,
-  start,
-  now,
-}: LineRequest & { readonly start: Reading }): Promise<NextLine> {
-  const { argv } = definition
+interface ReadRequest extends LineRequest {
+  readonly start: Reading
+}
+
+async function lineOf(request: ReadRequest): Promise<NextLine> {
+  const { definition, now } = request
+  // A former version did not read memory devices: only a change of the RAM shows that of one.
+  const start: Reading = {
+    ...request.start,
+    items: { ...request.start.items, memory: request.start.items.memory ?? now.items.memory ?? [] },
+  }
   const recorded = asRecorded(definition)
   const changed = changedItems(start, now)
-  if (changed.size === 0) return { ...recorded, refused: differences(start, now) }
+  const hasOtherRam = addedRam(start, now).length + addedRam(now, start).length > 0
+  if (changed.size === 0 && !hasOtherRam) return { ...recorded, refused: differences(start, now) }
   try {
-    const carried = await carry(ask, parseCommandLine(argv), changed, pid)
-    const { line, explained, plugged, notes } = carried
+    const { line, ramFiles, explained, plugged, notes } = await carry(request, changed)
     const refused = differences(without(start, explained), without(now, explained))
     if (refused.length > 0) return { ...recorded, refused }
-    return { argv: printCommandLine(line), refused, plugged, notes, carries: true }
+    return { argv: printCommandLine(line), ramFiles, refused, plugged, notes, carries: true }
   } catch (error) {
     if (!(error instanceof CannotCarry)) throw error
-    return { ...recorded, refused: differences(start, now).map((said) => `${said} (${error.message})`) }
+    const said = differences(start, now)
+    // An object that was replaced by one of the same id and type is no difference of words.
+    if (said.length === 0)
+      return { ...recorded, refused: [`its RAM was changed while it ran: ${error.message}`] }
+    return { ...recorded, refused: said.map((each) => `${each} (${error.message})`) }
   }
 }
 
@@ -129,13 +146,17 @@ const PLACE_ITEM = /^\S+ "([^"]+)": on /
 
 interface Carried {
   readonly line: CommandLine
+  readonly ramFiles: VmDefinition['ramFiles']
   readonly explained: Explained
   readonly plugged: readonly string[]
   readonly notes: readonly string[]
 }
 
-/** Errors: CannotCarry, and QemuError. */
-async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: number): Promise<Carried> {
+/** Errors: CannotCarry, QemuError, and UsageError: a RAM file cannot be read. */
+async function carry({ ask, definition, pid, start, now }: ReadRequest, changed: Changed): Promise<Carried> {
+  const recorded = parseCommandLine(definition.argv)
+  const dimms = start.items.memory === undefined ? undefined : (changed.get('memory') ?? NOTHING)
+  const memory = await carryMemory({ ask, definition, line: recorded, start, now, changed: dimms, pid })
   const [drivers, processors] = await Promise.all([readDevices(ask), readProcessors(ask)])
   const { added, removed } = changed.get('devices') ?? NOTHING
   const moved = new Set([...added, ...removed].flatMap((item) => PLACE_ITEM.exec(item)?.[1] ?? []))
@@ -144,7 +165,7 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
   await refuseWithoutPort(ask, plugged)
   const unplugging = await withoutDevices(
     ask,
-    recorded,
+    memory.line,
     (id, driver) =>
       moved.has(id) || (changed.has('processors') && driver.endsWith('-cpu') && !drivers.has(id)),
   )
@@ -163,13 +184,14 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
   const devices = await Promise.all(plugged.map((id) => readDevice(ask, id, drivers.get(id) as string)))
   const { added: addedProcessors } = changed.get('processors') ?? NOTHING
   const line = withProcessors(
-    withDevices(stored.line, devices),
+    withDevices(stored.line, [...devices, ...memory.dimms]),
     processors.filter((processor) => addedProcessors.includes(processorItem(processor))),
   )
   const subjects = new Set([...connected.netdevs, ...moved])
   return {
     line,
-    plugged,
+    ramFiles: memory.ramFiles,
+    plugged: [...plugged, ...memory.dimms.map(({ id }) => id)],
     notes: [...connected.notes, ...stored.notes],
     explained: (family, item) => {
       const id = DEVICE_ITEM.exec(item)?.[1]
@@ -179,7 +201,10 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
           return hasDisks
         case 'processors':
         case 'boot order':
+        case 'memory':
           return true
+        case 'objects':
+          return memory.objects.has(item.split(': ', 1)[0] as string)
         case 'networks':
           return subjects.has(item.split(': ', 1)[0] as string)
         case 'devices':

@@ -62,6 +62,7 @@ export const ANSWERS: readonly Answer[] = [
     family: 'objects',
     what: 'object',
     by: 'object-add, object-del',
+    carried: 'memory: a memory-backend-file with share=on in a pool, a memory-backend-ram',
     refused: `undo it (object-del, object-add), or ${START_AGAIN}`,
   },
   {
@@ -84,6 +85,13 @@ export const ANSWERS: readonly Answer[] = [
     by: 'device_add, device_del of a CPU',
     carried: 'one that was plugged or unplugged',
     refused: `undo it, or ${START_AGAIN}`,
+  },
+  {
+    family: 'memory',
+    what: 'memory device',
+    by: 'device_add, device_del of a pc-dimm, an nvdimm, a virtio-mem-pci, a virtio-pmem-pci',
+    carried: 'a pc-dimm or nvdimm with an id that was plugged or unplugged',
+    refused: `undo it (device_del, device_add), or ${START_AGAIN}`,
   },
   {
     family: 'disks',

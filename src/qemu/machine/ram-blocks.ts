@@ -28,7 +28,9 @@ export function lostRam(
         `${what} would be destroyed with the end of its QEMU: 'qom-set /objects/${id} discard-data false'`,
       ]
     if (file === undefined)
-      return [`${what} are not in the pool and would be lost: give them a file of the pool by mem-path=`]
+      return [
+        `${what} are not in the pool and would be lost: take them out (device_del, object-del), and plug a file of the pool (object-add memory-backend-file with mem-path= and share=on)`,
+      ]
     if (path !== null && isMappedFrom(path, file, cwd) && sizeBytes === file.sizeBytes) return []
     return [`${what} are not ${formatSize(file.sizeBytes)} of ${file.path}, as recorded`]
   })

@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
 import { type Ask, askOf, readChildren } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
+import { memoryItem, readMemoryDevices } from './memory-devices.ts'
 import { networkClients, networkItem } from './networks.ts'
 import { isCounted, nodeLabel } from './node-names.ts'
 import { readBootOrder, readOthers, readSetAgain } from './objects.ts'
@@ -97,12 +98,13 @@ const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
 export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Reading> {
   const listed = readObjects(ask)
   const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
-  const [ram, objects, tree, processors, nodes, drives, jobs, networks, forwards, chardevs, threads] =
+  const [ram, objects, tree, processors, memory, nodes, drives, jobs, networks, forwards, chardevs, threads] =
     await Promise.all([
       readBlocks(ask, listed),
       listed,
       monitor('info qtree'),
       readProcessors(ask),
+      readMemoryDevices(ask),
       readNodes(ask),
       ask(DrivesSchema, 'query-block'),
       ask(JobsSchema, 'query-jobs'),
@@ -127,6 +129,7 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       objects: [...objects].map(([id, type]) => `${id}: ${type}`),
       devices: deviceItems(tree),
       processors: processors.map(processorItem),
+      memory: memory.map(memoryItem),
       disks: nodes.map(describeNode),
       media: drives.map(
         ({ device, qdev, inserted }) => `${qdev ?? device}: ${inserted ? nodeOf(inserted) : 'empty'}`,

@@ -28,6 +28,7 @@ export const FAMILIES = [
   'objects',
   'devices',
   'processors',
+  'memory',
   'disks',
   'media',
   'bitmaps',
