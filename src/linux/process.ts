@@ -98,6 +98,15 @@ export function setSessionNice(pid: number, nice: number): Errno | undefined {
   }
 }
 
+/** -1000 to 1000 (proc_pid_oom_score_adj(5)). Errors: ENOENT or ESRCH (no such process). */
+export function oomScoreOf(pid: number): number | Errno {
+  try {
+    return Number(readFileSync(`/proc/${pid}/oom_score_adj`, 'latin1'))
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
+}
+
 /**
  * -1000 (never chosen by the OOM killer; needs CAP_SYS_RESOURCE) to 1000. Errors: ENOENT or ESRCH (no such
  * process), EACCES.

@@ -8,7 +8,7 @@ import { unloadKernel } from '../linux/kexec.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
 import { runningUpdates } from '../run/running-updates.ts'
-import { Errno } from '../values/errno.ts'
+import { Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { readUpdateRecord } from './kernel/update-record.ts'
 
@@ -25,7 +25,9 @@ export async function stopUpdates(timeoutMs: number): Promise<number> {
 /** SIGINT: SIGTERM tells an update by systemctl that systemd stops the machine. */
 async function stop(update: ProcessIdentity, timeoutMs: number): Promise<void> {
   const pidfd = pidfdOpen(update.pid)
-  if (pidfd instanceof Errno) return // it has ended
+  if (pidfd === ESRCH) return // it has ended
+  if (pidfd instanceof Errno)
+    throw new UsageError(`the live update of process ${update.pid} cannot be stopped: ${pidfd}`)
   try {
     if (!isAlive(update)) return // another process by now
     sendSignal(pidfd, 'SIGINT')

@@ -5,8 +5,9 @@ import { close } from '../linux/descriptors.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
 import { readRuntime, vmPaths } from '../run/vm-runtime.ts'
-import { Errno } from '../values/errno.ts'
+import { Errno, ESRCH } from '../values/errno.ts'
 import { QemuError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
 import { QmpClient } from './qmp-client.ts'
 
 /** A QEMU whose guest is saved, and that has not ended by then, is killed: nothing is lost with it. */
@@ -14,6 +15,14 @@ const QUIT_TIMEOUT_MS = 10_000
 /** The guest may stand still meanwhile. */
 const TERM_TIMEOUT_MS = 3000
 const CONNECT_TIMEOUT_MS = 1000
+
+/** undefined: it is gone. Errors (QemuError): whether it is cannot be known. */
+function openProcess(name: string, pid: number): Fd | undefined {
+  const pidfd = pidfdOpen(pid)
+  if (!(pidfd instanceof Errno)) return pidfd
+  if (pidfd === ESRCH) return undefined
+  throw new QemuError(`QEMU of VM ${name} (process ${pid}) cannot be ended: ${pidfd}`)
+}
 
 /**
  * Waits for a QEMU that was told to quit, and kills it if it does not end within `quitTimeoutMs`. Errors:
@@ -25,8 +34,8 @@ export async function killQemu(
   quitTimeoutMs = QUIT_TIMEOUT_MS,
 ): Promise<void> {
   const { pid } = qemu
-  const pidfd = pidfdOpen(pid)
-  if (pidfd instanceof Errno) return // ESRCH: gone
+  const pidfd = openProcess(name, pid)
+  if (pidfd === undefined) return
   try {
     if (!isAlive(qemu)) return // another process by now
     if (await waitExit(pidfd, quitTimeoutMs)) return
@@ -43,8 +52,8 @@ export async function killQemu(
  * images, and QEMU then closes them. Errors: QemuError.
  */
 export async function endWaiting(name: string, qemu: ProcessIdentity): Promise<void> {
-  const pidfd = pidfdOpen(qemu.pid)
-  if (pidfd instanceof Errno) return // ESRCH: gone
+  const pidfd = openProcess(name, qemu.pid)
+  if (pidfd === undefined) return
   if (isAlive(qemu)) sendSignal(pidfd, 'SIGTERM')
   close(pidfd)
   await killQemu(name, qemu, TERM_TIMEOUT_MS)

@@ -60,7 +60,9 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
   if (!wasRunning) await lookAgain(request)
   const ram = nextRam(definition, tried)
-  const begun = { ...definition, underUpdate: { wasRunning } }
+  if (!wasRunning && (definition.saved !== null || definition.underUpdate !== undefined))
+    throw new QemuError(`its last update did not end: 'guestmemfs resume ${definition.name}' first`)
+  const begun = { ...definition, underUpdate: { wasRunning }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   createStateFile(statePath, { uid, gid })
   const save = async (): Promise<SavedState> => {

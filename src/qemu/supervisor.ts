@@ -11,6 +11,7 @@ import { constants } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../linux/descriptors.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
 import { killChild } from '../linux/process.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
 import { identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
@@ -76,6 +77,8 @@ class Supervisor {
   /** That which has the guest. */
   #qemu: QemuProcess | undefined
   #starts = 0
+  /** The last one that was forwarded since a successor was started. */
+  #signal: NodeJS.Signals | undefined
 
   constructor(definition: VmDefinition, streams: Streams, paths: VmPaths) {
     this.#definition = definition
@@ -85,7 +88,10 @@ class Supervisor {
     this.#paths = paths
     this.#monitor = listenUnix(paths.qmp)
     this.#succession = new Succession(this.#name, {
-      start: (next, monitor) => startQemu(next, prepareStart(next, 'incoming'), streams, monitor),
+      start: (next, monitor) => {
+        this.#signal = undefined
+        return startQemu(next, prepareStart(next, 'incoming'), streams, monitor)
+      },
       record: (successor) => this.#record(successor),
       own: (successor) => this.#own(successor),
     })
@@ -128,7 +134,10 @@ class Supervisor {
     const launch = prepareStart(definition, definition.saved === null ? 'power-on' : 'incoming')
     let qemu = startQemu(definition, launch, this.#streams, this.#monitor)
     this.#qemu = qemu
-    const stopForwarding = forwardSignals(() => this.#qemu)
+    const stopForwarding = forwardSignals((signal) => {
+      this.#signal = signal
+      if (this.#qemu !== undefined) killChild(this.#qemu.child, signal)
+    })
     if (qemu.child.pid !== undefined) {
       this.#starts++
       this.#tell(null)
@@ -157,12 +166,15 @@ class Supervisor {
     const former = this.#qemu as QemuProcess
     this.#qemu = qemu
     close(this.#monitor)
-    // `qmp` is the first one's, or the symlink.
-    if (this.#socket !== undefined) rmSync(join(this.#paths.directory, this.#socket), { force: true })
+    const formerSocket = this.#socket
     this.#monitor = monitor
     this.#socket = socket
     this.#starts++
+    // `qmp` itself is the first one's, or the symlink.
+    if (formerSocket !== undefined) removeQuietly(join(this.#paths.directory, formerSocket))
     pointQmp(this.#name)
+    // The guest was told to end, and its former QEMU stood still.
+    if (this.#signal !== undefined) killChild(qemu.child, this.#signal)
     return former
   }
 
@@ -222,13 +234,18 @@ function recorded(ramFile: string): VmDefinition {
 }
 
 /** A signal to the supervisor is meant for QEMU: the supervisor forwards it and ends after QEMU. */
-function forwardSignals(qemu: () => QemuProcess | undefined): () => void {
-  const forward = (signal: NodeJS.Signals) => {
-    const child = qemu()?.child
-    if (child !== undefined) killChild(child, signal)
-  }
+function forwardSignals(forward: (signal: NodeJS.Signals) => void): () => void {
   for (const signal of FORWARDED) process.on(signal, forward)
   return () => {
     for (const signal of FORWARDED) process.off(signal, forward)
+  }
+}
+
+/** A socket that stays on a read-only /run is nobody's. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch (error) {
+    errnoOfNodeError(error)
   }
 }

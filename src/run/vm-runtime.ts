@@ -81,18 +81,27 @@ export function writeRuntime(name: string, runtime: VmRuntime): void {
 }
 
 /**
- * Has `qmp` lead to the socket that the runtime record names. The record decides, and the supervisor may have
- * ended before it renewed the symlink: whoever continues an update that was killed calls this first.
+ * Has `qmp` lead to the socket that the runtime record names. The record decides, and the command that
+ * replaced it may have been killed before it renewed the symlink: whoever continues an update calls this.
+ * Never throws: where /run is full, `qmpSocket` still has the socket.
  */
 export function pointQmp(name: string): void {
   const { qmp } = vmPaths(name)
   const socket = readRuntime(name)?.socket
   if (socket === undefined) return
   const link = `${qmp}.link`
-  rmSync(link, { force: true })
-  symlinkSync(socket, link)
-  renameSync(link, qmp)
+  try {
+    rmSync(link, { force: true })
+    symlinkSync(socket, link)
+    renameSync(link, qmp)
+  } catch {
+    // The next command tries again.
+  }
 }
+
+/** The QMP socket of the QEMU that has the guest, without the symlink. */
+export const qmpSocket = (name: string): string =>
+  join(vmPaths(name).directory, readRuntime(name)?.socket ?? basename(vmPaths(name).qmp))
 
 /** Undefined: nothing has run the VM since the machine started, or all of it has ended in order. */
 export function readRuntime(name: string): VmRuntime | undefined {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { runInTree } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
-import { mountVmPool, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+import { mountVmPool, quitFirst, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 /**
  * `sh … FOLDER COMMAND…`: a /dev that has the orchestrator, in a mount namespace that the command has alone.
@@ -38,7 +38,10 @@ test('a saved guest, a running one and files of a pool that is left out would en
   const [pool, other, files] = [await mountVmPool(t), await mountVmPool(t), await mountVmPool(t, '64M')]
   await startTinyVm(t, pool, 'chosen')
   const qemu = moodyQemu(scratchFolder(t))
-  const saved = await startTinyVm(t, other, 'saved', { qemu: qemu.path })
+  const saved = await startTinyVm(t, other, 'saved', {
+    qemu: qemu.path,
+    options: quitFirst(scratchFolder(t)),
+  })
   qemu.set('exit 7')
   assert.equal((await updateVmm(other)).report.vms[0]?.outcome, 'saved')
   const running = await startTinyVm(t, other, 'running', { seed: 2 })

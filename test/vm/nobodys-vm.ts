@@ -61,8 +61,9 @@ export async function startNobodysProgram(
   word: string,
   program: string,
   ramFile: string,
+  options: readonly string[] = [],
 ): Promise<TestVm> {
-  const line = [program, ...SMALL_MACHINE, ...ramOptions(ramFile)]
+  const line = [program, ...SMALL_MACHINE, ...ramOptions(ramFile), ...options]
   const vm = runVm(pool, folder, vmName(word), ramFile, ['--user', String(NOBODY)], line)
   const said = () => readFileSync(vm.serial.path, 'utf8') !== ''
   await Promise.race([until('it serves', said), vm.ended.then(() => assert.fail(vm.errors()))])

@@ -27,6 +27,7 @@ import {
   monitor,
   QEMU,
   qemuPid,
+  quitFirst,
   ramOptions,
   runVm,
   SMALL_MACHINE,
@@ -54,7 +55,9 @@ async function startSwapping(
   mkdirSync(directory)
   chownSync(directory, NOBODY, NOBODY)
   const qemu = swappingQemu(t, ground.folder, [moment, directory, outside])
-  const vm = await startNobodysProgram(ground, moment, qemu, join(directory, 'ram'))
+  // So that its next QEMU is not asked before the moment of the attack.
+  const options = quitFirst(ground.theirs)
+  const vm = await startNobodysProgram(ground, moment, qemu, join(directory, 'ram'), options)
   return { pool: ground.pool, vm, outside }
 }
 

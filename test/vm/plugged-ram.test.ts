@@ -27,6 +27,7 @@ import {
   mountVmPool,
   QEMU,
   qemuPid,
+  quitFirst,
   ramOptions,
   resumeVms,
   SMALL_MACHINE,
@@ -113,7 +114,10 @@ test('a DIMM of private memory goes through the stream', async (t) => {
 
 test('a DIMM that was plugged is there after a failed update and its resumption, and its file in a second pool', async (t) => {
   const qemu = moodyQemu(scratchFolder(t))
-  const guest = await startPluggable(t, 'undone', { qemu: qemu.path })
+  const guest = await startPluggable(t, 'undone', {
+    qemu: qemu.path,
+    options: quitFirst(scratchFolder(t)),
+  })
   const { pool, vm, serial } = guest
   const second = await mountTestPool(t, { size: '128M' })
   const path = await plugFile(second, vm.name, 'dimm0')

@@ -18,6 +18,7 @@ import {
   mountVmPool,
   QEMU,
   qemuPid,
+  quitFirst,
   resumeVms,
   runVm,
   Serial,
@@ -59,6 +60,7 @@ async function startSpread(t: TestContext, word: string, qemu: string = QEMU): P
     ...[qemu, ...SMALL_MACHINE, '-m', '128M', '-kernel', kernel],
     ...[...node(0, first.path(word)), ...node(1, second.path(word))],
     ...['-chardev', `file,id=log,path=${output},append=on`, '-serial', 'chardev:log'],
+    ...(qemu === QEMU ? [] : quitFirst(folder)),
   ]
   const also = ['--mount', second.mountPoint]
   const vm = runVm(first, folder, vmName(word), first.path(word), also, line)

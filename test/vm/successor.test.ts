@@ -169,7 +169,8 @@ test('a supervisor that stands still while the successor fails: later it does no
 test('a successor that hangs when it is given the state: it is ended, and the guest goes on in the old QEMU', async (t) => {
   const slow = await startSlow(t, 'hangs')
   const state = slow.pool.path(`${slow.vm.name}.vmstate`)
-  slow.qemu.set(`(while [ ! -e ${state} ]; do sleep 0.01; done; kill -STOP $$) &`)
+  // Without a sleep: the state file is there for some milliseconds.
+  slow.qemu.set(`(i=0; while [ ! -e ${state} ] && [ $i -lt 9000000 ]; do i=$((i+1)); done; kill -STOP $$) &`)
   const { report } = await updateVmm(slow.pool, '--timeout-ms', '2000')
   slow.qemu.reset()
   assert.equal(report.vms[0]?.outcome, 'rolled-back', JSON.stringify(report))

@@ -4,6 +4,8 @@
  * the update had come.
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
+import { readSettings } from '../../qemu/machine/read-machine.ts'
+import { setAgain } from '../../qemu/machine/settings.ts'
 import { runStatus } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
@@ -18,7 +20,7 @@ import {
 } from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { asBeforeUpdate, endUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
-import { liveQemu, pointQmp, vmPaths } from '../../run/vm-runtime.ts'
+import { liveQemu, pointQmp, qmpSocket } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
 export interface RecoverRequest {
@@ -36,12 +38,14 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
   const { name, saved } = definition
   await endLeftOver(name)
   pointQmp(name)
-  const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
+  const qmp = await QmpClient.connect(qmpSocket(name), timeoutMs)
   try {
     const { status } = await runStatus(qmp)
     if (saved === null) return await recoverUnsaved(request, qmp, status)
     // Not yet told to quit: the old QEMU still has all of the guest.
     if (status === 'postmigrate') {
+      const unset = await takePortsBack(qmp, definition)
+      if (unset.length > 0) onUnset?.(unset)
       await cancelSave(definition, qmp, saved)
       onStep('continue')
       return asBeforeUpdate(definition)
@@ -64,6 +68,11 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name)
     throw error
   }
+}
+
+/** Its next QEMU may have got them already. */
+async function takePortsBack(qmp: QmpClient, { settings }: VmDefinition): Promise<string[]> {
+  return settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))
 }
 
 /**

@@ -4,6 +4,7 @@
  * fails, and the result says what to do next.
  */
 import { close } from '../../linux/descriptors.ts'
+import { setOomScore } from '../../linux/process.ts'
 import { forgetFormerBinary } from '../../qemu/former-binary.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { clashesOf, withoutForwards } from '../../qemu/successor/clashes.ts'
@@ -24,6 +25,9 @@ import type { VmRequest } from './vm-result.ts'
 
 /** For one answer of a QEMU, while the guest stands still. */
 const PATIENCE_MS = 3000
+
+/** proc_pid_oom_score_adj(5). */
+const MOST_OOM_SCORE = 1000
 
 /** Never rejects: what goes wrong is in the result. */
 export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
@@ -80,7 +84,10 @@ async function startSuccessor(run: UpdateRun): Promise<Successor | undefined> {
   const argv = withoutForwards(withBinary(run.line, nextQemu))
   const definition = { ...run.before, argv, ramFiles: tried?.ramFiles ?? run.before.ramFiles }
   try {
-    return await Successor.start(definition, timeoutMs)
+    const successor = await Successor.start(definition, timeoutMs)
+    // The guest must not be the one that the OOM killer takes for it; `completeLoad` sets the guest's own.
+    setOomScore(successor.qemu.pid, MOST_OOM_SCORE)
+    return successor
   } catch (error) {
     if (!(error instanceof NoSuccession)) throw error
     run.quitFirst = error.message
@@ -106,6 +113,8 @@ async function replaceSuccessorFirst(
     run.after = await handOver(request)
     return run.updated()
   } finally {
-    successor.close()
+    // Its supervisor ends it as well, unless that has died or stands still.
+    if (successor.hasTakenOver) successor.close()
+    else await successor.end().catch(() => {})
   }
 }

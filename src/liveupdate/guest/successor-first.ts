@@ -10,6 +10,7 @@
  * same ways.
  */
 
+import { oomScoreOf, setOomScore } from '../../linux/process.ts'
 import { killQemu } from '../../qemu/end-qemu.ts'
 import { markWords, wordsSince } from '../../qemu/last-words.ts'
 import { readSettings } from '../../qemu/machine/read-machine.ts'
@@ -23,6 +24,7 @@ import { completeLoad, continueLoaded } from '../../qemu/start-from-saved.ts'
 import type { Successor } from '../../qemu/successor/waiting-successor.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { isAlive } from '../../run/process-identity.ts'
+import { Errno } from '../../values/errno.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
 import type { Phase } from '../report/timeline.ts'
 
@@ -54,6 +56,9 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
     await placeWindows(successor.qmp, saved.windows ?? [])
     await loadSaved(successor.qmp, state, timeoutMs)
     if (saved.settings !== undefined) await releaseForwards(qmp, saved.settings)
+    // A process of another user may have got its pid by now.
+    successor.checkAlive()
+    if (saved.limits === undefined) restoreOomScore(request)
     unset = await completeLoad(successor.qmp, saved, successor.qemu.pid)
     onStep('load')
     successor.takeOver()
@@ -64,6 +69,12 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
     throw new QemuError(problem, { cause: error })
   }
   try {
+    // Until it is told to run, a state that was saved is all of the guest.
+    successor.checkAlive()
+  } catch (cause) {
+    throw new GuestSavedError(errorText(cause), { cause })
+  }
+  try {
     return await continueLoaded({ qmp: successor.qmp, definition: saved, unset, timeoutMs, onStep, onUnset })
   } catch (cause) {
     throw new GuestStoppedError(errorText(cause), { cause })
@@ -71,6 +82,13 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
     await qmp.execute('quit').catch(() => {})
     await killQemu(definition.name, qemu).catch(() => {}) // it is stopped, and its supervisor ends it as well
   }
+}
+
+/** The first one for the OOM killer until here (`replace-qemu.ts`). Errors: QemuError. */
+function restoreOomScore({ successor, qemu }: HandOver): void {
+  const score = oomScoreOf(qemu.pid)
+  const failed = score instanceof Errno ? score : setOomScore(successor.qemu.pid, score)
+  if (failed !== undefined) throw new QemuError(`its next QEMU would be ended first for memory: ${failed}`)
 }
 
 /** Continues the old QEMU. Errors: GuestSavedError, GuestStoppedError. */

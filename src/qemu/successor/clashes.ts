@@ -7,6 +7,7 @@ import { readlinkSync } from 'node:fs'
 import {
   type Argument,
   argumentsOf,
+  hasOption,
   pairsOf,
   parseCommandLine,
   printCommandLine,
@@ -19,6 +20,8 @@ import { MONITOR_ID } from '../vm-command-line.ts'
 const SHAREABLE = new Set(['null', 'ringbuf', 'memory'])
 /** Of `-netdev user`: each starts a program or connects to one. Ports (`hostfwd`) are passed on. */
 const EXCLUSIVE_NET = ['guestfwd', 'smb']
+/** A forward that `info usernet` tells in full. */
+const FORWARD = /^(tcp|udp)?:[\d.]*:\d+-[\d.]*:\d+$/
 /** Options that listen, or write a file, whatever their value but `none`. */
 const EXCLUSIVE = new Set([
   'vnc',
@@ -49,7 +52,11 @@ export function withoutForwards(argv: readonly string[]): string[] {
 /** `pid`: of the QEMU that has the guest. Empty: its successor may wait beside it. */
 export function clashesOf(argv: readonly string[], pid: number): string[] {
   const hasTerminal = !readsNothing(pid)
-  return parseCommandLine(argv).arguments.flatMap((argument) => clash(argument, hasTerminal) ?? [])
+  const line = parseCommandLine(argv)
+  const found = line.arguments.flatMap((argument) => clash(argument, hasTerminal) ?? [])
+  return hasOption(line, 'display', 'nographic', 'vnc', 'spice')
+    ? found
+    : [...found, 'a VNC port or a window, which QEMU opens without -display']
 }
 
 function clash(argument: Argument, hasTerminal: boolean): string | undefined {
@@ -80,6 +87,7 @@ function consoleClash(value: string, hasTerminal: boolean): boolean {
 
 function chardevClash(pairs: OptionString, hasTerminal: boolean): boolean {
   if (optionValue(pairs, 'id') === MONITOR_ID) return false // the supervisor gives each QEMU its own
+  if (optionValue(pairs, 'logfile') !== undefined && optionValue(pairs, 'logappend') !== 'on') return true
   const kind = optionValue(pairs, 'backend') ?? pairs[0]?.value ?? ''
   if (kind === 'stdio') return hasTerminal
   if (kind === 'file') return optionValue(pairs, 'append') !== 'on'
@@ -90,6 +98,8 @@ function chardevClash(pairs: OptionString, hasTerminal: boolean): boolean {
 function netdevClash(pairs: OptionString, value: string): boolean {
   const kind = optionValue(pairs, 'type') ?? pairs[0]?.value
   if (kind === 'hubport') return false
+  const forwards = pairs.filter(({ key }) => key === 'hostfwd')
+  if (!forwards.every(({ value: rule = '' }) => FORWARD.test(rule))) return true
   return (
     kind !== 'user' ||
     EXCLUSIVE_NET.some((key) => optionValue(pairs, key) !== undefined || value.includes(key))

@@ -2,6 +2,8 @@
  * QEMUs that an update left because its command and the VM's supervisor were both killed: one that waits for
  * the guest and does not have it, or one that has given it up. Neither runs the guest, and each maps its RAM.
  */
+import { errnoOfNodeError } from '../../linux/library.ts'
+import { isSameProcess, type ProcessIdentity } from '../../run/process-identity.ts'
 import { readRuntime, writeRuntime } from '../../run/vm-runtime.ts'
 import { endWaiting, killQemu } from '../end-qemu.ts'
 
@@ -10,11 +12,30 @@ import { endWaiting, killQemu } from '../end-qemu.ts'
  * supervisor and has not started a QEMU yet. Errors (QemuError): one cannot be ended.
  */
 export async function endLeftOver(name: string): Promise<void> {
-  const runtime = readRuntime(name)
-  if (runtime === undefined) return
-  const { successor, predecessor, ...rest } = runtime
-  if (successor === undefined && predecessor === undefined) return
+  const { successor, predecessor } = readRuntime(name) ?? {}
   if (successor !== undefined) await endWaiting(name, successor)
   if (predecessor !== undefined) await killQemu(name, predecessor, 0)
-  writeRuntime(name, rest)
+  forget(name, [successor, predecessor])
+}
+
+/**
+ * The record as it is now: the supervisor may have written it meanwhile. Where /run takes no files the two
+ * stay on record, which does not matter, as they have ended.
+ */
+function forget(name: string, ended: readonly (ProcessIdentity | undefined)[]): void {
+  const now = readRuntime(name)
+  if (now === undefined) return
+  const { successor, predecessor, ...rest } = now
+  const isEnded = (one: ProcessIdentity | undefined): boolean =>
+    one !== undefined && ended.some((other) => other !== undefined && isSameProcess(one, other))
+  if (!isEnded(successor) && !isEnded(predecessor)) return
+  const left = {
+    ...(successor === undefined || isEnded(successor) ? {} : { successor }),
+    ...(predecessor === undefined || isEnded(predecessor) ? {} : { predecessor }),
+  }
+  try {
+    writeRuntime(name, { ...rest, ...left })
+  } catch (error) {
+    errnoOfNodeError(error)
+  }
 }

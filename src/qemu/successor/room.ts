@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { dirname } from 'node:path'
 import { Limit } from '../../values/limit.ts'
 import { KIB } from '../../values/units.ts'
 
@@ -23,8 +24,9 @@ export class SuccessorRoom {
    */
   async run<T>(pid: number, work: (hasRoom: boolean) => Promise<T>): Promise<T> {
     return await this.#limit.run(async () => {
-      const { bytes, descriptors } = needs(pid)
-      const hasRoom = bytes <= this.#bytes && descriptors <= this.#descriptors
+      const { bytes, descriptors, tasks } = needs(pid)
+      const hasRoom =
+        bytes <= this.#bytes && descriptors <= this.#descriptors && fitsCgroup(pid, { bytes, tasks })
       if (!hasRoom) return await work(false)
       this.#bytes -= bytes
       this.#descriptors -= descriptors
@@ -39,12 +41,46 @@ export class SuccessorRoom {
 }
 
 /** What the QEMU that runs has taken for itself; nothing of a process that has ended. */
-function needs(pid: number): { bytes: number; descriptors: number } {
+function needs(pid: number): { bytes: number; descriptors: number; tasks: number } {
   try {
     const bytes = kilobytes(readFileSync(`/proc/${pid}/status`, 'latin1'), 'RssAnon') * KIB
-    return { bytes, descriptors: readdirSync(`/proc/${pid}/fd`).length }
+    const [descriptors, tasks] = ['fd', 'task'].map((name) => readdirSync(`/proc/${pid}/${name}`).length)
+    return { bytes, descriptors: descriptors ?? 0, tasks: tasks ?? 0 }
   } catch {
-    return { bytes: 0, descriptors: 0 }
+    return { bytes: 0, descriptors: 0, tasks: 0 }
+  }
+}
+
+/**
+ * Whether the cgroups of `pid`, which its successor joins, have room for it: beyond `memory.max` the kernel
+ * would kill one of the two, and the one that has the guest is the larger one.
+ */
+function fitsCgroup(pid: number, wanted: { bytes: number; tasks: number }): boolean {
+  for (let path = cgroupOf(pid); path !== undefined && path !== '/'; path = dirname(path)) {
+    if (MOST_PART * freeOf(path, 'memory') < wanted.bytes) return false
+    if (freeOf(path, 'pids') < wanted.tasks) return false
+  }
+  return true
+}
+
+/** undefined: there is no cgroup v2, or the process has ended. */
+function cgroupOf(pid: number): string | undefined {
+  try {
+    return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1]
+  } catch {
+    return undefined
+  }
+}
+
+/** Up to the limit of a controller; without one, or without a limit, all there can be. */
+function freeOf(path: string, controller: 'memory' | 'pids'): number {
+  try {
+    const [most, used] = ['max', 'current'].map((name) =>
+      readFileSync(`/sys/fs/cgroup${path}/${controller}.${name}`, 'latin1').trim(),
+    )
+    return most === 'max' ? Number.POSITIVE_INFINITY : Number(most) - Number(used)
+  } catch {
+    return Number.POSITIVE_INFINITY
   }
 }
 

@@ -19,7 +19,7 @@ import { isSameProcess, type ProcessIdentity } from '../../run/process-identity.
 import { readRuntime, vmPaths } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
-import { within } from '../../values/within.ts'
+import { LATE, within } from '../../values/within.ts'
 import { endWords, type QemuProcess } from '../qemu-process.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { type Answer, lineReader, RequestSchema } from './successor-messages.ts'
@@ -40,9 +40,9 @@ export interface Waiting {
 export interface SuccessionOwner {
   /** A QEMU that waits for a guest. Errors: UsageError. */
   readonly start: (definition: VmDefinition, monitor: Fd) => QemuProcess
-  /** Puts the successor on record, or, with undefined, takes it off. */
+  /** Puts the successor on record, or, with undefined, takes it off. Errors: Node's, a full /run. */
   readonly record: (successor: ProcessIdentity | undefined) => void
-  /** The record names it as the guest's QEMU. Returns the one that was. */
+  /** The record names it as the guest's QEMU. Returns the one that was. Never throws. */
   readonly own: (successor: Waiting) => QemuProcess
 }
 
@@ -50,7 +50,9 @@ export class Succession {
   readonly #name: string
   readonly #owner: SuccessionOwner
   readonly #server: Server
-  #connection: Connection | undefined
+  readonly #connections = new Set<Connection>()
+  /** All connections so far. */
+  #over: Promise<unknown> = Promise.resolve()
   #count = 0
 
   constructor(name: string, owner: SuccessionOwner) {
@@ -64,24 +66,23 @@ export class Succession {
 
   /** Resolves when no successor can become the guest's QEMU any more, until another command asks for one. */
   async settled(): Promise<void> {
-    await this.#connection?.over
+    await this.#over
   }
 
   async close(): Promise<void> {
     this.#server.close()
-    this.#connection?.end()
+    for (const connection of this.#connections) connection.end()
     await this.settled()
   }
 
   /** The next command waits until the successor of a former one, which was killed, has ended. */
   #accept(socket: Socket): void {
-    const former = this.#connection?.over ?? Promise.resolve()
+    const former = this.#over
     const connection = new Connection(socket, this.#name, `qmp-${++this.#count}`, this.#owner)
-    this.#connection = connection
+    this.#connections.add(connection)
+    this.#over = Promise.all([former, connection.over])
     void former.then(() => connection.listen())
-    void connection.over.then(() => {
-      if (this.#connection === connection) this.#connection = undefined
-    })
+    void connection.over.then(() => this.#connections.delete(connection))
   }
 }
 
@@ -172,17 +173,25 @@ class Connection {
     this.#former = this.#owner.own(waiting)
   }
 
-  /** Also where the command was killed. */
+  /**
+   * Also where the command was killed. Never rejects: the guest must not lose its supervisor by it. A QEMU
+   * that does not end stays on record, for the next command.
+   */
   async #closed(): Promise<void> {
-    this.#look()
-    const waiting = this.#waiting
-    if (waiting !== undefined) {
-      await endChild(waiting.qemu, 'SIGTERM')
-      this.#forget(waiting.monitor)
+    try {
+      this.#look()
+      const waiting = this.#waiting
+      const ended = [
+        waiting === undefined || (await endChild(waiting.qemu, 'SIGTERM')),
+        // Its images are inactive since the save: it can be killed at any moment.
+        this.#former === undefined || (await endChild(this.#former, 'SIGKILL')),
+      ]
+      if (waiting !== undefined) this.#forget(waiting.monitor)
+      const hasStarted = waiting !== undefined || this.#former !== undefined
+      if (hasStarted && ended.every(Boolean)) this.#owner.record(undefined)
+    } catch {
+      // /run is full or read-only: what is on record has ended, which the next command sees.
     }
-    // Its images are inactive since the save: it can be killed at any moment.
-    if (this.#former !== undefined) await endChild(this.#former, 'SIGKILL')
-    if (waiting !== undefined || this.#former !== undefined) this.#owner.record(undefined)
     this.#waiting = undefined
     this.#over.resolve()
   }
@@ -203,13 +212,14 @@ class Connection {
 
 const line = (answer: Answer): string => `${JSON.stringify(answer)}\n`
 
-async function endChild({ child, ended }: QemuProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+/** False: it goes on. */
+async function endChild({ child, ended }: QemuProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<boolean> {
   const end = ended.then(
-    () => {},
-    () => {},
+    () => true,
+    () => true,
   )
   killChild(child, signal)
-  await within(end, TERM_TIMEOUT_MS)
+  if ((await within(end, TERM_TIMEOUT_MS)) !== LATE) return true
   killChild(child, 'SIGKILL')
-  await within(end, TERM_TIMEOUT_MS)
+  return (await within(end, TERM_TIMEOUT_MS)) !== LATE
 }

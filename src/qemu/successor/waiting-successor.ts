@@ -33,6 +33,7 @@ export class Successor {
   readonly #socket: string
   readonly qemu: ProcessIdentity
   readonly qmp: QmpClient
+  #hasTakenOver = false
 
   private constructor(name: string, supervisor: Supervisor, { qemu, socket }: Started, qmp: QmpClient) {
     this.#name = name
@@ -71,20 +72,33 @@ export class Successor {
     }
   }
 
+  get hasTakenOver(): boolean {
+    return this.#hasTakenOver
+  }
+
+  /** Errors (QemuError): it has ended. */
+  checkAlive(): void {
+    if (!isAlive(this.qemu)) throw new QemuError('its next QEMU has ended')
+  }
+
   /**
    * The guest is the successor's from here on: one atomic replacement of the runtime record. Errors
-   * (SystemCallError, a full /run): it is not.
+   * (QemuError; Node's, a full /run): it is not.
    */
   takeOver(): void {
+    this.checkAlive()
     const runtime = readRuntime(this.#name)
     if (runtime === undefined) throw new QemuError('its runtime record is gone')
     const { successor: _, qemu: former, ...rest } = runtime
     writeRuntime(this.#name, {
       ...rest,
+      starts: rest.starts + 1,
       qemu: this.qemu,
       ...(former === null ? {} : { predecessor: former }),
       socket: this.#socket,
     })
+    // Nothing throws after it: the caller would go back to a QEMU that no longer has the guest.
+    this.#hasTakenOver = true
     pointQmp(this.#name)
     this.#supervisor.look()
   }
