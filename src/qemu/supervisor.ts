@@ -6,7 +6,6 @@
  * One supervisor starts all of a guest's QEMUs. So they have the same terminal, standard streams, cgroup and
  * QMP socket, and `guestmemfs run` ends when the guest does and not when its first QEMU does.
  */
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -18,6 +17,7 @@ import { identify, identifySelf } from '../run/process-identity.ts'
 import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { forwardSignals } from './forward-signals.ts'
 import { runHook } from './hooks.ts'
 import { readAtStart } from './machine/kept-reading.ts'
 import { spawnQemu } from './spawn-qemu.ts'
@@ -38,7 +38,6 @@ export function exitStatus({ code, signal }: GuestEnd): number {
   return signal === null ? (code ?? 1) : 128 + constants.signals[signal]
 }
 
-const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']
 /** How often a supervisor looks for the next definition while an update is under way. */
 const UPDATE_POLL_MS = 10
 
@@ -117,7 +116,7 @@ class Supervisor {
     const child = spawnQemu(this.#definition, launch, [...this.#streams, this.#monitor])
     // Rejects on 'error': the program could not be started.
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-    const stopForwarding = forwardSignals(child)
+    const stopForwarding = forwardSignals((signal) => killChild(child, signal))
     if (child.pid !== undefined) {
       joinCgroup(child.pid, cgroup)
       this.#starts++
@@ -179,17 +178,6 @@ function recorded(ramFile: string): VmDefinition {
   const definition = readDefinition(ramFile)
   if (definition === undefined) throw new UsageError(`no VM is recorded on ${ramFile}`)
   return definition
-}
-
-/** A signal to the supervisor is meant for QEMU: the supervisor forwards it and ends after QEMU. */
-function forwardSignals(child: ChildProcess): () => void {
-  const forward = (signal: NodeJS.Signals) => {
-    killChild(child, signal)
-  }
-  for (const signal of FORWARDED) process.on(signal, forward)
-  return () => {
-    for (const signal of FORWARDED) process.off(signal, forward)
-  }
 }
 
 /**
