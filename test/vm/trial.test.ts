@@ -67,7 +67,7 @@ for (const machine of ['q35', 'pc']) {
       plugged: [],
     })
     qmp.close()
-    assert.deepEqual(trial, { problems: [], unproven: [] })
+    assert.deepEqual(trial, { problems: [], unproven: [], without: [] })
     assert.equal(hashOf(vm.ramFile), before)
     assert.deepEqual(
       readdirSync(vmPaths(vm.name).directory).filter((name) => name.startsWith('trial')),
@@ -102,7 +102,7 @@ test('the check of the bytes can fail: a loader that writes is not tried, and wo
     plugged: [],
   })
   qmp.close()
-  assert.deepEqual(trial, { problems: [], unproven: ['device loader'] })
+  assert.deepEqual(trial, { problems: [], unproven: ['device loader'], without: [] })
 })
 
 test('a disk that is gone is named before the guest is paused', async (t) => {

@@ -9,6 +9,7 @@ import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
+import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
@@ -36,7 +37,7 @@ const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
-const NOT_TRIED: Trial = { problems: [], unproven: [] }
+const NOT_TRIED: Trial = { problems: [], unproven: [], without: [] }
 /** A former version started it, or /run was full. */
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
@@ -130,7 +131,7 @@ async function tryNext(
 ): Promise<Trial> {
   // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
-    return { problems: [], unproven: ['other namespaces'] }
+    return { ...NOT_TRIED, unproven: ['other namespaces'] }
   return await tryNextQemu(definition, withBinary(line.argv, nextQemu), { now, plugged: line.plugged, facts })
 }
 
@@ -155,8 +156,10 @@ function carriedWords({ argv }: VmDefinition, machine: Machine | undefined): str
   ]
 }
 
-const untried = ({ unproven }: Trial): string[] =>
-  unproven.length === 0 ? [] : [`its next QEMU was not tried beside it: ${unproven.join(', ')}`]
+const untried = ({ unproven, without }: Trial): string[] => [
+  ...(unproven.length === 0 ? [] : [`its next QEMU was not tried beside it: ${unproven.join(', ')}`]),
+  ...(without.length === 0 ? [] : [`its next QEMU was tried without ${without.join(', ')}`]),
+]
 
 interface GuestLook {
   readonly problems: readonly string[]
@@ -189,14 +192,18 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const facts = await machineFacts(ask, line.plugged)
+    const [facts, helpers] = await Promise.all([
+      machineFacts(ask, line.plugged),
+      lookAtHelpers(ask, definition, now),
+    ])
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),
+        ...helpers.problems,
         ...line.refused,
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
-      unknown: start === undefined ? [NOT_READ] : [],
+      unknown: [...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
       machine: { now, line, facts },
     }
