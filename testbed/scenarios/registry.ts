@@ -16,6 +16,7 @@ import { khoAbort } from './kho-abort.ts'
 import { khoFromOlder } from './kho-from-older.ts'
 import { khoMany } from './kho-many.ts'
 import { khoRefuse } from './kho-refuse.ts'
+import { linuxGuest } from './linux-guest.ts'
 import { living } from './living.ts'
 import { many } from './many.ts'
 import { mount } from './mount.ts'
@@ -54,6 +55,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'systemd-kho': systemdKho,
   torn,
   living,
+  'linux-guest': linuxGuest,
   many,
   cycles,
   'fault-memory': faultMemory,

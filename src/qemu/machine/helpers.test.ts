@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { QemuError } from '../../values/errors.ts'
+import { parseCommandLine } from '../command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { askOf } from './ask.ts'
-import { lookAtHelpers } from './helpers.ts'
+import { folderNotes, lookAtHelpers } from './helpers.ts'
 import type { Reading } from './reading.ts'
 
 const NO_READING = { items: {} } as Reading
@@ -71,4 +72,15 @@ test('a helper that nothing starts again, and connections that end, are said', a
     ],
   )
   assert.equal((await said(['swtpm'])).length, 2)
+})
+
+test('a shared folder of a guest whose RAM is a device is said when it is started', () => {
+  const notes = (store: string, device: string) =>
+    folderNotes(store, parseCommandLine(['qemu-system-x86_64', '-device', device])).length
+  for (const device of ['vhost-user-fs-pci,chardev=c', '{"driver":"vhost-user-fs-pci"}'])
+    assert.deepEqual(
+      ['dax', 'devmem', 'memfd'].map((store) => notes(store, device)),
+      [1, 1, 0],
+    )
+  assert.equal(notes('dax', 'virtio-net-pci'), 0)
 })

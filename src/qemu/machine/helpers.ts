@@ -3,7 +3,7 @@
  * passt. One serves one connection, and so ends with the QEMU that had it. Must not: talk to a helper.
  */
 import * as v from 'valibot'
-import { argumentsOf, pairsOf, parseCommandLine } from '../command-line.ts'
+import { type Argument, argumentsOf, type CommandLine, pairsOf, parseCommandLine } from '../command-line.ts'
 import { impliedValue } from '../option-string.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { type Ask, readChildren } from './ask.ts'
@@ -80,12 +80,27 @@ async function givesState(ask: Ask, device: string): Promise<boolean | undefined
   return protocols.some((name) => DEVICE_STATE.test(name)) || (BigInt(bits) & DEVICE_STATE_BIT) !== 0n
 }
 
+/**
+ * For the person who starts a guest: virtiofsd ends when it is told of RAM that is a device, since it asks
+ * for the size of what it maps. `store`: of the guest's pool.
+ */
+export function folderNotes(store: string | undefined, line: CommandLine): string[] {
+  const hasFolder = argumentsOf(line, 'device').some((device) => FOLDER.test(driverOf(device)))
+  return hasFolder && (store === 'dax' || store === 'devmem')
+    ? [
+        `its shared folder will not work with virtiofsd, which cannot map RAM of store=${store}: take a pool of store=memfd, or none`,
+      ]
+    : []
+}
+
+const driverOf = (device: Argument): string => impliedValue(pairsOf(device), 'driver') ?? ''
+
 /** One may start again by itself, as a unit of systemd does. */
 function withoutBefore({ argv, before = [] }: VmDefinition): string[] {
   if (before.length > 0) return []
   const line = parseCommandLine(argv)
   const helped = [
-    ...argumentsOf(line, 'device').map((device) => impliedValue(pairsOf(device), 'driver') ?? ''),
+    ...argumentsOf(line, 'device').map(driverOf),
     ...argumentsOf(line, 'tpmdev').map((tpm) => impliedValue(pairsOf(tpm), 'type') ?? ''),
   ].filter((type) => FOLDER.test(type) || type === 'emulator')
   const what = helped.map((type) => (type === 'emulator' ? 'its TPM' : 'a shared folder'))
