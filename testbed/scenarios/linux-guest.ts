@@ -5,14 +5,14 @@
  *
  * QEMU emulates the guest's processor: where the host itself is emulated, KVM ends a guest at the first store
  * to a device after an update (see many.ts), and a TPM has no other way. Without a shared folder: virtiofsd
- * asks for the size of what it maps, and guest RAM in a carve-out is a device. `test/vm/helpers.test.ts` has
- * one, on a pool of memfds.
+ * asks for the size of what it maps, and guest RAM in a carve-out is a device. linux-share.ts has one, on a
+ * pool of memfds.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FILES, guestCommand } from '../guests/qemu.ts'
-import { buildWatchingGuest } from '../guests/watching-guest.ts'
+import { buildWatchingGuest, type Watched } from '../guests/watching-guest.ts'
 import { GuestMonitor } from '../scenario/guest-monitor.ts'
 import { expectReady, liveUpdate, updateOnce } from '../scenario/live-update.ts'
 import { expectClean, onlyVm } from '../scenario/pool.ts'
@@ -20,14 +20,13 @@ import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT, MOUNT } from './carve-out.ts'
 
 /** An emulated guest in an emulated host takes its time. */
-const PATIENCE_MS = 600_000
+export const PATIENCE_MS = 600_000
 const RAM_MIB = 256
 const MONITOR = '/run/linux-guest.monitor'
 /** On the host's disk, which outlives the kexec. */
-const HOME = '/var/lib/linux-guest'
+export const HOME = '/var/lib/linux-guest'
 const TAP = 'guest0'
 const MAC = '52:54:00:00:00:07'
-const COMMAND_LINE = 'console=ttyS0 quiet watch=disks,tpm'
 
 /** The host's card and the guest's tap in one bridge, as an administrator has them made at each boot. */
 const NETWORK = `for module in tun bridge virtio_net; do modprobe $module; done
@@ -37,20 +36,26 @@ busybox tunctl -t ${TAP} >/dev/null
 for port in eth0 ${TAP}; do ip link set $port up; busybox brctl addif bridge0 $port; done
 ip link set bridge0 up`
 
-const TPM = `swtpm socket --tpm2 --tpmstate dir=${HOME}/tpm --ctrl type=unixio,path=/run/tpm.socket --daemon`
-const QEMU = guestCommand({
-  name: 'guest',
-  mebibytes: RAM_MIB,
-  accelerator: 'tcg',
-  kernel: 'linux',
-  words: [
-    `-initrd ${FILES}/linux-initrd -append '${COMMAND_LINE}'`,
-    `-monitor unix:${MONITOR},server,nowait -device pcie-root-port,id=port0,chassis=1`,
-    `-drive if=none,id=disk0,file=${HOME}/disk0,format=raw -device virtio-blk-pci,drive=disk0,id=vda`,
-    `-drive if=none,id=disk1,file=${HOME}/disk1,format=raw -device virtio-blk-pci,drive=disk1,id=vdb`,
-    '-chardev socket,id=tpm0,path=/run/tpm.socket -tpmdev emulator,id=tpm0,chardev=tpm0 -device tpm-crb,tpmdev=tpm0',
-  ].join(' \\\n  '),
-})
+export const TPM = `swtpm socket --tpm2 --tpmstate dir=${HOME}/tpm --ctrl type=unixio,path=/run/tpm.socket --daemon`
+export const MAKE_DISKS = `mkdir -p ${HOME}/tpm; truncate -s 1M ${HOME}/disk0 ${HOME}/disk1`
+
+/** QEMU with a guest that watches its disks, its TPM and `watched`, for which `words` are. */
+export const linuxCommand = (watched: readonly Watched[], ...words: string[]): string =>
+  guestCommand({
+    name: 'guest',
+    mebibytes: RAM_MIB,
+    accelerator: 'tcg',
+    kernel: 'linux',
+    words: [
+      `-initrd ${FILES}/linux-initrd -append 'console=ttyS0 quiet watch=${['disks', 'tpm', ...watched].join(',')}'`,
+      `-monitor unix:${MONITOR},server,nowait -device pcie-root-port,id=port0,chassis=1`,
+      `-drive if=none,id=disk0,file=${HOME}/disk0,format=raw -device virtio-blk-pci,drive=disk0,id=vda`,
+      `-drive if=none,id=disk1,file=${HOME}/disk1,format=raw -device virtio-blk-pci,drive=disk1,id=vdb`,
+      '-chardev socket,id=tpm0,path=/run/tpm.socket -tpmdev emulator,id=tpm0,chardev=tpm0 -device tpm-crb,tpmdev=tpm0',
+      ...words,
+    ].join(' \\\n  '),
+  })
+const QEMU = linuxCommand([])
 const monitor = new GuestMonitor(MONITOR)
 
 export const linuxGuest: Scenario = {
@@ -63,12 +68,12 @@ export const linuxGuest: Scenario = {
   append: CARVE_OUT,
   hasPeer: true,
   packages: ['swtpm'],
-  files: linuxFiles,
+  files: () => linuxFiles([]),
   async run(stage) {
     const { host, next, phase, guest, expect } = stage
     const ticks = guest('guest')
     await phase('mount', () => host.run(`mkdir -p /mnt/guestmemfs; ${MOUNT}`))
-    await host.run(`mkdir -p ${HOME}/tpm; truncate -s 1M ${HOME}/disk0 ${HOME}/disk1
+    await host.run(`${MAKE_DISKS}
 ${NETWORK}`)
     await host.start('run', `exec guestmemfs run --name guest --before '${TPM}' -- ${QEMU}`)
     await phase('guest runs', () => ticks.waitForTicks(3, PATIENCE_MS))
@@ -86,10 +91,10 @@ ${NETWORK}`)
   },
 }
 
-async function linuxFiles(): Promise<Record<string, Uint8Array>> {
+export async function linuxFiles(watched: readonly Watched[]): Promise<Record<string, Uint8Array>> {
   const folder = mkdtempSync(join(tmpdir(), 'linux-guest-'))
   try {
-    const { kernel, initrd } = await buildWatchingGuest(folder, ['disks', 'tpm'])
+    const { kernel, initrd } = await buildWatchingGuest(folder, ['disks', 'tpm', ...watched])
     return { linux: readFileSync(kernel), 'linux-initrd': readFileSync(initrd) }
   } finally {
     rmSync(folder, { recursive: true })

@@ -17,6 +17,7 @@ import { khoFromOlder } from './kho-from-older.ts'
 import { khoMany } from './kho-many.ts'
 import { khoRefuse } from './kho-refuse.ts'
 import { linuxGuest } from './linux-guest.ts'
+import { linuxShare } from './linux-share.ts'
 import { living } from './living.ts'
 import { many } from './many.ts'
 import { mount } from './mount.ts'
@@ -56,6 +57,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   torn,
   living,
   'linux-guest': linuxGuest,
+  'linux-share': linuxShare,
   many,
   cycles,
   'fault-memory': faultMemory,
