@@ -2,63 +2,19 @@
  * Owns the bench of the blackout: a new QEMU under a running guest, by guestmemfs and by QEMU's ordinary
  * migration, by size of RAM.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdtempSync, rmdirSync } from 'node:fs'
 import { memoryInfo } from '../src/linux/memory-info.ts'
-import { awaitTicks, makeTouchedRam, qemuOptions, writeGuestKernel } from './guest.ts'
 import { interleave, type Measured, medianOf } from './harness.ts'
 import { ordinaryBlackoutMs } from './peers/qemu-migrate.ts'
 import { barChart } from './plot.ts'
-import { type BenchPool, guestmemfs, withPool } from './pool.ts'
+import { withPool } from './pool.ts'
 import { atMostRow, fact, keepPlot, type Result, type Row } from './report.ts'
+import { updateBlackoutMs } from './vmm-update.ts'
 
 const MIB = 1024 ** 2
-const SIZES_MIB = [256, 1024, 4096]
+const SIZES_MIB = [256, 1024, 4096, 8192]
 /** The peer holds RAM and state file at the same time, and both sides need room beside it. */
 const MEMORY_PER_BYTE = 2.5
-const CLI = join(import.meta.dirname, '../src/cli.ts')
-
-interface VmReport {
-  readonly name: string
-  readonly outcome: string
-  readonly problem: string | null
-  readonly blackoutUs: number | null
-}
-
-/** One guest, one update. `scratch` is outside the pool: serial output is no part of what is measured. */
-async function ourBlackoutMs(pool: BenchPool, scratch: string, bytes: number): Promise<number> {
-  const name = `bench-${process.pid}`
-  const files = {
-    kernel: join(scratch, 'kernel'),
-    serial: join(scratch, 'serial'),
-    ramFile: join(pool.mountPoint, 'ram'),
-  }
-  writeGuestKernel(files.kernel)
-  await makeTouchedRam(files.ramFile, bytes)
-  const words = ['run', '--name', name, '--', 'qemu-system-x86_64', ...qemuOptions(files, bytes)]
-  const vm = spawn(process.execPath, [CLI, ...words], { stdio: 'ignore' })
-  const ended = once(vm, 'exit')
-  try {
-    await awaitTicks(files.serial, 3)
-    const text = await guestmemfs('live-update', '--vmm-only', '--mount', pool.mountPoint, '--json')
-    const [report] = (JSON.parse(text) as { vms: VmReport[] }).vms
-    if (report?.blackoutUs == null)
-      throw new Error(`no blackout was measured: ${report?.outcome} ${report?.problem}`)
-    await awaitTicks(files.serial, 3)
-    return report.blackoutUs / 1000
-  } finally {
-    await endVm(pool)
-    await ended
-    for (const path of Object.values(files)) rmSync(path, { force: true })
-  }
-}
-
-async function endVm({ mountPoint }: BenchPool): Promise<void> {
-  const vms = JSON.parse(await guestmemfs('vms', '--mount', mountPoint, '--json')) as { pid: number | null }[]
-  for (const { pid } of vms) if (pid !== null) process.kill(pid, 'SIGTERM')
-}
 
 function rows(measured: ReadonlyMap<number, readonly Measured[]>): Row[] {
   const figure = (side: Measured): string => `${medianOf(side, 'blackoutMs').toFixed(0)} ms`
@@ -79,7 +35,7 @@ export async function benchBlackout(rounds: number, progress: (line: string) => 
   try {
     await withPool(`${Math.max(...sizes) + 256}M`, async (pool) => {
       for (const size of sizes) {
-        const ours = async () => ({ blackoutMs: await ourBlackoutMs(pool, scratch, size * MIB) })
+        const ours = async () => ({ blackoutMs: await updateBlackoutMs(pool, scratch, size * MIB) })
         const ordinary = async () => ({ blackoutMs: await ordinaryBlackoutMs(scratch, size * MIB) })
         const sides = [
           { name: `guestmemfs, ${size} MiB`, run: ours },

@@ -22,6 +22,7 @@ import { benchRam } from './ram.ts'
 import { keepResult, type Result, tableLines } from './report.ts'
 import { benchRestart } from './restart.ts'
 import { benchScale } from './scale.ts'
+import { benchSuccessor } from './successor.ts'
 
 type Bench = (rounds: number, progress: (line: string) => void, before?: string) => Promise<Result>
 
@@ -31,6 +32,7 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   scale: { rounds: 9, bench: benchScale },
   restart: { rounds: 5, bench: benchRestart },
   blackout: { rounds: 3, bench: benchBlackout },
+  'successor-first': { rounds: 5, bench: benchSuccessor },
   pages: { rounds: 1, bench: benchPages },
   overhead: { rounds: 1, bench: benchOverhead },
   kexec: { rounds: 2, bench: benchKexec },

@@ -37,18 +37,22 @@ async function end(child: ChildProcess, qmp: QmpClient): Promise<void> {
 }
 
 /**
- * Milliseconds from the last instruction in the old QEMU to the first in the new one. `folder` is on a tmpfs.
+ * Milliseconds from the last instruction in the old QEMU to the first in the new one. `folder` is on a tmpfs;
+ * `more`: further options of both.
  */
-export async function ordinaryBlackoutMs(folder: string, bytes: number): Promise<number> {
+export async function ordinaryBlackoutMs(
+  folder: string,
+  bytes: number,
+  more: readonly string[] = [],
+): Promise<number> {
   const path = (name: string): string => join(folder, name)
   const files = { kernel: path('kernel'), serial: path('serial') }
   writeGuestKernel(files.kernel)
   await makeTouchedRam(path('ram-old'), bytes)
-  const [oldChild, oldQmp] = await start(
-    folder,
-    'old',
-    qemuOptions({ ...files, ramFile: path('ram-old') }, bytes),
-  )
+  const [oldChild, oldQmp] = await start(folder, 'old', [
+    ...qemuOptions({ ...files, ramFile: path('ram-old') }, bytes),
+    ...more,
+  ])
   let newChild: ChildProcess | undefined
   try {
     await awaitTicks(files.serial, 3)
@@ -60,7 +64,12 @@ export async function ordinaryBlackoutMs(folder: string, bytes: number): Promise
     const stopped = oldQmp.takeEvent('STOP')?.atMs ?? Number.NaN
     await end(oldChild, oldQmp)
     rmSync(path('ram-old'))
-    const options = [...qemuOptions({ ...files, ramFile: path('ram-new') }, bytes), '-incoming', 'defer']
+    const options = [
+      ...qemuOptions({ ...files, ramFile: path('ram-new') }, bytes),
+      ...more,
+      '-incoming',
+      'defer',
+    ]
     const [child, newQmp] = await start(folder, 'new', options)
     newChild = child
     await newQmp.execute('migrate-set-capabilities', migrationEvents)

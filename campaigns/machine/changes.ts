@@ -17,21 +17,29 @@ export type Change = (vm: LivingVm, state: State, random: Random) => Promise<Don
 export interface State {
   /** The number for the next id: no id is used twice. */
   next: number
-  readonly overlays: { disk0: string[]; drive1: number }
+  readonly overlays: { disk0: string[]; drive1: number; virtio0: number }
+  /** User networks that were added. */
+  networks: number
   readonly scsi: Set<string>
   readonly ports: Map<string, string>
   readonly processors: Map<number, string>
+  /** Ids of DIMMs. */
+  readonly dimms: Set<string>
 }
 
 export const emptyState = (): State => ({
   next: 0,
-  overlays: { disk0: [], drive1: 0 },
+  overlays: { disk0: [], drive1: 0, virtio0: 0 },
+  networks: 0,
   scsi: new Set(),
   ports: new Map(),
   processors: new Map(),
+  dimms: new Set(),
 })
 
 const MOST_OVERLAYS = 4
+const MOST_DIMMS = 3
+const DIMM_BYTES = 4 << 20
 const pick = <T>(random: Random, items: readonly T[]): T | undefined => items[random.below(items.length)]
 
 /** Repeats `work` until QEMU has released the device. */
@@ -74,14 +82,20 @@ const CHANGES: Readonly<Record<string, Change>> = {
     overlays.drive1++
     return { what: `drive1, overlay ${overlays.drive1}` }
   },
+  async 'snapshot a drive without an id'(vm, { overlays }) {
+    if (overlays.virtio0 >= MOST_OVERLAYS) return undefined
+    await snapshot(vm, { device: 'virtio0' })
+    overlays.virtio0++
+    return { what: `virtio0, overlay ${overlays.virtio0}` }
+  },
   async 'commit all overlays'(vm, { overlays }) {
     const top = overlays.disk0.at(-1)
     if (top === undefined) return undefined
     await commit(vm.name, top, 'disk0')
-    // Overlays that an update has put into the line are QEMU's own no longer: they stay until they are
-    // deleted.
-    for (const node of overlays.disk0.toReversed())
-      await vm.command('blockdev-del', { 'node-name': node }).catch(() => {})
+    // Also one that an update has put into the line.
+    const nodes = (await vm.command('query-named-block-nodes', { flat: true })) as { 'node-name': string }[]
+    const left = nodes.find((node) => overlays.disk0.includes(node['node-name']))
+    if (left !== undefined) throw new Error(`${left['node-name']} is there after its commit`)
     overlays.disk0.length = 0
     return { what: top }
   },
@@ -145,6 +159,32 @@ const CHANGES: Readonly<Record<string, Change>> = {
     state.processors.set(core, id)
     return { what: `${id} at ${core}` }
   },
+  async 'plug a DIMM'(vm, state, random) {
+    if (state.dimms.size >= MOST_DIMMS) return undefined
+    const id = `dimm${state.next++}`
+    const isFile = random.below(3) > 0
+    const memory = isFile
+      ? {
+          'qom-type': 'memory-backend-file',
+          'mem-path': vm.dimmFile(id, DIMM_BYTES, 1 + random.below(255)),
+          share: true,
+        }
+      : { 'qom-type': 'memory-backend-ram' }
+    await vm.command('object-add', { ...memory, id: `memory-${id}`, size: DIMM_BYTES })
+    await vm.command('device_add', { driver: 'pc-dimm', id, memdev: `memory-${id}` })
+    state.dimms.add(id)
+    return { what: `${id}, ${isFile ? 'a file' : 'private'}` }
+  },
+  async 'unplug a DIMM'(vm, state, random) {
+    const id = pick(random, [...state.dimms])
+    if (id === undefined) return undefined
+    await vm.command('device_del', { id })
+    // The guest looks for such a request once a pass.
+    await untilGone(() => vm.command('object-del', { id: `memory-${id}` }))
+    state.dimms.delete(id)
+    vm.dropDimm(id)
+    return { what: id }
+  },
   async 'limit a disk'(vm, _state, random) {
     const values = { bps: random.below(3) << 20, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 }
     await vm.command('block_set_io_throttle', { id: '/machine/peripheral/vd1/virtio-backend', ...values })
@@ -190,10 +230,39 @@ const CHANGES: Readonly<Record<string, Change>> = {
     await vm.command('object-add', { 'qom-type': 'secret', id, data: 'x' })
     return { what: id, undo: () => vm.command('object-del', { id }) }
   },
-  async 'add a user network'(vm, state) {
+  async 'export a disk'(vm, state) {
+    const id = `export${state.next++}`
+    await vm.command('nbd-server-start', { addr: { type: 'unix', data: { path: vm.newPath() } } })
+    await vm.command('block-export-add', { type: 'nbd', id, 'node-name': 'file0' })
+    return { what: id, undo: () => vm.command('nbd-server-stop') }
+  },
+  async 'add a user network'(vm, state, random) {
+    if (state.networks >= 3) return undefined
     const id = `net${1 + state.next++}`
-    await vm.command('netdev_add', { type: 'user', id })
-    return { what: id, undo: () => vm.command('netdev_del', { id }) }
+    await vm.command('netdev_add', { type: 'user', id, restrict: random.below(2) === 0 })
+    state.networks++
+    return { what: id }
+  },
+  async 'limit a throttle-group'(vm, _state, random) {
+    const value = { 'bps-total': (1 + random.below(9)) << 20 }
+    await vm.command('qom-set', { path: '/objects/group0', property: 'limits', value })
+    return { what: JSON.stringify(value) }
+  },
+  async 'poll in an I/O thread'(vm, _state, random) {
+    const value = random.below(50_000)
+    await vm.command('qom-set', { path: '/objects/thread0', property: 'poll-max-ns', value })
+    return { what: String(value) }
+  },
+  async 'order the boot'(vm, state, random) {
+    // QEMU refuses a place that is taken: 0 by -kernel, others by the device itself.
+    const value = random.below(4) === 0 ? -1 : 1 + state.next++
+    await vm.command('qom-set', { path: '/machine/peripheral/vd1', property: 'bootindex', value })
+    return { what: String(value) }
+  },
+  async 'set a write threshold'(vm, _state, random) {
+    const bytes = random.below(1 << 20)
+    await vm.command('block-set-write-threshold', { 'node-name': 'file0', 'write-threshold': bytes })
+    return { what: String(bytes) }
   },
 }
 

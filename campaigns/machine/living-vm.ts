@@ -4,7 +4,16 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,13 +32,16 @@ import { findBreak, readTicks } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import type { PoolHost } from '../kill/pool-host.ts'
 
-const HASH_RAM = fileURLToPath(new URL('../../test/vm/hash-ram.ts', import.meta.url))
+const [HASH_RAM, STORE_BYTES] = ['hash-ram', 'store-bytes'].map((name) =>
+  fileURLToPath(new URL(`../../test/vm/${name}.ts`, import.meta.url)),
+) as [string, string]
 
 export const CHUNK = 64 << 10
 export const CHUNKS = 32
 /** A node without a name in the line: QEMU numbers it, and the update names it. */
 const UNNAMED = /"drive":"(#block|guestmemfs-node-)\d+"/
 const PORTS = 4
+const SLOTS = 4
 const TICKS_MS = 60_000
 
 export interface Updated {
@@ -43,6 +55,8 @@ export class LivingVm {
   readonly ports = Array.from({ length: PORTS }, (_, index) => `port${index}`)
   /** By device id: the byte that each chunk holds. */
   readonly disks = new Map<string, Uint8Array>()
+  /** The RAM file of each DIMM that has one, by its id. */
+  readonly dimms = new Map<string, string>()
   readonly #host: PoolHost
   readonly #serial: string
   readonly #ramFile: string
@@ -58,9 +72,10 @@ export class LivingVm {
 
   async start(seed: number): Promise<void> {
     const kernel = join(this.folder, 'guest.bin')
-    writeFileSync(kernel, buildTinyGuest({ mebibytes: 8, seed, pace: 2 }))
+    writeFileSync(kernel, buildTinyGuest({ mebibytes: 8, seed, pace: 2, memorySlots: SLOTS }))
     const line = [
       ...[QEMU, ...SMALL_MACHINE, ...ramOptions(this.#ramFile, '32M'), '-kernel', kernel],
+      ...['-m', `slots=${SLOTS},maxmem=1G`],
       // Not on standard output, to which qemu-io writes.
       ...['-chardev', `file,id=serial0,path=${this.#serial},append=on`, '-serial', 'chardev:serial0'],
       ...['-smp', '1,maxcpus=4', '-cpu', 'qemu64'],
@@ -74,6 +89,8 @@ export class LivingVm {
         '-device',
         'virtio-blk-pci,drive=disk0,id=vd0',
       ],
+      ...['-drive', `if=virtio,format=raw,file=${this.image('virtio0')}`],
+      ...['-object', 'throttle-group,id=group0', '-object', 'iothread,id=thread0'],
       ...['-drive', `if=none,id=drive1,format=raw,file=${this.image('vd1')}`],
       ...['-device', 'virtio-blk-pci,drive=drive1,id=vd1', '-device', 'ahci,id=ahci0'],
       ...[
@@ -98,6 +115,23 @@ export class LivingVm {
     writeFileSync(path, Buffer.concat([...chunks].map((byte) => Buffer.alloc(CHUNK, byte))))
     this.disks.set(device, chunks)
     return path
+  }
+
+  /** A RAM file for a DIMM, in the pool, with a byte in it. */
+  dimmFile(id: string, sizeBytes: number, byte: number): string {
+    const path = join(this.#host.mountPoint, `${this.name}-${id}`)
+    writeFileSync(path, '')
+    truncateSync(path, sizeBytes)
+    execFileSync(process.execPath, [STORE_BYTES, path, String(sizeBytes / 2), String(byte)])
+    this.dimms.set(id, path)
+    return path
+  }
+
+  /** Once no QEMU has it any more. */
+  dropDimm(id: string): void {
+    const path = this.dimms.get(id)
+    if (path !== undefined) rmSync(path)
+    this.dimms.delete(id)
   }
 
   newPath(): string {
@@ -144,12 +178,14 @@ export class LivingVm {
       const ids = [...(await readDevices(ask)).keys()].filter((id) => !id.startsWith('cpu'))
       const settings = await readSettings(qmp)
       const threads = await readThreads(qmp, this.pid)
+      const networks = await qmp.execute('human-monitor-command', { 'command-line': 'info network' })
       const processors = (await qmp.execute('query-hotpluggable-cpus')) as object[]
       return [
         ...(await machineFacts(ask, ids)).map((fact) => fact.replace(UNNAMED, '"drive":"unnamed"')),
-        ...[...settings.forwards, ...settings.limits, ...threads, ...processors].map((each) =>
-          JSON.stringify(each),
-        ),
+        ...[
+          ...[...settings.forwards, ...settings.limits, ...(settings.thresholds ?? [])],
+          ...[settings.objects, ...threads, ...processors, ...String(networks).split('\n')],
+        ].map((each) => JSON.stringify(each)),
       ].toSorted()
     })
   }
@@ -162,7 +198,10 @@ export class LivingVm {
 
   ramHash(): string {
     // By a mapping: guest RAM cannot be read by read(2).
-    return execFileSync(process.execPath, [HASH_RAM, this.#ramFile], { encoding: 'utf8' }).trim()
+    const files = [this.#ramFile, ...this.dimms.values()]
+    return files
+      .map((path) => execFileSync(process.execPath, [HASH_RAM, path], { encoding: 'utf8' }).trim())
+      .join(' ')
   }
 
   update(): Updated {

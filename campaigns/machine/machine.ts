@@ -64,7 +64,7 @@ export const machine: Campaign = {
       const seed = stage.seed()
       await round(stage, seed, async (figures) => {
         const random = randomFrom(seed)
-        const host = mountPlainly(`machine-${process.pid}-${seed}`, '128M')
+        const host = mountPlainly(`machine-${process.pid}-${seed}`, '192M')
         const vm = new LivingVm(host, `living-${process.pid}`)
         try {
           await vm.start(1 + (seed % 1000))

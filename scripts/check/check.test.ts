@@ -81,3 +81,10 @@ test('an xattr name and a size that has a name are found outside of their one pl
   assert.deepEqual(one("get('guestmemfs.map')\n", 'src/fs/a.test.ts'), [])
   assert.deepEqual(one("const MAP = 'guestmemfs.map'\n", 'src/values/xattr-names.ts'), [])
 })
+
+test('no two files of the product have one name, but the first of a process', () => {
+  const same = (...paths: string[]) => spelledTwiceProblems(paths.map((path) => source(path)))
+  assert.deepEqual(same('src/fs/a.ts', 'src/server/a.ts'), ['src/server/a.ts: src/fs/a.ts has the same name'])
+  assert.deepEqual(same('src/fs/a.ts', 'test/vm/a.ts', 'src/server/a.test.ts'), [])
+  assert.deepEqual(same('src/keeper/main.ts', 'src/server/main.ts'), [])
+})

@@ -1,7 +1,8 @@
 /**
- * The check that names of xattrs and named sizes are spelled in one file of the product. Tests spell them
- * out, to notice a change.
+ * The check that names of xattrs and named sizes are spelled in one file of the product, and that no two of
+ * its files have one name. Tests spell values out, to notice a change.
  */
+import { basename } from 'node:path'
 import { isTest, type Source } from './sources.ts'
 
 interface Rule {
@@ -24,15 +25,28 @@ const RULES: readonly Rule[] = [
   },
 ]
 
+/** The first file of a process. */
+const MAIN = 'main.ts'
+
 export function spelledTwiceProblems(sources: readonly Source[]): string[] {
-  return sources
-    .filter(({ path }) => path.startsWith('src/') && !isTest(path))
-    .flatMap(({ path, text }) =>
-      RULES.filter(({ place }) => place !== path).flatMap(({ what, spelled, place }) =>
-        [...text.matchAll(spelled)].map(
-          ({ 0: found, index }) =>
-            `${path}:${text.slice(0, index).split('\n').length}: ${what}, ${found}: take it from ${place}`,
-        ),
-      ),
-    )
+  const product = sources.filter(({ path }) => path.startsWith('src/') && !isTest(path))
+  return [...product.flatMap(valuesSpelledTwice), ...sameNames(product.map(({ path }) => path))]
+}
+
+const valuesSpelledTwice = ({ path, text }: Source): string[] =>
+  RULES.filter(({ place }) => place !== path).flatMap(({ what, spelled, place }) =>
+    [...text.matchAll(spelled)].map(
+      ({ 0: found, index }) =>
+        `${path}:${text.slice(0, index).split('\n').length}: ${what}, ${found}: take it from ${place}`,
+    ),
+  )
+
+function sameNames(paths: readonly string[]): string[] {
+  const first = new Map<string, string>()
+  return paths.flatMap((path) => {
+    const name = basename(path)
+    const other = first.get(name)
+    if (other === undefined) first.set(name, path)
+    return other === undefined || name === MAIN ? [] : [`${path}: ${other} has the same name`]
+  })
 }

@@ -1,7 +1,7 @@
 /**
- * Owns what a carve-out needs of a kernel command line: RAM made soft-reserved, a kernel that does not put
- * itself into it, and no driver that takes it back as ordinary RAM. Pure; for the running kernel's command
- * line and the next one's alike.
+ * What a carve-out needs of a kernel command line: RAM made soft-reserved, a kernel that does not put itself
+ * into it, and no driver that claims it as ordinary RAM. Pure; for the running kernel's command line and the
+ * next one's alike.
  */
 import {
   E820,

@@ -1,7 +1,7 @@
 /**
- * Owns reading this machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads
- * alone, and decides nothing. Without root the kernel hides the addresses of the second: it is then unknown.
- * Sources: drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
+ * This machine's physical memory: the firmware's map, what lies where now, memory nodes. Reads alone, and
+ * decides nothing. Without root the kernel hides the addresses of the second: it is then unknown. Sources:
+ * drivers/firmware/memmap.c, drivers/base/node.c, Documentation/arch/x86/zero-page.rst.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * Owns how a plan's words are written for each way to start a kernel, rightly escaped. Pure. Must not write a
- * file: the operator does, who can repair a machine that does not boot.
+ * A plan's words as each way to start a kernel must have them, escaped. Pure. Must not write a file: the
+ * operator does, who can repair a machine that does not boot.
  */
 import { formatBytes } from '../linux/memmap.ts'
 import { shellWord } from '../values/shell-word.ts'

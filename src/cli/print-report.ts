@@ -11,5 +11,8 @@ export function printReport(report: UpdateReport, asJson: boolean): void {
   if (title !== undefined) print(title)
   const { header, rows } = reportTable(report)
   printTable(header, rows)
-  for (const { name, problem } of report.vms) if (problem !== null) print(`${name}: ${problem}`)
+  for (const { name, problem, quitFirst } of report.vms) {
+    if (typeof quitFirst === 'string') print(`${name}: its old QEMU had to end first: ${quitFirst}`)
+    if (problem !== null) print(`${name}: ${problem}`)
+  }
 }

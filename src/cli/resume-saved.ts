@@ -7,6 +7,7 @@ import { DeferredSignals } from '../liveupdate/deferred-signals.ts'
 import {
   forgetUpdate,
   hasUpdateRecord,
+  lockResumption,
   resumePool,
   thawAfterUpdate,
 } from '../liveupdate/kernel/resume-pool.ts'
@@ -16,7 +17,6 @@ import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { findBinary } from '../qemu/binary.ts'
 import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
 import { readVms, type Vm } from '../qemu/vm-list.ts'
-import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
 import { timeoutOption } from './options.ts'
 import { complain, print } from './print.ts'
@@ -52,13 +52,14 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     if (!options.json) print('no pool is mounted: there is nothing to resume')
     return 0
   }
+  // Held before the guests are looked at: another resumption, of another pool's guests, may be under way.
+  const unlock = await lockResumption(all)
   const { mounts, problems } = await mountsToResume(names, all)
   for (const problem of problems) complain(problem)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')
 
   // Deferred, because an interrupted resume would leave a guest that is loaded and stopped.
   const signals = new DeferredSignals()
-  const unlock = mounts.some(({ mount }) => hasUpdateRecord(mount.mountPoint)) ? lockUpdates() : () => {}
   for (const { mount } of mounts) thawAfterUpdate(mount)
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
@@ -70,8 +71,10 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     keepReport(report)
     printReport(report, options.json === true)
   }
-  // Kept where guests were named: the others still need the update's times.
-  if (names.length === 0) for (const { mount } of mounts) forgetUpdate(mount.mountPoint)
+  // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
+  // times.
+  const ended = names.length === 0 ? mounts.filter(({ mount }) => !mount.isBeside) : []
+  for (const { mount } of ended) forgetUpdate(mount.mountPoint)
   unlock()
   if (signals.status !== undefined) return signals.status
   return reports.every(isSuccess) && problems.length + unasked.length === 0 ? 0 : 1
@@ -90,7 +93,7 @@ async function mountsToResume(
   return {
     mounts: lists
       .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))
-      .filter(({ mount, vms }) => vms.length > 0 || hasUpdateRecord(mount.mountPoint)),
+      .filter(({ mount, vms }) => vms.length > 0 || (!mount.isBeside && hasUpdateRecord(mount.mountPoint))),
     problems: lists.flatMap((list) => list.problems),
   }
 }

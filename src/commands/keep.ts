@@ -9,6 +9,7 @@ import { type StoredPool, storedNames, takeStored } from '../keeper/fdstore/rest
 import { storedRecord } from '../pool/find-holder.ts'
 import { knownRecord } from '../pool/known-pools.ts'
 import { type Mounted, type MountRequest, mountPool, parkAgain } from '../pool/mount-pool.ts'
+import { forgetRefusals, pauseAfterRefusal } from '../pool/retry-pause.ts'
 import {
   endUnit,
   giveAnswer,
@@ -68,6 +69,37 @@ function whyNothing(pool: string, stored: readonly string[]): string {
   return `${nothing}: what the service manager has in its store (${stored.length} descriptors) is no pool; give it up with 'systemctl clean --what=fdstore guestmemfs@${pool}.service'`
 }
 
+/** Takes over what is left without a keeper. False: nothing is. Errors: UsageError. */
+async function takeOverLeft(pool: string, stored: StoredPool | undefined): Promise<boolean> {
+  const left = orphan(pool, stored)
+  if (left === undefined || !(left.hasServer || stored)) return false
+  const { mountPoint } = left.record
+  if (mountPoint !== null) await mountPool({ pool, mountPoint, options: [] }, stored)
+  else if (stored !== undefined) await parkAgain(left.record, stored)
+  return true
+}
+
+/** 'refused': the reason is printed, and the pause is over after which the unit may be started again. */
+async function work(pool: string, stored: StoredPool | undefined): Promise<'done' | 'nothing' | 'refused'> {
+  const asked = takeRequest(pool)
+  if (asked !== undefined) {
+    await mountAsked(asked, stored)
+    return 'done'
+  }
+  try {
+    return (await takeOverLeft(pool, stored)) ? 'done' : 'nothing'
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    // Before the pause: the operator looks for the reason now.
+    complain(error.message)
+  }
+  await pauseAfterRefusal(pool)
+  const late = takeRequest(pool)
+  if (late === undefined) return 'refused'
+  await mountAsked(late, stored)
+  return 'done'
+}
+
 async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   if (check) {
     // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It does not get the
@@ -76,18 +108,15 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
     return
   }
   const stored = takeStored(process.env)
-  const left = orphan(pool, stored)
-  const request = takeRequest(pool)
-  if (request) await mountAsked(request, stored)
-  else if (left === undefined || !(left.hasServer || stored)) {
+  const worked = await work(pool, stored)
+  if (worked !== 'done') process.exitCode = 1
+  if (worked === 'nothing') {
     // Printed first, because systemd signals this process when it stops the unit.
     complain(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
-    process.exitCode = 1
     endUnit(pool)
-    return
-  } else if (left.record.mountPoint !== null)
-    await mountPool({ pool, mountPoint: left.record.mountPoint, options: [] }, stored)
-  else if (stored !== undefined) await parkAgain(left.record, stored)
+  }
+  if (worked !== 'done') return
+  forgetRefusals(pool)
   const keeper = knownRecord(pool)?.keeper
   if (keeper !== undefined && isAlive(keeper)) writePidFile(pool, keeper.pid)
 }

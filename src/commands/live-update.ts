@@ -8,6 +8,8 @@ import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
 import { printReport } from '../cli/print-report.ts'
 import { showProgress } from '../cli/progress.ts'
+import { resumeSaved } from '../cli/resume-saved.ts'
+import { stopUpdates, unloadAfterUpdate } from '../liveupdate/abort.ts'
 import { DeferredSignals } from '../liveupdate/deferred-signals.ts'
 import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel/kernel-plan.ts'
 import { type RolledBack, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
@@ -16,9 +18,10 @@ import { readHostFacts } from '../liveupdate/preflight/host-facts.ts'
 import type { NextKernel } from '../liveupdate/preflight/next-kernel.ts'
 import { parkedPools, poolFacts } from '../liveupdate/preflight/pool-facts.ts'
 import { isSuccess, keepReport, type UpdateReport } from '../liveupdate/report/update-report.ts'
-import { vmsOfMount } from '../liveupdate/vm-mounts.ts'
+import { vmMounts, vmsOfMount } from '../liveupdate/vm-mounts.ts'
 import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'
+import { announceUpdate } from '../run/running-updates.ts'
 import { lockUpdates } from '../run/update-lock.ts'
 import { UsageError } from '../values/errors.ts'
 import { type Finding, hasError } from '../values/finding.ts'
@@ -40,6 +43,7 @@ interface KernelOptions {
 interface Options extends Omit<KernelOptions, 'kernel'> {
   readonly vmmOnly?: true
   readonly allOrNone?: true
+  readonly abort?: true
   readonly kernel?: string
   readonly qemu?: string
   readonly name: readonly string[]
@@ -66,6 +70,7 @@ export const command: CommandModule = {
       .option('--mount <dir>', 'the guests of this mount point or pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
       .option('--name <name>', 'with --vmm-only: this VM only; may be given several times', collect, [])
+      .option('--abort', 'undo a live update that is under way, or that was killed, and let its guests go on')
       .option('--all-or-none', 'with --vmm-only: update no VM where one cannot be updated')
       .option(
         '--leave <name>',
@@ -86,7 +91,9 @@ export const command: CommandModule = {
 }
 
 async function liveUpdate(options: Options): Promise<number> {
-  const { kernel, vmmOnly, qemu, name } = options
+  const { kernel, vmmOnly, abort, qemu, name } = options
+  if (abort && kernel === undefined && vmmOnly === undefined) return await abortUpdates(options)
+  if (abort) throw new UsageError('say --abort alone: it undoes whatever update is under way')
   if ((kernel === undefined) === (vmmOnly === undefined))
     throw new UsageError('say either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
   if (kernel === undefined && options.leave.length > 0)
@@ -99,7 +106,28 @@ async function liveUpdate(options: Options): Promise<number> {
   return await kernelUpdate({ ...options, kernel })
 }
 
+/** Returns the exit status of `resume`, which lets the guests go on. */
+async function abortUpdates(options: Options): Promise<number> {
+  const stopped = await stopUpdates(timeoutOption(options.timeoutMs))
+  const { mounts } = vmMounts(options.mount)
+  const isLeft = unloadAfterUpdate(mounts.map(({ mountPoint }) => mountPoint))
+  if (!options.json) {
+    if (stopped > 0) print('the live update was stopped')
+    if (isLeft) print('a live update of the kernel was killed: its kernel is unloaded')
+  }
+  return await resumeSaved([], options)
+}
+
 async function vmmUpdate(options: Options): Promise<number> {
+  const ended = announceUpdate()
+  try {
+    return await updateQemus(options)
+  } finally {
+    ended()
+  }
+}
+
+async function updateQemus(options: Options): Promise<number> {
   const { mountPoint, vms, problems } = vmsOfMount(options.mount)
   for (const problem of problems) complain(problem)
   const chosen = chooseVms(vms, options.name)
@@ -134,6 +162,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
   const timeoutMs = timeoutOption(options.timeoutMs)
   const patienceMs = patienceOption(options.patience)
   const unlock = lockUpdates()
+  const ended = announceUpdate()
   let opened: NextKernel | undefined
   try {
     const { plan, findings, next, vms, lines, recorded } = await planKernelUpdate(
@@ -162,6 +191,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     return 1
   } finally {
     opened?.close()
+    ended()
     unlock()
   }
 }

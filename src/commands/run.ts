@@ -2,7 +2,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { collect } from '../cli/options.ts'
 import { complain } from '../cli/print.ts'
-import { vmMounts } from '../liveupdate/vm-mounts.ts'
+import { namedMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { startInBackground } from '../qemu/background.ts'
 import { forgetVm, recordVm } from '../qemu/record-vm.ts'
 import { exitStatus, superviseVm } from '../qemu/supervisor.ts'
@@ -11,7 +11,7 @@ import { UsageError } from '../values/errors.ts'
 interface Options {
   readonly name?: string
   readonly user?: string
-  readonly mount?: string
+  readonly mount: readonly string[]
   readonly order: string
   readonly env: readonly string[]
   readonly before: readonly string[]
@@ -32,7 +32,7 @@ export const command: CommandModule = {
       .argument('<qemu...>', "after '--': qemu-system-x86_64 and its options, as ever")
       .option('--name <name>', "the VM's name; default: from -name, or its RAM file's name")
       .option('--user <user>', 'run QEMU as this user; default: who called sudo')
-      .option('--mount <dir>', 'look for its RAM in this mount only')
+      .option('--mount <dir>', 'look for its RAM in this mount only; may be given several times', collect, [])
       .option('--order <n>', 'in an update, the save and the start of a lower one begin first', '0')
       .option('--env <name[=value]>', 'record one more environment variable', collect, [])
       .option(
@@ -52,14 +52,16 @@ export const command: CommandModule = {
 async function run(argv: string[], options: Options): Promise<number> {
   if (!/^-?\d{1,9}$/.test(options.order))
     throw new UsageError(`--order '${options.order}' is not a whole number`)
-  const { mounts, problems } = vmMounts(options.mount)
-  for (const problem of problems) complain(problem)
+  const all = vmMounts(undefined)
+  const isNamed = options.mount.length > 0
+  if (!isNamed) for (const problem of all.problems) complain(problem)
+  const mounts = isNamed ? options.mount.map(namedMount) : all.mounts
   const vm = await recordVm({
     argv,
     cwd: process.cwd(),
     environment: process.env,
     mountPoints: mounts.map(({ mountPoint }) => mountPoint),
-    recordedFiles: () => vmMounts(options.mount).mounts.flatMap(({ recorded }) => recorded),
+    recordedFiles: () => vmMounts(undefined).mounts.flatMap(({ recorded }) => recorded),
     name: options.name,
     user: options.user,
     order: Number(options.order),

@@ -33,7 +33,7 @@ export const command: CommandModule = {
             String(vm.pid ?? '-'),
             String(vm.uid),
             formatSize(vm.ramBytes),
-            vm.ramFile,
+            vm.ramFiles.map(({ path }) => path).join(' '),
             vm.machineType,
             vm.qemuVersion,
           ]),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Negotiation, negotiate } from './init.ts'
 
-/** What Linux 6.18 sent in life. */
+/** An INIT that Linux 6.18 sent. */
 const KERNEL = { major: 7, minor: 45, maxReadahead: 131072, flags: 0x73fffffb, flags2: 0x7ff }
 
 const refusal = (negotiation: Negotiation): string => ('refusal' in negotiation ? negotiation.refusal : '')

@@ -1,6 +1,6 @@
 /**
- * Owns reading apt's list of package sources, in both of its formats (sources.list(5)), and finding among
- * them the mirror this machine gets Debian itself from. Pure text in, values out.
+ * apt's list of package sources, in both of its formats (sources.list(5)), and the search among them for the
+ * mirror from which this machine gets Debian itself. Pure text in, values out.
  * Must not: name any host. A mirror is only ever one that the machine already uses.
  */
 

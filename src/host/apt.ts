@@ -1,7 +1,6 @@
 /**
- * Owns calling apt: which versions of a package there are, adding one Debian suite, installing packages. Must
- * not: decide what is needed, ask, upgrade anything that was not named, or change a file that it did not
- * write.
+ * apt: which versions of a package there are, adding one Debian suite, installing packages. Must not: decide
+ * what is needed, ask, upgrade anything that was not named, or change a file that it did not write.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns asking the user before something on the machine is changed. Must not: change anything. Without a
- * terminal (a pipe, CI) there is no one to answer: then the command itself is the consent.
+ * The question to the user before something on the machine is changed. Must not: change anything. Without a
+ * terminal (a pipe, CI) no user can answer: then the command itself is the consent.
  */
 import { createInterface } from 'node:readline/promises'
 

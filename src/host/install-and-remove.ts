@@ -1,7 +1,7 @@
 /**
- * Owns writing files to a machine and removing exactly those again. It lists them in a manifest first, with
- * what they replace, so that an install that was interrupted can be completed or removed. It replaces each
- * file by rename(2): a process that runs it finds the former one or the new one.
+ * Files that are written to a machine, and the removal of exactly those. An install lists them in a manifest
+ * first, with what they replace, so that an install that was interrupted can be completed or removed. It
+ * replaces each file by rename(2): a process that runs it finds the former one or the new one.
  *
  * Must not: overwrite a file that it did not make. One that it made and that was changed since stays as it
  * is, and it writes the new one beside it, as package managers do.

@@ -1,4 +1,4 @@
-/** Owns reading the configuration of the running kernel, from the kernel itself or its distribution. */
+/** The configuration of the running kernel, read from the kernel itself or its distribution. */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 

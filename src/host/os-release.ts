@@ -1,4 +1,4 @@
-/** Owns reading os-release(5): which distribution and release this machine runs. */
+/** os-release(5): which distribution and release this machine runs. */
 import { readFileSync } from 'node:fs'
 
 export interface OsRelease {

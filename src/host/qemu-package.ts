@@ -1,5 +1,5 @@
 /**
- * Owns installing a QEMU that is new enough: 8.2 is the first with `cpr-reboot` (QEMU,
+ * The installation of a QEMU that is new enough: 8.2 is the first with `cpr-reboot` (QEMU,
  * docs/devel/migration/CPR.rst).
  */
 import { spawnSync } from 'node:child_process'

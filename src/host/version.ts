@@ -1,4 +1,4 @@
-/** Owns comparing dotted versions by their first two numbers: all that the minimum versions here need. */
+/** Dotted versions, compared by their first two numbers: all that the minimum versions here need. */
 export interface Version {
   readonly major: number
   readonly minor: number

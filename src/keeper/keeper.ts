@@ -9,8 +9,7 @@ import { errnoOfNodeError } from '../linux/library.ts'
 import { unmount } from '../linux/mounts.ts'
 import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf } from '../run/process-identity.ts'
-import { lockRegion } from '../run/region-lock.ts'
-import { type MemorySource, type RootDirectory, reopened } from '../server/messages.ts'
+import { type MemorySource, reopened } from '../server/messages.ts'
 import { findRegion } from '../stores/registry.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
@@ -25,9 +24,10 @@ import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { checkOwnFiles, giveOver, ReplacedError } from './own-version.ts'
 import { ServerHistory } from './server-history.ts'
-import { describeEnd, ServerProcess } from './server-process.ts'
+import { describeEnd, type FirstOrder, ServerProcess, whyNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
+import { takeRegionLock } from './takeover/take-region-lock.ts'
 
 /**
  * A server that served is replaced at once, because callers of open(2) wait. One that ends before it serves
@@ -104,12 +104,12 @@ export class Keeper {
     const previousHolder = this.#previousHolder
     const source = this.#source
     const isLive = this.#fuse !== undefined
-    if (isLive) checkOwnFiles()
-    // A region's memory needs no holder, but its lock has one owner: the previous holder must end first.
-    if (isLive && previousHolder !== null && source.kind !== 'memfd') killHolder(previousHolder)
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
-    if (source.kind !== 'memfd') lockRegion(findRegion(source))
-    const server = await this.#startServer(source, isLive ? undefined : options.rootDirectory)
+    if (source.kind !== 'memfd')
+      this.#areas = { ...this.#areas, regionLock: takeRegionLock(findRegion(source), previousHolder) }
+    const isServed = isLive && previousHolder?.role !== 'store'
+    const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
+    const server = await this.#startServer(source, more)
     // Two servers on one connection would answer in turns: the old one must end before the new one reads.
     if (isLive && previousHolder !== null) killHolder(previousHolder)
     if (!isLive) {
@@ -131,10 +131,10 @@ export class Keeper {
         `pool '${this.#pool}' was taken over by another keeper: process ${owner} serves it`,
       )
     }
-    const isNew = previousHolder === null
-    this.#fdStore.mounted(this.#areas, this.#fuse as Fd, { isNew, isConnected: isLive })
-    const { sizeBytes } = this
-    this.#log.event(`${isLive ? 'taken over' : 'mounted'} on ${options.mountPoint}`, { sizeBytes })
+    const was = { isNew: previousHolder === null, isConnected: isLive }
+    this.#fdStore.mounted(this.#areas, this.#fuse as Fd, was)
+    const how = isLive ? 'taken over' : 'mounted'
+    this.#log.event(`${how} on ${options.mountPoint}`, { sizeBytes: this.sizeBytes })
     this.#writeRecord(options.mountPoint)
   }
 
@@ -180,13 +180,16 @@ export class Keeper {
     this.#log.event(await giveOver(this.#pool, mountPoint, this.#log.fd))
   }
 
-  /** A server that has read the image. Throws UsageError when the image is refused. */
-  async #startServer(source: MemorySource, rootDirectory?: RootDirectory): Promise<ServerProcess> {
+  /**
+   * A server that has read the image; one that met a lost page there is followed by one that looks for them.
+   * Throws UsageError when the image is refused.
+   */
+  async #startServer(source: MemorySource, more: FirstOrder = {}): Promise<ServerProcess> {
     checkOwnFiles()
     const server = new ServerProcess(this.#memfds, this.#log.fd, this.#sessions)
     this.#server = server
     const [pool, { mayHaveLostPages }] = [this.#pool, this.#history]
-    const opening = server.open({ pool, source, rootDirectory, mayHaveLostPages }, this.#areas)
+    const opening = server.open({ pool, source, mayHaveLostPages, ...more }, this.#areas)
     this.#sessions.attach(server)
     const opened = await opening
     if (opened.kind === 'opened') {
@@ -199,9 +202,8 @@ export class Keeper {
       return server
     }
     this.#history.endedEarly(opened)
-    const why =
-      opened.kind === 'refused' ? opened.reason : `its server ${describeEnd(opened)}: see ${logPath(pool)}`
-    throw new UsageError(`pool '${pool}': ${why}`)
+    if (this.#history.mayHaveLostPages && !mayHaveLostPages) return await this.#startServer(source, more)
+    throw new UsageError(`pool '${pool}': ${whyNotOpened(opened, logPath(pool))}`)
   }
 
   /** The server has made the image: the packed one is not needed any more. */
@@ -283,7 +285,7 @@ export class Keeper {
   }
 
   #recordOf(mountPoint: string | null): PoolRecord {
-    const server = this.#server === undefined ? null : (identify(this.#server.pid) ?? null)
+    const server = (this.#server && identify(this.#server.pid)) ?? null
     return {
       pool: this.#pool,
       source: reopened(this.#source),

@@ -68,7 +68,7 @@ let keeper: Keeper | undefined
 const SIGTERM_PATIENCE_MS = 8000
 const LOOK_EVERY_MS = 20
 let isEnding = false
-/** The process that started this one has been told that the mount serves. */
+/** This process has told the one that started it that the mount serves. */
 let isReady = false
 
 /**

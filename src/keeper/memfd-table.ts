@@ -21,10 +21,14 @@ export class MemfdTable {
     this.#table = table
   }
 
-  /** From now on `store` has a copy of each, which is left when this process and the server both die. */
-  mirrorIn(store: FdStore): void {
+  /**
+   * From now on `store` has a copy of each, which is left when this process and the server both die. `had`:
+   * as in `FdStore.begin`.
+   */
+  mirrorIn(store: FdStore, had: ReadonlySet<string>): void {
     this.#fdStore = store
-    for (const [object, fd] of this.#descriptors) store.put(storedName(object), fd)
+    const named = [...this.#descriptors].map(([object, fd]) => [storedName(object), fd] as const)
+    store.begin(named, had)
   }
 
   /** Records for the server how much of the pool is in the service manager's store. */

@@ -10,7 +10,7 @@ export class ServerHistory {
     return this.#restarts
   }
 
-  /** The last server ended by itself: the request that it was at may be the cause. */
+  /** The last server ended by itself: the request that it was handling may be the cause. */
   get isCrashed(): boolean {
     return this.#isCrashed
   }

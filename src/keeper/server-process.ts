@@ -50,6 +50,8 @@ const MEMORY_FLAGS = ['--max-semi-space-size=2']
 
 export type Opened = Extract<ToKeeper, { kind: 'opened' }>
 type OpenOrder = Extract<ToServer, { kind: 'open' }>
+/** What the first server of a mount, or of a takeover, is told. */
+export type FirstOrder = Pick<OpenOrder, 'rootDirectory' | 'isServed'>
 type ServeOrders = Extract<ToServer, { kind: 'serve' }>
 
 /** How a server ended. Everything that it had sent was received before. */
@@ -69,6 +71,14 @@ export function describeEnd(ended: ServerEnd): string {
     case 'unmounted':
       return 'saw the pool unmounted'
   }
+}
+
+/** For the operator: why a server that ended so did not open the pool. `log`: where there is more. */
+export function whyNotOpened(ended: ServerEnd, log: string): string {
+  if (ended.kind === 'refused') return ended.reason
+  return ended.kind === 'died' && ended.how === 'SIGBUS'
+    ? `the machine has lost memory of its image (SIGBUS): see ${log}`
+    : `its server ${describeEnd(ended)}: see ${log}`
 }
 
 /** What a server asks of its keeper besides holding and releasing objects. */
@@ -139,11 +149,11 @@ export class ServerProcess {
 
   /** Resolves when the server has read the image, or with how it ended instead. */
   async open(order: Omit<OpenOrder, 'kind' | 'protocol'>, areas: Areas): Promise<Opened | ServerEnd> {
-    const { runtime, memfd = [], packed } = areas
+    const { runtime, memfd = [], packed, regionLock } = areas
     this.#send({ kind: 'open', protocol: PROTOCOL, ...order }, [
       runtime,
       ...memfd,
-      ...(packed === undefined ? [] : [packed]),
+      ...[packed, regionLock].filter((fd) => fd !== undefined),
     ])
     for (const { memories: objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', memories: objects }, descriptors)

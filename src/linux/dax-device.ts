@@ -1,7 +1,7 @@
 /**
- * Owns changing device-dax instances through sysfs: make one, give it memory, bind it so that it can be
- * mapped, take it apart. Each call is one write and a read of the result, since sysfs hides errors: `new_id`
- * ignores a failed probe, and `mapping` takes a misaligned range and does nothing. Source: drivers/dax/bus.c.
+ * Changes of device-dax instances through sysfs: make one, give it memory, bind it so that it can be mapped,
+ * destroy it. Each call is one write and a read of the result, since sysfs hides errors: `new_id` ignores a
+ * failed probe, and `mapping` takes a misaligned range and does nothing. Source: drivers/dax/bus.c.
  *
  * The caller must be the only process that changes this region: the kernel would let two interleave.
  */

@@ -1,7 +1,6 @@
 /**
- * Owns character device nodes: making one with its owner in one step, reading its device and owner, removing
- * it. Only for devtmpfs or tmpfs: on a FUSE file system a device-dax node can crash the kernel (dax_open,
- * drivers/dax/device.c).
+ * Character device nodes: made with their owner in one step, read, removed. Only for devtmpfs or tmpfs: on a
+ * FUSE file system a device-dax node can crash the kernel (dax_open, drivers/dax/device.c).
  */
 import { chmodSync, chownSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'

@@ -1,5 +1,5 @@
 /**
- * Owns eventfds: a counter that one thread raises and another waits for in poll(2). Numbers:
+ * Eventfds: a counter that one thread raises and another waits for in poll(2). Numbers:
  * include/uapi/linux/eventfd.h.
  */
 import { EAGAIN, EINTR } from '../values/errno.ts'

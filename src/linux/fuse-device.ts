@@ -1,6 +1,6 @@
 /**
- * Owns /dev/fuse as a descriptor: one blocking read per request, one write per reply, and backing files. Must
- * not: decode a request. Sources: fs/fuse/dev.c, fs/fuse/backing.c, include/uapi/linux/fuse.h.
+ * /dev/fuse as a descriptor: one blocking read per request, one write per reply, and backing files. Must not:
+ * decode a request. Sources: fs/fuse/dev.c, fs/fuse/backing.c, include/uapi/linux/fuse.h.
  *
  * Reads and writes go straight to libc: a koffi call takes about 2/3 of the time of fs.readSync or
  * fs.writeSync, measured on the same descriptor, and it answers with errno instead of building an Error.

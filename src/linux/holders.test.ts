@@ -102,7 +102,7 @@ test('the running kernel knows that this very process holds what it has open', (
 
 test('a search tells of each process that it has looked at', () => {
   let looked = 0
-  // A device that nothing can hold: every process is asked, twice or until none was born meanwhile.
+  // A device that nothing can hold: every process is looked at, twice or until none was forked meanwhile.
   findHolders(new Set(['511:1048575' as const]), '/proc', () => {
     looked += 1
   })

@@ -1,8 +1,8 @@
 /**
- * Owns finding the processes that have a character device open or mapped. By device number, since a container
- * has nodes of its own. Needs root, and sees the processes of its own pid namespace and those below it, which
- * pid-namespace.ts checks to be all; a descriptor that is queued in a socket, or registered with io_uring
- * alone, cannot be found.
+ * The search for the processes that have a character device open or mapped. By device number, since a
+ * container has nodes of its own. Needs root, and sees the processes of its own pid namespace and those below
+ * it, which pid-namespace.ts checks to be all; a descriptor that is queued in a socket, or registered with
+ * io_uring alone, cannot be found.
  *
  * It sends no file system a request: statx(2) with AT_STATX_DONT_SYNC answers from what the kernel has
  * cached, also for a file on a guestmemfs mount. NFS alone revalidates what a link of /proc leads to

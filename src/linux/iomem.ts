@@ -1,5 +1,5 @@
 /**
- * Owns /proc/iomem: what has which physical addresses. The kernel shows addresses to root alone. Source:
+ * /proc/iomem: what has which physical addresses. The kernel shows addresses to root alone. Source:
  * kernel/resource.c.
  */
 import { type PhysicalRange, rangeBetween } from './memory-ranges.ts'

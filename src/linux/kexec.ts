@@ -1,7 +1,7 @@
 /**
- * Owns kexec: loading a kernel, unloading it, starting it. Must not: save anything before. Always
- * kexec_file_load(2), the call that checks signatures and supports Kexec HandOver; kexec_load(2) does
- * neither. Sources: kernel/kexec_file.c, kernel/reboot.c, include/uapi/linux/kexec.h.
+ * kexec: a kernel is loaded, unloaded, started. Must not: save anything before. Always kexec_file_load(2),
+ * the call that checks signatures and supports Kexec HandOver; kexec_load(2) does neither. Sources:
+ * kernel/kexec_file.c, kernel/reboot.c, include/uapi/linux/kexec.h.
  */
 import { readFileSync } from 'node:fs'
 import { ENOSYS, type Errno } from '../values/errno.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns finding the processes that run a KVM guest, by the descriptor that each of them has (kvm_create_vm
+ * The search for the processes that run a KVM guest, by the descriptor that each of them has (kvm_create_vm
  * names it, virt/kvm/kvm_main.c). Needs root; sees the processes of its own pid namespace and those below it.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'

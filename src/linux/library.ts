@@ -1,6 +1,6 @@
 /**
- * Owns the C library as koffi shows it: one loaded library, one way to declare a call, one way to read errno.
- * It declares no particular system call; the file that documents one does.
+ * The C library as koffi shows it: one loaded library, one way to declare a call, one way to read errno. It
+ * declares no particular system call; the file that documents one does.
  *
  * Pointers are passed as typed arrays (koffi passes the address of their bytes, nothing is copied) or as
  * plain numbers, which are exact: user addresses on Linux end at 2^47, or 2^52 at most. Variadic calls

@@ -1,7 +1,7 @@
 /**
- * Owns the `memmap=` and `mem=` options of a kernel command line: read as the x86 kernel reads them, and
- * written again. Pure. Their effect on KASLR, and what a carve-out needs, is in bootmem/. Source:
- * parse_memopt() and parse_memmap_one(), arch/x86/kernel/e820.c; memparse(), lib/cmdline.c.
+ * The `memmap=` and `mem=` options of a kernel command line, as the x86 kernel reads them, and written for
+ * it. Pure. Their effect on KASLR, and what a carve-out needs, is in bootmem/. Source: parse_memopt() and
+ * parse_memmap_one(), arch/x86/kernel/e820.c; memparse(), lib/cmdline.c.
  */
 
 import { unsignedQuantity } from '../values/narrow.ts'

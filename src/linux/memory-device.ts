@@ -1,8 +1,8 @@
 /**
- * Owns /dev/mem: mapping ranges of physical memory that no kernel uses as RAM. Never opened with O_SYNC or
- * O_DSYNC, which would make the mapping uncached (phys_mem_access_prot_allowed(), arch/x86/mm/pat/memtype.c);
- * without, memory is mapped write-back where the MTRRs allow that, as they do for RAM (pat_x_mtrr_type()).
- * Source: drivers/char/mem.c.
+ * /dev/mem: mappings of physical memory that no kernel uses as RAM. Never opened with O_SYNC or O_DSYNC,
+ * which would make the mapping uncached (phys_mem_access_prot_allowed(), arch/x86/mm/pat/memtype.c); without,
+ * memory is mapped write-back where the MTRRs allow that, as they do for RAM (pat_x_mtrr_type()). Source:
+ * drivers/char/mem.c.
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns what the kernel shows of itself and its memory: meminfo, command line, release, huge pages for shared
+ * What the kernel shows of itself and its memory: meminfo, command line, release, huge pages for shared
  * memory. Must not: decide what is enough or too old.
  */
 import { readFileSync, writeFileSync } from 'node:fs'

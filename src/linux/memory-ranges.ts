@@ -1,5 +1,5 @@
 /**
- * Owns the arithmetic on ranges of physical memory. Pure; ranges are half-open, and lists of them need not be
+ * The arithmetic of ranges of physical memory. Pure; ranges are half-open, and lists of them need not be
  * sorted.
  */
 

@@ -1,5 +1,5 @@
 /**
- * Owns memfds and their mappings: making, sizing, mapping, punching, sealing, reading and writing. Numbers:
+ * Memfds and their mappings: made, sized, mapped, punched, sealed, read and written. Numbers:
  * include/uapi/linux/memfd.h, fcntl.h, mman.h, falloc.h.
  */
 import { fstatSync } from 'node:fs'

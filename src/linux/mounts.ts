@@ -1,6 +1,6 @@
 /**
- * Owns mounting, unmounting and the mount table, for any FUSE file system. Numbers:
- * include/uapi/linux/mount.h, include/linux/fs.h; the table: Documentation/filesystems/proc.rst.
+ * mount(2), umount2(2) and the mount table, for any FUSE file system. Numbers: include/uapi/linux/mount.h,
+ * include/linux/fs.h; the table: Documentation/filesystems/proc.rst.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { EBUSY, type Errno } from '../values/errno.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns what /proc shows of the pages by which processes map files: their size as the kernel has it for the
- * mapping (vma_kernel_pagesize()), and how much of shared memory is mapped in 2 MiB at a time. Needs root for
- * other users' processes: those that this process may not look into are left out. Source: fs/proc/task_mmu.c.
+ * What /proc shows of the pages by which processes map files: their size as the kernel has it for the mapping
+ * (vma_kernel_pagesize()), and how much of shared memory is mapped in 2 MiB at a time. Needs root for other
+ * users' processes: those that this process may not look into are left out. Source: fs/proc/task_mmu.c.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'

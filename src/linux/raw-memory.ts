@@ -1,6 +1,6 @@
 /**
- * Owns mapped memory that is accessed by address alone: no JavaScript view of it ever exists, so unlike a
- * view it can be unmapped, and the owner of the address must not use it afterwards.
+ * Mapped memory that is accessed by address alone: no JavaScript view of it ever exists, so unlike a view it
+ * can be unmapped, and the owner of the address must not use it afterwards.
  *
  * Bytes are moved by system calls, and never by a load or a store of this process: the kernel answers EFAULT
  * where a page is gone or poisoned, and a load would be SIGBUS, which ends the process. They are copied

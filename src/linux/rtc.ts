@@ -1,7 +1,7 @@
 /**
- * Owns reading the machine's hardware clock (RTC), which runs on across a kexec and shows whole seconds. A
- * new kernel sets its wall clock from it; the fraction of a second by which that was off, the RTC can still
- * tell. Source: drivers/rtc/sysfs.c.
+ * The machine's hardware clock (RTC), read alone: it runs on across a kexec and shows whole seconds. A new
+ * kernel sets its wall clock from it; the fraction of a second by which that was off, the RTC can still tell.
+ * Source: drivers/rtc/sysfs.c.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'

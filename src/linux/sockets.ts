@@ -1,8 +1,7 @@
 /**
- * Owns messages with descriptors (SCM_RIGHTS): between guestmemfs processes, over Unix sequenced-packet
- * pairs, and to the service manager. A descriptor in a queued message outlives its sender, which is why
- * descriptors are sent this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit Linux
- * (include/linux/socket.h).
+ * Messages with descriptors (SCM_RIGHTS): between guestmemfs processes, over Unix sequenced-packet pairs, and
+ * to the service manager. A descriptor in a queued message outlives its sender, which is why descriptors are
+ * sent this way. Layouts: struct msghdr, iovec, cmsghdr of 64-bit Linux (include/linux/socket.h).
  */
 import { EAGAIN, ECONNRESET, EINTR, EMFILE, EMSGSIZE, ENAMETOOLONG, type Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'

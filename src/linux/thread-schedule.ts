@@ -65,7 +65,7 @@ export function readSchedule(pid: number, tid: number): Schedule | undefined {
  * thread of process `pid`).
  */
 export function setSchedule(pid: number, tid: number, schedule: Schedule): Errno | undefined {
-  // A thread's number is what a QEMU says: root touches none of another process.
+  // QEMU reports the thread's number, and could report one of another process: root must not change that one.
   if (!existsSync(`/proc/${pid}/task/${tid}`)) return ESRCH
   const { cpus, policy, flags, nice, priority, times } = schedule
   const set = cpus === null ? undefined : parseCpus(cpus)

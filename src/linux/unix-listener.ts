@@ -36,7 +36,7 @@ export function listenUnix(path: string): Fd {
   const fd = must(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), 'socket AF_UNIX') as Fd
   // SAFETY: bind reads address.length bytes, which is one whole struct sockaddr_un, zero-terminated.
   must(bind(fd, address, address.length), `bind ${boundTo}`)
-  chmodSync(boundTo, 0o600) // before listen: nobody can have connected
+  chmodSync(boundTo, 0o600) // before listen: no process can have connected
   must(listen(fd, BACKLOG), `listen ${path}`)
   renameSync(boundTo, path)
   return fd

@@ -1,5 +1,5 @@
 /**
- * Owns extended attributes of paths. The `l` calls do not follow a symlink at the end of the path. Source:
+ * Extended attributes of paths. The `l` calls do not follow a symlink at the end of the path. Source:
  * xattr(7); values and lists end at 64 KiB.
  */
 import { ERANGE, Errno } from '../values/errno.ts'

@@ -3,6 +3,7 @@
  * other.
  */
 import type { TriedLines } from '../qemu/carry/next-line.ts'
+import type { SuccessorRoom } from '../qemu/successor/room.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import type { VmRequest } from './guest/vm-result.ts'
 import { nowMs, type Phase, type VmTimeline } from './report/timeline.ts'
@@ -17,6 +18,9 @@ export interface VmBatch {
   readonly lines?: TriedLines
   /** For each step of each VM. */
   readonly timeoutMs: number
+  /** As of `VmRequest`. */
+  readonly room?: SuccessorRoom
+  readonly check?: () => void
   readonly onPhase: (name: string, phase: Phase) => void
   readonly onDone: (result: VmTimeline) => void
 }
@@ -24,7 +28,7 @@ export interface VmBatch {
 /** `one` never rejects: what goes wrong is in its result. */
 export async function runForEach(
   kind: UpdateReport['kind'],
-  { mountPoint, vms, nextQemu, lines, timeoutMs, onPhase, onDone }: VmBatch,
+  { mountPoint, vms, nextQemu, lines, timeoutMs, room, check, onPhase, onDone }: VmBatch,
   one: (request: VmRequest) => Promise<VmTimeline>,
 ): Promise<UpdateReport> {
   const originMs = nowMs()
@@ -36,6 +40,8 @@ export async function runForEach(
         nextQemu,
         tried: lines?.get(name),
         timeoutMs,
+        ...(room === undefined ? {} : { room }),
+        ...(check === undefined ? {} : { check }),
         originMs,
         onPhase: (phase) => onPhase(name, phase),
       })

@@ -2,12 +2,19 @@
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { DeadMount, findMount, type PoolMount, poolMounts, readVirtualList } from '../pool/pool-view.ts'
+import { isInside } from '../qemu/memory-backends.ts'
+import { ramFileOf, type VmDefinition } from '../qemu/vm-definition.ts'
 import { readVms, type VmList } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 
 export interface VmMount extends PoolMount {
   /** RAM files that have a VM's record. */
   readonly recorded: readonly string[]
+  /**
+   * It was not named: `recorded` has only those of its VMs that have RAM in the named mount. Left out
+   * otherwise.
+   */
+  readonly isBeside?: true
 }
 
 export interface VmMounts {
@@ -17,11 +24,33 @@ export interface VmMounts {
 }
 
 /**
- * The mount a person named by mount point or pool, or all. Errors (UsageError): there is no such mount, or
- * the one that was named is dead.
+ * The mount a person named by mount point or pool, with those that record VMs with RAM in it; or all. Errors
+ * (UsageError): there is no such mount, or the one that was named is dead.
  */
 export function vmMounts(named: string | undefined): VmMounts {
-  if (named !== undefined) return { mounts: [vmMount(findMount(resolved(named)))], problems: [] }
+  if (named === undefined) return allMounts()
+  const mount = namedMount(named)
+  return { mounts: [mount, ...besides(mount)], problems: [] }
+}
+
+/** Errors: as of `vmMounts`. */
+export const namedMount = (named: string): VmMount => vmMount(findMount(resolved(named)))
+
+/** The other mounts that record VMs with RAM in this one; dead ones are left out. */
+function besides({ mountPoint }: PoolMount): VmMount[] {
+  return allMounts().mounts.flatMap((other) => {
+    if (other.mountPoint === mountPoint) return []
+    const spanning = readVms(other.recorded).vms.filter(({ definition }) => hasRamIn(definition, mountPoint))
+    if (spanning.length === 0) return []
+    return [{ ...other, recorded: spanning.map(({ definition }) => ramFileOf(definition)), isBeside: true }]
+  })
+}
+
+/** Whether some of the VM's RAM is a file of the mount. */
+export const hasRamIn = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>, mountPoint: string): boolean =>
+  ramFiles.some(({ path }) => isInside(path, mountPoint))
+
+function allMounts(): VmMounts {
   const mounts: VmMount[] = []
   const problems: string[] = []
   for (const mount of poolMounts()) {
@@ -40,10 +69,12 @@ export const vmMount = (mount: PoolMount): VmMount => ({
   recorded: recordedFiles(mount.mountPoint),
 })
 
-/** Every VM of one mount: the named one, or the only one. Errors (UsageError): no or several mounts. */
+/**
+ * Every VM with RAM in one mount: the named one, or the only one. Errors (UsageError): no or several mounts.
+ */
 export function vmsOfMount(named: string | undefined): VmList & { readonly mountPoint: string } {
   const { mountPoint } = findMount(named === undefined ? undefined : resolved(named))
-  return { mountPoint, ...readVms(recordedFiles(mountPoint)) }
+  return { mountPoint, ...readVms(vmMounts(mountPoint).mounts.flatMap(({ recorded }) => recorded)) }
 }
 
 function recordedFiles(mountPoint: string): string[] {

@@ -2,6 +2,7 @@
  * The live update of QEMU alone, for the VMs of a mount: it chooses them, runs the preflight, and replaces
  * every QEMU at once.
  */
+import { SuccessorRoom } from '../qemu/successor/room.ts'
 import type { Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Finding } from '../values/finding.ts'
@@ -36,7 +37,7 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
 export interface VmmChoice extends VmBatch {
   /** If one guest cannot be updated, none is. */
   readonly isAllOrNone: boolean
-  /** A signal before a guest is paused ends the update there; a later one takes effect after all guests. */
+  /** A signal ends the update for each guest that is not paused yet; the others come to their end. */
   readonly signals: DeferredSignals
   readonly onWarning: (finding: Finding) => void
 }
@@ -58,7 +59,11 @@ export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
     throw new UsageError(refusals.map(({ message }) => message).join('\nguestmemfs: '))
   for (const finding of findings) if (finding.severity === 'warn') batch.onWarning(finding)
   batch.signals.check()
-  const report = await runForEach('vmm-only', { ...batch, lines, vms: fit }, replaceQemu)
+  const report = await runForEach(
+    'vmm-only',
+    { ...batch, lines, vms: fit, room: new SuccessorRoom(), check: () => batch.signals.check() },
+    replaceQemu,
+  )
   const left = batch.vms.filter((vm) => !fit.includes(vm)).map((vm) => refused(vm, problemsOf(vm)))
   for (const result of left) batch.onDone(result)
   return { ...report, vms: [...report.vms, ...left] }

@@ -4,8 +4,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import type { PreviousHolder } from '../keeper/takeover/holder-process.ts'
-import { fuseMountOf, mountTable, unmount } from '../linux/mounts.ts'
-import { type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
+import { fuseMountOf, mountTable } from '../linux/mounts.ts'
+import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
 import { knownRecord, otherHolders } from './known-pools.ts'
@@ -27,9 +27,9 @@ const SETTLE_MS = 3000
 
 /**
  * The process that holds the pool's memory. `stored`: what the service manager has of it, which counts where
- * no keeper and no server holds it. 'lost': no process has it any more, and `clearLost` removes what is left.
- * `isNew`: the caller wants a new pool where there is no keeper and no server. Errors: UsageError when the
- * pool is mounted already, when it is unmounted and still in use, and when another process holds its memory.
+ * no keeper and no server holds it. 'lost': no process has it any more. `isNew`: the caller wants a new pool
+ * where there is no keeper and no server. Errors: UsageError when the pool is mounted already, when it is
+ * unmounted and still in use, and when another process holds its memory.
  */
 export async function findHolder(
   pool: string,
@@ -67,11 +67,9 @@ export async function findHolder(
   return record && { lost: record }
 }
 
-/** Removes what is left of a pool whose memory is gone. */
-export function clearLost(record: PoolRecord): void {
-  removePoolRecord(record.pool)
-  if (isMountedHere(record) && record.mountPoint !== null) unmount(record.mountPoint, { lazy: true })
-}
+/** The mount of a pool that no process serves any more, which answers ENOTCONN. */
+export const deadMount = (record: PoolRecord): string | undefined =>
+  isMountedHere(record) ? (record.mountPoint ?? undefined) : undefined
 
 /**
  * A record for what the service manager passed to this process, where there is none. undefined: it has no

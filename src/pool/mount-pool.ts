@@ -6,20 +6,21 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CONTACT_VERSION } from '../keeper/contact.ts'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
+import { close } from '../linux/descriptors.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
-import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
-import { lockFile, ownStartMs } from '../linux/process.ts'
+import { FUSE_TYPE, mountTable, unmount } from '../linux/mounts.ts'
+import { ownStartMs } from '../linux/process.ts'
 import { checkPoolName } from '../run/check-names.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
 import { lockPath, type PoolRecord } from '../run/pool-record.ts'
+import { takeLock } from '../run/take-lock.ts'
 import type { MemorySource } from '../server/messages.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
-import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import { choosePoolSize, wholeBlocks } from './choose-pool-size.ts'
-import { clearLost, findHolder, isMountedHere } from './find-holder.ts'
+import { deadMount, findHolder, isMountedHere } from './find-holder.ts'
 import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
 import { startKeeper } from './start-keeper.ts'
 import type { WaitingKeeper } from './waiting-keeper.ts'
@@ -58,13 +59,26 @@ export async function mountPool(
   if (options.store !== undefined && options.store !== 'memfd') checkSeesHolders(options.store)
   checkMachine()
   ensureFolder(POOLS)
-  const lock = lockFile(lockPath(pool))
-  if (lock instanceof Errno)
-    throw new UsageError(`pool '${pool}' is being mounted by another process: see 'guestmemfs list'`)
+  const inUse = `pool '${pool}' is being mounted by another process: see 'guestmemfs list'`
+  const lock = takeLock(lockPath(pool), inUse)
+  try {
+    return await mountLocked(pool, request, options, stored, waiting)
+  } finally {
+    close(lock)
+  }
+}
 
+/** The caller holds the pool's mount lock. */
+async function mountLocked(
+  pool: string,
+  request: MountRequest,
+  options: MountOptions,
+  stored: StoredPool | undefined,
+  waiting: WaitingKeeper | undefined,
+): Promise<Mounted> {
   const found = await findHolder(pool, stored, options)
   const lost = found !== undefined && 'lost' in found ? found.lost : undefined
-  if (lost !== undefined) giveUpLost(lost, options)
+  if (lost !== undefined) checkLost(lost, options)
   const holder = found === undefined || 'lost' in found ? undefined : found
   const wasLost = lost?.source.kind === 'memfd'
   const isLive =
@@ -72,10 +86,13 @@ export async function mountPool(
     (holder?.role === 'store' && stored?.isConnected === true) ||
     holder?.record.isGivenOver === true
   const isServed = isLive && isMountedHere(holder.record)
-  const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined)
-  const source = holder === undefined ? newSource(options) : existingSource(holder.record, options)
+  const dead = lost && deadMount(lost)
+  const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined, dead)
+  const source = holder === undefined ? newSource(options, lost) : existingSource(holder.record, options)
   // The keeper and its servers have this process's pid namespace and /proc.
   if (source.kind !== 'memfd') checkSeesHolders(source.kind)
+  // Nothing but the keeper can refuse any more. The record stays until the keeper writes the next one.
+  if (dead !== undefined) unmount(dead, { lazy: true })
   const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(
     {
@@ -105,13 +122,11 @@ export async function mountPool(
  * have guests to restore, or a cause to find. A region's memory has outlived its processes. Errors:
  * UsageError.
  */
-function giveUpLost(record: PoolRecord, { isNew }: MountOptions): void {
-  const { pool, source } = record
+function checkLost({ pool, source }: PoolRecord, { isNew }: MountOptions): void {
   if (source.kind === 'memfd' && !isNew)
     throw new UsageError(
       `the keeper and the server of pool '${pool}' have died, no other process holds its memory, and so it is lost: give it up with 'guestmemfs umount --discard ${pool}', or make a new pool at once with '-o new'`,
     )
-  clearLost(record)
 }
 
 /**
@@ -126,10 +141,15 @@ export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool
   await startKeeper({ ...hold, pool, source, previousHolder })
 }
 
-const newSource = ({ store, region, sizeBytes, alignBytes }: MountOptions): MemorySource =>
-  store !== undefined && store !== 'memfd'
+/** `lost`: a pool whose processes have died. One in a region is there still, and is meant by its name. */
+function newSource(options: MountOptions, lost: PoolRecord | undefined): MemorySource {
+  const { store, region, sizeBytes, alignBytes } = options
+  if (store === undefined && lost !== undefined && lost.source.kind !== 'memfd')
+    return existingSource(lost, options)
+  return store !== undefined && store !== 'memfd'
     ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }
     : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
+}
 
 /** Refuses options that differ from the pool that exists: the mount may mean another one. */
 function existingSource(record: PoolRecord, options: MountOptions): MemorySource {
@@ -167,8 +187,16 @@ function checkMachine(): void {
   }
 }
 
-/** The mount point as the kernel will list it. `adopted`: the pool is still served, and mounted. */
-function checkMountPoint(path: string, pool: string, adopted: PoolRecord | undefined): string {
+/**
+ * The mount point as the kernel will list it. `adopted`: the pool is still served, and mounted. `dead`: a
+ * mount of this pool that no process serves, which is taken off.
+ */
+function checkMountPoint(
+  path: string,
+  pool: string,
+  adopted: PoolRecord | undefined,
+  dead: string | undefined,
+): string {
   // Without a system call on the path itself, which would hang on a guestmemfs mount without a server.
   const unlooked = withRealParent(path)
   if (adopted !== undefined) {
@@ -179,6 +207,7 @@ function checkMountPoint(path: string, pool: string, adopted: PoolRecord | undef
     }
     return unlooked
   }
+  if (unlooked === dead) return unlooked
   checkNotBusy(unlooked)
   let real: string
   try {

@@ -1,6 +1,7 @@
 /** The start of a keeper that outlives this process. It answers whether the mount serves. */
 import { createInterface } from 'node:readline'
 import type { KeeperOptions, Readiness } from '../keeper/contact.ts'
+import { resumeHolder } from '../keeper/takeover/holder-process.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { logPath } from '../run/pool-record.ts'
 import { UsageError } from '../values/errors.ts'
@@ -21,7 +22,11 @@ export async function startKeeper(
   contact.on('error', () => {}) // The keeper is gone, which the end of its lines shows as well.
   contact.write(`${JSON.stringify(options)}\n`)
   const lines = createInterface({ input: contact })
-  const timer = setTimeout(() => lines.close(), READY_TIMEOUT_MS)
+  let isSilent = false
+  const timer = setTimeout(() => {
+    isSilent = true
+    lines.close()
+  }, READY_TIMEOUT_MS)
   let readiness: Readiness | undefined
   try {
     for await (const line of lines) {
@@ -34,6 +39,9 @@ export async function startKeeper(
   clearTimeout(timer)
   // Also a keeper that has refused, or does not answer: it decides itself whether to hold the pool or to end.
   waiting.keep()
+  // A keeper that has died had not ended the previous holder, if that is alive: it must not stand still.
+  const { previousHolder } = options
+  if (readiness === undefined && !isSilent && previousHolder !== null) resumeHolder(previousHolder)
   if (readiness === undefined)
     throw new UsageError(
       `the keeper of pool '${options.pool}' did not get ready: see ${logPath(options.pool)}`,

@@ -8,9 +8,10 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { replaceFile } from '../run/atomic-file.ts'
+import { errnoOfNodeError } from '../linux/library.ts'
+import { replaceFileWhenFull } from '../run/atomic-file.ts'
 import { checkPoolName } from '../run/check-names.ts'
-import { ensureFolder, POOLS } from '../run/paths.ts'
+import { ensureFolder, POOLS, whyUnwritable } from '../run/paths.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Mounted, MountRequest } from './mount-pool.ts'
 import { type Answer, readAnswer, readRequest } from './unit-messages.ts'
@@ -18,7 +19,7 @@ import { type Answer, readAnswer, readRequest } from './unit-messages.ts'
 const path = (pool: string, kind: 'request' | 'answer' | 'pid'): string => `${POOLS}/${pool}.${kind}`
 export const unit = (pool: string): string => `guestmemfs@${pool}.service`
 
-const write = (file: string, text: string): void => replaceFile(file, text, 0o600)
+const write = (file: string, text: string): void => replaceFileWhenFull(file, text, 0o600)
 
 function systemctl(...words: string[]): number {
   const { status, error } = spawnSync('systemctl', words, { stdio: 'ignore' })
@@ -36,7 +37,11 @@ export function mountThroughUnit({ pool, mountPoint, options }: MountRequest): M
   ensureFolder(POOLS)
   rmSync(path(pool, 'answer'), { force: true })
   // The unit's process has another working directory.
-  write(path(pool, 'request'), JSON.stringify({ pool, mountPoint: resolve(mountPoint), options }))
+  try {
+    write(path(pool, 'request'), JSON.stringify({ pool, mountPoint: resolve(mountPoint), options }))
+  } catch (error) {
+    throw new UsageError(whyUnwritable(path(pool, 'request'), errnoOfNodeError(error)))
+  }
   const isActive = systemctl('is-active', '--quiet', unit(pool)) === 0
   if (!isActive) systemctl('reset-failed', unit(pool))
   systemctl(isActive ? 'reload' : 'start', unit(pool))
@@ -73,10 +78,17 @@ const FORGET_PAUSE_MS = 100
 
 /**
  * Removes what the store still has of a pool that was discarded: memory that no process could use. Before
- * systemd 254 the manager removes it by itself. Errors: `UsageError` when it is not removed.
+ * systemd 254 no command empties a store: the manager does when the unit has ended, but was seen not to
+ * before it had a further job. So the unit is stopped, which also ends one that waits after a refusal; not
+ * one that is active, for somebody has mounted the pool anew. Errors: `UsageError` when it is not removed.
  */
 export async function forgetStored(pool: string): Promise<void> {
   for (let tries = 0; storedCount(pool) > 0; tries++) {
+    if (!isUnitActive(pool)) {
+      systemctl('stop', unit(pool))
+      // A process that a stop ends before the unit is up counts as a failure.
+      systemctl('reset-failed', unit(pool))
+    }
     if (systemctl('clean', '--what=fdstore', unit(pool)) === 0) return
     if (tries === FORGET_TRIES)
       throw new UsageError(

@@ -10,6 +10,7 @@ import { errnoOfNodeError } from '../linux/library.ts'
 import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mounts.ts'
 import { pidfdGetFd, pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
 import { lockDiscard } from '../run/discard-lock.ts'
+import { checkWritable, POOLS } from '../run/paths.ts'
 import { logPath, type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { EACCES, EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } from '../values/errno.ts'
@@ -18,6 +19,7 @@ import type { Fd } from '../values/ids.ts'
 import { cutOff, isMountedFor } from './find-holder.ts'
 import { hasUnit } from './has-unit.ts'
 import { findKnownPool, isHeld, knownRecord, otherHolders, writtenRecord } from './known-pools.ts'
+import { forgetRefusals } from './retry-pause.ts'
 import { hasNoConnection, searchHolders } from './search-holders.ts'
 import { forgetStored } from './systemd-unit.ts'
 
@@ -45,6 +47,8 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   // A keeper that has nothing to hold removes its record and ends: the search must not find it while it does.
   const written = writtenRecord(record.pool)
   const read = written !== undefined && isHeld(written) ? writtenRecord : knownRecord
+  // Before anything ends: the lock below cannot be had where /run takes no files.
+  if ((discard || isLost) && process.getuid?.() === 0) checkWritable(POOLS)
   if (record.state === 'mounted' && record.mountPoint !== null) {
     if (force && isAlive(record.keeper)) cutConnection(record)
     else takeOff(record, record.mountPoint)
@@ -58,6 +62,7 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   try {
     await endHolders(settled)
     removePoolRecord(settled.pool)
+    forgetRefusals(settled.pool)
     if (hasUnit()) await forgetStored(settled.pool)
   } finally {
     release()

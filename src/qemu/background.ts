@@ -1,13 +1,11 @@
-/**
- * Owns putting a VM's supervisor into the background, with streams that outlive the process that starts it.
- */
+/** The start of a VM's supervisor in the background, with streams that outlive the process that starts it. */
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { makeVmDirectory, readRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { ROOT_ENVIRONMENT } from './identity.ts'
-import type { Streams } from './supervisor.ts'
+import type { Streams } from './qemu-process.ts'
 import { ramFileOf, type VmDefinition } from './vm-definition.ts'
 import { waitForQmp } from './wait-for-qmp.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Owns what a QEMU binary reports about itself over QMP: its version and its machine types. It is started
- * without a machine (`-machine none`), which takes some tens of milliseconds and starts no guest.
+ * What a QEMU binary reports about itself over QMP: its version and its machine types. It is started without
+ * a machine (`-machine none`), which takes some tens of milliseconds and starts no guest.
  */
 import type { ChildProcessByStdio } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'

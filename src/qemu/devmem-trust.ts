@@ -5,11 +5,13 @@
  */
 import { realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { mountOver } from '../linux/beneath.ts'
 import { getxattr } from '../linux/xattr.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { POOL_XATTR } from '../values/xattr-names.ts'
 import { isRoots } from './roots-way.ts'
+import type { VmDefinition } from './vm-definition.ts'
 
 export interface DevmemGuest {
   /** Of QEMU. */
@@ -42,6 +44,13 @@ export function storeOf(mountPoint: string): string | undefined {
   const { store } = JSON.parse(Buffer.from(pool).toString('utf8')) as { store?: unknown }
   return typeof store === 'string' ? store : undefined
 }
+
+/** Whether some RAM of a VM is in a pool of /dev/mem. */
+export const isInDevmem = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): boolean =>
+  ramFiles.some(({ path }) => {
+    const mount = mountOver(path)
+    return !(mount instanceof Errno) && storeOf(mount.path) === 'devmem'
+  })
 
 /**
  * The program that `path` resolves to, which is the one to start. Errors (UsageError): users other than root

@@ -11,22 +11,43 @@ import { QmpClient } from './qmp-client.ts'
 
 /** A QEMU whose guest is saved, and that has not ended by then, is killed: nothing is lost with it. */
 const QUIT_TIMEOUT_MS = 10_000
+/** The guest may stand still meanwhile. */
+const TERM_TIMEOUT_MS = 3000
 const CONNECT_TIMEOUT_MS = 1000
 
-/** Waits for a QEMU that was told to quit, and kills it if it does not end. Errors: QemuError. */
-export async function killQemu(name: string, qemu: ProcessIdentity): Promise<void> {
+/**
+ * Waits for a QEMU that was told to quit, and kills it if it does not end within `quitTimeoutMs`. Errors:
+ * QemuError.
+ */
+export async function killQemu(
+  name: string,
+  qemu: ProcessIdentity,
+  quitTimeoutMs = QUIT_TIMEOUT_MS,
+): Promise<void> {
   const { pid } = qemu
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno) return // ESRCH: gone
   try {
     if (!isAlive(qemu)) return // another process by now
-    if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
+    if (await waitExit(pidfd, quitTimeoutMs)) return
     sendSignal(pidfd, 'SIGKILL')
     if (await waitExit(pidfd, QUIT_TIMEOUT_MS)) return
     throw new QemuError(`QEMU of VM ${name} (process ${pid}) cannot be ended`)
   } finally {
     close(pidfd)
   }
+}
+
+/**
+ * Ends a QEMU that waits for a guest which is not its own: by SIGTERM, since it may have opened the guest's
+ * images, and QEMU then closes them. Errors: QemuError.
+ */
+export async function endWaiting(name: string, qemu: ProcessIdentity): Promise<void> {
+  const pidfd = pidfdOpen(qemu.pid)
+  if (pidfd instanceof Errno) return // ESRCH: gone
+  if (isAlive(qemu)) sendSignal(pidfd, 'SIGTERM')
+  close(pidfd)
+  await killQemu(name, qemu, TERM_TIMEOUT_MS)
 }
 
 /**

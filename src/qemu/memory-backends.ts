@@ -1,11 +1,11 @@
 /**
- * Owns the memory-backend-file objects of a command line whose file lies in the mount: finding them, refusing
- * what would lose or hide the guest's memory, and adding what a PMD mapping needs.
+ * Owns the memory-backend-file objects of a command line whose file lies in a pool, one of several perhaps:
+ * finding them, refusing what would lose or hide the guest's memory, and adding what a PMD mapping needs.
  */
 import { realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { UsageError } from '../values/errors.ts'
-import { PMD_BYTES } from '../values/units.ts'
+import { PMD_BYTES, PTE_BYTES } from '../values/units.ts'
 import { type Argument, argumentsOf, type CommandLine, hasOption, pairsOf, setKeys } from './command-line.ts'
 import { impliedValue, type OptionString, optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
@@ -22,18 +22,24 @@ export interface RamFile {
   /** Absolute; symlinks are resolved up to the file's directory, not the file's own name. */
   readonly path: string
   readonly sizeBytes: number
+  /**
+   * Other VMs may have it, too: it is the memory of an ivshmem-plain and of nothing else. Left out for a
+   * guest's own RAM.
+   */
+  readonly isShared?: boolean | undefined
 }
 
-/** Where paths of a command line begin, and the mount that counts. */
+/** Where paths of a command line begin, and the mounts that count. */
 export interface Place {
   readonly cwd: string
-  /** The mount point, resolved. */
-  readonly mount: string
+  /** Mount points, resolved; at least one. */
+  readonly mounts: readonly string[]
 }
 
 /**
- * All RAM files of the mount, in order. Errors (UsageError): none, one that QEMU would not share, resize
- * wrongly, discard or leave unused.
+ * All RAM files of the mounts: first the machine's own, the first of which gets the VM's record; then those
+ * of devices, which may be unplugged; then those that other VMs may have as well. Errors (UsageError): none
+ * is the machine's own; one that QEMU would not share, resize wrongly, discard or leave unused.
  */
 export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
   if (hasOption(line, 'mem-path')) {
@@ -41,13 +47,16 @@ export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
       'QEMU option -mem-path maps memory privately: use -object memory-backend-file,id=ram,size=…,mem-path=…,share=on',
     )
   }
-  const files = fileBackends(line, place).map(({ pairs, path }) => checkBackend(pairs, path))
-  if (files.length === 0) {
+  const shared = sharedIds(line)
+  const found = fileBackends(line, place).map(({ pairs, path }) => checkBackend(pairs, path, shared))
+  const [mount, ...more] = place.mounts
+  if (found.length === 0) {
     throw new UsageError(
-      `no guest RAM under ${place.mount}: give QEMU -object memory-backend-file,id=ram,size=…,mem-path=${place.mount}/NAME,share=on`,
+      `no guest RAM under ${[mount, ...more].join(' or ')}: give QEMU -object memory-backend-file,id=ram,size=…,mem-path=${mount}/NAME,share=on`,
     )
   }
-  refuseSharedElsewhere(line, files)
+  refuseSharedElsewhere(line, found, place)
+  const files = machineFirst(line, found)
   const unused = unusedBackends(line, files)
   const [odd] = hasMachineMemory(line) ? unused : unused.slice(1)
   if (odd !== undefined) {
@@ -55,18 +64,29 @@ export function findRamFiles(line: CommandLine, place: Place): RamFile[] {
       `QEMU would not use memory backend '${odd.id}': add memory-backend=${odd.id} to -machine, or a memdev=${odd.id}`,
     )
   }
-  if (!hasMachineMemory(line) && unused.length === 0)
+  const isOwn = ({ id }: RamFile): boolean => machineReferences(line).has(id)
+  if (hasMachineMemory(line) ? !files.some(isOwn) : unused.length === 0)
     throw new UsageError(
-      `the machine's own RAM would be copied while the guest stands still: give it a file under ${place.mount}, by -machine memory-backend=ID`,
+      `the machine's own RAM would be copied while the guest stands still: give it a file under ${mount}, by -machine memory-backend=ID`,
     )
   return files
+}
+
+function machineFirst(line: CommandLine, files: readonly RamFile[]): RamFile[] {
+  const ofDevices = referencesIn(line, 'device')
+  const rank = ({ id, isShared }: RamFile): number => (isShared ? 2 : ofDevices.has(id) ? 1 : 0)
+  return files.toSorted((a, b) => rank(a) - rank(b))
 }
 
 /**
  * Shared memory that is in no file of the mount: QEMU does not write it into the stream, and its unlinked
  * file or memfd ends with QEMU.
  */
-function refuseSharedElsewhere(line: CommandLine, files: readonly RamFile[]): void {
+function refuseSharedElsewhere(
+  line: CommandLine,
+  files: readonly RamFile[],
+  { mounts }: Pick<Place, 'mounts'>,
+): void {
   for (const argument of argumentsOf(line, 'object')) {
     const pairs = pairsOf(argument)
     const type = impliedValue(pairs, 'qom-type') ?? ''
@@ -75,7 +95,7 @@ function refuseSharedElsewhere(line: CommandLine, files: readonly RamFile[]): vo
     const isShared = optionValue(pairs, 'share') ?? (SHARED_BY_DEFAULT.has(type) ? 'on' : 'off')
     if (!isOn(isShared)) continue
     throw new UsageError(
-      `memory backend '${id}' is shared and in no pool, and what is in it would be lost: give it a file of the pool by mem-path=, or share=off`,
+      `memory backend '${id}' is shared and not under ${mounts.join(' or ')}, and what is in it would be lost: give it a file of a pool by mem-path=, or share=off`,
     )
   }
 }
@@ -86,12 +106,13 @@ export function hasRamFile(line: CommandLine, place: Place): boolean {
 
 /**
  * The line with `align=2M`, one PMD mapping, on every RAM file without an `align=`: QEMU cannot see the page
- * size through FUSE.
+ * size through FUSE. Memory of an ivshmem may be smaller than that.
  */
 export function alignRamFiles(line: CommandLine, place: Place): CommandLine {
   let aligned = line
   for (const { argument, pairs } of fileBackends(line, place)) {
     if (optionValue(pairs, 'align') !== undefined) continue
+    if ((parseQemuSize(optionValue(pairs, 'size') ?? '') ?? 0) < PMD_BYTES) continue
     aligned = setKeys(aligned, argument, [['align', '2M', PMD_BYTES]])
   }
   return aligned
@@ -115,8 +136,19 @@ function unusedBackends(line: CommandLine, files: readonly RamFile[]): RamFile[]
   return files.filter(({ id }) => !used.has(id))
 }
 
-function hasMachineMemory(line: CommandLine): boolean {
-  return referencesIn(line, 'machine', 'M', 'numa').size > 0
+const machineReferences = (line: CommandLine): Set<string> => referencesIn(line, 'machine', 'M', 'numa')
+
+const hasMachineMemory = (line: CommandLine): boolean => machineReferences(line).size > 0
+
+/** Ids of memory backends that an ivshmem-plain has, and neither the machine nor another device. */
+function sharedIds(line: CommandLine): Set<string> {
+  const isShared = (argument: Argument): boolean =>
+    impliedValue(pairsOf(argument), 'driver') === 'ivshmem-plain'
+  const devices = argumentsOf(line, 'device')
+  const without = { ...line, arguments: line.arguments.filter((argument) => !isShared(argument)) }
+  const elsewhere = referencesIn(without, 'machine', 'M', 'numa', 'device')
+  const shared = referencesIn({ ...line, arguments: devices.filter(isShared) }, 'device')
+  return shared.difference(elsewhere)
 }
 
 /** Ids of the memory backends that these options refer to. */
@@ -139,11 +171,11 @@ function fileBackends(line: CommandLine, place: Place): FileBackend[] {
     const memPath = optionValue(pairs, 'mem-path')
     if (type !== 'memory-backend-file' || memPath === undefined) return []
     const path = resolveInDirectory(resolve(place.cwd, memPath))
-    return isInside(path, place.mount) ? [{ argument, pairs, path }] : []
+    return place.mounts.some((mount) => isInside(path, mount)) ? [{ argument, pairs, path }] : []
   })
 }
 
-function checkBackend(pairs: OptionString, path: string): RamFile {
+function checkBackend(pairs: OptionString, path: string, shared: ReadonlySet<string>): RamFile {
   const id = optionValue(pairs, 'id') ?? ''
   const has = (key: string) => isOn(optionValue(pairs, key) ?? 'off')
   const refuse = (reason: string): never => {
@@ -156,8 +188,14 @@ function checkBackend(pairs: OptionString, path: string): RamFile {
     refuse('offset= would leave its beginning unused: leave it away')
   const size = optionValue(pairs, 'size') ?? ''
   const sizeBytes = parseQemuSize(size) ?? refuse(`size '${size}' is not a size`)
-  if (sizeBytes === 0 || sizeBytes % PMD_BYTES !== 0) refuse(`size=${size} is not a multiple of 2 MiB`)
-  return { id, path, sizeBytes }
+  if (!shared.has(id)) {
+    if (sizeBytes === 0 || sizeBytes % PMD_BYTES !== 0) refuse(`size=${size} is not a multiple of 2 MiB`)
+    return { id, path, sizeBytes }
+  }
+  // A PCI bar; a store maps whole pages.
+  if (sizeBytes < PTE_BYTES || Math.log2(sizeBytes) % 1 !== 0)
+    refuse(`size=${size} is not a power of two of at least 4K, as an ivshmem must have it`)
+  return { id, path, sizeBytes, isShared: true }
 }
 
 /**
@@ -171,7 +209,8 @@ export function resolveInDirectory(path: string): string {
   }
 }
 
-function isInside(path: string, directory: string): boolean {
+/** Whether `path` names something below `directory`, both absolute. */
+export function isInside(path: string, directory: string): boolean {
   const way = relative(directory, path)
   return way !== '' && !way.startsWith('..') && !way.startsWith('/')
 }

@@ -1,5 +1,5 @@
 /**
- * Owns the QMP commands both halves of a live update share: the settings that make a migration leave guest
+ * The QMP commands that both halves of a live update share: the settings that make a migration leave guest
  * RAM where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in
  * `docs/devel/migration/CPR.rst`.
  */

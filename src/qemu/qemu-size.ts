@@ -1,5 +1,5 @@
 /**
- * Owns how QEMU reads a size: `500M`, `1.5G`, `0x40000000`; without a suffix it is bytes. Source: QEMU
+ * A size as QEMU reads it: `500M`, `1.5G`, `0x40000000`; without a suffix it is bytes. Source: QEMU
  * `util/cutils.c`, do_strtosz.
  */
 

@@ -1,4 +1,4 @@
-/** Owns QEMU versions: reading them, comparing them, and which ones have cpr-reboot. */
+/** Versions of QEMU: as read, compared, and which of them have cpr-reboot. */
 import * as v from 'valibot'
 
 /** As the QMP greeting and `query-version` state it. */

@@ -1,7 +1,6 @@
 /**
- * Owns the bytes read from a QMP socket: it splits them into messages and tells their kinds apart. The peer
- * runs as the guest's user and is not trusted: size and shape are checked before anything is used. Source:
- * QEMU `docs/interop/qmp-spec.rst`.
+ * The bytes read from a QMP socket, split into messages by kind. The peer runs as the guest's user and is not
+ * trusted: size and shape are checked before anything is used. Source: QEMU `docs/interop/qmp-spec.rst`.
  */
 import * as v from 'valibot'
 import { CorruptBytesError } from '../values/errors.ts'

@@ -9,17 +9,20 @@ import { checkVmName } from '../run/check-names.ts'
 import { lockRecording } from '../run/recording-lock.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
+import { PMD_BYTES } from '../values/units.ts'
 import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
 import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson, type Person } from './identity.ts'
 import { folderNotes } from './machine/helpers.ts'
-import { hasRamFile } from './memory-backends.ts'
+import { hasRamFile, isInside, type RamFile } from './memory-backends.ts'
 import { impliedValue } from './option-string.ts'
+import { claimRam, endRecord, newClaim, otherClaims, releaseRam } from './ram-claims.ts'
 import { inodeOf, prepareRamFile, removeRamFile } from './ram-file.ts'
 import { checkRootsWay } from './roots-way.ts'
 import { prepareCommandLine } from './vm-command-line.ts'
 import {
+  commonRam,
   isSameFile,
   ramFileOf,
   readDefinition,
@@ -33,9 +36,9 @@ export interface RecordRequest {
   readonly argv: readonly string[]
   readonly cwd: string
   readonly environment: NodeJS.ProcessEnv
-  /** Resolved. */
+  /** Resolved. The guest's RAM may lie in several. */
   readonly mountPoints: readonly string[]
-  /** The RAM files in them that carry a record, as they are when it is called. */
+  /** The RAM files of all mounts that carry a record, as they are when it is called. */
   readonly recordedFiles: () => readonly string[]
   readonly name: string | undefined
   readonly user: string | undefined
@@ -67,17 +70,19 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   const line = parseCommandLine(argv)
   const person = findPerson(request.user, request.environment)
   const environment = chooseEnvironment(person, request.environment, request.extraEnvironment)
-  const mountPoint = chooseMount(line, request)
+  const mounts = chooseMounts(line, request)
   const { extraEnvironment, trustsDevmem: isTrusted } = request
-  checkDevmemTrust({ uid: person.uid, store: storeOf(mountPoint), isTrusted, extraEnvironment })
+  for (const mount of mounts)
+    checkDevmemTrust({ uid: person.uid, store: storeOf(mount), isTrusted, extraEnvironment })
   const binary = await probeBinary(findBinary(line.binary, cwd, environment.PATH ?? ''), {
     ...person,
     environment,
   })
-  const prepared = prepareCommandLine(line, { cwd, mount: mountPoint }, binary)
+  const prepared = prepareCommandLine(line, { cwd, mounts }, binary)
+  for (const file of prepared.ramFiles) checkShared(file, mounts)
   const ramFile = (prepared.ramFiles[0] as { path: string }).path
   const name = checkVmName(request.name ?? guestName(line) ?? basename(ramFile))
-  if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountPoint)
+  if (person.uid === 0) for (const { path } of prepared.ramFiles) checkRootsWay(path, mountOf(path, mounts))
   const { uid, gid, groups } = person
   const definition: VmDefinition = {
     format: 1,
@@ -92,8 +97,9 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     order: request.order,
     machineType: prepared.machineType,
     qemuVersion: binary.version,
-    mountPoint,
+    mountPoint: mountOf(ramFile, mounts),
     ramFiles: [...prepared.ramFiles],
+    ...(prepared.ramFiles.length > 1 && { claim: newClaim() }),
     statePath: join(dirname(ramFile), `${name}.vmstate`),
     ...(request.before.length > 0 && { before: [...request.before] }),
     ...(request.after.length > 0 && { after: [...request.after] }),
@@ -105,7 +111,7 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   } finally {
     unlock()
   }
-  const notes = [...prepared.notes, ...folderNotes(storeOf(mountPoint), line)]
+  const notes = [...prepared.notes, ...folderNotes(storeOf(definition.mountPoint), line)]
   return { ramFile, definition, daemonize: prepared.daemonize, notes }
 }
 
@@ -121,8 +127,10 @@ function record(definition: VmDefinition, person: Person, replaced: readonly str
   try {
     for (const file of definition.ramFiles)
       if (prepareRamFile(file, person)) made.push({ path: file.path, inode: inodeOf(file.path) })
+    claimRam(definition)
     writeDefinition(definition)
   } catch (error) {
+    releaseRam(definition, definition.ramFiles)
     for (const { path, inode } of made) removeRamFile(path, inode)
     throw error
   }
@@ -146,19 +154,35 @@ export function forgetVm({ ramFile, definition }: RecordedVm): void {
   } catch {
     return // another record is there now
   }
-  if (now?.name === definition.name && now.saved === null) removeDefinition(ramFile)
+  if (now?.name === definition.name && now.saved === null) endRecord(definition)
 }
 
-function chooseMount(line: CommandLine, { cwd, mountPoints }: RecordRequest): string {
-  const [found, another] = mountPoints.filter((mount) => hasRamFile(line, { cwd, mount }))
-  if (found !== undefined && another !== undefined) {
-    throw new UsageError(`the guest's RAM lies in ${found} and in ${another}: put all of it into one`)
-  }
-  if (found !== undefined) return found
-  const [only] = mountPoints
-  if (only === undefined)
+/** The mounts that the guest's RAM is in; all, where it is in none: `findRamFiles` reports that. */
+function chooseMounts(line: CommandLine, { cwd, mountPoints }: RecordRequest): readonly string[] {
+  if (mountPoints.length === 0)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
-  return only // findRamFiles reports what is missing
+  const found = mountPoints.filter((mount) => hasRamFile(line, { cwd, mounts: [mount] }))
+  return found.length > 0 ? found : mountPoints
+}
+
+/** Of mounts within each other, the inner one. */
+const mountOf = (path: string, mounts: readonly string[]): string =>
+  mounts.filter((mount) => isInside(path, mount)).toSorted((a, b) => b.length - a.length)[0] as string
+
+/**
+ * Refuses memory that other VMs share where QEMU would map it by a device: that takes whole pages of 2 MiB,
+ * and a window of /dev/mem is one VM's.
+ */
+function checkShared({ id, path, sizeBytes, isShared }: RamFile, mounts: readonly string[]): void {
+  const store = isShared ? storeOf(mountOf(path, mounts)) : undefined
+  if (store === 'devmem')
+    throw new UsageError(
+      `memory backend '${id}' on ${path}: memory of an ivshmem cannot be in a pool with store=devmem`,
+    )
+  if (store === 'dax' && sizeBytes % PMD_BYTES !== 0)
+    throw new UsageError(
+      `memory backend '${id}' on ${path}: in a pool with store=dax its size must be a multiple of 2 MiB`,
+    )
 }
 
 function guestName(line: CommandLine): string | undefined {
@@ -172,28 +196,38 @@ function guestName(line: CommandLine): string | undefined {
  * file that was renamed: it may be that of a saved guest.
  */
 function refuseConflicts(
-  { name, ramFiles }: VmDefinition,
-  { recordedFiles, replace }: RecordRequest,
+  definition: VmDefinition,
+  { recordedFiles, mountPoints, replace }: RecordRequest,
 ): readonly string[] {
-  const paths = ramFiles.map(({ path }) => path)
-  const there = paths.flatMap((path) => readDefinition(path) ?? [])
+  const { name, ramFiles } = definition
+  const there = ramFiles.flatMap(({ path }) => readDefinition(path) ?? [])
   const replaced: string[] = []
-  for (const { definition, state, qemu } of readVms([...recordedFiles(), ...there.map(ramFileOf)]).vms) {
-    const { name: other, ramFiles: theirs } = definition
-    const shared = theirs.find(({ path }) => paths.some((own) => isSameFile(own, path)))
-    if (shared === undefined && other !== name) continue
+  for (const { definition: their, state, qemu } of readVms([...recordedFiles(), ...there.map(ramFileOf)])
+    .vms) {
+    const { name: other } = their
+    const shared = commonRam(definition, their)
+    const isHere = mountPoints.some((mount) => isInside(ramFileOf(their), mount))
+    if (shared === undefined && (other !== name || !isHere)) continue
     const what = shared === undefined ? `a VM named ${other}` : `VM ${other} on ${shared.path}`
     if (state === 'running') throw new UsageError(`${what} is running (process ${qemu?.pid})`)
     if (shared === undefined)
-      throw new UsageError(`${what} is recorded on ${ramFileOf(definition)}: choose another --name`)
+      throw new UsageError(`${what} is recorded on ${ramFileOf(their)}: choose another --name`)
     if (!replace)
       throw new UsageError(
         state === 'saved'
           ? `${what} is saved: continue it with 'guestmemfs resume ${other}', or give it up with --replace`
           : `${what} is recorded, but its QEMU is gone: start over with --replace`,
       )
-    replaced.push(ramFileOf(definition))
+    replaced.push(ramFileOf(their))
   }
+  const [claimed] = otherClaims(definition).filter(({ claim }) => !replaced.includes(claim.ramFile))
+  if (
+    claimed !== undefined &&
+    (!replace || liveQemu(claimed.claim.name, claimed.claim.ramFile) !== undefined)
+  )
+    throw new UsageError(
+      `${claimed.path} is RAM of VM ${claimed.claim.name}, which is recorded on ${claimed.claim.ramFile} of pool '${claimed.claim.pool}': mount that pool, or, if the VM does not run, give it up with --replace`,
+    )
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
   return replaced

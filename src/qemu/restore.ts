@@ -1,9 +1,10 @@
 /**
- * Owns the other half of save: a fresh QEMU that waits with `-S -incoming defer` becomes the guest that was
- * saved. The guest does not run before `continueGuest`, so that the caller can first remove the state file:
- * loading it a second time, after the guest has changed its memory, would corrupt the guest.
+ * The other half of save: a new QEMU that waits with `-S -incoming defer` becomes the guest that was saved.
+ * The guest does not run before `continueGuest`, so that the caller can first remove the state file: loading
+ * it a second time, after the guest has changed its memory, would corrupt the guest.
  */
 import { QemuError } from '../values/errors.ts'
+import { eventTime } from './event-time.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -12,13 +13,23 @@ import { checkStateFile, type SavedState } from './saved-state.ts'
 /** The first with `exit-on-error` (qapi/migration.json). */
 const EXIT_ON_ERROR: QemuVersion = '9.1.0'
 
-/** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
-export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
+/** What `loadSaved` needs of a QEMU. Errors (QemuError): it does not wait for a guest. */
+export async function prepareLoad(qmp: QmpClient): Promise<void> {
   const { status } = await runStatus(qmp)
   if (status !== 'inmigrate')
     throw new QemuError(`QEMU is in state '${status}' and does not wait for a saved guest`)
-  checkStateFile(saved)
   await setCprReboot(qmp, true)
+}
+
+/** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
+export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
+  checkStateFile(saved)
+  await prepareLoad(qmp)
+  await loadSaved(qmp, saved, timeoutMs)
+}
+
+/** Of a file that was measured just now, into a QEMU that is prepared. Errors: QemuError. */
+export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
   qmp.forgetEvents()
   // Without it QEMU ends when it cannot load the guest, before its reason can be read.
   const stays = compareVersions(qmp.version, EXIT_ON_ERROR) >= 0 ? { 'exit-on-error': false } : {}
@@ -34,8 +45,8 @@ export async function continueGuest(qmp: QmpClient, wasRunning: boolean, timeout
   let resumedAtMs = Date.now()
   if (wasRunning) {
     await qmp.execute('cont')
-    resumedAtMs = (await qmp.event(({ name }) => name === 'RESUME', timeoutMs, 'the guest did not resume'))
-      .atMs
+    const event = await qmp.event(({ name }) => name === 'RESUME', timeoutMs, 'the guest did not resume')
+    resumedAtMs = eventTime(event, resumedAtMs)
   }
   await setCprReboot(qmp, false)
   return resumedAtMs

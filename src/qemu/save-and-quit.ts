@@ -16,8 +16,10 @@ import { readThreads } from './machine/threads.ts'
 import { runStatus } from './migration.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
+import { claimRam, newClaim } from './ram-claims.ts'
 import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
+import { readWindows } from './shared-windows.ts'
 import { lookAtTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
 import { asBeforeUpdate, endUpdate, type VmDefinition, writeDefinition } from './vm-definition.ts'
@@ -55,7 +57,11 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
   const { running: wasRunning } = await runStatus(qmp)
+  // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
+  if (!wasRunning) await lookAgain(request)
+  const ram = nextRam(definition, tried)
   const begun = { ...definition, underUpdate: { wasRunning } }
+  if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   createStateFile(statePath, { uid, gid })
   const save = async (): Promise<SavedState> => {
     writeDefinition(begun)
@@ -71,7 +77,14 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   try {
     const found = await lookAgain(request)
     const argv = withBinary(line, nextQemu)
-    next = { ...begun, ...found, argv, underUpdate: underUpdate(wasRunning, definition, argv), saved }
+    next = {
+      ...begun,
+      ...found,
+      ...ram,
+      argv,
+      underUpdate: underUpdate(wasRunning, definition, argv, ram),
+      saved,
+    }
     writeDefinition(next)
   } catch (error) {
     // On any error: the guest is stopped, and no other process continues it.
@@ -84,13 +97,27 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   return next
 }
 
-/** With the line of the QEMU that still has the guest, where the next QEMU gets another line. */
+type Ram = Pick<VmDefinition, 'ramFiles' | 'claim'>
+
+/** Of the next QEMU: what was plugged gets a claim before the record names it, and the guest is paused. */
+function nextRam({ ramFiles: former, claim }: VmDefinition, tried: TriedLine | undefined): Ram {
+  const ramFiles = tried?.ramFiles ?? former
+  return { ramFiles, claim: claim ?? (isEqual(ramFiles, former) ? undefined : newClaim()) }
+}
+
+const isEqual = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+/** With line and RAM of the QEMU that still has the guest, where the next QEMU gets others. */
 const underUpdate = (
   wasRunning: boolean,
-  { argv: former }: VmDefinition,
+  { argv, ramFiles }: VmDefinition,
   next: readonly string[],
-): VmDefinition['underUpdate'] =>
-  JSON.stringify(former) === JSON.stringify(next) ? { wasRunning } : { wasRunning, argv: former }
+  ram: Ram,
+): VmDefinition['underUpdate'] => ({
+  wasRunning,
+  ...(!isEqual(argv, next) && { argv }),
+  ...(!isEqual(ramFiles, ram.ramFiles) && { ramFiles }),
+})
 
 /**
  * Compares the machine with the one that the preflight read: the guest is stopped, so no person can change it
@@ -102,24 +129,31 @@ async function lookAgain({
   qmp,
   qemu,
   tried,
-}: SaveRequest): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits'>> {
+}: SaveRequest): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits' | 'windows'>> {
   const ask = askOnce(qmp)
-  const [now, threads] = await Promise.all([readMachine(qmp, ask), readThreads(qmp, qemu.pid)])
+  const [now, threads, windows, facts] = await Promise.all([
+    readMachine(qmp, ask),
+    readThreads(qmp, qemu.pid),
+    readWindows(ask),
+    tried === undefined ? [] : machineFacts(ask, tried.plugged),
+  ])
   const start = readingAtStart(definition.name, qemu)
-  const { refused, argv, carries } = await nextLine({ definition, ask, pid: qemu.pid, start, now })
+  const { refused, argv, ramFiles, carries } = await nextLine({ definition, ask, pid: qemu.pid, start, now })
   const [changed] = refused
   if (changed !== undefined) throw new QemuError(changed)
   const isSame =
     tried === undefined
       ? !carries
-      : JSON.stringify(argv) === JSON.stringify(tried.argv) &&
-        firstOther(tried.facts, await machineFacts(ask, tried.plugged)) === undefined
+      : isEqual(argv, tried.argv) &&
+        isEqual(ramFiles, tried.ramFiles) &&
+        firstOther(tried.facts, facts) === undefined
   // An unchanged line proves nothing: the facts hold what no line can say.
   if (!isSame) throw new QemuError('its machine was changed while the update was under way: try again')
   return {
     taps: isOurNetwork(qemu.pid) ? [...lookAtTaps(now).taps] : [],
     settings: now.settings,
     threads,
+    windows: windows.length > 0 ? windows : undefined,
     limits: readProcessLimits(qemu.pid),
   }
 }

@@ -3,6 +3,7 @@
  * told to quit, `cancelMigration` undoes the save; a failure in `saveGuest` does so by itself.
  */
 import { errorText, QemuError } from '../values/errors.ts'
+import { eventTime } from './event-time.ts'
 import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
@@ -31,7 +32,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
       path,
       ...measureStateFile(path),
       wasRunning: before.running,
-      stoppedAtMs: qmp.takeEvent('STOP')?.atMs ?? startedAtMs,
+      stoppedAtMs: eventTime(qmp.takeEvent('STOP'), startedAtMs),
       qemuVersion: qmp.version,
     }
   } catch (error) {

@@ -25,7 +25,7 @@ export const SavedStateSchema = v.object({
 export type SavedState = v.InferOutput<typeof SavedStateSchema>
 
 /** More than any device state; a larger file is refused unread. */
-const MAX_STATE_BYTES = 4 * GIB
+export const MAX_STATE_BYTES = 4 * GIB
 const CHUNK_BYTES = MIB
 
 /**

@@ -28,15 +28,16 @@ export interface Launch {
 }
 
 /**
- * Maps a page of each of the guest's windows, if it has any, for as long as this process runs. Errors
- * (UsageError): QEMU cannot map its RAM, or cannot be trusted with /dev/mem.
+ * `incoming`: QEMU waits for the state of a guest. Maps a page of each of the guest's windows, if it has any,
+ * for as long as this process runs. Errors (UsageError): QEMU cannot map its RAM, or cannot be trusted with
+ * /dev/mem.
  */
-export function prepareStart(definition: VmDefinition): Launch {
+export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incoming'): Launch {
   const { environment, name, qemuVersion } = definition
   const ways = findRamMappings(definition)
   const line = reachRam(parseCommandLine(definition.argv), ways)
   const recorded = printCommandLine(line)
-  const argv = definition.saved === null ? recorded : incomingArgv(recorded)
+  const argv = how === 'power-on' ? recorded : incomingArgv(recorded)
   if (definition.uid === 0 || !hasWindow(ways)) return { argv, credentials: definition, environment }
   const program = trustedProgram(line.binary)
   if (compareVersions(qemuVersion as QemuVersion, RUN_WITH_USER) < 0)

@@ -13,8 +13,10 @@ import { readRam, readSettings } from './machine/read-machine.ts'
 import { setAgain } from './machine/settings.ts'
 import { setThreads } from './machine/threads.ts'
 import type { QmpClient } from './qmp-client.ts'
+import { releaseRam } from './ram-claims.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
+import { placeWindows } from './shared-windows.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
 
@@ -44,8 +46,9 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
   try {
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
+    await placeWindows(qmp, definition.windows ?? [])
     await loadGuest(qmp, saved, timeoutMs)
-    const unset = await completeLoad(qmp, definition)
+    const unset = await completeLoad(qmp, definition, liveQemu(definition.name, ramFileOf(definition))?.pid)
     onStep('load')
     return await continueLoaded({ ...request, qmp, unset }, () => {
       isLoaded = true
@@ -58,19 +61,29 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
 }
 
 /**
- * Called when QEMU has loaded the guest's device state. Checks that QEMU maps all RAM from the files on
- * record, and sets the guest's settings again; returns one line for each that could not be set. Errors
- * (QemuError): QEMU maps other RAM, or does not answer; the saved state stays.
+ * Called when QEMU has loaded the guest's device state. `pid`: of that QEMU; undefined: not known. Checks
+ * that QEMU maps all RAM from the files on record, and sets the guest's settings again; returns one line for
+ * each that could not be set. Errors (QemuError): QEMU maps other RAM, or does not answer; the saved state
+ * stays.
  */
-export async function completeLoad(qmp: QmpClient, definition: VmDefinition): Promise<string[]> {
-  const [lost] = lostRam(await readRam(qmp), definition)
+export async function completeLoad(
+  qmp: QmpClient,
+  definition: VmDefinition,
+  pid: number | undefined,
+): Promise<string[]> {
+  const { settings, threads = [], limits } = definition
+  // At once: the guest stands still.
+  const [ram, unset, unscheduled] = await Promise.all([
+    readRam(qmp),
+    settings === undefined ? [] : readSettings(qmp).then((now) => setAgain(qmp, settings, now)),
+    pid === undefined ? [] : setThreads(qmp, pid, threads),
+  ])
+  const [lost] = lostRam(ram, definition)
   if (lost !== undefined) throw new QemuError(lost)
-  const { name, settings, threads = [], limits } = definition
-  const qemu = liveQemu(name, ramFileOf(definition))
   return [
-    ...(settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))),
-    ...(qemu === undefined ? [] : await setThreads(qmp, qemu.pid, threads)),
-    ...(qemu === undefined || limits === undefined ? [] : setLimits(qemu.pid, limits)),
+    ...unset,
+    ...unscheduled,
+    ...(pid === undefined || limits === undefined ? [] : setLimits(pid, limits)),
   ]
 }
 
@@ -103,9 +116,16 @@ export async function continueLoaded(
   }
   writeDefinition(loaded)
   onRecorded()
+  const continued = continueGuest(qmp, wasRunning, timeoutMs)
+  // On no record, it is nobody's: the guest need not wait for this.
   removeStateFile(saved.path)
-  onStep('continue', await continueGuest(qmp, wasRunning, timeoutMs))
+  onStep('continue', await continued)
   const running = endUpdate(loaded)
+  const former = definition.underUpdate?.ramFiles ?? []
+  releaseRam(
+    running,
+    former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
+  )
   await readAfterLoad(running, qmp)
   if (unset.length > 0) onUnset?.(unset)
   return running

@@ -6,32 +6,33 @@
  * One supervisor starts all of a guest's QEMUs. So they have the same terminal, standard streams, cgroup and
  * QMP socket, and `guestmemfs run` ends when the guest does and not when its first QEMU does.
  */
-import { once } from 'node:events'
-import { writeFileSync, writeSync } from 'node:fs'
+import { rmSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../linux/descriptors.ts'
 import { killChild } from '../linux/process.ts'
 import { listenUnix } from '../linux/unix-listener.ts'
-import { identify, identifySelf } from '../run/process-identity.ts'
-import { makeVmDirectory, removeRuntime, tryLock, type VmPaths, writeRuntime } from '../run/vm-runtime.ts'
+import { identifySelf, type ProcessIdentity } from '../run/process-identity.ts'
+import {
+  makeVmDirectory,
+  pointQmp,
+  removeRuntime,
+  tryLock,
+  type VmPaths,
+  writeRuntime,
+} from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { forwardSignals } from './forward-signals.ts'
 import { runHook } from './hooks.ts'
 import { readAtStart } from './machine/kept-reading.ts'
-import { spawnQemu } from './spawn-qemu.ts'
+import { endWords, type GuestEnd, type QemuProcess, type Streams, startQemu } from './qemu-process.ts'
+import { endRecord } from './ram-claims.ts'
 import { prepareStart } from './start-arguments.ts'
-import { ramFileOf, readDefinition, removeDefinition, type VmDefinition } from './vm-definition.ts'
-
-/** Standard input, output and error of QEMU: descriptors of this process. */
-export type Streams = readonly [number, number, number]
-
-/** How a guest's last QEMU ended. */
-export interface GuestEnd {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-}
+import { endLeftOver } from './successor/left-over.ts'
+import { Succession, type Waiting } from './successor/succession.ts'
+import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 
 /** As a shell has it: 128 + signal. */
 export function exitStatus({ code, signal }: GuestEnd): number {
@@ -50,12 +51,13 @@ export async function superviseVm(ramFile: string, streams: Streams): Promise<Gu
   const paths = makeVmDirectory(definition.name)
   const lock = tryLock(paths.supervisorLock)
   if (lock === undefined) throw new UsageError(`VM ${definition.name} runs already`)
-  const monitor = listenUnix(paths.qmp)
+  await endLeftOver(definition.name)
+  const supervisor = new Supervisor(definition, streams, paths)
   try {
-    return await new Supervisor(definition, streams, monitor, paths).run()
+    return await supervisor.run()
   } finally {
+    await supervisor.close()
     removeRuntime(definition.name)
-    close(monitor)
     close(lock)
   }
 }
@@ -64,18 +66,29 @@ class Supervisor {
   readonly #name: string
   readonly #ramFile: string
   readonly #streams: Streams
-  readonly #monitor: Fd
   readonly #paths: VmPaths
+  readonly #succession: Succession
   #definition: VmDefinition
+  /** The listening socket of QMP of the QEMU that has the guest. */
+  #monitor: Fd
+  /** Its name in the VM's directory; undefined: `qmp`. */
+  #socket: string | undefined
+  /** That which has the guest. */
+  #qemu: QemuProcess | undefined
   #starts = 0
 
-  constructor(definition: VmDefinition, streams: Streams, monitor: Fd, paths: VmPaths) {
+  constructor(definition: VmDefinition, streams: Streams, paths: VmPaths) {
     this.#definition = definition
     this.#name = definition.name
     this.#ramFile = ramFileOf(definition)
     this.#streams = streams
-    this.#monitor = monitor
     this.#paths = paths
+    this.#monitor = listenUnix(paths.qmp)
+    this.#succession = new Succession(this.#name, {
+      start: (next, monitor) => startQemu(next, prepareStart(next, 'incoming'), streams, monitor),
+      record: (successor) => this.#record(successor),
+      own: (successor) => this.#own(successor),
+    })
   }
 
   async run(): Promise<GuestEnd> {
@@ -96,7 +109,7 @@ class Supervisor {
       if (failed === undefined) continue
       // `waitForQmp` waits for a start: it must see one, and its end.
       this.#starts++
-      this.#tell(undefined, `was not started, since --before ${failed}, so it ended`)
+      this.#tell(`was not started, since --before ${failed}, so it ended`)
       writeSync(this.#streams[2], `guestmemfs: VM ${this.#name}: --before ${failed}\n`)
       return { code: 1, signal: null }
     }
@@ -109,33 +122,56 @@ class Supervisor {
     return end
   }
 
+  /** Until the end of a QEMU that has the guest and leaves it to no other. */
   async #runStarted(): Promise<GuestEnd> {
-    const { cgroup } = this.#definition
-    const launch = prepareStart(this.#definition)
-    const [program] = launch.argv
-    const child = spawnQemu(this.#definition, launch, [...this.#streams, this.#monitor])
-    // Rejects on 'error': the program could not be started.
-    const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-    const stopForwarding = forwardSignals((signal) => killChild(child, signal))
-    if (child.pid !== undefined) {
-      joinCgroup(child.pid, cgroup)
+    const definition = this.#definition
+    const launch = prepareStart(definition, definition.saved === null ? 'power-on' : 'incoming')
+    let qemu = startQemu(definition, launch, this.#streams, this.#monitor)
+    this.#qemu = qemu
+    const stopForwarding = forwardSignals((signal) => {
+      const child = this.#qemu?.child
+      if (child !== undefined) killChild(child, signal)
+    })
+    if (qemu.child.pid !== undefined) {
       this.#starts++
-      this.#tell(child.pid, null)
+      this.#tell(null)
       // The process that loads a saved guest reads the machine of its QEMU.
-      const qemu = identify(child.pid)
-      if (qemu !== undefined && this.#definition.saved === null) void readAtStart(this.#name, qemu)
+      if (definition.saved === null && qemu.identity !== undefined)
+        void readAtStart(this.#name, qemu.identity)
     }
     try {
-      const [code, signal] = await ended
-      this.#tell(undefined, signal === null ? `ended with status ${code}` : `was killed by ${signal}`)
-      return { code, signal }
-    } catch (cause) {
-      throw new UsageError(`VM ${this.#name}: ${program} does not start: ${(cause as Error).message}`, {
-        cause,
-      })
+      for (;;) {
+        const end = await qemu.ended
+        // Its successor may be about to get the guest: the updating command has the saved state.
+        await this.#succession.settled()
+        if (this.#qemu === qemu) {
+          this.#qemu = undefined
+          this.#tell(endWords(end))
+          return end
+        }
+        qemu = this.#qemu as QemuProcess
+      }
     } finally {
       stopForwarding()
     }
+  }
+
+  #own({ qemu, monitor, socket }: Waiting): QemuProcess {
+    const former = this.#qemu as QemuProcess
+    this.#qemu = qemu
+    close(this.#monitor)
+    // `qmp` is the first one's, or the symlink.
+    if (this.#socket !== undefined) rmSync(join(this.#paths.directory, this.#socket), { force: true })
+    this.#monitor = monitor
+    this.#socket = socket
+    this.#starts++
+    pointQmp(this.#name)
+    return former
+  }
+
+  /** While a successor waits: see `Succession`. */
+  #record(successor: ProcessIdentity | undefined): void {
+    this.#tell(null, successor)
   }
 
   /**
@@ -160,17 +196,25 @@ class Supervisor {
   /** Removes the record of a guest that ended by itself. One that was killed, or is saved, keeps it. */
   #settle({ signal }: GuestEnd): void {
     const now = readDefinition(this.#ramFile)
-    if (signal === null && now?.name === this.#name && now.saved === null) removeDefinition(this.#ramFile)
+    if (signal === null && now?.name === this.#name && now.saved === null) endRecord(now)
   }
 
-  #tell(qemu: number | undefined, end: string | null): void {
+  /** `end`: how the last QEMU ended, in words; null: it runs. */
+  #tell(end: string | null, successor?: ProcessIdentity): void {
     writeRuntime(this.#name, {
       ramFile: this.#ramFile,
       supervisor: identifySelf(),
       starts: this.#starts,
-      qemu: qemu === undefined ? null : (identify(qemu) ?? null),
+      qemu: this.#qemu?.identity ?? null,
       end,
+      ...(successor === undefined ? {} : { successor }),
+      ...(this.#socket === undefined ? {} : { socket: this.#socket }),
     })
+  }
+
+  async close(): Promise<void> {
+    await this.#succession.close()
+    close(this.#monitor)
   }
 }
 
@@ -178,16 +222,4 @@ function recorded(ramFile: string): VmDefinition {
   const definition = readDefinition(ramFile)
   if (definition === undefined) throw new UsageError(`no VM is recorded on ${ramFile}`)
   return definition
-}
-
-/**
- * Moves QEMU to the VM's own cgroup, if it still exists: after a reboot or from another session it may not.
- */
-function joinCgroup(pid: number, cgroup: string | null): void {
-  if (cgroup === null) return
-  try {
-    writeFileSync(`/sys/fs/cgroup${cgroup}/cgroup.procs`, String(pid))
-  } catch {
-    // QEMU then stays in the supervisor's cgroup, that of the command which resumed it.
-  }
 }

@@ -36,9 +36,12 @@ export interface TapLook {
 export function lookAtTaps({ items }: Pick<Reading, 'items'>): TapLook {
   const taps: Tap[] = []
   const problems: string[] = []
+  const seen = new Set<string>()
   for (const item of items.networks ?? []) {
     const [, ifname, script = 'no'] = /: tap,ifname=([^,]+)(?:,script=([^,]*))?/.exec(item) ?? []
-    if (ifname === undefined) continue
+    // One of several queues: QEMU tells the script with the first one alone.
+    if (ifname === undefined || seen.has(ifname)) continue
+    seen.add(ifname)
     const found = findInterface(ifname)
     if (found?.isPersistent) taps.push({ ifname, master: found.master })
     else if (found?.master != null && script === 'no')

@@ -14,7 +14,7 @@ const BINARY: QemuBinary = {
     { name: 'microvm' },
   ],
 }
-const PLACE = { cwd: '/tmp', mount: '/mnt/gm' }
+const PLACE = { cwd: '/tmp', mounts: ['/mnt/gm'] }
 const RAM = 'memory-backend-file,id=ram,size=64M,mem-path=/mnt/gm/a,share=on'
 
 const prepare = (...words: string[]) =>
@@ -114,6 +114,72 @@ test('several RAM files, by NUMA node and as a DIMM', () => {
   )
 })
 
+test('the machine’s own RAM is first, then that of devices, then what other VMs may have', () => {
+  const backend = (id: string, size: string): string[] => [
+    '-object',
+    `memory-backend-file,id=${id},size=${size},mem-path=/mnt/gm/${id},share=on`,
+  ]
+  const dimm = ['-device', 'pc-dimm,memdev=dimm']
+  const window = ['-device', 'ivshmem-plain,id=w,memdev=window,master=on']
+  const words = [
+    ...backend('window', '1M'),
+    ...window,
+    ...backend('dimm', '64M'),
+    ...dimm,
+    ...backend('own', '64M'),
+  ]
+  const { ramFiles, argv, notes } = prepare(...words)
+  assert.deepEqual(
+    ramFiles.map(({ id, isShared }) => [id, isShared]),
+    [
+      ['own', undefined],
+      ['dimm', undefined],
+      ['window', true],
+    ],
+  )
+  assert.equal(
+    argv.filter((word) => word.endsWith('align=2M')).length,
+    2,
+    'of 1 MiB there is no page of 2 MiB',
+  )
+  assert.equal(notes.length, 1)
+  // What the machine or another device has as well is no memory of other VMs'.
+  const both = prepare(
+    ...backend('own', '64M'),
+    '-device',
+    'ivshmem-plain,id=w,memdev=own',
+    '-machine',
+    'memory-backend=own',
+  )
+  assert.equal(both.ramFiles[0]?.isShared, undefined)
+  assert.match(both.notes.join(), /ivshmem-plain 'w' needs master=on/)
+  assert.match(
+    refusal(
+      ...backend('window', '64M'),
+      ...window,
+      '-object',
+      'memory-backend-ram,id=own,size=64M',
+      '-machine',
+      'memory-backend=own',
+    ),
+    /the machine's own RAM would be copied/,
+  )
+})
+
+test('RAM files of several mounts, and no other', () => {
+  const object = (mount: string) =>
+    `memory-backend-file,id=${mount},size=64M,mem-path=/mnt/${mount}/x,share=on`
+  const numa = (id: string) => ['-object', object(id), '-numa', `node,memdev=${id}`]
+  const line = parseCommandLine(['qemu-system-x86_64', ...numa('a'), ...numa('b')])
+  const found = (...mounts: string[]) =>
+    prepareCommandLine(line, { cwd: '/', mounts }, BINARY).ramFiles.map(({ path }) => path)
+  assert.deepEqual(found('/mnt/a', '/mnt/b'), ['/mnt/a/x', '/mnt/b/x'])
+  assert.throws(
+    () => found('/mnt/a'),
+    /'b' is shared and not under \/mnt\/a, and what is in it would be lost/,
+  )
+})
+
 test('what would lose the memory or could not be repeated is refused, in one line each', () => {
   const backend = (text: string) => refusal('-object', text)
   assert.match(backend(RAM.replace('share=on', 'share=off')), /needs share=on/)
@@ -166,9 +232,9 @@ test('RAM that no pool keeps is refused: shared elsewhere, or the machine’s ow
     refusal('-object', RAM, '-object', object, '-machine', 'memory-backend=ram')
   assert.match(
     more('memory-backend-file,id=b,size=1M,mem-path=/dev/shm,share=on'),
-    /'b' is shared and in no pool/,
+    /'b' is shared and not under \/mnt\/gm/,
   )
-  assert.match(more('memory-backend-memfd,id=b,size=1M'), /'b' is shared and in no pool/)
+  assert.match(more('memory-backend-memfd,id=b,size=1M'), /'b' is shared and not under \/mnt\/gm/)
   assert.equal(more('memory-backend-memfd,id=b,size=1M,share=off'), 'accepted')
   assert.equal(more('memory-backend-ram,id=b,size=1M'), 'accepted')
   assert.match(

@@ -25,7 +25,7 @@ import {
   type RamFile,
   withoutPrealloc,
 } from './memory-backends.ts'
-import { optionValue } from './option-string.ts'
+import { impliedValue, optionValue } from './option-string.ts'
 
 export interface VmCommandLine {
   readonly argv: readonly string[]
@@ -79,6 +79,8 @@ export function prepareCommandLine(line: CommandLine, place: Place, binary: Qemu
   for (const path of emptiedFiles(prepared)) {
     notes.push(`${path} will be emptied by the next QEMU: use -chardev file,append=on to keep it`)
   }
+  for (const id of peers(prepared))
+    notes.push(`ivshmem-plain '${id}' needs master=on, or no update can save the guest`)
   const memory = machineMemory(prepared, ramFiles)
   if (memory !== undefined) {
     prepared = append(prepared, 'machine', `memory-backend=${memory.id}`)
@@ -108,6 +110,20 @@ export function incomingArgv(argv: readonly string[]): string[] {
 /** The same words for another program; undefined: for the same. */
 export const withBinary = (argv: readonly string[], binary: string | undefined): string[] =>
   binary === undefined ? [...argv] : [binary, ...argv.slice(1)]
+
+/**
+ * Ids of ivshmems for which QEMU blocks each migration (hw/misc/ivshmem.c). Errors (UsageError): one has no
+ * id, by which an update finds where the guest has its memory.
+ */
+const peers = (line: CommandLine): string[] =>
+  argumentsOf(line, 'device')
+    .map(pairsOf)
+    .filter((pairs) => impliedValue(pairs, 'driver') === 'ivshmem-plain')
+    .flatMap((pairs) => {
+      const id = optionValue(pairs, 'id')
+      if (id === undefined) throw new UsageError('an ivshmem-plain needs an id=, or no update finds it')
+      return optionValue(pairs, 'master') === 'on' ? [] : [id]
+    })
 
 /** Output files that QEMU opens anew, empty, each time it starts. */
 function emptiedFiles(line: CommandLine): string[] {

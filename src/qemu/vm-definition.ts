@@ -13,10 +13,24 @@ import { VM_XATTR } from '../values/xattr-names.ts'
 import { SettingsSchema } from './machine/settings.ts'
 import { ThreadSchema } from './machine/threads.ts'
 import { SavedStateSchema } from './saved-state.ts'
+import { WindowSchema } from './shared-windows.ts'
 import { TapSchema } from './taps.ts'
 
 /** XATTR_SIZE_MAX, include/uapi/linux/limits.h. */
 const MAX_BYTES = 64 * KIB
+
+const RamFilesSchema = v.pipe(
+  v.array(
+    v.object({
+      id: v.string(),
+      path: v.string(),
+      sizeBytes: v.number(),
+      /** As of `RamFile`; left out by former versions. */
+      isShared: v.optional(v.boolean()),
+    }),
+  ),
+  v.minLength(1),
+)
 
 const VmDefinitionSchema = v.object({
   format: v.literal(1),
@@ -35,12 +49,15 @@ const VmDefinitionSchema = v.object({
   machineType: v.string(),
   /** Of the binary in argv. */
   qemuVersion: v.string(),
+  /** Of the first RAM file. */
   mountPoint: v.string(),
-  /** The first one carries this record. */
-  ramFiles: v.pipe(
-    v.array(v.object({ id: v.string(), path: v.string(), sizeBytes: v.number() })),
-    v.minLength(1),
-  ),
+  /** The first one carries this record; the others may be in other pools. */
+  ramFiles: RamFilesSchema,
+  /**
+   * Made up when the VM is recorded, and said by each of its other RAM files (`ram-claims.ts`). Left out
+   * where there is none, and by former versions, which have all RAM in one pool.
+   */
+  claim: v.optional(v.string()),
   /** The file in the mount that QEMU saves its device state to. */
   statePath: v.string(),
   /** Commands that the supervisor runs before each QEMU, and after its end; left out where there are none. */
@@ -50,16 +67,24 @@ const VmDefinitionSchema = v.object({
   taps: v.optional(v.array(TapSchema)),
   /** Set again before the guest continues; left out until a save records them. */
   settings: v.optional(SettingsSchema),
+  /** Where the memory of its ivshmems is, set before the load; left out where it has none. */
+  windows: v.optional(v.array(WindowSchema)),
   /** How its threads are scheduled; left out until a save records it. */
   threads: v.optional(v.array(ThreadSchema)),
   /** Of its QEMU; left out until a save records them. */
   limits: v.optional(ProcessLimitsSchema),
   /**
-   * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv`: of the
-   * QEMU that has the guest until then, where the next one gets another. Left out otherwise, and by former
-   * versions.
+   * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv` and
+   * `ramFiles`: of the QEMU that has the guest until then, where the next one gets others. Left out
+   * otherwise, and by former versions.
    */
-  underUpdate: v.optional(v.object({ wasRunning: v.boolean(), argv: v.optional(v.array(v.string())) })),
+  underUpdate: v.optional(
+    v.object({
+      wasRunning: v.boolean(),
+      argv: v.optional(v.array(v.string())),
+      ramFiles: v.optional(RamFilesSchema),
+    }),
+  ),
   /** Not null: the guest is in its RAM and this state file, and may be started from them once. */
   saved: v.nullable(SavedStateSchema),
 })
@@ -69,8 +94,9 @@ export function ramFileOf(definition: VmDefinition): string {
   return (definition.ramFiles[0] as { path: string }).path
 }
 
-export function ramBytesOf(definition: VmDefinition): number {
-  return definition.ramFiles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+/** Without memory that other VMs may have, too. */
+export function ramBytesOf({ ramFiles }: VmDefinition): number {
+  return ramFiles.reduce((sum, { sizeBytes, isShared }) => sum + (isShared ? 0 : sizeBytes), 0)
 }
 
 /**
@@ -109,6 +135,19 @@ export function isSameFile(left: string, right: string): boolean {
   return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino
 }
 
+/**
+ * The first RAM file of `theirs` that `own` has, too, under whatever name. Memory that both share on purpose
+ * is none.
+ */
+export function commonRam(
+  own: Pick<VmDefinition, 'ramFiles'>,
+  theirs: Pick<VmDefinition, 'ramFiles'>,
+): VmDefinition['ramFiles'][number] | undefined {
+  return theirs.ramFiles.find(({ path, isShared }) =>
+    own.ramFiles.some((file) => !(isShared && file.isShared) && isSameFile(file.path, path)),
+  )
+}
+
 /** Errors (UsageError): the command line and environment are too long, no permission, the mount is full. */
 export function writeDefinition(definition: VmDefinition): void {
   const value = Buffer.from(JSON.stringify(definition))
@@ -128,10 +167,15 @@ export function writeDefinition(definition: VmDefinition): void {
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
 }
 
-/** With the line of the QEMU that still has the guest. `underUpdate` stays. */
+/** With the line and the RAM files of the QEMU that still has the guest. `underUpdate` stays. */
 export function asBeforeUpdate(definition: VmDefinition): VmDefinition {
-  const { argv, underUpdate } = definition
-  return { ...definition, argv: underUpdate?.argv ?? argv, saved: null }
+  const { argv, ramFiles, underUpdate } = definition
+  return {
+    ...definition,
+    argv: underUpdate?.argv ?? argv,
+    ramFiles: underUpdate?.ramFiles ?? ramFiles,
+    saved: null,
+  }
 }
 
 /**

@@ -58,6 +58,11 @@ export function describeVm({ definition, state, qemu }: Vm, isStopped: boolean) 
     uid,
     order,
     ramFile: ramFileOf(definition),
+    ramFiles: definition.ramFiles.map(({ path, sizeBytes, isShared = false }) => ({
+      path,
+      sizeBytes,
+      isShared,
+    })),
     ramBytes: ramBytesOf(definition),
     machineType,
     qemuVersion,

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { close } from '../linux/descriptors.ts'
 import { lockFile } from '../linux/process.ts'
 import { Errno } from '../values/errno.ts'
-import { UsageError } from '../values/errors.ts'
 import { ensureFolder, POOLS } from './paths.ts'
+import { takeLock } from './take-lock.ts'
 
 const discardLockPath = (pool: string): string => join(POOLS, `${pool}.discard`)
 
@@ -16,9 +16,7 @@ const discardLockPath = (pool: string): string => join(POOLS, `${pool}.discard`)
 export function lockDiscard(pool: string): () => void {
   ensureFolder(POOLS)
   const path = discardLockPath(pool)
-  const lock = lockFile(path)
-  if (lock instanceof Errno)
-    throw new UsageError(`pool '${pool}' cannot be given up now (${lock}): another process may be doing so`)
+  const lock = takeLock(path, `pool '${pool}' is being given up by another process`)
   return () => {
     rmSync(path, { force: true })
     close(lock)

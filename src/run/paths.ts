@@ -2,17 +2,45 @@
  * The paths under /run/guestmemfs. No state is kept there: its records name the processes of pools and VMs
  * until the machine is restarted, and all of it ends with the kernel.
  */
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { errnoOfNodeError } from '../linux/library.ts'
+import { EACCES, EPERM, EROFS, type Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
 
 export const RUN = '/run/guestmemfs'
 export const POOLS = join(RUN, 'pools')
 export const REGIONS = join(RUN, 'regions')
 export const VMS = join(RUN, 'vm')
 export const REPORTS = join(RUN, 'live-update')
+export const UPDATES = join(RUN, 'updates')
 
-/** `path`, made when it is missing: everyone may read it, and root alone may write. */
+/**
+ * `path`, made when it is missing: everyone may read it, and root alone may write. Errors: UsageError where
+ * /run takes no files.
+ */
 export function ensureFolder(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o755 })
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o755 })
+  } catch (error) {
+    throw new UsageError(whyUnwritable(path, errnoOfNodeError(error)))
+  }
   return path
+}
+
+/** Throws UsageError where no file can be made in the folder at `path`, which may be missing. */
+export function checkWritable(path: string): void {
+  try {
+    accessSync(ensureFolder(path), constants.W_OK)
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(whyUnwritable(path, errnoOfNodeError(error)))
+  }
+}
+
+/** One line for the operator. `errno`: the kernel's answer to making or opening the file. */
+export function whyUnwritable(path: string, errno: Errno): string {
+  if (errno === EACCES || errno === EPERM) return `${path} cannot be written: run it with sudo`
+  const mend = errno === EROFS ? `'mount -o remount,rw /run' first` : `${RUN} needs room for some small files`
+  return `${path} cannot be written (${errno}): ${mend}`
 }

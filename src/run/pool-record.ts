@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { UsageError } from '../values/errors.ts'
 import { REGION_KINDS } from '../values/store-kinds.ts'
-import { replaceFile } from './atomic-file.ts'
+import { replaceFileWhenFull } from './atomic-file.ts'
 import { parseRecord } from './parse-record.ts'
 import { POOLS } from './paths.ts'
 import { ProcessSchema } from './process-identity.ts'
@@ -45,9 +45,12 @@ const recordPath = (pool: string) => join(POOLS, `${pool}.json`)
 export const lockPath = (pool: string) => join(POOLS, `${pool}.lock`)
 export const logPath = (pool: string) => join(POOLS, `${pool}.log`)
 
-/** Readable for everyone: a user who sees the mount may see its pool with `list`. */
+/**
+ * Readable for everyone: a user who sees the mount may see its pool with `list`. A full /run keeps no keeper
+ * from saying what it is (that it has given its mount over, above all); half a record is none.
+ */
 export const writePoolRecord = (record: PoolRecord): void =>
-  replaceFile(recordPath(record.pool), `${JSON.stringify(record, null, 2)}\n`, 0o644)
+  replaceFileWhenFull(recordPath(record.pool), `${JSON.stringify(record, null, 2)}\n`, 0o644)
 
 export const removePoolRecord = (pool: string): void => rmSync(recordPath(pool), { force: true })
 

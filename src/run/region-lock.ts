@@ -1,16 +1,26 @@
-/** One pool at a time for a region: the process that serves or formats it holds its lock until it ends. */
+/**
+ * One pool at a time for a region: the processes that serve or format it hold its lock until the last of them
+ * has ended.
+ */
 import { join } from 'node:path'
-import { lockFile } from '../linux/process.ts'
-import { Errno } from '../values/errno.ts'
-import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
 import { ensureFolder, REGIONS } from './paths.ts'
+import { takeLock } from './take-lock.ts'
+
+interface LockedRegion {
+  readonly name: string
+  /** The region driver's name for the lock, unique for its memory. */
+  readonly lockName: string
+}
+
+export const regionLockPath = ({ lockName }: LockedRegion): string => join(REGIONS, `${lockName}.lock`)
 
 /**
- * The kernel releases it when this process ends. `lockName`: the region driver's name for it, unique for its
- * memory. Errors: UsageError when another process has it.
+ * The kernel releases it when the last copy of the descriptor is closed. Errors: UsageError when another
+ * process has it.
  */
-export function lockRegion({ name, lockName }: { readonly name: string; readonly lockName: string }): void {
-  const lock = lockFile(join(ensureFolder(REGIONS), `${lockName}.lock`))
-  if (lock instanceof Errno)
-    throw new UsageError(`region ${name} is in use by another pool: see 'guestmemfs list'`)
+export function lockRegion(region: LockedRegion): Fd {
+  ensureFolder(REGIONS)
+  const inUse = `region ${region.name} is in use by another pool: see 'guestmemfs list'`
+  return takeLock(regionLockPath(region), inUse)
 }

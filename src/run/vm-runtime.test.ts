@@ -1,4 +1,4 @@
-/** A record below /run that is none is no exception: who reads it goes on without. */
+/** A file below /run that is no record throws no exception: its reader goes on without it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseRuntime, type VmRuntime } from './vm-runtime.ts'

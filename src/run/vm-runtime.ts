@@ -3,8 +3,8 @@
  * here outlives the kernel, and nothing here is needed to start the VM again: the record on its RAM file has
  * that.
  */
-import { fstatSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { fstatSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { close } from '../linux/descriptors.ts'
 import { lockFile } from '../linux/process.ts'
@@ -23,12 +23,24 @@ const RuntimeSchema = v.object({
   qemu: v.nullable(ProcessSchema),
   /** How the last QEMU ended, in words; null while it runs. */
   end: v.nullable(v.string()),
+  /**
+   * Of an update: a QEMU that waits for the guest and does not have it yet. Left out, as all below, where
+   * there is none, and by former versions.
+   */
+  successor: v.optional(ProcessSchema),
+  /** Of an update: the QEMU that had the guest before `qemu`. It is only ever ended. */
+  predecessor: v.optional(ProcessSchema),
+  /** Name of the socket of `qemu` in this directory; left out: `qmp`. */
+  socket: v.optional(v.string()),
 })
 export type VmRuntime = v.InferOutput<typeof RuntimeSchema>
 
 export interface VmPaths {
   readonly directory: string
+  /** The QMP socket of the QEMU that has the guest, or a symlink to it. */
   readonly qmp: string
+  /** The supervisor's own socket. */
+  readonly control: string
   /** While an update is under way: the program of the QEMU that it ends. */
   readonly formerBinary: string
   readonly record: string
@@ -47,6 +59,7 @@ export function vmPaths(name: string): VmPaths {
   return {
     directory,
     qmp: join(directory, 'qmp'),
+    control: join(directory, 'control'),
     formerBinary: join(directory, 'qemu-before'),
     record: join(directory, 'runtime.json'),
     machine: join(directory, 'machine.json'),
@@ -65,6 +78,20 @@ export function makeVmDirectory(name: string): VmPaths {
 
 export function writeRuntime(name: string, runtime: VmRuntime): void {
   replaceFile(vmPaths(name).record, JSON.stringify(runtime), 0o600)
+}
+
+/**
+ * Has `qmp` lead to the socket that the runtime record names. The record decides, and the supervisor may have
+ * ended before it renewed the symlink: whoever continues an update that was killed calls this first.
+ */
+export function pointQmp(name: string): void {
+  const { qmp } = vmPaths(name)
+  const socket = readRuntime(name)?.socket
+  if (socket === undefined) return
+  const link = `${qmp}.link`
+  rmSync(link, { force: true })
+  symlinkSync(socket, link)
+  renameSync(link, qmp)
 }
 
 /** Undefined: nothing has run the VM since the machine started, or all of it has ended in order. */
@@ -86,8 +113,9 @@ export const parseRuntime = (text: string): VmRuntime | undefined => parseRecord
  * the locks stay.
  */
 export function removeRuntime(name: string): void {
-  const { directory, record, machine, formerBinary, qmp, supervisorLock, updateLock } = vmPaths(name)
-  for (const path of [record, machine, formerBinary, qmp]) rmSync(path, { force: true })
+  const { directory, record, machine, formerBinary, qmp, control, supervisorLock, updateLock } = vmPaths(name)
+  const socket = join(directory, readRuntime(name)?.socket ?? basename(qmp))
+  for (const path of [record, machine, formerBinary, socket, qmp, control]) rmSync(path, { force: true })
   const update = tryLock(updateLock)
   if (update === undefined) return
   for (const path of [supervisorLock, updateLock]) rmSync(path, { force: true })

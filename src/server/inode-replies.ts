@@ -25,7 +25,7 @@ export function shownAs({ store }: Context, inode: Inode): ShownAs {
   return inode.guestRam && store.ram.via === 'dax-node' ? 'symlink' : 'file'
 }
 
-/** Each entry counts as a lookup, which the kernel gives back by FORGET. */
+/** Each entry counts as a lookup, which the kernel's FORGET subtracts again. */
 export function answerEntry(context: Context, inode: Inode, reply: Reply): Answered {
   const known = { inode, as: shownAs(context, inode) }
   context.kernel.stageLookup(known)

@@ -47,7 +47,7 @@ test('a file whose FORGET a killed server had read, and that still had a name, f
   const ino = fx.file('file', blocks(3))
   const first = startServer()
   for (let times = 0; times < 3; times++) first.lookUp(ino)
-  // Its FORGET of 3 is read, and dies with it.
+  // The first server reads the FORGET of 3, and dies.
   const second = startServer()
   second.kernel.takeOver(fx.fs.orphans())
   assert.deepEqual(asked, [], 'a file with a name is not asked about')

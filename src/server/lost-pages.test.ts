@@ -14,7 +14,7 @@ import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, readAt, resize, writeAllAt } from '../linux/memory.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { findLostPages, giveUpPages } from './lost-pages.ts'
+import { findLostPages, giveUpPages, withoutLostPages } from './lost-pages.ts'
 
 const AREA_BYTES = 2 * 2 ** 20
 const PAGE = 4096
@@ -104,7 +104,7 @@ test('a checkpoint that is lost is replaced by the one before it, as long as its
     harmed.set(noise, page)
     try {
       openCopy(harmed)
-      continue // It is not complete yet, and nobody reads it.
+      continue // It is not complete yet, and no server reads it.
     } catch (error) {
       assert.ok(error instanceof CorruptBytesError)
     }
@@ -124,4 +124,24 @@ test('a page beyond the end is lost, one that can be read is not, and the pages 
   assert.deepEqual(findLostPages(fd, AREA_BYTES), [])
   assert.deepEqual(entriesOf(Image.open(mapShared(fd, AREA_BYTES), IDENTITY, new State())), entries)
   close(fd)
+})
+
+test('a server that must not change the image sees it as it will be', () => {
+  const { area } = imageOf(150)
+  const [seen, mended] = [Buffer.alloc(AREA_BYTES), Buffer.alloc(AREA_BYTES)]
+  for (const page of [PAGE, 2 * PAGE, AREA_BYTES / 2, AREA_BYTES - PAGE]) {
+    const fd = memfdOf(area)
+    const copy = withoutLostPages(fd, AREA_BYTES, [page])
+    readAt(copy, 0, seen)
+    readAt(fd, 0, mended)
+    assert.ok(mended.equals(area), 'the image is as it was')
+    giveUpPages(fd, AREA_BYTES, [page])
+    readAt(fd, 0, mended)
+    assert.ok(seen.equals(mended), `page ${page / PAGE}`)
+    close(copy)
+    close(fd)
+  }
+  const header = memfdOf(area)
+  assert.throws(() => withoutLostPages(header, AREA_BYTES, [0]), CorruptBytesError)
+  close(header)
 })

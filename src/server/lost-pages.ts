@@ -11,7 +11,7 @@
  */
 import { geometryOf, HEADER_BYTES, SEGMENT, SLOT } from '../fs/image/image-format.ts'
 import { must } from '../linux/library.ts'
-import { memfdSize, punchHole, readAt, resize, seek, writeAllAt } from '../linux/memory.ts'
+import { memfdCreate, memfdSize, punchHole, readAt, resize, seek, writeAllAt } from '../linux/memory.ts'
 import { EFAULT, EIO, ENXIO, type Errno } from '../values/errno.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -27,19 +27,24 @@ const WORD_BYTES = 8
  * is made with all of its `areaBytes`.
  */
 export function findLostPages(image: Fd, areaBytes: number): number[] {
-  const lost: number[] = []
+  const lost = [...portions(image)].flatMap(({ from, end }) => lostIn(image, from, end))
+  const { sizeBytes } = memfdSize(image)
+  for (let page = sizeBytes - (sizeBytes % PTE_BYTES); page < areaBytes; page += PTE_BYTES) lost.push(page)
+  return [...new Set(lost)]
+}
+
+/** All of `image` that is no hole, a piece at a time. */
+function* portions(image: Fd): IterableIterator<{ from: number; end: number }> {
   const { sizeBytes } = memfdSize(image)
   for (let at = 0; at < sizeBytes; ) {
     const data = seek(image, at, SEEK_DATA)
-    if (data === ENXIO) break // Nothing but a hole follows.
-    must(data, 'lseek of the image')
-    const end = must(seek(image, data as number, SEEK_HOLE), 'lseek of the image')
-    for (let from = data as number; from < end; from += LOOK_BYTES)
-      lost.push(...lostIn(image, from, Math.min(end, from + LOOK_BYTES)))
+    if (data === ENXIO) return // Nothing but a hole follows.
+    const begin = must(data, 'lseek of the image')
+    const end = must(seek(image, begin, SEEK_HOLE), 'lseek of the image')
+    for (let from = begin; from < end; from += LOOK_BYTES)
+      yield { from, end: Math.min(end, from + LOOK_BYTES) }
     at = end
   }
-  for (let page = sizeBytes - (sizeBytes % PTE_BYTES); page < areaBytes; page += PTE_BYTES) lost.push(page)
-  return [...new Set(lost)]
 }
 
 function lostIn(image: Fd, from: number, end: number): number[] {
@@ -82,6 +87,25 @@ export function giveUpPages(image: Fd, areaBytes: number, lost: readonly number[
     if (!isLost(offset, slotBytes) || isLost(offset + SLOT.commitWord, WORD_BYTES)) continue
     must(writeAllAt(image, offset + SLOT.commitWord, new Uint8Array(WORD_BYTES)), 'pwrite of a commit word')
   }
-  // A page that is given back leaves the file, poisoned or not, and a hole reads as zero.
+  // The kernel takes a punched page out of the file, poisoned or not, and a hole reads as zero.
   for (const page of lost) must(punchHole(image, page, PTE_BYTES), 'punching a lost page')
+}
+
+/**
+ * A memfd with what the image will hold when these pages were given up: for a server that must not change the
+ * image yet, because another one has it. Throws as `giveUpPages` does.
+ */
+export function withoutLostPages(image: Fd, areaBytes: number, lost: readonly number[]): Fd {
+  const copy = memfdCreate('guestmemfs:without-lost-pages', { sealable: false })
+  must(resize(copy, areaBytes), 'ftruncate of the copy')
+  const isLost = new Set(lost)
+  for (const { from, end } of portions(image))
+    for (let page = from; page < end; page += PTE_BYTES) {
+      if (isLost.has(page)) continue
+      const bytes = Buffer.alloc(Math.min(PTE_BYTES, end - page))
+      must(readAt(image, page, bytes), 'pread of the image')
+      must(writeAllAt(copy, page, bytes), 'pwrite of the copy')
+    }
+  giveUpPages(copy, areaBytes, lost)
+  return copy
 }

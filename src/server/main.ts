@@ -8,16 +8,13 @@ import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { mapShared } from '../linux/memory.ts'
-import { mapPrivate } from '../linux/private-map.ts'
 import { fixUmask } from '../linux/umask.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { ImageInUseError, ImageLock } from './image-lock.ts'
+import { ImageInUseError } from './image-lock.ts'
 import { KeeperLink } from './keeper-link.ts'
-import { findLostPages, giveUpPages } from './lost-pages.ts'
 import { PROTOCOL, protocolProblem } from './messages.ts'
-import { checkServable, openFileSystem } from './open-file-system.ts'
-import { openStore } from './open-store.ts'
+import { readPool } from './open-served-pool.ts'
 import { setRootDirectory } from './root-directory.ts'
 import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
 import { serveConnection } from './serve-connection.ts'
@@ -54,34 +51,16 @@ try {
   const problem = protocolProblem(open.protocol, PROTOCOL)
   if (problem !== undefined) throw new UsageError(problem)
   const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
-  const { store, ...opened } = await openStore(link, open, memfdAreas)
-  const pool = { pool: open.pool, ...opened }
-  // A region has a lock of its own, and the keeper holds it.
-  const [, imageFd] = memfdAreas
-  const lock = imageFd === undefined ? undefined : new ImageLock(open.pool, imageFd, lockPlace)
-  // The former server, which the keeper ends as soon as this one can take its place, may hold the lock still.
-  // This server then reads the image without a store into it, so that the former one can go on if this one
-  // refuses.
-  const isLocked = lock === undefined || lock.tryTake()
-  if (open.mayHaveLostPages && isLocked && imageFd !== undefined) {
-    const { length } = store.metadataArea()
-    const lost = findLostPages(imageFd, length)
-    if (lost.length > 0) {
-      writeLogLine(`the machine has lost ${lost.length} pages of the image, from offset ${lost[0]} on`)
-      giveUpPages(imageFd, length, lost)
-    }
-  }
-  const early = isLocked ? openFileSystem(store, pool) : undefined
-  const totalBlocks = early?.fs.statfs().totalBlocks ?? checkServable(mapPrivate(imageFd as Fd), store, pool)
+  const means = { link, areas: memfdAreas, lockPlace, log: writeLogLine }
+  const { totalBlocks, isNew, open: openNow } = await readPool(open, means)
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
-  link.send({ kind: 'opened', totalBlocks, isNew: opened.isNew })
+  link.send({ kind: 'opened', totalBlocks, isNew })
   // Killed servers write no compile cache: the first one writes it for its successors, before a request can
   // wait for it.
   if (!runtime.isEstablished) writeCompileCache()
   const { message: orders, descriptors: connection } = await link.expect('serve')
   const fuse = connection[0] as Fd
-  if (!isLocked) lock.take(orders.endedPid)
-  const { fs, image } = early ?? openFileSystem(store, pool)
+  const { store, fs, image } = openNow(orders.endedPid)
   if (open.rootDirectory) setRootDirectory(fs, open.rootDirectory, image.lastOrigin ?? { epoch: 0 })
   if (!orders.isCrashed) runtime.resetAttempts()
   const startedAt = new Date().toISOString()

@@ -59,7 +59,8 @@ export interface RootDirectory {
 export type ToServer =
   /**
    * With the runtime area; for a pool of memfds also with the descriptor table and the image, and, as long as
-   * the image is not yet made of it, with the image that the former kernel handed over.
+   * the image is not yet made of it, with the image that the former kernel handed over; for a region with its
+   * lock, which the server holds as well.
    */
   | {
       readonly kind: 'open'
@@ -70,6 +71,11 @@ export type ToServer =
       readonly rootDirectory?: RootDirectory | undefined
       /** The former server died of SIGBUS: pages of the image may be lost. */
       readonly mayHaveLostPages?: boolean
+      /**
+       * Of a region: its former server may have it until the keeper sends `serve`. A keeper starts no server
+       * of another version (`own-version.ts`), which would not know this field.
+       */
+      readonly isServed?: boolean
     }
   /** With one descriptor per object. After `begin`: objects that the keeper has just retrieved. */
   | { readonly kind: 'memories'; readonly memories: readonly ObjectId[] }

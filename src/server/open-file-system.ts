@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { FileSystem } from '../fs/file-system.ts'
-import { type Expected, probe } from '../fs/image/header.ts'
+import { type Expected, type Identity, probe } from '../fs/image/header.ts'
 import { Image } from '../fs/image/image.ts'
 import { unpackImage } from '../fs/image/packed-image.ts'
 import { totalBlocksOf } from '../fs/state/pool-size.ts'
@@ -58,10 +58,21 @@ export function checkServable(copy: Uint8Array, store: Store, { pool, isNew }: P
   return totalBlocksOf(state.properties, identity.totalBlocks)
 }
 
+/**
+ * `area`: the image of a pool that another server has, which cannot be mapped privately. Errors: those of
+ * `openFileSystem`.
+ */
+export function checkReadable(area: Uint8Array, expected: Expected, pool: string): void {
+  checkName(Image.read(area, expected, new State()), pool)
+}
+
+function checkName({ poolName }: Identity, pool: string): void {
+  if (poolName !== pool) throw new UsageError(`it is pool '${poolName}': mount it by that name`)
+}
+
 function openImage(area: Uint8Array, store: Store, pool: string): Image<State> {
   const image = Image.open(area, expectedOf(store), new State())
-  const { poolName } = image.identity
-  if (poolName !== pool) throw new UsageError(`it is pool '${poolName}': mount it by that name`)
+  checkName(image.identity, pool)
   return image
 }
 

@@ -14,7 +14,8 @@ import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { checkAlignment } from './alignment-xattr.ts'
 import type { KeeperLink } from './keeper-link.ts'
-import type { MemorySource, ToServer } from './messages.ts'
+import type { MemorySource } from './messages.ts'
+import { checkReadable } from './open-file-system.ts'
 
 export interface OpenedStore {
   readonly store: Store
@@ -22,17 +23,6 @@ export interface OpenedStore {
   readonly isNew: boolean
   /** The image that the former kernel handed over, to be unpacked where there is none yet. */
   readonly packed?: Uint8Array
-}
-
-/** `areas`: descriptor table and image, for a pool of memfds. Throws UsageError, with nothing changed. */
-export async function openStore(
-  link: KeeperLink,
-  { pool, source }: Extract<ToServer, { kind: 'open' }>,
-  areas: readonly Fd[],
-): Promise<OpenedStore> {
-  if (source.kind === 'memfd') return await openMemfds(link, source, areas)
-  await link.expect('begin')
-  return openRegion(pool, source)
 }
 
 /**
@@ -46,10 +36,13 @@ export function examineRegion(choice: RegionChoice, alignBytes?: number | null) 
   return { region, content: region.probe(probe) }
 }
 
-type RegionSource = Exclude<MemorySource, { kind: 'memfd' }>
+export type RegionSource = Exclude<MemorySource, { kind: 'memfd' }>
 
-/** A mount never formats a region that holds other bytes than a pool's; only `guestmemfs format` does. */
-function openRegion(pool: string, source: RegionSource): OpenedStore {
+/**
+ * A mount never formats a region that holds other bytes than a pool's; only `guestmemfs format` does. Throws
+ * UsageError, with nothing changed.
+ */
+export function openRegion(pool: string, source: RegionSource): OpenedStore {
   const { region, content } = examineRegion(source, source.alignBytes)
   if (content.content === 'foreign') {
     throw new UsageError(
@@ -60,7 +53,21 @@ function openRegion(pool: string, source: RegionSource): OpenedStore {
   return { store, isNew: probe(store.metadataArea()) !== 'image' }
 }
 
-async function openMemfds(
+/**
+ * The size, in blocks, of the pool in a region that another server has, by its image: one that this server
+ * can read. Changes neither the region nor its devices. Errors: UsageError, CorruptBytesError.
+ */
+export function readableBlocks(pool: string, source: RegionSource): number {
+  checkSeesHolders(source.kind)
+  const region = findRegion(source)
+  if (source.alignBytes) checkAlignment(region, source.alignBytes)
+  const { totalBlocks } = region
+  checkReadable(region.readMetadata(), { storeKind: source.kind, totalBlocks }, pool)
+  return totalBlocks
+}
+
+/** `areas`: descriptor table and image, and what the former kernel handed over. Changes nothing. */
+export async function openMemfds(
   link: KeeperLink,
   source: Extract<MemorySource, { kind: 'memfd' }>,
   areas: readonly Fd[],

@@ -1,5 +1,5 @@
 /**
- * Owns the narrowing of 64-bit numbers of the FUSE protocol to JavaScript numbers; no other file does it.
+ * The narrowing of 64-bit numbers of the FUSE protocol to JavaScript numbers; no other file does it.
  * Quantities (sizes, offsets, seconds) saturate at +-(2^53 - 1): no file or time here is that large, so a
  * saturated one runs into the same EFBIG or EINVAL as the exact one would. Identities are never narrowed:
  * they stay `bigint`.

@@ -1,4 +1,4 @@
-/** Owns writing a word into a sh script or a unit file so that it is read back as itself. */
+/** A word as a sh script or a unit file must have it to be read back as itself. */
 
 /** For sh: single quotes keep everything but themselves. */
 export const shellWord = (text: string): string =>

@@ -1,4 +1,4 @@
-/** Owns how sizes are written by people: binary units as `10G`, `512M`; bytes as plain integers. */
+/** Sizes as people write them: binary units as `10G`, `512M`; bytes as plain integers. */
 import { UsageError } from './errors.ts'
 
 const UNIT: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }

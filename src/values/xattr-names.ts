@@ -17,4 +17,9 @@ export const SIZE_XATTR = 'trusted.guestmemfs.size'
 export const VM_XATTR = 'trusted.guestmemfs.vm'
 export const UPDATE_XATTR = 'trusted.guestmemfs.update'
 export const HANDOVER_XATTR = 'trusted.guestmemfs.handover'
+/**
+ * Kept like any xattr, also by a server of a former version, which would refuse a control that it does not
+ * know.
+ */
+export const RAM_CLAIMS_XATTR = 'trusted.guestmemfs-ram-claims'
 export const ALIGN_XATTR = 'trusted.guestmemfs.align'

@@ -11,12 +11,23 @@ import { punchHole, seek } from '../../src/linux/memory.ts'
 import type { Fd } from '../../src/values/ids.ts'
 import { Mapper } from './mapper.ts'
 import { answersTo } from './refused.ts'
-import { cannotMount, folders, freeBlocks, mountTestPool, shell } from './support.ts'
+import { cannotMount, folders, freeBlocks, mountTestPool, shell, type TestPool } from './support.ts'
 import { allocate, FALLOC_FL } from './system-calls.ts'
 
 const MIB = 1024 * 1024
 const [SEEK_DATA, SEEK_HOLE] = [3, 4]
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+/** How many pages of memory the only file of this size takes, by the memfd that the server has of it. */
+function pagesOf({ serverPid }: TestPool, sizeBytes: number): number {
+  const folder = `/proc/${serverPid()}/fd`
+  const found = fs.readdirSync(folder).flatMap((fd) => {
+    const stat = fs.statSync(`${folder}/${fd}`, { throwIfNoEntry: false })
+    return stat?.isFile() && stat.size === sizeBytes ? stat.blocks * 512 : []
+  })
+  assert.equal(found.length, 1)
+  return (found[0] ?? 0) / 4096
+}
 
 test('ordinary files', { skip: cannotMount, timeout: 90_000 }, async (t) => {
   const pool = await mountTestPool(t)
@@ -60,6 +71,8 @@ test('ordinary files', { skip: cannotMount, timeout: 90_000 }, async (t) => {
     const free = freeBlocks(pool.mountPoint)
     fs.writeSync(fd, 'end', 5 * MIB)
     assert.equal(freeBlocks(pool.mountPoint), free - 3, 'holes are promised all the same')
+    assert.equal(fs.fstatSync(fd).blocks * 512, 6 * MIB)
+    assert.ok(pagesOf(pool, 5 * MIB + 3) <= 512, 'and take no memory: one page, which may be a large one')
     assert.deepEqual(fs.readFileSync(path('sparse')).subarray(0, 5 * MIB), Buffer.alloc(5 * MIB))
     assert.deepEqual([seek(fd, 0, SEEK_DATA), seek(fd, 0, SEEK_HOLE)], [5 * MIB, 0])
     fs.writeSync(fd, 'x'.repeat(MIB), MIB)

@@ -10,7 +10,7 @@ import { processStartTime } from '../../src/linux/process.ts'
 import { Mapper } from './mapper.ts'
 import { poolLogLines } from './pool-log.ts'
 import { answerTo } from './refused.ts'
-import { assertClean, cannotMount, guestmemfs, mountTestPool, type TestPool, until } from './support.ts'
+import { assertClean, cannotMount, guestmemfs, kill, mountTestPool, type TestPool, until } from './support.ts'
 
 const MIB = 1024 * 1024
 const PAGE = 4096
@@ -100,3 +100,68 @@ test(
     )
   },
 )
+
+test('a parked pool whose image has lost pages: one line, and nothing else is lost', options, async (t) => {
+  const pool = await mountTestPool(t, { size: '64M' })
+  fs.writeFileSync(pool.path('text'), 'kept')
+  assert.match((await guestmemfs('umount', pool.pool)).stdout, /parked/)
+  const keeper = pool.keeperPid()
+  const image = openImage(pool)
+  const { size } = fs.fstatSync(image)
+  const whole = Buffer.alloc(endOfLog(image))
+  fs.readSync(image, whole, 0, whole.length, 0)
+  const mount = () => guestmemfs('mount', pool.pool, pool.mountPoint)
+
+  await t.test('what cannot be done without: refused by its reason, the keeper has it still', async () => {
+    fs.ftruncateSync(image, HEADER_BYTES)
+    for (let time = 0; time < 2; time++) {
+      const { status, stderr } = await mount()
+      assert.equal(status, 1)
+      assert.match(
+        stderr,
+        /^guestmemfs: pool '\S+': the machine has lost memory of the image without which the rest cannot be read\n$/,
+      )
+      assert.equal(pool.keeperPid(), keeper)
+      assert.notEqual(processStartTime(keeper), undefined)
+      assert.equal(fs.fstatSync(image).size, HEADER_BYTES, 'a refusal has changed nothing')
+    }
+  })
+
+  await t.test('what can be done without: mounted, with all that it had', async () => {
+    fs.writeSync(image, whole, 0, whole.length, 0)
+    assert.ok(whole.length < size)
+    const { status, stderr } = await mount()
+    assert.deepEqual([stderr, status], ['', 0])
+    assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+    for (let number = 0; number < 50; number++) fs.writeFileSync(pool.path(`new ${number % 4}`), 'new')
+    assert.equal(fs.fstatSync(image).size, size)
+  })
+  fs.closeSync(image)
+  await assertClean(pool.pool)
+})
+
+test('a server without a keeper whose image has lost pages is not ended for them', options, async (t) => {
+  const pool = await mountTestPool(t, { size: '64M' })
+  fs.writeFileSync(pool.path('text'), 'kept')
+  const image = openImage(pool)
+  const server = pool.serverPid()
+  const whole = Buffer.alloc(endOfLog(image))
+  fs.readSync(image, whole, 0, whole.length, 0)
+  await kill(pool.keeperPid())
+  const { size } = fs.fstatSync(image)
+  fs.ftruncateSync(image, HEADER_BYTES)
+  const { status, stderr } = await guestmemfs('mount', pool.pool, pool.mountPoint)
+  // It would be, if it stored into the image now.
+  fs.ftruncateSync(image, size)
+  fs.writeSync(image, whole, 0, whole.length, 0)
+  assert.equal(status, 1)
+  // A copy of what is cut off is an image that is too short.
+  assert.match(stderr, /^guestmemfs: pool '\S+': the image was made for a metadata area of [^\n]+\n$/)
+  assert.notEqual(processStartTime(server), undefined)
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+  const adopted = await guestmemfs('mount', pool.pool, pool.mountPoint)
+  assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+  fs.closeSync(image)
+  await assertClean(pool.pool)
+})

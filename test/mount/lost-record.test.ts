@@ -3,7 +3,7 @@
  * `fsck` and `umount` find the holder of its memory through the kernel, and no empty pool takes its place.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -12,6 +12,7 @@ import { mountTable } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { POOLS } from '../../src/run/paths.ts'
 import { Mapper } from './mapper.ts'
+import { smallRun } from './small-run.ts'
 import {
   beforeUnmount,
   cannotMount,
@@ -20,11 +21,10 @@ import {
   mountTestPool,
   type Outcome,
   poolRecord,
-  runProgram,
   shell,
   type TestPool,
-  TREE,
   testMountPoint,
+  testPoolName,
   until,
 } from './support.ts'
 
@@ -128,26 +128,20 @@ test(
 )
 
 test('/run is full while a server restarts, then the keeper dies', options, async (t) => {
-  const pool = `full-run-${process.pid}`
-  // A process in a mount namespace with a small /run/guestmemfs of its own.
-  const holder = spawn('unshare', ['--mount', 'sleep', '300'], { stdio: 'ignore' })
-  t.after(async () => {
-    await cli('umount', '--discard', pool)
-    holder.kill('SIGKILL')
-  })
+  const pool = testPoolName(t)
+  const { inside, cli, fill, makeRoom } = await smallRun(t)
+  beforeUnmount(t, () => cli('umount', '--discard', pool))
   const mountPoint = testMountPoint(t)
-  await until('the namespace is made', () => namespaceOf(holder) !== fs.readlinkSync('/proc/self/ns/mnt'))
-  const inside = (...words: string[]) =>
-    runProgram('nsenter', ['--target', String(holder.pid), '--mount', ...words])
-  const cli = (...words: string[]) => inside(process.execPath, join(TREE, 'src/cli.ts'), ...words)
-  succeeded(
-    await inside('sh', '-c', 'mkdir -p /run/guestmemfs && mount -t tmpfs -o size=64k tmpfs /run/guestmemfs'),
-  )
   succeeded(await cli('mount', pool, mountPoint, '-o', 'size=64M'))
   succeeded(await inside('sh', '-c', `echo kept >${mountPoint}/text`))
   const record = async () => JSON.parse((await inside('cat', `${recordFile(pool)}`)).stdout)
   const { keeper, server } = await record()
-  await inside('sh', '-c', 'cat /dev/zero >/run/guestmemfs/full')
+  // A record that is there could be written over, as there is room for it.
+  const fillWithoutRecord = async (): Promise<void> => {
+    await inside('rm', recordFile(pool))
+    await fill()
+  }
+  await fillWithoutRecord()
   await kill(server.pid)
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
   const next = Number(shell(`cat /proc/${keeper.pid}/task/${keeper.pid}/children`).trim().split(' ')[0])
@@ -171,18 +165,16 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
     assert.match((await cli('umount', '--discard', pool)).stdout, /its memory given up/)
     assert.match((await cli('list')).stdout, new RegExp(`^(?!.*${pool})`, 's'))
   })
-  await inside('rm', '/run/guestmemfs/full')
+  await makeRoom()
   const anew = await cli('mount', pool, mountPoint, '-o', 'size=32M')
   succeeded(anew)
   assert.match(anew.stdout, /32M \(new pool\)/)
-  await inside('sh', '-c', `echo again >${mountPoint}/text; cat /dev/zero >/run/guestmemfs/full`)
-  // `umount` trusts the record, which no process can write now, and which stays at mounted.
+  await inside('sh', '-c', `echo again >${mountPoint}/text`)
+  await fillWithoutRecord()
   assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
   succeeded(await cli('mount', pool, mountPoint))
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'again\n')
 })
-
-const namespaceOf = ({ pid }: ChildProcess): string => fs.readlinkSync(`/proc/${pid}/ns/mnt`)
 
 test(
   'a stranger holds the memory, keeper and server are dead: mount names it and makes no pool',

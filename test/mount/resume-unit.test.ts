@@ -51,7 +51,7 @@ test('guests are resumed after the mounts of fstab', {
   writeFileSync(helper, `#!/bin/sh\nsleep 2\nexec ${join(folder, 'root/sbin/mount.guestmemfs')} "$@"\n`)
   chmodSync(helper, 0o755)
   const lines = [
-    'kept ' + mountPoint.replaceAll(' ', '\\040') + ' guestmemfs size=64M,nofail 0 0',
+    `kept ${mountPoint.replaceAll(' ', '\\040')} guestmemfs size=64M,nofail 0 0`,
     `later ${folder}/later guestmemfs size=64M,noauto,nofail 0 0`,
     '# other /mnt/x guestmemfs size=1G 0 0',
   ]

@@ -7,6 +7,7 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { getxattr, lgetxattr, setxattr } from '../../src/linux/xattr.ts'
@@ -23,6 +24,7 @@ import {
   STRANGER,
   shell,
   type TestPool,
+  testMountPoint,
   until,
 } from './support.ts'
 import { makeNode, S_IF } from './system-calls.ts'
@@ -169,6 +171,59 @@ test('the kernel says who makes a device, and the mount whether it opens', optio
   )
   assert.ok(fs.statSync(path('null')).isCharacterDevice())
 })
+
+test(
+  'nodev keeps root itself from devices, as on tmpfs, by whatever command it comes',
+  options,
+  async (t) => {
+    const pool = await mountTestPool(t, { size: '32M' })
+    const [tmpfs, bound] = [testMountPoint(t), testMountPoint(t)]
+    shell(`mount -t tmpfs tmpfs '${tmpfs}'`)
+    const nodes = { null: 'c 1 3', zero: 'c 1 5', none: 'c 240 7', disk: 'b 7 0', fifo: 'p' }
+    const opened = (folder: string) =>
+      answersTo(
+        Object.fromEntries(
+          // A fifo is no device; O_NONBLOCK: nobody writes to it.
+          Object.keys(nodes).map((name) => [
+            name,
+            () =>
+              fs.closeSync(fs.openSync(join(folder, name), fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)),
+          ]),
+        ),
+      )
+    for (const folder of [tmpfs, pool.mountPoint])
+      for (const [name, node] of Object.entries(nodes)) shell(`mknod '${join(folder, name)}' ${node}`)
+    const both = (): Record<string, string> => {
+      assert.deepEqual(opened(pool.mountPoint), opened(tmpfs))
+      return opened(pool.mountPoint)
+    }
+    const refused = { null: 'EACCES', zero: 'EACCES', none: 'EACCES', disk: 'EACCES', fifo: 'ok' }
+    const first = both()
+    assert.deepEqual([first.null, first.zero, first.none], ['ok', 'ok', 'ENXIO'])
+    const remount = async (flag: string): Promise<void> => {
+      shell(`mount -o remount,${flag} '${tmpfs}'`)
+      const { status, stderr } = await guestmemfs(
+        'mount',
+        pool.pool,
+        pool.mountPoint,
+        '-o',
+        `remount,${flag}`,
+      )
+      assert.deepEqual([stderr, status], ['', 0])
+    }
+    await remount('nodev')
+    assert.deepEqual(both(), refused)
+    await remount('dev')
+    assert.deepEqual(both(), first)
+    shell(`mount --bind '${pool.mountPoint}' '${bound}'; mount -o remount,bind,nodev '${bound}'`)
+    assert.deepEqual(opened(bound), refused)
+    assert.deepEqual(both(), first)
+    shell(`umount '${bound}'`)
+    await kill(pool.serverPid())
+    await remount('nodev')
+    assert.deepEqual(both(), refused)
+  },
+)
 
 test('rename, link, unlink, truncate and a freeze say of them what they say of files', options, async (t) => {
   const pool = await mountTestPool(t, { size: '32M' })

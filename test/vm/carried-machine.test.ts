@@ -3,13 +3,16 @@
  * snapshots of images, other media, devices and processors that were plugged or unplugged.
  */
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { openFiles } from '../../src/linux/open-files.ts'
 import {
   commit,
   deleteNode,
   disk,
-  factsOf,
+  expectCarried,
+  format,
   image,
   type Machine,
   snapshot,
@@ -17,27 +20,6 @@ import {
   untilTried,
 } from './living-machine.ts'
 import { monitor, qemuPid, updateVmm } from './support.ts'
-
-/** The VM has another QEMU with the same machine, and the guest has not lost a tick. */
-async function expectCarried(
-  machine: Machine,
-  words: RegExp,
-  plugged: readonly string[] = [],
-): Promise<void> {
-  const { pool, vm } = machine
-  const before = { pid: qemuPid(vm.name), facts: await factsOf(machine, plugged) }
-  const { status, stderr, report } = await updateVmm(pool)
-  assert.deepEqual([status, report.vms[0]?.outcome], [0, 'updated'], stderr)
-  assert.match(stderr, words)
-  assert.notEqual(qemuPid(vm.name), before.pid)
-  assert.deepEqual(await factsOf(machine, plugged), before.facts)
-  await vm.serial.moreTicks(2)
-  assert.equal(vm.serial.findBreak(), undefined)
-  // The recorded line has the changes by now: the next update carries none.
-  const again = await updateVmm(pool)
-  assert.deepEqual([again.status, again.stderr], [0, ''])
-  assert.deepEqual(await factsOf(machine, plugged), before.facts)
-}
 
 test('overlays that were taken live are on top afterwards, whichever way the disk was given, and what was written to them is there', async (t) => {
   const machine = await startMachine(t, 'overlays')
@@ -68,9 +50,57 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
 
   // Commits both into the image that the first line named.
   await commit(name, 'over1', 'disk0')
+  // As before an update: the overlays end with their commit, and QEMU lets go of their files.
+  assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])
   await expectCarried(machine, /without -blockdev .*over/)
+  assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])
   await disk(name, 'vd0', 'read -P 0x70 0 64k')
   await disk(name, 'vd0', 'read -P 0x72 64k 64k')
+})
+
+/** Names of qcow2 files that QEMU has open, or has in a block node. */
+async function overlaysOf({ vm: { name } }: Machine): Promise<string[]> {
+  const nodes = (await monitor(name, 'query-named-block-nodes', { flat: true })) as { file: string }[]
+  const paths = [
+    ...nodes.map(({ file }) => file),
+    ...(openFiles(qemuPid(name)) ?? []).map(({ path }) => path),
+  ]
+  return [...new Set(paths.flatMap((path) => /([^/"]+\.qcow2)/.exec(path)?.[1] ?? []))].toSorted()
+}
+
+test('an overlay that a person made and owns stays theirs, and what QEMU does not tell of a plugged image is said', async (t) => {
+  const machine = await startMachine(t, 'owned')
+  const { name } = machine.vm
+  const file = (path: string, node: string) =>
+    monitor(name, 'blockdev-add', { driver: 'file', 'node-name': node, filename: path })
+  await monitor(name, 'blockdev-add', {
+    ...{ driver: 'raw', 'node-name': 'disk3', discard: 'unmap' },
+    file: { driver: 'file', filename: image(machine.folder, 'disk3.raw', 0xa3) },
+  })
+  await monitor(name, 'device_add', { driver: 'scsi-hd', id: 'sd3', bus: 'scsi0.0', drive: 'disk3' })
+  const path = join(machine.folder, 'own.qcow2')
+  writeFileSync(path, '')
+  await file(path, 'own-file')
+  await format(name, 'own-file')
+  await monitor(name, 'blockdev-add', {
+    driver: 'qcow2',
+    'node-name': 'own',
+    file: 'own-file',
+    backing: null,
+  })
+  await monitor(name, 'blockdev-snapshot', { node: 'disk0', overlay: 'own' })
+  await disk(name, 'vd0', 'write -P 0x70 0 64k')
+  await expectCarried(
+    machine,
+    /image \S*own\.qcow2 was plugged: QEMU does not tell discard=, aio=, locking=.*\n.*image \S*disk3\.raw was plugged/,
+    ['sd3'],
+  )
+  await disk(name, 'vd0', 'read -P 0x70 0 64k')
+  await commit(name, 'own', 'disk0')
+  // It is an error where there is no such node.
+  for (const node of ['own', 'own-file']) await monitor(name, 'blockdev-del', { 'node-name': node })
+  await expectCarried(machine, /without -blockdev .*own/, ['sd3'])
+  await disk(name, 'vd0', 'read -P 0x70 0 64k')
 })
 
 test('media that were inserted, changed or ejected are so afterwards', async (t) => {

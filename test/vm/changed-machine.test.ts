@@ -3,84 +3,12 @@
  * made over the monitor, refuses it by name before the guest is paused, and the guest goes on.
  */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { readProcessLimits } from '../../src/linux/process-limits.ts'
-import { readSchedule } from '../../src/linux/thread-schedule.ts'
-import { moodyQemu } from './fake-qemu.ts'
-import { image } from './living-machine.ts'
-import {
-  monitor,
-  mountVmPool,
-  qemuPid,
-  resumeVms,
-  scratchFolder,
-  startTinyVm,
-  type TestVm,
-  updateVmm,
-  type VmPool,
-} from './support.ts'
-
-const human = (name: string, line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })
-
-/** 0: none. */
-const limit = (name: string, bytesPerSecond: number) =>
-  monitor(name, 'block_set_io_throttle', {
-    ...{ id: '/machine/peripheral/vd0/virtio-backend', bps: bytesPerSecond },
-    ...{ bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 },
-  })
-
-async function limitOfDisk(name: string): Promise<number | undefined> {
-  const drives = (await monitor(name, 'query-block')) as { qdev?: string; inserted?: { bps: number } }[]
-  return drives.find(({ qdev }) => qdev?.includes('/vd0/'))?.inserted?.bps
-}
-
-interface Machine {
-  readonly pool: VmPool
-  readonly vm: TestVm
-  readonly folder: string
-}
-
-/** A guest with a disk, a drive for media and a network, all of which can be changed. */
-async function startMachine(t: TestContext, word: string, more: { qemu?: string } = {}): Promise<Machine> {
-  const pool = await mountVmPool(t)
-  const folder = scratchFolder(t)
-  const disk = image(folder, 'disk.raw', 0xa5)
-  const options = [
-    ...['-blockdev', `driver=file,node-name=file0,filename=${disk}`],
-    ...['-blockdev', 'driver=raw,node-name=disk0,file=file0'],
-    ...['-device', 'pcie-root-port,id=port0', '-device', 'virtio-blk-pci,drive=disk0,id=vd0'],
-    ...['-device', 'ahci,id=ahci0', '-drive', 'if=none,id=cd0,media=cdrom,readonly=on'],
-    ...['-device', 'ide-cd,drive=cd0,id=cdrom0,bus=ahci0.0'],
-    ...['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,id=nic0,romfile='],
-  ]
-  const vm = await startTinyVm(t, pool, word, { options, ...more })
-  return { pool, vm, folder }
-}
-
-/** The update was refused, and the guest runs in the same QEMU without a lost tick. */
-async function expectRefused({ pool, vm }: Machine, words: RegExp): Promise<void> {
-  const before = qemuPid(vm.name)
-  const { status, stderr, report } = await updateVmm(pool)
-  assert.equal(status, 1, `an update that loses ${words}: ${JSON.stringify(report)}`)
-  assert.match(stderr, words)
-  assert.equal(qemuPid(vm.name), before)
-  await vm.serial.moreTicks(2)
-  assert.equal(vm.serial.findBreak(), undefined)
-}
-
-async function expectUpdated({ pool, vm }: Machine): Promise<void> {
-  const before = qemuPid(vm.name)
-  const { status, stderr } = await updateVmm(pool)
-  assert.equal(status, 0, stderr)
-  assert.match(stderr, /^[^\n]*: connections through its user networking net0 end with this QEMU\n$/)
-  assert.notEqual(qemuPid(vm.name), before)
-  await vm.serial.moreTicks(2)
-  assert.equal(vm.serial.findBreak(), undefined)
-}
+import { test } from 'node:test'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
+import { expectRefused, expectUpdated, type Machine, setProperty, startMachine } from './changing-machine.ts'
+import { monitor, mountVmPool, startTinyVm, updateVmm } from './support.ts'
 
 interface Change {
   readonly what: string
@@ -92,8 +20,11 @@ interface Change {
 const CHANGES: readonly Change[] = [
   {
     what: 'a network backend that was added',
-    make: ({ vm }) => monitor(vm.name, 'netdev_add', { type: 'user', id: 'net1' }),
-    words: /network backend net1 was added while it ran \(user/,
+    make: ({ vm, folder }) =>
+      monitor(vm.name, 'netdev_add', {
+        ...{ type: 'stream', id: 'net1', server: true, addr: { type: 'unix', path: join(folder, 'net1') } },
+      }),
+    words: /network backend net1 was added while it ran \(stream/,
     undo: ({ vm }) => monitor(vm.name, 'netdev_del', { id: 'net1' }),
   },
   {
@@ -113,6 +44,22 @@ const CHANGES: readonly Change[] = [
     undo: async ({ vm }) => {
       await monitor(vm.name, 'block-job-cancel', { device: 'job0', force: true })
     },
+  },
+  {
+    what: 'an export',
+    make: async ({ vm, folder }) => {
+      const addr = { type: 'unix', data: { path: join(folder, 'nbd') } }
+      await monitor(vm.name, 'nbd-server-start', { addr })
+      await monitor(vm.name, 'block-export-add', { type: 'nbd', id: 'export0', 'node-name': 'disk0' })
+    },
+    words: /export of a disk export0 was added while it ran \(nbd of disk0\): end it/,
+    undo: ({ vm }) => monitor(vm.name, 'block-export-del', { id: 'export0' }),
+  },
+  {
+    what: 'the policy of an object',
+    make: ({ vm }) => setProperty(vm.name, 'list0', 'policy', 'allow'),
+    words: /property of an object list0 was changed while it ran \(policy = "deny", now policy = "allow"\)/,
+    undo: ({ vm }) => setProperty(vm.name, 'list0', 'policy', 'deny'),
   },
   {
     what: 'an object',
@@ -140,82 +87,30 @@ test('a change of a machine while it ran is refused by name, and the update succ
   await expectUpdated(machine)
 })
 
-test('forwarded ports and limits of disks are made again, and taken away again', async (t) => {
-  const machine = await startMachine(t, 'carried')
+test('RAM that QEMU was told to give up when it ends is never left to it, whether its start was read or not', async (t) => {
+  const machine = await startMachine(t, 'discarded')
   const { name } = machine.vm
-  const forwards = async () => [
-    ...String(await human(name, 'info usernet')).matchAll(/HOST_FORWARD.*?(\d+) +10\.0/g),
-  ]
-  await human(name, 'hostfwd_add net0 tcp:127.0.0.1:22022-:22')
-  await human(name, 'hostfwd_add net0 udp::22023-:53')
-  await limit(name, 1 << 20)
-  await expectUpdated(machine)
-  assert.deepEqual((await forwards()).map(([, port]) => port).toSorted(), ['22022', '22023'])
-  assert.equal(await limitOfDisk(name), 1 << 20)
-
-  await human(name, 'hostfwd_remove net0 tcp:127.0.0.1:22022')
-  await limit(name, 0)
-  await expectUpdated(machine)
-  assert.deepEqual(
-    (await forwards()).map(([, port]) => port),
-    ['22023'],
-  )
-  assert.equal(await limitOfDisk(name), 0)
-})
-
-test('threads are scheduled as they were, pinned, at their policy and nice value, and the process has its limits', async (t) => {
-  const machine = await startMachine(t, 'pinned')
-  const { name } = machine.vm
-  const [{ 'thread-id': vcpu }] = (await monitor(name, 'query-cpus-fast')) as [{ 'thread-id': number }]
-  execFileSync('taskset', ['-cp', '0', String(vcpu)])
-  execFileSync('chrt', ['--batch', '-p', '0', String(vcpu)])
-  execFileSync('renice', ['-n', '7', '-p', String(vcpu)], { stdio: 'ignore' })
-  const schedules = async () => {
-    const pid = qemuPid(name)
-    const threads = (await monitor(name, 'query-cpus-fast')) as { 'thread-id': number }[]
-    return [pid, ...threads.map((thread) => thread['thread-id'])].map((tid) => readSchedule(pid, tid))
-  }
-  execFileSync('prlimit', ['--pid', String(qemuPid(name)), '--nofile=512:1024', '--core=0:0'])
-  execFileSync('choom', ['-n', '321', '-p', String(qemuPid(name))], { stdio: 'ignore' })
-  const limits = readProcessLimits(qemuPid(name))
-  assert.deepEqual(
-    [limits?.oomScoreAdj, limits?.resources[7], limits?.resources[4]],
-    [321, [512, 1024], [0, 0]],
-  )
-  const before = await schedules()
-  assert.deepEqual([before[1]?.cpus, before[1]?.policy, before[1]?.nice], ['0', 3, 7])
-  assert.notDeepEqual(before[0], before[1])
-  await expectUpdated(machine)
-  assert.deepEqual(await schedules(), before)
-  assert.deepEqual(readProcessLimits(qemuPid(name)), limits)
-})
-
-test('a port that another process has taken meanwhile is reported, and the guest runs on', async (t) => {
-  const qemu = moodyQemu(scratchFolder(t))
-  const machine = await startMachine(t, 'taken', { qemu: qemu.path })
-  await human(machine.vm.name, 'hostfwd_add net0 tcp:127.0.0.1:22024-:22')
-  qemu.set('exit 7')
-  assert.equal((await updateVmm(machine.pool)).report.vms[0]?.outcome, 'saved')
-  qemu.reset()
-  const other = createServer().listen(22024, '127.0.0.1')
-  await once(other, 'listening')
-  t.after(() => other.close())
-  const { report } = await resumeVms(machine.pool)
-  assert.equal(report.vms[0]?.outcome, 'resumed')
-  assert.match(
-    report.vms[0].problem ?? '',
-    /^forward tcp:127\.0\.0\.1:22024-10\.0\.2\.15:22 of net0 could not be set again/,
-  )
-  assert.equal(((await monitor(machine.vm.name, 'query-status')) as { status: string }).status, 'running')
+  await setProperty(name, 'ram', 'discard-data', true)
+  const words = /64M of its RAM \(\S+, 'ram'\) would be destroyed with the end of its QEMU: 'qom-set/
+  await expectRefused(machine, words)
+  rmSync(vmPaths(name).machine)
+  await expectRefused(machine, words)
+  await setProperty(name, 'ram', 'discard-data', false)
+  assert.equal((await updateVmm(machine.pool)).status, 0)
+  await machine.vm.serial.moreTicks(2)
+  assert.equal(machine.vm.serial.findBreak(), undefined)
 })
 
 test('what was plugged without an id, or with a backend that does not tell all, is refused by name', async (t) => {
   const machine = await startMachine(t, 'plugged')
-  await monitor(machine.vm.name, 'netdev_add', { type: 'user', id: 'net1', hostname: 'guest' })
+  await monitor(machine.vm.name, 'netdev_add', { type: 'user', id: 'net1', net: '10.9.0.0/16' })
   await monitor(machine.vm.name, 'device_add', {
     ...{ driver: 'virtio-net-pci', id: 'nic1', bus: 'port0', netdev: 'net1' },
   })
-  await expectRefused(machine, /network backend net1 was plugged: QEMU reports all options only of a tap/)
+  await expectRefused(
+    machine,
+    /network backend net1 was plugged: QEMU does not tell the mask of net=10\.9\.0\.0/,
+  )
 
   const other = await startMachine(t, 'no-id')
   await monitor(other.vm.name, 'device_add', { driver: 'virtio-rng-pci', bus: 'port0' })
@@ -225,8 +120,8 @@ test('what was plugged without an id, or with a backend that does not tell all, 
 test('what was done after an update is seen by the next one', async (t) => {
   const machine = await startMachine(t, 'again')
   await expectUpdated(machine)
-  await monitor(machine.vm.name, 'netdev_add', { type: 'user', id: 'net1' })
-  await expectRefused(machine, /network backend net1 was added/)
+  await monitor(machine.vm.name, 'chardev-add', { id: 'char1', backend: { type: 'null', data: {} } })
+  await expectRefused(machine, /character device or I\/O thread char1 was added/)
 })
 
 test('RAM outside of the pool is never left behind', async (t) => {
@@ -243,4 +138,16 @@ test('RAM outside of the pool is never left behind', async (t) => {
     ...{ 'qom-type': 'memory-backend-memfd', id: 'more', size: 16 << 20, share: true },
   })
   await expectRefused(machine, /16M of its RAM \(memory-backend-memfd, 'more'\) are not in the pool/)
+})
+
+test('the numbers that firmware gives to buses are no change of the machine', async (t) => {
+  const pool = await mountVmPool(t)
+  const options = ['-device', 'pcie-root-port,id=port0', '-device', 'virtio-rng-pci,id=rng0,bus=port0']
+  const vm = await startTinyVm(t, pool, 'numbered', { options })
+  const tree = String(await monitor(vm.name, 'human-monitor-command', { 'command-line': 'info qtree' }))
+  assert.match(tree.slice(tree.indexOf('id "rng0"')), /^[^:]*busnr = 1 /, 'firmware has numbered the bus')
+  const { status, stderr } = await updateVmm(pool)
+  assert.deepEqual([status, stderr], [0, ''])
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
 })

@@ -70,3 +70,20 @@ export function swappingQemu(t: TestContext, folder: string, words: readonly str
   const line = [...forOthers(t, join(import.meta.dirname, 'swapping-qemu.ts')), ...words].join(' ')
   return program(folder, 'qemu-swapping', WHEN_PROBED, `exec ${line} "$@"`)
 }
+
+/** A real QEMU whose events have a time that is off by `seconds`. */
+export function skewedQemu(folder: string, seconds: number): string {
+  const relay = join(import.meta.dirname, 'relay-qmp.ts')
+  const socket = join(folder, 'monitor')
+  return program(
+    folder,
+    'qemu-skewed',
+    WHEN_PROBED,
+    WHEN_TRIED,
+    `socket=${socket}-$$`,
+    `${process.execPath} --disable-warning=ExperimentalWarning ${relay} ${seconds} $socket &`,
+    'exec 3<&-',
+    'set -- $(echo "$@" | sed "s|fd=3,server=on|path=$socket,server=on|")',
+    'exec qemu-system-x86_64 "$@"',
+  )
+}

@@ -8,13 +8,14 @@ import { type TestContext, test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
 import { type UpdateScope, UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
+import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
+import { guestmemfs } from '../mount/support.ts'
 import {
   listVms,
   monitor,
   mountVmPool,
   qemuPid,
-  resumeVms,
   startTinyVm,
   type TestVm,
   updateVmm,
@@ -87,35 +88,42 @@ test('all the way to the jump, and back: every guest in the QEMU it had', async 
   assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['one', 'two'], 'no state file is left')
 })
 
-test('killed before the jump: resume thaws, and every guest goes on', async (t) => {
-  const pool = await mountVmPool(t)
-  const guests = await twoGuests(t, pool)
-  const way = wayOf(pool, guests)
-  way.writeUpdateRecord()
-  await way.suspendAll()
-  way.freeze()
-  // As after the death of the command: no locks, and no more steps. The test ends one QEMU, too, as a
-  // shutdown would.
-  way.releaseLocks()
-  await monitor(guests[0]?.name as string, 'quit').catch(() => {})
-  await guests[0]?.ended
+for (const command of ['resume', 'live-update --abort'])
+  test(`killed before the jump: ${command} thaws, and every guest goes on`, async (t) => {
+    const pool = await mountVmPool(t)
+    const guests = await twoGuests(t, pool)
+    const way = wayOf(pool, guests)
+    way.writeUpdateRecord()
+    await way.suspendAll()
+    way.freeze()
+    // As after the death of the command: no locks, and no more steps. The test ends one QEMU, too, as a
+    // shutdown would.
+    way.releaseLocks()
+    await monitor(guests[0]?.name as string, 'quit').catch(() => {})
+    await guests[0]?.ended
 
-  const { status, report, stderr } = await resumeVms(pool)
-  assert.equal(status, 0, stderr)
-  assert.deepEqual(
-    report.vms.map(({ outcome }) => outcome),
-    ['resumed', 'resumed'],
-  )
-  assert.equal(report.kind, 'resume', 'there was no other kernel')
-  assert.equal(isFrozen(pool), false)
-  assert.equal(readUpdateRecord(pool.mountPoint), undefined)
-  assert.deepEqual(
-    (await listVms(pool)).map(({ state }) => state),
-    ['running', 'running'],
-  )
-  // The first guest lost its terminal with its supervisor.
-  await allRunOn(guests.slice(1))
-})
+    const { status, stdout, stderr } = await guestmemfs(
+      ...command.split(' '),
+      '--mount',
+      pool.mountPoint,
+      '--json',
+    )
+    assert.equal(status, 0, stderr)
+    const report = JSON.parse(stdout) as UpdateReport
+    assert.deepEqual(
+      report.vms.map(({ outcome }) => outcome),
+      ['resumed', 'resumed'],
+    )
+    assert.equal(report.kind, 'resume', 'there was no other kernel')
+    assert.equal(isFrozen(pool), false)
+    assert.equal(readUpdateRecord(pool.mountPoint), undefined)
+    assert.deepEqual(
+      (await listVms(pool)).map(({ state }) => state),
+      ['running', 'running'],
+    )
+    // The first guest lost its terminal with its supervisor.
+    await allRunOn(guests.slice(1))
+  })
 
 test('one guest cannot be saved: it and the others go on, and nothing is frozen', async (t) => {
   const pool = await mountVmPool(t)

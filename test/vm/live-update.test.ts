@@ -7,7 +7,16 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { listVms, monitor, mountVmPool, qemuPid, startTinyVm, updateVmm } from './support.ts'
+import {
+  listVms,
+  monitor,
+  mountVmPool,
+  qemuPid,
+  quitFirst,
+  scratchFolder,
+  startTinyVm,
+  updateVmm,
+} from './support.ts'
 
 test('a running guest goes on in a new QEMU, on the same terminal', async (t) => {
   const pool = await mountVmPool(t)
@@ -19,9 +28,10 @@ test('a running guest goes on in a new QEMU, on the same terminal', async (t) =>
   assert.equal(status, 0, stderr)
   const [timeline] = report.vms
   assert.equal(timeline?.outcome, 'updated')
+  assert.equal(timeline.quitFirst, null, 'the next one was started first')
   assert.deepEqual(
     timeline.phases.map(({ phase }) => phase),
-    ['save', 'quit', 'launch', 'start', 'load', 'continue'],
+    ['save', 'load', 'continue'],
   )
   const sum = timeline.phases.reduce((total, { durationUs }) => total + durationUs, 0)
   assert.ok(Math.abs(sum - (timeline.blackoutUs ?? 0)) <= 5, 'the phases are the blackout')
@@ -34,6 +44,21 @@ test('a running guest goes on in a new QEMU, on the same terminal', async (t) =>
 
   const again = await updateVmm(pool)
   assert.equal(again.status, 0, again.stderr)
+  await vm.serial.moreTicks(3)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
+test('where one process alone can have what the line names, the old QEMU ends first, and the report says why', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'alone', { options: quitFirst(scratchFolder(t)) })
+  const { status, report, stderr } = await updateVmm(pool)
+  assert.equal(status, 0, stderr)
+  const [timeline] = report.vms
+  assert.deepEqual(
+    timeline?.phases.map(({ phase }) => phase),
+    ['save', 'quit', 'launch', 'start', 'load', 'continue'],
+  )
+  assert.match(timeline?.quitFirst ?? '', /^one process alone can have -pidfile \S+$/)
   await vm.serial.moreTicks(3)
   assert.equal(vm.serial.findBreak(), undefined)
 })

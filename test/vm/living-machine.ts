@@ -10,7 +10,16 @@ import { askOf } from '../../src/qemu/machine/ask.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { until } from '../mount/support.ts'
-import { monitor, mountVmPool, scratchFolder, startTinyVm, type TestVm, type VmPool } from './support.ts'
+import {
+  monitor,
+  mountVmPool,
+  qemuPid,
+  scratchFolder,
+  startTinyVm,
+  type TestVm,
+  updateVmm,
+  type VmPool,
+} from './support.ts'
 
 export interface Machine {
   readonly pool: VmPool
@@ -55,7 +64,10 @@ export async function startMachine(t: TestContext, word: string): Promise<Machin
   return { pool, vm: await startTinyVm(t, pool, word, { options }), folder }
 }
 
-export async function factsOf({ vm }: Machine, plugged: readonly string[] = []): Promise<string[]> {
+export async function factsOf(
+  { vm }: Pick<Machine, 'vm'>,
+  plugged: readonly string[] = [],
+): Promise<string[]> {
   const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
   try {
     return (await machineFacts(askOf(qmp), plugged)).toSorted()
@@ -64,13 +76,35 @@ export async function factsOf({ vm }: Machine, plugged: readonly string[] = []):
   }
 }
 
+/** The VM has another QEMU with the same machine, and the guest has not lost a tick. */
+export async function expectCarried(
+  machine: Pick<Machine, 'pool' | 'vm'>,
+  words: RegExp,
+  plugged: readonly string[] = [],
+): Promise<void> {
+  const { pool, vm } = machine
+  const before = { pid: qemuPid(vm.name), facts: await factsOf(machine, plugged) }
+  const { status, stderr, report } = await updateVmm(pool)
+  assert.deepEqual([status, report.vms[0]?.outcome], [0, 'updated'], stderr)
+  assert.match(stderr, words)
+  assert.notEqual(qemuPid(vm.name), before.pid)
+  assert.deepEqual(await factsOf(machine, plugged), before.facts)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+  // The recorded line has the changes by now: the next update carries none.
+  const again = await updateVmm(pool)
+  assert.deepEqual([again.status, again.stderr], [0, ''])
+  assert.deepEqual(await factsOf(machine, plugged), before.facts)
+}
+
 /**
  * Reads or writes a block of a disk without the guest, by `qemu-io`; throws where its output reports an
- * error.
+ * error. `device`: an id, or the name that QEMU gives to a drive without one.
  */
 export async function disk(name: string, device: string, command: string): Promise<void> {
   const qdev = device.startsWith('vd') ? `/machine/peripheral/${device}/virtio-backend` : device
-  const line = `qemu-io -d ${qdev} "${command}"`
+  const of = /^(ide|virtio|floppy)\d/.test(device) ? device : `-d ${qdev}`
+  const line = `qemu-io ${of} "${command}"`
   const said = String(await monitor(name, 'human-monitor-command', { 'command-line': line }))
   assert.doesNotMatch(said, /failed|error|Pattern verification/i, `${device}: ${command}: ${said}`)
 }
@@ -105,6 +139,21 @@ export async function commit(name: string, top: string, base: string): Promise<v
     return true
   }
   await until(`${top} is committed`, isOver, 5000)
+}
+
+/** Makes a qcow2 image in a file that QEMU has as the node `file`. */
+export async function format(name: string, file: string): Promise<void> {
+  const job = { id: 'create0' }
+  const options = { driver: 'qcow2', file, size: IMAGE_BYTES }
+  await monitor(name, 'blockdev-create', { 'job-id': job.id, options })
+  const isOver = async (): Promise<boolean> => {
+    const jobs = (await monitor(name, 'query-jobs')) as { id: string; status: string; error?: string }[]
+    const now = jobs.find(({ id }) => id === job.id)
+    assert.equal(now?.error, undefined)
+    return now?.status === 'concluded'
+  }
+  await until(`an image is in ${file}`, isOver, 5000)
+  await monitor(name, 'job-dismiss', job)
 }
 
 export const untilTried = (name: string): Promise<void> =>

@@ -9,12 +9,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { close } from '../../src/linux/descriptors.ts'
+import { pidfdOpen, waitExit } from '../../src/linux/process.ts'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
+import { Errno } from '../../src/values/errno.ts'
 import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
-import { CLI, guestmemfs, mountTestPool, type Outcome, type TestPool } from '../mount/support.ts'
+import { CLI, guestmemfs, mountTestPool, type Outcome, runProgram, type TestPool } from '../mount/support.ts'
 
 export const QEMU = 'qemu-system-x86_64'
 const PATTERN_MEBIBYTES = 8
@@ -56,6 +59,9 @@ export function tinyKernel(folder: string, seed = 1): string {
   writeFileSync(path, buildTinyGuest({ mebibytes: PATTERN_MEBIBYTES, seed, pace: 1 }))
   return path
 }
+
+/** Options by which a QEMU must end before the next one of its guest is started: one process has the file. */
+export const quitFirst = (folder: string): string[] => ['-pidfile', join(folder, 'pid')]
 
 /** The options of a small machine without any RAM option: what every test's command line begins with. */
 export const SMALL_MACHINE = [
@@ -132,6 +138,7 @@ export async function startTinyVm(
   word: string,
   more: {
     options?: readonly string[]
+    ramOptions?: readonly string[]
     runOptions?: readonly string[]
     seed?: number
     qemu?: string
@@ -146,7 +153,7 @@ export async function startTinyVm(
   const line = [
     qemu,
     ...SMALL_MACHINE,
-    ...ramOptions(ramFile),
+    ...(more.ramOptions ?? ramOptions(ramFile)),
     '-kernel',
     kernel,
     '-serial',
@@ -193,9 +200,20 @@ async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {
 /** Ends the present supervisor and QEMU of the VM, wherever they were started. */
 async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const runtime = readRuntime(name)
-  for (const pid of [runtime?.qemu?.pid, runtime?.supervisor.pid]) if (pid !== undefined) kill(pid)
+  const { qemu, supervisor, successor, predecessor } = runtime ?? {}
+  const processes = [qemu, supervisor, successor, predecessor].filter((one) => one != null)
+  // A pidfd tells the end of all threads: the last of them gives up the RAM file.
+  const pidfds = processes.flatMap(({ pid }) => {
+    const fd = pidfdOpen(pid)
+    return fd instanceof Errno ? [] : [fd]
+  })
+  for (const { pid } of processes) kill(pid)
   child.kill('SIGKILL')
   await ended
+  for (const fd of pidfds) {
+    await waitExit(fd, 5000)
+    close(fd)
+  }
   rmSync(vmPaths(name).directory, { recursive: true, force: true })
 }
 
@@ -212,6 +230,13 @@ export function qemuPid(name: string): number {
   const pid = readRuntime(name)?.qemu?.pid
   if (pid === undefined) throw new Error(`no QEMU runs VM ${name}`)
   return pid
+}
+
+/** Stores bytes in a RAM file, through a mapping of another process. */
+export async function storeBytes(path: string, at: number, ...bytes: number[]): Promise<void> {
+  const words = [join(import.meta.dirname, 'store-bytes.ts'), path, String(at), ...bytes.map(String)]
+  const { status, stderr } = await runProgram(process.execPath, words)
+  if (status !== 0) throw new Error(stderr)
 }
 
 /** One QMP command on the VM's own monitor. */

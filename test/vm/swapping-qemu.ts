@@ -31,7 +31,10 @@ function event(socket: Socket, name: string, data: object = {}): void {
 interface Command {
   readonly execute: string
   readonly id?: unknown
-  readonly arguments?: { readonly channels?: readonly { readonly addr: { readonly filename: string } }[] }
+  readonly arguments?: {
+    readonly channels?: readonly { readonly addr: { readonly filename: string } }[]
+    readonly property?: string
+  }
 }
 
 function migrate(socket: Socket, path: string): void {
@@ -52,7 +55,7 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
     'query-status': { status, running: status === 'running' },
     'query-memdev': [{ id: 'ram', size: ramBytes, share: true }],
     'qom-list': [{ name: 'ram', type: 'child<memory-backend-file>' }],
-    'qom-get': ramPath,
+    'qom-get': words?.property === 'discard-data' ? false : ramPath,
     'human-monitor-command': '',
     'x-debug-query-block-graph': { nodes: [], edges: [] },
     'query-version': { qemu: { major: 10, minor: 0, micro: 0 }, package: '' },
@@ -60,8 +63,10 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
   if (execute === 'cont') status = 'running'
   for (const question of [
     'hotpluggable-cpus',
+    'memory-devices',
     'named-block-nodes',
     'block',
+    'block-exports',
     'jobs',
     'chardev',
     'iothreads',

@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
@@ -16,11 +17,13 @@ import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qe
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { qemusOf } from './holders-of-ram.ts'
 import {
   listVms,
   monitor,
   mountVmPool,
   qemuPid,
+  quitFirst,
   resumeVms,
   Serial,
   scratchFolder,
@@ -30,48 +33,57 @@ import {
   type VmPool,
 } from './support.ts'
 
-const ROUNDS = 10
+const ROUNDS = 8
 const UPDATE = ['live-update', '--vmm-only', '--mount']
-/** From the creation of the state file, the first step, to about when the guest runs again. */
-const WINDOW_MS = 150
 
-test('an update killed at any moment leaves a guest that goes on', async (t) => {
-  const seed = Number(process.env.GUESTMEMFS_SEED ?? Date.now() % 1_000_000)
-  t.diagnostic(`seed ${seed}`)
-  const random = randomFrom(seed)
-  const pool = await mountVmPool(t)
-  const vm = await startTinyVm(t, pool, 'hard')
-  const found: Record<string, number> = {}
-  for (let round = 0; round < ROUNDS; round++) {
-    const delayMs = random.below(WINDOW_MS)
-    await killedUpdate(pool, vm.name, delayMs)
-    // Without names: `resume` finds the guest by itself.
-    const { report } = await resumeVms(pool)
-    const [timeline] = report.vms
-    const how = timeline?.problem ?? timeline?.phases.map(({ phase }) => phase).join(' ') ?? 'gone'
-    found[how] = (found[how] ?? 0) + 1
-    assert.ok(
-      timeline === undefined || timeline.outcome === 'resumed' || timeline.problem?.startsWith('it runs'),
-      `seed ${seed}, round ${round}, ${delayMs} ms: ${JSON.stringify(timeline)}`,
-    )
-    const before = ticksOf(vm.serial, vm.name).length
-    const deadline = performance.now() + 20_000
-    while (ticksOf(vm.serial, vm.name).length < before + 2) {
-      assert.ok(performance.now() < deadline, `seed ${seed}, round ${round}: no ticks`)
-      await sleep(50)
+for (const [order, windowMs] of [
+  // From the creation of the state file, the first step, to about when the guest runs again.
+  ['its next QEMU first', 50],
+  ['its old QEMU first', 150],
+] as const) {
+  test(`an update killed at any moment leaves a guest that goes on: ${order}`, async (t) => {
+    const seed = Number(process.env.GUESTMEMFS_SEED ?? Date.now() % 1_000_000)
+    t.diagnostic(`seed ${seed}`)
+    const random = randomFrom(seed)
+    const pool = await mountVmPool(t)
+    const options = order === 'its old QEMU first' ? quitFirst(scratchFolder(t)) : []
+    const vm = await startTinyVm(t, pool, 'hard', { options })
+    const found: Record<string, number> = {}
+    for (let round = 0; round < ROUNDS; round++) {
+      const delayMs = random.below(windowMs)
+      await killedUpdate(pool, vm.name, delayMs)
+      // Without names: `resume` finds the guest by itself.
+      const { report } = await resumeVms(pool)
+      const [timeline] = report.vms
+      const how = timeline?.problem ?? timeline?.phases.map(({ phase }) => phase).join(' ') ?? 'gone'
+      found[how] = (found[how] ?? 0) + 1
+      assert.ok(
+        timeline === undefined || timeline.outcome === 'resumed' || timeline.problem?.startsWith('it runs'),
+        `seed ${seed}, round ${round}, ${delayMs} ms: ${JSON.stringify(timeline)}`,
+      )
+      const before = ticksOf(vm.serial, vm.name).length
+      const deadline = performance.now() + 20_000
+      while (ticksOf(vm.serial, vm.name).length < before + 2) {
+        assert.ok(performance.now() < deadline, `seed ${seed}, round ${round}: no ticks`)
+        await sleep(50)
+      }
+      assert.deepEqual(await qemusOf(vm), [qemuPid(vm.name)], `seed ${seed}, round ${round}: one QEMU`)
     }
-  }
-  for (const [index, { number, bad }] of ticksOf(vm.serial, vm.name).entries()) {
-    assert.deepEqual([number, bad], [index + 1, 0], `seed ${seed}`)
-  }
-  t.diagnostic(`resumed after: ${JSON.stringify(found)}`)
-})
+    for (const [index, { number, bad }] of ticksOf(vm.serial, vm.name).entries()) {
+      assert.deepEqual([number, bad], [index + 1, 0], `seed ${seed}`)
+    }
+    t.diagnostic(`resumed after: ${JSON.stringify(found)}`)
+  })
+}
 
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
   test(`an update that gets ${signal} in the middle comes to its end, and says what it got`, async (t) => {
     const pool = await mountVmPool(t)
     const qemu = moodyQemu(scratchFolder(t))
-    const vm = await startTinyVm(t, pool, signal.toLowerCase(), { qemu: qemu.path })
+    const vm = await startTinyVm(t, pool, signal.toLowerCase(), {
+      qemu: qemu.path,
+      options: quitFirst(scratchFolder(t)),
+    })
     const before = qemuPid(vm.name)
     // The old QEMU has ended, the next one does not run yet.
     qemu.set('sleep 2')
@@ -87,6 +99,27 @@ for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     assert.equal(vm.serial.findBreak(), undefined)
   })
 }
+
+test('an update whose reader goes away comes to its end, and prints no stack trace', async (t) => {
+  const pool = await mountVmPool(t)
+  const qemu = moodyQemu(scratchFolder(t))
+  const slow = await startTinyVm(t, pool, 'slow', { qemu: qemu.path })
+  const fast = await startTinyVm(t, pool, 'fast', { seed: 2 })
+  const before = [slow, fast].map(({ name }) => qemuPid(name))
+  // The report of the other one, which the reader does not take, comes while this one is in no QEMU.
+  qemu.set('sleep 2')
+  const update = spawn(process.execPath, [CLI, ...UPDATE, pool.mountPoint], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  update.stdout.destroy()
+  const [ended, errors] = await Promise.all([once(update, 'exit'), text(update.stderr)])
+  assert.deepEqual([ended, errors], [[0, null], ''])
+  for (const [index, { name, serial }] of [slow, fast].entries()) {
+    assert.notEqual(qemuPid(name), before[index])
+    await serial.moreTicks(2)
+    assert.equal(serial.findBreak(), undefined)
+  }
+})
 
 test('an update that is killed leaves a guest that vms calls stopped, and that plain resume brings back', async (t) => {
   const pool = await mountVmPool(t)

@@ -176,6 +176,10 @@ export class Assembler {
   out(): void {
     this.byte(0xee)
   }
+  /** Port of DX, value in EAX. */
+  outWord(): void {
+    this.byte(0xef)
+  }
   in(): void {
     this.byte(0xec)
   }

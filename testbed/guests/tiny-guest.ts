@@ -13,6 +13,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { Assembler, CARRY, EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP, NOT_ZERO, ZERO } from './assembler.ts'
+import { emitEjectMemory } from './eject-memory.ts'
 import { emitNumber, emitPrint, emitText } from './serial-output.ts'
 
 export interface TinyGuest {
@@ -31,6 +32,8 @@ export interface TinyGuest {
    * most.
    */
   readonly pace?: number
+  /** Slots whose DIMMs the guest lets go when QEMU asks it to. Default 0: it answers no such request. */
+  readonly memorySlots?: number
 }
 
 export const LOAD_ADDRESS = 0x100000
@@ -49,7 +52,7 @@ const PIT_DIVISOR = 59659
 
 /** The guest as a file for `qemu-system-x86_64 -kernel`. */
 export function buildTinyGuest(guest: TinyGuest): Uint8Array {
-  const { mebibytes, seed = 1, strideBytes = 4, pace = 2 } = guest
+  const { mebibytes, seed = 1, strideBytes = 4, pace = 2, memorySlots = 0 } = guest
   if (!(mebibytes >= 1 && mebibytes <= 2044))
     throw new RangeError(`${mebibytes} MiB: 1 to 2044 can be checked`)
   if (!(strideBytes >= 4 && strideBytes % 4 === 0))
@@ -61,6 +64,7 @@ export function buildTinyGuest(guest: TinyGuest): Uint8Array {
   emitStart(a)
   emitFill(a, words, strideBytes, seed)
   emitPass(a, words, strideBytes)
+  emitEjectMemory(a, memorySlots)
   emitReport(a, pace)
   emitPrint(a)
   emitTimerInterrupt(a)

@@ -162,6 +162,41 @@ test('a triple fault is the emulator in the code of KVM alone, and not on the wa
     assert.equal(emulatorFault(run({ host: other })), undefined)
 })
 
+/** As of a host that was reset in `live-update`, before a guest was paused. */
+const BETWEEN = `CPU#0
+RIP=ffffffffa3f0a533 RFL=00000046 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=0
+GS =0010 0000000000000000 ffffffff 00c09300 DPL=0 DS   [-WA]
+LDT=0000 0000000000000000 0000ffff 00008200 DPL=0 LDT
+TR =0000 0000000000000000 0000ffff 00008b00 DPL=0 TSS64-busy
+GDT=     fffffe4e62f8d000 0000007f
+IDT=     fffffe0000000000 00000fff
+
+CPU#1
+RIP=0000000001a28ff7 RFL=00000206 [-----P-] CPL=3 II=0 A20=1 SMM=0 HLT=0
+GS =0000 0000000000000000 00000000 00000000
+TR =0040 fffffe112879d000 00000067 00008900 DPL=0 TSS64-avl
+IDT=     fffffe0000000000 00000fff
+`
+
+test('a triple fault between a guest and its host is the emulator, whatever the other processor does', () => {
+  const reset = { ...stop('guest-reset', IN_KVM), registers: BETWEEN }
+  assert.match(emulatorFault(run({ host: host({ stop: reset }) })) ?? '', /after a guest's exit/)
+  const withRegisters = (before: string | RegExp, after: string) =>
+    host({ stop: { ...reset, registers: BETWEEN.replace(before, after) } })
+  for (const other of [
+    host({ stop: reset, isBooting: true }),
+    host({ stop: { ...reset, qemuLog: 'CPU Reset (CPU 0)\n' } }),
+    host({ stop: reset, crash: 'Oops: general protection fault' }),
+    withRegisters('CPL=0', 'CPL=3'),
+    withRegisters('TR =0000 0000000000000000', 'TR =0040 fffffe112879d000'),
+    withRegisters('GS =0010 0000000000000000', 'GS =0010 ff11000120000000'),
+    // A kernel on its way into the next one, or from it, has another IDT or none.
+    withRegisters(/IDT= +fffffe0000000000 00000fff/, 'IDT=     0000000000000000 00000000'),
+    withRegisters(/IDT= +fffffe0000000000 00000fff/, 'IDT=     ffffffff83c00000 00000fff'),
+  ])
+    assert.equal(emulatorFault(run({ host: other })), undefined)
+})
+
 test('what a scenario asserts is never excused, nor a guest that is silent, nor a host that never was', () => {
   assert.equal(emulatorFault(run({ guests: RESET, isAboutTheMachine: false })), undefined)
   assert.equal(emulatorFault(run({ guests: [guest()] })), undefined)

@@ -84,15 +84,16 @@ function staleInstruction({ crash, isBooting }: HostEvidence): string | undefine
 
 /**
  * A triple fault of a processor, without a message of the kernel, while all that were not halted executed
- * KVM's code.
+ * KVM's code, or while one was between a guest and its host.
  */
 function tripleFault({ crash, stop, isBooting, kvmModules }: HostEvidence): string | undefined {
   if (crash !== undefined || stop?.reason !== 'guest-reset' || isBooting) return undefined
   if (!/^Triple fault$/m.test(stop.qemuLog)) return undefined
+  const processors = stop.registers.split(/^CPU#\d+$/m).filter((text) => !/\bHLT=1\b/.test(text))
+  if (processors.some(isBetween))
+    return "the host was reset by a triple fault after a guest's exit, before KVM had loaded the host's TR and GS"
   const ranges = kvmModules.flatMap((line) => moduleRange(line) ?? [])
-  const busy = stop.registers
-    .split(/^CPU#\d+$/m)
-    .filter((text) => !/\bHLT=1\b/.test(text))
+  const busy = processors
     .flatMap((text) => /\bRIP=([0-9a-f]{16})/.exec(text)?.[1] ?? [])
     .map((digits) => BigInt(`0x${digits}`))
   const isInside = (rip: bigint): boolean => ranges.some(({ start, end }) => rip >= start && rip < end)
@@ -100,6 +101,21 @@ function tripleFault({ crash, stop, isBooting, kvmModules }: HostEvidence): stri
   if (rip === undefined || !busy.every(isInside)) return undefined
   return `the host was reset by a triple fault in KVM's code, at 0x${rip.toString(16)}`
 }
+
+/** Where the kernel of a running machine has its IDT (CPU_ENTRY_AREA_RO_IDT, asm/pgtable_areas.h). */
+const KERNELS_IDT = /^IDT= +fffffe0000000000 00000fff$/m
+/** The null selector in TR, and no base in GS. */
+const NO_TASK = /^TR =0000 0000000000000000 /m
+const NO_GS = /^GS =[0-9a-f]{4} 0000000000000000 /m
+
+/**
+ * The exit of an SVM guest leaves the guest's FS, GS, TR and LDTR in the processor, until the host's VMLOAD
+ * some instructions later, in `__svm_vcpu_run` (AMD64 APM 2, 15.5.1; arch/x86/kvm/svm/vmenter.S). A kernel
+ * that has its IDT always has a TR and a base in GS, but for those instructions: an exception that the
+ * emulator raises there cannot find its per-CPU memory.
+ */
+const isBetween = (registers: string): boolean =>
+  /\bCPL=0\b/.test(registers) && [KERNELS_IDT, NO_TASK, NO_GS].every((what) => what.test(registers))
 
 /** `NAME SIZE REFERENCES USERS STATE ADDRESS` (kernel/module/procfs.c). */
 function moduleRange(line: string): { start: bigint; end: bigint } | undefined {

@@ -11,8 +11,13 @@ import { expectFrozen, expectThawed, mapOf, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { RESERVED } from './carve-out.ts'
 import { deleteSecret, NOT_ALL_RAM, refuseLockedDown, refuseRanges } from './devmem-limits.ts'
+import { refuseTakeover } from './refuse-pools.ts'
 
 const MOUNT = 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=devmem,region=0x100000000'
+/** A byte of the image's header: the last 16 MiB of the range are the pool's metadata. */
+const FLIP_HEADER = `at=$((0x13f0000c8))
+byte=$(dd if=/dev/mem bs=1 skip=$at count=1 status=none | od -An -tu1)
+printf "\\\\$(printf %o $((byte ^ 16)))" | dd of=/dev/mem bs=1 seek=$at conv=notrunc status=none`
 const MIB = 2 ** 20
 const GIB = 2 ** 30
 
@@ -38,6 +43,8 @@ export const devmem: Scenario = {
 
     const pid = await startSeed(stage, await windowed(stage))
     await phase('write-back', () => checkCaching(stage, pid))
+    const format = 'guestmemfs format other --store devmem --region 0x100000000 --force'
+    await refuseTakeover(stage, { mount: MOUNT, format, flip: FLIP_HEADER })
     await saveSeed(stage)
     await phase('freeze', () => host.run('guestmemfs freeze'))
     await kexecByHand(stage, `mkdir -p /mnt/guestmemfs; ${MOUNT}`)

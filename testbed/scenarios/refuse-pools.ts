@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { guestCommand } from '../guests/qemu.ts'
+import { keeperPid } from '../scenario/pool.ts'
 import type { Stage } from '../scenario/scenario.ts'
 import { MOUNT } from './carve-out.ts'
 
@@ -125,6 +126,29 @@ export async function refuseUses(stage: Stage, update: string): Promise<void> {
     command: `${FLIP} metadata+200; code=0; ${update} || code=$?; ${FLIP} metadata+200; (exit $code)`,
     says: /image of pool 'guestmemfs' is not sound: .*checksum/,
   })
+}
+
+/**
+ * The keeper dies while a guest runs. What refuses the takeover, and who wants the region, leaves the server
+ * as it was: it lists the files. `flip`: changes the image's header, and undoes it.
+ */
+export async function refuseTakeover(
+  stage: Stage,
+  { mount, format, flip = `${FLIP} metadata+200` }: { mount: string; format: string; flip?: string },
+): Promise<void> {
+  const { host, expect } = stage
+  await host.run(`kill -KILL ${await keeperPid(host)}; sleep 0.3`)
+  await refuse(stage, {
+    what: 'takeover of an image that cannot be read',
+    command: `${flip}; code=0; ${mount} || code=$?; ${flip}; (exit $code)`,
+    says: /the header of the image fails its checksum/,
+  })
+  await refuse(stage, {
+    what: 'format of a region whose keeper died',
+    command: format,
+    says: /is in use by another pool/,
+  })
+  expect('taken over', await host.run(mount), /its keeper had died: a new one took over/)
 }
 
 /** Ends with the pool mounted again, its files as they were. No guest runs by now. */

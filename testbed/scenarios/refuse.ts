@@ -9,7 +9,7 @@ import { filesOf } from '../scenario/live-update.ts'
 import { type ListedVm, onlyVm, refusal } from '../scenario/pool.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 import { CARVE_OUT, MOUNT } from './carve-out.ts'
-import { refuseImages, refuseRegions, refuseUses } from './refuse-pools.ts'
+import { refuseImages, refuseRegions, refuseTakeover, refuseUses } from './refuse-pools.ts'
 
 const QEMU = guestCommand({ name: 'guest', mebibytes: 128, kernel: 'tiny-guest', machine: 'q35' })
 
@@ -75,6 +75,7 @@ export const refuse: Scenario = {
 
     const good = filesOf(next)
     await refuseUses(stage, `guestmemfs live-update ${good}`)
+    await refuseTakeover(stage, { mount: MOUNT, format: 'guestmemfs format guestmemfs --force' })
     await expectRunning(stage, vm)
     await host.run('guestmemfs freeze')
     await refused(stage, 'frozen', [good, /is frozen/])

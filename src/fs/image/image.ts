@@ -128,6 +128,14 @@ export class Image<S extends ImageState = ImageState> {
     return new Image(new AreaWriter(area, trace), header, found, emptyState)
   }
 
+  /** As `open`, without a store into `area`: another process may have the image. Throws the same. */
+  static read(area: Uint8Array, expected: Expected, emptyState: ImageState): Identity {
+    const { identity, geometry } = readHeader(area)
+    checkExpected(identity, expected)
+    for (const entry of recover(area, geometry).fold.entries()) emptyState.apply(entry)
+    return identity
+  }
+
   get version(): FormatVersion {
     return this.#version
   }

@@ -1,5 +1,5 @@
 /**
- * Owns rename, the operation with the most rules: rename(2), and the checks of the kernel's `vfs_rename` and
+ * rename, the operation with the most rules: rename(2), and the checks of the kernel's `vfs_rename` and
  * `do_renameat2` (fs/namei.c) in their order, because two racing requests may both have passed the kernel's.
  */
 import { EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOTDIR, ENOTEMPTY, Errno } from '../../values/errno.ts'

@@ -1,7 +1,6 @@
 /**
- * Owns extended attributes: which names may be stored, their limits and flags (xattr(7), setxattr(2)). What
- * is computed instead of stored (`guestmemfs.*`) and what is control (`trusted.guestmemfs.*`) has its own
- * file.
+ * Extended attributes: which names may be stored, their limits and flags (xattr(7), setxattr(2)). What is
+ * computed instead of stored (`guestmemfs.*`) and what is control (`trusted.guestmemfs.*`) has its own file.
  *
  * Stored: `user.*`, `trusted.*`, `security.*`; the kernel has checked who may touch them (`xattr_permission`
  * in fs/xattr.c). `system.*` is refused: an ACL that is stored but not enforced would protect nothing.

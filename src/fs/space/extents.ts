@@ -1,5 +1,5 @@
 /**
- * Owns arithmetic on lists of extents: how many blocks, joining two lists, cutting one. It allocates nothing.
+ * The arithmetic of lists of extents: how many blocks, joining two lists, cutting one. It allocates nothing.
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 

@@ -1,8 +1,8 @@
 /**
- * Owns which gigantic frames of a pool are whole: aligned runs of as many blocks as one gigantic page has
- * (512 for 1 GiB), of which no file owns a block. `Zones` keeps files without gigantic pages out of whole
- * frames as long as it can, so that a pool with pages of both sizes does not become fragmented. This class
- * chooses nothing.
+ * The gigantic frames of a pool that are whole: aligned runs of as many blocks as one gigantic page has (512
+ * for 1 GiB), of which no file owns a block. `Zones` keeps files without gigantic pages out of whole frames
+ * as long as it can, so that a pool with pages of both sizes does not become fragmented. This class chooses
+ * nothing.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
 import { CLEAN, isDirty } from './block-kinds.ts'

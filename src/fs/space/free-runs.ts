@@ -1,8 +1,7 @@
 /**
- * Owns the answer to "where are N free blocks in a row": a binary tree over the pool in which each node knows
- * the longest free run below it and the free runs that touch its left and right edges. Marking a run and
- * finding one cost the depth of the tree, however full or scattered the pool is. It does not know why a block
- * is not free.
+ * The search for N free blocks in a row: a binary tree over the pool in which each node knows the longest
+ * free run below it and the free runs that touch its left and right edges. Marking a run and finding one cost
+ * the depth of the tree, however full or scattered the pool is. It does not know why a block is not free.
  */
 import type { Extent } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
@@ -10,8 +9,8 @@ import { BrokenInvariantError } from '../../values/errors.ts'
 export class FreeRuns {
   readonly #width: number
   /**
-   * Node 1 is the whole pool, node n has the children 2n and 2n+1. A node that is all free or all used speaks
-   * for its children.
+   * Node 1 is the whole pool, node n has the children 2n and 2n+1. Where a node is all free or all used, its
+   * own values count, and those of its children may be former ones.
    */
   readonly #longest: Int32Array
   readonly #left: Int32Array

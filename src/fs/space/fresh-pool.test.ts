@@ -10,7 +10,7 @@ import { PlainJournal } from '../testing/plain-journal.ts'
 const TOTAL_BLOCKS = 14
 const FORMER = 0xee
 
-/** A new pool on memory that somebody used before, 14 blocks in data chunks of 4. */
+/** A new pool on memory that holds a former owner's bytes, 14 blocks in data chunks of 4. */
 function newPool(): Fixture {
   const state = State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: TOTAL_BLOCKS })
   const options = { clearing: 'ours', totalBlocks: TOTAL_BLOCKS, chunkBlocks: 4, formerByte: FORMER } as const

@@ -1,8 +1,8 @@
 /**
- * Owns the vocabulary of change. Every change of the file system is a list of entries; an operation decides
- * which, the image logs them as one record, and `State.apply` carries them out, at run time and at recovery
- * alike. An entry states the whole new value of one key, so replaying it over a newer state converges: that
- * is what lets a checkpoint be written piecemeal while operations go on.
+ * The kinds of change. Every change of the file system is a list of entries; an operation decides which, the
+ * image logs them as one record, and `State.apply` carries them out, at run time and at recovery alike. An
+ * entry states the whole new value of one key, so replaying it over a newer state converges: that is what
+ * lets a checkpoint be written piecemeal while operations go on.
  */
 import type { Extent } from '../../stores/store.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'

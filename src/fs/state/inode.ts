@@ -1,6 +1,4 @@
-/**
- * Owns what an inode is. An inode is a plain value: it is never changed in place, a changed one replaces it.
- */
+/** An inode: a plain value that is never changed in place; a changed one replaces it. */
 import type { Extent } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns what follows from the tables of a state at rest: which blocks are free, which inodes are orphans,
- * where an inode has a name, which inode number comes next. Built once from the tables, then kept in step
- * with each change, so that no operation reads a whole table. It is never stored: recovery builds it anew.
+ * What follows from the tables of a state at rest: which blocks are free, which inodes are orphans, where an
+ * inode has a name, which inode number comes next. Built once from the tables, then kept in step with each
+ * change, so that no operation reads a whole table. It is never stored: recovery builds it anew.
  */
 import type { StoreDescriptor } from '../../stores/store.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'

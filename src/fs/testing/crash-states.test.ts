@@ -59,7 +59,7 @@ for (const [shift, kind] of KINDS.entries()) {
     let [pairs, crashes] = [0, 0]
     for (const [row, first] of OPERATION_NAMES.entries()) {
       for (const [column, second] of OPERATION_NAMES.entries()) {
-        // Over the kinds of store each pair meets each place in the life of the log.
+        // Over the kinds of store each pair meets each phase of the log.
         const phase = PHASES[(row + column + shift) % PHASES.length] as (typeof PHASES)[number]
         try {
           const explored = explorePair(start[phase], first, second)

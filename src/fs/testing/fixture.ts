@@ -1,4 +1,4 @@
-/** Owns a small file system for tests, and what must hold after every step of every test. */
+/** A small file system for tests, and what must hold after every step of every test. */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES, type Extent, type FrameGrid } from '../../stores/store.ts'
 import { byteString, type Ino, ROOT_INO } from '../../values/ids.ts'
@@ -66,7 +66,7 @@ export function ok<T>(result: T | Refusal): T {
   return result
 }
 
-/** All invariants of the state, and statfs telling the truth about it. `chunkBlocks`: as the store has it. */
+/** All invariants of the state, and that statfs agrees with it. `chunkBlocks`: as the store has it. */
 export function checkInvariants(fs: FileSystem, journal: Journal, chunkBlocks?: number): void {
   const made = journal.identity.totalBlocks
   const totalBlocks = totalBlocksOf(journal.state.properties, made)

@@ -1,6 +1,6 @@
 /**
- * Owns `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch
- * `trusted.*` (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
+ * `trusted.guestmemfs.*`: control of a pool through its own mount. Only CAP_SYS_ADMIN may touch `trusted.*`
+ * (`xattr_permission` in fs/xattr.c), so an owner of a file cannot change what root acts on.
  *
  *   trusted.guestmemfs.frozen   on the root: "1" freezes, "0" thaws; a read returns the same
  *   trusted.guestmemfs.size     on a file: decimal bytes, as truncate(2); a read returns the size. The

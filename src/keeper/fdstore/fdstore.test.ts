@@ -130,3 +130,40 @@ test('a number whose file is gone is never sent, however late the manager reads'
     { numRuns: 40 },
   )
 })
+
+test('a keeper that begins: what the manager has keeps its place, and the rest has none there', async () => {
+  const objects = [1, 2, 3, 4, 5].map((id) => [memory(id), (10 + id) as Fd] as const)
+  const begun = async (had: readonly number[], theirs: readonly number[]) => {
+    const manager = new Manager()
+    for (const id of theirs) manager.store.set(memory(id), [(10 + id) as Fd])
+    const uses: StoreUse[] = []
+    const store = new SystemdFdStore(manager.send, { most: 3, onUse: (use) => uses.push(use) })
+    store.begin(objects, new Set(had.map(memory)))
+    await store.settled()
+    assert.deepEqual(uses.at(-1), { stored: 3, unstored: 2, most: 3 })
+    // When those that are counted as stored go, the others come, and nothing stays that is not theirs.
+    for (const [name] of objects) store.remove(name)
+    await store.settled()
+    return { manager, store }
+  }
+  for (const [had, theirs] of [
+    [
+      [4, 5],
+      [4, 5],
+    ],
+    [[], [3, 4, 5]],
+    [
+      [1, 3, 4, 5],
+      [1, 3, 4, 5],
+    ],
+    [[], []],
+  ]) {
+    const { manager } = await begun(had as number[], theirs as number[])
+    assert.deepEqual([...manager.store.keys()], [])
+  }
+  const manager = new Manager()
+  const store = new SystemdFdStore(manager.send, { most: 3, onUse: () => {} })
+  store.begin(objects, new Set([memory(4), memory(5)]))
+  await store.settled()
+  assert.deepEqual([...manager.store.keys()].sort(), [memory(1), memory(4), memory(5)])
+})

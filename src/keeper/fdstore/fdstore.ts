@@ -17,6 +17,11 @@ export const objectOf = (name: string): ObjectId => Number(name.slice('memory-'.
 
 /** The unit's descriptors by name. `replace` removes what had the name before. */
 export interface FdStore {
+  /**
+   * Puts the objects that a keeper begins with. `had`: the names of those that the manager has, where it has
+   * told.
+   */
+  begin(objects: Iterable<readonly [StoredName, Fd]>, had: ReadonlySet<string>): void
   put(name: StoredName, fd: Fd): void
   replace(name: StoredName, fd: Fd): void
   remove(name: string): void
@@ -71,6 +76,20 @@ export class SystemdFdStore implements FdStore {
     this.#most = most
     this.#onUse = onUse
     this.#tell()
+  }
+
+  /**
+   * What the manager has comes first, so that it keeps its place. What has no place is removed, for a former
+   * keeper may have put it there: it would stay there, with its memory, when its file is gone, and take the
+   * room of another.
+   */
+  begin(objects: Iterable<readonly [StoredName, Fd]>, had: ReadonlySet<string>): void {
+    const all = [...objects]
+    const ordered = [...all.filter(([name]) => had.has(name)), ...all.filter(([name]) => !had.has(name))]
+    // A manager that has told nothing may have any of them.
+    for (const [name] of ordered.slice(this.#most))
+      if (had.size === 0 || had.has(name)) this.#notify({ name, fd: undefined })
+    for (const [name, fd] of ordered) this.put(name, fd)
   }
 
   put(name: StoredName, fd: Fd): void {
@@ -139,6 +158,7 @@ export class SystemdFdStore implements FdStore {
 
 /** For a keeper that is not the process of a unit. */
 const NO_STORE: FdStore = {
+  begin: () => {},
   put: () => {},
   replace: () => {},
   remove: () => {},

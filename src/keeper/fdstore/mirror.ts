@@ -35,9 +35,9 @@ export class FdStoreMirror {
     })
     const kept = new Set<string>([...memfds.objects].map(storedName))
     // Removes what the last keeper could not remove before it died, before another object gets its name.
-    for (const name of storedNames(process.env))
-      if (isStoredObject(name) && !kept.has(name)) this.#store.remove(name)
-    memfds.mirrorIn(this.#store)
+    const had = storedNames(process.env).filter(isStoredObject)
+    for (const name of had) if (!kept.has(name)) this.#store.remove(name)
+    memfds.mirrorIn(this.#store, new Set(had))
   }
 
   /**

@@ -43,12 +43,17 @@ export function takeStored(environment: NodeJS.ProcessEnv): StoredPool | undefin
   for (const fd of descriptors) setCloseOnExec(fd, true)
   if (!names.includes('runtime')) return undefined
   const table = descriptors[names.indexOf('table')]
-  const fuse = descriptors[names.indexOf('fuse')]
+  let fuse = descriptors[names.indexOf('fuse')]
   return {
     process: identifySelf(),
-    isConnected: fuse !== undefined,
+    get isConnected() {
+      return fuse !== undefined
+    },
     claim: () => table !== undefined && rewriteTable(mapTable(table), names, descriptors),
-    forgetConnection: () => fuse !== undefined && close(fuse),
+    forgetConnection: () => {
+      if (fuse !== undefined) close(fuse)
+      fuse = undefined
+    },
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a keeper hands over is what the next one finds, whatever fails on the way. The kernel's part is played
- * by `FakeLuo`.
+ * What a keeper hands over is what the next one finds, whatever fails on the way. `FakeLuo` is in the place
+ * of the kernel's orchestrator.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

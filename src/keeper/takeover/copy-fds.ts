@@ -67,7 +67,8 @@ export const listAreas = (pid: number): [area: Area, fd: Fd][] =>
 /** Of a process that has one pool: the descriptor number of each area. */
 export const findAreas = (pid: number): Partial<Record<Area, Fd>> => Object.fromEntries(listAreas(pid))
 
-function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
+/** Each descriptor of process `pid`, and what it is open on. */
+export function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
   for (const entry of readdirSync(`/proc/${pid}/fd`)) {
     try {
       yield [Number(entry) as Fd, readlinkSync(`/proc/${pid}/fd/${entry}`)]

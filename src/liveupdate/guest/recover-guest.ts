@@ -16,8 +16,9 @@ import {
   type StartRequest,
   startFromSaved,
 } from '../../qemu/start-from-saved.ts'
+import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { asBeforeUpdate, endUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
-import { vmPaths } from '../../run/vm-runtime.ts'
+import { liveQemu, pointQmp, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
 export interface RecoverRequest {
@@ -33,6 +34,8 @@ export interface RecoverRequest {
 export async function recoverGuest(request: RecoverRequest): Promise<VmDefinition> {
   const { definition, timeoutMs, onStep, onUnset } = request
   const { name, saved } = definition
+  await endLeftOver(name)
+  pointQmp(name)
   const qmp = await QmpClient.connect(vmPaths(name).qmp, timeoutMs)
   try {
     const { status } = await runStatus(qmp)
@@ -45,7 +48,11 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     }
     // Loaded and not yet told to run: a guest on record as saved never runs.
     if (status === 'paused')
-      return await continueLoaded({ ...request, qmp, unset: await completeLoad(qmp, definition) })
+      return await continueLoaded({
+        ...request,
+        qmp,
+        unset: await completeLoad(qmp, definition, liveQemu(name)?.pid),
+      })
     if (status !== 'inmigrate') throw new UsageError(`its QEMU is in state '${status}'`)
   } finally {
     qmp.close()

@@ -15,13 +15,13 @@ import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-def
 import { readVms } from '../../qemu/vm-list.ts'
 import { liveQemu, makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
-import { missingRam } from '../preflight/check-guests.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { type VmRequest, vmTimeline } from './vm-result.ts'
+import { waitForRam } from './wait-for-ram.ts'
 
-/** At boot the network may come up after this command has started. */
-const TAPS_TIMEOUT_MS = 30_000
+/** At boot the network, and a pool with more of a guest's RAM, may come up after this command has started. */
+const HOST_TIMEOUT_MS = 30_000
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
 export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
@@ -97,10 +97,10 @@ async function start(
   const { argv, saved } = vm.definition
   if (saved === null) throw new UsageError(`it is ${vm.state}`)
   const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
-  const [missing] = missingRam(definition)
-  if (missing !== undefined) throw new UsageError(missing)
   checkStateFile(saved)
-  await waitForTaps(definition.taps ?? [], Math.min(timeoutMs, TAPS_TIMEOUT_MS))
+  const waitMs = Math.min(timeoutMs, HOST_TIMEOUT_MS)
+  await waitForRam(definition, waitMs)
+  await waitForTaps(definition.taps ?? [], waitMs)
   if (nextQemu !== undefined) {
     const unfit = await unfitQemu(definition)
     if (unfit !== undefined) throw unfit

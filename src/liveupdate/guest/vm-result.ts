@@ -1,5 +1,6 @@
 /** One VM's part in an update or a resumption: the request, and the result for the report. */
 import type { TriedLine } from '../../qemu/carry/next-line.ts'
+import type { SuccessorRoom } from '../../qemu/successor/room.ts'
 import { ramBytesOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import type { Outcome, Phase, PhaseClock, VmTimeline } from '../report/timeline.ts'
@@ -11,6 +12,10 @@ export interface VmRequest {
   /** As of `SaveRequest`. */
   readonly tried?: TriedLine | undefined
   readonly timeoutMs: number
+  /** Of an update of QEMU alone. */
+  readonly room?: SuccessorRoom
+  /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */
+  readonly check?: () => void
   /** The beginning of the whole update, milliseconds since the epoch. */
   readonly originMs: number
   readonly onPhase: (phase: Phase) => void
@@ -23,10 +28,12 @@ export interface VmResult {
   readonly qemuBefore: string
   readonly stateBytes: number
   readonly clock: PhaseClock
+  /** As of `VmTimeline`. */
+  readonly quitFirst?: string | null
 }
 
 export function vmTimeline(result: VmResult, outcome: Outcome, problem: string | null): VmTimeline {
-  const { before, after, qemuBefore, stateBytes, clock } = result
+  const { before, after, qemuBefore, stateBytes, clock, quitFirst } = result
   return {
     name: before.name,
     ramBytes: ramBytesOf(before),
@@ -37,5 +44,6 @@ export function vmTimeline(result: VmResult, outcome: Outcome, problem: string |
     stateBytes,
     phases: clock.phases,
     blackoutUs: after === undefined ? null : clock.blackoutUs,
+    ...(quitFirst === undefined ? {} : { quitFirst }),
   }
 }

@@ -12,7 +12,7 @@ import { checkGuests, subjectOf } from '../preflight/check-guests.ts'
 import { checkHandover } from '../preflight/check-handover.ts'
 import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
 import { checkNextBoot } from '../preflight/check-next-boot.ts'
-import { checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
+import { checkPlugged, checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
 import { checkShutdown } from '../preflight/check-shutdown.ts'
 import { handoverAbi, runningAbi } from '../preflight/handover-abi.ts'
 import type { HostFacts } from '../preflight/host-facts.ts'
@@ -77,7 +77,8 @@ export async function planKernelUpdate(
   const chosen = pools.filter((pool) => pool.isChosen && outlivesKexec(pool))
   const isKept = ({ definition }: Vm): boolean => !left.includes(definition.name)
   const isRunning = ({ state }: Vm): boolean => state === 'running'
-  const vms = chosen.flatMap((pool) => pool.vms.filter((vm) => isRunning(vm) && isKept(vm)))
+  // A VM with RAM in several pools is in the list of each.
+  const vms = [...new Set(chosen.flatMap((pool) => pool.vms.filter((vm) => isRunning(vm) && isKept(vm))))]
   // The next boot finds a carve-out whether its pool was chosen or not.
   const nextBootReads = pools.filter(
     ({ isChosen, by }) => by === 'carve-out' || (isChosen && by !== undefined),
@@ -103,6 +104,7 @@ export async function planKernelUpdate(
     ...checkShutdown(via, chosen),
     ...checkUnmanagedGuests(pools, host.kvmGuests),
     ...ofGuests,
+    ...checkPlugged(pools, lines),
     ...checkLeft(
       left,
       pools.flatMap((pool) => pool.vms.filter(isRunning)),

@@ -18,8 +18,9 @@ import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { ramFileBytes } from '../../qemu/ram-file.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
+import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
+import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
@@ -31,13 +32,20 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
+import { ramProblems } from './ram-problems.ts'
 
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
-const NOT_TRIED: Trial = { problems: [], unproven: [], without: [] }
+/** By QEMU's state. */
+const WAY_OUT: Readonly<Record<string, string>> = {
+  postmigrate:
+    ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
+}
+/** Of a guest that is refused. */
+const NOT_TRIED: Trial = { problems: [], unproven: ['it is refused'], without: [] }
 /** A former version started it, or /run was full. */
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
@@ -58,33 +66,37 @@ export async function checkGuests(
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
+      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
       const lines = [
-        ...missingRam(vm.definition),
+        ...ramProblems(stillHas(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
         ...(vm.qemu === undefined ? [] : otherNamespaces(vm.definition.name, vm.qemu.pid, next)),
       ]
       const subject = subjectOf(vm.definition)
-      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
       const isFit = machine !== undefined && lines.length + problems.length === 0
       const trial = isFit ? await trials.run(() => tryNext(vm, nextQemu, machine)) : NOT_TRIED
       const findings = [
-        ...[...lines, ...problems, ...trialProblems(trial, machine)].map((line) =>
+        ...[...lines, ...problems, ...(isFit ? trialProblems(trial, machine) : [])].map((line) =>
           fail(subject, `${subject}: ${line}`),
         ),
-        ...[...unknown, ...carriedWords(vm.definition, machine), ...untried(trial)].map((line) =>
-          warn(subject, `${subject}: ${line}`),
-        ),
+        ...[
+          ...unknown,
+          ...carriedWords(vm.definition, machine),
+          ...(machine?.line.notes ?? []),
+          ...(isFit ? untried(trial) : []),
+        ].map((line) => warn(subject, `${subject}: ${line}`)),
       ]
-      return { vm, findings, stateBytes, machine }
+      return { vm, findings, stateBytes, machine, trial }
     }),
   )
   return {
     findings: [...found.flatMap(({ findings }) => findings), ...checkSpace(found)],
     lines: new Map(
-      found.flatMap(({ vm, machine }) => {
+      found.flatMap(({ vm, machine, trial: { unproven } }) => {
         if (machine === undefined) return []
         const { line, facts } = machine
-        return [[vm.definition.name, { argv: line.argv, plugged: line.plugged, facts }] as const]
+        const { argv, ramFiles, plugged } = line
+        return [[vm.definition.name, { argv, ramFiles, plugged, facts, unproven }] as const]
       }),
     ),
   }
@@ -93,17 +105,11 @@ export async function checkGuests(
 /** The subject of a finding about this guest alone. */
 export const subjectOf = ({ name }: Pick<VmDefinition, 'name'>): string => `VM ${name}`
 
-/** Checked here, because QEMU makes a missing RAM file anew, empty and without an error. */
-export function missingRam({ ramFiles }: VmDefinition): string[] {
-  return ramFiles.flatMap(({ path, sizeBytes }) => {
-    try {
-      const bytes = ramFileBytes(path)
-      if (bytes === undefined) return [`its RAM file ${path} is missing`]
-      return bytes < sizeBytes ? [`its RAM file ${path} is smaller than the guest's RAM`] : []
-    } catch (error) {
-      return [errorText(error)]
-    }
-  })
+/** With the RAM files on record that the next QEMU has, too: others were taken out, and may be gone. */
+function stillHas(definition: VmDefinition, machine: Machine | undefined): VmDefinition {
+  const next = machine?.line.ramFiles ?? definition.ramFiles
+  const ramFiles = definition.ramFiles.filter(({ path }) => next.some((file) => file.path === path))
+  return { ...definition, ramFiles }
 }
 
 async function nextQemuProblems(
@@ -127,12 +133,18 @@ async function nextQemuProblems(
 async function tryNext(
   { definition, qemu }: Vm,
   nextQemu: string | undefined,
-  { now, line, facts }: Machine,
+  { now, line, facts, windows }: Machine,
 ): Promise<Trial> {
   // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { ...NOT_TRIED, unproven: ['other namespaces'] }
-  return await tryNextQemu(definition, withBinary(line.argv, nextQemu), { now, plugged: line.plugged, facts })
+  const next = { ...definition, ramFiles: line.ramFiles }
+  return await tryNextQemu(next, withBinary(line.argv, nextQemu), {
+    now,
+    plugged: line.plugged,
+    facts,
+    windows,
+  })
 }
 
 /** A line with changes is used only if a trial has shown that it makes the same machine. */
@@ -176,6 +188,8 @@ interface Machine {
   readonly line: NextLine
   /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
+  /** Where the guest has memory that it shares with others. */
+  readonly windows: readonly Window[]
 }
 
 async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
@@ -184,7 +198,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
     const { status } = await runStatus(qmp)
-    if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'`)
+    if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
     await setCprReboot(qmp, true)
     const asked = qmp
     const blocked = await blockedReasons(qmp).finally(() => setCprReboot(asked, false))
@@ -192,20 +206,22 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers] = await Promise.all([
+    const [facts, helpers, windows] = await Promise.all([
       machineFacts(ask, line.plugged),
       lookAtHelpers(ask, definition, now),
+      readWindows(ask),
     ])
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
         ...line.refused,
+        ...tooMuch(streamedBytes(now.ram)),
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
       unknown: [...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
-      machine: { now, line, facts },
+      machine: { now, line, facts, windows },
     }
   } catch (error) {
     return unfit(errorText(error))
@@ -213,6 +229,14 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     qmp?.close()
   }
 }
+
+/** RAM that is in no pool and would be copied while the guest stands still. */
+const tooMuch = (bytes: number): string[] =>
+  STATE_BYTES + bytes <= MAX_STATE_BYTES
+    ? []
+    : [
+        `${formatSize(bytes)} of its RAM are private, and a state file takes ${formatSize(MAX_STATE_BYTES)} at most: give it files of a pool (memory-backend-file with share=on)`,
+      ]
 
 const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkPools, checkUnmanagedGuests } from './check-pools.ts'
+import { checkPlugged, checkPools, checkUnmanagedGuests } from './check-pools.ts'
 import { checkShutdown } from './check-shutdown.ts'
 import { type PoolFacts, survivesBy } from './pool-facts.ts'
 import { linesOf, POOL, vmOf } from './testing/facts.ts'
@@ -40,6 +40,50 @@ test('every guest must be in memory that outlives the kernel', () => {
   )
   assert.match(say({ problems: ['no VM of ours'] }).join(), /^error: no VM of ours$/)
   assert.match(linesOf(checkPools([], ['q'])).join(), /^warn: pool 'q' is parked/)
+})
+
+test('a guest with RAM in two pools needs both in the update', () => {
+  const [here, there] = ['/mnt/p/a', '/mnt/q/a']
+  const both = {
+    ...vmOf('a', 'running'),
+    definition: { name: 'a', ramFiles: [{ path: here }, { path: there }] },
+  }
+  const vms = [both] as unknown as PoolFacts['vms']
+  const [first, second] = [
+    { ...POOL, vms },
+    { ...POOL, vms, pool: 'q', mountPoint: '/mnt/q' },
+  ]
+  const say = (...pools: PoolFacts[]) => linesOf(checkPools(pools, [])).join('\n')
+  assert.equal(say(first, second), '')
+  assert.match(
+    say(first),
+    /^error: VM a has RAM in \/mnt\/q\/a, and the pool of that is not mounted: mount it first$/,
+  )
+  assert.match(
+    say(first, { ...second, isChosen: false }),
+    /^error: VM a of pool 'q' would end with this kernel/,
+  )
+  assert.match(
+    say(first, { ...second, store: 'memfd', by: undefined }),
+    /^error: pool 'q' .* and VM a with it/,
+  )
+
+  // Plugged while it ran: the record does not name it yet.
+  const line = {
+    argv: [],
+    plugged: [],
+    facts: [],
+    unproven: [],
+    ramFiles: [here, there].map((path) => ({ id: path, path, sizeBytes: 1 })),
+  }
+  const plugged = (...pools: PoolFacts[]) => linesOf(checkPlugged(pools, new Map([['a', line]]))).join('\n')
+  assert.equal(plugged(first, second), '')
+  assert.match(plugged(first), /^error: VM a has RAM in \/mnt\/q\/a, and the pool of that is not mounted$/)
+  assert.match(
+    plugged(first, { ...second, isChosen: false }),
+    /pool 'q' is left out: leave out --mount to include it$/,
+  )
+  assert.match(plugged(first, { ...second, by: undefined }), /pool 'q' \(store=dax\) ends with this kernel$/)
 })
 
 test('memory that a process holds must survive the shutdown by systemd', () => {

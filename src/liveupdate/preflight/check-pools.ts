@@ -3,6 +3,8 @@
  * that the next kernel would refuse, a guest that the update would leave out. Pure.
  */
 import type { KvmGuest } from '../../linux/kvm-guests.ts'
+import type { TriedLines } from '../../qemu/carry/next-line.ts'
+import { isInside } from '../../qemu/memory-backends.ts'
 import { type Finding, fail, warn } from '../../values/finding.ts'
 import { outlivesKexec, type PoolFacts } from './pool-facts.ts'
 
@@ -10,10 +12,50 @@ import { outlivesKexec, type PoolFacts } from './pool-facts.ts'
 export function checkPools(pools: readonly PoolFacts[], parked: readonly string[]): Finding[] {
   return [
     ...pools.flatMap((pool) => checkPool(pool)),
+    ...checkSpread(pools),
     ...parked.map((pool) =>
       warn(`pool ${pool}`, `pool '${pool}' is parked with store=memfd: its files end with this kernel`),
     ),
   ]
+}
+
+/**
+ * A guest with RAM in a pool that is not mounted, parked perhaps: what is in there ends with this kernel, or
+ * is found by the next one in another state than the rest.
+ */
+function checkSpread(pools: readonly PoolFacts[]): Finding[] {
+  const isMounted = (path: string): boolean => pools.some(({ mountPoint }) => isInside(path, mountPoint))
+  const guests = new Set(pools.flatMap(({ vms }) => vms.filter(({ state }) => state !== 'dead')))
+  return [...guests].flatMap(({ definition: { name, ramFiles } }) => {
+    const away = ramFiles.find(({ path }) => !isMounted(path))
+    if (away === undefined) return []
+    return [
+      fail(
+        `VM ${name}`,
+        `VM ${name} has RAM in ${away.path}, and the pool of that is not mounted: mount it first`,
+      ),
+    ]
+  })
+}
+
+/**
+ * RAM that was plugged into a guest, which its next QEMU has in another pool than those of its record: that
+ * one must be handed over as well.
+ */
+export function checkPlugged(pools: readonly PoolFacts[], lines: TriedLines): Finding[] {
+  return [...lines].flatMap(([name, { ramFiles }]) =>
+    ramFiles.flatMap(({ path }) => {
+      const facts = pools.find(({ mountPoint }) => isInside(path, mountPoint))
+      if (facts?.isChosen && outlivesKexec(facts)) return []
+      const why =
+        facts === undefined
+          ? 'the pool of that is not mounted'
+          : facts.isChosen
+            ? `pool '${facts.pool}' (store=${facts.store}) ends with this kernel`
+            : `pool '${facts.pool}' is left out: leave out --mount to include it`
+      return [fail(`VM ${name}`, `VM ${name} has RAM in ${path}, and ${why}`)]
+    }),
+  )
 }
 
 /** `guests`: all processes of this host that run one. A guest without a record in a pool ends unsaved. */

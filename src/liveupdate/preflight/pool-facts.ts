@@ -15,7 +15,7 @@ import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { STORES } from '../../stores/registry.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { StoreKind } from '../../values/store-kinds.ts'
-import { vmMount } from '../vm-mounts.ts'
+import { hasRamIn, vmMount } from '../vm-mounts.ts'
 
 export interface PoolFacts {
   readonly pool: string
@@ -35,6 +35,7 @@ export interface PoolFacts {
   readonly holdsFiles: boolean
   /** Errors of `fsck`, with which the next kernel's server would refuse the image. */
   readonly imageErrors: readonly string[]
+  /** Those with RAM in it, also where they are recorded in another pool. */
   readonly vms: readonly Vm[]
   /** Records of VMs that cannot be read, one line each. */
   readonly problems: readonly string[]
@@ -84,8 +85,9 @@ const Geometry = v.object({ ownedBlocks: v.number() })
  */
 export function poolFacts(named: string | undefined): PoolFacts[] {
   const chosen = named === undefined ? undefined : findMount(named).mountPoint
-  return poolMounts().map(({ pool, mountPoint }) => {
-    const { recorded } = vmMount({ pool, mountPoint })
+  const mounts = poolMounts().map((mount) => ({ ...mount, ...readVms(vmMount(mount).recorded) }))
+  const all = mounts.flatMap(({ vms }) => vms)
+  return mounts.map(({ pool, mountPoint, problems }) => {
     const { store, place } = v.parse(Identity, readVirtual(mountPoint, 'pool'))
     const by = survivesBy(store, hasLiveUpdate())
     return {
@@ -103,7 +105,8 @@ export function poolFacts(named: string | undefined): PoolFacts[] {
         image: imageFormat(mountPoint).version,
         ...(by === 'luo' && { handover: READ_FORMATS.handover.newest }),
       },
-      ...readVms(recorded),
+      vms: all.filter(({ definition }) => hasRamIn(definition, mountPoint)),
+      problems,
     }
   })
 }

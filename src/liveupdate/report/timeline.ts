@@ -62,6 +62,11 @@ export interface VmTimeline {
   readonly phases: readonly PhaseTime[]
   /** From the stop of its virtual CPUs to their start; null if it was paused, or does not run. */
   readonly blackoutUs: number | null
+  /**
+   * Of an update of QEMU alone: why its old QEMU had to end before the next one was started; null: the next
+   * one was started first. Left out elsewhere.
+   */
+  readonly quitFirst?: string | null
 }
 
 /** Milliseconds since the epoch, with a fraction: the clock of QEMU's event times, finer than Date.now(). */

@@ -29,6 +29,7 @@ const TimelineSchema: v.GenericSchema<unknown, VmTimeline> = v.object({
   stateBytes: v.number(),
   phases: v.array(v.object({ phase: v.picklist(PHASES), startUs: v.number(), durationUs: v.number() })),
   blackoutUs: v.nullable(v.number()),
+  quitFirst: v.exactOptional(v.nullable(v.string())),
 })
 
 const ReportSchema = v.object({

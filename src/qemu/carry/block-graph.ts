@@ -5,6 +5,7 @@
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
 import type { Ask } from '../machine/ask.ts'
+import { isOpener } from '../machine/node-names.ts'
 
 const NodeSchema = v.object({
   'node-name': v.string(),
@@ -89,7 +90,10 @@ function deviceOf(qdev: string): string | undefined {
   return /^\/machine\/peripheral\/([^/]+)(?:\/virtio-backend)?$/.exec(qdev)?.[1]
 }
 
-/** One line for each node and each drive, without the names that QEMU gave: equal graphs have equal lines. */
+/**
+ * One line for each node and each drive, without the names that QEMU gave: equal graphs have equal lines.
+ * Without openers, which the trial's QEMU has and one that runs has not.
+ */
 export function blockFacts({ nodes, drives }: BlockGraph): string[] {
   const label = (name: string | undefined): string => {
     const node = name === undefined ? undefined : nodes.get(name)
@@ -105,7 +109,7 @@ export function blockFacts({ nodes, drives }: BlockGraph): string[] {
     return `node ${[label(name), ...ways, ...below].join(', ')}`
   }
   return [
-    ...[...nodes.values()].map(told),
+    ...[...nodes.values()].filter(({ name }) => !isOpener(name)).map(told),
     ...drives.map(({ backend, device, node }) => `drive ${backend} ${device ?? ''}: ${label(node)}`),
   ]
 }

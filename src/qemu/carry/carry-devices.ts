@@ -5,17 +5,19 @@ import * as v from 'valibot'
 import {
   type Argument,
   append,
+  argumentById,
   argumentsOf,
   type CommandLine,
   idOf,
   pairsOf,
   setKeys,
   withoutArguments,
+  withoutKeys,
 } from '../command-line.ts'
 import type { Ask } from '../machine/ask.ts'
 import type { Processor } from '../machine/processors.ts'
 import { impliedValue, optionValue } from '../option-string.ts'
-import { CannotCarry } from './change.ts'
+import { CannotCarry, type Change } from './change.ts'
 import { type DeviceFacts, deviceWords, pathOf } from './device-facts.ts'
 
 /** A device's address on a PCI bus, as `addr=` takes it. */
@@ -66,6 +68,30 @@ export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promi
   )
   const unknown = ids[ports.indexOf('')]
   if (unknown !== undefined) throw new CannotCarry(`USB device ${unknown} was plugged without port=`)
+}
+
+/**
+ * The line with places in the boot order that were set while the machine ran. `moved`: devices that were
+ * plugged or unplugged, whose place goes with them. Errors: CannotCarry.
+ */
+export function withBootOrder(
+  line: CommandLine,
+  { added, removed }: Change,
+  moved: ReadonlySet<string>,
+): CommandLine {
+  const indexes = new Map(added.map((item) => item.split(': ', 2) as [string, string]))
+  const ids = new Set([...removed.map((item) => item.split(': ', 1)[0] as string), ...indexes.keys()])
+  return [...ids.difference(moved)].reduce((all, id) => {
+    const argument = argumentById(all, 'device', id)
+    if (argument === undefined)
+      throw new CannotCarry(
+        `the place of ${id} in the boot order was set, and no -device of the line has this id`,
+      )
+    const index = indexes.get(id)
+    return index === undefined
+      ? withoutKeys(all, argument, ['bootindex'])
+      : setKeys(all, argument, [['bootindex', index, Number(index)]])
+  }, line)
 }
 
 /** Each device after the one whose bus it is on. */

@@ -29,7 +29,8 @@ const graph = (nodes: readonly BlockNode[], drives: readonly Drive[]): BlockGrap
   nodes: new Map(nodes.map((item) => [item.name, item])),
   drives,
 })
-const carried = (given: BlockGraph): string[] => printCommandLine(carryDisks(parseCommandLine(LINE), given))
+const carried = (given: BlockGraph): string[] =>
+  printCommandLine(carryDisks(parseCommandLine(LINE), given).line)
 
 test('a line that says it all stays as it was typed', () => {
   assert.deepEqual(carried(graph([...BASE, ...MEDIUM], drive('disk0'))), LINE)
@@ -42,13 +43,16 @@ test('an overlay without a name gets one, and the options that QEMU does not tel
   ]
   const line = carried(graph([...BASE, ...MEDIUM, ...overlay], drive('#b8')))
   assert.deepEqual(JSON.parse(line.at(-1) as string), {
-    ...{ driver: 'qcow2', 'node-name': 'guestmemfs-node-0', 'read-only': false },
-    cache: { direct: true, 'no-flush': false },
+    ...{ driver: 'raw', 'node-name': 'guestmemfs-opener-0', 'read-only': true },
     file: {
-      ...{ driver: 'file', 'read-only': false, cache: { direct: true, 'no-flush': false } },
-      ...{ aio: 'native', filename: '/o,1.qcow2' },
+      ...{ driver: 'qcow2', 'node-name': 'guestmemfs-node-0', 'read-only': false, discard: 'ignore' },
+      cache: { direct: true, 'no-flush': false },
+      file: {
+        ...{ driver: 'file', 'read-only': false, cache: { direct: true, 'no-flush': false } },
+        ...{ aio: 'native', filename: '/o,1.qcow2' },
+      },
+      backing: 'disk0',
     },
-    backing: 'disk0',
   })
   assert.ok(line.includes('virtio-blk-pci,drive=guestmemfs-node-0,id=vd0'))
 })

@@ -6,46 +6,59 @@
 import {
   type Argument,
   append,
-  argumentById,
   argumentsOf,
-  type Change,
   type CommandLine,
-  idOf,
-  jsonOf,
   pairsOf,
   setKeys,
   withoutArguments,
-  withoutKeys,
 } from '../command-line.ts'
-import { isCounted } from '../machine/reading.ts'
-import { type OptionString, optionValue } from '../option-string.ts'
-import type { BlockGraph, BlockNode, Drive } from './block-graph.ts'
-import { CannotCarry } from './change.ts'
+import { isCounted, isOpener, OPENER } from '../machine/node-names.ts'
+import { optionValue } from '../option-string.ts'
+import type { BlockGraph, BlockNode } from './block-graph.ts'
+import { carryDrive } from './carry-drives.ts'
+import { driveArguments } from './drive-names.ts'
+import { HIDDEN, hiddenOf, type NodeWords, nodeNameOf, nodesBelow, nodeWords } from './node-words.ts'
 
-/** Drivers that need a path and nothing else. */
-const FILES = ['file', 'host_device', 'host_cdrom']
 /** Names that this process gives to nodes without a name of a person's. */
 const NAME = 'guestmemfs-node-'
-/** Options that QEMU does not report: taken from the node that the line had before. */
-const HIDDEN = ['discard', 'aio', 'locking']
 
-/** Errors: CannotCarry. */
-export function carryDisks(line: CommandLine, graph: BlockGraph): CommandLine {
-  const names = nodeNames(line, graph)
-  const nodes = addNodes(dropNodes(line, graph), graph, names)
-  return graph.drives.reduce((all, drive) => carryDrive(all, graph, drive, names), nodes)
+export interface CarriedDisks {
+  readonly line: CommandLine
+  /** What QEMU does not tell of the images that were added, one line each. */
+  readonly notes: readonly string[]
 }
 
-const nodeNameOf = (argument: Argument): string | undefined => optionValue(pairsOf(argument), 'node-name')
+/** Errors: CannotCarry. */
+export function carryDisks(line: CommandLine, whole: BlockGraph): CarriedDisks {
+  // One is there only where QEMU did not delete it: the next line has its own.
+  const graph = { ...whole, nodes: new Map([...whole.nodes].filter(([name]) => !isOpener(name))) }
+  const names = nodeNames(line, graph)
+  const added = addNodes(dropNodes(line, graph), graph, names)
+  return {
+    line: graph.drives.reduce((all, drive) => carryDrive(all, graph, drive, names), added.line),
+    notes: added.notes,
+  }
+}
 
-/** The name in the next line of each node that gets one. */
-function nodeNames(line: CommandLine, { nodes, drives }: BlockGraph): ReadonlyMap<string, string> {
+function untold(file: string, hidden: Readonly<Record<string, unknown>>): string {
+  const options = HIDDEN.filter((option) => hidden[option] === undefined).map((option) => `${option}=`)
+  return `image ${file} was plugged: QEMU does not tell ${options.join(', ')}, and its next QEMU has the defaults`
+}
+
+/** Names of which the line and the graph have none yet. */
+function freeNames(line: CommandLine, { nodes }: BlockGraph, prefix: string): () => string {
   const taken = new Set([...nodes.keys(), ...argumentsOf(line, 'blockdev').map(nodeNameOf)])
   let count = 0
-  const free = (): string => {
-    while (taken.has(`${NAME}${count}`)) count++
-    return `${NAME}${count++}`
+  return () => {
+    while (taken.has(`${prefix}${count}`)) count++
+    return `${prefix}${count++}`
   }
+}
+
+/** The name in the next line of each node that gets one. */
+function nodeNames(line: CommandLine, graph: BlockGraph): ReadonlyMap<string, string> {
+  const { nodes, drives } = graph
+  const free = freeNames(line, graph, NAME)
   const counted = drives.flatMap(({ backend, node }) =>
     backend === '' && node !== undefined && isCounted(node) ? [[node, free()] as const] : [],
   )
@@ -55,25 +68,39 @@ function nodeNames(line: CommandLine, { nodes, drives }: BlockGraph): ReadonlyMa
   ])
 }
 
-/** Removes nodes that are gone, and drives that were unplugged with their device. */
+/** Removes nodes that are gone, openers among them, and drives that were unplugged with their device. */
 function dropNodes(line: CommandLine, { nodes, drives }: BlockGraph): CommandLine {
+  const { own } = driveArguments(line)
+  const gone = [...own].filter(
+    ([name, drive]) =>
+      optionValue(pairsOf(drive), 'if') === 'none' && !drives.some(({ backend }) => backend === name),
+  )
   const isGone = (argument: Argument): boolean => {
     const name = nodeNameOf(argument)
-    if (argument.option === 'blockdev') return name !== undefined && !nodes.has(name)
-    const id = idOf(argument)
-    if (id === undefined || optionValue(pairsOf(argument), 'if') !== 'none') return false
-    return !drives.some(({ backend }) => backend === id)
+    return name !== undefined && !nodes.has(name)
   }
-  return withoutArguments(line, argumentsOf(line, 'blockdev', 'drive').filter(isGone))
+  return withoutArguments(line, [
+    ...argumentsOf(line, 'blockdev').filter(isGone),
+    ...gone.map(([, drive]) => drive),
+  ])
 }
 
 /**
  * Adds the nodes that the line does not have, each after its children, and sets `read-only` where it differs.
  */
-function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<string, string>): CommandLine {
+function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<string, string>): CarriedDisks {
   const said = namesIn(line)
   const seen = new Set<string>()
-  const inlined = new Set<string>()
+  const notes = new Set<string>()
+  const context: NodeWords = {
+    ...{ graph, names, inner: overlaysInOpeners(graph, said), inlined: new Set() },
+    hiddenOf: (node) => {
+      const hidden = hiddenOf(line, graph, node)
+      // An overlay has them of the image below it.
+      if ([...nodesBelow(graph, node)].every((name) => !said.has(name))) notes.add(untold(node.file, hidden))
+      return hidden
+    },
+  }
   let all = line
   const pass = (name: string): void => {
     const node = graph.nodes.get(name)
@@ -87,21 +114,68 @@ function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<strin
     if (node === undefined || seen.has(name) || (called !== undefined && said.has(called))) return
     seen.add(name)
     for (const child of node.children.values()) add(child)
-    if (called === undefined) return
-    const words = { graph, names, hidden: hiddenOf(line, graph, node), inlined }
-    all = append(all, 'blockdev', JSON.stringify(nodeWords(node, words)))
+    if (called === undefined || context.inner.has(name)) return
+    all = append(all, 'blockdev', JSON.stringify(nodeWords(node, context)))
   }
   // A `-drive` opens the nodes below it by itself.
   for (const { backend, node } of graph.drives) if (backend !== '' && node !== undefined) pass(node)
   for (const name of names.keys()) add(name)
-  return argumentsOf(all, 'blockdev').reduce((next, argument) => {
-    const node = graph.nodes.get(nodeNameOf(argument) ?? '')
+  const free = freeNames(line, graph, OPENER)
+  for (const { node = '' } of graph.drives) {
+    const top = graph.nodes.get(node)
+    if (top === undefined || !context.inner.has(node) || context.inlined.has(node)) continue
+    context.inlined.add(node)
+    const file = nodeWords(top, context)
+    all = append(
+      all,
+      'blockdev',
+      JSON.stringify({ driver: 'raw', 'node-name': free(), 'read-only': true, file }),
+    )
+  }
+  return { line: withReadOnly(all, graph), notes: [...notes] }
+}
+
+const withReadOnly = (line: CommandLine, { nodes }: BlockGraph): CommandLine =>
+  argumentsOf(line, 'blockdev').reduce((next, argument) => {
+    const node = nodes.get(nodeNameOf(argument) ?? '')
     if (node === undefined) return next
     const isReadOnly = optionValue(pairsOf(argument), 'read-only') === 'on'
     const isAuto = optionValue(pairsOf(argument), 'auto-read-only') === 'on'
     if (isReadOnly === node.isReadOnly || isAuto) return next
     return setKeys(next, argument, [['read-only', node.isReadOnly ? 'on' : 'off', node.isReadOnly]])
-  }, all)
+  }, line)
+
+/**
+ * Overlays that a device uses and that `blockdev-snapshot-sync` took, from the top of each disk down: they
+ * are on an image with a name, and their file's node has none. QEMU does not report by which command a node
+ * was made: one of `blockdev-add` whose file has no name either is taken for such a one as well, and ends
+ * with its commit.
+ */
+function overlaysInOpeners(graph: BlockGraph, said: ReadonlySet<string>): Set<string> {
+  const found = new Set<string>()
+  const isTaken = (node: BlockNode): boolean => {
+    const file = node.children.get('file') ?? ''
+    if (said.has(node.name) || !isCounted(file) || !node.children.has('backing')) return false
+    return backingOf(graph, node).some(({ name }) => !isCounted(name))
+  }
+  for (const { backend, node } of graph.drives) {
+    let next = backend === '' ? graph.nodes.get(node ?? '') : undefined
+    while (next !== undefined && !found.has(next.name) && isTaken(next)) {
+      found.add(next.name)
+      next = graph.nodes.get(next.children.get('backing') as string)
+    }
+  }
+  return found
+}
+
+function backingOf(graph: BlockGraph, top: BlockNode): BlockNode[] {
+  const chain = new Set<BlockNode>()
+  let next = graph.nodes.get(top.children.get('backing') ?? '')
+  while (next !== undefined && !chain.has(next)) {
+    chain.add(next)
+    next = graph.nodes.get(next.children.get('backing') ?? '')
+  }
+  return [...chain]
 }
 
 /** Nodes that the line names, some within another node (`file.node-name=`) or in a `-drive`. */
@@ -112,127 +186,3 @@ const namesIn = (line: CommandLine): Set<string> =>
       return [...text.matchAll(/node-name"?[=:]"?([^",]+)/g)].flatMap(([, name]) => name ?? [])
     }),
   )
-
-interface NodeWords {
-  readonly graph: BlockGraph
-  readonly names: ReadonlyMap<string, string>
-  readonly hidden: Readonly<Record<string, unknown>>
-  /** Nodes without a name, written within their parent: only one parent can have each. */
-  readonly inlined: Set<string>
-}
-
-/** As `-blockdev` takes it. Errors: CannotCarry. */
-function nodeWords(node: BlockNode, context: NodeWords): Record<string, unknown> {
-  const { graph, names, hidden, inlined } = context
-  const { name, driver, file, isReadOnly, detectZeroes, cache, children } = node
-  const called = names.get(name)
-  const common = {
-    driver,
-    ...(called === undefined ? {} : { 'node-name': called }),
-    'read-only': isReadOnly,
-    cache,
-    ...(detectZeroes === 'off' ? {} : { 'detect-zeroes': detectZeroes }),
-  }
-  if (FILES.includes(driver)) {
-    if (file.startsWith('json:')) throw new CannotCarry(`image ${file} is more than a file`)
-    return { ...common, ...hidden, filename: file }
-  }
-  const below = [...children].map(([role, child]) => {
-    const known = names.get(child)
-    const next = graph.nodes.get(child)
-    if (known !== undefined) return [role, known]
-    if (next === undefined || inlined.has(child))
-      throw new CannotCarry(`image ${file} stands on a node that has no name, and that others stand on`)
-    inlined.add(child)
-    return [role, nodeWords(next, context)]
-  })
-  if (!children.has('file')) throw new CannotCarry(`image ${file} (${driver}) is no file`)
-  const { discard } = hidden
-  // Else QEMU would open the backing file that the image's header names.
-  const backing = driver === 'qcow2' && !children.has('backing') ? { backing: null } : {}
-  return {
-    ...common,
-    ...(discard === undefined ? {} : { discard }),
-    ...backing,
-    ...Object.fromEntries(below),
-  }
-}
-
-/** As the line gives them for a node below, on which the disk was when QEMU started. */
-function hiddenOf(line: CommandLine, graph: BlockGraph, node: BlockNode): Record<string, unknown> {
-  const found: Record<string, unknown> = {}
-  for (const name of [...below(graph, node)].reverse()) {
-    const argument = argumentsOf(line, 'blockdev').find((candidate) => nodeNameOf(candidate) === name)
-    for (const { key, value } of argument === undefined ? [] : flatPairs(argument))
-      for (const hidden of HIDDEN) if (key === hidden || key === `file.${hidden}`) found[hidden] = value
-  }
-  return found
-}
-
-/** Pairs with the keys below `file` of JSON spelled `file.KEY`. */
-function flatPairs(argument: Argument): OptionString {
-  const { file } = jsonOf(argument.value ?? '') ?? {}
-  if (typeof file !== 'object' || file === null) return pairsOf(argument)
-  const inner = Object.entries(file).map(([key, value]) => ({ key: `file.${key}`, value: String(value) }))
-  return [...pairsOf(argument), ...inner]
-}
-
-function below(graph: BlockGraph, node: BlockNode, seen = new Set<string>()): Set<string> {
-  for (const child of node.children.values()) {
-    const next = graph.nodes.get(child)
-    if (next === undefined || seen.has(child)) continue
-    seen.add(child)
-    below(graph, next, seen)
-  }
-  return seen
-}
-
-function carryDrive(
-  line: CommandLine,
-  graph: BlockGraph,
-  { backend, device, node }: Drive,
-  names: ReadonlyMap<string, string>,
-): CommandLine {
-  const top = node === undefined ? undefined : (graph.nodes.get(node) as BlockNode)
-  if (backend !== '') {
-    const drive = argumentById(line, 'drive', backend)
-    return drive === undefined ? line : carryBackend(line, drive, graph, top)
-  }
-  if (device === undefined) return line
-  const argument = argumentById(line, 'device', device)
-  if (argument === undefined) return line
-  if (top === undefined) return withoutKeys(line, argument, ['drive'])
-  const called = names.get(top.name) as string
-  return optionValue(pairsOf(argument), 'drive') === called
-    ? line
-    : setKeys(line, argument, [['drive', called]])
-}
-
-/** For `-drive id=`: the option names the top image's file, and QEMU finds the images below it. */
-function carryBackend(
-  line: CommandLine,
-  drive: Argument,
-  graph: BlockGraph,
-  top: BlockNode | undefined,
-): CommandLine {
-  if (top === undefined) return withoutKeys(line, drive, ['file', 'format', 'driver', 'node-name'])
-  const protocol = graph.nodes.get(top.children.get('file') ?? '')
-  const pairs = pairsOf(drive)
-  if (optionValue(pairs, 'file.filename') !== undefined)
-    throw new CannotCarry(`drive ${idOf(drive)} names its file by file.filename=: use file=`)
-  const [was, format] = [
-    optionValue(pairs, 'file'),
-    optionValue(pairs, 'format') ?? optionValue(pairs, 'driver'),
-  ]
-  if (was === top.file && (format === undefined || format === top.driver)) return line
-  if (protocol === undefined || !FILES.includes(protocol.driver) || top.file.startsWith('json:'))
-    throw new CannotCarry(`drive ${idOf(drive)} is on ${top.file}, which is no file`)
-  const changes: Change[] = [
-    ['file', top.file],
-    ['format', top.driver],
-  ]
-  if (!isCounted(top.name)) changes.push(['node-name', top.name])
-  const cleared = withoutKeys(line, drive, ['driver', ...(isCounted(top.name) ? ['node-name'] : [])])
-  const now = cleared.arguments[line.arguments.indexOf(drive)] as Argument
-  return setKeys(cleared, now, changes)
-}

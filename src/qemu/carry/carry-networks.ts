@@ -1,4 +1,6 @@
 /** Network backends that a person added or removed, as arguments of the next QEMU's command line. */
+import { readFileSync } from 'node:fs'
+import type { OpenFile } from '../../linux/open-files.ts'
 import {
   type Argument,
   append,
@@ -7,59 +9,127 @@ import {
   idOf,
   withoutArguments,
 } from '../command-line.ts'
+import type { NetworkClient } from '../machine/networks.ts'
+import { type Pair, printOptionString } from '../option-string.ts'
 import { CannotCarry, type Change } from './change.ts'
 
 export interface CarriedNetworks {
   readonly line: CommandLine
   /** Ids of the added and the removed ones. */
   readonly netdevs: readonly string[]
+  /** What QEMU does not tell of the added ones, one line each. */
+  readonly notes: readonly string[]
 }
 
+/** IFF_VNET_HDR, include/uapi/linux/if_tun.h. */
+const IFF_VNET_HDR = 0x4000
+/** `info_str` of a client, include/net/net.h: what is longer is cut off. */
+const MOST_TOLD = 255
+/** Addresses that follow from the network and its mask are those of slirp's defaults in this one alone. */
+const USUAL_NETWORK = '10.0.2.0'
+
 /**
- * `changed`: items as `info network` prints them; those of NICs belong to their devices. Errors
- * (CannotCarry): an added one is no plain tap, and QEMU does not report the options of other kinds; or a tap
- * may use vhost-net.
+ * `clients`: all that QEMU has now. `files`: its descriptors; undefined: they could not be read. Errors
+ * (CannotCarry): QEMU does not tell the options of an added one.
  */
 export function carryNetworks(
   line: CommandLine,
   { added: come, removed: left }: Change,
-  usesVhost: () => boolean,
+  clients: readonly NetworkClient[],
+  files: readonly OpenFile[] | undefined,
 ): CarriedNetworks {
   const [added, removed] = [netdevsOf(come), netdevsOf(left)]
-  const gone = removed.map(({ id }) => id)
-  const ids = added.map(({ id }) => id)
-  if (new Set([...ids, ...gone]).size < ids.length + gone.length)
-    throw new CannotCarry('a network backend was changed, or has several queues')
-  if (ids.length > 0 && usesVhost())
-    throw new CannotCarry('QEMU uses vhost-net, and does not tell for which of its taps')
-  const netdevs = [...ids, ...gone]
+  if (added.intersection(removed).size > 0) throw new CannotCarry('a network backend was changed')
+  const netdevs = [...added, ...removed]
   const isMoved = (argument: Argument): boolean => netdevs.includes(idOf(argument) ?? '')
   const kept = withoutArguments(line, argumentsOf(line, 'netdev').filter(isMoved))
-  return { line: added.reduce(withTap, kept), netdevs }
+  const found = [...added].map((id) =>
+    netdevWords(
+      clients.filter((client) => client.id === id && client.kind !== 'nic'),
+      files,
+    ),
+  )
+  return {
+    line: found.reduce((all, { pairs }) => append(all, 'netdev', printOptionString(pairs)), kept),
+    netdevs,
+    notes: found.flatMap(({ note }) => note ?? []),
+  }
 }
 
-interface Netdev {
-  readonly id: string
-  /** `tap,ifname=tap0,script=no,downscript=no` */
-  readonly told: string
+/** Those of NICs belong to their devices. */
+const netdevsOf = (items: readonly string[]): Set<string> =>
+  new Set(
+    items.flatMap((item) => {
+      const at = item.indexOf(': ')
+      return /^nic(,|$)/.test(item.slice(at + 2)) ? [] : [item.slice(0, at)]
+    }),
+  )
+
+interface NetdevWords {
+  /** As `-netdev` takes them. */
+  readonly pairs: readonly Pair[]
+  readonly note?: string
 }
 
-function netdevsOf(items: readonly string[]): Netdev[] {
-  return items.flatMap((item) => {
-    const at = item.indexOf(': ')
-    const told = item.slice(at + 2)
-    return told === 'nic' || told.startsWith('nic,') ? [] : [{ id: item.slice(0, at), told }]
-  })
+const pair = (key: string, value: string): Pair => ({ key, value })
+
+/** `queues`: one client for each, the first one at least. */
+function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[] | undefined): NetdevWords {
+  const [{ id, kind, words }] = queues as [NetworkClient]
+  const told = words.join(',')
+  const start = [pair('', kind), pair('id', id)]
+  if (told.length < MOST_TOLD && kind === 'tap') {
+    const [, ifname, script, downscript] =
+      /^ifname=([^,]+),script=([^,]*),downscript=([^,]*)$/.exec(told) ?? []
+    if (ifname !== undefined && script !== undefined && downscript !== undefined) {
+      if (files?.some(({ path }) => path === '/dev/vhost-net') !== false)
+        throw new CannotCarry('QEMU uses vhost-net, and does not tell for which of its taps')
+      // QEMU tells them, and the kernel: what differs is none that this program knows.
+      if (files.filter((file) => file.interfaceName === ifname).length !== queues.length)
+        throw new CannotCarry(`tap ${ifname} has other queues than network backend ${id}`)
+      const more = [
+        ...(queues.length > 1 ? [pair('queues', String(queues.length))] : []),
+        ...(hasVnetHeader(ifname) ? [] : [pair('vnet_hdr', 'off')]),
+      ]
+      const scripts = [pair('script', script), pair('downscript', downscript)]
+      return {
+        pairs: [...start, pair('ifname', ifname), ...scripts, ...more],
+        note: `tap ${ifname} was plugged: QEMU does not tell sndbuf=, and its next QEMU has the default`,
+      }
+    }
+  }
+  if (kind === 'user') {
+    const [, network, restrict] = /^net=([\d.]+),restrict=(on|off)$/.exec(told) ?? []
+    if (network !== undefined && network !== USUAL_NETWORK)
+      throw new CannotCarry(
+        `network backend ${id} was plugged: QEMU does not tell the mask of net=${network}`,
+      )
+    if (network !== undefined && restrict !== undefined)
+      return {
+        pairs: restrict === 'on' ? [...start, pair('restrict', 'on')] : start,
+        note: `user network ${id} was plugged: QEMU tells its forwards and restrict= alone, and its next QEMU has the defaults of host=, dhcpstart=, dns=, hostname=, tftp=, guestfwd=, IPv6 and the like`,
+      }
+  }
+  if (kind === 'dgram') {
+    const [, host, port, toHost, toPort] = /^udp=([\d.]+):(\d+)\/([\d.]+):(\d+)$/.exec(told) ?? []
+    if (host !== undefined && port !== undefined && toHost !== undefined && toPort !== undefined)
+      return {
+        pairs: [
+          ...start,
+          ...[pair('local.type', 'inet'), pair('local.host', host), pair('local.port', port)],
+          ...[pair('remote.type', 'inet'), pair('remote.host', toHost), pair('remote.port', toPort)],
+        ],
+      }
+  }
+  throw new CannotCarry(`network backend ${id} was plugged: QEMU does not tell all options of this ${kind}`)
 }
 
-function withTap(line: CommandLine, { id, told }: Netdev): CommandLine {
-  const [kind, ...words] = told.split(',')
-  const pairs = new Map(words.map((word) => word.split('=', 2) as [string, string]))
-  const ifname = pairs.get('ifname')
-  const isPlain = ['script', 'downscript'].every((key) => pairs.get(key) === 'no')
-  if (kind !== 'tap' || ifname === undefined || !isPlain)
-    throw new CannotCarry(
-      `network backend ${id} was plugged: QEMU reports all options only of a tap with ifname=, script=no and downscript=no`,
-    )
-  return append(line, 'netdev', `tap,id=${id},ifname=${ifname},script=no,downscript=no`)
+/** Of a tap that QEMU has open, in this network namespace. */
+function hasVnetHeader(ifname: string): boolean {
+  try {
+    const flags = readFileSync(`/sys/class/net/${ifname}/tun_flags`, 'latin1')
+    return (Number(flags.trim()) & IFF_VNET_HDR) !== 0
+  } catch {
+    throw new CannotCarry(`tap ${ifname} is in no network namespace of this process, or has another name now`)
+  }
 }

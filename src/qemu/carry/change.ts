@@ -10,10 +10,19 @@ export interface Change {
 }
 export const NOTHING: Change = { added: [], removed: [] }
 export type Changed = ReadonlyMap<Family, Change>
-const CARRIED: readonly Family[] = ['devices', 'processors', 'disks', 'media', 'networks']
+const CARRIED: readonly Family[] = [
+  'devices',
+  'boot order',
+  'processors',
+  'memory',
+  'disks',
+  'media',
+  'networks',
+]
 
 export function changedItems(start: Reading, now: Reading): Changed {
   const found = CARRIED.flatMap((family) => {
+    if (start.items[family] === undefined) return []
     const [before, after] = [start, now].map(({ items }) => new Set(items[family])) as [
       Set<string>,
       Set<string>,

@@ -44,7 +44,7 @@ export async function readDevice(ask: Ask, id: string, driver: string): Promise<
       // QEMU refuses to read some: they can only be set.
       const value = await ask(v.unknown(), 'qom-get', { path, property: name }).catch(() => undefined)
       const said = type.startsWith('link<') ? linked(value) : value
-      return isWord(type) && isSaid(said, usual) ? [[name, said] as const] : []
+      return isWord(type) && isSaid(said, usual) && !isRead(driver, name) ? [[name, said] as const] : []
     }),
   )
   return { id, driver, bus, properties: Object.fromEntries(told.flat()) }
@@ -52,6 +52,9 @@ export async function readDevice(ask: Ask, id: string, driver: string): Promise<
 
 /** Others are children of the device, or follow from its bus. */
 const isWord = (type: string): boolean => !type.startsWith('child<') && type !== 'busnr'
+
+/** QEMU takes the size of a DIMM from its memory, and does not let it be set. */
+const isRead = (driver: string, name: string): boolean => /^(pc-dimm|nvdimm)$/.test(driver) && name === 'size'
 
 /** The id of the object that a link leads to. */
 const linked = (path: unknown): unknown =>

@@ -1,10 +1,11 @@
 /**
  * What must be equal in the QEMU that runs and in the one that the trial starts: the block graph, the place
- * of every device, the processors, and each property of a device that was plugged.
+ * of every device, the processors, memory devices, and each property of a device that was plugged.
  */
 import * as v from 'valibot'
 import type { Ask } from '../machine/ask.ts'
 import { minus } from '../machine/differences.ts'
+import { memoryItem, readMemoryDevices } from '../machine/memory-devices.ts'
 import { processorItem, readProcessors } from '../machine/processors.ts'
 import { blockFacts, readBlockGraph } from './block-graph.ts'
 import { pathOf, readDevice, readDevices } from './device-facts.ts'
@@ -24,12 +25,13 @@ const PciSchema = v.array(
 
 /** `plugged`: ids of the devices whose properties count. One line for each fact. Errors: QemuError. */
 export async function machineFacts(ask: Ask, plugged: readonly string[]): Promise<string[]> {
-  const [graph, buses, drivers, processors] = await Promise.all([
+  const [graph, buses, drivers, processors, memory] = await Promise.all([
     readBlockGraph(ask),
     // A machine without PCI has no such command.
     ask(PciSchema, 'query-pci').catch(() => []),
     readDevices(ask),
     readProcessors(ask),
+    readMemoryDevices(ask),
   ])
   const [places, devices] = await Promise.all([
     Promise.all([...drivers.keys()].map((id) => placeOf(ask, id))),
@@ -39,6 +41,7 @@ export async function machineFacts(ask: Ask, plugged: readonly string[]): Promis
     ...blockFacts(graph),
     ...(buses[0]?.devices ?? []).map(onRootBus),
     ...processors.map(processorItem),
+    ...memory.map((device) => `memory device ${memoryItem(device)}`),
     ...places,
     ...devices,
   ]
@@ -50,8 +53,11 @@ function onRootBus(device: v.InferOutput<typeof PciSchema>[number]['devices'][nu
   return `PCI ${slot}.${part}: ${id} ${kind.vendor.toString(16)}:${kind.device.toString(16)}`
 }
 
-/** Properties that say where a device is on its bus: PCI, SCSI, virtio-serial, NVMe, IDE. */
-const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid', 'unit']
+/**
+ * Properties that say where a device is on its bus (PCI, SCSI, virtio-serial, NVMe, IDE) and in the boot
+ * order.
+ */
+const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid', 'unit', 'bootindex']
 
 /** The bus and the place of a device with an id, by which QEMU finds its state in the stream. */
 async function placeOf(ask: Ask, id: string): Promise<string> {

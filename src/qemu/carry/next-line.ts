@@ -3,17 +3,26 @@
  * ran. The preflight refuses what no line can say (`machine/differences.ts`), and a line with changes that
  * the trial did not show to make the same machine.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
+import * as v from 'valibot'
+import { openFiles } from '../../linux/open-files.ts'
 import { type CommandLine, parseCommandLine, printCommandLine } from '../command-line.ts'
 import type { Ask } from '../machine/ask.ts'
 import { differences } from '../machine/differences.ts'
+import { type NetworkClient, networkClients } from '../machine/networks.ts'
 import { processorItem, readProcessors } from '../machine/processors.ts'
 import { lostRam } from '../machine/ram-blocks.ts'
 import type { Family, Reading } from '../machine/reading.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { readBlockGraph } from './block-graph.ts'
-import { refuseWithoutPort, withDevices, withoutDevices, withProcessors } from './carry-devices.ts'
+import {
+  refuseWithoutPort,
+  withBootOrder,
+  withDevices,
+  withoutDevices,
+  withProcessors,
+} from './carry-devices.ts'
 import { carryDisks } from './carry-disks.ts'
+import { addedRam, carryMemory } from './carry-memory.ts'
 import { carryNetworks } from './carry-networks.ts'
 import { CannotCarry, type Changed, changedItems, NOTHING } from './change.ts'
 import { readDevice, readDevices } from './device-facts.ts'
@@ -23,19 +32,26 @@ export interface NextLine {
   readonly argv: readonly string[]
   /** What cannot be carried, one line each. */
   readonly refused: readonly string[]
+  /** Of that line. */
+  readonly ramFiles: VmDefinition['ramFiles']
   /** Ids of devices that were plugged. Empty as well where the line is the recorded one. */
   readonly plugged: readonly string[]
   /** Something was changed, and the line accounts for it. */
   readonly carries: boolean
+  /** What the next QEMU may have otherwise, since QEMU does not tell it; one line each. */
+  readonly notes: readonly string[]
 }
 
 /** What the preflight found: the save must find the same. */
 export interface TriedLine {
   /** With the recorded program. */
   readonly argv: readonly string[]
+  readonly ramFiles: VmDefinition['ramFiles']
   /** As `machineFacts` has them for the devices in `plugged`. */
   readonly facts: readonly string[]
   readonly plugged: readonly string[]
+  /** Why no QEMU was tried with it beside the one that runs; empty: one was, and takes the guest. */
+  readonly unproven: readonly string[]
 }
 
 /** By VM name. */
@@ -57,36 +73,52 @@ export interface LineRequest {
  */
 export async function nextLine(request: LineRequest): Promise<NextLine> {
   const { definition, start, now } = request
-  const lost = lostRam(now.ram, definition)
-  if (start === undefined) return { ...asRecorded(definition), refused: lost }
+  if (start === undefined) return { ...asRecorded(definition), refused: lostRam(now.ram, definition) }
   const line = await lineOf({ ...request, start })
+  const lost = lostRam(now.ram, { ...definition, ramFiles: line.ramFiles })
   return lost.length === 0 ? line : { ...asRecorded(definition), refused: [...lost, ...line.refused] }
 }
 
-const asRecorded = ({ argv }: VmDefinition) => ({ argv, plugged: [], carries: false })
+const asRecorded = ({ argv, ramFiles }: VmDefinition) => ({
+  argv,
+  ramFiles,
+  plugged: [],
+  carries: false,
+  notes: [],
+})
 
-async function lineOf({
-  definition,
-  ask,
-  pid,
-  start,
-  now,
-}: LineRequest & { readonly start: Reading }): Promise<NextLine> {
-  const { argv } = definition
+interface ReadRequest extends LineRequest {
+  readonly start: Reading
+}
+
+async function lineOf(request: ReadRequest): Promise<NextLine> {
+  const { definition, now } = request
+  // A former version did not read memory devices: only a change of the RAM shows that of one.
+  const start: Reading = {
+    ...request.start,
+    items: { ...request.start.items, memory: request.start.items.memory ?? now.items.memory ?? [] },
+  }
   const recorded = asRecorded(definition)
   const changed = changedItems(start, now)
-  if (changed.size === 0) return { ...recorded, refused: differences(start, now) }
+  const hasOtherRam = addedRam(start, now).length + addedRam(now, start).length > 0
+  if (changed.size === 0 && !hasOtherRam) return { ...recorded, refused: differences(start, now) }
   try {
-    const carried = await carry(ask, parseCommandLine(argv), changed, pid)
-    const { line, explained, plugged } = carried
+    const { line, ramFiles, explained, plugged, notes } = await carry(request, changed)
     const refused = differences(without(start, explained), without(now, explained))
     if (refused.length > 0) return { ...recorded, refused }
-    return { argv: printCommandLine(line), refused, plugged, carries: true }
+    return { argv: printCommandLine(line), ramFiles, refused, plugged, notes, carries: true }
   } catch (error) {
     if (!(error instanceof CannotCarry)) throw error
-    return { ...recorded, refused: differences(start, now).map((said) => `${said} (${error.message})`) }
+    const said = differences(start, now)
+    // An object that was replaced by one of the same id and type is no difference of words.
+    if (said.length === 0)
+      return { ...recorded, refused: [`its RAM was changed while it ran: ${error.message}`] }
+    return { ...recorded, refused: said.map((each) => `${each} (${error.message})`) }
   }
 }
+
+const readNetworks = async (ask: Ask): Promise<NetworkClient[]> =>
+  networkClients(await ask(v.string(), 'human-monitor-command', { 'command-line': 'info network' }))
 
 /** All properties of each are read, and other guests may be stopped meanwhile. */
 const MOST_PLUGGED = 32
@@ -114,12 +146,17 @@ const PLACE_ITEM = /^\S+ "([^"]+)": on /
 
 interface Carried {
   readonly line: CommandLine
+  readonly ramFiles: VmDefinition['ramFiles']
   readonly explained: Explained
   readonly plugged: readonly string[]
+  readonly notes: readonly string[]
 }
 
-/** Errors: CannotCarry, and QemuError. */
-async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: number): Promise<Carried> {
+/** Errors: CannotCarry, QemuError, and UsageError: a RAM file cannot be read. */
+async function carry({ ask, definition, pid, start, now }: ReadRequest, changed: Changed): Promise<Carried> {
+  const recorded = parseCommandLine(definition.argv)
+  const dimms = start.items.memory === undefined ? undefined : (changed.get('memory') ?? NOTHING)
+  const memory = await carryMemory({ ask, definition, line: recorded, start, now, changed: dimms, pid })
   const [drivers, processors] = await Promise.all([readDevices(ask), readProcessors(ask)])
   const { added, removed } = changed.get('devices') ?? NOTHING
   const moved = new Set([...added, ...removed].flatMap((item) => PLACE_ITEM.exec(item)?.[1] ?? []))
@@ -128,27 +165,34 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
   await refuseWithoutPort(ask, plugged)
   const unplugging = await withoutDevices(
     ask,
-    recorded,
+    memory.line,
     (id, driver) =>
       moved.has(id) || (changed.has('processors') && driver.endsWith('-cpu') && !drivers.has(id)),
   )
 
-  const { line: connected, netdevs } = carryNetworks(unplugging, changed.get('networks') ?? NOTHING, () =>
-    usesVhost(pid),
-  )
+  const ordered = withBootOrder(unplugging, changed.get('boot order') ?? NOTHING, moved)
+  const networks = changed.get('networks')
+  const connected =
+    networks === undefined
+      ? { line: ordered, netdevs: [], notes: [] }
+      : carryNetworks(ordered, networks, await readNetworks(ask), openFiles(pid))
   const hasDisks = changed.has('disks') || changed.has('media')
   // Before the devices that refer to them.
-  const stored = hasDisks ? carryDisks(connected, await readBlockGraph(ask)) : connected
+  const stored = hasDisks
+    ? carryDisks(connected.line, await readBlockGraph(ask))
+    : { line: connected.line, notes: [] }
   const devices = await Promise.all(plugged.map((id) => readDevice(ask, id, drivers.get(id) as string)))
   const { added: addedProcessors } = changed.get('processors') ?? NOTHING
   const line = withProcessors(
-    withDevices(stored, devices),
+    withDevices(stored.line, [...devices, ...memory.dimms]),
     processors.filter((processor) => addedProcessors.includes(processorItem(processor))),
   )
-  const subjects = new Set([...netdevs, ...moved])
+  const subjects = new Set([...connected.netdevs, ...moved])
   return {
     line,
-    plugged,
+    ramFiles: memory.ramFiles,
+    plugged: [...plugged, ...memory.dimms.map(({ id }) => id)],
+    notes: [...connected.notes, ...stored.notes],
     explained: (family, item) => {
       const id = DEVICE_ITEM.exec(item)?.[1]
       switch (family) {
@@ -156,7 +200,11 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
         case 'media':
           return hasDisks
         case 'processors':
+        case 'boot order':
+        case 'memory':
           return true
+        case 'objects':
+          return memory.objects.has(item.split(': ', 1)[0] as string)
         case 'networks':
           return subjects.has(item.split(': ', 1)[0] as string)
         case 'devices':
@@ -167,22 +215,5 @@ async function carry(ask: Ask, recorded: CommandLine, changed: Changed, pid: num
           return false
       }
     },
-  }
-}
-
-function usesVhost(pid: number): boolean {
-  const folder = `/proc/${pid}/fd`
-  try {
-    return readdirSync(folder).some((fd) => isVhost(`${folder}/${fd}`))
-  } catch {
-    return true // The process has ended, or may not be read.
-  }
-}
-
-function isVhost(path: string): boolean {
-  try {
-    return readlinkSync(path) === '/dev/vhost-net'
-  } catch {
-    return false // QEMU has closed it meanwhile.
   }
 }

@@ -15,6 +15,7 @@ const TREE = `bus: main-system-bus
       dev: virtio-net-pci, id "nic0"
         netdev = "net0"
         addr = 03.0
+        busnr = 0 (0x0)
         class Ethernet controller, addr 00:03.0, pci id 1af4:1000 (sub 1af4:0001)
         bar 0: i/o at 0xffffffffffffffff [0x1e]
         bus: virtio-bus

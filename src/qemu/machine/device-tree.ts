@@ -43,8 +43,14 @@ export function deviceItems(tree: string): string[] {
       if (name !== undefined) items.push(`${device}: ${name} = ${value}`)
     }
   }
-  return items
+  return items.filter((item) => !isGuests(item))
 }
+
+/**
+ * The number of the bus that a PCI device is on: firmware and guest give one to each bus below a bridge,
+ * after the reading at the start. Former versions' readings have it.
+ */
+export const isGuests = (item: string): boolean => item.includes(': busnr = ')
 
 /** Drops the buses that a line of this indent is not below. */
 function unwind(buses: { indent: number }[], indent: number): void {

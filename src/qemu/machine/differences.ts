@@ -34,6 +34,20 @@ export const ANSWERS: readonly Answer[] = [
   },
   {
     family: undefined,
+    what: 'write threshold of a node',
+    by: 'block-set-write-threshold',
+    carried: 'set again',
+  },
+  {
+    family: 'properties',
+    what: 'property of an object',
+    by: 'qom-set',
+    carried:
+      'set again: limits of a throttle-group, polling, batch and pool of an iothread, merge and dump of memory, status of a filter',
+    refused: 'set it back (qom-set)',
+  },
+  {
+    family: undefined,
     what: 'scheduling of a thread',
     by: 'taskset, chrt, renice of a vCPU, an I/O thread or the main thread',
     carried: 'set again: processors, policy, priority, nice value',
@@ -48,6 +62,7 @@ export const ANSWERS: readonly Answer[] = [
     family: 'objects',
     what: 'object',
     by: 'object-add, object-del',
+    carried: 'memory: a memory-backend-file with share=on in a pool, a memory-backend-ram',
     refused: `undo it (object-del, object-add), or ${START_AGAIN}`,
   },
   {
@@ -58,6 +73,13 @@ export const ANSWERS: readonly Answer[] = [
     refused: `undo it (device_del, device_add), or ${START_AGAIN}`,
   },
   {
+    family: 'boot order',
+    what: 'boot order',
+    by: 'qom-set of bootindex',
+    carried: 'that of a device with an id in the line, or that was plugged',
+    refused: 'set it back (qom-set)',
+  },
+  {
     family: 'processors',
     what: 'processor',
     by: 'device_add, device_del of a CPU',
@@ -65,10 +87,17 @@ export const ANSWERS: readonly Answer[] = [
     refused: `undo it, or ${START_AGAIN}`,
   },
   {
+    family: 'memory',
+    what: 'memory device',
+    by: 'device_add, device_del of a pc-dimm, an nvdimm, a virtio-mem-pci, a virtio-pmem-pci',
+    carried: 'a pc-dimm or nvdimm with an id that was plugged or unplugged',
+    refused: `undo it (device_del, device_add), or ${START_AGAIN}`,
+  },
+  {
     family: 'disks',
     what: 'disk image',
     by: 'blockdev-snapshot, blockdev-add, blockdev-del, block-commit, drive-mirror, blockdev-reopen',
-    carried: 'nodes that are files, below a device of -blockdev or a -drive with an id',
+    carried: 'nodes that are files, below a device of -blockdev, or a drive however it was given',
     refused:
       "commit the overlay into what the line names (block-commit, block-job-complete), or start it by 'guestmemfs run' with the image it has now",
   },
@@ -76,7 +105,7 @@ export const ANSWERS: readonly Answer[] = [
     family: 'media',
     what: 'medium',
     by: 'blockdev-change-medium, blockdev-insert-medium, eject',
-    carried: 'a file, or none, in a drive with an id',
+    carried: 'a file, or none, in a drive with an id or of -cdrom, -hda, -fda and the like',
     refused: 'put back the medium that the line names (blockdev-change-medium)',
   },
   {
@@ -92,11 +121,17 @@ export const ANSWERS: readonly Answer[] = [
     refused: 'wait for its end, or end it (job-complete, job-cancel)',
   },
   {
+    family: 'exports',
+    what: 'export of a disk',
+    by: 'block-export-add, nbd-server-add',
+    refused: 'end it (block-export-del): its clients would lose their connection',
+  },
+  {
     family: 'networks',
     what: 'network backend',
     by: 'netdev_add, netdev_del',
     carried:
-      'a tap with ifname=, script=no, downscript=no and one queue, without vhost; one that was taken out',
+      'a tap with its queues, without vhost; user networking of 10.0.2.0; dgram with two addresses; one that was taken out',
     refused: `undo it (netdev_del, netdev_add), or ${START_AGAIN}`,
   },
   {
@@ -107,17 +142,21 @@ export const ANSWERS: readonly Answer[] = [
   },
 ]
 
+/** Those are a difference whenever they were begun. */
+const ALWAYS: readonly Family[] = ['jobs', 'exports']
+
 /** Lines that a message has of one family: an unplugged bridge may remove many devices. */
 const MOST_LINES = 3
 
 /**
- * What is in `now` and not in `start`, and the other way round. A job is a difference whenever it was
- * started.
+ * What is in `now` and not in `start`, and the other way round. A former version's reading lacks families:
+ * those are not compared.
  */
 export function differences(start: Reading, now: Reading): string[] {
   return ANSWERS.flatMap(({ family, what, refused }) => {
     if (family === undefined || refused === undefined) return []
-    const before = family === 'jobs' ? [] : (start.items[family] ?? [])
+    const before = ALWAYS.includes(family) ? [] : start.items[family]
+    if (before === undefined) return []
     const after = now.items[family] ?? []
     const [added, removed] = [minus(after, before), minus(before, after)]
     const lines = bySubject(added, removed)

@@ -10,6 +10,7 @@ import { isSameProcess, type ProcessIdentity, ProcessSchema } from '../../run/pr
 import { liveQemu, vmPaths } from '../../run/vm-runtime.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
+import { isGuests } from './device-tree.ts'
 import { readMachine } from './read-machine.ts'
 import { type Reading, ReadingSchema } from './reading.ts'
 
@@ -35,7 +36,12 @@ export function keepReading(name: string, qemu: ProcessIdentity, reading: Readin
 export function readingAtStart(name: string, qemu: ProcessIdentity): Reading | undefined {
   try {
     const kept = v.parse(KeptSchema, JSON.parse(readFileSync(vmPaths(name).machine, 'utf8')))
-    return isSameProcess(kept.qemu, qemu) ? kept.reading : undefined
+    if (!isSameProcess(kept.qemu, qemu)) return undefined
+    const { items } = kept.reading
+    return {
+      ...kept.reading,
+      items: { ...items, devices: items.devices?.filter((item) => !isGuests(item)) ?? [] },
+    }
   } catch {
     return undefined
   }

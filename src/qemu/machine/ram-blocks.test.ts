@@ -31,6 +31,11 @@ test('so is RAM of another size, and RAM that its QEMU has not', () => {
   assert.match(lostRam([block({ isShared: false })], VM)[0] ?? '', /has no RAM 'ram'/)
 })
 
+test('and RAM that QEMU gives up when it ends', () => {
+  const [line] = lostRam([block({ isDiscarded: true })], VM)
+  assert.match(line ?? '', /would be destroyed .* 'qom-set \/objects\/ram discard-data false'$/)
+})
+
 test('private memory goes through the state file, and is counted', () => {
   const ram = [block(), block({ id: 'more', type: 'memory-backend-ram', isShared: false, sizeBytes: MIB })]
   assert.deepEqual(lostRam(ram, VM), [])

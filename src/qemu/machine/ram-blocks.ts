@@ -18,12 +18,19 @@ export function lostRam(
   ram: readonly RamBlock[],
   { ramFiles, cwd }: Pick<VmDefinition, 'ramFiles' | 'cwd'>,
 ): string[] {
-  const lost = ram.flatMap(({ id, type, sizeBytes, isShared, path }) => {
+  const lost = ram.flatMap(({ id, type, sizeBytes, isShared, path, isDiscarded }) => {
     if (!isShared) return []
     const file = ramFiles.find((each) => each.id === id)
     const what = `${formatSize(sizeBytes)} of its RAM (${path ?? type}, '${id}')`
+    // Set by `qom-set` while it ran: `run` refuses it in the line.
+    if (isDiscarded)
+      return [
+        `${what} would be destroyed with the end of its QEMU: 'qom-set /objects/${id} discard-data false'`,
+      ]
     if (file === undefined)
-      return [`${what} are not in the pool and would be lost: give them a file of the pool by mem-path=`]
+      return [
+        `${what} are not in the pool and would be lost: take them out (device_del, object-del), and plug a file of the pool (object-add memory-backend-file with mem-path= and share=on)`,
+      ]
     if (path !== null && isMappedFrom(path, file, cwd) && sizeBytes === file.sizeBytes) return []
     return [`${what} are not ${formatSize(file.sizeBytes)} of ${file.path}, as recorded`]
   })

@@ -6,9 +6,13 @@ import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
 import { type Ask, askOf, readChildren } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
+import { memoryItem, readMemoryDevices } from './memory-devices.ts'
+import { networkClients, networkItem } from './networks.ts'
+import { isCounted, nodeLabel } from './node-names.ts'
+import { readBootOrder, readOthers, readSetAgain } from './objects.ts'
 import { processorItem, readProcessors } from './processors.ts'
-import { isCounted, type RamBlock, type Reading } from './reading.ts'
-import { forwardsOf, limitOf, type Settings } from './settings.ts'
+import type { RamBlock, Reading } from './reading.ts'
+import { forwardsOf, limitOf, type Settings, type Threshold } from './settings.ts'
 
 const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))
 const NodeSchema = v.object({
@@ -18,6 +22,7 @@ const NodeSchema = v.object({
   ro: v.boolean(),
   backing_file: v.optional(v.string()),
   detect_zeroes: v.optional(v.string()),
+  write_threshold: v.optional(v.number(), 0),
   'dirty-bitmaps': v.optional(
     v.array(v.object({ name: v.optional(v.string()), persistent: v.optional(v.boolean(), false) })),
     [],
@@ -35,6 +40,7 @@ const DrivesSchema = v.array(
 )
 type Drive = v.InferOutput<typeof DrivesSchema>[number]
 const JobsSchema = v.array(v.object({ id: v.string(), type: v.string(), status: v.string() }))
+const ExportsSchema = v.array(v.object({ id: v.string(), type: v.string(), 'node-name': v.string() }))
 const ChardevsSchema = v.array(v.object({ label: v.string(), filename: v.string() }))
 const IdsSchema = v.array(v.object({ id: v.string() }))
 
@@ -52,9 +58,14 @@ async function readBlocks(ask: Ask, listed: ReturnType<typeof readObjects>): Pro
   return await Promise.all(
     memdevs.map(async ({ id = '', size, share }) => {
       const type = objects.get(id) ?? ''
-      const property = { path: `/objects/${id}`, property: 'mem-path' }
-      const path = type === 'memory-backend-file' ? await ask(v.string(), 'qom-get', property) : null
-      return { id, type, sizeBytes: size, isShared: share, path }
+      const block = { id, type, sizeBytes: size, isShared: share }
+      if (type !== 'memory-backend-file') return { ...block, path: null, isDiscarded: false }
+      const path = `/objects/${id}`
+      const [file, isDiscarded] = await Promise.all([
+        ask(v.string(), 'qom-get', { path, property: 'mem-path' }),
+        ask(v.boolean(), 'qom-get', { path, property: 'discard-data' }),
+      ])
+      return { ...block, path: file, isDiscarded }
     }),
   )
 }
@@ -62,9 +73,17 @@ async function readBlocks(ask: Ask, listed: ReturnType<typeof readObjects>): Pro
 /** Errors: as of `readMachine`. */
 export async function readSettings(qmp: QmpClient): Promise<Settings> {
   const ask = askOf(qmp)
-  const [drives, forwards] = await Promise.all([ask(DrivesSchema, 'query-block'), readForwards(ask)])
-  return { forwards, limits: drives.flatMap(limitOfDrive) }
+  const [drives, forwards, nodes, objects] = await Promise.all([
+    ask(DrivesSchema, 'query-block'),
+    readForwards(ask),
+    readNodes(ask),
+    readObjects(ask).then((listed) => readSetAgain(ask, listed)),
+  ])
+  return { forwards, limits: drives.flatMap(limitOfDrive), thresholds: nodes.flatMap(thresholdOf), objects }
 }
+
+const readNodes = (ask: Ask): Promise<Node[]> =>
+  ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true })
 
 /** A QEMU without user networking has no such command, and no forwards. */
 const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
@@ -79,13 +98,14 @@ const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
 export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Reading> {
   const listed = readObjects(ask)
   const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
-  const [ram, objects, tree, processors, nodes, drives, jobs, networks, forwards, chardevs, threads] =
+  const [ram, objects, tree, processors, memory, nodes, drives, jobs, networks, forwards, chardevs, threads] =
     await Promise.all([
       readBlocks(ask, listed),
       listed,
       monitor('info qtree'),
       readProcessors(ask),
-      ask(v.array(NodeSchema), 'query-named-block-nodes', { flat: true }),
+      readMemoryDevices(ask),
+      readNodes(ask),
       ask(DrivesSchema, 'query-block'),
       ask(JobsSchema, 'query-jobs'),
       monitor('info network'),
@@ -93,20 +113,33 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       ask(ChardevsSchema, 'query-chardev'),
       ask(IdsSchema, 'query-iothreads'),
     ])
+  const [exported, bootOrder, properties, setAgain] = await Promise.all([
+    ask(ExportsSchema, 'query-block-exports'),
+    readBootOrder(ask),
+    readOthers(ask, objects),
+    readSetAgain(ask, objects),
+  ])
   return {
     ram,
-    settings: { forwards, limits: drives.flatMap(limitOfDrive) },
+    settings: {
+      ...{ forwards, limits: drives.flatMap(limitOfDrive) },
+      ...{ thresholds: nodes.flatMap(thresholdOf), objects: setAgain },
+    },
     items: {
       objects: [...objects].map(([id, type]) => `${id}: ${type}`),
       devices: deviceItems(tree),
       processors: processors.map(processorItem),
+      memory: memory.map(memoryItem),
       disks: nodes.map(describeNode),
       media: drives.map(
         ({ device, qdev, inserted }) => `${qdev ?? device}: ${inserted ? nodeOf(inserted) : 'empty'}`,
       ),
       bitmaps: nodes.flatMap(temporaryBitmaps),
       jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
-      networks: networkItems(networks),
+      exports: exported.map((each) => `${each.id}: ${each.type} of ${each['node-name']}`),
+      'boot order': bootOrder,
+      properties,
+      networks: networkClients(networks).map(networkItem),
       consoles: [
         ...chardevs.map(({ label, filename }) => `${label}: ${chardevKind(filename)}`),
         ...threads.map(({ id }) => `${id}: iothread`),
@@ -124,6 +157,10 @@ function limitOfDrive({ device, qdev, inserted }: Drive) {
   return limit === undefined ? [] : [limit]
 }
 
+/** 0: there is none. QEMU takes it away where it reports that the image has grown so far. */
+const thresholdOf = ({ 'node-name': name, drv, file, write_threshold: bytes }: Node): Threshold[] =>
+  bytes === 0 ? [] : [{ node: nodeLabel(name, drv, file), bytes }]
+
 function describeNode(node: Node): string {
   const { drv, file, ro, backing_file: backing = 'none', detect_zeroes: zeroes = 'off' } = node
   const what = `backing ${backing}, ${ro ? 'read-only' : 'writable'}, detect-zeroes ${zeroes}`
@@ -136,28 +173,6 @@ const temporaryBitmaps = (node: Node): string[] =>
   node['dirty-bitmaps']
     .filter(({ persistent }) => !persistent)
     .map(({ name = 'without a name' }) => `${node['node-name']}: ${name}`)
-
-/**
- * `\\ NAME: index=0,type=user,…`: a netdev's peer, or a device. The peer of a stream or socket may change,
- * and the guest may change a device's MAC address. Parsed without a regular expression, which could backtrack
- * for ever: the guest's owner chooses the text.
- */
-function networkItems(text: string): string[] {
-  return text.split('\n').flatMap((line) => {
-    const at = line.indexOf(': ')
-    const words = line
-      .slice(at + 2)
-      .trimEnd()
-      .split(',')
-    if (words[0]?.startsWith('index=')) words.shift()
-    const [type, ...rest] = words
-    if (at < 0 || !type?.startsWith('type=')) return []
-    const name = line.slice(0, at).trimStart().replace('\\', '').trimStart()
-    const kind = type.slice('type='.length)
-    const told = ['stream', 'dgram', 'socket'].includes(kind) ? [] : rest
-    return [`${name}: ${[kind, ...told.filter((word) => !word.startsWith('macaddr='))].join(',')}`]
-  })
-}
 
 /** Protocols whose `filename` has the address of the present peer. */
 const CONNECTED = ['tcp', 'telnet', 'websocket', 'tls', 'unix', 'udp', 'vsock']

@@ -15,6 +15,8 @@ const RamBlockSchema = v.object({
   isShared: v.boolean(),
   /** `mem-path` of a file as in QEMU's line; null: other memory. */
   path: v.nullable(v.string()),
+  /** QEMU gives up the file's memory when it ends (`discard-data`). Left out by former versions. */
+  isDiscarded: v.optional(v.boolean()),
 })
 export type RamBlock = v.InferOutput<typeof RamBlockSchema>
 
@@ -26,20 +28,18 @@ export const FAMILIES = [
   'objects',
   'devices',
   'processors',
+  'memory',
   'disks',
   'media',
   'bitmaps',
   'jobs',
   'networks',
   'consoles',
+  'exports',
+  'boot order',
+  'properties',
 ] as const
 export type Family = (typeof FAMILIES)[number]
-
-/**
- * Whether QEMU numbered the node, which the line leaves without a name: the same medium, inserted again, gets
- * another number.
- */
-export const isCounted = (name: string): boolean => name.startsWith('#')
 
 export const ReadingSchema = v.object({
   ram: v.array(RamBlockSchema),

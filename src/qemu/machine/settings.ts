@@ -5,6 +5,8 @@
 import * as v from 'valibot'
 import { errorText } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
+import { deleteOpeners, nodesByLabel } from './node-names.ts'
+import { type Properties, PropertiesSchema } from './objects.ts'
 
 /** Ports of this host that lead into a guest's user network (`hostfwd_add NETDEV RULE`). */
 const ForwardSchema = v.object({ netdev: v.string(), rule: v.string() })
@@ -17,7 +19,18 @@ const LimitSchema = v.object({
 })
 type Limit = v.InferOutput<typeof LimitSchema>
 
-export const SettingsSchema = v.object({ forwards: v.array(ForwardSchema), limits: v.array(LimitSchema) })
+/** `node`: by `nodeLabel`. `bytes`: QEMU reports once that the image has been written so far. */
+const ThresholdSchema = v.object({ node: v.string(), bytes: v.number() })
+export type Threshold = v.InferOutput<typeof ThresholdSchema>
+
+export const SettingsSchema = v.object({
+  forwards: v.array(ForwardSchema),
+  limits: v.array(LimitSchema),
+  /** Left out by former versions, as `objects`. */
+  thresholds: v.optional(v.array(ThresholdSchema)),
+  /** Properties of objects. */
+  objects: v.optional(PropertiesSchema),
+})
 export type Settings = v.InferOutput<typeof SettingsSchema>
 
 /** QEMU refuses the command without these. */
@@ -64,7 +77,7 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     if (typeof said === 'string' && said.trim() !== '' && !/ removed\s*$/.test(said)) tell(what, said.trim())
   }
   for (const { netdev, rule } of missing(now.forwards, wanted.forwards))
-    await human(`hostfwd_remove ${netdev} ${rule.slice(0, rule.lastIndexOf('-'))}`, `no forward ${rule}`)
+    await human(removal(netdev, rule), `no forward ${rule}`)
   for (const { netdev, rule } of missing(wanted.forwards, now.forwards))
     await human(`hostfwd_add ${netdev} ${rule}`, `forward ${rule} of ${netdev}`)
   const lifted = now.limits.filter(({ id }) => !wanted.limits.some((limit) => limit.id === id))
@@ -73,8 +86,53 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     await qmp
       .execute('block_set_io_throttle', { id, ...values })
       .catch((error: unknown) => tell(`the limit of ${id}`, errorText(error)))
-  return problems
+  for (const { id, property, problem } of await setProperties(qmp, wanted.objects ?? {}, now.objects ?? {}))
+    tell(`${property} of object ${id}`, problem)
+  const thresholds = missing(wanted.thresholds ?? [], now.thresholds ?? [])
+  const names = thresholds.length === 0 ? undefined : await nodesByLabel(qmp).catch(() => undefined)
+  for (const { node, bytes } of thresholds)
+    await qmp
+      .execute('block-set-write-threshold', {
+        ...{ 'node-name': names?.get(node) ?? node, 'write-threshold': bytes },
+      })
+      .catch((error: unknown) => tell(`the write threshold of ${node}`, errorText(error)))
+  return [...problems, ...(await deleteOpeners(qmp))]
 }
+
+/**
+ * Returns those that could not be set. QEMU refuses a smaller thread-pool-max as long as the smaller
+ * thread-pool-min is not set, and the other way round: so what was refused is tried again after the others.
+ */
+async function setProperties(qmp: QmpClient, wanted: Properties, now: Properties) {
+  let left = Object.entries(wanted).flatMap(([id, values]) =>
+    Object.entries(values)
+      .filter(([property, value]) => JSON.stringify(now[id]?.[property]) !== JSON.stringify(value))
+      .map(([property, value]) => ({ id, property, value, problem: '' })),
+  )
+  for (let pass = 0; pass < 2; pass++) {
+    const refused: typeof left = []
+    for (const each of left) {
+      const { id, property, value } = each
+      await qmp
+        .execute('qom-set', { path: `/objects/${id}`, property, value })
+        .catch((error: unknown) => refused.push({ ...each, problem: errorText(error) }))
+    }
+    left = refused
+  }
+  return left
+}
+
+/**
+ * Gives up the forwarded ports of a guest that stands still, so that another QEMU can take them; `setAgain`
+ * takes them back. Errors: QemuError.
+ */
+export async function releaseForwards(qmp: QmpClient, { forwards }: Settings): Promise<void> {
+  for (const { netdev, rule } of forwards)
+    await qmp.execute('human-monitor-command', { 'command-line': removal(netdev, rule) })
+}
+
+const removal = (netdev: string, rule: string): string =>
+  `hostfwd_remove ${netdev} ${rule.slice(0, rule.lastIndexOf('-'))}`
 
 /** Items of `left` that are not in `right`. */
 function missing<T>(left: readonly T[], right: readonly T[]): T[] {

@@ -27,6 +27,7 @@ import type { Reading } from '../machine/reading.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { readRamMap } from '../ram-file.ts'
 import { reachRam } from '../ram-mapping.ts'
+import { placeWindows, type Window } from '../shared-windows.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { incomingArgv } from '../vm-command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
@@ -55,6 +56,7 @@ export interface Running {
   /** As `machineFacts` has them for the devices in `plugged`; empty: they are not compared. */
   readonly facts: readonly string[]
   readonly plugged: readonly string[]
+  readonly windows?: readonly Window[] | undefined
 }
 
 /** `argv`: the next QEMU and its arguments. Never rejects: what fails is a problem of this guest. */
@@ -107,7 +109,10 @@ async function run(definition: VmDefinition, line: TrialLine, running: Running):
     qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
     const ask = askOnce(qmp)
     const problems = otherMachine(running.now, await readMachine(qmp, ask), line.without)
-    return problems.length > 0 ? problems : await otherFacts(ask, running, line.without)
+    if (problems.length > 0) return problems
+    const other = await otherFacts(ask, running, line.without)
+    if (other.length === 0) await placeWindows(qmp, running.windows ?? [])
+    return other
   } catch (error) {
     const words = lastWords(log)
     return [`its next QEMU does not start: ${words === '' ? errorText(error) : words}`]

@@ -13,7 +13,7 @@ import type { ByteString, NodeId } from '../../values/ids.ts'
 import { Wait } from '../../values/refusal.ts'
 import type { Context } from '../context.ts'
 import { answerAttributes, answerEntry } from '../inode-replies.ts'
-import { answerNewFile } from './names.ts'
+import { answerNewFile } from './name-requests.ts'
 
 /** undefined: the former server has undone it as well, so it is carried out like any other request. */
 export function answerAgain(

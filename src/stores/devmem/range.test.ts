@@ -9,7 +9,8 @@ import { findReservedRange, rangeLockName } from './range.ts'
 
 const GIB = 2 ** 30
 /**
- * As a q35 machine of 4 GiB with 1 GiB reserved at 4 GiB shows it: the range melts with the firmware's own.
+ * As a q35 machine of 4 GiB with 1 GiB reserved at 4 GiB shows it: the kernel shows it as one with the
+ * firmware's own.
  */
 const IOMEM = `00000000-7fffffff : System RAM
 b0000000-bfffffff : PCI ECAM

@@ -8,7 +8,7 @@ import type { ObjectId } from '../../values/ids.ts'
 import { DESCRIPTOR_TABLE_BYTES, DescriptorTable } from './descriptor-table.ts'
 import { type KeeperChannel, MemfdStore } from './memfd-store.ts'
 
-/** A keeper that takes everything and has nothing to say. */
+/** A keeper that takes each message and sends none. */
 const SILENT: KeeperChannel = {
   hold() {},
   release() {},

@@ -1,7 +1,6 @@
 /**
- * Owns what happened, in order: each store into the image, each change of the memory under it, each record
- * that was made. A crash is a place in this list: what stands before it happened, what stands behind it did
- * not.
+ * What happened, in order: each store into the image, each change of the memory under it, each record that
+ * was made. A crash is a place in this list: what stands before it happened, what stands behind it did not.
  */
 
 import type { FileData, GuestRam, Placement, Store, StoreDescriptor } from '../../../stores/store.ts'

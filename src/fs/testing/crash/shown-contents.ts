@@ -1,7 +1,4 @@
-/**
- * Owns what two moments of a file system are compared by: a digest of its state, and the bytes its files
- * show.
- */
+/** What two moments of a file system are compared by: a digest of its state, and the bytes its files show. */
 import { crc32 } from 'node:zlib'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
 import type { Ino } from '../../../values/ids.ts'
@@ -41,7 +38,7 @@ export function bytesOf(inode: Inode, memory: MemoryStore): Uint8Array {
   return shown
 }
 
-/** What every file shows: orphans apart, which nobody can open. */
+/** What every file shows, without orphans, which no process can open. */
 export type Contents = ReadonlyMap<Ino, Shown>
 export interface Shown {
   readonly sizeBytes: number

@@ -1,7 +1,4 @@
-/**
- * Owns servers over the small file system every crash happens in: the first, and those that come after a
- * crash.
- */
+/** Servers over the small file system in which each crash happens: the first, and those after a crash. */
 import { Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { FileSystem, type Request } from '../../file-system.ts'

@@ -41,7 +41,7 @@ interface Server {
   readonly rq: () => Request
 }
 
-/** As a server begins: what it is killed with, nothing is done about. */
+/** A server as it starts, the first one or after one that was killed. */
 function start(folder: string): Server {
   const region = findRegion({ kind: 'tmpfs', region: folder }, STORES_AND_TMPFS)
   const { content } = region.probe(probe)

@@ -1,0 +1,49 @@
+/**
+ * The end of live updates that are under way, by another command: one that runs is asked to undo itself, and
+ * what a killed one has left of its kernel is unloaded. The guests are then `resume`'s.
+ */
+import { bootId } from '../linux/boot-id.ts'
+import { close } from '../linux/descriptors.ts'
+import { unloadKernel } from '../linux/kexec.ts'
+import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
+import { isAlive, type ProcessIdentity } from '../run/process-identity.ts'
+import { runningUpdates } from '../run/running-updates.ts'
+import { Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { readUpdateRecord } from './kernel/update-record.ts'
+
+/**
+ * Returns how many were stopped. One undoes itself at its next step, or ends when its guests run again; both
+ * take `timeoutMs` at the most. Errors (UsageError): one does not end.
+ */
+export async function stopUpdates(timeoutMs: number): Promise<number> {
+  const updates = runningUpdates()
+  await Promise.all(updates.map((update) => stop(update, timeoutMs)))
+  return updates.length
+}
+
+/** SIGINT: SIGTERM tells an update by systemctl that systemd stops the machine. */
+async function stop(update: ProcessIdentity, timeoutMs: number): Promise<void> {
+  const pidfd = pidfdOpen(update.pid)
+  if (pidfd instanceof Errno) return // it has ended
+  try {
+    if (!isAlive(update)) return // another process by now
+    sendSignal(pidfd, 'SIGINT')
+    if (await waitExit(pidfd, timeoutMs)) return
+  } finally {
+    close(pidfd)
+  }
+  throw new UsageError(
+    `the live update of process ${update.pid} does not end within ${timeoutMs / 1000} s: wait for it, or kill it and abort again`,
+  )
+}
+
+/**
+ * Whether one of the mounts has the record of an update of this very kernel, whose command was killed before
+ * the jump. The kernel that it loaded is unloaded: no reboot may start that over guests which run again.
+ */
+export function unloadAfterUpdate(mountPoints: readonly string[]): boolean {
+  const isLeft = mountPoints.some((mountPoint) => readUpdateRecord(mountPoint)?.bootId === bootId())
+  if (isLeft) unloadKernel()
+  return isLeft
+}

@@ -1,0 +1,98 @@
+/**
+ * The replacement of a QEMU whose successor waits already: save the guest, load it into the successor, give
+ * it the guest, let it run, end the old QEMU. The guest stands still for that alone.
+ *
+ * Why no byte is lost: the old QEMU is stopped and whole until the successor is the guest's. A step that
+ * fails before that ends the successor, waits for its end (it may have the guest's images open), and
+ * continues the old one. From the moment when the runtime record names the successor, the old QEMU is only
+ * ever ended; the successor is told to run after the saved state was taken off the record, so that no later
+ * QEMU loads it over newer RAM. A command that dies on the way leaves a record from which `resume` goes the
+ * same ways.
+ */
+
+import { killQemu } from '../../qemu/end-qemu.ts'
+import { markWords, wordsSince } from '../../qemu/last-words.ts'
+import { readSettings } from '../../qemu/machine/read-machine.ts'
+import { releaseForwards, setAgain } from '../../qemu/machine/settings.ts'
+import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
+import { GuestStoppedError } from '../../qemu/save.ts'
+import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
+import type { SavedState } from '../../qemu/saved-state.ts'
+import { placeWindows } from '../../qemu/shared-windows.ts'
+import { completeLoad, continueLoaded } from '../../qemu/start-from-saved.ts'
+import type { Successor } from '../../qemu/successor/waiting-successor.ts'
+import type { VmDefinition } from '../../qemu/vm-definition.ts'
+import { isAlive } from '../../run/process-identity.ts'
+import { errorText, QemuError } from '../../values/errors.ts'
+import type { Phase } from '../report/timeline.ts'
+
+export interface HandOver extends Omit<SaveRequest, 'onStep'> {
+  readonly successor: Successor
+  readonly onStep: (step: Phase | 'stop', atMs?: number) => void
+  readonly onSaved: (saved: SavedState) => void
+  /** As of `StartRequest`. */
+  readonly onUnset: (lines: readonly string[]) => void
+}
+
+/** The guest is saved, and neither QEMU can go on with it: its old one has ended meanwhile. */
+export class GuestSavedError extends QemuError {}
+
+/**
+ * Returns the definition by which the guest runs in its successor. Errors: QemuError, CorruptBytesError,
+ * UsageError: the guest is in its old QEMU, as it was; GuestSavedError; GuestStoppedError: it is stopped in
+ * one of the two.
+ */
+export async function handOver(request: HandOver): Promise<VmDefinition> {
+  const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved, onUnset } = request
+  const mark = markWords(definition.name)
+  await prepareLoad(successor.qmp)
+  const saved = await saveGuestState(request)
+  const state = saved.saved as SavedState
+  onSaved(state)
+  let unset: string[]
+  try {
+    await placeWindows(successor.qmp, saved.windows ?? [])
+    await loadSaved(successor.qmp, state, timeoutMs)
+    if (saved.settings !== undefined) await releaseForwards(qmp, saved.settings)
+    unset = await completeLoad(successor.qmp, saved, successor.qemu.pid)
+    onStep('load')
+    successor.takeOver()
+  } catch (error) {
+    const words = wordsSince(mark)
+    const problem = words === '' ? errorText(error) : `${errorText(error)} (QEMU: ${words})`
+    await goBack(request, saved, problem)
+    throw new QemuError(problem, { cause: error })
+  }
+  try {
+    return await continueLoaded({ qmp: successor.qmp, definition: saved, unset, timeoutMs, onStep, onUnset })
+  } catch (cause) {
+    throw new GuestStoppedError(errorText(cause), { cause })
+  } finally {
+    await qmp.execute('quit').catch(() => {})
+    await killQemu(definition.name, qemu).catch(() => {}) // it is stopped, and its supervisor ends it as well
+  }
+}
+
+/** Continues the old QEMU. Errors: GuestSavedError, GuestStoppedError. */
+async function goBack(
+  { successor, qmp, qemu }: HandOver,
+  saved: VmDefinition,
+  problem: string,
+): Promise<void> {
+  try {
+    await successor.end()
+  } catch (cause) {
+    throw new GuestStoppedError(`${problem}; and its next QEMU cannot be ended: ${errorText(cause)}`, {
+      cause,
+    })
+  }
+  if (!isAlive(qemu)) throw new GuestSavedError(`${problem}; and its old QEMU has ended`)
+  try {
+    // Its ports: a connection through them does not outlive this, whichever QEMU has the guest.
+    const { settings } = saved
+    if (settings !== undefined) await setAgain(qmp, settings, await readSettings(qmp))
+    await cancelSave(saved, qmp, saved.saved as SavedState)
+  } catch (cause) {
+    throw new GuestStoppedError(`${problem}; and it could not be continued: ${errorText(cause)}`, { cause })
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Which VMs a RAM file belongs to besides the one that is recorded on it: each file of a VM but its first
+ * says so itself, in an xattr that only root can set. The record of a VM whose RAM lies in several pools is
+ * in one of them. Where that one is not mounted, the others must not be taken for the RAM of another guest;
+ * and when the guest is resumed, another file may have the name of one by then, in a pool that was mounted in
+ * the other's place.
+ *
+ * Why no byte is lost: a file that a claim speaks of is given to no other VM unless the record that the claim
+ * names can be read and does not name the file; `--replace` alone overrules it. A claim is written before the
+ * record that needs it, and taken away after it.
+ */
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import { mountOver, statBeneath, wayProblem, withPlace } from '../linux/beneath.ts'
+import { mountTable } from '../linux/mounts.ts'
+import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
+import { ENODATA, ENOENT, EOPNOTSUPP, Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import { RAM_CLAIMS_XATTR } from '../values/xattr-names.ts'
+import type { RamFile } from './memory-backends.ts'
+import {
+  isSameFile,
+  ramFileOf,
+  readDefinition,
+  removeDefinition,
+  type VmDefinition,
+} from './vm-definition.ts'
+
+const ClaimSchema = v.object({
+  /** As of `VmDefinition`. */
+  claim: v.string(),
+  name: v.string(),
+  /** With its record. */
+  ramFile: v.string(),
+  /** That `ramFile` is in. */
+  pool: v.string(),
+  isShared: v.optional(v.boolean()),
+})
+export type Claim = v.InferOutput<typeof ClaimSchema>
+const ClaimsSchema = v.array(ClaimSchema)
+
+/** What each definition gets whose RAM is in more than one file. */
+export const newClaim = (): string => randomUUID()
+
+/** Those that still hold. Errors (UsageError): they cannot be read. */
+export function claimsOn(path: string): Claim[] {
+  return readClaims(path).filter((claim) => !isOver(claim, path))
+}
+
+/**
+ * Puts the VM's claim on each of its RAM files but the first, in the place of those of other VMs that do not
+ * share the file: the caller has made sure that none of them holds, or gives them up. Errors (UsageError): a
+ * file is gone, or its pool is frozen or full; some may have the claim then, which is over as long as no
+ * record names the file.
+ */
+export function claimRam(definition: VmDefinition): void {
+  const { claim, name, ramFiles } = definition
+  const [first, ...more] = ramFiles
+  const ramFile = (first as RamFile).path
+  if (readClaims(ramFile).length > 0) writeClaims(ramFile, [])
+  if (claim === undefined || more.length === 0) return
+  const pool = poolOver(ramFile)
+  if (pool === undefined) throw new UsageError(`${ramFile} is in no mount of guestmemfs`)
+  for (const { path, isShared } of more) {
+    const others = isShared ? claimsOn(path).filter((each) => each.isShared && each.claim !== claim) : []
+    writeClaims(path, [...others, { claim, name, ramFile, pool, ...(isShared && { isShared }) }])
+  }
+}
+
+/**
+ * Takes the VM's claim off `files`, which no record of it names any more. Never throws: a claim that stays is
+ * over where that record can be read.
+ */
+export function releaseRam({ claim }: Pick<VmDefinition, 'claim'>, files: readonly RamFile[]): void {
+  if (claim === undefined) return
+  for (const { path } of files) {
+    try {
+      const all = readClaims(path)
+      const others = all.filter((each) => each.claim !== claim)
+      if (others.length < all.length) writeClaims(path, others)
+    } catch {
+      // Its pool is frozen, or not mounted.
+    }
+  }
+}
+
+/** Removes the record of a VM, and then its claims. Never throws. */
+export function endRecord(definition: VmDefinition): void {
+  removeDefinition(ramFileOf(definition))
+  releaseRam(definition, definition.ramFiles.slice(1))
+}
+
+/** One line for each RAM file that is another one than the VM was recorded with. Errors: UsageError. */
+export function exchangedRam({ claim, name, ramFiles }: VmDefinition): string[] {
+  if (claim === undefined) return []
+  return ramFiles.slice(1).flatMap(({ path }) => {
+    if (readClaims(path).some((each) => each.claim === claim)) return []
+    return [`${path} is not the RAM file that VM ${name} had: mount the pool that it was in`]
+  })
+}
+
+/**
+ * Whether the file with the record that a claim names is there, and its record does not name this one, as
+ * after the end of the VM or of an update. A record that cannot be read, or whose file is gone or has another
+ * name, may name it.
+ */
+function isOver({ claim, ramFile, pool }: Claim, path: string): boolean {
+  if (poolOver(ramFile) !== pool || statBeneath(ramFile) === undefined) return false
+  let definition: VmDefinition | undefined
+  try {
+    definition = readDefinition(ramFile)
+  } catch {
+    return false
+  }
+  if (definition?.claim !== claim) return true
+  const { ramFiles, underUpdate } = definition
+  return ![...ramFiles, ...(underUpdate?.ramFiles ?? [])].some((file) => isSameFile(file.path, path))
+}
+
+/** The pool that is mounted over `path`. */
+function poolOver(path: string): string | undefined {
+  const base = mountOver(path)
+  return base instanceof Errno ? undefined : mountTable().find(({ id }) => id === base.mountId)?.source
+}
+
+function readClaims(path: string): Claim[] {
+  const value = withPlace(path, (place) => lgetxattr(place.path, RAM_CLAIMS_XATTR))
+  if (value === ENODATA || value === ENOENT || value === EOPNOTSUPP) return []
+  if (value instanceof Errno)
+    throw new UsageError(`whose RAM ${path} is cannot be read: ${wayProblem(value)}`)
+  try {
+    return v.parse(ClaimsSchema, JSON.parse(Buffer.from(value).toString('utf8')))
+  } catch (cause) {
+    throw new UsageError(
+      `${path} does not say in a way this version knows whose RAM it is: remove that with 'setfattr -h -x ${RAM_CLAIMS_XATTR} ${path}'`,
+      { cause },
+    )
+  }
+}
+
+function writeClaims(path: string, claims: readonly Claim[]): void {
+  const value = Buffer.from(JSON.stringify(claims))
+  const failed = withPlace(path, (place) =>
+    claims.length === 0
+      ? lremovexattr(place.path, RAM_CLAIMS_XATTR)
+      : lsetxattr(place.path, RAM_CLAIMS_XATTR, value),
+  )
+  if (failed instanceof Errno)
+    throw new UsageError(`whose RAM ${path} is could not be written on it: ${wayProblem(failed)}`)
+}
+
+/** The claims of other VMs on `files`; a file that both share is none of these. Errors: UsageError. */
+export function otherClaims(
+  definition: VmDefinition,
+  files: readonly RamFile[] = definition.ramFiles,
+): { readonly path: string; readonly claim: Claim }[] {
+  return files.flatMap(({ path, isShared }) =>
+    claimsOn(path)
+      .filter((each) => each.claim !== definition.claim && each.ramFile !== ramFileOf(definition))
+      .filter((each) => !(isShared && each.isShared))
+      .map((claim) => ({ path, claim })),
+  )
+}
+
+/** The name of another VM whose RAM the file is. Errors (UsageError): it cannot be said. */
+export function otherOwner(definition: VmDefinition, file: RamFile): string | undefined {
+  const there = readDefinition(file.path)
+  if (there !== undefined && ramFileOf(there) !== ramFileOf(definition)) return there.name
+  return otherClaims(definition, [file])[0]?.claim.name
+}

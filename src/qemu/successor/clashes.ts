@@ -1,0 +1,106 @@
+/**
+ * What of a QEMU's command line only one process can have: a tap, a port, a socket, a terminal, a file that
+ * QEMU empties. A QEMU whose line has any of it cannot wait beside the one that has the guest. What clashes
+ * with the machine itself is the trial's to know (`trial-line.ts`).
+ */
+import { readlinkSync } from 'node:fs'
+import {
+  type Argument,
+  argumentsOf,
+  pairsOf,
+  parseCommandLine,
+  printCommandLine,
+  withoutKeys,
+} from '../command-line.ts'
+import { type OptionString, optionValue } from '../option-string.ts'
+import { MONITOR_ID } from '../vm-command-line.ts'
+
+/** Character devices that two processes may have. */
+const SHAREABLE = new Set(['null', 'ringbuf', 'memory'])
+/** Of `-netdev user`: each starts a program or connects to one. Ports (`hostfwd`) are passed on. */
+const EXCLUSIVE_NET = ['guestfwd', 'smb']
+/** Options that listen, or write a file, whatever their value but `none`. */
+const EXCLUSIVE = new Set([
+  'vnc',
+  'spice',
+  'monitor',
+  'qmp',
+  'qmp-pretty',
+  'gdb',
+  'pidfile',
+  's',
+  'D',
+  'trace',
+])
+const CONSOLES = new Set(['serial', 'parallel', 'debugcon'])
+
+/** The line of a successor: it gets the forwarded ports when the QEMU that has them stands still. */
+export function withoutForwards(argv: readonly string[]): string[] {
+  const line = parseCommandLine(argv)
+  const networks = argumentsOf(line, 'netdev')
+  return printCommandLine(
+    networks.reduce((rest, { value }) => {
+      const argument = argumentsOf(rest, 'netdev').find((other) => other.value === value)
+      return argument === undefined ? rest : withoutKeys(rest, argument, ['hostfwd'])
+    }, line),
+  )
+}
+
+/** `pid`: of the QEMU that has the guest. Empty: its successor may wait beside it. */
+export function clashesOf(argv: readonly string[], pid: number): string[] {
+  const hasTerminal = !readsNothing(pid)
+  return parseCommandLine(argv).arguments.flatMap((argument) => clash(argument, hasTerminal) ?? [])
+}
+
+function clash(argument: Argument, hasTerminal: boolean): string | undefined {
+  const { option: name = '', value = '' } = argument
+  const pairs = pairsOf(argument)
+  const called = `-${name} ${value}`
+  if (EXCLUSIVE.has(name)) return value === 'none' ? undefined : called.trim()
+  if (CONSOLES.has(name)) return consoleClash(value, hasTerminal) ? called : undefined
+  switch (name) {
+    case 'nographic':
+      return hasTerminal ? '-nographic' : undefined
+    case 'display':
+      return value === 'none' ? undefined : called
+    case 'chardev':
+      return chardevClash(pairs, hasTerminal) ? called : undefined
+    case 'netdev':
+      return netdevClash(pairs, value) ? called : undefined
+    case 'audiodev':
+      return (optionValue(pairs, 'driver') ?? pairs[0]?.value) === 'none' ? undefined : called
+  }
+  return undefined
+}
+
+function consoleClash(value: string, hasTerminal: boolean): boolean {
+  if (value === 'stdio' || value === 'mon:stdio') return hasTerminal
+  return !(value === 'none' || value === 'null' || value.startsWith('chardev:'))
+}
+
+function chardevClash(pairs: OptionString, hasTerminal: boolean): boolean {
+  if (optionValue(pairs, 'id') === MONITOR_ID) return false // the supervisor gives each QEMU its own
+  const kind = optionValue(pairs, 'backend') ?? pairs[0]?.value ?? ''
+  if (kind === 'stdio') return hasTerminal
+  if (kind === 'file') return optionValue(pairs, 'append') !== 'on'
+  return !SHAREABLE.has(kind)
+}
+
+/** `value`: JSON may hold a list of forwards, as text of which its key is seen. */
+function netdevClash(pairs: OptionString, value: string): boolean {
+  const kind = optionValue(pairs, 'type') ?? pairs[0]?.value
+  if (kind === 'hubport') return false
+  return (
+    kind !== 'user' ||
+    EXCLUSIVE_NET.some((key) => optionValue(pairs, key) !== undefined || value.includes(key))
+  )
+}
+
+/** Whether its standard input is /dev/null: two processes that read a terminal take each other's input. */
+function readsNothing(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/0`) === '/dev/null'
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,16 @@
+/** The locks below /run that one process at a time has, and what a person reads who cannot have one. */
+import { lockFile } from '../linux/process.ts'
+import { EAGAIN, Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
+import { whyUnwritable } from './paths.ts'
+
+/**
+ * Never waits. `inUse`: one line for the case that another process has the lock. Errors: UsageError, also
+ * where /run takes no files (full, read-only).
+ */
+export function takeLock(path: string, inUse: string): Fd {
+  const lock = lockFile(path)
+  if (!(lock instanceof Errno)) return lock
+  throw new UsageError(lock === EAGAIN ? inUse : whyUnwritable(path, lock))
+}

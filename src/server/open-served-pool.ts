@@ -1,0 +1,102 @@
+/**
+ * The opening of a pool in two steps, while its former server may still have it: this server first reads the
+ * image without a store into it, so that a refusal leaves the former one as it was; the keeper ends that one,
+ * and only then this one changes a byte.
+ */
+import type { FileSystem } from '../fs/file-system.ts'
+import type { Image } from '../fs/image/image.ts'
+import type { State } from '../fs/state/state.ts'
+import { mapPrivate } from '../linux/private-map.ts'
+import type { Store } from '../stores/store.ts'
+import type { Fd } from '../values/ids.ts'
+import { ImageLock } from './image-lock.ts'
+import type { KeeperLink } from './keeper-link.ts'
+import { findLostPages, giveUpPages, withoutLostPages } from './lost-pages.ts'
+import type { MemorySource, ToServer } from './messages.ts'
+import { checkServable, openFileSystem, type PoolToOpen } from './open-file-system.ts'
+import { openMemfds, openRegion, type RegionSource, readableBlocks } from './open-store.ts'
+
+export interface OpenedPool {
+  readonly store: Store
+  readonly fs: FileSystem
+  readonly image: Image<State>
+}
+
+export interface ReadPool {
+  readonly totalBlocks: number
+  /** There was no image before. */
+  readonly isNew: boolean
+  /**
+   * The keeper has ended the former server: process `ended` (null: there was none; undefined: a keeper of a
+   * former tree does not tell). Errors: as of the first step; ImageInUseError.
+   */
+  readonly open: (ended: number | null | undefined) => OpenedPool
+}
+
+type OpenOrder = Extract<ToServer, { kind: 'open' }>
+
+/** What this process has for the opening of a pool. */
+export interface Means {
+  readonly link: KeeperLink
+  /** Descriptor table, image, and what the former kernel handed over; none of them for a region. */
+  readonly areas: readonly Fd[]
+  /** A descriptor below all those: see `ImageLock`. */
+  readonly lockPlace: Fd
+  readonly log: (line: string) => void
+}
+
+/** Errors: UsageError, CorruptBytesError: the pool cannot be served, and nothing has changed. */
+export async function readPool(order: OpenOrder, means: Means): Promise<ReadPool> {
+  const { source } = order
+  if (source.kind === 'memfd') return await readMemfds(order, source, means)
+  await means.link.expect('begin')
+  return order.isServed ? readServedRegion(order.pool, source) : openWholeRegion(order.pool, source)
+}
+
+function openWholeRegion(pool: string, source: RegionSource): ReadPool {
+  const { store, isNew } = openRegion(pool, source)
+  const opened = { store, ...openFileSystem(store, { pool, isNew }) }
+  return { totalBlocks: opened.fs.statfs().totalBlocks, isNew, open: () => opened }
+}
+
+/**
+ * The former server stands still, or is dead and its keeper alone lives. A page of the image that the machine
+ * has lost ends this process, and the former server goes on.
+ */
+const readServedRegion = (pool: string, source: RegionSource): ReadPool => ({
+  totalBlocks: readableBlocks(pool, source),
+  isNew: false,
+  open: () => openWholeRegion(pool, source).open(undefined),
+})
+
+async function readMemfds(
+  { pool: name, mayHaveLostPages }: OpenOrder,
+  source: Extract<MemorySource, { kind: 'memfd' }>,
+  { link, areas, lockPlace, log }: Means,
+): Promise<ReadPool> {
+  const { store, ...opened } = await openMemfds(link, source, areas)
+  const pool: PoolToOpen = { pool: name, ...opened }
+  const imageFd = areas[1] as Fd
+  const lock = new ImageLock(name, imageFd, lockPlace)
+  const areaBytes = store.metadataArea().length
+  const lost = mayHaveLostPages ? findLostPages(imageFd, areaBytes) : []
+  if (lost.length > 0)
+    log(`the machine has lost ${lost.length} pages of the image, from offset ${lost[0]} on`)
+  const openLocked = (): OpenedPool => {
+    if (lost.length > 0) giveUpPages(imageFd, areaBytes, lost)
+    return { store, ...openFileSystem(store, pool) }
+  }
+  // The former server may hold the lock still.
+  const isLocked = lock.tryTake()
+  const early = isLocked ? openLocked() : undefined
+  const copy = () => mapPrivate(lost.length === 0 ? imageFd : withoutLostPages(imageFd, areaBytes, lost))
+  const totalBlocks = early?.fs.statfs().totalBlocks ?? checkServable(copy(), store, pool)
+  return {
+    totalBlocks,
+    isNew: opened.isNew,
+    open: (ended) => {
+      if (!isLocked) lock.take(ended)
+      return early ?? openLocked()
+    },
+  }
+}

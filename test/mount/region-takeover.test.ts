@@ -1,0 +1,174 @@
+/**
+ * The takeover of a pool in a region from a server whose keeper has died: what refuses it has changed
+ * nothing, and the server serves on; nobody else gets the region meanwhile. The region is a folder of tmpfs
+ * in place of a carve-out: keeper, server and commands are the real ones, with another driver in one row of
+ * the registry. And the end of a keeper in the middle of any takeover.
+ */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { mountTable } from '../../src/linux/mounts.ts'
+import { isStopped, processStartTime } from '../../src/linux/process.ts'
+import { readPoolRecord } from '../../src/run/pool-record.ts'
+import { Mapper } from './mapper.ts'
+import { type OtherTree, otherTree } from './other-tree.ts'
+import {
+  cannotMount,
+  kill,
+  type Outcome,
+  poolRecord,
+  type TestPool,
+  testMountPoint,
+  testPool,
+  testPoolName,
+} from './support.ts'
+
+const MIB = 1024 * 1024
+const SHM = '/dev/shm'
+const skip = cannotMount || (fs.existsSync(SHM) ? false : `needs a tmpfs at ${SHM}`)
+const options = { skip, timeout: 120_000 }
+/** The last bytes of the image's header: its checksum. */
+const CHECKSUM_AT = 4092
+
+interface RegionPool extends TestPool {
+  readonly tree: OtherTree
+  readonly folder: string
+  /** Flips a bit of the image's header, which a server reads at its start alone; again, and it is whole. */
+  readonly flip: () => void
+}
+
+/** A mounted pool in a region. */
+async function mountRegion(t: TestContext): Promise<RegionPool> {
+  const tree = otherTree(
+    t,
+    ['src/stores/registry.ts', '{ DEVMEM }', '{ TMPFS as DEVMEM }'],
+    ['src/stores/registry.ts', './devmem/devmem-driver.ts', './testing/tmpfs/tmpfs-driver.ts'],
+    ['src/stores/testing/tmpfs/tmpfs-store.ts', "kind: 'tmpfs'", "kind: 'devmem'"],
+  )
+  const folder = fs.mkdtempSync(join(SHM, 'guestmemfs-region-'))
+  t.after(() => fs.rmSync(folder, { recursive: true }))
+  const pool = testPoolName(t)
+  const mountPoint = testMountPoint(t)
+  const mounted = await tree.run('mount', pool, mountPoint, '-o', `store=devmem,region=${folder}`)
+  assert.deepEqual([mounted.stderr, mounted.status], ['', 0])
+  const flip = (): void => {
+    const fd = fs.openSync(join(folder, 'image'), 'r+')
+    const byte = Buffer.alloc(1)
+    fs.readSync(fd, byte, 0, 1, CHECKSUM_AT)
+    byte.writeUInt8(byte.readUInt8() ^ 1)
+    fs.writeSync(fd, byte, 0, 1, CHECKSUM_AT)
+    fs.closeSync(fd)
+  }
+  return { ...testPool(pool, mountPoint), tree, folder, flip }
+}
+
+/** Uses the pool as guests and programs do; each call does it once more. */
+async function use(t: TestContext, { path }: TestPool): Promise<() => Promise<void>> {
+  fs.writeFileSync(path('text'), 'before')
+  const mapper = await Mapper.start(t, path('ram'), 8 * MIB, { create: true })
+  await mapper.store(5 * MIB, 55)
+  let round = 0
+  return async () => {
+    assert.equal(await mapper.load(5 * MIB), 55)
+    const name = path(`new ${++round}`)
+    fs.writeFileSync(name, name)
+    assert.equal(fs.readFileSync(name, 'utf8'), name)
+    assert.equal(fs.readFileSync(path('text'), 'utf8'), 'before')
+  }
+}
+
+function assertRefused({ status, stderr }: Outcome, why: RegExp): void {
+  assert.equal(status, 1)
+  assert.match(stderr, /^guestmemfs: [^\n]+\n$/)
+  assert.match(stderr, why)
+}
+
+test('an image that cannot be read refuses the takeover, and its server serves on', options, async (t) => {
+  const { tree, folder, flip, ...pool } = await mountRegion(t)
+  const goesOn = await use(t, pool)
+  const server = pool.serverPid()
+  await kill(pool.keeperPid())
+  await goesOn()
+  const format = () => tree.run('format', 'other', '--store', 'devmem', '--region', folder, '--force')
+  assertRefused(await format(), /is in use by another pool/)
+  flip()
+  const mount = () => tree.run('mount', pool.pool, pool.mountPoint)
+  assertRefused(await mount(), /the header of the image fails its checksum/)
+  assert.notEqual(processStartTime(server), undefined)
+  await goesOn()
+  assertRefused(await format(), /is in use by another pool/)
+  flip()
+  // Pages that are cut off are SIGBUS to who loads from them, as lost ones are.
+  const image = join(folder, 'image')
+  const whole = fs.readFileSync(image)
+  fs.truncateSync(image, CHECKSUM_AT + 4)
+  const lost = await mount()
+  fs.writeFileSync(image, whole, { flag: 'r+' })
+  assertRefused(lost, /the machine has lost memory of its image \(SIGBUS\)/)
+  assert.notEqual(processStartTime(server), undefined)
+  await goesOn()
+  const adopted = await mount()
+  assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
+  assert.match(adopted.stdout, /its keeper had died: a new one took over/)
+  assert.equal(processStartTime(server), undefined)
+  await goesOn()
+  assertRefused(await format(), /is in use by another pool/)
+  const [keeper, next] = [pool.keeperPid(), pool.serverPid()]
+  await kill(next)
+  await goesOn()
+  assert.deepEqual([pool.keeperPid(), pool.serverPid() === next], [keeper, false])
+})
+
+test('a server of before, which does not have the lock, is taken over as well', options, async (t) => {
+  const { tree, ...pool } = await mountRegion(t)
+  const goesOn = await use(t, pool)
+  // Servers of former trees are not sent it.
+  tree.change('src/keeper/server-process.ts', '[packed, regionLock]', '[packed]')
+  await kill(pool.keeperPid())
+  const without = await tree.run('mount', pool.pool, pool.mountPoint)
+  assert.deepEqual([without.stderr, without.status], ['', 0])
+  tree.change('src/keeper/server-process.ts', '[packed]', '[packed, regionLock]')
+  await kill(pool.keeperPid())
+  await goesOn()
+  const adopted = await tree.run('mount', pool.pool, pool.mountPoint)
+  assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
+  await goesOn()
+})
+
+test('keeper and server both dead: `mount` by name alone finds the region', options, async (t) => {
+  const { tree, flip, ...pool } = await mountRegion(t)
+  fs.writeFileSync(pool.path('text'), 'kept')
+  await kill(pool.keeperPid())
+  await kill(pool.serverPid())
+  const isMounted = () => mountTable().some(({ target }) => target === pool.mountPoint)
+  assertRefused(await tree.run('mount', pool.pool, '/nowhere'), /mount point \/nowhere does not exist/)
+  assert.ok(isMounted(), 'a refusal has changed nothing')
+  assert.notEqual(readPoolRecord(pool.pool), undefined)
+  flip()
+  assertRefused(await tree.run('mount', pool.pool, pool.mountPoint), /fails its checksum/)
+  flip()
+  const found = await tree.run('mount', pool.pool, pool.mountPoint)
+  assert.deepEqual([found.stderr, found.status], ['', 0])
+  assert.equal(poolRecord(pool.pool).source.kind, 'devmem')
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+})
+
+test('a keeper that dies in the middle of a takeover leaves a server that serves', options, async (t) => {
+  const tree = otherTree(t)
+  const pool = testPool(testPoolName(t), testMountPoint(t))
+  const mount = () => tree.run('mount', pool.pool, pool.mountPoint, '-o', 'size=64M')
+  assert.equal((await mount()).status, 0)
+  const goesOn = await use(t, pool)
+  await kill(pool.keeperPid())
+  const dies = "suspendHolder(holder); process.kill(process.pid, 'SIGKILL')"
+  tree.change('src/keeper/open-pool.ts', '  suspendHolder(holder)\n', `  ${dies}\n`)
+  const server = pool.serverPid()
+  assertRefused(await mount(), /did not get ready/)
+  // Before this process touches the mount: it would wait for ever for a server that stands still.
+  assert.ok(!isStopped(server))
+  await goesOn()
+  tree.change('src/keeper/open-pool.ts', dies, 'suspendHolder(holder)')
+  assert.equal((await mount()).status, 0)
+  await goesOn()
+})

@@ -1,0 +1,68 @@
+/**
+ * Owns what the plan of a kernel update says of pools that `--mount` leaves out. A dry run alone: this
+ * machine need not have a live update orchestrator, so the command sees a device of that name, which makes it
+ * plan as on one that has it. The testbed has the real one.
+ */
+import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { runInTree } from '../mount/support.ts'
+import { moodyQemu } from './fake-qemu.ts'
+import { mountVmPool, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+
+/**
+ * `sh … FOLDER COMMAND…`: a /dev that has the orchestrator, in a mount namespace that the command has alone.
+ */
+const WITH_ORCHESTRATOR = `
+mount --bind /dev "$1"
+mount -t tmpfs -o mode=755 dev /dev
+for node in fuse null zero random urandom; do ln -s "$1/$node" /dev/$node; done
+: >/dev/liveupdate
+shift
+exec "$@"`
+
+/** What `live-update --dry-run` says, which always refuses: there is no such kernel. */
+async function linesOfPlan(t: TestContext, ...options: string[]): Promise<string[]> {
+  const real = join(scratchFolder(t), 'dev')
+  mkdirSync(real)
+  const within = ['--mount', 'sh', '-ec', WITH_ORCHESTRATOR, 'sh', real]
+  const words = ['live-update', '--kernel', '/nowhere', '--dry-run', ...options]
+  const { status, stdout, stderr } = await runInTree('unshare', within, words)
+  assert.equal(status, 1, stderr)
+  assert.match(stderr, /kernel \/nowhere is missing/)
+  return `${stdout}${stderr}`.split('\n')
+}
+
+test('a saved guest, a running one and files of a pool that is left out would end with this kernel, and are named', async (t) => {
+  const [pool, other, files] = [await mountVmPool(t), await mountVmPool(t), await mountVmPool(t, '64M')]
+  await startTinyVm(t, pool, 'chosen')
+  const qemu = moodyQemu(scratchFolder(t))
+  const saved = await startTinyVm(t, other, 'saved', { qemu: qemu.path })
+  qemu.set('exit 7')
+  assert.equal((await updateVmm(other)).report.vms[0]?.outcome, 'saved')
+  const running = await startTinyVm(t, other, 'running', { seed: 2 })
+  writeFileSync(files.path('file'), 'some data')
+
+  const lines = await linesOfPlan(t, '--mount', pool.mountPoint)
+  const ends = lines.filter((line) => line.includes('would end with this kernel'))
+  for (const what of [
+    `VM ${running.name} of pool '${other.pool}'`,
+    `VM ${saved.name} of pool '${other.pool}', which is saved,`,
+    `the files of pool '${files.pool}'`,
+  ])
+    assert.equal(ends.filter((line) => line.includes(`${what} would end`)).length, 1, ends.join('\n'))
+  assert.equal(ends.length, 3, ends.join('\n'))
+})
+
+test('a guest that cannot be saved refuses the update, unless the operator leaves it', async (t) => {
+  const pool = await mountVmPool(t)
+  const nvme = ['-blockdev', 'null-co,node-name=disk,read-zeroes=on', '-device', 'nvme,serial=x,drive=disk']
+  const { name } = await startTinyVm(t, pool, 'unfit', { options: nvme })
+  const refusal = (line: string) => line.includes(`VM ${name}: cannot be saved: non-migratable device`)
+  assert.equal((await linesOfPlan(t)).filter(refusal).length, 1)
+
+  const left = await linesOfPlan(t, '--leave', name)
+  assert.deepEqual(left.filter(refusal), [])
+  assert.equal(left.filter((line) => line.includes(`VM ${name} is left: it ends with this kernel`)).length, 1)
+})
