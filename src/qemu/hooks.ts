@@ -3,8 +3,10 @@
  * connection (swtpm, virtiofsd, passt) ends with the QEMU that had it, and must be started again. They run as
  * the VM's user, in its directory, with its environment, its standard output and error.
  */
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { LATE, within } from '../values/within.ts'
+import { forwardSignals } from './forward-signals.ts'
 import { spawnQemu } from './spawn-qemu.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
@@ -15,7 +17,8 @@ type Hooked = Pick<VmDefinition, 'name' | 'cwd' | 'uid' | 'gid' | 'groups' | 'en
 
 /**
  * Runs `command` by sh(1) to its end; processes that it leaves in the background go on. Returns why it
- * failed; undefined: it did not. `streams`: of the VM; a hook does not get its input. Never rejects.
+ * failed; undefined: it did not. A signal to this process is passed on to it, and is a failure. `streams`: of
+ * the VM; a hook does not get its input. Never rejects.
  */
 export async function runHook(
   vm: Hooked,
@@ -28,16 +31,32 @@ export async function runHook(
   try {
     const child = spawnQemu(vm, launch, ['ignore', streams[1], streams[2]], { detached: true })
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-    const first = await within(ended, timeoutMs)
+    let told: NodeJS.Signals | undefined
+    const stopForwarding = forwardSignals((signal) => {
+      told = signal
+      signalGroup(child, signal)
+    })
+    const first = await within(ended, timeoutMs).finally(stopForwarding)
     if (first === LATE) {
-      // The command with its children: it leads a process group of its own.
-      process.kill(-(child.pid as number), 'SIGKILL')
+      signalGroup(child, 'SIGKILL')
       return said(`did not end within ${timeoutMs} ms`)
     }
     const [code, signal] = first
+    // Whether it minded or not: what follows it is not to be started.
+    if (told !== undefined) return said(`got ${told}`)
     if (code === 0) return undefined
     return said(signal === null ? `ended with status ${code}` : `was killed by ${signal}`)
   } catch (error) {
     return said(`could not be run: ${(error as Error).message}`)
+  }
+}
+
+/** To the command with its children, which leads a process group of its own. */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, signal)
+  } catch {
+    // It has ended, and left nothing in its group.
   }
 }

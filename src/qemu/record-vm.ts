@@ -14,6 +14,7 @@ import { findBinary, probeBinary } from './binary.ts'
 import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './command-line.ts'
 import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson, type Person } from './identity.ts'
+import { folderNotes } from './machine/helpers.ts'
 import { hasRamFile, isInside, type RamFile } from './memory-backends.ts'
 import { impliedValue } from './option-string.ts'
 import { claimRam, endRecord, newClaim, otherClaims, releaseRam } from './ram-claims.ts'
@@ -110,7 +111,8 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   } finally {
     unlock()
   }
-  return { ramFile, definition, daemonize: prepared.daemonize, notes: prepared.notes }
+  const notes = [...prepared.notes, ...folderNotes(storeOf(definition.mountPoint), line)]
+  return { ramFile, definition, daemonize: prepared.daemonize, notes }
 }
 
 /**

@@ -15,7 +15,7 @@ import type { VmDefinition } from './vm-definition.ts'
 export function spawnQemu(
   { name, cwd }: Pick<VmDefinition, 'name' | 'cwd'>,
   { argv, credentials, environment }: Launch,
-  stdio: readonly (number | 'ignore')[],
+  stdio: readonly (number | 'ignore' | 'pipe')[],
   more: { readonly detached?: boolean } = {},
 ): ChildProcess {
   const [program = '', ...words] = argv

@@ -25,6 +25,7 @@ import {
 } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { forwardSignals } from './forward-signals.ts'
 import { runHook } from './hooks.ts'
 import { readAtStart } from './machine/kept-reading.ts'
 import { endWords, type GuestEnd, type QemuProcess, type Streams, startQemu } from './qemu-process.ts'
@@ -39,7 +40,6 @@ export function exitStatus({ code, signal }: GuestEnd): number {
   return signal === null ? (code ?? 1) : 128 + constants.signals[signal]
 }
 
-const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']
 /** How often a supervisor looks for the next definition while an update is under way. */
 const UPDATE_POLL_MS = 10
 
@@ -231,14 +231,6 @@ function recorded(ramFile: string): VmDefinition {
   const definition = readDefinition(ramFile)
   if (definition === undefined) throw new UsageError(`no VM is recorded on ${ramFile}`)
   return definition
-}
-
-/** A signal to the supervisor is meant for QEMU: the supervisor forwards it and ends after QEMU. */
-function forwardSignals(forward: (signal: NodeJS.Signals) => void): () => void {
-  for (const signal of FORWARDED) process.on(signal, forward)
-  return () => {
-    for (const signal of FORWARDED) process.off(signal, forward)
-  }
 }
 
 /** A socket that stays on a read-only /run is nobody's. */

@@ -6,17 +6,21 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { installPackages, THIS_HOST, updateLists } from '../../src/host/apt.ts'
 import { runHook } from '../../src/qemu/hooks.ts'
+import { until } from '../mount/support.ts'
 import {
   kill,
   listVms,
   mountVmPool,
-  qemuPid,
+  QEMU,
+  ramOptions,
   resumeVms,
+  runVm,
+  SMALL_MACHINE,
   scratchFolder,
   startTinyVm,
   updateVmm,
+  vmName,
 } from './support.ts'
 
 const linesOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [])
@@ -63,27 +67,25 @@ test('a command that hangs is ended, with all that it has started', async () => 
   assert.ok(performance.now() - started < 20_000)
 })
 
-test('a TPM of swtpm, which ends with the QEMU that it serves, is there for the next one', async (t) => {
-  if (!existsSync('/usr/bin/swtpm')) {
-    updateLists(THIS_HOST)
-    installPackages(THIS_HOST, ['swtpm'], undefined)
-  }
+test('a signal to run ends the command that it waits for, and no QEMU is started', async (t) => {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)
-  const [socket, pid] = [join(folder, 'tpm'), join(folder, 'pid')]
-  const swtpm = `swtpm socket --tpm2 --tpmstate dir=${folder} --ctrl type=unixio,path=${socket} --pid file=${pid} --daemon`
-  const options = [
-    ...['-chardev', `socket,id=tpm0,path=${socket}`, '-tpmdev', 'emulator,id=tpm0,chardev=tpm0'],
-    ...['-device', 'tpm-crb,tpmdev=tpm0'],
-  ]
-  const vm = await startTinyVm(t, pool, 'tpm', { options, runOptions: ['--before', swtpm] })
-  pool.endings.push(async () => kill(Number(linesOf(pid)[0])))
-  const [before, helper] = [qemuPid(vm.name), linesOf(pid)[0]]
-  const { status, stderr, report } = await updateVmm(pool)
-  assert.equal(status, 0, `${stderr}${JSON.stringify(report)}`)
-  assert.match(stderr, /its next QEMU was not tried beside it: .*tpm/)
-  assert.notEqual(qemuPid(vm.name), before)
-  assert.notEqual(linesOf(pid)[0], helper, 'another swtpm serves it')
-  await vm.serial.moreTicks(2)
-  assert.equal(vm.serial.findBreak(), undefined)
+  const pid = join(folder, 'pid')
+  for (const [word, command] of [
+    ['told', `sleep 600 & echo $! >${pid}; wait`],
+    ['minds-none', `trap : TERM; sleep 600 & echo $! >${pid}; wait; true`],
+  ] as const) {
+    const options = ['--before', command]
+    const ramFile = pool.path(word)
+    const line = [QEMU, ...SMALL_MACHINE, ...ramOptions(ramFile)]
+    const vm = runVm(pool, folder, vmName(word), ramFile, options, line)
+    await until('the command', () => existsSync(pid))
+    kill(vm.process.pid as number, 'SIGTERM')
+    assert.equal(await vm.ended, 1)
+    assert.match(vm.errors(), /--before '.*' got SIGTERM/s)
+    // One that has ended, and that nobody has waited for yet, has no command line.
+    await until('its end', () => linesOf(`/proc/${linesOf(pid)[0]}/cmdline`).join('') === '')
+    assert.deepEqual(await listVms(pool), [])
+    rmSync(pid)
+  }
 })

@@ -36,6 +36,8 @@ export class PackageGoneError extends Error {
 export interface AptChoice {
   /** Lines of a sources.list. Default: our suites, from the mirror that this machine gets Debian from. */
   readonly sources?: string
+  /** The suite of `sources` that packages come from where none is named. Default: the host's own. */
+  readonly suite?: string
   /** The folder for its files. Default: in the cache. */
   readonly folder?: string
   /** Reads the lists of the suites again, however new they are. */
@@ -55,7 +57,7 @@ export class Apt {
     for (const part of ['lists/partial', 'archives/partial', 'apt.conf.d', 'none'])
       mkdirSync(join(folder, part), { recursive: true })
     const config = join(folder, 'apt.conf')
-    writeIfOther(config, configuration(folder))
+    writeIfOther(config, configuration(folder, choice.suite ?? SUITES[0]))
     writeIfOther(join(folder, 'sources.list'), choice.sources ?? sourcesFromThisMachine())
     writeIfOther(join(folder, 'status'), '')
     const apt = new Apt(config)
@@ -131,7 +133,7 @@ function writeIfOther(file: string, text: string): void {
   renameSync(`${file}.${process.pid}`, file)
 }
 
-function configuration(folder: string): string {
+function configuration(folder: string, suite: string): string {
   const settings = {
     'Dir::Etc': folder,
     'Dir::Etc::sourcelist': join(folder, 'sources.list'),
@@ -145,7 +147,7 @@ function configuration(folder: string): string {
     'Acquire::Languages': 'none',
     'Acquire::Retries': '3',
     'APT::Architecture': 'amd64',
-    'APT::Default-Release': SUITES[0],
+    'APT::Default-Release': suite,
     'APT::Install-Recommends': 'false',
     // apt's unprivileged helper user cannot enter a cache in a person's home folder.
     'APT::Sandbox::User': 'root',
@@ -155,14 +157,16 @@ function configuration(folder: string): string {
     .join('')
 }
 
-/** Lines for `SUITES`, from the mirror that this machine gets Debian from. */
-function sourcesFromThisMachine(): string {
+/**
+ * Lines for `suites`, from the mirror that this machine gets Debian from. Errors (UsageError): it has none.
+ */
+export function sourcesFromThisMachine(suites: readonly string[] = SUITES): string {
   const mirror = debianMirror(readAptSources(THIS_HOST), osRelease().codename || SUITES[0])
   if (mirror === undefined)
     throw new UsageError(
       `no Debian mirror in ${THIS_HOST.etc}: the testbed's host is made of Debian packages`,
     )
-  return SUITES.map((suite) => sourceLine(mirror, suite)).join('')
+  return suites.map((suite) => sourceLine(mirror, suite)).join('')
 }
 
 /**

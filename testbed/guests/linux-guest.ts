@@ -55,31 +55,53 @@ export interface LinuxGuest {
   readonly ramMebibytes: number
 }
 
+/** What an initramfs has besides busybox. */
+export interface GuestParts {
+  /** That of process 1. */
+  readonly script: string
+  readonly applets: readonly string[]
+  readonly folders?: readonly string[]
+  /** Loaded by the script, in the order of their names in /modules. */
+  readonly modules?: readonly string[]
+}
+
 /**
  * Fetches the kernel through apt into the cache if it is not there, and writes the initramfs into `folder`.
  */
-export async function buildLinuxGuest(
+export const buildLinuxGuest = (
   folder: string,
   { devices = false }: { readonly devices?: boolean } = {},
-): Promise<LinuxGuest> {
+): Promise<LinuxGuest> =>
+  buildGuest(folder, {
+    script: init(devices ? CHECK_DEVICES : ''),
+    applets: APPLETS,
+    modules: devices ? DEVICE_MODULES : [],
+  })
+
+/** As `buildLinuxGuest`, with another script. */
+export async function buildGuest(folder: string, parts: GuestParts): Promise<LinuxGuest> {
   const kernel = await findKernel(KERNEL)
   const busyboxPath = await findBusybox()
-  const modules = devices ? await collectModules(kernel, DEVICE_MODULES, [busyboxPath, 'xzcat']) : []
+  const modules = await collectModules(kernel, parts.modules ?? [], [busyboxPath, 'xzcat'])
   const initrd = join(folder, 'initramfs')
-  writeFileSync(initrd, writeCpio(entries(readFileSync(busyboxPath), modules, devices ? CHECK_DEVICES : '')))
+  writeFileSync(initrd, writeCpio(entries(readFileSync(busyboxPath), modules, parts)))
   return { kernel: kernel.vmlinuz, initrd, commandLine: 'console=ttyS0 quiet', ramMebibytes: 256 }
 }
 
-function entries(busybox: Buffer, modules: readonly Module[], checkDevices: string): CpioEntry[] {
+function entries(
+  busybox: Buffer,
+  modules: readonly Module[],
+  { script, applets, folders = [] }: GuestParts,
+): CpioEntry[] {
   return [
-    ...['bin', 'dev', 'data', 'modules'].map((path): CpioEntry => ({ path, type: 'folder' })),
+    ...['bin', 'dev', 'data', 'modules', ...folders].map((path): CpioEntry => ({ path, type: 'folder' })),
     // For init's output and dd, before a file system is mounted.
     { path: 'dev/console', type: 'character device', major: 5, minor: 1 },
     { path: 'dev/null', type: 'character device', major: 1, minor: 3 },
     { path: 'dev/urandom', type: 'character device', major: 1, minor: 9 },
     { path: 'bin/busybox', type: 'file', mode: 0o755, bytes: busybox },
-    ...APPLETS.map((name): CpioEntry => ({ path: `bin/${name}`, type: 'symlink', target: 'busybox' })),
-    { path: 'init', type: 'file', mode: 0o755, bytes: Buffer.from(init(checkDevices)) },
+    ...applets.map((name): CpioEntry => ({ path: `bin/${name}`, type: 'symlink', target: 'busybox' })),
+    { path: 'init', type: 'file', mode: 0o755, bytes: Buffer.from(script) },
     // Each module after those it depends on.
     ...modules.map(
       ({ name, bytes }, index): CpioEntry => ({

@@ -13,6 +13,9 @@ export interface GuestOptions {
   readonly ram?: string
   /** Default `on` its RAM file; `guestmemfs run` adds the backend to a machine that has none. */
   readonly machine?: string
+  /** Default: KVM. */
+  readonly accelerator?: 'kvm' | 'tcg'
+  /** Default: `host`, or what the emulator has. */
   readonly cpu?: string
   /** One of the scenario's files. */
   readonly kernel?: string
@@ -31,13 +34,14 @@ const POOL = '/mnt/guestmemfs'
 const LINE_END = ' \\\n  '
 
 export function guestCommand(options: GuestOptions): string {
-  const { name, mebibytes, ram = `${POOL}/${name}-ram`, kernel = name, cpu = 'host' } = options
+  const { name, mebibytes, ram = `${POOL}/${name}-ram`, kernel = name, accelerator = 'kvm' } = options
+  const { cpu = accelerator === 'kvm' ? 'host' : 'max' } = options
   const { serial = 'log', prealloc = false, words } = options
   const isAnonymous = ram === 'anonymous'
   const { machine = isAnonymous ? 'q35' : 'q35,memory-backend=pc.ram' } = options
   const backend = `-object memory-backend-file,id=pc.ram,size=${mebibytes}M,mem-path=${ram}`
   return [
-    `qemu-system-x86_64 -machine ${machine} -accel kvm -cpu ${cpu} -m ${mebibytes}M`,
+    `qemu-system-x86_64 -machine ${machine} -accel ${accelerator} -cpu ${cpu} -m ${mebibytes}M`,
     ...(isAnonymous ? [] : [`${backend},share=on,prealloc=${prealloc ? 'on' : 'off'}`]),
     `-nodefaults -display none -kernel ${FILES}/${kernel}`,
     serial === 'stdio'

@@ -20,6 +20,8 @@ export const HOST_MODULES = [
   'overlay',
   'hwpoison_inject',
   'tun',
+  'bridge',
+  'virtio_net',
 ] as const
 
 export interface Module {

@@ -71,6 +71,8 @@ export type Init = 'busybox' | 'systemd'
 
 export interface RootChoice {
   readonly init: Init
+  /** Besides those of every host. */
+  readonly packages?: readonly string[]
   /** The host's QEMU: `10.0`, `11.1`. Default: what the host's own suite has. */
   readonly qemu?: string
   /** Another one, by which `UPGRADE_QEMU` replaces the first one, as an upgrade of its packages would. */
@@ -107,9 +109,9 @@ export function buildRoot(choice: RootChoice): Promise<string> {
 /** All that is unpacked into the tree, libraries of a later QEMU among it, and that QEMU's own packages. */
 async function choosePackages(
   apt: Apt,
-  { init, qemu, nextQemu }: RootChoice,
+  { init, packages: wishes = [], qemu, nextQemu }: RootChoice,
 ): Promise<{ packages: Package[]; nextFamily: Package[] }> {
-  const wanted = init === 'systemd' ? [...PACKAGES, ...SYSTEMD_PACKAGES] : PACKAGES
+  const wanted = [...PACKAGES, ...(init === 'systemd' ? SYSTEMD_PACKAGES : []), ...wishes]
   const chosen = qemu === undefined ? undefined : await qemuPackages(apt, qemu)
   const pinned = chosen?.family.map(({ name }) => `${name}/${chosen.offer.suite}`) ?? []
   const packages = await apt.closure([

@@ -11,6 +11,7 @@ import type { QemuProgram } from '../debian/qemu.ts'
 import { PORT_NAME } from '../inside/protocol.ts'
 import type { Accelerator } from './accelerator.ts'
 import { humanMonitor, openControl, type Stop, whenStopped } from './control.ts'
+import { networkWords } from './peer.ts'
 
 export interface MachineOptions {
   readonly qemu: QemuProgram
@@ -27,6 +28,8 @@ export interface MachineOptions {
   readonly disks: readonly string[]
   /** A kexec is no reset. Where a scenario has no reset, one is a crash, and must not count as a new boot. */
   readonly resetStartsAgain: boolean
+  /** The socket of the peer outside; undefined: the host has no network. */
+  readonly peer?: string | undefined
   /** For sockets, console logs and the throw-away overlays. */
   readonly folder: string
   /** Each whole line of the console. */
@@ -133,6 +136,7 @@ export class Machine {
       ...['-action', `${options.resetStartsAgain ? 'reboot=reset' : 'reboot=shutdown'},shutdown=pause`],
       // Triple faults and resets alone: a few kilobytes.
       ...['-d', 'cpu_reset', '-D', join(this.#folder, 'qemu.log')],
+      ...(options.peer === undefined ? [] : networkWords(options.peer)),
       ...options.disks.flatMap((file) => [
         '-drive',
         `file=${file},format=raw,if=virtio,snapshot=on,cache=unsafe`,

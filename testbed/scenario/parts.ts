@@ -59,11 +59,14 @@ export async function prefetch(
     await bootFiles(nextSpec),
   ])
   const root = await phase('root image', () =>
-    buildRoot({ init: scenario.init ?? 'busybox', ...choice.qemus }),
+    buildRoot({ init: scenario.init ?? 'busybox', ...morePackages(scenario), ...choice.qemus }),
   )
   const qemu = await phase('QEMU', newestQemu)
   return { first: first as BootFiles, next: next as BootFiles, root, qemu }
 }
+
+const morePackages = ({ packages }: Scenario<unknown>): Pick<RootChoice, 'packages'> =>
+  packages === undefined ? {} : { packages }
 
 async function bootFiles(spec: string): Promise<BootFiles> {
   const kernel = await findKernel(spec)

@@ -12,6 +12,7 @@ import { chooseAccelerator } from '../machine/accelerator.ts'
 import { Host } from '../machine/host.ts'
 import { HostError, within } from '../machine/log.ts'
 import type { MachineOptions } from '../machine/machine.ts'
+import { Peer } from '../machine/peer.ts'
 import { ensureRoom } from '../space.ts'
 import { type PartChoice, type Parts, prefetch } from './parts.ts'
 import { Recorder, type Summary } from './recorder.ts'
@@ -54,7 +55,7 @@ export async function runScenario<R>(
   scenario: Scenario<R>,
   options: RunOptions,
 ): Promise<Outcome<R>> {
-  dropUnused(['runs', 'root', 'kernels', 'initramfs', 'qemu', 'busybox', 'debs'])
+  dropUnused(['runs', 'root', 'kernels', 'initramfs', 'qemu', 'busybox', 'debs', 'helpers'])
   ensureRoom(cacheRoot, RUN_BYTES, 'a run')
   const folder = makeRunFolder(name)
   checkSocketPath(folder)
@@ -63,6 +64,7 @@ export async function runScenario<R>(
   const stop = (signal: string): void => stopped.reject(new StoppedError(`stopped by ${signal}`))
   for (const signal of CLEANUP_SIGNALS) process.once(signal, stop)
   const hosts: Host[] = []
+  const peers: Peer[] = []
   let over = false
   // Also where nothing is thrown: guests' ticks are judged at the end.
   let isAboutTheMachine = true
@@ -71,10 +73,12 @@ export async function runScenario<R>(
   const body = async (parts: Parts): Promise<void> => {
     const { machine, ...choices } = await prepare(scenario, parts, options, folder, recorder)
     if (over) return // stopped during the preparation: no machine may start now
-    const host = new Host(machine)
+    const peer = scenario.hasPeer ? await Peer.listen(join(folder, 'peer.socket')) : undefined
+    if (peer !== undefined) peers.push(peer)
+    const host = new Host({ ...machine, peer: peer?.path })
     hosts.push(host)
     await recorder.phase('boot', () => host.boot())
-    result = await scenario.run(makeStage(host, choices, options.words ?? [], recorder))
+    result = await scenario.run(makeStage(host, peer, choices, options.words ?? [], recorder))
     recorder.judgeGuests()
   }
   try {
@@ -101,6 +105,7 @@ export async function runScenario<R>(
     if (scenario.mustFail !== undefined) recorder.judgeSeeded(scenario.mustFail)
     recorder.boots = hosts.flatMap((host) => host.boots)
     for (const host of hosts) await host.end()
+    for (const peer of peers) peer.close()
     for (const signal of CLEANUP_SIGNALS) process.removeListener(signal, stop)
   }
   if (refusal !== undefined) {
@@ -165,12 +170,14 @@ const choice = (name: string, { kernel }: BootFiles): BootChoice => ({
 
 function makeStage(
   host: Host,
+  peer: Peer | undefined,
   choices: Omit<Prepared, 'machine'>,
   words: readonly string[],
   recorder: Recorder,
 ): Stage {
   return {
     host,
+    peer,
     ...choices,
     words,
     phase: (name, work) => recorder.phase(name, work),

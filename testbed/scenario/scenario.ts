@@ -4,6 +4,7 @@
  */
 import type { Init } from '../image/root.ts'
 import type { Host } from '../machine/host.ts'
+import type { Peer } from '../machine/peer.ts'
 import type { GuestLog } from './guest-log.ts'
 
 type Files = Readonly<Record<string, Uint8Array>>
@@ -31,6 +32,10 @@ export interface Scenario<R = unknown> {
    * Appended to the kernel's command line, of each kernel, unless the scenario gives another when it jumps.
    */
   readonly append?: string
+  /** The host has a network card, and at the other end of its wire there is `Stage.peer`. */
+  readonly hasPeer?: true
+  /** Debian packages that the host has besides those of every host. */
+  readonly packages?: readonly string[]
   /** Files that are inside under /opt/testbed/files/. */
   readonly files?: () => Files | Promise<Files>
   /** A former commit, whose program is `guestmemfs-older` inside. */
@@ -55,6 +60,8 @@ export interface BootChoice {
 
 export interface Stage {
   readonly host: Host
+  /** Where the scenario asks for it. */
+  readonly peer: Peer | undefined
   readonly first: BootChoice
   readonly next: BootChoice
   /** The words that a person typed after the scenario's name. */

@@ -16,6 +16,8 @@ import { khoAbort } from './kho-abort.ts'
 import { khoFromOlder } from './kho-from-older.ts'
 import { khoMany } from './kho-many.ts'
 import { khoRefuse } from './kho-refuse.ts'
+import { linuxGuest } from './linux-guest.ts'
+import { linuxShare } from './linux-share.ts'
 import { living } from './living.ts'
 import { many } from './many.ts'
 import { mount } from './mount.ts'
@@ -54,6 +56,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   'systemd-kho': systemdKho,
   torn,
   living,
+  'linux-guest': linuxGuest,
+  'linux-share': linuxShare,
   many,
   cycles,
   'fault-memory': faultMemory,

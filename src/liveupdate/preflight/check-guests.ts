@@ -9,6 +9,7 @@ import { machineFacts } from '../../qemu/carry/machine-facts.ts'
 import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-line.ts'
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
+import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
 import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
@@ -44,7 +45,7 @@ const WAY_OUT: Readonly<Record<string, string>> = {
     ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
 }
 /** Of a guest that is refused. */
-const NOT_TRIED: Trial = { problems: [], unproven: ['it is refused'] }
+const NOT_TRIED: Trial = { problems: [], unproven: ['it is refused'], without: [] }
 /** A former version started it, or /run was full. */
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
@@ -136,7 +137,7 @@ async function tryNext(
 ): Promise<Trial> {
   // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
-    return { problems: [], unproven: ['other namespaces'] }
+    return { ...NOT_TRIED, unproven: ['other namespaces'] }
   const next = { ...definition, ramFiles: line.ramFiles }
   return await tryNextQemu(next, withBinary(line.argv, nextQemu), {
     now,
@@ -167,8 +168,10 @@ function carriedWords({ argv }: VmDefinition, machine: Machine | undefined): str
   ]
 }
 
-const untried = ({ unproven }: Trial): string[] =>
-  unproven.length === 0 ? [] : [`its next QEMU was not tried beside it: ${unproven.join(', ')}`]
+const untried = ({ unproven, without }: Trial): string[] => [
+  ...(unproven.length === 0 ? [] : [`its next QEMU was not tried beside it: ${unproven.join(', ')}`]),
+  ...(without.length === 0 ? [] : [`its next QEMU was tried without ${without.join(', ')}`]),
+]
 
 interface GuestLook {
   readonly problems: readonly string[]
@@ -203,15 +206,20 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, windows] = await Promise.all([machineFacts(ask, line.plugged), readWindows(ask)])
+    const [facts, helpers, windows] = await Promise.all([
+      machineFacts(ask, line.plugged),
+      lookAtHelpers(ask, definition, now),
+      readWindows(ask),
+    ])
     return {
       problems: [
         ...blocked.map((reason) => `cannot be saved: ${reason}`),
+        ...helpers.problems,
         ...line.refused,
         ...tooMuch(streamedBytes(now.ram)),
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
-      unknown: start === undefined ? [NOT_READ] : [],
+      unknown: [...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
       machine: { now, line, facts, windows },
     }

@@ -44,3 +44,16 @@ test('a file is tried, whatever its folder is called', () => {
   ])
     assert.deepEqual(obstaclesOf(...words), [], words.join(' '))
 })
+
+test('a shared folder has a stand-in for its helper on the trial, and a TPM is left out', () => {
+  const words = [
+    ...['-chardev', 'socket,id=tpm0,path=/run/tpm', '-tpmdev', 'emulator,id=tpm0,chardev=tpm0'],
+    ...['-device', 'tpm-crb,tpmdev=tpm0', '-chardev', 'socket,id=fs0,path=/run/fs'],
+    ...['-device', '{"driver":"vhost-user-fs-pci","chardev":"fs0","tag":"share"}'],
+  ]
+  const line = trialLine(parseCommandLine(['qemu', '-nodefaults', ...words]), 'pc-q35-10.0')
+  assert.deepEqual([line.obstacles, line.standIns, line.without], [[], 1, ['tpm-crb']])
+  const tried = line.argv.join(' ')
+  assert.match(tried, / socket,id=fs0,fd=4 .*vhost-user-fs-pci/)
+  assert.doesNotMatch(tried, /\/run\/|tpmdev/)
+})

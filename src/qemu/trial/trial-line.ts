@@ -14,13 +14,20 @@ import {
   printCommandLine,
 } from '../command-line.ts'
 import { impliedValue, optionValue } from '../option-string.ts'
-import { MONITOR_ID } from '../vm-command-line.ts'
+import { MONITOR_FD, MONITOR_ID } from '../vm-command-line.ts'
 
 export interface TrialLine {
   readonly argv: readonly string[]
   /** What in the line cannot be tried; empty: all of it can. */
   readonly obstacles: readonly string[]
+  /** How many helpers need a stand-in, on descriptors from `STAND_IN_FD` on. */
+  readonly standIns: number
+  /** Types of devices that the trial's machine is without. */
+  readonly without: readonly string[]
 }
+
+/** The first descriptor behind those that every QEMU has. */
+export const STAND_IN_FD = MONITOR_FD + 1
 
 /**
  * Machine types of which a test shows that a QEMU that waits for a guest's state writes no byte of RAM
@@ -58,6 +65,10 @@ const ESCAPED = /\\u/
 const IMAGES = new Set(['drive', 'blockdev', 'cdrom', 'hda', 'hdb', 'hdc', 'hdd', 'fda', 'fdb'])
 const OBJECTS =
   /^(memory-backend-(file|ram|memfd|epc|shm)|iothread|secret|tls-creds-\w+|rng-(random|builtin)|throttle-group|thread-context|authz-\w+)$/
+/** Its helper (virtiofsd) serves one QEMU: in a trial another one stands in (`stand-in.ts`). */
+const SHARED_FOLDER = /^vhost-user-fs(-pci|-device)?$/
+/** Its helper (swtpm) serves one QEMU. It is on no bus where it could move another device. */
+const TPM = /^tpm-(tis|crb)$/
 const DEVICES = [
   /^virtio-(net|blk|scsi|rng|balloon|serial|keyboard|mouse|tablet|gpu|mem|pmem|iommu)(-pci|-device)?(-non)?(-transitional)?$/,
   /^(virtio-vga|virtserialport|virtconsole|e1000e?|igb|rtl8139|vmxnet3|pcnet|ne2k_pci)$/,
@@ -66,6 +77,7 @@ const DEVICES = [
   /^(VGA|bochs-display|cirrus-vga|qxl|qxl-vga|vmware-svga|ramfb)$/,
   /^(pcie-root-port|pcie-pci-bridge|pci-bridge|pxb|pxb-pcie|x3130-upstream|xio3130-downstream|ioh3420)$/,
   /^(isa-serial|isa-parallel|isa-debugcon|isa-debug-exit|pci-serial|pc-dimm|nvdimm|ivshmem-plain)$/,
+  SHARED_FOLDER,
   /^(i6300esb|pvpanic|pvpanic-pci|intel-iommu|amd-iommu|vmcoreinfo|\S+-x86_64-cpu|intel-hda|ich9-intel-hda|hda-\w+|AC97)$/,
 ]
 
@@ -73,8 +85,11 @@ const DEVICES = [
 export function trialLine(line: CommandLine, machineType: string): TrialLine {
   const obstacles = MACHINES.test(machineType) ? [] : [`machine type ${machineType}`]
   const tried: Argument[] = []
+  const devices = argumentsOf(line, 'device')
+  const folders = devices.filter((device) => SHARED_FOLDER.test(driverOf(device)))
+  const helpers = folders.map((device) => optionValue(pairsOf(device), 'chardev') ?? '')
   for (const [index, argument] of line.arguments.entries()) {
-    const put = onTrial(argument, index)
+    const put = onTrial(argument, index, helpers)
     if (typeof put === 'string') obstacles.push(put)
     else tried.push(...put)
   }
@@ -82,11 +97,24 @@ export function trialLine(line: CommandLine, machineType: string): TrialLine {
   const hasSerial = argumentsOf(line, 'device').some(({ value = '' }) => value.includes('isa-serial'))
   if (!hasSerial && !hasOption(line, 'serial', 'nodefaults')) tried.push(option('serial', 'null'))
   tried.push(option('monitor', 'none'), option('display', 'none'))
-  return { argv: printCommandLine({ ...line, arguments: tried }), obstacles: [...new Set(obstacles)] }
+  return {
+    argv: printCommandLine({ ...line, arguments: tried }),
+    obstacles: [...new Set(obstacles)],
+    standIns: helpers.length,
+    without: devices.map(driverOf).filter((driver) => TPM.test(driver)),
+  }
 }
 
-/** The arguments of the trial for it; a string: the reason why it cannot be tried. */
-function onTrial(argument: Argument, index: number): Argument[] | string {
+function driverOf(device: Argument): string {
+  const pairs = pairsOf(device)
+  return (jsonOf(device.value ?? '') === undefined ? pairs[0]?.value : optionValue(pairs, 'driver')) ?? ''
+}
+
+/**
+ * The arguments of the trial for it; a string: the reason why it cannot be tried. `helpers`: ids of the
+ * character devices of shared folders.
+ */
+function onTrial(argument: Argument, index: number, helpers: readonly string[]): Argument[] | string {
   const { option: name, value = '' } = argument
   // A word without an option is a disk image.
   if ((name === undefined || IMAGES.has(name)) && isRemote(argument))
@@ -96,7 +124,8 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
   const id = optionValue(pairs, 'id')
   switch (name) {
     case 'device': {
-      const driver = (jsonOf(value) === undefined ? pairs[0]?.value : optionValue(pairs, 'driver')) ?? ''
+      const driver = driverOf(argument)
+      if (TPM.test(driver)) return []
       return DEVICES.some((known) => known.test(driver)) ? [argument] : `device ${driver}`
     }
     case 'overcommit':
@@ -110,7 +139,11 @@ function onTrial(argument: Argument, index: number): Argument[] | string {
     case 'mon':
       if (id === MONITOR_ID || optionValue(pairs, 'chardev') === MONITOR_ID) return [argument]
       if (name === 'mon') return []
+      if (helpers.includes(id ?? ''))
+        return [option(name, `socket,id=${id},fd=${STAND_IN_FD + helpers.indexOf(id as string)}`)]
       return [option(name, `null,id=${id ?? index}${optionValue(pairs, 'mux') === 'on' ? ',mux=on' : ''}`)]
+    case 'tpmdev':
+      return []
     case 'netdev':
       // In a hub of its own: the device has a peer, and no packet leaves QEMU.
       return [option(name, `hubport,id=${id ?? index},hubid=${index}`)]

@@ -12,6 +12,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { Duplex } from 'node:stream'
 import { close } from '../../linux/descriptors.ts'
 import { listenUnix } from '../../linux/unix-listener.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
@@ -30,13 +31,16 @@ import { placeWindows, type Window } from '../shared-windows.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { incomingArgv } from '../vm-command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
-import { trialLine } from './trial-line.ts'
+import { standIn } from './stand-in.ts'
+import { STAND_IN_FD, type TrialLine, trialLine } from './trial-line.ts'
 
 export interface Trial {
   /** Why the next QEMU would not take the guest. */
   readonly problems: readonly string[]
   /** What could not be tried; empty: the trial was made. */
   readonly unproven: readonly string[]
+  /** Types of devices that the machine that was tried did not have. */
+  readonly without: readonly string[]
 }
 
 /** Long enough for a QEMU on a busy host. */
@@ -63,10 +67,10 @@ export async function tryNextQemu(
 ): Promise<Trial> {
   try {
     const line = chooseLine(definition, argv)
-    if ('unproven' in line) return { problems: [], unproven: line.unproven }
-    return { problems: await run(definition, line.words, running), unproven: [] }
+    if ('unproven' in line) return { problems: [], unproven: line.unproven, without: [] }
+    return { problems: await run(definition, line, running), unproven: [], without: line.without }
   } catch (error) {
-    return { problems: [errorText(error)], unproven: [] }
+    return { problems: [errorText(error)], unproven: [], without: [] }
   }
 }
 
@@ -74,17 +78,17 @@ export async function tryNextQemu(
 function chooseLine(
   { ramFiles, machineType }: VmDefinition,
   argv: readonly string[],
-): { readonly words: readonly string[] } | { readonly unproven: readonly string[] } {
+): TrialLine | { readonly unproven: readonly string[] } {
   const maps = ramFiles.map(({ id, path }) => ({ id, map: readRamMap(path) }))
   // It would start as root, and a process with /dev/mem open can map all of the pool.
   if (maps.some(({ map }) => map.by === 'devmem')) return { unproven: ['RAM by /dev/mem'] }
   if (!existsSync(TIMEOUT)) return { unproven: [`there is no ${TIMEOUT}`] }
   const waiting = incomingArgv(printCommandLine(reachRam(parseCommandLine(argv), maps)))
-  const { argv: words, obstacles } = trialLine(parseCommandLine(waiting), machineType)
-  return obstacles.length > 0 ? { unproven: obstacles } : { words }
+  const line = trialLine(parseCommandLine(waiting), machineType)
+  return line.obstacles.length > 0 ? { unproven: line.obstacles } : line
 }
 
-async function run(definition: VmDefinition, argv: readonly string[], running: Running): Promise<string[]> {
+async function run(definition: VmDefinition, line: TrialLine, running: Running): Promise<string[]> {
   const folder = mkdtempSync(join(vmPaths(definition.name).directory, 'trial-'))
   const [socket, log] = [join(folder, 'qmp'), join(folder, 'log')]
   const monitor = listenUnix(socket)
@@ -93,18 +97,20 @@ async function run(definition: VmDefinition, argv: readonly string[], running: R
   let child: ChildProcess | undefined
   let qmp: QmpClient | undefined
   try {
-    const bounded = [...BOUND, ...argv]
+    const bounded = [...BOUND, ...line.argv]
     const launch = { argv: bounded, credentials: definition, environment: definition.environment }
-    child = spawnQemu(definition, launch, [silent, output, output, monitor])
+    const standIns = Array.from({ length: line.standIns }, () => 'pipe' as const)
+    child = spawnQemu(definition, launch, [silent, output, output, monitor, ...standIns])
+    for (const socket of child.stdio.slice(STAND_IN_FD)) if (socket instanceof Duplex) standIn(socket)
     const ended = once(child, 'exit').then(() => {
       throw new Error('it ended')
     })
     ended.catch(() => {}) // it also rejects once the trial is over
     qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
     const ask = askOnce(qmp)
-    const problems = otherMachine(running.now, await readMachine(qmp, ask))
+    const problems = otherMachine(running.now, await readMachine(qmp, ask), line.without)
     if (problems.length > 0) return problems
-    const other = await otherFacts(ask, running)
+    const other = await otherFacts(ask, running, line.without)
     if (other.length === 0) await placeWindows(qmp, running.windows ?? [])
     return other
   } catch (error) {
@@ -132,9 +138,19 @@ async function end(child: ChildProcess | undefined, qmp: QmpClient | undefined):
   await ended
 }
 
-async function otherFacts(ask: Ask, { facts, plugged }: Running): Promise<string[]> {
+async function otherFacts(
+  ask: Ask,
+  { facts, plugged, now }: Running,
+  without: readonly string[],
+): Promise<string[]> {
   if (facts.length === 0) return []
-  const other = firstOther(facts, await machineFacts(ask, plugged))
+  // `TYPE "ID": on BUS` in the reading, and its place among the facts.
+  const gone = (now.items.devices ?? []).flatMap((item) => {
+    const [, type = '', id] = /^(\S+) "([^"]+)": on /.exec(item) ?? []
+    return without.includes(type) ? [`device ${id} at `] : []
+  })
+  const counted = facts.filter((fact) => !gone.some((place) => fact.startsWith(place)))
+  const other = firstOther(counted, await machineFacts(ask, plugged))
   return other === undefined ? [] : [`its next QEMU would differ in ${other}`]
 }
 
@@ -142,10 +158,12 @@ async function otherFacts(ask: Ask, { facts, plugged }: Running): Promise<string
  * One line for what the next machine lacks, or has in addition. Without properties, which each version of
  * QEMU spells its own way.
  */
-function otherMachine(now: Reading, next: Reading): string[] {
+function otherMachine(now: Reading, next: Reading, without: readonly string[]): string[] {
   const shape = ({ ram, items }: Reading): string[] => [
     ...ram.map(({ id, sizeBytes }) => `RAM '${id}' of ${sizeBytes} bytes`),
-    ...(items.devices ?? []).filter((item) => / on \S+$/.test(item)).map((item) => `device ${item}`),
+    ...(items.devices ?? [])
+      .filter((item) => / on \S+$/.test(item) && !without.includes(item.split(' ', 1)[0] as string))
+      .map((item) => `device ${item}`),
     ...(items.processors ?? []).filter((item) => item.endsWith(': plugged')),
   ]
   const [have, will] = [new Set(shape(now)), new Set(shape(next))]

@@ -1,0 +1,93 @@
+#!/bin/sh
+# Owns process 1 of a Linux guest that watches its devices, and prints `tick N bad M` as the tiny guest does. `watch=`
+# of the kernel's command line names what it has: disks, tpm, share. A network card is used once it is plugged.
+mount -t proc none /proc
+mount -t sysfs none /sys
+mount -t devtmpfs none /dev
+mount -t tmpfs none /data
+for module in /modules/*; do insmod "$module"; done
+watched=$(sed -n 's/.*watch=\([^ ]*\).*/\1/p' /proc/cmdline)
+n=0 bad=0
+fault() {
+  bad=$((bad + 1))
+  echo "fault: $*"
+}
+
+# Of each disk, 32 blocks of 4 KiB: the first half is written once, the other block by block, and all are read each
+# time. What they must hold is in memory.
+write_block() { # DISK BLOCK COUNT
+  dd if=/dev/urandom of="/data/$1" bs=4k seek="$2" count="$3" conv=notrunc 2>/dev/null
+  dd if="/data/$1" of="/dev/$1" bs=4k skip="$2" seek="$2" count="$3" oflag=direct conv=notrunc 2>/dev/null
+}
+begin_disks() {
+  for disk in vda vdb; do
+    until [ -b /dev/$disk ]; do sleep 0.1; done
+    write_block $disk 0 32
+  done
+}
+watch_disks() {
+  for disk in vda vdb; do
+    write_block $disk $((16 + n % 16)) 1
+    dd if=/dev/$disk bs=128k count=1 iflag=direct 2>/dev/null | cmp -s - /data/$disk || fault "$disk: other bytes"
+  done
+}
+
+# TPM2_PCR_Extend of register 16, with 32 bytes of ours (TCG, TPM 2.0 Library, part 3): a value that only this TPM
+# has, and that no reset keeps. The kernel asks the TPM each time that the file is read.
+PCR=/sys/class/tpm/tpm0/pcr-sha256/16
+begin_tpm() {
+  until [ -e $PCR ]; do sleep 0.1; done
+  printf '\200\002\0\0\0\101\0\0\001\202\0\0\0\020\0\0\0\011\100\0\0\011\0\0\0\0\0\0\0\0\001\0\013%032d' 7 >/data/extend
+  exec 3<>/dev/tpm0
+  cat /data/extend >&3
+  dd bs=4k count=1 <&3 >/dev/null 2>&1
+  exec 3>&-
+  pcr=$(cat $PCR)
+  case $pcr in *[!0]*) echo "register 16 holds $pcr" ;; *) fault 'register 16 was not extended' ;; esac
+}
+watch_tpm() {
+  [ "$(cat $PCR)" = "$pcr" ] || fault "register 16 holds $(cat $PCR)"
+}
+
+# The file stays open: each line goes through the descriptor of the first one.
+begin_share() {
+  mount -t virtiofs share /share || fault 'no share'
+  exec 4>>/share/lines
+}
+watch_share() {
+  echo "$n" >&4 || fault 'the open file takes no line'
+  [ "$(tail -n 1 /share/lines)" = "$n" ] || fault "the share's last line is $(tail -n 1 /share/lines)"
+}
+
+# One connection to port 7 of the peer, which sends each line back.
+begin_network() {
+  mac=$(cat /sys/class/net/eth0/address)
+  ip link set eth0 up
+  ip addr add 10.0.2.50/24 dev eth0
+  mkfifo /data/to /data/from
+  nc 10.0.2.100 7 </data/to >/data/from &
+  exec 5>/data/to 6</data/from
+}
+watch_network() {
+  [ -d /sys/class/net/eth0 ] || [ -n "$mac" ] || return 0
+  [ -n "$mac" ] || begin_network
+  [ "$(cat /sys/class/net/eth0/address /sys/class/net/eth0/carrier | tr '\n' ' ')" = "$mac 1 " ] ||
+    fault 'another card, or no link'
+  echo "line $n" >&5
+  got=
+  read -r -t 120 got <&6
+  [ "$got" = "line $n" ] || fault "the peer sent '$got'"
+}
+
+for what in disks tpm share; do
+  case ,$watched, in *,$what,*) begin_$what ;; *) eval "watch_$what() { :; }" ;; esac
+done
+while :; do
+  n=$((n + 1))
+  sleep 0.1
+  watch_disks
+  watch_tpm
+  watch_share
+  watch_network
+  echo "tick $n bad $bad"
+done
