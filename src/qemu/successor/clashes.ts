@@ -70,6 +70,8 @@ function clash(argument: Argument, hasTerminal: boolean): string | undefined {
       return hasTerminal ? '-nographic' : undefined
     case 'display':
       return value === 'none' ? undefined : called
+    case 'tpmdev': // left out of the trial as well
+      return called
     case 'chardev':
       return chardevClash(pairs, hasTerminal) ? called : undefined
     case 'netdev':
