@@ -52,7 +52,7 @@ export class Succession {
   readonly #server: Server
   readonly #connections = new Set<Connection>()
   /** All connections so far. */
-  #over: Promise<unknown> = Promise.resolve()
+  #over: Promise<void> = Promise.resolve()
   #count = 0
 
   constructor(name: string, owner: SuccessionOwner) {
@@ -80,7 +80,7 @@ export class Succession {
     const former = this.#over
     const connection = new Connection(socket, this.#name, `qmp-${++this.#count}`, this.#owner)
     this.#connections.add(connection)
-    this.#over = Promise.all([former, connection.over])
+    this.#over = former.then(() => connection.over)
     void former.then(() => connection.listen())
     void connection.over.then(() => this.#connections.delete(connection))
   }
