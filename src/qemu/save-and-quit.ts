@@ -22,7 +22,13 @@ import { createStateFile, removeStateFile, type SavedState } from './saved-state
 import { readWindows } from './shared-windows.ts'
 import { lookAtTaps } from './taps.ts'
 import { withBinary } from './vm-command-line.ts'
-import { asBeforeUpdate, endUpdate, type VmDefinition, writeDefinition } from './vm-definition.ts'
+import {
+  asBeforeUpdate,
+  endUpdate,
+  unendedUpdate,
+  type VmDefinition,
+  writeDefinition,
+} from './vm-definition.ts'
 
 export interface SaveRequest {
   readonly definition: VmDefinition
@@ -60,8 +66,8 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
   if (!wasRunning) await lookAgain(request)
   const ram = nextRam(definition, tried)
-  if (!wasRunning && (definition.saved !== null || definition.underUpdate !== undefined))
-    throw new QemuError(`its last update did not end: 'guestmemfs resume ${definition.name}' first`)
+  const unended = unendedUpdate(definition, wasRunning)
+  if (unended !== undefined) throw new QemuError(unended)
   const begun = { ...definition, underUpdate: { wasRunning }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   createStateFile(statePath, { uid, gid })

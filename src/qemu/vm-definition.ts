@@ -167,6 +167,18 @@ export function writeDefinition(definition: VmDefinition): void {
   throw new UsageError(`VM ${definition.name} could not be recorded on ${ramFileOf(definition)}: ${reason}`)
 }
 
+/**
+ * Why a guest that does not run cannot be updated: a killed update left it so, and another one would take it
+ * for one that a person has paused. undefined: it can be.
+ */
+export function unendedUpdate(
+  { name, saved, underUpdate }: VmDefinition,
+  isRunning: boolean,
+): string | undefined {
+  if (isRunning || (saved === null && underUpdate === undefined)) return undefined
+  return `its last update did not end: 'guestmemfs resume ${name}' first`
+}
+
 /** With the line and the RAM files of the QEMU that still has the guest. `underUpdate` stays. */
 export function asBeforeUpdate(definition: VmDefinition): VmDefinition {
   const { argv, ramFiles, underUpdate } = definition

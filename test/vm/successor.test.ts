@@ -3,11 +3,13 @@
  * guest at any time, and the other one ends.
  */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { RUN } from '../../src/run/paths.ts'
 import { isAlive } from '../../src/run/process-identity.ts'
 import { readRuntime } from '../../src/run/vm-runtime.ts'
 import { CLI, guestmemfs } from '../mount/support.ts'
@@ -134,6 +136,26 @@ test('the old QEMU is killed while the successor waits: the guest is gone, and n
   assert.equal(await slow.vm.ended, 128 + 9)
   assert.deepEqual(await qemusOf(slow.vm), [])
   assert.equal((await listVms(slow.pool))[0]?.state, 'dead')
+})
+
+test('/run is full: the guest and its supervisor go on, and it is updated once there is room', async (t) => {
+  const isOwn = execFileSync('findmnt', ['-no', 'FSTYPE', '--target', RUN], { encoding: 'utf8' }).trim()
+  if (isOwn !== 'tmpfs') return t.skip(`${RUN} is no tmpfs of this test run`)
+  const slow = await startSlow(t, 'full')
+  const remount = (size: string) => execFileSync('mount', ['-o', `remount,size=${size}`, RUN])
+  const filler = join(RUN, 'filler')
+  remount('1M')
+  t.after(() => remount('50%'))
+  assert.throws(() => writeFileSync(filler, Buffer.alloc(2 << 20)), { code: 'ENOSPC' })
+  for (const _ of [1, 2]) {
+    const { status } = await updateVmm(slow.pool)
+    assert.equal(status, 1)
+    await slow.vm.serial.moreTicks(2)
+    assert.equal(slow.vm.process.exitCode, null, 'its supervisor lives')
+    assert.deepEqual(await qemusOf(slow.vm), [slow.before])
+  }
+  rmSync(filler)
+  await expectUpdated(slow)
 })
 
 test('a supervisor that stands still: the guest gets its successor without it, and it finds that later', async (t) => {

@@ -155,6 +155,10 @@ test('a guest that was loaded and put on record, and not told to run, is as it w
     // As after an update that was killed between the record and `cont`.
     await leaveUnderUpdate(vm, wasRunning)
     assert.equal((await listVms(pool))[0]?.state, 'stopped')
+    // It would take the guest for one that a person has paused.
+    const again = await updateVmm(pool)
+    assert.equal(again.status, 1)
+    assert.match(again.stderr, /: its last update did not end: 'guestmemfs resume \S+' first$/m)
     const { report } = await resumeVms(pool)
     assert.equal(report.vms[0]?.outcome, 'resumed')
     assert.equal(await status(vm.name), wasRunning ? 'running' : 'paused')

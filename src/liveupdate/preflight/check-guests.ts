@@ -24,7 +24,7 @@ import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
-import type { VmDefinition } from '../../qemu/vm-definition.ts'
+import { unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { errorText } from '../../values/errors.ts'
@@ -197,7 +197,10 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
-    const { status } = await runStatus(qmp)
+    const { status, running } = await runStatus(qmp)
+    // Before its migration mode is touched, by which `resume` knows it.
+    const unended = unendedUpdate(definition, running)
+    if (unended !== undefined) return unfit(unended)
     if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
     await setCprReboot(qmp, true)
     const asked = qmp
