@@ -21,8 +21,9 @@ import {
   type ToServer,
 } from '../server/messages.ts'
 import type { HandoverStep } from '../stores/store.ts'
-import { errorText } from '../values/errors.ts'
+import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
+import { LATE, within } from '../values/within.ts'
 import type { Areas } from './areas.ts'
 import type { MemfdTable } from './memfd-table.ts'
 
@@ -40,6 +41,9 @@ export const SERVER_SOCKET = 3 as Fd
  * busy must not come first.
  */
 export const SERVER_NICE = -10
+
+/** Less than `mount` waits: the former server goes on where the next one hangs. */
+const OPEN_TIMEOUT_MS = 30_000
 
 /**
  * V8 lets new objects take tens of megabytes and old ones grow with them, and gives memory back in tasks that
@@ -147,7 +151,10 @@ export class ServerProcess {
     killChild(this.#child)
   }
 
-  /** Resolves when the server has read the image, or with how it ended instead. */
+  /**
+   * Resolves when the server has read the image, or with how it ended instead. A former server stands still
+   * until then, so it gets a limited time. Errors (UsageError): it was not ready by then.
+   */
   async open(order: Omit<OpenOrder, 'kind' | 'protocol'>, areas: Areas): Promise<Opened | ServerEnd> {
     const { runtime, memfd = [], packed, regionLock } = areas
     this.#send({ kind: 'open', protocol: PROTOCOL, ...order }, [
@@ -159,7 +166,12 @@ export class ServerProcess {
       this.#send({ kind: 'memories', memories: objects }, descriptors)
     }
     this.#send({ kind: 'begin' })
-    return await Promise.race([this.#opened.promise, this.end])
+    const opened = Promise.race([this.#opened.promise, this.end])
+    if (!order.isServed) return await opened
+    const first = await within(opened, OPEN_TIMEOUT_MS)
+    if (first !== LATE) return first
+    this.kill()
+    throw new UsageError(`pool '${order.pool}': its next server did not read the image in time`)
   }
 
   serve({ fuse, ...orders }: { fuse: Fd } & Omit<ServeOrders, 'kind' | 'keeperPid'>): void {

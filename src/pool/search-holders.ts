@@ -57,6 +57,10 @@ export function searchHolders(): ImageHolder[] {
   })
 }
 
+/** Whether all of its user ids are root's, of the initial user namespace (proc_pid_status(5)). */
+const isRoots = (pid: number): boolean =>
+  process.getuid?.() !== 0 || /^Uid:(\s+0){4}$/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'))
+
 /**
  * One for each pool that the process holds an image of: the service manager may hold several. Throws Node's
  * errors where this process may not look, or that one has ended.
@@ -71,6 +75,8 @@ export function lookAt(pid: number): ImageHolder[] {
   // Only of these is more read: reading the command line of a process waits for the lock of its memory map,
   // which it may hold without an end while it waits for a page of a file system that does not answer.
   if (images.length === 0 && table === undefined) return []
+  // A user may hold memfds of these names, and an image that names any pool.
+  if (!isRoots(pid)) return []
   const role = roleOf(pid)
   const holder = identify(pid)
   if (holder === undefined) return []

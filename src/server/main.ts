@@ -51,7 +51,7 @@ try {
   const problem = protocolProblem(open.protocol, PROTOCOL)
   if (problem !== undefined) throw new UsageError(problem)
   const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
-  const means = { link, areas: memfdAreas, lockPlace, log: writeLogLine }
+  const means = { link, runtime: runtimeFd, areas: memfdAreas, lockPlace, log: writeLogLine }
   const { totalBlocks, isNew, open: openNow } = await readPool(open, means)
   const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
   link.send({ kind: 'opened', totalBlocks, isNew })

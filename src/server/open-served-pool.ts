@@ -38,6 +38,7 @@ type OpenOrder = Extract<ToServer, { kind: 'open' }>
 /** What this process has for the opening of a pool. */
 export interface Means {
   readonly link: KeeperLink
+  readonly runtime: Fd
   /** Descriptor table, image, and what the former kernel handed over; none of them for a region. */
   readonly areas: readonly Fd[]
   /** A descriptor below all those: see `ImageLock`. */
@@ -45,14 +46,22 @@ export interface Means {
   readonly log: (line: string) => void
 }
 
-/** Errors: UsageError, CorruptBytesError: the pool cannot be served, and nothing has changed. */
+/**
+ * A region has no file of its own to lock. Its servers on one connection share the runtime area, and each
+ * locks that: keepers that copied the region's lock from the same former server are not excluded by it.
+ * Errors: UsageError, CorruptBytesError: the pool cannot be served, and nothing has changed.
+ */
 export async function readPool(order: OpenOrder, means: Means): Promise<ReadPool> {
   const { source } = order
   if (source.kind === 'memfd') return await readMemfds(order, source, means)
   await means.link.expect('begin')
-  return order.isServed ? readServedRegion(order.pool, source) : openWholeRegion(order.pool, source)
+  const lock = new ImageLock(order.pool, means.runtime, means.lockPlace)
+  if (order.isServed) return readServedRegion(order.pool, source, lock)
+  lock.take(undefined)
+  return openWholeRegion(order.pool, source)
 }
 
+/** The caller holds the lock. */
 function openWholeRegion(pool: string, source: RegionSource): ReadPool {
   const { store, isNew } = openRegion(pool, source)
   const opened = { store, ...openFileSystem(store, { pool, isNew }) }
@@ -63,10 +72,13 @@ function openWholeRegion(pool: string, source: RegionSource): ReadPool {
  * The former server stands still, or is dead and its keeper alone lives. A page of the image that the machine
  * has lost ends this process, and the former server goes on.
  */
-const readServedRegion = (pool: string, source: RegionSource): ReadPool => ({
+const readServedRegion = (pool: string, source: RegionSource, lock: ImageLock): ReadPool => ({
   totalBlocks: readableBlocks(pool, source),
   isNew: false,
-  open: () => openWholeRegion(pool, source).open(undefined),
+  open: (ended) => {
+    lock.take(ended)
+    return openWholeRegion(pool, source).open(ended)
+  },
 })
 
 async function readMemfds(

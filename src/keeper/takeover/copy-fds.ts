@@ -61,7 +61,9 @@ type Area = keyof typeof LINKS
 export const listAreas = (pid: number): [area: Area, fd: Fd][] =>
   [...descriptorLinks(pid)].flatMap(([fd, link]) => {
     const area = AREAS.get(link)
-    return area === undefined || (area === 'image' && isLocked(pid, fd)) ? [] : [[area, fd]]
+    return area === undefined || ((area === 'image' || area === 'runtime') && isLocked(pid, fd))
+      ? []
+      : [[area, fd]]
   })
 
 /** Of a process that has one pool: the descriptor number of each area. */
