@@ -61,11 +61,12 @@ export async function endWaiting(name: string, qemu: ProcessIdentity): Promise<v
 
 /**
  * Ends a QEMU that has not loaded its guest and still waits for it. One that cannot be ended is left, without
- * an error.
+ * an error. `ramFile`: of that VM; one of the same name in another pool may run.
  */
-export async function endQemu(name: string): Promise<void> {
-  const qemu = readRuntime(name)?.qemu
-  if (!qemu) return
+export async function endQemu(name: string, ramFile: string): Promise<void> {
+  const runtime = readRuntime(name)
+  const qemu = runtime?.ramFile === ramFile ? runtime.qemu : null
+  if (qemu === null) return
   const qmp = await QmpClient.connect(vmPaths(name).qmp, CONNECT_TIMEOUT_MS).catch(() => undefined)
   await qmp?.execute('quit').catch(() => {})
   qmp?.close()

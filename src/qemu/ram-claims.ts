@@ -6,8 +6,8 @@
  * the other's place.
  *
  * Why no byte is lost: a file that a claim speaks of is given to no other VM unless the record that the claim
- * names can be read and does not name the file; `--replace` alone overrules it. A claim is written before the
- * record that needs it, and taken away after it.
+ * names can be read, does not name the file, and names no file that is gone; `--replace` alone overrules it.
+ * A claim is written before the record that needs it, beside those of others, and taken away after it.
  */
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
@@ -34,6 +34,8 @@ const ClaimSchema = v.object({
   ramFile: v.string(),
   /** That `ramFile` is in. */
   pool: v.string(),
+  /** Of the memory object: two files of one VM are not each other's. Left out by the first version. */
+  id: v.optional(v.string()),
   isShared: v.optional(v.boolean()),
 })
 export type Claim = v.InferOutput<typeof ClaimSchema>
@@ -48,22 +50,37 @@ export function claimsOn(path: string): Claim[] {
 }
 
 /**
- * Puts the VM's claim on each of its RAM files but the first, in the place of those of other VMs that do not
- * share the file: the caller has made sure that none of them holds, or gives them up. Errors (UsageError): a
- * file is gone, or its pool is frozen or full; some may have the claim then, which is over as long as no
- * record names the file.
+ * Puts the VM's claim on each of its RAM files but the first, beside those of other VMs: they stay as long as
+ * the record that this one is for is not written. Errors (UsageError): a file is gone, or its pool is frozen
+ * or full; some may have the claim then, which is over as long as no record names the file.
  */
 export function claimRam(definition: VmDefinition): void {
   const { claim, name, ramFiles } = definition
   const [first, ...more] = ramFiles
   const ramFile = (first as RamFile).path
-  if (readClaims(ramFile).length > 0) writeClaims(ramFile, [])
   if (claim === undefined || more.length === 0) return
   const pool = poolOver(ramFile)
   if (pool === undefined) throw new UsageError(`${ramFile} is in no mount of guestmemfs`)
-  for (const { path, isShared } of more) {
-    const others = isShared ? claimsOn(path).filter((each) => each.isShared && each.claim !== claim) : []
-    writeClaims(path, [...others, { claim, name, ramFile, pool, ...(isShared && { isShared }) }])
+  for (const { id, path, isShared } of more) {
+    const others = readClaims(path).filter((each) => each.claim !== claim)
+    writeClaims(path, [...others, { claim, name, ramFile, pool, id, ...(isShared && { isShared }) }])
+  }
+}
+
+/**
+ * Removes the claims that are over, and those that `--replace` gave up (`given`), from the RAM files of a VM
+ * whose record was written. Never throws: what stays is over, or holds only against others.
+ */
+export function pruneClaims({ claim, ramFiles }: VmDefinition, given: readonly Claim[]): void {
+  const isGiven = (each: Claim): boolean => given.some((other) => other.claim === each.claim)
+  for (const { path } of ramFiles) {
+    try {
+      const all = readClaims(path)
+      const kept = all.filter((each) => each.claim === claim || !(isGiven(each) || isOver(each, path)))
+      if (kept.length < all.length) writeClaims(path, kept)
+    } catch {
+      // Its pool is frozen, or not mounted.
+    }
   }
 }
 
@@ -93,8 +110,8 @@ export function endRecord(definition: VmDefinition): void {
 /** One line for each RAM file that is another one than the VM was recorded with. Errors: UsageError. */
 export function exchangedRam({ claim, name, ramFiles }: VmDefinition): string[] {
   if (claim === undefined) return []
-  return ramFiles.slice(1).flatMap(({ path }) => {
-    if (readClaims(path).some((each) => each.claim === claim)) return []
+  return ramFiles.slice(1).flatMap(({ id, path }) => {
+    if (readClaims(path).some((each) => each.claim === claim && (each.id ?? id) === id)) return []
     return [`${path} is not the RAM file that VM ${name} had: mount the pool that it was in`]
   })
 }
@@ -114,7 +131,18 @@ function isOver({ claim, ramFile, pool }: Claim, path: string): boolean {
   }
   if (definition?.claim !== claim) return true
   const { ramFiles, underUpdate } = definition
-  return ![...ramFiles, ...(underUpdate?.ramFiles ?? [])].some((file) => isSameFile(file.path, path))
+  const files = [...ramFiles, ...(underUpdate?.ramFiles ?? [])].filter((file) => file.path !== ramFile)
+  if (files.some((file) => isSameFile(file.path, path))) return false
+  // A file of the VM that is gone, or another one by its name, may be this one: it was renamed.
+  return files.every((file) => hasClaim(file.path, claim))
+}
+
+function hasClaim(path: string, claim: string): boolean {
+  try {
+    return readClaims(path).some((each) => each.claim === claim)
+  } catch {
+    return false
+  }
 }
 
 /** The pool that is mounted over `path`. */
@@ -156,7 +184,7 @@ export function otherClaims(
 ): { readonly path: string; readonly claim: Claim }[] {
   return files.flatMap(({ path, isShared }) =>
     claimsOn(path)
-      .filter((each) => each.claim !== definition.claim && each.ramFile !== ramFileOf(definition))
+      .filter((each) => each.claim !== definition.claim)
       .filter((each) => !(isShared && each.isShared))
       .map((claim) => ({ path, claim })),
   )

@@ -17,7 +17,15 @@ import { chooseEnvironment, findPerson, type Person } from './identity.ts'
 import { folderNotes } from './machine/helpers.ts'
 import { hasRamFile, isInside, type RamFile } from './memory-backends.ts'
 import { impliedValue } from './option-string.ts'
-import { claimRam, endRecord, newClaim, otherClaims, releaseRam } from './ram-claims.ts'
+import {
+  type Claim,
+  claimRam,
+  endRecord,
+  newClaim,
+  otherClaims,
+  pruneClaims,
+  releaseRam,
+} from './ram-claims.ts'
 import { inodeOf, prepareRamFile, removeRamFile } from './ram-file.ts'
 import { checkRootsWay } from './roots-way.ts'
 import { prepareCommandLine } from './vm-command-line.ts'
@@ -107,7 +115,9 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   }
   const unlock = await lockRecording()
   try {
-    record(definition, person, refuseConflicts(definition, request))
+    const { replaced, given } = refuseConflicts(definition, request)
+    record(definition, person, replaced)
+    pruneClaims(definition, given)
   } finally {
     unlock()
   }
@@ -191,14 +201,14 @@ function guestName(line: CommandLine): string | undefined {
 }
 
 /**
- * Returns the RAM files whose record the new one replaces. Errors (UsageError): another VM has the name, or
- * some of the RAM, also by another name of its file; or a record that is there cannot be read, or is of a
- * file that was renamed: it may be that of a saved guest.
+ * Returns the RAM files whose record the new one replaces, and the claims that it takes over. Errors
+ * (UsageError): another VM has the name, or some of the RAM, also by another name of its file; or a record
+ * that is there cannot be read, or is of a file that was renamed: it may be that of a saved guest.
  */
 function refuseConflicts(
   definition: VmDefinition,
   { recordedFiles, mountPoints, replace }: RecordRequest,
-): readonly string[] {
+): { readonly replaced: readonly string[]; readonly given: readonly Claim[] } {
   const { name, ramFiles } = definition
   const there = ramFiles.flatMap(({ path }) => readDefinition(path) ?? [])
   const replaced: string[] = []
@@ -220,17 +230,18 @@ function refuseConflicts(
       )
     replaced.push(ramFileOf(their))
   }
-  const [claimed] = otherClaims(definition).filter(({ claim }) => !replaced.includes(claim.ramFile))
-  if (
-    claimed !== undefined &&
-    (!replace || liveQemu(claimed.claim.name, claimed.claim.ramFile) !== undefined)
+  const claims = otherClaims(definition)
+  const claimed = claims.find(
+    ({ claim }) =>
+      !replaced.includes(claim.ramFile) && (!replace || liveQemu(claim.name, claim.ramFile) !== undefined),
   )
+  if (claimed !== undefined)
     throw new UsageError(
       `${claimed.path} is RAM of VM ${claimed.claim.name}, which is recorded on ${claimed.claim.ramFile} of pool '${claimed.claim.pool}': mount that pool, or, if the VM does not run, give it up with --replace`,
     )
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
-  return replaced
+  return { replaced, given: claims.map(({ claim }) => claim) }
 }
 
 function ownCgroup(): string | null {

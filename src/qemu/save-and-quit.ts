@@ -16,7 +16,7 @@ import { readThreads } from './machine/threads.ts'
 import { runStatus } from './migration.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
-import { claimRam, newClaim } from './ram-claims.ts'
+import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
 import { cancelMigration, continueAfter, GuestStoppedError, saveGuest } from './save.ts'
 import { createStateFile, removeStateFile, type SavedState } from './saved-state.ts'
 import { readWindows } from './shared-windows.ts'
@@ -63,20 +63,22 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
   const { running: wasRunning } = await runStatus(qmp)
+  const unended = unendedUpdate(definition, wasRunning)
+  if (unended !== undefined) throw new QemuError(unended)
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
   if (!wasRunning) await lookAgain(request)
   const ram = nextRam(definition, tried)
-  const unended = unendedUpdate(definition, wasRunning)
-  if (unended !== undefined) throw new QemuError(unended)
+  const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
   const begun = { ...definition, underUpdate: { wasRunning }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
-  createStateFile(statePath, { uid, gid })
   const save = async (): Promise<SavedState> => {
+    createStateFile(statePath, { uid, gid })
     writeDefinition(begun)
     return await saveGuest(qmp, statePath, timeoutMs)
   }
   const saved = await save().catch((error: unknown) => {
     removeStateFile(statePath)
+    releaseRam(ram, added)
     if (!(error instanceof GuestStoppedError)) endUpdate(definition)
     throw error
   })
@@ -97,6 +99,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   } catch (error) {
     // On any error: the guest is stopped, and no other process continues it.
     removeStateFile(statePath)
+    releaseRam(ram, added)
     await continueAfter(qmp, saved.wasRunning, error)
     endUpdate(definition)
     throw error

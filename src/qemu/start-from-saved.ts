@@ -13,7 +13,7 @@ import { readRam, readSettings } from './machine/read-machine.ts'
 import { setAgain } from './machine/settings.ts'
 import { setThreads } from './machine/threads.ts'
 import type { QmpClient } from './qmp-client.ts'
-import { releaseRam } from './ram-claims.ts'
+import { exchangedRam, releaseRam } from './ram-claims.ts'
 import { continueGuest, loadGuest } from './restore.ts'
 import { removeStateFile, type SavedState } from './saved-state.ts'
 import { placeWindows } from './shared-windows.ts'
@@ -78,7 +78,8 @@ export async function completeLoad(
     settings === undefined ? [] : readSettings(qmp).then((now) => setAgain(qmp, settings, now)),
     pid === undefined ? [] : setThreads(qmp, pid, threads),
   ])
-  const [lost] = lostRam(ram, definition)
+  // Another file may have got the name of one since the preflight.
+  const [lost] = [...lostRam(ram, definition), ...exchangedRam(definition)]
   if (lost !== undefined) throw new QemuError(lost)
   return [
     ...unset,

@@ -83,7 +83,7 @@ class QuitFirst {
         return this.#run.result('stranded', `${errorText(error)}: try 'guestmemfs resume ${name}'`)
       }
       const problem = `${errorText(error)}; RAM and state file ${saved.statePath} are kept`
-      await endQemu(this.#run.before.name)
+      await endQemu(this.#run.before.name, ramFileOf(this.#run.before))
       if (this.#formerBinary !== undefined) {
         return await this.#rollBack({ ...saved, argv: withBinary(argv, this.#formerBinary) }, problem)
       }
@@ -114,7 +114,7 @@ class QuitFirst {
           'stranded',
           `${problem}; ${errorText(error)}: try 'guestmemfs resume ${name}'`,
         )
-      await endQemu(this.#run.before.name)
+      await endQemu(this.#run.before.name, ramFileOf(this.#run.before))
       if (this.#formerBinary !== undefined) writeDefinition({ ...saved, argv: [...this.#run.line] })
       const again = `and ${saved.argv[0]} does not load it either: ${errorText(error)}`
       return this.#run.result('saved', `${problem}, ${again}: go on with 'guestmemfs resume ${name}'`)

@@ -19,7 +19,7 @@ import {
   startFromSaved,
 } from '../../qemu/start-from-saved.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
-import { asBeforeUpdate, endUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
+import { asBeforeUpdate, endUpdate, ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { liveQemu, pointQmp, qmpSocket } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
@@ -65,7 +65,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     return await startFromSaved({ definition, before: undefined, timeoutMs, onStep, onUnset })
   } catch (error) {
     // A QEMU whose load failed takes no other: the next attempt starts a new one.
-    if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name)
+    if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name, ramFileOf(definition))
     throw error
   }
 }

@@ -96,6 +96,9 @@ async function start(
 ): Promise<VmDefinition> {
   const { argv, saved } = vm.definition
   if (saved === null) throw new UsageError(`it is ${vm.state}`)
+  const other = liveQemu(vm.definition.name)
+  if (other !== undefined)
+    throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
   const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
   checkStateFile(saved)
   const waitMs = Math.min(timeoutMs, HOST_TIMEOUT_MS)
@@ -114,7 +117,7 @@ async function start(
     return await startFromSaved({ definition, before, supervisorExited, timeoutMs, onStep, onUnset })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error
-    await endQemu(definition.name)
+    await endQemu(definition.name, ramFileOf(definition))
     throw (await unfitQemu(definition)) ?? error
   }
 }
