@@ -3,7 +3,7 @@
  * with a file that is not theirs.
  */
 import assert from 'node:assert/strict'
-import { truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
@@ -258,6 +258,29 @@ test('a kernel update freezes both pools, and going back thaws both', async (t) 
   assert.deepEqual([timeline?.outcome, timeline?.problem], ['rolled-back', null])
   assert.deepEqual([isFrozen(first), isFrozen(second)], [false, false])
   await goesOn(spread)
+})
+
+test('RAM under another name is not taken, nor by the very line of its guest once the file with the record was renamed', async (t) => {
+  const { first, second, ...rest } = await startSpread(t, 'renamed')
+  const [ram, record] = [second.path('renamed'), first.path('renamed')]
+  const expectRefused = async (...line: string[]) => {
+    const { status, stderr } = await guestmemfs('run', '--name', vmName('taker'), '--', ...line)
+    assert.equal(status, 1)
+    assert.match(stderr, /is RAM of VM renamed-\d+, which is recorded on/)
+  }
+  renameSync(ram, `${ram}.moved`)
+  await expectRefused(...oneNode(`${ram}.moved`))
+  // A new file by the old name is no sign that the guest has given it up.
+  writeFileSync(ram, '')
+  await expectRefused(...oneNode(`${ram}.moved`))
+  rmSync(ram)
+  renameSync(`${ram}.moved`, ram)
+  renameSync(record, `${record}.moved`)
+  await expectRefused(QEMU, ...SMALL_MACHINE, '-m', '128M', ...node(0, record), ...node(1, ram))
+  assert.ok(!existsSync(record), 'what is refused leaves no file')
+  renameSync(`${record}.moved`, record)
+  assert.equal((await updateVmm(first)).status, 0)
+  await goesOn({ first, second, ...rest })
 })
 
 test('RAM that was given up by --replace is not taken back by the guest that had it', async (t) => {
