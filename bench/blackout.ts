@@ -12,7 +12,7 @@ import { atMostRow, fact, keepPlot, type Result, type Row } from './report.ts'
 import { updateBlackoutMs } from './vmm-update.ts'
 
 const MIB = 1024 ** 2
-const SIZES_MIB = [256, 1024, 4096, 8192]
+const SIZES_MIB = [256, 1024, 4096]
 /** The peer holds RAM and state file at the same time, and both sides need room beside it. */
 const MEMORY_PER_BYTE = 2.5
 

@@ -184,7 +184,12 @@ export class LivingVm {
         ...(await machineFacts(ask, ids)).map((fact) => fact.replace(UNNAMED, '"drive":"unnamed"')),
         ...[
           ...[...settings.forwards, ...settings.limits, ...(settings.thresholds ?? [])],
-          ...[settings.objects, ...threads, ...processors, ...String(networks).split('\n')],
+          ...[
+            ...Object.entries(settings.objects ?? {}),
+            ...threads,
+            ...processors,
+            ...String(networks).split('\n'),
+          ],
         ].map((each) => JSON.stringify(each)),
       ].toSorted()
     })
