@@ -44,13 +44,15 @@ async function startSlow(t: TestContext, word: string, options: readonly string[
 
 /** An update whose successor was started and does not answer yet. */
 async function startUpdate({ pool, vm, qemu }: Slow) {
-  qemu.set('sleep 3')
+  const began = `${qemu.path}.began`
+  qemu.set(`touch ${began}; sleep 3`)
   const update = spawn(process.execPath, [CLI, 'live-update', '--vmm-only', '--mount', pool.mountPoint], {
     stdio: 'ignore',
   })
   const ended = once(update, 'exit')
   const deadline = performance.now() + 20_000
-  while (readRuntime(vm.name)?.successor === undefined) {
+  // The successor is on record before it has read its mood.
+  while (readRuntime(vm.name)?.successor === undefined || !existsSync(began)) {
     assert.ok(performance.now() < deadline, 'no successor was started')
     await sleep(10)
   }
