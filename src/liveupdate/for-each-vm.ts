@@ -28,7 +28,7 @@ export interface VmBatch {
 /** `one` never rejects: what goes wrong is in its result. */
 export async function runForEach(
   kind: UpdateReport['kind'],
-  { mountPoint, vms, nextQemu, lines, timeoutMs, room, check, onPhase, onDone }: VmBatch,
+  { mountPoint, vms, lines, onPhase, onDone, ...rest }: VmBatch,
   one: (request: VmRequest) => Promise<VmTimeline>,
 ): Promise<UpdateReport> {
   const originMs = nowMs()
@@ -36,12 +36,9 @@ export async function runForEach(
     vms.map(async (vm) => {
       const { name } = vm.definition
       const result = await one({
+        ...rest,
         vm,
-        nextQemu,
         tried: lines?.get(name),
-        timeoutMs,
-        ...(room === undefined ? {} : { room }),
-        ...(check === undefined ? {} : { check }),
         originMs,
         onPhase: (phase) => onPhase(name, phase),
       })

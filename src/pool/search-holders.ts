@@ -57,9 +57,8 @@ export function searchHolders(): ImageHolder[] {
   })
 }
 
-/** Whether all of its user ids are root's, of the initial user namespace (proc_pid_status(5)). */
-const isRoots = (pid: number): boolean =>
-  process.getuid?.() !== 0 || /^Uid:(\s+0){4}$/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'))
+/** Whether all user ids are root's, of the initial user namespace. `status`: as in proc_pid_status(5). */
+const isRoots = (status: string): boolean => process.getuid?.() !== 0 || /^Uid:(\s+0){4}$/m.test(status)
 
 /**
  * One for each pool that the process holds an image of: the service manager may hold several. Throws Node's
@@ -76,7 +75,8 @@ export function lookAt(pid: number): ImageHolder[] {
   // which it may hold without an end while it waits for a page of a file system that does not answer.
   if (images.length === 0 && table === undefined) return []
   // A user may hold memfds of these names, and an image that names any pool.
-  if (!isRoots(pid)) return []
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  if (!isRoots(status)) return []
   const role = roleOf(pid)
   const holder = identify(pid)
   if (holder === undefined) return []
@@ -93,7 +93,7 @@ export function lookAt(pid: number): ImageHolder[] {
   const isConnected = fuse !== undefined
   const mounts = mountTable(pid).filter(({ type }) => type === FUSE_TYPE)
   const program = read(`/proc/${pid}/comm`).trim()
-  const parentPid = Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1])
+  const parentPid = Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1])
   // Of several pools it is not known whose table this is.
   const sizeByTable = identities.size === 1 ? sizeSaid(pid, table) : undefined
   return [...identities].map(([pool, identity]) => ({

@@ -3,6 +3,7 @@
  * option's meaning, which the files that change it do.
  */
 import {
+  impliedValue,
   type OptionString,
   optionValue,
   parseOptionString,
@@ -169,6 +170,9 @@ export function pairsOf({ value }: Argument): OptionString {
 }
 
 export const idOf = (argument: Argument): string | undefined => optionValue(pairsOf(argument), 'id')
+
+/** The type of a `-device`; empty where it has none. */
+export const driverOf = (device: Argument): string => impliedValue(pairsOf(device), 'driver') ?? ''
 
 /** The first of an option's arguments that has this id. */
 export const argumentById = (line: CommandLine, option: string, id: string): Argument | undefined =>

@@ -6,7 +6,15 @@ import { realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { UsageError } from '../values/errors.ts'
 import { PMD_BYTES, PTE_BYTES } from '../values/units.ts'
-import { type Argument, argumentsOf, type CommandLine, hasOption, pairsOf, setKeys } from './command-line.ts'
+import {
+  type Argument,
+  argumentsOf,
+  type CommandLine,
+  driverOf,
+  hasOption,
+  pairsOf,
+  setKeys,
+} from './command-line.ts'
 import { impliedValue, type OptionString, optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
 
@@ -142,8 +150,7 @@ const hasMachineMemory = (line: CommandLine): boolean => machineReferences(line)
 
 /** Ids of memory backends that an ivshmem-plain has, and neither the machine nor another device. */
 function sharedIds(line: CommandLine): Set<string> {
-  const isShared = (argument: Argument): boolean =>
-    impliedValue(pairsOf(argument), 'driver') === 'ivshmem-plain'
+  const isShared = (argument: Argument): boolean => driverOf(argument) === 'ivshmem-plain'
   const devices = argumentsOf(line, 'device')
   const without = { ...line, arguments: line.arguments.filter((argument) => !isShared(argument)) }
   const elsewhere = referencesIn(without, 'machine', 'M', 'numa', 'device')

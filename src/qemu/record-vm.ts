@@ -2,9 +2,9 @@
  * Owns the recording of a VM from a typed QEMU command line: what the line, the binary or another VM's record
  * refuses is refused before a RAM file is made.
  */
-import { readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { wayProblem } from '../linux/beneath.ts'
+import { cgroupOf } from '../linux/cgroup.ts'
 import { checkVmName } from '../run/check-names.ts'
 import { lockRecording } from '../run/recording-lock.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
@@ -101,7 +101,7 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
     uid,
     gid,
     groups: [...groups],
-    cgroup: ownCgroup(),
+    cgroup: cgroupOf('self') ?? null,
     order: request.order,
     machineType: prepared.machineType,
     qemuVersion: binary.version,
@@ -242,12 +242,4 @@ function refuseConflicts(
   const live = liveQemu(name)
   if (live !== undefined) throw new UsageError(`a VM named ${name} is running (process ${live.pid})`)
   return { replaced, given: claims.map(({ claim }) => claim) }
-}
-
-function ownCgroup(): string | null {
-  try {
-    return /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? null
-  } catch {
-    return null
-  }
 }

@@ -10,6 +10,7 @@ import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
 import { pathOf, readDevices } from './carry/device-facts.ts'
 import { type Ask, askOf } from './machine/ask.ts'
+import { memdevOf } from './machine/memory-devices.ts'
 import type { QmpClient } from './qmp-client.ts'
 
 export const WindowSchema = v.object({
@@ -33,8 +34,8 @@ export async function readShared(ask: Ask): Promise<Omit<Window, 'address'>[]> {
   const found = [...(await readDevices(ask))].filter(([, driver]) => driver === 'ivshmem-plain')
   return await Promise.all(
     found.map(async ([device]) => {
-      const link = await ask(v.string(), 'qom-get', { path: pathOf(device), property: 'memdev' })
-      return { device, memory: link.slice(link.lastIndexOf('/') + 1) }
+      const memdev = await ask(v.string(), 'qom-get', { path: pathOf(device), property: 'memdev' })
+      return { device, memory: memdevOf({ memdev }) }
     }),
   )
 }

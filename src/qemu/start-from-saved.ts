@@ -10,7 +10,7 @@ import { markWords, wordsSince } from './last-words.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
-import { setAgain } from './machine/settings.ts'
+import { type Settings, setAgain } from './machine/settings.ts'
 import { setThreads } from './machine/threads.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { exchangedRam, releaseRam } from './ram-claims.ts'
@@ -75,7 +75,7 @@ export async function completeLoad(
   // At once: the guest stands still.
   const [ram, unset, unscheduled] = await Promise.all([
     readRam(qmp),
-    settings === undefined ? [] : readSettings(qmp).then((now) => setAgain(qmp, settings, now)),
+    restoreSettings(qmp, settings),
     pid === undefined ? [] : setThreads(qmp, pid, threads),
   ])
   // Another file may have got the name of one since the preflight.
@@ -87,6 +87,13 @@ export async function completeLoad(
     ...(pid === undefined || limits === undefined ? [] : setLimits(pid, limits)),
   ]
 }
+
+/**
+ * Sets again what a definition has recorded, if anything. Returns one line for each setting that could not be
+ * set. Errors (QemuError): QEMU does not answer.
+ */
+export const restoreSettings = async (qmp: QmpClient, settings: Settings | undefined): Promise<string[]> =>
+  settings === undefined ? [] : setAgain(qmp, settings, await readSettings(qmp))
 
 const setLimits = (pid: number, wanted: ProcessLimits): string[] =>
   setProcessLimits(pid, wanted).map(([what, { name }]) => `its ${what} could not be set again: ${name}`)

@@ -92,7 +92,7 @@ class Supervisor {
         this.#signal = undefined
         return startQemu(next, prepareStart(next, 'incoming'), streams, monitor)
       },
-      record: (successor) => this.#record(successor),
+      record: (successor) => this.#tell(null, successor),
       own: (successor) => this.#own(successor),
     })
   }
@@ -176,11 +176,6 @@ class Supervisor {
     // The guest was told to end, and its former QEMU stood still.
     if (this.#signal !== undefined) killChild(qemu.child, this.#signal)
     return former
-  }
-
-  /** While a successor waits: see `Succession`. */
-  #record(successor: ProcessIdentity | undefined): void {
-    this.#tell(null, successor)
   }
 
   /**

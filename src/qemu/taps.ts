@@ -5,10 +5,9 @@
  */
 import { readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
-import { UsageError } from '../values/errors.ts'
 import type { Reading } from './machine/reading.ts'
+import { waitUntilFine } from './wait-until-fine.ts'
 
 /** A tap that outlives its QEMU. `master`: the bridge, bond or switch that it is a port of. */
 export const TapSchema = v.object({ ifname: v.string(), master: v.nullable(v.string()) })
@@ -18,7 +17,6 @@ const INTERFACES = '/sys/class/net'
 /** IFF_TAP and IFF_PERSIST, include/uapi/linux/if_tun.h. */
 const IFF_TAP = 0x0002
 const IFF_PERSIST = 0x0800
-const POLL_MS = 100
 
 interface Interface {
   readonly isTap: boolean
@@ -53,15 +51,8 @@ export function lookAtTaps({ items }: Pick<Reading, 'items'>): TapLook {
 }
 
 /** Errors (UsageError): one is missing, or not where it was, for `timeoutMs`. */
-export async function waitForTaps(taps: readonly Tap[], timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs
-  for (;;) {
-    const [problem] = taps.flatMap(tapProblem)
-    if (problem === undefined) return
-    if (performance.now() >= deadline) throw new UsageError(problem)
-    await sleep(POLL_MS)
-  }
-}
+export const waitForTaps = (taps: readonly Tap[], timeoutMs: number): Promise<void> =>
+  waitUntilFine(() => taps.flatMap(tapProblem), timeoutMs)
 
 function tapProblem({ ifname, master }: Tap): string[] {
   const found = findInterface(ifname)
@@ -81,7 +72,7 @@ function findInterface(ifname: string): Interface | undefined {
   } catch {
     return undefined
   }
-  const flags = Number(orUndefined(() => readFileSync(`${folder}/tun_flags`, 'latin1').trim()) ?? 0)
+  const flags = tunFlags(ifname) ?? 0
   return {
     isTap: (flags & IFF_TAP) !== 0,
     isPersistent: (flags & IFF_PERSIST) !== 0,
@@ -89,7 +80,11 @@ function findInterface(ifname: string): Interface | undefined {
   }
 }
 
-function orUndefined(read: () => string): string | undefined {
+/** undefined: there is no such tap in the network namespace of this process. */
+export const tunFlags = (ifname: string): number | undefined =>
+  orUndefined(() => Number(readFileSync(`${INTERFACES}/${ifname}/tun_flags`, 'latin1').trim()))
+
+function orUndefined<T>(read: () => T): T | undefined {
   try {
     return read()
   } catch {

@@ -1,9 +1,22 @@
 /** The locks below /run that one process at a time has, and what a person reads who cannot have one. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { lockFile } from '../linux/process.ts'
 import { EAGAIN, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { whyUnwritable } from './paths.ts'
+
+const PAUSE_MS = 20
+
+/** As `lockFile`, and waits for another process that has the lock. Errors: EAGAIN after `timeoutMs`. */
+export async function lockFileWithin(path: string, timeoutMs: number): Promise<Fd | Errno> {
+  const deadline = performance.now() + timeoutMs
+  for (;;) {
+    const lock = lockFile(path)
+    if (lock !== EAGAIN || performance.now() > deadline) return lock
+    await sleep(PAUSE_MS)
+  }
+}
 
 /**
  * Never waits. `inUse`: one line for the case that another process has the lock. Errors: UsageError, also

@@ -123,8 +123,8 @@ export const parseRuntime = (text: string): VmRuntime | undefined => parseRecord
  */
 export function removeRuntime(name: string): void {
   const { directory, record, machine, formerBinary, qmp, control, supervisorLock, updateLock } = vmPaths(name)
-  const socket = join(directory, readRuntime(name)?.socket ?? basename(qmp))
-  for (const path of [record, machine, formerBinary, socket, qmp, control]) rmSync(path, { force: true })
+  for (const path of [qmpSocket(name), record, machine, formerBinary, qmp, control])
+    rmSync(path, { force: true })
   const update = tryLock(updateLock)
   if (update === undefined) return
   for (const path of [supervisorLock, updateLock]) rmSync(path, { force: true })

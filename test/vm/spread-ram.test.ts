@@ -70,6 +70,18 @@ async function startSpread(t: TestContext, word: string, qemu: string = QEMU): P
   return { vm, first, second, serial }
 }
 
+/** `save`: an update after which no QEMU runs the guest. */
+async function startSavable(t: TestContext, word: string): Promise<Spread & { save: () => Promise<void> }> {
+  const qemu = moodyQemu(scratchFolder(t))
+  const spread = await startSpread(t, word, qemu.path)
+  const save = async () => {
+    qemu.set('exit 7')
+    assert.equal((await updateVmm(spread.first)).report.vms[0]?.outcome, 'saved')
+    qemu.reset()
+  }
+  return { ...spread, save }
+}
+
 async function goesOn({ serial }: Spread): Promise<void> {
   await serial.moreTicks(2)
   assert.equal(serial.findBreak(), undefined)
@@ -101,13 +113,10 @@ test('a guest with RAM in two pools is listed and updated by the name of either,
 })
 
 test('saved without one of its pools: it is named, waits, and goes on when the pool is there, by the resume of either', async (t) => {
-  const qemu = moodyQemu(scratchFolder(t))
-  const spread = await startSpread(t, 'parted', qemu.path)
+  const spread = await startSavable(t, 'parted')
   const { vm, first, second } = spread
   const save = async () => {
-    qemu.set('exit 7')
-    assert.equal((await updateVmm(first)).report.vms[0]?.outcome, 'saved')
-    qemu.reset()
+    await spread.save()
     assert.equal((await guestmemfs('umount', second.mountPoint)).status, 0)
   }
   await save()
@@ -137,12 +146,9 @@ test('saved without one of its pools: it is named, waits, and goes on when the p
 })
 
 test('another file of the same name, in another pool on the same mount point, is not taken for its RAM', async (t) => {
-  const qemu = moodyQemu(scratchFolder(t))
-  const spread = await startSpread(t, 'swapped', qemu.path)
+  const spread = await startSavable(t, 'swapped')
   const { vm, first, second } = spread
-  qemu.set('exit 7')
-  await updateVmm(first)
-  qemu.reset()
+  await spread.save()
   assert.equal((await guestmemfs('umount', second.mountPoint)).status, 0)
   const other = await mountTestPool(t, { size: '128M' })
   assert.equal((await guestmemfs('umount', other.mountPoint)).status, 0)
@@ -170,12 +176,9 @@ const oneNode = (path: string): string[] => [
 ]
 
 test('RAM of a guest whose record is in a pool that is not mounted is not taken by another guest', async (t) => {
-  const qemu = moodyQemu(scratchFolder(t))
-  const spread = await startSpread(t, 'away', qemu.path)
+  const spread = await startSavable(t, 'away')
   const { vm, first, second } = spread
-  qemu.set('exit 7')
-  await updateVmm(first)
-  qemu.reset()
+  await spread.save()
   assert.equal((await guestmemfs('umount', first.mountPoint)).status, 0)
   const taker = ['run', '--name', vmName('taker'), '--', ...oneNode(second.path('away'))]
   const refused = await guestmemfs(...taker)
@@ -284,11 +287,8 @@ test('RAM under another name is not taken, nor by the very line of its guest onc
 })
 
 test('RAM that was given up by --replace is not taken back by the guest that had it', async (t) => {
-  const qemu = moodyQemu(scratchFolder(t))
-  const { first, second } = await startSpread(t, 'given', qemu.path)
-  qemu.set('exit 7')
-  await updateVmm(first)
-  qemu.reset()
+  const { first, second, save } = await startSavable(t, 'given')
+  await save()
   assert.equal((await guestmemfs('umount', first.mountPoint)).status, 0)
   const name = vmName('taker')
   const taken = await guestmemfs('run', '--replace', '--name', name, '--', ...oneNode(second.path('given')))

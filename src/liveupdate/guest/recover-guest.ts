@@ -4,8 +4,6 @@
  * the update had come.
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
-import { readSettings } from '../../qemu/machine/read-machine.ts'
-import { setAgain } from '../../qemu/machine/settings.ts'
 import { runStatus } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
@@ -14,6 +12,7 @@ import { removeStateFile } from '../../qemu/saved-state.ts'
 import {
   completeLoad,
   continueLoaded,
+  restoreSettings,
   StartFromSavedError,
   type StartRequest,
   startFromSaved,
@@ -44,7 +43,8 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (saved === null) return await recoverUnsaved(request, qmp, status)
     // Not yet told to quit: the old QEMU still has all of the guest.
     if (status === 'postmigrate') {
-      const unset = await takePortsBack(qmp, definition)
+      // Its ports: its next QEMU may have got them already.
+      const unset = await restoreSettings(qmp, definition.settings)
       if (unset.length > 0) onUnset?.(unset)
       await cancelSave(definition, qmp, saved)
       onStep('continue')
@@ -68,11 +68,6 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (!(error instanceof StartFromSavedError && error.isLoaded)) await endQemu(name, ramFileOf(definition))
     throw error
   }
-}
-
-/** Its next QEMU may have got them already. */
-async function takePortsBack(qmp: QmpClient, { settings }: VmDefinition): Promise<string[]> {
-  return settings === undefined ? [] : await setAgain(qmp, settings, await readSettings(qmp))
 }
 
 /**

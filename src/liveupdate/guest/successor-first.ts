@@ -13,14 +13,13 @@
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'
 import { killQemu } from '../../qemu/end-qemu.ts'
 import { markWords, wordsSince } from '../../qemu/last-words.ts'
-import { readSettings } from '../../qemu/machine/read-machine.ts'
-import { releaseForwards, setAgain } from '../../qemu/machine/settings.ts'
+import { releaseForwards } from '../../qemu/machine/settings.ts'
 import { loadSaved, prepareLoad } from '../../qemu/restore.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
 import { placeWindows } from '../../qemu/shared-windows.ts'
-import { completeLoad, continueLoaded } from '../../qemu/start-from-saved.ts'
+import { completeLoad, continueLoaded, restoreSettings } from '../../qemu/start-from-saved.ts'
 import type { Successor } from '../../qemu/successor/waiting-successor.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { isAlive } from '../../run/process-identity.ts'
@@ -107,8 +106,7 @@ async function goBack(
   if (!isAlive(qemu)) throw new GuestSavedError(`${problem}; and its old QEMU has ended`)
   try {
     // Its ports: a connection through them does not outlive this, whichever QEMU has the guest.
-    const { settings } = saved
-    if (settings !== undefined) await setAgain(qmp, settings, await readSettings(qmp))
+    await restoreSettings(qmp, saved.settings)
     await cancelSave(saved, qmp, saved.saved as SavedState)
   } catch (cause) {
     throw new GuestStoppedError(`${problem}; and it could not be continued: ${errorText(cause)}`, { cause })

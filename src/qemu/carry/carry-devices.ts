@@ -8,6 +8,7 @@ import {
   argumentById,
   argumentsOf,
   type CommandLine,
+  driverOf,
   idOf,
   pairsOf,
   setKeys,
@@ -16,7 +17,7 @@ import {
 } from '../command-line.ts'
 import type { Ask } from '../machine/ask.ts'
 import type { Processor } from '../machine/processors.ts'
-import { impliedValue, optionValue } from '../option-string.ts'
+import { optionValue } from '../option-string.ts'
 import { CannotCarry, type Change } from './change.ts'
 import { type DeviceFacts, deviceWords, pathOf } from './device-facts.ts'
 
@@ -34,12 +35,11 @@ export async function withoutDevices(
 ): Promise<CommandLine> {
   const gone = argumentsOf(line, 'device').filter((argument) => {
     const id = idOf(argument)
-    return id !== undefined && isGone(id, impliedValue(pairsOf(argument), 'driver') ?? '')
+    return id !== undefined && isGone(id, driverOf(argument))
   })
   if (gone.length === 0) return line
   const kept = withoutArguments(line, gone)
-  const isUsb = (argument: Argument): boolean =>
-    impliedValue(pairsOf(argument), 'driver')?.startsWith('usb-') === true
+  const isUsb = (argument: Argument): boolean => driverOf(argument).startsWith('usb-')
   const hasPort = (argument: Argument): boolean => optionValue(pairsOf(argument), 'port') !== undefined
   if (gone.some(isUsb) && argumentsOf(kept, 'device').some((other) => isUsb(other) && !hasPort(other)))
     throw new CannotCarry('a USB device was unplugged, and others of the line have no port=')

@@ -17,8 +17,8 @@ import {
   argumentById,
   argumentsOf,
   type CommandLine,
+  driverOf,
   idOf,
-  pairsOf,
   setKeys,
   withoutArguments,
 } from '../command-line.ts'
@@ -27,7 +27,6 @@ import type { Ask } from '../machine/ask.ts'
 import { idOfMemory, type MemoryDevice, memdevOf, readMemoryDevices } from '../machine/memory-devices.ts'
 import type { RamBlock, Reading } from '../machine/reading.ts'
 import { type RamFile, resolveInDirectory } from '../memory-backends.ts'
-import { impliedValue } from '../option-string.ts'
 import { otherOwner } from '../ram-claims.ts'
 import { readRamMap } from '../ram-file.ts'
 import { readShared } from '../shared-windows.ts'
@@ -111,7 +110,7 @@ function withoutRam(
     return argument
   })
   const dimms = argumentsOf(line, 'device').filter((argument) =>
-    Object.values(DRIVERS).includes(impliedValue(pairsOf(argument), 'driver') ?? ''),
+    Object.values(DRIVERS).includes(driverOf(argument)),
   )
   // Also one that was plugged again, in another place: it is among those that are added.
   const gone = dimms.filter((argument) => hasSubject(changed?.removed, idOf(argument) ?? ''))

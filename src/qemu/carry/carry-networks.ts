@@ -1,5 +1,4 @@
 /** Network backends that a person added or removed, as arguments of the next QEMU's command line. */
-import { readFileSync } from 'node:fs'
 import type { OpenFile } from '../../linux/open-files.ts'
 import {
   type Argument,
@@ -11,6 +10,7 @@ import {
 } from '../command-line.ts'
 import type { NetworkClient } from '../machine/networks.ts'
 import { type Pair, printOptionString } from '../option-string.ts'
+import { tunFlags } from '../taps.ts'
 import { CannotCarry, type Change } from './change.ts'
 
 export interface CarriedNetworks {
@@ -126,10 +126,8 @@ function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[
 
 /** Of a tap that QEMU has open, in this network namespace. */
 function hasVnetHeader(ifname: string): boolean {
-  try {
-    const flags = readFileSync(`/sys/class/net/${ifname}/tun_flags`, 'latin1')
-    return (Number(flags.trim()) & IFF_VNET_HDR) !== 0
-  } catch {
+  const flags = tunFlags(ifname)
+  if (flags === undefined)
     throw new CannotCarry(`tap ${ifname} is in no network namespace of this process, or has another name now`)
-  }
+  return (flags & IFF_VNET_HDR) !== 0
 }

@@ -3,7 +3,7 @@
  * passt. One serves one connection, and so ends with the QEMU that had it. Must not: talk to a helper.
  */
 import * as v from 'valibot'
-import { type Argument, argumentsOf, type CommandLine, pairsOf, parseCommandLine } from '../command-line.ts'
+import { argumentsOf, type CommandLine, driverOf, pairsOf, parseCommandLine } from '../command-line.ts'
 import { impliedValue } from '../option-string.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { type Ask, readChildren } from './ask.ts'
@@ -92,8 +92,6 @@ export function folderNotes(store: string | undefined, line: CommandLine): strin
       ]
     : []
 }
-
-const driverOf = (device: Argument): string => impliedValue(pairsOf(device), 'driver') ?? ''
 
 /** One may start again by itself, as a unit of systemd does. */
 function withoutBefore({ argv, before = [] }: VmDefinition): string[] {

@@ -79,7 +79,19 @@ export async function readSettings(qmp: QmpClient): Promise<Settings> {
     readNodes(ask),
     readObjects(ask).then((listed) => readSetAgain(ask, listed)),
   ])
-  return { forwards, limits: drives.flatMap(limitOfDrive), thresholds: nodes.flatMap(thresholdOf), objects }
+  return settingsOf({ drives, forwards, nodes, objects })
+}
+
+const settingsOf = ({ drives, forwards, nodes, objects }: SettingsAnswers): Settings => ({
+  forwards,
+  limits: drives.flatMap(limitOfDrive),
+  thresholds: nodes.flatMap(thresholdOf),
+  objects,
+})
+
+interface SettingsAnswers extends Pick<Settings, 'forwards' | 'objects'> {
+  readonly drives: readonly Drive[]
+  readonly nodes: readonly Node[]
 }
 
 const readNodes = (ask: Ask): Promise<Node[]> =>
@@ -98,6 +110,14 @@ const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
 export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Reading> {
   const listed = readObjects(ask)
   const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
+  // Begun with the others: a guest may be stopped meanwhile.
+  const rest = Promise.all([
+    ask(ExportsSchema, 'query-block-exports'),
+    readBootOrder(ask),
+    listed.then((objects) => readOthers(ask, objects)),
+    listed.then((objects) => readSetAgain(ask, objects)),
+  ])
+  rest.catch(() => {}) // it is awaited after the others, one of which may reject first
   const [ram, objects, tree, processors, memory, nodes, drives, jobs, networks, forwards, chardevs, threads] =
     await Promise.all([
       readBlocks(ask, listed),
@@ -113,18 +133,10 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       ask(ChardevsSchema, 'query-chardev'),
       ask(IdsSchema, 'query-iothreads'),
     ])
-  const [exported, bootOrder, properties, setAgain] = await Promise.all([
-    ask(ExportsSchema, 'query-block-exports'),
-    readBootOrder(ask),
-    readOthers(ask, objects),
-    readSetAgain(ask, objects),
-  ])
+  const [exported, bootOrder, others, properties] = await rest
   return {
     ram,
-    settings: {
-      ...{ forwards, limits: drives.flatMap(limitOfDrive) },
-      ...{ thresholds: nodes.flatMap(thresholdOf), objects: setAgain },
-    },
+    settings: settingsOf({ drives, forwards, nodes, objects: properties }),
     items: {
       objects: [...objects].map(([id, type]) => `${id}: ${type}`),
       devices: deviceItems(tree),
@@ -138,7 +150,7 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
       exports: exported.map((each) => `${each.id}: ${each.type} of ${each['node-name']}`),
       'boot order': bootOrder,
-      properties,
+      properties: others,
       networks: networkClients(networks).map(networkItem),
       consoles: [
         ...chardevs.map(({ label, filename }) => `${label}: ${chardevKind(filename)}`),
@@ -148,8 +160,8 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
   }
 }
 
-const nodeOf = (inserted: NonNullable<Drive['inserted']>): string =>
-  isCounted(inserted['node-name']) ? `${inserted.drv} ${inserted.file}` : inserted['node-name']
+const nodeOf = ({ 'node-name': name, drv, file }: NonNullable<Drive['inserted']>): string =>
+  nodeLabel(name, drv, file)
 
 /** QEMU keeps limits with the device, and reports them with its medium. */
 function limitOfDrive({ device, qdev, inserted }: Drive) {

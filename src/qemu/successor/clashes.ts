@@ -40,12 +40,8 @@ const CONSOLES = new Set(['serial', 'parallel', 'debugcon'])
 /** The line of a successor: it gets the forwarded ports when the QEMU that has them stands still. */
 export function withoutForwards(argv: readonly string[]): string[] {
   const line = parseCommandLine(argv)
-  const networks = argumentsOf(line, 'netdev')
   return printCommandLine(
-    networks.reduce((rest, { value }) => {
-      const argument = argumentsOf(rest, 'netdev').find((other) => other.value === value)
-      return argument === undefined ? rest : withoutKeys(rest, argument, ['hostfwd'])
-    }, line),
+    argumentsOf(line, 'netdev').reduce((rest, network) => withoutKeys(rest, network, ['hostfwd']), line),
   )
 }
 

@@ -5,8 +5,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
+import { cgroupOf } from '../../linux/cgroup.ts'
+import { memoryInfo, parseMeminfo } from '../../linux/memory-info.ts'
 import { Limit } from '../../values/limit.ts'
-import { KIB } from '../../values/units.ts'
 
 /** Each uses a processor while it starts, beside the guests. */
 const AT_ONCE = 2 * availableParallelism()
@@ -15,7 +16,7 @@ const MOST_PART = 0.5
 
 export class SuccessorRoom {
   readonly #limit = new Limit(AT_ONCE)
-  #bytes = MOST_PART * availableBytes()
+  #bytes = MOST_PART * memoryInfo().availableBytes
   #descriptors = MOST_PART * freeDescriptors()
 
   /**
@@ -43,7 +44,7 @@ export class SuccessorRoom {
 /** What the QEMU that runs has taken for itself; nothing of a process that has ended. */
 function needs(pid: number): { bytes: number; descriptors: number; tasks: number } {
   try {
-    const bytes = kilobytes(readFileSync(`/proc/${pid}/status`, 'latin1'), 'RssAnon') * KIB
+    const bytes = parseMeminfo(readFileSync(`/proc/${pid}/status`, 'latin1')).get('RssAnon') ?? 0
     const [descriptors, tasks] = ['fd', 'task'].map((name) => readdirSync(`/proc/${pid}/${name}`).length)
     return { bytes, descriptors: descriptors ?? 0, tasks: tasks ?? 0 }
   } catch {
@@ -63,15 +64,6 @@ function fitsCgroup(pid: number, wanted: { bytes: number; tasks: number }): bool
   return true
 }
 
-/** undefined: there is no cgroup v2, or the process has ended. */
-function cgroupOf(pid: number): string | undefined {
-  try {
-    return /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1]
-  } catch {
-    return undefined
-  }
-}
-
 /** Up to the limit of a controller; without one, or without a limit, all there can be. */
 function freeOf(path: string, controller: 'memory' | 'pids'): number {
   try {
@@ -84,13 +76,8 @@ function freeOf(path: string, controller: 'memory' | 'pids'): number {
   }
 }
 
-const availableBytes = (): number => kilobytes(readFileSync('/proc/meminfo', 'latin1'), 'MemAvailable') * KIB
-
 /** Of the whole machine: allocated, unused, most (proc_sys_fs(5), file-nr). */
 function freeDescriptors(): number {
   const [used = 0, , most = 0] = readFileSync('/proc/sys/fs/file-nr', 'latin1').split(/\s+/).map(Number)
   return most - used
 }
-
-const kilobytes = (text: string, key: string): number =>
-  Number(new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0)

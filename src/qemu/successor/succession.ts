@@ -22,7 +22,7 @@ import type { Fd } from '../../values/ids.ts'
 import { LATE, within } from '../../values/within.ts'
 import { endWords, type QemuProcess } from '../qemu-process.ts'
 import type { VmDefinition } from '../vm-definition.ts'
-import { type Answer, lineReader, RequestSchema } from './successor-messages.ts'
+import { type Answer, RequestSchema, readLines } from './successor-messages.ts'
 
 /** QEMU closes its images when SIGTERM ends it. */
 const TERM_TIMEOUT_MS = 3000
@@ -107,11 +107,7 @@ class Connection {
 
   /** Takes requests. */
   listen(): void {
-    const read = lineReader((text) => this.#take(text))
-    this.#socket.setEncoding('utf8')
-    this.#socket.on('data', (chunk: string) => {
-      if (!read(chunk)) this.#socket.destroy()
-    })
+    readLines(this.#socket, (text) => this.#take(text))
   }
 
   /** Resolves when the connection has ended and what it left has been ended. Never rejects. */

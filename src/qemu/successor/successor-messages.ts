@@ -3,6 +3,7 @@
  * JSON over the supervisor's socket. The command alone decides whose the guest is, by the runtime record.
  * When the connection ends, the supervisor reads there which of the two QEMUs it must end.
  */
+import type { Socket } from 'node:net'
 import * as v from 'valibot'
 import { ProcessSchema } from '../../run/process-identity.ts'
 
@@ -28,16 +29,14 @@ export type Answer = v.InferOutput<typeof AnswerSchema>
 /** More than a definition, which is an xattr, can take. */
 const MOST_CHARACTERS = 256 * 1024
 
-/**
- * Lines from chunks. `take` gets each whole line. Returns false where a line is too long: no peer of ours.
- */
-export function lineReader(take: (line: string) => void): (chunk: string) => boolean {
+/** `take` gets each whole line. Ends the connection where a line is too long: no peer of ours. */
+export function readLines(socket: Socket, take: (line: string) => void): void {
   let rest = ''
-  return (chunk) => {
+  socket.setEncoding('utf8')
+  socket.on('data', (chunk: string) => {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop() ?? ''
-    if (rest.length > MOST_CHARACTERS) return false
-    for (const line of lines) take(line)
-    return true
-  }
+    if (rest.length > MOST_CHARACTERS) socket.destroy()
+    else for (const line of lines) take(line)
+  })
 }

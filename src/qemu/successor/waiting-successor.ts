@@ -14,7 +14,7 @@ import { endWaiting } from '../end-qemu.ts'
 import { markWords, wordsSince } from '../last-words.ts'
 import { QmpClient } from '../qmp-client.ts'
 import type { VmDefinition } from '../vm-definition.ts'
-import { type Answer, AnswerSchema, lineReader, type Request } from './successor-messages.ts'
+import { type Answer, AnswerSchema, type Request, readLines } from './successor-messages.ts'
 
 /** For answers of the supervisor, which does nothing else. */
 const ANSWER_TIMEOUT_MS = 5000
@@ -127,11 +127,7 @@ class Supervisor {
   private constructor(socket: Socket) {
     this.#socket = socket
     this.#ended.promise.catch(() => {})
-    socket.setEncoding('utf8')
-    const read = lineReader((text) => this.#take(text))
-    socket.on('data', (chunk: string) => {
-      if (!read(chunk)) socket.destroy()
-    })
+    readLines(socket, (text) => this.#take(text))
     socket.on('error', () => {}) // 'close' follows
     socket.once('close', () => this.#ended.reject(new QemuError('its supervisor has ended')))
   }
