@@ -31,6 +31,8 @@ export interface GuestOptions {
 export const FILES = '/opt/testbed/files'
 const LOGS = '/run/testbed/logs'
 const POOL = '/mnt/guestmemfs'
+/** A guest in a pool that has a triple fault stops, and its RAM stays as it was: evidence for the verdict. */
+const KEEP_STOPPED = '-no-reboot -no-shutdown'
 const LINE_END = ' \\\n  '
 
 export function guestCommand(options: GuestOptions): string {
@@ -42,7 +44,7 @@ export function guestCommand(options: GuestOptions): string {
   const backend = `-object memory-backend-file,id=pc.ram,size=${mebibytes}M,mem-path=${ram}`
   return [
     `qemu-system-x86_64 -machine ${machine} -accel ${accelerator} -cpu ${cpu} -m ${mebibytes}M`,
-    ...(isAnonymous ? [] : [`${backend},share=on,prealloc=${prealloc ? 'on' : 'off'}`]),
+    ...(isAnonymous ? [] : [`${backend},share=on,prealloc=${prealloc ? 'on' : 'off'}`, KEEP_STOPPED]),
     `-nodefaults -display none -kernel ${FILES}/${kernel}`,
     serial === 'stdio'
       ? '-serial stdio'

@@ -25,12 +25,13 @@ export type Message =
     }
   /**
    * A QEMU was started, `ageMs` ago; sent again when it is seen to write more logs. `key`: of this one
-   * process. `logs`: names of the logs that it has open or names on its command line. `hasOwnRam`: not in a
-   * file of a pool or of a device.
+   * process; it begins with the boot's id and a space. `logs`: names of the logs that it has open or names on
+   * its command line. `hasOwnRam`: not in a file of a pool or of a device.
    */
   | {
       readonly type: 'qemu'
       readonly key: string
+      readonly pid: number
       readonly ageMs: number
       readonly logs: readonly string[]
       readonly hasOwnRam: boolean

@@ -15,9 +15,22 @@ export const MAX_LAST_WORDS = 64 * 1024
 export const PRINT_WORDS =
   'shopt -s nullglob; for file in /run/guestmemfs/pools/*.log /run/testbed/logs/*.err; do echo "== $file"; tail -c 16384 "$file"; done'
 
+/** Prints StoppedGuest[] as JSON. */
+export const PRINT_STOPPED = 'node /opt/testbed/guestmemfs/testbed/programs/guests/stopped.ts'
+
+/** A QEMU inside, at the end of the run, whose guest does not run. */
+export interface StoppedGuest {
+  readonly pid: number
+  /** Its run state in QMP's words. */
+  readonly state: string
+  /** It is a tiny guest, whose code and tables are in its RAM as they were built. */
+  readonly hasItsCode: boolean
+}
+
 /** The start of a QEMU inside, by the clock outside. `logs`: those that it writes. */
 export interface QemuStart {
   readonly key: string
+  readonly pid: number
   readonly atMs: number
   readonly logs: readonly string[]
   /** Its RAM is not in a file of a pool or of a device. */
@@ -34,6 +47,8 @@ export interface HostEvidence {
   /** Lines of /proc/modules. */
   readonly kvmModules: readonly string[]
   readonly qemuStarts: readonly QemuStart[]
+  /** Empty as well where the host no longer answers. */
+  readonly stoppedGuests: readonly StoppedGuest[]
 }
 
 /** The end of QEMU's log, which has resets and triple faults. */

@@ -8,7 +8,15 @@ import { setTimeout } from 'node:timers/promises'
 import type { Message } from '../inside/protocol.ts'
 import { type Boot, BootClock } from './boot-clock.ts'
 import { Channel, type Order } from './channel.ts'
-import { type HostEvidence, MAX_LAST_WORDS, PRINT_WORDS, type QemuStart, readTail } from './evidence.ts'
+import {
+  type HostEvidence,
+  MAX_LAST_WORDS,
+  PRINT_STOPPED,
+  PRINT_WORDS,
+  type QemuStart,
+  readTail,
+  type StoppedGuest,
+} from './evidence.ts'
 import { HostError, Log, ScriptError, within } from './log.ts'
 import { Machine, type MachineOptions } from './machine.ts'
 
@@ -82,6 +90,11 @@ export class Host {
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
+    const stoppedGuests = await this.json<StoppedGuest[]>(PRINT_STOPPED, { timeoutMs: 20_000 }).catch(
+      () => [],
+    )
+    if (stoppedGuests.length > 0)
+      writeFileSync(join(this.#folder, 'logs', 'stopped'), `${JSON.stringify(stoppedGuests)}\n`)
     const said = await this.run(PRINT_WORDS, { timeoutMs: 10_000 }).catch(() => undefined)
     if (said !== undefined) writeFileSync(join(this.#folder, 'logs', 'processes'), `${said}\n`)
     const { stop } = this.#machine
@@ -94,6 +107,7 @@ export class Host {
       isBooting: this.#isBooting,
       kvmModules: kvm,
       qemuStarts: [...this.#qemuStarts.values()],
+      stoppedGuests,
     }
   }
 
@@ -230,9 +244,9 @@ export class Host {
   }
 
   /** A repeated notice may have more logs; the first one has the most exact start. */
-  #noteQemu({ key, ageMs, logs, hasOwnRam }: Extract<Notice, { type: 'qemu' }>): void {
+  #noteQemu({ key, pid, ageMs, logs, hasOwnRam }: Extract<Notice, { type: 'qemu' }>): void {
     const atMs = this.#qemuStarts.get(key)?.atMs ?? performance.now() - ageMs
-    this.#qemuStarts.set(key, { key, atMs, logs, hasOwnRam })
+    this.#qemuStarts.set(key, { key, pid, atMs, logs, hasOwnRam })
   }
 
   #fileOf(name: string): WriteStream {

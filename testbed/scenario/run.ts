@@ -103,6 +103,7 @@ export async function runScenario<R>(
         guests: recorder.guestEvidence(),
       })
     if (scenario.mustFail !== undefined) recorder.judgeSeeded(scenario.mustFail)
+    if (scenario.mustBeExcused !== undefined) recorder.judgeExcused(scenario.mustBeExcused)
     recorder.boots = hosts.flatMap((host) => host.boots)
     for (const host of hosts) await host.end()
     for (const peer of peers) peer.close()

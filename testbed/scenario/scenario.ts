@@ -48,6 +48,8 @@ export interface Scenario<R = unknown> {
   readonly resetStartsAgain?: true
   /** The scenario seeds a fault: to pass, the run must fail for this reason. */
   readonly mustFail?: RegExp
+  /** The scenario does what the emulator does wrong: to pass, the verdict must blame the emulator so. */
+  readonly mustBeExcused?: RegExp
   readonly run: (stage: Stage) => Promise<R>
 }
 

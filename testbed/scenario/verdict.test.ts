@@ -1,7 +1,7 @@
 /** Owns the tests of which failures are the emulator's, and which only look so. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { HostEvidence, QemuStart } from '../machine/evidence.ts'
+import type { HostEvidence, QemuStart, StoppedGuest } from '../machine/evidence.ts'
 import { emulatorFault, type GuestEvidence, type RunEvidence } from './verdict.ts'
 
 const host = (more: Partial<HostEvidence> = {}): HostEvidence => ({
@@ -13,10 +13,13 @@ const host = (more: Partial<HostEvidence> = {}): HostEvidence => ({
     'kvm 1449984 1 kvm_amd, Live 0xffffffffc0a00000',
   ],
   qemuStarts: [start('guest', 0)],
+  stoppedGuests: [],
   ...more,
 })
-const start = (log: string, atMs: number, hasOwnRam = true): QemuStart => ({
-  key: `${log} ${atMs}`,
+/** `pid`: that of no other start of the test. */
+const start = (log: string, atMs: number, hasOwnRam = true, boot = 'boot'): QemuStart => ({
+  key: `${boot} ${atMs} ${log}`,
+  pid: 100 + atMs,
   atMs,
   logs: log === '' ? [] : [log],
   hasOwnRam,
@@ -196,6 +199,55 @@ test('a triple fault between a guest and its host is the emulator, whatever the 
   ])
     assert.equal(emulatorFault(run({ host: other })), undefined)
 })
+
+const stopped = (pid: number, more: Partial<StoppedGuest> = {}): StoppedGuest => ({
+  pid,
+  state: 'internal-error',
+  hasItsCode: true,
+  ...more,
+})
+/** A guest of a pool, restored after the second boot, which stopped after two more ticks. */
+const WILD = host({
+  qemuStarts: [start('guest', 0, false, 'first'), start('guest', 1150, false, 'second')],
+  stoppedGuests: [stopped(1250)],
+})
+const SILENT = 'guest did not print /tick/; its last words: tick 4 (waited 180 s)'
+const ASKED = 'failed inside (1): VM status: paused (internal-error)'
+
+test('a guest that left its code, all of which is in its RAM, is the emulator', () => {
+  const wild = { guests: [guest(1, 2, 3, 4)], host: WILD }
+  assert.match(emulatorFault(run({ ...wild, failure: SILENT })) ?? '', /guest left its code after tick 4/)
+  assert.match(
+    emulatorFault(run({ ...wild, failure: ASKED, isAboutTheMachine: false })) ?? '',
+    /left its code/,
+  )
+})
+
+test('a guest that stopped is a failure unless nothing else can be the cause', () => {
+  const wild = (more: Partial<HostEvidence>, guests = [guest(1, 2, 3, 4)], failure = SILENT) =>
+    emulatorFault(run({ guests, failure, host: { ...WILD, ...more } }))
+  const [before, after] = WILD.qemuStarts as [QemuStart, QemuStart]
+  const faults = {
+    'its code is not whole': wild({ stoppedGuests: [stopped(1250, { hasItsCode: false })] }),
+    'an update had paused it': wild({ stoppedGuests: [stopped(1250, { state: 'postmigrate' })] }),
+    'it runs': wild({ stoppedGuests: [] }),
+    'another one has stopped': wild({ stoppedGuests: [stopped(1)] }),
+    'one tick since its restore': wild({}, [guest(1, 2, 3)]),
+    'a bad word': wild({}, [{ ...guest(1, 2, 3, 4), ticks: [...guest(1, 2, 3).ticks, bad] }]),
+    'a tick is missing': wild({}, [guest(1, 2, 3, 5)]),
+    'a second QEMU in this boot': wild({
+      qemuStarts: [before, start('guest', 1100, false, 'second'), after],
+    }),
+    'a QEMU of an unknown log': wild({ qemuStarts: [before, after, start('', 1200, false, 'second')] }),
+    'no QEMU of it in this boot': wild({ qemuStarts: [before, start('other', 1150, false, 'second')] }),
+    'the wait for another': wild({}, undefined, SILENT.replace('guest', 'at-boot')),
+    'another assertion': emulatorFault(
+      run({ guests: [guest(1, 2, 3, 4)], host: WILD, failure: 'no JSON', isAboutTheMachine: false }),
+    ),
+  }
+  for (const [name, fault] of Object.entries(faults)) assert.equal(fault, undefined, name)
+})
+const bad = { number: 4, bad: 1, atMs: 1300 }
 
 test('what a scenario asserts is never excused, nor a guest that is silent, nor a host that never was', () => {
   assert.equal(emulatorFault(run({ guests: RESET, isAboutTheMachine: false })), undefined)

@@ -29,7 +29,7 @@ export interface RunEvidence {
 /** Why the failure is the emulator's, for the summary; undefined where it is not, or in doubt. */
 export function emulatorFault(run: RunEvidence): string | undefined {
   const { host, guests, failure } = run
-  if (host === undefined || run.accelerator !== 'tcg' || !run.isAboutTheMachine) return undefined
+  if (host === undefined || run.accelerator !== 'tcg') return undefined
   if (guests.some(({ ticks }) => ticks.some(({ bad }) => bad > 0))) return undefined
   const resets = guests.flatMap((guest) =>
     breaksOf(guest).map((at) => ({ name: guest.name, why: resetAlone(guest, at, host) })),
@@ -37,9 +37,11 @@ export function emulatorFault(run: RunEvidence): string | undefined {
   // One guest that a QEMU of the scenario started again, or whose ticks jump otherwise, is enough for a
   // failure.
   if (resets.some(({ why }) => why === undefined)) return undefined
+  const wild = guests.flatMap((guest) => leftItsCode(guest, host, failure) ?? [])
+  if (!run.isAboutTheMachine) return wild[0]
   // A reset excuses the failure of that guest, and no other.
   const own = resets.find(({ name }) => failure.startsWith(`guest ${name}: tick 1 where tick `))
-  return staleInstruction(host) ?? tripleFault(host) ?? own?.why
+  return staleInstruction(host) ?? tripleFault(host) ?? own?.why ?? wild[0]
 }
 
 /** Indexes of ticks that are not the last one's successors. */
@@ -60,6 +62,43 @@ function resetAlone({ name, ticks }: GuestEvidence, at: number, host: HostEviden
   if (start.atMs > (ticks[0]?.atMs ?? 0)) return undefined
   return `guest ${name} was reset after tick ${last.number}, in the one QEMU that was ever started for it`
 }
+
+/**
+ * Run states of a guest whose processor KVM could not execute any further, and of one that had a triple fault
+ * (pool guests have -no-reboot and -no-shutdown, so the triple fault leaves their RAM as it was).
+ */
+const STOPS = ['internal-error', 'shutdown']
+
+/** So many ticks show that the guest's processor and memory were whole in this QEMU. */
+const PROVEN_TICKS = 2
+
+/**
+ * The guest's processor stopped by itself, some right ticks after the only QEMU that this boot had for it was
+ * started, and all of the guest's code and tables is in its RAM as it was built: so no page was lost, changed
+ * or exchanged, and the processor executed something else. Its stack is in the same page. The failure must be
+ * of that guest, by its run state or by the wait for its log.
+ */
+function leftItsCode(
+  { name, ticks }: GuestEvidence,
+  host: HostEvidence,
+  failure: string,
+): string | undefined {
+  const boot = host.qemuStarts.reduce((last, start) => (start.atMs > last.atMs ? start : last), NO_START)
+  const starts = host.qemuStarts.filter(
+    ({ key, logs }) => bootOf(key) === bootOf(boot.key) && (logs.length === 0 || logs.includes(name)),
+  )
+  const [start, ...more] = starts
+  if (start === undefined || more.length > 0 || !start.logs.includes(name)) return undefined
+  const stopped = host.stoppedGuests.find(({ pid }) => pid === start.pid)
+  if (stopped === undefined || !stopped.hasItsCode || !STOPS.includes(stopped.state)) return undefined
+  if (ticks.filter(({ atMs }) => atMs > start.atMs).length < PROVEN_TICKS) return undefined
+  if (!failure.includes(stopped.state) && !failure.startsWith(`${name} did not print `)) return undefined
+  const last = ticks.at(-1)?.number
+  return `the processor of guest ${name} left its code after tick ${last} (${stopped.state}), all of which is in its RAM`
+}
+
+const NO_START = { key: '', atMs: Number.NEGATIVE_INFINITY }
+const bootOf = (key: string): string => key.split(' ', 1)[0] as string
 
 /** An oops begins with its kind; what it was doing follows (arch/x86/kernel/dumpstack.c). */
 const INT3 = /\bint3: 0000 \[#1\]/

@@ -6,7 +6,7 @@ import { cycles } from './cycles.ts'
 import { daxStore } from './dax-store.ts'
 import { devmem } from './devmem.ts'
 import { devmemUpdate } from './devmem-update.ts'
-import { faultCode, faultMemory, faultPanic, faultRestart } from './faults.ts'
+import { faultCode, faultMemory, faultPanic, faultProcessor, faultRestart } from './faults.ts'
 import { gigantic } from './gigantic.ts'
 import { hidden } from './hidden.ts'
 import { kexec } from './kexec.ts'
@@ -62,6 +62,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   cycles,
   'fault-memory': faultMemory,
   'fault-code': faultCode,
+  'fault-processor': faultProcessor,
   'fault-restart': faultRestart,
   'fault-panic': faultPanic,
 }
