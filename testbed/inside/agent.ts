@@ -113,14 +113,9 @@ function tellQemu(pid: string): void {
   qemus.set(key, logs.join())
   const ageMs = Number.parseFloat(readFileSync('/proc/uptime', 'latin1')) * 1000 - startedMs
   const files = [...words.matchAll(/mem-path=([^,\0]+)/g)].map(([, path]) => path as string)
-  send({
-    type: 'qemu',
-    key,
-    pid: Number(pid),
-    ageMs,
-    logs,
-    hasOwnRam: files.every((path) => path.startsWith('/dev/shm/')),
-  })
+  const hasOwnRam = files.every((path) => path.startsWith('/dev/shm/'))
+  const isIncoming = words.split('\0').includes('-incoming')
+  send({ type: 'qemu', key, pid: Number(pid), ageMs, logs, hasOwnRam, isIncoming })
 }
 
 /** Descriptors that are closed meanwhile are left out. */

@@ -26,7 +26,8 @@ export type Message =
   /**
    * A QEMU was started, `ageMs` ago; sent again when it is seen to write more logs. `key`: of this one
    * process; it begins with the boot's id and a space. `logs`: names of the logs that it has open or names on
-   * its command line. `hasOwnRam`: not in a file of a pool or of a device.
+   * its command line. `hasOwnRam`: not in a file of a pool or of a device. `isIncoming`: it was started to
+   * wait for a guest.
    */
   | {
       readonly type: 'qemu'
@@ -35,6 +36,7 @@ export type Message =
       readonly ageMs: number
       readonly logs: readonly string[]
       readonly hasOwnRam: boolean
+      readonly isIncoming: boolean
     }
   | {
       readonly type: 'ran'

@@ -35,6 +35,8 @@ export interface QemuStart {
   readonly logs: readonly string[]
   /** Its RAM is not in a file of a pool or of a device. */
   readonly hasOwnRam: boolean
+  /** It was started to wait for a guest. Where it writes no log, it was a trial. */
+  readonly isIncoming: boolean
 }
 
 /** What QEMU, the console and the agent report of a run, beside the scenario's own. */

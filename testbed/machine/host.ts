@@ -86,15 +86,17 @@ export class Host {
 
   /**
    * The evidence for the verdict. Waits for the agent's last notices where it still runs, and writes the last
-   * lines of guestmemfs processes, or the registers of a host that was reset, to the folder of the logs.
+   * lines of guestmemfs processes, QEMUs that were seen, and the registers of a host that was reset, to the
+   * folder of the logs.
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
     const stoppedGuests = await this.json<StoppedGuest[]>(PRINT_STOPPED, { timeoutMs: 20_000 }).catch(
       () => [],
     )
-    if (stoppedGuests.length > 0)
-      writeFileSync(join(this.#folder, 'logs', 'stopped'), `${JSON.stringify(stoppedGuests)}\n`)
+    const qemuStarts = [...this.#qemuStarts.values()]
+    const guests = JSON.stringify({ qemuStarts, stoppedGuests }, null, 2)
+    writeFileSync(join(this.#folder, 'logs', 'qemus'), `${guests}\n`)
     const said = await this.run(PRINT_WORDS, { timeoutMs: 10_000 }).catch(() => undefined)
     if (said !== undefined) writeFileSync(join(this.#folder, 'logs', 'processes'), `${said}\n`)
     const { stop } = this.#machine
@@ -106,7 +108,7 @@ export class Host {
       stop: stop === undefined ? undefined : { ...stop, qemuLog: readTail(join(this.#folder, 'qemu.log')) },
       isBooting: this.#isBooting,
       kvmModules: kvm,
-      qemuStarts: [...this.#qemuStarts.values()],
+      qemuStarts,
       stoppedGuests,
     }
   }
@@ -244,9 +246,9 @@ export class Host {
   }
 
   /** A repeated notice may have more logs; the first one has the most exact start. */
-  #noteQemu({ key, pid, ageMs, logs, hasOwnRam }: Extract<Notice, { type: 'qemu' }>): void {
-    const atMs = this.#qemuStarts.get(key)?.atMs ?? performance.now() - ageMs
-    this.#qemuStarts.set(key, { key, pid, atMs, logs, hasOwnRam })
+  #noteQemu({ type: _, ageMs, ...qemu }: Extract<Notice, { type: 'qemu' }>): void {
+    const atMs = this.#qemuStarts.get(qemu.key)?.atMs ?? performance.now() - ageMs
+    this.#qemuStarts.set(qemu.key, { ...qemu, atMs })
   }
 
   #fileOf(name: string): WriteStream {

@@ -23,6 +23,7 @@ const start = (log: string, atMs: number, hasOwnRam = true, boot = 'boot'): Qemu
   atMs,
   logs: log === '' ? [] : [log],
   hasOwnRam,
+  isIncoming: false,
 })
 /** One tick each 100 ms, from 1000 ms on. */
 const guest = (...numbers: number[]): GuestEvidence => ({
@@ -221,6 +222,9 @@ test('a guest that left its code, all of which is in its RAM, is the emulator', 
     emulatorFault(run({ ...wild, failure: ASKED, isAboutTheMachine: false })) ?? '',
     /left its code/,
   )
+  const trial = { ...start('', 1200, false, 'second'), isIncoming: true }
+  const tried = { ...WILD, qemuStarts: [...WILD.qemuStarts, trial] }
+  assert.match(emulatorFault(run({ ...wild, host: tried, failure: SILENT })) ?? '', /left its code/)
 })
 
 test('a guest that stopped is a failure unless nothing else can be the cause', () => {

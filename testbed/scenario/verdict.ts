@@ -75,8 +75,8 @@ const PROVEN_TICKS = 2
 /**
  * The guest's processor stopped by itself, some right ticks after the only QEMU that this boot had for it was
  * started, and all of the guest's code and tables is in its RAM as it was built: so no page was lost, changed
- * or exchanged, and the processor executed something else. Its stack is in the same page. The failure must be
- * of that guest, by its run state or by the wait for its log.
+ * or exchanged, and the processor executed something else. Its stack is in the same page. A trial of its next
+ * QEMU is none of it. The failure must be of that guest, by its run state or by the wait for its log.
  */
 function leftItsCode(
   { name, ticks }: GuestEvidence,
@@ -85,7 +85,9 @@ function leftItsCode(
 ): string | undefined {
   const boot = host.qemuStarts.reduce((last, start) => (start.atMs > last.atMs ? start : last), NO_START)
   const starts = host.qemuStarts.filter(
-    ({ key, logs }) => bootOf(key) === bootOf(boot.key) && (logs.length === 0 || logs.includes(name)),
+    ({ key, logs, isIncoming, hasOwnRam }) =>
+      bootOf(key) === bootOf(boot.key) &&
+      (logs.includes(name) || (logs.length === 0 && !isIncoming && !hasOwnRam)),
   )
   const [start, ...more] = starts
   if (start === undefined || more.length > 0 || !start.logs.includes(name)) return undefined
