@@ -64,7 +64,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
   const work = mounts.map(({ mount, vms }) =>
-    resumePool({ mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
+    resumePool(mount.pool, { mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
   )
   const reports = await until(Promise.all(work)).finally(() => signals.end())
   for (const report of reports) {

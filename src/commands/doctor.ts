@@ -2,6 +2,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print } from '../cli/print.ts'
 import { doctorWords } from '../cli/print-findings.ts'
+import { checkBlackout } from '../host/check-blackout.ts'
 import { examine } from '../host/checks.ts'
 import { askConsent } from '../host/consent.ts'
 import type { FixableFinding } from '../host/fix.ts'
@@ -10,6 +11,7 @@ import { checkStored } from '../pool/check-stored.ts'
 interface DoctorOptions {
   readonly json?: boolean
   readonly fix?: boolean
+  readonly blackout?: boolean
   readonly yes?: boolean
 }
 
@@ -30,8 +32,8 @@ async function applyFixes(findings: readonly FixableFinding[], yes: boolean): Pr
   return applied
 }
 
-async function doctor({ json, fix, yes }: DoctorOptions): Promise<void> {
-  const look = (): FixableFinding[] => [...examine(), ...checkStored()]
+async function doctor({ json, fix, yes, blackout }: DoctorOptions): Promise<void> {
+  const look = (): FixableFinding[] => [...examine(), ...checkStored(), ...(blackout ? checkBlackout() : [])]
   let findings = look()
   if (fix && (await applyFixes(findings, yes === true))) findings = look()
   const missing = findings.filter(({ severity }) => severity === 'error').length
@@ -57,6 +59,7 @@ export const command: CommandModule = {
     command
       .option('--json', 'print one JSON object')
       .option('--fix', 'do what can be done here, asking first')
+      .option('--blackout', 'also say what would make an update of the kernel longer than it must be')
       .option('-y, --yes', 'do not ask')
       .action(doctor),
 }

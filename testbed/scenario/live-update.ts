@@ -4,7 +4,12 @@ import type { BootChoice, Stage } from './scenario.ts'
 
 /** The output of `guestmemfs report --json`, as far as scenarios, benches and the demo read it. */
 export interface UpdateReport {
-  readonly kernel?: { readonly before: string; readonly after: string; readonly clockUncertaintyUs: number }
+  readonly kernel?: {
+    readonly before: string
+    readonly after: string
+    readonly clockUncertaintyUs: number
+    readonly parts?: readonly { readonly part: string; readonly durationUs: number }[]
+  }
   readonly vms: readonly VmReport[]
 }
 
@@ -53,8 +58,16 @@ export async function expectUpdated(
     [kernel?.before, kernel?.after, await host.run('uname -r')],
     [former, to.release, to.release],
   )
+  const known = ['jump', 'boot'].map((phase) => phaseUs(vms[0], phase)).reduce((a, b) => a + b, 0)
+  const parts = kernel?.parts ?? []
+  const apartUs = parts.reduce((sum, { durationUs }) => sum + durationUs, 0) - known
+  expect(`${what}, parts`, parts.map(({ part }) => part).join(), /^jump,kernel to init,(initrd|.* to mount)/)
+  expect(`${what}, parts are jump and boot`, Math.abs(apartUs) < 1000, true)
   return report
 }
+
+const phaseUs = (vm: VmReport | undefined, wanted: string): number =>
+  vm?.phases.find(({ phase }) => phase === wanted)?.durationUs ?? 0
 
 /**
  * For hosts that mount and resume at boot: resolves when every guest runs in the next kernel. `program`: the

@@ -3,12 +3,16 @@
  * start every saved guest at once, join both kernels' times into one report, remove the update's record.
  */
 import { bootId, kernelStartMs } from '../../linux/boot-id.ts'
-import { kernelRelease } from '../../linux/memory-info.ts'
+import { readKernelLog } from '../../linux/kernel-log.ts'
+import { kernelCommandLine, kernelRelease } from '../../linux/memory-info.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
+import { isUnitActive, unit } from '../../pool/systemd-unit.ts'
 import { lockUpdates, waitForUpdates } from '../../run/update-lock.ts'
 import type { VmBatch } from '../for-each-vm.ts'
+import { type KernelPart, kernelParts } from '../report/kernel-parts.ts'
 import { type BootTimes, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
+import { readManagerTimes } from '../report/unit-times.ts'
 import type { UpdateReport } from '../report/update-report.ts'
 import { resumeVms } from '../resume-all.ts'
 import { readUpdateRecord, removeUpdateRecord } from './update-record.ts'
@@ -40,7 +44,7 @@ export function thawAfterUpdate(mount: PoolMount): void {
 }
 
 /** The pool must be thawed. One guest's failure holds back no other, and is in the report. */
-export async function resumePool(batch: VmBatch): Promise<UpdateReport> {
+export async function resumePool(pool: string, batch: VmBatch): Promise<UpdateReport> {
   const { mountPoint, vms } = batch
   const record = readUpdateRecord(mountPoint)
   if (record === undefined || record.bootId === bootId()) return await resumeVms(batch)
@@ -65,9 +69,21 @@ export async function resumePool(batch: VmBatch): Promise<UpdateReport> {
       wanted: record.next,
       via: record.via,
       clockUncertaintyUs: Math.round(uncertaintyMs * 1000),
+      parts: partsOf(boot, boot.kernelStartMs - shiftMs - record.jumpAtMs, pool),
     },
     vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, boot)),
   }
+}
+
+function partsOf({ kernelStartMs, mountStartMs }: BootTimes, jumpMs: number, pool: string): KernelPart[] {
+  return kernelParts({
+    jumpUs: Math.round(jumpMs * 1000),
+    mountStartUs: Math.round((mountStartMs - kernelStartMs) * 1000),
+    log: readKernelLog(),
+    commandLine: kernelCommandLine(),
+    manager: readManagerTimes(),
+    unit: isUnitActive(pool) ? unit(pool) : undefined,
+  })
 }
 
 /** Called when `resume` has tried every guest of the pool, and the report has the record's times. */

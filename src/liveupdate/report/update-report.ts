@@ -16,6 +16,10 @@ const KernelChangeSchema = v.object({
   via: v.picklist(['kexec', 'systemctl']),
   /** How far the clocks of the two kernels may disagree. */
   clockUncertaintyUs: v.number(),
+  /** What the kernel and the service manager did from the jump to the mount, in order. */
+  parts: v.exactOptional(
+    v.array(v.object({ part: v.string(), durationUs: v.number(), advice: v.nullable(v.string()) })),
+  ),
 })
 export type KernelChange = Readonly<v.InferOutput<typeof KernelChangeSchema>>
 

@@ -1,0 +1,56 @@
+/** The kernel's log since its start, as far as its buffer still has it. */
+import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { EAGAIN, EPIPE } from '../values/errno.ts'
+import { errnoOfNodeError } from './library.ts'
+
+export interface KernelLine {
+  /** By CLOCK_MONOTONIC, near enough: printk's clock begins with the kernel's. */
+  readonly atUs: number
+  readonly text: string
+}
+
+/** A read of /dev/kmsg returns one record; a longer one fails (Documentation/ABI/testing/dev-kmsg). */
+const MAX_RECORD_BYTES = 8192
+
+/** Empty where the log may not be read. */
+export function readKernelLog(path = '/dev/kmsg'): KernelLine[] {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch {
+    return []
+  }
+  const lines: KernelLine[] = []
+  const record = Buffer.alloc(MAX_RECORD_BYTES)
+  try {
+    for (;;) {
+      const read = readRecord(fd, record)
+      if (read === undefined) return lines
+      const line = parseRecord(record.toString('latin1', 0, read))
+      if (line !== undefined) lines.push(line)
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** undefined: there is no further one. */
+function readRecord(fd: number, into: Buffer): number | undefined {
+  for (;;)
+    try {
+      const read = readSync(fd, into)
+      return read === 0 ? undefined : read
+    } catch (error) {
+      const errno = errnoOfNodeError(error)
+      // The next record was overwritten meanwhile: reading goes on behind it.
+      if (errno === EPIPE) continue
+      if (errno === EAGAIN) return undefined
+      throw error
+    }
+}
+
+/** `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];TEXT`, and lines with properties behind it. */
+export function parseRecord(record: string): KernelLine | undefined {
+  const [, atUs, text] = /^\d+,\d+,(\d+),[^;]*;([^\n]*)/.exec(record) ?? []
+  return text === undefined ? undefined : { atUs: Number(atUs), text }
+}
