@@ -13,6 +13,7 @@ import {
   emitTables,
   emitTimerInterrupt,
   LOAD_ADDRESS,
+  leavePageOfCode,
   PATTERN_ADDRESS,
 } from './tiny-guest.ts'
 
@@ -61,6 +62,7 @@ export function buildMemoryGuest(): Uint8Array {
   emitPrint(a)
   emitTimerInterrupt(a)
   emitTables(a)
+  leavePageOfCode(a)
   emitData(a)
   return a.finish()
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { findBreak, readTicks } from './ticks.ts'
-import { buildTinyGuest } from './tiny-guest.ts'
+import { buildTinyGuest, codeOf } from './tiny-guest.ts'
 
 test('ticks are read from whole lines only', () => {
   assert.deepEqual(readTicks('SeaBIOS\r\ntick 1 bad 0\ntick 2 bad 7\r\ntick 3 bad'), [
@@ -25,7 +25,14 @@ test('a repeated, a missing and a bad tick are each a break', () => {
 test('the guest is a small multiboot image', () => {
   const image = buildTinyGuest({ mebibytes: 64 })
   const header = new DataView(image.buffer)
-  assert.ok(image.length <= 1280)
+  assert.ok(image.length <= 2 * 4096)
+  const code = codeOf(image)
+  assert.equal(code.length, 4096, 'what the guest writes is in a page of its own')
+  assert.deepEqual(
+    code,
+    codeOf(buildTinyGuest({ mebibytes: 64, seed: 2 })).fill(code),
+    'as every seed has it',
+  )
   const [magic, flags, checksum] = [0, 4, 8].map((offset) => header.getUint32(offset, true)) as [
     number,
     number,

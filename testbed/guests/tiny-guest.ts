@@ -1,6 +1,6 @@
 /**
- * Owns the tiny guest: 1100 bytes that show whether a guest's memory and its running state are intact after
- * an update. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and after
+ * Owns the tiny guest: two pages that show whether a guest's memory and its running state are intact after an
+ * update. It fills `mebibytes` of RAM with a pattern, then goes over all of it again and again, and after
  * each pass prints `tick N bad M` on COM1: N passes, M wrong words (in all passes); and once, for the first
  * of these, `word A held V`: its address and value.
  *
@@ -12,6 +12,7 @@
  * Must not depend on anything but a PC: multiboot (`-kernel`), PIC, PIT, COM1. Needs -M pc or q35.
  */
 import { writeFileSync } from 'node:fs'
+import { PTE_BYTES } from '../../src/values/units.ts'
 import { Assembler, CARRY, EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP, NOT_ZERO, ZERO } from './assembler.ts'
 import { emitEjectMemory } from './eject-memory.ts'
 import { emitNumber, emitPrint, emitText } from './serial-output.ts'
@@ -69,13 +70,14 @@ export function buildTinyGuest(guest: TinyGuest): Uint8Array {
   emitPrint(a)
   emitTimerInterrupt(a)
   emitTables(a)
+  leavePageOfCode(a)
   emitVariables(a, seed)
   return a.finish()
 }
 
 /**
- * What a guest of `buildTinyGuest` never writes of its image, loaded at LOAD_ADDRESS: its code and its
- * tables. Its variables and its stack follow.
+ * What a guest of `buildTinyGuest` never writes of its image, loaded at LOAD_ADDRESS: the page of its code
+ * and its tables. Its variables and its stack follow.
  */
 export function codeOf(image: Uint8Array): Buffer {
   const a = new Assembler(0)
@@ -89,6 +91,15 @@ export function buildTinyGuests(
   guest: Omit<TinyGuest, 'seed'>,
 ): Record<string, Uint8Array> {
   return Object.fromEntries(names.map((name, index) => [name, buildTinyGuest({ ...guest, seed: index + 1 })]))
+}
+
+/**
+ * Variables and the stack are in a page of their own. A processor that stores into the page that it executes
+ * has TCG end the translated block in its middle at each store: the most delicate thing that it does, and no
+ * guest needs it.
+ */
+export function leavePageOfCode(a: Assembler): void {
+  a.align(PTE_BYTES)
 }
 
 export function emitMultibootHeader(a: Assembler): void {

@@ -5,10 +5,7 @@ export class HostError extends Error {
   override readonly name = 'HostError'
 }
 
-/**
- * A script inside failed, or printed something else than it must: a failed assertion of the scenario, and
- * never a fault of the emulator.
- */
+/** A script inside failed, or printed something else than it must. */
 export class ScriptError extends Error {
   override readonly name = 'ScriptError'
 }

@@ -18,6 +18,17 @@ test('a line cut in two by the jump is one tick, and the silence before its end 
   assert.ok(silenceMs >= 55, `${silenceMs} ms`)
 })
 
+test('each tick has the time of its own line, also where the guest was reset in the middle of one', () => {
+  const log = new Log('guest', never)
+  const lines = ['tick 1 bad 0\n', 'tick 2 bad 0\n', 'titick 1 bad 0\n', 'tick 2 bad 0\n']
+  for (const line of lines) log.append(line)
+  const { ticks } = new GuestLog(log).evidence()
+  assert.deepEqual(
+    ticks.map(({ atMs }) => atMs),
+    log.pieces.map(({ atMs }) => atMs),
+  )
+})
+
 test('a guest that started over, lost a word or never spoke is broken', () => {
   const judge = (text: string): string | undefined => {
     const log = new Log('guest', never)

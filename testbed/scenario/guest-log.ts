@@ -21,7 +21,8 @@ export interface Continuity {
 }
 
 const LONG_SILENCE_MS = 1000
-const TICK_LINE = /^tick \d+ bad \d+\r?\n/gm
+/** As `readTicks` reads them: any line that ends in a tick. */
+const TICK_LINE = /tick \d+ bad \d+\r?\n/g
 
 export class GuestLog {
   readonly log: Log

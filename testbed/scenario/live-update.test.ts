@@ -5,8 +5,17 @@ import { expectUpdated, type UpdateReport } from './live-update.ts'
 import type { Stage } from './scenario.ts'
 
 const NEXT = { release: '7.3', vmlinuz: '/vmlinuz', initramfs: '/initramfs' }
-const UPDATED = { name: 'guest', outcome: 'updated', problem: null, phases: [], blackoutUs: 5000 }
-const KERNEL = { before: '6.12', after: '7.3', clockUncertaintyUs: 0 }
+const PHASES = [
+  { phase: 'jump', durationUs: 3000 },
+  { phase: 'boot', durationUs: 2001 },
+]
+const UPDATED = { name: 'guest', outcome: 'updated', problem: null, phases: PHASES, blackoutUs: 5000 }
+const PARTS = [
+  { part: 'jump', durationUs: 3000 },
+  { part: 'kernel to init', durationUs: 1500 },
+  { part: '/init to mount', durationUs: 500 },
+]
+const KERNEL = { before: '6.12', after: '7.3', clockUncertaintyUs: 0, parts: PARTS }
 
 /** A stage of a host that runs `release`, and has `report` of its last update. */
 const stageOf = (report: UpdateReport, release = '7.3'): Stage =>
@@ -14,7 +23,10 @@ const stageOf = (report: UpdateReport, release = '7.3'): Stage =>
     host: { boots: [{ release: '6.12' }, { release }], json: async () => report, run: async () => release },
     next: NEXT,
     keep: () => {},
-    expect: (name: string, value: unknown, wanted: unknown) => assert.deepEqual(value, wanted, name),
+    expect: (name: string, value: unknown, wanted: unknown) =>
+      wanted instanceof RegExp
+        ? assert.match(String(value), wanted, name)
+        : assert.deepEqual(value, wanted, name),
   }) as unknown as Stage
 
 test('an update is its guests, each updated with a blackout, and the kernel that was wanted', async () => {
@@ -42,4 +54,14 @@ test('another kernel than the wanted one, or a report of another jump, is none',
   await refused({ ...KERNEL, before: '6.11' })
   await refused({ ...KERNEL, after: '6.12' })
   await refused(KERNEL, '6.12')
+})
+
+test('parts that are not all of the jump and the boot are none', async () => {
+  const refused = async (parts: typeof PARTS): Promise<void> => {
+    const report = { kernel: { ...KERNEL, parts }, vms: [UPDATED] }
+    await assert.rejects(expectUpdated(stageOf(report), ['guest']), /report, parts/)
+  }
+  await refused([])
+  await refused(PARTS.slice(0, 2))
+  await refused([...PARTS, { part: 'another', durationUs: 2000 }])
 })

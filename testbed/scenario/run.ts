@@ -10,14 +10,14 @@ import { type BootFiles, buildProjectDisk, INSIDE_HOME } from '../image/project.
 import { SYSTEMD_INIT } from '../image/systemd.ts'
 import { chooseAccelerator } from '../machine/accelerator.ts'
 import { Host } from '../machine/host.ts'
-import { HostError, within } from '../machine/log.ts'
+import { HostError, ScriptError, within } from '../machine/log.ts'
 import type { MachineOptions } from '../machine/machine.ts'
 import { Peer } from '../machine/peer.ts'
 import { ensureRoom } from '../space.ts'
 import { type PartChoice, type Parts, prefetch } from './parts.ts'
 import { Recorder, type Summary } from './recorder.ts'
 import type { BootChoice, Scenario, Stage } from './scenario.ts'
-import { emulatorFault } from './verdict.ts'
+import { emulatorFault, type FailureKind } from './verdict.ts'
 
 /** Choices of a person, which override the scenario's. */
 export interface RunOptions extends PartChoice {
@@ -67,7 +67,7 @@ export async function runScenario<R>(
   const peers: Peer[] = []
   let over = false
   // Also where nothing is thrown: guests' ticks are judged at the end.
-  let isAboutTheMachine = true
+  let kind: FailureKind = 'machine'
   let result: R | undefined
   let refusal: UsageError | undefined
   const body = async (parts: Parts): Promise<void> => {
@@ -91,13 +91,13 @@ export async function runScenario<R>(
     // Wrong options and a signal are no verdict on the product.
     if (error instanceof UsageError) refusal = error
     recorder.failure = errorText(error)
-    isAboutTheMachine = error instanceof HostError
+    kind = kindOf(error)
   } finally {
     over = true
     if (recorder.failure !== undefined)
       recorder.emulator = emulatorFault({
         failure: recorder.failure,
-        isAboutTheMachine,
+        kind,
         accelerator: recorder.accelerator,
         host: await hosts[0]?.evidence(),
         guests: recorder.guestEvidence(),
@@ -115,6 +115,11 @@ export async function runScenario<R>(
   }
   const summary = putAway(name, recorder, folder, options.keep ?? false)
   return { summary, result: summary.verdict === 'passed' ? result : undefined }
+}
+
+function kindOf(error: unknown): FailureKind {
+  if (error instanceof HostError) return 'machine'
+  return error instanceof ScriptError ? 'command' : 'assertion'
 }
 
 /** sun_path of a unix socket has 108 bytes, the last one zero (unix(7)). */

@@ -32,7 +32,7 @@ const guest = (...numbers: number[]): GuestEvidence => ({
 })
 const run = (more: Partial<RunEvidence>): RunEvidence => ({
   failure: 'guest guest: tick 1 where tick 4 was due',
-  isAboutTheMachine: true,
+  kind: 'machine',
   accelerator: 'tcg',
   host: host(),
   guests: [guest(1, 2, 3)],
@@ -218,10 +218,7 @@ const ASKED = 'failed inside (1): VM status: paused (internal-error)'
 test('a guest that left its code, all of which is in its RAM, is the emulator', () => {
   const wild = { guests: [guest(1, 2, 3, 4)], host: WILD }
   assert.match(emulatorFault(run({ ...wild, failure: SILENT })) ?? '', /guest left its code after tick 4/)
-  assert.match(
-    emulatorFault(run({ ...wild, failure: ASKED, isAboutTheMachine: false })) ?? '',
-    /left its code/,
-  )
+  assert.match(emulatorFault(run({ ...wild, failure: ASKED, kind: 'command' })) ?? '', /left its code/)
   const trial = { ...start('', 1200, false, 'second'), isIncoming: true }
   const tried = { ...WILD, qemuStarts: [...WILD.qemuStarts, trial] }
   assert.match(emulatorFault(run({ ...wild, host: tried, failure: SILENT })) ?? '', /left its code/)
@@ -245,8 +242,11 @@ test('a guest that stopped is a failure unless nothing else can be the cause', (
     'a QEMU of an unknown log': wild({ qemuStarts: [before, after, start('', 1200, false, 'second')] }),
     'no QEMU of it in this boot': wild({ qemuStarts: [before, start('other', 1150, false, 'second')] }),
     'the wait for another': wild({}, undefined, SILENT.replace('guest', 'at-boot')),
-    'another assertion': emulatorFault(
-      run({ guests: [guest(1, 2, 3, 4)], host: WILD, failure: 'no JSON', isAboutTheMachine: false }),
+    'an assertion': emulatorFault(
+      run({ guests: [guest(1, 2, 3, 4)], host: WILD, failure: ASKED, kind: 'assertion' }),
+    ),
+    'another command': emulatorFault(
+      run({ guests: [guest(1, 2, 3, 4)], host: WILD, failure: 'no JSON', kind: 'command' }),
     ),
   }
   for (const [name, fault] of Object.entries(faults)) assert.equal(fault, undefined, name)
@@ -254,7 +254,7 @@ test('a guest that stopped is a failure unless nothing else can be the cause', (
 const bad = { number: 4, bad: 1, atMs: 1300 }
 
 test('what a scenario asserts is never excused, nor a guest that is silent, nor a host that never was', () => {
-  assert.equal(emulatorFault(run({ guests: RESET, isAboutTheMachine: false })), undefined)
+  assert.equal(emulatorFault(run({ guests: RESET, kind: 'assertion' })), undefined)
   assert.equal(emulatorFault(run({ guests: [guest()] })), undefined)
   assert.equal(emulatorFault(run({ guests: RESET, host: undefined })), undefined)
 })

@@ -13,13 +13,16 @@ export interface GuestEvidence {
   readonly ticks: readonly (Tick & { readonly atMs: number })[]
 }
 
+/**
+ * Of a wait, the end of the host or a guest's ticks; of a command inside; or of what a scenario asserts,
+ * which is never excused.
+ */
+export type FailureKind = 'machine' | 'command' | 'assertion'
+
 export interface RunEvidence {
   /** What the run threw, or the fault at its end. */
   readonly failure: string
-  /**
-   * The failure is of a wait, the end of the host, or a guest's ticks. A failed assertion is none of these.
-   */
-  readonly isAboutTheMachine: boolean
+  readonly kind: FailureKind
   readonly accelerator: Accelerator | undefined
   /** Undefined where the host was never started. */
   readonly host: HostEvidence | undefined
@@ -29,7 +32,7 @@ export interface RunEvidence {
 /** Why the failure is the emulator's, for the summary; undefined where it is not, or in doubt. */
 export function emulatorFault(run: RunEvidence): string | undefined {
   const { host, guests, failure } = run
-  if (host === undefined || run.accelerator !== 'tcg') return undefined
+  if (host === undefined || run.accelerator !== 'tcg' || run.kind === 'assertion') return undefined
   if (guests.some(({ ticks }) => ticks.some(({ bad }) => bad > 0))) return undefined
   const resets = guests.flatMap((guest) =>
     breaksOf(guest).map((at) => ({ name: guest.name, why: resetAlone(guest, at, host) })),
@@ -38,7 +41,7 @@ export function emulatorFault(run: RunEvidence): string | undefined {
   // failure.
   if (resets.some(({ why }) => why === undefined)) return undefined
   const wild = guests.flatMap((guest) => leftItsCode(guest, host, failure) ?? [])
-  if (!run.isAboutTheMachine) return wild[0]
+  if (run.kind === 'command') return wild[0]
   // A reset excuses the failure of that guest, and no other.
   const own = resets.find(({ name }) => failure.startsWith(`guest ${name}: tick 1 where tick `))
   return staleInstruction(host) ?? tripleFault(host) ?? own?.why ?? wild[0]
@@ -75,8 +78,9 @@ const PROVEN_TICKS = 2
 /**
  * The guest's processor stopped by itself, some right ticks after the only QEMU that this boot had for it was
  * started, and all of the guest's code and tables is in its RAM as it was built: so no page was lost, changed
- * or exchanged, and the processor executed something else. Its stack is in the same page. A trial of its next
- * QEMU is none of it. The failure must be of that guest, by its run state or by the wait for its log.
+ * or exchanged, and the processor executed something else. Two ticks use every register, table and device
+ * that the guest has, so what was restored wrongly shows before. A trial of its next QEMU is none of it. The
+ * failure must be of that guest, by its run state or by the wait for its log.
  */
 function leftItsCode(
   { name, ticks }: GuestEvidence,
@@ -94,10 +98,14 @@ function leftItsCode(
   const stopped = host.stoppedGuests.find(({ pid }) => pid === start.pid)
   if (stopped === undefined || !stopped.hasItsCode || !STOPS.includes(stopped.state)) return undefined
   if (ticks.filter(({ atMs }) => atMs > start.atMs).length < PROVEN_TICKS) return undefined
-  if (!failure.includes(stopped.state) && !failure.startsWith(`${name} did not print `)) return undefined
+  if (!tellsState(failure, stopped.state) && !failure.startsWith(`${name} did not print `)) return undefined
   const last = ticks.at(-1)?.number
   return `the processor of guest ${name} left its code after tick ${last} (${stopped.state}), all of which is in its RAM`
 }
+
+/** As QEMU's human monitor and our preflight word it. */
+const tellsState = (failure: string, state: string): boolean =>
+  failure.includes(`VM status: paused (${state})`) || failure.includes(`the guest is in state '${state}'`)
 
 const NO_START = { key: '', atMs: Number.NEGATIVE_INFINITY }
 const bootOf = (key: string): string => key.split(' ', 1)[0] as string

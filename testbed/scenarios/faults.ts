@@ -17,7 +17,7 @@ const QEMU = `exec ${guestCommand({ name: 'guest', mebibytes: 64, ram: RAM, kern
 const SPOILED_PAGE = 1024
 
 const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
-/** The page that the guest's code, its tables and its stack are in. */
+/** The page that the guest's code and its tables are in. */
 const CODE_BYTES = 4096
 /**
  * The contents that replace the page: over and over an instruction that raises #UD, and an IDT of gates that
