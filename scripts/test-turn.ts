@@ -10,7 +10,8 @@ import { LUO, luoKernelPlace } from '../testbed/kernel/luo.ts'
 import { findScenario } from '../testbed/scenarios/registry.ts'
 import { Life } from './tiers/life.ts'
 import { endOnSignals } from './tiers/run-child.ts'
-import { endRun, makeRunFolder, runTier } from './tiers/run-tier.ts'
+import { makeRunFolder, removeKilledRuns } from './tiers/run-folder.ts'
+import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import { type Job, TIERS } from './tiers/tiers.ts'
 import { TURNS, turnOf } from './tiers/turns.ts'
@@ -26,6 +27,7 @@ const { values } = parseArgs({
 const turn = Number(values.turn)
 const deadlineMs = performance.now() + Number(values.minutes) * 60_000
 const life = new Life()
+for (const line of await removeKilledRuns()) life.say(`ended what a killed run left: ${line}`)
 const folder = makeRunFolder()
 endOnSignals(folder)
 

@@ -10,7 +10,8 @@
 import { dirname } from 'node:path'
 import { Life } from './tiers/life.ts'
 import { endOnSignals } from './tiers/run-child.ts'
-import { endRun, makeRunFolder, runTier } from './tiers/run-tier.ts'
+import { makeRunFolder, removeKilledRuns } from './tiers/run-folder.ts'
+import { endRun, runTier } from './tiers/run-tier.ts'
 import { sumUp } from './tiers/sum.ts'
 import type { Tally } from './tiers/tally.ts'
 import { TIERS, type Tier } from './tiers/tiers.ts'
@@ -21,6 +22,7 @@ const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const tierNames = words.filter((word) => TIERS.some(({ name }) => name === word))
 const filters = words.filter((word) => !tierNames.includes(word))
 const life = new Life()
+for (const line of await removeKilledRuns()) life.say(`ended what a killed run left: ${line}`)
 const folder = makeRunFolder()
 endOnSignals(folder)
 

@@ -5,10 +5,11 @@
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { memoryInfo } from '../src/linux/memory-info.ts'
-import { UsageError } from '../src/values/errors.ts'
+import { errorText, UsageError } from '../src/values/errors.ts'
 import { formatSize } from '../src/values/size.ts'
 import { CommandError } from './command.ts'
 import { findKernel, NEWEST } from './debian/kernel.ts'
+import { ensureRoomForFirstRun } from './first-run.ts'
 import type { Phase } from './kernel/build.ts'
 
 const PROGRAMS = ['apt-get', 'apt-cache', 'dpkg-deb', 'mkfs.ext4', 'setpriv', 'flock'] as const
@@ -22,6 +23,11 @@ export async function testbedObstacle(phase: Phase): Promise<string | undefined>
   const { availableBytes } = memoryInfo()
   if (availableBytes < LEAST_MEMORY_BYTES)
     return `the testbed needs ${formatSize(LEAST_MEMORY_BYTES)} of free memory, there are ${formatSize(availableBytes)}`
+  try {
+    ensureRoomForFirstRun()
+  } catch (error) {
+    return errorText(error)
+  }
   try {
     await phase('kernel lists', () => findKernel(NEWEST))
     return undefined

@@ -29,12 +29,15 @@ function executable(pid: number): string {
   }
 }
 
+/** `folder`: that of one test file, or of a whole run. */
 function leftProcesses(folder: string): Leftover[] {
+  const mark = `${MARKER}=${folder}`
   const pids = readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && pid !== process.pid)
   return pids.flatMap((pid) => {
-    const marked = read(`/proc/${pid}/environ`).split('\0').includes(`${MARKER}=${folder}`)
+    const words = read(`/proc/${pid}/environ`).split('\0')
+    const marked = words.some((word) => word === mark || word.startsWith(`${mark}/`))
     const command = read(`/proc/${pid}/cmdline`)
     if (executable(pid) === '' || (!marked && !command.includes(`${folder}/`))) return []
     const what = `process ${pid}: ${command.replaceAll('\0', ' ').trim().slice(0, 120)}`

@@ -2,12 +2,13 @@
  * Prepares, runs, counts and prints one tier's jobs, one after the other or a few at once. Must not: know
  * what a test tests.
  */
-import { chmodSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs'
+import { rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorText } from '../../src/values/errors.ts'
 import type { Phase } from '../../testbed/scenario/parts.ts'
 import type { Life } from './life.ts'
 import { compiledOf, outputOf } from './run-child.ts'
+import { forgetRunner } from './run-folder.ts'
 import { countJob, countSkippedJobs, countUnprepared, emptyTally, jobLines, type Tally } from './tally.ts'
 import type { Job, Tier } from './tiers.ts'
 
@@ -20,17 +21,11 @@ export interface Run {
   readonly life: Life
 }
 
-/** Other users may pass through it, as tests of their machines need; the folder of each job is its own. */
-export function makeRunFolder(): string {
-  const folder = mkdtempSync('/tmp/gm-')
-  chmodSync(folder, 0o711)
-  return folder
-}
-
 /** After the last job: removes the folder, unless it has what a failed test left behind. */
 export function endRun({ folder, life }: Pick<Run, 'folder' | 'life'>): void {
   life.end()
   rmSync(compiledOf(folder), { recursive: true, force: true })
+  forgetRunner(folder)
   try {
     rmdirSync(folder)
   } catch {

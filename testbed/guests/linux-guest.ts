@@ -4,9 +4,11 @@
  * its clocks, timers and page cache goes on; with devices, that its disk (the first virtio one) and its
  * network card (QEMU's user network) do, too.
  */
+
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findKernel } from '../debian/kernel.ts'
+import { ensureRoomForFirstRun } from '../first-run.ts'
 import { findBusybox } from '../image/busybox.ts'
 import { type CpioEntry, writeCpio } from '../image/cpio.ts'
 import { collectModules, type Module } from '../image/modules.ts'
@@ -113,8 +115,9 @@ function entries(
   ]
 }
 
-/** Downloads into the cache what `buildLinuxGuest` uses. */
+/** Downloads into the cache what `buildLinuxGuest` uses. Errors: UsageError (no room for it). */
 export async function prefetchLinuxGuest(): Promise<void> {
+  ensureRoomForFirstRun()
   await findKernel(KERNEL)
   await findBusybox()
 }

@@ -2,19 +2,16 @@
  * The parts of a scenario in the cache: kernels, initramfs, root image, QEMU. Downloads and builds the
  * missing ones, step by step.
  */
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { UsageError } from '../../src/values/errors.ts'
-import { cacheRoot } from '../cache.ts'
 import { findKernel, NEWEST } from '../debian/kernel.ts'
 import { newestQemu, type QemuProgram } from '../debian/qemu.ts'
+import { ensureRoomForFirstRun } from '../first-run.ts'
 import { buildInitramfs } from '../image/initramfs.ts'
 import type { BootFiles } from '../image/project.ts'
 import { buildRoot, type RootChoice } from '../image/root.ts'
 import type { Phase } from '../kernel/build.ts'
 import { LUO, luoKernel } from '../kernel/luo.ts'
 import { olderObstacle } from '../older-tree.ts'
-import { ensureRoom } from '../space.ts'
 import type { Scenario } from './scenario.ts'
 
 export type { Phase } from '../kernel/build.ts'
@@ -26,9 +23,6 @@ export interface PartChoice {
   /** QEMUs in the host; default: that of the host's own suite. */
   readonly qemus?: Pick<RootChoice, 'qemu' | 'nextQemu'>
 }
-
-/** Lists, packages, kernels, images, and a run's own files. */
-const FIRST_BYTES = 4 * 2 ** 30
 
 export interface Parts {
   readonly first: BootFiles
@@ -47,9 +41,7 @@ export async function prefetch(
 ): Promise<Parts> {
   const missing = scenario.older === undefined ? undefined : olderObstacle(scenario.older)
   if (missing !== undefined) throw new UsageError(missing)
-  // On a first run the room for all parts is checked before the first download; later each part checks its
-  // own.
-  if (!existsSync(join(cacheRoot, 'root'))) ensureRoom(cacheRoot, FIRST_BYTES, 'a first run of the testbed')
+  ensureRoomForFirstRun()
   const firstSpec = choice.kernel ?? scenario.kernel ?? NEWEST
   const nextSpec = choice.nextKernel ?? scenario.nextKernel ?? firstSpec
   // May take long on this machine, once, and shows its progress.
