@@ -14,13 +14,17 @@ interface HelperProgram {
   readonly packages: readonly string[]
   /** In the tree of the packages. */
   readonly path: string
+  /** Folders of libraries beside the system's own, which the program has by their absolute paths. */
+  readonly libraries?: readonly string[]
   /** Default: that of the testbed's host. */
   readonly suite?: string
 }
 
+const LIBRARIES = 'usr/lib/x86_64-linux-gnu'
+
 /** By the word that tests have for it. The last one is QEMU 7.2's own, which cannot give its state away. */
 const HELPERS = {
-  swtpm: { packages: ['swtpm'], path: 'usr/bin/swtpm' },
+  swtpm: { packages: ['swtpm'], path: 'usr/bin/swtpm', libraries: [`${LIBRARIES}/swtpm`] },
   virtiofsd: { packages: ['virtiofsd'], path: 'usr/libexec/virtiofsd' },
   passt: { packages: ['passt'], path: 'usr/bin/passt' },
   'old virtiofsd': { packages: ['qemu-system-common'], path: 'usr/lib/qemu/virtiofsd', suite: 'bookworm' },
@@ -29,11 +33,10 @@ const HELPERS = {
 export type Helper = keyof typeof HELPERS
 
 const ROOM_BYTES = 200 * 2 ** 20
-const LIBRARIES = 'usr/lib/x86_64-linux-gnu'
 
 /** The words that run it, for a shell. Errors: as of apt. */
 export function findHelper(name: Helper): Promise<string> {
-  const { packages, path, suite = SUITES[0] }: HelperProgram = HELPERS[name]
+  const { packages, path, libraries: own = [], suite = SUITES[0] }: HelperProgram = HELPERS[name]
   return withFreshLists(
     async (apt) => {
       const closure = await apt.closure(packages)
@@ -46,7 +49,9 @@ export function findHelper(name: Helper): Promise<string> {
         },
         { needsBytes: ROOM_BYTES, what: name },
       )
-      const libraries = [join(tree, LIBRARIES), join(tree, 'lib/x86_64-linux-gnu')].filter(existsSync)
+      const libraries = [LIBRARIES, 'lib/x86_64-linux-gnu', ...own]
+        .map((name) => join(tree, name))
+        .filter(existsSync)
       const loader = libraries.map((folder) => join(folder, 'ld-linux-x86-64.so.2')).find(existsSync)
       if (loader === undefined) throw new Error(`${tree} holds no loader`)
       return `${loader} --library-path ${libraries.join(':')} ${join(tree, path)}`
