@@ -92,10 +92,10 @@ const plain = (stated: readonly Entry[]): ImageState => ({
 function serve(area: Uint8Array): void {
   const image = Image.open(area, IDENTITY, new State())
   const store = new MemoryStore({ clearing: 'kernel', totalBlocks: TOTAL_BLOCKS })
-  for (let object = 0; object < OBJECTS; object++) store.create()
+  const objects = new Set(Array.from({ length: OBJECTS }, () => store.create()))
   // A missing memory object is refused earlier, before a server gets requests.
-  const named = [...image.state.inodes.values()].map(({ object }) => object ?? 1)
-  if (named.some((object) => object > OBJECTS)) return
+  const named = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
+  if (named.some((object) => !objects.has(object))) return
   const { fs, rq } = fixtureOver(image, store)
   fs.thaw(rq())
   fs.recover(rq())
