@@ -1,11 +1,12 @@
 /** Owns the tests of the cache: it has complete entries only, each built once. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
 
 const home = mkdtempSync(join(tmpdir(), 'testbed-cache-'))
 process.env.XDG_CACHE_HOME = home
@@ -40,6 +41,34 @@ test('of two builders at once both get the same thing', async () => {
   const both = await Promise.all(['one', 'two'].map((words) => cached('kind/c', build(words))))
   assert.equal(both[0], both[1])
   assert.ok(existsSync(both[0] as string))
+})
+
+test('of two processes that build the same thing both get all of it', async () => {
+  const text = `
+    import { writeFileSync } from 'node:fs'
+    import { join } from 'node:path'
+    import { setTimeout } from 'node:timers/promises'
+    import { cached } from '${import.meta.dirname}/cache.ts'
+    console.log(await cached('kind/e', async (folder) => {
+      for (const half of ['one', 'two']) {
+        await setTimeout(100)
+        writeFileSync(join(folder, half), String(process.pid))
+      }
+      return folder
+    }))`
+  const run = promisify(execFile)
+  const both = await Promise.all([0, 1].map(() => run(process.execPath, ['--input-type=module', '-e', text])))
+  const places = both.map(({ stdout }) => stdout.trim())
+  assert.equal(places[0], places[1])
+  const halves = readdirSync(places[0] as string).map((half) =>
+    readFileSync(join(places[0] as string, half), 'utf8'),
+  )
+  assert.equal(halves.length, 2)
+  assert.equal(halves[0], halves[1], 'both halves are of one builder')
+  assert.deepEqual(
+    readdirSync(join(cacheRoot, 'kind')).filter((name) => name.startsWith('e')),
+    ['e'],
+  )
 })
 
 test('a key tells where one part ends and the next begins', () => {

@@ -3,8 +3,10 @@
  * cache. Debian kernels come as one package up to 6.x and as linux-binary-, linux-modules- and linux-base-
  * from 7.x on.
  */
-import { closeSync, existsSync, openSync, readdirSync, readSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { openKernelImage } from '../../src/linux/bzimage.ts'
+import { Errno } from '../../src/values/errno.ts'
 import { UsageError } from '../../src/values/errors.ts'
 import { cached } from '../cache.ts'
 import { LUO, luoKernel } from '../kernel/luo.ts'
@@ -95,27 +97,11 @@ function unpackedKernel(tree: string): Kernel {
 
 function kernelFile(vmlinuz: string): Kernel {
   if (!existsSync(vmlinuz)) throw new UsageError(`${vmlinuz}: no such kernel`)
-  const release = readRelease(vmlinuz)
+  const image = openKernelImage(vmlinuz)
+  if (image instanceof Errno) throw new UsageError(`${vmlinuz}: not a Linux bzImage (${image.name})`)
+  const { release } = image
+  image.close()
   // Beside it, as Debian has them from 7.x on, or where this machine's own kernels have theirs.
   const places = [dirname(vmlinuz), join('/lib/modules', release)]
   return { release, vmlinuz, modules: places.find((place) => existsSync(join(place, 'modules.order'))) }
-}
-
-/**
- * The release a bzImage names in itself: Documentation/arch/x86/boot.rst, fields `header` and
- * `kernel_version`.
- */
-function readRelease(vmlinuz: string): string {
-  const bytes = Buffer.alloc(64 * 1024)
-  const fd = openSync(vmlinuz, 'r')
-  try {
-    readSync(fd, bytes, 0, bytes.length, 0)
-  } finally {
-    closeSync(fd)
-  }
-  if (bytes.toString('latin1', 0x202, 0x206) !== 'HdrS')
-    throw new UsageError(`${vmlinuz}: not a Linux bzImage`)
-  const start = bytes.readUInt16LE(0x20e) + 0x200
-  const text = bytes.toString('latin1', start, start + 256)
-  return text.split(/[ \0]/, 1)[0] as string
 }
