@@ -1,4 +1,4 @@
-/** Owns the tests of reading a machine's memory, from folders laid out as sysfs and procfs are. */
+/** Tests of reading a machine's memory, from folders laid out as sysfs and procfs are. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,4 @@
-/**
- * Owns the tests of `reserve`: where carve-outs go on three machines, which words they take, what is refused.
- */
+/** Tests of `reserve`: where carve-outs go on three machines, which words they take, what is refused. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'

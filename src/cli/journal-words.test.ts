@@ -1,4 +1,4 @@
-/** Owns the tests of what the journal may have of a command that was typed. */
+/** Tests of what the journal may have of a command that was typed. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,4 +1,4 @@
-/** Owns the tests of the doctor's findings about carve-outs, on regions as sysfs shows them. */
+/** Tests of the doctor's findings about carve-outs, on regions as sysfs shows them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DaxDevice, DaxRegion } from '../linux/dax.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns the doctor's findings about carve-outs: what the command line asks for, what the kernel made of it,
- * and whether that stays so after the next kexec. Must not change anything but by a fix that the user agrees
- * to. The rules are those of `reserve`.
+ * The doctor's findings about carve-outs: what the command line asks for, what the kernel made of it, and
+ * whether that stays so after the next kexec. Must not: change anything but by a fix that the user agrees to.
+ * The rules are those of `reserve`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the text of what `guestmemfs install` puts on a machine: the mount helper, the command, the unit.
- * Pure. Must not write a file. Where mount(8) looks and what it passes: mount(8), "EXTERNAL HELPERS".
+ * The text of what `guestmemfs install` puts on a machine: the mount helper, the command, the unit. Pure.
+ * Must not: write a file. Where mount(8) looks and what it passes: mount(8), "EXTERNAL HELPERS".
  */
 
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Owns the proof that a line reaches the kernel's log, or that the reason why not comes back. */
+/** Tests that a line reaches the kernel's log, or that the reason why not comes back. */
 import assert from 'node:assert/strict'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { test } from 'node:test'

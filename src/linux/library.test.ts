@@ -1,4 +1,4 @@
-/** Owns the proof that libc is called as declared and that its failures come out as the right errno. */
+/** Tests that libc is called as declared and that its failures come out as the right errno. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * Owns the proof of the mount table's parser, on samples and on the machine's own; mounting itself is tested
- * in test/mount/.
+ * Tests of the mount table's parser, on samples and on the machine's own; mounting itself is tested in
+ * test/mount/.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,6 +1,4 @@
-/**
- * Owns the proof that other processes are named, signalled and waited for, and that a lock has one holder.
- */
+/** Tests that other processes are named, signalled and waited for, and that a lock has one holder. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the bytes of one entry: a tag, then its fields in the order of this file. An entry delimits itself, so
- * records and checkpoints are entries one after the other. It must not know where the bytes are kept.
+ * The bytes of one entry: a tag, then its fields in the order of this file. An entry delimits itself, so
+ * records and checkpoints are entries one after the other. Must not: choose where the bytes are kept.
  */
 
 import type { Extent } from '../../stores/store.ts'

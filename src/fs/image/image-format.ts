@@ -1,6 +1,6 @@
 /**
- * Owns the places of everything in the metadata area: the layout of the format, computed from the area's size
- * alone, and the same in every version so far. It must not read or write a byte. The page that explains it is
+ * The places of everything in the metadata area: the layout of the format, computed from the area's size
+ * alone, and the same in every version so far. Must not: read or write a byte. The page that explains it is
  * docs/image-format.md.
  *
  *   header | slot 0 | slot 1 | segment 0 | segment 1

@@ -1,6 +1,6 @@
 /**
- * Owns the persistent image of one pool: the order of stores by which an operation becomes permanent. It must
- * not decide what an operation does, and it never reads the area again once it is open.
+ * The persistent image of one pool: the order of stores by which an operation becomes permanent. Must not:
+ * decide what an operation does, or read the area once it is open.
  *
  * commit: log record complete → state changed → a bounded step of checkpointing. When the active segment has
  * taken as much as the state is large, the next commit moves on to the other segment and begins a checkpoint

@@ -1,7 +1,7 @@
 /**
- * Owns the image in the form in which the keeper hands it to the next kernel: the same format in an area no
- * larger than the state needs, because two kernels have to leave every preserved page alone. It holds one
- * checkpoint and an empty log.
+ * The image in the form in which the keeper hands it to the next kernel: the same format in an area no larger
+ * than the state needs, because two kernels have to leave every preserved page alone. It holds one checkpoint
+ * and an empty log.
  */
 
 import { CorruptBytesError } from '../../values/errors.ts'

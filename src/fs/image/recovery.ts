@@ -1,5 +1,5 @@
 /**
- * Owns reading what an image holds: which checkpoint counts, which segments follow it, and the fold of their
+ * Reads what an image holds: which checkpoint counts, which segments follow it, and the fold of their
  * records. It changes no byte of the area, whatever it finds.
  *
  * The newest complete checkpoint g counts. Segment g holds what was logged since checkpoint g began. Segment

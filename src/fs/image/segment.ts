@@ -1,6 +1,6 @@
 /**
- * Owns one log segment: appending records to it and reading them back. It must not know of checkpoints, nor
- * what the entries mean.
+ * One log segment: appending records to it and reading them back. Must not: depend on checkpoints, or
+ * interpret the entries.
  *
  * The log always ends in a zero word: before a record's body is stored, the word after it is zeroed; the
  * record's own header word, still zero from the record before, is stored last. So bytes of an older log, or

@@ -1,7 +1,4 @@
-/**
- * Owns the limits of the file system: Linux's own where it has one (`include/uapi/linux/limits.h`,
- * `xattr.h`).
- */
+/** The limits of the file system: Linux's own where it has one (`include/uapi/linux/limits.h`, `xattr.h`). */
 
 /** Bytes in one name, of a file or an xattr. */
 export const NAME_MAX = 255

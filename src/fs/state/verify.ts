@@ -1,6 +1,6 @@
 /**
- * Owns the invariants of a state at rest: what must hold after every operation and after every recovery. It
- * only reads, uses no index, and returns everything it finds: fsck prints it, tests expect nothing.
+ * The invariants of a state at rest: what must hold after every operation and after every recovery. It only
+ * reads, uses no index, and returns everything it finds: fsck prints it, tests expect nothing.
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../../values/ids.ts'

@@ -1,8 +1,8 @@
 /**
- * Owns a store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to
- * fail. Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled
- * by building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough
- * to see whose they are, few enough to copy whole pools in a test.
+ * A store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to fail.
+ * Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled by
+ * building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough to
+ * see whose they are, few enough to copy whole pools in a test.
  */
 import {
   BLOCK_BYTES,

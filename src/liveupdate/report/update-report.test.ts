@@ -1,6 +1,4 @@
-/**
- * Owns the tests of reports that are cut off or in another format: they are left out, and no other one is.
- */
+/** Tests of reports that are cut off or in another format: they are left out, and no other one is. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseReport, reportTable, type UpdateReport } from './update-report.ts'

@@ -1,7 +1,4 @@
-/**
- * Owns the tests of the images in a next command line; test/vm/carried-machine.test.ts has those with a real
- * QEMU.
- */
+/** Tests of the images in a next command line; test/vm/carried-machine.test.ts has those with a real QEMU. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'

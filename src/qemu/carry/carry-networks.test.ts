@@ -1,6 +1,4 @@
-/**
- * Owns the tests of what `info network` tells; test/vm/carried-networks.test.ts has those with a real QEMU.
- */
+/** Tests of what `info network` tells; test/vm/carried-networks.test.ts has those with a real QEMU. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'

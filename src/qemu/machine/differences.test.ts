@@ -1,4 +1,4 @@
-/** Owns the tests of the differences between two readings, and that docs/machine.md has the whole table. */
+/** Tests of the differences between two readings, and that docs/machine.md has the whole table. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'

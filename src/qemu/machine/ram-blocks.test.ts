@@ -1,4 +1,4 @@
-/** Owns the tests of which RAM an update would lose. */
+/** Tests of which RAM an update would lose. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { lostRam, streamedBytes } from './ram-blocks.ts'
