@@ -1,7 +1,7 @@
 /**
- * Owns one measurement of a mapping of guest RAM, in a process of its own: mappings here are never unmapped,
- * and a fresh process faults every page anew. Prints one JSON object. First argument: a path, or `memfd`;
- * second: bytes.
+ * One measurement of a mapping of guest RAM, in a process of its own: mappings here are never unmapped, and a
+ * fresh process faults every page anew. Prints one JSON object. First argument: a path, or `memfd`; second:
+ * bytes.
  */
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { libcCall } from '../../src/linux/library.ts'

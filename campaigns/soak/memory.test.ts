@@ -1,4 +1,4 @@
-/** Owns the tests of what counts as growth. */
+/** Tests of what counts as growth. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { growthOf, type Sample, sampleOf } from './memory.ts'
