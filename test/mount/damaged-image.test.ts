@@ -1,6 +1,6 @@
 /**
- * Owns the proof that the server refuses an image which it cannot serve, changes no byte of it, and that the
- * holder of its pool keeps it.
+ * Tests that the server refuses an image which it cannot serve, changes no byte of it, and that the holder of
+ * its pool keeps it.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'

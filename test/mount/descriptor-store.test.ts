@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what happens to a pool at the limits of the service manager's descriptor store: more
- * files than it takes, and a store without a pool.
+ * Tests of what happens to a pool at the limits of the service manager's descriptor store: more files than it
+ * takes, and a store without a pool.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** Owns the proof that the protocol layer works with a real kernel, by a server with one file. */
+/** Tests that the protocol layer works with a real kernel, by a server with one file. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmdirSync } from 'node:fs'

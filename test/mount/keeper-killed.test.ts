@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what the death of a keeper means: nothing while its server runs, and a refusal with a
- * clear message when both have died.
+ * Tests of what the death of a keeper means: nothing while its server runs, and a refusal with a clear
+ * message when both have died.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

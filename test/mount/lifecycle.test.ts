@@ -1,6 +1,6 @@
 /**
- * Owns the proof of a pool's states: mounted, parked, mounted again elsewhere, discarded, and separate from
- * every other pool.
+ * Tests of a pool's states: mounted, parked, mounted again elsewhere, discarded, and separate from every
+ * other pool.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

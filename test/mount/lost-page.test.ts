@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what a lost page of a pool's image means. The test truncates the image's memfd: the
- * server's next store there raises SIGBUS, as on a page that the machine has lost, and every read fails.
+ * Tests of what a lost page of a pool's image means. The test truncates the image's memfd: the server's next
+ * store there raises SIGBUS, as on a page that the machine has lost, and every read fails.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

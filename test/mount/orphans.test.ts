@@ -1,7 +1,6 @@
 /**
- * Owns the proof that memory in use is never reused: an unlinked file keeps its blocks and its bytes while a
- * process holds it, by a descriptor or by a mapping alone, whatever happens to the server and the mount
- * meanwhile.
+ * Tests that memory in use is never reused: an unlinked file keeps its blocks and its bytes while a process
+ * holds it, by a descriptor or by a mapping alone, whatever happens to the server and the mount meanwhile.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a mounted pool of memfds grows, and shrinks to what is in use: at once for callers of
- * statfs(2) and of writes, and for successors of its processes.
+ * Tests that a mounted pool of memfds grows, and shrinks to what is in use: at once for callers of statfs(2)
+ * and of writes, and for successors of its processes.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'

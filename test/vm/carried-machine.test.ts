@@ -1,6 +1,6 @@
 /**
- * Owns the promise that a guest has the same machine after an update, with all changes made while it ran:
- * snapshots of images, other media, devices and processors that were plugged or unplugged.
+ * Tests that a guest has the same machine after an update, with all changes made while it ran: snapshots of
+ * images, other media, devices and processors that were plugged or unplugged.
  */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'

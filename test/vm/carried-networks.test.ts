@@ -1,6 +1,6 @@
 /**
- * Owns the promise that network backends of several queues, and those that were added while the guest ran,
- * are there after an update with what QEMU tells of them, or are refused by name.
+ * Tests that network backends of several queues, and those that were added while the guest ran, are there
+ * after an update with what QEMU tells of them, or are refused by name.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

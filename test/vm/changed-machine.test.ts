@@ -1,6 +1,6 @@
 /**
- * Owns the promise that an update loses no change of a machine: the preflight finds every change that was
- * made over the monitor, refuses it by name before the guest is paused, and the guest goes on.
+ * Tests that an update loses no change of a machine: the preflight finds every change that was made over the
+ * monitor, refuses it by name before the guest is paused, and the guest goes on.
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'

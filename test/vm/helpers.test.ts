@@ -1,7 +1,7 @@
 /**
- * Owns the tests of a guest's helpers, the real ones of Debian: swtpm and virtiofsd, each of which serves one
- * QEMU. The guest finds its TPM and its open file again; a helper that cannot be followed by another one,
- * hangs or is gone keeps no update waiting, and costs no guest its memory.
+ * Tests of a guest's helpers, the real ones of Debian: swtpm and virtiofsd, each of which serves one QEMU.
+ * The guest finds its TPM and its open file again; a helper that cannot be followed by another one, hangs or
+ * is gone keeps no update waiting, and costs no guest its memory.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

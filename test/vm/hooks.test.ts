@@ -1,6 +1,6 @@
 /**
- * Owns the tests of commands before each QEMU of a guest and after its end: helpers that end with the QEMU
- * that had them.
+ * Tests of commands before each QEMU of a guest and after its end: helpers that end with the QEMU that had
+ * them.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

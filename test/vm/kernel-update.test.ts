@@ -1,6 +1,6 @@
 /**
- * Owns the tests of a kernel update's steps before the jump, and that a failure undoes all of them; on a pool
- * of memfds, as no test here jumps. The testbed tests the jump.
+ * Tests of a kernel update's steps before the jump, and that a failure undoes all of them; on a pool of
+ * memfds, as no test here jumps. The testbed tests the jump.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** Owns the tests of a guest whose network is passt, which serves one QEMU: each QEMU gets another one. */
+/** Tests of a guest whose network is passt, which serves one QEMU: each QEMU gets another one. */
 import assert from 'node:assert/strict'
 import { chmodSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
