@@ -1,4 +1,4 @@
-/** Owns the tests of the check for room before a download. */
+/** Tests of the check for room before a download. */
 import assert from 'node:assert/strict'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'

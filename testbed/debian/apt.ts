@@ -1,7 +1,7 @@
 /**
- * Owns a private apt: its own sources, lists and an empty package database in the cache, so that Debian
- * packages of several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on
- * any Debian machine. Must never change the machine's own apt.
+ * A private apt: its own sources, lists and an empty package database in the cache, so that Debian packages
+ * of several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on any
+ * Debian machine. Must not: change the machine's own apt.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

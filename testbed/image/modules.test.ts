@@ -1,4 +1,4 @@
-/** Owns the tests of the choice of kernel modules. */
+/** Tests of the choice of kernel modules. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

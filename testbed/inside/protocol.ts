@@ -1,5 +1,5 @@
 /**
- * Owns the messages between a scenario (outside) and the agent (inside): JSON objects, one a line, over a
+ * The messages between a scenario (outside) and the agent (inside): JSON objects, one a line, over a
  * virtio-serial port. Types alone, so that the agent is one file. The port stays open over a kexec; the next
  * agent sends a hello.
  */

@@ -1,4 +1,4 @@
-/** Owns the tests of what is checked around the compilation of the testbed's kernel. */
+/** Tests of what is checked around the compilation of the testbed's kernel. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Owns the tests of following a log. */
+/** Tests of following a log. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HostError, Log } from './log.ts'

@@ -1,4 +1,4 @@
-/** Owns the tests of comparing two folders by their descriptions. */
+/** Tests of comparing two folders by their descriptions. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { countNames, differences } from './tree.ts'
