@@ -27,7 +27,7 @@ import { Errno } from '../../values/errno.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
 import type { Phase } from '../report/timeline.ts'
 
-export interface HandOver extends Omit<SaveRequest, 'onStep'> {
+export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
   readonly successor: Successor
   readonly onStep: (step: Phase | 'stop', atMs?: number) => void
   readonly onSaved: (saved: SavedState) => void
@@ -43,7 +43,7 @@ export class GuestSavedError extends QemuError {}
  * UsageError: the guest is in its old QEMU, as it was; GuestSavedError; GuestStoppedError: it is stopped in
  * one of the two.
  */
-export async function handOver(request: HandOver): Promise<VmDefinition> {
+export async function transferGuest(request: TransferRequest): Promise<VmDefinition> {
   const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved, onUnset } = request
   const mark = markWords(definition.name)
   await prepareLoad(successor.qmp)
@@ -64,7 +64,7 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
   } catch (error) {
     const words = wordsSince(mark)
     const problem = words === '' ? errorText(error) : `${errorText(error)} (QEMU: ${words})`
-    await goBack(request, saved, problem)
+    await rollBack(request, saved, problem)
     throw new QemuError(problem, { cause: error })
   }
   try {
@@ -84,15 +84,15 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
 }
 
 /** The first one for the OOM killer until here (`replace-qemu.ts`). Errors: QemuError. */
-function restoreOomScore({ successor, qemu }: HandOver): void {
+function restoreOomScore({ successor, qemu }: TransferRequest): void {
   const score = oomScoreOf(qemu.pid)
   const failed = score instanceof Errno ? score : setOomScore(successor.qemu.pid, score)
   if (failed !== undefined) throw new QemuError(`its next QEMU would be ended first for memory: ${failed}`)
 }
 
 /** Continues the old QEMU. Errors: GuestSavedError, GuestStoppedError. */
-async function goBack(
-  { successor, qmp, qemu }: HandOver,
+async function rollBack(
+  { successor, qmp, qemu }: TransferRequest,
   saved: VmDefinition,
   problem: string,
 ): Promise<void> {
