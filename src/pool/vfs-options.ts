@@ -7,7 +7,8 @@ import { MOUNT_FLAGS, type MountFlag } from '../linux/mounts.ts'
 import { UsageError } from '../values/errors.ts'
 
 /**
- * The flags that a word clears, besides setting its own: of two opposites the later counts, as with mount(8).
+ * The flags that a word clears, besides those that it sets: of two opposites the later counts, as with
+ * mount(8).
  */
 const CLEARS: Readonly<Record<string, readonly MountFlag[]>> = {
   rw: ['ro'],

@@ -35,7 +35,7 @@ export class KeeperLink implements KeeperChannel {
   #isEnded = false
   /** Not yet sent to the keeper: deleting many files must not cost a message each. */
   #dropped: ObjectId[] = []
-  /** The kernel had no memory for the `take-back` message: `flush` sends it. */
+  /** The kernel had no memory to send the `take-back` message: `flush` sends it. */
   #isUnpreservePending = false
   /** Received while the server waited for another message. */
   #arrived: Arrival[] = []

@@ -1,6 +1,5 @@
 /**
- * Whichever page of an image is lost, what is opened afterwards is all that was acknowledged, or it is
- * refused.
+ * Whichever page of an image is lost, the next server finds all that was acknowledged, or refuses the image.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -163,7 +163,7 @@ test('blocks that a former owner left are zeroed after the FORGET that freed the
   assert.equal(zeroed(), undefined)
 })
 
-test('work beside the server is looked after as long as it owes answers', () => {
+test('work beside the server is checked as long as a result of it is missing', () => {
   const { fx, maintenance } = server({ totalBlocks: 4 }, null)
   let [checkMs, checks]: [number | undefined, number] = [undefined, 0]
   const events = {

@@ -59,7 +59,7 @@ export class Zeroing {
   /**
    * Where a process maps a block of the piece, or a page of it is poisoned, the piece is halved until that
    * block is found, so that only this one stays dirty, and files get all others. A piece that fails for
-   * another reason is put aside as a whole.
+   * another reason is deferred as a whole.
    */
   #defer({ extent, errno }: Refused): void {
     if ((errno === EBUSY || errno === EIO) && extent.count > 1)

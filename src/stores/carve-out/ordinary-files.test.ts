@@ -25,7 +25,7 @@ function extentsFor(sizeBytes: number): Placement['extents'] {
   })
 }
 
-/** Mostly a few places that meet each other again and again, in blocks and across their ends. */
+/** Mostly a few offsets, so that ranges overlap often, within blocks and across their ends. */
 const size = fc.oneof(
   { weight: 4, arbitrary: fc.nat(FILE_BLOCKS * 4).map((quarter) => (quarter * BLOCK_BYTES) / 4) },
   { weight: 1, arbitrary: fc.nat(FILE_BLOCKS * BLOCK_BYTES) },

@@ -1,6 +1,6 @@
 /**
  * What a region holds before a pool is made or opened in it: an image of guestmemfs, nothing, or other data.
- * Must not: write a byte of the region. Its devices may change during the look, and `restore` restores them,
+ * Must not: write a byte of the region. The check may change the region's devices, and `restore` undoes that,
  * so that a refusal leaves everything as it was; a process that dies in between leaves an empty device 0, and
  * the bytes.
  */
