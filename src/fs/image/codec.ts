@@ -27,7 +27,7 @@ const TAG = {
   'property-gone': 10,
 } as const satisfies Record<Entry['kind'], number>
 
-/** What the low two bits of an inode's flags say: one of the first three, or that it is special. */
+/** The kinds by the low two bits of an inode's flags; their fourth value means a special one. */
 const PLAIN_KINDS: readonly FileKind[] = ['directory', 'file', 'symlink']
 const SPECIAL = 3
 const SPECIAL_KINDS: readonly SpecialKind[] = ['fifo', 'socket', 'character-device', 'block-device']

@@ -209,7 +209,7 @@ export class Image<S extends ImageState = ImageState> {
   #measure(entries: readonly Entry[]): Measure {
     if (this.#measured?.entries !== entries) {
       if (!entries.every((entry) => sayableIn(this.#version, entry)))
-        throw new BrokenInvariantError(`format version ${this.#version} cannot say what is to be committed`)
+        throw new BrokenInvariantError(`format version ${this.#version} cannot hold what is to be committed`)
       const sizes = entries.map(entryBytes)
       const sum = sizes.reduce((total, bytes) => total + bytes, 0)
       this.#measured = { entries, sizes, record: recordBytes(sum) }

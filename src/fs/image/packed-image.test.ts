@@ -68,7 +68,7 @@ test('a state of any size fits the area that is made for it', () => {
   )
 })
 
-test('what does not arrive as it left is refused, and the area is as it was', () => {
+test('a packed image that was changed is refused, and the area is as it was', () => {
   const { bytes } = packed()
   const used = bytes.findLastIndex((byte) => byte !== 0)
   fc.assert(

@@ -27,7 +27,7 @@ export function packImage(identity: Identity, state: ImageState, version: Format
 }
 
 /**
- * Makes `area` the image of what `packed` holds, in its version; `emptyState` is filled on the way. Throws
+ * Makes `area` the image of what `packed` holds, in its version, and fills `emptyState`. Throws
  * CorruptBytesError, with `area` unchanged, if `packed` is of another version, store or pool, harmed, or
  * contradicts itself.
  */

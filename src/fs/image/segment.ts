@@ -105,7 +105,7 @@ export function readSegment(
   for (;;) {
     const found = readRecord(segment.subarray(end))
     const where = `log segment ${generation}, offset ${end}`
-    // Without a valid tail only a clean end is believed: its word was torn, all else was complete before.
+    // Without a valid tail only a clean end is accepted: its word was torn, all else was complete before.
     const acknowledged = tail === undefined ? found.kind !== 'end' : end < tail
     if (found.kind === 'end' && acknowledged)
       throw new CorruptBytesError(`${where}: an acknowledged record is missing`)

@@ -52,7 +52,7 @@ export class Directory {
   }
 
   /**
-   * In no promised order. Names may be added and removed during the iteration (as with the iterator of a
+   * In no particular order. Names may be added and removed during the iteration (as with the iterator of a
    * Map).
    */
   values(): IterableIterator<DirectoryEntry> {

@@ -89,7 +89,7 @@ export class MemoryStore implements Store, FileData {
     this.#formerByte = options.formerByte ?? 0
   }
 
-  /** The same memory, twice: what each does from here on the other does not see. */
+  /** A copy of all memory: later changes of one do not show in the other. */
   clone(): MemoryStore {
     const { clearing, totalBlocks, rules } = this.descriptor
     const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
@@ -188,7 +188,7 @@ export class MemoryStore implements Store, FileData {
     throw new Error('a memory store keeps no image: a test brings its own area')
   }
 
-  /** What a zeroing worker does to dirty blocks. */
+  /** Zeroes dirty blocks, as the worker does. */
   zero({ start, count }: Extent): void {
     for (let block = start; block < start + count; block++)
       this.#blocks.set(`pool/${block}`, new Uint8Array(this.#modelBytes))
