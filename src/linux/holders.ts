@@ -25,7 +25,7 @@ const STATX = { sizeBytes: 256, mode: 28, rdevMajor: 128, rdevMinor: 132 } as co
 const S_IFMT = 0o170000
 const S_IFCHR = 0o020000
 
-/** A look may miss a process that is forked meanwhile: then there is another one, this often at most. */
+/** A pass may miss a process that is forked meanwhile: then another one follows, this many at most. */
 const MAX_PASSES = 5
 /** A process may change its mappings between the list of them and the look at one. */
 const MAX_LOOKS = 3

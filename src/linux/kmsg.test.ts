@@ -25,7 +25,7 @@ function kernelLog(): string[] {
   }
 }
 
-test('a line stands in the kernel log, cut and on one line', (t) => {
+test('a line is in the kernel log, cut and on one line', (t) => {
   const mark = `test ${process.pid}-${Date.now()}`
   const errno = writeKernelLog(`${mark} a\nb ${'x'.repeat(2000)}`)
   if (errno !== undefined) return t.skip(`/dev/kmsg: ${errno}`)

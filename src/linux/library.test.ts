@@ -20,7 +20,7 @@ test('a failed call gives its errno, or throws it with its name', () => {
   )
 })
 
-test('what node:fs throws becomes an errno, anything else goes on', () => {
+test('what node:fs throws becomes an errno, anything else is thrown again', () => {
   let thrown: unknown
   try {
     readFileSync('/nowhere/at/all')

@@ -41,7 +41,7 @@ test("the machine's own table has a root and /proc", () => {
   assert.ok(targets.includes('/') && targets.includes('/proc'))
 })
 
-test('what is not there cannot be unmounted or aborted', () => {
+test('a mount or connection that does not exist cannot be unmounted or aborted', () => {
   assert.notEqual(unmount('/nowhere/at/all', { lazy: false }), undefined)
   assert.equal(abortFuseConnection(999_999_999), ENOENT)
 })

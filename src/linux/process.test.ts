@@ -105,7 +105,7 @@ test('a stopped process is there and runs nothing; one that ended is gone before
   assert.deepEqual([isStopped(pid), processStartTime(pid)], [false, undefined])
 })
 
-test('one process at a time holds a lock, and its end gives it back', async () => {
+test('one process at a time holds a lock, and its end releases it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-lock-'))
   const path = join(folder, 'lock')
   const first = ok(lockFile(path))
