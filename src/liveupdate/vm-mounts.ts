@@ -19,7 +19,7 @@ export interface VmMount extends PoolMount {
 
 export interface VmMounts {
   readonly mounts: readonly VmMount[]
-  /** One line for each mount that does not answer: it must not hold up the others. */
+  /** One line for each mount that does not answer: the others are listed all the same. */
   readonly problems: readonly string[]
 }
 

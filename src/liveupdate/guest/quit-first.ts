@@ -23,8 +23,8 @@ import type { VmTimeline } from '../report/timeline.ts'
 import type { UpdateRun } from './update-run.ts'
 
 /**
- * The caller holds the VM's update lock, and closes `qmp`, the old QEMU's. Rejects as a step does that has
- * undone itself.
+ * The caller holds the VM's update lock, and closes `qmp`, the old QEMU's. Rejects with the error of a failed
+ * step, which has undone itself.
  */
 export async function replaceQuitFirst(
   run: UpdateRun,

@@ -43,7 +43,7 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (saved === null) return await recoverUnsaved(request, qmp, status)
     // Not yet told to quit: the old QEMU still has all of the guest.
     if (status === 'postmigrate') {
-      // Its ports: its next QEMU may have got them already.
+      // Restores its ports: its next QEMU may have bound them already.
       const unset = await restoreSettings(qmp, definition.settings)
       if (unset.length > 0) onUnset?.(unset)
       await cancelSave(definition, qmp, saved)

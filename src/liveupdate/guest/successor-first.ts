@@ -1,13 +1,13 @@
 /**
  * The replacement of a QEMU whose successor waits already: save the guest, load it into the successor, give
- * it the guest, let it run, end the old QEMU. The guest stands still for that alone.
+ * it the guest, let it run, end the old QEMU. The guest is stopped only meanwhile.
  *
  * Why no byte is lost: the old QEMU is stopped and whole until the successor is the guest's. A step that
  * fails before that ends the successor, waits for its end (it may have the guest's images open), and
  * continues the old one. From the moment when the runtime record names the successor, the old QEMU is only
  * ever ended; the successor is told to run after the saved state was taken off the record, so that no later
- * QEMU loads it over newer RAM. A command that dies on the way leaves a record from which `resume` goes the
- * same ways.
+ * QEMU loads it over newer RAM. A command that dies in between leaves a record by which `resume` takes the
+ * same step back, or on.
  */
 
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'

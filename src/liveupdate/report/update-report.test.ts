@@ -30,7 +30,7 @@ test('a report is read as it was written', () => {
   assert.equal(reportTable(REPORT).rows.length, 1)
 })
 
-test('what is no report is none', () => {
+test('bytes that are no report are read as none', () => {
   const text = JSON.stringify(REPORT)
   for (const none of [
     '',
