@@ -110,7 +110,10 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
 
 type Ram = Pick<VmDefinition, 'ramFiles' | 'claim'>
 
-/** Of the next QEMU: what was plugged gets a claim before the record names it, and the guest is paused. */
+/**
+ * RAM files and claim of the next QEMU. A file that was plugged gets its claim before the record names it;
+ * the guest is paused.
+ */
 function nextRam({ ramFiles: former, claim }: VmDefinition, tried: TriedLine | undefined): Ram {
   const ramFiles = tried?.ramFiles ?? former
   return { ramFiles, claim: claim ?? (isEqual(ramFiles, former) ? undefined : newClaim()) }

@@ -68,7 +68,7 @@ async function overlaysOf({ vm: { name } }: Machine): Promise<string[]> {
   return [...new Set(paths.flatMap((path) => /([^/"]+\.qcow2)/.exec(path)?.[1] ?? []))].toSorted()
 }
 
-test('an overlay that a person made and owns stays theirs, and what QEMU does not tell of a plugged image is said', async (t) => {
+test('an overlay that a person made and owns stays theirs, and what QEMU does not report of a plugged image is said', async (t) => {
   const machine = await startMachine(t, 'owned')
   const { name } = machine.vm
   const file = (path: string, node: string) =>
@@ -92,7 +92,7 @@ test('an overlay that a person made and owns stays theirs, and what QEMU does no
   await disk(name, 'vd0', 'write -P 0x70 0 64k')
   await expectCarried(
     machine,
-    /image \S*own\.qcow2 was plugged: QEMU does not tell discard=, aio=, locking=.*\n.*image \S*disk3\.raw was plugged/,
+    /image \S*own\.qcow2 was plugged: QEMU does not report discard=, aio=, locking=.*\n.*image \S*disk3\.raw was plugged/,
     ['sd3'],
   )
   await disk(name, 'vd0', 'read -P 0x70 0 64k')

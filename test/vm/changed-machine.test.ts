@@ -101,7 +101,7 @@ test('RAM that QEMU was told to give up when it ends is never left to it, whethe
   assert.equal(machine.vm.serial.findBreak(), undefined)
 })
 
-test('what was plugged without an id, or with a backend that does not tell all, is refused by name', async (t) => {
+test('what was plugged without an id, or with a backend that does not report all, is refused by name', async (t) => {
   const machine = await startMachine(t, 'plugged')
   await monitor(machine.vm.name, 'netdev_add', { type: 'user', id: 'net1', net: '10.9.0.0/16' })
   await monitor(machine.vm.name, 'device_add', {
@@ -109,7 +109,7 @@ test('what was plugged without an id, or with a backend that does not tell all, 
   })
   await expectRefused(
     machine,
-    /network backend net1 was plugged: QEMU does not tell the mask of net=10\.9\.0\.0/,
+    /network backend net1 was plugged: QEMU does not report the mask of net=10\.9\.0\.0/,
   )
 
   const other = await startMachine(t, 'no-id')
