@@ -112,7 +112,7 @@ test('a carve-out belongs to the node that its memory would join', (t) => {
   ])
 })
 
-test('without the firmware’s map /proc/iomem has to do, and a carve-out in it is RAM', (t) => {
+test('without the firmware’s map /proc/iomem is read, and a carve-out in it is RAM', (t) => {
   const root = machine(t, { 'proc/iomem': IOMEM })
   const ram = (carveOuts: { start: number; lengthBytes: number }[]): number[][] =>
     readMachineMemory(carveOuts, root)
