@@ -102,7 +102,7 @@ function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[
 }
 
 /**
- * `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: the failure of
+ * `rounds`: of one kexec with plain memfds, and a live update for each store and size. Errors: the failure of
  * the throw-away host.
  */
 export async function benchKho(rounds: number): Promise<Result> {

@@ -55,7 +55,7 @@ const MOUNT: Record<Store, string> = {
 }
 
 /**
- * `rounds`: for each of them its stores in order, each with a live update for each size; and one passage of
+ * `rounds`: for each of them its stores in order, each with a live update for each size; and one kexec with
  * plain memfds.
  */
 export const liveUpdates = (
