@@ -130,7 +130,7 @@ async function resizesWithoutKeeper({ mountPoint }: TestPool): Promise<void> {
   assert.equal(fs.statfsSync(mountPoint).blocks, 55)
 }
 
-test('a frozen pool and a read-only mount say what is in the way', options, async (t) => {
+test('a frozen pool and a read-only mount refuse with the reason', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   await guestmemfs('freeze', pool.pool)
   assert.match((await resize(pool, '128M')).stderr, /is frozen: 'guestmemfs thaw/)

@@ -1,8 +1,8 @@
 /**
- * The takeover of a pool in a region from a server whose keeper has died: what refuses it has changed
- * nothing, and the server serves on; nobody else gets the region meanwhile. The region is a folder of tmpfs
- * in place of a carve-out: keeper, server and commands are the real ones, with another driver in one row of
- * the registry. And the end of a keeper in the middle of any takeover.
+ * The takeover of a pool in a region from a server whose keeper has died: a refusal has changed nothing, and
+ * the server serves on; no other process gets the region meanwhile. The region is a folder of tmpfs in place
+ * of a carve-out: keeper, server and commands are the real ones, with another driver in one row of the
+ * registry. And the end of a keeper in the middle of any takeover.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -165,7 +165,7 @@ test('a keeper that dies in the middle of a takeover leaves a server that serves
   tree.change('src/keeper/open-pool.ts', '  suspendHolder(holder)\n', `  ${dies}\n`)
   const server = pool.serverPid()
   assertRefused(await mount(), /did not get ready/)
-  // Before this process touches the mount: it would wait for ever for a server that stands still.
+  // Before this process touches the mount: it would wait without an end for a server that is stopped.
   assert.ok(!isStopped(server))
   await goesOn()
   tree.change('src/keeper/open-pool.ts', dies, 'suspendHolder(holder)')

@@ -177,7 +177,7 @@ test(
   },
 )
 
-test('a virtiofsd that cannot give its state away is named before the guest is paused', old, async (t) => {
+test('a virtiofsd that cannot give its state to QEMU is named before the guest is paused', old, async (t) => {
   const program = await findHelper('old virtiofsd')
   const helped = await startLinux(t, 'old-share', ['share'], shareOf, (folder) => [
     `rm -f ${folder}/fs; ${program} --socket-path=${folder}/fs -o source=${folder}/shared 2>>${folder}/fs.log &
@@ -271,7 +271,7 @@ test(
   },
 )
 
-test('a helper that nothing starts again is said before the guest is paused', options, async (t) => {
+test('a helper that nothing starts again is named before the guest is paused', options, async (t) => {
   const pool = await mountVmPool(t)
   const folder = helperFolder(t, pool)
   execFileSync('/bin/sh', ['-c', await swtpm(folder)], { stdio: 'ignore' })

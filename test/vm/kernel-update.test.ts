@@ -153,7 +153,7 @@ test('a guest that was started since the plan is found before the jump, and no g
   await allRunOn([planned, late])
 })
 
-test('a VM of the same name in another pool is not spoken to', async (t) => {
+test('a VM of the same name in another pool gets no command', async (t) => {
   const [pool, other] = [await mountVmPool(t), await mountVmPool(t)]
   const dead = await startTinyVm(t, other, 'twin')
   process.kill(qemuPid(dead.name), 'SIGKILL')
