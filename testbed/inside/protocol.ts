@@ -13,7 +13,7 @@ export type Request = { readonly id: number } & (
 
 export type Message =
   /**
-   * The agent of a new kernel (`bootId` tells) is there. `kvm`: where its modules for KVM lie, lines of
+   * The agent of a new kernel, of boot `bootId`, is there. `kvm`: where its modules for KVM lie, lines of
    * /proc/modules.
    */
   | {

@@ -17,7 +17,7 @@ const BUSY = /Device or resource busy/
 
 export const khoAbort: Scenario = {
   about:
-    'a handover that is unpreserved, one that dies, and an update that is rolled back; then one that works',
+    'a handover that is unpreserved, one whose keeper dies, and an update that is rolled back; then one that works',
   tier: 'testbed',
   kernel: LUO_KERNEL,
   memory: '3G',
