@@ -33,7 +33,8 @@ if (place === 'memfd') resize(fd, lengthBytes)
 const mapping = mapShared(fd, lengthBytes)
 adviseHuge(mapping)
 
-// SAFETY: both calls stay inside `mapping`, which is lengthBytes long and lives as long as this process.
+// SAFETY: both calls stay inside `mapping`, which is lengthBytes long and stays mapped as long as this
+// process runs.
 const fillMs = timed(() => void memset(mapping, 1, lengthBytes))
 const pmdBytes = pmdMappedBytes()
 const readMs = timed(() => void memchr(mapping, 2, lengthBytes))

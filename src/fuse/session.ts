@@ -76,7 +76,7 @@ export interface SessionHost {
 /** Longer than the pauses of a process that does one operation after the other. */
 const IDLE_MS = 2
 
-/** The kernel wants room for the largest WRITE and its headers (fuse_dev_do_read, fs/fuse/dev.c). */
+/** The kernel requires room for the largest WRITE and its headers (fuse_dev_do_read, fs/fuse/dev.c). */
 const READ_BUFFER_BYTES = MAX_WRITE_BYTES + 4096
 
 /**

@@ -159,8 +159,8 @@ exit 0
 `
 
 /**
- * A drop-in that wants the unit: a file like the others, instead of a link that `systemctl enable` would
- * make.
+ * A drop-in with `Wants=` of the unit: a file like the others, instead of a link that `systemctl enable`
+ * would make.
  */
 export const resumeAtBoot = `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]

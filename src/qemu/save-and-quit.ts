@@ -1,7 +1,6 @@
 /**
  * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A
- * failure before QEMU is told to quit undoes all of it; GuestStoppedError: but the guest could not be
- * continued.
+ * failure before QEMU gets `quit` undoes all of it; GuestStoppedError: but the guest could not be continued.
  */
 import { readProcessLimits } from '../linux/process-limits.ts'
 import type { ProcessIdentity } from '../run/process-identity.ts'

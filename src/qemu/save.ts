@@ -1,6 +1,6 @@
 /**
- * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU is
- * told to quit, `cancelMigration` undoes the save; a failure in `saveGuest` does so by itself.
+ * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU gets
+ * `quit`, `cancelMigration` undoes the save; a failure in `saveGuest` does so by itself.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'

@@ -38,7 +38,7 @@ function server(over: FixtureOptions | Fixture, alignBytes: number | null) {
   return { fx, runtime, context, maintenance: new Maintenance(context, alignBytes) }
 }
 
-/** A file without a name that the kernel knows. Returns its node id. */
+/** A file without a name whose node id the kernel still has. Returns that id. */
 function orphan({ fs, file, rq, stat }: Fixture, runtime: RuntimeArea): NodeId {
   const ino = file('orphan', blocks(2))
   runtime.setLookups(ino, 'file', 1)

@@ -50,7 +50,7 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
 
   // Commits both into the image that the first line named.
   await commit(name, 'over1', 'disk0')
-  // As before an update: the overlays end with their commit, and QEMU lets go of their files.
+  // As before an update: the overlays end with their commit, and QEMU closes their files.
   assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])
   await expectCarried(machine, /without -blockdev .*over/)
   assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])

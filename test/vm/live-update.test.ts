@@ -1,6 +1,6 @@
 /**
- * Tests of the main promise of the VMM-only update: the guest goes on from where it stopped, with every byte
- * in place.
+ * Tests that the VMM-only update keeps the guest: the guest goes on from where it stopped, with every byte in
+ * place.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

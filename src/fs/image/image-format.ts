@@ -64,7 +64,7 @@ export interface Geometry {
 /**
  * Checkpoint bytes written for each byte logged while a checkpoint is under way.
  *
- * With a segment of L bytes, the proportions below keep three promises for a state of at most L bytes and
+ * With a segment of L bytes, the proportions below guarantee three things for a state of at most L bytes and
  * records of at most L/8:
  *
  * - An iteration that runs while the state changes meets the state as it was plus, at most, what was logged

@@ -28,7 +28,7 @@ export function packImage(identity: Identity, state: ImageState, version: Format
 
 /**
  * Makes `area` the image of what `packed` holds, in its version, and fills `emptyState`. Throws
- * CorruptBytesError, with `area` unchanged, if `packed` is of another version, store or pool, harmed, or
+ * CorruptBytesError, with `area` unchanged, if `packed` is of another version, store or pool, damaged, or
  * contradicts itself.
  */
 export function unpackImage<S extends VerifiableState>(

@@ -80,7 +80,7 @@ function isNextBegun(area: Uint8Array, geometry: Geometry, generation: number): 
       if (word.value === generation - 1) return false
       throw new CorruptBytesError(`log segment ${word.value} stands where ${generation + 1} is due`)
     case 'invalid':
-      // Torn while it was begun, when it held nothing yet; or harmed later.
+      // Torn while it was begun, when it held nothing yet; or damaged later.
       if (isEmptySegment(area, offset)) return false
       throw new CorruptBytesError(`the log segment after checkpoint ${generation} fails its check`)
   }

@@ -17,7 +17,7 @@ import type { AreaWriter } from './writer.ts'
 export interface SegmentContent {
   readonly records: readonly LogRecord[]
   readonly end: number
-  /** The segment's words are not yet as an unharmed segment has them; `Segment.resume` mends it. */
+  /** The segment's words are not yet as an undamaged segment has them; `Segment.resume` mends it. */
   readonly torn: boolean
 }
 

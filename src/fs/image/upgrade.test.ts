@@ -135,17 +135,17 @@ test('stores of the upgrade in the other order, or one left out, would be notice
   assert.equal(readHeader(unfinished).isHalfUpgraded, true)
 })
 
-test('every harmed byte of an upgraded header is noticed, or does no harm', () => {
+test('every damaged byte of an upgraded header is noticed, or changes nothing', () => {
   const area = former(randomFrom(5))
   openImage(area).upgrade()
   let refused = 0
   for (let at = 0; at < HEADER_BYTES; at++)
     for (const change of [1, 3, 0x80]) {
-      const harmed = area.slice()
-      harmed[at] = (harmed[at] as number) ^ change
+      const damaged = area.slice()
+      damaged[at] = (damaged[at] as number) ^ change
       try {
-        assert.deepEqual(readHeader(harmed).identity, IDENTITY)
-        assert.equal(readHeader(harmed).version, 2)
+        assert.deepEqual(readHeader(damaged).identity, IDENTITY)
+        assert.equal(readHeader(damaged).version, 2)
       } catch (error) {
         assert.ok(error instanceof CorruptBytesError, String(error))
         refused++

@@ -1,5 +1,5 @@
 /**
- * A store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to fail.
+ * A store for tests: memory that is plain bytes, with either kind of clearing, which a test can make fail.
  * Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled by
  * building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough to
  * see whose they are, few enough to copy whole pools in a test.
@@ -194,7 +194,7 @@ export class MemoryStore implements Store, FileData {
       this.#blocks.set(`pool/${block}`, new Uint8Array(this.#modelBytes))
   }
 
-  /** The bytes a block of the pool holds, whoever owns it (`clearing: 'ours'` only). */
+  /** The bytes of a block of the pool, whether or not a file owns it (`clearing: 'ours'` only). */
   blockBytes(block: number): Uint8Array {
     return this.#block(`pool/${block}`).slice()
   }

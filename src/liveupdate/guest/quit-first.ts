@@ -48,8 +48,8 @@ class QuitFirst {
     const { name, argv } = this.#run.before
     const runtime = readRuntime(name)
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
-    // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that `run` was
-    // told to trust.
+    // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that
+    // `run --trust-devmem` recorded.
     const isWindow = isInDevmem(this.#run.before)
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)

@@ -5,9 +5,9 @@
  * Why no byte is lost: the old QEMU is stopped and whole until the successor is the guest's. A step that
  * fails before that ends the successor, waits for its end (it may have the guest's images open), and
  * continues the old one. From the moment when the runtime record names the successor, the old QEMU is only
- * ever ended; the successor is told to run after the saved state was taken off the record, so that no later
- * QEMU loads it over newer RAM. A command that dies in between leaves a record by which `resume` takes the
- * same step back, or on.
+ * ever ended; the successor gets `cont` after the saved state was taken off the record, so that no later QEMU
+ * loads it over newer RAM. A command that dies in between leaves a record by which `resume` takes the same
+ * step back, or on.
  */
 
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'
@@ -68,7 +68,7 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
     throw new QemuError(problem, { cause: error })
   }
   try {
-    // Until it is told to run, a state that was saved is all of the guest.
+    // Until it gets `cont`, a state that was saved is all of the guest.
     successor.checkAlive()
   } catch (cause) {
     throw new GuestSavedError(errorText(cause), { cause })

@@ -12,7 +12,7 @@ import type { Reading } from './reading.ts'
 /** Where QEMU keeps the devices with an id, and those without. */
 const PLACES = ['/machine/peripheral', '/machine/peripheral-anon']
 const FOLDER = /^vhost-user-fs(-|$)/
-/** VHOST_USER_PROTOCOL_F_DEVICE_STATE: by name where QEMU knows it, else a bit of the unknown ones. */
+/** VHOST_USER_PROTOCOL_F_DEVICE_STATE: by name where QEMU has one for it, else a bit of the unknown ones. */
 const DEVICE_STATE = /^VHOST_USER_PROTOCOL_F_DEVICE_STATE(?![A-Z_])/
 const DEVICE_STATE_BIT = 1n << 19n
 

@@ -75,7 +75,7 @@ test('what a file had behind its end is zero when it grows again, also after a r
     resize(100)
     assert.ok(reads().equals(Buffer.concat([Buffer.alloc(10, 7), Buffer.alloc(90)])))
   }
-  // A server died after writing and before logging: the successor knows of 10 bytes.
+  // A server died after writing and before logging: by the log the file has 10 bytes.
   world.store.data.write(object, 0, Buffer.alloc(100, 9))
   world.restart()
   world.store.adopt(object, sized(10))

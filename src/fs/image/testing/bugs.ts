@@ -7,7 +7,7 @@ import { type Geometry, padded, RECORD, SEGMENT, SLOT } from '../image-format.ts
 import type { TracedStore } from '../writer.ts'
 import type { Run } from './recorded-run.ts'
 
-/** What a store is for, told by where it goes and what it holds. */
+/** What a store is for, by its offset and its value. */
 export type Role =
   | 'give up slot'
   | 'checkpoint body'

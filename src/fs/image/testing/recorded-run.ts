@@ -94,15 +94,15 @@ function unnoticedHarm(
   const [first] = geometry.segmentOffsets
   const body = commit.stores.find(({ offset, bytes }) => offset >= first && bytes.length > 8)
   if (body === undefined) return 'there is no record'
-  const harmed = area.slice()
+  const damaged = area.slice()
   const place = body.offset + (body.bytes.length >> 1)
-  harmed[place] = (harmed[place] as number) ^ 1
-  disguise(harmed)
+  damaged[place] = (damaged[place] as number) ^ 1
+  disguise(damaged)
   try {
-    openImage(harmed)
+    openImage(damaged)
   } catch (error) {
     if (error instanceof CorruptBytesError) return undefined
     throw error
   }
-  return 'harm to an acknowledged record is not noticed'
+  return 'damage to an acknowledged record is not noticed'
 }
