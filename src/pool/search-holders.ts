@@ -36,7 +36,8 @@ export interface ImageHolder {
 }
 
 /**
- * Every holder of every pool, this process left out. None where the kernel does not let this process look.
+ * Every holder of every pool, this process left out. Users other than root get those that the kernel lets
+ * them read. Errors (UsageError): root may not read a process.
  */
 export function searchHolders(): ImageHolder[] {
   return readdirSync('/proc').flatMap((name) => {

@@ -55,7 +55,8 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
 
 /**
  * All but the last step: the guest is saved and on record, and its stopped QEMU can still continue it
- * (`cancelSave`).
+ * (`cancelSave`). Errors as of `saveAndQuit`; then the guest is as it was before, unless it is a
+ * GuestStoppedError.
  */
 export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
   const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request

@@ -43,7 +43,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
 
 /**
  * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made
- * sure that no process will load the file.
+ * sure that no process will load the file. Errors (QemuError): the guest is still stopped.
  */
 export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<void> {
   await qmp.execute('migrate_cancel')
