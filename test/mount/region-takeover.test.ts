@@ -1,8 +1,8 @@
 /**
- * The takeover of a pool in a region from a server whose keeper has died: a refusal has changed nothing, and
- * the server serves on; no other process gets the region meanwhile. The region is a folder of tmpfs in place
- * of a carve-out: keeper, server and commands are the real ones, with another driver in one row of the
- * registry. And the end of a keeper in the middle of any takeover.
+ * The takeover of a pool in a region from a server whose keeper has died: what refuses it has changed
+ * nothing, and the server serves on; nobody else gets the region meanwhile. The region is a folder of tmpfs
+ * in place of a carve-out: keeper, server and commands are the real ones, with another driver in one row of
+ * the registry. And the end of a keeper in the middle of any takeover.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
