@@ -1,5 +1,5 @@
 /**
- * Owns the bench of the blackout: a new QEMU under a running guest, by guestmemfs and by QEMU's ordinary
+ * The bench of the blackout: a new QEMU under a running guest, by guestmemfs and by QEMU's ordinary
  * migration, by size of RAM.
  */
 import { mkdtempSync, rmdirSync } from 'node:fs'

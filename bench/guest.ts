@@ -1,7 +1,7 @@
 /**
- * Owns the guest that the blackout bench updates: the tiny guest, with all of its RAM touched beforehand.
- * Filling the file from outside takes seconds where a guest under emulation would need minutes; to QEMU the
- * pages are the same.
+ * The guest that the blackout bench updates: the tiny guest, with all of its RAM touched beforehand. Filling
+ * the file from outside takes seconds where a guest under emulation would need minutes; to QEMU the pages are
+ * the same.
  */
 
 import { execFile } from 'node:child_process'

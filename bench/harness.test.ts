@@ -1,4 +1,4 @@
-/** Owns the tests of the harness: medians, and that every side runs once a round, in a balanced order. */
+/** Tests of the harness: medians, and that every side runs once a round, in a balanced order. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { interleave, median, medianOf, orderOf, slope } from './harness.ts'

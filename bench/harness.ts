@@ -1,5 +1,5 @@
 /**
- * Owns comparisons: every round runs each side once, in a balanced order, so that other load of the machine
+ * Comparisons: every round runs each side once, in a balanced order, so that other load of the machine
  * affects all sides alike; figures are medians over rounds unless a bench says otherwise. Must not: assert,
  * as a bench reports.
  */

@@ -39,11 +39,11 @@ const bySide = (updates: readonly Update[]): Measured[] =>
 const plainName = ({ sizeMib, isHuge }: PlainMemfd): string =>
   `plain memfd, ${sizeMib} MiB in pages of ${isHuge ? '2 MiB' : '4 KiB'}`
 
-function plainSides({ passages }: Figures): Measured[] {
-  const memfds = passages[0]?.preserved ?? []
+function plainSides({ plainKexecs }: Figures): Measured[] {
+  const memfds = plainKexecs[0]?.preserved ?? []
   return memfds.map((memfd, index) => {
-    const preserved = passages.map((passage) => passage.preserved[index] as Preserved)
-    const retrieved = passages.map((passage) => passage.retrieved[index] as Retrieved)
+    const preserved = plainKexecs.map((each) => each.preserved[index] as Preserved)
+    const retrieved = plainKexecs.map((each) => each.retrieved[index] as Retrieved)
     return {
       name: plainName(memfd),
       samples: {
@@ -102,7 +102,7 @@ function guestRows(updates: readonly Update[], sides: readonly Measured[]): Row[
 }
 
 /**
- * `rounds`: of one passage of plain memfds, and a live update for each store and size. Errors: the failure of
+ * `rounds`: of one kexec with plain memfds, and a live update for each store and size. Errors: the failure of
  * the throw-away host.
  */
 export async function benchKho(rounds: number): Promise<Result> {

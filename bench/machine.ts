@@ -1,4 +1,4 @@
-/** Owns the facts about the machine that a result needs to be understood. No names of hosts, no paths. */
+/** The facts about the machine that a result needs to be understood. No names of hosts, no paths. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { installedQemu } from '../src/host/qemu-package.ts'

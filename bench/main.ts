@@ -1,6 +1,5 @@
 /**
- * Owns `npm run bench`: which benches there are, running those that were named (all without a name),
- * printing.
+ * `npm run bench`: runs the benches that were named (all without a name) and prints their results.
  *
  *   npm run bench                      all of them
  *   npm run bench -- metadata scale    these

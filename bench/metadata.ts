@@ -1,6 +1,5 @@
 /**
- * Owns the bench of metadata: create, stat, truncate, unlink against libfuse's C example over tmpfs, side by
- * side.
+ * The bench of metadata: create, stat, truncate, unlink against libfuse's C example over tmpfs, side by side.
  */
 import { closeSync, mkdirSync, openSync, rmdirSync, statSync, truncateSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'

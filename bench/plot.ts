@@ -1,4 +1,4 @@
-/** Owns drawing grouped bars as SVG. Must not: know what the numbers mean. */
+/** Grouped bars as SVG. Must not: interpret the numbers. */
 
 export interface Group {
   readonly label: string

@@ -1,4 +1,4 @@
-/** Owns a pool for a bench: mounted through the command line like any other, discarded afterwards. */
+/** A pool for a bench: mounted through the command line like any other, discarded afterwards. */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** Owns the bench of guest RAM: filling, reading and touching 1 GiB through the mount against a raw memfd. */
+/** The bench of guest RAM: filling, reading and touching 1 GiB through the mount against a raw memfd. */
 import { execFile } from 'node:child_process'
 import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

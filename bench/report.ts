@@ -1,4 +1,4 @@
-/** Owns the files of results (JSON, one per bench) and their table. Must not: compute figures. */
+/** The files of results (JSON, one per bench) and their table. Must not: compute figures. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Measured } from './harness.ts'

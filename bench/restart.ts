@@ -1,5 +1,5 @@
 /**
- * Owns the bench of the server as a process: how long the mount waits when it is killed, its memory, and its
+ * The bench of the server as a process: how long the mount waits when it is killed, its memory, and its
  * processor time when idle.
  */
 import { spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** Owns the bench of size: the time to create a file in a mount of 10,000 files against one of 100. */
+/** The bench of size: the time to create a file in a mount of 10,000 files against one of 100. */
 import { closeSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { interleave, medianOf } from './harness.ts'

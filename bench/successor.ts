@@ -1,6 +1,6 @@
 /**
- * Owns the bench of `live-update --vmm-only` with the next QEMU first, against the same update with the old
- * QEMU first and against QEMU's ordinary migration: a guest with a disk and a NIC.
+ * The bench of `live-update --vmm-only` with the next QEMU first, against the same update with the old QEMU
+ * first and against QEMU's ordinary migration: a guest with a disk and a NIC.
  */
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

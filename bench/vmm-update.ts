@@ -1,4 +1,4 @@
-/** Owns one update of the QEMU of one guest, for benches. */
+/** One update of the QEMU of one guest, for benches. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'

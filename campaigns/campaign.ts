@@ -1,6 +1,6 @@
 /**
- * The interface of a campaign: rounds, each repeatable by its seed, until its time is over. Must not: know
- * what a round does, nor where its ledger is.
+ * The interface of a campaign: rounds, each repeatable by its seed, until its time is over. Must not: depend
+ * on what a round does, or on where its ledger is.
  */
 
 /** Counts of one round. Over all rounds a name that ends in `Most` is their maximum, any other their sum. */

@@ -1,6 +1,6 @@
 /**
- * Owns the ledger of one campaign: a line a round, in the cache beside the testbed's, under a key of the
- * tested tree. Another tree has another ledger.
+ * The ledger of one campaign: a line a round, in the cache beside the testbed's, under a key of the tested
+ * tree. Another tree has another ledger.
  */
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Owns how a campaign's figures are kept: bench/results/campaign-NAME.json, of all rounds in its ledger. */
+/** The file of a campaign's figures, of all rounds in its ledger: bench/results/campaign-NAME.json. */
 import { writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { machineFacts } from '../bench/machine.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns `npm run build`: the published package's JavaScript in `dist/`, made from `src/` without its tests.
+ * `npm run build`: the published package's JavaScript in `dist/`, made from `src/` without its tests.
  * Must not: leave anything of an earlier build behind, or build what does not start. `npm run check` checks
  * types.
  */

@@ -1,6 +1,6 @@
 /**
- * Owns `npm run demo`: the choice of the demo, and the exit on an error. Without words it is the live update
- * of a kernel, in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is
+ * `npm run demo`: the choice of the demo, and the exit on an error. Without words it is the live update of a
+ * kernel, in the testbed; `--local` is the live update of a QEMU on this machine. Both install what is
  * missing, asking first.
  */
 import { parseArgs } from 'node:util'

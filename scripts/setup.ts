@@ -1,6 +1,6 @@
 /**
- * Owns `npm run setup`: the Debian and Ubuntu packages that tests and demo need, installed after asking
- * (`--yes`, or no terminal: without asking). Must not: install what is already there.
+ * `npm run setup`: the Debian and Ubuntu packages that tests and demo need, installed after asking (`--yes`,
+ * or without a terminal: without asking). Must not: install what is already there.
  */
 import { THIS_HOST } from '../src/host/apt.ts'
 import { ensureQemu } from '../src/host/qemu-package.ts'

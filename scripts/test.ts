@@ -1,6 +1,6 @@
 /**
  * `npm test`: runs the tiers one after the other and says how many tests of which tier passed, failed and
- * were skipped, and why. The last line is the sum. Must not: know what a test tests.
+ * were skipped, and why. The last line is the sum. Must not: depend on what a test tests.
  *
  *   npm test                     the tiers unit, mount, vm, kexec
  *   npm run test:all             everything this machine can test

@@ -1,4 +1,4 @@
-/** Owns the tests of the cache: it has complete entries only, each built once. */
+/** Tests of the cache: it has complete entries only, each built once. */
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the cache of the testbed, outside the repository (XDG cache). An entry is built beside its place and
- * renamed into it, so a reader finds it complete or not at all. Must not: know what an entry is.
+ * The cache of the testbed, outside the repository (XDG cache). An entry is built beside its place and
+ * renamed into it, so a reader finds it complete or not at all. Must not: read an entry.
  */
 import { createHash } from 'node:crypto'
 import {

@@ -1,4 +1,4 @@
-/** Owns the tests of what a campaign runs, and how it continues. */
+/** Tests of what a campaign runs, and how it continues. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageError } from '../src/values/errors.ts'

@@ -1,4 +1,4 @@
-/** Owns running one program of this machine to its end, with a time limit, and an error with its output. */
+/** Runs one program of this machine to its end, within a time limit. An error has its output. */
 import { execFile } from 'node:child_process'
 
 export interface CommandOptions {

@@ -1,4 +1,4 @@
-/** Owns files with one JSON record a line, to which runs append: the ledger's and the campaigns'. */
+/** Files with one JSON record a line, to which runs append: the ledger's and the campaigns'. */
 import { existsSync, readFileSync } from 'node:fs'
 
 /** Oldest first. A line that was cut off, by a full disk or a kill, is left out. */

@@ -1,6 +1,6 @@
 /**
- * Owns a key of the present contents of what is tested, committed or not: other contents have another key,
- * and so another campaign.
+ * A key of the present contents of what is tested, committed or not: other contents have another key, and so
+ * another campaign.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'

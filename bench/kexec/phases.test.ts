@@ -1,4 +1,4 @@
-/** Owns the tests of figures from a guest's report. */
+/** Tests of figures from a guest's report. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { perGib, phaseMs, phaseSamples } from './phases.ts'

@@ -117,7 +117,8 @@ async function mountOf({ host, next }: Stage, what: string, make: string): Promi
   await host.run(loadKernel(next))
   await host.jump(JUMP)
   const { server } = await poolStatus(host)
-  if ((await host.run(`ls ${folder} | wc -l`)) !== before) throw new Error(`not all of ${what} came along`)
+  if ((await host.run(`ls ${folder} | wc -l`)) !== before)
+    throw new Error(`not all of ${what} is there after the kexec`)
   await host.run(`rm -r ${folder}`, LONG)
   return Date.parse(server.startedAt) - server.askedAtMs
 }

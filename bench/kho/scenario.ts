@@ -33,14 +33,14 @@ export interface Update {
 }
 
 /** The two sides of one kexec, memfd by memfd. */
-export interface Passage {
+export interface PlainKexec {
   readonly preserved: readonly Preserved[]
   readonly retrieved: readonly Retrieved[]
 }
 
 export interface Figures {
   readonly updates: readonly Update[]
-  readonly passages: readonly Passage[]
+  readonly plainKexecs: readonly PlainKexec[]
 }
 
 const PRESERVE = `node ${PROGRAMS}/luo/preserve.ts`
@@ -55,7 +55,7 @@ const MOUNT: Record<Store, string> = {
 }
 
 /**
- * `rounds`: for each of them its stores in order, each with a live update for each size; and one passage of
+ * `rounds`: for each of them its stores in order, each with a live update for each size; and one kexec with
  * plain memfds.
  */
 export const liveUpdates = (
@@ -70,18 +70,18 @@ export const liveUpdates = (
   files: () => ({ 'tiny-guest': buildTinyGuest({ mebibytes: 16, strideBytes: 4096 }) }),
   async run(stage) {
     const { phase } = stage
-    const passages: Passage[] = []
+    const plainKexecs: PlainKexec[] = []
     const updates: Update[] = []
     for (const [round, stores] of rounds.entries()) {
-      const pass = () => passage(stage, sizesMib, `preserve-${round + 1}`)
-      passages.push(await phase(`plain memfds ${round + 1}`, pass))
+      const pass = () => plainKexec(stage, sizesMib, `preserve-${round + 1}`)
+      plainKexecs.push(await phase(`plain memfds ${round + 1}`, pass))
       for (const store of stores) updates.push(...(await updatesOf(stage, store, sizesMib, updates.length)))
     }
-    return { updates, passages }
+    return { updates, plainKexecs }
   },
 })
 
-async function passage(stage: Stage, sizesMib: readonly number[], log: string): Promise<Passage> {
+async function plainKexec(stage: Stage, sizesMib: readonly number[], log: string): Promise<PlainKexec> {
   const { host, next, keep } = stage
   const memfds = sizesMib.flatMap((sizeMib) => [`${sizeMib}:huge`, `${sizeMib}:small`]).join(',')
   await host.atBoot(HUGE_PAGES, { alone: true })

@@ -1,5 +1,5 @@
 /**
- * Owns libfuse's C example `passthrough_ll` as a peer: taken from Debian's libfuse3-dev, compiled with the
+ * The C example of libfuse `passthrough_ll` as a peer: taken from Debian's libfuse3-dev, compiled with the
  * machine's C compiler, kept in a cache outside the repository, mounted over a tmpfs of its own. Must not:
  * install anything.
  */

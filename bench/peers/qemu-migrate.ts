@@ -1,6 +1,6 @@
 /**
- * Owns QEMU's ordinary migration of a guest into a new QEMU on the same host, as a peer: `migrate file:` into
- * a tmpfs, a fresh QEMU with fresh RAM, `migrate-incoming`. All RAM is written and read once.
+ * QEMU's ordinary migration of a guest into a new QEMU on the same host, as a peer: `migrate file:` into a
+ * tmpfs, a fresh QEMU with fresh RAM, `migrate-incoming`. All RAM is written and read once.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

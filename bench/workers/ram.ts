@@ -1,7 +1,7 @@
 /**
- * Owns one measurement of a mapping of guest RAM, in a process of its own: mappings here are never unmapped,
- * and a fresh process faults every page anew. Prints one JSON object. First argument: a path, or `memfd`;
- * second: bytes.
+ * One measurement of a mapping of guest RAM, in a process of its own: mappings here are never unmapped, and a
+ * fresh process faults every page anew. Prints one JSON object. First argument: a path, or `memfd`; second:
+ * bytes.
  */
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { libcCall } from '../../src/linux/library.ts'
@@ -33,7 +33,8 @@ if (place === 'memfd') resize(fd, lengthBytes)
 const mapping = mapShared(fd, lengthBytes)
 adviseHuge(mapping)
 
-// SAFETY: both calls stay inside `mapping`, which is lengthBytes long and lives as long as this process.
+// SAFETY: both calls stay inside `mapping`, which is lengthBytes long and stays mapped as long as this
+// process runs.
 const fillMs = timed(() => void memset(mapping, 1, lengthBytes))
 const pmdBytes = pmdMappedBytes()
 const readMs = timed(() => void memchr(mapping, 2, lengthBytes))

@@ -1,6 +1,6 @@
 /**
- * Owns the inputs of a target that reached new code, and those with a fault: a file each in the cache, named
- * by its content, so that each is kept once. They stay when the program changes.
+ * The inputs of a target that reached new code, and those with a fault: a file each in the cache, named by
+ * its content, so that each is kept once. They stay when the program changes.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * Owns which characters of the project's sources have run in this thread: V8's own block coverage, read
- * through the inspector. Must not: know why they ran.
+ * The characters of the project's sources that have run in this thread: V8's own block coverage, read through
+ * the inspector.
  */
 import { type Profiler, Session } from 'node:inspector'
 import { dirname, join } from 'node:path'

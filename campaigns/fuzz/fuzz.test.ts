@@ -1,6 +1,6 @@
 /**
- * Owns the tests of the fuzzer itself: what it counts as new, how it changes an input, and that its targets
- * read their seeds.
+ * Tests of the fuzzer itself: what it counts as new, how it changes an input, and that its targets read their
+ * seeds.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,6 +1,4 @@
-/**
- * Owns making one input from another: it changes bytes, or values of JSON. Pure but for its random numbers.
- */
+/** Makes one input from another: it changes bytes, or values of JSON. Pure but for its random numbers. */
 import type { Random } from '../../src/fs/image/testing/random.ts'
 
 /** Longer ones find no more, and take longer. */

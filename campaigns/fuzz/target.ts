@@ -1,4 +1,4 @@
-/** The interface of a fuzz target: a reader of bytes, its promises, and first inputs. */
+/** The interface of a fuzz target: a reader of bytes, what it guarantees, and first inputs. */
 
 export interface Target {
   /** Parts to put into inputs: names, numbers, tags. */

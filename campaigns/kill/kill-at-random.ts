@@ -1,6 +1,6 @@
 /**
- * Kills a pool's server, its keeper, or both, at random moments, and notes who lived when: with that a load
- * judges what is lost.
+ * Kills a pool's server, its keeper, or both, at random moments, and records which of them ran when: by that
+ * a load decides which losses are allowed.
  */
 import { statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,7 +22,9 @@ export async function killAtRandom(
   const bothDied: Span[] = []
   const keepers = new KeeperLives(host)
   const answering = new AnsweringServer(host, isOver)
-  /** Those that were killed last. As long as the record names one, nobody has taken its place. */
+  /**
+   * Those that were killed last. As long as the record names one, no other process has taken over from it.
+   */
   const dead = { keeper: 0, server: 0 }
   while (!isOver()) {
     await sleep(random.below(LONGEST_PAUSE_MS))
@@ -36,8 +38,7 @@ export async function killAtRandom(
       count(figures, 'serverKills')
       if (keeper === dead.keeper) bothDied.push([startMs, Date.now()])
     } else if (!host.canLoseBoth) {
-      // Without a service manager its server must hold the pool, and live until another keeper has taken
-      // over.
+      // Without a service manager its server must hold the pool, and run until another keeper has taken over.
       await host.settled()
       const held = host.keeperPid()
       host.kill(held)
@@ -62,7 +63,7 @@ export async function killAtRandom(
   return { bothDied, keepers: keepers.spans }
 }
 
-/** Each keeper's life, from when it was first seen in the record. */
+/** The time of each keeper, from when it was first seen in the record. */
 class KeeperLives {
   readonly spans: Span[] = []
   #pid = 0

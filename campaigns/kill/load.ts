@@ -1,7 +1,7 @@
 /**
  * A process that works on a mount and has a model of it: all acknowledged changes must be there, exactly
- * once, and nothing else. Run with a directory and a seed. A line on its standard input ends it: who was
- * alive when, as the JSON of `Lives`. Then it compares the whole tree and prints one JSON line.
+ * once, and nothing else. Run with a directory and a seed. A line on its standard input ends it: which
+ * process ran when, as the JSON of `Lives`. Then it compares the whole tree and prints one JSON line.
  *
  * It allows, and counts, two answers that no other file system gives: while no keeper runs, the server
  * refuses a new file with EIO; and the memory of a file may be lost, which is EIO to its reader, where both
@@ -21,7 +21,7 @@ export type Span = readonly [number, number]
 export interface Lives {
   /** No process held all of the pool; it began somewhere in each of these. */
   readonly bothDied: readonly Span[]
-  /** Each keeper's life, from when it was in office. */
+  /** The time of each keeper, from when the record named it. */
   readonly keepers: readonly Span[]
 }
 
@@ -30,7 +30,7 @@ export interface LoadResult {
   readonly files: number
   readonly refused: number
   readonly lost: number
-  /** The longest that a keeper had a file whose memory is lost. */
+  /** The longest time for which a keeper held a file whose memory is lost. */
   readonly longestHeldMs: number
 }
 
@@ -216,7 +216,10 @@ class Load {
   }
 }
 
-/** The longest that one keeper had a file, made at `madeAtMs`, before the first death of both after it. */
+/**
+ * The longest time for which one keeper held a file, made at `madeAtMs`, before the first death of both after
+ * it.
+ */
 function heldBeforeLoss(madeAtMs: number, { bothDied, keepers }: Lives): number {
   const death = bothDied.find(([, toMs]) => toMs >= madeAtMs)
   if (death === undefined) return Infinity

@@ -35,7 +35,7 @@ export function mountPlainly(pool: string, size: string): PoolHost {
     kill,
     canLoseBoth: false,
     takenOver: async (former) => {
-      // The kernel takes a while to end a process that it has no processor for, and `mount` finds it alive.
+      // On a busy machine the kernel takes a while to end a process, and until then `mount` finds it alive.
       await until('the keeper has ended', () => !isAlive(former))
       guestmemfs('mount', pool, mountPoint)
     },

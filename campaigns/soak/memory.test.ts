@@ -1,4 +1,4 @@
-/** Owns the tests of what counts as growth. */
+/** Tests of what counts as growth. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { growthOf, type Sample, sampleOf } from './memory.ts'
@@ -11,7 +11,7 @@ const samples = (count: number, at: (index: number) => Partial<Sample>): Sample[
     ...at(index),
   }))
 
-test('a process that breathes is flat, and so is one that grew while it began', () => {
+test('a process whose memory goes up and down is flat, and so is one that grew at its start only', () => {
   assert.equal(
     growthOf(samples(100, (index) => ({ residentKib: 50_000 + 4000 * (index % 7) }))).wrong,
     undefined,
@@ -22,7 +22,7 @@ test('a process that breathes is flat, and so is one that grew while it began', 
   )
 })
 
-test('steady growth is told, of memory and of descriptors', () => {
+test('steady growth is reported, of memory and of descriptors', () => {
   assert.match(
     growthOf(samples(100, (index) => ({ residentKib: 50_000 + 100 * index }))).wrong ?? '',
     /grew by 59\d\d KiB/,

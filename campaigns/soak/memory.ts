@@ -1,4 +1,4 @@
-/** Owns reading a process's memory and descriptors from /proc, and the check that they do not grow. */
+/** Reads a process's memory and descriptors from /proc, and checks that they do not grow. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { slope } from '../../bench/harness.ts'
 

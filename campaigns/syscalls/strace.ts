@@ -1,4 +1,4 @@
-/** Owns running strace(1), to list a process's system calls, and to kill it at one of them. */
+/** Runs strace(1), to list a process's system calls, and to kill it at one of them. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'

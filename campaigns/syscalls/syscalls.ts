@@ -117,11 +117,11 @@ class Bench {
   /** Returns whether the server was killed: another run may make other calls. */
   async killIn({ operation, site }: Pair): Promise<boolean> {
     const server = this.#host.serverPid()
-    const harmed = await this.#carryOut(operation, killAt(site))
+    const killed = await this.#carryOut(operation, killAt(site))
     const isKilled = processStartTime(server) === undefined
     if (isKilled) await until('another server serves', () => ![0, server].includes(this.#host.serverPid()))
-    const unharmed = await this.#carryOut(operation, ['-e', 'trace=none'])
-    assert.deepEqual(harmed.told, unharmed.told, `${operation} leaves something else`)
+    const complete = await this.#carryOut(operation, ['-e', 'trace=none'])
+    assert.deepEqual(killed.told, complete.told, `${operation} leaves something else`)
     this.#check()
     return isKilled
   }

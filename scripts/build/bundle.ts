@@ -1,7 +1,7 @@
 /**
- * Owns turning `src/` into the JavaScript of the published package: one file for each process or thread that
- * is started, instead of the hundred modules that it is made of. After a kexec guests wait for four such
- * starts, and finding and linking modules was most of each. Native code stays outside.
+ * Turns `src/` into the JavaScript of the published package: one file for each process or thread that is
+ * started, instead of the hundred modules that it is made of. After a kexec guests wait for four such starts,
+ * and finding and linking modules was most of each. Native code stays outside.
  */
 import { globSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'

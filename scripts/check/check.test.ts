@@ -1,4 +1,4 @@
-/** Owns the tests of the checks: each rule must find its problem. */
+/** Tests of the checks: each rule must find its problem. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cycles, importProblems } from './imports.ts'

@@ -1,6 +1,5 @@
 /**
- * Owns the tests of the comment check: it fills prose, leaves everything else as it is, and finds each
- * problem once.
+ * Tests of the comment check: it fills prose, leaves everything else as it is, and finds each problem once.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

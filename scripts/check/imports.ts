@@ -1,6 +1,6 @@
 /**
- * Owns the import rule: which room of `src/` may import which other. The table is the architecture; add a
- * line here before the first import that needs it. Must not: excuse single files without a reason.
+ * The import rule: which room of `src/` may import which other. The table is the architecture; add a line
+ * here before the first import that needs it. Must not: excuse single files without a reason.
  */
 import { isTest, type Source } from './sources.ts'
 

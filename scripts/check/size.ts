@@ -1,6 +1,5 @@
 /**
- * Owns the size rule: a file holds one concept and at most `LINES_MAX` lines; a table may be longer and is
- * listed.
+ * The size rule: a file holds one concept and at most `LINES_MAX` lines; a table may be longer and is listed.
  */
 import { isTest, type Source } from './sources.ts'
 
@@ -16,7 +15,7 @@ export function sizeProblems(sources: readonly Source[]): string[] {
   })
 }
 
-/** A file opens with a comment; a test need not: its place and the names of its tests say what it owns. */
+/** A file opens with a comment; a test need not: its place and the names of its tests say what it is. */
 export function openingProblems(sources: readonly Source[]): string[] {
   return sources.flatMap(({ path, text }) =>
     isTest(path) || /^(#!.*\n)?\/(\*\*?|\/)/.test(text)

@@ -1,6 +1,6 @@
 /**
- * Owns reading the project's sources for the checks: which files there are, how long, what they import. Must
- * not: judge them.
+ * Reads the project's sources for the checks: which files there are, how long, what they import. Must not:
+ * judge them.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'

@@ -1,5 +1,5 @@
 /**
- * Owns the dead-file check: every source is imported by another one, is a test, or is a program that
+ * The dead-file check: every source is imported by another one, is a test, or is a program that
  * `package.json` or another source names. Must not: look for unused names, which tsc and biome find.
  */
 import { basename } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * Owns the demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its
- * serial port read from standard output. The supervisor passes the same pipe to each QEMU of the guest.
+ * The demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its serial
+ * port read from standard output. The supervisor passes the same pipe to each QEMU of the guest.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 /**
- * Owns the demo's output: steps with their times, and one live line, which it overwrites on a terminal.
- * Without a terminal it prints only some live lines. Must not: know what the demo does.
+ * The demo's output: steps with their times, and one live line, which it overwrites on a terminal. Without a
+ * terminal it prints only some live lines. Must not: run the demo.
  */
 
 /** Without a terminal, one in this many live lines is printed. */

@@ -1,6 +1,6 @@
 /**
- * Owns finding and removing processes and mounts that a test left behind. A process belongs to the run when
- * its environment has the run's marker or it names the run's folder; a mount, when it is in that folder. Must
+ * Finds and removes processes and mounts that a test left behind. A process belongs to the run when its
+ * environment has the run's marker or it names the run's folder; a mount, when it is in that folder. Must
  * not: touch anything else of the machine, which may have other pools.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** Owns the tests of the test runner: it must notice every way in which a test file can fail. */
+/** Tests of the test runner: it must notice every way in which a test file can fail. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * Prepares, runs, counts and prints one tier's jobs, one after the other or a few at once. Must not: know
- * what a test tests.
+ * Prepares, runs, counts and prints one tier's jobs, one after the other or a few at once. Must not: depend
+ * on what a test tests.
  */
 import { rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Owns counting results and their lines for people. Must not: run anything. */
+/** The counts of results, and their lines for people. Must not: run anything. */
 import type { JobResult } from './run-file.ts'
 
 export interface Tally {

@@ -1,5 +1,5 @@
 /**
- * The tiers of tests: the jobs of each, what it needs of a machine, and the time limit of a job and of the
+ * The tiers of tests: the jobs of each, what it needs of a machine, and the time limits of a job and of the
  * tier.
  */
 import { spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** Owns the tests of the turns of scenarios in CI. */
+/** Tests of the turns of scenarios in CI. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TURNS, turnOf } from './turns.ts'

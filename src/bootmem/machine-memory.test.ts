@@ -1,4 +1,4 @@
-/** Owns the tests of reading a machine's memory, from folders laid out as sysfs and procfs are. */
+/** Tests of reading a machine's memory, from folders laid out as sysfs and procfs are. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -112,7 +112,7 @@ test('a carve-out belongs to the node that its memory would join', (t) => {
   ])
 })
 
-test('without the firmware’s map /proc/iomem has to do, and a carve-out in it is RAM', (t) => {
+test('without the firmware’s map /proc/iomem is read, and a carve-out in it is RAM', (t) => {
   const root = machine(t, { 'proc/iomem': IOMEM })
   const ram = (carveOuts: { start: number; lengthBytes: number }[]): number[][] =>
     readMachineMemory(carveOuts, root)

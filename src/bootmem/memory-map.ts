@@ -1,7 +1,7 @@
 /**
- * Owns the memory map of a kernel that gets options: the firmware's ranges, changed by one option after the
- * other. Pure. Entries may overlap until the end, when the largest type wins; the kernel does it in this
- * order, and the result depends on it. Source: e820__range_add(), e820__range_update(), e820__range_remove(),
+ * The memory map of a kernel that gets options: the firmware's ranges, changed by one option after the other.
+ * Pure. Entries may overlap until the end, when the largest type wins; the kernel does it in this order, and
+ * the result depends on it. Source: e820__range_add(), e820__range_update(), e820__range_remove(),
  * e820__update_table(), arch/x86/kernel/e820.c.
  */
 import { E820, type MemoryOption } from '../linux/memmap.ts'

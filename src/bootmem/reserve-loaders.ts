@@ -1,5 +1,5 @@
 /**
- * A plan's words as each way to start a kernel must have them, escaped. Pure. Must not write a file: the
+ * A plan's words as each way to start a kernel must have them, escaped. Pure. Must not: write a file. The
  * operator does, who can repair a machine that does not boot.
  */
 import { formatBytes } from '../linux/memmap.ts'

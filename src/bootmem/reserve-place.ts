@@ -1,6 +1,6 @@
 /**
- * Owns the choice of the physical range that a carve-out takes. Pure. Must not write kernel options:
- * reserve-plan.ts does.
+ * The choice of the physical range that a carve-out takes. Pure. Must not: write kernel options
+ * (reserve-plan.ts).
  *
  * Rules for every place: multiples of 2 MiB, ordinary RAM throughout, and nothing below 1 GiB. Below it lies
  * what no option moves: a kernel that is not randomised (boot loaders and UEFI put it into the first free

@@ -1,7 +1,7 @@
 /**
- * Owns the plan of a carve-out: where, which words the next kernel gets, what the host keeps, what the
- * operator should know. Pure; changes nothing and prints nothing. The plan is checked by the kernel's own
- * rules before it is returned.
+ * The plan of a carve-out: where, which words the next kernel gets, what the host keeps, what the operator
+ * should know. Pure; changes nothing and prints nothing. The plan is checked by the kernel's own rules before
+ * it is returned.
  */
 import { E820, formatBytes, kernelWords, memoryOptions, reservedRanges } from '../linux/memmap.ts'
 import { splitCommandLine } from '../linux/memory-info.ts'

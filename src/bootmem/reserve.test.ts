@@ -1,6 +1,4 @@
-/**
- * Owns the tests of `reserve`: where carve-outs go on three machines, which words they take, what is refused.
- */
+/** Tests of `reserve`: where carve-outs go on three machines, which words they take, what is refused. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
@@ -117,7 +115,7 @@ test('a server: in one memory node, and beside what was put there', () => {
   assert.match(refusal(SERVER, '1G', { node: 2 }), /no memory node 2 on this machine: there are 0, 1/)
 })
 
-test('a crash kernel moves out of the way, unless the command line nails it down', () => {
+test('a carve-out may take a crash kernel’s place, unless the command line fixes that', () => {
   const at = 0x3060000000
   assert.match(plan(SERVER, '64M', { at }).notes.join('\n'), /running crash kernel lies in it now/)
   assert.match(

@@ -20,7 +20,7 @@ function bash(script: string, words: readonly string[]): Promise<{ status: numbe
   })
 }
 
-/** The reader has ended before the first word is written. */
+/** The reader of the pipe has ended before the command writes. */
 const UNREAD = `{ sleep 0.2; exec "$@"; } | true; exit \${PIPESTATUS[0]}`
 const ALL_UNREAD = `{ sleep 0.2; exec "$@"; } 2>&1 | true; exit \${PIPESTATUS[0]}`
 const FULL = 'exec "$@" >/dev/full'

@@ -8,11 +8,11 @@ import { complain } from './print.ts'
 
 /** What is known of a command once its arguments were parsed. */
 export interface Began {
-  /** Arguments as the journal may have them. undefined: it is no command for people. */
+  /** Arguments for the journal (`journalWords`). undefined: it is no command for people. */
   readonly words: string | undefined
   /** It changes something: it is not ended when no process reads its output. */
   readonly changes: boolean
-  /** It may not return, or not for weeks: its beginning is logged as well. */
+  /** It may not return, or only after weeks: its beginning is logged as well. */
   readonly mayNotReturn: boolean
 }
 

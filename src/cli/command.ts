@@ -17,7 +17,7 @@ export interface CommandModule {
    * reads its output any more, and the journal records who ran it.
    */
   readonly changes: boolean | ((options: Readonly<Record<string, unknown>>) => boolean)
-  /** It may not return, or not for weeks: the journal records its beginning as well. */
+  /** It may not return, or only after weeks: its beginning is logged in the journal as well. */
   readonly mayNotReturn?: true
   /**
    * Its standard streams become another program's. Node would make them non-blocking for that one as well.

@@ -1,4 +1,4 @@
-/** Owns the tests of what the journal may have of a command that was typed. */
+/** Tests of the words of a command that go to the journal. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -9,7 +9,7 @@ test('words stay as they were typed, quoted as for a shell', () => {
   assert.equal(journalWords(typed, ['web pool', '/mnt']), "mount 'web pool' /mnt -o 'size=1G'")
 })
 
-test("of run the program is said and none of QEMU's words; of --env the name alone", () => {
+test("of run the program is logged and none of QEMU's words; of --env the name alone", () => {
   const qemu = ['qemu-system-x86_64', '-object', 'secret,id=s,data=geheim', '-spice', 'password=geheim']
   const options = ['run', '--name', 'web', '--env', 'TOKEN=geheim', '--env=KEY=geheim', '--env', 'HOME']
   const said = "run --name web --env 'TOKEN=…' '--env=KEY=…' --env HOME -- qemu-system-x86_64"

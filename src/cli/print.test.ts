@@ -1,4 +1,4 @@
-/** Owns the tests of what may reach a terminal. */
+/** Tests of what may reach a terminal. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { escapeControls } from './print.ts'

@@ -9,7 +9,7 @@ import { COMMANDS, loadModules, makeProgram } from './program.ts'
 
 const COMMANDS_FOLDER = new URL('../commands/', import.meta.url)
 
-test('each name of the table loads the command that has it, and no name or alias is missing', async () => {
+test('each name of the table loads its command, and no name or alias is missing', async () => {
   const commands = new Set<string>()
   for (const [name, load] of Object.entries(COMMANDS)) {
     const { command } = await load()

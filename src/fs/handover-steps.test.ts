@@ -67,7 +67,7 @@ function handed() {
   return { ...fx, store, asked: store.handover, ask, says, memory }
 }
 
-test('guest RAM leaves while the pool is used, the rest once it is frozen, and last the image', () => {
+test('guest RAM is preserved while the pool is used, the rest once it is frozen, and last the image', () => {
   const { fs, rq, file, asked, ask, memory } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
   const gone = file('gone', blocks(1))
@@ -91,7 +91,7 @@ test('guest RAM leaves while the pool is used, the rest once it is frozen, and l
   assert.equal(unpacked.inodes.get(ram)?.sizeBytes, blocks(3))
 })
 
-test('what is said of it: the step, what failed and whose memory it was, and what it would cost', () => {
+test('the report: the step, what failed and which object it was about, and what preserving would cost', () => {
   const { file, asked, ask, says, memory } = handed()
   const ram = file('ram', blocks(3))
   assert.deepEqual(says(), {
@@ -112,7 +112,7 @@ test('what is said of it: the step, what failed and whose memory it was, and wha
   assert.equal(ask('quickly'), EINVAL)
 })
 
-test('thawing takes everything back, and freezing does not', () => {
+test('thawing unpreserves everything, and freezing does not', () => {
   const { fs, rq, file, asked, ask, store } = handed()
   file('ram', blocks(3))
   ask('ram')
@@ -124,7 +124,7 @@ test('thawing takes everything back, and freezing does not', () => {
   assert.equal(store.states.size, 0)
 })
 
-test('memory that leaves keeps its size and its bytes, and its file everything else', () => {
+test('an outgoing object keeps its size and its bytes, and everything else of its file can change', () => {
   const { fs, rq, file, ask, stat } = handed()
   const ram = file('ram', blocks(3))
   ask('ram')
@@ -138,7 +138,7 @@ test('memory that leaves keeps its size and its bytes, and its file everything e
   assert.equal(fs.rename(rq(), nameAt(ROOT, 'ram'), nameAt(ROOT, 'moved'), 0), undefined)
 })
 
-test('callers that need memory which is not retrieved yet wait, and no others', () => {
+test('callers that need an object which is not retrieved yet wait, and no others', () => {
   const { fs, rq, file, store, memory, ask, stat } = handed()
   const [ram, plain] = [file('ram', blocks(3)), file('plain', 100)]
   store.states.set(memory(ram), 'incoming').set(memory(plain), 'incoming')
@@ -153,7 +153,7 @@ test('callers that need memory which is not retrieved yet wait, and no others', 
   assert.equal(map.kind, 'awaited')
 })
 
-test('a file whose memory is lost is there, says so, and can be emptied or deleted', () => {
+test('a file whose object is lost exists, is reported as lost, and can be emptied or deleted', () => {
   const { fs, rq, file, store, memory, asked, ask } = handed()
   const [ram, other] = [file('ram', blocks(3)), file('other', blocks(1))]
   store.states.set(memory(ram), 'lost')

@@ -1,6 +1,6 @@
 /**
- * Owns the flag values of the FUSE protocol that the server sends or reads (include/uapi/linux/fuse.h). Must
- * hold no logic.
+ * The flag values of the FUSE protocol that the server sends or reads (include/uapi/linux/fuse.h). Must hold
+ * no logic.
  */
 
 /** `SETATTR.valid`: which fields are to be set. */

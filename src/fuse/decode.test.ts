@@ -1,6 +1,6 @@
 /**
- * Owns the proof that requests are decoded as the kernel header has them, and that no bytes at all make the
- * decoder throw.
+ * Tests that requests are decoded as the kernel header has them, and that no bytes at all make the decoder
+ * throw.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

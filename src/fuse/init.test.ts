@@ -1,4 +1,4 @@
-/** Owns the proof of what is agreed with which kernel. */
+/** Tests of what is agreed with which kernel. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Negotiation, negotiate } from './init.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns the first exchange of a connection: what the server asks of the kernel, and why. Must not keep state:
- * the outcome is a plain value, because the kernel sends a successor on the same connection no second INIT.
+ * The first exchange of a connection: what the server asks of the kernel, and why. Must not: keep state: the
+ * outcome is a plain value, because the kernel sends a successor on the same connection no second INIT.
  * Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
  */
 

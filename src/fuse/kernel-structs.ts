@@ -1,8 +1,8 @@
 /**
- * Owns the shapes of the FUSE protocol: one table per struct of include/uapi/linux/fuse.h (7.40), fields in
- * wire order under their kernel names in camel case. Must not say what a field is used for; the code that
- * fills or reads it does. A field that the server never reads (lock owners: the kernel keeps the locks
- * itself) is a pad.
+ * The shapes of the FUSE protocol: one table per struct of include/uapi/linux/fuse.h (7.40), fields in wire
+ * order under their kernel names in camel case. Must not: say what a field is used for; the code that fills
+ * or reads it does. A field that the server never reads (lock owners: the kernel keeps the locks itself) is a
+ * pad.
  */
 import { Layout } from './struct.ts'
 

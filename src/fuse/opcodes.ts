@@ -1,6 +1,6 @@
 /**
- * Owns the list of requests that the server handles: one row per opcode, and the request type that follows
- * from it. Must not decode (decode.ts) nor decide. A request without a row is answered ENOSYS, after which
+ * The list of requests that the server handles: one row per opcode, and the request type that follows from
+ * it. Must not: decode (decode.ts), or carry out a request. A request without a row is answered ENOSYS, and
  * the kernel does without it.
  */
 import type { ByteString, NodeId } from '../values/ids.ts'

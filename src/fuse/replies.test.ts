@@ -1,4 +1,4 @@
-/** Owns the proof that replies are, byte for byte, what the kernel header describes. */
+/** Tests that replies are, byte for byte, what the kernel header describes. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,7 +1,7 @@
 /**
  * The session over one /dev/fuse descriptor: reads a request, has the host handle it, writes the reply, one
  * at a time on this thread, blocking. It answers malformed bytes with an error and goes on: nothing that the
- * kernel sends ends a server. It has nothing of what a request does.
+ * kernel sends ends a server. Must not: carry out a request.
  */
 import { Poller, waitReadable } from '../linux/descriptors.ts'
 import { readRequest, writeReply } from '../linux/fuse-device.ts'
@@ -76,7 +76,7 @@ export interface SessionHost {
 /** Longer than the pauses of a process that does one operation after the other. */
 const IDLE_MS = 2
 
-/** The kernel wants room for the largest WRITE and its headers (fuse_dev_do_read, fs/fuse/dev.c). */
+/** The kernel requires room for the largest WRITE and its headers (fuse_dev_do_read, fs/fuse/dev.c). */
 const READ_BUFFER_BYTES = MAX_WRITE_BYTES + 4096
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that tables have the sizes of the kernel's structs and that decoding gives back what
- * encoding was given.
+ * Tests that tables have the sizes of the kernel's structs and that decoding gives back what encoding was
+ * given.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,7 +1,7 @@
 /**
- * A C struct as a table of fields in wire order, which gives size, offsets, decoding and encoding. It has no
- * particular struct. Everything is little-endian: the FUSE protocol uses the machine's order, and x86-64 and
- * arm64 Linux are little-endian.
+ * A C struct as a table of fields in wire order, which gives size, offsets, decoding and encoding. The
+ * structs themselves are in kernel-structs.ts. Everything is little-endian: the FUSE protocol uses the
+ * machine's order, and x86-64 and arm64 Linux are little-endian.
  */
 import { BrokenInvariantError } from '../values/errors.ts'
 import type { NodeId } from '../values/ids.ts'

@@ -1,6 +1,4 @@
-/**
- * Owns the tests of reading apt's sources: both formats, and that a third party is never taken for Debian.
- */
+/** Tests of reading apt's sources: both formats, and that a third party is never taken for Debian. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -35,7 +35,7 @@ const COMMON = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0']
 
 export const hasApt = (): boolean => existsSync('/usr/bin/apt-get')
 
-/** Runs apt and answers its standard output. Errors: `UsageError` with the end of apt's own messages. */
+/** Runs apt and returns its standard output. Errors: `UsageError` with the end of apt's own messages. */
 function apt(host: AptHost, tool: 'apt-get' | 'apt-cache', args: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync(tool, [...COMMON, ...host.options, ...args], {
     encoding: 'utf8',

@@ -1,4 +1,4 @@
-/** Owns the tests of the doctor's findings about carve-outs, on regions as sysfs shows them. */
+/** Tests of the doctor's findings about carve-outs, on regions as sysfs shows them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DaxDevice, DaxRegion } from '../linux/dax.ts'
@@ -55,9 +55,9 @@ function find(findings: readonly FixableFinding[], subject: string): FixableFind
   return finding
 }
 
-test('no carve-out is nothing to worry about', () => {
+test('a host without a carve-out has no finding', () => {
   assert.deepEqual(severities(judge('ro quiet', [])), ['ok'])
-  // Persistent memory is another one's.
+  // Persistent memory is no carve-out.
   assert.deepEqual(severities(judge('ro quiet', [region(4 * G, G, { isCarveOut: false })])), ['ok'])
 })
 
@@ -109,7 +109,7 @@ test('a reserved range: as it should be, taken back, taken by a driver, out of r
     look({ iomem: [reserved, { ...reserved, depth: 1, name: 'ramoops' }] }).message,
     /held by 'ramoops'/,
   )
-  assert.equal(look({ iomem: [] }).severity, 'warn', 'who may not see addresses cannot say')
+  assert.equal(look({ iomem: [] }).severity, 'warn', 'a user who may not see addresses gets a warning')
   assert.match(look({ hasMemoryDevice: false }).message, /no \/dev\/mem/)
   assert.match(look({ lockdown: 'integrity' }).message, /locked down \(integrity\)/)
 })

@@ -1,7 +1,7 @@
 /**
- * Owns the doctor's findings about carve-outs: what the command line asks for, what the kernel made of it,
- * and whether that stays so after the next kexec. Must not change anything but by a fix that the user agrees
- * to. The rules are those of `reserve`.
+ * The doctor's findings about carve-outs: what the command line asks for, what the kernel made of it, and
+ * whether the next kernel would do the same. Must not: change anything but by a fix that the user agrees to.
+ * The rules are those of `reserve`.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -148,7 +148,7 @@ const LOAD: Fix = {
   },
 }
 
-/** kmem makes it ordinary RAM, which the kernel then uses: nothing in it survives a kexec. */
+/** The driver kmem makes it ordinary RAM, which the kernel then uses: nothing in it survives a kexec. */
 function judgeKmem(words: readonly string[], made: readonly DaxRegion[]): Finding {
   const name = `${NAME} kmem`
   const claimed = made.flatMap(({ devices }) => devices.filter(({ driver }) => driver === 'kmem'))

@@ -1,4 +1,4 @@
-/** Owns the doctor's findings about FUSE. The probe mounts and unmounts; nothing else is touched. */
+/** The doctor's findings about FUSE. The probe mounts and unmounts; nothing else is touched. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { kernelRelease } from '../linux/memory-info.ts'

@@ -1,4 +1,4 @@
-/** Owns the doctor's findings about the kernel and this process's rights in it. Must not change anything. */
+/** The doctor's findings about the kernel and this process's rights in it. Must not: change anything. */
 import { existsSync, readFileSync } from 'node:fs'
 import { kernelCommandLine, kernelRelease } from '../linux/memory-info.ts'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns the doctor's findings about memory: huge pages, swap. Must not change anything but by a fix that the
- * user agrees to.
+ * The doctor's findings about memory: huge pages, swap. Must not: change anything but by a fix that the user
+ * agrees to.
  */
 import { close } from '../linux/descriptors.ts'
 import { mapShared, memfdCreate, collapse as requestCollapse, resize } from '../linux/memory.ts'

@@ -1,6 +1,4 @@
-/**
- * Owns the doctor's findings about what else is installed: QEMU, KVM, the service manager, the mount helper.
- */
+/** The doctor's findings about what else is installed: QEMU, KVM, the service manager, the mount helper. */
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { THIS_HOST } from './apt.ts'

@@ -1,4 +1,4 @@
-/** Owns the list of the doctor's checks, in the order in which they are printed. */
+/** The list of the doctor's checks, in the order in which they are printed. */
 import type { Finding } from '../values/finding.ts'
 import { checkCarveOuts } from './check-carve-out.ts'
 import { checkFuseAbilities, checkFuseDevice } from './check-fuse.ts'

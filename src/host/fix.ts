@@ -4,7 +4,7 @@ import type { Finding } from '../values/finding.ts'
 export interface Fix {
   /** The change as a question; `askConsent` adds "[Y/n]". */
   readonly question: string
-  /** Does it. Throws `UsageError` when it cannot. */
+  /** Makes the change. Throws `UsageError` where that fails. */
   readonly apply: (say: (line: string) => void) => Promise<void> | void
 }
 

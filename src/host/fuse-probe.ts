@@ -1,7 +1,7 @@
 /**
- * The question to the kernel what its FUSE can do: the probe mounts a connection on an empty folder of its
- * own, reads the INIT request, and removes both again. Must not answer a request; no other process uses the
- * folder. Layout: `struct fuse_in_header` and `struct fuse_init_in`, include/uapi/linux/fuse.h.
+ * The probe of the kernel's FUSE: it mounts a connection on an empty folder of its own, reads the INIT
+ * request, and removes both again. Must not: answer a request; no other process uses the folder. Layout:
+ * `struct fuse_in_header` and `struct fuse_init_in`, include/uapi/linux/fuse.h.
  */
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'

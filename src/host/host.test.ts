@@ -1,7 +1,4 @@
-/**
- * Owns the tests of what the host room reads: versions, os-release, madison, INIT, kernel configuration,
- * findings.
- */
+/** Tests of what the host room reads: versions, os-release, madison, INIT, kernel configuration, findings. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -77,7 +74,7 @@ test('kernel configuration: built in or module, not a longer name', () => {
   assert.equal(isConfigured(config, 'CONFIG_LIVEUPDATE'), false)
 })
 
-test('the doctor names each thing once, and every finding that is not ok says what to do', () => {
+test('the doctor names each subject once, and every finding that is not ok says what to do', () => {
   const findings = examine()
   assert.equal(new Set(findings.map(({ subject }) => subject)).size, findings.length)
   for (const { subject, severity, advice } of findings) {

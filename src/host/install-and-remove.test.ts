@@ -1,6 +1,4 @@
-/**
- * Owns the tests of installing: what is made is what is removed, and the mount helper understands mount(8).
- */
+/** Tests of installing: what is made is what is removed, and the mount helper understands mount(8). */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the text of what `guestmemfs install` puts on a machine: the mount helper, the command, the unit.
- * Pure. Must not write a file. Where mount(8) looks and what it passes: mount(8), "EXTERNAL HELPERS".
+ * The text of what `guestmemfs install` puts on a machine: the mount helper, the command, the unit. Pure.
+ * Must not: write a file. Where mount(8) looks and what it passes: mount(8), "EXTERNAL HELPERS".
  */
 
 import { join } from 'node:path'
@@ -159,8 +159,8 @@ exit 0
 `
 
 /**
- * A drop-in that wants the unit: a file like the others, instead of a link that `systemctl enable` would
- * make.
+ * A drop-in with `Wants=` of the unit: a file like the others, instead of a link that `systemctl enable`
+ * would make.
  */
 export const resumeAtBoot = `# Installed by guestmemfs. "guestmemfs uninstall" removes it.
 [Unit]

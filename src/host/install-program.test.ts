@@ -1,4 +1,4 @@
-/** Versions beside each other: what runs, what is current, what is removed, and what a changed file means. */
+/** Several installed versions: which one runs, is current, is removed, and what becomes of a changed file. */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -33,7 +33,7 @@ class Machine {
     mkdirSync(join(this.prefix, 'etc'))
   }
 
-  /** Answers the name of its folder. */
+  /** Returns the name of its folder. */
   install(build: string, from = join(this.prefix, 'from', build)): string {
     const program = existsSync(join(from, 'version.json'))
       ? { node: '/bin/sh', root: from, entry: 'dist/cli.js', version: '1.0.0' }
@@ -76,7 +76,7 @@ test('a version runs from a folder of its own, with its packages and its Node', 
   ])
   assert.equal(lacksOf(folder), undefined)
   assert.deepEqual(readVersion(folder)?.reads, READS)
-  // Nothing of it is needed any more.
+  // The installed version needs nothing of the folder it was installed from.
   rmSync(join(machine.prefix, 'from'), { recursive: true })
   assert.equal(machine.run()[0], 'one')
   assert.equal(statSync(join(folder, 'dist/cli.js')).mode & 0o777, 0o644)

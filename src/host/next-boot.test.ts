@@ -35,7 +35,7 @@ test('an installed version is looked at once, and is what it says', (t) => {
   const place = join(root, 'usr/local/lib/guestmemfs', version)
   const by = '/sbin/mount.guestmemfs'
   assert.deepEqual(readNextBoot(root).programs, [{ by, place, lacks: undefined, reads }])
-  writeFileSync(join(place, 'dist/build.js'), 'harmed')
+  writeFileSync(join(place, 'dist/build.js'), 'damaged')
   assert.deepEqual(readNextBoot(root).programs, [
     { by, place, lacks: 'dist/build.js is not what was installed', reads },
   ])

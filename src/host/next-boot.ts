@@ -30,7 +30,7 @@ export interface BootProgram {
 export interface NextBoot {
   /** Each once. */
   readonly programs: readonly BootProgram[]
-  /** A line of fstab wants a mount helper, and there is none. */
+  /** A line of fstab needs a mount helper, and there is none. */
   readonly lacksHelper: boolean
 }
 

@@ -78,7 +78,7 @@ export interface Place {
 
 /**
  * `use` gets the place that `path` names, where there may be no file. Errors also: ELOOP or ENOTDIR (a
- * directory on the way is a symlink or no directory by now), ENOENT, EXDEV (the path leads out of the mount,
+ * directory of the path is a symlink or no directory by now), ENOENT, EXDEV (the path leads out of the mount,
  * or into another one), EINVAL (the mount itself).
  */
 export function withPlace<T>(
@@ -103,7 +103,8 @@ export function withPlace<T>(
 
 /**
  * openat2(2) from `directory` down: no symlink is followed, no mount entered, nothing above `directory`
- * reached. `mode` counts with O_CREAT alone. Errors: ELOOP (a symlink), EXDEV (a way out), and open(2)'s.
+ * reached. `mode` counts with O_CREAT alone. Errors: ELOOP (a symlink), EXDEV (it leads out of `directory`),
+ * and open(2)'s.
  */
 export function openBeneath(directory: Fd, path: string, flags: number, mode = 0): Fd | Errno {
   // SAFETY: the kernel reads one struct open_how of 24 bytes {u64 flags, mode, resolve}, which is `how`.
@@ -114,7 +115,7 @@ export function openBeneath(directory: Fd, path: string, flags: number, mode = 0
   }
 }
 
-/** Its own, of a symlink too; undefined: there is no such name, or no way to it. `base` is for tests. */
+/** As lstat(2); undefined: there is no such name, or its path cannot be walked. `base` is for tests. */
 export function statBeneath(path: string, base?: Base): Stats | undefined {
   const stat = withPlace(path, (place) => lstatSync(place.path, { throwIfNoEntry: false }), base)
   return stat instanceof Errno ? undefined : stat

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 
 /**
- * Path below /sys/fs/cgroup. undefined: there is no cgroup v2, the process has ended, or may not be looked
- * into.
+ * Path below /sys/fs/cgroup. undefined: there is no cgroup v2, the process has ended, or this one may not
+ * read it.
  */
 export function cgroupOf(pid: number | 'self'): string | undefined {
   try {

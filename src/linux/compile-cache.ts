@@ -1,5 +1,5 @@
 /**
- * The folder where Node keeps what it compiled of these sources: on disk, so that it is there after a kexec,
+ * The folder where Node keeps its compile cache of these sources: on disk, so that it is there after a kexec,
  * and writable for root alone, because root runs what is in it.
  */
 import { enableCompileCache, flushCompileCache } from 'node:module'

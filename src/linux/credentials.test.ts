@@ -30,7 +30,7 @@ async function statusOf(credentials: Credentials): Promise<Record<string, string
   return identityOf(text)
 }
 
-test('a program that is started is that user through and through, without a capability', {
+test('a program that is started has only that user’s ids, and no capability', {
   skip,
 }, async () => {
   assert.deepEqual(await statusOf(STRANGER), {
@@ -62,7 +62,7 @@ test('that user cannot send this process a signal meanwhile', { skip, timeout: 6
   assert.equal(told, '')
 })
 
-test('afterwards this process is itself again, also when the work fails', { skip }, () => {
+test('afterwards this process has its own ids again, also when the work fails', { skip }, () => {
   const before = identityOf(readFileSync('/proc/self/status', 'latin1'))
   const fail = () =>
     asUser(STRANGER, () => {
@@ -94,7 +94,7 @@ test("the work has that user's rights, and the files it makes are that user's", 
   assert.deepEqual([statSync(theirs).uid, statSync(theirs).gid], [61_234, 61_235])
 })
 
-test('what does not start says so as ever', { skip }, async () => {
+test('a program that does not start is an `error` of its child, as of spawn', { skip }, async () => {
   const child = spawnAs(STRANGER, '/no/such/program', [], {})
   const [error] = (await once(child, 'error')) as [Error]
   assert.match(error.message, /ENOENT/)

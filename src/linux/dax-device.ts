@@ -108,7 +108,7 @@ export function sameRanges(one: readonly PhysicalRange[], other: readonly Physic
   )
 }
 
-/** One write(2), as sysfs wants it, and no more rights than that takes. */
+/** One write(2), as sysfs requires, on a descriptor without other rights. */
 function write(path: string, text: string): Errno | undefined {
   try {
     const fd = openSync(path, constants.O_WRONLY)

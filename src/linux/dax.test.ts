@@ -86,7 +86,7 @@ test('what is gone is undefined, and changing it is ENODEV', () => {
   assert.equal(createDaxDevice({ path: '/nonexistent' }), ENODEV)
 })
 
-test('a bound device is given no memory: the kernel would take it, and its driver would not know', () => {
+test('a bound device is given no memory: the kernel would accept it, and the driver would not use it', () => {
   const devices = [
     { number: '250:0', driver: 'device_dax', mappings: [{ start: 4 * GIB, lengthBytes: 2 * MIB }] },
   ]

@@ -1,4 +1,4 @@
-/** Owns the proof of descriptor handling against the running kernel. */
+/** Tests of descriptor handling against the running kernel. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -23,6 +23,7 @@ export function makeEventfd(): Fd {
   return must(libcEventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'eventfd') as Fd
 }
 
+/** Makes it readable, for every thread that polls it. Errors: SystemCallError. */
 export function raiseEventfd(fd: Fd): void {
   // SAFETY: write(2) reads the 8 bytes of the array, which outlives the call.
   while (write(fd, BigUint64Array.of(1n), COUNTER_BYTES) < 0) {
@@ -33,7 +34,7 @@ export function raiseEventfd(fd: Fd): void {
   }
 }
 
-/** False: no thread raised it since it was lowered last. */
+/** False: no thread raised it since it was lowered last. Errors: SystemCallError. */
 export function lowerEventfd(fd: Fd): boolean {
   const counter = new BigUint64Array(1)
   // SAFETY: read(2) writes at most the 8 bytes of the array, which outlives the call.

@@ -1,6 +1,6 @@
 /**
- * Owns the memory map that the firmware, or the former kernel, passed to this kernel, unchanged by its
- * command line. Reads alone. Source: drivers/firmware/memmap.c; the types' names are e820_type_to_string()'s.
+ * The memory map that the firmware, or the former kernel, passed to this kernel, unchanged by its command
+ * line. Reads alone. Source: drivers/firmware/memmap.c; the types' names are e820_type_to_string()'s.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

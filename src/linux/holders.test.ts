@@ -72,11 +72,11 @@ test('a mapping holds, without a descriptor', () => {
   )
 })
 
-test('a private mapping is not looked at: device-dax knows none', () => {
+test('a private mapping is not looked at: device-dax has none', () => {
   assert.deepEqual(found({ 7: { maps: [['rw-p', ZERO]] } }), {})
 })
 
-test('each device is told once', () => {
+test('each device is reported once', () => {
   assert.deepEqual(found({ 7: { fds: [ZERO] }, 8: { fds: [NULL, ZERO] } }), { '1:5': 7, '1:3': 8 })
 })
 
@@ -90,17 +90,17 @@ test('where the first thread has ended, another one shows the mappings', () => {
   )
 })
 
-test('a process whose mappings cannot be told counts as a holder of everything', () => {
+test('a process whose mappings cannot be read counts as a holder of everything', () => {
   assert.deepEqual(found({ 7: { maps: [['rw-s']] } }), { '1:3': 7, '1:5': 7 })
   assert.deepEqual(found({ 7: { maps: [['rw-s']] }, 8: { fds: [NULL] } }), { '1:3': 8, '1:5': 7 })
 })
 
-test('the running kernel knows that this very process holds what it has open', () => {
+test('by the running kernel’s /proc this process holds what it has open', () => {
   const holder = findHolders(new Set(['1:3' as const])).get('1:3')
   assert.ok(holder !== undefined && holder.pid > 0 && holder.program !== '')
 })
 
-test('a search tells of each process that it has looked at', () => {
+test('a search reports each process that it has looked at', () => {
   let looked = 0
   // A device that nothing can hold: every process is looked at, twice or until none was forked meanwhile.
   findHolders(new Set(['511:1048575' as const]), '/proc', () => {

@@ -25,7 +25,7 @@ const STATX = { sizeBytes: 256, mode: 28, rdevMajor: 128, rdevMinor: 132 } as co
 const S_IFMT = 0o170000
 const S_IFCHR = 0o020000
 
-/** A look may miss a process that is forked meanwhile: then there is another one, this often at most. */
+/** A pass may miss a process that is forked meanwhile: then another one follows, this many at most. */
 const MAX_PASSES = 5
 /** A process may change its mappings between the list of them and the look at one. */
 const MAX_LOOKS = 3
@@ -41,9 +41,8 @@ type Held<What> = Map<What, Holder>
 /**
  * Which of `devices` a process holds, and one holder of each. No process held a device that is not in the
  * answer: two looks in a row, or one during which no process was forked, found none. Only a holder can make
- * another one (by fork or by passing a descriptor), as long as no node leads to the device. A process about
- * which it cannot be told, because this one may not look into it or because its mappings change all the time,
- * counts as a holder.
+ * another one (by fork or by passing a descriptor), as long as no node leads to the device. A process counts
+ * as a holder if this one may not read its mappings, or if they change all the time.
  */
 export function findHolders(
   devices: ReadonlySet<DeviceNumber>,
@@ -55,7 +54,7 @@ export function findHolders(
 
 /**
  * The same for anything that a task can hold: `ask` returns what it holds, undefined where that cannot be
- * told. `onTask` is called for each task, so that a long search can be told from one that hangs.
+ * read. `onTask` is called for each task, so that the caller can tell a long search from one that hangs.
  */
 export function lookForHolders<What>(
   devices: ReadonlySet<What>,
@@ -81,7 +80,7 @@ export function lookForHolders<What>(
   return held
 }
 
-/** Adds to `held`. Returns a process whose mappings could not be told, if there is one. */
+/** Adds to `held`. Returns a process whose mappings could not be read, if there is one. */
 function lookOnce<What>(
   devices: ReadonlySet<What>,
   ask: (task: string) => ReadonlySet<What> | undefined,
@@ -102,7 +101,7 @@ function lookOnce<What>(
   return unclear
 }
 
-/** Character devices that a task has open or mapped; undefined where that cannot be told. */
+/** Character devices that a task has open or mapped; undefined where that cannot be read. */
 function devicesOf(task: string): Set<DeviceNumber> | undefined {
   const found = new Set<DeviceNumber>()
   const note = (path: string): boolean => {

@@ -1,4 +1,4 @@
-/** Owns the proof that a line reaches the kernel's log, or that the reason why not comes back. */
+/** Tests that a line reaches the kernel's log, or that the reason why not comes back. */
 import assert from 'node:assert/strict'
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { test } from 'node:test'
@@ -25,7 +25,7 @@ function kernelLog(): string[] {
   }
 }
 
-test('a line stands in the kernel log, cut and on one line', (t) => {
+test('a line is in the kernel log, cut and on one line', (t) => {
   const mark = `test ${process.pid}-${Date.now()}`
   const errno = writeKernelLog(`${mark} a\nb ${'x'.repeat(2000)}`)
   if (errno !== undefined) return t.skip(`/dev/kmsg: ${errno}`)

@@ -1,6 +1,6 @@
 /**
  * Single lines in the kernel's log, written so that they stand between the kernel's own around a kexec. Must
- * not be used as a log.
+ * not: serve as a log.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 import type { Errno } from '../values/errno.ts'

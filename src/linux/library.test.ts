@@ -1,4 +1,4 @@
-/** Owns the proof that libc is called as declared and that its failures come out as the right errno. */
+/** Tests that libc is called as declared and that its failures come out as the right errno. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -20,7 +20,7 @@ test('a failed call gives its errno, or throws it with its name', () => {
   )
 })
 
-test('what node:fs throws becomes an errno, anything else goes on', () => {
+test('what node:fs throws becomes an errno, anything else is thrown again', () => {
   let thrown: unknown
   try {
     readFileSync('/nowhere/at/all')

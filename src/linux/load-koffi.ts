@@ -8,7 +8,7 @@ import type koffi from 'koffi'
 
 const load = createRequire(import.meta.url)
 
-/** The same functions either way. */
+/** koffi: its native part where that is found directly, else by the package's entry. */
 export function loadKoffi(): typeof koffi {
   const { arch } = process
   try {

@@ -29,7 +29,7 @@ const isOurs = (task: string, self: number): boolean => Number(task.slice(task.l
 /** A process may change its mappings between the list of them and the look at one. */
 const MAX_LOOKS = 3
 
-/** Undefined where it cannot be told. */
+/** undefined: the mappings cannot be read. */
 function rangesOf(task: string, wanted: readonly PhysicalRange[]): Set<PhysicalRange> | undefined {
   try {
     for (let look = 0; look < MAX_LOOKS; look++) {

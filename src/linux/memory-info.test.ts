@@ -1,4 +1,4 @@
-/** Owns the proof of what is read about the kernel, on samples and on the running one. */
+/** Tests of what is read about the kernel, on samples and on the running one. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'

@@ -16,6 +16,7 @@ export interface MemoryInfo {
   readonly swapTotalBytes: number
 }
 
+/** The machine's memory by /proc/meminfo. Errors: CorruptBytesError, or Node's error of the read. */
 export function memoryInfo(): MemoryInfo {
   const fields = parseMeminfo(readFileSync('/proc/meminfo', 'latin1'))
   const bytes = (name: string): number => {
@@ -64,6 +65,7 @@ export interface KernelRelease {
   readonly minor: number
 }
 
+/** The running kernel's release. Errors (CorruptBytesError): it does not begin with two numbers. */
 export function kernelRelease(): KernelRelease {
   const text = readFileSync('/proc/sys/kernel/osrelease', 'latin1').trim()
   const match = /^(\d+)\.(\d+)/.exec(text)

@@ -1,4 +1,4 @@
-/** Owns the proof of memfds and mappings against the running kernel. */
+/** Tests of memfds and mappings against the running kernel. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the proof of the mount table's parser, on samples and on the machine's own; mounting itself is tested
- * in test/mount/.
+ * Tests of the mount table's parser, on samples and on the machine's own; mounting itself is tested in
+ * test/mount/.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -41,7 +41,7 @@ test("the machine's own table has a root and /proc", () => {
   assert.ok(targets.includes('/') && targets.includes('/proc'))
 })
 
-test('what is not there cannot be unmounted or aborted', () => {
+test('a mount or connection that does not exist cannot be unmounted or aborted', () => {
   assert.notEqual(unmount('/nowhere/at/all', { lazy: false }), undefined)
   assert.equal(abortFuseConnection(999_999_999), ENOENT)
 })

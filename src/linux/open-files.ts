@@ -1,6 +1,6 @@
 /**
  * The descriptors of another process, as the kernel describes them in /proc: the file of each, and what its
- * kind adds (`show_fdinfo`). Nothing is opened or copied. Must not: know what a guest is.
+ * kind adds (`show_fdinfo`). Must not: open or copy one.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 

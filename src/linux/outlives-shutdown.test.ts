@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { outlivesShutdown, unitAtRoot } from './outlives-shutdown.ts'
 
-test('only a service beside all slices is not taken down with one', () => {
+test('only a service in no slice but the root is not stopped with one', () => {
   assert.equal(unitAtRoot('0::/guestmemfs@p.service\n'), 'guestmemfs@p.service')
   assert.equal(unitAtRoot('1:name=systemd:/\n0::/guestmemfs@p.service\n'), 'guestmemfs@p.service')
   for (const other of [

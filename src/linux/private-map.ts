@@ -1,4 +1,4 @@
-/** Mappings of a file's bytes that cannot change them. Must not be used for anything that is written. */
+/** Mappings of a file's bytes that cannot change them. Must not: map a file for writing. */
 import { fstatSync } from 'node:fs'
 import type { Fd } from '../values/ids.ts'
 import { libcCall, must, viewOf } from './library.ts'

@@ -1,6 +1,4 @@
-/**
- * Owns the proof that other processes are named, signalled and waited for, and that a lock has one holder.
- */
+/** Tests that other processes are named, signalled and waited for, and that a lock has one holder. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -107,7 +105,7 @@ test('a stopped process is there and runs nothing; one that ended is gone before
   assert.deepEqual([isStopped(pid), processStartTime(pid)], [false, undefined])
 })
 
-test('one process at a time holds a lock, and its end gives it back', async () => {
+test('one process at a time holds a lock, and its end releases it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-lock-'))
   const path = join(folder, 'lock')
   const first = ok(lockFile(path))

@@ -1,6 +1,6 @@
 /**
  * The machine's hardware clock (RTC), read alone: it runs on across a kexec and shows whole seconds. A new
- * kernel sets its wall clock from it; the fraction of a second by which that was off, the RTC can still tell.
+ * kernel sets its wall clock from it; the RTC still shows the fraction of a second by which that was off.
  * Source: drivers/rtc/sysfs.c.
  */
 import { readFileSync } from 'node:fs'

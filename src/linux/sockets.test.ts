@@ -1,4 +1,4 @@
-/** Owns the proof that messages and the descriptors in them arrive whole, also when the sender is gone. */
+/** Tests that messages and the descriptors in them arrive whole, also when the sender is gone. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EMSGSIZE, EPIPE } from '../values/errno.ts'

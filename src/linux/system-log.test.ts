@@ -1,4 +1,4 @@
-/** Owns the tests of a line for the journal or for syslog, as their sockets receive it. */
+/** Tests of a line for the journal or for syslog, as their sockets receive it. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,7 @@
 /**
- * Single lines in the machine's log: the journal, syslog where there is none, else the kernel's log. Must not
- * wait: a log daemon that does not read must not delay a live update. Formats: "Native Journal Protocol" of
- * systemd, RFC 3164 as syslog(3) writes it.
+ * Single lines in the machine's log: the journal, syslog where there is none, else the kernel's log. Must
+ * not: wait: a log daemon that does not read must not delay a live update. Formats: "Native Journal Protocol"
+ * of systemd, RFC 3164 as syslog(3) writes it.
  */
 import { readFileSync } from 'node:fs'
 import { Errno } from '../values/errno.ts'

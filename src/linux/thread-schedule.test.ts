@@ -1,4 +1,4 @@
-/** Owns the tests of how threads are scheduled: of this process, which may raise its own nice value. */
+/** Tests of how threads are scheduled: of this process, which may raise its own nice value. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'

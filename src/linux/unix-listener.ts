@@ -1,6 +1,6 @@
 /**
- * Owns a listening Unix socket that is made here and used by a child: the child inherits the descriptor, so
- * the socket's path can be where the child could not make one, and it stays while one child replaces another.
+ * A listening Unix socket that is made here and used by a child: the child inherits the descriptor, so the
+ * socket's path can be where the child could not make one, and it stays while one child replaces another.
  * Layout: struct sockaddr_un, include/uapi/linux/un.h.
  */
 import { chmodSync, renameSync, rmSync } from 'node:fs'

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { DeferredSignals } from './deferred-signals.ts'
 
-test('a signal is kept until it is asked after', async () => {
+test('a signal is kept until the update checks for it', async () => {
   const signals = new DeferredSignals()
   signals.check()
   process.kill(process.pid, 'SIGTERM')

@@ -7,7 +7,7 @@ import type { VmTimeline } from './report/timeline.ts'
 const vm = (name: string): Vm => ({ definition: { name } }) as unknown as Vm
 const timeline = (name: string): VmTimeline => ({ name, outcome: 'updated' }) as unknown as VmTimeline
 
-test('all VMs go at once, each is told as it is done, and the report keeps their order', async () => {
+test('all VMs are updated at once, each is reported when it is done, and the report keeps their order', async () => {
   const told: string[] = []
   const both = Promise.withResolvers<void>()
   let started = 0

@@ -19,7 +19,7 @@ export interface VmMount extends PoolMount {
 
 export interface VmMounts {
   readonly mounts: readonly VmMount[]
-  /** One line for each mount that does not answer: it must not hold up the others. */
+  /** One line for each mount that does not answer: the others are listed all the same. */
   readonly problems: readonly string[]
 }
 
@@ -30,14 +30,14 @@ export interface VmMounts {
 export function vmMounts(named: string | undefined): VmMounts {
   if (named === undefined) return allMounts()
   const mount = namedMount(named)
-  return { mounts: [mount, ...besides(mount)], problems: [] }
+  return { mounts: [mount, ...otherMounts(mount)], problems: [] }
 }
 
 /** Errors: as of `vmMounts`. */
 export const namedMount = (named: string): VmMount => vmMount(findMount(resolved(named)))
 
 /** The other mounts that record VMs with RAM in this one; dead ones are left out. */
-function besides({ mountPoint }: PoolMount): VmMount[] {
+function otherMounts({ mountPoint }: PoolMount): VmMount[] {
   return allMounts().mounts.flatMap((other) => {
     if (other.mountPoint === mountPoint) return []
     const spanning = readVms(other.recorded).vms.filter(({ definition }) => hasRamIn(definition, mountPoint))

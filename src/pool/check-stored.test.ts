@@ -5,7 +5,7 @@ import { storeUseIn, whyUnsafe } from './check-stored.ts'
 const health = (storedFiles: number, unstoredFiles: number) =>
   storeUseIn({ badBlocks: 0, storedFiles, unstoredFiles, mostStoredFiles: 4000 })
 
-test('the limit is told of from 80 percent on, and when it is reached', () => {
+test('the operator is warned from 80 percent of the limit on, and when it is reached', () => {
   const why = (stored: number, unstored: number) => whyUnsafe(health(stored, unstored) ?? assert.fail())
   assert.equal(why(0, 0), undefined)
   assert.equal(why(3199, 0), undefined)

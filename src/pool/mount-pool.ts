@@ -91,7 +91,7 @@ async function mountLocked(
   const source = holder === undefined ? newSource(options, lost) : existingSource(holder.record, options)
   // The keeper and its servers have this process's pid namespace and /proc.
   if (source.kind !== 'memfd') checkSeesHolders(source.kind)
-  // Nothing but the keeper can refuse any more. The record stays until the keeper writes the next one.
+  // From here on only the keeper can refuse. The record stays until the keeper writes the next one.
   if (dead !== undefined) unmount(dead, { lazy: true })
   const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(
@@ -141,7 +141,7 @@ export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool
   await startKeeper({ ...hold, pool, source, previousHolder })
 }
 
-/** `lost`: a pool whose processes have died. One in a region is there still, and is meant by its name. */
+/** `lost`: a pool whose processes have died. One in a region still exists, and the pool's name selects it. */
 function newSource(options: MountOptions, lost: PoolRecord | undefined): MemorySource {
   const { store, region, sizeBytes, alignBytes } = options
   if (store === undefined && lost !== undefined && lost.source.kind !== 'memfd')

@@ -1,8 +1,8 @@
 /**
  * How long the pool's unit waits after a takeover that was refused. systemd starts a unit again 100 ms after
- * its process has ended, because a pool whose keeper was killed must not wait; a refusal that lasts (an image
- * that this version cannot read) would have it start ten processes a second for ever. systemd's own
- * RestartSteps= counts all restarts, so that takeovers would become slow with the months.
+ * its process has ended, because a pool whose keeper was killed must not wait; while a refusal lasts (an
+ * image that this version cannot read) it would start ten processes a second. systemd's own RestartSteps=
+ * counts all restarts, so that takeovers would become slow with the months.
  */
 import { readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -37,8 +37,8 @@ const pauseMs = (count: number): number =>
 export const forgetRefusals = (pool: string): void => rmSync(path(pool), { force: true })
 
 /**
- * After a refusal: waits twice as long as after the one before it. Resolves at once when somebody asks to
- * mount the pool, who is answered now, or gives it up.
+ * After a refusal: waits twice as long as after the one before it. Resolves at once when `mount` requests the
+ * pool, which is answered at once, or `umount --discard` gives it up.
  */
 export async function pauseAfterRefusal(pool: string): Promise<void> {
   const count = refusals(pool) + 1

@@ -16,7 +16,7 @@ test('an image that is being made holds nothing, one that cannot be read may be 
   // What `beginHeader` writes: mounts of several pools at once must not take each other's for a lost pool.
   writeAt(image, 0, Buffer.from('guestmem'))
   assert.deepEqual(lookAt(process.pid), [], 'being made')
-  for (const beginning of ['GUESTMEM', 'harmed!!']) {
+  for (const beginning of ['GUESTMEM', 'damaged!']) {
     writeAt(image, 0, Buffer.from(beginning))
     const found = lookAt(process.pid).map(({ pool, role, process: { pid } }) => ({ pool, role, pid }))
     assert.deepEqual(found, [{ pool: undefined, role: undefined, pid: process.pid }])

@@ -36,7 +36,8 @@ export interface ImageHolder {
 }
 
 /**
- * Every holder of every pool, this process left out. None where the kernel does not let this process look.
+ * Every holder of every pool, this process left out. Users other than root get those that the kernel lets
+ * them read. Errors (UsageError): root may not read a process.
  */
 export function searchHolders(): ImageHolder[] {
   return readdirSync('/proc').flatMap((name) => {
@@ -85,9 +86,9 @@ export function lookAt(pid: number): ImageHolder[] {
   for (const look of looks)
     if (typeof look === 'object' && !identities.has(look.poolName)) identities.set(look.poolName, look)
   // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved
-  // and cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is harmed.
-  const isHarmed = looks.includes('harmed') && (role === undefined || identities.size === 0)
-  if (isHarmed || (identities.size === 0 && findSessions(pid).length > 0))
+  // and cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged.
+  const isDamaged = looks.includes('damaged') && (role === undefined || identities.size === 0)
+  if (isDamaged || (identities.size === 0 && findSessions(pid).length > 0))
     identities.set(titledPool(pid), undefined)
   if (identities.size === 0) return []
   const isConnected = fuse !== undefined
@@ -110,18 +111,18 @@ export function lookAt(pid: number): ImageHolder[] {
 
 const MAGIC_BYTES = 8
 
-function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> | 'blank' | 'harmed' {
+function lookAtImage(pid: number, fd: number): ReturnType<typeof readIdentity> | 'blank' | 'damaged' {
   const file = openFile(`/proc/${pid}/fd/${fd}`)
-  if (file instanceof Errno) return file === ENOENT || file === ESRCH ? 'blank' : 'harmed'
+  if (file instanceof Errno) return file === ENOENT || file === ESRCH ? 'blank' : 'damaged'
   try {
     const header = file.read(0, HEADER_BYTES)
-    if (header instanceof Errno) return 'harmed'
+    if (header instanceof Errno) return 'damaged'
     const isBlank =
       header.length < HEADER_BYTES ||
       header.subarray(0, MAGIC_BYTES).every((byte) => byte === 0) ||
       // Another pool's server is making it just now. What it makes it of is in the packed image.
       probe(header) === 'unfinished'
-    return isBlank ? 'blank' : (readIdentity(header) ?? 'harmed')
+    return isBlank ? 'blank' : (readIdentity(header) ?? 'damaged')
   } finally {
     file.close()
   }

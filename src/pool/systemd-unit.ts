@@ -80,7 +80,7 @@ const FORGET_PAUSE_MS = 100
  * Removes what the store still has of a pool that was discarded: memory that no process could use. Before
  * systemd 254 no command empties a store: the manager does when the unit has ended, but was seen not to
  * before it had a further job. So the unit is stopped, which also ends one that waits after a refusal; not
- * one that is active, for somebody has mounted the pool anew. Errors: `UsageError` when it is not removed.
+ * one that is active, because a later `mount` has started it. Errors: `UsageError` when it is not removed.
  */
 export async function forgetStored(pool: string): Promise<void> {
   for (let tries = 0; storedCount(pool) > 0; tries++) {

@@ -1,5 +1,5 @@
 /**
- * The messages between `mount` and the unit's process, in files beside the pool's record, as text. Must not
+ * The messages between `mount` and the unit's process, in files beside the pool's record, as text. Must not:
  * touch the files.
  */
 import * as v from 'valibot'

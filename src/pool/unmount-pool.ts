@@ -47,7 +47,7 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   // A keeper that has nothing to hold removes its record and ends: the search must not find it while it does.
   const written = writtenRecord(record.pool)
   const read = written !== undefined && isHeld(written) ? writtenRecord : knownRecord
-  // Before anything ends: the lock below cannot be had where /run takes no files.
+  // Before this ends a process: the lock below needs a file in /run.
   if ((discard || isLost) && process.getuid?.() === 0) checkWritable(POOLS)
   if (record.state === 'mounted' && record.mountPoint !== null) {
     if (force && isAlive(record.keeper)) cutConnection(record)

@@ -7,9 +7,10 @@ import { MOUNT_FLAGS, type MountFlag } from '../linux/mounts.ts'
 import { UsageError } from '../values/errors.ts'
 
 /**
- * The flags that a word clears, besides setting its own: of two opposites the later counts, as with mount(8).
+ * The flags that a word clears, besides those that it sets: of two opposites the later counts, as with
+ * mount(8).
  */
-const TAKES_BACK: Readonly<Record<string, readonly MountFlag[]>> = {
+const CLEARS: Readonly<Record<string, readonly MountFlag[]>> = {
   rw: ['ro'],
   suid: ['nosuid'],
   dev: ['nodev'],
@@ -51,7 +52,7 @@ export function addVfsOption(
   word: string,
   selinux = SELINUX,
 ): VfsOptions | undefined {
-  const cleared = Object.hasOwn(TAKES_BACK, word) ? (TAKES_BACK[word] ?? []) : undefined
+  const cleared = Object.hasOwn(CLEARS, word) ? (CLEARS[word] ?? []) : undefined
   const flag = Object.hasOwn(MOUNT_FLAGS, word) ? MOUNT_FLAGS[word as MountFlag] : undefined
   if (cleared !== undefined || flag !== undefined) {
     const without = (cleared ?? []).reduce((flags, name) => flags & ~MOUNT_FLAGS[name], mountFlags)

@@ -1,6 +1,6 @@
 /**
- * Owns the split of a QEMU command line into options and their arguments, and back. Must not: know an
- * option's meaning, which the files that change it do.
+ * The split of a QEMU command line into options and their arguments, and back. Must not: interpret an option,
+ * which the files that change it do.
  */
 import {
   impliedValue,

@@ -46,7 +46,7 @@ test('a program that others than root can change is not started as root', (t) =>
   assert.throws(() => trustedProgram(program), UsageError)
 })
 
-test('what is started is the program that was looked at, not the link to it that may change', (t) => {
+test('the program that was checked is started, not the link to it, which may change', (t) => {
   const link = join(folderOf(t), 'qemu')
   symlinkSync('/bin/sh', link)
   assert.equal(trustedProgram(link), realpathSync('/bin/sh'))

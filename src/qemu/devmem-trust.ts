@@ -54,7 +54,7 @@ export const isInDevmem = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): boolea
 
 /**
  * The program that `path` resolves to, which is the one to start. Errors (UsageError): users other than root
- * can change it, or a folder on the way to it.
+ * can change it, or a folder of its path.
  */
 export function trustedProgram(path: string): string {
   const program = realpathSync(path)

@@ -1,5 +1,5 @@
 /**
- * The end of one QEMU process whose guest is saved, or was never loaded into it: told to quit, then killed.
+ * The end of one QEMU process whose guest is saved, or was never loaded into it: `quit` by QMP, then SIGKILL.
  */
 import { close } from '../linux/descriptors.ts'
 import { pidfdOpen, sendSignal, waitExit } from '../linux/process.ts'
@@ -25,7 +25,7 @@ function openProcess(name: string, pid: number): Fd | undefined {
 }
 
 /**
- * Waits for a QEMU that was told to quit, and kills it if it does not end within `quitTimeoutMs`. Errors:
+ * Waits for a QEMU that got `quit`, and kills it if it does not end within `quitTimeoutMs`. Errors:
  * QemuError.
  */
 export async function killQemu(

@@ -1,4 +1,4 @@
-/** The time at which QEMU did what this process told it to do, by the event that QEMU sends. Pure. */
+/** The time at which QEMU carried out a command of this process, by the event that QEMU sends. Pure. */
 import type { QmpEvent } from './qmp-messages.ts'
 
 /**

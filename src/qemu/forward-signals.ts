@@ -1,6 +1,6 @@
 /**
- * Signals to a supervisor are meant for what it runs at the moment: QEMU, or a command before or after it.
- * The supervisor passes them on and ends after that.
+ * A supervisor passes its signals on to the process that it runs at the moment: QEMU, or a command before or
+ * after it. It ends after that process.
  */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']
 

@@ -10,7 +10,7 @@ import { forwardSignals } from './forward-signals.ts'
 import { spawnQemu } from './spawn-qemu.ts'
 import type { VmDefinition } from './vm-definition.ts'
 
-/** A helper that does not start must not hold up a guest for ever. */
+/** A guest waits no longer for a helper that does not start. */
 export const HOOK_TIMEOUT_MS = 30_000
 
 type Hooked = Pick<VmDefinition, 'name' | 'cwd' | 'uid' | 'gid' | 'groups' | 'environment'>
@@ -42,7 +42,7 @@ export async function runHook(
       return said(`did not end within ${timeoutMs} ms`)
     }
     const [code, signal] = first
-    // Whether it minded or not: what follows it is not to be started.
+    // Whether it ended by the signal or not: nothing after it is to be started.
     if (told !== undefined) return said(`got ${told}`)
     if (code === 0) return undefined
     return said(signal === null ? `ended with status ${code}` : `was killed by ${signal}`)

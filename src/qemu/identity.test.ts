@@ -13,7 +13,7 @@ test('only a chosen few variables are recorded, and those that are named', () =>
   assert.throws(() => chooseEnvironment(ALICE, from, ['MISSING']), /MISSING is not set/)
 })
 
-test('a program of root’s gets nothing of it that could name what it loads', () => {
+test('a program of root’s gets no variable that could name what it loads', () => {
   const theirs = {
     PATH: '/home/alice/bin',
     LD_PRELOAD: '/x.so',

@@ -9,7 +9,7 @@ import { readRuntime, vmPaths } from '../run/vm-runtime.ts'
 
 const MOST_BYTES = 4096
 const MOST_CHARACTERS = 400
-/** Follows from the lines before it. */
+/** A line that adds nothing to the ones before it. */
 const EMPTY_WORDS = /^load of migration failed: Invalid argument$/
 
 /** The place in a file where QEMU's next lines begin. */

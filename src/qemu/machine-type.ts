@@ -1,6 +1,6 @@
 /**
- * The pinned machine type: `q35` means another machine in the next QEMU, `pc-q35-10.0` means the same one in
- * every QEMU that has it, and a guest's device state fits no other.
+ * The pinned machine type: `q35` is another machine in the next QEMU, `pc-q35-10.0` is the same one in every
+ * QEMU that has it, and a guest's device state fits no other.
  */
 import { UsageError } from '../values/errors.ts'
 import type { MachineType, QemuBinary } from './binary.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns the memory-backend-file objects of a command line whose file lies in a pool, one of several perhaps:
+ * The memory-backend-file objects of a command line whose file lies in a pool, one of several perhaps:
  * finding them, refusing what would lose or hide the guest's memory, and adding what a PMD mapping needs.
  */
 import { realpathSync } from 'node:fs'

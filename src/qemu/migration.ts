@@ -37,7 +37,7 @@ export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void>
   await qmp.execute('migrate-set-parameters', { mode: isOn ? 'cpr-reboot' : 'normal' })
 }
 
-/** Why this guest cannot be saved: devices and mounts that QEMU knows to block it. Needs cpr-reboot on. */
+/** Why this guest cannot be saved: devices and mounts that block it by QEMU's answer. Needs cpr-reboot on. */
 export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]> {
   return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
 }

@@ -1,7 +1,7 @@
 /**
  * QEMU's `key=value,key=value` syntax, in which a comma inside a value is written twice. Order and spelling
- * are kept, so that what is not changed is printed as it was typed. Must not know any option's meaning.
- * Source: QEMU `util/keyval.c` and `util/qemu-option.c`.
+ * are kept, so that what is not changed is printed as it was typed. Must not: interpret an option. Source:
+ * QEMU `util/keyval.c` and `util/qemu-option.c`.
  */
 
 export interface Pair {

@@ -42,7 +42,7 @@ export function startQemu(
       throw new UsageError(`VM ${definition.name}: ${launch.argv[0]} does not start: ${message}`, { cause })
     },
   )
-  ended.catch(() => {}) // whoever waits for the end gets the rejection
+  ended.catch(() => {}) // the caller that awaits the end gets the rejection
   if (child.pid === undefined) return { child, identity: undefined, ended }
   joinCgroup(child.pid, definition.cgroup)
   return { child, identity: identify(child.pid), ended }

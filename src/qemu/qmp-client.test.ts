@@ -66,7 +66,7 @@ test('greeting, commands by id in any order, errors in the words of QEMU, events
   )
 })
 
-test('a QEMU that does not answer, answers nonsense or goes away is one clear line', async (t) => {
+test('a QEMU that does not answer, sends no QMP, or ends is one clear line', async (t) => {
   const silent = await serve(t, (line) => (line.includes('qmp_capabilities') ? returning(line) : ''))
   const qmp = await QmpClient.connect(silent, 2000)
   await assert.rejects(
@@ -102,7 +102,7 @@ test('messages are found however the bytes are cut', () => {
   )
 })
 
-test('a message without end is not waited for', () => {
+test('a message without an end is refused', () => {
   const reader = new QmpReader()
   const chunk = 'x'.repeat(1 << 20)
   assert.throws(() => {

@@ -1,7 +1,6 @@
 /**
- * Owns one QMP connection: greeting, capabilities, commands answered by id, events, and its end. Every wait
- * is bounded: a QEMU that is stopped or hangs must not hold up other guests. Must not: know a command's
- * meaning.
+ * One QMP connection: greeting, capabilities, commands answered by id, events, and its end. Every wait is
+ * bounded: a QEMU that is stopped or hangs must not hold up other guests. Must not: interpret a command.
  */
 import { connect, type Socket } from 'node:net'
 import { errorText, QemuError } from '../values/errors.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns a guest's RAM file as `run` finds or makes it, before QEMU opens it. Where QEMU maps guest RAM through
- * a device, the server shows the file's name as a symlink to that device as soon as the file has a size, so
- * it must have one before QEMU opens it: QEMU could make an empty file and size it, but then it could not map
+ * A guest's RAM file as `run` finds or makes it, before QEMU opens it. Where QEMU maps guest RAM through a
+ * device, the server shows the file's name as a symlink to that device as soon as the file has a size, so it
+ * must have one before QEMU opens it: QEMU could make an empty file and size it, but then it could not map
  * what it has open.
  */
 import { closeSync, constants, ftruncateSync, lstatSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
  * How a QEMU that is about to start maps its guest's RAM, where the recorded line is not enough: a window of
- * /dev/mem takes the file's place in the command line, and gigantic pages need their alignment. Read from the
- * file's xattr at each start; the record names the file.
+ * /dev/mem takes the file's place in the command line, and gigantic pages need their alignment. The
+ * supervisor reads both from the file's xattr at each start; the record names the file.
  *
  * The kernel lets two windows overlap, so only this program keeps them apart: the supervisor maps a page of
  * each window before it reads the xattr for the last time, and keeps it mapped until it ends; a server looks

@@ -1,5 +1,5 @@
 /**
- * Owns the recording of a VM from a typed QEMU command line: what the line, the binary or another VM's record
+ * The recording of a VM from a typed QEMU command line: what the line, the binary or another VM's record
  * refuses is refused before a RAM file is made.
  */
 import { basename, dirname, join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * The path to the RAM of a guest of root's. Its QEMU opens the file by that path, as root, each time it
- * starts: another user who can change a directory of the path could make it open any file.
+ * The check of the path to the RAM of a guest of root's. Its QEMU opens the file by that path, as root, at
+ * each start: another user who can change a directory of the path could make it open any file.
  */
 import { lstatSync, type Stats } from 'node:fs'
 import { dirname } from 'node:path'

@@ -1,7 +1,6 @@
 /**
  * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A
- * failure before QEMU is told to quit undoes all of it; GuestStoppedError: but the guest could not be
- * continued.
+ * failure before QEMU gets `quit` undoes all of it; GuestStoppedError: but the guest could not be continued.
  */
 import { readProcessLimits } from '../linux/process-limits.ts'
 import type { ProcessIdentity } from '../run/process-identity.ts'
@@ -56,7 +55,8 @@ export async function saveAndQuit(request: SaveRequest): Promise<VmDefinition> {
 
 /**
  * All but the last step: the guest is saved and on record, and its stopped QEMU can still continue it
- * (`cancelSave`).
+ * (`cancelSave`). Errors as of `saveAndQuit`; then the guest is as it was before, unless it is a
+ * GuestStoppedError.
  */
 export async function saveGuestState(request: SaveRequest): Promise<VmDefinition> {
   const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request
@@ -110,7 +110,10 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
 
 type Ram = Pick<VmDefinition, 'ramFiles' | 'claim'>
 
-/** Of the next QEMU: what was plugged gets a claim before the record names it, and the guest is paused. */
+/**
+ * RAM files and claim of the next QEMU. A file that was plugged gets its claim before the record names it;
+ * the guest is paused.
+ */
 function nextRam({ ramFiles: former, claim }: VmDefinition, tried: TriedLine | undefined): Ram {
   const ramFiles = tried?.ramFiles ?? former
   return { ramFiles, claim: claim ?? (isEqual(ramFiles, former) ? undefined : newClaim()) }

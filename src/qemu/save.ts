@@ -1,6 +1,6 @@
 /**
- * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU is
- * told to quit, `cancelMigration` undoes the save; a failure in `saveGuest` does so by itself.
+ * The save of one guest: virtual CPUs stopped, device state in a file, guest RAM where it is. Until QEMU gets
+ * `quit`, `cancelMigration` undoes the save; a failure in `saveGuest` does so by itself.
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'
@@ -43,7 +43,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
 
 /**
  * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made
- * sure that no process will load the file.
+ * sure that no process will load the file. Errors (QemuError): the guest is still stopped.
  */
 export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<void> {
   await qmp.execute('migrate_cancel')

@@ -32,7 +32,7 @@ function folderOf(t: TestContext): string {
   return folder
 }
 
-test('a state file is private, and takes the place of what had its name without following it', (t) => {
+test('a state file is private, and replaces what had its name without following it', (t) => {
   const folder = folderOf(t)
   const base = baseAt(folder)
   const [path, precious] = [join(folder, 'a.vmstate'), join(folder, 'precious')]

@@ -1,5 +1,5 @@
 /**
- * Owns the file with a saved guest's device state: making it, measuring it, and checking later that it is
+ * The file with a saved guest's device state: making it, measuring it, and checking later that it is
  * unchanged. Must not: write to it, which QEMU does as the guest's user.
  */
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readSync } from 'node:fs'

@@ -58,7 +58,7 @@ export async function placeWindows(qmp: QmpClient, windows: readonly Window[]): 
   const ask = askOf(qmp)
   for (const { device, memory, address } of windows) {
     const way = await wayTo(ask, device)
-    // Each bridge on the way gets the next bus number: the device is on the last bus.
+    // Each bridge down to the device gets the next bus number: the device is on the last bus.
     const bridges = [...way.slice(0, -1).entries()]
     for (const [bus, bridge] of bridges)
       await configure(ask, bus, bridge, BUS_NUMBERS, 0xff_00_00 | ((bus + 1) << 8) | bus)
@@ -83,7 +83,7 @@ const addressOf = (ask: Ask, memory: string): Promise<number> =>
 async function wayTo(ask: Ask, device: string): Promise<number[]> {
   const way: number[] = []
   for (let path = pathOf(device); way.length < MOST_BUSES; ) {
-    // What has the first bus is no PCI device.
+    // The host bridge, which has the first bus, is no PCI device.
     const place = await ask(v.number(), 'qom-get', { path, property: 'addr' }).catch(() => undefined)
     if (place === undefined) return way
     way.unshift(place)

@@ -125,7 +125,7 @@ export async function continueLoaded(
   writeDefinition(loaded)
   onRecorded()
   const continued = continueGuest(qmp, wasRunning, timeoutMs)
-  // On no record, it is nobody's: the guest need not wait for this.
+  // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)
   onStep('continue', await continued)
   const running = endUpdate(loaded)

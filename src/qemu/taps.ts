@@ -37,7 +37,7 @@ export function lookAtTaps({ items }: Pick<Reading, 'items'>): TapLook {
   const seen = new Set<string>()
   for (const item of items.networks ?? []) {
     const [, ifname, script = 'no'] = /: tap,ifname=([^,]+)(?:,script=([^,]*))?/.exec(item) ?? []
-    // One of several queues: QEMU tells the script with the first one alone.
+    // One of several queues: QEMU reports the script with the first one alone.
     if (ifname === undefined || seen.has(ifname)) continue
     seen.add(ifname)
     const found = findInterface(ifname)

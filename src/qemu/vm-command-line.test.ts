@@ -180,7 +180,7 @@ test('RAM files of several mounts, and no other', () => {
   )
 })
 
-test('what would lose the memory or could not be repeated is refused, in one line each', () => {
+test('an option that would lose the memory, or could not be repeated, is refused in one line', () => {
   const backend = (text: string) => refusal('-object', text)
   assert.match(backend(RAM.replace('share=on', 'share=off')), /needs share=on/)
   assert.match(backend(RAM.replace(',share=on', '')), /needs share=on/)
@@ -252,7 +252,7 @@ test('a QEMU that waits for a guest populates no memory', () => {
   assert.doesNotMatch(incoming, /mem-prealloc/)
 })
 
-test('a generation id that QEMU would make up is made up once', () => {
+test('a generation id that QEMU would generate is generated once', () => {
   const guids = (...words: string[]) => prepare('-object', RAM, ...words).argv.join(' ')
   const first = guids('-device', 'vmgenid,guid=auto,id=g')
   assert.match(first, /vmgenid,guid=[0-9a-f]{8}-[0-9a-f-]{27},id=g/)

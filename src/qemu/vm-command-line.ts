@@ -1,6 +1,6 @@
 /**
- * Owns the change of a person's QEMU command line into one that the supervisor can start again for the same
- * guest: what is refused, pinned and added. `run` records the result, and every start uses it.
+ * The change of a person's QEMU command line into one that the supervisor can start again for the same guest:
+ * what is refused, pinned and added. `run` records the result, and every start uses it.
  */
 
 import { UsageError } from '../values/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns the record of a VM: all it takes to start its QEMU again. It is an xattr of the VM's (first) RAM file,
- * so it lasts as long as the memory, and a `trusted.` one, so that only root can write what root will start.
+ * The record of a VM: all it takes to start its QEMU again. It is an xattr of the VM's (first) RAM file, so
+ * it lasts as long as the memory, and a `trusted.` one, so that only root can write what root will start.
  */
 import * as v from 'valibot'
 import { statBeneath, wayProblem, withPlace } from '../linux/beneath.ts'

@@ -1,4 +1,4 @@
-/** Owns the list of recorded VMs, each with its state. */
+/** The list of recorded VMs, each with its state. */
 
 import type { ProcessIdentity } from '../run/process-identity.ts'
 import { liveQemu } from '../run/vm-runtime.ts'

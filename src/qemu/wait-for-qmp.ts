@@ -26,8 +26,9 @@ export interface QmpWait {
 }
 
 /**
- * The supervisor's socket takes connections before QEMU answers, so an end of QEMU shows in the runtime
- * record alone.
+ * A connection to a QEMU that answers. The supervisor's socket takes connections before QEMU answers, so an
+ * end of QEMU shows in the runtime record alone. Errors (QemuError): it ended, was not started, or did not
+ * answer within `timeoutMs`.
  */
 export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
   const { name, before, supervisorExited, onStarted, timeoutMs } = wait

@@ -29,7 +29,7 @@ export function replaceFile(path: string, text: string, mode: number): void {
 /**
  * As `replaceFile`; where the file system is full, the text is written over the former one, whose page tmpfs
  * does not take again, with spaces up to its length. For a file whose reader ignores spaces at the end, and
- * knows what to do with half a text. Errors: Node's.
+ * treats half a text as none. Errors: Node's.
  */
 export function replaceFileWhenFull(path: string, text: string, mode: number): void {
   try {

@@ -1,4 +1,4 @@
-/** Records as text: JSON of a shape that this version knows, or none. */
+/** Records as text: JSON of a shape that this version reads, or none. */
 import * as v from 'valibot'
 
 /** undefined: `text` is no record of this version's kind. */

@@ -17,7 +17,7 @@ export const UPDATES = join(RUN, 'updates')
 
 /**
  * `path`, made when it is missing: everyone may read it, and root alone may write. Errors: UsageError where
- * /run takes no files.
+ * no file can be made in /run.
  */
 export function ensureFolder(path: string): string {
   try {

@@ -46,8 +46,9 @@ export const lockPath = (pool: string) => join(POOLS, `${pool}.lock`)
 export const logPath = (pool: string) => join(POOLS, `${pool}.log`)
 
 /**
- * Readable for everyone: a user who sees the mount may see its pool with `list`. A full /run keeps no keeper
- * from saying what it is (that it has given its mount over, above all); half a record is none.
+ * Readable for everyone: a user who sees the mount may see its pool with `list`. A keeper must record its
+ * state (above all that it has given its mount over) on a full /run as well; readers treat half a record as
+ * none.
  */
 export const writePoolRecord = (record: PoolRecord): void =>
   replaceFileWhenFull(recordPath(record.pool), `${JSON.stringify(record, null, 2)}\n`, 0o644)

@@ -10,8 +10,8 @@ import { ensureFolder, UPDATES } from './paths.ts'
 import { identifySelf, isAlive, type ProcessIdentity, ProcessSchema } from './process-identity.ts'
 
 /**
- * This process is one, until the returned function is called. Never throws: where /run takes no files, the
- * update goes on, and no other command can find it.
+ * Lists this process as a live update until the returned function is called. Never throws: where no file can
+ * be made in /run, the update goes on, and no other command can find it.
  */
 export function announceUpdate(): () => void {
   const path = join(UPDATES, String(process.pid))
@@ -24,7 +24,7 @@ export function announceUpdate(): () => void {
   return () => rmSync(path, { force: true })
 }
 
-/** Those that run. */
+/** The processes of the updates that run. */
 export function runningUpdates(): ProcessIdentity[] {
   return names().flatMap((name) => {
     const path = join(UPDATES, name)

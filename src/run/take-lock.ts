@@ -1,4 +1,6 @@
-/** The locks below /run that one process at a time has, and what a person reads who cannot have one. */
+/**
+ * The locks below /run that one process at a time has, and the message for an operator who cannot get one.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockFile } from '../linux/process.ts'
 import { EAGAIN, Errno } from '../values/errno.ts'
@@ -20,7 +22,7 @@ export async function lockFileWithin(path: string, timeoutMs: number): Promise<F
 
 /**
  * Never waits. `inUse`: one line for the case that another process has the lock. Errors: UsageError, also
- * where /run takes no files (full, read-only).
+ * where no file can be made in /run (full, read-only).
  */
 export function takeLock(path: string, inUse: string): Fd {
   const lock = lockFile(path)

@@ -81,9 +81,9 @@ export function writeRuntime(name: string, runtime: VmRuntime): void {
 }
 
 /**
- * Has `qmp` lead to the socket that the runtime record names. The record decides, and the command that
- * replaced it may have been killed before it renewed the symlink: whoever continues an update calls this.
- * Never throws: where /run is full, `qmpSocket` still has the socket.
+ * Makes `qmp` a symlink to the socket that the runtime record names. The record decides, and the command that
+ * replaced it may have been killed before it renewed the symlink: each command that continues an update calls
+ * this. Never throws: where /run is full, `qmpSocket` still has the socket.
  */
 export function pointQmp(name: string): void {
   const { qmp } = vmPaths(name)
@@ -118,8 +118,8 @@ export function readRuntime(name: string): VmRuntime | undefined {
 export const parseRuntime = (text: string): VmRuntime | undefined => parseRecord(RuntimeSchema, text)
 
 /**
- * Removes all of it but the log. The caller holds the supervisor's lock; if another holds the update lock,
- * the locks stay.
+ * Removes the VM's files but the log. The caller holds the supervisor's lock; if another holds the update
+ * lock, the locks stay.
  */
 export function removeRuntime(name: string): void {
   const { directory, record, machine, formerBinary, qmp, control, supervisorLock, updateLock } = vmPaths(name)

@@ -1,6 +1,6 @@
 /**
  * The rule by which access times are kept, which is an option of the mount. The kernel leaves them to the
- * server (`fuse_iget` sets S_NOATIME) and does not tell by which mount a file was reached: the options of the
+ * server (`fuse_iget` sets S_NOATIME) and does not say by which mount a file was reached: the options of the
  * pool's own mount count, also for its bind mounts. Accesses by mapping or executing a file send no request,
  * and are not recorded.
  */

@@ -57,8 +57,8 @@ export class ImageLock {
 
   /**
    * Blocks this thread until the former server has ended. `ended`: the process that the keeper has killed;
-   * null: none; undefined: a keeper of a former tree does not tell. A lock of any other process is not waited
-   * for: that one has got the pool. Errors: ImageInUseError.
+   * null: none; undefined: a keeper of a former tree does not report it. A lock of any other process is not
+   * waited for: that one has got the pool. Errors: ImageInUseError.
    */
   take(ended: number | null | undefined): void {
     this.#own ??= this.#takeWithin(LIVING_MS)

@@ -35,8 +35,8 @@ export class KeeperLink implements KeeperChannel {
   #isEnded = false
   /** Not yet sent to the keeper: deleting many files must not cost a message each. */
   #dropped: ObjectId[] = []
-  /** The kernel had no memory for the `take-back` message: `flush` sends it. */
-  #owesUnpreserve = false
+  /** The kernel had no memory to send the `take-back` message: `flush` sends it. */
+  #isUnpreservePending = false
   /** Received while the server waited for another message. */
   #arrived: Arrival[] = []
   readonly #sessions: Fd[] = []
@@ -136,7 +136,7 @@ export class KeeperLink implements KeeperChannel {
 
   unpreserve(): boolean {
     const failed = this.#post({ kind: 'take-back' })
-    this.#owesUnpreserve = failed !== undefined && failed !== EPIPE
+    this.#isUnpreservePending = failed !== undefined && failed !== EPIPE
     return failed !== EPIPE
   }
 
@@ -181,7 +181,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   get isPending(): boolean {
-    return this.#dropped.length > 0 || this.#owesUnpreserve
+    return this.#dropped.length > 0 || this.#isUnpreservePending
   }
 
   /** What could not be sent stays pending, and the session's timer calls this again. */
@@ -191,7 +191,7 @@ export class KeeperLink implements KeeperChannel {
 
   /** Errors: the kernel has no memory for the message. Without a keeper there is no copy to drop. */
   #flush(): Errno | undefined {
-    if (this.#owesUnpreserve) this.unpreserve()
+    if (this.#isUnpreservePending) this.unpreserve()
     while (this.#dropped.length > 0) {
       const objects = this.#dropped.slice(0, DESCRIPTORS_PER_MESSAGE)
       const failed = this.#post({ kind: 'drop', memories: objects })

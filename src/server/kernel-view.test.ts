@@ -10,7 +10,7 @@ import { RUNTIME_AREA_BYTES, RuntimeArea } from './runtime-area.ts'
 
 const NO_FUSE = -1 as Fd
 
-/** A connection whose kernel knows the node ids of `known`, and a server on it. */
+/** A connection whose kernel has looked up the node ids of `known`, and a server on it. */
 function connection() {
   const fx = fixture({ totalBlocks: 8 })
   const area = new Uint8Array(RUNTIME_AREA_BYTES)

@@ -1,8 +1,8 @@
 /**
- * What the kernel has been told of the file system on this connection: which node id means which inode, how
- * often the kernel has looked each one up, and which backing id its mappings have. Counts are staged per
- * request and carried over once the reply has arrived (runtime-area.ts has the argument). Must not: decide
- * about files. `forget` returns an inode that the kernel forgot, and evicts nothing.
+ * What the server has replied to the kernel on this connection: which node id means which inode, how often
+ * the kernel has looked each one up, and which backing id its mappings have. Counts are staged per request
+ * and carried over once the reply has arrived (runtime-area.ts has the argument). Must not: decide about
+ * files. `forget` returns an inode that the kernel forgot, and evicts nothing.
  */
 import type { Inode } from '../fs/state/inode.ts'
 import { invalidateAttr } from '../fuse/notify.ts'

@@ -1,6 +1,5 @@
 /**
- * Whichever page of an image is lost, what is opened afterwards is all that was acknowledged, or it is
- * refused.
+ * Whichever page of an image is lost, the next server finds all that was acknowledged, or refuses the image.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -48,9 +47,9 @@ const entriesOf = (image: Image<State>): string[] =>
 
 /** What an image holds whose page at `page` is lost, or that it is refused. */
 function withoutPage(area: Uint8Array, page: number, noise: Uint8Array): string[] | 'refused' {
-  const harmed = Uint8Array.from(area)
-  harmed.set(noise, page)
-  const fd = memfdOf(harmed)
+  const damaged = Uint8Array.from(area)
+  damaged.set(noise, page)
+  const fd = memfdOf(damaged)
   try {
     giveUpPages(fd, AREA_BYTES, [page])
     const mended = Buffer.alloc(AREA_BYTES)
@@ -100,10 +99,10 @@ test('a checkpoint that is lost is replaced by the one before it, as long as its
     assert.ok(records < 1000, 'no second checkpoint was complete')
     const { area, entries } = imageOf(records)
     if (openCopy(area).generation !== 2) continue
-    const harmed = Uint8Array.from(area)
-    harmed.set(noise, page)
+    const damaged = Uint8Array.from(area)
+    damaged.set(noise, page)
     try {
-      openCopy(harmed)
+      openCopy(damaged)
       continue // It is not complete yet, and no server reads it.
     } catch (error) {
       assert.ok(error instanceof CorruptBytesError)

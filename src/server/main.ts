@@ -82,8 +82,8 @@ try {
     link.trySend({ kind: 'unmounted', isHeld }) && (await link.receive())?.message.kind === 'released'
   if (isHeld && !isReleased) await waitForever()
 } catch (error) {
-  // Where memory cannot be had or an image cannot be read, the operator must decide; anything else is a crash
-  // like any other.
+  // Where a region cannot be opened or an image cannot be read, the operator must decide; any other error is
+  // a crash.
   if (!(error instanceof CorruptBytesError || error instanceof UsageError)) throw error
   const ownerPid = error instanceof ImageInUseError ? error.ownerPid : undefined
   link.send({ kind: 'refused', reason: error.message, ownerPid })

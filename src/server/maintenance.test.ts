@@ -38,7 +38,7 @@ function server(over: FixtureOptions | Fixture, alignBytes: number | null) {
   return { fx, runtime, context, maintenance: new Maintenance(context, alignBytes) }
 }
 
-/** A file without a name that the kernel knows. Returns its node id. */
+/** A file without a name whose node id the kernel still has. Returns that id. */
 function orphan({ fs, file, rq, stat }: Fixture, runtime: RuntimeArea): NodeId {
   const ino = file('orphan', blocks(2))
   runtime.setLookups(ino, 'file', 1)
@@ -163,7 +163,7 @@ test('blocks that a former owner left are zeroed after the FORGET that freed the
   assert.equal(zeroed(), undefined)
 })
 
-test('work beside the server is looked after as long as it owes answers', () => {
+test('work beside the server is checked as long as a result of it is missing', () => {
   const { fx, maintenance } = server({ totalBlocks: 4 }, null)
   let [checkMs, checks]: [number | undefined, number] = [undefined, 0]
   const events = {

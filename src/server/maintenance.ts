@@ -14,7 +14,7 @@ import { Zeroing } from './zeroing.ts'
 /** How often the server looks again whether an orphan is still mapped. */
 const ORPHAN_RETRY_MS = 1000
 /**
- * How long the keeper may hold objects that were released before it is told, and how long a request waits
+ * How long the server may wait before it tells the keeper of released objects, and how long a request waits
  * before a full pool answers ENOSPC.
  */
 const FLUSH_MS = 20

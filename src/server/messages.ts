@@ -1,7 +1,7 @@
 /**
  * The messages between keeper and server, over their SOCK_SEQPACKET pair: one JSON object per message,
- * descriptors beside it (SCM_RIGHTS), in order. It has no more than these: all state that must outlive a
- * process is in the shared areas, and all control goes through the mount.
+ * descriptors beside it (SCM_RIGHTS), in order. There are no other messages: all state that must outlive a
+ * process is in the shared areas, and all control is by xattrs of the mount.
  *
  * The first message of each names the versions of this protocol that it supports. The server, which reads the
  * keeper's first, decides before it has used a descriptor, so that a refusal has changed nothing. Kinds and
@@ -113,7 +113,7 @@ export type ToServer =
 export type ToKeeper =
   /** The first. Servers of former trees do not send it, and their keepers ignore a kind that is new. */
   | { readonly kind: 'hello'; readonly protocol: Protocol }
-  /** With one descriptor per memory. */
+  /** With one descriptor per object. */
   | { readonly kind: 'keep'; readonly memories: readonly ObjectId[] }
   | { readonly kind: 'drop'; readonly memories: readonly ObjectId[] }
   /** `isNew`: there was no image before. */

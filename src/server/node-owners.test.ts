@@ -116,7 +116,7 @@ test('owner and mode by chmod and chown stay through every kind of resize', () =
   }
 })
 
-test('it is the file’s at the next look, before a freeze, and when the mount ends', () => {
+test('what is set on the node becomes the file’s at the next lookup, before a freeze, and when the mount ends', () => {
   const looks: Record<string, (world: ReturnType<typeof served>) => void> = {
     lookup: ({ ask }) => assert.equal(ask(LOOKUP, Buffer.from('ram\0'), 1n), 0),
     getattr: ({ ask, link }) => assert.equal(ask(GETATTR, new Uint8Array(16), link), 0),

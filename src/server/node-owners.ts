@@ -1,9 +1,9 @@
 /**
- * The owner and mode of device nodes, and of the files they stand for: one thing. `chown` and `chmod` of
- * guest RAM that is shown as a symlink follow it to the node, which ends with its kernel and is made anew
- * after each resize. So the server takes over the node's owner and mode into the file whenever the file is
- * looked up or read, before the node is removed, and when the mount ends; and what is set on the file itself,
- * it sets on the node.
+ * The owner and mode of a device node, which are those of its file. `chown` and `chmod` of guest RAM that is
+ * shown as a symlink follow it to the node, which ends with its kernel and is made anew after each resize. So
+ * the server takes over the node's owner and mode into the file whenever the file is looked up or read,
+ * before the node is removed, and when the mount ends; and what is set on the file itself, it sets on the
+ * node.
  */
 import type { AttributeChange } from '../fs/operations/attributes.ts'
 import type { Inode } from '../fs/state/inode.ts'

@@ -87,8 +87,8 @@ const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, resized }: Store
 })
 
 /**
- * Makes an empty pool of whatever the store holds. What its memory held before is unknown: where the store
- * clears blocks itself, all of them are dirty.
+ * Makes an empty pool on the store, whatever it holds. What its memory held before is unknown: where the
+ * store clears blocks itself, all of them are dirty.
  */
 export function formatPool(store: Store, pool: string): void {
   const { kind, clearing, totalBlocks } = store.descriptor

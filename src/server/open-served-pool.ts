@@ -28,7 +28,7 @@ export interface ReadPool {
   readonly isNew: boolean
   /**
    * The keeper has ended the former server: process `ended` (null: there was none; undefined: a keeper of a
-   * former tree does not tell). Errors: as of the first step; ImageInUseError.
+   * former tree does not report it). Errors: as of the first step; ImageInUseError.
    */
   readonly open: (ended: number | null | undefined) => OpenedPool
 }
@@ -69,8 +69,8 @@ function openWholeRegion(pool: string, source: RegionSource): ReadPool {
 }
 
 /**
- * The former server stands still, or is dead and its keeper alone lives. A page of the image that the machine
- * has lost ends this process, and the former server goes on.
+ * The keeper has stopped the former server, or that has died and only its keeper runs. A page of the image
+ * that the machine has lost ends this process, and the keeper lets the former server continue.
  */
 const readServedRegion = (pool: string, source: RegionSource, lock: ImageLock): ReadPool => ({
   totalBlocks: readableBlocks(pool, source),

@@ -4,11 +4,11 @@
  * memfd that the keeper holds, valid for that connection alone; the persistent image holds nothing of it.
  *
  * Crash argument. The kernel counts a lookup when it has read the server's reply, so a count may change only
- * if the reply arrives. New counts are therefore first written down as *pending* under the request's id, then
- * the reply is sent, then they are carried over and the pending mark is taken away. A successor that finds
- * the mark asks the kernel to re-send what was not answered: if the kernel sends that request again, its
- * reply never arrived and the pending counts are dropped; if not, it did, and they are carried over (again,
- * if need be: they are absolute). Either way no count is ever off by one.
+ * if the reply arrives. The server therefore first stores new counts as *pending* under the request's id,
+ * then sends the reply, then carries them over and clears the pending mark. A successor that finds the mark
+ * asks the kernel to re-send what was not answered: if the kernel sends that request again, its reply never
+ * arrived and the pending counts are dropped; if not, it did, and they are carried over (again, if need be:
+ * they are absolute). Either way no count is ever off by one.
  */
 import { INO_MAX } from '../fs/state/limits.ts'
 import { UsageError } from '../values/errors.ts'
@@ -122,7 +122,7 @@ export class RuntimeArea {
     return JSON.parse(Buffer.from(text).toString('utf8'))
   }
 
-  // --- the request being worked on, so that one that kills every server is given up in the end ---
+  // --- the request under way, so that one that kills every server is answered EIO in the end ---
 
   /** Returns how often this request has been begun, this time included. */
   beginRequest(unique: bigint): number {

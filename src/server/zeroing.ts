@@ -15,7 +15,7 @@ import { MIB } from '../values/units.ts'
 const PIECE_BLOCKS = (512 * MIB) / BLOCK_BYTES
 
 /** What could not be zeroed is tried again after so long. */
-const ASIDE_MS = 2000
+const RETRY_MS = 2000
 
 export class Zeroing {
   readonly #fs: FileSystem
@@ -24,7 +24,7 @@ export class Zeroing {
   /** At most so many blocks at a time: fewer while a block that a process maps is being searched for. */
   #pieceBlocks = PIECE_BLOCKS
   /** What could not be zeroed, and is not tried for a while. */
-  #aside: { readonly extent: Extent; readonly untilMs: number }[] = []
+  #deferred: { readonly extent: Extent; readonly untilMs: number }[] = []
   /** Zeroed, but not yet logged: the pool was frozen, or the image had no room. */
   #unlogged: Extent[] = []
 
@@ -45,13 +45,13 @@ export class Zeroing {
     this.#unlogged = [...this.#unlogged, ...finished].filter(
       (extent) => this.#fs.markClean(this.#internal(), extent) !== undefined,
     )
-    for (const refused of zeroer.refused()) this.#putAside(refused)
+    for (const refused of zeroer.refused()) this.#defer(refused)
     if (this.#unlogged.length > 0) return
     const nowMs = performance.now()
-    if (this.#aside.length > 0) this.#aside = this.#aside.filter(({ untilMs }) => untilMs > nowMs)
+    if (this.#deferred.length > 0) this.#deferred = this.#deferred.filter(({ untilMs }) => untilMs > nowMs)
     const dirty = this.#fs.dirtyExtent(
       this.#pieceBlocks,
-      this.#aside.map(({ extent }) => extent),
+      this.#deferred.map(({ extent }) => extent),
     )
     if (dirty !== undefined) zeroer.start(dirty)
   }
@@ -59,11 +59,11 @@ export class Zeroing {
   /**
    * Where a process maps a block of the piece, or a page of it is poisoned, the piece is halved until that
    * block is found, so that only this one stays dirty, and files get all others. A piece that fails for
-   * another reason is put aside as a whole.
+   * another reason is deferred as a whole.
    */
-  #putAside({ extent, errno }: Refused): void {
+  #defer({ extent, errno }: Refused): void {
     if ((errno === EBUSY || errno === EIO) && extent.count > 1)
       this.#pieceBlocks = Math.ceil(extent.count / 2)
-    else this.#aside.push({ extent, untilMs: performance.now() + ASIDE_MS })
+    else this.#deferred.push({ extent, untilMs: performance.now() + RETRY_MS })
   }
 }

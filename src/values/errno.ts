@@ -1,6 +1,6 @@
 /**
- * Owns the errno values an operation may answer. An expected failure is a returned `Errno`, never a thrown
- * error: `const inode = fs.lookup(…); if (inode instanceof Errno) …`. Numbers are Linux's
+ * The errno values an operation may answer. An expected failure is a returned `Errno`, never a thrown error:
+ * `const inode = fs.lookup(…); if (inode instanceof Errno) …`. Numbers are Linux's
  * (`include/uapi/asm-generic/errno-base.h`, `errno.h`), the same on x86-64 and arm64.
  */
 const byCode = new Map<number, Errno>()

@@ -1,6 +1,6 @@
 /**
- * Owns the classes of thrown failures. What a caller can expect is an `Errno` result; what is thrown is one
- * of these, and `UsageError` is the only one whose message is complete for the user.
+ * The classes of thrown failures. What a caller can expect is an `Errno` result; what is thrown is one of
+ * these, and `UsageError` is the only one whose message is complete for the user.
  */
 import type { Errno } from './errno.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Owns the branded numbers that must not be mixed up. Numbers of the FUSE protocol are narrowed in
- * `narrow.ts` alone.
+ * The branded numbers that must not be mixed up. Numbers of the FUSE protocol are narrowed in `narrow.ts`
+ * alone.
  */
 declare const brand: unique symbol
 type Branded<T, B extends string> = T & { readonly [brand]: B }

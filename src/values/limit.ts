@@ -1,4 +1,4 @@
-/** So many pieces of work at a time; the others wait, in the order in which they came. */
+/** Runs at most a given number of works at once; the others wait, in the order in which they came. */
 export class Limit {
   #free: number
   readonly #waiting: (() => void)[] = []

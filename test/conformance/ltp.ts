@@ -1,7 +1,6 @@
 /**
- * Owns two programs of the Linux Test Project, built from their own sources with the headers in `ltp/`: fsx,
- * which compares what it reads with what it wrote, and fsstress, which leaves the same tree for the same
- * seed.
+ * Two programs of the Linux Test Project, built from their own sources with the headers in `ltp/`: fsx, which
+ * compares what it reads with what it wrote, and fsstress, which leaves the same tree for the same seed.
  */
 import { cpSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
- * Owns `npm run conformance -- PATH`: it builds a public suite, of which PATH is a checkout, in a scratch
- * folder, runs it on tmpfs and on a mount of guestmemfs, and lists what passes on tmpfs alone. Must not:
- * change the checkout, or leave a mount behind.
+ * `npm run conformance -- PATH`: it builds a public suite, of which PATH is a checkout, in a scratch folder,
+ * runs it on tmpfs and on a mount of guestmemfs, and lists what passes on tmpfs alone. Must not: change the
+ * checkout, or leave a mount behind.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync } from 'node:fs'

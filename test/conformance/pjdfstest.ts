@@ -1,5 +1,5 @@
 /**
- * Owns pjdfstest: building its program without autotools, and running its scripts, each of which prints its
+ * The suite pjdfstest: builds its program without autotools, and runs its scripts, each of which prints its
  * results as TAP.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'

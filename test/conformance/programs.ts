@@ -1,4 +1,4 @@
-/** Owns running the programs of suites, with a time limit. */
+/** Runs the programs of suites, with a time limit. */
 import { execFile, execFileSync } from 'node:child_process'
 import { promisify } from 'node:util'
 import { UsageError } from '../../src/values/errors.ts'

@@ -1,4 +1,4 @@
-/** Owns reading a script's results in the Test Anything Protocol, and the differences of two runs. */
+/** A script's results in the Test Anything Protocol, and the differences of two runs. */
 
 /** The result of each check of a script by its number; `text` is the rest of its line. */
 export type Checks = ReadonlyMap<number, { readonly passed: boolean; readonly text: string }>

@@ -187,14 +187,14 @@ for (const commit of COMMITS) {
     assert.deepEqual(checkImage(unpacked, new State(), chunkBlocksOf), [])
   })
 
-  test(`${commit}: what is harmed is found, and what is of another version is refused`, () => {
+  test(`${commit}: what is damaged is found, and what is of another version is refused`, () => {
     const packed = keptImage(commit, 'packed')
     const written = [...packed.keys()].filter((at) => packed[at] !== 0)
     for (let index = 0; index < written.length; index += STEP) {
       const at = written[index] as number
-      const harmed = packed.slice()
-      harmed[at] = (harmed[at] as number) ^ 0x10
-      assert.notDeepEqual(checkImage(harmed, new State(), chunkBlocksOf), [], `byte ${at}`)
+      const damaged = packed.slice()
+      damaged[at] = (damaged[at] as number) ^ 0x10
+      assert.notDeepEqual(checkImage(damaged, new State(), chunkBlocksOf), [], `byte ${at}`)
     }
     assert.match(
       String(checkImage(packed.subarray(0, -4096), new State(), chunkBlocksOf)[0]?.message),

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that each command answers wrong input with one clear line and an exit status other than 0,
- * and changes nothing.
+ * Tests that each command answers wrong input with one clear line and an exit status other than 0, and
+ * changes nothing.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -1,6 +1,5 @@
 /**
- * Owns the proof that ordinary files keep what processes write to them, through every system call that the
- * kernel has.
+ * Tests that ordinary files keep what processes write to them, through every system call that the kernel has.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'

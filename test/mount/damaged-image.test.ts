@@ -1,6 +1,6 @@
 /**
- * Owns the proof that the server refuses an image which it cannot serve, changes no byte of it, and that the
- * holder of its pool keeps it.
+ * Tests that the server refuses an image which it cannot serve, changes no byte of it, and that the holder of
+ * its pool keeps it.
  */
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
@@ -152,7 +152,7 @@ test('a keeper that cannot take over leaves the server as it was, serving', {
   const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
   process.kill(keeper, 'SIGKILL')
   await until('the keeper ends', () => processStartTime(keeper) === undefined)
-  // As for a release that does not know the image's format.
+  // As for a release that does not read the image's format.
   const image = new HeldImage(server)
   const header = image.read(0, HEADER_BYTES)
   image.write(0, unknownVersion(header))

@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what happens to a pool at the limits of the service manager's descriptor store: more
- * files than it takes, and a store without a pool.
+ * Tests of what happens to a pool at the limits of the service manager's descriptor store: more files than it
+ * takes, and a store without a pool.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
@@ -23,7 +23,7 @@ Environment=FDSTORE=40
 FileDescriptorStoreMax=40
 `
 
-test('more files than the store takes: said before, counted, and lost by name', options, async (t) => {
+test('more files than the store takes: warned of before, counted, and lost by name', options, async (t) => {
   const { folder, run, good, until, show } = await startUnitHost(t, {
     'guestmemfs@.service.d/limit.conf': LIMIT,
   })
@@ -55,7 +55,7 @@ test('more files than the store takes: said before, counted, and lost by name', 
   assert.match(said('doctor'), new RegExp(`store of pool ${pool} +24 of 24 files`))
   await until('the manager has as many', () => Number(show(pool, 'NFileDescriptorStore')) === 24 + 4)
 
-  await t.test('one that goes leaves its place to one that has none', async () => {
+  await t.test('a stored file that is deleted leaves its place to one that has none', async () => {
     run('sh', '-ec', `rm ${mnt}/1 ${mnt}/2`)
     await until('two more are stored', () => health().unstoredFiles === unstoredFiles - 2)
     assert.equal(health().storedFiles, 24)
@@ -99,7 +99,7 @@ test('more files than the store takes: said before, counted, and lost by name', 
   good('umount', '--discard', pool)
 })
 
-/** As systemd 261 and newer leaves it after a kexec: memory without names, and no connection. */
+/** As systemd 261 and newer has it after a kexec: memory without names, and no connection. */
 const NO_POOL = `[Service]
 ExecCondition=
 ExecCondition=/bin/sh -c '[ ! -e /run/no-pool ] || exec "$0" "$@"' ${process.execPath} CLI keep --check %i

@@ -45,7 +45,7 @@ async function adopted(t: TestContext): Promise<OlderPool & { mapper: Mapper }> 
 
 const makeFifo = ({ path }: TestPool): string => answerTo(() => makeNode(path('fifo'), S_IF.fifo))
 
-test('root upgrades a pool live; until then what its version cannot say is refused', options, async (t) => {
+test('root upgrades a pool live; until then what its version cannot hold is refused', options, async (t) => {
   const { pool, mapper } = await adopted(t)
   const { mountPoint, path } = pool
   assert.deepEqual(json(mountPoint, FORMAT), { version: 1, newest: 2 })

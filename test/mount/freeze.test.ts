@@ -1,4 +1,4 @@
-/** Owns the proof that a frozen pool refuses every modification, and nothing else, until it is thawed. */
+/** Tests that a frozen pool refuses every modification, and nothing else, until it is thawed. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Owns the proof that the protocol layer works with a real kernel, by a server with one file. */
+/** Tests that the protocol layer works with a real kernel, by a server with one file. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmdirSync } from 'node:fs'
@@ -126,7 +126,7 @@ test('xattrs; a reply the kernel does not take becomes EIO and the server goes o
   assert.match(server.said(), /set user.new to bytes/)
 })
 
-test('the kernel says which nodes it knows', options, async (t) => {
+test('the kernel answers which node ids it still has', options, async (t) => {
   const { target, fuseFd, start } = connect(t)
   start('first')
   await sh(`stat ${target}/file`)
@@ -134,19 +134,23 @@ test('the kernel says which nodes it knows', options, async (t) => {
   assert.equal(invalidateAttr(fuseFd, 77n as NodeId), false)
 })
 
-test('a killed server: the mount stays, its successor is asked again and answers', options, async (t) => {
-  const { target, start } = connect(t)
-  const first = start('first')
-  assert.equal(await sh(`cat ${target}/file | head -c 3`), 'AAA')
-  const waiting = sh(`stat -c %s ${target}/deadly`)
-  await first.ended
-  const second = start('successor')
-  assert.equal(await waiting, String(FILE_BYTES))
-  assert.match(second.said(), /resend: undefined\nasked again: true\n/)
-  // Backing ids belong to the connection, and the successor gets another one, so no open file may be left
-  // from before.
-  assert.equal(await sh(`head -c 3 ${target}/file`), 'AAA')
-})
+test(
+  'a killed server: the mount stays, and its successor gets the request again and answers it',
+  options,
+  async (t) => {
+    const { target, start } = connect(t)
+    const first = start('first')
+    assert.equal(await sh(`cat ${target}/file | head -c 3`), 'AAA')
+    const waiting = sh(`stat -c %s ${target}/deadly`)
+    await first.ended
+    const second = start('successor')
+    assert.equal(await waiting, String(FILE_BYTES))
+    assert.match(second.said(), /resend: undefined\nasked again: true\n/)
+    // Backing ids belong to the connection, and the successor gets another one, so no open file may be left
+    // from before.
+    assert.equal(await sh(`head -c 3 ${target}/file`), 'AAA')
+  },
+)
 
 test('unmounting ends the session; an aborted connection as well', options, async (t) => {
   const first = connect(t)

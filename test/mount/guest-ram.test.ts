@@ -1,6 +1,6 @@
 /**
- * Owns the proof that guest RAM is accessed by mmap(2) alone, and shared by all processes that map it,
- * through every change of its size.
+ * Tests that guest RAM is accessed by mmap(2) alone, and shared by all processes that map it, through every
+ * change of its size.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that many processes at once do not disturb each other: each finds its own work done, and no
- * block is left over.
+ * Tests that many processes at once do not disturb each other: each finds its own work done, and no block is
+ * left over.
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

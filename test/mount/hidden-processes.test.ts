@@ -46,7 +46,7 @@ test('a carve-out is refused where processes are hidden, by the name of what hid
     }
 })
 
-test('a pool of memfds is refused where /proc has no memory to tell of, in one line', {
+test('a pool of memfds is refused where /proc shows no memory information, in one line', {
   skip: cannotMount,
 }, async (t) => {
   const words = ['--mount', 'sh', '-ec', 'mount -t proc -o subset=pid proc /proc; exec "$@"', 'sh']

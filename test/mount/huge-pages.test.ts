@@ -1,7 +1,4 @@
-/**
- * Owns the proof that the kernel maps guest RAM by huge pages through the mount, where it gives shared memory
- * any.
- */
+/** Tests that the kernel maps guest RAM by huge pages through the mount, where it gives shared memory any. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

@@ -38,7 +38,7 @@ export class Installation {
   }
 }
 
-/** A former release: it knows image format 1 alone. */
+/** A former release: it reads image format 1 alone. */
 export const formerTree = (t: TestContext): OtherTree =>
   otherTree(
     t,

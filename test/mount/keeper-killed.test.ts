@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what the death of a keeper means: nothing while its server runs, and a refusal with a
- * clear message when both have died.
+ * Tests of what the death of a keeper means: nothing while its server runs, and a refusal with a clear
+ * message when both have died.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -51,7 +51,7 @@ test(
     assert.deepEqual([fs.existsSync(path('new')), await mapper.load(5)], [false, 55])
     assert.match((await guestmemfs('list')).stdout, new RegExp(`^${pool.pool} +mounted `, 'm'))
 
-    await t.test('unmounting would lose the memory: it is refused, unless that is meant', async () => {
+    await t.test('unmounting would lose the memory: it is refused without --discard', async () => {
       const { status, stderr } = await guestmemfs('umount', pool.pool)
       assert.equal(status, 1)
       assert.match(stderr, /^guestmemfs: .*keeper.*died.*mount.*--discard.*\n$/)
@@ -94,7 +94,7 @@ async function killBoth(pool: TestPool): Promise<void> {
 }
 
 test(
-  'keeper and server killed: the mount is dead, and the next mount says what that means',
+  'keeper and server killed: the mount is dead, and the next mount reports the pool as lost',
   options,
   async (t) => {
     const pool = await mountTestPool(t, { size: '64M' })

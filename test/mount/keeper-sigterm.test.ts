@@ -66,7 +66,7 @@ test('its next server is started and does not serve yet', options, async (t) => 
   await assertEndsWithServer(pool, keeper, server)
 })
 
-test('no server comes: it stays, and says so', options, async (t) => {
+test('no server starts: the keeper stays, and logs it', options, async (t) => {
   const { pool, keeper } = await unitPool(t)
   assert.equal((await guestmemfs('umount', pool.pool)).status, 0)
   process.kill(keeper, 'SIGTERM')

@@ -1,6 +1,6 @@
 /**
- * Owns the proof of a pool's states: mounted, parked, mounted again elsewhere, discarded, and separate from
- * every other pool.
+ * Tests of a pool's states: mounted, parked, mounted again elsewhere, discarded, and separate from every
+ * other pool.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -63,7 +63,7 @@ test('parked, and mounted elsewhere: files, contents and numbers are the same', 
   fs.rmdirSync(elsewhere)
 })
 
-test('two pools at once know nothing of each other; an empty one ends by itself', options, async (t) => {
+test('two pools at once are independent; an empty one ends by itself', options, async (t) => {
   const one = await mountTestPool(t, { size: '32M' })
   const two = await mountTestPool(t, { size: '64M' })
   fs.writeFileSync(one.path('same'), 'one')
@@ -102,7 +102,7 @@ test('discarding gives the memory back to the machine', options, async (t) => {
   assert.equal(processStartTime(keeper), undefined)
 })
 
-test('a lazy unmount lets those who use it finish, then parks', options, async (t) => {
+test('a lazy unmount lets processes that use the mount finish, then parks the pool', options, async (t) => {
   const pool = await mountTestPool(t, { size: '32M' })
   const mapper = await Mapper.start(t, pool.path('ram'), 4 * MIB, { create: true })
   assert.equal(unmount(pool.mountPoint, { lazy: true }), undefined)
@@ -116,7 +116,7 @@ test('a lazy unmount lets those who use it finish, then parks', options, async (
   assert.deepEqual(fs.readdirSync(pool.mountPoint), ['ram'])
 })
 
-test('unmounted just when its server dies, it is parked all the same', options, async (t) => {
+test('a pool that is unmounted just when its server dies is parked', options, async (t) => {
   const pool = await mountTestPool(t, { size: '32M' })
   for (let round = 0; round < 4; round++) {
     fs.writeFileSync(pool.path(`file-${round}`), `round ${round}`)
@@ -131,7 +131,7 @@ test('unmounted just when its server dies, it is parked all the same', options, 
   }
 })
 
-test('flags of mount(8) are in force', options, async (t) => {
+test('flags of mount(8) have their effect', options, async (t) => {
   const pool = await mountTestPool(t, { size: '32M' })
   fs.copyFileSync('/bin/true', pool.path('true'))
   fs.chmodSync(pool.path('true'), 0o755)

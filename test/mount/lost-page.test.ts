@@ -1,6 +1,6 @@
 /**
- * Owns the proof of what a lost page of a pool's image means. The test truncates the image's memfd: the
- * server's next store there raises SIGBUS, as on a page that the machine has lost, and every read fails.
+ * Tests of what a lost page of a pool's image means. The test truncates the image's memfd: the server's next
+ * store there raises SIGBUS, as on a page that the machine has lost, and every read fails.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -42,7 +42,7 @@ function endOfLog(image: number): number {
 const deaths = (pool: string): string[] => poolLogLines(pool).filter((line) => /died \(SIGBUS\)/.test(line))
 
 test(
-  'a lost page that holds nothing: the server dies once, and the pool goes on with all that it had',
+  'a lost page that holds nothing: the server dies once, and the pool is served with all that it had',
   options,
   async (t) => {
     const pool = await mountTestPool(t, { size: '64M' })
@@ -72,34 +72,30 @@ test(
   },
 )
 
-test(
-  'a lost page that cannot be done without: nothing wrong is served, and guests go on',
-  options,
-  async (t) => {
-    const pool = await mountTestPool(t, { size: '64M' })
-    const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
-    await mapper.store(5, 55)
-    const image = openImage(pool)
-    fs.ftruncateSync(image, HEADER_BYTES)
-    const child = fs.promises.writeFile(pool.path('new'), 'never').catch(() => {})
-    const isRefused = (line: string): boolean =>
-      /refused its image|could not be started.*lost memory/.test(line)
-    await until('the image is refused', () => poolLogLines(pool.pool).some(isRefused))
-    assert.equal(deaths(pool.pool).length, 1)
-    await mapper.store(6, 66)
-    assert.deepEqual([await mapper.load(5), await mapper.load(6)], [55, 66])
-    fs.closeSync(image)
-    // Its owner deletes it when the guest has ended.
-    await mapper.kill()
-    const { status, stderr } = await guestmemfs('umount', '--force', '--discard', pool.pool)
-    assert.deepEqual([status, stderr], [0, ''])
-    await child
-    assert.notEqual(
-      answerTo(() => fs.readFileSync(pool.path('ram'))),
-      'ok',
-    )
-  },
-)
+test('a lost page that recovery needs: nothing wrong is served, and guests go on', options, async (t) => {
+  const pool = await mountTestPool(t, { size: '64M' })
+  const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
+  await mapper.store(5, 55)
+  const image = openImage(pool)
+  fs.ftruncateSync(image, HEADER_BYTES)
+  const child = fs.promises.writeFile(pool.path('new'), 'never').catch(() => {})
+  const isRefused = (line: string): boolean =>
+    /refused its image|could not be started.*lost memory/.test(line)
+  await until('the image is refused', () => poolLogLines(pool.pool).some(isRefused))
+  assert.equal(deaths(pool.pool).length, 1)
+  await mapper.store(6, 66)
+  assert.deepEqual([await mapper.load(5), await mapper.load(6)], [55, 66])
+  fs.closeSync(image)
+  // Its owner deletes it when the guest has ended.
+  await mapper.kill()
+  const { status, stderr } = await guestmemfs('umount', '--force', '--discard', pool.pool)
+  assert.deepEqual([status, stderr], [0, ''])
+  await child
+  assert.notEqual(
+    answerTo(() => fs.readFileSync(pool.path('ram'))),
+    'ok',
+  )
+})
 
 test('a parked pool whose image has lost pages: one line, and nothing else is lost', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
@@ -112,22 +108,25 @@ test('a parked pool whose image has lost pages: one line, and nothing else is lo
   fs.readSync(image, whole, 0, whole.length, 0)
   const mount = () => guestmemfs('mount', pool.pool, pool.mountPoint)
 
-  await t.test('what cannot be done without: refused by its reason, the keeper has it still', async () => {
-    fs.ftruncateSync(image, HEADER_BYTES)
-    for (let time = 0; time < 2; time++) {
-      const { status, stderr } = await mount()
-      assert.equal(status, 1)
-      assert.match(
-        stderr,
-        /^guestmemfs: pool '\S+': the machine has lost memory of the image without which the rest cannot be read\n$/,
-      )
-      assert.equal(pool.keeperPid(), keeper)
-      assert.notEqual(processStartTime(keeper), undefined)
-      assert.equal(fs.fstatSync(image).size, HEADER_BYTES, 'a refusal has changed nothing')
-    }
-  })
+  await t.test(
+    'one that recovery needs: refused with the reason, and the keeper still holds the pool',
+    async () => {
+      fs.ftruncateSync(image, HEADER_BYTES)
+      for (let time = 0; time < 2; time++) {
+        const { status, stderr } = await mount()
+        assert.equal(status, 1)
+        assert.match(
+          stderr,
+          /^guestmemfs: pool '\S+': the machine has lost memory of the image without which the rest cannot be read\n$/,
+        )
+        assert.equal(pool.keeperPid(), keeper)
+        assert.notEqual(processStartTime(keeper), undefined)
+        assert.equal(fs.fstatSync(image).size, HEADER_BYTES, 'a refusal has changed nothing')
+      }
+    },
+  )
 
-  await t.test('what can be done without: mounted, with all that it had', async () => {
+  await t.test('one that recovery does not need: mounted, with all that it had', async () => {
     fs.writeSync(image, whole, 0, whole.length, 0)
     assert.ok(whole.length < size)
     const { status, stderr } = await mount()

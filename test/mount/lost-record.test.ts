@@ -98,7 +98,7 @@ for (const [harm, work] of Object.entries(HARMS)) {
 }
 
 test(
-  'the record is missing, both live: nothing is mounted anew; umount parks, mount finds',
+  'the record is missing, both processes run: nothing is mounted anew; umount parks, mount finds',
   options,
   async (t) => {
     const { pool, keeper, mapper } = await stage(t, HARMS['is missing'] as (file: string) => void)
@@ -177,7 +177,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
 })
 
 test(
-  'a stranger holds the memory, keeper and server are dead: mount names it and makes no pool',
+  'another process holds the memory, keeper and server are dead: mount names it and makes no pool',
   options,
   async (t) => {
     const { pool, keeper, server, mapper } = await stage(t, () => {})
@@ -208,7 +208,7 @@ function imageOf(pid: number): number {
 }
 
 test(
-  'keeper and server are dead and nothing holds the memory: mount says so, status 1',
+  'keeper and server are dead and no process holds the memory: mount refuses with the reason, status 1',
   options,
   async (t) => {
     const pool = await mountTestPool(t, { size: '64M' })

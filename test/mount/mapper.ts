@@ -1,4 +1,4 @@
-/** Owns a process of `map-file.ts`, which holds a mapping of a file until the test ends it. */
+/** A process of `map-file.ts`, which holds a mapping of a file until the test ends it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'

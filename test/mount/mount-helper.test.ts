@@ -1,7 +1,7 @@
 /**
- * Owns the proof that `mount -t guestmemfs` and an fstab line work, with what `guestmemfs install` writes.
- * mount(8) looks for its helper in /sbin alone: the test mounts an overlay over it in a mount namespace of
- * its own, and leaves the machine's /sbin as it is.
+ * Tests that `mount -t guestmemfs` and an fstab line work, with what `guestmemfs install` writes. mount(8)
+ * looks for its helper in /sbin alone: the test mounts an overlay over it in a mount namespace of its own,
+ * and leaves the machine's /sbin as it is.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

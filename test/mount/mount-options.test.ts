@@ -37,7 +37,7 @@ test('mount options', { skip: cannotMount, timeout: 120_000 }, async (t) => {
     assert.match(stderr, /^guestmemfs: .*: the root directory stays 711 107:108: .* chmod and chown\n$/)
   })
 
-  await t.test('a server that dies does not set them again', async (t) => {
+  await t.test('a successor does not set them again', async (t) => {
     const { pool, mountPoint } = await mounted(t, 'size=32M,mode=0700')
     fs.chmodSync(mountPoint, 0o755)
     const { serverPid } = JSON.parse((await guestmemfs('list', '--json')).stdout).find(
@@ -49,7 +49,7 @@ test('mount options', { skip: cannotMount, timeout: 120_000 }, async (t) => {
     assert.equal(root(mountPoint), '755 0:0')
   })
 
-  await t.test('flags and their opposites arrive in the mount', async (t) => {
+  await t.test('the mount has the flags, of two opposites the later one', async (t) => {
     const words =
       'size=32M,noexec,nosuid,nodev,noatime,nodiratime,nosymfollow,lazytime,ro,rw,nofail,x-systemd.a=b'
     const { options, superOptions } = optionsOf((await mounted(t, words)).mountPoint)

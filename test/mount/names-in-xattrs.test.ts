@@ -20,7 +20,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
   assert.equal(setxattr(ram, 'trusted.guestmemfs.vm', Buffer.from('{"name":"guest"}')), undefined)
 
   await t.test(
-    'what the root says of files is refused to others, and what it says of the pool is not',
+    'what the root reports of files is refused to other users, and what it reports of the pool is not',
     async () => {
       const { stdout, stderr } = await nodeAsStranger([READ, '.', ...LISTS, ...FOR_ALL], {
         cwd: pool.mountPoint,
@@ -52,7 +52,7 @@ test('names in a closed directory', { skip: cannotMount, timeout: 90_000 }, asyn
     },
   )
 
-  await t.test('root is told all of it', async () => {
+  await t.test('root can read all of it', async () => {
     const { vms } = JSON.parse((await guestmemfs('status', pool.pool, '--json')).stdout) as { vms: object[] }
     assert.deepEqual(vms, [{ path: `closed/${SECRET}`, ino: fs.statSync(ram).ino, name: 'guest' }])
   })

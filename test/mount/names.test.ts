@@ -1,4 +1,4 @@
-/** Owns the proof that names behave as POSIX and Linux define them, through a real kernel. */
+/** Tests that names behave as POSIX and Linux define them, through a real kernel. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

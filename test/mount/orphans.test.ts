@@ -1,7 +1,6 @@
 /**
- * Owns the proof that memory in use is never reused: an unlinked file keeps its blocks and its bytes while a
- * process holds it, by a descriptor or by a mapping alone, whatever happens to the server and the mount
- * meanwhile.
+ * Tests that memory in use is never reused: an unlinked file keeps its blocks and its bytes while a process
+ * holds it, by a descriptor or by a mapping alone, whatever happens to the server and the mount meanwhile.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
@@ -136,7 +135,7 @@ function askAtOnce(mountPoint: string, wantedBlocks: number): [number, number] {
   return [freeBlocks(mountPoint), orphansOf(mountPoint)]
 }
 
-test('files whose end was put off end all the same, whatever comes first', options, async (t) => {
+test('files whose eviction was deferred are evicted, whatever request comes first', options, async (t) => {
   const pool = await mountTestPool(t, { size: '256M' })
   const { path, mountPoint } = pool
   const names = Array.from({ length: 100 }, (_, index) => path(`ram-${index}`))

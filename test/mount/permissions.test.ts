@@ -1,6 +1,6 @@
 /**
- * Owns the proof that owners, modes and times have their usual meaning on the mount, by the operations of
- * unprivileged users.
+ * Tests that owners, modes and times have their usual meaning on the mount, by the operations of unprivileged
+ * users.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

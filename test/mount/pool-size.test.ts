@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a mounted pool of memfds grows, and shrinks to what is in use: at once for callers of
- * statfs(2) and of writes, and for successors of its processes.
+ * Tests that a mounted pool of memfds grows, and shrinks to what is in use: at once for callers of statfs(2)
+ * and of writes, and for successors of its processes.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -130,7 +130,7 @@ async function resizesWithoutKeeper({ mountPoint }: TestPool): Promise<void> {
   assert.equal(fs.statfsSync(mountPoint).blocks, 55)
 }
 
-test('a frozen pool and a read-only mount say what is in the way', options, async (t) => {
+test('a frozen pool and a read-only mount refuse with the reason', options, async (t) => {
   const pool = await mountTestPool(t, { size: '64M' })
   await guestmemfs('freeze', pool.pool)
   assert.match((await resize(pool, '128M')).stderr, /is frozen: 'guestmemfs thaw/)

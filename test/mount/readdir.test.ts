@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a listing is complete: it has each name that stays once, however many are made and
- * removed while it is read.
+ * Tests that a listing is complete: it has each name that stays once, however many are made and removed while
+ * it is read.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

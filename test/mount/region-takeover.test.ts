@@ -165,7 +165,7 @@ test('a keeper that dies in the middle of a takeover leaves a server that serves
   tree.change('src/keeper/open-pool.ts', '  suspendHolder(holder)\n', `  ${dies}\n`)
   const server = pool.serverPid()
   assertRefused(await mount(), /did not get ready/)
-  // Before this process touches the mount: it would wait for ever for a server that stands still.
+  // Before this process touches the mount: it would wait without an end for a server that is stopped.
   assert.ok(!isStopped(server))
   await goesOn()
   tree.change('src/keeper/open-pool.ts', dies, 'suspendHolder(holder)')

@@ -1,4 +1,4 @@
-/** Owns the proof that rename(2) and renameat2(2) behave as documented through a real kernel. */
+/** Tests that rename(2) and renameat2(2) behave as documented through a real kernel. */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { test } from 'node:test'

@@ -39,7 +39,7 @@ test('guests are resumed after the mounts of fstab', {
   const installed = await guestmemfs('install', '--yes', '--prefix', join(folder, 'root'))
   assert.equal(installed.status, 0, installed.stderr)
   cpSync(join(folder, 'root/etc/systemd/system'), units, { recursive: true })
-  // The installed tree may have no generator of its own.
+  // The tree under test may install no generator.
   const ours = join(folder, 'root/etc/systemd/system-generators')
   if (existsSync(ours)) cpSync(ours, generators, { recursive: true })
   cpSync(FSTAB_GENERATOR, join(generators, 'systemd-fstab-generator'))

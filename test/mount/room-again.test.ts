@@ -18,7 +18,7 @@ test('the process that deletes a file can use its room at once', {
   }
 })
 
-test('a full pool is answered as one, also while unlinked files hold room', {
+test('a full pool answers ENOSPC, also while unlinked files own blocks', {
   skip: cannotMount,
   timeout: 60_000,
 }, async (t) => {

@@ -1,6 +1,6 @@
 /**
- * A /run that is full or read-only: what gives a pool over from one process to another works, or refuses in
- * one line and has changed nothing.
+ * A /run that is full or read-only: a takeover of a pool works, or is refused in one line and has changed
+ * nothing.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -42,7 +42,7 @@ test(
     await until('the former keeper has ended', () => processStartTime(keeper.pid) === undefined)
     await until('the record names the next keeper', async () => (await record()).keeper.pid !== keeper.pid)
 
-    await t.test('and `umount`, `mount` and a takeover go on as ever', async () => {
+    await t.test('and `umount`, `mount` and a takeover work as before', async () => {
       assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
       assert.equal((await record()).state, 'parked')
       assert.match((await cli('mount', pool, mountPoint)).stdout, /found again/)

@@ -1,7 +1,7 @@
 /**
- * Owns the seed's usage section as a person types it: mkdir, mount -t, touch, truncate, umount, mount again.
- * mount(8) looks for helpers in /sbin alone, so the shell runs in a mount namespace of its own, with an
- * overlay that has the one of `guestmemfs install --prefix`.
+ * Tests of the seed's usage section as a person types it: mkdir, mount -t, touch, truncate, umount, mount
+ * again. mount(8) looks for helpers in /sbin alone, so the shell runs in a mount namespace of its own, with
+ * an overlay that has the one of `guestmemfs install --prefix`.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'

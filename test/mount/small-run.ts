@@ -1,7 +1,4 @@
-/**
- * Owns a mount namespace for a test whose /run/guestmemfs is small: a test fills it, or takes its writing
- * away.
- */
+/** A mount namespace for a test whose /run/guestmemfs is small: a test fills it, or makes it read-only. */
 import { spawn } from 'node:child_process'
 import { readlinkSync } from 'node:fs'
 import { join } from 'node:path'

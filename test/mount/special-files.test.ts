@@ -58,7 +58,7 @@ async function hear(path: string): Promise<string> {
 }
 
 test(
-  'they are what stat says, work as the kernel has them, and outlive servers and keepers',
+  'they are of the types that stat shows, work through the kernel, and outlive servers and keepers',
   options,
   async (t) => {
     const pool = await mountTestPool(t, { size: '32M' })
@@ -135,7 +135,7 @@ function makeSocketStay({ path }: TestPool): void {
   assert.ok(fs.lstatSync(path('left')).isSocket())
 }
 
-test('the kernel says who makes a device, and the mount whether it opens', options, async (t) => {
+test('the kernel decides who makes a device, and the mount’s flags whether it opens', options, async (t) => {
   const pool = await mountTestPool(t, { size: '32M' })
   const { path } = pool
   fs.chmodSync(pool.mountPoint, 0o1777)
@@ -183,7 +183,7 @@ test(
     const opened = (folder: string) =>
       answersTo(
         Object.fromEntries(
-          // A fifo is no device; O_NONBLOCK: nobody writes to it.
+          // A fifo is no device; O_NONBLOCK, because no process writes to it.
           Object.keys(nodes).map((name) => [
             name,
             () =>
@@ -225,45 +225,49 @@ test(
   },
 )
 
-test('rename, link, unlink, truncate and a freeze say of them what they say of files', options, async (t) => {
-  const pool = await mountTestPool(t, { size: '32M' })
-  const { path } = pool
-  makeAll(pool)
-  fs.writeFileSync(path('file'), 'text')
-  assert.deepEqual(
-    answersTo({
-      'rename over a file': () => fs.renameSync(path('zero'), path('file')),
-      'rename a file over it': () => {
-        fs.writeFileSync(path('other'), 'other')
-        fs.renameSync(path('other'), path('wide'))
+test(
+  'rename, link, unlink, truncate and a freeze have the results that they have for files',
+  options,
+  async (t) => {
+    const pool = await mountTestPool(t, { size: '32M' })
+    const { path } = pool
+    makeAll(pool)
+    fs.writeFileSync(path('file'), 'text')
+    assert.deepEqual(
+      answersTo({
+        'rename over a file': () => fs.renameSync(path('zero'), path('file')),
+        'rename a file over it': () => {
+          fs.writeFileSync(path('other'), 'other')
+          fs.renameSync(path('other'), path('wide'))
+        },
+        'rename over a directory': () => fs.renameSync(path('file'), path('d')),
+        truncate: () => fs.truncateSync(path('d', 'fifo'), 0),
+        rmdir: () => fs.rmdirSync(path('d', 'fifo')),
+        readlink: () => fs.readlinkSync(path('d', 'fifo')),
+        chmod: () => fs.chmodSync(path('d', 'fifo'), 0o600),
+        'mknod over it': () => makeNode(path('disk'), S_IF.fifo),
+      }),
+      {
+        'rename over a file': 'ok',
+        'rename a file over it': 'ok',
+        'rename over a directory': 'EISDIR',
+        truncate: 'EINVAL',
+        rmdir: 'ENOTDIR',
+        readlink: 'EINVAL',
+        chmod: 'ok',
+        'mknod over it': 'EEXIST',
       },
-      'rename over a directory': () => fs.renameSync(path('file'), path('d')),
-      truncate: () => fs.truncateSync(path('d', 'fifo'), 0),
-      rmdir: () => fs.rmdirSync(path('d', 'fifo')),
-      readlink: () => fs.readlinkSync(path('d', 'fifo')),
-      chmod: () => fs.chmodSync(path('d', 'fifo'), 0o600),
-      'mknod over it': () => makeNode(path('disk'), S_IF.fifo),
-    }),
-    {
-      'rename over a file': 'ok',
-      'rename a file over it': 'ok',
-      'rename over a directory': 'EISDIR',
-      truncate: 'EINVAL',
-      rmdir: 'ENOTDIR',
-      readlink: 'EINVAL',
-      chmod: 'ok',
-      'mknod over it': 'EEXIST',
-    },
-  )
-  assert.ok(fs.statSync(path('file')).isCharacterDevice())
-  assert.equal(fs.readFileSync(path('wide'), 'utf8'), 'other')
-  assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
-  assert.equal(
-    answerTo(() => makeNode(path('late'), S_IF.fifo)),
-    'EBUSY',
-  )
-  assert.equal((await guestmemfs('thaw', pool.pool)).status, 0)
-})
+    )
+    assert.ok(fs.statSync(path('file')).isCharacterDevice())
+    assert.equal(fs.readFileSync(path('wide'), 'utf8'), 'other')
+    assert.equal((await guestmemfs('freeze', pool.pool)).status, 0)
+    assert.equal(
+      answerTo(() => makeNode(path('late'), S_IF.fifo)),
+      'EBUSY',
+    )
+    assert.equal((await guestmemfs('thaw', pool.pool)).status, 0)
+  },
+)
 
 test('an unlinked fifo that is open goes on, and is gone when it is closed', options, async (t) => {
   const pool = await mountTestPool(t, { size: '32M' })

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that a pool counts in whole blocks of 2 MiB, exactly, and that a full one refuses
- * allocations and leaks no block.
+ * Tests that a pool counts in whole blocks of 2 MiB, exactly, and that a full one refuses allocations and
+ * leaks no block.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'

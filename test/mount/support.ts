@@ -1,6 +1,5 @@
 /**
- * Owns real pools for tests: mounted by the command line that a person types, and discarded when the test
- * ends.
+ * Real pools for tests: mounted by the command line that a person types, and discarded when the test ends.
  */
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'

@@ -1,7 +1,7 @@
 /**
- * Owns a systemd of its own for a test: PID 1 of new namespaces, with no units but those the test gives it,
- * in a control group of its own. It shares the machine's files, has a /run of its own, and ends when its PID
- * 1 is killed.
+ * A systemd of its own for a test: PID 1 of new namespaces, with no units but those the test gives it, in a
+ * control group of its own. It shares the machine's files, has a /run of its own, and ends when its PID 1 is
+ * killed.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'

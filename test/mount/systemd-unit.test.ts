@@ -1,7 +1,4 @@
-/**
- * Owns the proof that the systemd unit keeps a pool: through its keeper's death, parking, remounting,
- * refusals.
- */
+/** Tests that the systemd unit keeps a pool: through its keeper's death, parking, remounting, refusals. */
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -99,7 +99,7 @@ test(
     const values = virtualValues(pool)
     const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
 
-    await t.test("today's commands read what they say", async () => {
+    await t.test("today's commands read their records and xattrs", async () => {
       const [listed] = JSON.parse((await guestmemfs('list', '--json')).stdout).filter(
         (each: { pool: string }) => each.pool === pool.pool,
       )

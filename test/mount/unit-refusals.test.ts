@@ -16,8 +16,8 @@ const REFUSED_MS = 15_000
 const MOST_STARTS = 7
 /**
  * Flips a bit in the commit words of both checkpoints, which a server reads at its start alone; again, and
- * they are whole. The header, which says where they are, stays readable: whoever looks for the holder of
- * another pool meanwhile must be able to tell that this is not it.
+ * they are whole. The header, which says where they are, stays readable: a command that looks for the holder
+ * of another pool meanwhile must see that this is not it.
  */
 const FLIP = `
 for fd in /proc/$1/fd/*; do

@@ -148,7 +148,7 @@ test(
   },
 )
 
-test('a keeper that is sent the words of another version refuses', options, async () => {
+test('a keeper that gets the options of another version refuses', options, async () => {
   const main = join(TREE, 'src/keeper/main.ts')
   const child = spawn(process.execPath, [...process.execArgv, main], {
     stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
@@ -186,7 +186,7 @@ test('files replaced under a keeper: it notices, and gives the pool over whole',
   assert.equal((await tree.run('umount', pool.pool)).status, 1, 'its files are open')
   await assertClean(pool.pool)
 
-  await t.test('by files that do not start: it holds what it holds, until they do', async () => {
+  await t.test('by files that do not start: the keeper holds the pool until they do', async () => {
     const [former, last] = [pool.keeperPid(), pool.serverPid()]
     tree.change('src/pool/mount-pool.ts', 'export async function mountPool', 'expört')
     await kill(last)

@@ -1,6 +1,6 @@
 /**
- * Owns the proof that each command that changes something logs one line of who ran it, with what result, and
- * others none; and that a closed pipe does not end a command half way. The test has a socket in place of the
+ * Tests that each command that changes something logs one line of who ran it, with what result, and others
+ * none; and that a closed pipe does not end a command half way. The test has a socket in place of the
  * journal's, in a mount namespace of its own.
  */
 import assert from 'node:assert/strict'

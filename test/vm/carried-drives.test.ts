@@ -1,6 +1,6 @@
 /**
- * Owns the promise that drives without an id (`-hda`, `-cdrom`, `-drive if=virtio`, those that a PC has by
- * itself) have their overlays and media after an update.
+ * Tests that drives without an id (`-hda`, `-cdrom`, `-drive if=virtio`, those that a PC has by itself) have
+ * their overlays and media after an update.
  */
 import { join } from 'node:path'
 import { test } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * Owns the promise that no update starts a guest with a former state of its machine: after an update that was
- * undone, a change between preflight and save, an unplugged device with others after it on its bus.
+ * Tests that no update starts a guest with a former state of its machine: after an update that was undone, a
+ * change between preflight and save, an unplugged device with others after it on its bus.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * Owns the promise that a guest has the same machine after an update, with all changes made while it ran:
- * snapshots of images, other media, devices and processors that were plugged or unplugged.
+ * Tests that a guest has the same machine after an update, with all changes made while it ran: snapshots of
+ * images, other media, devices and processors that were plugged or unplugged.
  */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
@@ -50,7 +50,7 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
 
   // Commits both into the image that the first line named.
   await commit(name, 'over1', 'disk0')
-  // As before an update: the overlays end with their commit, and QEMU lets go of their files.
+  // As before an update: the overlays end with their commit, and QEMU closes their files.
   assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])
   await expectCarried(machine, /without -blockdev .*over/)
   assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])
@@ -68,7 +68,7 @@ async function overlaysOf({ vm: { name } }: Machine): Promise<string[]> {
   return [...new Set(paths.flatMap((path) => /([^/"]+\.qcow2)/.exec(path)?.[1] ?? []))].toSorted()
 }
 
-test('an overlay that a person made and owns stays theirs, and what QEMU does not tell of a plugged image is said', async (t) => {
+test('an overlay that a person made and owns stays theirs, and the update names what QEMU does not report of a plugged image', async (t) => {
   const machine = await startMachine(t, 'owned')
   const { name } = machine.vm
   const file = (path: string, node: string) =>
@@ -92,7 +92,7 @@ test('an overlay that a person made and owns stays theirs, and what QEMU does no
   await disk(name, 'vd0', 'write -P 0x70 0 64k')
   await expectCarried(
     machine,
-    /image \S*own\.qcow2 was plugged: QEMU does not tell discard=, aio=, locking=.*\n.*image \S*disk3\.raw was plugged/,
+    /image \S*own\.qcow2 was plugged: QEMU does not report discard=, aio=, locking=.*\n.*image \S*disk3\.raw was plugged/,
     ['sd3'],
   )
   await disk(name, 'vd0', 'read -P 0x70 0 64k')

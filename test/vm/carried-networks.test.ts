@@ -1,6 +1,6 @@
 /**
- * Owns the promise that network backends of several queues, and those that were added while the guest ran,
- * are there after an update with what QEMU tells of them, or are refused by name.
+ * Tests that network backends of several queues, and those that were added while the guest ran, are there
+ * after an update with what QEMU reports of them, or are refused by name.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -116,8 +116,8 @@ test('network backends that were added are there afterwards, with queues, header
   const [{ status, stderr }, most] = await mostAttached(wide, updateVmm(pool))
   assert.equal(status, 0, stderr)
   assert.match(stderr, new RegExp(`with -netdev tap,id=wide,ifname=${wide},script=no,downscript=no,queues=2`))
-  assert.match(stderr, /user network user was plugged: QEMU tells its forwards and restrict= alone/)
-  assert.match(stderr, new RegExp(`tap ${plain} was plugged: QEMU does not tell sndbuf=`))
+  assert.match(stderr, /user network user was plugged: QEMU reports its forwards and restrict= alone/)
+  assert.match(stderr, new RegExp(`tap ${plain} was plugged: QEMU does not report sndbuf=`))
   assert.notEqual(qemuPid(vm.name), pid)
   assert.equal(most, 2)
   assert.deepEqual(await look(), former)
@@ -133,17 +133,17 @@ test('network backends that were added are there afterwards, with queues, header
   assert.equal(vm.serial.findBreak(), undefined)
 })
 
-test('a network backend whose options QEMU does not tell is refused by its kind', async (t) => {
+test('a network backend whose options QEMU does not report is refused by its kind', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'untold')
   const folder = scratchFolder(t)
   const unix = { type: 'unix', path: join(folder, 'peer') }
   const inet = { type: 'inet', host: '230.0.0.1', port: '42104' }
   const cases = [
-    [{ type: 'stream', server: true, addr: unix }, /does not tell all options of this stream/],
-    [{ type: 'dgram', remote: inet }, /does not tell all options of this dgram/],
-    [{ type: 'socket', listen: '127.0.0.1:42105' }, /does not tell all options of this socket/],
-    [{ type: 'user', net: '10.9.0.0/16' }, /does not tell the mask of net=10\.9\.0\.0/],
+    [{ type: 'stream', server: true, addr: unix }, /does not report all options of this stream/],
+    [{ type: 'dgram', remote: inet }, /does not report all options of this dgram/],
+    [{ type: 'socket', listen: '127.0.0.1:42105' }, /does not report all options of this socket/],
+    [{ type: 'user', net: '10.9.0.0/16' }, /does not report the mask of net=10\.9\.0\.0/],
   ] as const
   const pid = qemuPid(vm.name)
   for (const [backend, words] of cases) {

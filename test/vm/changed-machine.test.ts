@@ -1,6 +1,6 @@
 /**
- * Owns the promise that an update loses no change of a machine: the preflight finds every change that was
- * made over the monitor, refuses it by name before the guest is paused, and the guest goes on.
+ * Tests that an update loses no change of a machine: the preflight finds every change that was made over the
+ * monitor, refuses it by name before the guest is paused, and the guest goes on.
  */
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
@@ -101,7 +101,7 @@ test('RAM that QEMU was told to give up when it ends is never left to it, whethe
   assert.equal(machine.vm.serial.findBreak(), undefined)
 })
 
-test('what was plugged without an id, or with a backend that does not tell all, is refused by name', async (t) => {
+test('what was plugged without an id, or with a backend that does not report all, is refused by name', async (t) => {
   const machine = await startMachine(t, 'plugged')
   await monitor(machine.vm.name, 'netdev_add', { type: 'user', id: 'net1', net: '10.9.0.0/16' })
   await monitor(machine.vm.name, 'device_add', {
@@ -109,7 +109,7 @@ test('what was plugged without an id, or with a backend that does not tell all, 
   })
   await expectRefused(
     machine,
-    /network backend net1 was plugged: QEMU does not tell the mask of net=10\.9\.0\.0/,
+    /network backend net1 was plugged: QEMU does not report the mask of net=10\.9\.0\.0/,
   )
 
   const other = await startMachine(t, 'no-id')

@@ -1,6 +1,6 @@
 /**
- * Owns the promise that settings of a machine that no command line has are set again in the guest's next
- * QEMU, or reported: forwarded ports, limits, properties of objects, thresholds, scheduling.
+ * Tests that settings of a machine that no command line has are set again in the guest's next QEMU, or
+ * reported: forwarded ports, limits, properties of objects, thresholds, scheduling.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

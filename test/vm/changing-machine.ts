@@ -1,6 +1,6 @@
 /**
  * A guest that tests change over its monitor, and what they expect of an update after it. The changes of
- * `living-machine.ts` become part of the next line; these are refused, or set again.
+ * `living-machine.ts` become part of the next line; an update refuses these, or sets them again.
  */
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'

@@ -1,4 +1,4 @@
-/** Owns the failures around a guest: each ends in one clear line, and no guest is lost. */
+/** Tests of failures around a guest: each ends in one clear line, and no guest is lost. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

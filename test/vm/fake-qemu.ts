@@ -1,4 +1,4 @@
-/** Owns QEMUs with one fault each: real programs in a folder, so that they are started as any other. */
+/** QEMUs with one fault each: real programs in a folder, so that they are started as any other. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'

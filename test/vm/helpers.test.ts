@@ -1,7 +1,7 @@
 /**
- * Owns the tests of a guest's helpers, the real ones of Debian: swtpm and virtiofsd, each of which serves one
- * QEMU. The guest finds its TPM and its open file again; a helper that cannot be followed by another one,
- * hangs or is gone keeps no update waiting, and costs no guest its memory.
+ * Tests of a guest's helpers, the real ones of Debian: swtpm and virtiofsd, each of which serves one QEMU.
+ * The guest finds its TPM and its open file again; a helper that cannot be followed by another one, hangs or
+ * is gone keeps no update waiting, and costs no guest its memory.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -177,7 +177,7 @@ test(
   },
 )
 
-test('a virtiofsd that cannot give its state away is named before the guest is paused', old, async (t) => {
+test('a virtiofsd that cannot give its state to QEMU is named before the guest is paused', old, async (t) => {
   const program = await findHelper('old virtiofsd')
   const helped = await startLinux(t, 'old-share', ['share'], shareOf, (folder) => [
     `rm -f ${folder}/fs; ${program} --socket-path=${folder}/fs -o source=${folder}/shared 2>>${folder}/fs.log &
@@ -271,7 +271,7 @@ test(
   },
 )
 
-test('a helper that nothing starts again is said before the guest is paused', options, async (t) => {
+test('a helper that nothing starts again is named before the guest is paused', options, async (t) => {
   const pool = await mountVmPool(t)
   const folder = helperFolder(t, pool)
   execFileSync('/bin/sh', ['-c', await swtpm(folder)], { stdio: 'ignore' })

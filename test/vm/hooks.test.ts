@@ -1,6 +1,6 @@
 /**
- * Owns the tests of commands before each QEMU of a guest and after its end: helpers that end with the QEMU
- * that had them.
+ * Tests of commands before each QEMU of a guest and after its end: helpers that end with the QEMU that had
+ * them.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -83,7 +83,7 @@ test('a signal to run ends the command that it waits for, and no QEMU is started
     kill(vm.process.pid as number, 'SIGTERM')
     assert.equal(await vm.ended, 1)
     assert.match(vm.errors(), /--before '.*' got SIGTERM/s)
-    // One that has ended, and that nobody has waited for yet, has no command line.
+    // One that has ended, and that its parent has not waited for yet, has no command line.
     await until('its end', () => linesOf(`/proc/${linesOf(pid)[0]}/cmdline`).join('') === '')
     assert.deepEqual(await listVms(pool), [])
     rmSync(pid)

@@ -1,5 +1,5 @@
 /**
- * Owns what the plan of a kernel update says of pools that `--mount` leaves out. A dry run alone: this
+ * Tests of what the plan of a kernel update says of pools that `--mount` leaves out. A dry run alone: this
  * machine need not have a live update orchestrator, so the command sees a device of that name, which makes it
  * plan as on one that has it. The testbed has the real one.
  */

@@ -1,6 +1,6 @@
 /**
- * Owns the tests of a kernel update's steps before the jump, and that a failure undoes all of them; on a pool
- * of memfds, as no test here jumps. The testbed tests the jump.
+ * Tests of a kernel update's steps before the jump, and that a failure undoes all of them; on a pool of
+ * memfds, as no test here jumps. The testbed tests the jump.
  */
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
@@ -153,7 +153,7 @@ test('a guest that was started since the plan is found before the jump, and no g
   await allRunOn([planned, late])
 })
 
-test('a VM of the same name in another pool is not spoken to', async (t) => {
+test('a VM of the same name in another pool gets no command', async (t) => {
   const [pool, other] = [await mountVmPool(t), await mountVmPool(t)]
   const dead = await startTinyVm(t, other, 'twin')
   process.kill(qemuPid(dead.name), 'SIGKILL')

@@ -1,6 +1,6 @@
 /**
- * Owns what `run` does with a command line of which an update would lose a part, or take the guest's time:
- * refused before anything starts, or not repeated.
+ * Tests of what `run` does with a command line of which an update would lose a part, or take the guest's
+ * time: refused before anything starts, or not repeated.
  */
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,6 @@
 /**
- * Owns the update of a guest with a real operating system: Linux goes on, with its files and clocks in order.
+ * Tests of the update of a guest with a real operating system: Linux goes on, with its files and clocks in
+ * order.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,5 +1,5 @@
 /**
- * Owns the main promise of the VMM-only update: the guest goes on from where it stopped, with every byte in
+ * Tests that the VMM-only update keeps the guest: the guest goes on from where it stopped, with every byte in
  * place.
  */
 import assert from 'node:assert/strict'

@@ -1,5 +1,5 @@
 /**
- * Owns the rights of a VM's unprivileged owner: its QEMU runs as that user, who cannot change what root
+ * Tests of the rights of a VM's unprivileged owner: its QEMU runs as that user, who cannot change what root
  * starts.
  */
 import assert from 'node:assert/strict'

@@ -1,4 +1,4 @@
-/** Owns the tests of a guest whose network is passt, which serves one QEMU: each QEMU gets another one. */
+/** Tests of a guest whose network is passt, which serves one QEMU: each QEMU gets another one. */
 import assert from 'node:assert/strict'
 import { chmodSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ for (const [kind, flag, network] of [
   ['vhost-user', '--vhost-user', 'vhost-user,id=net0,chardev=passt0'],
 ] as const)
   test(
-    `a network of passt (${kind}) is there for the next QEMU, and it is said that connections end`,
+    `a network of passt (${kind}) is there for the next QEMU, and the update warns that connections end`,
     options,
     async (t) => {
       const pool = await mountVmPool(t)

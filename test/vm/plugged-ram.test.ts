@@ -1,6 +1,6 @@
 /**
- * Owns RAM that was plugged into a running guest: it is there after an update, byte for byte, in the file or
- * the stream; what was unplugged is not; and what would be lost is refused by name.
+ * Tests of RAM that was plugged into a running guest: it is there after an update, byte for byte, in the file
+ * or the stream; what was unplugged is not; and what would be lost is refused by name.
  */
 import assert from 'node:assert/strict'
 import { renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** Owns the promise that a report has the times of this host, whatever time a guest's QEMU claims. */
+/** Tests that a report has the times of this host, whatever time a guest's QEMU claims. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { skewedQemu } from './fake-qemu.ts'

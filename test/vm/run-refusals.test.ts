@@ -1,6 +1,6 @@
 /**
- * Owns the messages of `run` about RAM files that it cannot use: the reason, and the command that corrects
- * it.
+ * Tests of the messages of `run` about RAM files that it cannot use: the reason, and the command that
+ * corrects it.
  */
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, linkSync, renameSync, truncateSync, writeFileSync } from 'node:fs'

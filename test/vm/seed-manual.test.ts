@@ -1,7 +1,7 @@
 /**
- * Owns the seed's usage section, typed as it is there: touch, truncate, QEMU with its own options, monitor
- * commands, and the restore. Only the file system takes part, and its server is killed while the guest is
- * saved.
+ * Tests of the seed's usage section, typed as it is there: touch, truncate, QEMU with its own options,
+ * monitor commands, and the restore. Only the file system takes part, and its server is killed while the
+ * guest is saved.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'

@@ -1,7 +1,4 @@
-/**
- * Owns the proof that guests notice nothing when the file system's server dies, not even in the middle of a
- * save.
- */
+/** Tests that guests notice nothing when the file system's server dies, not even in the middle of a save. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'

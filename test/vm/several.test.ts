@@ -1,4 +1,4 @@
-/** Owns the update of several VMs at once: the failure of one affects no other. */
+/** Tests of the update of several VMs at once: the failure of one affects no other. */
 import assert from 'node:assert/strict'
 import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
 /**
- * Owns memory of an ivshmem in a pool: of any size, had by several VMs, and where it is through their
+ * Tests of memory of an ivshmem in a pool: of any size, had by several VMs, and where it is through their
  * updates; and that no guest's own RAM is taken for it.
  */
 import assert from 'node:assert/strict'

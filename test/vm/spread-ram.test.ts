@@ -1,6 +1,6 @@
 /**
- * Owns guests whose RAM lies in several pools: they run, are updated and resumed with all of it, and never
- * with a file that is not theirs.
+ * Tests of guests whose RAM lies in several pools: they run, are updated and resumed with all of it, and
+ * never with a file that is not theirs.
  */
 import assert from 'node:assert/strict'
 import { existsSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns what dies, stops or hangs while a guest's next QEMU waits beside the old one: one of the two has the
- * guest at any time, and the other one ends.
+ * Tests of what dies, stops or hangs while a guest's next QEMU waits beside the old one: one of the two has
+ * the guest at any time, and the other one ends.
  */
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'

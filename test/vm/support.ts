@@ -1,6 +1,6 @@
 /**
- * Owns real guests in real pools for tests: started by the command line that a person types, observed by
- * their serial output, and ended with the test.
+ * Real guests in real pools for tests: started by the command line that a person types, observed by their
+ * serial output, and ended with the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-/** Owns the promise that an update resumes a guest on the network it was on, or reports that it cannot. */
+/** Tests that an update resumes a guest on the network it was on, or reports that it cannot. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns the trial of the next QEMU beside the one that runs: it finds, before the guest is paused, a QEMU that
- * would not start, and it does not change the guest.
+ * Tests of the trial of the next QEMU beside the one that runs: it finds, before the guest is paused, a QEMU
+ * that would not start, and it does not change the guest.
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

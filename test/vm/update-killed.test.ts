@@ -1,6 +1,6 @@
 /**
- * Owns updates that are killed: `guestmemfs live-update` is killed at a random moment, again and again, and
- * `guestmemfs resume` always continues the guest with every byte in place. The seed is printed;
+ * Tests of updates that are killed: `guestmemfs live-update` is killed at a random moment, again and again,
+ * and `guestmemfs resume` always continues the guest with every byte in place. The seed is printed;
  * GUESTMEMFS_SEED repeats a run.
  */
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
- * Owns the tests of fetching packages from a faulty mirror: real apt, real packages, and a mirror on this
- * machine that cuts answers off, or has newer packages than its lists.
+ * Tests of fetching packages from a faulty mirror: real apt, real packages, and a mirror on this machine that
+ * cuts answers off, or has newer packages than its lists.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'

@@ -1,7 +1,7 @@
 /**
- * Owns a private apt: its own sources, lists and an empty package database in the cache, so that Debian
- * packages of several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on
- * any Debian machine. Must never change the machine's own apt.
+ * A private apt: its own sources, lists and an empty package database in the cache, so that Debian packages
+ * of several suites can be resolved, verified (signatures and checksums are apt's) and downloaded on any
+ * Debian machine. Must not: change the machine's own apt.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -171,7 +171,7 @@ export function sourcesFromThisMachine(suites: readonly string[] = SUITES): stri
 
 /**
  * `attempt`, and once more with lists read anew where the mirror has moved on meanwhile: the next newer
- * package is then the one that the lists name. `say` is told so.
+ * package is then the one that the lists name. `say` gets a line about it.
  */
 export async function withFreshLists<T>(
   attempt: (apt: Apt) => Promise<T>,

@@ -1,4 +1,4 @@
-/** Owns the tests of how a kernel is named and its files are found. */
+/** Tests of how a kernel is named and its files are found. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageError } from '../../src/values/errors.ts'

@@ -1,4 +1,4 @@
-/** Owns turning downloaded `.deb` files into a tree of files. No maintainer script is ever run. */
+/** Turns downloaded `.deb` files into a tree of files. No maintainer script is ever run. */
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { cacheFolder } from '../cache.ts'

@@ -1,4 +1,4 @@
-/** Owns the tests of the cpio writer, read back as the kernel reads it. */
+/** Tests of the cpio writer, read back as the kernel reads it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,5 +1,5 @@
 /**
- * Owns the writing of cpio archives in the "newc" format, which is what the kernel unpacks as initramfs
+ * Writes cpio archives in the "newc" format, which is what the kernel unpacks as initramfs
  * (Documentation/driver-api/early-userspace/buffer-format.rst). Parents must be given before their children.
  */
 const S_IFDIR = 0o040000

@@ -1,4 +1,4 @@
-/** Owns making an ext4 image of a folder, without mounting anything and without being root. */
+/** Makes an ext4 image of a folder, without mounting anything and without being root. */
 import { closeSync, ftruncateSync, openSync } from 'node:fs'
 import { command } from '../command.ts'
 

@@ -35,7 +35,7 @@ function code(): Buffer {
     ...[...EDI_IS_EAX, ...ioctl(CREATE_VM), ...EBX_IS_EAX],
     ...[...EDI_IS_EBX, ...ioctl(CREATE_IRQCHIP)],
     ...[...EDI_IS_EBX, ...ioctl(CREATE_VCPU)],
-    ...[0xb8, ...word(34), ...SYSCALL, 0xeb, 0xf7], // pause(2), for ever
+    ...[0xb8, ...word(34), ...SYSCALL, 0xeb, 0xf7], // pause(2), in a loop
   ]
   const length = open(0).length + rest.length
   return Buffer.from([...open(length - 7), ...rest, ...PATH])

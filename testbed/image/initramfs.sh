@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# Owns the first moments of the testbed's host: load the disk driver, mount the root image, switch to it.
+# The first moments of the testbed's host: load the disk driver, mount the root image, switch to it.
 # setup.sh loads later what a distribution's udev would load.
 export PATH=/bin
 busybox mkdir -p /proc /sys /dev /run /sysroot

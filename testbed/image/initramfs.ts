@@ -1,6 +1,6 @@
 /**
- * Owns the initramfs of one kernel: busybox, a script, and the modules the host may need. Small and
- * uncompressed: it boots faster.
+ * The initramfs of one kernel: busybox, a script, and the modules the host may need. Small and uncompressed:
+ * it boots faster.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

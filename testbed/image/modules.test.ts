@@ -1,4 +1,4 @@
-/** Owns the tests of the choice of kernel modules. */
+/** Tests of the choice of kernel modules. */
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ function moduleBytes(depends: string, ...aliases: string[]): Buffer {
   return Buffer.from(`${lines.join('\0')}\0name=x\0`, 'latin1')
 }
 
-test('what a module needs stands in its .modinfo', () => {
+test('the modules that a module needs are in its .modinfo', () => {
   assert.deepEqual(readDepends(moduleBytes('kvm,irqbypass')), ['kvm', 'irqbypass'])
   assert.deepEqual(readDepends(moduleBytes('snd-pcm')), ['snd_pcm'])
   assert.deepEqual(readDepends(moduleBytes('')), [])
@@ -27,7 +27,7 @@ test('a module may have many aliases, and the kernel finds it by each', () => {
   )
 })
 
-test('modules come after what they need, unknown ones are left out, and modprobe is told', async (t) => {
+test('modules come after what they need, unknown ones are left out, and the files of modprobe list them', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'testbed-modules-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const files = {

@@ -1,7 +1,7 @@
 /**
- * Owns the choice of kernel modules the host gets: the wanted ones and what they depend on, decompressed,
- * with the `modules.dep` and `modules.alias` that busybox's modprobe reads. Debian runs depmod when a kernel
- * is installed; the testbed's kernels never are.
+ * The choice of kernel modules the host gets: the wanted ones and what they depend on, decompressed, with the
+ * `modules.dep` and `modules.alias` that busybox's modprobe reads. Debian runs depmod when a kernel is
+ * installed; the testbed's kernels never are.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

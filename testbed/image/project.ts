@@ -1,6 +1,6 @@
 /**
- * Owns the second disk of a run: the project as it is in this working tree, the agent, the kernels to jump to
- * and the files of a scenario. Built anew for every run, in about a second, so it is never stale.
+ * The second disk of a run: the project as it is in this working tree, the agent, the kernels to jump to and
+ * the files of a scenario. Built anew for every run, in about a second, so it is never stale.
  */
 import {
   chmodSync,

@@ -1,6 +1,6 @@
 /**
- * Owns the root image of the host: Debian packages unpacked, Node, and the files of `inside/`. It is the same
- * for every kernel and every state of the project; a run writes to a throw-away overlay of it.
+ * The root image of the host: Debian packages unpacked, Node, and the files of `inside/`. It is the same for
+ * every kernel and every state of the project; a run writes to a throw-away overlay of it.
  */
 import {
   chmodSync,

@@ -1,6 +1,6 @@
 /**
- * Owns the change of the root image into a host with Debian's systemd as init: the units that it enables, and
- * those that it masks. Must not: know guestmemfs.
+ * The change of the root image into a host with Debian's systemd as init: the units that it enables, and
+ * those that it masks. Must not: depend on guestmemfs.
  */
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

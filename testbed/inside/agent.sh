@@ -1,5 +1,5 @@
 #!/bin/sh
-# Owns the environment of the agent, and so of every command a scenario runs. init starts it again when it
+# The environment of the agent, and so of every command a scenario runs. init starts it again when it
 # ends; the testbed treats a console line that begins with `testbed:` as a failure.
 export PATH=/opt/testbed/bin:/usr/sbin:/usr/bin HOME=/root LANG=C
 export NODE_COMPILE_CACHE=/var/cache/node NODE_OPTIONS=--disable-warning=ExperimentalWarning

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * Owns the inside end of a scenario: runs scripts, starts programs that go on, and sends every log as it
- * grows. It has no state: after a kexec init starts a new one. Runs as plain JavaScript, in a single file, so
- * that it starts in a second under emulation.
+ * The inside end of a scenario: runs scripts, starts programs that go on, and sends every log as it grows. It
+ * has no state: after a kexec init starts a new one. Runs as plain JavaScript, in a single file, so that it
+ * starts in a second under emulation.
  */
 import { execFile, spawn } from 'node:child_process'
 import {

@@ -1,5 +1,5 @@
 /**
- * Owns the messages between a scenario (outside) and the agent (inside): JSON objects, one a line, over a
+ * The messages between a scenario (outside) and the agent (inside): JSON objects, one a line, over a
  * virtio-serial port. Types alone, so that the agent is one file. The port stays open over a kexec; the next
  * agent sends a hello.
  */
@@ -13,7 +13,7 @@ export type Request = { readonly id: number } & (
 
 export type Message =
   /**
-   * The agent of a new kernel (`bootId` tells) is there. `kvm`: where its modules for KVM lie, lines of
+   * The agent of a new kernel, of boot `bootId`, is there. `kvm`: where its modules for KVM lie, lines of
    * /proc/modules.
    */
   | {

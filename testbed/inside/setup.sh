@@ -1,5 +1,5 @@
 #!/bin/sh
-# Owns what a distribution does between the kernel and the first service: file systems, drivers, the
+# What a distribution does between the kernel and the first service: file systems, drivers, the
 # project's disk. Then it runs what the scenario asked to run at boot (/etc/testbed/at-boot).
 export PATH=/opt/testbed/bin:/usr/sbin:/usr/bin
 if [ ! -d /run/systemd/system ]; then # which does all this by itself

@@ -1,4 +1,4 @@
-/** Owns the tests of what is checked around the compilation of the testbed's kernel. */
+/** Tests of what is checked around the compilation of the testbed's kernel. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -45,7 +45,7 @@ test('only packages whose program or header is missing are asked for', () => {
   assert.ok(!missing.includes('flex') && !missing.includes('libelf-dev') && missing.includes('bison'))
 })
 
-test('of a failed make the errors are told, not what came last', () => {
+test('of a failed make the errors are shown, not its last lines', () => {
   const said = 'cc: error: no such file\n  CC      a.o\nmake[1]: *** [a.o] Error 1\n  CC      b.o\n'
   assert.equal(tellingLines(said), 'cc: error: no such file / make[1]: *** [a.o] Error 1')
   assert.equal(tellingLines('  CC a.o\nkilled\n'), 'CC a.o / killed')

@@ -1,6 +1,6 @@
 /**
- * Owns making a kernel of Debian's source and a short list of options (luo.config): unpack, configure, check
- * that the options hold, compile. Installs nothing. Must not: know where the result is kept.
+ * Makes a kernel of Debian's source and a short list of options (luo.config): unpack, configure, check that
+ * the options hold, compile. Must not: install anything.
  */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

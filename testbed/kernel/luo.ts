@@ -1,6 +1,6 @@
 /**
- * Owns the testbed's own kernel, which the spec `luo` names: with KHO and the Live Update Orchestrator, from
- * the newest Linux source that Debian offers, built where it is not in the cache. One build at a time on this
+ * The testbed's own kernel, which the spec `luo` names: with KHO and the Live Update Orchestrator, from the
+ * newest Linux source that Debian offers, built where it is not in the cache. One build at a time on this
  * machine.
  */
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,6 +1,5 @@
 /**
- * Owns `npm run testbed:kernel`: builds the kernel with the Live Update Orchestrator, or says where it
- * already is.
+ * `npm run testbed:kernel`: builds the kernel with the Live Update Orchestrator, or says where it already is.
  */
 import { errorText, UsageError } from '../../src/values/errors.ts'
 import { Progress } from '../scenario/progress.ts'

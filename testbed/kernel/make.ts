@@ -1,4 +1,4 @@
-/** Owns running make to its end, with a time limit, a count of its steps, and its messages when it fails. */
+/** Runs make to its end, within a time limit, and counts its steps. An error has its messages. */
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { CommandError } from '../command.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns a copy of a kernel whose image names another KHO or LUO format than it has: the preflight must refuse
- * it. Its header points to a payload with the other name, appended to the file; the code that would boot is
+ * A copy of a kernel whose image names another KHO or LUO format than it has: the preflight must refuse it.
+ * Its header points to a payload with the other name, appended to the file; the code that would boot is
  * unchanged. Documentation/arch/x86/boot.rst, `setup_sects`, `payload_offset`, `payload_length`.
  */
 import { gunzipSync, gzipSync } from 'node:zlib'

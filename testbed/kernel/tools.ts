@@ -1,5 +1,5 @@
 /**
- * Owns the installation of build tools for a kernel on this machine: asks first, and installs only what is
+ * The installation of build tools for a kernel on this machine: asks first, and installs only what is
  * missing.
  */
 import { spawnSync } from 'node:child_process'

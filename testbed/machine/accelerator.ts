@@ -1,7 +1,7 @@
 /**
- * Owns the choice between KVM and emulation for the host. A /dev/kvm that opens proves nothing (some
- * sandboxes have one that runs no instruction), so this runs a boot sector on it. The host needs KVM inside
- * as well, so nesting must be on.
+ * The choice between KVM and emulation for the host. A /dev/kvm that opens proves nothing (some sandboxes
+ * have one that runs no instruction), so this runs a boot sector on it. The host needs KVM inside as well, so
+ * nesting must be on.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

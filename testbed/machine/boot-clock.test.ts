@@ -1,4 +1,4 @@
-/** Owns the tests of how a boot is told apart in its parts. */
+/** Tests of the durations of the parts of a boot. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BootClock } from './boot-clock.ts'

@@ -1,4 +1,4 @@
-/** Owns the duration of each boot, part by part, by the console's lines and the clock outside. */
+/** The duration of each boot, part by part, by the console's lines and the clock outside. */
 
 export interface Boot {
   readonly release: string

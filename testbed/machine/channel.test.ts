@@ -1,4 +1,4 @@
-/** Owns the tests of the agent's port from outside, over a real socket. */
+/** Tests of the agent's port from outside, over a real socket. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'

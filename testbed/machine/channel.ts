@@ -1,7 +1,7 @@
 /**
- * Owns the outside end of the agent's port: requests and their answers; other messages go to `onNotice`.
- * Requests that are open when the agent has ended are failed by the caller of `failAll`. Must not: know
- * kernels or scenarios.
+ * The outside end of the agent's port: requests and their answers; other messages go to `onNotice`. Requests
+ * that are open when the agent has ended are failed by the caller of `failAll`. Must not: depend on kernels
+ * or scenarios.
  */
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'

@@ -1,6 +1,6 @@
 /**
  * The host as a scenario sees it: run a command, start a program and follow its log, jump to another kernel.
- * Every wait has a time limit and fails at once when the host crashes. Must not: know a scenario.
+ * Every wait has a time limit and fails at once when the host crashes. Must not: depend on a scenario.
  */
 import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** Owns the tests of following a log. */
+/** Tests of following a log. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HostError, Log } from './log.ts'
@@ -6,7 +6,7 @@ import { HostError, Log } from './log.ts'
 const never = new Promise<never>(() => {})
 const quick = { timeoutMs: 2000 }
 
-test('a wait is over when the text comes, however it is cut', async () => {
+test('a wait ends when the text comes, however it is cut', async () => {
   const log = new Log('guest', never)
   const wait = log.waitFor(/tick (\d+)\n/, quick)
   log.append('ti')

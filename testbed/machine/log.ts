@@ -1,4 +1,4 @@
-/** Owns one growing log of the host: its text, and waits for matches in it. */
+/** One growing log of the host: its text, and waits for matches in it. */
 
 /** The host, or a command in it, failed. The message is for a person. */
 export class HostError extends Error {

@@ -1,6 +1,6 @@
 /**
  * The QEMU that runs the host: its command line, its console, its start and end. It ends with this process in
- * any case (parent-death signal). Must not: know agents or scenarios.
+ * any case (parent-death signal). Must not: depend on agents or scenarios.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Owns reading the host's real page tables from QEMU's monitor: which physical memory the kernel maps for
- * itself. `info mem` gives ranges of virtual addresses, `info tlb` single entries with their physical address
+ * Reads the host's real page tables from QEMU's monitor: which physical memory the kernel maps for itself.
+ * `info mem` gives ranges of virtual addresses, `info tlb` single entries with their physical address
  * (target/i386/monitor.c in QEMU). Both are of one processor's tables at one moment; the kernel's half of
  * them is the same for all.
  */

@@ -1,4 +1,4 @@
-/** Owns the tests of reading the number of kexecs. */
+/** Tests of reading the number of kexecs. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageError } from '../../src/values/errors.ts'

@@ -76,7 +76,7 @@ export async function deleteSecret({ host, expect }: Stage): Promise<void> {
   const other = await hold(host, 'other')
   assert.ok(
     Math.abs(other.offsetBytes - secret.offsetBytes) >= SECRET_BYTES,
-    'blocks that somebody maps were handed out',
+    'blocks that a process maps were handed out',
   )
   expect("another file's RAM is zero", other.crc, zero)
   expect('deleted and held', await orphans(host), 1)
@@ -92,7 +92,7 @@ const orphans = async (host: Host): Promise<number> => (await poolStatus(host)).
 
 async function untilFreed(host: Host): Promise<void> {
   for (let look = 0; (await orphans(host)) !== 0; look++) {
-    if (look === 100) throw new Error('nobody holds the deleted file, and it is still there')
+    if (look === 100) throw new Error('no process holds the deleted file, and it is still there')
     await host.run('sleep 0.2')
   }
 }

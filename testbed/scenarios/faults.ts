@@ -21,8 +21,8 @@ const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
 const CODE_BYTES = 4096
 /**
  * The contents that replace the page: over and over an instruction that raises #UD, and an IDT of gates that
- * are not present, so that this or the next timer interrupt is a triple fault. Random bytes may loop for
- * ever.
+ * are not present, so that this or the next timer interrupt is a triple fault. Random bytes may loop without
+ * an end.
  */
 const UD2 = 'x0f0b'
 

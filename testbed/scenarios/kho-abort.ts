@@ -17,7 +17,7 @@ const BUSY = /Device or resource busy/
 
 export const khoAbort: Scenario = {
   about:
-    'a handover that is unpreserved, one that dies, and an update that is rolled back; then one that works',
+    'a handover that is unpreserved, one whose keeper dies, and an update that is rolled back; then one that works',
   tier: 'testbed',
   kernel: LUO_KERNEL,
   memory: '3G',
@@ -34,7 +34,7 @@ export const khoAbort: Scenario = {
     await host.start('run', `exec guestmemfs run --name guest -- ${qemu}`)
     await phase('guest runs', () => ram.waitForTicks(5))
 
-    await takeBack(stage)
+    await unpreserve(stage)
     await ram.waitForTicks(3)
     await loseKeeper(stage)
     await ram.waitForTicks(3)
@@ -57,7 +57,7 @@ async function expectHandedOver({ host, expect }: Stage, what: string): Promise<
 }
 
 /** Under a running guest: stores through its mapping go on, changes of files wait for the thaw. */
-async function takeBack(stage: Stage): Promise<void> {
+async function unpreserve(stage: Stage): Promise<void> {
   const { host, next, phase, expect, guest } = stage
   const said = await phase('hand over', () => host.run('guestmemfs handover'))
   expect('handed over', said, /frozen and handed over \(4 files, the image among them\)/)
@@ -71,7 +71,7 @@ async function takeBack(stage: Stage): Promise<void> {
   await phase('thaw', () => host.run(`guestmemfs thaw; ${TAKEN_BACK}`))
   // Everything can be changed again, what was preserved as well.
   await host.run('cd /mnt/guestmemfs; truncate -s 4M spare; truncate -s 16M spare; rm spare')
-  expect('note, taken back', await host.run('cat /mnt/guestmemfs/note'), 'kept')
+  expect('note, unpreserved', await host.run('cat /mnt/guestmemfs/note'), 'kept')
 }
 
 /** The keeper dies when all is preserved: the next one takes the server's descriptor of each session. */
@@ -88,7 +88,7 @@ async function loseKeeper(stage: Stage): Promise<void> {
   expect('sessions of the next keeper', await sessions(), before)
   expect('sessions at all', before > 0, true)
   await host.run(`guestmemfs thaw; ${TAKEN_BACK}`)
-  expect('sessions, taken back', await sessions(), 0)
+  expect('sessions, unpreserved', await sessions(), 0)
 }
 
 /** Guests are saved, all is preserved; and then there is no kernel to jump into. */

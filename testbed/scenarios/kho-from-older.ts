@@ -79,7 +79,7 @@ async function takeOverOutgoing({ host, expect }: Stage): Promise<void> {
   expect('still handed over', [pool.frozen, handover?.step, handover?.state], [true, 'image', 'done'])
   await host.run('guestmemfs thaw other')
   for (let look = 0; (await poolStatus(host, 'other')).handover?.state !== 'idle'; look++) {
-    if (look === 100) throw new Error('what was handed over is not taken back')
+    if (look === 100) throw new Error('what was handed over is not unpreserved')
     await host.run('sleep 0.1')
   }
   expect('files of the pool that was taken over', await host.run(TELL_OTHER), sums)

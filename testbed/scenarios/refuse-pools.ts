@@ -129,8 +129,8 @@ export async function refuseUses(stage: Stage, update: string): Promise<void> {
 }
 
 /**
- * The keeper dies while a guest runs. What refuses the takeover, and who wants the region, leaves the server
- * as it was: it lists the files. `flip`: changes the image's header, and undoes it.
+ * The keeper dies while a guest runs. A refused takeover, and a refused mount or format of the region, leave
+ * the server as it was: it lists the files. `flip`: changes the image's header, and undoes it.
  */
 export async function refuseTakeover(
   stage: Stage,

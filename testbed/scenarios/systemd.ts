@@ -19,8 +19,8 @@ const UPDATES = 2
 const PATIENCE_MS = 300_000
 
 /**
- * A guest as a service: `systemctl start vm@first`. No target wants it, so a boot starts only guests that
- * were saved.
+ * A guest as a service: `systemctl start vm@first`. No target has a `Wants=` of it, so a boot starts only
+ * guests that were saved.
  */
 const VM_UNIT = `[Unit]
 RequiresMountsFor=/mnt/guestmemfs

@@ -1,4 +1,4 @@
-/** Owns three machines as their firmware describes them, for the tests of what is planned on them. */
+/** Three machines as their firmware describes them, for the tests of what is planned on them. */
 
 import { E820 } from '../../linux/memmap.ts'
 import { GIB } from '../../values/units.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns the stated condition of unowned blocks as a map from ranges to states: the last statement about a
- * block holds. Clean is what a block is until something else is stated. It must not know who owns blocks.
+ * The stated condition of unowned blocks as a map from ranges to states: the last statement about a block
+ * holds. Clean is what a block is until something else is stated. Must not: record who owns blocks.
  */
 import type { Extent } from '../../stores/store.ts'
 import type { BlockState } from '../state/entry.ts'

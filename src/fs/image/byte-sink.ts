@@ -1,4 +1,4 @@
-/** Owns a growing buffer that values are encoded into. It must not know what the values mean. */
+/** A growing buffer that values are encoded into. Must not: interpret the values. */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'
 

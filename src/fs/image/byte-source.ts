@@ -1,6 +1,6 @@
 /**
- * Owns reading encoded values out of untrusted bytes. Every step checks its bounds: whatever the bytes are,
- * the outcome is a value or a `CorruptBytesError`, never a read outside.
+ * Reads encoded values out of untrusted bytes. Every step checks its bounds: whatever the bytes are, the
+ * outcome is a value or a `CorruptBytesError`, never a read outside.
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns one checkpoint: writing it into a slot a slice at a time, and reading a complete one back. It must not
- * know of the log beyond the sequence number at which the log of its generation begins.
+ * One checkpoint: writing it into a slot a slice at a time, and reading a complete one back. Must not: use
+ * anything of the log but the sequence number at which the log of its generation begins.
  */
 import { crc32 } from 'node:zlib'
 import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns the bytes of one entry: a tag, then its fields in the order of this file. An entry delimits itself, so
- * records and checkpoints are entries one after the other. It must not know where the bytes are kept.
+ * The bytes of one entry: a tag, then its fields in the order of this file. An entry delimits itself, so
+ * records and checkpoints are entries one after the other. Must not: choose where the bytes are kept.
  */
 
 import type { Extent } from '../../stores/store.ts'
@@ -27,7 +27,7 @@ const TAG = {
   'property-gone': 10,
 } as const satisfies Record<Entry['kind'], number>
 
-/** What the low two bits of an inode's flags say: one of the first three, or that it is special. */
+/** The kinds by the low two bits of an inode's flags; their fourth value means a special one. */
 const PLAIN_KINDS: readonly FileKind[] = ['directory', 'file', 'symlink']
 const SPECIAL = 3
 const SPECIAL_KINDS: readonly SpecialKind[] = ['fifo', 'socket', 'character-device', 'block-device']

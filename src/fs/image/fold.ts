@@ -1,7 +1,7 @@
 /**
- * Owns the fold of a sequence of entries: for each key, the last entry about it. Recovery folds the
- * checkpoint and the log and applies every key to the state once, so that the state never contradicts itself
- * on the way. It must not know what the values mean.
+ * The fold of a sequence of entries: for each key, the last entry about it. Recovery folds the checkpoint and
+ * the log and applies every key to the state once, so that the state never contradicts itself in between.
+ * Must not: interpret the values.
  *
  * Why this yields the state at the last record, though the checkpoint was written while operations went on:
  * take any key. If a record logged since the checkpoint began states it, the last such record decides, and it

@@ -34,7 +34,7 @@ test('a sound image has no findings, and looking changes nothing', () => {
   assert.deepEqual(area, before)
 })
 
-test('each kind of harm is found where it is', () => {
+test('each kind of damage is found where it is', () => {
   const { area, image } = pool()
   for (let mode = 0; mode < 200; mode++) {
     image.commit(ORIGIN, [{ kind: 'inode', inode: { ...root(image), mode } }])
@@ -42,9 +42,9 @@ test('each kind of harm is found where it is', () => {
   const { slotOffsets, segmentOffsets } = geometryOf(area.length)
   const side = image.generation % 2 === 0 ? 0 : 1
   const findings = (offset: number) => {
-    const harmed = area.slice()
-    harmed[offset] = (harmed[offset] as number) ^ 0x10
-    return checkImage(harmed, new State(), chunkBlocksOf).map(
+    const damaged = area.slice()
+    damaged[offset] = (damaged[offset] as number) ^ 0x10
+    return checkImage(damaged, new State(), chunkBlocksOf).map(
       ({ severity, subject, message }) => `${severity} ${subject}: ${message}`,
     )
   }
@@ -69,7 +69,7 @@ test('a state that contradicts itself is found', () => {
   assert.ok(found.some(({ subject, message }) => subject === 'state' && message.includes('44')))
 })
 
-test('a torn record is no harm: the next mount mends it', () => {
+test('a torn record is no damage: the next mount mends it', () => {
   const { area } = pool()
   const { segmentOffsets } = geometryOf(area.length)
   area[segmentOffsets[1] + 16] = 1

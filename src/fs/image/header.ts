@@ -1,6 +1,6 @@
 /**
- * Owns the header: what any version of guestmemfs can read about an image before it understands the rest. It
- * is written when the image is made, and when the image is upgraded to another version.
+ * The header: what any version of guestmemfs can read about an image before it understands the rest. It is
+ * written when the image is made, and when the image is upgraded to another version.
  *
  * Fixed for all versions: the magic word, the version after it, pool size, uuid, store kind and pool name,
  * and the crc32 at the end of the 4 KiB.

@@ -1,6 +1,6 @@
 /**
- * Owns the places of everything in the metadata area: the layout of the format, computed from the area's size
- * alone, and the same in every version so far. It must not read or write a byte. The page that explains it is
+ * The places of everything in the metadata area: the layout of the format, computed from the area's size
+ * alone, and the same in every version so far. Must not: read or write a byte. The page that explains it is
  * docs/image-format.md.
  *
  *   header | slot 0 | slot 1 | segment 0 | segment 1
@@ -64,7 +64,7 @@ export interface Geometry {
 /**
  * Checkpoint bytes written for each byte logged while a checkpoint is under way.
  *
- * With a segment of L bytes, the proportions below keep three promises for a state of at most L bytes and
+ * With a segment of L bytes, the proportions below guarantee three things for a state of at most L bytes and
  * records of at most L/8:
  *
  * - An iteration that runs while the state changes meets the state as it was plus, at most, what was logged

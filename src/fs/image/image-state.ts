@@ -1,6 +1,6 @@
 /**
- * The interface of the state that an image keeps. The image must know nothing else about files: it moves
- * entries, and interprets of them only which key each one states.
+ * The interface of the state that an image keeps. An image uses nothing else of files: it moves entries, and
+ * interprets of them only which key each one states.
  */
 import type { Entry } from '../state/entry.ts'
 

@@ -86,7 +86,7 @@ test('own work leaves the last request known', () => {
   assert.deepEqual(openImage(area).lastOrigin, request)
 })
 
-test('a harmed byte anywhere is refused, or does no harm: never a silently different state', (t) => {
+test('a damaged byte anywhere is refused, or changes nothing: never a silently different state', (t) => {
   const seed = testSeed()
   t.diagnostic(`SEED=${seed}`)
   const random = randomFrom(seed)

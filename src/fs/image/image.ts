@@ -1,6 +1,6 @@
 /**
- * Owns the persistent image of one pool: the order of stores by which an operation becomes permanent. It must
- * not decide what an operation does, and it never reads the area again once it is open.
+ * The persistent image of one pool: the order of stores by which an operation becomes permanent. Must not:
+ * decide what an operation does, or read the area once it is open.
  *
  * commit: log record complete → state changed → a bounded step of checkpointing. When the active segment has
  * taken as much as the state is large, the next commit moves on to the other segment and begins a checkpoint
@@ -209,7 +209,7 @@ export class Image<S extends ImageState = ImageState> {
   #measure(entries: readonly Entry[]): Measure {
     if (this.#measured?.entries !== entries) {
       if (!entries.every((entry) => sayableIn(this.#version, entry)))
-        throw new BrokenInvariantError(`format version ${this.#version} cannot say what is to be committed`)
+        throw new BrokenInvariantError(`format version ${this.#version} cannot hold what is to be committed`)
       const sizes = entries.map(entryBytes)
       const sum = sizes.reduce((total, bytes) => total + bytes, 0)
       this.#measured = { entries, sizes, record: recordBytes(sum) }

@@ -68,16 +68,16 @@ test('a state of any size fits the area that is made for it', () => {
   )
 })
 
-test('what does not arrive as it left is refused, and the area is as it was', () => {
+test('a packed image that was changed is refused, and the area is as it was', () => {
   const { bytes } = packed()
   const used = bytes.findLastIndex((byte) => byte !== 0)
   fc.assert(
     fc.property(fc.nat(used), fc.integer({ min: 1, max: 255 }), (at, change) => {
-      const harmed = bytes.slice()
-      harmed[at] = (harmed[at] as number) ^ change
+      const damaged = bytes.slice()
+      damaged[at] = (damaged[at] as number) ^ change
       const area = new Uint8Array(AREA_BYTES)
       try {
-        unpackImage(harmed, EXPECTED, new State(), area)
+        unpackImage(damaged, EXPECTED, new State(), area)
       } catch (error) {
         assert.ok(error instanceof CorruptBytesError, `${error}`)
         assert.ok(area.every((byte) => byte === 0))

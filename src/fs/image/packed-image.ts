@@ -1,7 +1,7 @@
 /**
- * Owns the image in the form in which the keeper hands it to the next kernel: the same format in an area no
- * larger than the state needs, because two kernels have to leave every preserved page alone. It holds one
- * checkpoint and an empty log.
+ * The image in the form in which the keeper hands it to the next kernel: the same format in an area no larger
+ * than the state needs, because two kernels have to leave every preserved page alone. It holds one checkpoint
+ * and an empty log.
  */
 
 import { CorruptBytesError } from '../../values/errors.ts'
@@ -27,8 +27,8 @@ export function packImage(identity: Identity, state: ImageState, version: Format
 }
 
 /**
- * Makes `area` the image of what `packed` holds, in its version; `emptyState` is filled on the way. Throws
- * CorruptBytesError, with `area` unchanged, if `packed` is of another version, store or pool, harmed, or
+ * Makes `area` the image of what `packed` holds, in its version, and fills `emptyState`. Throws
+ * CorruptBytesError, with `area` unchanged, if `packed` is of another version, store or pool, damaged, or
  * contradicts itself.
  */
 export function unpackImage<S extends VerifiableState>(

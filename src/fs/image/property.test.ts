@@ -106,7 +106,7 @@ test('one that is not known is kept if it may be ignored, and refuses the image 
   assert.match(String(checkImage(area, new State(), () => undefined)[0]?.message), says)
 })
 
-test('properties live as long as their inode, through checkpoints, a handover and recovery', () => {
+test('properties last as long as their inode, through checkpoints, a handover and recovery', () => {
   const area = new Uint8Array(SMALL_AREA_BYTES)
   Image.format(area, IDENTITY, State.fresh({ seconds: 0, nanoseconds: 0 }))
   const open = () => Image.open(area, EXPECTED, new State())

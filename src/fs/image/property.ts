@@ -1,6 +1,6 @@
 /**
- * Owns what an inode can have besides its fields: its properties, by number, and what the bytes of each mean.
- * It must not act on them.
+ * What an inode can have besides its fields: its properties, by number, and what the bytes of each mean.
+ * Must not: act on them.
  *
  * A reader keeps a property that it does not know unchanged as long as the inode, where the number is odd: it
  * can do without that property. Where the number is even, it refuses the image. So later properties need no

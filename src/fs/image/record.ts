@@ -1,6 +1,6 @@
 /**
- * Owns one log record: its bytes, and reading the bytes at a place where one may begin. It must not know
- * which records follow or precede it.
+ * One log record: its bytes, and reading the bytes at a place where one may begin. Must not: depend on the
+ * records before and after it.
  */
 import { crc32 } from 'node:zlib'
 import { CorruptBytesError } from '../../values/errors.ts'

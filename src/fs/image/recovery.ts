@@ -1,5 +1,5 @@
 /**
- * Owns reading what an image holds: which checkpoint counts, which segments follow it, and the fold of their
+ * Reads what an image holds: which checkpoint counts, which segments follow it, and the fold of their
  * records. It changes no byte of the area, whatever it finds.
  *
  * The newest complete checkpoint g counts. Segment g holds what was logged since checkpoint g began. Segment
@@ -80,7 +80,7 @@ function isNextBegun(area: Uint8Array, geometry: Geometry, generation: number): 
       if (word.value === generation - 1) return false
       throw new CorruptBytesError(`log segment ${word.value} stands where ${generation + 1} is due`)
     case 'invalid':
-      // Torn while it was begun, when it held nothing yet; or harmed later.
+      // Torn while it was begun, when it held nothing yet; or damaged later.
       if (isEmptySegment(area, offset)) return false
       throw new CorruptBytesError(`the log segment after checkpoint ${generation} fails its check`)
   }

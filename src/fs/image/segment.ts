@@ -1,6 +1,6 @@
 /**
- * Owns one log segment: appending records to it and reading them back. It must not know of checkpoints, nor
- * what the entries mean.
+ * One log segment: appending records to it and reading them back. Must not: depend on checkpoints, or
+ * interpret the entries.
  *
  * The log always ends in a zero word: before a record's body is stored, the word after it is zeroed; the
  * record's own header word, still zero from the record before, is stored last. So bytes of an older log, or
@@ -17,7 +17,7 @@ import type { AreaWriter } from './writer.ts'
 export interface SegmentContent {
   readonly records: readonly LogRecord[]
   readonly end: number
-  /** The segment's words are not yet as an unharmed segment has them; `Segment.resume` mends it. */
+  /** The segment's words are not yet as an undamaged segment has them; `Segment.resume` mends it. */
   readonly torn: boolean
 }
 
@@ -105,7 +105,7 @@ export function readSegment(
   for (;;) {
     const found = readRecord(segment.subarray(end))
     const where = `log segment ${generation}, offset ${end}`
-    // Without a valid tail only a clean end is believed: its word was torn, all else was complete before.
+    // Without a valid tail only a clean end is accepted: its word was torn, all else was complete before.
     const acknowledged = tail === undefined ? found.kind !== 'end' : end < tail
     if (found.kind === 'end' && acknowledged)
       throw new CorruptBytesError(`${where}: an acknowledged record is missing`)

@@ -28,7 +28,7 @@ test('the size that is kept up to date is the size of what there is, and no fore
   }
 })
 
-test('a block map says what was last said of each block, in as few ranges as can be', (t) => {
+test('a block map has what was last stated of each block, in as few ranges as possible', (t) => {
   const seed = testSeed()
   t.diagnostic(`SEED=${seed}`)
   const random = randomFrom(seed)

@@ -1,6 +1,6 @@
 /**
- * Owns how many bytes the state takes as entries, kept up to date entry by entry: so the size of its
- * checkpoint is known before an operation is admitted. It must not read the state itself.
+ * The size of the state as entries, in bytes, kept up to date entry by entry: so the size of its checkpoint
+ * is known before an operation is admitted. Must not: read the state itself.
  */
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'

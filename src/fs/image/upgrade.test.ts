@@ -45,7 +45,7 @@ function versionOne(area: Uint8Array): 'reads it' | 'fails its checksum' | 'of a
   return view.getUint32(8, true) === 1 ? 'reads it' : 'of another version'
 }
 
-/** An image of version 1 in the middle of its life, a checkpoint under way. */
+/** An image of version 1 with a history, a checkpoint under way. */
 function former(random: Random, commits = 40): Uint8Array {
   const area = formatted(SMALL_AREA_BYTES, 1)
   const image = openImage(area)
@@ -135,17 +135,17 @@ test('stores of the upgrade in the other order, or one left out, would be notice
   assert.equal(readHeader(unfinished).isHalfUpgraded, true)
 })
 
-test('every harmed byte of an upgraded header is noticed, or does no harm', () => {
+test('every damaged byte of an upgraded header is noticed, or changes nothing', () => {
   const area = former(randomFrom(5))
   openImage(area).upgrade()
   let refused = 0
   for (let at = 0; at < HEADER_BYTES; at++)
     for (const change of [1, 3, 0x80]) {
-      const harmed = area.slice()
-      harmed[at] = (harmed[at] as number) ^ change
+      const damaged = area.slice()
+      damaged[at] = (damaged[at] as number) ^ change
       try {
-        assert.deepEqual(readHeader(harmed).identity, IDENTITY)
-        assert.equal(readHeader(harmed).version, 2)
+        assert.deepEqual(readHeader(damaged).identity, IDENTITY)
+        assert.equal(readHeader(damaged).version, 2)
       } catch (error) {
         assert.ok(error instanceof CorruptBytesError, String(error))
         refused++
@@ -154,7 +154,7 @@ test('every harmed byte of an upgraded header is noticed, or does no harm', () =
   assert.equal(refused, 3 * HEADER_BYTES)
 })
 
-test('version 1 never gets an entry that it cannot say, and an upgrade is done once', () => {
+test('version 1 never gets an entry that it cannot hold, and an upgrade is done once', () => {
   const area = formatted(SMALL_AREA_BYTES, 1)
   const stores: TracedStore[] = []
   const image = openImage(area, (store) => stores.push(store))
@@ -184,7 +184,7 @@ test('an image is handed over in the version that it has', () => {
   }
 })
 
-test('whose an image of a version to come is, is read; the image is not', () => {
+test('the identity of an image of a later version is read; the image is not', () => {
   const area = former(randomFrom(5)).slice()
   const header = Buffer.from(area.buffer, area.byteOffset, HEADER_BYTES)
   header.writeUInt32LE(3, 8)

@@ -1,6 +1,6 @@
 /**
- * Owns the checked word: a 32-bit number and its complement in one aligned 64-bit word, stored at once. Zero
- * is never a checked word: it means "nothing here". Reading only; stores go through writer.ts.
+ * The checked word: a 32-bit number and its complement in one aligned 64-bit word, stored at once. Zero is
+ * never a checked word: it means "nothing here". Reading only; stores go through writer.ts.
  */
 
 export type Word = { readonly kind: 'zero' } | { readonly kind: 'invalid' } | WordValue

@@ -1,6 +1,6 @@
 /**
- * Owns every store into the metadata area: nothing else may write there. It can record its trace, so that a
- * test can build each state a crash between two stores, or in the middle of one, would leave.
+ * Every store into the metadata area: nothing else may write there. It can record its trace, so that a test
+ * can build each state a crash between two stores, or in the middle of one, would leave.
  *
  * Stores reach the memory in program order as far as any successor can see: the successor starts after this
  * process is dead, and a core retires what it executed. What the JIT may reorder is fenced by

@@ -1,4 +1,4 @@
-/** read and seek of ordinary files. Guest RAM is accessed by mmap alone. write has a file of its own. */
+/** read and seek of ordinary files. Guest RAM is accessed by mmap alone. write is in write.ts. */
 import { EINVAL, EISDIR, ENXIO, EOPNOTSUPP, Errno } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
 import { Refusal } from '../../values/refusal.ts'

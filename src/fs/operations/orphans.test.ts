@@ -26,7 +26,7 @@ test('a file with a name is kept', () => {
   assert.equal(fs.evict(rq(), file('f')), 'kept')
 })
 
-test('a held memory is never released, its blocks never handed out, and retried', () => {
+test('a held object is never released, its blocks never handed out, and it is retried', () => {
   const { fs, store, journal, rq, file, stat } = fixture({ totalBlocks: 2 })
   const ino = file('ram', blocks(2))
   const memory = stat(ino).object!
@@ -155,7 +155,7 @@ test('recovery releases what has no owner, repeats the last resize, and evicts o
   assert.deepEqual([...next.journal.state.entries()], once)
 })
 
-test('recovery leaves the orphans of a living connection alone', () => {
+test('recovery leaves the orphans of a connection that outlived its server', () => {
   const { fs, store, journal, rq, file } = fixture()
   const ino = file('f')
   fs.unlink(rq(), nameAt(ROOT, 'f'))

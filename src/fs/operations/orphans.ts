@@ -1,7 +1,7 @@
 /**
- * Owns the eviction of inodes. One without names is an orphan: it keeps its blocks until the kernel has
- * forgotten it and nothing maps its object. Then a record removes it, and only after that record does the
- * store release the object. A crash in between leaves an object that no inode owns, and recovery releases it.
+ * The eviction of inodes. One without names is an orphan: it keeps its blocks until the kernel has forgotten
+ * it and nothing maps its object. Then a record removes it, and only after that record does the store release
+ * the object. A crash in between leaves an object that no inode owns, and recovery releases it.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'

@@ -82,7 +82,7 @@ function move(
 ): Errno | undefined {
   const { inode } = from
   const { target } = to
-  // Two names of one file: POSIX wants nothing done, and success.
+  // Two names of one file: POSIX requires success, and that nothing changes.
   if (target?.ino === inode.ino) return undefined
   if (target) {
     if (inode.kind === 'directory' && target.kind !== 'directory') return ENOTDIR

@@ -82,7 +82,7 @@ test('a step that a crash leaves alone is a whole pool, of the former size', () 
   }
 })
 
-test('sizes that are none, memory that has a place, an image that cannot say it, a frozen pool', () => {
+test('refused: sizes that are none, memory that has a place, an image of version 1, a frozen pool', () => {
   const answers = (fx: Fixture, ...sizes: number[]): (Refusal | undefined)[] =>
     sizes.map((size) => setSize(fx, size))
   assert.deepEqual(answers(fixture({ totalBlocks: 4 }), 0, 0.5, 2 ** 24 + 1), [EINVAL, EINVAL, EINVAL])

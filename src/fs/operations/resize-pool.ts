@@ -1,5 +1,5 @@
 /**
- * Owns the change of a pool's size, which a store allows only where its memory is the host's ordinary memory.
+ * The change of a pool's size, which a store allows only where its memory is the host's ordinary memory.
  * There the block numbers of a file count how much of the pool it uses, and say nothing about where its bytes
  * are. So a pool can shrink to what is in use, however scattered that is: files with blocks beyond the new
  * end get other numbers below it first.

@@ -272,7 +272,7 @@ test('a block that turned bad is never handed out again', () => {
   assert.equal(ok(fs.setAttributes(rq(), ino, { sizeBytes: blocks(3) })).extents.length, 2)
 })
 
-test('a memory that grew for a record that was never made is cut back before it grows again', () => {
+test('an object that grew for a record that was never made is cut back before it grows again', () => {
   for (const clearing of ['kernel', 'ours'] as const) {
     const { store, journal, file, stat } = fixture({ clearing })
     const ino = file('f', 100)

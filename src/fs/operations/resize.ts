@@ -1,5 +1,5 @@
 /**
- * Owns a file's size: which blocks it then owns, whether it is guest RAM, and the order of record and memory.
+ * A file's size: which blocks it then owns, whether it is guest RAM, and the order of record and memory.
  *
  * Growing resizes the object first and logs then. A crash in between leaves an object larger than its inode
  * says: no read shows the surplus, and `growObject` cuts it away before the file grows the next time. The

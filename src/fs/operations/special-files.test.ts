@@ -1,4 +1,4 @@
-/** Fifos, sockets and device nodes: kept like other names; and what an image of version 1 says of them. */
+/** Fifos, sockets and device nodes: kept like other names; and refused where the image is of version 1. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, EEXIST, EINVAL, EISDIR, EPERM, Errno } from '../../values/errno.ts'
@@ -55,7 +55,7 @@ test('each kind is made, kept and removed like any name, without memory or block
   checkInvariants(fs, journal)
 })
 
-test('version 1 refuses what it cannot say, and the pool says so', () => {
+test('version 1 refuses what it cannot hold, and the pool reports it', () => {
   const { fs, journal, rq } = former()
   const json = (name: string) => JSON.parse(Buffer.from(ok(fs.getXattr(ROOT, n(name)))).toString())
   assert.equal('refusedByFormat' in json('guestmemfs.health'), false)

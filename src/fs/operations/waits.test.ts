@@ -91,7 +91,7 @@ class Side<S extends MemoryStore> {
         return () => {
           const name = ['a', 'b', 'c'][file] as string
           fs.unlink(request, { parent: 1 as Ino, name: name as never })
-          // A memory that may be held is tried again later.
+          // An object that may be held is tried again later.
           if (fs.evict(request, ino) !== 'gone') return WAIT_FOR_STORE
           this.inos[file] = this.fx.file(name)
           return 'gone'
@@ -169,7 +169,7 @@ for (const kind of KINDS)
     assert.ok(waited > 0, 'something waited')
   })
 
-test('a write that has to wait after its claim takes the claim back, and leaves the memory grown', () => {
+test('a write that has to wait after its claim undoes the claim, and leaves the object grown', () => {
   const { fs, store, journal, rq, file, stat } = fixture({ clearing: 'ours', chunkBlocks: 4 })
   const ino = file('f')
   const before = stat(ino)

@@ -1,4 +1,4 @@
-/** What reading an xattr costs: anybody may read one, and the server does nothing else meanwhile. */
+/** What reading an xattr costs: every user may read one, and the server does nothing else meanwhile. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { blocks, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
@@ -21,7 +21,7 @@ function lookedThrough(work: () => unknown): number {
   return count
 }
 
-test('what is said of files costs what is said, however many names there are', () => {
+test('a report about files costs what it lists, however many names there are', () => {
   const costs = [10, 3000].map((names) => {
     const { fs, rq, file } = fixture()
     const ram = file('ram', blocks(1))

@@ -1,8 +1,8 @@
 /**
- * Owns the names of one directory: found by name in constant time, listed in the order of their cookies. A
- * cookie stays with its name for as long as the name exists, so a listing that is interrupted goes on at the
- * right place whatever happened in between (readdir(3), `telldir`). It holds no inodes, and it does not
- * decide whether a name may exist.
+ * The names of one directory: found by name in constant time, listed in the order of their cookies. A cookie
+ * stays with its name for as long as the name exists, so a listing that is interrupted goes on at the right
+ * place whatever happened in between (readdir(3), `telldir`). It holds no inodes, and it does not decide
+ * whether a name may exist.
  */
 import type { ByteString } from '../../values/ids.ts'
 import type { Entry } from './entry.ts'
@@ -52,7 +52,7 @@ export class Directory {
   }
 
   /**
-   * In no promised order. Names may be added and removed during the iteration (as with the iterator of a
+   * In no particular order. Names may be added and removed during the iteration (as with the iterator of a
    * Map).
    */
   values(): IterableIterator<DirectoryEntry> {

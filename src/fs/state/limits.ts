@@ -1,7 +1,4 @@
-/**
- * Owns the limits of the file system: Linux's own where it has one (`include/uapi/linux/limits.h`,
- * `xattr.h`).
- */
+/** The limits of the file system: Linux's own where it has one (`include/uapi/linux/limits.h`, `xattr.h`). */
 
 /** Bytes in one name, of a file or an xattr. */
 export const NAME_MAX = 255
@@ -14,8 +11,8 @@ export const XATTR_LIST_MAX = 65536
 /** Names of one file; 2 + subdirectories of one directory. As ext4's EXT4_LINK_MAX. */
 export const LINK_MAX = 65000
 /**
- * Bytes in one file: what one process can map by page tables of four levels, and more than any pool has. What
- * is larger can never be had (EFBIG); what is smaller may be, with more room (ENOSPC).
+ * Bytes in one file: what one process can map by page tables of four levels, and more than any pool has. A
+ * larger file can never exist (EFBIG), a smaller one only where there is room (ENOSPC).
  */
 export const FILE_SIZE_MAX = 2 ** 47
 /**

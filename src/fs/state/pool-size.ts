@@ -1,5 +1,5 @@
 /**
- * Owns the size that a pool has now. The image's header keeps the one that it was made with; another one is a
+ * The size that a pool has now. The image's header keeps the one that it was made with; another one is a
  * property of the root directory, logged like any other change.
  */
 

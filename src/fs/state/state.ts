@@ -1,5 +1,5 @@
 /**
- * Owns the whole state of a file system as tables of absolute values, one per key: inodes, names, xattrs,
+ * The whole state of a file system as tables of absolute values, one per key: inodes, names, xattrs,
  * properties, states of blocks, and the pool's record. `apply` is the only thing that changes it.
  *
  * At recovery a log is replayed over a checkpoint that was written piecemeal while the log went on, so

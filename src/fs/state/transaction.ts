@@ -1,7 +1,7 @@
 /**
  * One change of the file system, made for one request: it collects new values, shows the operation its own
- * changes, and commits them as one record. Changing the same inode twice leaves one entry. Nothing happens to
- * the state until the commit. Every modifying operation has the same shape:
+ * changes, and commits them as one record. Changing the same inode twice leaves one entry. The state changes
+ * at the commit. Every modifying operation has the same shape:
  *
  *   check -> collect the entries -> is there room for the record (ENOSPC) -> make or grow memory
  *         -> commit the record -> shrink or release memory -> result

@@ -1,6 +1,6 @@
 /**
- * Owns the invariants of a state at rest: what must hold after every operation and after every recovery. It
- * only reads, uses no index, and returns everything it finds: fsck prints it, tests expect nothing.
+ * The invariants of a state at rest: what must hold after every operation and after every recovery. It only
+ * reads, uses no index, and returns everything it finds: fsck prints it, tests expect nothing.
  */
 import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { type ByteString, type Ino, type ObjectId, printable, ROOT_INO } from '../../values/ids.ts'
@@ -94,7 +94,7 @@ function verifyInode(inode: Inode): string[] {
   const needed = isFile ? Math.ceil(inode.sizeBytes / BLOCK_BYTES) : 0
   must(Number.isSafeInteger(inode.sizeBytes) && inode.sizeBytes >= 0, `has size ${inode.sizeBytes}`)
   must(blocks === needed, `owns ${blocks} blocks where ${inode.sizeBytes} bytes need ${needed}`)
-  must((inode.object !== undefined) === isFile, isFile ? 'has no memory' : 'has a memory')
+  must((inode.object !== undefined) === isFile, isFile ? 'has no memory object' : 'has a memory object')
   must(!inode.guestRam || (isFile && inode.sizeBytes > 0), 'is guest RAM without a size')
   must(inode.kind === 'symlink' || inode.target === '', 'has a target')
   must(

@@ -1,8 +1,8 @@
 /**
- * Owns a store for tests: memory that is plain bytes, with either kind of clearing, and that can be told to
- * fail. Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled
- * by building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough
- * to see whose they are, few enough to copy whole pools in a test.
+ * A store for tests: memory that is plain bytes, with either kind of clearing, which a test can make fail.
+ * Its contents outlive any FileSystem over it, as real memory outlives a server, so a crash is modelled by
+ * building a new FileSystem over the same store. Blocks hold only their first `modelBytes` bytes: enough to
+ * see whose they are, few enough to copy whole pools in a test.
  */
 import {
   BLOCK_BYTES,
@@ -89,7 +89,7 @@ export class MemoryStore implements Store, FileData {
     this.#formerByte = options.formerByte ?? 0
   }
 
-  /** The same memory, twice: what each does from here on the other does not see. */
+  /** A copy of all memory: later changes of one do not show in the other. */
   clone(): MemoryStore {
     const { clearing, totalBlocks, rules } = this.descriptor
     const [modelBytes, formerByte] = [this.#modelBytes, this.#formerByte]
@@ -188,13 +188,13 @@ export class MemoryStore implements Store, FileData {
     throw new Error('a memory store keeps no image: a test brings its own area')
   }
 
-  /** What a zeroing worker does to dirty blocks. */
+  /** Zeroes dirty blocks, as the worker does. */
   zero({ start, count }: Extent): void {
     for (let block = start; block < start + count; block++)
       this.#blocks.set(`pool/${block}`, new Uint8Array(this.#modelBytes))
   }
 
-  /** The bytes a block of the pool holds, whoever owns it (`clearing: 'ours'` only). */
+  /** The bytes of a block of the pool, whether or not a file owns it (`clearing: 'ours'` only). */
   blockBytes(block: number): Uint8Array {
     return this.#block(`pool/${block}`).slice()
   }

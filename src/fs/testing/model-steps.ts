@@ -1,4 +1,4 @@
-/** Owns the random steps that a file system and its reference model take side by side. */
+/** The random steps that a file system and its reference model take side by side. */
 import fc from 'fast-check'
 import { BLOCK_BYTES } from '../../stores/store.ts'
 

@@ -1,7 +1,7 @@
 /**
- * Owns a reference file system for tests: plain objects and the obvious way to do each thing, slow and
- * without a log, blocks as mere numbers. It says what each operation must answer, as an errno name or `ok`,
- * and what the tree must then be. Written from the manual pages, not from the code it is compared with.
+ * A reference file system for tests: plain objects and the obvious way to do each thing, slow and without a
+ * log, blocks as mere numbers. It says what each operation must answer, as an errno name or `ok`, and what
+ * the tree must then be. Written from the manual pages, not from the code it is compared with.
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'
 

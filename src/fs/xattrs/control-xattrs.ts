@@ -13,7 +13,7 @@
  *   trusted.guestmemfs.update   on the root: what the next kernel must know of the live update it is started
  *                               by, a JSON object. Kept like any xattr, but may be set while frozen: the last
  *                               change before the kexec
- *   trusted.guestmemfs.handover on the root: handover.ts
+ *   trusted.guestmemfs.handover on the root: handover-steps.ts
  *   guestmemfs.format           on the root: a version of the image's format, which upgrades to it for good
  */
 import { BLOCK_BYTES } from '../../stores/store.ts'

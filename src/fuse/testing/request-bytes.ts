@@ -1,6 +1,6 @@
 /**
- * Owns sample requests for tests, written byte by byte from include/uapi/linux/fuse.h and not through the
- * tables of this room: a mistake in a table must not be repeated here.
+ * Sample requests for tests, written byte by byte from include/uapi/linux/fuse.h and not through the tables
+ * of this room: a mistake in a table must not be repeated here.
  */
 import type { Opcode } from '../opcodes.ts'
 

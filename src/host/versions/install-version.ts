@@ -7,7 +7,7 @@
  * an unfinished version has a name that begins with a dot; no link leads there, and the next installation
  * removes it. Two installations at once exclude each other by a lock.
  *
- * Why no guest can be harmed. No file that a process runs is changed, nor removed while one runs it: each
+ * Why no guest loses anything. No file that a process runs is changed, nor removed while one runs it: each
  * process starts others from the folder of its own entry, links resolved when it was started.
  */
 import {

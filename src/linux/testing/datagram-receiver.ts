@@ -1,4 +1,4 @@
-/** Owns a socket that receives what a program logs, in place of the journal or of syslog. */
+/** A socket that receives what a program logs, in place of the journal or of syslog. */
 import { rmSync } from 'node:fs'
 import type { Fd } from '../../values/ids.ts'
 import { close } from '../descriptors.ts'

@@ -1,5 +1,5 @@
 /**
- * Owns a folder that looks like sysfs's dax bus, for tests of what is read and decided. Writes to it have no
+ * A folder that looks like sysfs's dax bus, for tests of what is read and decided. Writes to it have no
  * effects: those are the kernel's.
  */
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -23,8 +23,8 @@ import type { VmTimeline } from '../report/timeline.ts'
 import type { UpdateRun } from './update-run.ts'
 
 /**
- * The caller holds the VM's update lock, and closes `qmp`, the old QEMU's. Rejects as a step does that has
- * undone itself.
+ * The caller holds the VM's update lock, and closes `qmp`, the old QEMU's. Rejects with the error of a failed
+ * step, which has undone itself.
  */
 export async function replaceQuitFirst(
   run: UpdateRun,
@@ -48,8 +48,8 @@ class QuitFirst {
     const { name, argv } = this.#run.before
     const runtime = readRuntime(name)
     const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
-    // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that `run` was
-    // told to trust.
+    // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that
+    // `run --trust-devmem` recorded.
     const isWindow = isInDevmem(this.#run.before)
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)

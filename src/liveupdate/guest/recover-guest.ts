@@ -41,16 +41,16 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
   try {
     const { status } = await runStatus(qmp)
     if (saved === null) return await recoverUnsaved(request, qmp, status)
-    // Not yet told to quit: the old QEMU still has all of the guest.
+    // No `quit` was sent yet: the old QEMU still has all of the guest.
     if (status === 'postmigrate') {
-      // Its ports: its next QEMU may have got them already.
+      // Restores its ports: its next QEMU may have bound them already.
       const unset = await restoreSettings(qmp, definition.settings)
       if (unset.length > 0) onUnset?.(unset)
       await cancelSave(definition, qmp, saved)
       onStep('continue')
       return asBeforeUpdate(definition)
     }
-    // Loaded and not yet told to run: a guest on record as saved never runs.
+    // Loaded, and no `cont` was sent yet: a guest on record as saved never runs.
     if (status === 'paused')
       return await continueLoaded({
         ...request,

@@ -19,7 +19,7 @@ import { tryLock, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { VmTimeline } from '../report/timeline.ts'
 import { replaceQuitFirst } from './quit-first.ts'
-import { handOver } from './successor-first.ts'
+import { transferGuest } from './successor-first.ts'
 import { UpdateRun } from './update-run.ts'
 import type { VmRequest } from './vm-result.ts'
 
@@ -110,7 +110,7 @@ async function replaceSuccessorFirst(
       run.stateBytes = sizeBytes
     }
     const request = { definition, successor, qmp, qemu, tried, nextQemu, timeoutMs, onStep, onSaved, onUnset }
-    run.after = await handOver(request)
+    run.after = await transferGuest(request)
     return run.updated()
   } finally {
     // Its supervisor ends it as well, unless that has died or stands still.

@@ -123,8 +123,8 @@ async function start(
 }
 
 /**
- * Why this QEMU could never load the guest. The caller probes the recorded QEMU only when it has failed: a
- * probe takes as long as a start, and the guest is stopped.
+ * The reason why this QEMU cannot load the guest, if it has one. The caller probes the recorded QEMU only
+ * when it has failed: a probe takes as long as a start, and the guest is stopped.
  */
 async function unfitQemu(definition: VmDefinition): Promise<Error | undefined> {
   try {

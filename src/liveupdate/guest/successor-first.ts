@@ -1,13 +1,13 @@
 /**
  * The replacement of a QEMU whose successor waits already: save the guest, load it into the successor, give
- * it the guest, let it run, end the old QEMU. The guest stands still for that alone.
+ * it the guest, let it run, end the old QEMU. The guest is stopped only meanwhile.
  *
  * Why no byte is lost: the old QEMU is stopped and whole until the successor is the guest's. A step that
  * fails before that ends the successor, waits for its end (it may have the guest's images open), and
  * continues the old one. From the moment when the runtime record names the successor, the old QEMU is only
- * ever ended; the successor is told to run after the saved state was taken off the record, so that no later
- * QEMU loads it over newer RAM. A command that dies on the way leaves a record from which `resume` goes the
- * same ways.
+ * ever ended; the successor gets `cont` after the saved state was taken off the record, so that no later QEMU
+ * loads it over newer RAM. A command that dies in between leaves a record by which `resume` takes the same
+ * step back, or on.
  */
 
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'
@@ -27,7 +27,7 @@ import { Errno } from '../../values/errno.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
 import type { Phase } from '../report/timeline.ts'
 
-export interface HandOver extends Omit<SaveRequest, 'onStep'> {
+export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
   readonly successor: Successor
   readonly onStep: (step: Phase | 'stop', atMs?: number) => void
   readonly onSaved: (saved: SavedState) => void
@@ -43,7 +43,7 @@ export class GuestSavedError extends QemuError {}
  * UsageError: the guest is in its old QEMU, as it was; GuestSavedError; GuestStoppedError: it is stopped in
  * one of the two.
  */
-export async function handOver(request: HandOver): Promise<VmDefinition> {
+export async function transferGuest(request: TransferRequest): Promise<VmDefinition> {
   const { definition, successor, qmp, qemu, timeoutMs, onStep, onSaved, onUnset } = request
   const mark = markWords(definition.name)
   await prepareLoad(successor.qmp)
@@ -64,11 +64,11 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
   } catch (error) {
     const words = wordsSince(mark)
     const problem = words === '' ? errorText(error) : `${errorText(error)} (QEMU: ${words})`
-    await goBack(request, saved, problem)
+    await rollBack(request, saved, problem)
     throw new QemuError(problem, { cause: error })
   }
   try {
-    // Until it is told to run, a state that was saved is all of the guest.
+    // Until it gets `cont`, a state that was saved is all of the guest.
     successor.checkAlive()
   } catch (cause) {
     throw new GuestSavedError(errorText(cause), { cause })
@@ -84,15 +84,15 @@ export async function handOver(request: HandOver): Promise<VmDefinition> {
 }
 
 /** The first one for the OOM killer until here (`replace-qemu.ts`). Errors: QemuError. */
-function restoreOomScore({ successor, qemu }: HandOver): void {
+function restoreOomScore({ successor, qemu }: TransferRequest): void {
   const score = oomScoreOf(qemu.pid)
   const failed = score instanceof Errno ? score : setOomScore(successor.qemu.pid, score)
   if (failed !== undefined) throw new QemuError(`its next QEMU would be ended first for memory: ${failed}`)
 }
 
 /** Continues the old QEMU. Errors: GuestSavedError, GuestStoppedError. */
-async function goBack(
-  { successor, qmp, qemu }: HandOver,
+async function rollBack(
+  { successor, qmp, qemu }: TransferRequest,
   saved: VmDefinition,
   problem: string,
 ): Promise<void> {

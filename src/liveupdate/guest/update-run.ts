@@ -1,4 +1,7 @@
-/** What one replacement of a VM's QEMU keeps while it goes on: its line, its times, and what comes of it. */
+/**
+ * The state of one replacement of a VM's QEMU: the next command line, the times of the phases, and the
+ * result.
+ */
 import { GuestStoppedError } from '../../qemu/save.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'

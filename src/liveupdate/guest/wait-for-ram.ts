@@ -1,6 +1,6 @@
 /**
- * The RAM of a saved guest before it is resumed: all files of it must be there, and be those that it had. The
- * pool with its record is mounted; others that it has RAM in may come later, as at boot.
+ * The RAM of a saved guest before it is resumed: each of its files must exist, and be the one that it had.
+ * The pool with its record is mounted; others that it has RAM in may come later, as at boot.
  */
 import { bootId } from '../../linux/boot-id.ts'
 import { poolMounts, setFrozen } from '../../pool/pool-view.ts'

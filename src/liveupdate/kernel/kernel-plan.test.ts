@@ -14,7 +14,7 @@ const [KERNEL, INITRD] = [join(scratch, 'vmlinuz'), join(scratch, 'initrd')]
 writeFileSync(KERNEL, kernelImageBytes({ banner: '7.3.4-test (builder) #1 SMP' }))
 writeFileSync(INITRD, '070701xxxx')
 
-test('the plan holds all that is wrong at once, and is a plain value', async () => {
+test('the plan has all findings at once, and is a plain value', async () => {
   const none = { kernel: join(scratch, 'none'), initrd: undefined, via: 'kexec', left: [] } as const
   const commandLine = { append: 'x'.repeat(3000), reuses: false }
   const bad = await planKernelUpdate(
@@ -48,7 +48,7 @@ test('the plan holds all that is wrong at once, and is a plain value', async () 
   assert.match(linesOf(long.findings).join(), /has 3000 bytes, it takes 2047/)
 })
 
-test('a guest that is left is warned of, and a name that no guest has is refused', async () => {
+test('a guest that the operator leaves is warned of, and a name that no guest has is refused', async () => {
   const choice = {
     kernel: KERNEL,
     initrd: INITRD,

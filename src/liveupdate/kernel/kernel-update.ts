@@ -52,7 +52,7 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
     await steps.readClock()
     syncFileSystems()
     signals.check()
-    // First, so that `guestmemfs resume` knows what to undo if this process is killed.
+    // First, so that `guestmemfs resume` finds what to undo if this process is killed.
     steps.writeUpdateRecord()
     // Before the guests are stopped: preserving RAM takes time in proportion to its size, and guests may
     // write to it meanwhile.

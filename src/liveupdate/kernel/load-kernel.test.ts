@@ -40,7 +40,7 @@ function checked() {
   return next
 }
 
-test('what was checked is what is loaded, whatever stands at its path by then', () => {
+test('what was checked is loaded, whatever file has its path by then', () => {
   const next = checked()
   replace(KERNEL, kernelImageBytes({ banner: '6.6.6-other (stranger) #1 SMP' }))
   replace(INITRD, Buffer.from('070701 other'))

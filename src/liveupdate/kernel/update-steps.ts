@@ -1,7 +1,7 @@
 /**
  * The steps of a kernel update between the load and the jump: save all guests at once, freeze the pools,
  * preserve memory, write the record for the next kernel. Until the jump every step can be undone. Must not:
- * know how the jump is done.
+ * jump.
  */
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../../linux/boot-id.ts'
@@ -58,7 +58,10 @@ export class UpdateSteps {
     this.#rtc = (await measureClockOffset()) ?? null
   }
 
-  /** All at once. Errors (UsageError): one could not be saved; each of the others has been tried by then. */
+  /**
+   * All at once. Errors (UsageError): one could not be saved; each of the others has been saved or has failed
+   * by then.
+   */
   async suspendAll(): Promise<void> {
     const { vms, lines, timeoutMs, patienceMs } = this.#scope
     const failures: string[] = []

@@ -198,7 +198,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
     const { status, running } = await runStatus(qmp)
-    // Before its migration mode is touched, by which `resume` knows it.
+    // Before its migration mode changes, by which `resume` recognises such a guest.
     const unended = unendedUpdate(definition, running)
     if (unended !== undefined) return unfit(unended)
     if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)

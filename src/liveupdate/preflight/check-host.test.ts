@@ -6,7 +6,7 @@ import { HOST, linesOf } from './testing/facts.ts'
 
 const WANTED = { via: 'kexec', loadBytes: 20 * 2 ** 20, hasInitrd: false } as const
 
-test('a machine that can, and each thing that it cannot', () => {
+test('a machine that can kexec has no finding, and each thing that prevents it has one', () => {
   assert.deepEqual(checkHost(HOST, WANTED), [])
   const say = (facts: Partial<HostFacts>, wanted = {}) =>
     linesOf(checkHost({ ...HOST, ...facts }, { ...WANTED, ...wanted })).join()

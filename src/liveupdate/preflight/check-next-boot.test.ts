@@ -16,14 +16,14 @@ const judge = (program: Partial<BootProgram>, formats: Record<string, number> = 
     checkNextBoot({ programs: [{ ...PROGRAM, ...program }], lacksHelper: false }, [{ ...POOL, formats }]),
   )
 
-test('a whole version that reads the pool’s formats is nothing to say', () => {
+test('a complete version that reads the pool’s formats has no finding', () => {
   assert.deepEqual(judge({}), [])
   assert.deepEqual(judge({}, { image: 2, handover: 1 }), [])
   assert.deepEqual(judge({ reads: undefined }, { image: 1, handover: 1 }), [])
   assert.deepEqual(linesOf(checkNextBoot({ programs: [], lacksHelper: false }, [POOL])), [])
 })
 
-test('one that is not whole, or not there, is refused with what mends it', () => {
+test('one that is incomplete, or missing, is refused with the command that repairs it', () => {
   assert.deepEqual(judge({ lacks: 'dist/cli.js is not what was installed' }, { image: 9 }), [
     "error: the guestmemfs that the next boot runs (/lib/2, by /sbin/mount.guestmemfs) is not whole: dist/cli.js is not what was installed: run 'guestmemfs install'",
   ])
@@ -33,7 +33,7 @@ test('one that is not whole, or not there, is refused with what mends it', () =>
   )
 })
 
-test('one that does not read what the pool leaves to it is refused, by format', () => {
+test('one that does not read a format of the pool is refused, by the format', () => {
   const [line = '', ...more] = judge(
     { reads: { image: only(1), handover: only(1) } },
     { image: 2, handover: 1 },

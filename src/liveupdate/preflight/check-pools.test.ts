@@ -28,7 +28,7 @@ test('every guest must be in memory that outlives the kernel', () => {
   )
   assert.match(say({ imageErrors: ['bad'] }).join(), /^error: the image of pool 'p' is not sound: bad/)
   assert.match(say({ isChosen: false }).join(), /^error: VM a of pool 'p' would end .* leave out --mount/)
-  // A carve-out keeps its memory all the same, and the guests saved in it.
+  // A carve-out keeps its memory, and the guests saved in it, whether it was chosen or not.
   assert.equal(say({ isChosen: false, vms: [vmOf('s', 'saved')] }).join(), '')
   assert.match(
     say({ isChosen: false, by: 'luo', vms: [vmOf('s', 'saved')] }).join(),

@@ -26,7 +26,7 @@ function image(payload: Uint8Array, banner = BANNER): KernelImage {
   return opened
 }
 
-test('the names of its formats are found in a kernel, however it is packed', () => {
+test('the names of its formats are found in a kernel, however it is compressed', () => {
   assert.deepEqual(handoverAbi(image(gzipSync(KERNEL))), ABI)
   assert.deepEqual(handoverAbi(image(zstdCompressSync(KERNEL))), ABI)
   const none = { kho: undefined, luo: undefined, memfd: undefined }
@@ -34,13 +34,13 @@ test('the names of its formats are found in a kernel, however it is packed', () 
   assert.deepEqual(abiIn(Buffer.from('kho-v12\0')), { ...none, kho: 'kho-v12' })
 })
 
-test('what cannot be unpacked is not known, which is not the same as having none', () => {
+test('a kernel that cannot be unpacked is unknown, which differs from one without formats', () => {
   assert.equal(handoverAbi(image(Buffer.from('no packer knows this'))), undefined)
   assert.equal(handoverAbi(image(gzipSync(KERNEL).fill(7, 12, 40))), undefined)
   assert.equal(handoverAbi(image(Buffer.alloc(0))), undefined)
 })
 
-test('the running kernel is told by an image of the same build, and by no other', () => {
+test('the running kernel’s formats are read from an image of the same build, and from no other', () => {
   const same = image(gzipSync(KERNEL))
   assert.deepEqual(runningAbi('9.9.9-none', VERSION, same), ABI)
   const rebuilt = image(gzipSync(KERNEL), BANNER.replace('#7', '#8'))

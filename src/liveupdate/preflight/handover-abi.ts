@@ -89,8 +89,8 @@ const SHOWN = '/sys/kernel/debug/kho/out'
 
 /**
  * The formats of the running kernel: from debugfs where it has them, else from its image; undefined: there is
- * no image of it. `version`: /proc/version, by which an image of another build is told apart. `next`: may be
- * an image of the same build.
+ * no image of it. `version`: /proc/version, which differs from that of an image of another build. `next`: may
+ * be an image of the same build.
  */
 export function runningAbi(release: string, version: string, next: KernelImage): HandoverAbi | undefined {
   const said = abiOfBuild(version, next, [

@@ -87,7 +87,7 @@ test('a reserved range must be reserved again, to the byte, and nothing of it ta
   assert.match(refusalsOf(`root=/dev/vda ${four} ${word}`)[0] ?? '', /KASLR/, 'a fifth range is one too many')
 })
 
-test('KASLR may land in what it takes for a limit', () => {
+test('KASLR may place the kernel in a carve-out that it reads as a limit', () => {
   const large = 'memmap=3G%4G-1+0xefffffff'
   const line = `root=/dev/vda modprobe.blacklist=kmem ${large}`
   assert.deepEqual(refusals(line, line, [{ start: 4 * G, lengthBytes: 3 * G }]), [])
@@ -98,7 +98,7 @@ test('KASLR may land in what it takes for a limit', () => {
   assert.deepEqual(refusals(`${unsafe} nokaslr`, unsafe, region), [])
 })
 
-test('kmem must be kept away, where there is anything to keep it from', () => {
+test('the kmem driver must be kept away where there is a carve-out', () => {
   assert.match(refusals(`root=/dev/vda ${CARVED}`)[0] ?? '', /kmem driver .* add modprobe\.blacklist=kmem/)
   assert.deepEqual(refusals('root=/dev/vda', CURRENT, []), [])
 })

@@ -27,7 +27,7 @@ function examine(kernel: string, initrd?: string) {
   return { next, findings }
 }
 
-test('a kernel image tells its release and how long a command line it takes', () => {
+test('a kernel image has its release and the length of its longest command line', () => {
   const { next, findings } = examine(KERNEL, INITRD)
   assert.deepEqual([next?.image.release, next?.image.commandLineMax], ['7.3.4-test', 2047])
   assert.equal(next?.initrd?.sizeBytes, 10)
@@ -38,7 +38,7 @@ test('a kernel image tells its release and how long a command line it takes', ()
   )
 })
 
-test('files that are not what they are given for', () => {
+test('a file that is no kernel or no initramfs is refused', () => {
   const broken = (change: (head: Buffer) => void): string => {
     const head = imageOf('1.0')
     change(head)

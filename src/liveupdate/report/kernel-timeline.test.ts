@@ -42,7 +42,7 @@ const RESUMED: VmTimeline = {
   blackoutUs: 1,
 }
 
-test('two clocks are joined by the RTC that both were held against', () => {
+test('two clocks are joined by the RTC that both kernels compared with theirs', () => {
   assert.deepEqual(clockShift(RECORD.rtc, ARRIVAL.rtc), { shiftMs: -400, uncertaintyMs: 5 })
   assert.deepEqual(clockShift(null, ARRIVAL.rtc), { shiftMs: 0, uncertaintyMs: 1000 })
   assert.deepEqual(clockShift(RECORD.rtc, undefined), { shiftMs: 0, uncertaintyMs: 1000 })
@@ -66,7 +66,7 @@ test("a guest's phases follow each other across the jump, and together are its b
   assert.equal(joined.outcome, 'updated')
 })
 
-test('a guest that could not be started, or did not run before, had no blackout that ended', () => {
+test('a guest that could not be started, or did not run before, has no blackout', () => {
   const failed = joinTimeline({ ...RESUMED, outcome: 'saved', phases: [] }, 100_500, RECORD, ARRIVAL)
   assert.deepEqual([failed.outcome, failed.blackoutUs], ['saved', null])
   assert.equal(joinTimeline(RESUMED, undefined, RECORD, ARRIVAL).blackoutUs, null)

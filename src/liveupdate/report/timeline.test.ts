@@ -21,7 +21,7 @@ test('phases follow each other without a gap, and together are the blackout', ()
   assert.equal(new PhaseClock(1000).blackoutUs, null, 'a guest that did not run had none')
 })
 
-test('the report has a row for each VM, and is a success only if all go on as meant', () => {
+test('the report has a row for each VM, and is a success only if every guest runs as intended', () => {
   const vm: VmTimeline = {
     name: 'a',
     ramBytes: 2 ** 30,
@@ -63,7 +63,7 @@ test('the report has a row for each VM, and is a success only if all go on as me
   assert.equal(isSuccess({ ...report, vms: [vm] }), true)
 })
 
-test('which VMs are meant', () => {
+test('which VMs a command selects', () => {
   const vm = (name: string, state: Vm['state']) =>
     ({ definition: { name, saved: state === 'saved' ? {} : null }, state }) as unknown as Vm
   const vms = [vm('a', 'running'), vm('b', 'saved'), vm('c', 'dead'), vm('d', 'running')]

@@ -1,6 +1,4 @@
-/**
- * Owns the tests of reports that are cut off or in another format: they are left out, and no other one is.
- */
+/** Tests of reports that are cut off or in another format: they are left out, and no other one is. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseReport, reportTable, type UpdateReport } from './update-report.ts'
@@ -32,7 +30,7 @@ test('a report is read as it was written', () => {
   assert.equal(reportTable(REPORT).rows.length, 1)
 })
 
-test('what is no report is none', () => {
+test('bytes that are no report are read as none', () => {
   const text = JSON.stringify(REPORT)
   for (const none of [
     '',

@@ -59,7 +59,10 @@ export async function withoutDevices(
     .reduce((all, { argument, address }) => setKeys(all, argument, [['addr', address]]), kept)
 }
 
-/** QEMU chooses the port of a USB device that is plugged without one, and does not report it. */
+/**
+ * QEMU chooses the port of a USB device that is plugged without one, and does not report it. Errors:
+ * CannotCarry, for one of `ids`.
+ */
 export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promise<void> {
   const ports = await Promise.all(
     ids.map((id) =>

@@ -1,7 +1,4 @@
-/**
- * Owns the tests of the images in a next command line; test/vm/carried-machine.test.ts has those with a real
- * QEMU.
- */
+/** Tests of the images in a next command line; test/vm/carried-machine.test.ts has those with a real QEMU. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
@@ -32,11 +29,11 @@ const graph = (nodes: readonly BlockNode[], drives: readonly Drive[]): BlockGrap
 const carried = (given: BlockGraph): string[] =>
   printCommandLine(carryDisks(parseCommandLine(LINE), given).line)
 
-test('a line that says it all stays as it was typed', () => {
+test('a line that has everything stays as it was typed', () => {
   assert.deepEqual(carried(graph([...BASE, ...MEDIUM], drive('disk0'))), LINE)
 })
 
-test('an overlay without a name gets one, and the options that QEMU does not tell', () => {
+test('an overlay without a name gets one, and the options that QEMU does not report', () => {
   const overlay = [
     node('#b8', 'qcow2', '/o,1.qcow2', { file: '#b9', backing: 'disk0' }),
     node('#b9', 'file', '/o,1.qcow2'),
@@ -71,7 +68,7 @@ test('a medium that is gone, or another', () => {
   )
 })
 
-test('what no line can say, or no QEMU has, is refused in a moment', () => {
+test('what no line can express, or no QEMU has, is refused at once', () => {
   const refuse = (...nodes: BlockNode[]) =>
     assert.throws(() => carried(graph([...BASE, ...MEDIUM, ...nodes], drive('#top'))), CannotCarry)
   refuse(node('#top', 'quorum', '', { 'children.0': 'disk0' }))

@@ -24,13 +24,13 @@ const NAME = 'guestmemfs-node-'
 
 export interface CarriedDisks {
   readonly line: CommandLine
-  /** What QEMU does not tell of the images that were added, one line each. */
+  /** What QEMU does not report of the images that were added, one line each. */
   readonly notes: readonly string[]
 }
 
 /** Errors: CannotCarry. */
 export function carryDisks(line: CommandLine, whole: BlockGraph): CarriedDisks {
-  // One is there only where QEMU did not delete it: the next line has its own.
+  // An opener is left only where QEMU did not delete it: the next line has its own.
   const graph = { ...whole, nodes: new Map([...whole.nodes].filter(([name]) => !isOpener(name))) }
   const names = nodeNames(line, graph)
   const added = addNodes(dropNodes(line, graph), graph, names)
@@ -42,7 +42,7 @@ export function carryDisks(line: CommandLine, whole: BlockGraph): CarriedDisks {
 
 function untold(file: string, hidden: Readonly<Record<string, unknown>>): string {
   const options = HIDDEN.filter((option) => hidden[option] === undefined).map((option) => `${option}=`)
-  return `image ${file} was plugged: QEMU does not tell ${options.join(', ')}, and its next QEMU has the defaults`
+  return `image ${file} was plugged: QEMU does not report ${options.join(', ')}, and its next QEMU has the defaults`
 }
 
 /** Names of which the line and the graph have none yet. */

@@ -1,6 +1,4 @@
-/**
- * Owns the tests of what `info network` tells; test/vm/carried-networks.test.ts has those with a real QEMU.
- */
+/** Tests of what `info network` lists; test/vm/carried-networks.test.ts has those with a real QEMU. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseCommandLine, printCommandLine } from '../command-line.ts'
@@ -17,7 +15,7 @@ function carried(told: string, files?: readonly { path: string; interfaceName: s
 const refuse = (told: string, files?: Parameters<typeof carried>[1]) =>
   assert.throws(() => carried(`net1: index=0,${told}`, files), CannotCarry)
 
-test('what QEMU tells in full, and nothing of a NIC', () => {
+test('what QEMU lists completely is carried, and nothing of a NIC', () => {
   const nic = 'nic1: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\n'
   assert.deepEqual(carried(`${nic} \\ net1: index=0,type=user,net=10.0.2.0,restrict=on`), [
     ...['-netdev', 'user,id=net1,restrict=on'],
@@ -28,7 +26,7 @@ test('what QEMU tells in full, and nothing of a NIC', () => {
   ])
 })
 
-test('what is cut off, ambiguous or untold is refused', () => {
+test('what is cut off, ambiguous or not listed is refused', () => {
   refuse('type=user,net=192.168.0.0,restrict=off')
   refuse('type=stream,tcp:127.0.0.1:5000')
   refuse('type=dgram,udp=/local:/remote')

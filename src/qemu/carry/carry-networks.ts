@@ -17,7 +17,7 @@ export interface CarriedNetworks {
   readonly line: CommandLine
   /** Ids of the added and the removed ones. */
   readonly netdevs: readonly string[]
-  /** What QEMU does not tell of the added ones, one line each. */
+  /** What QEMU does not report of the added ones, one line each. */
   readonly notes: readonly string[]
 }
 
@@ -30,7 +30,7 @@ const USUAL_NETWORK = '10.0.2.0'
 
 /**
  * `clients`: all that QEMU has now. `files`: its descriptors; undefined: they could not be read. Errors
- * (CannotCarry): QEMU does not tell the options of an added one.
+ * (CannotCarry): QEMU does not report the options of an added one.
  */
 export function carryNetworks(
   line: CommandLine,
@@ -83,8 +83,9 @@ function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[
       /^ifname=([^,]+),script=([^,]*),downscript=([^,]*)$/.exec(told) ?? []
     if (ifname !== undefined && script !== undefined && downscript !== undefined) {
       if (files?.some(({ path }) => path === '/dev/vhost-net') !== false)
-        throw new CannotCarry('QEMU uses vhost-net, and does not tell for which of its taps')
-      // QEMU tells them, and the kernel: what differs is none that this program knows.
+        throw new CannotCarry('QEMU uses vhost-net, and does not report for which of its taps')
+      // QEMU and the kernel both list the queues: where the two differ, this program cannot tell what the tap
+      // has.
       if (files.filter((file) => file.interfaceName === ifname).length !== queues.length)
         throw new CannotCarry(`tap ${ifname} has other queues than network backend ${id}`)
       const more = [
@@ -94,7 +95,7 @@ function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[
       const scripts = [pair('script', script), pair('downscript', downscript)]
       return {
         pairs: [...start, pair('ifname', ifname), ...scripts, ...more],
-        note: `tap ${ifname} was plugged: QEMU does not tell sndbuf=, and its next QEMU has the default`,
+        note: `tap ${ifname} was plugged: QEMU does not report sndbuf=, and its next QEMU has the default`,
       }
     }
   }
@@ -102,12 +103,12 @@ function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[
     const [, network, restrict] = /^net=([\d.]+),restrict=(on|off)$/.exec(told) ?? []
     if (network !== undefined && network !== USUAL_NETWORK)
       throw new CannotCarry(
-        `network backend ${id} was plugged: QEMU does not tell the mask of net=${network}`,
+        `network backend ${id} was plugged: QEMU does not report the mask of net=${network}`,
       )
     if (network !== undefined && restrict !== undefined)
       return {
         pairs: restrict === 'on' ? [...start, pair('restrict', 'on')] : start,
-        note: `user network ${id} was plugged: QEMU tells its forwards and restrict= alone, and its next QEMU has the defaults of host=, dhcpstart=, dns=, hostname=, tftp=, guestfwd=, IPv6 and the like`,
+        note: `user network ${id} was plugged: QEMU reports its forwards and restrict= alone, and its next QEMU has the defaults of host=, dhcpstart=, dns=, hostname=, tftp=, guestfwd=, IPv6 and the like`,
       }
   }
   if (kind === 'dgram') {
@@ -121,10 +122,10 @@ function netdevWords(queues: readonly NetworkClient[], files: readonly OpenFile[
         ],
       }
   }
-  throw new CannotCarry(`network backend ${id} was plugged: QEMU does not tell all options of this ${kind}`)
+  throw new CannotCarry(`network backend ${id} was plugged: QEMU does not report all options of this ${kind}`)
 }
 
-/** Of a tap that QEMU has open, in this network namespace. */
+/** Whether a tap that QEMU has open, in this network namespace, has IFF_VNET_HDR. */
 function hasVnetHeader(ifname: string): boolean {
   const flags = tunFlags(ifname)
   if (flags === undefined)

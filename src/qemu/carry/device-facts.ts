@@ -24,7 +24,7 @@ export interface DeviceFacts {
 
 export const pathOf = (id: string): string => `/machine/peripheral/${id}`
 
-/** Ids of the devices that have one, with the type of each. */
+/** Ids of the devices that have one, with the type of each. Errors: QemuError. */
 export async function readDevices(ask: Ask): Promise<Map<string, string>> {
   const devices = await readChildren(ask, '/machine/peripheral')
   if (devices.size > MOST) throw new QemuError(`QEMU reports ${devices.size} devices`)

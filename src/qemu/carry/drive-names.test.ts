@@ -1,4 +1,4 @@
-/** Owns the tests of the names of drives; test/vm/carried-drives.test.ts has them with a real QEMU. */
+/** Tests of the names of drives; test/vm/carried-drives.test.ts has them with a real QEMU. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseCommandLine } from '../command-line.ts'

@@ -38,7 +38,7 @@ export interface NextLine {
   readonly plugged: readonly string[]
   /** Something was changed, and the line accounts for it. */
   readonly carries: boolean
-  /** What the next QEMU may have otherwise, since QEMU does not tell it; one line each. */
+  /** Options that the next QEMU may have otherwise, since QEMU does not report them; one line each. */
   readonly notes: readonly string[]
 }
 

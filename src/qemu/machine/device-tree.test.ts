@@ -1,7 +1,4 @@
-/**
- * Owns the tests of reading QEMU's device tree: which lines describe the machine, and which the guest has
- * set.
- */
+/** Tests of reading QEMU's device tree: which lines describe the machine, and which the guest has set. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { deviceItems } from './device-tree.ts'

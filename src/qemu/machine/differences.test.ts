@@ -1,4 +1,4 @@
-/** Owns the tests of the differences between two readings, and that docs/machine.md has the whole table. */
+/** Tests of the differences between two readings, and that docs/machine.md has the whole table. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -14,7 +14,7 @@ const reading = (items: Partial<Record<Family, string[]>>): Reading => ({
   },
 })
 
-test('the same machine has no difference, in whatever order QEMU tells it', () => {
+test('the same machine has no difference, in whatever order QEMU lists it', () => {
   const devices = ['a "1": on pci.0', 'a "2": on pci.0']
   assert.deepEqual(differences(reading({ devices }), reading({ devices: devices.toReversed() })), [])
 })
@@ -42,7 +42,7 @@ test('a job counts although it ran already when the machine was read', () => {
   assert.match(differences(reading({ jobs }), reading({ jobs }))[0] ?? '', /^job job0 was added/)
 })
 
-test('three of many are told, and how many there are', () => {
+test('three of many are listed, and how many there are', () => {
   const devices = ['1', '2', '3', '4', '5'].map((id) => `a "${id}": on pci.0`)
   assert.match(differences(reading({}), reading({ devices }))[0] ?? '', /"3" was added .* and 2 more: /)
 })

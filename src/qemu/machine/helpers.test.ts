@@ -9,7 +9,9 @@ import type { Reading } from './reading.ts'
 
 const NO_READING = { items: {} } as Reading
 
-/** A QEMU with one shared folder, `share0`, of which it says `status`; undefined: it has no such command. */
+/**
+ * A QEMU with one shared folder, `share0`, of which it reports `status`; undefined: it has no such command.
+ */
 function askAbout(status: object | undefined) {
   const answers: Record<string, unknown> = { '/machine/peripheral-anon': [] }
   answers['/machine/peripheral'] = [
@@ -34,13 +36,13 @@ const offering = (protocols: string[], unknown?: number) => ({
   'vhost-dev': { 'protocol-features': { protocols, ...(unknown && { 'unknown-protocols': unknown }) } },
 })
 
-test('a helper that gives its state is fine, by name or by its bit', async () => {
+test('a helper that can give its state is no problem, by name or by its bit', async () => {
   const name = 'VHOST_USER_PROTOCOL_F_DEVICE_STATE: Backend device state transfer supported'
   assert.deepEqual(await look(offering([name])), { problems: [], remarks: [] })
   assert.deepEqual(await look(offering([], 2 ** 19 + 2 ** 21)), { problems: [], remarks: [] })
 })
 
-test('one that does not is a problem, and one of which QEMU says nothing is said to be unknown', async () => {
+test('one that cannot is a problem, and one of which QEMU reports nothing is named as unknown', async () => {
   for (const protocols of [[], ['VHOST_USER_PROTOCOL_F_DEVICE_STATE_TOO: something else']]) {
     const { problems, remarks } = await look(offering(protocols, 2 ** 18))
     assert.match(problems.join(), /^cannot be saved: the helper of its shared folder share0 cannot give/)
@@ -53,7 +55,7 @@ test('one that does not is a problem, and one of which QEMU says nothing is said
   }
 })
 
-test('a helper that nothing starts again, and connections that end, are said', async () => {
+test('a helper that nothing starts again, and connections that end, are named', async () => {
   const line = [
     ...['-tpmdev', 'emulator,id=t,chardev=c', '-device', '{"driver":"vhost-user-fs-pci","chardev":"d"}'],
     ...['-tpmdev', 'passthrough,id=u', '-device', 'virtio-net-pci,netdev=n0'],
@@ -74,7 +76,7 @@ test('a helper that nothing starts again, and connections that end, are said', a
   assert.equal((await said(['swtpm'])).length, 2)
 })
 
-test('a shared folder of a guest whose RAM is a device is said when it is started', () => {
+test('a shared folder of a guest whose RAM is a device is warned of at the start', () => {
   const notes = (store: string, device: string) =>
     folderNotes(store, parseCommandLine(['qemu-system-x86_64', '-device', device])).length
   for (const device of ['vhost-user-fs-pci,chardev=c', '{"driver":"vhost-user-fs-pci"}'])

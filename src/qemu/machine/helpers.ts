@@ -12,7 +12,7 @@ import type { Reading } from './reading.ts'
 /** Where QEMU keeps the devices with an id, and those without. */
 const PLACES = ['/machine/peripheral', '/machine/peripheral-anon']
 const FOLDER = /^vhost-user-fs(-|$)/
-/** VHOST_USER_PROTOCOL_F_DEVICE_STATE: by name where QEMU knows it, else a bit of the unknown ones. */
+/** VHOST_USER_PROTOCOL_F_DEVICE_STATE: by name where QEMU has one for it, else a bit of the unknown ones. */
 const DEVICE_STATE = /^VHOST_USER_PROTOCOL_F_DEVICE_STATE(?![A-Z_])/
 const DEVICE_STATE_BIT = 1n << 19n
 
@@ -70,7 +70,7 @@ async function lookAtFolders(ask: Ask): Promise<HelpersLook> {
   }
 }
 
-/** undefined: QEMU does not tell. */
+/** undefined: QEMU does not report it. */
 async function givesState(ask: Ask, device: string): Promise<boolean | undefined> {
   const path = `${device}/virtio-backend`
   const status = await ask(StatusSchema, 'x-query-virtio-status', { path }).catch(() => undefined)
@@ -81,7 +81,7 @@ async function givesState(ask: Ask, device: string): Promise<boolean | undefined
 }
 
 /**
- * For the person who starts a guest: virtiofsd ends when it is told of RAM that is a device, since it asks
+ * For the person who starts a guest: virtiofsd ends when QEMU sends it RAM that is a device, since it asks
  * for the size of what it maps. `store`: of the guest's pool.
  */
 export function folderNotes(store: string | undefined, line: CommandLine): string[] {

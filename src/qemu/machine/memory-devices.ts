@@ -18,7 +18,7 @@ const MemoryDeviceSchema = v.object({
 export type MemoryDevice = v.InferOutput<typeof MemoryDeviceSchema>
 
 /**
- * Of a virtio-mem how much of it the guest has and is asked to have: both are in the stream
+ * How much of a virtio-mem the guest has, and is requested to have: both are in the stream
  * (hw/virtio/virtio-mem.c). The others follow from how it was added.
  */
 const UNTOLD = ['id', 'size', 'requested-size', 'hotplugged', 'hotpluggable']

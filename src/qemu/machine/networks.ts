@@ -4,16 +4,16 @@ export interface NetworkClient {
   readonly id: string
   /** `nic`, `tap`, `user`, … */
   readonly kind: string
-  /** What QEMU tells of it, such as `ifname=tap0`. A client with several queues is told once for each. */
+  /** What QEMU reports of it, such as `ifname=tap0`. It lists a client with several queues once for each. */
   readonly words: readonly string[]
 }
 
-/** The peer of such a one may change, and is told among the words. */
+/** The peer of such a client may change, and QEMU lists it among the words. */
 const CONNECTED = ['stream', 'dgram', 'socket']
 
 /**
  * From lines such as ` \ NAME: index=0,type=user,…`, with the backslash for a NIC's peer. Parsed without a
- * regular expression, which could backtrack for ever: the guest's owner chooses the text.
+ * regular expression, which could take exponential time: the guest's owner chooses the text.
  */
 export function networkClients(text: string): NetworkClient[] {
   return text.split('\n').flatMap((line) => {

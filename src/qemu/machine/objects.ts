@@ -42,7 +42,7 @@ export async function readProperties(
       const values = await Promise.all(
         (await namesOf(id, type)).map(async (property) => {
           const question = { path: `/objects/${id}`, property }
-          // A version of QEMU may not have it, or may not tell it.
+          // A version of QEMU may not have it, or may not report it.
           const value = await ask(v.unknown(), 'qom-get', question).catch(() => undefined)
           return value === undefined ? [] : [[property, value] as const]
         }),

@@ -22,7 +22,7 @@ export type RamBlock = v.InferOutput<typeof RamBlockSchema>
 
 /**
  * What a reading is made of. Items of one family are lines of text: `SUBJECT: WHAT`, or `SUBJECT` alone. Both
- * readings are in the words of the same QEMU process, so their spelling need not be known.
+ * readings are the same QEMU process' output, so this program need not interpret their spelling.
  */
 export const FAMILIES = [
   'objects',

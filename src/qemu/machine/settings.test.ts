@@ -1,6 +1,4 @@
-/**
- * Owns the tests of reading settings that a command line may not have: forwarded ports and limits of disks.
- */
+/** Tests of reading settings that a command line may not have: forwarded ports and limits of disks. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { forwardsOf, limitOf } from './settings.ts'

@@ -123,8 +123,8 @@ async function setProperties(qmp: QmpClient, wanted: Properties, now: Properties
 }
 
 /**
- * Gives up the forwarded ports of a guest that stands still, so that another QEMU can take them; `setAgain`
- * takes them back. Errors: QemuError.
+ * Removes the forwarded ports of a stopped guest, so that another QEMU can bind them; `setAgain` adds them
+ * again. Errors: QemuError.
  */
 export async function releaseForwards(qmp: QmpClient, { forwards }: Settings): Promise<void> {
   for (const { netdev, rule } of forwards)

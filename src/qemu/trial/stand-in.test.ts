@@ -18,7 +18,7 @@ function pair(): [near: Duplex, far: Duplex] {
   return [near, far]
 }
 
-test('features are told, whichever way the requests are cut; nothing else is answered', async () => {
+test('feature requests are answered, however the bytes are cut; no other request is', async () => {
   const [near] = pair()
   const replies: Buffer[] = []
   near.on('data', (bytes: Buffer) => replies.push(bytes))
@@ -37,7 +37,7 @@ test('features are told, whichever way the requests are cut; nothing else is ans
   ])
 })
 
-test('a request of no sensible size ends it', async () => {
+test('a request of an invalid size ends the connection', async () => {
   const [near, far] = pair()
   const closed = once(far, 'close')
   const header = request(GET_FEATURES)

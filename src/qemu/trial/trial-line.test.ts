@@ -6,7 +6,7 @@ import { trialLine } from './trial-line.ts'
 const obstaclesOf = (...words: string[]): readonly string[] =>
   trialLine(parseCommandLine(['qemu-system-x86_64', '-nodefaults', ...words]), 'pc-q35-10.0').obstacles
 
-test('an image that one process alone may have is not tried, whichever way the line names it', () => {
+test('an image that only one process can open is not tried, however the line names it', () => {
   for (const [option, value] of [
     ['drive', 'if=none,id=d,file=nbd:unix:/run/nbd.sock'],
     ['drive', 'file=nbd+unix:///disk?socket=/run/nbd.sock,format=raw'],

@@ -54,7 +54,7 @@ const DROPPED = new Set([
  */
 const REMOTE =
   '(?:nbd|ssh|iscsi|iser|rbd|gluster|https?|ftps?|tftp|nfs|nvme[\\w-]*|vhost-user[\\w-]*|virtio-blk-[\\w-]+|blkio)'
-/** `format` of a `-drive` is another word for `driver`; QEMU's JSON may have single quotes. */
+/** `format` of a `-drive` is an alias of `driver`; QEMU's JSON may have single quotes. */
 const REMOTE_DRIVER = new RegExp(`(?:driver|format)["']?\\s*[=:]\\s*["']?${REMOTE}(?![\\w-])`)
 /** Also behind another protocol: `blkdebug::nbd://host/disk`. */
 const REMOTE_NAME = new RegExp(`(?:^|[=:"',])${REMOTE}(?:\\+\\w+)?:`)

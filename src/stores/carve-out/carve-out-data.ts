@@ -12,7 +12,7 @@ import type { DataChunks } from './data-chunks.ts'
 import type { PlacedObjects } from './placed-objects.ts'
 
 const SEEK_DATA = 3
-/** Zeroed in one call; a larger hole lets other requests in between. */
+/** Zeroed in one call; between two calls for a larger hole the server handles other requests. */
 const PUNCH_BYTES = 64 * MIB
 
 /** A hole of which everything before `nextOffset` is zero already. */
@@ -46,7 +46,7 @@ export class CarveOutData implements FileData {
 
   write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
     const { extents, sizeBytes } = this.#objects.get(object)
-    // Where the caller gave up a hole half-way, its beginning may hold bytes again.
+    // Where a caller interrupted a hole half-way, its beginning may hold bytes again.
     this.#punching.delete(object)
     const bytes = from.subarray(0, Math.max(0, Math.min(from.byteLength, sizeBytes - offset)))
     const waits = this.#chunks.prepare(this.#chunks.of(extents, offset, bytes.byteLength))

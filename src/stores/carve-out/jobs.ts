@@ -12,7 +12,7 @@ export type Ranges = readonly PhysicalRange[]
 export type Job = {
   readonly id: number
   readonly ranges: Ranges
-  /** To be mapped by gigantic pages. */
+  /** It is to be mapped by gigantic pages. */
   readonly gigantic?: boolean
 } /** An instance that covers the ranges, for a guest. What lies across them and no process holds goes. */ & (
   | { readonly kind: 'make' }
@@ -32,7 +32,7 @@ export type Result = { readonly id: number } & (
   | { readonly kind: 'done' }
   | { readonly kind: 'held'; readonly by: Holder }
   | { readonly kind: 'failed'; readonly errnoCode: number }
-  /** The worker's own state contradicts itself: the server must die of it. */
+  /** The worker's own state contradicts itself: the server must end. */
   | { readonly kind: 'broken'; readonly reason: string }
 )
 

@@ -54,7 +54,10 @@ export function gibibyteFrames({ startByte }: Pick<Layout, 'startByte'>): FrameG
   return { blocks, first: (Math.ceil(startByte / GIB) * GIB - startByte) / BLOCK_BYTES }
 }
 
-/** The physical ranges of a file's blocks, in file order; blocks that follow one another are one range. */
+/**
+ * The physical ranges of a file's blocks, in file order; blocks that follow one another are one range. Errors
+ * (RangeError): an extent is not inside the pool.
+ */
 export function rangesOf(layout: Layout, extents: readonly Extent[]): PhysicalRange[] {
   const ranges: PhysicalRange[] = []
   for (const { start, count } of extents) {

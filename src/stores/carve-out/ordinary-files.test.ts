@@ -25,7 +25,7 @@ function extentsFor(sizeBytes: number): Placement['extents'] {
   })
 }
 
-/** Mostly a few places that meet each other again and again, in blocks and across their ends. */
+/** Mostly a few offsets, so that ranges overlap often, within blocks and across their ends. */
 const size = fc.oneof(
   { weight: 4, arbitrary: fc.nat(FILE_BLOCKS * 4).map((quarter) => (quarter * BLOCK_BYTES) / 4) },
   { weight: 1, arbitrary: fc.nat(FILE_BLOCKS * BLOCK_BYTES) },
@@ -75,7 +75,7 @@ test('what a file had behind its end is zero when it grows again, also after a r
     resize(100)
     assert.ok(reads().equals(Buffer.concat([Buffer.alloc(10, 7), Buffer.alloc(90)])))
   }
-  // A server died after writing and before logging: the successor knows of 10 bytes.
+  // A server died after writing and before logging: by the log the file has 10 bytes.
   world.store.data.write(object, 0, Buffer.alloc(100, 9))
   world.restart()
   world.store.adopt(object, sized(10))

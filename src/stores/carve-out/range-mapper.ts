@@ -1,6 +1,6 @@
 /**
- * How the worker maps pieces of a carve-out, and finds which process holds them. What such a piece is to the
- * kernel (a device of its own, a window of another) is decided by the store. Types alone.
+ * How the worker maps pieces of a carve-out, and finds which process holds them. The store decides what such
+ * a piece is to the kernel (a device of its own, a window of another). Types alone.
  */
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'

@@ -24,8 +24,8 @@ export interface WorkerData {
 
 /**
  * `mapperOf`: called once, with the target, when the first job comes. The mapper calls `onTask` for each
- * process that it has looked at: a look through all processes may take as long as other users like, and must
- * not count as a hang.
+ * process that it has looked at: other users can make a search of all processes take long, and that must not
+ * count as a hang.
  */
 export function runWorker<Target>(mapperOf: (target: Target, onTask: () => void) => RangeMapper): void {
   const { port, wake, target, progress, pulse } = workerData as WorkerData & { readonly target: Target }

@@ -1,6 +1,6 @@
 /**
  * The queue of jobs in the worker, carried out one after the other, with zeroing between them. It may block,
- * and nothing else changes the region while a server runs. It has nothing of files.
+ * and nothing else changes the region while a server runs. Must not: depend on files.
  *
  * A job waits for one slice of zeroing at most, unless its ranges lie across what is being zeroed, or across
  * those of a job before it: jobs about the same memory keep their order.

@@ -38,16 +38,16 @@ export class WorkerWatch {
     this.#nowMs = nowMs
   }
 
-  /** The worker has nothing to do, and need make no steps. */
+  /** Called when no job is under way: the worker makes no steps then. */
   rest(): void {
     this.#checkedAtMs = undefined
     this.#silentMs = 0
   }
 
   /**
-   * Called every CHECK_MS while jobs about `bytes` are under way. Returns why the worker is not waited for
-   * any longer; undefined: it is. Time in which this was not called does not count, because the worker may
-   * have been stopped together with this thread.
+   * Called every CHECK_MS while jobs about `bytes` are under way. Returns why the server stops waiting for
+   * the worker; undefined: it waits on. Time in which this was not called does not count, because the worker
+   * may have been stopped together with this thread.
    */
   check(bytes: number): string | undefined {
     const nowMs = this.#nowMs()

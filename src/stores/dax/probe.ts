@@ -1,6 +1,6 @@
 /**
  * What a region holds before a pool is made or opened in it: an image of guestmemfs, nothing, or other data.
- * Must not: write a byte of the region. Its devices may change during the look, and `giveBack` restores them,
+ * Must not: write a byte of the region. The check may change the region's devices, and `restore` undoes that,
  * so that a refusal leaves everything as it was; a process that dies in between leaves an empty device 0, and
  * the bytes.
  */
@@ -46,7 +46,7 @@ export function probeRegion(found: FoundRegion, probe: ImageProbe, places: Place
   cut.take()
   instances.clearLeftovers()
   const content = look(instances, found, probe)
-  if (content.content !== 'ours') cut.giveBack()
+  if (content.content !== 'ours') cut.restore()
   return content
 }
 
@@ -86,7 +86,7 @@ export class WholeDevice {
     if (device !== undefined) must(destroyDaxDevice({ path: this.#path }, device), `destroy ${device.name}`)
   }
 
-  giveBack(): void {
+  restore(): void {
     const device = this.#device
     if (device === undefined || !device.name.endsWith('.0')) return
     must(resizeDaxDevice(device, device.sizeBytes), `size of ${device.name}`)

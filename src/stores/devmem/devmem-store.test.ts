@@ -1,6 +1,5 @@
 /**
- * The store on a file that stands for physical memory: what it maps, what it zeroes, what it takes for its
- * own.
+ * The store on a file in place of physical memory: what it maps, what it zeroes, what it accepts as a pool.
  */
 import assert from 'node:assert/strict'
 import {

@@ -37,7 +37,7 @@ export class IncomingMemfds {
   adopt(object: ObjectId, { sizeBytes }: Placement): void {
     const fd = this.#table.get(object, 'server')
     if (fd !== undefined && this.#table.state(object) !== 'lost') return
-    // A former server found that the memfd is not what its file says.
+    // A former server found that the memfd is smaller than its file.
     if (fd !== undefined) {
       close(fd)
       this.#table.set(object, 'server', undefined)

@@ -51,7 +51,7 @@ test('objects take no descriptor that the keeper or a later server may need', ()
   assert.equal(openDescriptors(), before)
 })
 
-test('a row that a file owns goes to no other, though its memfd did not come along', () => {
+test('no other file gets a row that a file owns, though its memfd was not handed over', () => {
   const table = emptyTable()
   // Of the former kernel: object 5 is incoming, 3 was an orphan or lost before, and 4 is no file's.
   table.setState(5 as ObjectId, 'incoming')

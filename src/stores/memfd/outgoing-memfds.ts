@@ -12,7 +12,7 @@ import type { DescriptorTable } from './descriptor-table.ts'
 import { HandoverWords } from './handover-status.ts'
 import { beginning } from './handover-transitions.ts'
 
-/** The keeper's end, as far as it preserves. False: the keeper is gone. */
+/** The part of the channel to the keeper by which it preserves. False: the keeper is gone. */
 export interface OutgoingChannel {
   /** `image`: with the last step alone. */
   preserve(step: HandoverStep, image: Fd | undefined): boolean

@@ -1,6 +1,6 @@
 /**
- * Owns memfds without a pool, to measure the kernel's own part: their sizes, contents and mappings.
- * preserve.ts makes them before a kexec, retrieve.ts finds them after it.
+ * Memfds without a pool, to measure the kernel's own part: their sizes, contents and mappings. preserve.ts
+ * makes them before a kexec, retrieve.ts finds them after it.
  */
 import { readFileSync } from 'node:fs'
 import { addressOf } from '../../../src/linux/library.ts'

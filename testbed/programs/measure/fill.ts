@@ -1,6 +1,4 @@
-/**
- * Owns filling a file's memory with bytes that are not zero, in a process of its own. Arguments: path, bytes.
- */
+/** Fills a file's memory with bytes that are not zero, in a process of its own. Arguments: path, bytes. */
 import { openSync } from 'node:fs'
 import { adviseHuge, mapShared } from '../../../src/linux/memory.ts'
 import type { Fd } from '../../../src/values/ids.ts'

@@ -1,6 +1,6 @@
 /**
- * Owns a process that zeroes a file's memory twice and prints how long the second time took, as JSON.
- * Arguments: path, bytes.
+ * A process that zeroes a file's memory twice and prints how long the second time took, as JSON. Arguments:
+ * path, bytes.
  */
 import { openSync } from 'node:fs'
 import { mapRaw, zeroRaw } from '../../../src/linux/raw-memory.ts'

@@ -1,4 +1,4 @@
-/** Owns changing bytes of a carve-out past its server, through the device that covers them. */
+/** Changes bytes of a carve-out past its server, through the device that covers them. */
 import { readDaxRegion } from '../../../src/linux/dax.ts'
 import { bindDaxDevice, unbindDaxDevice } from '../../../src/linux/dax-device.ts'
 import { must } from '../../../src/linux/library.ts'

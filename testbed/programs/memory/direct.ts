@@ -17,7 +17,7 @@ const pread = libcCall('pread', 'int64_t', ['int', 'uintptr_t', 'size_t', 'int64
 const [file = '', path = '', length = '0', offset = '0'] = process.argv.slice(2)
 const mapping = mapRaw(openSync(path, 'r+') as Fd, Number(length), { writable: true, offset: Number(offset) })
 if (mapping instanceof Errno) throw new Error(`mmap ${path}: ${mapping}`)
-// SAFETY: the first page of a mapping that nobody unmaps.
+// SAFETY: the first page of a mapping that is never unmapped.
 const moved = pread(openSync(file, constants.O_RDONLY | O_DIRECT), mapping.address, PAGE_BYTES, 0)
 // Before the next system call, which may change errno: the first access to standard output makes one.
 const outcome = moved < 0 ? lastErrno().name : String(moved)

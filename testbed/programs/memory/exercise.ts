@@ -1,6 +1,6 @@
 /**
- * Owns the dax store's exercises on a machine with a carve-out of its own: `exercise.ts STEP`, in the order
- * of `STEPS`, each a process of its own. The testbed's scenario dax-store runs them, with a kexec before the
+ * The dax store's exercises on a machine with a carve-out of its own: `exercise.ts STEP`, in the order of
+ * `STEPS`, each a process of its own. The testbed's scenario dax-store runs them, with a kexec before the
  * last ones. Prints its results as JSON; a failed assertion ends it with an error.
  */
 import assert from 'node:assert/strict'

@@ -1,5 +1,5 @@
 /**
- * Owns a process that maps a device, as a VMM does: `hold.ts PATH LENGTH [SEED [OFFSET]]`. It closes its
+ * A process that maps a device, as a VMM does: `hold.ts PATH LENGTH [SEED [OFFSET]]`. It closes its
  * descriptor, fills the memory with a pattern where SEED is a number, or with the same bytes over and over
  * where it is `xHEX`, prints `holding CRC`, and stays until it is killed.
  */

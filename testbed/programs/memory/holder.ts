@@ -1,6 +1,6 @@
 /**
- * Owns starting and ending `hold.ts` from an exercise: a process of its own, which may outlive the exercise,
- * and so must not keep the exercise's output open.
+ * Starts and ends `hold.ts` from an exercise: a process of its own, which may outlive the exercise, and so
+ * must not keep the exercise's output open.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,7 @@
 /**
- * Owns finding the physical memory behind a process's mapping: `physical.ts PID TEXT` prints, as JSON, the
- * ranges that are present of the largest mapping whose line in /proc/PID/maps holds TEXT, in file order, and
- * how far from its beginning each begins. The kernel reports no pages of mappings without struct pages
+ * Finds the physical memory behind a process's mapping: `physical.ts PID TEXT` prints, as JSON, the ranges
+ * that are present of the largest mapping whose line in /proc/PID/maps holds TEXT, in file order, and how far
+ * from its beginning each begins. The kernel reports no pages of mappings without struct pages
  * (walk_page_test(), mm/pagewalk.c): for those it prints no range. Source:
  * Documentation/admin-guide/mm/pagemap.rst.
  */

@@ -1,6 +1,6 @@
 /**
- * Owns what the dax exercises share: waiting for a store's background work, patterns, and a pool's layout
- * kept in its own metadata.
+ * What the dax exercises share: waiting for a store's background work, patterns, and a pool's layout kept in
+ * its own metadata.
  */
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../src/linux/descriptors.ts'

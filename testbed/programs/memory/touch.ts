@@ -1,5 +1,5 @@
 /**
- * Owns a process that maps a file, as a VMM does, and reads or writes a byte of each page:
+ * A process that maps a file, as a VMM does, and reads or writes a byte of each page:
  * `touch.ts PATH LENGTH [OFFSET]`. Prints, as JSON, the size of the page tables for it, and the page sizes of
  * the mapping by the kernel.
  */

@@ -1,6 +1,6 @@
 /**
- * Owns the progress of the load: two numbers in a guest RAM file of the pool. A store into it survives any
- * end of the kernel: so it is the only record in the host of the last acknowledged operation.
+ * The progress of the load: two numbers in a guest RAM file of the pool. A store into it survives any end of
+ * the kernel: so it is the only record in the host of the last acknowledged operation.
  */
 import { closeSync, openSync } from 'node:fs'
 import { mapRaw, type RawMapping, readRaw, writeRaw } from '../../../src/linux/raw-memory.ts'

@@ -1,7 +1,7 @@
 /**
- * Owns a run of metadata operations that a seed determines: each is one system call, so that a file system
- * that is interrupted at any moment has applied the first N of them and nothing of the next. The same run
- * gives the expected tree.
+ * A run of metadata operations that a seed determines: each is one system call, so that a file system that is
+ * interrupted at any moment has applied the first N of them and nothing of the next. The same run gives the
+ * expected tree.
  */
 import * as fs from 'node:fs'
 import { join } from 'node:path'

@@ -1,13 +1,13 @@
 /**
- * Owns mistakes to plant. The image never reads the area it writes, so a changed list of stores is exactly
- * what a writer with that mistake would have left.
+ * Mistakes to plant. The image never reads the area it writes, so a changed list of stores is exactly what a
+ * writer with that mistake would have left.
  */
 import { crc32 } from 'node:zlib'
 import { type Geometry, padded, RECORD, SEGMENT, SLOT } from '../image-format.ts'
 import type { TracedStore } from '../writer.ts'
 import type { Run } from './recorded-run.ts'
 
-/** What a store is for, told by where it goes and what it holds. */
+/** What a store is for, by its offset and its value. */
 export type Role =
   | 'give up slot'
   | 'checkpoint body'

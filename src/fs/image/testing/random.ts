@@ -1,4 +1,4 @@
-/** Owns random numbers for tests: the same seed gives the same run, and a failing test prints its seed. */
+/** Random numbers for tests: the same seed gives the same run, and a failing test prints its seed. */
 
 export interface Random {
   /** A whole number from 0 to `below` - 1. */

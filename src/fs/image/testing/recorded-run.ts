@@ -1,6 +1,6 @@
 /**
- * A recorded run of an image, with the stores of each commit and the state after it; and the check whether
- * recovery from a crash between any two of these stores keeps what it promises.
+ * A recorded run of an image, with the stores of each commit and the state after it; and the check that
+ * recovery from a crash between any two of these stores loses nothing acknowledged.
  */
 import { CorruptBytesError } from '../../../values/errors.ts'
 import type { Entry } from '../../state/entry.ts'
@@ -52,8 +52,8 @@ class Verifiable extends TableState {
 }
 
 /**
- * What a crash somewhere in `run`, or a byte damaged after a commit, would do that was not promised;
- * undefined: nothing. `disguise` changes the damaged area before it is checked.
+ * The first fault after a crash somewhere in `run`, or after a byte was damaged behind a commit; undefined:
+ * none. `disguise` changes the damaged area before it is checked.
  */
 export function faultOf(run: Run, disguise: (area: Uint8Array) => void = () => {}): string | undefined {
   const geometry = geometryOf(run.base.length)
@@ -72,7 +72,7 @@ export function faultOf(run: Run, disguise: (area: Uint8Array) => void = () => {
   return undefined
 }
 
-/** What is wrong if the server dies now and one of the `allowed` states must be found. */
+/** The fault if the server dies now and the next one must find one of the `allowed` states. */
 function faultNow(area: Uint8Array, allowed: readonly string[]): string | undefined {
   const finding = checkImage(area, new Verifiable(BLOCKS), () => undefined).find(
     ({ severity }) => severity !== 'ok',
@@ -94,15 +94,15 @@ function unnoticedHarm(
   const [first] = geometry.segmentOffsets
   const body = commit.stores.find(({ offset, bytes }) => offset >= first && bytes.length > 8)
   if (body === undefined) return 'there is no record'
-  const harmed = area.slice()
+  const damaged = area.slice()
   const place = body.offset + (body.bytes.length >> 1)
-  harmed[place] = (harmed[place] as number) ^ 1
-  disguise(harmed)
+  damaged[place] = (damaged[place] as number) ^ 1
+  disguise(damaged)
   try {
-    openImage(harmed)
+    openImage(damaged)
   } catch (error) {
     if (error instanceof CorruptBytesError) return undefined
     throw error
   }
-  return 'harm to an acknowledged record is not noticed'
+  return 'damage to an acknowledged record is not noticed'
 }

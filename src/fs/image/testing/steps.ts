@@ -1,6 +1,5 @@
 /**
- * Owns random lists of entries as operations would commit them: over few keys, so that they meet again and
- * again.
+ * Random lists of entries as operations would commit them: over few keys, so that they meet again and again.
  */
 import type { ByteString, Ino, ObjectId } from '../../../values/ids.ts'
 import type { Entry } from '../../state/entry.ts'

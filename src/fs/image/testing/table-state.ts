@@ -1,6 +1,6 @@
 /**
- * Owns a small state for the image's own tests: one table of keys and nothing derived. It shares no code with
- * the image, so that the two can disagree.
+ * A small state for the image's own tests: one table of keys and nothing derived. It shares no code with the
+ * image, so that the two can disagree.
  */
 import type { BlockState, Entry } from '../../state/entry.ts'
 import type { ImageState } from '../image-state.ts'

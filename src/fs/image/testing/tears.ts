@@ -1,7 +1,7 @@
 /**
- * Owns tearing the last store of a crash. A torn word must be recovered from at each byte. A torn piece of a
- * body lies where no reader may look yet: that is checked at each byte, and recovery itself, which takes
- * longer, at some of them.
+ * The torn last store of a crash. A torn word must be recovered from at each byte. A torn piece of a body
+ * lies where no reader may look yet: that is checked at each byte, and recovery itself, which takes longer,
+ * at some of them.
  */
 import assert from 'node:assert/strict'
 import { readSlotState } from '../checkpoint.ts'

@@ -18,8 +18,8 @@ export interface Explored {
 }
 
 /**
- * Throws where a promise is broken. `mistaken` changes what happened: an order that was swapped, a store left
- * out.
+ * Throws where a guarantee is broken. `mistaken` changes what happened: an order that was swapped, a store
+ * left out.
  */
 export function explorePair(
   start: Start,

@@ -1,6 +1,6 @@
 /**
  * The check of one crash: what a successor recovers from the remains, also after a second crash in its
- * recovery. Throws when a promise is broken.
+ * recovery. Throws when a guarantee is broken.
  */
 import assert from 'node:assert/strict'
 import { BLOCK_BYTES } from '../../../stores/store.ts'
@@ -41,7 +41,11 @@ function settled({ image, fs, store }: World): void {
   checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
   const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
   const byNumber = (a: ObjectId, b: ObjectId) => a - b
-  assert.deepEqual([...store.objects()].sort(byNumber), owned.sort(byNumber), 'a memory is lost or left over')
+  assert.deepEqual(
+    [...store.objects()].sort(byNumber),
+    owned.sort(byNumber),
+    'an object is lost or left over',
+  )
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Owns the list of operations that crashes are tried in: every way to change the file system, on the files of
+ * The list of operations that crashes are tried in: every way to change the file system, on the files of
  * world.ts.
  */
 import { BLOCK_BYTES } from '../../../stores/store.ts'

@@ -186,7 +186,7 @@ export class RecordedStore implements Store, FileData {
     return this.memory.metadataArea()
   }
 
-  /** A memory without holes ends where its first hole begins. */
+  /** An object without holes ends where its first hole begins. */
   #sizeOf(object: ObjectId): number {
     const end = this.memory.seek(object, 0, SEEK_HOLE)
     return end instanceof Refusal ? 0 : end

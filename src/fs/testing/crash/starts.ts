@@ -54,7 +54,7 @@ export function starts(
   }
 }
 
-/** A record that changes next to nothing. */
+/** A short record, which fills the log. */
 const fill = ({ fs, rq }: World): void => void ok(fs.setAttributes(rq(), ROOT_INO, { mode: 0o755 }))
 
 /** How many fillers complete the checkpoint that is under way. */
