@@ -160,11 +160,11 @@ export class ServerProcess {
     areas: Areas,
     timeoutMs = OPEN_TIMEOUT_MS,
   ): Promise<Opened | ServerEnd> {
-    const { runtime, memfd = [], packed, regionLock } = areas
+    const { runtime, memfd = [], packed, regionLocks = [] } = areas
     this.#send({ kind: 'open', protocol: PROTOCOL, ...order }, [
       runtime,
       ...memfd,
-      ...[packed, regionLock].filter((fd) => fd !== undefined),
+      ...[packed, ...regionLocks].filter((fd) => fd !== undefined),
     ])
     for (const { memories: objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', memories: objects }, descriptors)

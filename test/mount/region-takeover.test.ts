@@ -9,10 +9,11 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { mountTable } from '../../src/linux/mounts.ts'
 import { isStopped, processStartTime } from '../../src/linux/process.ts'
+import { REGIONS } from '../../src/run/paths.ts'
 import { readPoolRecord } from '../../src/run/pool-record.ts'
 import { otherTree } from './other-tree.ts'
 import { assertRefused, CHECKSUM_AT, cannotMountRegion, mountRegion, use } from './region-pool.ts'
-import { kill, poolRecord, testMountPoint, testPool, testPoolName } from './support.ts'
+import { kill, poolRecord, runProgram, testMountPoint, testPool, testPoolName } from './support.ts'
 
 const options = { skip: cannotMountRegion, timeout: 120_000 }
 
@@ -56,11 +57,11 @@ test('a server of before, which does not have the lock, is taken over as well', 
   const { tree, ...pool } = await mountRegion(t)
   const goesOn = await use(t, pool)
   // Servers of former trees are not sent it.
-  tree.change('src/keeper/server-process.ts', '[packed, regionLock]', '[packed]')
+  tree.change('src/keeper/server-process.ts', '[packed, ...regionLocks]', '[packed]')
   await kill(pool.keeperPid())
   const without = await tree.run('mount', pool.pool, pool.mountPoint)
   assert.deepEqual([without.stderr, without.status], ['', 0])
-  tree.change('src/keeper/server-process.ts', '[packed]', '[packed, regionLock]')
+  tree.change('src/keeper/server-process.ts', '[packed]', '[packed, ...regionLocks]')
   await kill(pool.keeperPid())
   await goesOn()
   const adopted = await tree.run('mount', pool.pool, pool.mountPoint)
@@ -84,6 +85,38 @@ test('keeper and server both dead: `mount` by name alone finds the region', opti
   assert.deepEqual([found.stderr, found.status], ['', 0])
   assert.equal(poolRecord(pool.pool).source.kind, 'devmem')
   assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+})
+
+test('whoever takes the files in /run away gets no region that is served', options, async (t) => {
+  const { tree, folder, ...pool } = await mountRegion(t)
+  const goesOn = await use(t, pool)
+  const { dev, ino } = fs.statSync(folder)
+  const lock = join(REGIONS, `tmpfs-${dev}-${ino}.lock`)
+  const region = ['store=devmem', `region=${folder}`].join()
+  const other = testPoolName(t)
+  const commands = [
+    ['format', other, '--store', 'devmem', '--region', folder, '--force'],
+    ['mount', other, testMountPoint(t), '-o', region],
+  ]
+  const cli = [process.execPath, join(tree.folder, 'src/cli.ts')]
+  const ownRun = 'mount -t tmpfs tmpfs /run/guestmemfs; exec "$@"'
+  const assertNobodyElse = async (): Promise<void> => {
+    for (const words of commands) {
+      fs.rmSync(lock, { force: true })
+      assertRefused(await tree.run(...words), /is in use by another pool/)
+      const inside = ['--mount', 'sh', '-ec', ownRun, 'sh', ...cli, ...words]
+      assertRefused(await runProgram('unshare', inside), /is in use by another pool/)
+    }
+    await goesOn()
+  }
+  await assertNobodyElse()
+  await kill(pool.serverPid())
+  await assertNobodyElse()
+  await kill(pool.keeperPid())
+  await assertNobodyElse()
+  const adopted = await tree.run('mount', pool.pool, pool.mountPoint)
+  assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
+  await assertNobodyElse()
 })
 
 test('a keeper that dies in the middle of a takeover leaves a server that serves', options, async (t) => {
