@@ -10,7 +10,7 @@ import { test } from 'node:test'
 import { mountTable } from '../../src/linux/mounts.ts'
 import { isStopped, processStartTime } from '../../src/linux/process.ts'
 import { REGIONS } from '../../src/run/paths.ts'
-import { readPoolRecord } from '../../src/run/pool-record.ts'
+import { readPoolRecord, writePoolRecord } from '../../src/run/pool-record.ts'
 import { otherTree } from './other-tree.ts'
 import { assertRefused, CHECKSUM_AT, cannotMountRegion, mountRegion, use } from './region-pool.ts'
 import { kill, poolRecord, runProgram, testMountPoint, testPool, testPoolName } from './support.ts'
@@ -117,6 +117,16 @@ test('whoever takes the files in /run away gets no region that is served', optio
   const adopted = await tree.run('mount', pool.pool, pool.mountPoint)
   assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
   await assertNobodyElse()
+
+  await t.test('and a mount whose record names dead processes is not taken off', async () => {
+    const record = poolRecord(pool.pool)
+    const dead = { pid: 1, startTime: 'never' }
+    writePoolRecord({ ...record, keeper: dead, server: dead })
+    const refused = await tree.run('mount', pool.pool, pool.mountPoint)
+    assertRefused(refused, /is in use by another pool/)
+    await goesOn()
+    writePoolRecord(record)
+  })
 })
 
 test('a keeper that dies in the middle of a takeover leaves a server that serves', options, async (t) => {
