@@ -111,7 +111,7 @@ export class Keeper {
     const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
     const server = await this.#startServer(source, more)
     // Two servers on one connection would answer in turns: the old one must end before the new one reads.
-    if (isLive && previousHolder !== null) killHolder(previousHolder)
+    if (isLive && previousHolder !== null) await killHolder(previousHolder, this.#log)
     if (!isLive) {
       try {
         this.#fuse = mountConnection(options)
@@ -123,7 +123,7 @@ export class Keeper {
     this.#connection = connectionOf(this.#pool, options.mountPoint)
     this.#serve(server, options)
     this.#sessions.retrieve()
-    if (!isLive && previousHolder !== null) killHolder(previousHolder)
+    if (!isLive && previousHolder !== null) await killHolder(previousHolder, this.#log)
     const owner = previousHolder !== null && (await findOwner(server, previousHolder.process.pid))
     if (owner) {
       if (!isLive) unmount(options.mountPoint, { lazy: true })
