@@ -46,6 +46,11 @@ function orphan(
   return { record, hasServer }
 }
 
+function hasKeeper(pool: string): boolean {
+  const record = knownRecord(pool)
+  return record !== undefined && isAlive(record.keeper)
+}
+
 /**
  * What the store has is needed also where no record names it: systemd empties a store that the next start
  * does not take (FileDescriptorStorePreserve= is new in systemd 254).
@@ -53,8 +58,7 @@ function orphan(
 function isWanted(pool: string): boolean {
   if (hasRequest(pool)) return true
   if (isBeingDiscarded(pool)) return false
-  const record = knownRecord(pool)
-  if (record !== undefined && isAlive(record.keeper)) return false
+  if (hasKeeper(pool)) return false
   return orphan(pool, undefined)?.hasServer === true || storedCount(pool) > 0
 }
 
@@ -79,15 +83,22 @@ async function takeOverLeft(pool: string, stored: StoredPool | undefined): Promi
   return true
 }
 
-/** 'refused': the reason is printed, and the pause is over after which the unit may be started again. */
-async function work(pool: string, stored: StoredPool | undefined): Promise<'done' | 'nothing' | 'refused'> {
+/**
+ * 'kept': nothing is asked, and the pool has its keeper, as where the unit is reloaded by hand. 'refused':
+ * the reason is printed, and the pause is over after which the unit may be started again.
+ */
+async function work(
+  pool: string,
+  stored: StoredPool | undefined,
+): Promise<'done' | 'kept' | 'nothing' | 'refused'> {
   const asked = takeRequest(pool)
   if (asked !== undefined) {
     await mountAsked(asked, stored)
     return 'done'
   }
   try {
-    return (await takeOverLeft(pool, stored)) ? 'done' : 'nothing'
+    if (await takeOverLeft(pool, stored)) return 'done'
+    return hasKeeper(pool) ? 'kept' : 'nothing'
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     // Before the pause: the operator looks for the reason now.
@@ -109,13 +120,15 @@ async function keep(pool: string, { check }: { check?: true }): Promise<void> {
   }
   const stored = takeStored(process.env)
   const worked = await work(pool, stored)
-  if (worked !== 'done') process.exitCode = 1
+  if (worked === 'nothing' || worked === 'refused') process.exitCode = 1
   if (worked === 'nothing') {
     // Printed first, because systemd signals this process when it stops the unit.
     complain(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
     endUnit(pool)
   }
-  if (worked !== 'done') return
+  if (worked === 'nothing' || worked === 'refused') return
+  if (worked === 'kept')
+    complain(`pool '${pool}': no command has asked to mount it, and it has its keeper: nothing was done`)
   forgetRefusals(pool)
   const keeper = knownRecord(pool)?.keeper
   if (keeper !== undefined && isAlive(keeper)) writePidFile(pool, keeper.pid)

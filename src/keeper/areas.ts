@@ -18,8 +18,8 @@ export interface Areas {
   readonly memfd: readonly [table: Fd, image: Fd] | undefined
   /** The image that the former kernel handed over, until the server has unpacked it. */
   readonly packed?: Fd | undefined
-  /** Of a region: it is locked as long as keeper or server have a copy of this. */
-  readonly regionLock?: Fd | undefined
+  /** Of a region: it is locked as long as keeper or server have a copy of each of these. */
+  readonly regionLocks?: readonly Fd[]
 }
 
 function sparse(name: string, sizeBytes: number): Fd {

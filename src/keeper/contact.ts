@@ -10,7 +10,7 @@ import type { PreviousHolder } from './takeover/holder-process.ts'
 export const CONTACT_FD = 3
 
 /** The version of both lines. A keeper that reads another one, or none, refuses. */
-export const CONTACT_VERSION = 1
+export const CONTACT_VERSION = 2
 
 /** The keeper's answer. `isIncoming`: the former kernel handed the pool over. */
 export type Readiness =
@@ -31,6 +31,11 @@ interface CommonOptions {
 export interface KeeperMountOptions extends CommonOptions {
   readonly kind: 'mount'
   readonly mountPoint: string
+  /**
+   * A mount of this pool that by its record no process serves. The keeper takes it off when it has the pool:
+   * the record may be wrong, and whoever serves the mount has the pool then.
+   */
+  readonly deadMount: string | null
   /** Mount flags and options for the kernel, beyond those every pool has. */
   readonly mountFlags: number
   readonly kernelOptions: readonly string[]

@@ -28,11 +28,22 @@ function formerConnection(pool: string): number | undefined {
   }
 }
 
-/** Mounts the pool. Requests wait until a server reads them. Errors: UsageError. */
-export function mountConnection({ pool, mountPoint, mountFlags, kernelOptions }: KeeperMountOptions): Fd {
+/**
+ * Mounts the pool, whose memory and region this process has: the mount that it had before is dead. Requests
+ * wait until a server reads them. Errors: UsageError.
+ */
+export function mountConnection(options: KeeperMountOptions): Fd {
+  const { pool, mountPoint, mountFlags, kernelOptions, deadMount } = options
+  if (deadMount !== null) unmount(deadMount, { lazy: true })
   const fuse = openFuseDevice()
-  const options = ['allow_other', 'default_permissions', ...kernelOptions]
-  const failed = mountFuse({ fuseFd: fuse, source: pool, target: mountPoint, flags: mountFlags, options })
+  const how = ['allow_other', 'default_permissions', ...kernelOptions]
+  const failed = mountFuse({
+    fuseFd: fuse,
+    source: pool,
+    target: mountPoint,
+    flags: mountFlags,
+    options: how,
+  })
   if (failed === undefined) return fuse
   close(fuse)
   throw new UsageError(`mounting on ${mountPoint} failed (${failed}): see dmesg`)

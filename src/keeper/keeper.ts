@@ -27,7 +27,7 @@ import { ServerHistory } from './server-history.ts'
 import { describeEnd, type FirstOrder, ServerProcess, whyNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
-import { takeRegionLock } from './takeover/take-region-lock.ts'
+import { takeRegionLocks } from './takeover/take-region-lock.ts'
 
 /**
  * A server that served is replaced at once, because callers of open(2) wait. One that ends before it serves
@@ -106,12 +106,12 @@ export class Keeper {
     const isLive = this.#fuse !== undefined
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
     if (source.kind !== 'memfd')
-      this.#areas = { ...this.#areas, regionLock: takeRegionLock(findRegion(source), previousHolder) }
+      this.#areas = { ...this.#areas, regionLocks: takeRegionLocks(findRegion(source), previousHolder) }
     const isServed = isLive && previousHolder?.role !== 'store'
     const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
     const server = await this.#startServer(source, more)
     // Two servers on one connection would answer in turns: the old one must end before the new one reads.
-    if (isLive && previousHolder !== null) killHolder(previousHolder)
+    if (isLive && previousHolder !== null) await killHolder(previousHolder, this.#log)
     if (!isLive) {
       try {
         this.#fuse = mountConnection(options)
@@ -123,7 +123,7 @@ export class Keeper {
     this.#connection = connectionOf(this.#pool, options.mountPoint)
     this.#serve(server, options)
     this.#sessions.retrieve()
-    if (!isLive && previousHolder !== null) killHolder(previousHolder)
+    if (!isLive && previousHolder !== null) await killHolder(previousHolder, this.#log)
     const owner = previousHolder !== null && (await findOwner(server, previousHolder.process.pid))
     if (owner) {
       if (!isLive) unmount(options.mountPoint, { lazy: true })

@@ -38,6 +38,19 @@ test('a server that cannot be started counts as dead, and no other process ends 
   assert.deepEqual(killed, [], 'a signal for a process that was never there reaches any other')
 })
 
+test('a server that hangs where a former one stands still is ended when its time is over', async () => {
+  const server = new ServerProcess(
+    new MemfdTable(makeTable().table),
+    openSync('/dev/null', 'a') as Fd,
+    orders,
+  )
+  process.kill(server.pid, 'SIGSTOP')
+  const order = { pool: 'pool', source: { kind: 'dax', region: null }, isServed: true } as const
+  const opening = server.open(order, { runtime: makeRuntime(), memfd: undefined }, 200)
+  await assert.rejects(opening, /did not read the image within 0.2 s and was ended/)
+  assert.deepEqual(await server.end, { kind: 'died', how: 'SIGKILL' })
+})
+
 interface Asked {
   readonly server: ServerProcess
   readonly areas: Areas

@@ -153,14 +153,18 @@ export class ServerProcess {
 
   /**
    * Resolves when the server has read the image, or with how it ended instead. A former server stands still
-   * until then, so it gets a limited time. Errors (UsageError): it was not ready by then.
+   * until then, so it gets a limited time. Errors (UsageError): it was not ready by then, and is killed.
    */
-  async open(order: Omit<OpenOrder, 'kind' | 'protocol'>, areas: Areas): Promise<Opened | ServerEnd> {
-    const { runtime, memfd = [], packed, regionLock } = areas
+  async open(
+    order: Omit<OpenOrder, 'kind' | 'protocol'>,
+    areas: Areas,
+    timeoutMs = OPEN_TIMEOUT_MS,
+  ): Promise<Opened | ServerEnd> {
+    const { runtime, memfd = [], packed, regionLocks = [] } = areas
     this.#send({ kind: 'open', protocol: PROTOCOL, ...order }, [
       runtime,
       ...memfd,
-      ...[packed, regionLock].filter((fd) => fd !== undefined),
+      ...[packed, ...regionLocks].filter((fd) => fd !== undefined),
     ])
     for (const { memories: objects, descriptors } of this.#memfds.batches()) {
       this.#send({ kind: 'memories', memories: objects }, descriptors)
@@ -168,10 +172,12 @@ export class ServerProcess {
     this.#send({ kind: 'begin' })
     const opened = Promise.race([this.#opened.promise, this.end])
     if (!order.isServed) return await opened
-    const first = await within(opened, OPEN_TIMEOUT_MS)
+    const first = await within(opened, timeoutMs)
     if (first !== LATE) return first
     this.kill()
-    throw new UsageError(`pool '${order.pool}': its next server did not read the image in time`)
+    throw new UsageError(
+      `pool '${order.pool}': its next server did not read the image within ${timeoutMs / 1000} s and was ended, the former one goes on: mount again`,
+    )
   }
 
   serve({ fuse, ...orders }: { fuse: Fd } & Omit<ServeOrders, 'kind' | 'keeperPid'>): void {

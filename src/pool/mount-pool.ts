@@ -8,7 +8,7 @@ import { CONTACT_VERSION } from '../keeper/contact.ts'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
 import { close } from '../linux/descriptors.ts'
 import { kernelRelease } from '../linux/memory-info.ts'
-import { FUSE_TYPE, mountTable, unmount } from '../linux/mounts.ts'
+import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
 import { ownStartMs } from '../linux/process.ts'
 import { checkPoolName } from '../run/check-names.ts'
 import { ensureFolder, POOLS } from '../run/paths.ts'
@@ -91,8 +91,6 @@ async function mountLocked(
   const source = holder === undefined ? newSource(options, lost) : existingSource(holder.record, options)
   // The keeper and its servers have this process's pid namespace and /proc.
   if (source.kind !== 'memfd') checkSeesHolders(source.kind)
-  // From here on only the keeper can refuse. The record stays until the keeper writes the next one.
-  if (dead !== undefined) unmount(dead, { lazy: true })
   const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(
     {
@@ -100,6 +98,7 @@ async function mountLocked(
       kind: 'mount',
       pool,
       mountPoint,
+      deadMount: dead ?? null,
       source,
       mountFlags,
       kernelOptions,

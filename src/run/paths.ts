@@ -16,15 +16,22 @@ export const REPORTS = join(RUN, 'live-update')
 export const UPDATES = join(RUN, 'updates')
 
 /**
- * `path`, made when it is missing: everyone may read it, and root alone may write. Errors: UsageError where
- * no file can be made in /run.
+ * Makes the folder at `path` when it is missing: everyone may read it, and root alone may write. Errors:
+ * ENOSPC, EROFS, EACCES.
  */
-export function ensureFolder(path: string): string {
+export function makeFolder(path: string): Errno | undefined {
   try {
     mkdirSync(path, { recursive: true, mode: 0o755 })
+    return undefined
   } catch (error) {
-    throw new UsageError(whyUnwritable(path, errnoOfNodeError(error)))
+    return errnoOfNodeError(error)
   }
+}
+
+/** `path`, as `makeFolder` makes it. Errors: UsageError where /run takes no files. */
+export function ensureFolder(path: string): string {
+  const failed = makeFolder(path)
+  if (failed !== undefined) throw new UsageError(whyUnwritable(path, failed))
   return path
 }
 

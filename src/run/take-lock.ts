@@ -1,12 +1,13 @@
 /**
  * The locks below /run that one process at a time has, and the message for an operator who cannot get one.
  */
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lockFile } from '../linux/process.ts'
-import { EAGAIN, Errno } from '../values/errno.ts'
+import { EAGAIN, ENOSPC, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
-import { whyUnwritable } from './paths.ts'
+import { makeFolder, whyUnwritable } from './paths.ts'
 
 const PAUSE_MS = 20
 
@@ -18,6 +19,17 @@ export async function lockFileWithin(path: string, timeoutMs: number): Promise<F
     if (lock !== EAGAIN || performance.now() > deadline) return lock
     await sleep(PAUSE_MS)
   }
+}
+
+/**
+ * As `takeLock`, of a file in a folder that may be missing. undefined: /run is full and the file is not
+ * there, so that no other process has the lock.
+ */
+export function takeLockIfRoom(path: string, inUse: string): Fd | undefined {
+  const lock = makeFolder(dirname(path)) ?? lockFile(path)
+  if (!(lock instanceof Errno)) return lock
+  if (lock === ENOSPC) return undefined
+  throw new UsageError(lock === EAGAIN ? inUse : whyUnwritable(path, lock))
 }
 
 /**

@@ -2,6 +2,7 @@
  * A row of the registry, about one kind of store: facts that hold for every pool of it, and, where its memory
  * is a region of this machine, how a region is found, probed and opened. Types alone.
  */
+import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import type { CarveOutType } from '../values/store-kinds.ts'
 import type { FrameGrid, Place, Store } from './store.ts'
 
@@ -28,6 +29,11 @@ export interface Region {
    * devices changes.
    */
   readonly lockName: string
+  /**
+   * The memory itself, which the kernel lets one pool lock: a part that two regions have in common excludes
+   * them as well.
+   */
+  readonly lockRange: PhysicalRange
   readonly totalBlocks: number
   readonly frames: FrameGrid | undefined
   readonly place: Place | undefined

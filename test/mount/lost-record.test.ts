@@ -21,6 +21,7 @@ import {
   mountTestPool,
   type Outcome,
   poolRecord,
+  STRANGER,
   shell,
   type TestPool,
   testMountPoint,
@@ -198,6 +199,23 @@ test(
     succeeded(anew)
   },
 )
+
+test('a user who has an image that names the pool holds up no mount', options, async (t) => {
+  const { pool, keeper, server, mapper } = await stage(t, () => {})
+  await mapper.end()
+  const image = imageOf(keeper)
+  const stdio = ['ignore', 'ignore', 'ignore', image] as const
+  const user = spawn('sleep', ['300'], { stdio: [...stdio], ...STRANGER })
+  fs.closeSync(image)
+  t.after(() => user.kill('SIGKILL'))
+  await kill(keeper)
+  await kill(server)
+  fs.rmSync(recordFile(pool.pool))
+  assert.equal(await listed(pool.pool), undefined)
+  const anew = await guestmemfs('mount', pool.pool, testMountPoint(t), '-o', 'size=32M')
+  succeeded(anew)
+  assert.match(anew.stdout, /32M \(new pool\)/)
+})
 
 /** Opens the image that `pid` holds. */
 function imageOf(pid: number): number {

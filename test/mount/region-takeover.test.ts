@@ -1,88 +1,21 @@
 /**
  * The takeover of a pool in a region from a server whose keeper has died: what refuses it has changed
- * nothing, and the server serves on; nobody else gets the region meanwhile. The region is a folder of tmpfs
- * in place of a carve-out: keeper, server and commands are the real ones, with another driver in one row of
- * the registry. And the end of a keeper in the middle of any takeover.
+ * nothing, and the server serves on; nobody else gets the region meanwhile. And the end of a keeper in the
+ * middle of any takeover.
  */
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { mountTable } from '../../src/linux/mounts.ts'
 import { isStopped, processStartTime } from '../../src/linux/process.ts'
-import { readPoolRecord } from '../../src/run/pool-record.ts'
-import { Mapper } from './mapper.ts'
-import { type OtherTree, otherTree } from './other-tree.ts'
-import {
-  cannotMount,
-  kill,
-  type Outcome,
-  poolRecord,
-  type TestPool,
-  testMountPoint,
-  testPool,
-  testPoolName,
-} from './support.ts'
+import { REGIONS } from '../../src/run/paths.ts'
+import { readPoolRecord, writePoolRecord } from '../../src/run/pool-record.ts'
+import { otherTree } from './other-tree.ts'
+import { assertRefused, CHECKSUM_AT, cannotMountRegion, mountRegion, use } from './region-pool.ts'
+import { kill, poolRecord, runProgram, testMountPoint, testPool, testPoolName } from './support.ts'
 
-const MIB = 1024 * 1024
-const SHM = '/dev/shm'
-const skip = cannotMount || (fs.existsSync(SHM) ? false : `needs a tmpfs at ${SHM}`)
-const options = { skip, timeout: 120_000 }
-/** The last bytes of the image's header: its checksum. */
-const CHECKSUM_AT = 4092
-
-interface RegionPool extends TestPool {
-  readonly tree: OtherTree
-  readonly folder: string
-  /** Flips a bit of the image's header, which a server reads at its start alone; again, and it is whole. */
-  readonly flip: () => void
-}
-
-/** A mounted pool in a region. */
-async function mountRegion(t: TestContext): Promise<RegionPool> {
-  const tree = otherTree(
-    t,
-    ['src/stores/registry.ts', '{ DEVMEM }', '{ TMPFS as DEVMEM }'],
-    ['src/stores/registry.ts', './devmem/devmem-driver.ts', './testing/tmpfs/tmpfs-driver.ts'],
-    ['src/stores/testing/tmpfs/tmpfs-store.ts', "kind: 'tmpfs'", "kind: 'devmem'"],
-  )
-  const folder = fs.mkdtempSync(join(SHM, 'guestmemfs-region-'))
-  t.after(() => fs.rmSync(folder, { recursive: true }))
-  const pool = testPoolName(t)
-  const mountPoint = testMountPoint(t)
-  const mounted = await tree.run('mount', pool, mountPoint, '-o', `store=devmem,region=${folder}`)
-  assert.deepEqual([mounted.stderr, mounted.status], ['', 0])
-  const flip = (): void => {
-    const fd = fs.openSync(join(folder, 'image'), 'r+')
-    const byte = Buffer.alloc(1)
-    fs.readSync(fd, byte, 0, 1, CHECKSUM_AT)
-    byte.writeUInt8(byte.readUInt8() ^ 1)
-    fs.writeSync(fd, byte, 0, 1, CHECKSUM_AT)
-    fs.closeSync(fd)
-  }
-  return { ...testPool(pool, mountPoint), tree, folder, flip }
-}
-
-/** Uses the pool as guests and programs do; each call does it once more. */
-async function use(t: TestContext, { path }: TestPool): Promise<() => Promise<void>> {
-  fs.writeFileSync(path('text'), 'before')
-  const mapper = await Mapper.start(t, path('ram'), 8 * MIB, { create: true })
-  await mapper.store(5 * MIB, 55)
-  let round = 0
-  return async () => {
-    assert.equal(await mapper.load(5 * MIB), 55)
-    const name = path(`new ${++round}`)
-    fs.writeFileSync(name, name)
-    assert.equal(fs.readFileSync(name, 'utf8'), name)
-    assert.equal(fs.readFileSync(path('text'), 'utf8'), 'before')
-  }
-}
-
-function assertRefused({ status, stderr }: Outcome, why: RegExp): void {
-  assert.equal(status, 1)
-  assert.match(stderr, /^guestmemfs: [^\n]+\n$/)
-  assert.match(stderr, why)
-}
+const options = { skip: cannotMountRegion, timeout: 120_000 }
 
 test('an image that cannot be read refuses the takeover, and its server serves on', options, async (t) => {
   const { tree, folder, flip, ...pool } = await mountRegion(t)
@@ -124,11 +57,11 @@ test('a server of before, which does not have the lock, is taken over as well', 
   const { tree, ...pool } = await mountRegion(t)
   const goesOn = await use(t, pool)
   // Servers of former trees are not sent it.
-  tree.change('src/keeper/server-process.ts', '[packed, regionLock]', '[packed]')
+  tree.change('src/keeper/server-process.ts', '[packed, ...regionLocks]', '[packed]')
   await kill(pool.keeperPid())
   const without = await tree.run('mount', pool.pool, pool.mountPoint)
   assert.deepEqual([without.stderr, without.status], ['', 0])
-  tree.change('src/keeper/server-process.ts', '[packed]', '[packed, regionLock]')
+  tree.change('src/keeper/server-process.ts', '[packed]', '[packed, ...regionLocks]')
   await kill(pool.keeperPid())
   await goesOn()
   const adopted = await tree.run('mount', pool.pool, pool.mountPoint)
@@ -152,6 +85,48 @@ test('keeper and server both dead: `mount` by name alone finds the region', opti
   assert.deepEqual([found.stderr, found.status], ['', 0])
   assert.equal(poolRecord(pool.pool).source.kind, 'devmem')
   assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+})
+
+test('whoever takes the files in /run away gets no region that is served', options, async (t) => {
+  const { tree, folder, ...pool } = await mountRegion(t)
+  const goesOn = await use(t, pool)
+  const { dev, ino } = fs.statSync(folder)
+  const lock = join(REGIONS, `tmpfs-${dev}-${ino}.lock`)
+  const region = ['store=devmem', `region=${folder}`].join()
+  const other = testPoolName(t)
+  const commands = [
+    ['format', other, '--store', 'devmem', '--region', folder, '--force'],
+    ['mount', other, testMountPoint(t), '-o', region],
+  ]
+  const cli = [process.execPath, join(tree.folder, 'src/cli.ts')]
+  const ownRun = 'mount -t tmpfs tmpfs /run/guestmemfs; exec "$@"'
+  const assertNobodyElse = async (): Promise<void> => {
+    for (const words of commands) {
+      fs.rmSync(lock, { force: true })
+      assertRefused(await tree.run(...words), /is in use by another pool/)
+      const inside = ['--mount', 'sh', '-ec', ownRun, 'sh', ...cli, ...words]
+      assertRefused(await runProgram('unshare', inside), /is in use by another pool/)
+    }
+    await goesOn()
+  }
+  await assertNobodyElse()
+  await kill(pool.serverPid())
+  await assertNobodyElse()
+  await kill(pool.keeperPid())
+  await assertNobodyElse()
+  const adopted = await tree.run('mount', pool.pool, pool.mountPoint)
+  assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
+  await assertNobodyElse()
+
+  await t.test('and a mount whose record names dead processes is not taken off', async () => {
+    const record = poolRecord(pool.pool)
+    const dead = { pid: 1, startTime: 'never' }
+    writePoolRecord({ ...record, keeper: dead, server: dead })
+    const refused = await tree.run('mount', pool.pool, pool.mountPoint)
+    assertRefused(refused, /is in use by another pool/)
+    await goesOn()
+    writePoolRecord(record)
+  })
 })
 
 test('a keeper that dies in the middle of a takeover leaves a server that serves', options, async (t) => {

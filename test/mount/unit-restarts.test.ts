@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
-import { cannotMount } from './support.ts'
+import { CLI, cannotMount } from './support.ts'
 import { cannotRunSystemd, startUnitHost } from './systemd-host.ts'
 
 const options = { skip: cannotMount || cannotRunSystemd, timeout: 300_000 }
@@ -56,6 +56,19 @@ test('a target is isolated, and the unit restarted at any moment', options, asyn
     assert.deepEqual([mainPid(), serverPid()], before)
     assert.equal(show(pool, 'ActiveState'), 'active')
     isWhole()
+  })
+
+  await t.test('a reload that nothing has asked for does nothing, and says so', async () => {
+    const before = [mainPid(), serverPid()]
+    const reloaded = run('systemctl', 'reload', service)
+    assert.deepEqual([reloaded.status, reloaded.output], [0, ''])
+    // Longer than the unit needed for its end.
+    await sleep(1000)
+    assert.deepEqual([mainPid(), serverPid(), show(pool, 'ActiveState')], [...before, 'active'])
+    isWhole()
+    const said = run('sh', '-c', `GUESTMEMFS_UNIT=${pool} '${process.execPath}' '${CLI}' keep ${pool} 2>&1`)
+    assert.equal(said.status, 0)
+    assert.match(said.output, /no command has asked to mount it, and it has its keeper: nothing was done/)
   })
 
   await t.test('restarts at any moment', async (t) => {

@@ -2,11 +2,13 @@
  * The process that holds a pool before this keeper. The keeper stops it while it tries to take over, and then
  * kills it or lets it resume. Until it is killed, it holds all that it held.
  */
-import { close, waitReadable } from '../../linux/descriptors.ts'
-import { isStopped, pidfdOpen, sleepBlocking } from '../../linux/process.ts'
+import { close } from '../../linux/descriptors.ts'
+import { must } from '../../linux/library.ts'
+import { isStopped, pidfdOpen, sleepBlocking, waitExit } from '../../linux/process.ts'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
-import { Errno } from '../../values/errno.ts'
+import { ESRCH } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
+import type { KeeperLog } from '../log.ts'
 
 /** A request that is under way ends first; this is many times what one takes. */
 const STOP_TIMEOUT_MS = 5000
@@ -41,16 +43,23 @@ export function resumeHolder({ role, process: holder }: PreviousHolder): void {
 }
 
 /**
- * Returns when all its threads have ended, because one of them may still write to the region, or after
- * STOP_TIMEOUT_MS.
+ * Resolves when all its threads have ended, however long that takes for a server: the kernel ends a process
+ * only when it leaves a system call, and one that waits in it (a page that has to be read, a frozen cgroup)
+ * may store to the pool's memory before, where the next server has given that to a guest. A keeper stores
+ * nothing there, and is waited for STOP_TIMEOUT_MS.
  */
-export function killHolder({ role, process: holder }: PreviousHolder): void {
+export async function killHolder({ role, process: holder }: PreviousHolder, log: KeeperLog): Promise<void> {
   if (role === 'store') return
   // The pidfd is readable when the last of its threads is gone; /proc shows that of the first alone.
-  const pidfd = pidfdOpen(holder.pid)
+  const opened = pidfdOpen(holder.pid)
+  if (opened === ESRCH) return
+  const pidfd = must(opened, 'pidfd_open')
   if (isAlive(holder)) {
     process.kill(holder.pid, 'SIGKILL')
-    if (!(pidfd instanceof Errno)) waitReadable(pidfd, STOP_TIMEOUT_MS)
+    for (let waitMs = STOP_TIMEOUT_MS; !(await waitExit(pidfd, waitMs)); waitMs *= 2) {
+      if (role === 'keeper') break
+      log.event(`process ${holder.pid}, the former server, was killed and is not gone: waits for its end`)
+    }
   }
-  if (!(pidfd instanceof Errno)) close(pidfd)
+  close(pidfd)
 }

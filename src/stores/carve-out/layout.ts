@@ -48,6 +48,12 @@ export function layOut(region: PhysicalRange, name: string): Layout {
   }
 }
 
+/** All of the region. */
+export const wholeRange = ({ startByte, sizeBytes }: Layout): PhysicalRange => ({
+  start: startByte,
+  lengthBytes: sizeBytes,
+})
+
 /** Where 1 GiB pages can lie: they are aligned in physical memory. */
 export function gibibyteFrames({ startByte }: Pick<Layout, 'startByte'>): FrameGrid {
   const blocks = GIB / BLOCK_BYTES

@@ -11,6 +11,9 @@ import { METADATA_BYTES, metadataPath, TmpfsStore } from './tmpfs-store.ts'
 /** TMPFS_MAGIC (include/uapi/linux/magic.h). */
 const TMPFS_MAGIC = 0x01021994
 
+/** Where no machine has memory: of the folder's own number. */
+const BEYOND_MEMORY = 2 ** 52
+
 export const TMPFS: StoreDriver = {
   carveOut: false,
   survivesKexec: 'no',
@@ -28,6 +31,7 @@ function find(folder: string | null): Region {
   return {
     name: folder,
     lockName: `tmpfs-${dev}-${ino}`,
+    lockRange: { start: BEYOND_MEMORY + (dev % 2 ** 16) * 2 ** 32 + ino, lengthBytes: 1 },
     totalBlocks,
     frames: undefined,
     place: undefined,
