@@ -7,10 +7,11 @@ import { DeferredSignals } from '../liveupdate/deferred-signals.ts'
 import {
   forgetUpdate,
   hasUpdateRecord,
-  lockResumption,
   resumePool,
   thawAfterUpdate,
 } from '../liveupdate/kernel/resume-pool.ts'
+import { ResumptionLock } from '../liveupdate/kernel/resumption-lock.ts'
+import type { VmTimeline } from '../liveupdate/report/timeline.ts'
 import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
 import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
@@ -53,7 +54,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     return 0
   }
   // Held before the guests are looked at: another resumption, of another pool's guests, may be under way.
-  const unlock = await lockResumption(all)
+  const lock = await ResumptionLock.take(all)
   const { mounts, problems } = await mountsToResume(names, all)
   for (const problem of problems) complain(problem)
   if (mounts.length === 0 && !options.json) print('no VM is saved there')
@@ -63,10 +64,22 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   for (const { mount } of mounts) thawAfterUpdate(mount)
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
+  lock.join(chosen.length)
+  const batch = {
+    ...{ nextQemu, timeoutMs, onPhase },
+    aside: (wait: () => Promise<void>) => lock.aside(wait),
+    onDone: (result: VmTimeline) => {
+      lock.leave()
+      onDone(result)
+    },
+  }
   const work = mounts.map(({ mount, vms }) =>
-    resumePool(mount.pool, { mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
+    resumePool(mount.pool, { ...batch, mountPoint: mount.mountPoint, vms }),
   )
+  lock.leave()
   const reports = await until(Promise.all(work)).finally(() => signals.end())
+  // So that no other command finds the update's record without its guests. They run, whoever has it.
+  await lock.enter().catch(() => {})
   for (const report of reports) {
     keepReport(report)
     printReport(report, options.json === true)
@@ -75,7 +88,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   // times.
   const ended = names.length === 0 ? mounts.filter(({ mount }) => !mount.isBeside) : []
   for (const { mount } of ended) forgetUpdate(mount.mountPoint)
-  unlock()
+  lock.leave()
   if (signals.status !== undefined) return signals.status
   return reports.every(isSuccess) && problems.length + unasked.length === 0 ? 0 : 1
 }

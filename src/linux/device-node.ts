@@ -70,7 +70,7 @@ export function removeNode(path: string): void {
 }
 
 /** dev_t as glibc has it (gnu_dev_makedev): 12 + 20 bits of major, 8 + 24 bits of minor. */
-function deviceWord(device: DeviceNumber): bigint {
+export function deviceWord(device: DeviceNumber): bigint {
   const [major, minor] = device.split(':').map((part) => BigInt(part)) as [bigint, bigint]
   return (
     ((major & 0xfffn) << 8n) |

@@ -21,6 +21,7 @@ export interface VmBatch {
   /** As of `VmRequest`. */
   readonly room?: SuccessorRoom
   readonly check?: () => void
+  readonly aside?: VmRequest['aside']
   readonly onPhase: (name: string, phase: Phase) => void
   readonly onDone: (result: VmTimeline) => void
 }

@@ -37,6 +37,11 @@ const ClaimSchema = v.object({
   /** Of the memory object: two files of one VM are not each other's. Left out by the first version. */
   id: v.optional(v.string()),
   isShared: v.optional(v.boolean()),
+  /**
+   * That it was written on: a copy of that file has the xattr as well (`cp -a`), and is no RAM of the VM's.
+   * Left out by former versions.
+   */
+  file: v.optional(v.object({ pool: v.string(), inode: v.number() })),
 })
 export type Claim = v.InferOutput<typeof ClaimSchema>
 const ClaimsSchema = v.array(ClaimSchema)
@@ -63,7 +68,8 @@ export function claimRam(definition: VmDefinition): void {
   if (pool === undefined) throw new UsageError(`${ramFile} is in no mount of guestmemfs`)
   for (const { id, path, isShared } of more) {
     const others = readClaims(path).filter((each) => each.claim !== claim)
-    writeClaims(path, [...others, { claim, name, ramFile, pool, id, ...(isShared && { isShared }) }])
+    const own = { claim, name, ramFile, pool, id, ...(isShared && { isShared }), file: fileAt(path) }
+    writeClaims(path, [...others, own])
   }
 }
 
@@ -151,7 +157,23 @@ function poolOver(path: string): string | undefined {
   return base instanceof Errno ? undefined : mountTable().find(({ id }) => id === base.mountId)?.source
 }
 
+/** undefined: it is gone, or in no pool. */
+function fileAt(path: string): Claim['file'] {
+  const [pool, inode] = [poolOver(path), statBeneath(path)?.ino]
+  return pool === undefined || inode === undefined ? undefined : { pool, inode }
+}
+
+/** Those that were written on this very file. Errors (UsageError): they cannot be read. */
 function readClaims(path: string): Claim[] {
+  const claims = storedClaims(path)
+  if (claims.length === 0) return claims
+  const own = fileAt(path)
+  return claims.filter(
+    ({ file }) => file === undefined || (file.pool === own?.pool && file.inode === own.inode),
+  )
+}
+
+function storedClaims(path: string): Claim[] {
   const value = withPlace(path, (place) => lgetxattr(place.path, RAM_CLAIMS_XATTR))
   if (value === ENODATA || value === ENOENT || value === EOPNOTSUPP) return []
   if (value instanceof Errno)

@@ -18,6 +18,7 @@ import {
   withPlace,
 } from '../linux/beneath.ts'
 import { asUser, type Credentials } from '../linux/credentials.ts'
+import type { DeviceNumber } from '../linux/device-node.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { lgetxattr } from '../linux/xattr.ts'
 import { EACCES, EEXIST, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/errno.ts'
@@ -43,6 +44,9 @@ const MapSchema = v.object({
   alignBytes: v.number(),
   path: v.optional(v.string()),
   offsetBytes: v.optional(v.number()),
+  /** Of the device that stands for the file; left out where there is none. */
+  major: v.optional(v.number()),
+  minor: v.optional(v.number()),
 })
 
 const WindowSchema = v.object({ path: v.string(), offsetBytes: v.number() })
@@ -92,9 +96,26 @@ export function readRamMap(path: string): RamMap {
   )
 }
 
-function ramMapOf(path: string, map: Uint8Array | Errno): RamMap {
+/**
+ * The device that QEMU maps in the file's place, and a node of it; undefined: the file is mapped by its own
+ * name, or no device was made for it yet. Errors: as of `readRamMap`.
+ */
+export function readRamDevice(path: string): { number: DeviceNumber; node: string } | undefined {
+  const text = mapText(
+    path,
+    withPlace(path, (place) => lgetxattr(place.path, MAP_XATTR)),
+  )
+  const { kind, path: node, major, minor } = v.parse(MapSchema, JSON.parse(text))
+  if (mappedBy(kind) !== 'dax-node' || node === undefined || major === undefined || minor === undefined)
+    return undefined
+  return { number: `${major}:${minor}`, node }
+}
+
+const ramMapOf = (path: string, map: Uint8Array | Errno): RamMap => parseRamMap(mapText(path, map))
+
+function mapText(path: string, map: Uint8Array | Errno): string {
   if (map instanceof Errno) throw new UsageError(`${path} is not a file of a guestmemfs mount (${map})`)
-  return parseRamMap(Buffer.from(map).toString('utf8'))
+  return Buffer.from(map).toString('utf8')
 }
 
 /** `text`: JSON of `guestmemfs.map`. */

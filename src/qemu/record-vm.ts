@@ -15,6 +15,7 @@ import { argumentsOf, type CommandLine, pairsOf, parseCommandLine } from './comm
 import { checkDevmemTrust, storeOf } from './devmem-trust.ts'
 import { chooseEnvironment, findPerson, type Person } from './identity.ts'
 import { folderNotes } from './machine/helpers.ts'
+import { otherMapper } from './mapped-ram.ts'
 import { hasRamFile, isInside, type RamFile } from './memory-backends.ts'
 import { impliedValue } from './option-string.ts'
 import {
@@ -116,6 +117,7 @@ export async function recordVm(request: RecordRequest): Promise<RecordedVm> {
   const unlock = await lockRecording()
   try {
     const { replaced, given } = refuseConflicts(definition, request)
+    await refusePlugged(definition)
     record(definition, person, replaced)
     pruneClaims(definition, given)
   } finally {
@@ -198,6 +200,18 @@ function checkShared({ id, path, sizeBytes, isShared }: RamFile, mounts: readonl
 function guestName(line: CommandLine): string | undefined {
   const [option] = argumentsOf(line, 'name')
   return option && impliedValue(pairsOf(option), 'guest')
+}
+
+/** Errors (UsageError): a file was plugged into a VM that runs, and is on no record of it yet. */
+async function refusePlugged({ name, ramFiles }: VmDefinition): Promise<void> {
+  for (const file of ramFiles) {
+    if (inodeOf(file.path) === undefined) continue
+    const other = await otherMapper(name, file)
+    if (other === undefined) continue
+    throw new UsageError(
+      `${file.path} was plugged into VM ${other.name}, which is running (process ${other.qemu.pid}): take it out there (device_del, object-del), or take another file`,
+    )
+  }
 }
 
 /**

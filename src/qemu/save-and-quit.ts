@@ -100,9 +100,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
     // On any error: the guest is stopped, and no other process continues it.
     removeStateFile(statePath)
     releaseRam(ram, added)
-    await continueAfter(qmp, saved.wasRunning, error)
-    endUpdate(definition)
-    throw error
+    return await continueAfter(qmp, saved.wasRunning, error, () => endUpdate(definition))
   }
   onStep('save')
   return next
@@ -174,14 +172,19 @@ async function lookAgain({
 
 /**
  * Undoes a finished save whose QEMU still runs. The record first: once the guest runs again, the state file
- * must not be found.
+ * must not be found. Returns what is not as it was, one line; undefined: all is.
  */
-export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved: SavedState): Promise<void> {
+export async function cancelSave(
+  definition: VmDefinition,
+  qmp: QmpClient,
+  saved: SavedState,
+): Promise<string | undefined> {
   const former = asBeforeUpdate(definition)
   writeDefinition(former)
   removeStateFile(saved.path)
-  await cancelMigration(qmp, saved.wasRunning)
+  const left = await cancelMigration(qmp, saved.wasRunning)
   endUpdate(former)
+  return left
 }
 
 async function quit({ definition, qmp, qemu }: SaveRequest): Promise<void> {

@@ -36,36 +36,53 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
       qemuVersion: qmp.version,
     }
   } catch (error) {
-    await continueAfter(qmp, before.running, error)
-    throw error
+    return await continueAfter(qmp, before.running, error)
   }
 }
 
 /**
- * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made
- * sure that no process will load the file. Errors (QemuError): the guest is still stopped.
+ * Of a guest that was paused, and whose save had been completed before it was undone. QEMU has no way from
+ * `postmigrate` back to `paused` but by running the guest (runstate_transitions_def, system/runstate.c).
  */
-export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<void> {
+const NOT_PAUSED =
+  "it was paused before, and is in QEMU's state 'postmigrate' now: it stands still as it was, but cannot be saved again before it was continued ('cont', then 'stop')"
+
+/**
+ * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made
+ * sure that no process will load the file. Returns what is not as it was, one line; undefined: all is.
+ */
+export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<string | undefined> {
   await qmp.execute('migrate_cancel')
   const deadline = performance.now() + CANCEL_TIMEOUT_MS
   while ((await runStatus(qmp)).status === 'finish-migrate') {
     if (performance.now() > deadline) throw new QemuError('the migration could not be cancelled')
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  if (wasRunning && !(await runStatus(qmp)).running) await qmp.execute('cont')
+  const { status, running } = await runStatus(qmp)
+  if (wasRunning && !running) await qmp.execute('cont')
   await setCprReboot(qmp, false)
+  return !wasRunning && status === 'postmigrate' ? NOT_PAUSED : undefined
 }
 
 /**
- * Continues a guest whose save failed with `error`. Throws GuestStoppedError where that fails, too: the guest
- * is stopped, and the caller must report it.
+ * Continues a guest whose save failed with `error`, and throws: that error, with what is not as it was before
+ * the save; GuestStoppedError where the guest cannot be continued: it is stopped, and the caller must report
+ * it. `onContinued` is called before the former is thrown.
  */
-export async function continueAfter(qmp: QmpClient, wasRunning: boolean, error: unknown): Promise<void> {
+export async function continueAfter(
+  qmp: QmpClient,
+  wasRunning: boolean,
+  error: unknown,
+  onContinued: () => void = () => {},
+): Promise<never> {
+  let left: string | undefined
   try {
-    await cancelMigration(qmp, wasRunning)
+    left = await cancelMigration(qmp, wasRunning)
   } catch (cause) {
     throw new GuestStoppedError(`${errorText(error)}; and it could not be continued: ${errorText(cause)}`, {
       cause,
     })
   }
+  onContinued()
+  throw left === undefined ? error : new QemuError(`${errorText(error)}; ${left}`, { cause: error })
 }

@@ -24,8 +24,8 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
   /**
-   * Settings that the command line does not hold and that could not be set again, a line each. The guest runs
-   * without them.
+   * What is not as it was, a line each: settings that the command line does not hold and that could not be
+   * set again. The guest goes on without them.
    */
   readonly onUnset?: ((lines: readonly string[]) => void) | undefined
   /** Called as each step is done. */

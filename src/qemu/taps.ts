@@ -7,7 +7,6 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { basename } from 'node:path'
 import * as v from 'valibot'
 import type { Reading } from './machine/reading.ts'
-import { waitUntilFine } from './wait-until-fine.ts'
 
 /** A tap that outlives its QEMU. `master`: the bridge, bond or switch that it is a port of. */
 export const TapSchema = v.object({ ifname: v.string(), master: v.nullable(v.string()) })
@@ -50,9 +49,9 @@ export function lookAtTaps({ items }: Pick<Reading, 'items'>): TapLook {
   return { taps, problems }
 }
 
-/** Errors (UsageError): one is missing, or not where it was, for `timeoutMs`. */
-export const waitForTaps = (taps: readonly Tap[], timeoutMs: number): Promise<void> =>
-  waitUntilFine(() => taps.flatMap(tapProblem), timeoutMs)
+/** One line for each tap of a saved guest that is missing, or not where it was. */
+export const tapProblems = ({ taps = [] }: { readonly taps?: readonly Tap[] | undefined }): string[] =>
+  taps.flatMap(tapProblem)
 
 function tapProblem({ ifname, master }: Tap): string[] {
   const found = findInterface(ifname)

@@ -3,7 +3,16 @@
  * here outlives the kernel, and nothing here is needed to start the VM again: the record on its RAM file has
  * that.
  */
-import { fstatSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  fstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import * as v from 'valibot'
 import { close } from '../linux/descriptors.ts'
@@ -145,6 +154,29 @@ export function liveQemu(name: string, ramFile?: string): ProcessIdentity | unde
   const qemu = runtime?.qemu
   if (!qemu || (ramFile !== undefined && runtime.ramFile !== ramFile)) return undefined
   return isAlive(qemu) ? qemu : undefined
+}
+
+export interface LiveVm {
+  readonly name: string
+  readonly ramFile: string
+  readonly qemu: ProcessIdentity
+}
+
+/** Every VM whose QEMU runs, whichever pools it is in. */
+export function liveVms(): LiveVm[] {
+  return vmNames().flatMap((name) => {
+    const runtime = readRuntime(name)
+    if (!runtime?.qemu || !isAlive(runtime.qemu)) return []
+    return [{ name, ramFile: runtime.ramFile, qemu: runtime.qemu }]
+  })
+}
+
+function vmNames(): string[] {
+  try {
+    return readdirSync(VMS)
+  } catch {
+    return [] // no VM was run since the machine started
+  }
 }
 
 /** Undefined: another process holds the lock, or its directory is just being removed. */

@@ -125,6 +125,34 @@ for (const command of ['resume', 'live-update --abort'])
     await allRunOn(guests.slice(1))
   })
 
+test('a guest that a person has paused is not called as it was where it is not: the report says what it takes', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'paused')
+  const status = async () => ((await monitor(vm.name, 'query-status')) as { status: string }).status
+  const before = qemuPid(vm.name)
+  await monitor(vm.name, 'stop')
+  const way = wayOf(pool, [vm])
+  await way.suspendAll()
+  const [timeline] = await way.rollBack()
+  assert.equal(timeline?.outcome, 'rolled-back')
+  assert.match(
+    timeline?.problem ?? '',
+    /^it was paused before, and is in QEMU's state 'postmigrate' now: .* \('cont', then 'stop'\)$/,
+  )
+  assert.deepEqual([qemuPid(vm.name), await status()], [before, 'postmigrate'])
+  // What it takes is true.
+  const refused = await updateVmm(pool)
+  assert.equal(refused.status, 1)
+  assert.match(refused.stderr, /state 'postmigrate'/)
+  await monitor(vm.name, 'cont')
+  await vm.serial.moreTicks(1)
+  await monitor(vm.name, 'stop')
+  const { status: updated, stderr } = await updateVmm(pool)
+  assert.deepEqual([updated, await status()], [0, 'paused'], stderr)
+  await monitor(vm.name, 'cont')
+  await allRunOn([vm])
+})
+
 test('one guest cannot be saved: it and the others go on, and nothing is frozen', async (t) => {
   const pool = await mountVmPool(t)
   const guests = await twoGuests(t, pool)

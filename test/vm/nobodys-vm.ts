@@ -44,13 +44,25 @@ export async function nobodysGround(t: TestContext): Promise<NobodysGround> {
 export async function startNobodysVm(
   t: TestContext,
   word: string,
-  { qemu = QEMU, runOptions = [] as readonly string[] } = {},
+  {
+    qemu = QEMU,
+    runOptions = [] as readonly string[],
+    /** Of QEMU, by the directory of nobody's. */
+    options = (_: string): readonly string[] => [],
+  } = {},
 ): Promise<{ pool: VmPool; vm: TestVm }> {
   const { pool, folder, theirs } = await nobodysGround(t)
-  const line = [qemu, ...SMALL_MACHINE, ...ramOptions(join(theirs, word)), '-serial', 'stdio']
+  const line = [
+    qemu,
+    ...SMALL_MACHINE,
+    ...ramOptions(join(theirs, word)),
+    '-serial',
+    'stdio',
+    ...options(theirs),
+  ]
   const kernel = ['-kernel', tinyKernel(folder)]
-  const options = ['--user', String(NOBODY), ...runOptions]
-  const vm = runVm(pool, folder, vmName(word), join(theirs, word), options, [...line, ...kernel])
+  const asNobody = ['--user', String(NOBODY), ...runOptions]
+  const vm = runVm(pool, folder, vmName(word), join(theirs, word), asNobody, [...line, ...kernel])
   await Promise.race([vm.serial.until(1), vm.ended.then(() => assert.fail(vm.errors()))])
   return { pool, vm }
 }

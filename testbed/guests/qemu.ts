@@ -11,6 +11,8 @@ export interface GuestOptions {
   readonly mebibytes: number
   /** Path of its RAM file, default NAME-ram in the pool; `anonymous`: anonymous memory of QEMU. */
   readonly ram?: string
+  /** Paths of RAM files in place of that one, each a NUMA node with an equal part of the memory. */
+  readonly nodes?: readonly string[]
   /** Default `on` its RAM file; `guestmemfs run` adds the backend to a machine that has none. */
   readonly machine?: string
   /** Default: KVM. */
@@ -38,13 +40,20 @@ const LINE_END = ' \\\n  '
 export function guestCommand(options: GuestOptions): string {
   const { name, mebibytes, ram = `${POOL}/${name}-ram`, kernel = name, accelerator = 'kvm' } = options
   const { cpu = accelerator === 'kvm' ? 'host' : 'max' } = options
-  const { serial = 'log', prealloc = false, words } = options
+  const { serial = 'log', prealloc = false, nodes = [], words } = options
   const isAnonymous = ram === 'anonymous'
-  const { machine = isAnonymous ? 'q35' : 'q35,memory-backend=pc.ram' } = options
-  const backend = `-object memory-backend-file,id=pc.ram,size=${mebibytes}M,mem-path=${ram}`
+  const hasOneFile = !isAnonymous && nodes.length === 0
+  const { machine = hasOneFile ? 'q35,memory-backend=pc.ram' : 'q35' } = options
+  const backend = (id: string, path: string, size: number): string =>
+    `-object memory-backend-file,id=${id},size=${size}M,mem-path=${path},share=on,prealloc=${prealloc ? 'on' : 'off'}`
   return [
     `qemu-system-x86_64 -machine ${machine} -accel ${accelerator} -cpu ${cpu} -m ${mebibytes}M`,
-    ...(isAnonymous ? [] : [`${backend},share=on,prealloc=${prealloc ? 'on' : 'off'}`, KEEP_STOPPED]),
+    ...(hasOneFile ? [backend('pc.ram', ram, mebibytes)] : []),
+    ...nodes.map(
+      (path, index) =>
+        `${backend(`ram${index}`, path, mebibytes / nodes.length)} -numa node,nodeid=${index},memdev=ram${index}`,
+    ),
+    ...(isAnonymous ? [] : [KEEP_STOPPED]),
     `-nodefaults -display none -kernel ${FILES}/${kernel}`,
     serial === 'stdio'
       ? '-serial stdio'

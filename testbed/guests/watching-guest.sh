@@ -1,6 +1,6 @@
 #!/bin/sh
 # Owns process 1 of a Linux guest that watches its devices, and prints `tick N bad M` as the tiny guest does. `watch=`
-# of the kernel's command line names what it has: disks, tpm, share. A network card is used once it is plugged.
+# of the kernel's command line names what it has: disks, tpm, share, nodes. A network card is used once it is plugged.
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
@@ -59,6 +59,32 @@ watch_share() {
   [ "$(tail -n 1 /share/lines)" = "$n" ] || fault "the share's last line is $(tail -n 1 /share/lines)"
 }
 
+# A file in the memory of each of two NUMA nodes, with the same bytes. Each time a part of them is new, and what both
+# must hold is kept as a checksum: other bytes in either, or in both alike, are found.
+begin_nodes() {
+  for node in 0 1; do
+    mkdir -p /data/node$node
+    mount -t tmpfs -o mpol=bind:$node none /data/node$node || fault "no memory of node $node"
+    dd if=/dev/zero of=/data/node$node/pages bs=64k count=32 2>/dev/null
+    # The kernel's count of a node's pages is not exact at each moment.
+    found=$(sed -n 's/.*Shmem: *\([0-9]*\) kB/\1/p' /sys/devices/system/node/node$node/meminfo)
+    [ "$found" -ge 1024 ] || fault "of 2048 kB node $node has $found"
+  done
+  dd if=/dev/urandom of=/data/node0/words bs=32k count=8 2>/dev/null
+  cat /data/node0/words >/data/node1/words
+  words=$(md5sum </data/node0/words)
+}
+watch_nodes() {
+  for node in 0 1; do
+    [ "$(md5sum </data/node$node/words)" = "$words" ] || fault "node $node: other words"
+  done
+  dd if=/dev/urandom of=/data/new bs=32k count=1 2>/dev/null
+  for node in 0 1; do
+    dd if=/data/new of=/data/node$node/words bs=32k seek=$((n % 8)) conv=notrunc 2>/dev/null
+  done
+  words=$(md5sum </data/node0/words)
+}
+
 # One connection to port 7 of the peer, which sends each line back.
 begin_network() {
   mac=$(cat /sys/class/net/eth0/address)
@@ -79,7 +105,7 @@ watch_network() {
   [ "$got" = "line $n" ] || fault "the peer sent '$got'"
 }
 
-for what in disks tpm share; do
+for what in disks tpm share nodes; do
   case ,$watched, in *,$what,*) begin_$what ;; *) eval "watch_$what() { :; }" ;; esac
 done
 while :; do
@@ -88,6 +114,7 @@ while :; do
   watch_disks
   watch_tpm
   watch_share
+  watch_nodes
   watch_network
   echo "tick $n bad $bad"
 done

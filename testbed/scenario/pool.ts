@@ -96,8 +96,12 @@ export const expectThawed = ({ host, phase, expect }: Stage): Promise<void> =>
   )
 
 /** `fsck` must have no finding on the pool's image. */
-export async function expectClean({ host, expect }: Stage, what = 'fsck'): Promise<void> {
-  expect(what, await host.run('guestmemfs fsck guestmemfs'), 'guestmemfs: clean')
+export async function expectClean(
+  { host, expect }: Stage,
+  what = 'fsck',
+  pool = 'guestmemfs',
+): Promise<void> {
+  expect(what, await host.run(`guestmemfs fsck ${pool}`), `${pool}: clean`)
 }
 
 /** The keeper has retrieved all files that the former kernel handed over, but for `lostFiles` lost ones. */

@@ -6,6 +6,10 @@
  */
 export const CARVE_OUT = 'memmap=1G%4G-1+0xefffffff modprobe.blacklist=kmem'
 
+/** Two of 512 MiB, with memory of the host's between them: two regions. */
+export const TWO_CARVE_OUTS =
+  'memmap=512M%4G-1+0xefffffff memmap=512M%5G-1+0xefffffff modprobe.blacklist=kmem'
+
 /** The same memory, reserved: no struct pages, not in the direct map. KASLR avoids it by itself. */
 export const RESERVED = 'memmap=1G$4G'
 

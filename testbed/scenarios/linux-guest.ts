@@ -1,137 +1,30 @@
 /**
- * A Linux guest with much around it, through a real kexec: two disks, of which one got an overlay while it
- * ran, a network card that was plugged, in a bridge of the host, and a TPM of swtpm. The guest checks all of
- * it by itself, before and after; its one TCP connection, to a peer outside of the host, goes on.
- *
- * QEMU emulates the guest's processor: where the host itself is emulated, KVM ends a guest at the first store
- * to a device after an update (see many.ts), and a TPM has no other way. Without a shared folder: virtiofsd
- * asks for the size of what it maps, and guest RAM in a carve-out is a device. linux-share.ts has one, on a
- * pool of memfds.
+ * The Linux guest of linux-parts.ts on two carve-outs, from one stock kernel to another. Without a shared
+ * folder: virtiofsd asks for the size of what it maps, and guest RAM in a carve-out is a device.
+ * linux-share.ts has one, on pools of memfds.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { FILES, guestCommand } from '../guests/qemu.ts'
-import { buildWatchingGuest, type Watched } from '../guests/watching-guest.ts'
-import { GuestMonitor } from '../scenario/guest-monitor.ts'
-import { expectReady, liveUpdate, updateOnce } from '../scenario/live-update.ts'
-import { expectClean, onlyVm } from '../scenario/pool.ts'
-import type { Scenario, Stage } from '../scenario/scenario.ts'
-import { CARVE_OUT, MOUNT } from './carve-out.ts'
+import type { Scenario } from '../scenario/scenario.ts'
+import { TWO_CARVE_OUTS } from './carve-out.ts'
+import { type LinuxHost, linuxFiles, TPM, updateLinuxHost } from './linux-parts.ts'
 
-/** An emulated guest in an emulated host takes its time. */
-export const PATIENCE_MS = 600_000
-const RAM_MIB = 256
-const MONITOR = '/run/linux-guest.monitor'
-/** On the host's disk, which outlives the kexec. */
-export const HOME = '/var/lib/linux-guest'
-const TAP = 'guest0'
-const MAC = '52:54:00:00:00:07'
-
-/** The host's card and the guest's tap in one bridge, as an administrator has them made at each boot. */
-const NETWORK = `for module in tun bridge virtio_net; do modprobe $module; done
-for try in $(seq 50); do [ ! -e /sys/class/net/eth0 ] || break; sleep 0.1; done
-busybox brctl addbr bridge0
-busybox tunctl -t ${TAP} >/dev/null
-for port in eth0 ${TAP}; do ip link set $port up; busybox brctl addif bridge0 $port; done
-ip link set bridge0 up`
-
-export const TPM = `swtpm socket --tpm2 --tpmstate dir=${HOME}/tpm --ctrl type=unixio,path=/run/tpm.socket --daemon`
-export const MAKE_DISKS = `mkdir -p ${HOME}/tpm; truncate -s 1M ${HOME}/disk0 ${HOME}/disk1`
-
-/** QEMU with a guest that watches its disks, its TPM and `watched`, for which `words` are. */
-export const linuxCommand = (watched: readonly Watched[], ...words: string[]): string =>
-  guestCommand({
-    name: 'guest',
-    mebibytes: RAM_MIB,
-    accelerator: 'tcg',
-    kernel: 'linux',
-    words: [
-      `-initrd ${FILES}/linux-initrd -append 'console=ttyS0 quiet watch=${['disks', 'tpm', ...watched].join(',')}'`,
-      `-monitor unix:${MONITOR},server,nowait -device pcie-root-port,id=port0,chassis=1`,
-      `-drive if=none,id=disk0,file=${HOME}/disk0,format=raw -device virtio-blk-pci,drive=disk0,id=vda`,
-      `-drive if=none,id=disk1,file=${HOME}/disk1,format=raw -device virtio-blk-pci,drive=disk1,id=vdb`,
-      '-chardev socket,id=tpm0,path=/run/tpm.socket -tpmdev emulator,id=tpm0,chardev=tpm0 -device tpm-crb,tpmdev=tpm0',
-      ...words,
-    ].join(' \\\n  '),
-  })
-const QEMU = linuxCommand([])
-const monitor = new GuestMonitor(MONITOR)
+const LINUX: LinuxHost = {
+  mount: 'guestmemfs mount guestmemfs /mnt/guestmemfs -o store=dax,region=dax0.0',
+  mountSecond: 'guestmemfs mount second /mnt/second -o store=dax,region=dax1.0',
+  helpers: TPM,
+  watched: [],
+}
 
 export const linuxGuest: Scenario = {
-  about: 'a Linux guest with an overlay, a plugged NIC in a bridge and swtpm, through a real kexec',
+  about:
+    'a Linux guest with RAM in two pools, an overlay, a plugged NIC in a bridge and swtpm, through a real kexec',
   tier: 'testbed',
   kernel: '6.12',
   nextKernel: 'trixie-backports',
   memory: '4G',
   timeoutMs: 2400_000,
-  append: CARVE_OUT,
+  append: TWO_CARVE_OUTS,
   hasPeer: true,
   packages: ['swtpm'],
-  files: () => linuxFiles([]),
-  async run(stage) {
-    const { host, next, phase, guest, expect } = stage
-    const ticks = guest('guest')
-    await phase('mount', () => host.run(`mkdir -p /mnt/guestmemfs; ${MOUNT}`))
-    await host.run(`${MAKE_DISKS}
-${NETWORK}`)
-    await host.start('run', `exec guestmemfs run --name guest --before '${TPM}' -- ${QEMU}`)
-    await phase('guest runs', () => ticks.waitForTicks(3, PATIENCE_MS))
-
-    await phase('the guest changes', () => change(stage))
-    await phase('and uses what it got', () => ticks.waitForTicks(20, PATIENCE_MS))
-    await expectWhole(stage, 'before')
-    await host.atBoot(`${NETWORK}; mkdir -p /mnt/guestmemfs; ${MOUNT} --resume`, { alone: true })
-    await expectReady(stage, liveUpdate(next))
-    await phase('live update', () => updateOnce(stage, [ticks], 'report'))
-    await phase('the guest goes on', () => ticks.waitForTicks(20, PATIENCE_MS))
-    await expectWhole(stage, 'in the next kernel')
-    expect('guest', (await onlyVm(host)).state, 'running')
-    await expectClean(stage)
-  },
-}
-
-export async function linuxFiles(watched: readonly Watched[]): Promise<Record<string, Uint8Array>> {
-  const folder = mkdtempSync(join(tmpdir(), 'linux-guest-'))
-  try {
-    const { kernel, initrd } = await buildWatchingGuest(folder, ['disks', 'tpm', ...watched])
-    return { linux: readFileSync(kernel), 'linux-initrd': readFileSync(initrd) }
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
-
-const change = ({ host }: Stage): Promise<string> =>
-  host.run(
-    monitor.say(
-      `snapshot_blkdev disk1 ${HOME}/overlay qcow2`,
-      `netdev_add tap,id=net1,ifname=${TAP},script=no,downscript=no`,
-      `device_add virtio-net-pci,id=nic1,netdev=net1,bus=port0,mac=${MAC}`,
-    ),
-  )
-
-/** The guest's own checks are in its ticks: here is what it cannot see. */
-async function expectWhole({ host, peer, expect }: Stage, when: string): Promise<void> {
-  expect(`faults, ${when}`, host.log('guest').text.match(/^fault: .*$/gm) ?? [], [])
-  expect(
-    `disk, ${when}`,
-    await host.run(monitor.say('info block disk1')),
-    new RegExp(`: ${HOME}/overlay \\(qcow2\\)`),
-  )
-  expect(
-    `network, ${when}`,
-    await host.run(monitor.say('info network')),
-    new RegExp(`nic1: .*${MAC}[\\s\\S]*net1: .*ifname=${TAP}`),
-  )
-  expect(`bridge, ${when}`, await host.run(`readlink /sys/class/net/${TAP}/master`), /\/bridge0$/)
-  // One connection, of which no line is lost or doubled; the guest looks at what comes back.
-  const lines = [...(peer?.lines ?? [])]
-  const [first = ''] = lines
-  const from = Number(first.slice('line '.length))
-  expect(`lines of the connection, ${when}`, lines.length >= 5, true)
-  expect(
-    `its lines in order, ${when}`,
-    lines,
-    Array.from(lines, (_, index) => `line ${from + index}`),
-  )
+  files: () => linuxFiles(LINUX),
+  run: (stage) => updateLinuxHost(stage, LINUX),
 }

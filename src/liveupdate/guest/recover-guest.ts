@@ -45,8 +45,9 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
     if (status === 'postmigrate') {
       // Restores its ports: its next QEMU may have bound them already.
       const unset = await restoreSettings(qmp, definition.settings)
-      if (unset.length > 0) onUnset?.(unset)
-      await cancelSave(definition, qmp, saved)
+      const left = await cancelSave(definition, qmp, saved)
+      const remarks = [...unset, ...(left === undefined ? [] : [left])]
+      if (remarks.length > 0) onUnset?.(remarks)
       onStep('continue')
       return asBeforeUpdate(definition)
     }
@@ -75,14 +76,15 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
  * the update. One that a person has paused is continued, as that person named it.
  */
 async function recoverUnsaved(
-  { definition, onStep }: RecoverRequest,
+  { definition, onStep, onUnset }: RecoverRequest,
   qmp: QmpClient,
   status: string,
 ): Promise<VmDefinition> {
   const { statePath, underUpdate } = definition
   removeStateFile(statePath)
   // Also for a guest that runs: a save that has just begun would stop it.
-  await cancelMigration(qmp, underUpdate?.wasRunning ?? true)
+  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? true)
+  if (left !== undefined) onUnset?.([left])
   if (underUpdate === undefined && status === 'running') throw new UsageError('it runs')
   onStep('continue')
   return underUpdate === undefined ? definition : endUpdate(definition)

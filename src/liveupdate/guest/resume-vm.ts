@@ -9,30 +9,54 @@ import { endQemu } from '../../qemu/end-qemu.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile } from '../../qemu/saved-state.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
-import { waitForTaps } from '../../qemu/taps.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
-import { readVms } from '../../qemu/vm-list.ts'
+import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { liveQemu, makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { type VmRequest, vmTimeline } from './vm-result.ts'
-import { waitForRam } from './wait-for-ram.ts'
+import { checkHost, isLate, waitForHost } from './wait-for-host.ts'
 
 /** At boot the network, and a pool with more of a guest's RAM, may come up after this command has started. */
 const HOST_TIMEOUT_MS = 30_000
 
 /** Never rejects: what goes wrong is in the result. The VM's RAM and state file are kept then. */
 export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
-  const { name } = request.vm.definition
+  const { definition } = request.vm
+  const { name } = definition
+  const whyNot = await comeTo(request)
+  if (whyNot !== undefined) return new ResumeRun(request).result('saved', whyNot)
   const lock = tryLock(makeVmDirectory(name).updateLock)
   if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
   try {
-    const [vm] = readVms([ramFileOf(request.vm.definition)]).vms
+    const [vm] = readVms([ramFileOf(definition)]).vms
+    // By the resumption of a pool that came late, while this one waited for it.
+    if (definition.saved !== null && vm !== undefined && isResumed(vm))
+      return new ResumeRun({ ...request, vm }).result('resumed', null)
     return await new ResumeRun({ ...request, vm: vm ?? request.vm }).run()
   } finally {
     close(lock)
+  }
+}
+
+const isResumed = ({ state, definition: { saved, underUpdate } }: Vm): boolean =>
+  state === 'running' && saved === null && underUpdate === undefined
+
+/**
+ * Waits for what the guest's host may yet get, with no lock. Returns why the guest cannot be resumed even so.
+ */
+async function comeTo({ vm, timeoutMs, aside }: VmRequest): Promise<string | undefined> {
+  const { definition } = vm
+  const waitMs = Math.min(timeoutMs, HOST_TIMEOUT_MS)
+  const wait = () => waitForHost(definition, waitMs)
+  if (definition.saved === null || vm.state === 'running' || !isLate(definition)) return undefined
+  try {
+    await (aside === undefined ? wait() : aside(wait))
+    return undefined
+  } catch (error) {
+    return errorText(error)
   }
 }
 
@@ -101,9 +125,7 @@ async function start(
     throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
   const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
   checkStateFile(saved)
-  const waitMs = Math.min(timeoutMs, HOST_TIMEOUT_MS)
-  await waitForRam(definition, waitMs)
-  await waitForTaps(definition.taps ?? [], waitMs)
+  checkHost(definition)
   if (nextQemu !== undefined) {
     const unfit = await unfitQemu(definition)
     if (unfit !== undefined) throw unfit

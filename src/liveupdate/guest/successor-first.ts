@@ -64,8 +64,8 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
   } catch (error) {
     const words = wordsSince(mark)
     const problem = words === '' ? errorText(error) : `${errorText(error)} (QEMU: ${words})`
-    await rollBack(request, saved, problem)
-    throw new QemuError(problem, { cause: error })
+    const left = await rollBack(request, saved, problem)
+    throw new QemuError(left === undefined ? problem : `${problem}; ${left}`, { cause: error })
   }
   try {
     // Until it gets `cont`, a state that was saved is all of the guest.
@@ -90,12 +90,12 @@ function restoreOomScore({ successor, qemu }: TransferRequest): void {
   if (failed !== undefined) throw new QemuError(`its next QEMU would be ended first for memory: ${failed}`)
 }
 
-/** Continues the old QEMU. Errors: GuestSavedError, GuestStoppedError. */
+/** Continues the old QEMU. Returns what `cancelSave` does. Errors: GuestSavedError, GuestStoppedError. */
 async function rollBack(
   { successor, qmp, qemu }: TransferRequest,
   saved: VmDefinition,
   problem: string,
-): Promise<void> {
+): Promise<string | undefined> {
   try {
     await successor.end()
   } catch (cause) {
@@ -107,7 +107,7 @@ async function rollBack(
   try {
     // Its ports: a connection through them does not outlive this, whichever QEMU has the guest.
     await restoreSettings(qmp, saved.settings)
-    await cancelSave(saved, qmp, saved.saved as SavedState)
+    return await cancelSave(saved, qmp, saved.saved as SavedState)
   } catch (cause) {
     throw new GuestStoppedError(`${problem}; and it could not be continued: ${errorText(cause)}`, { cause })
   }

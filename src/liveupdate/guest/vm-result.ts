@@ -16,6 +16,11 @@ export interface VmRequest {
   readonly room?: SuccessorRoom
   /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */
   readonly check?: () => void
+  /**
+   * Of a resumption: runs `wait`, which never rejects, while guests of other commands go on. Errors
+   * (UsageError): they do not come to an end.
+   */
+  readonly aside?: ((wait: () => Promise<void>) => Promise<void>) | undefined
   /** The beginning of the whole update, milliseconds since the epoch. */
   readonly originMs: number
   readonly onPhase: (phase: Phase) => void

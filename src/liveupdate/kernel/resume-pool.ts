@@ -8,7 +8,6 @@ import { kernelCommandLine, kernelRelease } from '../../linux/memory-info.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
 import { isUnitActive, unit } from '../../pool/systemd-unit.ts'
-import { lockUpdates, waitForUpdates } from '../../run/update-lock.ts'
 import type { VmBatch } from '../for-each-vm.ts'
 import { type KernelPart, kernelParts } from '../report/kernel-parts.ts'
 import { type BootTimes, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
@@ -22,17 +21,6 @@ import { readUpdateRecord, removeUpdateRecord } from './update-record.ts'
  */
 export function hasUpdateRecord(mountPoint: string): boolean {
   return readUpdateRecord(mountPoint) !== undefined
-}
-
-/**
- * Locks updates out where one has left its record. In the next kernel it waits for the resumption of another
- * pool's guests, as mounts at boot do it side by side; in the same one an update may be under way. Returns
- * what releases the lock. Errors: UsageError.
- */
-export async function lockResumption(mounts: readonly PoolMount[]): Promise<() => void> {
-  const records = mounts.flatMap(({ mountPoint }) => readUpdateRecord(mountPoint) ?? [])
-  if (records.length === 0) return () => {}
-  return records.some((record) => record.bootId === bootId()) ? lockUpdates() : await waitForUpdates()
 }
 
 /**

@@ -2,12 +2,11 @@
  * RAM that a person plugged or unplugged: memory backends and DIMMs, as arguments of the next QEMU's command
  * line, and the RAM files that the next QEMU has.
  *
- * Why no byte is lost: shared memory is carried only as a whole file of a pool that QEMU has mapped and that
- * is no other VM's; private memory is in the stream, in whatever the next QEMU allocates. The trial shows
- * that each block has its size and each device its place, and after the load both are compared with the
- * record.
+ * Why no byte is lost: shared memory is carried only as a whole file of a pool that QEMU has mapped, by the
+ * kernel's own word, that the VM's user may open, and that is no other VM's; private memory is in the stream,
+ * in whatever the next QEMU allocates. The trial shows that each block has its size and each device its
+ * place, and after the load both are compared with the record.
  */
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { mountOver } from '../../linux/beneath.ts'
 import { Errno } from '../../values/errno.ts'
@@ -26,9 +25,9 @@ import { storeOf } from '../devmem-trust.ts'
 import type { Ask } from '../machine/ask.ts'
 import { idOfMemory, type MemoryDevice, memdevOf, readMemoryDevices } from '../machine/memory-devices.ts'
 import type { RamBlock, Reading } from '../machine/reading.ts'
+import { isMappedBy, otherMapper, whyNotOpened } from '../mapped-ram.ts'
 import { type RamFile, resolveInDirectory } from '../memory-backends.ts'
 import { otherOwner } from '../ram-claims.ts'
-import { readRamMap } from '../ram-file.ts'
 import { readShared } from '../shared-windows.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { CannotCarry, type Change } from './change.ts'
@@ -76,7 +75,7 @@ export async function carryMemory(request: MemoryRequest): Promise<CarriedMemory
   let line = kept
   const files = definition.ramFiles.filter(({ id }) => !removed.some((block) => block.id === id))
   for (const block of added) {
-    const file = block.isShared ? fileOf(block, shared.has(block.id), request) : undefined
+    const file = block.isShared ? await fileOf(block, shared.has(block.id), request) : undefined
     if (file !== undefined) files.push(file)
     const device = devices.find(({ data }) => memdevOf(data) === block.id)
     refusePrivateFile(block, definition)
@@ -142,7 +141,11 @@ async function sharedMemories(ask: Ask, added: readonly RamBlock[]): Promise<Rea
 }
 
 /** Errors (CannotCarry): the block is in no pool, or not as the RAM of a guest must be there. */
-function fileOf(block: RamBlock, isShared: boolean, { definition, pid }: MemoryRequest): RamFile {
+async function fileOf(
+  block: RamBlock,
+  isShared: boolean,
+  { definition, pid }: MemoryRequest,
+): Promise<RamFile> {
   const { id, sizeBytes } = block
   const path = block.path === null ? undefined : resolveInDirectory(resolve(definition.cwd, block.path))
   const mount = path === undefined ? undefined : mountOver(path)
@@ -151,11 +154,20 @@ function fileOf(block: RamBlock, isShared: boolean, { definition, pid }: MemoryR
   if (storeOf(mount.path) === 'devmem') throw new CannotCarry(`RAM '${id}' is in a pool with store=devmem`)
   if (!isShared && sizeBytes % PMD_BYTES !== 0)
     throw new CannotCarry(`the size of RAM '${id}' is not a multiple of 2 MiB`)
-  if (readRamMap(path).by === 'passthrough' && !maps(pid, path))
+  if (!isMappedBy(pid, path))
     throw new CannotCarry(`${path} is not the file that QEMU has as RAM '${id}': it was renamed or replaced`)
+  const denied = whyNotOpened(path, definition)
+  if (denied !== undefined)
+    throw new CannotCarry(
+      `${path} cannot be opened by the VM's user (uid ${definition.uid}), as whom its next QEMU runs: ${denied.name}`,
+    )
   const file = { id, path, sizeBytes, ...(isShared && { isShared }) }
   const owner = otherOwner(definition, file)
   if (owner !== undefined) throw new CannotCarry(`${path} is RAM of VM ${owner}`)
+  // Of memory that this guest shares, the one that has it as its own RAM is refused.
+  const other = isShared ? undefined : await otherMapper(definition.name, file)
+  if (other !== undefined)
+    throw new CannotCarry(`${path} was plugged into VM ${other.name}, too (process ${other.qemu.pid})`)
   return file
 }
 
@@ -163,17 +175,6 @@ function fileOf(block: RamBlock, isShared: boolean, { definition, pid }: MemoryR
 function refusePrivateFile({ id, isShared, path }: RamBlock, { cwd }: VmDefinition): void {
   if (!isShared && path !== null && !(mountOver(resolve(cwd, path)) instanceof Errno))
     throw new CannotCarry(`RAM '${id}' on ${path} needs share=on`)
-}
-
-/** Whether the process has the file mapped that has this name now (fs/proc/task_mmu.c). */
-function maps(pid: number, path: string): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/maps`, 'utf8')
-      .split('\n')
-      .some((line) => line.endsWith(` ${path}`))
-  } catch {
-    return false
-  }
 }
 
 /** Of virtio-mem and virtio-pmem the size and the contents depend on their drivers in the guest. */

@@ -1,0 +1,79 @@
+/**
+ * The host-wide lock of a resumption after a kernel update, shared by the guests of one command. It is given
+ * back while all that are left wait for something of the host, as for a pool that is not mounted yet: so one
+ * guest's late pool holds back no guest of another command, which mounts another pool.
+ */
+import { bootId } from '../../linux/boot-id.ts'
+import type { PoolMount } from '../../pool/pool-view.ts'
+import { lockUpdates, waitForUpdates } from '../../run/update-lock.ts'
+import { readUpdateRecord } from './update-record.ts'
+
+type Release = () => void
+
+export class ResumptionLock {
+  readonly #take: () => Promise<Release>
+  /** Who works under it: guests, and the command itself. */
+  #users = 1
+  #taking: Promise<Release> | undefined
+
+  private constructor(take: () => Promise<Release>, held: Release) {
+    this.#take = take
+    this.#taking = Promise.resolve(held)
+  }
+
+  /**
+   * Locks updates out where one has left its record. In the next kernel it waits for the resumption of
+   * another pool's guests, as mounts at boot do it side by side; in the same one an update may be under way.
+   * Errors: UsageError.
+   */
+  static async take(mounts: readonly PoolMount[]): Promise<ResumptionLock> {
+    const records = mounts.flatMap(({ mountPoint }) => readUpdateRecord(mountPoint) ?? [])
+    if (records.length === 0)
+      return new ResumptionLock(
+        async () => () => {},
+        () => {},
+      )
+    const isSameKernel = records.some((record) => record.bootId === bootId())
+    return new ResumptionLock(waitForUpdates, isSameKernel ? lockUpdates() : await waitForUpdates())
+  }
+
+  /** `guests` begin to work under it; each of them, and whoever calls this, calls `leave` at the end. */
+  join(guests: number): void {
+    this.#users += guests
+  }
+
+  /** Errors (UsageError): another command does not give it back. */
+  async enter(): Promise<void> {
+    this.#users++
+    this.#taking ??= this.#take()
+    try {
+      await this.#taking
+    } catch (error) {
+      this.#users--
+      this.#taking = undefined
+      throw error
+    }
+  }
+
+  /** Gives it back where nobody works under it any more. */
+  leave(): void {
+    this.#users--
+    if (this.#users > 0) return
+    // Nobody waits for it: who does is a user.
+    void this.#taking?.then((release) => release())
+    this.#taking = undefined
+  }
+
+  /**
+   * Without it while `wait` runs, which must not reject. Errors: those of `enter`; the caller still calls
+   * `leave`.
+   */
+  async aside(wait: () => Promise<void>): Promise<void> {
+    this.leave()
+    await wait()
+    await this.enter().catch((error: unknown) => {
+      this.#users++
+      throw error
+    })
+  }
+}
