@@ -11,7 +11,7 @@ import {
   resumePool,
   thawAfterUpdate,
 } from '../liveupdate/kernel/resume-pool.ts'
-import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
+import { isSuccess } from '../liveupdate/report/update-report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
 import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { findBinary } from '../qemu/binary.ts'
@@ -20,7 +20,7 @@ import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { timeoutOption } from './options.ts'
 import { complain, print } from './print.ts'
-import { printReport } from './print-report.ts'
+import { showReport } from './print-report.ts'
 import { showProgress } from './progress.ts'
 
 /** As typed. */
@@ -67,10 +67,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     resumePool(mount.pool, { mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
   )
   const reports = await until(Promise.all(work)).finally(() => signals.end())
-  for (const report of reports) {
-    keepReport(report)
-    printReport(report, options.json === true)
-  }
+  for (const report of reports) showReport(report, options.json === true)
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.
   const ended = names.length === 0 ? mounts.filter(({ mount }) => !mount.isBeside) : []
