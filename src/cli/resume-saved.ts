@@ -63,14 +63,15 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   for (const { mount } of mounts) thawAfterUpdate(mount)
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
-  const work = mounts.map(({ mount, vms }) =>
-    resumePool(mount.pool, { mountPoint: mount.mountPoint, vms, nextQemu, timeoutMs, onPhase, onDone }),
+  const isNamed = names.length > 0
+  const work = mounts.map(({ mount: { pool, mountPoint }, vms }) =>
+    resumePool(pool, { mountPoint, vms, nextQemu, isNamed, timeoutMs, onPhase, onDone }),
   )
   const reports = await until(Promise.all(work)).finally(() => signals.end())
   for (const report of reports) showReport(report, options.json === true)
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.
-  const ended = names.length === 0 ? mounts.filter(({ mount }) => !mount.isBeside) : []
+  const ended = isNamed ? [] : mounts.filter(({ mount }) => !mount.isBeside)
   for (const { mount } of ended) forgetUpdate(mount.mountPoint)
   unlock()
   if (signals.status !== undefined) return signals.status

@@ -65,7 +65,7 @@ export const command: CommandModule = {
       )
       .option('--reuse-cmdline', "this kernel's command line")
       .option('--via <way>', 'kexec: at once; systemctl: systemd stops services first', 'kexec')
-      .option('--dry-run', 'print the plan and preflight errors, change nothing')
+      .option('--dry-run', 'with --kernel: print the plan and preflight errors, change nothing')
       .option('--vmm-only', "each guest's QEMU alone, not the kernel")
       .option('--mount <dir>', 'the guests of this mount point or pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
@@ -98,6 +98,8 @@ async function liveUpdate(options: Options): Promise<number> {
     throw new UsageError('say either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
   if (kernel === undefined && options.leave.length > 0)
     throw new UsageError('--leave is for --kernel: --vmm-only leaves what it cannot update')
+  if (kernel === undefined && options.dryRun)
+    throw new UsageError('--dry-run is for --kernel: nothing was changed')
   if (kernel === undefined) return await vmmUpdate(options)
   if (qemu !== undefined || name.length > 0 || options.allOrNone)
     throw new UsageError(

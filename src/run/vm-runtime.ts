@@ -5,6 +5,7 @@
  */
 import { fstatSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { close } from '../linux/descriptors.ts'
 import { lockFile } from '../linux/process.ts'
@@ -145,6 +146,23 @@ export function liveQemu(name: string, ramFile?: string): ProcessIdentity | unde
   const qemu = runtime?.qemu
   if (!qemu || (ramFile !== undefined && runtime.ramFile !== ramFile)) return undefined
   return isAlive(qemu) ? qemu : undefined
+}
+
+/** A preflight holds a VM's update lock for some answers of QEMU; an update holds it for longer than this. */
+const BRIEF_MS = 1000
+const LOOK_MS = 10
+
+/**
+ * The update lock of a VM, also where another process holds it for a moment. undefined: another command
+ * updates, resumes or records the VM.
+ */
+export async function lockForUpdate(name: string): Promise<Fd | undefined> {
+  const deadline = performance.now() + BRIEF_MS
+  for (;;) {
+    const lock = tryLock(vmPaths(name).updateLock)
+    if (lock !== undefined || performance.now() > deadline) return lock
+    await sleep(LOOK_MS)
+  }
 }
 
 /** Undefined: another process holds the lock, or its directory is just being removed. */
