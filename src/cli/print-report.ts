@@ -1,12 +1,23 @@
-/** The report of a live update on standard output, as text or as JSON. */
+/** The report of a live update on standard output, as text or as JSON, and its copy in /run. */
 import { longestParts } from '../liveupdate/report/kernel-parts.ts'
 import {
   formatDuration,
+  keepReport,
   reportTable,
   reportTitle,
   type UpdateReport,
 } from '../liveupdate/report/update-report.ts'
-import { print, printJson, printTable } from './print.ts'
+import { complain, print, printJson, printTable } from './print.ts'
+
+/**
+ * Of an update that has just ended: printed, and kept for `guestmemfs report`. One that cannot be kept is no
+ * failure of the update.
+ */
+export function showReport(report: UpdateReport, asJson: boolean): void {
+  const unkept = keepReport(report)
+  printReport(report, asJson)
+  if (unkept !== undefined) complain(`'guestmemfs report' will not have this report: ${unkept}`)
+}
 
 export function printReport(report: UpdateReport, asJson: boolean): void {
   if (asJson) {

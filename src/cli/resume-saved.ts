@@ -12,7 +12,7 @@ import {
 } from '../liveupdate/kernel/resume-pool.ts'
 import { ResumptionLock } from '../liveupdate/kernel/resumption-lock.ts'
 import type { VmTimeline } from '../liveupdate/report/timeline.ts'
-import { isSuccess, keepReport } from '../liveupdate/report/update-report.ts'
+import { isSuccess } from '../liveupdate/report/update-report.ts'
 import { chooseSaved } from '../liveupdate/resume-all.ts'
 import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
 import { findBinary } from '../qemu/binary.ts'
@@ -21,7 +21,7 @@ import { readVms, type Vm } from '../qemu/vm-list.ts'
 import { UsageError } from '../values/errors.ts'
 import { timeoutOption } from './options.ts'
 import { complain, print } from './print.ts'
-import { printReport } from './print-report.ts'
+import { showReport } from './print-report.ts'
 import { showProgress } from './progress.ts'
 
 /** As typed. */
@@ -65,28 +65,26 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
   lock.join(chosen.length)
+  const isNamed = names.length > 0
   const batch = {
-    ...{ nextQemu, timeoutMs, onPhase },
+    ...{ nextQemu, isNamed, timeoutMs, onPhase },
     aside: (wait: () => Promise<void>) => lock.aside(wait),
     onDone: (result: VmTimeline) => {
       lock.leave()
       onDone(result)
     },
   }
-  const work = mounts.map(({ mount, vms }) =>
-    resumePool(mount.pool, { ...batch, mountPoint: mount.mountPoint, vms }),
+  const work = mounts.map(({ mount: { pool, mountPoint }, vms }) =>
+    resumePool(pool, { ...batch, mountPoint, vms }),
   )
   lock.leave()
   const reports = await until(Promise.all(work)).finally(() => signals.end())
   // So that no other command finds the update's record without its guests. They run, whoever has it.
   await lock.enter().catch(() => {})
-  for (const report of reports) {
-    keepReport(report)
-    printReport(report, options.json === true)
-  }
+  for (const report of reports) showReport(report, options.json === true)
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.
-  const ended = names.length === 0 ? mounts.filter(({ mount }) => !mount.isBeside) : []
+  const ended = isNamed ? [] : mounts.filter(({ mount }) => !mount.isBeside)
   for (const { mount } of ended) forgetUpdate(mount.mountPoint)
   lock.leave()
   if (signals.status !== undefined) return signals.status

@@ -6,7 +6,7 @@ import { collect, DEFAULT_TIMEOUT_MS, timeoutOption } from '../cli/options.ts'
 import { complain, print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
-import { printReport } from '../cli/print-report.ts'
+import { showReport } from '../cli/print-report.ts'
 import { showProgress } from '../cli/progress.ts'
 import { resumeSaved } from '../cli/resume-saved.ts'
 import { stopUpdates, unloadAfterUpdate } from '../liveupdate/abort.ts'
@@ -17,7 +17,7 @@ import type { KexecMethod } from '../liveupdate/preflight/check-host.ts'
 import { readHostFacts } from '../liveupdate/preflight/host-facts.ts'
 import type { NextKernel } from '../liveupdate/preflight/next-kernel.ts'
 import { parkedPools, poolFacts } from '../liveupdate/preflight/pool-facts.ts'
-import { isSuccess, keepReport, type UpdateReport } from '../liveupdate/report/update-report.ts'
+import { isSuccess, type UpdateReport } from '../liveupdate/report/update-report.ts'
 import { vmMounts, vmsOfMount } from '../liveupdate/vm-mounts.ts'
 import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
 import { findBinary } from '../qemu/binary.ts'
@@ -65,7 +65,7 @@ export const command: CommandModule = {
       )
       .option('--reuse-cmdline', "this kernel's command line")
       .option('--via <way>', 'kexec: at once; systemctl: systemd stops services first', 'kexec')
-      .option('--dry-run', 'print the plan and preflight errors, change nothing')
+      .option('--dry-run', 'with --kernel: print the plan and preflight errors, change nothing')
       .option('--vmm-only', "each guest's QEMU alone, not the kernel")
       .option('--mount <dir>', 'the guests of this mount point or pool')
       .option('--qemu <path>', 'with --vmm-only: the QEMU to start; default: what each VM was started with')
@@ -98,6 +98,8 @@ async function liveUpdate(options: Options): Promise<number> {
     throw new UsageError('say either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
   if (kernel === undefined && options.leave.length > 0)
     throw new UsageError('--leave is for --kernel: --vmm-only leaves what it cannot update')
+  if (kernel === undefined && options.dryRun)
+    throw new UsageError('--dry-run is for --kernel: nothing was changed')
   if (kernel === undefined) return await vmmUpdate(options)
   if (qemu !== undefined || name.length > 0 || options.allOrNone)
     throw new UsageError(
@@ -150,8 +152,7 @@ async function updateQemus(options: Options): Promise<number> {
   }
   const update = updateVmms(batch)
   const report = await progress.until(update).finally(() => signals.end())
-  keepReport(report)
-  printReport(report, options.json === true)
+  showReport(report, options.json === true)
   if (signals.status !== undefined) return signals.status
   return isSuccess(report) && problems.length === 0 ? 0 : 1
 }
@@ -227,8 +228,7 @@ function reportRollback(plan: KernelPlan, { reason, startedAtMs, vms }: RolledBa
       },
       vms: vms.filter(({ name }) => names.includes(name)),
     }
-    keepReport(report)
-    printReport(report, asJson)
+    showReport(report, asJson)
   }
   complain(`there was no update: ${reason}`)
 }

@@ -19,6 +19,7 @@ export interface VmBatch {
   /** For each step of each VM. */
   readonly timeoutMs: number
   /** As of `VmRequest`. */
+  readonly isNamed?: boolean
   readonly room?: SuccessorRoom
   readonly check?: () => void
   readonly aside?: VmRequest['aside']

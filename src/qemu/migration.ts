@@ -11,6 +11,7 @@ import type { QmpClient } from './qmp-client.ts'
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
 
+const ModeSchema = v.object({ mode: v.optional(v.string()) })
 const MigrateSchema = v.object({
   status: v.optional(v.string()),
   'error-desc': v.optional(v.string()),
@@ -23,6 +24,8 @@ const MigrateSchema = v.object({
  */
 const CAPABILITIES = ['events', 'x-ignore-shared']
 
+const SAVE_MODE = 'cpr-reboot'
+
 /** How often a QEMU that migrates is asked for its status. */
 const LOOK_MS = 500
 
@@ -34,12 +37,28 @@ export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
 export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void> {
   const capabilities = CAPABILITIES.map((capability) => ({ capability, state: isOn }))
   await qmp.execute('migrate-set-capabilities', { capabilities })
-  await qmp.execute('migrate-set-parameters', { mode: isOn ? 'cpr-reboot' : 'normal' })
+  await qmp.execute('migrate-set-parameters', { mode: isOn ? SAVE_MODE : 'normal' })
 }
 
-/** Why this guest cannot be saved: devices and mounts that block it by QEMU's answer. Needs cpr-reboot on. */
+/** Whether QEMU is set for `cpr-reboot`: outside of an update, a command that was killed has left it so. */
+export async function isSetForSave(qmp: QmpClient): Promise<boolean> {
+  const { mode } = v.parse(ModeSchema, await qmp.execute('query-migrate-parameters'))
+  return mode === SAVE_MODE
+}
+
+/**
+ * Why this guest cannot be saved: devices and mounts that QEMU knows to block it. QEMU tells those of the
+ * mode that it is set to, so it is set to that of a save for this one question; guest RAM stays in the
+ * stream, and a migration that a person starts in that moment takes all of the guest. The caller holds the
+ * VM's update lock: the save of another command would lose its mode.
+ */
 export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]> {
-  return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
+  await qmp.execute('migrate-set-parameters', { mode: SAVE_MODE })
+  try {
+    return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
+  } finally {
+    await setCprReboot(qmp, false)
+  }
 }
 
 /** The state file as an argument of QMP, with no syntax that a file name could break. */

@@ -14,6 +14,7 @@ import {
   symlinkSync,
 } from 'node:fs'
 import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { close } from '../linux/descriptors.ts'
 import { lockFile } from '../linux/process.ts'
@@ -176,6 +177,23 @@ function vmNames(): string[] {
     return readdirSync(VMS)
   } catch {
     return [] // no VM was run since the machine started
+  }
+}
+
+/** A preflight holds a VM's update lock for some answers of QEMU; an update holds it for longer than this. */
+const BRIEF_MS = 1000
+const LOOK_MS = 10
+
+/**
+ * The update lock of a VM, also where another process holds it for a moment. undefined: another command
+ * updates, resumes or records the VM.
+ */
+export async function lockForUpdate(name: string): Promise<Fd | undefined> {
+  const deadline = performance.now() + BRIEF_MS
+  for (;;) {
+    const lock = tryLock(vmPaths(name).updateLock)
+    if (lock !== undefined || performance.now() > deadline) return lock
+    await sleep(LOOK_MS)
   }
 }
 

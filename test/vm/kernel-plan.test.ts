@@ -4,35 +4,11 @@
  * plan as on one that has it. The testbed has the real one.
  */
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { runInTree } from '../mount/support.ts'
+import { writeFileSync } from 'node:fs'
+import { test } from 'node:test'
 import { moodyQemu } from './fake-qemu.ts'
+import { linesOfPlan } from './plan-a-kernel.ts'
 import { mountVmPool, quitFirst, scratchFolder, startTinyVm, updateVmm } from './support.ts'
-
-/**
- * `sh … FOLDER COMMAND…`: a /dev that has the orchestrator, in a mount namespace that the command has alone.
- */
-const WITH_ORCHESTRATOR = `
-mount --bind /dev "$1"
-mount -t tmpfs -o mode=755 dev /dev
-for node in fuse null zero random urandom; do ln -s "$1/$node" /dev/$node; done
-: >/dev/liveupdate
-shift
-exec "$@"`
-
-/** What `live-update --dry-run` says, which always refuses: there is no such kernel. */
-async function linesOfPlan(t: TestContext, ...options: string[]): Promise<string[]> {
-  const real = join(scratchFolder(t), 'dev')
-  mkdirSync(real)
-  const within = ['--mount', 'sh', '-ec', WITH_ORCHESTRATOR, 'sh', real]
-  const words = ['live-update', '--kernel', '/nowhere', '--dry-run', ...options]
-  const { status, stdout, stderr } = await runInTree('unshare', within, words)
-  assert.equal(status, 1, stderr)
-  assert.match(stderr, /kernel \/nowhere is missing/)
-  return `${stdout}${stderr}`.split('\n')
-}
 
 test('a saved guest, a running one and files of a pool that is left out would end with this kernel, and are named', async (t) => {
   const [pool, other, files] = [await mountVmPool(t), await mountVmPool(t), await mountVmPool(t, '64M')]

@@ -4,7 +4,7 @@
  * the update had come.
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
-import { runStatus } from '../../qemu/migration.ts'
+import { isSetForSave, runStatus } from '../../qemu/migration.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
@@ -24,6 +24,8 @@ import { UsageError } from '../../values/errors.ts'
 
 export interface RecoverRequest {
   readonly definition: VmDefinition
+  /** As of `VmRequest`. */
+  readonly isNamed: boolean
   readonly timeoutMs: number
   readonly onStep: (step: 'launch' | 'start' | 'load' | 'continue', atMs?: number) => void
   readonly onUnset?: StartRequest['onUnset']
@@ -73,19 +75,22 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
 
 /**
  * For a guest that was stopped for a save that is not on record, or was loaded: continues it if it ran before
- * the update. One that a person has paused is continued, as that person named it.
+ * the update. One that a person has paused is continued if a person named it, and else left paused: a
+ * preflight that was killed has left its QEMU set for a save.
  */
 async function recoverUnsaved(
-  { definition, onStep, onUnset }: RecoverRequest,
+  { definition, isNamed, onStep, onUnset }: RecoverRequest,
   qmp: QmpClient,
   status: string,
 ): Promise<VmDefinition> {
   const { statePath, underUpdate } = definition
   removeStateFile(statePath)
+  const isLeftSet = await isSetForSave(qmp)
+  const isPausedByPerson = underUpdate === undefined && status === 'paused' && !isNamed
   // Also for a guest that runs: a save that has just begun would stop it.
-  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? true)
+  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? !isPausedByPerson)
   if (left !== undefined) onUnset?.([left])
-  if (underUpdate === undefined && status === 'running') throw new UsageError('it runs')
+  if (underUpdate === undefined && status === 'running' && !isLeftSet) throw new UsageError('it runs')
   onStep('continue')
   return underUpdate === undefined ? definition : endUpdate(definition)
 }

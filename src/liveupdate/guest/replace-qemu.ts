@@ -15,7 +15,7 @@ import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
 import type { ProcessIdentity } from '../../run/process-identity.ts'
-import { tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { VmTimeline } from '../report/timeline.ts'
 import { replaceQuitFirst } from './quit-first.ts'
@@ -32,7 +32,7 @@ const MOST_OOM_SCORE = 1000
 /** Never rejects: what goes wrong is in the result. */
 export async function replaceQemu(request: VmRequest): Promise<VmTimeline> {
   const { definition } = request.vm
-  const lock = tryLock(vmPaths(definition.name).updateLock)
+  const lock = await lockForUpdate(definition.name)
   if (lock === undefined)
     return new UpdateRun(request).result('rolled-back', 'another update of it is under way')
   try {

@@ -12,7 +12,7 @@ import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qe
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
-import { liveQemu, makeVmDirectory, readRuntime, tryLock } from '../../run/vm-runtime.ts'
+import { liveQemu, lockForUpdate, makeVmDirectory, readRuntime } from '../../run/vm-runtime.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
@@ -28,7 +28,8 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   const { name } = definition
   const whyNot = await comeTo(request)
   if (whyNot !== undefined) return new ResumeRun(request).result('saved', whyNot)
-  const lock = tryLock(makeVmDirectory(name).updateLock)
+  makeVmDirectory(name)
+  const lock = await lockForUpdate(name)
   if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
   try {
     const [vm] = readVms([ramFileOf(definition)]).vms
@@ -76,7 +77,7 @@ class ResumeRun {
   }
 
   async run(): Promise<VmTimeline> {
-    const { vm, timeoutMs } = this.#request
+    const { vm, timeoutMs, isNamed = false } = this.#request
     const onStep = (step: Phase, atMs?: number) => {
       this.#clock.ended(step, atMs)
       this.#request.onPhase(step)
@@ -87,7 +88,7 @@ class ResumeRun {
     try {
       this.#after =
         vm.state === 'running'
-          ? await recoverGuest({ definition: vm.definition, timeoutMs, onStep, onUnset })
+          ? await recoverGuest({ definition: vm.definition, isNamed, timeoutMs, onStep, onUnset })
           : await start(this.#request, onStep, onUnset)
       return this.result('resumed', this.#unset)
     } catch (error) {

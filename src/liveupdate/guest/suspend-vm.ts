@@ -9,7 +9,7 @@ import { saveGuestState } from '../../qemu/save-and-quit.ts'
 import { ramFileOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import type { ProcessIdentity } from '../../run/process-identity.ts'
-import { tryLock, vmPaths } from '../../run/vm-runtime.ts'
+import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { nowMs } from '../report/timeline.ts'
@@ -41,7 +41,7 @@ export async function suspendVm(
 ): Promise<SuspendedVm> {
   const { name } = definition
   readRunning(definition)
-  const lock = tryLock(vmPaths(name).updateLock)
+  const lock = await lockForUpdate(name)
   if (lock === undefined) throw new UsageError('another update of it is under way')
   let heldLock: Fd | undefined = lock
   const release = () => {

@@ -12,6 +12,8 @@ export interface VmRequest {
   /** As of `SaveRequest`. */
   readonly tried?: TriedLine | undefined
   readonly timeoutMs: number
+  /** Of a resumption: a person named the VM, so that one which a person has paused is continued as well. */
+  readonly isNamed?: boolean
   /** Of an update of QEMU alone. */
   readonly room?: SuccessorRoom
   /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */

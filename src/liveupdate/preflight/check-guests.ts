@@ -15,7 +15,7 @@ import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
-import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
+import { runStatus } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
@@ -33,6 +33,7 @@ import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
 import { ramProblems } from './ram-problems.ts'
+import { whyBlocked } from './why-blocked.ts'
 
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
@@ -202,9 +203,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const unended = unendedUpdate(definition, running)
     if (unended !== undefined) return unfit(unended)
     if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
-    await setCprReboot(qmp, true)
-    const asked = qmp
-    const blocked = await blockedReasons(qmp).finally(() => setCprReboot(asked, false))
+    const blocked = await whyBlocked(name, qmp)
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
@@ -216,13 +215,13 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     ])
     return {
       problems: [
-        ...blocked.map((reason) => `cannot be saved: ${reason}`),
+        ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
         ...line.refused,
         ...tooMuch(streamedBytes(now.ram)),
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
-      unknown: [...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
+      unknown: [...blocked.remarks, ...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
       machine: { now, line, facts, windows },
     }

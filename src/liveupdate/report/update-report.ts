@@ -2,9 +2,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { parseRecord } from '../../run/parse-record.ts'
-import { ensureFolder, REPORTS } from '../../run/paths.ts'
+import { ensureFolder, REPORTS, whyUnwritable } from '../../run/paths.ts'
+import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
 import { OUTCOMES, PHASES, type Phase, type VmTimeline } from './timeline.ts'
 
@@ -48,10 +50,19 @@ const ReportSchema = v.object({
 })
 export type UpdateReport = Readonly<v.InferOutput<typeof ReportSchema>>
 
-/** Replaces the mount's last report. */
-export function keepReport(report: UpdateReport): void {
-  const file = `${encodeURIComponent(report.mountPoint)}.json`
-  replaceFile(join(ensureFolder(REPORTS), file), JSON.stringify(report), 0o644)
+/**
+ * Replaces the mount's last report. Returns why it could not, as one line: the guests run all the same, so a
+ * full /run must keep no caller from its next step.
+ */
+export function keepReport(report: UpdateReport): string | undefined {
+  const path = join(REPORTS, `${encodeURIComponent(report.mountPoint)}.json`)
+  try {
+    ensureFolder(REPORTS)
+    replaceFile(path, JSON.stringify(report), 0o644)
+    return undefined
+  } catch (error) {
+    return error instanceof UsageError ? error.message : whyUnwritable(path, errnoOfNodeError(error))
+  }
 }
 
 /** The last one of a mount, or of any; undefined: there was none since the machine started. */
