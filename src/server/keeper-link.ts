@@ -37,6 +37,8 @@ export class KeeperLink implements KeeperChannel {
   #dropped: ObjectId[] = []
   /** The kernel had no memory for the `take-back` message: `flush` sends it. */
   #owesUnpreserve = false
+  /** The same of `sessions-closed`, for which the keeper waits. */
+  #owesClosed = false
   /** Received while the server waited for another message. */
   #arrived: Arrival[] = []
   readonly #sessions: Fd[] = []
@@ -119,7 +121,7 @@ export class KeeperLink implements KeeperChannel {
         return true
       case 'close-sessions':
         this.closeSessions()
-        this.trySend({ kind: 'sessions-closed' })
+        this.#sayClosed()
         return true
       default:
         return false
@@ -132,6 +134,11 @@ export class KeeperLink implements KeeperChannel {
 
   closeSessions(): void {
     for (const session of this.#sessions.splice(0)) close(session)
+  }
+
+  #sayClosed(): void {
+    const failed = this.#post({ kind: 'sessions-closed' })
+    this.#owesClosed = failed !== undefined && failed !== EPIPE
   }
 
   unpreserve(): boolean {
@@ -181,7 +188,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   get isPending(): boolean {
-    return this.#dropped.length > 0 || this.#owesUnpreserve
+    return this.#dropped.length > 0 || this.#owesUnpreserve || this.#owesClosed
   }
 
   /** What could not be sent stays pending, and the session's timer calls this again. */
@@ -192,6 +199,7 @@ export class KeeperLink implements KeeperChannel {
   /** Errors: the kernel has no memory for the message. Without a keeper there is no copy to drop. */
   #flush(): Errno | undefined {
     if (this.#owesUnpreserve) this.unpreserve()
+    if (this.#owesClosed) this.#sayClosed()
     while (this.#dropped.length > 0) {
       const objects = this.#dropped.slice(0, DESCRIPTORS_PER_MESSAGE)
       const failed = this.#post({ kind: 'drop', memories: objects })
