@@ -9,6 +9,7 @@ const SAID = {
   discarded: 'unmounted, its memory given up',
   ended: 'unmounted; it held nothing',
   lost: 'unmounted; its processes had died, and its memory with them',
+  'in region': 'unmounted; its processes had died, and its memory is in its region as it was',
 } as const
 
 export const command: CommandModule = {

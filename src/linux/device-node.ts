@@ -4,7 +4,7 @@
  */
 import { chmodSync, chownSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { ENOENT, type Errno } from '../values/errno.ts'
+import { ENOENT, ENOTDIR, type Errno } from '../values/errno.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall } from './library.ts'
 
 const mknod = libcCall('mknod', 'int', ['str', 'uint', 'ulong'])
@@ -24,13 +24,15 @@ export interface NodeOwner {
 
 /**
  * Makes `path` a node of `device` for `owner`, in place of whatever has the name. No process ever sees it
- * with another owner or mode. Errors: ENOENT (no such folder), EPERM, ENOSPC.
+ * with another owner or mode. Errors: ENOENT (no such folder), EPERM, ENOSPC, EROFS; then what has the name
+ * is as it was.
  */
 export function makeDeviceNode(path: string, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
   // A dot and no digit first: no finished node has such a name.
   const unready = join(dirname(path), `.new-${basename(path)}`)
   try {
-    removeNode(unready)
+    const isInTheWay = removeNode(unready)
+    if (isInTheWay) return isInTheWay
     const failed = errnoUnlessZero(mknod(unready, S_IFCHR, deviceWord(device)))
     if (failed) return failed
     chownSync(unready, owner.uid, owner.gid)
@@ -46,26 +48,30 @@ export interface DeviceNode extends NodeOwner {
   readonly device: DeviceNumber
 }
 
-/** The character device node at `path`; undefined: there is none. */
-export function readDeviceNode(path: string): DeviceNode | undefined {
+/** The character device node at `path`; undefined: there is none. Errors: those of lstat(2). */
+export function readDeviceNode(path: string): DeviceNode | Errno | undefined {
   try {
     const { mode, uid, gid, rdev } = lstatSync(path)
     return (mode & S_IFMT) === S_IFCHR ? { device: numberOf(rdev), uid, gid, mode: mode & 0o7777 } : undefined
   } catch (error) {
-    if (errnoOfNodeError(error) === ENOENT) return undefined
-    throw error
+    return unlessGone(errnoOfNodeError(error))
   }
 }
 
+/** ENOTDIR: its folder is gone, and something else has that name. */
+const unlessGone = (errno: Errno): Errno | undefined =>
+  errno === ENOENT || errno === ENOTDIR ? undefined : errno
+
 /**
- * A process that has it open keeps it open. No error where it is gone already. Throws what node:fs throws for
- * anything else.
+ * A process that has it open keeps it open. No error where it is gone already. Errors: those of unlink(2), as
+ * EROFS; then it is there.
  */
-export function removeNode(path: string): void {
+export function removeNode(path: string): Errno | undefined {
   try {
     unlinkSync(path)
+    return undefined
   } catch (error) {
-    if (errnoOfNodeError(error) !== ENOENT) throw error
+    return unlessGone(errnoOfNodeError(error))
   }
 }
 

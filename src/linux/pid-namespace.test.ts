@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { hiddenProcesses } from './pid-namespace.ts'
 
 const INITIAL = 'pid:[4026531836]'
-const HOST = { own: INITIAL, options: ['rw'], mayTrace: true }
+const HOST = { own: INITIAL, isForeign: false, options: ['rw'], mayTrace: true }
 
 test('a host shows every process, and so does hidepid to a process that may trace', () => {
   assert.equal(hiddenProcesses(HOST), undefined)
@@ -15,7 +15,7 @@ test('a host shows every process, and so does hidepid to a process that may trac
 test('what hides processes is named', () => {
   for (const [view, says] of [
     [{ own: 'pid:[4026532000]' }, /pid namespace of its own/],
-    [{ own: undefined }, /of another pid namespace/],
+    [{ isForeign: true, own: 'pid:[4026532000]' }, /of another pid namespace/],
     [{ options: ['rw', 'subset=pid'] }, /subset=pid/],
     [{ options: ['rw', 'hidepid=2'], mayTrace: false }, /hidepid=2/],
     [{ options: ['rw', 'hidepid=ptraceable'], mayTrace: false }, /hidepid=ptraceable/],

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { EBADF, EIO, Errno } from '../values/errno.ts'
@@ -88,4 +89,34 @@ test('more than is moved at once is moved whole', () => {
   assert.ok(back.every((byte) => byte === 0))
   unmapRaw(mapping)
   close(fd)
+})
+
+test('without a descriptor to copy through bytes are refused, and moved when there is one', () => {
+  const file = (name: string) => JSON.stringify(new URL(name, import.meta.url).href)
+  const program = `
+    import { closeSync, openSync } from 'node:fs'
+    import { memfdCreate, resize } from ${file('./memory.ts')}
+    import { mapRaw, readRaw, writeRaw, zeroRaw } from ${file('./raw-memory.ts')}
+    const fd = memfdCreate('test', { sealable: false })
+    resize(fd, 4096)
+    const mapping = mapRaw(fd, 4096, { writable: true })
+    const bytes = Buffer.from('abcd')
+    const moves = [() => writeRaw(mapping, 0, bytes), () => readRaw(mapping, 0, bytes), () => zeroRaw(mapping, 0, 4)]
+    const taken = []
+    try { for (;;) taken.push(openSync('/dev/null')) } catch {}
+    const refused = moves.map((move) => String(move()?.name))
+    for (const each of taken) closeSync(each)
+    console.log(JSON.stringify([refused, moves.map((move) => String(move()?.name))]))
+  `
+  const command = [
+    '-ec',
+    'ulimit -n 64; exec "$@"',
+    'sh',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    program,
+  ]
+  const said = JSON.parse(execFileSync('sh', command, { encoding: 'utf8' }))
+  assert.deepEqual(said, [Array(3).fill('EMFILE'), Array(3).fill('undefined')])
 })

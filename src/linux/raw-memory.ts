@@ -9,11 +9,11 @@
  */
 
 import { openSync } from 'node:fs'
-import { EFAULT, EINTR, EIO, type Errno } from '../values/errno.ts'
+import { EFAULT, EINTR, EIO, Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
 import { MIB } from '../values/units.ts'
-import { lastErrno, libcCall, must } from './library.ts'
-import { memfdCreate, readAt, writeAllAt } from './memory.ts'
+import { errnoOfNodeError, lastErrno, libcCall, must } from './library.ts'
+import { readAt, tryMemfdCreate, writeAllAt } from './memory.ts'
 
 const mmap = libcCall('mmap', 'int64_t', ['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t'])
 const munmap = libcCall('munmap', 'int', ['uintptr_t', 'size_t'])
@@ -60,28 +60,45 @@ const PORTION_BYTES = MIB
 let scratchFd: Fd | undefined
 let zeros: Fd | undefined
 
-/** Between two calls, of this thread alone. */
-function scratch(): Fd {
-  scratchFd ??= memfdCreate('guestmemfs:scratch', { sealable: false })
-  return scratchFd
+/** Between two calls, of this thread alone. Errors: EMFILE, ENFILE, ENOMEM; the next call tries again. */
+function scratch(): Fd | Errno {
+  if (scratchFd !== undefined) return scratchFd
+  const made = tryMemfdCreate('guestmemfs:scratch', { sealable: false })
+  if (!(made instanceof Errno)) scratchFd = made
+  return made
+}
+
+/** The same of /dev/zero. */
+function zeroDevice(): Fd | Errno {
+  try {
+    zeros ??= openSync('/dev/zero', 'r') as Fd
+    return zeros
+  } catch (error) {
+    return errnoOfNodeError(error)
+  }
 }
 
 /**
  * `offset` and `lengthBytes` must lie inside the mapping: RangeError otherwise, nothing written. Runs at
- * memory speed. Errors: EIO (a page is poisoned); what lies before it may be zero then.
+ * memory speed. Errors: EIO (a page is poisoned); what lies before it may be zero then. EMFILE, ENFILE,
+ * ENOMEM: nothing was written.
  */
 export function zeroRaw(mapping: RawMapping, offset: number, lengthBytes: number): Errno | undefined {
   check(mapping, offset, lengthBytes)
-  zeros ??= openSync('/dev/zero', 'r') as Fd
-  const from = zeros
+  const from = zeroDevice()
+  if (from instanceof Errno) return from
   // SAFETY: inside the mapping, which its owner keeps until this returns.
   return moveAll(lengthBytes, (done, bytes) => readTo(from, mapping.address + offset + done, bytes, 0))
 }
 
-/** Copies from the mapping; RangeError when it does not lie inside. Errors: EIO (a page is poisoned). */
+/**
+ * Copies from the mapping; RangeError when it does not lie inside. Errors: EIO (a page is poisoned), EMFILE,
+ * ENFILE, ENOMEM.
+ */
 export function readRaw(mapping: RawMapping, offset: number, into: Uint8Array): Errno | undefined {
   check(mapping, offset, into.byteLength)
   const way = scratch()
+  if (way instanceof Errno) return way
   return inPortions(into.byteLength, (from, length) => {
     // SAFETY: inside the mapping, which its owner keeps until this returns.
     const failed = moveAll(length, (done, bytes) =>
@@ -95,11 +112,12 @@ export function readRaw(mapping: RawMapping, offset: number, into: Uint8Array): 
 
 /**
  * Copies into the mapping; RangeError when it does not lie inside. Errors: EIO (a page is poisoned); what
- * lies before it may be written then.
+ * lies before it may be written then. EMFILE, ENFILE, ENOMEM.
  */
 export function writeRaw(mapping: RawMapping, offset: number, from: Uint8Array): Errno | undefined {
   check(mapping, offset, from.byteLength)
   const way = scratch()
+  if (way instanceof Errno) return way
   return inPortions(from.byteLength, (at, length) => {
     const failed = writeAllAt(way, 0, from.subarray(at, at + length))
     if (failed !== undefined) return failed

@@ -8,7 +8,8 @@ import { fuseMountOf, mountTable } from '../linux/mounts.ts'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
-import { knownRecord, otherHolders } from './known-pools.ts'
+import { knownRecord, strayHolders } from './known-pools.ts'
+import { type Lost, remainsOf } from './remains.ts'
 import {
   hasNoConnection,
   type ImageHolder,
@@ -17,6 +18,7 @@ import {
   recordOf,
   searchHolders,
 } from './search-holders.ts'
+import { checkSeen } from './unseen-processes.ts'
 
 export interface PoolHolder extends PreviousHolder {
   readonly record: PoolRecord
@@ -29,14 +31,14 @@ const SETTLE_MS = 3000
  * The process that holds the pool's memory. `stored`: what the service manager has of it, which counts where
  * no keeper and no server holds it. 'lost': no process has it any more. `isNew`: the caller wants a new pool
  * where there is no keeper and no server. Errors: UsageError when the pool is mounted already, when it is
- * unmounted and still in use, and when another process holds its memory.
+ * unmounted and still in use, when another process holds its memory, and when one may that cannot be seen.
  */
 export async function findHolder(
   pool: string,
   stored: StoredPool | undefined,
   { isNew }: { isNew: boolean },
   searchAll: typeof searchHolders = searchHolders,
-): Promise<PoolHolder | { readonly lost: PoolRecord } | undefined> {
+): Promise<PoolHolder | { readonly lost: Lost } | undefined> {
   // Each search reads the descriptors of every process, so the result of the last one is kept.
   let holders: ImageHolder[] | undefined
   const search = (): ImageHolder[] => {
@@ -62,14 +64,15 @@ export async function findHolder(
     if (!isMountedHere(found)) stored.forgetConnection()
     return { role: 'store', process: stored.process, record: found }
   }
-  if (!isNew && (record === undefined || record.source.kind === 'memfd'))
-    checkUnheld(pool, holders ?? search())
-  return record && { lost: record }
+  const lost = record ?? remainsOf(pool)
+  if (lost !== undefined) checkSeen(lost)
+  if (!isNew) checkUnheld(pool, lost, holders ?? search())
+  return lost && { lost }
 }
 
 /** The mount of a pool that no process serves any more, which answers ENOTCONN. */
-export const deadMount = (record: PoolRecord): string | undefined =>
-  isMountedHere(record) ? (record.mountPoint ?? undefined) : undefined
+export const deadMount = (lost: Lost): string | undefined =>
+  isMountedHere(lost) ? (lost.mountPoint ?? undefined) : undefined
 
 /**
  * A record for what the service manager passed to this process, where there is none. undefined: it has no
@@ -84,8 +87,8 @@ export function storedRecord(pool: string): PoolRecord | undefined {
 }
 
 /** Throws UsageError where a process that is neither its keeper nor its server holds the pool's memory. */
-function checkUnheld(pool: string, holders: readonly ImageHolder[]): void {
-  const [holder] = otherHolders(pool, holders)
+function checkUnheld(pool: string, lost: Lost | undefined, holders: readonly ImageHolder[]): void {
+  const [holder] = strayHolders(pool, lost, holders)
   if (holder === undefined) return
   const { pid } = holder.process
   const advice =
@@ -122,10 +125,11 @@ async function settledRecord(pool: string, search: () => ImageHolder[]): Promise
 }
 
 /** Whether the pool is mounted in this process's mount namespace. */
-export const isMountedHere = (record: PoolRecord): boolean => fuseMountOf(record) !== undefined
+export const isMountedHere = (record: Pick<PoolRecord, 'pool' | 'mountPoint'>): boolean =>
+  fuseMountOf(record) !== undefined
 
 /** Whether the pool is mounted where its keeper is, which may be another mount namespace. */
-export function isMountedFor(record: PoolRecord): boolean {
+export function isMountedFor(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mountPoint'>): boolean {
   try {
     return fuseMountOf(record, mountTable(record.keeper.pid)) !== undefined
   } catch {

@@ -7,6 +7,7 @@
 import { listPoolRecords, type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
+import type { Lost } from './remains.ts'
 import { type ImageHolder, livingRecord, searchHolders } from './search-holders.ts'
 
 /** Whether a process that the record names is alive. */
@@ -14,11 +15,11 @@ export const isHeld = ({ keeper, server }: PoolRecord): boolean =>
   isAlive(keeper) || (server !== null && isAlive(server))
 
 /**
- * A record that need not be checked. No process holds a region's memory: its record cannot hide a holder, and
- * its lock is a kernel object.
+ * A record that need not be checked. One of a region is no exception, though no process holds that memory: it
+ * may be left from before a pool of memfds got the name.
  */
 const isBelieved = (record: PoolRecord | undefined): record is PoolRecord =>
-  record !== undefined && (record.source.kind !== 'memfd' || isHeld(record))
+  record !== undefined && isHeld(record)
 
 /** `search` is called where the record is not enough. undefined: there is neither a record nor a holder. */
 export function knownRecord(pool: string, search = searchHolders): PoolRecord | undefined {
@@ -36,8 +37,15 @@ export function writtenRecord(pool: string): PoolRecord | undefined {
   }
 }
 
-/** `unreadable`: pools whose record cannot be read, and of which no process is alive. */
-export function knownPools(): { records: PoolRecord[]; unreadable: string[] } {
+interface KnownPools {
+  readonly records: PoolRecord[]
+  /** Pools whose record cannot be read, and of which no process is alive. */
+  readonly unreadable: string[]
+  /** Every process that holds an image. */
+  readonly holders: readonly ImageHolder[]
+}
+
+export function knownPools(): KnownPools {
   const { records, unreadable } = listPoolRecords()
   const holders = searchHolders()
   const byPool = new Map(records.map((record) => [record.pool, record]))
@@ -47,7 +55,7 @@ export function knownPools(): { records: PoolRecord[]; unreadable: string[] } {
     if (living !== undefined) byPool.set(pool, living)
   }
   const all = [...byPool.values()].sort((one, other) => (one.pool < other.pool ? -1 : 1))
-  return { records: all, unreadable: unreadable.filter((pool) => !byPool.has(pool)) }
+  return { records: all, unreadable: unreadable.filter((pool) => !byPool.has(pool)), holders }
 }
 
 /** The pool that a user names by its name or by its mount point. */
@@ -58,13 +66,21 @@ export function findKnownPool(named: string): PoolRecord | undefined {
 
 /**
  * Processes that hold the memory of `pool` and are neither its keeper nor its server, such as the service
- * manager; and those with an image that cannot be read, unless another pool's record names them.
+ * manager; and those with an image that cannot be read, unless another pool's record names them, or this one
+ * lies in a region. `lost`: what is known of the pool.
  */
-export function otherHolders(pool: string, holders: readonly ImageHolder[]): ImageHolder[] {
+export function strayHolders(
+  pool: string,
+  lost: Lost | undefined,
+  holders: readonly ImageHolder[],
+): ImageHolder[] {
+  const isInRegion = lost?.source !== undefined && lost.source.kind !== 'memfd'
   const named = listPoolRecords().records.filter((record) => record.pool !== pool)
   const isAnothers = ({ process: { pid } }: ImageHolder): boolean =>
     named.some(({ keeper, server }) => keeper.pid === pid || server?.pid === pid)
   return holders.filter((holder) =>
-    holder.pool === undefined ? !isAnothers(holder) : holder.pool === pool && holder.role === undefined,
+    holder.pool === undefined
+      ? !isInRegion && !isAnothers(holder)
+      : holder.pool === pool && holder.role === undefined,
   )
 }

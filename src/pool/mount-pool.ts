@@ -22,7 +22,9 @@ import { formatSize } from '../values/size.ts'
 import { choosePoolSize, wholeBlocks } from './choose-pool-size.ts'
 import { deadMount, findHolder, isMountedHere } from './find-holder.ts'
 import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
+import type { Lost } from './remains.ts'
 import { startKeeper } from './start-keeper.ts'
+import { checkOwnProc } from './unseen-processes.ts'
 import type { WaitingKeeper } from './waiting-keeper.ts'
 
 export interface MountRequest {
@@ -58,6 +60,7 @@ export async function mountPool(
   const options = parseMountOptions(request.options)
   if (options.store !== undefined && options.store !== 'memfd') checkSeesHolders(options.store)
   checkMachine()
+  checkOwnProc()
   ensureFolder(POOLS)
   const inUse = `pool '${pool}' is being mounted by another process: see 'guestmemfs list'`
   const lock = takeLock(lockPath(pool), inUse)
@@ -80,7 +83,7 @@ async function mountLocked(
   const lost = found !== undefined && 'lost' in found ? found.lost : undefined
   if (lost !== undefined) checkLost(lost, options)
   const holder = found === undefined || 'lost' in found ? undefined : found
-  const wasLost = lost?.source.kind === 'memfd'
+  const wasLost = lost !== undefined && (lost.source?.kind ?? options.store ?? 'memfd') === 'memfd'
   const isLive =
     holder?.role === 'server' ||
     (holder?.role === 'store' && stored?.isConnected === true) ||
@@ -121,11 +124,15 @@ async function mountLocked(
  * have guests to restore, or a cause to find. A region's memory has outlived its processes. Errors:
  * UsageError.
  */
-function checkLost({ pool, source }: PoolRecord, { isNew }: MountOptions): void {
-  if (source.kind === 'memfd' && !isNew)
-    throw new UsageError(
-      `the keeper and the server of pool '${pool}' have died, no other process holds its memory, and so it is lost: give it up with 'guestmemfs umount --discard ${pool}', or make a new pool at once with '-o new'`,
-    )
+function checkLost({ pool, source }: Lost, { isNew, store }: MountOptions): void {
+  const kind = source?.kind ?? store
+  if (isNew || (kind !== undefined && kind !== 'memfd')) return
+  // What is left of it does not say where its memory was.
+  const region =
+    source === undefined ? ', or say store= if it lay in a region, whose memory is there still' : ''
+  throw new UsageError(
+    `the keeper and the server of pool '${pool}' have died, no other process holds its memory, and so it is lost: give it up with 'guestmemfs umount --discard ${pool}', or make a new pool at once with '-o new'${region}`,
+  )
 }
 
 /**
@@ -140,10 +147,10 @@ export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool
   await startKeeper({ ...hold, pool, source, previousHolder })
 }
 
-/** `lost`: a pool whose processes have died. One in a region still exists, and the pool's name selects it. */
-function newSource(options: MountOptions, lost: PoolRecord | undefined): MemorySource {
+/** `lost`: a pool whose processes have died. One in a region is there still, and is meant by its name. */
+function newSource(options: MountOptions, lost: Lost | undefined): MemorySource {
   const { store, region, sizeBytes, alignBytes } = options
-  if (store === undefined && lost !== undefined && lost.source.kind !== 'memfd')
+  if (store === undefined && lost?.source !== undefined && lost.source.kind !== 'memfd')
     return existingSource(lost, options)
   return store !== undefined && store !== 'memfd'
     ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }

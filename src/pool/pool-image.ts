@@ -8,6 +8,7 @@ import { findRegion } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { findKnownPool } from './known-pools.ts'
+import { checkSeen } from './unseen-processes.ts'
 
 export interface PoolImage {
   readonly area: Uint8Array
@@ -34,6 +35,7 @@ export function readPoolImage(named: string): PoolImage {
   // As long as there is a packed image from the former kernel, the other is not made yet.
   const areas = holder == null ? {} : findAreas(holder.pid)
   const fd = areas.packed ?? areas.image
+  if (holder == null) checkSeen(record)
   if (holder == null || fd === undefined)
     throw new UsageError(`pool '${record.pool}' is held by no process any more: there is no image to read`)
   return { area: mapFile(`/proc/${holder.pid}/fd/${fd}`), isServed: record.state === 'mounted' }

@@ -1,17 +1,24 @@
-/** The one-line view of every pool of this host: mounted, parked, or lost with its record left behind. */
+/** The one-line view of every pool of this host: mounted, parked, or without processes of its own. */
 import { statfsSync } from 'node:fs'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
+import { BLOCK_BYTES } from '../stores/store.ts'
 import { isMountedHere } from './find-holder.ts'
-import { knownPools } from './known-pools.ts'
+import { knownPools, strayHolders } from './known-pools.ts'
+import { poolMounts } from './pool-view.ts'
+import { type Lost, remainsOf } from './remains.ts'
+import type { ImageHolder } from './search-holders.ts'
+import { whyUnseen } from './unseen-processes.ts'
 
 export interface PoolSummary {
   readonly pool: string
   /**
-   * 'unreadable': its record is of another version; 'unserved': mounted, but no server answers just now;
-   * 'lost': its processes have died, and its memory with them.
+   * 'unserved': mounted, but no server answers just now; 'held': keeper and server have died, and another
+   * process has its memory, such as the service manager; 'lost': they have died, and its memory with them, as
+   * far as its record tells; 'unseen': whether a process has its memory cannot be seen from here;
+   * 'unreadable': as 'lost', of a pool whose record cannot be read.
    */
-  readonly state: 'mounted' | 'parked' | 'unserved' | 'lost' | 'unreadable'
+  readonly state: 'mounted' | 'parked' | 'unserved' | 'held' | 'lost' | 'unseen' | 'unreadable'
   readonly mountPoint: string | null
   readonly sizeBytes: number
   /** null where statfs(2) of the mount could hang, or there is no mount. */
@@ -21,28 +28,47 @@ export interface PoolSummary {
 }
 
 export function summarisePools(): PoolSummary[] {
-  const { records, unreadable } = knownPools()
-  return [...records.map(summarise), ...unreadable.map(summariseUnreadable)]
+  const { records, unreadable, holders } = knownPools()
+  const named = new Set([...records.map(({ pool }) => pool), ...unreadable])
+  const seen = [...holders, ...poolMounts()].flatMap(({ pool }) => pool ?? [])
+  const others = [...new Set(seen)].filter((pool) => !named.has(pool))
+  return [
+    ...records.map((record) => summarise(record, holders)),
+    ...unreadable.map((pool) => summariseRemains(pool, 'unreadable', holders)),
+    ...others.map((pool) => summariseRemains(pool, 'lost', holders)),
+  ]
 }
 
-const summariseUnreadable = (pool: string): PoolSummary => ({
-  pool,
-  state: 'unreadable',
-  mountPoint: null,
-  sizeBytes: 0,
-  freeBytes: null,
-  keeperPid: null,
-  serverPid: null,
-})
+/** A pool whose record is missing or cannot be read. */
+function summariseRemains(
+  pool: string,
+  otherwise: 'unreadable' | 'lost',
+  holders: readonly ImageHolder[],
+): PoolSummary {
+  const remains: Lost = remainsOf(pool) ?? { pool, mountPoint: null, source: undefined }
+  const state = stateWithoutProcesses(remains, holders)
+  return {
+    pool,
+    state: state === 'lost' ? otherwise : state,
+    mountPoint: remains.mountPoint,
+    sizeBytes: sizeHeld(pool, holders),
+    freeBytes: null,
+    keeperPid: null,
+    serverPid: null,
+  }
+}
 
-function summarise(record: PoolRecord): PoolSummary {
+const sizeHeld = (pool: string, holders: readonly ImageHolder[]): number =>
+  (holders.find((holder) => holder.pool === pool)?.totalBlocks ?? 0) * BLOCK_BYTES
+
+function summarise(record: PoolRecord, holders: readonly ImageHolder[]): PoolSummary {
   const { pool, mountPoint, sizeBytes, keeper, server } = record
   const hasKeeper = isAlive(keeper)
   const serverPid = server !== null && isAlive(server) ? server.pid : null
   const isHere = isMountedHere(record)
   return {
     pool,
-    state: stateOf(record, { hasKeeper, hasServer: serverPid !== null, isHere }),
+    state: stateOf(record, { hasKeeper, hasServer: serverPid !== null, isHere }, holders),
     mountPoint,
     sizeBytes,
     freeBytes: serverPid !== null && mountPoint !== null && isHere ? freeBytes(mountPoint) : null,
@@ -54,12 +80,23 @@ function summarise(record: PoolRecord): PoolSummary {
 function stateOf(
   record: PoolRecord,
   { hasKeeper, hasServer, isHere }: { hasKeeper: boolean; hasServer: boolean; isHere: boolean },
+  holders: readonly ImageHolder[],
 ): PoolSummary['state'] {
-  if (!hasKeeper && !hasServer) return 'lost'
+  if (!hasKeeper && !hasServer) return stateWithoutProcesses(record, holders)
   if (record.state === 'parked') return hasKeeper ? 'parked' : 'lost'
   if (!hasServer) return 'unserved'
   // Unmounted without a keeper, the server holds the memory.
   return hasKeeper || isHere ? 'mounted' : 'parked'
+}
+
+/** Of a pool that has neither a keeper nor a server which is seen. */
+function stateWithoutProcesses(lost: Lost, holders: readonly ImageHolder[]): PoolSummary['state'] {
+  // Nor may a user see who holds what.
+  if (whyUnseen(lost) !== undefined) return 'unseen'
+  // Its memory has outlived its processes, and `mount` finds it.
+  if (lost.source !== undefined && lost.source.kind !== 'memfd')
+    return isMountedHere(lost) ? 'unserved' : 'parked'
+  return strayHolders(lost.pool, lost, holders).length > 0 ? 'held' : 'lost'
 }
 
 function freeBytes(mountPoint: string): number | null {

@@ -18,13 +18,18 @@ import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { cutOff, isMountedFor } from './find-holder.ts'
 import { hasUnit } from './has-unit.ts'
-import { findKnownPool, isHeld, knownRecord, otherHolders, writtenRecord } from './known-pools.ts'
+import { findKnownPool, isHeld, knownRecord, strayHolders, writtenRecord } from './known-pools.ts'
+import { type Lost, type Remains, remainsAt, remainsOf } from './remains.ts'
 import { forgetRefusals } from './retry-pause.ts'
-import { hasNoConnection, searchHolders } from './search-holders.ts'
+import { hasNoConnection, NO_PROCESS, searchHolders } from './search-holders.ts'
 import { forgetStored } from './systemd-unit.ts'
+import { checkOwnProc, checkSeen } from './unseen-processes.ts'
 
-/** 'lost': the processes that held it had died before, and its memory with them. */
-export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost'
+/**
+ * 'lost': the processes that held it had died before, and its memory with them. 'in region': they had died,
+ * and its memory is where it was.
+ */
+export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost' | 'in region'
 
 const KEEPER_TIMEOUT_MS = 15_000
 /**
@@ -40,9 +45,13 @@ export interface UnmountOptions {
 }
 
 /** `named`: a mount point or a pool. Errors: UsageError, with the pool still mounted. */
-export async function unmountPool(named: string, { discard, force }: UnmountOptions): Promise<Unmounted> {
-  const record = findRecord(named)
+export async function unmountPool(named: string, options: UnmountOptions): Promise<Unmounted> {
+  checkOwnProc()
+  const { discard, force } = options
+  const record = findKnownPool(named)
+  if (record === undefined) return await clearRemains(findRemains(named), options)
   const isLost = !isHeld(record)
+  if (isLost) checkSeen(record)
   if (!discard) checkKept(record, isLost)
   // A keeper that has nothing to hold removes its record and ends: the search must not find it while it does.
   const written = writtenRecord(record.pool)
@@ -57,28 +66,64 @@ export async function unmountPool(named: string, { discard, force }: UnmountOpti
   if (settled === undefined) return 'ended'
   // Another mount may have made the pool anew meanwhile: then the new one is held, and not lost.
   if (!discard && (!isLost || isHeld(settled))) return 'parked'
+  await giveUp(settled.pool, settled)
+  if (!isLost) return 'discarded'
+  return settled.source.kind === 'memfd' ? 'lost' : 'in region'
+}
+
+/** `processes`: its keeper and its server. */
+async function giveUp(pool: string, processes: Pick<PoolRecord, 'keeper' | 'server'>): Promise<void> {
   // The unit starts again as soon as keeper and server are gone, and must not bring back what its store has.
-  const release = lockDiscard(settled.pool)
+  const release = lockDiscard(pool)
   try {
-    await endHolders(settled)
-    removePoolRecord(settled.pool)
-    forgetRefusals(settled.pool)
-    if (hasUnit()) await forgetStored(settled.pool)
+    await endHolders({ pool, ...processes })
+    removePoolRecord(pool)
+    forgetRefusals(pool)
+    if (hasUnit()) await forgetStored(pool)
   } finally {
     release()
   }
-  return isLost ? 'lost' : 'discarded'
+}
+
+/** A pool of which no process of ours and no record is found. Errors: UsageError. */
+function findRemains(named: string): Remains {
+  const isHeldElsewhere = searchHolders().some(({ pool }) => pool === named)
+  const found =
+    remainsOf(named) ??
+    remainsAt(named) ??
+    (isHeldElsewhere ? { pool: named, mountPoint: null, source: undefined } : undefined)
+  if (found === undefined)
+    throw new UsageError(`'${named}' is neither a pool nor a mount point of one: see 'guestmemfs list'`)
+  return found
+}
+
+/** Takes away what is left of a pool, and with `discard` what the service manager's store has of it. */
+async function clearRemains(remains: Remains, { discard }: UnmountOptions): Promise<Unmounted> {
+  const { pool, mountPoint } = remains
+  checkSeen(remains)
+  if (!discard) checkNotHeld(remains)
+  if (process.getuid?.() === 0) checkWritable(POOLS)
+  const nobody = { keeper: NO_PROCESS, server: null }
+  if (mountPoint !== null) takeOff({ pool, mountPoint, ...nobody }, mountPoint)
+  await giveUp(pool, nobody)
+  return 'lost'
+}
+
+/** Throws UsageError where another process holds the memory of a pool without a keeper and a server. */
+function checkNotHeld(lost: Lost): void {
+  const [holder] = strayHolders(lost.pool, lost, searchHolders())
+  if (holder === undefined) return
+  throw new UsageError(
+    `the keeper and the server of pool '${lost.pool}' have died, and process ${holder.process.pid} (${holder.program}) holds its memory: mount it again, or give the memory up with --discard`,
+  )
 }
 
 /** Unmounting without discarding must leave a process that holds the memory, if there is one. */
 function checkKept(record: PoolRecord, isLost: boolean): void {
   const { pool, mountPoint } = record
   if (isLost) {
-    const [holder] = record.source.kind === 'memfd' ? otherHolders(pool, searchHolders()) : []
-    if (holder === undefined) return
-    throw new UsageError(
-      `the keeper and the server of pool '${pool}' have died, and process ${holder.process.pid} (${holder.program}) holds its memory: mount it again, or give the memory up with --discard`,
-    )
+    checkNotHeld(record)
+    return
   }
   if (!isAlive(record.keeper)) {
     throw new UsageError(
@@ -146,7 +191,7 @@ function copyConnection(keeperPid: number): Fd | Errno {
   return copy
 }
 
-function takeOff(record: PoolRecord, mountPoint: string): void {
+function takeOff(record: Pick<PoolRecord, 'pool' | 'keeper' | 'mountPoint'>, mountPoint: string): void {
   const hasKeeper = isAlive(record.keeper)
   const failed = unmount(mountPoint, { lazy: false })
   if (failed === EBUSY)
@@ -165,13 +210,6 @@ function takeOff(record: PoolRecord, mountPoint: string): void {
   // Without a keeper no record tells that it was unmounted before, and the folder may be gone since.
   if (failed !== undefined && ![EINVAL, ENOENT, ENOTDIR].includes(failed))
     throw new UsageError(`unmounting ${mountPoint} failed: ${failed}`)
-}
-
-function findRecord(named: string): PoolRecord {
-  const found = findKnownPool(named)
-  if (found === undefined)
-    throw new UsageError(`'${named}' is neither a pool nor a mount point of one: see 'guestmemfs list'`)
-  return found
 }
 
 /**
@@ -198,7 +236,11 @@ async function waitSettled(
  * Kills the keeper first, because it would start another server. The server at once after it: the unit starts
  * again when its keeper has ended, and would take over a server that is alive.
  */
-async function endHolders({ pool, keeper, server }: PoolRecord): Promise<void> {
+async function endHolders({
+  pool,
+  keeper,
+  server,
+}: Pick<PoolRecord, 'pool' | 'keeper' | 'server'>): Promise<void> {
   const ending: { role: string; pid: number; pidfd: Fd }[] = []
   for (const [role, holder] of [
     ['keeper', keeper],

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { ownPidNamespace } from '../linux/pid-namespace.ts'
 import { UsageError } from '../values/errors.ts'
 import { REGION_KINDS } from '../values/store-kinds.ts'
 import { replaceFileWhenFull } from './atomic-file.ts'
@@ -36,6 +37,10 @@ const PoolRecordSchema = v.object({
    * as it does from one that is parked. An older keeper starts a server all the same.
    */
   isGivenOver: v.optional(v.boolean()),
+  /**
+   * That of the keeper and of each server: the pids count in it alone. An older keeper does not record it.
+   */
+  pidNamespace: v.optional(v.string()),
   /** Recorded because the server holds the only copies once the keeper has died. */
   server: v.nullable(ProcessSchema),
 })
@@ -50,8 +55,10 @@ export const logPath = (pool: string) => join(POOLS, `${pool}.log`)
  * state (above all that it has given its mount over) on a full /run as well; readers treat half a record as
  * none.
  */
-export const writePoolRecord = (record: PoolRecord): void =>
-  replaceFileWhenFull(recordPath(record.pool), `${JSON.stringify(record, null, 2)}\n`, 0o644)
+export function writePoolRecord(record: PoolRecord): void {
+  const whole: PoolRecord = { ...record, pidNamespace: ownPidNamespace() }
+  replaceFileWhenFull(recordPath(record.pool), `${JSON.stringify(whole, null, 2)}\n`, 0o644)
+}
 
 export const removePoolRecord = (pool: string): void => rmSync(recordPath(pool), { force: true })
 

@@ -35,8 +35,10 @@ export class KeeperLink implements KeeperChannel {
   #isEnded = false
   /** Not yet sent to the keeper: deleting many files must not cost a message each. */
   #dropped: ObjectId[] = []
-  /** The kernel had no memory to send the `take-back` message: `flush` sends it. */
+  /** The kernel had no memory for the `take-back` message: `flush` sends it. */
   #isUnpreservePending = false
+  /** The same of `sessions-closed`, for which the keeper waits. */
+  #isClosedPending = false
   /** Received while the server waited for another message. */
   #arrived: Arrival[] = []
   readonly #sessions: Fd[] = []
@@ -119,7 +121,7 @@ export class KeeperLink implements KeeperChannel {
         return true
       case 'close-sessions':
         this.closeSessions()
-        this.trySend({ kind: 'sessions-closed' })
+        this.#sayClosed()
         return true
       default:
         return false
@@ -132,6 +134,11 @@ export class KeeperLink implements KeeperChannel {
 
   closeSessions(): void {
     for (const session of this.#sessions.splice(0)) close(session)
+  }
+
+  #sayClosed(): void {
+    const failed = this.#post({ kind: 'sessions-closed' })
+    this.#isClosedPending = failed !== undefined && failed !== EPIPE
   }
 
   unpreserve(): boolean {
@@ -181,7 +188,7 @@ export class KeeperLink implements KeeperChannel {
   }
 
   get isPending(): boolean {
-    return this.#dropped.length > 0 || this.#isUnpreservePending
+    return this.#dropped.length > 0 || this.#isUnpreservePending || this.#isClosedPending
   }
 
   /** What could not be sent stays pending, and the session's timer calls this again. */
@@ -192,6 +199,7 @@ export class KeeperLink implements KeeperChannel {
   /** Errors: the kernel has no memory for the message. Without a keeper there is no copy to drop. */
   #flush(): Errno | undefined {
     if (this.#isUnpreservePending) this.unpreserve()
+    if (this.#isClosedPending) this.#sayClosed()
     while (this.#dropped.length > 0) {
       const objects = this.#dropped.slice(0, DESCRIPTORS_PER_MESSAGE)
       const failed = this.#post({ kind: 'drop', memories: objects })

@@ -11,7 +11,7 @@ import { ANSWERED, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
 import type { NodeRam, Owner } from '../stores/store.ts'
-import { ENOMEM } from '../values/errno.ts'
+import { ENOMEM, ENOSPC, type Errno } from '../values/errno.ts'
 import type { Fd, Ino, ObjectId } from '../values/ids.ts'
 import { Context } from './context.ts'
 import { Dispatcher } from './dispatch.ts'
@@ -29,11 +29,18 @@ const SIZE = 'trusted.guestmemfs.size'
 function served() {
   const fx = fixture({ clearing: 'ours', totalBlocks: 16 })
   const nodes = new Map<ObjectId, Owner>()
+  /** Answered once each by the next changes of a node's owner. */
+  const refusals: Errno[] = []
   const ram: NodeRam = {
     ...NODES,
     publish: (object, _, owner) => void (nodes.has(object) || nodes.set(object, owner)),
     owner: (object) => nodes.get(object),
-    own: (object, owner) => void (nodes.has(object) && nodes.set(object, owner)),
+    own: (object, owner) => {
+      const refused = nodes.has(object) ? refusals.shift() : undefined
+      if (refused === undefined && nodes.has(object)) nodes.set(object, owner)
+      return refused
+    },
+    unpublish: (object) => void nodes.delete(object),
   }
   fx.store.ram = ram
   const { isHeld } = fx.store
@@ -64,7 +71,7 @@ function served() {
   const node = () => show(nodes.get(object as ObjectId))
   const chmod = (owner: Owner) => void nodes.set(object as ObjectId, owner)
   publish()
-  return { fx, nodes, ask, ino, link, publish, node, chmod, context }
+  return { fx, nodes, refusals, ask, ino, link, publish, node, chmod, context }
 }
 
 const show = (owner: Owner | undefined) => owner && `${owner.mode.toString(8)} ${owner.uid}:${owner.gid}`
@@ -147,5 +154,33 @@ test('a change that is refused changes neither', () => {
   const body = setattr(FATTR_UID | FATTR_SIZE, { uid: 5, size: blocks(3) })
   fx.store.isHeld = () => false
   assert.notEqual(ask(SETATTR, body, link), 0)
+  assert.deepEqual([node(), file(fx, ino)], ['640 107:108', '640 107:108'])
+})
+
+test('a change that the node cannot be given is refused, and is there neither now nor at the next look', () => {
+  const { ask, link, node, fx, ino, refusals } = served()
+  refusals.push(ENOSPC)
+  assert.equal(ask(SETATTR, setattr(FATTR_UID, { uid: 5 }), link), -ENOSPC.code)
+  assert.equal(ask(GETATTR, new Uint8Array(16), link), 0)
+  assert.deepEqual([node(), file(fx, ino)], ['640 107:108', '640 107:108'])
+})
+
+test('a change that the file refused, on a node that cannot be given back: it is made anew for the file', () => {
+  const { ask, link, node, fx, ino, refusals, nodes, publish } = served()
+  fx.store.failures.resize.push(ENOMEM)
+  fx.store.isHeld = () => false
+  const give = (fx.store.ram as NodeRam).own
+  fx.store.ram = {
+    ...(fx.store.ram as NodeRam),
+    own: (object, owner) => {
+      const failed = give(object, owner)
+      refusals.push(ENOSPC)
+      return failed
+    },
+  }
+  assert.notEqual(ask(SETATTR, setattr(FATTR_UID | FATTR_SIZE, { uid: 5, size: blocks(3) }), link), 0)
+  assert.equal(nodes.size, 0)
+  refusals.splice(0)
+  publish()
   assert.deepEqual([node(), file(fx, ino)], ['640 107:108', '640 107:108'])
 })

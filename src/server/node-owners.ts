@@ -8,6 +8,7 @@
 import type { AttributeChange } from '../fs/operations/attributes.ts'
 import type { Inode } from '../fs/state/inode.ts'
 import type { NodeRam, Owner } from '../stores/store.ts'
+import { Errno } from '../values/errno.ts'
 import type { ObjectId } from '../values/ids.ts'
 import { Refusal } from '../values/refusal.ts'
 import type { Context } from './context.ts'
@@ -21,7 +22,8 @@ export function adoptNodeOwner(context: Context, inode: Inode): Inode {
   const { fs } = context
   const node = nodeOf(context, inode)
   const owner = node?.ram.owner(node.object)
-  if (owner === undefined || fs.frozen || isSame(owner, inode)) return inode
+  // A node that cannot be looked at is adopted from at the next look.
+  if (owner === undefined || owner instanceof Errno || fs.frozen || isSame(owner, inode)) return inode
   const { uid, gid, mode } = owner
   // An internal origin, because the request's own record is yet to come.
   const changed = fs.setAttributes(context.internal, inode.ino, { uid, gid, mode })
@@ -43,15 +45,23 @@ export function adoptNodeOwners(context: Context): void {
  * Sets what of `change` concerns the node, then has `apply` set it on the file. In this order: a server that
  * dies in between leaves a node from which the file's owner is adopted, and the kernel sends the request
  * again. In the other order the former owner would be adopted, and a change that was answered would be lost.
+ * Where the node cannot be given it, the change is refused and nothing has changed.
  */
-export function withNodeOwner<R>(context: Context, inode: Inode, change: AttributeChange, apply: () => R): R {
+export function withNodeOwner<R>(
+  context: Context,
+  inode: Inode,
+  change: AttributeChange,
+  apply: () => R,
+): R | Errno {
   const node = nodeOf(context, inode)
   const { uid = inode.uid, gid = inode.gid, mode = inode.mode } = change
   const wanted = { uid, gid, mode }
   if (node === undefined || context.fs.frozen || isSame(wanted, inode)) return apply()
-  node.ram.own(node.object, wanted)
+  const failed = node.ram.own(node.object, wanted)
+  if (failed) return failed
   const result = apply()
-  if (result instanceof Refusal) node.ram.own(node.object, inode)
+  // The node may have had the last room for another one: without a node nothing can be adopted.
+  if (result instanceof Refusal && node.ram.own(node.object, inode)) node.ram.unpublish(node.object)
   return result
 }
 

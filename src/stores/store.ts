@@ -186,10 +186,15 @@ export interface NodeRam extends RamVia<'dax-node'> {
    * `chown` of the name changed that one. Refusals: EINVAL (not guest RAM), EIO, EBUSY; a Wait.
    */
   publish(object: ObjectId, placement: Placement, owner: Owner): Refusal | undefined
-  /** The owner of the node, undefined where there is none. */
-  owner(object: ObjectId): Owner | undefined
-  /** Gives the node, where there is one, another owner and mode, both at once. */
-  own(object: ObjectId, owner: Owner): void
+  /** The owner of the node, undefined where there is none. Errors: why the node cannot be looked at. */
+  owner(object: ObjectId): Owner | Errno | undefined
+  /**
+   * Gives the node, where there is one, another owner and mode, both at once. Errors: the node is as it was
+   * (ENOSPC: there is no room for another one; ENOMEM; EROFS).
+   */
+  own(object: ObjectId, owner: Owner): Errno | undefined
+  /** Takes the node away, where there is one: `publish` makes it anew. Errors: it is there still. */
+  unpublish(object: ObjectId): Errno | undefined
 }
 
 export interface Owner {

@@ -5,25 +5,18 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import * as fs from 'node:fs'
-import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { mountTable } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
-import { POOLS } from '../../src/run/paths.ts'
-import { Mapper } from './mapper.ts'
+import { HARMS, listed, recordFile, stage, succeeded } from './harmed-record.ts'
 import { smallRun } from './small-run.ts'
 import {
   beforeUnmount,
   cannotMount,
   guestmemfs,
   kill,
-  mountTestPool,
-  type Outcome,
-  poolRecord,
   STRANGER,
   shell,
-  type TestPool,
   testMountPoint,
   testPoolName,
   until,
@@ -31,47 +24,6 @@ import {
 
 const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 120_000 }
-
-const recordFile = (pool: string): string => join(POOLS, `${pool}.json`)
-
-/** Faults of a record. */
-const HARMS: Readonly<Record<string, (file: string, first: string) => void>> = {
-  'is missing': (file) => fs.rmSync(file),
-  'is empty': (file) => fs.writeFileSync(file, ''),
-  'is half': (file) => fs.truncateSync(file, Math.floor(fs.statSync(file).size / 2)),
-  'is of another version': (file) => fs.writeFileSync(file, '{"format":99}'),
-  'names processes that have died': (file, first) => fs.writeFileSync(file, first),
-}
-
-interface Stage {
-  readonly pool: TestPool
-  readonly keeper: number
-  readonly server: number
-  readonly mapper: Mapper
-}
-
-/** A pool with a file and guest RAM, whose server and keeper are not those of its first record. */
-async function stage(t: TestContext, harm: (file: string, first: string) => void): Promise<Stage> {
-  const pool = await mountTestPool(t, { size: '64M' })
-  // The command finds the pool at the end, whatever its record is.
-  beforeUnmount(t, () => guestmemfs('umount', '--discard', pool.pool))
-  fs.writeFileSync(pool.path('text'), 'kept')
-  const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
-  await mapper.store(5, 55)
-  const first = fs.readFileSync(recordFile(pool.pool), 'utf8')
-  const former = pool.serverPid()
-  await kill(former)
-  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
-  await until('the record names the next server', () => ![0, former].includes(pool.serverPid()))
-  const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
-  harm(recordFile(pool.pool), first)
-  return { pool, keeper, server, mapper }
-}
-
-const listed = async (pool: string): Promise<Record<string, unknown> | undefined> =>
-  JSON.parse((await guestmemfs('list', '--json')).stdout).find((each: { pool: string }) => each.pool === pool)
-
-const succeeded = ({ stderr, status }: Outcome): void => assert.deepEqual([stderr, status], ['', 0])
 
 for (const [harm, work] of Object.entries(HARMS)) {
   test(
@@ -190,7 +142,10 @@ test(
     t.after(() => stranger.kill('SIGKILL'))
     await kill(keeper)
     await kill(server)
+    assert.equal((await listed(pool.pool))?.state, 'held')
     fs.rmSync(recordFile(pool.pool))
+    const { state, sizeBytes } = (await listed(pool.pool)) ?? {}
+    assert.deepEqual([state, sizeBytes], ['held', 64 * MIB])
     const named = new RegExp(`held by process ${stranger.pid} \\(sleep\\)`)
     const refused = await guestmemfs('mount', pool.pool, testMountPoint(t))
     assert.equal(refused.status, 1)
@@ -224,47 +179,3 @@ function imageOf(pid: number): number {
     .find((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('/memfd:guestmemfs:image '))
   return fs.openSync(`/proc/${pid}/fd/${found}`, 'r+')
 }
-
-test(
-  'keeper and server are dead and no process holds the memory: mount refuses with the reason, status 1',
-  options,
-  async (t) => {
-    const pool = await mountTestPool(t, { size: '64M' })
-    fs.writeFileSync(pool.path('text'), 'lost')
-    const { keeper, server } = poolRecord(pool.pool)
-    await kill(keeper.pid)
-    await kill(server?.pid ?? 0)
-    const refused = await guestmemfs('mount', pool.pool, pool.mountPoint)
-    assert.deepEqual([refused.status, refused.stdout], [1, ''])
-    assert.match(
-      refused.stderr,
-      /^guestmemfs: the keeper and the server of pool '\S+' have died.*lost.*--discard.*-o new'\n$/,
-    )
-    assert.equal((await listed(pool.pool))?.state, 'lost', 'the record stays for the one who reads it')
-    const anew = await guestmemfs('mount', pool.pool, pool.mountPoint, '-o', 'new,size=32M')
-    succeeded(anew)
-    assert.match(
-      anew.stdout,
-      /32M \(new pool: the processes of the former one had died, and its memory with them\)\n$/,
-    )
-  },
-)
-
-test('a lost pool whose mount point is gone can be discarded', options, async (t) => {
-  const pool = await mountTestPool(t, { size: '64M' })
-  fs.writeFileSync(pool.path('text'), 'lost')
-  const { keeper, server } = poolRecord(pool.pool)
-  await kill(keeper.pid)
-  await kill(server?.pid ?? 0)
-  shell(`umount -l '${pool.mountPoint}'`)
-  fs.rmdirSync(pool.mountPoint)
-  t.after(() => fs.existsSync(pool.mountPoint) || fs.mkdirSync(pool.mountPoint))
-  const discarded = await guestmemfs('umount', '--discard', pool.pool)
-  fs.mkdirSync(pool.mountPoint)
-  succeeded(discarded)
-  assert.equal(await listed(pool.pool), undefined)
-  assert.equal(
-    mountTable().some(({ target }) => target === pool.mountPoint),
-    false,
-  )
-})

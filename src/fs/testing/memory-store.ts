@@ -56,7 +56,8 @@ export const NODES: NodeRam = {
   path: (object) => `/dev/guestmemfs/${object}`,
   publish: () => undefined,
   owner: () => undefined,
-  own: () => {},
+  own: () => undefined,
+  unpublish: () => undefined,
 }
 
 /** Also its own `FileData`: tests call either. */

@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memfdCreate, resize } from '../../linux/memory.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
-import { Errno, ETIMEDOUT } from '../../values/errno.ts'
+import { EIO, Errno, ETIMEDOUT } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { makeTable } from '../areas.ts'
 import { MemfdTable } from '../memfd-table.ts'
@@ -80,6 +80,35 @@ test('a call that hangs is given up, the next one is answered, and the first is 
   assert.equal(await luo.preserve(session, fd, 2n), undefined)
   await luo.close(session)
   closeSync(fd)
+})
+
+/** A thread that ends in the first call of one kind. */
+function endingThread(kind: LuoCall['kind']): LuoThread {
+  delete process.env.GUESTMEMFS_TEST_FIFO
+  process.env.GUESTMEMFS_TEST_HUNG_CALL = kind
+  return new LuoThread({ worker: BLOCKED })
+}
+
+test('a thread that ends in a call of an update fails it at once, and another one makes the next', {
+  timeout: 20_000,
+}, async () => {
+  const luo = endingThread('preserve')
+  const session = await luo.create('session')
+  assert.ok(!(session instanceof Errno))
+  const fd = memfdOf(4096)
+  assert.equal(await luo.preserve(session, fd, 1n), EIO)
+  await luo.settled()
+  process.env.GUESTMEMFS_TEST_HUNG_CALL = 'none'
+  assert.equal(await luo.preserve(session, fd, 2n), undefined)
+  await luo.close(session)
+  closeSync(fd)
+})
+
+test('a thread that ends in a call for memory of the former kernel is an error, which ends the keeper', {
+  timeout: 20_000,
+}, async () => {
+  const luo = endingThread('find')
+  await assert.rejects(luo.find('session'), /the live update thread ended with 7 in 'find'/)
 })
 
 test('a session that comes too late is closed', async (t) => {

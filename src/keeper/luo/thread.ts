@@ -5,11 +5,13 @@
  * can be unpreserved.
  *
  * Calls of a handover from the former kernel have no time limit: an object that is not retrieved there is
- * memory that is freed.
+ * memory that is freed. Where the thread ends in the middle of one, it is not known whether the kernel has
+ * carried it out, and the keeper ends: its server holds every session as well, and the next keeper goes on.
  */
 import { Worker } from 'node:worker_threads'
 import { memfdSize } from '../../linux/memory.ts'
-import { type Errno, ETIMEDOUT, errnoFromCode } from '../../values/errno.ts'
+import { EIO, type Errno, ETIMEDOUT, errnoFromCode } from '../../values/errno.ts'
+import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { checkOwnFiles } from '../own-version.ts'
 
@@ -59,18 +61,27 @@ export interface LuoThreadOptions {
   readonly patienceMs?: number
 }
 
+/** A call under way. */
+interface Pending {
+  readonly worker: Worker
+  readonly call: LuoCall
+  /** undefined: it was given up. */
+  readonly answer: PromiseWithResolvers<LuoResult> | undefined
+  readonly hasLimit: boolean
+}
+
 export class LuoThread implements Luo {
   readonly #file: URL
   readonly #patienceMs: number
   /** Started with the first call: a keeper that hands nothing over needs no thread. */
   #worker: Worker | undefined
-  readonly #waiting = new Map<number, (result: LuoResult) => void>()
+  readonly #waiting = new Map<number, Pending>()
   /** Calls that were given up, and are still under way. */
-  readonly #late = new Map<number, LuoCall>()
+  readonly #late = new Map<number, Pending>()
   #settling: (() => void)[] = []
   #lastId = 0
 
-  /** Tests pass a thread that hangs. */
+  /** Tests pass a thread that hangs, or ends. */
   constructor({ worker = WORKER, patienceMs = PATIENCE_MS }: LuoThreadOptions = {}) {
     this.#file = worker
     this.#patienceMs = patienceMs
@@ -118,28 +129,60 @@ export class LuoThread implements Luo {
   /** Without `patienceMs` there is no time limit. */
   async #call(call: LuoCall, patienceMs?: number): Promise<Fd | Errno | undefined> {
     const id = ++this.#lastId
-    const { promise, resolve } = Promise.withResolvers<LuoResult>()
-    this.#waiting.set(id, resolve)
     this.#worker ??= this.#start()
     const worker = this.#worker
+    const answer = Promise.withResolvers<LuoResult>()
+    this.#waiting.set(id, { worker, call, answer, hasLimit: patienceMs !== undefined })
     // Keeps the process alive until the call returns, also where it has nothing else to wait for.
     worker.ref()
     worker.postMessage({ id, call } satisfies LuoRequest)
     const timer =
-      patienceMs === undefined ? undefined : setTimeout(() => this.#giveUp(worker, id, call), patienceMs)
-    const result = await promise
-    clearTimeout(timer)
+      patienceMs === undefined ? undefined : setTimeout(() => this.#giveUp(worker, id), patienceMs)
+    const result = await answer.promise.finally(() => clearTimeout(timer))
     if (this.#waiting.size === 0) worker.unref()
     return 'errnoCode' in result ? errnoFromCode(result.errnoCode) : result.fd
   }
 
   /** The thread may hang without an end: another one makes the next calls. */
-  #giveUp(worker: Worker, id: number, call: LuoCall): void {
+  #giveUp(worker: Worker, id: number): void {
     if (this.#worker === worker) this.#worker = undefined
     worker.unref()
-    this.#late.set(id, call)
-    this.#waiting.get(id)?.({ id, errnoCode: ETIMEDOUT.code })
+    const pending = this.#waiting.get(id)
+    if (pending !== undefined) this.#late.set(id, { ...pending, answer: undefined })
+    this.#answer(id, { id, errnoCode: ETIMEDOUT.code })
+  }
+
+  #answer(id: number, result: LuoResult): void {
+    const pending = this.#waiting.get(id)
     this.#waiting.delete(id)
+    pending?.answer?.resolve(result)
+  }
+
+  /**
+   * The thread has ended by itself, without an error: killed for want of memory, say. What the kernel had
+   * made by then of a call is in a session, and is over with it. A call without a limit of time rejects,
+   * which ends the keeper.
+   */
+  #ended(worker: Worker, code: number): void {
+    if (this.#worker === worker) this.#worker = undefined
+    for (const [id, pending] of this.#waiting) {
+      if (pending.worker !== worker) continue
+      if (pending.hasLimit) this.#answer(id, { id, errnoCode: EIO.code })
+      else
+        pending.answer?.reject(
+          new BrokenInvariantError(
+            `the live update thread ended with ${code} in '${pending.call.kind}': the next keeper goes on`,
+          ),
+        )
+      this.#waiting.delete(id)
+    }
+    for (const [id, pending] of this.#late) if (pending.worker === worker) this.#late.delete(id)
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.#late.size > 0) return
+    for (const resolve of this.#settling.splice(0)) resolve()
   }
 
   /**
@@ -152,10 +195,10 @@ export class LuoThread implements Luo {
     const worker = new Worker(this.#file, { trackUnmanagedFds: false })
     worker.on('message', (result: LuoResult) => {
       const late = this.#late.get(result.id)
-      if (late !== undefined) this.#answeredLate(worker, late, result)
-      this.#waiting.get(result.id)?.(result)
-      this.#waiting.delete(result.id)
+      if (late !== undefined) this.#answeredLate(worker, late.call, result)
+      this.#answer(result.id, result)
     })
+    worker.on('exit', (code) => this.#ended(worker, code))
     return worker
   }
 
@@ -165,11 +208,11 @@ export class LuoThread implements Luo {
     if (call.kind === 'create' && 'fd' in result && result.fd !== undefined) {
       const id = ++this.#lastId
       const close: LuoCall = { kind: 'close', fd: result.fd }
-      this.#late.set(id, close)
+      this.#late.set(id, { worker, call: close, answer: undefined, hasLimit: true })
       worker.postMessage({ id, call: close } satisfies LuoRequest)
     }
+    this.#settle()
     if (this.#late.size > 0) return
-    for (const resolve of this.#settling.splice(0)) resolve()
     // Another thread has taken its place, and none of its calls is waited for.
     if (worker !== this.#worker && this.#waiting.size === 0) void worker.terminate()
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EBUSY, EINVAL, ENOSPC, ENXIO } from '../../values/errno.ts'
+import { EBUSY, EINVAL, ENOSPC, ENXIO, EROFS } from '../../values/errno.ts'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
 import { OWNER, RAM, World } from './testing/carve-out-world.ts'
@@ -35,6 +35,28 @@ test('a node that devtmpfs has no room for is an answer, and made the next time'
   assert.ok(world.nodes.nodes.has(object))
 })
 
+test('a node that cannot be given another owner keeps its own, and says so', () => {
+  const world = new World()
+  const object = world.store.create()
+  world.publish(object)
+  world.nodes.refusals.push(ENOSPC)
+  assert.equal(world.store.ram.own(object, { ...OWNER, mode: 0o666 }), ENOSPC)
+  assert.equal(world.ownerOf(object)?.mode, OWNER.mode)
+  assert.equal(world.store.ram.own(object, { ...OWNER, mode: 0o640 }), undefined)
+  assert.equal(world.ownerOf(object)?.mode, 0o640)
+})
+
+test('a node that cannot be removed keeps its device: a process may open it', () => {
+  const world = new World()
+  const object = world.store.create()
+  world.publish(object)
+  world.nodes.removals.push(EROFS)
+  assert.equal(world.isHeld(object), true)
+  assert.equal(world.region.instances.size, 1)
+  assert.equal(world.isHeld(object), false, 'it is tried again')
+  assert.equal(world.region.instances.size, 0)
+})
+
 test('a device of gigantic pages is made where they were asked for, and nowhere else', () => {
   const world = new World()
   const object = world.store.create()
@@ -49,11 +71,11 @@ test('a node that is there keeps its owner, one that was taken away is made agai
   world.publish(object)
   world.nodes.make(object, '250:1', { ...OWNER, uid: 77 })
   world.publish(object)
-  assert.equal(world.store.ram.owner(object)?.uid, 77)
+  assert.equal(world.ownerOf(object)?.uid, 77)
   world.nodes.remove(object)
   assert.equal(world.store.ram.owner(object), undefined)
   world.publish(object)
-  assert.equal(world.store.ram.owner(object)?.uid, OWNER.uid)
+  assert.equal(world.ownerOf(object)?.uid, OWNER.uid)
 })
 
 test('an object is held until no process maps it; unpublished from the first question on', () => {

@@ -7,7 +7,6 @@
 import { endOf, type PhysicalRange } from '../../linux/memory-ranges.ts'
 import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
-import { BrokenInvariantError } from '../../values/errors.ts'
 import { MIB } from '../../values/units.ts'
 import type { Instance, RangeMapper } from './range-mapper.ts'
 
@@ -82,8 +81,7 @@ export class RangeZeroing {
     }
     piece.doneBytes += bytes
     this.#doneBytes += bytes
-    if (piece.doneBytes === piece.range.lengthBytes) this.#endPiece(piece)
-    return undefined
+    return piece.doneBytes === piece.range.lengthBytes ? this.#endPiece(piece) : undefined
   }
 
   #nextPiece(): Piece | Errno {
@@ -114,16 +112,13 @@ export class RangeZeroing {
 
   /**
    * A server that dies before it destroys the instance leaves a bound one that no process holds and no node
-   * leads to: the next start destroys it.
+   * leads to: the next start destroys it. Errors: why it cannot be destroyed. Its memory counts as not zeroed
+   * then, so that nobody gets it, and `makeWay` tries again when it is to be zeroed the next time.
    */
-  #endPiece({ temporary, mapping }: Piece): void {
+  #endPiece({ temporary, mapping }: Piece): Errno | undefined {
     this.#piece = undefined
-    if (temporary === undefined) return
+    if (temporary === undefined) return undefined
     unmapRaw(mapping)
-    const failed = this.#mapper.destroy(temporary)
-    if (failed)
-      throw new BrokenInvariantError(
-        `${temporary.name} was made to zero its memory, and cannot be destroyed: ${failed}`,
-      )
+    return this.#mapper.destroy(temporary)
   }
 }

@@ -10,7 +10,7 @@ import { sameRanges } from '../../linux/dax-device.ts'
 import type { DeviceNumber } from '../../linux/device-node.ts'
 import type { Holder } from '../../linux/holders.ts'
 import { anyOverlap } from '../../linux/memory-ranges.ts'
-import { EBUSY, EINVAL, type Errno, errnoFromCode } from '../../values/errno.ts'
+import { EBUSY, EINVAL, Errno, errnoFromCode } from '../../values/errno.ts'
 import type { ObjectId } from '../../values/ids.ts'
 import type { Mapping } from '../../values/mapping.ts'
 import { type Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
@@ -97,15 +97,21 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     return this.#nodes.path(object)
   }
 
-  owner(object: ObjectId): Owner | undefined {
+  owner(object: ObjectId): Owner | Errno | undefined {
     const device = this.#device(object)
     return device === undefined ? undefined : this.#nodes.owner(object, device)
   }
 
-  own(object: ObjectId, owner: Owner): void {
+  own(object: ObjectId, owner: Owner): Errno | undefined {
     const device = this.#device(object)
-    if (device !== undefined && this.#nodes.owner(object, device) !== undefined)
-      this.#nodes.make(object, device, owner)
+    const node = device === undefined ? undefined : this.#nodes.owner(object, device)
+    if (node instanceof Errno) return node
+    if (device === undefined || node === undefined) return undefined
+    return this.#nodes.make(object, device, owner)
+  }
+
+  unpublish(object: ObjectId): Errno | undefined {
+    return this.#nodes.remove(object)
   }
 
   #device(object: ObjectId): DeviceNumber | undefined {
@@ -131,8 +137,9 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
     const ranges = rangesOf(this.#layout, extents)
     const [device] = state.devices
     if (device !== undefined && state.devices.length === 1 && sameRanges(device.ranges, ranges)) {
-      const isThere = this.#nodes.owner(object, device.number) !== undefined
-      return isThere ? undefined : this.#nodes.make(object, device.number, owner)
+      const node = this.#nodes.owner(object, device.number)
+      if (node instanceof Errno) return node
+      return node === undefined ? this.#nodes.make(object, device.number, owner) : undefined
     }
     if (device !== undefined) return this.isHeld(object) instanceof Wait ? WAIT_FOR_STORE : EBUSY
     const inTheWay = this.#chunks.surrender(extents)
@@ -147,15 +154,15 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
 
   /**
    * The first call removes the node: from then on no process can open it. A Wait until the worker has looked.
-   * False: it found no holder, and has destroyed the device. True: a process holds it; called again after
-   * LOOK_AGAIN_MS, it looks again.
+   * False: it found no holder, and has destroyed the device. True: a process holds it, or may open it by a
+   * node that cannot be removed; called again after LOOK_AGAIN_MS, it looks again.
    */
   isHeld(object: ObjectId): boolean | Wait {
     const state = this.#states.get(object)
     if (state === undefined) return false
     if (state.isBusy) return WAIT_FOR_STORE
     if (state.devices.length === 0) return false
-    this.#nodes.remove(object)
+    if (this.#nodes.remove(object) !== undefined) return true
     if (performance.now() < state.lookAgainAtMs) return true
     this.#free(state)
     return WAIT_FOR_STORE
@@ -163,11 +170,11 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
 
   /**
    * No inode owns it any more. A device that a process holds all the same stays, and a later file on its
-   * blocks gets EBUSY.
+   * blocks gets EBUSY. So does one whose node cannot be removed.
    */
   release(object: ObjectId): void {
-    this.#nodes.remove(object)
     const state = this.#states.get(object)
+    if (this.#nodes.remove(object) !== undefined) return
     if (state === undefined) return
     this.#states.delete(object)
     state.isReleased = true

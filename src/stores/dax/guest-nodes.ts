@@ -8,7 +8,8 @@ import {
   readDeviceNode,
   removeNode,
 } from '../../linux/device-node.ts'
-import type { Errno } from '../../values/errno.ts'
+import { Errno } from '../../values/errno.ts'
+import { SystemCallError } from '../../values/errors.ts'
 import type { ObjectId } from '../../values/ids.ts'
 
 /** Tests pass nodes that need no root. */
@@ -30,19 +31,23 @@ export class GuestNodes {
     return join(this.#folder, String(object))
   }
 
-  /** The owner of the node of `device`; undefined: there is no node, or it is of another device. */
-  owner(object: ObjectId, device: DeviceNumber): NodeOwner | undefined {
+  /**
+   * The owner of the node of `device`; undefined: there is no node, or it is of another device. Errors: those
+   * of lstat(2).
+   */
+  owner(object: ObjectId, device: DeviceNumber): NodeOwner | Errno | undefined {
     const node = readDeviceNode(this.path(object))
-    return node?.device === device ? node : undefined
+    return node instanceof Errno || node?.device === device ? node : undefined
   }
 
-  /** Errors: those of mknod(2), as ENOSPC of a full devtmpfs; then there is no node. */
+  /** Errors: those of mknod(2), as ENOSPC of a full devtmpfs; then what was there is there. */
   make(object: ObjectId, device: DeviceNumber, owner: NodeOwner): Errno | undefined {
     return makeDeviceNode(this.path(object), device, owner)
   }
 
-  remove(object: ObjectId): void {
-    removeNode(this.path(object))
+  /** No error where it is gone already. Errors: those of unlink(2); then it is there. */
+  remove(object: ObjectId): Errno | undefined {
+    return removeNode(this.path(object))
   }
 
   /**
@@ -52,10 +57,15 @@ export class GuestNodes {
   takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {
     const found = new Map<ObjectId, DeviceNumber>()
     for (const name of readdirSync(this.#folder)) {
-      const device = readDeviceNode(join(this.#folder, name))?.device
-      if (/^[1-9]\d*$/.test(name) && device !== undefined && devices.has(device))
-        found.set(Number(name) as ObjectId, device)
-      else removeNode(join(this.#folder, name))
+      const path = join(this.#folder, name)
+      const node = readDeviceNode(path)
+      if (node instanceof Errno) throw new SystemCallError(`lstat ${path}`, node)
+      if (/^[1-9]\d*$/.test(name) && node !== undefined && devices.has(node.device)) {
+        found.set(Number(name) as ObjectId, node.device)
+        continue
+      }
+      const failed = removeNode(path)
+      if (failed) throw new SystemCallError(`unlink ${path}`, failed)
     }
     return found
   }

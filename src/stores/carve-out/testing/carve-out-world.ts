@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { waitReadable } from '../../../linux/descriptors.ts'
-import type { Errno } from '../../../values/errno.ts'
+import { Errno } from '../../../values/errno.ts'
 import type { ObjectId } from '../../../values/ids.ts'
 import { Wait } from '../../../values/refusal.ts'
 import { DaxGuestRam } from '../../dax/dax-guest-ram.ts'
-import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../../store.ts'
+import { BLOCK_BYTES, CHUNK_BLOCKS, type Owner, type Placement } from '../../store.ts'
 import { CarveOutStore } from '../carve-out-store.ts'
 import { DataChunks } from '../data-chunks.ts'
 import { gibibyteFrames } from '../layout.ts'
@@ -58,6 +58,12 @@ export class World {
 
   publish(object: ObjectId, placement = RAM): Errno | undefined {
     return this.settle(() => this.store.ram.publish(object, placement, OWNER)) as Errno | undefined
+  }
+
+  ownerOf(object: ObjectId): Owner | undefined {
+    const owner = this.store.ram.owner(object)
+    if (owner instanceof Errno) throw new Error(owner.name)
+    return owner
   }
 
   isHeld(object: ObjectId): boolean {

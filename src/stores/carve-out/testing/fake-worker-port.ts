@@ -58,6 +58,8 @@ export class FakeNodes implements Nodes {
   readonly nodes = new Map<ObjectId, NodeOwner & { readonly device: DeviceNumber }>()
   /** Answered once each by the next nodes that are made. */
   readonly refusals: Errno[] = []
+  /** The same for nodes that are removed. */
+  readonly removals: Errno[] = []
 
   path(object: ObjectId): string {
     return `/fake/${object}`
@@ -74,8 +76,10 @@ export class FakeNodes implements Nodes {
     return refused
   }
 
-  remove(object: ObjectId): void {
-    this.nodes.delete(object)
+  remove(object: ObjectId): Errno | undefined {
+    const refused = this.removals.shift()
+    if (refused === undefined) this.nodes.delete(object)
+    return refused
   }
 
   takeStock(devices: ReadonlySet<DeviceNumber>): Map<ObjectId, DeviceNumber> {

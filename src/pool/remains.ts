@@ -1,0 +1,35 @@
+/**
+ * What is left of a pool of which no process is found and no record can be read: the record's file, or a
+ * mount that nobody serves. It tells that there was a pool, whose memory may have been lost. Must not: access
+ * a mount, which may not answer.
+ */
+import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
+import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'
+
+export interface Remains {
+  readonly pool: string
+  /** Where this process sees it mounted. */
+  readonly mountPoint: string | null
+  /** Nothing tells where its memory was. */
+  readonly source: undefined
+  readonly pidNamespace?: undefined
+}
+
+/** A pool without a process that is known to hold it. */
+export type Lost = PoolRecord | Remains
+
+/** undefined: nothing tells that there was a pool of this name. */
+export function remainsOf(pool: string): Remains | undefined {
+  const mount = mountTable().findLast(
+    ({ type, source, root }) => type === FUSE_TYPE && source === pool && root === '/',
+  )
+  const { unreadable } = listPoolRecords()
+  if (mount === undefined && !unreadable.includes(pool)) return undefined
+  return { pool, mountPoint: mount?.target ?? null, source: undefined }
+}
+
+/** The remains at a mount point. */
+export function remainsAt(mountPoint: string): Remains | undefined {
+  const mount = mountTable().findLast(({ type, target }) => type === FUSE_TYPE && target === mountPoint)
+  return mount && remainsOf(mount.source)
+}

@@ -1,0 +1,40 @@
+/**
+ * Whether a pool that no process is found to hold may be held all the same, by one that /proc does not show
+ * to this process: in a container, or below `hidepid=`. Such a pool is never called lost, and nothing takes
+ * its name or its record away (docs/ownership.md).
+ */
+import { CAP_SYS_PTRACE, hasCapability } from '../linux/capabilities.ts'
+import { hiddenInNamespace, hiddenProcesses, isForeignProc, ownPidNamespace } from '../linux/pid-namespace.ts'
+import { UsageError } from '../values/errors.ts'
+import type { Lost } from './remains.ts'
+
+/**
+ * Why, for the end of a sentence. undefined: no keeper and no server of it is hidden. Both are in the pid
+ * namespace that the record names: in another one than this process's they are not seen.
+ */
+export function whyUnseen({ pidNamespace }: Lost): string | undefined {
+  const isOwn = pidNamespace !== undefined && pidNamespace === ownPidNamespace()
+  const hidden = isOwn ? hiddenInNamespace() : hiddenProcesses()
+  // What another process has open is shown to one that may trace it.
+  return hidden ?? (hasCapability(CAP_SYS_PTRACE) ? undefined : 'this process has no CAP_SYS_PTRACE')
+}
+
+/** Throws UsageError where a process that is not seen may hold the pool, which none that is seen does. */
+export function checkSeen(lost: Lost): void {
+  const why = whyUnseen(lost)
+  if (why !== undefined)
+    throw new UsageError(
+      `pool '${lost.pool}' may have processes that cannot be seen from here, with all of its memory: ${why}; run it on the host itself, with its own /proc`,
+    )
+}
+
+/**
+ * Throws UsageError where /proc is that of another pid namespace: the pids in it are those of other processes
+ * to every call that signals or looks at one.
+ */
+export function checkOwnProc(): void {
+  if (isForeignProc())
+    throw new UsageError(
+      "/proc is that of another pid namespace: mount one of its own ('mount -t proc proc /proc')",
+    )
+}

@@ -1,0 +1,64 @@
+/** Pools with a record that is harmed, for the tests of who finds their memory all the same. */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { POOLS } from '../../src/run/paths.ts'
+import { Mapper } from './mapper.ts'
+import {
+  beforeUnmount,
+  guestmemfs,
+  kill,
+  mountTestPool,
+  type Outcome,
+  type TestPool,
+  until,
+} from './support.ts'
+
+const MIB = 1024 * 1024
+
+export const recordFile = (pool: string): string => join(POOLS, `${pool}.json`)
+
+/** Faults of a record. */
+export const HARMS: Readonly<Record<string, (file: string, first: string) => void>> = {
+  'is missing': (file) => fs.rmSync(file),
+  'is empty': (file) => fs.writeFileSync(file, ''),
+  'is half': (file) => fs.truncateSync(file, Math.floor(fs.statSync(file).size / 2)),
+  'is of another version': (file) => fs.writeFileSync(file, '{"format":99}'),
+  'names processes that have died': (file, first) => fs.writeFileSync(file, first),
+  'is of a region, from before': (file, first) =>
+    fs.writeFileSync(
+      file,
+      JSON.stringify({ ...JSON.parse(first), source: { kind: 'dax', region: null }, mountPoint: '/nowhere' }),
+    ),
+}
+
+export interface Stage {
+  readonly pool: TestPool
+  readonly keeper: number
+  readonly server: number
+  readonly mapper: Mapper
+}
+
+/** A pool with a file and guest RAM, whose server and keeper are not those of its first record. */
+export async function stage(t: TestContext, harm: (file: string, first: string) => void): Promise<Stage> {
+  const pool = await mountTestPool(t, { size: '64M' })
+  // The command finds the pool at the end, whatever its record is.
+  beforeUnmount(t, () => guestmemfs('umount', '--discard', pool.pool))
+  fs.writeFileSync(pool.path('text'), 'kept')
+  const mapper = await Mapper.start(t, pool.path('ram'), 8 * MIB, { create: true })
+  await mapper.store(5, 55)
+  const first = fs.readFileSync(recordFile(pool.pool), 'utf8')
+  const former = pool.serverPid()
+  await kill(former)
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
+  await until('the record names the next server', () => ![0, former].includes(pool.serverPid()))
+  const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
+  harm(recordFile(pool.pool), first)
+  return { pool, keeper, server, mapper }
+}
+
+export const listed = async (pool: string): Promise<Record<string, unknown> | undefined> =>
+  JSON.parse((await guestmemfs('list', '--json')).stdout).find((each: { pool: string }) => each.pool === pool)
+
+export const succeeded = ({ stderr, status }: Outcome): void => assert.deepEqual([stderr, status], ['', 0])
