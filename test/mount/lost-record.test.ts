@@ -166,10 +166,10 @@ test('a user who has an image that names the pool holds up no mount', options, a
   await kill(keeper)
   await kill(server)
   fs.rmSync(recordFile(pool.pool))
-  assert.equal(await listed(pool.pool), undefined)
-  const anew = await guestmemfs('mount', pool.pool, testMountPoint(t), '-o', 'size=32M')
+  assert.equal((await listed(pool.pool))?.state, 'lost', 'nobody who counts holds it')
+  const anew = await guestmemfs('mount', pool.pool, testMountPoint(t), '-o', 'new,size=32M')
   succeeded(anew)
-  assert.match(anew.stdout, /32M \(new pool\)/)
+  assert.match(anew.stdout, /32M \(new pool: the processes of the former one had died/)
 })
 
 /** Opens the image that `pid` holds. */
