@@ -24,6 +24,7 @@ import { mount } from './mount.ts'
 import { mountTier } from './mount-tier.ts'
 import { overhead } from './overhead.ts'
 import { pages } from './pages.ts'
+import { poison } from './poison.ts'
 import { refuse } from './refuse.ts'
 import { reserve } from './reserve.ts'
 import { systemd } from './systemd.ts'
@@ -50,6 +51,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario<unknown>>> = {
   gigantic,
   overhead,
   pages,
+  poison,
   reserve,
   refuse,
   systemd,

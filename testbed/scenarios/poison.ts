@@ -1,0 +1,114 @@
+/**
+ * Pages that the machine loses under a living pool, by the kernel's own memory failure: of a file, of the
+ * image's checkpoint, and of its log. A KVM guest runs on through all of it. No kexec here.
+ */
+import { guestCommand } from '../guests/qemu.ts'
+import { buildTinyGuest } from '../guests/tiny-guest.ts'
+import { poolStatus, refusal } from '../scenario/pool.ts'
+import type { Scenario, Stage } from '../scenario/scenario.ts'
+
+const POISON = '/opt/testbed/guestmemfs/testbed/programs/memory/poison.ts'
+/** The kernel ends the program that asked for it by SIGBUS, as one that met the page. */
+const poisonPage = (file: string, offset: number): string =>
+  `node ${POISON} ${file} ${offset} || [[ $? -eq 135 ]]`
+const POOL = '/mnt/guestmemfs'
+const PAGE_BYTES = 4096
+/** A page in the middle of a file of 16. */
+const LOST_PAGE = 5
+/** Of 1000 changes each: a checkpoint is written when the log has grown. */
+const MOST_ROUNDS = 40
+const LOG = '/run/guestmemfs/pools/guestmemfs.log'
+
+export const poison: Scenario = {
+  about:
+    'pages of a file, of a checkpoint and of the log are lost, really: EIO, one death, a refusal; a guest runs on',
+  tier: 'testbed',
+  files: () => ({ guest: buildTinyGuest({ mebibytes: 16 }) }),
+  async run(stage) {
+    const { host, phase, guest } = stage
+    await host.run(`mkdir -p ${POOL}; guestmemfs mount guestmemfs ${POOL} -o size=256M
+      cd ${POOL}; touch guest-ram; truncate -s 64M guest-ram
+      head -c $((16 * ${PAGE_BYTES})) /dev/urandom | tee /root/whole >file; echo other >other`)
+    await host.start('run', `exec guestmemfs run -- ${guestCommand({ name: 'guest', mebibytes: 64 })}`)
+    await phase('guest runs', () => guest('guest').waitForTicks(5))
+    await phase('a page of a file', () => loseFilePage(stage))
+    await phase('a page of a checkpoint', () => loseCheckpoint(stage))
+    await phase('a page of the log', () => loseLog(stage))
+    await phase('guest runs on', () => guest('guest').waitForTicks(10))
+  },
+}
+
+/** EIO for that page, and for nothing else; nobody dies, and no other file gets the page. */
+async function loseFilePage(stage: Stage): Promise<void> {
+  const { host, expect } = stage
+  const { pid } = (await poolStatus(host)).server
+  await host.run(poisonPage(`${POOL}/file`, LOST_PAGE * PAGE_BYTES))
+  const dropCopies = 'echo 1 >/proc/sys/vm/drop_caches'
+  const at = (file: string, page: string): string =>
+    `dd if=${file} bs=${PAGE_BYTES} skip=${page} count=1 status=none`
+  const lost = await refusal(host, `${dropCopies}; ${at(`${POOL}/file`, `${LOST_PAGE}`)}`)
+  expect('the page', lost, /Input\/output error/)
+  await host.run(`for page in {0..15}; do
+    [[ $page == ${LOST_PAGE} || $(${at(`${POOL}/file`, '$page')} | sha256sum) == $(${at('/root/whole', '$page')} | sha256sum) ]]; done`)
+  expect('another file', await host.run(`cat ${POOL}/other`), 'other')
+  await host.run(`rm ${POOL}/file; head -c 32M /dev/urandom | tee /root/big >${POOL}/big; ${dropCopies}
+    [[ $(sha256sum </root/big) == $(sha256sum <${POOL}/big) ]]; rm ${POOL}/big`)
+  expect('same server', (await poolStatus(host)).server.pid, pid)
+}
+
+/** The image is mended from what else it has: no file is lost. */
+async function loseCheckpoint(stage: Stage): Promise<void> {
+  const { host, expect } = stage
+  const { image } = await imageOf(stage)
+  const page = await newestCheckpoint(stage)
+  await host.run(poisonPage(image, page))
+  const { pid } = (await poolStatus(host)).server
+  await host.run(`kill -KILL ${pid}; stat ${POOL}/other >/dev/null; echo more >${POOL}/more`)
+  expect(
+    'files',
+    await host.run(`cat ${POOL}/other ${POOL}/more; ls ${POOL} | xargs`),
+    'other\nmore\nguest-ram more other',
+  )
+  expect('fsck', await host.run('guestmemfs fsck guestmemfs'), 'guestmemfs: clean')
+}
+
+/** An acknowledged record is gone: the pool says so and serves nothing any more; nothing is guessed. */
+async function loseLog(stage: Stage): Promise<void> {
+  const { host, expect } = stage
+  const { image, segments } = await imageOf(stage)
+  for (const offset of segments) await host.run(poisonPage(image, pageOf(offset)))
+  // Its request is never answered: the pool is refused.
+  await host.run(`touch ${POOL}/never >/dev/null 2>&1 &
+    for try in {1..300}; do grep -q 'cannot be read' ${LOG} && break; sleep .2; done`)
+  expect('the log of the pool', await host.run(`grep -h 'cannot be read' ${LOG} | tail -1`), /cannot be read/)
+}
+
+const pageOf = (offset: number): number => offset - (offset % PAGE_BYTES)
+
+/** Of the memfd that the server maps: its path, and offsets by its header (docs/image-format.md). */
+async function imageOf({ host }: Stage): Promise<{ image: string; slots: number[]; segments: number[] }> {
+  const { server } = await poolStatus(host)
+  const image = await host.run(
+    `for fd in /proc/${server.pid}/fd/*; do [[ $(readlink $fd) == *memfd:guestmemfs:image* ]] && echo $fd && break; done`,
+  )
+  const words = await host.run(`dd if=${image} bs=8 skip=6 count=4 status=none | od -An -v -tu8 -w8 | xargs`)
+  const [first = 0, second = 0, ...segments] = words.split(' ').map(Number)
+  return { image, slots: [first, second], segments }
+}
+
+/** The first page of the newest checkpoint, once there is one before it. */
+async function newestCheckpoint(stage: Stage): Promise<number> {
+  const { host } = stage
+  const { image, slots } = await imageOf(stage)
+  const generation = async (slot: number): Promise<number> =>
+    Number(await host.run(`dd if=${image} bs=8 skip=$((${slot} / 8)) count=1 status=none | od -An -tu4 -N4`))
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    const [first = 0, second = 0] = await Promise.all(slots.map(generation))
+    if (first > 0 && second > 0) {
+      const slot = (first > second ? slots[0] : slots[1]) as number
+      return pageOf(slot)
+    }
+    await host.run(`cd ${POOL}; for number in {1..500}; do echo >f$number; done; rm f*`)
+  }
+  throw new Error('no second checkpoint was written')
+}
