@@ -74,6 +74,34 @@ test('what no line can say, and was done after the preflight, is not lost: the g
   assert.match(again.stderr, /its next QEMU would differ in .*detect-zeroes on/)
 })
 
+test('a disk that gets another size while its next QEMU is tried is not loaded into it, and has that size in the one after', async (t) => {
+  const pool = await mountVmPool(t)
+  const file = image(scratchFolder(t), 'disk.raw', 0xa0)
+  const options = ['-drive', `if=virtio,id=drive0,format=raw,file=${file}`]
+  const vm = await startTinyVm(t, pool, 'resized', { options })
+  const before = qemuPid(vm.name)
+  const updating = updateVmm(pool)
+  await untilTried(vm.name)
+  await monitor(vm.name, 'block_resize', { device: 'drive0', size: 8 << 20 })
+  const { status, report, stderr } = await updating
+  assert.equal(status, 1)
+  // The one that is tried may have opened the image before or after it.
+  assert.match(
+    stderr + (report.vms[0]?.problem ?? ''),
+    /was changed while the update was under way|its next QEMU would differ in drive drive0/,
+  )
+  assert.equal(qemuPid(vm.name), before)
+  await vm.serial.moreTicks(2)
+  const again = await updateVmm(pool)
+  assert.equal(again.status, 0, again.stderr)
+  const [drive] = (await monitor(vm.name, 'query-block')) as {
+    inserted: { image: { 'virtual-size': number } }
+  }[]
+  assert.equal(drive?.inserted.image['virtual-size'], 8 << 20)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
 test('an unplugged device that would move another one on its bus is refused before the guest is paused', async (t) => {
   const pool = await mountVmPool(t)
   const folder = scratchFolder(t)

@@ -18,7 +18,12 @@ const NodeSchema = v.object({
 const DriveSchema = v.object({
   device: v.string(),
   qdev: v.optional(v.string()),
-  inserted: v.optional(v.object({ 'node-name': v.string() })),
+  inserted: v.optional(
+    v.object({
+      'node-name': v.string(),
+      image: v.optional(v.object({ 'virtual-size': v.optional(v.number()) })),
+    }),
+  ),
 })
 /** `type`: `block-driver`, `block-backend` or `block-job`. */
 const GraphSchema = v.object({
@@ -49,6 +54,8 @@ export interface Drive {
   readonly device: string | undefined
   /** undefined: there is no medium. */
   readonly node: string | undefined
+  /** What the guest has of it; undefined: there is no medium, or QEMU does not tell. */
+  readonly sizeBytes: number | undefined
 }
 
 export interface BlockGraph {
@@ -75,6 +82,7 @@ export async function readBlockGraph(ask: Ask): Promise<BlockGraph> {
       backend: device,
       device: qdev === undefined ? undefined : deviceOf(qdev),
       node: inserted?.['node-name'],
+      sizeBytes: inserted?.image?.['virtual-size'],
     })),
   }
 }
@@ -110,6 +118,12 @@ export function blockFacts({ nodes, drives }: BlockGraph): string[] {
   }
   return [
     ...[...nodes.values()].filter(({ name }) => !isOpener(name)).map(told),
-    ...drives.map(({ backend, device, node }) => `drive ${backend} ${device ?? ''}: ${label(node)}`),
+    // Not of nodes below, which may grow with what the guest writes.
+    ...drives.map(({ backend, device, node, sizeBytes }) =>
+      [
+        `drive ${backend} ${device ?? ''}: ${label(node)}`,
+        ...(sizeBytes === undefined ? [] : [sizeBytes]),
+      ].join(', '),
+    ),
   ]
 }

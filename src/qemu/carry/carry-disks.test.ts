@@ -19,8 +19,8 @@ const node = (name: string, driver: string, file: string, children: object = {})
 const BASE = [node('file0', 'file', '/a.raw'), node('disk0', 'raw', '/a.raw', { file: 'file0' })]
 const MEDIUM = [node('#b1', 'raw', '/one.iso', { file: '#b2' }), node('#b2', 'file', '/one.iso')]
 const drive = (top: string, medium: string | undefined = '#b1'): Drive[] => [
-  { backend: '', device: 'vd0', node: top },
-  { backend: 'cd0', device: 'cdrom0', node: medium },
+  { backend: '', device: 'vd0', node: top, sizeBytes: 1 << 20 },
+  { backend: 'cd0', device: 'cdrom0', node: medium, sizeBytes: undefined },
 ]
 const graph = (nodes: readonly BlockNode[], drives: readonly Drive[]): BlockGraph => ({
   nodes: new Map(nodes.map((item) => [item.name, item])),
@@ -57,7 +57,12 @@ test('an overlay without a name gets one, and the options that QEMU does not rep
 test('a medium that is gone, or another', () => {
   assert.ok(
     carried(
-      graph(BASE, drive('disk0', undefined).with(1, { backend: 'cd0', device: 'cdrom0', node: undefined })),
+      graph(
+        BASE,
+        drive('disk0', undefined).with(1, {
+          ...{ backend: 'cd0', device: 'cdrom0', node: undefined, sizeBytes: undefined },
+        }),
+      ),
     ).includes('if=none,id=cd0,media=cdrom'),
   )
   const other = [node('#b3', 'raw', '/t,wo.iso', { file: '#b4' }), node('#b4', 'file', '/t,wo.iso')]
