@@ -62,9 +62,10 @@ export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Prom
  */
 export async function continueAfter(qmp: QmpClient, wasRunning: boolean, error: unknown): Promise<void> {
   try {
-    await cancelMigration(qmp, wasRunning)
+    await qmp.withSound((sound) => cancelMigration(sound, wasRunning))
   } catch (cause) {
-    throw new GuestStoppedError(`${errorText(error)}; and it could not be continued: ${errorText(cause)}`, {
+    const [why, whyNot] = [errorText(error), errorText(cause)]
+    throw new GuestStoppedError(why === whyNot ? why : `${why}; and it could not be continued: ${whyNot}`, {
       cause,
     })
   }
