@@ -6,6 +6,7 @@
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
 import { LATE, within } from '../values/within.ts'
+import { askOf } from './machine/ask.ts'
 import type { QmpClient } from './qmp-client.ts'
 
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
@@ -30,7 +31,7 @@ const SAVE_MODE = 'cpr-reboot'
 const LOOK_MS = 500
 
 export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
-  return v.parse(StatusSchema, await qmp.execute('query-status'))
+  return await askOf(qmp)(StatusSchema, 'query-status')
 }
 
 /** Turns cpr-reboot on or off. Left on, an ordinary live migration by a person would lose the guest's RAM. */
@@ -42,7 +43,7 @@ export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void>
 
 /** Whether QEMU is set for `cpr-reboot`: outside of an update, a command that was killed has left it so. */
 export async function isSetForSave(qmp: QmpClient): Promise<boolean> {
-  const { mode } = v.parse(ModeSchema, await qmp.execute('query-migrate-parameters'))
+  const { mode } = await askOf(qmp)(ModeSchema, 'query-migrate-parameters')
   return mode === SAVE_MODE
 }
 
@@ -50,15 +51,14 @@ export async function isSetForSave(qmp: QmpClient): Promise<boolean> {
  * Why this guest cannot be saved: devices and mounts that QEMU knows to block it. QEMU tells those of the
  * mode that it is set to, so it is set to that of a save for this one question; guest RAM stays in the
  * stream, and a migration that a person starts in that moment takes all of the guest. The caller holds the
- * VM's update lock: the save of another command would lose its mode.
+ * VM's update lock, as the save of another command would lose its mode, and sets QEMU back (`setCprReboot`)
+ * where this fails. Errors: QemuError.
  */
 export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]> {
   await qmp.execute('migrate-set-parameters', { mode: SAVE_MODE })
-  try {
-    return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
-  } finally {
-    await setCprReboot(qmp, false)
-  }
+  const reasons = (await queryMigration(qmp))['blocked-reasons'] ?? []
+  await setCprReboot(qmp, false)
+  return reasons
 }
 
 /** The state file as an argument of QMP, with no syntax that a file name could break. */
@@ -73,24 +73,33 @@ export function fileChannels(path: string): object {
  * than `timeoutMs`, QEMU does not answer any more.
  */
 export async function awaitMigration(qmp: QmpClient, timeoutMs: number): Promise<void> {
-  const isFinal = (status: unknown) => status === 'completed' || status === 'failed' || status === 'cancelled'
+  const end = await finalStatus(qmp, timeoutMs)
+  if (end === 'completed') return
+  const { 'error-desc': reason } = await queryMigration(qmp)
+  throw new QemuError(reason ?? `the migration was ${end}`)
+}
+
+/**
+ * By QEMU's event, or by its answer to a query: a QEMU that hangs fails one long before the migration's own
+ * timeout, and no event can be missed.
+ */
+async function finalStatus(qmp: QmpClient, timeoutMs: number): Promise<string> {
   const ended = qmp.event(
     ({ name, data }) => name === 'MIGRATION' && isFinal(data.status),
     timeoutMs,
     'the migration did not end',
   )
-  const end = await whileItAnswers(qmp, ended)
-  if (end.data.status === 'completed') return
-  const { 'error-desc': reason } = v.parse(MigrateSchema, await qmp.execute('query-migrate'))
-  throw new QemuError(reason ?? `the migration was ${end.data.status}`)
-}
-
-/** What `event` resolves with. A QEMU that hangs fails a query long before the migration's own timeout. */
-async function whileItAnswers<T>(qmp: QmpClient, event: Promise<T>): Promise<T> {
-  event.catch(() => {}) // a rejection reaches the await below
+  ended.catch(() => {}) // a rejection reaches the await below
   for (;;) {
-    const first = await within(event, LOOK_MS)
-    if (first !== LATE) return first
-    await runStatus(qmp)
+    const first = await within(ended, LOOK_MS)
+    if (first !== LATE) return String(first.data.status)
+    const { status } = await queryMigration(qmp)
+    if (isFinal(status)) return status
   }
 }
+
+const isFinal = (status: unknown): status is string =>
+  status === 'completed' || status === 'failed' || status === 'cancelled'
+
+const queryMigration = (qmp: QmpClient): Promise<v.InferOutput<typeof MigrateSchema>> =>
+  askOf(qmp)(MigrateSchema, 'query-migrate')

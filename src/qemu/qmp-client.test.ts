@@ -110,3 +110,31 @@ test('a message without an end is refused', () => {
   }, /without end/)
   assert.throws(() => new QmpReader().read('{"id": 1}\n'), /not a QMP message/)
 })
+
+test('a flood of events drops none of another name, kept or waited for', async (t) => {
+  const flood = Array.from({ length: 5000 }, () => EVENT.replace('STOP', 'RTC_CHANGE')).join('')
+  const path = await serve(t, (line) => returning(line) + (line.includes('"flood"') ? EVENT + flood : ''))
+  const qmp = await QmpClient.connect(path, 2000)
+  t.after(() => qmp.close())
+  await qmp.execute('flood')
+  // Answered when all of it was read.
+  await qmp.execute('after')
+  assert.equal(qmp.takeEvent('STOP')?.name, 'STOP')
+  const stop = qmp.event(({ name }) => name === 'STOP', 2000, 'no STOP')
+  await qmp.execute('flood')
+  assert.equal((await stop).name, 'STOP')
+})
+
+test('a QEMU that answers each question in time, and there is no end of it, is given up at the deadline', async (t) => {
+  const path = await serve(t, (line) => returning(line))
+  const qmp = await QmpClient.connect(path, 2000)
+  t.after(() => qmp.close())
+  qmp.endWithin(200, 'not saved')
+  await assert.rejects(async () => {
+    for (;;) await qmp.execute('query-status')
+  }, /^QemuError: not saved$/)
+  await assert.rejects(
+    qmp.event(() => true, 10_000, 'no event'),
+    /not saved/,
+  )
+})

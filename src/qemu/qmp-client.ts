@@ -9,11 +9,20 @@ import { type QemuVersion, versionOf } from './qemu-version.ts'
 import { type QmpEvent, type QmpMessage, QmpReader } from './qmp-messages.ts'
 
 const COMMAND_TIMEOUT_MS = 10_000
-/** Events that no caller has taken yet; older ones are dropped. */
+/**
+ * Events that no caller has taken yet: so many of one name, and so many names; older ones are dropped. By
+ * name, so that a flood of one kind, which a guest can cause, drops none of another.
+ */
 const KEPT_EVENTS = 64
 
 interface Waiter {
   readonly resolve: (value: unknown) => void
+  readonly reject: (error: QemuError) => void
+}
+
+interface EventWait {
+  readonly matches: (event: QmpEvent) => boolean
+  readonly resolve: (event: QmpEvent) => void
   readonly reject: (error: QemuError) => void
 }
 
@@ -23,13 +32,17 @@ export class QmpClient {
   readonly #reader: QmpReader
   readonly #commands = new Map<number, Waiter>()
   readonly #greeting = Promise.withResolvers<QemuVersion>()
-  readonly #events: QmpEvent[] = []
-  #wake = Promise.withResolvers<void>()
+  readonly #events = new Map<string, QmpEvent[]>()
+  readonly #waits = new Set<EventWait>()
   #nextId = 1
   #end: QemuError | undefined
   #version: QemuVersion = '0.0.0'
   /** Timeout of a command whose caller gives none: other guests may be waiting, too. */
   patienceMs = COMMAND_TIMEOUT_MS
+  #deadlineMs = Number.POSITIVE_INFINITY
+  #lateWords = ''
+  /** A command was not answered in time. */
+  #isSilent = false
 
   private constructor(path: string, maxMessageBytes?: number) {
     this.#path = path
@@ -38,7 +51,9 @@ export class QmpClient {
     this.#socket = connect(path)
     this.#socket.setEncoding('utf8')
     this.#socket.on('data', (chunk: string) => this.#receive(chunk))
-    this.#socket.on('error', (error) => this.#finish(new QemuError(`QMP socket ${path}: ${error.message}`)))
+    this.#socket.on('error', (error: NodeJS.ErrnoException) =>
+      this.#finish(new QemuError(`QMP socket ${path}: ${endWords(error)}`)),
+    )
     this.#socket.on('close', () => this.#finish(new QemuError(`QMP socket ${path}: QEMU closed it`)))
   }
 
@@ -55,6 +70,33 @@ export class QmpClient {
     } catch (error) {
       client.close()
       throw error
+    }
+  }
+
+  /**
+   * From `timeoutMs` after now on, every wait and command of this connection ends with a QemuError in these
+   * words: however often QEMU answers, all of it together may take no longer.
+   */
+  endWithin(timeoutMs: number, words: string): void {
+    this.#deadlineMs = performance.now() + timeoutMs
+    this.#lateWords = words
+  }
+
+  /**
+   * What `work` returns, done over this connection; where that has ended, or QEMU left a command unanswered
+   * on it, over a new one: QEMU takes one at a time, so this one is closed. Errors (QemuError): as of
+   * `connect`, or `work`'s.
+   */
+  async withSound<T>(work: (qmp: QmpClient) => Promise<T>): Promise<T> {
+    if (this.#end === undefined && !this.#isSilent) return await work(this)
+    if (performance.now() > this.#deadlineMs) throw new QemuError(this.#lateWords)
+    this.close()
+    const again = await QmpClient.connect(this.#path, this.patienceMs)
+    try {
+      again.patienceMs = this.patienceMs
+      return await work(again)
+    } finally {
+      again.close()
     }
   }
 
@@ -77,7 +119,7 @@ export class QmpClient {
     })
     this.#socket.write(`${JSON.stringify({ execute: command, arguments: parameters, id })}\n`)
     try {
-      return await bounded(promise, timeoutMs, `${command}: no answer`)
+      return await this.#bounded(promise, timeoutMs, `${command}: no answer`)
     } finally {
       this.#commands.delete(id)
     }
@@ -88,24 +130,27 @@ export class QmpClient {
    * (QemuError): none within `timeoutMs`, connection ended.
    */
   async event(matches: (event: QmpEvent) => boolean, timeoutMs: number, what: string): Promise<QmpEvent> {
-    const deadline = performance.now() + timeoutMs
-    for (;;) {
-      const at = this.#events.findIndex(matches)
-      if (at >= 0) return this.#events.splice(at, 1)[0] as QmpEvent
-      if (this.#end !== undefined) throw this.#end
-      await bounded(this.#wake.promise, deadline - performance.now(), what)
+    const kept = this.#takeKept(matches)
+    if (kept !== undefined) return kept
+    if (this.#end !== undefined) throw this.#end
+    const { promise, resolve, reject } = Promise.withResolvers<QmpEvent>()
+    const wait = { matches, resolve, reject }
+    this.#waits.add(wait)
+    try {
+      return await this.#bounded(promise, timeoutMs, what)
+    } finally {
+      this.#waits.delete(wait)
     }
   }
 
   /** Takes an event that QEMU has already sent. */
   takeEvent(name: string): QmpEvent | undefined {
-    const at = this.#events.findIndex((event) => event.name === name)
-    return at < 0 ? undefined : this.#events.splice(at, 1)[0]
+    return this.#events.get(name)?.shift()
   }
 
   /** Drops the events that QEMU has sent so far. */
   forgetEvents(): void {
-    this.#events.length = 0
+    this.#events.clear()
   }
 
   close(): void {
@@ -136,11 +181,32 @@ export class QmpClient {
           this.#commands.get(message.id)?.reject(new QemuError(message.description))
         break
       case 'event':
-        this.#events.push(message.event)
-        if (this.#events.length > KEPT_EVENTS) this.#events.shift()
-        this.#wakeWaiters()
+        this.#takeEvent(message.event)
         break
     }
+  }
+
+  #takeEvent(event: QmpEvent): void {
+    for (const wait of this.#waits) {
+      if (!wait.matches(event)) continue
+      this.#waits.delete(wait)
+      wait.resolve(event)
+      return
+    }
+    const kept = this.#events.get(event.name) ?? []
+    kept.push(event)
+    if (kept.length > KEPT_EVENTS) kept.shift()
+    this.#events.set(event.name, kept)
+    const [oldest] = this.#events.keys()
+    if (this.#events.size > KEPT_EVENTS) this.#events.delete(oldest as string)
+  }
+
+  #takeKept(matches: (event: QmpEvent) => boolean): QmpEvent | undefined {
+    for (const events of this.#events.values()) {
+      const at = events.findIndex(matches)
+      if (at >= 0) return events.splice(at, 1)[0]
+    }
+    return undefined
   }
 
   #finish(error: QemuError): void {
@@ -148,17 +214,27 @@ export class QmpClient {
     this.#end = error
     this.#greeting.reject(error)
     for (const { reject } of this.#commands.values()) reject(error)
-    this.#wakeWaiters()
+    for (const { reject } of this.#waits) reject(error)
   }
 
-  #wakeWaiters(): void {
-    this.#wake.resolve()
-    this.#wake = Promise.withResolvers<void>()
+  async #bounded<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+    const leftMs = this.#deadlineMs - performance.now()
+    const first = await within(promise, Math.min(leftMs, timeoutMs))
+    if (first !== LATE) return first
+    this.#isSilent = true
+    throw leftMs > timeoutMs ? late(what, timeoutMs) : new QemuError(this.#lateWords)
   }
 }
+
+/** The kernel's words for a peer that closed while bytes were under way say nothing to a person. */
+const endWords = ({ code, message }: NodeJS.ErrnoException): string =>
+  code === 'EPIPE' || code === 'ECONNRESET' ? 'QEMU closed it' : message
 
 async function bounded<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {
   const first = await within(promise, timeoutMs)
-  if (first === LATE) throw new QemuError(`${what} within ${Math.round(timeoutMs)} ms`)
+  if (first === LATE) throw late(what, timeoutMs)
   return first
 }
+
+const late = (what: string, timeoutMs: number): QemuError =>
+  new QemuError(`${what} within ${Math.round(timeoutMs)} ms`)

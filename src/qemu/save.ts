@@ -77,9 +77,10 @@ export async function continueAfter(
 ): Promise<never> {
   let left: string | undefined
   try {
-    left = await cancelMigration(qmp, wasRunning)
+    left = await qmp.withSound((sound) => cancelMigration(sound, wasRunning))
   } catch (cause) {
-    throw new GuestStoppedError(`${errorText(error)}; and it could not be continued: ${errorText(cause)}`, {
+    const [why, whyNot] = [errorText(error), errorText(cause)]
+    throw new GuestStoppedError(why === whyNot ? why : `${why}; and it could not be continued: ${whyNot}`, {
       cause,
     })
   }

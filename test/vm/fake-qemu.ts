@@ -5,12 +5,12 @@ import type { TestContext } from 'node:test'
 import { forOthers } from './nobodys-vm.ts'
 
 /** `run` and the preflight start a QEMU with `-machine none` for its version. */
-const WHEN_PROBED = 'case "$*" in "-machine none "*) exec qemu-system-x86_64 "$@";; esac'
+export const WHEN_PROBED = 'case "$*" in "-machine none "*) exec qemu-system-x86_64 "$@";; esac'
 
 /** The end of a trial's line (`src/qemu/trial/trial-line.ts`). */
-const WHEN_TRIED = 'case "$*" in *" -monitor none -display none") exec qemu-system-x86_64 "$@";; esac'
+export const WHEN_TRIED = 'case "$*" in *" -monitor none -display none") exec qemu-system-x86_64 "$@";; esac'
 
-function program(folder: string, name: string, ...lines: string[]): string {
+export function program(folder: string, name: string, ...lines: string[]): string {
   const path = join(folder, name)
   writeFileSync(path, ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 })
   return path

@@ -11,16 +11,22 @@ import { type UpdateScope, UpdateSteps } from '../../src/liveupdate/kernel/updat
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
 import { guestmemfs } from '../mount/support.ts'
+import { startBulkyVm } from './bulky-vm.ts'
+import { faultyQemu } from './faulty-qemu.ts'
 import {
   listVms,
   monitor,
   mountVmPool,
   qemuPid,
+  scratchFolder,
   startTinyVm,
   type TestVm,
   updateVmm,
   type VmPool,
 } from './support.ts'
+
+/** The test's own time limit is over long before. */
+const NEVER_MS = 3_600_000
 
 const isFrozen = (pool: VmPool): boolean =>
   Buffer.from(getxattr(pool.mountPoint, 'trusted.guestmemfs.frozen') as Uint8Array).toString() === '1'
@@ -214,6 +220,44 @@ test('a QEMU that hangs when all are to be saved is given up after a while, and 
     ['rolled-back'],
   )
   await allRunOn(guests)
+})
+
+test('a guest whose save has no end holds up the others for --patience, not for the whole timeout', {
+  timeout: 90_000,
+}, async (t) => {
+  const pool = await mountVmPool(t, '384M')
+  const slow = faultyQemu(scratchFolder(t))
+  const guests = [
+    await startTinyVm(t, pool, 'quick', { seed: 1 }),
+    // Its monitor answers, and its migration goes on far longer than the test.
+    await startBulkyVm(t, pool, 'hangs'),
+    // Each answer comes in time, all of them together do not.
+    await startTinyVm(t, pool, 'slow', { seed: 3, qemu: slow.path }),
+  ] as const
+  await monitor(guests[1].name, 'migrate-set-parameters', { 'max-bandwidth': 1000 })
+  slow.set({ role: 'old', connection: 1, command: '', how: 'delay' })
+  const before = guests.map(({ name }) => qemuPid(name))
+  const way = wayOf(pool, guests, { timeoutMs: NEVER_MS, patienceMs: 1500 })
+  way.writeUpdateRecord()
+  const late =
+    'it was not saved within 1.5 s, while the other guests stand still: give it more with --patience'
+  await assert.rejects(way.suspendAll(), ({ message }: Error) => {
+    const lines = message.split('; ').sort()
+    assert.deepEqual(lines, [`VM ${guests[1].name}: ${late}`, `VM ${guests[2].name}: ${late}`])
+    return true
+  })
+  slow.set(undefined)
+  const timelines = await way.rollBack()
+  assert.deepEqual(
+    timelines.map(({ outcome, problem }) => [outcome, problem]),
+    guests.map(() => ['rolled-back', null]),
+  )
+  assert.deepEqual(
+    guests.map(({ name }) => qemuPid(name)),
+    before,
+  )
+  await allRunOn(guests)
+  assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['hangs', 'quick', 'slow'], 'no state file is left')
 })
 
 test('a guest that the operator leaves is not saved, and does not stop the update', async (t) => {

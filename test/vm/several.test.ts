@@ -1,16 +1,15 @@
 /** Tests of the update of several VMs at once: the failure of one affects no other. */
 import assert from 'node:assert/strict'
 import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { guestmemfs, kill, mountTestPool } from '../mount/support.ts'
+import { startBulkyVm } from './bulky-vm.ts'
 import {
   listVms,
   monitor,
   mountVmPool,
   qemuPid,
-  scratchFolder,
   startTinyVm,
   type TestVm,
   updateVmm,
@@ -158,21 +157,6 @@ async function untilState(pool: VmPool, { name }: TestVm, bytes: number): Promis
     assert.ok(performance.now() < deadline, `${path} did not grow`)
     await sleep(20)
   }
-}
-
-/**
- * Its second DIMM is a private mapping of a file elsewhere, so QEMU writes its contents into the state file,
- * which takes room and time.
- */
-function startBulkyVm(t: TestContext, pool: VmPool, word: string): Promise<TestVm> {
-  const dimm = join(scratchFolder(t), 'dimm')
-  writeFileSync(dimm, Buffer.alloc(64 << 20, 0x5a))
-  return startTinyVm(t, pool, word, {
-    options: [
-      ...['-m', '64M,slots=1,maxmem=256M', '-device', 'pc-dimm,memdev=own'],
-      ...['-object', `memory-backend-file,id=own,size=64M,mem-path=${dimm},share=off`],
-    ],
-  })
 }
 
 async function running(pool: VmPool): Promise<(number | null)[]> {

@@ -106,8 +106,10 @@ async function rollBack(
   if (!isAlive(qemu)) throw new GuestSavedError(`${problem}; and its old QEMU has ended`)
   try {
     // Its ports: a connection through them does not outlive this, whichever QEMU has the guest.
-    await restoreSettings(qmp, saved.settings)
-    return await cancelSave(saved, qmp, saved.saved as SavedState)
+    return await qmp.withSound(async (sound) => {
+      await restoreSettings(sound, saved.settings)
+      return await cancelSave(saved, sound, saved.saved as SavedState)
+    })
   } catch (cause) {
     throw new GuestStoppedError(`${problem}; and it could not be continued: ${errorText(cause)}`, { cause })
   }

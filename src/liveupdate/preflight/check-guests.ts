@@ -15,16 +15,14 @@ import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
-import { runStatus } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { SAVEABLE } from '../../qemu/save.ts'
 import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
-import { unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
+import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
 import { vmPaths } from '../../run/vm-runtime.ts'
 import { errorText } from '../../values/errors.ts'
@@ -40,11 +38,6 @@ const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
-/** By QEMU's state. */
-const WAY_OUT: Readonly<Record<string, string>> = {
-  postmigrate:
-    ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
-}
 /** Of a guest that is refused. */
 const NOT_TRIED: Trial = { problems: [], unproven: ['it is refused'], without: [] }
 /** A former version started it, or /run was full. */
@@ -198,12 +191,8 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
-    const { status, running } = await runStatus(qmp)
-    // Before its migration mode changes, by which `resume` recognises such a guest.
-    const unended = unendedUpdate(definition, running)
-    if (unended !== undefined) return unfit(unended)
-    if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
-    const blocked = await whyBlocked(name, qmp)
+    qmp.patienceMs = QMP_TIMEOUT_MS
+    const blocked = await whyBlocked(definition, qmp)
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)

@@ -1,9 +1,17 @@
-/** Why a guest's devices keep it from being saved, asked of its QEMU while no other command updates it. */
+/** Why a guest cannot be saved as it is now, asked of its QEMU while no other command updates it. */
 import { close } from '../../linux/descriptors.ts'
-import { blockedReasons, isSetForSave } from '../../qemu/migration.ts'
+import { blockedReasons, isSetForSave, runStatus, setCprReboot } from '../../qemu/migration.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
+import { SAVEABLE } from '../../qemu/save.ts'
+import { unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { lockForUpdate } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
+
+/** By QEMU's state. */
+const WAY_OUT: Readonly<Record<string, string>> = {
+  postmigrate:
+    ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
+}
 
 export interface Blocked {
   /** In QEMU's words. */
@@ -12,16 +20,35 @@ export interface Blocked {
   readonly remarks: readonly string[]
 }
 
-/** Errors (UsageError): another command updates the VM. QemuError: QEMU does not answer. */
-export async function whyBlocked(name: string, qmp: QmpClient): Promise<Blocked> {
-  const lock = await lockForUpdate(name)
+/**
+ * Errors (UsageError): the guest is in a state in which none is saved, or another command updates it.
+ * QemuError: QEMU does not answer.
+ */
+export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Promise<Blocked> {
+  const lock = await lockForUpdate(definition.name)
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
+    const { status, running } = await runStatus(qmp)
+    // Before its migration mode is touched, by which `resume` knows it.
+    const unended = unendedUpdate(definition, running)
+    if (unended !== undefined) throw new UsageError(unended)
+    if (!SAVEABLE.includes(status))
+      throw new UsageError(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
     const remarks = (await isSetForSave(qmp))
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
-    return { reasons: await blockedReasons(qmp), remarks }
+    return { reasons: await askReasons(qmp), remarks }
   } finally {
     close(lock)
+  }
+}
+
+/** QEMU is set back over another connection where this one fails in the middle. */
+async function askReasons(qmp: QmpClient): Promise<readonly string[]> {
+  try {
+    return await blockedReasons(qmp)
+  } catch (error) {
+    await qmp.withSound((sound) => setCprReboot(sound, false)).catch(() => {}) // `resume` finds it
+    throw error
   }
 }

@@ -1,0 +1,56 @@
+/** Owns a real QEMU whose monitor does one wrong thing at one message (`relay-faults.ts`). */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { program, WHEN_PROBED, WHEN_TRIED } from './fake-qemu.ts'
+
+/**
+ * `lie`: answers something else; `pretend`: answers and does not do it; `refuse`: an error; `stall`: does it,
+ * and from then on nothing comes back; `close`: does it, and closes; `flood`: thousands of events around the
+ * answer; `endless`: a message without end; `drop`: the event `command` is never sent; `delay`: each answer
+ * of the connection takes a while.
+ */
+export type How = 'lie' | 'pretend' | 'refuse' | 'stall' | 'close' | 'flood' | 'endless' | 'drop' | 'delay'
+
+export interface Fault {
+  /** Another one counts connections anew. */
+  readonly round: number
+  /** Of the QEMU that has the guest, or of the one that waits for it. */
+  readonly role: 'old' | 'next'
+  /** The first one, the second one, … of this QEMU in this round. */
+  readonly connection: number
+  /** Of the command that is met; `greeting` for QEMU's own. */
+  readonly command: string
+  /** Which one of them; default: the first. */
+  readonly nth?: number
+  readonly how: How
+}
+
+export interface FaultyQemu {
+  readonly path: string
+  /** From the next connection on; undefined: it does all right again. */
+  readonly set: (fault: Omit<Fault, 'round'> | undefined) => void
+}
+
+export function faultyQemu(folder: string): FaultyQemu {
+  const fault = join(folder, 'fault')
+  const socket = join(folder, 'monitor')
+  let round = 0
+  const path = program(
+    folder,
+    'qemu-faulty',
+    WHEN_PROBED,
+    WHEN_TRIED,
+    `socket=${socket}-$$`,
+    'case "$*" in *-incoming*) role=next;; *) role=old;; esac',
+    `${process.execPath} --disable-warning=ExperimentalWarning ${join(import.meta.dirname, 'relay-faults.ts')} ${fault} $socket $role &`,
+    'exec 3<&-',
+    'set -- $(echo "$@" | sed "s|fd=3,server=on|path=$socket,server=on|")',
+    'exec qemu-system-x86_64 "$@"',
+  )
+  const set: FaultyQemu['set'] = (next) => {
+    round++
+    writeFileSync(fault, JSON.stringify({ ...(next ?? { role: 'none', connection: 0 }), round }))
+  }
+  set(undefined)
+  return { path, set }
+}
