@@ -12,7 +12,7 @@ import { mountTable } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
 import { POOLS } from '../../src/run/paths.ts'
 import { Mapper } from './mapper.ts'
-import { smallRun } from './small-run.ts'
+import { assertMountedFull, smallRun } from './small-run.ts'
 import {
   beforeUnmount,
   cannotMount,
@@ -152,7 +152,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
   await kill(keeper.pid)
 
   const mounted = await cli('mount', pool, mountPoint)
-  succeeded(mounted)
+  assertMountedFull(mounted)
   assert.match(mounted.stdout, /a new one took over\)\n$/)
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
   assert.equal(processStartTime(next), undefined)
@@ -160,7 +160,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
   await t.test('unmounted and mounted while no record can be written', async () => {
     assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
     const found = await cli('mount', pool, mountPoint)
-    succeeded(found)
+    assertMountedFull(found)
     assert.match(found.stdout, /found again\)\n$/)
     assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
     assert.match((await cli('umount', '--discard', pool)).stdout, /its memory given up/)
@@ -173,7 +173,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
   await inside('sh', '-c', `echo again >${mountPoint}/text`)
   await fillWithoutRecord()
   assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
-  succeeded(await cli('mount', pool, mountPoint))
+  assertMountedFull(await cli('mount', pool, mountPoint))
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'again\n')
 })
 
