@@ -8,6 +8,8 @@ import { parseMountOptions } from '../pool/mount-options.ts'
 import { mountPool } from '../pool/mount-pool.ts'
 import { differingRoot, isRemount, remountPool } from '../pool/remount-pool.ts'
 import { mountThroughUnit } from '../pool/systemd-unit.ts'
+import { RUN } from '../run/paths.ts'
+import { hasRecordInRun } from '../run/pool-record.ts'
 import { formatSize } from '../values/size.ts'
 
 const HOW = {
@@ -47,6 +49,10 @@ export const command: CommandModule = {
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
         const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
         if (differs) complain(`${mounted.mountPoint}: ${differs}`)
+        if (!hasRecordInRun(mounted.pool))
+          complain(
+            `${RUN} is full: ${mounted.pool} is mounted all the same, and lines of its log are lost until there is room`,
+          )
         if (options.json) printJson(mounted)
         else
           print(

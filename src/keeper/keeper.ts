@@ -5,9 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, hasHungUp, raiseDescriptorLimit } from '../linux/descriptors.ts'
-import { errnoOfNodeError } from '../linux/library.ts'
 import { unmount } from '../linux/mounts.ts'
-import { logPath, type PoolRecord, removePoolRecord, writePoolRecord } from '../run/pool-record.ts'
+import { logPath, type PoolRecord, removePoolRecord } from '../run/pool-record.ts'
 import { identify, identifySelf } from '../run/process-identity.ts'
 import { type MemorySource, reopened } from '../server/messages.ts'
 import { findRegion } from '../stores/registry.ts'
@@ -23,6 +22,7 @@ import { PoolSessions } from './luo/sessions.ts'
 import type { MemfdTable } from './memfd-table.ts'
 import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { checkOwnFiles, giveOver, ReplacedError } from './own-version.ts'
+import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
 import { describeEnd, type FirstOrder, ServerProcess, whyNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
@@ -270,18 +270,9 @@ export class Keeper {
     this.#writeRecord(null)
   }
 
-  /**
-   * `mountPoint`: null when parked. Without a record (a full /run) the next mount finds this process by the
-   * descriptor of the image; dying of that error would lose the memory.
-   */
+  /** `mountPoint`: null when parked. */
   #writeRecord(mountPoint: string | null, more: Pick<PoolRecord, 'isGivenOver'> = {}): void {
-    try {
-      writePoolRecord({ ...this.#recordOf(mountPoint), ...more })
-    } catch (error) {
-      this.#log.event(
-        `the pool's record could not be written (${errnoOfNodeError(error)}): the next mount looks for this process in /proc`,
-      )
-    }
+    recordPool({ ...this.#recordOf(mountPoint), ...more }, this.#log)
   }
 
   #recordOf(mountPoint: string | null): PoolRecord {

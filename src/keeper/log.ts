@@ -22,7 +22,12 @@ export class KeeperLog {
   constructor(pool: string) {
     this.#pool = pool
     this.#path = logPath(pool)
-    this.fd = openSync(this.#path, 'a', 0o600) as Fd
+    try {
+      this.fd = openSync(this.#path, 'a', 0o600) as Fd
+    } catch (error) {
+      this.fd = openSync('/dev/null', 'a') as Fd
+      this.event(`there is no log (${errnoOfNodeError(error)} of ${this.#path}), dmesg alone has its events`)
+    }
   }
 
   /** An event of the pool: in the log and in dmesg. */

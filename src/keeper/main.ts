@@ -8,8 +8,7 @@ import { writeCompileCache } from '../linux/compile-cache.ts'
 import { duplicateOver } from '../linux/descriptors.ts'
 import { setOomScore } from '../linux/process.ts'
 import { fixUmask } from '../linux/umask.ts'
-import { ensureFolder, POOLS } from '../run/paths.ts'
-import { writePoolRecord } from '../run/pool-record.ts'
+import { makeFolder, POOLS } from '../run/paths.ts'
 import { identify } from '../run/process-identity.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -17,6 +16,7 @@ import { CONTACT_FD, CONTACT_VERSION, type KeeperOptions, type Readiness } from 
 import { Keeper } from './keeper.ts'
 import { KeeperLog } from './log.ts'
 import { UnusableHandoverError } from './open-pool.ts'
+import { recordPool } from './record-pool.ts'
 import { keeperTitle } from './takeover/process-role.ts'
 
 function sendReady(readiness: Readiness): void {
@@ -53,7 +53,8 @@ if (options.version !== CONTACT_VERSION) {
 process.title = keeperTitle(options.pool)
 // The working directory of a keeper must not keep another file system busy.
 process.chdir('/')
-ensureFolder(POOLS)
+// Where /run takes no files, the pool comes up without them.
+makeFolder(POOLS)
 const log = new KeeperLog(options.pool)
 // The standard streams belong to the command that mounts; what ends this process is written to the log.
 for (const stream of [1, 2] as Fd[]) duplicateOver(log.fd, stream)
@@ -111,15 +112,8 @@ function parkUnusable(): void {
   const self = identify(process.pid)
   if (self === undefined) return
   const { pool, source } = options
-  writePoolRecord({
-    pool,
-    source,
-    sizeBytes: 0,
-    state: 'parked',
-    mountPoint: null,
-    keeper: self,
-    server: null,
-  })
+  const parked = { sizeBytes: 0, state: 'parked', mountPoint: null } as const
+  recordPool({ pool, source, ...parked, keeper: self, server: null }, log)
 }
 
 // Keeper and server both hold guests' memory: the kernel refuses setOomScore for both or for neither.

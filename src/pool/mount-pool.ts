@@ -11,9 +11,8 @@ import { kernelRelease } from '../linux/memory-info.ts'
 import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
 import { ownStartMs } from '../linux/process.ts'
 import { checkPoolName } from '../run/check-names.ts'
-import { ensureFolder, POOLS } from '../run/paths.ts'
 import { lockPath, type PoolRecord } from '../run/pool-record.ts'
-import { takeLock } from '../run/take-lock.ts'
+import { takeLockIfRoom } from '../run/take-lock.ts'
 import type { MemorySource } from '../server/messages.ts'
 import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
@@ -61,13 +60,13 @@ export async function mountPool(
   if (options.store !== undefined && options.store !== 'memfd') checkSeesHolders(options.store)
   checkMachine()
   checkOwnProc()
-  ensureFolder(POOLS)
   const inUse = `pool '${pool}' is being mounted by another process: see 'guestmemfs list'`
-  const lock = takeLock(lockPath(pool), inUse)
+  // There is none where /run is full: it saves a search, and nobody's memory depends on it.
+  const lock = takeLockIfRoom(lockPath(pool), inUse)
   try {
     return await mountLocked(pool, request, options, stored, waiting)
   } finally {
-    close(lock)
+    if (lock !== undefined) close(lock)
   }
 }
 

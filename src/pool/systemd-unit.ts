@@ -5,11 +5,11 @@
  * not: mount anything itself; the unit calls `guestmemfs keep POOL`, which does.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { replaceFileWhenFull } from '../run/atomic-file.ts'
+import { removeFile, replaceFileWhenFull } from '../run/atomic-file.ts'
 import { checkPoolName } from '../run/check-names.ts'
 import { ensureFolder, POOLS, whyUnwritable } from '../run/paths.ts'
 import { UsageError } from '../values/errors.ts'
@@ -35,7 +35,7 @@ export function mountThroughUnit({ pool, mountPoint, options }: MountRequest): M
   checkPoolName(pool)
   if (process.getuid?.() !== 0) throw new UsageError('mounting needs root: run it with sudo')
   ensureFolder(POOLS)
-  rmSync(path(pool, 'answer'), { force: true })
+  removeFile(path(pool, 'answer'))
   // The unit's process has another working directory.
   try {
     write(path(pool, 'request'), JSON.stringify({ pool, mountPoint: resolve(mountPoint), options }))
@@ -46,7 +46,7 @@ export function mountThroughUnit({ pool, mountPoint, options }: MountRequest): M
   if (!isActive) systemctl('reset-failed', unit(pool))
   systemctl(isActive ? 'reload' : 'start', unit(pool))
   const answer = takeAnswer(pool)
-  rmSync(path(pool, 'request'), { force: true })
+  removeFile(path(pool, 'request'))
   if (answer?.ok) return answer.mounted
   throw new UsageError(
     answer?.reason ?? `${unit(pool)} did not mount the pool: see 'journalctl -u ${unit(pool)}'`,
@@ -57,7 +57,7 @@ function takeAnswer(pool: string): Answer | undefined {
   const file = path(pool, 'answer')
   if (!existsSync(file)) return undefined
   const answer = readAnswer(readFileSync(file, 'utf8'))
-  rmSync(file)
+  removeFile(file)
   return answer
 }
 
@@ -119,7 +119,7 @@ export function takeRequest(pool: string): MountRequest | undefined {
   const file = path(checkPoolName(pool), 'request')
   if (!existsSync(file)) return undefined
   const request = readRequest(readFileSync(file, 'utf8'))
-  rmSync(file)
+  removeFile(file)
   if (request === undefined)
     process.stderr.write(`guestmemfs: ${file} was no request to mount: passed over\n`)
   return request

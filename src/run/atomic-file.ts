@@ -6,36 +6,57 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  lstatSync,
+  mkdirSync,
   openSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
+import { join } from 'node:path'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { ENOSPC } from '../values/errno.ts'
 
+/**
+ * Where a small file lies while its own file system is full. /dev is a file system with room of its own, in
+ * which root alone makes files.
+ */
+export const SPARE = '/dev/guestmemfs-run'
+
 /** `mode`: who may read it. Errors: Node's, of the file system; then the former file is there. */
-export function replaceFile(path: string, text: string, mode: number): void {
+export const replaceFile = (path: string, text: string, mode: number): void =>
+  replaceBy(path, (temporary) => writeFileSync(temporary, text, { mode }))
+
+/** `make` makes the file that takes the place of the one at `path`. */
+function replaceBy(path: string, make: (temporary: string) => void): void {
+  const temporary = `${path}.new`
   try {
-    writeFileSync(`${path}.new`, text, { mode })
-    renameSync(`${path}.new`, path)
+    make(temporary)
+    renameSync(temporary, path)
   } catch (error) {
-    rmSync(`${path}.new`, { force: true })
+    rmSync(temporary, { force: true })
     throw error
   }
 }
 
 /**
- * As `replaceFile`; where the file system is full, the text is written over the former one, whose page tmpfs
- * does not take again, with spaces up to its length. For a file whose reader ignores spaces at the end, and
- * treats half a text as none. Errors: Node's.
+ * As `replaceFile`; where the file system is full, the text is in a file of /dev, to which a symlink in its
+ * place leads: one of less than 128 bytes takes no page of a tmpfs (shmem_symlink(), mm/shmem.c). Where there
+ * is no room for that either, it is written over the former one, whose page tmpfs does not take again, with
+ * spaces up to its length. For a small file whose reader ignores spaces at the end, and knows what to do with
+ * half a text. Errors: Node's.
  */
 export function replaceFileWhenFull(path: string, text: string, mode: number): void {
+  const former = formerSpare(path)
   try {
     replaceFile(path, text, mode)
+    if (former !== undefined) rmSync(former, { force: true })
   } catch (error) {
-    if (errnoOfNodeError(error) !== ENOSPC || !existsSync(path)) throw error
+    if (errnoOfNodeError(error) !== ENOSPC) throw error
+    if (isSpared(path, text, mode)) return
+    if (!existsSync(path)) throw error
     const fd = openSync(path, 'r+')
     try {
       const spare = fstatSync(fd).size - Buffer.byteLength(text)
@@ -45,3 +66,37 @@ export function replaceFileWhenFull(path: string, text: string, mode: number): v
     }
   }
 }
+
+const spareOf = (path: string): string => join(SPARE, path.replaceAll('/', '%'))
+
+/** The file in /dev to which the one at `path` leads. */
+const formerSpare = (path: string): string | undefined =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? spareOf(path) : undefined
+
+/** Of a file that `replaceFileWhenFull` may have written. No error where it is missing. */
+export function removeFile(path: string): void {
+  const former = formerSpare(path)
+  rmSync(path, { force: true })
+  if (former !== undefined) rmSync(former, { force: true })
+}
+
+/** False: there is no room in /dev, or none for a symlink. */
+function isSpared(path: string, text: string, mode: number): boolean {
+  const spare = spareOf(path)
+  try {
+    mkdirSync(SPARE, { recursive: true, mode: 0o755 })
+    replaceFile(spare, text, mode)
+    replaceBy(path, (temporary) => {
+      rmSync(temporary, { force: true }) // of a writer that was killed
+      symlinkSync(spare, temporary)
+    })
+    return true
+  } catch (error) {
+    errnoOfNodeError(error)
+    return false
+  }
+}
+
+/** False: it lies elsewhere while the file system is full, or is missing. */
+export const isInPlace = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false

@@ -2,13 +2,13 @@
  * `/run/guestmemfs/pools/POOL.json`: the process that keeps a pool. The pool's memory is held by processes,
  * not by this file: a record whose processes are gone proves nothing (docs/ownership.md).
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { ownPidNamespace } from '../linux/pid-namespace.ts'
 import { UsageError } from '../values/errors.ts'
 import { REGION_KINDS } from '../values/store-kinds.ts'
-import { replaceFileWhenFull } from './atomic-file.ts'
+import { isInPlace, removeFile, replaceFileWhenFull } from './atomic-file.ts'
 import { parseRecord } from './parse-record.ts'
 import { POOLS } from './paths.ts'
 import { ProcessSchema } from './process-identity.ts'
@@ -60,7 +60,10 @@ export function writePoolRecord(record: PoolRecord): void {
   replaceFileWhenFull(recordPath(record.pool), `${JSON.stringify(whole, null, 2)}\n`, 0o644)
 }
 
-export const removePoolRecord = (pool: string): void => rmSync(recordPath(pool), { force: true })
+/** False: there is none, or it lies elsewhere while /run is full. */
+export const hasRecordInRun = (pool: string): boolean => isInPlace(recordPath(pool))
+
+export const removePoolRecord = (pool: string): void => removeFile(recordPath(pool))
 
 /** undefined: there is none. Errors: UsageError for a file that is no record of this version's kind. */
 export function readPoolRecord(pool: string): PoolRecord | undefined {

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processStartTime } from '../../src/linux/process.ts'
 import { HARMS, listed, recordFile, stage, succeeded } from './harmed-record.ts'
-import { smallRun } from './small-run.ts'
+import { assertMountedFull, smallRun } from './small-run.ts'
 import {
   beforeUnmount,
   cannotMount,
@@ -104,7 +104,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
   await kill(keeper.pid)
 
   const mounted = await cli('mount', pool, mountPoint)
-  succeeded(mounted)
+  assertMountedFull(mounted)
   assert.match(mounted.stdout, /a new one took over\)\n$/)
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
   assert.equal(processStartTime(next), undefined)
@@ -112,7 +112,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
   await t.test('unmounted and mounted while no record can be written', async () => {
     assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
     const found = await cli('mount', pool, mountPoint)
-    succeeded(found)
+    assertMountedFull(found)
     assert.match(found.stdout, /found again\)\n$/)
     assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'kept\n')
     assert.match((await cli('umount', '--discard', pool)).stdout, /its memory given up/)
@@ -125,7 +125,7 @@ test('/run is full while a server restarts, then the keeper dies', options, asyn
   await inside('sh', '-c', `echo again >${mountPoint}/text`)
   await fillWithoutRecord()
   assert.match((await cli('umount', pool)).stdout, /unmounted and parked/)
-  succeeded(await cli('mount', pool, mountPoint))
+  assertMountedFull(await cli('mount', pool, mountPoint))
   assert.equal((await inside('cat', `${mountPoint}/text`)).stdout, 'again\n')
 })
 

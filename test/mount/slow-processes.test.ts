@@ -72,6 +72,8 @@ test('a killed server that is not gone is waited for, and no other one serves be
   assert.deepEqual(connected, [former], 'and answers nobody')
   const format = ['format', 'other', '--store', 'devmem', '--region', folder, '--force']
   assertRefused(await tree.run(...format), /is in use by another pool/)
+  const again = await tree.run('mount', pool.pool, pool.mountPoint)
+  assertRefused(again, /is being mounted by another process/)
   say('THAWED')
   const adopted = await mounting
   assert.deepEqual([adopted.stderr, adopted.status], ['', 0])
