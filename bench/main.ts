@@ -21,6 +21,7 @@ import { benchRam } from './ram.ts'
 import { keepResult, type Result, tableLines } from './report.ts'
 import { benchRestart } from './restart.ts'
 import { benchScale } from './scale.ts'
+import { benchSpace } from './space.ts'
 import { benchSuccessor } from './successor.ts'
 
 type Bench = (rounds: number, progress: (line: string) => void, before?: string) => Promise<Result>
@@ -29,6 +30,7 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   ram: { rounds: 21, bench: benchRam },
   metadata: { rounds: 21, bench: benchMetadata },
   scale: { rounds: 9, bench: benchScale },
+  space: { rounds: 9, bench: benchSpace },
   restart: { rounds: 5, bench: benchRestart },
   blackout: { rounds: 3, bench: benchBlackout },
   'successor-first': { rounds: 5, bench: benchSuccessor },

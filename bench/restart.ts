@@ -1,6 +1,6 @@
 /**
- * The bench of the server as a process: how long the mount waits when it is killed, its memory, and its
- * processor time when idle.
+ * The bench of the server as a process: how long the mount waits when it is killed, with few files and with
+ * many, its memory, and its processor time when idle.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,9 +10,10 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { interleave, medianOf } from './harness.ts'
 import { type BenchPool, withPool } from './pool.ts'
-import { fact, type Result } from './report.ts'
+import { atMostRow, fact, type Result } from './report.ts'
 
-const FILES = 1000
+const FEW = 100
+const MANY = 10_000
 const WATCH_MS = 3000
 const IDLE_MS = 5000
 const worker = join(import.meta.dirname, 'workers/stat-loop.ts')
@@ -51,36 +52,49 @@ async function idleCpuPercent(pids: readonly number[]): Promise<number> {
   return ((total() - before) * 100) / IDLE_MS
 }
 
+function fill({ mountPoint }: BenchPool, files: number): void {
+  for (let index = 0; index < files; index += 1) closeSync(openSync(join(mountPoint, `file-${index}`), 'wx'))
+}
+
+const kill = (pool: BenchPool) => process.kill(pool.serverPid(), 'SIGKILL')
+
 export function benchRestart(rounds: number, progress: (line: string) => void): Promise<Result> {
-  return withPool('1G', async (pool) => {
-    for (let index = 0; index < FILES; index += 1)
-      closeSync(openSync(join(pool.mountPoint, `file-${index}`), 'wx'))
-    const measured = await interleave(
-      [
-        { name: 'undisturbed', run: () => longestWait(pool, () => {}) },
-        {
-          name: 'server killed',
-          run: () => longestWait(pool, () => process.kill(pool.serverPid(), 'SIGKILL')),
-        },
-      ],
-      { rounds, progress },
-    )
-    const [calm, killed] = measured as [(typeof measured)[0], (typeof measured)[0]]
-    progress('idle')
-    const idle = await idleCpuPercent([pool.serverPid(), pool.keeperPid()])
-    const mib = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
-    return {
-      name: 'restart',
-      title: `The server: killed and back with ${FILES} files, its memory, its idle cost`,
-      settings: { files: FILES, rounds, watchMs: WATCH_MS, idleMs: IDLE_MS },
-      measured,
-      rows: [
-        fact('longest wait, undisturbed', `${medianOf(calm, 'longestMs').toFixed(1)} ms`),
-        fact('longest wait, server killed', `${medianOf(killed, 'longestMs').toFixed(1)} ms`),
-        fact('server RSS', mib(residentBytes(pool.serverPid()))),
-        fact('keeper RSS', mib(residentBytes(pool.keeperPid()))),
-        fact('idle CPU, server and keeper', `${idle.toFixed(2)} %`),
-      ],
-    }
-  })
+  return withPool('1G', (few) =>
+    withPool('1G', async (many) => {
+      progress(`filling ${MANY} files`)
+      fill(few, FEW)
+      fill(many, MANY)
+      const measured = await interleave(
+        [
+          { name: 'undisturbed', run: () => longestWait(many, () => {}) },
+          { name: `server killed, ${FEW} files`, run: () => longestWait(few, () => kill(few)) },
+          { name: `server killed, ${MANY} files`, run: () => longestWait(many, () => kill(many)) },
+        ],
+        { rounds, progress },
+      )
+      const [calm, small, large] = measured.map((side) => medianOf(side, 'longestMs')) as [
+        number,
+        number,
+        number,
+      ]
+      progress('idle')
+      const idle = await idleCpuPercent([many.serverPid(), many.keeperPid()])
+      const mib = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`
+      return {
+        name: 'restart',
+        title: `The server: killed and back with ${MANY} files and with ${FEW}, its memory, its idle cost`,
+        settings: { few: FEW, many: MANY, rounds, watchMs: WATCH_MS, idleMs: IDLE_MS },
+        measured,
+        rows: [
+          atMostRow(`killed: ${MANY} files against ${FEW}`, large / small, 1.1),
+          fact('longest wait, undisturbed', `${calm.toFixed(1)} ms`),
+          fact(`longest wait, killed, ${FEW} files`, `${small.toFixed(1)} ms`),
+          fact(`longest wait, killed, ${MANY} files`, `${large.toFixed(1)} ms`),
+          fact('server RSS', mib(residentBytes(many.serverPid()))),
+          fact('keeper RSS', mib(residentBytes(many.keeperPid()))),
+          fact('idle CPU, server and keeper', `${idle.toFixed(2)} %`),
+        ],
+      }
+    }),
+  )
 }

@@ -28,7 +28,7 @@ export const FOPEN = {
   PASSTHROUGH: 1 << 7,
 } as const
 
-/** `getattr_flags` of GETATTR and STATX: `fh` is valid. */
+/** `getattr_flags` of GETATTR: `fh` is valid. */
 export const GETATTR_FH = 1 << 0
 
 /** `write_flags` of WRITE: the caller has no CAP_FSETID, so set-id bits must not outlive the new contents. */

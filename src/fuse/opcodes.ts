@@ -2,6 +2,10 @@
  * The list of requests that the server handles: one row per opcode, and the request type that follows from
  * it. Must not: decode (decode.ts), or carry out a request. A request without a row is answered ENOSYS, and
  * the kernel does without it.
+ *
+ * STATX has none: it would bring birth times, which are not kept, and the kernel would send one for each
+ * inode whose birth time is asked for, though it has all that there is in its cache (`fuse_update_get_attr`,
+ * fs/fuse/dir.c).
  */
 import type { ByteString, NodeId } from '../values/ids.ts'
 import * as layouts from './kernel-structs.ts'
@@ -70,7 +74,6 @@ export const OPCODES = {
   READDIRPLUS: row(44, layouts.READ_IN),
   RENAME2: row(45, layouts.RENAME2_IN, { name: 'component', newName: 'component' } as const),
   LSEEK: row(46, layouts.LSEEK_IN),
-  STATX: row(52, layouts.STATX_IN),
 } as const
 
 export type Opcode = keyof typeof OPCODES

@@ -113,10 +113,6 @@ export class Reply {
     return this.#struct(layouts.STATFS_OUT, values)
   }
 
-  statx(values: ValuesOf<typeof layouts.STATX_OUT>): Answered {
-    return this.#struct(layouts.STATX_OUT, values)
-  }
-
   init(values: ValuesOf<typeof layouts.INIT_OUT>): Answered {
     return this.#struct(layouts.INIT_OUT, values)
   }

@@ -8,6 +8,7 @@ import { readRequest, writeReply } from '../linux/fuse-device.ts'
 import { EIO, ENODEV, ENOENT, ENOSYS, EPERM, EPROTO, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { BriefPolling } from './brief-polling.ts'
 import { FUSE_NOTIFY_RESEND } from './constants.ts'
 import { type Decoded, decode } from './decode.ts'
 import { MAX_WRITE_BYTES, type Negotiated, negotiate } from './init.ts'
@@ -65,6 +66,8 @@ export interface SessionHost {
   hasIdleWork?(): boolean
   /** Deferred work; called when no request arrived for IDLE_MS. */
   whenIdle?(): void
+  /** One small piece of it, called while the next request is on its way. */
+  betweenRequests?(): void
   /** Readable when work beside the session has finished; undefined: none is under way. */
   eventsFd?(): Fd | undefined
   /** `eventsFd` is readable. Parked requests may be answered. */
@@ -88,6 +91,10 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
   const reply = new Reply(MAX_WRITE_BYTES)
   const report = rarely((line) => host.report?.(line))
   const alone = new Poller([fuseFd])
+  const brief = new BriefPolling(
+    () => alone.wait(0),
+    () => host.betweenRequests?.(),
+  )
   let both: { readonly events: Fd; readonly poller: Poller } | undefined
   const pollerOf = (events: Fd | undefined): Poller => {
     if (events === undefined) return alone
@@ -117,7 +124,8 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
     }
     const events = host.eventsFd?.()
     const hasIdleWork = host.hasIdleWork?.() ?? false
-    if (dueMs !== undefined || events !== undefined || hasIdleWork) {
+    const isHere = events === undefined && brief.poll()
+    if (!isHere && (dueMs !== undefined || events !== undefined || hasIdleWork)) {
       const untilDueMs = dueMs === undefined ? -1 : dueMs - nowMs
       const poller = pollerOf(events)
       const isAnyReady = poller.wait(hasIdleWork ? IDLE_MS : untilDueMs)

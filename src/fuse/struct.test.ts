@@ -22,8 +22,6 @@ const SIZES: { readonly [L in keyof typeof layouts]: number } = {
   BATCH_FORGET_IN: 8,
   GETATTR_IN: 16,
   SETATTR_IN: 88,
-  STATX_IN: 24,
-  STATX_OUT: 288,
   ACCESS_IN: 8,
   MKNOD_IN: 16,
   MKDIR_IN: 8,

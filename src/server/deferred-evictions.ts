@@ -1,9 +1,10 @@
 /**
  * Deferred eviction. The last FORGET of an unlinked inode only queues it, so that `rm` is over when its names
- * are gone. The record is written when the mount is idle, or on a busy mount, one with each reply, after
- * MAX_WAIT_MS. Until then nothing of the FORGET was carried out: a successor finds a file that the kernel has
- * forgotten, as after any FORGET that a former server had read when it died (`KernelView.takeOver`). In
- * between the file has no name: it cannot be looked up, opened or mapped.
+ * are gone. The record is written when the mount is idle, one at a time while the next request is on its way,
+ * or, on a mount that is busier, one with each reply after MAX_WAIT_MS. Until then nothing of the FORGET was
+ * carried out: a successor finds a file that the kernel has forgotten, as after any FORGET that a former
+ * server had read when it died (`KernelView.takeOver`). In between the file has no name: it cannot be looked
+ * up, opened or mapped.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
 import type { NodeId } from '../values/ids.ts'
@@ -47,22 +48,23 @@ export class DeferredEvictions {
     if (!this.#kernel.isLastOfOrphan(nodeId, count)) this.#end(nodeId, count)
     else {
       this.#queue.push({ nodeId, count, sinceMs: performance.now() })
-      if (this.size > MAX_QUEUED) this.#endOne()
+      if (this.size > MAX_QUEUED) this.endOne()
     }
   }
 
   /** The mount is busy: the oldest is evicted all the same once it has waited for too long. */
   endDue(): void {
     const oldest = this.#queue[this.#next]
-    if (oldest !== undefined && performance.now() - oldest.sinceMs > MAX_WAIT_MS) this.#endOne()
+    if (oldest !== undefined && performance.now() - oldest.sinceMs > MAX_WAIT_MS) this.endOne()
   }
 
   /** The mount is idle. */
   endSome(): void {
-    for (let left = PORTION; left > 0 && this.size > 0; left--) this.#endOne()
+    for (let left = PORTION; left > 0 && this.size > 0; left--) this.endOne()
   }
 
-  #endOne(): void {
+  /** The oldest, if there is one. */
+  endOne(): void {
     const eviction = this.#queue[this.#next]
     if (eviction === undefined) return
     this.#next++
@@ -78,7 +80,7 @@ export class DeferredEvictions {
    * thaw.
    */
   endAll(): void {
-    while (this.size > 0) this.#endOne()
+    while (this.size > 0) this.endOne()
   }
 
   #end(nodeId: NodeId, count: number): void {

@@ -79,6 +79,24 @@ test('what the kernel has forgotten is evicted when the mount is idle', () => {
   assert.equal(maintenance.hasIdleWork, false)
 })
 
+test('one eviction at a time is carried out while the next request is on its way', () => {
+  const { fx, context, maintenance, runtime } = server({ totalBlocks: 4 }, null)
+  maintenance.betweenRequests()
+  const nodeIds = ['a', 'b'].map((name) => {
+    const ino = fx.file(name, blocks(1))
+    runtime.setLookups(ino, 'file', 1)
+    assert.equal(fx.fs.unlink(fx.rq(), nameAt(ROOT, name)), undefined)
+    return ((BigInt(fx.stat(ino).generation) << 32n) | BigInt(ino)) as NodeId
+  })
+  for (const nodeId of nodeIds) context.evictions.forget(nodeId, 1)
+  assert.equal(fx.fs.statfs().freeBlocks, 2)
+  maintenance.betweenRequests()
+  assert.equal(fx.fs.statfs().freeBlocks, 3)
+  maintenance.betweenRequests()
+  assert.equal(fx.fs.statfs().freeBlocks, 4)
+  assert.equal(maintenance.hasIdleWork, false)
+})
+
 test('the timer frees what a mapping held, and goes off sooner while a request is parked', () => {
   const { fx, runtime, context, maintenance } = server({ totalBlocks: 4 }, null)
   assert.equal(maintenance.timerMs, undefined)

@@ -60,6 +60,13 @@ export class Maintenance {
     this.#zeroing.advance()
   }
 
+  /** The next request is on its way: one eviction takes no longer than its caller takes to send it. */
+  betweenRequests(): void {
+    if (this.#context.evictions.size === 0) return
+    this.#context.evictions.endOne()
+    this.#zeroing.advance()
+  }
+
   /** undefined: `onTimer` has nothing to do. */
   get timerMs(): number | undefined {
     const { store, parked, fs } = this.#context

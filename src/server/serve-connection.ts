@@ -62,6 +62,7 @@ export function serveConnection(connection: Connection): void {
     afterNoReply: () => maintenance.afterNoReply(),
     hasIdleWork: () => maintenance.hasIdleWork,
     whenIdle: () => maintenance.whenIdle(),
+    betweenRequests: () => maintenance.betweenRequests(),
     timerMs: () => maintenance.timerMs,
     onTimer: (answer) => {
       maintenance.onTimer()

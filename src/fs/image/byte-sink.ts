@@ -1,11 +1,71 @@
-/** A growing buffer that values are encoded into. Must not: interpret the values. */
+/**
+ * A growing buffer that values are encoded into, and its double that only counts the bytes. Neither knows
+ * what the values mean.
+ */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'
+import { viewOf } from './words.ts'
 
 const TWO_TO_32 = 2 ** 32
 
-export class ByteSink {
+/** What values are encoded into. */
+export interface ByteOutput {
+  u8(value: number): void
+  u32(value: number): void
+  /** A signed integer of up to 53 bits, as two's complement in 8 bytes. */
+  i64(value: number): void
+  /** Seven bits a byte, low ones first, for 0 to 2^53 - 1. */
+  varint(value: number): void
+  /** Length as a varint, then the bytes. */
+  bytes(value: Uint8Array): void
+  /** Length as a varint, then the bytes of the name. */
+  name(value: ByteString): void
+}
+
+/** Takes any value, also one that a `ByteSink` refuses. */
+export class ByteCounter implements ByteOutput {
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  clear(): void {
+    this.#length = 0
+  }
+
+  u8(): void {
+    this.#length += 1
+  }
+
+  u32(): void {
+    this.#length += 4
+  }
+
+  i64(): void {
+    this.#length += 8
+  }
+
+  varint(value: number): void {
+    let bytes = 1
+    for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
+    this.#length += bytes
+  }
+
+  bytes({ length }: Uint8Array): void {
+    this.varint(length)
+    this.#length += length
+  }
+
+  name({ length }: ByteString): void {
+    this.varint(length)
+    this.#length += length
+  }
+}
+
+export class ByteSink implements ByteOutput {
   #buffer = Buffer.alloc(4096)
+  #view = viewOf(this.#buffer)
   #length = 0
 
   get length(): number {
@@ -23,34 +83,34 @@ export class ByteSink {
   }
 
   u8(value: number): void {
+    if (value >>> 0 !== value || value > 0xff) throw unencodable(value, 'a byte')
     this.#reserve(1)
-    this.#length = this.#buffer.writeUInt8(value, this.#length)
+    this.#buffer[this.#length++] = value
   }
 
   u32(value: number): void {
+    if (value >>> 0 !== value) throw unencodable(value, '32 bits')
     this.#reserve(4)
-    this.#length = this.#buffer.writeUInt32LE(value, this.#length)
+    this.#view.setUint32(this.#length, value, true)
+    this.#length += 4
   }
 
   u64(value: bigint): void {
     this.#reserve(8)
-    this.#length = this.#buffer.writeBigUInt64LE(value, this.#length)
+    this.#view.setBigUint64(this.#length, value, true)
+    this.#length += 8
   }
 
-  /** A signed integer of up to 53 bits, as two's complement in 8 bytes. */
   i64(value: number): void {
-    if (!Number.isSafeInteger(value))
-      throw new BrokenInvariantError(`${value} cannot be encoded as an integer`)
-    const high = Math.floor(value / TWO_TO_32)
-    this.u32(value - high * TWO_TO_32)
-    this.u32(high >>> 0)
+    if (!Number.isSafeInteger(value)) throw unencodable(value, 'an integer')
+    this.#reserve(8)
+    this.#view.setUint32(this.#length, value, true)
+    this.#view.setInt32(this.#length + 4, Math.floor(value / TWO_TO_32), true)
+    this.#length += 8
   }
 
-  /** Seven bits a byte, low ones first, for 0 to 2^53 - 1. */
   varint(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0) {
-      throw new BrokenInvariantError(`${value} cannot be encoded as a varint`)
-    }
+    if (!Number.isSafeInteger(value) || value < 0) throw unencodable(value, 'a varint')
     this.#reserve(8)
     let rest = value
     while (rest >= 0x80) {
@@ -60,7 +120,6 @@ export class ByteSink {
     this.#buffer[this.#length++] = rest
   }
 
-  /** Length as a varint, then the bytes. */
   bytes(value: Uint8Array): void {
     this.varint(value.length)
     this.#reserve(value.length)
@@ -68,7 +127,6 @@ export class ByteSink {
     this.#length += value.length
   }
 
-  /** Length as a varint, then the bytes of the name. */
   name(value: ByteString): void {
     this.varint(value.length)
     this.#reserve(value.length)
@@ -86,5 +144,9 @@ export class ByteSink {
     const larger = Buffer.alloc(Math.max(needed, this.#buffer.length * 2))
     this.#buffer.copy(larger, 0, 0, this.#length)
     this.#buffer = larger
+    this.#view = viewOf(larger)
   }
 }
+
+const unencodable = (value: number, as: string): BrokenInvariantError =>
+  new BrokenInvariantError(`${value} cannot be encoded as ${as}`)

@@ -4,15 +4,18 @@
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'
+import { viewOf } from './words.ts'
 
 const TWO_TO_32 = 2 ** 32
 
 export class ByteSource {
   readonly #bytes: Buffer
+  readonly #view: DataView
   #position = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#view = viewOf(bytes)
   }
 
   get position(): number {
@@ -24,25 +27,29 @@ export class ByteSource {
   }
 
   u8(): number {
-    return this.#bytes.readUInt8(this.#advance(1))
+    return this.#view.getUint8(this.#advance(1))
   }
 
   u32(): number {
-    return this.#bytes.readUInt32LE(this.#advance(4))
+    return this.#view.getUint32(this.#advance(4), true)
   }
 
   u64(): bigint {
-    return this.#bytes.readBigUInt64LE(this.#advance(8))
+    return this.#view.getBigUint64(this.#advance(8), true)
   }
 
   i64(): number {
-    const low = this.u32()
-    const value = this.#bytes.readInt32LE(this.#advance(4)) * TWO_TO_32 + low
+    const start = this.#advance(8)
+    const value = this.#view.getInt32(start + 4, true) * TWO_TO_32 + this.#view.getUint32(start, true)
     if (!Number.isSafeInteger(value)) throw new CorruptBytesError(`an integer is beyond 53 bits`)
     return value
   }
 
   varint(): number {
+    // Most are one byte: opening an image reads hundreds of thousands.
+    const first = this.u8()
+    if (first < 0x80) return first
+    this.#position--
     let value = 0
     let unit = 1
     for (let count = 0; count < 8; count++) {

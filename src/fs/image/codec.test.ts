@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { ByteString, Ino, ObjectId } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'
-import { ByteSink } from './byte-sink.ts'
+import { ByteCounter, ByteSink } from './byte-sink.ts'
 import { ByteSource } from './byte-source.ts'
 import { decodeEntry, encodeEntry } from './codec.ts'
 
@@ -87,6 +87,16 @@ function decode(bytes: Uint8Array): Entry[] {
 
 test('entries come back as they went in, one after the other', () => {
   fc.assert(fc.property(fc.array(entry), (entries) => assert.deepEqual(decode(encode(entries)), entries)))
+})
+
+test('bytes that are only counted are as many as bytes that are encoded', () => {
+  fc.assert(
+    fc.property(entry, (each) => {
+      const counter = new ByteCounter()
+      encodeEntry(each, counter)
+      assert.equal(counter.length, encode([each]).length)
+    }),
+  )
 })
 
 test('the largest xattr and an inode in many pieces come back', () => {

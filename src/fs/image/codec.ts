@@ -8,7 +8,7 @@ import { CorruptBytesError } from '../../values/errors.ts'
 import type { Ino, ObjectId } from '../../values/ids.ts'
 import type { BlockState, Entry } from '../state/entry.ts'
 import { type FileKind, type Inode, isSpecial, type SpecialKind, type Timestamp } from '../state/inode.ts'
-import type { ByteSink } from './byte-sink.ts'
+import type { ByteOutput } from './byte-sink.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { FormatVersion } from './image-format.ts'
 import { decodeProperty } from './property.ts'
@@ -54,7 +54,7 @@ export function sayableIn(version: FormatVersion, entry: Entry): boolean {
   return entry.kind !== 'property' && entry.kind !== 'property-gone'
 }
 
-export function encodeEntry(entry: Entry, out: ByteSink): void {
+export function encodeEntry(entry: Entry, out: ByteOutput): void {
   out.u8(TAG[entry.kind])
   switch (entry.kind) {
     case 'inode':
@@ -164,7 +164,7 @@ function decodePropertyEntry(from: ByteSource): Entry {
   return { kind: 'property', ino, number, value }
 }
 
-function encodeInode(inode: Inode, out: ByteSink): void {
+function encodeInode(inode: Inode, out: ByteOutput): void {
   const flags =
     (inode.guestRam ? GUEST_RAM : 0) |
     (inode.object === undefined ? 0 : HAS_MEMORY) |
@@ -222,7 +222,7 @@ function decodeKind(flags: number): FileKind {
 }
 
 /** Fixed size: touching a file must not change how much room it takes. */
-function encodeTimestamp(time: Timestamp, out: ByteSink): void {
+function encodeTimestamp(time: Timestamp, out: ByteOutput): void {
   out.i64(time.seconds)
   out.u32(time.nanoseconds)
 }
@@ -235,7 +235,7 @@ function decodeTimestamp(from: ByteSource): Timestamp {
   return { seconds, nanoseconds }
 }
 
-function encodeExtent(extent: Extent, out: ByteSink): void {
+function encodeExtent(extent: Extent, out: ByteOutput): void {
   out.varint(extent.start)
   out.varint(extent.count)
 }

@@ -5,10 +5,10 @@
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Entry } from '../state/entry.ts'
 import { BlockMap, type BlockRange } from './block-map.ts'
-import { ByteSink } from './byte-sink.ts'
+import { ByteCounter } from './byte-sink.ts'
 import { encodeEntry } from './codec.ts'
 
-const scratch = new ByteSink()
+const counter = new ByteCounter()
 
 /** A range of blocks takes a tag, a state and two varints; stating one can split another in two. */
 const BLOCKS_GROWTH_BOUND = 2 * (2 + 2 * 8)
@@ -21,9 +21,9 @@ export interface Forecast {
 
 /** Encoded size of one entry in bytes. */
 export function entryBytes(entry: Entry): number {
-  scratch.clear()
-  encodeEntry(entry, scratch)
-  return scratch.length
+  counter.clear()
+  encodeEntry(entry, counter)
+  return counter.length
 }
 
 /** Of a name, or of an xattr, or the number of a property. */

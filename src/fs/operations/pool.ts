@@ -2,6 +2,7 @@
 import type { Extent } from '../../stores/store.ts'
 import type { Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
+import type { Allocator } from '../space/allocator.ts'
 import type { BlockStates } from '../space/block-states.ts'
 import { INO_MAX } from '../state/limits.ts'
 import type { OwnTransaction } from '../state/transaction.ts'
@@ -59,27 +60,34 @@ export function dirtyExtent(
   maxBlocks: number,
   except: readonly Extent[],
 ): Extent | undefined {
-  if (frozen) return undefined
-  const next = index.allocator.nextDataChunk()
-  const wanted = [...(next ? [next] : []), ...index.allocator.outsideFrames()]
+  const { allocator } = index
+  const { total, dirty } = allocator.counts
+  if (frozen || dirty === 0) return undefined
+  const next = allocator.nextDataChunk()
   const run =
-    firstDirtyIn(state.blockStates, wanted, except) ??
+    (next && firstDirtyIn(state.blockStates, next, except)) ??
+    firstDirtyOutsideFrames(allocator, except) ??
     (except.length === 0
       ? state.blockStates.first('dirty')
-      : firstDirtyIn(state.blockStates, [{ start: 0, count: index.allocator.counts.total }], except))
-  return run && index.allocator.inOneZone({ start: run.start, count: Math.min(run.count, maxBlocks) })
+      : firstDirtyIn(state.blockStates, { start: 0, count: total }, except))
+  return run && allocator.inOneZone({ start: run.start, count: Math.min(run.count, maxBlocks) })
 }
 
-function firstDirtyIn(
-  states: BlockStates,
-  extents: readonly Extent[],
-  except: readonly Extent[],
-): Extent | undefined {
-  for (const extent of extents)
-    for (const part of without(extent, except)) {
-      const found = states.firstIn(part, 'dirty')
-      if (found) return found
-    }
+function firstDirtyIn(states: BlockStates, extent: Extent, except: readonly Extent[]): Extent | undefined {
+  for (const part of without(extent, except)) {
+    const found = states.firstIn(part, 'dirty')
+    if (found) return found
+  }
+  return undefined
+}
+
+/** Costs the runs that lie in `except`, not those that there are. */
+function firstDirtyOutsideFrames(allocator: Allocator, except: readonly Extent[]): Extent | undefined {
+  for (let run = allocator.dirtyOutsideFrames(0); run; ) {
+    const [part] = without(run, except)
+    if (part) return part
+    run = allocator.dirtyOutsideFrames(run.start + run.count)
+  }
   return undefined
 }
 

@@ -139,9 +139,9 @@ export class Allocator {
     return this.#zones?.nextDataChunk()
   }
 
-  /** What the worker zeroes after that: blocks outside of whole gigantic frames. */
-  outsideFrames(): readonly Extent[] {
-    return this.#zones?.outsideFrames() ?? []
+  /** What the worker zeroes after that: the first dirty blocks from `from` on outside of whole frames. */
+  dirtyOutsideFrames(from: number): Extent | undefined {
+    return this.#zones?.dirtyOutsideFrames(from)
   }
 
   /** The beginning of `extent`, as far as it lies in one chunk or outside of all. */

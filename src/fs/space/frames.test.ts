@@ -66,10 +66,9 @@ test('ordinary files open their data chunks outside of whole frames, wherever th
 test('no frame is broken because what lies outside is not zeroed yet, and that is zeroed first', () => {
   const allocator = new Allocator(40, 4, GRID)
   allocator.state({ start: 0, count: 40 }, 'dirty')
-  assert.deepEqual(allocator.outsideFrames(), [
-    { start: 0, count: 3 },
-    { start: 35, count: 5 },
-  ])
+  assert.deepEqual(allocator.dirtyOutsideFrames(0), { start: 0, count: 3 })
+  assert.deepEqual(allocator.dirtyOutsideFrames(3), { start: 35, count: 5 })
+  assert.equal(allocator.dirtyOutsideFrames(40), undefined)
   allocator.state({ start: 3, count: 8 }, 'clean')
   assert.equal(allocator.choose(4, RAM), WAIT_FOR_ZEROING, 'a frame is clean, and not wanted')
   assert.equal(countBlocks(ok(allocator.choose(8, FRAMES))), 8)

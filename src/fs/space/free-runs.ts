@@ -7,6 +7,8 @@ import type { Extent } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 
 export class FreeRuns {
+  /** By all trees of this process: what searches and marks have cost. */
+  static nodesVisited = 0
   readonly #width: number
   /**
    * Node 1 is the whole pool, node n has the children 2n and 2n+1. Where a node is all free or all used, its
@@ -28,11 +30,23 @@ export class FreeRuns {
     this.#mark(1, 0, this.#width, start, start + count, free)
   }
 
+  /** Those of `extent` for which `isFree` holds are free, all others of it are used. Costs its length. */
+  markWhere({ start, count }: Extent, isFree: (block: number) => boolean): void {
+    const end = start + count
+    for (let at = start; at < end; ) {
+      const free = isFree(at)
+      const runStart = at
+      for (at++; at < end && isFree(at) === free; ) at++
+      this.mark({ start: runStart, count: at - runStart }, free)
+    }
+  }
+
   /** The lowest place where `count` blocks in a row are free. */
   firstFit(count: number): Extent | undefined {
     if (count < 1 || this.#at(this.#longest, 1) < count) return undefined
     let [node, from, length] = [1, 0, this.#width]
     while (this.#at(this.#longest, node) < length) {
+      FreeRuns.nodesVisited++
       length /= 2
       const [leftChild, rightChild] = [2 * node, 2 * node + 1]
       if (this.#at(this.#longest, leftChild) >= count) node = leftChild
@@ -69,12 +83,35 @@ export class FreeRuns {
     return this.#lastBelow(1, 0, this.#width, end)
   }
 
+  /** The lowest free run that begins at `from` or later, or what is left of the one that `from` lies in. */
+  runFrom(from: number): Extent | undefined {
+    const start = this.#next(1, 0, this.#width, from, true)
+    if (start === undefined) return undefined
+    const end = this.#next(1, 0, this.#width, start, false) ?? this.#width
+    return { start, count: end - start }
+  }
+
   /** The longest free run, the lowest of equals. */
   longest(): Extent | undefined {
     return this.firstFit(this.#at(this.#longest, 1))
   }
 
+  /** The lowest block from `start` on that is free, or used. */
+  #next(node: number, from: number, length: number, start: number, free: boolean): number | undefined {
+    FreeRuns.nodesVisited++
+    if (from + length <= start) return undefined
+    const longest = this.#at(this.#longest, node)
+    if (longest === (free ? 0 : length)) return undefined
+    if (longest === (free ? length : 0)) return Math.max(from, start)
+    const half = length / 2
+    return (
+      this.#next(2 * node, from, half, start, free) ??
+      this.#next(2 * node + 1, from + half, half, start, free)
+    )
+  }
+
   #lastBelow(node: number, from: number, length: number, end: number): number | undefined {
+    FreeRuns.nodesVisited++
     const longest = this.#at(this.#longest, node)
     if (longest === 0 || from >= end) return undefined
     if (longest === length) return Math.min(from + length, end) - 1
@@ -83,6 +120,7 @@ export class FreeRuns {
   }
 
   #mark(node: number, from: number, length: number, start: number, end: number, free: boolean): void {
+    FreeRuns.nodesVisited++
     if (start <= from && from + length <= end) {
       this.#fill(node, free ? length : 0)
       return

@@ -14,9 +14,10 @@ import type { Extent, FrameGrid } from '../../stores/store.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { CLEAN, cleanRuns, isDirty, noBlocks, type Tally, tally } from './block-kinds.ts'
 import { countBlocks, joinExtents } from './extents.ts'
-import { Frames } from './frames.ts'
+import { FramedSpace } from './framed-space.ts'
 import { FreeRuns } from './free-runs.ts'
 import type { FreeSpace, Use } from './free-space.ts'
+import { OpenChunks } from './open-chunks.ts'
 
 /** `open`: no file owns a block of it, so it can become either. */
 type Role = 'data' | 'guestRam' | 'open'
@@ -26,20 +27,21 @@ export class Zones implements FreeSpace {
   readonly #chunkBlocks: number
   /** What each chunk holds, by its number. */
   readonly #tallies: Tally[]
+  readonly #isData: Uint8Array
   /** What all chunks of a role hold. */
   readonly #sums: Record<Role, Tally> = { data: noBlocks(), guestRam: noBlocks(), open: noBlocks() }
   /** Clean blocks inside and outside of data chunks. */
   readonly #inDataChunks: FreeRuns
   readonly #outside: FreeRuns
-  /** Numbers of the open chunks that have a clean block; that have a clean or a dirty one. */
-  readonly #openClean: FreeRuns
-  readonly #openFree: FreeRuns
-
-  readonly #frames: Frames | undefined
+  /** Clean and dirty blocks outside of data chunks. */
+  readonly #outsideOnceZeroed: FreeRuns
+  /** The open chunks that have a clean block; that have a clean or a dirty one. */
+  readonly #openClean: OpenChunks
+  readonly #openFree: OpenChunks
+  /** Where the pool has gigantic frames. */
+  readonly #framed: FramedSpace | undefined
   /** What `nextDataChunk` last returned; undefined: to be computed again. */
   #nextDataChunk: { readonly extent: Extent | undefined } | undefined
-  /** The same for `outsideFrames`. */
-  #gaps: readonly Extent[] | undefined
 
   /** `blocks` is the allocator's array, which it keeps up to date. */
   constructor(blocks: Uint8Array, chunkBlocks: number, frames?: FrameGrid) {
@@ -47,19 +49,56 @@ export class Zones implements FreeSpace {
     this.#chunkBlocks = chunkBlocks
     const chunks = Math.ceil(blocks.length / chunkBlocks)
     this.#tallies = Array.from({ length: chunks }, noBlocks)
+    this.#isData = new Uint8Array(chunks)
     this.#inDataChunks = new FreeRuns(blocks.length)
     this.#outside = new FreeRuns(blocks.length)
-    this.#openClean = new FreeRuns(chunks)
-    this.#openFree = new FreeRuns(chunks)
-    this.#frames = frames && new Frames(blocks, frames, (block) => this.#isDataChunk(this.#chunkOf(block)))
+    this.#outsideOnceZeroed = new FreeRuns(blocks.length)
+    this.#openClean = new OpenChunks(chunks)
+    this.#openFree = new OpenChunks(chunks)
+    this.#framed =
+      frames &&
+      new FramedSpace(
+        blocks,
+        frames,
+        (extent) => this.#chunksOf(extent).some((chunk) => this.#isDataChunk(chunk)),
+        (block) => this.#isDataChunk(this.#chunkOf(block)),
+      )
   }
 
-  changed({ start, count }: Extent): void {
+  changed(extent: Extent): void {
     this.#nextDataChunk = undefined
-    this.#gaps = undefined
-    for (let chunk = this.#chunkOf(start); chunk * this.#chunkBlocks < start + count; chunk++)
-      this.#settle(chunk)
-    this.#frames?.changed({ start: start - this.#chunkBlocks, count: count + 2 * this.#chunkBlocks })
+    const chunks = this.#chunksOf(extent)
+    for (const chunk of chunks) this.#settle(chunk)
+    const [first, last] = [this.#extentOf(chunks[0] as number), this.#extentOf(chunks.at(-1) as number)]
+    const settled = { start: first.start, count: last.start + last.count - first.start }
+    this.#mark(settled)
+    const turned = this.#framed?.changed(settled) ?? []
+    const placed = new Set([...chunks, ...turned.flatMap((frame) => this.#chunksOf(frame))])
+    for (const chunk of placed) this.#place(chunk)
+  }
+
+  /** `extent` is whole chunks. */
+  #mark({ start, count }: Extent): void {
+    const isClean = (block: number) => this.#blocks[block] === CLEAN
+    const isFree = (block: number) => isClean(block) || isDirty(this.#blocks[block] as number)
+    for (let at = start; at < start + count; ) {
+      const zone = this.#alike({ start: at, count: start + count - at })
+      const isData = this.#isDataChunk(this.#chunkOf(at))
+      const [mine, other] = isData ? [this.#inDataChunks, this.#outside] : [this.#outside, this.#inDataChunks]
+      mine.markWhere(zone, isClean)
+      other.mark(zone, false)
+      if (isData) this.#outsideOnceZeroed.mark(zone, false)
+      else this.#outsideOnceZeroed.markWhere(zone, isFree)
+      at += zone.count
+    }
+  }
+
+  /** The beginning of `extent`, as far as it lies in data chunks or outside of all. */
+  #alike({ start, count }: Extent): Extent {
+    let chunk = this.#chunkOf(start)
+    const isData = this.#isDataChunk(chunk)
+    while (this.#endOf(chunk) < start + count && this.#isDataChunk(chunk + 1) === isData) chunk++
+    return { start, count: Math.min(start + count, this.#endOf(chunk)) - start }
   }
 
   available({ guestRam }: Use): Pick<Tally, 'clean' | 'dirty'> {
@@ -68,13 +107,14 @@ export class Zones implements FreeSpace {
     return { clean: open.clean + own.clean, dirty: open.dirty + own.dirty }
   }
 
-  choose(count: number, { guestRam }: Use): Extent[] {
-    if (guestRam) return this.#frames ? this.#chooseSparing(count, this.#frames) : this.#outside.choose(count)
+  choose(count: number, use: Use): Extent[] {
+    if (use.guestRam)
+      return this.#framed?.chooseSparing(count, this.available(use)) ?? this.#outside.choose(count)
     const chosen = this.#inDataChunks.choose(Math.min(count, this.#sums.data.clean))
     let left = count - countBlocks(chosen)
     if (left === 0) return chosen
     const fresh: Extent[] = []
-    for (const chunk of this.#openFromTop(this.#openClean)) {
+    for (const chunk of this.#openClean.fromTop()) {
       if (left === 0) break
       for (const run of cleanRuns(this.#blocks, this.#extentOf(chunk))) {
         const taken = Math.min(run.count, left)
@@ -92,7 +132,7 @@ export class Zones implements FreeSpace {
 
   /** Gigantic frames of which no file owns a block. */
   get wholeFrames(): number {
-    return this.#frames ? [...this.#frames.whole()].length : 0
+    return this.#framed?.wholeCount ?? 0
   }
 
   /**
@@ -102,7 +142,7 @@ export class Zones implements FreeSpace {
   nextDataChunk(): Extent | undefined {
     // The server asks after every request, and the answer is the same until a block changes.
     if (this.#nextDataChunk === undefined) {
-      const [chunk] = this.#openFromTop(this.#openFree)
+      const [chunk] = this.#openFree.fromTop()
       this.#nextDataChunk = { extent: chunk === undefined ? undefined : this.#extentOf(chunk) }
     }
     return this.#nextDataChunk.extent
@@ -113,108 +153,41 @@ export class Zones implements FreeSpace {
    * had once they are zeroed count as well. undefined: there are none. Reserves nothing.
    */
   chooseShaped(count: number, use: Use, { dirtyToo }: { dirtyToo: boolean }): Extent[] | undefined {
-    return use.inFrames ? this.#chooseFrames(count, dirtyToo) : this.#chooseContiguous(count, use, dirtyToo)
-  }
-
-  #chooseFrames(count: number, dirtyToo: boolean): Extent[] | undefined {
-    const chosen: Extent[] = []
-    let left = count
-    for (const frame of this.#frames?.whole({ clean: !dirtyToo }) ?? []) {
-      const extent = this.#frames?.extentOf(frame) as Extent
-      chosen.push(extent)
-      left -= extent.count
-      if (left <= 0) break
-    }
-    // Part of a frame is no gigantic page.
-    return left === 0 ? joinExtents([], chosen) : undefined
+    return use.inFrames
+      ? this.#framed?.chooseFrames(count, { dirtyToo })
+      : this.#chooseContiguous(count, use, dirtyToo)
   }
 
   #chooseContiguous(count: number, { contiguous }: Use, dirtyToo: boolean): Extent[] | undefined {
+    const runs = dirtyToo ? this.#outsideOnceZeroed : this.#outside
     const after = contiguous?.after
-    if (after === undefined && !dirtyToo) {
-      const run = this.#outside.firstFit(count)
-      return run && [run]
-    }
-    const end = after === undefined ? this.#blocks.length : Math.min(after + count, this.#blocks.length)
-    let start = after ?? 0
-    for (let at = start; at < end; at++) {
-      const block = this.#blocks[at] as number
-      const isFree = block === CLEAN || (dirtyToo && isDirty(block))
-      if (!isFree || this.#isDataChunk(this.#chunkOf(at))) start = at + 1
-      else if (at + 1 - start === count) return [{ start, count }]
-    }
-    return undefined
+    const run = after === undefined ? runs.firstFit(count) : runs.runFrom(after)
+    if (run === undefined || run.count < count) return undefined
+    return after === undefined || run.start === after ? [{ start: run.start, count }] : undefined
+  }
+
+  /** True when a file would break fewer gigantic frames if it waited for dirty blocks to be zeroed. */
+  shouldWait(count: number, use: Use): boolean {
+    return use.guestRam && (this.#framed?.shouldWait(count, this.available(use)) ?? false)
   }
 
   /**
-   * Blocks that are free outside of whole frames first, if that saves breaking one; in few pieces otherwise.
-   * The frames that are broken are the lowest.
+   * The first dirty blocks from block `from` on that lie outside of whole gigantic frames: the worker zeroes
+   * those first. None where there are no frames.
    */
-  #chooseSparing(count: number, frames: Frames): Extent[] {
-    const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
-    const runs = whole.flatMap((extent) => cleanRuns(this.#blocks, extent))
-    const broken = this.#outsideOf(whole).clean
-    if (breaks(count, broken, whole) === breaks(count, 0, whole)) return this.#outside.choose(count)
-    for (const run of runs) this.#outside.mark(run, false)
-    const chosen = this.#outside.choose(Math.min(count, broken))
-    for (const run of runs) this.#outside.mark(run, true)
-    for (const run of chosen) this.#outside.mark(run, false)
-    const more = this.#outside.choose(count - countBlocks(chosen))
-    for (const run of chosen) this.#outside.mark(run, true)
-    return joinExtents(chosen, more)
+  dirtyOutsideFrames(from: number): Extent | undefined {
+    return this.#framed?.dirtyOutside(from)
   }
 
-  /**
-   * True when the blocks that such a file could have at once would break more gigantic frames than those it
-   * could have once the worker has zeroed the dirty blocks outside of them.
-   */
-  shouldWait(count: number, { guestRam }: Use): boolean {
-    if (!guestRam || this.#frames === undefined) return false
-    const frames = this.#frames
-    const whole = [...frames.whole()].map((frame) => frames.extentOf(frame))
-    const { clean, dirty } = this.#outsideOf(whole)
-    return breaks(count, clean + dirty, whole) < breaks(count, clean, whole)
-  }
-
-  /**
-   * The blocks outside of whole gigantic frames, ascending: the worker zeroes them first. None where there
-   * are no frames.
-   */
-  outsideFrames(): readonly Extent[] {
-    this.#gaps ??= this.#frames ? gapsBetween(this.#frames, this.#blocks.length) : []
-    return this.#gaps
-  }
-
-  /** What guest RAM could have outside of these frames. */
-  #outsideOf(whole: readonly Extent[]): Pick<Tally, 'clean' | 'dirty'> {
-    const { open, guestRam } = this.#sums
-    const inside = whole.map((extent) => tally(this.#blocks, extent))
-    const sum = (kind: 'clean' | 'dirty') =>
-      open[kind] + guestRam[kind] - inside.reduce((total, each) => total + each[kind], 0)
-    return { clean: sum('clean'), dirty: sum('dirty') }
-  }
-
-  /** Chunks of `among` from the top of the pool: those outside of whole frames, and then the others. */
-  *#openFromTop(among: FreeRuns): IterableIterator<number> {
-    const isInWhole = (chunk: number) => this.#frames?.touchesWhole(this.#extentOf(chunk)) ?? false
-    const all = this.#tallies.length
-    for (let chunk = among.lastBelow(all); chunk !== undefined; chunk = among.lastBelow(chunk))
-      if (!isInWhole(chunk)) yield chunk
-    if (this.#frames === undefined) return
-    for (let chunk = among.lastBelow(all); chunk !== undefined; chunk = among.lastBelow(chunk))
-      if (isInWhole(chunk)) yield chunk
-  }
-
-  /** The beginning of `extent`, as far as it lies in one chunk or outside of all. */
-  inOneZone({ start, count }: Extent): Extent {
-    let chunk = this.#chunkOf(start)
-    const isData = this.#isDataChunk(chunk)
-    let end = this.#endOf(chunk)
+  /** The beginning of `extent`, as far as it lies in one data chunk or outside of all. */
+  inOneZone(extent: Extent): Extent {
+    const { start, count } = this.#alike(extent)
+    const chunk = this.#chunkOf(start)
     // A data chunk is a zone of its own, the next one is another.
-    while (!isData && end < start + count && !this.#isDataChunk(chunk + 1)) end = this.#endOf(++chunk)
-    return { start, count: Math.min(start + count, end) - start }
+    return { start, count: this.#isDataChunk(chunk) ? Math.min(count, this.#endOf(chunk) - start) : count }
   }
 
+  /** Counts again what the chunk holds. */
   #settle(chunk: number): void {
     const extent = this.#extentOf(chunk)
     const before = this.#tallies[chunk] as Tally
@@ -225,26 +198,33 @@ export class Zones implements FreeSpace {
       )
     const [was, is] = [roleOf(before), roleOf(after)]
     this.#tallies[chunk] = after
+    this.#isData[chunk] = Number(is === 'data')
     for (const kind of ['clean', 'dirty'] as const) {
       this.#sums[was][kind] -= before[kind]
       this.#sums[is][kind] += after[kind]
     }
-    const self = { start: chunk, count: 1 }
-    this.#openClean.mark(self, is === 'open' && after.clean > 0)
-    this.#openFree.mark(self, is === 'open' && after.clean + after.dirty > 0)
-    const [mine, other] =
-      is === 'data' ? [this.#inDataChunks, this.#outside] : [this.#outside, this.#inDataChunks]
-    mine.mark(extent, false)
-    for (const run of cleanRuns(this.#blocks, extent)) mine.mark(run, true)
-    if ((was === 'data') !== (is === 'data')) other.mark(extent, false)
+  }
+
+  #place(chunk: number): void {
+    const held = this.#tallies[chunk] as Tally
+    const isOpen = roleOf(held) === 'open'
+    const inWhole = isOpen && (this.#framed?.touchesWhole(this.#extentOf(chunk)) ?? false)
+    this.#openClean.set(chunk, isOpen && held.clean > 0, inWhole)
+    this.#openFree.set(chunk, isOpen && held.clean + held.dirty > 0, inWhole)
   }
 
   #chunkOf(block: number): number {
     return Math.floor(block / this.#chunkBlocks)
   }
 
+  /** The numbers of the chunks that `extent` touches. */
+  #chunksOf({ start, count }: Extent): number[] {
+    const first = this.#chunkOf(start)
+    return Array.from({ length: this.#chunkOf(start + count - 1) - first + 1 }, (_, at) => first + at)
+  }
+
   #isDataChunk(chunk: number): boolean {
-    return roleOf(this.#tallies[chunk] as Tally) === 'data'
+    return this.#isData[chunk] === 1
   }
 
   /** The last chunk may be shorter than the others. */
@@ -256,22 +236,6 @@ export class Zones implements FreeSpace {
     const start = chunk * this.#chunkBlocks
     return { start, count: this.#endOf(chunk) - start }
   }
-}
-
-/** How many whole frames a file of so many blocks breaks, with `free` blocks outside of them. */
-function breaks(count: number, free: number, whole: readonly Extent[]): number {
-  return Math.ceil(Math.max(0, count - free) / (whole[0]?.count ?? Number.POSITIVE_INFINITY))
-}
-
-function gapsBetween(frames: Frames, totalBlocks: number): Extent[] {
-  const gaps: Extent[] = []
-  let start = 0
-  for (const frame of frames.whole()) {
-    const extent = frames.extentOf(frame)
-    if (extent.start > start) gaps.push({ start, count: extent.start - start })
-    start = extent.start + extent.count
-  }
-  return start < totalBlocks ? [...gaps, { start, count: totalBlocks - start }] : gaps
 }
 
 function roleOf({ ordinary, guestRam }: Tally): Role {

@@ -205,10 +205,4 @@ export const SAMPLES: readonly Sample[] = [
     body: `${FH}|0010000000000000|04000000|00000000`,
     expected: { fh: 9n, offset: 4096, whence: 4 },
   },
-  {
-    opcode: 'STATX',
-    number: 52,
-    body: `01000000|00000000|${FH}|00000000|ff0f0000`,
-    expected: { getattrFlags: 1, fh: 9n, sxFlags: 0, sxMask: 0xfff },
-  },
 ]

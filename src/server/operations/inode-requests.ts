@@ -5,11 +5,9 @@ import type { RequestOf } from '../../fuse/opcodes.ts'
 import { EISDIR, ELOOP, Errno } from '../../values/errno.ts'
 import { Refusal } from '../../values/refusal.ts'
 import type { Operations } from '../context.ts'
-import { answerAttributes, openReplyOf, shownAttributes, VALID_SECONDS } from '../inode-replies.ts'
+import { answerAttributes, openReplyOf } from '../inode-replies.ts'
 import { adoptedNode, adoptNodeOwner, withNodeOwner } from '../node-owners.ts'
 
-/** STATX_BASIC_STATS (include/uapi/linux/stat.h); birth times are not kept. */
-const STATX_BASIC_STATS = 0x7ff
 const PERMISSION_BITS = 0o7777
 
 /** The fields of SETATTR that `valid` names. */
@@ -54,41 +52,6 @@ export const inodeOperations = {
     )
     if (changed instanceof Refusal) return changed
     return answerAttributes(context, { inode: changed, as: known.as }, reply)
-  },
-  STATX(context, request, reply) {
-    const known = context.resolve(request.header.nodeid)
-    if (known instanceof Errno) return known
-    const shown = adoptedNode(context, known)
-    const { atime, mtime, ctime } = shown.inode
-    const { ino, sizeBytes, blocks, mode, links, uid, gid, blksize } = shownAttributes(context, shown)
-    return reply.statx({
-      attrValid: VALID_SECONDS,
-      attrValidNsec: 0,
-      flags: 0,
-      mask: STATX_BASIC_STATS,
-      blksize,
-      attributes: 0,
-      attributesMask: 0,
-      nlink: links,
-      uid,
-      gid,
-      mode,
-      ino,
-      size: sizeBytes,
-      blocks,
-      atime: atime.seconds,
-      atimensec: atime.nanoseconds,
-      btime: 0,
-      btimensec: 0,
-      ctime: ctime.seconds,
-      ctimensec: ctime.nanoseconds,
-      mtime: mtime.seconds,
-      mtimensec: mtime.nanoseconds,
-      rdevMajor: 0,
-      rdevMinor: 0,
-      devMajor: 0,
-      devMinor: 0,
-    })
   },
   /** The kernel checks permissions itself (default_permissions): any ACCESS that still comes is granted. */
   ACCESS(_context, _request, reply) {

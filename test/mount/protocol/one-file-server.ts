@@ -69,35 +69,6 @@ const handle: Handler = (request, reply) => {
         : reply.error(ENOENT)
     case 'GETATTR':
       return reply.attr(attributesOf(request.header.nodeid), 0)
-    case 'STATX':
-      return reply.statx({
-        attrValid: 0,
-        attrValidNsec: 0,
-        flags: 0,
-        mask: 0xfff,
-        blksize: 4096,
-        attributes: 0,
-        nlink: 1,
-        uid: 7,
-        gid: 8,
-        mode: FILE.mode,
-        ino: 2,
-        size: FILE_BYTES,
-        blocks: FILE.blocks,
-        attributesMask: 0,
-        atime: 1,
-        atimensec: 0,
-        btime: 4242,
-        btimensec: 99,
-        ctime: 1,
-        ctimensec: 0,
-        mtime: 1,
-        mtimensec: 0,
-        rdevMajor: 0,
-        rdevMinor: 0,
-        devMajor: 0,
-        devMinor: 0,
-      })
     case 'OPEN':
       backing ??= openBacking(FUSE, MEMORY)
       if (backing instanceof Errno) return reply.error(backing)
