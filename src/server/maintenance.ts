@@ -60,7 +60,10 @@ export class Maintenance {
     this.#zeroing.advance()
   }
 
-  /** The next request is on its way: one eviction takes no longer than its caller takes to send it. */
+  /**
+   * The next request is on its way. An eviction is mostly over before it comes; that of a file in thousands
+   * of extents takes as long as when the mount is idle, and the request waits for it.
+   */
   betweenRequests(): void {
     if (this.#context.evictions.size === 0) return
     this.#context.evictions.endOne()
