@@ -10,6 +10,7 @@ import { setOomScore } from '../linux/process.ts'
 import { fixUmask } from '../linux/umask.ts'
 import { makeFolder, POOLS } from '../run/paths.ts'
 import { identify } from '../run/process-identity.ts'
+import { boundVmLogs } from '../run/vm-logs.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { CONTACT_FD, CONTACT_VERSION, type KeeperOptions, type Readiness } from './contact.ts'
@@ -145,6 +146,7 @@ if (keeper !== undefined) {
   const { sizeBytes, isNew, isIncoming } = keeper
   sendReady({ ok: true, sizeBytes, isNew, isIncoming })
   isReady = true
+  boundVmLogs()
   writeCompileCache()
   if (options.kind === 'mount' && (await keeper.run(options)) === 'ended') process.exit(0)
   waitForever()
