@@ -189,7 +189,7 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     const say = (line: string) => (asJson ? undefined : print(line))
     const rolledBack = await updateKernel({ plan, next, vms, lines, recorded, timeoutMs, patienceMs, say })
     reportRollback(plan, rolledBack, asJson)
-    return 1
+    return rolledBack.signalStatus ?? 1
   } finally {
     opened?.close()
     ended()

@@ -2,7 +2,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { complain, print, printJson, printTable } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
-import { interruptedByUpdate, leftSetWords } from '../qemu/interrupted-guests.ts'
+import { interruptedByUpdate, leftWords } from '../qemu/interrupted-guests.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
 import { formatSize } from '../values/size.ts'
 
@@ -22,7 +22,7 @@ export const command: CommandModule = {
         for (const problem of problems) complain(problem)
         if (problems.length > 0) process.exitCode = 1
         const interrupted = await interruptedByUpdate(vms)
-        for (const [vm, how] of interrupted) if (how === 'set') complain(leftSetWords(vm.definition))
+        for (const line of leftWords(interrupted)) complain(line)
         const described = vms.map((vm) => describeVm(vm, interrupted.get(vm) === 'stopped'))
         if (options.json) return printJson(described)
         if (described.length === 0) return print('no VMs')

@@ -6,7 +6,7 @@ import { close } from '../linux/descriptors.ts'
 import { tryLock, vmPaths } from '../run/vm-runtime.ts'
 import { isSetForSave, runStatus } from './migration.ts'
 import { QmpClient } from './qmp-client.ts'
-import type { VmDefinition } from './vm-definition.ts'
+import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 import type { Vm } from './vm-list.ts'
 
 /** A QEMU that hangs must not hold up a list of all guests. */
@@ -15,9 +15,10 @@ const TIMEOUT_MS = 1000
 /**
  * `stopped`: the guest is stopped in a QEMU that runs. `set`: an update or a preflight was killed before it
  * stopped the guest, which runs, or is paused as a person left it, and its QEMU is still set to cpr-reboot:
- * an ordinary migration may leave its RAM out.
+ * an ordinary migration may leave its RAM out. `begun`: the guest runs, and all that is left of its update is
+ * the record of it, perhaps with an empty state file.
  */
-export type Interrupted = 'stopped' | 'set'
+export type Interrupted = 'stopped' | 'set' | 'begun'
 
 /** Those of `vms` that `resume` must continue, or whose mode it must reset, though their QEMU runs. */
 export async function interruptedByUpdate(vms: readonly Vm[]): Promise<Map<Vm, Interrupted>> {
@@ -35,11 +36,13 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
     const { status } = await runStatus(qmp)
     // A guest that a person has migrated to another host is stopped as well, in another mode: it must not run
     // here too.
-    if (!(await isSetForSave(qmp))) return undefined
+    if (!(await isSetForSave(qmp)))
+      return status === 'running' && (await isLeft(definition, isUnderUpdate)) ? 'begun' : undefined
     if (status === 'postmigrate' || status === 'finish-migrate') return 'stopped'
     // Where no update has begun, a person has paused the guest.
     if (status === 'paused' && definition.underUpdate !== undefined) return 'stopped'
-    return (await isLeftSet(definition, qmp)) ? 'set' : undefined
+    const asked = qmp
+    return (await isLeft(definition, () => isSetForSave(asked))) ? 'set' : undefined
   } catch {
     return undefined
   } finally {
@@ -47,17 +50,31 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
   }
 }
 
-/** Asked under the VM's update lock: a command that is just asking QEMU sets the mode back by itself. */
-async function isLeftSet({ name }: VmDefinition, qmp: QmpClient): Promise<boolean> {
-  const lock = tryLock(vmPaths(name).updateLock)
+/** What `ask` answers under the VM's update lock: a command that holds it ends its update by itself. */
+async function isLeft(
+  definition: VmDefinition,
+  ask: (definition: VmDefinition) => boolean | Promise<boolean>,
+): Promise<boolean> {
+  const lock = tryLock(vmPaths(definition.name).updateLock)
   if (lock === undefined) return false
   try {
-    return await isSetForSave(qmp)
+    return await ask(definition)
   } finally {
     close(lock)
   }
 }
 
-/** One line for a person, of a guest whose QEMU is `set`. */
-export const leftSetWords = ({ name }: VmDefinition): string =>
-  `VM ${name}: a command that was killed left its QEMU set for a save (cpr-reboot): 'guestmemfs resume' sets it back`
+/** As it is on record now. */
+const isUnderUpdate = (definition: VmDefinition): boolean =>
+  readDefinition(ramFileOf(definition))?.underUpdate !== undefined
+
+/** One line for a person, of a guest that runs on. */
+const LEFT_WORDS: Readonly<Record<Exclude<Interrupted, 'stopped'>, string>> = {
+  set: "a command that was killed left its QEMU set for a save (cpr-reboot): 'guestmemfs resume' sets it back",
+  begun: "its update was killed before it stopped the guest: 'guestmemfs resume' ends it",
+}
+
+export const leftWords = (interrupted: ReadonlyMap<Vm, Interrupted>): string[] =>
+  [...interrupted].flatMap(([{ definition }, how]) =>
+    how === 'stopped' ? [] : [`VM ${definition.name}: ${LEFT_WORDS[how]}`],
+  )

@@ -72,8 +72,9 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const begun = { ...definition, underUpdate: { wasRunning }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   const save = async (): Promise<SavedState> => {
-    createStateFile(statePath, { uid, gid })
+    // In this order: a state file that a killed command leaves is found by the record.
     writeDefinition(begun)
+    createStateFile(statePath, { uid, gid })
     return await saveGuest(qmp, statePath, timeoutMs)
   }
   const saved = await save().catch((error: unknown) => {

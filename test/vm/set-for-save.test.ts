@@ -3,8 +3,10 @@
  * and what a killed command has left of it is told and undone.
  */
 import assert from 'node:assert/strict'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { close } from '../../src/linux/descriptors.ts'
+import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qemu/vm-definition.ts'
 import { tryLock, vmPaths } from '../../src/run/vm-runtime.ts'
 import type { Fd } from '../../src/values/ids.ts'
 import { guestmemfs } from '../mount/support.ts'
@@ -55,7 +57,7 @@ test('several updates of one guest at once: each ends in one line or the report,
     else
       assert.match(
         result?.problem ?? stderr,
-        /another update of it is under way|was changed while the update|QEMU closed it|it ended/,
+        /another update of it is under way|was changed while the update|QEMU closed it|it ended|no greeting|ENOENT|ECONNREFUSED/,
       )
   }
   assert.ok(updates.some(({ status }) => status === 0))
@@ -101,6 +103,23 @@ for (const [state, change] of [
     assert.deepEqual([await modeOf(vm), await statusOf(vm)], ['normal', state])
   })
 }
+
+test('an update that was killed at its very beginning: vms tells it, resume ends it with its empty state file', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'begun')
+  const before = readDefinition(vm.ramFile) as VmDefinition
+  writeDefinition({ ...before, underUpdate: { wasRunning: true } })
+  writeFileSync(pool.path(`${vm.name}.vmstate`), '')
+  assert.match(
+    (await guestmemfs('vms', '--mount', pool.mountPoint)).stderr,
+    /^guestmemfs: VM \S+: its update was killed before it stopped the guest: 'guestmemfs resume' ends it\n$/,
+  )
+  const { status, report } = await resumeVms(pool)
+  assert.deepEqual([status, report.vms[0]?.outcome], [0, 'resumed'])
+  assert.deepEqual(readDefinition(vm.ramFile), before)
+  assert.deepEqual(readdirSync(pool.mountPoint), ['begun'])
+  await goesOn(vm)
+})
 
 test('a dry run of QEMU alone is refused, and replaces no QEMU', async (t) => {
   const pool = await mountVmPool(t)

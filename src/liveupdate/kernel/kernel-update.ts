@@ -30,8 +30,20 @@ export interface KernelUpdate {
   readonly say: (line: string) => void
 }
 
+/** What the running kernel does with the next one. Tests that must not jump have another. */
+export interface Kexec {
+  /** Errors: UsageError. */
+  readonly load: (next: NextKernel, commandLine: string) => void
+  readonly unload: () => unknown
+  readonly jump: typeof jump
+}
+
+const REAL: Kexec = { load: loadNextKernel, unload: unloadKernel, jump }
+
 export interface RolledBack {
   readonly reason: string
+  /** The exit status for a signal that stopped it; undefined: there was none. */
+  readonly signalStatus: number | undefined
   readonly startedAtMs: number
   readonly vms: readonly VmTimeline[]
 }
@@ -40,12 +52,18 @@ export interface RolledBack {
  * Does not return if the update succeeds: this process ends with its kernel. Errors (UsageError): the next
  * kernel could not be loaded, and nothing was changed.
  */
-export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
+export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<RolledBack> {
   const { plan, next, say } = update
   const startedAtMs = nowMs()
-  loadNextKernel(next, plan.commandLine)
-  say(`kernel ${plan.next} is loaded`)
+  // Before the load: a signal that came after it would leave a kernel that the next reboot starts.
   const signals = new DeferredSignals()
+  try {
+    kexec.load(next, plan.commandLine)
+  } catch (error) {
+    signals.end()
+    throw error
+  }
+  say(`kernel ${plan.next} is loaded`)
   const steps = new UpdateSteps(scope(update), startedAtMs)
   try {
     // Done while guests still run, to shorten their blackout.
@@ -69,12 +87,13 @@ export async function updateKernel(update: KernelUpdate): Promise<RolledBack> {
     steps.writeUpdateRecord()
     await steps.preserve('image')
     say(`jumping into kernel ${plan.next}`)
-    throw new UsageError(await jump(plan.via))
+    throw new UsageError(await kexec.jump(plan.via))
   } catch (error) {
     const reason = errorText(error)
     say(`${reason}: going back`)
-    unloadKernel()
-    return { reason, startedAtMs, vms: await steps.rollBack() }
+    kexec.unload()
+    const vms = await steps.rollBack()
+    return { reason, signalStatus: signals.status, startedAtMs, vms }
   } finally {
     signals.end()
   }
