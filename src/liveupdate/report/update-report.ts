@@ -2,9 +2,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
+import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { parseRecord } from '../../run/parse-record.ts'
 import { ensureFolder, REPORTS } from '../../run/paths.ts'
+import { EACCES } from '../../values/errno.ts'
+import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
 import { OUTCOMES, PHASES, type Phase, type VmTimeline } from './timeline.ts'
 
@@ -48,13 +51,18 @@ const ReportSchema = v.object({
 })
 export type UpdateReport = Readonly<v.InferOutput<typeof ReportSchema>>
 
-/** Replaces the mount's last report. */
+/**
+ * Replaces the mount's last report. For root alone: its lines name files, whatever directories they lie in.
+ */
 export function keepReport(report: UpdateReport): void {
   const file = `${encodeURIComponent(report.mountPoint)}.json`
-  replaceFile(join(ensureFolder(REPORTS), file), JSON.stringify(report), 0o644)
+  replaceFile(join(ensureFolder(REPORTS), file), JSON.stringify(report), 0o600)
 }
 
-/** The last one of a mount, or of any; undefined: there was none since the machine started. */
+/**
+ * The last one of a mount, or of any; undefined: there was none since the machine started. Errors: UsageError
+ * for a user other than root.
+ */
 export function lastReport(mountPoint: string | undefined): UpdateReport | undefined {
   return keptReports()
     .filter((report) => mountPoint === undefined || report.mountPoint === mountPoint)
@@ -64,7 +72,16 @@ export function lastReport(mountPoint: string | undefined): UpdateReport | undef
 function keptReports(): UpdateReport[] {
   if (!existsSync(REPORTS)) return []
   const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))
-  return names.flatMap((name) => parseReport(readFileSync(join(REPORTS, name), 'utf8')) ?? [])
+  return names.flatMap((name) => parseReport(readReport(join(REPORTS, name))) ?? [])
+}
+
+function readReport(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (errnoOfNodeError(error) !== EACCES) throw error
+    throw new UsageError('reports of live updates are for root: run it with sudo')
+  }
 }
 
 /** undefined: it is cut off, or in another version's format. */
