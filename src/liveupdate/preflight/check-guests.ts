@@ -10,7 +10,7 @@ import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
 import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
-import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
+import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
@@ -191,6 +191,8 @@ interface Machine {
 
 async function lookAtGuest({ definition, qemu }: Vm, patienceMs: number | undefined): Promise<GuestLook> {
   const { name } = definition
+  const damaged = readingProblem(name)
+  if (damaged !== undefined) return unfit(damaged)
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
