@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
+import { MIB } from '../values/units.ts'
 import { LATE, within } from '../values/within.ts'
 import { askOf } from './machine/ask.ts'
 import type { QmpClient } from './qmp-client.ts'
@@ -13,6 +14,8 @@ const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
 
 const ModeSchema = v.object({ mode: v.optional(v.string()) })
+/** In bytes a second; QEMU's default where it does not say. */
+const BandwidthSchema = v.object({ 'max-bandwidth': v.optional(v.number(), 128 * MIB) })
 const MigrateSchema = v.object({
   status: v.optional(v.string()),
   'error-desc': v.optional(v.string()),
@@ -45,6 +48,11 @@ export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void>
 export async function isSetForSave(qmp: QmpClient): Promise<boolean> {
   const { mode } = await askOf(qmp)(ModeSchema, 'query-migrate-parameters')
   return mode === SAVE_MODE
+}
+
+/** The limit that also a save keeps to, in bytes a second; 0: none. */
+export async function maxBandwidth(qmp: QmpClient): Promise<number> {
+  return (await askOf(qmp)(BandwidthSchema, 'query-migrate-parameters'))['max-bandwidth']
 }
 
 /**

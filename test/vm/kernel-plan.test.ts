@@ -6,9 +6,10 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { startBulkyVm } from './bulky-vm.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
-import { mountVmPool, quitFirst, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+import { monitor, mountVmPool, quitFirst, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 test('a saved guest, a running one and files of a pool that is left out would end with this kernel, and are named', async (t) => {
   const [pool, other, files] = [await mountVmPool(t), await mountVmPool(t), await mountVmPool(t, '64M')]
@@ -44,4 +45,23 @@ test('a guest that cannot be saved refuses the update, unless the operator leave
   const left = await linesOfPlan(t, '--leave', name)
   assert.deepEqual(left.filter(refusal), [])
   assert.equal(left.filter((line) => line.includes(`VM ${name} is left: it ends with this kernel`)).length, 1)
+})
+
+test('a guest whose private RAM takes longer than the others would wait is refused before it is paused', async (t) => {
+  const pool = await mountVmPool(t)
+  const { name, serial } = await startBulkyVm(t, pool, 'bulky')
+  await monitor(name, 'migrate-set-parameters', { 'max-bandwidth': 32 << 20 })
+  const isAbout = (line: string) => line.includes(`VM ${name}: 64M of its RAM are private`)
+  const [refused] = (await linesOfPlan(t, '--patience', '2')).filter(isAbout)
+  assert.match(
+    refused ?? '',
+    /are written for 2\.0 s or more, .* the other guests wait 2 s for it \(--patience\)/,
+  )
+  const [warned] = (await linesOfPlan(t, '--patience', '3')).filter(isAbout)
+  assert.match(
+    warned ?? '',
+    /^guestmemfs: warning: .*: it stands still while they are written, 2\.0 s or more/,
+  )
+  await serial.moreTicks(2)
+  assert.equal(serial.findBreak(), undefined)
 })

@@ -98,8 +98,12 @@ test('a save that takes too long is cancelled, and its guest goes on', async (t)
   const slow = await startBulkyVm(t, pool, 'slow')
   const before = qemuPid(slow.name)
   await monitor(slow.name, 'migrate-set-parameters', { 'max-bandwidth': 1 << 20 })
-  const { status, report } = await updateVmm(pool, '--timeout-ms', '2000')
+  const { status, report, stderr } = await updateVmm(pool, '--timeout-ms', '2000')
   assert.equal(status, 1)
+  assert.match(
+    stderr,
+    /^guestmemfs: warning: VM \S+: 64M of its RAM are private: it stands still while they are written, 64\.0 s or more, at 1M a second \(max-bandwidth\)\n$/,
+  )
   assert.equal(report.vms[0]?.outcome, 'rolled-back')
   assert.match(report.vms[0].problem ?? '', /the migration did not end within \d+ ms/)
   assert.equal(qemuPid(slow.name), before)

@@ -10,14 +10,14 @@ import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
 import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
-import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
+import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
+import { maxBandwidth } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
@@ -30,6 +30,7 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
+import { privateRamWords } from './private-ram.ts'
 import { ramProblems } from './ram-problems.ts'
 import { whyBlocked } from './why-blocked.ts'
 
@@ -51,16 +52,18 @@ export interface GuestCheck {
   readonly lines: TriedLines
 }
 
+/** `patienceMs`: how long the others stand still for one guest's save; left out where none does. */
 export async function checkGuests(
   vms: readonly Vm[],
   nextQemu: string | undefined,
   next: NextStart,
+  patienceMs?: number,
 ): Promise<GuestCheck> {
   const probes = new Map<string, Promise<QemuBinary>>()
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
+      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm, patienceMs)
       const lines = [
         ...ramProblems(stillHas(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
@@ -186,8 +189,10 @@ interface Machine {
   readonly windows: readonly Window[]
 }
 
-async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
+async function lookAtGuest({ definition, qemu }: Vm, patienceMs: number | undefined): Promise<GuestLook> {
   const { name } = definition
+  const damaged = readingProblem(name)
+  if (damaged !== undefined) return unfit(damaged)
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
@@ -202,16 +207,24 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
       lookAtHelpers(ask, definition, now),
       readWindows(ask),
     ])
+    const bytes = streamedBytes(now.ram)
+    const bytesPerSecond = bytes === 0 ? 0 : await maxBandwidth(qmp)
+    const ofPrivate = privateRamWords({ bytes, bytesPerSecond, stateBytes: STATE_BYTES, patienceMs })
     return {
       problems: [
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
         ...line.refused,
-        ...tooMuch(streamedBytes(now.ram)),
+        ...ofPrivate.problems,
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
-      unknown: [...blocked.remarks, ...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
-      stateBytes: STATE_BYTES + streamedBytes(now.ram),
+      unknown: [
+        ...blocked.remarks,
+        ...(start === undefined ? [NOT_READ] : []),
+        ...helpers.remarks,
+        ...ofPrivate.remarks,
+      ],
+      stateBytes: STATE_BYTES + bytes,
       machine: { now, line, facts, windows },
     }
   } catch (error) {
@@ -220,14 +233,6 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     qmp?.close()
   }
 }
-
-/** RAM that is in no pool and would be copied while the guest stands still. */
-const tooMuch = (bytes: number): string[] =>
-  STATE_BYTES + bytes <= MAX_STATE_BYTES
-    ? []
-    : [
-        `${formatSize(bytes)} of its RAM are private, and a state file takes ${formatSize(MAX_STATE_BYTES)} at most: give it files of a pool (memory-backend-file with share=on)`,
-      ]
 
 const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 
