@@ -9,6 +9,8 @@ import {
   hasUpdateRecord,
   resumePool,
   thawAfterUpdate,
+  updateOf,
+  withParts,
 } from '../liveupdate/kernel/resume-pool.ts'
 import { ResumptionLock } from '../liveupdate/kernel/resumption-lock.ts'
 import type { VmTimeline } from '../liveupdate/report/timeline.ts'
@@ -63,6 +65,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   for (const { mount } of mounts) thawAfterUpdate(mount)
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
   const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
+  const updates = new Map(mounts.map(({ mount }) => [mount.mountPoint, updateOf(mount.mountPoint)]))
   lock.join(chosen.length)
   const isNamed = names.length > 0
   const batch = {
@@ -77,14 +80,14 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
     resumePool(pool, { ...batch, mountPoint, vms }),
   )
   lock.leave()
-  const reports = await until(Promise.all(work)).finally(() => signals.end())
+  const reports = withParts(await until(Promise.all(work)).finally(() => signals.end()))
+  for (const report of reports) showReport(report, options.json === true)
   // So that no other command finds the update's record without its guests. They run, whoever has it.
   await lock.enter().catch(() => {})
-  for (const report of reports) showReport(report, options.json === true)
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.
   const ended = isNamed ? [] : mounts.filter(({ mount }) => !mount.isBeside)
-  for (const { mount } of ended) forgetUpdate(mount.mountPoint)
+  for (const { mount } of ended) forgetUpdate(mount.mountPoint, updates.get(mount.mountPoint))
   lock.leave()
   if (signals.status !== undefined) return signals.status
   return reports.every(isSuccess) && problems.length + unasked.length === 0 ? 0 : 1

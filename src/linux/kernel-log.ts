@@ -12,6 +12,9 @@ export interface KernelLine {
 /** A read of /dev/kmsg returns one record; a longer one fails (Documentation/ABI/testing/dev-kmsg). */
 const MAX_RECORD_BYTES = 8192
 
+/** Its beginning is wanted; a kernel that writes faster than it is read must not keep the reader. */
+const MOST_LINES = 20_000
+
 /** Empty where the log may not be read. */
 export function readKernelLog(path = '/dev/kmsg'): KernelLine[] {
   let fd: number
@@ -23,12 +26,13 @@ export function readKernelLog(path = '/dev/kmsg'): KernelLine[] {
   const lines: KernelLine[] = []
   const record = Buffer.alloc(MAX_RECORD_BYTES)
   try {
-    for (;;) {
+    while (lines.length < MOST_LINES) {
       const read = readRecord(fd, record)
       if (read === undefined) return lines
       const line = parseRecord(record.toString('latin1', 0, read))
       if (line !== undefined) lines.push(line)
     }
+    return lines
   } finally {
     closeSync(fd)
   }

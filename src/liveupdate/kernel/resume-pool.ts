@@ -7,7 +7,7 @@ import { readKernelLog } from '../../linux/kernel-log.ts'
 import { kernelCommandLine, kernelRelease } from '../../linux/memory-info.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
-import { isUnitActive, unit } from '../../pool/systemd-unit.ts'
+import { unit } from '../../pool/systemd-unit.ts'
 import type { VmBatch } from '../for-each-vm.ts'
 import { type KernelPart, kernelParts } from '../report/kernel-parts.ts'
 import { type BootTimes, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
@@ -31,11 +31,26 @@ export function thawAfterUpdate(mount: PoolMount): void {
   if (hasUpdateRecord(mount.mountPoint)) setFrozen(mount, false)
 }
 
+/** What a pool's part of the way from one kernel into the next is found by, once all guests run. */
+interface Arrival {
+  readonly pool: string
+  readonly jumpUs: number
+  /** By the next kernel's clock. */
+  readonly mountStartUs: number
+}
+
+export interface ResumedPool {
+  readonly report: UpdateReport
+  /** undefined: there was no jump. */
+  readonly arrival: Arrival | undefined
+}
+
 /** The pool must be thawed. One guest's failure holds back no other, and is in the report. */
-export async function resumePool(pool: string, batch: VmBatch): Promise<UpdateReport> {
+export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedPool> {
   const { mountPoint, vms } = batch
   const record = readUpdateRecord(mountPoint)
-  if (record === undefined || record.bootId === bootId()) return await resumeVms(batch)
+  if (record === undefined || record.bootId === bootId())
+    return { report: await resumeVms(batch), arrival: undefined }
 
   const report = await resumeVms(batch)
   // After the guests are started: it waits for the RTC, and is more exact when the machine is idle.
@@ -46,37 +61,62 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<UpdateRe
   )
   const { shiftMs, uncertaintyMs } = clockShift(record.rtc, boot.rtc)
   const endedAtMs = report.startedAtMs + report.durationUs / 1000 - shiftMs
+  const kernel = {
+    before: record.before,
+    after: kernelRelease().text,
+    wanted: record.next,
+    via: record.via,
+    clockUncertaintyUs: Math.round(uncertaintyMs * 1000),
+  }
   return {
-    ...report,
-    kind: 'kernel',
-    startedAtMs: Math.round(record.startedAtMs),
-    durationUs: Math.round((endedAtMs - record.startedAtMs) * 1000),
-    kernel: {
-      before: record.before,
-      after: kernelRelease().text,
-      wanted: record.next,
-      via: record.via,
-      clockUncertaintyUs: Math.round(uncertaintyMs * 1000),
-      parts: partsOf(boot, boot.kernelStartMs - shiftMs - record.jumpAtMs, pool),
+    report: {
+      ...report,
+      kind: 'kernel',
+      startedAtMs: Math.round(record.startedAtMs),
+      durationUs: Math.round((endedAtMs - record.startedAtMs) * 1000),
+      kernel,
+      vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, boot)),
     },
-    vms: report.vms.map((vm) => joinTimeline(vm, stops.get(vm.name), record, boot)),
+    arrival: {
+      pool,
+      jumpUs: Math.round((boot.kernelStartMs - shiftMs - record.jumpAtMs) * 1000),
+      mountStartUs: Math.round((boot.mountStartMs - boot.kernelStartMs) * 1000),
+    },
   }
 }
 
-function partsOf({ kernelStartMs, mountStartMs }: BootTimes, jumpMs: number, pool: string): KernelPart[] {
-  return kernelParts({
-    jumpUs: Math.round(jumpMs * 1000),
-    mountStartUs: Math.round((mountStartMs - kernelStartMs) * 1000),
-    log: readKernelLog(),
-    commandLine: kernelCommandLine(),
-    manager: readManagerTimes(),
-    unit: isUnitActive(pool) ? unit(pool) : undefined,
-  })
+/**
+ * The reports, with what the kernel and the service manager did meanwhile. Asked when all guests run, for the
+ * answers block this process; what cannot be asked is left out, and no report depends on it.
+ */
+export function withParts(resumed: readonly ResumedPool[]): UpdateReport[] {
+  if (resumed.every(({ arrival }) => arrival === undefined)) return resumed.map(({ report }) => report)
+  let partsOf: (arrival: Arrival) => KernelPart[]
+  try {
+    const [log, commandLine, manager] = [readKernelLog(), kernelCommandLine(), readManagerTimes()]
+    partsOf = ({ pool, ...times }) => {
+      const isUnits = manager?.units.has(unit(pool)) === true
+      return kernelParts({ ...times, log, commandLine, manager, unit: isUnits ? unit(pool) : undefined })
+    }
+  } catch {
+    partsOf = () => []
+  }
+  return resumed.map(({ report, arrival }) =>
+    report.kernel === undefined || arrival === undefined
+      ? report
+      : { ...report, kernel: { ...report.kernel, parts: partsOf(arrival) } },
+  )
 }
 
-/** Called when `resume` has tried every guest of the pool, and the report has the record's times. */
-export function forgetUpdate(mountPoint: string): void {
-  removeUpdateRecord(mountPoint)
+/** The update whose record a mount has; undefined: none. */
+export const updateOf = (mountPoint: string): string | undefined => readUpdateRecord(mountPoint)?.id
+
+/**
+ * Called when `resume` has tried every guest of the pool, and the report has the record's times. `id`: the
+ * update's; the record of another one, which has begun since, stays.
+ */
+export function forgetUpdate(mountPoint: string, id: string | undefined): void {
+  if (id !== undefined && updateOf(mountPoint) === id) removeUpdateRecord(mountPoint)
 }
 
 /** From `guestmemfs.server`. */
