@@ -9,7 +9,7 @@ import { EAGAIN, EINVAL, ELOOP, ENOENT, ENOTDIR, Errno, EXDEV } from '../values/
 import type { Fd } from '../values/ids.ts'
 import { close } from './descriptors.ts'
 import { errnoOfNodeError, errnoUnlessZero, libcCall, orErrno } from './library.ts'
-import { FUSE_TYPE, mountTable } from './mounts.ts'
+import { isPoolMount, mountTable } from './mounts.ts'
 
 const syscall = libcCall('syscall', 'long', ['long', 'long', 'str', 'void *', 'size_t'])
 const unlinkat = libcCall('unlinkat', 'int', ['int', 'str', 'int'])
@@ -34,8 +34,9 @@ export interface Base {
 /** The guestmemfs mount that `path` names something in. ENOENT: it is in none. */
 export function mountOver(path: string): Base | Errno {
   let found: Base | undefined
-  for (const { type, root, target, id } of mountTable()) {
-    if (type !== FUSE_TYPE || root !== '/' || !isBelow(path, target)) continue
+  for (const mount of mountTable()) {
+    const { root, target, id } = mount
+    if (!isPoolMount(mount) || root !== '/' || !isBelow(path, target)) continue
     // Of two at one place the later one hides the earlier one.
     if (found === undefined || target.length >= found.path.length) found = { path: target, mountId: id }
   }

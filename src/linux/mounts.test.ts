@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ENOENT } from '../values/errno.ts'
-import { abortFuseConnection, mountTable, parseMountInfo, unmount } from './mounts.ts'
+import { abortFuseConnection, isPoolMount, mountTable, parseMountInfo, unmount } from './mounts.ts'
 
 test('a line with everything in it', () => {
   const line =
@@ -44,4 +44,14 @@ test("the machine's own table has a root and /proc", () => {
 test('a mount or connection that does not exist cannot be unmounted or aborted', () => {
   assert.notEqual(unmount('/nowhere/at/all', { lazy: false }), undefined)
   assert.equal(abortFuseConnection(999_999_999), ENOENT)
+})
+
+test("a user's mount that has the type and the name of a pool is none", () => {
+  const of = (options: string): boolean => {
+    const line = `36 35 0:41 / /home/u/m rw,nosuid,nodev - fuse.guestmemfs vms rw,${options}`
+    return parseMountInfo(line).every(isPoolMount)
+  }
+  assert.equal(of('user_id=0,group_id=0,allow_other'), true)
+  assert.equal(of('user_id=1000,group_id=1000'), false)
+  assert.equal(of('user_id=1000,group_id=0,allow_other'), false)
 })

@@ -90,12 +90,19 @@ export interface Mount {
   readonly superOptions: readonly string[]
 }
 
+/**
+ * Whether root has mounted it. With fusermount any user can make a mount of this type with the name of a pool
+ * as its source; the kernel then shows who did (`user_id`, fuse_show_options(), fs/fuse/inode.c).
+ */
+export const isPoolMount = ({ type, superOptions }: Pick<Mount, 'type' | 'superOptions'>): boolean =>
+  type === FUSE_TYPE && superOptions.includes('user_id=0')
+
 /** The FUSE mount of `pool` on `mountPoint`, the last one made. `table`: the mount table of some process. */
 export const fuseMountOf = (
   { pool, mountPoint }: { readonly pool: string; readonly mountPoint: string | null },
   table = mountTable(),
 ): Mount | undefined =>
-  table.findLast(({ type, source, target }) => type === FUSE_TYPE && source === pool && target === mountPoint)
+  table.findLast((mount) => isPoolMount(mount) && mount.source === pool && mount.target === mountPoint)
 
 /**
  * The mounts in the mount namespace of a process, by default this one, in the order in which they were made.

@@ -2,7 +2,7 @@
  * A mounted pool as other processes see it: the mount is the API, so all of it is xattrs on the mount point.
  * Must not: access the keeper or the image.
  */
-import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
+import { isPoolMount, mountTable } from '../linux/mounts.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
 import { EACCES, EBUSY, ENODATA, ENOTCONN, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
@@ -24,7 +24,7 @@ export interface PoolMount {
 /** Every guestmemfs mount in this process's mount namespace. */
 export const poolMounts = (): PoolMount[] =>
   mountTable()
-    .filter((mount) => mount.type === FUSE_TYPE && mount.root === '/')
+    .filter((mount) => isPoolMount(mount) && mount.root === '/')
     .map((mount) => ({ pool: mount.source, mountPoint: mount.target }))
 
 /**

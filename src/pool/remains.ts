@@ -3,7 +3,7 @@
  * mount that nobody serves. It tells that there was a pool, whose memory may have been lost. Must not: access
  * a mount, which may not answer.
  */
-import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
+import { isPoolMount, mountTable } from '../linux/mounts.ts'
 import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'
 
 export interface Remains {
@@ -21,7 +21,7 @@ export type Lost = PoolRecord | Remains
 /** undefined: nothing tells that there was a pool of this name. */
 export function remainsOf(pool: string): Remains | undefined {
   const mount = mountTable().findLast(
-    ({ type, source, root }) => type === FUSE_TYPE && source === pool && root === '/',
+    (each) => isPoolMount(each) && each.source === pool && each.root === '/',
   )
   const { unreadable } = listPoolRecords()
   if (mount === undefined && !unreadable.includes(pool)) return undefined
@@ -30,6 +30,6 @@ export function remainsOf(pool: string): Remains | undefined {
 
 /** The remains at a mount point. */
 export function remainsAt(mountPoint: string): Remains | undefined {
-  const mount = mountTable().findLast(({ type, target }) => type === FUSE_TYPE && target === mountPoint)
+  const mount = mountTable().findLast((each) => isPoolMount(each) && each.target === mountPoint)
   return mount && remainsOf(mount.source)
 }

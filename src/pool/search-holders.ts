@@ -10,7 +10,7 @@ import { findAreas, findSessions, listAreas } from '../keeper/takeover/copy-fds.
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
 import { read } from '../linux/holders.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
-import { FUSE_TYPE, mountTable } from '../linux/mounts.ts'
+import { isPoolMount, mountTable } from '../linux/mounts.ts'
 import { openFile } from '../linux/opened-file.ts'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { identify, type ProcessIdentity } from '../run/process-identity.ts'
@@ -95,7 +95,7 @@ export function lookAt(pid: number): ImageHolder[] {
     identities.set(titledPool(pid), undefined)
   if (identities.size === 0) return []
   const isConnected = fuse !== undefined
-  const mounts = mountTable(pid).filter(({ type }) => type === FUSE_TYPE)
+  const mounts = mountTable(pid).filter(isPoolMount)
   const program = read(`/proc/${pid}/comm`).trim()
   const parentPid = Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1])
   // Of several pools it is not known whose table this is.

@@ -98,7 +98,8 @@ export class CarveOutStore<Ram extends CarveOutRam = CarveOutRam> implements Sto
       ...this.#chunks.of(extents, before.sizeBytes, tailBytes),
     ])
     if (waits) return waits
-    this.#chunks.zero(extents, before.sizeBytes, tailBytes)
+    const failed = this.#chunks.zero(extents, before.sizeBytes, tailBytes)
+    if (failed !== undefined) return failed
     return this.#replace(object, before, { ...to, isTailZero: true })
   }
 
