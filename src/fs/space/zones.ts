@@ -68,16 +68,21 @@ export class Zones implements FreeSpace {
   changed(extent: Extent): void {
     this.#nextDataChunk = undefined
     const chunks = this.#chunksOf(extent)
-    for (const chunk of chunks) this.#settle(chunk)
-    const [first, last] = [this.#extentOf(chunks[0] as number), this.#extentOf(chunks.at(-1) as number)]
-    const settled = { start: first.start, count: last.start + last.count - first.start }
-    this.#mark(settled)
-    const turned = this.#framed?.changed(settled) ?? []
+    // What else lies in a chunk changes with its role alone: a file of many pieces costs its pieces.
+    const hasTurned = chunks.map((chunk) => this.#settle(chunk)).includes(true)
+    const marked = hasTurned ? this.#wholeChunks(chunks) : extent
+    this.#mark(marked)
+    const turned = this.#framed?.changed(marked) ?? []
     const placed = new Set([...chunks, ...turned.flatMap((frame) => this.#chunksOf(frame))])
     for (const chunk of placed) this.#place(chunk)
   }
 
-  /** `extent` is whole chunks. */
+  /** `chunks`: neighbours. */
+  #wholeChunks(chunks: readonly number[]): Extent {
+    const [first, last] = [this.#extentOf(chunks[0] as number), this.#extentOf(chunks.at(-1) as number)]
+    return { start: first.start, count: last.start + last.count - first.start }
+  }
+
   #mark({ start, count }: Extent): void {
     const isClean = (block: number) => this.#blocks[block] === CLEAN
     const isFree = (block: number) => isClean(block) || isDirty(this.#blocks[block] as number)
@@ -187,8 +192,8 @@ export class Zones implements FreeSpace {
     return { start, count: this.#isDataChunk(chunk) ? Math.min(count, this.#endOf(chunk) - start) : count }
   }
 
-  /** Counts again what the chunk holds. */
-  #settle(chunk: number): void {
+  /** Counts again what the chunk holds. Returns whether it has become a data chunk, or is none any more. */
+  #settle(chunk: number): boolean {
     const extent = this.#extentOf(chunk)
     const before = this.#tallies[chunk] as Tally
     const after = tally(this.#blocks, extent)
@@ -198,11 +203,13 @@ export class Zones implements FreeSpace {
       )
     const [was, is] = [roleOf(before), roleOf(after)]
     this.#tallies[chunk] = after
+    const wasData = this.#isData[chunk]
     this.#isData[chunk] = Number(is === 'data')
     for (const kind of ['clean', 'dirty'] as const) {
       this.#sums[was][kind] -= before[kind]
       this.#sums[is][kind] += after[kind]
     }
+    return wasData !== this.#isData[chunk]
   }
 
   #place(chunk: number): void {
