@@ -1,11 +1,11 @@
 /**
- * The QMP commands that both halves of a live update share: the settings that make a migration leave guest
- * RAM where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in
- * `docs/devel/migration/CPR.rst`.
+ * The QMP commands that both halves of a live update share: what blocks a migration, its channel, and waiting
+ * for its end. Source: QEMU `qapi/migration.json`; the mode is described in `docs/devel/migration/CPR.rst`.
  */
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
 import { LATE, within } from '../values/within.ts'
+import { OUR_MODE, personsMigration } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
 
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
@@ -17,12 +17,6 @@ const MigrateSchema = v.object({
   'blocked-reasons': v.optional(v.array(v.string())),
 })
 
-/**
- * `events` makes QEMU report each change of status; `x-ignore-shared` leaves shared guest RAM out of the
- * stream.
- */
-const CAPABILITIES = ['events', 'x-ignore-shared']
-
 /** How often a QEMU that migrates is asked for its status. */
 const LOOK_MS = 500
 
@@ -30,16 +24,18 @@ export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
   return v.parse(StatusSchema, await qmp.execute('query-status'))
 }
 
-/** Turns cpr-reboot on or off. Left on, an ordinary live migration by a person would lose the guest's RAM. */
-export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void> {
-  const capabilities = CAPABILITIES.map((capability) => ({ capability, state: isOn }))
-  await qmp.execute('migrate-set-capabilities', { capabilities })
-  await qmp.execute('migrate-set-parameters', { mode: isOn ? 'cpr-reboot' : 'normal' })
-}
-
-/** Why this guest cannot be saved: devices and mounts that QEMU knows to block it. Needs cpr-reboot on. */
+/**
+ * Why this guest cannot be saved: devices and mounts that QEMU knows to block it. They depend on the mode
+ * (`migration_blockers`, migration/migration.c), which is the one of a save meanwhile.
+ */
 export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]> {
-  return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
+  const { mode } = (await personsMigration(qmp)).parameters
+  await qmp.execute('migrate-set-parameters', { mode: OUR_MODE })
+  try {
+    return v.parse(MigrateSchema, await qmp.execute('query-migrate'))['blocked-reasons'] ?? []
+  } finally {
+    await qmp.execute('migrate-set-parameters', { mode })
+  }
 }
 
 /** The state file as an argument of QMP, with no syntax that a file name could break. */

@@ -14,6 +14,7 @@ import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
 import { runStatus } from './migration.ts'
+import { personsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
@@ -69,12 +70,13 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   if (!wasRunning) await lookAgain(request)
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
-  const begun = { ...definition, underUpdate: { wasRunning }, saved: null }
+  const migration = await personsMigration(qmp)
+  const begun = { ...definition, underUpdate: { wasRunning, migration }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   const save = async (): Promise<SavedState> => {
     createStateFile(statePath, { uid, gid })
     writeDefinition(begun)
-    return await saveGuest(qmp, statePath, timeoutMs)
+    return await saveGuest(qmp, statePath, migration, timeoutMs)
   }
   const saved = await save().catch((error: unknown) => {
     removeStateFile(statePath)
@@ -92,7 +94,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
       ...found,
       ...ram,
       argv,
-      underUpdate: underUpdate(wasRunning, definition, argv, ram),
+      underUpdate: { ...begun.underUpdate, ...formerOf(definition, argv, ram) },
       saved,
     }
     writeDefinition(next)
@@ -100,7 +102,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
     // On any error: the guest is stopped, and no other process continues it.
     removeStateFile(statePath)
     releaseRam(ram, added)
-    await continueAfter(qmp, saved.wasRunning, error)
+    await continueAfter(qmp, saved.wasRunning, migration, error)
     endUpdate(definition)
     throw error
   }
@@ -118,14 +120,8 @@ function nextRam({ ramFiles: former, claim }: VmDefinition, tried: TriedLine | u
 
 const isEqual = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
-/** With line and RAM of the QEMU that still has the guest, where the next QEMU gets others. */
-const underUpdate = (
-  wasRunning: boolean,
-  { argv, ramFiles }: VmDefinition,
-  next: readonly string[],
-  ram: Ram,
-): VmDefinition['underUpdate'] => ({
-  wasRunning,
+/** Line and RAM of the QEMU that still has the guest, where the next QEMU gets others. */
+const formerOf = ({ argv, ramFiles }: VmDefinition, next: readonly string[], ram: Ram) => ({
   ...(!isEqual(argv, next) && { argv }),
   ...(!isEqual(ramFiles, ram.ramFiles) && { ramFiles }),
 })
@@ -177,7 +173,7 @@ export async function cancelSave(definition: VmDefinition, qmp: QmpClient, saved
   const former = asBeforeUpdate(definition)
   writeDefinition(former)
   removeStateFile(saved.path)
-  await cancelMigration(qmp, saved.wasRunning)
+  await cancelMigration(qmp, saved.wasRunning, definition.underUpdate?.migration)
   endUpdate(former)
 }
 

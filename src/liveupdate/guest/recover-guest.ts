@@ -82,7 +82,7 @@ async function recoverUnsaved(
   const { statePath, underUpdate } = definition
   removeStateFile(statePath)
   // Also for a guest that runs: a save that has just begun would stop it.
-  await cancelMigration(qmp, underUpdate?.wasRunning ?? true)
+  await cancelMigration(qmp, underUpdate?.wasRunning ?? true, underUpdate?.migration)
   if (underUpdate === undefined && status === 'running') throw new UsageError('it runs')
   onStep('continue')
   return underUpdate === undefined ? definition : endUpdate(definition)

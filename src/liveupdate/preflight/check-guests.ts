@@ -15,7 +15,7 @@ import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
-import { blockedReasons, runStatus, setCprReboot } from '../../qemu/migration.ts'
+import { blockedReasons, runStatus } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
@@ -202,9 +202,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const unended = unendedUpdate(definition, running)
     if (unended !== undefined) return unfit(unended)
     if (!SAVEABLE.includes(status)) return unfit(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
-    await setCprReboot(qmp, true)
-    const asked = qmp
-    const blocked = await blockedReasons(qmp).finally(() => setCprReboot(asked, false))
+    const blocked = await blockedReasons(qmp)
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
