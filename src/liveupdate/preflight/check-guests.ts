@@ -14,6 +14,7 @@ import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
+import { untoldRemarks } from '../../qemu/machine/untold.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { blockedReasons, runStatus } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
@@ -207,9 +208,10 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, windows] = await Promise.all([
+    const [facts, helpers, untold, windows] = await Promise.all([
       machineFacts(ask, line.plugged),
       lookAtHelpers(ask, definition, now),
+      untoldRemarks(ask, definition, now),
       readWindows(ask),
     ])
     return {
@@ -220,7 +222,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...tooMuch(streamedBytes(now.ram)),
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
-      unknown: [...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
+      unknown: [...(start === undefined ? [NOT_READ] : []), ...helpers.remarks, ...untold],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
       machine: { now, line, facts, windows },
     }
