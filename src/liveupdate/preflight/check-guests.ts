@@ -148,12 +148,18 @@ async function tryNext(
   })
 }
 
-/** A line with changes is used only if a trial has shown that it makes the same machine. */
-function trialProblems({ problems, unproven }: Trial, machine: Machine | undefined): string[] {
-  if (!machine?.line.carries || unproven.length === 0) return [...problems]
+/**
+ * A line with changes is used only if a trial has shown that it makes the same machine, and so is the
+ * recorded one where nothing tells what was changed.
+ */
+function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine): string[] {
+  if (unproven.length === 0 || (isRead && !line.carries)) return [...problems]
+  const untried = `cannot be tried: ${unproven.join(', ')}`
   return [
     ...problems,
-    `it was changed while it ran, and a next QEMU with the changes cannot be tried: ${unproven.join(', ')}`,
+    isRead
+      ? `it was changed while it ran, and a next QEMU with the changes ${untried}`
+      : `its machine was not read when it started, and its next QEMU ${untried}: nothing would show that its disks and devices are still those of its line: end the guest and start it by 'guestmemfs run'`,
   ]
 }
 
@@ -186,6 +192,8 @@ interface GuestLook {
 
 interface Machine {
   readonly now: Reading
+  /** And when it started, too. */
+  readonly isRead: boolean
   readonly line: NextLine
   /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
@@ -224,7 +232,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
       ],
       unknown: [...(start === undefined ? [NOT_READ] : []), ...helpers.remarks, ...untold],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
-      machine: { now, line, facts, windows },
+      machine: { now, isRead: start !== undefined, line, facts, windows },
     }
   } catch (error) {
     return unfit(errorText(error))
