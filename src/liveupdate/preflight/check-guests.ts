@@ -14,6 +14,7 @@ import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
+import { untoldRemarks } from '../../qemu/machine/untold.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -141,12 +142,18 @@ async function tryNext(
   })
 }
 
-/** A line with changes is used only if a trial has shown that it makes the same machine. */
-function trialProblems({ problems, unproven }: Trial, machine: Machine | undefined): string[] {
-  if (!machine?.line.carries || unproven.length === 0) return [...problems]
+/**
+ * A line with changes is used only if a trial has shown that it makes the same machine, and so is the
+ * recorded one where nothing tells what was changed.
+ */
+function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine): string[] {
+  if (unproven.length === 0 || (isRead && !line.carries)) return [...problems]
+  const untried = `cannot be tried: ${unproven.join(', ')}`
   return [
     ...problems,
-    `it was changed while it ran, and a next QEMU with the changes cannot be tried: ${unproven.join(', ')}`,
+    isRead
+      ? `it was changed while it ran, and a next QEMU with the changes ${untried}`
+      : `its machine was not read when it started, and its next QEMU ${untried}: nothing would show that its disks and devices are still those of its line: end the guest and start it by 'guestmemfs run'`,
   ]
 }
 
@@ -179,6 +186,8 @@ interface GuestLook {
 
 interface Machine {
   readonly now: Reading
+  /** And when it started, too. */
+  readonly isRead: boolean
   readonly line: NextLine
   /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
@@ -197,9 +206,10 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, windows] = await Promise.all([
+    const [facts, helpers, untold, windows] = await Promise.all([
       machineFacts(ask, line.plugged),
       lookAtHelpers(ask, definition, now),
+      untoldRemarks(ask, definition, now),
       readWindows(ask),
     ])
     return {
@@ -210,9 +220,14 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...tooMuch(streamedBytes(now.ram)),
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
-      unknown: [...blocked.remarks, ...(start === undefined ? [NOT_READ] : []), ...helpers.remarks],
+      unknown: [
+        ...blocked.remarks,
+        ...(start === undefined ? [NOT_READ] : []),
+        ...helpers.remarks,
+        ...untold,
+      ],
       stateBytes: STATE_BYTES + streamedBytes(now.ram),
-      machine: { now, line, facts, windows },
+      machine: { now, isRead: start !== undefined, line, facts, windows },
     }
   } catch (error) {
     return unfit(errorText(error))
