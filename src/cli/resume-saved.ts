@@ -56,8 +56,7 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   // Held before the guests are looked at: another resumption, of another pool's guests, may be under way.
   const lock = await ResumptionLock.take(all)
   const { mounts, problems } = await mountsToResume(names, all)
-  for (const problem of problems) complain(problem)
-  if (mounts.length === 0 && !options.json) print('no VM is saved there')
+  if (mounts.length === 0 && problems.length === 0 && !options.json) print('no VM is saved there')
 
   // Deferred, because an interrupted resume would leave a guest that is loaded and stopped.
   const signals = new DeferredSignals()
@@ -99,12 +98,15 @@ async function mountsToResume(
   if (mounts.length === 0)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
   const lists = mounts.map((mount) => ({ mount, ...readVms(mount.recorded) }))
+  const problems = lists.flatMap((list) => list.problems)
+  // First: a VM that was named may be one of them.
+  for (const problem of problems) complain(problem)
   const vms = lists.flatMap((list) => list.vms)
   const chosen = new Set(chooseSaved(vms, names, await interruptedByUpdate(vms)))
   return {
     mounts: lists
       .map(({ mount, vms }) => ({ mount, vms: vms.filter((vm) => chosen.has(vm)) }))
       .filter(({ mount, vms }) => vms.length > 0 || (!mount.isBeside && hasUpdateRecord(mount.mountPoint))),
-    problems: lists.flatMap((list) => list.problems),
+    problems,
   }
 }

@@ -132,6 +132,8 @@ async function vmmUpdate(options: Options): Promise<number> {
 async function updateQemus(options: Options): Promise<number> {
   const { mountPoint, vms, problems } = vmsOfMount(options.mount)
   for (const problem of problems) complain(problem)
+  const isNoneKnown = problems.length > 0 && !vms.some(({ state }) => state === 'running')
+  if (isNoneKnown && options.name.length === 0) return 1
   const chosen = chooseVms(vms, options.name)
   const signals = new DeferredSignals()
   const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')

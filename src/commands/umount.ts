@@ -9,7 +9,8 @@ const SAID = {
   discarded: 'unmounted, its memory given up',
   ended: 'unmounted; it held nothing',
   lost: 'unmounted; its processes had died, and its memory with them',
-  'in region': 'unmounted; its processes had died, and its memory is in its region as it was',
+  'in region': 'unmounted; its memory is in its region as it was, where the next mount finds its files',
+  cleared: 'unmounted; its processes had died, and its memory with them, unless it lay in a region',
 } as const
 
 export const command: CommandModule = {

@@ -87,7 +87,10 @@ export function lookAt(pid: number): ImageHolder[] {
     if (typeof look === 'object' && !identities.has(look.poolName)) identities.set(look.poolName, look)
   // Where nothing was written yet, nothing can be lost. A keeper may hold what the former kernel preserved
   // and cannot be used: then it has no image. A keeper or a server has one pool, whichever copy is damaged.
-  const isDamaged = looks.includes('damaged') && (role === undefined || identities.size === 0)
+  // Of a process that has given up its memory, and so its title, it is not known whose: its descriptors go
+  // next.
+  const isEnding = !/^VmSize:/m.test(status)
+  const isDamaged = looks.includes('damaged') && !isEnding && (role === undefined || identities.size === 0)
   if (isDamaged || (identities.size === 0 && findSessions(pid).length > 0))
     identities.set(titledPool(pid), undefined)
   if (identities.size === 0) return []

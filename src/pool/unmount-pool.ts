@@ -26,10 +26,11 @@ import { forgetStored } from './systemd-unit.ts'
 import { checkOwnProc, checkSeen } from './unseen-processes.ts'
 
 /**
- * 'lost': the processes that held it had died before, and its memory with them. 'in region': they had died,
- * and its memory is where it was.
+ * 'ended': it held nothing. 'in region': no process holds it any more, and its memory is where it was.
+ * 'lost': the processes that held it had died before, and its memory with them. 'cleared': they had died, and
+ * nothing tells where its memory was.
  */
-export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost' | 'in region'
+export type Unmounted = 'parked' | 'discarded' | 'ended' | 'lost' | 'in region' | 'cleared'
 
 const KEEPER_TIMEOUT_MS = 15_000
 /**
@@ -51,7 +52,7 @@ export async function unmountPool(named: string, options: UnmountOptions): Promi
   const record = findKnownPool(named)
   if (record === undefined) return await clearRemains(findRemains(named), options)
   const isLost = !isHeld(record)
-  if (isLost) checkSeen(record)
+  if (isLost) checkMayClear(record)
   if (!discard) checkKept(record, isLost)
   // A keeper that has nothing to hold removes its record and ends: the search must not find it while it does.
   const written = writtenRecord(record.pool)
@@ -63,7 +64,7 @@ export async function unmountPool(named: string, options: UnmountOptions): Promi
     else takeOff(record, record.mountPoint)
   }
   const settled = await waitSettled(record.pool, read)
-  if (settled === undefined) return 'ended'
+  if (settled === undefined) return record.source.kind === 'memfd' ? 'ended' : 'in region'
   // Another mount may have made the pool anew meanwhile: then the new one is held, and not lost.
   if (!discard && (!isLost || isHeld(settled))) return 'parked'
   await giveUp(settled.pool, settled)
@@ -100,13 +101,20 @@ function findRemains(named: string): Remains {
 /** Takes away what is left of a pool, and with `discard` what the service manager's store has of it. */
 async function clearRemains(remains: Remains, { discard }: UnmountOptions): Promise<Unmounted> {
   const { pool, mountPoint } = remains
-  checkSeen(remains)
+  checkMayClear(remains)
   if (!discard) checkNotHeld(remains)
-  if (process.getuid?.() === 0) checkWritable(POOLS)
+  checkWritable(POOLS)
   const nobody = { keeper: NO_PROCESS, server: null }
   if (mountPoint !== null) takeOff({ pool, mountPoint, ...nobody }, mountPoint)
   await giveUp(pool, nobody)
-  return 'lost'
+  return 'cleared'
+}
+
+/** Throws UsageError where this process cannot tell whether the pool is held. */
+function checkMayClear(lost: Lost): void {
+  // A user sees nobody's descriptors.
+  if (process.getuid?.() !== 0) throw new UsageError('unmounting needs root: run it with sudo')
+  checkSeen(lost)
 }
 
 /** Throws UsageError where another process holds the memory of a pool without a keeper and a server. */

@@ -7,7 +7,7 @@ import { wayProblem } from '../linux/beneath.ts'
 import { cgroupOf } from '../linux/cgroup.ts'
 import { checkVmName } from '../run/check-names.ts'
 import { lockRecording } from '../run/recording-lock.ts'
-import { liveQemu } from '../run/vm-runtime.ts'
+import { liveQemu, runtimeProblem } from '../run/vm-runtime.ts'
 import { UsageError } from '../values/errors.ts'
 import { PMD_BYTES } from '../values/units.ts'
 import { findBinary, probeBinary } from './binary.ts'
@@ -225,6 +225,11 @@ function refuseConflicts(
 ): { readonly replaced: readonly string[]; readonly given: readonly Claim[] } {
   const { name, ramFiles } = definition
   const there = ramFiles.flatMap(({ path }) => readDefinition(path) ?? [])
+  const claims = otherClaims(definition)
+  for (const each of [name, ...there.map((their) => their.name), ...claims.map(({ claim }) => claim.name)]) {
+    const problem = runtimeProblem(each)
+    if (problem !== undefined) throw new UsageError(problem)
+  }
   const replaced: string[] = []
   for (const { definition: their, state, qemu } of readVms([...recordedFiles(), ...there.map(ramFileOf)])
     .vms) {
@@ -244,7 +249,6 @@ function refuseConflicts(
       )
     replaced.push(ramFileOf(their))
   }
-  const claims = otherClaims(definition)
   const claimed = claims.find(
     ({ claim }) =>
       !replaced.includes(claim.ramFile) && (!replace || liveQemu(claim.name, claim.ramFile) !== undefined),

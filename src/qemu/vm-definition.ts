@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { statBeneath, wayProblem, withPlace } from '../linux/beneath.ts'
 import { ProcessLimitsSchema } from '../linux/process-limits.ts'
 import { lgetxattr, lremovexattr, lsetxattr } from '../linux/xattr.ts'
+import { isVmName } from '../run/check-names.ts'
 import { E2BIG, ENODATA, ENOENT, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { KIB } from '../values/units.ts'
@@ -33,16 +34,19 @@ const RamFilesSchema = v.pipe(
   v.minLength(1),
 )
 
+/** Of a user or group. */
+const IdSchema = v.pipe(v.number(), v.integer(), v.minValue(0))
+
 const VmDefinitionSchema = v.object({
   format: v.literal(1),
-  name: v.string(),
+  name: v.pipe(v.string(), v.check(isVmName)),
   /** The line as `run` prepared it, without the options that make QEMU wait for a saved guest. */
   argv: v.pipe(v.array(v.string()), v.minLength(1)),
   environment: v.record(v.string(), v.string()),
   cwd: v.string(),
-  uid: v.number(),
-  gid: v.number(),
-  groups: v.array(v.number()),
+  uid: IdSchema,
+  gid: IdSchema,
+  groups: v.array(IdSchema),
   /** Path below /sys/fs/cgroup, or null where there is no cgroup v2. */
   cgroup: v.nullable(v.string()),
   /** The save and the start of a VM with a lower one begin first. */

@@ -1,7 +1,7 @@
 /** The list of recorded VMs, each with its state. */
 
 import type { ProcessIdentity } from '../run/process-identity.ts'
-import { liveQemu } from '../run/vm-runtime.ts'
+import { liveQemu, runtimeProblem } from '../run/vm-runtime.ts'
 import { errorText } from '../values/errors.ts'
 import { ramBytesOf, ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 
@@ -18,7 +18,7 @@ export interface Vm {
 export interface VmList {
   /** By `order`, then by name. */
   readonly vms: readonly Vm[]
-  /** One line for each record that cannot be read: it must not hold up the others. */
+  /** One line for each VM whose records cannot be read: it must not hold up the others. */
   readonly problems: readonly string[]
 }
 
@@ -34,8 +34,12 @@ export function readVms(ramFiles: readonly string[]): VmList {
       problems.push(errorText(error))
     }
   }
-  const vms = [...definitions.values()].map(lookAt).sort(byOrder)
-  return { vms, problems }
+  const known = [...definitions.values()].filter(({ name }) => {
+    const problem = runtimeProblem(name)
+    if (problem !== undefined) problems.push(problem)
+    return problem === undefined
+  })
+  return { vms: known.map(lookAt).sort(byOrder), problems }
 }
 
 function byOrder({ definition: a }: Vm, { definition: b }: Vm): number {

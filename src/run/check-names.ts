@@ -12,9 +12,12 @@ export function checkPoolName(name: string): string {
   )
 }
 
+/** Whether a VM can have this name: its folder below /run has it, too. */
+export const isVmName = isUsable
+
 /** `name`, which is given with --name. Errors: UsageError. */
 export function checkVmName(name: string): string {
-  if (isUsable(name)) return name
+  if (isVmName(name)) return name
   throw new UsageError(
     `VM name '${name}' is not usable: give one with --name, of 1 to 64 of the characters A-Z a-z 0-9 _ . -`,
   )

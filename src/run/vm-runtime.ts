@@ -115,13 +115,28 @@ export const qmpSocket = (name: string): string =>
 
 /** Undefined: nothing has run the VM since the machine started, or all of it has ended in order. */
 export function readRuntime(name: string): VmRuntime | undefined {
-  let text: string
+  const text = textOf(vmPaths(name).record)
+  return text === undefined ? undefined : parseRuntime(text)
+}
+
+/** undefined: it is not there, or this user may not read it. */
+function textOf(path: string): string | undefined {
   try {
-    text = readFileSync(vmPaths(name).record, 'utf8')
+    return readFileSync(path, 'utf8')
   } catch {
     return undefined
   }
-  return parseRuntime(text)
+}
+
+/**
+ * One line where the record of a VM's processes is there and is none of this version's kind: the VM may run
+ * or not, and no command may take it for one that does not.
+ */
+export function runtimeProblem(name: string): string | undefined {
+  const { record } = vmPaths(name)
+  const text = textOf(record)
+  if (text === undefined || parseRuntime(text) !== undefined) return undefined
+  return `VM ${name}: whether it runs is not known, as ${record} is damaged: end its QEMU and supervisor if they run, then remove that file`
 }
 
 /** undefined: it is no record of this version's kind. */

@@ -6,9 +6,10 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { startBulkyVm } from './bulky-vm.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
-import { mountVmPool, quitFirst, scratchFolder, startTinyVm, updateVmm } from './support.ts'
+import { monitor, mountVmPool, quitFirst, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 test('a saved guest, a running one and files of a pool that is left out would end with this kernel, and are named', async (t) => {
   const [pool, other, files] = [await mountVmPool(t), await mountVmPool(t), await mountVmPool(t, '64M')]
@@ -44,4 +45,17 @@ test('a guest that cannot be saved refuses the update, unless the operator leave
   const left = await linesOfPlan(t, '--leave', name)
   assert.deepEqual(left.filter(refusal), [])
   assert.equal(left.filter((line) => line.includes(`VM ${name} is left: it ends with this kernel`)).length, 1)
+})
+
+test('a guest with private RAM is named before it is paused, and max-bandwidth makes no difference', async (t) => {
+  const pool = await mountVmPool(t)
+  const { name, serial } = await startBulkyVm(t, pool, 'bulky')
+  const words = `VM ${name}: 64M of its RAM are private: it stands still while they are written`
+  for (const limit of [0, 32 << 20]) {
+    await monitor(name, 'migrate-set-parameters', { 'max-bandwidth': limit })
+    const told = (await linesOfPlan(t, '--patience', '2')).filter((line) => line.includes(`VM ${name}`))
+    assert.deepEqual(told, [`guestmemfs: warning: ${words}`])
+  }
+  await serial.moreTicks(2)
+  assert.equal(serial.findBreak(), undefined)
 })

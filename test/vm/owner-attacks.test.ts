@@ -77,7 +77,7 @@ test('a directory swapped while the update waits for QEMU leads root nowhere', a
   writeFileSync(join(outside, 'ram'), "root's", { mode: 0o600 })
   const { report } = await updateVmm(pool, '--timeout-ms', '5000')
   assert.deepEqual(readdirSync(outside), ['ram'], 'root made a file where root alone may write')
-  assertGoesOn(report, vm, pid, /vmstate could not be made: a directory of its path was replaced/)
+  assertGoesOn(report, vm, pid, /could not be recorded on \S+: a directory of its path was replaced/)
 })
 
 test('nor one that is swapped while the guest is saved: nothing of root’s is read, marked or removed', async (t) => {

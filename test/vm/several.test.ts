@@ -102,8 +102,12 @@ test('a save that takes too long is cancelled, and its guest goes on', async (t)
   const slow = await startBulkyVm(t, pool, 'slow', secondMonitor(folder))
   const before = qemuPid(slow.name)
   const stop = await slowSaves(t, folder, 1 << 20)
-  const { status, report } = await updateVmm(pool, '--timeout-ms', '2000')
+  const { status, report, stderr } = await updateVmm(pool, '--timeout-ms', '2000')
   assert.equal(status, 1)
+  assert.match(
+    stderr,
+    /^guestmemfs: warning: VM \S+: 64M of its RAM are private: it stands still while they are written\n$/,
+  )
   assert.equal(report.vms[0]?.outcome, 'rolled-back')
   assert.match(report.vms[0].problem ?? '', /the migration did not end within \d+ ms/)
   assert.equal(qemuPid(slow.name), before)

@@ -1,7 +1,9 @@
 /** What reading an xattr costs: every user may read one, and the server does nothing else meanwhile. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BLOCK_BYTES } from '../../stores/store.ts'
 import { blocks, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
+import { describeExtents } from '../xattrs/report-file.ts'
 
 /** How many elements iterators of maps and sets gave while `work` ran: what it has looked through. */
 function lookedThrough(work: () => unknown): number {
@@ -34,4 +36,31 @@ test('a report about files costs what it lists, however many names there are', (
   })
   assert.deepEqual(costs[1], costs[0])
   assert.ok(lookedThrough(() => [...new Map([[1, 1]])]) > 0)
+})
+
+test('a page of extents costs what it lists, whichever it is', () => {
+  const { file, stat } = fixture()
+  let looks = 0
+  const pages = 50
+  const perPage = 600
+  const list = Array.from({ length: pages * perPage }, (_, at) => ({ start: 2 * at, count: 1 }))
+  const get = (target: typeof list, key: string | symbol, self: unknown) => {
+    looks++
+    return Reflect.get(target, key, self)
+  }
+  const extents = new Proxy(list, { get })
+  const inode = { ...stat(file('ram', blocks(1))), extents }
+  assert.equal(describeExtents(inode, 1)?.length, perPage)
+  for (const page of [pages - 1, 3, pages - 1]) {
+    looks = 0
+    const [first] = describeExtents(inode, page) ?? []
+    const at = page * perPage
+    assert.deepEqual(first, {
+      fileOffsetBytes: at * BLOCK_BYTES,
+      poolOffsetBytes: 2 * at * BLOCK_BYTES,
+      lengthBytes: BLOCK_BYTES,
+    })
+    assert.ok(looks < 3 * perPage, `page ${page}: ${looks} looks`)
+  }
+  assert.equal(describeExtents(inode, pages), undefined)
 })

@@ -1,5 +1,5 @@
 /** The `guestmemfs.*` xattrs of a file. */
-import { BLOCK_BYTES } from '../../stores/store.ts'
+import { BLOCK_BYTES, type Extent } from '../../stores/store.ts'
 import { MAP_KINDS, type Mapping } from '../../values/mapping.ts'
 import { countBlocks } from '../space/extents.ts'
 import { type Inode, objectOf } from '../state/inode.ts'
@@ -9,13 +9,31 @@ import type { Volume } from '../state/volume.ts'
 const EXTENTS_PER_PAGE = 600
 
 /**
+ * Where each page begins in the file, in blocks: of each list of extents that a page was asked of. A list is
+ * never changed, and is gone with the file or at its next resize.
+ */
+const pageStarts = new WeakMap<readonly Extent[], number[]>()
+
+function pageStart(extents: readonly Extent[], page: number): number {
+  let starts = pageStarts.get(extents)
+  if (starts === undefined) {
+    starts = [0]
+    for (let first = 0; first + EXTENTS_PER_PAGE < extents.length; first += EXTENTS_PER_PAGE)
+      starts.push((starts.at(-1) ?? 0) + countBlocks(extents.slice(first, first + EXTENTS_PER_PAGE)))
+    pageStarts.set(extents, starts)
+  }
+  return starts[page] ?? 0
+}
+
+/**
  * `guestmemfs.extents`: which blocks of the pool hold the file, in file order, in bytes. A page costs what it
- * lists: a file of a terabyte may have many pages. undefined: there is no such page.
+ * lists, but the first one after a resize: a file of a terabyte may have many pages, and anybody who may read
+ * it may ask for each of them all day. undefined: there is no such page.
  */
 export function describeExtents({ extents }: Inode, page: number): object[] | undefined {
   const first = page * EXTENTS_PER_PAGE
   if (page > 0 && first >= extents.length) return undefined
-  let fileOffsetBytes = countBlocks(extents.slice(0, first)) * BLOCK_BYTES
+  let fileOffsetBytes = page === 0 ? 0 : pageStart(extents, page) * BLOCK_BYTES
   return extents.slice(first, first + EXTENTS_PER_PAGE).map(({ start, count }) => {
     const extent = { fileOffsetBytes, poolOffsetBytes: start * BLOCK_BYTES, lengthBytes: count * BLOCK_BYTES }
     fileOffsetBytes += extent.lengthBytes

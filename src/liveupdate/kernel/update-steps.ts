@@ -91,8 +91,8 @@ export class UpdateSteps {
     const saved = new Set(this.#suspended.map(({ vm }) => ramFileOf(vm.definition)))
     const known = new Set(this.#scope.recorded)
     const { mounts, problems } = vmMounts(undefined)
-    if (problems.length > 0) throw new UsageError(problems.join('; '))
-    const { vms } = readVms(mounts.flatMap(({ recorded }) => recorded))
+    const { vms, problems: unread } = readVms(mounts.flatMap(({ recorded }) => recorded))
+    if (problems.length + unread.length > 0) throw new UsageError([...problems, ...unread].join('; '))
     const late = vms.find(({ definition, state }) => {
       const ramFile = ramFileOf(definition)
       if (this.#scope.left.includes(definition.name)) return false

@@ -10,7 +10,7 @@ import { type NextLine, nextLine, type TriedLines } from '../../qemu/carry/next-
 import { parseCommandLine, printArguments } from '../../qemu/command-line.ts'
 import { askOnce } from '../../qemu/machine/ask.ts'
 import { lookAtHelpers } from '../../qemu/machine/helpers.ts'
-import { readingAtStart } from '../../qemu/machine/kept-reading.ts'
+import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.ts'
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
@@ -18,7 +18,6 @@ import { untoldRemarks } from '../../qemu/machine/untold.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
-import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
@@ -31,6 +30,7 @@ import { type Finding, fail, warn } from '../../values/finding.ts'
 import { Limit } from '../../values/limit.ts'
 import { formatSize } from '../../values/size.ts'
 import { PMD_BYTES } from '../../values/units.ts'
+import { privateRamWords } from './private-ram.ts'
 import { ramProblems } from './ram-problems.ts'
 import { whyBlocked } from './why-blocked.ts'
 
@@ -197,6 +197,8 @@ interface Machine {
 
 async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   const { name } = definition
+  const damaged = readingProblem(name)
+  if (damaged !== undefined) return unfit(damaged)
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
@@ -212,12 +214,14 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
       untoldRemarks(ask, definition, now),
       readWindows(ask),
     ])
+    const bytes = streamedBytes(now.ram)
+    const ofPrivate = privateRamWords(bytes, STATE_BYTES)
     return {
       problems: [
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
         ...helpers.problems,
         ...line.refused,
-        ...tooMuch(streamedBytes(now.ram)),
+        ...ofPrivate.problems,
         ...(qemu !== undefined && isOurNetwork(qemu.pid) ? lookAtTaps(now).problems : []),
       ],
       unknown: [
@@ -225,8 +229,9 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...(start === undefined ? [NOT_READ] : []),
         ...helpers.remarks,
         ...untold,
+        ...ofPrivate.remarks,
       ],
-      stateBytes: STATE_BYTES + streamedBytes(now.ram),
+      stateBytes: STATE_BYTES + bytes,
       machine: { now, isRead: start !== undefined, line, facts, windows },
     }
   } catch (error) {
@@ -235,14 +240,6 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     qmp?.close()
   }
 }
-
-/** RAM that is in no pool and would be copied while the guest stands still. */
-const tooMuch = (bytes: number): string[] =>
-  STATE_BYTES + bytes <= MAX_STATE_BYTES
-    ? []
-    : [
-        `${formatSize(bytes)} of its RAM are private, and a state file takes ${formatSize(MAX_STATE_BYTES)} at most: give it files of a pool (memory-backend-file with share=on)`,
-      ]
 
 const unfit = (problem: string): GuestLook => ({ problems: [problem], unknown: [], stateBytes: STATE_BYTES })
 

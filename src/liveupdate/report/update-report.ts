@@ -6,6 +6,7 @@ import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
 import { parseRecord } from '../../run/parse-record.ts'
 import { ensureFolder, REPORTS, whyUnwritable } from '../../run/paths.ts'
+import { EACCES } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
 import { OUTCOMES, PHASES, type Phase, type VmTimeline } from './timeline.ts'
@@ -51,21 +52,25 @@ const ReportSchema = v.object({
 export type UpdateReport = Readonly<v.InferOutput<typeof ReportSchema>>
 
 /**
- * Replaces the mount's last report. Returns why it could not, as one line: the guests run all the same, so a
- * full /run must keep no caller from its next step.
+ * Replaces the mount's last report. For root alone: its lines name files, whatever directories they are in.
+ * Returns why it could not, as one line: the guests run all the same, so a full /run must keep no caller from
+ * its next step.
  */
 export function keepReport(report: UpdateReport): string | undefined {
   const path = join(REPORTS, `${encodeURIComponent(report.mountPoint)}.json`)
   try {
     ensureFolder(REPORTS)
-    replaceFile(path, JSON.stringify(report), 0o644)
+    replaceFile(path, JSON.stringify(report), 0o600)
     return undefined
   } catch (error) {
     return error instanceof UsageError ? error.message : whyUnwritable(path, errnoOfNodeError(error))
   }
 }
 
-/** The last one of a mount, or of any; undefined: there was none since the machine started. */
+/**
+ * The last one of a mount, or of any; undefined: there was none since the machine started. Errors: UsageError
+ * for a user other than root.
+ */
 export function lastReport(mountPoint: string | undefined): UpdateReport | undefined {
   return keptReports()
     .filter((report) => mountPoint === undefined || report.mountPoint === mountPoint)
@@ -75,7 +80,16 @@ export function lastReport(mountPoint: string | undefined): UpdateReport | undef
 function keptReports(): UpdateReport[] {
   if (!existsSync(REPORTS)) return []
   const names = readdirSync(REPORTS).filter((name) => name.endsWith('.json'))
-  return names.flatMap((name) => parseReport(readFileSync(join(REPORTS, name), 'utf8')) ?? [])
+  return names.flatMap((name) => parseReport(readReport(join(REPORTS, name))) ?? [])
+}
+
+function readReport(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (errnoOfNodeError(error) !== EACCES) throw error
+    throw new UsageError('reports of live updates are for root: run it with sudo')
+  }
 }
 
 /** undefined: it is cut off, or in another version's format. */

@@ -6,6 +6,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import * as v from 'valibot'
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { replaceFile } from '../../run/atomic-file.ts'
+import { parseRecord } from '../../run/parse-record.ts'
 import { isSameProcess, type ProcessIdentity, ProcessSchema } from '../../run/process-identity.ts'
 import { liveQemu, vmPaths } from '../../run/vm-runtime.ts'
 import { QmpClient } from '../qmp-client.ts'
@@ -15,6 +16,8 @@ import { readMachine } from './read-machine.ts'
 import { type Reading, ReadingSchema } from './reading.ts'
 
 const KeptSchema = v.object({ format: v.literal(1), qemu: ProcessSchema, reading: ReadingSchema })
+/** Of any version. */
+const AnyKeptSchema = v.object({ format: v.number(), qemu: ProcessSchema, reading: v.looseObject({}) })
 /** A QEMU that was just started may still be making its devices. */
 const START_TIMEOUT_MS = 60_000
 
@@ -45,6 +48,22 @@ export function readingAtStart(name: string, qemu: ProcessIdentity): Reading | u
   } catch {
     return undefined
   }
+}
+
+/**
+ * One line where the VM's kept reading is cut off or no reading at all: what was changed while it ran can no
+ * longer be told. undefined: it is whole, another version's, or there is none.
+ */
+export function readingProblem(name: string): string | undefined {
+  const { machine } = vmPaths(name)
+  let text: string
+  try {
+    text = readFileSync(machine, 'utf8')
+  } catch {
+    return undefined
+  }
+  if (parseRecord(AnyKeptSchema, text) !== undefined) return undefined
+  return `what was changed while it ran is not known, as ${machine} is damaged: to update it all the same, remove that file`
 }
 
 /**

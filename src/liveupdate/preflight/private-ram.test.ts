@@ -1,0 +1,22 @@
+/** Tests of what is said of private RAM before a guest is paused for it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { GIB, MIB } from '../../values/units.ts'
+import { privateRamWords } from './private-ram.ts'
+
+test('none is no word', () => {
+  assert.deepEqual(privateRamWords(0, 2 * MIB), { problems: [], remarks: [] })
+})
+
+test('that the guest stands still for it is said', () => {
+  assert.deepEqual(privateRamWords(512 * MIB, 2 * MIB), {
+    problems: [],
+    remarks: ['512M of its RAM are private: it stands still while they are written'],
+  })
+})
+
+test('more than a state file takes is refused', () => {
+  const { problems, remarks } = privateRamWords(4 * GIB, 2 * MIB)
+  assert.match(problems.join('|'), /^4G .* a state file takes \S+ at most: give it files/)
+  assert.deepEqual(remarks, [])
+})

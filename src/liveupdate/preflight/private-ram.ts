@@ -1,0 +1,27 @@
+/**
+ * What RAM that is in no pool does to an update: QEMU writes it into the state file while the guest stands
+ * still. Must not: ask QEMU.
+ */
+import { MAX_STATE_BYTES } from '../../qemu/saved-state.ts'
+import { formatSize } from '../../values/size.ts'
+
+export interface PrivateRamWords {
+  /** Why the guest cannot be updated. */
+  readonly problems: readonly string[]
+  /** What a person is to know before it is paused. */
+  readonly remarks: readonly string[]
+}
+
+/** One line at most. `bytes`: of such RAM; `stateBytes`: of the state file besides it. */
+export function privateRamWords(bytes: number, stateBytes: number): PrivateRamWords {
+  if (bytes === 0) return { problems: [], remarks: [] }
+  const what = `${formatSize(bytes)} of its RAM are private`
+  if (stateBytes + bytes > MAX_STATE_BYTES)
+    return {
+      problems: [
+        `${what}, and a state file takes ${formatSize(MAX_STATE_BYTES)} at most: give it files of a pool (memory-backend-file with share=on)`,
+      ],
+      remarks: [],
+    }
+  return { problems: [], remarks: [`${what}: it stands still while they are written`] }
+}
