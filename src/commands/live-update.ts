@@ -175,7 +175,6 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
         commandLine: { append: options.append, reuses: options.reuseCmdline === true },
         via: viaOption(options.via),
         left: options.leave,
-        patienceMs,
       },
       readHostFacts(),
       poolFacts(options.mount),

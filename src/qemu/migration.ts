@@ -1,34 +1,23 @@
 /**
- * The QMP commands that both halves of a live update share: the settings that make a migration leave guest
- * RAM where it is, and waiting for its end. Source: QEMU `qapi/migration.json`; the mode is described in
- * `docs/devel/migration/CPR.rst`.
+ * The QMP commands that both halves of a live update share: what blocks a migration, its channel, and waiting
+ * for its end. Source: QEMU `qapi/migration.json`; the mode is described in `docs/devel/migration/CPR.rst`.
  */
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
-import { MIB } from '../values/units.ts'
 import { LATE, within } from '../values/within.ts'
 import { askOf } from './machine/ask.ts'
+import { type MigrationSettings, OUR_MODE, setMigration } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
 
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
 
 const ModeSchema = v.object({ mode: v.optional(v.string()) })
-/** In bytes a second; QEMU's default where it does not say. */
-const BandwidthSchema = v.object({ 'max-bandwidth': v.optional(v.number(), 128 * MIB) })
 const MigrateSchema = v.object({
   status: v.optional(v.string()),
   'error-desc': v.optional(v.string()),
   'blocked-reasons': v.optional(v.array(v.string())),
 })
-
-/**
- * `events` makes QEMU report each change of status; `x-ignore-shared` leaves shared guest RAM out of the
- * stream.
- */
-const CAPABILITIES = ['events', 'x-ignore-shared']
-
-const SAVE_MODE = 'cpr-reboot'
 
 /** How often a QEMU that migrates is asked for its status. */
 const LOOK_MS = 500
@@ -37,36 +26,31 @@ export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
   return await askOf(qmp)(StatusSchema, 'query-status')
 }
 
-/** Turns cpr-reboot on or off. Left on, an ordinary live migration by a person would lose the guest's RAM. */
-export async function setCprReboot(qmp: QmpClient, isOn: boolean): Promise<void> {
-  const capabilities = CAPABILITIES.map((capability) => ({ capability, state: isOn }))
-  await qmp.execute('migrate-set-capabilities', { capabilities })
-  await qmp.execute('migrate-set-parameters', { mode: isOn ? SAVE_MODE : 'normal' })
-}
-
 /** Whether QEMU is set for `cpr-reboot`: outside of an update, a command that was killed has left it so. */
 export async function isSetForSave(qmp: QmpClient): Promise<boolean> {
   const { mode } = await askOf(qmp)(ModeSchema, 'query-migrate-parameters')
-  return mode === SAVE_MODE
+  return mode === OUR_MODE
 }
 
-/** The limit that also a save keeps to, in bytes a second; 0: none. */
-export async function maxBandwidth(qmp: QmpClient): Promise<number> {
-  return (await askOf(qmp)(BandwidthSchema, 'query-migrate-parameters'))['max-bandwidth']
+export interface Blocked {
+  /** Why this guest cannot be saved, in QEMU's words. */
+  readonly reasons: readonly string[]
+  /** What a person is to know, one line each. */
+  readonly remarks: readonly string[]
 }
 
 /**
- * Why this guest cannot be saved: devices and mounts that QEMU knows to block it. QEMU tells those of the
- * mode that it is set to, so it is set to that of a save for this one question; guest RAM stays in the
- * stream, and a migration that a person starts in that moment takes all of the guest. The caller holds the
- * VM's update lock, as the save of another command would lose its mode, and sets QEMU back (`setCprReboot`)
- * where this fails. Errors: QemuError.
+ * Asks for devices and mounts that QEMU knows to block a save. They depend on the mode (`migration_blockers`,
+ * migration/migration.c), so QEMU is set to that of a save for this one question; guest RAM stays in the
+ * stream, and a migration that a person starts in that moment takes all of the guest. `migration`: what QEMU
+ * is set to afterwards; a remark says what it refuses of that. The caller holds the VM's update lock, as the
+ * save of another command would lose its mode, and sets QEMU back (`setMigration`) where this fails. Errors:
+ * QemuError.
  */
-export async function blockedReasons(qmp: QmpClient): Promise<readonly string[]> {
-  await qmp.execute('migrate-set-parameters', { mode: SAVE_MODE })
+export async function blockedReasons(qmp: QmpClient, migration: MigrationSettings): Promise<Blocked> {
+  await qmp.execute('migrate-set-parameters', { mode: OUR_MODE })
   const reasons = (await queryMigration(qmp))['blocked-reasons'] ?? []
-  await setCprReboot(qmp, false)
-  return reasons
+  return { reasons, remarks: await setMigration(qmp, migration) }
 }
 
 /** The state file as an argument of QMP, with no syntax that a file name could break. */

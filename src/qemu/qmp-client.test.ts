@@ -138,3 +138,17 @@ test('a QEMU that answers each question in time, and there is no end of it, is g
     /not saved/,
   )
 })
+
+test('a connection whose time as a whole is over is replaced by no other, at whatever fraction of a millisecond', async (t) => {
+  const path = await serve(t, (line) => (line.includes('qmp_capabilities') ? returning(line) : ''))
+  for (let round = 0; round < 50; round++) {
+    const qmp = await QmpClient.connect(path, 2000)
+    qmp.endWithin(2 + round / 50, 'not saved')
+    await assert.rejects(qmp.execute('query-status'), /not saved/)
+    await assert.rejects(
+      qmp.withSound(async () => {}),
+      /^QemuError: not saved$/,
+    )
+    qmp.close()
+  }
+})

@@ -222,7 +222,10 @@ export class QmpClient {
     const first = await within(promise, Math.min(leftMs, timeoutMs))
     if (first !== LATE) return first
     this.#isSilent = true
-    throw leftMs > timeoutMs ? late(what, timeoutMs) : new QemuError(this.#lateWords)
+    if (leftMs > timeoutMs) throw late(what, timeoutMs)
+    // The timer may have fired up to a millisecond early: it is over all the same.
+    this.#deadlineMs = Number.NEGATIVE_INFINITY
+    throw new QemuError(this.#lateWords)
   }
 }
 

@@ -5,7 +5,8 @@
  */
 import { QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'
-import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
+import { awaitMigration, fileChannels, runStatus } from './migration.ts'
+import { setOurs } from './migration-settings.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { checkStateFile, type SavedState } from './saved-state.ts'
@@ -18,7 +19,7 @@ export async function prepareLoad(qmp: QmpClient): Promise<void> {
   const { status } = await runStatus(qmp)
   if (status !== 'inmigrate')
     throw new QemuError(`QEMU is in state '${status}' and does not wait for a saved guest`)
-  await setCprReboot(qmp, true)
+  await setOurs(qmp, 'load')
 }
 
 /** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
@@ -48,6 +49,5 @@ export async function continueGuest(qmp: QmpClient, wasRunning: boolean, timeout
     const event = await qmp.event(({ name }) => name === 'RESUME', timeoutMs, 'the guest did not resume')
     resumedAtMs = eventTime(event, resumedAtMs)
   }
-  await setCprReboot(qmp, false)
   return resumedAtMs
 }

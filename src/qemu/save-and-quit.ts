@@ -13,6 +13,7 @@ import { readingAtStart } from './machine/kept-reading.ts'
 import { readMachine } from './machine/read-machine.ts'
 import { readThreads } from './machine/threads.ts'
 import { runStatus } from './migration.ts'
+import { personsMigration } from './migration-settings.ts'
 import { isOurNetwork } from './namespaces.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { claimRam, newClaim, releaseRam } from './ram-claims.ts'
@@ -62,20 +63,20 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
   const { definition, qmp, tried, nextQemu, timeoutMs, onStep } = request
   const line = tried?.argv ?? definition.argv
   const { statePath, uid, gid } = definition
-  const { running: wasRunning } = await runStatus(qmp)
+  const [{ running: wasRunning }, migration] = await Promise.all([runStatus(qmp), personsMigration(qmp)])
   const unended = unendedUpdate(definition, wasRunning)
   if (unended !== undefined) throw new QemuError(unended)
   // QEMU saves a paused guest only once: then it is in state 'postmigrate' until a person continues it.
   if (!wasRunning) await lookAgain(request)
   const ram = nextRam(definition, tried)
   const added = ram.ramFiles.filter(({ path }) => !definition.ramFiles.some((file) => file.path === path))
-  const begun = { ...definition, underUpdate: { wasRunning }, saved: null }
+  const begun = { ...definition, underUpdate: { wasRunning, migration }, saved: null }
   if (!isEqual(ram.ramFiles, definition.ramFiles)) claimRam({ ...definition, ...ram })
   const save = async (): Promise<SavedState> => {
     // In this order: a state file that a killed command leaves is found by the record.
     writeDefinition(begun)
     createStateFile(statePath, { uid, gid })
-    return await saveGuest(qmp, statePath, timeoutMs)
+    return await saveGuest(qmp, statePath, migration, timeoutMs)
   }
   const saved = await save().catch((error: unknown) => {
     removeStateFile(statePath)
@@ -93,7 +94,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
       ...found,
       ...ram,
       argv,
-      underUpdate: underUpdate(wasRunning, definition, argv, ram),
+      underUpdate: { ...begun.underUpdate, ...formerOf(definition, argv, ram) },
       saved,
     }
     writeDefinition(next)
@@ -101,7 +102,7 @@ export async function saveGuestState(request: SaveRequest): Promise<VmDefinition
     // On any error: the guest is stopped, and no other process continues it.
     removeStateFile(statePath)
     releaseRam(ram, added)
-    return await continueAfter(qmp, saved.wasRunning, error, () => endUpdate(definition))
+    return await continueAfter(qmp, saved.wasRunning, migration, error, () => endUpdate(definition))
   }
   onStep('save')
   return next
@@ -120,14 +121,8 @@ function nextRam({ ramFiles: former, claim }: VmDefinition, tried: TriedLine | u
 
 const isEqual = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
 
-/** With line and RAM of the QEMU that still has the guest, where the next QEMU gets others. */
-const underUpdate = (
-  wasRunning: boolean,
-  { argv, ramFiles }: VmDefinition,
-  next: readonly string[],
-  ram: Ram,
-): VmDefinition['underUpdate'] => ({
-  wasRunning,
+/** Line and RAM of the QEMU that still has the guest, where the next QEMU gets others. */
+const formerOf = ({ argv, ramFiles }: VmDefinition, next: readonly string[], ram: Ram) => ({
   ...(!isEqual(argv, next) && { argv }),
   ...(!isEqual(ramFiles, ram.ramFiles) && { ramFiles }),
 })
@@ -183,7 +178,7 @@ export async function cancelSave(
   const former = asBeforeUpdate(definition)
   writeDefinition(former)
   removeStateFile(saved.path)
-  const left = await cancelMigration(qmp, saved.wasRunning)
+  const left = await cancelMigration(qmp, saved.wasRunning, definition.underUpdate?.migration)
   endUpdate(former)
   return left
 }

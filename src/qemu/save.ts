@@ -4,7 +4,8 @@
  */
 import { errorText, QemuError } from '../values/errors.ts'
 import { eventTime } from './event-time.ts'
-import { awaitMigration, fileChannels, runStatus, setCprReboot } from './migration.ts'
+import { awaitMigration, fileChannels, runStatus } from './migration.ts'
+import { type MigrationSettings, setMigration, setOurs } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { measureStateFile, type SavedState } from './saved-state.ts'
 
@@ -16,15 +17,21 @@ const CANCEL_TIMEOUT_MS = 5_000
 export class GuestStoppedError extends QemuError {}
 
 /**
- * `path`: a file QEMU may write. On success QEMU is in state `postmigrate`. Errors (QemuError,
- * CorruptBytesError): the reason; the guest is running again if it ran before. GuestStoppedError: it is not.
+ * `path`: a file QEMU may write. `migration`: what a person has set, and gets back if it fails. On success
+ * QEMU is in state `postmigrate`. Errors (QemuError, CorruptBytesError): the reason; the guest is running
+ * again if it ran before. GuestStoppedError: it is not.
  */
-export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number): Promise<SavedState> {
+export async function saveGuest(
+  qmp: QmpClient,
+  path: string,
+  migration: MigrationSettings,
+  timeoutMs: number,
+): Promise<SavedState> {
   const before = await runStatus(qmp)
   if (!SAVEABLE.includes(before.status)) throw new QemuError(`the guest is in state '${before.status}'`)
   const startedAtMs = Date.now()
   try {
-    await setCprReboot(qmp, true)
+    await setOurs(qmp, 'save')
     qmp.forgetEvents()
     await qmp.execute('migrate', fileChannels(path))
     await awaitMigration(qmp, timeoutMs)
@@ -36,7 +43,7 @@ export async function saveGuest(qmp: QmpClient, path: string, timeoutMs: number)
       qemuVersion: qmp.version,
     }
   } catch (error) {
-    return await continueAfter(qmp, before.running, error)
+    return await continueAfter(qmp, before.running, migration, error)
   }
 }
 
@@ -49,9 +56,14 @@ const NOT_PAUSED =
 
 /**
  * Brings the guest back to its state before `saveGuest`, at any point of it or after it. The caller has made
- * sure that no process will load the file. Returns what is not as it was, one line; undefined: all is.
+ * sure that no process will load the file. `migration`: what a person had set; undefined: it is not known.
+ * Returns what is not as it was, one line; undefined: all is. Errors: QemuError.
  */
-export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Promise<string | undefined> {
+export async function cancelMigration(
+  qmp: QmpClient,
+  wasRunning: boolean,
+  migration: MigrationSettings | undefined,
+): Promise<string | undefined> {
   await qmp.execute('migrate_cancel')
   const deadline = performance.now() + CANCEL_TIMEOUT_MS
   while ((await runStatus(qmp)).status === 'finish-migrate') {
@@ -60,8 +72,9 @@ export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Prom
   }
   const { status, running } = await runStatus(qmp)
   if (wasRunning && !running) await qmp.execute('cont')
-  await setCprReboot(qmp, false)
-  return !wasRunning && status === 'postmigrate' ? NOT_PAUSED : undefined
+  const refused = await setMigration(qmp, migration)
+  const left = [...(!wasRunning && status === 'postmigrate' ? [NOT_PAUSED] : []), ...refused]
+  return left.length === 0 ? undefined : left.join('; ')
 }
 
 /**
@@ -72,12 +85,13 @@ export async function cancelMigration(qmp: QmpClient, wasRunning: boolean): Prom
 export async function continueAfter(
   qmp: QmpClient,
   wasRunning: boolean,
+  migration: MigrationSettings | undefined,
   error: unknown,
   onContinued: () => void = () => {},
 ): Promise<never> {
   let left: string | undefined
   try {
-    left = await qmp.withSound((sound) => cancelMigration(sound, wasRunning))
+    left = await qmp.withSound((sound) => cancelMigration(sound, wasRunning, migration))
   } catch (cause) {
     const [why, whyNot] = [errorText(error), errorText(cause)]
     throw new GuestStoppedError(why === whyNot ? why : `${why}; and it could not be continued: ${whyNot}`, {

@@ -12,6 +12,7 @@ import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
 import { type Settings, setAgain } from './machine/settings.ts'
 import { setThreads } from './machine/threads.ts'
+import { setMigration } from './migration-settings.ts'
 import type { QmpClient } from './qmp-client.ts'
 import { exchangedRam, releaseRam } from './ram-claims.ts'
 import { continueGuest, loadGuest } from './restore.ts'
@@ -114,12 +115,13 @@ export async function continueLoaded(
 ): Promise<VmDefinition> {
   const saved = definition.saved as SavedState
   const { wasRunning } = saved
+  const migration = definition.underUpdate?.migration
   // From here on no QEMU loads the state file again; if this process dies now, `resume` finds `underUpdate`
   // and continues the guest.
   const loaded: VmDefinition = {
     ...definition,
     qemuVersion: qmp.version,
-    underUpdate: { wasRunning },
+    underUpdate: { wasRunning, ...(migration && { migration }) },
     saved: null,
   }
   writeDefinition(loaded)
@@ -128,6 +130,7 @@ export async function continueLoaded(
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)
   onStep('continue', await continued)
+  const refused = await setMigration(qmp, migration)
   const running = endUpdate(loaded)
   const former = definition.underUpdate?.ramFiles ?? []
   releaseRam(
@@ -135,7 +138,7 @@ export async function continueLoaded(
     former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
   )
   await readAfterLoad(running, qmp)
-  if (unset.length > 0) onUnset?.(unset)
+  if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
   return running
 }
 

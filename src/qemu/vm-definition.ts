@@ -13,6 +13,7 @@ import { KIB } from '../values/units.ts'
 import { VM_XATTR } from '../values/xattr-names.ts'
 import { SettingsSchema } from './machine/settings.ts'
 import { ThreadSchema } from './machine/threads.ts'
+import { MigrationSettingsSchema } from './migration-settings.ts'
 import { SavedStateSchema } from './saved-state.ts'
 import { WindowSchema } from './shared-windows.ts'
 import { TapSchema } from './taps.ts'
@@ -79,14 +80,15 @@ const VmDefinitionSchema = v.object({
   limits: v.optional(ProcessLimitsSchema),
   /**
    * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv` and
-   * `ramFiles`: of the QEMU that has the guest until then, where the next one gets others. Left out
-   * otherwise, and by former versions.
+   * `ramFiles`: of the QEMU that has the guest until then, where the next one gets others; `migration`: what
+   * a person had set there. Left out otherwise, and by former versions.
    */
   underUpdate: v.optional(
     v.object({
       wasRunning: v.boolean(),
       argv: v.optional(v.array(v.string())),
       ramFiles: v.optional(RamFilesSchema),
+      migration: v.optional(MigrationSettingsSchema),
     }),
   ),
   /** Not null: the guest is in its RAM and this state file, and may be started from them once. */

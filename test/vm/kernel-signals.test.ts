@@ -15,12 +15,13 @@ import { getxattr } from '../../src/linux/xattr.ts'
 import type { RolledBack } from '../../src/liveupdate/kernel/kernel-update.ts'
 import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
 import { startBulkyVm } from './bulky-vm.ts'
+import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
-  monitor,
   mountVmPool,
   qemuPid,
   resumeVms,
+  scratchFolder,
   startTinyVm,
   type TestVm,
   type VmPool,
@@ -61,8 +62,12 @@ interface Ground {
 
 async function ground(t: TestContext): Promise<Ground> {
   const pool = await mountVmPool(t, '384M')
-  const guests = [await startTinyVm(t, pool, 'quick'), await startBulkyVm(t, pool, 'slow')] as const
-  await monitor(guests[1].name, 'migrate-set-parameters', { 'max-bandwidth': SLOW_BYTES })
+  const folder = scratchFolder(t)
+  const guests = [
+    await startTinyVm(t, pool, 'quick'),
+    await startBulkyVm(t, pool, 'slow', secondMonitor(folder)),
+  ] as const
+  await slowSaves(t, folder, SLOW_BYTES)
   return { pool, guests, before: guests.map(({ name }) => qemuPid(name)) }
 }
 

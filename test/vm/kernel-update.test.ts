@@ -13,6 +13,7 @@ import { readVms } from '../../src/qemu/vm-list.ts'
 import { guestmemfs } from '../mount/support.ts'
 import { startBulkyVm } from './bulky-vm.ts'
 import { faultyQemu } from './faulty-qemu.ts'
+import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
   monitor,
@@ -226,15 +227,16 @@ test('a guest whose save has no end holds up the others for --patience, not for 
   timeout: 90_000,
 }, async (t) => {
   const pool = await mountVmPool(t, '384M')
-  const slow = faultyQemu(scratchFolder(t))
+  const folder = scratchFolder(t)
+  const slow = faultyQemu(folder)
   const guests = [
     await startTinyVm(t, pool, 'quick', { seed: 1 }),
     // Its monitor answers, and its migration goes on far longer than the test.
-    await startBulkyVm(t, pool, 'hangs'),
+    await startBulkyVm(t, pool, 'hangs', secondMonitor(folder)),
     // Each answer comes in time, all of them together do not.
     await startTinyVm(t, pool, 'slow', { seed: 3, qemu: slow.path }),
   ] as const
-  await monitor(guests[1].name, 'migrate-set-parameters', { 'max-bandwidth': 1000 })
+  await slowSaves(t, folder, 1000)
   slow.set({ role: 'old', connection: 1, command: '', how: 'delay' })
   const before = guests.map(({ name }) => qemuPid(name))
   const way = wayOf(pool, guests, { timeoutMs: NEVER_MS, patienceMs: 1500 })

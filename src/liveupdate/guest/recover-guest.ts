@@ -5,6 +5,7 @@
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { isSetForSave, runStatus } from '../../qemu/migration.ts'
+import { personsMigration } from '../../qemu/migration-settings.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'
@@ -87,8 +88,10 @@ async function recoverUnsaved(
   removeStateFile(statePath)
   const isLeftSet = await isSetForSave(qmp)
   const isPausedByPerson = underUpdate === undefined && status === 'paused' && !isNamed
-  // Also for a guest that runs: a save that has just begun would stop it.
-  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? !isPausedByPerson)
+  // Also for a guest that runs: a save that has just begun would stop it. Without an update on record, all
+  // that a command may have left is the mode.
+  const migration = underUpdate === undefined ? await personsMigration(qmp) : underUpdate.migration
+  const left = await cancelMigration(qmp, underUpdate?.wasRunning ?? !isPausedByPerson, migration)
   if (left !== undefined) onUnset?.([left])
   if (underUpdate === undefined && status === 'running' && !isLeftSet) throw new UsageError('it runs')
   onStep('continue')

@@ -27,8 +27,6 @@ export interface KernelChoice {
   readonly via: KexecMethod
   /** Names of guests that the operator gives up: they are not saved. */
   readonly left: readonly string[]
-  /** As of `checkGuests`. */
-  readonly patienceMs?: number
 }
 
 /** A plain value, for people and scripts. */
@@ -85,7 +83,7 @@ export async function planKernelUpdate(
   const nextBootReads = pools.filter(
     ({ isChosen, by }) => by === 'carve-out' || (isChosen && by !== undefined),
   )
-  const { findings: ofGuests, lines } = await checkGuests(vms, undefined, 'next-kernel', choice.patienceMs)
+  const { findings: ofGuests, lines } = await checkGuests(vms, undefined, 'next-kernel')
   const findings = [
     ...checkHost(host, { via, loadBytes: loadBytes(next), hasInitrd: initrd !== undefined }),
     ...ofFiles,

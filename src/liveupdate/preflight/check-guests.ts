@@ -14,8 +14,8 @@ import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
+import { untoldRemarks } from '../../qemu/machine/untold.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
-import { maxBandwidth } from '../../qemu/migration.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
@@ -52,18 +52,16 @@ export interface GuestCheck {
   readonly lines: TriedLines
 }
 
-/** `patienceMs`: how long the others stand still for one guest's save; left out where none does. */
 export async function checkGuests(
   vms: readonly Vm[],
   nextQemu: string | undefined,
   next: NextStart,
-  patienceMs?: number,
 ): Promise<GuestCheck> {
   const probes = new Map<string, Promise<QemuBinary>>()
   const trials = new Limit(TRIALS_AT_ONCE)
   const found = await Promise.all(
     vms.map(async (vm) => {
-      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm, patienceMs)
+      const { problems, unknown, stateBytes, machine } = await lookAtGuest(vm)
       const lines = [
         ...ramProblems(stillHas(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
@@ -144,12 +142,18 @@ async function tryNext(
   })
 }
 
-/** A line with changes is used only if a trial has shown that it makes the same machine. */
-function trialProblems({ problems, unproven }: Trial, machine: Machine | undefined): string[] {
-  if (!machine?.line.carries || unproven.length === 0) return [...problems]
+/**
+ * A line with changes is used only if a trial has shown that it makes the same machine, and so is the
+ * recorded one where nothing tells what was changed.
+ */
+function trialProblems({ problems, unproven }: Trial, { isRead, line }: Machine): string[] {
+  if (unproven.length === 0 || (isRead && !line.carries)) return [...problems]
+  const untried = `cannot be tried: ${unproven.join(', ')}`
   return [
     ...problems,
-    `it was changed while it ran, and a next QEMU with the changes cannot be tried: ${unproven.join(', ')}`,
+    isRead
+      ? `it was changed while it ran, and a next QEMU with the changes ${untried}`
+      : `its machine was not read when it started, and its next QEMU ${untried}: nothing would show that its disks and devices are still those of its line: end the guest and start it by 'guestmemfs run'`,
   ]
 }
 
@@ -182,6 +186,8 @@ interface GuestLook {
 
 interface Machine {
   readonly now: Reading
+  /** And when it started, too. */
+  readonly isRead: boolean
   readonly line: NextLine
   /** Facts that must be equal in the next QEMU. */
   readonly facts: readonly string[]
@@ -189,7 +195,7 @@ interface Machine {
   readonly windows: readonly Window[]
 }
 
-async function lookAtGuest({ definition, qemu }: Vm, patienceMs: number | undefined): Promise<GuestLook> {
+async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
   const { name } = definition
   const damaged = readingProblem(name)
   if (damaged !== undefined) return unfit(damaged)
@@ -202,14 +208,14 @@ async function lookAtGuest({ definition, qemu }: Vm, patienceMs: number | undefi
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, windows] = await Promise.all([
+    const [facts, helpers, untold, windows] = await Promise.all([
       machineFacts(ask, line.plugged),
       lookAtHelpers(ask, definition, now),
+      untoldRemarks(ask, definition, now),
       readWindows(ask),
     ])
     const bytes = streamedBytes(now.ram)
-    const bytesPerSecond = bytes === 0 ? 0 : await maxBandwidth(qmp)
-    const ofPrivate = privateRamWords({ bytes, bytesPerSecond, stateBytes: STATE_BYTES, patienceMs })
+    const ofPrivate = privateRamWords(bytes, STATE_BYTES)
     return {
       problems: [
         ...blocked.reasons.map((reason) => `cannot be saved: ${reason}`),
@@ -222,10 +228,11 @@ async function lookAtGuest({ definition, qemu }: Vm, patienceMs: number | undefi
         ...blocked.remarks,
         ...(start === undefined ? [NOT_READ] : []),
         ...helpers.remarks,
+        ...untold,
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
-      machine: { now, line, facts, windows },
+      machine: { now, isRead: start !== undefined, line, facts, windows },
     }
   } catch (error) {
     return unfit(errorText(error))

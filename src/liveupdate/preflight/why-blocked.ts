@@ -1,6 +1,7 @@
 /** Why a guest cannot be saved as it is now, asked of its QEMU while no other command updates it. */
 import { close } from '../../linux/descriptors.ts'
-import { blockedReasons, isSetForSave, runStatus, setCprReboot } from '../../qemu/migration.ts'
+import { type Blocked, blockedReasons, isSetForSave, runStatus } from '../../qemu/migration.ts'
+import { type MigrationSettings, personsMigration, setMigration } from '../../qemu/migration-settings.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
 import { unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
@@ -11,13 +12,6 @@ import { UsageError } from '../../values/errors.ts'
 const WAY_OUT: Readonly<Record<string, string>> = {
   postmigrate:
     ", as QEMU leaves a paused guest whose save was undone: it saves it again once it was continued ('cont', then 'stop'), unless it was migrated away",
-}
-
-export interface Blocked {
-  /** In QEMU's words. */
-  readonly reasons: readonly string[]
-  /** What a person is to know, one line each. */
-  readonly remarks: readonly string[]
 }
 
 /**
@@ -37,18 +31,19 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
     const remarks = (await isSetForSave(qmp))
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
-    return { reasons: await askReasons(qmp), remarks }
+    const { reasons, remarks: refused } = await askReasons(qmp, await personsMigration(qmp))
+    return { reasons, remarks: [...remarks, ...refused] }
   } finally {
     close(lock)
   }
 }
 
 /** QEMU is set back over another connection where this one fails in the middle. */
-async function askReasons(qmp: QmpClient): Promise<readonly string[]> {
+async function askReasons(qmp: QmpClient, migration: MigrationSettings): Promise<Blocked> {
   try {
-    return await blockedReasons(qmp)
+    return await blockedReasons(qmp, migration)
   } catch (error) {
-    await qmp.withSound((sound) => setCprReboot(sound, false)).catch(() => {}) // `resume` finds it
+    await qmp.withSound((sound) => setMigration(sound, migration)).catch(() => {}) // `resume` finds it
     throw error
   }
 }

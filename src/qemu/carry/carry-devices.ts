@@ -10,11 +10,13 @@ import {
   type CommandLine,
   driverOf,
   idOf,
+  type Change as KeyValue,
   pairsOf,
   setKeys,
   withoutArguments,
   withoutKeys,
 } from '../command-line.ts'
+import { isNic } from '../generated-ids.ts'
 import type { Ask } from '../machine/ask.ts'
 import type { Processor } from '../machine/processors.ts'
 import { optionValue } from '../option-string.ts'
@@ -26,7 +28,8 @@ const addressOf = (devfn: number): string => `0x${(devfn >> 3).toString(16)}.${d
 
 /**
  * The line without the devices that were unplugged. QEMU would give a later device of the line the place of
- * such a one, so each of the others gets an `addr=` with its present address. Errors: CannotCarry.
+ * such a one, so each of the others gets an `addr=` with its present address, and each NIC a `mac=`, which a
+ * former version's line may lack. Errors: CannotCarry.
  */
 export async function withoutDevices(
   ask: Ask,
@@ -45,18 +48,25 @@ export async function withoutDevices(
     throw new CannotCarry('a USB device was unplugged, and others of the line have no port=')
   const places = await Promise.all(
     argumentsOf(kept, 'device').map(async (argument) => {
-      if (optionValue(pairsOf(argument), 'addr') !== undefined) return []
+      const says = (key: string): boolean => optionValue(pairsOf(argument), key) !== undefined
+      const isNumbered = isNic(driverOf(argument)) && !says('mac')
+      if (says('addr') && !isNumbered) return []
       const id = idOf(argument)
       if (id === undefined)
         throw new CannotCarry('a device of the command line has no id: where it is on its bus cannot be said')
-      const address = { path: pathOf(id), property: 'addr' }
-      const devfn = await ask(v.number(), 'qom-get', address).catch(() => -1)
-      return devfn < 0 ? [] : [{ argument, address: addressOf(devfn) }]
+      const path = pathOf(id)
+      const devfn = says('addr')
+        ? -1
+        : await ask(v.number(), 'qom-get', { path, property: 'addr' }).catch(() => -1)
+      const mac = isNumbered ? await ask(v.string(), 'qom-get', { path, property: 'mac' }) : undefined
+      const keys: KeyValue[] = [
+        ...(devfn < 0 ? [] : [['addr', addressOf(devfn)] as const]),
+        ...(mac === undefined ? [] : [['mac', mac] as const]),
+      ]
+      return keys.length === 0 ? [] : [{ argument, keys }]
     }),
   )
-  return places
-    .flat()
-    .reduce((all, { argument, address }) => setKeys(all, argument, [['addr', address]]), kept)
+  return places.flat().reduce((all, { argument, keys }) => setKeys(all, argument, keys), kept)
 }
 
 /**

@@ -3,6 +3,7 @@
  * of every device, the processors, memory devices, and each property of a device that was plugged.
  */
 import * as v from 'valibot'
+import { tellsOwnMac } from '../generated-ids.ts'
 import type { Ask } from '../machine/ask.ts'
 import { minus } from '../machine/differences.ts'
 import { memoryItem, readMemoryDevices } from '../machine/memory-devices.ts'
@@ -34,7 +35,7 @@ export async function machineFacts(ask: Ask, plugged: readonly string[]): Promis
     readMemoryDevices(ask),
   ])
   const [places, devices] = await Promise.all([
-    Promise.all([...drivers.keys()].map((id) => placeOf(ask, id))),
+    Promise.all([...drivers].map(([id, driver]) => placeOf(ask, id, driver))),
     Promise.all(plugged.map((id) => tellDevice(ask, id, drivers.get(id)))),
   ])
   return [
@@ -59,10 +60,16 @@ function onRootBus(device: v.InferOutput<typeof PciSchema>[number]['devices'][nu
  */
 const PLACES = ['parent_bus', 'addr', 'channel', 'scsi-id', 'lun', 'nr', 'nsid', 'unit', 'bootindex']
 
-/** The bus and the place of a device with an id, by which QEMU finds its state in the stream. */
-async function placeOf(ask: Ask, id: string): Promise<string> {
+/**
+ * The bus and the place of a device with an id, by which QEMU finds its state in the stream, and the address
+ * of a NIC.
+ */
+async function placeOf(ask: Ask, id: string, driver: string): Promise<string> {
+  const properties = tellsOwnMac(driver) ? [...PLACES, 'mac'] : PLACES
   const told = await Promise.all(
-    PLACES.map((property) => ask(v.unknown(), 'qom-get', { path: pathOf(id), property }).catch(() => 'none')),
+    properties.map((property) =>
+      ask(v.unknown(), 'qom-get', { path: pathOf(id), property }).catch(() => 'none'),
+    ),
   )
   return `device ${id} at ${told.join(' ')}`
 }

@@ -197,6 +197,7 @@ async function carry({ ask, definition, pid, start, now }: ReadRequest, changed:
       const id = DEVICE_ITEM.exec(item)?.[1]
       switch (family) {
         case 'disks':
+        case 'caches':
         case 'media':
           return hasDisks
         case 'processors':
@@ -206,6 +207,7 @@ async function carry({ ask, definition, pid, start, now }: ReadRequest, changed:
         case 'objects':
           return memory.objects.has(item.split(': ', 1)[0] as string)
         case 'networks':
+        case 'addresses':
           return subjects.has(item.split(': ', 1)[0] as string)
         case 'devices':
           // Parts of a device have no id; the trial shows that the next machine has as many of each.

@@ -5,7 +5,7 @@
 import type { Family, Reading } from './reading.ts'
 
 export interface Answer {
-  /** undefined: it is not compared, but always carried. */
+  /** undefined: it is not compared; `carried` says what becomes of it. */
   readonly family: Family | undefined
   /** The word for one item in messages. */
   readonly what: string
@@ -43,8 +43,47 @@ export const ANSWERS: readonly Answer[] = [
     what: 'property of an object',
     by: 'qom-set',
     carried:
-      'set again: limits of a throttle-group, polling, batch and pool of an iothread, merge and dump of memory, status of a filter',
+      'set again: limits of a throttle-group, polling, batch and pool of an iothread or of main-loop, cpu-affinity of a thread-context, merge and dump of memory, status of a filter',
     refused: 'set it back (qom-set)',
+  },
+  {
+    family: undefined,
+    what: "interval of a balloon's statistics",
+    by: 'qom-set of guest-stats-polling-interval',
+    carried: 'set again',
+  },
+  {
+    family: undefined,
+    what: 'capability or parameter of migrations',
+    by: 'migrate-set-capabilities, migrate-set-parameters',
+    carried:
+      'set aside for the save, and set again; a mode of cpr-reboot is taken for that of a killed update, and becomes normal',
+  },
+  {
+    family: undefined,
+    what: 'link of a NIC',
+    by: 'set_link',
+    carried:
+      'in the stream for virtio-net, e1000, e1000e, igb and rtl8139; up in the next QEMU for others, which the update says: QEMU does not report it',
+  },
+  {
+    family: undefined,
+    what: 'size of a balloon',
+    by: 'balloon, the guest',
+    carried: 'in the stream: what it was asked for and what the guest gave',
+  },
+  {
+    family: undefined,
+    what: 'MAC address that the line leaves out',
+    by: 'QEMU, by numbering the NICs of the line',
+    carried: 'in the line from run on, or once a device is unplugged',
+  },
+  {
+    family: undefined,
+    what: 'device_del that the guest has not answered',
+    by: 'device_del',
+    carried:
+      'in the stream for PCI and processors: DEVICE_DELETED comes from the next QEMU; for a DIMM it is forgotten, and QEMU does not report it: send it again',
   },
   {
     family: undefined,
@@ -133,6 +172,24 @@ export const ANSWERS: readonly Answer[] = [
     carried:
       'a tap with its queues, without vhost; user networking of 10.0.2.0; dgram with two addresses; one that was taken out',
     refused: `undo it (netdev_del, netdev_add), or ${START_AGAIN}`,
+  },
+  {
+    family: 'caches',
+    what: 'cache mode of an image',
+    by: 'blockdev-reopen',
+    refused: 'set it back (blockdev-reopen)',
+  },
+  {
+    family: 'addresses',
+    what: 'address of a socket',
+    by: 'chardev-change of a socket; netdev_del and netdev_add of a dgram or a socket by UDP',
+    refused: 'change it back (chardev-change; netdev_del, netdev_add)',
+  },
+  {
+    family: 'run time',
+    what: 'setting of a QEMU that runs',
+    by: 'display-update of VNC, block-latency-histogram-set, set-vcpu-dirty-limit, qom-set of bootindex of a device without an id',
+    refused: 'set it back',
   },
   {
     family: 'consoles',

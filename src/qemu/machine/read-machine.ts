@@ -4,14 +4,16 @@
  */
 import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
+import { readAddresses } from './addresses.ts'
 import { type Ask, askOf, readChildren } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
 import { memoryItem, readMemoryDevices } from './memory-devices.ts'
 import { networkClients, networkItem } from './networks.ts'
 import { isCounted, nodeLabel } from './node-names.ts'
-import { readBootOrder, readOthers, readSetAgain } from './objects.ts'
+import { readBootOrder, readDevicePaths, readOfDevices, readOthers, readSetAgain } from './objects.ts'
 import { processorItem, readProcessors } from './processors.ts'
 import type { RamBlock, Reading } from './reading.ts'
+import { readRunTime } from './run-time.ts'
 import { forwardsOf, limitOf, type Settings, type Threshold } from './settings.ts'
 
 const MemdevsSchema = v.array(v.object({ id: v.optional(v.string()), size: v.number(), share: v.boolean() }))
@@ -23,6 +25,7 @@ const NodeSchema = v.object({
   backing_file: v.optional(v.string()),
   detect_zeroes: v.optional(v.string()),
   write_threshold: v.optional(v.number(), 0),
+  cache: v.object({ direct: v.boolean(), 'no-flush': v.boolean() }),
   'dirty-bitmaps': v.optional(
     v.array(v.object({ name: v.optional(v.string()), persistent: v.optional(v.boolean(), false) })),
     [],
@@ -73,23 +76,25 @@ async function readBlocks(ask: Ask, listed: ReturnType<typeof readObjects>): Pro
 /** Errors: as of `readMachine`. */
 export async function readSettings(qmp: QmpClient): Promise<Settings> {
   const ask = askOf(qmp)
-  const [drives, forwards, nodes, objects] = await Promise.all([
+  const [drives, forwards, nodes, objects, devices] = await Promise.all([
     ask(DrivesSchema, 'query-block'),
     readForwards(ask),
     readNodes(ask),
     readObjects(ask).then((listed) => readSetAgain(ask, listed)),
+    readDevicePaths(ask).then((listed) => readOfDevices(ask, listed)),
   ])
-  return settingsOf({ drives, forwards, nodes, objects })
+  return settingsOf({ drives, forwards, nodes, objects, devices })
 }
 
-const settingsOf = ({ drives, forwards, nodes, objects }: SettingsAnswers): Settings => ({
+const settingsOf = ({ drives, forwards, nodes, objects, devices }: SettingsAnswers): Settings => ({
   forwards,
   limits: drives.flatMap(limitOfDrive),
   thresholds: nodes.flatMap(thresholdOf),
   objects,
+  devices,
 })
 
-interface SettingsAnswers extends Pick<Settings, 'forwards' | 'objects'> {
+interface SettingsAnswers extends Pick<Settings, 'forwards' | 'objects' | 'devices'> {
   readonly drives: readonly Drive[]
   readonly nodes: readonly Node[]
 }
@@ -108,14 +113,18 @@ const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
  * its answer does not fit its own schema.
  */
 export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Reading> {
-  const listed = readObjects(ask)
+  const [listed, paths] = [readObjects(ask), readDevicePaths(ask)]
   const monitor = (line: string) => ask(v.string(), 'human-monitor-command', { 'command-line': line })
+  const told = monitor('info network').then(networkClients)
   // Begun with the others: a guest may be stopped meanwhile.
   const rest = Promise.all([
     ask(ExportsSchema, 'query-block-exports'),
-    readBootOrder(ask),
+    paths.then((devices) => readBootOrder(ask, devices)),
     listed.then((objects) => readOthers(ask, objects)),
     listed.then((objects) => readSetAgain(ask, objects)),
+    paths.then((devices) => readOfDevices(ask, devices)),
+    readRunTime(ask),
+    told.then((clients) => readAddresses(ask, clients)),
   ])
   rest.catch(() => {}) // it is awaited after the others, one of which may reject first
   const [ram, objects, tree, processors, memory, nodes, drives, jobs, networks, forwards, chardevs, threads] =
@@ -128,15 +137,15 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       readNodes(ask),
       ask(DrivesSchema, 'query-block'),
       ask(JobsSchema, 'query-jobs'),
-      monitor('info network'),
+      told,
       readForwards(ask),
       ask(ChardevsSchema, 'query-chardev'),
       ask(IdsSchema, 'query-iothreads'),
     ])
-  const [exported, bootOrder, others, properties] = await rest
+  const [exported, bootOrder, others, properties, devices, runTime, addresses] = await rest
   return {
     ram,
-    settings: settingsOf({ drives, forwards, nodes, objects: properties }),
+    settings: settingsOf({ drives, forwards, nodes, objects: properties, devices }),
     items: {
       objects: [...objects].map(([id, type]) => `${id}: ${type}`),
       devices: deviceItems(tree),
@@ -149,9 +158,15 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
       bitmaps: nodes.flatMap(temporaryBitmaps),
       jobs: jobs.map(({ id, type, status }) => `${id}: ${type}, ${status}`),
       exports: exported.map((each) => `${each.id}: ${each.type} of ${each['node-name']}`),
-      'boot order': bootOrder,
+      'boot order': [...bootOrder.withId],
       properties: others,
-      networks: networkClients(networks).map(networkItem),
+      networks: networks.map(networkItem),
+      addresses,
+      caches: nodes.map(
+        ({ cache: { direct, 'no-flush': noFlush }, ...node }) =>
+          `${nodeOf(node)}: cache.direct ${direct}, cache.no-flush ${noFlush}`,
+      ),
+      'run time': [...runTime, ...bootOrder.withoutId.map((item) => `place in the boot order of ${item}`)],
       consoles: [
         ...chardevs.map(({ label, filename }) => `${label}: ${chardevKind(filename)}`),
         ...threads.map(({ id }) => `${id}: iothread`),
@@ -160,7 +175,7 @@ export async function readMachine(qmp: QmpClient, ask = askOf(qmp)): Promise<Rea
   }
 }
 
-const nodeOf = ({ 'node-name': name, drv, file }: NonNullable<Drive['inserted']>): string =>
+const nodeOf = ({ 'node-name': name, drv, file }: Pick<Node, 'node-name' | 'drv' | 'file'>): string =>
   nodeLabel(name, drv, file)
 
 /** QEMU keeps limits with the device, and reports them with its medium. */

@@ -38,6 +38,9 @@ export const FAMILIES = [
   'exports',
   'boot order',
   'properties',
+  'addresses',
+  'caches',
+  'run time',
 ] as const
 export type Family = (typeof FAMILIES)[number]
 

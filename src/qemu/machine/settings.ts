@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { errorText } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
 import { deleteOpeners, nodesByLabel } from './node-names.ts'
-import { type Properties, PropertiesSchema } from './objects.ts'
+import { type Properties, PropertiesSchema, pathOfObject } from './objects.ts'
 
 /** Ports of this host that lead into a guest's user network (`hostfwd_add NETDEV RULE`). */
 const ForwardSchema = v.object({ netdev: v.string(), rule: v.string() })
@@ -26,10 +26,11 @@ export type Threshold = v.InferOutput<typeof ThresholdSchema>
 export const SettingsSchema = v.object({
   forwards: v.array(ForwardSchema),
   limits: v.array(LimitSchema),
-  /** Left out by former versions, as `objects`. */
+  /** Left out by former versions, as `objects` and `devices`. */
   thresholds: v.optional(v.array(ThresholdSchema)),
-  /** Properties of objects. */
+  /** Properties of objects, and of devices. */
   objects: v.optional(PropertiesSchema),
+  devices: v.optional(PropertiesSchema),
 })
 export type Settings = v.InferOutput<typeof SettingsSchema>
 
@@ -86,8 +87,9 @@ export async function setAgain(qmp: QmpClient, wanted: Settings, now: Settings):
     await qmp
       .execute('block_set_io_throttle', { id, ...values })
       .catch((error: unknown) => tell(`the limit of ${id}`, errorText(error)))
-  for (const { id, property, problem } of await setProperties(qmp, wanted.objects ?? {}, now.objects ?? {}))
-    tell(`${property} of object ${id}`, problem)
+  const all = ({ objects, devices }: Settings): Properties => ({ ...objects, ...devices })
+  for (const { id, property, problem } of await setProperties(qmp, all(wanted), all(now)))
+    tell(`${property} of ${pathOfObject(id)}`, problem)
   const thresholds = missing(wanted.thresholds ?? [], now.thresholds ?? [])
   const names = thresholds.length === 0 ? undefined : await nodesByLabel(qmp).catch(() => undefined)
   for (const { node, bytes } of thresholds)
@@ -114,7 +116,7 @@ async function setProperties(qmp: QmpClient, wanted: Properties, now: Properties
     for (const each of left) {
       const { id, property, value } = each
       await qmp
-        .execute('qom-set', { path: `/objects/${id}`, property, value })
+        .execute('qom-set', { path: pathOfObject(id), property, value })
         .catch((error: unknown) => refused.push({ ...each, problem: errorText(error) }))
     }
     left = refused

@@ -1,0 +1,114 @@
+/**
+ * Capabilities and parameters of QEMU's migration (qapi/migration.json). A person may have set some, which
+ * would change our save or make it fail. So all of them are set aside for it, and are there again afterwards:
+ * in the same QEMU when a save is undone, else in the guest's next one.
+ */
+import * as v from 'valibot'
+import { errorText } from '../values/errors.ts'
+import { askOf } from './machine/ask.ts'
+import type { QmpClient } from './qmp-client.ts'
+
+export const MigrationSettingsSchema = v.object({
+  /** Those that are on. */
+  capabilities: v.array(v.string()),
+  parameters: v.record(v.string(), v.unknown()),
+})
+export type MigrationSettings = v.InferOutput<typeof MigrationSettingsSchema>
+
+const CapabilitiesSchema = v.array(v.object({ capability: v.string(), state: v.boolean() }))
+const ParametersSchema = v.record(v.string(), v.unknown())
+
+/**
+ * `events` makes QEMU report each change of status; `x-ignore-shared` leaves shared guest RAM out of the
+ * stream.
+ */
+const OURS = ['events', 'x-ignore-shared']
+export const OUR_MODE = 'cpr-reboot'
+/** No TLS and no direct I/O: the channel is a file in the mount. */
+const OF_A_LOAD = { 'tls-creds': '', 'direct-io': false }
+/**
+ * 0: no limit. The guest stands still while its private RAM is written, and QEMU's usual limit is 128 MiB/s.
+ */
+const OF_A_SAVE = { ...OF_A_LOAD, 'max-bandwidth': 0 }
+
+/**
+ * What a person has set. The mode cpr-reboot is taken for that of an update that was killed, since an
+ * ordinary migration would lose the guest's RAM in it. Errors (QemuError): QEMU does not answer.
+ */
+export async function personsMigration(qmp: QmpClient): Promise<MigrationSettings> {
+  const { capabilities, parameters } = await readMigration(qmp)
+  if (parameters.mode !== OUR_MODE) return { capabilities, parameters }
+  return {
+    capabilities: capabilities.filter((capability) => !OURS.includes(capability)),
+    parameters: { ...parameters, mode: 'normal' },
+  }
+}
+
+async function readMigration(qmp: QmpClient): Promise<MigrationSettings> {
+  const ask = askOf(qmp)
+  const [capabilities, parameters] = await Promise.all([
+    ask(CapabilitiesSchema, 'query-migrate-capabilities'),
+    ask(ParametersSchema, 'query-migrate-parameters'),
+  ])
+  return {
+    capabilities: capabilities.flatMap(({ capability, state }) => (state ? [capability] : [])),
+    parameters,
+  }
+}
+
+/** For our save, or our load. Errors (QemuError): QEMU refuses, or does not answer. */
+export async function setOurs(qmp: QmpClient, work: 'save' | 'load'): Promise<void> {
+  const now = await readMigration(qmp)
+  await setCapabilities(qmp, now.capabilities, OURS)
+  // A version of QEMU may not have all of them.
+  const other = Object.entries(work === 'save' ? OF_A_SAVE : OF_A_LOAD).filter(
+    ([name, value]) => name in now.parameters && now.parameters[name] !== value,
+  )
+  await qmp.execute('migrate-set-parameters', { ...Object.fromEntries(other), mode: OUR_MODE })
+}
+
+/**
+ * What QEMU has otherwise is set to `wanted`. undefined: it is not known what was set; QEMU is only taken out
+ * of our mode, in which an ordinary live migration by a person would lose the guest's RAM. Returns one line
+ * for each that this QEMU refuses. Errors (QemuError): it does not answer.
+ */
+export async function setMigration(qmp: QmpClient, known: MigrationSettings | undefined): Promise<string[]> {
+  const now = await readMigration(qmp)
+  const wanted = known ?? {
+    capabilities: now.capabilities.filter((capability) => !OURS.includes(capability)),
+    parameters: { mode: 'normal' },
+  }
+  const problems: string[] = []
+  const tell = (what: string) => (error: unknown) =>
+    void problems.push(`${what} of migrations could not be set again: ${errorText(error)}`)
+  const other = Object.entries(wanted.parameters).filter(
+    ([name, value]) => JSON.stringify(now.parameters[name]) !== JSON.stringify(value),
+  )
+  // The mode first: a capability may exclude ours.
+  for (const [name, value] of other.toSorted(([name]) => (name === 'mode' ? -1 : 1)))
+    await qmp
+      .execute('migrate-set-parameters', { [name]: value })
+      .catch(tell(`parameter ${name}=${JSON.stringify(value)}`))
+  // One by one: this QEMU may not have all of them.
+  await setCapabilities(qmp, now.capabilities, wanted.capabilities).catch(async () => {
+    for (const capability of wanted.capabilities)
+      await setCapabilities(qmp, [], [capability]).catch(tell(`capability ${capability}`))
+    await setCapabilities(qmp, now.capabilities, []).catch(tell('capabilities'))
+  })
+  return problems
+}
+
+/** QEMU checks the set as a whole: some exclude each other, and some need others. */
+async function setCapabilities(
+  qmp: QmpClient,
+  now: readonly string[],
+  wanted: readonly string[],
+): Promise<void> {
+  const off = now.filter((capability) => !wanted.includes(capability))
+  const on = wanted.filter((capability) => !now.includes(capability))
+  if (off.length + on.length === 0) return
+  const state = (isOn: boolean) => (capability: string) => ({ capability, state: isOn })
+  await qmp.execute('migrate-set-capabilities', {
+    capabilities: [...off.map(state(false)), ...on.map(state(true))],
+  })
+}
