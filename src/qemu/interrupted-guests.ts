@@ -26,6 +26,9 @@ export async function interruptedByUpdate(vms: readonly Vm[]): Promise<Map<Vm, I
   return new Map(found.filter((pair): pair is [Vm, Interrupted] => pair[1] !== undefined))
 }
 
+/** States in which an update leaves a guest that it has stopped. */
+const STOPPED = ['postmigrate', 'finish-migrate', 'paused']
+
 async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefined> {
   if (state !== 'running') return undefined
   if (definition.saved !== null) return 'stopped'
@@ -38,9 +41,10 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
     // here too.
     if (!(await isSetForSave(qmp)))
       return status === 'running' && (await isLeft(definition, isUnderUpdate)) ? 'begun' : undefined
-    if (status === 'postmigrate' || status === 'finish-migrate') return 'stopped'
-    // Where no update has begun, a person has paused the guest.
-    if (status === 'paused' && definition.underUpdate !== undefined) return 'stopped'
+    // Where no update has begun, a person has paused the guest, or has migrated it away in the mode that a
+    // killed preflight had left.
+    if (STOPPED.includes(status) && definition.underUpdate !== undefined) return 'stopped'
+    if (status === 'postmigrate' || status === 'finish-migrate') return undefined
     const asked = qmp
     return (await isLeft(definition, () => isSetForSave(asked))) ? 'set' : undefined
   } catch {

@@ -32,6 +32,18 @@ export async function isSetForSave(qmp: QmpClient): Promise<boolean> {
   return mode === OUR_MODE
 }
 
+/** Of `query-migrate`: no migration is under way (MigrationStatus, qapi/migration.json). */
+const AT_REST = ['none', 'completed', 'failed', 'cancelled']
+
+/**
+ * QMP's status of a migration that is under way, such as a person's to another host; undefined: there is
+ * none.
+ */
+export async function migrationUnderWay(qmp: QmpClient): Promise<string | undefined> {
+  const { status = 'none' } = await queryMigration(qmp)
+  return AT_REST.includes(status) ? undefined : status
+}
+
 export interface Blocked {
   /** Why this guest cannot be saved, in QEMU's words. */
   readonly reasons: readonly string[]

@@ -4,14 +4,24 @@
  */
 import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { close } from '../../src/linux/descriptors.ts'
 import { readDefinition, type VmDefinition, writeDefinition } from '../../src/qemu/vm-definition.ts'
 import { tryLock, vmPaths } from '../../src/run/vm-runtime.ts'
 import type { Fd } from '../../src/values/ids.ts'
-import { guestmemfs } from '../mount/support.ts'
+import { guestmemfs, until } from '../mount/support.ts'
 import { linesOfPlan } from './plan-a-kernel.ts'
-import { listVms, monitor, mountVmPool, resumeVms, startTinyVm, type TestVm, updateVmm } from './support.ts'
+import {
+  listVms,
+  monitor,
+  mountVmPool,
+  resumeVms,
+  scratchFolder,
+  startTinyVm,
+  type TestVm,
+  updateVmm,
+} from './support.ts'
 
 const SAVE_MODE = 'cpr-reboot'
 const UPDATES_AT_ONCE = 3
@@ -118,6 +128,49 @@ test('an update that was killed at its very beginning: vms tells it, resume ends
   assert.deepEqual([status, report.vms[0]?.outcome], [0, 'resumed'])
   assert.deepEqual(readDefinition(vm.ramFile), before)
   assert.deepEqual(readdirSync(pool.mountPoint), ['begun'])
+  await goesOn(vm)
+})
+
+/** To a file, so slowly that it does not end, or, of a paused guest, to its end. */
+async function migrateByHand({ name }: TestVm, file: string, bytesASecond: number): Promise<void> {
+  await monitor(name, 'migrate-set-parameters', { 'max-bandwidth': bytesASecond })
+  await monitor(name, 'migrate', { uri: `file:${file}` })
+}
+const migrationOf = async ({ name }: TestVm) =>
+  ((await monitor(name, 'query-migrate')) as { status: string }).status
+
+test("a person's migration that is under way: an update is refused, and neither its mode nor the migration changes", async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'away')
+  await migrateByHand(vm, join(scratchFolder(t), 'away'), 4096)
+  await until('it is under way', async () => (await migrationOf(vm)) === 'active')
+  const { status, stderr } = await updateVmm(pool)
+  assert.equal(status, 1)
+  assert.match(stderr, /^guestmemfs: VM \S+: a migration of it is under way \(active\): wait for its end/)
+  assert.deepEqual([await modeOf(vm), await migrationOf(vm)], ['normal', 'active'])
+
+  // Also where the record of a former update has stayed.
+  const before = readDefinition(vm.ramFile) as VmDefinition
+  writeDefinition({ ...before, underUpdate: { wasRunning: true } })
+  assert.equal((await resumeVms(pool)).status, 0)
+  assert.equal(await migrationOf(vm), 'active')
+  assert.equal(readDefinition(vm.ramFile)?.underUpdate, undefined)
+  await monitor(vm.name, 'migrate_cancel')
+  await until('it has ended', async () => (await migrationOf(vm)) === 'cancelled')
+  await goesOn(vm)
+})
+
+test('a guest that was migrated away in a mode that a killed command had left runs here only when it is named', async (t) => {
+  const pool = await mountVmPool(t)
+  const vm = await startTinyVm(t, pool, 'gone')
+  await monitor(vm.name, 'stop')
+  await leaveSet(vm)
+  await migrateByHand(vm, join(scratchFolder(t), 'gone'), 0)
+  await until('it has gone', async () => (await statusOf(vm)) === 'postmigrate')
+  assert.equal((await guestmemfs('resume', '--mount', pool.mountPoint)).status, 0)
+  assert.equal(await statusOf(vm), 'postmigrate')
+  assert.equal((await guestmemfs('resume', vm.name, '--mount', pool.mountPoint)).status, 0)
+  assert.deepEqual([await statusOf(vm), await modeOf(vm)], ['running', 'normal'])
   await goesOn(vm)
 })
 

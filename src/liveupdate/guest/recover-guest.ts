@@ -76,8 +76,10 @@ export async function recoverGuest(request: RecoverRequest): Promise<VmDefinitio
 
 /**
  * For a guest that was stopped for a save that is not on record, or was loaded: continues it if it ran before
- * the update. One that a person has paused is continued if a person named it, and else left paused: a
- * preflight that was killed has left its QEMU set for a save.
+ * the update. QEMU is in our mode until the guest continues. In another one nothing of ours has stopped the
+ * guest: a person may have paused it, or migrated it to another host, where it runs; only the record is put
+ * in order then, unless a person named the guest. One that a person has paused is continued if a person named
+ * it, and else left paused: a preflight that was killed has left its QEMU set for a save.
  */
 async function recoverUnsaved(
   { definition, isNamed, onStep, onUnset }: RecoverRequest,
@@ -85,8 +87,13 @@ async function recoverUnsaved(
   status: string,
 ): Promise<VmDefinition> {
   const { statePath, underUpdate } = definition
-  removeStateFile(statePath)
   const isLeftSet = await isSetForSave(qmp)
+  if (!isLeftSet && !isNamed) {
+    if (underUpdate === undefined) return definition
+    removeStateFile(statePath)
+    return endUpdate(definition)
+  }
+  removeStateFile(statePath)
   const isPausedByPerson = underUpdate === undefined && status === 'paused' && !isNamed
   // Also for a guest that runs: a save that has just begun would stop it. Without an update on record, all
   // that a command may have left is the mode.

@@ -1,10 +1,16 @@
 /** Why a guest cannot be saved as it is now, asked of its QEMU while no other command updates it. */
 import { close } from '../../linux/descriptors.ts'
-import { type Blocked, blockedReasons, isSetForSave, runStatus } from '../../qemu/migration.ts'
+import {
+  type Blocked,
+  blockedReasons,
+  isSetForSave,
+  migrationUnderWay,
+  runStatus,
+} from '../../qemu/migration.ts'
 import { type MigrationSettings, personsMigration, setMigration } from '../../qemu/migration-settings.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
-import { unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
+import { ramFileOf, readDefinition, unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
 import { lockForUpdate } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
 
@@ -23,11 +29,18 @@ export async function whyBlocked(definition: VmDefinition, qmp: QmpClient): Prom
   if (lock === undefined) throw new UsageError('another update of it is under way')
   try {
     const { status, running } = await runStatus(qmp)
-    // Before its migration mode is touched, by which `resume` knows it.
-    const unended = unendedUpdate(definition, running)
+    // Before its migration mode is touched, by which `resume` knows it. As it is on record now: another
+    // command may have ended its update while this one waited for the lock.
+    const unended = unendedUpdate(readDefinition(ramFileOf(definition)) ?? definition, running)
     if (unended !== undefined) throw new UsageError(unended)
     if (!SAVEABLE.includes(status))
       throw new UsageError(`the guest is in state '${status}'${WAY_OUT[status] ?? ''}`)
+    // In our mode it would end without a stop of the guest's processors (migration/migration.c).
+    const migration = await migrationUnderWay(qmp)
+    if (migration !== undefined)
+      throw new UsageError(
+        `a migration of it is under way (${migration}): wait for its end, or end it with QMP's migrate_cancel`,
+      )
     const remarks = (await isSetForSave(qmp))
       ? ['a command that was killed had left its QEMU set for a save (cpr-reboot): it is set back']
       : []
