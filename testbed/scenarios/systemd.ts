@@ -72,7 +72,7 @@ export const systemd = onSystemd({
     'a host with systemd: fstab, guests in units, a unit whose processes are killed, and `systemctl kexec`',
   memory: '4G',
   append: CARVE_OUT,
-  options: 'store=dax',
+  options: 'store=dax,nofail',
 })
 
 const POOL_UNIT = 'guestmemfs@guestmemfs.service'
