@@ -2,11 +2,13 @@
  * `guestmemfs handover`: what `live-update` does with a pool of memfds between the freeze and the kexec, by
  * hand.
  */
+
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
 import { findMount, setFrozen } from '../pool/pool-view.ts'
-import { HANDOVER_STEPS, handoverStatus, preservePool, unpreservePool } from '../pool/preserve-pool.ts'
+import { handoverStatus, requestHandover, requestUnpreserve } from '../pool/request-handover.ts'
 import { UsageError } from '../values/errors.ts'
+import { HANDOVER_STEPS } from '../values/handover-step.ts'
 
 export const command: CommandModule = {
   name: 'handover',
@@ -26,9 +28,9 @@ export const command: CommandModule = {
           )
         const wasFrozen = !setFrozen(mount, true)
         try {
-          for (const step of HANDOVER_STEPS) if (step !== 'ram') await preservePool(mount, step)
+          for (const step of HANDOVER_STEPS) if (step !== 'ram') await requestHandover(mount, step)
         } catch (error) {
-          unpreservePool(mount)
+          requestUnpreserve(mount)
           if (!wasFrozen) setFrozen(mount, false)
           throw error
         }

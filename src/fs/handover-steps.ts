@@ -7,8 +7,9 @@
  *                                 everything
  *   guestmemfs.handover           on the root: the progress of that
  */
-import { HANDOVER_STEPS } from '../stores/store.ts'
+
 import { EBUSY, EINVAL, EOPNOTSUPP, type Errno } from '../values/errno.ts'
+import { HANDOVER_STEPS } from '../values/handover-step.ts'
 import type { ObjectId } from '../values/ids.ts'
 import { packImage } from './image/packed-image.ts'
 import type { Inode } from './state/inode.ts'

@@ -2,6 +2,7 @@
  * One server process, from its start to its last message: sends it the pool's descriptors, and receives those
  * that it creates. The keeper decides what follows from its end.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -20,8 +21,8 @@ import {
   type ToKeeper,
   type ToServer,
 } from '../server/messages.ts'
-import type { HandoverStep } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
+import type { HandoverStep } from '../values/handover-step.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import { LATE, within } from '../values/within.ts'
 import type { Areas } from './areas.ts'

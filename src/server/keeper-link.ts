@@ -3,12 +3,13 @@
  * once the blocking loop runs it sends, and receives only while memory objects are incoming or outgoing.
  * Without a keeper no new memory object can be made; files that exist are served.
  */
+
 import { close } from '../linux/descriptors.ts'
 import { receiveMessage, receiveMessageNow, sendMessage } from '../linux/sockets.ts'
 import type { KeeperChannel } from '../stores/memfd/memfd-store.ts'
-import type { HandoverStep } from '../stores/store.ts'
 import { ECONNRESET, EPIPE, type Errno } from '../values/errno.ts'
 import { BrokenInvariantError, SystemCallError } from '../values/errors.ts'
+import type { HandoverStep } from '../values/handover-step.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import {
   DESCRIPTORS_PER_MESSAGE,

@@ -4,7 +4,9 @@
  * never sees a name, a directory or a mode. A new kind is a folder that implements `Store` and a row of
  * registry.ts.
  */
+
 import type { Errno } from '../values/errno.ts'
+import type { HandoverStep } from '../values/handover-step.ts'
 import type { Fd, ObjectId } from '../values/ids.ts'
 import type { Mapping, Via } from '../values/mapping.ts'
 import type { Refusal, Wait } from '../values/refusal.ts'
@@ -248,12 +250,6 @@ export interface PendingReleases {
   /** Called while no request waits. */
   flush(): void
 }
-
-/**
- * In this order: guest RAM while the guests run, all other files once the pool is frozen, and last the image.
- */
-export const HANDOVER_STEPS = ['ram', 'files', 'image'] as const
-export type HandoverStep = (typeof HANDOVER_STEPS)[number]
 
 export interface HandoverStatus {
   /** The one under way, or the last one. */

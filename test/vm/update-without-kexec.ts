@@ -4,7 +4,7 @@
  * SIGNAL comes in the middle of the load; `-`: none. It says each step in a line, then the result as JSON.
  */
 import { type Kexec, updateKernel } from '../../src/liveupdate/kernel/kernel-update.ts'
-import type { NextKernel } from '../../src/liveupdate/preflight/next-kernel.ts'
+import type { NextKernel } from '../../src/liveupdate/preflight/check-next-kernel.ts'
 import { vmsOfMount } from '../../src/liveupdate/vm-mounts.ts'
 import { findMount } from '../../src/pool/pool-view.ts'
 import { ramFileOf } from '../../src/qemu/vm-definition.ts'

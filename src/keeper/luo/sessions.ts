@@ -3,13 +3,13 @@
  * outgoing ones, for the next. The server has a copy of each session as long as memory depends on it. Pools
  * whose memory outlives a kernel by itself have no sessions.
  */
-import type { HandoverStep } from '../../stores/store.ts'
+import type { HandoverStep } from '../../values/handover-step.ts'
 import type { Fd } from '../../values/ids.ts'
 import type { KeeperLog } from '../log.ts'
 import type { HandoverOrders, ServerProcess } from '../server-process.ts'
 import type { PoolHandles } from '../takeover/copy-fds.ts'
-import { IncomingSessions } from './incoming.ts'
-import { OutgoingSessions } from './outgoing.ts'
+import { OutgoingSessions } from './preserve-memfds.ts'
+import { IncomingSessions } from './retrieve-memfds.ts'
 import { type Luo, LuoThread } from './thread.ts'
 
 export interface PoolSessionsDeps {

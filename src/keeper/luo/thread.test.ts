@@ -12,7 +12,7 @@ import { EIO, Errno, ETIMEDOUT } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { makeTable } from '../areas.ts'
 import { MemfdTable } from '../memfd-table.ts'
-import { OutgoingSessions } from './outgoing.ts'
+import { OutgoingSessions } from './preserve-memfds.ts'
 import { type LuoCall, LuoThread } from './thread.ts'
 
 const BLOCKED = new URL('./testing/blocked-worker.ts', import.meta.url)

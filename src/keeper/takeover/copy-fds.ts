@@ -16,7 +16,7 @@ import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { type Areas, makeTable, mapTable } from '../areas.ts'
-import type { IncomingObject } from '../luo/incoming.ts'
+import type { IncomingObject } from '../luo/retrieve-memfds.ts'
 import { MemfdTable } from '../memfd-table.ts'
 
 export interface PoolHandles {

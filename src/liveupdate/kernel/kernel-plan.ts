@@ -12,12 +12,12 @@ import { checkGuests, subjectOf } from '../preflight/check-guests.ts'
 import { checkHandover } from '../preflight/check-handover.ts'
 import { checkHost, type KexecMethod } from '../preflight/check-host.ts'
 import { checkNextBoot } from '../preflight/check-next-boot.ts'
+import { type NextKernel, openNextKernel } from '../preflight/check-next-kernel.ts'
 import { checkPlugged, checkPools, checkUnmanagedGuests } from '../preflight/check-pools.ts'
 import { checkShutdown } from '../preflight/check-shutdown.ts'
 import { handoverAbi, runningAbi } from '../preflight/handover-abi.ts'
 import type { HostFacts } from '../preflight/host-facts.ts'
 import { type CommandLineChoice, checkCommandLine, nextCommandLine } from '../preflight/next-command-line.ts'
-import { type NextKernel, openNextKernel } from '../preflight/next-kernel.ts'
 import { outlivesKexec, type PoolFacts, type SurvivesBy } from '../preflight/pool-facts.ts'
 
 export interface KernelChoice {

@@ -6,7 +6,7 @@ import { after, test } from 'node:test'
 import { kernelImageBytes } from '../../linux/testing/kernel-images.ts'
 import { EKEYREJECTED } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
-import { openNextKernel } from '../preflight/next-kernel.ts'
+import { openNextKernel } from '../preflight/check-next-kernel.ts'
 import { loadNextKernel } from './load-kernel.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'load-kernel-'))

@@ -10,7 +10,7 @@ import {
   type Errno,
 } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
-import type { NextKernel } from '../preflight/next-kernel.ts'
+import type { NextKernel } from '../preflight/check-next-kernel.ts'
 
 /** What the errors of kexec_file_load(2) mean. */
 const WHY: ReadonlyMap<Errno, string> = new Map([

@@ -3,16 +3,18 @@
  * preserve memory, write the record for the next kernel. Until the jump every step can be undone. Must not:
  * jump.
  */
+
 import { randomUUID } from 'node:crypto'
 import { bootId } from '../../linux/boot-id.ts'
 import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, setFrozen } from '../../pool/pool-view.ts'
-import { type HandoverStep, preservePool, unpreservePool } from '../../pool/preserve-pool.ts'
+import { requestHandover, requestUnpreserve } from '../../pool/request-handover.ts'
 import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
+import type { HandoverStep } from '../../values/handover-step.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
 import { type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
 import type { SurvivesBy } from '../preflight/pool-facts.ts'
@@ -104,7 +106,7 @@ export class UpdateSteps {
 
   /** One step, at once for all pools that LUO hands over. Errors (UsageError): it failed for one. */
   async preserve(step: HandoverStep): Promise<void> {
-    await Promise.all(this.#luoPools.map((pool) => preservePool(pool, step)))
+    await Promise.all(this.#luoPools.map((pool) => requestHandover(pool, step)))
   }
 
   get #luoPools(): readonly PoolMount[] {
@@ -149,7 +151,7 @@ export class UpdateSteps {
    */
   async rollBack(): Promise<VmTimeline[]> {
     const { pools, timeoutMs } = this.#scope
-    for (const pool of this.#luoPools) unpreservePool(pool)
+    for (const pool of this.#luoPools) requestUnpreserve(pool)
     for (const pool of pools) {
       if (this.#frozen.includes(pool.mountPoint)) tryTo(() => setFrozen(pool, false))
       removeUpdateRecord(pool.mountPoint)

@@ -3,9 +3,11 @@
  * step and the keeper preserves its objects; both map the same words, and each may outlive the other. The
  * state changes in `begin` and `apply` alone, as the table of handover-transitions.ts has it.
  */
+
 import { type Errno, errnoFromCode } from '../../values/errno.ts'
+import type { HandoverStep } from '../../values/handover-step.ts'
 import type { ObjectId } from '../../values/ids.ts'
-import type { HandoverStatus, HandoverStep } from '../store.ts'
+import type { HandoverStatus } from '../store.ts'
 import {
   beginning,
   HANDOVER_STATES,

@@ -2,15 +2,16 @@
  * The state machine of a handover, as one table: who may do what in which state, and which state follows.
  * Pure. docs/handover.md holds the same table, and a test holds the two together.
  */
+
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { HandoverStep } from '../store.ts'
+import { HANDOVER_STEPS, type HandoverStep } from '../../values/handover-step.ts'
 
 /** Stored as the index, in the descriptor table: the order is part of its format. */
 export const HANDOVER_STATES = ['idle', 'preserving', 'preserved', 'failed', 'unpreserving'] as const
 export type HandoverState = (typeof HANDOVER_STATES)[number]
 
 /** The last step that was begun, stored in the same way. */
-export const LAST_STEPS = ['none', 'ram', 'files', 'image'] as const
+export const LAST_STEPS = ['none', ...HANDOVER_STEPS] as const
 export type LastStep = (typeof LAST_STEPS)[number]
 
 export type Role = 'server' | 'keeper'

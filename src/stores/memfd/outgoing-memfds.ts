@@ -3,11 +3,13 @@
  * table before it asks the keeper to preserve them. From then on it neither resizes nor punches them, so that
  * the kernel never answers EPERM (`shmem_freeze`, mm/memfd_luo.c).
  */
+
 import { close } from '../../linux/descriptors.ts'
 import { memfdSize, resize, tryMemfdCreate, writeAllAt } from '../../linux/memory.ts'
 import { EBUSY, EINVAL, EIO, Errno } from '../../values/errno.ts'
+import type { HandoverStep } from '../../values/handover-step.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
-import type { Handover, HandoverStatus, HandoverStep } from '../store.ts'
+import type { Handover, HandoverStatus } from '../store.ts'
 import type { DescriptorTable } from './descriptor-table.ts'
 import { HandoverWords } from './handover-status.ts'
 import { beginning } from './handover-transitions.ts'

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { kernelImageBytes } from '../../linux/testing/kernel-images.ts'
-import { openNextKernel } from './next-kernel.ts'
+import { openNextKernel } from './check-next-kernel.ts'
 import { linesOf } from './testing/facts.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'next-kernel-'))

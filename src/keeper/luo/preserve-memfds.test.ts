@@ -2,20 +2,21 @@
  * What a keeper hands over is what the next one finds, whatever fails on the way. `FakeLuo` is in the place
  * of the kernel's orchestrator.
  */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { memfdCreate, readAt, resize, writeAt } from '../../linux/memory.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
-import type { HandoverStep } from '../../stores/store.ts'
 import { EBUSY, ENOMEM } from '../../values/errno.ts'
+import type { HandoverStep } from '../../values/handover-step.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { makeTable } from '../areas.ts'
 import { MemfdTable } from '../memfd-table.ts'
 import type { Incoming, Unusable } from './find-incoming.ts'
 import { openIncoming } from './find-incoming.ts'
-import { IncomingSessions } from './incoming.ts'
-import { OutgoingSessions } from './outgoing.ts'
+import { OutgoingSessions } from './preserve-memfds.ts'
+import { IncomingSessions } from './retrieve-memfds.ts'
 import { sessionName } from './session-names.ts'
 import { FakeLuo } from './testing/fake-luo.ts'
 

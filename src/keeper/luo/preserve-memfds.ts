@@ -4,12 +4,13 @@
  * in the descriptor table; the keeper preserves them. The keeper holds the sessions, and the server copies of
  * them, in case the keeper dies.
  */
+
 import { close } from '../../linux/descriptors.ts'
 import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
-import type { HandoverStep } from '../../stores/store.ts'
 import { EIO, ENOSPC, Errno, ETIMEDOUT } from '../../values/errno.ts'
 import { errorText } from '../../values/errors.ts'
+import type { HandoverStep } from '../../values/handover-step.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { MemfdTable } from '../memfd-table.ts'
 import {

@@ -2,16 +2,15 @@
  * A pool's handover, requested through its mount: one step after the other, each begun by setting an xattr
  * (`trusted.guestmemfs.handover`) and waited for. The file system decides what a step does.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import { setxattr } from '../linux/xattr.ts'
 import { EBUSY, EOPNOTSUPP, EPERM, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { HANDOVER_STEPS, type HandoverStep } from '../values/handover-step.ts'
 import { HANDOVER_XATTR } from '../values/xattr-names.ts'
 import { type PoolMount, readVirtual } from './pool-view.ts'
-
-export const HANDOVER_STEPS = ['ram', 'files', 'image'] as const
-export type HandoverStep = (typeof HANDOVER_STEPS)[number]
 
 const StatusSchema = v.object({
   step: v.picklist(['none', ...HANDOVER_STEPS]),
@@ -38,7 +37,7 @@ export function handoverStatus({ mountPoint }: PoolMount): HandoverView | undefi
  * Resolves when the step is done. Throws UsageError with why it is not; all that was preserved before stays
  * preserved.
  */
-export async function preservePool(mount: PoolMount, step: HandoverStep): Promise<HandoverView> {
+export async function requestHandover(mount: PoolMount, step: HandoverStep): Promise<HandoverView> {
   await untilState(mount, (state) => state !== 'undoing')
   const refused = setxattr(mount.mountPoint, HANDOVER_XATTR, Buffer.from(step))
   if (refused !== undefined)
@@ -49,7 +48,7 @@ export async function preservePool(mount: PoolMount, step: HandoverStep): Promis
 }
 
 /** Begins to unpreserve everything, and does not wait for the end. Errors: those of setxattr(2). */
-export function unpreservePool({ mountPoint }: PoolMount): Errno | undefined {
+export function requestUnpreserve({ mountPoint }: PoolMount): Errno | undefined {
   return setxattr(mountPoint, HANDOVER_XATTR, Buffer.from('none'))
 }
 
