@@ -84,8 +84,8 @@ export async function setMigration(qmp: QmpClient, known: MigrationSettings | un
   const other = Object.entries(wanted.parameters).filter(
     ([name, value]) => JSON.stringify(now.parameters[name]) !== JSON.stringify(value),
   )
-  // The mode first: a capability may exclude ours.
-  for (const [name, value] of other.toSorted(([name]) => (name === 'mode' ? -1 : 1)))
+  // Before the capabilities: one may exclude our mode.
+  for (const [name, value] of other)
     await qmp
       .execute('migrate-set-parameters', { [name]: value })
       .catch(tell(`parameter ${name}=${JSON.stringify(value)}`))

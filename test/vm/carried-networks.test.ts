@@ -133,6 +133,23 @@ test('network backends that were added are there afterwards, with queues, header
   assert.equal(vm.serial.findBreak(), undefined)
 })
 
+test('a user network that others came after cannot be taken out, and the last one can', async (t) => {
+  const pool = await mountVmPool(t)
+  const options = ['net0', 'net1', 'net2'].flatMap((id) => ['-netdev', `user,id=${id}`])
+  const vm = await startTinyVm(t, pool, 'numbers', { options })
+  await monitor(vm.name, 'netdev_del', { id: 'net2' })
+  assert.equal((await updateVmm(pool)).status, 0)
+  const pid = qemuPid(vm.name)
+  await monitor(vm.name, 'netdev_del', { id: 'net0' })
+  const { status, report, stderr } = await updateVmm(pool)
+  // A guest that was paused would be in the report.
+  assert.deepEqual([status, report.vms], [1, []])
+  assert.match(stderr, /net0 was removed .*its number in the state would be another/)
+  assert.equal(qemuPid(vm.name), pid)
+  await vm.serial.moreTicks(2)
+  assert.equal(vm.serial.findBreak(), undefined)
+})
+
 test('a network backend whose options QEMU does not report is refused by its kind', async (t) => {
   const pool = await mountVmPool(t)
   const vm = await startTinyVm(t, pool, 'untold')

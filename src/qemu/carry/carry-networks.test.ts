@@ -37,6 +37,28 @@ test('what is cut off, ambiguous or not listed is refused', () => {
   refuse(`type=tap,ifname=lo,script=/${'a'.repeat(300)},downscript=no`, [])
 })
 
+test('a user network that QEMU made another one after is not taken out, in the order in which QEMU makes them', () => {
+  const removed = ['net1: user,net=10.0.2.0,restrict=off']
+  const without = (...rest: readonly string[]) =>
+    printCommandLine(
+      carryNetworks(
+        parseCommandLine(['qemu', '-netdev', 'user,id=net1', ...rest]),
+        { added: [], removed },
+        [],
+        [],
+      ).line,
+    ).slice(1)
+  const json = ['-netdev', '{"type": "user", "id": "net0"}']
+  assert.deepEqual(without(...json), json)
+  assert.deepEqual(without('-nic', 'none'), ['-nic', 'none'])
+  for (const later of [
+    ['-netdev', 'user,id=net2'],
+    ['-nic', 'user,id=net2'],
+    ['-net', 'user'],
+  ])
+    assert.throws(() => without(...later), CannotCarry)
+})
+
 test('a tap whose queues or vhost-net are not known is refused', () => {
   const tap = 'type=tap,ifname=lo,script=no,downscript=no'
   const tun = { path: '/dev/net/tun', interfaceName: 'lo' }

@@ -6,10 +6,12 @@ import {
   argumentsOf,
   type CommandLine,
   idOf,
+  jsonOf,
+  pairsOf,
   withoutArguments,
 } from '../command-line.ts'
 import type { NetworkClient } from '../machine/networks.ts'
-import { type Pair, printOptionString } from '../option-string.ts'
+import { impliedValue, type Pair, printOptionString } from '../option-string.ts'
 import { tunFlags } from '../taps.ts'
 import { CannotCarry, type Change } from './change.ts'
 
@@ -42,6 +44,7 @@ export function carryNetworks(
   if (added.intersection(removed).size > 0) throw new CannotCarry('a network backend was changed')
   const netdevs = [...added, ...removed]
   const isMoved = (argument: Argument): boolean => netdevs.includes(idOf(argument) ?? '')
+  refuseOtherNumbers(line, come.filter(isUser), new Set(left.filter(isUser).map(idOfItem)))
   const kept = withoutArguments(line, argumentsOf(line, 'netdev').filter(isMoved))
   const found = [...added].map((id) =>
     netdevWords(
@@ -54,6 +57,30 @@ export function carryNetworks(
     netdevs,
     notes: found.flatMap(({ note }) => note ?? []),
   }
+}
+
+const idOfItem = (item: string): string => item.slice(0, item.indexOf(': '))
+const isUser = (item: string): boolean => /^user(,|$)/.test(item.slice(item.indexOf(': ') + 2))
+const isUserArgument = (argument: Argument): boolean => impliedValue(pairsOf(argument), 'type') === 'user'
+const isJson = ({ value = '' }: Argument): boolean => jsonOf(value) !== undefined
+
+/**
+ * QEMU numbers user networks as they come, and the stream has the number (`slirp`, net/slirp.c): where one is
+ * gone, those after it would have another number in the next QEMU, which could not load the guest.
+ */
+function refuseOtherNumbers(line: CommandLine, added: readonly string[], removed: ReadonlySet<string>): void {
+  if (removed.size === 0) return
+  const netdevs = argumentsOf(line, 'netdev').filter(isUserArgument)
+  const users = [...netdevs.filter(isJson), ...netdevs.filter((argument) => !isJson(argument))]
+  const first = users.findIndex((argument) => removed.has(idOf(argument) ?? ''))
+  // QEMU makes those in JSON first, and those of -nic and -net last (net_init_clients, net/net.c).
+  const isLast =
+    users.slice(first).every((argument) => removed.has(idOf(argument) ?? '')) &&
+    !['nic', 'net'].some((option) => argumentsOf(line, option).some(isUserArgument))
+  if (!isLast || added.length > 0)
+    throw new CannotCarry(
+      'a user network was removed, and another came after it: its number in the state would be another',
+    )
 }
 
 /** Those of NICs belong to their devices. */
