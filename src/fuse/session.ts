@@ -13,7 +13,7 @@ import { FUSE_NOTIFY_RESEND } from './constants.ts'
 import { type Decoded, decode } from './decode.ts'
 import { MAX_WRITE_BYTES, type Negotiated, negotiate } from './init.ts'
 import { OUT_HEADER } from './kernel-structs.ts'
-import { type FuseRequest, isAnswered, type RequestOf } from './opcodes.ts'
+import { type FuseRequest, isAnswered, type RequestHeader, type RequestOf } from './opcodes.ts'
 import { ANSWERED, type Answered, Reply } from './replies.ts'
 
 /** What a handler gets: everything but INIT, which the session answers itself. */
@@ -45,6 +45,11 @@ export interface SessionHost {
    * data, or put others before it.
    */
   admit?(request: HandledRequest): readonly HandledRequest[]
+  /**
+   * The requests to handle after one that the session has answered itself: `unknown` or `malformed`.
+   * `header`: of that one; undefined where its bytes have none.
+   */
+  afterRefusal?(header: RequestHeader | undefined): readonly HandledRequest[]
   /** Between the handler and the write of a filled reply. */
   beforeReply?(request: HandledRequest): void
   /**
@@ -111,6 +116,9 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
     const delivered = send(fuseFd, reply, report)
     host.afterReply?.(request, delivered)
   }
+  const answerAll = (requests: readonly HandledRequest[] = []): void => {
+    for (const request of requests) answer(request, host.handle)
+  }
   /** When `onTimer` is due; undefined while there is nothing to do. */
   let dueMs: number | undefined
   for (;;) {
@@ -141,16 +149,18 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
     switch (request.opcode) {
       case 'malformed':
         refuseMalformed(fuseFd, request, reply, report)
+        answerAll(host.afterRefusal?.(request.header))
         break
       case 'unknown':
         reply.error(ENOSYS)
         send(fuseFd, reply, report)
+        answerAll(host.afterRefusal?.(request.header))
         break
       case 'INIT':
         answerInit(fuseFd, request, reply, host)
         break
       default:
-        for (const admitted of host.admit?.(request) ?? [request]) answer(admitted, host.handle)
+        answerAll(host.admit?.(request) ?? [request])
     }
   }
 }

@@ -28,8 +28,8 @@ export function remainsOf(pool: string): Remains | undefined {
   return { pool, mountPoint: mount?.target ?? null, source: undefined }
 }
 
-/** The remains at a mount point. */
+/** The mount there, which may be a bind mount of a pool that is mounted elsewhere. */
 export function remainsAt(mountPoint: string): Remains | undefined {
   const mount = mountTable().findLast((each) => isPoolMount(each) && each.target === mountPoint)
-  return mount && remainsOf(mount.source)
+  return mount && { pool: mount.source, mountPoint: mount.target, source: undefined }
 }

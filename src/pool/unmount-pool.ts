@@ -21,7 +21,7 @@ import { hasUnit } from './has-unit.ts'
 import { findKnownPool, isHeld, knownRecord, strayHolders, writtenRecord } from './known-pools.ts'
 import { type Lost, type Remains, remainsAt, remainsOf } from './remains.ts'
 import { forgetRefusals } from './retry-pause.ts'
-import { hasNoConnection, NO_PROCESS, searchHolders } from './search-holders.ts'
+import { hasNoConnection, type ImageHolder, NO_PROCESS, searchHolders } from './search-holders.ts'
 import { forgetStored } from './systemd-unit.ts'
 import { checkOwnProc, checkSeen } from './unseen-processes.ts'
 
@@ -102,12 +102,28 @@ function findRemains(named: string): Remains {
 async function clearRemains(remains: Remains, { discard }: UnmountOptions): Promise<Unmounted> {
   const { pool, mountPoint } = remains
   checkMayClear(remains)
-  if (!discard) checkNotHeld(remains)
   checkWritable(POOLS)
+  const holders = searchHolders()
+  // After the search, which takes time: another mount may have made the pool anew meanwhile.
+  checkUnknown(remains, holders)
+  if (!discard) checkNotHeld(remains, holders)
   const nobody = { keeper: NO_PROCESS, server: null }
   if (mountPoint !== null) takeOff({ pool, mountPoint, ...nobody }, mountPoint)
   await giveUp(pool, nobody)
   return 'cleared'
+}
+
+/**
+ * Throws UsageError where the pool has a record after all, written or found: its mount point is a bind mount
+ * of a pool that is mounted elsewhere, and a bind mount that goes says nothing about the memory.
+ */
+function checkUnknown({ pool, mountPoint }: Remains, holders: ImageHolder[]): void {
+  const record = knownRecord(pool, () => holders)
+  if (record === undefined) return
+  const place = record.mountPoint ?? 'a place that is not seen from here'
+  const state = record.state === 'parked' ? 'parked' : `mounted on ${place}`
+  const advice = mountPoint === null ? 'try again' : `take ${mountPoint} off with umount(8)`
+  throw new UsageError(`pool '${pool}' ${isHeld(record) ? 'is' : 'was'} ${state}; ${advice}`)
 }
 
 /** Throws UsageError where this process cannot tell whether the pool is held. */
@@ -118,8 +134,8 @@ function checkMayClear(lost: Lost): void {
 }
 
 /** Throws UsageError where another process holds the memory of a pool without a keeper and a server. */
-function checkNotHeld(lost: Lost): void {
-  const [holder] = strayHolders(lost.pool, lost, searchHolders())
+function checkNotHeld(lost: Lost, holders: readonly ImageHolder[] = searchHolders()): void {
+  const [holder] = strayHolders(lost.pool, lost, holders)
   if (holder === undefined) return
   throw new UsageError(
     `the keeper and the server of pool '${lost.pool}' have died, and process ${holder.process.pid} (${holder.program}) holds its memory: mount it again, or give the memory up with --discard`,

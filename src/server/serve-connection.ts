@@ -53,7 +53,10 @@ export function serveConnection(connection: Connection): void {
   const host: SessionHost = {
     handle: (request, reply) => dispatcher.handle(request, reply),
     negotiated: (session) => runtime.establish(nextEpoch, session),
-    ...(successor && { admit: (request) => successor.admit(request) }),
+    ...(successor && {
+      admit: (request) => successor.admit(request),
+      afterRefusal: (header) => successor.afterRefusal(header),
+    }),
     beforeReply: ({ header }) => kernel.beforeReply(header.unique),
     afterReply: (_request, delivered) => {
       kernel.afterReply(delivered)

@@ -8,10 +8,12 @@ import fc from 'fast-check'
 import { fixture, n, nameAt, ok, ROOT } from '../fs/testing/fixture.ts'
 import { decode } from '../fuse/decode.ts'
 import { Reply } from '../fuse/replies.ts'
-import type { HandledRequest } from '../fuse/session.ts'
+import { type HandledRequest, hasPending, serve } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
+import { close } from '../linux/descriptors.ts'
+import { sendMessage, shutdownSocket, socketPair } from '../linux/sockets.ts'
 import { Errno } from '../values/errno.ts'
-import type { Fd } from '../values/ids.ts'
+import type { Fd, Ino } from '../values/ids.ts'
 import { Context } from './context.ts'
 import { Dispatcher } from './dispatch.ts'
 import { KernelView } from './kernel-view.ts'
@@ -151,4 +153,57 @@ test('a request that kills servers is given up, also where others are sent again
     return runtime.beginRequest(6n)
   })
   assert.deepEqual(attempts, [1, 2, 3, 4])
+})
+
+/**
+ * The server of a connection on which `requests` wait; the ids that the handler got, and the runtime area.
+ */
+function serveAll(requests: readonly Uint8Array[], pending: bigint) {
+  const runtime = new RuntimeArea(new Uint8Array(RUNTIME_AREA_BYTES))
+  runtime.establish(EPOCH, {})
+  runtime.armPending(pending, [{ ino: 5 as Ino, as: 'file', count: 3 }])
+  const [kernel, device] = socketPair()
+  const handled: bigint[] = []
+  try {
+    for (const bytes of requests) sendMessage(kernel, bytes)
+    const port = { resend: () => {}, hasPending: () => hasPending(device) }
+    const successor = new Successor(port, runtime, undefined)
+    serve(device, {
+      handle: ({ header }, reply) => {
+        handled.push(header.unique)
+        return reply.empty()
+      },
+      admit: (request) => successor.admit(request),
+      afterRefusal: (header) => successor.afterRefusal(header),
+      timerMs: () => 30,
+      onTimer: () => shutdownSocket(kernel),
+    })
+    return { handled, runtime }
+  } finally {
+    close(kernel)
+    close(device)
+  }
+}
+
+const resentUnlink = requestBytes(10, text('old'), { unique: 1002n | RESENT, nodeid: 1n })
+const STATX = 52
+for (const [what, last] of [
+  ['unknown', requestBytes(STATX, '', { unique: 1004n })],
+  ['unknown, sent again', requestBytes(STATX, '', { unique: 1004n | RESENT })],
+  ['malformed', requestBytes(10, '', { unique: 1004n | RESENT })],
+  ['no request at all', new Uint8Array(7)],
+] as const)
+  test(`the last request that waits is ${what}: those before it are handled`, () => {
+    const { handled, runtime } = serveAll([resentUnlink, last], 1000n)
+    assert.deepEqual([handled, runtime.pending, runtime.lookups(5 as Ino, 'file')], [[1002n], undefined, 3])
+    const next = requestBytes(11, text('empty'), { unique: 1006n, nodeid: 1n })
+    assert.deepEqual(serveAll([resentUnlink, last, next], 1000n).handled, [1002n, 1006n])
+  })
+
+test('the request whose reply was lost comes again and is unknown: its lookups do not count', () => {
+  const { handled, runtime } = serveAll(
+    [resentUnlink, requestBytes(STATX, '', { unique: 1000n | RESENT })],
+    1000n,
+  )
+  assert.deepEqual([handled, runtime.pending, runtime.lookups(5 as Ino, 'file')], [[1002n], undefined, 0])
 })

@@ -12,6 +12,7 @@
  * leave the image with that one's origin, and no record that the first was applied.
  */
 import type { Origin } from '../fs/state/entry.ts'
+import type { RequestHeader } from '../fuse/opcodes.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { hasPending, resend } from '../fuse/session.ts'
 import { SystemCallError } from '../values/errors.ts'
@@ -49,19 +50,36 @@ export class Successor {
   /** Requests that can be handled now, in order; none while a question is open. */
   admit(request: HandledRequest): readonly HandledRequest[] {
     if (this.#awaited.size === 0) return [request]
-    const { resent, unique } = request.header
-    if (resent && this.#awaited.has(unique)) this.#cameAgain(unique)
-    if ((!resent && !needsNoAnswer(request)) || !this.#port.hasPending()) this.#conclude()
+    this.#note(request.header)
+    if ((!request.header.resent && !needsNoAnswer(request)) || !this.#port.hasPending()) this.#conclude()
     if (this.#awaited.size > 0) {
       this.#parked.add(request)
       return []
     }
-    const isApplied = ({ header }: HandledRequest) => header.resent && header.unique === this.#applied
-    const admitted = [...this.#parked.take(), request]
-    return [...admitted.filter(isApplied), ...admitted.filter((each) => !isApplied(each))]
+    return this.#inOrder([...this.#parked.take(), request])
   }
 
-  #cameAgain(unique: bigint): void {
+  /**
+   * The requests that waited and can be handled now, after the session has answered one that it does not know
+   * or cannot read, with `header`. That one may have been the last for a long time: none of them may wait for
+   * another.
+   */
+  afterRefusal(header: RequestHeader | undefined): readonly HandledRequest[] {
+    if (this.#awaited.size === 0) return []
+    if (header !== undefined) this.#note(header)
+    if (!this.#port.hasPending()) this.#conclude()
+    return this.#awaited.size > 0 ? [] : this.#inOrder(this.#parked.take())
+  }
+
+  /** The request that was applied comes before all others. */
+  #inOrder(requests: readonly HandledRequest[]): readonly HandledRequest[] {
+    const isApplied = ({ header }: HandledRequest) => header.resent && header.unique === this.#applied
+    return [...requests.filter(isApplied), ...requests.filter((each) => !isApplied(each))]
+  }
+
+  /** The reply to one of `#awaited` was lost where the kernel has sent that request again. */
+  #note({ resent, unique }: RequestHeader): void {
+    if (!resent || !this.#awaited.has(unique)) return
     if (unique === this.#runtime.pending) this.#runtime.dropPending()
     this.#awaited.delete(unique)
   }
