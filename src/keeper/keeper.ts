@@ -26,7 +26,7 @@ import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
 import { describeEnd, type FirstOrder, ServerProcess, whyNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
-import { killHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
+import { killHolder, openHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
 import { takeRegionLocks } from './takeover/take-region-lock.ts'
 
 /**
@@ -104,6 +104,10 @@ export class Keeper {
     const previousHolder = this.#previousHolder
     const source = this.#source
     const isLive = this.#fuse !== undefined
+    const pidfd = previousHolder === null ? undefined : openHolder(previousHolder)
+    const endPrevious = async (): Promise<void> => {
+      if (previousHolder !== null && pidfd !== undefined) await killHolder(previousHolder, pidfd, this.#log)
+    }
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
     if (source.kind !== 'memfd')
       this.#areas = { ...this.#areas, regionLocks: takeRegionLocks(findRegion(source), previousHolder) }
@@ -111,7 +115,7 @@ export class Keeper {
     const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
     const server = await this.#startServer(source, more)
     // Two servers on one connection would answer in turns: the old one must end before the new one reads.
-    if (isLive && previousHolder !== null) await killHolder(previousHolder, this.#log)
+    if (isLive) await endPrevious()
     if (!isLive) {
       try {
         this.#fuse = mountConnection(options)
@@ -123,7 +127,7 @@ export class Keeper {
     this.#connection = connectionOf(this.#pool, options.mountPoint)
     this.#serve(server, options)
     this.#sessions.retrieve()
-    if (!isLive && previousHolder !== null) await killHolder(previousHolder, this.#log)
+    if (!isLive) await endPrevious()
     const owner = previousHolder !== null && (await findOwner(server, previousHolder.process.pid))
     if (owner) {
       if (!isLive) unmount(options.mountPoint, { lazy: true })

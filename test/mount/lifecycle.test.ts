@@ -7,14 +7,17 @@ import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { parseMeminfo } from '../../src/linux/memory-info.ts'
 import { mountTable, unmount } from '../../src/linux/mounts.ts'
 import { processStartTime } from '../../src/linux/process.ts'
+import { searchHolders } from '../../src/pool/search-holders.ts'
 import { Mapper } from './mapper.ts'
 import { answerTo } from './refused.ts'
 import {
   cannotMount,
   guestmemfs,
+  guestmemfsWith,
   mountTestPool,
   poolRecord,
   shell,
@@ -25,6 +28,7 @@ import {
 
 const MIB = 1024 * 1024
 const options = { skip: cannotMount, timeout: 90_000 }
+const REFUSAL = fileURLToPath(new URL('refuse-pidfd.ts', import.meta.url))
 const isMounted = (mountPoint: string): boolean => mountTable().some(({ target }) => target === mountPoint)
 
 test('parked, and mounted elsewhere: files, contents and numbers are the same', options, async (t) => {
@@ -152,6 +156,22 @@ test('flags of mount(8) have their effect', options, async (t) => {
   )
   assert.throws(() => shell(pool.path('true')), /Permission denied/)
   assert.deepEqual(fs.readFileSync(pool.path('true')), fs.readFileSync('/bin/true'))
+})
+
+test('the parked keeper cannot be watched to its end: it keeps the pool, unmounted', options, async (t) => {
+  const pool = await mountTestPool(t, { size: '32M' })
+  fs.writeFileSync(pool.path('text'), 'kept')
+  await guestmemfs('umount', pool.pool)
+  const keeper = pool.keeperPid()
+  const environment = { NODE_OPTIONS: `--import ${REFUSAL}`, REFUSE_PIDFD: String(keeper) }
+  const refused = await guestmemfsWith(environment, 'mount', pool.pool, pool.mountPoint)
+  assert.deepEqual([refused.status, isMounted(pool.mountPoint)], [1, false])
+  const holders = () =>
+    searchHolders().flatMap((holder) => (holder.pool === pool.pool ? holder.process.pid : []))
+  await until('no other process holds the pool', () => holders().join() === String(keeper))
+  assert.match(refused.stderr, /^guestmemfs: .*pidfd_open.*EMFILE.*\n$/)
+  assert.match((await guestmemfs('mount', pool.pool, pool.mountPoint)).stdout, /\(found again\)\n$/)
+  assert.equal(fs.readFileSync(pool.path('text'), 'utf8'), 'kept')
 })
 
 test('mounted by two at once: one gets it, the other is refused', options, async (t) => {

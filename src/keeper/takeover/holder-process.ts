@@ -8,6 +8,7 @@ import { isStopped, pidfdOpen, sleepBlocking, waitExit } from '../../linux/proce
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { ESRCH } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
 import type { KeeperLog } from '../log.ts'
 
 /** A request that is under way ends first; this is many times what one takes. */
@@ -43,17 +44,26 @@ export function resumeHolder({ role, process: holder }: PreviousHolder): void {
 }
 
 /**
+ * A pidfd of the holder, which `killHolder` closes. For before the next server serves: where none can be had,
+ * the holder still has the pool to itself. undefined: there is no process to kill. Errors: SystemCallError.
+ */
+export function openHolder({ role, process: holder }: PreviousHolder): Fd | undefined {
+  const pidfd = role === 'store' ? ESRCH : pidfdOpen(holder.pid)
+  return pidfd === ESRCH ? undefined : must(pidfd, 'pidfd_open')
+}
+
+/**
  * Resolves when all its threads have ended, however long that takes for a server: the kernel ends a process
  * only when it leaves a system call, and one that waits in it (a page that has to be read, a frozen cgroup)
  * may store to the pool's memory before, where the next server has given that to a guest. A keeper stores
- * nothing there, and is waited for STOP_TIMEOUT_MS.
+ * nothing there, and is waited for STOP_TIMEOUT_MS. `pidfd`: of `openHolder`; it is readable when the last
+ * thread is gone, while /proc shows that of the first alone.
  */
-export async function killHolder({ role, process: holder }: PreviousHolder, log: KeeperLog): Promise<void> {
-  if (role === 'store') return
-  // The pidfd is readable when the last of its threads is gone; /proc shows that of the first alone.
-  const opened = pidfdOpen(holder.pid)
-  if (opened === ESRCH) return
-  const pidfd = must(opened, 'pidfd_open')
+export async function killHolder(
+  { role, process: holder }: PreviousHolder,
+  pidfd: Fd,
+  log: KeeperLog,
+): Promise<void> {
   if (isAlive(holder)) {
     process.kill(holder.pid, 'SIGKILL')
     for (let waitMs = STOP_TIMEOUT_MS; !(await waitExit(pidfd, waitMs)); waitMs *= 2) {
