@@ -1,12 +1,12 @@
 /**
- * Wraps a server's system calls, for programs that are imported into it (NODE_OPTIONS=--import): `wrap` is
- * called for each C function that the server defines afterwards.
+ * Wraps the system calls of a server or a keeper, for programs that are imported into it
+ * (NODE_OPTIONS=--import): `wrap` is called for each C function that it defines afterwards.
  */
 import type Koffi from 'koffi'
 
 export type Call = (...values: unknown[]) => unknown
 
-/** `koffi`: the server's own. `wrap` gets each function's name, and returns its replacement. */
+/** `koffi`: that process's own. `wrap` gets each function's name, and returns its replacement. */
 export function wrapCalls(koffi: typeof Koffi, wrap: (name: string, call: Call) => Call): void {
   const load = koffi.load
   koffi.load = ((...words: Parameters<typeof load>) => {
