@@ -4,7 +4,7 @@
  */
 import { close } from '../linux/descriptors.ts'
 import { tryLock, vmPaths } from '../run/vm-runtime.ts'
-import { isSetForSave, runStatus } from './migration.ts'
+import { isSetForSave, leavesRamOut, runStatus } from './migration.ts'
 import { QmpClient } from './qmp-client.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 import type { Vm } from './vm-list.ts'
@@ -44,11 +44,15 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
     // Where no update has begun, a person has paused the guest, or has migrated it away in the mode that a
     // killed preflight had left.
     if (STOPPED.includes(status) && definition.underUpdate !== undefined) return 'stopped'
-    if (status === 'postmigrate' || status === 'finish-migrate') return undefined
+    // An update of a former version is on no record before the guest is saved.
+    if (status === 'postmigrate' || status === 'finish-migrate')
+      return (await leavesRamOut(qmp)) ? 'stopped' : undefined
     const asked = qmp
     return (await isLeft(definition, () => isSetForSave(asked))) ? 'set' : undefined
   } catch {
-    return undefined
+    // Whoever resumes it waits longer for an answer, and reports what keeps it.
+    const isOurs = await isLeft(definition, isUnderUpdate).catch(() => false)
+    return isOurs ? 'stopped' : undefined
   } finally {
     qmp?.close()
   }

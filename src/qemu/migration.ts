@@ -12,6 +12,7 @@ import type { QmpClient } from './qmp-client.ts'
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
 
+const CapabilitiesSchema = v.array(v.object({ capability: v.string(), state: v.boolean() }))
 const ModeSchema = v.object({ mode: v.optional(v.string()) })
 const MigrateSchema = v.object({
   status: v.optional(v.string()),
@@ -42,6 +43,12 @@ const AT_REST = ['none', 'completed', 'failed', 'cancelled']
 export async function migrationUnderWay(qmp: QmpClient): Promise<string | undefined> {
   const { status = 'none' } = await queryMigration(qmp)
   return AT_REST.includes(status) ? undefined : status
+}
+
+/** Whether a migration leaves shared guest RAM out: then it was none to another host. */
+export async function leavesRamOut(qmp: QmpClient): Promise<boolean> {
+  const all = await askOf(qmp)(CapabilitiesSchema, 'query-migrate-capabilities')
+  return all.some(({ capability, state }) => capability === 'x-ignore-shared' && state)
 }
 
 export interface Blocked {
