@@ -29,7 +29,7 @@ export function printReport(report: UpdateReport, asJson: boolean): void {
   const { header, rows } = reportTable(report)
   printTable(header, rows)
   for (const { part, durationUs, advice } of longestParts(report.kernel?.parts ?? []))
-    print(`${part}: ${formatDuration(durationUs)}${advice === null ? '' : `; shorter by ${advice}`}`)
+    print(`${part}: ${formatDuration(durationUs)}${advice === null ? '' : `; ${advice}`}`)
   for (const { name, problem, quitFirst } of report.vms) {
     if (typeof quitFirst === 'string') print(`${name}: its old QEMU had to end first: ${quitFirst}`)
     if (problem !== null) print(`${name}: ${problem}`)

@@ -32,7 +32,7 @@ export interface BootFacts {
 /** What is shorter is one part together. */
 const LEAST_US = 50_000
 const JUMP_ADVICE =
-  'devices stop, purgatory runs, the kernel unpacks itself: guestmemfs doctor --blackout tells what it can be'
+  "devices stop, purgatory runs, the kernel unpacks itself: 'guestmemfs doctor --blackout' tells what would shorten it"
 const INIT = /^Run (\S+) as init process/
 
 /** In the order in which they happened. Empty where the kernel's log has lost its beginning. */
@@ -51,7 +51,11 @@ export const longestParts = (parts: readonly KernelPart[], count = 3): KernelPar
 function kernelPart({ log, commandLine }: BootFacts, durationUs: number): KernelPart {
   const initrdBytes = Number(textOf(log, /^Freeing initrd memory: (\d+)K/) ?? 0) * KIB
   const advice = [consoleAdvice(commandLine), initrdAdvice(initrdBytes)].filter((each) => each !== undefined)
-  return { part: 'kernel to init', durationUs, advice: advice.length === 0 ? null : advice.join('; ') }
+  return {
+    part: 'kernel to init',
+    durationUs,
+    advice: advice.length === 0 ? null : `shorter with ${advice.join('; ')}`,
+  }
 }
 
 const textOf = (log: readonly KernelLine[], pattern: RegExp): string | undefined =>
@@ -76,7 +80,7 @@ function userspaceParts({ manager, unit, mountStartUs }: BootFacts, init: Kernel
   ]
 }
 
-const INITRD_ADVICE = 'an initramfs with fewer scripts and modules'
+const INITRD_ADVICE = 'shorter with an initramfs that has fewer scripts and modules'
 
 /** Short waits one after the other become one part. */
 function merged(parts: readonly KernelPart[]): KernelPart[] {
