@@ -4,7 +4,6 @@
  */
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import * as v from 'valibot'
 import { parseRecord } from '../../src/run/parse-record.ts'
 import { identifySelf, isAlive, ProcessSchema } from '../../src/run/process-identity.ts'
 import { removeLeftovers } from './leftovers.ts'
@@ -18,7 +17,7 @@ const RUNNER = 'runner.json'
 export function makeRunFolder(root = ROOT): string {
   const folder = mkdtempSync(join(root, PREFIX))
   chmodSync(folder, 0o711)
-  writeFileSync(join(folder, RUNNER), JSON.stringify(v.parse(ProcessSchema, identifySelf())))
+  writeFileSync(join(folder, RUNNER), JSON.stringify(identifySelf()))
   return folder
 }
 

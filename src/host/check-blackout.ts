@@ -19,14 +19,15 @@ export function checkBlackout(): Finding[] {
   const { text: release } = kernelRelease()
   const config = kernelConfig(release)
   const commandLine = kernelCommandLine()
+  const hasKho = existsSync('/dev/liveupdate')
   return [
     finding('console', 'the kernel does not wait for it', consoleAdvice(commandLine)),
     ...checkInitrd(release),
     ...(config === undefined ? [] : [checkCompression(config), ...checkStructPages(config)]),
     finding(
       'load of a kernel',
-      existsSync('/dev/liveupdate') ? 'into scratch memory of KHO' : 'where it will run',
-      copyAdvice(commandLine, existsSync('/dev/liveupdate')),
+      hasKho ? 'into scratch memory of KHO' : 'where it will run',
+      copyAdvice(commandLine, hasKho),
     ),
     ...checkSettle(),
   ]

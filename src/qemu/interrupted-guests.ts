@@ -4,7 +4,8 @@
  */
 import { close } from '../linux/descriptors.ts'
 import { tryLock, vmPaths } from '../run/vm-runtime.ts'
-import { isSetForSave, leavesRamOut, runStatus } from './migration.ts'
+import { runStatus } from './migration.ts'
+import { isSetForSave, leavesRamOut } from './migration-settings.ts'
 import { QmpClient } from './qmp-client.ts'
 import { ramFileOf, readDefinition, type VmDefinition } from './vm-definition.ts'
 import type { Vm } from './vm-list.ts'

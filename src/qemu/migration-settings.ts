@@ -5,7 +5,7 @@
  */
 import * as v from 'valibot'
 import { errorText } from '../values/errors.ts'
-import { askOf } from './machine/ask.ts'
+import { type Ask, askOf } from './machine/ask.ts'
 import type { QmpClient } from './qmp-client.ts'
 
 export const MigrationSettingsSchema = v.object({
@@ -22,7 +22,8 @@ const ParametersSchema = v.record(v.string(), v.unknown())
  * `events` makes QEMU report each change of status; `x-ignore-shared` leaves shared guest RAM out of the
  * stream.
  */
-const OURS = ['events', 'x-ignore-shared']
+const LEAVES_RAM_OUT = 'x-ignore-shared'
+const OURS = ['events', LEAVES_RAM_OUT]
 export const OUR_MODE = 'cpr-reboot'
 /** No TLS and no direct I/O: the channel is a file in the mount. */
 const OF_A_LOAD = { 'tls-creds': '', 'direct-io': false }
@@ -46,15 +47,26 @@ export async function personsMigration(qmp: QmpClient): Promise<MigrationSetting
 
 async function readMigration(qmp: QmpClient): Promise<MigrationSettings> {
   const ask = askOf(qmp)
-  const [capabilities, parameters] = await Promise.all([
-    ask(CapabilitiesSchema, 'query-migrate-capabilities'),
-    ask(ParametersSchema, 'query-migrate-parameters'),
-  ])
-  return {
-    capabilities: capabilities.flatMap(({ capability, state }) => (state ? [capability] : [])),
-    parameters,
-  }
+  const [capabilities, parameters] = await Promise.all([readCapabilities(ask), readParameters(ask)])
+  return { capabilities, parameters }
 }
+
+/** Those that are on. */
+async function readCapabilities(ask: Ask): Promise<string[]> {
+  const all = await ask(CapabilitiesSchema, 'query-migrate-capabilities')
+  return all.flatMap(({ capability, state }) => (state ? [capability] : []))
+}
+
+const readParameters = (ask: Ask): Promise<MigrationSettings['parameters']> =>
+  ask(ParametersSchema, 'query-migrate-parameters')
+
+/** Whether QEMU is set for `cpr-reboot`: outside of an update, a command that was killed has left it so. */
+export const isSetForSave = async (qmp: QmpClient): Promise<boolean> =>
+  (await readParameters(askOf(qmp))).mode === OUR_MODE
+
+/** Whether a migration leaves shared guest RAM out: then it was none to another host. */
+export const leavesRamOut = async (qmp: QmpClient): Promise<boolean> =>
+  (await readCapabilities(askOf(qmp))).includes(LEAVES_RAM_OUT)
 
 /** For our save, or our load. Errors (QemuError): QEMU refuses, or does not answer. */
 export async function setOurs(qmp: QmpClient, work: 'save' | 'load'): Promise<void> {

@@ -12,8 +12,6 @@ import type { QmpClient } from './qmp-client.ts'
 const StatusSchema = v.object({ status: v.string(), running: v.boolean() })
 export type RunStatus = v.InferOutput<typeof StatusSchema>
 
-const CapabilitiesSchema = v.array(v.object({ capability: v.string(), state: v.boolean() }))
-const ModeSchema = v.object({ mode: v.optional(v.string()) })
 const MigrateSchema = v.object({
   status: v.optional(v.string()),
   'error-desc': v.optional(v.string()),
@@ -27,12 +25,6 @@ export async function runStatus(qmp: QmpClient): Promise<RunStatus> {
   return await askOf(qmp)(StatusSchema, 'query-status')
 }
 
-/** Whether QEMU is set for `cpr-reboot`: outside of an update, a command that was killed has left it so. */
-export async function isSetForSave(qmp: QmpClient): Promise<boolean> {
-  const { mode } = await askOf(qmp)(ModeSchema, 'query-migrate-parameters')
-  return mode === OUR_MODE
-}
-
 /** Of `query-migrate`: no migration is under way (MigrationStatus, qapi/migration.json). */
 const AT_REST = ['none', 'completed', 'failed', 'cancelled']
 
@@ -43,12 +35,6 @@ const AT_REST = ['none', 'completed', 'failed', 'cancelled']
 export async function migrationUnderWay(qmp: QmpClient): Promise<string | undefined> {
   const { status = 'none' } = await queryMigration(qmp)
   return AT_REST.includes(status) ? undefined : status
-}
-
-/** Whether a migration leaves shared guest RAM out: then it was none to another host. */
-export async function leavesRamOut(qmp: QmpClient): Promise<boolean> {
-  const all = await askOf(qmp)(CapabilitiesSchema, 'query-migrate-capabilities')
-  return all.some(({ capability, state }) => capability === 'x-ignore-shared' && state)
 }
 
 export interface Blocked {

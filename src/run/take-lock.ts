@@ -29,7 +29,7 @@ export function takeLockIfRoom(path: string, inUse: string): Fd | undefined {
   const lock = makeFolder(dirname(path)) ?? lockFile(path)
   if (!(lock instanceof Errno)) return lock
   if (lock === ENOSPC) return undefined
-  throw new UsageError(lock === EAGAIN ? inUse : whyUnwritable(path, lock))
+  throw notTaken(path, lock, inUse)
 }
 
 /**
@@ -39,5 +39,8 @@ export function takeLockIfRoom(path: string, inUse: string): Fd | undefined {
 export function takeLock(path: string, inUse: string): Fd {
   const lock = lockFile(path)
   if (!(lock instanceof Errno)) return lock
-  throw new UsageError(lock === EAGAIN ? inUse : whyUnwritable(path, lock))
+  throw notTaken(path, lock, inUse)
 }
+
+const notTaken = (path: string, errno: Errno, inUse: string): UsageError =>
+  new UsageError(errno === EAGAIN ? inUse : whyUnwritable(path, errno))

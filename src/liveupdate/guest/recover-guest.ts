@@ -4,8 +4,8 @@
  * the update had come.
  */
 import { endQemu } from '../../qemu/end-qemu.ts'
-import { isSetForSave, runStatus } from '../../qemu/migration.ts'
-import { personsMigration } from '../../qemu/migration-settings.ts'
+import { runStatus } from '../../qemu/migration.ts'
+import { isSetForSave, personsMigration } from '../../qemu/migration-settings.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { cancelMigration } from '../../qemu/save.ts'
 import { cancelSave } from '../../qemu/save-and-quit.ts'

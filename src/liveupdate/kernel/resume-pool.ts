@@ -9,7 +9,7 @@ import { measureClockOffset } from '../../linux/rtc.ts'
 import { type PoolMount, readVirtual, setFrozen } from '../../pool/pool-view.ts'
 import { unit } from '../../pool/systemd-unit.ts'
 import type { VmBatch } from '../for-each-vm.ts'
-import { type KernelPart, kernelParts } from '../report/kernel-parts.ts'
+import { type BootFacts, type KernelPart, kernelParts } from '../report/kernel-parts.ts'
 import { type BootTimes, clockShift, joinTimeline } from '../report/kernel-timeline.ts'
 import { readManagerTimes } from '../report/unit-times.ts'
 import type { UpdateReport } from '../report/update-report.ts'
@@ -90,22 +90,28 @@ export async function resumePool(pool: string, batch: VmBatch): Promise<ResumedP
  * answers block this process; what cannot be asked is left out, and no report depends on it.
  */
 export function withParts(resumed: readonly ResumedPool[]): UpdateReport[] {
-  if (resumed.every(({ arrival }) => arrival === undefined)) return resumed.map(({ report }) => report)
-  let partsOf: (arrival: Arrival) => KernelPart[]
-  try {
-    const [log, commandLine, manager] = [readKernelLog(), kernelCommandLine(), readManagerTimes()]
-    partsOf = ({ pool, ...times }) => {
-      const isUnits = manager?.units.has(unit(pool)) === true
-      return kernelParts({ ...times, log, commandLine, manager, unit: isUnits ? unit(pool) : undefined })
-    }
-  } catch {
-    partsOf = () => []
-  }
+  const boot = resumed.some(({ arrival }) => arrival !== undefined) ? askBoot() : undefined
   return resumed.map(({ report, arrival }) =>
-    report.kernel === undefined || arrival === undefined
+    report.kernel === undefined || arrival === undefined || boot === undefined
       ? report
-      : { ...report, kernel: { ...report.kernel, parts: partsOf(arrival) } },
+      : { ...report, kernel: { ...report.kernel, parts: partsOf(arrival, boot) } },
   )
+}
+
+type BootWords = Pick<BootFacts, 'log' | 'commandLine' | 'manager'>
+
+/** undefined: the kernel or the service manager cannot be asked. */
+function askBoot(): BootWords | undefined {
+  try {
+    return { log: readKernelLog(), commandLine: kernelCommandLine(), manager: readManagerTimes() }
+  } catch {
+    return undefined
+  }
+}
+
+function partsOf({ pool, ...times }: Arrival, boot: BootWords): KernelPart[] {
+  const own = unit(pool)
+  return kernelParts({ ...times, ...boot, unit: boot.manager?.units.has(own) ? own : undefined })
 }
 
 /** The update whose record a mount has; undefined: none. */

@@ -1,13 +1,12 @@
 /** Why a guest cannot be saved as it is now, asked of its QEMU while no other command updates it. */
 import { close } from '../../linux/descriptors.ts'
+import { type Blocked, blockedReasons, migrationUnderWay, runStatus } from '../../qemu/migration.ts'
 import {
-  type Blocked,
-  blockedReasons,
   isSetForSave,
-  migrationUnderWay,
-  runStatus,
-} from '../../qemu/migration.ts'
-import { type MigrationSettings, personsMigration, setMigration } from '../../qemu/migration-settings.ts'
+  type MigrationSettings,
+  personsMigration,
+  setMigration,
+} from '../../qemu/migration-settings.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { SAVEABLE } from '../../qemu/save.ts'
 import { ramFileOf, readDefinition, unendedUpdate, type VmDefinition } from '../../qemu/vm-definition.ts'
