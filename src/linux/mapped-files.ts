@@ -1,6 +1,6 @@
 /**
  * Whether a process has a certain file mapped as memory that it shares and may write. By inode or device: the
- * paths in /proc/PID/maps are as the process's user has called files and folders, spaces included. Source:
+ * paths in /proc/PID/maps are names that the process's user has chosen, spaces included. Source:
  * show_map_vma(), fs/proc/task_mmu.c; of a file that FUSE passes through, it shows the file's own inode
  * (file_user_inode(), since Linux 6.8).
  */

@@ -1,6 +1,7 @@
 /**
  * RAM files by what the kernel says of them: whether a QEMU has mapped that very file, whether another VM's
- * has, and whether the VM's user may open it. QEMU is that user's process, and may say anything.
+ * has, and whether the VM's user may open it. QEMU is that user's process, so no answer of it counts as
+ * proof.
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -51,7 +52,7 @@ export async function otherMapper(
   return undefined
 }
 
-/** Whether the VM has the file for ivshmems alone; false: also where its QEMU does not tell. */
+/** Whether the VM has the file for ivshmems alone; false: also where its QEMU does not answer. */
 async function sharesFile({ name, ramFile }: LiveVm, path: string): Promise<boolean> {
   let qmp: QmpClient | undefined
   try {
@@ -69,8 +70,8 @@ async function sharesFile({ name, ramFile }: LiveVm, path: string): Promise<bool
 }
 
 /**
- * Why `user` could not open the file as RAM; undefined: they can, or the next QEMU tells. Errors
- * (UsageError): it is no file of a mount.
+ * Why `user` could not open the file as RAM; undefined: they can, or only the start of the next QEMU will
+ * show it. Errors (UsageError): it is no file of a mount.
  */
 export function whyNotOpened(path: string, user: Credentials): Errno | undefined {
   const device = readRamDevice(path)

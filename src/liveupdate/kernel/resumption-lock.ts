@@ -1,7 +1,7 @@
 /**
- * The host-wide lock of a resumption after a kernel update, shared by the guests of one command. It is given
- * back while all that are left wait for something of the host, as for a pool that is not mounted yet: so one
- * guest's late pool holds back no guest of another command, which mounts another pool.
+ * The host-wide lock of a resumption after a kernel update, shared by the guests of one command. The command
+ * releases it while all guests that are left wait for the host, as for a pool that is not mounted yet: so one
+ * guest's late pool delays no guest of another command, which mounts another pool.
  */
 import { bootId } from '../../linux/boot-id.ts'
 import type { PoolMount } from '../../pool/pool-view.ts'
@@ -12,7 +12,7 @@ type Release = () => void
 
 export class ResumptionLock {
   readonly #take: () => Promise<Release>
-  /** Who works under it: guests, and the command itself. */
+  /** How many need it: guests, and the command itself. */
   #users = 1
   #taking: Promise<Release> | undefined
 
@@ -37,12 +37,12 @@ export class ResumptionLock {
     return new ResumptionLock(waitForUpdates, isSameKernel ? lockUpdates() : await waitForUpdates())
   }
 
-  /** `guests` begin to work under it; each of them, and whoever calls this, calls `leave` at the end. */
+  /** `guests` need it from now on; the caller calls `leave` at the end of each, and of its own work. */
   join(guests: number): void {
     this.#users += guests
   }
 
-  /** Errors (UsageError): another command does not give it back. */
+  /** Errors (UsageError): another command does not release it. */
   async enter(): Promise<void> {
     this.#users++
     this.#taking ??= this.#take()
@@ -55,11 +55,11 @@ export class ResumptionLock {
     }
   }
 
-  /** Gives it back where nobody works under it any more. */
+  /** Releases it where no guest and no command needs it any more. */
   leave(): void {
     this.#users--
     if (this.#users > 0) return
-    // Nobody waits for it: who does is a user.
+    // No caller of `enter` waits for it: such a caller counts.
     void this.#taking?.then((release) => release())
     this.#taking = undefined
   }

@@ -14,7 +14,7 @@ import { readingAtStart, readingProblem } from '../../qemu/machine/kept-reading.
 import { streamedBytes } from '../../qemu/machine/ram-blocks.ts'
 import { readMachine } from '../../qemu/machine/read-machine.ts'
 import type { Reading } from '../../qemu/machine/reading.ts'
-import { untoldRemarks } from '../../qemu/machine/untold.ts'
+import { unreportedRemarks } from '../../qemu/machine/unreported.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
@@ -208,10 +208,10 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, untold, windows] = await Promise.all([
+    const [facts, helpers, unreported, windows] = await Promise.all([
       machineFacts(ask, line.plugged),
       lookAtHelpers(ask, definition, now),
-      untoldRemarks(ask, definition, now),
+      unreportedRemarks(ask, definition, now),
       readWindows(ask),
     ])
     const bytes = streamedBytes(now.ram)
@@ -228,7 +228,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...blocked.remarks,
         ...(start === undefined ? [NOT_READ] : []),
         ...helpers.remarks,
-        ...untold,
+        ...unreported,
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,

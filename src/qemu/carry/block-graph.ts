@@ -54,7 +54,7 @@ export interface Drive {
   readonly device: string | undefined
   /** undefined: there is no medium. */
   readonly node: string | undefined
-  /** What the guest has of it; undefined: there is no medium, or QEMU does not tell. */
+  /** As the guest sees it; undefined: there is no medium, or QEMU does not report it. */
   readonly sizeBytes: number | undefined
 }
 

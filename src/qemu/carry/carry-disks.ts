@@ -40,7 +40,7 @@ export function carryDisks(line: CommandLine, whole: BlockGraph): CarriedDisks {
   }
 }
 
-function untold(file: string, hidden: Readonly<Record<string, unknown>>): string {
+function unreported(file: string, hidden: Readonly<Record<string, unknown>>): string {
   const options = HIDDEN.filter((option) => hidden[option] === undefined).map((option) => `${option}=`)
   return `image ${file} was plugged: QEMU does not report ${options.join(', ')}, and its next QEMU has the defaults`
 }
@@ -97,7 +97,8 @@ function addNodes(line: CommandLine, graph: BlockGraph, names: ReadonlyMap<strin
     hiddenOf: (node) => {
       const hidden = hiddenOf(line, graph, node)
       // An overlay has them of the image below it.
-      if ([...nodesBelow(graph, node)].every((name) => !said.has(name))) notes.add(untold(node.file, hidden))
+      if ([...nodesBelow(graph, node)].every((name) => !said.has(name)))
+        notes.add(unreported(node.file, hidden))
       return hidden
     },
   }

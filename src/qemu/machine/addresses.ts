@@ -1,6 +1,6 @@
 /**
- * Where sockets of QEMU listen or lead to, by how each was given: it stays the same whoever is connected.
- * Other character devices tell no more than their kind.
+ * Where sockets of QEMU listen or lead to, by how each was given: it stays the same whoever is connected. Of
+ * other character devices QEMU reports the kind alone.
  */
 import * as v from 'valibot'
 import { type Ask, readChildren } from './ask.ts'
@@ -8,14 +8,14 @@ import type { NetworkClient } from './networks.ts'
 
 /** A container of QEMU's (chardev/char.c). */
 const CHARDEVS = '/chardevs'
-/** Of network backends that are told by fixed addresses. */
+/** Of network backends that QEMU reports by fixed addresses. */
 const FIXED_WORD = /^(udp|mcast)=/
 
 /** `ID: ADDRESS`, one line each. Errors: as of `Ask`. */
 export async function readAddresses(ask: Ask, clients: readonly NetworkClient[]): Promise<string[]> {
   const chardevs = await readChildren(ask, CHARDEVS)
   const sockets = [...chardevs].flatMap(([id, type]) => (type === 'chardev-socket' ? [id] : []))
-  const told = await Promise.all(
+  const reported = await Promise.all(
     sockets.map(async (id) => {
       const path = `${CHARDEVS}/${id}`
       const address = await ask(v.unknown(), 'qom-get', { path, property: 'addr' }).catch(() => undefined)
@@ -23,7 +23,7 @@ export async function readAddresses(ask: Ask, clients: readonly NetworkClient[])
     }),
   )
   return [
-    ...told.flat(),
+    ...reported.flat(),
     ...clients.flatMap(({ id, kind, words }) => {
       const fixed = words.filter((word) => FIXED_WORD.test(word))
       return kind === 'nic' || fixed.length === 0 ? [] : [`${id}: ${[kind, ...fixed].join(',')}`]

@@ -1,6 +1,6 @@
 /**
- * Settings of a QEMU that runs which no command line has, and of which QEMU tells enough to see that one was
- * changed: one line each.
+ * Settings of a QEMU that runs which no command line has, and of which QEMU reports enough to show that one
+ * was changed: one line each.
  */
 import * as v from 'valibot'
 import type { Ask } from './ask.ts'
@@ -28,7 +28,7 @@ const DirtyLimitsSchema = v.array(v.object({ 'cpu-index': v.number(), 'limit-rat
 /** Errors (QemuError): QEMU does not answer. */
 export async function readRunTime(ask: Ask): Promise<string[]> {
   const [servers, stats, limits] = await Promise.all([
-    // Commands that a QEMU without VNC, or without KVM's dirty ring, has not, or refuses.
+    // A QEMU without VNC, or without KVM's dirty ring, does not have these commands, or refuses them.
     ask(ServersSchema, 'query-vnc-servers').catch(() => []),
     ask(StatsSchema, 'query-blockstats'),
     ask(DirtyLimitsSchema, 'query-vcpu-dirty-limit').catch(() => []),
@@ -37,8 +37,8 @@ export async function readRunTime(ask: Ask): Promise<string[]> {
     ...servers.flatMap(({ id, server }) =>
       server.map(({ host, service, auth }) => `VNC ${id}: ${host}:${service}, authentication ${auth}`),
     ),
-    ...stats.flatMap(({ device, qdev = device, stats: told }) =>
-      Object.entries(told).flatMap(([kind, histogram]) =>
+    ...stats.flatMap(({ device, qdev = device, stats: reported }) =>
+      Object.entries(reported).flatMap(([kind, histogram]) =>
         histogram === undefined ? [] : [`${kind} of ${qdev}: ${histogram.boundaries.join(' ')}`],
       ),
     ),

@@ -1,5 +1,6 @@
 /**
- * What a QEMU has and reports to nobody, and its next one may have otherwise: said before a guest is paused.
+ * Settings that QEMU does not report, and that its next one may have otherwise: a preflight names them before
+ * a guest is paused.
  */
 import * as v from 'valibot'
 import { argumentById, parseCommandLine } from '../command-line.ts'
@@ -13,14 +14,14 @@ import type { Reading } from './reading.ts'
  * sets `link_down` by it, as `virtio_net_post_load_device` and `e1000_post_load` do (hw/net).
  */
 const LINK_UNKEPT = /^(vmxnet3|pcnet|ne2k_\w+|usb-net|tulip|i82\d{3}\w*)$/
-/** All options of a tap are told. */
-const TOLD = /^tap(,|$)/
+/** QEMU reports all options of a tap. */
+const REPORTED = /^tap(,|$)/
 
 /** `TYPE "ID": on BUS`, or `TYPE number N: on BUS`. */
 const DEVICE = /^(\S+) (?:"([^"]+)"|number \d+): on /
 
 /** One line for each. Errors (QemuError): QEMU does not answer. */
-export async function untoldRemarks(ask: Ask, { argv }: VmDefinition, now: Reading): Promise<string[]> {
+export async function unreportedRemarks(ask: Ask, { argv }: VmDefinition, now: Reading): Promise<string[]> {
   const devices = (now.items.devices ?? []).flatMap((item) => {
     const [, type = '', id] = DEVICE.exec(item) ?? []
     return isNic(type) ? [{ type, id }] : []
@@ -49,7 +50,7 @@ async function pluggedAgain(ask: Ask, id: string, { items }: Reading): Promise<s
   if (!isPlugged) return []
   const netdev = await ask(v.string(), 'qom-get', { path, property: 'netdev' }).catch(() => '')
   const backend = (items.networks ?? []).find((item) => item.startsWith(`${netdev}: `))
-  if (backend === undefined || TOLD.test(backend.slice(netdev.length + 2))) return []
+  if (backend === undefined || REPORTED.test(backend.slice(netdev.length + 2))) return []
   return [
     `NIC ${id} was plugged again: QEMU does not report whether its network backend ${netdev} is still that of the command line, which its next QEMU has`,
   ]
