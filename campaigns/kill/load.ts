@@ -43,8 +43,8 @@ interface File {
   text: string
   mode: number
   xattr: string | undefined
-  /** When its memory was made: milliseconds since the epoch. */
-  madeAtMs: number
+  /** Its memory was made somewhere in it. */
+  made: Span
 }
 
 const isEio = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EIO'
@@ -59,7 +59,7 @@ class Load {
   #serial = 0
   #operations = 0
   #refused = 0
-  readonly #losses: { readonly name: string; readonly madeAtMs: number }[] = []
+  readonly #losses: { readonly name: string; readonly made: Span }[] = []
 
   constructor(directory: string, seed: number) {
     this.#directory = directory
@@ -80,6 +80,7 @@ class Load {
   /** Exclusive: a create that the server has applied and repeats answers EEXIST here. */
   #create(): void {
     const name = `f${++this.#serial}`
+    const startMs = Date.now()
     try {
       fs.closeSync(fs.openSync(this.#path(name), 'wx', 0o644))
     } catch (error) {
@@ -88,7 +89,7 @@ class Load {
       this.#refused++
       return
     }
-    this.#files.set(name, { text: '', mode: 0o644, xattr: undefined, madeAtMs: Date.now() })
+    this.#files.set(name, { text: '', mode: 0o644, xattr: undefined, made: [startMs, Date.now()] })
   }
 
   readonly #actions: readonly ((name: string) => void)[] = [
@@ -141,30 +142,31 @@ class Load {
     const file = this.#files.get(name) as File
     const isLost = this.#read(name, file) === undefined
     const text = `${name} ${++this.#serial}\n`.repeat(1 + this.#random.below(50))
+    const startMs = Date.now()
     try {
       fs.writeFileSync(this.#path(name), text)
     } catch (error) {
       if (!isEio(error)) throw error
       // Reading an empty file does not show a loss.
-      if (!isLost) this.#losses.push({ name, madeAtMs: file.madeAtMs })
+      if (!isLost) this.#losses.push({ name, made: file.made })
       this.#refused++
       for (const [other, each] of this.#files) if (each === file) fs.unlinkSync(this.#path(other))
       for (const [other, each] of this.#files) if (each === file) this.#files.delete(other)
       return
     }
-    if (isLost) file.madeAtMs = Date.now()
+    if (isLost) file.made = [startMs, Date.now()]
     file.text = text
   }
 
   /** undefined: its memory is lost, which `check` judges. */
-  #read(name: string, { text, madeAtMs }: File): string | undefined {
+  #read(name: string, { text, made }: File): string | undefined {
     try {
       const found = fs.readFileSync(this.#path(name), 'utf8')
       assert.equal(found, text, name)
       return found
     } catch (error) {
       if (!isEio(error)) throw error
-      this.#losses.push({ name, madeAtMs })
+      this.#losses.push({ name, made })
       return undefined
     }
   }
@@ -194,9 +196,10 @@ class Load {
     for (const [name, target] of this.#links) assert.equal(fs.readlinkSync(this.#path(name)), target)
     for (const [name, file] of this.#files) this.#checkFile(name, file)
     let longestHeldMs = 0
-    for (const { name, madeAtMs } of this.#losses) {
-      const heldMs = heldBeforeLoss(madeAtMs, lives)
-      assert.ok(heldMs < LOSS_MS, `${name} is lost, and a keeper had it for ${heldMs} ms before both died`)
+    for (const { name, made } of this.#losses) {
+      const heldMs = heldBeforeLoss(made, lives)
+      const told = `${name} is lost, made in ${made}; a keeper had it for ${heldMs} ms before both died`
+      assert.ok(heldMs < LOSS_MS, `${told}: ${JSON.stringify(lives)}`)
       longestHeldMs = Math.max(longestHeldMs, heldMs)
     }
     const { size: files } = this.#files
@@ -217,13 +220,13 @@ class Load {
 }
 
 /**
- * The longest time for which one keeper held a file, made at `madeAtMs`, before the first death of both after
- * it.
+ * The longest time for which one keeper held a file before the first death of both after it was made. Both
+ * may die between its making and the answer that this process waits for.
  */
-function heldBeforeLoss(madeAtMs: number, { bothDied, keepers }: Lives): number {
-  const death = bothDied.find(([, toMs]) => toMs >= madeAtMs)
+function heldBeforeLoss([startMs, madeMs]: Span, { bothDied, keepers }: Lives): number {
+  const death = bothDied.find(([, toMs]) => toMs >= startMs)
   if (death === undefined) return Infinity
-  const held = keepers.map(([from, to]) => Math.min(to, death[0]) - Math.max(from, madeAtMs))
+  const held = keepers.map(([from, to]) => Math.min(to, death[0]) - Math.max(from, madeMs))
   return Math.max(0, ...held)
 }
 
