@@ -88,3 +88,23 @@ test('no two files of the product have one name, but the first of a process', ()
   assert.deepEqual(same('src/fs/a.ts', 'test/vm/a.ts', 'src/server/a.test.ts'), [])
   assert.deepEqual(same('src/keeper/main.ts', 'src/server/main.ts'), [])
 })
+
+test('no two files of src export a type of one name, those that tests share included', () => {
+  const types = (...files: [string, string][]) =>
+    spelledTwiceProblems(files.map(([path, text]) => source(path, [], text)))
+  assert.deepEqual(
+    types(
+      ['src/fs/a.ts', 'export type Answer = string\n'],
+      ['src/qemu/testing/b.ts', '/** b */\nexport abstract class Answer {}\n'],
+    ),
+    ['src/qemu/testing/b.ts: src/fs/a.ts exports a type Answer, too'],
+  )
+  assert.deepEqual(
+    types(
+      ['src/fs/a.ts', 'export class Answer {}\nexport interface Answer {}\n'],
+      ['src/fs/b.ts', 'interface Answer {}\nexport type { Answer } from "./a.ts"\n'],
+      ['test/mount/c.ts', 'export type Answer = string\n'],
+    ),
+    [],
+  )
+})

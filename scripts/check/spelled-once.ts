@@ -1,6 +1,7 @@
 /**
- * The check that names of xattrs and named sizes are spelled in one file of the product, and that no two of
- * its files have one name. Tests spell values out, to notice a change.
+ * The check that names of xattrs and named sizes are spelled in one file of the product, that no two of its
+ * files have one name, and that no two files of `src/` export a type of one name. Tests spell values out, to
+ * notice a change.
  */
 import { basename } from 'node:path'
 import { isTest, type Source } from './sources.ts'
@@ -30,7 +31,11 @@ const MAIN = 'main.ts'
 
 export function spelledTwiceProblems(sources: readonly Source[]): string[] {
   const product = sources.filter(({ path }) => path.startsWith('src/') && !isTest(path))
-  return [...product.flatMap(valuesSpelledTwice), ...sameNames(product.map(({ path }) => path))]
+  return [
+    ...product.flatMap(valuesSpelledTwice),
+    ...sameNames(product.map(({ path }) => path)),
+    ...sameTypes(sources),
+  ]
 }
 
 const valuesSpelledTwice = ({ path, text }: Source): string[] =>
@@ -49,4 +54,21 @@ function sameNames(paths: readonly string[]): string[] {
     if (other === undefined) first.set(name, path)
     return other === undefined || name === MAIN ? [] : [`${path}: ${other} has the same name`]
   })
+}
+
+const EXPORTED_TYPE = /^export (?:declare )?(?:abstract )?(?:type|interface|class|enum) (\w+)/gm
+
+/**
+ * A name that stands for two ideas must be looked up at each use. What tests share has names of its own, too.
+ */
+function sameTypes(sources: readonly Source[]): string[] {
+  const first = new Map<string, string>()
+  const files = sources.filter(({ path }) => path.startsWith('src/') && !path.endsWith('.test.ts'))
+  return files.flatMap(({ path, text }) =>
+    [...new Set([...text.matchAll(EXPORTED_TYPE)].map(([, name = '']) => name))].flatMap((name) => {
+      const other = first.get(name)
+      if (other === undefined) first.set(name, path)
+      return other === undefined ? [] : [`${path}: ${other} exports a type ${name}, too`]
+    }),
+  )
 }

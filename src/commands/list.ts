@@ -2,7 +2,7 @@
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson, printTable } from '../cli/print.ts'
 import { type PoolSummary, summarisePools } from '../pool/pool-summary.ts'
-import { type Mapping, type RamFile, ramFiles } from '../pool/ram-files.ts'
+import { type ListedRamFile, type RamMapper, ramFiles } from '../pool/ram-files.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 
@@ -36,7 +36,7 @@ export const command: CommandModule = {
 }
 
 /** Reading a mount that no server serves could hang. Only root can read the list of files. */
-function ramOf({ freeBytes, mountPoint }: PoolSummary): RamFile[] {
+function ramOf({ freeBytes, mountPoint }: PoolSummary): ListedRamFile[] {
   if (freeBytes === null || mountPoint === null) return []
   try {
     return ramFiles(mountPoint)
@@ -48,7 +48,7 @@ function ramOf({ freeBytes, mountPoint }: PoolSummary): RamFile[] {
 
 function ramRows(
   mountPoint: string,
-  { file, sizeBytes, extents, alignBytes, mappings }: RamFile,
+  { file, sizeBytes, extents, alignBytes, mappings }: ListedRamFile,
 ): string[][] {
   const head = [`${mountPoint}/${file}`, formatSize(sizeBytes), String(extents), formatSize(alignBytes)]
   if (mappings.length === 0) return [[...head, '-', '-']]
@@ -56,7 +56,7 @@ function ramRows(
 }
 
 /** Shared memory is mapped by whole 2 MiB entries as far as the kernel has found such pages for it. */
-function pagesOf({ kernelPageBytes, pmdMappedBytes }: Mapping): string {
+function pagesOf({ kernelPageBytes, pmdMappedBytes }: RamMapper): string {
   const page = formatSize(kernelPageBytes)
   return pmdMappedBytes === 0 ? page : `2M (${formatSize(pmdMappedBytes)}), ${page}`
 }

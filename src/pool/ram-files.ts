@@ -18,7 +18,7 @@ const Listed = v.object({
 })
 type Listed = v.InferOutput<typeof Listed>
 
-export interface RamFile {
+export interface ListedRamFile {
   /** Below the mount point. */
   readonly file: string
   readonly sizeBytes: number
@@ -26,13 +26,13 @@ export interface RamFile {
   readonly extents: number
   /** The largest pages that it was placed for. */
   readonly alignBytes: number
-  readonly mappings: readonly Mapping[]
+  readonly mappings: readonly RamMapper[]
 }
 
-export type Mapping = Pick<FileMapping, 'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes'>
+export type RamMapper = Pick<FileMapping, 'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes'>
 
 /** Throws UsageError where the mount does not answer. */
-export function ramFiles(mountPoint: string): RamFile[] {
+export function ramFiles(mountPoint: string): ListedRamFile[] {
   const listed = readVirtualList(mountPoint, 'ram').map((item) => v.parse(Listed, item))
   if (listed.length === 0) return []
   const found = fileMappings((path, offsetBytes) =>

@@ -16,7 +16,7 @@ import type { MemorySource, ToServer } from './messages.ts'
 import { checkServable, openFileSystem, type PoolToOpen } from './open-file-system.ts'
 import { openMemfds, openRegion, type RegionSource, readableBlocks } from './open-store.ts'
 
-export interface OpenedPool {
+export interface ServedPool {
   readonly store: Store
   readonly fs: FileSystem
   readonly image: Image<State>
@@ -30,7 +30,7 @@ export interface ReadPool {
    * The keeper has ended the former server: process `ended` (null: there was none; undefined: a keeper of a
    * former tree does not report it). Errors: as of the first step; ImageInUseError.
    */
-  readonly open: (ended: number | null | undefined) => OpenedPool
+  readonly open: (ended: number | null | undefined) => ServedPool
 }
 
 type OpenOrder = Extract<ToServer, { kind: 'open' }>
@@ -94,7 +94,7 @@ async function readMemfds(
   const lost = mayHaveLostPages ? findLostPages(imageFd, areaBytes) : []
   if (lost.length > 0)
     log(`the machine has lost ${lost.length} pages of the image, from offset ${lost[0]} on`)
-  const openLocked = (): OpenedPool => {
+  const openLocked = (): ServedPool => {
     if (lost.length > 0) giveUpPages(imageFd, areaBytes, lost)
     return { store, ...openFileSystem(store, pool) }
   }

@@ -62,7 +62,7 @@ export interface PlacementRules {
 export const NO_RULES: PlacementRules = { chunkBlocks: undefined, contiguous: false, frames: undefined }
 
 /** The physical memory that is set aside for a pool, in bytes. */
-export interface Place {
+export interface PoolPlace {
   readonly startByte: number
   readonly sizeBytes: number
 }
@@ -80,7 +80,7 @@ export interface StoreDescriptor {
   readonly totalBlocks: number
   readonly rules: PlacementRules
   /** undefined: ordinary memory of the host. */
-  readonly place: Place | undefined
+  readonly place: PoolPlace | undefined
 }
 
 /**
@@ -224,7 +224,7 @@ export interface StoreEvents {
   check?(): void
 }
 
-export interface Refused {
+export interface RefusedExtent {
   readonly extent: Extent
   readonly errno: Errno
 }
@@ -239,7 +239,7 @@ export interface Zeroer {
    * Extents that could not be zeroed, since the last call: they stay dirty. EBUSY: a process maps a block of
    * it. Other errnos, as ENOMEM: no block of it can be mapped now.
    */
-  refused(): Refused[]
+  refused(): RefusedExtent[]
   /** Of the extent under way. */
   readonly progressBytes: number
 }

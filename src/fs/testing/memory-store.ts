@@ -21,6 +21,9 @@ import { ENXIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Refusal, Wait } from '../../values/refusal.ts'
 
+/** How a store clears blocks, and whether it has data chunks: what the file system must mind. */
+export type MemoryKind = Pick<MemoryStoreOptions, 'clearing' | 'chunkBlocks'>
+
 export interface MemoryStoreOptions {
   readonly clearing: 'kernel' | 'ours'
   readonly totalBlocks: number

@@ -9,9 +9,9 @@ import { close } from '../../linux/descriptors.ts'
 import { SESSION_LINK } from '../../linux/luo.ts'
 import { isLocked } from '../../linux/own-lock.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
-import type { DescriptorTable, Holder } from '../../stores/memfd/descriptor-table.ts'
+import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
-import { nextState } from '../../stores/memfd/handover-transitions.ts'
+import { nextState, type Role } from '../../stores/memfd/handover-transitions.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
@@ -91,7 +91,7 @@ export const findSessions = (pid: number): Fd[] =>
 function takeLuoState(
   theirs: DescriptorTable,
   ours: DescriptorTable,
-  role: Holder,
+  role: Role,
   takeSessions: () => Fd[],
 ): LuoState {
   const words = new HandoverWords(theirs.words, 'keeper')
@@ -118,7 +118,7 @@ function takeLuoState(
 }
 
 /** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */
-export function takeOver(pool: string, pid: number, role: Holder): PoolHandles {
+export function takeOver(pool: string, pid: number, role: Role): PoolHandles {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno)
     throw new UsageError(`pool '${pool}': its ${role} (process ${pid}) ended meanwhile: mount again`)

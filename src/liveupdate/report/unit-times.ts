@@ -17,7 +17,7 @@ export interface ManagerTimes {
 }
 
 /** What a unit waited for, from the end of the wait before it. */
-export interface Wait {
+export interface UnitWait {
   readonly unit: string
   readonly startUs: number
   readonly durationUs: number
@@ -65,7 +65,7 @@ export function parseUnits(text: string): Map<string, UnitTimes> {
  * ordered after the one that was up last, and so on backwards. The waits follow each other without a gap, and
  * what is left until `unit` began is its own.
  */
-export function waitsOf(unit: string, { userspaceUs, units }: ManagerTimes): Wait[] {
+export function waitsOf(unit: string, { userspaceUs, units }: ManagerTimes): UnitWait[] {
   const chain: UnitTimes[] = []
   const seen = new Set([unit])
   let current = units.get(unit)

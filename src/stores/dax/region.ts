@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import { type DaxRegion, readDaxRegions, SYSFS } from '../../linux/dax.ts'
 import { DEVICE_DAX } from '../../linux/dax-device.ts'
 import { UsageError } from '../../values/errors.ts'
-import { type Layout, layOut } from '../carve-out/layout.ts'
+import { layOut, type RegionLayout } from '../carve-out/layout.ts'
 
 export interface FoundRegion {
   /** `dax0.0`. */
   readonly name: string
   readonly region: DaxRegion
-  readonly layout: Layout
+  readonly layout: RegionLayout
 }
 
 /** `wanted` undefined: the only carve-out there is. Throws UsageError: one line that says what to do. */
