@@ -142,8 +142,8 @@ export class RecordedStore implements Store, FileData {
   get data(): FileData {
     return this
   }
-  get resized(): Store['resized'] {
-    return this.memory.resized
+  get hostMemory(): Store['hostMemory'] {
+    return this.memory.hostMemory
   }
   state(): 'present' {
     return 'present'
