@@ -73,12 +73,14 @@ test('a file over the limit, one without an opening comment and one nobody impor
   assert.equal(unusedProblems(sources, '{"x": "sh scripts/run src/fs/dead.ts"}').length, 0)
 })
 
-test('an xattr name and a size that has a name are found outside of their one place', () => {
+test('an xattr name, a kind of store and a size that has a name are found outside of their one place', () => {
   const one = (text: string, path = 'src/fs/a.ts') => spelledTwiceProblems([source(path, [], text)])
   assert.match(one("\nget('trusted.guestmemfs.vm')\n")[0] ?? '', /a\.ts:2: .*xattr-names\.ts$/)
   assert.equal(one('const PAGE_BYTES = 1024 * 1024\n').length, 1)
   assert.deepEqual(one("get('user.guestmemfs')\nconst LINES = 4096\n"), [])
   assert.deepEqual(one("get('guestmemfs.map')\n", 'src/fs/a.test.ts'), [])
+  assert.equal(one("if (source.kind !== 'memfd' && store === 'dax') go()\n").length, 2)
+  assert.deepEqual(one("if (store === 'dax') go()\n", 'src/qemu/a.ts'), [])
   assert.deepEqual(one("const MAP = 'guestmemfs.map'\n", 'src/values/xattr-names.ts'), [])
 })
 

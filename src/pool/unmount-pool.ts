@@ -16,6 +16,7 @@ import { isAlive } from '../run/process-identity.ts'
 import { EACCES, EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { cutOff, isMountedFor } from './find-holder.ts'
 import { hasUnit } from './has-unit.ts'
 import { findKnownPool, isHeld, knownRecord, strayHolders, writtenRecord } from './known-pools.ts'
@@ -64,12 +65,12 @@ export async function unmountPool(named: string, options: UnmountOptions): Promi
     else takeOff(record, record.mountPoint)
   }
   const settled = await waitSettled(record.pool, read)
-  if (settled === undefined) return record.source.kind === 'memfd' ? 'ended' : 'in region'
+  if (settled === undefined) return isInRegion(record.source) ? 'in region' : 'ended'
   // Another mount may have made the pool anew meanwhile: then the new one is held, and not lost.
   if (!discard && (!isLost || isHeld(settled))) return 'parked'
   await giveUp(settled.pool, settled)
   if (!isLost) return 'discarded'
-  return settled.source.kind === 'memfd' ? 'lost' : 'in region'
+  return isInRegion(settled.source) ? 'in region' : 'lost'
 }
 
 /** `processes`: its keeper and its server. */

@@ -3,12 +3,14 @@
  * image without a store into it, so that a refusal leaves the former one as it was; the keeper ends that one,
  * and only then this one changes a byte.
  */
+
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Image } from '../fs/image/image.ts'
 import type { State } from '../fs/state/state.ts'
 import { mapPrivate } from '../linux/private-map.ts'
 import type { Store } from '../stores/store.ts'
 import type { Fd } from '../values/ids.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { ImageLock } from './image-lock.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import { findLostPages, giveUpPages, withoutLostPages } from './lost-pages.ts'
@@ -53,7 +55,7 @@ export interface Means {
  */
 export async function readPool(order: OpenOrder, means: Means): Promise<ReadPool> {
   const { source } = order
-  if (source.kind === 'memfd') return await readMemfds(order, source, means)
+  if (!isInRegion(source)) return await readMemfds(order, source, means)
   await means.link.expect('begin')
   const lock = new ImageLock(order.pool, means.runtime, means.lockPlace)
   if (order.isServed) return readServedRegion(order.pool, source, lock)
