@@ -1,9 +1,8 @@
 /** `guestmemfs list`: the pools of this host, and the guest RAM in them with the pages that map it. */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson, printTable } from '../cli/print.ts'
-import { type PoolSummary, summarisePools } from '../pool/pool-summary.ts'
-import { type ListedRamFile, type RamMapper, ramFiles } from '../pool/ram-files.ts'
-import { UsageError } from '../values/errors.ts'
+import { summarisePools } from '../pool/pool-summary.ts'
+import { type ListedRamFile, type RamMapper, ramOf } from '../pool/ram-files.ts'
 import { formatSize } from '../values/size.ts'
 
 export const command: CommandModule = {
@@ -33,17 +32,6 @@ export const command: CommandModule = {
       print('')
       printTable(['GUEST RAM', 'SIZE', 'PIECES', 'PLACED FOR', 'MAPPED IN', 'BY'], rows)
     }),
-}
-
-/** Reading a mount that no server serves could hang. Only root can read the list of files. */
-function ramOf({ freeBytes, mountPoint }: PoolSummary): ListedRamFile[] {
-  if (freeBytes === null || mountPoint === null) return []
-  try {
-    return ramFiles(mountPoint)
-  } catch (error) {
-    if (error instanceof UsageError) return []
-    throw error
-  }
 }
 
 function ramRows(
