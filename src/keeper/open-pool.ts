@@ -10,12 +10,12 @@ import type { MemorySource } from '../server/messages.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import { isInRegion } from '../values/store-kinds.ts'
 import { makeImage, makeRuntime, makeTable } from './areas.ts'
-import type { KeeperOptions } from './contact.ts'
+import type { KeeperOptions, PreviousHolder } from './contact.ts'
 import { findIncoming, type Incoming } from './luo/find-incoming.ts'
 import { LuoThread } from './luo/thread.ts'
 import { MemfdTable } from './memfd-table.ts'
 import { type PoolHandles, takeOver } from './takeover/copy-fds.ts'
-import { type PreviousHolder, resumeHolder, suspendHolder } from './takeover/holder-process.ts'
+import { resumeHolder, suspendHolder } from './takeover/holder-process.ts'
 
 export interface OpenedPool {
   readonly handles: PoolHandles

@@ -1,7 +1,7 @@
 /** A pool's image for reading: in the process that holds it, in its region, or in a file that is a copy. */
 
 import { existsSync, openSync, statSync } from 'node:fs'
-import { findAreas } from '../keeper/takeover/copy-fds.ts'
+import { findAreas } from '../keeper/takeover/held-areas.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { mapPrivate } from '../linux/private-map.ts'
 import { isAlive } from '../run/process-identity.ts'

@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { type Identity, probe, readIdentity } from '../fs/image/header.ts'
 import { HEADER_BYTES } from '../fs/image/image-format.ts'
-import { findAreas, findSessions, listAreas } from '../keeper/takeover/copy-fds.ts'
+import { findAreas, findSessions, listAreas } from '../keeper/takeover/held-areas.ts'
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
 import { read } from '../linux/holders.ts'
 import { errnoOfNodeError } from '../linux/library.ts'

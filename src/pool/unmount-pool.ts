@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findAreas } from '../keeper/takeover/copy-fds.ts'
+import { findAreas } from '../keeper/takeover/held-areas.ts'
 import { close, hasHungUp } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mounts.ts'
