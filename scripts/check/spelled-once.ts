@@ -23,7 +23,7 @@ const RULES: readonly Rule[] = [
   },
   {
     what: 'a size that has a name',
-    spelled: /\b2 \* 1024 \* 1024\b|\b1024 \*\* [23]\b|_BYTES = 1024 \* 1024\b/g,
+    spelled: /\b2 \* 1024 \* 1024\b|\b1024 \*\* [23]\b|\b2 \*\* [23]0\b|_BYTES = 1024 \* 1024\b/g,
     place: 'src/values/units.ts',
   },
   {

@@ -12,7 +12,6 @@ import type { Caller } from '../state/volume.ts'
 import { MemoryStore } from './memory-store.ts'
 import { PlainJournal } from './plain-journal.ts'
 
-export const MIB = 1024 * 1024
 export const ROOT = ROOT_INO
 export const n = byteString
 export const nameAt = (parent: Ino, name: string): NameAt => ({ parent, name: byteString(name) })

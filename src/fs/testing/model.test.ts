@@ -3,14 +3,15 @@
  * same contents; every invariant and statfs after each step; and the log, replayed, is the same state. A
  * failure prints its seed: run again with `SEED=… node --test src/fs/testing/model.test.ts`.
  */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { EAGAIN, EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, EPERM } from '../../values/errno.ts'
+import { MIB } from '../../values/units.ts'
 import { checkImage } from '../image/fsck-image.ts'
 import { Image } from '../image/image.ts'
 import { State } from '../state/state.ts'
-import { MIB } from './fixture.ts'
 import { freshState, MEMORY_KINDS, ModelPair, TOTAL_BLOCKS } from './model-pair.ts'
 import { step } from './model-steps.ts'
 import { PlainJournal } from './plain-journal.ts'

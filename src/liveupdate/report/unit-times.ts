@@ -1,6 +1,8 @@
 /** When the service manager started what, as `systemctl show` tells it, and what a unit waited for. */
+
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { MIB } from '../../values/units.ts'
 
 export interface UnitTimes {
   readonly id: string
@@ -25,7 +27,7 @@ export interface UnitWait {
 
 const PROPERTIES = ['Id', 'After', 'InactiveExitTimestampMonotonic', 'ActiveEnterTimestampMonotonic']
 const TIMEOUT_MS = 10_000
-const MAX_BYTES = 16 * 2 ** 20
+const MAX_BYTES = 16 * MIB
 
 /** undefined: this machine has no systemd, or it does not answer. */
 export function readManagerTimes(): ManagerTimes | undefined {

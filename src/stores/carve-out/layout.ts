@@ -6,14 +6,13 @@
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
-import { GIB, MIB } from '../../values/units.ts'
+import { GIB, MIB, SMALLEST_REGION_BYTES } from '../../values/units.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, type FrameGrid } from '../store.ts'
 
 const METADATA_MIN_BYTES = 8 * MIB
 const METADATA_MAX_BYTES = 512 * MIB
 /** Metadata is this part of the region: room for an inode of some KiB for each file of a block. */
 const METADATA_SHARE = 64
-const REGION_MIN_BYTES = 64 * MIB
 
 export interface RegionLayout {
   /** Physical address of block 0. */
@@ -33,9 +32,9 @@ export function layOut(region: PhysicalRange, name: string): RegionLayout {
     throw new UsageError(
       `region ${name} begins at 0x${start.toString(16)}: it must begin at a multiple of 2M`,
     )
-  if (lengthBytes < REGION_MIN_BYTES)
+  if (lengthBytes < SMALLEST_REGION_BYTES)
     throw new UsageError(
-      `region ${name} has ${formatSize(lengthBytes)}: a pool needs ${formatSize(REGION_MIN_BYTES)}`,
+      `region ${name} has ${formatSize(lengthBytes)}: a pool needs ${formatSize(SMALLEST_REGION_BYTES)}`,
     )
   const wholeBytes = roundDown(lengthBytes, BLOCK_BYTES)
   const share = Math.min(Math.max(lengthBytes / METADATA_SHARE, METADATA_MIN_BYTES), METADATA_MAX_BYTES)

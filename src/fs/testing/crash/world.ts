@@ -1,6 +1,8 @@
 /** Servers over the small file system in which each crash happens: the first, and those after a crash. */
+
 import { Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
+import { KIB } from '../../../values/units.ts'
 import { type Caller, FileSystem } from '../../file-system.ts'
 import { Image } from '../../image/image.ts'
 import { geometryOf } from '../../image/image-format.ts'
@@ -15,7 +17,7 @@ import {
   type ServerRemains,
 } from './recording.ts'
 
-export const AREA_BYTES = 64 * 1024
+export const AREA_BYTES = 64 * KIB
 export const GEOMETRY = geometryOf(AREA_BYTES)
 export const TOTAL_BLOCKS = 24
 export const EXPECTED = { storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }
