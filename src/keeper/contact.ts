@@ -39,7 +39,7 @@ export interface KeeperMountOptions extends CommonOptions {
   readonly mountPoint: string
   /**
    * A mount of this pool that by its record no process serves. The keeper takes it off when it has the pool:
-   * the record may be wrong, and whoever serves the mount has the pool then.
+   * the record may be wrong, and then the process that serves the mount has the pool.
    */
   readonly deadMount: string | null
   /** Mount flags and options for the kernel, beyond those every pool has. */

@@ -84,7 +84,8 @@ async function resumeIn(
   lock.leave()
   const reports = withParts(await until(Promise.all(work)).finally(() => signals.end()))
   for (const report of reports) view.report(report)
-  // So that no other command finds the update's record without its guests. They run, whoever has it.
+  // So that no other command finds the update's record without its guests. They run, whichever command has
+  // the lock.
   await lock.enter().catch(() => {})
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.

@@ -63,7 +63,7 @@ export async function mountPool(
   checkMachine()
   checkOwnProc()
   const inUse = `pool '${pool}' is being mounted by another process: see 'guestmemfs list'`
-  // There is none where /run is full: it saves a search, and nobody's memory depends on it.
+  // There is none where /run is full: it saves a search, and no guest's memory depends on it.
   const lock = takeLockIfRoom(lockPath(pool), inUse)
   try {
     return await mountLocked(pool, request, options, stored, waiting)

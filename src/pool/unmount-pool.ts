@@ -108,9 +108,9 @@ async function clearRemains(remains: Remains, { discard }: UnmountOptions): Prom
   // After the search, which takes time: another mount may have made the pool anew meanwhile.
   checkUnknown(remains, holders)
   if (!discard) checkNotHeld(remains, holders)
-  const nobody = { keeper: NO_PROCESS, server: null }
-  if (mountPoint !== null) takeOff({ pool, mountPoint, ...nobody }, mountPoint)
-  await giveUp(pool, nobody)
+  const noProcesses = { keeper: NO_PROCESS, server: null }
+  if (mountPoint !== null) takeOff({ pool, mountPoint, ...noProcesses }, mountPoint)
+  await giveUp(pool, noProcesses)
   return 'cleared'
 }
 
@@ -129,7 +129,7 @@ function checkUnknown({ pool, mountPoint }: Remains, holders: ImageHolder[]): vo
 
 /** Throws UsageError where this process cannot tell whether the pool is held. */
 function checkMayClear(lost: Lost): void {
-  // A user sees nobody's descriptors.
+  // A user sees no other user's descriptors.
   if (process.getuid?.() !== 0) throw new UsageError('unmounting needs root: run it with sudo')
   checkSeen(lost)
 }

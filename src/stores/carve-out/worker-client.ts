@@ -91,7 +91,7 @@ export class WorkerClient {
     const reason = this.#watch.check(bytes)
     if (reason === undefined) return
     const kinds = [...new Set([...this.#waiting.values()].map(({ kind }) => kind))].join(', ')
-    this.#end(`the store's worker ${reason}, and owes ${this.#waiting.size} answers (${kinds})`)
+    this.#end(`the store's worker ${reason}, and has not answered ${this.#waiting.size} requests (${kinds})`)
   }
 
   /**
