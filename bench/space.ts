@@ -3,9 +3,10 @@
  * ordinary file 8 MiB in pools of three sizes, each empty and fragmented, in gigantic frames and without.
  */
 
-import { fixture, MIB, nameAt, ok, ROOT } from '../src/fs/testing/fixture.ts'
+import { fixture, nameAt, ok, ROOT } from '../src/fs/testing/fixture.ts'
 import { BLOCK_BYTES } from '../src/stores/store.ts'
 import type { Ino } from '../src/values/ids.ts'
+import { MIB } from '../src/values/units.ts'
 import { interleave, type Measured, median, medianOf, type Side } from './harness.ts'
 import { atMostRow, fact, type Result } from './report.ts'
 

@@ -73,12 +73,14 @@ test('a file over the limit, one without an opening comment and one nobody impor
   assert.equal(unusedProblems(sources, '{"x": "sh scripts/run src/fs/dead.ts"}').length, 0)
 })
 
-test('an xattr name and a size that has a name are found outside of their one place', () => {
+test('an xattr name, a kind of store and a size that has a name are found outside of their one place', () => {
   const one = (text: string, path = 'src/fs/a.ts') => spelledTwiceProblems([source(path, [], text)])
   assert.match(one("\nget('trusted.guestmemfs.vm')\n")[0] ?? '', /a\.ts:2: .*xattr-names\.ts$/)
   assert.equal(one('const PAGE_BYTES = 1024 * 1024\n').length, 1)
   assert.deepEqual(one("get('user.guestmemfs')\nconst LINES = 4096\n"), [])
   assert.deepEqual(one("get('guestmemfs.map')\n", 'src/fs/a.test.ts'), [])
+  assert.equal(one("if (source.kind !== 'memfd' && store === 'dax') go()\n").length, 2)
+  assert.deepEqual(one("if (store === 'dax') go()\n", 'src/qemu/a.ts'), [])
   assert.deepEqual(one("const MAP = 'guestmemfs.map'\n", 'src/values/xattr-names.ts'), [])
 })
 
@@ -87,4 +89,24 @@ test('no two files of the product have one name, but the first of a process', ()
   assert.deepEqual(same('src/fs/a.ts', 'src/server/a.ts'), ['src/server/a.ts: src/fs/a.ts has the same name'])
   assert.deepEqual(same('src/fs/a.ts', 'test/vm/a.ts', 'src/server/a.test.ts'), [])
   assert.deepEqual(same('src/keeper/main.ts', 'src/server/main.ts'), [])
+})
+
+test('no two files of src export a type of one name, those that tests share included', () => {
+  const types = (...files: [string, string][]) =>
+    spelledTwiceProblems(files.map(([path, text]) => source(path, [], text)))
+  assert.deepEqual(
+    types(
+      ['src/fs/a.ts', 'export type Answer = string\n'],
+      ['src/qemu/testing/b.ts', '/** b */\nexport abstract class Answer {}\n'],
+    ),
+    ['src/qemu/testing/b.ts: src/fs/a.ts exports a type Answer, too'],
+  )
+  assert.deepEqual(
+    types(
+      ['src/fs/a.ts', 'export class Answer {}\nexport interface Answer {}\n'],
+      ['src/fs/b.ts', 'interface Answer {}\nexport type { Answer } from "./a.ts"\n'],
+      ['test/mount/c.ts', 'export type Answer = string\n'],
+    ),
+    [],
+  )
 })

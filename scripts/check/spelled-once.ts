@@ -1,6 +1,7 @@
 /**
- * The check that names of xattrs and named sizes are spelled in one file of the product, and that no two of
- * its files have one name. Tests spell values out, to notice a change.
+ * The check that names of xattrs, named sizes and kinds of store are spelled in one file of the product, that
+ * no two of its files have one name, and that no two files of `src/` export a type of one name. Tests spell
+ * values out, to notice a change.
  */
 import { basename } from 'node:path'
 import { isTest, type Source } from './sources.ts'
@@ -10,6 +11,8 @@ interface Rule {
   readonly spelled: RegExp
   /** The one file that may. */
   readonly place: string
+  /** A room that may as well. */
+  readonly room?: string
 }
 
 const RULES: readonly Rule[] = [
@@ -20,8 +23,15 @@ const RULES: readonly Rule[] = [
   },
   {
     what: 'a size that has a name',
-    spelled: /\b2 \* 1024 \* 1024\b|\b1024 \*\* [23]\b|_BYTES = 1024 \* 1024\b/g,
+    spelled: /\b2 \* 1024 \* 1024\b|\b1024 \*\* [23]\b|\b2 \*\* [23]0\b|_BYTES = 1024 \* 1024\b/g,
     place: 'src/values/units.ts',
+  },
+  {
+    what: 'a comparison with the name of a kind of store',
+    spelled: /\b(?:kind|store)\b\)? [!=]== '(?:memfd|dax|devmem)'/g,
+    place: 'src/values/store-kinds.ts',
+    // It has that name from the mount, and imports no store.
+    room: 'src/qemu/',
   },
 ]
 
@@ -30,15 +40,20 @@ const MAIN = 'main.ts'
 
 export function spelledTwiceProblems(sources: readonly Source[]): string[] {
   const product = sources.filter(({ path }) => path.startsWith('src/') && !isTest(path))
-  return [...product.flatMap(valuesSpelledTwice), ...sameNames(product.map(({ path }) => path))]
+  return [
+    ...product.flatMap(valuesSpelledTwice),
+    ...sameNames(product.map(({ path }) => path)),
+    ...sameTypes(sources),
+  ]
 }
 
 const valuesSpelledTwice = ({ path, text }: Source): string[] =>
-  RULES.filter(({ place }) => place !== path).flatMap(({ what, spelled, place }) =>
-    [...text.matchAll(spelled)].map(
-      ({ 0: found, index }) =>
-        `${path}:${text.slice(0, index).split('\n').length}: ${what}, ${found}: take it from ${place}`,
-    ),
+  RULES.filter(({ place, room }) => place !== path && !(room && path.startsWith(room))).flatMap(
+    ({ what, spelled, place }) =>
+      [...text.matchAll(spelled)].map(
+        ({ 0: found, index }) =>
+          `${path}:${text.slice(0, index).split('\n').length}: ${what}, ${found}: take it from ${place}`,
+      ),
   )
 
 function sameNames(paths: readonly string[]): string[] {
@@ -49,4 +64,21 @@ function sameNames(paths: readonly string[]): string[] {
     if (other === undefined) first.set(name, path)
     return other === undefined || name === MAIN ? [] : [`${path}: ${other} has the same name`]
   })
+}
+
+const EXPORTED_TYPE = /^export (?:declare )?(?:abstract )?(?:type|interface|class|enum) (\w+)/gm
+
+/**
+ * A name that stands for two ideas must be looked up at each use. What tests share has names of its own, too.
+ */
+function sameTypes(sources: readonly Source[]): string[] {
+  const first = new Map<string, string>()
+  const files = sources.filter(({ path }) => path.startsWith('src/') && !path.endsWith('.test.ts'))
+  return files.flatMap(({ path, text }) =>
+    [...new Set([...text.matchAll(EXPORTED_TYPE)].map(([, name = '']) => name))].flatMap((name) => {
+      const other = first.get(name)
+      if (other === undefined) first.set(name, path)
+      return other === undefined ? [] : [`${path}: ${other} exports a type ${name}, too`]
+    }),
+  )
 }

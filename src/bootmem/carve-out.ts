@@ -13,7 +13,7 @@ import {
   reservedRanges,
 } from '../linux/memmap.ts'
 import type { PhysicalRange } from '../linux/memory-ranges.ts'
-import { MIB, PMD_BYTES } from '../values/units.ts'
+import { PMD_BYTES, SMALLEST_REGION_BYTES } from '../values/units.ts'
 import { kaslrMayLandIn } from './kaslr.ts'
 
 const isCarveOut = (option: MemoryOption): option is MemoryOption & { kind: 'retype' } =>
@@ -44,7 +44,6 @@ export function reservedWord(range: PhysicalRange): string {
 }
 
 /** Image and first chunk: stores/carve-out refuses a smaller one. */
-const SMALLEST_POOL_BYTES = 64 * MIB
 
 /** No firmware and no kernel uses this type. */
 const NO_TYPE = 0xefff_fffe
@@ -78,7 +77,7 @@ export function wordsAgainstKaslr(words: readonly string[]): string[] {
 const isReservedForPool = (option: MemoryOption): boolean =>
   option.kind === 'add' &&
   option.type === E820.RESERVED &&
-  option.range.lengthBytes >= SMALLEST_POOL_BYTES &&
+  option.range.lengthBytes >= SMALLEST_REGION_BYTES &&
   option.range.start % PMD_BYTES === 0
 
 /** The word without carve-outs of either kind and ceilings; undefined: nothing is left of it. */

@@ -5,7 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DaxRegion, readDaxRegions } from '../linux/dax.ts'
+import { type DaxRegion, rangeOfRegion, readDaxRegions } from '../linux/dax.ts'
 import { firmwareMap } from '../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { E820 } from '../linux/memmap.ts'
@@ -129,13 +129,10 @@ function readNodes(system: string): MemoryNode[] {
 
 /** sysfs does not count a carve-out to its node's memory, but without the option it would be. */
 function withRegions(nodes: readonly MemoryNode[], sysfs: string): MemoryNode[] {
-  const regions = readable(sysfs).flatMap(({ startByte, sizeBytes, targetNode }) =>
-    startByte === undefined
-      ? []
-      : [{ node: targetNode, range: { start: startByte, lengthBytes: sizeBytes } }],
-  )
+  const regions = readable(sysfs)
   return nodes.map(({ id, ranges }) => {
-    const more = regions.filter(({ node }) => node === id).map(({ range }) => range)
+    const own = regions.filter(({ targetNode }) => targetNode === id)
+    const more = own.flatMap((region) => rangeOfRegion(region) ?? [])
     return { id, ranges: mergeRanges([...ranges, ...more]) }
   })
 }

@@ -20,11 +20,10 @@ import {
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
 import type { CarveOutType } from '../values/store-kinds.ts'
-import { GIB, MIB, PMD_BYTES } from '../values/units.ts'
+import { GIB, PMD_BYTES, SMALLEST_REGION_BYTES } from '../values/units.ts'
 import type { MemoryNode, Occupant } from './machine-memory.ts'
 
 /** Image and first chunk: stores/carve-out refuses a smaller one. */
-const SIZE_MIN_BYTES = 64 * MIB
 const LOWEST_BYTE = GIB
 /** Above it there is no memory that a 32-bit device or an old loader could need. */
 const DMA32_END = 4 * GIB
@@ -85,8 +84,8 @@ export function hostShare(
 function checkSize(room: Room, { sizeBytes, type }: PlaceRequest): void {
   const size = formatSize(sizeBytes)
   if (sizeBytes % PMD_BYTES !== 0) throw new UsageError(`size ${size} is not a multiple of 2M`)
-  if (sizeBytes < SIZE_MIN_BYTES)
-    throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SIZE_MIN_BYTES)}`)
+  if (sizeBytes < SMALLEST_REGION_BYTES)
+    throw new UsageError(`size ${size} is too small: a pool needs ${formatSize(SMALLEST_REGION_BYTES)}`)
   const { keeps, needs } = hostShare(room, { sizeBytes, type })
   if (keeps >= needs) return
   const ram = totalBytes(room.ram)
@@ -95,7 +94,9 @@ function checkSize(room: Room, { sizeBytes, type }: PlaceRequest): void {
   const most = alignDown((ram - fixed) * share, PMD_BYTES)
   throw new UsageError(
     `size ${size} is too much: of ${inGibibytes(ram)} of RAM the host must keep ${inGibibytes(needs)}; ` +
-      (most < SIZE_MIN_BYTES ? 'this machine has no RAM to spare' : `at most ${formatSize(most)} can go`),
+      (most < SMALLEST_REGION_BYTES
+        ? 'this machine has no RAM to spare'
+        : `at most ${formatSize(most)} can go`),
   )
 }
 

@@ -4,14 +4,8 @@
  */
 import type { Phase, VmTimeline } from '../liveupdate/report/timeline.ts'
 import { formatDuration } from '../liveupdate/report/update-report.ts'
+import type { VmProgress } from '../liveupdate/update-view.ts'
 import { print } from './print.ts'
-
-export interface VmProgress {
-  readonly onPhase: (name: string, phase: Phase) => void
-  readonly onDone: (result: VmTimeline) => void
-  /** Shows progress until `work` is done, and returns what `work` returns. */
-  readonly until: <T>(work: Promise<T>) => Promise<T>
-}
 
 /** The next phase after each, in words. */
 const DOING: Readonly<Record<Phase, string>> = {

@@ -5,10 +5,8 @@
 
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson } from '../cli/print.ts'
-import { findMount, setFrozen } from '../pool/pool-view.ts'
-import { handoverStatus, requestHandover, requestUnpreserve } from '../pool/request-handover.ts'
-import { UsageError } from '../values/errors.ts'
-import { HANDOVER_STEPS } from '../values/handover-step.ts'
+import { findMount } from '../pool/pool-view.ts'
+import { freezeAndHandOver } from '../pool/request-handover.ts'
 
 export const command: CommandModule = {
   name: 'handover',
@@ -22,19 +20,7 @@ export const command: CommandModule = {
       .option('--json', 'print JSON')
       .action(async (named: string | undefined, options: { json?: true }) => {
         const mount = findMount(named)
-        if (handoverStatus(mount) === undefined)
-          throw new UsageError(
-            `pool '${mount.pool}' needs no handing over: its memory outlives a kernel by itself, 'freeze' is enough`,
-          )
-        const wasFrozen = !setFrozen(mount, true)
-        try {
-          for (const step of HANDOVER_STEPS) if (step !== 'ram') await requestHandover(mount, step)
-        } catch (error) {
-          requestUnpreserve(mount)
-          if (!wasFrozen) setFrozen(mount, false)
-          throw error
-        }
-        const { preserved } = handoverStatus(mount) ?? { preserved: 0 }
+        const { preserved } = await freezeAndHandOver(mount)
         if (options.json) printJson({ ...mount, frozen: true, preserved })
         else
           print(

@@ -1,143 +1,20 @@
-/**
- * `guestmemfs keep POOL`, for the systemd unit alone. It mounts what `guestmemfs mount` requested of the
- * unit. After a keeper died it starts another one in the unit's cgroup, which takes over from the server that
- * is still alive or from the service manager's store.
- */
+/** `guestmemfs keep POOL`, for the systemd unit alone. `--check` is its ExecCondition=. */
 import type { CommandModule } from '../cli/command.ts'
 import { complain } from '../cli/print.ts'
-import { type StoredPool, storedNames, takeStored } from '../keeper/fdstore/restored.ts'
-import { storedRecord } from '../pool/find-holder.ts'
-import { knownRecord } from '../pool/known-pools.ts'
-import { type Mounted, type MountRequest, mountPool, parkAgain } from '../pool/mount-pool.ts'
-import { forgetRefusals, pauseAfterRefusal } from '../pool/retry-pause.ts'
-import {
-  endUnit,
-  giveAnswer,
-  hasRequest,
-  storedCount,
-  takeRequest,
-  writePidFile,
-} from '../pool/systemd-unit.ts'
-import { isBeingDiscarded } from '../run/discard-lock.ts'
-import type { PoolRecord } from '../run/pool-record.ts'
-import { isAlive } from '../run/process-identity.ts'
-import { UsageError } from '../values/errors.ts'
-
-async function mountAsked(request: MountRequest, stored: StoredPool | undefined): Promise<Mounted> {
-  try {
-    const mounted = await mountPool(request, stored)
-    giveAnswer(request.pool, { ok: true, mounted })
-    return mounted
-  } catch (error) {
-    if (error instanceof UsageError) giveAnswer(request.pool, { ok: false, reason: error.message })
-    throw error
-  }
-}
-
-/** The pool of a keeper that died: its server holds it, or, where that died as well, the service manager. */
-function orphan(
-  pool: string,
-  stored: StoredPool | undefined,
-): { record: PoolRecord; hasServer: boolean } | undefined {
-  const record = knownRecord(pool) ?? (stored && storedRecord(pool))
-  if (record === undefined || isAlive(record.keeper)) return undefined
-  // A server that holds an unmounted pool keeps it until the next mount.
-  const hasServer = record.mountPoint !== null && record.server !== null && isAlive(record.server)
-  return { record, hasServer }
-}
-
-function hasKeeper(pool: string): boolean {
-  const record = knownRecord(pool)
-  return record !== undefined && isAlive(record.keeper)
-}
-
-/**
- * What the store has is needed also where no record names it: systemd empties a store that the next start
- * does not take (FileDescriptorStorePreserve= is new in systemd 254).
- */
-function isWanted(pool: string): boolean {
-  if (hasRequest(pool)) return true
-  if (isBeingDiscarded(pool)) return false
-  if (hasKeeper(pool)) return false
-  return orphan(pool, undefined)?.hasServer === true || storedCount(pool) > 0
-}
-
-/**
- * Nothing is left to take over; or what is left is no pool. The latter is what systemd 261 and newer
- * preserves across a kexec by itself: memory without the names by which it is found, and without the
- * connection. The keeper retrieves a pool that was handed over from its own sessions, whatever the store has.
- */
-function whyNothing(pool: string, stored: readonly string[]): string {
-  const nothing = 'no command has asked to mount it, and nothing is left without a keeper'
-  if (stored.length === 0) return nothing
-  return `${nothing}: what the service manager has in its store (${stored.length} descriptors) is no pool; give it up with 'systemctl clean --what=fdstore guestmemfs@${pool}.service'`
-}
-
-/** Takes over what is left without a keeper. False: nothing is. Errors: UsageError. */
-async function takeOverLeft(pool: string, stored: StoredPool | undefined): Promise<boolean> {
-  const left = orphan(pool, stored)
-  if (left === undefined || !(left.hasServer || stored)) return false
-  const { mountPoint } = left.record
-  if (mountPoint !== null) await mountPool({ pool, mountPoint, options: [] }, stored)
-  else if (stored !== undefined) await parkAgain(left.record, stored)
-  return true
-}
-
-/**
- * 'kept': nothing is asked, and the pool has its keeper, as where the unit is reloaded by hand. 'refused':
- * the reason is printed, and the pause is over after which the unit may be started again.
- */
-async function work(
-  pool: string,
-  stored: StoredPool | undefined,
-): Promise<'done' | 'kept' | 'nothing' | 'refused'> {
-  const asked = takeRequest(pool)
-  if (asked !== undefined) {
-    await mountAsked(asked, stored)
-    return 'done'
-  }
-  try {
-    if (await takeOverLeft(pool, stored)) return 'done'
-    return hasKeeper(pool) ? 'kept' : 'nothing'
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    // Before the pause: the operator looks for the reason now.
-    complain(error.message)
-  }
-  await pauseAfterRefusal(pool)
-  const late = takeRequest(pool)
-  if (late === undefined) return 'refused'
-  await mountAsked(late, stored)
-  return 'done'
-}
-
-async function keep(pool: string, { check }: { check?: true }): Promise<void> {
-  if (check) {
-    // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It does not get the
-    // store itself.
-    process.exitCode = isWanted(pool) ? 0 : 1
-    return
-  }
-  const stored = takeStored(process.env)
-  const worked = await work(pool, stored)
-  if (worked === 'nothing' || worked === 'refused') process.exitCode = 1
-  if (worked === 'nothing') {
-    // Printed first, because systemd signals this process when it stops the unit.
-    complain(`pool '${pool}': ${whyNothing(pool, storedNames(process.env))}`)
-    endUnit(pool)
-  }
-  if (worked === 'nothing' || worked === 'refused') return
-  if (worked === 'kept')
-    complain(`pool '${pool}': no command has asked to mount it, and it has its keeper: nothing was done`)
-  forgetRefusals(pool)
-  const keeper = knownRecord(pool)?.keeper
-  if (keeper !== undefined && isAlive(keeper)) writePidFile(pool, keeper.pid)
-}
+import { isWanted, keepPool } from '../pool/keep-pool.ts'
 
 export const command: CommandModule = {
   name: 'keep',
   group: undefined,
   summary: '',
   changes: true,
-  register: (command) => command.argument('<pool>').option('--check').action(keep),
+  register: (command) =>
+    command
+      .argument('<pool>')
+      .option('--check')
+      .action(async (pool: string, { check }: { check?: true }) => {
+        // ExecCondition=: 1 means that there is nothing to do, and that this is no failure. It does not get
+        // the store itself.
+        process.exitCode = (check ? isWanted(pool) : await keepPool(pool, complain)) ? 0 : 1
+      }),
 }

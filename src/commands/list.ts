@@ -1,9 +1,8 @@
 /** `guestmemfs list`: the pools of this host, and the guest RAM in them with the pages that map it. */
 import type { CommandModule } from '../cli/command.ts'
 import { print, printJson, printTable } from '../cli/print.ts'
-import { type PoolSummary, summarisePools } from '../pool/pool-summary.ts'
-import { type Mapping, type RamFile, ramFiles } from '../pool/ram-files.ts'
-import { UsageError } from '../values/errors.ts'
+import { summarisePools } from '../pool/pool-summary.ts'
+import { type ListedRamFile, type RamMapper, ramOf } from '../pool/ram-files.ts'
 import { formatSize } from '../values/size.ts'
 
 export const command: CommandModule = {
@@ -35,20 +34,9 @@ export const command: CommandModule = {
     }),
 }
 
-/** Reading a mount that no server serves could hang. Only root can read the list of files. */
-function ramOf({ freeBytes, mountPoint }: PoolSummary): RamFile[] {
-  if (freeBytes === null || mountPoint === null) return []
-  try {
-    return ramFiles(mountPoint)
-  } catch (error) {
-    if (error instanceof UsageError) return []
-    throw error
-  }
-}
-
 function ramRows(
   mountPoint: string,
-  { file, sizeBytes, extents, alignBytes, mappings }: RamFile,
+  { file, sizeBytes, extents, alignBytes, mappings }: ListedRamFile,
 ): string[][] {
   const head = [`${mountPoint}/${file}`, formatSize(sizeBytes), String(extents), formatSize(alignBytes)]
   if (mappings.length === 0) return [[...head, '-', '-']]
@@ -56,7 +44,7 @@ function ramRows(
 }
 
 /** Shared memory is mapped by whole 2 MiB entries as far as the kernel has found such pages for it. */
-function pagesOf({ kernelPageBytes, pmdMappedBytes }: Mapping): string {
+function pagesOf({ kernelPageBytes, pmdMappedBytes }: RamMapper): string {
   const page = formatSize(kernelPageBytes)
   return pmdMappedBytes === 0 ? page : `2M (${formatSize(pmdMappedBytes)}), ${page}`
 }

@@ -7,24 +7,16 @@ import { complain, print, printJson } from '../cli/print.ts'
 import { preflightWords } from '../cli/print-findings.ts'
 import { printPlan } from '../cli/print-plan.ts'
 import { showReport } from '../cli/print-report.ts'
-import { showProgress } from '../cli/progress.ts'
-import { resumeSaved } from '../cli/resume-saved.ts'
-import { stopUpdates, unloadAfterUpdate } from '../liveupdate/abort.ts'
-import { DeferredSignals } from '../liveupdate/deferred-signals.ts'
-import { type KernelPlan, planKernelUpdate } from '../liveupdate/kernel/kernel-plan.ts'
-import { type RolledBack, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
+import { qemuOption } from '../cli/qemu-option.ts'
+import { showResumption } from '../cli/show-resumption.ts'
+import { printWarning, updateView } from '../cli/show-update.ts'
+import { abortUpdates } from '../liveupdate/abort.ts'
+import { rollbackReports, updateKernel } from '../liveupdate/kernel/kernel-update.ts'
+import { withKernelPlan } from '../liveupdate/kernel/with-kernel-plan.ts'
 import type { KexecMethod } from '../liveupdate/preflight/check-host.ts'
-import type { NextKernel } from '../liveupdate/preflight/check-next-kernel.ts'
-import { readHostFacts } from '../liveupdate/preflight/host-facts.ts'
-import { parkedPools, poolFacts } from '../liveupdate/preflight/pool-facts.ts'
-import { isSuccess, type UpdateReport } from '../liveupdate/report/update-report.ts'
-import { vmMounts, vmsOfMount } from '../liveupdate/vm-mounts.ts'
-import { chooseVms, updateVmms } from '../liveupdate/vmm-only.ts'
-import { findBinary } from '../qemu/binary.ts'
-import { announceUpdate } from '../run/running-updates.ts'
-import { lockUpdates } from '../run/update-lock.ts'
+import { updateQemus, type VmmUpdate } from '../liveupdate/vmm-only.ts'
 import { UsageError } from '../values/errors.ts'
-import { type Finding, hasError } from '../values/finding.ts'
+import { hasError } from '../values/finding.ts'
 
 interface KernelOptions {
   readonly kernel: string
@@ -91,16 +83,16 @@ export const command: CommandModule = {
 }
 
 async function liveUpdate(options: Options): Promise<number> {
-  const { kernel, vmmOnly, abort, qemu, name } = options
-  if (abort && kernel === undefined && vmmOnly === undefined) return await abortUpdates(options)
-  if (abort) throw new UsageError('say --abort alone: it undoes whatever update is under way')
+  const { kernel, vmmOnly, qemu, name } = options
+  if (options.abort && kernel === undefined && vmmOnly === undefined) return await abort(options)
+  if (options.abort) throw new UsageError('say --abort alone: it undoes whatever update is under way')
   if ((kernel === undefined) === (vmmOnly === undefined))
     throw new UsageError('say either --kernel FILE, for a new kernel, or --vmm-only, for a new QEMU')
   if (kernel === undefined && options.leave.length > 0)
     throw new UsageError('--leave is for --kernel: --vmm-only leaves what it cannot update')
   if (kernel === undefined && options.dryRun)
     throw new UsageError('--dry-run is for --kernel: nothing was changed')
-  if (kernel === undefined) return await vmmUpdate(options)
+  if (kernel === undefined) return await updateQemus(vmmUpdate(options), updateView(options.json === true))
   if (qemu !== undefined || name.length > 0 || options.allOrNone)
     throw new UsageError(
       '--qemu, --name and --all-or-none are for --vmm-only: a new kernel is for all guests',
@@ -109,78 +101,37 @@ async function liveUpdate(options: Options): Promise<number> {
 }
 
 /** Returns the exit status of `resume`, which lets the guests go on. */
-async function abortUpdates(options: Options): Promise<number> {
-  const stopped = await stopUpdates(timeoutOption(options.timeoutMs))
-  const { mounts } = vmMounts(options.mount)
-  const isLeft = unloadAfterUpdate(mounts.map(({ mountPoint }) => mountPoint))
+async function abort(options: Options): Promise<number> {
+  const { stopped, isUnloaded } = await abortUpdates(options.mount, timeoutOption(options.timeoutMs))
   if (!options.json) {
     if (stopped > 0) print('the live update was stopped')
-    if (isLeft) print('a live update of the kernel was killed: its kernel is unloaded')
+    if (isUnloaded) print('a live update of the kernel was killed: its kernel is unloaded')
   }
-  return await resumeSaved([], options)
+  return await showResumption([], options)
 }
 
-async function vmmUpdate(options: Options): Promise<number> {
-  const ended = announceUpdate()
-  try {
-    return await updateQemus(options)
-  } finally {
-    ended()
-  }
-}
-
-async function updateQemus(options: Options): Promise<number> {
-  const { mountPoint, vms, problems } = vmsOfMount(options.mount)
-  for (const problem of problems) complain(problem)
-  const isNoneKnown = problems.length > 0 && !vms.some(({ state }) => state === 'running')
-  if (isNoneKnown && options.name.length === 0) return 1
-  const chosen = chooseVms(vms, options.name)
-  const signals = new DeferredSignals()
-  const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
-  const progress = showProgress(
-    chosen.map(({ definition }) => definition.name),
-    options.json === true,
-  )
-  const batch = {
-    mountPoint,
-    vms: chosen,
-    nextQemu,
-    timeoutMs: timeoutOption(options.timeoutMs),
-    onPhase: progress.onPhase,
-    onDone: progress.onDone,
-    onWarning: printWarning,
-    signals,
-    isAllOrNone: options.allOrNone === true,
-  }
-  const update = updateVmms(batch)
-  const report = await progress.until(update).finally(() => signals.end())
-  showReport(report, options.json === true)
-  if (signals.status !== undefined) return signals.status
-  return isSuccess(report) && problems.length === 0 ? 0 : 1
-}
+const vmmUpdate = ({ mount, name, qemu, timeoutMs, allOrNone }: Options): VmmUpdate => ({
+  named: mount,
+  names: name,
+  nextQemu: qemuOption(qemu),
+  timeoutMs: timeoutOption(timeoutMs),
+  isAllOrNone: allOrNone === true,
+})
 
 /** Returns only if there was no kexec. Errors: UsageError. */
 async function kernelUpdate(options: KernelOptions): Promise<number> {
   const asJson = options.json === true
   const timeoutMs = timeoutOption(options.timeoutMs)
   const patienceMs = patienceOption(options.patience)
-  const unlock = lockUpdates()
-  const ended = announceUpdate()
-  let opened: NextKernel | undefined
-  try {
-    const { plan, findings, next, vms, lines, recorded } = await planKernelUpdate(
-      {
-        kernel: options.kernel,
-        initrd: options.initrd,
-        commandLine: { append: options.append, reuses: options.reuseCmdline === true },
-        via: viaOption(options.via),
-        left: options.leave,
-      },
-      readHostFacts(),
-      poolFacts(options.mount),
-      parkedPools(),
-    )
-    opened = next
+  const choice = {
+    kernel: options.kernel,
+    initrd: options.initrd,
+    commandLine: { append: options.append, reuses: options.reuseCmdline === true },
+    via: viaOption(options.via),
+    left: options.leave,
+  }
+  return await withKernelPlan(choice, options.mount, async ({ findings, next, ...preflight }) => {
+    const { plan } = preflight
     const isReady = !hasError(findings) && next !== undefined
     if (options.dryRun || !isReady) {
       if (asJson) printJson({ ready: isReady, plan, findings: findings.map(preflightWords) })
@@ -189,17 +140,12 @@ async function kernelUpdate(options: KernelOptions): Promise<number> {
     }
     for (const finding of findings) printWarning(finding)
     const say = (line: string) => (asJson ? undefined : print(line))
-    const rolledBack = await updateKernel({ plan, next, vms, lines, recorded, timeoutMs, patienceMs, say })
-    reportRollback(plan, rolledBack, asJson)
+    const rolledBack = await updateKernel({ ...preflight, next, timeoutMs, patienceMs, say })
+    for (const report of rollbackReports(plan, rolledBack)) showReport(report, asJson)
+    complain(`there was no update: ${rolledBack.reason}`)
     return rolledBack.signalStatus ?? 1
-  } finally {
-    opened?.close()
-    ended()
-    unlock()
-  }
+  })
 }
-
-const printWarning = ({ message }: Finding): void => complain(`warning: ${message}`)
 
 function patienceOption(text: string): number {
   if (/^\d{1,3}$/.test(text) && Number(text) > 0) return Number(text) * 1000
@@ -209,28 +155,4 @@ function patienceOption(text: string): number {
 function viaOption(text: string): KexecMethod {
   if (text === 'kexec' || text === 'systemctl') return text
   throw new UsageError(`--via '${text}' is not known: take kexec or systemctl`)
-}
-
-/** One report for each mount, with the times of its guests until they ran again. */
-function reportRollback(plan: KernelPlan, { reason, startedAtMs, vms }: RolledBack, asJson: boolean): void {
-  for (const { mountPoint } of plan.pools) {
-    const names = plan.vms.filter((vm) => vm.mountPoint === mountPoint).map(({ name }) => name)
-    const report: UpdateReport = {
-      format: 1,
-      kind: 'kernel',
-      mountPoint,
-      startedAtMs: Math.round(startedAtMs),
-      durationUs: Math.round((Date.now() - startedAtMs) * 1000),
-      kernel: {
-        before: plan.before,
-        after: null,
-        wanted: plan.next ?? '',
-        via: plan.via,
-        clockUncertaintyUs: 0,
-      },
-      vms: vms.filter(({ name }) => names.includes(name)),
-    }
-    showReport(report, asJson)
-  }
-  complain(`there was no update: ${reason}`)
 }

@@ -45,7 +45,7 @@ export const command: CommandModule = {
           return
         }
         // Loaded while the keeper starts: guests wait for both.
-        const resuming = options.resume && import('../cli/resume-saved.ts')
+        const resuming = options.resume && import('../cli/show-resumption.ts')
         const mounted = hasUnit() ? mountThroughUnit(request) : await mountPool(request, undefined, waiting)
         const differs = differingRoot(mounted.mountPoint, parseMountOptions(request.options).rootDirectory)
         if (differs) complain(`${mounted.mountPoint}: ${differs}`)
@@ -59,9 +59,9 @@ export const command: CommandModule = {
             `${mounted.pool} on ${mounted.mountPoint}, ${formatSize(mounted.sizeBytes)} (${HOW[mounted.how]})`,
           )
         if (resuming === undefined) return
-        const { resumeSaved } = await resuming
+        const { showResumption } = await resuming
         const { json } = options
-        process.exitCode = await resumeSaved([], {
+        process.exitCode = await showResumption([], {
           mount: mounted.mountPoint,
           timeoutMs: DEFAULT_TIMEOUT_MS,
           ...(json && { json }),

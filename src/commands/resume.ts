@@ -1,7 +1,7 @@
 /** `guestmemfs resume`: resume saved VMs, in all mounts or in one. */
 import type { CommandModule } from '../cli/command.ts'
 import { DEFAULT_TIMEOUT_MS } from '../cli/options.ts'
-import { type ResumeOptions, resumeSaved } from '../cli/resume-saved.ts'
+import { type ResumeOptions, showResumption } from '../cli/show-resumption.ts'
 
 export const command: CommandModule = {
   name: 'resume',
@@ -16,6 +16,6 @@ export const command: CommandModule = {
       .option('--timeout-ms <n>', 'for each step of each VM', DEFAULT_TIMEOUT_MS)
       .option('--json', 'print the report as JSON, times in microseconds; one line for each mount')
       .action(async (names: string[], options: ResumeOptions) => {
-        process.exitCode = await resumeSaved(names, options)
+        process.exitCode = await showResumption(names, options)
       }),
 }

@@ -25,10 +25,10 @@ import type { NameAt } from './state/entry.ts'
 import type { Inode, SpecialKind } from './state/inode.ts'
 import type { Journal } from './state/journal.ts'
 import { Transaction } from './state/transaction.ts'
-import { type OwnRequest, type Request, Volume } from './state/volume.ts'
+import { type Caller, type OwnRequest, Volume } from './state/volume.ts'
 import { VirtualXattrs } from './xattrs/virtual-xattrs.ts'
 
-export type { AttributeChange, Eviction, ListedName, NameAt, OwnRequest, PoolUse, Request }
+export type { AttributeChange, Caller, Eviction, ListedName, NameAt, OwnRequest, PoolUse }
 
 const nothingReferenced = () => false
 
@@ -62,46 +62,46 @@ export class FileSystem {
   readlink(ino: Ino): ByteString | Errno {
     return readlink(this.#volume, ino)
   }
-  create(rq: Request, at: NameAt, mode: number): Inode | Refusal {
+  create(rq: Caller, at: NameAt, mode: number): Inode | Refusal {
     return create(this.#begin(rq), at, mode)
   }
-  mkdir(rq: Request, at: NameAt, mode: number): Inode | Errno {
+  mkdir(rq: Caller, at: NameAt, mode: number): Inode | Errno {
     return mkdir(this.#begin(rq), at, mode)
   }
-  symlink(rq: Request, at: NameAt, target: ByteString): Inode | Errno {
+  symlink(rq: Caller, at: NameAt, target: ByteString): Inode | Errno {
     return symlink(this.#begin(rq), at, target)
   }
-  mknod(rq: Request, at: NameAt, kind: SpecialKind, mode: number, rdev: number): Inode | Errno {
+  mknod(rq: Caller, at: NameAt, kind: SpecialKind, mode: number, rdev: number): Inode | Errno {
     return mknod(this.#begin(rq), at, kind, mode, rdev)
   }
-  link(rq: Request, ino: Ino, to: NameAt): Inode | Errno {
+  link(rq: Caller, ino: Ino, to: NameAt): Inode | Errno {
     return link(this.#begin(rq), ino, to)
   }
-  unlink(rq: Request, at: NameAt): Errno | undefined {
+  unlink(rq: Caller, at: NameAt): Errno | undefined {
     return unlink(this.#begin(rq), at)
   }
-  rmdir(rq: Request, at: NameAt): Errno | undefined {
+  rmdir(rq: Caller, at: NameAt): Errno | undefined {
     return rmdir(this.#begin(rq), at)
   }
-  rename(rq: Request, from: NameAt, to: NameAt, flags: number): Errno | undefined {
+  rename(rq: Caller, from: NameAt, to: NameAt, flags: number): Errno | undefined {
     return rename(this.#begin(rq), from, to, flags)
   }
 
   // Attributes and contents
-  setAttributes(rq: Request, ino: Ino, change: AttributeChange): Inode | Refusal {
+  setAttributes(rq: Caller, ino: Ino, change: AttributeChange): Inode | Refusal {
     return setAttributes(this.#begin(rq), ino, change)
   }
-  fallocate(rq: Request, ino: Ino, mode: number, offset: number, length: number): Refusal | undefined {
+  fallocate(rq: Caller, ino: Ino, mode: number, offset: number, length: number): Refusal | undefined {
     return fallocate(this.#begin(rq), ino, mode, offset, length)
   }
   read(ino: Ino, offset: number, into: Uint8Array): number | Refusal {
     return read(this.#volume, ino, offset, into)
   }
-  accessed(rq: Request, ino: Ino, rule: AtimeRule): void {
+  accessed(rq: Caller, ino: Ino, rule: AtimeRule): void {
     accessed(this.#begin(rq), ino, rule)
   }
   write(
-    rq: Request,
+    rq: Caller,
     ino: Ino,
     offset: number,
     from: Uint8Array,
@@ -117,13 +117,13 @@ export class FileSystem {
   getXattr(ino: Ino, name: ByteString): Uint8Array | Errno {
     return getXattr(this.#volume, this.#virtual, ino, name)
   }
-  setXattr(rq: Request, ino: Ino, name: ByteString, value: Uint8Array, flags: number): Refusal | undefined {
+  setXattr(rq: Caller, ino: Ino, name: ByteString, value: Uint8Array, flags: number): Refusal | undefined {
     return setXattr(this.#begin(rq), ino, name, value, flags)
   }
   listXattrs(ino: Ino): ByteString[] | Errno {
     return listXattrs(this.#volume, ino)
   }
-  removeXattr(rq: Request, ino: Ino, name: ByteString): Errno | undefined {
+  removeXattr(rq: Caller, ino: Ino, name: ByteString): Errno | undefined {
     return removeXattr(this.#begin(rq), ino, name)
   }
   /** From now on the root has the xattr `guestmemfs.NAME` as well. */

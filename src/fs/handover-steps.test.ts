@@ -44,6 +44,9 @@ class Asked implements Handover {
     this.status = IDLE
   }
   recover(): void {}
+  absent(state: 'incoming' | 'lost'): number {
+    return [...this.#store.states.values()].filter((each) => each === state).length
+  }
   holeBytes(objects: Iterable<ObjectId>): number {
     return [...objects].length
   }
@@ -54,8 +57,6 @@ class Asked implements Handover {
 
 class HandedStore extends MemoryStore {
   override readonly handover: Asked = new Asked(this)
-  readonly absent = (state: 'incoming' | 'lost'): number =>
-    [...this.states.values()].filter((each) => each === state).length
 }
 
 function handed() {

@@ -33,7 +33,7 @@ export function setHandover(volume: Volume, word: string): Errno | undefined {
   if (step === undefined) return EINVAL
   const refused = handover.refusal(step)
   if (refused !== undefined) return refused
-  if ((store.absent?.('incoming') ?? 0) > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
+  if (handover.absent('incoming') > 0 || (step !== 'ram' && !volume.frozen)) return EBUSY
   if (step === 'image') return handover.preserveImage(packImage(journal.identity, state, journal.version))
   handover.preserve(step, [...outgoing(volume, step)])
   return undefined

@@ -4,14 +4,14 @@
  * Source: process_init_reply() and fuse_new_init(), fs/fuse/inode.c.
  */
 
-import { MIB } from '../values/units.ts'
+import { MIB, PTE_BYTES } from '../values/units.ts'
 import { INIT_FLAGS } from './constants.ts'
 import type { INIT_IN, INIT_OUT } from './kernel-structs.ts'
 import type { ValuesOf } from './struct.ts'
 
 /** The largest WRITE and READ in bytes, and so, with a page for the headers, the size of the read buffer. */
 export const MAX_WRITE_BYTES = MIB
-const MAX_PAGES = MAX_WRITE_BYTES / 4096
+const MAX_PAGES = MAX_WRITE_BYTES / PTE_BYTES
 
 const MAJOR = 7
 /**

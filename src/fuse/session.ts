@@ -21,13 +21,13 @@ export type HandledRequest = Exclude<FuseRequest, RequestOf<'INIT'>>
 
 /**
  * Does what `request` asks, fills `reply`, and returns what filled it. undefined: no reply now. FORGET,
- * BATCH_FORGET and INTERRUPT never get one; any other request is answered later, through an `Answer`. A throw
- * ends `serve`, with the request unanswered.
+ * BATCH_FORGET and INTERRUPT never get one; any other request is answered later, through an `AnswerRequest`.
+ * A throw ends `serve`, with the request unanswered.
  */
 export type Handler = (request: HandledRequest, reply: Reply) => Answered | undefined
 
 /** Handles a request that was left unanswered once more, and sends the reply if there is one now. */
-export type Answer = (request: HandledRequest, handler: Handler) => void
+export type AnswerRequest = (request: HandledRequest, handler: Handler) => void
 
 /**
  * The program that a session serves the connection for: it handles requests, and has work of its own between
@@ -66,7 +66,7 @@ export interface SessionHost {
    */
   timerMs?(): number | undefined
   /** Parked requests may be answered. */
-  onTimer?(answer: Answer): void
+  onTimer?(answer: AnswerRequest): void
   /** Whether `whenIdle` has something to do. */
   hasIdleWork?(): boolean
   /** Deferred work; called when no request arrived for IDLE_MS. */
@@ -76,7 +76,7 @@ export interface SessionHost {
   /** Readable when work beside the session has finished; undefined: none is under way. */
   eventsFd?(): Fd | undefined
   /** `eventsFd` is readable. Parked requests may be answered. */
-  onEvents?(answer: Answer): void
+  onEvents?(answer: AnswerRequest): void
   /** Logs one line about something that should not happen. Called rarely, however often that happens. */
   report?(line: string): void
 }
@@ -106,7 +106,7 @@ export function serve(fuseFd: Fd, host: SessionHost): 'unmounted' {
     if (both?.events !== events) both = { events, poller: new Poller([fuseFd, events]) }
     return both.poller
   }
-  const answer: Answer = (request, handle) => {
+  const answer: AnswerRequest = (request, handle) => {
     reply.begin(request.header)
     if (handle(request, reply) !== ANSWERED || !isAnswered(request.opcode)) {
       host.afterNoReply?.(request)

@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { carveOuts, KMEM_WORD, keepsKmemAway, wordsAgainstKaslr } from '../bootmem/carve-out.ts'
 import { kaslrMayLandIn } from '../bootmem/kaslr.ts'
-import { type DaxRegion, readDaxRegions } from '../linux/dax.ts'
+import { type DaxRegion, rangeOfRegion, readDaxRegions } from '../linux/dax.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { kernelLockdown } from '../linux/lockdown.ts'
 import { formatRange, reservedRanges } from '../linux/memmap.ts'
@@ -17,7 +17,7 @@ import { covers, overlap, type PhysicalRange } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
 import { type Finding, fail, ok, warn } from '../values/finding.ts'
 import { formatSize } from '../values/size.ts'
-import { MIB } from '../values/units.ts'
+import { PMD_BYTES, SMALLEST_REGION_BYTES } from '../values/units.ts'
 import { type Fix, type FixableFinding, fixable } from './fix.ts'
 
 const NAME = 'carve-out'
@@ -75,8 +75,8 @@ export function judgeCarveOuts(view: CarveOutView): FixableFinding[] {
 
 /** Where the region's devices do not show its start, the ranges of their memory. */
 function rangesOf(region: DaxRegion): readonly PhysicalRange[] {
-  if (region.startByte !== undefined) return [{ start: region.startByte, lengthBytes: region.sizeBytes }]
-  return region.devices.flatMap(({ mappings }) => mappings)
+  const range = rangeOfRegion(region)
+  return range === undefined ? region.devices.flatMap(({ mappings }) => mappings) : [range]
 }
 
 const touches = (region: DaxRegion, range: PhysicalRange): boolean =>
@@ -115,7 +115,7 @@ function judgeRange(range: PhysicalRange, made: readonly DaxRegion[], hasDriver:
  * reasons.
  */
 const isForPool = ({ start, lengthBytes }: PhysicalRange): boolean =>
-  lengthBytes >= 64 * MIB && start % (2 * MIB) === 0
+  lengthBytes >= SMALLEST_REGION_BYTES && start % PMD_BYTES === 0
 
 function judgeReserved(range: PhysicalRange, { iomem, hasMemoryDevice, lockdown }: CarveOutView): Finding {
   const name = `reserved ${formatRange(range)}`

@@ -3,8 +3,8 @@
  * processes are of the same version: where the package's files are replaced between the two starts, the
  * keeper ends.
  */
+import type { ProcessIdentity } from '../run/process-identity.ts'
 import type { MemorySource, RootDirectory } from '../server/messages.ts'
-import type { PreviousHolder } from './takeover/holder-process.ts'
 
 /** The descriptor of both lines in the keeper's process. */
 export const CONTACT_FD = 3
@@ -16,6 +16,12 @@ export const CONTACT_VERSION = 2
 export type Readiness =
   | { readonly ok: true; readonly sizeBytes: number; readonly isNew: boolean; readonly isIncoming: boolean }
   | { readonly ok: false; readonly reason: string }
+
+/** 'store': the process holds only what the service manager passed to it, and ends by itself. */
+export interface PreviousHolder {
+  readonly role: 'keeper' | 'server' | 'store'
+  readonly process: ProcessIdentity
+}
 
 export type KeeperOptions = KeeperMountOptions | KeeperHoldOptions
 
@@ -33,7 +39,7 @@ export interface KeeperMountOptions extends CommonOptions {
   readonly mountPoint: string
   /**
    * A mount of this pool that by its record no process serves. The keeper takes it off when it has the pool:
-   * the record may be wrong, and whoever serves the mount has the pool then.
+   * the record may be wrong, and then the process that serves the mount has the pool.
    */
   readonly deadMount: string | null
   /** Mount flags and options for the kernel, beyond those every pool has. */

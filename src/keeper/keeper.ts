@@ -3,6 +3,7 @@
  * the server ends. It must never touch its own mount: while no server answers, that would block the one
  * process that can start one (docs/deadlocks.md).
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, hasHungUp, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { unmount } from '../linux/mounts.ts'
@@ -13,8 +14,9 @@ import { findRegion } from '../stores/registry.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { errorText, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { type Areas, makeRuntime } from './areas.ts'
-import type { KeeperMountOptions, KeeperOptions } from './contact.ts'
+import type { KeeperMountOptions, KeeperOptions, PreviousHolder } from './contact.ts'
 import { FdStoreMirror } from './fdstore/mirror.ts'
 import { connectionOf, mountConnection, takeLeftMountOff } from './fuse-connection.ts'
 import type { KeeperLog } from './log.ts'
@@ -26,7 +28,7 @@ import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
 import { describeEnd, type FirstOrder, ServerProcess, whyNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
-import { killHolder, openHolder, type PreviousHolder, resumeHolder } from './takeover/holder-process.ts'
+import { killHolder, openHolder, resumeHolder } from './takeover/holder-process.ts'
 import { takeRegionLocks } from './takeover/take-region-lock.ts'
 
 /**
@@ -109,7 +111,7 @@ export class Keeper {
       if (previousHolder !== null && pidfd !== undefined) await killHolder(previousHolder, pidfd, this.#log)
     }
     if (!isLive) this.#areas = { ...this.#areas, runtime: makeRuntime() }
-    if (source.kind !== 'memfd')
+    if (isInRegion(source))
       this.#areas = { ...this.#areas, regionLocks: takeRegionLocks(findRegion(source), previousHolder) }
     const isServed = isLive && previousHolder?.role !== 'store'
     const more = isLive ? { isServed } : { rootDirectory: options.rootDirectory }
@@ -200,7 +202,7 @@ export class Keeper {
       const { totalBlocks, isNew } = opened
       this.#totalBlocks = totalBlocks
       this.#isNew = isNew
-      if (source.kind === 'memfd') this.#source = { ...source, totalBlocks }
+      if (!isInRegion(source)) this.#source = { ...source, totalBlocks }
       this.#unpacked()
       this.#history.hasReadImage()
       return server
@@ -239,7 +241,7 @@ export class Keeper {
   }
 
   #resized(totalBlocks: number, mountPoint: string): void {
-    if (this.#source.kind !== 'memfd' || totalBlocks === this.#totalBlocks) return
+    if (isInRegion(this.#source) || totalBlocks === this.#totalBlocks) return
     this.#totalBlocks = totalBlocks
     this.#source = { ...this.#source, totalBlocks }
     this.#log.event(`the pool has another size`, { sizeBytes: this.sizeBytes })
@@ -270,7 +272,7 @@ export class Keeper {
   /** Not mounted: this process alone holds the memory until a mount takes it over, or `umount --discard`. */
   park(): void {
     this.#server = undefined
-    if (this.#source.kind === 'memfd') this.#totalBlocks = this.#source.totalBlocks
+    if (!isInRegion(this.#source)) this.#totalBlocks = this.#source.totalBlocks
     this.#writeRecord(null)
   }
 

@@ -8,13 +8,14 @@ import { logPath } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import type { MemorySource } from '../server/messages.ts'
 import { errorText, UsageError } from '../values/errors.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { makeImage, makeRuntime, makeTable } from './areas.ts'
-import type { KeeperOptions } from './contact.ts'
+import type { KeeperOptions, PreviousHolder } from './contact.ts'
 import { findIncoming, type Incoming } from './luo/find-incoming.ts'
 import { LuoThread } from './luo/thread.ts'
 import { MemfdTable } from './memfd-table.ts'
 import { type PoolHandles, takeOver } from './takeover/copy-fds.ts'
-import { type PreviousHolder, resumeHolder, suspendHolder } from './takeover/holder-process.ts'
+import { resumeHolder, suspendHolder } from './takeover/holder-process.ts'
 
 export interface OpenedPool {
   readonly handles: PoolHandles
@@ -31,7 +32,7 @@ export class UnusableHandoverError extends UsageError {}
 export async function openPool(options: KeeperOptions): Promise<OpenedPool> {
   const { pool, source, previousHolder } = options
   if (previousHolder !== null) return { handles: takeOverFrom(options, previousHolder), source }
-  if (source.kind !== 'memfd' || (options.kind === 'mount' && options.isNew))
+  if (isInRegion(source) || (options.kind === 'mount' && options.isNew))
     return { handles: newPool(source), source }
   const found = await findIncoming(pool, new LuoThread())
   if (found === undefined) return { handles: newPool(source), source }
@@ -72,7 +73,7 @@ function incomingPool({ sessions, incoming, lost, packed }: Incoming): PoolHandl
 
 function newPool(source: MemorySource): PoolHandles {
   const { fd, table } = makeTable()
-  const memfd = source.kind === 'memfd' ? ([fd, makeImage()] as const) : undefined
+  const memfd = isInRegion(source) ? undefined : ([fd, makeImage()] as const)
   const areas = { runtime: makeRuntime(), memfd }
   return { areas, table, memfds: new MemfdTable(table), luoState: { kind: 'none' }, fuse: undefined }
 }
@@ -87,7 +88,7 @@ function takeOverFrom({ pool, source }: KeeperOptions, holder: PreviousHolder): 
   suspendHolder(holder)
   try {
     const handles = takeOver(pool, holder.process.pid, holder.role === 'server' ? 'server' : 'keeper')
-    if (source.kind === 'memfd' && handles.areas.memfd === undefined)
+    if (!isInRegion(source) && handles.areas.memfd === undefined)
       throw new UsageError(
         `pool '${pool}': process ${holder.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,
       )

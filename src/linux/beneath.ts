@@ -67,7 +67,7 @@ export function withMount<T>(
 }
 
 /** A name in an open directory, both open until the function that was given it returns. */
-export interface Place {
+export interface PlaceBeneath {
   readonly directory: Fd
   readonly name: string
   /**
@@ -84,7 +84,7 @@ export interface Place {
  */
 export function withPlace<T>(
   path: string,
-  use: (place: Place) => T,
+  use: (place: PlaceBeneath) => T,
   base: Base | Errno = mountOver(path),
 ): T | Errno {
   const inMount = (root: Fd, way: string): T | Errno => {
@@ -123,7 +123,7 @@ export function statBeneath(path: string, base?: Base): Stats | undefined {
 }
 
 /** Takes the name away, a symlink's own too. Errors: ENOENT, EISDIR (a directory stays), EACCES. */
-export function removePlace({ directory, name }: Place): Errno | undefined {
+export function removePlace({ directory, name }: PlaceBeneath): Errno | undefined {
   return errnoUnlessZero(unlinkat(directory, name, 0))
 }
 

@@ -47,6 +47,10 @@ export interface DaxRegion {
   readonly devices: readonly DaxDevice[]
 }
 
+/** Its physical memory; undefined: as of `startByte`. */
+export const rangeOfRegion = ({ startByte, sizeBytes }: DaxRegion): PhysicalRange | undefined =>
+  startByte === undefined ? undefined : { start: startByte, lengthBytes: sizeBytes }
+
 /**
  * All regions that have a device, by id; none where there is no dax bus. Needs root. Throws SystemCallError.
  */

@@ -5,7 +5,7 @@
 import { fstatSync } from 'node:fs'
 import { EINTR, ENOSPC, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
-import { PMD_BYTES } from '../values/units.ts'
+import { PMD_BYTES, PTE_BYTES } from '../values/units.ts'
 import { addressOf, errnoUnlessZero, lastErrno, libcCall, must, orErrno, viewOf } from './library.ts'
 
 const memfd_create = libcCall('memfd_create', 'int', ['str', 'uint'])
@@ -65,7 +65,7 @@ export function mapShared(fd: Fd, lengthBytes: number, offset = 0): Uint8Array<A
   }
   // SAFETY: MAP_FIXED replaces only addresses of the reservation made one line above, and only its unused
   // ends, which no view was ever made of, are unmapped.
-  const pages = Math.ceil(lengthBytes / 4096) * 4096
+  const pages = Math.ceil(lengthBytes / PTE_BYTES) * PTE_BYTES
   const reserved = must(mmap(0, pages + PMD_BYTES, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), what)
   const start = Math.ceil(reserved / PMD_BYTES) * PMD_BYTES
   must(mmap(start, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset), what)

@@ -16,8 +16,9 @@ const socket = libcCall('socket', 'int', ['int', 'int', 'int'])
 const connect = libcCall('connect', 'int', ['int', 'void *', 'uint'])
 const shutdown = libcCall('shutdown', 'int', ['int', 'int'])
 
-const AF_UNIX = 1
-const SUN_PATH_BYTES = 108
+export const AF_UNIX = 1
+/** `sun_path` of struct sockaddr_un, its end among them. */
+export const SUN_PATH_BYTES = 108
 const SOCK_DGRAM = 2
 const SOCK_SEQPACKET = 5
 const SOCK_CLOEXEC = 0o2000000

@@ -3,20 +3,20 @@
  * socket's path can be where the child could not make one, and it stays while one child replaces another.
  * Layout: struct sockaddr_un, include/uapi/linux/un.h.
  */
+
 import { chmodSync, renameSync, rmSync } from 'node:fs'
 import { ENAMETOOLONG } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { libcCall, must } from './library.ts'
+import { AF_UNIX, SUN_PATH_BYTES } from './sockets.ts'
 
 const socket = libcCall('socket', 'int', ['int', 'int', 'int'])
 const bind = libcCall('bind', 'int', ['int', 'void *', 'uint'])
 const listen = libcCall('listen', 'int', ['int', 'int'])
 
-const AF_UNIX = 1
 const SOCK_STREAM = 1
 const SOCK_CLOEXEC = 0o2000000
-const PATH_BYTES = 108
 const BACKLOG = 16
 
 /**
@@ -28,8 +28,8 @@ export function listenUnix(path: string): Fd {
   // Renamed, the socket can still be connected to, and that path does not exist.
   const boundTo = `${path}.bound`
   const name = Buffer.from(boundTo)
-  if (name.length >= PATH_BYTES) throw new SystemCallError(`bind ${boundTo}`, ENAMETOOLONG)
-  const address = Buffer.alloc(2 + PATH_BYTES)
+  if (name.length >= SUN_PATH_BYTES) throw new SystemCallError(`bind ${boundTo}`, ENAMETOOLONG)
+  const address = Buffer.alloc(2 + SUN_PATH_BYTES)
   address.writeUInt16LE(AF_UNIX, 0)
   name.copy(address, 2)
   rmSync(boundTo, { force: true })

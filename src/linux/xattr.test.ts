@@ -1,10 +1,12 @@
 /** Tests of extended attributes on a real file and a real symlink. */
+
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { EEXIST, ENODATA, ENOENT, EOPNOTSUPP, EPERM } from '../values/errno.ts'
+import { XATTR_CREATE, XATTR_REPLACE } from '../values/xattr-names.ts'
 import {
   getxattr,
   lgetxattr,
@@ -14,8 +16,6 @@ import {
   lsetxattr,
   removexattr,
   setxattr,
-  XATTR_CREATE,
-  XATTR_REPLACE,
 } from './xattr.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-xattr-'))

@@ -7,9 +7,6 @@ import { errnoUnlessZero, libcCall, orErrno } from './library.ts'
 
 const FIRST_TRY_BYTES = 1024
 
-export const XATTR_CREATE = 1
-export const XATTR_REPLACE = 2
-
 type Get = (path: string, name: string) => Uint8Array | Errno
 type Set = (path: string, name: string, value: Uint8Array, flags?: number) => Errno | undefined
 type Remove = (path: string, name: string) => Errno | undefined

@@ -11,12 +11,26 @@ import { runningUpdates } from '../run/running-updates.ts'
 import { Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { readUpdateRecord } from './kernel/update-record.ts'
+import { vmMounts } from './vm-mounts.ts'
+
+/**
+ * Ends them all. `named`: as of `vmMounts`. Returns how many were stopped, and whether a killed one had left
+ * its kernel. Errors: UsageError.
+ */
+export async function abortUpdates(
+  named: string | undefined,
+  timeoutMs: number,
+): Promise<{ stopped: number; isUnloaded: boolean }> {
+  const stopped = await stopUpdates(timeoutMs)
+  const { mounts } = vmMounts(named)
+  return { stopped, isUnloaded: unloadAfterUpdate(mounts.map(({ mountPoint }) => mountPoint)) }
+}
 
 /**
  * Returns how many were stopped. One undoes itself at its next step, or ends when its guests run again; both
  * take `timeoutMs` at the most. Errors (UsageError): one does not end.
  */
-export async function stopUpdates(timeoutMs: number): Promise<number> {
+async function stopUpdates(timeoutMs: number): Promise<number> {
   const updates = runningUpdates()
   await Promise.all(updates.map((update) => stop(update, timeoutMs)))
   return updates.length
@@ -44,7 +58,7 @@ async function stop(update: ProcessIdentity, timeoutMs: number): Promise<void> {
  * Whether one of the mounts has the record of an update of this very kernel, whose command was killed before
  * the jump. The kernel that it loaded is unloaded: no reboot may start that over guests which run again.
  */
-export function unloadAfterUpdate(mountPoints: readonly string[]): boolean {
+function unloadAfterUpdate(mountPoints: readonly string[]): boolean {
   const isLeft = mountPoints.some((mountPoint) => readUpdateRecord(mountPoint)?.bootId === bootId())
   if (isLeft) unloadKernel()
   return isLeft

@@ -4,15 +4,18 @@
  */
 import { SuccessorRoom } from '../qemu/successor/room.ts'
 import type { Vm } from '../qemu/vm-list.ts'
+import { announceUpdate } from '../run/running-updates.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Finding } from '../values/finding.ts'
-import type { DeferredSignals } from './deferred-signals.ts'
+import { DeferredSignals } from './deferred-signals.ts'
 import { runForEach, type VmBatch } from './for-each-vm.ts'
 import { replaceQemu } from './guest/replace-qemu.ts'
 import { vmTimeline } from './guest/vm-result.ts'
 import { checkGuests, subjectOf } from './preflight/check-guests.ts'
 import { nowMs, PhaseClock, type VmTimeline } from './report/timeline.ts'
-import type { UpdateReport } from './report/update-report.ts'
+import { isSuccess, type UpdateReport } from './report/update-report.ts'
+import type { UpdateView } from './update-view.ts'
+import { vmsOfMount } from './vm-mounts.ts'
 
 /**
  * Those of `vms` that run, or the named ones. Errors (UsageError): a named one is unknown or does not run;
@@ -34,7 +37,44 @@ export function chooseVms(vms: readonly Vm[], names: readonly string[]): Vm[] {
   return running
 }
 
-export interface VmmChoice extends VmBatch {
+export interface VmmUpdate {
+  /** A mount point or a pool; undefined: the only mount. */
+  readonly named: string | undefined
+  /** None: all that run. */
+  readonly names: readonly string[]
+  readonly nextQemu: string | undefined
+  /** For each step of each VM. */
+  readonly timeoutMs: number
+  readonly isAllOrNone: boolean
+}
+
+/** Returns the exit status. Errors: UsageError. */
+export async function updateQemus(update: VmmUpdate, view: UpdateView): Promise<number> {
+  const ended = announceUpdate()
+  try {
+    return await updateAnnounced(update, view)
+  } finally {
+    ended()
+  }
+}
+
+async function updateAnnounced(update: VmmUpdate, view: UpdateView): Promise<number> {
+  const { named, names, ...choice } = update
+  const { mountPoint, vms, problems } = vmsOfMount(named)
+  for (const problem of problems) view.problem(problem)
+  const isNoneKnown = problems.length > 0 && !vms.some(({ state }) => state === 'running')
+  if (isNoneKnown && names.length === 0) return 1
+  const chosen = chooseVms(vms, names)
+  const signals = new DeferredSignals()
+  const { onPhase, onDone, until } = view.progress(chosen.map(({ definition }) => definition.name))
+  const onWarning = (finding: Finding): void => view.warning(finding)
+  const work = updateVmms({ ...choice, mountPoint, vms: chosen, onPhase, onDone, onWarning, signals })
+  const report = await until(work).finally(() => signals.end())
+  view.report(report)
+  return signals.status ?? (isSuccess(report) && problems.length === 0 ? 0 : 1)
+}
+
+interface VmmChoice extends VmBatch {
   /** If one guest cannot be updated, none is. */
   readonly isAllOrNone: boolean
   /** A signal ends the update for each guest that is not paused yet; the others come to their end. */
@@ -46,7 +86,7 @@ export interface VmmChoice extends VmBatch {
  * A guest with an error in its findings is left as it is, and the report names it; the others are updated.
  * Errors (UsageError): no guest can be updated, or, with `isAllOrNone`, not all; none was paused.
  */
-export async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
+async function updateVmms(batch: VmmChoice): Promise<UpdateReport> {
   const { findings, lines } = await checkGuests(batch.vms, batch.nextQemu, 'here')
   const refusals = findings.filter(({ severity }) => severity === 'error')
   const problemsOf = ({ definition }: Vm): Finding[] =>

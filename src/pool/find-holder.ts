@@ -2,8 +2,8 @@
  * The present holder of a pool: none, a parked keeper, a server whose keeper died, or the service manager.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { PreviousHolder } from '../keeper/contact.ts'
 import type { StoredPool } from '../keeper/fdstore/restored.ts'
-import type { PreviousHolder } from '../keeper/takeover/holder-process.ts'
 import { fuseMountOf, mountTable } from '../linux/mounts.ts'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'

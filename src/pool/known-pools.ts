@@ -4,9 +4,11 @@
  * /run), of another version, or name processes that have died while others hold the memory
  * (docs/ownership.md).
  */
+
 import { listPoolRecords, type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import type { Lost } from './remains.ts'
 import { type ImageHolder, livingRecord, searchHolders } from './search-holders.ts'
 
@@ -74,13 +76,13 @@ export function strayHolders(
   lost: Lost | undefined,
   holders: readonly ImageHolder[],
 ): ImageHolder[] {
-  const isInRegion = lost?.source !== undefined && lost.source.kind !== 'memfd'
+  const isOfRegion = lost?.source !== undefined && isInRegion(lost.source)
   const named = listPoolRecords().records.filter((record) => record.pool !== pool)
   const isAnothers = ({ process: { pid } }: ImageHolder): boolean =>
     named.some(({ keeper, server }) => keeper.pid === pid || server?.pid === pid)
   return holders.filter((holder) =>
     holder.pool === undefined
-      ? !isInRegion && !isAnothers(holder)
+      ? !isOfRegion && !isAnothers(holder)
       : holder.pool === pool && holder.role === undefined,
   )
 }

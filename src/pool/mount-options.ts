@@ -9,7 +9,7 @@ import type { StoreDriver } from '../stores/driver.ts'
 import { STORES } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import { parseSize } from '../values/size.ts'
-import { STORE_KINDS, type StoreKind } from '../values/store-kinds.ts'
+import { DEFAULT_STORE, STORE_KINDS, type StoreKind } from '../values/store-kinds.ts'
 import { PMD_BYTES, PUD_BYTES } from '../values/units.ts'
 import { addVfsOption, splitOptions, type VfsOptions } from './vfs-options.ts'
 
@@ -109,7 +109,7 @@ function checkStoreOptions(
   options: Pick<MountOptions, 'sizeBytes' | 'region' | 'isNew' | 'alignBytes'>,
 ): void {
   const { sizeBytes, region, isNew, alignBytes } = options
-  const { find, largestPageBytes } = STORES[store ?? 'memfd']
+  const { find, largestPageBytes } = STORES[store ?? DEFAULT_STORE]
   const isRegion = find !== undefined
   if (sizeBytes !== undefined && isRegion)
     throw new UsageError(`size= is not for store=${store}: the pool is as large as its region`)

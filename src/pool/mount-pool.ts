@@ -2,6 +2,7 @@
  * The mount of a pool: it checks first, so that a refusal has changed nothing, then finds the process that
  * holds the pool now, then starts the keeper that takes it over.
  */
+
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CONTACT_VERSION } from '../keeper/contact.ts'
@@ -18,6 +19,7 @@ import { checkSeesHolders } from '../stores/carve-out/sees-holders.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { DEFAULT_STORE, isInRegion, isRegionKind } from '../values/store-kinds.ts'
 import { choosePoolSize, wholeBlocks } from './choose-pool-size.ts'
 import { deadMount, findHolder, isMountedHere } from './find-holder.ts'
 import { type MountOptions, parseMountOptions, SESSION_FILES } from './mount-options.ts'
@@ -57,11 +59,11 @@ export async function mountPool(
 ): Promise<Mounted> {
   const pool = checkPoolName(request.pool)
   const options = parseMountOptions(request.options)
-  if (options.store !== undefined && options.store !== 'memfd') checkSeesHolders(options.store)
+  if (options.store !== undefined && isRegionKind(options.store)) checkSeesHolders(options.store)
   checkMachine()
   checkOwnProc()
   const inUse = `pool '${pool}' is being mounted by another process: see 'guestmemfs list'`
-  // There is none where /run is full: it saves a search, and nobody's memory depends on it.
+  // There is none where /run is full: it saves a search, and no guest's memory depends on it.
   const lock = takeLockIfRoom(lockPath(pool), inUse)
   try {
     return await mountLocked(pool, request, options, stored, waiting)
@@ -82,7 +84,7 @@ async function mountLocked(
   const lost = found !== undefined && 'lost' in found ? found.lost : undefined
   if (lost !== undefined) checkLost(lost, options)
   const holder = found === undefined || 'lost' in found ? undefined : found
-  const wasLost = lost !== undefined && (lost.source?.kind ?? options.store ?? 'memfd') === 'memfd'
+  const wasLost = lost !== undefined && !isRegionKind(lost.source?.kind ?? options.store ?? DEFAULT_STORE)
   const isLive =
     holder?.role === 'server' ||
     (holder?.role === 'store' && stored?.isConnected === true) ||
@@ -92,7 +94,7 @@ async function mountLocked(
   const mountPoint = checkMountPoint(request.mountPoint, pool, isServed ? holder.record : undefined, dead)
   const source = holder === undefined ? newSource(options, lost) : existingSource(holder.record, options)
   // The keeper and its servers have this process's pid namespace and /proc.
-  if (source.kind !== 'memfd') checkSeesHolders(source.kind)
+  if (isInRegion(source)) checkSeesHolders(source.kind)
   const { mountFlags, kernelOptions, rootDirectory, isNew, sessionFiles } = options
   const ready = await startKeeper(
     {
@@ -125,7 +127,7 @@ async function mountLocked(
  */
 function checkLost({ pool, source }: Lost, { isNew, store }: MountOptions): void {
   const kind = source?.kind ?? store
-  if (isNew || (kind !== undefined && kind !== 'memfd')) return
+  if (isNew || (kind !== undefined && isRegionKind(kind))) return
   // What is left of it does not say where its memory was.
   const region =
     source === undefined ? ', or say store= if it lay in a region, whose memory is there still' : ''
@@ -149,11 +151,11 @@ export async function parkAgain({ pool, source }: PoolRecord, stored: StoredPool
 /** `lost`: a pool whose processes have died. One in a region is there still, and is meant by its name. */
 function newSource(options: MountOptions, lost: Lost | undefined): MemorySource {
   const { store, region, sizeBytes, alignBytes } = options
-  if (store === undefined && lost?.source !== undefined && lost.source.kind !== 'memfd')
+  if (store === undefined && lost?.source !== undefined && isInRegion(lost.source))
     return existingSource(lost, options)
-  return store !== undefined && store !== 'memfd'
+  return store !== undefined && isRegionKind(store)
     ? { kind: store, region: region ?? null, alignBytes: alignBytes ?? null }
-    : { kind: 'memfd', totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
+    : { kind: DEFAULT_STORE, totalBlocks: choosePoolSize(sizeBytes) / BLOCK_BYTES, isNew: true }
 }
 
 /** Refuses options that differ from the pool that exists: the mount may mean another one. */
@@ -167,7 +169,7 @@ function existingSource(record: PoolRecord, options: MountOptions): MemorySource
     )
   }
   if (asked !== undefined && wholeBlocks(asked) !== sizeBytes) {
-    const resize = source.kind === 'memfd' ? ", then 'mount -o remount,size='" : ''
+    const resize = isInRegion(source) ? '' : ", then 'mount -o remount,size='"
     throw new UsageError(
       `pool '${pool}' exists with ${formatSize(sizeBytes)}, not ${formatSize(asked)}: mount it without size=${resize}, or ${discard}`,
     )

@@ -1,12 +1,14 @@
 /** A pool's image for reading: in the process that holds it, in its region, or in a file that is a copy. */
+
 import { existsSync, openSync, statSync } from 'node:fs'
-import { findAreas } from '../keeper/takeover/copy-fds.ts'
+import { findAreas } from '../keeper/takeover/held-areas.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { mapPrivate } from '../linux/private-map.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { findRegion } from '../stores/registry.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { findKnownPool } from './known-pools.ts'
 import { checkSeen } from './unseen-processes.ts'
 
@@ -29,7 +31,7 @@ export function readPoolImage(named: string): PoolImage {
   }
   if (process.getuid?.() !== 0)
     throw new UsageError(`reading the image of pool '${record.pool}' needs root: run it with sudo`)
-  if (record.source.kind !== 'memfd')
+  if (isInRegion(record.source))
     return { area: findRegion(record.source).readMetadata(), isServed: record.state === 'mounted' }
   const holder = [record.keeper, record.server].find((process) => process !== null && isAlive(process))
   // As long as there is a packed image from the former kernel, the other is not made yet.

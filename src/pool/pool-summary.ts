@@ -1,8 +1,10 @@
 /** The one-line view of every pool of this host: mounted, parked, or without processes of its own. */
+
 import { statfsSync } from 'node:fs'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { isMountedHere } from './find-holder.ts'
 import { knownPools, strayHolders } from './known-pools.ts'
 import { poolMounts } from './pool-view.ts'
@@ -94,8 +96,7 @@ function stateWithoutProcesses(lost: Lost, holders: readonly ImageHolder[]): Poo
   // Nor may a user see who holds what.
   if (whyUnseen(lost) !== undefined) return 'unseen'
   // Its memory has outlived its processes, and `mount` finds it.
-  if (lost.source !== undefined && lost.source.kind !== 'memfd')
-    return isMountedHere(lost) ? 'unserved' : 'parked'
+  if (lost.source !== undefined && isInRegion(lost.source)) return isMountedHere(lost) ? 'unserved' : 'parked'
   return strayHolders(lost.pool, lost, holders).length > 0 ? 'held' : 'lost'
 }
 

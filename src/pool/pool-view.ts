@@ -6,7 +6,7 @@ import { isPoolMount, mountTable } from '../linux/mounts.ts'
 import { getxattr, setxattr } from '../linux/xattr.ts'
 import { EACCES, EBUSY, ENODATA, ENOTCONN, EOPNOTSUPP, EPERM, Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
-import { FROZEN_XATTR } from '../values/xattr-names.ts'
+import { FROZEN_XATTR, VIRTUAL_PREFIX } from '../values/xattr-names.ts'
 
 /**
  * Virtual xattrs of the root directory; each value is JSON with integers in bytes or blocks, as its fields'
@@ -70,7 +70,7 @@ export class DeadMount extends UsageError {
  * DeadMount.
  */
 export function readVirtual(path: string, name: string): unknown {
-  const text = readText(path, `guestmemfs.${name}`)
+  const text = readText(path, VIRTUAL_PREFIX + name)
   if (text === ENODATA) return undefined
   if (text === EOPNOTSUPP) throw new UsageError(`${path} is not in a guestmemfs mount: see 'guestmemfs list'`)
   if (text === EPERM)

@@ -2,7 +2,9 @@
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { type FileMapping, fileMappings } from '../linux/page-sizes.ts'
+import { UsageError } from '../values/errors.ts'
 import { MAP_KINDS } from '../values/mapping.ts'
+import type { PoolSummary } from './pool-summary.ts'
 import { readVirtualList } from './pool-view.ts'
 
 const Listed = v.object({
@@ -18,7 +20,7 @@ const Listed = v.object({
 })
 type Listed = v.InferOutput<typeof Listed>
 
-export interface RamFile {
+export interface ListedRamFile {
   /** Below the mount point. */
   readonly file: string
   readonly sizeBytes: number
@@ -26,13 +28,27 @@ export interface RamFile {
   readonly extents: number
   /** The largest pages that it was placed for. */
   readonly alignBytes: number
-  readonly mappings: readonly Mapping[]
+  readonly mappings: readonly RamMapper[]
 }
 
-export type Mapping = Pick<FileMapping, 'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes'>
+export type RamMapper = Pick<FileMapping, 'pid' | 'program' | 'kernelPageBytes' | 'pmdMappedBytes'>
+
+/**
+ * None where the pool is not mounted, or no server serves it: reading the mount could hang. Nor for a user:
+ * only root can read the list of files.
+ */
+export function ramOf({ freeBytes, mountPoint }: PoolSummary): ListedRamFile[] {
+  if (freeBytes === null || mountPoint === null) return []
+  try {
+    return ramFiles(mountPoint)
+  } catch (error) {
+    if (error instanceof UsageError) return []
+    throw error
+  }
+}
 
 /** Throws UsageError where the mount does not answer. */
-export function ramFiles(mountPoint: string): RamFile[] {
+function ramFiles(mountPoint: string): ListedRamFile[] {
   const listed = readVirtualList(mountPoint, 'ram').map((item) => v.parse(Listed, item))
   if (listed.length === 0) return []
   const found = fileMappings((path, offsetBytes) =>

@@ -1,7 +1,7 @@
 /**
  * What is left of a pool of which no process is found and no record can be read: the record's file, or a
- * mount that nobody serves. It tells that there was a pool, whose memory may have been lost. Must not: access
- * a mount, which may not answer.
+ * mount that no process serves. It tells that there was a pool, whose memory may have been lost. Must not:
+ * access a mount, which may not answer.
  */
 import { isPoolMount, mountTable } from '../linux/mounts.ts'
 import { listPoolRecords, type PoolRecord } from '../run/pool-record.ts'

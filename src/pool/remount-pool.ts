@@ -3,6 +3,7 @@
  * `remount,size=`. What is fixed when a pool is made stays as it is, and a request to change it is refused:
  * the kernel would answer success and change nothing.
  */
+
 import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
@@ -13,6 +14,7 @@ import type { RootDirectory } from '../server/messages.ts'
 import { EBUSY, EPERM, EROFS, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { formatSize } from '../values/size.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { SIZE_XATTR } from '../values/xattr-names.ts'
 import { choosePoolSize, wholeBlocks } from './choose-pool-size.ts'
 import { type MountOptions, parseMountOptions } from './mount-options.ts'
@@ -51,7 +53,7 @@ export async function remountPool({ pool: named, mountPoint, options }: MountReq
 /** The new size of the pool in bytes; undefined: it keeps the one it has. Errors: UsageError. */
 function newSize({ pool, source, sizeBytes }: PoolRecord, { sizeBytes: asked }: MountOptions) {
   if (asked === undefined) return undefined
-  if (source.kind === 'memfd') return choosePoolSize(asked)
+  if (!isInRegion(source)) return choosePoolSize(asked)
   if (wholeBlocks(asked) === sizeBytes) return undefined
   throw new UsageError(
     `pool '${pool}' has ${formatSize(sizeBytes)}, not ${formatSize(asked)}: a carve-out is as large as what was set aside at boot ('guestmemfs reserve')`,
@@ -111,7 +113,7 @@ function checkUnchanged(pool: string, { store, region }: MountOptions): PoolReco
   const stays = `cannot be changed by a remount: park or discard the pool ('guestmemfs umount') and mount it anew`
   if (store !== undefined && store !== source.kind)
     throw new UsageError(`pool '${pool}' has store=${source.kind}, which ${stays}`)
-  if (region !== undefined && source.kind !== 'memfd' && source.region !== null && region !== source.region)
+  if (region !== undefined && isInRegion(source) && source.region !== null && region !== source.region)
     throw new UsageError(`pool '${pool}' has region=${source.region}, which ${stays}`)
   return record
 }

@@ -10,7 +10,7 @@ import { EBUSY, EOPNOTSUPP, EPERM, type Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { HANDOVER_STEPS, type HandoverStep } from '../values/handover-step.ts'
 import { HANDOVER_XATTR } from '../values/xattr-names.ts'
-import { type PoolMount, readVirtual } from './pool-view.ts'
+import { type PoolMount, readVirtual, setFrozen } from './pool-view.ts'
 
 const StatusSchema = v.object({
   step: v.picklist(['none', ...HANDOVER_STEPS]),
@@ -45,6 +45,26 @@ export async function requestHandover(mount: PoolMount, step: HandoverStep): Pro
   const status = await untilState(mount, (state) => state !== 'busy')
   if (status.state === 'done' && status.step === step) return status
   throw new UsageError(`handing over pool '${mount.pool}' failed: ${whyFailed(status)}`)
+}
+
+/**
+ * Freezes the pool and preserves all of it. Errors: UsageError, with nothing preserved, and the pool frozen
+ * only where it was before.
+ */
+export async function freezeAndHandOver(mount: PoolMount): Promise<Pick<HandoverView, 'preserved'>> {
+  if (handoverStatus(mount) === undefined)
+    throw new UsageError(
+      `pool '${mount.pool}' needs no handing over: its memory outlives a kernel by itself, 'freeze' is enough`,
+    )
+  const wasFrozen = !setFrozen(mount, true)
+  try {
+    for (const step of HANDOVER_STEPS) if (step !== 'ram') await requestHandover(mount, step)
+  } catch (error) {
+    requestUnpreserve(mount)
+    if (!wasFrozen) setFrozen(mount, false)
+    throw error
+  }
+  return handoverStatus(mount) ?? { preserved: 0 }
 }
 
 /** Begins to unpreserve everything, and does not wait for the end. Errors: those of setxattr(2). */

@@ -3,10 +3,11 @@
  * descriptors. It needs no file in /run, and finds a pool by the name in its image (docs/ownership.md). Needs
  * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
  */
+
 import { readdirSync, readFileSync } from 'node:fs'
 import { type Identity, probe, readIdentity } from '../fs/image/header.ts'
 import { HEADER_BYTES } from '../fs/image/image-format.ts'
-import { findAreas, findSessions, listAreas } from '../keeper/takeover/copy-fds.ts'
+import { findAreas, findSessions, listAreas } from '../keeper/takeover/held-areas.ts'
 import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
 import { read } from '../linux/holders.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
@@ -18,6 +19,7 @@ import { POOL_BLOCKS_AT } from '../stores/memfd/descriptor-table.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
 import { EACCES, EINVAL, ENOENT, Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 
 /** A process that has the image of a pool open. */
 export interface ImageHolder {
@@ -149,7 +151,7 @@ function sizeSaid(pid: number, table: number | undefined): number | undefined {
 /** The keeper has closed its connection: the pool is parked, whatever its record says. */
 export function hasNoConnection({ source, keeper }: PoolRecord): boolean {
   try {
-    return source.kind === 'memfd' && findAreas(keeper.pid).fuse === undefined
+    return !isInRegion(source) && findAreas(keeper.pid).fuse === undefined
   } catch (error) {
     errnoOfNodeError(error)
     return false

@@ -14,7 +14,7 @@ import { checkPoolName } from '../run/check-names.ts'
 import { ensureFolder, POOLS, whyUnwritable } from '../run/paths.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Mounted, MountRequest } from './mount-pool.ts'
-import { type Answer, readAnswer, readRequest } from './unit-messages.ts'
+import { type MountAnswer, readAnswer, readRequest } from './unit-messages.ts'
 
 const path = (pool: string, kind: 'request' | 'answer' | 'pid'): string => `${POOLS}/${pool}.${kind}`
 export const unit = (pool: string): string => `guestmemfs@${pool}.service`
@@ -53,7 +53,7 @@ export function mountThroughUnit({ pool, mountPoint, options }: MountRequest): M
   )
 }
 
-function takeAnswer(pool: string): Answer | undefined {
+function takeAnswer(pool: string): MountAnswer | undefined {
   const file = path(pool, 'answer')
   if (!existsSync(file)) return undefined
   const answer = readAnswer(readFileSync(file, 'utf8'))
@@ -126,7 +126,7 @@ export function takeRequest(pool: string): MountRequest | undefined {
 }
 
 /** For the unit's process: answers the request. */
-export const giveAnswer = (pool: string, answer: Answer): void =>
+export const giveAnswer = (pool: string, answer: MountAnswer): void =>
   write(path(pool, 'answer'), JSON.stringify(answer))
 
 /** For the service manager, which reads from it which process the pool's keeper is now. */

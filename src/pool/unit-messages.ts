@@ -7,7 +7,7 @@ import { parseRecord } from '../run/parse-record.ts'
 import { HOW, type MountRequest } from './mount-pool.ts'
 
 const Request = v.object({ pool: v.string(), mountPoint: v.string(), options: v.array(v.string()) })
-const Answer = v.variant('ok', [
+const MountAnswer = v.variant('ok', [
   v.object({
     ok: v.literal(true),
     mounted: v.object({
@@ -19,10 +19,10 @@ const Answer = v.variant('ok', [
   }),
   v.object({ ok: v.literal(false), reason: v.string() }),
 ])
-export type Answer = v.InferOutput<typeof Answer>
+export type MountAnswer = v.InferOutput<typeof MountAnswer>
 
 /** undefined: it is no request of this version's kind. */
 export const readRequest = (text: string): MountRequest | undefined => parseRecord(Request, text)
 
 /** undefined: it is no answer of this version's kind. */
-export const readAnswer = (text: string): Answer | undefined => parseRecord(Answer, text)
+export const readAnswer = (text: string): MountAnswer | undefined => parseRecord(MountAnswer, text)

@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findAreas } from '../keeper/takeover/copy-fds.ts'
+import { findAreas } from '../keeper/takeover/held-areas.ts'
 import { close, hasHungUp } from '../linux/descriptors.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { abortFuseConnection, fuseMountOf, unmount } from '../linux/mounts.ts'
@@ -16,6 +16,7 @@ import { isAlive } from '../run/process-identity.ts'
 import { EACCES, EBADF, EBUSY, EINVAL, ENOENT, ENOTDIR, EPERM, Errno, ESRCH } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { cutOff, isMountedFor } from './find-holder.ts'
 import { hasUnit } from './has-unit.ts'
 import { findKnownPool, isHeld, knownRecord, strayHolders, writtenRecord } from './known-pools.ts'
@@ -64,12 +65,12 @@ export async function unmountPool(named: string, options: UnmountOptions): Promi
     else takeOff(record, record.mountPoint)
   }
   const settled = await waitSettled(record.pool, read)
-  if (settled === undefined) return record.source.kind === 'memfd' ? 'ended' : 'in region'
+  if (settled === undefined) return isInRegion(record.source) ? 'in region' : 'ended'
   // Another mount may have made the pool anew meanwhile: then the new one is held, and not lost.
   if (!discard && (!isLost || isHeld(settled))) return 'parked'
   await giveUp(settled.pool, settled)
   if (!isLost) return 'discarded'
-  return settled.source.kind === 'memfd' ? 'lost' : 'in region'
+  return isInRegion(settled.source) ? 'in region' : 'lost'
 }
 
 /** `processes`: its keeper and its server. */
@@ -107,9 +108,9 @@ async function clearRemains(remains: Remains, { discard }: UnmountOptions): Prom
   // After the search, which takes time: another mount may have made the pool anew meanwhile.
   checkUnknown(remains, holders)
   if (!discard) checkNotHeld(remains, holders)
-  const nobody = { keeper: NO_PROCESS, server: null }
-  if (mountPoint !== null) takeOff({ pool, mountPoint, ...nobody }, mountPoint)
-  await giveUp(pool, nobody)
+  const noProcesses = { keeper: NO_PROCESS, server: null }
+  if (mountPoint !== null) takeOff({ pool, mountPoint, ...noProcesses }, mountPoint)
+  await giveUp(pool, noProcesses)
   return 'cleared'
 }
 
@@ -128,7 +129,7 @@ function checkUnknown({ pool, mountPoint }: Remains, holders: ImageHolder[]): vo
 
 /** Throws UsageError where this process cannot tell whether the pool is held. */
 function checkMayClear(lost: Lost): void {
-  // A user sees nobody's descriptors.
+  // A user sees no other user's descriptors.
   if (process.getuid?.() !== 0) throw new UsageError('unmounting needs root: run it with sudo')
   checkSeen(lost)
 }

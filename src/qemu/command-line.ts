@@ -132,10 +132,10 @@ export function replaceValue(line: CommandLine, argument: Argument, value: strin
 }
 
 /** A value as `key=value` spells it, and as JSON has it where that is no text. */
-export type Change = readonly [key: string, text: string, json?: unknown]
+export type KeyValue = readonly [key: string, text: string, json?: unknown]
 
 /** As `replaceValue`, with some keys of the value set, however it is written. */
-export function setKeys(line: CommandLine, argument: Argument, changes: readonly Change[]): CommandLine {
+export function setKeys(line: CommandLine, argument: Argument, changes: readonly KeyValue[]): CommandLine {
   const { value = '' } = argument
   const json = jsonOf(value)
   if (json !== undefined) {

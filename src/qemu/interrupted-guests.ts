@@ -51,7 +51,7 @@ async function lookAt({ state, definition }: Vm): Promise<Interrupted | undefine
     const asked = qmp
     return (await isLeft(definition, () => isSetForSave(asked))) ? 'set' : undefined
   } catch {
-    // Whoever resumes it waits longer for an answer, and reports what keeps it.
+    // `resume` waits longer for an answer, and reports what keeps it.
     const isOurs = await isLeft(definition, isUnderUpdate).catch(() => false)
     return isOurs ? 'stopped' : undefined
   } finally {

@@ -11,7 +11,7 @@ import { mapMemory } from '../linux/memory-device.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { PTE_BYTES } from '../values/units.ts'
-import { argumentById, type Change, type CommandLine, pairsOf, setKeys } from './command-line.ts'
+import { argumentById, type CommandLine, type KeyValue, pairsOf, setKeys } from './command-line.ts'
 import { optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
 import { type RamMap, readRamMap } from './ram-file.ts'
@@ -48,7 +48,7 @@ export function reachRam(line: CommandLine, mappings: readonly RamMapping[]): Co
   for (const { id, map } of mappings) {
     const argument = argumentById(reached, 'object', id)
     if (argument?.value === undefined) continue
-    const changes: Change[] = []
+    const changes: KeyValue[] = []
     const align = parseQemuSize(optionValue(pairsOf(argument), 'align') ?? '0') ?? 0
     if (map.alignBytes > align) changes.push(['align', String(map.alignBytes), map.alignBytes])
     if (map.by === 'devmem')

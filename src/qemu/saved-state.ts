@@ -5,7 +5,14 @@
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import * as v from 'valibot'
-import { type Base, openBeneath, type Place, removePlace, wayProblem, withPlace } from '../linux/beneath.ts'
+import {
+  type Base,
+  openBeneath,
+  type PlaceBeneath,
+  removePlace,
+  wayProblem,
+  withPlace,
+} from '../linux/beneath.ts'
 import { ENOENT, Errno } from '../values/errno.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -39,7 +46,7 @@ export function createStateFile(path: string, owner: { uid: number; gid: number 
     throw new UsageError(`state file ${path} could not be made: ${wayProblem(failed)}`)
 }
 
-function makeAnew(place: Place, { uid, gid }: { uid: number; gid: number }): Errno | undefined {
+function makeAnew(place: PlaceBeneath, { uid, gid }: { uid: number; gid: number }): Errno | undefined {
   const removed = removePlace(place)
   if (removed !== undefined && removed !== ENOENT) return removed
   const { O_CREAT, O_EXCL, O_WRONLY } = constants
@@ -60,7 +67,7 @@ function makeAnew(place: Place, { uid, gid }: { uid: number; gid: number }): Err
  */
 export function measureStateFile(path: string, base?: Base): { sizeBytes: number; crc32: number } {
   const { O_RDONLY, O_NONBLOCK } = constants
-  const open = ({ directory, name }: Place) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
+  const open = ({ directory, name }: PlaceBeneath) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
   const fd = withPlace(path, open, base)
   if (fd instanceof Errno) throw new CorruptBytesError(`state file ${path}: ${wayProblem(fd)}`)
   try {

@@ -3,7 +3,7 @@
  * pages.
  */
 import { readFileSync } from 'node:fs'
-import type { FileSystem, Request } from '../fs/file-system.ts'
+import type { Caller, FileSystem } from '../fs/file-system.ts'
 import { ALIGN } from '../fs/space/alignment.ts'
 import type { Region } from '../stores/driver.ts'
 import { BLOCK_BYTES } from '../stores/store.ts'
@@ -32,7 +32,7 @@ export function checkAlignment(
  * The value stays, also for the next kernel; it is not written where it is stored already. The pool must not
  * be frozen.
  */
-export function storeAlignment(fs: FileSystem, rq: Request, alignBytes: number): void {
+export function storeAlignment(fs: FileSystem, rq: Caller, alignBytes: number): void {
   const text = String(alignBytes)
   const stored = fs.getXattr(ROOT_INO, ALIGN)
   const isStored =

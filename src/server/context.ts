@@ -5,7 +5,7 @@
  */
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Inode, Timestamp } from '../fs/state/inode.ts'
-import type { Request } from '../fs/state/volume.ts'
+import type { Caller } from '../fs/state/volume.ts'
 import type { OPCODES, RequestOf } from '../fuse/opcodes.ts'
 import type { Answered, Reply } from '../fuse/replies.ts'
 import type { HandledRequest } from '../fuse/session.ts'
@@ -61,13 +61,13 @@ export class Context {
   }
 
   /** The caller of `request`, and the time. */
-  caller({ header }: Pick<HandledRequest, 'header'>): Request {
+  caller({ header }: Pick<HandledRequest, 'header'>): Caller {
     const { unique, uid, gid } = header
     return { origin: { unique, epoch: this.#runtime.epoch }, uid, gid, now: wallClock() }
   }
 
   /** The origin of what the server does by itself: no request carries it. */
-  get internal(): Request {
+  get internal(): Caller {
     return { origin: { unique: 0n, epoch: this.#runtime.epoch }, uid: 0, gid: 0, now: wallClock() }
   }
 

@@ -8,7 +8,7 @@ import { blocks, type Fixture, fixture, n, nameAt, ok, ROOT } from '../fs/testin
 import { NODES } from '../fs/testing/memory-store.ts'
 import { decode } from '../fuse/decode.ts'
 import { ANSWERED, Reply } from '../fuse/replies.ts'
-import type { Answer, HandledRequest } from '../fuse/session.ts'
+import type { AnswerRequest, HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
 import { ENOENT } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
@@ -53,7 +53,7 @@ function connection(fx: Fixture) {
     /** The errors of the requests that a retry answered, by their ids. */
     const retry = (lastTry = false): [bigint, number][] => {
       const answered: [bigint, number][] = []
-      const answer: Answer = (request, handle) => {
+      const answer: AnswerRequest = (request, handle) => {
         reply.begin(request.header)
         if (handle(request, reply) === ANSWERED) answered.push([request.header.unique, errorOf(reply)])
       }

@@ -6,7 +6,7 @@
  */
 import type { Origin } from '../fs/state/entry.ts'
 import { ANSWERED, type Answered, type Reply } from '../fuse/replies.ts'
-import type { Answer, HandledRequest, Handler } from '../fuse/session.ts'
+import type { AnswerRequest, HandledRequest, Handler } from '../fuse/session.ts'
 import { EINTR, EIO, EMFILE, ENOSPC, Errno } from '../values/errno.ts'
 import { BrokenInvariantError } from '../values/errors.ts'
 import { WAIT_FOR_ROOM, Wait } from '../values/refusal.ts'
@@ -101,7 +101,7 @@ export class Dispatcher {
   }
 
   /** Dispatches each parked request again; `answer` sends the replies of those that are answered now. */
-  retryParked(answer: Answer, attempt: Attempt): void {
+  retryParked(answer: AnswerRequest, attempt: Attempt): void {
     const retry: Handler = (request, reply) => this.dispatch(request, reply, attempt)
     const { parked } = this.#context
     for (const request of parked.take())

@@ -41,7 +41,7 @@ export class KernelView {
   readonly #find: (ino: Ino) => Inode | undefined
   readonly #invalidate: (nodeId: NodeId) => boolean
   /** A bit per inode: its counts were there when this server took over. */
-  #inherited = new Uint8Array(0)
+  #fromFormer = new Uint8Array(0)
   #staged: PendingLookup[] = []
 
   /** `invalidate`: false when the kernel has no inode of that node id. Tests pass a kernel of their own. */
@@ -138,20 +138,20 @@ export class KernelView {
    * FORGET that still comes finds a count of zero.
    */
   takeOver(orphans: readonly Inode[]): void {
-    this.#inherited = new Uint8Array(Math.ceil(this.#runtime.usedInodes / 8))
+    this.#fromFormer = new Uint8Array(Math.ceil(this.#runtime.usedInodes / 8))
     for (const ino of this.#runtime.knownInodes())
-      this.#inherited[ino >> 3] = (this.#inherited[ino >> 3] ?? 0) | (1 << (ino & 7))
+      this.#fromFormer[ino >> 3] = (this.#fromFormer[ino >> 3] ?? 0) | (1 << (ino & 7))
     for (const inode of orphans) this.#settle(inode)
   }
 
   #isInherited(ino: Ino): boolean {
-    return ((this.#inherited[ino >> 3] ?? 0) & (1 << (ino & 7))) !== 0
+    return ((this.#fromFormer[ino >> 3] ?? 0) & (1 << (ino & 7))) !== 0
   }
 
   /** The kernel has forgotten `ino`: this server counts all lookups from now on. */
   #accept(ino: Ino): void {
     if (this.#isInherited(ino))
-      this.#inherited[ino >> 3] = (this.#inherited[ino >> 3] ?? 0) & ~(1 << (ino & 7))
+      this.#fromFormer[ino >> 3] = (this.#fromFormer[ino >> 3] ?? 0) & ~(1 << (ino & 7))
   }
 
   #settle(inode: Inode): void {

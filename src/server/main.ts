@@ -3,6 +3,7 @@
  * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to clean up; however
  * it dies, its successor starts here.
  */
+
 import { openSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'
@@ -11,6 +12,7 @@ import { mapShared } from '../linux/memory.ts'
 import { fixUmask } from '../linux/umask.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { ImageInUseError } from './image-lock.ts'
 import { KeeperLink } from './keeper-link.ts'
 import { PROTOCOL, protocolProblem } from './messages.ts'
@@ -53,7 +55,7 @@ try {
   const runtime = new RuntimeArea(mapShared(runtimeFd, RUNTIME_AREA_BYTES))
   const means = { link, runtime: runtimeFd, areas: memfdAreas, lockPlace, log: writeLogLine }
   const { totalBlocks, isNew, open: openNow } = await readPool(open, means)
-  const alignBytes = open.source.kind === 'memfd' ? null : (open.source.alignBytes ?? null)
+  const alignBytes = isInRegion(open.source) ? (open.source.alignBytes ?? null) : null
   link.send({ kind: 'opened', totalBlocks, isNew })
   // Killed servers write no compile cache: the first one writes it for its successors, before a request can
   // wait for it.
@@ -73,7 +75,7 @@ try {
   serveConnection({ fs, image, store, runtime, fuse, report, alignBytes, whenServing })
   const { files, freeFiles } = fs.statfs()
   // A pool with the root directory alone need not be kept.
-  const isHeld = open.source.kind === 'memfd' && files - freeFiles > 1
+  const isHeld = store.hostMemory !== undefined && files - freeFiles > 1
   // Closed, because the next mount's keeper takes a connection that it finds in this process for one in use.
   close(fuse)
   // A message that was sent may not have been read: the socket of a dying keeper takes messages to the end.

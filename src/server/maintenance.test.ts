@@ -18,7 +18,7 @@ import { PlainJournal } from '../fs/testing/plain-journal.ts'
 import { decode } from '../fuse/decode.ts'
 import type { HandledRequest } from '../fuse/session.ts'
 import { requestBytes } from '../fuse/testing/request-bytes.ts'
-import type { Extent, Refused, Zeroer } from '../stores/store.ts'
+import type { Extent, RefusedExtent, Zeroer } from '../stores/store.ts'
 import { EBUSY, EIO, ENODATA, type Errno } from '../values/errno.ts'
 import type { Fd, NodeId } from '../values/ids.ts'
 import { Context } from './context.ts'
@@ -126,7 +126,7 @@ test('the timer frees what a mapping held, and goes off sooner while a request i
 class ZeroingStore extends MemoryStore {
   underWay: Extent | undefined
   #finished: Extent[] = []
-  readonly #refused: Refused[] = []
+  readonly #refused: RefusedExtent[] = []
   readonly zeroer: Zeroer = {
     progressBytes: 0,
     start: (extent) => {

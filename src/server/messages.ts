@@ -8,9 +8,11 @@
  * fields keep their spelling, which is older than the names around here (memories: memory objects; hand-over:
  * preserve; take-back: unpreserve).
  */
+
 import type { HandoverStep } from '../values/handover-step.ts'
 import type { ObjectId } from '../values/ids.ts'
 import type { RegionKind } from '../values/store-kinds.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 
 /** Descriptors in one message; the kernel's limit is 253 (SCM_MAX_FD), the receive buffer holds this many. */
 export const DESCRIPTORS_PER_MESSAGE = 64
@@ -159,4 +161,4 @@ export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8A
  * once.
  */
 export const reopened = (source: MemorySource): MemorySource =>
-  source.kind === 'memfd' ? { ...source, isNew: false } : { ...source, alignBytes: null }
+  isInRegion(source) ? { ...source, alignBytes: null } : { ...source, isNew: false }

@@ -42,7 +42,7 @@ export function openFileSystem(
   if (packed !== undefined && probe(area) !== 'image') unpackImage(packed, expected, new State(), area)
   const image = openImage(area, store, pool)
   const fs = new FileSystem(image, store)
-  store.resized?.(fs.statfs().totalBlocks)
+  store.hostMemory?.resized(fs.statfs().totalBlocks)
   return { fs, image }
 }
 
@@ -80,9 +80,9 @@ function openImage(area: Uint8Array, store: Store, pool: string): Image<State> {
  * A store of the host's ordinary memory has no size of its own: the image states the one that the pool was
  * made with, and the one it has now.
  */
-const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, resized }: Store): Expected => ({
+const expectedOf = ({ descriptor: { kind, totalBlocks, rules }, hostMemory }: Store): Expected => ({
   storeKind: kind,
-  ...(resized === undefined && { totalBlocks }),
+  ...(hostMemory === undefined && { totalBlocks }),
   chunkBlocks: rules.chunkBlocks,
 })
 

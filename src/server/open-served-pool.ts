@@ -3,12 +3,14 @@
  * image without a store into it, so that a refusal leaves the former one as it was; the keeper ends that one,
  * and only then this one changes a byte.
  */
+
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Image } from '../fs/image/image.ts'
 import type { State } from '../fs/state/state.ts'
 import { mapPrivate } from '../linux/private-map.ts'
 import type { Store } from '../stores/store.ts'
 import type { Fd } from '../values/ids.ts'
+import { isInRegion } from '../values/store-kinds.ts'
 import { ImageLock } from './image-lock.ts'
 import type { KeeperLink } from './keeper-link.ts'
 import { findLostPages, giveUpPages, withoutLostPages } from './lost-pages.ts'
@@ -16,7 +18,7 @@ import type { MemorySource, ToServer } from './messages.ts'
 import { checkServable, openFileSystem, type PoolToOpen } from './open-file-system.ts'
 import { openMemfds, openRegion, type RegionSource, readableBlocks } from './open-store.ts'
 
-export interface OpenedPool {
+export interface ServedPool {
   readonly store: Store
   readonly fs: FileSystem
   readonly image: Image<State>
@@ -30,7 +32,7 @@ export interface ReadPool {
    * The keeper has ended the former server: process `ended` (null: there was none; undefined: a keeper of a
    * former tree does not report it). Errors: as of the first step; ImageInUseError.
    */
-  readonly open: (ended: number | null | undefined) => OpenedPool
+  readonly open: (ended: number | null | undefined) => ServedPool
 }
 
 type OpenOrder = Extract<ToServer, { kind: 'open' }>
@@ -53,7 +55,7 @@ export interface Means {
  */
 export async function readPool(order: OpenOrder, means: Means): Promise<ReadPool> {
   const { source } = order
-  if (source.kind === 'memfd') return await readMemfds(order, source, means)
+  if (!isInRegion(source)) return await readMemfds(order, source, means)
   await means.link.expect('begin')
   const lock = new ImageLock(order.pool, means.runtime, means.lockPlace)
   if (order.isServed) return readServedRegion(order.pool, source, lock)
@@ -94,7 +96,7 @@ async function readMemfds(
   const lost = mayHaveLostPages ? findLostPages(imageFd, areaBytes) : []
   if (lost.length > 0)
     log(`the machine has lost ${lost.length} pages of the image, from offset ${lost[0]} on`)
-  const openLocked = (): OpenedPool => {
+  const openLocked = (): ServedPool => {
     if (lost.length > 0) giveUpPages(imageFd, areaBytes, lost)
     return { store, ...openFileSystem(store, pool) }
   }

@@ -33,7 +33,7 @@ export class Successor {
   /** The request that was applied last: answered, or about to come again. */
   readonly #applied: bigint | undefined
   /** The requests that the kernel may still send again. */
-  readonly #awaited: Set<bigint>
+  readonly #open: Set<bigint>
   readonly #parked = new ParkedRequests()
 
   /** `lastOrigin`: the image's, as it was when this server opened it. */
@@ -42,17 +42,17 @@ export class Successor {
     this.#runtime = runtime
     this.#applied = lastOrigin?.epoch === runtime.epoch ? lastOrigin.unique : undefined
     const asked = [runtime.pending, this.#applied].filter((unique) => unique !== undefined)
-    this.#awaited = new Set(asked)
+    this.#open = new Set(asked)
     port.resend()
     if (!port.hasPending()) this.#conclude()
   }
 
   /** Requests that can be handled now, in order; none while a question is open. */
   admit(request: HandledRequest): readonly HandledRequest[] {
-    if (this.#awaited.size === 0) return [request]
+    if (this.#open.size === 0) return [request]
     this.#note(request.header)
     if ((!request.header.resent && !needsNoAnswer(request)) || !this.#port.hasPending()) this.#conclude()
-    if (this.#awaited.size > 0) {
+    if (this.#open.size > 0) {
       this.#parked.add(request)
       return []
     }
@@ -65,10 +65,10 @@ export class Successor {
    * another.
    */
   afterRefusal(header: RequestHeader | undefined): readonly HandledRequest[] {
-    if (this.#awaited.size === 0) return []
+    if (this.#open.size === 0) return []
     if (header !== undefined) this.#note(header)
     if (!this.#port.hasPending()) this.#conclude()
-    return this.#awaited.size > 0 ? [] : this.#inOrder(this.#parked.take())
+    return this.#open.size > 0 ? [] : this.#inOrder(this.#parked.take())
   }
 
   /** The request that was applied comes before all others. */
@@ -77,17 +77,17 @@ export class Successor {
     return [...requests.filter(isApplied), ...requests.filter((each) => !isApplied(each))]
   }
 
-  /** The reply to one of `#awaited` was lost where the kernel has sent that request again. */
+  /** The reply to one of `#open` was lost where the kernel has sent that request again. */
   #note({ resent, unique }: RequestHeader): void {
-    if (!resent || !this.#awaited.has(unique)) return
+    if (!resent || !this.#open.has(unique)) return
     if (unique === this.#runtime.pending) this.#runtime.dropPending()
-    this.#awaited.delete(unique)
+    this.#open.delete(unique)
   }
 
   /** The replies to requests that did not come again have arrived. */
   #conclude(): void {
     this.#runtime.applyPending()
-    this.#awaited.clear()
+    this.#open.clear()
   }
 }
 

@@ -4,7 +4,7 @@
  * between they are zeroed once more.
  */
 import type { FileSystem, OwnRequest } from '../fs/file-system.ts'
-import { BLOCK_BYTES, type Extent, type Refused, type Store } from '../stores/store.ts'
+import { BLOCK_BYTES, type Extent, type RefusedExtent, type Store } from '../stores/store.ts'
 import { EBUSY, EIO } from '../values/errno.ts'
 import { MIB } from '../values/units.ts'
 
@@ -61,7 +61,7 @@ export class Zeroing {
    * block is found, so that only this one stays dirty, and files get all others. A piece that fails for
    * another reason is deferred as a whole.
    */
-  #defer({ extent, errno }: Refused): void {
+  #defer({ extent, errno }: RefusedExtent): void {
     if ((errno === EBUSY || errno === EIO) && extent.count > 1)
       this.#pieceBlocks = Math.ceil(extent.count / 2)
     else this.#deferred.push({ extent, untilMs: performance.now() + RETRY_MS })

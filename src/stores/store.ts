@@ -62,7 +62,7 @@ export interface PlacementRules {
 export const NO_RULES: PlacementRules = { chunkBlocks: undefined, contiguous: false, frames: undefined }
 
 /** The physical memory that is set aside for a pool, in bytes. */
-export interface Place {
+export interface PoolPlace {
   readonly startByte: number
   readonly sizeBytes: number
 }
@@ -80,7 +80,7 @@ export interface StoreDescriptor {
   readonly totalBlocks: number
   readonly rules: PlacementRules
   /** undefined: ordinary memory of the host. */
-  readonly place: Place | undefined
+  readonly place: PoolPlace | undefined
 }
 
 /**
@@ -136,17 +136,8 @@ export interface Store {
   readonly zeroer?: Zeroer | undefined
   /** undefined: the memory outlives a kernel by itself, or not at all. */
   readonly handover?: Handover | undefined
-  /**
-   * How many objects are in that state; undefined: none ever is. Costs the same for any number of objects.
-   */
-  readonly absent?: ((state: 'incoming' | 'lost') => number) | undefined
-  /**
-   * Called with the pool's size, at the start and when it changes, where the memory is ordinary memory of the
-   * host.
-   */
-  readonly resized?: ((totalBlocks: number) => void) | undefined
-  /** undefined: no service manager has copies of the objects. */
-  readonly storeUse?: StoreUse | undefined
+  /** undefined: the memory is a region, whose size is the pool's. */
+  readonly hostMemory?: HostMemory | undefined
   readonly pending?: PendingReleases | undefined
 }
 
@@ -224,7 +215,7 @@ export interface StoreEvents {
   check?(): void
 }
 
-export interface Refused {
+export interface RefusedExtent {
   readonly extent: Extent
   readonly errno: Errno
 }
@@ -239,7 +230,7 @@ export interface Zeroer {
    * Extents that could not be zeroed, since the last call: they stay dirty. EBUSY: a process maps a block of
    * it. Other errnos, as ENOMEM: no block of it can be mapped now.
    */
-  refused(): Refused[]
+  refused(): RefusedExtent[]
   /** Of the extent under way. */
   readonly progressBytes: number
 }
@@ -262,6 +253,14 @@ export interface HandoverStatus {
   readonly failure: { readonly errno: Errno; readonly object: ObjectId | undefined } | undefined
 }
 
+/** Ordinary memory of the host, which processes hold: its pool has any size, and the image states it. */
+export interface HostMemory {
+  /** Called with the pool's size, at the start and when it changes. */
+  resized(totalBlocks: number): void
+  /** undefined: no service manager has copies of the objects. */
+  readonly storeUse: StoreUse | undefined
+}
+
 /** For memory that outlives a kernel only where it is preserved for the next one: slow work of the keeper. */
 export interface Handover {
   readonly status: HandoverStatus
@@ -281,6 +280,8 @@ export interface Handover {
   unpreserve(): void
   /** After a start: unpreserves what a former server left half done. */
   recover(isFrozen: boolean): void
+  /** How many objects are in that state. Costs the same for any number of objects. */
+  absent(state: 'incoming' | 'lost'): number
   /** Bytes that the kernel would have to allocate to preserve these objects: their holes. */
   holeBytes(objects: Iterable<ObjectId>): number
 }

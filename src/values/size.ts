@@ -1,7 +1,9 @@
 /** Sizes as people write them: binary units as `10G`, `512M`; bytes as plain integers. */
-import { UsageError } from './errors.ts'
 
-const UNIT: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }
+import { UsageError } from './errors.ts'
+import { GIB, KIB, MIB } from './units.ts'
+
+const UNIT: Readonly<Record<string, number>> = { '': 1, K: KIB, M: MIB, G: GIB, T: KIB * GIB }
 const PATTERN = /^(\d{1,15})\s*([KMGT]?)(?:i?B)?$/i
 
 /** Bytes. `what` names the value in the error. Errors: UsageError. */

@@ -1,7 +1,11 @@
 /**
- * The extended attributes by which the mount is read and controlled. Persistent: images and other versions'
- * programs have these spellings.
+ * Flags and names of extended attributes. The names are those by which the mount is read and controlled.
+ * Persistent: images and other versions' programs have these spellings.
  */
+
+/** Flags of setxattr(2), which FUSE passes on. */
+export const XATTR_CREATE = 1
+export const XATTR_REPLACE = 2
 
 /** Answered by the file system: `guestmemfs.NAME`. */
 export const VIRTUAL_PREFIX = 'guestmemfs.'

@@ -1,18 +1,12 @@
 /** Tests that extended attributes are kept, bounded and protected through a real kernel. */
+
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import {
-  getxattr,
-  listxattr,
-  lsetxattr,
-  removexattr,
-  setxattr,
-  XATTR_CREATE,
-  XATTR_REPLACE,
-} from '../../src/linux/xattr.ts'
+import { getxattr, listxattr, lsetxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
+import { XATTR_CREATE, XATTR_REPLACE } from '../../src/values/xattr-names.ts'
 import { answersTo } from './refused.ts'
 import { cannotMount, folders, mountTestPool, nodeAsStranger, STRANGER } from './support.ts'
 

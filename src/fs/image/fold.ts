@@ -10,9 +10,10 @@
  * because it does not exist. `inode-gone` counts as a statement about each name, xattr and property kept
  * under that inode.
  */
+
 import type { ByteString, Ino } from '../../values/ids.ts'
+import { BlockStates } from '../space/block-states.ts'
 import type { Entry } from '../state/entry.ts'
-import { BlockMap } from './block-map.ts'
 
 type EntryOf<K extends Entry['kind']> = Extract<Entry, { kind: K }>
 
@@ -21,7 +22,7 @@ export class Fold {
   readonly #names = new Map<Ino, Map<ByteString, EntryOf<'name'>>>()
   readonly #xattrs = new Map<Ino, Map<ByteString, EntryOf<'xattr'>>>()
   readonly #properties = new Map<Ino, Map<number, EntryOf<'property'>>>()
-  readonly #blocks = new BlockMap()
+  readonly #blocks = new BlockStates()
   #pool: EntryOf<'pool'> | undefined
 
   add(entry: Entry): void {
@@ -72,7 +73,8 @@ export class Fold {
     for (const names of this.#names.values()) yield* [...names.values()].sort((a, b) => a.cookie - b.cookie)
     for (const xattrs of this.#xattrs.values()) yield* xattrs.values()
     for (const properties of this.#properties.values()) yield* properties.values()
-    for (const { extent, state } of this.#blocks.ranges()) yield { kind: 'blocks', extent, state }
+    for (const { start, count, state } of this.#blocks.runs)
+      yield { kind: 'blocks', extent: { start, count }, state }
   }
 }
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Ino } from '../../values/ids.ts'
 import { geometryOf } from './image-format.ts'
-import { dropped, forgeChecksums, type Role, roleOf, swapped } from './testing/bugs.ts'
+import { dropped, forgeChecksums, roleOf, type StorePurpose, swapped } from './testing/bugs.ts'
 import { randomFrom, testSeed } from './testing/random.ts'
 import { faultOf, randomRun, recordRun } from './testing/recorded-run.ts'
 import { SMALL_AREA_BYTES } from './testing/sample-image.ts'
@@ -45,7 +45,7 @@ test('a run without a mistake has no fault, and makes every kind of store', () =
   assert.equal(roles.size, 10, [...roles].join())
 })
 
-const DROPPED: readonly Role[] = [
+const DROPPED: readonly StorePurpose[] = [
   'give up slot',
   'checkpoint body',
   'checkpoint fields',
@@ -67,7 +67,7 @@ for (const role of DROPPED) {
   })
 }
 
-const SWAPPED: readonly (readonly [Role, Role])[] = [
+const SWAPPED: readonly (readonly [StorePurpose, StorePurpose])[] = [
   ['record header', 'tail'],
   ['record body', 'tail'],
   ['zero next record', 'tail'],

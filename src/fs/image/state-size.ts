@@ -2,9 +2,10 @@
  * The size of the state as entries, in bytes, kept up to date entry by entry: so the size of its checkpoint
  * is known before an operation is admitted. Must not: read the state itself.
  */
+
 import type { ByteString, Ino } from '../../values/ids.ts'
+import { BlockStates, type StatedRun } from '../space/block-states.ts'
 import type { Entry } from '../state/entry.ts'
-import { BlockMap, type BlockRange } from './block-map.ts'
 import { ByteCounter } from './byte-sink.ts'
 import { encodeEntry } from './codec.ts'
 
@@ -49,7 +50,7 @@ export class StateSize {
   readonly #names = new Map<Ino, Sizes>()
   readonly #xattrs = new Map<Ino, Sizes>()
   readonly #properties = new Map<Ino, Sizes>()
-  readonly #blocks = new BlockMap()
+  readonly #blocks = new BlockStates()
   #pool = 0
   #total = 0
 
@@ -161,5 +162,9 @@ function drop(maps: Map<Ino, Sizes>, ino: Ino): number {
   return total
 }
 
-const sum = (ranges: readonly BlockRange[]): number =>
-  ranges.reduce((bytes, { extent, state }) => bytes + entryBytes({ kind: 'blocks', extent, state }), 0)
+const sum = (runs: readonly StatedRun[]): number =>
+  runs.reduce(
+    (bytes, { start, count, state }) =>
+      bytes + entryBytes({ kind: 'blocks', extent: { start, count }, state }),
+    0,
+  )

@@ -100,7 +100,7 @@ function setSize(tx: Transaction, inode: Inode, sizeBytes: number, fields: Parti
  *
  * A balloon gives memory back page by page, many pages in one tick of the clock: where the file has these
  * very times already there is nothing to log, and all those holes have one record. A successor finds the same
- * state either way. One that gets the request again clears once more: nobody has had an answer yet, so a
+ * state either way. One that gets the request again clears once more: no caller has had an answer yet, so a
  * store into the hole was made beside the request, and may come before it as well as after.
  */
 function punchHole(tx: Transaction, inode: Inode, offset: number, end: number): Refusal | undefined {

@@ -23,7 +23,7 @@ const PIECES_AT_ONCE = 1024
 
 /** The smallest size that the pool could have now, in blocks. undefined: its size cannot be changed. */
 export function leastBlocks({ store, index, state }: Volume): number | undefined {
-  if (store.resized === undefined) return undefined
+  if (store.hostMemory === undefined) return undefined
   const { owned, bad } = index.allocator.counts
   let badEnd = 0
   for (
@@ -58,7 +58,7 @@ export function resizePool(tx: Transaction, sizeBytes: number): Errno | undefine
   if (failed) return failed
   tx.state(sizeEntry(totalBlocks))
   const noRoom = tx.commitIfRoom()
-  if (noRoom === undefined) volume.store.resized?.(totalBlocks)
+  if (noRoom === undefined) volume.store.hostMemory?.resized(totalBlocks)
   return noRoom
 }
 

@@ -15,8 +15,9 @@ import {
   ESTALE,
 } from '../../values/errno.ts'
 import type { Ino } from '../../values/ids.ts'
-import { blocks, checkInvariants, fixture, MIB, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
-import { XATTR_CREATE, XATTR_REPLACE } from './xattrs.ts'
+import { MIB } from '../../values/units.ts'
+import { XATTR_CREATE, XATTR_REPLACE } from '../../values/xattr-names.ts'
+import { blocks, checkInvariants, fixture, n, nameAt, ok, ROOT } from '../testing/fixture.ts'
 
 const text = (value: string) => Buffer.from(value)
 

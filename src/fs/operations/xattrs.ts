@@ -18,7 +18,7 @@ import {
 } from '../../values/errno.ts'
 import type { ByteString, Ino } from '../../values/ids.ts'
 import type { Refusal } from '../../values/refusal.ts'
-import { CONTROL_PREFIX, VIRTUAL_PREFIX } from '../../values/xattr-names.ts'
+import { CONTROL_PREFIX, VIRTUAL_PREFIX, XATTR_CREATE, XATTR_REPLACE } from '../../values/xattr-names.ts'
 import { NAME_MAX, XATTR_LIST_MAX, XATTR_SIZE_MAX } from '../state/limits.ts'
 import type { Transaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
@@ -32,10 +32,6 @@ import {
   wrongVmRecord,
 } from '../xattrs/control-xattrs.ts'
 import type { VirtualXattrs } from '../xattrs/virtual-xattrs.ts'
-
-/** setxattr(2) flags. */
-export const XATTR_CREATE = 1
-export const XATTR_REPLACE = 2
 
 const STORED_PREFIXES = ['user.', 'trusted.', 'security.']
 

@@ -25,10 +25,18 @@ test('runs say of every block what was last said, and are as few as can be', () 
     fc.property(steps, (said) => {
       const states = new BlockStates()
       const model: BlockState[] = new Array(POOL + 8).fill('clean')
+      let kept: StatedRun[] = []
       for (const { start, count, state } of said) {
-        states.set({ start, count }, state)
+        const { removed, added } = states.set({ start, count }, state)
+        assert.ok(removed.every((run) => kept.includes(run)))
+        kept = [...kept.filter((run) => !removed.includes(run)), ...added]
         model.fill(state, start, start + count)
       }
+      assert.deepEqual(runs(states), states.runs)
+      assert.deepEqual(
+        kept.toSorted((one, other) => one.start - other.start),
+        states.runs,
+      )
       const shown: BlockState[] = new Array(POOL + 8).fill('clean')
       let end = -1
       let last: BlockState = 'clean'

@@ -16,8 +16,16 @@ export class BlockStates {
     return this.#runs.length
   }
 
-  /** Replaces the states of these blocks. */
-  set(extent: Extent, state: BlockState): void {
+  /** Ascending. */
+  get runs(): readonly StatedRun[] {
+    return this.#runs
+  }
+
+  /**
+   * Replaces the states of these blocks. Returns the runs that were there and those that are there instead,
+   * for a caller that keeps a sum over them.
+   */
+  set(extent: Extent, state: BlockState): { removed: readonly StatedRun[]; added: readonly StatedRun[] } {
     const end = extent.start + extent.count
     // One run to the left and to the right are taken in when they touch, so that equal neighbours merge.
     const first = this.#indexAt(extent.start - 1)
@@ -37,7 +45,7 @@ export class BlockStates {
     }
     if (state !== 'clean') add(extent.start, end, state)
     for (const run of after) add(Math.max(run.start, end), run.start + run.count, run.state)
-    this.#runs.splice(first, last - first, ...pieces)
+    return { removed: this.#runs.splice(first, last - first, ...pieces), added: pieces }
   }
 
   /** The first run that reaches beyond `block`, whole: the way to walk the runs while they change. */

@@ -18,7 +18,7 @@ export class FramedSpace {
   /** Clean blocks that guest RAM may have, in whole frames and outside of them. */
   readonly #inWhole: FreeRuns
   readonly #outside: FreeRuns
-  /** Dirty blocks outside of whole frames, whoever may have them. */
+  /** Dirty blocks outside of whole frames, whichever kind of file may have them. */
   readonly #dirtyOutside: FreeRuns
 
   /** `blocks` is the allocator's array. `touchesDataChunk`: a block of the extent lies in a data chunk. */

@@ -17,7 +17,7 @@ import { verifyTables } from './verify.ts'
 
 type BlocksEntry = Extract<Entry, { kind: 'blocks' }>
 type PropertyEntry = Extract<Entry, { kind: 'property' }>
-export type PoolRecord = Extract<Entry, { kind: 'pool' }>
+export type PoolEntry = Extract<Entry, { kind: 'pool' }>
 
 /** Cookies 1 and 2 are `.` and `..`; 0 begins a listing. */
 const FIRST_COOKIE = 3
@@ -43,7 +43,7 @@ export class State {
   /** An inode without properties has no row. */
   readonly properties = new Map<Ino, Map<number, Uint8Array>>()
   readonly blockStates = new BlockStates()
-  pool: PoolRecord = { kind: 'pool', frozen: false, nextGeneration: 1, nextCookie: FIRST_COOKIE }
+  pool: PoolEntry = { kind: 'pool', frozen: false, nextGeneration: 1, nextCookie: FIRST_COOKIE }
   #observer: StateObserver | undefined
 
   /**

@@ -16,21 +16,21 @@ import type { ByteString, Ino } from '../../values/ids.ts'
 import type { BlockState, Entry, NameAt, Origin } from './entry.ts'
 import type { FileKind, Inode } from './inode.ts'
 import { INO_MAX } from './limits.ts'
-import type { PoolRecord } from './state.ts'
-import type { OwnRequest, Request, Volume } from './volume.ts'
+import type { PoolEntry } from './state.ts'
+import type { Caller, OwnRequest, Volume } from './volume.ts'
 
 /** Generations are the high 32 bits of a node id, taken from a counter that never goes back. */
 const GENERATIONS = 2 ** 32
 const S_ISGID = 0o2000
 
 /** `OwnRequest`: of the server's own work, which no user requested and which changes no timestamp. */
-export class Transaction<R extends OwnRequest = Request> {
+export class Transaction<R extends OwnRequest = Caller> {
   readonly volume: Volume
   readonly rq: R
   readonly #inodes = new Map<Ino, Inode>()
   readonly #blocks: Entry[] = []
   readonly #rest: Entry[] = []
-  #pool: PoolRecord | undefined
+  #pool: PoolEntry | undefined
   #finished: readonly Entry[] | undefined
 
   constructor(volume: Volume, rq: R) {
@@ -135,7 +135,7 @@ export class Transaction<R extends OwnRequest = Request> {
     for (const extent of extents) this.#blocks.push({ kind: 'blocks', extent, state })
   }
 
-  pool(fields: Partial<Omit<PoolRecord, 'kind'>>): void {
+  pool(fields: Partial<Omit<PoolEntry, 'kind'>>): void {
     this.#pool = { ...(this.#pool ?? this.volume.state.pool), ...fields }
   }
 

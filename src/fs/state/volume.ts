@@ -20,7 +20,7 @@ export interface OwnRequest {
 }
 
 /** The caller, and the time: an operation has no clock and no identity of its own. */
-export interface Request extends OwnRequest {
+export interface Caller extends OwnRequest {
   readonly uid: number
   readonly gid: number
   readonly now: Timestamp

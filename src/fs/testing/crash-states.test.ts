@@ -6,14 +6,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FileSystem } from '../file-system.ts'
-import { type Role, roleOf } from '../image/testing/bugs.ts'
+import { roleOf, type StorePurpose } from '../image/testing/bugs.ts'
 import { explorePair } from './crash/explore.ts'
 import { OPERATION_NAMES, OPERATIONS, type OperationName, UPGRADE } from './crash/operations.ts'
 import type { Event, Mistakes } from './crash/recording.ts'
-import { PHASES, type StoreKind, starts } from './crash/starts.ts'
+import { LOG_PHASES, starts } from './crash/starts.ts'
 import { GEOMETRY } from './crash/world.ts'
+import type { MemoryKind } from './memory-store.ts'
 
-const KINDS: readonly StoreKind[] = [
+const KINDS: readonly MemoryKind[] = [
   { clearing: 'ours', chunkBlocks: 4 },
   { clearing: 'ours' },
   { clearing: 'kernel' },
@@ -31,7 +32,7 @@ test('the operations are every way to change the file system, and each of them c
   for (const name of OPERATION_NAMES) {
     // Only memory of the host can be more or less.
     const kind = KINDS.find(({ clearing }) => (clearing === 'kernel') === name.includes('the pool'))
-    const world = starts(kind as StoreKind)['in between']()
+    const world = starts(kind as MemoryKind)['in between']()
     if (name === 'thaw') world.fs.freeze(world.rq())
     const fs = new Proxy(world.fs, {
       get: (target, key: keyof FileSystem) => {
@@ -55,12 +56,12 @@ for (const [shift, kind] of KINDS.entries()) {
   const chunks = kind.chunkBlocks === undefined ? '' : `, data chunks of ${kind.chunkBlocks}`
   test(`every crash of every pair of operations is recovered from, clearing: ${kind.clearing}${chunks}`, (t) => {
     const start = starts(kind)
-    const roles = new Set<Role>()
+    const roles = new Set<StorePurpose>()
     let [pairs, crashes] = [0, 0]
     for (const [row, first] of OPERATION_NAMES.entries()) {
       for (const [column, second] of OPERATION_NAMES.entries()) {
         // Over the kinds of store each pair meets each phase of the log.
-        const phase = PHASES[(row + column + shift) % PHASES.length] as (typeof PHASES)[number]
+        const phase = LOG_PHASES[(row + column + shift) % LOG_PHASES.length] as (typeof LOG_PHASES)[number]
         try {
           const explored = explorePair(start[phase], first, second)
           crashes += explored.crashes
@@ -80,8 +81,8 @@ for (const [shift, kind] of KINDS.entries()) {
 test('every crash of the upgrade of an image, before and after each operation, is recovered from', (t) => {
   let [crashes, upgrades] = [0, 0]
   for (const [row, name] of OPERATION_NAMES.entries()) {
-    const start = starts(KINDS[row % KINDS.length] as StoreKind, {}, 1)
-    const phase = PHASES[row % PHASES.length] as (typeof PHASES)[number]
+    const start = starts(KINDS[row % KINDS.length] as MemoryKind, {}, 1)
+    const phase = LOG_PHASES[row % LOG_PHASES.length] as (typeof LOG_PHASES)[number]
     for (const pair of [[UPGRADE, name] as const, [name, UPGRADE] as const]) {
       const explored = explorePair(start[phase], pair[0], pair[1])
       crashes += explored.crashes
@@ -116,7 +117,7 @@ const memoryFirst = (events: Event[]) => [
   ...events.filter((event) => !isMemory(event)),
 ]
 const memoryLast = (events: Event[]) => memoryFirst(events.toReversed()).toReversed()
-const without = (role: Role) => (events: Event[]) =>
+const without = (role: StorePurpose) => (events: Event[]) =>
   events.filter((event) => event.kind !== 'store' || roleOf(event.store, GEOMETRY) !== role)
 function tailFirst(events: Event[]) {
   const tail = events.findIndex((event) => event.kind === 'store' && roleOf(event.store, GEOMETRY) === 'tail')
@@ -159,7 +160,7 @@ const PLANTED: readonly Planted[] = [
   { what: 'bytes are written after the record', first: 'chmod', second: 'write', reorder: memoryLast },
 ]
 
-const [KIND] = KINDS as [StoreKind]
+const [KIND] = KINDS as [MemoryKind]
 
 for (const { what, first, second, mistakes, reorder } of PLANTED) {
   test(`noticed: ${what}`, (t) => {

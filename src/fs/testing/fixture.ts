@@ -8,11 +8,10 @@ import type { NameAt } from '../state/entry.ts'
 import type { Inode } from '../state/inode.ts'
 import type { Journal } from '../state/journal.ts'
 import { totalBlocksOf } from '../state/pool-size.ts'
-import type { Request } from '../state/volume.ts'
+import type { Caller } from '../state/volume.ts'
 import { MemoryStore } from './memory-store.ts'
 import { PlainJournal } from './plain-journal.ts'
 
-export const MIB = 1024 * 1024
 export const ROOT = ROOT_INO
 export const n = byteString
 export const nameAt = (parent: Ino, name: string): NameAt => ({ parent, name: byteString(name) })
@@ -22,7 +21,7 @@ export interface Fixture<J extends Journal = PlainJournal, S extends MemoryStore
   readonly store: S
   readonly journal: J
   /** A request of its own, one second later than the last. */
-  rq(fields?: Partial<Request>): Request
+  rq(fields?: Partial<Caller>): Caller
   /** Creates `name` in the root, `sizeBytes` long. */
   file(name: string, sizeBytes?: number): Ino
   stat(ino: Ino): Inode
@@ -46,7 +45,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
 export function fixtureOver<J extends Journal, S extends MemoryStore>(journal: J, store: S): Fixture<J, S> {
   const fs = new FileSystem(journal, store)
   let requests = Number(journal.lastOrigin?.unique ?? 0)
-  const rq = (fields: Partial<Request> = {}): Request => {
+  const rq = (fields: Partial<Caller> = {}): Caller => {
     requests++
     const now = { seconds: 1000 + requests, nanoseconds: requests }
     return { origin: { unique: BigInt(requests), epoch: 1 }, uid: 0, gid: 0, now, ...fields }

@@ -11,6 +11,7 @@ import {
   type FrameGrid,
   type GuestRam,
   type Handover,
+  type HostMemory,
   type MemoryState,
   type NodeRam,
   type Placement,
@@ -20,6 +21,9 @@ import {
 import { ENXIO } from '../../values/errno.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Refusal, Wait } from '../../values/refusal.ts'
+
+/** How a store clears blocks, and whether it has data chunks: what the file system must mind. */
+export type MemoryKind = Pick<MemoryStoreOptions, 'clearing' | 'chunkBlocks'>
 
 export interface MemoryStoreOptions {
   readonly clearing: 'kernel' | 'ours'
@@ -67,7 +71,7 @@ export class MemoryStore implements Store, FileData {
   ram: GuestRam = PASSTHROUGH
   readonly handover: Handover | undefined = undefined
   /** Memory of the host has no place, and a pool of it any size. */
-  readonly resized: ((totalBlocks: number) => void) | undefined
+  readonly hostMemory: HostMemory | undefined
   /** Objects that are not present. */
   readonly states = new Map<ObjectId, MemoryState>()
   /** Objects that a mapping holds. */
@@ -85,7 +89,8 @@ export class MemoryStore implements Store, FileData {
     const { clearing, totalBlocks, chunkBlocks, contiguous = false, frames } = options
     const rules = { chunkBlocks, contiguous, frames }
     this.descriptor = { kind: 'memfd', clearing, totalBlocks, rules, place: undefined }
-    this.resized = clearing === 'kernel' && chunkBlocks === undefined ? () => {} : undefined
+    const isBounded = clearing === 'ours' || chunkBlocks !== undefined
+    this.hostMemory = isBounded ? undefined : { resized: () => {}, storeUse: undefined }
     this.#modelBytes = options.modelBytes ?? 4096
     this.#formerByte = options.formerByte ?? 0
   }

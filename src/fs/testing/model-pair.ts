@@ -8,13 +8,12 @@ import type { Journal } from '../state/journal.ts'
 import { State } from '../state/state.ts'
 import { type Fault, FaultyStore } from './faulty-store.ts'
 import { checkInvariants, type Fixture, fixtureOver, n, nameAt, ok, ROOT } from './fixture.ts'
-import type { MemoryStoreOptions } from './memory-store.ts'
-import { Model, type ModelNode, newNode, type Place } from './model.ts'
+import type { MemoryKind } from './memory-store.ts'
+import { Model, type ModelNode, type ModelPlace, newNode } from './model.ts'
 import type { Step } from './model-steps.ts'
 
 export const TOTAL_BLOCKS = 6
-export type Kind = Pick<MemoryStoreOptions, 'clearing' | 'chunkBlocks'>
-export const KINDS: readonly Kind[] = [
+export const MEMORY_KINDS: readonly MemoryKind[] = [
   { clearing: 'kernel' },
   { clearing: 'ours' },
   { clearing: 'ours', chunkBlocks: 2 },
@@ -25,13 +24,13 @@ const RENAME_FLAGS = { plain: 0, noreplace: 1, exchange: 2 } as const
 const FORMER = 0xee
 
 /** The file system and the model of it. `reopen`: the journal as a successor finds it. */
-export class Pair<J extends Journal> {
+export class ModelPair<J extends Journal> {
   fx: Fixture<J, FaultyStore>
   readonly model = new Model((guestRam, used) => this.#freeBlocks(guestRam, used))
   readonly inos = new Map<ModelNode, Ino>([[this.model.root, ROOT]])
   readonly #reopen: (journal: J) => J
 
-  constructor(store: Kind, journal: J, reopen: (journal: J) => J) {
+  constructor(store: MemoryKind, journal: J, reopen: (journal: J) => J) {
     const options = { ...store, totalBlocks: TOTAL_BLOCKS, formerByte: FORMER }
     this.fx = fixtureOver(journal, new FaultyStore(options))
     this.#reopen = reopen
@@ -275,11 +274,11 @@ export class Pair<J extends Journal> {
     return all[number % all.length] as ModelNode
   }
 
-  #place({ directory, name }: { directory: number; name: string }): Place {
+  #place({ directory, name }: { directory: number; name: string }): ModelPlace {
     return { directory: this.#node(directory), name }
   }
 
-  #nameAt({ directory, name }: Place): NameAt {
+  #nameAt({ directory, name }: ModelPlace): NameAt {
     return nameAt(this.#ino(directory), name)
   }
 
@@ -289,5 +288,5 @@ export class Pair<J extends Journal> {
 }
 
 /** A new pool; where the store clears blocks itself, all of them are dirty. */
-export const freshState = ({ clearing }: Kind) =>
+export const freshState = ({ clearing }: MemoryKind) =>
   State.fresh({ seconds: 0, nanoseconds: 0 }, { dirtyBlocks: clearing === 'ours' ? TOTAL_BLOCKS : 0 })

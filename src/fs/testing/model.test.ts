@@ -3,28 +3,29 @@
  * same contents; every invariant and statfs after each step; and the log, replayed, is the same state. A
  * failure prints its seed: run again with `SEED=… node --test src/fs/testing/model.test.ts`.
  */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { EAGAIN, EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, EPERM } from '../../values/errno.ts'
+import { MIB } from '../../values/units.ts'
 import { checkImage } from '../image/fsck-image.ts'
 import { Image } from '../image/image.ts'
 import { State } from '../state/state.ts'
-import { MIB } from './fixture.ts'
-import { freshState, KINDS, Pair, TOTAL_BLOCKS } from './model-pair.ts'
+import { freshState, MEMORY_KINDS, ModelPair, TOTAL_BLOCKS } from './model-pair.ts'
 import { step } from './model-steps.ts'
 import { PlainJournal } from './plain-journal.ts'
 
 const seed = Number(process.env.SEED) || undefined
 const seeded = seed === undefined ? {} : { seed }
 
-for (const kind of KINDS) {
+for (const kind of MEMORY_KINDS) {
   const chunks = kind.chunkBlocks === undefined ? '' : `, data chunks of ${kind.chunkBlocks}`
   test(`random operations do what the reference model does, clearing by ${kind.clearing}${chunks}`, () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
         const journal = new PlainJournal(TOTAL_BLOCKS, freshState(kind))
-        const pair = new Pair(kind, journal, (found) => found.replay())
+        const pair = new ModelPair(kind, journal, (found) => found.replay())
         for (const one of steps) {
           pair.run(one)
           pair.check()
@@ -49,7 +50,7 @@ test('the same through the persistent image, long enough for checkpoints, opened
       const kind = { clearing: 'ours', chunkBlocks: 2 } as const
       Image.format(area, identity, freshState(kind))
       const open = () => Image.open(area, { storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }, new State())
-      const pair = new Pair(kind, open(), open)
+      const pair = new ModelPair(kind, open(), open)
       for (const [at, one] of steps.entries()) {
         pair.run(one)
         if (at % 50 === 0) pair.check()
@@ -71,12 +72,12 @@ test('whichever call of the store fails: the step answers its errno, has changed
   })
   const steps = fc.array(fc.tuple(step, fault), { minLength: 100, maxLength: 100, size: 'max' })
   fc.assert(
-    fc.property(fc.constantFrom(...KINDS), steps, (kind, steps) => {
+    fc.property(fc.constantFrom(...MEMORY_KINDS), steps, (kind, steps) => {
       const area = new Uint8Array(new SharedArrayBuffer(MIB / 4))
       const identity = { poolName: 'model', storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }
       Image.format(area, { ...identity, uuid: new Uint8Array(16) }, freshState(kind))
       const open = () => Image.open(area, { storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }, new State())
-      const pair = new Pair(kind, open(), open)
+      const pair = new ModelPair(kind, open(), open)
       for (const [one, { errno, lasts }] of steps) {
         failed += pair.runFaulty(one, { errno, lasts })
         pair.check()

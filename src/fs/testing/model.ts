@@ -19,7 +19,7 @@ export interface ModelNode {
 }
 
 /** Where a node can be found: a directory and a name in it. */
-export interface Place {
+export interface ModelPlace {
   readonly directory: ModelNode
   readonly name: string
 }
@@ -61,7 +61,7 @@ export class Model {
     return found
   }
 
-  make({ directory, name }: Place, node: ModelNode): string {
+  make({ directory, name }: ModelPlace, node: ModelNode): string {
     if (directory.kind !== 'directory') return 'ENOTDIR'
     if (directory.children.has(name)) return 'EEXIST'
     directory.children.set(name, node)
@@ -69,7 +69,7 @@ export class Model {
     return 'ok'
   }
 
-  link(node: ModelNode, place: Place): string {
+  link(node: ModelNode, place: ModelPlace): string {
     if (place.directory.kind !== 'directory') return 'ENOTDIR'
     if (place.directory.children.has(place.name)) return 'EEXIST'
     if (node.kind === 'directory') return 'EPERM'
@@ -78,7 +78,7 @@ export class Model {
     return 'ok'
   }
 
-  remove({ directory, name }: Place, wantsDirectory: boolean): string {
+  remove({ directory, name }: ModelPlace, wantsDirectory: boolean): string {
     if (directory.kind !== 'directory') return 'ENOTDIR'
     const node = directory.children.get(name)
     if (!node) return 'ENOENT'
@@ -90,7 +90,7 @@ export class Model {
     return 'ok'
   }
 
-  rename(from: Place, to: Place, mode: 'plain' | 'noreplace' | 'exchange'): string {
+  rename(from: ModelPlace, to: ModelPlace, mode: 'plain' | 'noreplace' | 'exchange'): string {
     if (from.directory.kind !== 'directory' || to.directory.kind !== 'directory') return 'ENOTDIR'
     const node = from.directory.children.get(from.name)
     const target = to.directory.children.get(to.name)

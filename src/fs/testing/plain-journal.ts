@@ -7,7 +7,7 @@ import type { Entry, Origin } from '../state/entry.ts'
 import type { Journal } from '../state/journal.ts'
 import { State } from '../state/state.ts'
 
-export interface PlainRecord {
+export interface CommittedRecord {
   readonly origin: Origin
   readonly entries: readonly Entry[]
 }
@@ -17,7 +17,7 @@ export class PlainJournal implements Journal {
   readonly generation = 1
   version: FormatVersion = NEWEST_VERSION
   readonly identity
-  readonly records: PlainRecord[] = []
+  readonly records: CommittedRecord[] = []
   /** How many records fit. */
   limit = Number.POSITIVE_INFINITY
   readonly #first: readonly Entry[]

@@ -74,8 +74,8 @@ export function setControl(
 const line = (value: Uint8Array): string => Buffer.from(value).toString('latin1').replace(/\n$/, '')
 
 /**
- * The kernel lets everyone set it who may write to the root directory, so the caller's uid is checked here. A
- * handover has checked that the next kernel's program can read the image, so the version stays while one is
+ * The kernel lets every user set it who may write to the root directory, so the caller's uid is checked here.
+ * A handover has checked that the next kernel's program can read the image, so the version stays while one is
  * under way. A request that the kernel sends again finds nothing left to do. Errors: EPERM, EINVAL for
  * another inode, an unknown version or an older one than the image has, EBUSY.
  */

@@ -70,14 +70,14 @@ export function describeSize(volume: Volume): object | undefined {
 export function describeHealth(volume: Volume): object {
   const { index, store } = volume
   const { dirty, bad } = index.allocator.counts
-  const { storeUse } = store
+  const storeUse = store.hostMemory?.storeUse
   return {
     badBlocks: bad,
     dirtyBlocks: dirty,
     orphans: index.orphans.size,
     orphanBlocks: index.orphanBlocks,
-    awaitedFiles: store.absent?.('incoming') ?? 0,
-    lostFiles: store.absent?.('lost') ?? 0,
+    awaitedFiles: store.handover?.absent('incoming') ?? 0,
+    lostFiles: store.handover?.absent('lost') ?? 0,
     ...(storeUse && {
       storedFiles: storeUse.stored,
       unstoredFiles: storeUse.unstored,

@@ -8,7 +8,7 @@
  *
  * The kernel asks for read permission on the inode first (`xattr_permission`, fs/xattr.c): a file's own
  * xattrs are for those who may read the file. Values of the root that name files, whatever directories they
- * lie in, are for user 0 alone (`isForRootAlone`); the server enforces that. Those that everyone may read
+ * lie in, are for user 0 alone (`isForRootAlone`); the server enforces that. Those that every user may read
  * cost the same in a pool of any number of files.
  */
 import { ENODATA, ERANGE, type Errno } from '../../values/errno.ts'

@@ -8,11 +8,13 @@
  * memory that is freed. Where the thread ends in the middle of one, it is not known whether the kernel has
  * carried it out, and the keeper ends: its server holds every session as well, and the next keeper goes on.
  */
+
 import { Worker } from 'node:worker_threads'
 import { memfdSize } from '../../linux/memory.ts'
 import { EIO, type Errno, ETIMEDOUT, errnoFromCode } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
+import { GIB } from '../../values/units.ts'
 import { checkOwnFiles } from '../own-version.ts'
 
 const WORKER = new URL(`./worker${import.meta.url.slice(-3)}`, import.meta.url)
@@ -98,7 +100,7 @@ export class LuoThread implements Luo {
   }
 
   preserve(session: Fd, fd: Fd, token: bigint): Promise<Errno | undefined> {
-    const gibibytes = memfdSize(fd).sizeBytes / 2 ** 30
+    const gibibytes = memfdSize(fd).sizeBytes / GIB
     const patienceMs = this.#patienceMs + gibibytes * PATIENCE_PER_GIB_MS
     return this.#call({ kind: 'preserve', session, fd, token }, patienceMs) as Promise<Errno | undefined>
   }

@@ -4,20 +4,18 @@
  * all its own descriptors: until the new keeper's server serves and the new keeper kills the previous holder,
  * the memory has two holders, and a failure in between leaves it with the previous one.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
-import { SESSION_LINK } from '../../linux/luo.ts'
-import { isLocked } from '../../linux/own-lock.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
-import type { DescriptorTable, Holder } from '../../stores/memfd/descriptor-table.ts'
+import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
-import { nextState } from '../../stores/memfd/handover-transitions.ts'
+import { nextState, type Role } from '../../stores/memfd/handover-transitions.ts'
 import { Errno } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
 import { type Areas, makeTable, mapTable } from '../areas.ts'
 import type { IncomingObject } from '../luo/retrieve-memfds.ts'
 import { MemfdTable } from '../memfd-table.ts'
+import { findAreas, findSessions } from './held-areas.ts'
 
 export interface PoolHandles {
   readonly areas: Areas
@@ -40,50 +38,6 @@ export type LuoState =
   /** All of the pool is preserved. */
   | { readonly kind: 'outgoing'; readonly sessions: readonly Fd[] }
 
-const LINKS = {
-  table: '/memfd:guestmemfs:descriptors (deleted)',
-  image: '/memfd:guestmemfs:image (deleted)',
-  runtime: '/memfd:guestmemfs:runtime (deleted)',
-  packed: '/memfd:guestmemfs:packed-image (deleted)',
-  fuse: '/dev/fuse',
-} as const
-const AREAS: ReadonlyMap<string, Area> = new Map(
-  Object.entries(LINKS).map(([area, link]) => [link, area as Area]),
-)
-
-type Area = keyof typeof LINKS
-
-/**
- * Each area in process `pid` with its descriptor number, found by the links in /proc/PID/fd. The server has
- * two of the image. The one that holds the lock is left out: a process with a copy of it would hold the lock,
- * too. The service manager has the areas of each pool that has a unit.
- */
-export const listAreas = (pid: number): [area: Area, fd: Fd][] =>
-  [...descriptorLinks(pid)].flatMap(([fd, link]) => {
-    const area = AREAS.get(link)
-    return area === undefined || ((area === 'image' || area === 'runtime') && isLocked(pid, fd))
-      ? []
-      : [[area, fd]]
-  })
-
-/** Of a process that has one pool: the descriptor number of each area. */
-export const findAreas = (pid: number): Partial<Record<Area, Fd>> => Object.fromEntries(listAreas(pid))
-
-/** Each descriptor of process `pid`, and what it is open on. */
-export function* descriptorLinks(pid: number): IterableIterator<[Fd, string]> {
-  for (const entry of readdirSync(`/proc/${pid}/fd`)) {
-    try {
-      yield [Number(entry) as Fd, readlinkSync(`/proc/${pid}/fd/${entry}`)]
-    } catch {
-      // Closed meanwhile.
-    }
-  }
-}
-
-/** All of them: an incoming and an outgoing session may have the same name. */
-export const findSessions = (pid: number): Fd[] =>
-  [...descriptorLinks(pid)].flatMap(([fd, link]) => (link.startsWith(SESSION_LINK) ? fd : []))
-
 /**
  * A handover that was under way is not taken over: the kernel unpreserves its objects when the last holder of
  * its sessions ends, and a later request begins it again.
@@ -91,7 +45,7 @@ export const findSessions = (pid: number): Fd[] =>
 function takeLuoState(
   theirs: DescriptorTable,
   ours: DescriptorTable,
-  role: Holder,
+  role: Role,
   takeSessions: () => Fd[],
 ): LuoState {
   const words = new HandoverWords(theirs.words, 'keeper')
@@ -118,7 +72,7 @@ function takeLuoState(
 }
 
 /** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */
-export function takeOver(pool: string, pid: number, role: Holder): PoolHandles {
+export function takeOver(pool: string, pid: number, role: Role): PoolHandles {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno)
     throw new UsageError(`pool '${pool}': its ${role} (process ${pid}) ended meanwhile: mount again`)

@@ -5,21 +5,16 @@
 import { close } from '../../linux/descriptors.ts'
 import { must } from '../../linux/library.ts'
 import { isStopped, pidfdOpen, sleepBlocking, waitExit } from '../../linux/process.ts'
-import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
+import { isAlive } from '../../run/process-identity.ts'
 import { ESRCH } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
+import type { PreviousHolder } from '../contact.ts'
 import type { KeeperLog } from '../log.ts'
 
 /** A request that is under way ends first; this is many times what one takes. */
 const STOP_TIMEOUT_MS = 5000
 const LOOK_AGAIN_MS = 1
-
-/** 'store': the process holds only what the service manager passed to it, and ends by itself. */
-export interface PreviousHolder {
-  readonly role: 'keeper' | 'server' | 'store'
-  readonly process: ProcessIdentity
-}
 
 /**
  * Returns when it is stopped, so that what it holds does not change while it is copied. Errors: UsageError;

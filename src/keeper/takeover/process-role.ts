@@ -1,6 +1,7 @@
 /** Whether a process that holds a pool's memory is its keeper or its server, by its command line. */
 import { readFileSync } from 'node:fs'
 import { errnoOfNodeError } from '../../linux/library.ts'
+import type { Role } from '../../stores/memfd/handover-transitions.ts'
 
 const KEEPER = 'guestmemfs-keeper '
 /** In the sources, or in the built package. */
@@ -10,7 +11,7 @@ const SERVER = /\/server\/main\.[tj]s$/
 export const keeperTitle = (pool: string): string => `${KEEPER}${pool}`
 
 /** undefined: it is neither, or has ended. */
-export function roleOf(pid: number): 'keeper' | 'server' | undefined {
+export function roleOf(pid: number): Role | undefined {
   const [title = '', ...words] = commandLine(pid)
   if (title.startsWith(KEEPER)) return 'keeper'
   return words.some((word) => SERVER.test(word)) ? 'server' : undefined

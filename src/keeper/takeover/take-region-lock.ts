@@ -3,6 +3,7 @@
  * region is locked as long as one of them lives; the next keeper copies the descriptors out of the previous
  * holder, and no other process gets the region in between.
  */
+
 import { close } from '../../linux/descriptors.ts'
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { isLocked } from '../../linux/own-lock.ts'
@@ -12,8 +13,8 @@ import { lockFormerFile, lockRegion, lockRegionRange, regionLockPath } from '../
 import type { Region } from '../../stores/driver.ts'
 import { Errno } from '../../values/errno.ts'
 import type { Fd } from '../../values/ids.ts'
-import { descriptorLinks } from './copy-fds.ts'
-import type { PreviousHolder } from './holder-process.ts'
+import type { PreviousHolder } from '../contact.ts'
+import { descriptorLinks } from './held-areas.ts'
 
 /**
  * A previous holder of a former release has the lock of the file alone, or none: what it does not have is

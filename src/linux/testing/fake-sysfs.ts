@@ -15,7 +15,7 @@ export interface FakeDevice {
   readonly mappings?: readonly PhysicalRange[]
 }
 
-export interface FakeRegion {
+export interface FakeDaxRegion {
   readonly id: number
   readonly start: number
   readonly sizeBytes: number
@@ -28,7 +28,7 @@ export interface FakeRegion {
 }
 
 /** Returns the folder. */
-export function fakeSysfs(regions: readonly FakeRegion[], drivers = ['device_dax']): string {
+export function fakeSysfs(regions: readonly FakeDaxRegion[], drivers = ['device_dax']): string {
   const sysfs = mkdtempSync(join(tmpdir(), 'guestmemfs-sysfs-'))
   for (const driver of drivers) mkdirSync(join(sysfs, 'bus/dax/drivers', driver), { recursive: true })
   mkdirSync(join(sysfs, 'bus/dax/devices'), { recursive: true })
@@ -36,7 +36,7 @@ export function fakeSysfs(regions: readonly FakeRegion[], drivers = ['device_dax
   return sysfs
 }
 
-function addRegion(sysfs: string, region: FakeRegion): void {
+function addRegion(sysfs: string, region: FakeDaxRegion): void {
   const { id, start, sizeBytes, alignBytes = PMD_BYTES } = region
   const path = join(sysfs, 'devices/platform', region.parent ?? `hmem.${id}`)
   attributes(join(path, 'dax_region'), {

@@ -10,7 +10,7 @@ import { QmpClient } from '../../qemu/qmp-client.ts'
 import { clashesOf, withoutForwards } from '../../qemu/successor/clashes.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { SuccessorRoom } from '../../qemu/successor/room.ts'
-import { NoSuccession, Successor } from '../../qemu/successor/waiting-successor.ts'
+import { NoSuccession, WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
@@ -79,12 +79,12 @@ function whyQuitFirst({ before: definition, request }: UpdateRun, qemu: ProcessI
 }
 
 /** undefined: the supervisor cannot. Errors (QemuError): the next QEMU does not start. */
-async function startSuccessor(run: UpdateRun): Promise<Successor | undefined> {
+async function startSuccessor(run: UpdateRun): Promise<WaitingSuccessor | undefined> {
   const { nextQemu, tried, timeoutMs } = run.request
   const argv = withoutForwards(withBinary(run.line, nextQemu))
   const definition = { ...run.before, argv, ramFiles: tried?.ramFiles ?? run.before.ramFiles }
   try {
-    const successor = await Successor.start(definition, timeoutMs)
+    const successor = await WaitingSuccessor.start(definition, timeoutMs)
     // The guest must not be the one that the OOM killer takes for it; `completeLoad` sets the guest's own.
     setOomScore(successor.qemu.pid, MOST_OOM_SCORE)
     return successor
@@ -99,7 +99,7 @@ async function replaceSuccessorFirst(
   run: UpdateRun,
   qemu: ProcessIdentity,
   qmp: QmpClient,
-  successor: Successor,
+  successor: WaitingSuccessor,
 ): Promise<VmTimeline> {
   const { nextQemu, tried, timeoutMs } = run.request
   const { before: definition, onStep, onUnset } = run

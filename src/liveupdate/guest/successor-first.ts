@@ -20,7 +20,7 @@ import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-an
 import type { SavedState } from '../../qemu/saved-state.ts'
 import { placeWindows } from '../../qemu/shared-windows.ts'
 import { completeLoad, continueLoaded, restoreSettings } from '../../qemu/start-from-saved.ts'
-import type { Successor } from '../../qemu/successor/waiting-successor.ts'
+import type { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { isAlive } from '../../run/process-identity.ts'
 import { Errno } from '../../values/errno.ts'
@@ -28,7 +28,7 @@ import { errorText, QemuError } from '../../values/errors.ts'
 import type { Phase } from '../report/timeline.ts'
 
 export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
-  readonly successor: Successor
+  readonly successor: WaitingSuccessor
   readonly onStep: (step: Phase | 'stop', atMs?: number) => void
   readonly onSaved: (saved: SavedState) => void
   /** As of `StartRequest`. */

@@ -3,7 +3,7 @@ import type { TriedLine } from '../../qemu/carry/next-line.ts'
 import type { SuccessorRoom } from '../../qemu/successor/room.ts'
 import { ramBytesOf, type VmDefinition } from '../../qemu/vm-definition.ts'
 import type { Vm } from '../../qemu/vm-list.ts'
-import type { Outcome, Phase, PhaseClock, VmTimeline } from '../report/timeline.ts'
+import type { Phase, PhaseClock, VmOutcome, VmTimeline } from '../report/timeline.ts'
 
 export interface VmRequest {
   readonly vm: Vm
@@ -39,7 +39,7 @@ export interface VmResult {
   readonly quitFirst?: string | null
 }
 
-export function vmTimeline(result: VmResult, outcome: Outcome, problem: string | null): VmTimeline {
+export function vmTimeline(result: VmResult, outcome: VmOutcome, problem: string | null): VmTimeline {
   const { before, after, qemuBefore, stateBytes, clock, quitFirst } = result
   return {
     name: before.name,

@@ -18,7 +18,7 @@ import { checkShutdown } from '../preflight/check-shutdown.ts'
 import { handoverAbi, runningAbi } from '../preflight/handover-abi.ts'
 import type { HostFacts } from '../preflight/host-facts.ts'
 import { type CommandLineChoice, checkCommandLine, nextCommandLine } from '../preflight/next-command-line.ts'
-import { outlivesKexec, type PoolFacts, type SurvivesBy } from '../preflight/pool-facts.ts'
+import { carveOutOf, outlivesKexec, type PoolFacts, type SurvivesBy } from '../preflight/pool-facts.ts'
 
 export interface KernelChoice {
   readonly kernel: string
@@ -91,8 +91,10 @@ export async function planKernelUpdate(
       current: host.commandLine,
       next: commandLine,
       firmware: host.firmware,
-      regions: pools.some(({ store }) => store === 'dax') ? host.regions : [],
-      reserved: pools.flatMap(({ store, place }) => (store === 'devmem' && place ? [place] : [])),
+      regions: pools.some(({ store }) => carveOutOf(store) === 'soft-reserved') ? host.regions : [],
+      reserved: pools.flatMap(({ store, place }) =>
+        carveOutOf(store) === 'reserved' && place ? [place] : [],
+      ),
     }),
     ...handoverFindings(chosen, host, next, commandLine),
     ...tooLong(commandLine, next?.image.commandLineMax),

@@ -9,6 +9,7 @@ import { errorText, UsageError } from '../../values/errors.ts'
 import { DeferredSignals } from '../deferred-signals.ts'
 import type { NextKernel } from '../preflight/check-next-kernel.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
+import type { UpdateReport } from '../report/update-report.ts'
 import { jump } from './jump.ts'
 import type { KernelPlan } from './kernel-plan.ts'
 import { loadNextKernel } from './load-kernel.ts'
@@ -97,6 +98,28 @@ export async function updateKernel(update: KernelUpdate, kexec = REAL): Promise<
   } finally {
     signals.end()
   }
+}
+
+/** One report for each mount, with the times of its guests until they ran again. */
+export function rollbackReports(plan: KernelPlan, { startedAtMs, vms }: RolledBack): UpdateReport[] {
+  return plan.pools.map(({ mountPoint }) => {
+    const names = plan.vms.filter((vm) => vm.mountPoint === mountPoint).map(({ name }) => name)
+    return {
+      format: 1,
+      kind: 'kernel',
+      mountPoint,
+      startedAtMs: Math.round(startedAtMs),
+      durationUs: Math.round((Date.now() - startedAtMs) * 1000),
+      kernel: {
+        before: plan.before,
+        after: null,
+        wanted: plan.next ?? '',
+        via: plan.via,
+        clockUncertaintyUs: 0,
+      },
+      vms: vms.filter(({ name }) => names.includes(name)),
+    }
+  })
 }
 
 function scope({ plan, vms, lines, recorded, timeoutMs, patienceMs }: KernelUpdate): UpdateScope {

@@ -8,7 +8,7 @@ import { readMachineMemory } from '../../bootmem/machine-memory.ts'
 import type { E820Entry } from '../../bootmem/memory-map.ts'
 import { type NextBoot, readNextBoot } from '../../host/next-boot.ts'
 import { CAP_SYS_ADMIN, CAP_SYS_BOOT, hasCapability } from '../../linux/capabilities.ts'
-import { readDaxRegions } from '../../linux/dax.ts'
+import { rangeOfRegion, readDaxRegions } from '../../linux/dax.ts'
 import { type KexecState, kexecState } from '../../linux/kexec.ts'
 import { type KvmGuest, kvmGuests } from '../../linux/kvm-guests.ts'
 import { hasLiveUpdate, withLiveUpdate } from '../../linux/luo.ts'
@@ -63,9 +63,7 @@ export function readHostFacts(): HostFacts {
     hasSystemd: existsSync('/run/systemd/system'),
     hadInitrd: occupants.some(({ what }) => what === 'initrd'),
     firmware,
-    regions: readDaxRegions().flatMap(({ isCarveOut, startByte, sizeBytes }) =>
-      isCarveOut && startByte !== undefined ? [{ start: startByte, lengthBytes: sizeBytes }] : [],
-    ),
+    regions: readDaxRegions().flatMap((region) => (region.isCarveOut && rangeOfRegion(region)) || []),
     liveUpdate: liveUpdateState(),
     version: readFileSync('/proc/version', 'latin1'),
     kvmGuests: kvmGuests(),

@@ -14,7 +14,7 @@ import { handoverStatus } from '../../pool/request-handover.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import { STORES } from '../../stores/registry.ts'
 import { UsageError } from '../../values/errors.ts'
-import type { StoreKind } from '../../values/store-kinds.ts'
+import type { CarveOutType, StoreKind } from '../../values/store-kinds.ts'
 import { hasRamIn, vmMount } from '../vm-mounts.ts'
 
 export interface PoolFacts {
@@ -63,13 +63,14 @@ export function survivesBy(store: string, hasLiveUpdate: boolean): SurvivesBy | 
   return hasLiveUpdate ? 'luo' : undefined
 }
 
-/**
- * Whether a kernel leaves its memory alone when it starts. `store`: as the server names it, perhaps one of
- * another version.
- */
-function outlivesInPlace(store: string): boolean {
-  return Object.hasOwn(STORES, store) && STORES[store as StoreKind].survivesKexec === 'in place'
-}
+/** Whether a kernel leaves its memory alone when it starts. */
+const outlivesInPlace = (store: string): boolean => driverOf(store)?.survivesKexec === 'in place'
+
+/** How the memory of such a pool is set aside at boot; false: it is not. */
+export const carveOutOf = (store: string): CarveOutType | false => driverOf(store)?.carveOut ?? false
+
+/** `store`: as the server names it, perhaps one of another version. */
+const driverOf = (store: string) => (Object.hasOwn(STORES, store) ? STORES[store as StoreKind] : undefined)
 
 export const outlivesKexec = ({ by }: Pick<PoolFacts, 'by'>): boolean => by !== undefined
 

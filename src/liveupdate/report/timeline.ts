@@ -47,13 +47,13 @@ export interface PhaseTime {
  * one of the same binary; 'saved': its RAM and state file are kept, no QEMU runs it; 'stranded': it is
  * stopped in a QEMU; 'refused': the preflight refused it, nothing was done to it.
  */
-export const OUTCOMES = ['updated', 'resumed', 'rolled-back', 'saved', 'stranded', 'refused'] as const
-export type Outcome = (typeof OUTCOMES)[number]
+export const VM_OUTCOMES = ['updated', 'resumed', 'rolled-back', 'saved', 'stranded', 'refused'] as const
+export type VmOutcome = (typeof VM_OUTCOMES)[number]
 
 export interface VmTimeline {
   readonly name: string
   readonly ramBytes: number
-  readonly outcome: Outcome
+  readonly outcome: VmOutcome
   /** What went wrong, and how to go on; null if nothing did. */
   readonly problem: string | null
   readonly qemuBefore: string

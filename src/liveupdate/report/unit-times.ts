@@ -1,6 +1,8 @@
 /** When the service manager started what, as `systemctl show` tells it, and what a unit waited for. */
+
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { MIB } from '../../values/units.ts'
 
 export interface UnitTimes {
   readonly id: string
@@ -17,7 +19,7 @@ export interface ManagerTimes {
 }
 
 /** What a unit waited for, from the end of the wait before it. */
-export interface Wait {
+export interface UnitWait {
   readonly unit: string
   readonly startUs: number
   readonly durationUs: number
@@ -25,7 +27,7 @@ export interface Wait {
 
 const PROPERTIES = ['Id', 'After', 'InactiveExitTimestampMonotonic', 'ActiveEnterTimestampMonotonic']
 const TIMEOUT_MS = 10_000
-const MAX_BYTES = 16 * 2 ** 20
+const MAX_BYTES = 16 * MIB
 
 /** undefined: this machine has no systemd, or it does not answer. */
 export function readManagerTimes(): ManagerTimes | undefined {
@@ -65,7 +67,7 @@ export function parseUnits(text: string): Map<string, UnitTimes> {
  * ordered after the one that was up last, and so on backwards. The waits follow each other without a gap, and
  * what is left until `unit` began is its own.
  */
-export function waitsOf(unit: string, { userspaceUs, units }: ManagerTimes): Wait[] {
+export function waitsOf(unit: string, { userspaceUs, units }: ManagerTimes): UnitWait[] {
   const chain: UnitTimes[] = []
   const seen = new Set([unit])
   let current = units.get(unit)

@@ -9,7 +9,7 @@ import { ensureFolder, REPORTS, whyUnwritable } from '../../run/paths.ts'
 import { EACCES } from '../../values/errno.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
-import { OUTCOMES, PHASES, type Phase, type VmTimeline } from './timeline.ts'
+import { PHASES, type Phase, VM_OUTCOMES, type VmTimeline } from './timeline.ts'
 
 const KernelChangeSchema = v.object({
   before: v.string(),
@@ -29,7 +29,7 @@ export type KernelChange = Readonly<v.InferOutput<typeof KernelChangeSchema>>
 const TimelineSchema: v.GenericSchema<unknown, VmTimeline> = v.object({
   name: v.string(),
   ramBytes: v.number(),
-  outcome: v.picklist(OUTCOMES),
+  outcome: v.picklist(VM_OUTCOMES),
   problem: v.nullable(v.string()),
   qemuBefore: v.string(),
   qemuAfter: v.nullable(v.string()),

@@ -10,7 +10,7 @@ import {
   type CommandLine,
   driverOf,
   idOf,
-  type Change as KeyValue,
+  type KeyValue,
   pairsOf,
   setKeys,
   withoutArguments,

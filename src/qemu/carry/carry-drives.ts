@@ -4,8 +4,8 @@
 import {
   type Argument,
   argumentById,
-  type Change,
   type CommandLine,
+  type KeyValue,
   pairsOf,
   setKeys,
   withoutKeys,
@@ -72,7 +72,7 @@ function carryBackend(
   if (protocol === undefined || !FILES.includes(protocol.driver) || top.file.startsWith('json:')) return line
   if (optionValue(pairs, 'file.filename') !== undefined)
     throw new CannotCarry(`drive ${backend} names its file by file.filename=: use file=`)
-  const changes: Change[] = [
+  const changes: KeyValue[] = [
     ['file', top.file],
     ['format', top.driver],
   ]

@@ -1,6 +1,6 @@
 /**
- * Where sockets of QEMU listen or lead to, by how each was given: it stays the same whoever is connected. Of
- * other character devices QEMU reports the kind alone.
+ * Where sockets of QEMU listen or lead to, by how each was given: it is the same with every peer. Of other
+ * character devices QEMU reports the kind alone.
  */
 import * as v from 'valibot'
 import { type Ask, readChildren } from './ask.ts'

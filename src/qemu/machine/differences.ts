@@ -4,7 +4,7 @@
  */
 import type { Family, Reading } from './reading.ts'
 
-export interface Answer {
+export interface FamilyRow {
   /** undefined: it is not compared; `carried` says what becomes of it. */
   readonly family: Family | undefined
   /** The word for one item in messages. */
@@ -19,7 +19,7 @@ export interface Answer {
 
 const START_AGAIN = "end the guest and start it by 'guestmemfs run' with the line it should have"
 
-export const ANSWERS: readonly Answer[] = [
+export const ANSWERS: readonly FamilyRow[] = [
   {
     family: undefined,
     what: 'forwarded port',

@@ -26,7 +26,7 @@ type Started = Answer & { readonly is: 'started' }
 /** The VM's supervisor starts no successor: it has ended, or is a former version's. */
 export class NoSuccession extends Error {}
 
-export class Successor {
+export class WaitingSuccessor {
   readonly #name: string
   readonly #supervisor: Supervisor
   /** Of its QMP. */
@@ -47,7 +47,7 @@ export class Successor {
    * A QEMU by `definition`, which answers QMP and waits for the guest. Errors: NoSuccession; QemuError: it
    * does not start, in its own words.
    */
-  static async start(definition: VmDefinition, timeoutMs: number): Promise<Successor> {
+  static async start(definition: VmDefinition, timeoutMs: number): Promise<WaitingSuccessor> {
     const { name } = definition
     const supervisor = await Supervisor.connect(name)
     const mark = markWords(name)
@@ -58,7 +58,7 @@ export class Successor {
       started = answer
       greeting = QmpClient.connect(join(vmPaths(name).directory, answer.socket), timeoutMs)
       const qmp = await Promise.race([greeting, supervisor.ended])
-      return new Successor(name, supervisor, answer, qmp)
+      return new WaitingSuccessor(name, supervisor, answer, qmp)
     } catch (error) {
       supervisor.close()
       greeting?.then((late) => late.close()).catch(() => {})

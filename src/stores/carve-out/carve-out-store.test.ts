@@ -3,10 +3,10 @@ import { test } from 'node:test'
 import { EBUSY, EINVAL, ENOSPC, ENXIO, EROFS } from '../../values/errno.ts'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS } from '../store.ts'
-import { OWNER, RAM, World } from './testing/carve-out-world.ts'
+import { CarveOutWorld, OWNER, RAM } from './testing/carve-out-world.ts'
 
 test('following the link makes the device and its node, once', () => {
-  const { store, nodes, region, worker } = new World()
+  const { store, nodes, region, worker } = new CarveOutWorld()
   const object = store.create()
   assert.equal(store.ram.publish(object, RAM, OWNER), WAIT_FOR_STORE)
   assert.equal(store.ram.publish(object, RAM, OWNER), WAIT_FOR_STORE)
@@ -27,7 +27,7 @@ test('following the link makes the device and its node, once', () => {
 })
 
 test('a node that devtmpfs has no room for is an answer, and made the next time', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.nodes.refusals.push(ENOSPC)
   assert.equal(world.publish(object), ENOSPC)
@@ -36,7 +36,7 @@ test('a node that devtmpfs has no room for is an answer, and made the next time'
 })
 
 test('a node that cannot be given another owner keeps its own, and says so', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   world.nodes.refusals.push(ENOSPC)
@@ -47,7 +47,7 @@ test('a node that cannot be given another owner keeps its own, and says so', () 
 })
 
 test('a node that cannot be removed keeps its device: a process may open it', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   world.nodes.removals.push(EROFS)
@@ -58,7 +58,7 @@ test('a node that cannot be removed keeps its device: a process may open it', ()
 })
 
 test('a device of gigantic pages is made where they were asked for, and nowhere else', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   assert.equal(world.publish(object, { ...RAM, gigantic: true }), undefined)
   world.publish(world.store.create(), { ...RAM, extents: [{ start: 12, count: 2 }] })
@@ -66,7 +66,7 @@ test('a device of gigantic pages is made where they were asked for, and nowhere 
 })
 
 test('a node that is there keeps its owner, one that was taken away is made again', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   world.nodes.make(object, '250:1', { ...OWNER, uid: 77 })
@@ -79,7 +79,7 @@ test('a node that is there keeps its owner, one that was taken away is made agai
 })
 
 test('an object is held until no process maps it; unpublished from the first question on', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   assert.equal(world.isHeld(object), false, 'never published')
   world.publish(object)
@@ -94,7 +94,7 @@ test('an object is held until no process maps it; unpublished from the first que
 })
 
 test('what no process maps is taken apart at the first question', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   assert.equal(world.isHeld(object), false)
@@ -104,7 +104,7 @@ test('what no process maps is taken apart at the first question', () => {
 })
 
 test('a file that goes while its device is made leaves no device', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   assert.equal(world.store.ram.publish(object, RAM, OWNER), WAIT_FOR_STORE)
   world.store.release(object)
@@ -117,7 +117,7 @@ test('a file that goes while its device is made leaves no device', () => {
 })
 
 test('a successor knows a published object by its device, and leaves it alone', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   world.region.held.add('250:1')
@@ -131,7 +131,7 @@ test('a successor knows a published object by its device, and leaves it alone', 
 })
 
 test('a successor releases what its predecessor published for no file', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   world.restart()
@@ -142,7 +142,7 @@ test('a successor releases what its predecessor published for no file', () => {
 })
 
 test('a device that differs from the image loses its node, and is removed once no process holds it', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   world.restart()
@@ -159,7 +159,7 @@ test('a device that differs from the image loses its node, and is removed once n
 })
 
 test('an orphan that is still mapped is held after a restart, although no node leads to it', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   world.publish(object)
   world.region.held.add('250:1')
@@ -173,7 +173,7 @@ test('an orphan that is still mapped is held after a restart, although no node l
 })
 
 test('guest RAM gets blocks of a data chunk only when no file has one there', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const file = world.store.create()
   const first = CHUNK_BLOCKS
   const placement = { sizeBytes: 10, extents: [{ start: first, count: 1 }], guestRam: false }
@@ -190,7 +190,7 @@ test('guest RAM gets blocks of a data chunk only when no file has one there', ()
 })
 
 test('zeroing takes one extent at a time and tells when it is done', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   world.region.fill(0, 8, 0xaa)
   const { zeroer, events } = world.store
   assert.equal(zeroer.start({ start: 2, count: 3 }), true)
@@ -205,7 +205,7 @@ test('zeroing takes one extent at a time and tells when it is done', () => {
 })
 
 test('seek finds data everywhere and the hole at the end', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const file = world.store.create()
   world.settle(() =>
     world.store.resize(file, { sizeBytes: 10, extents: [{ start: 40, count: 1 }], guestRam: false }),

@@ -21,13 +21,13 @@ import { CarveOutData } from './carve-out-data.ts'
 import type { CarveOutRam } from './carve-out-ram.ts'
 import { CarveOutZeroer } from './carve-out-zeroer.ts'
 import type { DataChunks } from './data-chunks.ts'
-import type { Layout } from './layout.ts'
+import type { RegionLayout } from './layout.ts'
 import { EMPTY, type PlacedObject, PlacedObjects } from './placed-objects.ts'
 import type { WorkerPort } from './worker-client.ts'
 
 export interface CarveOutStoreDeps<Ram extends CarveOutRam> {
   readonly kind: string
-  readonly layout: Layout
+  readonly layout: RegionLayout
   /** Guest RAM must be one extent. */
   readonly contiguous: boolean
   readonly frames: FrameGrid | undefined

@@ -3,18 +3,18 @@
  * cannot be zeroed.
  */
 import { errnoFromCode } from '../../values/errno.ts'
-import type { Extent, Refused, Zeroer } from '../store.ts'
-import { type Layout, rangesOf } from './layout.ts'
+import type { Extent, RefusedExtent, Zeroer } from '../store.ts'
+import { type RegionLayout, rangesOf } from './layout.ts'
 import type { WorkerPort } from './worker-client.ts'
 
 export class CarveOutZeroer implements Zeroer {
-  readonly #layout: Layout
+  readonly #layout: RegionLayout
   readonly #worker: WorkerPort
   #isBusy = false
   readonly #finished: Extent[] = []
-  readonly #refused: Refused[] = []
+  readonly #refused: RefusedExtent[] = []
 
-  constructor(layout: Layout, worker: WorkerPort) {
+  constructor(layout: RegionLayout, worker: WorkerPort) {
     this.#layout = layout
     this.#worker = worker
   }
@@ -34,7 +34,7 @@ export class CarveOutZeroer implements Zeroer {
     return this.#finished.splice(0)
   }
 
-  refused(): Refused[] {
+  refused(): RefusedExtent[] {
     return this.#refused.splice(0)
   }
 

@@ -8,7 +8,7 @@ import { EBUSY, type Errno, errnoFromCode } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import { type Refusal, WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent } from '../store.ts'
-import { chunkExtent, chunkOf, chunksOf, type Layout, rangesOf } from './layout.ts'
+import { chunkExtent, chunkOf, chunksOf, type RegionLayout, rangesOf } from './layout.ts'
 import type { WorkerPort } from './worker-client.ts'
 
 /** Bytes of a file that lie in one chunk, one after the other. */
@@ -20,14 +20,14 @@ export interface Piece {
 }
 
 export class DataChunks {
-  readonly #layout: Layout
+  readonly #layout: RegionLayout
   readonly #worker: WorkerPort
   readonly #mapped = new Map<number, RawMapping>()
   readonly #asked = new Set<number>()
   readonly #failed = new Map<number, Errno>()
   readonly #ownedBlocks = new Map<number, number>()
 
-  constructor(layout: Layout, worker: WorkerPort) {
+  constructor(layout: RegionLayout, worker: WorkerPort) {
     this.#layout = layout
     this.#worker = worker
   }

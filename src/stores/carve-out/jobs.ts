@@ -36,5 +36,5 @@ export type Result = { readonly id: number } & (
   | { readonly kind: 'broken'; readonly reason: string }
 )
 
-export type Kind = Job['kind']
-export type Outcome = Result extends infer R ? (R extends Result ? Omit<R, 'id'> : never) : never
+export type JobKind = Job['kind']
+export type JobOutcome = Result extends infer R ? (R extends Result ? Omit<R, 'id'> : never) : never

@@ -6,16 +6,15 @@
 import type { PhysicalRange } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { formatSize } from '../../values/size.ts'
-import { GIB, MIB } from '../../values/units.ts'
+import { GIB, MIB, SMALLEST_REGION_BYTES } from '../../values/units.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Extent, type FrameGrid } from '../store.ts'
 
 const METADATA_MIN_BYTES = 8 * MIB
 const METADATA_MAX_BYTES = 512 * MIB
 /** Metadata is this part of the region: room for an inode of some KiB for each file of a block. */
 const METADATA_SHARE = 64
-const REGION_MIN_BYTES = 64 * MIB
 
-export interface Layout {
+export interface RegionLayout {
   /** Physical address of block 0. */
   readonly startByte: number
   /** All of it, metadata included. */
@@ -27,15 +26,15 @@ export interface Layout {
 /**
  * Block i is region offset i * BLOCK_BYTES, so that blocks are aligned as the region is. Errors: UsageError.
  */
-export function layOut(region: PhysicalRange, name: string): Layout {
+export function layOut(region: PhysicalRange, name: string): RegionLayout {
   const { start, lengthBytes } = region
   if (start % BLOCK_BYTES !== 0)
     throw new UsageError(
       `region ${name} begins at 0x${start.toString(16)}: it must begin at a multiple of 2M`,
     )
-  if (lengthBytes < REGION_MIN_BYTES)
+  if (lengthBytes < SMALLEST_REGION_BYTES)
     throw new UsageError(
-      `region ${name} has ${formatSize(lengthBytes)}: a pool needs ${formatSize(REGION_MIN_BYTES)}`,
+      `region ${name} has ${formatSize(lengthBytes)}: a pool needs ${formatSize(SMALLEST_REGION_BYTES)}`,
     )
   const wholeBytes = roundDown(lengthBytes, BLOCK_BYTES)
   const share = Math.min(Math.max(lengthBytes / METADATA_SHARE, METADATA_MIN_BYTES), METADATA_MAX_BYTES)
@@ -49,13 +48,13 @@ export function layOut(region: PhysicalRange, name: string): Layout {
 }
 
 /** All of the region. */
-export const wholeRange = ({ startByte, sizeBytes }: Layout): PhysicalRange => ({
+export const wholeRange = ({ startByte, sizeBytes }: RegionLayout): PhysicalRange => ({
   start: startByte,
   lengthBytes: sizeBytes,
 })
 
 /** Where 1 GiB pages can lie: they are aligned in physical memory. */
-export function gibibyteFrames({ startByte }: Pick<Layout, 'startByte'>): FrameGrid {
+export function gibibyteFrames({ startByte }: Pick<RegionLayout, 'startByte'>): FrameGrid {
   const blocks = GIB / BLOCK_BYTES
   return { blocks, first: (Math.ceil(startByte / GIB) * GIB - startByte) / BLOCK_BYTES }
 }
@@ -64,7 +63,7 @@ export function gibibyteFrames({ startByte }: Pick<Layout, 'startByte'>): FrameG
  * The physical ranges of a file's blocks, in file order; blocks that follow one another are one range. Errors
  * (RangeError): an extent is not inside the pool.
  */
-export function rangesOf(layout: Layout, extents: readonly Extent[]): PhysicalRange[] {
+export function rangesOf(layout: RegionLayout, extents: readonly Extent[]): PhysicalRange[] {
   const ranges: PhysicalRange[] = []
   for (const { start, count } of extents) {
     if (count <= 0 || start < 0 || start + count > layout.totalBlocks)
@@ -81,7 +80,7 @@ export function rangesOf(layout: Layout, extents: readonly Extent[]): PhysicalRa
 export const chunkOf = (block: number): number => Math.floor(block / CHUNK_BLOCKS)
 
 /** The blocks of a data chunk; the pool's last one may be smaller. */
-export function chunkExtent({ totalBlocks }: Layout, chunk: number): Extent {
+export function chunkExtent({ totalBlocks }: RegionLayout, chunk: number): Extent {
   const start = chunk * CHUNK_BLOCKS
   return { start, count: Math.min(CHUNK_BLOCKS, totalBlocks - start) }
 }
@@ -95,7 +94,7 @@ export function chunksOf(extents: readonly Extent[]): number[] {
 }
 
 /** Whether these ranges are those of a data chunk. */
-export function isDataChunk(layout: Layout, ranges: readonly PhysicalRange[]): boolean {
+export function isDataChunk(layout: RegionLayout, ranges: readonly PhysicalRange[]): boolean {
   const [range] = ranges
   if (range === undefined || ranges.length !== 1) return false
   const block = (range.start - layout.startByte) / BLOCK_BYTES

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { EIO } from '../../values/errno.ts'
 import { WAIT_FOR_STORE } from '../../values/refusal.ts'
 import { BLOCK_BYTES, CHUNK_BLOCKS, type Placement } from '../store.ts'
-import { World } from './testing/carve-out-world.ts'
+import { CarveOutWorld } from './testing/carve-out-world.ts'
 
 const KIB = 1024
 
@@ -41,7 +41,7 @@ const step = fc.oneof(
 )
 
 test('what a file had behind its end is zero when it grows again, also after a restart', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   const sized = (sizeBytes: number): Placement => ({
     sizeBytes,
@@ -86,7 +86,7 @@ test('what a file had behind its end is zero when it grows again, also after a r
 test('an ordinary file reads as what was written, zero elsewhere, also after a restart', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
-      const world = new World()
+      const world = new CarveOutWorld()
       const object = world.store.create()
       let model = Buffer.alloc(0)
       const placement = (): Placement => ({
@@ -146,7 +146,7 @@ test('an ordinary file reads as what was written, zero elsewhere, also after a r
 })
 
 test('two large holes are both finished, however their requests take turns', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const sizeBytes = 34 * BLOCK_BYTES
   const objects = [0, 34].map((start) => {
     const object = world.store.create()
@@ -177,7 +177,7 @@ test('two large holes are both finished, however their requests take turns', () 
 })
 
 test('a hole that was given up half-way begins anew', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   const sizeBytes = 34 * BLOCK_BYTES
   const placement = { sizeBytes, extents: [{ start: 0, count: 34 }], guestRam: false }
@@ -194,7 +194,7 @@ test('a hole that was given up half-way begins anew', () => {
 })
 
 test('a lost page is EIO to a caller that reads, writes or punches it, and other bytes are moved', () => {
-  const world = new World()
+  const world = new CarveOutWorld()
   const object = world.store.create()
   const sizeBytes = 2 * BLOCK_BYTES
   const extents = [

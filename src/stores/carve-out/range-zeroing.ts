@@ -113,7 +113,7 @@ export class RangeZeroing {
   /**
    * A server that dies before it destroys the instance leaves a bound one that no process holds and no node
    * leads to: the next start destroys it. Errors: why it cannot be destroyed. Its memory counts as not zeroed
-   * then, so that nobody gets it, and `makeWay` tries again when it is to be zeroed the next time.
+   * then, so that no file gets it, and `makeWay` tries again when it is to be zeroed the next time.
    */
   #endPiece({ temporary, mapping }: Piece): Errno | undefined {
     this.#piece = undefined

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EBUSY, EIO } from '../../values/errno.ts'
 import { CHUNK_BLOCKS } from '../store.ts'
-import type { Job, Outcome } from './jobs.ts'
+import type { Job, JobOutcome } from './jobs.ts'
 import { chunkExtent, rangesOf } from './layout.ts'
 import { FakeRegion } from './testing/fake-region.ts'
 import { WorkQueue } from './work-queue.ts'
@@ -12,7 +12,7 @@ const BLOCKS = 4 + 3 * CHUNK_BLOCKS
 function setUp() {
   const region = new FakeRegion(BLOCKS)
   const told: string[] = []
-  const outcomes: Outcome[] = []
+  const outcomes: JobOutcome[] = []
   const progress: number[] = []
   const work = new WorkQueue({
     mapper: region,

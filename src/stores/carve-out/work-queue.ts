@@ -10,7 +10,7 @@ import { anyOverlap, type PhysicalRange } from '../../linux/memory-ranges.ts'
 import { unmapRaw } from '../../linux/raw-memory.ts'
 import { EBUSY, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
-import type { Job, Outcome, Ranges } from './jobs.ts'
+import type { Job, JobOutcome, Ranges } from './jobs.ts'
 import type { Instance, RangeMapper } from './range-mapper.ts'
 import { type MappedChunk, RangeZeroing } from './range-zeroing.ts'
 
@@ -19,7 +19,7 @@ type Holders = ReadonlyMap<string, Holder>
 export interface WorkQueueDeps {
   readonly mapper: RangeMapper
   /** Called once for each job that was added. */
-  readonly finish: (job: Job, outcome: Outcome) => void
+  readonly finish: (job: Job, outcome: JobOutcome) => void
   /** Called after each slice of zeroing. */
   readonly progress: (doneBytes: number) => void
 }
@@ -79,17 +79,17 @@ export class WorkQueue {
     }
   }
 
-  #end(job: Job, outcome: Outcome | Errno): void {
+  #end(job: Job, outcome: JobOutcome | Errno): void {
     this.#queue = this.#queue.filter((each) => each !== job)
     this.#deps.finish(job, outcome instanceof Errno ? { kind: 'failed', errnoCode: outcome.code } : outcome)
   }
 
-  #make({ ranges, gigantic }: Job): Outcome | Errno {
+  #make({ ranges, gigantic }: Job): JobOutcome | Errno {
     const instance = this.#ensure(ranges, gigantic)
     return instance instanceof Errno ? instance : { kind: 'made', number: instance.number }
   }
 
-  #makeChunk(ranges: Ranges): Outcome | Errno {
+  #makeChunk(ranges: Ranges): JobOutcome | Errno {
     const [range] = ranges
     if (range === undefined || ranges.length !== 1)
       throw new BrokenInvariantError('a data chunk is one range')
@@ -122,7 +122,7 @@ export class WorkQueue {
     return this.#chunks.find(({ range }) => range.start === start && range.lengthBytes === lengthBytes)
   }
 
-  #drop(ranges: Ranges): Outcome | Errno {
+  #drop(ranges: Ranges): JobOutcome | Errno {
     const chunk = ranges.length === 1 ? this.#chunkOf(ranges[0] as PhysicalRange) : undefined
     if (chunk === undefined) return { kind: 'done' }
     unmapRaw(chunk.mapping)
@@ -143,7 +143,7 @@ export class WorkQueue {
   }
 
   /** All of them or none: where a process holds one instance, none is destroyed. */
-  #destroyUnheld(instances: readonly Instance[], holders: Holders): Outcome | Errno {
+  #destroyUnheld(instances: readonly Instance[], holders: Holders): JobOutcome | Errno {
     for (const { name, ranges } of instances) {
       if (this.#chunks.some(({ range }) => anyOverlap([range], ranges))) return EBUSY
       const by = holders.get(name)

@@ -11,14 +11,14 @@ import { errnoOfNodeError } from '../../linux/library.ts'
 import { endAbruptly } from '../../linux/process.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { Fd } from '../../values/ids.ts'
-import type { Job, Kind, Ranges, Result } from './jobs.ts'
+import type { Job, JobKind, Ranges, Result } from './jobs.ts'
 import type { WorkerData } from './run-worker.ts'
 import { CHECK_MS, makePulse, WorkerWatch } from './worker-watch.ts'
 
 type Done = (result: Result) => void
 
 interface Owed {
-  readonly kind: Kind
+  readonly kind: JobKind
   readonly bytes: number
   readonly done: Done
 }
@@ -65,7 +65,7 @@ export class WorkerClient {
   }
 
   /** `done` is called from a later `drain`. */
-  ask(kind: Kind, ranges: Ranges, done: Done, { gigantic = false } = {}): void {
+  ask(kind: JobKind, ranges: Ranges, done: Done, { gigantic = false } = {}): void {
     const id = ++this.#lastId
     if (kind === 'clear') Atomics.store(this.#progress, 0, 0n)
     const bytes = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
@@ -91,7 +91,7 @@ export class WorkerClient {
     const reason = this.#watch.check(bytes)
     if (reason === undefined) return
     const kinds = [...new Set([...this.#waiting.values()].map(({ kind }) => kind))].join(', ')
-    this.#end(`the store's worker ${reason}, and owes ${this.#waiting.size} answers (${kinds})`)
+    this.#end(`the store's worker ${reason}, and has not answered ${this.#waiting.size} requests (${kinds})`)
   }
 
   /**

@@ -18,7 +18,7 @@ const SERVER = fileURLToPath(new URL('testing/serve-stuck.ts', import.meta.url))
 function ending(how: StuckTarget['how']): { reason: string; afterMs: number } {
   const reasons: string[] = []
   const client = new WorkerClient(PROGRAM, { how }, (reason) => void reasons.push(reason))
-  assert.equal(client.checkMs, undefined, 'it owes nothing')
+  assert.equal(client.checkMs, undefined, 'no request is unanswered')
   const startedAtMs = performance.now()
   client.ask('make', [{ start: 0, lengthBytes: 4096 }], () => assert.fail('it has no answer'))
   while (reasons.length === 0 && performance.now() < startedAtMs + 20_000) {
@@ -39,7 +39,7 @@ test('a worker whose thread ends by itself says so', () => {
 
 test('a worker whose thread is gone without a word is found missing', () => {
   const { reason, afterMs } = ending('is ended')
-  assert.match(reason, /the store's worker has died, and owes 1 answers \(make\)/)
+  assert.match(reason, /the store's worker has died, and has not answered 1 requests \(make\)/)
   assert.ok(afterMs < 4000, `${afterMs} ms`)
 })
 
@@ -47,7 +47,7 @@ test('a server whose worker hangs says so within five seconds, and ends by a sig
   const { signal, stderr } = spawnSync(process.execPath, [SERVER], { encoding: 'utf8', timeout: 20_000 })
   assert.match(
     stderr,
-    /worker has made no step for [45]\d\d\d ms, and owes 1 answers \(make\): this server ends/,
+    /worker has made no step for [45]\d\d\d ms, and has not answered 1 requests \(make\): this server ends/,
   )
   assert.equal(signal, 'SIGTERM')
 })

@@ -17,7 +17,7 @@ import { type Refusal, WAIT_FOR_STORE, Wait } from '../../values/refusal.ts'
 import type { RamBlocks } from '../carve-out/carve-out-ram.ts'
 import type { DataChunks } from '../carve-out/data-chunks.ts'
 import type { Ranges, Result } from '../carve-out/jobs.ts'
-import { type Layout, rangesOf } from '../carve-out/layout.ts'
+import { type RegionLayout, rangesOf } from '../carve-out/layout.ts'
 import type { Instance } from '../carve-out/range-mapper.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, NodeRam, Owner, Placement } from '../store.ts'
@@ -41,7 +41,7 @@ interface NodeState {
 
 export class DaxGuestRam implements NodeRam, RamBlocks {
   readonly via = 'dax-node'
-  readonly #layout: Layout
+  readonly #layout: RegionLayout
   readonly #worker: WorkerPort
   readonly #nodes: Nodes
   readonly #chunks: DataChunks
@@ -50,7 +50,7 @@ export class DaxGuestRam implements NodeRam, RamBlocks {
   readonly #states = new Map<ObjectId, NodeState>()
 
   constructor(deps: {
-    layout: Layout
+    layout: RegionLayout
     worker: WorkerPort
     nodes: Nodes
     chunks: DataChunks

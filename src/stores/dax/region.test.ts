@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import { test } from 'node:test'
-import { type FakeRegion, fakeSysfs } from '../../linux/testing/fake-sysfs.ts'
+import { type FakeDaxRegion, fakeSysfs } from '../../linux/testing/fake-sysfs.ts'
 import { UsageError } from '../../values/errors.ts'
 import { refuseInUse } from './probe.ts'
 import { findDaxRegion, regionLockName } from './region.ts'
 
 const MIB = 2 ** 20
 const GIB = 2 ** 30
-const ONE: FakeRegion = { id: 0, start: 4 * GIB, sizeBytes: GIB }
-const TWO: FakeRegion = { id: 1, start: 8 * GIB, sizeBytes: 2 * GIB }
+const ONE: FakeDaxRegion = { id: 0, start: 4 * GIB, sizeBytes: GIB }
+const TWO: FakeDaxRegion = { id: 1, start: 8 * GIB, sizeBytes: 2 * GIB }
 const whole = { start: ONE.start, lengthBytes: GIB }
 const metadata = { start: ONE.start + GIB - 16 * MIB, lengthBytes: 16 * MIB }
 
 /** What is found, or the words of the refusal. */
-function find(regions: readonly FakeRegion[], wanted?: string, drivers?: string[]) {
+function find(regions: readonly FakeDaxRegion[], wanted?: string, drivers?: string[]) {
   const sysfs = fakeSysfs(regions, drivers)
   try {
     return findDaxRegion(wanted, sysfs)
@@ -81,7 +81,7 @@ test('a region with devices of another program is refused, one with those of gue
     driver: 'device_dax',
     mappings: [{ start: ONE.start, lengthBytes: 2 * MIB }],
   }
-  const inUse = (devices: FakeRegion['devices']): string | undefined => {
+  const inUse = (devices: FakeDaxRegion['devices']): string | undefined => {
     const found = find([{ ...ONE, ...(devices && { devices }) }])
     assert.ok(typeof found !== 'string')
     try {

@@ -5,16 +5,16 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DaxRegion, readDaxRegions, SYSFS } from '../../linux/dax.ts'
+import { type DaxRegion, rangeOfRegion, readDaxRegions, SYSFS } from '../../linux/dax.ts'
 import { DEVICE_DAX } from '../../linux/dax-device.ts'
 import { UsageError } from '../../values/errors.ts'
-import { type Layout, layOut } from '../carve-out/layout.ts'
+import { layOut, type RegionLayout } from '../carve-out/layout.ts'
 
 export interface FoundRegion {
   /** `dax0.0`. */
   readonly name: string
   readonly region: DaxRegion
-  readonly layout: Layout
+  readonly layout: RegionLayout
 }
 
 /** `wanted` undefined: the only carve-out there is. Throws UsageError: one line that says what to do. */
@@ -25,9 +25,10 @@ export function findDaxRegion(wanted: string | undefined, sysfs: string = SYSFS)
   refuseUnusable(region, name)
   if (!existsSync(join(sysfs, 'bus/dax/drivers', DEVICE_DAX)))
     throw new UsageError("the driver device_dax is not loaded: load it with 'modprobe device_dax'")
-  if (region.startByte === undefined)
+  const range = rangeOfRegion(region)
+  if (range === undefined)
     throw new UsageError(`region ${name} has devices that guestmemfs did not make: ${cutBy(region)}`)
-  return { name, region, layout: layOut({ start: region.startByte, lengthBytes: region.sizeBytes }, name) }
+  return { name, region, layout: layOut(range, name) }
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Mapping } from '../../values/mapping.ts'
 import { type Refusal, WAIT_FOR_STORE, type Wait } from '../../values/refusal.ts'
 import type { RamBlocks } from '../carve-out/carve-out-ram.ts'
 import type { DataChunks } from '../carve-out/data-chunks.ts'
-import { type Layout, rangesOf } from '../carve-out/layout.ts'
+import { type RegionLayout, rangesOf } from '../carve-out/layout.ts'
 import type { WorkerPort } from '../carve-out/worker-client.ts'
 import type { Extent, Placement } from '../store.ts'
 
@@ -34,13 +34,13 @@ interface Window {
 
 export class DevmemGuestRam implements RamBlocks {
   readonly via = 'devmem'
-  readonly #layout: Layout
+  readonly #layout: RegionLayout
   readonly #worker: WorkerPort
   readonly #chunks: DataChunks
   readonly #memoryPath: string
   readonly #windows = new Map<ObjectId, Window>()
 
-  constructor(deps: { layout: Layout; worker: WorkerPort; chunks: DataChunks; memoryPath: string }) {
+  constructor(deps: { layout: RegionLayout; worker: WorkerPort; chunks: DataChunks; memoryPath: string }) {
     this.#layout = deps.layout
     this.#worker = deps.worker
     this.#chunks = deps.chunks

@@ -18,12 +18,12 @@ import {
 } from '../../linux/memory-ranges.ts'
 import { UsageError } from '../../values/errors.ts'
 import { parseSize } from '../../values/size.ts'
-import { type Layout, layOut } from '../carve-out/layout.ts'
+import { layOut, type RegionLayout } from '../carve-out/layout.ts'
 
 export interface FoundRange {
   /** `0x100000000`. */
   readonly name: string
-  readonly layout: Layout
+  readonly layout: RegionLayout
 }
 
 const HOW = "boot with memmap=SIZE$START ('guestmemfs reserve --store devmem' says how)"

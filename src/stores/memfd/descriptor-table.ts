@@ -8,6 +8,7 @@
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { StoreUse } from '../../values/store-use.ts'
 import { MEMORY_STATES, type MemoryState } from '../store.ts'
+import type { Role } from './handover-transitions.ts'
 
 const ROW_WORDS = 2
 /** Sparse: rows that were never used take no memory. Far above what RLIMIT_NOFILE allows. */
@@ -27,7 +28,6 @@ const POOL_BLOCKS_WORD = 11
 /** For a process that reads another process's table. */
 export const POOL_BLOCKS_AT = ROWS_BYTES + STATES_BYTES + POOL_BLOCKS_WORD * 4
 
-export type Holder = 'keeper' | 'server'
 const COLUMN = { keeper: 0, server: 1 } as const
 
 export class DescriptorTable {
@@ -48,12 +48,12 @@ export class DescriptorTable {
   }
 
   /** The holder's own descriptor number for `object`, if it has one. */
-  get(object: ObjectId, holder: Holder): Fd | undefined {
+  get(object: ObjectId, holder: Role): Fd | undefined {
     const stored = Atomics.load(this.#rows, object * ROW_WORDS + COLUMN[holder])
     return stored === 0 ? undefined : ((stored - 1) as Fd)
   }
 
-  set(object: ObjectId, holder: Holder, fd: Fd | undefined): void {
+  set(object: ObjectId, holder: Role, fd: Fd | undefined): void {
     this.#use(object)
     // Stored plus one, so that fresh zeroed memory reads as "none".
     Atomics.store(this.#rows, object * ROW_WORDS + COLUMN[holder], fd === undefined ? 0 : fd + 1)
@@ -86,7 +86,7 @@ export class DescriptorTable {
   }
 
   /** A column holds one process's numbers: the process that takes the role over starts with an empty one. */
-  clear(holder: Holder): void {
+  clear(holder: Role): void {
     for (const object of this.objects()) this.set(object, holder, undefined)
   }
 

@@ -14,6 +14,7 @@ export type HandoverState = (typeof HANDOVER_STATES)[number]
 export const LAST_STEPS = ['none', ...HANDOVER_STEPS] as const
 export type LastStep = (typeof LAST_STEPS)[number]
 
+/** Of a process that holds the pool's memory. */
 export type Role = 'server' | 'keeper'
 
 export type HandoverEvent =

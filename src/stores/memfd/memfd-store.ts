@@ -10,12 +10,12 @@ import { BrokenInvariantError, SystemCallError } from '../../values/errors.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import type { Mapping } from '../../values/mapping.ts'
 import { Refusal, Wait } from '../../values/refusal.ts'
-import type { StoreUse } from '../../values/store-use.ts'
 import { MIB } from '../../values/units.ts'
 import { DescriptorData } from '../descriptor-data.ts'
 import {
   type FileData,
   type GuestRam,
+  type HostMemory,
   type MemoryState,
   NO_RULES,
   type PendingReleases,
@@ -59,6 +59,7 @@ export class MemfdStore implements Store {
   readonly data: FileData
   readonly ram: GuestRam
   readonly events: StoreEvents
+  readonly hostMemory: HostMemory
   readonly handover: OutgoingMemfds
   readonly pending: PendingReleases
   readonly #maxDescriptor: number
@@ -84,7 +85,8 @@ export class MemfdStore implements Store {
     this.#channel = options.channel
     this.#metadata = options.metadata
     this.#incoming = new IncomingMemfds(this.#table, this.#channel)
-    this.handover = new OutgoingMemfds(this.#table, this.#channel)
+    this.handover = new OutgoingMemfds(this.#table, this.#channel, (state) => this.#incoming.count(state))
+    this.hostMemory = hostMemoryOf(this.#table, this.#channel)
     const { totalBlocks } = options
     this.descriptor = { kind: 'memfd', clearing: 'kernel', totalBlocks, rules: NO_RULES, place: undefined }
     this.data = new DescriptorData((object) => this.#here(object))
@@ -153,19 +155,6 @@ export class MemfdStore implements Store {
     if (this.#incoming.isIncoming(object)) return 'incoming'
     if (this.#incoming.isLost(object)) return 'lost'
     return this.#table.state(object) === 'outgoing' ? 'outgoing' : 'present'
-  }
-
-  resized(totalBlocks: number): void {
-    this.#table.poolBlocks = totalBlocks
-    this.#channel.resized?.(totalBlocks)
-  }
-
-  get storeUse(): StoreUse | undefined {
-    return this.#table.storeUse
-  }
-
-  absent(state: 'incoming' | 'lost'): number {
-    return this.#incoming.count(state)
   }
 
   resize(object: ObjectId, to: Placement): Refusal | undefined {
@@ -245,6 +234,16 @@ export class MemfdStore implements Store {
     return fd
   }
 }
+
+const hostMemoryOf = (table: DescriptorTable, channel: KeeperChannel): HostMemory => ({
+  resized: (totalBlocks) => {
+    table.poolBlocks = totalBlocks
+    channel.resized?.(totalBlocks)
+  },
+  get storeUse() {
+    return table.storeUse
+  },
+})
 
 /** There is work beside the server only while objects are incoming or outgoing: the keeper does it. */
 const eventsOf = (incoming: IncomingMemfds, outgoing: OutgoingMemfds): StoreEvents => ({

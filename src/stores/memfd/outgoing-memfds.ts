@@ -27,11 +27,13 @@ export class OutgoingMemfds implements Handover {
   readonly #table: DescriptorTable
   readonly #words: HandoverWords
   readonly #channel: OutgoingChannel
+  readonly absent: Handover['absent']
 
-  constructor(table: DescriptorTable, channel: OutgoingChannel) {
+  constructor(table: DescriptorTable, channel: OutgoingChannel, absent: Handover['absent']) {
     this.#table = table
     this.#words = new HandoverWords(table.words, 'server')
     this.#channel = channel
+    this.absent = absent
   }
 
   get status(): HandoverStatus {

@@ -8,7 +8,7 @@ import type { TracedStore } from '../writer.ts'
 import type { Run } from './recorded-run.ts'
 
 /** What a store is for, by its offset and its value. */
-export type Role =
+export type StorePurpose =
   | 'give up slot'
   | 'checkpoint body'
   | 'checkpoint fields'
@@ -20,7 +20,7 @@ export type Role =
   | 'record body'
   | 'record header'
 
-export function roleOf(store: TracedStore, geometry: Geometry): Role {
+export function roleOf(store: TracedStore, geometry: Geometry): StorePurpose {
   const isZero = store.bytes.every((byte) => byte === 0)
   for (const offset of geometry.slotOffsets) {
     const place = store.offset - offset
@@ -45,14 +45,14 @@ export const withStores = (run: Run, change: (stores: Stores) => Stores): Run =>
 })
 
 /** Stores of this role are never made. */
-export const dropped = (run: Run, geometry: Geometry, role: Role): Run =>
+export const dropped = (run: Run, geometry: Geometry, role: StorePurpose): Run =>
   withStores(run, (stores) => stores.filter((store) => roleOf(store, geometry) !== role))
 
 /**
  * In each commit, the first store of role `late` is made only after the first one of role `early` that
  * follows it.
  */
-export const swapped = (run: Run, geometry: Geometry, late: Role, early: Role): Run =>
+export const swapped = (run: Run, geometry: Geometry, late: StorePurpose, early: StorePurpose): Run =>
   withStores(run, (stores) => {
     const from = stores.findIndex((store) => roleOf(store, geometry) === late)
     const to = stores.findIndex((store, index) => index > from && roleOf(store, geometry) === early)

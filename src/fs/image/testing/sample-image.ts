@@ -1,5 +1,6 @@
 /** What every test of the image needs: an area with an image in it, and stores replayed on a copy. */
 
+import { KIB } from '../../../values/units.ts'
 import type { Expected, Identity } from '../header.ts'
 import { Image } from '../image.ts'
 import { NEWEST_VERSION } from '../image-format.ts'
@@ -7,7 +8,7 @@ import type { Trace, TracedStore } from '../writer.ts'
 import { BLOCKS } from './steps.ts'
 import { TableState } from './table-state.ts'
 
-export const SMALL_AREA_BYTES = 64 * 1024
+export const SMALL_AREA_BYTES = 64 * KIB
 export const IDENTITY: Identity = {
   poolName: 'test pool',
   storeKind: 'memfd',

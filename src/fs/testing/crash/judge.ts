@@ -10,9 +10,9 @@ import { Refusal } from '../../../values/refusal.ts'
 import { blocksFor, countBlocks } from '../../space/extents.ts'
 import type { Inode } from '../../state/inode.ts'
 import { checkInvariants, nameAt, ok } from '../fixture.ts'
-import { copyOf, type Mistakes, momentOf, type Remains, replayEvents } from './recording.ts'
+import { copyOf, type Mistakes, momentOf, replayEvents, type ServerRemains } from './recording.ts'
 import { bytesOf, type Contents, contentsOf, MODEL_BYTES, shows } from './shown-contents.ts'
-import { openWorld, remainsOf, type World } from './world.ts'
+import { type CrashWorld, openWorld, remainsOf } from './world.ts'
 
 const OWN = { origin: { unique: 0n, epoch: 2 } }
 
@@ -20,7 +20,12 @@ const OWN = { origin: { unique: 0n, epoch: 2 } }
  * `remains` are judged, not changed. The successor makes the same `mistakes` as the server that died. Files
  * must show what `shows` asks of them.
  */
-export function judgeCrash(remains: Remains, mistakes: Mistakes, expected: Contents, maybe?: Contents): void {
+export function judgeCrash(
+  remains: ServerRemains,
+  mistakes: Mistakes,
+  expected: Contents,
+  maybe?: Contents,
+): void {
   // The kernel still references orphans where its connection outlived the server; on a new connection it does
   // not, and recovery evicts them.
   for (const refersToOrphans of [true, false]) {
@@ -28,7 +33,12 @@ export function judgeCrash(remains: Remains, mistakes: Mistakes, expected: Conte
   }
 }
 
-function judgeSuccessor(remains: Remains, successor: World, expected: Contents, maybe?: Contents): void {
+function judgeSuccessor(
+  remains: ServerRemains,
+  successor: CrashWorld,
+  expected: Contents,
+  maybe?: Contents,
+): void {
   settled(successor)
   const contents = contentsOf(successor.image.state, successor.store.memory)
   assert.ok(shows(contents, expected, maybe), 'a file shows other bytes than it must')
@@ -37,7 +47,7 @@ function judgeSuccessor(remains: Remains, successor: World, expected: Contents, 
 }
 
 /** Checks the invariants, statfs, and that the store holds the objects of the state and no other. */
-function settled({ image, fs, store }: World): void {
+function settled({ image, fs, store }: CrashWorld): void {
   checkInvariants(fs, image, store.descriptor.rules.chunkBlocks)
   const owned = [...image.state.inodes.values()].flatMap(({ object }) => object ?? [])
   const byNumber = (a: ObjectId, b: ObjectId) => a - b
@@ -52,7 +62,7 @@ function settled({ image, fs, store }: World): void {
  * Wherever recovery itself is interrupted, the next one has the same result. Between records and changes of
  * the memory, that is: what a crash in the middle of a record leaves is no other than above.
  */
-function judgeSecondCrash(remains: Remains, successor: World): void {
+function judgeSecondCrash(remains: ServerRemains, successor: CrashWorld): void {
   const end = momentOf(successor.image)
   replayEvents(copyOf(remains), successor.events, (interrupted, done) => {
     if (done?.kind === 'store') return
@@ -69,7 +79,7 @@ function judgeSecondCrash(remains: Remains, successor: World): void {
 }
 
 /** What new files, and old ones that grow, show of former owners: nothing. */
-function leaksNothing(world: World): void {
+function leaksNothing(world: CrashWorld): void {
   const { fs, store, image } = world
   if (fs.frozen) ok(fs.thaw(OWN) ?? undefined)
   fs.retryOrphans(OWN, () => false)
@@ -96,7 +106,7 @@ function leaksNothing(world: World): void {
  * A new file with every block it can get. `firstBytes`: what it is truncated to first, which makes it guest
  * RAM or not.
  */
-function largestFile({ fs, rq }: World, name: string, firstBytes: number): Inode {
+function largestFile({ fs, rq }: CrashWorld, name: string, firstBytes: number): Inode {
   const made = ok(fs.create(rq(), nameAt(ROOT_INO, name), 0o600))
   const sizes = [firstBytes]
   for (let blocks = fs.statfs().freeBlocks; blocks > 0; blocks--) sizes.push(blocks * BLOCK_BYTES)
@@ -109,7 +119,7 @@ function largestFile({ fs, rq }: World, name: string, firstBytes: number): Inode
   return largest
 }
 
-function growsWithZeros({ fs, rq, store }: World, inode: Inode): void {
+function growsWithZeros({ fs, rq, store }: CrashWorld, inode: Inode): void {
   const before = bytesOf(inode, store.memory)
   const blocks = blocksFor(inode.sizeBytes)
   const end = (blocks - 1) * MODEL_BYTES + Math.min(MODEL_BYTES, inode.sizeBytes % BLOCK_BYTES)

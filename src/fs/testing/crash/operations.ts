@@ -9,27 +9,27 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../operations/attr
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from '../../operations/rename.ts'
 import { FORMAT, SIZE, UPDATE, VM } from '../../xattrs/control-xattrs.ts'
 import { nameAt } from '../fixture.ts'
-import type { World } from './world.ts'
+import type { CrashWorld } from './world.ts'
 
 /**
  * Some other operation may have been first: what an operation then answers is an errno, and nothing changed.
  */
-export type Operation = (world: World) => unknown
+export type CrashOperation = (world: CrashWorld) => unknown
 
 const n = byteString
 
 /** On the file at `path`, if it is still there. */
 const on =
-  (path: string, operation: (world: World, ino: Ino) => unknown): Operation =>
+  (path: string, operation: (world: CrashWorld, ino: Ino) => unknown): CrashOperation =>
   (world) => {
     const ino = world.at(path)
     return ino === undefined ? ENOENT : operation(world, ino)
   }
 
-const renamed = (from: string, to: string, flags: number): Operation =>
+const renamed = (from: string, to: string, flags: number): CrashOperation =>
   on('dir', ({ fs, rq }, dir) => fs.rename(rq(), nameAt(ROOT_INO, from), nameAt(dir, to), flags))
 
-const resized = (path: string, sizeBytes: number): Operation =>
+const resized = (path: string, sizeBytes: number): CrashOperation =>
   on(path, ({ fs, rq }, ino) => fs.setAttributes(rq(), ino, { sizeBytes }))
 
 const blocksOf = (count: number): Uint8Array => Buffer.from(String(count * BLOCK_BYTES))
@@ -102,13 +102,13 @@ export const OPERATIONS = {
     store.zero(extent)
     return fs.markClean({ origin: { unique: 0n, epoch: 1 } }, extent)
   },
-} as const satisfies Record<string, Operation>
+} as const satisfies Record<string, CrashOperation>
 
 /** Of an image of version 1. It makes no record. */
 export const UPGRADE = 'upgrade'
-const upgrade: Operation = ({ fs, rq }) => fs.setXattr(rq(), ROOT_INO, FORMAT, Buffer.from('2'), 0)
+const upgrade: CrashOperation = ({ fs, rq }) => fs.setXattr(rq(), ROOT_INO, FORMAT, Buffer.from('2'), 0)
 
-export const operationOf = (name: OperationName | typeof UPGRADE): Operation =>
+export const operationOf = (name: OperationName | typeof UPGRADE): CrashOperation =>
   name === UPGRADE ? upgrade : OPERATIONS[name]
 
 export type OperationName = keyof typeof OPERATIONS

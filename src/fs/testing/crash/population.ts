@@ -7,9 +7,9 @@ import { BLOCK_BYTES } from '../../../stores/store.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { nameAt, ok } from '../fixture.ts'
 import { MODEL_BYTES } from './shown-contents.ts'
-import type { World } from './world.ts'
+import type { CrashWorld } from './world.ts'
 
-export function populate(world: World): void {
+export function populate(world: CrashWorld): void {
   const { fs, rq } = world
   const directory = (parent: Ino, name: string) => ok(fs.mkdir(rq(), nameAt(parent, name), 0o755)).ino
   const dir = directory(ROOT_INO, 'dir')
@@ -41,7 +41,7 @@ export function populate(world: World): void {
 /**
  * Makes a file `sizeBytes` large and fills it with `tag`, in the memory itself, as a guest that maps it does.
  */
-function tagged({ fs, rq, store }: World, ino: Ino, sizeBytes: number, tag: number): void {
+function tagged({ fs, rq, store }: CrashWorld, ino: Ino, sizeBytes: number, tag: number): void {
   if (sizeBytes === 0) return
   const { object: memory } = ok(fs.setAttributes(rq(), ino, { sizeBytes }))
   for (let offset = 0; offset < sizeBytes; offset += BLOCK_BYTES) {

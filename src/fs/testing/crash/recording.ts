@@ -35,21 +35,24 @@ export const momentOf = ({ state, lastOrigin }: Pick<Journal, 'state' | 'lastOri
 })
 
 /** What a dead server leaves: the image's bytes and the memory. */
-export interface Remains {
+export interface ServerRemains {
   readonly area: Uint8Array
   readonly memory: MemoryStore
 }
 
-export const copyOf = ({ area, memory }: Remains): Remains => ({ area: area.slice(), memory: memory.clone() })
+export const copyOf = ({ area, memory }: ServerRemains): ServerRemains => ({
+  area: area.slice(),
+  memory: memory.clone(),
+})
 
 /**
  * Goes through every crash between two of `events`, which began at `remains`: `visit` sees what each leaves,
  * the event that was the last, and the one that would have been next. `remains.area` is used up.
  */
 export function replayEvents(
-  { area, memory }: Remains,
+  { area, memory }: ServerRemains,
   events: readonly Event[],
-  visit: (remains: Remains, done: Event | undefined, next: Event | undefined) => void,
+  visit: (remains: ServerRemains, done: Event | undefined, next: Event | undefined) => void,
 ): void {
   let now = memory
   visit({ area, memory: now }, undefined, events[0])
@@ -139,8 +142,8 @@ export class RecordedStore implements Store, FileData {
   get data(): FileData {
     return this
   }
-  get resized(): Store['resized'] {
-    return this.memory.resized
+  get hostMemory(): Store['hostMemory'] {
+    return this.memory.hostMemory
   }
   state(): 'present' {
     return 'present'

@@ -5,28 +5,33 @@ import { type FormatVersion, NEWEST_VERSION } from '../../image/image-format.ts'
 import { roleOf } from '../../image/testing/bugs.ts'
 import { State } from '../../state/state.ts'
 import { ok } from '../fixture.ts'
-import { MemoryStore, type MemoryStoreOptions } from '../memory-store.ts'
+import { type MemoryKind, MemoryStore } from '../memory-store.ts'
 import { populate } from './population.ts'
-import { copyOf, type Event, type Mistakes, type Remains } from './recording.ts'
+import { copyOf, type Event, type Mistakes, type ServerRemains } from './recording.ts'
 import { MODEL_BYTES } from './shown-contents.ts'
-import { AREA_BYTES, EXPECTED, GEOMETRY, openWorld, remainsOf, TOTAL_BLOCKS, type World } from './world.ts'
+import {
+  AREA_BYTES,
+  type CrashWorld,
+  EXPECTED,
+  GEOMETRY,
+  openWorld,
+  remainsOf,
+  TOTAL_BLOCKS,
+} from './world.ts'
 
 /** The phase of the log in which the next record comes. */
-export const PHASES = ['in between', 'beginning a generation', 'completing a checkpoint'] as const
-export type Phase = (typeof PHASES)[number]
-
-/** The store under it. */
-export type StoreKind = Pick<MemoryStoreOptions, 'clearing' | 'chunkBlocks'>
+export const LOG_PHASES = ['in between', 'beginning a generation', 'completing a checkpoint'] as const
+export type LogPhase = (typeof LOG_PHASES)[number]
 
 /** A world to start from, any number of times. */
-export type Start = () => World
+export type Start = () => CrashWorld
 
 /** One start for each phase, all with the same files. */
 export function starts(
-  kind: StoreKind,
+  kind: MemoryKind,
   mistakes: Mistakes = {},
   version: FormatVersion = NEWEST_VERSION,
-): Record<Phase, Start> {
+): Record<LogPhase, Start> {
   const area = new Uint8Array(AREA_BYTES)
   const identity = { poolName: 'crash', uuid: new Uint8Array(16), ...EXPECTED }
   Image.format(area, identity, State.fresh({ seconds: 0, nanoseconds: 0 }), { version })
@@ -41,7 +46,7 @@ export function starts(
   const fillers = fillersUntilCommit(switched)
   for (let i = 0; i < fillers; i++) fill(world)
   const quiet = remainsOf(world)
-  const start = (remains: Remains, fillers: number) => () => {
+  const start = (remains: ServerRemains, fillers: number) => () => {
     const opened = openWorld(copyOf(remains), true, mistakes)
     for (let i = 0; i < fillers; i++) fill(opened)
     opened.events.length = 0
@@ -55,10 +60,10 @@ export function starts(
 }
 
 /** A short record, which fills the log. */
-const fill = ({ fs, rq }: World): void => void ok(fs.setAttributes(rq(), ROOT_INO, { mode: 0o755 }))
+const fill = ({ fs, rq }: CrashWorld): void => void ok(fs.setAttributes(rq(), ROOT_INO, { mode: 0o755 }))
 
 /** How many fillers complete the checkpoint that is under way. */
-function fillersUntilCommit(remains: Remains): number {
+function fillersUntilCommit(remains: ServerRemains): number {
   const world = openWorld(copyOf(remains), true)
   const isCommit = (event: Event) =>
     event.kind === 'store' && roleOf(event.store, GEOMETRY) === 'checkpoint commit'

@@ -1,7 +1,9 @@
 /** Servers over the small file system in which each crash happens: the first, and those after a crash. */
+
 import { Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
-import { FileSystem, type Request } from '../../file-system.ts'
+import { KIB } from '../../../values/units.ts'
+import { type Caller, FileSystem } from '../../file-system.ts'
 import { Image } from '../../image/image.ts'
 import { geometryOf } from '../../image/image-format.ts'
 import type { Trace } from '../../image/writer.ts'
@@ -12,15 +14,15 @@ import {
   type Mistakes,
   RecordedJournal,
   RecordedStore,
-  type Remains,
+  type ServerRemains,
 } from './recording.ts'
 
-export const AREA_BYTES = 64 * 1024
+export const AREA_BYTES = 64 * KIB
 export const GEOMETRY = geometryOf(AREA_BYTES)
 export const TOTAL_BLOCKS = 24
 export const EXPECTED = { storeKind: 'memfd', totalBlocks: TOTAL_BLOCKS }
 
-export interface World {
+export interface CrashWorld {
   readonly area: Uint8Array
   readonly image: Image<State>
   readonly fs: FileSystem
@@ -29,7 +31,7 @@ export interface World {
   /** Whether the kernel's connection outlived the server, so that the kernel still references orphans. */
   readonly refersToOrphans: boolean
   readonly mistakes: Mistakes
-  rq(): Request
+  rq(): Caller
   /** The inode at a path below the root, names separated by slashes. */
   at(path: string): Ino | undefined
 }
@@ -43,14 +45,18 @@ const NEVER_USED_BEFORE = 1_000_000n
  * A server over `remains`, which it changes. `refersToOrphans`: the kernel's connection outlived the server,
  * and the kernel references them; on a new connection it does not. Throws what opening the image throws.
  */
-export function openWorld(remains: Remains, refersToOrphans: boolean, mistakes: Mistakes = {}): World {
+export function openWorld(
+  remains: ServerRemains,
+  refersToOrphans: boolean,
+  mistakes: Mistakes = {},
+): CrashWorld {
   const { area } = remains
   const events: Event[] = []
   const image = openImage(area, (store) => events.push({ kind: 'store', store }))
   const store = new RecordedStore(remains.memory, events, mistakes)
   const fs = new FileSystem(new RecordedJournal(image, events, mistakes), store)
   let requests = NEVER_USED_BEFORE
-  const rq = (): Request => {
+  const rq = (): Caller => {
     requests++
     const now = { seconds: Number(requests), nanoseconds: 0 }
     return { origin: { unique: requests, epoch: 1 }, uid: 0, gid: 0, now }
@@ -70,4 +76,5 @@ export function openWorld(remains: Remains, refersToOrphans: boolean, mistakes: 
 }
 
 /** What would be left if the server died now. */
-export const remainsOf = ({ area, store }: World): Remains => copyOf({ area, memory: store.memory })
+export const remainsOf = ({ area, store }: CrashWorld): ServerRemains =>
+  copyOf({ area, memory: store.memory })

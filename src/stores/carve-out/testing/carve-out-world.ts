@@ -25,7 +25,7 @@ export const RAM: Placement = {
   guestRam: true,
 }
 
-export class World {
+export class CarveOutWorld {
   readonly region = new FakeRegion(4 + 3 * CHUNK_BLOCKS)
   readonly nodes = new FakeNodes()
   worker = new FakeWorkerPort(this.region)

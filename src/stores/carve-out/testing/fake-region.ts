@@ -13,13 +13,13 @@ import { ENOMEM, Errno } from '../../../values/errno.ts'
 import type { Fd } from '../../../values/ids.ts'
 import { PMD_BYTES } from '../../../values/units.ts'
 import type { Ranges } from '../jobs.ts'
-import { type Layout, layOut } from '../layout.ts'
+import { layOut, type RegionLayout } from '../layout.ts'
 import type { Instance, RangeMapper } from '../range-mapper.ts'
 
 const START = 2 ** 32
 
 export class FakeRegion implements RangeMapper {
-  readonly layout: Layout
+  readonly layout: RegionLayout
   readonly instances = new Map<string, Instance>()
   readonly held = new Set<DeviceNumber>()
   /** `make START+LENGTH`, `destroy …`, `map …`, in units of blocks. */

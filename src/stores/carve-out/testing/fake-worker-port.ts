@@ -7,7 +7,7 @@ import { lowerEventfd, makeEventfd, raiseEventfd } from '../../../linux/eventfd.
 import type { Errno } from '../../../values/errno.ts'
 import type { ObjectId } from '../../../values/ids.ts'
 import type { Nodes } from '../../dax/guest-nodes.ts'
-import type { Kind, Ranges, Result } from '../jobs.ts'
+import type { JobKind, Ranges, Result } from '../jobs.ts'
 import { WorkQueue } from '../work-queue.ts'
 import type { WorkerPort } from '../worker-client.ts'
 import type { FakeRegion } from './fake-region.ts'
@@ -34,7 +34,7 @@ export class FakeWorkerPort implements WorkerPort {
     })
   }
 
-  ask(kind: Kind, ranges: Ranges, done: (result: Result) => void, { gigantic = false } = {}): void {
+  ask(kind: JobKind, ranges: Ranges, done: (result: Result) => void, { gigantic = false } = {}): void {
     const id = ++this.#lastId
     this.#waiting.set(id, done)
     this.#work.add({ id, kind, ranges, gigantic })

@@ -11,7 +11,7 @@ import { checkImage } from '../../../fs/image/fsck-image.ts'
 import { probe } from '../../../fs/image/header.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../../fs/operations/attributes.ts'
 import { State } from '../../../fs/state/state.ts'
-import type { Request } from '../../../fs/state/volume.ts'
+import type { Caller } from '../../../fs/state/volume.ts'
 import { nameAt, ok } from '../../../fs/testing/fixture.ts'
 import { mapShared } from '../../../linux/memory.ts'
 import { openFileSystem } from '../../../server/open-file-system.ts'
@@ -38,7 +38,7 @@ function makeFolder(t: TestContext): string {
 interface Server {
   readonly fs: FileSystem
   readonly store: Store
-  readonly rq: () => Request
+  readonly rq: () => Caller
 }
 
 /** A server as it starts, the first one or after one that was killed. */
@@ -48,7 +48,7 @@ function start(folder: string): Server {
   const store = region.open(POOL)
   const { fs, image } = openFileSystem(store, { pool: POOL, isNew: content === 'zero' })
   let unique = image.lastOrigin?.unique ?? 0n
-  const rq = (): Request => {
+  const rq = (): Caller => {
     unique++
     const now = { seconds: 1000 + Number(unique), nanoseconds: 0 }
     return { origin: { unique, epoch: 1 }, uid: 0, gid: 0, now }

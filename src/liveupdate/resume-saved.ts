@@ -1,9 +1,11 @@
 /**
- * The resume of saved VMs as the commands `resume` and `mount --resume` do it: in one mount or in all, with
- * progress and reports.
+ * The resumption of saved VMs, in one mount or in all: after a kernel update, or one that failed or was
+ * killed. What a person sees meanwhile is the caller's.
  */
-
-import { DeferredSignals } from '../liveupdate/deferred-signals.ts'
+import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
+import { readVms, type Vm } from '../qemu/vm-list.ts'
+import { UsageError } from '../values/errors.ts'
+import { DeferredSignals } from './deferred-signals.ts'
 import {
   forgetUpdate,
   hasUpdateRecord,
@@ -11,27 +13,22 @@ import {
   thawAfterUpdate,
   updateOf,
   withParts,
-} from '../liveupdate/kernel/resume-pool.ts'
-import { ResumptionLock } from '../liveupdate/kernel/resumption-lock.ts'
-import type { VmTimeline } from '../liveupdate/report/timeline.ts'
-import { isSuccess } from '../liveupdate/report/update-report.ts'
-import { chooseSaved } from '../liveupdate/resume-all.ts'
-import { type VmMount, vmMounts } from '../liveupdate/vm-mounts.ts'
-import { findBinary } from '../qemu/binary.ts'
-import { interruptedByUpdate } from '../qemu/interrupted-guests.ts'
-import { readVms, type Vm } from '../qemu/vm-list.ts'
-import { UsageError } from '../values/errors.ts'
-import { timeoutOption } from './options.ts'
-import { complain, print } from './print.ts'
-import { showReport } from './print-report.ts'
-import { showProgress } from './progress.ts'
+} from './kernel/resume-pool.ts'
+import { ResumptionLock } from './kernel/resumption-lock.ts'
+import type { VmTimeline } from './report/timeline.ts'
+import { isSuccess } from './report/update-report.ts'
+import { chooseSaved } from './resume-all.ts'
+import type { UpdateView } from './update-view.ts'
+import { type VmMount, vmMounts } from './vm-mounts.ts'
 
-/** As typed. */
-export interface ResumeOptions {
-  readonly mount?: string
-  readonly qemu?: string
-  readonly timeoutMs: string
-  readonly json?: true
+export interface Resumption {
+  /** None: all that are saved, or stopped by an update. */
+  readonly names: readonly string[]
+  /** A mount point or a pool; undefined: all. */
+  readonly named: string | undefined
+  readonly nextQemu: string | undefined
+  /** For each step of each VM. */
+  readonly timeoutMs: number
 }
 
 /** A mount with something to do: guests to start, or an update to end. */
@@ -40,31 +37,36 @@ interface MountToResume {
   readonly vms: readonly Vm[]
 }
 
-/**
- * `names`: none means all that are saved, or stopped by an update. Returns the exit status. Errors:
- * UsageError.
- */
-export async function resumeSaved(names: readonly string[], options: ResumeOptions): Promise<number> {
-  const timeoutMs = timeoutOption(options.timeoutMs)
-  const nextQemu = options.qemu && findBinary(options.qemu, process.cwd(), process.env.PATH ?? '')
-  const { mounts: all, problems: unasked } = vmMounts(options.mount)
-  for (const problem of unasked) complain(problem)
-  if (all.length === 0 && unasked.length > 0) return 1
+/** Returns the exit status. Errors: UsageError. */
+export async function resumeSaved(resumption: Resumption, view: UpdateView): Promise<number> {
+  const { names, named } = resumption
+  const { mounts, problems } = vmMounts(named)
+  for (const problem of problems) view.problem(problem)
+  if (mounts.length === 0 && problems.length > 0) return 1
   // At boot that is no error: a host may have no pool, or none yet.
-  if (names.length === 0 && options.mount === undefined && all.length === 0) {
-    if (!options.json) print('no pool is mounted: there is nothing to resume')
+  if (names.length === 0 && named === undefined && mounts.length === 0) {
+    view.nothing('no pool is mounted: there is nothing to resume')
     return 0
   }
+  const status = await resumeIn(mounts, resumption, view)
+  return status === 0 && problems.length > 0 ? 1 : status
+}
+
+async function resumeIn(
+  all: readonly VmMount[],
+  { names, nextQemu, timeoutMs }: Resumption,
+  view: UpdateView,
+): Promise<number> {
   // Held before the guests are looked at: another resumption, of another pool's guests, may be under way.
   const lock = await ResumptionLock.take(all)
-  const { mounts, problems } = await mountsToResume(names, all)
-  if (mounts.length === 0 && problems.length === 0 && !options.json) print('no VM is saved there')
+  const { mounts, problems } = await mountsToResume(names, all, view)
+  if (mounts.length === 0 && problems.length === 0) view.nothing('no VM is saved there')
 
   // Deferred, because an interrupted resume would leave a guest that is loaded and stopped.
   const signals = new DeferredSignals()
   for (const { mount } of mounts) thawAfterUpdate(mount)
   const chosen = mounts.flatMap(({ vms }) => vms.map(({ definition }) => definition.name))
-  const { onPhase, onDone, until } = showProgress(chosen, options.json === true)
+  const { onPhase, onDone, until } = view.progress(chosen)
   const updates = new Map(mounts.map(({ mount }) => [mount.mountPoint, updateOf(mount.mountPoint)]))
   lock.join(chosen.length)
   const isNamed = names.length > 0
@@ -81,29 +83,30 @@ export async function resumeSaved(names: readonly string[], options: ResumeOptio
   )
   lock.leave()
   const reports = withParts(await until(Promise.all(work)).finally(() => signals.end()))
-  for (const report of reports) showReport(report, options.json === true)
-  // So that no other command finds the update's record without its guests. They run, whoever has it.
+  for (const report of reports) view.report(report)
+  // So that no other command finds the update's record without its guests. They run, whichever command has
+  // the lock.
   await lock.enter().catch(() => {})
   // Kept where guests were named, or only those with RAM in another mount: the others still need the update's
   // times.
   const ended = isNamed ? [] : mounts.filter(({ mount }) => !mount.isBeside)
   for (const { mount } of ended) forgetUpdate(mount.mountPoint, updates.get(mount.mountPoint))
   lock.leave()
-  if (signals.status !== undefined) return signals.status
-  return reports.every(isSuccess) && problems.length + unasked.length === 0 ? 0 : 1
+  return signals.status ?? (reports.every(isSuccess) && problems.length === 0 ? 0 : 1)
 }
 
 /** Throws UsageError where there is no mount, or a name that no VM has. */
 async function mountsToResume(
   names: readonly string[],
   mounts: readonly VmMount[],
+  view: UpdateView,
 ): Promise<{ mounts: readonly MountToResume[]; problems: readonly string[] }> {
   if (mounts.length === 0)
     throw new UsageError("no pool is mounted: mount one with 'guestmemfs mount guestmemfs DIR'")
   const lists = mounts.map((mount) => ({ mount, ...readVms(mount.recorded) }))
   const problems = lists.flatMap((list) => list.problems)
   // First: a VM that was named may be one of them.
-  for (const problem of problems) complain(problem)
+  for (const problem of problems) view.problem(problem)
   const vms = lists.flatMap((list) => list.vms)
   const chosen = new Set(chooseSaved(vms, names, await interruptedByUpdate(vms)))
   return {

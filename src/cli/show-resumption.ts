@@ -1,0 +1,20 @@
+/** `resume`, `mount --resume` and `live-update --abort` resume saved VMs with the same options. */
+import { resumeSaved } from '../liveupdate/resume-saved.ts'
+import { timeoutOption } from './options.ts'
+import { qemuOption } from './qemu-option.ts'
+import { updateView } from './show-update.ts'
+
+/** As typed. */
+export interface ResumeOptions {
+  readonly mount?: string
+  readonly qemu?: string
+  readonly timeoutMs: string
+  readonly json?: true
+}
+
+/** `names`: as of `Resumption`. Returns the exit status. Errors: UsageError. */
+export async function showResumption(names: readonly string[], options: ResumeOptions): Promise<number> {
+  const { mount: named, qemu, timeoutMs, json } = options
+  const resumption = { names, named, nextQemu: qemuOption(qemu), timeoutMs: timeoutOption(timeoutMs) }
+  return await resumeSaved(resumption, updateView(json === true))
+}
