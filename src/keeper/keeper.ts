@@ -3,7 +3,6 @@
  * the server ends. It must never touch its own mount: while no server answers, that would block the one
  * process that can start one (docs/deadlocks.md).
  */
-
 import { setTimeout as sleep } from 'node:timers/promises'
 import { close, hasHungUp, raiseDescriptorLimit } from '../linux/descriptors.ts'
 import { unmount } from '../linux/mounts.ts'

@@ -3,7 +3,6 @@
  * socket's path can be where the child could not make one, and it stays while one child replaces another.
  * Layout: struct sockaddr_un, include/uapi/linux/un.h.
  */
-
 import { chmodSync, renameSync, rmSync } from 'node:fs'
 import { ENAMETOOLONG } from '../values/errno.ts'
 import { SystemCallError } from '../values/errors.ts'

@@ -1,5 +1,4 @@
 /** Tests of extended attributes on a real file and a real symlink. */
-
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -4,7 +4,6 @@
  * /run), of another version, or name processes that have died while others hold the memory
  * (docs/ownership.md).
  */
-
 import { listPoolRecords, type PoolRecord, readPoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'

@@ -2,7 +2,6 @@
  * The mount of a pool: it checks first, so that a refusal has changed nothing, then finds the process that
  * holds the pool now, then starts the keeper that takes it over.
  */
-
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CONTACT_VERSION } from '../keeper/contact.ts'

@@ -1,5 +1,4 @@
 /** A pool's image for reading: in the process that holds it, in its region, or in a file that is a copy. */
-
 import { existsSync, openSync, statSync } from 'node:fs'
 import { findAreas } from '../keeper/takeover/held-areas.ts'
 import { errnoOfNodeError } from '../linux/library.ts'

@@ -1,5 +1,4 @@
 /** The one-line view of every pool of this host: mounted, parked, or without processes of its own. */
-
 import { statfsSync } from 'node:fs'
 import type { PoolRecord } from '../run/pool-record.ts'
 import { isAlive } from '../run/process-identity.ts'

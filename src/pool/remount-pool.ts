@@ -3,7 +3,6 @@
  * `remount,size=`. What is fixed when a pool is made stays as it is, and a request to change it is refused:
  * the kernel would answer success and change nothing.
  */
-
 import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'

@@ -3,7 +3,6 @@
  * descriptors. It needs no file in /run, and finds a pool by the name in its image (docs/ownership.md). Needs
  * root, and sees the processes of its own pid namespace. Must not: signal or change anything.
  */
-
 import { readdirSync, readFileSync } from 'node:fs'
 import { type Identity, probe, readIdentity } from '../fs/image/header.ts'
 import { HEADER_BYTES } from '../fs/image/image-format.ts'

@@ -3,7 +3,6 @@
  * blocking thread until that is gone. Crash-only: it has no signal handlers and nothing to clean up; however
  * it dies, its successor starts here.
  */
-
 import { openSync, writeSync } from 'node:fs'
 import { writeCompileCache } from '../linux/compile-cache.ts'
 import { close } from '../linux/descriptors.ts'

@@ -8,7 +8,6 @@
  * fields keep their spelling, which is older than the names around here (memories: memory objects; hand-over:
  * preserve; take-back: unpreserve).
  */
-
 import type { HandoverStep } from '../values/handover-step.ts'
 import type { ObjectId } from '../values/ids.ts'
 import type { RegionKind } from '../values/store-kinds.ts'

@@ -3,7 +3,6 @@
  * image without a store into it, so that a refusal leaves the former one as it was; the keeper ends that one,
  * and only then this one changes a byte.
  */
-
 import type { FileSystem } from '../fs/file-system.ts'
 import type { Image } from '../fs/image/image.ts'
 import type { State } from '../fs/state/state.ts'

@@ -1,5 +1,4 @@
 /** Tests that extended attributes are kept, bounded and protected through a real kernel. */
-
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'

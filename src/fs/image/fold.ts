@@ -10,7 +10,6 @@
  * because it does not exist. `inode-gone` counts as a statement about each name, xattr and property kept
  * under that inode.
  */
-
 import type { ByteString, Ino } from '../../values/ids.ts'
 import { BlockStates } from '../space/block-states.ts'
 import type { Entry } from '../state/entry.ts'

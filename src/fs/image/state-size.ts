@@ -2,7 +2,6 @@
  * The size of the state as entries, in bytes, kept up to date entry by entry: so the size of its checkpoint
  * is known before an operation is admitted. Must not: read the state itself.
  */
-
 import type { ByteString, Ino } from '../../values/ids.ts'
 import { BlockStates, type StatedRun } from '../space/block-states.ts'
 import type { Entry } from '../state/entry.ts'

@@ -3,7 +3,6 @@
  * same contents; every invariant and statfs after each step; and the log, replayed, is the same state. A
  * failure prints its seed: run again with `SEED=… node --test src/fs/testing/model.test.ts`.
  */
-
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

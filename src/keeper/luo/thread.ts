@@ -8,7 +8,6 @@
  * memory that is freed. Where the thread ends in the middle of one, it is not known whether the kernel has
  * carried it out, and the keeper ends: its server holds every session as well, and the next keeper goes on.
  */
-
 import { Worker } from 'node:worker_threads'
 import { memfdSize } from '../../linux/memory.ts'
 import { EIO, type Errno, ETIMEDOUT, errnoFromCode } from '../../values/errno.ts'

@@ -3,7 +3,6 @@
  * region is locked as long as one of them lives; the next keeper copies the descriptors out of the previous
  * holder, and no other process gets the region in between.
  */
-
 import { close } from '../../linux/descriptors.ts'
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { isLocked } from '../../linux/own-lock.ts'

@@ -1,5 +1,4 @@
 /** Servers over the small file system in which each crash happens: the first, and those after a crash. */
-
 import { Errno } from '../../../values/errno.ts'
 import { byteString, type Ino, ROOT_INO } from '../../../values/ids.ts'
 import { KIB } from '../../../values/units.ts'
