@@ -91,7 +91,7 @@ export class Host {
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
-    const stoppedGuests = await this.json<StoppedGuest[]>(PRINT_STOPPED, { timeoutMs: 20_000 }).catch(
+    const stoppedGuests = await this.json<StoppedGuest[]>(PRINT_STOPPED, { timeoutMs: 60_000 }).catch(
       () => [],
     )
     const qemuStarts = [...this.#qemuStarts.values()]

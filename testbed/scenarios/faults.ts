@@ -17,6 +17,7 @@ const QEMU = `exec ${guestCommand({ name: 'guest', mebibytes: 64, ram: RAM, kern
 const SPOILED_PAGE = 1024
 
 const HOLD = 'node /opt/testbed/guestmemfs/testbed/programs/memory/hold.ts'
+const INJECT_NMI = 'node /opt/testbed/guestmemfs/testbed/programs/guests/inject-nmi.ts'
 /** The page that the guest's code and its tables are in. */
 const CODE_BYTES = 4096
 /**
@@ -67,9 +68,7 @@ export const faultProcessor: Scenario = {
   async run(stage) {
     await startInPool(stage)
     // The guest has no gate for it: a triple fault, with every byte of its code in place.
-    await stage.host.run(
-      `printf '{"execute":"qmp_capabilities"}{"execute":"inject-nmi"}' | socat -t 5 - UNIX-CONNECT:/run/guestmemfs/vm/guest/qmp`,
-    )
+    await stage.host.run(`${INJECT_NMI} guest`)
     await expectStopped(stage)
   },
 }

@@ -15,7 +15,8 @@ import { codeOf, LOAD_ADDRESS } from '../../guests/tiny-guest.ts'
 import type { StoppedGuest } from '../../machine/evidence.ts'
 
 const VMS = '/run/guestmemfs/vm'
-const TIMEOUT_MS = 2000
+/** In a host that is emulated, and on a machine that has other work. */
+const TIMEOUT_MS = 15_000
 const PAUSE_MS = 20
 
 const found = await Promise.all(qemus().map(lookAt))
