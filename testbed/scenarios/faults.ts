@@ -5,6 +5,7 @@
  */
 import { guestCommand } from '../guests/qemu.ts'
 import { buildTinyGuest, LOAD_ADDRESS } from '../guests/tiny-guest.ts'
+import { PRINT_STOPPED } from '../machine/evidence.ts'
 import type { Scenario, Stage } from '../scenario/scenario.ts'
 
 const RAM = '/dev/shm/ram'
@@ -85,9 +86,11 @@ async function startInPool({ host, phase, guest }: Stage): Promise<void> {
 async function expectStopped({ host, phase, guest }: Stage): Promise<void> {
   await phase('guest stops', () =>
     host.run(
-      `for try in $(seq 100); do
-        if (guestmemfs live-update --vmm-only --dry-run 2>&1 || true) | grep "in state 'shutdown'"; then break; fi
-        [ $try -lt 100 ]; sleep 0.1; done`,
+      `said=
+      for try in $(seq 20); do
+        said=$(${PRINT_STOPPED})
+        if grep '"state":"shutdown"' <<<"$said"; then break; fi
+        [ $try -lt 20 ] || { echo "$said"; false; }; sleep 0.1; done`,
     ),
   )
   await guest('guest').waitForTicks(5, STOPPED_MS)
