@@ -99,7 +99,7 @@ export const restoreSettings = async (qmp: QmpClient, settings: Settings | undef
 const setLimits = (pid: number, wanted: ProcessLimits): string[] =>
   setProcessLimits(pid, wanted).map(([what, { name }]) => `its ${what} could not be set again: ${name}`)
 
-export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutMs' | 'onStep' | 'onUnset'> {
+export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep' | 'onUnset'> {
   readonly qmp: QmpClient
   /** What `completeLoad` returned. */
   readonly unset: readonly string[]
@@ -110,7 +110,7 @@ export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutM
  * guest counts as running from there on. Errors: QemuError.
  */
 export async function continueLoaded(
-  { qmp, definition, unset, timeoutMs, onStep, onUnset }: LoadedGuest,
+  { qmp, definition, unset, onStep, onUnset }: LoadedGuest,
   onRecorded: () => void = () => {},
 ): Promise<VmDefinition> {
   const saved = definition.saved as SavedState
@@ -126,18 +126,19 @@ export async function continueLoaded(
   }
   writeDefinition(loaded)
   onRecorded()
-  const continued = continueGuest(qmp, wasRunning, timeoutMs)
+  const continued = continueGuest(qmp, wasRunning)
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)
   onStep('continue', await continued)
-  const refused = await setMigration(qmp, migration)
+  // The guest runs: a connection that has failed does not change that.
+  const refused = await qmp.withSound((sound) => setMigration(sound, migration))
   const running = endUpdate(loaded)
   const former = definition.underUpdate?.ramFiles ?? []
   releaseRam(
     running,
     former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
   )
-  await readAfterLoad(running, qmp)
+  await qmp.withSound((sound) => readAfterLoad(running, sound)).catch(() => {}) // the next preflight tells it
   if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
   return running
 }

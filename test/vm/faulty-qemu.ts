@@ -1,7 +1,7 @@
 /** Owns a real QEMU whose monitor does one wrong thing at one message (`relay-faults.ts`). */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { program, WHEN_PROBED, WHEN_TRIED } from './fake-qemu.ts'
+import { program, WHEN_PROBED } from './fake-qemu.ts'
 
 /**
  * `lie`: answers something else; `pretend`: answers and does not do it; `refuse`: an error; `stall`: does it,
@@ -39,9 +39,8 @@ export function faultyQemu(folder: string): FaultyQemu {
     folder,
     'qemu-faulty',
     WHEN_PROBED,
-    WHEN_TRIED,
     `socket=${socket}-$$`,
-    'case "$*" in *-incoming*) role=next;; *) role=old;; esac',
+    'case "$*" in *" -monitor none -display none") role=trial;; *-incoming*) role=next;; *) role=old;; esac',
     `${process.execPath} --disable-warning=ExperimentalWarning ${join(import.meta.dirname, 'relay-faults.ts')} ${fault} $socket $role &`,
     'exec 3<&-',
     'set -- $(echo "$@" | sed "s|fd=3,server=on|path=$socket,server=on|")',

@@ -125,7 +125,7 @@ async function start(
   if (other !== undefined)
     throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
   const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
-  checkStateFile(saved)
+  await checkStateFile(saved, timeoutMs)
   checkHost(definition)
   if (nextQemu !== undefined) {
     const unfit = await unfitQemu(definition)

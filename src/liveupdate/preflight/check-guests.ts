@@ -37,6 +37,8 @@ import { whyBlocked } from './why-blocked.ts'
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
+/** For all that it is asked of its machine, however often it answers: other guests wait for their update. */
+const LOOK_TIMEOUT_MS = 20_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
 /** Of a guest that is refused. */
@@ -204,6 +206,7 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
     qmp.patienceMs = QMP_TIMEOUT_MS
     const blocked = await whyBlocked(definition, qmp)
+    qmp.endWithin(LOOK_TIMEOUT_MS, `its QEMU has not said within ${LOOK_TIMEOUT_MS / 1000} s what it is`)
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
