@@ -3,6 +3,7 @@
  * guest, remove the saved state, let it run. In that order: after a crash, `resume` could load a state file
  * that is still on record over newer memory.
  */
+import { joinCgroup } from '../linux/cgroup.ts'
 import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
@@ -72,7 +73,7 @@ export async function completeLoad(
   definition: VmDefinition,
   pid: number | undefined,
 ): Promise<string[]> {
-  const { settings, threads = [], limits } = definition
+  const { settings, threads = [], limits, movedTo } = definition
   // At once: the guest stands still.
   const [ram, unset, unscheduled] = await Promise.all([
     readRam(qmp),
@@ -86,6 +87,7 @@ export async function completeLoad(
     ...unset,
     ...unscheduled,
     ...(pid === undefined || limits === undefined ? [] : setLimits(pid, limits)),
+    ...(pid === undefined || movedTo === undefined ? [] : moveAgain(pid, movedTo)),
   ]
 }
 
@@ -98,6 +100,11 @@ export const restoreSettings = async (qmp: QmpClient, settings: Settings | undef
 
 const setLimits = (pid: number, wanted: ProcessLimits): string[] =>
   setProcessLimits(pid, wanted).map(([what, { name }]) => `its ${what} could not be set again: ${name}`)
+
+function moveAgain(pid: number, cgroup: string): string[] {
+  const failed = joinCgroup(pid, cgroup)
+  return failed === undefined ? [] : [`its QEMU could not be put into cgroup ${cgroup} again: ${failed.name}`]
+}
 
 export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep' | 'onUnset'> {
   readonly qmp: QmpClient
