@@ -68,6 +68,9 @@ function relay(client: Socket, socket: Socket, { fault, meet }: Meeting): void {
       case 'lie':
         say(id === undefined ? 'login:\n' : line({ return: 'a lie', id }))
         break
+      case 'claim':
+        say(line(id === undefined ? (fault.claim ?? {}) : { return: fault.claim ?? {}, id }))
+        break
       case 'stall':
         isStalled = true
         break
