@@ -3,14 +3,15 @@
  * has, and whether the VM's user may open it. QEMU is that user's process, so no answer of it counts as
  * proof.
  */
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, openSync, readdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { openBeneath, statBeneath, withMount } from '../linux/beneath.ts'
 import { asUser, type Credentials } from '../linux/credentials.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { mapsDevice, mapsFile } from '../linux/mapped-files.ts'
-import { type LiveVm, liveVms, vmPaths } from '../run/vm-runtime.ts'
+import { type LiveVm, liveVms, otherRuntimeProblems, vmPaths } from '../run/vm-runtime.ts'
 import { ELOOP, Errno } from '../values/errno.ts'
+import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { askOf } from './machine/ask.ts'
 import { readRam } from './machine/read-machine.ts'
@@ -40,17 +41,28 @@ function mappersOf(path: string): (pid: number) => boolean {
 /**
  * A VM other than `name` whose running QEMU has the file as RAM, on record or not: RAM that is plugged is on
  * record only from the VM's next update on. Memory that both have for ivshmems alone is none. Errors
- * (UsageError): it is no file of a mount.
+ * (UsageError): it is no file of a mount; a process has mapped it that may be the QEMU of a VM whose record
+ * in /run is damaged.
  */
 export async function otherMapper(
   name: string,
   { path, isShared }: Pick<RamFile, 'path' | 'isShared'>,
 ): Promise<LiveVm | undefined> {
   const isMapped = mappersOf(path)
-  for (const vm of liveVms())
+  const live = liveVms()
+  for (const vm of live)
     if (vm.name !== name && isMapped(vm.qemu.pid) && !(isShared && (await sharesFile(vm, path)))) return vm
+  const [problem] = otherRuntimeProblems(name)
+  if (problem !== undefined && mapperBesides(live, isMapped)) throw new UsageError(problem)
   return undefined
 }
+
+/** Whether a process that is none of these VMs' QEMUs has mapped the file. */
+const mapperBesides = (live: readonly LiveVm[], isMapped: (pid: number) => boolean): boolean =>
+  readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .some((pid) => !live.some(({ qemu }) => qemu.pid === pid) && isMapped(pid))
 
 /** Whether the VM has the file for ivshmems alone; false: also where its QEMU does not answer. */
 async function sharesFile({ name, ramFile }: LiveVm, path: string): Promise<boolean> {

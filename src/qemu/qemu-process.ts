@@ -1,7 +1,7 @@
 /** One QEMU as a child of the VM's supervisor: its start, in the VM's cgroup, and its end. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { joinCgroup } from '../linux/cgroup.ts'
 import { identify, type ProcessIdentity } from '../run/process-identity.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
@@ -44,21 +44,10 @@ export function startQemu(
   )
   ended.catch(() => {}) // the caller that awaits the end gets the rejection
   if (child.pid === undefined) return { child, identity: undefined, ended }
-  joinCgroup(child.pid, definition.cgroup)
+  // After a reboot or from another session it may not exist: then QEMU is in its supervisor's.
+  if (definition.cgroup !== null) joinCgroup(child.pid, definition.cgroup)
   return { child, identity: identify(child.pid), ended }
 }
 
 export const endWords = ({ code, signal }: GuestEnd): string =>
   signal === null ? `ended with status ${code}` : `was killed by ${signal}`
-
-/**
- * Moves QEMU to the VM's own cgroup, if it still exists: after a reboot or from another session it may not.
- */
-function joinCgroup(pid: number, cgroup: string | null): void {
-  if (cgroup === null) return
-  try {
-    writeFileSync(`/sys/fs/cgroup${cgroup}/cgroup.procs`, String(pid))
-  } catch {
-    // QEMU then stays in the supervisor's cgroup, that of the command which resumed it.
-  }
-}

@@ -152,3 +152,18 @@ test('a connection whose time as a whole is over is replaced by no other, at wha
     qmp.close()
   }
 })
+
+test('a connection that replaces another ends at the same deadline, however often QEMU answers on it', async (t) => {
+  const path = await serve(t, (line) => (line.includes('"left"') ? '' : returning(line)))
+  const qmp = await QmpClient.connect(path, 2000)
+  qmp.endWithin(500, 'not saved')
+  await assert.rejects(qmp.execute('left', {}, 30), /no answer/)
+  const began = performance.now()
+  await assert.rejects(
+    qmp.withSound(async (sound) => {
+      // Bounds the test, where nothing else does.
+      while (performance.now() - began < 5000) await sound.execute('query-status')
+    }),
+    /^QemuError: not saved$/,
+  )
+})

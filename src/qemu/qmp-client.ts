@@ -82,18 +82,26 @@ export class QmpClient {
     this.#lateWords = words
   }
 
+  /** What is left of `timeoutMs` until the deadline, for work that QEMU has no part in. */
+  leftMs(timeoutMs: number): number {
+    return Math.min(timeoutMs, this.#deadlineMs - performance.now())
+  }
+
   /**
    * What `work` returns, done over this connection; where that has ended, or QEMU left a command unanswered
-   * on it, over a new one: QEMU takes one at a time, so this one is closed. Errors (QemuError): as of
-   * `connect`, or `work`'s.
+   * on it, over a new one with the same deadline: QEMU takes one at a time, so this one is closed. Errors
+   * (QemuError): as of `connect`, or `work`'s.
    */
   async withSound<T>(work: (qmp: QmpClient) => Promise<T>): Promise<T> {
     if (this.#end === undefined && !this.#isSilent) return await work(this)
-    if (performance.now() > this.#deadlineMs) throw new QemuError(this.#lateWords)
+    const leftMs = this.#deadlineMs - performance.now()
+    if (leftMs < 0) throw new QemuError(this.#lateWords)
     this.close()
-    const again = await QmpClient.connect(this.#path, this.patienceMs)
+    const again = await QmpClient.connect(this.#path, Math.min(this.patienceMs, leftMs))
     try {
       again.patienceMs = this.patienceMs
+      again.#deadlineMs = this.#deadlineMs
+      again.#lateWords = this.#lateWords
       return await work(again)
     } finally {
       again.close()

@@ -9,7 +9,11 @@ import { awaitMigration, fileChannels, runStatus } from './migration.ts'
 import { setOurs } from './migration-settings.ts'
 import { compareVersions, type QemuVersion } from './qemu-version.ts'
 import type { QmpClient } from './qmp-client.ts'
+import type { QmpEvent } from './qmp-messages.ts'
 import { checkStateFile, type SavedState } from './saved-state.ts'
+
+/** QEMU sends the event before it answers `cont`. */
+const RESUME_EVENT_MS = 1000
 
 /** The first with `exit-on-error` (qapi/migration.json). */
 const EXIT_ON_ERROR: QemuVersion = '9.1.0'
@@ -24,7 +28,7 @@ export async function prepareLoad(qmp: QmpClient): Promise<void> {
 
 /** Errors (QemuError, CorruptBytesError): the file is damaged, or does not fit this QEMU and command line. */
 export async function loadGuest(qmp: QmpClient, saved: SavedState, timeoutMs: number): Promise<void> {
-  checkStateFile(saved)
+  await checkStateFile(saved, timeoutMs)
   await prepareLoad(qmp)
   await loadSaved(qmp, saved, timeoutMs)
 }
@@ -40,14 +44,20 @@ export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: nu
 
 /**
  * Lets a loaded guest run if it ran before. Returns the time when its virtual CPUs started, or now for one
- * that was paused, in milliseconds since the epoch.
+ * that was paused, in milliseconds since the epoch. Errors: QemuError.
  */
-export async function continueGuest(qmp: QmpClient, wasRunning: boolean, timeoutMs: number): Promise<number> {
-  let resumedAtMs = Date.now()
-  if (wasRunning) {
-    await qmp.execute('cont')
-    const event = await qmp.event(({ name }) => name === 'RESUME', timeoutMs, 'the guest did not resume')
-    resumedAtMs = eventTime(event, resumedAtMs)
+export async function continueGuest(qmp: QmpClient, wasRunning: boolean): Promise<number> {
+  const toldAtMs = Date.now()
+  if (!wasRunning) return toldAtMs
+  await qmp.execute('cont')
+  try {
+    const isResume = ({ name }: QmpEvent) => name === 'RESUME'
+    return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), toldAtMs)
+  } catch {
+    // Its answer or its event was lost: only its state says whether the guest runs.
+    return await qmp.withSound(async (sound) => {
+      if (!(await runStatus(sound)).running) await sound.execute('cont')
+      return Date.now()
+    })
   }
-  return resumedAtMs
 }

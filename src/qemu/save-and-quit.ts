@@ -2,8 +2,10 @@
  * The end of one VM's old QEMU in an update: save the guest, put it on record as saved, end the QEMU. A
  * failure before QEMU gets `quit` undoes all of it; GuestStoppedError: but the guest could not be continued.
  */
+import { cgroupOf } from '../linux/cgroup.ts'
 import { readProcessLimits } from '../linux/process-limits.ts'
 import type { ProcessIdentity } from '../run/process-identity.ts'
+import { readRuntime } from '../run/vm-runtime.ts'
 import { QemuError } from '../values/errors.ts'
 import { firstOther, machineFacts } from './carry/machine-facts.ts'
 import { nextLine, type TriedLine } from './carry/next-line.ts'
@@ -137,7 +139,9 @@ async function lookAgain({
   qmp,
   qemu,
   tried,
-}: SaveRequest): Promise<Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits' | 'windows'>> {
+}: SaveRequest): Promise<
+  Pick<VmDefinition, 'taps' | 'settings' | 'threads' | 'limits' | 'movedTo' | 'windows'>
+> {
   const ask = askOnce(qmp)
   const [now, threads, windows, facts] = await Promise.all([
     readMachine(qmp, ask),
@@ -163,7 +167,16 @@ async function lookAgain({
     threads,
     windows: windows.length > 0 ? windows : undefined,
     limits: readProcessLimits(qemu.pid),
+    movedTo: movedTo(definition, qemu.pid),
   }
+}
+
+/** undefined: it is where its start has put it. */
+function movedTo({ name, cgroup }: VmDefinition, pid: number): string | undefined {
+  const supervisor = readRuntime(name)?.supervisor
+  const started = [cgroup ?? undefined, supervisor && cgroupOf(supervisor.pid)]
+  const now = cgroupOf(pid)
+  return started.includes(now) ? undefined : now
 }
 
 /**

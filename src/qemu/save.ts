@@ -37,7 +37,7 @@ export async function saveGuest(
     await awaitMigration(qmp, timeoutMs)
     return {
       path,
-      ...measureStateFile(path),
+      ...(await measureStateFile(path, qmp.leftMs(timeoutMs))),
       wasRunning: before.running,
       stoppedAtMs: eventTime(qmp.takeEvent('STOP'), startedAtMs),
       qemuVersion: qmp.version,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import {
   existsSync,
   mkdtempSync,
@@ -13,17 +14,20 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { baseAt } from '../linux/testing/base-at.ts'
 import { ELOOP } from '../values/errno.ts'
 import { CorruptBytesError } from '../values/errors.ts'
 import {
   checkStateFile,
   createStateFile,
+  MAX_STATE_BYTES,
   measureStateFile,
   removeStateFile,
   type SavedState,
 } from './saved-state.ts'
 
+const IN_TIME_MS = 60_000
 const OURS = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
 
 function folderOf(t: TestContext): string {
@@ -32,7 +36,7 @@ function folderOf(t: TestContext): string {
   return folder
 }
 
-test('a state file is private, and replaces what had its name without following it', (t) => {
+test('a state file is private, and replaces what had its name without following it', async (t) => {
   const folder = folderOf(t)
   const base = baseAt(folder)
   const [path, precious] = [join(folder, 'a.vmstate'), join(folder, 'precious')]
@@ -42,13 +46,13 @@ test('a state file is private, and replaces what had its name without following 
   assert.equal(readFileSync(precious, 'utf8'), 'keep')
   assert.equal(statSync(path).mode & 0o7777, 0o600)
   assert.equal(statSync(path).size, 0)
-  assert.throws(() => measureStateFile(path, base), /is empty/)
+  await assert.rejects(measureStateFile(path, IN_TIME_MS, base), /is empty/)
   assert.equal(removeStateFile(path, base), undefined)
   assert.equal(existsSync(path), false)
   assert.equal(removeStateFile(path, base), undefined)
 })
 
-test('in a directory that was swapped for a symlink nothing is made, read or removed', (t) => {
+test('in a directory that was swapped for a symlink nothing is made, read or removed', async (t) => {
   const folder = folderOf(t)
   const [base, outside] = [baseAt(folder), folderOf(t)]
   symlinkSync(outside, join(folder, 'theirs'))
@@ -59,12 +63,12 @@ test('in a directory that was swapped for a symlink nothing is made, read or rem
   )
   assert.deepEqual(readdirSync(outside), [])
   writeFileSync(join(outside, 'a.vmstate'), 'precious')
-  assert.throws(() => measureStateFile(path, base), CorruptBytesError)
+  await assert.rejects(measureStateFile(path, IN_TIME_MS, base), CorruptBytesError)
   assert.equal(removeStateFile(path, base), ELOOP)
   assert.deepEqual(readdirSync(outside), ['a.vmstate'])
 })
 
-test('every single changed byte and every truncation is found', (t) => {
+test('every single changed byte and every truncation is found', async (t) => {
   const folder = folderOf(t)
   const base = baseAt(folder)
   const path = join(folder, 'b.vmstate')
@@ -72,21 +76,46 @@ test('every single changed byte and every truncation is found', (t) => {
   writeFileSync(path, bytes)
   const saved: SavedState = {
     path,
-    ...measureStateFile(path, base),
+    ...(await measureStateFile(path, IN_TIME_MS, base)),
     wasRunning: true,
     stoppedAtMs: 1.5,
     qemuVersion: '10.0.2',
   }
-  checkStateFile(saved, base)
+  await checkStateFile(saved, IN_TIME_MS, base)
   for (const at of bytes.keys()) {
     const damaged = Buffer.from(bytes)
     damaged[at] = (damaged[at] as number) ^ 0x10
     writeFileSync(path, damaged)
-    assert.throws(() => checkStateFile(saved, base), /checksum/)
+    await assert.rejects(checkStateFile(saved, IN_TIME_MS, base), /checksum/)
   }
   for (const length of [299, 1]) {
     writeFileSync(path, bytes)
     truncateSync(path, length)
-    assert.throws(() => checkStateFile(saved, base), /bytes, 300 were saved/)
+    await assert.rejects(checkStateFile(saved, IN_TIME_MS, base), /bytes, 300 were saved/)
   }
+})
+
+test('a file that another process makes larger all the time is read to the size that it had', async (t) => {
+  const folder = folderOf(t)
+  const path = join(folder, 'c.vmstate')
+  writeFileSync(path, Buffer.alloc(4 << 20, 1))
+  const words = ['-c', 'while :; do head -c 8388608 /dev/zero >>"$0"; done', path]
+  const writer = spawn('sh', words, { stdio: 'ignore' })
+  t.after(() => writer.kill('SIGKILL'))
+  const grown = statSync(path).size
+  while (statSync(path).size === grown) await sleep(5)
+  await assert.rejects(
+    measureStateFile(path, IN_TIME_MS, baseAt(folder)),
+    /c.vmstate (changes while it is read|has \d+ bytes)$/,
+  )
+})
+
+test('a file that takes longer to read than there is time is given up', async (t) => {
+  const folder = folderOf(t)
+  const path = join(folder, 'd.vmstate')
+  writeFileSync(path, '')
+  truncateSync(path, MAX_STATE_BYTES)
+  const began = performance.now()
+  await assert.rejects(measureStateFile(path, 50, baseAt(folder)), /could not be read in time$/)
+  assert.ok(performance.now() - began < 2000)
 })

@@ -2,7 +2,8 @@
  * The file with a saved guest's device state: making it, measuring it, and checking later that it is
  * unchanged. Must not: write to it, which QEMU does as the guest's user.
  */
-import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readSync } from 'node:fs'
+import { closeSync, constants, fchmodSync, fchownSync, fstatSync, read } from 'node:fs'
+import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import * as v from 'valibot'
 import {
@@ -17,6 +18,7 @@ import { ENOENT, Errno } from '../values/errno.ts'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import type { Fd } from '../values/ids.ts'
 import { GIB, MIB } from '../values/units.ts'
+import { LATE, within } from '../values/within.ts'
 
 /** What save leaves to restore: a plain value, a part of the VM's definition. */
 export const SavedStateSchema = v.object({
@@ -34,6 +36,9 @@ export type SavedState = v.InferOutput<typeof SavedStateSchema>
 /** More than any device state; a larger file is refused unread. */
 export const MAX_STATE_BYTES = 4 * GIB
 const CHUNK_BYTES = MIB
+
+/** In a thread of Node's: guests of other QMP connections are served meanwhile. */
+const readAt = promisify(read)
 
 /**
  * An empty file that only `uid` can read, in place of whatever had the name. The directory may belong to the
@@ -62,39 +67,51 @@ function makeAnew(place: PlaceBeneath, { uid, gid }: { uid: number; gid: number 
 }
 
 /**
- * Size and checksum of the file as it is. Throws CorruptBytesError: it cannot be opened, is empty, no
- * ordinary file, or too large.
+ * Size and checksum of the file as it is. The guest's user may write to it meanwhile, and other guests may
+ * stand still, so it is read up to the size that it has now, within `timeoutMs`. Throws CorruptBytesError: it
+ * cannot be opened, is empty, no ordinary file, too large, not read in time, or changes its size.
  */
-export function measureStateFile(path: string, base?: Base): { sizeBytes: number; crc32: number } {
+export async function measureStateFile(
+  path: string,
+  timeoutMs: number,
+  base?: Base,
+): Promise<{ sizeBytes: number; crc32: number }> {
   const { O_RDONLY, O_NONBLOCK } = constants
   const open = ({ directory, name }: PlaceBeneath) => openBeneath(directory, name, O_RDONLY | O_NONBLOCK)
   const fd = withPlace(path, open, base)
   if (fd instanceof Errno) throw new CorruptBytesError(`state file ${path}: ${wayProblem(fd)}`)
-  try {
-    return measure(fd, path)
-  } finally {
-    closeSync(fd)
-  }
+  const until = performance.now() + timeoutMs
+  const measured = measure(fd, path, until).finally(() => closeSync(fd))
+  // A read that the pool's server does not answer goes on, with the descriptor.
+  const first = await within(measured, timeoutMs)
+  if (first === LATE) throw notInTime(path)
+  return first
 }
 
-function measure(fd: Fd, path: string): { sizeBytes: number; crc32: number } {
+async function measure(fd: Fd, path: string, until: number): Promise<{ sizeBytes: number; crc32: number }> {
   const stat = fstatSync(fd)
   if (!stat.isFile()) throw new CorruptBytesError(`state file ${path} is not an ordinary file`)
   if (stat.size === 0) throw new CorruptBytesError(`state file ${path} is empty`)
   if (stat.size > MAX_STATE_BYTES) throw new CorruptBytesError(`state file ${path} has ${stat.size} bytes`)
   const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, stat.size))
   let [sum, at] = [0, 0]
-  for (;;) {
-    const length = readSync(fd, chunk, 0, chunk.length, at)
-    if (length === 0) return { sizeBytes: at, crc32: sum }
-    sum = crc32(chunk.subarray(0, length), sum)
-    at += length
+  while (at < stat.size) {
+    if (performance.now() > until) throw notInTime(path)
+    const { bytesRead } = await readAt(fd, chunk, 0, Math.min(chunk.length, stat.size - at), at)
+    if (bytesRead === 0) break
+    sum = crc32(chunk.subarray(0, bytesRead), sum)
+    at += bytesRead
   }
+  if (at !== stat.size || fstatSync(fd).size !== at)
+    throw new CorruptBytesError(`state file ${path} changes while it is read`)
+  return { sizeBytes: at, crc32: sum }
 }
 
+const notInTime = (path: string) => new CorruptBytesError(`state file ${path} could not be read in time`)
+
 /** Throws CorruptBytesError when the file is not, byte for byte, what was saved. */
-export function checkStateFile(saved: SavedState, base?: Base): void {
-  const found = measureStateFile(saved.path, base)
+export async function checkStateFile(saved: SavedState, timeoutMs: number, base?: Base): Promise<void> {
+  const found = await measureStateFile(saved.path, timeoutMs, base)
   if (found.sizeBytes !== saved.sizeBytes) {
     throw new CorruptBytesError(
       `state file ${saved.path} has ${found.sizeBytes} bytes, ${saved.sizeBytes} were saved`,

@@ -3,6 +3,7 @@
  * guest, remove the saved state, let it run. In that order: after a crash, `resume` could load a state file
  * that is still on record over newer memory.
  */
+import { joinCgroup } from '../linux/cgroup.ts'
 import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
@@ -72,7 +73,7 @@ export async function completeLoad(
   definition: VmDefinition,
   pid: number | undefined,
 ): Promise<string[]> {
-  const { settings, threads = [], limits } = definition
+  const { settings, threads = [], limits, movedTo } = definition
   // At once: the guest stands still.
   const [ram, unset, unscheduled] = await Promise.all([
     readRam(qmp),
@@ -86,6 +87,7 @@ export async function completeLoad(
     ...unset,
     ...unscheduled,
     ...(pid === undefined || limits === undefined ? [] : setLimits(pid, limits)),
+    ...(pid === undefined || movedTo === undefined ? [] : moveAgain(pid, movedTo)),
   ]
 }
 
@@ -99,7 +101,12 @@ export const restoreSettings = async (qmp: QmpClient, settings: Settings | undef
 const setLimits = (pid: number, wanted: ProcessLimits): string[] =>
   setProcessLimits(pid, wanted).map(([what, { name }]) => `its ${what} could not be set again: ${name}`)
 
-export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutMs' | 'onStep' | 'onUnset'> {
+function moveAgain(pid: number, cgroup: string): string[] {
+  const failed = joinCgroup(pid, cgroup)
+  return failed === undefined ? [] : [`its QEMU could not be put into cgroup ${cgroup} again: ${failed.name}`]
+}
+
+export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'onStep' | 'onUnset'> {
   readonly qmp: QmpClient
   /** What `completeLoad` returned. */
   readonly unset: readonly string[]
@@ -110,7 +117,7 @@ export interface LoadedGuest extends Pick<StartRequest, 'definition' | 'timeoutM
  * guest counts as running from there on. Errors: QemuError.
  */
 export async function continueLoaded(
-  { qmp, definition, unset, timeoutMs, onStep, onUnset }: LoadedGuest,
+  { qmp, definition, unset, onStep, onUnset }: LoadedGuest,
   onRecorded: () => void = () => {},
 ): Promise<VmDefinition> {
   const saved = definition.saved as SavedState
@@ -126,18 +133,19 @@ export async function continueLoaded(
   }
   writeDefinition(loaded)
   onRecorded()
-  const continued = continueGuest(qmp, wasRunning, timeoutMs)
+  const continued = continueGuest(qmp, wasRunning)
   // No record names the file any more, so no QEMU loads it: the guest need not wait for its removal.
   removeStateFile(saved.path)
   onStep('continue', await continued)
-  const refused = await setMigration(qmp, migration)
+  // The guest runs: a connection that has failed does not change that.
+  const refused = await qmp.withSound((sound) => setMigration(sound, migration))
   const running = endUpdate(loaded)
   const former = definition.underUpdate?.ramFiles ?? []
   releaseRam(
     running,
     former.filter(({ path }) => !running.ramFiles.some((file) => file.path === path)),
   )
-  await readAfterLoad(running, qmp)
+  await qmp.withSound((sound) => readAfterLoad(running, sound)).catch(() => {}) // the next preflight tells it
   if (unset.length + refused.length > 0) onUnset?.([...unset, ...refused])
   return running
 }

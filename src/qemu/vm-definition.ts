@@ -78,6 +78,8 @@ const VmDefinitionSchema = v.object({
   threads: v.optional(v.array(ThreadSchema)),
   /** Of its QEMU; left out until a save records them. */
   limits: v.optional(ProcessLimitsSchema),
+  /** The cgroup of its QEMU, where that was moved after its start; left out until a save records it. */
+  movedTo: v.optional(v.string()),
   /**
    * An update of it has begun and not ended; `wasRunning`: the guest runs again at its end; `argv` and
    * `ramFiles`: of the QEMU that has the guest until then, where the next one gets others; `migration`: what

@@ -187,6 +187,10 @@ export function liveVms(): LiveVm[] {
   })
 }
 
+/** A line as of `runtimeProblem` for each VM other than `name` whose record is damaged. */
+export const otherRuntimeProblems = (name: string): string[] =>
+  vmNames().flatMap((other) => (other === name ? [] : (runtimeProblem(other) ?? [])))
+
 function vmNames(): string[] {
   try {
     return readdirSync(VMS)

@@ -5,15 +5,19 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, mkdirSync, rmdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { cgroupOf, joinCgroup } from '../../src/linux/cgroup.ts'
 import { readProcessLimits } from '../../src/linux/process-limits.ts'
 import { readSchedule } from '../../src/linux/thread-schedule.ts'
 import { expectUpdated, setProperty, startMachine } from './changing-machine.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { image } from './living-machine.ts'
 import { monitor, qemuPid, quitFirst, resumeVms, scratchFolder, updateVmm } from './support.ts'
+
+const CGROUPS = '/sys/fs/cgroup'
 
 const human = (name: string, line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })
 
@@ -150,4 +154,25 @@ test('a port that another process has taken meanwhile is reported, and the guest
     /^forward tcp:127\.0\.0\.1:22024-10\.0\.2\.15:22 of net0 could not be set again/,
   )
   assert.equal(((await monitor(machine.vm.name, 'query-status')) as { status: string }).status, 'running')
+})
+
+test('a QEMU that was moved into another cgroup has its next one there', async (t) => {
+  const machine = await startMachine(t, 'moved')
+  const { name } = machine.vm
+  // A host with both versions has this one below.
+  const unified = join(CGROUPS, 'unified')
+  const isBelow = existsSync(unified)
+  if (isBelow) execFileSync('mount', ['--bind', unified, CGROUPS])
+  const path = `/moved-${process.pid}`
+  mkdirSync(join(CGROUPS, path))
+  // After the end of the guest.
+  t.after(() => {
+    rmdirSync(join(CGROUPS, path))
+    if (isBelow) execFileSync('umount', ['-l', CGROUPS])
+  })
+  assert.equal(joinCgroup(qemuPid(name), path), undefined)
+  for (let update = 0; update < 2; update++) {
+    await expectUpdated(machine)
+    assert.equal(cgroupOf(qemuPid(name)), path)
+  }
 })

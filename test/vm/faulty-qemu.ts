@@ -1,21 +1,31 @@
 /** Owns a real QEMU whose monitor does one wrong thing at one message (`relay-faults.ts`). */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { program, WHEN_PROBED, WHEN_TRIED } from './fake-qemu.ts'
+import { program, WHEN_PROBED } from './fake-qemu.ts'
 
 /**
  * `lie`: answers something else; `pretend`: answers and does not do it; `refuse`: an error; `stall`: does it,
  * and from then on nothing comes back; `close`: does it, and closes; `flood`: thousands of events around the
  * answer; `endless`: a message without end; `drop`: the event `command` is never sent; `delay`: each answer
- * of the connection takes a while.
+ * of the connection takes a while; `claim`: says `claim`.
  */
-export type How = 'lie' | 'pretend' | 'refuse' | 'stall' | 'close' | 'flood' | 'endless' | 'drop' | 'delay'
+export type How =
+  | 'lie'
+  | 'claim'
+  | 'pretend'
+  | 'refuse'
+  | 'stall'
+  | 'close'
+  | 'flood'
+  | 'endless'
+  | 'drop'
+  | 'delay'
 
 export interface Fault {
   /** Another one counts connections anew. */
   readonly round: number
-  /** Of the QEMU that has the guest, or of the one that waits for it. */
-  readonly role: 'old' | 'next'
+  /** Of the QEMU that has the guest, of the one that waits for it, or of the one that is tried. */
+  readonly role: 'old' | 'next' | 'trial'
   /** The first one, the second one, … of this QEMU in this round. */
   readonly connection: number
   /** Of the command that is met; `greeting` for QEMU's own. */
@@ -23,6 +33,7 @@ export interface Fault {
   /** Which one of them; default: the first. */
   readonly nth?: number
   readonly how: How
+  readonly claim?: object
 }
 
 export interface FaultyQemu {
@@ -31,7 +42,8 @@ export interface FaultyQemu {
   readonly set: (fault: Omit<Fault, 'round'> | undefined) => void
 }
 
-export function faultyQemu(folder: string): FaultyQemu {
+/** `lines`: of its shell program, for a start that is no guest's. */
+export function faultyQemu(folder: string, ...lines: string[]): FaultyQemu {
   const fault = join(folder, 'fault')
   const socket = join(folder, 'monitor')
   let round = 0
@@ -39,9 +51,9 @@ export function faultyQemu(folder: string): FaultyQemu {
     folder,
     'qemu-faulty',
     WHEN_PROBED,
-    WHEN_TRIED,
+    ...lines,
     `socket=${socket}-$$`,
-    'case "$*" in *-incoming*) role=next;; *) role=old;; esac',
+    'case "$*" in *" -monitor none -display none") role=trial;; *-incoming*) role=next;; *) role=old;; esac',
     `${process.execPath} --disable-warning=ExperimentalWarning ${join(import.meta.dirname, 'relay-faults.ts')} ${fault} $socket $role &`,
     'exec 3<&-',
     'set -- $(echo "$@" | sed "s|fd=3,server=on|path=$socket,server=on|")',

@@ -8,8 +8,6 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { readMachine } from '../../src/qemu/machine/read-machine.ts'
-import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { tryNextQemu } from '../../src/qemu/trial/try-next-qemu.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
@@ -17,6 +15,7 @@ import { findHelper, missingHelper } from '../../testbed/debian/helpers.ts'
 import { buildWatchingGuest, type Watched } from '../../testbed/guests/watching-guest.ts'
 import { until } from '../mount/support.ts'
 import { helperFolder, processesWith } from './helper-processes.ts'
+import { runningMachine } from './running-machine.ts'
 import {
   kill,
   listVms,
@@ -109,12 +108,9 @@ async function expectUntouched(vm: TestVm): Promise<void> {
   const before = hashed()
   const definition = readDefinition(vm.ramFile)
   assert.ok(definition)
-  const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
-  const now = await readMachine(qmp)
-  qmp.close()
   // The recorded line is without the overlay: the facts of disks are not compared here.
-  const trial = await tryNextQemu(definition, definition.argv, { now, facts: [], plugged: [] })
-  assert.deepEqual(trial, { problems: [], unproven: [], without: ['tpm-crb'] })
+  const trial = await tryNextQemu(definition, definition.argv, await runningMachine(vm.name))
+  assert.deepEqual(trial, { problems: [], remarks: [], unproven: [], without: ['tpm-crb'] })
   assert.equal(hashed(), before)
   await monitor(vm.name, 'cont')
 }

@@ -3,13 +3,17 @@
  * memfds, as no test here jumps. The testbed tests the jump.
  */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { getxattr } from '../../src/linux/xattr.ts'
 import { readUpdateRecord } from '../../src/liveupdate/kernel/update-record.ts'
 import { type UpdateScope, UpdateSteps } from '../../src/liveupdate/kernel/update-steps.ts'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { readVms } from '../../src/qemu/vm-list.ts'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { guestmemfs } from '../mount/support.ts'
 import { startBulkyVm } from './bulky-vm.ts'
 import { faultyQemu } from './faulty-qemu.ts'
@@ -93,6 +97,26 @@ test('all the way to the jump, and back: every guest in the QEMU it had', async 
   assert.equal(isFrozen(pool), false)
   assert.equal(readUpdateRecord(pool.mountPoint), undefined)
   assert.deepEqual(readdirSync(pool.mountPoint).sort(), ['one', 'two'], 'no state file is left')
+})
+
+test('while an update is undone no other command gets a guest of it', async (t) => {
+  const pool = await mountVmPool(t)
+  const guests = await twoGuests(t, pool)
+  const way = wayOf(pool, guests)
+  way.writeUpdateRecord()
+  await way.suspendAll()
+  const { name } = guests[0] as TestVm
+  const words = [join(import.meta.dirname, 'take-lock.ts'), vmPaths(name).updateLock]
+  const other = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...words])
+  t.after(() => other.kill('SIGKILL'))
+  const [said] = await once(other.stdout, 'data')
+  assert.equal(String(said), 'trying\n')
+  assert.deepEqual(
+    (await way.rollBack()).map(({ outcome, problem }) => [outcome, problem]),
+    guests.map(() => ['rolled-back', null]),
+  )
+  other.kill('SIGKILL')
+  await allRunOn(guests)
 })
 
 for (const command of ['resume', 'live-update --abort'])

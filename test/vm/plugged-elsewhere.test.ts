@@ -3,9 +3,10 @@
  * by it what its user may not open.
  */
 import assert from 'node:assert/strict'
-import { chmodSync, chownSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { guestmemfs, type Outcome } from '../mount/support.ts'
 import { NOBODY, startNobodysVm } from './nobodys-vm.ts'
 import { addObject, DIMM_BYTES, plugFile, startPluggable, unplug } from './pluggable-guest.ts'
@@ -54,6 +55,32 @@ test('the file of a DIMM is no other guest’s from the moment when it is plugge
   const { status, stderr } = await take(pool, name, ramOptions(path))
   assert.equal(status, 0, stderr)
   await monitor(name, 'quit').catch(() => {})
+  await serial.moreTicks(2)
+  assert.equal(serial.findBreak(), undefined)
+})
+
+test('the file of a DIMM is no other guest’s where the record of the guest that has it is damaged', async (t) => {
+  const { pool, vm, serial } = await startPluggable(t, 'damaged')
+  const path = await plugFile(pool, vm.name, 'dimm0')
+  const { record } = vmPaths(vm.name)
+  const whole = readFileSync(record, 'utf8')
+  const pid = qemuPid(vm.name)
+  writeFileSync(record, whole.slice(0, whole.length / 2))
+  try {
+    const taken = await take(pool, vmName('taker'), ramOptions(path))
+    assert.equal(taken.status, 1, taken.stderr)
+    assert.match(
+      taken.stderr,
+      new RegExp(`^guestmemfs: VM ${vm.name}: whether it runs is not known, as ${record} is damaged`),
+    )
+    // It holds up no guest on another file.
+    const other = await take(pool, vmName('other'), ramOptions(pool.path('other')))
+    assert.equal(other.status, 0, other.stderr)
+    await monitor(vmName('other'), 'quit').catch(() => {})
+  } finally {
+    writeFileSync(record, whole)
+  }
+  assert.equal(qemuPid(vm.name), pid)
   await serial.moreTicks(2)
   assert.equal(serial.findBreak(), undefined)
 })

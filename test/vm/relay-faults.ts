@@ -1,9 +1,10 @@
 /**
  * Stands between the QMP socket of a VM and its QEMU, and does one wrong thing at one message:
- * `relay-faults.ts FAULT-FILE SOCKET ROLE` accepts connections on descriptor 3, passes them to SOCKET, and
- * reads FAULT-FILE at each connection. It ends with the process that started it, which becomes QEMU.
+ * `relay-faults.ts FAULT-FILE SOCKET ROLE` accepts connections on descriptor 3, passes them to SOCKET, reads
+ * FAULT-FILE at each connection, and appends each message that it meets to FAULT-FILE.met. It ends with the
+ * process that started it, which becomes QEMU.
  */
-import { readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { Fault } from './faulty-qemu.ts'
@@ -16,6 +17,20 @@ let role = process.argv[4]
 const qemu = process.ppid
 let round = -1
 let connections = 0
+
+/** What one connection may have of its own. */
+interface Meeting {
+  readonly fault: Fault | undefined
+  readonly meet: (command: string) => void
+}
+
+function meetingOfNow(): Meeting {
+  const fault = faultOfNow()
+  const [its, at] = [role, connections]
+  const meet = (command: string): void =>
+    appendFileSync(`${faultFile}.met`, `${round} ${its} ${at} ${command}\n`)
+  return { fault, meet }
+}
 
 function faultOfNow(): Fault | undefined {
   let fault: Fault | undefined
@@ -38,7 +53,7 @@ interface Message {
 
 const line = (value: object): string => `${JSON.stringify(value)}\r\n`
 
-function relay(client: Socket, socket: Socket, fault: Fault | undefined): void {
+function relay(client: Socket, socket: Socket, { fault, meet }: Meeting): void {
   let isStalled = false
   let seen = 0
   let hitId: number | undefined
@@ -52,6 +67,9 @@ function relay(client: Socket, socket: Socket, fault: Fault | undefined): void {
     switch (fault?.how) {
       case 'lie':
         say(id === undefined ? 'login:\n' : line({ return: 'a lie', id }))
+        break
+      case 'claim':
+        say(line(id === undefined ? (fault.claim ?? {}) : { return: fault.claim ?? {}, id }))
         break
       case 'stall':
         isStalled = true
@@ -78,6 +96,7 @@ function relay(client: Socket, socket: Socket, fault: Fault | undefined): void {
   linesOf(socket).on('line', (text) => {
     const { id, event, QMP } = JSON.parse(text) as Message
     if (event !== undefined && fault?.how === 'drop' && fault.command === event) return
+    if (QMP !== undefined) meet('greeting')
     if (QMP !== undefined && isHit('greeting')) spoil(`${text}\r\n`, undefined)
     else if (id !== undefined && id === hitId) spoil(`${text}\r\n`, id)
     else say(`${text}\r\n`)
@@ -85,6 +104,7 @@ function relay(client: Socket, socket: Socket, fault: Fault | undefined): void {
   linesOf(client).on('line', (text) => {
     const { execute = '', id } = JSON.parse(text) as Message
     if (execute === 'cont') role = 'old'
+    meet(execute)
     const isMet = isHit(execute)
     if (isMet && fault?.how === 'pretend') say(line({ return: {}, id }))
     else if (isMet && fault?.how === 'refuse')
@@ -99,16 +119,16 @@ function relay(client: Socket, socket: Socket, fault: Fault | undefined): void {
 }
 
 /** QEMU may not listen yet. */
-function reach(client: Socket, fault: Fault | undefined): void {
+function reach(client: Socket, meeting: Meeting): void {
   const socket = connect(path)
   let isThere = false
   socket.on('connect', () => {
     isThere = true
-    relay(client, socket, fault)
+    relay(client, socket, meeting)
   })
   socket.on('error', () => {
     if (isThere) client.destroy()
-    else setTimeout(reach, 20, client, fault)
+    else setTimeout(reach, 20, client, meeting)
   })
   socket.on('close', () => isThere && client.destroy())
   client.on('close', () => socket.destroy())
@@ -116,6 +136,6 @@ function reach(client: Socket, fault: Fault | undefined): void {
 
 createServer((client) => {
   client.on('error', () => {})
-  reach(client, faultOfNow())
+  reach(client, meetingOfNow())
 }).listen({ fd: MONITOR_FD })
 setInterval(() => process.ppid !== qemu && process.exit(), 50)

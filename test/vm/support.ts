@@ -54,9 +54,9 @@ export function vmName(word: string): string {
 }
 
 /** The tiny guest as a kernel file; `seed` tells guests apart. */
-export function tinyKernel(folder: string, seed = 1): string {
+export function tinyKernel(folder: string, seed = 1, strideBytes = 4): string {
   const path = join(folder, `guest-${seed}.bin`)
-  writeFileSync(path, buildTinyGuest({ mebibytes: PATTERN_MEBIBYTES, seed, pace: 1 }))
+  writeFileSync(path, buildTinyGuest({ mebibytes: PATTERN_MEBIBYTES, seed, strideBytes, pace: 1 }))
   return path
 }
 
@@ -141,13 +141,15 @@ export async function startTinyVm(
     ramOptions?: readonly string[]
     runOptions?: readonly string[]
     seed?: number
+    /** Of the guest, which checks less the larger it is, and takes less of a processor. */
+    strideBytes?: number
     qemu?: string
     /** The words that run guestmemfs; default: Node, and the command line of the tree under test. */
     command?: Command
   } = {},
 ): Promise<TestVm> {
   const folder = scratchFolder(t)
-  const kernel = tinyKernel(folder, more.seed)
+  const kernel = tinyKernel(folder, more.seed, more.strideBytes)
   const ramFile = pool.path(word)
   const { options = [], runOptions = [], qemu = QEMU, command } = more
   const line = [

@@ -57,6 +57,7 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
     'qom-list': [{ name: 'ram', type: 'child<memory-backend-file>' }],
     'qom-get': words?.property === 'discard-data' ? false : ramPath,
     'human-monitor-command': '',
+    'query-kvm': { enabled: false, present: false },
     'x-debug-query-block-graph': { nodes: [], edges: [] },
     'query-version': { qemu: { major: 10, minor: 0, micro: 0 }, package: '' },
   }

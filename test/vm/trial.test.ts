@@ -8,12 +8,11 @@ import { readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { readMachine } from '../../src/qemu/machine/read-machine.ts'
-import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { tryNextQemu } from '../../src/qemu/trial/try-next-qemu.ts'
 import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { runningMachine } from './running-machine.ts'
 import {
   listVms,
   monitor,
@@ -108,14 +107,8 @@ for (const [index, [machine, optionsOf]] of Object.entries(MACHINES).entries()) 
     const before = hashes()
     const definition = readDefinition(vm.ramFile)
     assert.ok(definition)
-    const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
-    const trial = await tryNextQemu(definition, definition.argv, {
-      now: await readMachine(qmp),
-      facts: [],
-      plugged: [],
-    })
-    qmp.close()
-    assert.deepEqual(trial, { problems: [], unproven: [], without: [] })
+    const trial = await tryNextQemu(definition, definition.argv, await runningMachine(vm.name))
+    assert.deepEqual(trial, { problems: [], remarks: [], unproven: [], without: [] })
     assert.deepEqual(hashes(), before)
     assert.deepEqual(
       readdirSync(vmPaths(vm.name).directory).filter((name) => name.startsWith('trial')),
@@ -143,14 +136,8 @@ test('the check of the bytes can fail: a loader that writes is not tried, and wo
   await monitor(vm.name, 'stop')
   const definition = readDefinition(vm.ramFile)
   assert.ok(definition)
-  const qmp = await QmpClient.connect(vmPaths(vm.name).qmp, 5000)
-  const trial = await tryNextQemu(definition, definition.argv, {
-    now: await readMachine(qmp),
-    facts: [],
-    plugged: [],
-  })
-  qmp.close()
-  assert.deepEqual(trial, { problems: [], unproven: ['device loader'], without: [] })
+  const trial = await tryNextQemu(definition, definition.argv, await runningMachine(vm.name))
+  assert.deepEqual(trial, { problems: [], remarks: [], unproven: ['device loader'], without: [] })
 })
 
 test('a disk that is gone is named before the guest is paused', async (t) => {

@@ -25,6 +25,8 @@ import type { VmRequest } from './vm-result.ts'
 
 /** For one answer of a QEMU, while the guest stands still. */
 const PATIENCE_MS = 3000
+/** For the greeting of a QEMU that runs. */
+const GREETING_TIMEOUT_MS = 5000
 
 /** proc_pid_oom_score_adj(5). */
 const MOST_OOM_SCORE = 1000
@@ -55,7 +57,8 @@ async function replace(run: UpdateRun): Promise<VmTimeline> {
     run.request.check?.()
     run.quitFirst = hasRoom ? whyQuitFirst(run, qemu) : 'there is no room for a second QEMU'
     // Connected before anything is started: the end of the old QEMU is then known at once.
-    const qmp = await QmpClient.connect(vmPaths(run.before.name).qmp, run.request.timeoutMs)
+    const qmp = await QmpClient.connect(vmPaths(run.before.name).qmp, GREETING_TIMEOUT_MS)
+    qmp.patienceMs = PATIENCE_MS
     try {
       const successor = run.quitFirst === null ? await startSuccessor(run) : undefined
       return successor === undefined
@@ -85,6 +88,7 @@ async function startSuccessor(run: UpdateRun): Promise<WaitingSuccessor | undefi
   const definition = { ...run.before, argv, ramFiles: tried?.ramFiles ?? run.before.ramFiles }
   try {
     const successor = await WaitingSuccessor.start(definition, timeoutMs)
+    successor.qmp.patienceMs = PATIENCE_MS
     // The guest must not be the one that the OOM killer takes for it; `completeLoad` sets the guest's own.
     setOomScore(successor.qemu.pid, MOST_OOM_SCORE)
     return successor
@@ -103,7 +107,6 @@ async function replaceSuccessorFirst(
 ): Promise<VmTimeline> {
   const { nextQemu, tried, timeoutMs } = run.request
   const { before: definition, onStep, onUnset } = run
-  for (const one of [qmp, successor.qmp]) one.patienceMs = PATIENCE_MS
   try {
     run.request.check?.()
     const onSaved = ({ sizeBytes }: { readonly sizeBytes: number }): void => {

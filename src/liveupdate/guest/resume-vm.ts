@@ -29,7 +29,7 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   const whyNot = await comeTo(request)
   if (whyNot !== undefined) return new ResumeRun(request).result('saved', whyNot)
   makeVmDirectory(name)
-  const lock = await lockForUpdate(name)
+  const lock = request.isLocked === true ? null : await lockForUpdate(name)
   if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
   try {
     const [vm] = readVms([ramFileOf(definition)]).vms
@@ -38,7 +38,7 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
       return new ResumeRun({ ...request, vm }).result('resumed', null)
     return await new ResumeRun({ ...request, vm: vm ?? request.vm }).run()
   } finally {
-    close(lock)
+    if (lock !== null) close(lock)
   }
 }
 
@@ -125,7 +125,7 @@ async function start(
   if (other !== undefined)
     throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
   const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
-  checkStateFile(saved)
+  await checkStateFile(saved, timeoutMs)
   checkHost(definition)
   if (nextQemu !== undefined) {
     const unfit = await unfitQemu(definition)

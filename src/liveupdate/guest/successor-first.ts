@@ -74,7 +74,7 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
     throw new GuestSavedError(errorText(cause), { cause })
   }
   try {
-    return await continueLoaded({ qmp: successor.qmp, definition: saved, unset, timeoutMs, onStep, onUnset })
+    return await continueLoaded({ qmp: successor.qmp, definition: saved, unset, onStep, onUnset })
   } catch (cause) {
     throw new GuestStoppedError(errorText(cause), { cause })
   } finally {

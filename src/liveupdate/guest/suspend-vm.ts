@@ -11,16 +11,33 @@ import { readVms, type Vm } from '../../qemu/vm-list.ts'
 import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { lockForUpdate, vmPaths } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
-import type { Fd } from '../../values/ids.ts'
 import { nowMs } from '../report/timeline.ts'
 
 export interface SuspendedVm {
   readonly vm: Vm
   readonly savedAtMs: number
+}
+
+/** A VM's update lock, as long as this process has not released it. */
+export interface HeldLock {
   /**
-   * Releases the VM's update lock: from then on its supervisor treats the end of QEMU as the end of the VM.
+   * From then on the VM's supervisor treats the end of QEMU as the end of the VM, and another command may
+   * update it.
    */
   readonly release: () => void
+  readonly isReleased: () => boolean
+}
+
+/** Errors (UsageError): another command has it, or the VM does not run. */
+export async function holdLock({ definition }: Vm): Promise<HeldLock> {
+  readRunning(definition)
+  let lock = await lockForUpdate(definition.name)
+  if (lock === undefined) throw new UsageError('another update of it is under way')
+  const release = () => {
+    if (lock !== undefined) close(lock)
+    lock = undefined
+  }
+  return { release, isReleased: () => lock === undefined }
 }
 
 export interface Patience {
@@ -34,49 +51,35 @@ export interface Patience {
 }
 
 /**
- * `tried`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError, UsageError): the guest is as it was
- * before. GuestStoppedError: it is stopped in its QEMU.
+ * The caller holds the VM's lock. `tried`: as of `SaveRequest`. Errors (QemuError, CorruptBytesError,
+ * UsageError): the guest is as it was before. GuestStoppedError: it is stopped in its QEMU.
  */
 export async function suspendVm(
   { definition }: Vm,
   tried: TriedLine | undefined,
   { timeoutMs, patienceMs }: Patience,
 ): Promise<SuspendedVm> {
-  const { name } = definition
-  readRunning(definition)
-  const lock = await lockForUpdate(name)
-  if (lock === undefined) throw new UsageError('another update of it is under way')
-  let heldLock: Fd | undefined = lock
-  const release = () => {
-    if (heldLock !== undefined) close(heldLock)
-    heldLock = undefined
-  }
+  const vm = readRunning(definition)
+  const began = performance.now()
+  const qmp = await QmpClient.connect(vmPaths(definition.name).qmp, patienceMs)
+  qmp.patienceMs = patienceMs
+  // Past it nothing is undone here, which would take more time: the guest counts as stopped, and is continued
+  // over another connection, side by side with all others.
+  qmp.endWithin(patienceMs - (performance.now() - began), lateWords(patienceMs))
   try {
-    const vm = readRunning(definition)
-    const began = performance.now()
-    const qmp = await QmpClient.connect(vmPaths(name).qmp, patienceMs)
-    qmp.patienceMs = patienceMs
-    // Past it nothing is undone here, which would take more time: the guest counts as stopped, and is
-    // continued over another connection, side by side with all others.
-    qmp.endWithin(patienceMs - (performance.now() - began), lateWords(patienceMs))
-    try {
-      await saveGuestState({
-        definition: vm.definition,
-        qmp,
-        qemu: vm.qemu,
-        tried,
-        nextQemu: undefined,
-        timeoutMs,
-        onStep: () => {},
-      })
-    } finally {
-      qmp.close()
-    }
-    return { vm, savedAtMs: nowMs(), release }
-  } catch (error) {
-    release()
-    throw error
+    await saveGuestState({
+      definition: vm.definition,
+      qmp,
+      qemu: vm.qemu,
+      tried,
+      nextQemu: undefined,
+      timeoutMs,
+      onStep: () => {},
+    })
+  } finally {
+    qmp.close()
   }
+  return { vm, savedAtMs: nowMs() }
 }
 
 const lateWords = (patienceMs: number): string =>

@@ -14,6 +14,8 @@ export interface VmRequest {
   readonly timeoutMs: number
   /** Of a resumption: a person named the VM, so that one which a person has paused is continued as well. */
   readonly isNamed?: boolean
+  /** The caller holds the VM's update lock already, and releases it afterwards. */
+  readonly isLocked?: boolean
   /** Of an update of QEMU alone. */
   readonly room?: SuccessorRoom
   /** Called as long as a guest is not paused. Errors (UsageError): the update is to end. */

@@ -13,10 +13,11 @@ import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
+import { isAlive } from '../../run/process-identity.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { HandoverStep } from '../../values/handover-step.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
-import { type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
+import { type HeldLock, holdLock, type SuspendedVm, suspendVm } from '../guest/suspend-vm.ts'
 import type { SurvivesBy } from '../preflight/pool-facts.ts'
 import { nowMs, type VmTimeline } from '../report/timeline.ts'
 import { vmMounts } from '../vm-mounts.ts'
@@ -43,9 +44,9 @@ export class UpdateSteps {
   readonly #id = randomUUID()
   readonly #scope: UpdateScope
   readonly #startedAtMs: number
-  readonly #suspended: SuspendedVm[] = []
+  readonly #suspended: (SuspendedVm & HeldLock)[] = []
   /** Guests neither saved nor running: `rollBack` tries to continue them again. */
-  readonly #stopped: Vm[] = []
+  readonly #stopped: ({ readonly vm: Vm } & HeldLock)[] = []
   readonly #frozen: string[] = []
   #rtc: UpdateRecord['rtc'] = null
   #frozenAtMs: number | undefined
@@ -69,10 +70,15 @@ export class UpdateSteps {
     const failures: string[] = []
     await Promise.all(
       vms.map(async (vm) => {
+        let lock: HeldLock | undefined
         try {
-          this.#suspended.push(await suspendVm(vm, lines.get(vm.definition.name), { timeoutMs, patienceMs }))
+          lock = await holdLock(vm)
+          const suspended = await suspendVm(vm, lines.get(vm.definition.name), { timeoutMs, patienceMs })
+          this.#suspended.push({ ...suspended, ...lock })
         } catch (error) {
-          if (error instanceof GuestStoppedError) this.#stopped.push(vm)
+          // Its lock is held until it goes on, so that no other command takes it for one that was left.
+          if (error instanceof GuestStoppedError && lock !== undefined) this.#stopped.push({ vm, ...lock })
+          else lock?.release()
           failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)
         }
       }),
@@ -141,10 +147,6 @@ export class UpdateSteps {
     }
   }
 
-  #allStopped(): Pick<SuspendedVm, 'vm' | 'release'>[] {
-    return [...this.#suspended, ...this.#stopped.map((vm) => ({ vm, release: () => {} }))]
-  }
-
   /**
    * Undoes the steps that were done. Never rejects: the timeline of a guest that could not be continued says
    * so.
@@ -157,10 +159,12 @@ export class UpdateSteps {
       removeUpdateRecord(pool.mountPoint)
     }
     return await Promise.all(
-      this.#allStopped().map(async ({ vm, release }) => {
+      [...this.#suspended, ...this.#stopped].map(async ({ vm, release, isReleased }) => {
+        // A supervisor whose QEMU has ended starts the next one as long as the lock is held.
+        if (vm.qemu !== undefined && !isAlive(vm.qemu)) release()
+        const request = { vm, nextQemu: undefined, timeoutMs, originMs: this.#startedAtMs }
+        const result = await resumeVm({ ...request, isLocked: !isReleased(), onPhase: () => {} })
         release()
-        const originMs = this.#startedAtMs
-        const result = await resumeVm({ vm, nextQemu: undefined, timeoutMs, originMs, onPhase: () => {} })
         return result.outcome === 'resumed' ? { ...result, outcome: 'rolled-back' as const } : result
       }),
     )

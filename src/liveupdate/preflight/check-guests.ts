@@ -17,9 +17,12 @@ import type { Reading } from '../../qemu/machine/reading.ts'
 import { unreportedRemarks } from '../../qemu/machine/unreported.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
+import type { QemuVersion } from '../../qemu/qemu-version.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
+import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
+import { type Processor, readProcessor } from '../../qemu/trial/processor.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
@@ -37,13 +40,17 @@ import { whyBlocked } from './why-blocked.ts'
 /** A state file takes at least one block of the pool. */
 const STATE_BYTES = PMD_BYTES
 const QMP_TIMEOUT_MS = 5_000
+/** For all that it is asked of its machine, however often it answers: other guests wait for their update. */
+const LOOK_TIMEOUT_MS = 20_000
 /** Each starts a QEMU that builds a machine, and takes processor time from guests. */
 const TRIALS_AT_ONCE = 2
 /** Of a guest that is refused. */
-const NOT_TRIED: Trial = { problems: [], unproven: ['it is refused'], without: [] }
+const NOT_TRIED: Trial = { problems: [], remarks: [], unproven: ['it is refused'], without: [] }
 /** A former version started it, or /run was full. */
 const NOT_READ =
   'its machine was not read when it started: whether devices, disks or networks were changed while it ran is not known'
+
+const SIZES_NOT_READ = 'its QEMU does not say of what sizes its ROMs are: the next one may refuse it for one'
 
 export interface GuestCheck {
   /** Errors: why a guest cannot be updated; warnings: what is not known of it. */
@@ -128,18 +135,15 @@ async function nextQemuProblems(
 async function tryNext(
   { definition, qemu }: Vm,
   nextQemu: string | undefined,
-  { now, line, facts, windows }: Machine,
+  { now, line, ...rest }: Machine,
 ): Promise<Trial> {
   // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { ...NOT_TRIED, unproven: ['other namespaces'] }
   const next = { ...definition, ramFiles: line.ramFiles }
-  return await tryNextQemu(next, withBinary(line.argv, nextQemu), {
-    now,
-    plugged: line.plugged,
-    facts,
-    windows,
-  })
+  const program = `/proc/${qemu.pid}/exe`
+  const running = { ...rest, now, plugged: line.plugged, program }
+  return await tryNextQemu(next, withBinary(line.argv, nextQemu), running)
 }
 
 /**
@@ -169,7 +173,8 @@ function carriedWords({ argv }: VmDefinition, machine: Machine | undefined): str
   ]
 }
 
-const untried = ({ unproven, without }: Trial): string[] => [
+const untried = ({ remarks, unproven, without }: Trial): string[] => [
+  ...remarks,
   ...(unproven.length === 0 ? [] : [`its next QEMU was not tried beside it: ${unproven.join(', ')}`]),
   ...(without.length === 0 ? [] : [`its next QEMU was tried without ${without.join(', ')}`]),
 ]
@@ -193,6 +198,9 @@ interface Machine {
   readonly facts: readonly string[]
   /** Where the guest has memory that it shares with others. */
   readonly windows: readonly Window[]
+  readonly blocks: BlockSizes
+  readonly processor: Processor
+  readonly version: QemuVersion
 }
 
 async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
@@ -204,16 +212,20 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
     qmp = await QmpClient.connect(vmPaths(name).qmp, QMP_TIMEOUT_MS)
     qmp.patienceMs = QMP_TIMEOUT_MS
     const blocked = await whyBlocked(definition, qmp)
+    qmp.endWithin(LOOK_TIMEOUT_MS, `its QEMU has not said within ${LOOK_TIMEOUT_MS / 1000} s what it is`)
     const ask = askOnce(qmp)
     const now = await readMachine(qmp, ask)
     const start = qemu && readingAtStart(name, qemu)
     const line = await nextLine({ definition, ask, pid: qemu?.pid ?? 0, start, now })
-    const [facts, helpers, unreported, windows] = await Promise.all([
+    const [facts, helpers, unreported, windows, blocks, processor] = await Promise.all([
       machineFacts(ask, line.plugged),
       lookAtHelpers(ask, definition, now),
       unreportedRemarks(ask, definition, now),
       readWindows(ask),
+      readBlockSizes(ask),
+      readProcessor(ask),
     ])
+    const { version } = qmp
     const bytes = streamedBytes(now.ram)
     const ofPrivate = privateRamWords(bytes, STATE_BYTES)
     return {
@@ -229,10 +241,11 @@ async function lookAtGuest({ definition, qemu }: Vm): Promise<GuestLook> {
         ...(start === undefined ? [NOT_READ] : []),
         ...helpers.remarks,
         ...unreported,
+        ...(blocks.size === 0 ? [SIZES_NOT_READ] : []),
         ...ofPrivate.remarks,
       ],
       stateBytes: STATE_BYTES + bytes,
-      machine: { now, isRead: start !== undefined, line, facts, windows },
+      machine: { now, isRead: start !== undefined, line, facts, windows, blocks, processor, version },
     }
   } catch (error) {
     return unfit(errorText(error))

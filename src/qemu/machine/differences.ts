@@ -94,8 +94,9 @@ export const ANSWERS: readonly FamilyRow[] = [
   {
     family: undefined,
     what: "limit of QEMU's process",
-    by: 'prlimit, choom',
-    carried: 'set again: the resource limits and oom_score_adj',
+    by: 'prlimit, choom, a write to cgroup.procs',
+    carried:
+      'set again: the resource limits, oom_score_adj, the cgroup (of version 2) that it was moved to; not that of a single thread',
   },
   {
     family: 'objects',

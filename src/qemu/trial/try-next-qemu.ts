@@ -24,6 +24,7 @@ import { lastWords } from '../last-words.ts'
 import { type Ask, askOnce } from '../machine/ask.ts'
 import { readMachine } from '../machine/read-machine.ts'
 import type { Reading } from '../machine/reading.ts'
+import type { QemuVersion } from '../qemu-version.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { readRamMap } from '../ram-file.ts'
 import { reachRam } from '../ram-mapping.ts'
@@ -31,17 +32,24 @@ import { placeWindows, type Window } from '../shared-windows.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { incomingArgv } from '../vm-command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
+import { type BlockSizes, otherSizes, readBlockSizes } from './block-sizes.ts'
+import { otherProcessor, type Processor, readProcessor } from './processor.ts'
 import { standIn } from './stand-in.ts'
+import { otherStates, readStates, type States } from './state-schemas.ts'
 import { STAND_IN_FD, type TrialLine, trialLine } from './trial-line.ts'
 
 export interface Trial {
   /** Why the next QEMU would not take the guest. */
   readonly problems: readonly string[]
+  /** What would be another, and is no reason against the update. */
+  readonly remarks: readonly string[]
   /** What could not be tried; empty: the trial was made. */
   readonly unproven: readonly string[]
   /** Types of devices that the machine that was tried did not have. */
   readonly without: readonly string[]
 }
+
+const NOTHING: Trial = { problems: [], remarks: [], unproven: [], without: [] }
 
 /** Long enough for a QEMU on a busy host. */
 const ANSWER_TIMEOUT_MS = 30_000
@@ -56,6 +64,11 @@ export interface Running {
   /** As `machineFacts` has them for the devices in `plugged`; empty: they are not compared. */
   readonly facts: readonly string[]
   readonly plugged: readonly string[]
+  readonly blocks: BlockSizes
+  readonly processor: Processor
+  /** Path of its program as it was when it was started. */
+  readonly program: string
+  readonly version: QemuVersion
   readonly windows?: readonly Window[] | undefined
 }
 
@@ -67,10 +80,10 @@ export async function tryNextQemu(
 ): Promise<Trial> {
   try {
     const line = chooseLine(definition, argv)
-    if ('unproven' in line) return { problems: [], unproven: line.unproven, without: [] }
-    return { problems: await run(definition, line, running), unproven: [], without: line.without }
+    if ('unproven' in line) return { ...NOTHING, unproven: line.unproven }
+    return { ...NOTHING, ...(await run(definition, line, running)), without: line.without }
   } catch (error) {
-    return { problems: [errorText(error)], unproven: [], without: [] }
+    return { ...NOTHING, problems: [errorText(error)] }
   }
 }
 
@@ -88,7 +101,9 @@ function chooseLine(
   return line.obstacles.length > 0 ? { unproven: line.obstacles } : line
 }
 
-async function run(definition: VmDefinition, line: TrialLine, running: Running): Promise<string[]> {
+type Found = Pick<Trial, 'problems' | 'remarks'>
+
+async function run(definition: VmDefinition, line: TrialLine, running: Running): Promise<Found> {
   const folder = mkdtempSync(join(vmPaths(definition.name).directory, 'trial-'))
   const [socket, log] = [join(folder, 'qmp'), join(folder, 'log')]
   const monitor = listenUnix(socket)
@@ -107,20 +122,56 @@ async function run(definition: VmDefinition, line: TrialLine, running: Running):
     })
     ended.catch(() => {}) // it also rejects once the trial is over
     qmp = await Promise.race([QmpClient.connect(socket, ANSWER_TIMEOUT_MS), ended])
-    const ask = askOnce(qmp)
-    const problems = otherMachine(running.now, await readMachine(qmp, ask), line.without)
-    if (problems.length > 0) return problems
-    const other = await otherFacts(ask, running, line.without)
-    if (other.length === 0) await placeWindows(qmp, running.windows ?? [])
-    return other
+    const found = await compare(qmp, line, running)
+    if (found.problems.length > 0 || qmp.version === running.version) return found
+    const { problems, remarks } = await compareStates(definition, line.argv[0] as string, running)
+    return { problems, remarks: [...found.remarks, ...remarks] }
   } catch (error) {
     const words = lastWords(log)
-    return [`its next QEMU does not start: ${words === '' ? errorText(error) : words}`]
+    const problem = `its next QEMU does not start: ${words === '' ? errorText(error) : words}`
+    return { problems: [problem], remarks: [] }
   } finally {
     await end(child, qmp)
     close(monitor)
     for (const fd of [output, silent]) closeSync(fd)
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Errors: QemuError. */
+async function compare(qmp: QmpClient, { without }: TrialLine, running: Running): Promise<Found> {
+  const ask = askOnce(qmp)
+  const [next, blocks, its] = await Promise.all([
+    readMachine(qmp, ask),
+    readBlockSizes(ask),
+    readProcessor(ask),
+  ])
+  const problems = otherMachine(running.now, next, without)
+  if (problems.length > 0) return { problems, remarks: [] }
+  const processor = otherProcessor(running.processor, its)
+  const other = [
+    ...(await otherFacts(ask, running, without)),
+    ...otherSizes(running.blocks, blocks),
+    ...processor.problems,
+  ]
+  if (other.length === 0) await placeWindows(qmp, running.windows ?? [])
+  return { problems: other, remarks: processor.remarks }
+}
+
+/** Of the devices that the guest has, where its next QEMU is of another version. Never rejects. */
+async function compareStates(
+  definition: VmDefinition,
+  next: string,
+  { program, now }: Running,
+): Promise<Found> {
+  const types = new Set((now.items.devices ?? []).map((item) => item.split(' ', 1)[0] as string))
+  try {
+    const [ours, theirs] = await Promise.all(
+      [program, next].map((path) => readStates(path, definition.machineType, types, definition)),
+    )
+    return otherStates(ours as States, theirs as States)
+  } catch (error) {
+    return { problems: [], remarks: [errorText(error)] }
   }
 }
 
