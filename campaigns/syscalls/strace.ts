@@ -1,7 +1,7 @@
 /** Runs strace(1), to list a process's system calls, and to kill it at one of them. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasApt, installPackages, THIS_HOST } from '../../src/host/apt.ts'
 import { askConsent } from '../../src/host/consent.ts'
@@ -29,9 +29,21 @@ function isThere(): boolean {
 export interface CallSite {
   readonly name: string
   readonly nth: number
+  /** The server's worker beside the thread that serves, in a carve-out. */
+  readonly byWorker?: boolean
 }
 
-export const siteName = ({ name, nth }: CallSite): string => `${name}:${nth}`
+export const siteName = ({ name, nth, byWorker }: CallSite): string =>
+  `${byWorker ? 'worker ' : ''}${name}:${nth}`
+
+/** As Node names it; undefined: the process has none. */
+export function workerThread(pid: number): number | undefined {
+  const tasks = `/proc/${pid}/task`
+  const isWorker = (tid: string): boolean =>
+    readFileSync(`${tasks}/${tid}/comm`, 'utf8').trim() === 'WorkerThread'
+  const found = readdirSync(tasks).find(isWorker)
+  return found === undefined ? undefined : Number(found)
+}
 
 /** SIGKILL at the entry of the call, which the kernel then does not carry out. */
 export const killAt = ({ name, nth }: CallSite): string[] => ['-e', `inject=${name}:signal=KILL:when=${nth}`]
