@@ -7,7 +7,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { randomFrom } from '../../src/fs/image/testing/random.ts'
+import { type Random, randomFrom } from '../../src/fs/image/testing/random.ts'
 import { mountObstacle } from '../../src/host/checks.ts'
 import { installedQemu } from '../../src/host/qemu-package.ts'
 import { until } from '../../test/mount/support.ts'
@@ -35,20 +35,19 @@ interface Pair {
 }
 const keyOf = ({ store, operation, site }: Pair): string => `${store} ${operation} ${siteName(site)}`
 
-async function allPairs(bench: Bench, store: string, stage: Stage): Promise<Pair[]> {
-  const pairs: Pair[] = []
-  for (const operation of Object.keys(OPERATIONS))
-    for (const site of await bench.sitesOf(operation)) pairs.push({ store, operation, site })
-  for (const site of await bench.takeoverSites()) pairs.push({ store, operation: TAKEOVER, site })
-  stage.say(`${store}: ${pairs.length} pairs of an operation and a system call`)
-  return pairs
+const NAMES = [...Object.keys(OPERATIONS), TAKEOVER]
+/** Of one operation, before the next one has its turn: a run of one minute has several. */
+const PAIRS_A_TURN = 6
+
+async function pairsOf(bench: Bench, store: string, operation: string): Promise<Pair[]> {
+  const sites = await (operation === TAKEOVER ? bench.takeoverSites() : bench.sitesOf(operation))
+  return sites.map((site) => ({ store, operation, site }))
 }
 
-/** So that a run of one minute tests other pairs each time. */
-function shuffled(pairs: readonly Pair[], seed: number): Pair[] {
-  const random = randomFrom(seed)
-  const left = [...pairs]
-  return pairs.map(() => left.splice(random.below(left.length), 1)[0] as Pair)
+/** So that a run of one minute tests others each time. */
+function shuffled<T>(all: readonly T[], random: Random): T[] {
+  const left = [...all]
+  return all.map(() => left.splice(random.below(left.length), 1)[0] as T)
 }
 
 const ticking = (guest: Guest): Promise<void> => until('the guest ticks', () => guest.ticks > 1, ANSWER_MS)
@@ -63,19 +62,7 @@ async function runStore(stage: Stage, { store, host: make }: Kind, endSeconds: n
     guest = Guest.start(host, folder, 1)
     await ticking(guest)
     const bench = new Bench(host, pool, guest, folder)
-    const pairs = await allPairs(bench, store, stage)
-    const done = new Set(stage.done.flatMap(({ key, failure }) => (failure === undefined ? (key ?? []) : [])))
-    const seed = stage.seed()
-    const left = shuffled(
-      pairs.filter((pair) => !done.has(keyOf(pair))),
-      seed,
-    )
-    if (left.length === 0) stage.say(`${store}: every pair is done`)
-    for (const pair of left) {
-      if (stage.secondsLeft() <= endSeconds) return
-      // After a failure the pool may not be fit for the next pair.
-      if (!(await onePair(stage, bench, pair, seed, pairs.length))) return
-    }
+    if (await runPairs(stage, store, bench, endSeconds)) stage.say(`${store}: every pair is done`)
   } finally {
     await guest?.end()
     await host.end()
@@ -83,7 +70,33 @@ async function runStore(stage: Stage, { store, host: make }: Kind, endSeconds: n
   }
 }
 
-function onePair(stage: Stage, bench: Bench, pair: Pair, seed: number, pairs: number): Promise<boolean> {
+/** Returns whether none is left. */
+async function runPairs(stage: Stage, store: string, bench: Bench, endSeconds: number): Promise<boolean> {
+  const done = new Set(stage.done.flatMap(({ key, failure }) => (failure === undefined ? (key ?? []) : [])))
+  const seed = stage.seed()
+  const random = randomFrom(seed)
+  const left = new Map<string, Pair[]>()
+  for (
+    let names = shuffled(NAMES, random);
+    names.length > 0;
+    names = names.filter((name) => left.get(name)?.length)
+  )
+    for (const name of names) {
+      if (stage.secondsLeft() <= endSeconds) return false
+      const pairs = left.get(name) ?? shuffled(await pairsOf(bench, store, name), random)
+      const isLeft = (pair: Pair): boolean => !done.has(keyOf(pair))
+      for (const pair of pairs.filter(isLeft).slice(0, PAIRS_A_TURN)) {
+        if (stage.secondsLeft() <= endSeconds) return false
+        // After a failure the pool may not be fit for the next pair.
+        if (!(await onePair(stage, bench, pair, seed))) return false
+        done.add(keyOf(pair))
+      }
+      left.set(name, pairs.filter(isLeft))
+    }
+  return true
+}
+
+function onePair(stage: Stage, bench: Bench, pair: Pair, seed: number): Promise<boolean> {
   const isTakeover = pair.operation === TAKEOVER
   const work = async (figures: Record<string, number>): Promise<void> => {
     const isKilled = await (isTakeover
@@ -91,7 +104,6 @@ function onePair(stage: Stage, bench: Bench, pair: Pair, seed: number, pairs: nu
       : bench.killIn(pair.operation, pair.site))
     figures[isTakeover ? 'takeoverPairs' : 'operationPairs'] = 1
     figures[isKilled ? 'kills' : 'notReached'] = 1
-    figures[`${pair.store}PairsMost`] = pairs
   }
   return round(stage, seed, work, keyOf(pair))
 }
