@@ -48,7 +48,8 @@ export function workerThread(pid: number): number | undefined {
 /** SIGKILL at the entry of the call, which the kernel then does not carry out. */
 export const killAt = ({ name, nth }: CallSite): string[] => ['-e', `inject=${name}:signal=KILL:when=${nth}`]
 
-const ATTACH_MS = 10_000
+/** A machine whose processors are all busy. */
+const ATTACH_MS = 60_000
 /** strace stops at each system call of three starts of Node. */
 const FOLLOW_MS = 60_000
 
@@ -66,7 +67,8 @@ export async function attach(pid: number, words: readonly string[]): Promise<{ e
   const deadline = performance.now() + ATTACH_MS
   while (!/ attached$/m.test(output)) {
     if (child.exitCode !== null || performance.now() > deadline) {
-      child.kill('SIGKILL')
+      // It detaches: where it is killed in the middle, the process may stay stopped.
+      child.kill('SIGINT')
       throw new Error(`strace did not attach to ${pid}: ${output}`)
     }
     await sleep(5)

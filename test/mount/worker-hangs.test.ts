@@ -1,0 +1,86 @@
+/**
+ * The worker of a carve-out's server hangs, or its thread ends, in a mounted pool: within seconds the server
+ * says so and ends, the keeper starts another one, and the request that waited is answered by that one.
+ * Guests do not notice.
+ */
+import assert from 'node:assert/strict'
+import * as fs from 'node:fs'
+import { type TestContext, test } from 'node:test'
+import { mapShared } from '../../src/linux/memory.ts'
+import { processStartTime } from '../../src/linux/process.ts'
+import { getxattr } from '../../src/linux/xattr.ts'
+import type { Fd } from '../../src/values/ids.ts'
+import { MIB } from '../../src/values/units.ts'
+import { MAP_XATTR } from '../../src/values/xattr-names.ts'
+import { cannotMountMemoryFile, type MemoryFilePool, mountMemoryFile } from './memory-file.ts'
+import { poolLogLines } from './pool-log.ts'
+import { assertClean, kill, until } from './support.ts'
+
+const options = { skip: cannotMountMemoryFile, timeout: 120_000 }
+const RANGE_BYTES = 256 * MIB
+const WORKER = 'src/stores/devmem/devmem-windows.ts'
+const MAP = '    const [range] = ranges\n'
+
+/** What the worker does while the file is there, at the next range that it maps. */
+const FAULTS = {
+  hangs: 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)',
+  ends: 'process.exit(3)',
+} as const
+
+/** Guest RAM as its guest maps it: a window of the memory. */
+function mapRam({ path, file }: MemoryFilePool): Uint8Array {
+  fs.writeFileSync(path('ram'), '')
+  fs.truncateSync(path('ram'), 8 * MIB)
+  const map = getxattr(path('ram'), MAP_XATTR)
+  assert.ok(map instanceof Uint8Array)
+  const { kind, offsetBytes } = JSON.parse(Buffer.from(map).toString())
+  assert.equal(kind, 'window')
+  return mapShared(fs.openSync(file.path, 'r+') as Fd, 8 * MIB, offsetBytes)
+}
+
+/** The server of today is one whose worker does that while `fault` is there. */
+async function served(t: TestContext, fault: string): Promise<MemoryFilePool & { readonly fault: string }> {
+  const pool = await mountMemoryFile(t, RANGE_BYTES)
+  const file = `${pool.file.path}.fault`
+  const there = `process.getBuiltinModule('node:fs').existsSync('${file}')`
+  pool.tree.change(WORKER, MAP, `    if (${there}) ${fault}\n${MAP}`)
+  const former = pool.serverPid()
+  await kill(former)
+  await until('another server serves', () => ![0, former].includes(pool.serverPid()))
+  return { ...pool, fault: file }
+}
+
+for (const [how, [code, said]] of Object.entries({
+  hangs: [FAULTS.hangs, /worker has made no step for [45]\d\d\d ms, and owes \d+ answers/],
+  ends: [FAULTS.ends, /worker broke: its thread ended with 3/],
+} as const))
+  test(`a worker that ${how}: the server is replaced, and its caller is answered`, options, async (t) => {
+    const pool = await served(t, code)
+    const { path, pool: name } = pool
+    const guest = mapRam(pool)
+    guest[5 * MIB] = 55
+    fs.writeFileSync(path('text'), 'before')
+    const [keeper, server] = [pool.keeperPid(), pool.serverPid()]
+    const logged = poolLogLines(name).length
+    fs.writeFileSync(pool.fault, '')
+    // A block of a chunk that is not mapped yet, and one to be zeroed: the worker must map either.
+    const written = fs.promises.writeFile(path('new'), Buffer.alloc(3 * MIB, 7))
+    fs.rmSync(path('text'))
+    const sinceMs = performance.now()
+    await until('the server has ended', () => processStartTime(server) === undefined, 20_000)
+    const tookMs = performance.now() - sinceMs
+    fs.rmSync(pool.fault)
+    await written
+    assert.ok(tookMs < 15_000, `${tookMs} ms`)
+    assert.ok(
+      poolLogLines(name)
+        .slice(logged)
+        .some((line) => said.test(line)),
+      poolLogLines(name).join('\n'),
+    )
+    assert.deepEqual([pool.keeperPid(), pool.serverPid() === server], [keeper, false])
+    assert.ok(fs.readFileSync(path('new')).equals(Buffer.alloc(3 * MIB, 7)))
+    assert.equal(fs.existsSync(path('text')), false)
+    assert.equal(guest[5 * MIB], 55)
+    await assertClean(name)
+  })
