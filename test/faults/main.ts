@@ -28,6 +28,7 @@ const COPIED = [
 ]
 /** The longest test of the table has half of it. */
 const TEST_MS = 600_000
+const ERROR_LENGTH = 240
 const OWN_RUN = 'mkdir -p /run/guestmemfs; mount -t tmpfs -o mode=755 tmpfs /run/guestmemfs; exec "$@"'
 
 interface Ran {
@@ -93,7 +94,13 @@ function judge(row: Row, { output, verdict }: Ran, isMended: boolean): { line: s
       : `it ${verdict === 'not run' ? 'did not run' : verdict}`
   const how = row.how === 'old tree' ? 'old tree' : 'reverted'
   const line = `${isRight ? 'ok    ' : 'WRONG '} ${row.id.padEnd(4)} ${isMended ? 'mended' : how}: ${isRight ? `${verdict}: ${row.about}` : why}`
-  return { line, isRight }
+  return { line: verdict === 'failed' ? `${line}\n            ${errorIn(output)}` : line, isRight }
+}
+
+/** The first error of a TAP output, in one line. */
+function errorIn(output: string): string {
+  const [, text = 'no error is told'] = /^ +error: (?:\|-\n)?((?:.*\n){1,3})/m.exec(output) ?? []
+  return text.replaceAll(/\s+/g, ' ').trim().slice(0, ERROR_LENGTH)
 }
 
 const { values, positionals } = parseArgs({

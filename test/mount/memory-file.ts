@@ -7,8 +7,12 @@ import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { mapShared } from '../../src/linux/memory.ts'
+import { getxattr } from '../../src/linux/xattr.ts'
 import { layOut } from '../../src/stores/carve-out/layout.ts'
-import { GIB } from '../../src/values/units.ts'
+import type { Fd } from '../../src/values/ids.ts'
+import { GIB, MIB } from '../../src/values/units.ts'
+import { MAP_XATTR } from '../../src/values/xattr-names.ts'
 import { type OtherTree, otherTree } from './other-tree.ts'
 import { cannotMount, type TestPool, testMountPoint, testPool, testPoolName } from './support.ts'
 
@@ -76,4 +80,15 @@ export async function mountMemoryFile(t: TestContext, rangeBytes: number): Promi
   assert.deepEqual([mounted.stderr, mounted.status], ['', 0])
   const { metadata } = layOut({ start: RANGE_START, lengthBytes: rangeBytes }, RANGE_NAME)
   return { ...testPool(pool, mountPoint), tree, file, image: metadata }
+}
+
+/** Guest RAM as its guest maps it: a window of the memory. */
+export function mapRam({ path, file }: MemoryFilePool): Uint8Array {
+  fs.writeFileSync(path('ram'), '')
+  fs.truncateSync(path('ram'), 8 * MIB)
+  const map = getxattr(path('ram'), MAP_XATTR)
+  assert.ok(map instanceof Uint8Array)
+  const { kind, offsetBytes } = JSON.parse(Buffer.from(map).toString())
+  assert.equal(kind, 'window')
+  return mapShared(fs.openSync(file.path, 'r+') as Fd, 8 * MIB, offsetBytes)
 }

@@ -6,13 +6,9 @@
 import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { type TestContext, test } from 'node:test'
-import { mapShared } from '../../src/linux/memory.ts'
 import { processStartTime } from '../../src/linux/process.ts'
-import { getxattr } from '../../src/linux/xattr.ts'
-import type { Fd } from '../../src/values/ids.ts'
 import { MIB } from '../../src/values/units.ts'
-import { MAP_XATTR } from '../../src/values/xattr-names.ts'
-import { cannotMountMemoryFile, type MemoryFilePool, mountMemoryFile } from './memory-file.ts'
+import { cannotMountMemoryFile, type MemoryFilePool, mapRam, mountMemoryFile } from './memory-file.ts'
 import { poolLogLines } from './pool-log.ts'
 import { assertClean, kill, until } from './support.ts'
 
@@ -26,17 +22,6 @@ const FAULTS = {
   hangs: 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)',
   ends: 'process.exit(3)',
 } as const
-
-/** Guest RAM as its guest maps it: a window of the memory. */
-function mapRam({ path, file }: MemoryFilePool): Uint8Array {
-  fs.writeFileSync(path('ram'), '')
-  fs.truncateSync(path('ram'), 8 * MIB)
-  const map = getxattr(path('ram'), MAP_XATTR)
-  assert.ok(map instanceof Uint8Array)
-  const { kind, offsetBytes } = JSON.parse(Buffer.from(map).toString())
-  assert.equal(kind, 'window')
-  return mapShared(fs.openSync(file.path, 'r+') as Fd, 8 * MIB, offsetBytes)
-}
 
 /** The server of today is one whose worker does that while `fault` is there. */
 async function served(t: TestContext, fault: string): Promise<MemoryFilePool & { readonly fault: string }> {
