@@ -50,8 +50,10 @@ export const killAt = ({ name, nth }: CallSite): string[] => ['-e', `inject=${na
 
 /** A machine whose processors are all busy. */
 const ATTACH_MS = 60_000
-/** strace stops at each system call of three starts of Node. */
-const FOLLOW_MS = 60_000
+/**
+ * strace stops at each system call of three starts of Node, on a machine whose processors may all be busy.
+ */
+const FOLLOW_MS = 300_000
 
 /**
  * A strace that is attached to `pid`, and not to its other threads. `end`: detaches it, and returns its

@@ -90,8 +90,8 @@ export const ROWS: readonly Row[] = [
   {
     id: 'C6',
     about: 'a worker that hangs is never noticed, and what waits for it waits for ever',
-    file: `${MOUNT}/worker-hangs.test.ts`,
-    title: 'a worker that hangs: the server is replaced, and its caller is answered',
+    file: 'src/stores/carve-out/worker-watch.test.ts',
+    title: 'a server whose worker hangs says so within five seconds, and ends by a signal',
     how: [
       {
         path: 'src/stores/carve-out/worker-client.ts',
