@@ -1,11 +1,13 @@
 /**
- * Guests with RAM in the pool: real QEMUs under TCG whose guests check every word of a pattern and print the
- * results.
+ * Guests with RAM in the pool: real QEMUs whose guests check every word of a pattern and print the results.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { lgetxattr } from '../../src/linux/xattr.ts'
+import { Errno } from '../../src/values/errno.ts'
+import { MAP_XATTR } from '../../src/values/xattr-names.ts'
 import { QEMU, ramOptions, SMALL_MACHINE } from '../../test/vm/support.ts'
 import { findBreak, firstBadWord, readTicks } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
@@ -15,6 +17,22 @@ const PATTERN_MIB = 8
 export const GUEST_RAM_MIB = 32
 /** Twentieths of a second between two passes, so that the guests leave processors to the killed processes. */
 const PACE = 10
+
+/** KVM where there is one: in an emulated host, an emulated guest is too slow. */
+const MACHINE = SMALL_MACHINE.map((word) => (word === 'tcg' && existsSync('/dev/kvm') ? 'kvm' : word))
+
+/**
+ * Returns what QEMU is to map: the file, or its window of /dev/mem as `guestmemfs run` would put it there.
+ */
+function makeRam(host: PoolHost, name: string): string {
+  const seen = join(host.root(), name)
+  writeFileSync(seen, '')
+  truncateSync(seen, GUEST_RAM_MIB * 2 ** 20)
+  const map = lgetxattr(seen, MAP_XATTR)
+  if (map instanceof Errno) throw new Error(`${MAP_XATTR} of ${seen}: ${map}`)
+  const { kind, path, offsetBytes } = JSON.parse(Buffer.from(map).toString()) as Record<string, string>
+  return kind === 'window' ? `${path},offset=${offsetBytes}` : join(host.mountPoint, name)
+}
 
 export class Guest {
   readonly #serial: string
@@ -34,8 +52,8 @@ export class Guest {
     const name = `guest-${number}`
     const [kernel, serial] = [join(folder, `${name}.bin`), join(folder, `${name}.out`)]
     writeFileSync(kernel, buildTinyGuest({ mebibytes: PATTERN_MIB, seed: number, pace: PACE }))
-    const ram = ramOptions(join(host.mountPoint, `${name}-ram`), `${GUEST_RAM_MIB}M`)
-    const machine = [...SMALL_MACHINE, '-machine', 'memory-backend=ram']
+    const ram = ramOptions(makeRam(host, `${name}-ram`), `${GUEST_RAM_MIB}M`)
+    const machine = [...MACHINE, '-machine', 'memory-backend=ram']
     const line = [...host.inside(), QEMU, ...machine, ...ram, '-kernel', kernel, '-serial', 'stdio']
     const output = openSync(serial, 'a')
     const child = spawn(line[0] as string, line.slice(1), { stdio: ['ignore', output, 'inherit'] })

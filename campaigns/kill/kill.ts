@@ -1,8 +1,8 @@
 /**
  * The campaign `kill`: 32 processes work on a pool's metadata and four guests on its memory, while the
- * server, the keeper, or both at once where a service manager has a third set of descriptors, are killed at
- * random moments. All acknowledged changes must be there, exactly once, and nothing else; no word of a guest
- * may be wrong; and at the end every block must be free.
+ * server, the keeper, or both at once where a service manager has a third set of descriptors or the memory
+ * needs no process, are killed at random moments. All acknowledged changes must be there, exactly once, and
+ * nothing else; no word of a guest may be wrong; and at the end every block must be free.
  */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -20,9 +20,10 @@ import { cannotRunSystemd } from '../../test/mount/systemd-host.ts'
 import { type Campaign, count, round, type Stage } from '../campaign.ts'
 import { GUEST_RAM_MIB, Guest } from './guests.ts'
 import { killAtRandom } from './kill-at-random.ts'
-import type { Lives, LoadResult } from './load.ts'
+import type { Lives, LoadResult } from './lives.ts'
 import { mountPlainly } from './plain-host.ts'
 import { assertSound, type PoolHost } from './pool-host.ts'
+import { mountInRegion, type RegionPlace, StandIn } from './region-host.ts'
 import { mountInUnit } from './unit-host.ts'
 
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url))
@@ -35,7 +36,14 @@ const SIZE_MIB = PROCESSES * BLOCKS_EACH * 2 + GUESTS * GUEST_RAM_MIB
 const ROUND_SECONDS = 60
 /** Time of a round besides the kills: to start all processes, and for the checks afterwards. */
 const AROUND_SECONDS = 25
-const SETTLE_MS = 120_000
+/** In an emulated host too, where 32 processes take minutes to start. */
+const SETTLE_MS = 600_000
+
+/** A pool of that name, new and mounted. */
+export type MakeHost = (pool: string) => PoolHost | Promise<PoolHost>
+
+const loadName = (index: number): string => `load-${index}`
+const LOADS = Array.from({ length: PROCESSES }, (_, index) => loadName(index))
 
 interface RunningLoad {
   readonly seed: number
@@ -47,8 +55,8 @@ interface RunningLoad {
 }
 
 function startLoad(host: PoolHost, index: number, seed: number): RunningLoad {
-  const directory = join(host.mountPoint, `load-${index}`)
-  const line = [...host.inside(), process.execPath, LOAD, directory, String(seed)]
+  const directory = join(host.mountPoint, loadName(index))
+  const line = [...host.inside(), process.execPath, LOAD, directory, String(seed), host.memory]
   const child = spawn(line[0] as string, line.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] })
   // A process that has failed does not read the line that ends it.
   child.stdin?.on('error', () => {})
@@ -82,7 +90,8 @@ async function oneRound({
   isStopped,
 }: RoundParts): Promise<Record<string, number>> {
   const random = randomFrom(seed)
-  const figures: Record<string, number> = { [host.canLoseBoth ? 'roundsInUnit' : 'roundsByHand']: 1 }
+  const byHand = host.memory === 'region' ? 'roundsInRegion' : 'roundsByHand'
+  const figures: Record<string, number> = { [host.inside().length > 0 ? 'roundsInUnit' : byHand]: 1 }
   const root = host.root()
   const folders = (): string[] => readdirSync(root).filter((name) => name.startsWith('load-'))
   const guests = Array.from({ length: GUESTS }, (_, index) => Guest.start(host, folder, index + 1))
@@ -90,8 +99,8 @@ async function oneRound({
   try {
     await until('every guest ticks', () => guests.every(({ ticks }) => ticks > 1), SETTLE_MS)
     const free = freeBlocks(root)
-    for (let index = 0; index < PROCESSES; index++) {
-      mkdirSync(join(root, `load-${index}`))
+    for (const [index, name] of LOADS.entries()) {
+      mkdirSync(join(root, name))
       loads.push(startLoad(host, index, seed * PROCESSES + index))
     }
     const isBusy = (name: string): boolean => readdirSync(join(root, name)).length > 0
@@ -102,11 +111,15 @@ async function oneRound({
     const lives = await killAtRandom(host, random, isOver, figures)
     await host.settled()
     const results = await Promise.all(loads.map((load) => endLoad(load, lives)))
-    for (const { operations, files, refused, lost, longestHeldMs } of results) {
+    for (const { operations, files, refused, lost, longestHeldMs, cut, cutAndApplied } of results) {
       count(figures, 'operations', operations)
       count(figures, 'filesChecked', files)
       count(figures, 'refusedWithoutKeeper', refused)
       count(figures, 'lostWithBoth', lost)
+      if (host.memory === 'region') {
+        count(figures, 'cutByBoth', cut)
+        count(figures, 'cutAndApplied', cutAndApplied)
+      }
       figures.lostHeldMsMost = Math.max(figures.lostHeldMsMost ?? 0, longestHeldMs)
     }
     assertSound(host, pool)
@@ -123,16 +136,15 @@ async function oneRound({
   return figures
 }
 
-async function run(stage: Stage): Promise<void> {
-  const canUseUnit = cannotRunSystemd === false
-  if (!canUseUnit) stage.say('no systemd here: server and keeper are killed in turn, never both at once')
+/** Rounds until the time is over; `hostOf`: the pool of a round with that seed. */
+export async function killRounds(stage: Stage, hostOf: (seed: number) => MakeHost): Promise<void> {
   while (stage.secondsLeft() > 1) {
     const seed = stage.seed()
     const seconds = Math.max(5, Math.min(ROUND_SECONDS, stage.secondsLeft() - AROUND_SECONDS))
     const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-kill-'))
     await round(stage, seed, async (figures) => {
-      const [pool, size] = [`kill-${process.pid}-${seed}`, `${SIZE_MIB}M`]
-      const host = canUseUnit && seed % 3 !== 0 ? await mountInUnit(pool, size) : mountPlainly(pool, size)
+      const pool = `kill-${process.pid}-${seed}`
+      const host = await hostOf(seed)(pool)
       try {
         Object.assign(
           figures,
@@ -143,6 +155,28 @@ async function run(stage: Stage): Promise<void> {
       }
     })
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A pool in a region of this machine. */
+export const killInRegion =
+  (place: RegionPlace): MakeHost =>
+  (pool) =>
+    mountInRegion(pool, place, LOADS)
+
+/** Of four rounds one by hand, one in a region, and two in a unit, where there is a service manager. */
+async function run(stage: Stage): Promise<void> {
+  const canUseUnit = cannotRunSystemd === false
+  if (!canUseUnit) stage.say('no systemd here: a pool of memfds is never without both processes at once')
+  const size = `${SIZE_MIB}M`
+  const standIn = new StandIn()
+  const byHand: MakeHost = (pool) => mountPlainly(pool, size)
+  const inUnit: MakeHost = canUseUnit ? (pool) => mountInUnit(pool, size) : byHand
+  const turns = [byHand, killInRegion(standIn.place), inUnit, inUnit] as const
+  try {
+    await killRounds(stage, (seed) => turns[seed % turns.length] as MakeHost)
+  } finally {
+    standIn.remove()
   }
 }
 

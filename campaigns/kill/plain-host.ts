@@ -11,10 +11,17 @@ import { Errno } from '../../src/values/errno.ts'
 import { CLI, until } from '../../test/mount/support.ts'
 import type { PoolHost } from './pool-host.ts'
 
-export function mountPlainly(pool: string, size: string): PoolHost {
-  const mountPoint = mkdtempSync(join(tmpdir(), 'guestmemfs-kill-'))
+/** An emulated host takes a minute for a command. */
+const COMMAND_MS = 300_000
+const SETTLE_MS = 120_000
+
+export const mountPlainly = (pool: string, size: string): PoolHost =>
+  mountWith(pool, `size=${size}`, mkdtempSync(join(tmpdir(), 'guestmemfs-kill-')))
+
+/** `options`: of the first mount. `cli`: another program than this tree's. */
+export function mountWith(pool: string, options: string, mountPoint: string, cli = CLI): PoolHost {
   const guestmemfs = (...words: string[]): string =>
-    execFileSync(process.execPath, [CLI, ...words], { encoding: 'utf8', timeout: 120_000, stdio: 'pipe' })
+    execFileSync(process.execPath, [cli, ...words], { encoding: 'utf8', timeout: COMMAND_MS, stdio: 'pipe' })
   const kill = (...pids: number[]): void => {
     for (const pid of pids)
       try {
@@ -25,7 +32,7 @@ export function mountPlainly(pool: string, size: string): PoolHost {
   }
   const isAlive = (pid: number | undefined): boolean =>
     pid !== undefined && processStartTime(pid) !== undefined
-  guestmemfs('mount', pool, mountPoint, '-o', `size=${size}`)
+  guestmemfs('mount', pool, mountPoint, '-o', options)
   return {
     mountPoint,
     root: () => mountPoint,
@@ -33,6 +40,7 @@ export function mountPlainly(pool: string, size: string): PoolHost {
     keeperPid: () => readPoolRecord(pool)?.keeper.pid ?? 0,
     serverPid: () => readPoolRecord(pool)?.server?.pid ?? 0,
     kill,
+    memory: 'memfds',
     canLoseBoth: false,
     takenOver: async (former) => {
       // On a busy machine the kernel takes a while to end a process, and until then `mount` finds it alive.
@@ -40,14 +48,19 @@ export function mountPlainly(pool: string, size: string): PoolHost {
       guestmemfs('mount', pool, mountPoint)
     },
     settled: () =>
-      until('keeper and server live', () => {
-        // By the present server; the record may still name the former one.
-        const value = getxattr(mountPoint, 'guestmemfs.server')
-        if (value instanceof Errno) throw new Error(`guestmemfs.server: ${value}`)
-        const { pid } = JSON.parse(Buffer.from(value).toString()) as { pid: number }
-        const record = readPoolRecord(pool)
-        return isAlive(record?.keeper.pid) && isAlive(pid) && record?.server?.pid === pid
-      }),
+      until(
+        'keeper and server live',
+        () => {
+          // By the present server; the record may still name the former one.
+          const value = getxattr(mountPoint, 'guestmemfs.server')
+          if (value instanceof Errno) throw new Error(`guestmemfs.server: ${value}`)
+          const { pid } = JSON.parse(Buffer.from(value).toString()) as { pid: number }
+          const record = readPoolRecord(pool)
+          return isAlive(record?.keeper.pid) && isAlive(pid) && record?.server?.pid === pid
+        },
+        SETTLE_MS,
+      ),
+    cli,
     guestmemfs,
     end: async () => {
       try {

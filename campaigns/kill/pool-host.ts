@@ -1,5 +1,6 @@
 /** The interface of a mounted pool for the kill campaign, whichever process restarts its keeper. */
 import assert from 'node:assert/strict'
+import type { Memory } from './lives.ts'
 
 export interface PoolHost {
   readonly mountPoint: string
@@ -14,12 +15,18 @@ export interface PoolHost {
   readonly serverPid: () => number
   /** Sends SIGKILL to all, one right after the other. Ignores those that have ended. */
   readonly kill: (...pids: number[]) => void
-  /** Whether a third process has the pool's memory, so that both may die. */
+  readonly memory: Memory
+  /**
+   * Whether both may die: a third process has the pool's memory, or it needs none. Then another keeper comes
+   * by itself.
+   */
   readonly canLoseBoth: boolean
   /** After a keeper was killed: resolves when another one has taken over. */
   readonly takenOver: (former: number) => Promise<void>
   /** Resolves when a keeper runs and its server serves, which then holds all of the pool as well. */
   readonly settled: () => Promise<void>
+  /** The program. */
+  readonly cli: string
   /** `guestmemfs WORDS…` there; throws where it fails. */
   readonly guestmemfs: (...words: string[]) => string
   /** Removes everything, in whatever state it is. */

@@ -63,9 +63,11 @@ export async function mountInUnit(pool: string, size: string): Promise<PoolHost>
     keeperPid,
     serverPid,
     kill: (...pids) => void run('kill', '-KILL', ...pids.map(String)),
+    memory: 'memfds',
     canLoseBoth: true,
     takenOver: (former) => lives(() => ![0, former].includes(keeperPid())),
     settled: () => lives(() => run('kill', '-0', String(keeperPid()), String(serverPid())).status === 0),
+    cli: program[1],
     guestmemfs,
     end,
   }

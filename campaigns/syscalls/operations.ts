@@ -1,14 +1,19 @@
 /**
- * The operations at whose system calls a server is killed: each prepares a folder, then does one operation on
- * it. `tell` describes the result by names, attributes and bytes, without times.
+ * The operations at whose system calls a server is killed, one at least for each opcode that has a caller
+ * (src/fuse/opcodes.ts): each prepares a folder, then does one operation on it. `tell` describes the result
+ * by names, attributes and bytes, without times.
  *
  * As a program, `operations.ts NAME FOLDER`, it does the operation.
  */
+
+import assert from 'node:assert/strict'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
-import { getxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
+import { seek } from '../../src/linux/memory.ts'
+import { getxattr, listxattr, removexattr, setxattr } from '../../src/linux/xattr.ts'
 import { Errno } from '../../src/values/errno.ts'
-import { allocate, FALLOC_FL, RENAME, renameFlags } from '../../test/mount/system-calls.ts'
+import type { Fd } from '../../src/values/ids.ts'
+import { allocate, FALLOC_FL, makeNode, RENAME, renameFlags, S_IF } from '../../test/mount/system-calls.ts'
 
 interface Operation {
   /**
@@ -20,6 +25,8 @@ interface Operation {
 
 const XATTR = 'user.mark'
 const RAM_BYTES = 4 * 2 ** 20
+const TEXT = 'text of a file'
+const SEEK_HOLE = 4
 
 function must(errno: Errno | undefined): void {
   if (errno !== undefined) throw new Error(String(errno))
@@ -47,6 +54,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
       fs.unlinkSync(path('ram'))
     },
   },
+  mknod: { run: (path) => must(makeNode(path('new'), S_IF.fifo)) },
   rmdir: { run: (path) => fs.rmdirSync(path('folder')) },
   rename: { run: (path) => fs.renameSync(path('file'), path('folder/moved')) },
   'rename over': {
@@ -54,6 +62,9 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     run: (path) => fs.renameSync(path('file'), path('target')),
   },
   exchange: { run: (path) => must(renameFlags(path('file'), path('folder'), RENAME.exchange)) },
+  'rename to a new name': {
+    run: (path) => must(renameFlags(path('file'), path('new'), RENAME.noreplace)),
+  },
   chmod: { run: (path) => fs.chmodSync(path('file'), 0o751) },
   chown: { run: (path) => fs.chownSync(path('file'), 1234, 5678) },
   utimes: { run: (path) => fs.utimesSync(path('file'), 1, 2) },
@@ -86,15 +97,49 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
         must(allocate(fd, FALLOC_FL.punchHole | FALLOC_FL.keepSize, 1, 5)),
       ),
   },
-  read: { run: (path) => void fs.readFileSync(path('file')) },
-  list: { run: (path) => void fs.readdirSync(path('.')) },
-  statfs: { run: (path) => void fs.statfsSync(path('.')) },
+  'open of RAM': {
+    prepare: (path) => {
+      fs.writeFileSync(path('ram'), '')
+      fs.truncateSync(path('ram'), RAM_BYTES)
+    },
+    run: (path) => withFile(path('ram'), 'r+', () => {}),
+  },
+  read: { run: (path) => assert.equal(fs.readFileSync(path('file'), 'utf8'), TEXT) },
+  readlink: {
+    prepare: (path) => fs.symlinkSync('somewhere', path('link')),
+    run: (path) => assert.equal(fs.readlinkSync(path('link')), 'somewhere'),
+  },
+  getxattr: {
+    prepare: (path) => must(setxattr(path('file'), XATTR, Buffer.from('value'))),
+    run: (path) => {
+      assert.deepEqual(listxattr(path('file')), [XATTR])
+      assert.deepEqual(getxattr(path('file'), XATTR), new Uint8Array(Buffer.from('value')))
+    },
+  },
+  lseek: {
+    run: (path) =>
+      withFile(path('file'), 'r', (fd) => assert.equal(seek(fd as Fd, 0, SEEK_HOLE), TEXT.length)),
+  },
+  fsync: {
+    run: (path) => {
+      withFile(path('file'), 'r+', (fd) => fs.fsyncSync(fd))
+      withFile(path('folder'), 'r', (fd) => fs.fsyncSync(fd))
+    },
+  },
+  access: {
+    run: (path) => {
+      fs.accessSync(path('file'), fs.constants.R_OK)
+      assert.throws(() => fs.accessSync(path('absent')), { code: 'ENOENT' })
+    },
+  },
+  list: { run: (path) => assert.deepEqual(fs.readdirSync(path('.')).sort(), ['file', 'folder']) },
+  statfs: { run: (path) => assert.notEqual(fs.statfsSync(path('.')).blocks, 0) },
 }
 
 export function prepare(name: string, folder: string): void {
   const path = (below: string): string => join(folder, below)
   fs.mkdirSync(folder)
-  fs.writeFileSync(path('file'), 'text of a file')
+  fs.writeFileSync(path('file'), TEXT)
   fs.mkdirSync(path('folder'))
   OPERATIONS[name]?.prepare?.(path)
 }

@@ -1,7 +1,7 @@
 /** Runs strace(1), to list a process's system calls, and to kill it at one of them. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasApt, installPackages, THIS_HOST } from '../../src/host/apt.ts'
 import { askConsent } from '../../src/host/consent.ts'
@@ -29,16 +29,31 @@ function isThere(): boolean {
 export interface CallSite {
   readonly name: string
   readonly nth: number
+  /** The server's worker beside the thread that serves, in a carve-out. */
+  readonly byWorker?: boolean
 }
 
-export const siteName = ({ name, nth }: CallSite): string => `${name}:${nth}`
+export const siteName = ({ name, nth, byWorker }: CallSite): string =>
+  `${byWorker ? 'worker ' : ''}${name}:${nth}`
+
+/** As Node names it; undefined: the process has none. */
+export function workerThread(pid: number): number | undefined {
+  const tasks = `/proc/${pid}/task`
+  const isWorker = (tid: string): boolean =>
+    readFileSync(`${tasks}/${tid}/comm`, 'utf8').trim() === 'WorkerThread'
+  const found = readdirSync(tasks).find(isWorker)
+  return found === undefined ? undefined : Number(found)
+}
 
 /** SIGKILL at the entry of the call, which the kernel then does not carry out. */
 export const killAt = ({ name, nth }: CallSite): string[] => ['-e', `inject=${name}:signal=KILL:when=${nth}`]
 
-const ATTACH_MS = 10_000
-/** strace stops at each system call of three starts of Node. */
-const FOLLOW_MS = 60_000
+/** A machine whose processors are all busy. */
+const ATTACH_MS = 60_000
+/**
+ * strace stops at each system call of three starts of Node, on a machine whose processors may all be busy.
+ */
+const FOLLOW_MS = 300_000
 
 /**
  * A strace that is attached to `pid`, and not to its other threads. `end`: detaches it, and returns its
@@ -54,7 +69,8 @@ export async function attach(pid: number, words: readonly string[]): Promise<{ e
   const deadline = performance.now() + ATTACH_MS
   while (!/ attached$/m.test(output)) {
     if (child.exitCode !== null || performance.now() > deadline) {
-      child.kill('SIGKILL')
+      // It detaches: where it is killed in the middle, the process may stay stopped.
+      child.kill('SIGINT')
       throw new Error(`strace did not attach to ${pid}: ${output}`)
     }
     await sleep(5)

@@ -108,7 +108,7 @@ const SETUP = join(import.meta.dirname, '../setup.ts')
 const PROCESSORS = availableParallelism()
 /** Root's files have a mount namespace and a /run/guestmemfs each; a guest of them takes some 200 MiB. */
 const MOUNTING_FILES = process.getuid?.() === 0 ? Math.min(4, PROCESSORS) : 1
-const UNIT = ['src', 'scripts', 'campaigns', 'testbed', 'bench', 'test/kept'].map(
+const UNIT = ['src', 'scripts', 'campaigns', 'testbed', 'bench', 'test/kept', 'test/faults'].map(
   (folder) => `${folder}/**/*.test.ts`,
 )
 

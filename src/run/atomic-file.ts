@@ -32,6 +32,8 @@ export const replaceFile = (path: string, text: string, mode: number): void =>
 /** `make` makes the file that takes the place of the one at `path`. */
 function replaceBy(path: string, make: (temporary: string) => void): void {
   const temporary = `${path}.new`
+  // Of a writer that was killed. It may be a symlink that leads nowhere by now.
+  rmSync(temporary, { force: true })
   try {
     make(temporary)
     renameSync(temporary, path)
@@ -86,10 +88,7 @@ function isSpared(path: string, text: string, mode: number): boolean {
   try {
     mkdirSync(SPARE, { recursive: true, mode: 0o755 })
     replaceFile(spare, text, mode)
-    replaceBy(path, (temporary) => {
-      rmSync(temporary, { force: true }) // of a writer that was killed
-      symlinkSync(spare, temporary)
-    })
+    replaceBy(path, (temporary) => symlinkSync(spare, temporary))
     return true
   } catch (error) {
     errnoOfNodeError(error)

@@ -45,7 +45,9 @@ export function adoptNodeOwners(context: Context): void {
  * Sets what of `change` concerns the node, then has `apply` set it on the file. In this order: a server that
  * dies in between leaves a node from which the file's owner is adopted, and the kernel sends the request
  * again. In the other order the former owner would be adopted, and a change that was answered would be lost.
- * Where the node cannot be given it, the change is refused and nothing has changed.
+ * Where the node cannot be given it, the change is refused and nothing has changed. A change of the size
+ * takes the node away, so it goes before: where the store then refuses the size, no node has an owner that
+ * must be taken back from it.
  */
 export function withNodeOwner<R>(
   context: Context,
@@ -57,8 +59,10 @@ export function withNodeOwner<R>(
   const { uid = inode.uid, gid = inode.gid, mode = inode.mode } = change
   const wanted = { uid, gid, mode }
   if (node === undefined || context.fs.frozen || isSame(wanted, inode)) return apply()
-  const failed = node.ram.own(node.object, wanted)
+  const isResize = change.sizeBytes !== undefined
+  const failed = isResize ? node.ram.unpublish(node.object) : node.ram.own(node.object, wanted)
   if (failed) return failed
+  if (isResize) return apply()
   const result = apply()
   // The node may have had the last room for another one: without a node nothing can be adopted.
   if (result instanceof Refusal && node.ram.own(node.object, inode)) node.ram.unpublish(node.object)

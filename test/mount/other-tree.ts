@@ -15,10 +15,18 @@ export interface OtherTree {
   readonly change: (path: string, was: string, now: string) => void
 }
 
+type Change = Parameters<OtherTree['change']>
+
 /** The folder is removed after the test: register what must end before that before this call. */
-export function otherTree(t: TestContext, ...changes: Parameters<OtherTree['change']>[]): OtherTree {
+export function otherTree(t: TestContext, ...changes: Change[]): OtherTree {
+  const tree = makeOtherTree(...changes)
+  t.after(() => rmSync(tree.folder, { recursive: true, force: true }))
+  return tree
+}
+
+/** The caller removes the folder. */
+export function makeOtherTree(...changes: Change[]): OtherTree {
   const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-other-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
   for (const name of ['src', 'package.json'])
     cpSync(join(PROJECT, name), join(folder, name), { recursive: true })
   symlinkSync(join(PROJECT, 'node_modules'), join(folder, 'node_modules'))

@@ -31,14 +31,16 @@ export interface RegionPool extends TestPool {
   readonly flip: () => void
 }
 
+/** Of the sources, so that a pool with `store=devmem` lies in a folder of tmpfs. */
+export const REGION_IN_TMPFS = [
+  ['src/stores/registry.ts', '{ DEVMEM }', '{ TMPFS as DEVMEM }'],
+  ['src/stores/registry.ts', './devmem/devmem-driver.ts', './testing/tmpfs/tmpfs-driver.ts'],
+  ['src/stores/testing/tmpfs/tmpfs-store.ts', "kind: 'tmpfs'", "kind: 'devmem'"],
+] satisfies [string, string, string][]
+
 /** A mounted pool in a region. */
 export async function mountRegion(t: TestContext): Promise<RegionPool> {
-  const tree = otherTree(
-    t,
-    ['src/stores/registry.ts', '{ DEVMEM }', '{ TMPFS as DEVMEM }'],
-    ['src/stores/registry.ts', './devmem/devmem-driver.ts', './testing/tmpfs/tmpfs-driver.ts'],
-    ['src/stores/testing/tmpfs/tmpfs-store.ts', "kind: 'tmpfs'", "kind: 'devmem'"],
-  )
+  const tree = otherTree(t, ...REGION_IN_TMPFS)
   const folder = fs.mkdtempSync(join(SHM, 'guestmemfs-region-'))
   t.after(() => fs.rmSync(folder, { recursive: true }))
   const pool = testPoolName(t)

@@ -21,7 +21,7 @@ import { makeExt4 } from './ext4.ts'
 
 const PROJECT = join(import.meta.dirname, '..', '..')
 const ROOM_BYTES = 64 * 1024 * 1024
-const SOURCES = ['src', 'test', 'testbed', 'bench', 'scripts', 'package.json', 'tsconfig.json']
+const SOURCES = ['src', 'test', 'campaigns', 'testbed', 'bench', 'scripts', 'package.json', 'tsconfig.json']
 /** Development packages that the project's tests import. */
 const TEST_PACKAGES = ['fast-check', 'pure-rand']
 /** Where the disk is mounted inside. */

@@ -24,41 +24,48 @@ export class FaultyStore extends MemoryStore {
   arm(fault: Fault | undefined): void {
     this.#fault = fault
     this.#calls = 0
+    this.failed.clear()
   }
+
+  /** Names of the calls that have failed since `arm`. */
+  readonly failed = new Set<string>()
 
   /** Whether a call has failed since `arm`. */
   get hasFailed(): boolean {
     return this.#fault !== undefined && this.#calls >= this.#fault.at
   }
 
-  #refusal(): Errno | undefined {
+  /** Of the call `name`: why it fails. Facets that a test adds ask here as well. */
+  refusal(name: string): Errno | undefined {
     this.#calls++
     const fault = this.#fault
     if (fault === undefined || this.#calls < fault.at) return undefined
-    return this.#calls === fault.at || fault.lasts ? fault.errno : undefined
+    if (this.#calls > fault.at && !fault.lasts) return undefined
+    this.failed.add(name)
+    return fault.errno
   }
 
   override create(): ObjectId | Refusal {
-    return this.#refusal() ?? super.create()
+    return this.refusal('create') ?? super.create()
   }
 
   override resize(object: ObjectId, to: Placement): Refusal | undefined {
-    return this.#refusal() ?? super.resize(object, to)
+    return this.refusal('resize') ?? super.resize(object, to)
   }
 
   override read(object: ObjectId, offset: number, into: Uint8Array): number | Refusal {
-    return this.#refusal() ?? super.read(object, offset, into)
+    return this.refusal('read') ?? super.read(object, offset, into)
   }
 
   override write(object: ObjectId, offset: number, from: Uint8Array): number | Refusal {
-    return this.#refusal() ?? super.write(object, offset, from)
+    return this.refusal('write') ?? super.write(object, offset, from)
   }
 
   override punchHole(object: ObjectId, offset: number, length: number): Refusal | undefined {
-    return this.#refusal() ?? super.punchHole(object, offset, length)
+    return this.refusal('punchHole') ?? super.punchHole(object, offset, length)
   }
 
   override seek(object: ObjectId, offset: number, whence: number): number | Refusal {
-    return this.#refusal() ?? super.seek(object, offset, whence)
+    return this.refusal('seek') ?? super.seek(object, offset, whence)
   }
 }

@@ -1,0 +1,45 @@
+/** The table of faults names tests and sources that are there. `npm run faults` runs them. */
+import assert from 'node:assert/strict'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { revertIn } from './revert-in.ts'
+import { ROWS } from './rows.ts'
+
+const PROJECT = join(import.meta.dirname, '../..')
+/** Kinds and numbers that the table must have. */
+const WANTED = [
+  ...['C1', 'C2', 'C3', 'C4', 'C5', 'C6', 'C7', 'C8'],
+  ...['D1', 'D2', 'D3', 'D4', 'D5', 'D6', 'D7', 'D8'],
+  ...['E1', 'E5', 'E8', 'F1'],
+]
+
+test('every fault has a row, and no row its name twice', () => {
+  const ids = ROWS.map(({ id }) => id)
+  assert.deepEqual(
+    WANTED.filter((id) => !ids.includes(id)),
+    [],
+  )
+  assert.equal(new Set(ids).size, ids.length)
+})
+
+for (const { id, file, title } of ROWS)
+  test(`${id}: its test is there`, () => {
+    const text = readFileSync(join(PROJECT, file), 'utf8')
+    const quoted = [`'${title.replaceAll("'", "\\'")}'`, `"${title}"`, `\`${title}\``]
+    const isThere = quoted.some((each) => text.includes(each))
+    assert.ok(isThere, `${file} has no test '${title}'`)
+  })
+
+for (const { id, how } of ROWS)
+  if (how !== 'old tree')
+    test(`${id}: its mend can be taken back`, (t) => {
+      const folder = mkdtempSync(join(tmpdir(), 'guestmemfs-revert-'))
+      t.after(() => rmSync(folder, { recursive: true }))
+      for (const path of new Set(how.map((revert) => revert.path))) {
+        mkdirSync(dirname(join(folder, path)), { recursive: true })
+        cpSync(join(PROJECT, path), join(folder, path))
+      }
+      for (const revert of how) revertIn(folder, revert)
+    })
