@@ -29,8 +29,8 @@ export interface LoadResult {
 }
 
 /**
- * The longest time for which one keeper held a file before the first death of both after it was made. Both may
- * die between its making and the answer that the load waits for.
+ * The longest time for which one keeper held a file before the first death of both after it was made. Both
+ * may die between its making and the answer that the load waits for.
  */
 export function heldBeforeLoss([startMs, madeMs]: Span, { bothDied, keepers }: Lives): number {
   const death = bothDied.find(([, toMs]) => toMs >= startMs)

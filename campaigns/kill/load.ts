@@ -18,7 +18,7 @@ import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomFrom } from '../../src/fs/image/testing/random.ts'
 import { setxattr } from '../../src/linux/xattr.ts'
-import { heldBeforeLoss, type Lives, type LoadResult, type Memory } from './lives.ts'
+import { heldBeforeLoss, type Lives, type LoadResult, type Memory, type Span } from './lives.ts'
 import { errorOf, type FileModel, TreeModel, XATTR } from './tree-model.ts'
 
 interface Change {

@@ -62,6 +62,7 @@ function served(via: Via) {
     unpreserve: () => {},
     recover: () => {},
     holeBytes: () => 0,
+    absent: () => 0,
   }
   Object.assign(store, { handover })
   const fx = fixtureOver(new PlainJournal(16), store)

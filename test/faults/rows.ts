@@ -53,8 +53,8 @@ export const ROWS: readonly Row[] = [
     how: [
       {
         path: 'src/server/successor.ts',
-        now: 'if (this.#awaited.size === 0) return [request]',
-        before: 'if (this.#awaited.size >= 0) return [request]',
+        now: 'if (this.#open.size === 0) return [request]',
+        before: 'if (this.#open.size >= 0) return [request]',
       },
       {
         path: 'src/server/dispatch.ts',

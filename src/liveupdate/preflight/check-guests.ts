@@ -22,7 +22,7 @@ import { QmpClient } from '../../qemu/qmp-client.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
-import { type Processor, readProcessor } from '../../qemu/trial/processor.ts'
+import { type GuestProcessor, readProcessor } from '../../qemu/trial/processor.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
@@ -199,7 +199,7 @@ interface Machine {
   /** Where the guest has memory that it shares with others. */
   readonly windows: readonly Window[]
   readonly blocks: BlockSizes
-  readonly processor: Processor
+  readonly processor: GuestProcessor
   readonly version: QemuVersion
 }
 

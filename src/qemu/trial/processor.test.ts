@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { otherProcessor, type Processor } from './processor.ts'
+import { type GuestProcessor, otherProcessor } from './processor.ts'
 
-const processor = (accelerator: string, features: Record<string, number>): Processor => ({
+const processor = (accelerator: string, features: Record<string, number>): GuestProcessor => ({
   same: new Map([['accelerator', accelerator]]),
   features: new Map(Object.entries(features)),
 })

@@ -6,7 +6,7 @@
 import * as v from 'valibot'
 import type { Ask } from '../machine/ask.ts'
 
-export interface Processor {
+export interface GuestProcessor {
   /** Facts that must be the same, by name. */
   readonly same: ReadonlyMap<string, string>
   /** Bits by register of CPUID. */
@@ -27,7 +27,7 @@ const FeaturesSchema = v.array(
 const PROPERTIES = ['vendor', 'family', 'model', 'stepping', 'phys-bits']
 
 /** Of the first processor: QEMU's line has one model for all. Errors: as of `Ask`. */
-export async function readProcessor(ask: Ask): Promise<Processor> {
+export async function readProcessor(ask: Ask): Promise<GuestProcessor> {
   const [kvm, [first]] = await Promise.all([
     ask(KvmSchema, 'query-kvm'),
     ask(ProcessorsSchema, 'query-cpus-fast'),
@@ -59,14 +59,14 @@ export interface OtherProcessor {
   readonly remarks: readonly string[]
 }
 
-export function otherProcessor(running: Processor, next: Processor): OtherProcessor {
+export function otherProcessor(running: GuestProcessor, next: GuestProcessor): OtherProcessor {
   const problems = [...running.same].flatMap(([name, value]) => {
     const its = next.same.get(name)
     return its === value
       ? []
       : [`its next QEMU would have a processor of ${name} ${its}, and the guest has ${name} ${value}`]
   })
-  const other = (one: Processor, two: Processor): string[] =>
+  const other = (one: GuestProcessor, two: GuestProcessor): string[] =>
     [...one.features].flatMap(([register, bits]) => {
       // Bits of one number: `&` of signed ones is right for 32 of them.
       const only = (bits & ~(two.features.get(register) ?? 0)) >>> 0

@@ -33,7 +33,7 @@ import { spawnQemu } from '../spawn-qemu.ts'
 import { incomingArgv } from '../vm-command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { type BlockSizes, otherSizes, readBlockSizes } from './block-sizes.ts'
-import { otherProcessor, type Processor, readProcessor } from './processor.ts'
+import { type GuestProcessor, otherProcessor, readProcessor } from './processor.ts'
 import { standIn } from './stand-in.ts'
 import { otherStates, readStates, type States } from './state-schemas.ts'
 import { STAND_IN_FD, type TrialLine, trialLine } from './trial-line.ts'
@@ -65,7 +65,7 @@ export interface Running {
   readonly facts: readonly string[]
   readonly plugged: readonly string[]
   readonly blocks: BlockSizes
-  readonly processor: Processor
+  readonly processor: GuestProcessor
   /** Path of its program as it was when it was started. */
   readonly program: string
   readonly version: QemuVersion
