@@ -49,8 +49,8 @@ export async function loadSaved(qmp: QmpClient, saved: SavedState, timeoutMs: nu
 export async function continueGuest(qmp: QmpClient, wasRunning: boolean): Promise<number> {
   const toldAtMs = Date.now()
   if (!wasRunning) return toldAtMs
-  await qmp.execute('cont')
   try {
+    await qmp.execute('cont')
     const isResume = ({ name }: QmpEvent) => name === 'RESUME'
     return eventTime(await qmp.event(isResume, RESUME_EVENT_MS, 'the guest did not resume'), toldAtMs)
   } catch {

@@ -3,7 +3,7 @@
  * command, and what must hold afterwards.
  */
 import assert from 'node:assert/strict'
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -54,21 +54,30 @@ export function messagesMet({ faulty }: FaultyGuest): Message[] {
 const CHANGES = ['migrate-set-parameters', 'migrate-set-capabilities', 'migrate', 'migrate-incoming', 'cont']
 const HOWS = ['lie', 'stall', 'close', 'endless', 'flood'] as const
 
-/** Cases of messages that change QEMU, and `count` others: all, as the environment has it. */
+/** Those of a run that asks for no others: the same each time. */
+const USUAL = 'usual'
+
+/**
+ * `count` cases of messages that change QEMU, where it no longer answers, and as many others; all, where the
+ * environment asks for them.
+ */
 export function casesOf(t: TestContext, messages: readonly Message[], count: number): Case[] {
-  const wanted = process.env.GUESTMEMFS_FAULTS
+  const seed = process.env.GUESTMEMFS_FAULTS ?? USUAL
   const all = messages.flatMap((message) => HOWS.map((how): Case => ({ ...message, how })))
-  if (wanted === 'all') return all
-  const seed = wanted ?? randomBytes(4).toString('hex')
   t.diagnostic(`GUESTMEMFS_FAULTS=${seed}: ${messages.length} messages, ${all.length} cases`)
+  if (seed === 'all') return all
   const isChange = ({ command, how }: Case) => CHANGES.includes(command) && ['stall', 'close'].includes(how)
   const order = (one: Case) =>
     createHash('sha256')
       .update(`${seed} ${caseWords(one)}`)
       .digest('hex')
-  const others = all.filter((one) => !isChange(one)).map((one) => [order(one), one] as const)
-  const chosen = others.sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, count)
-  return [...all.filter(isChange), ...chosen.map(([, one]) => one)]
+  const chosen = (cases: readonly Case[]) =>
+    cases
+      .map((one) => [order(one), one] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .slice(0, count)
+      .map(([, one]) => one)
+  return [...chosen(all.filter(isChange)), ...chosen(all.filter((one) => !isChange(one)))]
 }
 
 export const caseWords = ({ role, connection, command, nth, how }: Case): string =>

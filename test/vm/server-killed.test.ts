@@ -29,8 +29,11 @@ test('the server is killed again and again while guests are updated', async (t) 
     const update = updateVmm(pool)
     const over = update.then(() => true)
     do {
-      kill(pool.serverPid())
+      const before = pool.serverPid()
+      kill(before)
       kills++
+      // A server that is killed before it serves lets nothing of the save go on.
+      await Promise.race([over, successor(pool, before)])
     } while (!(await Promise.race([over, sleep(60 + 40 * round).then(() => false)])))
     const { status, stderr, report } = await update
     assert.equal(status, 0, `${stderr} ${JSON.stringify(report)}`)

@@ -4,7 +4,7 @@
  * an instruction that is gone.
  */
 import * as v from 'valibot'
-import type { Ask } from '../machine/ask.ts'
+import { type Ask, readPropertyNames } from '../machine/ask.ts'
 
 export interface GuestProcessor {
   /** Facts that must be the same, by name. */
@@ -24,6 +24,7 @@ const FeaturesSchema = v.array(
   }),
 )
 /** Of a processor of x86 (target/i386/cpu.c). */
+const FEATURES = 'feature-words'
 const PROPERTIES = ['vendor', 'family', 'model', 'stepping', 'phys-bits']
 
 /** Of the first processor: QEMU's line has one model for all. Errors: as of `Ask`. */
@@ -36,10 +37,11 @@ export async function readProcessor(ask: Ask): Promise<GuestProcessor> {
   if (first === undefined) return { same: new Map([accelerator]), features: new Map() }
   const path = first['qom-path']
   // Other architectures have other properties.
+  const names = await readPropertyNames(ask, path)
   const get = async (property: string) =>
-    String(await ask(v.unknown(), 'qom-get', { path, property }).catch(() => 'none'))
+    names.has(property) ? String(await ask(v.unknown(), 'qom-get', { path, property })) : 'none'
   const [words, ...values] = await Promise.all([
-    ask(FeaturesSchema, 'qom-get', { path, property: 'feature-words' }).catch(() => []),
+    names.has(FEATURES) ? ask(FeaturesSchema, 'qom-get', { path, property: FEATURES }) : [],
     ...PROPERTIES.map(get),
   ])
   return {
