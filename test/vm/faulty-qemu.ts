@@ -1,6 +1,9 @@
 /** Owns a real QEMU whose monitor does one wrong thing at one message (`relay-faults.ts`). */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readingAtStart } from '../../src/qemu/machine/kept-reading.ts'
+import { readRuntime } from '../../src/run/vm-runtime.ts'
+import { until } from '../mount/support.ts'
 import { program, WHEN_PROBED } from './fake-qemu.ts'
 
 /**
@@ -65,4 +68,13 @@ export function faultyQemu(folder: string, ...lines: string[]): FaultyQemu {
   }
   set(undefined)
   return { path, set }
+}
+
+/** The supervisor connects once after the start, to read the machine: no fault is to meet that connection. */
+export function untilRead(name: string): Promise<void> {
+  const isRead = (): boolean => {
+    const qemu = readRuntime(name)?.qemu
+    return qemu !== undefined && qemu !== null && readingAtStart(name, qemu) !== undefined
+  }
+  return until('the machine is read', isRead, 60_000)
 }

@@ -16,7 +16,7 @@ import { readVms } from '../../src/qemu/vm-list.ts'
 import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { guestmemfs } from '../mount/support.ts'
 import { startBulkyVm } from './bulky-vm.ts'
-import { faultyQemu } from './faulty-qemu.ts'
+import { faultyQemu, untilRead } from './faulty-qemu.ts'
 import { secondMonitor, slowSaves } from './slow-saves.ts'
 import {
   listVms,
@@ -260,7 +260,7 @@ test('a guest whose save has no end holds up the others for --patience, not for 
     // Each answer comes in time, all of them together do not.
     await startTinyVm(t, pool, 'slow', { seed: 3, qemu: slow.path }),
   ] as const
-  await slowSaves(t, folder, 1000)
+  await Promise.all([slowSaves(t, folder, 1000), untilRead(guests[2].name)])
   slow.set({ role: 'old', connection: 1, command: '', how: 'delay' })
   const before = guests.map(({ name }) => qemuPid(name))
   const way = wayOf(pool, guests, { timeoutMs: NEVER_MS, patienceMs: 1500 })

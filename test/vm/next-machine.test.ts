@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { moodyQemu } from './fake-qemu.ts'
-import { faultyQemu } from './faulty-qemu.ts'
+import { faultyQemu, untilRead } from './faulty-qemu.ts'
 import { mountVmPool, qemuPid, scratchFolder, startTinyVm, updateVmm } from './support.ts'
 
 const ROM_BYTES = 64 << 10
@@ -58,6 +58,7 @@ test('an accelerator that the next QEMU does not have is named before the guest 
   // No machine of this test need have KVM: its monitor says so.
   const faulty = faultyQemu(scratchFolder(t))
   const vm = await startTinyVm(t, pool, 'kvm', { qemu: faulty.path })
+  await untilRead(vm.name)
   const before = qemuPid(vm.name)
   faulty.set({
     role: 'old',
