@@ -12,7 +12,7 @@ import { CLI, until } from '../../test/mount/support.ts'
 import type { PoolHost } from './pool-host.ts'
 
 /** An emulated host takes a minute for a command. */
-const COMMAND_MS = 300_000
+export const COMMAND_MS = 300_000
 const SETTLE_MS = 120_000
 
 export const mountPlainly = (pool: string, size: string): PoolHost =>

@@ -13,13 +13,11 @@ import { readPoolRecord } from '../../src/run/pool-record.ts'
 import { makeOtherTree, type OtherTree } from '../../test/mount/other-tree.ts'
 import { REGION_IN_TMPFS } from '../../test/mount/region-pool.ts'
 import { CLI, until } from '../../test/mount/support.ts'
-import { mountWith } from './plain-host.ts'
+import { COMMAND_MS, mountWith } from './plain-host.ts'
 import type { PoolHost } from './pool-host.ts'
 
 const run = promisify(execFile)
 const LOOK_MS = 50
-/** An emulated host takes a minute for a command. */
-const COMMAND_MS = 300_000
 const BACK_MS = 300_000
 
 /** A region of this machine, as `mount -o` and `format` name it. */

@@ -32,15 +32,13 @@ const askBy =
 
 const QomListSchema = v.array(v.object({ name: v.string(), type: v.string() }))
 
-/** The names of an object's properties. Errors: as of `Ask`. */
-export async function readPropertyNames(ask: Ask, path: string): Promise<Set<string>> {
-  const listed = await ask(QomListSchema, 'qom-list', { path })
-  return new Set(listed.map(({ name }) => name))
-}
+/** The properties of an object, its children among them. Errors: as of `Ask`. */
+export const listProperties = (ask: Ask, path: string): Promise<v.InferOutput<typeof QomListSchema>> =>
+  ask(QomListSchema, 'qom-list', { path })
 
 /** The children of an object by name, with the type of each. Errors: as of `Ask`. */
 export async function readChildren(ask: Ask, path: string): Promise<Map<string, string>> {
-  const listed = await ask(QomListSchema, 'qom-list', { path })
+  const listed = await listProperties(ask, path)
   return new Map(
     listed.flatMap(({ name, type }) => {
       const child = /^child<(.*)>$/.exec(type)?.[1]

@@ -3,7 +3,7 @@
  */
 import { basename } from 'node:path'
 import * as v from 'valibot'
-import { type Ask, readChildren } from './ask.ts'
+import { type Ask, listProperties, readChildren } from './ask.ts'
 
 /** Values by property, by the id of an object, or by the path of a device. */
 export const PropertiesSchema = v.record(v.string(), v.record(v.string(), v.unknown()))
@@ -28,8 +28,6 @@ const FIXED =
   /^(secret\w*|tls-creds-\w+|tls-cipher-suites|rng-\w+|thread-context|iothread|throttle-group|main-loop|memory-backend-\w+)$/
 /** Of all types, no property that can be set. */
 const ALWAYS = ['type']
-
-const ListedSchema = v.array(v.object({ name: v.string(), type: v.string() }))
 
 const setAgainOf = (type: string): readonly string[] =>
   SET_AGAIN.find(([known]) => known.test(type))?.[1] ?? []
@@ -68,7 +66,7 @@ export async function readOthers(ask: Ask, objects: ReadonlyMap<string, string>)
   const namesOf = async (id: string, type: string): Promise<readonly string[]> => {
     if (FIXED.test(type)) return []
     const known = [...ALWAYS, ...setAgainOf(type)]
-    const listed = await ask(ListedSchema, 'qom-list', { path: `/objects/${id}` })
+    const listed = await listProperties(ask, pathOfObject(id))
     return listed.flatMap(({ name, type: kind }) =>
       kind.startsWith('child<') || known.includes(name) ? [] : [name],
     )

@@ -4,7 +4,7 @@
  * an instruction that is gone.
  */
 import * as v from 'valibot'
-import { type Ask, readPropertyNames } from '../machine/ask.ts'
+import { type Ask, listProperties } from '../machine/ask.ts'
 
 export interface GuestProcessor {
   /** Facts that must be the same, by name. */
@@ -37,7 +37,7 @@ export async function readProcessor(ask: Ask): Promise<GuestProcessor> {
   if (first === undefined) return { same: new Map([accelerator]), features: new Map() }
   const path = first['qom-path']
   // Other architectures have other properties.
-  const names = await readPropertyNames(ask, path)
+  const names = new Set((await listProperties(ask, path)).map(({ name }) => name))
   const get = async (property: string) =>
     names.has(property) ? String(await ask(v.unknown(), 'qom-get', { path, property })) : 'none'
   const [words, ...values] = await Promise.all([
