@@ -1,7 +1,10 @@
 /** The counts of results, and their lines for people. Must not: run anything. */
+import type { TestEvent } from './event-log.ts'
 import type { JobResult } from './run-file.ts'
 
 export interface Tally {
+  /** Of each failed job: its path and why, in a few lines, for the end of a run. */
+  readonly failures: string[][]
   /** Runs that the emulator failed and that were repeated. */
   readonly repeats: string[]
   /** Why a part could not be downloaded or built. */
@@ -20,6 +23,7 @@ export const emptyTally = (): Tally => ({
   passed: 0,
   failed: 0,
   skipped: new Map(),
+  failures: [],
   repeats: [],
   unprepared: [],
   ranMs: 0,
@@ -29,8 +33,13 @@ export const emptyTally = (): Tally => ({
 const skip = (tally: Tally, reason: string, count = 1): void =>
   void tally.skipped.set(reason, (tally.skipped.get(reason) ?? 0) + count)
 
+/** Of what a failure says, for the end of a run: its message, and not its stack. */
+const REASON_LINES = 8
+
 /** A problem of the file as a whole counts as one failure more. */
-export function countJob(tally: Tally, { path, events, problems, repeated }: JobResult): void {
+export function countJob(tally: Tally, result: JobResult): void {
+  const { path, events, problems, repeated } = result
+  if (isBad(result)) tally.failures.push([path, ...whyLines(result, REASON_LINES)])
   if (repeated !== undefined) tally.repeats.push(`${path}: ${repeated}`)
   tally.failed += problems.length
   for (const { outcome, reason } of events) {
@@ -74,20 +83,30 @@ export function tallyLines(name: string, tally: Tally, budgetMinutes?: number): 
 }
 
 /** One line for a file that passed, and for a failed one all that shows why. */
-export function jobLines({ path, events, problems, output, durationMs }: JobResult): string[] {
-  const failures = events.filter(({ outcome }) => outcome === 'failed')
-  const bad = failures.length > 0 || problems.length > 0
+export function jobLines(result: JobResult): string[] {
+  const { path, events, output, durationMs } = result
+  const bad = isBad(result)
   const skipped = events.filter(({ outcome }) => outcome === 'skipped').length
   const count = `${events.length} tests${skipped > 0 ? `, ${skipped} skipped` : ''}`
   const head = `${bad ? 'FAILED' : 'ok    '} ${path}  ${count}  ${(durationMs / 1000).toFixed(1)} s`
   if (!bad) return [head]
-  const indent = (text: string): string[] => text.split('\n').map((line) => `         ${line}`)
   return [
     head,
-    ...problems.map((problem) => `       ${problem}`),
-    ...failures.flatMap(({ name, reason }) => [`       ${name}`, ...indent(reason ?? '')]),
+    ...whyLines(result),
     ...(output.trim() === ''
       ? []
-      : ['       its output ended with:', ...indent(output.trimEnd().split('\n').slice(-40).join('\n'))]),
+      : ['       its output ended with:', ...indent(output.trimEnd().split('\n').slice(-40))]),
   ]
 }
+
+const isFailed = ({ outcome }: TestEvent): boolean => outcome === 'failed'
+const isBad = ({ events, problems }: JobResult): boolean => events.some(isFailed) || problems.length > 0
+const indent = (lines: readonly string[]): string[] => lines.map((line) => `         ${line}`)
+
+/** `most`: lines of each failure's reason. */
+const whyLines = ({ events, problems }: JobResult, most = Number.POSITIVE_INFINITY): string[] => [
+  ...problems.map((problem) => `       ${problem}`),
+  ...events
+    .filter(isFailed)
+    .flatMap(({ name, reason = '' }) => [`       ${name}`, ...indent(reason.split('\n').slice(0, most))]),
+]
