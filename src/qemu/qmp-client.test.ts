@@ -87,6 +87,20 @@ test('a QEMU that does not answer, sends no QMP, or ends is one clear line', asy
   await assert.rejects(QmpClient.connect(`${gone}-not`, 2000), /ENOENT/)
 })
 
+test('QEMU carries out one command after the other, and each has its time from the last answer on', async (t) => {
+  const path = await serve(t, (line, socket) => {
+    if (line.includes('qmp_capabilities')) return returning(line)
+    const at = Number(/"ask(\d)"/.exec(line)?.[1])
+    if (at < 5) setTimeout(() => socket.write(returning(line, at)), 200 * (at + 1))
+    return ''
+  })
+  const qmp = await QmpClient.connect(path, 2000)
+  t.after(() => qmp.close())
+  const asked = Array.from({ length: 6 }, (_, at) => qmp.execute(`ask${at}`, {}, 500))
+  const answers = await Promise.all(asked.map((answer, at) => (at === 5 ? answer.catch(String) : answer)))
+  assert.deepEqual(answers, [0, 1, 2, 3, 4, 'QemuError: ask5: no answer within 500 ms'])
+})
+
 test('messages are found however the bytes are cut', () => {
   const text = `${GREETING}${EVENT}{"return": {"a": "\\n"}, "id": 7}\r\n`
   fc.assert(

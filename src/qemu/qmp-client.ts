@@ -3,7 +3,7 @@
  * bounded: a QEMU that is stopped or hangs must not hold up other guests. Must not: interpret a command.
  */
 import { connect, type Socket } from 'node:net'
-import { errorText, QemuError } from '../values/errors.ts'
+import { errorText, QemuError, QemuRefusal } from '../values/errors.ts'
 import { LATE, within } from '../values/within.ts'
 import { type QemuVersion, versionOf } from './qemu-version.ts'
 import { type QmpEvent, type QmpMessage, QmpReader } from './qmp-messages.ts'
@@ -18,6 +18,7 @@ const KEPT_EVENTS = 64
 interface Waiter {
   readonly resolve: (value: unknown) => void
   readonly reject: (error: QemuError) => void
+  readonly refuse: (description: string) => void
 }
 
 interface EventWait {
@@ -41,6 +42,8 @@ export class QmpClient {
   patienceMs = COMMAND_TIMEOUT_MS
   #deadlineMs = Number.POSITIVE_INFINITY
   #lateWords = ''
+  /** By performance.now(): when QEMU last answered a command. */
+  #answeredMs = 0
   /** A command was not answered in time. */
   #isSilent = false
 
@@ -114,8 +117,8 @@ export class QmpClient {
   }
 
   /**
-   * What the command returns. Errors (QemuError): QEMU's own description, no answer within `timeoutMs`,
-   * connection ended.
+   * What the command returns. QEMU carries out one after the other, so `timeoutMs` begins with its last
+   * answer. Errors: QemuRefusal in QEMU's words; QemuError, no answer in time, connection ended.
    */
   async execute(command: string, parameters: object = {}, timeoutMs = this.patienceMs): Promise<unknown> {
     if (this.#end !== undefined) throw this.#end
@@ -124,10 +127,13 @@ export class QmpClient {
     this.#commands.set(id, {
       resolve,
       reject: (error) => reject(new QemuError(`${command}: ${error.message}`)),
+      refuse: (description) => reject(new QemuRefusal(`${command}: ${description}`)),
     })
+    const sentMs = performance.now()
     this.#socket.write(`${JSON.stringify({ execute: command, arguments: parameters, id })}\n`)
     try {
-      return await this.#bounded(promise, timeoutMs, `${command}: no answer`)
+      const begunMs = () => Math.max(sentMs, this.#answeredMs)
+      return await this.#bounded(promise, timeoutMs, `${command}: no answer`, begunMs)
     } finally {
       this.#commands.delete(id)
     }
@@ -145,7 +151,8 @@ export class QmpClient {
     const wait = { matches, resolve, reject }
     this.#waits.add(wait)
     try {
-      return await this.#bounded(promise, timeoutMs, what)
+      const nowMs = performance.now()
+      return await this.#bounded(promise, timeoutMs, what, () => nowMs)
     } finally {
       this.#waits.delete(wait)
     }
@@ -182,16 +189,23 @@ export class QmpClient {
         this.#greeting.resolve(versionOf(message.greeting.QMP.version))
         break
       case 'return':
+        this.#answered(message.id)
         this.#commands.get(message.id)?.resolve(message.value)
         break
       case 'error':
-        if (message.id !== undefined)
-          this.#commands.get(message.id)?.reject(new QemuError(message.description))
+        if (message.id === undefined) break
+        this.#answered(message.id)
+        this.#commands.get(message.id)?.refuse(message.description)
         break
       case 'event':
         this.#takeEvent(message.event)
         break
     }
+  }
+
+  /** Of a command that nobody waits for any more, it says nothing about the others. */
+  #answered(id: number): void {
+    if (this.#commands.has(id)) this.#answeredMs = performance.now()
   }
 
   #takeEvent(event: QmpEvent): void {
@@ -225,13 +239,17 @@ export class QmpClient {
     for (const { reject } of this.#waits) reject(error)
   }
 
-  async #bounded<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {
-    const leftMs = this.#deadlineMs - performance.now()
-    const first = await within(promise, Math.min(leftMs, timeoutMs))
-    if (first !== LATE) return first
+  async #bounded<T>(promise: Promise<T>, timeoutMs: number, what: string, begunMs: () => number): Promise<T> {
+    const patienceMs = (): number => begunMs() + timeoutMs - performance.now()
+    let [leftMs, waitMs] = [this.#deadlineMs - performance.now(), patienceMs()]
+    for (; ; leftMs = this.#deadlineMs - performance.now(), waitMs = patienceMs()) {
+      const first = await within(promise, Math.min(leftMs, waitMs))
+      if (first !== LATE) return first
+      // The timer may have fired up to a millisecond early: it is over all the same.
+      if (leftMs <= waitMs || patienceMs() <= 1) break
+    }
     this.#isSilent = true
-    if (leftMs > timeoutMs) throw late(what, timeoutMs)
-    // The timer may have fired up to a millisecond early: it is over all the same.
+    if (leftMs > waitMs) throw late(what, timeoutMs)
     this.#deadlineMs = Number.NEGATIVE_INFINITY
     throw new QemuError(this.#lateWords)
   }

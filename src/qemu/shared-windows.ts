@@ -9,7 +9,7 @@
 import * as v from 'valibot'
 import { QemuError } from '../values/errors.ts'
 import { pathOf, readDevices } from './carry/device-facts.ts'
-import { type Ask, askOf } from './machine/ask.ts'
+import { type Ask, askOf, unlessRefused } from './machine/ask.ts'
 import { memdevOf } from './machine/memory-devices.ts'
 import type { QmpClient } from './qmp-client.ts'
 
@@ -84,7 +84,7 @@ async function wayTo(ask: Ask, device: string): Promise<number[]> {
   const way: number[] = []
   for (let path = pathOf(device); way.length < MOST_BUSES; ) {
     // The host bridge, which has the first bus, is no PCI device.
-    const place = await ask(v.number(), 'qom-get', { path, property: 'addr' }).catch(() => undefined)
+    const place = await unlessRefused(ask(v.number(), 'qom-get', { path, property: 'addr' }), undefined)
     if (place === undefined) return way
     way.unshift(place)
     const bus = await ask(v.string(), 'qom-get', { path, property: 'parent_bus' })

@@ -37,8 +37,14 @@ export class UsageError extends Error {
 
 /** QEMU refused, did not answer or ended. The message is one line, in QEMU's words where it gave some. */
 export class QemuError extends Error {
-  override readonly name = 'QemuError'
+  override readonly name: string = 'QemuError'
 }
+
+/**
+ * QEMU answered a command with an error: it does not know it, or does not do it. A QEMU that does not answer
+ * is none.
+ */
+export class QemuRefusal extends QemuError {}
 
 /** What to print of anything that was thrown: an error's message, anything else as it is. */
 export function errorText(error: unknown): string {

@@ -17,7 +17,7 @@ import {
   withoutKeys,
 } from '../command-line.ts'
 import { isNic } from '../generated-ids.ts'
-import type { Ask } from '../machine/ask.ts'
+import { type Ask, unlessRefused } from '../machine/ask.ts'
 import type { Processor } from '../machine/processors.ts'
 import { optionValue } from '../option-string.ts'
 import { CannotCarry, type Change } from './change.ts'
@@ -57,7 +57,7 @@ export async function withoutDevices(
       const path = pathOf(id)
       const devfn = says('addr')
         ? -1
-        : await ask(v.number(), 'qom-get', { path, property: 'addr' }).catch(() => -1)
+        : await unlessRefused(ask(v.number(), 'qom-get', { path, property: 'addr' }), -1)
       const mac = isNumbered ? await ask(v.string(), 'qom-get', { path, property: 'mac' }) : undefined
       const keys: KeyValue[] = [
         ...(devfn < 0 ? [] : [['addr', addressOf(devfn)] as const]),
@@ -76,7 +76,7 @@ export async function withoutDevices(
 export async function refuseWithoutPort(ask: Ask, ids: readonly string[]): Promise<void> {
   const ports = await Promise.all(
     ids.map((id) =>
-      ask(v.unknown(), 'qom-get', { path: pathOf(id), property: 'port' }).catch(() => undefined),
+      unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOf(id), property: 'port' }), undefined),
     ),
   )
   const unknown = ids[ports.indexOf('')]

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot'
 import { QemuError } from '../../values/errors.ts'
-import { type Ask, readChildren } from '../machine/ask.ts'
+import { type Ask, readChildren, unlessRefused } from '../machine/ask.ts'
 
 const PropertiesSchema = v.array(
   v.object({ name: v.string(), type: v.string(), 'default-value': v.optional(v.unknown()) }),
@@ -35,14 +35,14 @@ export async function readDevices(ask: Ask): Promise<Map<string, string>> {
 export async function readDevice(ask: Ask, id: string, driver: string): Promise<DeviceFacts> {
   const path = pathOf(id)
   const [bus, listed] = await Promise.all([
-    ask(v.string(), 'qom-get', { path, property: 'parent_bus' }).catch(() => ''),
+    unlessRefused(ask(v.string(), 'qom-get', { path, property: 'parent_bus' }), ''),
     ask(PropertiesSchema, 'device-list-properties', { typename: driver }),
   ])
   if (listed.length > MOST) throw new QemuError(`QEMU reports ${listed.length} properties of ${driver}`)
   const told = await Promise.all(
     listed.map(async ({ name, type, 'default-value': usual }) => {
       // QEMU refuses to read some: they can only be set.
-      const value = await ask(v.unknown(), 'qom-get', { path, property: name }).catch(() => undefined)
+      const value = await unlessRefused(ask(v.unknown(), 'qom-get', { path, property: name }), undefined)
       const said = type.startsWith('link<') ? linked(value) : value
       return isWord(type) && isSaid(said, usual) && !isRead(driver, name) ? [[name, said] as const] : []
     }),

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot'
 import { tellsOwnMac } from '../generated-ids.ts'
-import type { Ask } from '../machine/ask.ts'
+import { type Ask, unlessRefused } from '../machine/ask.ts'
 import { minus } from '../machine/differences.ts'
 import { memoryItem, readMemoryDevices } from '../machine/memory-devices.ts'
 import { processorItem, readProcessors } from '../machine/processors.ts'
@@ -29,7 +29,7 @@ export async function machineFacts(ask: Ask, plugged: readonly string[]): Promis
   const [graph, buses, drivers, processors, memory] = await Promise.all([
     readBlockGraph(ask),
     // A machine without PCI has no such command.
-    ask(PciSchema, 'query-pci').catch(() => []),
+    unlessRefused(ask(PciSchema, 'query-pci'), []),
     readDevices(ask),
     readProcessors(ask),
     readMemoryDevices(ask),
@@ -68,7 +68,7 @@ async function placeOf(ask: Ask, id: string, driver: string): Promise<string> {
   const properties = tellsOwnMac(driver) ? [...PLACES, 'mac'] : PLACES
   const told = await Promise.all(
     properties.map((property) =>
-      ask(v.unknown(), 'qom-get', { path: pathOf(id), property }).catch(() => 'none'),
+      unlessRefused(ask(v.unknown(), 'qom-get', { path: pathOf(id), property }), 'none'),
     ),
   )
   return `device ${id} at ${told.join(' ')}`

@@ -1,7 +1,7 @@
 /** A memory backend that a person added, as an argument of the next QEMU's command line. */
 import * as v from 'valibot'
 import { PMD_BYTES } from '../../values/units.ts'
-import type { Ask } from '../machine/ask.ts'
+import { type Ask, unlessRefused } from '../machine/ask.ts'
 import type { MemoryDevice } from '../machine/memory-devices.ts'
 import type { RamBlock } from '../machine/reading.ts'
 import { CannotCarry } from './change.ts'
@@ -31,7 +31,7 @@ export async function ramWords(
   if (!isFile && type !== 'memory-backend-ram') throw new CannotCarry(`RAM '${id}' is a ${type}`)
   const read = (property: string): Promise<unknown> =>
     // A QEMU without such a property has no other value of it.
-    ask(v.unknown(), 'qom-get', { path: `/objects/${id}`, property }).catch(() => undefined)
+    unlessRefused(ask(v.unknown(), 'qom-get', { path: `/objects/${id}`, property }), undefined)
   const usual = Object.entries({ ...USUAL, ...(isFile && OF_FILES) })
   const told = await Promise.all(
     usual.map(async ([key, value]) => {

@@ -3,7 +3,7 @@
  * character devices QEMU reports the kind alone.
  */
 import * as v from 'valibot'
-import { type Ask, readChildren } from './ask.ts'
+import { type Ask, readChildren, unlessRefused } from './ask.ts'
 import type { NetworkClient } from './networks.ts'
 
 /** A container of QEMU's (chardev/char.c). */
@@ -18,7 +18,7 @@ export async function readAddresses(ask: Ask, clients: readonly NetworkClient[])
   const reported = await Promise.all(
     sockets.map(async (id) => {
       const path = `${CHARDEVS}/${id}`
-      const address = await ask(v.unknown(), 'qom-get', { path, property: 'addr' }).catch(() => undefined)
+      const address = await unlessRefused(ask(v.unknown(), 'qom-get', { path, property: 'addr' }), undefined)
       return address === undefined ? [] : [`${id}: ${JSON.stringify(address)}`]
     }),
   )

@@ -1,6 +1,6 @@
 /** A QMP command whose answer is checked against QEMU's schema. */
 import * as v from 'valibot'
-import { QemuError } from '../../values/errors.ts'
+import { QemuError, QemuRefusal } from '../../values/errors.ts'
 import type { QmpClient } from '../qmp-client.ts'
 
 /** Errors (QemuError): QEMU does not answer, refuses, or its answer does not fit `schema`. */
@@ -29,6 +29,16 @@ const askBy =
     if (!parsed.success) throw new QemuError(`${command}: an answer that QEMU's schema does not have`)
     return parsed.output
   }
+
+/**
+ * What QEMU answers, or `otherwise` where it refuses: a version or a type may not have what is asked for.
+ * Errors (QemuError): QEMU does not answer, so that nothing is known.
+ */
+export const unlessRefused = <T, U>(answer: Promise<T>, otherwise: U): Promise<T | U> =>
+  answer.catch((error: unknown) => {
+    if (error instanceof QemuRefusal) return otherwise
+    throw error
+  })
 
 const QomListSchema = v.array(v.object({ name: v.string(), type: v.string() }))
 

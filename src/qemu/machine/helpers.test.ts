@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { QemuError } from '../../values/errors.ts'
+import { QemuRefusal } from '../../values/errors.ts'
 import { parseCommandLine } from '../command-line.ts'
 import type { VmDefinition } from '../vm-definition.ts'
 import { askOf } from './ask.ts'
@@ -20,7 +20,7 @@ function askAbout(status: object | undefined) {
   ]
   const execute = async (command: string, parameters: { path?: string } = {}) => {
     if (command === 'qom-list') return answers[parameters.path ?? '']
-    if (command !== 'x-query-virtio-status' || status === undefined) throw new QemuError('no such command')
+    if (command !== 'x-query-virtio-status' || status === undefined) throw new QemuRefusal('no such command')
     assert.equal(parameters.path, '/machine/peripheral/share0/virtio-backend')
     return status
   }

@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { argumentsOf, type CommandLine, driverOf, pairsOf, parseCommandLine } from '../command-line.ts'
 import { impliedValue } from '../option-string.ts'
 import type { VmDefinition } from '../vm-definition.ts'
-import { type Ask, readChildren } from './ask.ts'
+import { type Ask, readChildren, unlessRefused } from './ask.ts'
 import type { Reading } from './reading.ts'
 
 /** Where QEMU keeps the devices with an id, and those without. */
@@ -73,7 +73,7 @@ async function lookAtFolders(ask: Ask): Promise<HelpersLook> {
 /** undefined: QEMU does not report it. */
 async function givesState(ask: Ask, device: string): Promise<boolean | undefined> {
   const path = `${device}/virtio-backend`
-  const status = await ask(StatusSchema, 'x-query-virtio-status', { path }).catch(() => undefined)
+  const status = await unlessRefused(ask(StatusSchema, 'x-query-virtio-status', { path }), undefined)
   const features = status?.['vhost-dev']?.['protocol-features']
   if (features === undefined) return undefined
   const { protocols, 'unknown-protocols': bits } = features

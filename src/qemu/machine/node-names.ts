@@ -38,7 +38,8 @@ export async function nodesByLabel(qmp: QmpClient): Promise<Map<string, string>>
  * rejects.
  */
 export async function deleteOpeners(qmp: QmpClient): Promise<string[]> {
-  const nodes = await nodesByLabel(qmp).catch(() => new Map<string, string>())
+  const nodes = await nodesByLabel(qmp).catch((error: unknown) => errorText(error))
+  if (typeof nodes === 'string') return [`an overlay may stay open after a commit: ${nodes}`]
   const openers = [...nodes.values()].filter(isOpener)
   const failed = await Promise.all(
     openers.map((name) =>

@@ -3,7 +3,7 @@
  */
 import { basename } from 'node:path'
 import * as v from 'valibot'
-import { type Ask, listProperties, readChildren } from './ask.ts'
+import { type Ask, listProperties, readChildren, unlessRefused } from './ask.ts'
 
 /** Values by property, by the id of an object, or by the path of a device. */
 export const PropertiesSchema = v.record(v.string(), v.record(v.string(), v.unknown()))
@@ -44,7 +44,7 @@ async function readProperties(
         (await namesOf(id, type)).map(async (property) => {
           const question = { path: pathOfObject(id), property }
           // A version of QEMU may not have it, or may not report it.
-          const value = await ask(v.unknown(), 'qom-get', question).catch(() => undefined)
+          const value = await unlessRefused(ask(v.unknown(), 'qom-get', question), undefined)
           return value === undefined ? [] : [[property, value] as const]
         }),
       )
@@ -112,7 +112,7 @@ export async function readBootOrder(ask: Ask, devices: ReadonlyMap<string, strin
   const found = await Promise.all(
     [...devices.keys()].map(async (path) => {
       // Most types have none.
-      const index = await ask(v.number(), 'qom-get', { path, property: 'bootindex' }).catch(() => -1)
+      const index = await unlessRefused(ask(v.number(), 'qom-get', { path, property: 'bootindex' }), -1)
       return index < 0 ? [] : [[path.startsWith(`${WITH_ID}/`), `${basename(path)}: ${index}`] as const]
     }),
   )

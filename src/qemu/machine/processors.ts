@@ -1,6 +1,6 @@
 /** Processors that a machine has or could have (`query-hotpluggable-cpus`, qapi/machine.json). */
 import * as v from 'valibot'
-import type { Ask } from './ask.ts'
+import { type Ask, unlessRefused } from './ask.ts'
 
 const ProcessorSchema = v.object({
   type: v.string(),
@@ -13,7 +13,7 @@ export type Processor = v.InferOutput<typeof ProcessorSchema>
 
 /** None of a machine type without hot-plug of processors, which has no such command. */
 export const readProcessors = (ask: Ask): Promise<Processor[]> =>
-  ask(v.array(ProcessorSchema), 'query-hotpluggable-cpus').catch(() => [])
+  unlessRefused(ask(v.array(ProcessorSchema), 'query-hotpluggable-cpus'), [])
 
 export const processorItem = ({ type, props, 'qom-path': path }: Processor): string =>
   `${type} ${JSON.stringify(props)}: ${path === undefined ? 'not plugged' : 'plugged'}`

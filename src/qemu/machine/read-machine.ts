@@ -5,7 +5,7 @@
 import * as v from 'valibot'
 import type { QmpClient } from '../qmp-client.ts'
 import { readAddresses } from './addresses.ts'
-import { type Ask, askOf, readChildren } from './ask.ts'
+import { type Ask, askOf, readChildren, unlessRefused } from './ask.ts'
 import { deviceItems } from './device-tree.ts'
 import { memoryItem, readMemoryDevices } from './memory-devices.ts'
 import { networkClients, networkItem } from './networks.ts'
@@ -105,7 +105,7 @@ const readNodes = (ask: Ask): Promise<Node[]> =>
 /** A QEMU without user networking has no such command, and no forwards. */
 const readForwards = async (ask: Ask): Promise<Settings['forwards']> =>
   forwardsOf(
-    await ask(v.string(), 'human-monitor-command', { 'command-line': 'info usernet' }).catch(() => ''),
+    await unlessRefused(ask(v.string(), 'human-monitor-command', { 'command-line': 'info usernet' }), ''),
   )
 
 /**

@@ -3,7 +3,7 @@
  * was changed: one line each.
  */
 import * as v from 'valibot'
-import type { Ask } from './ask.ts'
+import { type Ask, unlessRefused } from './ask.ts'
 
 const ServersSchema = v.array(
   v.object({
@@ -29,9 +29,9 @@ const DirtyLimitsSchema = v.array(v.object({ 'cpu-index': v.number(), 'limit-rat
 export async function readRunTime(ask: Ask): Promise<string[]> {
   const [servers, stats, limits] = await Promise.all([
     // A QEMU without VNC, or without KVM's dirty ring, does not have these commands, or refuses them.
-    ask(ServersSchema, 'query-vnc-servers').catch(() => []),
+    unlessRefused(ask(ServersSchema, 'query-vnc-servers'), []),
     ask(StatsSchema, 'query-blockstats'),
-    ask(DirtyLimitsSchema, 'query-vcpu-dirty-limit').catch(() => []),
+    unlessRefused(ask(DirtyLimitsSchema, 'query-vcpu-dirty-limit'), []),
   ])
   return [
     ...servers.flatMap(({ id, server }) =>

@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { argumentById, parseCommandLine } from '../command-line.ts'
 import { isNic } from '../generated-ids.ts'
 import type { VmDefinition } from '../vm-definition.ts'
-import type { Ask } from './ask.ts'
+import { type Ask, unlessRefused } from './ask.ts'
 import type { Reading } from './reading.ts'
 
 /**
@@ -46,9 +46,9 @@ export async function unreportedRemarks(ask: Ask, { argv }: VmDefinition, now: R
 /** A NIC of the line that was taken out and plugged again, maybe on another backend of the same name. */
 async function pluggedAgain(ask: Ask, id: string, { items }: Reading): Promise<string[]> {
   const path = `/machine/peripheral/${id}`
-  const isPlugged = await ask(v.boolean(), 'qom-get', { path, property: 'hotplugged' }).catch(() => false)
+  const isPlugged = await unlessRefused(ask(v.boolean(), 'qom-get', { path, property: 'hotplugged' }), false)
   if (!isPlugged) return []
-  const netdev = await ask(v.string(), 'qom-get', { path, property: 'netdev' }).catch(() => '')
+  const netdev = await unlessRefused(ask(v.string(), 'qom-get', { path, property: 'netdev' }), '')
   const backend = (items.networks ?? []).find((item) => item.startsWith(`${netdev}: `))
   if (backend === undefined || REPORTED.test(backend.slice(netdev.length + 2))) return []
   return [
