@@ -59,6 +59,7 @@ export class LivingVm {
   readonly dimms = new Map<string, string>()
   readonly #host: PoolHost
   readonly #serial: string
+  readonly #output: string
   readonly #ramFile: string
   #process: ChildProcess | undefined
   #images = 0
@@ -67,6 +68,7 @@ export class LivingVm {
     this.#host = host
     this.name = name
     this.#serial = join(this.folder, 'serial')
+    this.#output = join(this.folder, 'output')
     this.#ramFile = join(host.mountPoint, `${name}-ram`)
   }
 
@@ -101,7 +103,7 @@ export class LivingVm {
       ],
       ...['-device', 'ide-cd,id=cdrom1,bus=ahci0.1'],
     ]
-    const output = openSync(join(this.folder, 'output'), 'a')
+    const output = openSync(this.#output, 'a')
     const words = ['run', '--name', this.name, '--mount', this.#host.mountPoint, '--', ...line]
     this.#process = spawn(process.execPath, [CLI, ...words], { stdio: ['ignore', output, output] })
     closeSync(output)
@@ -157,7 +159,7 @@ export class LivingVm {
 
   /** `read -P BYTE …` fails where a byte is another. */
   io(device: string, command: string): Promise<void> {
-    return disk(this.name, device, command)
+    return disk({ name: this.name, output: () => readFileSync(this.#output, 'latin1') }, device, command)
   }
 
   /** Checks every byte of every disk. Returns the number of chunks. */

@@ -19,7 +19,7 @@ test('a save that was undone leaves the line of the QEMU that goes on, and no ov
   await snapshot(name, { 'node-name': 'disk0' }, join(machine.folder, 'a.qcow2'), {
     'snapshot-node-name': 'over0',
   })
-  await disk(name, 'vd0', 'write -P 0x70 0 64k')
+  await disk(machine.vm, 'vd0', 'write -P 0x70 0 64k')
   const { vms } = readVms([ramFile])
   const { findings, lines } = await checkGuests(vms, undefined, 'here')
   assert.deepEqual(
@@ -41,10 +41,10 @@ test('a save that was undone leaves the line of the QEMU that goes on, and no ov
   assert.deepEqual(readDefinition(ramFile)?.argv, recorded)
 
   await commit(name, 'over0', 'disk0')
-  await disk(name, 'vd0', 'write -P 0x71 0 64k')
+  await disk(machine.vm, 'vd0', 'write -P 0x71 0 64k')
   const { status, stderr } = await updateVmm(machine.pool)
   assert.equal(status, 0, stderr)
-  await disk(name, 'vd0', 'read -P 0x71 0 64k')
+  await disk(machine.vm, 'vd0', 'read -P 0x71 0 64k')
 })
 
 test('what no line can say, and was done after the preflight, is not lost: the guest runs on where it is', async (t) => {

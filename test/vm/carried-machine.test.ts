@@ -28,25 +28,26 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
     'snapshot-node-name': 'over0',
   })
   await snapshot(name, { device: 'drive1' }, join(machine.folder, 'b.qcow2'))
-  await disk(name, 'vd0', 'write -P 0x70 0 64k')
-  await disk(name, 'vd1', 'write -P 0x71 0 64k')
+  await disk(machine.vm, 'vd0', 'write -P 0x70 0 64k')
+  await disk(machine.vm, 'vd1', 'write -P 0x71 0 64k')
+  await assert.rejects(disk(machine.vm, 'vd0', 'read -P 0x71 0 64k'), /Pattern verification failed/)
   await expectCarried(machine, /its next QEMU is started with .*over0/)
   for (const [device, byte, base] of [
     ['vd0', '0x70', '0xa0'],
     ['vd1', '0x71', '0xa1'],
   ] as const) {
-    await disk(name, device, `read -P ${byte} 0 64k`)
-    await disk(name, device, `read -P ${base} 64k 64k`)
+    await disk(machine.vm, device, `read -P ${byte} 0 64k`)
+    await disk(machine.vm, device, `read -P ${base} 64k 64k`)
   }
   // A second overlay, over a node that QEMU has opened by itself.
   await snapshot(name, { 'node-name': 'over0' }, join(machine.folder, 'c.qcow2'), {
     'snapshot-node-name': 'over1',
   })
   await snapshot(name, { device: 'drive1' }, join(machine.folder, 'd.qcow2'))
-  await disk(name, 'vd0', 'write -P 0x72 64k 64k')
+  await disk(machine.vm, 'vd0', 'write -P 0x72 64k 64k')
   await expectCarried(machine, /over1/)
-  await disk(name, 'vd0', 'read -P 0x70 0 64k')
-  await disk(name, 'vd0', 'read -P 0x72 64k 64k')
+  await disk(machine.vm, 'vd0', 'read -P 0x70 0 64k')
+  await disk(machine.vm, 'vd0', 'read -P 0x72 64k 64k')
 
   // Commits both into the image that the first line named.
   await commit(name, 'over1', 'disk0')
@@ -54,8 +55,8 @@ test('overlays that were taken live are on top afterwards, whichever way the dis
   assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])
   await expectCarried(machine, /without -blockdev .*over/)
   assert.deepEqual(await overlaysOf(machine), ['b.qcow2', 'd.qcow2'])
-  await disk(name, 'vd0', 'read -P 0x70 0 64k')
-  await disk(name, 'vd0', 'read -P 0x72 64k 64k')
+  await disk(machine.vm, 'vd0', 'read -P 0x70 0 64k')
+  await disk(machine.vm, 'vd0', 'read -P 0x72 64k 64k')
 })
 
 /** Names of qcow2 files that QEMU has open, or has in a block node. */
@@ -89,18 +90,18 @@ test('an overlay that a person made and owns stays theirs, and the update names 
     backing: null,
   })
   await monitor(name, 'blockdev-snapshot', { node: 'disk0', overlay: 'own' })
-  await disk(name, 'vd0', 'write -P 0x70 0 64k')
+  await disk(machine.vm, 'vd0', 'write -P 0x70 0 64k')
   await expectCarried(
     machine,
     /image \S*own\.qcow2 was plugged: QEMU does not report discard=, aio=, locking=.*\n.*image \S*disk3\.raw was plugged/,
     ['sd3'],
   )
-  await disk(name, 'vd0', 'read -P 0x70 0 64k')
+  await disk(machine.vm, 'vd0', 'read -P 0x70 0 64k')
   await commit(name, 'own', 'disk0')
   // It is an error where there is no such node.
   for (const node of ['own', 'own-file']) await monitor(name, 'blockdev-del', { 'node-name': node })
   await expectCarried(machine, /without -blockdev .*own/, ['sd3'])
-  await disk(name, 'vd0', 'read -P 0x70 0 64k')
+  await disk(machine.vm, 'vd0', 'read -P 0x70 0 64k')
 })
 
 test('media that were inserted, changed or ejected are so afterwards', async (t) => {
@@ -115,12 +116,12 @@ test('media that were inserted, changed or ejected are so afterwards', async (t)
   await insert('cdrom0', 'one.iso', 1)
   await insert('cdrom1', 'two.iso', 2)
   await expectCarried(machine, /one\.iso/)
-  await disk(name, 'cdrom0', 'read -P 1 0 64k')
-  await disk(name, 'cdrom1', 'read -P 2 0 64k')
+  await disk(machine.vm, 'cdrom0', 'read -P 1 0 64k')
+  await disk(machine.vm, 'cdrom1', 'read -P 2 0 64k')
   await insert('cdrom0', 'three.iso', 3)
   await monitor(name, 'eject', { id: 'cdrom1', force: true })
   await expectCarried(machine, /three\.iso/)
-  await disk(name, 'cdrom0', 'read -P 3 0 64k')
+  await disk(machine.vm, 'cdrom0', 'read -P 3 0 64k')
 })
 
 test('devices and processors that were plugged are there afterwards, and those that were unplugged are not', async (t) => {
@@ -140,7 +141,7 @@ test('devices and processors that were plugged are there afterwards, and those t
   })
   const plugged = ['rng1', 'scsi1', 'sd3']
   await expectCarried(machine, /virtio-rng-pci.*777/, plugged)
-  await disk(name, 'sd3', 'read -P 0xa3 0 64k')
+  await disk(machine.vm, 'sd3', 'read -P 0xa3 0 64k')
   const processors = (await monitor(name, 'query-cpus-fast')) as unknown[]
   assert.equal(processors.length, 2)
 

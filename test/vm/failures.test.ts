@@ -10,6 +10,7 @@ import { readDefinition } from '../../src/qemu/vm-definition.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI, guestmemfs } from '../mount/support.ts'
 import { brokenQemu, moodyQemu, oldQemu } from './fake-qemu.ts'
+import { Serial } from './serial.ts'
 import {
   kill,
   listVms,
@@ -20,7 +21,6 @@ import {
   quitFirst,
   ramOptions,
   resumeVms,
-  Serial,
   SMALL_MACHINE,
   scratchFolder,
   startTinyVm,

@@ -11,12 +11,12 @@ import { beforeJump } from '../kept/module-scripts.ts'
 import { OlderTree } from '../kept/older-run.ts'
 import { cannotRunOlder, mountOlderPool, type OlderPool } from '../mount/older.ts'
 import { guestmemfs, until } from '../mount/support.ts'
+import { Serial } from './serial.ts'
 import {
   listVms,
   monitor,
   qemuPid,
   resumeVms,
-  Serial,
   startTinyVm,
   type TestVm,
   updateVmm,

@@ -61,7 +61,7 @@ export async function startMachine(t: TestContext, word: string): Promise<Machin
     ],
     ...['-device', 'scsi-hd,id=sd2,bus=scsi0.0,drive=disk2'],
   ]
-  return { pool, vm: await startTinyVm(t, pool, word, { options }), folder }
+  return { pool, vm: await startTinyVm(t, pool, word, { options, hasSerialFile: true }), folder }
 }
 
 export async function factsOf(
@@ -98,15 +98,26 @@ export async function expectCarried(
 }
 
 /**
- * Reads or writes a block of a disk without the guest, by `qemu-io`; throws where its output reports an
- * error. `device`: an id, or the name that QEMU gives to a drive without one.
+ * Reads or writes bytes of a disk without the guest, by `qemu-io`, which prints on QEMU's standard output and
+ * answers nothing: the guest's serial port must have a file of its own. `device`: an id, or the name that
+ * QEMU gives to a drive without one.
+ * @throws where not all of it was read or written, or other bytes were there than `-P` says
  */
-export async function disk(name: string, device: string, command: string): Promise<void> {
+export async function disk(
+  { name, output }: Pick<TestVm, 'name' | 'output'>,
+  device: string,
+  command: string,
+): Promise<void> {
   const qdev = device.startsWith('vd') ? `/machine/peripheral/${device}/virtio-backend` : device
   const of = /^(ide|virtio|floppy)\d/.test(device) ? device : `-d ${qdev}`
-  const line = `qemu-io ${of} "${command}"`
-  const said = String(await monitor(name, 'human-monitor-command', { 'command-line': line }))
-  assert.doesNotMatch(said, /failed|error|Pattern verification/i, `${device}: ${command}: ${said}`)
+  const before = output().length
+  const answer = await monitor(name, 'human-monitor-command', {
+    'command-line': `qemu-io ${of} "${command}"`,
+  })
+  const said = () => `${answer}${output().slice(before)}`
+  await until(`qemu-io has done ${command} on ${device}`, () => /ops\/sec\)|failed|error/i.test(said()), 5000)
+  assert.match(said(), /^(read|wrote) (\d+)\/\2 bytes/m, `${device}: ${command}: ${said()}`)
+  assert.doesNotMatch(said(), /failed|error/i, `${device}: ${command}: ${said()}`)
 }
 
 export const snapshot = (name: string, of: object, path: string, more: object = {}) =>

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { type TestPool, until } from '../mount/support.ts'
+import { Serial } from './serial.ts'
 import {
   monitor,
   mountVmPool,
   QEMU,
   ramOptions,
   runVm,
-  Serial,
   SMALL_MACHINE,
   scratchFolder,
   storeBytes,

@@ -12,7 +12,8 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { shell } from '../mount/support.ts'
-import { kill, mountVmPool, QEMU, Serial, SMALL_MACHINE, scratchFolder, tinyKernel } from './support.ts'
+import { Serial } from './serial.ts'
+import { kill, mountVmPool, QEMU, SMALL_MACHINE, scratchFolder, tinyKernel } from './support.ts'
 
 test('the seed, by hand: touch, truncate, migrate, quit, start again, migrate_incoming', async (t) => {
   const pool = await mountVmPool(t, '1G')

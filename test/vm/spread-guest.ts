@@ -6,12 +6,12 @@ import type { TestContext } from 'node:test'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { mountTestPool, type TestPool } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
+import { Serial } from './serial.ts'
 import {
   mountVmPool,
   QEMU,
   quitFirst,
   runVm,
-  Serial,
   SMALL_MACHINE,
   scratchFolder,
   type TestVm,

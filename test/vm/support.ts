@@ -8,16 +8,15 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { close } from '../../src/linux/descriptors.ts'
 import { pidfdOpen, waitExit } from '../../src/linux/process.ts'
 import type { UpdateReport } from '../../src/liveupdate/report/update-report.ts'
 import { QmpClient } from '../../src/qemu/qmp-client.ts'
 import { readRuntime, vmPaths } from '../../src/run/vm-runtime.ts'
 import { Errno } from '../../src/values/errno.ts'
-import { findBreak, readTicks, type Tick } from '../../testbed/guests/ticks.ts'
 import { buildTinyGuest } from '../../testbed/guests/tiny-guest.ts'
 import { CLI, guestmemfs, mountTestPool, type Outcome, runProgram, type TestPool } from '../mount/support.ts'
+import { Serial, serialFile } from './serial.ts'
 
 export const QEMU = 'qemu-system-x86_64'
 const PATTERN_MEBIBYTES = 8
@@ -79,46 +78,12 @@ export function ramOptions(path: string, size = '64M'): string[] {
   return ['-m', size, '-object', `memory-backend-file,id=ram,size=${size},mem-path=${path},share=on`]
 }
 
-/** The ticks that a guest wrote to a file. */
-export class Serial {
-  readonly path: string
-
-  constructor(path: string) {
-    this.path = path
-  }
-
-  text(): string {
-    return readFileSync(this.path, 'latin1')
-  }
-
-  ticks(): Tick[] {
-    return readTicks(this.text())
-  }
-
-  /** Waits until the guest has ticked `count` times more than now. */
-  async moreTicks(count: number, timeoutMs = 30_000): Promise<void> {
-    await this.until(this.ticks().length + count, timeoutMs)
-  }
-
-  async until(total: number, timeoutMs = 30_000): Promise<void> {
-    const deadline = performance.now() + timeoutMs
-    while (this.ticks().length < total) {
-      if (performance.now() > deadline)
-        throw new Error(`no tick ${total} within ${timeoutMs} ms: ${this.text().slice(-500)}`)
-      await sleep(30)
-    }
-  }
-
-  /** The first fault in the whole output, or undefined. */
-  findBreak(): string | undefined {
-    return findBreak(this.ticks())
-  }
-}
-
 export interface TestVm {
   readonly name: string
   readonly ramFile: string
   readonly serial: Serial
+  /** What QEMU has printed on its standard output, its serial port's where that is there. */
+  readonly output: () => string
   readonly process: ChildProcess
   /** The standard error of `guestmemfs run` and QEMU. */
   readonly errors: () => string
@@ -144,6 +109,8 @@ export async function startTinyVm(
     /** Of the guest, which checks less the larger it is, and takes less of a processor. */
     strideBytes?: number
     qemu?: string
+    /** True: the serial port has a file of its own. */
+    hasSerialFile?: boolean
     /** The words that run guestmemfs; default: Node, and the command line of the tree under test. */
     command?: Command
   } = {},
@@ -152,17 +119,18 @@ export async function startTinyVm(
   const kernel = tinyKernel(folder, more.seed, more.strideBytes)
   const ramFile = pool.path(word)
   const { options = [], runOptions = [], qemu = QEMU, command } = more
+  const file = more.hasSerialFile ? serialFile(folder) : undefined
   const line = [
     qemu,
     ...SMALL_MACHINE,
     ...(more.ramOptions ?? ramOptions(ramFile)),
     '-kernel',
     kernel,
-    '-serial',
-    'stdio',
+    ...(file?.options ?? ['-serial', 'stdio']),
     ...options,
   ]
-  const vm = runVm(pool, folder, vmName(word), ramFile, runOptions, line, command)
+  const started = runVm(pool, folder, vmName(word), ramFile, runOptions, line, command)
+  const vm = { ...started, serial: file?.serial ?? started.serial }
   await firstTick(vm)
   return vm
 }
@@ -189,7 +157,8 @@ export function runVm(
   closeSync(errors)
   const ended = once(child, 'exit').then(([code]) => code as number | null)
   pool.endings.push(() => endVm(name, child, ended))
-  return { name, ramFile, serial, process: child, errors: () => readFileSync(errorPath, 'latin1'), ended }
+  const errorText = () => readFileSync(errorPath, 'latin1')
+  return { name, ramFile, serial, output: () => serial.text(), process: child, errors: errorText, ended }
 }
 
 async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {

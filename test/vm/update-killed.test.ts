@@ -18,6 +18,7 @@ import { vmPaths } from '../../src/run/vm-runtime.ts'
 import { CLI } from '../mount/support.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { qemusOf } from './holders-of-ram.ts'
+import { Serial } from './serial.ts'
 import {
   listVms,
   monitor,
@@ -25,7 +26,6 @@ import {
   qemuPid,
   quitFirst,
   resumeVms,
-  Serial,
   scratchFolder,
   startTinyVm,
   type TestVm,
