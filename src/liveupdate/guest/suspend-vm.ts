@@ -18,7 +18,8 @@ export interface SuspendedVm {
   readonly vm: Vm
   readonly savedAtMs: number
   /**
-   * Releases the VM's update lock: from then on its supervisor treats the end of QEMU as the end of the VM.
+   * Releases the VM's update lock: from then on the watcher of all guests treats the end of QEMU as the end
+   * of the VM.
    */
   readonly release: () => void
 }

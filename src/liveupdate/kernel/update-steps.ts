@@ -114,8 +114,8 @@ export class UpdateSteps {
   }
 
   /**
-   * systemd ends QEMUs when it stops the machine; a supervisor treats that as the VM's end only if its update
-   * lock is free.
+   * systemd ends QEMUs when it stops the machine; the watcher of all guests looks at a VM then when its
+   * update lock is free.
    */
   releaseLocks(): void {
     for (const { release } of this.#suspended) release()

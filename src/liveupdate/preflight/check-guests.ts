@@ -19,6 +19,7 @@ import { hasMachineType } from '../../qemu/machine-type.ts'
 import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from '../../qemu/namespaces.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
+import { unitProblems } from '../../qemu/start/guest-unit.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type Trial, tryNextQemu } from '../../qemu/trial/try-next-qemu.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
@@ -65,7 +66,8 @@ export async function checkGuests(
       const lines = [
         ...ramProblems(stillHas(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
-        ...(vm.qemu === undefined ? [] : otherNamespaces(vm.definition.name, vm.qemu.pid, next)),
+        ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
+        ...(vm.qemu === undefined || next !== 'here' ? [] : unitProblems(vm.qemu.pid)),
       ]
       const subject = subjectOf(vm.definition)
       const isFit = machine !== undefined && lines.length + problems.length === 0
@@ -130,7 +132,7 @@ async function tryNext(
   nextQemu: string | undefined,
   { now, line, facts, windows }: Machine,
 ): Promise<Trial> {
-  // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
+  // The next QEMU is started in those namespaces, and the trial is not.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { ...NOT_TRIED, unproven: ['other namespaces'] }
   const next = { ...definition, ramFiles: line.ramFiles }
