@@ -36,9 +36,10 @@ function watcherPid(): number | undefined {
   }
 }
 
-/** Proportional set size: a page that several processes have counts once in all. */
+/** Its own pages: how many other processes have the same programs mapped does not matter. */
 function pssBytes(pid: number): number {
-  const [, kib = '0'] = /^Pss: +(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1')) ?? []
+  const [, kib = '0'] =
+    /^Pss_Anon: +(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1')) ?? []
   return Number(kib) * KIB
 }
 

@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive, isSameProcess } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { QemuError } from '../values/errors.ts'
+import { within } from '../values/within.ts'
 import { QmpClient } from './qmp-client.ts'
 
 const POLL_MS = 10
+const END_NEWS_MS = 500
 
 export interface QmpWait {
   /** The VM's. */
@@ -44,6 +46,8 @@ export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
     return await Promise.race([greeting, watch])
   } catch (error) {
     greeting.then((late) => late.close()).catch(() => {})
+    // Its socket ends with it, a moment before the news of its end.
+    await within(watch, END_NEWS_MS)
     throw error
   } finally {
     over.abort()
@@ -68,7 +72,7 @@ async function watchForEnd(name: string, endOf: () => string | undefined, stop: 
     if (stop.aborted) return await new Promise<never>(() => {})
     const qemu = readRuntime(name)?.qemu
     if (qemu == null || !isAlive(qemu)) {
-      await sleep(POLL_MS) // the news of its end may be on its way
+      await sleep(10 * POLL_MS) // the news of its end may be on its way
       throw new QemuError(`QEMU ${endOf() ?? 'ended'} before it answered`)
     }
     await sleep(POLL_MS)

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { pointQmp, readRuntime, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
+import { within } from '../../values/within.ts'
 import { markWords, wordsSince } from '../last-words.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { socketOf } from '../start/become-successor.ts'
@@ -24,6 +25,7 @@ import { endLeftOver } from './left-over.ts'
 
 /** The guest stands still meanwhile. */
 const QUIT_TIMEOUT_MS = 500
+const END_NEWS_MS = 500
 
 export class Successor {
   readonly #name: string
@@ -124,6 +126,8 @@ async function connectTo(name: string, { process, ended }: Started, timeoutMs: n
     return await Promise.race([greeting, over])
   } catch (error) {
     greeting.then((late) => late.close()).catch(() => {})
+    // Its socket ends with it, a moment before the news of its end.
+    await within(over, END_NEWS_MS)
     throw error
   } finally {
     over.catch(() => {})
