@@ -12,6 +12,7 @@ import { setShmemHugePages, shmemHugePages } from '../src/linux/memory-info.ts'
 import { Errno } from '../src/values/errno.ts'
 import { errorText } from '../src/values/errors.ts'
 import { benchBlackout } from './blackout.ts'
+import { benchGuests } from './guests.ts'
 import { benchKexec } from './kexec.ts'
 import { benchKho } from './kho.ts'
 import { benchMetadata } from './metadata.ts'
@@ -34,6 +35,7 @@ const BENCHES: Record<string, { readonly rounds: number; readonly bench: Bench }
   restart: { rounds: 5, bench: benchRestart },
   blackout: { rounds: 3, bench: benchBlackout },
   'successor-first': { rounds: 5, bench: benchSuccessor },
+  guests: { rounds: 1, bench: benchGuests },
   pages: { rounds: 1, bench: benchPages },
   overhead: { rounds: 1, bench: benchOverhead },
   kexec: { rounds: 2, bench: benchKexec },

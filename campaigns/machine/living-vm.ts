@@ -238,7 +238,7 @@ export class LivingVm {
 
   async end(): Promise<void> {
     const runtime = readRuntime(this.name)
-    for (const pid of [runtime?.qemu?.pid, runtime?.supervisor.pid]) this.#host.kill(...(pid ? [pid] : []))
+    if (runtime?.qemu) this.#host.kill(runtime.qemu.pid)
     this.#process?.kill('SIGKILL')
     if (this.#process?.exitCode === null && this.#process.signalCode === null)
       await once(this.#process, 'exit')

@@ -96,7 +96,7 @@ class Watch {
   }
 }
 
-/** A guest under a supervisor, so that its QEMU can be replaced. */
+/** A guest of `guestmemfs run`, so that its QEMU can be replaced. */
 class UpdatableGuest {
   readonly #name: string
   readonly #serial: string
@@ -131,7 +131,7 @@ class UpdatableGuest {
 
   async end(): Promise<void> {
     const runtime = readRuntime(this.#name)
-    for (const pid of [runtime?.qemu?.pid, runtime?.supervisor.pid]) if (pid !== undefined) endProcess(pid)
+    if (runtime?.qemu) endProcess(runtime.qemu.pid)
     this.#child.kill('SIGKILL')
     await this.#ended
     rmSync(vmPaths(this.#name).directory, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 /**
  * The demo's guest: the tiny guest of the tests, started with `guestmemfs run` as a person would, its serial
- * port read from standard output. The supervisor passes the same pipe to each QEMU of the guest.
+ * port read from standard output. Each QEMU of the guest has the same pipe.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,6 +11,7 @@ const TICK_TIMEOUT_MS = 60_000
 
 export class DemoGuest {
   readonly #process: ChildProcess
+  #hasEnded = false
   readonly #onTick: (tick: Tick) => void
   #output = ''
   #errors = ''
@@ -19,6 +20,10 @@ export class DemoGuest {
     const [program, ...words] = command
     this.#onTick = onTick
     this.#process = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+    // When no QEMU has the pipes any more: an update ends the one that was started.
+    this.#process.once('close', () => {
+      this.#hasEnded = true
+    })
     this.#process.stdout?.setEncoding('latin1').on('data', (text: string) => this.#receive(text))
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#errors += text
@@ -34,24 +39,21 @@ export class DemoGuest {
     return findBreak(this.ticks)
   }
 
-  /**
-   * Waits for `more` further lines. Errors: the guest's process ended, or it printed nothing for a minute.
-   */
+  /** Waits for `more` further lines. Errors: the guest's QEMU ended, or it printed nothing for a minute. */
   async tick(more: number): Promise<void> {
     const goal = this.ticks.length + more
     const deadline = performance.now() + TICK_TIMEOUT_MS
     while (this.ticks.length < goal) {
-      if (this.#process.exitCode !== null) throw new Error(`the guest ended: ${this.#errors.trim()}`)
+      if (this.#hasEnded) throw new Error(`the guest ended: ${this.#errors.trim()}`)
       if (performance.now() > deadline)
         throw new Error(`the guest stands still at tick ${this.ticks.at(-1)?.number}`)
       await sleep(50)
     }
   }
 
-  /** Resolves when `guestmemfs run` has ended, which it does with its QEMU. */
+  /** Resolves when the guest's QEMU has ended. */
   async ended(): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null)
-      await once(this.#process, 'exit')
+    if (!this.#hasEnded) await once(this.#process, 'close')
   }
 
   #receive(text: string): void {

@@ -1,11 +1,12 @@
-/** `guestmemfs run`: record a QEMU command line as a VM, and supervise that VM. */
+/** `guestmemfs run`: record a QEMU command line as a VM, and become that VM's QEMU. */
 import type { CommandModule } from '../cli/command.ts'
 import { collect } from '../cli/options.ts'
 import { complain } from '../cli/print.ts'
 import { namedMount, vmMounts } from '../liveupdate/vm-mounts.ts'
-import { startInBackground } from '../qemu/background.ts'
 import { forgetVm, recordVm } from '../qemu/record-vm.ts'
-import { exitStatus, superviseVm } from '../qemu/supervisor.ts'
+import { becomeQemu } from '../qemu/start/become-qemu.ts'
+import { startInBackground } from '../qemu/start/start-process.ts'
+import { settleEnds } from '../qemu/watch/ask-watcher.ts'
 import { UsageError } from '../values/errors.ts'
 
 interface Options {
@@ -52,6 +53,7 @@ export const command: CommandModule = {
 async function run(argv: string[], options: Options): Promise<number> {
   if (!/^-?\d{1,9}$/.test(options.order))
     throw new UsageError(`--order '${options.order}' is not a whole number`)
+  await settleEnds()
   const all = vmMounts(undefined)
   const isNamed = options.mount.length > 0
   if (!isNamed) for (const problem of all.problems) complain(problem)
@@ -73,7 +75,7 @@ async function run(argv: string[], options: Options): Promise<number> {
   })
   for (const note of vm.notes) complain(note)
   try {
-    if (!vm.daemonize) return exitStatus(await superviseVm(vm.ramFile, [0, 1, 2]))
+    if (!vm.daemonize) return await becomeQemu(vm.ramFile)
     await startInBackground(vm.definition)
     return 0
   } catch (error) {

@@ -4,6 +4,7 @@ import { complain, print, printJson, printTable } from '../cli/print.ts'
 import { vmMounts } from '../liveupdate/vm-mounts.ts'
 import { interruptedByUpdate, leftWords } from '../qemu/interrupted-guests.ts'
 import { describeVm, readVms } from '../qemu/vm-list.ts'
+import { settleEnds } from '../qemu/watch/ask-watcher.ts'
 import { formatSize } from '../values/size.ts'
 
 export const command: CommandModule = {
@@ -16,6 +17,7 @@ export const command: CommandModule = {
       .option('--mount <dir>', 'the VMs of this mount only')
       .option('--json', 'print JSON, sizes in bytes')
       .action(async (options: { mount?: string; json?: true }) => {
+        await settleEnds()
         const { mounts, problems: unasked } = vmMounts(options.mount)
         const { vms, problems: unread } = readVms(mounts.flatMap((mount) => mount.recorded))
         const problems = [...unasked, ...unread]

@@ -104,8 +104,8 @@ TasksMax=infinity
  * generator names each of them (`resumeGenerator`). There is no condition: systemd would check it once, when
  * it starts the unit, and a unit that is skipped is not tried again. Where no pool is mounted `resume` finds
  * nothing to do. A guest that fails is tried again, because what it lacks (a bridge, a disk) may come late.
- * The guests' supervisors stay in this unit's cgroup when `resume` ends, and must outlive it also when the
- * unit is stopped.
+ * The guests' QEMUs stay in this unit's cgroup when `resume` ends, unless they have one of their own, and
+ * must outlive it also when the unit is stopped.
  */
 export const resumeUnit = (
   command: CommandWords,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -103,4 +104,40 @@ test('a program that does not start is an `error` of its child, as of spawn', { 
 test('only root can be another user', { skip: isRoot ? 'is root' : false }, () => {
   assert.throws(() => asUser(STRANGER, () => {}), SystemCallError)
   assert.throws(() => spawnAs(STRANGER, '/bin/true', [], {}), SystemCallError)
+})
+
+/** What a process that becomes cat(1) as another user is then. */
+async function becomeCat(program: string): Promise<{ readonly said: string; readonly status: number }> {
+  const script = `import { executeAs } from ${JSON.stringify(join(import.meta.dirname, 'credentials.ts'))}
+    import { setCloseOnExec } from ${JSON.stringify(join(import.meta.dirname, 'descriptors.ts'))}
+    for (const fd of [0, 1, 2]) setCloseOnExec(fd, false)
+    const failed = executeAs(${JSON.stringify(STRANGER)}, ${JSON.stringify(program)}, ['/proc/self/status', '/proc/self/environ'], { A: 'b c' })
+    process.stdout.write(String(failed) + ' ' + process.getuid())`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  let said = ''
+  for await (const piece of child.stdout) said += piece
+  return { said, status: (await ended)[0] }
+}
+
+test('a process that becomes a program is that user, ignores no signal, and has that environment alone', {
+  skip,
+}, async () => {
+  const { said, status } = await becomeCat('/bin/cat')
+  assert.equal(status, 0)
+  assert.deepEqual(identityOf(said), {
+    Uid: '61234 61234 61234 61234',
+    Gid: '61235 61235 61235 61235',
+    Groups: '61236 61237',
+    ...{ CapPrm: '0000000000000000', CapEff: '0000000000000000', CapAmb: '0000000000000000' },
+  })
+  // Node ignores SIGPIPE and SIGXFSZ.
+  assert.match(said, /^SigIgn:\t0000000000000000$/m)
+  assert.match(said, /\nA=b c\0$/)
+})
+
+test('where the program cannot be executed, the process is itself again', { skip }, async () => {
+  assert.deepEqual(await becomeCat('/bin/no-such-program'), { said: 'ENOENT 0', status: 0 })
 })

@@ -4,14 +4,15 @@
  * is started runs as that user from its first instruction on: none runs as root in between, and none has
  * root's environment.
  *
- * Must not: let the real or the saved uid of this process be another user's, not for a moment. kill(2) looks
- * at these two: that user could stop or end this process, which may serve all guests, or have Node open its
- * debugger by SIGUSR1. Numbers: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h,
- * include/uapi/linux/capability.h.
+ * Must not: let the real or the saved uid of this process be another user's, not for a moment, unless it is
+ * about to execute that user's program. kill(2) looks at these two: that user could stop or end this process,
+ * which may serve all guests, or have Node open its debugger by SIGUSR1. Numbers:
+ * arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h, include/uapi/linux/capability.h.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { abort } from 'node:process'
-import { libcCall, must } from './library.ts'
+import type { Errno } from '../values/errno.ts'
+import { addressOf, lastErrno, libcCall, must } from './library.ts'
 
 export interface Credentials {
   readonly uid: number
@@ -23,6 +24,8 @@ export interface Credentials {
 const call = libcCall('syscall', 'long', ['long', 'long', 'long', 'long'])
 const withBuffers = libcCall('syscall', 'long', ['long', 'void *', 'void *'])
 const setGroups = libcCall('syscall', 'long', ['long', 'size_t', 'void *'])
+const execve = libcCall('execve', 'int', ['str', 'void *', 'void *'])
+const signal = libcCall('signal', 'uintptr_t', ['int', 'uintptr_t'])
 const prctl = libcCall('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong'])
 
 const NUMBERS = {
@@ -34,6 +37,9 @@ const PR_CAP_AMBIENT = 47
 const PR_CAP_AMBIENT_CLEAR_ALL = 4
 const CAPABILITY_VERSION_3 = 0x20080522
 const CAP_SETGID = 6
+const SIG_DFL = 0
+/** The last one before those that the C library has for itself. */
+const SIGSYS = 31
 
 /**
  * Runs `work` with the effective ids and the groups of `credentials`, by which the kernel decides about
@@ -81,6 +87,51 @@ export function spawnAs(
   } finally {
     restore(ours)
   }
+}
+
+/**
+ * This process becomes the program, as that user, with no capability (root's has root's), and with the
+ * descriptors that are not close-on-exec. Each signal has its default action there: Node ignores two of them
+ * (`PlatformInit`, node.cc), which execve(2) would keep, and SIGUSR1 must not open Node's debugger meanwhile.
+ * Returns only where the program cannot be executed, and this process is as it was, but for the signals.
+ * Throws SystemCallError: EPERM (only root may), EINVAL. Errors: ENOENT, EACCES, E2BIG.
+ */
+export function executeAs(
+  credentials: Credentials,
+  program: string,
+  words: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Errno {
+  const ours = ownCredentials()
+  const [argv, argvPointers] = stringsOf([program, ...words])
+  const [envp, envpPointers] = stringsOf(
+    Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+  )
+  for (let number = 1; number <= SIGSYS; number++) signal(number, SIG_DFL) // SIGKILL and SIGSTOP refuse
+  const { uid, gid, groups } = credentials
+  const isOther = !isSame(credentials, ours)
+  try {
+    if (isOther) {
+      prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+      setThreadGroups(groups)
+      must(call(SYS.setresgid, gid, gid, ours.gid), `setresgid ${gid}`)
+      // execve(2) makes the saved uid the effective one, and takes root's capabilities away with it.
+      must(call(SYS.setresuid, uid, uid, ours.uid), `setresuid ${uid}`)
+    }
+    // SAFETY: execve reads zero-terminated strings and two lists of their addresses, each with a null at its
+    // end; all are reachable until it has returned. The other threads of this process end with it.
+    execve(program, argvPointers, envpPointers)
+    return lastErrno()
+  } finally {
+    if (isOther) restore(ours)
+    void [argv, envp]
+  }
+}
+
+/** Zero-terminated strings, and the list of their addresses that ends with a null. */
+function stringsOf(words: readonly string[]): [readonly Buffer[], BigUint64Array] {
+  const strings = words.map((word) => Buffer.from(`${word}\0`))
+  return [strings, BigUint64Array.from([...strings.map((one) => BigInt(addressOf(one))), 0n])]
 }
 
 /** A process that cannot become itself again must not go on as another. */

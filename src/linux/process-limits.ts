@@ -10,6 +10,7 @@ const prlimit = libcCall('prlimit64', 'int', ['int', 'int', 'void *', 'void *'])
 
 /** RLIM_NLIMITS, include/uapi/asm-generic/resource.h: RLIMIT_CPU 0 to RLIMIT_RTTIME 15. */
 const COUNT = 16
+const RLIMIT_NOFILE = 7
 const RLIM_INFINITY = 2n ** 64n - 1n
 /** Bytes, seconds or a count; null: no limit. */
 const LimitSchema = v.nullable(v.number())
@@ -36,6 +37,23 @@ export function readProcessLimits(pid: number): ProcessLimits | undefined {
   } catch {
     return undefined
   }
+}
+
+/**
+ * This process may open as many files as the one that started it may: Node has raised its own soft limit
+ * (`PlatformInit`, node.cc), and a program that it executes would have that. Where that cannot be known the
+ * limit stays: PID 1 gives its services others than its own. Returns a function that undoes it.
+ */
+export function lowerDescriptorLimit(): () => void {
+  const [now, starter] = [readProcessLimits(process.pid), readProcessLimits(process.ppid)]
+  const [soft, hard] = now?.resources[RLIMIT_NOFILE] ?? []
+  const wanted = starter?.resources[RLIMIT_NOFILE]?.[0]
+  if (process.ppid === 1 || soft == null || hard === undefined || wanted == null || wanted >= soft)
+    return () => {}
+  const set = (value: number): number =>
+    prlimit(0, RLIMIT_NOFILE, BigUint64Array.of(BigInt(value), toKernel(hard)), null)
+  set(wanted)
+  return () => void set(soft)
 }
 
 /**

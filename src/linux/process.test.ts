@@ -1,6 +1,7 @@
 /** Tests that other processes are named, signalled and waited for, and that a lock has one holder. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import type { Fd } from '../values/ids.ts'
 import { close, waitReadable } from './descriptors.ts'
 import { memfdCreate, readAt, resize, writeAt } from './memory.ts'
 import {
+  endOf,
   isStopped,
   lockFile,
   pidfdGetFd,
@@ -135,4 +137,22 @@ test('a session is put behind or before others', {
   assert.equal(setSessionNice(child.pid ?? 0, 3), undefined)
   assert.match(readFileSync(`/proc/${child.pid}/autogroup`, 'utf8'), / nice 3$/m)
   child.kill('SIGKILL')
+})
+
+test('how a process ended is known after its parent has waited for it', async (t) => {
+  for (const [script, end] of [
+    ['read go; exit 7', { code: 7, signal: null }],
+    ['read go; kill -KILL $$', { code: null, signal: 'SIGKILL' }],
+  ] as const) {
+    const child = spawn('sh', ['-c', script], { stdio: ['pipe', 'ignore', 'inherit'] })
+    const exited = once(child, 'exit')
+    const pidfd = ok(pidfdOpen(child.pid as number))
+    assert.equal(endOf(pidfd, child.pid as number), undefined)
+    child.stdin.end('go\n')
+    await exited
+    const found = endOf(pidfd, child.pid as number)
+    close(pidfd)
+    if (found === undefined) return t.skip('the kernel does not tell (Linux 6.15)')
+    assert.deepEqual(found, end)
+  }
 })

@@ -4,7 +4,7 @@
  * every architecture (include/uapi/asm-generic/unistd.h).
  */
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, constants as fileFlags, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { EINTR, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
@@ -15,6 +15,12 @@ const syscall = libcCall('syscall', 'long', ['long', 'long', 'long', 'long', 'lo
 const gettid = libcCall('gettid', 'int', [])
 const flock = libcCall('flock', 'int', ['int', 'int'])
 
+const ioctl = libcCall('ioctl', 'int', ['int', 'ulong', 'void *'])
+
+/** _IOWR(PIDFS_IOCTL_MAGIC, 11, struct pidfd_info) of 64 bytes, and the bit of `mask` for `exit_code`. */
+const PIDFD_GET_INFO = 0xc040ff0b
+const PIDFD_INFO_BYTES = 64
+const PIDFD_INFO_EXIT = 8n
 const SYS_pidfd_send_signal = 424
 const SYS_pidfd_open = 434
 const SYS_pidfd_getfd = 438
@@ -98,6 +104,45 @@ export function setSessionNice(pid: number, nice: number): Errno | undefined {
   }
 }
 
+/** How a process ended. */
+export interface ProcessEnd {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/**
+ * How the process of a pidfd that is readable ended. The kernel tells (struct pidfd_info, include/uapi/linux/
+ * pidfd.h, since Linux 6.15) once its parent has waited for it, and until then /proc does. undefined: an
+ * older kernel, and the parent was faster.
+ */
+export function endOf(pidfd: Fd, pid: number): ProcessEnd | undefined {
+  return toldEnd(pidfd) ?? zombieEnd(pid) ?? toldEnd(pidfd)
+}
+
+function toldEnd(pidfd: Fd): ProcessEnd | undefined {
+  const info = new DataView(new ArrayBuffer(PIDFD_INFO_BYTES))
+  info.setBigUint64(0, PIDFD_INFO_EXIT, true)
+  // SAFETY: the kernel reads and writes the 64 bytes that the request's number says, which `info` has.
+  if (ioctl(pidfd, PIDFD_GET_INFO, info) !== 0) return undefined
+  if ((info.getBigUint64(0, true) & PIDFD_INFO_EXIT) === 0n) return undefined
+  return endFromWait(info.getInt32(60, true))
+}
+
+/** Field 52 of /proc/PID/stat, of a process that has ended and was not waited for. */
+function zombieEnd(pid: number): ProcessEnd | undefined {
+  const fields = fieldsOfStat(pid)
+  return fields[0] === 'Z' ? endFromWait(Number(fields[52 - 3])) : undefined
+}
+
+/** As wait(2) tells it. */
+export function endFromWait(status: number): ProcessEnd {
+  const number = status & 0x7f
+  const [name] = Object.entries(constants.signals).find(([, each]) => each === number) ?? ['SIGKILL']
+  return number === 0
+    ? { code: (status >> 8) & 0xff, signal: null }
+    : { code: null, signal: name as NodeJS.Signals }
+}
+
 /** -1000 to 1000 (proc_pid_oom_score_adj(5)). Errors: ENOENT or ESRCH (no such process). */
 export function oomScoreOf(pid: number): number | Errno {
   try {
@@ -161,14 +206,14 @@ function fieldsOfStat(pid: number): string[] {
 }
 
 /**
- * Take the lock on `path`, made if it is missing, mode 0600. It is held until every duplicate of the returned
- * descriptor is closed, at the latest when this process ends. Never waits. Errors: EAGAIN (another holds it),
- * ENOENT, EACCES.
+ * Take the lock on `path`, made if it is missing, mode 0600; by a descriptor that cannot write, as programs
+ * of other users may inherit it. It is held until every duplicate of the returned descriptor is closed, at
+ * the latest when this process ends. Never waits. Errors: EAGAIN (another holds it), ENOENT, EACCES.
  */
 export function lockFile(path: string): Fd | Errno {
   let fd: number
   try {
-    fd = openSync(path, 'a', 0o600)
+    fd = openSync(path, fileFlags.O_RDONLY | fileFlags.O_CREAT, 0o600)
   } catch (error) {
     return errnoOfNodeError(error)
   }

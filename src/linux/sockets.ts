@@ -24,6 +24,7 @@ const SOCK_SEQPACKET = 5
 const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
 const SCM_RIGHTS = 1
+const SCM_CREDENTIALS = 2
 const MSG_CTRUNC = 0x8
 const MSG_TRUNC = 0x20
 const MSG_DONTWAIT = 0x40
@@ -35,6 +36,8 @@ const SHUT_RDWR = 2
 export const MAX_DESCRIPTORS = 64
 
 const CMSG_HEADER_BYTES = 16
+/** struct ucred: pid, uid, gid. */
+const CREDENTIALS_BYTES = 12
 const CONTROL_BYTES = CMSG_HEADER_BYTES + MAX_DESCRIPTORS * 4
 
 export interface Message {
@@ -77,6 +80,26 @@ export function sendMessageNow(
   descriptors: readonly Fd[] = [],
 ): Errno | undefined {
   const envelope = sealed(bytes, descriptors)
+  for (;;) {
+    const errno = send(fd, envelope, MSG_NOSIGNAL | MSG_DONTWAIT)
+    if (errno !== EINTR) return errno
+  }
+}
+
+/** What the receiver of a message is told about its sender. */
+export interface Sender {
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+}
+
+/**
+ * As `sendMessageNow`, in the name of another process, which takes CAP_SYS_ADMIN (SCM_CREDENTIALS, unix(7)).
+ * Errors: EPERM, ESRCH besides.
+ */
+export function sendAs(fd: Fd, bytes: Uint8Array, sender: Sender): Errno | undefined {
+  const envelope = new Envelope(bytes, CMSG_HEADER_BYTES + CREDENTIALS_BYTES)
+  envelope.putCredentials(sender)
   for (;;) {
     const errno = send(fd, envelope, MSG_NOSIGNAL | MSG_DONTWAIT)
     if (errno !== EINTR) return errno
@@ -202,6 +225,13 @@ class Envelope {
     this.view.setInt32(88, SOL_SOCKET, true)
     this.view.setInt32(92, SCM_RIGHTS, true)
     for (const [index, fd] of descriptors.entries()) this.view.setInt32(96 + index * 4, fd, true)
+  }
+
+  putCredentials({ pid, uid, gid }: Sender): void {
+    this.view.setBigUint64(80, BigInt(CMSG_HEADER_BYTES + CREDENTIALS_BYTES), true)
+    this.view.setInt32(88, SOL_SOCKET, true)
+    this.view.setInt32(92, SCM_CREDENTIALS, true)
+    for (const [index, id] of [pid, uid, gid].entries()) this.view.setInt32(96 + index * 4, id, true)
   }
 
   /** Unix sockets deliver one SCM_RIGHTS block at most, and no other kind of control message is turned on. */

@@ -1,7 +1,6 @@
 /**
- * What root must trust before the supervisor starts another user's QEMU as root, to open /dev/mem: its
- * command line, which names files that QEMU opens as root until it becomes that user; its program; its
- * environment.
+ * What root must trust before this program starts another user's QEMU as root, to open /dev/mem: its command
+ * line, which names files that QEMU opens as root until it becomes that user; its program; its environment.
  */
 import { realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'

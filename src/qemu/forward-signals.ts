@@ -1,7 +1,4 @@
-/**
- * A supervisor passes its signals on to the process that it runs at the moment: QEMU, or a command before or
- * after it. It ends after that process.
- */
+/** A process that is about to become QEMU passes its signals on to the command before QEMU that it runs. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT']
 
 /**

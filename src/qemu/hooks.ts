@@ -1,7 +1,7 @@
 /**
- * Commands that the supervisor runs before each QEMU of a guest and after its end: a helper that serves one
- * connection (swtpm, virtiofsd, passt) ends with the QEMU that had it, and must be started again. They run as
- * the VM's user, in its directory, with its environment, its standard output and error.
+ * Commands before each QEMU of a guest and after its end: a helper that serves one connection (swtpm,
+ * virtiofsd, passt) ends with the QEMU that had it, and must be started again. They run as the VM's user, in
+ * its directory, with its environment, its standard output and error.
  */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

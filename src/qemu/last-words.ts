@@ -3,7 +3,7 @@
  * QMP it reports only that it failed ("load of migration failed"). Read where standard error is a file; on a
  * terminal a person sees it there.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs'
 import { isAlive } from '../run/process-identity.ts'
 import { readRuntime, vmPaths } from '../run/vm-runtime.ts'
 
@@ -16,34 +16,51 @@ const EMPTY_WORDS = /^load of migration failed: Invalid argument$/
 export interface WordsMark {
   readonly path: string
   readonly offset: number
+  readonly dev: number
+  readonly ino: number
 }
 
-/** undefined: QEMU's standard error is no file. */
+/** Of the QEMU that runs, or of one that will have the VM's log. undefined: its standard error is no file. */
 export function markWords(name: string): WordsMark | undefined {
-  const supervisor = readRuntime(name)?.supervisor
-  // The supervisor's own, which is root's: QEMU's belongs to its user, who may have put any file there.
-  const isSupervised = supervisor !== undefined && isAlive(supervisor)
-  const path = isSupervised ? `/proc/${supervisor.pid}/fd/2` : vmPaths(name).log
-  const offset = withFile(path, (_, sizeBytes) => sizeBytes)
-  return offset === undefined && isSupervised ? undefined : { path, offset: offset ?? 0 }
+  const { qemu, errors } = readRuntime(name) ?? {}
+  if (qemu == null || !isAlive(qemu)) return markFile(vmPaths(name).log)
+  const mark = errors && markFile(`/proc/${qemu.pid}/fd/2`)
+  // QEMU's user may have put any other file there.
+  return mark !== undefined && mark.dev === errors?.dev && mark.ino === errors.ino ? mark : undefined
+}
+
+/** The end of the same file as it is now. */
+export const markAgain = (mark: WordsMark | undefined): WordsMark | undefined =>
+  mark && withMarked(mark, (_, sizeBytes) => ({ ...mark, offset: sizeBytes }))
+
+function markFile(path: string): WordsMark | undefined {
+  return withFile(path, (fd, { dev, ino, size }) => ({
+    path: readlinkSync(`/proc/self/fd/${fd}`),
+    offset: size,
+    dev,
+    ino,
+  }))
 }
 
 /** In one line; empty: QEMU wrote nothing, or it cannot be read. */
 export function wordsSince(mark: WordsMark | undefined): string {
-  return mark === undefined ? '' : wordsFrom(mark.path, () => mark.offset)
+  return qemuWords((mark && withMarked(mark, (fd, sizeBytes) => textOf(fd, mark.offset, sizeBytes))) ?? '')
 }
 
 /** As `wordsSince`, of the end of a file. */
 export const lastWords = (path: string): string =>
-  wordsFrom(path, (sizeBytes) => Math.max(0, sizeBytes - MOST_BYTES))
+  qemuWords(withFile(path, (fd, { size }) => textOf(fd, Math.max(0, size - MOST_BYTES), size)) ?? '')
 
-function wordsFrom(path: string, offsetOf: (sizeBytes: number) => number): string {
-  const text = withFile(path, (fd, sizeBytes) => {
-    const offset = offsetOf(sizeBytes)
-    const bytes = Buffer.alloc(Math.max(0, Math.min(MOST_BYTES, sizeBytes - offset)))
-    return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, offset))
-  })
-  return qemuWords(text ?? '')
+function textOf(fd: number, offset: number, sizeBytes: number): string {
+  const bytes = Buffer.alloc(Math.max(0, Math.min(MOST_BYTES, sizeBytes - offset)))
+  return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, offset))
+}
+
+/** A user who may replace the file by another gets none of that one's text. */
+function withMarked<T>(mark: WordsMark, use: (fd: number, sizeBytes: number) => T): T | undefined {
+  return withFile(mark.path, (fd, { dev, ino, size }) =>
+    dev === mark.dev && ino === mark.ino ? use(fd, size) : undefined,
+  )
 }
 
 /** The lines of a log that QEMU wrote, in one; empty: there are none. */
@@ -57,12 +74,12 @@ function qemuWords(text: string): string {
 }
 
 /** Of a regular file alone: a read of anything else could block, or take input from another reader. */
-function withFile<T>(path: string, use: (fd: number, sizeBytes: number) => T): T | undefined {
+function withFile<T>(path: string, use: (fd: number, stat: Stats) => T): T | undefined {
   try {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const stat = fstatSync(fd)
-      return stat.isFile() ? use(fd, stat.size) : undefined
+      return stat.isFile() ? use(fd, stat) : undefined
     } finally {
       closeSync(fd)
     }

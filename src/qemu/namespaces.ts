@@ -3,8 +3,6 @@
  * name of a tap or a file means another one in another namespace. namespaces(7).
  */
 import { readlinkSync } from 'node:fs'
-import { isAlive } from '../run/process-identity.ts'
-import { readRuntime } from '../run/vm-runtime.ts'
 
 const KINDS = ['net', 'mnt', 'ipc', 'uts', 'pid', 'user'] as const
 type Kind = (typeof KINDS)[number]
@@ -19,18 +17,19 @@ const WHAT: Readonly<Record<Kind, string>> = {
 }
 
 /**
- * The process that starts the next QEMU. `here`: the guest's supervisor, or a new one where that has ended.
- * `next-kernel`: a unit, after a kexec.
+ * Where the next QEMU is started. `here`: by this process, in those namespaces of the guest's QEMU that a
+ * thread can enter (`linux/setns.ts`). `next-kernel`: by a unit, after a kexec.
  */
 export type NextStart = 'here' | 'next-kernel'
 
+const ENTERED: readonly Kind[] = ['net', 'ipc', 'uts']
+
 /** One line for each namespace of `pid` that the guest's next QEMU would not be in. */
-export function otherNamespaces(name: string, pid: number, next: NextStart): string[] {
-  const supervisor = readRuntime(name)?.supervisor
-  const isSupervised = next === 'here' && supervisor !== undefined && isAlive(supervisor)
+export function otherNamespaces(pid: number, next: NextStart): string[] {
   return KINDS.flatMap((kind) => {
+    if (next === 'here' && ENTERED.includes(kind)) return []
     const its = namespaceOf(String(pid), kind)
-    const starter = namespaceOf(isSupervised ? String(supervisor.pid) : starterOf(kind, next), kind)
+    const starter = namespaceOf(starterOf(kind, next), kind)
     if (its === undefined || its === starter) return []
     return [
       `its QEMU runs in a ${WHAT[kind]} namespace of its own, and the next one would not: start it by 'guestmemfs run' in the host's, and have what it needs there`,

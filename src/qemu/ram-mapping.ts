@@ -1,17 +1,20 @@
 /**
  * How a QEMU that is about to start maps its guest's RAM, where the recorded line is not enough: a window of
- * /dev/mem takes the file's place in the command line, and gigantic pages need their alignment. The
- * supervisor reads both from the file's xattr at each start; the record names the file.
+ * /dev/mem takes the file's place in the command line, and gigantic pages need their alignment. Both are read
+ * from the file's xattr at each start; the record names the file.
  *
- * The kernel lets two windows overlap, so only this program keeps them apart: the supervisor maps a page of
- * each window before it reads the xattr for the last time, and keeps it mapped until it ends; a server looks
- * for mappings before it gives memory up.
+ * The kernel lets two windows overlap, so only this program keeps them apart: a page of each window is mapped
+ * before the xattr is read for the last time, by the process that becomes QEMU, whose mappings end with that,
+ * and by the watcher of all guests, which keeps its own until the guest's QEMU has ended. A server looks for
+ * mappings before it gives memory up.
  */
 import { mapMemory } from '../linux/memory-device.ts'
+import type { RawMapping } from '../linux/raw-memory.ts'
 import { Errno } from '../values/errno.ts'
 import { UsageError } from '../values/errors.ts'
 import { PTE_BYTES } from '../values/units.ts'
 import { argumentById, type CommandLine, type KeyValue, pairsOf, setKeys } from './command-line.ts'
+import type { RamFile } from './memory-backends.ts'
 import { optionValue } from './option-string.ts'
 import { parseQemuSize } from './qemu-size.ts'
 import { type RamMap, readRamMap } from './ram-file.ts'
@@ -32,10 +35,16 @@ export function findRamMappings({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): R
   return mappings
 }
 
-/** Never unmapped: this process ends with its VM. */
-function claim({ path, offsetBytes }: RamMap & { by: 'devmem' }): void {
+function claim({ path, offsetBytes }: RamMap & { by: 'devmem' }): RawMapping {
   const claimed = mapMemory(path, { start: offsetBytes, lengthBytes: PTE_BYTES }, { writable: false })
   if (claimed instanceof Errno) throw new UsageError(`${path} cannot be mapped: ${claimed}`)
+  return claimed
+}
+
+/** A page of each window among `files`, mapped until the caller unmaps it. Errors: UsageError. */
+export function claimWindows(files: readonly Pick<RamFile, 'path'>[]): RawMapping[] {
+  const maps = files.map(({ path }) => readRamMap(path))
+  return maps.flatMap((map) => (map.by === 'devmem' ? [claim(map)] : []))
 }
 
 /** Whether some RAM is a window: then QEMU must open /dev/mem, which takes CAP_SYS_RAWIO. */

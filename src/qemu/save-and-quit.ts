@@ -173,10 +173,8 @@ async function lookAgain({
 
 /** undefined: it is where its start has put it. */
 function movedTo({ name, cgroup }: VmDefinition, pid: number): string | undefined {
-  const supervisor = readRuntime(name)?.supervisor
-  const started = [cgroup ?? undefined, supervisor && cgroupOf(supervisor.pid)]
   const now = cgroupOf(pid)
-  return started.includes(now) ? undefined : now
+  return now === (readRuntime(name)?.cgroup ?? cgroup) ? undefined : now
 }
 
 /**

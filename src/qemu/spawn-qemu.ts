@@ -20,11 +20,7 @@ export function spawnQemu(
 ): ChildProcess {
   const [program = '', ...words] = argv
   const home = ownDirectory()
-  try {
-    enterAs(credentials, cwd)
-  } catch (cause) {
-    throw new UsageError(`VM ${name} does not start: its directory ${cwd} cannot be entered`, { cause })
-  }
+  enterDirectory(name, cwd, credentials)
   try {
     return spawnAs(credentials, program, words, { ...more, env: environment, stdio: [...stdio] })
   } finally {
@@ -34,8 +30,17 @@ export function spawnQemu(
 
 /**
  * Changes to QEMU's working directory. Where root had started QEMU, its user may not be able to enter it:
- * then root does, if no other user can replace a directory of its path.
+ * then root does, if no other user can replace a directory of its path. Errors (UsageError): it is gone, or
+ * that user may not enter it.
  */
+export function enterDirectory(name: string, cwd: string, credentials: Credentials): void {
+  try {
+    enterAs(credentials, cwd)
+  } catch (cause) {
+    throw new UsageError(`VM ${name} does not start: its directory ${cwd} cannot be entered`, { cause })
+  }
+}
+
 function enterAs(credentials: Credentials, cwd: string): void {
   try {
     asUser(credentials, () => process.chdir(cwd))

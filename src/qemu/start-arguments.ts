@@ -1,10 +1,10 @@
 /**
  * What the start of a VM's QEMU takes: arguments, credentials, environment.
  *
- * QEMU opens its RAM file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. So the supervisor
- * starts the QEMU of another user's guest as root, with `-run-with user=`: QEMU becomes that user when its
- * machine is built and before a virtual CPU runs, and keeps no capability. Until then it must be trusted as
- * this program is (devmem-trust.ts). docs/devmem-store.md says what that protects, and what it does not.
+ * QEMU opens its RAM file by itself, and the kernel lets only CAP_SYS_RAWIO open /dev/mem. So the QEMU of
+ * another user's guest is started as root, with `-run-with user=`: QEMU becomes that user when its machine is
+ * built and before a virtual CPU runs, and keeps no capability. Until then it must be trusted as this program
+ * is (devmem-trust.ts). docs/devmem-store.md says what that protects, and what it does not.
  */
 import type { Credentials } from '../linux/credentials.ts'
 import { UsageError } from '../values/errors.ts'
@@ -29,8 +29,8 @@ export interface Launch {
 
 /**
  * `incoming`: QEMU waits for the state of a guest. Maps a page of each of the guest's windows, if it has any,
- * for as long as this process runs. Errors (UsageError): QEMU cannot map its RAM, or cannot be trusted with
- * /dev/mem.
+ * until this process executes QEMU; the watcher of all guests keeps them from before that on. Errors
+ * (UsageError): QEMU cannot map its RAM, or cannot be trusted with /dev/mem.
  */
 export function prepareStart(definition: VmDefinition, how: 'power-on' | 'incoming'): Launch {
   const { environment, name, qemuVersion } = definition

@@ -1,13 +1,13 @@
 /**
- * The start of a saved guest in a new QEMU that a supervisor is just starting: wait for its QMP, load the
- * guest, remove the saved state, let it run. In that order: after a crash, `resume` could load a state file
- * that is still on record over newer memory.
+ * The start of a saved guest in a new QEMU that is just being started: wait for its QMP, load the guest,
+ * remove the saved state, let it run. In that order: after a crash, `resume` could load a state file that is
+ * still on record over newer memory.
  */
 import { joinCgroup } from '../linux/cgroup.ts'
 import { type ProcessLimits, setProcessLimits } from '../linux/process-limits.ts'
 import { liveQemu } from '../run/vm-runtime.ts'
 import { errorText, QemuError } from '../values/errors.ts'
-import { markWords, wordsSince } from './last-words.ts'
+import { markWords, type WordsMark, wordsSince } from './last-words.ts'
 import { readAfterLoad } from './machine/kept-reading.ts'
 import { lostRam } from './machine/ram-blocks.ts'
 import { readRam, readSettings } from './machine/read-machine.ts'
@@ -21,10 +21,13 @@ import { removeStateFile, type SavedState } from './saved-state.ts'
 import { placeWindows } from './shared-windows.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from './vm-definition.ts'
 import { type QmpWait, waitForQmp } from './wait-for-qmp.ts'
+import { watchRunning } from './watch/ask-watcher.ts'
 
 export interface StartRequest extends Omit<QmpWait, 'name'> {
   /** Its `saved` is not null. */
   readonly definition: VmDefinition
+  /** Of QEMU's standard error; undefined: the VM's log. */
+  readonly mark?: WordsMark | undefined
   /**
    * What is not as it was, a line each: settings that the command line does not hold and that could not be
    * set again. The guest goes on without them.
@@ -44,7 +47,7 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
   const saved = definition.saved as SavedState
   let qmp: QmpClient | undefined
   let isLoaded = false
-  const mark = markWords(definition.name)
+  const mark = request.mark ?? markWords(definition.name)
   try {
     qmp = await waitForQmp({ ...request, name: definition.name, onStarted: () => onStep('launch') })
     onStep('start')
@@ -52,9 +55,11 @@ export async function startFromSaved(request: StartRequest): Promise<VmDefinitio
     await loadGuest(qmp, saved, timeoutMs)
     const unset = await completeLoad(qmp, definition, liveQemu(definition.name, ramFileOf(definition))?.pid)
     onStep('load')
-    return await continueLoaded({ ...request, qmp, unset }, () => {
+    const running = await continueLoaded({ ...request, qmp, unset }, () => {
       isLoaded = true
     })
+    await watchRunning(definition)
+    return running
   } catch (cause) {
     throw new StartFromSavedError(cause, isLoaded, wordsSince(mark))
   } finally {

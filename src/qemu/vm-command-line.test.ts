@@ -204,7 +204,7 @@ test('an option that would lose the memory, or could not be repeated, is refused
   assert.equal(refusal('-object', RAM, '-append', 'fd=3 incoming snapshot'), 'accepted')
 })
 
-test('the supervisor goes to the background in place of -daemonize', () => {
+test('run goes to the background in place of -daemonize', () => {
   const { argv, daemonize } = prepare('-object', RAM, '-daemonize')
   assert.equal(daemonize, true)
   assert.equal(argv.includes('-daemonize'), false)

@@ -1,6 +1,6 @@
 /**
- * The change of a person's QEMU command line into one that the supervisor can start again for the same guest:
- * what is refused, pinned and added. `run` records the result, and every start uses it.
+ * The change of a person's QEMU command line into one that can be started again for the same guest: what is
+ * refused, pinned and added. `run` records the result, and every start uses it.
  */
 
 import { UsageError } from '../values/errors.ts'
@@ -31,15 +31,18 @@ export interface VmCommandLine {
   readonly argv: readonly string[]
   readonly ramFiles: readonly RamFile[]
   readonly machineType: string
-  /** `-daemonize` was in the line. It is removed: the supervisor goes to the background instead. */
+  /**
+   * `-daemonize` was in the line. It is removed: the process that becomes QEMU goes to the background
+   * instead.
+   */
   readonly daemonize: boolean
   /** What a person should know about the typed line. */
   readonly notes: readonly string[]
 }
 
 /**
- * The descriptor on which QEMU inherits the listening QMP socket of the supervisor: the first after its
- * standard streams.
+ * The descriptor on which QEMU inherits the listening socket of its QMP: the first after its standard
+ * streams.
  */
 export const MONITOR_FD = 3
 export const MONITOR_ID = 'guestmemfs-qmp'

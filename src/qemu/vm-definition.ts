@@ -65,7 +65,7 @@ const VmDefinitionSchema = v.object({
   claim: v.optional(v.string()),
   /** The file in the mount that QEMU saves its device state to. */
   statePath: v.string(),
-  /** Commands that the supervisor runs before each QEMU, and after its end; left out where there are none. */
+  /** Commands that are run before each QEMU, and after its end; left out where there are none. */
   before: v.optional(v.array(v.string())),
   after: v.optional(v.array(v.string())),
   /** Its taps when it was saved; left out until a save records them. */

@@ -1,75 +1,80 @@
-/**
- * The wait for a QEMU that a supervisor is just starting, until it answers on its QMP socket or cannot any
- * more.
- */
+/** The wait for a QEMU that is just being started, until it answers on its QMP socket or cannot any more. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive, isSameProcess } from '../run/process-identity.ts'
 import { readRuntime, type VmRuntime, vmPaths } from '../run/vm-runtime.ts'
 import { QemuError } from '../values/errors.ts'
+import { within } from '../values/within.ts'
 import { QmpClient } from './qmp-client.ts'
 
 const POLL_MS = 10
+const END_NEWS_MS = 500
 
 export interface QmpWait {
   /** The VM's. */
   readonly name: string
-  /**
-   * The VM's runtime record before the supervisor was told to start QEMU; undefined: a QEMU that runs already
-   * counts.
-   */
+  /** The VM's runtime record before the start; undefined: a QEMU that runs already counts. */
   readonly before: VmRuntime | undefined
-  /** Resolves if its supervisor has ended, which then starts no QEMU any more. */
-  readonly supervisorExited?: Promise<void>
+  /** Resolves, in words, when the process that was to become QEMU has ended. */
+  readonly ended?: Promise<string>
   /** Called when QEMU's process runs; it does not answer yet. */
   readonly onStarted?: () => void
   readonly timeoutMs: number
 }
 
 /**
- * A connection to a QEMU that answers. The supervisor's socket takes connections before QEMU answers, so an
- * end of QEMU shows in the runtime record alone. Errors (QemuError): it ended, was not started, or did not
- * answer within `timeoutMs`.
+ * A connection to a QEMU that answers. Its socket takes connections before QEMU answers, so an end of QEMU
+ * shows by its process alone. Errors (QemuError): it ended, was not started, or did not answer within
+ * `timeoutMs`.
  */
 export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
-  const { name, before, supervisorExited, onStarted, timeoutMs } = wait
+  const { name, before, ended, onStarted, timeoutMs } = wait
   const deadline = performance.now() + timeoutMs
-  const over = new AbortController()
-  supervisorExited?.then(() => over.abort())
+  let end: string | undefined
+  void ended?.then((words) => {
+    end = words
+  })
   while (!isStarted(name, before)) {
-    if (over.signal.aborted) throw new QemuError(`QEMU was not started (see ${vmPaths(name).log})`)
+    if (end !== undefined) throw new QemuError(whyNotStarted(name))
     if (performance.now() > deadline) throw new QemuError(`no QEMU was started within ${timeoutMs} ms`)
     await sleep(POLL_MS)
   }
   onStarted?.()
+  const over = new AbortController()
   const greeting = QmpClient.connect(vmPaths(name).qmp, Math.max(1, deadline - performance.now()))
-  const watch = watchForEnd(name, over.signal)
+  const watch = watchForEnd(name, () => end, over.signal)
   try {
     return await Promise.race([greeting, watch])
   } catch (error) {
     greeting.then((late) => late.close()).catch(() => {})
+    // Its socket ends with it, a moment before the news of its end.
+    await within(watch, END_NEWS_MS)
     throw error
   } finally {
     over.abort()
   }
 }
 
-/** A start after `before`: by another supervisor, or the next one by the same. */
-function isStarted(name: string, before: VmRuntime | undefined): boolean {
-  const now = readRuntime(name)
-  if (now === undefined || !isAlive(now.supervisor)) return false
-  return (
-    before === undefined || !isSameProcess(now.supervisor, before.supervisor) || now.starts > before.starts
-  )
+function whyNotStarted(name: string): string {
+  const end = readRuntime(name)?.end
+  return end == null ? `QEMU was not started (see ${vmPaths(name).log})` : `QEMU ${end} before it answered`
 }
 
-async function watchForEnd(name: string, stop: AbortSignal): Promise<never> {
+/** By another process than before. */
+function isStarted(name: string, before: VmRuntime | undefined): boolean {
+  const qemu = readRuntime(name)?.qemu
+  if (qemu == null) return false
+  if (before === undefined) return true
+  return before.qemu === null || !isSameProcess(qemu, before.qemu)
+}
+
+async function watchForEnd(name: string, endOf: () => string | undefined, stop: AbortSignal): Promise<never> {
   for (;;) {
-    const runtime = readRuntime(name)
-    // A QEMU that ended before its supervisor could identify it has no end on record yet.
-    if (runtime === undefined || (runtime.qemu === null && runtime.end !== null)) {
-      throw new QemuError(`QEMU ${runtime?.end ?? 'ended'} before it answered`)
-    }
     if (stop.aborted) return await new Promise<never>(() => {})
+    const qemu = readRuntime(name)?.qemu
+    if (qemu == null || !isAlive(qemu)) {
+      await sleep(10 * POLL_MS) // the news of its end may be on its way
+      throw new QemuError(`QEMU ${endOf() ?? 'ended'} before it answered`)
+    }
     await sleep(POLL_MS)
   }
 }

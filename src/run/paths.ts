@@ -13,6 +13,11 @@ export const POOLS = join(RUN, 'pools')
 export const REGIONS = join(RUN, 'regions')
 export const VMS = join(RUN, 'vm')
 export const REPORTS = join(RUN, 'live-update')
+/** The socket of the one process that watches all guests, and that process's lock. */
+export const WATCHER = join(RUN, 'watcher')
+export const WATCHER_LOCK = join(RUN, 'watcher.lock')
+/** There from when such a process is started until it listens. */
+export const WATCHER_STARTING = join(RUN, 'watcher.starting')
 export const UPDATES = join(RUN, 'updates')
 
 /**

@@ -5,8 +5,6 @@ import { parseRuntime, type VmRuntime } from './vm-runtime.ts'
 
 const RUNTIME: VmRuntime = {
   ramFile: '/mnt/ram',
-  supervisor: { pid: 1, startTime: '2' },
-  starts: 1,
   qemu: null,
   end: null,
 }

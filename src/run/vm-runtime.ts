@@ -27,12 +27,22 @@ import { isAlive, type ProcessIdentity, ProcessSchema } from './process-identity
 
 const RuntimeSchema = v.object({
   ramFile: v.string(),
-  supervisor: ProcessSchema,
-  /** How many QEMUs this supervisor has started for the VM. */
-  starts: v.number(),
+  /**
+   * Of former versions alone: the process that started the VM's QEMUs and would start the next one. A record
+   * of this version, which has none, is no record to them.
+   */
+  supervisor: v.optional(ProcessSchema),
+  /** On record before the process has executed QEMU. */
   qemu: v.nullable(ProcessSchema),
-  /** How the last QEMU ended, in words; null while it runs. */
+  /** How the last QEMU ended, or why none was started, in words; null while it runs. */
   end: v.nullable(v.string()),
+  /** The file that its standard error was when it was started, if it was one. */
+  errors: v.optional(v.object({ dev: v.number(), ino: v.number() })),
+  /**
+   * The cgroup that `qemu` was started in; of a successor, its predecessor's. Left out without cgroup v2, and
+   * by former versions.
+   */
+  cgroup: v.optional(v.string()),
   /**
    * Of an update: a QEMU that waits for the guest and does not have it yet. Left out, as all below, where
    * there is none, and by former versions.
@@ -49,15 +59,15 @@ export interface VmPaths {
   readonly directory: string
   /** The QMP socket of the QEMU that has the guest, or a symlink to it. */
   readonly qmp: string
-  /** The supervisor's own socket. */
-  readonly control: string
+  /** Of an update: what its successor is started with. */
+  readonly next: string
   /** While an update is under way: the program of the QEMU that it ends. */
   readonly formerBinary: string
   readonly record: string
   /** The description of QEMU's machine right after its start. */
   readonly machine: string
-  /** Held by the process that supervises the VM's QEMU. */
-  readonly supervisorLock: string
+  /** Held by the VM's QEMU, or the two of an update, from before they are one until their end. */
+  readonly lock: string
   /** Held by the process that updates, resumes or records the VM. */
   readonly updateLock: string
   /** Standard output and error of a QEMU that has no terminal. */
@@ -69,11 +79,12 @@ export function vmPaths(name: string): VmPaths {
   return {
     directory,
     qmp: join(directory, 'qmp'),
-    control: join(directory, 'control'),
+    next: join(directory, 'next.json'),
     formerBinary: join(directory, 'qemu-before'),
     record: join(directory, 'runtime.json'),
     machine: join(directory, 'machine.json'),
-    supervisorLock: join(directory, 'supervisor.lock'),
+    // As former versions have it, which must find the lock taken.
+    lock: join(directory, 'supervisor.lock'),
     updateLock: join(directory, 'update.lock'),
     log: join(directory, 'log'),
   }
@@ -136,24 +147,24 @@ export function runtimeProblem(name: string): string | undefined {
   const { record } = vmPaths(name)
   const text = textOf(record)
   if (text === undefined || parseRuntime(text) !== undefined) return undefined
-  return `VM ${name}: whether it runs is not known, as ${record} is damaged: end its QEMU and supervisor if they run, then remove that file`
+  return `VM ${name}: whether it runs is not known, as ${record} is damaged: end its QEMU if it runs, then remove that file`
 }
 
 /** undefined: it is no record of this version's kind. */
 export const parseRuntime = (text: string): VmRuntime | undefined => parseRecord(RuntimeSchema, text)
 
 /**
- * Removes the VM's files but the log. The caller holds the supervisor's lock; if another holds the update
- * lock, the locks stay.
+ * Removes the VM's files but the log. The caller holds the VM's lock, and its update lock or none; if another
+ * holds the update lock, the locks stay.
  */
-export function removeRuntime(name: string): void {
-  const { directory, record, machine, formerBinary, qmp, control, supervisorLock, updateLock } = vmPaths(name)
-  for (const path of [qmpSocket(name), record, machine, formerBinary, qmp, control])
+export function removeRuntime(name: string, heldUpdateLock?: Fd): void {
+  const { directory, record, machine, formerBinary, qmp, next, lock, updateLock } = vmPaths(name)
+  for (const path of [qmpSocket(name), record, machine, formerBinary, qmp, next, join(directory, 'control')])
     rmSync(path, { force: true })
-  const update = tryLock(updateLock)
+  const update = heldUpdateLock ?? tryLock(updateLock)
   if (update === undefined) return
-  for (const path of [supervisorLock, updateLock]) rmSync(path, { force: true })
-  close(update)
+  for (const path of [lock, updateLock]) rmSync(path, { force: true })
+  if (heldUpdateLock === undefined) close(update)
   try {
     rmdirSync(directory)
   } catch {
@@ -191,7 +202,8 @@ export function liveVms(): LiveVm[] {
 export const otherRuntimeProblems = (name: string): string[] =>
   vmNames().flatMap((other) => (other === name ? [] : (runtimeProblem(other) ?? [])))
 
-function vmNames(): string[] {
+/** Of all that were run since the machine started, and left anything here. */
+export function vmNames(): string[] {
   try {
     return readdirSync(VMS)
   } catch {

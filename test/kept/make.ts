@@ -141,7 +141,8 @@ const poolRecord = (): string => readFileSync(join(RUN, 'pools', `${POOL}.json`)
 function endGuest(): void {
   if (!existsSync(join(RUN, 'vm', VM, 'runtime.json'))) return
   const { qemu, supervisor } = JSON.parse(readFileSync(join(RUN, 'vm', VM, 'runtime.json'), 'utf8'))
-  for (const each of [supervisor, qemu]) if (each !== null) process.kill(each.pid, 'SIGKILL')
+  // Only a former version's has one.
+  for (const each of [supervisor, qemu]) if (each != null) process.kill(each.pid, 'SIGKILL')
 }
 
 mkdirSync(mountPoint)

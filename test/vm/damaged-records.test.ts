@@ -83,7 +83,7 @@ async function isUntouched(vm: TestVm, pid: number): Promise<void> {
 
 const NO_RECORD = /^guestmemfs: the record on \S+ is none of a VM: remove it with 'setfattr -h -x \S+ \S+'\n$/
 const NOT_KNOWN =
-  /^guestmemfs: VM \S+: whether it runs is not known, as \S+ is damaged: end its QEMU and supervisor if they run, then remove that file\n$/
+  /^guestmemfs: VM \S+: whether it runs is not known, as \S+ is damaged: end its QEMU if it runs, then remove that file\n$/
 
 const RECORDS: readonly (readonly [how: string, edit: Edit])[] = [
   ['with the name of a path', (text) => text.replace(/"name":"[^"]*"/, '"name":"../../pools"')],

@@ -40,7 +40,7 @@ test('a new QEMU that does not take the guest: it goes on in the old one', async
   )
   await vm.serial.moreTicks(3)
   assert.equal(vm.serial.findBreak(), undefined)
-  assert.equal(vm.process.exitCode, null)
+  assert.equal(await vm.ended, 0, 'its old QEMU ended first')
 })
 
 test('no QEMU loads the guest: it is saved; a damaged state file is refused; then it is resumed', async (t) => {
@@ -58,7 +58,7 @@ test('no QEMU loads the guest: it is saved; a damaged state file is refused; the
     failed.report.vms[0].problem ?? '',
     /status 7.*are kept: go on with 'guestmemfs resume kept-\d+'/,
   )
-  assert.equal(await vm.ended, 7)
+  assert.equal(await vm.ended, 0)
   assert.equal((await listVms(pool))[0]?.state, 'saved')
   qemu.reset()
 
@@ -159,18 +159,6 @@ test('a QEMU without cpr-reboot is refused, to start with and to update to', asy
   assert.equal(qemuPid(vm.name), pid)
 })
 
-test('run itself was killed: the guest is updated all the same, on the same streams', async (t) => {
-  const pool = await mountVmPool(t)
-  const vm = await startTinyVm(t, pool, 'orphan')
-  vm.process.kill('SIGKILL')
-  await vm.ended
-  await vm.serial.moreTicks(2)
-  const { status, report } = await updateVmm(pool)
-  assert.equal(status, 0, JSON.stringify(report))
-  await vm.serial.moreTicks(3)
-  assert.equal(vm.serial.findBreak(), undefined)
-})
-
 test('the update itself is killed while the new QEMU starts: resume finishes it', async (t) => {
   const pool = await mountVmPool(t)
   const qemu = moodyQemu(scratchFolder(t))
@@ -190,7 +178,6 @@ test('the update itself is killed while the new QEMU starts: resume finishes it'
   assert.equal(status, 0, JSON.stringify(report))
   await vm.serial.moreTicks(3)
   assert.equal(vm.serial.findBreak(), undefined)
-  assert.equal(vm.process.exitCode, null)
 })
 
 test('-daemonize: run returns when QEMU is up, and says why when it does not come up', async (t) => {
@@ -263,19 +250,6 @@ test('a QEMU that does not take the guest says why, in the report', async (t) =>
   qemu.reset()
   assert.equal((await resumeVms(pool)).status, 0)
   assert.equal((await listVms(pool))[0]?.state, 'running')
-})
-
-test('a guest whose QEMU is in a network of its own is refused once no process could start the next one there', async (t) => {
-  const pool = await mountVmPool(t)
-  const vm = await startTinyVm(t, pool, 'netns', { command: ['unshare', '--net', process.execPath, CLI] })
-  assert.equal((await updateVmm(pool)).status, 0, 'its supervisor is in the same')
-  await vm.serial.moreTicks(1)
-  const pid = qemuPid(vm.name)
-  vm.process.kill('SIGKILL')
-  const { status, stderr } = await updateVmm(pool)
-  assert.equal(status, 1)
-  assert.match(stderr, /its QEMU runs in a network namespace of its own, and the next one would not/)
-  assert.equal(qemuPid(vm.name), pid)
 })
 
 test('the path of the old QEMU names one that does not take the guest: it runs on in the old program', async (t) => {

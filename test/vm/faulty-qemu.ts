@@ -70,7 +70,7 @@ export function faultyQemu(folder: string, ...lines: string[]): FaultyQemu {
   return { path, set }
 }
 
-/** The supervisor connects once after the start, to read the machine: no fault is to meet that connection. */
+/** The watcher connects once after the start, to read the machine: no fault is to meet that connection. */
 export function untilRead(name: string): Promise<void> {
   const isRead = (): boolean => {
     const qemu = readRuntime(name)?.qemu

@@ -29,7 +29,7 @@ export interface Spread {
   readonly vm: TestVm
   readonly first: VmPool
   readonly second: TestPool
-  /** In a file, which outlives the supervisor. */
+  /** In a file, which outlives a QEMU. */
   readonly serial: Serial
 }
 

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { close } from '../../src/linux/descriptors.ts'
@@ -87,7 +87,7 @@ export interface TestVm {
   readonly process: ChildProcess
   /** The standard error of `guestmemfs run` and QEMU. */
   readonly errors: () => string
-  /** Exit status of `guestmemfs run`. */
+  /** Exit status of `guestmemfs run`, which is QEMU by then, as a shell has it. */
   readonly ended: Promise<number | null>
 }
 
@@ -155,11 +155,15 @@ export function runVm(
   })
   closeSync(output)
   closeSync(errors)
-  const ended = once(child, 'exit').then(([code]) => code as number | null)
+  const ended = once(child, 'exit').then(([code, signal]) => statusOf(code, signal))
   pool.endings.push(() => endVm(name, child, ended))
   const errorText = () => readFileSync(errorPath, 'latin1')
   return { name, ramFile, serial, output: () => serial.text(), process: child, errors: errorText, ended }
 }
+
+/** As a shell has it: 128 + signal. */
+const statusOf = (code: number | null, signal: NodeJS.Signals | null): number =>
+  signal === null ? (code ?? 1) : 128 + constants.signals[signal]
 
 async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {
   const over = ended.then((code) => {
@@ -168,7 +172,7 @@ async function firstTick({ serial, ended, errors }: TestVm): Promise<void> {
   await Promise.race([serial.until(1), over])
 }
 
-/** Ends the present supervisor and QEMU of the VM, wherever they were started. */
+/** Ends the present QEMUs of the VM, and the supervisor of a former version, wherever they were started. */
 async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const runtime = readRuntime(name)
   const { qemu, supervisor, successor, predecessor } = runtime ?? {}

@@ -7,7 +7,7 @@ import { renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 
-/** The descriptor of the QMP socket that the supervisor passes. */
+/** The descriptor of the QMP socket that `guestmemfs run` passes. */
 const MONITOR_FD = 3
 const [moment, directory = '', outside = '', ...line] = process.argv.slice(2)
 /** As `startSwapping` gives it. */

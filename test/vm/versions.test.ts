@@ -127,7 +127,7 @@ test('an upgrade and a downgrade of what is installed, under a guest', options, 
     await assertClean(pool.pool)
   })
 
-  await t.test('its supervisor keeps the former one there', async () => {
+  await t.test('its watcher keeps the former one there', async () => {
     for (const mark of ['C', 'D']) {
       const entry = fs.readFileSync(cli, 'utf8')
       fs.writeFileSync(cli, `${entry}//${mark}\n`)

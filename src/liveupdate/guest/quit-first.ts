@@ -4,17 +4,27 @@
  */
 import { close } from '../../linux/descriptors.ts'
 import { pidfdGetFd, pidfdOpen } from '../../linux/process.ts'
-import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
+import { openNamespaces } from '../../linux/setns.ts'
 import { isInDevmem } from '../../qemu/devmem-trust.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
 import { keepFormerBinary } from '../../qemu/former-binary.ts'
-import type { Streams } from '../../qemu/qemu-process.ts'
+import { markAgain, markWords, type WordsMark } from '../../qemu/last-words.ts'
 import type { QmpClient } from '../../qemu/qmp-client.ts'
 import { saveAndQuit } from '../../qemu/save-and-quit.ts'
+import { moveMainProcess } from '../../qemu/start/guest-unit.ts'
+import { startBeside } from '../../qemu/start/start-beside.ts'
+import {
+  closeStreams,
+  type Started,
+  type StartPlace,
+  type Streams,
+  startQemu,
+} from '../../qemu/start/start-process.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
+import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { endUpdate, ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
-import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
+import type { ProcessIdentity } from '../../run/process-identity.ts'
 import { readRuntime, type VmRuntime } from '../../run/vm-runtime.ts'
 import { Errno } from '../../values/errno.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
@@ -31,28 +41,43 @@ export async function replaceQuitFirst(
   qemu: ProcessIdentity,
   qmp: QmpClient,
 ): Promise<VmTimeline> {
-  return await new QuitFirst(run).replace(qemu, qmp)
+  const replacement = new QuitFirst(run, qemu)
+  try {
+    return await replacement.replace(qemu, qmp)
+  } finally {
+    replacement.close()
+  }
 }
 
 class QuitFirst {
   readonly #run: UpdateRun
+  /** Of the old QEMU, for the next ones. */
+  readonly #place: Required<StartPlace>
+  /** Of its standard error. */
+  readonly #mark: WordsMark | undefined
   /** A copy of the old QEMU's program, where its path names another one. */
   #formerBinary: string | undefined
 
-  constructor(run: UpdateRun) {
+  constructor(run: UpdateRun, { pid }: ProcessIdentity) {
     this.#run = run
+    this.#place = { streams: streamsOf(pid), namespaces: openNamespaces(pid) }
+    this.#mark = markWords(run.before.name)
+  }
+
+  close(): void {
+    closeStreams(this.#place.streams)
+    for (const fd of this.#place.namespaces) close(fd)
   }
 
   async replace(qemu: ProcessIdentity, qmp: QmpClient): Promise<VmTimeline> {
     const { nextQemu, timeoutMs, tried } = this.#run.request
     const { name, argv } = this.#run.before
-    const runtime = readRuntime(name)
-    const orphanStreams = runtime && isAlive(runtime.supervisor) ? undefined : streamsOf(qemu)
-    // With a window of /dev/mem the supervisor starts QEMU as root: it takes only the program that
-    // `run --trust-devmem` recorded.
+    // With a window of /dev/mem QEMU is started as root: only the program that `run --trust-devmem` recorded.
     const isWindow = isInDevmem(this.#run.before)
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
+    const before = readRuntime(name)
+    const heir = await this.#startHeir(qemu)
     const saved = await saveAndQuit({
       definition: this.#run.before,
       qmp,
@@ -61,22 +86,24 @@ class QuitFirst {
       nextQemu,
       timeoutMs,
       onStep: this.#run.onStep,
+    }).catch(async (error: unknown) => {
+      await this.#endHeir(heir, qemu)
+      throw error
     })
     this.#run.stateBytes = saved.saved?.sizeBytes ?? 0
-    return await this.#startNext(saved, orphanStreams, runtime)
+    return await this.#startNext(saved, before, heir)
   }
 
   /** From here on the old QEMU is gone. */
   async #startNext(
     saved: VmDefinition,
-    orphanStreams: Streams | undefined,
     before: VmRuntime | undefined,
+    heir: Started | undefined,
   ): Promise<VmTimeline> {
     const { name } = this.#run.before
     const argv = [...this.#run.line]
-    const start = this.#startOf(saved, orphanStreams, before)
     try {
-      this.#run.after = await startFromSaved(start)
+      this.#run.after = await startFromSaved(this.#startOf(saved, before, heir))
       return this.#run.updated()
     } catch (error) {
       if (error instanceof StartFromSavedError && error.isLoaded) {
@@ -95,13 +122,10 @@ class QuitFirst {
 
   async #rollBack(saved: VmDefinition, problem: string): Promise<VmTimeline> {
     const { name } = this.#run.before
-    const runtime = readRuntime(name)
-    const isSupervised = runtime !== undefined && isAlive(runtime.supervisor)
+    const before = readRuntime(name)
     try {
-      // The supervisor starts each definition once, and starts QEMU again when it reads a changed one.
       writeDefinition(saved)
-      const streams = isSupervised ? undefined : logStreams(name)
-      this.#run.after = await startFromSaved(this.#startOf(saved, streams, runtime))
+      this.#run.after = await startFromSaved(this.#startOf(saved, before))
       // The copy is removed after the update: the record keeps the path that the person gave.
       const argv = [...this.#run.line]
       this.#run.after = endUpdate({ ...this.#run.after, argv })
@@ -121,28 +145,39 @@ class QuitFirst {
     }
   }
 
-  /** `streams`: for a new supervisor; undefined: the present one goes on. */
-  #startOf(
-    definition: VmDefinition,
-    streams: Streams | undefined,
-    before: VmRuntime | undefined,
-  ): StartRequest {
-    const start = {
-      definition,
-      before,
-      timeoutMs: this.#run.request.timeoutMs,
-      onStep: this.#run.onStep,
-      onUnset: this.#run.onUnset,
-    }
-    if (streams === undefined) return start
-    const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
-    closeStreams(streams)
-    return { ...start, supervisorExited }
+  /**
+   * Where its QEMU is a unit's main process: the one that will be, before the guest is stopped. Errors
+   * (QemuError, UsageError): it does not start, or the manager does not take it.
+   */
+  async #startHeir(qemu: ProcessIdentity): Promise<Started | undefined> {
+    const { before: definition, unit, request } = this.#run
+    if (unit === undefined) return undefined
+    const { timeoutMs } = request
+    const heir = await startBeside({ how: 'heir', definition, former: qemu, underInit: true, timeoutMs })
+    if (await moveMainProcess(unit, qemu.pid, heir.process.pid)) return heir
+    await this.#endHeir(heir, qemu)
+    throw new UsageError(`its unit ${unit.name} does not take its next QEMU over`)
+  }
+
+  /** The guest goes on in its old QEMU. */
+  async #endHeir(heir: Started | undefined, qemu: ProcessIdentity): Promise<void> {
+    const { unit, before } = this.#run
+    if (unit === undefined || heir === undefined) return
+    await moveMainProcess(unit, heir.process.pid, qemu.pid)
+    await endLeftOver(before.name)
+  }
+
+  /** Starts a QEMU for the guest, unless its heir becomes one. */
+  #startOf(definition: VmDefinition, before: VmRuntime | undefined, heir?: Started): StartRequest {
+    const mark = markAgain(this.#mark)
+    const { ended } = heir ?? startQemu('next', ramFileOf(definition), this.#place)
+    const { onStep, onUnset, request } = this.#run
+    return { definition, before, ended, mark, timeoutMs: request.timeoutMs, onStep, onUnset }
   }
 }
 
-/** Copies of a QEMU's standard streams for the next one, where its supervisor has ended. */
-function streamsOf({ pid }: ProcessIdentity): Streams {
+/** Copies of a QEMU's standard streams for the next one. Errors: UsageError. */
+function streamsOf(pid: number): Streams {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno) throw new UsageError(`QEMU (process ${pid}) has ended`)
   const copies: Fd[] = []

@@ -6,11 +6,13 @@
 import { close } from '../../linux/descriptors.ts'
 import { setOomScore } from '../../linux/process.ts'
 import { forgetFormerBinary } from '../../qemu/former-binary.ts'
+import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
+import { mainUnitOf } from '../../qemu/start/guest-unit.ts'
 import { clashesOf, withoutForwards } from '../../qemu/successor/clashes.ts'
 import { endLeftOver } from '../../qemu/successor/left-over.ts'
 import { SuccessorRoom } from '../../qemu/successor/room.ts'
-import { NoSuccession, WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
+import { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms } from '../../qemu/vm-list.ts'
@@ -52,15 +54,17 @@ async function replace(run: UpdateRun): Promise<VmTimeline> {
   const { room = new SuccessorRoom(), vm } = run.request
   const { qemu } = vm
   if (qemu === undefined) throw new UsageError(`it is ${vm.state} now`)
+  await endFormerSupervisor(run.before.name)
   await endLeftOver(run.before.name)
   return await room.run(qemu.pid, async (hasRoom) => {
     run.request.check?.()
+    run.unit = mainUnitOf(qemu.pid)
     run.quitFirst = hasRoom ? whyQuitFirst(run, qemu) : 'there is no room for a second QEMU'
     // Connected before anything is started: the end of the old QEMU is then known at once.
     const qmp = await QmpClient.connect(vmPaths(run.before.name).qmp, GREETING_TIMEOUT_MS)
     qmp.patienceMs = PATIENCE_MS
     try {
-      const successor = run.quitFirst === null ? await startSuccessor(run) : undefined
+      const successor = run.quitFirst === null ? await startSuccessor(run, qemu) : undefined
       return successor === undefined
         ? await replaceQuitFirst(run, qemu, qmp)
         : await replaceSuccessorFirst(run, qemu, qmp, successor)
@@ -81,22 +85,16 @@ function whyQuitFirst({ before: definition, request }: UpdateRun, qemu: ProcessI
   return clashes.length === 0 ? null : `one process alone can have ${clashes.join(', ')}`
 }
 
-/** undefined: the supervisor cannot. Errors (QemuError): the next QEMU does not start. */
-async function startSuccessor(run: UpdateRun): Promise<WaitingSuccessor | undefined> {
+/** Errors (QemuError): the next QEMU does not start. */
+async function startSuccessor(run: UpdateRun, qemu: ProcessIdentity): Promise<WaitingSuccessor> {
   const { nextQemu, tried, timeoutMs } = run.request
   const argv = withoutForwards(withBinary(run.line, nextQemu))
   const definition = { ...run.before, argv, ramFiles: tried?.ramFiles ?? run.before.ramFiles }
-  try {
-    const successor = await WaitingSuccessor.start(definition, timeoutMs)
-    successor.qmp.patienceMs = PATIENCE_MS
-    // The guest must not be the one that the OOM killer takes for it; `completeLoad` sets the guest's own.
-    setOomScore(successor.qemu.pid, MOST_OOM_SCORE)
-    return successor
-  } catch (error) {
-    if (!(error instanceof NoSuccession)) throw error
-    run.quitFirst = error.message
-    return undefined
-  }
+  const successor = await WaitingSuccessor.start(definition, qemu, run.unit, timeoutMs)
+  successor.qmp.patienceMs = PATIENCE_MS
+  // The guest must not be the one that the OOM killer takes for it; `completeLoad` sets the guest's own.
+  setOomScore(successor.qemu.pid, MOST_OOM_SCORE)
+  return successor
 }
 
 async function replaceSuccessorFirst(
@@ -112,12 +110,24 @@ async function replaceSuccessorFirst(
     const onSaved = ({ sizeBytes }: { readonly sizeBytes: number }): void => {
       run.stateBytes = sizeBytes
     }
-    const request = { definition, successor, qmp, qemu, tried, nextQemu, timeoutMs, onStep, onSaved, onUnset }
+    const { unit } = run
+    const request = {
+      definition,
+      successor,
+      unit,
+      qmp,
+      qemu,
+      tried,
+      nextQemu,
+      timeoutMs,
+      onStep,
+      onSaved,
+      onUnset,
+    }
     run.after = await transferGuest(request)
     return run.updated()
   } finally {
-    // Its supervisor ends it as well, unless that has died or stands still.
-    if (successor.hasTakenOver) successor.close()
+    if (successor.hasTakenOver) await successor.close()
     else await successor.end().catch(() => {})
   }
 }

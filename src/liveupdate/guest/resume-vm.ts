@@ -3,11 +3,12 @@
  * state file before it starts a QEMU.
  */
 import { close } from '../../linux/descriptors.ts'
-import { closeStreams, logStreams, superviseInBackground } from '../../qemu/background.ts'
 import { probeBinary } from '../../qemu/binary.ts'
 import { endQemu } from '../../qemu/end-qemu.ts'
+import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile } from '../../qemu/saved-state.ts'
+import { closeStreams, logStreams, startQemu } from '../../qemu/start/start-process.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
@@ -33,6 +34,8 @@ export async function resumeVm(request: VmRequest): Promise<VmTimeline> {
   if (lock === undefined) return new ResumeRun(request).result('saved', 'an update of it is under way')
   try {
     const [vm] = readVms([ramFileOf(definition)]).vms
+    // One whose QEMU runs is continued there.
+    if (vm?.state !== 'running') await endFormerSupervisor(name)
     // By the resumption of a pool that came late, while this one waited for it.
     if (definition.saved !== null && vm !== undefined && isResumed(vm))
       return new ResumeRun({ ...request, vm }).result('resumed', null)
@@ -134,10 +137,10 @@ async function start(
   }
   const before = readRuntime(definition.name)
   const streams = logStreams(definition.name)
-  const supervisorExited = superviseInBackground(ramFileOf(definition), streams)
+  const { ended } = startQemu('first', ramFileOf(definition), { streams })
   closeStreams(streams)
   try {
-    return await startFromSaved({ definition, before, supervisorExited, timeoutMs, onStep, onUnset })
+    return await startFromSaved({ definition, before, ended, timeoutMs, onStep, onUnset })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error
     await endQemu(definition.name, ramFileOf(definition))

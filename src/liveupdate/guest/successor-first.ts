@@ -10,6 +10,7 @@
  * step back, or on.
  */
 
+import { joinCgroup } from '../../linux/cgroup.ts'
 import { oomScoreOf, setOomScore } from '../../linux/process.ts'
 import { killQemu } from '../../qemu/end-qemu.ts'
 import { markWords, wordsSince } from '../../qemu/last-words.ts'
@@ -19,6 +20,7 @@ import { GuestStoppedError } from '../../qemu/save.ts'
 import { cancelSave, type SaveRequest, saveGuestState } from '../../qemu/save-and-quit.ts'
 import type { SavedState } from '../../qemu/saved-state.ts'
 import { placeWindows } from '../../qemu/shared-windows.ts'
+import { type GuestUnit, moveMainProcess } from '../../qemu/start/guest-unit.ts'
 import { completeLoad, continueLoaded, restoreSettings } from '../../qemu/start-from-saved.ts'
 import type { WaitingSuccessor } from '../../qemu/successor/waiting-successor.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
@@ -29,6 +31,7 @@ import type { Phase } from '../report/timeline.ts'
 
 export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
   readonly successor: WaitingSuccessor
+  readonly unit: GuestUnit | undefined
   readonly onStep: (step: Phase | 'stop', atMs?: number) => void
   readonly onSaved: (saved: SavedState) => void
   /** As of `StartRequest`. */
@@ -78,9 +81,18 @@ export async function transferGuest(request: TransferRequest): Promise<VmDefinit
   } catch (cause) {
     throw new GuestStoppedError(errorText(cause), { cause })
   } finally {
+    await passUnit(request, unset)
     await qmp.execute('quit').catch(() => {})
-    await killQemu(definition.name, qemu).catch(() => {}) // it is stopped, and its supervisor ends it as well
+    await killQemu(definition.name, qemu).catch(() => {}) // it is stopped: the next command ends it
   }
+}
+
+/** The guest runs. Its unit would end with its old QEMU. */
+async function passUnit({ unit, qemu, successor, onUnset }: TransferRequest, unset: string[]): Promise<void> {
+  if (unit === undefined || (await moveMainProcess(unit, qemu.pid, successor.qemu.pid))) return
+  // The end of the unit ends all that is in its cgroup.
+  joinCgroup(successor.qemu.pid, '/')
+  onUnset([...unset, `its unit ${unit.name} did not take its next QEMU over, which runs outside of it`])
 }
 
 /** The first one for the OOM killer until here (`replace-qemu.ts`). Errors: QemuError. */

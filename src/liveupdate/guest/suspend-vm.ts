@@ -21,8 +21,8 @@ export interface SuspendedVm {
 /** A VM's update lock, as long as this process has not released it. */
 export interface HeldLock {
   /**
-   * From then on the VM's supervisor treats the end of QEMU as the end of the VM, and another command may
-   * update it.
+   * From then on the watcher of all guests treats the end of QEMU as the end of the VM, and another command
+   * may update it.
    */
   readonly release: () => void
   readonly isReleased: () => boolean

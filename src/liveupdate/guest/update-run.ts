@@ -3,6 +3,7 @@
  * result.
  */
 import { GuestStoppedError } from '../../qemu/save.ts'
+import type { GuestUnit } from '../../qemu/start/guest-unit.ts'
 import type { VmDefinition } from '../../qemu/vm-definition.ts'
 import { errorText } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
@@ -17,6 +18,8 @@ export class UpdateRun {
   /** The definition that the guest runs by now; undefined: it does not run. */
   after: VmDefinition | undefined
   stateBytes = 0
+  /** Of which its old QEMU is the main process; undefined: none. */
+  unit: GuestUnit | undefined
   /** As of `VmTimeline`. */
   quitFirst: string | null = null
   readonly #clock: PhaseClock

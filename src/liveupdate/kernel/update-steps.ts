@@ -13,7 +13,6 @@ import type { TriedLines } from '../../qemu/carry/next-line.ts'
 import { GuestStoppedError } from '../../qemu/save.ts'
 import { ramFileOf } from '../../qemu/vm-definition.ts'
 import { readVms, type Vm } from '../../qemu/vm-list.ts'
-import { isAlive } from '../../run/process-identity.ts'
 import { errorText, UsageError } from '../../values/errors.ts'
 import type { HandoverStep } from '../../values/handover-step.ts'
 import { resumeVm } from '../guest/resume-vm.ts'
@@ -120,8 +119,8 @@ export class UpdateSteps {
   }
 
   /**
-   * systemd ends QEMUs when it stops the machine; a supervisor treats that as the VM's end only if its update
-   * lock is free.
+   * systemd ends QEMUs when it stops the machine; the watcher of all guests looks at a VM then when its
+   * update lock is free.
    */
   releaseLocks(): void {
     for (const { release } of this.#suspended) release()
@@ -160,8 +159,6 @@ export class UpdateSteps {
     }
     return await Promise.all(
       [...this.#suspended, ...this.#stopped].map(async ({ vm, release, isReleased }) => {
-        // A supervisor whose QEMU has ended starts the next one as long as the lock is held.
-        if (vm.qemu !== undefined && !isAlive(vm.qemu)) release()
         const request = { vm, nextQemu: undefined, timeoutMs, originMs: this.#startedAtMs }
         const result = await resumeVm({ ...request, isLocked: !isReleased(), onPhase: () => {} })
         release()

@@ -20,6 +20,7 @@ import { isOurNetwork, type NextStart, otherNamespaces, sharesNamespaces } from 
 import type { QemuVersion } from '../../qemu/qemu-version.ts'
 import { QmpClient } from '../../qemu/qmp-client.ts'
 import { readWindows, type Window } from '../../qemu/shared-windows.ts'
+import { unitProblems } from '../../qemu/start/guest-unit.ts'
 import { lookAtTaps } from '../../qemu/taps.ts'
 import { type BlockSizes, readBlockSizes } from '../../qemu/trial/block-sizes.ts'
 import { type GuestProcessor, readProcessor } from '../../qemu/trial/processor.ts'
@@ -72,7 +73,8 @@ export async function checkGuests(
       const lines = [
         ...ramProblems(stillHas(vm.definition, machine)),
         ...(await nextQemuProblems(vm.definition, nextQemu, probes)),
-        ...(vm.qemu === undefined ? [] : otherNamespaces(vm.definition.name, vm.qemu.pid, next)),
+        ...(vm.qemu === undefined ? [] : otherNamespaces(vm.qemu.pid, next)),
+        ...(vm.qemu === undefined || next !== 'here' ? [] : unitProblems(vm.qemu.pid)),
       ]
       const subject = subjectOf(vm.definition)
       const isFit = machine !== undefined && lines.length + problems.length === 0
@@ -137,7 +139,7 @@ async function tryNext(
   nextQemu: string | undefined,
   { now, line, ...rest }: Machine,
 ): Promise<Trial> {
-  // Its supervisor would start the next QEMU in those namespaces, and this process cannot.
+  // The next QEMU is started in those namespaces, and the trial is not.
   if (qemu === undefined || !sharesNamespaces(qemu.pid))
     return { ...NOT_TRIED, unproven: ['other namespaces'] }
   const next = { ...definition, ramFiles: line.ramFiles }

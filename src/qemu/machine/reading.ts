@@ -1,7 +1,7 @@
 /**
- * A reading of QEMU's machine: what it has besides the guest's state. The supervisor takes one right after
- * the start, an update another: what differs was changed while the machine ran, and the recorded command line
- * does not have it.
+ * A reading of QEMU's machine: what it has besides the guest's state. The watcher of all guests takes one
+ * right after the start, an update another: what differs was changed while the machine ran, and the recorded
+ * command line does not have it.
  */
 import * as v from 'valibot'
 import { SettingsSchema } from './settings.ts'

@@ -84,7 +84,7 @@ function consoleClash(value: string, hasTerminal: boolean): boolean {
 }
 
 function chardevClash(pairs: OptionString, hasTerminal: boolean): boolean {
-  if (optionValue(pairs, 'id') === MONITOR_ID) return false // the supervisor gives each QEMU its own
+  if (optionValue(pairs, 'id') === MONITOR_ID) return false // each QEMU gets its own
   if (optionValue(pairs, 'logfile') !== undefined && optionValue(pairs, 'logappend') !== 'on') return true
   const kind = optionValue(pairs, 'backend') ?? pairs[0]?.value ?? ''
   if (kind === 'stdio') return hasTerminal

@@ -1,6 +1,6 @@
 /**
- * QEMUs that an update left because its command and the VM's supervisor were both killed: one that waits for
- * the guest and does not have it, or one that has given it up. Neither runs the guest, and each maps its RAM.
+ * QEMUs that an update left, as its command was killed or went back: one that waits for the guest and does
+ * not have it, or one that has given it up. Neither runs the guest, and each maps its RAM.
  */
 import { errnoOfNodeError } from '../../linux/library.ts'
 import { isSameProcess, type ProcessIdentity } from '../../run/process-identity.ts'
@@ -8,8 +8,8 @@ import { readRuntime, writeRuntime } from '../../run/vm-runtime.ts'
 import { endWaiting, killQemu } from '../end-qemu.ts'
 
 /**
- * Ends them, and takes them off the record. The caller holds the VM's update lock, or is the VM's only
- * supervisor and has not started a QEMU yet. Errors (QemuError): one cannot be ended.
+ * Ends them, and takes them off the record. The caller holds the VM's update lock, or the VM's own lock and
+ * has not become its QEMU yet. Errors (QemuError): one cannot be ended.
  */
 export async function endLeftOver(name: string): Promise<void> {
   const { successor, predecessor } = readRuntime(name) ?? {}
@@ -19,7 +19,7 @@ export async function endLeftOver(name: string): Promise<void> {
 }
 
 /**
- * The record as it is now: the supervisor may have written it meanwhile. Where /run takes no files the two
+ * The record as it is now: a successor may have put itself there meanwhile. Where /run takes no files the two
  * stay on record, which does not matter, as they have ended.
  */
 function forget(name: string, ended: readonly (ProcessIdentity | undefined)[]): void {
