@@ -2,8 +2,9 @@
  * One QMP connection: greeting, capabilities, commands answered by id, events, and its end. Every wait is
  * bounded: a QEMU that is stopped or hangs must not hold up other guests. Must not: interpret a command.
  */
-import { connect, type Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { errorText, QemuError, QemuRefusal } from '../values/errors.ts'
+import type { Fd } from '../values/ids.ts'
 import { LATE, within } from '../values/within.ts'
 import { type QemuVersion, versionOf } from './qemu-version.ts'
 import { type QmpEvent, type QmpMessage, QmpReader } from './qmp-messages.ts'
@@ -47,11 +48,11 @@ export class QmpClient {
   /** A command was not answered in time. */
   #isSilent = false
 
-  private constructor(path: string, maxMessageBytes?: number) {
+  private constructor(path: string, socket: Socket, maxMessageBytes?: number) {
     this.#path = path
     this.#reader = new QmpReader(maxMessageBytes)
-    this.#greeting.promise.catch(() => {}) // `connect` gets the rejection
-    this.#socket = connect(path)
+    this.#greeting.promise.catch(() => {}) // `#greeted` gets the rejection
+    this.#socket = socket
     this.#socket.setEncoding('utf8')
     this.#socket.on('data', (chunk: string) => this.#receive(chunk))
     this.#socket.on('error', (error: NodeJS.ErrnoException) =>
@@ -64,14 +65,23 @@ export class QmpClient {
    * A connection that takes commands. `maxMessageBytes`: default, more than any of QMP's own has. Errors
    * (QemuError): no process listens, no greeting within `timeoutMs`, not QMP.
    */
-  static async connect(path: string, timeoutMs: number, maxMessageBytes?: number): Promise<QmpClient> {
-    const client = new QmpClient(path, maxMessageBytes)
+  static connect(path: string, timeoutMs: number, maxMessageBytes?: number): Promise<QmpClient> {
+    return new QmpClient(path, connect(path), maxMessageBytes).#greeted(timeoutMs)
+  }
+
+  /** As `connect`, over a socket that is connected; it is closed with the connection. */
+  static over(fd: Fd, path: string, timeoutMs: number): Promise<QmpClient> {
+    return new QmpClient(path, new Socket({ fd, readable: true, writable: true })).#greeted(timeoutMs)
+  }
+
+  async #greeted(timeoutMs: number): Promise<QmpClient> {
     try {
-      client.#version = await bounded(client.#greeting.promise, timeoutMs, `QMP socket ${path}: no greeting`)
-      await client.execute('qmp_capabilities', {}, timeoutMs)
-      return client
+      const what = `QMP socket ${this.#path}: no greeting`
+      this.#version = await bounded(this.#greeting.promise, timeoutMs, what)
+      await this.execute('qmp_capabilities', {}, timeoutMs)
+      return this
     } catch (error) {
-      client.close()
+      this.close()
       throw error
     }
   }

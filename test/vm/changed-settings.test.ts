@@ -5,19 +5,18 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, rmdirSync } from 'node:fs'
+import { mkdirSync, rmdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { cgroupOf, joinCgroup } from '../../src/linux/cgroup.ts'
+import { mountTable } from '../../src/linux/mounts.ts'
 import { readProcessLimits } from '../../src/linux/process-limits.ts'
 import { readSchedule } from '../../src/linux/thread-schedule.ts'
 import { expectUpdated, setProperty, startMachine } from './changing-machine.ts'
 import { moodyQemu } from './fake-qemu.ts'
 import { image } from './living-machine.ts'
 import { monitor, qemuPid, quitFirst, resumeVms, scratchFolder, updateVmm } from './support.ts'
-
-const CGROUPS = '/sys/fs/cgroup'
 
 const human = (name: string, line: string) => monitor(name, 'human-monitor-command', { 'command-line': line })
 
@@ -159,17 +158,13 @@ test('a port that another process has taken meanwhile is reported, and the guest
 test('a QEMU that was moved into another cgroup has its next one there', async (t) => {
   const machine = await startMachine(t, 'moved')
   const { name } = machine.vm
-  // A host with both versions has this one below.
-  const unified = join(CGROUPS, 'unified')
-  const isBelow = existsSync(unified)
-  if (isBelow) execFileSync('mount', ['--bind', unified, CGROUPS])
+  // A host with both versions has this one below /sys/fs/cgroup/unified.
+  const root = mountTable().find(({ type }) => type === 'cgroup2')?.target
+  assert.ok(root !== undefined)
   const path = `/moved-${process.pid}`
-  mkdirSync(join(CGROUPS, path))
+  mkdirSync(join(root, path))
   // After the end of the guest.
-  t.after(() => {
-    rmdirSync(join(CGROUPS, path))
-    if (isBelow) execFileSync('umount', ['-l', CGROUPS])
-  })
+  t.after(() => rmdirSync(join(root, path)))
   assert.equal(joinCgroup(qemuPid(name), path), undefined)
   for (let update = 0; update < 2; update++) {
     await expectUpdated(machine)

@@ -9,6 +9,7 @@ import { replaceFile } from '../../run/atomic-file.ts'
 import { parseRecord } from '../../run/parse-record.ts'
 import { isSameProcess, type ProcessIdentity, ProcessSchema } from '../../run/process-identity.ts'
 import { liveQemu, vmPaths } from '../../run/vm-runtime.ts'
+import type { Fd } from '../../values/ids.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
 import { isGuests } from './device-tree.ts'
@@ -67,13 +68,14 @@ export function readingProblem(name: string): string | undefined {
 }
 
 /**
- * Reads and keeps the machine of a QEMU that was just started, over a connection of its own. Never rejects:
- * for a QEMU that ends at once, or does not answer, none is kept.
+ * Reads and keeps the machine of a QEMU that was just started, over `first`, the first connection that it
+ * accepts: it takes one at a time, so nobody has changed the machine before. Closes it. Never rejects: for a
+ * QEMU that ends at once, or does not answer, none is kept.
  */
-export async function readAtStart(name: string, qemu: ProcessIdentity): Promise<void> {
+export async function readAtStart(name: string, qemu: ProcessIdentity, first: Fd): Promise<void> {
   let qmp: QmpClient | undefined
   try {
-    qmp = await QmpClient.connect(vmPaths(name).qmp, START_TIMEOUT_MS)
+    qmp = await QmpClient.over(first, vmPaths(name).qmp, START_TIMEOUT_MS)
     keepReading(name, qemu, await readMachine(qmp))
   } catch {
     // The preflight reports that there is none.

@@ -9,7 +9,7 @@
 import { writeSync } from 'node:fs'
 import { cgroupOf, joinCgroup } from '../../linux/cgroup.ts'
 import { close } from '../../linux/descriptors.ts'
-import { listenUnix } from '../../linux/unix-listener.ts'
+import { listenMet, listenUnix } from '../../linux/unix-listener.ts'
 import { identifySelf } from '../../run/process-identity.ts'
 import {
   makeVmDirectory,
@@ -62,9 +62,13 @@ export async function becomeWith(
   const { name } = definition
   const ramFile = ramFileOf(definition)
   const isFirst = definition.saved === null
-  const failed =
-    (await runHooks(definition, followsAnother)) ??
-    (await unlessTold(() => watchStart({ name, definition, isFirst })))
+  let failed = await runHooks(definition, followsAnother)
+  // The watcher reads the machine before a process that connects by the path can change it.
+  const path = vmPaths(name).qmp
+  const { listener: monitor, first } = isFirst
+    ? listenMet(path)
+    : { listener: listenUnix(path), first: undefined }
+  failed ??= await unlessTold(() => watchStart({ name, definition, first }))
   if (failed !== undefined) {
     writeSync(2, `guestmemfs: VM ${name}: ${failed}\n`)
     if (definition.saved === null) {
@@ -75,7 +79,6 @@ export async function becomeWith(
     return 1
   }
   const launch = prepareStart(definition, isFirst ? 'power-on' : 'incoming')
-  const monitor = listenUnix(vmPaths(name).qmp)
   // One that follows another may be where a person has moved that one.
   const cgroup = (followsAnother ? readRuntime(name)?.cgroup : undefined) ?? cgroupOf('self')
   const place = cgroup === undefined ? {} : { cgroup }

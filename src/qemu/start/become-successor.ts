@@ -42,7 +42,7 @@ export async function becomeSuccessor(name: string): Promise<never> {
   const { former, definition, pidfd, lock } = readNext(name)
   const limits = readProcessLimits(former.pid)
   joinCgroupOf(process.pid, former.pid)
-  await watchStart({ name, definition, isFirst: false })
+  await watchStart({ name, definition, first: undefined })
   const launch = prepareStart(definition, 'incoming')
   const monitor = listenUnix(join(vmPaths(name).directory, socketOf(process)))
   putOnRecord(name, former)

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync, writeFileSync } from 'node:fs'
+import { fstatSync, statSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +14,7 @@ import { makeFolder, RUN, WATCHER, WATCHER_STARTING } from '../../run/paths.ts'
 import { identifySelf } from '../../run/process-identity.ts'
 import { liveQemu } from '../../run/vm-runtime.ts'
 import { UsageError } from '../../values/errors.ts'
+import type { Fd } from '../../values/ids.ts'
 import { within } from '../../values/within.ts'
 import { isInDevmem } from '../devmem-trust.ts'
 import { ROOT_ENVIRONMENT } from '../identity.ts'
@@ -30,27 +31,28 @@ const LOOK_MS = 20
 /** One that ends by itself just now leaves its place to another. */
 const START_AGAIN_MS = 5000
 
-/**
- * Called by the process that is about to become the VM's QEMU, before it maps RAM. A guest that is stopped
- * waits for no other process: the command that loads it calls `watchRunning` later. Errors (UsageError): a
- * window of /dev/mem that no process keeps until QEMU has mapped it.
- */
-export async function watchStart({
-  name,
-  definition,
-  isFirst,
-}: {
+export interface GuestStart {
   readonly name: string
   readonly definition: VmDefinition
-  readonly isFirst: boolean
-}): Promise<void> {
+  /** Of a guest from power-on: the first connection to its QMP. */
+  readonly first: Fd | undefined
+}
+
+/**
+ * Called by the process that is about to become the VM's QEMU, before it maps RAM. It waits until the watcher
+ * has taken the first connection, or for some seconds. A guest that is stopped waits for no other process:
+ * the command that loads it calls `watchRunning` later. Errors (UsageError): a window of /dev/mem that no
+ * process keeps until QEMU has mapped it.
+ */
+export async function watchStart({ name, definition, first }: GuestStart): Promise<void> {
   const claimed = isInDevmem(definition) ? definition.ramFiles.map(({ id, path }) => ({ id, path })) : []
-  if (!isFirst && claimed.length === 0) return
+  if (first === undefined && claimed.length === 0) return
   const hasAfter = definition.after !== undefined
-  const times = { isFirst, hasAfter, saidAtMs: Date.now() }
-  const request = { do: 'start', name, qemu: identifySelf(), ...times, claimed } as const
-  if (claimed.length === 0) return await tell(request)
+  const times = { isFirst: first !== undefined, hasAfter, saidAtMs: Date.now() }
+  const connection = first === undefined ? null : { fd: first, inode: fstatSync(first).ino }
+  const request = { do: 'start', name, qemu: identifySelf(), ...times, first: connection, claimed } as const
   const answer = await ask(request, true)
+  if (claimed.length === 0) return
   if (answer === undefined)
     throw new UsageError(`VM ${name}: no process keeps its window of /dev/mem until QEMU has mapped it`)
   if (answer.refused !== null) throw new UsageError(answer.refused)
@@ -61,7 +63,7 @@ export async function watchRunning({ name, after }: VmDefinition): Promise<void>
   const qemu = liveQemu(name)
   if (qemu === undefined) return
   const times = { isFirst: false, hasAfter: after !== undefined, saidAtMs: Date.now() }
-  await tell({ do: 'start', name, qemu, ...times, claimed: [] })
+  await tell({ do: 'start', name, qemu, ...times, first: null, claimed: [] })
 }
 
 /** Does not wait for a watcher that must be started first. */

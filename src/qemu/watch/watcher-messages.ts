@@ -18,6 +18,11 @@ export const RequestSchema = v.variant('do', [
     hasAfter: v.boolean(),
     /** Milliseconds since the epoch. */
     saidAtMs: v.number(),
+    /**
+     * From power-on: that process' first connection to the QMP that is to be, by its descriptor and the inode
+     * of its socket.
+     */
+    first: v.nullable(v.object({ fd: v.number(), inode: v.number() })),
     claimed: v.array(v.object({ id: v.string(), path: v.string() })),
   }),
   v.object({ do: v.literal('update'), name: v.string() }),

@@ -4,6 +4,7 @@
  * `settle.ts`. It never changes a guest that runs, and no guest depends on it: where it is killed, records of
  * guests that end meanwhile stay until the next command that looks.
  */
+import { fstatSync } from 'node:fs'
 import { close } from '../../linux/descriptors.ts'
 import { ExitEvents, pidfdsTellEnds } from '../../linux/exit-events.ts'
 import { endOf, pidfdGetFd, pidfdOpen, waitExit } from '../../linux/process.ts'
@@ -52,10 +53,10 @@ export class Watcher {
   }
 
   /** Errors: UsageError, where a window of /dev/mem cannot be mapped. */
-  start({ name, qemu, isFirst, hasAfter, saidAtMs, claimed }: Request & { do: 'start' }): void {
+  start({ name, qemu, isFirst, hasAfter, saidAtMs, first, claimed }: Request & { do: 'start' }): void {
     if (isAlive(qemu)) {
       this.#watch(name, qemu, hasAfter, claimWindows(claimed))
-      if (isFirst) void readAtStart(name, qemu)
+      if (first !== null) this.#read(name, qemu, first)
       return
     }
     // Most of all a QEMU that did not take its line: its guest has hardly begun.
@@ -78,6 +79,18 @@ export class Watcher {
   async settled(): Promise<void> {
     const ended = [...this.#watched].filter(({ qemu }) => !isAlive(qemu))
     await Promise.all(ended.map(({ over }) => over))
+  }
+
+  /** That process may have gone on without an answer: what it has at that number is another file then. */
+  #read(name: string, qemu: ProcessIdentity, { fd, inode }: { fd: number; inode: number }): void {
+    const pidfd = pidfdOpen(qemu.pid)
+    if (pidfd instanceof Errno) return
+    const copy = isAlive(qemu) ? pidfdGetFd(pidfd, fd as Fd) : undefined
+    close(pidfd)
+    if (copy === undefined || copy instanceof Errno) return
+    const stat = fstatSync(copy)
+    if (stat.isSocket() && stat.ino === inode) void readAtStart(name, qemu, copy)
+    else close(copy)
   }
 
   #watch(name: string, qemu: ProcessIdentity, hasAfter: boolean, claims: readonly RawMapping[] = []): void {
