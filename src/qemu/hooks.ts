@@ -28,15 +28,17 @@ export async function runHook(
 ): Promise<string | undefined> {
   const launch = { argv: ['/bin/sh', '-c', command], credentials: vm, environment: vm.environment }
   const said = (what: string): string => `'${command}' ${what}`
+  let child: ChildProcess | undefined
+  let told: NodeJS.Signals | undefined
+  // Before it is started: a signal that comes meanwhile would leave it behind.
+  const stopForwarding = forwardSignals((signal) => {
+    told = signal
+    if (child !== undefined) signalGroup(child, signal)
+  })
   try {
-    const child = spawnQemu(vm, launch, ['ignore', streams[1], streams[2]], { detached: true })
+    child = spawnQemu(vm, launch, ['ignore', streams[1], streams[2]], { detached: true })
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-    let told: NodeJS.Signals | undefined
-    const stopForwarding = forwardSignals((signal) => {
-      told = signal
-      signalGroup(child, signal)
-    })
-    const first = await within(ended, timeoutMs).finally(stopForwarding)
+    const first = await within(ended, timeoutMs)
     if (first === LATE) {
       signalGroup(child, 'SIGKILL')
       return said(`did not end within ${timeoutMs} ms`)
@@ -48,6 +50,8 @@ export async function runHook(
     return said(signal === null ? `ended with status ${code}` : `was killed by ${signal}`)
   } catch (error) {
     return said(`could not be run: ${(error as Error).message}`)
+  } finally {
+    stopForwarding()
   }
 }
 

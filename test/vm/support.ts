@@ -189,7 +189,8 @@ async function endVm(name: string, child: ChildProcess, ended: Promise<unknown>)
     await waitExit(fd, 5000)
     close(fd)
   }
-  rmSync(vmPaths(name).directory, { recursive: true, force: true })
+  // The watcher may be removing its records as well.
+  rmSync(vmPaths(name).directory, { recursive: true, force: true, maxRetries: 5 })
 }
 
 export function kill(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {

@@ -77,7 +77,7 @@ class QuitFirst {
     if (nextQemu === undefined && !isWindow)
       this.#formerBinary = keepFormerBinary(name, qemu.pid, argv[0] as string)
     const before = readRuntime(name)
-    const heir = await this.#startHeir(qemu)
+    const placeholder = await this.#startPlaceholder(qemu)
     const saved = await saveAndQuit({
       definition: this.#run.before,
       qmp,
@@ -87,23 +87,23 @@ class QuitFirst {
       timeoutMs,
       onStep: this.#run.onStep,
     }).catch(async (error: unknown) => {
-      await this.#endHeir(heir, qemu)
+      await this.#endPlaceholder(placeholder, qemu)
       throw error
     })
     this.#run.stateBytes = saved.saved?.sizeBytes ?? 0
-    return await this.#startNext(saved, before, heir)
+    return await this.#startNext(saved, before, placeholder)
   }
 
   /** From here on the old QEMU is gone. */
   async #startNext(
     saved: VmDefinition,
     before: VmRuntime | undefined,
-    heir: Started | undefined,
+    placeholder: Started | undefined,
   ): Promise<VmTimeline> {
     const { name } = this.#run.before
     const argv = [...this.#run.line]
     try {
-      this.#run.after = await startFromSaved(this.#startOf(saved, before, heir))
+      this.#run.after = await startFromSaved(this.#startOf(saved, before, placeholder))
       return this.#run.updated()
     } catch (error) {
       if (error instanceof StartFromSavedError && error.isLoaded) {
@@ -149,28 +149,34 @@ class QuitFirst {
    * Where its QEMU is a unit's main process: the one that will be, before the guest is stopped. Errors
    * (QemuError, UsageError): it does not start, or the manager does not take it.
    */
-  async #startHeir(qemu: ProcessIdentity): Promise<Started | undefined> {
+  async #startPlaceholder(qemu: ProcessIdentity): Promise<Started | undefined> {
     const { before: definition, unit, request } = this.#run
     if (unit === undefined) return undefined
     const { timeoutMs } = request
-    const heir = await startBeside({ how: 'heir', definition, former: qemu, underInit: true, timeoutMs })
-    if (await moveMainProcess(unit, qemu.pid, heir.process.pid)) return heir
-    await this.#endHeir(heir, qemu)
+    const placeholder = await startBeside({
+      how: 'placeholder',
+      definition,
+      former: qemu,
+      underInit: true,
+      timeoutMs,
+    })
+    if (await moveMainProcess(unit, qemu.pid, placeholder.process.pid)) return placeholder
+    await this.#endPlaceholder(placeholder, qemu)
     throw new UsageError(`its unit ${unit.name} does not take its next QEMU over`)
   }
 
   /** The guest goes on in its old QEMU. */
-  async #endHeir(heir: Started | undefined, qemu: ProcessIdentity): Promise<void> {
+  async #endPlaceholder(placeholder: Started | undefined, qemu: ProcessIdentity): Promise<void> {
     const { unit, before } = this.#run
-    if (unit === undefined || heir === undefined) return
-    await moveMainProcess(unit, heir.process.pid, qemu.pid)
+    if (unit === undefined || placeholder === undefined) return
+    await moveMainProcess(unit, placeholder.process.pid, qemu.pid)
     await endLeftOver(before.name)
   }
 
-  /** Starts a QEMU for the guest, unless its heir becomes one. */
-  #startOf(definition: VmDefinition, before: VmRuntime | undefined, heir?: Started): StartRequest {
+  /** Starts a QEMU for the guest, unless its placeholder becomes one. */
+  #startOf(definition: VmDefinition, before: VmRuntime | undefined, placeholder?: Started): StartRequest {
     const mark = markAgain(this.#mark)
-    const { ended } = heir ?? startQemu('next', ramFileOf(definition), this.#place)
+    const { ended } = placeholder ?? startQemu('next', ramFileOf(definition), this.#place)
     const { onStep, onUnset, request } = this.#run
     return { definition, before, ended, mark, timeoutMs: request.timeoutMs, onStep, onUnset }
   }

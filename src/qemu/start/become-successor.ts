@@ -57,7 +57,7 @@ export async function becomeSuccessor(name: string): Promise<never> {
  * ends one that is left over ends it, too. Returns the exit status where a command before QEMU failed. Errors
  * (UsageError): as of `becomeSuccessor`; the guest was not saved.
  */
-export async function becomeHeir(name: string): Promise<number> {
+export async function becomePlaceholder(name: string): Promise<number> {
   const { former, definition, pidfd, lock } = readNext(name)
   joinCgroupOf(process.pid, former.pid)
   putOnRecord(name, former)

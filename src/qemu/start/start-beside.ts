@@ -1,6 +1,6 @@
 /**
  * The start, by the updating command, of a process that stands beside the QEMU which has the guest: its
- * successor, or its heir (`become-successor.ts`). The command holds the VM's update lock.
+ * successor, or its placeholder (`become-successor.ts`). The command holds the VM's update lock.
  */
 import { readFileSync, rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -19,7 +19,7 @@ import { endWords, STARTER, type Started, starterEnvironment, startStarter } fro
 const LOOK_MS = 10
 
 export interface BesideRequest {
-  readonly how: 'successor' | 'heir'
+  readonly how: 'successor' | 'placeholder'
   readonly definition: VmDefinition
   /** The QEMU that has the guest. */
   readonly former: ProcessIdentity
