@@ -50,7 +50,7 @@ function migrate(socket: Socket, path: string): void {
   event(socket, 'MIGRATION', { status: 'completed' })
 }
 
-function answer(socket: Socket, { execute, id, arguments: words }: Command): void {
+function answer(socket: Socket, { execute, id, arguments: words }: Command): unknown {
   const values: Record<string, unknown> = {
     'query-status': { status, running: status === 'running' },
     'query-memdev': [{ id: 'ram', size: ramBytes, share: true }],
@@ -74,14 +74,19 @@ function answer(socket: Socket, { execute, id, arguments: words }: Command): voi
     'chardev',
     'iothreads',
     'cpus-fast',
+    'pci',
+    'vcpu-dirty-limit',
+    'vnc-servers',
   ])
     values[`query-${question}`] = []
   if (execute === 'query-migrate') isLookedAt = true
-  if (moment === 'after-save' && status === 'postmigrate' && execute === 'query-block') {
-    const error = { class: 'GenericError', desc: 'not today' }
-    socket.write(`${JSON.stringify({ error, id })}\n`)
-    return
-  }
+  const refuse = (desc: string) =>
+    socket.write(`${JSON.stringify({ error: { class: 'GenericError', desc }, id })}\n`)
+  if (moment === 'after-save' && status === 'postmigrate' && execute === 'query-block')
+    return refuse('not today')
+  const { property = '' } = words ?? {}
+  if (execute === 'qom-get' && !['discard-data', 'mem-path'].includes(property))
+    return refuse(`Property 'memory-backend-file.${property}' not found`)
   socket.write(`${JSON.stringify({ return: values[execute] ?? {}, id })}\n`)
   if (execute === 'migrate') migrate(socket, words?.channels?.[0]?.addr.filename ?? '')
   if (execute === 'quit') process.exit(0)
