@@ -16,6 +16,7 @@ import { testbedObstacle } from '../../testbed/obstacle.ts'
 import { type Phase, prefetch } from '../../testbed/scenario/parts.ts'
 import type { ScenarioTier } from '../../testbed/scenario/scenario.ts'
 import { findScenario, scenariosOf } from '../../testbed/scenarios/registry.ts'
+import { LONG_FILES } from './long-files.ts'
 import type { Place } from './run-child.ts'
 import { type JobResult, runFile } from './run-file.ts'
 import { runScenarioJob } from './run-scenario.ts'
@@ -28,8 +29,10 @@ export interface Job {
   readonly obstacle?: (phase: Phase) => Promise<string | undefined>
 }
 
+type FileTier = keyof typeof LONG_FILES
+
 export interface Tier {
-  readonly name: 'unit' | 'mount' | 'vm' | ScenarioTier
+  readonly name: 'unit' | FileTier | `${FileTier}-long` | ScenarioTier
   readonly jobs: (project: string) => Job[]
   /** Jobs at once. Two hosts of a testbed would share what each is given of this machine. */
   readonly parallel: number
@@ -43,6 +46,15 @@ const files = (globs: readonly string[], timeoutMs: number) => (project: string)
   globSync([...globs], { cwd: project })
     .sort()
     .map((path): Job => ({ path, run: (place) => runFile(path, place, timeoutMs) }))
+
+/** Those of test/TIER that are named as long, or the others. */
+const filesOf = (tier: FileTier, isLong: boolean, timeoutMs: number) => (project: string) => {
+  const long = new Set(LONG_FILES[tier].map((name) => `test/${tier}/${name}.test.ts`))
+  return files(
+    [`test/${tier}/**/*.test.ts`],
+    timeoutMs,
+  )(project).filter(({ path }) => long.has(path) === isLong)
+}
 
 /** Twice, since a run that failed by the emulator is repeated; with the time before and after. */
 const SCENARIO_MS = 2 * 1_200_000 + 600_000
@@ -112,6 +124,9 @@ const UNIT = ['src', 'scripts', 'campaigns', 'testbed', 'bench', 'test/kept', 't
   (folder) => `${folder}/**/*.test.ts`,
 )
 
+const MOUNT = { parallel: MOUNTING_FILES, obstacle: mountTierObstacle }
+const VM = { parallel: MOUNTING_FILES, obstacle: vmTierObstacle }
+
 export const TIERS: readonly Tier[] = [
   {
     name: 'unit',
@@ -120,21 +135,11 @@ export const TIERS: readonly Tier[] = [
     obstacle: async () => undefined,
     budgetMinutes: 1,
   },
-  {
-    name: 'mount',
-    jobs: files(['test/mount/**/*.test.ts'], 600_000),
-    parallel: MOUNTING_FILES,
-    obstacle: mountTierObstacle,
-    budgetMinutes: 3,
-  },
-  {
-    name: 'vm',
-    jobs: files(['test/vm/**/*.test.ts'], 900_000),
-    parallel: MOUNTING_FILES,
-    obstacle: vmTierObstacle,
-    budgetMinutes: 3,
-  },
+  { ...MOUNT, name: 'mount', jobs: filesOf('mount', false, 600_000), budgetMinutes: 3 },
+  { ...VM, name: 'vm', jobs: filesOf('vm', false, 900_000), budgetMinutes: 3 },
   scenarioTier('kexec', 5),
+  { ...MOUNT, name: 'mount-long', jobs: filesOf('mount', true, 600_000) },
+  { ...VM, name: 'vm-long', jobs: filesOf('vm', true, 900_000) },
   scenarioTier('testbed'),
   scenarioTier('long'),
 ]
