@@ -87,7 +87,8 @@ function takeOverFrom({ pool, source }: KeeperOptions, holder: PreviousHolder): 
   // Stopped, because a server would go on serving, and a keeper may be retrieving incoming objects.
   suspendHolder(holder)
   try {
-    const handles = takeOver(pool, holder.process.pid, holder.role === 'server' ? 'server' : 'keeper')
+    const role = holder.role === 'server' ? 'server' : 'keeper'
+    const handles = takeOver(pool, holder.process.pid, role, isInRegion(source))
     if (!isInRegion(source) && handles.areas.memfd === undefined)
       throw new UsageError(
         `pool '${pool}': process ${holder.process.pid} keeps what the former kernel handed over for it, and that cannot be used (see ${logPath(pool)}): to give it up, 'guestmemfs umount --discard ${pool}'`,

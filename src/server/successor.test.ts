@@ -121,7 +121,11 @@ test('requests that are sent again in any order, to servers that die in turn, ar
       const names = ['made', 'old', 'link', 'empty', 'created', 'from', 'to'].filter(found)
       assert.deepEqual(names, ['made', 'link', 'created', 'to'])
     }),
-    { numRuns: 300, ...(process.env.SEED ? { seed: Number(process.env.SEED) } : {}) },
+    {
+      numRuns: 300,
+      includeErrorInReport: true,
+      ...(process.env.SEED ? { seed: Number(process.env.SEED) } : {}),
+    },
   )
 })
 

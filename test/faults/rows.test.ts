@@ -24,6 +24,20 @@ test('every fault has a row, and no row its name twice', () => {
   assert.equal(new Set(ids).size, ids.length)
 })
 
+/** What a test says that could not start, or ran out of time. */
+const OTHER_FAILURES = [
+  '',
+  "error: 'test timed out after 120000ms'",
+  "error: 'Command failed: guestmemfs mount'",
+  'Expected values to be strictly equal:\n\n1 !== 0\n',
+]
+
+test('a row is content with its own failure alone', () => {
+  for (const { id, says } of ROWS)
+    for (const text of OTHER_FAILURES) assert.doesNotMatch(text, says, `${id}: ${text}`)
+  assert.equal(new Set(ROWS.map(({ says }) => says.source)).size, ROWS.length)
+})
+
 for (const { id, file, title } of ROWS)
   test(`${id}: its test is there`, () => {
     const text = readFileSync(join(PROJECT, file), 'utf8')

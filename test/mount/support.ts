@@ -205,9 +205,11 @@ export const shell = (command: string): string =>
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 
-/** `guestmemfs fsck` finds no fault in the pool; an unfinished checkpoint is none. */
-export async function assertClean(pool: string): Promise<void> {
-  const { status, stdout, stderr } = await guestmemfs('fsck', pool)
+/**
+ * `guestmemfs fsck`, of the program of `run`, finds no fault in the pool; an unfinished checkpoint is none.
+ */
+export async function assertClean(pool: string, run = guestmemfs): Promise<void> {
+  const { status, stdout, stderr } = await run('fsck', pool)
   assert.deepEqual({ status, stderr }, { status: 0, stderr: '' }, stdout)
   for (const line of stdout.trim().split('\n')) assert.match(line, /: (clean$|note in )/)
 }

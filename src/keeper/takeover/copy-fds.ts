@@ -71,8 +71,11 @@ function takeLuoState(
   return isComplete ? { kind: 'outgoing', sessions } : { kind: 'incoming', sessions, incoming }
 }
 
-/** Errors: UsageError when the holder's descriptors cannot be copied; nothing has changed then. */
-export function takeOver(pool: string, pid: number, role: Role): PoolHandles {
+/**
+ * `inRegion`: what is to be copied are runtime area and connection alone. Errors: UsageError when the
+ * holder's descriptors cannot be copied; nothing has changed then.
+ */
+export function takeOver(pool: string, pid: number, role: Role, inRegion = false): PoolHandles {
   const pidfd = pidfdOpen(pid)
   if (pidfd instanceof Errno)
     throw new UsageError(`pool '${pool}': its ${role} (process ${pid}) ended meanwhile: mount again`)
@@ -92,7 +95,8 @@ export function takeOver(pool: string, pid: number, role: Role): PoolHandles {
     // A table of this keeper's own: the other one must stay true of the previous holder until that has ended.
     const { fd: tableFd, table } = makeTable()
     const memfds = new MemfdTable(table)
-    if (theirs.table === undefined)
+    // The keeper of a region has a table as well, of no memory, and no image.
+    if (inRegion || theirs.table === undefined)
       return { areas: { runtime, memfd: undefined }, table, memfds, fuse, luoState: { kind: 'none' } }
 
     const theirTableFd = copy(theirs.table, 'descriptor table')
