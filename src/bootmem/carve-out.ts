@@ -8,9 +8,9 @@ import {
   formatMemmap,
   type MemoryOption,
   memoryOptions,
-  optionValue,
   parseMemmap,
   reservedRanges,
+  valueOfWord,
 } from '../linux/memmap.ts'
 import type { PhysicalRange } from '../linux/memory-ranges.ts'
 import { PMD_BYTES, SMALLEST_REGION_BYTES } from '../values/units.ts'
@@ -82,7 +82,7 @@ const isReservedForPool = (option: MemoryOption): boolean =>
 
 /** The word without carve-outs of either kind and ceilings; undefined: nothing is left of it. */
 export function withoutCarveOuts(word: string): string | undefined {
-  const parts = optionValue(word, 'memmap')?.split(',')
+  const parts = valueOfWord(word, 'memmap')?.split(',')
   if (parts === undefined) return word
   const kept = parts.filter((part) => {
     const option = parseMemmap(part)
@@ -105,7 +105,7 @@ export const KMEM_WORD = 'modprobe.blacklist=kmem'
  */
 export function keepsKmemAway(words: readonly string[]): boolean {
   return words.some((word) => {
-    const names = optionValue(word, 'modprobe.blacklist') ?? optionValue(word, 'module_blacklist')
+    const names = valueOfWord(word, 'modprobe.blacklist') ?? valueOfWord(word, 'module_blacklist')
     return names?.split(',').includes('kmem')
   })
 }

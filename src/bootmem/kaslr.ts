@@ -10,7 +10,7 @@
  * and the kernel takes the first free place from 16 MiB on (parse_options(), efi_decompress_kernel(),
  * drivers/firmware/efi/libstub/x86-stub.c).
  */
-import { E820, kernelWords, type MemoryOption, optionValue, parseMem, parseMemmap } from '../linux/memmap.ts'
+import { E820, kernelWords, type MemoryOption, parseMem, parseMemmap, valueOfWord } from '../linux/memmap.ts'
 import { type PhysicalRange, subtractRanges } from '../linux/memory-ranges.ts'
 
 /** MAX_MEMMAP_REGIONS: KASLR has no room for more ranges to avoid. */
@@ -34,14 +34,14 @@ export function kaslrView(words: readonly string[]): KaslrView {
     if (bytes > 0) limitBytes = Math.min(limitBytes, bytes)
   }
   for (const word of kernelWords(words)) {
-    const mem = optionValue(word, 'mem')
+    const mem = valueOfWord(word, 'mem')
     if (mem !== undefined) {
       const option = parseMem(mem)
       if (option?.kind === 'limit') limit(option.sizeBytes)
       // At a size of 0 KASLR stops reading the command line.
       else if (!mem.startsWith('nopentium')) break
     }
-    const parts = optionValue(word, 'memmap')?.split(',') ?? []
+    const parts = valueOfWord(word, 'memmap')?.split(',') ?? []
     // Once the list is full, KASLR ignores further options, their limits included.
     while (parts.length > 0 && avoided.length < RANGES_MAX) {
       const seen = readAsKaslr(parseMemmap(parts.shift() as string))

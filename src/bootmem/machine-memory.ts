@@ -10,11 +10,11 @@ import { firmwareMap } from '../linux/firmware-map.ts'
 import { type IomemLine, parseIomem } from '../linux/iomem.ts'
 import { E820 } from '../linux/memmap.ts'
 import {
-  endOf,
   mergeRanges,
   overlap,
   type PhysicalRange,
   rangeBetween,
+  rangeEnd,
   subtractRanges,
 } from '../linux/memory-ranges.ts'
 import { SystemCallError, UsageError } from '../values/errors.ts'
@@ -84,7 +84,7 @@ function mapOfIomem(lines: readonly IomemLine[], carveOuts: readonly PhysicalRan
   )
   const ram = [...top.filter(({ name }) => name === 'System RAM'), ...back].map(({ range }) => range)
   const typed = (ranges: readonly PhysicalRange[], type: number): E820Entry[] =>
-    ranges.map((range) => ({ start: range.start, end: endOf(range), type }))
+    ranges.map((range) => ({ start: range.start, end: rangeEnd(range), type }))
   return [...typed(subtractRanges(ram, taken), E820.RAM), ...typed(mergeRanges(taken), E820.RESERVED)]
 }
 
@@ -97,7 +97,7 @@ function occupantsOfIomem(lines: readonly IomemLine[]): Occupant[] {
   const image =
     parts.length === 0
       ? []
-      : [rangeBetween(Math.min(...parts.map(({ start }) => start)), Math.max(...parts.map(endOf)))]
+      : [rangeBetween(Math.min(...parts.map(({ start }) => start)), Math.max(...parts.map(rangeEnd)))]
   return [
     ...image.map((range): Occupant => ({ what: 'kernel', range })),
     ...crash.map(({ range }): Occupant => ({ what: 'crash kernel', range })),

@@ -5,7 +5,7 @@
  * e820__update_table(), arch/x86/kernel/e820.c.
  */
 import { E820, type MemoryOption } from '../linux/memmap.ts'
-import { endOf, mergeRanges, type PhysicalRange } from '../linux/memory-ranges.ts'
+import { mergeRanges, type PhysicalRange, rangeEnd } from '../linux/memory-ranges.ts'
 
 /** Physical bytes `start` to `end` (not included). */
 export interface E820Entry {
@@ -36,14 +36,14 @@ function applyOne(table: readonly E820Entry[], option: MemoryOption): readonly E
     case 'retype': {
       const { range, from, to } = option
       if (from === 0 && to !== 0) return add(table, range, to)
-      return rewrite(table, range.start, endOf(range), from, to)
+      return rewrite(table, range.start, rangeEnd(range), from, to)
     }
   }
 }
 
 const add = (table: readonly E820Entry[], range: PhysicalRange, type: number): E820Entry[] => [
   ...table,
-  { start: range.start, end: endOf(range), type },
+  { start: range.start, end: rangeEnd(range), type },
 ]
 
 /** Memory of type `from` (0: of any) between `start` and `end` becomes `to` (0: is removed). */

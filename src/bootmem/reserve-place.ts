@@ -9,11 +9,11 @@
 import { formatBytes, formatRange } from '../linux/memmap.ts'
 import {
   covers,
-  endOf,
   intersectRanges,
   overlap,
   type PhysicalRange,
   rangeBetween,
+  rangeEnd,
   subtractRanges,
   totalBytes,
 } from '../linux/memory-ranges.ts'
@@ -161,7 +161,7 @@ function starts(room: Room, eligible: readonly PhysicalRange[], sizeBytes: numbe
     [piece.start, DMA32_END, sizeBytes].flatMap((floor) =>
       [PMD_BYTES, GIB]
         .map((align) => alignUp(Math.max(piece.start, floor), align))
-        .filter((start) => start + sizeBytes <= endOf(piece)),
+        .filter((start) => start + sizeBytes <= rangeEnd(piece)),
     ),
   )
   return [...new Set(found)]
@@ -169,7 +169,7 @@ function starts(room: Room, eligible: readonly PhysicalRange[], sizeBytes: numbe
 
 /** Better places compare lower; all else equal, the lowest address. */
 function rate(room: Room, range: PhysicalRange): number[] {
-  const inOneNode = room.nodes.length === 0 || nodesOf(room.nodes, range).length === 1
+  const inOneNode = room.nodes.length === 0 || nodeIdsOf(room.nodes, range).length === 1
   return [
     Number(range.start < DMA32_END),
     Number(!inOneNode),
@@ -186,7 +186,7 @@ function compare(one: readonly number[], other: readonly number[]): number {
 }
 
 /** Ids of the nodes that it has memory of. */
-export const nodesOf = (nodes: readonly MemoryNode[], range: PhysicalRange): number[] =>
+export const nodeIdsOf = (nodes: readonly MemoryNode[], range: PhysicalRange): number[] =>
   nodes.filter(({ ranges }) => ranges.some((each) => overlap(each, range))).map(({ id }) => id)
 
 const nodeRanges = (room: Room, node: number): readonly PhysicalRange[] =>

@@ -25,7 +25,7 @@ import {
   choosePlace,
   hostShare,
   inGibibytes,
-  nodesOf,
+  nodeIdsOf,
   type PlaceRequest,
   type Room,
 } from './reserve-place.ts'
@@ -88,7 +88,7 @@ export function planReserve(
   return {
     range,
     alignBytes: [GIB, PMD_BYTES].find((align) => range.start % align === 0) as number,
-    nodes: nodesOf(memory.nodes, range),
+    nodes: nodeIdsOf(memory.nodes, range),
     ramBytes: totalBytes(room.ram),
     hostKeepsBytes: hostShare(room, request).keeps,
     addWords: [...changed, ...added],
@@ -202,7 +202,7 @@ function* notes(
   if (type === 'reserved')
     yield "hidden: no struct pages, not in the kernel's direct map; mapped in pages of 4K (docs/stores.md)"
   else if (range.start % GIB !== 0) yield 'it does not begin at a multiple of 1G: 2M pages, no 1G pages'
-  const nodes = nodesOf(room.nodes, range)
+  const nodes = nodeIdsOf(room.nodes, range)
   if (nodes.length > 1)
     yield `it lies in memory nodes ${nodes.join(', ')}, and is treated as node ${nodes[0]} throughout: --numa keeps it in one`
   for (const { what, range: other } of room.occupants)

@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { CorruptBytesError, UsageError } from '../values/errors.ts'
 import { type InstallFile, MARK } from './install-files.ts'
-import { digest } from './versions/version-folder.ts'
+import { sha256Of } from './versions/version-folder.ts'
 import { writeDurably } from './write-durably.ts'
 
 const MANIFEST = '/var/lib/guestmemfs/installed.json'
@@ -68,9 +68,9 @@ function look(prefix: string, path: string, known: readonly Entry[], text?: stri
   const target = join(prefix, path)
   if (!existsSync(target)) return 'nothing'
   const bytes = readFileSync(target)
-  const sha256 = digest(bytes)
+  const sha256 = sha256Of(bytes)
   const own = known.filter((entry) => entry.path === path)
-  if ((text !== undefined && digest(text) === sha256) || own.some((entry) => entry.sha256 === sha256))
+  if ((text !== undefined && sha256Of(text) === sha256) || own.some((entry) => entry.sha256 === sha256))
     return 'ours'
   return own.length > 0 || bytes.includes(MARK) ? 'edited' : 'foreign'
 }
@@ -113,9 +113,9 @@ export function install(
   )
   const made = [...wanted.map(({ path }) => path), MANIFEST].flatMap((path) => missingFolders(prefix, path))
   const all = [...new Set([...(old?.folders ?? []), ...folders, ...made])]
-  const now = wanted.map(({ path, text }) => ({ path, sha256: digest(text) }))
+  const now = wanted.map(({ path, text }) => ({ path, sha256: sha256Of(text) }))
   // A user who moves the new one over the changed one has an installed file again.
-  const theirs = edited.map(({ path, text }) => ({ path, sha256: digest(text) }))
+  const theirs = edited.map(({ path, text }) => ({ path, sha256: sha256Of(text) }))
   writeManifest(prefix, { format: 1, files: [...known, ...now, ...theirs], folders: all })
   for (const { path, mode, text } of wanted) {
     mkdirSync(dirname(join(prefix, path)), { recursive: true })

@@ -20,7 +20,7 @@ import { type TestContext, test } from 'node:test'
 import { UsageError } from '../values/errors.ts'
 import { installProgram, uninstallProgram } from './install-program.ts'
 import { smallProgram } from './testing/small-program.ts'
-import { digest, LIBRARY, lacksOf, readVersion, versionNames } from './versions/version-folder.ts'
+import { LIBRARY, lacksOf, readVersion, sha256Of, versionNames } from './versions/version-folder.ts'
 
 const READS = { image: { oldest: 1, newest: 2 } }
 
@@ -217,7 +217,7 @@ test('files of a version that has other ones are taken away, and those that were
   }
   const manifest = join(machine.prefix, 'var/lib/guestmemfs/installed.json')
   mkdirSync(join(manifest, '..'), { recursive: true })
-  const files = [...former, HELPER].map((path) => ({ path, sha256: digest(text) }))
+  const files = [...former, HELPER].map((path) => ({ path, sha256: sha256Of(text) }))
   writeFileSync(manifest, JSON.stringify({ format: 1, files, folders: [] }))
   writeFileSync(join(machine.prefix, former[1] as string), `${text}more\n`)
   const done = installProgram(machine.prefix, smallProgram(join(machine.prefix, 'from/one'), 'one'), READS)

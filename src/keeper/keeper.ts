@@ -25,7 +25,7 @@ import { type OpenedPool, openPool, unusableUnless } from './open-pool.ts'
 import { checkOwnFiles, giveOver, ReplacedError } from './own-version.ts'
 import { recordPool } from './record-pool.ts'
 import { ServerHistory } from './server-history.ts'
-import { describeEnd, type FirstOrder, ServerProcess, whyNotOpened } from './server-process.ts'
+import { describeEnd, type FirstOrder, ServerProcess, whyPoolNotOpened } from './server-process.ts'
 import { findOwner } from './takeover/find-owner.ts'
 import { killHolder, openHolder, resumeHolder } from './takeover/holder-process.ts'
 import { takeRegionLocks } from './takeover/take-region-lock.ts'
@@ -208,7 +208,7 @@ export class Keeper {
     }
     this.#history.endedEarly(opened)
     if (this.#history.mayHaveLostPages && !mayHaveLostPages) return await this.#startServer(source, more)
-    throw new UsageError(`pool '${pool}': ${whyNotOpened(opened, logPath(pool))}`)
+    throw new UsageError(`pool '${pool}': ${whyPoolNotOpened(opened, logPath(pool))}`)
   }
 
   /** The server has made the image: the packed one is not needed any more. */

@@ -79,7 +79,7 @@ export function describeEnd(ended: ServerEnd): string {
 }
 
 /** For the operator: why a server that ended so did not open the pool. `log`: where there is more. */
-export function whyNotOpened(ended: ServerEnd, log: string): string {
+export function whyPoolNotOpened(ended: ServerEnd, log: string): string {
   if (ended.kind === 'refused') return ended.reason
   return ended.kind === 'died' && ended.how === 'SIGBUS'
     ? `the machine has lost memory of its image (SIGBUS): see ${log}`

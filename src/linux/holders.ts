@@ -90,7 +90,7 @@ function lookOnce<What>(
   let unclear: Holder | undefined
   for (const name of list(proc)) {
     if (!/^\d+$/.test(name)) continue
-    const holder = () => ({ pid: Number(name), program: read(join(proc, name, 'comm')).trim() })
+    const holder = () => ({ pid: Number(name), program: readWhileAlive(join(proc, name, 'comm')).trim() })
     for (const task of tasksToAsk(join(proc, name))) {
       const found = ask(task)
       if (found === undefined) unclear = holder()
@@ -112,7 +112,7 @@ function devicesOf(task: string): Set<DeviceNumber> | undefined {
   try {
     for (const fd of list(join(task, 'fd'))) note(join(task, 'fd', fd))
     for (let look = 0; look < MAX_LOOKS; look++) {
-      const ranges = sharedFileMappings(read(join(task, 'maps')))
+      const ranges = sharedFileMappings(readWhileAlive(join(task, 'maps')))
       if (ranges.filter((range) => !note(join(task, 'map_files', range))).length === 0) return found
     }
     return undefined
@@ -127,9 +127,9 @@ function devicesOf(task: string): Set<DeviceNumber> | undefined {
  * has ended before the others did. A thread with descriptors of its own shows its mappings all the same.
  */
 function tasksToAsk(process: string): string[] {
-  if (!/^State:\s+[ZX]/m.test(read(join(process, 'status')))) return [process]
+  if (!/^State:\s+[ZX]/m.test(readWhileAlive(join(process, 'status')))) return [process]
   const living = list(join(process, 'task')).filter(
-    (tid) => !/^State:\s+[ZX]/m.test(read(join(process, 'task', tid, 'status'))),
+    (tid) => !/^State:\s+[ZX]/m.test(readWhileAlive(join(process, 'task', tid, 'status'))),
   )
   // /proc/TID is there for every thread, though it is not listed.
   return living.slice(0, 1).map((tid) => join(process, '..', tid))
@@ -162,11 +162,11 @@ export function characterDevice(path: string): DeviceNumber | 'gone' | undefined
 
 /** Processes forked since boot. */
 const birthCount = (proc: string): string =>
-  /^processes (\d+)$/m.exec(read(join(proc, 'stat')))?.[1] ?? String(Math.random())
+  /^processes (\d+)$/m.exec(readWhileAlive(join(proc, 'stat')))?.[1] ?? String(Math.random())
 
 /** A process that ends during the look holds nothing any more. */
 const list = (path: string): string[] => whileItLives(() => readdirSync(path)) ?? []
-export const read = (path: string): string => whileItLives(() => readFileSync(path, 'latin1')) ?? ''
+export const readWhileAlive = (path: string): string => whileItLives(() => readFileSync(path, 'latin1')) ?? ''
 
 function whileItLives<T>(look: () => T): T | undefined {
   try {

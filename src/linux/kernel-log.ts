@@ -29,7 +29,7 @@ export function readKernelLog(path = '/dev/kmsg'): KernelLine[] {
     while (lines.length < MOST_LINES) {
       const read = readRecord(fd, record)
       if (read === undefined) return lines
-      const line = parseRecord(record.toString('latin1', 0, read))
+      const line = parseKernelLine(record.toString('latin1', 0, read))
       if (line !== undefined) lines.push(line)
     }
     return lines
@@ -54,7 +54,7 @@ function readRecord(fd: number, into: Buffer): number | undefined {
 }
 
 /** `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];TEXT`, and lines with properties behind it. */
-export function parseRecord(record: string): KernelLine | undefined {
+export function parseKernelLine(record: string): KernelLine | undefined {
   const [, atUs, text] = /^\d+,\d+,(\d+),[^;]*;([^\n]*)/.exec(record) ?? []
   return text === undefined ? undefined : { atUs: Number(atUs), text }
 }

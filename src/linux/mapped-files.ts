@@ -7,7 +7,7 @@
 import type { Stats } from 'node:fs'
 import { join } from 'node:path'
 import { type DeviceNumber, deviceWord } from './device-node.ts'
-import { characterDevice, read } from './holders.ts'
+import { characterDevice, readWhileAlive } from './holders.ts'
 
 /** Also false where there is no such process, or this one may not look into it. */
 export const mapsFile = (pid: number, { dev, ino }: Pick<Stats, 'dev' | 'ino'>, proc = '/proc'): boolean =>
@@ -43,7 +43,7 @@ function writableMappings(pid: number, proc: string): WritableMapping[] {
 
 function mapsOf(pid: number, proc: string): string {
   try {
-    return read(join(proc, String(pid), 'maps'))
+    return readWhileAlive(join(proc, String(pid), 'maps'))
   } catch {
     return ''
   }

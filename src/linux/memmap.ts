@@ -47,9 +47,9 @@ const ADDS: Readonly<Record<string, number>> = {
  */
 export function memoryOptions(words: readonly string[]): MemoryOption[] {
   return kernelWords(words).flatMap((word) => {
-    const mem = optionValue(word, 'mem')
+    const mem = valueOfWord(word, 'mem')
     if (mem !== undefined) return parseMem(mem) ?? []
-    return optionValue(word, 'memmap')?.split(',').map(parseMemmap) ?? []
+    return valueOfWord(word, 'memmap')?.split(',').map(parseMemmap) ?? []
   })
 }
 
@@ -69,7 +69,7 @@ export function kernelWords(words: readonly string[]): readonly string[] {
 }
 
 /** What stands behind `NAME=`; undefined when the word is another option. */
-export function optionValue(word: string, name: string): string | undefined {
+export function valueOfWord(word: string, name: string): string | undefined {
   return word.startsWith(`${name}=`) ? word.slice(name.length + 1) : undefined
 }
 

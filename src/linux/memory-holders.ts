@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path'
 import { EACCES } from '../values/errno.ts'
-import { characterDevice, type Holder, lookForHolders, read } from './holders.ts'
+import { characterDevice, type Holder, lookForHolders, readWhileAlive } from './holders.ts'
 import { errnoOfNodeError } from './library.ts'
 import { MEMORY_DEVICE } from './memory-device.ts'
 import type { PhysicalRange } from './memory-ranges.ts'
@@ -35,7 +35,7 @@ function rangesOf(task: string, wanted: readonly PhysicalRange[]): Set<PhysicalR
     for (let look = 0; look < MAX_LOOKS; look++) {
       const found = new Set<PhysicalRange>()
       let isGone = false
-      for (const { name, start, end } of fileMappings(read(join(task, 'maps')))) {
+      for (const { name, start, end } of fileMappings(readWhileAlive(join(task, 'maps')))) {
         const hit = wanted.filter((range) => start < range.start + range.lengthBytes && range.start < end)
         if (hit.length === 0) continue
         // A large file may be mapped at the same offset.

@@ -9,7 +9,7 @@ export interface PhysicalRange {
   readonly lengthBytes: number
 }
 
-export const endOf = ({ start, lengthBytes }: PhysicalRange): number => start + lengthBytes
+export const rangeEnd = ({ start, lengthBytes }: PhysicalRange): number => start + lengthBytes
 
 export const rangeBetween = (start: number, end: number): PhysicalRange => ({
   start,
@@ -17,7 +17,7 @@ export const rangeBetween = (start: number, end: number): PhysicalRange => ({
 })
 
 export const overlap = (one: PhysicalRange, other: PhysicalRange): boolean =>
-  one.start < endOf(other) && other.start < endOf(one)
+  one.start < rangeEnd(other) && other.start < rangeEnd(one)
 
 /** Whether a range of one list and one of the other have a byte in common. */
 export const anyOverlap = (one: readonly PhysicalRange[], other: readonly PhysicalRange[]): boolean =>
@@ -32,8 +32,8 @@ export function mergeRanges(ranges: readonly PhysicalRange[]): PhysicalRange[] {
   for (const range of ranges.toSorted((one, other) => one.start - other.start)) {
     const last = merged.at(-1)
     if (range.lengthBytes <= 0) continue
-    if (last !== undefined && range.start <= endOf(last))
-      merged[merged.length - 1] = rangeBetween(last.start, Math.max(endOf(last), endOf(range)))
+    if (last !== undefined && range.start <= rangeEnd(last))
+      merged[merged.length - 1] = rangeBetween(last.start, Math.max(rangeEnd(last), rangeEnd(range)))
     else merged.push(range)
   }
   return merged
@@ -49,7 +49,7 @@ export function subtractRanges(
     left = left.flatMap((range) => {
       if (!overlap(range, hole)) return [range]
       const before = rangeBetween(range.start, Math.max(range.start, hole.start))
-      const after = rangeBetween(Math.min(endOf(range), endOf(hole)), endOf(range))
+      const after = rangeBetween(Math.min(rangeEnd(range), rangeEnd(hole)), rangeEnd(range))
       return [before, after].filter(({ lengthBytes }) => lengthBytes > 0)
     })
   }

@@ -5,7 +5,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { read } from './holders.ts'
+import { readWhileAlive } from './holders.ts'
 
 export interface FileMapping {
   readonly pid: number
@@ -28,7 +28,7 @@ export function fileMappings(
   return readdirSync(proc)
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
-      const of = (file: string) => quietly(() => read(join(proc, name, file)))
+      const of = (file: string) => quietly(() => readWhileAlive(join(proc, name, file)))
       const isOurs = ({ path, offsetBytes }: Head) => isWanted(path, offsetBytes)
       if (
         !of('maps')

@@ -7,8 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { type Identity, probe, readIdentity } from '../fs/image/header.ts'
 import { HEADER_BYTES } from '../fs/image/image-format.ts'
 import { findAreas, findSessions, listAreas } from '../keeper/takeover/held-areas.ts'
-import { roleOf, titledPool } from '../keeper/takeover/process-role.ts'
-import { read } from '../linux/holders.ts'
+import { processRole, titledPool } from '../keeper/takeover/process-role.ts'
+import { readWhileAlive } from '../linux/holders.ts'
 import { errnoOfNodeError } from '../linux/library.ts'
 import { isPoolMount, mountTable } from '../linux/mounts.ts'
 import { openFile } from '../linux/opened-file.ts'
@@ -79,7 +79,7 @@ export function lookAt(pid: number): ImageHolder[] {
   // A user may hold memfds of these names, and an image that names any pool.
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
   if (!isRoots(status)) return []
-  const role = roleOf(pid)
+  const role = processRole(pid)
   const holder = identify(pid)
   if (holder === undefined) return []
   const looks = images.map((fd) => lookAtImage(pid, fd))
@@ -97,7 +97,7 @@ export function lookAt(pid: number): ImageHolder[] {
   if (identities.size === 0) return []
   const isConnected = fuse !== undefined
   const mounts = mountTable(pid).filter(isPoolMount)
-  const program = read(`/proc/${pid}/comm`).trim()
+  const program = readWhileAlive(`/proc/${pid}/comm`).trim()
   const parentPid = Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1])
   // Of several pools it is not known whose table this is.
   const sizeByTable = identities.size === 1 ? sizeSaid(pid, table) : undefined

@@ -14,7 +14,7 @@ import { checkPoolName } from '../run/check-names.ts'
 import { ensureFolder, POOLS, whyUnwritable } from '../run/paths.ts'
 import { UsageError } from '../values/errors.ts'
 import type { Mounted, MountRequest } from './mount-pool.ts'
-import { type MountAnswer, readAnswer, readRequest } from './unit-messages.ts'
+import { type MountAnswer, parseMountRequest, readAnswer } from './unit-messages.ts'
 
 const path = (pool: string, kind: 'request' | 'answer' | 'pid'): string => `${POOLS}/${pool}.${kind}`
 export const unit = (pool: string): string => `guestmemfs@${pool}.service`
@@ -118,7 +118,7 @@ export const hasRequest = (pool: string): boolean => existsSync(path(checkPoolNa
 export function takeRequest(pool: string): MountRequest | undefined {
   const file = path(checkPoolName(pool), 'request')
   if (!existsSync(file)) return undefined
-  const request = readRequest(readFileSync(file, 'utf8'))
+  const request = parseMountRequest(readFileSync(file, 'utf8'))
   removeFile(file)
   if (request === undefined)
     process.stderr.write(`guestmemfs: ${file} was no request to mount: passed over\n`)

@@ -22,7 +22,7 @@ const MountAnswer = v.variant('ok', [
 export type MountAnswer = v.InferOutput<typeof MountAnswer>
 
 /** undefined: it is no request of this version's kind. */
-export const readRequest = (text: string): MountRequest | undefined => parseRecord(Request, text)
+export const parseMountRequest = (text: string): MountRequest | undefined => parseRecord(Request, text)
 
 /** undefined: it is no answer of this version's kind. */
 export const readAnswer = (text: string): MountAnswer | undefined => parseRecord(MountAnswer, text)

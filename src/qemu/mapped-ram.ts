@@ -85,7 +85,7 @@ async function sharesFile({ name, ramFile }: LiveVm, path: string): Promise<bool
  * Why `user` could not open the file as RAM; undefined: they can, or only the start of the next QEMU will
  * show it. Errors (UsageError): it is no file of a mount.
  */
-export function whyNotOpened(path: string, user: Credentials): Errno | undefined {
+export function whyNotOpenedAsRam(path: string, user: Credentials): Errno | undefined {
   const device = readRamDevice(path)
   const opened = withMount(path, (root, way) => asUser(user, () => openBeneath(root, way, constants.O_RDWR)))
   if (!(opened instanceof Errno)) closeSync(opened)

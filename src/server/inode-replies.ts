@@ -68,11 +68,11 @@ export function shownAttributes(context: Context, { inode, as }: KnownInode): At
 
 /** Where guest RAM shown as a symlink points: at the node that maps it. */
 export function targetOf(context: Context, inode: Inode): string {
-  return nodesOf(context).path(objectOf(inode))
+  return nodeRamOf(context).path(objectOf(inode))
 }
 
 /** The nodes of a store that shows guest RAM as symlinks. */
-export function nodesOf({ store: { ram } }: Context): NodeRam {
+export function nodeRamOf({ store: { ram } }: Context): NodeRam {
   if (ram.via === 'dax-node') return ram
   throw new BrokenInvariantError(`guest RAM is mapped via ${ram.via}, without nodes`)
 }

@@ -10,7 +10,7 @@ import {
   reportTable,
   reportTitle,
 } from '../../../src/liveupdate/report/update-report.ts'
-import { readAnswer, readRequest } from '../../../src/pool/unit-messages.ts'
+import { parseMountRequest, readAnswer } from '../../../src/pool/unit-messages.ts'
 import { parseDefinition, ramBytesOf, ramFileOf } from '../../../src/qemu/vm-definition.ts'
 import { parsePoolRecord } from '../../../src/run/pool-record.ts'
 import { parseRuntime } from '../../../src/run/vm-runtime.ts'
@@ -23,7 +23,7 @@ const READERS: readonly ((bytes: Buffer) => unknown)[] = [
   (bytes) => parseUpdateRecord(bytes),
   readVm,
   readReport,
-  (bytes) => readRequest(bytes.toString('utf8')),
+  (bytes) => parseMountRequest(bytes.toString('utf8')),
   (bytes) => readAnswer(bytes.toString('utf8')),
 ]
 const KEPT = ['pool.json', 'runtime.json', 'update.json', 'vm-saved.json', 'report.json', 'pool-parked.json']

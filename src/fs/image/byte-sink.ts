@@ -4,7 +4,7 @@
  */
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'
-import { viewOf } from './words.ts'
+import { dataViewOf } from './words.ts'
 
 const TWO_TO_32 = 2 ** 32
 
@@ -65,7 +65,7 @@ export class ByteCounter implements ByteOutput {
 
 export class ByteSink implements ByteOutput {
   #buffer = Buffer.alloc(4096)
-  #view = viewOf(this.#buffer)
+  #view = dataViewOf(this.#buffer)
   #length = 0
 
   get length(): number {
@@ -144,7 +144,7 @@ export class ByteSink implements ByteOutput {
     const larger = Buffer.alloc(Math.max(needed, this.#buffer.length * 2))
     this.#buffer.copy(larger, 0, 0, this.#length)
     this.#buffer = larger
-    this.#view = viewOf(larger)
+    this.#view = dataViewOf(larger)
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { CorruptBytesError } from '../../values/errors.ts'
 import type { ByteString } from '../../values/ids.ts'
-import { viewOf } from './words.ts'
+import { dataViewOf } from './words.ts'
 
 const TWO_TO_32 = 2 ** 32
 
@@ -15,7 +15,7 @@ export class ByteSource {
 
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#view = viewOf(bytes)
+    this.#view = dataViewOf(bytes)
   }
 
   get position(): number {

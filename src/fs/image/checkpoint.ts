@@ -9,7 +9,7 @@ import { ByteSink } from './byte-sink.ts'
 import { ByteSource } from './byte-source.ts'
 import { decodeEntry, encodeEntry } from './codec.ts'
 import { type Geometry, SLOT, sideOf, slotOf } from './image-format.ts'
-import { viewOf, wordOf } from './words.ts'
+import { dataViewOf, wordOf } from './words.ts'
 import type { AreaWriter } from './writer.ts'
 
 const scratch = new ByteSink()
@@ -109,8 +109,8 @@ export type SlotState =
 export function readSlotState(area: Uint8Array, geometry: Geometry, side: 0 | 1): SlotState {
   const offset = geometry.slotOffsets[side]
   const fields = area.subarray(offset, offset + SLOT.body)
-  const generation = viewOf(fields).getUint32(SLOT.commitWord, true)
-  const crc = viewOf(fields).getUint32(SLOT.commitWord + 4, true)
+  const generation = dataViewOf(fields).getUint32(SLOT.commitWord, true)
+  const crc = dataViewOf(fields).getUint32(SLOT.commitWord + 4, true)
   const whole = generation > 0 && crc === commitCrc(fields, generation) && sideOf(generation) === side
   return whole
     ? { kind: 'complete', generation }
@@ -124,7 +124,7 @@ export function readCheckpoint(
   generation: number,
 ): { firstSequence: number; entries: Entry[] } {
   const offset = slotOf(geometry, generation)
-  const fields = viewOf(area.subarray(offset, offset + SLOT.body))
+  const fields = dataViewOf(area.subarray(offset, offset + SLOT.body))
   const bodyBytes = Number(fields.getBigUint64(SLOT.bodyBytes, true))
   if (bodyBytes > geometry.slotBytes - SLOT.body) {
     throw new CorruptBytesError(`checkpoint ${generation} is larger than its slot`)

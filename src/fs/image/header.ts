@@ -15,7 +15,7 @@ import {
   HEADER_BYTES,
   NEWEST_VERSION,
 } from './image-format.ts'
-import { viewOf } from './words.ts'
+import { dataViewOf } from './words.ts'
 import type { AreaWriter } from './writer.ts'
 
 /** What an image is of. `totalBlocks` in units of `BLOCK_BYTES`; `uuid` is 16 bytes. */
@@ -68,7 +68,7 @@ const POOL_NAME_LIMIT = 255
  * alone.
  */
 export function probe(area: Uint8Array): Probe {
-  const magic = viewOf(area).getBigUint64(FIELD.magic, true)
+  const magic = dataViewOf(area).getBigUint64(FIELD.magic, true)
   if (magic === MAGIC) return 'image'
   if (magic === FORMATTING) return 'unfinished'
   return area.subarray(0, HEADER_BYTES).every((byte) => byte === 0) ? 'blank' : 'foreign'

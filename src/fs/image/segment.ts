@@ -10,7 +10,7 @@
 import { BrokenInvariantError, CorruptBytesError } from '../../values/errors.ts'
 import { type Geometry, RECORD, SEGMENT, segmentOf } from './image-format.ts'
 import { encodeRecord, type LogRecord, readRecord } from './record.ts'
-import { checkedWord, readCheckedWord, viewOf, type Word } from './words.ts'
+import { checkedWord, dataViewOf, readCheckedWord, type Word } from './words.ts'
 import type { AreaWriter } from './writer.ts'
 
 /** Where a segment stands: `end` is the offset in the segment at which the next record begins. */
@@ -81,11 +81,11 @@ export class Segment {
 }
 
 export const readGenerationWord = (area: Uint8Array, segmentOffset: number): Word =>
-  readCheckedWord(viewOf(area), segmentOffset + SEGMENT.generationWord)
+  readCheckedWord(dataViewOf(area), segmentOffset + SEGMENT.generationWord)
 
 /** True if no record was stored since the segment was last begun. */
 export const isEmptySegment = (area: Uint8Array, segmentOffset: number): boolean =>
-  viewOf(area).getBigUint64(segmentOffset + SEGMENT.firstRecord, true) === 0n
+  dataViewOf(area).getBigUint64(segmentOffset + SEGMENT.firstRecord, true) === 0n
 
 /**
  * All records of the segment of `generation`, the first of which has `firstSequence`. Throws
@@ -125,7 +125,7 @@ export function readSegment(
 
 /** The offset in the segment up to which records were acknowledged; undefined if the word says nothing. */
 function readTail(segment: Uint8Array): number | undefined {
-  const word = readCheckedWord(viewOf(segment), SEGMENT.tailWord)
+  const word = readCheckedWord(dataViewOf(segment), SEGMENT.tailWord)
   if (word.kind !== 'value') return undefined
   const { value } = word
   return value % 8 === 0 && value >= SEGMENT.firstRecord && value <= segment.length - RECORD.body

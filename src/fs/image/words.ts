@@ -13,7 +13,7 @@ const ZERO: Word = { kind: 'zero' }
 const INVALID: Word = { kind: 'invalid' }
 
 /** Little-endian view over any bytes; shared by everything that reads the area at fixed places. */
-export const viewOf = (bytes: Uint8Array): DataView =>
+export const dataViewOf = (bytes: Uint8Array): DataView =>
   new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /** Two 32-bit halves as the 64-bit word that has `low` at the lower address. */

@@ -37,7 +37,6 @@ import { NODE_PATH, type ProgramFile, programFiles } from './program-files.ts'
 import {
   buildOf,
   CURRENT,
-  digest,
   folderName,
   LAUNCHER,
   LIBRARY,
@@ -46,6 +45,7 @@ import {
   MANIFEST_NAME,
   PREVIOUS,
   type Reads,
+  sha256Of,
   type VersionManifest,
 } from './version-folder.ts'
 
@@ -95,8 +95,8 @@ export function installVersion(library: string, program: Program, reads: Reads):
   removeUnfinished(library)
   const files = programFiles(program)
   const digests = [
-    { path: LAUNCHER, sha256: digest(launcher(program.entry)) },
-    ...files.map(({ path, source }) => ({ path, sha256: digest(readFileSync(source)) })),
+    { path: LAUNCHER, sha256: sha256Of(launcher(program.entry)) },
+    ...files.map(({ path, source }) => ({ path, sha256: sha256Of(readFileSync(source)) })),
   ]
   const manifest: VersionManifest = {
     format: 1,

@@ -34,10 +34,11 @@ const VersionSchema = v.object({
 export type VersionManifest = v.InferOutput<typeof VersionSchema>
 export type Reads = VersionManifest['reads']
 
-export const digest = (bytes: string | Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+export const sha256Of = (bytes: string | Uint8Array): string =>
+  createHash('sha256').update(bytes).digest('hex')
 
 export const buildOf = (files: VersionManifest['files']): string =>
-  digest(files.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join(''))
+  sha256Of(files.map(({ path, sha256 }) => `${sha256}  ${path}\n`).join(''))
 
 /** Enough of the build to tell versions apart; the whole of it is in the manifest. */
 const BUILD_DIGITS = 12
@@ -62,7 +63,7 @@ export function lacksOf(folder: string): string | undefined {
   if (buildOf(manifest.files) !== manifest.build) return `${MANIFEST_NAME} is not what was installed`
   for (const { path, sha256 } of manifest.files)
     try {
-      if (digest(readFileSync(join(folder, path))) !== sha256) return `${path} is not what was installed`
+      if (sha256Of(readFileSync(join(folder, path))) !== sha256) return `${path} is not what was installed`
     } catch (error) {
       return `${path}: ${errorText(errnoOfNodeError(error).name)}`
     }

@@ -13,7 +13,7 @@ import type { StoreUse } from '../../values/store-use.ts'
 export type StoredName = 'table' | 'image' | 'runtime' | 'fuse' | `memory-${ObjectId}`
 export const storedName = (object: ObjectId): StoredName => `memory-${object}`
 export const isStoredObject = (name: string): boolean => /^memory-\d+$/.test(name)
-export const objectOf = (name: string): ObjectId => Number(name.slice('memory-'.length)) as ObjectId
+export const storedObject = (name: string): ObjectId => Number(name.slice('memory-'.length)) as ObjectId
 
 /** The unit's descriptors by name. `replace` removes what had the name before. */
 export interface FdStore {

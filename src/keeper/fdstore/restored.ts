@@ -10,7 +10,7 @@ import type { DescriptorTable } from '../../stores/memfd/descriptor-table.ts'
 import { HandoverWords } from '../../stores/memfd/handover-status.ts'
 import type { Fd, ObjectId } from '../../values/ids.ts'
 import { mapTable } from '../areas.ts'
-import { isStoredObject, objectOf } from './fdstore.ts'
+import { isStoredObject, storedObject } from './fdstore.ts'
 
 const FIRST_FD = 3
 export interface StoredPool {
@@ -74,7 +74,7 @@ export function rewriteTable(
   const stored = new Map<ObjectId, Fd>()
   for (const [index, name] of names.entries()) {
     if (!isStoredObject(name)) continue
-    const [object, fd] = [objectOf(name), descriptors[index] as Fd]
+    const [object, fd] = [storedObject(name), descriptors[index] as Fd]
     // The manager may hold both under one name.
     if (isIts(object, fd)) stored.set(object, fd)
   }

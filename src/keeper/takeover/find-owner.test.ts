@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { type TestContext, test } from 'node:test'
 import type { ServerEnd, ServerProcess } from '../server-process.ts'
 import { findOwner } from './find-owner.ts'
-import { roleOf } from './process-role.ts'
+import { processRole } from './process-role.ts'
 
 /** A server of a keeper that took a pool over, as it ended. */
 const server = (end: 'serving' | ServerEnd): ServerProcess =>
@@ -21,7 +21,7 @@ const refused = (ownerPid: number | undefined): ServerEnd => ({ kind: 'refused',
 test('only the lock of another living server makes a keeper end', async (t) => {
   const other = await processNamed(t, '/somewhere/src/server/main.ts')
   const stranger = await processNamed(t, 'flock')
-  assert.deepEqual([roleOf(other), roleOf(stranger)], ['server', undefined])
+  assert.deepEqual([processRole(other), processRole(stranger)], ['server', undefined])
   assert.equal(await findOwner(server(refused(other)), 1), other)
   assert.equal(await findOwner(server(refused(other)), other), undefined, 'it is the one that was killed')
   assert.equal(await findOwner(server(refused(stranger)), 1), undefined)

@@ -6,7 +6,7 @@
  * its keeper hold all that this keeper copied.
  */
 import type { ServerProcess } from '../server-process.ts'
-import { roleOf } from './process-role.ts'
+import { processRole } from './process-role.ts'
 
 /**
  * Resolves when `server` serves or has ended, with the pid of the other server that has the image's lock.
@@ -16,5 +16,5 @@ import { roleOf } from './process-role.ts'
 export async function findOwner(server: ServerProcess, killed: number): Promise<number | undefined> {
   const served = await server.served()
   if (served === 'serving' || served.kind !== 'refused' || served.ownerPid === undefined) return undefined
-  return served.ownerPid !== killed && roleOf(served.ownerPid) === 'server' ? served.ownerPid : undefined
+  return served.ownerPid !== killed && processRole(served.ownerPid) === 'server' ? served.ownerPid : undefined
 }

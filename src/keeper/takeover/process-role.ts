@@ -11,7 +11,7 @@ const SERVER = /\/server\/main\.[tj]s$/
 export const keeperTitle = (pool: string): string => `${KEEPER}${pool}`
 
 /** undefined: it is neither, or has ended. */
-export function roleOf(pid: number): Role | undefined {
+export function processRole(pid: number): Role | undefined {
   const [title = '', ...words] = commandLine(pid)
   if (title.startsWith(KEEPER)) return 'keeper'
   return words.some((word) => SERVER.test(word)) ? 'server' : undefined

@@ -18,7 +18,7 @@ import { errorText, UsageError } from '../../values/errors.ts'
 import { type Phase, PhaseClock, type VmTimeline } from '../report/timeline.ts'
 import { recoverGuest } from './recover-guest.ts'
 import { type VmRequest, vmTimeline } from './vm-result.ts'
-import { checkHost, isLate, waitForHost } from './wait-for-host.ts'
+import { checkGuestsHost, isLate, waitForHost } from './wait-for-host.ts'
 
 /** At boot the network, and a pool with more of a guest's RAM, may come up after this command has started. */
 const HOST_TIMEOUT_MS = 30_000
@@ -129,7 +129,7 @@ async function start(
     throw new UsageError(`a VM of that name in another pool is running (process ${other.pid})`)
   const definition = { ...vm.definition, argv: withBinary(argv, nextQemu) }
   await checkStateFile(saved, timeoutMs)
-  checkHost(definition)
+  checkGuestsHost(definition)
   if (nextQemu !== undefined) {
     const unfit = await unfitQemu(definition)
     if (unfit !== undefined) throw unfit

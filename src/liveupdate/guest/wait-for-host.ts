@@ -21,7 +21,7 @@ export const waitForHost = (definition: VmDefinition, timeoutMs: number): Promis
   waitUntilFine(() => lateProblems(definition), timeoutMs).catch(() => {})
 
 /** Errors (UsageError): a RAM file is missing or is another one, or a tap is not as it was. */
-export function checkHost(definition: VmDefinition): void {
+export function checkGuestsHost(definition: VmDefinition): void {
   const [problem] = [...ramProblems(definition), ...tapProblems(definition)]
   if (problem !== undefined) throw new UsageError(problem)
   thawOthers(definition)

@@ -1,7 +1,7 @@
 /** Owns the tests of what the kernel and the service manager did between the jump and the mount. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseRecord } from '../../linux/kernel-log.ts'
+import { parseKernelLine } from '../../linux/kernel-log.ts'
 import { type BootFacts, kernelParts, longestParts } from './kernel-parts.ts'
 import { parseUnits, waitsOf } from './unit-times.ts'
 
@@ -53,7 +53,7 @@ test('units that are ordered after each other in a circle end', () => {
   assert.deepEqual(waitsOf('a', { userspaceUs: 1, units }), [{ unit: 'b', startUs: 1, durationUs: 4 }])
 })
 
-const line = (record: string) => parseRecord(record) ?? assert.fail(record)
+const line = (record: string) => parseKernelLine(record) ?? assert.fail(record)
 const LOG = [
   line('6,301,1208177,-;Freeing initrd memory: 61980K'),
   line('6,307,2153153,-,caller=T1;Run /init as init process\n SUBSYSTEM=none'),
@@ -99,7 +99,7 @@ test('without systemd, and without an initramfs, there are fewer parts', () => {
 
 test('a log that has lost its beginning tells nothing', () => {
   assert.deepEqual(kernelParts({ ...FACTS, log: LOG.slice(0, 1) }), [])
-  assert.equal(parseRecord('no record'), undefined)
+  assert.equal(parseKernelLine('no record'), undefined)
 })
 
 test('a console that is quiet, or no serial one, needs no advice', () => {

@@ -25,7 +25,7 @@ import { storeOf } from '../devmem-trust.ts'
 import type { Ask } from '../machine/ask.ts'
 import { idOfMemory, type MemoryDevice, memdevOf, readMemoryDevices } from '../machine/memory-devices.ts'
 import type { RamBlock, Reading } from '../machine/reading.ts'
-import { isMappedBy, otherMapper, whyNotOpened } from '../mapped-ram.ts'
+import { isMappedBy, otherMapper, whyNotOpenedAsRam } from '../mapped-ram.ts'
 import { type RamFile, resolveInDirectory } from '../memory-backends.ts'
 import { otherOwner } from '../ram-claims.ts'
 import { readShared } from '../shared-windows.ts'
@@ -156,7 +156,7 @@ async function fileOf(
     throw new CannotCarry(`the size of RAM '${id}' is not a multiple of 2 MiB`)
   if (!isMappedBy(pid, path))
     throw new CannotCarry(`${path} is not the file that QEMU has as RAM '${id}': it was renamed or replaced`)
-  const denied = whyNotOpened(path, definition)
+  const denied = whyNotOpenedAsRam(path, definition)
   if (denied !== undefined)
     throw new CannotCarry(
       `${path} cannot be opened by the VM's user (uid ${definition.uid}), as whom its next QEMU runs: ${denied.name}`,

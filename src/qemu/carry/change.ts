@@ -8,7 +8,7 @@ export interface Change {
   readonly added: readonly string[]
   readonly removed: readonly string[]
 }
-export const NOTHING: Change = { added: [], removed: [] }
+export const NO_CHANGE: Change = { added: [], removed: [] }
 export type Changed = ReadonlyMap<Family, Change>
 const CARRIED: readonly Family[] = [
   'devices',

@@ -24,7 +24,7 @@ import {
 import { carryDisks } from './carry-disks.ts'
 import { addedRam, carryMemory } from './carry-memory.ts'
 import { carryNetworks } from './carry-networks.ts'
-import { CannotCarry, type Changed, changedItems, NOTHING } from './change.ts'
+import { CannotCarry, type Changed, changedItems, NO_CHANGE } from './change.ts'
 import { readDevice, readDevices } from './device-facts.ts'
 
 export interface NextLine {
@@ -155,10 +155,10 @@ interface Carried {
 /** Errors: CannotCarry, QemuError, and UsageError: a RAM file cannot be read. */
 async function carry({ ask, definition, pid, start, now }: ReadRequest, changed: Changed): Promise<Carried> {
   const recorded = parseCommandLine(definition.argv)
-  const dimms = start.items.memory === undefined ? undefined : (changed.get('memory') ?? NOTHING)
+  const dimms = start.items.memory === undefined ? undefined : (changed.get('memory') ?? NO_CHANGE)
   const memory = await carryMemory({ ask, definition, line: recorded, start, now, changed: dimms, pid })
   const [drivers, processors] = await Promise.all([readDevices(ask), readProcessors(ask)])
-  const { added, removed } = changed.get('devices') ?? NOTHING
+  const { added, removed } = changed.get('devices') ?? NO_CHANGE
   const moved = new Set([...added, ...removed].flatMap((item) => PLACE_ITEM.exec(item)?.[1] ?? []))
   const plugged = [...moved].filter((id) => drivers.has(id))
   if (plugged.length > MOST_PLUGGED) throw new CannotCarry(`more than ${MOST_PLUGGED} devices were plugged`)
@@ -170,7 +170,7 @@ async function carry({ ask, definition, pid, start, now }: ReadRequest, changed:
       moved.has(id) || (changed.has('processors') && driver.endsWith('-cpu') && !drivers.has(id)),
   )
 
-  const ordered = withBootOrder(unplugging, changed.get('boot order') ?? NOTHING, moved)
+  const ordered = withBootOrder(unplugging, changed.get('boot order') ?? NO_CHANGE, moved)
   const networks = changed.get('networks')
   const connected =
     networks === undefined
@@ -182,7 +182,7 @@ async function carry({ ask, definition, pid, start, now }: ReadRequest, changed:
     ? carryDisks(connected.line, await readBlockGraph(ask))
     : { line: connected.line, notes: [] }
   const devices = await Promise.all(plugged.map((id) => readDevice(ask, id, drivers.get(id) as string)))
-  const { added: addedProcessors } = changed.get('processors') ?? NOTHING
+  const { added: addedProcessors } = changed.get('processors') ?? NO_CHANGE
   const line = withProcessors(
     withDevices(stored.line, [...devices, ...memory.dimms]),
     processors.filter((processor) => addedProcessors.includes(processorItem(processor))),

@@ -13,7 +13,7 @@ import { kindOfMode } from '../inode-attributes.ts'
 import {
   answerCreated,
   answerEntry,
-  nodesOf,
+  nodeRamOf,
   openReplyOf,
   targetOf,
   VALID_SECONDS,
@@ -59,7 +59,7 @@ const ABSENT: EntryReply = {
 function publish(context: Context, shown: Inode): ByteString | Refusal {
   const inode = adoptNodeOwner(context, shown)
   const { uid, gid, mode } = inode
-  const failed = nodesOf(context).publish(objectOf(inode), inode, { uid, gid, mode })
+  const failed = nodeRamOf(context).publish(objectOf(inode), inode, { uid, gid, mode })
   return failed ?? byteString(targetOf(context, inode))
 }
 

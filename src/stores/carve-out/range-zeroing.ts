@@ -4,7 +4,7 @@
  * makes sure that no other job touches `busy` meanwhile.
  */
 
-import { endOf, type PhysicalRange } from '../../linux/memory-ranges.ts'
+import { type PhysicalRange, rangeEnd } from '../../linux/memory-ranges.ts'
 import { type RawMapping, unmapRaw, zeroRaw } from '../../linux/raw-memory.ts'
 import { Errno } from '../../values/errno.ts'
 import { MIB } from '../../values/units.ts'
@@ -88,9 +88,9 @@ export class RangeZeroing {
     const start = this.range.start + this.#doneBytes
     const end = this.range.start + this.range.lengthBytes
     const chunks = this.#chunks()
-    const inside = chunks.find(({ range }) => range.start <= start && start < endOf(range))
+    const inside = chunks.find(({ range }) => range.start <= start && start < rangeEnd(range))
     if (inside !== undefined) {
-      const range = { start, lengthBytes: Math.min(end, endOf(inside.range)) - start }
+      const range = { start, lengthBytes: Math.min(end, rangeEnd(inside.range)) - start }
       const offset = start - inside.range.start
       return { mapping: inside.mapping, offset, range, temporary: undefined, doneBytes: 0 }
     }
