@@ -21,6 +21,7 @@ const KeptSchema = v.object({ format: v.literal(1), qemu: ProcessSchema, reading
 const AnyKeptSchema = v.object({ format: v.number(), qemu: ProcessSchema, reading: v.looseObject({}) })
 /** A QEMU that was just started may still be making its devices. */
 const START_TIMEOUT_MS = 60_000
+const READ_TIMEOUT_MS = 30_000
 
 /**
  * Where a reading cannot be kept (a full /run), the former QEMU's is removed, as it would be wrong: the
@@ -76,6 +77,8 @@ export async function readAtStart(name: string, qemu: ProcessIdentity, first: Fd
   let qmp: QmpClient | undefined
   try {
     qmp = await QmpClient.over(first, vmPaths(name).qmp, START_TIMEOUT_MS)
+    // Others wait for their turn meanwhile, and its QEMU may be an owner's that answers without end.
+    qmp.endWithin(READ_TIMEOUT_MS, 'not read in time')
     keepReading(name, qemu, await readMachine(qmp))
   } catch {
     // The preflight reports that there is none.
