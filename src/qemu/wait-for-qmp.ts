@@ -42,15 +42,20 @@ export async function waitForQmp(wait: QmpWait): Promise<QmpClient> {
   const over = new AbortController()
   const greeting = QmpClient.connect(vmPaths(name).qmp, Math.max(1, deadline - performance.now()))
   const watch = watchForEnd(name, () => end, over.signal)
+  return await greetedBefore(greeting, watch).finally(() => over.abort())
+}
+
+/**
+ * The connection, unless QEMU ends first. `end`: rejects with that. A greeting that comes after it is closed.
+ */
+export async function greetedBefore(greeting: Promise<QmpClient>, end: Promise<never>): Promise<QmpClient> {
   try {
-    return await Promise.race([greeting, watch])
+    return await Promise.race([greeting, end])
   } catch (error) {
     greeting.then((late) => late.close()).catch(() => {})
     // Its socket ends with it, a moment before the news of its end.
-    await within(watch, END_NEWS_MS)
+    await within(end, END_NEWS_MS)
     throw error
-  } finally {
-    over.abort()
   }
 }
 

@@ -12,7 +12,6 @@ import { join } from 'node:path'
 import { isAlive, type ProcessIdentity } from '../../run/process-identity.ts'
 import { pointQmp, readRuntime, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
 import { errorText, QemuError } from '../../values/errors.ts'
-import { within } from '../../values/within.ts'
 import { markWords, wordsSince } from '../last-words.ts'
 import { QmpClient } from '../qmp-client.ts'
 import { socketOf } from '../start/become-successor.ts'
@@ -20,12 +19,12 @@ import type { GuestUnit } from '../start/guest-unit.ts'
 import { startBeside } from '../start/start-beside.ts'
 import type { Started } from '../start/start-process.ts'
 import type { VmDefinition } from '../vm-definition.ts'
+import { greetedBefore } from '../wait-for-qmp.ts'
 import { accompanyUpdate } from '../watch/ask-watcher.ts'
 import { endLeftOver } from './left-over.ts'
 
 /** The guest stands still meanwhile. */
 const QUIT_TIMEOUT_MS = 500
-const END_NEWS_MS = 500
 
 export class WaitingSuccessor {
   readonly #name: string
@@ -122,16 +121,8 @@ async function connectTo(name: string, { process, ended }: Started, timeoutMs: n
     throw new QemuError(`QEMU ${words}`)
   })
   const greeting = QmpClient.connect(join(vmPaths(name).directory, socketOf(process)), timeoutMs)
-  try {
-    return await Promise.race([greeting, over])
-  } catch (error) {
-    greeting.then((late) => late.close()).catch(() => {})
-    // Its socket ends with it, a moment before the news of its end.
-    await within(over, END_NEWS_MS)
-    throw error
-  } finally {
-    over.catch(() => {})
-  }
+  over.catch(() => {}) // it also rejects once the successor has the guest, and ends
+  return await greetedBefore(greeting, over)
 }
 
 /** A socket that stays on a read-only /run is nobody's. */

@@ -48,7 +48,7 @@ export async function watchStart({ name, definition, first }: GuestStart): Promi
   const claimed = isInDevmem(definition) ? definition.ramFiles.map(({ id, path }) => ({ id, path })) : []
   if (first === undefined && claimed.length === 0) return
   const hasAfter = definition.after !== undefined
-  const times = { isFirst: first !== undefined, hasAfter, saidAtMs: Date.now() }
+  const times = { hasAfter, saidAtMs: Date.now() }
   const connection = first === undefined ? null : { fd: first, inode: fstatSync(first).ino }
   const request = { do: 'start', name, qemu: identifySelf(), ...times, first: connection, claimed } as const
   const answer = await ask(request, true)
@@ -62,7 +62,7 @@ export async function watchStart({ name, definition, first }: GuestStart): Promi
 export async function watchRunning({ name, after }: VmDefinition): Promise<void> {
   const qemu = liveQemu(name)
   if (qemu === undefined) return
-  const times = { isFirst: false, hasAfter: after !== undefined, saidAtMs: Date.now() }
+  const times = { hasAfter: after !== undefined, saidAtMs: Date.now() }
   await tell({ do: 'start', name, qemu, ...times, first: null, claimed: [] })
 }
 

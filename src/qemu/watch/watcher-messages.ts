@@ -4,23 +4,22 @@ import * as v from 'valibot'
 import { ProcessSchema } from '../../run/process-identity.ts'
 
 /**
- * `start`: `qemu` is about to be the VM's QEMU; `isFirst`: from power-on; `hasAfter`: it has commands after
- * its end; `claimed`: RAM files in pools of /dev/mem. It is also the argument of a process that is started
- * for it. `update`: a command may start a successor for as long as the connection is there. `settle`: to be
- * answered when what is due for all QEMUs that have ended is done.
+ * `start`: `qemu` is about to be the VM's QEMU; `hasAfter`: it has commands after its end; `claimed`: RAM
+ * files in pools of /dev/mem. It is also the argument of a process that is started for it. `update`: a
+ * command may start a successor for as long as the connection is there. `settle`: to be answered when what is
+ * due for all QEMUs that have ended is done.
  */
 export const RequestSchema = v.variant('do', [
   v.object({
     do: v.literal('start'),
     name: v.string(),
     qemu: ProcessSchema,
-    isFirst: v.boolean(),
     hasAfter: v.boolean(),
     /** Milliseconds since the epoch. */
     saidAtMs: v.number(),
     /**
-     * From power-on: that process' first connection to the QMP that is to be, by its descriptor and the inode
-     * of its socket.
+     * From power-on, else null: that process' first connection to the QMP that is to be, by its descriptor
+     * and the inode of its socket.
      */
     first: v.nullable(v.object({ fd: v.number(), inode: v.number() })),
     claimed: v.array(v.object({ id: v.string(), path: v.string() })),

@@ -53,14 +53,14 @@ export class Watcher {
   }
 
   /** Errors: UsageError, where a window of /dev/mem cannot be mapped. */
-  start({ name, qemu, isFirst, hasAfter, saidAtMs, first, claimed }: Request & { do: 'start' }): void {
+  start({ name, qemu, hasAfter, saidAtMs, first, claimed }: Request & { do: 'start' }): void {
     if (isAlive(qemu)) {
       this.#watch(name, qemu, hasAfter, claimWindows(claimed))
       if (first !== null) this.#read(name, qemu, first)
       return
     }
     // Most of all a QEMU that did not take its line: its guest has hardly begun.
-    const isOver = isFirst && Date.now() - saidAtMs < START_MS
+    const isOver = first !== null && Date.now() - saidAtMs < START_MS
     const end = isOver ? { code: 1, signal: null } : undefined
     this.#add(name, qemu, settle({ name, qemu, end, streams: undefined }))
   }
