@@ -4,7 +4,15 @@
  * every architecture (include/uapi/asm-generic/unistd.h).
  */
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, existsSync, constants as fileFlags, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  existsSync,
+  constants as fileFlags,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { EINTR, type Errno } from '../values/errno.ts'
 import type { Fd } from '../values/ids.ts'
@@ -208,17 +216,21 @@ function fieldsOfStat(pid: number): string[] {
 /**
  * Take the lock on `path`, made if it is missing, mode 0600; by a descriptor that cannot write, as programs
  * of other users may inherit it. It is held until every duplicate of the returned descriptor is closed, at
- * the latest when this process ends. Never waits. Errors: EAGAIN (another holds it), ENOENT, EACCES.
+ * the latest when this process ends. Never waits. Errors: EAGAIN (another holds it), ENOENT, EACCES; EROFS,
+ * as whoever has the lock means to write beside it.
  */
 export function lockFile(path: string): Fd | Errno {
-  let fd: number
+  let fd: Fd | undefined
   try {
-    fd = openSync(path, fileFlags.O_RDONLY | fileFlags.O_CREAT, 0o600)
+    fd = openSync(path, fileFlags.O_RDONLY | fileFlags.O_CREAT, 0o600) as Fd
+    // The kernel opens a file that is there for reading on a read-only file system as well.
+    accessSync(path, fileFlags.W_OK)
   } catch (error) {
+    if (fd !== undefined) closeSync(fd)
     return errnoOfNodeError(error)
   }
-  const errno = flockNow(fd as Fd)
-  if (errno === undefined) return fd as Fd
+  const errno = flockNow(fd)
+  if (errno === undefined) return fd
   closeSync(fd)
   return errno
 }
