@@ -12,6 +12,8 @@ const GREETING_TIMEOUT_MS = 30_000
 /** `info tlb` prints a line for each page of the host. */
 const MAX_ANSWER_BYTES = 256 * 2 ** 20
 const REGISTERS_TIMEOUT_MS = 10_000
+/** THREAD_SIZE of x86-64, at which a stack begins (arch/x86/include/asm/page_64_types.h). */
+const STACK_BYTES = 0x4000
 /** The longest scenario ends long before; setTimeout takes no more. */
 const FOR_EVER_MS = 2 ** 31 - 1
 
@@ -27,6 +29,8 @@ export interface Stop {
   readonly reason: string
   /** `info registers -a` at that moment. */
   readonly registers: string
+  /** `x` of each processor's stack, from its end on: what ran it down, where it was run down. */
+  readonly stacks: string
 }
 
 /**
@@ -58,8 +62,20 @@ export async function whenStopped(control: QmpClient): Promise<Stop | undefined>
     const event = await control.event(isShutdown, FOR_EVER_MS, 'the machine goes on')
     const reason = String((event.data as { reason?: unknown } | undefined)?.reason ?? 'unknown')
     const registers = await humanMonitor(control, 'info registers -a', REGISTERS_TIMEOUT_MS).catch(() => '')
-    return { reason, registers }
+    return { reason, registers, stacks: await readStacks(control, registers).catch(() => '') }
   } catch {
     return undefined // QEMU ended, or this process ended it
   }
+}
+
+/** Where a processor has no stack in its tables, QEMU says so in place of the words. */
+async function readStacks(control: QmpClient, registers: string): Promise<string> {
+  const said: string[] = []
+  for (const [, processor, digits] of registers.matchAll(/^CPU#(\d+)\n(?:.*\n)*?.*\bRSP=([0-9a-f]{16})/gm)) {
+    const start = BigInt(`0x${digits}`) & ~BigInt(STACK_BYTES - 1)
+    await humanMonitor(control, `cpu ${processor}`, REGISTERS_TIMEOUT_MS)
+    const words = `x /${STACK_BYTES / 8}gx 0x${start.toString(16)}`
+    said.push(`CPU#${processor}`, await humanMonitor(control, words, REGISTERS_TIMEOUT_MS))
+  }
+  return said.join('\n')
 }

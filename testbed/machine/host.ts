@@ -31,6 +31,7 @@ const SOCKET_PAUSE_MS = 50
 const LAST_WORDS_MS = 1500
 /** The agent looks for QEMUs twice a second. */
 const LAST_NOTICES_S = 1.2
+const LAST_REGISTERS_MS = 20_000
 /** Where inside/setup.sh looks for it. */
 const AT_BOOT = '/etc/testbed/at-boot'
 const CRASH = /^testbed: |Kernel panic - not syncing|BUG: unable to handle|Oops: |general protection fault/
@@ -86,11 +87,14 @@ export class Host {
 
   /**
    * The evidence for the verdict. Waits for the agent's last notices where it still runs, and writes the last
-   * lines of guestmemfs processes, QEMUs that were seen, and the registers of a host that was reset, to the
-   * folder of the logs.
+   * lines of guestmemfs processes, QEMUs that were seen, and the registers and stacks of a host that was
+   * reset, to the folder of the logs.
    */
   async evidence(): Promise<HostEvidence> {
     await this.run(`sleep ${LAST_NOTICES_S}`, { timeoutMs: 10_000 }).catch(() => {})
+    // A host that panicked resets itself, and its machine ends once its registers have been read.
+    if (this.#crash !== undefined)
+      await Promise.race([this.#machine.ended, setTimeout(LAST_REGISTERS_MS, undefined, { ref: false })])
     const stoppedGuests = await this.json<StoppedGuest[]>(PRINT_STOPPED, { timeoutMs: 60_000 }).catch(
       () => [],
     )
@@ -101,8 +105,10 @@ export class Host {
     if (said !== undefined) writeFileSync(join(this.#folder, 'logs', 'processes'), `${said}\n`)
     const { stop } = this.#machine
     const kvm = this.#hello?.kvm ?? []
-    if (stop !== undefined)
+    if (stop !== undefined) {
       writeFileSync(join(this.#folder, 'logs', 'registers'), `${stop.registers}\n${kvm.join('\n')}\n`)
+      writeFileSync(join(this.#folder, 'logs', 'stacks'), `${stop.stacks}\n`)
+    }
     return {
       crash: this.#crash === undefined ? undefined : this.#lastWords,
       stop: stop === undefined ? undefined : { ...stop, qemuLog: readTail(join(this.#folder, 'qemu.log')) },

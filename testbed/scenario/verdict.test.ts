@@ -148,6 +148,7 @@ const stop = (reason: string, rip: string, first = '') => ({
   reason,
   qemuLog: 'CPU Reset (CPU 0)\nTriple fault\n',
   registers: `CPU#0\nRIP=${first || 'ffffffff81000000'} RFL=00000002 II=0 A20=1 SMM=0 HLT=${first ? 0 : 1}\nCPU#1\nRIP=${rip} RFL=00000002 II=0 A20=1 SMM=0 HLT=0`,
+  stacks: '',
 })
 
 test('a triple fault is the emulator in the code of KVM alone, and not on the way into a kernel', () => {
@@ -199,6 +200,41 @@ test('a triple fault between a guest and its host is the emulator, whatever the 
     withRegisters(/IDT= +fffffe0000000000 00000fff/, 'IDT=     ffffffff83c00000 00000fff'),
   ])
     assert.equal(emulatorFault(run({ host: other })), undefined)
+})
+
+/** As of a host that panicked in `live-update`, before a guest was paused. */
+const SPOILT = `[   34.604593] Kernel panic - not syncing: corrupted stack end detected inside scheduler
+[   34.609775] CPU: 0 UID: 0 PID: 248 Comm: qemu-system-x86 Not tainted 6.12.117+deb13-cloud-amd64 #1
+[   34.618970]  ? vcpu_put+0x22/0x50 [kvm]
+[   34.619766]  schedule+0x27/0xc0
+[   34.619929]  syscall_exit_to_user_mode+0x107/0x1b0`
+const CR2 = (first: string, second: string) =>
+  `\nCPU#0\nCR0=80050033 CR2=${first} CR3=0000000142422000\n\nCPU#1\nCR0=80050033 CR2=${second} CR3=0000000140dca000\n`
+const IST1 = '0000000000000024'
+
+test('a stack that a double fault without a TSS has run down is the emulator, in a thread that runs a guest', () => {
+  const spoilt = (crash: string, registers: string, more: Partial<HostEvidence> = {}) =>
+    emulatorFault(
+      run({
+        failure: 'the host failed: Kernel panic',
+        host: host({ crash, stop: { ...stop('guest-reset', IN_KVM), registers }, ...more }),
+      }),
+    )
+  const other = '00007f217c042000'
+  assert.match(spoilt(SPOILT, CR2(IST1, other)) ?? '', /lost the end of its stack/)
+  for (const crash of [
+    SPOILT.replace('corrupted stack end detected inside scheduler', 'sysrq triggered crash'),
+    SPOILT.replace('qemu-system-x86', 'guestmemfs'),
+    SPOILT.replace(' [kvm]', ''),
+    `${SPOILT}\n[   34.7]  fuse_dev_do_read+0x22/0x50 [fuse]`,
+  ])
+    assert.equal(spoilt(crash, CR2(IST1, other)), undefined, crash)
+  // Memory that something else has written over: the processor took no double fault, or another one did.
+  assert.equal(spoilt(SPOILT, CR2(other, IST1)), undefined)
+  assert.equal(spoilt(SPOILT, CR2(other, other)), undefined)
+  assert.equal(spoilt(SPOILT, ''), undefined)
+  assert.equal(spoilt(SPOILT, CR2(IST1, other), { isBooting: true }), undefined)
+  assert.equal(spoilt(SPOILT, CR2(IST1, other), { stop: undefined }), undefined)
 })
 
 const stopped = (pid: number, more: Partial<StoppedGuest> = {}): StoppedGuest => ({

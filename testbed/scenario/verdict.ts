@@ -44,7 +44,7 @@ export function emulatorFault(run: RunEvidence): string | undefined {
   if (run.kind === 'command') return wild[0]
   // A reset excuses the failure of that guest, and no other.
   const own = resets.find(({ name }) => failure.startsWith(`guest ${name}: tick 1 where tick `))
-  return staleInstruction(host) ?? tripleFault(host) ?? own?.why ?? wild[0]
+  return staleInstruction(host) ?? tripleFault(host) ?? spoiltStack(host) ?? own?.why ?? wild[0]
 }
 
 /** Indexes of ticks that are not the last one's successors. */
@@ -165,6 +165,30 @@ const NO_GS = /^GS =[0-9a-f]{4} 0000000000000000 /m
  */
 const isBetween = (registers: string): boolean =>
   /\bCPL=0\b/.test(registers) && [KERNELS_IDT, NO_TASK, NO_GS].every((what) => what.test(registers))
+
+/** What `schedule_debug()` says of the thread that runs (kernel/sched/core.c), and what tells whose it is. */
+const STACK_END = /\bKernel panic - not syncing: corrupted stack end detected inside scheduler\b/
+const GUESTS_THREAD = /^.*\bCPU: (\d+) .*\bComm: (?:qemu-system-x86|CPU \d+\/KVM)\b/m
+const IN_KVM = /\b(?:kvm_vcpu_ioctl|kvm_arch_vcpu_ioctl_run|vcpu_put)\+0x\S+ \[kvm\]/
+/** Where IST1 is in a 64-bit TSS (AMD64 APM 2, 12.2.5): a double fault's stack, and no other exception's. */
+const IST1_WITHOUT_BASE = /\bCR2=0000000000000024\b/
+
+/**
+ * The same moment, from which the emulator came back. A handler without a base in GS faults at once, and so
+ * does each handler of that fault, down the thread's whole stack; where that ends, the processor takes a
+ * double fault and reads the address of its stack from a TSS whose base is 0. No program and no code of the
+ * kernel's reads there and goes on: a thread would have been ended, or the kernel would have told. Where the
+ * processor counts as the guest's still, the guest has the third fault (SVM_EXIT_SHUTDOWN, check_exception()
+ * in QEMU's target/i386), and the host goes on with the end of its stack written over.
+ */
+function spoiltStack({ crash, stop, isBooting }: HostEvidence): string | undefined {
+  if (crash === undefined || stop === undefined || isBooting || OURS.test(crash)) return undefined
+  if (!STACK_END.test(crash) || !IN_KVM.test(crash)) return undefined
+  const processor = GUESTS_THREAD.exec(crash)?.[1]
+  const registers = stop.registers.split(/^CPU#/m).find((text) => text.startsWith(`${processor}\n`))
+  if (registers === undefined || !IST1_WITHOUT_BASE.test(registers)) return undefined
+  return "a guest's thread in the host lost the end of its stack, on a processor that had taken a double fault without a TSS"
+}
 
 /** `NAME SIZE REFERENCES USERS STATE ADDRESS` (kernel/module/procfs.c). */
 function moduleRange(line: string): { start: bigint; end: bigint } | undefined {
