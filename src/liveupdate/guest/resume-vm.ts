@@ -8,7 +8,8 @@ import { endQemu } from '../../qemu/end-qemu.ts'
 import { endFormerSupervisor } from '../../qemu/former-supervisor.ts'
 import { hasMachineType } from '../../qemu/machine-type.ts'
 import { checkStateFile } from '../../qemu/saved-state.ts'
-import { closeStreams, logStreams, startQemu } from '../../qemu/start/start-process.ts'
+import { closeStreams, logStreams } from '../../qemu/start/start-process.ts'
+import { startSaved } from '../../qemu/start/start-saved.ts'
 import { StartFromSavedError, type StartRequest, startFromSaved } from '../../qemu/start-from-saved.ts'
 import { withBinary } from '../../qemu/vm-command-line.ts'
 import { ramFileOf, type VmDefinition, writeDefinition } from '../../qemu/vm-definition.ts'
@@ -137,9 +138,8 @@ async function start(
   }
   const before = readRuntime(definition.name)
   const streams = logStreams(definition.name)
-  const { ended } = startQemu('first', ramFileOf(definition), { streams })
-  closeStreams(streams)
   try {
+    const { ended } = await startSaved(definition, streams).finally(() => closeStreams(streams))
     return await startFromSaved({ definition, before, ended, timeoutMs, onStep, onUnset })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error

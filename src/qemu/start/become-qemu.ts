@@ -82,7 +82,7 @@ export async function becomeWith(
   // One that follows another may be where a person has moved that one.
   const cgroup = (followsAnother ? readRuntime(name)?.cgroup : undefined) ?? cgroupOf('self')
   const place = cgroup === undefined ? {} : { cgroup }
-  writeRuntime(name, { ramFile, qemu: identifySelf(), end: null, ...errorsFile(), ...place })
+  writeRuntime(name, { ramFile, qemu: identifySelf(), end: null, ...errorsFile(2), ...place })
   executeQemu(definition, launch, { monitor, lock })
 }
 

@@ -73,8 +73,8 @@ function copyOf(fd: Fd): Fd | undefined {
   }
 }
 
-/** For the record: the file that this process's standard error is, and QEMU's will be. */
-export function errorsFile(): Pick<VmRuntime, 'errors'> {
-  const stat = fstatSync(2)
+/** For the record: the file that QEMU's standard error will be, which is `errors` in this process. */
+export function errorsFile(errors: number): Pick<VmRuntime, 'errors'> {
+  const stat = fstatSync(errors)
   return stat.isFile() ? { errors: { dev: stat.dev, ino: stat.ino } } : {}
 }

@@ -2,7 +2,7 @@
  * The start of a VM's QEMU by another command: a process of its own session, which becomes QEMU and outlives
  * that command.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -72,14 +72,18 @@ export function startStarter(
   })
   const said = child.stderr === null ? Promise.resolve('') : text(child.stderr).catch(() => '')
   child.unref()
-  const ended = new Promise<string>((resolve) => {
-    child.once('exit', (code, signal) => resolve(endWords({ code, signal })))
-    child.once('error', ({ message }) => resolve(`could not be started: ${message}`))
-  })
+  const ended = endOfChild(child)
   const identity = child.pid === undefined ? undefined : identify(child.pid)
   if (identity === undefined) throw new QemuError('a process of guestmemfs could not be started')
   return { process: identity, ended, said: () => said }
 }
+
+/** Resolves, in words. */
+export const endOfChild = (child: ChildProcess): Promise<string> =>
+  new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve(endWords({ code, signal })))
+    child.once('error', ({ message }) => resolve(`could not be started: ${message}`))
+  })
 
 export const endWords = ({ code, signal }: ProcessEnd): string =>
   signal === null ? `ended with status ${code}` : `was killed by ${signal}`

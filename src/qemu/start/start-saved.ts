@@ -1,0 +1,90 @@
+/**
+ * The start of a saved guest's QEMU by the command that resumes it, with no process of Node in between: while
+ * the guest stands still, each would take as long as QEMU itself. What `become-qemu.ts` says of one QEMU at
+ * most holds here as well: the child has the VM's lock and is on record before it executes QEMU, and ends
+ * without that where this process dies first.
+ */
+import type { ChildProcess } from 'node:child_process'
+import type { Duplex } from 'node:stream'
+import { cgroupOf, joinCgroup } from '../../linux/cgroup.ts'
+import { close } from '../../linux/descriptors.ts'
+import { executeHeld, heldProgram } from '../../linux/held-program.ts'
+import { setProcessLimits } from '../../linux/process-limits.ts'
+import { listenUnix } from '../../linux/unix-listener.ts'
+import { identify, type ProcessIdentity } from '../../run/process-identity.ts'
+import { makeVmDirectory, tryLock, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
+import { QemuError } from '../../values/errors.ts'
+import { isInDevmem } from '../devmem-trust.ts'
+import { spawnQemu } from '../spawn-qemu.ts'
+import { prepareStart } from '../start-arguments.ts'
+import { endLeftOver } from '../successor/left-over.ts'
+import { ramFileOf, type VmDefinition } from '../vm-definition.ts'
+import { errorsFile, type Inherited } from './execute-qemu.ts'
+import { endOfChild, type Started, type Streams, startQemu } from './start-process.ts'
+
+/** In the child, behind the descriptors that QEMU inherits. */
+const SOCKET = 5
+
+/**
+ * Errors (QemuError): the VM runs already, /run takes no record, QEMU cannot be executed. The guest stays
+ * saved.
+ */
+export async function startSaved(definition: VmDefinition, streams: Streams): Promise<Started> {
+  const { name, before = [] } = definition
+  const program = heldProgram(SOCKET)
+  // A command before QEMU belongs into the VM's cgroup, as what it leaves there does, and a window of
+  // /dev/mem is mapped by the process that executes QEMU.
+  if (program === undefined || before.length > 0 || isInDevmem(definition))
+    return startQemu('first', ramFileOf(definition), { streams })
+  const lock = tryLock(makeVmDirectory(name).lock)
+  if (lock === undefined) throw new QemuError(`VM ${name} runs already`)
+  try {
+    await endLeftOver(name)
+    const monitor = listenUnix(vmPaths(name).qmp)
+    return await startHeld(program, definition, streams, { monitor, lock }).finally(() => close(monitor))
+  } finally {
+    close(lock)
+  }
+}
+
+async function startHeld(
+  program: string,
+  definition: VmDefinition,
+  streams: Streams,
+  { monitor, lock }: Inherited,
+): Promise<Started> {
+  const { name } = definition
+  const launch = prepareStart(definition, 'incoming')
+  const words = { ...launch, argv: [program, ...launch.argv] }
+  const child = spawnQemu(definition, words, [...streams, monitor, lock, 'pipe'], { detached: true })
+  child.unref()
+  const ended = endOfChild(child)
+  const socket = (child.stdio as readonly unknown[])[SOCKET] as Duplex
+  try {
+    const qemu = putOnRecord(child, definition, streams)
+    const refused = await executeHeld(socket)
+    if (refused !== undefined) throw new QemuError(`VM ${name}: ${launch.argv[0]} does not start: ${refused}`)
+    return { process: qemu, ended, said: async () => '' }
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
+/** Gives it its cgroup and its limits, too. */
+function putOnRecord(
+  { pid = 0 }: ChildProcess,
+  definition: VmDefinition,
+  [, , errors]: Streams,
+): ProcessIdentity {
+  const { name, limits } = definition
+  const qemu = identify(pid)
+  if (qemu === undefined) throw new QemuError(`VM ${name}: no process could be started`)
+  // Where its cgroup is gone, it stays in that of this command.
+  if (definition.cgroup !== null) joinCgroup(pid, definition.cgroup)
+  if (limits !== undefined) setProcessLimits(pid, limits)
+  const cgroup = cgroupOf(pid)
+  const place = cgroup === undefined ? {} : { cgroup }
+  writeRuntime(name, { ramFile: ramFileOf(definition), qemu, end: null, ...errorsFile(errors), ...place })
+  return qemu
+}
