@@ -139,7 +139,7 @@ async function start(
   const before = readRuntime(definition.name)
   const streams = logStreams(definition.name)
   try {
-    const { ended } = await startSaved(definition, streams).finally(() => closeStreams(streams))
+    const { ended } = await startSaved(definition, streams, timeoutMs).finally(() => closeStreams(streams))
     return await startFromSaved({ definition, before, ended, timeoutMs, onStep, onUnset })
   } catch (error) {
     if (error instanceof StartFromSavedError && error.isLoaded) throw error

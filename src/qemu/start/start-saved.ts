@@ -9,11 +9,13 @@ import type { Duplex } from 'node:stream'
 import { cgroupOf, joinCgroup } from '../../linux/cgroup.ts'
 import { close } from '../../linux/descriptors.ts'
 import { executeHeld, heldProgram } from '../../linux/held-program.ts'
+import { killChild } from '../../linux/process.ts'
 import { setProcessLimits } from '../../linux/process-limits.ts'
 import { listenUnix } from '../../linux/unix-listener.ts'
 import { identify, type ProcessIdentity } from '../../run/process-identity.ts'
 import { makeVmDirectory, tryLock, vmPaths, writeRuntime } from '../../run/vm-runtime.ts'
 import { QemuError } from '../../values/errors.ts'
+import { LATE, within } from '../../values/within.ts'
 import { isInDevmem } from '../devmem-trust.ts'
 import { spawnQemu } from '../spawn-qemu.ts'
 import { prepareStart } from '../start-arguments.ts'
@@ -26,10 +28,14 @@ import { endOfChild, type Started, type Streams, startQemu } from './start-proce
 const SOCKET = 5
 
 /**
- * Errors (QemuError): the VM runs already, /run takes no record, QEMU cannot be executed. The guest stays
- * saved.
+ * Errors (QemuError, UsageError): the VM runs already, /run takes no record, QEMU cannot be executed, or is
+ * not within `timeoutMs`. The guest stays saved.
  */
-export async function startSaved(definition: VmDefinition, streams: Streams): Promise<Started> {
+export async function startSaved(
+  definition: VmDefinition,
+  streams: Streams,
+  timeoutMs: number,
+): Promise<Started> {
   const { name, before = [] } = definition
   const program = heldProgram(SOCKET)
   // A command before QEMU belongs into the VM's cgroup, as what it leaves there does, and a window of
@@ -41,18 +47,26 @@ export async function startSaved(definition: VmDefinition, streams: Streams): Pr
   try {
     await endLeftOver(name)
     const monitor = listenUnix(vmPaths(name).qmp)
-    return await startHeld(program, definition, streams, { monitor, lock }).finally(() => close(monitor))
+    const inherited = { monitor, lock }
+    return await startHeld({ program, definition, streams, inherited, timeoutMs }).finally(() =>
+      close(monitor),
+    )
   } finally {
     close(lock)
   }
 }
 
-async function startHeld(
-  program: string,
-  definition: VmDefinition,
-  streams: Streams,
-  { monitor, lock }: Inherited,
-): Promise<Started> {
+interface HeldStart {
+  readonly program: string
+  readonly definition: VmDefinition
+  readonly streams: Streams
+  readonly inherited: Inherited
+  readonly timeoutMs: number
+}
+
+async function startHeld(start: HeldStart): Promise<Started> {
+  const { program, definition, streams, timeoutMs } = start
+  const { monitor, lock } = start.inherited
   const { name } = definition
   const launch = prepareStart(definition, 'incoming')
   const words = { ...launch, argv: [program, ...launch.argv] }
@@ -62,11 +76,14 @@ async function startHeld(
   const socket = (child.stdio as readonly unknown[])[SOCKET] as Duplex
   try {
     const qemu = putOnRecord(child, definition, streams)
-    const refused = await executeHeld(socket)
+    // The guest's user owns the child, and may have stopped it.
+    const refused = await within(executeHeld(socket), timeoutMs)
+    if (refused === LATE) throw new QemuError(`VM ${name}: no QEMU was started within ${timeoutMs} ms`)
     if (refused !== undefined) throw new QemuError(`VM ${name}: ${launch.argv[0]} does not start: ${refused}`)
     return { process: qemu, ended, said: async () => '' }
   } catch (error) {
     socket.destroy()
+    killChild(child)
     throw error
   }
 }
