@@ -40,7 +40,6 @@ export type ChangingOpcode =
   | 'FALLOCATE'
   | 'SETXATTR'
   | 'REMOVEXATTR'
-export type ChangingRequest = Extract<HandledRequest, { readonly opcode: ChangingOpcode }>
 
 /**
  * The outcome of a request that has a reply: the operation filled the reply, or refused the request and left
@@ -82,7 +81,7 @@ export class Context {
   }
 
   /** The caller of `request`, and the time. */
-  caller({ header }: Pick<ChangingRequest, 'opcode' | 'header'>): Caller {
+  caller({ header }: Pick<HandledRequest, 'header'> & { readonly opcode: ChangingOpcode }): Caller {
     const { unique, uid, gid } = header
     return { origin: { unique, epoch: this.#runtime.epoch }, uid, gid, now: wallClock() }
   }

@@ -11,7 +11,7 @@ import { ENOENT, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, NodeId } from '../../values/ids.ts'
 import { Wait } from '../../values/refusal.ts'
-import type { ChangingRequest, Context } from '../context.ts'
+import type { ChangingOpcode, Context, HandledOpcode } from '../context.ts'
 import { answerAttributes, answerEntry } from '../inode-replies.ts'
 import { answerNewFile } from './name-requests.ts'
 
@@ -66,7 +66,7 @@ export function answerAgain(
     case 'REMOVEXATTR':
       return reply.empty()
     default:
-      return asAnyOther(request)
+      return asAnyOther(request.opcode)
   }
 }
 
@@ -74,7 +74,7 @@ export function answerAgain(
  * No record has the origin of a request that changes nothing. While `answerAgain` has no case for one that
  * does, this call does not compile.
  */
-const asAnyOther = (_request: Exclude<HandledRequest, ChangingRequest>): undefined => undefined
+const asAnyOther = (_opcode: Exclude<HandledOpcode, ChangingOpcode>): undefined => undefined
 
 function find(context: Context, parent: NodeId, name: ByteString): Inode | Errno {
   const directory = context.resolve(parent)
