@@ -1,7 +1,7 @@
 /**
  * The operations at whose system calls a server is killed, one at least for each opcode that has a caller
- * (src/fuse/opcodes.ts): each prepares a folder, then does one operation on it. `tell` describes the result
- * by names, attributes and bytes, without times.
+ * (operations.test.ts says which): each prepares a folder, then does one operation on it. `tell` describes
+ * the result by names, attributes and bytes, without times.
  *
  * As a program, `operations.ts NAME FOLDER`, it does the operation.
  */

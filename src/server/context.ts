@@ -22,6 +22,26 @@ import type { RuntimeArea } from './runtime-area.ts'
 export type HandledOpcode = HandledRequest['opcode']
 
 /**
+ * The requests that change the file system. A server may die before it has answered one: `answerAgain` has an
+ * answer for each, which the compiler checks.
+ */
+export type ChangingOpcode =
+  | 'SETATTR'
+  | 'SYMLINK'
+  | 'MKNOD'
+  | 'MKDIR'
+  | 'UNLINK'
+  | 'RMDIR'
+  | 'RENAME'
+  | 'RENAME2'
+  | 'LINK'
+  | 'WRITE'
+  | 'CREATE'
+  | 'FALLOCATE'
+  | 'SETXATTR'
+  | 'REMOVEXATTR'
+
+/**
  * The outcome of a request that has a reply: the operation filled the reply, or refused the request and left
  * the reply empty.
  */
@@ -61,7 +81,7 @@ export class Context {
   }
 
   /** The caller of `request`, and the time. */
-  caller({ header }: Pick<HandledRequest, 'header'>): Caller {
+  caller({ header }: Pick<HandledRequest, 'header'> & { readonly opcode: ChangingOpcode }): Caller {
     const { unique, uid, gid } = header
     return { origin: { unique, epoch: this.#runtime.epoch }, uid, gid, now: wallClock() }
   }

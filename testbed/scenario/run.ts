@@ -27,7 +27,7 @@ export interface RunOptions extends PartChoice {
   readonly words?: readonly string[]
 }
 
-const DEFAULT_MEMORY = '2G'
+export const DEFAULT_MEMORY = '2G'
 const DEFAULT_TIMEOUT_MS = 1200_000
 const CPUS = 2
 /** The project disk, and what a host writes to its disks meanwhile. */

@@ -11,11 +11,14 @@ import { ENOENT, Errno } from '../../values/errno.ts'
 import { BrokenInvariantError } from '../../values/errors.ts'
 import type { ByteString, NodeId } from '../../values/ids.ts'
 import { Wait } from '../../values/refusal.ts'
-import type { Context } from '../context.ts'
+import type { ChangingOpcode, Context, HandledOpcode } from '../context.ts'
 import { answerAttributes, answerEntry } from '../inode-replies.ts'
 import { answerNewFile } from './name-requests.ts'
 
-/** undefined: the former server has undone it as well, so it is carried out like any other request. */
+/**
+ * undefined: it changes nothing, or the former server has undone it as well, so it is carried out like any
+ * other request.
+ */
 export function answerAgain(
   context: Context,
   request: HandledRequest,
@@ -55,10 +58,23 @@ export function answerAgain(
     case 'SETXATTR':
       invalidateAttr(context, nodeid)
       return reply.empty()
-    default:
+    case 'UNLINK':
+    case 'RMDIR':
+    case 'RENAME':
+    case 'RENAME2':
+    case 'FALLOCATE':
+    case 'REMOVEXATTR':
       return reply.empty()
+    default:
+      return asAnyOther(request.opcode)
   }
 }
+
+/**
+ * No record has the origin of a request that changes nothing. While `answerAgain` has no case for one that
+ * does, this call does not compile.
+ */
+const asAnyOther = (_opcode: Exclude<HandledOpcode, ChangingOpcode>): undefined => undefined
 
 function find(context: Context, parent: NodeId, name: ByteString): Inode | Errno {
   const directory = context.resolve(parent)

@@ -104,7 +104,7 @@ const nameAt = ({ inode }: KnownInode, { name }: { readonly name: ByteString }):
   name,
 })
 
-type Rename = Pick<RequestOf<'RENAME2'>, 'header' | 'name' | 'newName' | 'newdir' | 'flags'>
+type Rename = Omit<RequestOf<'RENAME2'>, 'opcode'> & { readonly opcode: 'RENAME' | 'RENAME2' }
 
 function rename(context: Context, request: Rename, reply: Reply): Outcome {
   const { header, name, newName, newdir, flags } = request
