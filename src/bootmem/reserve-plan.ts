@@ -114,7 +114,7 @@ function keptWord(word: string, replace: boolean): string | undefined {
 const splitRaw = (commandLine: string): string[] => commandLine.match(/(?:"[^"]*"?|[^\s"])+/g) ?? []
 const unquote = (words: readonly string[]): string[] => splitCommandLine(words.join(' '))
 
-/** Before `--`: what stands behind it goes to init. */
+/** Before `--`: the kernel passes what stands behind it to init. */
 function insert(base: readonly string[], added: readonly string[]): string[] {
   const end = base.indexOf('--')
   return end < 0 ? [...base, ...added] : base.toSpliced(end, 0, ...added)
