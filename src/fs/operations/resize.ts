@@ -43,8 +43,8 @@ export function planSize(volume: Volume, inode: Inode, sizeBytes: number): SizeF
 }
 
 /**
- * An object that is outgoing or incoming keeps its size. A lost one has no memory that could be resized: its
- * file is given up by truncating it to 0. Refusals: EBUSY, EIO, a Wait.
+ * An object that is outgoing or incoming keeps its size. A lost one has no memory that could be resized:
+ * truncating its file to 0 gives it memory again. Refusals: EBUSY, EIO, a Wait.
  */
 export function mustStay({ store }: Volume, inode: Inode, sizeBytes: number): Refusal | undefined {
   if (inode.object === undefined || sizeBytes === inode.sizeBytes) return undefined

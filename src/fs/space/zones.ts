@@ -7,7 +7,7 @@
  *
  * Where the pool has gigantic frames, what is not wanted in frames breaks as few of them as it can.
  *
- * The role of a chunk follows from its blocks alone: a chunk whose last ordinary block was given up is open
+ * The role of a chunk follows from its blocks alone: a chunk whose last ordinary block was freed is open
  * again.
  */
 import type { Extent, FrameGrid } from '../../stores/store.ts'
