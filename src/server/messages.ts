@@ -74,7 +74,7 @@ export type ToServer =
       readonly mayHaveLostPages?: boolean
       /**
        * Of a region: its former server may have it until the keeper sends `serve`. A keeper starts no server
-       * of another version (`own-version.ts`), which would not know this field.
+       * of another version (`own-version.ts`), which would ignore this field.
        */
       readonly isServed?: boolean
     }
@@ -100,7 +100,7 @@ export type ToServer =
       readonly restarts: number
       readonly isCrashed: boolean
       readonly keeperPid: number
-      /** When the mount was asked for, milliseconds since the epoch. */
+      /** When the mount was requested, milliseconds since the epoch. */
       readonly askedAtMs: number
       readonly mountPoint: string
       /** The previous holder, which the keeper has killed; null: there was none. */

@@ -169,7 +169,7 @@ for (const [full, how] of [
       await fill()
       const refused = await cli('mount', pool, mountPoint)
       assert.equal(refused.status, 1)
-      const keeper = Number(/its memory is kept by process (\d+)/.exec(refused.stderr)?.[1])
+      const keeper = Number(/its memory is held by process (\d+)/.exec(refused.stderr)?.[1])
       t.after(() => process.kill(keeper, 'SIGKILL'))
       await sleep(1000)
       assert.notEqual(processStartTime(keeper), undefined, 'its end would free the memory')
