@@ -184,9 +184,7 @@ function pullsKernelDown(words: readonly string[]): boolean {
 const lowBytes = ({ ram }: Room): number => totalBytes(ram.filter(({ start }) => start < 4 * GIB))
 
 const lost = (dropWords: readonly string[]): string[] =>
-  dropWords.length === 0
-    ? []
-    : ['what is in the carve-outs that are taken away is lost: end their guests first']
+  dropWords.length === 0 ? [] : ['what is in the carve-outs that are removed is lost: end their guests first']
 
 function* notes(
   room: Room,

@@ -45,7 +45,7 @@ const BUILD_DIGITS = 12
 export const folderName = ({ version, build }: Pick<VersionManifest, 'version' | 'build'>): string =>
   `${version}-${build.slice(0, BUILD_DIGITS)}`
 
-/** The manifest of `folder`. undefined: it has none that this version understands. */
+/** The manifest of `folder`. undefined: it has none that this version can read. */
 export function readVersion(folder: string): VersionManifest | undefined {
   try {
     const text = readFileSync(join(folder, MANIFEST_NAME), 'utf8')
