@@ -81,7 +81,7 @@ function recordedFiles(mountPoint: string): string[] {
   return readVirtualList(mountPoint, 'vms').map((item) => {
     const path = (item as { path?: unknown }).path
     if (typeof path !== 'string')
-      throw new UsageError(`${mountPoint} lists its VMs in a way this version does not know`)
+      throw new UsageError(`${mountPoint} lists its VMs in a way that this version cannot read`)
     return join(mountPoint, path)
   })
 }

@@ -15,7 +15,7 @@ import type { VmDefinition } from './vm-definition.ts'
 export interface DevmemGuest {
   /** Of QEMU. */
   readonly uid: number
-  /** Kind of store of the pool that its RAM lies in. */
+  /** Kind of store of the pool that its RAM is in. */
   readonly store: string | undefined
   /** `--trust-devmem` was given. */
   readonly isTrusted: boolean

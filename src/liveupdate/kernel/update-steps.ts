@@ -33,7 +33,7 @@ export interface UpdateScope {
   readonly timeoutMs: number
   /** As in `suspendVm`. */
   readonly patienceMs: number
-  /** Guests that the operator has given up: they are not saved. */
+  /** Guests that the operator leaves: they are not saved. */
   readonly left: readonly string[]
   /** From, to and how, for the record. */
   readonly change: Pick<UpdateRecord, 'via' | 'before' | 'next'>

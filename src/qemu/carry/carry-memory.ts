@@ -2,10 +2,10 @@
  * RAM that a person plugged or unplugged: memory backends and DIMMs, as arguments of the next QEMU's command
  * line, and the RAM files that the next QEMU has.
  *
- * Why no byte is lost: shared memory is carried only as a whole file of a pool that QEMU has mapped, by the
- * kernel's own word, that the VM's user may open, and that is no other VM's; private memory is in the stream,
- * in whatever the next QEMU allocates. The trial shows that each block has its size and each device its
- * place, and after the load both are compared with the record.
+ * Why no byte is lost: shared memory is carried only as a whole file of a pool that /proc shows QEMU has
+ * mapped, that the VM's user may open, and that is no other VM's; private memory is in the stream, in
+ * whatever the next QEMU allocates. The trial shows that each block has its size and each device its place,
+ * and after the load both are compared with the record.
  */
 import { resolve } from 'node:path'
 import { mountOver } from '../../linux/beneath.ts'
