@@ -61,7 +61,7 @@ export class ExitEvents {
     return undefined
   }
 
-  /** From now on the end of `pid` is kept. */
+  /** From now on this keeps the end of `pid` for `take`. */
   watch(pid: number): void {
     this.#wanted.add(pid)
   }

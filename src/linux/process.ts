@@ -250,7 +250,6 @@ export const sleepBlocking = (ms: number): void =>
 /** The kernel's id of the calling thread. */
 export const threadId = (): number => gettid()
 
-/** Whether this process has the thread `id`. */
 export const isThreadAlive = (id: number): boolean => existsSync(`/proc/self/task/${id}`)
 
 /**

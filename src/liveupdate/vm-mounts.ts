@@ -46,7 +46,6 @@ function otherMounts({ mountPoint }: PoolMount): VmMount[] {
   })
 }
 
-/** Whether some of the VM's RAM is a file of the mount. */
 export const hasRamIn = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>, mountPoint: string): boolean =>
   ramFiles.some(({ path }) => isInside(path, mountPoint))
 

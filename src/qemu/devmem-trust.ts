@@ -44,7 +44,6 @@ export function storeOf(mountPoint: string): string | undefined {
   return typeof store === 'string' ? store : undefined
 }
 
-/** Whether some RAM of a VM is in a pool of /dev/mem. */
 export const isInDevmem = ({ ramFiles }: Pick<VmDefinition, 'ramFiles'>): boolean =>
   ramFiles.some(({ path }) => {
     const mount = mountOver(path)

@@ -212,7 +212,7 @@ export function otherClaims(
   )
 }
 
-/** The name of another VM whose RAM the file is. Errors (UsageError): it cannot be said. */
+/** The name of another VM whose RAM the file is. Errors (UsageError): it is not known. */
 export function otherOwner(definition: VmDefinition, file: RamFile): string | undefined {
   const there = readDefinition(file.path)
   if (there !== undefined && ramFileOf(there) !== ramFileOf(definition)) return there.name

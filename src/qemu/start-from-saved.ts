@@ -30,7 +30,7 @@ export interface StartRequest extends Omit<QmpWait, 'name'> {
   readonly mark?: WordsMark | undefined
   /**
    * What is not as it was, a line each: settings that the command line does not hold and that could not be
-   * set again. The guest goes on without them.
+   * set again. The guest runs without them.
    */
   readonly onUnset?: ((lines: readonly string[]) => void) | undefined
   /** Called as each step is done. */

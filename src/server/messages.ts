@@ -156,8 +156,8 @@ export const decodeMessage = <Message extends ToServer | ToKeeper>(bytes: Uint8A
   JSON.parse(Buffer.from(bytes).toString('utf8')) as Message
 
 /**
- * The same source for a further server: a pool of memfds is new only once, and a mount's `align=` is stored
- * once.
+ * The same source for a further server: a pool of memfds is new only once, and a server stores a mount's
+ * `align=` once.
  */
 export const reopened = (source: MemorySource): MemorySource =>
   isInRegion(source) ? { ...source, alignBytes: null } : { ...source, isNew: false }

@@ -246,8 +246,8 @@ export class Image<S extends ImageState = ImageState> {
   }
 
   /**
-   * The checkpoint that was under way begins again. If repeated crashes let the segment fill beyond where a
-   * checkpoint may begin, it is written at once: its cost is that of the recovery that was just done.
+   * Begins the checkpoint that was under way again. If repeated crashes let the segment fill beyond where a
+   * checkpoint may begin, this writes it at once: its cost is that of the recovery that was just done.
    */
   #resumeCheckpoint(found: Recovered): void {
     this.#beginCheckpoint(found.activeGeneration, found.firstSequence)

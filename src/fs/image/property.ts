@@ -13,7 +13,7 @@ import { ByteSource } from './byte-source.ts'
 /** Numbers are part of the format: never renumber, only add. */
 const NUMBER = { poisoned: 1, mark: 2, nodes: 3, size: 4 } as const
 
-/** `consumed`: a QEMU has loaded this saved state and went on from it, so it must never be loaded again. */
+/** `consumed`: a QEMU has loaded this saved state and run from it, so none may load it again. */
 const MARKS = ['consumed'] as const
 export type Mark = (typeof MARKS)[number]
 

@@ -19,7 +19,6 @@ import { FILE_SIZE_MAX } from '../state/limits.ts'
 import type { OwnTransaction } from '../state/transaction.ts'
 import type { Volume } from '../state/volume.ts'
 
-/** The fields of an inode that follow from its size. */
 export type SizeFields = Pick<Inode, 'sizeBytes' | 'extents' | 'guestRam' | 'gigantic'>
 
 /**

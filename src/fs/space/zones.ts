@@ -224,7 +224,6 @@ export class Zones implements FreeSpace {
     return Math.floor(block / this.#chunkBlocks)
   }
 
-  /** The numbers of the chunks that `extent` touches. */
   #chunksOf({ start, count }: Extent): number[] {
     const first = this.#chunkOf(start)
     return Array.from({ length: this.#chunkOf(start + count - 1) - first + 1 }, (_, at) => first + at)

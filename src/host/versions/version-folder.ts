@@ -70,7 +70,6 @@ export function lacksOf(folder: string): string | undefined {
   return undefined
 }
 
-/** The names of all folders of versions. */
 export function versionNames(library: string): string[] {
   try {
     return readdirSync(library, { withFileTypes: true })

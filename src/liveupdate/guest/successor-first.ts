@@ -38,7 +38,7 @@ export interface TransferRequest extends Omit<SaveRequest, 'onStep'> {
   readonly onUnset: (lines: readonly string[]) => void
 }
 
-/** The guest is saved, and neither QEMU can go on with it: its old one has ended meanwhile. */
+/** The guest is saved, and neither QEMU can continue it: its old one has ended meanwhile. */
 export class GuestSavedError extends QemuError {}
 
 /**

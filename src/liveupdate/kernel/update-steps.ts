@@ -75,7 +75,7 @@ export class UpdateSteps {
           const suspended = await suspendVm(vm, lines.get(vm.definition.name), { timeoutMs, patienceMs })
           this.#suspended.push({ ...suspended, ...lock })
         } catch (error) {
-          // Its lock is held until it goes on, so that no other command takes it for one that was left.
+          // Held until `rollBack` continues it: no other command must take it for one that was left.
           if (error instanceof GuestStoppedError && lock !== undefined) this.#stopped.push({ vm, ...lock })
           else lock?.release()
           failures.push(`VM ${vm.definition.name}: ${errorText(error)}`)

@@ -119,7 +119,7 @@ function withoutRam(
     (all, argument) => {
       const device = devices.find(({ data: { id } }) => id !== undefined && id === idOf(argument))
       if (device === undefined)
-        throw new CannotCarry('a DIMM of the command line has no id: where it is cannot be said')
+        throw new CannotCarry('a DIMM of the command line has no id: its address is not known')
       const { addr = 0, slot = 0 } = device.data
       const at = argumentById(all, 'device', idOfMemory(device))
       return at === undefined

@@ -74,8 +74,8 @@ async function tell(request: Request): Promise<void> {
 }
 
 /**
- * From now on a successor of that VM that this process leaves behind is ended, until the returned function is
- * called.
+ * From now on the watcher ends a successor of that VM that this process leaves behind, until the returned
+ * function is called.
  */
 export async function accompanyUpdate(name: string): Promise<() => void> {
   const socket = await reach(true)
